@@ -1,0 +1,1 @@
+//! Issuer entry to verification keys: discovery, fetch, cache, refresh, static keys.

@@ -1,0 +1,49 @@
+//! What an issuer entry is made from: plain data.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sts_types::{Algorithm, EntryName, Issuer};
+
+/// One issuer entry, as far as its keys go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EntrySpec {
+    /// The entry's name: the key of the cache.
+    pub name: EntryName,
+    /// The issuer identifier, compared byte for byte with the discovery document's.
+    pub issuer: Issuer,
+    /// Where the keys come from.
+    pub source: KeySource,
+    /// Algorithms that its keys may be bound to, in order of preference for an RSA key that names none.
+    pub algorithms: Vec<Algorithm>,
+    /// How long stale keys serve while the issuer cannot be reached. Default 24 h.
+    pub max_stale: Duration,
+    /// The least time between two refreshes that an unknown kid asks for. Default 30 s.
+    pub refresh_cooldown: Duration,
+    /// Whether a bad signature under a known kid may ask for one refresh per cool-down (Jenkins keeps a kid over rotations).
+    pub kid_reuse: bool,
+    /// Which addresses may be dialled.
+    pub network: NetworkRule,
+}
+
+/// Where an entry's keys come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeySource {
+    /// OpenID Connect Discovery under the issuer.
+    Discovery,
+    /// A key set at this URL.
+    Url(String),
+    /// A key set in this file.
+    File(PathBuf),
+    /// A key set written in the configuration.
+    Inline(serde_json::Value),
+}
+
+/// Which addresses an entry may dial, beside public ones over https.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetworkRule {
+    /// RFC 1918, ULA, CGNAT and loopback addresses too; never link-local or multicast.
+    pub allow_private_network: bool,
+    /// Plain http to loopback addresses, which it then allows.
+    pub allow_http: bool,
+}

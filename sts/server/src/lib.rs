@@ -1,0 +1,1 @@
+//! The sts server and command line.

@@ -1,0 +1,47 @@
+//! The ledger's contract: what both stores promise, and the contract suite in `tests` shows.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sts_types::{Jti, UnixTime};
+
+use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
+
+/// A boxed future, so that the ledger is chosen at run time.
+pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
+
+/// Why the ledger could not answer. None of these is ever read as "not recorded" or "not revoked".
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store cannot be reached, or refuses to write (disk full, read-only, I/O error). The text is for the operator's log.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(Arc<str>),
+    /// A record of that jti is there already.
+    #[error("a record of that jti is there already")]
+    Duplicate,
+}
+
+/// The ledger of minted tokens.
+pub trait Ledger: Send + Sync + 'static {
+    /// Records a token, and takes a one-use claim with it, in one commit. Answers only once both are durable.
+    fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued>;
+
+    /// The record of `jti`, `None` when there is none, it is dead, or its seal is broken (which raises an alert).
+    fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>>;
+
+    /// Records a revocation. Answers only once it is durable.
+    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, ()>;
+
+    /// The revocation rules in force, oldest first; those whose seal is broken are left out and raise an alert.
+    fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>>;
+
+    /// Lists records.
+    fn list(&self, listing: Listing) -> LedgerFuture<'_, Vec<Entry>>;
+
+    /// Whether the store answers and takes writes; the error says why not.
+    fn ready(&self) -> LedgerFuture<'_, ()>;
+
+    /// Forgets what is dead at `now`, in bounded steps that never hold up an issue; answers how many records went.
+    fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize>;
+}

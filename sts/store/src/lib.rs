@@ -1,0 +1,1 @@
+//! The ledger of sts: issue, look up, revoke.

@@ -1,0 +1,1 @@
+//! The evidence of one exchange: verify, authorize, mint; our own signing keys.

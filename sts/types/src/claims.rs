@@ -1,0 +1,159 @@
+//! The claims of a token, parsed strictly and read by name or by pointer.
+
+use crate::{StrictJsonError, parse_object};
+use serde_json::{Map, Value};
+
+/// A JSON object of claims. Null members count as absent (DESIGN section 5).
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[serde(transparent)]
+pub struct ClaimSet(Map<String, Value>);
+
+impl ClaimSet {
+    /// Parses a token's payload.
+    ///
+    /// # Errors
+    /// When the bytes are not one strict JSON object, see [`parse_object`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, StrictJsonError> {
+        parse_object(bytes).map(Self)
+    }
+
+    /// The claim of that exact name; `None` when absent or null.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// The claim that is a string, by exact name.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// Whether a member of that name was sent, null or not.
+    #[must_use]
+    pub fn has_member(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// What `path` leads to; `None` when absent or null.
+    #[must_use]
+    pub fn find(&self, path: &ClaimPath) -> Option<&Value> {
+        let mut parts = path.parts.iter();
+        let mut value = self.0.get(parts.next()?)?;
+        for part in parts {
+            value = value.as_object()?.get(part)?;
+        }
+        Some(value).filter(|value| !value.is_null())
+    }
+
+    /// Every member, nulls included.
+    #[must_use]
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+impl From<Map<String, Value>> for ClaimSet {
+    fn from(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+}
+
+/// One exact claim name, or an RFC 6901 pointer through objects when it begins with `/`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClaimPath {
+    text: String,
+    parts: Vec<String>,
+}
+
+/// Why a text names no claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimPathError {
+    /// The empty text.
+    #[error("a claim name is empty")]
+    Empty,
+    /// `~` in a pointer is followed by neither `0` nor `1` (RFC 6901 section 3).
+    #[error("in a pointer, `~` is written `~0` and `/` is written `~1`")]
+    Escape,
+}
+
+impl ClaimPath {
+    /// Parses a claim name or pointer.
+    ///
+    /// # Errors
+    /// See [`ClaimPathError`].
+    pub fn parse(text: &str) -> Result<Self, ClaimPathError> {
+        if text.is_empty() {
+            return Err(ClaimPathError::Empty);
+        }
+        let parts = match text.strip_prefix('/') {
+            None => vec![text.to_owned()],
+            Some(pointer) => pointer.split('/').map(unescape).collect::<Result<_, _>>()?,
+        };
+        Ok(Self { text: text.to_owned(), parts })
+    }
+
+    /// The path as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The name of the top-level claim.
+    #[must_use]
+    pub fn claim(&self) -> &str {
+        self.parts.first().map_or("", String::as_str)
+    }
+}
+
+impl std::fmt::Display for ClaimPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn unescape(part: &str) -> Result<String, ClaimPathError> {
+    let mut out = String::with_capacity(part.len());
+    let mut chars = part.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '~' => match chars.next() {
+                Some('0') => '~',
+                Some('1') => '/',
+                _ => return Err(ClaimPathError::Escape),
+            },
+            c => c,
+        });
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims() -> ClaimSet {
+        ClaimSet::parse(br#"{"kubernetes.io":{"namespace":"ns","a/b":{"~":1}},"a.b":2,"n":null,"list":[{"x":1}],"":3}"#).unwrap()
+    }
+
+    #[test]
+    fn c051_a_name_is_exact_and_a_pointer_goes_through_objects_only() {
+        let claims = claims();
+        let find = |text: &str| claims.find(&ClaimPath::parse(text).unwrap()).cloned();
+        assert_eq!(find("/kubernetes.io/namespace"), Some("ns".into()));
+        assert_eq!(find("/kubernetes.io/a~1b/~0"), Some(1.into()));
+        assert_eq!(find("a.b"), Some(2.into()));
+        assert_eq!(find("/"), Some(3.into()));
+        for absent in ["kubernetes.io.namespace", "kubernetes.io/namespace", "/list/0/x", "/list/0", "n", "/n", "__proto__"] {
+            assert_eq!(find(absent), None, "{absent}");
+        }
+        assert_eq!(ClaimPath::parse("/a~2"), Err(ClaimPathError::Escape));
+        assert_eq!(ClaimPath::parse(""), Err(ClaimPathError::Empty));
+    }
+
+    #[test]
+    fn null_is_absent_but_was_sent() {
+        assert_eq!(claims().get("n"), None);
+        assert!(claims().has_member("n"));
+    }
+}

@@ -1,0 +1,87 @@
+//! Types of the domain that every crate of `sts` shares: names, strict claims, time, randomness, seals, and the terms of
+//! the RFCs. Nothing here performs I/O.
+
+mod claims;
+mod entropy;
+mod names;
+mod origin;
+pub mod rfc;
+mod seal;
+mod strict_json;
+mod time;
+
+pub use claims::{ClaimPath, ClaimPathError, ClaimSet};
+pub use entropy::Entropy;
+pub use names::{
+    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Jti, Kid, NameError, RequestId, Scope,
+    ScopeSet, Subject, TeamName, is_uuid,
+};
+pub use origin::{Located, Origin};
+pub use seal::{Digest256, Seal};
+pub use strict_json::{MAX_JSON_DEPTH, StrictJsonError, parse_object};
+pub use time::{Clock, Lifetime, UnixTime};
+
+/// What the outside calls one algorithm, and when it is one of ours; the list is DESIGN's, closed on purpose: there is no
+/// `none`, no HMAC, and no way to name another (RFC 7518 section 3.1, RFC 8037, RFC 9864).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the variants are the registered names")]
+pub enum Algorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    ES512,
+    EdDSA,
+}
+
+impl Algorithm {
+    /// Every algorithm, in the order of the enum.
+    pub const ALL: [Self; 10] = [
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::ES512,
+        Self::EdDSA,
+    ];
+
+    /// The name in a JOSE header. EdDSA means Ed25519 here, always.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
+            Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::ES512 => "ES512",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+
+    /// The algorithm of that exact name; `Ed25519` (RFC 9864) is another name of EdDSA.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        if name == "Ed25519" {
+            return Some(Self::EdDSA);
+        }
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+}
+
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,264 @@
+//! Newtypes of the domain. Each has one fallible constructor, so that a wrong value cannot be built.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a text is not a name of the wanted kind. Never repeats the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NameError(pub &'static str);
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks `text` and wraps it.
+            ///
+            /// # Errors
+            /// Says what such a name looks like when `text` is not one.
+            pub fn new(text: &str) -> Result<Self, NameError> {
+                let check: fn(&str) -> Result<(), NameError> = $check;
+                check(text)?;
+                Ok(Self(Arc::from(text)))
+            }
+
+            /// The text, byte for byte as it was given.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
+                Self::new(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+name! {
+    /// An issuer identifier (`iss`), compared byte for byte (RFC 7519 section 4.1.1).
+    Issuer, |text| bounded(text, 2048, "an issuer is 1 to 2,048 bytes without control characters")
+}
+name! {
+    /// The subject of a foreign token (`sub`): 1 to 1,024 bytes without control characters. Meaningful only with its issuer.
+    Subject, |text| bounded(text, 1024, "a subject is 1 to 1,024 bytes without control characters")
+}
+name! {
+    /// One value of `aud`.
+    Audience, |text| bounded(text, 2048, "an audience is 1 to 2,048 bytes without control characters")
+}
+name! {
+    /// A token identifier (`jti`).
+    Jti, |text| bounded(text, 1024, "a jti is 1 to 1,024 bytes without control characters")
+}
+name! {
+    /// A key identifier (`kid`); an opaque text, never part of a path or a store key.
+    Kid, |text| bounded(text, 1024, "a kid is 1 to 1,024 bytes without control characters")
+}
+name! {
+    /// The name of an issuer entry in the configuration: the unit of trust.
+    EntryName, |text| grammar(text, "an issuer entry's name is `[a-z0-9][a-z0-9._-]{0,62}`")
+}
+name! {
+    /// A service account's username.
+    AccountName, |text| grammar(text, "a service account's name is `[a-z0-9][a-z0-9._-]{0,62}`")
+}
+name! {
+    /// A service account's id, which becomes `sub`; the username unless set. A lower-case UUID fits the same grammar.
+    AccountId, |text| grammar(text, "a service account's id is `[a-z0-9][a-z0-9._-]{0,62}`, or a lower-case UUID")
+}
+name! {
+    /// The name of an API that tokens are minted for.
+    ApiName, |text| grammar(text, "an API's name is `[a-z0-9][a-z0-9._-]{0,62}`")
+}
+name! {
+    /// The name of a team.
+    TeamName, |text| grammar(text, "a team's name is `[a-z0-9][a-z0-9._-]{0,62}`")
+}
+name! {
+    /// The name of an OIDC identity within its account; free text.
+    IdentityName, |text| bounded(text, 256, "an identity's name is 1 to 256 bytes without control characters")
+}
+name! {
+    /// One scope token (RFC 6749 section 3.3).
+    Scope, |text| {
+        let fits = |b: u8| b == 0x21 || (0x23..=0x5b).contains(&b) || (0x5d..=0x7e).contains(&b);
+        if !text.is_empty() && text.len() <= 256 && text.bytes().all(fits) {
+            Ok(())
+        } else {
+            Err(NameError("a scope is 1 to 256 printable ASCII characters without spaces, `\"` and `\\`"))
+        }
+    }
+}
+name! {
+    /// The identifier of one request of ours: a ULID. It is not a secret.
+    RequestId, |text| {
+        if text.len() == 26 && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()) {
+            Ok(())
+        } else {
+            Err(NameError("a request id is a ULID: 26 digits and upper-case letters"))
+        }
+    }
+}
+
+fn bounded(text: &str, most: usize, message: &'static str) -> Result<(), NameError> {
+    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+        return Err(NameError(message));
+    }
+    Ok(())
+}
+
+/// The one grammar of account ids, usernames, API, team and entry names.
+fn grammar(text: &str, message: &'static str) -> Result<(), NameError> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let mut bytes = text.bytes();
+    let fits = bytes.next().is_some_and(plain)
+        && text.len() <= 63
+        && bytes.all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-'));
+    if fits { Ok(()) } else { Err(NameError(message)) }
+}
+
+/// Whether `text` has the shape of a UUID (8-4-4-4-12 hexadecimal digits), in either case.
+#[must_use]
+pub fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
+}
+
+/// Scopes in the order they were first named, without duplicates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct ScopeSet(Vec<Scope>);
+
+impl ScopeSet {
+    /// Parses a space-delimited `scope` parameter (RFC 6749 section 3.3); repeated and extra spaces are forgiven.
+    ///
+    /// # Errors
+    /// When a part is not a scope token.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        text.split(' ').filter(|part| !part.is_empty()).map(Scope::new).collect()
+    }
+
+    /// Whether there is no scope.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `scope` is one of them.
+    #[must_use]
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.iter().any(|own| own.as_str() == scope)
+    }
+
+    /// The scopes in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Scope> {
+        self.0.iter()
+    }
+
+    /// Adds `scope` unless it is there.
+    pub fn insert(&mut self, scope: Scope) {
+        if !self.contains(scope.as_str()) {
+            self.0.push(scope);
+        }
+    }
+}
+
+impl FromIterator<Scope> for ScopeSet {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        let mut set = Self::default();
+        scopes.into_iter().for_each(|scope| set.insert(scope));
+        set
+    }
+}
+
+/// The `scope` claim's form: joined by single spaces.
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, scope) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(scope.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_one_grammar() {
+        for good in ["a", "octo-deploy", "0.x_y", &"a".repeat(63), "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11"] {
+            assert!(AccountName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "A", "a b", "a:b", "a/b", "é", &"a".repeat(64)] {
+            assert!(AccountName::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn c048_a_subject_is_bounded_and_has_no_control_characters() {
+        assert!(Subject::new(&"s".repeat(1024)).is_ok());
+        assert!(Subject::new(&"s".repeat(1025)).is_err());
+        for bad in ["", "a\n", "a\u{0}", "\u{85}"] {
+            assert!(Subject::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn c081_scopes_have_no_duplicates_and_no_control_characters() {
+        assert_eq!(ScopeSet::parse("b  a b").unwrap().to_string(), "b a");
+        assert!(ScopeSet::parse("a \t").is_err());
+        assert!(ScopeSet::parse("a\"b").is_err());
+    }
+
+    #[test]
+    fn a_uuid_is_known_by_its_shape() {
+        assert!(is_uuid("7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11"));
+        assert!(is_uuid("7F1C2F0A-0C0E-4B6E-9D1E-2A5F1F4F9B11"));
+        assert!(!is_uuid("7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b1"));
+        assert!(!is_uuid("7f1c2f0a00c0e-4b6e-9d1e-2a5f1f4f9b11"));
+    }
+}

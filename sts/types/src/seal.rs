@@ -1,0 +1,59 @@
+//! The seal on stored bytes: the store keeps it, the key stays with the signing keys.
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Digest256(#[serde(with = "hex")] pub [u8; 32]);
+
+impl Digest256 {
+    /// Lower-case hexadecimal.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        hex::encode(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Digest256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+/// A message authentication code (HMAC-SHA-256) over what the store holds, so that write access to the store forges nothing.
+pub trait Seal: Send + Sync + 'static {
+    /// The code over `bytes`.
+    fn seal(&self, bytes: &[u8]) -> [u8; 32];
+
+    /// Whether `code` is the code over `bytes`; constant-time.
+    fn verify(&self, bytes: &[u8], code: &[u8]) -> bool;
+}
+
+mod hex {
+    use serde::de::Error as _;
+
+    pub(super) fn encode(bytes: &[u8]) -> String {
+        use std::fmt::Write as _;
+        bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    pub(super) fn serialize<S: serde::Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
+        let wrong = || D::Error::custom("a digest is 64 hexadecimal digits");
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            let pair = text.get(at * 2..at * 2 + 2).ok_or_else(wrong)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+        }
+        Ok(bytes)
+    }
+}
