@@ -5,6 +5,7 @@ mod claims;
 mod entropy;
 mod names;
 mod origin;
+mod record;
 pub mod rfc;
 mod seal;
 mod strict_json;
@@ -17,6 +18,7 @@ pub use names::{
     ScopeSet, Subject, TeamName, is_uuid,
 };
 pub use origin::{Located, Origin};
+pub use record::{ReplayClaim, TokenRecord};
 pub use seal::{Digest256, Seal};
 pub use strict_json::{MAX_JSON_DEPTH, StrictJsonError, parse_object};
 pub use time::{Clock, Lifetime, UnixTime};
