@@ -1,1 +1,11 @@
 //! The ledger of sts: issue, look up, revoke.
+
+mod alert;
+mod embedded;
+mod ledger;
+mod record;
+
+pub use alert::{Alert, Alerts, Fault, Place};
+pub use embedded::{EmbeddedLedger, OpenError};
+pub use ledger::{Ledger, LedgerError, LedgerFuture};
+pub use record::{Entry, Issued, Listing, ReplayClaim, Revocation, RevocationRule, RevocationScope, TokenRecord};

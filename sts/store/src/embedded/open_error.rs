@@ -1,0 +1,50 @@
+//! Why the embedded store does not open: what, where, and what to do about it.
+
+use std::path::PathBuf;
+
+/// Why [`crate::EmbeddedLedger::open`] refused. A file that is not a sound store is never overwritten and never taken for an
+/// empty one: an empty ledger would forget every revocation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("the store `{path}` is held by another process: stop that one, or use Redis to run several")]
+    Held {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// The file or its directory cannot be read, written or created.
+    #[error("the store `{path}` cannot be {doing}: {cause}")]
+    Io {
+        /// The store's file.
+        path: PathBuf,
+        /// `created`, `opened` or `read`.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file is there and is not a sound store: empty, truncated, damaged, or something else altogether.
+    #[error(
+        "the store `{path}` is damaged or not a store ({what}): restore it from a backup, or move it away to start with an empty one, \
+         which forgets all tokens and revocations"
+    )]
+    Damaged {
+        /// The store's file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// A newer version wrote it.
+    #[error(
+        "the store `{path}` has schema version {found}, this sts knows {known}: run the version of sts that wrote it, or a newer one"
+    )]
+    Newer {
+        /// The store's file.
+        path: PathBuf,
+        /// Its schema version.
+        found: u64,
+        /// The newest version that is known here.
+        known: u64,
+    },
+}
