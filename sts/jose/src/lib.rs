@@ -1,1 +1,49 @@
-//! The only crate of sts that touches cryptography: JWK, JWS, thumbprints, digests, MACs.
+//! The only crate of sts that touches cryptography: JWK, JWS, thumbprints, digests, MACs, randomness.
+//!
+//! Keys are parsed once and held parsed ([`VerifyingKey`], [`SigningKey`]); each is bound to exactly one algorithm when it is
+//! loaded (RFC 8725 section 3.1), so that no header can choose how a key is used. There is no `none`, no HMAC signature, no JWE and
+//! no JSON serialisation: not switched off, but absent from the types.
+//!
+//! ```
+//! use sts_jose::{Algorithm, CompactJws, KeySet, Signer, SigningKey, sign_compact};
+//!
+//! let signer = SigningKey::generate(Algorithm::ES256)?;
+//! let token = sign_compact(&signer, "at+jwt", br#"{"sub":"octo-deploy"}"#)?;
+//!
+//! let keys = KeySet::from_value(&serde_json::json!({ "keys": [signer.public_jwk()] }), &[Algorithm::ES256])?;
+//! let jws = CompactJws::parse(&token)?;
+//! let key = keys.keys.iter().find(|key| key.kid() == jws.header().kid.as_ref()).ok_or("no such key")?;
+//! jws.verify(key)?;
+//! assert_eq!(jws.payload(), br#"{"sub":"octo-deploy"}"#);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod base64url;
+mod compare;
+mod digest;
+mod entropy;
+mod jwk;
+mod jws;
+mod key_set;
+mod roca;
+mod seal;
+mod sign;
+mod signing_key;
+mod small_order;
+mod thumbprint;
+mod unusable_key;
+mod verifying_key;
+
+pub use base64url::{base64url, decode_base64url};
+pub use compare::constant_time_eq;
+pub use digest::{digest_of_parts, sha256};
+pub use entropy::OsEntropy;
+pub use jwk::parse_jwk;
+pub use jws::{CompactJws, JwsError, JwsHeader, MAX_TOKEN_BYTES};
+pub use key_set::{KeySet, KeySetError, MAX_KEY_BYTES, MAX_KEYS, SkippedKey};
+pub use seal::HmacSeal;
+pub use sign::{SignError, Signer, sign_compact};
+pub use signing_key::{SigningKey, SigningKeyError};
+pub use sts_types::Algorithm;
+pub use unusable_key::UnusableKey;
+pub use verifying_key::{BadSignature, VerifyingKey};

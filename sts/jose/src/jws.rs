@@ -1,0 +1,152 @@
+//! A JWS in compact serialisation, read strictly and before any key is looked at (RFC 7515; requirements J-1 to J-5, BC-3, BC-4).
+
+use crate::{Algorithm, BadSignature, VerifyingKey, decode_base64url};
+use serde_json::{Map, Value};
+use sts_types::{Kid, StrictJsonError, parse_object};
+
+/// The longest token that is read, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// A JWS that has the right shape. Its signature was not verified: nothing in it may be believed before [`verify`](Self::verify).
+pub struct CompactJws<'a> {
+    header: JwsHeader,
+    payload: Vec<u8>,
+    signing_input: &'a str,
+    signature: Vec<u8>,
+}
+
+/// What the header says, as far as anybody listens: a header names a key, it never brings one (`jwk`, `jku`, `x5u`, `x5c` and `x5t`
+/// are ignored, requirement J-5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwsHeader {
+    /// `alg`, one of the closed list.
+    pub algorithm: Algorithm,
+    /// `kid`; an empty one counts as absent.
+    pub kid: Option<Kid>,
+    /// `typ`, as written.
+    pub typ: Option<String>,
+}
+
+/// Why a text is no JWS that is read here. Never holds input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JwsError {
+    /// The shape is wrong; the text says which rule is broken.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// `alg` is missing, is not a string, or is none of the closed list (`none` and HMAC are not in it).
+    #[error("`alg` is missing or is not a supported signature algorithm")]
+    Algorithm,
+}
+
+impl<'a> CompactJws<'a> {
+    /// Reads `token`; the cheap rules come first.
+    ///
+    /// # Errors
+    /// See [`JwsError`].
+    pub fn parse(token: &'a str) -> Result<Self, JwsError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(JwsError::Malformed("the token is longer than 16 KiB"));
+        }
+        let (header, payload, signature, signing_input) = split(token)?;
+        let header = decode_base64url(header).ok_or(JwsError::Malformed("the header is not canonical base64url"))?;
+        let header = JwsHeader::parse(&header)?;
+        let payload = decode_base64url(payload).ok_or(JwsError::Malformed("the payload is not canonical base64url"))?;
+        let signature =
+            decode_base64url(signature).ok_or(JwsError::Malformed("the signature is not canonical base64url"))?;
+        Ok(Self { header, payload, signing_input, signature })
+    }
+
+    /// The header.
+    #[must_use]
+    pub fn header(&self) -> &JwsHeader {
+        &self.header
+    }
+
+    /// The payload's bytes, decoded.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The octets that the signature covers: header and payload as they were sent (RFC 7515 section 5.2).
+    #[must_use]
+    pub fn signing_input(&self) -> &[u8] {
+        self.signing_input.as_bytes()
+    }
+
+    /// Verifies the signature with `key`, whose one algorithm must be the header's.
+    ///
+    /// # Errors
+    /// [`BadSignature`] for whatever reason.
+    pub fn verify(&self, key: &VerifyingKey) -> Result<(), BadSignature> {
+        if key.algorithm() != self.header.algorithm {
+            return Err(BadSignature);
+        }
+        key.verify(self.signing_input(), &self.signature)
+    }
+}
+
+impl std::fmt::Debug for CompactJws<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CompactJws").field("header", &self.header).finish_non_exhaustive()
+    }
+}
+
+/// Header, payload, signature, and the text before the last dot.
+fn split(token: &str) -> Result<(&str, &str, &str, &str), JwsError> {
+    match token.bytes().filter(|byte| *byte == b'.').count() {
+        2 => {}
+        4 => return Err(JwsError::Malformed("the token is encrypted (JWE); only signed tokens are accepted")),
+        _ => return Err(JwsError::Malformed("the token does not consist of three parts")),
+    }
+    let parts = token.rsplit_once('.').and_then(|(signing_input, signature)| {
+        let (header, payload) = signing_input.split_once('.')?;
+        Some((header, payload, signature, signing_input))
+    });
+    parts.ok_or(JwsError::Malformed("the token does not consist of three parts"))
+}
+
+impl JwsHeader {
+    fn parse(bytes: &[u8]) -> Result<Self, JwsError> {
+        let mut header = parse_object(bytes).map_err(|error| {
+            JwsError::Malformed(match error {
+                StrictJsonError::Encoding => "the header is not UTF-8",
+                StrictJsonError::Syntax => "the header is not strict JSON (syntax, duplicate member, nesting)",
+                StrictJsonError::NotAnObject => "the header is not a JSON object",
+            })
+        })?;
+        for (name, rule) in REFUSED_MEMBERS {
+            if header.contains_key(name) {
+                return Err(JwsError::Malformed(rule));
+            }
+        }
+        let algorithm =
+            header.get("alg").and_then(Value::as_str).and_then(Algorithm::from_name).ok_or(JwsError::Algorithm)?;
+        let kid = match text(&mut header, "kid", "`kid` is not a string")? {
+            None => None,
+            Some(kid) if kid.is_empty() => None,
+            Some(kid) => {
+                Some(Kid::new(&kid).map_err(|_| JwsError::Malformed("`kid` is too long or holds control characters"))?)
+            }
+        };
+        let typ = text(&mut header, "typ", "`typ` is not a string")?;
+        Ok(Self { algorithm, kid, typ })
+    }
+}
+
+/// Members that change how a token is to be read. None is understood, so each refuses the token whatever its value (RFC 7515
+/// section 4.1.11, RFC 7797, RFC 7516).
+const REFUSED_MEMBERS: [(&str, &str); 4] = [
+    ("crit", "the header has `crit`; no extension is understood"),
+    ("b64", "the header has `b64`; payloads are always encoded"),
+    ("zip", "the header has `zip`; nothing is decompressed"),
+    ("enc", "the header has `enc`; only signed tokens are accepted"),
+];
+
+fn text(header: &mut Map<String, Value>, name: &str, rule: &'static str) -> Result<Option<String>, JwsError> {
+    match header.remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(JwsError::Malformed(rule)),
+    }
+}

@@ -1,0 +1,177 @@
+//! A private key in memory, parsed once.
+
+use crate::{Algorithm, SignError, Signer, VerifyingKey, base64url, parse_jwk};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use serde_json::{Value, json};
+use sts_types::Kid;
+use zeroize::Zeroizing;
+
+/// A private key for ES256, RS256 or EdDSA, held parsed. Its [`Debug`](std::fmt::Debug) shows algorithm and identifier only.
+pub struct SigningKey {
+    key: PrivateKey,
+    pkcs8: Zeroizing<Vec<u8>>,
+    kid: Kid,
+    public: VerifyingKey,
+    public_jwk: Value,
+}
+
+/// Why bytes are no signing key. Never holds key material.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SigningKeyError {
+    /// Not an algorithm that is signed with here.
+    #[error("tokens are not signed with this algorithm; ES256, RS256 and EdDSA are supported")]
+    Algorithm,
+    /// Not an unencrypted PKCS#8 document of a key for this algorithm.
+    #[error("not an unencrypted PKCS#8 key for this algorithm")]
+    Pkcs8,
+    /// The public half breaks a rule that every verifier of ours applies.
+    #[error("the key is not usable: {0}")]
+    Unusable(#[from] crate::UnusableKey),
+    /// The key signed, and its own public half did not verify it.
+    #[error("the key does not verify what it signs")]
+    SelfTest,
+}
+
+impl SigningKey {
+    /// A fresh key from the operating system's randomness; RSA keys have 2,048 bits.
+    ///
+    /// # Errors
+    /// [`SignError::Algorithm`] for other algorithms than ES256, RS256 and EdDSA.
+    pub fn generate(algorithm: Algorithm) -> Result<Self, SignError> {
+        let failed = |_| SignError::Failed;
+        let key = match algorithm {
+            Algorithm::ES256 => {
+                PrivateKey::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(failed)?)
+            }
+            Algorithm::RS256 => PrivateKey::Rs256(RsaKeyPair::generate(KeySize::Rsa2048).map_err(failed)?),
+            Algorithm::EdDSA => PrivateKey::EdDsa(Ed25519KeyPair::generate().map_err(failed)?),
+            _ => return Err(SignError::Algorithm),
+        };
+        Self::assemble(algorithm, key).map_err(|_| SignError::Failed)
+    }
+
+    /// The key of an unencrypted PKCS#8 document (RFC 5208) in DER; an RSA key may have 2,048 to 8,192 bits.
+    ///
+    /// # Errors
+    /// See [`SigningKeyError`].
+    pub fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Result<Self, SigningKeyError> {
+        let wrong = |_| SigningKeyError::Pkcs8;
+        let key = match algorithm {
+            Algorithm::ES256 => {
+                PrivateKey::Es256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(wrong)?)
+            }
+            Algorithm::RS256 => PrivateKey::Rs256(RsaKeyPair::from_pkcs8(der).map_err(wrong)?),
+            Algorithm::EdDSA => PrivateKey::EdDsa(Ed25519KeyPair::from_pkcs8(der).map_err(wrong)?),
+            _ => return Err(SigningKeyError::Algorithm),
+        };
+        Self::assemble(algorithm, key)
+    }
+
+    /// The private key as an unencrypted PKCS#8 document (RFC 5208) in DER, for [`from_pkcs8`](Self::from_pkcs8).
+    #[must_use]
+    pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        self.pkcs8.clone()
+    }
+
+    /// The public half, with its `kid`.
+    #[must_use]
+    pub fn verifying_key(&self) -> VerifyingKey {
+        self.public.clone()
+    }
+
+    /// Finds the public half, gives it its name, and has it verify a signature once, so that a key which cannot work is known when
+    /// it is loaded.
+    fn assemble(algorithm: Algorithm, key: PrivateKey) -> Result<Self, SigningKeyError> {
+        let pkcs8 = key.to_pkcs8().ok_or(SigningKeyError::Pkcs8)?;
+        let public = parse_jwk(&key.public_members(), &[algorithm])?;
+        let kid = Kid::new(public.thumbprint()).map_err(|_| SigningKeyError::SelfTest)?;
+        let public = public.named(kid.clone());
+        let signature = key.sign(SELF_TEST).map_err(|_| SigningKeyError::SelfTest)?;
+        public.verify(SELF_TEST, &signature).map_err(|_| SigningKeyError::SelfTest)?;
+        Ok(Self { key, pkcs8, kid, public_jwk: public.public_jwk(), public })
+    }
+}
+
+/// Signed once by every key that is loaded.
+const SELF_TEST: &[u8] = b"sts signing key self-test";
+
+impl Signer for SigningKey {
+    fn algorithm(&self) -> Algorithm {
+        self.public.algorithm()
+    }
+
+    fn kid(&self) -> &Kid {
+        &self.kid
+    }
+
+    fn public_jwk(&self) -> &Value {
+        &self.public_jwk
+    }
+
+    fn sign(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.key.sign(signing_input)
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("algorithm", &self.algorithm())
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
+    }
+}
+
+enum PrivateKey {
+    Es256(EcdsaKeyPair),
+    Rs256(RsaKeyPair),
+    EdDsa(Ed25519KeyPair),
+}
+
+impl PrivateKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        // aws-lc draws what ECDSA needs from its own generator and ignores the one it is given here.
+        let random = SystemRandom::new();
+        match self {
+            Self::Es256(key) => key.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
+            Self::Rs256(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map(|()| signature)
+            }
+            Self::EdDsa(key) => key.try_sign(message).map(|signature| signature.as_ref().to_vec()),
+        }
+        .map_err(|_| SignError::Failed)
+    }
+
+    fn to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let der = match self {
+            Self::Es256(key) => key.to_pkcs8v1().ok()?.as_ref().to_vec(),
+            Self::Rs256(key) => AsDer::<Pkcs8V1Der<'_>>::as_der(key).ok()?.as_ref().to_vec(),
+            Self::EdDsa(key) => key.to_pkcs8v1().ok()?.as_ref().to_vec(),
+        };
+        Some(Zeroizing::new(der))
+    }
+
+    /// The required members of the public JWK (RFC 7638 section 3.2).
+    fn public_members(&self) -> Value {
+        match self {
+            Self::Es256(key) => {
+                // SEC 1 section 2.3.3, uncompressed: 0x04, then both coordinates.
+                let point = key.public_key().as_ref();
+                let (x, y) = point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
+                json!({ "kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y) })
+            }
+            Self::Rs256(key) => {
+                let n = base64url(key.public_key().modulus().big_endian_without_leading_zero());
+                let e = base64url(key.public_key().exponent().big_endian_without_leading_zero());
+                json!({ "kty": "RSA", "n": n, "e": e })
+            }
+            Self::EdDsa(key) => json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(key.public_key().as_ref()) }),
+        }
+    }
+}
