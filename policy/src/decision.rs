@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, ClaimPath, ClaimSet, EntryName, IdentityName, Lifetime, Origin, ScopeSet, TeamName,
-    UnixTime,
+    AccountId, AccountName, ApiName, Audience, ClaimPath, ClaimSet, EntryName, IdentityName, Lifetime, Origin,
+    ScopeSet, TeamName, UnixTime,
 };
 
 use crate::spec::Replay;
@@ -29,6 +29,9 @@ pub struct Requested {
     pub target: RequestedTarget,
     /// Scopes asked for, `ignore_scopes` already dropped; `None` when none was asked for.
     pub scopes: Option<ScopeSet>,
+    /// Whether a scope was asked for that no API declares, or that no scope can be: refused as `scope_not_granted` once an
+    /// identity has matched.
+    pub unknown_scope: bool,
     /// `expires_in`.
     pub lifetime: Option<Lifetime>,
 }
@@ -55,15 +58,12 @@ pub enum RequestedTarget {
     Refused,
 }
 
-/// A request that cannot be judged: more than one account named (`request_malformed`), or an impossible scope text.
+/// A request that cannot be judged (`request_malformed`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// Two different accounts are named.
     #[error("`audience` names more than one service account")]
     TwoAccounts,
-    /// `scope` has characters that no scope has (RFC 6749 section 3.3). Refused as `scope_not_granted` once matched.
-    #[error("`scope` is not a list of scopes")]
-    Scope,
 }
 
 /// The answer of the engine: the one thing the hot path needs.

@@ -1,1 +1,26 @@
-//! The policy decision engine of sts: claims and a request in, a decision with its whole trace out.
+//! The policy decision engine of sts: claims and a request in, a decision with its whole trace out. Pure: no I/O, no clock,
+//! no evidence; the same engine serves the exchange, `explain` and policy tests.
+
+mod decision;
+mod finding;
+mod pattern;
+pub mod preset;
+mod ruleset;
+mod spec;
+pub mod tests;
+mod text;
+
+pub use decision::{
+    ConditionTrace, Decision, Facts, Grant, GrantedAccount, IdentityTrace, Outcome, Refusal, RequestError, Requested,
+    RequestedAccount, RequestedTarget,
+};
+pub use finding::{Finding, Severity};
+pub use pattern::{Pattern, PatternError};
+pub use preset::{IssuerDefaults, Preset};
+pub use ruleset::{AccountView, ApiView, Asked, Compiled, RuleSet};
+pub use spec::{
+    AccountSpec, ApiSpec, ConditionObject, ConditionSpec, Expectation, GrantSpec, IdentitySpec, IssuerSpec, Replay,
+    ScalarSpec, ShortRuleSpec, Spec, TeamSpec, TestSpec, TestTokenSpec, TokensSpec,
+};
+pub use tests::{TestFailure, TestPassed, run_test};
+pub use text::{render, summary};

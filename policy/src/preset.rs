@@ -1,1 +1,222 @@
-//! Platforms.
+//! Platforms: what is known about the issuers of workload tokens. One file per platform, each with up to three faces: the
+//! defaults of its issuer entries, its short rule, and the claims of a typical token.
+
+mod auth0;
+mod aws;
+mod azure;
+mod azure_devops;
+mod bitbucket;
+mod buildkite;
+mod circleci;
+mod fly;
+mod forgejo;
+mod github;
+mod gitlab;
+mod google;
+mod harness;
+mod jenkins;
+mod keycloak;
+mod kubernetes;
+mod octopus;
+mod okta;
+mod owner;
+mod platform;
+mod spacelift;
+mod spiffe;
+mod terraform;
+mod vercel;
+
+pub(crate) use owner::{OwnerGrammar, OwnerText, Reach};
+pub(crate) use platform::{MemberPath, ShortRule};
+
+use platform::{Platform, Tenancy};
+use serde_json::{Map, Value};
+use sts_types::Algorithm;
+
+/// A platform whose tokens are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the variants are the platforms' names")]
+pub enum Preset {
+    GithubActions,
+    Gitlab,
+    Kubernetes,
+    Azure,
+    AzureDevops,
+    Aws,
+    Google,
+    Spiffe,
+    Keycloak,
+    Auth0,
+    Okta,
+    Jenkins,
+    Circleci,
+    Bitbucket,
+    Buildkite,
+    TerraformCloud,
+    Octopus,
+    Vercel,
+    Fly,
+    Spacelift,
+    Harness,
+    Forgejo,
+}
+
+/// What an issuer entry gets where the configuration says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IssuerDefaults {
+    /// Algorithms that are accepted.
+    pub algorithms: &'static [Algorithm],
+    /// The most that `exp - iat` may be, in seconds.
+    pub max_token_lifetime: u64,
+    /// Whether `iat` must be there.
+    pub require_iat: bool,
+    /// Whether a token must have exactly one audience.
+    pub sole_audience: bool,
+    /// Whether every issuer of the platform serves many tenants. Where only some do, see [`Preset::shared_by_url`].
+    pub shared: bool,
+    /// Values of the header's `typ` that are accepted beside none and `JWT`.
+    pub types: &'static [&'static str],
+}
+
+/// The defaults of an entry without a preset.
+impl Default for IssuerDefaults {
+    fn default() -> Self {
+        platform::DEFAULTS
+    }
+}
+
+impl Preset {
+    /// Every preset, in the order of the documentation.
+    pub const ALL: [Self; 22] = [
+        Self::GithubActions,
+        Self::Gitlab,
+        Self::Kubernetes,
+        Self::Azure,
+        Self::AzureDevops,
+        Self::Aws,
+        Self::Google,
+        Self::Spiffe,
+        Self::Keycloak,
+        Self::Auth0,
+        Self::Okta,
+        Self::Jenkins,
+        Self::Circleci,
+        Self::Bitbucket,
+        Self::Buildkite,
+        Self::TerraformCloud,
+        Self::Octopus,
+        Self::Vercel,
+        Self::Fly,
+        Self::Spacelift,
+        Self::Harness,
+        Self::Forgejo,
+    ];
+
+    /// The preset of that exact name. `none` is not one: it is the absence of a preset.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.name() == name)
+    }
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.platform().name
+    }
+
+    /// The preset of a well-known public issuer, by its exact URL.
+    #[must_use]
+    pub fn for_issuer(url: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| (preset.platform().known)(url).is_some())
+    }
+
+    /// Whether `url` is a well-known issuer that signs for many tenants, so that its signature says nothing about the owner.
+    #[must_use]
+    pub fn shared_by_url(url: &str) -> bool {
+        Self::ALL.into_iter().any(|preset| (preset.platform().known)(url) == Some(Tenancy::Shared))
+    }
+
+    /// What an entry of the platform gets where the configuration says nothing.
+    #[must_use]
+    pub fn defaults(self) -> IssuerDefaults {
+        self.platform().defaults
+    }
+
+    /// The key of its short rule in an identity (`github`, `gitlab`, `kubernetes`), if it has one.
+    #[must_use]
+    pub fn short_rule_key(self) -> Option<&'static str> {
+        self.platform().short_rule.map(|rule| rule.key)
+    }
+
+    /// The claims of a typical token, fictional, with times around 1790000000.
+    #[must_use]
+    pub fn sample(self) -> Map<String, Value> {
+        match serde_json::from_str(self.platform().sample) {
+            Ok(Value::Object(claims)) => claims,
+            // A test parses every sample.
+            Ok(_) | Err(_) => Map::new(),
+        }
+    }
+
+    /// Its short rule, if it has one.
+    pub(crate) fn short_rule(self) -> Option<&'static ShortRule> {
+        self.platform().short_rule
+    }
+
+    /// How its tokens name their owner, where it is known.
+    pub(crate) fn owner(self) -> Option<&'static OwnerGrammar> {
+        self.platform().owner
+    }
+
+    /// Whether its subjects and events follow GitHub's grammar.
+    pub(crate) fn is_github_grammar(self) -> bool {
+        matches!(self, Self::GithubActions | Self::Forgejo)
+    }
+
+    /// Whether the platform always sends `claim` as a string, so that a number or boolean in a rule can never match.
+    pub(crate) fn is_text_claim(self, claim: &str) -> bool {
+        (self.platform().is_text_claim)(claim)
+    }
+
+    /// Claims of a policy test's token that come from the nearest identity: ids and what names the owner.
+    pub(crate) fn lent_claims(self) -> &'static [&'static str] {
+        self.platform().lent_claims
+    }
+
+    /// The subject a real token with these claims has, where the platform derives it from them.
+    pub(crate) fn subject_of(self, claims: &Map<String, Value>) -> Option<String> {
+        (self.platform().subject_of)(claims)
+    }
+
+    /// Fills in the claims that follow from an exact subject (`repo:octo-org/octo-repo:...` names the repository).
+    pub(crate) fn adopt_subject(self, subject: &str, claims: &mut Map<String, Value>) {
+        (self.platform().adopt_subject)(subject, claims);
+    }
+
+    fn platform(self) -> &'static Platform {
+        match self {
+            Self::GithubActions => &github::PLATFORM,
+            Self::Gitlab => &gitlab::PLATFORM,
+            Self::Kubernetes => &kubernetes::PLATFORM,
+            Self::Azure => &azure::PLATFORM,
+            Self::AzureDevops => &azure_devops::PLATFORM,
+            Self::Aws => &aws::PLATFORM,
+            Self::Google => &google::PLATFORM,
+            Self::Spiffe => &spiffe::PLATFORM,
+            Self::Keycloak => &keycloak::PLATFORM,
+            Self::Auth0 => &auth0::PLATFORM,
+            Self::Okta => &okta::PLATFORM,
+            Self::Jenkins => &jenkins::PLATFORM,
+            Self::Circleci => &circleci::PLATFORM,
+            Self::Bitbucket => &bitbucket::PLATFORM,
+            Self::Buildkite => &buildkite::PLATFORM,
+            Self::TerraformCloud => &terraform::PLATFORM,
+            Self::Octopus => &octopus::PLATFORM,
+            Self::Vercel => &vercel::PLATFORM,
+            Self::Fly => &fly::PLATFORM,
+            Self::Spacelift => &spacelift::PLATFORM,
+            Self::Harness => &harness::PLATFORM,
+            Self::Forgejo => &forgejo::PLATFORM,
+        }
+    }
+}

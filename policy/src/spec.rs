@@ -3,8 +3,8 @@
 //! [`Origin`](sts_types::Origin), so that a finding points at the place that caused it.
 
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Lifetime, Located, Origin, Scope, TeamName,
-    UnixTime,
+    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Lifetime, Located, Origin, Scope,
+    TeamName, UnixTime,
 };
 
 use crate::preset::Preset;

@@ -1,0 +1,161 @@
+//! What is wrong, or doubtful, in a policy, said to the person who wrote it.
+
+use sts_types::Origin;
+
+/// One thing to say about the configuration. `message` is lower case with user text in back-ticks; `help` says what to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The place that caused it.
+    pub origin: Origin,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// A lint: loads all the same.
+    Warning,
+    /// A pattern or rule that means something but is refused as unsafe (`sts check` exits 1).
+    Unsafe,
+    /// A configuration error (`sts check` exits 2).
+    Error,
+}
+
+/// Collects findings while everything is looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// Notes an error.
+    pub(crate) fn error(&mut self, origin: Origin, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.note(Severity::Error, origin, message.into(), help.into());
+    }
+
+    /// Notes a refusal as unsafe.
+    pub(crate) fn unsafe_rule(&mut self, origin: Origin, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.note(Severity::Unsafe, origin, message.into(), help.into());
+    }
+
+    /// Notes a lint.
+    pub(crate) fn warning(&mut self, origin: Origin, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.note(Severity::Warning, origin, message.into(), help.into());
+    }
+
+    fn note(&mut self, severity: Severity, origin: Origin, message: String, help: Option<String>) {
+        let finding = Finding { origin, severity, message, help };
+        if !self.0.contains(&finding) {
+            self.0.push(finding);
+        }
+    }
+
+    /// Whether anything but lints was noted.
+    pub(crate) fn refuse(&self) -> bool {
+        self.0.iter().any(|finding| finding.severity > Severity::Warning)
+    }
+
+    /// Everything noted, in the order noted.
+    pub(crate) fn into_vec(self) -> Vec<Finding> {
+        self.0
+    }
+}
+
+/// `text` in back-ticks, for a message: control characters and back-ticks escaped, at most 120 characters.
+pub(crate) fn quoted(text: &str) -> String {
+    const MOST: usize = 120;
+    let mut out = String::from("`");
+    for (at, c) in text.chars().enumerate() {
+        if at == MOST {
+            out.push('…');
+            break;
+        }
+        if c.is_control() || is_invisible(c) || c == '`' {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out.push('`');
+    out
+}
+
+/// Characters that show nothing, or reorder what is shown: bidirectional controls, zero-width characters, separators.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The name of `known` that `wrong` was probably meant to be.
+pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (wrong.chars().count() / 3).clamp(1, 3);
+    known
+        .into_iter()
+        .map(|name| (edits(wrong, name), name))
+        .filter(|&(edits, name)| edits <= most || (wrong.len() > 2 && name.starts_with(wrong)))
+        .min_by_key(|&(edits, _)| edits)
+        .map(|(_, name)| name)
+}
+
+/// Help for an unknown name: the probable one, else all there are if they are few.
+pub(crate) fn name_help<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let known: Vec<&str> = known.into_iter().collect();
+    if let Some(name) = did_you_mean(wrong, known.iter().copied()) {
+        return Some(format!("write `{name}`"));
+    }
+    match known.len() {
+        0 => None,
+        1..=12 => Some(format!("write one of `{}`", known.join("`, `"))),
+        _ => None,
+    }
+}
+
+/// Edit distance, adjacent swaps counting one. Names are short; longer texts are cut.
+fn edits(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut last: Option<char> = None;
+    for (i, &x) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
+        let mut left = i + 1;
+        for (j, &y) in b.iter().enumerate() {
+            let diagonal = row.get(j).copied().unwrap_or(usize::MAX);
+            let above = row.get(j + 1).copied().unwrap_or(usize::MAX);
+            let mut cost = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
+            let swapped = j > 0 && last == Some(y) && b.get(j - 1) == Some(&x);
+            if swapped && let Some(&earlier) = before.get(j - 1) {
+                cost = cost.min(earlier + 1);
+            }
+            next.push(cost);
+            left = cost;
+        }
+        before = std::mem::replace(&mut row, next);
+        last = Some(x);
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_hand_is_recognised() {
+        let known = ["deploy", "releases", "octo-deploy"];
+        assert_eq!(did_you_mean("deplyo", known), Some("deploy"));
+        assert_eq!(did_you_mean("release", known), Some("releases"));
+        assert_eq!(did_you_mean("octo_deploy", known), Some("octo-deploy"));
+        assert_eq!(did_you_mean("kitchen", known), None);
+        assert_eq!(name_help("kitchen", known).as_deref(), Some("write one of `deploy`, `releases`, `octo-deploy`"));
+    }
+
+    #[test]
+    fn quoted_text_is_bounded_and_shows_what_hides() {
+        assert_eq!(quoted("a\nb\u{202e}`"), "`a\\u{a}b\\u{202e}\\u{60}`");
+        assert_eq!(quoted(&"x".repeat(500)).chars().count(), 123);
+    }
+}

@@ -1,0 +1,134 @@
+//! GitHub Actions: one issuer for everybody, one per enterprise where it is set so, and GitHub Enterprise Server's own.
+
+use serde_json::{Map, Value};
+
+use super::owner::{OwnerGrammar, OwnerText};
+use super::platform::{MemberPath, Platform, ShortRule, Tenancy, is_segment, plain};
+
+pub(super) const PLATFORM: Platform = Platform {
+    short_rule: Some(&SHORT_RULE),
+    owner: Some(&OWNER),
+    is_text_claim,
+    lent_claims: LENT,
+    subject_of,
+    adopt_subject,
+    ..plain("github-actions", known, include_str!("samples/github.json"))
+};
+
+/// The public issuer; `.../ENTERPRISE` below it; `https://token.actions.SUBDOMAIN.ghe.com[/SUBDOMAIN]` for data residency.
+fn known(url: &str) -> Option<Tenancy> {
+    if let Some(path) = url.strip_prefix("https://token.actions.githubusercontent.com") {
+        return match path.strip_prefix('/') {
+            None => path.is_empty().then_some(Tenancy::Shared),
+            Some(enterprise) => is_segment(enterprise).then_some(Tenancy::Sole),
+        };
+    }
+    let (host, path) = match url.strip_prefix("https://token.actions.")?.split_once('/') {
+        Some((host, path)) => (host, Some(path)),
+        None => (url.strip_prefix("https://token.actions.")?, None),
+    };
+    let subdomain = host.strip_suffix(".ghe.com")?;
+    let fits = is_segment(subdomain) && !subdomain.contains('.') && path.is_none_or(is_segment);
+    fits.then_some(Tenancy::Sole)
+}
+
+const SHORT_RULE: ShortRule = ShortRule {
+    key: "github",
+    members: &[
+        ("repository", MemberPath::Same),
+        ("repository_id", MemberPath::Same),
+        ("repository_owner", MemberPath::Same),
+        ("repository_owner_id", MemberPath::Same),
+        ("repository_visibility", MemberPath::Same),
+        ("environment", MemberPath::Same),
+        ("environment_node_id", MemberPath::Same),
+        ("ref", MemberPath::Same),
+        ("ref_type", MemberPath::Same),
+        ("ref_protected", MemberPath::Same),
+        ("head_ref", MemberPath::Same),
+        ("base_ref", MemberPath::Same),
+        ("sha", MemberPath::Same),
+        ("event_name", MemberPath::Same),
+        ("workflow", MemberPath::Same),
+        ("workflow_ref", MemberPath::Same),
+        ("workflow_sha", MemberPath::Same),
+        ("job_workflow_ref", MemberPath::Same),
+        ("job_workflow_sha", MemberPath::Same),
+        ("actor", MemberPath::Same),
+        ("actor_id", MemberPath::Same),
+        ("run_id", MemberPath::Same),
+        ("run_number", MemberPath::Same),
+        ("run_attempt", MemberPath::Same),
+        ("check_run_id", MemberPath::Same),
+        ("runner_environment", MemberPath::Same),
+        ("enterprise", MemberPath::Same),
+        ("enterprise_id", MemberPath::Same),
+    ],
+    open_prefix: Some("repo_property_"),
+};
+
+/// By name, with ids (`repo:o@1/r@2:...`), and the customised templates that begin with the owner. A name can hold none of
+/// the ends. `job_workflow_ref` is no owner: it names a reusable workflow that anybody may call.
+pub(super) const OWNER: OwnerGrammar = OwnerGrammar {
+    subjects: &[
+        OwnerText::Between { prefix: "repo:", ends: &['/', '@'] },
+        OwnerText::Between { prefix: "repository:", ends: &['/'] },
+        OwnerText::Between { prefix: "repository_owner:", ends: &[':'] },
+        OwnerText::Between { prefix: "repository_owner_id:", ends: &[':'] },
+        OwnerText::Between { prefix: "repository_id:", ends: &[':'] },
+    ],
+    claims: &[
+        ("repository_owner_id", OwnerText::Whole),
+        ("repository_id", OwnerText::Whole),
+        ("repository_owner", OwnerText::Whole),
+        ("repository", OwnerText::Between { prefix: "", ends: &['/'] }),
+        ("workflow_ref", OwnerText::Between { prefix: "", ends: &['/'] }),
+        ("enterprise_id", OwnerText::Whole),
+        ("enterprise", OwnerText::Whole),
+    ],
+    advice: "begin `subject` with `repo:OWNER/`, or add `repository_owner_id` or `repository_id`",
+};
+
+/// Every claim is a string, ids and `ref_protected` too, but for the registered times.
+pub(super) fn is_text_claim(claim: &str) -> bool {
+    !matches!(claim, "exp" | "iat" | "nbf")
+}
+
+pub(super) const LENT: &[&str] = &[
+    "repository",
+    "repository_id",
+    "repository_owner",
+    "repository_owner_id",
+    "repository_visibility",
+    "enterprise",
+    "enterprise_id",
+];
+
+/// `repo:O/R:environment:E`, `repo:O/R:pull_request` or `repo:O/R:ref:REF`.
+pub(super) fn subject_of(claims: &Map<String, Value>) -> Option<String> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    let repository = text("repository")?;
+    // GitHub escapes `:` in values of the subject.
+    Some(match (text("environment"), text("event_name")) {
+        (Some(environment), _) => format!("repo:{repository}:environment:{}", environment.replace(':', "%3A")),
+        (None, Some("pull_request")) => format!("repo:{repository}:pull_request"),
+        (None, _) => format!("repo:{repository}:ref:{}", text("ref")?),
+    })
+}
+
+/// `repo:O/R:...` and `repo:O@1/R@2:...` name the repository, the owner and their ids.
+pub(super) fn adopt_subject(subject: &str, claims: &mut Map<String, Value>) {
+    let Some((repository, _)) = subject.strip_prefix("repo:").and_then(|rest| rest.split_once(':')) else { return };
+    let Some((owner, name)) = repository.split_once('/') else { return };
+    let mut set = |claim: &str, value: &str| claims.insert(claim.to_owned(), Value::from(value));
+    let (owner, owner_id) = owner.split_once('@').map_or((owner, None), |(owner, id)| (owner, Some(id)));
+    let (name, id) = name.split_once('@').map_or((name, None), |(name, id)| (name, Some(id)));
+    set("repository", &format!("{owner}/{name}"));
+    set("repository_owner", owner);
+    if let Some(owner_id) = owner_id {
+        set("repository_owner_id", owner_id);
+    }
+    if let Some(id) = id {
+        set("repository_id", id);
+    }
+}

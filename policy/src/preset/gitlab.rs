@@ -1,0 +1,104 @@
+//! GitLab CI/CD: gitlab.com for everybody, and instances of one's own.
+
+use serde_json::{Map, Value};
+
+use super::owner::{OwnerGrammar, OwnerText};
+use super::platform::{MemberPath, Platform, ShortRule, Tenancy, plain};
+
+pub(super) const PLATFORM: Platform = Platform {
+    short_rule: Some(&SHORT_RULE),
+    owner: Some(&OWNER),
+    is_text_claim,
+    lent_claims: &[
+        "project_path",
+        "project_id",
+        "namespace_path",
+        "namespace_id",
+        "job_project_path",
+        "job_project_id",
+        "job_namespace_path",
+        "job_namespace_id",
+    ],
+    subject_of,
+    adopt_subject,
+    ..plain("gitlab", known, include_str!("samples/gitlab.json"))
+};
+
+/// `https://gitlab.com`
+fn known(url: &str) -> Option<Tenancy> {
+    (url == "https://gitlab.com").then_some(Tenancy::Shared)
+}
+
+const SHORT_RULE: ShortRule = ShortRule {
+    key: "gitlab",
+    members: &[
+        ("project_path", MemberPath::Same),
+        ("project_id", MemberPath::Same),
+        ("namespace_path", MemberPath::Same),
+        ("namespace_id", MemberPath::Same),
+        ("job_project_path", MemberPath::Same),
+        ("job_project_id", MemberPath::Same),
+        ("job_namespace_path", MemberPath::Same),
+        ("job_namespace_id", MemberPath::Same),
+        ("project_visibility", MemberPath::Same),
+        ("ref", MemberPath::Same),
+        ("ref_type", MemberPath::Same),
+        ("ref_path", MemberPath::Same),
+        ("ref_protected", MemberPath::Same),
+        ("environment", MemberPath::Same),
+        ("environment_protected", MemberPath::Same),
+        ("environment_action", MemberPath::Same),
+        ("deployment_tier", MemberPath::Same),
+        ("pipeline_source", MemberPath::Same),
+        ("pipeline_id", MemberPath::Same),
+        ("job_id", MemberPath::Same),
+        ("job_source", MemberPath::Same),
+        ("user_id", MemberPath::Same),
+        ("user_login", MemberPath::Same),
+        ("user_email", MemberPath::Same),
+        ("user_access_level", MemberPath::Same),
+        ("groups_direct", MemberPath::Same),
+        ("runner_environment", MemberPath::Same),
+        ("sha", MemberPath::Same),
+        ("ci_config_ref_uri", MemberPath::Same),
+        ("ci_config_sha", MemberPath::Same),
+    ],
+    open_prefix: None,
+};
+
+/// In the pipeline of a merge request from a fork the `project_*` claims name the fork; `job_project_*` the project that runs it.
+const OWNER: OwnerGrammar = OwnerGrammar {
+    subjects: &[OwnerText::Between { prefix: "project_path:", ends: &['/'] }],
+    claims: &[
+        ("project_id", OwnerText::Whole),
+        ("namespace_id", OwnerText::Whole),
+        ("job_project_id", OwnerText::Whole),
+        ("job_namespace_id", OwnerText::Whole),
+        ("project_path", OwnerText::Between { prefix: "", ends: &['/'] }),
+        ("namespace_path", OwnerText::Between { prefix: "", ends: &['/'] }),
+        ("job_project_path", OwnerText::Between { prefix: "", ends: &['/'] }),
+        ("job_namespace_path", OwnerText::Between { prefix: "", ends: &['/'] }),
+        ("ci_config_ref_uri", OwnerText::Between { prefix: "gitlab.com/", ends: &['/'] }),
+    ],
+    advice: "begin `subject` with `project_path:GROUP/`, or add `namespace_id` or `project_id`",
+};
+
+/// Ids are strings; `runner_id`, the times and lists of groups are not.
+fn is_text_claim(claim: &str) -> bool {
+    SHORT_RULE.members.iter().any(|(member, _)| *member == claim && claim != "groups_direct")
+        || matches!(claim, "sub" | "jti")
+}
+
+/// `project_path:G/P:ref_type:T:ref:R`
+fn subject_of(claims: &Map<String, Value>) -> Option<String> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    Some(format!("project_path:{}:ref_type:{}:ref:{}", text("project_path")?, text("ref_type")?, text("ref")?))
+}
+
+fn adopt_subject(subject: &str, claims: &mut Map<String, Value>) {
+    let Some((path, _)) = subject.strip_prefix("project_path:").and_then(|rest| rest.split_once(':')) else { return };
+    claims.insert("project_path".to_owned(), path.into());
+    if let Some((namespace, _)) = path.rsplit_once('/') {
+        claims.insert("namespace_path".to_owned(), namespace.into());
+    }
+}

@@ -1,0 +1,29 @@
+//! Google service accounts: one issuer for everybody; the subject is the numeric unique id.
+
+use super::IssuerDefaults;
+use super::owner::{OwnerGrammar, OwnerText};
+use super::platform::{DEFAULTS, Platform, Tenancy, plain};
+
+pub(super) const PLATFORM: Platform = Platform {
+    defaults: IssuerDefaults { shared: true, ..DEFAULTS },
+    owner: Some(&OWNER),
+    lent_claims: &["azp", "email", "hd"],
+    ..plain("google", known, include_str!("samples/google.json"))
+};
+
+/// `https://accounts.google.com`
+fn known(url: &str) -> Option<Tenancy> {
+    (url == "https://accounts.google.com").then_some(Tenancy::Shared)
+}
+
+const OWNER: OwnerGrammar = OwnerGrammar {
+    subjects: &[OwnerText::Whole],
+    claims: &[
+        ("azp", OwnerText::Whole),
+        ("email", OwnerText::Whole),
+        ("hd", OwnerText::Whole),
+        ("/google/compute_engine/project_id", OwnerText::Whole),
+        ("/google/compute_engine/project_number", OwnerText::Whole),
+    ],
+    advice: "write the service account's numeric unique id as `subject`",
+};

@@ -1,0 +1,75 @@
+//! How a platform's tokens name their owner. On an issuer that many share, the signature says nothing about the tenant; only
+//! a rule that fixes the owner does.
+
+use crate::pattern::Pattern;
+
+/// Where the owner stands in the tokens of a platform.
+pub(crate) struct OwnerGrammar {
+    /// Forms of `sub`.
+    pub(crate) subjects: &'static [OwnerText],
+    /// Claims (names or pointers) that fix the owner, with the form that does.
+    pub(crate) claims: &'static [(&'static str, OwnerText)],
+    /// What to write, for people.
+    pub(crate) advice: &'static str,
+}
+
+/// A form of text that names the owner.
+#[derive(Clone, Copy)]
+pub(crate) enum OwnerText {
+    /// The whole text: any exact value fixes the owner.
+    Whole,
+    /// `prefix`, the owner, then one of the `ends`.
+    Between {
+        /// What stands before the owner.
+        prefix: &'static str,
+        /// The characters that end the owner's name, none of which can be in it.
+        ends: &'static [char],
+    },
+}
+
+/// How far a pattern reaches, as a form of text that names the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// It fits one owner only.
+    OneOwner,
+    /// It is of this form, and fits many owners.
+    ManyOwners,
+    /// It is of another form: it says nothing about the owner.
+    Elsewhere,
+}
+
+impl OwnerText {
+    /// How far `pattern` reaches on texts of this form.
+    pub(crate) fn reach(self, pattern: &Pattern) -> Reach {
+        let head = pattern.literal_head();
+        match self {
+            Self::Whole if pattern.is_exact() && !head.is_empty() => Reach::OneOwner,
+            Self::Whole => Reach::ManyOwners,
+            Self::Between { prefix, ends } => match head.strip_prefix(prefix) {
+                Some(rest) => match rest.find(ends) {
+                    Some(1..) => Reach::OneOwner,
+                    Some(0) => Reach::Elsewhere,
+                    None if pattern.is_exact() && !rest.is_empty() => Reach::OneOwner,
+                    None if pattern.is_exact() => Reach::Elsewhere,
+                    None => Reach::ManyOwners,
+                },
+                None if !pattern.is_exact() && prefix.starts_with(head) => Reach::ManyOwners,
+                None => Reach::Elsewhere,
+            },
+        }
+    }
+}
+
+impl OwnerGrammar {
+    /// How far a subject pattern reaches.
+    pub(crate) fn subject_reach(&self, pattern: &Pattern) -> Reach {
+        let reaches = || self.subjects.iter().map(|form| form.reach(pattern));
+        if reaches().any(|reach| reach == Reach::OneOwner) {
+            Reach::OneOwner
+        } else if reaches().any(|reach| reach == Reach::ManyOwners) {
+            Reach::ManyOwners
+        } else {
+            Reach::Elsewhere
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! HCP Terraform, and Terraform Enterprise on hosts of its own.
+
+use super::owner::{OwnerGrammar, OwnerText};
+use super::platform::{Platform, Tenancy, plain};
+
+pub(super) const PLATFORM: Platform = Platform {
+    owner: Some(&OWNER),
+    lent_claims: &[
+        "terraform_organization_id",
+        "terraform_organization_name",
+        "terraform_project_id",
+        "terraform_project_name",
+        "terraform_workspace_id",
+        "terraform_workspace_name",
+        "terraform_full_workspace",
+    ],
+    ..plain("terraform-cloud", known, include_str!("samples/terraform.json"))
+};
+
+/// `https://app.terraform.io`
+fn known(url: &str) -> Option<Tenancy> {
+    (url == "https://app.terraform.io").then_some(Tenancy::Shared)
+}
+
+const OWNER: OwnerGrammar = OwnerGrammar {
+    subjects: &[OwnerText::Between { prefix: "organization:", ends: &[':'] }],
+    claims: &[
+        ("terraform_organization_id", OwnerText::Whole),
+        ("terraform_organization_name", OwnerText::Whole),
+        ("terraform_project_id", OwnerText::Whole),
+        ("terraform_workspace_id", OwnerText::Whole),
+        ("terraform_full_workspace", OwnerText::Between { prefix: "organization:", ends: &[':'] }),
+    ],
+    advice: "begin `subject` with `organization:NAME:`, or add the claim `terraform_organization_id`",
+};
