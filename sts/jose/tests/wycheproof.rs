@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
-use sts_jose::{Algorithm, CompactJws, KeySet, base64url, parse_jwk};
+use sts_jose::{Algorithm, CompactJws, KeySet, UnusableKey, base64url, parse_jwk};
 
 /// What became of the vectors of one file.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -120,7 +120,10 @@ fn ecdsa(file: &str, crv: &str) -> Outcome {
 }
 
 fn signature_verifies(jwk: &Value, test: &Value) -> bool {
-    parse_jwk(jwk, &Algorithm::ALL).is_ok_and(|key| key.verify(&hex(&test["msg"]), &hex(&test["sig"])).is_ok())
+    match parse_jwk(jwk, &Algorithm::ALL) {
+        Err(UnusableKey::Exponent) => false,
+        key => key.unwrap().verify(&hex(&test["msg"]), &hex(&test["sig"])).is_ok(),
+    }
 }
 
 fn hex(value: &Value) -> Vec<u8> {
