@@ -1,1 +1,121 @@
-//! Exchange, introspect, revoke: the one place where the order of steps is decided.
+//! Exchange, introspect, revoke: the one place where the order of steps is decided. No HTTP here, and no implementation of
+//! a key source or a ledger: both are traits that the composition root fills.
+
+mod bearer;
+mod denials;
+mod event;
+mod exchange;
+mod introspect;
+mod issuer_keys;
+mod operate;
+mod parameters;
+mod reason;
+mod request;
+mod revoke;
+mod rules_in_force;
+mod snapshot;
+
+pub use bearer::ApiSecret;
+pub use denials::Denial;
+pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, event_schema};
+pub use exchange::Exchanged;
+pub use introspect::{Caller, Introspection};
+pub use issuer_keys::{Candidates, IssuerKeys, KeyAnswer, KeyUnavailable};
+pub use operate::{RevocationRequest, TokenView, WrongRevocation};
+pub use parameters::{MAX_PARAMETERS, Parameters};
+pub use reason::{Reason, Refused};
+pub use request::{ExchangeRequest, RequestContext};
+pub use snapshot::{Snapshot, TrustTable};
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sts_store::Ledger;
+use sts_token::Keyring;
+use sts_types::{Clock, Entropy, RequestId};
+
+use denials::Denials;
+use rules_in_force::RulesInForce;
+
+/// What the service is made of; the composition root chooses each.
+pub struct Parts {
+    /// The rules to begin with.
+    pub snapshot: Snapshot,
+    /// Where minted tokens are recorded.
+    pub ledger: Arc<dyn Ledger>,
+    /// Our signing keys.
+    pub keyring: Arc<Keyring>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where decision events go.
+    pub events: Arc<dyn EventSink>,
+}
+
+/// The security token service, without its wire.
+pub struct Service {
+    snapshot: ArcSwap<Snapshot>,
+    ledger: Arc<dyn Ledger>,
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    events: Arc<dyn EventSink>,
+    denials: Denials,
+    rules: RulesInForce,
+}
+
+impl Service {
+    /// A service of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { snapshot, ledger, keyring, clock, entropy, events } = parts;
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            ledger,
+            keyring,
+            clock,
+            entropy,
+            events,
+            denials: Denials::default(),
+            rules: RulesInForce::default(),
+        }
+    }
+
+    /// The snapshot in force. An operation takes it once and runs under it alone.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Puts another snapshot in force, whole.
+    pub fn swap(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Our signing keys.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// The clock that everything here is judged by.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// A new request id.
+    #[must_use]
+    pub fn new_request_id(&self) -> RequestId {
+        request::new_request_id(&*self.clock, &*self.entropy)
+    }
+
+    /// Whether exchanges can be served; the error is for the operator.
+    ///
+    /// # Errors
+    /// What the ledger says.
+    pub async fn ready(&self) -> Result<(), sts_store::LedgerError> {
+        self.ledger.ready().await
+    }
+}

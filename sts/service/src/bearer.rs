@@ -1,0 +1,56 @@
+//! Who calls our own endpoints: a registered API with its secret, or the bearer of a token of ours.
+
+use sts_jose::{constant_time_eq, sha256};
+use sts_token::OwnToken;
+use sts_types::{ApiName, Digest256, rfc};
+
+use crate::reason::{Reason, Refused};
+use crate::{Service, Snapshot};
+
+/// The digest of an API's introspection secret: all that is kept of it. High-entropy secrets need no slow hash.
+#[derive(Clone)]
+pub struct ApiSecret(Digest256);
+
+impl ApiSecret {
+    /// Keeps the digest of `secret`.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Self {
+        Self(sha256(secret))
+    }
+
+    fn is(&self, secret: &[u8]) -> bool {
+        constant_time_eq(&self.0.0, &sha256(secret).0)
+    }
+}
+
+impl Service {
+    /// The API of that name and secret; the work is the same whether the name, the secret or both are wrong (O2-8).
+    #[must_use]
+    pub fn authenticate_api(&self, snapshot: &Snapshot, name: &str, secret: &str) -> Option<ApiName> {
+        let nobody = ApiSecret(Digest256([0; 32]));
+        let registered = snapshot.secrets.get_key_value(name);
+        let right = registered.map_or(&nobody, |(_, own)| own).is(secret.as_bytes());
+        registered.filter(|_| right).map(|(name, _)| name.clone())
+    }
+
+    /// The bearer of a live token of ours for our own API that has one of `scopes`.
+    ///
+    /// # Errors
+    /// `invalid_token`, `insufficient_scope`, or `store_unavailable` when the ledger does not answer.
+    pub async fn authenticate_bearer(&self, snapshot: &Snapshot, token: &str, scopes: &[&str]) -> Result<OwnToken, Refused> {
+        let own = self.own_token(snapshot, token).ok_or(Reason::InvalidToken)?;
+        let for_us = own.audience.as_str() == snapshot.issuer.as_str();
+        if !for_us || self.live_record(snapshot, &own).await?.is_none() {
+            return Err(Reason::InvalidToken.into());
+        }
+        if scopes.iter().any(|scope| own.scope.contains(scope)) || own.scope.contains(rfc::SCOPE_ADMIN) && scopes.contains(&rfc::SCOPE_READ) {
+            Ok(own)
+        } else {
+            Err(Reason::InsufficientScope.into())
+        }
+    }
+
+    pub(crate) fn own_token(&self, snapshot: &Snapshot, token: &str) -> Option<OwnToken> {
+        OwnToken::verify(token, &self.keyring, &snapshot.issuer, self.clock.now()).ok()
+    }
+}

@@ -1,0 +1,243 @@
+//! What an operator does with recorded tokens: list, show, revoke by jti or by rule.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sts_policy::Pattern;
+use sts_store::{Entry, Listing, Revocation, RevocationRule, RevocationScope};
+use sts_types::{AccountId, Jti, TokenRecord, UnixTime};
+
+use crate::reason::Refused;
+use crate::{Service, Snapshot};
+
+/// The most records in one page.
+const MAX_PAGE: usize = 1000;
+/// The longest reason that is kept, in bytes.
+const MAX_REASON: usize = 1024;
+
+/// A recorded token, as operators see it.
+#[derive(Serialize)]
+pub struct TokenView {
+    #[serde(flatten)]
+    record: TokenRecord,
+    /// `active`, `expired`, `revoked`, or `inactive` where its account, identity or issuer entry is gone or disabled.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<Revocation>,
+}
+
+/// `POST /admin/v1/revocations`: all the fields that are given must match; `jti` stands alone.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RevocationRequest {
+    /// One token.
+    pub jti: Option<String>,
+    /// An account's id or username.
+    pub account: Option<String>,
+    /// An identity's name.
+    pub identity: Option<String>,
+    /// An issuer entry's name.
+    pub issuer: Option<String>,
+    /// A pattern on the subject token's `sub`.
+    pub subject: Option<String>,
+    /// The `kid` that verified the subject token.
+    pub issuer_kid: Option<String>,
+    /// Our `kid`.
+    pub kid: Option<String>,
+    /// A snapshot generation.
+    pub generation: Option<String>,
+    /// Patterns on copied claims.
+    pub claim: BTreeMap<String, String>,
+    /// Tokens issued before this moment (epoch seconds); now when left out.
+    pub before: Option<i64>,
+    /// Why; kept with the revocation.
+    pub reason: Option<String>,
+}
+
+/// A revocation that is refused: it says what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WrongRevocation {
+    /// It would cover every token.
+    #[error("name what to revoke: jti, account, identity, issuer, subject, issuer_kid, kid, generation or claim")]
+    NoField,
+    /// `jti` with other fields.
+    #[error("`jti` names one token: give it alone, with a reason at most")]
+    JtiWithFields,
+    /// A field that cannot be.
+    #[error("`{0}` is not usable: {1}")]
+    Field(&'static str, String),
+    /// No such token.
+    #[error("no live token has that jti")]
+    UnknownToken,
+    /// No such account.
+    #[error("no service account has that name or id")]
+    UnknownAccount,
+    /// The ledger did not answer.
+    #[error("the store is unavailable; nothing was revoked")]
+    Unavailable(Refused),
+}
+
+impl Service {
+    /// Recorded tokens, newest first.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn list_tokens(
+        &self,
+        snapshot: &Snapshot,
+        account: Option<&str>,
+        after: Option<Jti>,
+        limit: usize,
+    ) -> Result<Vec<TokenView>, Refused> {
+        let account = match account {
+            None => None,
+            // An account that is gone from the configuration may still have records under its id.
+            Some(name) => match self.account_id(snapshot, name) {
+                Some(id) => Some(id),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let listing = Listing { account, after, limit: limit.clamp(1, MAX_PAGE) };
+        let failed = |error| Refused::by_ledger(&error);
+        let entries = self.ledger.list(listing).await.map_err(failed)?;
+        let rules = self.ledger.rules().await.map_err(failed)?;
+        Ok(entries.into_iter().map(|entry| self.view(snapshot, &rules, entry)).collect())
+    }
+
+    /// One recorded token.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn show_token(&self, snapshot: &Snapshot, jti: Jti) -> Result<Option<TokenView>, Refused> {
+        let failed = |error| Refused::by_ledger(&error);
+        let Some(entry) = self.ledger.look_up(jti).await.map_err(failed)? else { return Ok(None) };
+        let rules = self.ledger.rules().await.map_err(failed)?;
+        Ok(Some(self.view(snapshot, &rules, entry)))
+    }
+
+    /// Records a revocation for `by`.
+    ///
+    /// # Errors
+    /// See [`WrongRevocation`].
+    pub async fn revoke(&self, snapshot: &Snapshot, request: RevocationRequest, by: &str) -> Result<Revocation, WrongRevocation> {
+        let now = self.clock.now();
+        if request.reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON) {
+            return Err(WrongRevocation::Field("reason", "it is over 1,024 bytes".to_owned()));
+        }
+        let revocation = match &request.jti {
+            Some(jti) => self.token_revocation(&request, jti, now, by).await?,
+            None => self.rule_revocation(snapshot, request, now, by)?,
+        };
+        self.ledger.revoke(revocation.clone()).await.map_err(|error| WrongRevocation::Unavailable(Refused::by_ledger(&error)))?;
+        Ok(revocation)
+    }
+
+    async fn token_revocation(
+        &self,
+        request: &RevocationRequest,
+        jti: &str,
+        now: UnixTime,
+        by: &str,
+    ) -> Result<Revocation, WrongRevocation> {
+        let alone = RevocationRequest { jti: request.jti.clone(), reason: request.reason.clone(), ..RevocationRequest::default() };
+        if !alone.same_fields(request) {
+            return Err(WrongRevocation::JtiWithFields);
+        }
+        let jti = Jti::new(jti).map_err(|error| WrongRevocation::Field("jti", error.to_string()))?;
+        let entry = self
+            .ledger
+            .look_up(jti.clone())
+            .await
+            .map_err(|error| WrongRevocation::Unavailable(Refused::by_ledger(&error)))?
+            .ok_or(WrongRevocation::UnknownToken)?;
+        Ok(Revocation {
+            scope: RevocationScope::Token(jti),
+            before: now,
+            at: now,
+            by: by.to_owned(),
+            reason: request.reason.clone(),
+            until: entry.record.exp,
+        })
+    }
+
+    fn rule_revocation(
+        &self,
+        snapshot: &Snapshot,
+        request: RevocationRequest,
+        now: UnixTime,
+        by: &str,
+    ) -> Result<Revocation, WrongRevocation> {
+        let check = |field: &'static str, pattern: &str| {
+            Pattern::parse(pattern).map(|_| ()).map_err(|error| WrongRevocation::Field(field, error.to_string()))
+        };
+        if let Some(subject) = &request.subject {
+            check("subject", subject)?;
+        }
+        request.claim.values().try_for_each(|pattern| check("claim", pattern))?;
+        let account = match &request.account {
+            None => None,
+            Some(name) => Some(self.account_id(snapshot, name).ok_or(WrongRevocation::UnknownAccount)?.to_string()),
+        };
+        let rule = RevocationRule {
+            account,
+            identity: request.identity,
+            issuer: request.issuer,
+            subject: request.subject,
+            issuer_kid: request.issuer_kid,
+            kid: request.kid,
+            generation: request.generation,
+            claim: request.claim,
+        };
+        if rule == RevocationRule::default() {
+            return Err(WrongRevocation::NoField);
+        }
+        // Records tell whole seconds: the second that has begun is covered too, so that what was minted a moment ago is.
+        let before = request.before.map_or(now.plus(1), UnixTime::from_secs);
+        let longest = i64::from(snapshot.max_ttl);
+        Ok(Revocation {
+            scope: RevocationScope::Rule(rule),
+            before,
+            at: now,
+            by: by.to_owned(),
+            reason: request.reason,
+            until: before.max(now).plus(longest),
+        })
+    }
+
+    fn account_id(&self, snapshot: &Snapshot, name: &str) -> Option<AccountId> {
+        snapshot.rules.account(name).map(|account| account.id.clone()).or_else(|| AccountId::new(name).ok())
+    }
+
+    fn view(&self, snapshot: &Snapshot, rules: &std::sync::Arc<[Revocation]>, entry: Entry) -> TokenView {
+        let Entry { record, revoked } = entry;
+        let now = self.clock.now();
+        let state = if record.exp <= now {
+            "expired"
+        } else if revoked.is_some() || self.rules.covers(rules, &record) {
+            "revoked"
+        } else if snapshot.trust.has(&record.entry)
+            && snapshot.rules.still_active(&record.account, &record.identity, &record.entry, now)
+        {
+            "active"
+        } else {
+            "inactive"
+        };
+        TokenView { record, state, revoked }
+    }
+}
+
+impl RevocationRequest {
+    /// Whether both give the same fields to match by.
+    fn same_fields(&self, other: &Self) -> bool {
+        let fields = |request: &Self| {
+            (
+                [&request.jti, &request.account, &request.identity, &request.issuer, &request.subject]
+                    .map(Clone::clone),
+                [&request.issuer_kid, &request.kid, &request.generation].map(Clone::clone),
+                request.claim.clone(),
+                request.before,
+            )
+        };
+        fields(self) == fields(other)
+    }
+}

@@ -1,0 +1,58 @@
+//! Request parameters, whatever body carried them.
+
+use crate::reason::{Reason, Refused};
+
+/// The most parameters a request may have.
+pub const MAX_PARAMETERS: usize = 64;
+
+/// Parameters in the order they were sent. An empty value counts as omitted (RFC 6749 section 3.2).
+#[derive(Default)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Takes pairs as they were decoded.
+    ///
+    /// # Errors
+    /// `request_malformed` for more than [`MAX_PARAMETERS`], or a NUL.
+    pub fn new(pairs: Vec<(String, String)>) -> Result<Self, Refused> {
+        if pairs.len() > MAX_PARAMETERS {
+            return Err(Refused::because(Reason::RequestMalformed, "a request has at most 64 parameters"));
+        }
+        if pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+            return Err(Refused::because(Reason::RequestMalformed, "a parameter holds a NUL"));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The values of a parameter that may be repeated, empty ones left out.
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter that may stand once; `None` when omitted or empty.
+    ///
+    /// # Errors
+    /// `request_malformed` when it is repeated, whatever the values (RFC 6749 section 3.2).
+    pub fn one(&self, name: &str) -> Result<Option<&str>, Refused> {
+        let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(Refused::because(Reason::RequestMalformed, "a parameter is repeated"));
+        }
+        Ok(first.filter(|value| !value.is_empty()))
+    }
+
+    /// Refuses a repeated parameter, known or not, other than the names in `may_repeat`.
+    ///
+    /// # Errors
+    /// `request_malformed`.
+    pub fn forbid_repeats(&self, may_repeat: &[&str]) -> Result<(), Refused> {
+        self.0.iter().filter(|(name, _)| !may_repeat.contains(&name.as_str())).try_for_each(|(name, _)| self.one(name).map(|_| ()))
+    }
+
+    /// Whether a parameter was sent with a value.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+}

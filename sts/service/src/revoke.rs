@@ -1,0 +1,37 @@
+//! Revocation by whoever holds the token (RFC 7009).
+
+use sts_store::{Entry, Revocation, RevocationScope};
+
+use crate::reason::Refused;
+use crate::{Service, Snapshot};
+
+/// Who revoked, when presenting the token was the authority.
+const TOKEN_HOLDER: &str = "token holder";
+
+impl Service {
+    /// Revokes `token`. Presenting the whole token is the authority to revoke that one token: its signature is verified before
+    /// anything is read or written. What is not ours, dead, unknown or revoked already is done without a write.
+    ///
+    /// # Errors
+    /// `store_unavailable` when the revocation is not durable.
+    pub async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<(), Refused> {
+        let Some(own) = self.own_token(snapshot, token) else { return Ok(()) };
+        let failed = |error| Refused::by_ledger(&error);
+        let Some(Entry { record, revoked: None }) = self.ledger.look_up(own.jti.clone()).await.map_err(failed)? else {
+            return Ok(());
+        };
+        if record.token_digest != own.digest {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let revocation = Revocation {
+            scope: RevocationScope::Token(own.jti),
+            before: now,
+            at: now,
+            by: TOKEN_HOLDER.to_owned(),
+            reason: None,
+            until: record.exp,
+        };
+        self.ledger.revoke(revocation).await.map_err(failed)
+    }
+}

@@ -1,0 +1,194 @@
+//! The directory of key files: one JSON file a key, and the key of the store's seal. Files are mode 0600, written whole or
+//! not at all, and never overwritten.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use sts_jose::SigningKey;
+use sts_jose::Signer as _;
+use sts_types::{Algorithm, Entropy, Kid, UnixTime};
+use zeroize::Zeroizing;
+
+/// Why the keys are not usable. Names the file and what to do; never its content.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The file or directory cannot be read or written.
+    #[error("cannot {doing} `{}`: {error}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file does not hold what its name says.
+    #[error("`{}` is not a usable key file: {why}; restore it from a backup, or move it away to have a new key made", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Others may read the file.
+    #[error("`{}` can be read by others; run `chmod 600` on it, and rotate the key if somebody may have read it", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A new key could not be made.
+    #[error("cannot make a new {0} key")]
+    Generate(Algorithm),
+}
+
+/// A key and when it was made.
+pub(super) struct StoredKey {
+    pub(super) signer: SigningKey,
+    pub(super) created: UnixTime,
+}
+
+/// The form of a key file.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    version: u32,
+    algorithm: String,
+    created: UnixTime,
+    /// PKCS #8 (RFC 5958), base64url.
+    pkcs8: Zeroizing<String>,
+}
+
+const VERSION: u32 = 1;
+const SEAL_FILE: &str = "seal.key";
+const SEAL_BYTES: usize = 32;
+/// Larger than any key file of ours.
+const MAX_FILE: u64 = 64 * 1024;
+
+pub(super) struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    pub(super) fn open(path: &Path) -> Result<Self, KeyringError> {
+        make_private_directory(path).map_err(|error| KeyringError::Io { doing: "create", path: path.to_owned(), error })?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Reads every key file.
+    pub(super) fn load(&self) -> Result<Vec<StoredKey>, KeyringError> {
+        let listing = std::fs::read_dir(&self.path).map_err(|error| self.io("list", self.path.clone(), error))?;
+        let mut keys = Vec::new();
+        for entry in listing {
+            let path = entry.map_err(|error| self.io("list", self.path.clone(), error))?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                keys.push(read_key(&path)?);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Makes a key and its file.
+    pub(super) fn create(&self, algorithm: Algorithm, created: UnixTime) -> Result<StoredKey, KeyringError> {
+        let signer = SigningKey::generate(algorithm).map_err(|_| KeyringError::Generate(algorithm))?;
+        let file = KeyFile {
+            version: VERSION,
+            algorithm: algorithm.name().to_owned(),
+            created,
+            pkcs8: Zeroizing::new(sts_jose::base64url(&signer.to_pkcs8())),
+        };
+        let text = Zeroizing::new(serde_json::to_vec(&file).map_err(|_| KeyringError::Generate(algorithm))?);
+        self.write_new(&self.key_path(signer.kid(), algorithm), &text)?;
+        Ok(StoredKey { signer, created })
+    }
+
+    /// Removes a dead key's file.
+    pub(super) fn remove(&self, kid: &Kid, algorithm: Algorithm) -> Result<(), KeyringError> {
+        let path = self.key_path(kid, algorithm);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io("remove", path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The seal's key, made when there is none.
+    pub(super) fn seal_key(&self, entropy: &dyn Entropy) -> Result<Zeroizing<[u8; SEAL_BYTES]>, KeyringError> {
+        let path = self.path.join(SEAL_FILE);
+        let mut key = Zeroizing::new([0; SEAL_BYTES]);
+        if path.exists() {
+            let bytes = read_private(&path)?;
+            let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
+            let decoded = Zeroizing::new(sts_jose::decode_base64url(text).unwrap_or_default());
+            if decoded.len() != SEAL_BYTES {
+                return Err(KeyringError::Content { path, why: "it is not 32 bytes in base64url" });
+            }
+            key.copy_from_slice(&decoded);
+        } else {
+            entropy.fill(&mut *key);
+            let text = Zeroizing::new(sts_jose::base64url(&*key));
+            self.write_new(&path, text.as_bytes())?;
+        }
+        Ok(key)
+    }
+
+    fn key_path(&self, kid: &Kid, algorithm: Algorithm) -> PathBuf {
+        // A kid of ours is a thumbprint: base64url, safe in a file name.
+        self.path.join(format!("{}-{kid}.json", algorithm.name().to_ascii_lowercase()))
+    }
+
+    /// Writes a file that must not exist: whole, synced, under a temporary name first.
+    fn write_new(&self, path: &Path, content: &[u8]) -> Result<(), KeyringError> {
+        let temporary = path.with_extension("new");
+        let written = (|| {
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&temporary)?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            std::fs::hard_link(&temporary, path)?;
+            std::fs::remove_file(&temporary)?;
+            std::fs::File::open(&self.path)?.sync_all()
+        })();
+        written.map_err(|error| self.io("write", path.to_owned(), error))
+    }
+
+    fn io(&self, doing: &'static str, path: PathBuf, error: io::Error) -> KeyringError {
+        KeyringError::Io { doing, path, error }
+    }
+}
+
+fn read_key(path: &Path) -> Result<StoredKey, KeyringError> {
+    let wrong = |why| KeyringError::Content { path: path.to_owned(), why };
+    let bytes = read_private(path)?;
+    let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| wrong("it is not the JSON that sts writes"))?;
+    if file.version != VERSION {
+        return Err(wrong("it was written by a newer version of sts"));
+    }
+    let algorithm = Algorithm::from_name(&file.algorithm).ok_or_else(|| wrong("its algorithm is unknown"))?;
+    let der = Zeroizing::new(sts_jose::decode_base64url(&file.pkcs8).ok_or_else(|| wrong("its key is not base64url"))?);
+    let signer = SigningKey::from_pkcs8(algorithm, &der).map_err(|_| wrong("its key is not one of its algorithm"))?;
+    Ok(StoredKey { signer, created: file.created })
+}
+
+/// Reads a file that only its owner may read.
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+    let failed = |error| KeyringError::Io { doing: "read", path: path.to_owned(), error };
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
+        return Err(KeyringError::Exposed { path: path.to_owned() });
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(KeyringError::Content { path: path.to_owned(), why: "it is larger than any key file" });
+    }
+    std::fs::read(path).map(Zeroizing::new).map_err(failed)
+}
+
+fn make_private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}

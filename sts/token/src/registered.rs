@@ -1,0 +1,250 @@
+//! The registered claims of a subject token, read strictly: a claim that is there with a wrong type refuses the token, it is
+//! never taken for absent (RFC 7519 section 4.1).
+
+use serde_json::Value;
+use sts_types::{Audience, ClaimSet, Jti, Subject, UnixTime};
+
+use crate::TrustSpec;
+
+/// The most values of `aud` that are read.
+const MAX_AUDIENCES: usize = 32;
+
+/// The largest integer that every JSON reader agrees about, 2^53.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// What is wrong with a token itself. Each is named to the caller by its stable `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    /// Not a JWS we read, or a registered claim is missing or mistyped; says which rule, never repeats the token.
+    #[error("the subject token is malformed: {0}")]
+    Malformed(&'static str),
+    /// An algorithm that is not accepted.
+    #[error("the subject token's algorithm is not accepted")]
+    Algorithm,
+    /// A kind of token that is not exchanged: its `typ`, or a `cnf`.
+    #[error("a token of this type is not exchanged")]
+    TypeRefused,
+    /// `exp` has passed.
+    #[error("the subject token has expired")]
+    Expired,
+    /// `nbf` or `iat` is in the future.
+    #[error("the subject token is not valid yet")]
+    NotYetValid,
+    /// Its whole life, or its age, is beyond what the entry accepts.
+    #[error("the subject token lives too long or is too old")]
+    TooOld,
+}
+
+/// The registered claims with their types.
+#[derive(Clone, Debug)]
+pub(crate) struct Registered {
+    pub(crate) subject: Subject,
+    pub(crate) audiences: Vec<Audience>,
+    pub(crate) exp: UnixTime,
+    pub(crate) nbf: Option<UnixTime>,
+    pub(crate) iat: Option<UnixTime>,
+    pub(crate) jti: Option<Jti>,
+}
+
+/// Reads the registered claims; `iss` was read before the key was chosen.
+pub(crate) fn read(claims: &ClaimSet, trust: &TrustSpec) -> Result<Registered, TokenFault> {
+    let subject = match claims.members().get("sub") {
+        None => return Err(TokenFault::Malformed("`sub` is missing")),
+        Some(value) => value
+            .as_str()
+            .and_then(|text| Subject::new(text).ok())
+            .ok_or(TokenFault::Malformed("`sub` is not a string of 1 to 1,024 bytes without control characters"))?,
+    };
+    let audiences = audiences(claims.members().get("aud"))?;
+    let exp = date(claims, "exp", "`exp` is not a number of seconds")?.ok_or(TokenFault::Malformed("`exp` is missing"))?;
+    let nbf = date(claims, "nbf", "`nbf` is not a number of seconds")?;
+    let iat = date(claims, "iat", "`iat` is not a number of seconds")?;
+    if iat.is_none() && trust.require_iat {
+        return Err(TokenFault::Malformed("`iat` is missing"));
+    }
+    let jti = match claims.members().get("jti") {
+        None => None,
+        Some(value) => Some(
+            value
+                .as_str()
+                .and_then(|text| Jti::new(text).ok())
+                .ok_or(TokenFault::Malformed("`jti` is not a string of 1 to 1,024 bytes without control characters"))?,
+        ),
+    };
+    Ok(Registered { subject, audiences, exp, nbf, iat, jti })
+}
+
+fn audiences(aud: Option<&Value>) -> Result<Vec<Audience>, TokenFault> {
+    const WRONG: TokenFault = TokenFault::Malformed("`aud` is not a string or a list of 1 to 32 strings");
+    let one = |value: &Value| value.as_str().and_then(|text| Audience::new(text).ok()).ok_or(WRONG);
+    match aud {
+        None => Err(TokenFault::Malformed("`aud` is missing")),
+        Some(Value::Array(values)) if values.is_empty() || values.len() > MAX_AUDIENCES => Err(WRONG),
+        Some(Value::Array(values)) => values.iter().map(one).collect(),
+        Some(value) => Ok(vec![one(value)?]),
+    }
+}
+
+/// A `NumericDate` (RFC 7519 section 2): a finite number of at most 2^53, its fraction floored.
+fn date(claims: &ClaimSet, name: &str, wrong: &'static str) -> Result<Option<UnixTime>, TokenFault> {
+    let Some(value) = claims.members().get(name) else { return Ok(None) };
+    let Value::Number(number) = value else { return Err(TokenFault::Malformed(wrong)) };
+    if let Some(seconds) = number.as_i64() {
+        const EXACT: i64 = 1 << 53;
+        return if (-EXACT..=EXACT).contains(&seconds) {
+            Ok(Some(UnixTime::from_secs(seconds)))
+        } else {
+            Err(TokenFault::Malformed(wrong))
+        };
+    }
+    let float = number.as_f64().filter(|float| float.is_finite() && float.abs() <= MAX_EXACT);
+    #[expect(clippy::cast_possible_truncation, reason = "floored, finite and at most 2^53: exact in an i64")]
+    let seconds = float.map(|float| float.floor() as i64);
+    seconds.map(|seconds| Some(UnixTime::from_secs(seconds))).ok_or(TokenFault::Malformed(wrong))
+}
+
+/// Judges the times at `now`. The boundaries, with leeway L: valid while `now < exp + L`, `nbf <= now + L`, `iat <= now + L`.
+pub(crate) fn judge_times(token: &Registered, trust: &TrustSpec, now: UnixTime) -> Result<(), TokenFault> {
+    let leeway = i64::from(trust.leeway);
+    if now >= token.exp.plus(leeway) {
+        return Err(TokenFault::Expired);
+    }
+    let latest_start = now.plus(leeway);
+    if token.nbf.is_some_and(|nbf| nbf > latest_start) || token.iat.is_some_and(|iat| iat > latest_start) {
+        return Err(TokenFault::NotYetValid);
+    }
+    if token.nbf.is_some_and(|nbf| nbf > token.exp) || token.iat.is_some_and(|iat| iat > token.exp) {
+        return Err(TokenFault::Malformed("the token expires before it begins"));
+    }
+    // A token without `iat` begins no later than now: its whole life is at least what is left of it.
+    let begins = token.iat.or(token.nbf).unwrap_or(now);
+    let at_most = |most: u64, seconds: i64| u64::try_from(seconds).is_ok_and(|seconds| seconds > most);
+    if at_most(trust.max_token_lifetime, token.exp.since(begins)) {
+        return Err(TokenFault::TooOld);
+    }
+    if let (Some(most), Some(iat)) = (trust.max_token_age, token.iat)
+        && at_most(most.saturating_add(u64::from(trust.leeway)), now.since(iat))
+    {
+        return Err(TokenFault::TooOld);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sts_types::{EntryName, Issuer};
+
+    const NOW: i64 = 1_790_000_000;
+
+    fn trust() -> TrustSpec {
+        TrustSpec {
+            entry: EntryName::new("e").unwrap(),
+            issuer: Issuer::new("https://issuer.example").unwrap(),
+            algorithms: vec![],
+            types: vec![],
+            leeway: 60,
+            max_token_lifetime: 86_400,
+            max_token_age: None,
+            require_iat: true,
+            enabled: true,
+        }
+    }
+
+    fn judge_by(trust: &TrustSpec, members: &str) -> Result<Registered, TokenFault> {
+        let claims = ClaimSet::parse(members.as_bytes()).map_err(|_| TokenFault::Malformed("json"))?;
+        let registered = read(&claims, trust)?;
+        judge_times(&registered, trust, UnixTime::from_secs(NOW))?;
+        Ok(registered)
+    }
+
+    fn judge(times: &str) -> Result<Registered, TokenFault> {
+        judge_by(&trust(), &format!(r#"{{"sub":"s","aud":"a",{times}}}"#))
+    }
+
+    fn malformed(result: &Result<Registered, TokenFault>) -> bool {
+        matches!(result, Err(TokenFault::Malformed(_)))
+    }
+
+    #[test]
+    fn c037_c038_a_mistyped_missing_or_monstrous_exp_is_never_taken_for_absent() {
+        for exp in ["null", "\"1893456000\"", "\"never\"", "true", "[]", "{}", "9007199254740993", "9223372036854775807",
+            "9223372036854775808", "18446744073709551616", "1e308", "-1e308", "18446744075499551616"] {
+            assert!(malformed(&judge(&format!(r#""iat":{NOW},"exp":{exp}"#))), "{exp}");
+        }
+        assert!(malformed(&judge(&format!(r#""iat":{NOW}"#))));
+        for past in ["0", "-1", "1", "-0", "-0.0", "1.5"] {
+            assert_eq!(judge(&format!(r#""iat":{NOW},"exp":{past}"#)).unwrap_err(), TokenFault::Expired, "{past}");
+        }
+        let floored = judge(&format!(r#""iat":{NOW},"exp":{}.9"#, NOW + 10)).unwrap();
+        assert_eq!(floored.exp, UnixTime::from_secs(NOW + 10));
+    }
+
+    #[test]
+    fn c039_j09_the_boundaries_of_exp() {
+        let at = |exp: i64| judge(&format!(r#""iat":{},"exp":{exp}"#, NOW - 600)).map(|_| ());
+        assert_eq!(at(NOW - 61), Err(TokenFault::Expired));
+        assert_eq!(at(NOW - 60), Err(TokenFault::Expired));
+        assert_eq!(at(NOW - 59), Ok(()));
+        assert_eq!(at(NOW + 1), Ok(()));
+    }
+
+    #[test]
+    fn c040_c041_the_boundaries_of_nbf_and_iat() {
+        let exp = NOW + 300;
+        let at = |name: &str, value: &str| {
+            let iat = if name == "iat" { String::new() } else { format!(r#""iat":{NOW},"#) };
+            judge(&format!(r#"{iat}"exp":{exp},"{name}":{value}"#)).map(|_| ())
+        };
+        for name in ["nbf", "iat"] {
+            assert_eq!(at(name, &(NOW + 60).to_string()), Ok(()), "{name}");
+            assert_eq!(at(name, &(NOW + 61).to_string()), Err(TokenFault::NotYetValid), "{name}");
+            for mistyped in ["null", "\"1\"", "true", "[]"] {
+                assert!(matches!(at(name, mistyped), Err(TokenFault::Malformed(_))), "{name} {mistyped}");
+            }
+        }
+        assert!(malformed(&judge(&format!(r#""exp":{exp}"#))), "iat is required");
+        assert!(malformed(&judge(&format!(r#""iat":{NOW},"nbf":{},"exp":{}"#, NOW + 21, NOW + 20))));
+        assert!(malformed(&judge(&format!(r#""iat":{},"exp":{}"#, NOW + 21, NOW + 20))));
+        assert_eq!(at("iat", &(NOW - 10 * 31_536_000).to_string()), Err(TokenFault::TooOld));
+    }
+
+    #[test]
+    fn c042_j10_a_life_or_age_beyond_the_entry_is_too_old() {
+        let life = |seconds: i64| judge(&format!(r#""iat":{NOW},"exp":{}"#, NOW + seconds)).map(|_| ());
+        assert_eq!(life(86_400), Ok(()));
+        assert_eq!(life(86_401), Err(TokenFault::TooOld));
+        let aged = TrustSpec { max_token_age: Some(300), ..trust() };
+        let age = |seconds: i64| {
+            judge_by(&aged, &format!(r#"{{"sub":"s","aud":"a","iat":{},"exp":{}}}"#, NOW - seconds, NOW + 60)).map(|_| ())
+        };
+        assert_eq!(age(360), Ok(()));
+        assert_eq!(age(361), Err(TokenFault::TooOld));
+        let svid = TrustSpec { require_iat: false, ..trust() };
+        let left = |seconds: i64| judge_by(&svid, &format!(r#"{{"sub":"s","aud":"a","exp":{}}}"#, NOW + seconds)).map(|_| ());
+        assert_eq!(left(86_400), Ok(()));
+        assert_eq!(left(86_401), Err(TokenFault::TooOld));
+    }
+
+    #[test]
+    fn c043_aud_is_a_string_or_a_short_list_of_strings() {
+        let with = |aud: &str| judge_by(&trust(), &format!(r#"{{"sub":"s","iat":{NOW},"exp":{},"aud":{aud}}}"#, NOW + 60));
+        for wrong in ["\"\"", "[]", "[\"\"]", "null", "1", "{}", "[\"a\",1]", "[[\"a\"]]"] {
+            assert!(malformed(&with(wrong)), "{wrong}");
+        }
+        let many = |count: usize| format!("[{}]", vec!["\"a\""; count].join(","));
+        assert_eq!(with(&many(32)).unwrap().audiences.len(), 32);
+        assert!(malformed(&with(&many(33))));
+        assert!(malformed(&judge_by(&trust(), &format!(r#"{{"sub":"s","iat":{NOW},"exp":{}}}"#, NOW + 60))));
+    }
+
+    #[test]
+    fn c048_c059_sub_and_jti_are_bounded_strings() {
+        let with = |member: &str| judge_by(&trust(), &format!(r#"{{"aud":"a","iat":{NOW},"exp":{},{member}}}"#, NOW + 60));
+        for wrong in ["1", "null", "\"\"", "[]", "{}", "\"a\\n\"", "\"a\\u0000\""] {
+            assert!(malformed(&with(&format!("\"sub\":{wrong}"))), "{wrong}");
+            assert!(malformed(&with(&format!("\"sub\":\"s\",\"jti\":{wrong}"))), "{wrong}");
+        }
+        assert!(malformed(&with("\"x\":1")));
+    }
+}
