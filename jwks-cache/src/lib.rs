@@ -1,1 +1,48 @@
 //! Issuer entry to verification keys: discovery, fetch, cache, refresh, static keys.
+//!
+//! A [`JwksCache`] is made from [`EntrySpec`]s, plain data. Key sets in files and in the configuration are there at once; the
+//! others are fetched by [`JwksCache::run`], or by the first [`JwksCache::find`] that needs them. Nothing that a token says
+//! ever leads to a new address: the entries are the only source of URLs.
+//!
+//! - **Lookups** are lock-free on an immutable set per entry ([`JwksCache::find_cached`]).
+//! - **Fetches** are one per entry at a time, in a task of their own: callers share it, and callers that give up cancel
+//!   nobody. Each has one deadline (5 s), a size limit that counts decompressed bytes (256 KiB), follows no redirect, uses no
+//!   proxy, and dials only addresses that passed the guard (see [`NetworkRule`]).
+//! - **An unknown kid** asks for one shared fetch per entry and cool-down ([`EntrySpec::refresh_cooldown`]).
+//! - **An issuer that is down** harms nobody for [`EntrySpec::max_stale`]: the last good set serves, and a copy of it on disk
+//!   survives a restart.
+//!
+//! Several entries may share one issuer if each has keys of its own. A key that two such entries hold belongs to neither:
+//! among static sets it is refused at construction; among fetched ones, which may change at any time, it is left out of every
+//! answer and reported by [`JwksCache::status`].
+//!
+//! Everything here runs on tokio; [`JwksCache::new`] and the lock-free lookups need no runtime.
+
+mod cache;
+mod candidates;
+mod control;
+mod discovery;
+mod entry;
+mod entry_keys;
+mod environment;
+mod fetch;
+mod fetch_error;
+mod freshness;
+mod guard;
+mod http;
+mod last_good;
+mod moment;
+mod spec;
+mod static_keys;
+mod status;
+mod validate;
+
+pub use cache::{CacheAnswer, JwksCache, LookupError};
+pub use candidates::Candidates;
+pub use entry_keys::EntryKeys;
+pub use environment::{Environment, ResolveFuture, Resolver};
+pub use fetch_error::{DocumentKind, FetchError, FetchFault};
+pub use guard::AddressRefused;
+pub use spec::{EntrySpec, KeySource, NetworkRule};
+pub use status::{EntryStatus, FetchCounts, KeyStatus, LastError, RefreshReport, SkippedKeyStatus, SourceKind};
+pub use validate::EntryError;

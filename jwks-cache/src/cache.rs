@@ -1,0 +1,470 @@
+//! The cache: entries by name, lookups, refreshes.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sts_jose::VerifyingKey;
+use sts_types::{Algorithm, EntryName, Kid};
+use tokio::time::MissedTickBehavior;
+
+use crate::control::{Admission, Cause, Question};
+use crate::entry::{Entry, Landing};
+use crate::fetch::World;
+use crate::moment::Moment;
+use crate::static_keys::{self, FileMark};
+use crate::validate::{self, EntryError};
+use crate::{
+    Candidates, DocumentKind, EntryKeys, EntrySpec, EntryStatus, Environment, FetchError, FetchFault, KeySource,
+    KeyStatus, RefreshReport, SkippedKeyStatus, last_good,
+};
+
+/// How often due refreshes are looked for.
+const TICK: Duration = Duration::from_secs(1);
+/// What `Unavailable` says at least, in case the pause ends while the answer is made.
+const LEAST_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Verification keys of issuer entries. A cheap handle: clones share everything.
+#[derive(Clone)]
+pub struct JwksCache {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    world: Arc<World>,
+    slots: HashMap<EntryName, Slot>,
+    /// The entries' names in the order of their specs.
+    order: Vec<EntryName>,
+    /// Digests of what tokens ask for are keyed by this, so that nobody can choose collisions.
+    hasher: RandomState,
+}
+
+/// An entry, and the others of its issuer.
+struct Slot {
+    entry: Arc<Entry>,
+    siblings: Vec<Arc<Entry>>,
+}
+
+/// What the current sets know.
+#[derive(Clone, Debug)]
+pub enum CacheAnswer {
+    /// The keys to try.
+    Hit(Candidates),
+    /// No answer without asking the issuer: see [`JwksCache::find`].
+    Miss,
+}
+
+/// Why there is no key for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// The issuer was asked and has no such key, or has it for another algorithm.
+    #[error("the issuer has no such key")]
+    Unknown,
+    /// The issuer could not be asked: its last fetch failed, or a cool-down lasts. Nothing may be concluded about the key.
+    #[error("the issuer's keys could not be looked up")]
+    Unavailable {
+        /// When asking again may help.
+        retry_after: Duration,
+    },
+}
+
+enum Found {
+    Keys(Candidates),
+    /// There are such keys, and each is another entry's too.
+    Shared,
+    NoSuchKey,
+    NoKeys,
+}
+
+impl JwksCache {
+    /// Makes the cache. Reads key files and last good sets; dials nothing.
+    ///
+    /// # Errors
+    /// Every entry that cannot be used as configured: a URL that may not be fetched, a key file that cannot be read or has no
+    /// usable key, entries of one issuer without keys of their own.
+    pub fn new(entries: Vec<EntrySpec>, environment: Environment) -> Result<Self, Vec<EntryError>> {
+        Self::build(entries, Arc::new(World::new(environment)), None)
+    }
+
+    /// The cache for another configuration: entries whose spec is unchanged keep their state, and key files are read again.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; this cache is as it was then.
+    pub fn with_entries(&self, entries: Vec<EntrySpec>) -> Result<Self, Vec<EntryError>> {
+        Self::build(entries, Arc::clone(&self.inner.world), Some(&self.inner))
+    }
+
+    /// The current set of `entry`, for looking at; `None` when it was never loaded or is past `max_stale`. Lock-free.
+    #[must_use]
+    pub fn cached(&self, entry: &EntryName) -> Option<Arc<EntryKeys>> {
+        let slot = self.inner.slots.get(entry)?;
+        let now = self.now();
+        slot.entry.last().filter(|keys| keys.is_usable(now))
+    }
+
+    /// The keys for a token of `entry` with that header, if the current set has them. Lock-free, allocates nothing.
+    #[must_use]
+    pub fn find_cached(&self, entry: &EntryName, kid: Option<&Kid>, algorithm: Algorithm) -> CacheAnswer {
+        match self.inner.slots.get(entry).map(|slot| slot.look_up(self.now(), kid, algorithm)) {
+            Some(Found::Keys(candidates)) => CacheAnswer::Hit(candidates),
+            _ => CacheAnswer::Miss,
+        }
+    }
+
+    /// The keys for a token of `entry` with that header. Asks the issuer when the current set does not have them: one fetch
+    /// that all callers share, and one per cool-down.
+    ///
+    /// Where several entries share an issuer, try [`Self::find_cached`] on each of them before this on any: a kid of one is
+    /// unknown to the others.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub async fn find(
+        &self,
+        entry: &EntryName,
+        kid: Option<&Kid>,
+        algorithm: Algorithm,
+    ) -> Result<Candidates, LookupError> {
+        let slot = self.inner.slots.get(entry).ok_or(LookupError::Unknown)?;
+        match slot.look_up(self.now(), kid, algorithm) {
+            Found::Keys(candidates) => return Ok(candidates),
+            Found::Shared => return Err(LookupError::Unknown),
+            Found::NoSuchKey | Found::NoKeys => {}
+        }
+        let landing = match self.ask(slot, kid, algorithm) {
+            Asked::Answered(answer) => return answer,
+            Asked::Waiting(landing) => landing,
+        };
+        let outcome = landing.outcome(&slot.entry).await;
+        match (slot.look_up(self.now(), kid, algorithm), outcome) {
+            (Found::Keys(candidates), _) => Ok(candidates),
+            (_, Ok(_)) => Err(LookupError::Unknown),
+            (_, Err(_)) => {
+                let retry_after = slot.entry.control().retry_after(self.now());
+                Err(unavailable(retry_after))
+            }
+        }
+    }
+
+    /// Reports that no key of `tried` verified a token of `entry` with that header. Where kids are reused over rotations
+    /// ([`EntrySpec::kid_reuse`]), the issuer is asked within the cool-down, and other keys that it has by now are returned.
+    pub async fn signature_failed(
+        &self,
+        entry: &EntryName,
+        kid: Option<&Kid>,
+        algorithm: Algorithm,
+        tried: &[Arc<VerifyingKey>],
+    ) -> Option<Candidates> {
+        let slot = self.inner.slots.get(entry).filter(|slot| slot.entry.spec.kid_reuse && !slot.entry.is_inline())?;
+        let untried = || match slot.look_up(self.now(), kid, algorithm) {
+            Found::Keys(now) if !now.iter().all(|key| tried.iter().any(|old| old.thumbprint() == key.thumbprint())) => {
+                Some(now)
+            }
+            _ => None,
+        };
+        // The set may have been replaced since the caller looked.
+        if let Some(candidates) = untried() {
+            return Some(candidates);
+        }
+        let question = self.question(kid, algorithm);
+        let landing = {
+            let mut control = slot.entry.control();
+            match control.join(None).map(Landing::of) {
+                Some(landing) => landing,
+                None if control.admit_unknown(question, self.now()) != Admission::Go => return None,
+                None => slot.entry.join_or_start(&self.inner.world, &mut control, Cause::UnknownKid, None).0,
+            }
+        };
+        landing.outcome(&slot.entry).await.ok()?;
+        untried()
+    }
+
+    /// Fetches the keys of `entry` now, whatever cool-down lasts, and replaces the set. Keys that the issuer withdrew are gone
+    /// when this returns. When the fetch fails, the keys stay.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn refresh(&self, entry: &EntryName) -> Result<RefreshReport, FetchError> {
+        let unknown = || FetchError::new(DocumentKind::Entry, entry.as_str(), FetchFault::UnknownEntry);
+        let slot = self.inner.slots.get(entry).ok_or_else(unknown)?;
+        loop {
+            let (landing, is_ours) = {
+                let mut control = slot.entry.control();
+                slot.entry.join_or_start(&self.inner.world, &mut control, Cause::Operator, None)
+            };
+            let outcome = landing.outcome(&slot.entry).await;
+            // A fetch that began before this call may have read what the issuer said before.
+            if is_ours {
+                return outcome;
+            }
+        }
+    }
+
+    /// Starts every refresh that is due and waits for them. [`Self::run`] does the same on its own; this is for callers that
+    /// keep their own schedule.
+    pub async fn refresh_due(&self) {
+        for (entry, landing) in self.start_due() {
+            // What came of it is in the entry's status.
+            let _ = landing.outcome(&entry).await;
+        }
+    }
+
+    /// Keeps the entries fresh until `shutdown` is there: refreshes sets before they expire, and reads key files that changed.
+    /// Each refresh is a task of its own, so a slow issuer delays no other.
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                _ = tick.tick() => drop(self.start_due()),
+            }
+        }
+    }
+
+    /// The state of every entry, in the order of their specs.
+    #[must_use]
+    pub fn status(&self) -> Vec<EntryStatus> {
+        let now = self.now();
+        self.inner.order.iter().filter_map(|name| self.inner.slots.get(name)).map(|slot| slot.status(now)).collect()
+    }
+
+    fn build(specs: Vec<EntrySpec>, world: Arc<World>, previous: Option<&Inner>) -> Result<Self, Vec<EntryError>> {
+        let mut errors = validate::check(&specs);
+        let mut drafts = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let kept = previous.and_then(|inner| inner.slots.get(&spec.name)).filter(|slot| slot.entry.spec == spec);
+            match Draft::new(spec, kept.map(|slot| Arc::clone(&slot.entry)), &world) {
+                Ok(draft) => drafts.push(draft),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.extend(shared_static_keys(&drafts));
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let entries: Vec<Arc<Entry>> = drafts.into_iter().map(Draft::settle).collect();
+        let order = entries.iter().map(|entry| entry.spec.name.clone()).collect();
+        let groups = validate::shared(&entries, |entry| &entry.spec.issuer);
+        let slots = entries
+            .iter()
+            .map(|entry| {
+                let group = groups.get(&entry.spec.issuer).map_or(&[][..], Vec::as_slice);
+                let siblings =
+                    group.iter().filter(|other| !Arc::ptr_eq(other, entry)).map(|other| Arc::clone(other)).collect();
+                (entry.spec.name.clone(), Slot { entry: Arc::clone(entry), siblings })
+            })
+            .collect();
+        let hasher = previous.map_or_else(RandomState::new, |inner| inner.hasher.clone());
+        Ok(Self { inner: Arc::new(Inner { world, slots, order, hasher }) })
+    }
+
+    /// Decides under the entry's lock whether the issuer is asked.
+    fn ask(&self, slot: &Slot, kid: Option<&Kid>, algorithm: Algorithm) -> Asked {
+        let now = self.now();
+        let question = self.question(kid, algorithm);
+        let mut control = slot.entry.control();
+        // Again, under the lock: a fetch may have landed since.
+        let cause = match slot.look_up(now, kid, algorithm) {
+            Found::Keys(candidates) => return Asked::Answered(Ok(candidates)),
+            Found::Shared => return Asked::Answered(Err(LookupError::Unknown)),
+            Found::NoSuchKey if slot.entry.is_inline() => return Asked::Answered(Err(LookupError::Unknown)),
+            Found::NoSuchKey => Cause::UnknownKid,
+            Found::NoKeys => Cause::Load,
+        };
+        if let Some(landed) = control.join(Some(question)) {
+            return Asked::Waiting(Landing::of(landed));
+        }
+        let admission =
+            if cause == Cause::Load { control.admit_load(now) } else { control.admit_unknown(question, now) };
+        match admission {
+            Admission::Go => {
+                Asked::Waiting(slot.entry.join_or_start(&self.inner.world, &mut control, cause, Some(question)).0)
+            }
+            Admission::InVain => Asked::Answered(Err(LookupError::Unknown)),
+            Admission::NotYet(time) => Asked::Answered(Err(unavailable(time))),
+        }
+    }
+
+    fn start_due(&self) -> Vec<(Arc<Entry>, Landing)> {
+        let now = self.now();
+        let due = self.inner.slots.values().filter(|slot| !slot.entry.is_inline());
+        due.filter_map(|slot| {
+            let mut control = slot.entry.control();
+            if !control.is_due(now) {
+                return None;
+            }
+            let (landing, _) = slot.entry.join_or_start(&self.inner.world, &mut control, Cause::Background, None);
+            Some((Arc::clone(&slot.entry), landing))
+        })
+        .collect()
+    }
+
+    fn question(&self, kid: Option<&Kid>, algorithm: Algorithm) -> Question {
+        Question(self.inner.hasher.hash_one((kid, algorithm)))
+    }
+
+    fn now(&self) -> Moment {
+        Moment::now(&*self.inner.world.environment.clock)
+    }
+}
+
+enum Asked {
+    Answered(Result<Candidates, LookupError>),
+    Waiting(Landing),
+}
+
+fn unavailable(time: Duration) -> LookupError {
+    LookupError::Unavailable { retry_after: time.max(LEAST_RETRY_AFTER) }
+}
+
+impl Slot {
+    fn look_up(&self, now: Moment, kid: Option<&Kid>, algorithm: Algorithm) -> Found {
+        let found = self.entry.with_usable(now, |keys| keys.set().candidates(kid, algorithm).cloned());
+        let candidates = match found {
+            None => return Found::NoKeys,
+            Some(None) => return Found::NoSuchKey,
+            Some(Some(candidates)) => candidates,
+        };
+        if self.siblings.is_empty() || candidates.iter().all(|key| self.sharers(key).next().is_none()) {
+            return Found::Keys(candidates);
+        }
+        let own = candidates.iter().filter(|key| self.sharers(key).next().is_none()).cloned();
+        Candidates::of(own).map_or(Found::Shared, Found::Keys)
+    }
+
+    /// The other entries of the issuer that hold `key` too, whether they may use their sets or not.
+    fn sharers(&self, key: &VerifyingKey) -> impl Iterator<Item = &Arc<Entry>> {
+        self.siblings.iter().filter(|entry| entry.last().is_some_and(|keys| keys.set().holds(key.thumbprint())))
+    }
+
+    fn status(&self, now: Moment) -> EntryStatus {
+        let spec = &self.entry.spec;
+        let last = self.entry.last();
+        let (last_error, fetches) = {
+            let control = self.entry.control();
+            (control.last_error.clone(), control.counts.clone())
+        };
+        let set = last.as_ref().map(|keys| keys.set());
+        EntryStatus {
+            name: spec.name.clone(),
+            issuer: spec.issuer.clone(),
+            source: (&spec.source).into(),
+            ready: last.as_ref().is_some_and(|keys| keys.is_usable(now)),
+            keys: set.iter().flat_map(|set| &set.keys).map(|key| self.key_status(key)).collect(),
+            skipped: set
+                .iter()
+                .flat_map(|set| &set.skipped)
+                .map(|skipped| SkippedKeyStatus {
+                    index: skipped.index,
+                    kid: skipped.kid.clone(),
+                    reason: skipped.why.kind(),
+                    alarming: skipped.why.alarming(),
+                })
+                .collect(),
+            fetched_at: last.as_ref().map(|keys| keys.fetched_at()),
+            fresh_until: last.as_ref().and_then(|keys| keys.fresh_until()),
+            stale_until: last.as_ref().and_then(|keys| keys.stale_until()),
+            last_error,
+            fetches,
+        }
+    }
+
+    fn key_status(&self, key: &VerifyingKey) -> KeyStatus {
+        KeyStatus {
+            kid: key.kid().cloned(),
+            algorithm: key.algorithm(),
+            thumbprint: key.thumbprint().to_owned(),
+            shared_with: self.sharers(key).map(|entry| entry.spec.name.clone()).collect(),
+        }
+    }
+}
+
+/// An entry while a configuration is judged: nothing that others see has changed yet.
+struct Draft {
+    entry: Arc<Entry>,
+    /// A key file's content, to be put in place when the whole configuration is good.
+    read: Option<(EntryKeys, Option<FileMark>)>,
+}
+
+impl Draft {
+    fn new(spec: EntrySpec, kept: Option<Arc<Entry>>, world: &World) -> Result<Self, EntryError> {
+        let clock = &*world.environment.clock;
+        let name = spec.name.clone();
+        let read = match &spec.source {
+            KeySource::File(path) => {
+                let (mark, read) = static_keys::read_file(path, &spec.algorithms, None);
+                let set = read.map_err(|error| {
+                    EntryError::new(
+                        &name,
+                        error.to_string(),
+                        "`jwks_file` is a JWK set: `{\"keys\": [...]}` with public keys",
+                    )
+                })?;
+                set.map(|set| (EntryKeys::new(set.into(), clock.now(), None), mark))
+            }
+            KeySource::Inline(jwks) => {
+                let set = static_keys::inline(jwks, &spec.algorithms).map_err(|fault| {
+                    EntryError::new(
+                        &name,
+                        format!("`jwks`: {fault}"),
+                        "write a JWK set: `{\"keys\": [...]}` with public keys",
+                    )
+                })?;
+                Some((EntryKeys::new(set.into(), clock.now(), None), None))
+            }
+            KeySource::Discovery | KeySource::Url(_) => None,
+        };
+        let entry = kept.unwrap_or_else(|| {
+            let keys = match (&world.environment.state_dir, &spec.source) {
+                (Some(dir), KeySource::Discovery | KeySource::Url(_)) => last_good::load(dir, &spec, clock),
+                _ => None,
+            };
+            Arc::new(Entry::new(spec, keys))
+        });
+        Ok(Self { entry, read })
+    }
+
+    fn settle(self) -> Arc<Entry> {
+        if let Some((keys, mark)) = self.read {
+            self.entry.put(keys, mark);
+        }
+        self.entry
+    }
+}
+
+/// Static keys that two entries of one issuer hold: neither would be told from the other.
+fn shared_static_keys(drafts: &[Draft]) -> Vec<EntryError> {
+    let with_keys = drafts.iter().filter(|draft| draft.read.is_some());
+    let mut errors = Vec::new();
+    for group in validate::shared(with_keys, |draft| &draft.entry.spec.issuer).values() {
+        for (at, draft) in group.iter().enumerate() {
+            let Some((keys, _)) = &draft.read else { continue };
+            for other in group.iter().skip(at + 1) {
+                let Some((other_keys, _)) = &other.read else { continue };
+                if let Some(key) = keys.set().keys.iter().find(|key| other_keys.set().holds(key.thumbprint())) {
+                    errors.push(EntryError::new(
+                        &draft.entry.spec.name,
+                        format!(
+                            "it holds a key of `{}`, which has the same issuer (thumbprint {})",
+                            other.entry.spec.name,
+                            key.thumbprint()
+                        ),
+                        "entries of one issuer are told apart by their keys; leave that key out of one of them",
+                    ));
+                }
+            }
+        }
+    }
+    errors
+}
+
+impl std::fmt::Debug for JwksCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JwksCache").field("entries", &self.inner.order).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+//! The discovery document: where an issuer says its keys are (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3.3).
+//!
+//! Two members are read. A full metadata type would refuse what real issuers publish: GitHub, AWS and Forgejo leave out members
+//! that the specification requires.
+
+use serde::Deserialize;
+use sts_types::Issuer;
+use url::Url;
+
+use crate::fetch_error::bounded;
+use crate::{FetchFault, NetworkRule};
+
+/// The longest `jwks_uri` that is followed, in bytes.
+const MAX_URI_BYTES: usize = 2048;
+
+#[derive(Deserialize)]
+struct Document {
+    issuer: String,
+    jwks_uri: String,
+}
+
+/// Where the discovery document of `issuer` is: behind the issuer, less one trailing slash.
+pub(crate) fn discovery_url(issuer: &Issuer) -> String {
+    let issuer = issuer.as_str();
+    format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
+}
+
+/// The `jwks_uri` of a document that speaks for `issuer`.
+pub(crate) fn read(document: &[u8], issuer: &Issuer, rule: NetworkRule) -> Result<Url, FetchFault> {
+    let document: Document = serde_json::from_slice(document).map_err(|_| FetchFault::NotDiscovery)?;
+    if document.issuer != issuer.as_str() {
+        return Err(FetchFault::OtherIssuer { found: bounded(&document.issuer) });
+    }
+    key_set_url(&document.jwks_uri, rule).map_err(FetchFault::JwksUri)
+}
+
+/// A URL that keys may be fetched from. Its host may be another than the issuer's (Google's and Entra's are); the address
+/// guard judges it when it is dialled.
+pub(crate) fn key_set_url(text: &str, rule: NetworkRule) -> Result<Url, &'static str> {
+    if text.len() > MAX_URI_BYTES {
+        return Err("is longer than 2,048 bytes");
+    }
+    let url = Url::parse(text).map_err(|_| "is not an absolute URL")?;
+    match url.scheme() {
+        "https" => {}
+        "http" if rule.allow_http => {}
+        "http" => return Err("is plain http; https is needed (or `allow_http: true`, for loopback addresses only)"),
+        _ => return Err("is not an https URL"),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user name or password, which do not belong there");
+    }
+    if url.fragment().is_some() {
+        return Err("has a fragment (`#...`), which is not part of a document's address");
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STRICT: NetworkRule = NetworkRule { allow_private_network: false, allow_http: false };
+
+    fn issuer(text: &str) -> Issuer {
+        Issuer::new(text).unwrap()
+    }
+
+    #[test]
+    fn one_trailing_slash_of_the_issuer_gives_way() {
+        for (text, want) in [
+            ("https://a.example", "https://a.example/.well-known/openid-configuration"),
+            ("https://a.example/", "https://a.example/.well-known/openid-configuration"),
+            ("https://a.example/t/v2.0", "https://a.example/t/v2.0/.well-known/openid-configuration"),
+            ("https://a.example/t//", "https://a.example/t//.well-known/openid-configuration"),
+        ] {
+            assert_eq!(discovery_url(&issuer(text)), want);
+        }
+    }
+
+    #[test]
+    fn c087_another_issuer_is_refused_however_alike() {
+        let read = |found: &str| {
+            let document = serde_json::json!({"issuer": found, "jwks_uri": "https://a.example/keys"}).to_string();
+            read(document.as_bytes(), &issuer("https://a.example/t"), STRICT)
+        };
+        assert_eq!(read("https://a.example/t").map(String::from), Ok("https://a.example/keys".to_owned()));
+        for found in [
+            "https://a.example/t/",
+            "https://a.example/T",
+            "https://A.example/t",
+            "https://b.example/t",
+            "",
+            "https://a.example:443/t",
+        ] {
+            assert_eq!(read(found), Err(FetchFault::OtherIssuer { found: found.to_owned() }));
+        }
+    }
+
+    #[test]
+    fn c086_c092_only_a_clean_https_url_is_followed() {
+        for bad in [
+            "http://a.example/keys",
+            "file:///etc/passwd",
+            "data:application/json,{}",
+            "unix:/run/x.sock",
+            "gopher://a.example/",
+            "ftp://a.example/",
+            "//a.example/keys",
+            "/keys",
+            "https://",
+            "https://user@a.example/keys",
+            "https://user:secret@a.example/keys",
+            "https://a.example/keys#x",
+            &format!("https://a.example/{}", "k".repeat(65_536)),
+        ] {
+            assert!(key_set_url(bad, STRICT).is_err(), "{bad}");
+        }
+        assert!(key_set_url("https://keys.example:8443/a?b=c", STRICT).is_ok());
+        assert!(key_set_url("http://127.0.0.1:1/keys", NetworkRule { allow_http: true, ..STRICT }).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_a_discovery_document_is_refused() {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            "<html>",
+            r#"{"issuer":"https://a.example"}"#,
+            r#"{"issuer":1,"jwks_uri":"https://a.example/k"}"#,
+        ] {
+            assert_eq!(
+                read(text.as_bytes(), &issuer("https://a.example"), STRICT),
+                Err(FetchFault::NotDiscovery),
+                "{text}"
+            );
+        }
+        let twice = br#"{"issuer":"https://b.example","issuer":"https://a.example","jwks_uri":"https://a.example/k"}"#;
+        assert_eq!(read(twice, &issuer("https://a.example"), STRICT), Err(FetchFault::NotDiscovery));
+    }
+
+    proptest! {
+        #[test]
+        fn c092_whatever_passes_is_https_without_credentials(text in "[a-z]{0,6}:?/{0,3}[ -~]{0,40}") {
+            if let Ok(url) = key_set_url(&text, STRICT) {
+                prop_assert_eq!(url.scheme(), "https");
+                prop_assert!(url.username().is_empty() && url.password().is_none() && url.host().is_some());
+            }
+        }
+    }
+}

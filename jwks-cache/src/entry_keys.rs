@@ -1,0 +1,144 @@
+//! The immutable key set of one entry.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sts_jose::{KeySet, KeySetError, SkippedKey, VerifyingKey, sha256};
+use sts_types::{Algorithm, Digest256, Kid, UnixTime};
+
+use crate::Candidates;
+use crate::moment::Moment;
+
+/// The keys of an entry as of one fetch or file read. A new set replaces it whole.
+#[derive(Debug)]
+pub struct EntryKeys {
+    set: Arc<IndexedSet>,
+    fetched_at: UnixTime,
+    life: Option<Life>,
+}
+
+/// How long a fetched set serves; static sets have none and serve until they are replaced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life {
+    fetched: Moment,
+    fresh: Duration,
+    usable: Duration,
+}
+
+impl Life {
+    /// A life of a set that was fetched at `fetched` and is fresh for `fresh`.
+    pub(crate) fn new(fetched: Moment, fresh: Duration, max_stale: Duration) -> Self {
+        Self { fetched, fresh, usable: max_stale.max(fresh) }
+    }
+}
+
+impl EntryKeys {
+    pub(crate) fn new(set: Arc<IndexedSet>, fetched_at: UnixTime, life: Option<Life>) -> Self {
+        Self { set, fetched_at, life }
+    }
+
+    /// When the set was fetched, or its file read.
+    #[must_use]
+    pub fn fetched_at(&self) -> UnixTime {
+        self.fetched_at
+    }
+
+    /// Until when the set is fresh; `None` for static sets.
+    #[must_use]
+    pub fn fresh_until(&self) -> Option<UnixTime> {
+        self.life.map(|life| self.fetched_at.plus(seconds(life.fresh)))
+    }
+
+    /// Until when the set serves while its issuer cannot be reached; `None` for static sets.
+    #[must_use]
+    pub fn stale_until(&self) -> Option<UnixTime> {
+        self.life.map(|life| self.fetched_at.plus(seconds(life.usable)))
+    }
+
+    /// The number of usable keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.set.keys.len()
+    }
+
+    /// Whether there is no usable key; never, as such sets are refused.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.keys.is_empty()
+    }
+
+    /// The set and its indexes.
+    pub(crate) fn set(&self) -> &Arc<IndexedSet> {
+        &self.set
+    }
+
+    /// Whether the set may still be used at `now`.
+    pub(crate) fn is_usable(&self, now: Moment) -> bool {
+        self.life.is_none_or(|life| now < life.fetched.plus(life.usable))
+    }
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A parsed key set with the ways into it.
+#[derive(Debug)]
+pub(crate) struct IndexedSet {
+    pub(crate) keys: Vec<Arc<VerifyingKey>>,
+    pub(crate) skipped: Vec<SkippedKey>,
+    /// The document that the set was parsed from: what is kept on disk.
+    pub(crate) document: Bytes,
+    /// The digest of `document`.
+    pub(crate) digest: Digest256,
+    by_kid: HashMap<Kid, Vec<(Algorithm, Candidates)>>,
+    by_algorithm: HashMap<Algorithm, Candidates>,
+    thumbprints: HashSet<String>,
+}
+
+impl IndexedSet {
+    /// Parses and indexes a key set document.
+    pub(crate) fn parse(document: Bytes, algorithms: &[Algorithm]) -> Result<Self, KeySetError> {
+        let KeySet { keys, skipped } = KeySet::parse(&document, algorithms)?;
+        let mut by_kid: HashMap<Kid, Vec<(Algorithm, Candidates)>> = HashMap::new();
+        for kid in keys.iter().filter_map(|key| key.kid()) {
+            by_kid.entry(kid.clone()).or_insert_with(|| {
+                Algorithm::ALL
+                    .into_iter()
+                    .filter_map(|algorithm| {
+                        let fits = |key: &&Arc<VerifyingKey>| key.kid() == Some(kid) && key.algorithm() == algorithm;
+                        Some((algorithm, Candidates::of(keys.iter().filter(fits).cloned())?))
+                    })
+                    .collect()
+            });
+        }
+        let by_algorithm = Algorithm::ALL
+            .into_iter()
+            .filter_map(|algorithm| {
+                let fits = |key: &&Arc<VerifyingKey>| key.algorithm() == algorithm;
+                Some((algorithm, Candidates::of(keys.iter().filter(fits).cloned())?))
+            })
+            .collect();
+        let thumbprints = keys.iter().map(|key| key.thumbprint().to_owned()).collect();
+        let digest = sha256(&document);
+        Ok(Self { keys, skipped, document, digest, by_kid, by_algorithm, thumbprints })
+    }
+
+    /// The keys for a token with that header.
+    pub(crate) fn candidates(&self, kid: Option<&Kid>, algorithm: Algorithm) -> Option<&Candidates> {
+        match kid {
+            None => self.by_algorithm.get(&algorithm),
+            Some(kid) => {
+                let (_, candidates) = self.by_kid.get(kid)?.iter().find(|(bound, _)| *bound == algorithm)?;
+                Some(candidates)
+            }
+        }
+    }
+
+    /// Whether the key of that thumbprint is in the set.
+    pub(crate) fn holds(&self, thumbprint: &str) -> bool {
+        self.thumbprints.contains(thumbprint)
+    }
+}

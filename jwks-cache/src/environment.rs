@@ -1,0 +1,52 @@
+//! What the cache takes from outside.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sts_types::{Clock, Entropy};
+
+/// Clock, randomness, disk and name resolution as parameters.
+#[derive(Clone)]
+pub struct Environment {
+    /// Wall time for what is reported and kept on disk, monotonic time for freshness and cool-downs.
+    pub clock: Arc<dyn Clock>,
+    /// Spreads refreshes of several replicas, and names temporary files.
+    pub entropy: Arc<dyn Entropy>,
+    /// The directory of the last good sets, made when missing; `None` keeps none.
+    pub state_dir: Option<PathBuf>,
+    /// Resolves host names; the system's resolver when `None`. Its answers pass the address guard either way.
+    pub resolver: Option<Arc<dyn Resolver>>,
+    /// The `User-Agent` of fetches.
+    pub user_agent: String,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment")
+            .field("state_dir", &self.state_dir)
+            .field("user_agent", &self.user_agent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The addresses of a host, when they are known.
+pub type ResolveFuture = Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>>;
+
+/// Name resolution as a parameter.
+pub trait Resolver: Send + Sync + 'static {
+    /// Every address of `host`.
+    fn resolve(&self, host: &str) -> ResolveFuture;
+}
+
+/// The system's resolver, which honours `/etc/hosts` and `nsswitch.conf`.
+pub(crate) struct SystemResolver;
+
+impl Resolver for SystemResolver {
+    fn resolve(&self, host: &str) -> ResolveFuture {
+        let host = host.to_owned();
+        Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()) })
+    }
+}

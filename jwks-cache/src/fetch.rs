@@ -1,0 +1,132 @@
+//! One fetch of an entry's keys, whatever their source, under one deadline.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ETAG, HeaderMap, HeaderValue};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::entry_keys::IndexedSet;
+use crate::environment::SystemResolver;
+use crate::freshness::freshness;
+use crate::guard::Guard;
+use crate::http::{Answer, Clients};
+use crate::static_keys::{self, FileMark};
+use crate::{DocumentKind, EntrySpec, Environment, FetchError, FetchFault, KeySource, discovery};
+
+/// The time for everything: name resolution, connections, discovery document, key set.
+pub(crate) const FETCH_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What fetches need from outside.
+pub(crate) struct World {
+    pub(crate) environment: Environment,
+    clients: Clients,
+}
+
+impl World {
+    pub(crate) fn new(environment: Environment) -> Self {
+        let resolver = environment.resolver.clone().unwrap_or_else(|| Arc::new(SystemResolver));
+        let clients = Clients::new(resolver, environment.user_agent.clone());
+        Self { environment, clients }
+    }
+}
+
+/// What the next fetch can be made conditional with (RFC 9110 section 8.8.3).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Validator {
+    url: Url,
+    etag: HeaderValue,
+}
+
+/// What a fetch brought.
+pub(crate) enum Fetched {
+    /// A set over the network.
+    Set { set: IndexedSet, fresh: Duration, validator: Option<Validator> },
+    /// The set of the validator is still the issuer's.
+    NotModified { fresh: Duration },
+    /// A set from a file.
+    File(IndexedSet),
+    /// The file is as it was when it was last read.
+    Untouched,
+}
+
+/// Fetches a network entry's keys.
+pub(crate) async fn fetch(
+    world: &World,
+    spec: &EntrySpec,
+    validator: Option<Validator>,
+) -> Result<Fetched, FetchError> {
+    let deadline = Instant::now() + FETCH_DEADLINE;
+    let url = match &spec.source {
+        KeySource::Url(text) => discovery::key_set_url(text, spec.network)
+            .map_err(|what| FetchError::new(DocumentKind::KeySet, text, FetchFault::JwksUri(what)))?,
+        _ => discover(world, spec, deadline).await?,
+    };
+    let wrong = |fault| FetchError::new(DocumentKind::KeySet, &without_query(&url), fault);
+    let etag = validator.as_ref().filter(|validator| validator.url == url).map(|validator| &validator.etag);
+    match get(world, spec, &url, etag, deadline).await.map_err(wrong)? {
+        Answer::NotModified { headers } => Ok(Fetched::NotModified { fresh: freshness(&headers) }),
+        Answer::Document { body, headers } => {
+            let set = IndexedSet::parse(body, &spec.algorithms).map_err(|error| wrong(FetchFault::KeySet(error)))?;
+            let validator = etag_of(&headers).map(|etag| Validator { url: url.clone(), etag });
+            Ok(Fetched::Set { set, fresh: freshness(&headers), validator })
+        }
+    }
+}
+
+/// Reads a key file, unless it is as `known` says. The mark is there when the file was, however bad its content.
+pub(crate) async fn read_file(
+    path: &Path,
+    spec: &EntrySpec,
+    known: Option<FileMark>,
+) -> (Option<FileMark>, Result<Fetched, FetchError>) {
+    let (path_there, algorithms) = (path.to_owned(), spec.algorithms.clone());
+    let read = tokio::task::spawn_blocking(move || static_keys::read_file(&path_there, &algorithms, known));
+    let wrong = |fault| (None, Err(FetchError::new(DocumentKind::File, &path.to_string_lossy(), fault)));
+    match timeout_at(Instant::now() + FETCH_DEADLINE, read).await {
+        Err(_) => wrong(FetchFault::Timeout(FETCH_DEADLINE)),
+        Ok(Err(_)) => wrong(FetchFault::Stopped),
+        Ok(Ok((mark, read))) => (mark, read.map(|set| set.map_or(Fetched::Untouched, Fetched::File))),
+    }
+}
+
+async fn discover(world: &World, spec: &EntrySpec, deadline: Instant) -> Result<Url, FetchError> {
+    let text = discovery::discovery_url(&spec.issuer);
+    let wrong = |fault| FetchError::new(DocumentKind::Discovery, &text, fault);
+    let url = discovery::key_set_url(&text, spec.network).map_err(|what| wrong(FetchFault::JwksUri(what)))?;
+    match get(world, spec, &url, None, deadline).await.map_err(wrong)? {
+        Answer::Document { body, .. } => discovery::read(&body, &spec.issuer, spec.network).map_err(wrong),
+        Answer::NotModified { .. } => Err(wrong(FetchFault::Status { status: 304, retry_after: None })),
+    }
+}
+
+async fn get(
+    world: &World,
+    spec: &EntrySpec,
+    url: &Url,
+    etag: Option<&HeaderValue>,
+    deadline: Instant,
+) -> Result<Answer, FetchFault> {
+    let guard = Guard::new(spec.network, url.scheme() == "https");
+    timeout_at(deadline, world.clients.get(url, guard, etag)).await.unwrap_or(Err(FetchFault::Timeout(FETCH_DEADLINE)))
+}
+
+/// An entity tag of a length that one sends back.
+fn etag_of(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(ETAG).filter(|etag| etag.len() <= 256).cloned()
+}
+
+/// A query may hold a credential that the configuration put there.
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.into()
+}
+
+/// A set from bytes that this crate kept, for the entry's present algorithms.
+pub(crate) fn parse_kept(document: Bytes, spec: &EntrySpec) -> Option<IndexedSet> {
+    IndexedSet::parse(document, &spec.algorithms).ok()
+}

@@ -1,0 +1,32 @@
+//! Points on the monotonic clock.
+
+use std::time::Duration;
+
+use sts_types::Clock;
+
+/// Milliseconds on [`Clock::monotonic`]; negative for a moment before the clock's zero, as a set loaded from disk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(i64);
+
+impl Moment {
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
+        Self(millis(clock.monotonic()))
+    }
+
+    pub(crate) fn plus(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(millis(time)))
+    }
+
+    pub(crate) fn minus(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(time)))
+    }
+
+    /// The time from now, `self`, until `later`; zero when that has passed.
+    pub(crate) fn until(self, later: Self) -> Duration {
+        Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,75 @@
+//! Key sets from files and from the configuration.
+//!
+//! An operator wrote them, so they are judged harder than what an issuer publishes: private or symmetric material refuses the
+//! whole set, for it must not lie there.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use sts_jose::{KeySetError, SkippedKey};
+use sts_types::Algorithm;
+
+use crate::entry_keys::IndexedSet;
+use crate::fetch_error::bounded;
+use crate::http::MAX_DOCUMENT_BYTES;
+use crate::{DocumentKind, FetchError, FetchFault};
+
+/// What tells a file from its next version without reading it. Symbolic links are followed, so a swapped link shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileMark {
+    modified: Option<SystemTime>,
+    length: u64,
+}
+
+/// Reads a key file; `None` when it still has the mark `known`. Blocks. The mark is taken before the content is read, so that a
+/// write in between leads to another reading.
+pub(crate) fn read_file(
+    path: &Path,
+    algorithms: &[Algorithm],
+    known: Option<FileMark>,
+) -> (Option<FileMark>, Result<Option<IndexedSet>, FetchError>) {
+    let wrong = |fault| FetchError::new(DocumentKind::File, &path.to_string_lossy(), fault);
+    let unreadable = |error: std::io::Error| wrong(FetchFault::Unreadable(bounded(&error.to_string())));
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => return (None, Err(unreadable(error))),
+    };
+    if !metadata.is_file() {
+        return (None, Err(wrong(FetchFault::Unreadable("not a regular file".to_owned()))));
+    }
+    let mark = FileMark { modified: metadata.modified().ok(), length: metadata.len() };
+    if known == Some(mark) {
+        return (Some(mark), Ok(None));
+    }
+    let read = || {
+        let mut document = Vec::new();
+        let most = MAX_DOCUMENT_BYTES as u64 + 1;
+        File::open(path).and_then(|file| file.take(most).read_to_end(&mut document)).map_err(unreadable)?;
+        if document.len() > MAX_DOCUMENT_BYTES {
+            return Err(wrong(FetchFault::TooLarge(MAX_DOCUMENT_BYTES)));
+        }
+        parse(document.into(), algorithms).map(Some).map_err(wrong)
+    };
+    (Some(mark), read())
+}
+
+/// Parses a key set that is written in the configuration.
+pub(crate) fn inline(jwks: &serde_json::Value, algorithms: &[Algorithm]) -> Result<IndexedSet, FetchFault> {
+    parse(jwks.to_string().into(), algorithms)
+}
+
+fn parse(document: Bytes, algorithms: &[Algorithm]) -> Result<IndexedSet, FetchFault> {
+    match IndexedSet::parse(document, algorithms) {
+        Ok(set) if is_alarming(&set.skipped) => Err(FetchFault::PrivateKey),
+        Err(KeySetError::Empty(skipped)) if is_alarming(&skipped) => Err(FetchFault::PrivateKey),
+        parsed => parsed.map_err(FetchFault::KeySet),
+    }
+}
+
+/// Whether there is private or symmetric key material among what was skipped.
+pub(crate) fn is_alarming(skipped: &[SkippedKey]) -> bool {
+    skipped.iter().any(|skipped| skipped.why.alarming())
+}

@@ -1,0 +1,124 @@
+//! What operators see of an entry.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sts_types::{Algorithm, EntryName, Issuer, Kid, UnixTime};
+
+use crate::KeySource;
+
+/// The state of one entry at one moment.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct EntryStatus {
+    /// The entry's name.
+    pub name: EntryName,
+    /// Its issuer identifier.
+    pub issuer: Issuer,
+    /// Where its keys come from.
+    pub source: SourceKind,
+    /// Whether it has keys that may be used now.
+    pub ready: bool,
+    /// Its keys, those of a set past `stale_until` too.
+    pub keys: Vec<KeyStatus>,
+    /// Keys of its key set that are not used.
+    pub skipped: Vec<SkippedKeyStatus>,
+    /// When the set was fetched, or its file read.
+    pub fetched_at: Option<UnixTime>,
+    /// Until when it is fresh; none for static sets.
+    pub fresh_until: Option<UnixTime>,
+    /// Until when it serves while the issuer cannot be reached; none for static sets.
+    pub stale_until: Option<UnixTime>,
+    /// The last failure since the last success.
+    pub last_error: Option<LastError>,
+    /// Fetches since the start.
+    pub fetches: FetchCounts,
+}
+
+/// Where an entry's keys come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// OpenID Connect Discovery.
+    Discovery,
+    /// A configured URL.
+    Url,
+    /// A file.
+    File,
+    /// The configuration itself.
+    Inline,
+}
+
+impl From<&KeySource> for SourceKind {
+    fn from(source: &KeySource) -> Self {
+        match source {
+            KeySource::Discovery => Self::Discovery,
+            KeySource::Url(_) => Self::Url,
+            KeySource::File(_) => Self::File,
+            KeySource::Inline(_) => Self::Inline,
+        }
+    }
+}
+
+/// A usable key.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct KeyStatus {
+    /// Its `kid`.
+    pub kid: Option<Kid>,
+    /// The algorithm that it is bound to.
+    #[serde(serialize_with = "algorithm_name")]
+    pub algorithm: Algorithm,
+    /// Its RFC 7638 thumbprint.
+    pub thumbprint: String,
+    /// Entries of the same issuer that hold the same key: while there is one, the key is used for none of them.
+    pub shared_with: Vec<EntryName>,
+}
+
+/// A key that is not used.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct SkippedKeyStatus {
+    /// Its place in the key set, from 0.
+    pub index: usize,
+    /// Its `kid`.
+    pub kid: Option<Kid>,
+    /// Why, as a short stable name.
+    pub reason: &'static str,
+    /// Whether it is private or symmetric material, which its publisher must hear about.
+    pub alarming: bool,
+}
+
+/// A failure.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LastError {
+    /// When.
+    pub at: UnixTime,
+    /// What, and what to do; bounded, without any response body.
+    pub message: String,
+}
+
+/// Fetches and file reads by outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct FetchCounts {
+    /// Those that brought another set.
+    pub replaced: u64,
+    /// Those that brought the same set (304 included).
+    pub unchanged: u64,
+    /// Those that failed, by [`crate::FetchFault::kind`].
+    pub failed: BTreeMap<&'static str, u64>,
+}
+
+/// What a refresh brought.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RefreshReport {
+    /// Usable keys in the set.
+    pub keys: usize,
+    /// Keys of it that are not used.
+    pub skipped: usize,
+    /// Whether the set is another than before.
+    pub changed: bool,
+    /// How long it is fresh; none for static sets.
+    pub fresh_for: Option<Duration>,
+}
+
+fn algorithm_name<S: serde::Serializer>(algorithm: &Algorithm, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(algorithm.name())
+}

@@ -1,0 +1,142 @@
+//! What is wrong with specs before any key is looked at.
+
+use std::collections::{HashMap, HashSet};
+
+use sts_types::{EntryName, Issuer};
+use url::{Host, Url};
+
+use crate::discovery::{discovery_url, key_set_url};
+use crate::guard::{Guard, Reach, reach};
+use crate::{EntrySpec, KeySource};
+
+/// An entry that cannot be used as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("issuer entry `{entry}`: {message}; {help}")]
+pub struct EntryError {
+    /// The entry's name.
+    pub entry: EntryName,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl EntryError {
+    pub(crate) fn new(entry: &EntryName, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { entry: entry.clone(), message: message.into(), help: help.into() }
+    }
+}
+
+/// Every error that the specs show by themselves.
+pub(crate) fn check(specs: &[EntrySpec]) -> Vec<EntryError> {
+    let mut errors: Vec<_> = specs.iter().flat_map(check_one).collect();
+    let mut names = HashSet::new();
+    for spec in specs {
+        if !names.insert(&spec.name) {
+            errors.push(EntryError::new(&spec.name, "there are two entries of this name", "name them apart"));
+        }
+    }
+    errors.extend(check_shared(specs));
+    errors
+}
+
+/// Entries by issuer, where there are several.
+pub(crate) fn shared<'a, T>(
+    items: impl IntoIterator<Item = &'a T>,
+    issuer: impl Fn(&'a T) -> &'a Issuer,
+) -> HashMap<&'a Issuer, Vec<&'a T>> {
+    let mut groups: HashMap<&Issuer, Vec<&T>> = HashMap::new();
+    for item in items {
+        groups.entry(issuer(item)).or_default().push(item);
+    }
+    groups.retain(|_, group| group.len() > 1);
+    groups
+}
+
+fn check_one(spec: &EntrySpec) -> Vec<EntryError> {
+    let mut errors = Vec::new();
+    if spec.algorithms.is_empty() {
+        errors.push(EntryError::new(&spec.name, "no algorithm is allowed", "list at least one in `algorithms`"));
+    }
+    let (what, text) = match &spec.source {
+        KeySource::Discovery => ("issuer", discovery_url(&spec.issuer)),
+        KeySource::Url(url) => ("jwks_url", url.clone()),
+        KeySource::File(_) | KeySource::Inline(_) => return errors,
+    };
+    let mut wrong = |message: String, help: &str| errors.push(EntryError::new(&spec.name, message, help));
+    match key_set_url(&text, spec.network) {
+        Err(why) => {
+            wrong(format!("`{what}` {why}"), "write an https URL, or give the keys as `jwks_file` or `jwks`");
+        }
+        Ok(url) => {
+            if what == "issuer" && url.query().is_some() {
+                wrong(
+                    "`issuer` has a query".to_owned(),
+                    "discovery needs an issuer without one; give `jwks_url` instead",
+                );
+            }
+            if let Err(refused) = check_host(&url, spec) {
+                wrong(format!("`{what}` is not dialled: {refused}"), "give an address that is allowed");
+            }
+        }
+    }
+    errors
+}
+
+/// What can be told of a host without a network: the address of a literal, and that plain http goes to loopback.
+fn check_host(url: &Url, spec: &EntrySpec) -> Result<(), String> {
+    let https = url.scheme() == "https";
+    let host = url.host().ok_or_else(|| "it has no host".to_owned())?;
+    Guard::new(spec.network, https).check_literal(&host).map_err(|refused| refused.to_string())?;
+    if https || is_loopback(&host) {
+        return Ok(());
+    }
+    Err("plain http goes to `localhost` and loopback addresses only".to_owned())
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Host::Ipv4(address) => reach((*address).into()) == Reach::Loopback,
+        Host::Ipv6(address) => reach((*address).into()) == Reach::Loopback,
+    }
+}
+
+/// Entries that share an issuer are told apart by their keys, so each needs its own.
+fn check_shared(specs: &[EntrySpec]) -> Vec<EntryError> {
+    let mut errors = Vec::new();
+    for (_, group) in shared(specs, |spec| &spec.issuer) {
+        for spec in &group {
+            let others = || {
+                let names: Vec<_> = group
+                    .iter()
+                    .filter(|other| other.name != spec.name)
+                    .map(|other| format!("`{}`", other.name))
+                    .collect();
+                names.join(", ")
+            };
+            match &spec.source {
+                KeySource::Discovery => errors.push(EntryError::new(
+                    &spec.name,
+                    format!("it shares its issuer with {} and has no keys of its own", others()),
+                    "give each entry of one issuer a `jwks_file`, `jwks` or `jwks_url`",
+                )),
+                source @ (KeySource::Url(_) | KeySource::File(_)) => {
+                    if group.iter().any(|other| other.name != spec.name && other.source == *source) {
+                        errors.push(EntryError::new(
+                            &spec.name,
+                            format!("it shares its issuer and the source of its keys with another of {}", others()),
+                            "entries of one issuer are told apart by their keys; leave one of them out",
+                        ));
+                    }
+                }
+                KeySource::Inline(_) => {}
+            }
+        }
+    }
+    errors.sort_by(|a, b| a.entry.cmp(&b.entry));
+    errors
+}
