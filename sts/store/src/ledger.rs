@@ -45,3 +45,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// Forgets what is dead at `now`, in bounded steps that never hold up an issue; answers how many records went.
     fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize>;
 }
+
+/// How long after its `exp` a record is still answered, in seconds: a resource server's leeway may honour the token that long, so
+/// that long its revocation is worth a look.
+const AFTERLIFE: i64 = 60;
+
+/// The last moment at which the record of a token that expires at `exp` is answered; after it the record is dead and may be swept.
+pub(crate) fn live_until(exp: UnixTime) -> UnixTime {
+    exp.plus(AFTERLIFE)
+}

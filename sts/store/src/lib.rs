@@ -1,6 +1,9 @@
 //! The ledger of sts: issue, look up, revoke.
 
 mod alert;
+mod codec;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod embedded;
 mod ledger;
 mod record;

@@ -1,23 +1,50 @@
 //! The embedded store: one process, one file.
+//!
+//! Writes go through one thread that commits them in groups, reads take a snapshot of their own. Every answer to a write is given
+//! after the fsync that made it durable.
 
+mod engine;
+mod file;
 mod open_error;
+mod read;
+mod rules;
+mod tables;
+mod write;
+mod writer;
 
 pub use open_error::OpenError;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use redb::Database;
 use sts_types::{Clock, Jti, Seal, UnixTime};
 
+use self::engine::{Engine, Opener};
+use self::write::Encoded;
+use self::writer::Writer;
 use crate::alert::Alerts;
 use crate::ledger::{Ledger, LedgerError, LedgerFuture};
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
 
-/// The ledger in one file of this process.
-pub struct EmbeddedLedger {}
+/// The most records in one page of a listing.
+const PAGE: usize = 1000;
+/// The most rows that one step of a sweep forgets: it shares its transaction with whatever waits to be issued.
+const SWEEP_STEP: usize = 256;
+/// How long the last commit is proof enough that the store takes writes.
+const PROOF: Duration = Duration::from_secs(10);
+
+/// The ledger in one file of this process. Its futures run on a Tokio runtime with time enabled.
+///
+/// Dropping it waits for the writes that were begun, and gives the file free.
+pub struct EmbeddedLedger {
+    writer: Writer,
+    engine: Arc<Engine>,
+}
 
 impl EmbeddedLedger {
-    /// Opens the store at `path`, a file; makes it when there is none.
+    /// Opens the store at `path`, a file; makes it when there is nothing at that path. It verifies every checksum in the file.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -27,41 +54,95 @@ impl EmbeddedLedger {
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, OpenError> {
-        let _ = (path, seal, clock, alerts);
-        Ok(Self {})
+        let database = file::open_or_create(path)?;
+        let owned = path.to_owned();
+        // Reopening never makes a new file: a store that vanished while it was in use is a failure, not an empty ledger.
+        Self::start(path, database, Box::new(move || file::open(&owned)), seal, clock, alerts)
     }
 
-    fn unavailable<T: Send + 'static>(&self) -> LedgerFuture<'_, T> {
-        Box::pin(async { Err(LedgerError::Unavailable("not open".into())) })
+    fn start(
+        path: &Path,
+        database: Database,
+        opener: Opener,
+        seal: Arc<dyn Seal>,
+        clock: Arc<dyn Clock>,
+        alerts: Arc<dyn Alerts>,
+    ) -> Result<Self, OpenError> {
+        let engine = Arc::new(Engine::new(database, opener, seal, clock, alerts));
+        let writer = Writer::start(Arc::clone(&engine)).map_err(|cause| OpenError::Io {
+            path: path.to_owned(),
+            doing: "served by a thread",
+            cause,
+        })?;
+        Ok(Self { writer, engine })
     }
 }
 
 impl Ledger for EmbeddedLedger {
-    fn issue(&self, _: TokenRecord, _: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
-        self.unavailable()
+    fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+        Box::pin(async move {
+            let record = Encoded::new(record)?;
+            let engine = Arc::clone(&self.engine);
+            self.writer
+                .submit(move |tables| tables.issue(&*engine.seal, &record, claim.as_ref(), engine.clock.now()))
+                .await
+        })
     }
 
-    fn look_up(&self, _: Jti) -> LedgerFuture<'_, Option<Entry>> {
-        self.unavailable()
+    /// Reads on the calling thread: a few pages, mostly in memory, are read sooner than another thread is woken.
+    fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>> {
+        Box::pin(async move {
+            let now = self.engine.clock.now();
+            self.engine.read(|database, judge| read::look_up(database, judge, &jti, now))
+        })
     }
 
-    fn revoke(&self, _: Revocation) -> LedgerFuture<'_, ()> {
-        self.unavailable()
+    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            let revocation = Encoded::new(revocation)?;
+            let engine = Arc::clone(&self.engine);
+            self.writer.submit(move |tables| Ok(tables.revoke(&*engine.seal, &revocation)?)).await
+        })
     }
 
     fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>> {
-        self.unavailable()
+        Box::pin(std::future::ready(Ok(self.engine.rules())))
     }
 
-    fn list(&self, _: Listing) -> LedgerFuture<'_, Vec<Entry>> {
-        self.unavailable()
+    /// Answers at most 1,000 records at a time, and none when the record to go on after is forgotten.
+    fn list(&self, mut listing: Listing) -> LedgerFuture<'_, Vec<Entry>> {
+        Box::pin(async move {
+            listing.limit = listing.limit.min(PAGE);
+            let engine = Arc::clone(&self.engine);
+            let now = engine.clock.now();
+            let page = tokio::task::spawn_blocking(move || {
+                engine.read(|database, judge| read::list(database, judge, &listing, now))
+            });
+            page.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the listing was given up".into())))
+        })
     }
 
+    /// The last commit is proof for ten seconds; after that a row is written.
     fn ready(&self) -> LedgerFuture<'_, ()> {
-        self.unavailable()
+        Box::pin(async move {
+            if self.engine.state().is_ok() && self.engine.since_commit() < PROOF {
+                return Ok(());
+            }
+            let now = self.engine.clock.now();
+            self.writer.submit(move |tables| Ok(tables.probe(now)?)).await
+        })
     }
 
-    fn sweep(&self, _: UnixTime) -> LedgerFuture<'_, usize> {
-        self.unavailable()
+    fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize> {
+        Box::pin(async move {
+            let mut records = 0;
+            loop {
+                let swept = self.writer.submit(move |tables| Ok(tables.sweep(now, SWEEP_STEP)?)).await?;
+                records += swept.records;
+                if swept.rows < SWEEP_STEP {
+                    return Ok(records);
+                }
+            }
+        })
     }
 }

@@ -1,0 +1,57 @@
+//! How values are stored: a version byte, the seal over place, key and payload, then the payload as JSON.
+//!
+//! The seal binds a value to where it was written, so that neither a value of another table nor one moved to another key opens.
+
+use sts_types::Seal;
+
+use crate::alert::{Fault, Place};
+
+/// The version that is written. A value of a later one is never guessed at.
+const VERSION: u8 = 1;
+const SEAL_LEN: usize = 32;
+
+/// Seals `payload` for `key` in `place`.
+pub(crate) fn seal(seal: &dyn Seal, place: Place, key: &[u8], payload: &[u8]) -> Vec<u8> {
+    let code = seal.seal(&sealed_bytes(VERSION, place, key, payload));
+    let mut stored = Vec::with_capacity(1 + SEAL_LEN + payload.len());
+    stored.push(VERSION);
+    stored.extend_from_slice(&code);
+    stored.extend_from_slice(payload);
+    stored
+}
+
+/// Opens what [`seal`] made for that very `key` and `place`, and decodes it.
+///
+/// # Errors
+/// The fault for which the value counts as absent.
+pub(crate) fn open<T: serde::de::DeserializeOwned>(
+    seal: &dyn Seal,
+    place: Place,
+    key: &[u8],
+    stored: &[u8],
+) -> Result<T, Fault> {
+    let (&version, sealed) = stored.split_first().ok_or(Fault::Form)?;
+    if version > VERSION {
+        return Err(Fault::Newer);
+    }
+    let (code, payload) = sealed.split_at_checked(SEAL_LEN).ok_or(Fault::Form)?;
+    if !seal.verify(&sealed_bytes(version, place, key, payload), code) {
+        return Err(Fault::Seal);
+    }
+    serde_json::from_slice(payload).map_err(|_| Fault::Form)
+}
+
+/// The key's length keeps one key's tail from being another payload's head.
+fn sealed_bytes(version: u8, place: Place, key: &[u8], payload: &[u8]) -> Vec<u8> {
+    let tag = match place {
+        Place::Record => 1,
+        Place::Revocation => 2,
+        Place::Rule => 3,
+    };
+    let mut bytes = Vec::with_capacity(10 + key.len() + payload.len());
+    bytes.extend_from_slice(&[version, tag]);
+    bytes.extend_from_slice(&(key.len() as u64).to_be_bytes());
+    bytes.extend_from_slice(key);
+    bytes.extend_from_slice(payload);
+    bytes
+}

@@ -1,0 +1,228 @@
+//! The promises, one function each.
+
+use sts_types::{AccountId, Jti};
+
+use super::{Rig, START, claim, record, revocation, rule};
+use crate::{Entry, Issued, LedgerError, Listing, TokenRecord};
+
+/// All fields come back, foreign text and nested claims included.
+pub async fn a_record_is_read_as_it_was_written(rig: &Rig) {
+    let full = record("full", "octo-deploy");
+    let mut bare =
+        TokenRecord { subject_kid: None, subject_jti_digest: None, status_index: None, ..record("bare", "a") };
+    bare.claims.clear();
+    for record in [full, bare] {
+        assert_eq!(rig.issue(record.clone()).await, Issued::Recorded);
+        assert_eq!(rig.look_up(record.jti.as_str()).await, Some(Entry { record, revoked: None }));
+    }
+}
+
+/// A jti is compared byte for byte, and none is part of another.
+pub async fn a_jti_is_one_exact_text(rig: &Rig) {
+    let long = "j".repeat(1024);
+    let texts = ["a", "A", "a:b", "a/b", "a b", "*", "{a}", "\u{e9}", "e\u{301}", "\u{202e}x", &long];
+    for text in texts {
+        assert_eq!(rig.issue(record(text, "octo")).await, Issued::Recorded, "{text:?}");
+    }
+    for text in texts {
+        assert_eq!(rig.look_up(text).await.unwrap().record.jti.as_str(), text);
+    }
+    for other in ["b", "a:", ":b", "?", "\u{c9}", &long[1..]] {
+        assert_eq!(rig.look_up(other).await, None, "{other:?}");
+    }
+}
+
+/// The record that is there stays, and the claim that came with the second is free.
+pub async fn a_second_record_of_a_jti_is_refused_and_spends_no_claim(rig: &Rig) {
+    let taken = claim(1, START.plus(1000));
+    rig.issue(record("one", "first")).await;
+    let second = rig.ledger.issue(record("one", "second"), Some(taken.clone())).await;
+    assert!(matches!(second, Err(LedgerError::Duplicate)), "{second:?}");
+    assert_eq!(rig.look_up("one").await.unwrap().record.account.as_str(), "first");
+    assert_eq!(rig.ledger.issue(record("two", "second"), Some(taken)).await.unwrap(), Issued::Recorded);
+}
+
+/// 100 at once, then one more: one record in all.
+pub async fn c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded(rig: &Rig) {
+    let taken = claim(1, START.plus(1000));
+    let attempts = (0..100).map(|n| rig.ledger.issue(record(&format!("t{n}"), "octo"), Some(taken.clone())));
+    let outcomes = futures_util::future::join_all(attempts).await;
+    let recorded: Vec<usize> = (0..100).filter(|n| matches!(outcomes[*n], Ok(Issued::Recorded))).collect();
+    assert_eq!(recorded.len(), 1, "{outcomes:?}");
+    assert!(outcomes.iter().all(Result::is_ok));
+    assert_eq!(rig.ledger.issue(record("late", "octo"), Some(taken)).await.unwrap(), Issued::Replayed);
+    let listed = rig.list(None, None, 200).await;
+    assert_eq!(listed, [format!("t{}", recorded[0])], "what was replayed is not recorded");
+}
+
+/// The claim outlives the subject token by leeway and margin: to its very last second.
+pub async fn c058_a_claim_stands_to_its_last_second(rig: &Rig) {
+    let taken = claim(1, START.plus(960));
+    assert_eq!(rig.ledger.issue(record("one", "octo"), Some(taken.clone())).await.unwrap(), Issued::Recorded);
+    for seconds in [899, 60, 1] {
+        rig.clock.advance(seconds);
+        let late = TokenRecord { iat: START.plus(900), exp: START.plus(1900), ..record("two", "octo") };
+        assert_eq!(rig.ledger.issue(late, Some(taken.clone())).await.unwrap(), Issued::Replayed);
+    }
+}
+
+/// Then the claim is free, once.
+pub async fn c058_a_claim_may_be_taken_again_once_its_time_has_passed(rig: &Rig) {
+    let issue = |jti: &str, until: i64| {
+        let late = TokenRecord { exp: START.plus(5000), ..record(jti, "octo") };
+        rig.ledger.issue(late, Some(claim(1, START.plus(until))))
+    };
+    assert_eq!(issue("one", 10).await.unwrap(), Issued::Recorded);
+    rig.clock.advance(11);
+    assert_eq!(issue("two", 100).await.unwrap(), Issued::Recorded);
+    assert_eq!(issue("three", 100).await.unwrap(), Issued::Replayed);
+}
+
+/// The row of the first taking is not the end of the second.
+pub async fn a_sweep_leaves_a_claim_that_was_taken_again(rig: &Rig) {
+    let issue = |jti: &str, until: i64| rig.ledger.issue(record(jti, "octo"), Some(claim(1, START.plus(until))));
+    issue("one", 10).await.unwrap();
+    rig.clock.advance(11);
+    issue("two", 100).await.unwrap();
+    rig.ledger.sweep(START.plus(50)).await.unwrap();
+    assert_eq!(issue("three", 100).await.unwrap(), Issued::Replayed);
+}
+
+/// Two keys, two tokens; an issue without a claim meets neither.
+pub async fn c059_claims_of_different_keys_do_not_meet(rig: &Rig) {
+    let until = START.plus(1000);
+    assert_eq!(rig.ledger.issue(record("one", "octo"), Some(claim(1, until))).await.unwrap(), Issued::Recorded);
+    assert_eq!(rig.ledger.issue(record("two", "octo"), Some(claim(2, until))).await.unwrap(), Issued::Recorded);
+    assert_eq!(rig.issue(record("three", "octo")).await, Issued::Recorded);
+}
+
+/// Its neighbours stay as they are, and its record stays readable.
+pub async fn a_token_is_revoked_by_its_jti_alone(rig: &Rig) {
+    for jti in ["a", "ab", "b"] {
+        rig.issue(record(jti, "octo")).await;
+    }
+    rig.ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    assert_eq!(rig.look_up("a").await.unwrap().revoked, Some(revocation("a", "leaked")));
+    assert_eq!(rig.look_up("ab").await.unwrap().revoked, None);
+    assert_eq!(rig.look_up("b").await.unwrap().revoked, None);
+    assert_eq!(*rig.ledger.rules().await.unwrap(), [], "it is no rule");
+}
+
+/// Who revoked it first, and why, is what is kept.
+pub async fn the_first_revocation_of_a_token_stands(rig: &Rig) {
+    rig.issue(record("a", "octo")).await;
+    rig.ledger.revoke(revocation("a", "first")).await.unwrap();
+    rig.ledger.revoke(revocation("a", "second")).await.unwrap();
+    assert_eq!(rig.look_up("a").await.unwrap().revoked.unwrap().reason.as_deref(), Some("first"));
+}
+
+/// No order of the two makes a revoked token live.
+pub async fn a_revocation_may_come_before_its_record(rig: &Rig) {
+    rig.ledger.revoke(revocation("a", "early")).await.unwrap();
+    assert_eq!(rig.look_up("a").await, None);
+    rig.issue(record("a", "octo")).await;
+    assert!(rig.look_up("a").await.unwrap().revoked.is_some());
+}
+
+/// A rule is in force from the answer on, through its last second.
+pub async fn rules_are_answered_oldest_first_until_their_time_has_passed(rig: &Rig) {
+    let rules = [rule("c", START.plus(100)), rule("a", START.plus(10)), rule("b", START.plus(50))];
+    for rule in &rules {
+        rig.ledger.revoke(rule.clone()).await.unwrap();
+    }
+    assert_eq!(*rig.ledger.rules().await.unwrap(), rules);
+    rig.clock.advance(10);
+    assert_eq!(*rig.ledger.rules().await.unwrap(), rules);
+    rig.clock.advance(1);
+    assert_eq!(*rig.ledger.rules().await.unwrap(), [rules[0].clone(), rules[2].clone()]);
+    rig.ledger.sweep(START.plus(60)).await.unwrap();
+    assert_eq!(*rig.ledger.rules().await.unwrap(), [rules[0].clone()]);
+}
+
+/// Pages follow each other without a gap or a repetition.
+pub async fn a_listing_is_newest_first_in_pages(rig: &Rig) {
+    for n in 0..5 {
+        rig.issue(TokenRecord { iat: START.plus(n), ..record(&format!("t{n}"), "octo") }).await;
+    }
+    rig.ledger.revoke(revocation("t3", "leaked")).await.unwrap();
+    assert_eq!(rig.list(None, None, 2).await, ["t4", "t3"]);
+    assert_eq!(rig.list(None, Some("t3"), 2).await, ["t2", "t1"]);
+    assert_eq!(rig.list(None, Some("t1"), 2).await, ["t0"]);
+    assert_eq!(rig.list(None, Some("t0"), 2).await, [""; 0]);
+    assert_eq!(rig.list(None, None, 0).await, [""; 0]);
+    assert_eq!(rig.list(None, Some("unknown"), 2).await, [""; 0]);
+    let page = rig.ledger.list(Listing { account: None, after: None, limit: 2 }).await.unwrap();
+    assert_eq!(page[1].revoked, Some(revocation("t3", "leaked")), "a listing shows what is revoked");
+}
+
+/// An account whose name begins another's sees its own only.
+pub async fn a_listing_keeps_to_its_account(rig: &Rig) {
+    for (n, account) in ["a", "a-b", "a", "b", "a.b"].into_iter().enumerate() {
+        let iat = START.plus(i64::try_from(n).unwrap());
+        rig.issue(TokenRecord { iat, ..record(&format!("t{n}"), account) }).await;
+    }
+    assert_eq!(rig.list(Some("a"), None, 9).await, ["t2", "t0"]);
+    assert_eq!(rig.list(Some("a"), Some("t2"), 9).await, ["t0"]);
+    assert_eq!(rig.list(Some("a-b"), None, 9).await, ["t1"]);
+    assert_eq!(rig.list(Some("nobody"), None, 9).await, [""; 0]);
+}
+
+/// The record goes a minute after its token.
+pub async fn a_dead_record_is_not_answered(rig: &Rig) {
+    rig.issue(record("a", "octo")).await;
+    rig.clock.advance(960);
+    assert!(rig.look_up("a").await.is_some());
+    assert_eq!(rig.list(None, None, 9).await, ["a"]);
+    rig.clock.advance(1);
+    assert_eq!(rig.look_up("a").await, None);
+    assert_eq!(rig.list(None, None, 9).await, [""; 0]);
+    assert_eq!(rig.list(Some("octo"), None, 9).await, [""; 0]);
+}
+
+/// More dead records than one step takes.
+pub async fn a_sweep_forgets_what_is_dead_and_nothing_else(rig: &Rig) {
+    let dead = (0..600).map(|n| rig.ledger.issue(record(&format!("dead{n}"), "octo"), None));
+    assert!(futures_util::future::join_all(dead).await.iter().all(Result::is_ok));
+    let live = TokenRecord { exp: START.plus(3600), ..record("live", "octo") };
+    let taken = claim(1, START.plus(3600));
+    rig.ledger.issue(live.clone(), Some(taken.clone())).await.unwrap();
+    rig.ledger.revoke(crate::Revocation { until: START.plus(3600), ..revocation("live", "leaked") }).await.unwrap();
+    rig.clock.advance(961);
+    assert_eq!(rig.ledger.sweep(START.plus(960)).await.unwrap(), 0, "not yet");
+    assert_eq!(rig.ledger.sweep(START.plus(961)).await.unwrap(), 600);
+    assert_eq!(rig.ledger.sweep(START.plus(961)).await.unwrap(), 0);
+    assert_eq!(rig.look_up("live").await.unwrap().record, live);
+    assert!(rig.look_up("live").await.unwrap().revoked.is_some());
+    assert_eq!(rig.list(Some("octo"), None, 9).await, ["live"]);
+    let replay = TokenRecord { exp: START.plus(3600), ..record("dead0", "octo") };
+    assert_eq!(rig.ledger.issue(replay.clone(), Some(taken)).await.unwrap(), Issued::Replayed);
+    assert_eq!(rig.issue(replay).await, Issued::Recorded, "its jti is forgotten altogether");
+}
+
+/// Nothing is there before anything is written.
+pub async fn an_empty_ledger_is_ready_and_holds_nothing(rig: &Rig) {
+    rig.ledger.ready().await.unwrap();
+    rig.clock.advance(3600);
+    rig.ledger.ready().await.unwrap();
+    assert_eq!(rig.look_up("a").await, None);
+    assert_eq!(rig.list(None, None, 9).await, [""; 0]);
+    assert_eq!(*rig.ledger.rules().await.unwrap(), []);
+    assert_eq!(rig.ledger.sweep(START.plus(1_000_000)).await.unwrap(), 0);
+}
+
+impl Rig {
+    async fn issue(&self, record: TokenRecord) -> Issued {
+        self.ledger.issue(record, None).await.unwrap()
+    }
+
+    async fn look_up(&self, jti: &str) -> Option<Entry> {
+        self.ledger.look_up(Jti::new(jti).unwrap()).await.unwrap()
+    }
+
+    async fn list(&self, account: Option<&str>, after: Option<&str>, limit: usize) -> Vec<String> {
+        let account = account.map(|account| AccountId::new(account).unwrap());
+        let after = after.map(|after| Jti::new(after).unwrap());
+        let page = self.ledger.list(Listing { account, after, limit }).await.unwrap();
+        page.iter().map(|entry| entry.record.jti.as_str().to_owned()).collect()
+    }
+}

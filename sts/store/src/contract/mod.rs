@@ -1,0 +1,80 @@
+//! What every [`Ledger`] promises, as tests that any of them is put through, and what tests of the ledger need.
+//!
+//! A store's own tests name a function that makes a [`Rig`] around a fresh, empty ledger and hand it to [`crate::contract_tests!`].
+//! A store that judges the end of claims by our clock, not by a server's, is also put through [`crate::clock_tests!`].
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a suite of assertions: a failure is to end the test"
+)]
+
+mod behaviour;
+mod samples;
+
+pub use behaviour::*;
+pub use samples::{AlertLog, ManualClock, START, TestSeal, claim, record, revocation, rule};
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::Ledger;
+
+/// A fresh, empty ledger and the clock it lives by.
+pub struct Rig {
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// Its clock, at [`START`].
+    pub clock: Arc<ManualClock>,
+    /// What must live as long as the ledger: a directory, a server.
+    pub keep: Box<dyn Any + Send>,
+}
+
+/// Puts the ledger that `$make` makes (`async fn() -> Rig`) through everything that all ledgers promise.
+#[macro_export]
+macro_rules! contract_tests {
+    ($make:path) => {
+        $crate::behaviours! { $make:
+            a_record_is_read_as_it_was_written
+            a_jti_is_one_exact_text
+            a_second_record_of_a_jti_is_refused_and_spends_no_claim
+            c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded
+            c058_a_claim_stands_to_its_last_second
+            c059_claims_of_different_keys_do_not_meet
+            a_token_is_revoked_by_its_jti_alone
+            the_first_revocation_of_a_token_stands
+            a_revocation_may_come_before_its_record
+            rules_are_answered_oldest_first_until_their_time_has_passed
+            a_listing_is_newest_first_in_pages
+            a_listing_keeps_to_its_account
+            a_dead_record_is_not_answered
+            a_sweep_forgets_what_is_dead_and_nothing_else
+            an_empty_ledger_is_ready_and_holds_nothing
+        }
+    };
+}
+
+/// Puts the ledger that `$make` makes through what holds where claims end by our clock.
+#[macro_export]
+macro_rules! clock_tests {
+    ($make:path) => {
+        $crate::behaviours! { $make:
+            c058_a_claim_may_be_taken_again_once_its_time_has_passed
+            a_sweep_leaves_a_claim_that_was_taken_again
+        }
+    };
+}
+
+/// One test for each named function of [`mod@crate::contract`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! behaviours {
+    ($make:path: $($name:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $crate::contract::$name(&$make().await).await;
+            }
+        )*
+    };
+}

@@ -1,0 +1,130 @@
+//! What is read from one snapshot of the tables. A read takes no lock of ours and waits for no writer.
+
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
+use sts_types::{Jti, Seal, UnixTime};
+
+use super::tables::{BY_ACCOUNT, BY_JTI, RECORDS, REVOCATIONS, RULES};
+use crate::alert::{Alert, Alerts, Fault, Place};
+use crate::codec;
+use crate::ledger::live_until;
+use crate::record::{Entry, Listing, Revocation, TokenRecord};
+
+/// What it takes to judge stored bytes.
+pub(super) struct Judge<'a> {
+    pub(super) seal: &'a dyn Seal,
+    pub(super) alerts: &'a dyn Alerts,
+}
+
+impl Judge<'_> {
+    /// Decodes a stored value; when it is not what was written, raises an alert and counts it as absent.
+    fn open<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], stored: &[u8]) -> Option<T> {
+        codec::open(self.seal, place, key, stored).map_err(|fault| self.alerts.raise(Alert { place, fault })).ok()
+    }
+}
+
+/// The live record of `jti` with its revocation. `None` too when its revocation is there and cannot be read: what was revoked
+/// must not come back by damage to the revocation.
+pub(super) fn look_up(
+    database: &Database,
+    judge: &Judge<'_>,
+    jti: &Jti,
+    now: UnixTime,
+) -> Result<Option<Entry>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let Some(number) = transaction.open_table(BY_JTI)?.get(jti.as_str())?.map(|number| number.value()) else {
+        return Ok(None);
+    };
+    let Some(stored) = transaction.open_table(RECORDS)?.get(number)? else { return Ok(None) };
+    let Some(record) = judge.open::<TokenRecord>(Place::Record, &number.to_be_bytes(), stored.value()) else {
+        return Ok(None);
+    };
+    if record.jti != *jti {
+        // The index is not sealed; a record that answers to another name is as good as forged.
+        judge.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
+        return Ok(None);
+    }
+    with_revocation(&transaction, judge, record, now)
+}
+
+/// A page of live records, newest first.
+pub(super) fn list(
+    database: &Database,
+    judge: &Judge<'_>,
+    listing: &Listing,
+    now: UnixTime,
+) -> Result<Vec<Entry>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let end = match &listing.after {
+        None => u64::MAX,
+        Some(jti) => match transaction.open_table(BY_JTI)?.get(jti.as_str())? {
+            Some(number) => number.value(),
+            None => return Ok(Vec::new()),
+        },
+    };
+    let records = transaction.open_table(RECORDS)?;
+    let mut page = Vec::new();
+    let mut add = |number: u64, stored: &[u8]| -> Result<bool, redb::Error> {
+        if let Some(record) = judge.open::<TokenRecord>(Place::Record, &number.to_be_bytes(), stored)
+            && listing.account.as_ref().is_none_or(|account| *account == record.account)
+            && let Some(entry) = with_revocation(&transaction, judge, record, now)?
+        {
+            page.push(entry);
+        }
+        Ok(page.len() < listing.limit)
+    };
+    if listing.limit == 0 {
+        return Ok(page);
+    }
+    match &listing.account {
+        None => {
+            for row in records.range(..end)?.rev() {
+                let (number, stored) = row?;
+                if !add(number.value(), stored.value())? {
+                    break;
+                }
+            }
+        }
+        Some(account) => {
+            let account = account.as_str();
+            for row in transaction.open_table(BY_ACCOUNT)?.range((account, 0)..(account, end))?.rev() {
+                let number = row?.0.value().1;
+                if let Some(stored) = records.get(number)?
+                    && !add(number, stored.value())?
+                {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(page)
+}
+
+/// The rules that can be read, oldest first.
+pub(super) fn rules(database: &Database, judge: &Judge<'_>) -> Result<Vec<Revocation>, redb::Error> {
+    let mut rules = Vec::new();
+    for row in database.begin_read()?.open_table(RULES)?.iter()? {
+        let (number, stored) = row?;
+        rules.extend(judge.open::<Revocation>(Place::Rule, &number.value().to_be_bytes(), stored.value()));
+    }
+    Ok(rules)
+}
+
+fn with_revocation(
+    transaction: &ReadTransaction,
+    judge: &Judge<'_>,
+    record: TokenRecord,
+    now: UnixTime,
+) -> Result<Option<Entry>, redb::Error> {
+    if now > live_until(record.exp) {
+        return Ok(None);
+    }
+    let key = record.jti.as_str();
+    let revoked = match transaction.open_table(REVOCATIONS)?.get(key)? {
+        None => None,
+        Some(stored) => match judge.open::<Revocation>(Place::Revocation, key.as_bytes(), stored.value()) {
+            None => return Ok(None),
+            revoked => revoked,
+        },
+    };
+    Ok(Some(Entry { record, revoked }))
+}

@@ -1,0 +1,37 @@
+//! What the file holds. Records are keyed by their number, in the order of their commits: appending to the end of a tree is
+//! several times cheaper than inserting at random, and a page of the listing is one walk backwards.
+
+use redb::TableDefinition;
+
+/// The schema that is written, under [`SCHEMA`] in [`META`].
+pub(super) const SCHEMA_VERSION: u64 = 1;
+pub(super) const SCHEMA: &str = "schema";
+/// Written by the probe of readiness, see `write::Tables::probe`.
+pub(super) const PROBE: &str = "probe";
+
+/// Numbers about the store itself.
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// Number of the record -> the sealed record.
+pub(super) const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
+/// jti -> number of its record.
+pub(super) const BY_JTI: TableDefinition<'_, &str, u64> = TableDefinition::new("records_by_jti");
+/// Account and number of the record.
+pub(super) const BY_ACCOUNT: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("records_by_account");
+/// When it may go, and number of the record -> its jti and account, so that a sweep reads no record.
+pub(super) const RECORD_ENDS: TableDefinition<'_, (i64, u64), (&str, &str)> = TableDefinition::new("records_by_end");
+
+/// Replay key -> until when it is taken.
+pub(super) const CLAIMS: TableDefinition<'_, &[u8; 32], i64> = TableDefinition::new("claims");
+/// When it may go, and the replay key.
+pub(super) const CLAIM_ENDS: TableDefinition<'_, (i64, &[u8; 32]), ()> = TableDefinition::new("claims_by_end");
+
+/// jti -> the sealed revocation of that token.
+pub(super) const REVOCATIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("revocations");
+/// When it may go, and the jti.
+pub(super) const REVOCATION_ENDS: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("revocations_by_end");
+
+/// Number of the rule, in the order they were made -> the sealed rule.
+pub(super) const RULES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rules");
+/// When it may go, and the number of the rule.
+pub(super) const RULE_ENDS: TableDefinition<'_, (i64, u64), ()> = TableDefinition::new("rules_by_end");

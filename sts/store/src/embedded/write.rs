@@ -1,0 +1,229 @@
+//! What is done to the tables within one transaction: issue, revoke, sweep. Each either writes all of its rows or none.
+
+use redb::{ReadableTable, Table, WriteTransaction};
+use sts_types::{ReplayClaim, Seal, UnixTime};
+
+use super::tables::{
+    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIMS, META, PROBE, RECORD_ENDS, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS,
+    RULES, SCHEMA, SCHEMA_VERSION,
+};
+use crate::alert::Place;
+use crate::codec;
+use crate::ledger::{LedgerError, live_until};
+use crate::record::{Issued, Revocation, RevocationScope, TokenRecord};
+
+/// Why one request of a batch was not carried out.
+#[derive(Debug)]
+pub(super) enum WriteError {
+    /// This request is refused and wrote nothing; the others of its batch go on.
+    Refused(LedgerError),
+    /// The engine failed: the whole batch is lost.
+    Engine(redb::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for WriteError {
+    fn from(error: E) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+/// A record with its payload, encoded before the writer thread sees it.
+pub(super) struct Encoded<T> {
+    /// The value.
+    pub(super) value: T,
+    /// Its JSON.
+    pub(super) payload: Vec<u8>,
+}
+
+impl<T: serde::Serialize> Encoded<T> {
+    pub(super) fn new(value: T) -> Result<Self, LedgerError> {
+        let payload = serde_json::to_vec(&value)
+            .map_err(|_| LedgerError::Unavailable("a value of the ledger cannot be encoded".into()))?;
+        Ok(Self { value, payload })
+    }
+}
+
+/// Every table, open in one transaction.
+pub(super) struct Tables<'txn> {
+    meta: Table<'txn, &'static str, u64>,
+    records: Table<'txn, u64, &'static [u8]>,
+    by_jti: Table<'txn, &'static str, u64>,
+    by_account: Table<'txn, (&'static str, u64), ()>,
+    record_ends: Table<'txn, (i64, u64), (&'static str, &'static str)>,
+    claims: Table<'txn, &'static [u8; 32], i64>,
+    claim_ends: Table<'txn, (i64, &'static [u8; 32]), ()>,
+    revocations: Table<'txn, &'static str, &'static [u8]>,
+    revocation_ends: Table<'txn, (i64, &'static str), ()>,
+    rules: Table<'txn, u64, &'static [u8]>,
+    rule_ends: Table<'txn, (i64, u64), ()>,
+    /// Whether a rule was written or forgotten.
+    pub(super) rules_changed: bool,
+}
+
+impl<'txn> Tables<'txn> {
+    /// Opens every table, making those that are not there.
+    pub(super) fn open(transaction: &'txn WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            meta: transaction.open_table(META)?,
+            records: transaction.open_table(RECORDS)?,
+            by_jti: transaction.open_table(BY_JTI)?,
+            by_account: transaction.open_table(BY_ACCOUNT)?,
+            record_ends: transaction.open_table(RECORD_ENDS)?,
+            claims: transaction.open_table(CLAIMS)?,
+            claim_ends: transaction.open_table(CLAIM_ENDS)?,
+            revocations: transaction.open_table(REVOCATIONS)?,
+            revocation_ends: transaction.open_table(REVOCATION_ENDS)?,
+            rules: transaction.open_table(RULES)?,
+            rule_ends: transaction.open_table(RULE_ENDS)?,
+            rules_changed: false,
+        })
+    }
+
+    /// Marks a new file with the schema.
+    pub(super) fn mark_schema(&mut self) -> Result<(), redb::Error> {
+        self.meta.insert(SCHEMA, SCHEMA_VERSION)?;
+        Ok(())
+    }
+
+    /// Takes the claim, when it is free at `now`, and records the token.
+    pub(super) fn issue(
+        &mut self,
+        seal: &dyn Seal,
+        record: &Encoded<TokenRecord>,
+        claim: Option<&ReplayClaim>,
+        now: UnixTime,
+    ) -> Result<Issued, WriteError> {
+        let TokenRecord { jti, account, exp, .. } = &record.value;
+        if self.by_jti.get(jti.as_str())?.is_some() {
+            return Err(WriteError::Refused(LedgerError::Duplicate));
+        }
+        if let Some(claim) = claim
+            && !self.take(claim, now)?
+        {
+            return Ok(Issued::Replayed);
+        }
+        let number = next_number(&self.records)?;
+        let stored = codec::seal(seal, Place::Record, &number.to_be_bytes(), &record.payload);
+        self.records.insert(number, stored.as_slice())?;
+        self.by_jti.insert(jti.as_str(), number)?;
+        self.by_account.insert((account.as_str(), number), ())?;
+        self.record_ends.insert((live_until(*exp).as_secs(), number), (jti.as_str(), account.as_str()))?;
+        Ok(Issued::Recorded)
+    }
+
+    /// Set-if-absent; a claim whose time has passed may be taken anew.
+    fn take(&mut self, claim: &ReplayClaim, now: UnixTime) -> Result<bool, redb::Error> {
+        let key = &claim.key.0;
+        let held = self.claims.get(key)?.map(|until| until.value());
+        if let Some(until) = held {
+            if UnixTime::from_secs(until) >= now {
+                return Ok(false);
+            }
+            self.claim_ends.remove((until, key))?;
+        }
+        self.claims.insert(key, claim.until.as_secs())?;
+        self.claim_ends.insert((claim.until.as_secs(), key), ())?;
+        Ok(true)
+    }
+
+    /// Records a revocation. The first of a token stands, unless it cannot be read or would be forgotten earlier than the new one.
+    pub(super) fn revoke(&mut self, seal: &dyn Seal, revocation: &Encoded<Revocation>) -> Result<(), redb::Error> {
+        let until = revocation.value.until.as_secs();
+        match &revocation.value.scope {
+            RevocationScope::Token(jti) => {
+                let key = jti.as_str();
+                let held = self
+                    .revocations
+                    .get(key)?
+                    .and_then(|stored| {
+                        codec::open::<Revocation>(seal, Place::Revocation, key.as_bytes(), stored.value()).ok()
+                    })
+                    .map(|held| held.until.as_secs());
+                if held.is_some_and(|held| held >= until) {
+                    return Ok(());
+                }
+                if let Some(held) = held {
+                    self.revocation_ends.remove((held, key))?;
+                }
+                let stored = codec::seal(seal, Place::Revocation, key.as_bytes(), &revocation.payload);
+                self.revocations.insert(key, stored.as_slice())?;
+                self.revocation_ends.insert((until, key), ())?;
+            }
+            RevocationScope::Rule(_) => {
+                let number = next_number(&self.rules)?;
+                let stored = codec::seal(seal, Place::Rule, &number.to_be_bytes(), &revocation.payload);
+                self.rules.insert(number, stored.as_slice())?;
+                self.rule_ends.insert((until, number), ())?;
+                self.rules_changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets at most `most` rows whose time passed before `now`.
+    pub(super) fn sweep(&mut self, now: UnixTime, most: usize) -> Result<Swept, redb::Error> {
+        let mut swept = Swept { records: 0, rows: 0 };
+        let now = now.as_secs();
+        while swept.rows < most {
+            let Some((end, number)) = first_before(&self.record_ends, now, |(end, number)| (end, number))? else {
+                break;
+            };
+            if let Some(names) = self.record_ends.remove((end, number))? {
+                let (jti, account) = names.value();
+                self.by_jti.remove(jti)?;
+                self.by_account.remove((account, number))?;
+            }
+            self.records.remove(number)?;
+            swept.records += 1;
+            swept.rows += 1;
+        }
+        while swept.rows < most {
+            let Some((end, key)) = first_before(&self.claim_ends, now, |(end, key)| (end, *key))? else { break };
+            self.claim_ends.remove((end, &key))?;
+            self.claims.remove(&key)?;
+            swept.rows += 1;
+        }
+        while swept.rows < most {
+            let first = first_before(&self.revocation_ends, now, |(end, jti)| (end, jti.to_owned()))?;
+            let Some((end, jti)) = first else { break };
+            self.revocation_ends.remove((end, jti.as_str()))?;
+            self.revocations.remove(jti.as_str())?;
+            swept.rows += 1;
+        }
+        while swept.rows < most {
+            let Some((end, number)) = first_before(&self.rule_ends, now, |(end, number)| (end, number))? else { break };
+            self.rule_ends.remove((end, number))?;
+            self.rules.remove(number)?;
+            self.rules_changed = true;
+            swept.rows += 1;
+        }
+        Ok(swept)
+    }
+
+    /// Writes a row for no other purpose than to learn whether the store takes writes.
+    pub(super) fn probe(&mut self, now: UnixTime) -> Result<(), redb::Error> {
+        self.meta.insert(PROBE, u64::try_from(now.as_secs()).unwrap_or(0))?;
+        Ok(())
+    }
+}
+
+/// What one step of a sweep did.
+pub(super) struct Swept {
+    /// Records forgotten.
+    pub(super) records: usize,
+    /// Rows of any kind forgotten; fewer than asked for when nothing is left.
+    pub(super) rows: usize,
+}
+
+fn next_number<'txn>(table: &Table<'txn, u64, &'static [u8]>) -> Result<u64, redb::Error> {
+    Ok(table.last()?.map_or(0, |(number, _)| number.value().saturating_add(1)))
+}
+
+/// The first key of a table ordered by end, when that end is before `now`.
+fn first_before<K: redb::Key, V: redb::Value, T>(
+    table: &Table<'_, K, V>,
+    now: i64,
+    own: impl for<'a> FnOnce(K::SelfType<'a>) -> (i64, T),
+) -> Result<Option<(i64, T)>, redb::Error> {
+    Ok(table.first()?.map(|(key, _)| own(key.value())).filter(|(end, _)| *end < now))
+}
