@@ -21,13 +21,14 @@ const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k",
 /// See [`UnusableKey`]; published secrets are told first.
 pub fn parse_jwk(jwk: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, UnusableKey> {
     let jwk = Members(jwk.as_object().ok_or(UnusableKey::NotAnObject)?);
-    let key_type = jwk.required("kty")?;
-    if key_type == "oct" {
+    let key_type = jwk.required("kty");
+    if key_type == Ok("oct") {
         return Err(UnusableKey::Symmetric);
     }
     if PRIVATE_MEMBERS.iter().any(|name| jwk.0.contains_key(*name)) {
         return Err(UnusableKey::PrivateMaterial);
     }
+    let key_type = key_type?;
     verifies_signatures(&jwk)?;
     let kid = kid(&jwk)?;
     match key_type {
@@ -167,5 +168,220 @@ impl<'a> Members<'a> {
         let zeros = octets.iter().take_while(|octet| **octet == 0).count();
         octets.drain(..zeros);
         Ok(octets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base64url;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// The keys of RFC 7517 appendix A.1 and RFC 8037 appendix A.2, without `use`, `alg` and `kid`.
+    fn ec() -> Value {
+        json!({ "kty": "EC", "crv": "P-256",
+            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM" })
+    }
+
+    fn rsa() -> Value {
+        json!({ "kty": "RSA", "e": "AQAB",
+            "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3\
+                  oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHz\
+                  u6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8a\
+                  wapJzKnqDKgw" })
+    }
+
+    fn ed25519() -> Value {
+        json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" })
+    }
+
+    /// `jwk` with members changed; null takes one away.
+    fn with(mut jwk: Value, changes: Value) -> Value {
+        for (name, value) in changes.as_object().unwrap() {
+            jwk[name] = value.clone();
+        }
+        jwk.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        jwk
+    }
+
+    fn parse(jwk: &Value) -> Result<VerifyingKey, UnusableKey> {
+        parse_jwk(jwk, &Algorithm::ALL)
+    }
+
+    fn modulus(bits: usize) -> Value {
+        let mut n = vec![0xff; bits.div_ceil(8)];
+        n[0] >>= n.len() * 8 - bits;
+        base64url(&n).into()
+    }
+
+    #[test]
+    fn bc02_a_key_without_alg_is_bound_by_its_curve_or_by_the_first_rsa_algorithm_of_the_list() {
+        use Algorithm::{ES256, EdDSA, PS256, RS256};
+        let bound =
+            |jwk: &Value, list: &[Algorithm]| parse_jwk(jwk, list).map(|key| key.algorithm()).map_err(|why| why.kind());
+        assert_eq!(bound(&ec(), &[RS256, ES256]), Ok(ES256));
+        assert_eq!(bound(&ed25519(), &[RS256, EdDSA]), Ok(EdDSA));
+        assert_eq!(bound(&rsa(), &[ES256, PS256, RS256]), Ok(PS256));
+        assert_eq!(bound(&rsa(), &[RS256, PS256]), Ok(RS256));
+        for (jwk, list) in [(ec(), [RS256, EdDSA]), (ed25519(), [RS256, ES256]), (rsa(), [ES256, EdDSA])] {
+            assert_eq!(bound(&jwk, &list), Err("algorithm_not_allowed"), "{jwk}");
+        }
+        assert_eq!(bound(&with(rsa(), json!({ "alg": "PS256" })), &[RS256, PS256]), Ok(PS256));
+        assert_eq!(bound(&with(ed25519(), json!({ "alg": "Ed25519" })), &[EdDSA]), Ok(EdDSA));
+        assert_eq!(bound(&with(rsa(), json!({ "alg": "RS512" })), &[RS256, PS256]), Err("algorithm_not_allowed"));
+    }
+
+    #[test]
+    fn j13_what_issuers_really_write_is_read() {
+        let java_modulus = [vec![0], decode_base64url(rsa()["n"].as_str().unwrap()).unwrap()].concat();
+        for jwk in [
+            with(ec(), json!({ "use": "sig", "key_ops": ["verify"], "alg": "ES256", "kid": "1" })),
+            with(ec(), json!({ "key_ops": ["sign", "verify"] })),
+            with(ec(), json!({ "use": "jwt-svid" })),
+            with(
+                rsa(),
+                json!({ "x5c": ["!"], "x5t": 1, "issuer": "https://login/{tenantid}", "cloud_instance_name": {}, "ext": true }),
+            ),
+            with(rsa(), json!({ "n": base64url(&java_modulus) })),
+            with(rsa(), json!({ "e": base64url(&[0, 1, 0, 1]) })),
+            with(rsa(), json!({ "n": modulus(8192) })),
+        ] {
+            assert!(parse(&jwk).is_ok(), "{jwk}");
+        }
+        assert_eq!(parse(&with(ec(), json!({ "kid": "" }))).unwrap().kid(), None);
+        assert_eq!(parse(&with(ec(), json!({ "kid": "RSA_0" }))).unwrap().kid().unwrap().as_str(), "RSA_0");
+    }
+
+    #[test]
+    fn the_thumbprint_does_not_depend_on_how_the_key_is_written() {
+        let java_modulus = [vec![0], decode_base64url(rsa()["n"].as_str().unwrap()).unwrap()].concat();
+        let written = with(
+            rsa(),
+            json!({ "n": base64url(&java_modulus), "e": "AAEAAQ", "alg": "RS512", "kid": "x", "use": "sig" }),
+        );
+        assert_eq!(parse(&written).unwrap().thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+        assert_eq!(parse(&rsa()).unwrap().thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+        assert_eq!(parse(&ed25519()).unwrap().thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+
+    #[test]
+    fn j15_the_public_jwk_is_what_was_read_and_no_more() {
+        let read = with(ec(), json!({ "kid": "1", "x5c": ["AA"], "secret": "s" }));
+        let written = with(ec(), json!({ "kid": "1", "use": "sig", "alg": "ES256" }));
+        assert_eq!(parse(&read).unwrap().public_jwk(), written);
+        assert_eq!(parse(&ed25519()).unwrap().public_jwk(), with(ed25519(), json!({ "use": "sig", "alg": "EdDSA" })));
+        assert_eq!(parse(&rsa()).unwrap().public_jwk(), with(rsa(), json!({ "use": "sig", "alg": "RS256" })));
+    }
+
+    #[test]
+    fn c097_published_secrets_are_told_first_and_alarm() {
+        for (jwk, kind) in [
+            (json!({ "kty": "oct", "k": "AA" }), "symmetric"),
+            (json!({ "kty": "oct" }), "symmetric"),
+            (with(ec(), json!({ "d": "AA" })), "private_material"),
+            (with(ec(), json!({ "d": "AA", "use": "enc", "alg": 1, "x": null })), "private_material"),
+            (with(ec(), json!({ "k": "AA" })), "private_material"),
+            (with(rsa(), json!({ "p": "AA" })), "private_material"),
+            (with(rsa(), json!({ "qi": 1 })), "private_material"),
+            (with(rsa(), json!({ "oth": [] })), "private_material"),
+            (json!({ "d": "AA" }), "private_material"),
+            (json!({ "kty": "AKP", "priv": "AA" }), "private_material"),
+        ] {
+            let why = parse(&jwk).unwrap_err();
+            assert_eq!((why.kind(), why.alarming()), (kind, true), "{jwk}");
+        }
+    }
+
+    #[test]
+    fn j03_j06_j07_j08_c014_c097_each_unusable_key_is_refused_by_its_rule() {
+        let even = [&[0xff; 255][..], &[0xfe]].concat();
+        for (jwk, kind) in [
+            (json!(null), "not_an_object"),
+            (json!(["kty"]), "not_an_object"),
+            (json!({}), "missing_member"),
+            (json!({ "kty": 1 }), "member_type"),
+            (json!({ "kty": "rsa" }), "unknown_key_type"),
+            (json!({ "kty": "AKP", "alg": "ML-DSA-44", "pub": "AA" }), "unknown_key_type"),
+            (with(ec(), json!({ "use": "enc" })), "not_for_signatures"),
+            (with(ec(), json!({ "use": "SIG" })), "not_for_signatures"),
+            (with(ec(), json!({ "use": ["sig"] })), "member_type"),
+            (with(ec(), json!({ "key_ops": ["encrypt"] })), "not_for_signatures"),
+            (with(ec(), json!({ "key_ops": ["sign"] })), "not_for_signatures"),
+            (with(ec(), json!({ "key_ops": [] })), "not_for_signatures"),
+            (with(ec(), json!({ "key_ops": "verify" })), "member_type"),
+            (with(ec(), json!({ "key_ops": ["verify", 1] })), "member_type"),
+            (with(ec(), json!({ "kid": 1 })), "member_type"),
+            (with(ec(), json!({ "kid": "a\nb" })), "member_type"),
+            (with(ec(), json!({ "alg": ["ES256"] })), "member_type"),
+            (with(ec(), json!({ "alg": "none" })), "unknown_algorithm"),
+            (with(ec(), json!({ "alg": "HS256" })), "unknown_algorithm"),
+            (with(ec(), json!({ "alg": "ECDH-ES" })), "unknown_algorithm"),
+            (with(ec(), json!({ "alg": "ES256K" })), "unknown_algorithm"),
+            (with(rsa(), json!({ "alg": "RSA-OAEP" })), "unknown_algorithm"),
+            (with(ec(), json!({ "alg": "ES384" })), "algorithm_mismatch"),
+            (with(ec(), json!({ "alg": "RS256" })), "algorithm_mismatch"),
+            (with(ec(), json!({ "alg": "EdDSA" })), "algorithm_mismatch"),
+            (with(rsa(), json!({ "alg": "ES256" })), "algorithm_mismatch"),
+            (with(ed25519(), json!({ "alg": "ES256" })), "algorithm_mismatch"),
+            (with(ec(), json!({ "crv": null })), "missing_member"),
+            (with(ec(), json!({ "crv": "secp256k1" })), "unknown_curve"),
+            (with(ec(), json!({ "crv": "p-256" })), "unknown_curve"),
+            (with(ec(), json!({ "crv": "P-384" })), "encoding"),
+            (with(ec(), json!({ "x": null })), "missing_member"),
+            (with(ec(), json!({ "y": 1 })), "member_type"),
+            (with(ec(), json!({ "x": ec()["y"] })), "off_curve"),
+            (with(ec(), json!({ "x": base64url(&[0; 32]), "y": base64url(&[0; 32]) })), "off_curve"),
+            (with(ec(), json!({ "x": base64url(&[0xff; 32]) })), "off_curve"),
+            (with(ec(), json!({ "x": base64url(&[7; 31]) })), "encoding"),
+            (with(ec(), json!({ "x": base64url(&[0; 33]) })), "encoding"),
+            (with(ec(), json!({ "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4=" })), "encoding"),
+            (with(ed25519(), json!({ "crv": "X25519" })), "unknown_curve"),
+            (with(ed25519(), json!({ "crv": "Ed448" })), "unknown_curve"),
+            (with(ed25519(), json!({ "x": base64url(&[7; 31]) })), "encoding"),
+            (with(ed25519(), json!({ "x": base64url(&[0; 32]) })), "small_order"),
+            (with(ed25519(), json!({ "x": base64url(&[0xff; 32]) })), "small_order"),
+            (with(rsa(), json!({ "n": null })), "missing_member"),
+            (with(rsa(), json!({ "e": null })), "missing_member"),
+            (with(rsa(), json!({ "n": "" })), "modulus_size"),
+            (with(rsa(), json!({ "n": "!" })), "encoding"),
+            (with(rsa(), json!({ "n": modulus(512) })), "modulus_size"),
+            (with(rsa(), json!({ "n": modulus(1024) })), "modulus_size"),
+            (with(rsa(), json!({ "n": modulus(2047) })), "modulus_size"),
+            (with(rsa(), json!({ "n": modulus(8193) })), "modulus_size"),
+            (with(rsa(), json!({ "n": modulus(16384) })), "modulus_size"),
+            (with(rsa(), json!({ "n": base64url(&even) })), "weak_modulus"),
+            (with(rsa(), json!({ "e": "" })), "exponent"),
+            (with(rsa(), json!({ "e": base64url(&[0]) })), "exponent"),
+            (with(rsa(), json!({ "e": base64url(&[1]) })), "exponent"),
+            (with(rsa(), json!({ "e": base64url(&[3]) })), "exponent"),
+            (with(rsa(), json!({ "e": base64url(&[0xff, 0xff]) })), "exponent"),
+            (with(rsa(), json!({ "e": base64url(&[1, 0, 0]) })), "exponent"),
+            (with(rsa(), json!({ "e": base64url(&[1, 0, 0, 0, 1]) })), "exponent"),
+            (with(rsa(), json!({ "e": base64url(&[1; 9]) })), "exponent"),
+        ] {
+            let why = parse(&jwk).map(|_| "usable").unwrap_err();
+            assert_eq!((why.kind(), why.alarming()), (kind, false), "{jwk}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_key_makes_the_parser_panic(
+            base in prop_oneof![Just(ec()), Just(rsa()), Just(ed25519())],
+            name in prop::sample::select(vec!["kty", "crv", "x", "y", "n", "e", "alg", "use", "kid", "key_ops"]),
+            value in prop_oneof![
+                Just(json!(null)), any::<i64>().prop_map(Value::from), ".{0,8}".prop_map(Value::from),
+                any::<Vec<u8>>().prop_map(|bytes| base64url(&bytes).into()),
+            ],
+        ) {
+            let mut jwk = base;
+            jwk[name] = value;
+            if let Ok(key) = parse(&jwk) {
+                prop_assert!(key.verify(b"message", &[1; 64]).is_err());
+                let again = parse(&key.public_jwk()).unwrap();
+                prop_assert_eq!(again.thumbprint(), key.thumbprint());
+            }
+        }
     }
 }

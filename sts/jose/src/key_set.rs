@@ -89,3 +89,95 @@ impl KeySet {
         if set.keys.is_empty() { Err(KeySetError::Empty(set.skipped)) } else { Ok(set) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+
+    /// The key of RFC 8037 appendix A.2.
+    fn key() -> Value {
+        json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" })
+    }
+
+    fn named(kid: &str) -> Value {
+        let mut key = key();
+        key["kid"] = kid.into();
+        key
+    }
+
+    fn parse(keys: &[Value]) -> Result<KeySet, KeySetError> {
+        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes(), &ALGORITHMS)
+    }
+
+    #[test]
+    fn j13_c097_a_bad_key_is_skipped_with_its_place_and_reason_and_the_others_are_kept() {
+        let set = parse(&[
+            json!({ "kty": "oct", "k": "AA", "kid": "secret" }),
+            named("a"),
+            json!({ "kty": "new", "kid": "\u{0}" }),
+            json!(7),
+            named("b"),
+        ])
+        .unwrap();
+        let kids: Vec<_> = set.keys.iter().map(|key| key.kid().unwrap().as_str()).collect();
+        assert_eq!(kids, ["a", "b"]);
+        let skipped: Vec<_> = set
+            .skipped
+            .iter()
+            .map(|skipped| (skipped.index, skipped.kid.as_ref().map(Kid::as_str), skipped.why.kind()))
+            .collect();
+        assert_eq!(skipped, [(0, Some("secret"), "symmetric"), (2, None, "member_type"), (3, None, "not_an_object")]);
+        assert!(set.skipped.iter().map(|skipped| skipped.why.alarming()).eq([true, false, false]));
+    }
+
+    #[test]
+    fn c098_identifiers_may_repeat_or_be_missing_or_empty() {
+        let set = parse(&[named("a"), named("a"), key(), named("")]).unwrap();
+        let kids: Vec<_> = set.keys.iter().map(|key| key.kid().map(Kid::as_str)).collect();
+        assert_eq!(kids, [Some("a"), Some("a"), None, None]);
+    }
+
+    #[test]
+    fn j13_a_set_without_a_usable_key_is_refused_and_says_why_each_was_skipped() {
+        assert_eq!(parse(&[]).unwrap_err(), KeySetError::Empty(vec![]));
+        let why = UnusableKey::Symmetric;
+        let skipped = vec![SkippedKey { index: 0, kid: None, why }];
+        assert_eq!(parse(&[json!({ "kty": "oct", "k": "AA" })]).unwrap_err(), KeySetError::Empty(skipped));
+    }
+
+    #[test]
+    fn c095_only_an_object_with_an_array_of_keys_is_a_set() {
+        let refused = |text: &str| KeySet::parse(text.as_bytes(), &ALGORITHMS).unwrap_err();
+        for text in ["{}", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"Keys":[]}"#, &key().to_string()] {
+            assert_eq!(refused(text), KeySetError::NoKeys, "{text}");
+        }
+        assert_eq!(refused("[]"), KeySetError::Json(StrictJsonError::NotAnObject));
+        for text in ["", "<html>", r#"{"keys":["#, r#"{"keys":[],"keys":[]}"#, r#"{"keys":[{"kid":"a","kid":"b"}]}"#] {
+            assert_eq!(refused(text), KeySetError::Json(StrictJsonError::Syntax), "{text}");
+        }
+        let deep = format!(r#"{{"keys":[{}{}]}}"#, r#"{"a":"#.repeat(100), "}".repeat(100));
+        assert_eq!(refused(&deep), KeySetError::Json(StrictJsonError::Syntax));
+        assert_eq!(
+            KeySet::from_value(&json!([]), &ALGORITHMS).unwrap_err(),
+            KeySetError::Json(StrictJsonError::NotAnObject)
+        );
+    }
+
+    #[test]
+    fn c096_a_set_has_at_most_100_keys_of_at_most_16_kib() {
+        assert_eq!(parse(&vec![key(); MAX_KEYS]).unwrap().keys.len(), MAX_KEYS);
+        assert_eq!(parse(&vec![key(); MAX_KEYS + 1]).unwrap_err(), KeySetError::TooManyKeys);
+        let sized = |size: usize| {
+            let mut key = key();
+            key["x5c"] = "".into();
+            let room = size - key.to_string().len();
+            key["x5c"] = "A".repeat(room).into();
+            key
+        };
+        assert!(parse(&[sized(MAX_KEY_BYTES)]).is_ok());
+        assert_eq!(parse(&[key(), sized(MAX_KEY_BYTES + 1)]).unwrap_err(), KeySetError::KeyTooLong);
+    }
+}

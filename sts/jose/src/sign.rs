@@ -47,3 +47,23 @@ pub fn sign_compact(signer: &dyn Signer, typ: &str, payload: &[u8]) -> Result<St
     token.push_str(&base64url(&signature));
     Ok(token)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CompactJws, SigningKey};
+
+    #[test]
+    fn at1_the_header_names_algorithm_key_and_type_and_nothing_else() {
+        for algorithm in [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA] {
+            let key = SigningKey::generate(algorithm).unwrap();
+            let token = sign_compact(&key, "at+jwt", b"{\"sub\":\"a\"}").unwrap();
+            let jws = CompactJws::parse(&token).unwrap();
+            assert_eq!(jws.verify(&key.verifying_key()), Ok(()));
+            assert_eq!(jws.payload(), b"{\"sub\":\"a\"}");
+            let header = crate::decode_base64url(token.split('.').next().unwrap()).unwrap();
+            let header: Value = serde_json::from_slice(&header).unwrap();
+            assert_eq!(header, json!({ "alg": algorithm.name(), "kid": key.kid(), "typ": "at+jwt" }));
+        }
+    }
+}

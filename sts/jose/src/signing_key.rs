@@ -175,3 +175,72 @@ impl PrivateKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIGNED_WITH: [Algorithm; 3] = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA];
+
+    #[test]
+    fn a_key_survives_pkcs8_and_keeps_its_name() {
+        for algorithm in SIGNED_WITH {
+            let made = SigningKey::generate(algorithm).unwrap();
+            let read = SigningKey::from_pkcs8(algorithm, &made.to_pkcs8()).unwrap();
+            assert_eq!((read.algorithm(), read.kid(), read.public_jwk()), (algorithm, made.kid(), made.public_jwk()));
+            let signature = read.sign(b"message").unwrap();
+            assert_eq!(made.verifying_key().verify(b"message", &signature), Ok(()));
+            assert!(made.verifying_key().verify(b"massage", &signature).is_err());
+        }
+    }
+
+    #[test]
+    fn j15_the_public_jwk_has_exactly_the_public_members_and_the_thumbprint_as_its_kid() {
+        for (algorithm, members) in [
+            (Algorithm::ES256, &["alg", "crv", "kid", "kty", "use", "x", "y"][..]),
+            (Algorithm::RS256, &["alg", "e", "kid", "kty", "n", "use"]),
+            (Algorithm::EdDSA, &["alg", "crv", "kid", "kty", "use", "x"]),
+        ] {
+            let key = SigningKey::generate(algorithm).unwrap();
+            let jwk = key.public_jwk().as_object().unwrap();
+            let mut names: Vec<_> = jwk.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, members);
+            assert_eq!((&jwk["use"], &jwk["alg"]), (&json!("sig"), &json!(algorithm.name())));
+            assert_eq!(jwk["kid"], key.verifying_key().thumbprint());
+        }
+    }
+
+    #[test]
+    fn an_rsa_key_has_2048_bits_and_two_keys_are_never_the_same() {
+        let key = SigningKey::generate(Algorithm::RS256).unwrap();
+        assert_eq!(key.sign(b"").unwrap().len(), 256);
+        assert_ne!(key.kid(), SigningKey::generate(Algorithm::RS256).unwrap().kid());
+    }
+
+    #[test]
+    fn a_key_is_read_for_its_own_algorithm_only() {
+        for made in SIGNED_WITH {
+            let der = SigningKey::generate(made).unwrap().to_pkcs8();
+            for read in SIGNED_WITH.into_iter().filter(|read| *read != made) {
+                assert_eq!(SigningKey::from_pkcs8(read, &der).unwrap_err(), SigningKeyError::Pkcs8, "{made} as {read}");
+            }
+            assert_eq!(SigningKey::from_pkcs8(made, &der[..der.len() - 1]).unwrap_err(), SigningKeyError::Pkcs8);
+            assert_eq!(SigningKey::from_pkcs8(made, b"").unwrap_err(), SigningKeyError::Pkcs8);
+        }
+    }
+
+    #[test]
+    fn other_algorithms_are_not_signed_with() {
+        for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !SIGNED_WITH.contains(algorithm)) {
+            assert_eq!(SigningKey::generate(algorithm).unwrap_err(), SignError::Algorithm);
+            assert_eq!(SigningKey::from_pkcs8(algorithm, b"").unwrap_err(), SigningKeyError::Algorithm);
+        }
+    }
+
+    #[test]
+    fn debug_shows_algorithm_and_identifier_only() {
+        let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+        assert_eq!(format!("{key:?}"), format!("SigningKey {{ algorithm: EdDSA, kid: {:?}, .. }}", key.kid().as_str()));
+    }
+}

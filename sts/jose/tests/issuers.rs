@@ -1,5 +1,7 @@
 //! Recorded key sets and tokens of real issuers.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking; clippy sees only #[test] functions as tests")]
+
 use serde_json::Value;
 use std::path::Path;
 use sts_jose::{Algorithm, CompactJws, KeySet, base64url};
