@@ -1,1 +1,29 @@
-//! The configuration of sts: YAML files to typed, validated settings, with diagnostics and a JSON Schema.
+//! The configuration of sts: YAML files to typed, validated [`Settings`], with diagnostics that point at the text and say what to
+//! write instead, and the JSON Schema of it all.
+//!
+//! [`load`] reads everything and reports everything that is wrong. YAML is read by an event parser into a tree in which each
+//! value knows its place, and decoded by hand: a derived decoder stops at the first mistake.
+
+mod decode;
+mod diagnostic;
+mod files;
+mod json;
+mod keys;
+mod load;
+mod policy_tests;
+mod render;
+mod report;
+mod schema;
+mod settings;
+mod source;
+mod suggest;
+mod yaml;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+pub use load::{Loaded, load};
+pub use policy_tests::run_policy_tests;
+pub use schema::json_schema;
+pub use settings::{
+    AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, Secret, Settings, SigningSettings,
+    StoreSettings, TlsFiles,
+};

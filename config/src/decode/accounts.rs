@@ -1,0 +1,175 @@
+//! Teams and service accounts, of one file after the other.
+
+use std::collections::HashMap;
+
+use sts_policy::{AccountSpec, GrantSpec, IdentitySpec, Preset, ShortRuleSpec, TeamSpec, TestSpec};
+use sts_types::{AccountId, AccountName, IdentityName, Located, TeamName};
+
+use super::apis::scopes;
+use super::conditions::conditions;
+use super::issuers::{audiences, replay};
+use super::policy_tests::policy_tests;
+use super::reader::{Fields, Reader};
+use super::server::claim_names;
+use crate::render::quoted;
+use crate::source::Span;
+use crate::yaml::{Node, Value};
+
+/// What the account files come to, the main file included.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    pub(crate) teams: Vec<TeamSpec>,
+    pub(crate) accounts: Vec<AccountSpec>,
+    pub(crate) tests: Vec<TestSpec>,
+    /// Names that are taken, with their first place.
+    taken: HashMap<(&'static str, String), Span>,
+}
+
+/// Reads `teams:`, `service_accounts:` and `tests:` of one file.
+pub(crate) fn accounts(reader: &mut Reader<'_>, fields: &Fields<'_>, found: &mut Accounts) {
+    for (entry, members) in reader.named(fields, "teams") {
+        let Some(name) = reader.key_name(entry, TeamName::new) else { continue };
+        if found.is_first(reader, ("team", name.value.to_string()), entry.key_span) {
+            let team = TeamSpec {
+                name,
+                display_name: reader.optional(&members, "display_name", Reader::text).map(|text| text.value),
+                grants: reader.optional(&members, "grants", grants).unwrap_or_default(),
+            };
+            found.teams.push(team);
+        }
+    }
+    for (entry, members) in reader.named(fields, "service_accounts") {
+        let Some(name) = reader.key_name(entry, AccountName::new) else { continue };
+        if found.is_first(reader, ("service account", name.value.to_string()), entry.key_span) {
+            let account = account(reader, name, &members);
+            found.accounts.push(account);
+        }
+    }
+    policy_tests(reader, fields, &mut found.tests);
+}
+
+impl Accounts {
+    /// Whether no other file has something of that kind and name.
+    fn is_first(&mut self, reader: &mut Reader<'_>, key: (&'static str, String), span: Span) -> bool {
+        let Some(first) = self.taken.get(&key) else {
+            self.taken.insert(key, span);
+            return true;
+        };
+        let message = format!("the {} {} is there twice", key.0, quoted(&key.1));
+        let file = reader.report.sources.path(first.file).display();
+        let help = format!("keep one; the first is at {file}:{}:{}", first.line, first.column);
+        reader.error(span, message, help);
+        false
+    }
+}
+
+fn account(reader: &mut Reader<'_>, name: Located<AccountName>, fields: &Fields<'_>) -> AccountSpec {
+    // For people only; nothing acts on it.
+    reader.optional(fields, "description", Reader::text);
+    AccountSpec {
+        name,
+        id: reader.optional(fields, "id", |reader, node| reader.name(node, AccountId::new)),
+        display_name: reader.optional(fields, "display_name", Reader::text).map(|text| text.value),
+        enabled: reader.flag_or(fields, "enabled", true),
+        teams: reader
+            .optional(fields, "teams", |reader, node| reader.list_of(node, "teams", Reader::located_text))
+            .unwrap_or_default(),
+        grants: reader.optional(fields, "grants", grants).unwrap_or_default(),
+        default_api: reader.optional(fields, "default_api", Reader::located_text),
+        ttl: reader.optional(fields, "ttl", Reader::lifetime),
+        not_before: reader.optional(fields, "not_before", Reader::time),
+        not_after: reader.optional(fields, "not_after", Reader::time),
+        identities: identities(reader, fields),
+    }
+}
+
+/// API to list of scopes; policy judges the names.
+fn grants(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<GrantSpec>> {
+    let entries = reader.mapping(node, "a grant (API to list of scopes)")?;
+    let mut found = Vec::new();
+    for entry in entries {
+        if let Some(scopes) = scopes(reader, &entry.node) {
+            found.push(GrantSpec { api: reader.located(entry.key.clone(), entry.key_span), scopes });
+        }
+    }
+    Some(found)
+}
+
+/// Identities without fault. One with a fault is left out: with a condition missing, it would be judged for what it is not.
+fn identities(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<IdentitySpec> {
+    let Some(node) = fields.node("identities") else { return Vec::new() };
+    let Some(items) = reader.list(node, "identities") else { return Vec::new() };
+    let Some(section) = fields.section_of("identities") else { return Vec::new() };
+    let mut found = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        let before = reader.report.errors();
+        let Some(members) = reader.fields(item, section) else { continue };
+        let identity = identity(reader, &members, at + 1);
+        if reader.report.errors() == before {
+            found.extend(identity);
+        }
+    }
+    found
+}
+
+fn identity(reader: &mut Reader<'_>, fields: &Fields<'_>, number: usize) -> Option<IdentitySpec> {
+    let name = match fields.node("name") {
+        Some(node) => reader.name(node, IdentityName::new).map(|name| name.value),
+        None => IdentityName::new(&format!("identity {number}")).ok(),
+    };
+    let origin = reader.located((), fields.span).origin;
+    let issuers = reader.required(fields, "issuer", |reader, node| reader.one_or_more(node, Reader::located_text));
+    let spec = IdentitySpec {
+        origin,
+        name: name?,
+        issuers: issuers.unwrap_or_default(),
+        subject: reader.optional(fields, "subject", Reader::pattern),
+        audience: reader.optional(fields, "audience", audiences).unwrap_or_default(),
+        claims: reader.optional(fields, "claims", conditions).unwrap_or_default(),
+        short_rule: short_rule(reader, fields),
+        scopes: reader.optional(fields, "scopes", scopes),
+        grants: reader.optional(fields, "grants", grants),
+        ttl: reader.optional(fields, "ttl", Reader::lifetime),
+        copy_claims: reader.optional(fields, "copy_claims", claim_names).unwrap_or_default(),
+        replay: reader.optional(fields, "replay", replay),
+        enabled: reader.flag_or(fields, "enabled", true),
+        not_before: reader.optional(fields, "not_before", Reader::time),
+        not_after: reader.optional(fields, "not_after", Reader::time),
+        allow_broad: reader.optional(fields, "allow_broad", reason),
+    };
+    Some(spec)
+}
+
+/// `allow_broad:` says why, or it would be ticked off without a thought.
+fn reason(reader: &mut Reader<'_>, node: &Node) -> Option<Located<String>> {
+    let text = match &node.value {
+        Value::Scalar(scalar) if scalar.plain && matches!(scalar.text.as_str(), "true" | "false") => None,
+        Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) | Value::Broken => Some(reader.located_text(node)?),
+    };
+    let text = text.filter(|text| !text.value.trim().is_empty());
+    if text.is_none() {
+        reader.error(
+            node.span,
+            "`allow_broad` gives no reason",
+            "write why the rule is wanted: `allow_broad: \"why\"`",
+        );
+    }
+    text
+}
+
+/// The one short rule of an identity.
+fn short_rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<ShortRuleSpec> {
+    let mut found: Option<ShortRuleSpec> = None;
+    for key in Preset::ALL.iter().filter_map(|preset| preset.short_rule_key()) {
+        let Some(entry) = fields.entry(key) else { continue };
+        if let Some(first) = &found {
+            let message = format!("`{}` and `{key}` are both there", first.key.value);
+            reader.error(entry.key_span, message, "make an identity for each platform");
+            continue;
+        }
+        let members = conditions(reader, &entry.node).unwrap_or_default();
+        let key = reader.located(key.to_owned(), entry.key_span);
+        found = Some(ShortRuleSpec { key, members });
+    }
+    found
+}

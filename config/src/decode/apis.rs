@@ -1,0 +1,100 @@
+//! `apis:`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use sts_policy::ApiSpec;
+use sts_types::{Algorithm, ApiName, Audience, Located, Scope};
+
+use super::reader::{Fields, Reader};
+use crate::source::Span;
+use crate::yaml::{Entry, Node};
+
+/// What `apis:` comes to.
+#[derive(Default)]
+pub(crate) struct Apis {
+    pub(crate) specs: Vec<ApiSpec>,
+    pub(crate) signing: BTreeMap<ApiName, Algorithm>,
+    /// Secret files, to be read.
+    pub(crate) secret_files: Vec<(ApiName, PathBuf, Span)>,
+}
+
+/// Reads `apis:`. `signing` lists the algorithms that keys are kept for.
+pub(crate) fn apis(reader: &mut Reader<'_>, fields: &Fields<'_>, signing: &[Algorithm]) -> Apis {
+    let mut apis = Apis::default();
+    for (entry, members) in reader.named(fields, "apis") {
+        if let Some(name) = reader.key_name(entry, ApiName::new) {
+            api(reader, name, &members, signing, &mut apis);
+        }
+    }
+    apis
+}
+
+fn api(reader: &mut Reader<'_>, name: Located<ApiName>, fields: &Fields<'_>, signing: &[Algorithm], apis: &mut Apis) {
+    let audience = reader.required(fields, "audience", audience_uri);
+    let display_name = reader.optional(fields, "display_name", Reader::text).map(|text| text.value);
+    let scopes = reader.optional(fields, "scopes", scopes).unwrap_or_default();
+    let algorithm = reader.optional(fields, "signing_algorithm", |reader, node| {
+        let words: Vec<_> = signing.iter().map(|algorithm| (algorithm.name(), *algorithm)).collect();
+        reader.one_of(node, &words)
+    });
+    if let Some(algorithm) = algorithm {
+        apis.signing.insert(name.value.clone(), algorithm);
+    }
+    if let Some(node) = fields.node("introspection_secret_file")
+        && let Some(path) = reader.path(node)
+    {
+        apis.secret_files.push((name.value.clone(), path, node.span));
+    }
+    // An API whose audience is wrong stays known by name, so that its users are not reported, too.
+    let stand_in = || Audience::new(&format!("urn:invalid:{}", name.value)).ok().map(Located::nowhere);
+    if let Some(audience) = audience.or_else(stand_in) {
+        apis.specs.push(ApiSpec { name, audience, display_name, scopes });
+    }
+}
+
+/// An API's audience: a URI, so that it is never taken for the name of an account or API in a request.
+fn audience_uri(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Audience>> {
+    let audience = reader.name(node, Audience::new)?;
+    let text = audience.value.as_str();
+    if !text.contains([':', '/']) || text.contains('#') {
+        reader.error(
+            node.span,
+            "an API's audience is a URI without a fragment",
+            "write `https://...`, or another URI with `:` or `/` in it",
+        );
+        return None;
+    }
+    Some(audience)
+}
+
+/// A list of scopes; one that stands there twice is reported.
+pub(super) fn scopes(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<Scope>>> {
+    let mut found: Vec<Located<Scope>> = Vec::new();
+    reader.list_of(node, "scopes", |reader, item| {
+        let scope = reader.name(item, Scope::new)?;
+        if found.contains(&scope) {
+            reader.error(item.span, format!("the scope `{}` is there twice", scope.value), "keep one");
+            return None;
+        }
+        found.push(scope);
+        Some(())
+    })?;
+    Some(found)
+}
+
+impl Reader<'_> {
+    /// The members of the mapping under `key`, if it is there.
+    pub(super) fn section<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<Fields<'n>> {
+        let node = fields.node(key)?;
+        self.fields(node, fields.section_of(key)?)
+    }
+
+    /// The members of a mapping of named things; an empty one is allowed, so that everything in it can be commented out.
+    pub(super) fn named<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Vec<(&'n Entry, Fields<'n>)> {
+        let Some(node) = fields.node(key).filter(|node| !node.is_nothing()) else { return Vec::new() };
+        let Some(entries) = self.mapping(node, &format!("`{key}`")) else { return Vec::new() };
+        let Some(section) = fields.section_of(key) else { return Vec::new() };
+        entries.iter().filter_map(|entry| self.fields(&entry.node, section).map(|members| (entry, members))).collect()
+    }
+}

@@ -1,0 +1,357 @@
+//! `issuers:`: one entry comes to what policy, key cache and verification each need of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jwks_cache::{EntrySpec, KeySource, NetworkRule};
+use sts_policy::{IdentitySpec, IssuerDefaults, IssuerSpec, Preset, Replay};
+use sts_token::TrustSpec;
+use sts_types::{Algorithm, Audience, EntryName, Issuer, Located};
+
+use super::reader::{Fields, Reader};
+use super::server::{algorithms, checked_url, issuer_url, stand_in};
+use super::url;
+use crate::diagnostic::{Place, Severity};
+use crate::json::value_of;
+use crate::render::quoted;
+use crate::source::Span;
+use crate::suggest::nearest;
+use crate::yaml::{Node, Value};
+
+/// What `issuers:` comes to; the three lists hold the same entries in the same order.
+#[derive(Default)]
+pub(crate) struct Entries {
+    pub(crate) policy: Vec<IssuerSpec>,
+    pub(crate) keys: Vec<EntrySpec>,
+    pub(crate) trust: Vec<TrustSpec>,
+    /// Key set files, with their places.
+    pub(crate) key_files: Vec<(PathBuf, Span)>,
+    /// Entries whose URL is that of a known shared issuer and that say `preset: none`.
+    pub(crate) unprotected: Vec<EntryName>,
+}
+
+/// Reads `issuers:`.
+pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
+    let mut entries = Entries::default();
+    let mut spans = Vec::new();
+    for (entry, members) in reader.named(fields, "issuers") {
+        if let Some(name) = reader.key_name(entry, EntryName::new) {
+            issuer(reader, name, &members, &mut entries);
+            spans.push(entry.key_span);
+        }
+    }
+    refuse_shared_without_keys(reader, &entries, &spans);
+    entries
+}
+
+fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>, entries: &mut Entries) {
+    let written = reader.required(fields, "issuer", |reader, node| issuer_url(reader, node, "the issuer"));
+    let source = key_source(reader, fields, &mut entries.key_files);
+    let network = network(reader, fields, &source, written.as_ref().map(|(_, checked)| checked));
+    refuse_unused(reader, fields, &source);
+    let known = written.is_some();
+    // An entry whose issuer is wrong stays known by name, so that the identities that name it are not reported, too.
+    let issuer = written.map_or_else(|| Located::nowhere(stand_in()), |(issuer, _)| issuer);
+    let platform = platform(reader, fields, &issuer.value, known);
+    if platform.unprotected {
+        entries.unprotected.push(name.value.clone());
+    }
+    let defaults = platform.preset.map_or_else(IssuerDefaults::default, Preset::defaults);
+    let all = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
+    let algorithms = reader
+        .optional(fields, "algorithms", |reader, node| algorithms(reader, node, &all))
+        .unwrap_or_else(|| defaults.algorithms.to_vec());
+    let seconds = |duration: Duration| duration.as_secs();
+    let enabled = reader.flag_or(fields, "enabled", true);
+
+    entries.keys.push(EntrySpec {
+        name: name.value.clone(),
+        issuer: issuer.value.clone(),
+        source,
+        algorithms: algorithms.clone(),
+        max_stale: reader.optional(fields, "max_stale", Reader::duration).unwrap_or(Duration::from_secs(86_400)),
+        refresh_cooldown: reader
+            .optional(fields, "refresh_cooldown", Reader::positive_duration)
+            .unwrap_or(Duration::from_secs(30)),
+        kid_reuse: reader.flag_or(fields, "kid_reuse", false),
+        network,
+    });
+    entries.trust.push(TrustSpec {
+        entry: name.value.clone(),
+        issuer: issuer.value.clone(),
+        algorithms,
+        types: reader
+            .optional(fields, "types", |reader, node| reader.list_of(node, "values of `typ`", typ))
+            .unwrap_or_else(|| defaults.types.iter().map(|typ| (*typ).to_owned()).collect()),
+        leeway: reader.optional(fields, "leeway", leeway).unwrap_or(60),
+        max_token_lifetime: reader
+            .optional(fields, "max_token_lifetime", Reader::positive_duration)
+            .map_or(defaults.max_token_lifetime, seconds),
+        max_token_age: reader.optional(fields, "max_token_age", Reader::positive_duration).map(seconds),
+        require_iat: reader.flag_or(fields, "require_iat", defaults.require_iat),
+        enabled,
+    });
+    entries.policy.push(IssuerSpec {
+        name,
+        issuer,
+        preset: platform.preset,
+        shared: platform.shared,
+        audience: reader.optional(fields, "audience", audiences).unwrap_or_default(),
+        sole_audience: reader.flag_or(fields, "sole_audience", defaults.sole_audience),
+        replay: reader.optional(fields, "replay", replay).unwrap_or_default(),
+        enabled,
+    });
+}
+
+/// `audience:`, one or more exact values.
+pub(super) fn audiences(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<Audience>>> {
+    reader.one_or_more(node, |reader, item| reader.name(item, Audience::new))
+}
+
+/// `replay:`.
+pub(super) fn replay(reader: &mut Reader<'_>, node: &Node) -> Option<Replay> {
+    reader
+        .one_of(node, &[("allow", Replay::Allow), ("once", Replay::Once), ("once_per_account", Replay::OncePerAccount)])
+}
+
+fn typ(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let text = reader.text(node)?;
+    if text.value.is_empty() || text.value.len() > 255 || !text.value.bytes().all(|b| b.is_ascii_graphic()) {
+        reader.error(
+            text.span,
+            format!("{} is no value of `typ`", text.shown()),
+            "write a media type or the end of one, such as `at+jwt`",
+        );
+        return None;
+    }
+    Some(text.value)
+}
+
+fn leeway(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
+    const MOST: u64 = 300;
+    let leeway = reader.duration(node)?;
+    if leeway.as_secs() > MOST {
+        reader.error(
+            node.span,
+            "the leeway is over 300s",
+            "write `300s` or less; clocks that differ by more need repair",
+        );
+        return None;
+    }
+    u32::try_from(leeway.as_secs()).ok()
+}
+
+/// Where the keys come from: at most one of the three keys.
+fn key_source(reader: &mut Reader<'_>, fields: &Fields<'_>, files: &mut Vec<(PathBuf, Span)>) -> KeySource {
+    let given: Vec<_> =
+        ["jwks_file", "jwks_url", "jwks"].into_iter().filter(|key| fields.node(key).is_some()).collect();
+    if let [first, second, ..] = given.as_slice()
+        && let Some(entry) = fields.entry(second)
+    {
+        reader.error(
+            entry.key_span,
+            format!("`{first}` and `{second}` are both there"),
+            "keep one of `jwks_file`, `jwks_url` and `jwks`",
+        );
+    }
+    if let Some(node) = fields.node("jwks_file") {
+        let path = reader.path(node);
+        files.extend(path.clone().map(|path| (path, node.span)));
+        return KeySource::File(path.unwrap_or_default());
+    }
+    if let Some(node) = fields.node("jwks_url") {
+        let url = checked_url(reader, node, "the key set's URL", true);
+        return KeySource::Url(url.map(|(url, _)| url).unwrap_or_default());
+    }
+    if let Some(node) = fields.node("jwks") {
+        return KeySource::Inline(inline_keys(reader, node).unwrap_or_default());
+    }
+    KeySource::Discovery
+}
+
+/// A key set written as YAML, or as a text that is JSON.
+fn inline_keys(reader: &mut Reader<'_>, node: &Node) -> Option<serde_json::Value> {
+    let keys = match &node.value {
+        Value::Scalar(_) => {
+            let text = reader.text(node)?;
+            sts_types::parse_object(text.value.as_bytes()).map(serde_json::Value::Object).ok()
+        }
+        Value::Mapping(_) => Some(value_of(reader, node)?),
+        Value::Sequence(_) => None,
+        Value::Broken => return None,
+    };
+    let keys = keys.filter(|keys| keys.get("keys").is_some_and(serde_json::Value::is_array));
+    if keys.is_none() {
+        reader.error(
+            node.span,
+            "this is not a JSON Web Key Set",
+            "write `{\"keys\": [...]}`, or name a file with `jwks_file`",
+        );
+    }
+    keys
+}
+
+/// The rules of section "Development": https, and plain http to loopback only.
+fn network(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    source: &KeySource,
+    issuer: Option<&url::Checked>,
+) -> NetworkRule {
+    let rule = NetworkRule {
+        allow_private_network: reader.flag_or(fields, "allow_private_network", false),
+        allow_http: reader.flag_or(fields, "allow_http", false),
+    };
+    let keys = match source {
+        KeySource::Url(url) => url::check(url, true).ok(),
+        KeySource::Discovery | KeySource::File(_) | KeySource::Inline(_) => None,
+    };
+    for (key, checked) in [("issuer", issuer), ("jwks_url", keys.as_ref())] {
+        let (Some(checked), Some(node)) = (checked, fields.node(key)) else { continue };
+        if checked.http && !checked.loopback {
+            reader.error(node.span, format!("`{key}` is plain http, and not on loopback"), "write `https://...`");
+        } else if checked.http && !rule.allow_http {
+            let help = "write `https://...`, or, for development, add `allow_http: true`";
+            reader.error(node.span, format!("`{key}` is plain http"), help);
+        }
+    }
+    let dialled = keys.as_ref().or(issuer);
+    if let (true, Some(entry), Some(dialled)) = (rule.allow_http, fields.entry("allow_http"), dialled)
+        && !dialled.loopback
+        && !issuer.is_some_and(|issuer| issuer.http)
+    {
+        reader.error(entry.key_span, "`allow_http` is accepted for loopback addresses only", "remove it");
+    }
+    rule
+}
+
+/// Keys that say how the network is used, beside keys that never come over it.
+fn refuse_unused(reader: &mut Reader<'_>, fields: &Fields<'_>, source: &KeySource) {
+    let held = match source {
+        KeySource::File(_) => "jwks_file",
+        KeySource::Inline(_) => "jwks",
+        KeySource::Discovery | KeySource::Url(_) => return,
+    };
+    let is_http = fields
+        .node("issuer")
+        .is_some_and(|node| matches!(&node.value, Value::Scalar(scalar) if scalar.text.starts_with("http://")));
+    for key in ["max_stale", "refresh_cooldown", "kid_reuse", "allow_private_network", "allow_http"] {
+        if let Some(entry) = fields.entry(key)
+            && !(key == "allow_http" && is_http)
+        {
+            let message = format!("`{key}` has no effect beside `{held}`: nothing is fetched");
+            reader.error(entry.key_span, message, format!("remove `{key}`, or `{held}`"));
+        }
+    }
+}
+
+struct PlatformOf {
+    preset: Option<Preset>,
+    shared: bool,
+    /// A known shared issuer without the rules of its platform.
+    unprotected: bool,
+}
+
+/// The preset in force, and whether many tenants share the issuer. `known` says that the issuer's URL is right.
+fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuer: &Issuer, known: bool) -> PlatformOf {
+    let by_url = Preset::for_issuer(issuer.as_str());
+    if known && by_url.is_none() {
+        refuse_other_slash(reader, fields, issuer);
+    }
+    let is_shared = Preset::shared_by_url(issuer.as_str());
+    let (mut preset, mut unprotected) = (by_url, false);
+    if let Some(node) = fields.node("preset")
+        && let Some(text) = reader.text(node)
+    {
+        match (text.value.as_str(), Preset::from_name(&text.value)) {
+            ("none", _) => {
+                preset = None;
+                unprotected = is_shared;
+            }
+            (_, None) => {
+                let help = match nearest(&text.value, Preset::ALL.iter().map(|preset| preset.name()).chain(["none"])) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => format!(
+                        "the presets are {}, and `none`",
+                        super::reader::listed(Preset::ALL.iter().map(|preset| preset.name()))
+                    ),
+                };
+                reader.error(text.span, format!("there is no preset {}", text.shown()), help);
+            }
+            (_, Some(written)) => match by_url {
+                Some(own) if own != written => {
+                    let message = format!(
+                        "the preset of this issuer is `{}`, known by its URL, and not {}",
+                        own.name(),
+                        text.shown()
+                    );
+                    reader.error(text.span, message, "remove `preset`");
+                }
+                _ => preset = Some(written),
+            },
+        }
+    }
+    let written = reader.optional(fields, "shared", Reader::flag);
+    if let (Some(false), true, Some(node)) = (written, is_shared, fields.node("shared")) {
+        reader.error(node.span, "this issuer signs for many tenants, whatever is written here", "remove `shared`");
+    }
+    let by_preset = preset.is_some_and(|preset| preset.defaults().shared);
+    PlatformOf { preset, shared: is_shared || written.unwrap_or(by_preset), unprotected }
+}
+
+/// Issuers are compared byte for byte: a slash too many or too few is another issuer, that nobody is.
+fn refuse_other_slash(reader: &mut Reader<'_>, fields: &Fields<'_>, issuer: &Issuer) {
+    let text = issuer.as_str();
+    let other = text.strip_suffix('/').map_or_else(|| format!("{text}/"), str::to_owned);
+    if let (Some(node), true) = (fields.node("issuer"), Preset::for_issuer(&other).is_some()) {
+        let message = "an issuer is compared byte for byte, and this one differs from a known one by its last slash";
+        reader.error(node.span, message, format!("write {}", quoted(&other)));
+    }
+}
+
+/// Entries may share one issuer if the key that verifies a token tells them apart.
+fn refuse_shared_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans: &[Span]) {
+    let mut by_issuer: BTreeMap<&Issuer, Vec<(&EntrySpec, Span)>> = BTreeMap::new();
+    for (entry, span) in entries.keys.iter().zip(spans) {
+        by_issuer.entry(&entry.issuer).or_default().push((entry, *span));
+    }
+    let stand_in = stand_in();
+    for sharers in by_issuer
+        .into_iter()
+        .filter(|(issuer, sharers)| **issuer != stand_in && sharers.len() > 1)
+        .map(|(_, sharers)| sharers)
+    {
+        for (entry, span) in sharers.iter().filter(|(entry, _)| entry.source == KeySource::Discovery) {
+            let other =
+                sharers.iter().find(|(other, _)| other.name != entry.name).map_or("", |(other, _)| other.name.as_str());
+            let message =
+                format!("`{}` and `{other}` share one issuer, and `{}` has no keys of its own", entry.name, entry.name);
+            reader.error(*span, message, "give each of them its own `jwks_file`, `jwks_url` or `jwks`");
+        }
+    }
+}
+
+/// `preset: none` takes a shared issuer's protection away: each identity must say why it wants that.
+pub(crate) fn refuse_bare_preset_none(
+    reader: &mut Reader<'_>,
+    unprotected: &[EntryName],
+    identities: &[&IdentitySpec],
+) {
+    for identity in identities.iter().filter(|identity| identity.allow_broad.is_none()) {
+        let used =
+            identity.issuers.iter().find(|issuer| unprotected.iter().any(|entry| entry.as_str() == issuer.value));
+        if let Some(issuer) = used
+            && let Some(span) = reader.report.sources.span(issuer.origin)
+        {
+            let message = format!(
+                "{} is a shared issuer with `preset: none`, so nothing keeps other tenants out",
+                quoted(&issuer.value)
+            );
+            let help =
+                "remove `preset: none` from the issuer entry, or say why with `allow_broad: \"...\"` in this identity";
+            let place = Place::new(&reader.report.sources, span);
+            reader.report.at(Severity::Unsafe, Some(place), message, Some(help.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Trees to specs. Every reader reports what is wrong and goes on, so that one run finds everything; what it returns then is
+//! only good enough to go on with, and is thrown away at the end.
+
+mod accounts;
+mod apis;
+mod conditions;
+mod issuers;
+mod policy_tests;
+mod reader;
+mod server;
+mod url;
+
+pub(crate) use accounts::{Accounts, accounts};
+pub(crate) use apis::apis;
+pub(crate) use issuers::{issuers, refuse_bare_preset_none};
+pub(crate) use reader::{Fields, Reader};
+pub(crate) use server::server;

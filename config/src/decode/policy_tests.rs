@@ -1,0 +1,107 @@
+//! `tests:`.
+
+use serde_json::Map;
+use sts_policy::{Expectation, Preset, TestSpec, TestTokenSpec};
+
+use super::apis::scopes;
+use super::reader::{Fields, Reader, listed};
+use crate::json::value_of;
+use crate::render::quoted;
+use crate::suggest::nearest;
+use crate::yaml::{Node, Value};
+
+/// Reads `tests:` of one file.
+pub(super) fn policy_tests(reader: &mut Reader<'_>, fields: &Fields<'_>, tests: &mut Vec<TestSpec>) {
+    let Some(node) = fields.node("tests").filter(|node| !node.is_nothing()) else { return };
+    let Some(items) = reader.list(node, "policy tests") else { return };
+    let Some(section) = fields.section_of("tests") else { return };
+    for item in items {
+        if let Some(members) = reader.fields(item, section) {
+            let number = tests.len() + 1;
+            tests.extend(policy_test(reader, &members, number));
+        }
+    }
+}
+
+fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, number: usize) -> Option<TestSpec> {
+    let name = reader.optional(fields, "name", Reader::text).map(|text| text.value);
+    let origin = reader.located((), fields.span).origin;
+    let token = reader.required(fields, "token", token);
+    let expect = reader.required(fields, "expect", expectation);
+    let because = reader.optional(fields, "because", Reader::located_text);
+    if let (Some(Expectation::Grant { .. }), Some(entry)) = (&expect, fields.entry("because")) {
+        reader.error(
+            entry.key_span,
+            "`because` is about a refusal, and this test expects a grant",
+            "remove it, or write `expect: deny`",
+        );
+    }
+    let texts = |reader: &mut Reader<'_>, node: &Node| {
+        reader.one_or_more(node, |reader, item| reader.text(item).map(|text| text.value))
+    };
+    Some(TestSpec {
+        origin,
+        name: name.unwrap_or_else(|| format!("test {number}")),
+        account: reader.optional(fields, "account", Reader::located_text),
+        audience: reader.optional(fields, "audience", texts).unwrap_or_default(),
+        resource: reader.optional(fields, "resource", texts).unwrap_or_default(),
+        scope: reader.optional(fields, "scope", Reader::text).map(|text| text.value),
+        token: token?,
+        expect: expect?,
+        because,
+    })
+}
+
+/// The token's claims; `preset` is not one of them.
+fn token(reader: &mut Reader<'_>, node: &Node) -> Option<TestTokenSpec> {
+    let entries = reader.mapping(node, "a test's token")?;
+    let mut spec = TestTokenSpec { preset: None, claims: Map::new() };
+    for entry in entries {
+        if entry.key == "preset" {
+            spec.preset = preset(reader, &entry.node);
+        } else if let Some(value) = value_of(reader, &entry.node) {
+            spec.claims.insert(entry.key.clone(), value);
+        }
+    }
+    let names_issuer = entries.iter().any(|entry| entry.key == "preset" || entry.key == "iss");
+    if !names_issuer {
+        reader.error(
+            node.span,
+            "this token is nobody's",
+            "add `preset: github-actions` or another preset, or write `iss` and all claims",
+        );
+    }
+    Some(spec)
+}
+
+fn preset(reader: &mut Reader<'_>, node: &Node) -> Option<sts_types::Located<String>> {
+    let text = reader.text(node)?;
+    if Preset::from_name(&text.value).is_none() {
+        let names = || Preset::ALL.iter().map(|preset| preset.name());
+        let help = match nearest(&text.value, names()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("the presets are {}", listed(names())),
+        };
+        reader.error(text.span, format!("there is no preset {}", text.shown()), help);
+        return None;
+    }
+    Some(reader.located(text.value, text.span))
+}
+
+fn expectation(reader: &mut Reader<'_>, node: &Node) -> Option<Expectation> {
+    if let Value::Mapping(_) = &node.value {
+        let fields = reader.fields(node, &crate::keys::EXPECT)?;
+        return Some(Expectation::Grant {
+            account: reader.optional(&fields, "account", Reader::located_text),
+            identity: reader.optional(&fields, "identity", Reader::located_text),
+            scopes: reader.optional(&fields, "scopes", scopes),
+        });
+    }
+    let text = reader.text(node)?;
+    if text.value != "deny" {
+        let help = "write `deny`, or what is granted: `{ account: ..., identity: ..., scopes: [...] }`";
+        reader.error(text.span, format!("{} is nothing to expect", quoted(&text.value)), help);
+        return None;
+    }
+    Some(Expectation::Deny)
+}

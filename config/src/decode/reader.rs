@@ -1,0 +1,562 @@
+//! Typed readers of single values. Each returns `None` after it has reported why.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sts_types::{Lifetime, Located, NameError, UnixTime};
+
+use crate::diagnostic::{Place, Severity};
+use crate::keys::{Key, Kind, Section};
+use crate::render::quoted;
+use crate::report::Report;
+use crate::source::Span;
+use crate::suggest::nearest;
+use crate::yaml::{Entry, Node, Plain, Value, resolve};
+
+/// What every reader needs: where to report, and the environment.
+pub(crate) struct Reader<'e> {
+    pub(crate) report: Report,
+    environment: &'e dyn Fn(&str) -> Option<String>,
+    /// Every variable that was read, with its value.
+    pub(crate) variables: BTreeMap<String, String>,
+}
+
+/// The members of a mapping whose keys are all known.
+#[derive(Clone, Copy)]
+pub(crate) struct Fields<'n> {
+    section: &'static Section,
+    /// Where the mapping is; what is missing from it is reported there.
+    pub(crate) span: Span,
+    entries: &'n [Entry],
+}
+
+impl<'n> Fields<'n> {
+    /// The value under `key`, if it is there.
+    pub(crate) fn node(&self, key: &str) -> Option<&'n Node> {
+        debug_assert!(self.section.key(key).is_some(), "`{key}` is not in the table of keys");
+        self.entry(key).map(|entry| &entry.node)
+    }
+
+    /// The keys that the value under `key` has, or each of its members.
+    pub(super) fn section_of(&self, key: &str) -> Option<&'static Section> {
+        self.section.key(key).and_then(Key::section)
+    }
+
+    /// The member under `key`, if it is there.
+    pub(crate) fn entry(&self, key: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+}
+
+/// A text, and where it is.
+pub(crate) struct Text {
+    pub(crate) value: String,
+    pub(crate) span: Span,
+    /// The environment variable that held it.
+    pub(crate) variable: Option<String>,
+}
+
+impl Text {
+    /// The text for a message; never the value of a variable.
+    pub(crate) fn shown(&self) -> String {
+        match &self.variable {
+            Some(name) => format!("the value of `${{{name}}}`"),
+            None => quoted(&self.value),
+        }
+    }
+}
+
+impl<'e> Reader<'e> {
+    pub(crate) fn new(environment: &'e dyn Fn(&str) -> Option<String>) -> Self {
+        Self { report: Report::default(), environment, variables: BTreeMap::new() }
+    }
+
+    /// Reports an error.
+    pub(crate) fn error(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.report.error(span, message, Some(help.into()));
+    }
+
+    /// `value`, with a handle of where it stands.
+    pub(crate) fn located<T>(&mut self, value: T, span: Span) -> Located<T> {
+        Located::new(value, self.report.sources.origin(span))
+    }
+
+    /// The members of a mapping; keys that are unknown, or that this build does not implement, are reported.
+    pub(crate) fn fields<'n>(&mut self, node: &'n Node, section: &'static Section) -> Option<Fields<'n>> {
+        let entries = self.mapping(node, section.name)?;
+        for entry in entries {
+            match section.key(&entry.key) {
+                None => self.unknown_key(entry, section),
+                Some(key) if !key.implemented => {
+                    let message = format!("`{}` is not implemented in this build", key.name);
+                    let place = Place::new(&self.report.sources, entry.key_span).without_rest_of_line();
+                    let help = format!("remove it: {}", sentence(key.doc));
+                    self.report.at(Severity::Error, Some(place), message, Some(help));
+                }
+                Some(_) => {}
+            }
+        }
+        Some(Fields { section, span: node.span, entries })
+    }
+
+    fn unknown_key(&mut self, entry: &Entry, section: &Section) {
+        let implemented = || section.keys.iter().filter(|key| key.implemented);
+        let names = || implemented().map(|key| key.name);
+        let message = format!("unknown key {} in {}", quoted(&entry.key), section.name);
+        let joined = entry.key.split_once(':').filter(|(key, _)| section.key(key).is_some());
+        let help = match (joined, nearest(&entry.key, names())) {
+            (Some((key, value)), _) => format!("put a space after the colon: {}", quoted(&format!("{key}: {value}"))),
+            (None, Some(name)) => format!("did you mean `{name}`?"),
+            (None, None) => match implemented().find(|key| is_file_of(key, &entry.key)) {
+                Some(key) => format!("a secret is read from a file: write `{}`", key.name),
+                None => format!("the keys of {} are {}", section.name, listed(names())),
+            },
+        };
+        // What stands behind an unknown key may be a secret that belongs in a file.
+        let place = Place::new(&self.report.sources, entry.key_span).without_rest_of_line();
+        self.report.at(Severity::Error, Some(place), message, Some(help));
+    }
+
+    /// What is read from `key`'s value by `read`, when the key is there.
+    pub(crate) fn optional<T>(
+        &mut self,
+        fields: &Fields<'_>,
+        key: &str,
+        read: impl FnOnce(&mut Self, &Node) -> Option<T>,
+    ) -> Option<T> {
+        fields.node(key).and_then(|node| read(self, node))
+    }
+
+    /// Like [`Self::optional`]; a missing key is an error.
+    pub(crate) fn required<T>(
+        &mut self,
+        fields: &Fields<'_>,
+        key: &str,
+        read: impl FnOnce(&mut Self, &Node) -> Option<T>,
+    ) -> Option<T> {
+        if fields.node(key).is_none() {
+            let doc = fields.section.key(key).map_or("", |key| key.doc);
+            self.error(
+                fields.span,
+                format!("`{key}` is missing in {}", fields.section.name),
+                format!("add `{key}:`: {}", sentence(doc)),
+            );
+        }
+        self.optional(fields, key, read)
+    }
+
+    /// A switch with its default.
+    pub(crate) fn flag_or(&mut self, fields: &Fields<'_>, key: &str, default: bool) -> bool {
+        self.optional(fields, key, Self::flag).unwrap_or(default)
+    }
+
+    /// The entries of a mapping that is called `name` in messages.
+    pub(crate) fn mapping<'n>(&mut self, node: &'n Node, name: &str) -> Option<&'n [Entry]> {
+        match &node.value {
+            Value::Mapping(entries) => Some(entries),
+            Value::Broken => None,
+            Value::Scalar(_) | Value::Sequence(_) => {
+                self.wrong_kind(node, &format!("{name} is a mapping (`key: value`)"));
+                None
+            }
+        }
+    }
+
+    /// The items of a list; `what` it is a list of.
+    pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        match &node.value {
+            Value::Sequence(items) => Some(items),
+            Value::Broken => None,
+            Value::Scalar(_) | Value::Mapping(_) => {
+                self.wrong_kind(node, &format!("a list of {what} is wanted here: `[a, b]`, or one `- ` line for each"));
+                None
+            }
+        }
+    }
+
+    /// The items of a list, each read by `read`.
+    pub(crate) fn list_of<T>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let items = self.list(node, what)?;
+        Some(items.iter().filter_map(|item| read(self, item)).collect())
+    }
+
+    /// One value, or a list of one or more; an empty list is reported.
+    pub(crate) fn one_or_more<T>(
+        &mut self,
+        node: &Node,
+        mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        match &node.value {
+            Value::Sequence(items) if items.is_empty() => {
+                self.error(node.span, "the list is empty", "name at least one, or remove the key");
+                None
+            }
+            Value::Sequence(items) => Some(items.iter().filter_map(|item| read(self, item)).collect()),
+            Value::Scalar(_) | Value::Mapping(_) => read(self, node).map(|value| vec![value]),
+            Value::Broken => None,
+        }
+    }
+
+    /// A text.
+    pub(crate) fn text(&mut self, node: &Node) -> Option<Text> {
+        let scalar = match &node.value {
+            Value::Scalar(scalar) => scalar,
+            Value::Broken => return None,
+            Value::Sequence(_) | Value::Mapping(_) => {
+                self.wrong_kind(node, "a text is wanted here");
+                return None;
+            }
+        };
+        if scalar.plain {
+            let meaning = match resolve(&scalar.text) {
+                Plain::Text => None,
+                Plain::Empty => {
+                    self.error(node.span, "there is no value here", "write one, or remove the key");
+                    return None;
+                }
+                Plain::Null => Some("null"),
+                Plain::Bool(_) => Some("a truth value"),
+                Plain::Number(_) | Plain::OddNumber => Some("a number"),
+            };
+            if let Some(meaning) = meaning {
+                let message =
+                    format!("a text is wanted here, and {} without quotes is {meaning}", quoted(&scalar.text));
+                self.error(node.span, message, format!("write `\"{}\"`", scalar.text));
+                return None;
+            }
+        }
+        self.with_environment(&scalar.text, node.span)
+    }
+
+    /// `text`, or the value of the variable that it names.
+    fn with_environment(&mut self, text: &str, span: Span) -> Option<Text> {
+        let literal = || Text { value: text.to_owned(), span, variable: None };
+        let is_name = |name: &str| {
+            name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+        };
+        let Some((_, tail)) = text.split_once("${") else { return Some(literal()) };
+        let Some((name, _)) = tail.split_once('}') else { return Some(literal()) };
+        if text.len() != name.len() + "${}".len() {
+            if is_name(name) {
+                let help = format!("give the variable the whole value, and write `\"${{{name}}}\"`");
+                self.error(span, format!("`${{{name}}}` stands only for a whole value, not for a part of one"), help);
+                return None;
+            }
+            return Some(literal());
+        }
+        if !is_name(name) {
+            let help = "write `${NAME}`, with letters, digits and `_` only";
+            self.error(span, format!("{} names no environment variable", quoted(text)), help);
+            return None;
+        }
+        let Some(value) = (self.environment)(name) else {
+            self.error(
+                span,
+                format!("the environment variable `{name}` is not set"),
+                format!("set `{name}`, or write the value here"),
+            );
+            return None;
+        };
+        if value.chars().any(char::is_control) {
+            let help = "set it again without the line break, tab or other control character";
+            self.error(span, format!("the environment variable `{name}` holds a control character"), help);
+            return None;
+        }
+        self.variables.insert(name.to_owned(), value.clone());
+        Some(Text { value, span, variable: Some(name.to_owned()) })
+    }
+
+    /// A text that may be written without quotes whatever YAML makes of it: the caller parses it strictly.
+    fn word(&mut self, node: &Node, wanted: &str) -> Option<Text> {
+        match &node.value {
+            Value::Scalar(scalar)
+                if scalar.plain
+                    && matches!(resolve(&scalar.text), Plain::Bool(_) | Plain::Number(_) | Plain::OddNumber) =>
+            {
+                Some(Text { value: scalar.text.clone(), span: node.span, variable: None })
+            }
+            Value::Scalar(_) | Value::Broken => self.text(node),
+            Value::Sequence(_) | Value::Mapping(_) => {
+                self.wrong_kind(node, wanted);
+                None
+            }
+        }
+    }
+
+    /// A text with a handle of where it stands.
+    pub(crate) fn located_text(&mut self, node: &Node) -> Option<Located<String>> {
+        let text = self.text(node)?;
+        Some(self.located(text.value, text.span))
+    }
+
+    /// A text as a pattern: what comes from the environment stands for itself, `*` and all.
+    pub(crate) fn pattern(&mut self, node: &Node) -> Option<Located<String>> {
+        let text = self.text(node)?;
+        let value = if text.variable.is_some() { escape_pattern(&text.value) } else { text.value };
+        Some(self.located(value, text.span))
+    }
+
+    /// A name of the domain.
+    pub(crate) fn name<T>(&mut self, node: &Node, make: fn(&str) -> Result<T, NameError>) -> Option<Located<T>> {
+        let text = self.text(node)?;
+        match make(&text.value) {
+            Ok(name) => Some(self.located(name, text.span)),
+            Err(error) => {
+                self.report.error(text.span, format!("{} does not fit", text.shown()), Some(error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// A key as a name of the domain.
+    pub(crate) fn key_name<T>(&mut self, entry: &Entry, make: fn(&str) -> Result<T, NameError>) -> Option<Located<T>> {
+        match make(&entry.key) {
+            Ok(name) => Some(self.located(name, entry.key_span)),
+            Err(error) => {
+                self.report.error(
+                    entry.key_span,
+                    format!("{} does not fit", quoted(&entry.key)),
+                    Some(error.to_string()),
+                );
+                None
+            }
+        }
+    }
+
+    /// A switch.
+    pub(crate) fn flag(&mut self, node: &Node) -> Option<bool> {
+        let text = self.word(node, "`true` or `false` is wanted here")?;
+        let quoted_word = matches!(&node.value, Value::Scalar(scalar) if !scalar.plain) && text.variable.is_none();
+        match text.value.as_str() {
+            "true" if !quoted_word => Some(true),
+            "false" if !quoted_word => Some(false),
+            other => {
+                let meant = matches!(other.to_ascii_lowercase().as_str(), "yes" | "on" | "y" | "true" | "1");
+                let meant_not = matches!(other.to_ascii_lowercase().as_str(), "no" | "off" | "n" | "false" | "0");
+                let help = match (meant, meant_not) {
+                    (true, _) => "write `true`, without quotes",
+                    (_, true) => "write `false`, without quotes",
+                    _ => "write `true` or `false`",
+                };
+                self.error(text.span, format!("{} is neither `true` nor `false`", text.shown()), help);
+                None
+            }
+        }
+    }
+
+    /// A whole number within the limits that the table of keys sets for `key`.
+    pub(crate) fn integer_or(&mut self, fields: &Fields<'_>, key: &str, default: u32) -> u32 {
+        let limits = fields.section.key(key).map(|key| &key.kind);
+        let &Kind::Integer(least, most) = limits.unwrap_or(&Kind::Integer(0, u32::MAX)) else { return default };
+        self.optional(fields, key, |reader, node| {
+            let text = reader.word(node, "a whole number is wanted here")?;
+            let digits = text.value.bytes().all(|b| b.is_ascii_digit());
+            let number = text.value.parse().ok().filter(|number| digits && (least..=most).contains(number));
+            if number.is_none() {
+                reader.error(
+                    text.span,
+                    format!("{} does not fit", text.shown()),
+                    format!("write a whole number from {least} to {most}"),
+                );
+            }
+            number
+        })
+        .unwrap_or(default)
+    }
+
+    /// A duration such as `90s`; zero is one.
+    pub(crate) fn duration(&mut self, node: &Node) -> Option<Duration> {
+        let text = self.word(node, "a duration such as `90s` is wanted here")?;
+        let parsed = parse_duration(&text.value);
+        if parsed.is_none() {
+            let bare = !text.value.is_empty() && text.value.bytes().all(|b| b.is_ascii_digit());
+            let help = match bare && text.variable.is_none() {
+                true => format!("write the unit, too: `{}s`, or m, h or d in place of s", text.value),
+                false => "write a whole number and one of s, m, h, d: `90s`, `15m`, `1h`, `30d`".to_owned(),
+            };
+            self.error(text.span, format!("{} is not a duration", text.shown()), help);
+        }
+        parsed
+    }
+
+    /// A duration of at least a second.
+    pub(crate) fn positive_duration(&mut self, node: &Node) -> Option<Duration> {
+        let duration = self.duration(node)?;
+        if duration.is_zero() {
+            self.error(node.span, "the duration is zero", "write at least `1s`");
+            return None;
+        }
+        Some(duration)
+    }
+
+    /// A token's lifetime.
+    pub(crate) fn lifetime(&mut self, node: &Node) -> Option<Located<Lifetime>> {
+        let duration = self.positive_duration(node)?;
+        let lifetime = u32::try_from(duration.as_secs()).ok().and_then(Lifetime::from_secs);
+        if lifetime.is_none() {
+            self.error(node.span, "the lifetime is too long", "write less than 136 years");
+        }
+        lifetime.map(|lifetime| self.located(lifetime, node.span))
+    }
+
+    /// A moment, RFC 3339.
+    pub(crate) fn time(&mut self, node: &Node) -> Option<UnixTime> {
+        let text = self.text(node)?;
+        match chrono::DateTime::parse_from_rfc3339(&text.value) {
+            Ok(time) => Some(UnixTime::from_secs(time.timestamp())),
+            Err(_) => {
+                let help = "write date, time and zone (RFC 3339): `2030-01-31T00:00:00Z`";
+                self.error(text.span, format!("{} is not a time", text.shown()), help);
+                None
+            }
+        }
+    }
+
+    /// A path, relative to the file that names it.
+    pub(crate) fn path(&mut self, node: &Node) -> Option<PathBuf> {
+        let text = self.text(node)?;
+        if text.value.is_empty() || text.value.contains('\0') {
+            self.error(text.span, "this names no file", "write a path");
+            return None;
+        }
+        Some(self.beside(text.span, &text.value))
+    }
+
+    /// `path` relative to the file of `span`.
+    pub(crate) fn beside(&self, span: Span, path: &str) -> PathBuf {
+        self.report.sources.path(span.file).parent().map_or_else(|| PathBuf::from(path), |parent| parent.join(path))
+    }
+
+    /// One word of a list.
+    pub(crate) fn one_of<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(node)?;
+        let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
+        if found.is_none() {
+            let help =
+                match nearest(&text.value, words.iter().map(|(word, _)| *word)).filter(|_| text.variable.is_none()) {
+                    Some(word) => format!("did you mean `{word}`?"),
+                    None => format!("write one of {}", listed(words.iter().map(|(word, _)| *word))),
+                };
+            self.error(text.span, format!("{} is not known here", text.shown()), help);
+        }
+        found
+    }
+
+    /// Reports that `node` is not what is wanted.
+    pub(crate) fn wrong_kind(&mut self, node: &Node, wanted: &str) {
+        let (found, help) = match &node.value {
+            Value::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => {
+                ("nothing", "write it, or remove the key".to_owned())
+            }
+            Value::Scalar(scalar)
+                if scalar.plain && crate::keys::is_known(scalar.text.split(':').next().unwrap_or("")) =>
+            {
+                ("a text", "put a space after the colon: `key: value`".to_owned())
+            }
+            Value::Scalar(_) => ("a single value", format!("put it in a list or mapping: {wanted}")),
+            Value::Sequence(_) | Value::Mapping(_) if wanted.starts_with("a text") && self.is_flow(node) => {
+                let found = if matches!(node.value, Value::Mapping(_)) { "a mapping" } else { "a list" };
+                let source = self.report.sources.line(node.span.file, node.span.line).unwrap_or("");
+                let from = usize::try_from(node.span.column - 1).unwrap_or(0);
+                let length = usize::try_from(node.span.end_column.saturating_sub(node.span.column)).unwrap_or(0);
+                let text: String = source.chars().skip(from).take(length).collect();
+                (found, format!("for a text, write {}", quoted(&format!("'{}'", text.replace('\'', "''")))))
+            }
+            Value::Sequence(_) => ("a list", "write it without `- ` and `[]`".to_owned()),
+            Value::Mapping(_) => ("a mapping", "write it without `key: ` and `{}`".to_owned()),
+            Value::Broken => return,
+        };
+        self.error(node.span, format!("{wanted}, and this is {found}"), help);
+    }
+
+    fn is_flow(&self, node: &Node) -> bool {
+        let line = self.report.sources.line(node.span.file, node.span.line).unwrap_or("");
+        let first = line.chars().nth(usize::try_from(node.span.column - 1).unwrap_or(0));
+        node.span.line == node.span.end_line && matches!(first, Some('{' | '['))
+    }
+}
+
+/// Whether `key` is the `*_file` form of what somebody wrote in place.
+fn is_file_of(key: &Key, written: &str) -> bool {
+    key.name.strip_suffix("_file") == Some(written)
+}
+
+/// Names in back-ticks, separated by commas.
+pub(crate) fn listed<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// A sentence of the table of keys, to go on after a colon.
+fn sentence(doc: &str) -> String {
+    let mut chars = doc.trim_end_matches('.').chars();
+    let second_is_lower = doc.chars().nth(1).is_some_and(|c| c.is_lowercase() || c == ' ');
+    match chars.next() {
+        Some(first) if second_is_lower => first.to_lowercase().chain(chars).collect(),
+        _ => doc.trim_end_matches('.').to_owned(),
+    }
+}
+
+/// `text` as a pattern that matches exactly itself.
+fn escape_pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
+/// A whole number and its unit.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86400,
+        _ => return None,
+    };
+    let digits = text.strip_suffix(unit)?;
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    // A thousand years, so that sums of such durations and times never overflow.
+    const MOST: u64 = 1000 * 365 * 86400;
+    let total = digits.parse::<u64>().ok()?.checked_mul(seconds)?;
+    (total <= MOST).then(|| Duration::from_secs(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_a_whole_number_and_a_unit() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h", 3600), ("30d", 2_592_000), ("0s", 0)] {
+            assert_eq!(parse_duration(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in
+            ["", "s", "90", "1.5h", "1h30m", "-1s", "+1s", "1 s", "1S", "1w", "ms", "99999999999999999999s", "9999999d"]
+        {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_escaped_text_matches_itself_only() {
+        let text = r"a*b\c?d**";
+        let pattern = sts_policy::Pattern::parse(&escape_pattern(text)).unwrap();
+        assert!(pattern.matches(text));
+        assert!(!pattern.matches(r"aXb\c?d**"));
+        assert!(!pattern.matches(r"a*b\cXd**"));
+    }
+}

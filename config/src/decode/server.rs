@@ -1,0 +1,348 @@
+//! The server's own keys: everything at the top level that is not about issuers, APIs and accounts.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sts_policy::TokensSpec;
+use sts_types::{Algorithm, Issuer, Lifetime, Located, Scope};
+
+use super::reader::{Fields, Reader};
+use super::url;
+use crate::diagnostic::{Place, Severity};
+use crate::settings::{
+    AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, SigningSettings, StoreSettings, TlsFiles,
+};
+use crate::source::Span;
+use crate::yaml::{Node, Value};
+
+/// What Google's auth libraries add to every request by themselves.
+const IGNORED_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+
+/// The server's own settings.
+pub(crate) struct Server {
+    pub(crate) issuer: Issuer,
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<TlsFiles>,
+    /// The files of `tls`, with their places.
+    pub(crate) tls_files: Vec<(PathBuf, Span)>,
+    pub(crate) behind_tls_proxy: Vec<IpNetwork>,
+    pub(crate) admin: AdminSettings,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) store: StoreSettings,
+    pub(crate) signing: SigningSettings,
+    pub(crate) tokens: TokensSpec,
+    pub(crate) cap_to_subject: bool,
+    pub(crate) limits: Limits,
+    pub(crate) log: LogSettings,
+    /// Patterns of account files, with their places.
+    pub(crate) accounts: Vec<(String, Span)>,
+}
+
+/// Reads them.
+pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
+    let issuer = reader.required(fields, "issuer", own_issuer);
+    let listen = reader.optional(fields, "listen", address).unwrap_or(SocketAddr::new(LOOPBACK, 8080));
+    let mut tls_files = Vec::new();
+    let tls = reader.section(fields, "tls").and_then(|members| {
+        let mut file = |reader: &mut Reader<'_>, key| {
+            let path = reader.required(&members, key, Reader::path)?;
+            tls_files.extend(members.node(key).map(|node| (path.clone(), node.span)));
+            Some(path)
+        };
+        Some(TlsFiles { cert_file: file(reader, "cert_file")?, key_file: file(reader, "key_file")? })
+    });
+    let behind_tls_proxy = reader.optional(fields, "behind_tls_proxy", proxies).unwrap_or_default();
+    refuse_plain_http(reader, fields, listen);
+    let signing = signing(reader, fields);
+    let (tokens, cap_to_subject) = tokens(reader, fields);
+    Server {
+        issuer: issuer.unwrap_or_else(stand_in),
+        listen,
+        tls,
+        tls_files,
+        behind_tls_proxy,
+        admin: admin(reader, fields, listen),
+        data_dir: reader.optional(fields, "data_dir", Reader::path).unwrap_or_else(|| PathBuf::from("/var/lib/sts")),
+        store: store(reader, fields),
+        signing,
+        tokens,
+        cap_to_subject,
+        limits: limits(reader, fields),
+        log: log(reader, fields),
+        accounts: reader
+            .optional(fields, "accounts", |reader, node| reader.one_or_more(node, account_files))
+            .unwrap_or_default(),
+    }
+}
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Goes on in place of an issuer that was reported.
+pub(super) fn stand_in() -> Issuer {
+    #[expect(clippy::expect_used, reason = "the constant fits the grammar of issuers")]
+    Issuer::new("https://invalid.invalid").expect("an issuer")
+}
+
+fn own_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<Issuer> {
+    let checked = issuer_url(reader, node, "our own issuer")?;
+    if checked.1.http && !checked.1.loopback {
+        reader.error(
+            node.span,
+            "our own issuer is plain http, and not on loopback",
+            "write `https://...`; http is for `localhost` and loopback addresses",
+        );
+        return None;
+    }
+    Some(checked.0.value)
+}
+
+/// An issuer identifier that keeps the rules for URLs.
+pub(super) fn issuer_url(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<(Located<Issuer>, url::Checked)> {
+    let checked = checked_url(reader, node, what, false)?;
+    Some((reader.name(node, Issuer::new)?, checked.1))
+}
+
+/// A text that keeps the rules for URLs; `query` says whether it may have one.
+pub(super) fn checked_url(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+    query: bool,
+) -> Option<(String, url::Checked)> {
+    let text = reader.text(node)?;
+    match url::check(&text.value, query) {
+        Ok(checked) => Some((text.value, checked)),
+        Err(unfit) => {
+            let mut place = Place::new(&reader.report.sources, text.span);
+            if unfit.secret {
+                place = place.without_line();
+            }
+            let message = format!("{what} does not fit: {}", unfit.message);
+            reader.report.at(Severity::Error, Some(place), message, Some(unfit.help.to_owned()));
+            None
+        }
+    }
+}
+
+fn address(reader: &mut Reader<'_>, node: &Node) -> Option<SocketAddr> {
+    let text = reader.text(node)?;
+    let parsed = text.value.parse().ok();
+    if parsed.is_none() {
+        let help = "write an IP address and a port: `127.0.0.1:8080`, `0.0.0.0:8080`, `\"[::]:8080\"`";
+        reader.error(text.span, format!("{} is not an address", text.shown()), help);
+    }
+    parsed
+}
+
+fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
+    let networks = reader.list_of(node, "address blocks", |reader, item| {
+        let text = reader.text(item)?;
+        let network = IpNetwork::parse(&text.value);
+        if network.is_none() {
+            let help = "write the first address and the prefix of the block: `10.0.0.0/8`, `\"fd00::/8\"`";
+            reader.error(text.span, format!("{} is not an address block", text.shown()), help);
+        }
+        network
+    })?;
+    if node.is_empty_list() {
+        reader.error(node.span, "no proxy is named", "name the address blocks of your proxies: `[10.0.0.0/8]`");
+    }
+    Some(networks)
+}
+
+/// Requirement O2-7: tokens never travel in the clear.
+fn refuse_plain_http(reader: &mut Reader<'_>, fields: &Fields<'_>, listen: SocketAddr) {
+    let protected = fields.node("tls").is_some() || fields.node("behind_tls_proxy").is_some();
+    if let Some(node) = fields.node("listen")
+        && !protected
+        && !listen.ip().to_canonical().is_loopback()
+    {
+        let help = "add `tls: { cert_file: ..., key_file: ... }`, or `behind_tls_proxy: [10.0.0.0/8]` with the addresses of the proxy \
+                    that terminates TLS,\nor listen on `127.0.0.1`";
+        reader.error(node.span, "the public listener is off loopback and has no TLS", help);
+    }
+}
+
+fn admin(reader: &mut Reader<'_>, fields: &Fields<'_>, public: SocketAddr) -> AdminSettings {
+    let mut settings = AdminSettings { listen: SocketAddr::new(LOOPBACK, 9090), hosts: Vec::new(), tls: None };
+    let Some(members) = reader.section(fields, "admin") else { return settings };
+    if let Some(listen) = reader.optional(&members, "listen", address) {
+        settings.listen = listen;
+    }
+    settings.hosts = reader
+        .optional(&members, "hosts", |reader, node| reader.list_of(node, "host names", host_name))
+        .unwrap_or_default();
+    let span = members.node("listen").map_or(members.span, |node| node.span);
+    if !settings.listen.ip().to_canonical().is_loopback() {
+        let help = "write `127.0.0.1:9090`, and reach it from elsewhere through a tunnel";
+        reader.error(span, "the admin listener is off loopback, which needs TLS, and this build has none there", help);
+    }
+    if settings.listen == public && public.port() != 0 {
+        reader.error(
+            span,
+            "the admin listener and the public one have the same address",
+            "give the admin listener a port of its own",
+        );
+    }
+    settings
+}
+
+fn host_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let text = reader.text(node)?;
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if text.value.is_empty() || text.value.len() > 253 || !text.value.bytes().all(fits) {
+        reader.error(
+            text.span,
+            format!("{} is not a host name", text.shown()),
+            "write the name alone, without scheme and port: `sts-admin.example.com`",
+        );
+        return None;
+    }
+    Some(text.value.to_ascii_lowercase())
+}
+
+fn store(reader: &mut Reader<'_>, fields: &Fields<'_>) -> StoreSettings {
+    if let Some(node) = fields.node("store") {
+        match node.value {
+            Value::Mapping(_) => {
+                let members = reader.section(fields, "store");
+                if let Some(members) = members {
+                    reader.required(&members, "url", store_url);
+                }
+            }
+            Value::Scalar(_) | Value::Sequence(_) | Value::Broken => {
+                store_url(reader, node);
+            }
+        }
+    }
+    StoreSettings::Embedded
+}
+
+fn store_url(reader: &mut Reader<'_>, node: &Node) -> Option<()> {
+    let text = reader.text(node)?;
+    if text.value == "embedded" {
+        return Some(());
+    }
+    // The URL may hold a password.
+    let place = Place::new(&reader.report.sources, text.span).without_line();
+    let schemes = ["redis", "rediss", "redis-cluster", "rediss-cluster", "redis-sentinel", "rediss-sentinel"];
+    let scheme = text.value.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| schemes.contains(scheme));
+    let message = match scheme {
+        Some(scheme) => format!("the store `{scheme}://` is not implemented in this build"),
+        None => "there is no such store".to_owned(),
+    };
+    reader.report.at(Severity::Error, Some(place), message, Some("write `embedded`".to_owned()));
+    None
+}
+
+fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>) -> SigningSettings {
+    const DAY: u64 = 86_400;
+    let mut settings = SigningSettings {
+        algorithms: vec![Algorithm::ES256],
+        rotate_every: Some(Duration::from_secs(30 * DAY)),
+        keys_dir: None,
+    };
+    let Some(members) = reader.section(fields, "signing") else { return settings };
+    let words = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA].map(|algorithm| (algorithm.name(), algorithm));
+    if let Some(algorithms) = reader.optional(&members, "algorithms", |reader, node| algorithms(reader, node, &words)) {
+        settings.algorithms = algorithms;
+    }
+    if let Some(every) = reader.optional(&members, "rotate_every", Reader::duration) {
+        settings.rotate_every = (!every.is_zero()).then_some(every);
+    }
+    settings.keys_dir = reader.optional(&members, "keys_dir", Reader::path);
+    settings
+}
+
+/// A list of algorithms, one at least and none twice.
+pub(super) fn algorithms(reader: &mut Reader<'_>, node: &Node, words: &[(&str, Algorithm)]) -> Option<Vec<Algorithm>> {
+    let mut found = Vec::new();
+    reader.list_of(node, "algorithms", |reader, item| {
+        let algorithm = reader.one_of(item, words)?;
+        if found.contains(&algorithm) {
+            reader.error(item.span, format!("`{algorithm}` is there twice"), "keep one");
+            return None;
+        }
+        found.push(algorithm);
+        Some(())
+    })?;
+    if node.is_empty_list() {
+        reader.error(node.span, "no algorithm is named", "name at least one, or remove the key");
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// `tokens:`, and its `cap_to_subject`.
+fn tokens(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (TokensSpec, bool) {
+    let mut spec = TokensSpec {
+        ttl: Located::nowhere(seconds(900)),
+        max_ttl: Located::nowhere(seconds(3600)),
+        require_account: false,
+        ignore_scopes: Scope::new(IGNORED_SCOPE).into_iter().collect(),
+        copy_claims: Vec::new(),
+    };
+    let Some(members) = reader.section(fields, "tokens") else { return (spec, false) };
+    if members.node("max_ttl").is_some() {
+        // A wrong `max_ttl` bounds nothing, so that no `ttl` is measured against its default.
+        spec.max_ttl =
+            reader.optional(&members, "max_ttl", Reader::lifetime).unwrap_or(Located::nowhere(seconds(u32::MAX)));
+        spec.ttl.value = spec.ttl.value.min(spec.max_ttl.value);
+    }
+    if let Some(ttl) = reader.optional(&members, "ttl", Reader::lifetime) {
+        spec.ttl = ttl;
+    }
+    if let Some(scopes) = reader.optional(&members, "ignore_scopes", super::apis::scopes) {
+        spec.ignore_scopes = scopes.into_iter().map(|scope| scope.value).collect();
+    }
+    spec.copy_claims = reader.optional(&members, "copy_claims", claim_names).unwrap_or_default();
+    spec.require_account = reader.flag_or(&members, "require_account", false);
+    let cap_to_subject = reader.flag_or(&members, "cap_to_subject", false);
+    (spec, cap_to_subject)
+}
+
+fn seconds(seconds: u32) -> Lifetime {
+    #[expect(clippy::expect_used, reason = "every caller's constant is above zero")]
+    Lifetime::from_secs(seconds).expect("a lifetime")
+}
+
+/// A list of claim names or pointers; policy judges them.
+pub(super) fn claim_names(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<String>>> {
+    reader.list_of(node, "claim names", Reader::located_text)
+}
+
+fn limits(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Limits {
+    let Some(members) = reader.section(fields, "limits") else {
+        return Limits { failures_per_second: 50, failure_burst: 500, connections: 10_000 };
+    };
+    Limits {
+        failures_per_second: reader.integer_or(&members, "failures_per_second", 50),
+        failure_burst: reader.integer_or(&members, "failure_burst", 500),
+        connections: reader.integer_or(&members, "connections", 10_000),
+    }
+}
+
+fn log(reader: &mut Reader<'_>, fields: &Fields<'_>) -> LogSettings {
+    let mut settings = LogSettings { format: LogFormat::Text, level: LogLevel::Info, claims: false };
+    let Some(members) = reader.section(fields, "log") else { return settings };
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    if let Some(format) = reader.optional(&members, "format", |reader, node| reader.one_of(node, &formats)) {
+        settings.format = format;
+    }
+    let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace]
+        .map(|level| (level.name(), level));
+    if let Some(level) = reader.optional(&members, "level", |reader, node| reader.one_of(node, &levels)) {
+        settings.level = level;
+    }
+    settings.claims = reader.flag_or(&members, "claims", false);
+    settings
+}
+
+fn account_files(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Span)> {
+    let text = reader.text(node)?;
+    if text.value.is_empty() || text.value.contains('\0') {
+        reader.error(text.span, "this names no file", "write a path such as `accounts/*.yaml`");
+        return None;
+    }
+    Some((text.value, text.span))
+}

@@ -1,0 +1,56 @@
+//! The rules for URLs: https, or http on loopback, and nothing that makes two spellings of one identifier.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+/// A URL as far as its rules go.
+pub(super) struct Checked {
+    /// Whether it is plain http.
+    pub(super) http: bool,
+    /// Whether its host is `localhost` or a loopback address.
+    pub(super) loopback: bool,
+}
+
+/// What a URL must not have; says what to write.
+pub(super) struct Unfit {
+    pub(super) message: &'static str,
+    pub(super) help: &'static str,
+    /// Whether the URL holds credentials, so that it must not be shown.
+    pub(super) secret: bool,
+}
+
+const fn unfit(message: &'static str, help: &'static str) -> Unfit {
+    Unfit { message, help, secret: false }
+}
+
+/// Checks an issuer or key set URL (OpenID Connect Discovery section 2, RFC 8414 section 2).
+pub(super) fn check(text: &str, query: bool) -> Result<Checked, Unfit> {
+    if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
+        return Err(unfit(
+            "a URL has no spaces, back-slashes and control characters",
+            "write `https://...`, percent-encoded where needed",
+        ));
+    }
+    let http = text.starts_with("http://");
+    if !http && !text.starts_with("https://") {
+        return Err(unfit("this is not an https URL", "write `https://HOST...`, in lower case"));
+    }
+    let url = Url::parse(text).map_err(|_| unfit("this is not a URL", "write `https://HOST...`"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Unfit {
+            secret: true,
+            ..unfit("the URL holds a user name or password", "remove what stands before `@`")
+        });
+    }
+    if text.contains('#') || (!query && text.contains('?')) {
+        return Err(unfit("the URL has a query or a fragment", "remove everything from the first `?` or `#` on"));
+    }
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
+        None => return Err(unfit("the URL has no host", "write `https://HOST...`")),
+    };
+    Ok(Checked { http, loopback })
+}

@@ -1,0 +1,196 @@
+//! What is wrong with a configuration, where, and what to write instead.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::source::{Sources, Span};
+
+/// At most this many findings are kept, so that a hostile or machine-made file cannot fill the screen.
+const MOST: usize = 500;
+
+/// Findings in the order in which they were made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    /// How many more there were.
+    pub(crate) dropped: usize,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where it is; `None` for what no file holds.
+    pub place: Option<Place>,
+    /// What is wrong: lower case, user text in back-ticks.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The configuration is wrong: exit code 2.
+    Error,
+    /// A pattern or rule is refused as unsafe: exit code 1.
+    Unsafe,
+    /// A policy test fails: exit code 1.
+    TestFailed,
+    /// Worth a look.
+    Warning,
+}
+
+impl Severity {
+    /// The word of the JSON form.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Unsafe => "unsafe",
+            Self::TestFailed => "test_failed",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Where a finding is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file, by the path it was reached by.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: u32,
+    /// The first character on that line, from 1.
+    pub column: u32,
+    /// How many characters of that line it covers.
+    pub length: u32,
+    /// The line, or the part of a long one around the text; `None` when it must not be shown.
+    pub(crate) excerpt: Option<Excerpt>,
+}
+
+/// The part of a line that is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Excerpt {
+    /// The characters.
+    pub(crate) text: String,
+    /// Whether the line begins before `text`.
+    pub(crate) cut_before: bool,
+    /// Whether it goes on after.
+    pub(crate) cut_after: bool,
+    /// Where the finding begins in `text`, in characters from 0.
+    pub(crate) offset: usize,
+}
+
+/// Characters of a line that are kept before a finding, and after its first character.
+const CONTEXT: usize = 100;
+
+impl Place {
+    /// The place of `span`, with its line to show.
+    pub(crate) fn new(sources: &Sources, span: Span) -> Self {
+        let line = sources.line(span.file, span.line).unwrap_or("");
+        let offset = usize::try_from(span.column.saturating_sub(1)).unwrap_or(usize::MAX);
+        let first = offset.saturating_sub(CONTEXT);
+        let mut rest = line.chars().skip(first);
+        let text: String = rest.by_ref().take(CONTEXT * 2).collect();
+        let cut_after = rest.next().is_some();
+        let length = if span.end_line == span.line {
+            span.end_column.saturating_sub(span.column)
+        } else {
+            let line_length = u32::try_from(line.chars().count()).unwrap_or(u32::MAX);
+            (line_length + 1).saturating_sub(span.column)
+        };
+        let excerpt = Excerpt { text, cut_before: first > 0, cut_after, offset: offset - first };
+        Self {
+            file: sources.path(span.file).to_owned(),
+            line: span.line,
+            column: span.column,
+            length: length.max(1),
+            excerpt: Some(excerpt),
+        }
+    }
+
+    /// The same place, its line cut after the text that is pointed at: what follows may be a secret.
+    pub(crate) fn without_rest_of_line(mut self) -> Self {
+        let length = usize::try_from(self.length).unwrap_or(usize::MAX);
+        if let Some(excerpt) = &mut self.excerpt {
+            let shown = excerpt.offset.saturating_add(length);
+            excerpt.cut_after |= excerpt.text.chars().nth(shown).is_some();
+            excerpt.text = excerpt.text.chars().take(shown).collect();
+        }
+        self
+    }
+
+    /// The same place, its line not shown at all: the text that is pointed at may be a secret.
+    pub(crate) fn without_line(mut self) -> Self {
+        self.excerpt = None;
+        self
+    }
+}
+
+impl Diagnostics {
+    /// Adds one finding.
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if self.list.len() < MOST {
+            self.list.push(diagnostic);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// The findings in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter()
+    }
+
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Whether a load with these is refused.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        self.exit_code() != 0
+    }
+
+    /// `sts check`'s exit code: 2 for any error, 1 when unsafe rules or failing tests are all that is wrong, else 0.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let has = |severity| self.list.iter().any(|diagnostic| diagnostic.severity == severity);
+        match () {
+            () if has(Severity::Error) || self.dropped > 0 => 2,
+            () if has(Severity::Unsafe) || has(Severity::TestFailed) => 1,
+            () => 0,
+        }
+    }
+
+    /// Adds all of `other`'s.
+    pub fn extend(&mut self, other: Self) {
+        self.dropped += other.dropped;
+        other.list.into_iter().for_each(|diagnostic| self.push(diagnostic));
+    }
+
+    /// An array with one object per finding.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        self.list
+            .iter()
+            .map(|diagnostic| {
+                let place = diagnostic.place.as_ref();
+                json!({
+                    "severity": diagnostic.severity.name(),
+                    "file": place.map(|place| place.file.to_string_lossy()),
+                    "line": place.map(|place| place.line),
+                    "column": place.map(|place| place.column),
+                    "length": place.map(|place| place.length),
+                    "message": diagnostic.message,
+                    "help": diagnostic.help,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,258 @@
+//! Reading files: bounded, as UTF-8, and counted into the snapshot's digest.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use sts_jose::{digest_of_parts, sha256};
+use sts_types::Digest256;
+use zeroize::Zeroizing;
+
+use crate::render::quoted;
+use crate::settings::Secret;
+
+/// The largest file that is read.
+const MAX_FILE: u64 = 10 * 1024 * 1024;
+/// The largest secret.
+const MAX_SECRET: u64 = 64 * 1024;
+/// The shortest introspection secret, in characters.
+const MIN_SECRET: usize = 16;
+
+/// Every file that took part, with a digest of its bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Files(Vec<(PathBuf, Digest256)>);
+
+/// Why a file cannot be used, and what to do.
+#[derive(Debug)]
+pub(crate) struct Unusable {
+    pub(crate) message: String,
+    pub(crate) help: &'static str,
+}
+
+impl Files {
+    /// A file's text, without a byte order mark.
+    pub(crate) fn text(&mut self, path: &Path) -> Result<String, Unusable> {
+        let bytes = self.bytes(path, MAX_FILE)?;
+        let not_text = |help| Unusable { message: format!("{} is not UTF-8 text", shown(path)), help };
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            return Err(not_text("it looks like UTF-16: save it as UTF-8"));
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|_| not_text("save it as UTF-8"))?;
+        Ok(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned())
+    }
+
+    /// Notes a file that another crate reads.
+    pub(crate) fn note(&mut self, path: &Path) -> Result<(), Unusable> {
+        self.bytes(path, MAX_FILE).map(drop)
+    }
+
+    /// A secret: the file's text without one line break (LF or CRLF) at its end. A byte order mark, other control characters
+    /// and fewer than 16 characters are refused.
+    pub(crate) fn secret(&mut self, path: &Path) -> Result<Secret, Unusable> {
+        let unfit = |what: &str, help| Unusable { message: format!("the secret in {} {what}", shown(path)), help };
+        let bytes = self.bytes(path, MAX_SECRET)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| unfit("is not UTF-8 text", "write printable characters"))?;
+        if text.starts_with('\u{feff}') {
+            return Err(unfit("begins with a byte order mark", "save it as UTF-8 without a byte order mark"));
+        }
+        let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+        if text.chars().any(char::is_control) {
+            return Err(unfit(
+                "holds a control character or a second line",
+                "write one line; its line break is not part of the secret",
+            ));
+        }
+        if text.chars().count() < MIN_SECRET {
+            return Err(unfit("is shorter than 16 characters", "make a new one: `openssl rand -base64 32 > FILE`"));
+        }
+        Ok(Secret::new(Zeroizing::new(text.to_owned())))
+    }
+
+    /// Names the snapshot by everything that took part: the files, and the environment variables with their values.
+    pub(crate) fn generation<'v>(&self, variables: impl Iterator<Item = (&'v String, &'v String)>) -> String {
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        for (path, digest) in &self.0 {
+            parts.extend([b"file".to_vec(), path.to_string_lossy().into_owned().into_bytes(), digest.0.to_vec()]);
+        }
+        for (name, value) in variables {
+            parts.extend([b"variable".to_vec(), name.clone().into_bytes(), value.clone().into_bytes()]);
+        }
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        digest_of_parts(&parts).to_hex().chars().take(16).collect()
+    }
+
+    /// The paths, in the order in which they were read.
+    pub(crate) fn into_paths(self) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for (path, _) in self.0 {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+        paths
+    }
+
+    fn bytes(&mut self, path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, Unusable> {
+        let failed = |error: std::io::Error| {
+            let help = match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    "create it, or correct the path; a relative path is relative to the file that names it"
+                }
+                std::io::ErrorKind::PermissionDenied => "let the user that runs sts read it",
+                _ => "correct the path",
+            };
+            Unusable { message: format!("{} cannot be read: {}", shown(path), reason(&error)), help }
+        };
+        let file = File::open(path).map_err(failed)?;
+        // A directory opens, and a pipe never ends.
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(Unusable { message: format!("{} is not a file", shown(path)), help: "name a file" });
+        }
+        let mut bytes = Zeroizing::new(Vec::new());
+        file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+            let message = format!("{} is larger than {} KiB", shown(path), most / 1024);
+            return Err(Unusable { message, help: "split it, or correct the path" });
+        }
+        self.0.push((path.to_owned(), sha256(&bytes)));
+        Ok(bytes)
+    }
+}
+
+/// The operating system's reason, without its number.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+fn shown(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// The files that `pattern` stands for, sorted: `*` in the last part stands for any characters, but not for a leading dot.
+///
+/// # Errors
+/// When `*` stands in another part, a folder cannot be read, or nothing matches.
+pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Unusable> {
+    let last = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.to_string_lossy().contains('*') {
+        let message = format!("{} has a `*` before its last part", shown(pattern));
+        return Err(Unusable { message, help: "write one pattern for each folder: `accounts: [a/*.yaml, b/*.yaml]`" });
+    }
+    if !last.contains('*') {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let failed = |error: std::io::Error| Unusable {
+        message: format!("the folder {} cannot be read: {}", shown(folder), reason(&error)),
+        help: "create it, or correct the path; a relative path is relative to the file that names it",
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if matches_name(&last, &name) && !(name.starts_with('.') && !last.starts_with('.')) && entry.path().is_file() {
+            found.push(pattern.with_file_name(entry.file_name()));
+        }
+    }
+    if found.is_empty() {
+        let message = format!("no file matches {}", shown(pattern));
+        return Err(Unusable { message, help: "create one, or correct the pattern" });
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether `name` matches `pattern`, in which `*` stands for any characters.
+fn matches_name(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(bytes: &[u8]) -> Result<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        std::fs::write(&path, bytes).unwrap();
+        Files::default().secret(&path).map(|secret| secret.expose().to_owned()).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn c149_a_secret_loses_one_line_break_and_nothing_else() {
+        let text = "correct horse battery";
+        for end in ["", "\n", "\r\n"] {
+            assert_eq!(secret(format!("{text}{end}").as_bytes()).as_deref(), Ok(text), "{end:?}");
+        }
+        assert_eq!(secret(b" spaces stay part ").as_deref(), Ok(" spaces stay part "));
+    }
+
+    #[test]
+    fn c149_a_secret_with_a_mark_a_second_line_or_too_few_characters_is_refused() {
+        for (bytes, what) in [
+            (b"\xef\xbb\xbfcorrect horse battery".as_slice(), "byte order mark"),
+            (b"correct horse battery\n\n", "second line"),
+            (b"correct horse\nbattery staple", "second line"),
+            (b"correct horse battery\r", "control character"),
+            (b"", "shorter"),
+            (b"\n", "shorter"),
+            (b"fifteen letters", "shorter"),
+            (b"correct horse battery\xff", "UTF-8"),
+        ] {
+            let error = secret(bytes).unwrap_err();
+            assert!(error.contains(what), "{error}");
+            assert!(!error.contains("correct horse"), "{error}");
+        }
+    }
+
+    #[test]
+    fn c147_a_file_of_100_mb_is_refused_without_reading_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("big.yaml");
+        File::create(&path).unwrap().set_len(100 * 1024 * 1024).unwrap();
+        assert!(Files::default().text(&path).unwrap_err().message.ends_with("is larger than 10240 KiB"));
+    }
+
+    #[test]
+    fn a_star_matches_within_the_last_part_only() {
+        for (pattern, name, fits) in [
+            ("*.yaml", "a.yaml", true),
+            ("*.yaml", ".yaml", true),
+            ("*.yaml", "a.yml", false),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "aXbYc", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+            ("*", "x", true),
+        ] {
+            assert_eq!(matches_name(pattern, name), fits, "{pattern} {name}");
+        }
+        assert!(expand(Path::new("a*/b.yaml")).is_err());
+    }
+
+    #[test]
+    fn the_generation_changes_with_any_byte_and_any_variable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let generation = |content: &str, value: &str| {
+            std::fs::write(&path, content).unwrap();
+            let mut files = Files::default();
+            files.note(&path).unwrap();
+            files.generation([("A".to_owned(), value.to_owned())].iter().map(|(name, value)| (name, value)))
+        };
+        let first = generation("x", "1");
+        assert_eq!((first.len(), &first), (16, &generation("x", "1")));
+        assert_ne!(first, generation("y", "1"));
+        assert_ne!(first, generation("x", "2"));
+    }
+}

@@ -1,0 +1,485 @@
+//! Every key of the configuration, once. This table decides what an unknown key is, what this build refuses by name, and what
+//! the JSON Schema says.
+
+/// The keys of one mapping.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// What the mapping is called in messages.
+    pub(crate) name: &'static str,
+    pub(crate) keys: &'static [Key],
+}
+
+/// One key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// What it is for: one sentence.
+    pub(crate) doc: &'static str,
+    /// Its default, as YAML.
+    pub(crate) default: Option<&'static str>,
+    /// Whether this build acts on it; what it does not act on it refuses.
+    pub(crate) implemented: bool,
+    pub(crate) required: bool,
+}
+
+/// What a key's value looks like.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Text,
+    Path,
+    Flag,
+    Duration,
+    /// RFC 3339.
+    Time,
+    Integer(u32, u32),
+    OneOf(&'static [&'static str]),
+    Texts,
+    TextOrTexts,
+    Section(&'static Section),
+    /// `store`: a word, a URL or a mapping.
+    TextOrSection(&'static Section),
+    /// `expect`: a word or a mapping.
+    WordOrSection(&'static str, &'static Section),
+    Sections(&'static Section),
+    Named(&'static Section),
+    /// API name to list of scopes.
+    Grants,
+    /// Claim to condition.
+    Conditions,
+    /// A list of scalars to compare with.
+    Scalars,
+    /// Claim to any value.
+    Claims,
+    /// A JSON Web Key Set.
+    KeySet,
+    /// Only in keys that are not implemented.
+    Any,
+}
+
+impl Key {
+    const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
+        Self { name, kind, doc, default: None, implemented: true, required: false }
+    }
+
+    const fn default(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// A key of the documentation that this build refuses.
+    const fn later(name: &'static str, doc: &'static str) -> Self {
+        Self { name, kind: Kind::Any, doc, default: None, implemented: false, required: false }
+    }
+}
+
+impl Section {
+    /// The key of that name.
+    pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+/// The whole configuration.
+pub(crate) static ROOT: Section = Section {
+    name: "the configuration",
+    keys: &[
+        Key::new(
+            "issuer",
+            Kind::Text,
+            "Our own `iss`: an https URL without query and fragment; http only on loopback.",
+        )
+        .required(),
+        Key::new("listen", Kind::Text, "Address and port of the public listener.").default("127.0.0.1:8080"),
+        Key::new("tls", Kind::Section(&TLS), "Certificate of the public listener."),
+        Key::new(
+            "behind_tls_proxy",
+            Kind::Texts,
+            "Address blocks of the proxies that terminate TLS and whose forwarding headers are believed.",
+        ),
+        Key::new("admin", Kind::Section(&ADMIN), "The admin listener."),
+        Key::new(
+            "data_dir",
+            Kind::Path,
+            "Directory of the embedded store, the signing keys, the admin token and the last good issuer keys.",
+        )
+        .default("/var/lib/sts"),
+        Key::new("store", Kind::TextOrSection(&STORE), "Where tokens are recorded: `embedded`.").default("embedded"),
+        Key::later("status_list", "Whether a Token Status List is published."),
+        Key::new("signing", Kind::Section(&SIGNING), "Our signing keys."),
+        Key::new("tokens", Kind::Section(&TOKENS), "The tokens that are minted."),
+        Key::new("limits", Kind::Section(&LIMITS), "Limits on callers."),
+        Key::new("log", Kind::Section(&LOG), "Logging."),
+        Key::new("issuers", Kind::Named(&ISSUER), "Issuer entries: whose ID tokens are exchanged."),
+        Key::new("apis", Kind::Named(&API), "APIs that tokens are minted for."),
+        Key::new(
+            "accounts",
+            Kind::TextOrTexts,
+            "Account files; `*` in the last part of a path stands for any characters.",
+        ),
+        TEAMS,
+        ACCOUNTS,
+        TESTS,
+    ],
+};
+
+/// The keys of an account file.
+pub(crate) static ACCOUNT_FILE: Section = Section { name: "an account file", keys: &[TEAMS, ACCOUNTS, TESTS] };
+
+const TEAMS: Key = Key::new("teams", Kind::Named(&TEAM), "Teams: grants that several service accounts share.");
+const ACCOUNTS: Key = Key::new("service_accounts", Kind::Named(&ACCOUNT), "Service accounts, by username.");
+const TESTS: Key =
+    Key::new("tests", Kind::Sections(&TEST), "Policy tests; a configuration whose tests fail is refused.");
+
+static TLS: Section = Section {
+    name: "`tls`",
+    keys: &[
+        Key::new("cert_file", Kind::Path, "Certificate chain, PEM, leaf first.").required(),
+        Key::new("key_file", Kind::Path, "Private key of the certificate, PEM.").required(),
+    ],
+};
+
+static ADMIN: Section = Section {
+    name: "`admin`",
+    keys: &[
+        Key::new("listen", Kind::Text, "Address and port of the admin listener; loopback.").default("127.0.0.1:9090"),
+        Key::new(
+            "hosts",
+            Kind::Texts,
+            "Host names by which the admin listener is reached, beside IP addresses and `localhost`.",
+        ),
+        Key::later("tls", "Certificate of the admin listener."),
+    ],
+};
+
+static STORE: Section = Section {
+    name: "`store`",
+    keys: &[
+        Key::new("url", Kind::Text, "`embedded`.").required(),
+        Key::later("username", "User name at the store."),
+        Key::later("password_file", "File with the password at the store."),
+        Key::later("ca_file", "Certificates that vouch for the store, PEM."),
+        Key::later("cert_file", "Client certificate, PEM."),
+        Key::later("key_file", "Private key of the client certificate, PEM."),
+        Key::later("prefix", "Prefix of every key in the store."),
+        Key::later("timeout", "Deadline of one operation."),
+    ],
+};
+
+static SIGNING: Section = Section {
+    name: "`signing`",
+    keys: &[
+        Key::new(
+            "algorithms",
+            Kind::Texts,
+            "Algorithms of our signing keys (ES256, RS256, EdDSA); the first is the default.",
+        )
+        .default("[ES256]"),
+        Key::new("rotate_every", Kind::Duration, "How often signing keys are replaced; `0s` for never.").default("30d"),
+        Key::new("keys_dir", Kind::Path, "Directory of the signing keys, when not in `data_dir`."),
+    ],
+};
+
+static TOKENS: Section = Section {
+    name: "`tokens`",
+    keys: &[
+        Key::new("ttl", Kind::Duration, "Lifetime when neither identity nor account sets one.").default("15m"),
+        Key::new("max_ttl", Kind::Duration, "The longest lifetime there is.").default("1h"),
+        Key::new(
+            "cap_to_subject",
+            Kind::Flag,
+            "Whether a minted token ends no later than the token it was exchanged for.",
+        )
+        .default("false"),
+        Key::new("ignore_scopes", Kind::Texts, "Requested scopes that are ignored.")
+            .default("[\"https://www.googleapis.com/auth/cloud-platform\"]"),
+        Key::new("copy_claims", Kind::Texts, "Claims (names or pointers) that are copied under `federated.claims`."),
+        Key::new("require_account", Kind::Flag, "Whether a request must name its service account.").default("false"),
+    ],
+};
+
+static LIMITS: Section = Section {
+    name: "`limits`",
+    keys: &[
+        Key::new(
+            "failures_per_second",
+            Kind::Integer(0, 1_000_000),
+            "Refused requests per source address and second; 0 for no limit.",
+        )
+        .default("50"),
+        Key::new("failure_burst", Kind::Integer(1, 1_000_000), "Refused requests in one burst.").default("500"),
+        Key::new("connections", Kind::Integer(1, 1_000_000), "Open connections.").default("10000"),
+    ],
+};
+
+static LOG: Section = Section {
+    name: "`log`",
+    keys: &[
+        Key::new("format", Kind::OneOf(&["text", "json"]), "Shape of a log line.").default("text"),
+        Key::new(
+            "level",
+            Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+            "The least severity that is logged.",
+        )
+        .default("info"),
+        Key::new("claims", Kind::Flag, "Whether decision events hold the claims of the subject token.")
+            .default("false"),
+    ],
+};
+
+static ISSUER: Section = Section {
+    name: "an issuer entry",
+    keys: &[
+        Key::new("issuer", Kind::Text, "The `iss` of its tokens, byte for byte; https.").required(),
+        Key::later("issuer_template", "A family of issuers, with `variables`."),
+        Key::new(
+            "preset",
+            Kind::Text,
+            "The platform, for self-hosted issuers; well-known ones are known by their URL. `none` for none.",
+        ),
+        Key::new("shared", Kind::Flag, "Whether many tenants share the issuer."),
+        Key::new(
+            "audience",
+            Kind::TextOrTexts,
+            "Values of `aud` that are accepted; by default our `issuer`, or the account's `id` where that is a UUID.",
+        ),
+        Key::new("sole_audience", Kind::Flag, "Whether `aud` must be exactly one value."),
+        Key::new(
+            "algorithms",
+            Kind::Texts,
+            "Signature algorithms that are accepted; by default RS256, ES256, EdDSA and what the preset adds.",
+        ),
+        Key::new("leeway", Kind::Duration, "Tolerance for clocks that differ, up to 300s.").default("60s"),
+        Key::new(
+            "max_token_lifetime",
+            Kind::Duration,
+            "The most that `exp - iat` may be; by default 24h, or what the preset sets.",
+        ),
+        Key::new("max_token_age", Kind::Duration, "The most that `now - iat` may be; by default no limit."),
+        Key::new("require_iat", Kind::Flag, "Whether `iat` must be there."),
+        Key::new("replay", Kind::OneOf(REPLAY), "How often one token may be exchanged.").default("allow"),
+        Key::new("types", Kind::Texts, "Values of `typ` that are accepted beside none and `JWT`."),
+        Key::new("jwks_url", Kind::Text, "Where the keys are fetched, in place of discovery; https."),
+        Key::new("jwks_file", Kind::Path, "File with the keys (a JSON Web Key Set), in place of discovery."),
+        Key::new("jwks", Kind::KeySet, "The keys themselves (a JSON Web Key Set), in place of discovery."),
+        Key::later("ca_file", "Certificates that vouch for the issuer, PEM."),
+        Key::later("bearer_token_file", "File with a bearer token for discovery and keys."),
+        Key::later("proxy", "Proxy for discovery and keys."),
+        Key::new("max_stale", Kind::Duration, "How long stale keys serve while the issuer cannot be reached.")
+            .default("24h"),
+        Key::new("refresh_cooldown", Kind::Duration, "The least time between two refreshes that unknown keys ask for.")
+            .default("30s"),
+        Key::new("kid_reuse", Kind::Flag, "Whether the issuer keeps a `kid` over a rotation, as Jenkins does.")
+            .default("false"),
+        Key::later("variables", "The variables of `issuer_template`."),
+        Key::new("allow_private_network", Kind::Flag, "Whether private and loopback addresses may be dialled.")
+            .default("false"),
+        Key::new("allow_http", Kind::Flag, "Whether plain http to a loopback address is accepted.").default("false"),
+        Key::new("enabled", Kind::Flag, "Whether its tokens are exchanged.").default("true"),
+    ],
+};
+
+const REPLAY: &[&str] = &["allow", "once", "once_per_account"];
+
+static API: Section = Section {
+    name: "an API",
+    keys: &[
+        Key::new("audience", Kind::Text, "The `aud` of its tokens: a URI.").required(),
+        Key::new("display_name", Kind::Text, "Its name for people."),
+        Key::new("scopes", Kind::Texts, "The scopes it declares."),
+        Key::new(
+            "signing_algorithm",
+            Kind::OneOf(&["ES256", "RS256", "EdDSA"]),
+            "Algorithm of its tokens; one of `signing.algorithms`.",
+        ),
+        Key::new(
+            "introspection_secret_file",
+            Kind::Path,
+            "File with the secret by which the API introspects tokens: at least 16 characters.",
+        ),
+    ],
+};
+
+static TEAM: Section = Section {
+    name: "a team",
+    keys: &[
+        Key::new("display_name", Kind::Text, "Its name for people."),
+        Key::new("grants", Kind::Grants, "What its members may ask for: API to scopes."),
+    ],
+};
+
+static ACCOUNT: Section = Section {
+    name: "a service account",
+    keys: &[
+        Key::new("id", Kind::Text, "The `sub` of its tokens; by default the username."),
+        Key::new("display_name", Kind::Text, "Its name for people."),
+        Key::new("description", Kind::Text, "What it is for."),
+        Key::new("enabled", Kind::Flag, "Whether it gets tokens.").default("true"),
+        Key::new("teams", Kind::Texts, "Its teams, which become `groups`."),
+        Key::new("grants", Kind::Grants, "What it may ask for, beside its teams' grants: API to scopes."),
+        Key::new("default_api", Kind::Text, "The API that is meant when a request names none."),
+        Key::new("ttl", Kind::Duration, "Lifetime of its tokens."),
+        Key::new("not_before", Kind::Time, "No tokens before."),
+        Key::new("not_after", Kind::Time, "No tokens from then on."),
+        Key::new(
+            "identities",
+            Kind::Sections(&IDENTITY),
+            "Its OIDC identities: which ID tokens are exchanged for its tokens.",
+        ),
+    ],
+};
+
+static IDENTITY: Section = Section {
+    name: "an identity",
+    keys: &[
+        Key::new("name", Kind::Text, "Its name, unique in its account; by default `identity N`."),
+        Key::new("issuer", Kind::TextOrTexts, "Names of issuer entries.").required(),
+        Key::new("subject", Kind::Text, "Pattern of `sub`."),
+        Key::new("audience", Kind::TextOrTexts, "Values of `aud` that are accepted, in place of the entry's."),
+        Key::new("claims", Kind::Conditions, "Conditions on claims, by name or pointer."),
+        Key::new("scopes", Kind::Texts, "Narrows the account's scopes."),
+        Key::new("grants", Kind::Grants, "Narrows the account's grants."),
+        Key::new("ttl", Kind::Duration, "Lifetime of its tokens."),
+        Key::new("copy_claims", Kind::Texts, "Claims that are copied under `federated.claims`."),
+        Key::new("replay", Kind::OneOf(REPLAY), "How often one token may be exchanged, in place of the entry's."),
+        Key::new("enabled", Kind::Flag, "Whether it matches at all.").default("true"),
+        Key::new("not_before", Kind::Time, "No match before."),
+        Key::new("not_after", Kind::Time, "No match from then on."),
+        Key::new("allow_broad", Kind::Text, "Why a rule that is refused as too broad is wanted all the same."),
+        Key::new(
+            "github",
+            Kind::Conditions,
+            "Rule for GitHub Actions: claims such as `repository`, `repository_id`, `environment`.",
+        ),
+        Key::new("gitlab", Kind::Conditions, "Rule for GitLab CI: claims such as `project_path`, `project_id`, `ref`."),
+        Key::new("kubernetes", Kind::Conditions, "Rule for Kubernetes: `namespace`, `service_account` and such."),
+    ],
+};
+
+/// The long form of a condition.
+pub(crate) static CONDITION: Section = Section {
+    name: "a condition",
+    keys: &[
+        Key::new("any_of", Kind::Scalars, "Some element meets one of these."),
+        Key::new("all_of", Kind::Scalars, "Each of these is met by some element."),
+        Key::new("none_of", Kind::Scalars, "No element meets any of these."),
+        Key::new("regex", Kind::Text, "Some element matches the whole of this regular expression."),
+        Key::new("present", Kind::Flag, "Whether the claim is there."),
+        Key::new("or_absent", Kind::Flag, "Whether an absent claim meets the condition.").default("false"),
+    ],
+};
+
+static TEST: Section = Section {
+    name: "a policy test",
+    keys: &[
+        Key::new("name", Kind::Text, "Its name for people; by default `test N`."),
+        Key::new(
+            "token",
+            Kind::Claims,
+            "Claims of the token that is judged; with `preset`, over that platform's sample.",
+        )
+        .required(),
+        Key::new("account", Kind::Text, "The service account that the request names."),
+        Key::new("audience", Kind::TextOrTexts, "Values of `audience`, as in a request."),
+        Key::new("resource", Kind::TextOrTexts, "Values of `resource`, as in a request."),
+        Key::new("scope", Kind::Text, "Scopes separated by spaces, as in a request."),
+        Key::new("expect", Kind::WordOrSection("deny", &EXPECT), "`deny`, or what is granted.").required(),
+        Key::new("because", Kind::Text, "For a deny: the condition of the nearest identity that fails."),
+    ],
+};
+
+pub(crate) static EXPECT: Section = Section {
+    name: "`expect`",
+    keys: &[
+        Key::new("account", Kind::Text, "Username or id of the account."),
+        Key::new("identity", Kind::Text, "Name of the identity."),
+        Key::new("scopes", Kind::Texts, "Exactly these scopes, in any order."),
+    ],
+};
+
+/// Whether any mapping has a key of that name.
+pub(crate) fn is_known(name: &str) -> bool {
+    fn within(section: &Section, name: &str) -> bool {
+        section.keys.iter().any(|key| key.name == name || key.section().is_some_and(|inner| within(inner, name)))
+    }
+    within(&ROOT, name)
+}
+
+impl Key {
+    /// The mapping that the value is, or is made of.
+    pub(crate) fn section(&self) -> Option<&'static Section> {
+        match &self.kind {
+            Kind::Section(inner)
+            | Kind::TextOrSection(inner)
+            | Kind::WordOrSection(_, inner)
+            | Kind::Sections(inner)
+            | Kind::Named(inner) => Some(inner),
+            Kind::Text
+            | Kind::Path
+            | Kind::Flag
+            | Kind::Duration
+            | Kind::Time
+            | Kind::Integer(..)
+            | Kind::OneOf(_)
+            | Kind::Texts
+            | Kind::TextOrTexts
+            | Kind::Grants
+            | Kind::Conditions
+            | Kind::Scalars
+            | Kind::Claims
+            | Kind::KeySet
+            | Kind::Any => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The list "All keys" of the documentation. `...` after the short rules stands for platforms to come.
+    const ALL: &str = "
+        issuer listen tls{cert_file key_file} behind_tls_proxy admin{listen hosts tls} data_dir
+        store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts
+        signing{algorithms rotate_every keys_dir} tokens{ttl max_ttl cap_to_subject ignore_scopes copy_claims require_account}
+        limits{failures_per_second failure_burst connections} log{format level claims}
+        issuers{issuer issuer_template preset shared audience sole_audience algorithms leeway max_token_lifetime max_token_age
+        require_iat replay types jwks_url jwks_file jwks ca_file bearer_token_file proxy max_stale refresh_cooldown kid_reuse
+        variables allow_private_network allow_http enabled}
+        apis{audience display_name scopes signing_algorithm introspection_secret_file} teams{display_name grants}
+        service_accounts{id display_name description enabled teams grants default_api ttl not_before not_after
+        identities{name issuer subject audience claims scopes grants ttl copy_claims replay enabled not_before not_after
+        allow_broad github gitlab kubernetes}}
+        tests{name token account audience resource scope expect{account identity scopes} because}";
+
+    #[test]
+    fn the_table_holds_exactly_the_documented_keys() {
+        fn paths(section: &Section, prefix: &str, out: &mut Vec<String>) {
+            for key in section.keys {
+                let path = format!("{prefix}{}", key.name);
+                if let Some(inner) = key.section() {
+                    paths(inner, &format!("{path}."), out);
+                }
+                out.push(path);
+            }
+        }
+        let mut table = Vec::new();
+        paths(&ROOT, "", &mut table);
+        table.sort();
+
+        let mut documented = Vec::new();
+        let mut prefix = Vec::new();
+        for word in ALL.replace('{', " { ").replace('}', " } ").split_whitespace() {
+            match word {
+                "{" => prefix.push(documented.last().cloned().unwrap_or_default()),
+                "}" => drop(prefix.pop()),
+                word => documented.push(prefix.last().map_or(word.to_owned(), |prefix| format!("{prefix}.{word}"))),
+            }
+        }
+        documented.sort();
+        assert_eq!(table, documented);
+    }
+}

@@ -1,0 +1,178 @@
+//! Files to settings.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sts_policy::{Finding, RuleSet, Spec};
+
+use crate::decode::{Accounts, Fields, Reader, accounts, apis, issuers, refuse_bare_preset_none, server};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use crate::files::{Files, Unusable, expand};
+use crate::keys::{self, Section};
+use crate::settings::Settings;
+use crate::source::Span;
+use crate::yaml::{self, Node};
+
+/// A configuration that loaded.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The snapshot.
+    pub settings: Settings,
+    /// What is worth a look.
+    pub warnings: Diagnostics,
+}
+
+/// Reads `path`, the account files that it names and every other file that takes part, and checks all of it.
+///
+/// `environment` gives the value of a variable. A secret file loses one line break (LF or CRLF) at its end and nothing else; a
+/// byte order mark in it is refused.
+///
+/// # Errors
+/// Everything that is wrong, not the first: see [`Diagnostics::exit_code`].
+pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
+    let mut load = Load { reader: Reader::new(environment), files: Files::default() };
+    let draft = load.everything(path);
+    let Load { reader, files } = load;
+    let findings = reader.report.findings;
+    match draft {
+        Some(draft) if !findings.is_fatal() => {
+            let generation = files.generation(reader.variables.iter());
+            let settings = Settings { generation, files: files.into_paths(), sources: reader.report.sources, ..draft };
+            Ok(Loaded { settings, warnings: findings })
+        }
+        Some(_) | None => Err(findings),
+    }
+}
+
+struct Load<'e> {
+    reader: Reader<'e>,
+    files: Files,
+}
+
+impl Load<'_> {
+    /// Settings that are good if nothing was reported.
+    fn everything(&mut self, path: &Path) -> Option<Settings> {
+        let main = self.tree(path, None)?;
+        let fields = self.reader.fields(&main, &keys::ROOT)?;
+        let server = server(&mut self.reader, &fields);
+        let entries = issuers(&mut self.reader, &fields);
+        let apis = apis(&mut self.reader, &fields, &server.signing.algorithms);
+        for (path, span) in server.tls_files.iter().chain(&entries.key_files) {
+            let noted = self.files.note(path);
+            self.report_unusable(noted, Some(*span));
+        }
+        let mut secrets = std::collections::BTreeMap::new();
+        for (name, path, span) in apis.secret_files {
+            let secret = self.files.secret(&path);
+            secrets.extend(self.report_unusable(secret, Some(span)).map(|secret| (name, secret)));
+        }
+        let accounts = self.accounts(&fields, &server.accounts)?;
+        let identities: Vec<_> = accounts.accounts.iter().flat_map(|account| &account.identities).collect();
+        refuse_bare_preset_none(&mut self.reader, &entries.unprotected, &identities);
+        let policy = Spec {
+            issuer: server.issuer.clone(),
+            tokens: server.tokens,
+            issuers: entries.policy,
+            apis: apis.specs,
+            teams: accounts.teams,
+            accounts: accounts.accounts,
+        };
+        let rules = self.compile(&policy)?;
+        Some(Settings {
+            issuer: server.issuer,
+            listen: server.listen,
+            tls: server.tls,
+            behind_tls_proxy: server.behind_tls_proxy,
+            admin: server.admin,
+            data_dir: server.data_dir,
+            store: server.store,
+            signing: server.signing,
+            api_signing: apis.signing,
+            cap_to_subject: server.cap_to_subject,
+            limits: server.limits,
+            log: server.log,
+            entries: entries.keys,
+            trust: entries.trust,
+            policy,
+            rules: Arc::new(rules),
+            tests: accounts.tests,
+            apis_secrets: secrets,
+            generation: String::new(),
+            files: Vec::new(),
+            sources: crate::source::Sources::default(),
+        })
+    }
+
+    /// The accounts of the main file and of every account file. `None` when a file could not be read as YAML: what it would
+    /// have held is then missing everywhere, and every mention of it would be reported.
+    fn accounts(&mut self, main: &Fields<'_>, patterns: &[(String, Span)]) -> Option<Accounts> {
+        let mut found = Accounts::default();
+        accounts(&mut self.reader, main, &mut found);
+        let mut complete = true;
+        for (pattern, span) in patterns {
+            let expanded = expand(&self.reader.beside(*span, pattern));
+            let Some(paths) = self.report_unusable(expanded, Some(*span)) else {
+                complete = false;
+                continue;
+            };
+            for path in paths {
+                complete &= self.account_file(&path, *span, &mut found).is_some();
+            }
+        }
+        complete.then_some(found)
+    }
+
+    fn account_file(&mut self, path: &Path, span: Span, found: &mut Accounts) -> Option<()> {
+        let tree = self.tree(path, Some(span))?;
+        let fields = self.account_fields(&tree)?;
+        accounts(&mut self.reader, &fields, found);
+        Some(())
+    }
+
+    fn account_fields<'n>(&mut self, tree: &'n Node) -> Option<Fields<'n>> {
+        const SECTION: &Section = &keys::ACCOUNT_FILE;
+        self.reader.fields(tree, SECTION)
+    }
+
+    fn tree(&mut self, path: &Path, named_at: Option<Span>) -> Option<Node> {
+        let text = self.files.text(path);
+        let text = self.report_unusable(text, named_at)?;
+        let file = self.reader.report.sources.add(path, text);
+        yaml::parse(file, &mut self.reader.report)
+    }
+
+    fn report_unusable<T>(&mut self, result: Result<T, Unusable>, named_at: Option<Span>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(Unusable { message, help }) => {
+                let report = &mut self.reader.report;
+                let place = named_at.map(|span| Place::new(&report.sources, span));
+                report.at(Severity::Error, place, message, Some(help.to_owned()));
+                None
+            }
+        }
+    }
+
+    /// Compiles the rules. What stands where something was reported already is not reported again.
+    fn compile(&mut self, spec: &Spec) -> Option<RuleSet> {
+        let (rules, findings) = match RuleSet::compile(spec) {
+            Ok(compiled) => (Some(compiled.rules), compiled.warnings),
+            Err(findings) => (None, findings),
+        };
+        let report = &mut self.reader.report;
+        let new: Vec<Finding> = findings
+            .into_iter()
+            .filter(|finding| report.sources.span(finding.origin).is_none_or(|span| !report.has_finding_at(span)))
+            .collect();
+        for Finding { origin, severity, message, help } in new {
+            let severity = match severity {
+                sts_policy::Severity::Error => Severity::Error,
+                sts_policy::Severity::Unsafe => Severity::Unsafe,
+                sts_policy::Severity::Warning => Severity::Warning,
+            };
+            let place = report.sources.span(origin).map(|span| Place::new(&report.sources, span));
+            report.findings.push(Diagnostic { severity, place, message, help });
+        }
+        rules
+    }
+}

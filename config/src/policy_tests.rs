@@ -1,0 +1,29 @@
+//! Policy tests, run on the settings that hold them.
+
+use sts_policy::{Finding, TestFailure, TestPassed, run_test};
+use sts_types::{Origin, UnixTime};
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use crate::settings::Settings;
+
+/// Runs every policy test as of `now`. A test that fails is one finding at its place, with its cause.
+#[must_use]
+pub fn run_policy_tests(settings: &Settings, now: UnixTime) -> Diagnostics {
+    let mut findings = Diagnostics::default();
+    let place = |origin: Origin| settings.sources.span(origin).map(|span| Place::new(&settings.sources, span));
+    for test in &settings.tests {
+        let finding = match run_test(&settings.rules, &settings.policy, test, now) {
+            Ok(TestPassed { warning: None }) => continue,
+            Ok(TestPassed { warning: Some(Finding { origin, message, help, .. }) }) => {
+                Diagnostic { severity: Severity::Warning, place: place(origin), message, help }
+            }
+            Err(TestFailure { origin, message, help, .. }) => {
+                let message = format!("the policy test {} fails: {message}", crate::render::quoted(&test.name));
+                let place = place(origin).or_else(|| place(test.origin));
+                Diagnostic { severity: Severity::TestFailed, place, message, help }
+            }
+        };
+        findings.push(finding);
+    }
+    findings
+}

@@ -1,0 +1,84 @@
+//! The files that were read, and where in them a value stands.
+
+use std::path::{Path, PathBuf};
+
+use sts_types::Origin;
+
+/// Index of a file in [`Sources`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId(u32);
+
+/// A range of characters of one file. Lines and columns count from 1, in characters; the end is exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) file: FileId,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) end_line: u32,
+    pub(crate) end_column: u32,
+}
+
+impl Span {
+    /// The first character of `file`.
+    pub(crate) const fn start_of(file: FileId) -> Self {
+        Self { file, line: 1, column: 1, end_line: 1, end_column: 2 }
+    }
+}
+
+/// The configuration's files with their text, and the table behind [`Origin`].
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    files: Vec<Source>,
+    spans: Vec<Span>,
+}
+
+#[derive(Debug)]
+struct Source {
+    path: PathBuf,
+    text: String,
+    /// Byte offset of each line's first character.
+    lines: Vec<usize>,
+}
+
+impl Sources {
+    /// Keeps a file.
+    pub(crate) fn add(&mut self, path: &Path, text: String) -> FileId {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.files.push(Source { path: path.to_owned(), text, lines });
+        FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// The path of `file`, as it was reached.
+    pub(crate) fn path(&self, file: FileId) -> &Path {
+        self.source(file).map_or(Path::new(""), |source| &source.path)
+    }
+
+    /// The whole text of `file`.
+    pub(crate) fn text(&self, file: FileId) -> &str {
+        self.source(file).map_or("", |source| &source.text)
+    }
+
+    /// One line (from 1) without its line break.
+    pub(crate) fn line(&self, file: FileId, line: u32) -> Option<&str> {
+        let source = self.source(file)?;
+        let at = usize::try_from(line).ok()?.checked_sub(1)?;
+        let start = *source.lines.get(at)?;
+        let rest = source.text.get(start..)?;
+        rest.split('\n').next().map(|line| line.strip_suffix('\r').unwrap_or(line))
+    }
+
+    /// A handle of `span` for specs that other crates judge.
+    pub(crate) fn origin(&mut self, span: Span) -> Origin {
+        self.spans.push(span);
+        Origin(u32::try_from(self.spans.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// What [`Self::origin`] was given.
+    pub(crate) fn span(&self, origin: Origin) -> Option<Span> {
+        self.spans.get(usize::try_from(origin.0).ok()?).copied()
+    }
+
+    fn source(&self, file: FileId) -> Option<&Source> {
+        self.files.get(usize::try_from(file.0).ok()?)
+    }
+}

@@ -1,0 +1,273 @@
+//! Parser events to a tree.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+
+use super::trap::{self, Trap};
+use super::{Entry, Node, Scalar, Value};
+use crate::render::quoted;
+use crate::report::Report;
+use crate::source::{FileId, Span};
+
+/// The deepest nesting that is read.
+const MAX_DEPTH: usize = 64;
+/// The most values that one file may hold.
+const MAX_NODES: usize = 1_000_000;
+/// How many mistakes in YAML itself are stepped over in one file.
+const MAX_REPAIRS: usize = 20;
+
+/// Parses one file. What is wrong goes into `report`; `None` when that leaves no tree to read. An empty file is an empty
+/// mapping.
+///
+/// A mistake whose extent is known (see [`trap`]) is stepped over, so that the mistakes after it are reported by the same run:
+/// the text is patched, and what stands at the patch is [`Value::Broken`].
+pub(crate) fn parse(file: FileId, report: &mut Report) -> Option<Node> {
+    let mut text = report.sources.text(file).to_owned();
+    let mut patches: Vec<(u32, u32)> = Vec::new();
+    let mut findings = Vec::new();
+    for _ in 0..=MAX_REPAIRS {
+        let mut builder =
+            Builder { file, patches: &patches, findings: Vec::new(), open: Vec::new(), root: None, nodes: 0 };
+        match builder.run(&text) {
+            Ok(()) => {
+                findings.append(&mut builder.findings);
+                let root = builder.root;
+                findings.into_iter().for_each(|(span, message, help)| report.error(span, message, help));
+                return Some(root.unwrap_or(Node { span: Span::start_of(file), value: Value::Mapping(Vec::new()) }));
+            }
+            Err(Stop::Budget(span, message, help)) => {
+                findings.push((span, message, help));
+                break;
+            }
+            Err(Stop::Syntax(error)) => {
+                let trap = trap::explain(&text, file, &error);
+                let patched = trap.patch.and_then(|span| patch(&text, span));
+                let Trap { span, message, help, .. } = trap;
+                findings.push((span, message, help));
+                match patched {
+                    Some((patched, at)) => {
+                        text = patched;
+                        patches.push(at);
+                    }
+                    None => break,
+                }
+            }
+        }
+    }
+    findings.into_iter().for_each(|(span, message, help)| report.error(span, message, help));
+    None
+}
+
+/// `text` with the characters of `span` (of one line) replaced by as many `x`, so that no place moves.
+fn patch(text: &str, span: Span) -> Option<(String, (u32, u32))> {
+    let length = usize::try_from(span.end_column.checked_sub(span.column)?).ok()?;
+    let line_at = usize::try_from(span.line).ok()?.checked_sub(1)?;
+    let start: usize = text.split_inclusive('\n').take(line_at).map(str::len).sum();
+    let line = text.get(start..)?;
+    let skipped: usize =
+        line.chars().take(usize::try_from(span.column).ok()?.checked_sub(1)?).map(char::len_utf8).sum();
+    let from = start + skipped;
+    let replaced: usize = text.get(from..)?.chars().take(length).map(char::len_utf8).sum();
+    let (before, rest) = (text.get(..from)?, text.get(from + replaced..)?);
+    (length > 0).then(|| (format!("{before}{}{rest}", "x".repeat(length)), (span.line, span.column)))
+}
+
+enum Stop {
+    Syntax(saphyr_parser::ScanError),
+    Budget(Span, String, Option<String>),
+}
+
+/// A collection that is being read.
+struct Open {
+    span: Span,
+    flow: bool,
+    kind: Kind,
+}
+
+enum Kind {
+    Sequence(Vec<Node>),
+    Mapping { entries: Vec<Entry>, key: Option<(String, Span)>, seen: HashMap<String, Span> },
+}
+
+struct Builder<'p> {
+    file: FileId,
+    patches: &'p [(u32, u32)],
+    findings: Vec<(Span, String, Option<String>)>,
+    open: Vec<Open>,
+    root: Option<Node>,
+    nodes: usize,
+}
+
+impl Builder<'_> {
+    fn run(&mut self, text: &str) -> Result<(), Stop> {
+        let mut documents = 0;
+        for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+            let (event, range) = event.map_err(Stop::Syntax)?;
+            let span = self.span(range);
+            match event {
+                Event::DocumentStart(_) => {
+                    documents += 1;
+                    if documents > 1 {
+                        let help =
+                            "one file holds one document: put what follows `---` into a file of its own".to_owned();
+                        return Err(Stop::Budget(span, "a second document begins".to_owned(), Some(help)));
+                    }
+                }
+                Event::Scalar(value, style, anchor, tag) => {
+                    let refused = self.refuse_properties(text, span, anchor, tag.as_deref());
+                    self.scalar(value, style, span, refused)?;
+                }
+                Event::Alias(_) => {
+                    let help =
+                        "write out what it stands for; for a text that begins with `*`, put it in single quotes: '*'"
+                            .to_owned();
+                    self.findings.push((span, "an alias (`*`) is not read".to_owned(), Some(help)));
+                    self.value(Node { span, value: Value::Broken })?;
+                }
+                Event::SequenceStart(anchor, tag) => {
+                    self.refuse_properties(text, span, anchor, tag.as_deref());
+                    self.begin(span, !range.is_empty(), Kind::Sequence(Vec::new()))?;
+                }
+                Event::MappingStart(anchor, tag) => {
+                    self.refuse_properties(text, span, anchor, tag.as_deref());
+                    let kind = Kind::Mapping { entries: Vec::new(), key: None, seen: HashMap::new() };
+                    self.begin(span, !range.is_empty(), kind)?;
+                }
+                Event::SequenceEnd | Event::MappingEnd => self.end(span)?,
+                Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn span(&self, range: saphyr_parser::Span) -> Span {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Span {
+            file: self.file,
+            line: number(range.start.line()),
+            column: number(range.start.col()).saturating_add(1),
+            end_line: number(range.end.line()),
+            end_column: number(range.end.col()).saturating_add(1),
+        }
+    }
+
+    /// Anchors and tags change what a text means somewhere else than where it stands. Whether one was there.
+    fn refuse_properties(&mut self, text: &str, span: Span, anchor: usize, tag: Option<&saphyr_parser::Tag>) -> bool {
+        let refused = [
+            (anchor != 0, '&', "an anchor (`&`) is not read", "write the value out wherever it is wanted"),
+            (tag.is_some(), '!', "a tag (`!`) is not read", "remove it"),
+        ];
+        for (_, mark, message, advice) in refused.iter().filter(|(there, ..)| *there) {
+            let line = usize::try_from(span.line)
+                .ok()
+                .and_then(|line| text.split('\n').nth(line.checked_sub(1)?))
+                .unwrap_or("");
+            let (span, form) = trap::value_with(line, span, *mark);
+            let help = match form {
+                Some(form) => format!("{advice}; or, if a text begins with `{mark}`, write {}", quoted(&form)),
+                None => format!("{advice}; a text that begins with `{mark}` stands in quotes"),
+            };
+            self.findings.push((span, (*message).to_owned(), Some(help)));
+        }
+        refused.iter().any(|(there, ..)| *there)
+    }
+
+    fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, span: Span, refused: bool) -> Result<(), Stop> {
+        let value = if refused || self.patches.contains(&(span.line, span.column)) {
+            Value::Broken
+        } else {
+            Value::Scalar(Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain })
+        };
+        self.value(Node { span, value })
+    }
+
+    fn begin(&mut self, span: Span, flow: bool, kind: Kind) -> Result<(), Stop> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Stop::Budget(span, format!("nested more than {MAX_DEPTH} deep"), None));
+        }
+        self.open.push(Open { span, flow, kind });
+        Ok(())
+    }
+
+    fn end(&mut self, end: Span) -> Result<(), Stop> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        let mut span = open.span;
+        if open.flow {
+            (span.end_line, span.end_column) = (end.end_line, end.end_column);
+        }
+        let value = match open.kind {
+            Kind::Sequence(items) => {
+                if let (false, Some(first)) = (open.flow, items.first()) {
+                    span = first.span;
+                }
+                Value::Sequence(items)
+            }
+            Kind::Mapping { entries, .. } => {
+                if let (false, Some(first)) = (open.flow, entries.first()) {
+                    span = first.key_span;
+                }
+                Value::Mapping(entries)
+            }
+        };
+        self.value_of(Node { span, value }, open.flow)
+    }
+
+    fn value(&mut self, node: Node) -> Result<(), Stop> {
+        self.value_of(node, true)
+    }
+
+    /// Puts a finished value where it belongs. `shows` says that the value has a place of its own to point at.
+    fn value_of(&mut self, mut node: Node, shows: bool) -> Result<(), Stop> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(Stop::Budget(node.span, format!("more than {MAX_NODES} values in one file"), None));
+        }
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match &mut open.kind {
+            Kind::Sequence(items) => items.push(node),
+            Kind::Mapping { entries, key, seen } => match key.take() {
+                None => *key = Some(key_of(node, &mut self.findings)),
+                Some((name, key_span)) => {
+                    let nothing =
+                        matches!(&node.value, Value::Scalar(scalar) if scalar.plain && scalar.text.is_empty());
+                    if !shows || nothing {
+                        node.span = key_span;
+                    }
+                    if let Some(first) = seen.get(&name) {
+                        let message = format!("the key {} is there twice", quoted(&name));
+                        let help = format!("keep one; the first is at line {}, column {}", first.line, first.column);
+                        self.findings.push((key_span, message, Some(help)));
+                    } else {
+                        seen.insert(name.clone(), key_span);
+                        entries.push(Entry { key: name, key_span, node });
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+/// The text of a key; a key that is no scalar, or a merge key, is complained about.
+fn key_of(node: Node, findings: &mut Vec<(Span, String, Option<String>)>) -> (String, Span) {
+    match node.value {
+        Value::Scalar(scalar) => {
+            if scalar.plain && scalar.text == "<<" {
+                let help = "write the members out; for a claim of that name, quote it: \"<<\"".to_owned();
+                findings.push((node.span, "a merge key (`<<`) is not read".to_owned(), Some(help)));
+            }
+            (scalar.text, node.span)
+        }
+        Value::Broken => (String::new(), node.span),
+        Value::Sequence(_) | Value::Mapping(_) => {
+            let help = "a key is a text; a text that begins with `{` or `[` stands in quotes".to_owned();
+            findings.push((node.span, "a key is not a text".to_owned(), Some(help)));
+            (String::new(), node.span)
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! What a mistake in YAML was meant to be. Most are texts that YAML takes for something else because they stand without quotes;
+//! where the extent of such a text is known, the finding covers it and names the quoted form to write.
+
+use saphyr_parser::ScanError;
+
+use crate::keys;
+use crate::render::quoted;
+use crate::source::{FileId, Span};
+
+/// A mistake, explained.
+pub(super) struct Trap {
+    pub(super) span: Span,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+    /// The text that can be stepped over to read on.
+    pub(super) patch: Option<Span>,
+}
+
+/// Explains why `text` could not be parsed.
+pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
+    let number = error.marker().line();
+    let line = Line::new(text, file, number);
+    let at = error.marker().col();
+    let info = error.info();
+    let found = line.at(at);
+
+    if let Some(c) = found.filter(|c| "*&!@%`".contains(*c)) {
+        let what = if c == '`' { "a back-tick".to_owned() } else { format!("`{c}`") };
+        return line.unquoted(at, line.end_of_value(at), format!("a text that begins with {what} needs quotes"));
+    }
+    if info.contains("escape") || info.contains("hexadecimal") {
+        return line.bad_escape(at);
+    }
+    if found == Some('{') && at.checked_sub(1).and_then(|before| line.at(before)) == Some('$') {
+        let end = (at..line.chars.len()).find(|i| line.at(*i) == Some('}')).map_or(line.chars.len(), |i| i + 1);
+        return line.unquoted(at - 1, end, "`${...}` inside `[]` or `{}` needs quotes".to_owned());
+    }
+    if info.contains("tab") {
+        return tab(text, file, number);
+    }
+    if let Some(finding) = missing_space(text, file, number) {
+        return finding;
+    }
+    let start = line.value_start();
+    let first = line.at(start);
+    if info.contains("trailing content after") {
+        let (message, help) = match first {
+            Some('\'') => {
+                ("a text in single quotes ends here, and more follows", "inside single quotes, `'` is written `''`")
+            }
+            _ => (
+                "a text in quotes ends here, and more follows",
+                "put the whole text in quotes; inside double quotes, `\"` is written `\\\"`",
+            ),
+        };
+        let patch = matches!(first, Some('"' | '\'')).then(|| line.span(start, line.end_of_line()));
+        return Trap {
+            span: line.span(at, line.end_of_line().max(at + 1)),
+            message: message.to_owned(),
+            help: Some(help.to_owned()),
+            patch,
+        };
+    }
+    let closed = at.checked_sub(1).and_then(|before| line.at(before));
+    if matches!((first, closed), (Some('{'), Some('}')) | (Some('['), Some(']')))
+        || matches!(first, Some('>' | '|')) && info.contains("block scalar")
+    {
+        let message = format!("a text that begins with `{}` needs quotes", first.unwrap_or('{'));
+        return line.unquoted(start, line.end_of_line(), message);
+    }
+    if info.contains("mapping values are not allowed") && start > 0 && at > start {
+        return line.unquoted(start, line.end_of_line(), "a text that holds `: ` needs quotes".to_owned());
+    }
+    line.other(at, info)
+}
+
+/// The text after `key: ` on the line of `span`, when it begins with `mark`; else `span`. What it is quoted, too.
+pub(super) fn value_with(text_line: &str, span: Span, mark: char) -> (Span, Option<String>) {
+    let line = Line { file: span.file, number: span.line, chars: text_line.chars().collect() };
+    let start = line.value_start();
+    if line.at(start) != Some(mark) {
+        return (span, None);
+    }
+    let end = line.end_of_value(start);
+    (line.span(start, end), Some(line.quote(start, end)))
+}
+
+struct Line {
+    file: FileId,
+    number: u32,
+    chars: Vec<char>,
+}
+
+impl Line {
+    fn new(text: &str, file: FileId, number: usize) -> Self {
+        let line = text.split('\n').nth(number.saturating_sub(1)).unwrap_or("");
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        Self { file, number: u32::try_from(number).unwrap_or(u32::MAX), chars: line.chars().collect() }
+    }
+
+    fn at(&self, index: usize) -> Option<char> {
+        self.chars.get(index).copied()
+    }
+
+    fn text(&self, from: usize, to: usize) -> String {
+        self.chars.iter().take(to).skip(from).collect()
+    }
+
+    fn span(&self, from: usize, to: usize) -> Span {
+        let column = |index: usize| u32::try_from(index + 1).unwrap_or(u32::MAX);
+        Span {
+            file: self.file,
+            line: self.number,
+            column: column(from),
+            end_line: self.number,
+            end_column: column(to.max(from + 1)),
+        }
+    }
+
+    /// Where the value begins that stands after `- ` and `key: ` on this line.
+    fn value_start(&self) -> usize {
+        let blank = |index: usize| self.at(index).is_none_or(|c| c == ' ' || c == '\t');
+        let skip = |mut index: usize| {
+            while index < self.chars.len() && blank(index) {
+                index += 1;
+            }
+            index
+        };
+        let mut start = skip(0);
+        while self.at(start) == Some('-') && blank(start + 1) {
+            start = skip(start + 1);
+        }
+        let quote = self.at(start).filter(|c| *c == '"' || *c == '\'');
+        let mut inside = false;
+        for index in start..self.chars.len() {
+            let c = self.at(index);
+            if quote.is_some() && c == quote {
+                inside = !inside;
+            }
+            if quote.is_none() && c.is_some_and(|c| "{[".contains(c)) {
+                break;
+            }
+            if !inside && c == Some(':') && blank(index + 1) {
+                return skip(index + 1);
+            }
+        }
+        start
+    }
+
+    /// The end of the line, without comment and trailing blanks.
+    fn end_of_line(&self) -> usize {
+        let comment =
+            (1..self.chars.len()).find(|i| self.at(*i) == Some('#') && self.at(i - 1).is_some_and(char::is_whitespace));
+        let mut end = comment.unwrap_or(self.chars.len());
+        while end > 0 && self.at(end - 1).is_some_and(char::is_whitespace) {
+            end -= 1;
+        }
+        end
+    }
+
+    /// The end of the value that begins at `start`: the end of the line, or of the flow collection's item.
+    fn end_of_value(&self, start: usize) -> usize {
+        let end = self.end_of_line();
+        let before = self.chars.iter().take(start);
+        let depth = before.fold(0i32, |depth, c| match c {
+            '[' | '{' => depth + 1,
+            ']' | '}' => depth - 1,
+            _ => depth,
+        });
+        if depth <= 0 {
+            return end.max(start + 1);
+        }
+        let item = (start..end).find(|i| self.at(*i).is_some_and(|c| ",]}".contains(c))).unwrap_or(end);
+        let mut item = item.max(start + 1);
+        while item > start + 1 && self.at(item - 1) == Some(' ') {
+            item -= 1;
+        }
+        item
+    }
+
+    /// The characters in single quotes, as YAML.
+    fn quote(&self, from: usize, to: usize) -> String {
+        format!("'{}'", self.text(from, to).replace('\'', "''"))
+    }
+
+    fn unquoted(&self, from: usize, to: usize, message: String) -> Trap {
+        let span = self.span(from, to);
+        let help = format!("write {}", quoted(&self.quote(from, to)));
+        Trap { span, message, help: Some(help), patch: Some(span) }
+    }
+
+    fn bad_escape(&self, at: usize) -> Trap {
+        let mut index = at + 1;
+        let mut bad = None;
+        let mut end = None;
+        while let Some(c) = self.at(index) {
+            match c {
+                '"' => {
+                    end = Some(index + 1);
+                    break;
+                }
+                '\\' => {
+                    let known = self.at(index + 1).is_some_and(|c| "0abtnvfre \"/\\N_LPxuU\t".contains(c));
+                    if !known && bad.is_none() {
+                        bad = Some(index);
+                    }
+                    index += 2;
+                }
+                _ => index += 1,
+            }
+        }
+        let (from, to) = bad.map_or((at, at + 1), |bad| (bad, bad + 2));
+        let message = format!("{} is not an escape in double quotes", quoted(&self.text(from, to)));
+        let help = match end {
+            Some(end) => format!(
+                "write `\\\\` for a back-slash, or put the text in single quotes: {}",
+                quoted(&self.quote(at + 1, end - 1))
+            ),
+            None => "write `\\\\` for a back-slash, or put the text in single quotes".to_owned(),
+        };
+        Trap { span: self.span(from, to), message, help: Some(help), patch: end.map(|end| self.span(at, end)) }
+    }
+
+    fn other(&self, at: usize, info: &str) -> Trap {
+        let (message, help) = match info {
+            i if i.contains("unprintable") => {
+                ("a control character is not read".to_owned(), "remove it, or write it as an escape in double quotes")
+            }
+            i if i.contains("end of stream") || i.contains("indentation in quoted") => {
+                ("a text in quotes has no end".to_owned(), "close the quotes on the same line")
+            }
+            i if i.contains("flow") => (
+                "a list in `[]` or a mapping in `{}` has no end, or a `,` is missing".to_owned(),
+                "separate its items by `,` and close it; put texts with `,`, `{`, `}`, `[` or `]` in quotes",
+            ),
+            i if i.contains("byte order mark") => ("a byte order mark stands inside the text".to_owned(), "remove it"),
+            _ => (
+                "this is not YAML here".to_owned(),
+                "keys of one mapping stand in one column, with `: ` after each; see this line and the one above",
+            ),
+        };
+        Trap { span: self.span(at, at + 1), message, help: Some(help.to_owned()), patch: None }
+    }
+}
+
+/// Indentation by a tab, on the line where the parser stopped or the one after.
+fn tab(text: &str, file: FileId, number: usize) -> Trap {
+    let indented = |number: usize| {
+        let line = Line::new(text, file, number);
+        let tab = line.chars.iter().take_while(|c| c.is_whitespace()).position(|c| *c == '\t');
+        tab.map(|at| line.span(at, at + 1))
+    };
+    let span = indented(number).or_else(|| indented(number + 1));
+    let span = span.unwrap_or_else(|| Line::new(text, file, number).span(0, 1));
+    Trap {
+        span,
+        message: "a tab is used as indentation".to_owned(),
+        help: Some("indent with spaces".to_owned()),
+        patch: None,
+    }
+}
+
+/// `key:value` on the line where the parser stopped, or the line with text before it.
+fn missing_space(text: &str, file: FileId, number: usize) -> Option<Trap> {
+    let above = (1..number).rev().find(|above| !Line::new(text, file, *above).text(0, usize::MAX).trim().is_empty());
+    [Some(number), above].into_iter().flatten().find_map(|number| {
+        let line = Line::new(text, file, number);
+        let whole = line.text(0, line.end_of_line());
+        let start = whole.chars().take_while(|c| *c == ' ').count();
+        let rest = whole.trim_start();
+        let (key, value) = rest.split_once(':')?;
+        (keys::is_known(key) && !value.is_empty() && !value.starts_with(' ')).then(|| Trap {
+            span: line.span(start, start + key.chars().count() + 1),
+            message: format!("there is no space after `{key}:`"),
+            help: Some(format!("write {}", quoted(&format!("{key}: {value}")))),
+            patch: None,
+        })
+    })
+}
