@@ -17,6 +17,8 @@ const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k",
 /// Unknown members are ignored, certificates (`x5c`, `x5u`, `x5t`) too. An empty `kid` counts as absent, a leading zero octet of `n`
 /// as not written.
 ///
+/// A key is judged by itself: whether it shares a prime with another key is not looked for.
+///
 /// # Errors
 /// See [`UnusableKey`]; published secrets are told first.
 pub fn parse_jwk(jwk: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, UnusableKey> {

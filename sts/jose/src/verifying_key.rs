@@ -99,7 +99,8 @@ impl VerifyingKey {
         Ok(Self::assemble(algorithm, kid, key, x.len() + y.len(), members))
     }
 
-    /// An Ed25519 key of 32 octets that are canonical and not of small order.
+    /// An Ed25519 key of 32 octets that are canonical and not of small order. Whether they are a point at all shows at the first
+    /// verification: octets that are none verify nothing.
     pub(crate) fn ed25519(kid: Option<Kid>, x: &[u8]) -> Result<Self, UnusableKey> {
         let key = ParsedPublicKey::new(&signature::ED25519, x).map_err(|_| UnusableKey::OffCurve)?;
         Ok(Self::assemble(Algorithm::EdDSA, kid, key, 64, PublicMembers::Ed25519 { x: base64url(x) }))

@@ -2,6 +2,7 @@
 
 use crate::forge::{KEYS, token};
 use proptest::prelude::*;
+use std::path::Path;
 use sts_jose::{Algorithm, CompactJws, JwsError, JwsHeader, MAX_TOKEN_BYTES, base64url};
 
 fn header(text: &str) -> Result<JwsHeader, JwsError> {
@@ -58,6 +59,22 @@ fn c001_an_unsecured_token_is_refused_with_and_without_a_signature() {
         let token = token(br#"{"alg":"none"}"#, b"{}", |_| signature);
         assert_eq!(CompactJws::parse(&token).unwrap_err(), JwsError::Algorithm);
     }
+}
+
+#[test]
+fn bc01_no_source_compares_with_a_name_that_is_not_accepted() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut read = 0;
+    for file in std::fs::read_dir(sources).unwrap() {
+        let path = file.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        let product = source.split("#[cfg(test)]").next().unwrap().to_lowercase();
+        read += 1;
+        for refused in ["\"none\"", "\"hs"] {
+            assert!(!product.contains(refused), "{} compares with {refused}", path.display());
+        }
+    }
+    assert!(read > 10);
 }
 
 #[test]
