@@ -9,6 +9,8 @@ mod open_error;
 mod read;
 mod rules;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod write;
 mod writer;
 

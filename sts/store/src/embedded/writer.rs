@@ -54,6 +54,12 @@ impl Writer {
             Err(_) => Err(unavailable("the store takes too long to write")),
         }
     }
+
+    /// Whether a request waits that the thread has not taken yet.
+    #[cfg(test)]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.capacity() < QUEUE)
+    }
 }
 
 impl Drop for Writer {

@@ -1,0 +1,149 @@
+//! Killed at any instant, the store keeps all that it acknowledged.
+//!
+//! The test runs itself again as a child, which works on the store and says what was acknowledged, kills it, and looks.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, claim, record, revocation, rule};
+use sts_store::{EmbeddedLedger, Issued, Ledger, OpenError, RevocationScope};
+use sts_types::{Digest256, Jti};
+
+/// Where the child finds its store. The variable is how a test hands something to itself.
+const STORE: &str = "STS_STORE_CRASH_TEST";
+const KILLS: usize = 40;
+const WORKERS: usize = 8;
+
+fn open(path: &Path) -> Result<EmbeddedLedger, OpenError> {
+    EmbeddedLedger::open(path, Arc::new(TestSeal(1)), Arc::new(ManualClock::default()), Arc::new(AlertLog::default()))
+}
+
+#[tokio::test]
+async fn c138_c140_killed_at_any_instant_it_keeps_all_that_it_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.redb");
+    let mut acknowledged = HashSet::new();
+    for kill in 0..KILLS {
+        let mut child = spawn(&path);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The instant differs from kill to kill: some in the first commits, some among sweeps and growth of the file.
+        let wanted = (kill * 37) % 400;
+        for _ in 0..wanted {
+            note(&mut acknowledged, &lines.next().unwrap().unwrap());
+        }
+        if kill % 10 == 9 {
+            assert!(matches!(open(&path), Err(OpenError::Held { .. })), "two processes had the store open");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What was said before the kill and is still in the pipe was acknowledged too.
+        lines.map_while(Result::ok).for_each(|line| note(&mut acknowledged, &line));
+        if path.exists() {
+            check(&path, &acknowledged).await;
+        }
+    }
+    for kind in ["issued ", "revoked ", "claimed ", "rule "] {
+        let count = acknowledged.iter().filter(|line| line.starts_with(kind)).count();
+        assert!(count > KILLS, "{kind}: {count}");
+    }
+}
+
+/// Opens the store as a restart would.
+async fn check(path: &Path, acknowledged: &HashSet<String>) {
+    let ledger = open(path).unwrap();
+    let rules: HashSet<String> = ledger
+        .rules()
+        .await
+        .unwrap()
+        .iter()
+        .filter_map(|rule| match &rule.scope {
+            RevocationScope::Rule(rule) => rule.account.clone(),
+            RevocationScope::Token(_) => None,
+        })
+        .collect();
+    for line in acknowledged {
+        let (kind, name) = line.split_once(' ').unwrap();
+        let entry = ledger.look_up(Jti::new(name).unwrap()).await.unwrap();
+        match kind {
+            "issued" => assert!(entry.is_some(), "{line}"),
+            "revoked" => assert!(entry.unwrap().revoked.is_some(), "{line}"),
+            "claimed" => {
+                let again = ledger.issue(record("again", "octo"), Some(claim_of(name))).await.unwrap();
+                assert_eq!(again, Issued::Replayed, "{line}");
+            }
+            "rule" => assert!(rules.contains(name), "{line}"),
+            _ => unreachable!("{line}"),
+        }
+    }
+}
+
+fn note(acknowledged: &mut HashSet<String>, line: &str) {
+    // The test harness that runs the child has lines of its own; the last line may be cut off by the kill.
+    if let Some(line) = line.strip_prefix("> ").and_then(|line| line.strip_suffix(" <")) {
+        acknowledged.insert(line.to_owned());
+    }
+}
+
+fn claim_of(name: &str) -> sts_store::ReplayClaim {
+    use sts_types::Seal;
+    sts_store::ReplayClaim { key: Digest256(TestSeal(0).seal(name.as_bytes())), ..claim(0, START.plus(100_000)) }
+}
+
+fn spawn(path: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "works_until_it_is_killed", "--ignored", "--nocapture"])
+        .env(STORE, path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The child.
+#[tokio::test]
+#[ignore = "it is run by the test above, and never ends by itself"]
+async fn works_until_it_is_killed() {
+    let Some(path) = std::env::var_os(STORE) else { return };
+    let ledger = open(Path::new(&path)).unwrap();
+    let workers = (0..WORKERS).map(|worker| work(&ledger, worker));
+    futures_util::future::join_all(workers).await;
+}
+
+/// Issues, claims, revokes and sweeps; each is said as soon as it is acknowledged.
+async fn work(ledger: &EmbeddedLedger, worker: usize) {
+    let run = std::process::id();
+    for n in 0.. {
+        let name = format!("{run}-{worker}-{n}");
+        match n % 8 {
+            0 | 1 | 2 | 3 => {
+                ledger.issue(record(&name, "octo"), None).await.unwrap();
+                say("issued", &name);
+            }
+            4 => {
+                assert_eq!(ledger.issue(record(&name, "octo"), Some(claim_of(&name))).await.unwrap(), Issued::Recorded);
+                say("claimed", &name);
+            }
+            5 | 6 => {
+                ledger.issue(record(&name, "octo"), None).await.unwrap();
+                ledger.revoke(revocation(&name, "leaked")).await.unwrap();
+                say("revoked", &name);
+            }
+            _ => {
+                let dead = sts_store::TokenRecord { exp: START.plus(-1000), ..record(&name, "octo") };
+                ledger.issue(dead, None).await.unwrap();
+                ledger.sweep(START).await.unwrap();
+                ledger.revoke(rule(&name, START.plus(100_000))).await.unwrap();
+                say("rule", &name);
+            }
+        }
+    }
+}
+
+fn say(kind: &str, name: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "> {kind} {name} <").unwrap();
+    out.flush().unwrap();
+}
