@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, claim, record, revocation, rule};
-use sts_store::{EmbeddedLedger, Issued, Ledger, OpenError, RevocationScope};
-use sts_types::{Digest256, Jti};
+use sts_store::{EmbeddedLedger, Issued, Ledger, OpenError, ReplayClaim, RevocationScope, TokenRecord};
+use sts_types::{Digest256, Jti, Seal};
 
 /// Where the child finds its store. The variable is how a test hands something to itself.
 const STORE: &str = "STS_STORE_CRASH_TEST";
@@ -26,13 +26,14 @@ async fn c138_c140_killed_at_any_instant_it_keeps_all_that_it_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.redb");
     let mut acknowledged = HashSet::new();
+    let mut said = HashSet::new();
     for kill in 0..KILLS {
         let mut child = spawn(&path);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // The instant differs from kill to kill: some in the first commits, some among sweeps and growth of the file.
         let wanted = (kill * 37) % 400;
         for _ in 0..wanted {
-            note(&mut acknowledged, &lines.next().unwrap().unwrap());
+            note(&mut said, &lines.next().unwrap().unwrap());
         }
         if kill % 10 == 9 {
             assert!(matches!(open(&path), Err(OpenError::Held { .. })), "two processes had the store open");
@@ -40,11 +41,13 @@ async fn c138_c140_killed_at_any_instant_it_keeps_all_that_it_acknowledged() {
         child.kill().unwrap();
         child.wait().unwrap();
         // What was said before the kill and is still in the pipe was acknowledged too.
-        lines.map_while(Result::ok).for_each(|line| note(&mut acknowledged, &line));
+        lines.map_while(Result::ok).for_each(|line| note(&mut said, &line));
         if path.exists() {
-            check(&path, &acknowledged).await;
+            check(&path, &said).await;
         }
+        acknowledged.extend(said.drain());
     }
+    check(&path, &acknowledged).await;
     for kind in ["issued ", "revoked ", "claimed ", "rule "] {
         let count = acknowledged.iter().filter(|line| line.starts_with(kind)).count();
         assert!(count > KILLS, "{kind}: {count}");
@@ -64,32 +67,32 @@ async fn check(path: &Path, acknowledged: &HashSet<String>) {
             RevocationScope::Token(_) => None,
         })
         .collect();
+    let mut claims = Vec::new();
     for line in acknowledged {
         let (kind, name) = line.split_once(' ').unwrap();
         let entry = ledger.look_up(Jti::new(name).unwrap()).await.unwrap();
         match kind {
             "issued" => assert!(entry.is_some(), "{line}"),
             "revoked" => assert!(entry.unwrap().revoked.is_some(), "{line}"),
-            "claimed" => {
-                let again = ledger.issue(record("again", "octo"), Some(claim_of(name))).await.unwrap();
-                assert_eq!(again, Issued::Replayed, "{line}");
-            }
+            "claimed" => claims.push(ledger.issue(record("again", "octo"), Some(claim_of(name)))),
             "rule" => assert!(rules.contains(name), "{line}"),
             _ => unreachable!("{line}"),
         }
     }
-}
-
-fn note(acknowledged: &mut HashSet<String>, line: &str) {
-    // The test harness that runs the child has lines of its own; the last line may be cut off by the kill.
-    if let Some(line) = line.strip_prefix("> ").and_then(|line| line.strip_suffix(" <")) {
-        acknowledged.insert(line.to_owned());
+    for again in futures_util::future::join_all(claims).await {
+        assert_eq!(again.unwrap(), Issued::Replayed, "a claim is free again");
     }
 }
 
-fn claim_of(name: &str) -> sts_store::ReplayClaim {
-    use sts_types::Seal;
-    sts_store::ReplayClaim { key: Digest256(TestSeal(0).seal(name.as_bytes())), ..claim(0, START.plus(100_000)) }
+fn note(said: &mut HashSet<String>, line: &str) {
+    // The test harness that runs the child has lines of its own; the last line may be cut off by the kill.
+    if let Some(line) = line.strip_prefix("> ").and_then(|line| line.strip_suffix(" <")) {
+        said.insert(line.to_owned());
+    }
+}
+
+fn claim_of(name: &str) -> ReplayClaim {
+    ReplayClaim { key: Digest256(TestSeal(0).seal(name.as_bytes())), ..claim(0, START.plus(100_000)) }
 }
 
 fn spawn(path: &Path) -> Child {
@@ -132,7 +135,7 @@ async fn work(ledger: &EmbeddedLedger, worker: usize) {
                 say("revoked", &name);
             }
             _ => {
-                let dead = sts_store::TokenRecord { exp: START.plus(-1000), ..record(&name, "octo") };
+                let dead = TokenRecord { exp: START.plus(-1000), ..record(&name, "octo") };
                 ledger.issue(dead, None).await.unwrap();
                 ledger.sweep(START).await.unwrap();
                 ledger.revoke(rule(&name, START.plus(100_000))).await.unwrap();
