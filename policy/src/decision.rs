@@ -37,7 +37,7 @@ pub struct Requested {
 }
 
 /// The account that a request names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestedAccount {
     /// None: the accounts are searched.
     Any,
@@ -48,7 +48,7 @@ pub enum RequestedAccount {
 }
 
 /// The API that a request names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestedTarget {
     /// None: the account's only or default API.
     Default,

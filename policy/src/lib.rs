@@ -1,10 +1,17 @@
 //! The policy decision engine of sts: claims and a request in, a decision with its whole trace out. Pure: no I/O, no clock,
 //! no evidence; the same engine serves the exchange, `explain` and policy tests.
 
+mod compile;
+mod condition;
 mod decision;
 mod finding;
+mod hint;
+mod identity;
+mod index;
+mod judge;
 mod pattern;
 pub mod preset;
+mod resolve;
 mod ruleset;
 mod spec;
 pub mod tests;
@@ -17,7 +24,8 @@ pub use decision::{
 pub use finding::{Finding, Severity};
 pub use pattern::{Pattern, PatternError};
 pub use preset::{IssuerDefaults, Preset};
-pub use ruleset::{AccountView, ApiView, Asked, Compiled, RuleSet};
+pub use resolve::Asked;
+pub use ruleset::{AccountView, ApiView, Compiled, RuleSet};
 pub use spec::{
     AccountSpec, ApiSpec, ConditionObject, ConditionSpec, Expectation, GrantSpec, IdentitySpec, IssuerSpec, Replay,
     ScalarSpec, ShortRuleSpec, Spec, TeamSpec, TestSpec, TestTokenSpec, TokensSpec,

@@ -1,17 +1,36 @@
-//! The compiled policy and what it is asked.
+//! The compiled policy, and what can be looked up in it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, Lifetime, ScopeSet, TeamName,
-    UnixTime,
+    AccountId, AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, Lifetime, Scope, ScopeSet, TeamName,
+    UnixTime, is_uuid,
 };
 
-use crate::{
-    Decision, Facts, Finding, Outcome, Refusal, RequestError, Requested, RequestedAccount, RequestedTarget, Spec,
-};
+use crate::condition::elements;
+use crate::identity::{ApiGrant, Identity, Window};
+use crate::index::Index;
+use crate::{Finding, GrantedAccount};
 
-/// An immutable, compiled policy.
+/// An immutable, compiled policy. It decides (`judge.rs`) on requests whose names it resolved (`resolve.rs`).
 #[derive(Debug)]
-pub struct RuleSet {}
+pub struct RuleSet {
+    pub(crate) ttl: Lifetime,
+    pub(crate) max_ttl: Lifetime,
+    pub(crate) require_account: bool,
+    pub(crate) ignore_scopes: Vec<Scope>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) entry_by_name: HashMap<EntryName, usize>,
+    /// The built-in `sts` first.
+    pub(crate) apis: Vec<Api>,
+    pub(crate) api_by_name: HashMap<ApiName, usize>,
+    pub(crate) api_by_audience: HashMap<Audience, usize>,
+    pub(crate) declared_scopes: HashSet<Scope>,
+    pub(crate) accounts: Vec<Account>,
+    /// By username and by id.
+    pub(crate) account_by_name: HashMap<Arc<str>, usize>,
+}
 
 /// A policy that compiled.
 #[derive(Debug)]
@@ -22,19 +41,35 @@ pub struct Compiled {
     pub warnings: Vec<Finding>,
 }
 
-/// Target and scope of a request as it was asked, nothing resolved. Empty values count as omitted (RFC 6749 section 3.2).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Asked<'a> {
-    /// Values of `audience`.
-    pub audience: &'a [String],
-    /// Values of `resource`.
-    pub resource: &'a [String],
-    /// `scope`.
-    pub scope: Option<&'a str>,
-    /// `client_id`.
-    pub client_id: Option<&'a str>,
-    /// `expires_in`.
-    pub lifetime: Option<Lifetime>,
+/// An issuer entry.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) enabled: bool,
+    /// Our issuer, and every audience configured for the entry or an identity of it.
+    pub(crate) audiences: HashSet<Audience>,
+    pub(crate) index: Index,
+}
+
+/// An API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) name: ApiName,
+    pub(crate) audience: Audience,
+    pub(crate) display_name: Option<String>,
+    pub(crate) scopes: ScopeSet,
+}
+
+/// A service account.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) granted: Arc<GrantedAccount>,
+    pub(crate) display_name: Option<String>,
+    pub(crate) window: Window,
+    pub(crate) grants: Vec<ApiGrant>,
+    /// The API meant when a request names none: its only one, or `default_api`.
+    pub(crate) default_target: Option<usize>,
+    pub(crate) ttl: Option<Lifetime>,
+    pub(crate) identities: Vec<Identity>,
 }
 
 /// One account, to look at.
@@ -70,86 +105,84 @@ pub struct ApiView<'a> {
 }
 
 impl RuleSet {
-    /// Compiles a policy, or says everything that is wrong with it, lints included.
-    ///
-    /// # Errors
-    /// All findings, when any of them is worse than a lint.
-    pub fn compile(spec: &Spec) -> Result<Compiled, Vec<Finding>> {
-        let _ = spec;
-        Ok(Compiled { rules: Self {}, warnings: Vec::new() })
-    }
-
-    /// Resolves the names of a request (DESIGN section 2).
-    ///
-    /// # Errors
-    /// When the request names two accounts.
-    pub fn resolve(&self, asked: &Asked<'_>) -> Result<Requested, RequestError> {
-        Ok(Requested {
-            account: RequestedAccount::Any,
-            target: RequestedTarget::Default,
-            scopes: None,
-            unknown_scope: false,
-            lifetime: asked.lifetime,
-        })
-    }
-
     /// Whether some value of `aud` is one that a token of `entry` can have here: our issuer, any audience configured for the
-    /// entry or its identities, or a UUID (an account's id, not looked up).
+    /// entry or its identities, or a UUID (an account's id, which is not looked up).
     #[must_use]
     pub fn knows_audience(&self, entry: &EntryName, claims: &ClaimSet) -> bool {
-        let _ = (entry, claims);
-        false
+        let Some(entry) = self.entry_by_name.get(entry).and_then(|at| self.entries.get(*at)) else { return false };
+        let mut values = claims.get("aud").into_iter().flat_map(elements).filter_map(serde_json::Value::as_str);
+        values.any(|value| is_uuid(value) || entry.audiences.contains(value))
     }
 
-    /// Decides. Builds no trace.
-    #[must_use]
-    pub fn decide(&self, facts: Facts<'_>, requested: &Requested) -> Outcome {
-        let _ = (facts, requested);
-        Outcome::Refused(Refusal::NoIdentityMatched)
-    }
-
-    /// Decides as [`RuleSet::decide`] does, and says why.
-    #[must_use]
-    pub fn explain(&self, facts: Facts<'_>, requested: &Requested) -> Decision {
-        Decision { outcome: self.decide(facts, requested), trace: Vec::new() }
-    }
-
-    /// Whether a token issued to `account` by `identity` on a token of `entry` may still be active: all three exist, are
-    /// enabled and in time.
+    /// Whether a token issued to `account` by `identity` on a token of `entry` may still be active: all three exist, belong
+    /// together, are enabled and in time.
     #[must_use]
     pub fn still_active(&self, account: &AccountId, identity: &IdentityName, entry: &EntryName, now: UnixTime) -> bool {
-        let _ = (account, identity, entry, now);
-        false
+        let account = self
+            .account_by_name
+            .get(account.as_str())
+            .and_then(|at| self.accounts.get(*at))
+            .filter(|own| own.granted.id == *account);
+        let entry =
+            self.entry_by_name.get(entry).filter(|at| self.entries.get(**at).is_some_and(|entry| entry.enabled));
+        let (Some(account), Some(entry)) = (account, entry) else { return false };
+        account.window.is_open(now)
+            && account
+                .identities
+                .iter()
+                .any(|own| own.name == *identity && own.window.is_open(now) && own.rule(*entry).is_some())
     }
 
     /// Every account, in file order.
     pub fn accounts(&self) -> impl Iterator<Item = AccountView<'_>> {
-        std::iter::empty()
+        self.accounts.iter().map(Account::view)
     }
 
     /// The account of that username or id.
     #[must_use]
     pub fn account(&self, name_or_id: &str) -> Option<AccountView<'_>> {
-        let _ = name_or_id;
-        None
+        self.account_by_name.get(name_or_id).and_then(|at| self.accounts.get(*at)).map(Account::view)
     }
 
     /// Every API, the built-in `sts` first.
     pub fn apis(&self) -> impl Iterator<Item = ApiView<'_>> {
-        std::iter::empty()
+        self.apis.iter().map(Api::view)
     }
 
     /// The API of that name.
     #[must_use]
     pub fn api(&self, name: &str) -> Option<ApiView<'_>> {
-        let _ = name;
-        None
+        self.api_by_name.get(name).and_then(|at| self.apis.get(*at)).map(Api::view)
     }
 
     /// The API of that audience.
     #[must_use]
     pub fn api_by_audience(&self, audience: &str) -> Option<ApiView<'_>> {
-        let _ = audience;
-        None
+        self.api_by_audience.get(audience).and_then(|at| self.apis.get(*at)).map(Api::view)
+    }
+}
+
+impl Account {
+    fn view(&self) -> AccountView<'_> {
+        AccountView {
+            name: &self.granted.name,
+            id: &self.granted.id,
+            display_name: self.display_name.as_deref(),
+            enabled: self.window.enabled,
+            teams: &self.granted.teams,
+            grants: self.grants.iter().map(|grant| (&grant.name, &grant.scopes)).collect(),
+            identities: self.identities.iter().map(|identity| &identity.name).collect(),
+        }
+    }
+}
+
+impl Api {
+    fn view(&self) -> ApiView<'_> {
+        ApiView {
+            name: &self.name,
+            audience: &self.audience,
+            display_name: self.display_name.as_deref(),
+            scopes: &self.scopes,
+        }
     }
 }

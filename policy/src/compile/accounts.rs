@@ -1,0 +1,252 @@
+//! Accounts and their identities.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sts_types::{AccountId, Audience, ClaimPath, Located, TeamName, UnixTime, is_uuid};
+
+use super::{broad, conditions, grants, identity_title};
+use crate::finding::{Findings, name_help, quoted};
+use crate::identity::{ApiGrant, EntryRule, Identity, Window};
+use crate::ruleset::{Account, Api};
+use crate::{AccountSpec, GrantedAccount, IdentitySpec, IssuerSpec, Preset, Spec};
+
+/// Every account of `spec`.
+pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec<Account> {
+    let teams: Vec<(&TeamName, Vec<ApiGrant>)> =
+        spec.teams.iter().map(|team| (&team.name.value, grants::compile(&team.grants, apis, findings))).collect();
+    let shared: Vec<ClaimPath> =
+        spec.tokens.copy_claims.iter().filter_map(|claim| conditions::path(claim, findings)).collect();
+    let mut compiler = Compiler { spec, apis, teams, copy_claims: shared, findings };
+    spec.accounts.iter().filter_map(|account| compiler.account(account)).collect()
+}
+
+struct Compiler<'a> {
+    spec: &'a Spec,
+    apis: &'a [Api],
+    teams: Vec<(&'a TeamName, Vec<ApiGrant>)>,
+    /// `tokens.copy_claims`.
+    copy_claims: Vec<ClaimPath>,
+    findings: &'a mut Findings,
+}
+
+impl Compiler<'_> {
+    /// `None` only when its name is no id, which its grammar rules out.
+    fn account(&mut self, account: &AccountSpec) -> Option<Account> {
+        let id = match &account.id {
+            Some(id) => id.value.clone(),
+            None => AccountId::new(account.name.value.as_str()).ok()?,
+        };
+        let mut teams = Vec::new();
+        let mut granted = Vec::new();
+        for name in &account.teams {
+            match self.teams.iter().find(|(own, _)| own.as_str() == name.value) {
+                Some((team, grants)) => {
+                    teams.push((*team).clone());
+                    granted.extend(grants.iter().cloned());
+                }
+                None => {
+                    let help = name_help(&name.value, self.teams.iter().map(|(own, _)| own.as_str()));
+                    self.findings.error(name.origin, format!("there is no team {}", quoted(&name.value)), help);
+                }
+            }
+        }
+        granted.extend(grants::compile(&account.grants, self.apis, self.findings));
+        let grants = grants::unite(&granted, self.apis);
+        let default_target = self.default_target(account, &grants);
+        let window = Window { enabled: account.enabled, not_before: account.not_before, not_after: account.not_after };
+        self.window(account.not_before, account.not_after, account.name.origin, quoted(account.name.value.as_str()));
+
+        let mut names = HashSet::new();
+        let mut identities = Vec::with_capacity(account.identities.len());
+        for identity in &account.identities {
+            if !names.insert(&identity.name) {
+                let message = format!(
+                    "{} has another identity {}",
+                    quoted(account.name.value.as_str()),
+                    quoted(identity.name.as_str())
+                );
+                self.findings.error(identity.origin, message, "give each identity a name of its own".to_owned());
+            }
+            identities.push(self.identity(account, &id, &grants, identity));
+        }
+        Some(Account {
+            granted: Arc::new(GrantedAccount { id, name: account.name.value.clone(), teams }),
+            display_name: account.display_name.clone(),
+            window,
+            grants,
+            default_target,
+            ttl: account.ttl.map(|ttl| ttl.value),
+            identities,
+        })
+    }
+
+    /// `default_api`, which must be granted, else the account's only API.
+    fn default_target(&mut self, account: &AccountSpec, grants: &[ApiGrant]) -> Option<usize> {
+        let Some(name) = &account.default_api else {
+            return match grants {
+                [only] => Some(only.api),
+                _ => None,
+            };
+        };
+        let (at, api) = grants::find(self.apis, name, self.findings)?;
+        if !grants.iter().any(|grant| grant.api == at) {
+            let message = format!(
+                "`default_api` {} is not granted to {}",
+                quoted(api.name.as_str()),
+                quoted(account.name.value.as_str())
+            );
+            self.findings.error(
+                name.origin,
+                message,
+                name_help(&name.value, grants.iter().map(|grant| grant.name.as_str())),
+            );
+        }
+        Some(at)
+    }
+
+    fn identity(
+        &mut self,
+        account: &AccountSpec,
+        id: &AccountId,
+        granted: &[ApiGrant],
+        spec: &IdentitySpec,
+    ) -> Identity {
+        let title = identity_title(account.name.value.as_str(), spec.name.as_str());
+        let entries = self.entries(id, spec, &title);
+        let of_entry = |rule: &EntryRule| self.spec.issuers.get(rule.entry);
+        let issuers: Vec<&IssuerSpec> = entries.iter().filter_map(of_entry).collect();
+        let presets: Vec<Option<Preset>> = issuers.iter().map(|issuer| issuer.preset).collect();
+
+        let subject = spec.subject.as_ref().and_then(|subject| conditions::pattern(subject, self.findings));
+        let mut all = conditions::claims(&spec.claims, &presets, self.findings);
+        all.extend(self.short_rule(spec, &issuers));
+        self.window(spec.not_before, spec.not_after, spec.origin, title.clone());
+        let grants = grants::narrow(granted, spec.scopes.as_deref(), spec.grants.as_deref(), self.apis, self.findings);
+
+        // A pattern that does not parse was noted; what is missing then would only be noise.
+        if spec.subject.is_some() == subject.is_some() && all.len() == written_conditions(spec) {
+            broad::check(
+                &broad::Rule { spec, title: &title, subject: subject.as_ref(), conditions: &all },
+                &issuers,
+                self.findings,
+            );
+        }
+        let ban_lifted =
+            names_event(&all) || subject.as_ref().is_some_and(|own| own.literal_ending().ends_with(":pull_request"));
+        let entries =
+            entries.into_iter().map(|rule| EntryRule { ban_events: rule.ban_events && !ban_lifted, ..rule }).collect();
+        Identity {
+            name: spec.name.clone(),
+            origin: spec.origin,
+            window: Window { enabled: spec.enabled, not_before: spec.not_before, not_after: spec.not_after },
+            entries,
+            subject,
+            conditions: all,
+            grants,
+            ttl: spec.ttl.map(|ttl| ttl.value),
+            copy_claims: self.copy_claims(spec),
+        }
+    }
+
+    fn entries(&mut self, id: &AccountId, spec: &IdentitySpec, title: &str) -> Vec<EntryRule> {
+        if spec.issuers.is_empty() {
+            self.findings.error(
+                spec.origin,
+                format!("{title} names no issuer"),
+                "add `issuer:` with an issuer entry's name".to_owned(),
+            );
+        }
+        let mut rules: Vec<EntryRule> = Vec::new();
+        for name in &spec.issuers {
+            let found = self.spec.issuers.iter().enumerate().find(|(_, entry)| entry.name.value.as_str() == name.value);
+            match found {
+                Some((at, _)) if rules.iter().any(|rule| rule.entry == at) => {}
+                Some((at, entry)) => rules.push(EntryRule {
+                    entry: at,
+                    name: entry.name.value.clone(),
+                    enabled: entry.enabled,
+                    audiences: self.audiences(id, spec, entry),
+                    sole_audience: entry.sole_audience,
+                    replay: spec.replay.unwrap_or(entry.replay),
+                    ban_events: entry.preset.is_some_and(Preset::is_github_grammar),
+                }),
+                None => {
+                    let help = name_help(&name.value, self.spec.issuers.iter().map(|entry| entry.name.value.as_str()));
+                    self.findings.error(name.origin, format!("there is no issuer entry {}", quoted(&name.value)), help);
+                }
+            }
+        }
+        rules
+    }
+
+    /// The identity's list if given, else the entry's, else our issuer or the account's id where that is a UUID.
+    fn audiences(&self, id: &AccountId, spec: &IdentitySpec, entry: &IssuerSpec) -> Arc<[Audience]> {
+        let given = |list: &[Located<Audience>]| {
+            list.iter().map(|audience| audience.value.clone()).collect::<Arc<[Audience]>>()
+        };
+        if !spec.audience.is_empty() {
+            return given(&spec.audience);
+        }
+        if !entry.audience.is_empty() {
+            return given(&entry.audience);
+        }
+        let own = is_uuid(id.as_str()).then_some(id.as_str());
+        std::iter::once(self.spec.issuer.as_str()).chain(own).filter_map(|text| Audience::new(text).ok()).collect()
+    }
+
+    fn short_rule(&mut self, spec: &IdentitySpec, issuers: &[&IssuerSpec]) -> Vec<crate::condition::Condition> {
+        let Some(written) = &spec.short_rule else { return Vec::new() };
+        let key = written.key.value.as_str();
+        let keys = || Preset::ALL.into_iter().filter_map(Preset::short_rule_key);
+        let Some(preset) = Preset::ALL.into_iter().find(|preset| preset.short_rule_key() == Some(key)) else {
+            self.findings.error(
+                written.key.origin,
+                format!("there is no short rule {}", quoted(key)),
+                name_help(key, keys()),
+            );
+            return Vec::new();
+        };
+        for issuer in issuers.iter().filter(|issuer| issuer.preset.and_then(Preset::short_rule_key) != Some(key)) {
+            let has = issuer.preset.map_or("no preset".to_owned(), |own| format!("the preset `{}`", own.name()));
+            let message = format!(
+                "`{key}:` does not fit the issuer entry {}, which has {has}",
+                quoted(issuer.name.value.as_str())
+            );
+            let help =
+                format!("write the conditions under `claims:`, or `preset: {}` on the issuer entry", preset.name());
+            self.findings.error(written.key.origin, message, help);
+        }
+        preset.short_rule().map_or_else(Vec::new, |rule| conditions::short_rule(written, rule, self.findings))
+    }
+
+    /// `tokens.copy_claims` and then the identity's own, each once.
+    fn copy_claims(&mut self, spec: &IdentitySpec) -> Arc<[ClaimPath]> {
+        let mut all = self.copy_claims.clone();
+        for path in spec.copy_claims.iter().filter_map(|claim| conditions::path(claim, self.findings)) {
+            if !all.contains(&path) {
+                all.push(path);
+            }
+        }
+        all.into()
+    }
+
+    fn window(&mut self, from: Option<UnixTime>, until: Option<UnixTime>, origin: sts_types::Origin, title: String) {
+        if let (Some(from), Some(until)) = (from, until)
+            && until <= from
+        {
+            let message = format!("{title} is never in force: `not_after` is not after `not_before`");
+            self.findings.error(origin, message, "write a `not_after` later than `not_before`".to_owned());
+        }
+    }
+}
+
+/// How many conditions were written.
+fn written_conditions(spec: &IdentitySpec) -> usize {
+    spec.claims.len() + spec.short_rule.as_ref().map_or(0, |rule| rule.members.len())
+}
+
+/// Whether a condition is on the event, so that the identity decides about events itself.
+fn names_event(all: &[crate::condition::Condition]) -> bool {
+    all.iter().any(|condition| matches!(condition.path.as_str(), "event_name" | "/event_name"))
+}

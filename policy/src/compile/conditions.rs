@@ -1,0 +1,197 @@
+//! Conditions: from what was written to what is judged.
+
+use regex::{Regex, RegexBuilder};
+use sts_types::{ClaimPath, Located};
+
+use crate::condition::{Condition, Matcher, Test};
+use crate::finding::{Findings, name_help, quoted};
+use crate::pattern::Pattern;
+use crate::preset::{MemberPath, ShortRule};
+use crate::{ConditionObject, ConditionSpec, Preset, ScalarSpec, ShortRuleSpec};
+
+/// What plain numbers and booleans mean where they stand.
+#[derive(Clone, Copy)]
+enum Plain {
+    /// Themselves.
+    Value,
+    /// An error: the platform's claim is a string.
+    Quote(Preset),
+    /// The string claim's text (short rules).
+    Text,
+}
+
+/// `claims:`, for tokens of these presets.
+pub(super) fn claims(
+    members: &[(Located<String>, ConditionSpec)],
+    presets: &[Option<Preset>],
+    findings: &mut Findings,
+) -> Vec<Condition> {
+    let one = |(name, spec): &(Located<String>, ConditionSpec)| {
+        let path = path(name, findings)?;
+        let text_claim = presets.iter().flatten().find(|preset| preset.is_text_claim(path.as_str()));
+        let plain = text_claim.map_or(Plain::Value, |preset| Plain::Quote(*preset));
+        condition(path, spec, plain, name, findings)
+    };
+    members.iter().filter_map(one).collect()
+}
+
+/// A short rule.
+pub(super) fn short_rule(spec: &ShortRuleSpec, rule: &ShortRule, findings: &mut Findings) -> Vec<Condition> {
+    if spec.members.is_empty() {
+        let help = format!("write what to match, such as `{}`", rule.members.first().map_or("", |(name, _)| name));
+        findings.error(spec.key.origin, format!("`{}:` is empty", rule.key), help);
+    }
+    let one = |(name, spec): &(Located<String>, ConditionSpec)| {
+        let member = rule.members.iter().find(|(own, _)| *own == name.value);
+        let open = rule.open_prefix.is_some_and(|prefix| name.value.starts_with(prefix));
+        let text = match member {
+            Some((_, MemberPath::Path(path))) => path,
+            Some((own, MemberPath::Same)) => own,
+            None if open => name.value.as_str(),
+            None => {
+                let message = format!("`{}:` has no member {}", rule.key, quoted(&name.value));
+                let help = name_help(&name.value, rule.members.iter().map(|(own, _)| *own));
+                findings.error(name.origin, message, help.or_else(|| Some("write it under `claims:`".to_owned())));
+                return None;
+            }
+        };
+        let path = path(&Located::new(text.to_owned(), name.origin), findings)?;
+        condition(path, spec, Plain::Text, name, findings)
+    };
+    spec.members.iter().filter_map(one).collect()
+}
+
+/// The pattern that `text` writes.
+pub(super) fn pattern(text: &Located<String>, findings: &mut Findings) -> Option<Pattern> {
+    match Pattern::parse(&text.value) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            findings.error(text.origin, format!("{} is not a pattern", quoted(&text.value)), error.to_string());
+            None
+        }
+    }
+}
+
+/// The claim path that `text` writes.
+pub(super) fn path(text: &Located<String>, findings: &mut Findings) -> Option<ClaimPath> {
+    match ClaimPath::parse(&text.value) {
+        Ok(path) => Some(path),
+        Err(error) => {
+            findings.error(text.origin, format!("{} names no claim", quoted(&text.value)), error.to_string());
+            None
+        }
+    }
+}
+
+fn condition(
+    path: ClaimPath,
+    spec: &ConditionSpec,
+    plain: Plain,
+    name: &Located<String>,
+    findings: &mut Findings,
+) -> Option<Condition> {
+    let (tests, or_absent) = match spec {
+        ConditionSpec::Scalar(scalar) => (vec![Test::AnyOf(vec![matcher(scalar, plain, findings)?])], false),
+        ConditionSpec::AnyOf(scalars) => (vec![Test::AnyOf(matchers(scalars, plain, name, findings))], false),
+        ConditionSpec::Object(object) => (tests(object, plain, name, findings), object.or_absent),
+    };
+    if tests.is_empty() {
+        let message = format!("the condition on {} tests nothing", quoted(&name.value));
+        findings.error(name.origin, message, "write a value, or `present: true`".to_owned());
+        return None;
+    }
+    Some(Condition { path, tests, or_absent })
+}
+
+fn tests(object: &ConditionObject, plain: Plain, name: &Located<String>, findings: &mut Findings) -> Vec<Test> {
+    let mut tests = Vec::new();
+    if let Some(any) = &object.any_of {
+        tests.push(Test::AnyOf(matchers(any, plain, name, findings)));
+    }
+    if let Some(all) = &object.all_of {
+        tests.push(Test::AllOf(matchers(all, plain, name, findings)));
+    }
+    if let Some(none) = &object.none_of {
+        tests.push(Test::NoneOf(matchers(none, plain, name, findings)));
+    }
+    if let Some(text) = &object.regex
+        && let Some(regex) = regex(text, findings)
+    {
+        tests.push(Test::Regex(regex, text.value.clone()));
+    }
+    if let Some(present) = &object.present {
+        tests.push(Test::Present(present.value));
+        if !present.value && (tests.len() > 1 || object.or_absent) {
+            let message = format!(
+                "`present: false` on {} can stand alone only: an absent claim meets nothing else",
+                quoted(&name.value)
+            );
+            findings.error(present.origin, message, "remove it, or write `or_absent: true` in its place".to_owned());
+        }
+    }
+    tests
+}
+
+fn matchers(
+    scalars: &[Located<ScalarSpec>],
+    plain: Plain,
+    name: &Located<String>,
+    findings: &mut Findings,
+) -> Vec<Matcher> {
+    if scalars.is_empty() {
+        let message = format!("the condition on {} lists no value", quoted(&name.value));
+        findings.error(name.origin, message, "list at least one value".to_owned());
+    }
+    scalars.iter().filter_map(|scalar| matcher(scalar, plain, findings)).collect()
+}
+
+fn matcher(scalar: &Located<ScalarSpec>, plain: Plain, findings: &mut Findings) -> Option<Matcher> {
+    let written = match &scalar.value {
+        ScalarSpec::Text(text) => {
+            return pattern(&Located::new(text.clone(), scalar.origin), findings).map(Matcher::Text);
+        }
+        ScalarSpec::Number(number) => number.to_string(),
+        ScalarSpec::Bool(value) => value.to_string(),
+    };
+    match plain {
+        Plain::Quote(preset) => {
+            let message =
+                format!("`{}` sends this claim as a string, which {} never matches", preset.name(), quoted(&written));
+            findings.error(scalar.origin, message, format!("write it in quotes: \"{written}\""));
+            None
+        }
+        // A number with a fraction or an exponent is no id: its digits may not be those that were written.
+        Plain::Text if matches!(&scalar.value, ScalarSpec::Number(number) if number.is_f64()) => {
+            let message = format!("{} is not a whole number", quoted(&written));
+            findings.error(scalar.origin, message, "write it in quotes".to_owned());
+            None
+        }
+        Plain::Text => Some(Matcher::Text(Pattern::literal(&written))),
+        Plain::Value => Some(match &scalar.value {
+            ScalarSpec::Bool(value) => Matcher::Bool(*value),
+            ScalarSpec::Number(number) => Matcher::Number(number.clone()),
+            ScalarSpec::Text(text) => Matcher::Text(Pattern::literal(text)),
+        }),
+    }
+}
+
+/// The expression, anchored at both ends. It is parsed alone first, so that no unbalanced parenthesis reaches the anchors.
+fn regex(text: &Located<String>, findings: &mut Findings) -> Option<Regex> {
+    const MOST_BYTES: usize = 1 << 20;
+    let build = |text: &str| RegexBuilder::new(text).size_limit(MOST_BYTES).build();
+    match build(&text.value).and_then(|_| build(&format!(r"\A(?:{})\z", text.value))) {
+        Ok(regex) => Some(regex),
+        Err(regex::Error::CompiledTooBig(_)) => {
+            let message = format!("the regular expression {} is too big", quoted(&text.value));
+            findings.error(text.origin, message, "use smaller repetitions".to_owned());
+            None
+        }
+        Err(error) => {
+            // The last line says what is wrong, after a drawing of where.
+            let why = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let message = format!("{} is not a regular expression", quoted(&text.value));
+            findings.error(text.origin, message, why);
+            None
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Grants: which scopes of which API, united over teams, narrowed by identities.
+
+use std::collections::HashMap;
+
+use sts_types::{Located, Scope, ScopeSet};
+
+use crate::GrantSpec;
+use crate::finding::{Findings, name_help, quoted};
+use crate::identity::ApiGrant;
+use crate::ruleset::Api;
+
+/// What `specs` grant: APIs and scopes that exist.
+pub(super) fn compile(specs: &[GrantSpec], apis: &[Api], findings: &mut Findings) -> Vec<ApiGrant> {
+    let mut grants = Vec::new();
+    for spec in specs {
+        let Some((at, api)) = find(apis, &spec.api, findings) else { continue };
+        for scope in &spec.scopes {
+            if !api.scopes.contains(scope.value.as_str()) {
+                let message =
+                    format!("API {} declares no scope {}", quoted(api.name.as_str()), quoted(scope.value.as_str()));
+                findings.error(
+                    scope.origin,
+                    message,
+                    name_help(scope.value.as_str(), api.scopes.iter().map(Scope::as_str)),
+                );
+            }
+        }
+        if spec.scopes.is_empty() && !api.scopes.is_empty() {
+            let message = format!(
+                "nothing of API {} is granted: it declares scopes, and none is listed",
+                quoted(api.name.as_str())
+            );
+            let help =
+                format!("list some of `{}`", api.scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join("`, `"));
+            findings.warning(spec.api.origin, message, help);
+        }
+        let scopes = spec.scopes.iter().map(|scope| scope.value.clone()).collect();
+        grants.push(ApiGrant { api: at, name: api.name.clone(), audience: api.audience.clone(), scopes });
+    }
+    grants
+}
+
+/// The API of that name.
+pub(super) fn find<'a>(apis: &'a [Api], name: &Located<String>, findings: &mut Findings) -> Option<(usize, &'a Api)> {
+    let found = apis.iter().enumerate().find(|(_, api)| api.name.as_str() == name.value);
+    if found.is_none() {
+        let help = name_help(&name.value, apis.iter().map(|api| api.name.as_str()));
+        findings.error(name.origin, format!("there is no API {}", quoted(&name.value)), help);
+    }
+    found
+}
+
+/// Everything that any of `grants` grants, by API in the order first granted, scopes in the order the API declares them. An
+/// API that declares scopes and keeps none is not granted.
+pub(super) fn unite<'a>(grants: impl IntoIterator<Item = &'a ApiGrant>, apis: &[Api]) -> Vec<ApiGrant> {
+    let mut united: Vec<ApiGrant> = Vec::new();
+    let mut places = HashMap::new();
+    for grant in grants {
+        let place = *places.entry(grant.api).or_insert(united.len());
+        match united.get_mut(place) {
+            Some(own) => grant.scopes.iter().for_each(|scope| own.scopes.insert(scope.clone())),
+            None => united.push(grant.clone()),
+        }
+    }
+    united.into_iter().filter_map(|grant| settle(grant, apis)).collect()
+}
+
+/// `grant` with its scopes in order; `None` when nothing is left of it.
+fn settle(grant: ApiGrant, apis: &[Api]) -> Option<ApiGrant> {
+    let api = apis.get(grant.api)?;
+    let scopes: ScopeSet = api.scopes.iter().filter(|scope| grant.scopes.contains(scope.as_str())).cloned().collect();
+    let kept = api.scopes.is_empty() || !scopes.is_empty();
+    kept.then_some(ApiGrant { scopes, ..grant })
+}
+
+/// `account`'s grants as far as `scopes` (of whichever API) and `grants` let them through. Going beyond them is an error.
+pub(super) fn narrow(
+    account: &[ApiGrant],
+    scopes: Option<&[Located<Scope>]>,
+    grants: Option<&[GrantSpec]>,
+    apis: &[Api],
+    findings: &mut Findings,
+) -> Vec<ApiGrant> {
+    for scope in scopes.unwrap_or_default() {
+        if !account.iter().any(|grant| grant.scopes.contains(scope.value.as_str())) {
+            let message = format!("the service account is not granted the scope {}", quoted(scope.value.as_str()));
+            let known = account.iter().flat_map(|grant| grant.scopes.iter()).map(Scope::as_str);
+            findings.error(scope.origin, message, name_help(scope.value.as_str(), known));
+        }
+    }
+    let kept = grants.map(|specs| {
+        for spec in specs {
+            within(account, spec, apis, findings);
+        }
+        compile(specs, apis, findings)
+    });
+    let narrowed = account.iter().filter_map(|grant| {
+        let by_grants = match &kept {
+            None => None,
+            Some(kept) => Some(&kept.iter().find(|own| own.api == grant.api)?.scopes),
+        };
+        let lets = |scope: &&Scope| {
+            scopes.is_none_or(|own| own.iter().any(|kept| kept.value == **scope))
+                && by_grants.is_none_or(|own| own.contains(scope.as_str()))
+        };
+        settle(ApiGrant { scopes: grant.scopes.iter().filter(lets).cloned().collect(), ..grant.clone() }, apis)
+    });
+    narrowed.collect()
+}
+
+/// Notes what `spec` has beyond the account's grants.
+fn within(account: &[ApiGrant], spec: &GrantSpec, apis: &[Api], findings: &mut Findings) {
+    let Some(api) = apis.iter().find(|api| api.name.as_str() == spec.api.value) else { return };
+    let Some(grant) = account.iter().find(|grant| grant.name.as_str() == spec.api.value) else {
+        let message = format!("the service account is not granted the API {}", quoted(api.name.as_str()));
+        let help = name_help(&spec.api.value, account.iter().map(|grant| grant.name.as_str()));
+        findings.error(spec.api.origin, message, help);
+        return;
+    };
+    let beyond = |scope: &&Located<Scope>| {
+        api.scopes.contains(scope.value.as_str()) && !grant.scopes.contains(scope.value.as_str())
+    };
+    for scope in spec.scopes.iter().filter(beyond) {
+        let message = format!("the service account is not granted the scope {}", quoted(scope.value.as_str()));
+        findings.error(scope.origin, message, name_help(scope.value.as_str(), grant.scopes.iter().map(Scope::as_str)));
+    }
+}

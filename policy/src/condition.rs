@@ -1,0 +1,294 @@
+//! Conditions on claims, compiled (DESIGN section 5).
+
+use regex::Regex;
+use serde_json::{Number, Value};
+use sts_types::{ClaimPath, ClaimSet};
+
+use crate::hint;
+use crate::pattern::Pattern;
+
+/// A condition on one claim.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    /// The claim.
+    pub(crate) path: ClaimPath,
+    /// All of these must hold.
+    pub(crate) tests: Vec<Test>,
+    /// Whether an absent claim meets the condition.
+    pub(crate) or_absent: bool,
+}
+
+/// One test of a claim that is there. A scalar claim counts as a list of one.
+#[derive(Clone, Debug)]
+pub(crate) enum Test {
+    /// Some element meets one of these.
+    AnyOf(Vec<Matcher>),
+    /// Each of these is met by some element.
+    AllOf(Vec<Matcher>),
+    /// No element meets any of these.
+    NoneOf(Vec<Matcher>),
+    /// Some element is a string that this anchored expression matches; with its text as written.
+    Regex(Regex, String),
+    /// The claim is there (`true`), or is not (`false`, and then it is the only test).
+    Present(bool),
+}
+
+/// One value to meet. Types never mix: `"1"` is not `1`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Matcher {
+    /// A string that matches.
+    Text(Pattern),
+    /// A number that is equal.
+    Number(Number),
+    /// This boolean.
+    Bool(bool),
+}
+
+impl Condition {
+    /// Whether `claims` meet it. No condition on an absent (or null) claim holds, unless it says so.
+    pub(crate) fn holds(&self, claims: &ClaimSet) -> bool {
+        match claims.find(&self.path) {
+            None => self.or_absent || matches!(self.tests.as_slice(), [Test::Present(false)]),
+            Some(value) => self.tests.iter().all(|test| test.holds(value)),
+        }
+    }
+
+    /// What it wants, as text for people.
+    pub(crate) fn expected(&self) -> String {
+        let mut text = self.tests.iter().map(Test::expected).collect::<Vec<_>>().join(" and ");
+        if self.or_absent {
+            text.push_str(", or absent");
+        }
+        text
+    }
+
+    /// The smallest change that would make it hold, where one is in sight.
+    pub(crate) fn hint(&self, claims: &ClaimSet) -> Option<String> {
+        let value = claims.find(&self.path)?;
+        self.tests.iter().filter(|test| !test.holds(value)).find_map(|test| match test {
+            Test::AnyOf(wanted) | Test::AllOf(wanted) => {
+                wanted.iter().find_map(|matcher| elements(value).find_map(|element| matcher.hint(element)))
+            }
+            Test::NoneOf(_) | Test::Regex(..) | Test::Present(_) => None,
+        })
+    }
+
+    /// The texts of which a token must have one for the condition to hold; `None` when it is not so simple.
+    pub(crate) fn exact_texts(&self) -> Option<Vec<&str>> {
+        if self.or_absent {
+            return None;
+        }
+        self.tests.iter().find_map(|test| match test {
+            Test::AnyOf(matchers) => matchers.iter().map(Matcher::exact_text).collect(),
+            _ => None,
+        })
+    }
+
+    /// The most that a test asks of one text of the claim, for nearness.
+    pub(crate) fn likeness(&self, claims: &ClaimSet) -> usize {
+        let Some(value) = claims.find(&self.path) else { return 0 };
+        let patterns = self.tests.iter().flat_map(|test| match test {
+            Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.as_slice(),
+            _ => &[],
+        });
+        let pairs = patterns.flat_map(|matcher| elements(value).map(move |element| (matcher, element)));
+        pairs.map(|(matcher, element)| matcher.likeness(element)).max().unwrap_or(0)
+    }
+}
+
+impl Test {
+    fn holds(&self, value: &Value) -> bool {
+        match self {
+            Self::AnyOf(any) => any.iter().any(|matcher| elements(value).any(|element| matcher.fits(element))),
+            Self::AllOf(all) => all.iter().all(|matcher| elements(value).any(|element| matcher.fits(element))),
+            Self::NoneOf(none) => !none.iter().any(|matcher| elements(value).any(|element| matcher.fits(element))),
+            Self::Regex(regex, _) => {
+                elements(value).any(|element| element.as_str().is_some_and(|text| regex.is_match(text)))
+            }
+            Self::Present(present) => *present,
+        }
+    }
+
+    fn expected(&self) -> String {
+        let list = |matchers: &[Matcher]| matchers.iter().map(Matcher::expected).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::AnyOf(any) if any.len() == 1 => list(any),
+            Self::AnyOf(any) => format!("any of {}", list(any)),
+            Self::AllOf(all) => format!("all of {}", list(all)),
+            Self::NoneOf(none) => format!("none of {}", list(none)),
+            Self::Regex(_, text) => {
+                format!("a text that matches the regular expression {}", Value::from(text.as_str()))
+            }
+            Self::Present(true) => "any value".to_owned(),
+            Self::Present(false) => "no such claim".to_owned(),
+        }
+    }
+}
+
+impl Matcher {
+    /// Whether one element meets it.
+    pub(crate) fn fits(&self, element: &Value) -> bool {
+        match (self, element) {
+            (Self::Text(pattern), Value::String(text)) => pattern.matches(text),
+            (Self::Number(wanted), Value::Number(number)) => equal(wanted, number),
+            (Self::Bool(wanted), Value::Bool(value)) => wanted == value,
+            _ => false,
+        }
+    }
+
+    /// What it wants, as JSON text.
+    fn expected(&self) -> String {
+        match self {
+            Self::Text(pattern) => Value::from(pattern.as_str()).to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::Bool(value) => value.to_string(),
+        }
+    }
+
+    fn exact_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(pattern) if pattern.is_exact() => Some(pattern.literal_head()),
+            _ => None,
+        }
+    }
+
+    fn likeness(&self, element: &Value) -> usize {
+        match (self, element) {
+            (Self::Text(pattern), Value::String(text)) => hint::likeness(pattern, text),
+            _ => 0,
+        }
+    }
+
+    fn hint(&self, element: &Value) -> Option<String> {
+        let mixed =
+            |wanted: &str, sent: &str| Some(format!("the rule has {wanted}, the token {sent}; types never mix"));
+        match (self, element) {
+            (Self::Text(pattern), Value::String(text)) => hint::text(pattern, text),
+            (Self::Text(pattern), Value::Number(number)) if pattern.literal_head() == number.to_string() => {
+                mixed("a string", "a number: write it without quotes")
+            }
+            (Self::Text(pattern), Value::Bool(value)) if pattern.literal_head() == value.to_string() => {
+                mixed("a string", "a boolean: write it without quotes")
+            }
+            (Self::Number(number), Value::String(text)) if *text == number.to_string() => {
+                mixed("a number", "a string: write it in quotes")
+            }
+            (Self::Bool(value), Value::String(text)) if *text == value.to_string() => {
+                mixed("a boolean", "a string: write it in quotes")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The elements of a claim: of a list its own, of anything else that one value.
+pub(crate) fn elements(value: &Value) -> impl Iterator<Item = &Value> {
+    match value {
+        Value::Array(list) => list.iter(),
+        one => std::slice::from_ref(one).iter(),
+    }
+}
+
+/// Equality of numbers by value: `1` is `1.0`, and no rounding makes two integers equal.
+fn equal(a: &Number, b: &Number) -> bool {
+    match (a.as_i128(), b.as_i128()) {
+        (Some(a), Some(b)) => a == b,
+        (None, None) => a.as_f64() == b.as_f64(),
+        (Some(integer), None) => is_integer(b, integer),
+        (None, Some(integer)) => is_integer(a, integer),
+    }
+}
+
+/// Whether a number written as a fraction is exactly `integer`.
+fn is_integer(number: &Number, integer: i128) -> bool {
+    /// Above it a double skips integers.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    number.as_f64().is_some_and(|float| {
+        #[expect(clippy::cast_possible_truncation, reason = "within 2^53 and without fraction the cast is exact")]
+        let whole = float as i128;
+        float.fract() == 0.0 && float.abs() <= EXACT && whole == integer
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn text(pattern: &str) -> Matcher {
+        Matcher::Text(Pattern::parse(pattern).unwrap())
+    }
+
+    fn holds(tests: Vec<Test>, or_absent: bool, claim: Value) -> bool {
+        let Value::Object(claims) = json!({ "c": claim, "other": 1 }) else { unreachable!() };
+        Condition { path: ClaimPath::parse("c").unwrap(), tests, or_absent }.holds(&claims.into())
+    }
+
+    #[test]
+    fn c050_types_never_mix() {
+        let number = || Matcher::Number(1.into());
+        for (matcher, claim, wanted) in [
+            (text("1"), json!("1"), true),
+            (text("1"), json!(1), false),
+            (number(), json!(1), true),
+            (number(), json!(1.0), true),
+            (number(), json!("1"), false),
+            (number(), json!(true), false),
+            (Matcher::Bool(true), json!(true), true),
+            (Matcher::Bool(true), json!("true"), false),
+            (text("true"), json!(true), false),
+            (text("**"), json!({"a": "b"}), false),
+            (text("**"), json!([["a"]]), false),
+            (text("**"), json!(null), false),
+            (text("**"), json!(""), true),
+            (text("a"), json!(["b", "a"]), true),
+            (text("a"), json!([]), false),
+        ] {
+            assert_eq!(
+                holds(vec![Test::AnyOf(vec![matcher.clone()])], false, claim.clone()),
+                wanted,
+                "{matcher:?} {claim}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_rounding_makes_two_integers_equal() {
+        let number = |text: &str| serde_json::from_str::<Number>(text).unwrap();
+        assert!(!equal(&number("9007199254740993"), &number("9007199254740992")));
+        assert!(!equal(&number("9007199254740993"), &number("9007199254740992.0")));
+        assert!(equal(&number("18446744073709551615"), &number("18446744073709551615")));
+        assert!(equal(&number("-2"), &number("-2.0")));
+        assert!(!equal(&number("2"), &number("2.5")));
+    }
+
+    #[test]
+    fn c050_nothing_holds_on_an_absent_or_null_claim_unless_it_says_so() {
+        let every = || {
+            [
+                vec![Test::AnyOf(vec![text("**")])],
+                vec![Test::AllOf(vec![text("**")])],
+                vec![Test::NoneOf(vec![text("x")])],
+                vec![Test::Regex(Regex::new(r"\A(?:.*)\z").unwrap(), ".*".to_owned())],
+                vec![Test::Present(true)],
+            ]
+        };
+        for tests in every() {
+            assert!(!holds(tests.clone(), false, Value::Null), "{tests:?}");
+            assert!(holds(tests.clone(), true, Value::Null), "{tests:?}");
+        }
+        assert!(holds(vec![Test::Present(false)], false, Value::Null));
+        assert!(!holds(vec![Test::Present(false)], false, json!("")));
+    }
+
+    #[test]
+    fn lists_are_judged_by_their_elements() {
+        let list = || json!(["a", "b", 3]);
+        assert!(holds(vec![Test::AllOf(vec![text("a"), Matcher::Number(3.into())])], false, list()));
+        assert!(!holds(vec![Test::AllOf(vec![text("a"), text("c")])], false, list()));
+        assert!(holds(vec![Test::NoneOf(vec![text("c"), text("3")])], false, list()));
+        assert!(!holds(vec![Test::NoneOf(vec![text("c"), text("b")])], false, list()));
+        assert!(holds(vec![Test::NoneOf(vec![text("c")])], false, json!([])));
+        assert!(!holds(vec![Test::AnyOf(vec![text("a")]), Test::NoneOf(vec![text("b")])], false, list()));
+    }
+}

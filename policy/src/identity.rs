@@ -1,0 +1,297 @@
+//! One identity, compiled: the checks it is made of, judged one by one, whether anybody reads the trace or not.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sts_types::{
+    ApiName, Audience, ClaimPath, ClaimSet, EntryName, IdentityName, Lifetime, Origin, ScopeSet, UnixTime,
+};
+
+use crate::condition::{Condition, elements};
+use crate::pattern::Pattern;
+use crate::{ConditionTrace, Replay, hint};
+
+/// The events that run code or text of strangers, or in whose jobs a stranger's text is read: refused on GitHub's grammar by
+/// every identity that does not name the event.
+pub(crate) const BANNED_EVENTS: [&str; 4] = ["pull_request_target", "workflow_run", "issue_comment", "pull_request"];
+
+/// An identity of an account.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) name: IdentityName,
+    pub(crate) origin: Origin,
+    pub(crate) window: Window,
+    /// One for each issuer entry it accepts.
+    pub(crate) entries: Vec<EntryRule>,
+    pub(crate) subject: Option<Pattern>,
+    pub(crate) conditions: Vec<Condition>,
+    /// What it may ask for: the account's grants, narrowed.
+    pub(crate) grants: Vec<ApiGrant>,
+    pub(crate) ttl: Option<Lifetime>,
+    pub(crate) copy_claims: Arc<[ClaimPath]>,
+}
+
+/// What an identity wants of tokens of one issuer entry.
+#[derive(Debug)]
+pub(crate) struct EntryRule {
+    /// The entry's index.
+    pub(crate) entry: usize,
+    /// Its name.
+    pub(crate) name: EntryName,
+    /// Whether the entry is enabled.
+    pub(crate) enabled: bool,
+    /// Audiences that are accepted.
+    pub(crate) audiences: Arc<[Audience]>,
+    /// Whether `aud` must be exactly one value.
+    pub(crate) sole_audience: bool,
+    /// How often one token may be used.
+    pub(crate) replay: Replay,
+    /// Whether [`BANNED_EVENTS`] are refused.
+    pub(crate) ban_events: bool,
+}
+
+/// Whether and when something is in force.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) enabled: bool,
+    pub(crate) not_before: Option<UnixTime>,
+    pub(crate) not_after: Option<UnixTime>,
+}
+
+impl Window {
+    /// Whether it is in force at `now`: from `not_before` on, until before `not_after`.
+    pub(crate) fn is_open(&self, now: UnixTime) -> bool {
+        self.enabled && self.not_before.is_none_or(|from| from <= now) && self.not_after.is_none_or(|until| now < until)
+    }
+}
+
+/// Scopes of one API.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiGrant {
+    /// The API's index.
+    pub(crate) api: usize,
+    /// Its name.
+    pub(crate) name: ApiName,
+    /// Its audience.
+    pub(crate) audience: Audience,
+    /// In the order the API declares them.
+    pub(crate) scopes: ScopeSet,
+}
+
+/// A token to judge, its issuer entry looked up.
+#[derive(Clone, Copy)]
+pub(crate) struct Judged<'a> {
+    pub(crate) entry: Option<usize>,
+    pub(crate) entry_name: &'a EntryName,
+    pub(crate) claims: &'a ClaimSet,
+    pub(crate) now: UnixTime,
+}
+
+/// One check of an identity.
+#[derive(Clone, Copy)]
+pub(crate) enum Check<'a> {
+    /// The token is of one of its issuer entries, which is enabled.
+    Issuer,
+    /// Account or identity is enabled.
+    Enabled(&'static str, Window),
+    /// Account or identity has begun.
+    NotBefore(&'static str, UnixTime),
+    /// Account or identity has not ended.
+    NotAfter(&'static str, UnixTime),
+    /// `sub` matches.
+    Subject(&'a Pattern),
+    /// `aud` is one of the accepted.
+    Audience,
+    /// A claim is as wanted.
+    Claim(&'a Condition),
+    /// The event is none of the banned.
+    Event,
+}
+
+/// How near a token comes to an identity; the smaller, the nearer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Distance {
+    other_issuer: bool,
+    failed: usize,
+    /// Characters that failed texts share, negated.
+    unlike: std::cmp::Reverse<usize>,
+    held: std::cmp::Reverse<usize>,
+}
+
+impl Identity {
+    /// Whether every check holds.
+    pub(crate) fn matches(&self, account: &Window, judged: &Judged<'_>) -> bool {
+        self.checks(account).all(|check| self.holds(check, judged))
+    }
+
+    /// How each check goes.
+    pub(crate) fn trace(&self, account: &Window, judged: &Judged<'_>) -> Vec<ConditionTrace> {
+        self.checks(account).map(|check| self.trace_one(check, judged)).collect()
+    }
+
+    /// How near `judged` comes.
+    pub(crate) fn distance(&self, account: &Window, judged: &Judged<'_>) -> Distance {
+        let (mut failed, mut held, mut like) = (0, 0, 0);
+        for check in self.checks(account) {
+            if self.holds(check, judged) {
+                held += 1;
+                continue;
+            }
+            failed += 1;
+            like += match check {
+                Check::Subject(pattern) => judged.claims.text("sub").map_or(0, |sub| hint::likeness(pattern, sub)),
+                Check::Claim(condition) => condition.likeness(judged.claims),
+                _ => 0,
+            };
+        }
+        let other_issuer = !self.holds(Check::Issuer, judged);
+        Distance { other_issuer, failed, unlike: std::cmp::Reverse(like), held: std::cmp::Reverse(held) }
+    }
+
+    /// What it wants of tokens of that entry.
+    pub(crate) fn rule(&self, entry: usize) -> Option<&EntryRule> {
+        self.entries.iter().find(|rule| rule.entry == entry)
+    }
+
+    /// The checks in the order issuer, state, subject, audience, claims, event.
+    fn checks(&self, account: &Window) -> impl Iterator<Item = Check<'_>> {
+        let windows = [("account", *account), ("identity", self.window)];
+        let state = windows.into_iter().flat_map(|(of, window)| {
+            std::iter::once(Check::Enabled(of, window))
+                .chain(window.not_before.map(|from| Check::NotBefore(of, from)))
+                .chain(window.not_after.map(|until| Check::NotAfter(of, until)))
+        });
+        std::iter::once(Check::Issuer)
+            .chain(state)
+            .chain(self.subject.as_ref().map(Check::Subject))
+            .chain(std::iter::once(Check::Audience))
+            .chain(self.conditions.iter().map(Check::Claim))
+            .chain(self.entries.iter().any(|rule| rule.ban_events).then_some(Check::Event))
+    }
+
+    /// The one place where a check is judged.
+    fn holds(&self, check: Check<'_>, judged: &Judged<'_>) -> bool {
+        let claims = judged.claims;
+        match check {
+            Check::Issuer => judged.entry.and_then(|entry| self.rule(entry)).is_some_and(|rule| rule.enabled),
+            Check::Enabled(_, window) => window.enabled,
+            Check::NotBefore(_, from) => from <= judged.now,
+            Check::NotAfter(_, until) => judged.now < until,
+            Check::Subject(pattern) => claims.text("sub").is_some_and(|sub| pattern.matches(sub)),
+            Check::Audience => self.nearest_rule(judged).is_some_and(|rule| rule.accepts(claims.get("aud"))),
+            Check::Claim(condition) => condition.holds(claims),
+            Check::Event => match claims.get("event_name") {
+                Some(event) if self.nearest_rule(judged).is_some_and(|rule| rule.ban_events) => {
+                    elements(event).all(|event| event.as_str().is_some_and(|event| !BANNED_EVENTS.contains(&event)))
+                }
+                _ => true,
+            },
+        }
+    }
+
+    fn trace_one(&self, check: Check<'_>, judged: &Judged<'_>) -> ConditionTrace {
+        let holds = self.holds(check, judged);
+        let claims = judged.claims;
+        let state = |on: &str, expected: String, actual: String| (on.to_owned(), expected, Some(actual), None);
+        let (on, expected, actual, hint) = match check {
+            Check::Issuer => {
+                let wanted = self.entries.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>().join(" or ");
+                let off = self.entries.iter().any(|rule| Some(rule.entry) == judged.entry && !rule.enabled);
+                let hint = off.then(|| "the issuer entry is disabled".to_owned());
+                ("issuer".to_owned(), wanted, Some(judged.entry_name.to_string()), hint)
+            }
+            Check::Enabled(of, window) => state(
+                "enabled",
+                format!("{of} enabled"),
+                format!("{of} {}", if window.enabled { "enabled" } else { "disabled" }),
+            ),
+            Check::NotBefore(of, from) => state("not_before", format!("{of} from {from} on"), judged.now.to_string()),
+            Check::NotAfter(of, until) => state("not_after", format!("{of} until {until}"), judged.now.to_string()),
+            Check::Subject(pattern) => {
+                let hint = claims.text("sub").and_then(|sub| hint::text(pattern, sub));
+                ("subject".to_owned(), Value::from(pattern.as_str()).to_string(), claims.get("sub").map(bounded), hint)
+            }
+            Check::Audience => {
+                let rule = self.nearest_rule(judged);
+                let audience = claims.get("aud");
+                let expected = rule.map(EntryRule::expected_audience).unwrap_or_default();
+                (
+                    "audience".to_owned(),
+                    expected,
+                    audience.map(bounded),
+                    rule.and_then(|rule| rule.audience_hint(audience)),
+                )
+            }
+            Check::Claim(condition) => {
+                let actual = claims.find(&condition.path).map(bounded);
+                (condition.path.to_string(), condition.expected(), actual, condition.hint(claims))
+            }
+            Check::Event => {
+                let hint = "name `event_name` in the identity to accept such an event".to_owned();
+                let expected = format!("none of \"{}\"", BANNED_EVENTS.join("\", \""));
+                ("event_name".to_owned(), expected, claims.get("event_name").map(bounded), Some(hint))
+            }
+        };
+        ConditionTrace { on, expected, actual, holds, hint: hint.filter(|_| !holds) }
+    }
+
+    /// The rule for the token's entry; for a token of another one (which fails [`Check::Issuer`]) the first.
+    fn nearest_rule(&self, judged: &Judged<'_>) -> Option<&EntryRule> {
+        judged.entry.and_then(|entry| self.rule(entry)).or(self.entries.first())
+    }
+}
+
+impl EntryRule {
+    /// Whether `aud` is a string or a list of strings, as many as may be, and one of them is accepted byte for byte.
+    fn accepts(&self, aud: Option<&Value>) -> bool {
+        let Some(aud) = aud else { return false };
+        let accepted =
+            |value: &Value| value.as_str().is_some_and(|text| self.audiences.iter().any(|own| own.as_str() == text));
+        let count = elements(aud).count();
+        elements(aud).all(Value::is_string) && (count == 1 || !self.sole_audience) && elements(aud).any(accepted)
+    }
+
+    fn expected_audience(&self) -> String {
+        let list =
+            self.audiences.iter().map(|own| Value::from(own.as_str()).to_string()).collect::<Vec<_>>().join(" or ");
+        if self.sole_audience { format!("{list}, alone") } else { list }
+    }
+
+    fn audience_hint(&self, aud: Option<&Value>) -> Option<String> {
+        let values = || aud.into_iter().flat_map(elements).filter_map(Value::as_str);
+        if values().count() > 1
+            && self.sole_audience
+            && values().any(|value| self.audiences.iter().any(|own| own.as_str() == value))
+        {
+            return Some(
+                "the token has more than one audience: ask for one, or set `sole_audience: false` on the issuer"
+                    .to_owned(),
+            );
+        }
+        let near = |own: &Audience| values().find_map(|value| hint::text(&Pattern::literal(own.as_str()), value));
+        self.audiences.iter().find_map(near)
+    }
+}
+
+/// A claim as JSON text, cut where it gets long.
+fn bounded(value: &Value) -> String {
+    const MOST: usize = 256;
+    let mut text = value.to_string();
+    if let Some((at, _)) = text.char_indices().nth(MOST) {
+        text.truncate(at);
+        text.push('…');
+    }
+    // JSON escapes control characters; these it does not.
+    let hidden = |c: char| crate::finding::is_invisible(c) || c.is_control();
+    if !text.contains(hidden) {
+        return text;
+    }
+    text.chars().fold(String::new(), |mut shown, c| {
+        if hidden(c) {
+            shown.extend(c.escape_unicode())
+        } else {
+            shown.push(c)
+        }
+        shown
+    })
+}

@@ -1,0 +1,102 @@
+//! Resolving the names of a request: which account, which API, which scopes (DESIGN section 2, "Naming account and target").
+
+use sts_types::{Lifetime, Scope, ScopeSet};
+
+use crate::ruleset::RuleSet;
+use crate::{RequestError, Requested, RequestedAccount, RequestedTarget};
+
+/// Target and scope of a request as it was asked, nothing resolved. Empty values count as omitted (RFC 6749 section 3.2).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// Values of `audience`.
+    pub audience: &'a [String],
+    /// Values of `resource`.
+    pub resource: &'a [String],
+    /// `scope`.
+    pub scope: Option<&'a str>,
+    /// `client_id`.
+    pub client_id: Option<&'a str>,
+    /// `expires_in`.
+    pub lifetime: Option<Lifetime>,
+}
+
+impl RuleSet {
+    /// Resolves the names of a request. Everything about the target that cannot be granted becomes
+    /// [`RequestedTarget::Refused`], so that only callers that matched learn of it.
+    ///
+    /// # Errors
+    /// When the request names two accounts.
+    pub fn resolve(&self, asked: &Asked<'_>) -> Result<Requested, RequestError> {
+        let mut account = RequestedAccount::Any;
+        let mut target = RequestedTarget::Default;
+        for name in asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty()) {
+            match self.mean(name) {
+                Meant::Account(named) => name_account(&mut account, named)?,
+                Meant::Target(named) => name_target(&mut target, named),
+            }
+        }
+        for uri in asked.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty()) {
+            // Absolute and without fragment (RFC 8693 section 2.1); what is not is no API's.
+            let well_formed = uri.contains(':') && !uri.contains('#');
+            let api = self.api_by_audience.get(uri).filter(|_| well_formed);
+            name_target(&mut target, api.map_or(RequestedTarget::Refused, |at| RequestedTarget::Api(*at)));
+        }
+        if account == RequestedAccount::Any
+            && let Some(at) = asked.client_id.and_then(|name| self.account_by_name.get(name))
+        {
+            account = RequestedAccount::Known(*at);
+        }
+        let (scopes, unknown_scope) = self.scopes(asked.scope.unwrap_or_default());
+        Ok(Requested { account, target, scopes, unknown_scope, lifetime: asked.lifetime })
+    }
+
+    /// What one value of `audience` means. A bare name nobody has is an account that nobody matches.
+    fn mean(&self, name: &str) -> Meant {
+        if let Some(at) = self.account_by_name.get(name) {
+            return Meant::Account(RequestedAccount::Known(*at));
+        }
+        match self.api_by_name.get(name).or_else(|| self.api_by_audience.get(name)) {
+            Some(at) => Meant::Target(RequestedTarget::Api(*at)),
+            None if name.contains([':', '/']) => Meant::Target(RequestedTarget::Refused),
+            None => Meant::Account(RequestedAccount::Nobody),
+        }
+    }
+
+    /// The scopes asked for, and whether any is one that no API declares.
+    fn scopes(&self, text: &str) -> (Option<ScopeSet>, bool) {
+        let mut known = ScopeSet::default();
+        let mut unknown = false;
+        for part in text.split(' ').filter(|part| !part.is_empty()) {
+            match self.declared_scopes.get(part) {
+                _ if self.ignore_scopes.iter().any(|ignored| ignored.as_str() == part) => {}
+                Some(scope) => known.insert(Scope::clone(scope)),
+                None => unknown = true,
+            }
+        }
+        let asked = (!known.is_empty()).then_some(known);
+        (asked, unknown)
+    }
+}
+
+enum Meant {
+    Account(RequestedAccount),
+    Target(RequestedTarget),
+}
+
+fn name_account(account: &mut RequestedAccount, named: RequestedAccount) -> Result<(), RequestError> {
+    // The username beside the id of one account is one account; two unknown names are two.
+    match *account {
+        RequestedAccount::Any => *account = named,
+        RequestedAccount::Known(_) if *account == named => {}
+        _ => return Err(RequestError::TwoAccounts),
+    }
+    Ok(())
+}
+
+fn name_target(target: &mut RequestedTarget, named: RequestedTarget) {
+    *target = match *target {
+        RequestedTarget::Default => named,
+        own if own == named => named,
+        _ => RequestedTarget::Refused,
+    };
+}
