@@ -23,6 +23,8 @@ use crate::{
 
 /// How often due refreshes are looked for.
 const TICK: Duration = Duration::from_secs(1);
+/// The age up to which a set may be newer than the look-up of a token that is being verified.
+const JUST_NOW: Duration = Duration::from_secs(5);
 /// What `Unavailable` says at least, in case the pause ends while the answer is made.
 const LEAST_RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -148,37 +150,40 @@ impl JwksCache {
         }
     }
 
-    /// Reports that no key of `tried` verified a token of `entry` with that header. Where kids are reused over rotations
-    /// ([`EntrySpec::kid_reuse`]), the issuer is asked within the cool-down, and other keys that it has by now are returned.
+    /// Reports that the keys at hand did not verify a token of `entry` with that header. Where kids are reused over rotations
+    /// ([`EntrySpec::kid_reuse`]), the issuer is asked within the cool-down, and its keys are returned if they are others now.
     pub async fn signature_failed(
         &self,
         entry: &EntryName,
         kid: Option<&Kid>,
         algorithm: Algorithm,
-        tried: &[Arc<VerifyingKey>],
     ) -> Option<Candidates> {
         let slot = self.inner.slots.get(entry).filter(|slot| slot.entry.spec.kid_reuse && !slot.entry.is_inline())?;
-        let untried = || match slot.look_up(self.now(), kid, algorithm) {
-            Found::Keys(now) if !now.iter().all(|key| tried.iter().any(|old| old.thumbprint() == key.thumbprint())) => {
-                Some(now)
-            }
-            _ => None,
+        let now = self.now();
+        let at_hand = || match slot.look_up(self.now(), kid, algorithm) {
+            Found::Keys(candidates) => Some(candidates),
+            Found::Shared | Found::NoSuchKey | Found::NoKeys => None,
         };
-        // The set may have been replaced since the caller looked.
-        if let Some(candidates) = untried() {
-            return Some(candidates);
-        }
-        let question = self.question(kid, algorithm);
-        let landing = {
+        let (before, landing) = {
             let mut control = slot.entry.control();
+            let before = at_hand();
             match control.join(None).map(Landing::of) {
-                Some(landing) => landing,
-                None if control.admit_unknown(question, self.now()) != Admission::Go => return None,
-                None => slot.entry.join_or_start(&self.inner.world, &mut control, Cause::UnknownKid, None).0,
+                Some(landing) => (before, landing),
+                None if control.admit_unknown(self.question(kid, algorithm), now) != Admission::Go => {
+                    // Another token's report may have replaced the set after this one's keys were looked up.
+                    let is_new =
+                        slot.entry.with_usable(now, |keys| keys.is_younger_than(JUST_NOW, now)).unwrap_or(false);
+                    return before.filter(|_| is_new);
+                }
+                None => {
+                    let (landing, _) =
+                        slot.entry.join_or_start(&self.inner.world, &mut control, Cause::UnknownKid, None);
+                    (before, landing)
+                }
             }
         };
         landing.outcome(&slot.entry).await.ok()?;
-        untried()
+        at_hand().filter(|now| before.is_none_or(|before| !now.are_among(&before)))
     }
 
     /// Fetches the keys of `entry` now, whatever cool-down lasts, and replaces the set. Keys that the issuer withdrew are gone
@@ -339,7 +344,7 @@ impl Slot {
 
     /// The other entries of the issuer that hold `key` too, whether they may use their sets or not.
     fn sharers(&self, key: &VerifyingKey) -> impl Iterator<Item = &Arc<Entry>> {
-        self.siblings.iter().filter(|entry| entry.last().is_some_and(|keys| keys.set().holds(key.thumbprint())))
+        self.siblings.iter().filter(|entry| entry.holds(key.thumbprint()))
     }
 
     fn status(&self, now: Moment) -> EntryStatus {

@@ -28,6 +28,11 @@ impl Candidates {
             _ => Some(Self(Inner::Several(keys.into()))),
         }
     }
+
+    /// Whether every key of `self` is in `others` too.
+    pub(crate) fn are_among(&self, others: &[Arc<VerifyingKey>]) -> bool {
+        self.iter().all(|key| others.iter().any(|other| other.thumbprint() == key.thumbprint()))
+    }
 }
 
 impl Deref for Candidates {

@@ -40,6 +40,11 @@ impl Entry {
         self.current.load().as_ref().filter(|keys| keys.is_usable(now)).map(|keys| read(keys))
     }
 
+    /// Whether the last set, usable or past its time, has the key of that thumbprint.
+    pub(crate) fn holds(&self, thumbprint: &str) -> bool {
+        self.current.load().as_ref().is_some_and(|keys| keys.set().holds(thumbprint))
+    }
+
     /// Locks the control state: for a few instructions, never over I/O.
     pub(crate) fn control(&self) -> MutexGuard<'_, Control> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
@@ -75,7 +80,9 @@ impl Entry {
     /// Puts a set in place that was read outside of a fetch, when the configuration was loaded.
     pub(crate) fn put(&self, keys: EntryKeys, mark: Option<FileMark>) {
         self.current.store(Some(Arc::new(keys)));
-        self.control().file_mark = mark;
+        let mut control = self.control();
+        control.file_mark = mark;
+        control.last_error = None;
     }
 
     async fn fly(&self, world: &World, cause: Cause) -> Outcome {

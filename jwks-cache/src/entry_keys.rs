@@ -74,6 +74,11 @@ impl EntryKeys {
         &self.set
     }
 
+    /// Whether the set was fetched less than `age` before `now`.
+    pub(crate) fn is_younger_than(&self, age: Duration, now: Moment) -> bool {
+        self.life.is_some_and(|life| now < life.fetched.plus(age))
+    }
+
     /// Whether the set may still be used at `now`.
     pub(crate) fn is_usable(&self, now: Moment) -> bool {
         self.life.is_none_or(|life| now < life.fetched.plus(life.usable))
