@@ -84,6 +84,17 @@ impl Condition {
         })
     }
 
+    /// A text that meets the first test, where it is that simple.
+    pub(crate) fn example(&self) -> Option<String> {
+        self.tests.iter().find_map(|test| match test {
+            Test::AnyOf(matchers) => matchers.iter().find_map(|matcher| match matcher {
+                Matcher::Text(pattern) => Some(pattern.example()),
+                Matcher::Number(_) | Matcher::Bool(_) => None,
+            }),
+            _ => None,
+        })
+    }
+
     /// The most that a test asks of one text of the claim, for nearness.
     pub(crate) fn likeness(&self, claims: &ClaimSet) -> usize {
         let Some(value) = claims.find(&self.path) else { return 0 };

@@ -112,6 +112,12 @@ impl Pattern {
         &self.ending
     }
 
+    /// A text that matches, with `x` for each wildcard.
+    pub(crate) fn example(&self) -> String {
+        let tokens = tokens(&self.text).unwrap_or_default();
+        tokens.into_iter().map(|token| if let Token::Literal(c) = token { c } else { 'x' }).collect()
+    }
+
     /// The same pattern with every `*` widened to `**`; `None` when there is no `*`.
     pub(crate) fn widened(&self) -> Option<Self> {
         let narrow = tokens(&self.text).ok()?;

@@ -1,8 +1,14 @@
-//! Policy tests: what a configuration's `tests:` say, run against its own rules.
+//! Policy tests: what a configuration's `tests:` say, run against its own rules (DESIGN section 4).
 
-use sts_types::{Origin, UnixTime};
+mod token;
 
-use crate::{Decision, Finding, RuleSet, Spec, TestSpec};
+use sts_types::{Origin, ScopeSet, UnixTime};
+
+use crate::finding::{did_you_mean, quoted};
+use crate::resolve::Asked;
+use crate::text::{render, summary};
+use crate::{Decision, Expectation, Facts, Finding, Grant, Outcome, Requested, RuleSet, Severity, Spec, TestSpec};
+use token::Candidate;
 
 /// A policy test that holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,17 +24,191 @@ pub struct TestFailure {
     pub origin: Origin,
     /// What came out instead.
     pub message: String,
-    /// What to write instead.
+    /// What to do.
     pub help: Option<String>,
     /// The decision, when there was one.
     pub decision: Option<Decision>,
 }
 
-/// Runs one policy test.
+/// Runs one policy test, as of `now`. A token that starts from a preset takes what names its owner from the nearest identity,
+/// so that it differs from a token that matches only in what the test writes.
 ///
 /// # Errors
 /// When the outcome is not the one expected, or the test cannot be run.
 pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) -> Result<TestPassed, TestFailure> {
-    let _ = (rules, spec, test, now);
-    Ok(TestPassed::default())
+    let broken = |origin, message: String, help: Option<String>| TestFailure { origin, message, help, decision: None };
+    let requested = request(rules, test)?;
+    let candidates =
+        token::candidates(rules, spec, test).map_err(|error| broken(error.origin, error.message, error.help))?;
+    let judged = candidates.into_iter().map(|candidate| Judged::new(rules, candidate, &requested, now));
+    // The first of the nearest: what the test's author had in mind.
+    let Some(judged) = judged.min_by_key(|judged| (!judged.is_as_expected(test), judged.distance())) else {
+        let help = "add an identity that accepts such tokens, or write the token's `iss`".to_owned();
+        return Err(broken(test.origin, format!("{}: no issuer entry has such tokens", title(test)), Some(help)));
+    };
+    match (&test.expect, &judged.decision.outcome) {
+        (Expectation::Deny, Outcome::Refused(_)) => denied(test, &judged),
+        (Expectation::Deny, Outcome::Granted(_)) => {
+            let message =
+                format!("{}: expected a refusal, but {}", title(test), summary(rules, &requested, &judged.decision));
+            Err(failure(test.origin, message, None, judged))
+        }
+        (Expectation::Grant { .. }, Outcome::Granted(grant)) => match differs(test, grant) {
+            None => Ok(TestPassed::default()),
+            Some((origin, what)) => {
+                let message = format!("{}: {what}; {}", title(test), summary(rules, &requested, &judged.decision));
+                Err(failure(origin, message, None, judged))
+            }
+        },
+        (Expectation::Grant { .. }, Outcome::Refused(_)) => {
+            let message =
+                format!("{}: expected a grant, but {}", title(test), summary(rules, &requested, &judged.decision));
+            let help = first_failing(&judged.decision);
+            Err(failure(test.origin, message, help, judged))
+        }
+    }
+}
+
+/// The request of a test: `account` is one more `audience`.
+fn request(rules: &RuleSet, test: &TestSpec) -> Result<Requested, TestFailure> {
+    let broken = |origin, message, help| TestFailure { origin, message, help, decision: None };
+    let mut audience = test.audience.clone();
+    if let Some(account) = &test.account {
+        if rules.account(&account.value).is_none() {
+            let names = rules.accounts().map(|own| own.name.as_str()).collect::<Vec<_>>();
+            let help = did_you_mean(&account.value, names).map(|name| format!("write `{name}`"));
+            let message = format!("{}: there is no account {}", title(test), quoted(&account.value));
+            return Err(broken(account.origin, message, help));
+        }
+        audience.push(account.value.clone());
+    }
+    let asked = Asked {
+        audience: &audience,
+        resource: &test.resource,
+        scope: test.scope.as_deref(),
+        client_id: None,
+        lifetime: None,
+    };
+    rules.resolve(&asked).map_err(|error| {
+        let help = "name the account once: in `account`, or in `audience`".to_owned();
+        broken(test.origin, format!("{}: {error}", title(test)), Some(help))
+    })
+}
+
+/// A candidate token with its decision.
+struct Judged {
+    candidate: Candidate,
+    decision: Decision,
+}
+
+impl Judged {
+    fn new(rules: &RuleSet, candidate: Candidate, requested: &Requested, now: UnixTime) -> Self {
+        let facts = Facts { entry: &candidate.entry, claims: &candidate.claims, now };
+        let decision = rules.explain(facts, requested);
+        Self { candidate, decision }
+    }
+
+    /// Whether the very grant came out that the test expects.
+    fn is_as_expected(&self, test: &TestSpec) -> bool {
+        matches!(&self.decision.outcome, Outcome::Granted(grant) if differs(test, grant).is_none())
+    }
+
+    /// How far the token is from a grant: granted, matched, else the causes of the nearest miss.
+    fn distance(&self) -> usize {
+        match &self.decision.outcome {
+            Outcome::Granted(_) => 0,
+            Outcome::Refused(_) => 1 + self.causes().len(),
+        }
+    }
+
+    /// The conditions on which the nearest identity fails, each cause once: a subject that follows from the claims the test
+    /// writes is no cause of its own beside a claim that fails too.
+    fn causes(&self) -> Vec<&str> {
+        let mut failed = self.failed();
+        let others = failed.iter().any(|on| *on != "subject");
+        if others && self.candidate.derived_subject {
+            failed.retain(|on| *on != "subject");
+        }
+        failed
+    }
+
+    /// The conditions on which the nearest identity fails.
+    fn failed(&self) -> Vec<&str> {
+        let nearest = self.decision.trace.iter().find(|identity| !identity.matched);
+        let fails = nearest.filter(|_| !self.decision.trace.iter().any(|identity| identity.matched));
+        let conditions = fails.into_iter().flat_map(|identity| &identity.conditions);
+        conditions.filter(|condition| !condition.holds).map(|condition| condition.on.as_str()).collect()
+    }
+}
+
+fn denied(test: &TestSpec, judged: &Judged) -> Result<TestPassed, TestFailure> {
+    let reason = match judged.decision.outcome {
+        Outcome::Refused(refusal) => refusal.reason(),
+        Outcome::Granted(_) => "",
+    };
+    let failed = judged.failed();
+    if let Some(because) = &test.because {
+        let wanted = match because.value.as_str() {
+            "sub" => "subject",
+            "aud" => "audience",
+            "iss" => "issuer",
+            other => other,
+        };
+        if !failed.contains(&wanted) && wanted != reason {
+            let found = if failed.is_empty() { quoted(reason) } else { format!("`{}`", failed.join("`, `")) };
+            let message = format!("{}: refused, but because of {found}, not {}", title(test), quoted(&because.value));
+            let help = "change the token so that only that condition fails, or write the cause found".to_owned();
+            return Err(TestFailure {
+                origin: because.origin,
+                message,
+                help: Some(help),
+                decision: Some(judged.decision.clone()),
+            });
+        }
+    }
+    let causes = judged.causes();
+    let warning = (causes.len() > 1).then(|| Finding {
+        origin: test.origin,
+        severity: Severity::Warning,
+        message: format!(
+            "{}: refused for more than one cause (`{}`), so it proves little",
+            title(test),
+            causes.join("`, `")
+        ),
+        help: Some("write the token so that it differs from one that matches in one thing only".to_owned()),
+    });
+    Ok(TestPassed { warning })
+}
+
+/// What of the grant is not as expected.
+fn differs(test: &TestSpec, grant: &Grant) -> Option<(Origin, String)> {
+    let Expectation::Grant { account, identity, scopes } = &test.expect else { return None };
+    if let Some(account) = account
+        && account.value != grant.account.name.as_str()
+        && account.value != grant.account.id.as_str()
+    {
+        return Some((account.origin, format!("expected the account {}", quoted(&account.value))));
+    }
+    if let Some(identity) = identity.as_ref().filter(|identity| identity.value != grant.identity.as_str()) {
+        return Some((identity.origin, format!("expected the identity {}", quoted(&identity.value))));
+    }
+    let wanted: ScopeSet = scopes.as_ref()?.iter().map(|scope| scope.value.clone()).collect();
+    let same = wanted.iter().count() == grant.scopes.iter().count()
+        && wanted.iter().all(|scope| grant.scopes.contains(scope.as_str()));
+    let origin = scopes.as_ref().and_then(|scopes| scopes.first()).map_or(test.origin, |scope| scope.origin);
+    (!same).then(|| (origin, format!("expected the scopes {}", quoted(&wanted.to_string()))))
+}
+
+fn failure(origin: Origin, message: String, help: Option<String>, judged: Judged) -> TestFailure {
+    TestFailure { origin, message, help, decision: Some(judged.decision) }
+}
+
+/// The first line of the trace that fails.
+fn first_failing(decision: &Decision) -> Option<String> {
+    let trace = render(decision);
+    trace.lines().map(str::trim).find(|line| line.starts_with("FAIL")).map(str::to_owned)
+}
+
+fn title(test: &TestSpec) -> String {
+    format!("policy test {}", quoted(&test.name))
 }

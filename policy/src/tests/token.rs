@@ -1,0 +1,172 @@
+//! The tokens a policy test may mean: one for each identity it may be near to.
+
+use serde_json::{Map, Value};
+use sts_types::{ClaimPath, ClaimSet, EntryName, Located, Origin};
+
+use crate::condition::Condition;
+use crate::finding::{name_help, quoted};
+use crate::identity::{EntryRule, Identity};
+use crate::pattern::Pattern;
+use crate::ruleset::RuleSet;
+use crate::{Expectation, IssuerSpec, Preset, Spec, TestSpec};
+
+/// One token.
+pub(super) struct Candidate {
+    pub(super) entry: EntryName,
+    pub(super) claims: ClaimSet,
+    /// Whether `sub` was made from the other claims.
+    pub(super) derived_subject: bool,
+}
+
+/// Why there is none.
+pub(super) struct TokenError {
+    pub(super) origin: Origin,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+/// Every token the test may mean.
+pub(super) fn candidates(rules: &RuleSet, spec: &Spec, test: &TestSpec) -> Result<Vec<Candidate>, TokenError> {
+    let Some(name) = &test.token.preset else { return plain(spec, test) };
+    let Some(preset) = Preset::from_name(&name.value) else {
+        let help = name_help(&name.value, Preset::ALL.into_iter().map(Preset::name));
+        return Err(TokenError {
+            origin: name.origin,
+            message: format!("there is no preset {}", quoted(&name.value)),
+            help,
+        });
+    };
+    let mut found = Vec::new();
+    for identity in identities(rules, test) {
+        for rule in &identity.entries {
+            if let Some(issuer) = spec.issuers.get(rule.entry).filter(|issuer| fits(issuer, preset, test)) {
+                found.push(sample(preset, issuer, Some((identity, rule)), spec, test));
+            }
+        }
+    }
+    if found.is_empty() {
+        let issuers = spec.issuers.iter().filter(|issuer| fits(issuer, preset, test));
+        found.extend(issuers.map(|issuer| sample(preset, issuer, None, spec, test)));
+    }
+    Ok(found)
+}
+
+/// A token that is written whole: its `iss` says whose it is; entries that share that issuer each may be it.
+fn plain(spec: &Spec, test: &TestSpec) -> Result<Vec<Candidate>, TokenError> {
+    let claims = &test.token.claims;
+    let wrong = |message: String, help: Option<String>| TokenError { origin: test.origin, message, help };
+    let Some(iss) = claims.get("iss").and_then(Value::as_str) else {
+        let help = "write `iss`, or start from a platform's typical token with `preset`".to_owned();
+        return Err(wrong(format!("the token of policy test {} has no `iss`", quoted(&test.name)), Some(help)));
+    };
+    let of_issuer = || spec.issuers.iter().filter(|issuer| issuer.issuer.value.as_str() == iss);
+    if of_issuer().next().is_none() {
+        let help = name_help(iss, spec.issuers.iter().map(|issuer| issuer.issuer.value.as_str()));
+        return Err(wrong(format!("no issuer entry has the `iss` {}", quoted(iss)), help));
+    }
+    let candidate = |issuer: &IssuerSpec| Candidate {
+        entry: issuer.name.value.clone(),
+        claims: claims.clone().into(),
+        derived_subject: false,
+    };
+    Ok(of_issuer().map(candidate).collect())
+}
+
+/// The identities a test may be near to: of the account it names, else of all.
+fn identities<'a>(rules: &'a RuleSet, test: &TestSpec) -> impl Iterator<Item = &'a Identity> {
+    let expected = match &test.expect {
+        Expectation::Grant { account, .. } => account.as_ref(),
+        Expectation::Deny => None,
+    };
+    let asked = test.account.as_ref().or(expected).map(|name: &Located<String>| name.value.as_str());
+    let named = asked
+        .and_then(|name| rules.account_by_name.get(name))
+        .or_else(|| test.audience.iter().find_map(|name| rules.account_by_name.get(name.as_str())))
+        .copied();
+    let accounts = rules.accounts.iter().enumerate().filter(move |(at, _)| named.is_none_or(|named| named == *at));
+    accounts.flat_map(|(_, account)| &account.identities)
+}
+
+/// Whether an entry has such tokens, and the `iss` that the test writes, if it writes one.
+fn fits(issuer: &IssuerSpec, preset: Preset, test: &TestSpec) -> bool {
+    let iss = test.token.claims.get("iss").and_then(Value::as_str);
+    issuer.preset == Some(preset) && iss.is_none_or(|iss| iss == issuer.issuer.value.as_str())
+}
+
+/// The preset's sample, as the identity's platform would send it to us, with what the test writes.
+fn sample(
+    preset: Preset,
+    issuer: &IssuerSpec,
+    near: Option<(&Identity, &EntryRule)>,
+    spec: &Spec,
+    test: &TestSpec,
+) -> Candidate {
+    let mut claims = preset.sample();
+    claims.insert("iss".to_owned(), issuer.issuer.value.as_str().into());
+    let audience = near.and_then(|(_, rule)| rule.audiences.first()).map_or(spec.issuer.as_str(), |own| own.as_str());
+    let audience = match claims.get("aud") {
+        Some(Value::Array(_)) => Value::from(vec![audience]),
+        _ => Value::from(audience),
+    };
+    claims.insert("aud".to_owned(), audience);
+    let pattern = near.and_then(|(identity, _)| identity.subject.as_ref());
+    if let Some(pattern) = pattern {
+        preset.adopt_subject(&pattern.example(), &mut claims);
+    }
+    for condition in near.into_iter().flat_map(|(identity, _)| &identity.conditions) {
+        lend(preset, condition, &mut claims);
+    }
+    let before = preset.subject_of(&claims);
+    claims.extend(test.token.claims.clone());
+    let after = preset.subject_of(&claims);
+    let mut derived_subject = false;
+    if !test.token.claims.contains_key("sub") {
+        // The subject follows what the test writes; where that leaves it alone, it is one that the identity accepts.
+        derived_subject = before != after;
+        let own = pattern.filter(|own| !derived_subject && !after.as_ref().is_some_and(|after| own.matches(after)));
+        if let Some(subject) = own.map(Pattern::example).or(after) {
+            claims.insert("sub".to_owned(), subject.into());
+        }
+    }
+    Candidate { entry: issuer.name.value.clone(), claims: claims.into(), derived_subject }
+}
+
+/// Puts the value that `condition` wants into `claims`, where the claim is one that names the owner.
+fn lend(preset: Preset, condition: &Condition, claims: &mut Map<String, Value>) {
+    let path = &condition.path;
+    let lent = preset.lent_claims().iter().any(|own| *own == path.as_str());
+    let Some(value) = condition.example().filter(|_| lent) else { return };
+    set(path, &value, claims);
+    // What names the repository names its owner too.
+    if path.as_str() == "repository"
+        && let Some((owner, _)) = value.split_once('/')
+    {
+        claims.insert("repository_owner".to_owned(), owner.into());
+    }
+    if path.as_str() == "project_path"
+        && let Some((namespace, _)) = value.rsplit_once('/')
+    {
+        claims.insert("namespace_path".to_owned(), namespace.into());
+    }
+}
+
+/// Sets what `path` leads to, through objects that are there.
+fn set(path: &ClaimPath, value: &str, claims: &mut Map<String, Value>) {
+    if !path.as_str().starts_with('/') {
+        claims.insert(path.as_str().to_owned(), value.into());
+        return;
+    }
+    let mut parts = path.as_str().split('/').skip(1).peekable();
+    let mut members = claims;
+    while let Some(part) = parts.next() {
+        let name = part.replace("~1", "/").replace("~0", "~");
+        if parts.peek().is_none() {
+            members.insert(name, value.into());
+            return;
+        }
+        match members.get_mut(&name) {
+            Some(Value::Object(inner)) => members = inner,
+            _ => return,
+        }
+    }
+}
