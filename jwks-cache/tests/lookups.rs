@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jwks_cache::{JwksCache, LookupError};
 use sts_types::Algorithm;
-use support::{FakeIssuer, KEYS, Outside, Reply, find, has, jwk, jwk_of, jwks, kid, kids, name};
+use support::{FakeIssuer, KEYS, Outside, Reply, find, has, jwk, jwk_of, jwks, kid, kids, name, together};
 
 const COOL_DOWN: Duration = Duration::from_secs(30);
 
@@ -42,12 +42,11 @@ async fn c101_a_thousand_unknown_kids_at_once_are_one_fetch() {
     let cache = outside.cache([issuer.by_url("a")]);
     assert!(find(&cache, "a", "k1").await.is_ok());
     issuer.hold();
-    let tasks: Vec<_> = (0..1000)
-        .map(|number| {
-            let cache = cache.clone();
-            tokio::spawn(async move { find(&cache, "a", &format!("unknown-{number}")).await.unwrap_err() })
-        })
-        .collect();
+    let tasks = together((0..1000).map(|number| {
+        let cache = cache.clone();
+        async move { find(&cache, "a", &format!("unknown-{number}")).await.unwrap_err() }
+    }))
+    .await;
     issuer.arrived(2).await;
     // Tokens with known kids are not held up by the fetch.
     assert!(has(&cache, "a", "k1"));
@@ -77,16 +76,11 @@ async fn c101_what_is_remembered_of_unknown_kids_is_bounded() {
     let cache = Outside::new().cache([issuer.by_url("a")]);
     assert!(find(&cache, "a", "k1").await.is_ok());
     issuer.hold();
-    let tasks: Vec<_> = (0..1100)
-        .map(|number| {
-            let cache = cache.clone();
-            tokio::spawn(async move { find(&cache, "a", &format!("u{number}")).await.unwrap_err() })
-        })
-        .collect();
-    issuer.arrived(2).await;
-    while tokio::runtime::Handle::current().metrics().global_queue_depth() > 0 {
-        tokio::task::yield_now().await;
-    }
+    let tasks = together((0..1100).map(|number| {
+        let cache = cache.clone();
+        async move { find(&cache, "a", &format!("u{number}")).await.unwrap_err() }
+    }))
+    .await;
     issuer.release();
     for answer in join_all(tasks).await {
         assert_eq!(answer.unwrap(), LookupError::Unknown);
@@ -103,13 +97,12 @@ async fn a_cold_entry_is_loaded_once_for_all_that_wait() {
     let issuer = FakeIssuer::start([jwk("k1")]).await;
     issuer.hold();
     let cache = Outside::new().cache([issuer.discovered("a")]);
-    let tasks: Vec<_> = (0..100)
-        .map(|number| {
-            let cache = cache.clone();
-            let text = if number % 2 == 0 { "k1" } else { "unknown" };
-            tokio::spawn(async move { (text, find(&cache, "a", text).await.map(|_| ())) })
-        })
-        .collect();
+    let tasks = together((0..100).map(|number| {
+        let cache = cache.clone();
+        let text = if number % 2 == 0 { "k1" } else { "unknown" };
+        async move { (text, find(&cache, "a", text).await.map(|_| ())) }
+    }))
+    .await;
     issuer.arrived(1).await;
     issuer.release();
     for answer in join_all(tasks).await {
@@ -129,14 +122,15 @@ async fn a_caller_that_gives_up_cancels_nobody() {
         async move { find(&cache, "a", "k1").await.map(|_| ()) }
     });
     issuer.arrived(1).await;
-    let second = tokio::spawn({
+    let mut second = together([{
         let cache = cache.clone();
         async move { find(&cache, "a", "k1").await.map(|_| ()) }
-    });
+    }])
+    .await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     issuer.release();
-    assert_eq!(second.await.unwrap(), Ok(()));
+    assert_eq!(second.pop().unwrap().await.unwrap(), Ok(()));
     assert_eq!(issuer.requests(), 2);
 }
 
@@ -237,13 +231,13 @@ async fn c100_a_refresh_does_not_settle_for_a_fetch_that_began_before_it() {
         async move { find(&cache, "a", "leaked").await.map(|_| ()) }
     });
     issuer.arrived(1).await;
-    let refresh = tokio::spawn({
+    let mut refresh = together([{
         let cache = cache.clone();
         async move { cache.refresh(&name("a")).await }
-    });
-    tokio::task::yield_now().await;
+    }])
+    .await;
     issuer.release();
-    assert!(refresh.await.unwrap().is_ok());
+    assert!(refresh.pop().unwrap().await.unwrap().is_ok());
     assert_eq!(early.await.unwrap(), Ok(()));
     assert_eq!(issuer.key_fetches(), 2);
 }
@@ -384,12 +378,11 @@ async fn c098_a_reused_kid_is_looked_up_once_per_cool_down() {
     assert_eq!(issuer.key_fetches(), 2);
     outside.clock.advance(seconds(20));
     issuer.hold();
-    let reports: Vec<_> = (0..50)
-        .map(|_| {
-            let cache = cache.clone();
-            tokio::spawn(async move { failed(&cache).await })
-        })
-        .collect();
+    let reports = together((0..50).map(|_| {
+        let cache = cache.clone();
+        async move { failed(&cache).await }
+    }))
+    .await;
     issuer.arrived(3).await;
     issuer.release();
     for report in join_all(reports).await {

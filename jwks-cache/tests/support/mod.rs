@@ -16,6 +16,7 @@ use sts_types::{Algorithm, Clock, Entropy, EntryName, Issuer, Kid};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Wall and monotonic time that only a test moves.
 pub struct TestClock(AtomicU64);
@@ -127,6 +128,28 @@ pub async fn find(cache: &JwksCache, entry: &str, text: &str) -> Result<Candidat
 /// Whether the current set has that ES256 key.
 pub fn has(cache: &JwksCache, entry: &str, text: &str) -> bool {
     matches!(cache.find_cached(&name(entry), Some(&kid(text)), Algorithm::ES256), CacheAnswer::Hit(_))
+}
+
+/// Spawns the futures, and returns when each has run up to its first wait.
+pub async fn together<F>(futures: impl IntoIterator<Item = F>) -> Vec<JoinHandle<F::Output>>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let started = Arc::new(AtomicUsize::new(0));
+    let tasks: Vec<_> = futures
+        .into_iter()
+        .map(|future| {
+            let started = Arc::clone(&started);
+            tokio::spawn(async move {
+                started.fetch_add(1, Ordering::SeqCst);
+                future.await
+            })
+        })
+        .collect();
+    while started.load(Ordering::SeqCst) < tasks.len() {
+        tokio::task::yield_now().await;
+    }
+    tasks
 }
 
 /// How the fake answers a path.
