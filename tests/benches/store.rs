@@ -50,6 +50,14 @@ fn look_up(bencher: Bencher<'_, '_>) {
     });
 }
 
+#[divan::bench(sample_count = 5)]
+fn sweep(bencher: Bencher<'_, '_>) {
+    bencher.counter(ItemsCount::new(STOCK)).with_inputs(Store::stocked).bench_local_values(|store| {
+        assert!(store.runtime.block_on(store.ledger.sweep(START.plus(2000))).is_ok());
+        store
+    });
+}
+
 #[divan::bench(sample_count = 20)]
 fn open(bencher: Bencher<'_, '_>) {
     let Store { directory, ledger, .. } = Store::stocked();

@@ -1,5 +1,7 @@
 //! The embedded store keeps the ledger's contract.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails is to end")]
+
 use std::sync::Arc;
 
 use sts_store::EmbeddedLedger;
@@ -20,3 +22,16 @@ async fn embedded() -> Rig {
 
 sts_store::contract_tests! { embedded }
 sts_store::clock_tests! { embedded }
+
+mod in_memory {
+    use super::*;
+
+    async fn in_memory() -> Rig {
+        let clock = Arc::new(ManualClock::default());
+        let alerts = Arc::new(AlertLog::default());
+        let ledger = EmbeddedLedger::in_memory(Arc::new(TestSeal(1)), Arc::clone(&clock) as _, alerts).unwrap();
+        Rig { ledger: Arc::new(ledger), clock, keep: Box::new(()) }
+    }
+
+    sts_store::contract_tests! { in_memory }
+}

@@ -99,6 +99,15 @@ fn make(path: &Path) -> io::Result<()> {
     initialise(&database).map_err(io::Error::other)
 }
 
+/// An empty store without a file.
+#[cfg(any(test, feature = "contract"))]
+pub(super) fn in_memory(path: &Path) -> Result<Database, OpenError> {
+    let database =
+        builder().create_with_backend(redb::backends::InMemoryBackend::new()).map_err(|error| refusal(path, error))?;
+    initialise(&database).map_err(|error| damaged(path, &error.to_string()))?;
+    Ok(database)
+}
+
 /// Makes every table, so that a reader never meets a missing one, and marks the schema.
 pub(super) fn initialise(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;

@@ -62,6 +62,25 @@ impl EmbeddedLedger {
         Self::start(path, database, Box::new(move || file::open(&owned)), seal, clock, alerts)
     }
 
+    /// A ledger that is gone with its process, for the tests of other crates: no file, no fsync, all else alike.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    #[cfg(any(test, feature = "contract"))]
+    pub fn in_memory(seal: Arc<dyn Seal>, clock: Arc<dyn Clock>, alerts: Arc<dyn Alerts>) -> Result<Self, OpenError> {
+        let path = Path::new("in memory");
+        let gone = move || Err(OpenError::Damaged { path: path.to_owned(), what: "it is gone".to_owned() });
+        Self::start(path, file::in_memory(path)?, Box::new(gone), seal, clock, alerts)
+    }
+
+    /// Has the writer open a store that has failed, so that reads come back without waiting for a write.
+    async fn mend(&self) -> Result<(), LedgerError> {
+        if self.engine.state().is_err() {
+            self.writer.submit(|_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
     fn start(
         path: &Path,
         database: Database,
@@ -94,6 +113,7 @@ impl Ledger for EmbeddedLedger {
     /// Reads on the calling thread: a few pages, mostly in memory, are read sooner than another thread is woken.
     fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>> {
         Box::pin(async move {
+            self.mend().await?;
             let now = self.engine.clock.now();
             self.engine.read(|database, judge| read::look_up(database, judge, &jti, now))
         })
@@ -114,6 +134,7 @@ impl Ledger for EmbeddedLedger {
     /// Answers at most 1,000 records at a time, and none when the record to go on after is forgotten.
     fn list(&self, mut listing: Listing) -> LedgerFuture<'_, Vec<Entry>> {
         Box::pin(async move {
+            self.mend().await?;
             listing.limit = listing.limit.min(PAGE);
             let engine = Arc::clone(&self.engine);
             let now = engine.clock.now();

@@ -104,6 +104,17 @@ async fn c137_a_rule_that_could_not_be_written_is_not_in_force_and_those_before_
 }
 
 #[tokio::test]
+async fn c137_reads_come_back_without_a_write() {
+    let rig = Rig::new();
+    rig.ledger.issue(record("a", "octo"), None).await.unwrap();
+    rig.ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    rig.disk.set(Mood::FailsAfter(0, ErrorKind::StorageFull));
+    assert!(is_unavailable(&rig.ledger.issue(record("b", "octo"), None).await));
+    rig.disk.set(Mood::Well);
+    assert!(rig.is_revoked("a").await);
+}
+
+#[tokio::test]
 async fn a_ready_store_is_proved_by_a_write_when_the_last_one_is_long_ago() {
     let rig = Rig::new();
     rig.disk.set(Mood::FailsAfter(0, ErrorKind::ReadOnlyFilesystem));
