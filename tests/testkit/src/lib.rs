@@ -1,1 +1,38 @@
-//! Token forge, fake issuers and a harness that drives the built binary; for tests only.
+//! What black-box tests need: a forge for tokens of any shape, fake issuers on loopback, a harness that drives the built binary,
+//! and a verifier that shares no code with it.
+//!
+//! Everything here is blocking, and speaks HTTP/1.1 by itself, so that a test can also send what no client library would. A step
+//! that cannot be taken panics: it is a failed test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "code of tests only: what cannot go on is a failed test"
+)]
+
+mod config;
+mod corpus;
+mod fake_issuer;
+mod forge;
+mod http;
+mod key;
+mod lines;
+mod now;
+mod run;
+mod server;
+mod verifier;
+
+pub use config::{Config, Site};
+pub use corpus::{Sample, claims_samples, corpus_file, corpus_json, recorded_token};
+pub use fake_issuer::{FakeIssuer, Page};
+pub use forge::{Forge, rejoin};
+pub use http::{Request, Response, form, send, send_raw};
+pub use key::Key;
+pub use lines::Lines;
+pub use now::{now, until};
+pub use run::{Finished, Sts};
+pub use server::{Server, exchange_request};
+pub use sts_jose::{Algorithm, base64url, decode_base64url};
+pub use verifier::{OwnToken, verify_offline};

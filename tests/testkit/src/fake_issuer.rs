@@ -1,0 +1,180 @@
+//! An issuer on loopback: discovery and key set over plain HTTP, with contents and faults that a test switches.
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+
+/// What a path answers.
+#[derive(Clone, Debug)]
+pub enum Page {
+    /// 200 with that JSON.
+    Json(Value),
+    /// These bytes as they are, header fields included, and then the end of the connection.
+    Raw(Vec<u8>),
+    /// The connection is taken and nothing is ever said, until the issuer is dropped.
+    Silence,
+}
+
+impl Page {
+    /// An answer without a body.
+    #[must_use]
+    pub fn status(status: &str) -> Self {
+        Self::Raw(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into_bytes())
+    }
+
+    /// A redirect.
+    #[must_use]
+    pub fn redirect(to: &str) -> Self {
+        Self::Raw(
+            format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .into_bytes(),
+        )
+    }
+}
+
+#[derive(Default)]
+struct State {
+    pages: BTreeMap<String, Page>,
+    asked: BTreeMap<String, usize>,
+    held: bool,
+    over: bool,
+}
+
+/// A running issuer; it stops when it is dropped.
+pub struct FakeIssuer {
+    address: SocketAddr,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+const JWKS: &str = "/keys";
+
+impl FakeIssuer {
+    /// An issuer that publishes this key set.
+    #[must_use]
+    pub fn start(jwks: &Value) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let issuer = Self { address, state: Arc::default() };
+        issuer.discovery(Page::Json(json!({ "issuer": issuer.url(), "jwks_uri": issuer.jwks_url() })));
+        issuer.jwks(Page::Json(jwks.clone()));
+        let state = Arc::clone(&issuer.state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { continue };
+                if state.0.lock().unwrap().over {
+                    break;
+                }
+                let state = Arc::clone(&state);
+                std::thread::spawn(move || answer(stream, &state));
+            }
+        });
+        issuer
+    }
+
+    /// Its `iss`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where its keys are.
+    #[must_use]
+    pub fn jwks_url(&self) -> String {
+        format!("http://{}{JWKS}", self.address)
+    }
+
+    /// Replaces the discovery document.
+    pub fn discovery(&self, page: Page) {
+        self.page(DISCOVERY, page);
+    }
+
+    /// Replaces the key set.
+    pub fn jwks(&self, page: Page) {
+        self.page(JWKS, page);
+    }
+
+    /// Replaces any path.
+    pub fn page(&self, path: &str, page: Page) {
+        self.state.0.lock().unwrap().pages.insert(path.to_owned(), page);
+    }
+
+    /// How often the discovery document was asked for.
+    #[must_use]
+    pub fn discoveries(&self) -> usize {
+        self.asked(DISCOVERY)
+    }
+
+    /// How often the key set was asked for.
+    #[must_use]
+    pub fn fetches(&self) -> usize {
+        self.asked(JWKS)
+    }
+
+    /// How often a path was asked for.
+    #[must_use]
+    pub fn asked(&self, path: &str) -> usize {
+        self.state.0.lock().unwrap().asked.get(path).copied().unwrap_or(0)
+    }
+
+    /// Takes requests, and answers none of them until [`release`](Self::release).
+    pub fn hold(&self) {
+        self.state.0.lock().unwrap().held = true;
+    }
+
+    /// Answers everything that is held.
+    pub fn release(&self) {
+        self.state.0.lock().unwrap().held = false;
+        self.state.1.notify_all();
+    }
+}
+
+impl Drop for FakeIssuer {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.state.0.lock() {
+            state.over = true;
+            state.held = false;
+        }
+        self.state.1.notify_all();
+        // Wakes the accepting thread, which then sees that it is over.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+fn answer(mut stream: TcpStream, state: &(Mutex<State>, Condvar)) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut first = String::new();
+    if reader.read_line(&mut first).is_err() {
+        return;
+    }
+    let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut line = String::new();
+    while reader.read_line(&mut line).is_ok_and(|count| count > 2) {
+        line.clear();
+    }
+    let mut guard = state.0.lock().unwrap();
+    *guard.asked.entry(path.clone()).or_default() += 1;
+    let guard = state.1.wait_while(guard, |state| state.held).unwrap();
+    let page = guard.pages.get(&path).cloned();
+    drop(guard);
+    let bytes = match page {
+        Some(Page::Raw(bytes)) => bytes,
+        Some(Page::Json(value)) => {
+            let body = value.to_string();
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .into_bytes()
+        }
+        Some(Page::Silence) => {
+            // The client's own end is the only one that comes.
+            let _ = reader.read(&mut [0]);
+            return;
+        }
+        None => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec(),
+    };
+    let _ = stream.write_all(&bytes);
+}

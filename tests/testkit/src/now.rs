@@ -1,0 +1,23 @@
+//! Real time, for tests against a server that has a real clock.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the server under test runs by the system's clock")]
+pub fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+/// Asks until `condition` holds.
+///
+/// # Panics
+/// When it does not hold within 20 seconds, which no healthy server needs.
+#[expect(clippy::disallowed_methods, reason = "the deadline of a condition that another process makes true")]
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within 20 seconds: {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}

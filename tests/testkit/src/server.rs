@@ -1,0 +1,205 @@
+//! A running server: the built binary on loopback, in a directory of its own.
+
+use crate::{Config, Finished, Lines, Request, Response, Site, Sts, form, send};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// A server that is ready. It is killed when it is dropped.
+pub struct Server {
+    sts: Sts,
+    site: Option<Site>,
+    child: Child,
+    lines: Lines,
+    public: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server with that configuration.
+    #[must_use]
+    pub fn start(sts: Sts, config: &Config) -> Self {
+        Self::start_in(sts, Site::with(config))
+    }
+
+    /// Starts a server on the `sts.yaml` of that directory.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_in(sts: Sts, site: Site) -> Self {
+        Self::try_start(sts, site).unwrap_or_else(|(_, finished)| panic!("no start: {}", finished.text()))
+    }
+
+    /// Starts a server on the `sts.yaml` of that directory, and waits until it is ready or has ended.
+    ///
+    /// # Errors
+    /// The process and its directory, when it ended.
+    pub fn try_start(sts: Sts, site: Site) -> Result<Self, (Site, Finished)> {
+        let mut command = sts.command(site.root());
+        command.args(["serve", "--config", "sts.yaml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (lines, errors) = (Lines::default(), Lines::default());
+        let readers = [lines.collect(child.stdout.take().unwrap()), errors.collect(child.stderr.take().unwrap())];
+        let mut alive = || child.try_wait().unwrap().is_none();
+        let Some((public, admin)) = lines.wait_for(&mut ready, &mut alive) else {
+            assert!(!alive(), "neither ready nor ended:\n{}\n{}", lines.text(), errors.text());
+            let code = child.wait().unwrap().code();
+            // They end with the streams: what was printed last is in.
+            for reader in readers {
+                reader.join().unwrap();
+            }
+            return Err((site, Finished { code, stdout: lines.text(), stderr: errors.text() }));
+        };
+        Ok(Self { sts, site: Some(site), child, lines, public, admin })
+    }
+
+    /// Ends it by `SIGKILL`, as a crash would, and starts it again on the same files.
+    #[must_use]
+    pub fn crash_and_restart(self) -> Self {
+        let sts = self.sts;
+        Self::start_in(sts, self.kill())
+    }
+
+    /// Ends it by `SIGKILL`, and gives its directory back.
+    #[must_use]
+    pub fn kill(mut self) -> Site {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.site.take().expect("a directory")
+    }
+
+    /// Ends it by `SIGTERM`, and gives its exit code and its directory back.
+    #[must_use]
+    pub fn terminate(mut self) -> (Option<i32>, Site) {
+        self.signal("TERM");
+        let code = self.child.wait().unwrap().code();
+        (code, self.site.take().expect("a directory"))
+    }
+
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Its directory.
+    ///
+    /// # Panics
+    /// Never: it is given away only with the server itself.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        self.site.as_ref().expect("a directory")
+    }
+
+    /// What it has printed on standard output.
+    #[must_use]
+    pub fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// The public listener.
+    #[must_use]
+    pub fn public(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// The admin listener.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// A request to the public listener.
+    #[must_use]
+    pub fn send(&self, request: &Request) -> Response {
+        send(self.public, request)
+    }
+
+    /// A request to the admin listener with the admin token.
+    #[must_use]
+    pub fn send_admin(&self, request: Request) -> Response {
+        send(self.admin, &request.bearer(&self.admin_token()))
+    }
+
+    /// The content of `data_dir/admin.token`.
+    #[must_use]
+    pub fn admin_token(&self) -> String {
+        String::from_utf8(self.site().read("data/admin.token")).unwrap().trim().to_owned()
+    }
+
+    /// An exchange of `token` with further parameters, which replace a default one of the same name.
+    #[must_use]
+    pub fn exchange(&self, token: &str, parameters: &[(&str, &str)]) -> Response {
+        self.send(&exchange_request(token, parameters))
+    }
+
+    /// The access token of an exchange that must be granted.
+    #[must_use]
+    pub fn token(&self, token: &str, parameters: &[(&str, &str)]) -> String {
+        let response = self.exchange(token, parameters);
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The published key set.
+    #[must_use]
+    pub fn jwks(&self) -> Value {
+        self.send(&Request::get("/.well-known/jwks.json")).json()
+    }
+
+    /// What an API learns of `token`.
+    #[must_use]
+    pub fn introspect(&self, api: &str, secret: &str, token: &str) -> Value {
+        let request = Request::post_form("/introspect", &[("token", token)]).basic(api, secret);
+        let response = self.send(&request);
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()
+    }
+
+    /// Revokes `token` by presenting it.
+    #[must_use]
+    pub fn revoke(&self, token: &str) -> Response {
+        self.send(&Request::post_form("/revoke", &[("token", token)]))
+    }
+
+    /// Runs a command of the binary against the admin listener.
+    #[must_use]
+    pub fn cli(&self, arguments: &[&str]) -> Finished {
+        let url = format!("http://{}", self.admin);
+        let token = self.site().path("data/admin.token");
+        let mut all = arguments.to_vec();
+        all.extend(["--admin-url", &url, "--admin-token-file", token.to_str().unwrap()]);
+        self.sts.run(self.site().root(), &all)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A `POST /token` for `token`, with further parameters, which replace a default one of the same name.
+#[must_use]
+pub fn exchange_request(token: &str, parameters: &[(&str, &str)]) -> Request {
+    let defaults = [("grant_type", GRANT), ("subject_token_type", JWT), ("subject_token", token)];
+    let mut all: Vec<(&str, &str)> =
+        defaults.into_iter().filter(|(name, _)| !parameters.iter().any(|(other, _)| other == name)).collect();
+    all.extend_from_slice(parameters);
+    Request::new("POST", "/token").body("application/x-www-form-urlencoded", form(&all))
+}
+
+/// The addresses in the line that says that the server is ready, in either log format.
+fn ready(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let json: Value = serde_json::from_str(line).unwrap_or_default();
+    let address = |name: &str| match json[name].as_str() {
+        Some(address) => address.parse().ok(),
+        None => line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok()),
+    };
+    Some((address("public")?, address("admin")?))
+}
