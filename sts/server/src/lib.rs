@@ -1,1 +1,18 @@
-//! The sts server and command line.
+//! The `sts` server and command line: the composition root. It names concrete implementations, wires them, and speaks HTTP; it
+//! compares no claim.
+
+mod admin_token;
+mod cli;
+mod clock;
+mod dev;
+mod engine;
+mod http;
+mod issuer_keys;
+mod metrics;
+mod operation;
+mod reload;
+mod serve;
+mod start_error;
+mod telemetry;
+
+pub use cli::run;

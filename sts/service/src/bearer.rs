@@ -37,13 +37,20 @@ impl Service {
     ///
     /// # Errors
     /// `invalid_token`, `insufficient_scope`, or `store_unavailable` when the ledger does not answer.
-    pub async fn authenticate_bearer(&self, snapshot: &Snapshot, token: &str, scopes: &[&str]) -> Result<OwnToken, Refused> {
+    pub async fn authenticate_bearer(
+        &self,
+        snapshot: &Snapshot,
+        token: &str,
+        scopes: &[&str],
+    ) -> Result<OwnToken, Refused> {
         let own = self.own_token(snapshot, token).ok_or(Reason::InvalidToken)?;
         let for_us = own.audience.as_str() == snapshot.issuer.as_str();
         if !for_us || self.live_record(snapshot, &own).await?.is_none() {
             return Err(Reason::InvalidToken.into());
         }
-        if scopes.iter().any(|scope| own.scope.contains(scope)) || own.scope.contains(rfc::SCOPE_ADMIN) && scopes.contains(&rfc::SCOPE_READ) {
+        if scopes.iter().any(|scope| own.scope.contains(scope))
+            || own.scope.contains(rfc::SCOPE_ADMIN) && scopes.contains(&rfc::SCOPE_READ)
+        {
             Ok(own)
         } else {
             Err(Reason::InsufficientScope.into())

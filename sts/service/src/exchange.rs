@@ -7,8 +7,10 @@ use std::time::Duration;
 use sts_jose::VerifyingKey;
 use sts_policy::{Asked, RequestError, Requested, RequestedAccount};
 use sts_store::Issued;
-use sts_token::{Authorized, Denied, MintContext, MintError, MintedToken, SignedToken, TrustSpec, UnverifiedToken, VerifiedClaims};
-use sts_types::{ScopeSet, UnixTime};
+use sts_token::{
+    Authorized, Denied, MintContext, MintError, MintedToken, SignedToken, TrustSpec, UnverifiedToken, VerifiedClaims,
+};
+use sts_types::{Clock, ScopeSet, UnixTime};
 
 use crate::event::{DecisionEvent, EVENT_VERSION, FailedCondition};
 use crate::issuer_keys::KeyAnswer;
@@ -76,6 +78,11 @@ impl Service {
         }
     }
 
+    /// Writes the decision event of an exchange whose request could not be read.
+    pub fn refused_unread(&self, context: &RequestContext, refused: &Refused) {
+        self.emit(&self.snapshot.load(), context, Known::default(), &Err(refused.clone()));
+    }
+
     async fn exchange_under(
         &self,
         snapshot: &Snapshot,
@@ -85,7 +92,7 @@ impl Service {
     ) -> Result<(Exchanged, Minted), Refused> {
         let request = ExchangeRequest::parse(parameters)?;
         let requested = resolve(snapshot, &request)?;
-        let verified = self.verify(snapshot, &request.subject_token, known).await?;
+        let verified = verify(snapshot, &*self.clock, &request.subject_token, &mut known.entry).await?;
         let now = self.clock.now();
         known.verified = Some(VerifiedFacts {
             subject: verified.subject().as_str().to_owned(),
@@ -101,22 +108,6 @@ impl Service {
         known.account = Some(authorized.grant().account.name.to_string());
         let minted = self.mint(snapshot, authorized, context, now)?;
         self.record(minted).await
-    }
-
-    /// The subject token, verified by a key of an entry that has its issuer.
-    async fn verify(&self, snapshot: &Snapshot, token: &str, known: &mut Known) -> Result<VerifiedClaims, Refused> {
-        let token = UnverifiedToken::parse(token)?;
-        let entries = snapshot.trust.entries(token.claimed_issuer());
-        token.check_kind(entries)?;
-        match entries {
-            [] => return Err(Reason::IssuerUnknown.into()),
-            [only] => known.entry = Some(only.entry.to_string()),
-            _ => {}
-        }
-        let signed = check_signature(snapshot, entries, token).await?;
-        let verified = signed.judge(self.clock.now())?;
-        known.entry = Some(verified.entry().to_string());
-        Ok(verified)
     }
 
     fn mint(
@@ -178,11 +169,12 @@ impl Service {
         let reason = Reason::from(denied.refusal);
         let decision = snapshot.rules.explain(denied.verified.facts(now), requested);
         known.nearest = decision.trace.first().map(|nearest| {
-            let failed = nearest.conditions.iter().find(|condition| !condition.holds).map(|condition| FailedCondition {
-                on: bounded(&condition.on),
-                expected: bounded(&condition.expected),
-                actual: condition.actual.as_deref().map(bounded),
-            });
+            let failed =
+                nearest.conditions.iter().find(|condition| !condition.holds).map(|condition| FailedCondition {
+                    on: bounded(&condition.on),
+                    expected: bounded(&condition.expected),
+                    actual: condition.actual.as_deref().map(bounded),
+                });
             (format!("{}/{}", nearest.account, nearest.identity), failed)
         });
         self.denials.remember(Denial {
@@ -197,7 +189,13 @@ impl Service {
         reason.into()
     }
 
-    fn emit(&self, snapshot: &Snapshot, context: &RequestContext, known: Known, result: &Result<(Exchanged, Minted), Refused>) {
+    fn emit(
+        &self,
+        snapshot: &Snapshot,
+        context: &RequestContext,
+        known: Known,
+        result: &Result<(Exchanged, Minted), Refused>,
+    ) {
         let minted = result.as_ref().ok();
         let refused = result.as_ref().err();
         let (nearest_identity, failing_condition) = known.nearest.unzip();
@@ -236,6 +234,26 @@ impl Service {
         let left = quantum - elapsed % quantum;
         tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
     }
+}
+
+/// The subject token, verified by a key of an entry that has its issuer; `entry` is told as soon as it is known.
+pub(crate) async fn verify(
+    snapshot: &Snapshot,
+    clock: &dyn Clock,
+    token: &str,
+    entry: &mut Option<String>,
+) -> Result<VerifiedClaims, Refused> {
+    let token = UnverifiedToken::parse(token)?;
+    let entries = snapshot.trust.entries(token.claimed_issuer());
+    token.check_kind(entries)?;
+    match entries {
+        [] => return Err(Reason::IssuerUnknown.into()),
+        [only] => *entry = Some(only.entry.to_string()),
+        _ => {}
+    }
+    let signed = check_signature(snapshot, entries, token).await?;
+    *entry = Some(signed.entry().to_string());
+    Ok(signed.judge(clock.now())?)
 }
 
 fn resolve(snapshot: &Snapshot, request: &ExchangeRequest) -> Result<Requested, Refused> {

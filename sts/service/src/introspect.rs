@@ -57,19 +57,32 @@ impl Service {
     ///
     /// # Errors
     /// `store_unavailable` when the ledger does not answer: that is never read as inactive or active.
-    pub async fn introspect(&self, snapshot: &Snapshot, caller: &Caller, token: &str) -> Result<Introspection, Refused> {
+    pub async fn introspect(
+        &self,
+        snapshot: &Snapshot,
+        caller: &Caller,
+        token: &str,
+    ) -> Result<Introspection, Refused> {
         let Some(own) = self.own_token(snapshot, token) else { return Ok(Introspection::INACTIVE) };
         let Some(record) = self.live_record(snapshot, &own).await? else { return Ok(Introspection::INACTIVE) };
         let visible = match caller {
             Caller::Bearer => true,
             Caller::Api(name) => snapshot.rules.api(name.as_str()).is_some_and(|api| *api.audience == record.audience),
         };
-        if visible { Ok(Introspection::Active(Box::new(active(snapshot, record)))) } else { Ok(Introspection::INACTIVE) }
+        if visible {
+            Ok(Introspection::Active(Box::new(active(snapshot, record))))
+        } else {
+            Ok(Introspection::INACTIVE)
+        }
     }
 
     /// The record of a token whose signature, issuer, key and time are right, if the rest agrees too: the record is this
     /// very token's, nothing revokes it, and its account, identity and issuer entry exist and are enabled.
-    pub(crate) async fn live_record(&self, snapshot: &Snapshot, own: &OwnToken) -> Result<Option<TokenRecord>, Refused> {
+    pub(crate) async fn live_record(
+        &self,
+        snapshot: &Snapshot,
+        own: &OwnToken,
+    ) -> Result<Option<TokenRecord>, Refused> {
         let failed = |error| Refused::by_ledger(&error);
         let Some(Entry { record, revoked: None }) = self.ledger.look_up(own.jti.clone()).await.map_err(failed)? else {
             return Ok(None);

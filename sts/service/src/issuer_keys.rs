@@ -33,7 +33,8 @@ pub trait IssuerKeys: Send + Sync + 'static {
     fn cached(&self, entry: &EntryName, kid: Option<&Kid>, algorithm: Algorithm) -> Option<Candidates>;
 
     /// The keys, asking the entry's issuer when none is at hand.
-    fn find<'a>(&'a self, entry: &'a EntryName, kid: Option<&'a Kid>, algorithm: Algorithm) -> BoxFuture<'a, KeyAnswer>;
+    fn find<'a>(&'a self, entry: &'a EntryName, kid: Option<&'a Kid>, algorithm: Algorithm)
+    -> BoxFuture<'a, KeyAnswer>;
 
     /// Told that a key at hand did not verify a token: newer keys, for entries known to reuse a kid.
     fn signature_failed<'a>(

@@ -27,7 +27,7 @@ pub struct TokenView {
 }
 
 /// `POST /admin/v1/revocations`: all the fields that are given must match; `jti` stands alone.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RevocationRequest {
     /// One token.
@@ -119,7 +119,12 @@ impl Service {
     ///
     /// # Errors
     /// See [`WrongRevocation`].
-    pub async fn revoke(&self, snapshot: &Snapshot, request: RevocationRequest, by: &str) -> Result<Revocation, WrongRevocation> {
+    pub async fn revoke(
+        &self,
+        snapshot: &Snapshot,
+        request: RevocationRequest,
+        by: &str,
+    ) -> Result<Revocation, WrongRevocation> {
         let now = self.clock.now();
         if request.reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON) {
             return Err(WrongRevocation::Field("reason", "it is over 1,024 bytes".to_owned()));
@@ -128,7 +133,10 @@ impl Service {
             Some(jti) => self.token_revocation(&request, jti, now, by).await?,
             None => self.rule_revocation(snapshot, request, now, by)?,
         };
-        self.ledger.revoke(revocation.clone()).await.map_err(|error| WrongRevocation::Unavailable(Refused::by_ledger(&error)))?;
+        self.ledger
+            .revoke(revocation.clone())
+            .await
+            .map_err(|error| WrongRevocation::Unavailable(Refused::by_ledger(&error)))?;
         Ok(revocation)
     }
 
@@ -139,8 +147,12 @@ impl Service {
         now: UnixTime,
         by: &str,
     ) -> Result<Revocation, WrongRevocation> {
-        let alone = RevocationRequest { jti: request.jti.clone(), reason: request.reason.clone(), ..RevocationRequest::default() };
-        if !alone.same_fields(request) {
+        let alone = RevocationRequest {
+            jti: request.jti.clone(),
+            reason: request.reason.clone(),
+            ..RevocationRequest::default()
+        };
+        if alone != *request {
             return Err(WrongRevocation::JtiWithFields);
         }
         let jti = Jti::new(jti).map_err(|error| WrongRevocation::Field("jti", error.to_string()))?;
@@ -223,21 +235,5 @@ impl Service {
             "inactive"
         };
         TokenView { record, state, revoked }
-    }
-}
-
-impl RevocationRequest {
-    /// Whether both give the same fields to match by.
-    fn same_fields(&self, other: &Self) -> bool {
-        let fields = |request: &Self| {
-            (
-                [&request.jti, &request.account, &request.identity, &request.issuer, &request.subject]
-                    .map(Clone::clone),
-                [&request.issuer_kid, &request.kid, &request.generation].map(Clone::clone),
-                request.claim.clone(),
-                request.before,
-            )
-        };
-        fields(self) == fields(other)
     }
 }

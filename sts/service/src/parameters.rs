@@ -47,7 +47,10 @@ impl Parameters {
     /// # Errors
     /// `request_malformed`.
     pub fn forbid_repeats(&self, may_repeat: &[&str]) -> Result<(), Refused> {
-        self.0.iter().filter(|(name, _)| !may_repeat.contains(&name.as_str())).try_for_each(|(name, _)| self.one(name).map(|_| ()))
+        self.0
+            .iter()
+            .filter(|(name, _)| !may_repeat.contains(&name.as_str()))
+            .try_for_each(|(name, _)| self.one(name).map(|_| ()))
     }
 
     /// Whether a parameter was sent with a value.

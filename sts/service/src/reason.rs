@@ -6,7 +6,7 @@ use sts_policy::Refusal;
 use sts_token::TokenFault;
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $description:literal;)*) => {
         /// A stable reason.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason { $($(#[$doc])* $variant,)* }
@@ -20,69 +20,75 @@ macro_rules! reasons {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
+
+            /// What callers are told, unless a rule says it more exactly: printable ASCII, never input.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$variant => $description,)* }
+            }
         }
     };
 }
 
 reasons! {
     /// The request's own shape is wrong.
-    RequestMalformed = "request_malformed",
+    RequestMalformed = "request_malformed", "the request is malformed";
     /// A grant that is not token exchange.
-    GrantUnsupported = "grant_unsupported",
+    GrantUnsupported = "grant_unsupported", "the only grant here is urn:ietf:params:oauth:grant-type:token-exchange";
     /// The subject token's shape, or a registered claim.
-    TokenMalformed = "token_malformed",
+    TokenMalformed = "token_malformed", "the subject token is malformed";
     /// Its algorithm.
-    TokenAlgorithm = "token_algorithm",
+    TokenAlgorithm = "token_algorithm", "the subject token's algorithm is not accepted from its issuer";
     /// Its kind.
-    TokenTypeRefused = "token_type_refused",
+    TokenTypeRefused = "token_type_refused", "a token of this type is not exchanged";
     /// No entry has its `iss`.
-    IssuerUnknown = "issuer_unknown",
+    IssuerUnknown = "issuer_unknown", "no trusted issuer has the subject token's iss, compared byte for byte";
     /// The entry has no key of that `kid`.
-    KeyUnknown = "key_unknown",
+    KeyUnknown = "key_unknown", "the issuer publishes no key with the subject token's kid and algorithm";
     /// The entry's keys could not be looked up.
-    IssuerUnavailable = "issuer_unavailable",
+    IssuerUnavailable = "issuer_unavailable", "the issuer's keys cannot be looked up right now; nothing was minted";
     /// No key verifies it.
-    SignatureInvalid = "signature_invalid",
+    SignatureInvalid = "signature_invalid", "the subject token's signature is not the issuer's";
     /// `exp` has passed.
-    TokenExpired = "token_expired",
+    TokenExpired = "token_expired", "the subject token has expired";
     /// `nbf` or `iat` is in the future.
-    TokenNotYetValid = "token_not_yet_valid",
+    TokenNotYetValid = "token_not_yet_valid", "the subject token is not valid yet";
     /// It lives too long or is too old.
-    TokenTooOld = "token_too_old",
+    TokenTooOld = "token_too_old", "the subject token lives longer, or is older, than is accepted from its issuer";
     /// No value of its `aud` is ours.
-    TokenAudience = "token_audience",
+    TokenAudience = "token_audience", "the subject token is for another audience: request one for our issuer, or for an account's UUID";
     /// No account, no identity: one answer for all.
-    NotAuthorized = "not_authorized",
+    NotAuthorized = "not_authorized", "the subject token is not authorized for this request; the owner finds the cause under the request id";
     /// More than one account fits.
-    AmbiguousAccount = "ambiguous_account",
+    AmbiguousAccount = "ambiguous_account", "the subject token fits more than one service account: name one in audience";
     /// The API is not granted.
-    TargetNotGranted = "target_not_granted",
+    TargetNotGranted = "target_not_granted", "the target is not granted, or more than one is named";
     /// An API must be named.
-    TargetRequired = "target_required",
+    TargetRequired = "target_required", "name the target API in audience or resource";
     /// Not every scope is granted.
-    ScopeNotGranted = "scope_not_granted",
+    ScopeNotGranted = "scope_not_granted", "not every requested scope is granted";
     /// The subject token was used before.
-    TokenReplayed = "token_replayed",
+    TokenReplayed = "token_replayed", "the subject token was used before, and may be used once";
     /// The record could not be made durable.
-    StoreUnavailable = "store_unavailable",
+    StoreUnavailable = "store_unavailable", "the token could not be recorded right now; nothing was minted";
     /// Credentials that are wrong or have no place here.
-    InvalidClient = "invalid_client",
+    InvalidClient = "invalid_client", "the credentials are wrong, or have no place here";
     /// A Bearer token that is not one of ours, or not alive.
-    InvalidToken = "invalid_token",
+    InvalidToken = "invalid_token", "the bearer token is not one of ours, or not active";
     /// A Bearer token without the scope that is needed.
-    InsufficientScope = "insufficient_scope",
+    InsufficientScope = "insufficient_scope", "the bearer token lacks the scope for this";
     /// No such path.
-    NotFound = "not_found",
+    NotFound = "not_found", "there is nothing at this path";
     /// The path has other methods.
-    MethodNotAllowed = "method_not_allowed",
+    MethodNotAllowed = "method_not_allowed", "the path does not answer this method";
     /// The body is over the limit.
-    BodyTooLarge = "body_too_large",
+    BodyTooLarge = "body_too_large", "the body is over 64 KiB";
     /// The body's media type is not read here.
-    MediaType = "media_type",
+    MediaType = "media_type", "the body's media type is not read here";
     /// Too many refused requests from this address.
-    RateLimited = "rate_limited",
+    RateLimited = "rate_limited", "too many refused requests from this address";
     /// A fault of ours.
-    ServerError = "server_error",
+    ServerError = "server_error", "a fault of ours; nothing was minted";
 }
 
 /// A refusal, as the caller learns of it.

@@ -129,7 +129,8 @@ mod tests {
         ];
         let overridden = |name: &str| pairs.iter().any(|(own, _)| *own == name);
         let all = base.iter().filter(|(name, _)| !overridden(name)).chain(pairs);
-        let pairs = all.filter(|(_, value)| *value != "<none>").map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let pairs =
+            all.filter(|(_, value)| *value != "<none>").map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         ExchangeRequest::parse(&Parameters::new(pairs)?)
     }
 

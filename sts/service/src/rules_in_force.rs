@@ -82,7 +82,10 @@ fn covers(revocation: &Revocation, compiled: Option<&CompiledRule>, record: &Tok
         && is(&rule.issuer, record.entry.as_str())
         && is(&rule.kid, record.kid.as_str())
         && is(&rule.generation, &record.generation)
-        && rule.issuer_kid.as_deref().is_none_or(|kid| record.subject_kid.as_ref().is_some_and(|own| own.as_str() == kid))
+        && rule
+            .issuer_kid
+            .as_deref()
+            .is_none_or(|kid| record.subject_kid.as_ref().is_some_and(|own| own.as_str() == kid))
         && compiled.is_none_or(|compiled| {
             compiled.subject.as_ref().is_none_or(|pattern| pattern.matches(record.subject.as_str()))
                 && compiled.claims.iter().all(|(name, pattern)| claim_matches(record.claims.get(name), pattern))

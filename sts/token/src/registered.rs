@@ -56,21 +56,20 @@ pub(crate) fn read(claims: &ClaimSet, trust: &TrustSpec) -> Result<Registered, T
             .ok_or(TokenFault::Malformed("`sub` is not a string of 1 to 1,024 bytes without control characters"))?,
     };
     let audiences = audiences(claims.members().get("aud"))?;
-    let exp = date(claims, "exp", "`exp` is not a number of seconds")?.ok_or(TokenFault::Malformed("`exp` is missing"))?;
+    let exp =
+        date(claims, "exp", "`exp` is not a number of seconds")?.ok_or(TokenFault::Malformed("`exp` is missing"))?;
     let nbf = date(claims, "nbf", "`nbf` is not a number of seconds")?;
     let iat = date(claims, "iat", "`iat` is not a number of seconds")?;
     if iat.is_none() && trust.require_iat {
         return Err(TokenFault::Malformed("`iat` is missing"));
     }
-    let jti = match claims.members().get("jti") {
-        None => None,
-        Some(value) => Some(
-            value
-                .as_str()
-                .and_then(|text| Jti::new(text).ok())
-                .ok_or(TokenFault::Malformed("`jti` is not a string of 1 to 1,024 bytes without control characters"))?,
-        ),
-    };
+    let jti =
+        match claims.members().get("jti") {
+            None => None,
+            Some(value) => Some(value.as_str().and_then(|text| Jti::new(text).ok()).ok_or(TokenFault::Malformed(
+                "`jti` is not a string of 1 to 1,024 bytes without control characters",
+            ))?),
+        };
     Ok(Registered { subject, audiences, exp, nbf, iat, jti })
 }
 
@@ -168,8 +167,21 @@ mod tests {
 
     #[test]
     fn c037_c038_a_mistyped_missing_or_monstrous_exp_is_never_taken_for_absent() {
-        for exp in ["null", "\"1893456000\"", "\"never\"", "true", "[]", "{}", "9007199254740993", "9223372036854775807",
-            "9223372036854775808", "18446744073709551616", "1e308", "-1e308", "18446744075499551616"] {
+        for exp in [
+            "null",
+            "\"1893456000\"",
+            "\"never\"",
+            "true",
+            "[]",
+            "{}",
+            "9007199254740993",
+            "9223372036854775807",
+            "9223372036854775808",
+            "18446744073709551616",
+            "1e308",
+            "-1e308",
+            "18446744075499551616",
+        ] {
             assert!(malformed(&judge(&format!(r#""iat":{NOW},"exp":{exp}"#))), "{exp}");
         }
         assert!(malformed(&judge(&format!(r#""iat":{NOW}"#))));
@@ -216,19 +228,22 @@ mod tests {
         assert_eq!(life(86_401), Err(TokenFault::TooOld));
         let aged = TrustSpec { max_token_age: Some(300), ..trust() };
         let age = |seconds: i64| {
-            judge_by(&aged, &format!(r#"{{"sub":"s","aud":"a","iat":{},"exp":{}}}"#, NOW - seconds, NOW + 60)).map(|_| ())
+            judge_by(&aged, &format!(r#"{{"sub":"s","aud":"a","iat":{},"exp":{}}}"#, NOW - seconds, NOW + 60))
+                .map(|_| ())
         };
         assert_eq!(age(360), Ok(()));
         assert_eq!(age(361), Err(TokenFault::TooOld));
         let svid = TrustSpec { require_iat: false, ..trust() };
-        let left = |seconds: i64| judge_by(&svid, &format!(r#"{{"sub":"s","aud":"a","exp":{}}}"#, NOW + seconds)).map(|_| ());
+        let left =
+            |seconds: i64| judge_by(&svid, &format!(r#"{{"sub":"s","aud":"a","exp":{}}}"#, NOW + seconds)).map(|_| ());
         assert_eq!(left(86_400), Ok(()));
         assert_eq!(left(86_401), Err(TokenFault::TooOld));
     }
 
     #[test]
     fn c043_aud_is_a_string_or_a_short_list_of_strings() {
-        let with = |aud: &str| judge_by(&trust(), &format!(r#"{{"sub":"s","iat":{NOW},"exp":{},"aud":{aud}}}"#, NOW + 60));
+        let with =
+            |aud: &str| judge_by(&trust(), &format!(r#"{{"sub":"s","iat":{NOW},"exp":{},"aud":{aud}}}"#, NOW + 60));
         for wrong in ["\"\"", "[]", "[\"\"]", "null", "1", "{}", "[\"a\",1]", "[[\"a\"]]"] {
             assert!(malformed(&with(wrong)), "{wrong}");
         }
@@ -240,7 +255,8 @@ mod tests {
 
     #[test]
     fn c048_c059_sub_and_jti_are_bounded_strings() {
-        let with = |member: &str| judge_by(&trust(), &format!(r#"{{"aud":"a","iat":{NOW},"exp":{},{member}}}"#, NOW + 60));
+        let with =
+            |member: &str| judge_by(&trust(), &format!(r#"{{"aud":"a","iat":{NOW},"exp":{},{member}}}"#, NOW + 60));
         for wrong in ["1", "null", "\"\"", "[]", "{}", "\"a\\n\"", "\"a\\u0000\""] {
             assert!(malformed(&with(&format!("\"sub\":{wrong}"))), "{wrong}");
             assert!(malformed(&with(&format!("\"sub\":\"s\",\"jti\":{wrong}"))), "{wrong}");

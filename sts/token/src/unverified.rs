@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sts_jose::{CompactJws, JwsError, VerifyingKey};
-use sts_types::{Algorithm, ClaimSet, Issuer, Kid, UnixTime};
+use sts_types::{Algorithm, ClaimSet, EntryName, Issuer, Kid, UnixTime};
 
 use crate::registered::{self, TokenFault};
 use crate::{TrustSpec, VerifiedClaims};
@@ -28,7 +28,8 @@ impl<'a> UnverifiedToken<'a> {
             JwsError::Algorithm => TokenFault::Algorithm,
             JwsError::Malformed(rule) => TokenFault::Malformed(rule),
         })?;
-        let claims = ClaimSet::parse(jws.payload()).map_err(|_| TokenFault::Malformed("the payload is not strict JSON"))?;
+        let claims =
+            ClaimSet::parse(jws.payload()).map_err(|_| TokenFault::Malformed("the payload is not strict JSON"))?;
         let issuer = claims
             .text("iss")
             .and_then(|iss| Issuer::new(iss).ok())
@@ -114,6 +115,12 @@ pub struct SignedToken<'a> {
 }
 
 impl SignedToken<'_> {
+    /// The issuer entry whose key verified it.
+    #[must_use]
+    pub fn entry(&self) -> &EntryName {
+        &self.trust.entry
+    }
+
     /// Judges the registered claims: types, presence, then times at `now` (RFC 7519 section 4.1, requirements J-9 to J-12).
     ///
     /// # Errors
@@ -140,7 +147,9 @@ mod tests {
         for free in [None, Some("JWT"), Some("jwt"), Some("application/jwt"), Some("APPLICATION/JWT")] {
             assert!(accepts_typ(&[], free), "{free:?}");
         }
-        for refused in ["at+jwt", "application/at+jwt", "AT+JWT", "dpop+jwt", "logout+jwt", "secevent+jwt", "", "a/b/jwt", "x/jwt"] {
+        for refused in
+            ["at+jwt", "application/at+jwt", "AT+JWT", "dpop+jwt", "logout+jwt", "secevent+jwt", "", "a/b/jwt", "x/jwt"]
+        {
             assert!(!accepts_typ(&[], Some(refused)), "{refused}");
         }
         assert!(accepts_typ(&["JOSE".to_owned()], Some("jose")));

@@ -133,7 +133,8 @@ mod tests {
     use super::*;
 
     fn claims() -> ClaimSet {
-        ClaimSet::parse(br#"{"kubernetes.io":{"namespace":"ns","a/b":{"~":1}},"a.b":2,"n":null,"list":[{"x":1}],"":3}"#).unwrap()
+        ClaimSet::parse(br#"{"kubernetes.io":{"namespace":"ns","a/b":{"~":1}},"a.b":2,"n":null,"list":[{"x":1}],"":3}"#)
+            .unwrap()
     }
 
     #[test]
@@ -144,7 +145,9 @@ mod tests {
         assert_eq!(find("/kubernetes.io/a~1b/~0"), Some(1.into()));
         assert_eq!(find("a.b"), Some(2.into()));
         assert_eq!(find("/"), Some(3.into()));
-        for absent in ["kubernetes.io.namespace", "kubernetes.io/namespace", "/list/0/x", "/list/0", "n", "/n", "__proto__"] {
+        for absent in
+            ["kubernetes.io.namespace", "kubernetes.io/namespace", "/list/0/x", "/list/0", "n", "/n", "__proto__"]
+        {
             assert_eq!(find(absent), None, "{absent}");
         }
         assert_eq!(ClaimPath::parse("/a~2"), Err(ClaimPathError::Escape));

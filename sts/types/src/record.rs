@@ -1,7 +1,8 @@
 //! The record of a minted token: what `sts-token` makes and `sts-store` keeps.
 
 use crate::{
-    AccountId, ApiName, Audience, Digest256, EntryName, IdentityName, Issuer, Jti, Kid, RequestId, ScopeSet, Subject, UnixTime,
+    AccountId, ApiName, Audience, Digest256, EntryName, IdentityName, Issuer, Jti, Kid, RequestId, ScopeSet, Subject,
+    UnixTime,
 };
 
 /// The record of one minted token (DESIGN section 6). It never holds a token.

@@ -133,7 +133,8 @@ mod tests {
         for text in ["[]", "\"x\"", "1", "null"] {
             assert_eq!(parse_object(text.as_bytes()), Err(StrictJsonError::NotAnObject), "{text}");
         }
-        for bytes in [b"\xef\xbb\xbf{}".as_slice(), b"{} x", b"{}{}", b"{", b"", b"{\"a\":\"\\ud800\"}", b"{\0\"\0a\0"] {
+        for bytes in [b"\xef\xbb\xbf{}".as_slice(), b"{} x", b"{}{}", b"{", b"", b"{\"a\":\"\\ud800\"}", b"{\0\"\0a\0"]
+        {
             assert_eq!(parse_object(bytes), Err(StrictJsonError::Syntax), "{bytes:?}");
         }
         assert_eq!(parse_object(b"{\"a\":\"\xff\"}"), Err(StrictJsonError::Encoding));

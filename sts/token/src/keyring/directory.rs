@@ -4,8 +4,8 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use sts_jose::SigningKey;
 use sts_jose::Signer as _;
+use sts_jose::SigningKey;
 use sts_types::{Algorithm, Entropy, Kid, UnixTime};
 use zeroize::Zeroizing;
 
@@ -70,7 +70,11 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn open(path: &Path) -> Result<Self, KeyringError> {
-        make_private_directory(path).map_err(|error| KeyringError::Io { doing: "create", path: path.to_owned(), error })?;
+        make_private_directory(path).map_err(|error| KeyringError::Io {
+            doing: "create",
+            path: path.to_owned(),
+            error,
+        })?;
         Ok(Self { path: path.to_owned() })
     }
 

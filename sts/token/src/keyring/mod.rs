@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use sts_jose::{HmacSeal, SignError, Signer, SigningKey, VerifyingKey};
 use sts_types::{Algorithm, Digest256, Entropy, Kid, UnixTime};
 
-use directory::{Directory, StoredKey};
 pub use directory::KeyringError;
+use directory::{Directory, StoredKey};
 
 /// How long others may cache our key set, in seconds.
 pub const MAX_AGE: i64 = 300;
@@ -132,7 +132,9 @@ impl Keyring {
             let newest = stored.iter().filter(|key| key.signer.algorithm() == algorithm).map(|key| key.created).max();
             let due = newest.is_none_or(|created| {
                 let age = u64::try_from(now.since(created)).unwrap_or(0);
-                self.spec.rotate_every.is_some_and(|every| age.saturating_add(LEAD.unsigned_abs()) >= every.max(LEAD.unsigned_abs() * 2))
+                self.spec
+                    .rotate_every
+                    .is_some_and(|every| age.saturating_add(LEAD.unsigned_abs()) >= every.max(LEAD.unsigned_abs() * 2))
             });
             if due {
                 stored.push(self.directory.create(algorithm, now)?);
@@ -221,7 +223,8 @@ impl Keyring {
 
 impl Held {
     fn new(keys: Vec<HeldKey>, now: UnixTime) -> Self {
-        let published: Vec<&Value> = keys.iter().filter(|key| key.is_published(now)).map(|key| key.signer.public_jwk()).collect();
+        let published: Vec<&Value> =
+            keys.iter().filter(|key| key.is_published(now)).map(|key| key.signer.public_jwk()).collect();
         let document: Arc<[u8]> = json!({ "keys": published }).to_string().into_bytes().into();
         let Digest256(digest) = sts_jose::sha256(&document);
         let etag = format!("\"{}\"", sts_jose::base64url(digest.get(..16).unwrap_or_default())).into();
@@ -246,7 +249,14 @@ fn schedule(mut stored: Vec<StoredKey>, max_ttl: i64) -> Vec<HeldKey> {
             }
         };
         let verifying = Arc::new(signer.verifying_key());
-        keys.push(HeldKey { signer: Arc::new(signer), verifying, created, signs_from, signs_until: None, published_until: None });
+        keys.push(HeldKey {
+            signer: Arc::new(signer),
+            verifying,
+            created,
+            signs_from,
+            signs_until: None,
+            published_until: None,
+        });
     }
     keys
 }
@@ -277,7 +287,11 @@ mod tests {
         ring.rotate(rotated).unwrap();
         let kids: Vec<Kid> = ring.keys().iter().map(|key| key.kid().clone()).collect();
         assert_eq!(kids.len(), 2);
-        assert_eq!(*ring.signer(Algorithm::ES256, rotated.plus(LEAD - 1)).unwrap().kid(), first, "not before it is known");
+        assert_eq!(
+            *ring.signer(Algorithm::ES256, rotated.plus(LEAD - 1)).unwrap().kid(),
+            first,
+            "not before it is known"
+        );
         let second = ring.signer(Algorithm::ES256, rotated.plus(LEAD)).unwrap().kid().clone();
         assert_ne!(second, first);
 

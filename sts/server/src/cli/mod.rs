@@ -1,0 +1,147 @@
+//! The command line (DESIGN section 8). Exit codes: 0 done, 1 refused or failed, 2 usage or configuration.
+
+mod check;
+mod explain;
+mod operate;
+mod schema;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::operation::Operation;
+use crate::{dev, serve};
+
+/// A security token service: a platform's ID token in, a short-lived signed access token out.
+#[derive(Parser)]
+#[command(name = "sts", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(ConfigArgs),
+    /// Run a server and a local issuer, show one exchange step by step, and serve until Ctrl-C; needs no configuration
+    Dev(dev::DevArgs),
+    /// Check a configuration: errors, lints, policy tests
+    Check(check::CheckArgs),
+    /// Say why a token is granted or refused
+    Explain(explain::ExplainArgs),
+    /// List or rotate our signing keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// List, show or revoke minted tokens
+    #[command(subcommand)]
+    Tokens(operate::TokensCommand),
+    /// Show the issuer entries and their keys, or fetch them anew
+    #[command(subcommand)]
+    Issuers(IssuersCommand),
+    /// Print the JSON Schema of the configuration
+    Schema(schema::SchemaArgs),
+}
+
+#[derive(Args)]
+struct ConfigArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "sts.yaml")]
+    config: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// List the signing keys with what each is doing
+    List(operate::ServerArgs),
+    /// Make successors now; they sign once verifiers have had time to learn them
+    Rotate(operate::ServerArgs),
+}
+
+#[derive(Subcommand)]
+enum IssuersCommand {
+    /// List the issuer entries
+    List(operate::ServerArgs),
+    /// Show one issuer entry
+    Show {
+        /// The entry's name
+        name: String,
+        #[command(flatten)]
+        server: operate::ServerArgs,
+    },
+    /// Fetch an entry's keys now; what the issuer has withdrawn is gone after it
+    Refresh {
+        /// The entry's name
+        name: String,
+        #[command(flatten)]
+        server: operate::ServerArgs,
+    },
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn run() -> ExitCode {
+    // Whoever makes a TLS connection in this process finds this provider.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match cli.command {
+        Command::Serve(ConfigArgs { config }) => exit_of_start(serve::run(&config)),
+        Command::Dev(args) => dev::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Tokens(command) => {
+            let (server, operation) = command.into_parts();
+            operate::run(&server, operation)
+        }
+        Command::Keys(KeysCommand::List(server)) => operate::run(&server, Operation::ListKeys),
+        Command::Keys(KeysCommand::Rotate(server)) => operate::run(&server, Operation::RotateKeys),
+        Command::Issuers(IssuersCommand::List(server)) => operate::run(&server, Operation::ListIssuers),
+        Command::Issuers(IssuersCommand::Show { name, server }) => {
+            operate::run(&server, Operation::ShowIssuer { name })
+        }
+        Command::Issuers(IssuersCommand::Refresh { name, server }) => {
+            operate::run(&server, Operation::RefreshIssuer { name })
+        }
+    }
+}
+
+/// 2 for whatever kept the server from starting.
+pub(crate) fn exit_of_start(result: Result<(), crate::start_error::StartError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            fail(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Writes to standard output; a reader that went away ends nothing.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Writes to standard error what went wrong.
+pub(crate) fn fail(error: &crate::start_error::StartError) {
+    let text = match error {
+        crate::start_error::StartError::Configuration(diagnostics) => {
+            diagnostics.render(std::io::stderr().is_terminal())
+        }
+        error => format!("error: {error}"),
+    };
+    complain(&text);
+}
+
+/// Writes to standard error.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+}

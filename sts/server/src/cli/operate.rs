@@ -1,0 +1,309 @@
+//! `sts tokens|keys|issuers`: speaks to the running server's admin listener; when none runs, opens the embedded store under its
+//! lock and does the same work here.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use sts_service::RevocationRequest;
+use sts_types::{Clock, UnixTime};
+use zeroize::Zeroizing;
+
+use super::explain::{rfc3339, time};
+use super::{check, complain, fail, say};
+use crate::admin_token;
+use crate::clock::SystemClock;
+use crate::engine::{Engine, store_path};
+use crate::metrics::Metrics;
+use crate::operation::{Operation, OperationFailure};
+use crate::start_error::StartError;
+use crate::telemetry::Silent;
+
+/// How long the running server may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Which server, and how to answer.
+#[derive(Args)]
+pub(super) struct ServerArgs {
+    /// The configuration file of the server
+    #[arg(long, value_name = "FILE", default_value = "sts.yaml")]
+    pub(super) config: PathBuf,
+    /// The admin listener's URL, in place of the configuration's
+    #[arg(long, value_name = "URL", requires = "admin_token_file")]
+    admin_url: Option<String>,
+    /// The file with the admin token, in place of the configuration's
+    #[arg(long, value_name = "FILE", requires = "admin_url")]
+    admin_token_file: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(super) enum TokensCommand {
+    /// List recorded tokens, newest first
+    List {
+        /// Only this account's (username or id)
+        #[arg(long)]
+        account: Option<String>,
+        /// Go on after this jti
+        #[arg(long, value_name = "JTI")]
+        after: Option<String>,
+        /// The most tokens to list
+        #[arg(long)]
+        limit: Option<usize>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show one recorded token
+    Show {
+        /// The token's jti
+        jti: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Revoke one token, or every token that all the given fields fit
+    Revoke(RevokeArgs),
+}
+
+#[derive(Args)]
+pub(super) struct RevokeArgs {
+    /// One token
+    #[arg(long)]
+    jti: Option<String>,
+    /// Tokens of this account (username or id)
+    #[arg(long)]
+    account: Option<String>,
+    /// Tokens of identities of this name
+    #[arg(long)]
+    identity: Option<String>,
+    /// Tokens exchanged for tokens of this issuer entry
+    #[arg(long, value_name = "ENTRY")]
+    issuer: Option<String>,
+    /// Tokens whose subject token's `sub` this pattern matches
+    #[arg(long, value_name = "PATTERN")]
+    subject: Option<String>,
+    /// Tokens whose subject token this key of its issuer signed
+    #[arg(long, value_name = "KID")]
+    issuer_kid: Option<String>,
+    /// Tokens that this key of ours signed
+    #[arg(long)]
+    kid: Option<String>,
+    /// Tokens granted under this snapshot
+    #[arg(long)]
+    generation: Option<String>,
+    /// Tokens with this copied claim
+    #[arg(long, value_name = "NAME=PATTERN", value_parser = claim)]
+    claim: Vec<(String, String)>,
+    /// Only tokens issued before: RFC 3339, or seconds since the epoch; now when left out
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    before: Option<UnixTime>,
+    /// Why; kept with the revocation
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+fn claim(text: &str) -> Result<(String, String), String> {
+    let (name, pattern) = text.split_once('=').ok_or("write NAME=PATTERN")?;
+    Ok((name.to_owned(), pattern.to_owned()))
+}
+
+impl TokensCommand {
+    pub(super) fn into_parts(self) -> (ServerArgs, Operation) {
+        match self {
+            Self::List { account, after, limit, server } => (server, Operation::ListTokens { account, after, limit }),
+            Self::Show { jti, server } => (server, Operation::ShowToken { jti }),
+            Self::Revoke(args) => {
+                let request = RevocationRequest {
+                    jti: args.jti,
+                    account: args.account,
+                    identity: args.identity,
+                    issuer: args.issuer,
+                    subject: args.subject,
+                    issuer_kid: args.issuer_kid,
+                    kid: args.kid,
+                    generation: args.generation,
+                    claim: args.claim.into_iter().collect(),
+                    before: args.before.map(UnixTime::as_secs),
+                    reason: args.reason,
+                };
+                (args.server, Operation::Revoke(Box::new(request)))
+            }
+        }
+    }
+}
+
+/// Does the operation wherever it can be done, and prints what came of it.
+pub(super) fn run(args: &ServerArgs, operation: Operation) -> ExitCode {
+    let shown = operation.clone();
+    match perform(args, operation) {
+        Ok(Ok(value)) => {
+            say(&if args.json { value.to_string() } else { text(&shown, &value) });
+            ExitCode::SUCCESS
+        }
+        Ok(Err(failure)) => {
+            complain(&format!("error: {failure}"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            fail(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+type Done = Result<Value, OperationFailure>;
+
+fn perform(args: &ServerArgs, operation: Operation) -> Result<Done, StartError> {
+    let runtime = crate::serve::runtime()?;
+    if let (Some(url), Some(file)) = (&args.admin_url, &args.admin_token_file) {
+        let token = admin_token::read(file)?;
+        return Ok(match runtime.block_on(ask(url, &token, &operation)) {
+            Asked::Done(done) => done,
+            Asked::NobodyThere => Err(OperationFailure::Unavailable(format!("nothing listens at {url}"))),
+        });
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let settings = check::settings(&args.config, &*clock)?;
+    let token_file = admin_token::path(&settings.data_dir);
+    if token_file.exists() {
+        let token = admin_token::read(&token_file)?;
+        let scheme = if settings.admin.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", settings.admin.listen);
+        if let Asked::Done(done) = runtime.block_on(ask(&url, &token, &operation)) {
+            return Ok(done);
+        }
+    }
+    if !store_path(&settings).exists() {
+        return Ok(Err(OperationFailure::Unavailable(format!(
+            "no server listens at {}, and there is no store in `{}`: start one with `sts serve`, or give --admin-url and --admin-token-file",
+            settings.admin.listen,
+            settings.data_dir.display()
+        ))));
+    }
+    let engine = Engine::open(&settings, clock, Arc::new(Silent), Arc::new(Metrics::default()))?;
+    Ok(runtime.block_on(operation.run(&engine.desk, "command line")))
+}
+
+enum Asked {
+    Done(Done),
+    NobodyThere,
+}
+
+async fn ask(url: &str, token: &Zeroizing<String>, operation: &Operation) -> Asked {
+    let (method, path, body) = operation.to_request();
+    let failed = |error: &dyn std::fmt::Display| Asked::Done(Err(OperationFailure::Unavailable(error.to_string())));
+    let client = match reqwest::Client::builder()
+        .no_proxy()
+        .timeout(DEADLINE)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+    {
+        Ok(client) => client,
+        Err(error) => return failed(&error),
+    };
+    let mut request = client.request(method, format!("{}{path}", url.trim_end_matches('/'))).bearer_auth(&**token);
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) if error.is_connect() => return Asked::NobodyThere,
+        Err(error) => return failed(&error),
+    };
+    let status = response.status();
+    let value: Value = match response.json().await {
+        Ok(value) => value,
+        Err(_) => return failed(&format!("the server at {url} answered {status} without JSON: is it sts?")),
+    };
+    if status.is_success() {
+        return Asked::Done(Ok(value));
+    }
+    let told = value.get("error_description").and_then(Value::as_str).unwrap_or("no description").to_owned();
+    Asked::Done(Err(match status.as_u16() {
+        404 => OperationFailure::NotFound(told),
+        400 | 401 | 403 => OperationFailure::Refused(told),
+        _ => OperationFailure::Unavailable(told),
+    }))
+}
+
+/// The answer for people.
+fn text(operation: &Operation, value: &Value) -> String {
+    match operation {
+        Operation::ListTokens { .. } => table(
+            value.get("tokens"),
+            &[
+                ("jti", "JTI"),
+                ("account", "ACCOUNT"),
+                ("identity", "IDENTITY"),
+                ("api", "API"),
+                ("state", "STATE"),
+                ("iat", "ISSUED"),
+                ("exp", "EXPIRES"),
+            ],
+            "no tokens are recorded",
+        ),
+        Operation::ListKeys | Operation::RotateKeys => table(
+            value.get("keys"),
+            &[
+                ("kid", "KID"),
+                ("algorithm", "ALGORITHM"),
+                ("phase", "PHASE"),
+                ("created", "CREATED"),
+                ("signs_from", "SIGNS FROM"),
+                ("signs_until", "SIGNS UNTIL"),
+            ],
+            "there are no keys",
+        ),
+        Operation::ListIssuers => table(
+            value.get("issuers"),
+            &[
+                ("name", "NAME"),
+                ("issuer", "ISSUER"),
+                ("source", "SOURCE"),
+                ("fetched_at", "FETCHED"),
+                ("last_error", "LAST ERROR"),
+            ],
+            "there are no issuer entries",
+        ),
+        Operation::Revoke(_) => "revoked; offline verifiers accept the tokens until they expire".to_owned(),
+        Operation::ShowDenial { .. } => denial(value),
+        _ => format!("{value:#}"),
+    }
+}
+
+fn denial(value: &Value) -> String {
+    let summary = value.get("summary").and_then(Value::as_str).unwrap_or_default();
+    format!("{summary}\n\n{value:#}")
+}
+
+/// Rows as aligned columns; times for people.
+fn table(rows: Option<&Value>, columns: &[(&str, &str)], none: &str) -> String {
+    let rows = rows.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if rows.is_empty() {
+        return none.to_owned();
+    }
+    let cell = |row: &Value, name: &str| match row.get(name) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => {
+            number.as_i64().map_or_else(|| number.to_string(), |at| rfc3339(UnixTime::from_secs(at)))
+        }
+        Some(other) => other.to_string(),
+    };
+    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|(_, title)| (*title).to_owned()).collect()];
+    lines.extend(rows.iter().map(|row| columns.iter().map(|(name, _)| cell(row, name)).collect()));
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|at| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
+    let line = |cells: &Vec<String>| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}

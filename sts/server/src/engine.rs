@@ -1,0 +1,124 @@
+//! Settings to a working service: the only place where the implementations meet.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jwks_cache::{Environment, JwksCache};
+use sts_config::Settings;
+use sts_jose::OsEntropy;
+use sts_service::{ApiSecret, EventSink, Parts, Service, Snapshot, TrustTable};
+use sts_store::{Alert, EmbeddedLedger};
+use sts_token::{Keyring, KeyringSpec};
+use sts_types::{Clock, Entropy};
+use tokio::sync::watch;
+
+use crate::issuer_keys::CachedKeys;
+use crate::metrics::Metrics;
+use crate::operation::Desk;
+use crate::start_error::StartError;
+
+/// Everything that runs behind the listeners.
+pub(crate) struct Engine {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) ledger: Arc<EmbeddedLedger>,
+    pub(crate) keyring: Arc<Keyring>,
+}
+
+impl Engine {
+    /// Opens keys and store under `data_dir`, and puts `settings` in force.
+    pub(crate) fn open(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        events: Arc<dyn EventSink>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StartError> {
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+        make_data_dir(settings)?;
+        let keyring = Arc::new(Keyring::open(keyring_spec(settings), &*entropy, clock.now())?);
+        let alerts = move |alert: Alert| {
+            metrics.alert(alert);
+            tracing::error!(place = alert.place.name(), fault = alert.fault.name(), "{alert}");
+        };
+        let ledger = Arc::new(EmbeddedLedger::open(
+            &store_path(settings),
+            Arc::new(keyring.seal()),
+            Arc::clone(&clock),
+            Arc::new(alerts),
+        )?);
+        let issuers = issuer_cache(settings, Arc::clone(&clock), Some(settings.data_dir.join("issuers")))?;
+        let service = Service::new(Parts {
+            snapshot: snapshot(settings, issuers.clone()),
+            ledger: Arc::clone(&ledger) as _,
+            keyring: Arc::clone(&keyring),
+            clock,
+            entropy,
+            events,
+        });
+        let desk = Desk { service: Arc::new(service), issuers: watch::Sender::new(issuers) };
+        Ok(Self { desk: Arc::new(desk), ledger, keyring })
+    }
+}
+
+/// The embedded store's file.
+pub(crate) fn store_path(settings: &Settings) -> PathBuf {
+    settings.data_dir.join("sts.redb")
+}
+
+/// The issuers' keys; nothing is fetched yet.
+pub(crate) fn issuer_cache(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    state_dir: Option<PathBuf>,
+) -> Result<JwksCache, StartError> {
+    let environment = Environment {
+        clock,
+        entropy: Arc::new(OsEntropy),
+        state_dir,
+        resolver: None,
+        user_agent: concat!("sts/", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    JwksCache::new(settings.entries.clone(), environment).map_err(StartError::Issuers)
+}
+
+/// The snapshot of `settings`, with the keys of its entries.
+pub(crate) fn snapshot(settings: &Settings, issuers: JwksCache) -> Snapshot {
+    Snapshot {
+        generation: settings.generation.clone(),
+        issuer: settings.issuer.clone(),
+        rules: Arc::clone(&settings.rules),
+        trust: TrustTable::new(settings.trust.clone()),
+        keys: Arc::new(CachedKeys(issuers)),
+        cap_to_subject: settings.cap_to_subject,
+        max_ttl: settings.policy.tokens.max_ttl.value.as_secs(),
+        signing: settings.api_signing.iter().map(|(api, algorithm)| (api.clone(), *algorithm)).collect(),
+        secrets: settings
+            .apis_secrets
+            .iter()
+            .map(|(api, secret)| (api.clone(), ApiSecret::new(secret.expose().as_bytes())))
+            .collect(),
+        log_claims: settings.log.claims,
+    }
+}
+
+fn keyring_spec(settings: &Settings) -> KeyringSpec {
+    KeyringSpec {
+        directory: settings.signing.keys_dir.clone().unwrap_or_else(|| settings.data_dir.join("keys")),
+        algorithms: settings.signing.algorithms.clone(),
+        rotate_every: settings.signing.rotate_every.map(|every| every.as_secs()),
+        max_ttl: settings.policy.tokens.max_ttl.value.as_secs(),
+    }
+}
+
+/// Makes `data_dir`, and shows that files can be made in it before anything else is tried.
+fn make_data_dir(settings: &Settings) -> Result<(), StartError> {
+    let path = &settings.data_dir;
+    let failed = |error| StartError::DataDir { path: path.clone(), error };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(failed)?;
+    let probe = path.join(".writable");
+    std::fs::write(&probe, b"").map_err(failed)?;
+    std::fs::remove_file(&probe).map_err(failed)
+}

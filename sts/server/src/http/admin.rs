@@ -1,0 +1,172 @@
+//! The admin listener: metrics and readiness are open; operations need the admin token, or a token of ours with `sts:read` or
+//! `sts:admin`. `Host` must be an IP literal, `localhost` or listed, so that no web page can rebind its name to us.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+use sts_service::{Reason, Refused};
+use sts_types::rfc;
+use zeroize::Zeroizing;
+
+use super::credentials::{Credentials, credentials};
+use super::failure::{BEARER, Failure};
+use super::{body, route};
+use crate::metrics::Metrics;
+use crate::operation::{Desk, Operation, OperationFailure, Right};
+
+/// What the admin handlers need.
+pub(crate) struct AdminState {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) token: Zeroizing<String>,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Every request of the admin listener.
+pub(super) async fn serve(request: HttpRequest, payload: Payload, state: Data<AdminState>) -> HttpResponse {
+    let request_id = state.desk.service.new_request_id();
+    let path = route::normalise(request.path());
+    super::answer(handle(&request, payload, &state, &path), &request_id, false).await
+}
+
+async fn handle(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &AdminState,
+    path: &str,
+) -> Result<HttpResponse, Failure> {
+    check_host(request, &state.hosts)?;
+    match path {
+        "/metrics" => get_only(request).map(|()| {
+            HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(state.metrics.render())
+        }),
+        "/readyz" => {
+            get_only(request)?;
+            Ok(ready(state).await)
+        }
+        "/healthz" => get_only(request).map(|()| HttpResponse::Ok().finish()),
+        path => operate(request, payload, state, path).await,
+    }
+}
+
+fn get_only(request: &HttpRequest) -> Result<(), Failure> {
+    if matches!(request.method().as_str(), "GET" | "HEAD") { Ok(()) } else { Err(Failure::method("GET, HEAD")) }
+}
+
+async fn operate(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &AdminState,
+    path: &str,
+) -> Result<HttpResponse, Failure> {
+    if !path.starts_with("/admin/") {
+        return Err(Reason::NotFound.into());
+    }
+    let (by, right) = authenticate(request, state).await?;
+    let body = read_json(request, payload).await?;
+    let operation = match Operation::from_request(request.method().as_str(), path, request.query_string(), &body) {
+        Err(None) => return Err(Reason::NotFound.into()),
+        Err(Some(allow)) => return Err(Failure::method(allow)),
+        Ok(Err(wrong)) => return Ok(told(StatusCode::BAD_REQUEST, Reason::RequestMalformed, &wrong)),
+        Ok(Ok(operation)) => operation,
+    };
+    if operation.right() == Right::Admin && right == Right::Read {
+        return Err(Reason::InsufficientScope.into());
+    }
+    Ok(match operation.run(&state.desk, &by).await {
+        Ok(value) => private(StatusCode::OK, &value),
+        Err(OperationFailure::NotFound(text)) => told(StatusCode::NOT_FOUND, Reason::NotFound, &text),
+        Err(OperationFailure::Refused(text)) => told(StatusCode::BAD_REQUEST, Reason::RequestMalformed, &text),
+        Err(OperationFailure::Unavailable(text)) => {
+            told(StatusCode::SERVICE_UNAVAILABLE, Reason::StoreUnavailable, &text)
+        }
+    })
+}
+
+/// Who asks, and what they may.
+async fn authenticate(request: &HttpRequest, state: &AdminState) -> Result<(String, Right), Failure> {
+    let presented = match credentials(request)? {
+        Credentials::Bearer(token) => token,
+        // No error code for who sent nothing, or another scheme (requirement BR-1).
+        Credentials::None | Credentials::Basic(_) => return Err(Failure::challenged(Reason::InvalidToken, BEARER)),
+    };
+    if sts_jose::constant_time_eq(presented.as_bytes(), state.token.as_bytes()) {
+        return Ok(("admin token".to_owned(), Right::Admin));
+    }
+    let service = &state.desk.service;
+    let own =
+        service.authenticate_bearer(&service.snapshot(), &presented, &[rfc::SCOPE_READ, rfc::SCOPE_ADMIN]).await?;
+    let right = if own.scope.contains(rfc::SCOPE_ADMIN) { Right::Admin } else { Right::Read };
+    Ok((own.account.to_string(), right))
+}
+
+/// A body is one JSON object with its media type; none is an empty object. A form would be a cross-site post.
+async fn read_json(request: &HttpRequest, payload: Payload) -> Result<Value, Failure> {
+    let bytes = body::read(request, payload).await?;
+    if bytes.is_empty() {
+        return Ok(json!({}));
+    }
+    let media = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Reason::MediaType.into());
+    }
+    let members = sts_types::parse_object(&bytes)
+        .map_err(|_| Refused::because(Reason::RequestMalformed, "the body is not one strict JSON object"))?;
+    Ok(Value::Object(members))
+}
+
+fn check_host(request: &HttpRequest, hosts: &[String]) -> Result<(), Failure> {
+    let refused = || {
+        Failure::from(Refused::because(
+            Reason::RequestMalformed,
+            "this Host is not served here; list it under admin.hosts",
+        ))
+    };
+    let value = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
+    let bare = match value.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((literal, _)) => literal,
+        None => value.rsplit_once(':').map_or(value, |(host, _)| host),
+    };
+    let known = bare.parse::<IpAddr>().is_ok()
+        || bare.eq_ignore_ascii_case("localhost")
+        || hosts.iter().any(|host| host.eq_ignore_ascii_case(bare) || host.eq_ignore_ascii_case(value));
+    if known { Ok(()) } else { Err(refused()) }
+}
+
+async fn ready(state: &AdminState) -> HttpResponse {
+    let store = state.desk.service.ready().await;
+    let status = if store.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let issuers: Vec<Value> = state
+        .desk
+        .issuers
+        .borrow()
+        .status()
+        .iter()
+        .map(|entry| json!({ "name": entry.name, "status": entry }))
+        .collect();
+    let detail = json!({
+        "ready": store.is_ok(),
+        "store": store.map_or_else(|error| error.to_string(), |()| "ok".to_owned()),
+        "generation": state.desk.service.snapshot().generation,
+        "issuers": issuers,
+    });
+    private(status, &detail)
+}
+
+fn private(status: StatusCode, value: &Value) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type("application/json")
+        .body(value.to_string())
+}
+
+/// A refusal that says more than its reason does.
+fn told(status: StatusCode, reason: Reason, text: &str) -> HttpResponse {
+    let error = if status == StatusCode::SERVICE_UNAVAILABLE { "temporarily_unavailable" } else { "invalid_request" };
+    private(status, &json!({ "error": error, "error_description": text, "reason": reason.name() }))
+}

@@ -1,0 +1,50 @@
+//! The `Authorization` header (RFC 7235, RFC 7617, RFC 6750).
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use data_encoding::BASE64;
+use sts_service::{Reason, Refused};
+use zeroize::Zeroizing;
+
+use super::Failure;
+
+/// The credentials of a request.
+pub(crate) enum Credentials {
+    None,
+    /// Name and secret in both readings: as sent, as most clients mean it, and form-decoded, as RFC 6749 section 2.3.1 wants.
+    Basic([(String, Zeroizing<String>); 2]),
+    Bearer(Zeroizing<String>),
+}
+
+/// Reads the one `Authorization` header; more than one, or one that is not well-formed, is refused.
+pub(crate) fn credentials(request: &HttpRequest) -> Result<Credentials, Failure> {
+    let mut values = request.headers().get_all(header::AUTHORIZATION);
+    let Some(value) = values.next() else { return Ok(Credentials::None) };
+    if values.next().is_some() {
+        return Err(Refused::because(Reason::RequestMalformed, "there is more than one Authorization header").into());
+    }
+    let broken = || Failure::from(Refused::because(Reason::RequestMalformed, "the Authorization header is malformed"));
+    // One space, then token68: no tab, no second space, no comma (Keycloak GHSA-gv94-wp4h-vv8p).
+    let (scheme, rest) = value.to_str().map_err(|_| broken())?.split_once(' ').ok_or_else(broken)?;
+    let token68 = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
+    if rest.is_empty() || !rest.bytes().all(token68) {
+        return Err(broken());
+    }
+    if scheme.eq_ignore_ascii_case("Bearer") {
+        Ok(Credentials::Bearer(Zeroizing::new(rest.to_owned())))
+    } else if scheme.eq_ignore_ascii_case("Basic") {
+        let wrong = || Failure::from(Reason::InvalidClient);
+        let decoded = Zeroizing::new(BASE64.decode(rest.as_bytes()).map_err(|_| wrong())?);
+        let text = std::str::from_utf8(&decoded).map_err(|_| wrong())?;
+        let (name, secret) = text.split_once(':').ok_or_else(wrong)?;
+        let sent = (name.to_owned(), Zeroizing::new(secret.to_owned()));
+        Ok(Credentials::Basic([sent, (form_decoded(name), Zeroizing::new(form_decoded(secret)))]))
+    } else {
+        Err(Reason::InvalidClient.into())
+    }
+}
+
+fn form_decoded(text: &str) -> String {
+    let encoded = Zeroizing::new(format!("v={text}").replace('&', "%26"));
+    url::form_urlencoded::parse(encoded.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}

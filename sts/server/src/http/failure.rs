@@ -1,0 +1,160 @@
+//! The one table from reason to wire (RFC 6749 section 5.2, RFC 8693 section 2.2.2, DESIGN section 2).
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use serde_json::json;
+use sts_service::{Reason, Refused};
+use sts_types::RequestId;
+
+/// A refusal on its way out.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    refused: Refused,
+    challenge: Option<&'static str>,
+    allow: Option<&'static str>,
+}
+
+impl Failure {
+    /// 405 with the methods that there are.
+    pub(crate) fn method(allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Reason::MethodNotAllowed.into() }
+    }
+
+    /// With this `WWW-Authenticate`.
+    pub(crate) fn challenged(refused: impl Into<Refused>, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..refused.into().into() }
+    }
+
+    pub(crate) fn reason(&self) -> Reason {
+        self.refused.reason
+    }
+
+    pub(crate) fn refused(&self) -> &Refused {
+        &self.refused
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let challenge = match refused.reason {
+            Reason::InvalidClient => Some(BASIC),
+            Reason::InvalidToken => Some(BEARER_INVALID_TOKEN),
+            Reason::InsufficientScope => Some(BEARER_INSUFFICIENT_SCOPE),
+            _ => None,
+        };
+        Self { refused, challenge, allow: None }
+    }
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Refused::from(reason).into()
+    }
+}
+
+/// RFC 7617.
+pub(crate) const BASIC: &str = "Basic realm=\"sts\", charset=\"UTF-8\"";
+/// RFC 6750 section 3: no credentials, no error code.
+pub(crate) const BEARER: &str = "Bearer realm=\"sts\"";
+/// Either, where both are taken.
+pub(crate) const BASIC_OR_BEARER: &str = "Basic realm=\"sts\", charset=\"UTF-8\", Bearer realm=\"sts\"";
+const BEARER_INVALID_TOKEN: &str = "Bearer realm=\"sts\", error=\"invalid_token\"";
+const BEARER_INSUFFICIENT_SCOPE: &str = "Bearer realm=\"sts\", error=\"insufficient_scope\"";
+
+/// Status and `error` of each reason.
+fn wire(reason: Reason) -> (StatusCode, &'static str) {
+    use Reason as R;
+    match reason {
+        R::RequestMalformed
+        | R::TokenMalformed
+        | R::TokenAlgorithm
+        | R::TokenTypeRefused
+        | R::IssuerUnknown
+        | R::KeyUnknown
+        | R::SignatureInvalid
+        | R::TokenExpired
+        | R::TokenNotYetValid
+        | R::TokenTooOld
+        | R::TokenAudience
+        | R::TokenReplayed
+        | R::NotAuthorized
+        | R::AmbiguousAccount => (StatusCode::BAD_REQUEST, "invalid_request"),
+        R::TargetNotGranted | R::TargetRequired => (StatusCode::BAD_REQUEST, "invalid_target"),
+        R::ScopeNotGranted => (StatusCode::BAD_REQUEST, "invalid_scope"),
+        R::GrantUnsupported => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+        R::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
+        R::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        R::InsufficientScope => (StatusCode::FORBIDDEN, "insufficient_scope"),
+        R::NotFound => (StatusCode::NOT_FOUND, "invalid_request"),
+        R::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request"),
+        R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
+        R::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request"),
+        R::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
+        R::IssuerUnavailable | R::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        R::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+    }
+}
+
+/// The longest that a caller is asked to wait, in seconds.
+const MAX_RETRY_AFTER: u64 = 3600;
+
+impl Failure {
+    /// The answer; `well_known` adds the members that some clients of discovery documents show.
+    pub(crate) fn response(&self, request_id: &RequestId, well_known: bool) -> HttpResponse {
+        let (status, error) = wire(self.refused.reason);
+        let description = self.refused.detail.map_or_else(|| self.refused.reason.description().to_owned(), ascii);
+        let mut body = json!({
+            "error": error,
+            "error_description": description,
+            "reason": self.refused.reason.name(),
+            "request_id": request_id,
+        });
+        if well_known && let Some(members) = body.as_object_mut() {
+            members.insert("ErrorMessage".to_owned(), json!(description));
+            members.insert("Errors".to_owned(), json!([description]));
+        }
+        let mut response = HttpResponse::build(status);
+        response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache"));
+        if let Some(challenge) = self.challenge {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        if let Some(allow) = self.allow {
+            response.insert_header((header::ALLOW, allow));
+        }
+        if let Some(wait) = self.refused.retry_after {
+            let seconds = wait.as_millis().div_ceil(1000).clamp(1, u128::from(MAX_RETRY_AFTER));
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        response.content_type("application/json").body(body.to_string())
+    }
+}
+
+/// RFC 6749 section 5.2: printable ASCII without `"` and `\`. Our texts quote with back-ticks already.
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '\'' }).collect()
+}
+
+/// The headers that every answer carries.
+pub(crate) fn mark(response: &mut HttpResponse, request_id: &RequestId) {
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sts_service::Reason;
+
+    #[test]
+    fn o2_03_every_description_is_printable_ascii_without_quotes() {
+        for &reason in Reason::ALL {
+            let description = reason.description();
+            assert!(!description.is_empty());
+            assert_eq!(ascii(description), description, "{}", reason.name());
+        }
+    }
+}

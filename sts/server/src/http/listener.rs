@@ -1,0 +1,152 @@
+//! The two listeners, bound before anything is served, with the deadlines and caps of DESIGN section 9.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::web::{self, Data, Payload};
+use actix_web::{App, HttpRequest, HttpServer};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::{AdminState, PublicState, admin, public};
+
+/// The longest that a request's head may take.
+const HEADER_DEADLINE: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long open requests may take to end at shutdown.
+const DRAIN_SECONDS: u64 = 25;
+/// The admin listener's open connections.
+const ADMIN_CONNECTIONS: usize = 256;
+
+/// A listener that is bound.
+pub(crate) struct ListenerSpec {
+    pub(crate) socket: TcpListener,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// Why an address cannot be listened on, or a certificate not be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BindError {
+    #[error("cannot listen on {address} (`{key}`): {error}; {}", advice(.error))]
+    Address { key: &'static str, address: SocketAddr, error: io::Error },
+    #[error("cannot use `{}` as {what}: {why}", path.display())]
+    Certificate { what: &'static str, path: PathBuf, why: String },
+    #[error("cannot start the HTTP server: {0}")]
+    Server(io::Error),
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another process has this port: stop it, or choose another port",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need the right to bind them: choose a higher port",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+        _ => "choose another address",
+    }
+}
+
+impl ListenerSpec {
+    /// Binds `address`, which the configuration gives under `key`.
+    pub(crate) fn bind(
+        key: &'static str,
+        address: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Result<Self, BindError> {
+        let socket = TcpListener::bind(address).map_err(|error| BindError::Address { key, address, error })?;
+        Ok(Self { socket, tls })
+    }
+
+    /// Where it listens: the port is known even when 0 was asked for.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+}
+
+/// TLS 1.2 and 1.3 with the suites of the provider: no CBC, no RSA key exchange (RFC 9325).
+pub(crate) fn tls_config(cert_file: &Path, key_file: &Path) -> Result<Arc<rustls::ServerConfig>, BindError> {
+    let wrong = |what, path: &Path, why: String| BindError::Certificate { what, path: path.to_owned(), why };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert_file)
+        .and_then(Iterator::collect)
+        .map_err(|error| wrong("a certificate chain", cert_file, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(wrong("a certificate chain", cert_file, "it holds no certificate".to_owned()));
+    }
+    let key =
+        PrivateKeyDer::from_pem_file(key_file).map_err(|error| wrong("a private key", key_file, error.to_string()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong("a certificate chain", cert_file, error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| wrong("a certificate and key", cert_file, error.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Both servers, ready to be awaited.
+pub(crate) struct Listeners {
+    pub(crate) public: Server,
+    pub(crate) admin: Server,
+}
+
+impl Listeners {
+    /// Starts serving.
+    pub(crate) fn start(
+        public: ListenerSpec,
+        public_state: Data<PublicState>,
+        connections: u32,
+        admin: ListenerSpec,
+        admin_state: Data<AdminState>,
+    ) -> Result<Self, BindError> {
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let per_worker = usize::try_from(connections).unwrap_or(usize::MAX).div_ceil(workers).max(1);
+        Ok(Self {
+            public: server(public, Face::Public(public_state), workers, per_worker)?,
+            admin: server(admin, Face::Admin(admin_state), 1, ADMIN_CONNECTIONS)?,
+        })
+    }
+}
+
+/// What a listener shows.
+#[derive(Clone)]
+enum Face {
+    Public(Data<PublicState>),
+    Admin(Data<AdminState>),
+}
+
+fn server(
+    listener: ListenerSpec,
+    face: Face,
+    workers: usize,
+    connections_per_worker: usize,
+) -> Result<Server, BindError> {
+    let app = move || {
+        let face = face.clone();
+        App::new().default_service(web::to(move |request: HttpRequest, payload: Payload| {
+            let face = face.clone();
+            async move {
+                match face {
+                    Face::Public(state) => public::serve(request, payload, state).await,
+                    Face::Admin(state) => admin::serve(request, payload, state).await,
+                }
+            }
+        }))
+    };
+    let server = HttpServer::new(app)
+        .workers(workers)
+        .max_connections(connections_per_worker)
+        .client_request_timeout(HEADER_DEADLINE)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals();
+    let server = match listener.tls {
+        None => server.listen(listener.socket),
+        Some(tls) => server.listen_rustls_0_23(listener.socket, (*tls).clone()),
+    };
+    Ok(server.map_err(BindError::Server)?.run())
+}

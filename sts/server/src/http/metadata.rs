@@ -1,0 +1,69 @@
+//! Our metadata (RFC 8414, OpenID Connect Discovery): every URL absolute, built from `issuer` alone, and nothing in it that is
+//! not there.
+
+use serde_json::{Value, json};
+use sts_types::{Algorithm, Digest256, Issuer, rfc};
+
+/// The document, rendered once.
+pub(crate) struct Metadata {
+    pub(crate) document: String,
+    pub(crate) etag: String,
+    /// The normalised path of the issuer.
+    pub(crate) base: String,
+}
+
+impl Metadata {
+    pub(crate) fn new(issuer: &Issuer, algorithms: &[Algorithm]) -> Self {
+        let document = describe(issuer, algorithms).to_string();
+        let Digest256(digest) = sts_jose::sha256(document.as_bytes());
+        let etag = format!("\"{}\"", sts_jose::base64url(digest.get(..16).unwrap_or_default()));
+        let path = url::Url::parse(issuer.as_str()).map(|url| url.path().to_owned()).unwrap_or_default();
+        Self { document, etag, base: super::route::normalise(&path) }
+    }
+}
+
+fn describe(issuer: &Issuer, algorithms: &[Algorithm]) -> Value {
+    let root = issuer.as_str().strip_suffix('/').unwrap_or(issuer.as_str());
+    let at = |path: &str| format!("{root}{path}");
+    let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
+    json!({
+        "issuer": issuer,
+        "token_endpoint": at("/token"),
+        "token_endpoint_auth_methods_supported": ["none"],
+        "grant_types_supported": [rfc::GRANT_TOKEN_EXCHANGE],
+        "jwks_uri": at("/.well-known/jwks.json"),
+        "id_token_signing_alg_values_supported": names,
+        "subject_types_supported": ["public"],
+        "revocation_endpoint": at("/revoke"),
+        "revocation_endpoint_auth_methods_supported": ["none"],
+        "introspection_endpoint": at("/introspect"),
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "bearer"],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn md01_md04_every_url_is_absolute_and_from_the_issuer_alone() {
+        for (issuer, token, base) in [
+            ("https://sts.example.com", "https://sts.example.com/token", ""),
+            ("https://sts.example.com/", "https://sts.example.com/token", ""),
+            ("https://sts.example.com/t1", "https://sts.example.com/t1/token", "/t1"),
+        ] {
+            let metadata = Metadata::new(&Issuer::new(issuer).unwrap(), &[Algorithm::ES256]);
+            let document: Value = serde_json::from_str(&metadata.document).unwrap();
+            assert_eq!(document["issuer"], issuer);
+            assert_eq!(document["token_endpoint"], token);
+            assert_eq!(metadata.base, base);
+            assert!(
+                document
+                    .as_object()
+                    .unwrap()
+                    .values()
+                    .all(|value| value.as_array().is_none_or(|list| !list.is_empty()))
+            );
+        }
+    }
+}

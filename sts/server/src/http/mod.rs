@@ -1,0 +1,45 @@
+//! HTTP: two listeners, one way in (route, read, call one service method) and one way out (answer or failure, marked with the
+//! request id).
+
+mod admin;
+mod body;
+mod credentials;
+mod failure;
+mod failure_limit;
+mod form;
+mod listener;
+mod metadata;
+mod public;
+mod route;
+mod source;
+
+pub(crate) use admin::AdminState;
+pub(crate) use failure::Failure;
+pub(crate) use failure_limit::FailureLimit;
+pub(crate) use listener::{BindError, ListenerSpec, Listeners, tls_config};
+pub(crate) use metadata::Metadata;
+pub(crate) use public::PublicState;
+pub(crate) use source::Proxies;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use actix_web::HttpResponse;
+use futures_util::FutureExt as _;
+use sts_service::Reason;
+use sts_types::RequestId;
+
+/// Turns what a handler came to into the answer; a handler that panics is one 500, and the process lives.
+async fn answer(
+    handler: impl Future<Output = Result<HttpResponse, Failure>>,
+    request_id: &RequestId,
+    well_known: bool,
+) -> HttpResponse {
+    let result = AssertUnwindSafe(handler).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(%request_id, "a handler panicked");
+        Err(Reason::ServerError.into())
+    });
+    let mut response = result.unwrap_or_else(|failure| failure.response(request_id, well_known));
+    failure::mark(&mut response, request_id);
+    response
+}

@@ -1,0 +1,224 @@
+//! The public listener's handlers: read, call one service method, answer.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
+use sts_service::{Caller, Parameters, Reason, Refused, RequestContext, Service, Snapshot};
+use sts_token::MAX_AGE;
+use sts_types::rfc;
+
+use super::credentials::{Credentials, credentials};
+use super::failure::{BASIC, BASIC_OR_BEARER};
+use super::form::{Accepts, parameters};
+use super::route::{Endpoint, endpoint, normalise};
+use super::{Failure, FailureLimit, Metadata, Proxies, body};
+
+/// What the public handlers need.
+pub(crate) struct PublicState {
+    pub(crate) service: Arc<Service>,
+    pub(crate) metadata: Metadata,
+    pub(crate) proxies: Proxies,
+    pub(crate) limit: FailureLimit,
+}
+
+/// Every request of the public listener.
+pub(super) async fn serve(request: HttpRequest, payload: Payload, state: Data<PublicState>) -> HttpResponse {
+    let clock = state.service.clock();
+    let context = RequestContext {
+        request_id: state.service.new_request_id(),
+        source: state.proxies.source(&request),
+        arrived: clock.monotonic(),
+    };
+    let path = normalise(request.path());
+    let well_known = path.contains("/.well-known/");
+    super::answer(limited(&request, payload, &state, &context, &path), &context.request_id, well_known).await
+}
+
+/// Handles the request unless its source has had too many refusals; counts this one if it is refused.
+async fn limited(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &PublicState,
+    context: &RequestContext,
+    path: &str,
+) -> Result<HttpResponse, Failure> {
+    let source = context.source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let endpoint = route(request, path, &state.metadata.base)?;
+    if endpoint.methods() == "POST"
+        && let Some(wait) = state.limit.wait(source, context.arrived)
+    {
+        return Err(Refused::for_now(Reason::RateLimited, wait).into());
+    }
+    let result = handle(endpoint, request, payload, state, context).await;
+    if result.as_ref().is_err_and(|failure| is_callers_fault(failure.reason())) {
+        state.limit.count(source, state.service.clock().monotonic());
+    }
+    result
+}
+
+fn is_callers_fault(reason: Reason) -> bool {
+    !matches!(reason, Reason::IssuerUnavailable | Reason::StoreUnavailable | Reason::ServerError)
+}
+
+fn route(request: &HttpRequest, path: &str, base: &str) -> Result<Endpoint, Failure> {
+    let endpoint = endpoint(path, base).ok_or(Reason::NotFound)?;
+    let allowed = match endpoint.methods() {
+        "POST" => request.method() == Method::POST,
+        _ => request.method() == Method::GET || request.method() == Method::HEAD,
+    };
+    if allowed { Ok(endpoint) } else { Err(Failure::method(endpoint.methods())) }
+}
+
+async fn handle(
+    endpoint: Endpoint,
+    request: &HttpRequest,
+    payload: Payload,
+    state: &PublicState,
+    context: &RequestContext,
+) -> Result<HttpResponse, Failure> {
+    match endpoint {
+        Endpoint::Token => token(request, payload, state, context).await,
+        Endpoint::Revoke => revoke(request, payload, state).await,
+        Endpoint::Introspect => introspect(request, payload, state).await,
+        Endpoint::Metadata => Ok(document(request, &state.metadata.etag, state.metadata.document.clone())),
+        Endpoint::KeySet => {
+            let keyring = state.service.keyring();
+            Ok(document(request, &keyring.etag(), keyring.document().to_vec()))
+        }
+        Endpoint::Live => Ok(HttpResponse::Ok().finish()),
+        Endpoint::Ready => Ok(ready(state).await),
+    }
+}
+
+/// `POST /token`, RFC 8693 section 2.
+async fn token(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &PublicState,
+    context: &RequestContext,
+) -> Result<HttpResponse, Failure> {
+    let parameters = match read_exchange(request, payload).await {
+        Ok(parameters) => parameters,
+        Err(failure) => {
+            state.service.refused_unread(context, failure.refused());
+            return Err(failure);
+        }
+    };
+    let exchanged = state.service.exchange(&parameters, context).await?;
+    let mut answer = json!({
+        "access_token": exchanged.access_token,
+        "issued_token_type": rfc::TOKEN_TYPE_ACCESS_TOKEN,
+        "token_type": "Bearer",
+        "expires_in": exchanged.expires_in,
+    });
+    if !exchanged.scope.is_empty()
+        && let Some(members) = answer.as_object_mut()
+    {
+        members.insert("scope".to_owned(), json!(exchanged.scope.to_string()));
+    }
+    Ok(private(StatusCode::OK).content_type("application/json").body(answer.to_string()))
+}
+
+async fn read_exchange(request: &HttpRequest, payload: Payload) -> Result<Parameters, Failure> {
+    if request.headers().contains_key(header::AUTHORIZATION) {
+        return Err(Refused::because(Reason::InvalidClient, "this endpoint takes no client authentication").into());
+    }
+    let body = body::read(request, payload).await?;
+    parameters(request, &body, Accepts::FormOrJson)
+}
+
+/// `POST /revoke`, RFC 7009 section 2. The token is the authority; credentials are not needed, and must be right if sent.
+async fn revoke(request: &HttpRequest, payload: Payload, state: &PublicState) -> Result<HttpResponse, Failure> {
+    let snapshot = state.service.snapshot();
+    match credentials(request)? {
+        Credentials::None => {}
+        Credentials::Basic(readings) => {
+            authenticate_basic(state, &snapshot, &readings)?;
+        }
+        Credentials::Bearer(token) => {
+            state.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_REVOKE, rfc::SCOPE_ADMIN]).await?;
+        }
+    }
+    let body = body::read(request, payload).await?;
+    let parameters = parameters(request, &body, Accepts::Form)?;
+    parameters.forbid_repeats(&[])?;
+    refuse_body_credentials(&parameters)?;
+    let token = required_token(&parameters)?;
+    state.service.revoke_presented(&snapshot, token).await?;
+    Ok(private(StatusCode::OK).finish())
+}
+
+/// `POST /introspect`, RFC 7662 section 2.
+async fn introspect(request: &HttpRequest, payload: Payload, state: &PublicState) -> Result<HttpResponse, Failure> {
+    let snapshot = state.service.snapshot();
+    let caller = match credentials(request)? {
+        Credentials::None => return Err(Failure::challenged(Reason::InvalidClient, BASIC_OR_BEARER)),
+        Credentials::Basic(readings) => authenticate_basic(state, &snapshot, &readings)?,
+        Credentials::Bearer(token) => {
+            state.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_INTROSPECT]).await?;
+            Caller::Bearer
+        }
+    };
+    let body = body::read(request, payload).await?;
+    let parameters = parameters(request, &body, Accepts::Form)?;
+    parameters.forbid_repeats(&[])?;
+    refuse_body_credentials(&parameters)?;
+    let introspection = state.service.introspect(&snapshot, &caller, required_token(&parameters)?).await?;
+    let answer = serde_json::to_string(&introspection).map_err(|_| Reason::ServerError)?;
+    Ok(private(StatusCode::OK).content_type("application/json").body(answer))
+}
+
+/// Both readings of the header are tried, whichever fits first, so that the work is always the same.
+fn authenticate_basic(
+    state: &PublicState,
+    snapshot: &Snapshot,
+    readings: &[(String, zeroize::Zeroizing<String>); 2],
+) -> Result<Caller, Failure> {
+    let [sent, decoded] =
+        readings.each_ref().map(|(name, secret)| state.service.authenticate_api(snapshot, name, secret));
+    sent.or(decoded).map(Caller::Api).ok_or_else(|| Failure::challenged(Reason::InvalidClient, BASIC))
+}
+
+/// Credentials travel in the header only; two ways at once is a mistake to be told (RFC 6749 section 2.3).
+fn refuse_body_credentials(parameters: &Parameters) -> Result<(), Failure> {
+    if ["client_secret", "client_assertion"].iter().any(|name| parameters.has(name)) {
+        return Err(Failure::challenged(Reason::InvalidClient, BASIC));
+    }
+    Ok(())
+}
+
+fn required_token(parameters: &Parameters) -> Result<&str, Failure> {
+    let missing = || Refused::because(Reason::RequestMalformed, "`token` is missing");
+    Ok(parameters.one("token")?.ok_or_else(missing)?)
+}
+
+async fn ready(state: &PublicState) -> HttpResponse {
+    match state.service.ready().await {
+        Ok(()) => HttpResponse::Ok().finish(),
+        Err(_) => HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).finish(),
+    }
+}
+
+/// An answer that no cache may keep (RFC 6749 section 5.1).
+fn private(status: StatusCode) -> actix_web::HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache"));
+    response
+}
+
+/// A public document with its entity tag: 304 for who has it already (RFC 9110 section 13.1.2).
+fn document(request: &HttpRequest, etag: &str, content: impl Into<bytes::Bytes>) -> HttpResponse {
+    let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    });
+    let mut response = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    response
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::CACHE_CONTROL, format!("public, max-age={MAX_AGE}")))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    if known { response.finish() } else { response.content_type("application/json").body(content.into()) }
+}

@@ -1,0 +1,87 @@
+//! Paths to endpoints: one table for each listener, matched after one normalisation.
+
+/// `path` with repeated slashes collapsed and a trailing one dropped. Nothing is decoded: an encoded path is another path.
+pub(crate) fn normalise(path: &str) -> String {
+    let mut clean = String::with_capacity(path.len());
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        clean.push('/');
+        clean.push_str(part);
+    }
+    clean
+}
+
+/// What the public listener answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Token,
+    Revoke,
+    Introspect,
+    Metadata,
+    KeySet,
+    Live,
+    Ready,
+}
+
+impl Endpoint {
+    /// `Allow` of the endpoint.
+    pub(crate) const fn methods(self) -> &'static str {
+        match self {
+            Self::Token | Self::Revoke | Self::Introspect => "POST",
+            Self::Metadata | Self::KeySet | Self::Live | Self::Ready => "GET, HEAD",
+        }
+    }
+}
+
+const METADATA: [&str; 2] = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+
+/// The endpoint at `path`, which is normalised; `base` is the normalised path of our issuer, empty when it has none.
+///
+/// Every endpoint answers at the root and under `base`; the metadata also with `base` appended (RFC 8414 section 3.1).
+pub(crate) fn endpoint(path: &str, base: &str) -> Option<Endpoint> {
+    let inserted =
+        || METADATA.iter().any(|at| path.strip_prefix(at).is_some_and(|rest| !base.is_empty() && rest == base));
+    at_root(path)
+        .or_else(|| path.strip_prefix(base).filter(|_| !base.is_empty()).and_then(at_root))
+        .or_else(|| inserted().then_some(Endpoint::Metadata))
+}
+
+fn at_root(path: &str) -> Option<Endpoint> {
+    Some(match path {
+        "/token" => Endpoint::Token,
+        "/revoke" => Endpoint::Revoke,
+        "/introspect" => Endpoint::Introspect,
+        "/.well-known/jwks.json" | "/.well-known/jwks" => Endpoint::KeySet,
+        "/healthz" => Endpoint::Live,
+        "/readyz" => Endpoint::Ready,
+        path if METADATA.contains(&path) => Endpoint::Metadata,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn md02_c117_paths_have_one_normal_form() {
+        let at = |path: &str, base: &str| endpoint(&normalise(path), base);
+        assert_eq!(at("//token/", ""), Some(Endpoint::Token));
+        assert_eq!(at("/t1//token", "/t1"), Some(Endpoint::Token));
+        assert_eq!(at("/token", "/t1"), Some(Endpoint::Token));
+        assert_eq!(at("/.well-known/oauth-authorization-server/t1", "/t1"), Some(Endpoint::Metadata));
+        assert_eq!(at("/t1/.well-known/openid-configuration", "/t1"), Some(Endpoint::Metadata));
+        for nowhere in [
+            "/t2/token",
+            "/.well-known/oauth-authorization-server/t2",
+            "/t1token",
+            "/%74oken",
+            "/a/../token",
+            "/Token",
+            "/token;x",
+            "/token.",
+        ] {
+            assert_eq!(at(nowhere, "/t1"), None, "{nowhere}");
+        }
+        assert_eq!(at("/.well-known/openid-configuration/t1", ""), None);
+    }
+}

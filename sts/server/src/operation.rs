@@ -1,0 +1,277 @@
+//! What an operator may do with a running server, or with its store when none runs: one list, from which the admin listener's
+//! paths, the command line's requests and the work itself all follow.
+
+use std::sync::Arc;
+
+use jwks_cache::JwksCache;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sts_service::{RevocationRequest, Service, WrongRevocation};
+use sts_types::{EntryName, Jti};
+use tokio::sync::watch;
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    /// Recorded tokens, newest first.
+    ListTokens { account: Option<String>, after: Option<String>, limit: Option<usize> },
+    /// One recorded token.
+    ShowToken { jti: String },
+    /// Revoke by jti or rule.
+    Revoke(Box<RevocationRequest>),
+    /// Our signing keys.
+    ListKeys,
+    /// Make successors for our signing keys.
+    RotateKeys,
+    /// The issuer entries with the state of their keys.
+    ListIssuers,
+    /// One issuer entry.
+    ShowIssuer { name: String },
+    /// Forget an entry's keys and fetch them at once.
+    RefreshIssuer { name: String },
+    /// A remembered policy refusal.
+    ShowDenial { request_id: String },
+}
+
+/// Whom an operation is open to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    Read,
+    Admin,
+}
+
+/// Why an operation did not happen: a text for the operator.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum OperationFailure {
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What operations work on.
+pub(crate) struct Desk {
+    pub(crate) service: Arc<Service>,
+    pub(crate) issuers: watch::Sender<JwksCache>,
+}
+
+const PREFIX: &str = "/admin/v1";
+
+impl Operation {
+    /// The operation's request on the admin listener: method, path with query, JSON body.
+    pub(crate) fn to_request(&self) -> (Method, String, Option<Value>) {
+        let get = |path: String| (Method::GET, path, None);
+        let post = |path: String| (Method::POST, path, Some(json!({})));
+        match self {
+            Self::ListTokens { account, after, limit } => {
+                let mut query = url::form_urlencoded::Serializer::new(String::new());
+                let limit = limit.map(|limit| limit.to_string());
+                for (name, value) in [("account", account), ("after", after), ("limit", &limit)] {
+                    if let Some(value) = value {
+                        query.append_pair(name, value);
+                    }
+                }
+                get(format!("{PREFIX}/tokens?{}", query.finish()))
+            }
+            Self::ShowToken { jti } => get(format!("{PREFIX}/tokens/{}", segment(jti))),
+            Self::Revoke(request) => {
+                (Method::POST, format!("{PREFIX}/revocations"), serde_json::to_value(request).ok())
+            }
+            Self::ListKeys => get(format!("{PREFIX}/keys")),
+            Self::RotateKeys => post(format!("{PREFIX}/keys/rotate")),
+            Self::ListIssuers => get(format!("{PREFIX}/issuers")),
+            Self::ShowIssuer { name } => get(format!("{PREFIX}/issuers/{}", segment(name))),
+            Self::RefreshIssuer { name } => post(format!("{PREFIX}/issuers/{}/refresh", segment(name))),
+            Self::ShowDenial { request_id } => get(format!("{PREFIX}/denials/{}", segment(request_id))),
+        }
+    }
+
+    /// The operation that a request asks for. `Err` holds the methods that the path has.
+    pub(crate) fn from_request(
+        method: &str,
+        path: &str,
+        query: &str,
+        body: &Value,
+    ) -> Result<Result<Self, String>, Option<&'static str>> {
+        let parts: Vec<String> = path.strip_prefix(PREFIX).ok_or(None)?.split('/').skip(1).map(unsegment).collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let (allowed, operation) = match parts.as_slice() {
+            ["tokens"] => ("GET", list_tokens(query)),
+            ["tokens", jti] => ("GET", Ok(Self::ShowToken { jti: (*jti).to_owned() })),
+            ["revocations"] => ("POST", revocation(body)),
+            ["keys"] => ("GET", Ok(Self::ListKeys)),
+            ["keys", "rotate"] => ("POST", Ok(Self::RotateKeys)),
+            ["issuers"] => ("GET", Ok(Self::ListIssuers)),
+            ["issuers", name] => ("GET", Ok(Self::ShowIssuer { name: (*name).to_owned() })),
+            ["issuers", name, "refresh"] => ("POST", Ok(Self::RefreshIssuer { name: (*name).to_owned() })),
+            ["denials", id] => ("GET", Ok(Self::ShowDenial { request_id: (*id).to_owned() })),
+            _ => return Err(None),
+        };
+        if method == allowed { Ok(operation) } else { Err(Some(allowed)) }
+    }
+
+    /// Whom it is open to.
+    pub(crate) fn right(&self) -> Right {
+        match self {
+            Self::Revoke(_) | Self::RotateKeys | Self::RefreshIssuer { .. } => Right::Admin,
+            _ => Right::Read,
+        }
+    }
+
+    /// Does it, for `by`.
+    pub(crate) async fn run(self, desk: &Desk, by: &str) -> Result<Value, OperationFailure> {
+        let snapshot = desk.service.snapshot();
+        match self {
+            Self::ListTokens { account, after, limit } => {
+                let after = after.as_deref().map(Jti::new).transpose().map_err(|error| refused(&error))?;
+                let tokens = desk
+                    .service
+                    .list_tokens(&snapshot, account.as_deref(), after, limit.unwrap_or(DEFAULT_PAGE))
+                    .await
+                    .map_err(|_| unavailable())?;
+                Ok(json!({ "tokens": tokens }))
+            }
+            Self::ShowToken { jti } => {
+                let jti = Jti::new(&jti).map_err(|error| refused(&error))?;
+                let token = desk.service.show_token(&snapshot, jti).await.map_err(|_| unavailable())?;
+                token.map(|token| json!(token)).ok_or_else(|| not_found("no live token has that jti"))
+            }
+            Self::Revoke(request) => match desk.service.revoke(&snapshot, *request, by).await {
+                Ok(revocation) => {
+                    tracing::warn!(revocation = %json!(revocation), "revoked");
+                    Ok(json!({ "revocation": revocation }))
+                }
+                Err(error @ WrongRevocation::Unavailable(_)) => Err(OperationFailure::Unavailable(error.to_string())),
+                Err(error @ WrongRevocation::UnknownToken) => Err(not_found(&error.to_string())),
+                Err(error) => Err(refused(&error)),
+            },
+            Self::ListKeys => Ok(keys(&desk.service)),
+            Self::RotateKeys => {
+                desk.service.keyring().rotate(desk.service.clock().now()).map_err(|error| OperationFailure::Unavailable(error.to_string()))?;
+                tracing::warn!(%by, "signing keys rotated");
+                Ok(keys(&desk.service))
+            }
+            Self::ListIssuers => Ok(json!({ "issuers": desk.issuers.borrow().status() })),
+            Self::ShowIssuer { name } => {
+                let status = desk.issuers.borrow().status().into_iter().find(|entry| entry.name.as_str() == name);
+                status.map(|status| json!(status)).ok_or_else(|| not_found("no issuer entry has that name"))
+            }
+            Self::RefreshIssuer { name } => {
+                let entry = EntryName::new(&name).map_err(|_| not_found("no issuer entry has that name"))?;
+                let cache = desk.issuers.borrow().clone();
+                match cache.refresh(&entry).await {
+                    Ok(report) => Ok(json!(report)),
+                    Err(error) => Err(OperationFailure::Unavailable(error.to_string())),
+                }
+            }
+            Self::ShowDenial { request_id } => desk.service.denial(&request_id).map(|denial| json!(denial)).ok_or_else(|| {
+                not_found("no policy refusal of that request id is remembered; only the last 512 are, since the server started")
+            }),
+        }
+    }
+}
+
+/// The records of a page when no limit is asked for.
+const DEFAULT_PAGE: usize = 100;
+
+fn keys(service: &Service) -> Value {
+    let now = service.clock().now();
+    let keys: Vec<Value> = service
+        .keyring()
+        .keys()
+        .iter()
+        .map(|key| {
+            json!({
+                "kid": key.kid(),
+                "algorithm": key.algorithm().name(),
+                "phase": key.phase(now),
+                "created": key.created,
+                "signs_from": key.signs_from,
+                "signs_until": key.signs_until,
+                "published_until": key.published_until,
+            })
+        })
+        .collect();
+    json!({ "keys": keys })
+}
+
+fn list_tokens(query: &str) -> Result<Operation, String> {
+    let (mut account, mut after, mut limit) = (None, None, None);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "account" => account = Some(value.into_owned()),
+            "after" => after = Some(value.into_owned()),
+            "limit" => limit = Some(value.parse().map_err(|_| "`limit` is a whole number".to_owned())?),
+            _ => return Err("tokens are listed by `account`, `after` and `limit`".to_owned()),
+        }
+    }
+    Ok(Operation::ListTokens { account, after, limit })
+}
+
+fn revocation(body: &Value) -> Result<Operation, String> {
+    // The message names fields of ours and types, and at most the caller's own field name: this listener is the operator's.
+    serde_json::from_value(body.clone())
+        .map(|request| Operation::Revoke(Box::new(request)))
+        .map_err(|error| error.to_string())
+}
+
+fn refused(error: &impl std::fmt::Display) -> OperationFailure {
+    OperationFailure::Refused(error.to_string())
+}
+
+fn not_found(text: &str) -> OperationFailure {
+    OperationFailure::NotFound(text.to_owned())
+}
+
+fn unavailable() -> OperationFailure {
+    OperationFailure::Unavailable("the store is unavailable".to_owned())
+}
+
+fn segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+fn unsegment(text: &str) -> String {
+    let encoded = format!("v={}", text.replace('+', "%2B").replace('&', "%26"));
+    url::form_urlencoded::parse(encoded.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_found_again_from_its_own_request() {
+        let operations = [
+            Operation::ListTokens { account: Some("octo".into()), after: None, limit: Some(5) },
+            Operation::ShowToken { jti: "a/b c+%".into() },
+            Operation::Revoke(Box::new(RevocationRequest {
+                account: Some("octo".into()),
+                ..RevocationRequest::default()
+            })),
+            Operation::ListKeys,
+            Operation::RotateKeys,
+            Operation::ListIssuers,
+            Operation::ShowIssuer { name: "github".into() },
+            Operation::RefreshIssuer { name: "github".into() },
+            Operation::ShowDenial { request_id: "01J".into() },
+        ];
+        for operation in operations {
+            let (method, target, body) = operation.to_request();
+            let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+            let found =
+                Operation::from_request(method.as_str(), path, query, &body.unwrap_or_default()).unwrap().unwrap();
+            assert_eq!(format!("{found:?}"), format!("{operation:?}"));
+        }
+    }
+
+    #[test]
+    fn a_revocation_with_an_unknown_field_is_refused() {
+        let body = json!({ "accuont": "octo" });
+        assert!(Operation::from_request("POST", "/admin/v1/revocations", "", &body).unwrap().is_err());
+        assert_eq!(Operation::from_request("DELETE", "/admin/v1/tokens", "", &Value::Null).unwrap_err(), Some("GET"));
+        assert_eq!(Operation::from_request("GET", "/admin/v2/tokens", "", &Value::Null).unwrap_err(), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! Reload on SIGHUP and on file change: all or nothing. On any error the old snapshot goes on.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use sts_config::{Diagnostics, Loaded, Settings};
+use sts_types::UnixTime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::engine::snapshot;
+use crate::operation::Desk;
+
+/// File changes come in bursts: what is read after this much quiet is one change.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// Loads a configuration and runs its policy tests; warnings are what is left when nothing is wrong.
+pub(crate) fn load(config: &Path, now: UnixTime) -> Result<Loaded, Diagnostics> {
+    let Loaded { settings, mut warnings } = sts_config::load(config, &environment)?;
+    let tests = sts_config::run_policy_tests(&settings, now);
+    let failed = tests.is_fatal();
+    warnings.extend(tests);
+    if failed { Err(warnings) } else { Ok(Loaded { settings, warnings }) }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the composition root reads the environment and passes it in")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The configuration in force, and what it is in force in.
+pub(crate) struct Reload {
+    config: PathBuf,
+    settings: Settings,
+    desk: Arc<Desk>,
+}
+
+impl Reload {
+    pub(crate) fn new(config: PathBuf, settings: Settings, desk: Arc<Desk>) -> Self {
+        Self { config, settings, desk }
+    }
+
+    /// Puts the files as they are now in force, or says why not.
+    fn reload(&mut self) {
+        let loaded = match load(&self.config, self.desk.service.clock().now()) {
+            Ok(loaded) => loaded,
+            Err(diagnostics) => {
+                tracing::error!(generation = %self.settings.generation, "the configuration was not reloaded, the old one goes on:\n{}", diagnostics.render(false));
+                return;
+            }
+        };
+        let settings = loaded.settings;
+        if settings.generation == self.settings.generation {
+            return;
+        }
+        if let Some(key) = fixed_at_start(&self.settings, &settings) {
+            tracing::error!(
+                key,
+                "the configuration was not reloaded, the old one goes on: this key takes effect at a restart only"
+            );
+            return;
+        }
+        let issuers = match self.desk.issuers.borrow().with_entries(settings.entries.clone()) {
+            Ok(issuers) => issuers,
+            Err(errors) => {
+                for error in errors {
+                    tracing::error!(entry = %error.entry, "the configuration was not reloaded, the old one goes on: {}; {}", error.message, error.help);
+                }
+                return;
+            }
+        };
+        let changes = changes(&self.settings, &settings);
+        self.desk.service.swap(snapshot(&settings, issuers.clone()));
+        self.desk.issuers.send_replace(issuers);
+        tracing::info!(
+            generation = %settings.generation,
+            added = ?changes.added,
+            removed = ?changes.removed,
+            "the configuration was reloaded"
+        );
+        self.settings = settings;
+    }
+
+    /// The directories of the files that take part. Directories, because editors and Kubernetes replace files.
+    fn directories(&self) -> BTreeSet<PathBuf> {
+        self.settings.files.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect()
+    }
+}
+
+/// The first key that differs and cannot change under a running server.
+fn fixed_at_start(old: &Settings, new: &Settings) -> Option<&'static str> {
+    let differs = [
+        ("issuer", old.issuer != new.issuer),
+        ("listen", old.listen != new.listen),
+        ("tls", old.tls != new.tls),
+        ("behind_tls_proxy", old.behind_tls_proxy != new.behind_tls_proxy),
+        ("admin", old.admin != new.admin),
+        ("data_dir", old.data_dir != new.data_dir),
+        ("store", old.store != new.store),
+        ("signing", old.signing != new.signing),
+        ("tokens.max_ttl", old.policy.tokens.max_ttl != new.policy.tokens.max_ttl),
+        ("limits", old.limits != new.limits),
+        ("log", old.log != new.log),
+    ];
+    differs.into_iter().find(|(_, differs)| *differs).map(|(key, _)| key)
+}
+
+/// What a reload changed, for people.
+struct Changes {
+    added: Vec<String>,
+    removed: Vec<String>,
+}
+
+fn changes(old: &Settings, new: &Settings) -> Changes {
+    let names = |settings: &Settings| -> BTreeSet<String> {
+        settings.rules.accounts().map(|account| account.name.to_string()).collect()
+    };
+    let (before, after) = (names(old), names(new));
+    Changes {
+        added: after.difference(&before).cloned().collect(),
+        removed: before.difference(&after).cloned().collect(),
+    }
+}
+
+/// Reloads on SIGHUP and on file changes, for as long as the server runs.
+pub(crate) async fn watch(mut reload: Reload) {
+    let (changed, mut changes) = mpsc::channel::<()>(1);
+    let mut watcher = watcher(changed);
+    let mut watched = BTreeSet::new();
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        if let Some(watcher) = &mut watcher {
+            let wanted = reload.directories();
+            for gone in watched.difference(&wanted) {
+                let _ = watcher.unwatch(gone);
+            }
+            for new in wanted.difference(&watched) {
+                if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
+                    tracing::warn!(directory = %new.display(), %error, "cannot watch for changes; SIGHUP reloads");
+                }
+            }
+            watched = wanted;
+        }
+        tokio::select! {
+            _ = hangup.recv() => {}
+            change = changes.recv() => {
+                if change.is_none() {
+                    // No watcher: SIGHUP is all there is.
+                    let _ = hangup.recv().await;
+                } else {
+                    while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+                }
+            }
+        }
+        reload = match tokio::task::spawn_blocking(move || {
+            reload.reload();
+            reload
+        })
+        .await
+        {
+            Ok(reload) => reload,
+            Err(error) => {
+                tracing::error!(%error, "reloading failed and has stopped; the configuration in force goes on");
+                return;
+            }
+        };
+    }
+}
+
+fn watcher(changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    let notice = move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            // A full queue holds a change already.
+            let _ = changed.try_send(());
+        }
+    };
+    notify::recommended_watcher(notice)
+        .inspect_err(|error| tracing::warn!(%error, "cannot watch files for changes; SIGHUP reloads"))
+        .ok()
+}

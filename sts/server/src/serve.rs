@@ -1,0 +1,154 @@
+//! `sts serve`: from a configuration to two listeners, and back down in order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use sts_config::{Loaded, Settings, TlsFiles};
+use sts_jose::OsEntropy;
+use sts_store::Ledger as _;
+use sts_types::Clock;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock::SystemClock;
+use crate::engine::Engine;
+use crate::http::{AdminState, FailureLimit, ListenerSpec, Listeners, Metadata, Proxies, PublicState, tls_config};
+use crate::metrics::Metrics;
+use crate::operation::Desk;
+use crate::reload::{Reload, load};
+use crate::start_error::StartError;
+use crate::telemetry::{self, EventLog};
+use crate::{admin_token, reload};
+
+/// How often keys are turned and dead records are swept.
+const UPKEEP: Duration = Duration::from_secs(60);
+
+/// A server that is listening.
+pub(crate) struct Running {
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) engine: Engine,
+    listeners: Listeners,
+    reload: Reload,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(config: &Path) -> Result<(), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let Loaded { settings, warnings } = load(config, clock.now()).map_err(StartError::Configuration)?;
+    telemetry::install(settings.log);
+    if !warnings.is_empty() {
+        tracing::warn!("the configuration has warnings; `sts check` shows them");
+    }
+    runtime()?.block_on(async {
+        let running = start(config.to_owned(), settings, clock)?;
+        tracing::info!(public = %running.public, admin = %running.admin, "ready");
+        let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
+        running
+            .until(async move {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+            })
+            .await;
+        Ok(())
+    })
+}
+
+/// The runtime of everything but the HTTP workers, which have their own.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(StartError::Runtime)
+}
+
+/// Binds, opens and starts everything; answers once requests are served.
+pub(crate) fn start(config: PathBuf, settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    let public = ListenerSpec::bind("listen", settings.listen, tls(settings.tls.as_ref())?)?;
+    let admin = ListenerSpec::bind("admin.listen", settings.admin.listen, tls(settings.admin.tls.as_ref())?)?;
+    let (public_address, admin_address) =
+        (public.address().unwrap_or(settings.listen), admin.address().unwrap_or(settings.admin.listen));
+
+    let metrics = Arc::new(Metrics::default());
+    let events = Arc::new(EventLog { format: settings.log.format, metrics: Arc::clone(&metrics) });
+    let engine = Engine::open(&settings, clock, events, Arc::clone(&metrics))?;
+    let token = admin_token::open(&settings.data_dir, &OsEntropy)?;
+
+    let public_state = Data::new(PublicState {
+        service: Arc::clone(&engine.desk.service),
+        metadata: Metadata::new(&settings.issuer, &settings.signing.algorithms),
+        proxies: Proxies::new(settings.behind_tls_proxy.clone()),
+        limit: FailureLimit::new(settings.limits.failures_per_second, settings.limits.failure_burst),
+    });
+    let admin_state =
+        Data::new(AdminState { desk: Arc::clone(&engine.desk), token, hosts: settings.admin.hosts.clone(), metrics });
+    let listeners = Listeners::start(public, public_state, settings.limits.connections, admin, admin_state)?;
+    let reload = Reload::new(config, settings, Arc::clone(&engine.desk));
+    Ok(Running { public: public_address, admin: admin_address, engine, listeners, reload })
+}
+
+fn tls(files: Option<&TlsFiles>) -> Result<Option<Arc<rustls::ServerConfig>>, StartError> {
+    Ok(files.map(|files| tls_config(&files.cert_file, &files.key_file)).transpose()?)
+}
+
+impl Running {
+    /// Serves until `shutdown`, then lets open requests end.
+    pub(crate) async fn until(self, shutdown: impl Future<Output = ()>) {
+        let Self { engine, listeners: Listeners { public, admin }, reload, .. } = self;
+        let (public_handle, admin_handle) = (public.handle(), admin.handle());
+        let background = [
+            tokio::spawn(upkeep(engine.keyring, engine.ledger, Arc::clone(&engine.desk.service))),
+            tokio::spawn(keep_issuers_fresh(Arc::clone(&engine.desk))),
+            tokio::spawn(reload::watch(reload)),
+        ];
+        let servers = [tokio::spawn(public), tokio::spawn(admin)];
+        shutdown.await;
+        tracing::info!("shutting down: open requests are served to their end");
+        public_handle.stop(true).await;
+        admin_handle.stop(true).await;
+        for task in background {
+            task.abort();
+        }
+        for server in servers {
+            let _ = server.await;
+        }
+    }
+}
+
+/// Turns the signing keys and sweeps the store, each in its time and off the request path.
+async fn upkeep(
+    keyring: Arc<sts_token::Keyring>,
+    ledger: Arc<sts_store::EmbeddedLedger>,
+    service: Arc<sts_service::Service>,
+) {
+    let mut tick = tokio::time::interval(UPKEEP);
+    loop {
+        tick.tick().await;
+        let now = service.clock().now();
+        let keyring = Arc::clone(&keyring);
+        match tokio::task::spawn_blocking(move || keyring.turn(now)).await {
+            Ok(Ok(true)) => tracing::info!("the published signing keys changed"),
+            Ok(Ok(false)) | Err(_) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the signing keys could not be turned; the keys held go on"),
+        }
+        match ledger.sweep(now).await {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(count, "dead records swept"),
+            Err(error) => tracing::error!(%error, "the store could not be swept"),
+        }
+    }
+}
+
+/// Runs the key cache that is in force; a reload replaces it.
+async fn keep_issuers_fresh(desk: Arc<Desk>) {
+    let mut in_force = desk.issuers.subscribe();
+    loop {
+        let cache = in_force.borrow_and_update().clone();
+        let replaced = async {
+            // The sender lives as long as the desk, which this task holds.
+            let _ = in_force.changed().await;
+        };
+        cache.run(replaced).await;
+    }
+}

@@ -1,0 +1,68 @@
+//! Logs and decision events, one line each on standard output.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use sts_config::{LogFormat, LogSettings};
+use sts_service::{DecisionEvent, EventSink};
+use tracing_subscriber::EnvFilter;
+
+use crate::metrics::Metrics;
+
+/// Installs the log: our crates at the configured level, the others' warnings.
+pub(crate) fn install(settings: LogSettings) {
+    let level = settings.level.name();
+    let ours = ["sts", "sts_service", "sts_store", "sts_token", "sts_config", "jwks_cache"];
+    let directives = ours.iter().fold("warn".to_owned(), |all, name| format!("{all},{name}={level}"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(directives))
+        .with_writer(std::io::stdout)
+        .with_ansi(false);
+    // A second server in one process (there is none outside tests) keeps the first one's log.
+    let _ = match settings.format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.with_target(false).try_init(),
+    };
+}
+
+/// Writes and counts decision events.
+pub(crate) struct EventLog {
+    pub(crate) format: LogFormat,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl EventSink for EventLog {
+    fn decision(&self, event: &DecisionEvent) {
+        self.metrics.exchange(
+            event.issuer_entry.as_deref().unwrap_or_default(),
+            event.outcome,
+            event.reason.unwrap_or_default(),
+        );
+        let Ok(json) = serde_json::to_string(event) else { return };
+        let line = match self.format {
+            LogFormat::Json => json,
+            LogFormat::Text => text(event, &json),
+        };
+        // Standard output is gone or full: nothing that could be said would be heard.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+}
+
+/// The event for people: the same members as `name=value`, values in JSON so that no text can break the line.
+fn text(event: &DecisionEvent, json: &str) -> String {
+    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    let mut line = format!("{} decision {}", event.time, event.outcome);
+    for (name, value) in
+        members.iter().filter(|(name, _)| !["event", "version", "time", "outcome"].contains(&name.as_str()))
+    {
+        line.push_str(&format!(" {name}={value}"));
+    }
+    line
+}
+
+/// Counts nothing and writes nothing: for the command line's own use of the service.
+pub(crate) struct Silent;
+
+impl EventSink for Silent {
+    fn decision(&self, _: &DecisionEvent) {}
+}
