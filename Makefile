@@ -1,0 +1,19 @@
+# The commands of a working day. Each works on a fresh checkout.
+
+CARGO ?= cargo
+
+.PHONY: dev test bench ci
+
+dev: ## a server, a local issuer and one worked exchange, with no configuration
+	$(CARGO) run --quiet --locked --package sts -- dev
+
+test: ## every test, and every command of the README
+	.ci/prerequisites
+	$(CARGO) test --workspace --locked
+	tests/readme/run
+
+bench: ## measured times of signatures and of the store
+	$(CARGO) bench --workspace --locked --bench '*'
+
+ci: ## what a change must pass
+	.ci/run
