@@ -6,19 +6,18 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sts_jose::VerifyingKey;
 use sts_types::{Algorithm, EntryName, Kid};
 use tokio::time::MissedTickBehavior;
 
 use crate::control::{Admission, Cause, Question};
+use crate::draft::{Draft, shared_static_keys};
 use crate::entry::{Entry, Landing};
 use crate::fetch::World;
 use crate::moment::Moment;
-use crate::static_keys::{self, FileMark};
+use crate::slot::{Found, Slot};
 use crate::validate::{self, EntryError};
 use crate::{
-    Candidates, DocumentKind, EntryKeys, EntrySpec, EntryStatus, Environment, FetchError, FetchFault, KeySource,
-    KeyStatus, RefreshReport, SkippedKeyStatus, last_good,
+    Candidates, DocumentKind, EntryKeys, EntrySpec, EntryStatus, Environment, FetchError, FetchFault, RefreshReport,
 };
 
 /// How often due refreshes are looked for.
@@ -43,12 +42,6 @@ struct Inner {
     hasher: RandomState,
 }
 
-/// An entry, and the others of its issuer.
-struct Slot {
-    entry: Arc<Entry>,
-    siblings: Vec<Arc<Entry>>,
-}
-
 /// What the current sets know.
 #[derive(Clone, Debug)]
 pub enum CacheAnswer {
@@ -70,14 +63,6 @@ pub enum LookupError {
         /// When asking again may help.
         retry_after: Duration,
     },
-}
-
-enum Found {
-    Keys(Candidates),
-    /// There are such keys, and each is another entry's too.
-    Shared,
-    NoSuchKey,
-    NoKeys,
 }
 
 impl JwksCache {
@@ -325,147 +310,6 @@ enum Asked {
 
 fn unavailable(time: Duration) -> LookupError {
     LookupError::Unavailable { retry_after: time.max(LEAST_RETRY_AFTER) }
-}
-
-impl Slot {
-    fn look_up(&self, now: Moment, kid: Option<&Kid>, algorithm: Algorithm) -> Found {
-        let found = self.entry.with_usable(now, |keys| keys.set().candidates(kid, algorithm).cloned());
-        let candidates = match found {
-            None => return Found::NoKeys,
-            Some(None) => return Found::NoSuchKey,
-            Some(Some(candidates)) => candidates,
-        };
-        if self.siblings.is_empty() || candidates.iter().all(|key| self.sharers(key).next().is_none()) {
-            return Found::Keys(candidates);
-        }
-        let own = candidates.iter().filter(|key| self.sharers(key).next().is_none()).cloned();
-        Candidates::of(own).map_or(Found::Shared, Found::Keys)
-    }
-
-    /// The other entries of the issuer that hold `key` too, whether they may use their sets or not.
-    fn sharers(&self, key: &VerifyingKey) -> impl Iterator<Item = &Arc<Entry>> {
-        self.siblings.iter().filter(|entry| entry.holds(key.thumbprint()))
-    }
-
-    fn status(&self, now: Moment) -> EntryStatus {
-        let spec = &self.entry.spec;
-        let last = self.entry.last();
-        let (last_error, fetches) = {
-            let control = self.entry.control();
-            (control.last_error.clone(), control.counts.clone())
-        };
-        let set = last.as_ref().map(|keys| keys.set());
-        EntryStatus {
-            name: spec.name.clone(),
-            issuer: spec.issuer.clone(),
-            source: (&spec.source).into(),
-            ready: last.as_ref().is_some_and(|keys| keys.is_usable(now)),
-            keys: set.iter().flat_map(|set| &set.keys).map(|key| self.key_status(key)).collect(),
-            skipped: set
-                .iter()
-                .flat_map(|set| &set.skipped)
-                .map(|skipped| SkippedKeyStatus {
-                    index: skipped.index,
-                    kid: skipped.kid.clone(),
-                    reason: skipped.why.kind(),
-                    alarming: skipped.why.alarming(),
-                })
-                .collect(),
-            fetched_at: last.as_ref().map(|keys| keys.fetched_at()),
-            fresh_until: last.as_ref().and_then(|keys| keys.fresh_until()),
-            stale_until: last.as_ref().and_then(|keys| keys.stale_until()),
-            last_error,
-            fetches,
-        }
-    }
-
-    fn key_status(&self, key: &VerifyingKey) -> KeyStatus {
-        KeyStatus {
-            kid: key.kid().cloned(),
-            algorithm: key.algorithm(),
-            thumbprint: key.thumbprint().to_owned(),
-            shared_with: self.sharers(key).map(|entry| entry.spec.name.clone()).collect(),
-        }
-    }
-}
-
-/// An entry while a configuration is judged: nothing that others see has changed yet.
-struct Draft {
-    entry: Arc<Entry>,
-    /// A key file's content, to be put in place when the whole configuration is good.
-    read: Option<(EntryKeys, Option<FileMark>)>,
-}
-
-impl Draft {
-    fn new(spec: EntrySpec, kept: Option<Arc<Entry>>, world: &World) -> Result<Self, EntryError> {
-        let clock = &*world.environment.clock;
-        let name = spec.name.clone();
-        let read = match &spec.source {
-            KeySource::File(path) => {
-                let (mark, read) = static_keys::read_file(path, &spec.algorithms, None);
-                let set = read.map_err(|error| {
-                    EntryError::new(
-                        &name,
-                        error.to_string(),
-                        "`jwks_file` is a JWK set: `{\"keys\": [...]}` with public keys",
-                    )
-                })?;
-                set.map(|set| (EntryKeys::new(set.into(), clock.now(), None), mark))
-            }
-            KeySource::Inline(jwks) => {
-                let set = static_keys::inline(jwks, &spec.algorithms).map_err(|fault| {
-                    EntryError::new(
-                        &name,
-                        format!("`jwks`: {fault}"),
-                        "write a JWK set: `{\"keys\": [...]}` with public keys",
-                    )
-                })?;
-                Some((EntryKeys::new(set.into(), clock.now(), None), None))
-            }
-            KeySource::Discovery | KeySource::Url(_) => None,
-        };
-        let entry = kept.unwrap_or_else(|| {
-            let keys = match (&world.environment.state_dir, &spec.source) {
-                (Some(dir), KeySource::Discovery | KeySource::Url(_)) => last_good::load(dir, &spec, clock),
-                _ => None,
-            };
-            Arc::new(Entry::new(spec, keys))
-        });
-        Ok(Self { entry, read })
-    }
-
-    fn settle(self) -> Arc<Entry> {
-        if let Some((keys, mark)) = self.read {
-            self.entry.put(keys, mark);
-        }
-        self.entry
-    }
-}
-
-/// Static keys that two entries of one issuer hold: neither would be told from the other.
-fn shared_static_keys(drafts: &[Draft]) -> Vec<EntryError> {
-    let with_keys = drafts.iter().filter(|draft| draft.read.is_some());
-    let mut errors = Vec::new();
-    for group in validate::shared(with_keys, |draft| &draft.entry.spec.issuer).values() {
-        for (at, draft) in group.iter().enumerate() {
-            let Some((keys, _)) = &draft.read else { continue };
-            for other in group.iter().skip(at + 1) {
-                let Some((other_keys, _)) = &other.read else { continue };
-                if let Some(key) = keys.set().keys.iter().find(|key| other_keys.set().holds(key.thumbprint())) {
-                    errors.push(EntryError::new(
-                        &draft.entry.spec.name,
-                        format!(
-                            "it holds a key of `{}`, which has the same issuer (thumbprint {})",
-                            other.entry.spec.name,
-                            key.thumbprint()
-                        ),
-                        "entries of one issuer are told apart by their keys; leave that key out of one of them",
-                    ));
-                }
-            }
-        }
-    }
-    errors
 }
 
 impl std::fmt::Debug for JwksCache {

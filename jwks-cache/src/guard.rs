@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn c089_odd_spellings_of_an_address_are_judged_as_the_address() {
         let guard = Guard::new(PUBLIC_ONLY, true);
-        for host in ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::ffff:7f00:1]", "[::]", "0"] {
+        for host in ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "127.0.0.1.", "[::ffff:7f00:1]", "[::]", "0"] {
             let url = url::Url::parse(&format!("https://{host}/")).unwrap();
             assert!(guard.check_literal(&url.host().unwrap()).is_err(), "{host}");
         }

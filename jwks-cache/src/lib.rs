@@ -22,6 +22,7 @@ mod cache;
 mod candidates;
 mod control;
 mod discovery;
+mod draft;
 mod entry;
 mod entry_keys;
 mod environment;
@@ -32,6 +33,7 @@ mod guard;
 mod http;
 mod last_good;
 mod moment;
+mod slot;
 mod spec;
 mod static_keys;
 mod status;
@@ -46,3 +48,7 @@ pub use guard::AddressRefused;
 pub use spec::{EntrySpec, KeySource, NetworkRule};
 pub use status::{EntryStatus, FetchCounts, KeyStatus, LastError, RefreshReport, SkippedKeyStatus, SourceKind};
 pub use validate::EntryError;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

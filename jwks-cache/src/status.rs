@@ -115,10 +115,15 @@ pub struct RefreshReport {
     pub skipped: usize,
     /// Whether the set is another than before.
     pub changed: bool,
-    /// How long it is fresh; none for static sets.
+    /// How long it is fresh, in seconds when serialised; none for static sets.
+    #[serde(serialize_with = "seconds")]
     pub fresh_for: Option<Duration>,
 }
 
 fn algorithm_name<S: serde::Serializer>(algorithm: &Algorithm, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(algorithm.name())
+}
+
+fn seconds<S: serde::Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&time.map(|time| time.as_secs()), serializer)
 }

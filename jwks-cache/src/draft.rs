@@ -1,0 +1,90 @@
+//! A configuration while it is judged: what is read for it takes effect only when all of it is good.
+
+use std::sync::Arc;
+
+use crate::entry::Entry;
+use crate::fetch::World;
+use crate::static_keys::{self, FileMark};
+use crate::validate::{self, EntryError};
+use crate::{EntryKeys, EntrySpec, KeySource, last_good};
+
+/// An entry while a configuration is judged: nothing that others see has changed yet.
+pub(crate) struct Draft {
+    pub(crate) entry: Arc<Entry>,
+    /// A key file's content, to be put in place when the whole configuration is good.
+    read: Option<(EntryKeys, Option<FileMark>)>,
+}
+
+impl Draft {
+    /// Reads what the spec names on disk. `kept` is the entry of the running configuration, if its spec is the same. Blocks.
+    pub(crate) fn new(spec: EntrySpec, kept: Option<Arc<Entry>>, world: &World) -> Result<Self, EntryError> {
+        let clock = &*world.environment.clock;
+        let name = spec.name.clone();
+        let read = match &spec.source {
+            KeySource::File(path) => {
+                let (mark, read) = static_keys::read_file(path, &spec.algorithms, None);
+                let set = read.map_err(|error| {
+                    EntryError::new(
+                        &name,
+                        error.to_string(),
+                        "`jwks_file` is a JWK set: `{\"keys\": [...]}` with public keys",
+                    )
+                })?;
+                set.map(|set| (EntryKeys::new(set.into(), clock.now(), None), mark))
+            }
+            KeySource::Inline(jwks) => {
+                let set = static_keys::inline(jwks, &spec.algorithms).map_err(|fault| {
+                    EntryError::new(
+                        &name,
+                        format!("`jwks`: {fault}"),
+                        "write a JWK set: `{\"keys\": [...]}` with public keys",
+                    )
+                })?;
+                Some((EntryKeys::new(set.into(), clock.now(), None), None))
+            }
+            KeySource::Discovery | KeySource::Url(_) => None,
+        };
+        let entry = kept.unwrap_or_else(|| {
+            let keys = match (&world.environment.state_dir, &spec.source) {
+                (Some(dir), KeySource::Discovery | KeySource::Url(_)) => last_good::load(dir, &spec, clock),
+                _ => None,
+            };
+            Arc::new(Entry::new(spec, keys))
+        });
+        Ok(Self { entry, read })
+    }
+
+    /// Puts in place what was read.
+    pub(crate) fn settle(self) -> Arc<Entry> {
+        if let Some((keys, mark)) = self.read {
+            self.entry.put(keys, mark);
+        }
+        self.entry
+    }
+}
+
+/// Static keys that two entries of one issuer hold: neither would be told from the other.
+pub(crate) fn shared_static_keys(drafts: &[Draft]) -> Vec<EntryError> {
+    let with_keys = drafts.iter().filter(|draft| draft.read.is_some());
+    let mut errors = Vec::new();
+    for group in validate::shared(with_keys, |draft| &draft.entry.spec.issuer).values() {
+        for (at, draft) in group.iter().enumerate() {
+            let Some((keys, _)) = &draft.read else { continue };
+            for other in group.iter().skip(at + 1) {
+                let Some((other_keys, _)) = &other.read else { continue };
+                if let Some(key) = keys.set().keys.iter().find(|key| other_keys.set().holds(key.thumbprint())) {
+                    errors.push(EntryError::new(
+                        &draft.entry.spec.name,
+                        format!(
+                            "it holds a key of `{}`, which has the same issuer (thumbprint {})",
+                            other.entry.spec.name,
+                            key.thumbprint()
+                        ),
+                        "entries of one issuer are told apart by their keys; leave that key out of one of them",
+                    ));
+                }
+            }
+        }
+    }
+    errors
+}

@@ -1,0 +1,92 @@
+//! An entry among the others of its issuer: what may be answered from current sets, and what operators see.
+
+use std::sync::Arc;
+
+use sts_jose::VerifyingKey;
+use sts_types::{Algorithm, Kid};
+
+use crate::entry::Entry;
+use crate::moment::Moment;
+use crate::{Candidates, EntryStatus, KeyStatus, SkippedKeyStatus};
+
+/// An entry, and the others of its issuer.
+pub(crate) struct Slot {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) siblings: Vec<Arc<Entry>>,
+}
+
+/// What an entry's current set says.
+pub(crate) enum Found {
+    /// The keys to try.
+    Keys(Candidates),
+    /// There are such keys, and each is another entry's too.
+    Shared,
+    /// There is a set, without such a key.
+    NoSuchKey,
+    /// There is no set that may be used now.
+    NoKeys,
+}
+
+impl Slot {
+    /// The keys for a token with that header, less those that siblings hold too.
+    pub(crate) fn look_up(&self, now: Moment, kid: Option<&Kid>, algorithm: Algorithm) -> Found {
+        let found = self.entry.with_usable(now, |keys| keys.set().candidates(kid, algorithm).cloned());
+        let candidates = match found {
+            None => return Found::NoKeys,
+            Some(None) => return Found::NoSuchKey,
+            Some(Some(candidates)) => candidates,
+        };
+        if self.siblings.is_empty() || candidates.iter().all(|key| self.sharers(key).next().is_none()) {
+            return Found::Keys(candidates);
+        }
+        let own = candidates.iter().filter(|key| self.sharers(key).next().is_none()).cloned();
+        Candidates::of(own).map_or(Found::Shared, Found::Keys)
+    }
+
+    /// The other entries of the issuer that hold `key` too, whether they may use their sets or not.
+    fn sharers(&self, key: &VerifyingKey) -> impl Iterator<Item = &Arc<Entry>> {
+        self.siblings.iter().filter(|entry| entry.holds(key.thumbprint()))
+    }
+
+    /// What operators see.
+    pub(crate) fn status(&self, now: Moment) -> EntryStatus {
+        let spec = &self.entry.spec;
+        let last = self.entry.last();
+        let (last_error, fetches) = {
+            let control = self.entry.control();
+            (control.last_error.clone(), control.counts.clone())
+        };
+        let set = last.as_ref().map(|keys| keys.set());
+        EntryStatus {
+            name: spec.name.clone(),
+            issuer: spec.issuer.clone(),
+            source: (&spec.source).into(),
+            ready: last.as_ref().is_some_and(|keys| keys.is_usable(now)),
+            keys: set.iter().flat_map(|set| &set.keys).map(|key| self.key_status(key)).collect(),
+            skipped: set
+                .iter()
+                .flat_map(|set| &set.skipped)
+                .map(|skipped| SkippedKeyStatus {
+                    index: skipped.index,
+                    kid: skipped.kid.clone(),
+                    reason: skipped.why.kind(),
+                    alarming: skipped.why.alarming(),
+                })
+                .collect(),
+            fetched_at: last.as_ref().map(|keys| keys.fetched_at()),
+            fresh_until: last.as_ref().and_then(|keys| keys.fresh_until()),
+            stale_until: last.as_ref().and_then(|keys| keys.stale_until()),
+            last_error,
+            fetches,
+        }
+    }
+
+    fn key_status(&self, key: &VerifyingKey) -> KeyStatus {
+        KeyStatus {
+            kid: key.kid().cloned(),
+            algorithm: key.algorithm(),
+            thumbprint: key.thumbprint().to_owned(),
+            shared_with: self.sharers(key).map(|entry| entry.spec.name.clone()).collect(),
+        }
+    }
+}
