@@ -39,29 +39,28 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Serves `database`, and opens it anew by `opener` when it fails.
+    ///
+    /// # Errors
+    /// When the rules cannot be read: without them, what was revoked would pass.
     pub(super) fn new(
         database: Database,
         opener: Opener,
         seal: Arc<dyn Seal>,
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
-    ) -> Self {
-        let rules = load_rules(&database, &Judge { seal: &*seal, alerts: &*alerts }, clock.now());
-        let (state, rules) = match rules {
-            Ok(rules) => (Ok(database), rules),
-            Err(error) => (Err(unavailable(&error)), Rules::new([], clock.now())),
-        };
+    ) -> Result<Self, redb::Error> {
+        let rules = load_rules(&database, &Judge { seal: &*seal, alerts: &*alerts }, clock.now())?;
         let engine = Self {
             seal,
             clock,
             alerts,
             opener,
-            state: ArcSwap::from_pointee(state),
+            state: ArcSwap::from_pointee(Ok(database)),
             rules: ArcSwap::from_pointee(rules),
             committed: AtomicU64::new(0),
         };
         engine.mark_commit();
-        engine
+        Ok(engine)
     }
 
     /// The database as it is now. Whoever holds it keeps it open, so it is not to be kept.

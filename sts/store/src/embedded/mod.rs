@@ -89,7 +89,9 @@ impl EmbeddedLedger {
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, OpenError> {
-        let engine = Arc::new(Engine::new(database, opener, seal, clock, alerts));
+        let engine = Engine::new(database, opener, seal, clock, alerts)
+            .map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.to_string() })?;
+        let engine = Arc::new(engine);
         let writer = Writer::start(Arc::clone(&engine)).map_err(|cause| OpenError::Io {
             path: path.to_owned(),
             doing: "served by a thread",
