@@ -5,6 +5,8 @@ mod compile;
 mod condition;
 mod decision;
 mod finding;
+#[cfg(test)]
+mod fixture;
 mod hint;
 mod identity;
 mod index;

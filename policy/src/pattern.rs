@@ -282,3 +282,163 @@ impl Automaton {
         alive != 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        Pattern::parse(pattern).unwrap().matches(text)
+    }
+
+    /// The definition, word by word; exponential, for small inputs.
+    fn oracle(pattern: &[char], text: &[char]) -> bool {
+        let separator = |c: &char| matches!(c, ':' | '/');
+        match pattern {
+            [] => text.is_empty(),
+            ['*', '*', rest @ ..] => (0..=text.len()).any(|n| oracle(rest, &text[n..])),
+            ['*', rest @ ..] => {
+                let most = text.iter().take_while(|c| !separator(c)).count();
+                (0..=most).any(|n| oracle(rest, &text[n..]))
+            }
+            ['?', rest @ ..] => text.first().is_some_and(|c| !separator(c)) && oracle(rest, &text[1..]),
+            ['\\', c, rest @ ..] | [c, rest @ ..] => text.first() == Some(c) && oracle(rest, &text[1..]),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn c066_the_matcher_agrees_with_the_definition(
+            pattern in proptest::collection::vec(proptest::sample::select(vec!["a", "b", ":", "/", "*", "**", "?", "\\*", "\\\\", "é"]), 0..9),
+            text in "[ab:/*?\\\\é]{0,9}",
+        ) {
+            let pattern = pattern.concat();
+            let Ok(parsed) = Pattern::parse(&pattern) else {
+                prop_assert!(pattern.contains("***"));
+                return Ok(());
+            };
+            let of = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(parsed.matches(&text), oracle(&of(&pattern), &of(&text)), "{} on {}", pattern, text);
+            prop_assert!(parsed.matches(&parsed.example()));
+        }
+
+        #[test]
+        fn c067_a_literal_matches_itself_alone(text in "\\PC{0,40}", other in "\\PC{0,40}") {
+            let pattern = Pattern::literal(&text);
+            prop_assert!(pattern.matches(&text));
+            prop_assert_eq!(pattern.matches(&other), text == other);
+            prop_assert_eq!(Pattern::parse(pattern.as_str()).unwrap().matches(&text), true);
+        }
+
+        #[test]
+        fn long_patterns_cross_word_boundaries(head in 0_usize..200, tail in 0_usize..200, gap in 0_usize..9) {
+            // A wildcard first, so that everything after it runs in the automaton.
+            let pattern = format!("?{}*{}", "a".repeat(head), "b".repeat(tail));
+            let text = |b: usize| format!("x{}{}{}", "a".repeat(head), "c".repeat(gap), "b".repeat(b));
+            prop_assert!(matches(&pattern, &text(tail)));
+            prop_assert_eq!(matches(&pattern, &text(tail.saturating_sub(1))), tail == 0);
+        }
+    }
+
+    #[test]
+    fn c062_a_star_stops_at_separators() {
+        for (pattern, text, wanted) in [
+            ("repo:acme/*", "repo:acme/app:pull_request", false),
+            ("repo:acme/*", "repo:acme/app:ref:refs/heads/main", false),
+            ("repo:acme/*:ref:refs/heads/main", "repo:acme/app:ref:refs/heads/main", true),
+            ("repo:acme/**", "repo:acme/app:ref:refs/heads/main", true),
+            ("repo:acme*", "repo:acme-evil/x:ref:refs/heads/main", false),
+            ("**", "", true),
+            ("*", "", true),
+            ("?", "", false),
+            ("?", ":", false),
+            ("?", "😀", true),
+        ] {
+            assert_eq!(matches(pattern, text), wanted, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn c063_a_branch_pattern_does_not_match_nested_branches_or_smuggled_text() {
+        let pattern = Pattern::parse("repo:acme/app:ref:refs/heads/*").unwrap();
+        assert!(pattern.matches("repo:acme/app:ref:refs/heads/main"));
+        assert!(!pattern.matches("repo:acme/app:ref:refs/heads/feature/x"));
+        assert!(!pattern.matches("repo:acme/app:ref:refs/heads/main:environment:prod"));
+    }
+
+    #[test]
+    fn c067_text_from_a_token_is_never_a_pattern() {
+        assert!(!matches("repo:acme/app", "repo:acme/*"));
+        assert!(!matches("repo:acme/app", "**"));
+        assert!(matches("a\\*b\\?c\\\\", "a*b?c\\"));
+        assert!(!matches("a\\*b", "aXb"));
+        assert!(matches("a*b", "a*b"));
+    }
+
+    #[test]
+    fn c068_there_is_no_alternation_and_every_pattern_is_anchored() {
+        assert!(matches("a|b", "a|b"));
+        for text in ["a", "b", "a|b\n", " a|b", "xa|b"] {
+            assert!(!matches("a|b", text), "{text:?}");
+        }
+        assert!(!matches("a.c", "abc"));
+        assert!(!matches("^main$", "main"));
+    }
+
+    #[test]
+    fn c049_look_alikes_are_other_texts() {
+        for other in
+            ["main\n", "main ", "main\t", "ma\u{200d}in", "\u{202e}main", "m\u{430}in", "ｍain", "main\0", "MAIN"]
+        {
+            assert!(!matches("main", other), "{other:?}");
+        }
+        assert!(!matches("e\u{301}", "é"), "composed and decomposed differ");
+        assert!(!matches("a：b", "a:b"));
+        assert!(matches("a*b", "a：b"), "only the ASCII colon separates");
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for (text, wanted) in [
+            ("a\\", PatternError::TrailingEscape),
+            ("a\\n", PatternError::Escape),
+            ("\\:", PatternError::Escape),
+            ("***", PatternError::ThreeStars),
+            ("a****", PatternError::ThreeStars),
+        ] {
+            assert_eq!(Pattern::parse(text), Err(wanted), "{text}");
+        }
+        assert_eq!(Pattern::parse(&"*a".repeat(1025)), Err(PatternError::TooLong));
+        assert!(Pattern::parse(&"*a".repeat(1024)).is_ok());
+        assert!(Pattern::parse("\\***").is_ok(), "an escaped star is no star");
+    }
+
+    #[test]
+    fn c066_every_character_costs_the_same_whatever_pattern_and_text_are() {
+        let hostile = [
+            ("*".to_owned() + &"a*".repeat(1000), "a".repeat(100_000) + "b:"),
+            ("**".to_owned() + &"a**".repeat(600) + "b", "a".repeat(100_000)),
+            ("*?".repeat(1000) + ":", "a".repeat(100_000)),
+        ];
+        for (pattern, text) in hostile {
+            let parsed = Pattern::parse(&pattern).unwrap();
+            let (accepted, steps) = parsed.tail.as_ref().unwrap().run(&text);
+            assert!(!accepted);
+            assert!(steps <= text.chars().count() * MOST_WORDS, "{steps} steps");
+        }
+    }
+
+    #[test]
+    fn the_literal_ends_are_known() {
+        let pattern = Pattern::parse("repo:o\\*/**:pull_request").unwrap();
+        assert_eq!((pattern.literal_head(), pattern.literal_ending()), ("repo:o*/", ":pull_request"));
+        assert!(!pattern.is_exact());
+        let exact = Pattern::parse("a\\?").unwrap();
+        assert_eq!((exact.literal_head(), exact.literal_ending(), exact.is_exact()), ("a?", "a?", true));
+        assert_eq!(Pattern::parse("a*b\\*?**").unwrap().widened().unwrap().as_str(), "a**b\\*?**");
+        assert_eq!(exact.widened(), None);
+    }
+}
