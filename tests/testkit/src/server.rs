@@ -13,6 +13,7 @@ pub struct Server {
     sts: Sts,
     site: Option<Site>,
     child: Child,
+    watchdog: Child,
     lines: Lines,
     public: SocketAddr,
     admin: SocketAddr,
@@ -54,7 +55,8 @@ impl Server {
             }
             return Err((site, Finished { code, stdout: lines.text(), stderr: errors.text() }));
         };
-        Ok(Self { sts, site: Some(site), child, lines, public, admin })
+        let watchdog = watchdog(&child, &site);
+        Ok(Self { sts, site: Some(site), child, watchdog, lines, public, admin })
     }
 
     /// Ends it by `SIGKILL`, as a crash would, and starts it again on the same files.
@@ -179,9 +181,20 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for child in [&mut self.watchdog, &mut self.child] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
+}
+
+/// Ends the server and removes its directory when this process ends without dropping them: a server that many tests share is in
+/// a static, which is never dropped. Its standard input is a pipe that ends with this process, however that ends.
+fn watchdog(server: &Child, site: &Site) -> Child {
+    let script = r#"read -r _; kill -9 "$1" && rm -rf "$2""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "watchdog", &server.id().to_string()]).arg(site.root());
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// A `POST /token` for `token`, with further parameters, which replace a default one of the same name.
