@@ -1,4 +1,10 @@
 //! The ledger of sts: issue, look up, revoke.
+//!
+//! [`Ledger`] is what a store promises; [`EmbeddedLedger`] keeps it in one file of one process. What is stored is sealed under a key
+//! that the store does not hold: a record or rule that somebody else wrote or altered counts as absent and raises an [`Alert`], and
+//! a token whose revocation was altered is not answered at all. No error of the store is ever read as "not recorded" or "not revoked".
+//!
+//! The promises are a test-suite, [`contract`] (feature `contract`), that every store is put through.
 
 mod alert;
 mod codec;

@@ -131,7 +131,7 @@ fn refusal(path: &Path, error: DatabaseError) -> OpenError {
         }
         DatabaseError::Storage(StorageError::Io(cause)) => match cause.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => damaged(path, &cause.to_string()),
-            _ => OpenError::Io { path: path.to_owned(), doing: "read", cause },
+            _ => OpenError::Io { path: path.to_owned(), doing: "opened", cause },
         },
         error => damaged(path, &error.to_string()),
     }

@@ -18,7 +18,7 @@ pub enum OpenError {
     Io {
         /// The store's file.
         path: PathBuf,
-        /// `created`, `opened` or `read`.
+        /// `created`, `opened` or `served by a thread`.
         doing: &'static str,
         /// What the system said.
         #[source]
