@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, where, and what to write instead.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -111,23 +111,6 @@ impl Place {
             excerpt: Some(excerpt),
         }
     }
-
-    /// The same place, its line cut after the text that is pointed at: what follows may be a secret.
-    pub(crate) fn without_rest_of_line(mut self) -> Self {
-        let length = usize::try_from(self.length).unwrap_or(usize::MAX);
-        if let Some(excerpt) = &mut self.excerpt {
-            let shown = excerpt.offset.saturating_add(length);
-            excerpt.cut_after |= excerpt.text.chars().nth(shown).is_some();
-            excerpt.text = excerpt.text.chars().take(shown).collect();
-        }
-        self
-    }
-
-    /// The same place, its line not shown at all: the text that is pointed at may be a secret.
-    pub(crate) fn without_line(mut self) -> Self {
-        self.excerpt = None;
-        self
-    }
 }
 
 impl Diagnostics {
@@ -137,6 +120,18 @@ impl Diagnostics {
             self.list.push(diagnostic);
         } else {
             self.dropped += 1;
+        }
+    }
+
+    /// Sorts by file (as `position` counts them), line and column, and drops the text of lines that are `secret`.
+    pub(crate) fn finish(&mut self, position: impl Fn(&Path) -> Option<usize>, secret: impl Fn(&Place) -> bool) {
+        self.list.sort_by_key(|diagnostic| {
+            diagnostic.place.as_ref().map(|place| (position(&place.file), place.line, place.column))
+        });
+        for place in self.list.iter_mut().filter_map(|diagnostic| diagnostic.place.as_mut()) {
+            if secret(place) {
+                place.excerpt = None;
+            }
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Unusable {
 }
 
 impl Files {
-    /// A file's text, without a byte order mark.
+    /// A file's text, without a byte order mark and with LF as its only line break.
     pub(crate) fn text(&mut self, path: &Path) -> Result<String, Unusable> {
         let bytes = self.bytes(path, MAX_FILE)?;
         let not_text = |help| Unusable { message: format!("{} is not UTF-8 text", shown(path)), help };
@@ -38,7 +38,9 @@ impl Files {
             return Err(not_text("it looks like UTF-16: save it as UTF-8"));
         }
         let text = std::str::from_utf8(&bytes).map_err(|_| not_text("save it as UTF-8"))?;
-        Ok(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned())
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        // As YAML does (section 5.4), and so that everybody counts the same lines.
+        Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
     }
 
     /// Notes a file that another crate reads.

@@ -8,6 +8,7 @@ mod decode;
 mod diagnostic;
 mod files;
 mod json;
+mod key_sets;
 mod keys;
 mod load;
 mod policy_tests;

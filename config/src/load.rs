@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use jwks_cache::{EntrySpec, KeySource};
 use sts_policy::{Finding, RuleSet, Spec};
 
 use crate::decode::{Accounts, Fields, Reader, accounts, apis, issuers, refuse_bare_preset_none, server};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::files::{Files, Unusable, expand};
+use crate::key_sets;
 use crate::keys::{self, Section};
 use crate::settings::Settings;
 use crate::source::Span;
@@ -33,11 +35,11 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
     let mut load = Load { reader: Reader::new(environment), files: Files::default() };
     let draft = load.everything(path);
     let Load { reader, files } = load;
-    let findings = reader.report.findings;
+    let (findings, sources) = reader.report.finish();
     match draft {
         Some(draft) if !findings.is_fatal() => {
             let generation = files.generation(reader.variables.iter());
-            let settings = Settings { generation, files: files.into_paths(), sources: reader.report.sources, ..draft };
+            let settings = Settings { generation, files: files.into_paths(), sources, ..draft };
             Ok(Loaded { settings, warnings: findings })
         }
         Some(_) | None => Err(findings),
@@ -66,6 +68,7 @@ impl Load<'_> {
             let secret = self.files.secret(&path);
             secrets.extend(self.report_unusable(secret, Some(span)).map(|secret| (name, secret)));
         }
+        self.check_key_sets(entries.sound);
         let accounts = self.accounts(&fields, &server.accounts)?;
         let identities: Vec<_> = accounts.accounts.iter().flat_map(|account| &account.identities).collect();
         refuse_bare_preset_none(&mut self.reader, &entries.unprotected, &identities);
@@ -101,6 +104,24 @@ impl Load<'_> {
             files: Vec::new(),
             sources: crate::source::Sources::default(),
         })
+    }
+
+    fn check_key_sets(&mut self, entries: Vec<(EntrySpec, Span)>) {
+        for (_, span) in entries.iter().filter(|(spec, _)| matches!(spec.source, KeySource::Inline(_))) {
+            // Somebody may have written a private key.
+            self.reader.report.hide_line(*span);
+        }
+        let (specs, places): (Vec<_>, Vec<_>) =
+            entries.into_iter().map(|(spec, span)| (spec.clone(), (spec.name, span))).unzip();
+        for error in key_sets::check(specs) {
+            let span = places.iter().find(|(name, _)| *name == error.entry).map(|(_, span)| *span);
+            let report = &mut self.reader.report;
+            if let Some(span) = span
+                && !report.has_finding_at(span)
+            {
+                report.error(span, format!("issuer entry `{}`: {}", error.entry, error.message), Some(error.help));
+            }
+        }
     }
 
     /// The accounts of the main file and of every account file. `None` when a file could not be read as YAML: what it would

@@ -154,7 +154,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// `text` with everything replaced that a terminal would act upon.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_invisible(c) { '\u{fffd}' } else { c }).collect()
 }
 

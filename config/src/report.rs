@@ -1,13 +1,15 @@
 //! What is collected while the files are read: sources and findings.
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-use crate::source::{Sources, Span};
+use crate::source::{FileId, Sources, Span};
 
 /// The files read so far, and what was found in them.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) sources: Sources,
     pub(crate) findings: Diagnostics,
+    /// Lines that may hold a secret which somebody wrote in place of its file.
+    secret_lines: Vec<(FileId, u32)>,
 }
 
 impl Report {
@@ -20,6 +22,21 @@ impl Report {
     /// A finding at a place that was prepared by the caller.
     pub(crate) fn at(&mut self, severity: Severity, place: Option<Place>, message: String, help: Option<String>) {
         self.findings.push(Diagnostic { severity, place, message, help });
+    }
+
+    /// Keeps the line of `span` out of every finding.
+    pub(crate) fn hide_line(&mut self, span: Span) {
+        self.secret_lines.push((span.file, span.line));
+    }
+
+    /// Every finding, in the order of the files, and the sources. Lines that may hold a secret are not shown.
+    pub(crate) fn finish(self) -> (Diagnostics, Sources) {
+        let Self { sources, mut findings, secret_lines } = self;
+        let is_secret = |place: &Place| {
+            secret_lines.iter().any(|(file, line)| (sources.path(*file), *line) == (place.file.as_path(), place.line))
+        };
+        findings.finish(|path| sources.position(path), is_secret);
+        (findings, sources)
     }
 
     /// How many findings refuse the load so far.

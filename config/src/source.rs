@@ -53,6 +53,11 @@ impl Sources {
         self.source(file).map_or(Path::new(""), |source| &source.path)
     }
 
+    /// Which file, in the order of reading, was reached by `path`.
+    pub(crate) fn position(&self, path: &Path) -> Option<usize> {
+        self.files.iter().position(|source| source.path == path)
+    }
+
     /// The whole text of `file`.
     pub(crate) fn text(&self, file: FileId) -> &str {
         self.source(file).map_or("", |source| &source.text)
@@ -64,7 +69,7 @@ impl Sources {
         let at = usize::try_from(line).ok()?.checked_sub(1)?;
         let start = *source.lines.get(at)?;
         let rest = source.text.get(start..)?;
-        rest.split('\n').next().map(|line| line.strip_suffix('\r').unwrap_or(line))
+        rest.split('\n').next()
     }
 
     /// A handle of `span` for specs that other crates judge.

@@ -104,8 +104,9 @@ fn identities(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<IdentitySpec>
     for (at, item) in items.iter().enumerate() {
         let before = reader.report.errors();
         let Some(members) = reader.fields(item, section) else { continue };
+        let is_whole = !item.is_broken();
         let identity = identity(reader, &members, at + 1);
-        if reader.report.errors() == before {
+        if is_whole && reader.report.errors() == before {
             found.extend(identity);
         }
     }

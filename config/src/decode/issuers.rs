@@ -27,6 +27,8 @@ pub(crate) struct Entries {
     pub(crate) trust: Vec<TrustSpec>,
     /// Key set files, with their places.
     pub(crate) key_files: Vec<(PathBuf, Span)>,
+    /// Entries without fault so far, each with the place of its keys.
+    pub(crate) sound: Vec<(EntrySpec, Span)>,
     /// Entries whose URL is that of a known shared issuer and that say `preset: none`.
     pub(crate) unprotected: Vec<EntryName>,
 }
@@ -36,9 +38,13 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
     let mut entries = Entries::default();
     let mut spans = Vec::new();
     for (entry, members) in reader.named(fields, "issuers") {
-        if let Some(name) = reader.key_name(entry, EntryName::new) {
-            issuer(reader, name, &members, &mut entries);
-            spans.push(entry.key_span);
+        let Some(name) = reader.key_name(entry, EntryName::new) else { continue };
+        let before = reader.report.errors();
+        issuer(reader, name, &members, &mut entries);
+        spans.push(entry.key_span);
+        if let (true, Some(spec)) = (reader.report.errors() == before, entries.keys.last()) {
+            let keys = ["jwks_file", "jwks_url", "jwks", "issuer"].into_iter().find_map(|key| members.node(key));
+            entries.sound.push((spec.clone(), keys.map_or(entry.key_span, |node| node.span)));
         }
     }
     refuse_shared_without_keys(reader, &entries, &spans);
@@ -216,10 +222,14 @@ fn network(
             reader.error(node.span, format!("`{key}` is plain http"), help);
         }
     }
-    let dialled = keys.as_ref().or(issuer);
+    let dialled = match source {
+        KeySource::Url(_) => keys.as_ref(),
+        KeySource::Discovery => issuer,
+        KeySource::File(_) | KeySource::Inline(_) => None,
+    };
     if let (true, Some(entry), Some(dialled)) = (rule.allow_http, fields.entry("allow_http"), dialled)
         && !dialled.loopback
-        && !issuer.is_some_and(|issuer| issuer.http)
+        && !dialled.http
     {
         reader.error(entry.key_span, "`allow_http` is accepted for loopback addresses only", "remove it");
     }

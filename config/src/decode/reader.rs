@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use sts_types::{Lifetime, Located, NameError, UnixTime};
 
-use crate::diagnostic::{Place, Severity};
 use crate::keys::{Key, Kind, Section};
 use crate::render::quoted;
 use crate::report::Report;
@@ -90,9 +89,7 @@ impl<'e> Reader<'e> {
                 None => self.unknown_key(entry, section),
                 Some(key) if !key.implemented => {
                     let message = format!("`{}` is not implemented in this build", key.name);
-                    let place = Place::new(&self.report.sources, entry.key_span).without_rest_of_line();
-                    let help = format!("remove it: {}", sentence(key.doc));
-                    self.report.at(Severity::Error, Some(place), message, Some(help));
+                    self.error(entry.key_span, message, format!("remove `{}`", key.name));
                 }
                 Some(_) => {}
             }
@@ -113,9 +110,11 @@ impl<'e> Reader<'e> {
                 None => format!("the keys of {} are {}", section.name, listed(names())),
             },
         };
-        // What stands behind an unknown key may be a secret that belongs in a file.
-        let place = Place::new(&self.report.sources, entry.key_span).without_rest_of_line();
-        self.report.at(Severity::Error, Some(place), message, Some(help));
+        let name = entry.key.to_lowercase();
+        if ["secret", "password", "passwd", "token", "credential", "key"].iter().any(|word| name.contains(word)) {
+            self.report.hide_line(entry.key_span);
+        }
+        self.error(entry.key_span, message, help);
     }
 
     /// What is read from `key`'s value by `read`, when the key is there.
@@ -157,7 +156,7 @@ impl<'e> Reader<'e> {
             Value::Mapping(entries) => Some(entries),
             Value::Broken => None,
             Value::Scalar(_) | Value::Sequence(_) => {
-                self.wrong_kind(node, &format!("{name} is a mapping (`key: value`)"));
+                self.wrong_kind(node, &format!("{name} is a mapping"), "write `key: value` lines under it");
                 None
             }
         }
@@ -169,7 +168,7 @@ impl<'e> Reader<'e> {
             Value::Sequence(items) => Some(items),
             Value::Broken => None,
             Value::Scalar(_) | Value::Mapping(_) => {
-                self.wrong_kind(node, &format!("a list of {what} is wanted here: `[a, b]`, or one `- ` line for each"));
+                self.wrong_kind(node, &format!("a list of {what} is wanted here"), "put it in brackets: `[...]`");
                 None
             }
         }
@@ -209,7 +208,7 @@ impl<'e> Reader<'e> {
             Value::Scalar(scalar) => scalar,
             Value::Broken => return None,
             Value::Sequence(_) | Value::Mapping(_) => {
-                self.wrong_kind(node, "a text is wanted here");
+                self.wrong_kind(node, "a text is wanted here", "");
                 return None;
             }
         };
@@ -284,7 +283,7 @@ impl<'e> Reader<'e> {
             }
             Value::Scalar(_) | Value::Broken => self.text(node),
             Value::Sequence(_) | Value::Mapping(_) => {
-                self.wrong_kind(node, wanted);
+                self.wrong_kind(node, wanted, "");
                 None
             }
         }
@@ -449,8 +448,8 @@ impl<'e> Reader<'e> {
         found
     }
 
-    /// Reports that `node` is not what is wanted.
-    pub(crate) fn wrong_kind(&mut self, node: &Node, wanted: &str) {
+    /// Reports that `node` is not what is wanted; `instead_of_scalar` says what to write in place of a single value.
+    fn wrong_kind(&mut self, node: &Node, wanted: &str, instead_of_scalar: &str) {
         let (found, help) = match &node.value {
             Value::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => {
                 ("nothing", "write it, or remove the key".to_owned())
@@ -460,7 +459,7 @@ impl<'e> Reader<'e> {
             {
                 ("a text", "put a space after the colon: `key: value`".to_owned())
             }
-            Value::Scalar(_) => ("a single value", format!("put it in a list or mapping: {wanted}")),
+            Value::Scalar(_) => ("a single value", instead_of_scalar.to_owned()),
             Value::Sequence(_) | Value::Mapping(_) if wanted.starts_with("a text") && self.is_flow(node) => {
                 let found = if matches!(node.value, Value::Mapping(_)) { "a mapping" } else { "a list" };
                 let source = self.report.sources.line(node.span.file, node.span.line).unwrap_or("");

@@ -9,7 +9,6 @@ use sts_types::{Algorithm, Issuer, Lifetime, Located, Scope};
 
 use super::reader::{Fields, Reader};
 use super::url;
-use crate::diagnostic::{Place, Severity};
 use crate::settings::{
     AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, SigningSettings, StoreSettings, TlsFiles,
 };
@@ -114,12 +113,10 @@ pub(super) fn checked_url(
     match url::check(&text.value, query) {
         Ok(checked) => Some((text.value, checked)),
         Err(unfit) => {
-            let mut place = Place::new(&reader.report.sources, text.span);
             if unfit.secret {
-                place = place.without_line();
+                reader.report.hide_line(text.span);
             }
-            let message = format!("{what} does not fit: {}", unfit.message);
-            reader.report.at(Severity::Error, Some(place), message, Some(unfit.help.to_owned()));
+            reader.error(text.span, format!("{what} does not fit: {}", unfit.message), unfit.help);
             None
         }
     }
@@ -225,14 +222,14 @@ fn store_url(reader: &mut Reader<'_>, node: &Node) -> Option<()> {
         return Some(());
     }
     // The URL may hold a password.
-    let place = Place::new(&reader.report.sources, text.span).without_line();
+    reader.report.hide_line(text.span);
     let schemes = ["redis", "rediss", "redis-cluster", "rediss-cluster", "redis-sentinel", "rediss-sentinel"];
     let scheme = text.value.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| schemes.contains(scheme));
     let message = match scheme {
         Some(scheme) => format!("the store `{scheme}://` is not implemented in this build"),
         None => "there is no such store".to_owned(),
     };
-    reader.report.at(Severity::Error, Some(place), message, Some("write `embedded`".to_owned()));
+    reader.error(text.span, message, "write `embedded`");
     None
 }
 

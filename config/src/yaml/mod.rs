@@ -56,4 +56,14 @@ impl Node {
     pub(crate) fn is_empty_list(&self) -> bool {
         matches!(&self.value, Value::Sequence(items) if items.is_empty())
     }
+
+    /// Whether anything in it was complained about when it was parsed.
+    pub(crate) fn is_broken(&self) -> bool {
+        match &self.value {
+            Value::Scalar(_) => false,
+            Value::Sequence(items) => items.iter().any(Self::is_broken),
+            Value::Mapping(entries) => entries.iter().any(|entry| entry.node.is_broken()),
+            Value::Broken => true,
+        }
+    }
 }

@@ -15,6 +15,8 @@ use crate::source::{FileId, Span};
 const MAX_DEPTH: usize = 64;
 /// The most values that one file may hold.
 const MAX_NODES: usize = 1_000_000;
+/// How many refused anchors, tags and duplicate keys of one file are reported.
+const MAX_MISTAKES: usize = 200;
 /// How many mistakes in YAML itself are stepped over in one file.
 const MAX_REPAIRS: usize = 20;
 
@@ -38,6 +40,7 @@ pub(crate) fn parse(file: FileId, report: &mut Report) -> Option<Node> {
                 return Some(root.unwrap_or(Node { span: Span::start_of(file), value: Value::Mapping(Vec::new()) }));
             }
             Err(Stop::Budget(span, message, help)) => {
+                findings.append(&mut builder.findings);
                 findings.push((span, message, help));
                 break;
             }
@@ -46,13 +49,13 @@ pub(crate) fn parse(file: FileId, report: &mut Report) -> Option<Node> {
                 let patched = trap.patch.and_then(|span| patch(&text, span));
                 let Trap { span, message, help, .. } = trap;
                 findings.push((span, message, help));
-                match patched {
-                    Some((patched, at)) => {
-                        text = patched;
-                        patches.push(at);
-                    }
-                    None => break,
-                }
+                let Some((patched, at)) = patched else {
+                    // Where the text is patched and read again, these are found again.
+                    findings.append(&mut builder.findings);
+                    break;
+                };
+                text = patched;
+                patches.push(at);
             }
         }
     }
@@ -221,6 +224,9 @@ impl Builder<'_> {
     /// Puts a finished value where it belongs. `shows` says that the value has a place of its own to point at.
     fn value_of(&mut self, mut node: Node, shows: bool) -> Result<(), Stop> {
         self.nodes += 1;
+        if self.findings.len() >= MAX_MISTAKES {
+            return Err(Stop::Budget(node.span, format!("more than {MAX_MISTAKES} mistakes in one file"), None));
+        }
         if self.nodes > MAX_NODES {
             return Err(Stop::Budget(node.span, format!("more than {MAX_NODES} values in one file"), None));
         }

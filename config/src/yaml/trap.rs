@@ -4,7 +4,7 @@
 use saphyr_parser::ScanError;
 
 use crate::keys;
-use crate::render::quoted;
+use crate::render::{printable, quoted};
 use crate::source::{FileId, Span};
 
 /// A mistake, explained.
@@ -18,9 +18,13 @@ pub(super) struct Trap {
 
 /// Explains why `text` could not be parsed.
 pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
-    let number = error.marker().line();
+    let (mut number, mut at) = (error.marker().line(), error.marker().col());
+    let last = text.trim_end().split('\n').count();
+    if number > last {
+        // The parser noticed at the end of the file what the last line lacks.
+        (number, at) = (last, Line::new(text, file, last).indentation());
+    }
     let line = Line::new(text, file, number);
-    let at = error.marker().col();
     let info = error.info();
     let found = line.at(at);
 
@@ -35,7 +39,7 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
         let end = (at..line.chars.len()).find(|i| line.at(*i) == Some('}')).map_or(line.chars.len(), |i| i + 1);
         return line.unquoted(at - 1, end, "`${...}` inside `[]` or `{}` needs quotes".to_owned());
     }
-    if info.contains("tab") {
+    if info.contains("tabs ") || info.contains(" tab") {
         return tab(text, file, number);
     }
     if let Some(finding) = missing_space(text, file, number) {
@@ -61,7 +65,7 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
             patch,
         };
     }
-    let closed = at.checked_sub(1).and_then(|before| line.at(before));
+    let closed = line.chars.iter().take(at).rev().find(|c| **c != ' ').copied();
     if matches!((first, closed), (Some('{'), Some('}')) | (Some('['), Some(']')))
         || matches!(first, Some('>' | '|')) && info.contains("block scalar")
     {
@@ -94,7 +98,6 @@ struct Line {
 impl Line {
     fn new(text: &str, file: FileId, number: usize) -> Self {
         let line = text.split('\n').nth(number.saturating_sub(1)).unwrap_or("");
-        let line = line.strip_suffix('\r').unwrap_or(line);
         Self { file, number: u32::try_from(number).unwrap_or(u32::MAX), chars: line.chars().collect() }
     }
 
@@ -115,6 +118,11 @@ impl Line {
             end_line: self.number,
             end_column: column(to.max(from + 1)),
         }
+    }
+
+    /// How many characters the line is indented by.
+    fn indentation(&self) -> usize {
+        self.chars.iter().take_while(|c| c.is_whitespace()).count()
     }
 
     /// Where the value begins that stands after `- ` and `key: ` on this line.
@@ -185,7 +193,13 @@ impl Line {
 
     fn unquoted(&self, from: usize, to: usize, message: String) -> Trap {
         let span = self.span(from, to);
-        let help = format!("write {}", quoted(&self.quote(from, to)));
+        let form = self.quote(from, to);
+        // Back-ticks around a text with back-ticks would show another text.
+        let help = if form.contains('`') {
+            format!("put it in single quotes: {}", printable(&form))
+        } else {
+            format!("write {}", quoted(&form))
+        };
         Trap { span, message, help: Some(help), patch: Some(span) }
     }
 
