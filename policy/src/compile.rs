@@ -142,3 +142,298 @@ fn entries(spec: &Spec, accounts: &[crate::ruleset::Account]) -> Vec<Entry> {
 fn identity_title(account: &str, identity: &str) -> String {
     format!("identity {} of {}", quoted(identity), quoted(account))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+    use crate::{IdentitySpec, Severity};
+    use serde_json::json;
+    use sts_types::{AccountId, ClaimPath, Issuer, UnixTime};
+
+    const MAIN: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
+
+    fn sound() -> Spec {
+        spec(vec![account("octo", vec![subject("main", MAIN)])])
+    }
+
+    /// What is said about `change` of a sound policy.
+    fn said(change: impl FnOnce(&mut Spec)) -> String {
+        let mut spec = sound();
+        change(&mut spec);
+        findings(&spec).join("\n")
+    }
+
+    #[test]
+    fn a_sound_policy_has_no_findings() {
+        assert_eq!(said(|_| {}), "");
+    }
+
+    #[test]
+    fn names_are_one_namespace() {
+        let id = |text: &str| Some(at(AccountId::new(text).unwrap()));
+        for (wanted, change) in [
+            (
+                "Error: the name `octo` is taken by another service account",
+                (|spec| spec.accounts.push(account("octo", vec![]))) as fn(&mut Spec),
+            ),
+            ("Error: the name `deploy` is taken by an API", |spec| spec.accounts.push(account("deploy", vec![]))),
+            ("Error: the name `deploy` is taken by another API", |spec| {
+                spec.apis.push(ApiSpecWith::audience("deploy", "https://x.example"))
+            }),
+            ("Error: the name `deploy` is taken by an API", |spec| {
+                spec.accounts[0].id = Some(at(AccountId::new("deploy").unwrap()))
+            }),
+            ("Error: the name `octo` is taken by a service account's id", |spec| {
+                spec.accounts.insert(0, with_id(account("a", vec![]), "octo"));
+            }),
+            ("Error: the name `sts` is reserved", |spec| spec.accounts.push(account("sts", vec![]))),
+            ("Error: the name `sts` is reserved", |spec| spec.apis.push(api("sts", &[]))),
+            ("Error: the name `octo` is taken by a service account", |spec| {
+                spec.apis.push(ApiSpecWith::audience("x", "octo"))
+            }),
+            ("Error: our `issuer` is the audience", |spec| spec.apis.push(ApiSpecWith::audience("x", OURS))),
+            ("Error: the audience `https://deploy.example.com` is that of API `deploy`", |spec| {
+                spec.apis.push(ApiSpecWith::audience("x", "https://deploy.example.com"));
+            }),
+            ("Error: there is another issuer entry `github`", |spec| spec.issuers.push(issuer("github", GITHUB))),
+            ("Error: there is another team `t`", |spec| spec.teams.extend([team("t", vec![]), team("t", vec![])])),
+            ("Error: issuer entry `self` is our own `issuer`", |spec| spec.issuers.push(issuer("self", OURS))),
+        ] {
+            let said = said(change);
+            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+        }
+        assert_eq!(said(|spec| spec.accounts[0].id = id("octo")), "", "an account may be its own id");
+    }
+
+    struct ApiSpecWith;
+    impl ApiSpecWith {
+        fn audience(name: &str, audience: &str) -> crate::ApiSpec {
+            crate::ApiSpec { audience: at(Audience::new(audience).unwrap()), ..api(name, &[]) }
+        }
+    }
+
+    #[test]
+    fn what_is_referred_to_exists() {
+        for (wanted, change) in [
+            (
+                "Error: there is no issuer entry `githbu` / write `github`",
+                (|spec| spec.accounts[0].identities[0].issuers = vec![at("githbu".to_owned())]) as fn(&mut Spec),
+            ),
+            ("Error: there is no team `deployer` / write `deployers`", |spec| {
+                spec.teams.push(team("deployers", vec![]));
+                spec.accounts[0].teams.push(at("deployer".to_owned()));
+            }),
+            ("Error: there is no API `deply` / write `deploy`", |spec| {
+                spec.accounts[0].grants.push(grant("deply", &[]))
+            }),
+            ("Error: there is no API `deply` / write `deploy`", |spec| {
+                spec.teams.push(team("t", vec![grant("deply", &[])]))
+            }),
+            ("Error: there is no API `deply` / write `deploy`", |spec| {
+                spec.accounts[0].default_api = Some(at("deply".to_owned()))
+            }),
+            ("Error: `default_api` `logs` is not granted to `octo`", |spec| {
+                spec.accounts[0].default_api = Some(at("logs".to_owned()))
+            }),
+            ("Error: API `deploy` declares no scope `raed` / write `read`", |spec| {
+                spec.accounts[0].grants.push(grant("deploy", &["raed"]));
+            }),
+            ("Error: identity `main` of `octo` names no issuer", |spec| spec.accounts[0].identities[0].issuers.clear()),
+            ("Error: `octo` has another identity `main`", |spec| {
+                spec.accounts[0].identities.push(subject("main", MAIN))
+            }),
+            ("Warning: nothing of API `deploy` is granted", |spec| {
+                spec.accounts[0].grants = vec![grant("deploy", &[])]
+            }),
+        ] {
+            let said = said(change);
+            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+        }
+    }
+
+    #[test]
+    fn an_identity_never_goes_beyond_its_account() {
+        let narrowed = |identity: IdentitySpec| said(|spec| spec.accounts[0].identities = vec![identity]);
+        let base = || subject("main", MAIN);
+        for (wanted, identity) in [
+            (
+                "Error: the service account is not granted the scope `delete`",
+                IdentitySpec { scopes: Some(scopes(&["delete"])), ..base() },
+            ),
+            (
+                "Error: the service account is not granted the scope `delete`",
+                IdentitySpec { grants: Some(vec![grant("deploy", &["delete"])]), ..base() },
+            ),
+            (
+                "Error: the service account is not granted the API `logs`",
+                IdentitySpec { grants: Some(vec![grant("logs", &[])]), ..base() },
+            ),
+            (
+                "Error: API `deploy` declares no scope `x`",
+                IdentitySpec { grants: Some(vec![grant("deploy", &["x"])]), ..base() },
+            ),
+        ] {
+            let said = narrowed(identity);
+            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+        }
+        assert_eq!(narrowed(IdentitySpec { scopes: Some(scopes(&["read"])), ..base() }), "");
+    }
+
+    #[test]
+    fn grants_are_united_over_teams_and_narrowed_by_identities() {
+        let mut spec = sound();
+        spec.teams = vec![
+            team("a", vec![grant("deploy", &["delete"])]),
+            team("b", vec![grant("deploy", &["read"]), grant("logs", &[])]),
+        ];
+        spec.accounts[0].teams = vec![at("a".to_owned()), at("b".to_owned())];
+        spec.accounts[0].grants = vec![];
+        spec.accounts[0].identities = vec![
+            IdentitySpec { grants: Some(vec![grant("logs", &[])]), ..subject("logs", "repo:o/r:a") },
+            IdentitySpec { scopes: Some(vec![]), ..subject("none", "repo:o/r:b") },
+            subject("all", "repo:o/r:c"),
+        ];
+        let rules = rules(&spec);
+        let of = |sub: &str, names: &[&str], scope: &str| {
+            outcome(&rules, &token(json!({ "sub": sub })), &ask(&rules, names, scope))
+        };
+        assert_eq!(of("repo:o/r:c", &["deploy"], ""), "octo/all: deploy [read delete]");
+        assert_eq!(of("repo:o/r:c", &["logs"], ""), "octo/all: logs []");
+        assert_eq!(of("repo:o/r:a", &["deploy"], ""), "TargetNotGranted");
+        assert_eq!(of("repo:o/r:a", &["logs"], ""), "octo/logs: logs []");
+        // An API that declares scopes and keeps none is not granted; one that declares none is.
+        assert_eq!(of("repo:o/r:b", &["deploy"], ""), "TargetNotGranted");
+        assert_eq!(of("repo:o/r:b", &["logs"], ""), "octo/none: logs []");
+        let view = rules.account("octo").unwrap();
+        assert_eq!(view.teams.iter().map(|team| team.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(rules.apis().map(|api| api.name.as_str()).collect::<Vec<_>>(), ["sts", "deploy", "logs"]);
+        assert!(rules.api_by_audience(OURS).is_some_and(|api| api.scopes.contains("sts:introspect")));
+    }
+
+    #[test]
+    fn lifetimes_and_times_are_checked() {
+        let life = |seconds| Lifetime::from_secs(seconds).unwrap();
+        let written = |seconds| Located::new(life(seconds), Origin(7));
+        for (wanted, change) in [
+            ("Error: `ttl` is 2h, over the `max_ttl` of 1h / write at most 1h", {
+                Box::new(move |spec: &mut Spec| spec.tokens.ttl = written(7200)) as Box<dyn FnOnce(&mut Spec)>
+            }),
+            ("Error: `ttl` is 61m", Box::new(move |spec| spec.accounts[0].ttl = Some(written(3660)))),
+            ("Error: `ttl` is 3601s", Box::new(move |spec| spec.accounts[0].identities[0].ttl = Some(written(3601)))),
+            (
+                "Error: `octo` is never in force",
+                Box::new(|spec| {
+                    spec.accounts[0].not_before = Some(NOW);
+                    spec.accounts[0].not_after = Some(NOW);
+                }),
+            ),
+            (
+                "Error: identity `main` of `octo` is never in force",
+                Box::new(|spec| {
+                    spec.accounts[0].identities[0].not_before = Some(NOW);
+                    spec.accounts[0].identities[0].not_after = Some(UnixTime::from_secs(0));
+                }),
+            ),
+        ] {
+            let said = said(change);
+            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+        }
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let mut spec = sound();
+        spec.accounts[0].teams.push(at("t".to_owned()));
+        spec.accounts[0].grants.push(grant("x", &[]));
+        spec.accounts[0].identities.push(subject("bad", "a***"));
+        spec.accounts[0].identities.push(subject("wide", "**"));
+        let findings = RuleSet::compile(&spec).unwrap_err();
+        let severities = findings.iter().map(|finding| finding.severity).collect::<Vec<_>>();
+        assert_eq!(severities, [Severity::Error, Severity::Error, Severity::Error, Severity::Unsafe], "{findings:#?}");
+    }
+
+    #[test]
+    fn c084_there_are_no_templates_and_claims_are_copied_by_path_only() {
+        // A claim never becomes a name: only paths of claims are configured, and they are no patterns.
+        let said = said(|spec| {
+            spec.tokens.copy_claims = vec![at("/a~2".to_owned())];
+            spec.accounts[0].identities[0].copy_claims = vec![at(String::new())];
+        });
+        assert!(said.contains("`/a~2` names no claim") && said.contains("`` names no claim"), "{said}");
+        let mut spec = sound();
+        spec.accounts[0].identities[0].copy_claims = vec![at("*".to_owned())];
+        let copied = rules(&spec).accounts[0].identities[0].copy_claims.clone();
+        assert_eq!(*copied, [ClaimPath::parse("*").unwrap()]);
+    }
+
+    #[test]
+    fn conditions_that_mean_nothing_are_refused() {
+        let on = |condition: serde_json::Value| {
+            said(|spec| spec.accounts[0].identities[0] = claims(subject("main", MAIN), json!({ "c": condition })))
+        };
+        for (wanted, condition) in [
+            ("Error: the condition on `c` lists no value", json!([])),
+            ("Error: the condition on `c` lists no value", json!({ "none_of": [] })),
+            ("Error: the condition on `c` tests nothing", json!({ "or_absent": true })),
+            ("Error: `present: false` on `c` can stand alone only", json!({ "present": false, "any_of": ["a"] })),
+            ("Error: `present: false` on `c` can stand alone only", json!({ "present": false, "or_absent": true })),
+            ("Error: `a\\` is not a pattern / a pattern ends in a lone", json!("a\\")),
+            ("Error: `(a` is not a regular expression / unclosed group", json!({ "regex": "(a" })),
+            ("Error: `a)|(?:b` is not a regular expression", json!({ "regex": "a)|(?:b" })),
+            ("Error: the regular expression `(\\w{1000}){1000}` is too big", json!({ "regex": "(\\w{1000}){1000}" })),
+        ] {
+            let said = on(condition);
+            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+        }
+        assert_eq!(on(json!({ "regex": "(?i)prod|test" })), "");
+        let pointer =
+            said(|spec| spec.accounts[0].identities[0] = claims(subject("main", MAIN), json!({ "/a~": "x" })));
+        assert!(pointer.starts_with("Error: `/a~` names no claim / in a pointer"), "{pointer}");
+    }
+
+    #[test]
+    fn a_plain_number_where_the_platform_sends_a_string_is_named() {
+        let on = |name: &str, value: serde_json::Value| {
+            said(|spec| spec.accounts[0].identities[0] = claims(subject("main", MAIN), json!({ name: value })))
+        };
+        let wanted = "Error: `github-actions` sends this claim as a string, which `65` never matches / write it in quotes: \"65\"";
+        assert_eq!(on("repository_owner_id", json!(65)), wanted);
+        assert_eq!(on("repository_owner_id", json!(["64", 65])), wanted);
+        assert!(on("ref_protected", json!(true)).contains("write it in quotes: \"true\""));
+        assert_eq!(on("iat", json!(65)), "");
+        assert_eq!(on("repository_owner_id", json!("65")), "");
+    }
+
+    #[test]
+    fn a_short_rule_fits_its_platform_and_has_its_members() {
+        let on = |key: &str, rule: serde_json::Value| {
+            said(|spec| spec.accounts[0].identities[0] = short(subject("main", MAIN), key, rule))
+        };
+        for (wanted, key, rule) in [
+            (
+                "Error: `gitlab:` does not fit the issuer entry `github`, which has the preset `github-actions`",
+                "gitlab",
+                json!({ "project_id": 1 }),
+            ),
+            ("Error: there is no short rule `githubb` / write `github`", "githubb", json!({ "repository": "a" })),
+            ("Error: `github:` has no member `repositry` / write `repository`", "github", json!({ "repositry": "a" })),
+            ("Error: `github:` is empty", "github", json!({})),
+            ("Error: `1.5` is not a whole number", "github", json!({ "repository_id": 1.5 })),
+        ] {
+            let said = on(key, rule);
+            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+        }
+        assert_eq!(on("github", json!({ "repository_id": 74, "ref_protected": true, "repo_property_team": "x" })), "");
+        let mut spec = sound();
+        spec.issuers[0].preset = None;
+        spec.issuers[0].issuer = at(Issuer::new("https://ghes.example/_services/token").unwrap());
+        spec.issuers[0].shared = false;
+        spec.accounts[0].identities[0] = short(identity("main"), "github", json!({ "repository": "o/r" }));
+        assert!(
+            findings(&spec)
+                .join("")
+                .contains("which has no preset / write the conditions under `claims:`, or `preset: github-actions`")
+        );
+    }
+}

@@ -113,9 +113,9 @@ pub(crate) enum Check<'a> {
 pub(crate) struct Distance {
     other_issuer: bool,
     failed: usize,
-    /// Characters that failed texts share, negated.
-    unlike: std::cmp::Reverse<usize>,
     held: std::cmp::Reverse<usize>,
+    /// Characters that failed texts share with what was wanted.
+    like: std::cmp::Reverse<usize>,
 }
 
 impl Identity {
@@ -145,7 +145,7 @@ impl Identity {
             };
         }
         let other_issuer = !self.holds(Check::Issuer, judged);
-        Distance { other_issuer, failed, unlike: std::cmp::Reverse(like), held: std::cmp::Reverse(held) }
+        Distance { other_issuer, failed, held: std::cmp::Reverse(held), like: std::cmp::Reverse(like) }
     }
 
     /// What it wants of tokens of that entry.

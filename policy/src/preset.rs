@@ -220,3 +220,149 @@ impl Preset {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for preset in Preset::ALL {
+            assert_eq!(Preset::from_name(preset.name()), Some(preset));
+        }
+        assert_eq!(Preset::from_name("none"), None);
+        assert_eq!(Preset::from_name("GitHub-Actions"), None);
+    }
+
+    #[test]
+    fn well_known_issuers_are_known_by_their_exact_url() {
+        let uuid = "33333333-4444-4555-8666-777777777777";
+        for (url, preset, shared) in [
+            ("https://token.actions.githubusercontent.com".to_owned(), Preset::GithubActions, true),
+            ("https://token.actions.githubusercontent.com/octo-enterprise".to_owned(), Preset::GithubActions, false),
+            ("https://token.actions.octo.ghe.com".to_owned(), Preset::GithubActions, false),
+            ("https://token.actions.octo.ghe.com/octo".to_owned(), Preset::GithubActions, false),
+            ("https://gitlab.com".to_owned(), Preset::Gitlab, true),
+            ("https://accounts.google.com".to_owned(), Preset::Google, true),
+            ("https://oidc.circleci.com".to_owned(), Preset::Circleci, true),
+            (format!("https://oidc.circleci.com/org/{uuid}"), Preset::Circleci, false),
+            ("https://agent.buildkite.com".to_owned(), Preset::Buildkite, true),
+            ("https://app.terraform.io".to_owned(), Preset::TerraformCloud, true),
+            ("https://oidc.vercel.com".to_owned(), Preset::Vercel, true),
+            ("https://oidc.vercel.com/octo-team".to_owned(), Preset::Vercel, false),
+            (format!("https://login.microsoftonline.com/{uuid}/v2.0"), Preset::Azure, false),
+            (format!("https://sts.windows.net/{uuid}/"), Preset::Azure, false),
+            (format!("https://vstoken.dev.azure.com/{uuid}"), Preset::AzureDevops, false),
+            (format!("https://{uuid}.tokens.sts.global.api.aws"), Preset::Aws, false),
+            (
+                "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF".to_owned(),
+                Preset::Kubernetes,
+                false,
+            ),
+            (
+                "https://container.googleapis.com/v1/projects/p/locations/l/clusters/c".to_owned(),
+                Preset::Kubernetes,
+                false,
+            ),
+            (format!("https://westeurope.oic.prod-aks.azure.com/{uuid}/{uuid}/"), Preset::Kubernetes, false),
+            (
+                "https://api.bitbucket.org/2.0/workspaces/octo/pipelines-config/identity/oidc".to_owned(),
+                Preset::Bitbucket,
+                false,
+            ),
+            ("https://oidc.fly.io/octo-org".to_owned(), Preset::Fly, false),
+            ("https://octo-org.app.spacelift.io".to_owned(), Preset::Spacelift, false),
+            ("https://app.harness.io/ng/api/oidc/account/Octo1".to_owned(), Preset::Harness, false),
+        ] {
+            assert_eq!(Preset::for_issuer(&url), Some(preset), "{url}");
+            assert_eq!(Preset::shared_by_url(&url), shared, "{url}");
+        }
+    }
+
+    #[test]
+    fn c046_look_alikes_of_well_known_issuers_are_not_known() {
+        for url in [
+            "https://token.actions.githubusercontent.com/",
+            "https://token.actions.githubusercontent.com/a/b",
+            "https://token.actions.githubusercontent.com.evil.example",
+            "https://token.actions.githubusercontent.com@evil.example",
+            "http://token.actions.githubusercontent.com",
+            "https://Token.actions.githubusercontent.com",
+            "https://token.actions.evil.example/.ghe.com",
+            "https://token.actions.a.b.ghe.com",
+            "https://token.actions..ghe.com",
+            "https://token.actions.octo.ghe.com/",
+            "https://gitlab.com/",
+            "https://login.microsoftonline.com/common/v2.0",
+            "https://sts.windows.net/33333333-4444-4555-8666-777777777777",
+            "https://evil.example/.app.spacelift.io",
+            "https://a.b.app.spacelift.io",
+            "https://oidc.circleci.com.evil.example",
+            "https://oidc.vercel.com/",
+            "https://oidc.vercel.com?x=/team",
+            "https://evil.example#.tokens.sts.global.api.aws",
+            "https://oidc.eks.evil.example/x.amazonaws.com/id/1",
+            "https://evil.example/.oic.prod-aks.azure.com/33333333-4444-4555-8666-777777777777/33333333-4444-4555-8666-777777777777/",
+        ] {
+            assert_eq!(Preset::for_issuer(url), None, "{url}");
+            assert!(!Preset::shared_by_url(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn defaults_differ_where_the_platforms_do() {
+        let of = Preset::defaults;
+        assert_eq!(IssuerDefaults::default().algorithms, [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]);
+        assert_eq!(of(Preset::GithubActions), IssuerDefaults::default());
+        assert_eq!(of(Preset::Azure).max_token_lifetime, 90_000);
+        assert!(of(Preset::Aws).algorithms.contains(&Algorithm::ES384));
+        assert!(!of(Preset::Spiffe).require_iat);
+        for preset in Preset::ALL {
+            let defaults = of(preset);
+            assert_eq!(defaults.sole_audience, !matches!(preset, Preset::Keycloak | Preset::Auth0), "{preset:?}");
+            assert_eq!(defaults.require_iat, preset != Preset::Spiffe, "{preset:?}");
+            for algorithm in IssuerDefaults::default().algorithms {
+                assert!(defaults.algorithms.contains(algorithm), "{preset:?} narrows the default");
+            }
+        }
+    }
+
+    #[test]
+    fn every_sample_is_a_token_that_its_own_face_describes() {
+        for preset in Preset::ALL {
+            let sample = preset.sample();
+            assert!(sample.get("iss").is_some_and(Value::is_string), "{preset:?}");
+            assert!(sample.get("sub").is_some_and(Value::is_string), "{preset:?}");
+            if let Some(derived) = preset.subject_of(&sample) {
+                assert_eq!(sample.get("sub"), Some(&Value::from(derived)), "{preset:?}");
+            }
+            for (claim, value) in &sample {
+                let text = value.is_string() || value.is_array() && claim == "aud";
+                assert!(!preset.is_text_claim(claim) || text, "{preset:?} sends {claim} as {value}");
+            }
+            let claims = sts_types::ClaimSet::from(sample);
+            for claim in preset
+                .lent_claims()
+                .iter()
+                .chain(preset.owner().iter().flat_map(|own| own.claims.iter().map(|(claim, _)| claim)))
+            {
+                assert!(sts_types::ClaimPath::parse(claim).is_ok(), "{claim}");
+            }
+            let Some(rule) = preset.short_rule() else { continue };
+            for (member, path) in rule.members.iter().filter(|(member, _)| *member != "groups_direct") {
+                let path = match path {
+                    MemberPath::Same => member,
+                    MemberPath::Path(path) => path,
+                };
+                let found = claims.find(&sts_types::ClaimPath::parse(path).unwrap());
+                assert!(found.is_none_or(Value::is_string), "{preset:?} {member}");
+            }
+        }
+    }
+
+    #[test]
+    fn short_rules_are_those_of_the_configuration() {
+        let keys: Vec<_> = Preset::ALL.into_iter().filter_map(Preset::short_rule_key).collect();
+        assert_eq!(keys, ["github", "gitlab", "kubernetes"]);
+    }
+}

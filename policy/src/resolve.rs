@@ -100,3 +100,64 @@ fn name_target(target: &mut RequestedTarget, named: RequestedTarget) {
         _ => RequestedTarget::Refused,
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+
+    fn named(
+        audience: &[&str],
+        resource: &[&str],
+        client_id: Option<&str>,
+    ) -> Result<(RequestedAccount, RequestedTarget), RequestError> {
+        let rules = rules(&spec(vec![with_id(account("octo", vec![]), UUID), account("other", vec![])]));
+        let (audience, resource) = (words(audience), words(resource));
+        let asked = Asked { audience: &audience, resource: &resource, client_id, ..Asked::default() };
+        rules.resolve(&asked).map(|requested| (requested.account, requested.target))
+    }
+
+    #[test]
+    fn a_value_names_an_account_or_an_api() {
+        use RequestedAccount::{Any, Known, Nobody};
+        use RequestedTarget::{Api, Default, Refused};
+        let deploy = "https://deploy.example.com";
+        for (audience, resource, client_id, wanted) in [
+            (&[][..], &[][..], None, (Any, Default)),
+            (&["", ""], &[""], Some(""), (Any, Default)),
+            (&["octo"], &[], None, (Known(0), Default)),
+            (&[UUID], &[], None, (Known(0), Default)),
+            (&["octo", UUID, "octo"], &[], None, (Known(0), Default)),
+            (&["nobody"], &[], None, (Nobody, Default)),
+            (&["OCTO"], &[], None, (Nobody, Default)),
+            (&["nobody"], &[], Some("octo"), (Nobody, Default)),
+            (&["deploy"], &[], None, (Any, Api(1))),
+            (&[deploy], &[deploy], None, (Any, Api(1))),
+            (&["deploy", "octo"], &[deploy], None, (Known(0), Api(1))),
+            (&["deploy", "logs"], &[], None, (Any, Refused)),
+            (&["deploy"], &["https://logs.example.com"], None, (Any, Refused)),
+            (&["deploy", "https://nowhere.example"], &[], None, (Any, Refused)),
+            (&["sts"], &[], None, (Any, Api(0))),
+            (&[OURS], &[], None, (Any, Api(0))),
+            // `resource` is always an API's URI.
+            (&[], &["deploy"], None, (Any, Refused)),
+            (&[], &["octo"], None, (Any, Refused)),
+            (&[], &["/deploy"], None, (Any, Refused)),
+            (&[], &["https://deploy.example.com#a"], None, (Any, Refused)),
+            (&["deploy"], &[], Some("octo"), (Known(0), Api(1))),
+            (&[], &[], Some(UUID), (Known(0), Default)),
+            (&["other"], &[], Some("octo"), (Known(1), Default)),
+            (&[], &[], Some("my-client"), (Any, Default)),
+            (&[], &[], Some("deploy"), (Any, Default)),
+        ] {
+            assert_eq!(named(audience, resource, client_id), Ok(wanted), "{audience:?} {resource:?} {client_id:?}");
+        }
+    }
+
+    #[test]
+    fn two_accounts_are_no_request() {
+        for audience in [&["octo", "other"][..], &["octo", "nobody"], &["nobody", "octo"], &["nobody", "nobody"]] {
+            assert_eq!(named(audience, &[], None), Err(RequestError::TwoAccounts), "{audience:?}");
+        }
+    }
+}

@@ -212,3 +212,214 @@ fn first_failing(decision: &Decision) -> Option<String> {
 fn title(test: &TestSpec) -> String {
     format!("policy test {}", quoted(&test.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+    use crate::{AccountSpec, TestTokenSpec};
+    use serde_json::{Value, json};
+    use sts_types::Located;
+
+    /// The policy of the documentation.
+    fn octo() -> Spec {
+        let production =
+            json!({ "repository": "octo-org/octo-repo", "repository_id": 1296269, "environment": "production" });
+        let main = subject("main branch", "repo:octo-org/octo-repo:ref:refs/heads/main");
+        let main = crate::IdentitySpec {
+            scopes: Some(scopes(&["create"])),
+            ..claims(main, json!({ "repository_owner_id": "65" }))
+        };
+        spec(vec![account("octo-deploy", vec![short(identity("production"), "github", production), main])])
+    }
+
+    /// A test of `account` (none when empty), its token as JSON with `preset` among the claims.
+    fn test(token: Value, account: &str, expect: Expectation) -> TestSpec {
+        let Value::Object(mut claims) = token else { panic!("an object") };
+        let preset = claims.remove("preset").map(|name| at(name.as_str().unwrap().to_owned()));
+        TestSpec {
+            origin: Origin(1),
+            name: "t".to_owned(),
+            token: TestTokenSpec { preset, claims },
+            account: (!account.is_empty()).then(|| at(account.to_owned())),
+            audience: vec![],
+            resource: vec![],
+            scope: None,
+            expect,
+            because: None,
+        }
+    }
+
+    fn run(spec: &Spec, test: &TestSpec) -> Result<TestPassed, String> {
+        run_test(&rules(spec), spec, test, NOW).map_err(|failure| failure.message)
+    }
+
+    fn grants(identity: &str, granted: &[&str]) -> Expectation {
+        Expectation::Grant { account: None, identity: Some(at(identity.to_owned())), scopes: Some(scopes(granted)) }
+    }
+
+    fn because(test: TestSpec, cause: &str) -> TestSpec {
+        TestSpec { because: Some(Located::nowhere(cause.to_owned())), ..test }
+    }
+
+    #[test]
+    fn the_documented_test_passes_without_a_doubt() {
+        let token =
+            json!({ "preset": "github-actions", "repository": "octo-org/octo-repo", "event_name": "pull_request" });
+        let test = test(token, "octo-deploy", Expectation::Deny);
+        assert_eq!(run(&octo(), &test), Ok(TestPassed { warning: None }));
+        assert_eq!(run(&octo(), &because(test.clone(), "event_name")), Ok(TestPassed { warning: None }));
+        let wrong = run(&octo(), &because(test, "environment")).unwrap_err();
+        assert_eq!(wrong, "policy test `t`: refused, but because of `subject`, `event_name`, not `environment`");
+    }
+
+    #[test]
+    fn a_preset_token_differs_only_in_what_the_test_writes() {
+        for (written, expect) in [
+            (json!({ "environment": "production" }), grants("production", &["create", "read"])),
+            (json!({}), grants("main branch", &["create"])),
+            (json!({ "ref": "refs/heads/main" }), grants("main branch", &["create"])),
+            (json!({ "ref": "refs/heads/dev" }), Expectation::Deny),
+            (json!({ "environment": "staging" }), Expectation::Deny),
+            (json!({ "repository": "octo-org/other" }), Expectation::Deny),
+            (json!({ "repository_owner_id": "66" }), Expectation::Deny),
+            (json!({ "event_name": "pull_request_target" }), Expectation::Deny),
+            (json!({ "aud": "https://other.example" }), Expectation::Deny),
+        ] {
+            let mut token = written.clone();
+            token["preset"] = "github-actions".into();
+            assert_eq!(run(&octo(), &test(token, "octo-deploy", expect)), Ok(TestPassed::default()), "{written}");
+        }
+    }
+
+    #[test]
+    fn the_sample_follows_each_platforms_identities() {
+        let with = |url: &str, identity: crate::IdentitySpec| {
+            let mut spec = spec(vec![account("octo", vec![of("e", identity)])]);
+            spec.issuers = vec![issuer("e", url)];
+            spec
+        };
+        let cluster = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
+        let names = json!({ "namespace": "prod", "service_account": "deployer" });
+        for (url, identity, written, preset) in [
+            (GITHUB, subject("i", "repo:acme/*:ref:refs/heads/**"), json!({}), "github-actions"),
+            (
+                GITHUB,
+                subject("i", "repo:acme/app:pull_request"),
+                json!({ "event_name": "pull_request" }),
+                "github-actions",
+            ),
+            (GITHUB, subject("i", "repo:acme@1/app@2:ref:refs/heads/main"), json!({}), "github-actions"),
+            (
+                GITHUB,
+                claims(subject("i", "repo:acme/app:environment:prod"), json!({ "ref": "refs/heads/main" })),
+                json!({ "environment": "prod" }),
+                "github-actions",
+            ),
+            ("https://gitlab.com", subject("i", "project_path:acme/app:ref_type:branch:ref:main"), json!({}), "gitlab"),
+            (
+                "https://gitlab.com",
+                short(identity("i"), "gitlab", json!({ "project_id": 9, "ref_protected": true })),
+                json!({}),
+                "gitlab",
+            ),
+            (cluster, short(identity("i"), "kubernetes", names), json!({}), "kubernetes"),
+            (cluster, subject("i", "system:serviceaccount:prod:deployer"), json!({}), "kubernetes"),
+            ("https://accounts.google.com", subject("i", "123"), json!({}), "google"),
+            ("https://agent.buildkite.com", subject("i", "organization:acme:pipeline:p:**"), json!({}), "buildkite"),
+        ] {
+            let spec = with(url, identity);
+            let mut token = written;
+            token["preset"] = preset.into();
+            assert_eq!(
+                run(&spec, &test(token.clone(), "octo", grants("i", &["create", "read"]))),
+                Ok(TestPassed::default()),
+                "{token} on {url}"
+            );
+            assert!(
+                run(&spec, &test(token, "octo", Expectation::Deny))
+                    .unwrap_err()
+                    .contains("expected a refusal, but granted")
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_for_more_than_one_cause_is_doubtful() {
+        let token = json!({ "preset": "github-actions", "event_name": "issue_comment", "repository_owner_id": "1", "aud": "x" });
+        let passed = run(&octo(), &test(token, "octo-deploy", Expectation::Deny)).unwrap();
+        let warning = passed.warning.unwrap();
+        assert_eq!((warning.origin, warning.severity), (Origin(1), Severity::Warning));
+        assert!(warning.message.contains("(`audience`, `environment`, `event_name`)"), "{}", warning.message);
+    }
+
+    #[test]
+    fn a_plain_token_is_of_the_entries_that_have_its_issuer() {
+        let mut spec = spec(vec![account("octo", vec![of("b", subject("i", "job"))])]);
+        spec.issuers = vec![issuer("a", "https://same.example"), issuer("b", "https://same.example")];
+        let token = json!({ "iss": "https://same.example", "sub": "job", "aud": OURS });
+        assert_eq!(run(&spec, &test(token.clone(), "", grants("i", &["create", "read"]))), Ok(TestPassed::default()));
+        let other = json!({ "iss": "https://same.example", "sub": "other", "aud": OURS });
+        assert_eq!(run(&spec, &because(test(other, "octo", Expectation::Deny), "sub")), Ok(TestPassed::default()));
+        let scoped = TestSpec { scope: Some("delete".to_owned()), ..test(token, "octo", Expectation::Deny) };
+        assert_eq!(run(&spec, &because(scoped, "scope_not_granted")), Ok(TestPassed::default()));
+    }
+
+    #[test]
+    fn a_wrong_expectation_is_said_with_what_came_out() {
+        let token = || json!({ "preset": "github-actions" });
+        let wrong_account = Expectation::Grant { account: Some(at("other".to_owned())), identity: None, scopes: None };
+        for (spec_test, wanted) in [
+            (
+                test(token(), "octo-deploy", Expectation::Deny),
+                "policy test `t`: expected a refusal, but granted: account `octo-deploy` by identity `main branch`",
+            ),
+            (
+                test(token(), "octo-deploy", grants("production", &["create", "read"])),
+                "policy test `t`: expected the identity `production`; granted:",
+            ),
+            (
+                test(token(), "octo-deploy", grants("main branch", &["create", "read"])),
+                "policy test `t`: expected the scopes `create read`; granted:",
+            ),
+            (test(token(), "", wrong_account), "policy test `t`: expected the account `other`; granted:"),
+            (
+                test(
+                    json!({ "preset": "github-actions", "ref": "refs/heads/dev" }),
+                    "octo-deploy",
+                    grants("main branch", &["create"]),
+                ),
+                "policy test `t`: expected a grant, but refused: account `octo-deploy`; the nearest identity is",
+            ),
+            (test(token(), "octo-deplo", Expectation::Deny), "policy test `t`: there is no account `octo-deplo`"),
+            (test(json!({ "preset": "github" }), "octo-deploy", Expectation::Deny), "there is no preset `github`"),
+            (
+                test(json!({ "preset": "gitlab" }), "octo-deploy", Expectation::Deny),
+                "policy test `t`: no issuer entry has such tokens",
+            ),
+            (
+                test(json!({ "sub": "x" }), "octo-deploy", Expectation::Deny),
+                "the token of policy test `t` has no `iss`",
+            ),
+            (
+                test(json!({ "iss": "https://x.example" }), "octo-deploy", Expectation::Deny),
+                "no issuer entry has the `iss` `https://x.example`",
+            ),
+        ] {
+            let message = run(&octo(), &spec_test).unwrap_err();
+            assert!(message.starts_with(wanted), "wanted {wanted}, got {message}");
+        }
+    }
+
+    #[test]
+    fn c080_a_disabled_account_passes_no_test_that_expects_a_grant() {
+        let mut spec = octo();
+        spec.accounts[0] = AccountSpec { enabled: false, ..spec.accounts[0].clone() };
+        let token = json!({ "preset": "github-actions" });
+        assert!(run(&spec, &test(token.clone(), "octo-deploy", grants("main branch", &["create"]))).is_err());
+        assert_eq!(
+            run(&spec, &because(test(token, "octo-deploy", Expectation::Deny), "enabled")),
+            Ok(TestPassed::default())
+        );
+    }
+}

@@ -176,3 +176,151 @@ fn change(condition: &ConditionTrace) -> String {
 fn title(identity: &IdentityTrace) -> String {
     format!("{} of {}", quoted(identity.identity.as_str()), quoted(identity.account.as_str()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+    use crate::{Facts, IdentitySpec, Spec};
+    use serde_json::json;
+
+    const MAIN: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
+
+    fn block() -> IdentitySpec {
+        short(identity("production"), "github", json!({ "repository_id": 74, "environment": "production" }))
+    }
+
+    fn policy() -> Spec {
+        spec(vec![
+            account("octo", vec![block(), subject("main branch", MAIN)]),
+            account("other", vec![subject("x", "repo:a/b:**")]),
+        ])
+    }
+
+    fn explained(spec: &Spec, changes: serde_json::Value, names: &[&str], scope: &str) -> (String, Decision) {
+        let rules = rules(spec);
+        let requested = ask(&rules, names, scope);
+        let decision = rules.explain(Facts { entry: &entry("github"), claims: &token(changes), now: NOW }, &requested);
+        (summary(&rules, &requested, &decision), decision)
+    }
+
+    fn first_line(changes: serde_json::Value, names: &[&str], scope: &str) -> String {
+        explained(&policy(), changes, names, scope).0
+    }
+
+    #[test]
+    fn the_first_line_is_the_verdict_with_its_cause() {
+        for (changes, names, scope, wanted) in [
+            (
+                json!({}),
+                &["octo"][..],
+                "",
+                "granted: account `octo` by identity `main branch`: API `deploy`, `create read`, for 15m",
+            ),
+            (
+                json!({ "environment": "staging", "sub": "repo:octo-org/octo-repo:environment:staging" }),
+                &["octo"],
+                "",
+                "refused: account `octo`; the nearest identity is `production` of `octo`: `environment` is \"staging\", expected \
+                 \"production\"; to allow it, write `environment: \"staging\"` in the identity, or present a token with the expected value",
+            ),
+            (
+                json!({ "environment": "Production", "sub": "x" }),
+                &["octo"],
+                "",
+                "refused: account `octo`; the nearest identity is `production` of `octo`: `environment` is \"Production\", expected \
+                 \"production\"; only the case differs: the token has `Production`",
+            ),
+            (
+                json!({ "sub": "x" }),
+                &["octo"],
+                "",
+                "refused: account `octo`; the nearest identity is `production` of `octo`: `environment` is absent, expected \
+                 \"production\"; the token has no `environment`; present one that has, or drop the condition",
+            ),
+            (
+                json!({ "aud": "https://other.example" }),
+                &["octo"],
+                "",
+                "refused: account `octo`; the nearest identity is `main branch` of `octo`: `audience` is \"https://other.example\", \
+                 expected \"https://sts.example.com\", alone; ask for a token with audience \"https://sts.example.com\", alone, or add \
+                 \"https://other.example\" to the identity's `audience`",
+            ),
+            (
+                json!({ "event_name": "pull_request_target" }),
+                &["octo"],
+                "",
+                "refused: account `octo`; the nearest identity is `main branch` of `octo`: `event_name` is \"pull_request_target\", expected \
+                 none of \"pull_request_target\", \"workflow_run\", \"issue_comment\", \"pull_request\"; name `event_name` in the identity to \
+                 accept such an event",
+            ),
+            (
+                json!({ "sub": "y", "repository_id": "1", "environment": "x" }),
+                &[],
+                "",
+                "refused: no account was named; the nearest identity is `main branch` of `octo`: `subject` is \"y\", expected \
+                 \"repo:octo-org/octo-repo:ref:refs/heads/main\"; to allow it, write `subject: \"y\"` in the identity, or present a token with \
+                 the expected value",
+            ),
+            (json!({}), &["nobody"], "", "refused: there is no such account; name one that exists in `audience`"),
+            (
+                json!({}),
+                &["octo", "logs"],
+                "",
+                "refused: account `octo`; `main branch` of `octo` matches, but API `logs` is not granted; add it to the account's `grants`, or \
+                 to the identity's",
+            ),
+            (
+                json!({}),
+                &["octo"],
+                "delete",
+                "refused: account `octo`; `main branch` of `octo` matches, but not all of `delete` is granted for API `deploy`; ask for less, \
+                 or add it to the account's `grants`",
+            ),
+        ] {
+            assert_eq!(first_line(changes, names, scope), wanted);
+        }
+    }
+
+    #[test]
+    fn c064_explain_says_when_two_stars_would_have_matched() {
+        let spec = spec(vec![account("octo", vec![subject("heads", "repo:octo-org/octo-repo:ref:refs/heads/*")])]);
+        let line =
+            explained(&spec, json!({ "sub": "repo:octo-org/octo-repo:ref:refs/heads/feature/x" }), &["octo"], "").0;
+        assert!(line.ends_with("`*` stops at `:` and `/`: write `**` in its place if more is meant"), "{line}");
+    }
+
+    #[test]
+    fn the_trace_is_whole_and_nearest_first() {
+        let (_, decision) =
+            explained(&policy(), json!({ "event_name": "issue_comment", "repository_id": "1" }), &[], "");
+        let order: Vec<&str> = decision.trace.iter().map(|own| own.identity.as_str()).collect();
+        assert_eq!(order, ["main branch", "x", "production"]);
+        assert_eq!(
+            render(&decision).lines().take(7).collect::<Vec<_>>(),
+            [
+                "`main branch` of `octo` does not match",
+                "  ok   `issuer` is github",
+                "  ok   `enabled` is account enabled",
+                "  ok   `enabled` is identity enabled",
+                "  ok   `subject` is \"repo:octo-org/octo-repo:ref:refs/heads/main\"",
+                "  ok   `audience` is \"https://sts.example.com\"",
+                "  FAIL `event_name` is \"issue_comment\", expected none of \"pull_request_target\", \"workflow_run\", \"issue_comment\", \
+                 \"pull_request\"",
+            ]
+        );
+        let (_, granted) = explained(&policy(), json!({}), &["octo"], "");
+        let tried: Vec<_> = granted.trace.iter().map(|own| (own.identity.as_str(), own.matched, own.covers)).collect();
+        assert_eq!(tried, [("production", false, None), ("main branch", true, Some(true))]);
+    }
+
+    #[test]
+    fn c124_hostile_text_stays_on_one_line_and_is_bounded() {
+        let hostile = format!("a\r\n\u{1b}[31m\u{202e}{}", "x".repeat(5000));
+        let (line, decision) = explained(&policy(), json!({ "sub": hostile, "environment": hostile }), &["octo"], "");
+        for text in [line.clone(), render(&decision).lines().collect::<String>()] {
+            assert!(!text.contains(|c: char| c.is_control() || c == '\u{202e}'), "{text:?}");
+        }
+        assert!(line.len() < 1500, "{}", line.len());
+    }
+}

@@ -26,14 +26,13 @@ pub(super) fn check(rule: &Rule<'_>, issuers: &[&IssuerSpec], findings: &mut Fin
         );
     }
     for issuer in issuers {
-        let github = issuer.preset.is_some_and(Preset::is_github_grammar);
-        if github {
+        let owner = issuer.preset.and_then(Preset::owner);
+        if issuer.preset.is_some_and(Preset::is_github_grammar) {
             for pattern in rule.subjects() {
                 lone_star(pattern, rule.subject_origin(), findings);
             }
-            github_lints(rule, findings);
+            owner.into_iter().for_each(|grammar| github_lints(rule, grammar, findings));
         }
-        let owner = issuer.preset.and_then(Preset::owner);
         if issuer.shared && rule.spec.allow_broad.is_none() {
             shared(rule, issuer, owner, findings);
         } else if !issuer.shared {
@@ -156,7 +155,7 @@ fn lone_star(pattern: &Pattern, origin: Origin, findings: &mut Findings) {
     findings.unsafe_rule(origin, message, help);
 }
 
-fn github_lints(rule: &Rule<'_>, findings: &mut Findings) {
+fn github_lints(rule: &Rule<'_>, grammar: &OwnerGrammar, findings: &mut Findings) {
     let Some(subject) = rule.subject else { return };
     let text = subject.as_str();
     let names_ref = rule.conditions.iter().any(|condition| {
@@ -167,9 +166,7 @@ fn github_lints(rule: &Rule<'_>, findings: &mut Findings) {
             format!("{} carries no branch: any branch that may deploy to the environment gets in", quoted(text));
         let help = "protect the environment on GitHub, or add a condition on `ref`".to_owned();
         findings.warning(rule.subject_origin(), message, help);
-    } else if !subject.literal_head().starts_with("repo:")
-        && !rule.subject.is_some_and(|own| own.literal_head().is_empty())
-    {
+    } else if !subject.literal_head().starts_with("repo:") && grammar.subject_reach(subject) != Reach::ManyOwners {
         let message = format!("{} follows a customised template, whose values nothing keeps apart", quoted(text));
         let help = "match on claims instead, with a `github:` block".to_owned();
         findings.warning(rule.subject_origin(), message, help);
@@ -203,5 +200,245 @@ fn claim_name(condition: &Condition) -> &str {
     match condition.path.as_str().strip_prefix('/') {
         Some(rest) if !rest.contains('/') => condition.path.claim(),
         _ => condition.path.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+    use crate::{PatternError, Spec};
+    use serde_json::json;
+    use sts_types::Located;
+
+    /// What is said about an identity for tokens of the issuer of that URL.
+    fn said(url: &str, identity: IdentitySpec) -> String {
+        findings(&with(url, identity)).join("\n")
+    }
+
+    fn with(url: &str, identity: IdentitySpec) -> Spec {
+        let mut spec = spec(vec![account("octo", vec![of("e", identity)])]);
+        spec.issuers = vec![issuer("e", url)];
+        spec
+    }
+
+    fn allowed(identity: IdentitySpec, why: &str) -> IdentitySpec {
+        IdentitySpec { allow_broad: Some(Located::nowhere(why.to_owned())), ..identity }
+    }
+
+    #[test]
+    fn c061_c064_a_pattern_across_owners_is_refused_on_shared_issuers() {
+        for (url, pattern) in [
+            (GITHUB, "*"),
+            (GITHUB, "**"),
+            (GITHUB, "?"),
+            (GITHUB, "repo:*"),
+            (GITHUB, "repo:**"),
+            (GITHUB, "repo:acme*"),
+            (GITHUB, "repo:acme*/app:ref:refs/heads/main"),
+            (GITHUB, "repo:acme**"),
+            (GITHUB, "repo:?cme/app:ref:refs/heads/main"),
+            (GITHUB, "repo:*/app:ref:refs/heads/main"),
+            (GITHUB, "*:ref:refs/heads/main"),
+            (GITHUB, "r**"),
+            (GITHUB, "repository_owner:acme*"),
+            ("https://gitlab.com", "project_path:acme*/app:ref_type:branch:ref:main"),
+            ("https://gitlab.com", "project_path:**"),
+            ("https://agent.buildkite.com", "organization:acme*:pipeline:p:**"),
+            ("https://app.terraform.io", "organization:*:project:*:workspace:w:run_phase:apply"),
+            ("https://accounts.google.com", "1000*"),
+            ("https://oidc.circleci.com", "org/*/project/p/user/u"),
+            ("https://oidc.vercel.com", "owner:*:project:p:environment:production"),
+        ] {
+            let wanted = format!("Unsafe: `{pattern}` reaches across owners, and many share the issuer of `e`");
+            for identity in [
+                subject("i", pattern),
+                claims(identity("i"), json!({ "sub": pattern })),
+                claims(identity("i"), json!({ "/sub": [pattern] })),
+            ] {
+                let said = said(url, identity);
+                assert!(said.starts_with(&wanted), "wanted {wanted}, got {said}");
+            }
+            let excused = said(url, allowed(subject("i", pattern), "everybody may"));
+            assert!(!excused.contains("Unsafe") && !excused.contains("Error"), "{excused}");
+        }
+    }
+
+    #[test]
+    fn c065_an_identity_without_an_owner_is_refused_on_shared_issuers() {
+        let blocks = [
+            json!({ "environment": "production" }),
+            json!({ "job_workflow_ref": "octo-org/x/.github/workflows/a.yml@refs/heads/main" }),
+            json!({ "repository": "*/app" }),
+            json!({ "repository": "octo*" }),
+            json!({ "repository": ["octo-org/app", "*/app"] }),
+            json!({ "repository_owner": "octo*" }),
+            json!({ "repository_id": "*" }),
+            json!({ "repository_id": { "none_of": ["1"] } }),
+            json!({ "repository_id": { "present": true } }),
+            json!({ "repository_id": { "any_of": ["74"], "or_absent": true } }),
+            json!({ "repository": { "regex": "octo-org/.*" } }),
+            json!({ "actor": "octocat" }),
+        ];
+        let wanted = "Unsafe: identity `i` of `octo` fits tokens of every owner: many share the issuer of `e`";
+        for block in blocks {
+            let said = said(GITHUB, short(identity("i"), "github", block.clone()));
+            assert!(said.starts_with(wanted), "{block}: {said}");
+        }
+        assert!(said(GITHUB, identity("i")).starts_with(wanted));
+        assert!(said(GITHUB, claims(identity("i"), json!({ "aud": OURS }))).starts_with(wanted));
+        assert!(
+            said(GITHUB, subject("i", "environment:production")).contains(wanted),
+            "a customised template without the owner"
+        );
+        for url in [
+            "https://gitlab.com",
+            "https://agent.buildkite.com",
+            "https://app.terraform.io",
+            "https://accounts.google.com",
+        ] {
+            assert!(said(url, claims(identity("i"), json!({ "x": "y" }))).starts_with(wanted), "{url}");
+        }
+        assert!(said(GITHUB, allowed(identity("i"), " ")).starts_with("Error: `allow_broad` gives no reason"));
+    }
+
+    #[test]
+    fn what_fixes_the_owner_is_accepted() {
+        for (url, pattern) in [
+            (GITHUB, "repo:octo-org/**"),
+            (GITHUB, "repo:octo-org/app*:ref:refs/heads/**"),
+            (GITHUB, "repo:octo-org@65/octo-repo@74:ref:refs/heads/main"),
+            (GITHUB, "repo:octo-org@*/octo-repo@*:ref:refs/heads/main"),
+            ("https://gitlab.com", "project_path:group/sub/*:ref_type:branch:ref:main"),
+            ("https://agent.buildkite.com", "organization:acme:**"),
+            ("https://app.terraform.io", "organization:acme:project:*:workspace:*:run_phase:apply"),
+            ("https://accounts.google.com", "100000000000000000001"),
+            ("https://oidc.circleci.com", "org/c9035eb6/project/*/user/*"),
+            ("https://oidc.vercel.com", "owner:acme:project:*:environment:production"),
+        ] {
+            assert_eq!(said(url, subject("i", pattern)), "", "{pattern}");
+        }
+        for (url, condition) in [
+            (GITHUB, json!({ "repository_owner_id": "65" })),
+            (GITHUB, json!({ "/repository_owner_id": "65" })),
+            (GITHUB, json!({ "repository_id": ["74", "75"] })),
+            (GITHUB, json!({ "repository_id": { "all_of": ["74"] } })),
+            (GITHUB, json!({ "repository_owner": "octo-org" })),
+            (GITHUB, json!({ "repository": "octo-org/*" })),
+            (GITHUB, json!({ "workflow_ref": "octo-org/octo-repo/.github/workflows/**" })),
+            ("https://gitlab.com", json!({ "namespace_id": "72" })),
+            ("https://gitlab.com", json!({ "project_path": "group/*" })),
+            ("https://agent.buildkite.com", json!({ "organization_id": "0184990a" })),
+            ("https://accounts.google.com", json!({ "/google/compute_engine/project_number": 100000000001_u64 })),
+            ("https://oidc.circleci.com", json!({ "oidc.circleci.com/org-id": "c9035eb6" })),
+        ] {
+            assert_eq!(said(url, claims(identity("i"), condition.clone())), "", "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_across_owners_is_refused_even_beside_an_owner() {
+        let identity = claims(
+            subject("i", "repo:*/*:environment:prod"),
+            json!({ "repository_owner_id": "65", "ref": "refs/heads/main" }),
+        );
+        assert!(
+            said(GITHUB, identity.clone()).starts_with("Unsafe: `repo:*/*:environment:prod` reaches across owners")
+        );
+        assert_eq!(said(GITHUB, allowed(identity, "the owner's id is fixed")), "");
+    }
+
+    #[test]
+    fn c064_a_lone_star_is_refused_always_and_the_error_names_what_to_write() {
+        for (pattern, help) in [
+            (
+                "repo:o/r:*",
+                "write `repo:o/r:ref:refs/heads/**` for every branch, or the block `github: { repository: o/r }`",
+            ),
+            ("repo:o/r:ref:*", "write `repo:o/r:ref:refs/heads/**` for every branch"),
+            ("repo:o/*:*", "write `repo:o/*:ref:refs/heads/**`"),
+            ("repo:o@1/r@2:*", "write `repo:o@1/r@2:ref:refs/heads/**`"),
+        ] {
+            for url in [
+                GITHUB,
+                "https://token.actions.githubusercontent.com/octo-enterprise",
+                "https://token.actions.octo.ghe.com",
+            ] {
+                for identity in [
+                    subject("i", pattern),
+                    allowed(subject("i", pattern), "why not"),
+                    claims(identity("i"), json!({ "sub": pattern })),
+                ] {
+                    let said = said(url, identity);
+                    assert!(said.contains("Unsafe: ") && said.contains(help), "{pattern}: {said}");
+                }
+            }
+        }
+        for fine in ["repo:o/r:**", "repo:o/r:ref:refs/heads/*", "repo:o/r:ref:refs/tags/v*"] {
+            assert_eq!(said(GITHUB, subject("i", fine)), "", "{fine}");
+        }
+        assert!(!said("https://gitlab.com", subject("i", "project_path:g/p:ref_type:branch:ref:*")).contains("Unsafe"));
+    }
+
+    #[test]
+    fn an_issuer_marked_shared_wants_an_exact_subject_or_claim() {
+        let on = |identity: IdentitySpec| {
+            let mut spec = with("https://many.example", identity);
+            spec.issuers[0].shared = true;
+            findings(&spec).join("")
+        };
+        for broad in [
+            subject("i", "**"),
+            subject("i", "org:acme:*"),
+            identity("i"),
+            claims(identity("i"), json!({ "tenant": "a*" })),
+            claims(identity("i"), json!({ "aud": "x" })),
+        ] {
+            assert!(on(broad.clone()).starts_with("Unsafe"), "{broad:?}");
+        }
+        for exact in [
+            subject("i", "org:acme:job"),
+            claims(identity("i"), json!({ "tenant": "acme" })),
+            claims(subject("i", "org:*"), json!({ "tid": 7 })),
+        ] {
+            assert_eq!(on(exact), "");
+        }
+    }
+
+    #[test]
+    fn lints_warn_and_load_all_the_same() {
+        let environment = said(GITHUB, subject("i", "repo:o/r:environment:prod"));
+        assert!(environment.starts_with("Warning: `repo:o/r:environment:prod` carries no branch"), "{environment}");
+        assert_eq!(
+            said(GITHUB, claims(subject("i", "repo:o/r:environment:prod"), json!({ "ref": "refs/heads/main" }))),
+            ""
+        );
+        let template = said(
+            GITHUB,
+            claims(subject("i", "environment:prod:repository_owner:o"), json!({ "repository_owner": "o" })),
+        );
+        assert!(
+            template.starts_with("Warning: `environment:prod:repository_owner:o` follows a customised template"),
+            "{template}"
+        );
+        assert!(
+            said("https://own.example", identity("i"))
+                .starts_with("Warning: identity `i` of `octo` accepts every token of `e`")
+        );
+        assert!(
+            said("https://own.example", subject("i", "**")).starts_with("Warning: `**` accepts nearly every token")
+        );
+        let cluster = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
+        assert!(
+            said(cluster, subject("i", "system:serviceaccount:*:*"))
+                .starts_with("Warning: `system:serviceaccount:*:*`")
+        );
+        assert_eq!(said(cluster, subject("i", "system:serviceaccount:ns:*")), "");
+    }
+
+    #[test]
+    fn a_pattern_that_does_not_parse_is_one_finding() {
+        let said = said(GITHUB, subject("i", "repo:***"));
+        assert_eq!(said, format!("Error: `repo:***` is not a pattern / {}", PatternError::ThreeStars));
     }
 }
