@@ -45,17 +45,21 @@ pub(crate) fn run(config: &Path) -> Result<(), StartError> {
     runtime()?.block_on(async {
         let running = start(config.to_owned(), settings, clock)?;
         tracing::info!(public = %running.public, admin = %running.admin, "ready");
-        let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
-        running
-            .until(async move {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = tokio::signal::ctrl_c() => {}
-                }
-            })
-            .await;
+        running.until(termination()).await;
         Ok(())
     })
+}
+
+/// SIGTERM or SIGINT.
+pub(crate) async fn termination() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// The runtime of everything but the HTTP workers, which have their own.
@@ -63,10 +67,21 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(StartError::Runtime)
 }
 
-/// Binds, opens and starts everything; answers once requests are served.
-pub(crate) fn start(config: PathBuf, settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+/// Binds what `settings` say, and starts.
+fn start(config: PathBuf, settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     let public = ListenerSpec::bind("listen", settings.listen, tls(settings.tls.as_ref())?)?;
     let admin = ListenerSpec::bind("admin.listen", settings.admin.listen, tls(settings.admin.tls.as_ref())?)?;
+    start_on(config, settings, clock, public, admin)
+}
+
+/// Opens and starts everything behind these listeners; answers once requests are served.
+pub(crate) fn start_on(
+    config: PathBuf,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    public: ListenerSpec,
+    admin: ListenerSpec,
+) -> Result<Running, StartError> {
     let (public_address, admin_address) =
         (public.address().unwrap_or(settings.listen), admin.address().unwrap_or(settings.admin.listen));
 

@@ -1,14 +1,96 @@
-//! `sts dev`.
-use std::process::ExitCode;
+//! `sts dev`: a local issuer, a server, and one exchange shown step by step. The server is configured by files, written to a
+//! temporary directory and loaded as any others, so that what is shown is what `sts serve` does.
 
-#[derive(clap::Args)]
+mod files;
+mod issuer;
+mod walk;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use sts_types::Clock;
+use tokio::sync::oneshot;
+
+use crate::cli::{complain, fail, say};
+use crate::clock::SystemClock;
+use crate::http::{BindError, ListenerSpec};
+use crate::reload::load;
+use crate::start_error::StartError;
+use crate::{serve, telemetry};
+use files::Files;
+use issuer::LocalIssuer;
+use walk::Walk;
+
+#[derive(Args)]
 pub(crate) struct DevArgs {
     /// Exit after the walk
     #[arg(long)]
     once: bool,
+    /// The server's port on 127.0.0.1 [default: 8080, or a free one when that is taken]
+    #[arg(long)]
+    port: Option<u16>,
 }
 
+/// The server's port unless another is asked for.
+const PORT: u16 = 8080;
+
+/// Runs it.
 pub(crate) fn run(args: &DevArgs) -> ExitCode {
-    let _ = args.once;
-    ExitCode::FAILURE
+    match run_dev(args) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(step)) => {
+            complain(&format!("error: {step}"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            fail(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The inner result is the walk's: the text of the step that failed.
+fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
+    let directory = tempfile::Builder::new().prefix("sts-dev-").tempdir().map_err(StartError::Runtime)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    serve::runtime()?.block_on(async {
+        let public = bind_public(args)?;
+        let admin = ListenerSpec::bind("admin.listen", local(0), None)?;
+        let issuer = LocalIssuer::start(Arc::clone(&clock))?;
+        let addresses = (public.address().unwrap_or(local(PORT)), admin.address().unwrap_or(local(0)));
+        let files = Files::write(directory.path(), addresses, issuer.address())?;
+        let settings = load(&files.config, clock.now()).map_err(StartError::Configuration)?.settings;
+        telemetry::install(settings.log);
+        let running = serve::start_on(files.config.clone(), settings, clock, public, admin)?;
+
+        let walk = Walk::new(running.public, &files, &issuer, Arc::clone(&running.engine.desk.service));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(running.until(async move {
+            let _ = stopped.await;
+        }));
+        let walked = walk.show().await;
+        if walked.is_ok() && !args.once {
+            say("\nServing until Ctrl-C.");
+            serve::termination().await;
+        }
+        drop(stop);
+        let _ = serving.await;
+        issuer.stop().await;
+        Ok(walked)
+    })
+}
+
+fn bind_public(args: &DevArgs) -> Result<ListenerSpec, BindError> {
+    let bind = |port| ListenerSpec::bind("--port", local(port), None);
+    match args.port {
+        Some(port) => bind(port),
+        None => bind(PORT).or_else(|_| bind(0)),
+    }
+}
+
+/// A port of the loopback address: nothing of this is for other machines.
+const fn local(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }

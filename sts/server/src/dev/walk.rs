@@ -1,0 +1,194 @@
+//! One exchange, shown step by step over real HTTP: claims in, decision, claims out, and what becomes of the token.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+use sts_jose::{CompactJws, KeySet};
+use sts_policy::Asked;
+use sts_service::{Presented, Service};
+use sts_types::{Algorithm, rfc};
+
+use super::files::Files;
+use super::issuer::{LocalIssuer, REQUEST_TOKEN};
+use crate::cli::say;
+
+/// What the walk walks through.
+pub(super) struct Walk {
+    server: String,
+    config: PathBuf,
+    accounts: PathBuf,
+    secret: String,
+    request_url: String,
+    service: Arc<Service>,
+}
+
+/// A step that failed, for people.
+type Step<T> = Result<T, String>;
+
+impl Walk {
+    pub(super) fn new(server: SocketAddr, files: &Files, issuer: &LocalIssuer, service: Arc<Service>) -> Self {
+        Self {
+            server: format!("http://{server}"),
+            config: files.config.clone(),
+            accounts: files.accounts.clone(),
+            secret: files.secret.clone(),
+            request_url: issuer.request_url("github"),
+            service,
+        }
+    }
+
+    /// Shows every step; the first that does not come out as it must is the error.
+    pub(super) async fn show(&self) -> Step<()> {
+        let client = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
+        say(&format!(
+            "sts dev: a server at {}, configured by\n  {}\n  {}",
+            self.server,
+            self.config.display(),
+            self.accounts.display()
+        ));
+
+        heading(1, "A GitHub Actions job asks its platform for an ID token. Claims in:");
+        let id_token = self.id_token(&client).await?;
+        say(&indented(&payload(&id_token)?));
+
+        heading(2, "The rules judge it for the account octo-deploy. Decision:");
+        self.decision(&id_token).await;
+
+        heading(
+            3,
+            "The job presents it: POST /token with subject_token and audience=octo-deploy. The event, and the answer:",
+        );
+        let answer = self.exchange(&client, &id_token).await?;
+        let access_token = answer.get("access_token").and_then(Value::as_str).ok_or("no access token was answered")?;
+
+        heading(4, "It has an access token of ours. Claims out:");
+        say(&indented(&payload(access_token)?));
+
+        heading(5, "Any service verifies it offline with our keys:");
+        self.verify_offline(&client, access_token).await?;
+
+        heading(6, "The API `deploy` introspects it, the job revokes it, and it is dead:");
+        for (expected, then) in [(true, true), (false, false)] {
+            let introspected = self.introspect(&client, access_token).await?;
+            say(&format!("  introspect: active {}", introspected["active"]));
+            if introspected["active"] != expected {
+                return Err(format!("introspection should have answered active {expected}"));
+            }
+            if then {
+                let status = self.post(&client, "/revoke", &[("token", access_token)]).await?.status();
+                say(&format!("  revoke:     {status}"));
+            }
+        }
+        say(&self.by_hand());
+        Ok(())
+    }
+
+    async fn id_token(&self, client: &reqwest::Client) -> Step<String> {
+        let url = format!("{}&audience={}", self.request_url, self.server);
+        let answer = client.get(url).bearer_auth(REQUEST_TOKEN).send().await.map_err(|error| error.to_string())?;
+        let answer: Value = answer.json().await.map_err(|error| error.to_string())?;
+        answer["value"].as_str().map(str::to_owned).ok_or_else(|| "the local issuer answered no token".to_owned())
+    }
+
+    /// What `sts explain` says.
+    async fn decision(&self, id_token: &str) {
+        let audience = ["octo-deploy".to_owned()];
+        let asked = Asked { audience: &audience, ..Asked::default() };
+        let explanation = self.service.explain(Presented::Token(id_token), &asked).await;
+        say(&format!("  {}", explanation.summary));
+        if let Some(decision) = &explanation.decision {
+            sts_policy::render(decision).lines().for_each(|line| say(&format!("  {line}")));
+        }
+    }
+
+    async fn exchange(&self, client: &reqwest::Client, id_token: &str) -> Step<Value> {
+        let form = [
+            ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
+            ("subject_token_type", rfc::TOKEN_TYPE_ID_TOKEN),
+            ("subject_token", id_token),
+            ("audience", "octo-deploy"),
+        ];
+        let response = self.post(client, "/token", &form).await?;
+        let status = response.status();
+        let answer: Value = response.json().await.map_err(|error| error.to_string())?;
+        if !status.is_success() {
+            return Err(format!("the exchange was refused: {answer}"));
+        }
+        for name in ["issued_token_type", "token_type", "expires_in", "scope"] {
+            say(&format!("  {name}: {}", answer[name]));
+        }
+        Ok(answer)
+    }
+
+    async fn verify_offline(&self, client: &reqwest::Client, access_token: &str) -> Step<()> {
+        let url = format!("{}/.well-known/jwks.json", self.server);
+        let document = client
+            .get(&url)
+            .send()
+            .await
+            .map_err(|error| error.to_string())?
+            .bytes()
+            .await
+            .map_err(|error| error.to_string())?;
+        let keys =
+            KeySet::parse(&document, &[Algorithm::ES256, Algorithm::RS256]).map_err(|error| error.to_string())?;
+        let jws = CompactJws::parse(access_token).map_err(|error| error.to_string())?;
+        let key =
+            keys.keys.iter().find(|key| key.kid() == jws.header().kid.as_ref()).ok_or("its key is not published")?;
+        jws.verify(key).map_err(|error| error.to_string())?;
+        say(&format!("  {url}\n  the signature is right: {} with key {}", key.algorithm(), key.thumbprint()));
+        Ok(())
+    }
+
+    async fn introspect(&self, client: &reqwest::Client, access_token: &str) -> Step<Value> {
+        let url = format!("{}/introspect", self.server);
+        let request = client.post(url).basic_auth("deploy", Some(&self.secret)).form(&[("token", access_token)]);
+        let response = request.send().await.map_err(|error| error.to_string())?;
+        response.json().await.map_err(|error| error.to_string())
+    }
+
+    async fn post(&self, client: &reqwest::Client, path: &str, form: &[(&str, &str)]) -> Step<reqwest::Response> {
+        client.post(format!("{}{path}", self.server)).form(form).send().await.map_err(|error| error.to_string())
+    }
+
+    /// The same by hand.
+    fn by_hand(&self) -> String {
+        let Self { server, request_url, secret, config, .. } = self;
+        let sts = std::env::current_exe().map_or_else(|_| "sts".to_owned(), |path| path.display().to_string());
+        format!(
+            r#"
+Try it yourself. These lines play a GitHub Actions job; add `&event_name=pull_request` to the first URL to be refused.
+
+export ACTIONS_ID_TOKEN_REQUEST_URL='{request_url}'
+export ACTIONS_ID_TOKEN_REQUEST_TOKEN='{REQUEST_TOKEN}'
+ID_TOKEN=$(curl -s -H "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL&audience={server}" | sed 's/.*"value":"\([^"]*\)".*/\1/')
+ACCESS_TOKEN=$(curl -s {server}/token -d grant_type={grant} -d subject_token_type={id_token} -d subject_token="$ID_TOKEN" -d audience=octo-deploy | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+curl -s -u 'deploy:{secret}' {server}/introspect -d token="$ACCESS_TOKEN"
+curl -s {server}/revoke -d token="$ACCESS_TOKEN"
+
+And ask why, or what was minted:
+
+echo "$ID_TOKEN" | {sts} explain --config {config} --token - --account octo-deploy
+{sts} tokens list --config {config}"#,
+            grant = rfc::GRANT_TOKEN_EXCHANGE,
+            id_token = rfc::TOKEN_TYPE_ID_TOKEN,
+            config = config.display(),
+        )
+    }
+}
+
+fn heading(number: u8, text: &str) {
+    say(&format!("\n{number}. {text}"));
+}
+
+/// The claims of a compact JWS, to look at.
+fn payload(token: &str) -> Step<Value> {
+    let segment = token.split('.').nth(1).and_then(sts_jose::decode_base64url).ok_or("not a compact JWS")?;
+    serde_json::from_slice(&segment).map_err(|error| error.to_string())
+}
+
+fn indented(value: &Value) -> String {
+    format!("{value:#}").lines().map(|line| format!("  {line}\n")).collect::<String>().trim_end().to_owned()
+}
