@@ -27,6 +27,8 @@ pub struct Denial {
     pub summary: String,
     /// The whole trace.
     pub decision: Decision,
+    /// The whole trace as text for people.
+    pub text: String,
 }
 
 /// A bounded memory; the lock is held for a push or a scan of pointers, never over I/O.

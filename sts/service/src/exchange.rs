@@ -184,6 +184,7 @@ impl Service {
             issuer_entry: denied.verified.entry().clone(),
             subject: denied.verified.subject().clone(),
             summary: sts_policy::summary(&snapshot.rules, requested, &decision),
+            text: sts_policy::render(&decision),
             decision,
         });
         reason.into()

@@ -144,7 +144,8 @@ pub(super) fn run(args: &ServerArgs, operation: Operation) -> ExitCode {
     match perform(args, operation) {
         Ok(Ok(value)) => {
             say(&if args.json { value.to_string() } else { text(&shown, &value) });
-            ExitCode::SUCCESS
+            // What is explained there is a refusal, as it is for a token that would be refused now.
+            if matches!(shown, Operation::ShowDenial { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Ok(Err(failure)) => {
             complain(&format!("error: {failure}"));
@@ -278,8 +279,15 @@ fn text(operation: &Operation, value: &Value) -> String {
 }
 
 fn denial(value: &Value) -> String {
-    let summary = value.get("summary").and_then(Value::as_str).unwrap_or_default();
-    format!("{summary}\n\n{value:#}")
+    let member = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let time = value.get("time").and_then(Value::as_i64).map(UnixTime::from_secs).map(rfc3339).unwrap_or_default();
+    format!(
+        "{}\n\nissuer entry: {}\nsubject: {}\nrefused at: {time}\n\n{}",
+        member("summary"),
+        member("issuer_entry"),
+        member("subject"),
+        member("text").trim_end()
+    )
 }
 
 /// Rows as aligned columns; times for people.

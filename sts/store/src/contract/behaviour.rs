@@ -3,7 +3,7 @@
 use sts_types::{AccountId, Jti};
 
 use super::{Rig, START, claim, record, revocation, rule};
-use crate::{Entry, Issued, LedgerError, Listing, TokenRecord};
+use crate::{Entry, Issued, LedgerError, Listing, Revocation, TokenRecord};
 
 /// All fields come back, foreign text and nested claims included.
 pub async fn a_record_is_read_as_it_was_written(rig: &Rig) {
@@ -116,6 +116,17 @@ pub async fn the_first_revocation_of_a_token_stands(rig: &Rig) {
     assert_eq!(rig.look_up("a").await.unwrap().revoked.unwrap().reason.as_deref(), Some("first"));
 }
 
+/// A later revocation can make it last longer, never shorter.
+pub async fn a_revocation_lasts_as_long_as_the_longest_asked_for(rig: &Rig) {
+    let live = TokenRecord { exp: START.plus(3600), ..record("a", "octo") };
+    rig.issue(live).await;
+    for until in [10, 2000, 100] {
+        rig.ledger.revoke(Revocation { until: START.plus(until), ..revocation("a", "leaked") }).await.unwrap();
+    }
+    rig.ledger.sweep(START.plus(1999)).await.unwrap();
+    assert!(rig.look_up("a").await.unwrap().revoked.is_some());
+}
+
 /// No order of the two makes a revoked token live.
 pub async fn a_revocation_may_come_before_its_record(rig: &Rig) {
     rig.ledger.revoke(revocation("a", "early")).await.unwrap();
@@ -186,7 +197,7 @@ pub async fn a_sweep_forgets_what_is_dead_and_nothing_else(rig: &Rig) {
     let live = TokenRecord { exp: START.plus(3600), ..record("live", "octo") };
     let taken = claim(1, START.plus(3600));
     rig.ledger.issue(live.clone(), Some(taken.clone())).await.unwrap();
-    rig.ledger.revoke(crate::Revocation { until: START.plus(3600), ..revocation("live", "leaked") }).await.unwrap();
+    rig.ledger.revoke(Revocation { until: START.plus(3600), ..revocation("live", "leaked") }).await.unwrap();
     rig.clock.advance(961);
     assert_eq!(rig.ledger.sweep(START.plus(960)).await.unwrap(), 0, "not yet");
     assert_eq!(rig.ledger.sweep(START.plus(961)).await.unwrap(), 600);

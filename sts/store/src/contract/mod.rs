@@ -43,6 +43,7 @@ macro_rules! contract_tests {
             c059_claims_of_different_keys_do_not_meet
             a_token_is_revoked_by_its_jti_alone
             the_first_revocation_of_a_token_stands
+            a_revocation_lasts_as_long_as_the_longest_asked_for
             a_revocation_may_come_before_its_record
             rules_are_answered_oldest_first_until_their_time_has_passed
             a_listing_is_newest_first_in_pages
