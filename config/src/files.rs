@@ -30,6 +30,11 @@ pub(crate) struct Unusable {
 }
 
 impl Files {
+    /// Whether that path was read.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        self.0.iter().any(|(read, _)| read == path)
+    }
+
     /// A file's text, without a byte order mark and with LF as its only line break.
     pub(crate) fn text(&mut self, path: &Path) -> Result<String, Unusable> {
         let bytes = self.bytes(path, MAX_FILE)?;
@@ -73,8 +78,9 @@ impl Files {
     /// Names the snapshot by everything that took part: the files, and the environment variables with their values.
     pub(crate) fn generation<'v>(&self, variables: impl Iterator<Item = (&'v String, &'v String)>) -> String {
         let mut parts: Vec<Vec<u8>> = Vec::new();
-        for (path, digest) in &self.0 {
-            parts.extend([b"file".to_vec(), path.to_string_lossy().into_owned().into_bytes(), digest.0.to_vec()]);
+        // Without the paths: the same files elsewhere are the same configuration.
+        for (_, digest) in &self.0 {
+            parts.extend([b"file".to_vec(), digest.0.to_vec()]);
         }
         for (name, value) in variables {
             parts.extend([b"variable".to_vec(), name.clone().into_bytes(), value.clone().into_bytes()]);
@@ -154,7 +160,8 @@ pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Unusable> {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if matches_name(&last, &name) && !(name.starts_with('.') && !last.starts_with('.')) && entry.path().is_file() {
+        let is_hidden = name.starts_with('.') && !last.starts_with('.');
+        if !is_hidden && matches_name(&last, &name) && entry.path().is_file() {
             found.push(pattern.with_file_name(entry.file_name()));
         }
     }

@@ -136,7 +136,11 @@ impl Load<'_> {
                 complete = false;
                 continue;
             };
+            // Two patterns may meet in one file, and a pattern may reach the main file.
             for path in paths {
+                if self.files.has(&path) {
+                    continue;
+                }
                 complete &= self.account_file(&path, *span, &mut found).is_some();
             }
         }

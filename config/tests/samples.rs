@@ -1,5 +1,7 @@
 //! The sample files of the documentation load as printed.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "set-up that fails is a test that fails")]
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

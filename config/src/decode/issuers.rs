@@ -281,7 +281,11 @@ fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuer: &Issuer, known
             }
             (_, None) => {
                 let help = match nearest(&text.value, Preset::ALL.iter().map(|preset| preset.name()).chain(["none"])) {
-                    Some(name) => format!("did you mean `{name}`?"),
+                    Some(name) => {
+                        // What it was meant to be keeps the identities of this entry from being reported, too.
+                        preset = Preset::from_name(name);
+                        format!("did you mean `{name}`?")
+                    }
                     None => format!(
                         "the presets are {}, and `none`",
                         super::reader::listed(Preset::ALL.iter().map(|preset| preset.name()))

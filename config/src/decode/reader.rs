@@ -86,6 +86,7 @@ impl<'e> Reader<'e> {
         let entries = self.mapping(node, section.name)?;
         for entry in entries {
             match section.key(&entry.key) {
+                None if entry.key.is_empty() && entry.node.is_broken() => {}
                 None => self.unknown_key(entry, section),
                 Some(key) if !key.implemented => {
                     let message = format!("`{}` is not implemented in this build", key.name);

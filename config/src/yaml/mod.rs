@@ -38,7 +38,7 @@ pub(crate) struct Scalar {
     pub(crate) plain: bool,
 }
 
-/// One member of a mapping.
+/// One member of a mapping. Where the key was refused, it is empty and the value broken.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,

@@ -91,7 +91,12 @@ struct Open {
 
 enum Kind {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<Entry>, key: Option<(String, Span)>, seen: HashMap<String, Span> },
+    /// The key that waits for its value is `Some(None)` when it was refused.
+    Mapping {
+        entries: Vec<Entry>,
+        key: Option<Option<(String, Span)>>,
+        seen: HashMap<String, Span>,
+    },
 }
 
 struct Builder<'p> {
@@ -238,7 +243,12 @@ impl Builder<'_> {
             Kind::Sequence(items) => items.push(node),
             Kind::Mapping { entries, key, seen } => match key.take() {
                 None => *key = Some(key_of(node, &mut self.findings)),
-                Some((name, key_span)) => {
+                Some(None) => {
+                    let span = node.span;
+                    let node = Node { span, value: Value::Broken };
+                    entries.push(Entry { key: String::new(), key_span: span, node });
+                }
+                Some(Some((name, key_span))) => {
                     let nothing =
                         matches!(&node.value, Value::Scalar(scalar) if scalar.plain && scalar.text.is_empty());
                     if !shows || nothing {
@@ -259,21 +269,18 @@ impl Builder<'_> {
     }
 }
 
-/// The text of a key; a key that is no scalar, or a merge key, is complained about.
-fn key_of(node: Node, findings: &mut Vec<(Span, String, Option<String>)>) -> (String, Span) {
-    match node.value {
-        Value::Scalar(scalar) => {
-            if scalar.plain && scalar.text == "<<" {
-                let help = "write the members out; for a claim of that name, quote it: \"<<\"".to_owned();
-                findings.push((node.span, "a merge key (`<<`) is not read".to_owned(), Some(help)));
-            }
-            (scalar.text, node.span)
+/// The text of a key; `None` for what is none and was, or is hereby, complained about.
+fn key_of(node: Node, findings: &mut Vec<(Span, String, Option<String>)>) -> Option<(String, Span)> {
+    let (message, help) = match node.value {
+        Value::Scalar(scalar) if scalar.plain && scalar.text == "<<" => {
+            ("a merge key (`<<`) is not read", "write the members out; for a claim of that name, quote it: \"<<\"")
         }
-        Value::Broken => (String::new(), node.span),
+        Value::Scalar(scalar) => return Some((scalar.text, node.span)),
+        Value::Broken => return None,
         Value::Sequence(_) | Value::Mapping(_) => {
-            let help = "a key is a text; a text that begins with `{` or `[` stands in quotes".to_owned();
-            findings.push((node.span, "a key is not a text".to_owned(), Some(help)));
-            (String::new(), node.span)
+            ("a key is not a text", "a key that begins with `{` or `[` stands in quotes")
         }
-    }
+    };
+    findings.push((node.span, message.to_owned(), Some(help.to_owned())));
+    None
 }

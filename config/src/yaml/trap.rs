@@ -169,6 +169,12 @@ impl Line {
     /// The end of the value that begins at `start`: the end of the line, or of the flow collection's item.
     fn end_of_value(&self, start: usize) -> usize {
         let end = self.end_of_line();
+        if self.is_key_position(start) {
+            let colon = (start + 1..end).find(|i| self.at(*i) == Some(':') && self.at(i + 1).is_none_or(|c| c == ' '));
+            if let Some(colon) = colon {
+                return colon;
+            }
+        }
         let before = self.chars.iter().take(start);
         let depth = before.fold(0i32, |depth, c| match c {
             '[' | '{' => depth + 1,
@@ -184,6 +190,11 @@ impl Line {
             item -= 1;
         }
         item
+    }
+
+    /// Whether nothing but indentation and `- ` stands before `start`.
+    fn is_key_position(&self, start: usize) -> bool {
+        self.chars.iter().take(start).all(|c| matches!(c, ' ' | '-'))
     }
 
     /// The characters in single quotes, as YAML.
