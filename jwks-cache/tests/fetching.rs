@@ -240,6 +240,24 @@ async fn c093_a_host_that_cannot_be_reached_is_a_connection_fault() {
     assert_eq!(not_tls.requests(), 0);
 }
 
+struct Silent;
+
+impl Resolver for Silent {
+    fn resolve(&self, _: &str) -> ResolveFuture {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c093_a_resolver_that_stalls_is_bounded_by_the_deadline() {
+    let mut outside = Outside::new();
+    outside.environment.resolver = Some(Arc::new(Silent));
+    let mut entry = spec("a", "https://issuer.example", KeySource::Discovery);
+    entry.network = NetworkRule::default();
+    let cache = outside.cache([entry]);
+    assert_eq!(fault(&cache).await, FetchFault::Timeout(Duration::from_secs(5)));
+}
+
 #[tokio::test]
 async fn c094_a_document_over_256_kib_is_cut_off_compressed_or_not() {
     let issuer = FakeIssuer::start([]).await;

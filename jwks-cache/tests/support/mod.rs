@@ -1,7 +1,7 @@
 //! A fake issuer on a loopback socket, a clock that tests move, and keys.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of the support")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -286,7 +286,9 @@ impl FakeIssuer {
 
     /// Waits until there were `count` requests.
     pub async fn arrived(&self, count: usize) {
-        self.state.arrived.subscribe().wait_for(|arrived| *arrived >= count).await.unwrap();
+        let mut arrived = self.state.arrived.subscribe();
+        let wait = arrived.wait_for(|arrived| *arrived >= count);
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the request does not come").unwrap();
     }
 }
 
