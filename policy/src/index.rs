@@ -14,11 +14,13 @@ pub(crate) struct IdentityAt {
     pub(crate) identity: usize,
 }
 
+type ByText = HashMap<Box<str>, Vec<IdentityAt>>;
+
 /// The identities of one issuer entry. Each is under one text that a token must have for it to match, if it has such a text.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    subjects: HashMap<Box<str>, Vec<IdentityAt>>,
-    claims: Vec<(ClaimPath, HashMap<Box<str>, Vec<IdentityAt>>)>,
+    subjects: ByText,
+    claims: Vec<(ClaimPath, ByText)>,
     /// Those without such a text: tried every time.
     rest: Vec<IdentityAt>,
 }

@@ -123,7 +123,11 @@ impl RuleSet {
                 self.nearest_first(of_account(account), judged)
             }
             (Err(Refusal::NoIdentityMatched | Refusal::AccountDisabled), _) => {
-                let mut all = self.nearest_first(everywhere(), judged);
+                let of_entry = |at: &IdentityAt| {
+                    let rule = judged.entry.zip(self.identity(*at)).and_then(|(entry, (_, own))| own.rule(entry));
+                    rule.is_some()
+                };
+                let mut all = self.nearest_first(everywhere().filter(of_entry), judged);
                 all.truncate(MOST_TRACED);
                 all
             }
@@ -459,7 +463,8 @@ mod tests {
     #[test]
     fn c080_what_is_disabled_or_out_of_time_matches_nothing_and_keeps_nothing_active() {
         let base = || spec(vec![account("octo", vec![subject("i", MAIN)])]);
-        let change: [(&str, fn(&mut Spec)); 9] = [
+        type Change = fn(&mut Spec);
+        let changes: [(&str, Change); 9] = [
             ("AccountDisabled", |spec| spec.accounts[0].enabled = false),
             ("AccountDisabled", |spec| spec.accounts[0].not_before = Some(NOW.plus(1))),
             ("AccountDisabled", |spec| spec.accounts[0].not_after = Some(NOW)),
@@ -470,7 +475,7 @@ mod tests {
             ("NoSuchAccount", |spec| spec.accounts.clear()),
             ("NoIdentityMatched", |spec| spec.accounts[0].identities.clear()),
         ];
-        for (wanted, change) in change {
+        for (wanted, change) in changes {
             let mut spec = base();
             change(&mut spec);
             let rules = rules(&spec);

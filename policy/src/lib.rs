@@ -12,11 +12,11 @@ mod identity;
 mod index;
 mod judge;
 mod pattern;
+mod policy_test;
 pub mod preset;
 mod resolve;
 mod ruleset;
 mod spec;
-pub mod tests;
 mod text;
 
 pub use decision::{
@@ -25,6 +25,7 @@ pub use decision::{
 };
 pub use finding::{Finding, Severity};
 pub use pattern::{Pattern, PatternError};
+pub use policy_test::{TestFailure, TestPassed, run_test};
 pub use preset::{IssuerDefaults, Preset};
 pub use resolve::Asked;
 pub use ruleset::{AccountView, ApiView, Compiled, RuleSet};
@@ -32,5 +33,4 @@ pub use spec::{
     AccountSpec, ApiSpec, ConditionObject, ConditionSpec, Expectation, GrantSpec, IdentitySpec, IssuerSpec, Replay,
     ScalarSpec, ShortRuleSpec, Spec, TeamSpec, TestSpec, TestTokenSpec, TokensSpec,
 };
-pub use tests::{TestFailure, TestPassed, run_test};
 pub use text::{render, summary};

@@ -27,7 +27,7 @@ pub struct TestFailure {
     /// What to do.
     pub help: Option<String>,
     /// The decision, when there was one.
-    pub decision: Option<Decision>,
+    pub decision: Option<Box<Decision>>,
 }
 
 /// Runs one policy test, as of `now`. A token that starts from a preset takes what names its owner from the nearest identity,
@@ -44,25 +44,23 @@ pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) ->
     // The first of the nearest: what the test's author had in mind.
     let Some(judged) = judged.min_by_key(|judged| (!judged.is_as_expected(test), judged.distance())) else {
         let help = "add an identity that accepts such tokens, or write the token's `iss`".to_owned();
-        return Err(broken(test.origin, format!("{}: no issuer entry has such tokens", title(test)), Some(help)));
+        return Err(broken(test.origin, "no issuer entry has such tokens".to_owned(), Some(help)));
     };
     match (&test.expect, &judged.decision.outcome) {
         (Expectation::Deny, Outcome::Refused(_)) => denied(test, &judged),
         (Expectation::Deny, Outcome::Granted(_)) => {
-            let message =
-                format!("{}: expected a refusal, but {}", title(test), summary(rules, &requested, &judged.decision));
+            let message = format!("expected a refusal, but {}", summary(rules, &requested, &judged.decision));
             Err(failure(test.origin, message, None, judged))
         }
         (Expectation::Grant { .. }, Outcome::Granted(grant)) => match differs(test, grant) {
             None => Ok(TestPassed::default()),
             Some((origin, what)) => {
-                let message = format!("{}: {what}; {}", title(test), summary(rules, &requested, &judged.decision));
+                let message = format!("{what}; {}", summary(rules, &requested, &judged.decision));
                 Err(failure(origin, message, None, judged))
             }
         },
         (Expectation::Grant { .. }, Outcome::Refused(_)) => {
-            let message =
-                format!("{}: expected a grant, but {}", title(test), summary(rules, &requested, &judged.decision));
+            let message = format!("expected a grant, but {}", summary(rules, &requested, &judged.decision));
             let help = first_failing(&judged.decision);
             Err(failure(test.origin, message, help, judged))
         }
@@ -77,7 +75,7 @@ fn request(rules: &RuleSet, test: &TestSpec) -> Result<Requested, TestFailure> {
         if rules.account(&account.value).is_none() {
             let names = rules.accounts().map(|own| own.name.as_str()).collect::<Vec<_>>();
             let help = did_you_mean(&account.value, names).map(|name| format!("write `{name}`"));
-            let message = format!("{}: there is no account {}", title(test), quoted(&account.value));
+            let message = format!("there is no account {}", quoted(&account.value));
             return Err(broken(account.origin, message, help));
         }
         audience.push(account.value.clone());
@@ -91,7 +89,7 @@ fn request(rules: &RuleSet, test: &TestSpec) -> Result<Requested, TestFailure> {
     };
     rules.resolve(&asked).map_err(|error| {
         let help = "name the account once: in `account`, or in `audience`".to_owned();
-        broken(test.origin, format!("{}: {error}", title(test)), Some(help))
+        broken(test.origin, error.to_string(), Some(help))
     })
 }
 
@@ -156,13 +154,13 @@ fn denied(test: &TestSpec, judged: &Judged) -> Result<TestPassed, TestFailure> {
         };
         if !failed.contains(&wanted) && wanted != reason {
             let found = if failed.is_empty() { quoted(reason) } else { format!("`{}`", failed.join("`, `")) };
-            let message = format!("{}: refused, but because of {found}, not {}", title(test), quoted(&because.value));
+            let message = format!("refused, but because of {found}, not {}", quoted(&because.value));
             let help = "change the token so that only that condition fails, or write the cause found".to_owned();
             return Err(TestFailure {
                 origin: because.origin,
                 message,
                 help: Some(help),
-                decision: Some(judged.decision.clone()),
+                decision: Some(Box::new(judged.decision.clone())),
             });
         }
     }
@@ -170,11 +168,7 @@ fn denied(test: &TestSpec, judged: &Judged) -> Result<TestPassed, TestFailure> {
     let warning = (causes.len() > 1).then(|| Finding {
         origin: test.origin,
         severity: Severity::Warning,
-        message: format!(
-            "{}: refused for more than one cause (`{}`), so it proves little",
-            title(test),
-            causes.join("`, `")
-        ),
+        message: format!("the refusal has more than one cause (`{}`), so the test proves little", causes.join("`, `")),
         help: Some("write the token so that it differs from one that matches in one thing only".to_owned()),
     });
     Ok(TestPassed { warning })
@@ -200,17 +194,13 @@ fn differs(test: &TestSpec, grant: &Grant) -> Option<(Origin, String)> {
 }
 
 fn failure(origin: Origin, message: String, help: Option<String>, judged: Judged) -> TestFailure {
-    TestFailure { origin, message, help, decision: Some(judged.decision) }
+    TestFailure { origin, message, help, decision: Some(Box::new(judged.decision)) }
 }
 
 /// The first line of the trace that fails.
 fn first_failing(decision: &Decision) -> Option<String> {
     let trace = render(decision);
     trace.lines().map(str::trim).find(|line| line.starts_with("FAIL")).map(str::to_owned)
-}
-
-fn title(test: &TestSpec) -> String {
-    format!("policy test {}", quoted(&test.name))
 }
 
 #[cfg(test)]
@@ -270,7 +260,7 @@ mod tests {
         assert_eq!(run(&octo(), &test), Ok(TestPassed { warning: None }));
         assert_eq!(run(&octo(), &because(test.clone(), "event_name")), Ok(TestPassed { warning: None }));
         let wrong = run(&octo(), &because(test, "environment")).unwrap_err();
-        assert_eq!(wrong, "policy test `t`: refused, but because of `subject`, `event_name`, not `environment`");
+        assert_eq!(wrong, "refused, but because of `subject`, `event_name`, not `environment`");
     }
 
     #[test]
@@ -372,35 +362,29 @@ mod tests {
         for (spec_test, wanted) in [
             (
                 test(token(), "octo-deploy", Expectation::Deny),
-                "policy test `t`: expected a refusal, but granted: account `octo-deploy` by identity `main branch`",
+                "expected a refusal, but granted: account `octo-deploy` by identity `main branch`",
             ),
             (
                 test(token(), "octo-deploy", grants("production", &["create", "read"])),
-                "policy test `t`: expected the identity `production`; granted:",
+                "expected the identity `production`; granted:",
             ),
             (
                 test(token(), "octo-deploy", grants("main branch", &["create", "read"])),
-                "policy test `t`: expected the scopes `create read`; granted:",
+                "expected the scopes `create read`; granted:",
             ),
-            (test(token(), "", wrong_account), "policy test `t`: expected the account `other`; granted:"),
+            (test(token(), "", wrong_account), "expected the account `other`; granted:"),
             (
                 test(
                     json!({ "preset": "github-actions", "ref": "refs/heads/dev" }),
                     "octo-deploy",
                     grants("main branch", &["create"]),
                 ),
-                "policy test `t`: expected a grant, but refused: account `octo-deploy`; the nearest identity is",
+                "expected a grant, but refused: account `octo-deploy`; the nearest identity is",
             ),
-            (test(token(), "octo-deplo", Expectation::Deny), "policy test `t`: there is no account `octo-deplo`"),
+            (test(token(), "octo-deplo", Expectation::Deny), "there is no account `octo-deplo`"),
             (test(json!({ "preset": "github" }), "octo-deploy", Expectation::Deny), "there is no preset `github`"),
-            (
-                test(json!({ "preset": "gitlab" }), "octo-deploy", Expectation::Deny),
-                "policy test `t`: no issuer entry has such tokens",
-            ),
-            (
-                test(json!({ "sub": "x" }), "octo-deploy", Expectation::Deny),
-                "the token of policy test `t` has no `iss`",
-            ),
+            (test(json!({ "preset": "gitlab" }), "octo-deploy", Expectation::Deny), "no issuer entry has such tokens"),
+            (test(json!({ "sub": "x" }), "octo-deploy", Expectation::Deny), "the token has no `iss`"),
             (
                 test(json!({ "iss": "https://x.example" }), "octo-deploy", Expectation::Deny),
                 "no issuer entry has the `iss` `https://x.example`",
