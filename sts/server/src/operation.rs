@@ -47,8 +47,12 @@ pub(crate) enum OperationFailure {
     NotFound(String),
     #[error("{0}")]
     Refused(String),
+    #[error("the store is unavailable; nothing was done")]
+    StoreUnavailable,
     #[error("{0}")]
-    Unavailable(String),
+    IssuerUnavailable(String),
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// What operations work on.
@@ -130,12 +134,12 @@ impl Operation {
                     .service
                     .list_tokens(&snapshot, account.as_deref(), after, limit.unwrap_or(DEFAULT_PAGE))
                     .await
-                    .map_err(|_| unavailable())?;
+                    .map_err(|_| OperationFailure::StoreUnavailable)?;
                 Ok(json!({ "tokens": tokens }))
             }
             Self::ShowToken { jti } => {
                 let jti = Jti::new(&jti).map_err(|error| refused(&error))?;
-                let token = desk.service.show_token(&snapshot, jti).await.map_err(|_| unavailable())?;
+                let token = desk.service.show_token(&snapshot, jti).await.map_err(|_| OperationFailure::StoreUnavailable)?;
                 token.map(|token| json!(token)).ok_or_else(|| not_found("no live token has that jti"))
             }
             Self::Revoke(request) => match desk.service.revoke(&snapshot, *request, by).await {
@@ -143,13 +147,13 @@ impl Operation {
                     tracing::warn!(revocation = %json!(revocation), "revoked");
                     Ok(json!({ "revocation": revocation }))
                 }
-                Err(error @ WrongRevocation::Unavailable(_)) => Err(OperationFailure::Unavailable(error.to_string())),
+                Err(WrongRevocation::Unavailable(_)) => Err(OperationFailure::StoreUnavailable),
                 Err(error @ WrongRevocation::UnknownToken) => Err(not_found(&error.to_string())),
                 Err(error) => Err(refused(&error)),
             },
             Self::ListKeys => Ok(keys(&desk.service)),
             Self::RotateKeys => {
-                desk.service.keyring().rotate(desk.service.clock().now()).map_err(|error| OperationFailure::Unavailable(error.to_string()))?;
+                desk.service.keyring().rotate(desk.service.clock().now()).map_err(|error| OperationFailure::Failed(error.to_string()))?;
                 tracing::warn!(%by, "signing keys rotated");
                 Ok(keys(&desk.service))
             }
@@ -163,7 +167,7 @@ impl Operation {
                 let cache = desk.issuers.borrow().clone();
                 match cache.refresh(&entry).await {
                     Ok(report) => Ok(json!(report)),
-                    Err(error) => Err(OperationFailure::Unavailable(error.to_string())),
+                    Err(error) => Err(OperationFailure::IssuerUnavailable(error.to_string())),
                 }
             }
             Self::ShowDenial { request_id } => desk.service.denial(&request_id).map(|denial| json!(denial)).ok_or_else(|| {
@@ -223,10 +227,6 @@ fn refused(error: &impl std::fmt::Display) -> OperationFailure {
 
 fn not_found(text: &str) -> OperationFailure {
     OperationFailure::NotFound(text.to_owned())
-}
-
-fn unavailable() -> OperationFailure {
-    OperationFailure::Unavailable("the store is unavailable".to_owned())
 }
 
 fn segment(text: &str) -> String {

@@ -48,8 +48,9 @@ pub struct RevocationRequest {
     pub generation: Option<String>,
     /// Patterns on copied claims.
     pub claim: BTreeMap<String, String>,
-    /// Tokens issued before this moment (epoch seconds); now when left out.
-    pub before: Option<i64>,
+    /// Tokens issued before this moment: epoch seconds, or RFC 3339; now when left out.
+    #[serde(deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
+    pub before: Option<UnixTime>,
     /// Why; kept with the revocation.
     pub reason: Option<String>,
 }
@@ -75,6 +76,24 @@ pub enum WrongRevocation {
     /// The ledger did not answer.
     #[error("the store is unavailable; nothing was revoked")]
     Unavailable(Refused),
+}
+
+/// Epoch seconds as a number, or RFC 3339 as a string.
+fn moment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<UnixTime>, D::Error> {
+    use serde::de::Error as _;
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Moment {
+        Seconds(i64),
+        Text(String),
+    }
+    match Option::<Moment>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Moment::Seconds(seconds)) => Ok(Some(UnixTime::from_secs(seconds))),
+        Some(Moment::Text(text)) => chrono::DateTime::parse_from_rfc3339(&text)
+            .map(|time| Some(UnixTime::from_secs(time.timestamp())))
+            .map_err(|_| D::Error::custom("`before` is epoch seconds or RFC 3339")),
+    }
 }
 
 impl Service {
@@ -204,7 +223,7 @@ impl Service {
             return Err(WrongRevocation::NoField);
         }
         // Records tell whole seconds: the second that has begun is covered too, so that what was minted a moment ago is.
-        let before = request.before.map_or(now.plus(1), UnixTime::from_secs);
+        let before = request.before.unwrap_or(now.plus(1));
         let longest = i64::from(snapshot.max_ttl);
         Ok(Revocation {
             scope: RevocationScope::Rule(rule),

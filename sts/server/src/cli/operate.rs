@@ -129,7 +129,7 @@ impl TokensCommand {
                     kid: args.kid,
                     generation: args.generation,
                     claim: args.claim.into_iter().collect(),
-                    before: args.before.map(UnixTime::as_secs),
+                    before: args.before,
                     reason: args.reason,
                 };
                 (args.server, Operation::Revoke(Box::new(request)))
@@ -166,7 +166,7 @@ fn perform(args: &ServerArgs, operation: Operation) -> Result<Done, StartError> 
         let token = admin_token::read(file)?;
         return Ok(match runtime.block_on(ask(url, &token, &operation)) {
             Asked::Done(done) => done,
-            Asked::NobodyThere => Err(OperationFailure::Unavailable(format!("nothing listens at {url}"))),
+            Asked::NobodyThere => Err(OperationFailure::Failed(format!("nothing listens at {url}"))),
         });
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -181,7 +181,7 @@ fn perform(args: &ServerArgs, operation: Operation) -> Result<Done, StartError> 
         }
     }
     if !store_path(&settings).exists() {
-        return Ok(Err(OperationFailure::Unavailable(format!(
+        return Ok(Err(OperationFailure::Failed(format!(
             "no server listens at {}, and there is no store in `{}`: start one with `sts serve`, or give --admin-url and --admin-token-file",
             settings.admin.listen,
             settings.data_dir.display()
@@ -198,7 +198,7 @@ enum Asked {
 
 async fn ask(url: &str, token: &Zeroizing<String>, operation: &Operation) -> Asked {
     let (method, path, body) = operation.to_request();
-    let failed = |error: &dyn std::fmt::Display| Asked::Done(Err(OperationFailure::Unavailable(error.to_string())));
+    let failed = |error: &dyn std::fmt::Display| Asked::Done(Err(OperationFailure::Failed(error.to_string())));
     let client = match reqwest::Client::builder()
         .no_proxy()
         .timeout(DEADLINE)
@@ -229,7 +229,7 @@ async fn ask(url: &str, token: &Zeroizing<String>, operation: &Operation) -> Ask
     Asked::Done(Err(match status.as_u16() {
         404 => OperationFailure::NotFound(told),
         400 | 401 | 403 => OperationFailure::Refused(told),
-        _ => OperationFailure::Unavailable(told),
+        _ => OperationFailure::Failed(told),
     }))
 }
 

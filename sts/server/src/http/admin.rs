@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload};
@@ -71,21 +72,26 @@ async fn operate(
     let operation = match Operation::from_request(request.method().as_str(), path, request.query_string(), &body) {
         Err(None) => return Err(Reason::NotFound.into()),
         Err(Some(allow)) => return Err(Failure::method(allow)),
-        Ok(Err(wrong)) => return Ok(told(StatusCode::BAD_REQUEST, Reason::RequestMalformed, &wrong)),
+        Ok(Err(wrong)) => return Err(Failure::told(Reason::RequestMalformed, wrong)),
         Ok(Ok(operation)) => operation,
     };
     if operation.right() == Right::Admin && right == Right::Read {
         return Err(Reason::InsufficientScope.into());
     }
-    Ok(match operation.run(&state.desk, &by).await {
-        Ok(value) => private(StatusCode::OK, &value),
-        Err(OperationFailure::NotFound(text)) => told(StatusCode::NOT_FOUND, Reason::NotFound, &text),
-        Err(OperationFailure::Refused(text)) => told(StatusCode::BAD_REQUEST, Reason::RequestMalformed, &text),
-        Err(OperationFailure::Unavailable(text)) => {
-            told(StatusCode::SERVICE_UNAVAILABLE, Reason::StoreUnavailable, &text)
+    match operation.run(&state.desk, &by).await {
+        Ok(value) => Ok(private(StatusCode::OK, &value)),
+        Err(OperationFailure::NotFound(text)) => Err(Failure::told(Reason::NotFound, text)),
+        Err(OperationFailure::Refused(text)) => Err(Failure::told(Reason::RequestMalformed, text)),
+        Err(OperationFailure::StoreUnavailable) => Err(Refused::for_now(Reason::StoreUnavailable, RETRY).into()),
+        Err(OperationFailure::IssuerUnavailable(text)) => {
+            Err(Failure::told(Refused::for_now(Reason::IssuerUnavailable, RETRY), text))
         }
-    })
+        Err(OperationFailure::Failed(text)) => Err(Failure::told(Reason::ServerError, text)),
+    }
 }
+
+/// When an operator may try again what failed for now.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Who asks, and what they may.
 async fn authenticate(request: &HttpRequest, state: &AdminState) -> Result<(String, Right), Failure> {
@@ -163,10 +169,4 @@ fn private(status: StatusCode, value: &Value) -> HttpResponse {
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .content_type("application/json")
         .body(value.to_string())
-}
-
-/// A refusal that says more than its reason does.
-fn told(status: StatusCode, reason: Reason, text: &str) -> HttpResponse {
-    let error = if status == StatusCode::SERVICE_UNAVAILABLE { "temporarily_unavailable" } else { "invalid_request" };
-    private(status, &json!({ "error": error, "error_description": text, "reason": reason.name() }))
 }

@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     refused: Refused,
     challenge: Option<&'static str>,
     allow: Option<&'static str>,
+    /// Said in place of the refusal's own text, to operators only.
+    told: Option<String>,
 }
 
 impl Failure {
@@ -24,6 +26,11 @@ impl Failure {
     /// With this `WWW-Authenticate`.
     pub(crate) fn challenged(refused: impl Into<Refused>, challenge: &'static str) -> Self {
         Self { challenge: Some(challenge), ..refused.into().into() }
+    }
+
+    /// With a text that says more than the reason does; for operators, since it may repeat what they sent.
+    pub(crate) fn told(refused: impl Into<Refused>, text: String) -> Self {
+        Self { told: Some(text), ..refused.into().into() }
     }
 
     pub(crate) fn reason(&self) -> Reason {
@@ -43,7 +50,7 @@ impl From<Refused> for Failure {
             Reason::InsufficientScope => Some(BEARER_INSUFFICIENT_SCOPE),
             _ => None,
         };
-        Self { refused, challenge, allow: None }
+        Self { refused, challenge, allow: None, told: None }
     }
 }
 
@@ -103,7 +110,8 @@ impl Failure {
     /// The answer; `well_known` adds the members that some clients of discovery documents show.
     pub(crate) fn response(&self, request_id: &RequestId, well_known: bool) -> HttpResponse {
         let (status, error) = wire(self.refused.reason);
-        let description = self.refused.detail.map_or_else(|| self.refused.reason.description().to_owned(), ascii);
+        let text = self.told.as_deref().or(self.refused.detail).unwrap_or(self.refused.reason.description());
+        let description = ascii(text);
         let mut body = json!({
             "error": error,
             "error_description": description,
