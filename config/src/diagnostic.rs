@@ -90,6 +90,7 @@ const CONTEXT: usize = 100;
 impl Place {
     /// The place of `span`, with its line to show.
     pub(crate) fn new(sources: &Sources, span: Span) -> Self {
+        let span = sources.within(span);
         let line = sources.line(span.file, span.line).unwrap_or("");
         let offset = usize::try_from(span.column.saturating_sub(1)).unwrap_or(usize::MAX);
         let first = offset.saturating_sub(CONTEXT);

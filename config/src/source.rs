@@ -72,6 +72,15 @@ impl Sources {
         rest.split('\n').next()
     }
 
+    /// `span`, or the start of the last line where a parser counted past the end of the file.
+    pub(crate) fn within(&self, span: Span) -> Span {
+        let lines = self.source(span.file).map_or(1, |source| u32::try_from(source.lines.len()).unwrap_or(u32::MAX));
+        if span.line <= lines {
+            return span;
+        }
+        Span { line: lines, end_line: lines, ..Span::start_of(span.file) }
+    }
+
     /// A handle of `span` for specs that other crates judge.
     pub(crate) fn origin(&mut self, span: Span) -> Origin {
         self.spans.push(span);
