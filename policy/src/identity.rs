@@ -155,12 +155,17 @@ impl Identity {
 
     /// The checks in the order issuer, state, subject, audience, claims, event.
     fn checks(&self, account: &Window) -> impl Iterator<Item = Check<'_>> {
-        let windows = [("account", *account), ("identity", self.window)];
-        let state = windows.into_iter().flat_map(|(of, window)| {
-            std::iter::once(Check::Enabled(of, window))
-                .chain(window.not_before.map(|from| Check::NotBefore(of, from)))
-                .chain(window.not_after.map(|until| Check::NotAfter(of, until)))
-        });
+        let times = |of: &'static str, window: Window| {
+            let from = window.not_before.map(|from| Check::NotBefore(of, from));
+            from.into_iter().chain(window.not_after.map(|until| Check::NotAfter(of, until)))
+        };
+        // That the account is enabled goes without saying.
+        let disabled = (!account.enabled).then_some(Check::Enabled("account", *account));
+        let state = disabled
+            .into_iter()
+            .chain(times("account", *account))
+            .chain(std::iter::once(Check::Enabled("identity", self.window)))
+            .chain(times("identity", self.window));
         std::iter::once(Check::Issuer)
             .chain(state)
             .chain(self.subject.as_ref().map(Check::Subject))

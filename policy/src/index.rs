@@ -60,3 +60,31 @@ impl Index {
         by_subject.chain(by_claim).chain(&self.rest).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_token_is_tried_on_the_identities_of_its_own_repository_only() {
+        let accounts = (0..1000).map(|n| {
+            let identity = match n % 3 {
+                0 => subject("i", &format!("repo:o/r{n}:ref:refs/heads/main")),
+                1 => short(identity("i"), "github", json!({ "environment": "prod", "repository": format!("o/r{n}") })),
+                _ => {
+                    claims(identity("i"), json!({ "ref": "refs/heads/main", "repository_id": [format!("id{n}"), "x"] }))
+                }
+            };
+            account(&format!("a{n}"), vec![identity])
+        });
+        let rules = rules(&spec(accounts.chain([account("any", vec![subject("i", "repo:o/**")])]).collect()));
+        let tried =
+            |changes| rules.entries[0].index.candidates(&token(changes)).map(|at| at.account).collect::<Vec<_>>();
+        assert_eq!(tried(json!({ "sub": "repo:o/r3:ref:refs/heads/main" })), [3, 1000]);
+        assert_eq!(tried(json!({ "repository": "o/r4", "environment": "prod" })), [4, 1000]);
+        assert_eq!(tried(json!({ "repository": ["o/r4", "o/r7"] })), [4, 7, 1000]);
+        assert_eq!(tried(json!({ "repository_id": "id5" })), [5, 1000]);
+        assert_eq!(tried(json!({ "repository_id": 5, "sub": null })), [1000]);
+    }
+}

@@ -315,6 +315,12 @@ mod tests {
             ),
             (cluster, short(identity("i"), "kubernetes", names), json!({}), "kubernetes"),
             (cluster, subject("i", "system:serviceaccount:prod:deployer"), json!({}), "kubernetes"),
+            (
+                cluster,
+                subject("i", "system:serviceaccount:*:octo-sa"),
+                json!({ "kubernetes.io": { "namespace": "other", "serviceaccount": { "name": "octo-sa" } } }),
+                "kubernetes",
+            ),
             ("https://accounts.google.com", subject("i", "123"), json!({}), "google"),
             ("https://agent.buildkite.com", subject("i", "organization:acme:pipeline:p:**"), json!({}), "buildkite"),
         ] {

@@ -144,6 +144,12 @@ impl RuleSet {
         self.account_by_name.get(name_or_id).and_then(|at| self.accounts.get(*at)).map(Account::view)
     }
 
+    /// The username of the account that a request names, by the index in [`RequestedAccount::Known`].
+    #[must_use]
+    pub fn account_name(&self, index: usize) -> Option<&AccountName> {
+        self.accounts.get(index).map(|account| account.view().name)
+    }
+
     /// Every API, the built-in `sts` first.
     pub fn apis(&self) -> impl Iterator<Item = ApiView<'_>> {
         self.apis.iter().map(Api::view)

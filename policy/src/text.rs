@@ -69,7 +69,7 @@ fn refused(rules: &RuleSet, requested: &Requested, decision: &Decision, refusal:
         }
         Refusal::NoIdentityMatched => match decision.trace.first() {
             Some(nearest) => format!("{account}; the nearest identity is {}: {}", title(nearest), faults(nearest)),
-            None => format!("{account}; there is no identity that could match: add one"),
+            None => format!("{account}; no identity accepts tokens of that issuer; add one"),
         },
         Refusal::AmbiguousAccount => {
             let mut names: Vec<String> =
@@ -297,11 +297,10 @@ mod tests {
         let order: Vec<&str> = decision.trace.iter().map(|own| own.identity.as_str()).collect();
         assert_eq!(order, ["main branch", "x", "production"]);
         assert_eq!(
-            render(&decision).lines().take(7).collect::<Vec<_>>(),
+            render(&decision).lines().take(6).collect::<Vec<_>>(),
             [
                 "`main branch` of `octo` does not match",
                 "  ok   `issuer` is github",
-                "  ok   `enabled` is account enabled",
                 "  ok   `enabled` is identity enabled",
                 "  ok   `subject` is \"repo:octo-org/octo-repo:ref:refs/heads/main\"",
                 "  ok   `audience` is \"https://sts.example.com\"",

@@ -24,7 +24,7 @@ pub(super) fn check(rule: &Rule<'_>, issuers: &[&IssuerSpec], findings: &mut Fin
         let owner = issuer.preset.and_then(Preset::owner);
         if issuer.preset.is_some_and(Preset::is_github_grammar) {
             for pattern in rule.subjects() {
-                lone_star(pattern, rule.subject_origin(), findings);
+                lone_star(pattern, issuer.preset.and_then(Preset::short_rule_key), rule.subject_origin(), findings);
             }
             owner.into_iter().for_each(|grammar| github_lints(rule, grammar, findings));
         }
@@ -124,7 +124,7 @@ fn sole(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
 }
 
 /// A lone `*` as the last part, right after the repository or after `:ref:`. It never matches a branch: refs have slashes.
-fn lone_star(pattern: &Pattern, origin: Origin, findings: &mut Findings) {
+fn lone_star(pattern: &Pattern, block: Option<&str>, origin: Origin, findings: &mut Findings) {
     let text = pattern.as_str();
     let Some(before) = text.strip_suffix(":*") else { return };
     let (repository, after_ref) = match before.strip_suffix(":ref") {
@@ -141,12 +141,14 @@ fn lone_star(pattern: &Pattern, origin: Origin, findings: &mut Findings) {
     } else {
         format!("{} matches `pull_request` and no branch: `*` stops at `/` and `:`", quoted(text))
     };
-    let name = repository.strip_prefix("repo:").unwrap_or(repository);
+    let name = repository.split_once(':').map_or(repository, |(_, name)| name);
     let name = if name.contains(['*', '?', '\\', '@']) { "OWNER/REPOSITORY" } else { name };
-    let help = format!(
-        "write {} for every branch, or the block `github: {{ repository: {name} }}`",
-        quoted(&format!("{repository}:ref:refs/heads/**"))
-    );
+    let branches = quoted(&format!("{repository}:ref:refs/heads/**"));
+    let claims = match block {
+        Some(key) => format!("the block `{key}: {{ repository: {name} }}`"),
+        None => format!("the condition `repository: {name}` under `claims:`"),
+    };
+    let help = format!("write {branches} for every branch, or {claims}");
     findings.unsafe_rule(origin, message, help);
 }
 
@@ -237,6 +239,7 @@ mod tests {
             (GITHUB, "*:ref:refs/heads/main"),
             (GITHUB, "r**"),
             (GITHUB, "repository_owner:acme*"),
+            (GITHUB, "repository_id:7*"),
             ("https://gitlab.com", "project_path:acme*/app:ref_type:branch:ref:main"),
             ("https://gitlab.com", "project_path:**"),
             ("https://agent.buildkite.com", "organization:acme*:pipeline:p:**"),

@@ -18,11 +18,9 @@ pub(super) fn compile(specs: &[GrantSpec], apis: &[Api], findings: &mut Findings
             if !api.scopes.contains(scope.value.as_str()) {
                 let message =
                     format!("API {} declares no scope {}", quoted(api.name.as_str()), quoted(scope.value.as_str()));
-                findings.error(
-                    scope.origin,
-                    message,
-                    name_help(scope.value.as_str(), api.scopes.iter().map(Scope::as_str)),
-                );
+                let help = name_help(scope.value.as_str(), api.scopes.iter().map(Scope::as_str));
+                let declare = || Some("declare it in the API's `scopes`".to_owned());
+                findings.error(scope.origin, message, help.or_else(declare));
             }
         }
         if spec.scopes.is_empty() && !api.scopes.is_empty() {
@@ -85,7 +83,8 @@ pub(super) fn narrow(
         if !account.iter().any(|grant| grant.scopes.contains(scope.value.as_str())) {
             let message = format!("the service account is not granted the scope {}", quoted(scope.value.as_str()));
             let known = account.iter().flat_map(|grant| grant.scopes.iter()).map(Scope::as_str);
-            findings.error(scope.origin, message, name_help(scope.value.as_str(), known));
+            let grant = || Some("grant it to the service account first".to_owned());
+            findings.error(scope.origin, message, name_help(scope.value.as_str(), known).or_else(grant));
         }
     }
     let kept = grants.map(|specs| {

@@ -117,7 +117,9 @@ fn sample(
         lend(preset, condition, &mut claims);
     }
     let before = preset.subject_of(&claims);
-    claims.extend(test.token.claims.clone());
+    for (name, value) in &test.token.claims {
+        write(name, value, &mut claims);
+    }
     let after = preset.subject_of(&claims);
     let mut derived_subject = false;
     if !test.token.claims.contains_key("sub") {
@@ -129,6 +131,18 @@ fn sample(
         }
     }
     Candidate { entry: issuer.name.value.clone(), claims: claims.into(), derived_subject }
+}
+
+/// Writes a claim of the test over the sample's; of an object only the members that are written, so that the rest stays typical.
+fn write(name: &str, value: &Value, claims: &mut Map<String, Value>) {
+    match (claims.get_mut(name), value) {
+        (Some(Value::Object(own)), Value::Object(members)) => {
+            members.iter().for_each(|(name, value)| write(name, value, own));
+        }
+        _ => {
+            claims.insert(name.to_owned(), value.clone());
+        }
+    }
 }
 
 /// Puts the value that `condition` wants into `claims`, where the claim is one that names the owner.

@@ -66,7 +66,7 @@ const SHORT_RULE: ShortRule = ShortRule {
     open_prefix: None,
 };
 
-/// In the pipeline of a merge request from a fork the `project_*` claims name the fork; `job_project_*` the project that runs it.
+/// `ci_config_ref_uri` is no owner: any project may use another's configuration. In the pipeline of a merge request from a fork the `project_*` claims name the fork; `job_project_*` the project that runs it.
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "project_path:", ends: &['/'] }],
     claims: &[
@@ -78,7 +78,6 @@ const OWNER: OwnerGrammar = OwnerGrammar {
         ("namespace_path", OwnerText::Between { prefix: "", ends: &['/'] }),
         ("job_project_path", OwnerText::Between { prefix: "", ends: &['/'] }),
         ("job_namespace_path", OwnerText::Between { prefix: "", ends: &['/'] }),
-        ("ci_config_ref_uri", OwnerText::Between { prefix: "gitlab.com/", ends: &['/'] }),
     ],
     advice: "begin `subject` with `project_path:GROUP/`, or add `namespace_id` or `project_id`",
 };

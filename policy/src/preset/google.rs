@@ -16,10 +16,10 @@ fn known(url: &str) -> Option<Tenancy> {
     (url == "https://accounts.google.com").then_some(Tenancy::Shared)
 }
 
+/// `azp` is no owner: of a person's token it is the client that anybody may sign in to.
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Whole],
     claims: &[
-        ("azp", OwnerText::Whole),
         ("email", OwnerText::Whole),
         ("hd", OwnerText::Whole),
         ("/google/compute_engine/project_id", OwnerText::Whole),
