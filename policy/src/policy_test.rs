@@ -257,6 +257,7 @@ mod tests {
         let token =
             json!({ "preset": "github-actions", "repository": "octo-org/octo-repo", "event_name": "pull_request" });
         let test = test(token, "octo-deploy", Expectation::Deny);
+        assert_eq!(findings(&octo()), [""; 0]);
         assert_eq!(run(&octo(), &test), Ok(TestPassed { warning: None }));
         assert_eq!(run(&octo(), &because(test.clone(), "event_name")), Ok(TestPassed { warning: None }));
         let wrong = run(&octo(), &because(test, "environment")).unwrap_err();

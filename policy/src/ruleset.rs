@@ -144,10 +144,10 @@ impl RuleSet {
         self.account_by_name.get(name_or_id).and_then(|at| self.accounts.get(*at)).map(Account::view)
     }
 
-    /// The username of the account that a request names, by the index in [`RequestedAccount::Known`].
+    /// The username of the account that a request names, by the index in [`crate::RequestedAccount::Known`].
     #[must_use]
     pub fn account_name(&self, index: usize) -> Option<&AccountName> {
-        self.accounts.get(index).map(|account| account.view().name)
+        self.accounts.get(index).map(|account| &account.granted.name)
     }
 
     /// Every API, the built-in `sts` first.

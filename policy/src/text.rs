@@ -79,7 +79,7 @@ fn refused(rules: &RuleSet, requested: &Requested, decision: &Decision, refusal:
         }
         Refusal::TargetRequired => {
             format!(
-                "{account}; {} matches, but no API was asked for and the account has no only one; ask for one in `audience`, or set `default_api`",
+                "{account}; {} matches, but no API was asked for, and the account has neither a single one nor a `default_api`; ask for one in `audience`",
                 matched(decision)
             )
         }
