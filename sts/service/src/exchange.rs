@@ -98,13 +98,15 @@ impl Service {
             subject: verified.subject().as_str().to_owned(),
             claims: snapshot.log_claims.then(|| serde_json::Value::Object(verified.claims().members().clone())),
         });
-        known.account = requested_account(snapshot, &requested);
         if !snapshot.rules.knows_audience(verified.entry(), verified.claims()) {
             return Err(Reason::TokenAudience.into());
         }
         let authorized = verified
             .authorize(&snapshot.rules, &requested, now)
-            .map_err(|denied| self.deny(snapshot, &denied, &requested, context, now, known))?;
+            .map_err(|denied| {
+                known.account = requested_account(snapshot, &requested);
+                self.deny(snapshot, &denied, &requested, context, now, known)
+            })?;
         known.account = Some(authorized.grant().account.name.to_string());
         let minted = self.mint(snapshot, authorized, context, now)?;
         self.record(minted).await
@@ -274,7 +276,7 @@ fn resolve(snapshot: &Snapshot, request: &ExchangeRequest) -> Result<Requested, 
 
 fn requested_account(snapshot: &Snapshot, requested: &Requested) -> Option<String> {
     match requested.account {
-        RequestedAccount::Known(at) => snapshot.rules.accounts().nth(at).map(|account| account.name.to_string()),
+        RequestedAccount::Known(at) => snapshot.rules.account_name(at).map(ToString::to_string),
         RequestedAccount::Any | RequestedAccount::Nobody => None,
     }
 }

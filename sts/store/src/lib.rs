@@ -4,7 +4,7 @@
 //! that the store does not hold: a record or rule that somebody else wrote or altered counts as absent and raises an [`Alert`], and
 //! a token whose revocation was altered is not answered at all. No error of the store is ever read as "not recorded" or "not revoked".
 //!
-//! The promises are a test-suite, [`contract`] (feature `contract`), that every store is put through.
+//! The promises are a test-suite, `contract` (behind the feature of that name), that every store is put through.
 
 mod alert;
 mod codec;

@@ -154,7 +154,8 @@ pub(super) fn time(text: &str) -> Result<UnixTime, String> {
         .map_err(|_| "write RFC 3339 (2026-09-21T12:00:00Z) or seconds since the epoch".to_owned())
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// The text of a file, or of standard input for `-`.
+pub(super) fn read(path: &Path) -> Result<String, String> {
     use std::io::Read as _;
     let mut text = String::new();
     let result = if path.as_os_str() == "-" {

@@ -1,6 +1,7 @@
 //! The command line (DESIGN section 8). Exit codes: 0 done, 1 refused or failed, 2 usage or configuration.
 
 mod check;
+mod exchange;
 mod explain;
 mod operate;
 mod schema;
@@ -32,6 +33,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Say why a token is granted or refused
     Explain(explain::ExplainArgs),
+    /// Exchange the platform's ID token for an access token, and print it
+    #[command(after_help = exchange::FINDING_THE_TOKEN)]
+    Exchange(exchange::ExchangeArgs),
     /// List or rotate our signing keys
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -97,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Exchange(args) => exchange::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Tokens(command) => {
             let (server, operation) = command.into_parts();

@@ -168,8 +168,9 @@ ACCESS_TOKEN=$(curl -s {server}/token -d grant_type={grant} -d subject_token_typ
 curl -s -u 'deploy:{secret}' {server}/introspect -d token="$ACCESS_TOKEN"
 curl -s {server}/revoke -d token="$ACCESS_TOKEN"
 
-And ask why, or what was minted:
+The client does the first two by itself; then ask why, or what was minted:
 
+{sts} exchange --url {server} --account octo-deploy
 echo "$ID_TOKEN" | {sts} explain --config {config} --token - --account octo-deploy
 {sts} tokens list --config {config}"#,
             grant = rfc::GRANT_TOKEN_EXCHANGE,

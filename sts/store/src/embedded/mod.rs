@@ -33,7 +33,7 @@ use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord
 /// The most records in one page of a listing.
 const PAGE: usize = 1000;
 /// The most rows that one step of a sweep forgets: it shares its transaction with whatever waits to be issued.
-const SWEEP_STEP: usize = 256;
+const SWEEP_STEP: usize = 64;
 /// How long the last commit is proof enough that the store takes writes.
 const PROOF: Duration = Duration::from_secs(10);
 

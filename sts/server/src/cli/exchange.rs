@@ -1,0 +1,227 @@
+//! `sts exchange`: the client. Finds the platform's ID token, exchanges it, prints the access token.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use reqwest::Url;
+use serde_json::{Value, json};
+use sts_types::{Clock as _, rfc};
+use zeroize::Zeroizing;
+
+use super::explain::rfc3339;
+use super::{complain, say};
+use crate::clock::SystemClock;
+
+#[derive(Args)]
+pub(super) struct ExchangeArgs {
+    /// The sts server, by its issuer URL
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// A file with the ID token (`-` for standard input); without it the platform is asked, see below
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The audience of the ID token, where the platform mints it on request [default: the server's URL]
+    #[arg(long, value_name = "AUDIENCE")]
+    token_audience: Option<String>,
+    /// The service account
+    #[arg(long)]
+    account: Option<String>,
+    /// The API, by name or audience
+    #[arg(long)]
+    audience: Vec<String>,
+    /// The API, by its URI
+    #[arg(long)]
+    resource: Vec<String>,
+    /// Scopes, separated by spaces
+    #[arg(long)]
+    scope: Option<String>,
+    /// A shorter life, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    expires_in: Option<u32>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Output::Token)]
+    output: Output,
+}
+
+/// Said at the end of the command's help.
+pub(super) const FINDING_THE_TOKEN: &str = "\
+The ID token is looked for, in this order, in --token-file; in a GitHub Actions job with `id-token: write` \
+(ACTIONS_ID_TOKEN_REQUEST_URL); in the variable STS_ID_TOKEN (a GitLab job's `id_tokens:`); in the file that \
+STS_ID_TOKEN_FILE names (a pod's projected token).";
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// The access token
+    Token,
+    /// The server's answer
+    Json,
+    /// A line for a shell: STS_ACCESS_TOKEN=...
+    Env,
+    /// A Kubernetes client's ExecCredential
+    ExecCredential,
+}
+
+/// The longest that each of the two requests may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Why there is no token, and whether it is the caller's usage.
+enum NoToken {
+    Usage(String),
+    Failed(String),
+}
+
+pub(super) fn run(args: &ExchangeArgs) -> ExitCode {
+    let runtime = match crate::serve::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(exchange(args)) {
+        Ok(text) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(NoToken::Failed(text)) => {
+            complain(&format!("error: {text}"));
+            ExitCode::FAILURE
+        }
+        Err(NoToken::Usage(text)) => {
+            complain(&format!("error: {text}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
+    let server = server(&args.url)?;
+    let client = reqwest::Client::builder()
+        .timeout(DEADLINE)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| NoToken::Failed(error.to_string()))?;
+    let subject_token = id_token(args, &client).await?;
+    let expires_in = args.expires_in.map(|seconds| seconds.to_string());
+    let mut form = vec![
+        ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
+        ("subject_token_type", rfc::TOKEN_TYPE_ID_TOKEN),
+        ("subject_token", subject_token.trim()),
+    ];
+    form.extend(args.account.iter().chain(&args.audience).map(|value| ("audience", value.as_str())));
+    form.extend(args.resource.iter().map(|value| ("resource", value.as_str())));
+    form.extend(args.scope.iter().map(|value| ("scope", value.as_str())));
+    form.extend(expires_in.iter().map(|value| ("expires_in", value.as_str())));
+
+    let url = format!("{server}/token");
+    let response = client.post(&url).form(&form).send().await.map_err(|error| unreachable(&url, error))?;
+    let status = response.status();
+    let answer: Value = response
+        .json()
+        .await
+        .map_err(|_| NoToken::Failed(format!("{url} answered {status} without JSON: is it an sts server?")))?;
+    if !status.is_success() {
+        let member = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+        return Err(NoToken::Failed(format!(
+            "refused: {}: {} (request id {})",
+            member("reason"),
+            member("error_description"),
+            member("request_id")
+        )));
+    }
+    let access_token = answer.get("access_token").and_then(Value::as_str);
+    let access_token = access_token.ok_or_else(|| NoToken::Failed(format!("{url} answered no access token")))?;
+    Ok(Zeroizing::new(match args.output {
+        Output::Token => access_token.to_owned(),
+        Output::Json => answer.to_string(),
+        Output::Env => format!("STS_ACCESS_TOKEN={access_token}"),
+        Output::ExecCredential => {
+            let life = answer.get("expires_in").and_then(Value::as_i64).unwrap_or(0);
+            json!({
+                "apiVersion": "client.authentication.k8s.io/v1",
+                "kind": "ExecCredential",
+                "status": {
+                    "token": access_token,
+                    "expirationTimestamp": rfc3339(SystemClock::new().now().plus(life)),
+                },
+            })
+            .to_string()
+        }
+    }))
+}
+
+/// The server's URL without its trailing slash: https, or http on loopback, since the ID token is a secret.
+fn server(url: &str) -> Result<&str, NoToken> {
+    let parsed = Url::parse(url).map_err(|_| NoToken::Usage(format!("--url is not a URL: `{url}`")))?;
+    let loopback = match parsed.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    match parsed.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        _ => {
+            return Err(NoToken::Usage(
+                "--url must be https: the ID token is a secret (http is for loopback only)".to_owned(),
+            ));
+        }
+    }
+    Ok(url.trim_end_matches('/'))
+}
+
+async fn id_token(args: &ExchangeArgs, client: &reqwest::Client) -> Result<Zeroizing<String>, NoToken> {
+    if let Some(file) = &args.token_file {
+        return super::explain::read(file).map(Zeroizing::new).map_err(NoToken::Usage);
+    }
+    if let (Some(url), Some(token)) =
+        (variable("ACTIONS_ID_TOKEN_REQUEST_URL"), variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
+    {
+        let audience = args.token_audience.as_deref().unwrap_or(&args.url);
+        return from_github(client, &url, &token, audience).await;
+    }
+    if let Some(token) = variable("STS_ID_TOKEN") {
+        return Ok(token);
+    }
+    if let Some(file) = variable("STS_ID_TOKEN_FILE") {
+        return super::explain::read(&PathBuf::from(&*file)).map(Zeroizing::new).map_err(NoToken::Usage);
+    }
+    Err(NoToken::Usage(
+        "found no ID token: give --token-file, run in a GitHub Actions job with `permissions: id-token: write`, or set STS_ID_TOKEN or \
+         STS_ID_TOKEN_FILE"
+            .to_owned(),
+    ))
+}
+
+/// Asks a GitHub Actions runner for an ID token.
+async fn from_github(
+    client: &reqwest::Client,
+    url: &str,
+    token: &str,
+    audience: &str,
+) -> Result<Zeroizing<String>, NoToken> {
+    let mut target =
+        Url::parse(url).map_err(|_| NoToken::Failed("ACTIONS_ID_TOKEN_REQUEST_URL is not a URL".to_owned()))?;
+    target.query_pairs_mut().append_pair("audience", audience);
+    let response =
+        client.get(target).bearer_auth(token).send().await.map_err(|error| unreachable("the GitHub runner", error))?;
+    let status = response.status();
+    let answer: Value = response.json().await.unwrap_or_default();
+    match answer.get("value").and_then(Value::as_str) {
+        Some(value) if status.is_success() => Ok(Zeroizing::new(value.to_owned())),
+        _ => Err(NoToken::Failed(format!("the GitHub runner answered {status} without an ID token"))),
+    }
+}
+
+fn unreachable(what: &str, error: reqwest::Error) -> NoToken {
+    // Without its URL: a runner's has a query that is the runner's own.
+    NoToken::Failed(format!("cannot reach {what}: {}", error.without_url()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment that its job gives it")]
+fn variable(name: &str) -> Option<Zeroizing<String>> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).map(Zeroizing::new)
+}
