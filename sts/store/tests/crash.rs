@@ -2,7 +2,7 @@
 //!
 //! The test runs itself again as a child, which works on the store and says what was acknowledged, kills it, and looks.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails is to end")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails is to end")]
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -35,7 +35,8 @@ async fn c138_c140_killed_at_any_instant_it_keeps_all_that_it_acknowledged() {
         // The instant differs from kill to kill: some in the first commits, some among sweeps and growth of the file.
         let wanted = (kill * 37) % 400;
         for _ in 0..wanted {
-            note(&mut said, &lines.next().unwrap().unwrap());
+            let line = lines.next().expect("the child ended by itself; what it says is above");
+            note(&mut said, &line.unwrap());
         }
         if kill % 10 == 9 {
             assert!(matches!(open(&path), Err(OpenError::Held { .. })), "two processes had the store open");
@@ -102,7 +103,6 @@ fn spawn(path: &Path) -> Child {
         .args(["--exact", "works_until_it_is_killed", "--ignored", "--nocapture"])
         .env(STORE, path)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()
         .unwrap()
 }
@@ -140,8 +140,11 @@ async fn work(ledger: &EmbeddedLedger, worker: usize) {
                 let dead = TokenRecord { exp: START.plus(-1000), ..record(&name, "octo") };
                 ledger.issue(dead, None).await.unwrap();
                 ledger.sweep(START).await.unwrap();
-                ledger.revoke(rule(&name, START.plus(100_000))).await.unwrap();
-                say("rule", &name);
+                // Rules are rare, and all of them are read anew after each.
+                if worker == 0 {
+                    ledger.revoke(rule(&name, START.plus(100_000))).await.unwrap();
+                    say("rule", &name);
+                }
             }
         }
     }
