@@ -193,6 +193,10 @@ async fn a_failed_load_pauses_5_10_20_30_30_seconds() {
     }
     issuer.publish([jwk("k1")]);
     assert!(find(&cache, "a", "k1").await.is_ok());
+    // A success makes the next failure the first again.
+    issuer.reply(KEYS, Reply::status(500));
+    outside.clock.advance(seconds(24 * 3600));
+    assert_eq!(find(&cache, "a", "k1").await.unwrap_err(), unavailable(5));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt as _;
 use jwks_cache::{EntrySpec, JwksCache, KeySource, LookupError};
 use serde_json::{Value, json};
 use support::{FakeIssuer, Outside, find, has, jwk, jwks, name, spec};
@@ -40,6 +41,9 @@ fn static_keys_are_there_at_once_without_a_runtime() {
     write(&path, 0, &jwks([jwk("f")]).to_string());
     let cache = Outside::new().cache([file_entry("file", &path), inline_entry("inline", [jwk("i")])]);
     assert!(has(&cache, "file", "f") && has(&cache, "inline", "i"));
+    // What the configuration says is all there is: nobody is asked.
+    let unknown = find(&cache, "inline", "x").now_or_never().unwrap();
+    assert_eq!(unknown.unwrap_err(), LookupError::Unknown);
     let status = cache.status();
     assert!(status.iter().all(|entry| entry.ready && entry.stale_until.is_none() && entry.fresh_until.is_none()));
 }
