@@ -24,6 +24,12 @@ impl Request {
         Self { method: method.to_owned(), target: target.to_owned(), ..Self::default() }
     }
 
+    /// The same, sent to another target.
+    #[must_use]
+    pub fn at(self, target: &str) -> Self {
+        Self { target: target.to_owned(), ..self }
+    }
+
     /// `GET`.
     #[must_use]
     pub fn get(target: &str) -> Self {

@@ -141,3 +141,10 @@ fn padding(algorithm: Algorithm) -> &'static dyn RsaEncoding {
         _ => &signature::RSA_PKCS1_SHA256,
     }
 }
+
+/// HMAC-SHA-256, which no issuer of ours signs with: attackers do.
+#[must_use]
+pub fn hmac_sha256(secret: &[u8], input: &[u8]) -> Vec<u8> {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret);
+    aws_lc_rs::hmac::sign(&key, input).as_ref().to_vec()
+}

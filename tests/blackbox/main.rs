@@ -1,0 +1,18 @@
+//! What the outside sees of the built binary: every sentence of the contract that can be told from outside, over HTTP and the
+//! command line. Names carry the ids of requirements and attack corpus that they show.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: what cannot go on is a failed test"
+)]
+
+mod errors;
+mod exchange;
+mod metadata;
+mod naming;
+mod request_shape;
+mod support;
+mod token_shape;
