@@ -2,7 +2,7 @@
 //!
 //! The test runs itself again as a child, which works on the store and says what was acknowledged, kills it, and looks.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails is to end")]
+#![expect(clippy::unwrap_used, reason = "a test that fails is to end")]
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
