@@ -383,6 +383,23 @@ async fn c105_an_entity_tag_saves_the_second_body() {
 }
 
 #[tokio::test]
+async fn c105_an_entity_tag_is_not_shown_to_another_url() {
+    let issuer = FakeIssuer::start([]).await;
+    let outside = Outside::new();
+    let cache = outside.cache([issuer.discovered("a")]);
+    issuer.reply(KEYS, Reply::json(&jwks([jwk("k1")])).with("ETag", "\"v1\""));
+    assert!(find(&cache, "a", "k1").await.is_ok());
+    let moved = format!("{}/moved", issuer.url);
+    issuer.reply(DISCOVERY, Reply::json(&json!({ "issuer": issuer.url, "jwks_uri": moved })));
+    issuer.reply("/moved", Reply::json(&jwks([jwk("k2")])).with("ETag", "\"v1\""));
+    outside.clock.advance(Duration::from_secs(300));
+    cache.refresh_due().await;
+    let head = issuer.last_head().to_lowercase();
+    assert!(head.starts_with("get /moved ") && !head.contains("if-none-match"), "{head}");
+    assert!(has(&cache, "a", "k2"));
+}
+
+#[tokio::test]
 async fn c086_c089_an_address_that_can_never_be_dialled_is_a_configuration_error() {
     let strict = NetworkRule::default();
     let http = NetworkRule { allow_http: true, ..strict };
