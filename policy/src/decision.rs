@@ -107,7 +107,7 @@ pub struct GrantedAccount {
     pub teams: Vec<TeamName>,
 }
 
-/// Why nothing is granted; the first five are one answer to the caller (`not_authorized`).
+/// Why nothing is granted; the first three are one answer to the caller (`not_authorized`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The account named does not exist.
@@ -127,6 +127,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether it is for want of an account with an identity that matches: one answer to the caller, whatever the cause.
+    #[must_use]
+    pub const fn is_policy(self) -> bool {
+        matches!(self, Self::NoSuchAccount | Self::AccountDisabled | Self::NoIdentityMatched)
+    }
+
     /// The stable `reason` of DESIGN section 2.
     #[must_use]
     pub const fn reason(self) -> &'static str {

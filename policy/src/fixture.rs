@@ -216,6 +216,23 @@ pub(crate) fn outcome_of(rules: &RuleSet, of: &str, claims: &ClaimSet, requested
         Outcome::Refused(refusal) => format!("{refusal:?}"),
     };
     let decided = say(rules.decide(facts, requested));
-    assert_eq!(decided, say(rules.explain(facts, requested).outcome));
+    let Decision { outcome, trace } = rules.explain(facts, requested);
+    let matched = trace.iter().any(|own| own.matched);
+    let covers = |own: &IdentityTrace| own.covers == Some(true);
+    match &outcome {
+        Outcome::Granted(_) => {
+            let decider = trace.iter().position(covers);
+            assert!(
+                decider.is_some() && decider == trace.len().checked_sub(1),
+                "the first that covers decides: {trace:#?}"
+            );
+        }
+        Outcome::Refused(Refusal::NoIdentityMatched) if !rules.require_account => assert!(!matched, "{trace:#?}"),
+        Outcome::Refused(Refusal::TargetNotGranted | Refusal::TargetRequired | Refusal::ScopeNotGranted) => {
+            assert!(matched && !trace.iter().any(covers), "{trace:#?}");
+        }
+        Outcome::Refused(_) => {}
+    }
+    assert_eq!(decided, say(outcome));
     decided
 }

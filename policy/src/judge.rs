@@ -3,7 +3,10 @@
 use crate::identity::{ApiGrant, Identity, Judged};
 use crate::index::IdentityAt;
 use crate::ruleset::{Account, RuleSet};
-use crate::{Decision, Facts, Grant, IdentityTrace, Outcome, Refusal, Requested, RequestedAccount, RequestedTarget};
+use crate::{
+    ConditionTrace, Decision, Facts, Grant, IdentityTrace, Outcome, Refusal, Requested, RequestedAccount,
+    RequestedTarget,
+};
 
 /// The most identities that a trace shows when no account was named: enough to see the near misses of a large policy.
 const MOST_TRACED: usize = 50;
@@ -156,6 +159,12 @@ impl RuleSet {
             matched,
             covers: matched.then(|| cover(account, identity, requested).is_ok()),
         })
+    }
+
+    /// How each condition of one identity of this rule set goes.
+    pub(crate) fn conditions(&self, of: (&Account, &Identity), facts: Facts<'_>) -> Vec<ConditionTrace> {
+        let (account, identity) = of;
+        identity.trace(&account.window, &self.judged(facts))
     }
 
     fn identity(&self, at: IdentityAt) -> Option<(&Account, &Identity)> {

@@ -41,28 +41,37 @@ pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) ->
     let candidates =
         token::candidates(rules, spec, test).map_err(|error| broken(error.origin, error.message, error.help))?;
     let judged = candidates.into_iter().map(|candidate| Judged::new(rules, candidate, &requested, now));
-    // The first of the nearest: what the test's author had in mind.
-    let Some(judged) = judged.min_by_key(|judged| (!judged.is_as_expected(test), judged.distance())) else {
+    // The nearest, and of equals the one that is as the test says, is what its author had in mind.
+    let nearness = |judged: &Judged| (!judged.is_as_expected(test), judged.distance(), !judged.is_because_of(test));
+    let Some(judged) = judged.min_by_key(nearness) else {
         let help = "add an identity that accepts such tokens, or write the token's `iss`".to_owned();
         return Err(broken(test.origin, "no issuer entry has such tokens".to_owned(), Some(help)));
     };
-    match (&test.expect, &judged.decision.outcome) {
-        (Expectation::Deny, Outcome::Refused(_)) => denied(test, &judged),
+    let facts = Facts { entry: &judged.candidate.entry, claims: &judged.candidate.claims, now };
+    let decision = rules.explain(facts, &requested);
+    let said = summary(rules, &requested, &decision);
+    let fails =
+        |origin, message, help| TestFailure { origin, message, help, decision: Some(Box::new(decision.clone())) };
+    match (&test.expect, &judged.outcome) {
+        (Expectation::Deny, Outcome::Refused(refusal)) => match &test.because {
+            Some(because) if !judged.is_because_of(test) => {
+                let found =
+                    if judged.failed.is_empty() { refusal.reason().to_owned() } else { judged.failed.join("`, `") };
+                let message = format!("refused, but because of `{found}`, not {}", quoted(&because.value));
+                let help = "change the token so that only that condition fails, or write the cause found".to_owned();
+                Err(fails(because.origin, message, Some(help)))
+            }
+            _ => Ok(TestPassed { warning: doubt(test, &judged) }),
+        },
         (Expectation::Deny, Outcome::Granted(_)) => {
-            let message = format!("expected a refusal, but {}", summary(rules, &requested, &judged.decision));
-            Err(failure(test.origin, message, None, judged))
+            Err(fails(test.origin, format!("expected a refusal, but {said}"), None))
         }
         (Expectation::Grant { .. }, Outcome::Granted(grant)) => match differs(test, grant) {
             None => Ok(TestPassed::default()),
-            Some((origin, what)) => {
-                let message = format!("{what}; {}", summary(rules, &requested, &judged.decision));
-                Err(failure(origin, message, None, judged))
-            }
+            Some((origin, what)) => Err(fails(origin, format!("{what}; {said}"), None)),
         },
         (Expectation::Grant { .. }, Outcome::Refused(_)) => {
-            let message = format!("expected a grant, but {}", summary(rules, &requested, &judged.decision));
-            let help = first_failing(&judged.decision);
-            Err(failure(test.origin, message, help, judged))
+            Err(fails(test.origin, format!("expected a grant, but {said}"), first_failing(&decision)))
         }
     }
 }
@@ -93,85 +102,74 @@ fn request(rules: &RuleSet, test: &TestSpec) -> Result<Requested, TestFailure> {
     })
 }
 
-/// A candidate token with its decision.
-struct Judged {
-    candidate: Candidate,
-    decision: Decision,
+/// A candidate token with what comes of it.
+struct Judged<'a> {
+    candidate: Candidate<'a>,
+    outcome: Outcome,
+    /// The conditions on which the nearest identity fails, where the refusal is for want of one that matches.
+    failed: Vec<String>,
 }
 
-impl Judged {
-    fn new(rules: &RuleSet, candidate: Candidate, requested: &Requested, now: UnixTime) -> Self {
+impl<'a> Judged<'a> {
+    fn new(rules: &RuleSet, candidate: Candidate<'a>, requested: &Requested, now: UnixTime) -> Self {
         let facts = Facts { entry: &candidate.entry, claims: &candidate.claims, now };
-        let decision = rules.explain(facts, requested);
-        Self { candidate, decision }
+        let outcome = rules.decide(facts, requested);
+        let conditions = match (&outcome, candidate.near) {
+            (Outcome::Refused(refusal), Some(near)) if refusal.is_policy() => rules.conditions(near, facts),
+            (Outcome::Refused(refusal), None) if refusal.is_policy() => {
+                rules.explain(facts, requested).trace.into_iter().next().map(|own| own.conditions).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        let failed =
+            conditions.into_iter().filter(|condition| !condition.holds).map(|condition| condition.on).collect();
+        Self { candidate, outcome, failed }
     }
 
     /// Whether the very grant came out that the test expects.
     fn is_as_expected(&self, test: &TestSpec) -> bool {
-        matches!(&self.decision.outcome, Outcome::Granted(grant) if differs(test, grant).is_none())
+        matches!(&self.outcome, Outcome::Granted(grant) if differs(test, grant).is_none())
     }
 
-    /// How far the token is from a grant: granted, matched, else the causes of the nearest miss.
-    fn distance(&self) -> usize {
-        match &self.decision.outcome {
-            Outcome::Granted(_) => 0,
-            Outcome::Refused(_) => 1 + self.causes().len(),
-        }
-    }
-
-    /// The conditions on which the nearest identity fails, each cause once: a subject that follows from the claims the test
-    /// writes is no cause of its own beside a claim that fails too.
-    fn causes(&self) -> Vec<&str> {
-        let mut failed = self.failed();
-        let others = failed.iter().any(|on| *on != "subject");
-        if others && self.candidate.derived_subject {
-            failed.retain(|on| *on != "subject");
-        }
-        failed
-    }
-
-    /// The conditions on which the nearest identity fails.
-    fn failed(&self) -> Vec<&str> {
-        let nearest = self.decision.trace.iter().find(|identity| !identity.matched);
-        let fails = nearest.filter(|_| !self.decision.trace.iter().any(|identity| identity.matched));
-        let conditions = fails.into_iter().flat_map(|identity| &identity.conditions);
-        conditions.filter(|condition| !condition.holds).map(|condition| condition.on.as_str()).collect()
-    }
-}
-
-fn denied(test: &TestSpec, judged: &Judged) -> Result<TestPassed, TestFailure> {
-    let reason = match judged.decision.outcome {
-        Outcome::Refused(refusal) => refusal.reason(),
-        Outcome::Granted(_) => "",
-    };
-    let failed = judged.failed();
-    if let Some(because) = &test.because {
+    /// Whether it is refused for the cause that the test names, or the test names none.
+    fn is_because_of(&self, test: &TestSpec) -> bool {
+        let Some(because) = &test.because else { return true };
         let wanted = match because.value.as_str() {
             "sub" => "subject",
             "aud" => "audience",
             "iss" => "issuer",
             other => other,
         };
-        if !failed.contains(&wanted) && wanted != reason {
-            let found = if failed.is_empty() { quoted(reason) } else { format!("`{}`", failed.join("`, `")) };
-            let message = format!("refused, but because of {found}, not {}", quoted(&because.value));
-            let help = "change the token so that only that condition fails, or write the cause found".to_owned();
-            return Err(TestFailure {
-                origin: because.origin,
-                message,
-                help: Some(help),
-                decision: Some(Box::new(judged.decision.clone())),
-            });
+        let reason = matches!(self.outcome, Outcome::Refused(refusal) if refusal.reason() == wanted);
+        reason || self.failed.iter().any(|on| on == wanted)
+    }
+
+    /// How far the token is from a grant: granted, matched, else the causes of the nearest miss.
+    fn distance(&self) -> usize {
+        match &self.outcome {
+            Outcome::Granted(_) => 0,
+            Outcome::Refused(_) => 1 + self.causes().len(),
         }
     }
+
+    /// The failed conditions, each cause once: a subject that follows from the claims the test writes is no cause of its own
+    /// beside a claim that fails too.
+    fn causes(&self) -> Vec<&str> {
+        let others = self.failed.iter().any(|on| on != "subject");
+        let follows = others && self.candidate.derived_subject;
+        self.failed.iter().map(String::as_str).filter(|on| !(follows && *on == "subject")).collect()
+    }
+}
+
+/// A refusal that has more than one cause would stay one if a single cause were lost.
+fn doubt(test: &TestSpec, judged: &Judged<'_>) -> Option<Finding> {
     let causes = judged.causes();
-    let warning = (causes.len() > 1).then(|| Finding {
+    (causes.len() > 1).then(|| Finding {
         origin: test.origin,
         severity: Severity::Warning,
         message: format!("the refusal has more than one cause (`{}`), so the test proves little", causes.join("`, `")),
         help: Some("write the token so that it differs from one that matches in one thing only".to_owned()),
-    });
-    Ok(TestPassed { warning })
+    })
 }
 
 /// What of the grant is not as expected.
@@ -191,10 +189,6 @@ fn differs(test: &TestSpec, grant: &Grant) -> Option<(Origin, String)> {
         && wanted.iter().all(|scope| grant.scopes.contains(scope.as_str()));
     let origin = scopes.as_ref().and_then(|scopes| scopes.first()).map_or(test.origin, |scope| scope.origin);
     (!same).then(|| (origin, format!("expected the scopes {}", quoted(&wanted.to_string()))))
-}
-
-fn failure(origin: Origin, message: String, help: Option<String>, judged: Judged) -> TestFailure {
-    TestFailure { origin, message, help, decision: Some(Box::new(judged.decision)) }
 }
 
 /// The first line of the trace that fails.

@@ -7,13 +7,15 @@ use crate::condition::Condition;
 use crate::finding::{name_help, quoted};
 use crate::identity::{EntryRule, Identity};
 use crate::pattern::Pattern;
-use crate::ruleset::RuleSet;
+use crate::ruleset::{Account, RuleSet};
 use crate::{Expectation, IssuerSpec, Preset, Spec, TestSpec};
 
 /// One token.
-pub(super) struct Candidate {
+pub(super) struct Candidate<'a> {
     pub(super) entry: EntryName,
     pub(super) claims: ClaimSet,
+    /// The account and identity it is near to, by which it was made.
+    pub(super) near: Option<(&'a Account, &'a Identity)>,
     /// Whether `sub` was made from the other claims.
     pub(super) derived_subject: bool,
 }
@@ -26,7 +28,11 @@ pub(super) struct TokenError {
 }
 
 /// Every token the test may mean.
-pub(super) fn candidates(rules: &RuleSet, spec: &Spec, test: &TestSpec) -> Result<Vec<Candidate>, TokenError> {
+pub(super) fn candidates<'a>(
+    rules: &'a RuleSet,
+    spec: &Spec,
+    test: &TestSpec,
+) -> Result<Vec<Candidate<'a>>, TokenError> {
     let Some(name) = &test.token.preset else { return plain(spec, test) };
     let Some(preset) = Preset::from_name(&name.value) else {
         let help = name_help(&name.value, Preset::ALL.into_iter().map(Preset::name));
@@ -37,10 +43,11 @@ pub(super) fn candidates(rules: &RuleSet, spec: &Spec, test: &TestSpec) -> Resul
         });
     };
     let mut found = Vec::new();
-    for identity in identities(rules, test) {
+    for (account, identity) in identities(rules, test) {
         for rule in &identity.entries {
             if let Some(issuer) = spec.issuers.get(rule.entry).filter(|issuer| fits(issuer, preset, test)) {
-                found.push(sample(preset, issuer, Some((identity, rule)), spec, test));
+                let sample = sample(preset, issuer, Some((identity, rule)), spec, test);
+                found.push(Candidate { near: Some((account, identity)), ..sample });
             }
         }
     }
@@ -52,7 +59,7 @@ pub(super) fn candidates(rules: &RuleSet, spec: &Spec, test: &TestSpec) -> Resul
 }
 
 /// A token that is written whole: its `iss` says whose it is; entries that share that issuer each may be it.
-fn plain(spec: &Spec, test: &TestSpec) -> Result<Vec<Candidate>, TokenError> {
+fn plain<'a>(spec: &Spec, test: &TestSpec) -> Result<Vec<Candidate<'a>>, TokenError> {
     let claims = &test.token.claims;
     let wrong = |message: String, help: Option<String>| TokenError { origin: test.origin, message, help };
     let Some(iss) = claims.get("iss").and_then(Value::as_str) else {
@@ -67,13 +74,14 @@ fn plain(spec: &Spec, test: &TestSpec) -> Result<Vec<Candidate>, TokenError> {
     let candidate = |issuer: &IssuerSpec| Candidate {
         entry: issuer.name.value.clone(),
         claims: claims.clone().into(),
+        near: None,
         derived_subject: false,
     };
     Ok(of_issuer().map(candidate).collect())
 }
 
 /// The identities a test may be near to: of the account it names, else of all.
-fn identities<'a>(rules: &'a RuleSet, test: &TestSpec) -> impl Iterator<Item = &'a Identity> {
+fn identities<'a>(rules: &'a RuleSet, test: &TestSpec) -> impl Iterator<Item = (&'a Account, &'a Identity)> {
     let expected = match &test.expect {
         Expectation::Grant { account, .. } => account.as_ref(),
         Expectation::Deny => None,
@@ -84,7 +92,7 @@ fn identities<'a>(rules: &'a RuleSet, test: &TestSpec) -> impl Iterator<Item = &
         .or_else(|| test.audience.iter().find_map(|name| rules.account_by_name.get(name.as_str())))
         .copied();
     let accounts = rules.accounts.iter().enumerate().filter(move |(at, _)| named.is_none_or(|named| named == *at));
-    accounts.flat_map(|(_, account)| &account.identities)
+    accounts.flat_map(|(_, account)| account.identities.iter().map(move |identity| (account, identity)))
 }
 
 /// Whether an entry has such tokens, and the `iss` that the test writes, if it writes one.
@@ -94,13 +102,13 @@ fn fits(issuer: &IssuerSpec, preset: Preset, test: &TestSpec) -> bool {
 }
 
 /// The preset's sample, as the identity's platform would send it to us, with what the test writes.
-fn sample(
+fn sample<'a>(
     preset: Preset,
     issuer: &IssuerSpec,
     near: Option<(&Identity, &EntryRule)>,
     spec: &Spec,
     test: &TestSpec,
-) -> Candidate {
+) -> Candidate<'a> {
     let mut claims = preset.sample();
     claims.insert("iss".to_owned(), issuer.issuer.value.as_str().into());
     let audience = near.and_then(|(_, rule)| rule.audiences.first()).map_or(spec.issuer.as_str(), |own| own.as_str());
@@ -130,7 +138,7 @@ fn sample(
             claims.insert("sub".to_owned(), subject.into());
         }
     }
-    Candidate { entry: issuer.name.value.clone(), claims: claims.into(), derived_subject }
+    Candidate { entry: issuer.name.value.clone(), claims: claims.into(), near: None, derived_subject }
 }
 
 /// Writes a claim of the test over the sample's; of an object only the members that are written, so that the rest stays typical.
