@@ -259,6 +259,17 @@ mod tests {
     }
 
     #[test]
+    fn the_cause_is_looked_for_on_every_identity_that_is_as_near() {
+        let token = json!({ "preset": "github-actions", "environment": "staging" });
+        for cause in ["environment", "subject", "sub", "not_authorized"] {
+            let test = because(test(token.clone(), "octo-deploy", Expectation::Deny), cause);
+            assert_eq!(run(&octo(), &test), Ok(TestPassed { warning: None }), "{cause}");
+        }
+        let wrong = run(&octo(), &because(test(token, "octo-deploy", Expectation::Deny), "audience")).unwrap_err();
+        assert_eq!(wrong, "refused, but because of `environment`, not `audience`");
+    }
+
+    #[test]
     fn a_preset_token_differs_only_in_what_the_test_writes() {
         for (written, expect) in [
             (json!({ "environment": "production" }), grants("production", &["create", "read"])),

@@ -73,3 +73,46 @@ impl OwnerGrammar {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Preset;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn c061_a_pattern_of_one_owner_never_matches_two(
+            parts in proptest::collection::vec(
+                proptest::sample::select(vec!["repo:", "acme", "-evil", "evil", "@1", "/", "app", ":", "ref", "*", "**", "?", "\\*"]),
+                0..8,
+            ),
+            beginning in proptest::sample::select(vec!["", "repo:", "repo:acme"]),
+        ) {
+            let Ok(pattern) = Pattern::parse(&format!("{beginning}{}", parts.concat())) else { return Ok(()) };
+            let owner = Preset::GithubActions.owner().unwrap();
+            if owner.subject_reach(&pattern) != Reach::OneOwner {
+                return Ok(());
+            }
+            let matched = ["acme", "acme-evil", "evil", "a", "acmex", "xacme"].into_iter().filter(|owner| {
+                let ids = ["", "@1", "@23"];
+                let repositories = ids.iter().flat_map(|id| ["app", "x"].map(|name| format!("repo:{owner}{id}/{name}{id}")));
+                let mut subjects = repositories.flat_map(|own| ["pull_request", "ref:refs/heads/acme/app", "environment:acme"].map(|rest| format!("{own}:{rest}")));
+                subjects.any(|subject| pattern.matches(&subject))
+            });
+            prop_assert!(matched.count() <= 1, "{}", pattern);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_the_owner_fixes_it_when_it_is_exact() {
+        let reach = |text: &str| OwnerText::Whole.reach(&Pattern::parse(text).unwrap());
+        assert_eq!(reach("65"), Reach::OneOwner);
+        assert_eq!(reach("6\\*"), Reach::OneOwner);
+        for many in ["6*", "**", "?", ""] {
+            assert_eq!(reach(many), Reach::ManyOwners, "{many}");
+        }
+    }
+}
