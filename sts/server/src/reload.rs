@@ -1,9 +1,9 @@
 //! Reload on SIGHUP and on file change: all or nothing. On any error the old snapshot goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use sts_config::{Diagnostics, Loaded, Settings};
@@ -36,15 +36,30 @@ pub(crate) struct Reload {
     config: PathBuf,
     settings: Settings,
     desk: Arc<Desk>,
+    seen: Fingerprint,
 }
+
+/// What a directory listing tells of the files that take part, and of those that might: name, length, time of change. Other
+/// files live in these directories too, logs among them, and must not cause a reload.
+type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
 impl Reload {
     pub(crate) fn new(config: PathBuf, settings: Settings, desk: Arc<Desk>) -> Self {
-        Self { config, settings, desk }
+        let mut reload = Self { config, settings, desk, seen: Fingerprint::new() };
+        reload.seen = reload.fingerprint();
+        reload
+    }
+
+    /// Reloads if a file that takes part, or one of the same kind beside it, is other than it was at the last attempt.
+    fn reload_if_changed(&mut self) {
+        if self.fingerprint() != self.seen {
+            self.reload();
+        }
     }
 
     /// Puts the files as they are now in force, or says why not.
     fn reload(&mut self) {
+        self.seen = self.fingerprint();
         let loaded = match load(&self.config, self.desk.service.clock().now()) {
             Ok(loaded) => loaded,
             Err(diagnostics) => {
@@ -82,6 +97,24 @@ impl Reload {
             "the configuration was reloaded"
         );
         self.settings = settings;
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let files = &self.settings.files;
+        let kinds: BTreeSet<_> = files.iter().filter_map(|file| file.extension()).collect();
+        let of_a_kind = |path: &Path| {
+            path.extension().is_some_and(|extension| kinds.contains(extension)) || files.iter().any(|file| file == path)
+        };
+        self.directories()
+            .iter()
+            .filter_map(|directory| std::fs::read_dir(directory).ok())
+            .flat_map(|listing| listing.filter_map(|entry| Some(entry.ok()?.path())))
+            .filter(|path| of_a_kind(path))
+            .filter_map(|path| {
+                let metadata = std::fs::metadata(&path).ok()?;
+                Some((path, (metadata.len(), metadata.modified().ok())))
+            })
+            .collect()
     }
 
     /// The directories of the files that take part. Directories, because editors and Kubernetes replace files.
@@ -144,19 +177,20 @@ pub(crate) async fn watch(mut reload: Reload) {
             }
             watched = wanted;
         }
-        tokio::select! {
-            _ = hangup.recv() => {}
-            change = changes.recv() => {
-                if change.is_none() {
-                    // No watcher: SIGHUP is all there is.
-                    let _ = hangup.recv().await;
-                } else {
-                    while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
-                }
+        let asked = tokio::select! {
+            _ = hangup.recv() => true,
+            // Without a watcher the channel is closed, and SIGHUP is all there is.
+            Some(()) = changes.recv() => {
+                while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+                false
             }
-        }
+        };
         reload = match tokio::task::spawn_blocking(move || {
-            reload.reload();
+            if asked {
+                reload.reload()
+            } else {
+                reload.reload_if_changed()
+            }
             reload
         })
         .await

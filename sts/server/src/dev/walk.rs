@@ -159,8 +159,9 @@ impl Walk {
         let sts = std::env::current_exe().map_or_else(|_| "sts".to_owned(), |path| path.display().to_string());
         format!(
             r#"
-Try it yourself. These lines play a GitHub Actions job; add `&event_name=pull_request` to the first URL to be refused.
+Try it yourself:
 
+# A GitHub Actions job; add &event_name=pull_request to the first URL to be refused.
 export ACTIONS_ID_TOKEN_REQUEST_URL='{request_url}'
 export ACTIONS_ID_TOKEN_REQUEST_TOKEN='{REQUEST_TOKEN}'
 ID_TOKEN=$(curl -s -H "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL&audience={server}" | sed 's/.*"value":"\([^"]*\)".*/\1/')
@@ -168,8 +169,7 @@ ACCESS_TOKEN=$(curl -s {server}/token -d grant_type={grant} -d subject_token_typ
 curl -s -u 'deploy:{secret}' {server}/introspect -d token="$ACCESS_TOKEN"
 curl -s {server}/revoke -d token="$ACCESS_TOKEN"
 
-The client does the first two by itself; then ask why, or what was minted:
-
+# The client does the first two by itself. Then: why, and what was minted?
 {sts} exchange --url {server} --account octo-deploy
 echo "$ID_TOKEN" | {sts} explain --config {config} --token - --account octo-deploy
 {sts} tokens list --config {config}"#,
