@@ -145,13 +145,14 @@ static TLS: Section = Section {
 static ADMIN: Section = Section {
     name: "`admin`",
     keys: &[
-        Key::new("listen", Kind::Text, "Address and port of the admin listener; loopback.").default("127.0.0.1:9090"),
+        Key::new("listen", Kind::Text, "Address and port of the admin listener; off loopback it needs `tls`.")
+            .default("127.0.0.1:9090"),
         Key::new(
             "hosts",
             Kind::Texts,
             "Host names by which the admin listener is reached, beside IP addresses and `localhost`.",
         ),
-        Key::later("tls", "Certificate of the admin listener."),
+        Key::new("tls", Kind::Section(&TLS), "Certificate of the admin listener."),
     ],
 };
 
@@ -442,7 +443,7 @@ mod tests {
 
     /// The list "All keys" of the documentation. `...` after the short rules stands for platforms to come.
     const ALL: &str = "
-        issuer listen tls{cert_file key_file} behind_tls_proxy admin{listen hosts tls} data_dir
+        issuer listen tls{cert_file key_file} behind_tls_proxy admin{listen hosts tls{cert_file key_file}} data_dir
         store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts
         signing{algorithms rotate_every keys_dir} tokens{ttl max_ttl cap_to_subject ignore_scopes copy_claims require_account}
         limits{failures_per_second failure_burst connections} log{format level claims}

@@ -8,7 +8,7 @@ use sts_types::{Algorithm, ApiName, Audience, Located, Scope};
 
 use super::reader::{Fields, Reader};
 use crate::source::Span;
-use crate::yaml::{Entry, Node};
+use crate::yaml::Node;
 
 /// What `apis:` comes to.
 #[derive(Default)]
@@ -81,20 +81,4 @@ pub(super) fn scopes(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located
         Some(())
     })?;
     Some(found)
-}
-
-impl Reader<'_> {
-    /// The members of the mapping under `key`, if it is there.
-    pub(super) fn section<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<Fields<'n>> {
-        let node = fields.node(key)?;
-        self.fields(node, fields.section_of(key)?)
-    }
-
-    /// The members of a mapping of named things; an empty one is allowed, so that everything in it can be commented out.
-    pub(super) fn named<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Vec<(&'n Entry, Fields<'n>)> {
-        let Some(node) = fields.node(key).filter(|node| !node.is_nothing()) else { return Vec::new() };
-        let Some(entries) = self.mapping(node, &format!("`{key}`")) else { return Vec::new() };
-        let Some(section) = fields.section_of(key) else { return Vec::new() };
-        entries.iter().filter_map(|entry| self.fields(&entry.node, section).map(|members| (entry, members))).collect()
-    }
 }

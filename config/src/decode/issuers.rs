@@ -52,7 +52,12 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
 }
 
 fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>, entries: &mut Entries) {
-    let written = reader.required(fields, "issuer", |reader, node| issuer_url(reader, node, "the issuer"));
+    let url = |reader: &mut Reader<'_>, node: &Node| issuer_url(reader, node, "the issuer");
+    let written = match fields.node("issuer_template") {
+        None => reader.required(fields, "issuer", url),
+        // Refused already, and the `issuer` is not missing.
+        Some(_) => reader.optional(fields, "issuer", url),
+    };
     let source = key_source(reader, fields, &mut entries.key_files);
     let network = network(reader, fields, &source, written.as_ref().map(|(_, checked)| checked));
     refuse_unused(reader, fields, &source);

@@ -7,6 +7,7 @@ mod conditions;
 mod issuers;
 mod policy_tests;
 mod reader;
+mod scalars;
 mod server;
 mod url;
 

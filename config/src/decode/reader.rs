@@ -1,22 +1,20 @@
-//! Typed readers of single values. Each returns `None` after it has reported why.
+//! Readers of mappings and lists. Each returns `None` after it has reported why.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use sts_types::{Lifetime, Located, NameError, UnixTime};
+use sts_types::Located;
 
-use crate::keys::{Key, Kind, Section};
+use crate::keys::{self, Key, Section};
 use crate::render::quoted;
 use crate::report::Report;
 use crate::source::Span;
 use crate::suggest::nearest;
-use crate::yaml::{Entry, Node, Plain, Value, resolve};
+use crate::yaml::{Entry, Node, Value};
 
 /// What every reader needs: where to report, and the environment.
 pub(crate) struct Reader<'e> {
     pub(crate) report: Report,
-    environment: &'e dyn Fn(&str) -> Option<String>,
+    pub(super) environment: &'e dyn Fn(&str) -> Option<String>,
     /// Every variable that was read, with its value.
     pub(crate) variables: BTreeMap<String, String>,
 }
@@ -24,7 +22,7 @@ pub(crate) struct Reader<'e> {
 /// The members of a mapping whose keys are all known.
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'n> {
-    section: &'static Section,
+    pub(super) section: &'static Section,
     /// Where the mapping is; what is missing from it is reported there.
     pub(crate) span: Span,
     entries: &'n [Entry],
@@ -45,24 +43,6 @@ impl<'n> Fields<'n> {
     /// The member under `key`, if it is there.
     pub(crate) fn entry(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| entry.key == key)
-    }
-}
-
-/// A text, and where it is.
-pub(crate) struct Text {
-    pub(crate) value: String,
-    pub(crate) span: Span,
-    /// The environment variable that held it.
-    pub(crate) variable: Option<String>,
-}
-
-impl Text {
-    /// The text for a message; never the value of a variable.
-    pub(crate) fn shown(&self) -> String {
-        match &self.variable {
-            Some(name) => format!("the value of `${{{name}}}`"),
-            None => quoted(&self.value),
-        }
     }
 }
 
@@ -146,11 +126,6 @@ impl<'e> Reader<'e> {
         self.optional(fields, key, read)
     }
 
-    /// A switch with its default.
-    pub(crate) fn flag_or(&mut self, fields: &Fields<'_>, key: &str, default: bool) -> bool {
-        self.optional(fields, key, Self::flag).unwrap_or(default)
-    }
-
     /// The entries of a mapping that is called `name` in messages.
     pub(crate) fn mapping<'n>(&mut self, node: &'n Node, name: &str) -> Option<&'n [Entry]> {
         match &node.value {
@@ -203,260 +178,14 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// A text.
-    pub(crate) fn text(&mut self, node: &Node) -> Option<Text> {
-        let scalar = match &node.value {
-            Value::Scalar(scalar) => scalar,
-            Value::Broken => return None,
-            Value::Sequence(_) | Value::Mapping(_) => {
-                self.wrong_kind(node, "a text is wanted here", "");
-                return None;
-            }
-        };
-        if scalar.plain {
-            let meaning = match resolve(&scalar.text) {
-                Plain::Text => None,
-                Plain::Empty => {
-                    self.error(node.span, "there is no value here", "write one, or remove the key");
-                    return None;
-                }
-                Plain::Null => Some("null"),
-                Plain::Bool(_) => Some("a truth value"),
-                Plain::Number(_) | Plain::OddNumber => Some("a number"),
-            };
-            if let Some(meaning) = meaning {
-                let message =
-                    format!("a text is wanted here, and {} without quotes is {meaning}", quoted(&scalar.text));
-                self.error(node.span, message, format!("write `\"{}\"`", scalar.text));
-                return None;
-            }
-        }
-        self.with_environment(&scalar.text, node.span)
-    }
-
-    /// `text`, or the value of the variable that it names.
-    fn with_environment(&mut self, text: &str, span: Span) -> Option<Text> {
-        let literal = || Text { value: text.to_owned(), span, variable: None };
-        let is_name = |name: &str| {
-            name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
-        };
-        let Some((_, tail)) = text.split_once("${") else { return Some(literal()) };
-        let Some((name, _)) = tail.split_once('}') else { return Some(literal()) };
-        if text.len() != name.len() + "${}".len() {
-            if is_name(name) {
-                let help = format!("give the variable the whole value, and write `\"${{{name}}}\"`");
-                self.error(span, format!("`${{{name}}}` stands only for a whole value, not for a part of one"), help);
-                return None;
-            }
-            return Some(literal());
-        }
-        if !is_name(name) {
-            let help = "write `${NAME}`, with letters, digits and `_` only";
-            self.error(span, format!("{} names no environment variable", quoted(text)), help);
-            return None;
-        }
-        let Some(value) = (self.environment)(name) else {
-            self.error(
-                span,
-                format!("the environment variable `{name}` is not set"),
-                format!("set `{name}`, or write the value here"),
-            );
-            return None;
-        };
-        if value.chars().any(char::is_control) {
-            let help = "set it again without the line break, tab or other control character";
-            self.error(span, format!("the environment variable `{name}` holds a control character"), help);
-            return None;
-        }
-        self.variables.insert(name.to_owned(), value.clone());
-        Some(Text { value, span, variable: Some(name.to_owned()) })
-    }
-
-    /// A text that may be written without quotes whatever YAML makes of it: the caller parses it strictly.
-    fn word(&mut self, node: &Node, wanted: &str) -> Option<Text> {
-        match &node.value {
-            Value::Scalar(scalar)
-                if scalar.plain
-                    && matches!(resolve(&scalar.text), Plain::Bool(_) | Plain::Number(_) | Plain::OddNumber) =>
-            {
-                Some(Text { value: scalar.text.clone(), span: node.span, variable: None })
-            }
-            Value::Scalar(_) | Value::Broken => self.text(node),
-            Value::Sequence(_) | Value::Mapping(_) => {
-                self.wrong_kind(node, wanted, "");
-                None
-            }
-        }
-    }
-
-    /// A text with a handle of where it stands.
-    pub(crate) fn located_text(&mut self, node: &Node) -> Option<Located<String>> {
-        let text = self.text(node)?;
-        Some(self.located(text.value, text.span))
-    }
-
-    /// A text as a pattern: what comes from the environment stands for itself, `*` and all.
-    pub(crate) fn pattern(&mut self, node: &Node) -> Option<Located<String>> {
-        let text = self.text(node)?;
-        let value = if text.variable.is_some() { escape_pattern(&text.value) } else { text.value };
-        Some(self.located(value, text.span))
-    }
-
-    /// A name of the domain.
-    pub(crate) fn name<T>(&mut self, node: &Node, make: fn(&str) -> Result<T, NameError>) -> Option<Located<T>> {
-        let text = self.text(node)?;
-        match make(&text.value) {
-            Ok(name) => Some(self.located(name, text.span)),
-            Err(error) => {
-                self.report.error(text.span, format!("{} does not fit", text.shown()), Some(error.to_string()));
-                None
-            }
-        }
-    }
-
-    /// A key as a name of the domain.
-    pub(crate) fn key_name<T>(&mut self, entry: &Entry, make: fn(&str) -> Result<T, NameError>) -> Option<Located<T>> {
-        match make(&entry.key) {
-            Ok(name) => Some(self.located(name, entry.key_span)),
-            Err(error) => {
-                self.report.error(
-                    entry.key_span,
-                    format!("{} does not fit", quoted(&entry.key)),
-                    Some(error.to_string()),
-                );
-                None
-            }
-        }
-    }
-
-    /// A switch.
-    pub(crate) fn flag(&mut self, node: &Node) -> Option<bool> {
-        let text = self.word(node, "`true` or `false` is wanted here")?;
-        let quoted_word = matches!(&node.value, Value::Scalar(scalar) if !scalar.plain) && text.variable.is_none();
-        match text.value.as_str() {
-            "true" if !quoted_word => Some(true),
-            "false" if !quoted_word => Some(false),
-            other => {
-                let meant = matches!(other.to_ascii_lowercase().as_str(), "yes" | "on" | "y" | "true" | "1");
-                let meant_not = matches!(other.to_ascii_lowercase().as_str(), "no" | "off" | "n" | "false" | "0");
-                let help = match (meant, meant_not) {
-                    (true, _) => "write `true`, without quotes",
-                    (_, true) => "write `false`, without quotes",
-                    _ => "write `true` or `false`",
-                };
-                self.error(text.span, format!("{} is neither `true` nor `false`", text.shown()), help);
-                None
-            }
-        }
-    }
-
-    /// A whole number within the limits that the table of keys sets for `key`.
-    pub(crate) fn integer_or(&mut self, fields: &Fields<'_>, key: &str, default: u32) -> u32 {
-        let limits = fields.section.key(key).map(|key| &key.kind);
-        let &Kind::Integer(least, most) = limits.unwrap_or(&Kind::Integer(0, u32::MAX)) else { return default };
-        self.optional(fields, key, |reader, node| {
-            let text = reader.word(node, "a whole number is wanted here")?;
-            let digits = text.value.bytes().all(|b| b.is_ascii_digit());
-            let number = text.value.parse().ok().filter(|number| digits && (least..=most).contains(number));
-            if number.is_none() {
-                reader.error(
-                    text.span,
-                    format!("{} does not fit", text.shown()),
-                    format!("write a whole number from {least} to {most}"),
-                );
-            }
-            number
-        })
-        .unwrap_or(default)
-    }
-
-    /// A duration such as `90s`; zero is one.
-    pub(crate) fn duration(&mut self, node: &Node) -> Option<Duration> {
-        let text = self.word(node, "a duration such as `90s` is wanted here")?;
-        let parsed = parse_duration(&text.value);
-        if parsed.is_none() {
-            let bare = !text.value.is_empty() && text.value.bytes().all(|b| b.is_ascii_digit());
-            let help = match bare && text.variable.is_none() {
-                true => format!("write the unit, too: `{}s`, or m, h or d in place of s", text.value),
-                false => "write a whole number and one of s, m, h, d: `90s`, `15m`, `1h`, `30d`".to_owned(),
-            };
-            self.error(text.span, format!("{} is not a duration", text.shown()), help);
-        }
-        parsed
-    }
-
-    /// A duration of at least a second.
-    pub(crate) fn positive_duration(&mut self, node: &Node) -> Option<Duration> {
-        let duration = self.duration(node)?;
-        if duration.is_zero() {
-            self.error(node.span, "the duration is zero", "write at least `1s`");
-            return None;
-        }
-        Some(duration)
-    }
-
-    /// A token's lifetime.
-    pub(crate) fn lifetime(&mut self, node: &Node) -> Option<Located<Lifetime>> {
-        let duration = self.positive_duration(node)?;
-        let lifetime = u32::try_from(duration.as_secs()).ok().and_then(Lifetime::from_secs);
-        if lifetime.is_none() {
-            self.error(node.span, "the lifetime is too long", "write less than 136 years");
-        }
-        lifetime.map(|lifetime| self.located(lifetime, node.span))
-    }
-
-    /// A moment, RFC 3339.
-    pub(crate) fn time(&mut self, node: &Node) -> Option<UnixTime> {
-        let text = self.text(node)?;
-        match chrono::DateTime::parse_from_rfc3339(&text.value) {
-            Ok(time) => Some(UnixTime::from_secs(time.timestamp())),
-            Err(_) => {
-                let help = "write date, time and zone (RFC 3339): `2030-01-31T00:00:00Z`";
-                self.error(text.span, format!("{} is not a time", text.shown()), help);
-                None
-            }
-        }
-    }
-
-    /// A path, relative to the file that names it.
-    pub(crate) fn path(&mut self, node: &Node) -> Option<PathBuf> {
-        let text = self.text(node)?;
-        if text.value.is_empty() || text.value.contains('\0') {
-            self.error(text.span, "this names no file", "write a path");
-            return None;
-        }
-        Some(self.beside(text.span, &text.value))
-    }
-
-    /// `path` relative to the file of `span`.
-    pub(crate) fn beside(&self, span: Span, path: &str) -> PathBuf {
-        self.report.sources.path(span.file).parent().map_or_else(|| PathBuf::from(path), |parent| parent.join(path))
-    }
-
-    /// One word of a list.
-    pub(crate) fn one_of<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
-        let text = self.text(node)?;
-        let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
-        if found.is_none() {
-            let help =
-                match nearest(&text.value, words.iter().map(|(word, _)| *word)).filter(|_| text.variable.is_none()) {
-                    Some(word) => format!("did you mean `{word}`?"),
-                    None => format!("write one of {}", listed(words.iter().map(|(word, _)| *word))),
-                };
-            self.error(text.span, format!("{} is not known here", text.shown()), help);
-        }
-        found
-    }
-
     /// Reports that `node` is not what is wanted; `instead_of_scalar` says what to write in place of a single value.
-    fn wrong_kind(&mut self, node: &Node, wanted: &str, instead_of_scalar: &str) {
+    pub(super) fn wrong_kind(&mut self, node: &Node, wanted: &str, instead_of_scalar: &str) {
         let (found, help) = match &node.value {
             Value::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => {
                 ("nothing", "write it, or remove the key".to_owned())
             }
             Value::Scalar(scalar)
-                if scalar.plain && crate::keys::is_known(scalar.text.split(':').next().unwrap_or("")) =>
+                if scalar.plain && scalar.text.split_once(':').is_some_and(|(key, _)| keys::is_known(key)) =>
             {
                 ("a text", "put a space after the colon: `key: value`".to_owned())
             }
@@ -481,6 +210,20 @@ impl<'e> Reader<'e> {
         let first = line.chars().nth(usize::try_from(node.span.column - 1).unwrap_or(0));
         node.span.line == node.span.end_line && matches!(first, Some('{' | '['))
     }
+
+    /// The members of the mapping under `key`, if it is there.
+    pub(super) fn section<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<Fields<'n>> {
+        let node = fields.node(key)?;
+        self.fields(node, fields.section_of(key)?)
+    }
+
+    /// The members of a mapping of named things; an empty one is allowed, so that everything in it can be commented out.
+    pub(super) fn named<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Vec<(&'n Entry, Fields<'n>)> {
+        let Some(node) = fields.node(key).filter(|node| !node.is_nothing()) else { return Vec::new() };
+        let Some(entries) = self.mapping(node, &format!("`{key}`")) else { return Vec::new() };
+        let Some(section) = fields.section_of(key) else { return Vec::new() };
+        entries.iter().filter_map(|entry| self.fields(&entry.node, section).map(|members| (entry, members))).collect()
+    }
 }
 
 /// Whether `key` is the `*_file` form of what somebody wrote in place.
@@ -500,63 +243,5 @@ fn sentence(doc: &str) -> String {
     match chars.next() {
         Some(first) if second_is_lower => first.to_lowercase().chain(chars).collect(),
         _ => doc.trim_end_matches('.').to_owned(),
-    }
-}
-
-/// `text` as a pattern that matches exactly itself.
-fn escape_pattern(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '*' | '?' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern
-}
-
-/// A whole number and its unit.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let unit = text.chars().next_back()?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86400,
-        _ => return None,
-    };
-    let digits = text.strip_suffix(unit)?;
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    // A thousand years, so that sums of such durations and times never overflow.
-    const MOST: u64 = 1000 * 365 * 86400;
-    let total = digits.parse::<u64>().ok()?.checked_mul(seconds)?;
-    (total <= MOST).then(|| Duration::from_secs(total))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_a_whole_number_and_a_unit() {
-        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h", 3600), ("30d", 2_592_000), ("0s", 0)] {
-            assert_eq!(parse_duration(text), Some(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in
-            ["", "s", "90", "1.5h", "1h30m", "-1s", "+1s", "1 s", "1S", "1w", "ms", "99999999999999999999s", "9999999d"]
-        {
-            assert_eq!(parse_duration(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn an_escaped_text_matches_itself_only() {
-        let text = r"a*b\c?d**";
-        let pattern = sts_policy::Pattern::parse(&escape_pattern(text)).unwrap();
-        assert!(pattern.matches(text));
-        assert!(!pattern.matches(r"aXb\c?d**"));
-        assert!(!pattern.matches(r"a*b\cXd**"));
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) issuer: Issuer,
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<TlsFiles>,
-    /// The files of `tls`, with their places.
+    /// The files of both listeners' `tls`, with their places.
     pub(crate) tls_files: Vec<(PathBuf, Span)>,
     pub(crate) behind_tls_proxy: Vec<IpNetwork>,
     pub(crate) admin: AdminSettings,
@@ -43,14 +43,7 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
     let issuer = reader.required(fields, "issuer", own_issuer);
     let listen = reader.optional(fields, "listen", address).unwrap_or(SocketAddr::new(LOOPBACK, 8080));
     let mut tls_files = Vec::new();
-    let tls = reader.section(fields, "tls").and_then(|members| {
-        let mut file = |reader: &mut Reader<'_>, key| {
-            let path = reader.required(&members, key, Reader::path)?;
-            tls_files.extend(members.node(key).map(|node| (path.clone(), node.span)));
-            Some(path)
-        };
-        Some(TlsFiles { cert_file: file(reader, "cert_file")?, key_file: file(reader, "key_file")? })
-    });
+    let tls = tls(reader, fields, &mut tls_files);
     let behind_tls_proxy = reader.optional(fields, "behind_tls_proxy", proxies).unwrap_or_default();
     refuse_plain_http(reader, fields, listen);
     let signing = signing(reader, fields);
@@ -59,9 +52,9 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
         issuer: issuer.unwrap_or_else(stand_in),
         listen,
         tls,
-        tls_files,
         behind_tls_proxy,
-        admin: admin(reader, fields, listen),
+        admin: admin(reader, fields, listen, &mut tls_files),
+        tls_files,
         data_dir: reader.optional(fields, "data_dir", Reader::path).unwrap_or_else(|| PathBuf::from("/var/lib/sts")),
         store: store(reader, fields),
         signing,
@@ -132,6 +125,18 @@ fn address(reader: &mut Reader<'_>, node: &Node) -> Option<SocketAddr> {
     parsed
 }
 
+/// `tls:` of a listener; its files are added to `files`.
+fn tls(reader: &mut Reader<'_>, fields: &Fields<'_>, files: &mut Vec<(PathBuf, Span)>) -> Option<TlsFiles> {
+    let members = reader.section(fields, "tls")?;
+    let mut file = |reader: &mut Reader<'_>, key| {
+        let path = reader.required(&members, key, Reader::path)?;
+        files.extend(members.node(key).map(|node| (path.clone(), node.span)));
+        Some(path)
+    };
+    let (cert_file, key_file) = (file(reader, "cert_file"), file(reader, "key_file"));
+    Some(TlsFiles { cert_file: cert_file?, key_file: key_file? })
+}
+
 fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
     let networks = reader.list_of(node, "address blocks", |reader, item| {
         let text = reader.text(item)?;
@@ -161,7 +166,12 @@ fn refuse_plain_http(reader: &mut Reader<'_>, fields: &Fields<'_>, listen: Socke
     }
 }
 
-fn admin(reader: &mut Reader<'_>, fields: &Fields<'_>, public: SocketAddr) -> AdminSettings {
+fn admin(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    public: SocketAddr,
+    tls_files: &mut Vec<(PathBuf, Span)>,
+) -> AdminSettings {
     let mut settings = AdminSettings { listen: SocketAddr::new(LOOPBACK, 9090), hosts: Vec::new(), tls: None };
     let Some(members) = reader.section(fields, "admin") else { return settings };
     if let Some(listen) = reader.optional(&members, "listen", address) {
@@ -170,17 +180,15 @@ fn admin(reader: &mut Reader<'_>, fields: &Fields<'_>, public: SocketAddr) -> Ad
     settings.hosts = reader
         .optional(&members, "hosts", |reader, node| reader.list_of(node, "host names", host_name))
         .unwrap_or_default();
+    settings.tls = tls(reader, &members, tls_files);
     let span = members.node("listen").map_or(members.span, |node| node.span);
-    if !settings.listen.ip().to_canonical().is_loopback() {
-        let help = "write `127.0.0.1:9090`, and reach it from elsewhere through a tunnel";
-        reader.error(span, "the admin listener is off loopback, which needs TLS, and this build has none there", help);
+    if !settings.listen.ip().to_canonical().is_loopback() && members.node("tls").is_none() {
+        let help = "add `tls: { cert_file: ..., key_file: ... }` to `admin`, or listen on `127.0.0.1`";
+        reader.error(span, "the admin listener is off loopback and has no TLS", help);
     }
     if settings.listen == public && public.port() != 0 {
-        reader.error(
-            span,
-            "the admin listener and the public one have the same address",
-            "give the admin listener a port of its own",
-        );
+        let help = "give the admin listener a port of its own";
+        reader.error(span, "the admin listener and the public one have the same address", help);
     }
     settings
 }
