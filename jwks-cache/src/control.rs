@@ -189,3 +189,82 @@ fn remember(asked: &mut HashSet<Question>, question: Option<Question>) {
         asked.insert(question);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DocumentKind;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const COOL_DOWN: Duration = Duration::from_secs(30);
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Pass(u64),
+        Ask(u64),
+        Land(bool),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..20_u64).prop_map(Step::Pass),
+            (0..6_u64).prop_map(Step::Ask),
+            any::<bool>().prop_map(Step::Land)
+        ]
+    }
+
+    proptest! {
+        /// Whatever is asked and however fetches end: unknown kids start at most one fetch per cool-down, and "in vain" is
+        /// only ever said of a question that a fetch of this cool-down took along and that ended well.
+        #[test]
+        fn c101_unknown_kids_start_one_fetch_per_cool_down(steps in prop::collection::vec(step(), 1..200)) {
+            let mut control = Control::default();
+            let (sender, landed) = watch::channel(None);
+            let mut now = Moment::EPOCH;
+            let mut aboard: Option<HashSet<u64>> = None;
+            let mut last_landing: Option<(Moment, HashSet<u64>)> = None;
+            for step in steps {
+                match step {
+                    Step::Pass(seconds) => now = now.plus(Duration::from_secs(seconds)),
+                    Step::Ask(number) => {
+                        let question = Question(number);
+                        let joined = control.join(Some(question)).is_some();
+                        prop_assert_eq!(joined, aboard.is_some());
+                        if let Some(aboard) = &mut aboard {
+                            aboard.insert(number);
+                            continue;
+                        }
+                        let recent = last_landing.as_ref().filter(|(at, _)| now < at.plus(COOL_DOWN));
+                        match control.admit_unknown(question, now) {
+                            Admission::Go => {
+                                prop_assert!(recent.is_none());
+                                control.depart(Some(question), landed.clone());
+                                aboard = Some([number].into());
+                            }
+                            Admission::InVain => prop_assert!(recent.is_some_and(|(_, asked)| asked.contains(&number))),
+                            Admission::NotYet(time) => {
+                                let Some((at, asked)) = recent else { panic!("there is no cool-down") };
+                                prop_assert!(!asked.contains(&number));
+                                prop_assert_eq!(now.plus(time), at.plus(COOL_DOWN));
+                            }
+                        }
+                    }
+                    Step::Land(well) => {
+                        let Some(asked) = aboard.take() else { continue };
+                        if well {
+                            control.landed_well(Cause::UnknownKid, now, now, COOL_DOWN, true);
+                            last_landing = Some((now, asked));
+                        } else {
+                            let error = FetchError::new(DocumentKind::KeySet, "x", FetchFault::Stopped);
+                            control.landed_badly(Cause::UnknownKid, now, UnixTime::from_secs(0), COOL_DOWN, &error);
+                            last_landing = Some((now, HashSet::new()));
+                        }
+                    }
+                }
+            }
+            drop(sender);
+            prop_assert!(control.join(None).is_none());
+        }
+    }
+}

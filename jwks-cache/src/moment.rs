@@ -9,6 +9,9 @@ use sts_types::Clock;
 pub(crate) struct Moment(i64);
 
 impl Moment {
+    #[cfg(test)]
+    pub(crate) const EPOCH: Self = Self(0);
+
     pub(crate) fn now(clock: &dyn Clock) -> Self {
         Self(millis(clock.monotonic()))
     }
