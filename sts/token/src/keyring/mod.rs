@@ -156,8 +156,12 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::open`].
     pub fn rotate(&self, now: UnixTime) -> Result<(), KeyringError> {
+        let stored = self.directory.load()?;
         for &algorithm in &self.spec.algorithms {
-            self.directory.create(algorithm, now)?;
+            let newest = stored.iter().filter(|key| key.signer.algorithm() == algorithm).map(|key| key.created).max();
+            // Keys sign in the order they were made: of two made in one second, the new one might come first, and sign before
+            // anybody knows it.
+            self.directory.create(algorithm, newest.map_or(now, |newest| now.max(newest.plus(1))))?;
         }
         self.turn(now).map(|_| ())
     }
@@ -300,6 +304,17 @@ mod tests {
         assert!(ring.turn(last_use.plus(3600 + LEAD)).unwrap(), "the published set changed");
         assert!(ring.verifying_key(&first, last_use).is_none(), "dropped");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "one key and the seal");
+    }
+
+    #[test]
+    fn c145_a_successor_made_in_the_second_of_its_predecessor_or_by_a_clock_that_went_back_still_comes_second() {
+        for (round, back) in (0..16).zip([0, 0, 0, 5].into_iter().cycle()) {
+            let directory = tempfile::tempdir().unwrap();
+            let ring = Keyring::open(spec(directory.path()), &OsEntropy, T0).unwrap();
+            let first = ring.signer(Algorithm::ES256, T0).unwrap().kid().clone();
+            ring.rotate(T0.plus(-back)).unwrap();
+            assert_eq!(*ring.signer(Algorithm::ES256, T0).unwrap().kid(), first, "round {round}");
+        }
     }
 
     #[test]
