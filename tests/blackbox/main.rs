@@ -9,10 +9,13 @@
     reason = "tests: what cannot go on is a failed test"
 )]
 
+mod admin;
 mod errors;
 mod exchange;
+mod introspection;
 mod metadata;
 mod naming;
 mod request_shape;
+mod revocation;
 mod support;
 mod token_shape;

@@ -71,8 +71,7 @@ impl Request {
     /// With `Authorization: Basic` (RFC 7617).
     #[must_use]
     pub fn basic(self, name: &str, secret: &str) -> Self {
-        let pair = data_encoding::BASE64.encode(format!("{name}:{secret}").as_bytes());
-        self.header("Authorization", &format!("Basic {pair}"))
+        self.header("Authorization", &format!("Basic {}", basic(name, secret)))
     }
 
     /// The bytes on the wire. `Host` is the address unless the test gave one.
@@ -91,6 +90,12 @@ impl Request {
         bytes.extend_from_slice(&self.body);
         bytes
     }
+}
+
+/// Name and secret as `Authorization: Basic` has them (RFC 7617).
+#[must_use]
+pub fn basic(name: &str, secret: &str) -> String {
+    data_encoding::BASE64.encode(format!("{name}:{secret}").as_bytes())
 }
 
 /// An answer.

@@ -69,7 +69,6 @@ impl Finished {
     ///
     /// # Panics
     /// When it ended otherwise.
-    #[must_use]
     pub fn ended(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.text());
         self
