@@ -101,12 +101,10 @@ impl Service {
         if !snapshot.rules.knows_audience(verified.entry(), verified.claims()) {
             return Err(Reason::TokenAudience.into());
         }
-        let authorized = verified
-            .authorize(&snapshot.rules, &requested, now)
-            .map_err(|denied| {
-                known.account = requested_account(snapshot, &requested);
-                self.deny(snapshot, &denied, &requested, context, now, known)
-            })?;
+        let authorized = verified.authorize(&snapshot.rules, &requested, now).map_err(|denied| {
+            known.account = requested_account(snapshot, &requested);
+            self.deny(snapshot, &denied, &requested, context, now, known)
+        })?;
         known.account = Some(authorized.grant().account.name.to_string());
         let minted = self.mint(snapshot, authorized, context, now)?;
         self.record(minted).await

@@ -1,0 +1,472 @@
+//! The order of the steps, and what happens when the ledger or a key source fails: with fakes for both, since neither can be
+//! broken on cue from outside.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
+use sts_service::{
+    ApiSecret, Caller, Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyUnavailable, Parameters, Parts,
+    Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
+};
+use sts_store::{
+    Entry, Issued, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation, RevocationRule,
+    RevocationScope, TokenRecord,
+};
+use sts_token::{Keyring, KeyringSpec};
+use sts_types::{Algorithm, Clock, EntryName, Kid, UnixTime, rfc};
+
+const NOW: i64 = 1_790_000_060;
+const ISSUER: &str = "https://issuer.example";
+
+const CONFIG: &str = r#"
+issuer: https://sts.example.com
+listen: 127.0.0.1:8080
+data_dir: data
+tokens: { copy_claims: [run_id] }
+issuers:
+  ci: { issuer: "https://issuer.example", REPLAY jwks_url: "https://issuer.example/keys" }
+apis:
+  deploy: { audience: "https://deploy.example.com", scopes: [read, write] }
+  other: { audience: "https://other.example.com", scopes: [read] }
+service_accounts:
+  octo:
+    grants: { deploy: [read, write] }
+    identities:
+      - { name: main, issuer: ci, subject: "job:main" }
+"#;
+
+struct TestClock(AtomicU64);
+
+impl Clock for TestClock {
+    fn now_millis(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// A ledger in memory that can be down, and that tells what it was asked.
+#[derive(Default)]
+struct FakeLedger {
+    down: AtomicBool,
+    records: Mutex<HashMap<String, Entry>>,
+    claims: Mutex<Vec<ReplayClaim>>,
+    rules: Mutex<Arc<[Revocation]>>,
+    asked: AtomicU64,
+}
+
+impl FakeLedger {
+    fn answer<T: Send + 'static>(&self, work: impl FnOnce() -> T) -> LedgerFuture<'_, T> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let result =
+            if self.down.load(Ordering::Relaxed) { Err(LedgerError::Unavailable("down".into())) } else { Ok(work()) };
+        async move { result }.boxed()
+    }
+
+    fn edit(&self, change: impl Fn(&mut Entry)) {
+        self.records.lock().unwrap().values_mut().for_each(change);
+    }
+}
+
+impl Ledger for FakeLedger {
+    fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+        self.answer(move || {
+            if let Some(claim) = claim {
+                let mut claims = self.claims.lock().unwrap();
+                if claims.iter().any(|own| own.key == claim.key) {
+                    return Issued::Replayed;
+                }
+                claims.push(claim);
+            }
+            self.records.lock().unwrap().insert(record.jti.to_string(), Entry { record, revoked: None });
+            Issued::Recorded
+        })
+    }
+
+    fn look_up(&self, jti: sts_types::Jti) -> LedgerFuture<'_, Option<Entry>> {
+        self.answer(move || self.records.lock().unwrap().get(jti.as_str()).cloned())
+    }
+
+    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, ()> {
+        self.answer(move || match &revocation.scope {
+            RevocationScope::Token(jti) => {
+                let mut records = self.records.lock().unwrap();
+                records.get_mut(jti.as_str()).unwrap().revoked = Some(revocation.clone());
+            }
+            RevocationScope::Rule(_) => {
+                let mut rules = self.rules.lock().unwrap();
+                *rules = rules.iter().cloned().chain([revocation]).collect();
+            }
+        })
+    }
+
+    fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>> {
+        self.answer(|| Arc::clone(&self.rules.lock().unwrap()))
+    }
+
+    fn list(&self, _: Listing) -> LedgerFuture<'_, Vec<Entry>> {
+        self.answer(|| self.records.lock().unwrap().values().cloned().collect())
+    }
+
+    fn ready(&self) -> LedgerFuture<'_, ()> {
+        self.answer(|| ())
+    }
+
+    fn sweep(&self, _: UnixTime) -> LedgerFuture<'_, usize> {
+        self.answer(|| 0)
+    }
+}
+
+/// One key, or none to be had.
+struct FakeKeys {
+    key: Arc<VerifyingKey>,
+    unavailable: bool,
+}
+
+impl IssuerKeys for FakeKeys {
+    fn cached(&self, _: &EntryName, kid: Option<&Kid>, algorithm: Algorithm) -> Option<Candidates> {
+        let fits = kid == self.key.kid() && algorithm == self.key.algorithm();
+        (fits && !self.unavailable).then(|| vec![Arc::clone(&self.key)])
+    }
+
+    fn find<'a>(&'a self, _: &'a EntryName, _: Option<&'a Kid>, _: Algorithm) -> BoxFuture<'a, KeyAnswer> {
+        let wait = KeyUnavailable { retry_after: Duration::from_secs(7) };
+        async move { if self.unavailable { KeyAnswer::Unavailable(wait) } else { KeyAnswer::Unknown } }.boxed()
+    }
+
+    fn signature_failed<'a>(
+        &'a self,
+        _: &'a EntryName,
+        _: Option<&'a Kid>,
+        _: Algorithm,
+    ) -> BoxFuture<'a, Option<Candidates>> {
+        async { None }.boxed()
+    }
+}
+
+#[derive(Default)]
+struct Events(Mutex<Vec<Value>>);
+
+impl EventSink for Events {
+    fn decision(&self, event: &DecisionEvent) {
+        self.0.lock().unwrap().push(json!(event));
+    }
+}
+
+struct Fixture {
+    service: Service,
+    ledger: Arc<FakeLedger>,
+    events: Arc<Events>,
+    clock: Arc<TestClock>,
+    issuer_key: SigningKey,
+    _directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self::with("", false)
+    }
+
+    fn with(replay: &str, keys_unavailable: bool) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(TestClock(AtomicU64::new(u64::try_from(NOW).unwrap() * 1000)));
+        let ledger = Arc::new(FakeLedger::default());
+        let events = Arc::new(Events::default());
+        let issuer_key = SigningKey::generate(Algorithm::ES256).unwrap();
+        let keys = FakeKeys { key: Arc::new(issuer_key.verifying_key()), unavailable: keys_unavailable };
+        let keyring = KeyringSpec {
+            directory: directory.path().join("keys"),
+            algorithms: vec![Algorithm::ES256],
+            rotate_every: None,
+            max_ttl: 3600,
+        };
+        let service = Service::new(Parts {
+            snapshot: snapshot(directory.path(), &CONFIG.replace("REPLAY", replay), keys),
+            ledger: Arc::clone(&ledger) as _,
+            keyring: Arc::new(Keyring::open(keyring, &OsEntropy, clock.now()).unwrap()),
+            clock: Arc::clone(&clock) as _,
+            entropy: Arc::new(OsEntropy),
+            events: Arc::clone(&events) as _,
+        });
+        Self { service, ledger, events, clock, issuer_key, _directory: directory }
+    }
+
+    fn token(&self, changes: Value) -> String {
+        let mut claims = json!({
+            "iss": ISSUER, "sub": "job:main", "aud": "https://sts.example.com", "run_id": "42",
+            "iat": NOW - 60, "exp": NOW + 240, "jti": "j1",
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        sts_jose::sign_compact(&self.issuer_key, "JWT", claims.to_string().as_bytes()).unwrap()
+    }
+
+    async fn exchange(&self, token: &str, more: &[(&str, &str)]) -> Result<String, Refused> {
+        let base = [
+            ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
+            ("subject_token_type", rfc::TOKEN_TYPE_JWT),
+            ("subject_token", token),
+        ];
+        let pairs = base.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let context =
+            RequestContext { request_id: self.service.new_request_id(), source: None, arrived: Duration::ZERO };
+        self.service.exchange(&Parameters::new(pairs)?, &context).await.map(|exchanged| exchanged.access_token)
+    }
+
+    async fn reason(&self, token: &str, more: &[(&str, &str)]) -> Option<Reason> {
+        self.exchange(token, more).await.err().map(|refused| refused.reason)
+    }
+
+    async fn introspect(&self, token: &str) -> Result<Value, Refused> {
+        let answer = self.service.introspect(&self.service.snapshot(), &Caller::Bearer, token).await?;
+        Ok(serde_json::to_value(answer).unwrap())
+    }
+
+    async fn is_active(&self, token: &str) -> bool {
+        self.introspect(token).await.unwrap()["active"] == true
+    }
+
+    fn last_event(&self) -> Value {
+        self.events.0.lock().unwrap().last().cloned().unwrap()
+    }
+}
+
+fn snapshot(directory: &std::path::Path, config: &str, keys: FakeKeys) -> Snapshot {
+    let path = directory.join("sts.yaml");
+    std::fs::write(&path, config).unwrap();
+    let settings =
+        sts_config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{}", errors.render(false))).settings;
+    Snapshot {
+        generation: settings.generation.clone(),
+        issuer: settings.issuer.clone(),
+        rules: Arc::clone(&settings.rules),
+        trust: TrustTable::new(settings.trust.clone()),
+        keys: Arc::new(keys),
+        cap_to_subject: settings.cap_to_subject,
+        max_ttl: 3600,
+        signing: HashMap::new(),
+        secrets: HashMap::from([("deploy".parse_name(), ApiSecret::new(b"secret of deploy"))]),
+        log_claims: false,
+    }
+}
+
+trait ParseName {
+    fn parse_name(&self) -> sts_types::ApiName;
+}
+
+impl ParseName for str {
+    fn parse_name(&self) -> sts_types::ApiName {
+        sts_types::ApiName::new(self).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_first_failure_names_the_reason() {
+    let fixture = Fixture::new();
+    let good = fixture.token(json!({}));
+    let (head, signature) = good.rsplit_once('.').unwrap();
+    let tampered = format!("{head}.{}", sts_jose::base64url(&[7; 64]));
+    let stranger = SigningKey::generate(Algorithm::ES256).unwrap();
+    let unknown_key =
+        sts_jose::sign_compact(&stranger, "JWT", json!({ "iss": ISSUER }).to_string().as_bytes()).unwrap();
+    let access_token = sts_jose::sign_compact(
+        &fixture.issuer_key,
+        "at+jwt",
+        json!({ "iss": "https://nobody.example" }).to_string().as_bytes(),
+    )
+    .unwrap();
+    let scope = [("scope", "no-such-scope"), ("audience", "https://nowhere.example")];
+    assert_eq!(signature.len(), 86);
+
+    // Each row is wrong in its own way and in every later one.
+    for (token, expected) in [
+        ("x".to_owned(), Reason::TokenMalformed),
+        (access_token, Reason::TokenTypeRefused),
+        (fixture.token(json!({ "iss": "https://nobody.example", "exp": 1 })), Reason::IssuerUnknown),
+        (unknown_key, Reason::KeyUnknown),
+        (tampered, Reason::SignatureInvalid),
+        (fixture.token(json!({ "exp": "never", "nbf": NOW + 9999 })), Reason::TokenMalformed),
+        (fixture.token(json!({ "exp": NOW - 60, "aud": "x" })), Reason::TokenExpired),
+        (fixture.token(json!({ "nbf": NOW + 61, "aud": "x" })), Reason::TokenNotYetValid),
+        (fixture.token(json!({ "exp": NOW + 100_000, "aud": "x" })), Reason::TokenTooOld),
+        (fixture.token(json!({ "aud": "https://elsewhere.example", "sub": "job:other" })), Reason::TokenAudience),
+        (fixture.token(json!({ "sub": "job:other" })), Reason::NotAuthorized),
+        (fixture.token(json!({})), Reason::TargetNotGranted),
+    ] {
+        assert_eq!(fixture.reason(&token, &scope).await, Some(expected));
+        assert_eq!(fixture.last_event()["reason"], expected.name());
+    }
+    assert_eq!(fixture.reason(&good, &[("scope", "no-such-scope")]).await, Some(Reason::ScopeNotGranted));
+    assert_eq!(fixture.reason(&good, &[("audience", "other")]).await, Some(Reason::TargetNotGranted));
+    assert_eq!(fixture.ledger.asked.load(Ordering::Relaxed), 0, "a refused exchange never reaches the ledger");
+}
+
+#[tokio::test]
+async fn c128_c129_nothing_is_answered_when_the_record_is_not_durable() {
+    let fixture = Fixture::new();
+    fixture.ledger.down.store(true, Ordering::Relaxed);
+    let refused = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::StoreUnavailable);
+    assert!(refused.retry_after.is_some());
+    let event = fixture.last_event();
+    assert_eq!((&event["outcome"], event.get("jti")), (&json!("unavailable"), None));
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_looked_up_are_503_and_never_a_verdict() {
+    let fixture = Fixture::with("", true);
+    let refused = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap_err();
+    assert_eq!(refused, Refused::for_now(Reason::IssuerUnavailable, Duration::from_secs(7)));
+    assert_eq!(fixture.last_event()["issuer_entry"], "ci");
+}
+
+#[tokio::test]
+async fn c057_a_token_that_may_be_used_once_is_used_once_and_not_spent_on_a_typo() {
+    let fixture = Fixture::with("replay: once,", false);
+    let token = fixture.token(json!({}));
+    assert_eq!(fixture.reason(&token, &[("scope", "reed")]).await, Some(Reason::ScopeNotGranted));
+    assert!(fixture.exchange(&token, &[]).await.is_ok());
+    assert_eq!(fixture.reason(&token, &[]).await, Some(Reason::TokenReplayed));
+    assert_eq!(
+        fixture.reason(&fixture.token(json!({ "run_id": "43" })), &[]).await,
+        Some(Reason::TokenReplayed),
+        "by jti"
+    );
+    assert!(fixture.exchange(&fixture.token(json!({ "jti": "j2" })), &[]).await.is_ok());
+    let until: Vec<i64> = fixture.ledger.claims.lock().unwrap().iter().map(|claim| claim.until.as_secs()).collect();
+    assert!(until.iter().all(|until| *until > NOW + 240 + 60), "c058: kept beyond exp and leeway");
+}
+
+#[tokio::test]
+async fn in03_a_token_is_active_only_while_everything_agrees() {
+    let fixture = Fixture::new();
+    let token = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+    assert!(fixture.is_active(&token).await);
+
+    for change in [
+        |entry: &mut Entry| entry.record.token_digest = sts_jose::sha256(b"another token"),
+        |entry: &mut Entry| entry.record.account = sts_types::AccountId::new("gone").unwrap(),
+        |entry: &mut Entry| entry.record.identity = sts_types::IdentityName::new("gone").unwrap(),
+        |entry: &mut Entry| entry.record.entry = EntryName::new("gone").unwrap(),
+        |entry: &mut Entry| entry.record.kid = Kid::new("another").unwrap(),
+    ] {
+        let before = fixture.ledger.records.lock().unwrap().clone();
+        fixture.ledger.edit(change);
+        assert_eq!(fixture.introspect(&token).await.unwrap(), json!({ "active": false }));
+        *fixture.ledger.records.lock().unwrap() = before;
+    }
+    assert!(fixture.is_active(&token).await);
+
+    fixture.clock.0.fetch_add(900_000, Ordering::Relaxed);
+    assert!(!fixture.is_active(&token).await, "expired to the second");
+}
+
+#[tokio::test]
+async fn a_ledger_that_does_not_answer_is_never_read_as_inactive_or_revoked() {
+    let fixture = Fixture::new();
+    let token = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+    fixture.ledger.down.store(true, Ordering::Relaxed);
+    assert_eq!(fixture.introspect(&token).await.unwrap_err().reason, Reason::StoreUnavailable);
+    let snapshot = fixture.service.snapshot();
+    assert_eq!(fixture.service.revoke_presented(&snapshot, &token).await.unwrap_err().reason, Reason::StoreUnavailable);
+    let bearer = fixture.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_READ]).await.err().unwrap();
+    assert_eq!(bearer.reason, Reason::InvalidToken, "for another audience: known without the ledger");
+}
+
+#[tokio::test]
+async fn rv02_only_the_whole_token_revokes_it() {
+    let fixture = Fixture::new();
+    let token = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+    let snapshot = fixture.service.snapshot();
+    let asked = fixture.ledger.asked.load(Ordering::Relaxed);
+    let (head, _) = token.rsplit_once('.').unwrap();
+    for other in ["x", &format!("{head}.{}", sts_jose::base64url(&[1; 64])), &fixture.token(json!({}))] {
+        fixture.service.revoke_presented(&snapshot, other).await.unwrap();
+    }
+    assert_eq!(fixture.ledger.asked.load(Ordering::Relaxed), asked, "nothing is read before the signature is verified");
+    assert!(fixture.is_active(&token).await);
+    fixture.service.revoke_presented(&snapshot, &token).await.unwrap();
+    assert!(!fixture.is_active(&token).await);
+}
+
+#[tokio::test]
+async fn a_rule_covers_what_all_its_fields_fit_and_nothing_issued_later() {
+    let fixture = Fixture::new();
+    let token = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+    let record = fixture.ledger.records.lock().unwrap().values().next().unwrap().record.clone();
+    let rule = RevocationRule::default;
+    let text = |text: &str| Some(text.to_owned());
+    let claim = |pattern: &str| [("run_id".to_owned(), pattern.to_owned())].into();
+    for (rule, before, active) in [
+        (RevocationRule { account: text("octo"), ..rule() }, NOW + 1, false),
+        (RevocationRule { account: text("octo"), ..rule() }, NOW, true),
+        (RevocationRule { account: text("other"), ..rule() }, NOW + 1, true),
+        (RevocationRule { identity: text("main"), issuer: text("ci"), ..rule() }, NOW + 1, false),
+        (RevocationRule { identity: text("main"), issuer: text("cd"), ..rule() }, NOW + 1, true),
+        (RevocationRule { subject: text("job:*"), ..rule() }, NOW + 1, false),
+        (RevocationRule { subject: text("*"), ..rule() }, NOW + 1, true),
+        (RevocationRule { issuer_kid: record.subject_kid.as_ref().map(ToString::to_string), ..rule() }, NOW + 1, false),
+        (RevocationRule { kid: text(record.kid.as_str()), ..rule() }, NOW + 1, false),
+        (RevocationRule { kid: record.subject_kid.as_ref().map(ToString::to_string), ..rule() }, NOW + 1, true),
+        (RevocationRule { generation: text(&record.generation), ..rule() }, NOW + 1, false),
+        (RevocationRule { claim: claim("4?"), ..rule() }, NOW + 1, false),
+        (RevocationRule { claim: claim("5?"), ..rule() }, NOW + 1, true),
+        (RevocationRule { subject: text("\\broken"), ..rule() }, NOW + 1, false),
+    ] {
+        let shown = format!("{rule:?} before {before}");
+        let revocation = Revocation {
+            scope: RevocationScope::Rule(rule),
+            before: UnixTime::from_secs(before),
+            at: UnixTime::from_secs(NOW),
+            by: "test".to_owned(),
+            reason: None,
+            until: UnixTime::from_secs(NOW + 3600),
+        };
+        *fixture.ledger.rules.lock().unwrap() = [revocation].into();
+        assert_eq!(fixture.is_active(&token).await, active, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn o2_08_an_api_is_known_by_its_name_and_secret() {
+    let fixture = Fixture::new();
+    let snapshot = fixture.service.snapshot();
+    let known = |name: &str, secret: &str| fixture.service.authenticate_api(&snapshot, name, secret).is_some();
+    assert!(known("deploy", "secret of deploy"));
+    for (name, secret) in
+        [("deploy", ""), ("deploy", "secret of deplox"), ("other", "secret of deploy"), ("", ""), ("nobody", "\0")]
+    {
+        assert!(!known(name, secret), "{name} {secret}");
+    }
+}
+
+#[tokio::test]
+async fn c124_c125_an_event_holds_no_token_and_bounded_text() {
+    let fixture = Fixture::new();
+    let long = "s".repeat(1000);
+    let token = fixture.token(json!({ "sub": long }));
+    fixture.reason(&token, &[("audience", "octo")]).await;
+    let event = fixture.last_event();
+    assert_eq!(event["account"], "octo");
+    assert_eq!(event["nearest_identity"], "octo/main");
+    assert_eq!(event["failing_condition"]["on"], "subject");
+    assert!(event["subject"].as_str().unwrap().len() < 300);
+    assert!(event.to_string().len() < 2000);
+    let access_token = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+    let events = json!(*fixture.events.0.lock().unwrap()).to_string();
+    for secret in [&token, &access_token] {
+        assert!(secret.split('.').all(|part| !events.contains(part)));
+    }
+    assert!(fixture.service.denial(event["request_id"].as_str().unwrap()).is_some());
+}
