@@ -455,6 +455,28 @@ mod tests {
     }
 
     #[test]
+    fn of_several_accounts_that_match_the_one_that_came_furthest_names_the_reason() {
+        let mut two_apis = account("a", vec![subject("i", MAIN)]);
+        two_apis.grants.push(grant("logs", &[]));
+        let mut only_logs = account("c", vec![subject("i", MAIN)]);
+        only_logs.grants = vec![grant("logs", &[])];
+        let decide = |accounts: &[&crate::AccountSpec], names: &[&str]| {
+            let rules = rules(&spec(accounts.iter().map(|own| (*own).clone()).collect()));
+            outcome(&rules, &token(json!({})), &ask(&rules, names, "delete"))
+        };
+        let one_api = account("b", vec![subject("i", MAIN)]);
+        for (accounts, names, wanted) in [
+            (&[&two_apis][..], &[][..], "TargetRequired"),
+            (&[&two_apis, &one_api], &[], "ScopeNotGranted"),
+            (&[&one_api, &two_apis], &[], "ScopeNotGranted"),
+            (&[&only_logs], &["deploy"], "TargetNotGranted"),
+            (&[&only_logs, &one_api], &["deploy"], "ScopeNotGranted"),
+        ] {
+            assert_eq!(decide(accounts, names), wanted);
+        }
+    }
+
+    #[test]
     fn c079_every_refusal_of_policy_is_one_reason() {
         let rules = one(subject("i", MAIN));
         let stranger = token(json!({ "sub": "repo:evil/x:ref:refs/heads/main" }));
@@ -512,6 +534,22 @@ mod tests {
         assert!(!active(&rules, NOW), "the username is not the id");
         assert!(rules.account("octo").is_some_and(|own| own.id.as_str() == UUID));
         assert!(rules.account(UUID).is_some_and(|own| own.name.as_str() == "octo"));
+    }
+
+    #[test]
+    fn a_token_stays_active_only_while_identity_and_issuer_entry_belong_together() {
+        let mut spec = spec(vec![account("octo", vec![subject("i", MAIN)])]);
+        spec.issuers.push(issuer("other", "https://other.example"));
+        let rules = rules(&spec);
+        let active = |account: &str, identity: &str, of: &str| {
+            let account = sts_types::AccountId::new(account).unwrap();
+            rules.still_active(&account, &sts_types::IdentityName::new(identity).unwrap(), &entry(of), NOW)
+        };
+        assert!(active("octo", "i", "github"));
+        assert!(!active("nobody", "i", "github"));
+        assert!(!active("octo", "gone", "github"));
+        assert!(!active("octo", "i", "other"));
+        assert!(!active("octo", "i", "gone"));
     }
 
     #[test]
