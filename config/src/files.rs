@@ -30,11 +30,6 @@ pub(crate) struct Unusable {
 }
 
 impl Files {
-    /// Whether that path was read.
-    pub(crate) fn has(&self, path: &Path) -> bool {
-        self.0.iter().any(|(read, _)| read == path)
-    }
-
     /// A file's text, without a byte order mark and with LF as its only line break.
     pub(crate) fn text(&mut self, path: &Path) -> Result<String, Unusable> {
         let bytes = self.bytes(path, MAX_FILE)?;

@@ -16,7 +16,11 @@ pub(crate) fn value_of(reader: &mut Reader<'_>, node: &Node) -> Option<Json> {
             Plain::Number(number) => Some(Json::Number(number)),
             Plain::OddNumber => {
                 let message = format!("{} is a number that JSON cannot hold", quoted(&scalar.text));
-                reader.error(node.span, message, format!("for a text, write `\"{}\"`", scalar.text));
+                reader.error(
+                    node.span,
+                    message,
+                    format!("for a text, write {}", quoted(&format!("\"{}\"", scalar.text))),
+                );
                 None
             }
             Plain::Empty => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jwks_cache::{EntrySpec, KeySource};
 use sts_policy::{Finding, RuleSet, Spec};
 
-use crate::decode::{Accounts, Fields, Reader, accounts, apis, issuers, refuse_bare_preset_none, server};
+use crate::decode::{AccountFiles, Accounts, Fields, Reader, accounts, apis, issuers, refuse_bare_preset_none, server};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::files::{Files, Unusable, expand};
 use crate::key_sets;
@@ -126,22 +126,22 @@ impl Load<'_> {
 
     /// The accounts of the main file and of every account file. `None` when a file could not be read as YAML: what it would
     /// have held is then missing everywhere, and every mention of it would be reported.
-    fn accounts(&mut self, main: &Fields<'_>, patterns: &[(String, Span)]) -> Option<Accounts> {
+    fn accounts(&mut self, main: &Fields<'_>, named: &[AccountFiles]) -> Option<Accounts> {
         let mut found = Accounts::default();
         accounts(&mut self.reader, main, &mut found);
         let mut complete = true;
-        for (pattern, span) in patterns {
-            let expanded = expand(&self.reader.beside(*span, pattern));
-            let Some(paths) = self.report_unusable(expanded, Some(*span)) else {
+        for AccountFiles { path, span, is_pattern } in named {
+            let path = self.reader.beside(*span, path);
+            let paths = if *is_pattern { expand(&path) } else { Ok(vec![path]) };
+            let Some(paths) = self.report_unusable(paths, Some(*span)) else {
                 complete = false;
                 continue;
             };
             // Two patterns may meet in one file, and a pattern may reach the main file.
             for path in paths {
-                if self.files.has(&path) {
-                    continue;
+                if self.reader.report.sources.position(&path).is_none() {
+                    complete &= self.account_file(&path, *span, &mut found).is_some();
                 }
-                complete &= self.account_file(&path, *span, &mut found).is_some();
             }
         }
         complete.then_some(found)

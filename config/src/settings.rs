@@ -205,6 +205,11 @@ impl IpNetwork {
         (prefix <= most && bits(address).1 & !network.mask() == 0).then_some(network)
     }
 
+    /// Whether it holds every address of its kind.
+    pub(crate) const fn is_everything(&self) -> bool {
+        self.prefix == 0
+    }
+
     /// Whether `address` is in the block. An IPv4-mapped IPv6 address counts as its IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

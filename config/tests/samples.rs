@@ -140,6 +140,32 @@ fn what_is_not_written_has_its_documented_default() {
 }
 
 #[test]
+fn a_proxy_that_is_everybody_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sts.yaml");
+    fs::write(&path, "issuer: https://sts.example.com\nlisten: 0.0.0.0:80\nbehind_tls_proxy: [\"::/0\"]\n").unwrap();
+    let Loaded { warnings, .. } = load(&path, &|_| None).unwrap();
+    let text = warnings.render(false);
+    assert!(text.starts_with("warning: everybody is believed"), "{text}");
+    assert!(text.ends_with("\n1 warning\n"), "{text}");
+    assert!(!warnings.is_fatal());
+}
+
+#[test]
+fn a_path_from_a_variable_is_no_pattern() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sts.yaml");
+    fs::write(&path, "issuer: https://sts.example.com\naccounts: ${ACCOUNTS}\n").unwrap();
+    let at =
+        |pattern: &'static str| load(&path, &|_| Some(pattern.to_owned())).map(|loaded| loaded.settings.files.len());
+    let text = at("*.yml").unwrap_err().render(false);
+    assert!(text.contains("*.yml` cannot be read: no such file or directory"), "{text}");
+    fs::write(folder.path().join("*.yml"), "teams:\n").unwrap();
+    fs::write(folder.path().join("a.yml"), "team:\n").unwrap();
+    assert_eq!(at("*.yml").unwrap(), 2);
+}
+
+#[test]
 fn a_variable_is_plain_text_and_never_a_pattern() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");

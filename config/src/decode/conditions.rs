@@ -84,7 +84,11 @@ fn scalar(reader: &mut Reader<'_>, node: &Node) -> Option<Located<ScalarSpec>> {
             Plain::Number(_) | Plain::OddNumber => {
                 let message =
                     format!("{} without quotes is a number, and not written as JSON writes one", quoted(&written.text));
-                reader.error(node.span, message, format!("for a text, write `\"{}\"`", written.text));
+                reader.error(
+                    node.span,
+                    message,
+                    format!("for a text, write {}", quoted(&format!("\"{}\"", written.text))),
+                );
                 return None;
             }
         }

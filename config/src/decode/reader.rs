@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sts_types::Located;
 
+use crate::diagnostic::{Place, Severity};
 use crate::keys::{self, Key, Section};
 use crate::render::quoted;
 use crate::report::Report;
@@ -54,6 +55,12 @@ impl<'e> Reader<'e> {
     /// Reports an error.
     pub(crate) fn error(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.report.error(span, message, Some(help.into()));
+    }
+
+    /// Reports a doubt.
+    pub(crate) fn warning(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        let place = Place::new(&self.report.sources, span);
+        self.report.at(Severity::Warning, Some(place), message.into(), Some(help.into()));
     }
 
     /// `value`, with a handle of where it stands.

@@ -132,6 +132,11 @@ impl Reader<'_> {
     /// A text as a pattern: what comes from the environment stands for itself, `*` and all.
     pub(crate) fn pattern(&mut self, node: &Node) -> Option<Located<String>> {
         let text = self.text(node)?;
+        if text.value.ends_with('\n') {
+            // A block text (`|`) ends so. It would match nothing, and in a `none_of` exclude nothing.
+            self.error(text.span, "the text ends in a line break", "write it on one line, in quotes");
+            return None;
+        }
         let value = if text.variable.is_some() { escape_pattern(&text.value) } else { text.value };
         Some(self.located(value, text.span))
     }
@@ -211,7 +216,9 @@ impl Reader<'_> {
         if parsed.is_none() {
             let bare = !text.value.is_empty() && text.value.bytes().all(|b| b.is_ascii_digit());
             let help = match bare && text.variable.is_none() {
-                true => format!("write the unit, too: `{}s`, or m, h or d in place of s", text.value),
+                true => {
+                    format!("write the unit, too: {}, or m, h or d in place of s", quoted(&format!("{}s", text.value)))
+                }
                 false => "write a whole number and one of s, m, h, d: `90s`, `15m`, `1h`, `30d`".to_owned(),
             };
             self.error(text.span, format!("{} is not a duration", text.shown()), help);

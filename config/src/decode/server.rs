@@ -34,8 +34,16 @@ pub(crate) struct Server {
     pub(crate) cap_to_subject: bool,
     pub(crate) limits: Limits,
     pub(crate) log: LogSettings,
-    /// Patterns of account files, with their places.
-    pub(crate) accounts: Vec<(String, Span)>,
+    pub(crate) accounts: Vec<AccountFiles>,
+}
+
+/// One value of `accounts:`.
+pub(crate) struct AccountFiles {
+    /// The path as written.
+    pub(crate) path: String,
+    pub(crate) span: Span,
+    /// Whether `*` stands for any characters; not in a path that comes from the environment.
+    pub(crate) is_pattern: bool,
 }
 
 /// Reads them.
@@ -141,9 +149,16 @@ fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
     let networks = reader.list_of(node, "address blocks", |reader, item| {
         let text = reader.text(item)?;
         let network = IpNetwork::parse(&text.value);
-        if network.is_none() {
-            let help = "write the first address and the prefix of the block: `10.0.0.0/8`, `\"fd00::/8\"`";
-            reader.error(text.span, format!("{} is not an address block", text.shown()), help);
+        match network {
+            None => {
+                let help = "write the first address and the prefix of the block: `10.0.0.0/8`, `\"fd00::/8\"`";
+                reader.error(text.span, format!("{} is not an address block", text.shown()), help);
+            }
+            Some(network) if network.is_everything() => {
+                let help = "name the addresses of your proxies only";
+                reader.warning(text.span, "everybody is believed about the address that a request comes from", help);
+            }
+            Some(_) => {}
         }
         network
     })?;
@@ -343,11 +358,11 @@ fn log(reader: &mut Reader<'_>, fields: &Fields<'_>) -> LogSettings {
     settings
 }
 
-fn account_files(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Span)> {
+fn account_files(reader: &mut Reader<'_>, node: &Node) -> Option<AccountFiles> {
     let text = reader.text(node)?;
     if text.value.is_empty() || text.value.contains('\0') {
         reader.error(text.span, "this names no file", "write a path such as `accounts/*.yaml`");
         return None;
     }
-    Some((text.value, text.span))
+    Some(AccountFiles { path: text.value, span: text.span, is_pattern: text.variable.is_none() })
 }

@@ -207,7 +207,7 @@ impl Line {
         let form = self.quote(from, to);
         // Back-ticks around a text with back-ticks would show another text.
         let help = if form.contains('`') {
-            format!("put it in single quotes: {}", printable(&form))
+            format!("put it in single quotes: {}", printable(&form).chars().take(80).collect::<String>())
         } else {
             format!("write {}", quoted(&form))
         };
