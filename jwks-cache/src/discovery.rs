@@ -122,6 +122,36 @@ mod tests {
     }
 
     #[test]
+    fn every_recorded_document_is_read_and_openidconnect_agrees_where_it_reads_it() {
+        let recorded = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/issuers");
+        let mut found = Vec::new();
+        for (name, oracle_reads) in [
+            ("github-actions", false),
+            ("gitlab", true),
+            ("google", true),
+            ("aws-outbound", false),
+            ("forgejo-actions", false),
+        ] {
+            let document = std::fs::read(recorded.join(format!("{name}.discovery.json"))).unwrap();
+            let own: Document = serde_json::from_slice(&document).unwrap();
+            let keys = read(&document, &issuer(&own.issuer), STRICT).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+            let oracle = serde_json::from_slice::<openidconnect::core::CoreProviderMetadata>(&document);
+            assert_eq!(oracle.is_ok(), oracle_reads, "{name}: {:?}", oracle.err());
+            if let Ok(oracle) = oracle {
+                assert_eq!((oracle.issuer().as_str(), oracle.jwks_uri().url()), (own.issuer.as_str(), &keys), "{name}");
+            }
+            found.push(name);
+        }
+        let files =
+            std::fs::read_dir(recorded).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        assert_eq!(
+            files.filter(|name| name.ends_with(".discovery.json")).count(),
+            found.len(),
+            "every recorded document"
+        );
+    }
+
+    #[test]
     fn what_is_not_a_discovery_document_is_refused() {
         for text in [
             "",
