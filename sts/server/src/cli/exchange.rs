@@ -11,7 +11,7 @@ use sts_types::{Clock as _, rfc};
 use zeroize::Zeroizing;
 
 use super::explain::rfc3339;
-use super::{complain, say};
+use super::{RequestArgs, complain, say};
 use crate::clock::SystemClock;
 
 #[derive(Args)]
@@ -25,18 +25,8 @@ pub(super) struct ExchangeArgs {
     /// The audience of the ID token, where the platform mints it on request [default: the server's URL]
     #[arg(long, value_name = "AUDIENCE")]
     token_audience: Option<String>,
-    /// The service account
-    #[arg(long)]
-    account: Option<String>,
-    /// The API, by name or audience
-    #[arg(long)]
-    audience: Vec<String>,
-    /// The API, by its URI
-    #[arg(long)]
-    resource: Vec<String>,
-    /// Scopes, separated by spaces
-    #[arg(long)]
-    scope: Option<String>,
+    #[command(flatten)]
+    request: RequestArgs,
     /// A shorter life, in seconds
     #[arg(long, value_name = "SECONDS")]
     expires_in: Option<u32>,
@@ -110,9 +100,9 @@ async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
         ("subject_token_type", rfc::TOKEN_TYPE_ID_TOKEN),
         ("subject_token", subject_token.trim()),
     ];
-    form.extend(args.account.iter().chain(&args.audience).map(|value| ("audience", value.as_str())));
-    form.extend(args.resource.iter().map(|value| ("resource", value.as_str())));
-    form.extend(args.scope.iter().map(|value| ("scope", value.as_str())));
+    form.extend(args.request.audiences().map(|value| ("audience", value)));
+    form.extend(args.request.resource.iter().map(|value| ("resource", value.as_str())));
+    form.extend(args.request.scope.iter().map(|value| ("scope", value.as_str())));
     form.extend(expires_in.iter().map(|value| ("expires_in", value.as_str())));
 
     let url = format!("{server}/token");

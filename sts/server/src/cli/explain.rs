@@ -11,7 +11,7 @@ use sts_service::{Explanation, Presented};
 use sts_types::{ClaimSet, Clock, UnixTime};
 
 use super::operate::{self, ServerArgs};
-use super::{check, complain, fail, say};
+use super::{RequestArgs, check, complain, fail, say};
 use crate::clock::{ClockAt, SystemClock};
 use crate::engine::{issuer_cache, snapshot};
 use crate::operation::Operation;
@@ -29,18 +29,8 @@ pub(super) struct ExplainArgs {
     /// The request id of a refusal by a running server
     #[arg(long, value_name = "REQUEST_ID")]
     denial: Option<String>,
-    /// The account, as in a request's `audience`
-    #[arg(long)]
-    account: Option<String>,
-    /// As in a request
-    #[arg(long)]
-    audience: Vec<String>,
-    /// As in a request
-    #[arg(long)]
-    resource: Vec<String>,
-    /// As in a request
-    #[arg(long)]
-    scope: Option<String>,
+    #[command(flatten)]
+    request: RequestArgs,
     /// Judge as of then: RFC 3339, or seconds since the epoch. Claims are judged as of their `iat` without it
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<UnixTime>,
@@ -101,11 +91,11 @@ fn explain(args: &ExplainArgs, input: Input) -> Result<Explanation, StartError> 
         None => Arc::new(system),
     };
     let snapshot = snapshot(&settings, issuer_cache(&settings, Arc::clone(&clock), None)?);
-    let audience: Vec<String> = args.account.iter().chain(&args.audience).cloned().collect();
+    let audience: Vec<String> = args.request.audiences().map(str::to_owned).collect();
     let asked = Asked {
         audience: &audience,
-        resource: &args.resource,
-        scope: args.scope.as_deref(),
+        resource: &args.request.resource,
+        scope: args.request.scope.as_deref(),
         client_id: None,
         lifetime: None,
     };

@@ -56,6 +56,30 @@ struct ConfigArgs {
     config: PathBuf,
 }
 
+/// Account, target and scope, as a request names them.
+#[derive(Args)]
+struct RequestArgs {
+    /// The service account
+    #[arg(long)]
+    account: Option<String>,
+    /// The API, by name or audience; an account, too, as in a request
+    #[arg(long)]
+    audience: Vec<String>,
+    /// The API, by its URI
+    #[arg(long)]
+    resource: Vec<String>,
+    /// Scopes, separated by spaces
+    #[arg(long)]
+    scope: Option<String>,
+}
+
+impl RequestArgs {
+    /// The values of `audience`: the account is one of them.
+    fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.account.iter().chain(&self.audience).map(String::as_str)
+    }
+}
+
 #[derive(Subcommand)]
 enum KeysCommand {
     /// List the signing keys with what each is doing
