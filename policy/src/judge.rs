@@ -706,14 +706,19 @@ mod tests {
         let word = || proptest::sample::select(vec!["x", "y", "*", "**"]);
         (
             proptest::option::of(word()),
-            proptest::option::of(word()),
+            proptest::option::of((word(), any::<bool>())),
             proptest::option::of(proptest::sample::select(vec!["create", "read"])),
             proptest::sample::select(vec!["a", "b"]),
         )
             .prop_map(|(sub, claim, narrowed, issuer)| IdentitySpec {
                 subject: sub.map(|text| at(text.to_owned())),
                 scopes: narrowed.map(|scope| scopes(&[scope])),
-                ..of(issuer, claim.map_or(identity("i"), |text| claims(identity("i"), json!({ "c": [text, "z"] }))))
+                ..of(
+                    issuer,
+                    claim.map_or(identity("i"), |(text, or_absent)| {
+                        claims(identity("i"), json!({ "c": { "any_of": [text, "z"], "or_absent": or_absent } }))
+                    }),
+                )
             })
     }
 

@@ -155,6 +155,20 @@ mod tests {
     }
 
     #[test]
+    fn c082_a_resource_is_absolute_and_has_no_fragment_even_where_an_api_is_called_so() {
+        let mut spec = spec(vec![]);
+        for (name, audience) in [("a", "https://x.example#a"), ("b", "/relative"), ("c", "urn:example:c")] {
+            let audience = at(sts_types::Audience::new(audience).unwrap());
+            spec.apis.push(crate::ApiSpec { audience, ..api(name, &[]) });
+        }
+        let rules = rules(&spec);
+        let target = |uri: &str| rules.resolve(&Asked { resource: &words(&[uri]), ..Asked::default() }).unwrap().target;
+        assert_eq!(target("https://x.example#a"), RequestedTarget::Refused);
+        assert_eq!(target("/relative"), RequestedTarget::Refused);
+        assert_eq!(target("urn:example:c"), RequestedTarget::Api(5));
+    }
+
+    #[test]
     fn two_accounts_are_no_request() {
         for audience in [&["octo", "other"][..], &["octo", "nobody"], &["nobody", "octo"], &["nobody", "nobody"]] {
             assert_eq!(named(audience, &[], None), Err(RequestError::TwoAccounts), "{audience:?}");
