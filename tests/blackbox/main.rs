@@ -15,6 +15,8 @@ mod exchange;
 mod introspection;
 mod metadata;
 mod naming;
+mod policy;
+mod replay;
 mod request_shape;
 mod revocation;
 mod support;
