@@ -152,7 +152,8 @@ pub struct Decision {
     /// The outcome, without what only minting needs.
     #[serde(skip)]
     pub outcome: Outcome,
-    /// Every identity that was tried, nearest miss first when nothing matched, in the order tried otherwise.
+    /// Every identity that was tried, nearest miss first when nothing matched, in the order tried otherwise; the 50 first
+    /// of them when no account was named.
     pub trace: Vec<IdentityTrace>,
 }
 
