@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod discovery;
 mod errors;
 mod exchange;
 mod introspection;
@@ -19,5 +20,6 @@ mod policy;
 mod replay;
 mod request_shape;
 mod revocation;
+mod store;
 mod support;
 mod token_shape;

@@ -176,6 +176,20 @@ pub fn send(address: SocketAddr, request: &Request) -> Response {
     Response::parse(&send_raw(address, &request.encode(address)))
 }
 
+/// Sends a request and reads its answer, if there is a whole one: the server may die at any moment.
+#[must_use]
+pub fn try_send(address: SocketAddr, request: &Request) -> Option<Response> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.write_all(&request.encode(address)).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let response = Response::parse(&answer);
+    let announced = response.header("content-length").and_then(|length| length.parse().ok());
+    (announced.unwrap_or(0) <= answer.len() - end - 4).then_some(response)
+}
+
 /// Sends bytes and reads until the server closes. A server that closes early, while bytes are still being sent, is read all the
 /// same.
 #[must_use]

@@ -28,7 +28,7 @@ pub use config::{Config, Site};
 pub use corpus::{Sample, claims_samples, corpus_file, corpus_json, recorded_token};
 pub use fake_issuer::{FakeIssuer, Page};
 pub use forge::{Forge, rejoin};
-pub use http::{Request, Response, basic, form, send, send_raw};
+pub use http::{Request, Response, basic, form, send, send_raw, try_send};
 pub use key::{Key, hmac_sha256};
 pub use lines::Lines;
 pub use now::{now, until};

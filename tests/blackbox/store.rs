@@ -1,0 +1,145 @@
+//! The ledger from outside: what is durable, what a second process gets, what damage does (DESIGN section 6, corpus F).
+
+use crate::support::*;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use sts_testkit::{Request, Server};
+
+fn jti(token: &str) -> String {
+    let payload = sts_testkit::decode_base64url(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice::<Value>(&payload).unwrap()["jti"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn c138_every_answered_token_and_every_answered_revocation_survives_kill_9_at_any_moment() {
+    let mut server = Server::start_in(STS, world_site(&world()));
+    let (mut answered, mut revoked) = (Vec::new(), BTreeSet::new());
+    for round in 0..4 {
+        // Four clients exchange and revoke; the server is killed in the middle of it.
+        let address = server.public();
+        let (token_sender, tokens) = std::sync::mpsc::channel::<(String, bool)>();
+        let clients: Vec<_> = (0..4)
+            .map(|client| {
+                let sender = token_sender.clone();
+                let request = sts_testkit::exchange_request(&token("svc:octo"), &[]);
+                std::thread::spawn(move || {
+                    for turn in 0.. {
+                        let Some(response) = sts_testkit::try_send(address, &request) else { break };
+                        let access = response.json()["access_token"].as_str().unwrap().to_owned();
+                        if sender.send((access.clone(), false)).is_err() {
+                            break;
+                        }
+                        if (turn + client) % 3 == 0 {
+                            let revoke = Request::post_form("/revoke", &[("token", &access)]);
+                            let Some(response) = sts_testkit::try_send(address, &revoke) else { break };
+                            assert_eq!(response.status, 200);
+                            let _ = sender.send((access, true));
+                        }
+                    }
+                })
+            })
+            .collect();
+        drop(token_sender);
+        for (seen, (access, is_revocation)) in tokens.iter().enumerate() {
+            if is_revocation {
+                revoked.insert(jti(&access));
+            } else {
+                answered.push(access);
+            }
+            if seen == 40 + round * 7 {
+                server.signal("KILL");
+            }
+        }
+        for client in clients {
+            client.join().unwrap();
+        }
+        server = Server::start_in(STS, server.kill());
+        for access in &answered {
+            let state = server.introspect("deploy", DEPLOY_SECRET, access);
+            if revoked.contains(&jti(access)) {
+                assert_eq!(state, json!({ "active": false }), "a revocation was lost");
+            } else if state["active"] != true {
+                // Revoked without an answer: the kill came between the two. It must be recorded as that, and never be absent.
+                let shown = server.cli(&["tokens", "show", &jti(access), "--json"]).ended(0).json();
+                assert_eq!(shown["state"], "revoked", "an answered token is not recorded: {shown}");
+            }
+        }
+    }
+    assert!(answered.len() > 40 && !revoked.is_empty());
+}
+
+#[test]
+fn c140_a_second_process_on_the_same_data_refuses_to_start_and_says_so() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let config = world().with("data_dir", server.site().path("data").to_str().unwrap());
+    let Err((_, second)) = Server::try_start(STS, world_site(&config)) else { panic!("a second server started") };
+    assert_eq!(second.code, Some(2), "{}", second.text());
+    assert!(second.stderr.contains("another process"), "{}", second.stderr);
+    granted(&server.exchange(&token("svc:octo"), &[]));
+}
+
+#[test]
+fn c139_a_truncated_or_overwritten_store_is_refused_and_left_as_it_is() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let access = server.token(&token("svc:octo"), &[]);
+    let (code, mut site) = server.terminate();
+    assert_eq!(code, Some(0));
+    let file = store_file(&site);
+    let whole = site.read(&file);
+    for (what, content) in [
+        ("truncated", whole[..whole.len() / 3].to_vec()),
+        ("empty", Vec::new()),
+        ("garbage", b"not a store at all".repeat(500)),
+        ("header overwritten", [&[0; 512], &whole[512..]].concat()),
+    ] {
+        site.write(&file, &content);
+        let Err((same, finished)) = Server::try_start(STS, site) else { panic!("{what}: a server started") };
+        assert_eq!(finished.code, Some(2), "{what}: {}", finished.text());
+        assert!(finished.stderr.contains(&file.rsplit('/').next().unwrap().to_owned()), "{what}: {}", finished.stderr);
+        assert_eq!(same.read(&file), content, "{what}: the file was changed");
+        site = same;
+    }
+    site.write(&file, &whole);
+    let server = Server::start_in(STS, site);
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
+}
+
+/// The store's file within the site: the one that grows with tokens.
+fn store_file(site: &sts_testkit::Site) -> String {
+    let entries = std::fs::read_dir(site.path("data")).unwrap().map(|entry| entry.unwrap());
+    let largest =
+        entries.filter(|entry| entry.metadata().unwrap().is_file()).max_by_key(|entry| entry.metadata().unwrap().len());
+    format!("data/{}", largest.unwrap().file_name().into_string().unwrap())
+}
+
+#[test]
+fn a_record_under_another_seal_counts_as_absent() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let access = server.token(&token("svc:octo"), &[]);
+    let (_, site) = server.terminate();
+    // Who can write to the store has not the key of its seal; here the key is other than it was.
+    let seal = site.path("data/keys/seal.key");
+    let mut content = std::fs::read(&seal).unwrap();
+    let at = content.len() / 2;
+    content[at] = if content[at] == b'A' { b'B' } else { b'A' };
+    std::fs::write(&seal, content).unwrap();
+    match Server::try_start(STS, site) {
+        Ok(server) => {
+            assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access), json!({ "active": false }));
+            assert!(
+                sts_testkit::send(server.admin(), &Request::get("/metrics")).text().contains("sts_store_alerts_total{")
+            );
+        }
+        Err((_, finished)) => assert_eq!(finished.code, Some(2)),
+    }
+}
+
+#[test]
+fn c150_sigterm_lets_open_work_end_and_exits_with_0() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let access = server.token(&token("svc:octo"), &[]);
+    let (code, site) = server.terminate();
+    assert_eq!(code, Some(0));
+    let server = Server::start_in(STS, site);
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
+}
