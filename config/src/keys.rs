@@ -178,7 +178,7 @@ static SIGNING: Section = Section {
             Kind::Texts,
             "Algorithms of our signing keys (ES256, RS256, EdDSA); the first is the default.",
         )
-        .default("[ES256]"),
+        .default("[ES256, RS256]"),
         Key::new("rotate_every", Kind::Duration, "How often signing keys are replaced; `0s` for never.").default("30d"),
         Key::new("keys_dir", Kind::Path, "Directory of the signing keys, when not in `data_dir`."),
     ],

@@ -136,7 +136,7 @@ fn what_is_not_written_has_its_documented_default() {
     assert!(!settings.cap_to_subject && !settings.policy.tokens.require_account);
     let ignored: Vec<_> = settings.policy.tokens.ignore_scopes.iter().map(sts_types::Scope::as_str).collect();
     assert_eq!(ignored, ["https://www.googleapis.com/auth/cloud-platform"]);
-    assert_eq!(settings.signing.algorithms, [Algorithm::ES256]);
+    assert_eq!(settings.signing.algorithms, [Algorithm::ES256, Algorithm::RS256]);
 }
 
 #[test]

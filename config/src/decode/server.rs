@@ -259,7 +259,7 @@ fn store_url(reader: &mut Reader<'_>, node: &Node) -> Option<()> {
 fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>) -> SigningSettings {
     const DAY: u64 = 86_400;
     let mut settings = SigningSettings {
-        algorithms: vec![Algorithm::ES256],
+        algorithms: vec![Algorithm::ES256, Algorithm::RS256],
         rotate_every: Some(Duration::from_secs(30 * DAY)),
         keys_dir: None,
     };

@@ -333,6 +333,7 @@ async fn check_signature<'a>(
     })
 }
 
+#[expect(clippy::result_large_err, reason = "the token moves back to its one caller, which goes on with it")]
 fn check_with<'a>(
     trust: &Arc<TrustSpec>,
     keys: Vec<Arc<VerifyingKey>>,

@@ -141,7 +141,8 @@ mod tests {
     #[test]
     fn tx01_to_tx05_the_shape_of_a_request() {
         use Reason::{GrantUnsupported, InvalidClient, RequestMalformed};
-        let cases: &[(&[(&str, &str)], Option<Reason>)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], Option<Reason>);
+        let cases: &[Case<'_>] = &[
             (&[], None),
             (&[("grant_type", "<none>")], Some(RequestMalformed)),
             (&[("grant_type", "")], Some(RequestMalformed)),

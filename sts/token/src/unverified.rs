@@ -79,6 +79,7 @@ impl<'a> UnverifiedToken<'a> {
     ///
     /// # Errors
     /// Gives the token back when no candidate verifies it.
+    #[expect(clippy::result_large_err, reason = "the token moves back to its one caller, which goes on with it")]
     pub fn check_signature(self, candidates: &[(Arc<TrustSpec>, Arc<VerifyingKey>)]) -> Result<SignedToken<'a>, Self> {
         let fits = |trust: &TrustSpec| {
             trust.issuer == self.issuer
