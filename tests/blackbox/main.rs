@@ -10,16 +10,24 @@
 )]
 
 mod admin;
+mod bad_start;
+mod config;
+mod dev;
 mod discovery;
 mod errors;
+mod event;
 mod exchange;
+mod explain;
 mod introspection;
 mod metadata;
 mod naming;
 mod policy;
+mod real_input;
+mod reload;
 mod replay;
 mod request_shape;
 mod revocation;
 mod store;
 mod support;
+mod tls;
 mod token_shape;

@@ -145,7 +145,8 @@ fn a_rule_by_our_kid_or_by_jti_revokes_and_survives_a_crash() {
     assert_eq!(scene.dead(), ["many"]);
     let shown = scene.server.cli(&["tokens", "show", &jti(&scene.tokens[3].1), "--json"]).ended(0).json();
     assert_eq!((&shown["state"], &shown["account"]), (&json!("revoked"), &json!("many")));
-    let kid = scene.server.jwks()["keys"][0]["kid"].as_str().unwrap().to_owned();
+    let header = sts_testkit::decode_base64url(scene.tokens[0].1.split('.').next().unwrap()).unwrap();
+    let kid = serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned();
     let Scene { server, tokens } = scene;
     let scene = Scene { server: server.crash_and_restart(), tokens };
     assert_eq!(scene.dead(), ["many"]);
@@ -198,6 +199,21 @@ fn a_rule_without_any_field_or_with_an_unknown_one_is_refused_and_revokes_nothin
     let response = post(json!({ "issuer_kid": "rs", "issuer": "plain", "reason": "key theft" }));
     assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(scene.dead(), ["octo-rs"]);
+}
+
+#[test]
+fn a_jti_kid_or_subject_that_begins_with_a_hyphen_is_a_value_and_no_option() {
+    for (arguments, code) in [
+        (["tokens", "show", "-abc"].as_slice(), 1),
+        (&["tokens", "show", "--json", "-abc"], 1),
+        (&["tokens", "list", "--after", "-abc"], 0),
+        (&["tokens", "revoke", "--jti", "-abc"], 1),
+        (&["tokens", "revoke", "--kid", "-abc"], 0),
+        (&["tokens", "revoke", "--issuer-kid", "-abc"], 0),
+        (&["tokens", "revoke", "--subject", "-abc"], 0),
+    ] {
+        WORLD.cli(arguments).ended(code);
+    }
 }
 
 #[test]

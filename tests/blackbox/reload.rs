@@ -1,0 +1,102 @@
+//! Reload: on SIGHUP and on file change, all or nothing (DESIGN section 4, corpus 147 and 148).
+
+use crate::support::*;
+use serde_json::json;
+use sts_testkit::{Config, Server, until};
+
+fn is_granted(server: &Server, subject: &str) -> bool {
+    server.exchange(&token(subject), &[]).status == 200
+}
+
+fn with_newcomer() -> Config {
+    world().with(
+        "service_accounts/newcomer",
+        json!({ "teams": ["deployers"], "identities": [identity("plain", "svc:newcomer")] }),
+    )
+}
+
+#[test]
+fn a_change_of_a_file_is_in_force_without_a_restart() {
+    let server = Server::start_in(STS, world_site(&world()));
+    assert!(!is_granted(&server, "svc:newcomer"));
+    server.site().replace("sts.yaml", with_newcomer().text());
+    until("the reload", || is_granted(&server, "svc:newcomer"));
+    server.site().write("sts.yaml", world().text());
+    until("the reload back", || !is_granted(&server, "svc:newcomer"));
+    assert!(is_granted(&server, "svc:octo"));
+}
+
+#[test]
+fn sighup_reloads_too() {
+    let server = Server::start_in(STS, world_site(&world()));
+    server.site().replace("sts.yaml", with_newcomer().text());
+    server.signal("HUP");
+    until("the reload", || is_granted(&server, "svc:newcomer"));
+}
+
+#[test]
+fn c147_on_any_error_the_old_snapshot_goes_on_and_the_log_says_why() {
+    let server = Server::start_in(STS, world_site(&world()));
+    for (text, part) in [
+        ("issuer: [".to_owned(), "sts.yaml"),
+        (with_newcomer().with("nonsense", 1).text(), "nonsense"),
+        (with_newcomer().with("service_accounts/newcomer/teams", json!(["nobody"])).text(), "nobody"),
+        (String::new(), "sts.yaml"),
+        (with_newcomer().with("issuer", "https://other.example.com").text(), "issuer"),
+        (
+            with_newcomer().with("tests", json!([{
+                "name": "fails", "token": { "preset": "github-actions" }, "account": "octo", "expect": { "account": "octo" },
+            }])).text(),
+            "fails",
+        ),
+    ] {
+        let before = server.lines().all().len();
+        server.site().replace("sts.yaml", &text);
+        server.signal("HUP");
+        let line = server.lines().wait("the refusal of the reload", |line| line.contains("not reloaded").then(|| line.to_owned()));
+        until("this refusal", || server.lines().all()[before..].iter().any(|line| line.contains("not reloaded") && line.contains(part)));
+        assert!(line.contains("ERROR"), "{line}");
+        assert!(is_granted(&server, "svc:octo") && !is_granted(&server, "svc:newcomer"));
+    }
+    server.site().replace("sts.yaml", with_newcomer().text());
+    server.signal("HUP");
+    until("the good one", || is_granted(&server, "svc:newcomer"));
+}
+
+#[test]
+fn c080_c148_a_reload_that_disables_an_account_ends_its_tokens_and_records_tell_the_generation() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let access = server.token(&token("svc:octo"), &[]);
+    let generation = |server: &Server| {
+        let response = server.exchange(&token("svc:two"), &[("audience", "deploy")]);
+        server.lines().decision(response.header("x-request-id").unwrap())["generation"].clone()
+    };
+    let first = generation(&server);
+    server.site().replace("sts.yaml", world().with("service_accounts/octo/enabled", false).text());
+    until("the reload", || !is_granted(&server, "svc:octo"));
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access), json!({ "active": false }));
+    assert_ne!(generation(&server), first);
+    server.site().replace("sts.yaml", world().text());
+    until("the reload back", || is_granted(&server, "svc:octo"));
+    assert_eq!(generation(&server), first);
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
+}
+
+#[test]
+fn an_account_file_beside_the_main_one_is_part_of_the_configuration() {
+    let main = world().with("accounts", "accounts/*.yaml");
+    let site = world_site(&main);
+    let account = |subject: &str| {
+        json!({ "service_accounts": { "beside": { "teams": ["deployers"], "identities": [identity("plain", subject)] } } }).to_string()
+    };
+    site.write("accounts/a.yaml", account("svc:first"));
+    let server = Server::start_in(STS, site);
+    assert!(is_granted(&server, "svc:first"));
+    server.site().replace("accounts/a.yaml", account("svc:second"));
+    until("the reload", || is_granted(&server, "svc:second") && !is_granted(&server, "svc:first"));
+    server.site().write(
+        "accounts/b.yaml",
+        json!({ "service_accounts": { "third": { "teams": ["deployers"], "identities": [identity("plain", "svc:third")] } } }).to_string(),
+    );
+    until("a new file", || is_granted(&server, "svc:third"));
+}
