@@ -100,11 +100,10 @@ impl Reload {
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let files = &self.settings.files;
+        let files: BTreeSet<PathBuf> = self.settings.files.iter().filter_map(|file| in_its_directory(file)).collect();
         let kinds: BTreeSet<_> = files.iter().filter_map(|file| file.extension()).collect();
-        let of_a_kind = |path: &Path| {
-            path.extension().is_some_and(|extension| kinds.contains(extension)) || files.iter().any(|file| file == path)
-        };
+        let of_a_kind =
+            |path: &Path| path.extension().is_some_and(|extension| kinds.contains(extension)) || files.contains(path);
         self.directories()
             .iter()
             .filter_map(|directory| std::fs::read_dir(directory).ok())
@@ -119,8 +118,15 @@ impl Reload {
 
     /// The directories of the files that take part. Directories, because editors and Kubernetes replace files.
     fn directories(&self) -> BTreeSet<PathBuf> {
-        self.settings.files.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect()
+        let files = self.settings.files.iter().filter_map(|file| in_its_directory(file));
+        files.filter_map(|file| file.parent().map(Path::to_owned)).collect()
     }
+}
+
+/// The file as a listing of its directory names it: a bare name is in the working directory, which no empty path stands for.
+fn in_its_directory(file: &Path) -> Option<PathBuf> {
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(directory.join(file.file_name()?))
 }
 
 /// The first key that differs and cannot change under a running server.
@@ -175,7 +181,14 @@ pub(crate) async fn watch(mut reload: Reload) {
                     tracing::warn!(directory = %new.display(), %error, "cannot watch for changes; SIGHUP reloads");
                 }
             }
-            watched = wanted;
+            if watched != wanted {
+                watched = wanted;
+                // What changed before anybody watched was seen by nobody.
+                reload = match attempt(reload, Reload::reload_if_changed).await {
+                    Some(reload) => reload,
+                    None => return,
+                };
+            }
         }
         let asked = tokio::select! {
             _ = hangup.recv() => true,
@@ -185,23 +198,26 @@ pub(crate) async fn watch(mut reload: Reload) {
                 false
             }
         };
-        reload = match tokio::task::spawn_blocking(move || {
-            if asked {
-                reload.reload()
-            } else {
-                reload.reload_if_changed()
-            }
-            reload
-        })
-        .await
-        {
-            Ok(reload) => reload,
-            Err(error) => {
-                tracing::error!(%error, "reloading failed and has stopped; the configuration in force goes on");
-                return;
-            }
+        let how = if asked { Reload::reload } else { Reload::reload_if_changed };
+        reload = match attempt(reload, how).await {
+            Some(reload) => reload,
+            None => return,
         };
     }
+}
+
+/// Runs `how` off the request path; `None` when it panicked.
+async fn attempt(mut reload: Reload, how: fn(&mut Reload)) -> Option<Reload> {
+    let attempt = tokio::task::spawn_blocking(move || {
+        how(&mut reload);
+        reload
+    });
+    attempt
+        .await
+        .inspect_err(|error| {
+            tracing::error!(%error, "reloading failed and has stopped; the configuration in force goes on");
+        })
+        .ok()
 }
 
 fn watcher(changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
