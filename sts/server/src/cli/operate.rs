@@ -42,6 +42,7 @@ pub(super) struct ServerArgs {
     pub(super) json: bool,
 }
 
+// A jti, a kid and a subject may begin with a hyphen, which no option of ours does by itself.
 #[derive(Subcommand)]
 pub(super) enum TokensCommand {
     /// List recorded tokens, newest first
@@ -50,7 +51,7 @@ pub(super) enum TokensCommand {
         #[arg(long)]
         account: Option<String>,
         /// Go on after this jti
-        #[arg(long, value_name = "JTI")]
+        #[arg(long, value_name = "JTI", allow_hyphen_values = true)]
         after: Option<String>,
         /// The most tokens to list
         #[arg(long)]
@@ -61,6 +62,7 @@ pub(super) enum TokensCommand {
     /// Show one recorded token
     Show {
         /// The token's jti
+        #[arg(allow_hyphen_values = true)]
         jti: String,
         #[command(flatten)]
         server: ServerArgs,
@@ -72,7 +74,7 @@ pub(super) enum TokensCommand {
 #[derive(Args)]
 pub(super) struct RevokeArgs {
     /// One token
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     jti: Option<String>,
     /// Tokens of this account (username or id)
     #[arg(long)]
@@ -84,13 +86,13 @@ pub(super) struct RevokeArgs {
     #[arg(long, value_name = "ENTRY")]
     issuer: Option<String>,
     /// Tokens whose subject token's `sub` this pattern matches
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     subject: Option<String>,
     /// Tokens whose subject token this key of its issuer signed
-    #[arg(long, value_name = "KID")]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     issuer_kid: Option<String>,
     /// Tokens that this key of ours signed
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     kid: Option<String>,
     /// Tokens granted under this snapshot
     #[arg(long)]
