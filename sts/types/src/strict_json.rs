@@ -39,12 +39,14 @@ pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, StrictJsonError>
     }
 }
 
+#[derive(Clone, Copy)]
 struct Strict {
     room: usize,
 }
 
 impl Strict {
-    fn inner<E: serde::de::Error>(&self) -> Result<Self, E> {
+    /// For what stands in a container, which itself must have room: an empty one counts too.
+    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
         self.room.checked_sub(1).map(|room| Self { room }).ok_or_else(|| E::custom("nested too deeply"))
     }
 }
@@ -93,17 +95,19 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
         let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(self.inner()?)? {
+        while let Some(value) = seq.next_element_seed(inner)? {
             values.push(value);
         }
         Ok(Value::Array(values))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
-            let value = map.next_value_seed(self.inner()?)?;
+            let value = map.next_value_seed(inner)?;
             if members.insert(name, value).is_some() {
                 return Err(A::Error::custom("duplicate member"));
             }
