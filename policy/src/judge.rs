@@ -224,6 +224,7 @@ fn closest(a: Refusal, b: Refusal) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Provenance;
     use crate::fixture::*;
     use crate::{IdentitySpec, Spec};
     use proptest::prelude::*;
@@ -525,7 +526,22 @@ mod tests {
 
     fn active(rules: &RuleSet, now: UnixTime) -> bool {
         let id = sts_types::AccountId::new("octo").unwrap();
-        rules.still_active(&id, &sts_types::IdentityName::new("i").unwrap(), &entry("github"), now)
+        let identity = sts_types::IdentityName::new("i").unwrap();
+        rules.still_active(&Provenance { account: &id, identity: &identity, entry: &entry("github"), issued: NOW }, now)
+    }
+
+    #[test]
+    fn in04_raising_a_not_before_ends_what_was_issued_earlier() {
+        type Raise = fn(&mut crate::AccountSpec, UnixTime);
+        let raises: [Raise; 2] =
+            [|account, at| account.not_before = Some(at), |account, at| account.identities[0].not_before = Some(at)];
+        for raise in raises {
+            for (at, lives) in [(NOW, true), (NOW.plus(1), false), (NOW.plus(60), false)] {
+                let mut spec = spec(vec![account("octo", vec![subject("i", MAIN)])]);
+                raise(&mut spec.accounts[0], at);
+                assert_eq!(active(&rules(&spec), NOW.plus(60)), lives, "issued at {NOW}, not before {at}");
+            }
+        }
     }
 
     #[test]
@@ -543,7 +559,10 @@ mod tests {
         let rules = rules(&spec);
         let active = |account: &str, identity: &str, of: &str| {
             let account = sts_types::AccountId::new(account).unwrap();
-            rules.still_active(&account, &sts_types::IdentityName::new(identity).unwrap(), &entry(of), NOW)
+            let identity = sts_types::IdentityName::new(identity).unwrap();
+            let entry = entry(of);
+            let token = Provenance { account: &account, identity: &identity, entry: &entry, issued: NOW };
+            rules.still_active(&token, NOW)
         };
         assert!(active("octo", "i", "github"));
         assert!(!active("nobody", "i", "github"));

@@ -28,7 +28,7 @@ pub use pattern::{Pattern, PatternError};
 pub use policy_test::{TestFailure, TestPassed, run_test};
 pub use preset::{IssuerDefaults, Preset};
 pub use resolve::Asked;
-pub use ruleset::{AccountView, ApiView, Compiled, RuleSet};
+pub use ruleset::{AccountView, ApiView, Compiled, Provenance, RuleSet};
 pub use spec::{
     AccountSpec, ApiSpec, ConditionObject, ConditionSpec, Expectation, GrantSpec, IdentitySpec, IssuerSpec, Replay,
     ScalarSpec, ShortRuleSpec, Spec, TeamSpec, TestSpec, TestTokenSpec, TokensSpec,

@@ -72,6 +72,19 @@ pub(crate) struct Account {
     pub(crate) identities: Vec<Identity>,
 }
 
+/// Where a token of ours came from, as its record has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Provenance<'a> {
+    /// The account's id.
+    pub account: &'a AccountId,
+    /// The identity that decided.
+    pub identity: &'a IdentityName,
+    /// The issuer entry of the subject token.
+    pub entry: &'a EntryName,
+    /// Our `iat`.
+    pub issued: UnixTime,
+}
+
 /// One account, to look at.
 #[derive(Clone, Debug)]
 pub struct AccountView<'a> {
@@ -114,10 +127,12 @@ impl RuleSet {
         values.any(|value| is_uuid(value) || entry.audiences.contains(value))
     }
 
-    /// Whether a token issued to `account` by `identity` on a token of `entry` may still be active: all three exist, belong
-    /// together, are enabled and in time.
+    /// Whether a token may still be active: its account, identity and issuer entry exist, belong together, are enabled and in
+    /// time, and it was not issued before account or identity began. So raising a `not_before` ends what was issued earlier.
     #[must_use]
-    pub fn still_active(&self, account: &AccountId, identity: &IdentityName, entry: &EntryName, now: UnixTime) -> bool {
+    pub fn still_active(&self, token: &Provenance<'_>, now: UnixTime) -> bool {
+        let Provenance { account, identity, entry, issued } = *token;
+        let lives = |window: &Window| window.is_open(now) && window.not_before.is_none_or(|from| from <= issued);
         let account = self
             .account_by_name
             .get(account.as_str())
@@ -126,11 +141,11 @@ impl RuleSet {
         let entry =
             self.entry_by_name.get(entry).filter(|at| self.entries.get(**at).is_some_and(|entry| entry.enabled));
         let (Some(account), Some(entry)) = (account, entry) else { return false };
-        account.window.is_open(now)
+        lives(&account.window)
             && account
                 .identities
                 .iter()
-                .any(|own| own.name == *identity && own.window.is_open(now) && own.rule(*entry).is_some())
+                .any(|own| own.name == *identity && lives(&own.window) && own.rule(*entry).is_some())
     }
 
     /// Every account, in file order.

@@ -255,8 +255,8 @@ fn c019_c020_j04_extensions_are_not_understood_and_payloads_are_always_encoded()
 #[test]
 fn c021_c022_a_kid_is_an_opaque_text() {
     let kid = |kid: Value| forge("svc:octo").header("kid", kid).sign();
-    each("granted", [("missing", forge("svc:octo").no_header("kid").sign()), ("empty", kid(json!("")))]);
-    let typed = [json!(null), json!(1), json!({}), json!(["es"]), json!(true)];
+    each("granted", [("missing", forge("svc:octo").no_header("kid").sign())]);
+    let typed = [json!(null), json!(1), json!({}), json!(["es"]), json!(true), json!("")];
     each("token_malformed", typed.map(|value| (value.to_string(), kid(value))));
     let hostile =
         ["../../etc/passwd", "/dev/null", "a' OR 1=1--", "*", "{tenant}:key", "\u{202e}se", "ES", "es ", "es/"];

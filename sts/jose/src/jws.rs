@@ -21,7 +21,7 @@ pub struct CompactJws<'a> {
 pub struct JwsHeader {
     /// `alg`, one of the closed list.
     pub algorithm: Algorithm,
-    /// `kid`; an empty one counts as absent.
+    /// `kid`.
     pub kid: Option<Kid>,
     /// `typ`, as written.
     pub typ: Option<String>,
@@ -44,8 +44,16 @@ impl<'a> CompactJws<'a> {
     /// # Errors
     /// See [`JwsError`].
     pub fn parse(token: &'a str) -> Result<Self, JwsError> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(JwsError::Malformed("the token is longer than 16 KiB"));
+        Self::parse_up_to(token, MAX_TOKEN_BYTES)
+    }
+
+    /// Reads `token` as [`CompactJws::parse`] does, up to another length in bytes.
+    ///
+    /// # Errors
+    /// See [`JwsError`].
+    pub fn parse_up_to(token: &'a str, most: usize) -> Result<Self, JwsError> {
+        if token.len() > most {
+            return Err(JwsError::Malformed("the token is too long"));
         }
         let (header, payload, signature, signing_input) = split(token)?;
         let header = decode_base64url(header).ok_or(JwsError::Malformed("the header is not canonical base64url"))?;
@@ -124,10 +132,10 @@ impl JwsHeader {
             header.get("alg").and_then(Value::as_str).and_then(Algorithm::from_name).ok_or(JwsError::Algorithm)?;
         let kid = match text(&mut header, "kid", "`kid` is not a string")? {
             None => None,
-            Some(kid) if kid.is_empty() => None,
-            Some(kid) => {
-                Some(Kid::new(&kid).map_err(|_| JwsError::Malformed("`kid` is too long or holds control characters"))?)
-            }
+            Some(kid) => Some(
+                Kid::new(&kid)
+                    .map_err(|_| JwsError::Malformed("`kid` is empty, too long or holds control characters"))?,
+            ),
         };
         let typ = text(&mut header, "typ", "`typ` is not a string")?;
         Ok(Self { algorithm, kid, typ })

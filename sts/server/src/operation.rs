@@ -215,10 +215,11 @@ fn list_tokens(query: &str) -> Result<Operation, String> {
 }
 
 fn revocation(body: &Value) -> Result<Operation, String> {
-    // The message names fields of ours and types, and at most the caller's own field name: this listener is the operator's.
-    serde_json::from_value(body.clone())
-        .map(|request| Operation::Revoke(Box::new(request)))
-        .map_err(|error| error.to_string())
+    const FORM: &str = "a revocation is an object of jti, account, identity, issuer, subject, issuer_kid, kid, generation and \
+                        reason (strings), claim (an object of patterns, NAME=PATTERN, or a list of these), before (epoch \
+                        seconds, or RFC 3339)";
+    let request = serde_json::from_value(body.clone()).map_err(|_| FORM.to_owned())?;
+    Ok(Operation::Revoke(Box::new(request)))
 }
 
 fn refused(error: &impl std::fmt::Display) -> OperationFailure {

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use rustls::sign::CertifiedKey;
 use sts_config::{Diagnostics, Loaded, Settings};
 use sts_types::UnixTime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 use crate::engine::snapshot;
+use crate::http::{BindError, ServedCertificate, read_certificate};
 use crate::operation::Desk;
 
 /// File changes come in bursts: what is read after this much quiet is one change.
@@ -36,7 +38,14 @@ pub(crate) struct Reload {
     config: PathBuf,
     settings: Settings,
     desk: Arc<Desk>,
+    certificates: Certificates,
     seen: Fingerprint,
+}
+
+/// The certificates that the listeners show.
+pub(crate) struct Certificates {
+    pub(crate) public: Option<Arc<ServedCertificate>>,
+    pub(crate) admin: Option<Arc<ServedCertificate>>,
 }
 
 /// What a directory listing tells of the files that take part, and of those that might: name, length, time of change. Other
@@ -44,8 +53,8 @@ pub(crate) struct Reload {
 type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
 impl Reload {
-    pub(crate) fn new(config: PathBuf, settings: Settings, desk: Arc<Desk>) -> Self {
-        let mut reload = Self { config, settings, desk, seen: Fingerprint::new() };
+    pub(crate) fn new(config: PathBuf, settings: Settings, desk: Arc<Desk>, certificates: Certificates) -> Self {
+        let mut reload = Self { config, settings, desk, certificates, seen: Fingerprint::new() };
         reload.seen = reload.fingerprint();
         reload
     }
@@ -87,7 +96,25 @@ impl Reload {
                 return;
             }
         };
+        let renewed = match self.renewed_certificates(&settings) {
+            Ok(renewed) => renewed,
+            Err(error) => {
+                tracing::error!("the configuration was not reloaded, the old one goes on: {error}");
+                return;
+            }
+        };
+        let max_ttl = settings.policy.tokens.max_ttl.value.as_secs();
+        if let Err(error) = self.desk.service.keyring().raise_longest_life(max_ttl) {
+            tracing::error!("the configuration was not reloaded, the old one goes on: {error}");
+            return;
+        }
+        for key in needs_restart(&self.settings, &settings) {
+            tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
+        }
         let changes = changes(&self.settings, &settings);
+        for (served, certificate) in renewed {
+            served.replace(certificate);
+        }
         self.desk.service.swap(snapshot(&settings, issuers.clone()));
         self.desk.issuers.send_replace(issuers);
         tracing::info!(
@@ -97,6 +124,13 @@ impl Reload {
             "the configuration was reloaded"
         );
         self.settings = settings;
+    }
+
+    /// What each listener with TLS will show.
+    fn renewed_certificates(&self, settings: &Settings) -> Result<Vec<(&ServedCertificate, CertifiedKey)>, BindError> {
+        let listeners = [(&self.certificates.public, &settings.tls), (&self.certificates.admin, &settings.admin.tls)];
+        let with_tls = listeners.into_iter().filter_map(|(served, files)| Some((served.as_deref()?, files.as_ref()?)));
+        with_tls.map(|(served, files)| Ok((served, read_certificate(files)?))).collect()
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -140,11 +174,16 @@ fn fixed_at_start(old: &Settings, new: &Settings) -> Option<&'static str> {
         ("data_dir", old.data_dir != new.data_dir),
         ("store", old.store != new.store),
         ("signing", old.signing != new.signing),
-        ("tokens.max_ttl", old.policy.tokens.max_ttl != new.policy.tokens.max_ttl),
-        ("limits", old.limits != new.limits),
-        ("log", old.log != new.log),
     ];
     differs.into_iter().find(|(_, differs)| *differs).map(|(key, _)| key)
+}
+
+/// The keys that differ and wait for a restart without holding up the rest: rules must get through, whatever else changed.
+fn needs_restart(old: &Settings, new: &Settings) -> impl Iterator<Item = &'static str> {
+    // `log.claims` is part of the snapshot.
+    let log = |settings: &Settings| (settings.log.format, settings.log.level);
+    let differs = [("limits", old.limits != new.limits), ("log", log(old) != log(new))];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key)
 }
 
 /// What a reload changed, for people.
@@ -165,11 +204,10 @@ fn changes(old: &Settings, new: &Settings) -> Changes {
 }
 
 /// Reloads on SIGHUP and on file changes, for as long as the server runs.
-pub(crate) async fn watch(mut reload: Reload) {
+pub(crate) async fn watch(mut reload: Reload, mut hangup: Signal) {
     let (changed, mut changes) = mpsc::channel::<()>(1);
     let mut watcher = watcher(changed);
     let mut watched = BTreeSet::new();
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     loop {
         if let Some(watcher) = &mut watcher {
             let wanted = reload.directories();

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
-use sts_config::{Loaded, Settings, TlsFiles};
+use sts_config::{Loaded, Settings};
 use sts_jose::OsEntropy;
 use sts_store::Ledger as _;
 use sts_types::Clock;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::SystemClock;
 use crate::engine::Engine;
-use crate::http::{AdminState, FailureLimit, ListenerSpec, Listeners, Metadata, Proxies, PublicState, tls_config};
+use crate::http::{AdminState, FailureLimit, ListenerSpec, Listeners, Metadata, Proxies, PublicState};
 use crate::metrics::Metrics;
 use crate::operation::Desk;
-use crate::reload::{Reload, load};
+use crate::reload::{Certificates, Reload, load};
 use crate::start_error::StartError;
 use crate::telemetry::{self, EventLog};
 use crate::{admin_token, reload};
@@ -32,6 +32,7 @@ pub(crate) struct Running {
     pub(crate) engine: Engine,
     listeners: Listeners,
     reload: Reload,
+    hangup: Signal,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -43,23 +44,24 @@ pub(crate) fn run(config: &Path) -> Result<(), StartError> {
         tracing::warn!("the configuration has warnings; `sts check` shows them");
     }
     runtime()?.block_on(async {
+        let termination = termination()?;
         let running = start(config.to_owned(), settings, clock)?;
         tracing::info!(public = %running.public, admin = %running.admin, "ready");
-        running.until(termination()).await;
+        running.until(termination).await;
         Ok(())
     })
 }
 
-/// SIGTERM or SIGINT.
-pub(crate) async fn termination() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+/// SIGTERM or SIGINT, heard from this call on.
+pub(crate) fn termination() -> Result<impl Future<Output = ()>, StartError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// The runtime of everything but the HTTP workers, which have their own.
@@ -69,8 +71,8 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
 
 /// Binds what `settings` say, and starts.
 fn start(config: PathBuf, settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let public = ListenerSpec::bind("listen", settings.listen, tls(settings.tls.as_ref())?)?;
-    let admin = ListenerSpec::bind("admin.listen", settings.admin.listen, tls(settings.admin.tls.as_ref())?)?;
+    let public = ListenerSpec::bind("listen", settings.listen, settings.tls.as_ref())?;
+    let admin = ListenerSpec::bind("admin.listen", settings.admin.listen, settings.admin.tls.as_ref())?;
     start_on(config, settings, clock, public, admin)
 }
 
@@ -98,24 +100,23 @@ pub(crate) fn start_on(
     });
     let admin_state =
         Data::new(AdminState { desk: Arc::clone(&engine.desk), token, hosts: settings.admin.hosts.clone(), metrics });
+    let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };
     let listeners = Listeners::start(public, public_state, settings.limits.connections, admin, admin_state)?;
-    let reload = Reload::new(config, settings, Arc::clone(&engine.desk));
-    Ok(Running { public: public_address, admin: admin_address, engine, listeners, reload })
-}
-
-fn tls(files: Option<&TlsFiles>) -> Result<Option<Arc<rustls::ServerConfig>>, StartError> {
-    Ok(files.map(|files| tls_config(&files.cert_file, &files.key_file)).transpose()?)
+    let reload = Reload::new(config, settings, Arc::clone(&engine.desk), certificates);
+    // Before anybody is told that we are ready: until it is listened for, SIGHUP ends a process.
+    let hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
+    Ok(Running { public: public_address, admin: admin_address, engine, listeners, reload, hangup })
 }
 
 impl Running {
     /// Serves until `shutdown`, then lets open requests end.
     pub(crate) async fn until(self, shutdown: impl Future<Output = ()>) {
-        let Self { engine, listeners: Listeners { public, admin }, reload, .. } = self;
+        let Self { engine, listeners: Listeners { public, admin }, reload, hangup, .. } = self;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let background = [
             tokio::spawn(upkeep(engine.keyring, engine.ledger, Arc::clone(&engine.desk.service))),
             tokio::spawn(keep_issuers_fresh(Arc::clone(&engine.desk))),
-            tokio::spawn(reload::watch(reload)),
+            tokio::spawn(reload::watch(reload, hangup)),
         ];
         let servers = [tokio::spawn(public), tokio::spawn(admin)];
         shutdown.await;

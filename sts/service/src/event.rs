@@ -44,10 +44,10 @@ pub struct DecisionEvent {
     /// The first condition of it that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_condition: Option<FailedCondition>,
-    /// The minted `aud`.
+    /// The minted `aud`; when refused, the values of `audience` and `resource` that were asked for, joined by spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
-    /// The minted `scope`.
+    /// The minted `scope`; when refused, the one asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The minted `jti`.
@@ -117,8 +117,8 @@ pub fn event_schema() -> Value {
                     "actual": text("what the token has; absent when the claim is"),
                 },
             },
-            "audience": text("the minted `aud`"),
-            "scope": text("the minted `scope`"),
+            "audience": text("the minted `aud`; when refused, the `audience` and `resource` asked for"),
+            "scope": text("the minted `scope`; when refused, the one asked for"),
             "jti": text("the minted `jti`"),
             "generation": text("the snapshot it ran under"),
             "source": text("the caller's address"),

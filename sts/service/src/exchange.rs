@@ -42,6 +42,8 @@ struct Known {
     entry: Option<String>,
     account: Option<String>,
     nearest: Option<(String, Option<FailedCondition>)>,
+    asked_audience: Option<String>,
+    asked_scope: Option<String>,
 }
 
 /// What an event says of verified claims.
@@ -91,6 +93,9 @@ impl Service {
         known: &mut Known,
     ) -> Result<(Exchanged, Minted), Refused> {
         let request = ExchangeRequest::parse(parameters)?;
+        let named: Vec<&str> = request.audience.iter().chain(&request.resource).map(String::as_str).collect();
+        known.asked_audience = (!named.is_empty()).then(|| bounded(&named.join(" ")));
+        known.asked_scope = request.scope.as_deref().map(bounded);
         let requested = resolve(snapshot, &request)?;
         let verified = verify(snapshot, &*self.clock, &request.subject_token, &mut known.entry).await?;
         let now = self.clock.now();
@@ -99,7 +104,7 @@ impl Service {
             claims: snapshot.log_claims.then(|| serde_json::Value::Object(verified.claims().members().clone())),
         });
         if !snapshot.rules.knows_audience(verified.entry(), verified.claims()) {
-            return Err(Reason::TokenAudience.into());
+            return Err(Refused::audience(&snapshot.issuer));
         }
         let authorized = verified.authorize(&snapshot.rules, &requested, now).map_err(|denied| {
             known.account = requested_account(snapshot, &requested);
@@ -129,13 +134,17 @@ impl Service {
                 issuer: &snapshot.issuer,
                 signer: &*signer,
                 entropy: &*self.entropy,
-                now,
+                now_millis: self.clock.now_millis(),
                 cap_to_subject: snapshot.cap_to_subject,
                 generation: &snapshot.generation,
                 request_id: &context.request_id,
             })
             .map_err(|error| match error {
                 MintError::NoLifeLeft => Reason::TokenExpired.into(),
+                MintError::TooLarge => Refused::because(
+                    Reason::TokenMalformed,
+                    "the claims that are copied make the access token larger than 32 KiB",
+                ),
                 MintError::Sign(error) => failed(&error),
             })
     }
@@ -212,15 +221,15 @@ impl Service {
                 Some(_) => "refused",
             },
             reason: refused.map(|refused| refused.reason.name()),
-            detail: refused.and_then(|refused| refused.detail).map(str::to_owned),
+            detail: refused.and_then(|refused| refused.detail.as_deref()).map(str::to_owned),
             issuer_entry: known.entry,
             subject: known.verified.as_ref().map(|verified| bounded(&verified.subject)),
             account: known.account,
             identity: minted.map(|(_, minted)| minted.identity.clone()),
             nearest_identity,
             failing_condition: failing_condition.flatten(),
-            audience: minted.map(|(_, minted)| minted.audience.clone()),
-            scope: minted.map(|(exchanged, _)| exchanged.scope.to_string()),
+            audience: minted.map(|(_, minted)| minted.audience.clone()).or(known.asked_audience),
+            scope: minted.map(|(exchanged, _)| exchanged.scope.to_string()).or(known.asked_scope),
             jti: minted.map(|(_, minted)| minted.jti.clone()),
             generation: snapshot.generation.clone(),
             source: context.source,

@@ -1,12 +1,12 @@
 //! Why a token would be granted or refused, without exchanging it: the same steps as the exchange, up to the decision.
 
 use serde::Serialize;
-use sts_policy::{Asked, Decision, Facts, Outcome, RequestError};
+use sts_policy::{Asked, Decision, Facts, Outcome, RequestError, Requested};
 use sts_types::{ClaimSet, Clock, EntryName, Issuer, UnixTime};
 
 use crate::exchange::verify;
 use crate::reason::{Reason, Refused};
-use crate::{Service, Snapshot};
+use crate::{Service, Snapshot, fault};
 
 /// What is explained.
 pub enum Presented<'a> {
@@ -58,16 +58,26 @@ pub struct WouldMint {
 
 impl Explanation {
     fn refused(refused: &Refused, entry: Option<String>, judged_at: UnixTime) -> Self {
-        let text = refused.detail.unwrap_or(refused.reason.description());
         Self {
             verdict: "refused",
             reason: Some(refused.reason.name()),
-            summary: format!("refused: {}: {text}", refused.reason.name()),
+            summary: format!("refused: {}: {}", refused.reason.name(), refused.text()),
             judged_at,
             issuer_entry: entry,
             grant: None,
             decision: None,
         }
+    }
+}
+
+impl Explanation {
+    /// With what the token has, and what was wanted.
+    fn with(mut self, fault: Option<String>) -> Self {
+        if let Some(fault) = fault {
+            self.summary.push_str("; ");
+            self.summary.push_str(&fault);
+        }
+        self
     }
 }
 
@@ -98,18 +108,51 @@ pub async fn explain(
             let mut entry = None;
             match verify(snapshot, clock, token, &mut entry).await {
                 Ok(verified) => (verified.entry().clone(), verified.claims().clone()),
-                Err(refused) => return Explanation::refused(&refused, entry, now),
+                Err(refused) => {
+                    let fault = fault::describe(snapshot, refused.reason, token, now);
+                    return Explanation::refused(&refused, entry, now).with(fault);
+                }
             }
         }
-        Presented::Claims(claims) => match entry_of(snapshot, &claims) {
-            Some(entry) => (entry, claims),
-            None => return Explanation::refused(&Reason::IssuerUnknown.into(), None, now),
-        },
+        Presented::Claims(claims) => {
+            let Some(issuer) = claims.text("iss").and_then(|iss| Issuer::new(iss).ok()) else {
+                return Explanation::refused(
+                    &Refused::because(Reason::TokenMalformed, "`iss` is not an issuer identifier"),
+                    None,
+                    now,
+                );
+            };
+            // Which of several entries signed only a signature can tell: the one that grants, else the first.
+            let mut first = None;
+            for trust in snapshot.trust.entries(&issuer) {
+                let explanation = decide(snapshot, &trust.entry, &claims, &requested, now);
+                if explanation.grant.is_some() {
+                    return explanation;
+                }
+                first = first.or(Some(explanation));
+            }
+            return first.unwrap_or_else(|| {
+                Explanation::refused(&Reason::IssuerUnknown.into(), None, now)
+                    .with(fault::issuer(snapshot, issuer.as_str()))
+            });
+        }
     };
-    if !snapshot.rules.knows_audience(&entry, &claims) {
-        return Explanation::refused(&Reason::TokenAudience.into(), Some(entry.to_string()), now);
+    decide(snapshot, &entry, &claims, &requested, now)
+}
+
+/// Explains the decision on claims of one entry.
+fn decide(
+    snapshot: &Snapshot,
+    entry: &EntryName,
+    claims: &ClaimSet,
+    requested: &Requested,
+    now: UnixTime,
+) -> Explanation {
+    if !snapshot.rules.knows_audience(entry, claims) {
+        let refused = Refused::audience(&snapshot.issuer);
+        return Explanation::refused(&refused, Some(entry.to_string()), now).with(fault::audience(claims));
     }
-    let decision = snapshot.rules.explain(Facts { entry: &entry, claims: &claims, now }, &requested);
+    let decision = snapshot.rules.explain(Facts { entry, claims, now }, requested);
     let (reason, grant) = match &decision.outcome {
         Outcome::Refused(refusal) => (Some(Reason::from(*refusal).name()), None),
         Outcome::Granted(grant) => (
@@ -127,17 +170,10 @@ pub async fn explain(
     Explanation {
         verdict: if grant.is_some() { "granted" } else { "refused" },
         reason,
-        summary: sts_policy::summary(&snapshot.rules, &requested, &decision),
+        summary: sts_policy::summary(&snapshot.rules, requested, &decision),
         judged_at: now,
         issuer_entry: Some(entry.to_string()),
         grant,
         decision: Some(decision),
     }
-}
-
-/// The entry that unsigned claims are taken to be of: the first of their `iss`. Which of several entries signed only a
-/// signature can tell.
-fn entry_of(snapshot: &Snapshot, claims: &ClaimSet) -> Option<EntryName> {
-    let issuer = Issuer::new(claims.text("iss")?).ok()?;
-    snapshot.trust.entries(&issuer).first().map(|trust| trust.entry.clone())
 }

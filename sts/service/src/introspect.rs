@@ -38,7 +38,6 @@ pub struct ActiveToken {
     sub: String,
     client_id: String,
     aud: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
     exp: i64,
     iat: i64,
@@ -89,10 +88,7 @@ impl Service {
         };
         let rules = self.ledger.rules().await.map_err(failed)?;
         let same = record.token_digest == own.digest && record.account == own.account && record.kid == own.kid;
-        let active = same
-            && !self.rules.covers(&rules, &record)
-            && snapshot.trust.has(&record.entry)
-            && snapshot.rules.still_active(&record.account, &record.identity, &record.entry, self.clock.now());
+        let active = same && !self.rules.covers(&rules, &record) && snapshot.supports(&record, self.clock.now());
         Ok(active.then_some(record))
     }
 }

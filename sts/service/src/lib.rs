@@ -6,6 +6,7 @@ mod denials;
 mod event;
 mod exchange;
 mod explain;
+mod fault;
 mod introspect;
 mod issuer_keys;
 mod operate;

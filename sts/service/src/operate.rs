@@ -8,7 +8,7 @@ use sts_store::{Entry, Listing, Revocation, RevocationRule, RevocationScope};
 use sts_types::{AccountId, Jti, TokenRecord, UnixTime};
 
 use crate::reason::Refused;
-use crate::{Service, Snapshot};
+use crate::{Service, Snapshot, rules_in_force};
 
 /// The most records in one page.
 const MAX_PAGE: usize = 1000;
@@ -26,7 +26,7 @@ pub struct TokenView {
     revoked: Option<Revocation>,
 }
 
-/// `POST /admin/v1/revocations`: all the fields that are given must match; `jti` stands alone.
+/// `POST /admin/v1/revocations`: all the fields that are given must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RevocationRequest {
@@ -46,7 +46,8 @@ pub struct RevocationRequest {
     pub kid: Option<String>,
     /// A snapshot generation.
     pub generation: Option<String>,
-    /// Patterns on copied claims.
+    /// Patterns on copied claims, by name; also read as `"NAME=PATTERN"` or a list of them.
+    #[serde(deserialize_with = "claim_patterns")]
     pub claim: BTreeMap<String, String>,
     /// Tokens issued before this moment: epoch seconds, or RFC 3339; now when left out.
     #[serde(deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
@@ -61,9 +62,9 @@ pub enum WrongRevocation {
     /// It would cover every token.
     #[error("name what to revoke: jti, account, identity, issuer, subject, issuer_kid, kid, generation or claim")]
     NoField,
-    /// `jti` with other fields.
-    #[error("`jti` names one token: give it alone, with a reason at most")]
-    JtiWithFields,
+    /// The token of that `jti` does not fit the other fields.
+    #[error("the token of that jti does not fit the other fields; nothing was revoked")]
+    OtherToken,
     /// A field that cannot be.
     #[error("`{0}` is not usable: {1}")]
     Field(&'static str, String),
@@ -76,6 +77,31 @@ pub enum WrongRevocation {
     /// The ledger did not answer.
     #[error("the store is unavailable; nothing was revoked")]
     Unavailable(Refused),
+}
+
+/// An object, one `NAME=PATTERN`, or a list of them; a name stands once.
+fn claim_patterns<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    use serde::de::Error as _;
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Claims {
+        Object(BTreeMap<String, String>),
+        One(String),
+        List(Vec<String>),
+    }
+    let pairs = match Claims::deserialize(deserializer)? {
+        Claims::Object(claims) => return Ok(claims),
+        Claims::One(pair) => vec![pair],
+        Claims::List(pairs) => pairs,
+    };
+    let mut claims = BTreeMap::new();
+    for pair in &pairs {
+        let (name, pattern) = pair.split_once('=').ok_or_else(|| D::Error::custom("a claim is NAME=PATTERN"))?;
+        if claims.insert(name.to_owned(), pattern.to_owned()).is_some() {
+            return Err(D::Error::custom("a claim is given twice"));
+        }
+    }
+    Ok(claims)
 }
 
 /// Epoch seconds as a number, or RFC 3339 as a string.
@@ -144,58 +170,33 @@ impl Service {
         request: RevocationRequest,
         by: &str,
     ) -> Result<Revocation, WrongRevocation> {
-        let now = self.clock.now();
         if request.reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON) {
             return Err(WrongRevocation::Field("reason", "it is over 1,024 bytes".to_owned()));
         }
-        let revocation = match &request.jti {
-            Some(jti) => self.token_revocation(&request, jti, now, by).await?,
-            None => self.rule_revocation(snapshot, request, now, by)?,
-        };
-        self.ledger
-            .revoke(revocation.clone())
-            .await
-            .map_err(|error| WrongRevocation::Unavailable(Refused::by_ledger(&error)))?;
-        Ok(revocation)
-    }
-
-    async fn token_revocation(
-        &self,
-        request: &RevocationRequest,
-        jti: &str,
-        now: UnixTime,
-        by: &str,
-    ) -> Result<Revocation, WrongRevocation> {
-        let alone = RevocationRequest {
-            jti: request.jti.clone(),
-            reason: request.reason.clone(),
-            ..RevocationRequest::default()
-        };
-        if alone != *request {
-            return Err(WrongRevocation::JtiWithFields);
+        let failed = |error| WrongRevocation::Unavailable(Refused::by_ledger(&error));
+        let jti = request.jti.as_deref().map(Jti::new).transpose();
+        let jti = jti.map_err(|error| WrongRevocation::Field("jti", error.to_string()))?;
+        let mut revocation = self.rule_revocation(snapshot, request, by)?;
+        if let Some(jti) = jti {
+            let token = self.ledger.look_up(jti.clone()).await.map_err(failed)?.ok_or(WrongRevocation::UnknownToken)?;
+            if !rules_in_force::covers_alone(&revocation, &token.record) {
+                return Err(WrongRevocation::OtherToken);
+            }
+            revocation.scope = RevocationScope::Token(jti);
+            revocation.until = token.record.exp;
+        } else {
+            // What was minted under a longer `max_ttl` than today's is covered to its end, too.
+            let last = self.ledger.last_end().await.map_err(failed)?;
+            revocation.until = last.map_or(revocation.until, |last| last.max(revocation.until));
         }
-        let jti = Jti::new(jti).map_err(|error| WrongRevocation::Field("jti", error.to_string()))?;
-        let entry = self
-            .ledger
-            .look_up(jti.clone())
-            .await
-            .map_err(|error| WrongRevocation::Unavailable(Refused::by_ledger(&error)))?
-            .ok_or(WrongRevocation::UnknownToken)?;
-        Ok(Revocation {
-            scope: RevocationScope::Token(jti),
-            before: now,
-            at: now,
-            by: by.to_owned(),
-            reason: request.reason.clone(),
-            until: entry.record.exp,
-        })
+        self.ledger.revoke(revocation.clone()).await.map_err(failed)?;
+        Ok(revocation)
     }
 
     fn rule_revocation(
         &self,
         snapshot: &Snapshot,
         request: RevocationRequest,
-        now: UnixTime,
         by: &str,
     ) -> Result<Revocation, WrongRevocation> {
         let check = |field: &'static str, pattern: &str| {
@@ -219,20 +220,27 @@ impl Service {
             generation: request.generation,
             claim: request.claim,
         };
-        if rule == RevocationRule::default() {
+        if rule == RevocationRule::default() && request.jti.is_none() {
             return Err(WrongRevocation::NoField);
         }
-        // Records tell whole seconds: the second that has begun is covered too, so that what was minted a moment ago is.
-        let before = request.before.unwrap_or(now.plus(1));
-        let longest = i64::from(snapshot.max_ttl);
+        let (at, millis) = self.now_to_the_millisecond();
+        // Without a moment: up to and with this very millisecond.
+        let (before, before_millis) = request.before.map_or((at, millis.saturating_add(1)), |before| (before, 0));
         Ok(Revocation {
             scope: RevocationScope::Rule(rule),
             before,
-            at: now,
+            before_millis,
+            at,
             by: by.to_owned(),
             reason: request.reason,
-            until: before.max(now).plus(longest),
+            until: before.max(at).plus(i64::from(snapshot.max_ttl)),
         })
+    }
+
+    fn now_to_the_millisecond(&self) -> (UnixTime, u16) {
+        let millis = self.clock.now_millis();
+        let seconds = i64::try_from(millis / 1000).unwrap_or(i64::MAX);
+        (UnixTime::from_secs(seconds), u16::try_from(millis % 1000).unwrap_or(0))
     }
 
     fn account_id(&self, snapshot: &Snapshot, name: &str) -> Option<AccountId> {
@@ -246,9 +254,7 @@ impl Service {
             "expired"
         } else if revoked.is_some() || self.rules.covers(rules, &record) {
             "revoked"
-        } else if snapshot.trust.has(&record.entry)
-            && snapshot.rules.still_active(&record.account, &record.identity, &record.entry, now)
-        {
+        } else if snapshot.supports(&record, now) {
             "active"
         } else {
             "inactive"

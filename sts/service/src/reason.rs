@@ -1,9 +1,11 @@
 //! Why a request is refused, by the stable names of DESIGN section 2. The wire form of each is one table in the server.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use sts_policy::Refusal;
 use sts_token::TokenFault;
+use sts_types::Issuer;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $description:literal;)*) => {
@@ -97,7 +99,7 @@ pub struct Refused {
     /// Why.
     pub reason: Reason,
     /// Which rule, in place of the reason's usual description; a text of ours, never input.
-    pub detail: Option<&'static str>,
+    pub detail: Option<Cow<'static, str>>,
     /// When to try again.
     pub retry_after: Option<Duration>,
 }
@@ -106,7 +108,21 @@ impl Refused {
     /// Refused for `reason`, which rule being `detail`.
     #[must_use]
     pub const fn because(reason: Reason, detail: &'static str) -> Self {
-        Self { reason, detail: Some(detail), retry_after: None }
+        Self { reason, detail: Some(Cow::Borrowed(detail)), retry_after: None }
+    }
+
+    /// The subject token is for another audience: says which to ask for.
+    pub(crate) fn audience(ours: &Issuer) -> Self {
+        let detail = format!(
+            "the subject token is for another audience: request one for {ours}, or for a service account's UUID"
+        );
+        Self { reason: Reason::TokenAudience, detail: Some(Cow::Owned(detail)), retry_after: None }
+    }
+
+    /// What the caller is told.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.detail.as_deref().unwrap_or(self.reason.description())
     }
 
     /// Not now: try again after `wait`.

@@ -27,6 +27,7 @@ impl Service {
         let revocation = Revocation {
             scope: RevocationScope::Token(own.jti),
             before: now,
+            before_millis: 0,
             at: now,
             by: TOKEN_HOLDER.to_owned(),
             reason: None,

@@ -43,6 +43,15 @@ impl RulesInForce {
     }
 }
 
+/// Whether `revocation` would cover `record`, were it in force.
+pub(crate) fn covers_alone(revocation: &Revocation, record: &TokenRecord) -> bool {
+    let compiled = match &revocation.scope {
+        RevocationScope::Rule(rule) => compile_rule(rule),
+        RevocationScope::Token(_) => None,
+    };
+    covers(revocation, compiled.as_ref(), record)
+}
+
 fn compile(list: &Arc<[Revocation]>) -> Compiled {
     let rules = list
         .iter()
@@ -76,7 +85,7 @@ fn covers(revocation: &Revocation, compiled: Option<&CompiledRule>, record: &Tok
         RevocationScope::Rule(rule) => rule,
     };
     let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
-    record.iat < revocation.before
+    revocation.reaches(record)
         && is(&rule.account, record.account.as_str())
         && is(&rule.identity, record.identity.as_str())
         && is(&rule.issuer, record.entry.as_str())

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sts_policy::RuleSet;
+use sts_policy::{Provenance, RuleSet};
 use sts_token::TrustSpec;
-use sts_types::{Algorithm, ApiName, EntryName, Issuer};
+use sts_types::{Algorithm, ApiName, EntryName, Issuer, TokenRecord, UnixTime};
 
 use crate::IssuerKeys;
 use crate::bearer::ApiSecret;
@@ -34,6 +34,20 @@ pub struct Snapshot {
     pub log_claims: bool,
 }
 
+impl Snapshot {
+    /// Whether the rules in force still stand behind a recorded token: its account, identity and issuer entry are there,
+    /// enabled and in time.
+    pub(crate) fn supports(&self, record: &TokenRecord, now: UnixTime) -> bool {
+        let provenance = Provenance {
+            account: &record.account,
+            identity: &record.identity,
+            entry: &record.entry,
+            issued: record.iat,
+        };
+        self.trust.has(&record.entry) && self.rules.still_active(&provenance, now)
+    }
+}
+
 /// The trusted entries, by the exact bytes of `iss`.
 pub struct TrustTable {
     by_issuer: HashMap<Issuer, Vec<Arc<TrustSpec>>>,
@@ -54,6 +68,13 @@ impl TrustTable {
     #[must_use]
     pub fn entries(&self, issuer: &Issuer) -> &[Arc<TrustSpec>] {
         self.by_issuer.get(issuer).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every trusted issuer, in order of its name.
+    pub(crate) fn issuers(&self) -> Vec<&str> {
+        let mut issuers: Vec<&str> = self.by_issuer.keys().map(Issuer::as_str).collect();
+        issuers.sort_unstable();
+        issuers
     }
 
     /// Whether the entry is trusted.

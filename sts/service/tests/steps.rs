@@ -114,6 +114,10 @@ impl Ledger for FakeLedger {
         self.answer(|| Arc::clone(&self.rules.lock().unwrap()))
     }
 
+    fn last_end(&self) -> LedgerFuture<'_, Option<UnixTime>> {
+        self.answer(|| self.records.lock().unwrap().values().map(|entry| entry.record.exp).max())
+    }
+
     fn list(&self, _: Listing) -> LedgerFuture<'_, Vec<Entry>> {
         self.answer(|| self.records.lock().unwrap().values().cloned().collect())
     }
@@ -428,6 +432,7 @@ async fn a_rule_covers_what_all_its_fields_fit_and_nothing_issued_later() {
         let revocation = Revocation {
             scope: RevocationScope::Rule(rule),
             before: UnixTime::from_secs(before),
+            before_millis: 0,
             at: UnixTime::from_secs(NOW),
             by: "test".to_owned(),
             reason: None,
@@ -469,4 +474,60 @@ async fn c124_c125_an_event_holds_no_token_and_bounded_text() {
         assert!(secret.split('.').all(|part| !events.contains(part)));
     }
     assert!(fixture.service.denial(event["request_id"].as_str().unwrap()).is_some());
+}
+
+async fn revoke(fixture: &Fixture, request: Value) -> Result<Revocation, String> {
+    let request = serde_json::from_value(request).map_err(|error| error.to_string())?;
+    let snapshot = fixture.service.snapshot();
+    fixture.service.revoke(&snapshot, request, "test").await.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_rule_without_a_moment_covers_what_was_minted_before_it_and_nothing_after() {
+    let fixture = Fixture::new();
+    fixture.clock.0.fetch_add(500, Ordering::Relaxed);
+    let before = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+    revoke(&fixture, json!({ "account": "octo" })).await.unwrap();
+    assert!(!fixture.is_active(&before).await, "of the very millisecond");
+    fixture.clock.0.fetch_add(1, Ordering::Relaxed);
+    let after = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+    assert!(fixture.is_active(&after).await, "a millisecond later, in the same second");
+    assert!(!fixture.is_active(&before).await);
+}
+
+#[tokio::test]
+async fn a_rule_outlives_every_token_it_may_cover_though_max_ttl_was_lowered() {
+    let fixture = Fixture::new();
+    fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+    let far = UnixTime::from_secs(NOW + 86_400);
+    fixture.ledger.edit(|entry| entry.record.exp = far);
+    let revocation = revoke(&fixture, json!({ "issuer": "ci" })).await.unwrap();
+    assert!(revocation.until >= far);
+}
+
+#[tokio::test]
+async fn all_that_a_revocation_gives_must_match() {
+    let fixture = Fixture::new();
+    let token = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+    let jti = fixture.ledger.records.lock().unwrap().keys().next().unwrap().clone();
+    assert!(revoke(&fixture, json!({})).await.unwrap_err().contains("name what to revoke"));
+    assert!(revoke(&fixture, json!({ "reason": "only" })).await.is_err());
+    assert!(revoke(&fixture, json!({ "subject": "a\\b" })).await.unwrap_err().contains("subject"));
+    assert!(revoke(&fixture, json!({ "claim": ["run_id=1", "run_id=2"] })).await.is_err(), "a claim given twice");
+    assert!(revoke(&fixture, json!({ "jti": "unknown" })).await.unwrap_err().contains("no live token"));
+    assert!(revoke(&fixture, json!({ "jti": jti, "account": "other" })).await.unwrap_err().contains("does not fit"));
+    assert!(fixture.is_active(&token).await);
+    revoke(&fixture, json!({ "jti": jti, "account": "octo", "claim": "run_id=4*" })).await.unwrap();
+    assert!(!fixture.is_active(&token).await);
+}
+
+#[tokio::test]
+async fn a_token_with_a_large_copied_claim_is_introspected_and_revoked_as_any() {
+    let fixture = Fixture::new();
+    let token = fixture.token(json!({ "run_id": "x".repeat(8000) }));
+    let minted = fixture.exchange(&token, &[]).await.unwrap();
+    assert!(minted.len() > 10_000);
+    assert!(fixture.is_active(&minted).await);
+    fixture.service.revoke_presented(&fixture.service.snapshot(), &minted).await.unwrap();
+    assert!(!fixture.is_active(&minted).await);
 }

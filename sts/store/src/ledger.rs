@@ -37,6 +37,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// The revocation rules in force, oldest first; those whose seal is broken are left out and raise an alert.
     fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>>;
 
+    /// When the last record there is dies; `None` when there is none. A rule must outlive it.
+    fn last_end(&self) -> LedgerFuture<'_, Option<UnixTime>>;
+
     /// Lists records.
     fn list(&self, listing: Listing) -> LedgerFuture<'_, Vec<Entry>>;
 

@@ -58,8 +58,10 @@ pub struct RevocationRule {
 pub struct Revocation {
     /// What it covers.
     pub scope: RevocationScope,
-    /// It covers tokens issued before this moment (`iat` <= `before` - 1, or `iat` < `before`); for one token it is not read.
+    /// It covers tokens issued before this moment; for one token it is not read.
     pub before: UnixTime,
+    /// The millisecond within `before`.
+    pub before_millis: u16,
     /// When it was made.
     pub at: UnixTime,
     /// Who made it: `token holder`, `admin token`, or an account's id.
@@ -68,6 +70,14 @@ pub struct Revocation {
     pub reason: Option<String>,
     /// When the last token it can cover is dead, and it may be forgotten.
     pub until: UnixTime,
+}
+
+impl Revocation {
+    /// Whether `record` was issued before the moment up to which this revocation reaches.
+    #[must_use]
+    pub fn reaches(&self, record: &TokenRecord) -> bool {
+        (record.iat, record.iat_millis) < (self.before, self.before_millis)
+    }
 }
 
 /// A record with its own revocation, if it was revoked by jti. Rules are judged by the caller over [`crate::Ledger::rules`].

@@ -7,6 +7,7 @@ use sts_policy::Replay;
 use sts_types::{Entropy, Issuer, Jti, Lifetime, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc};
 
 use crate::Authorized;
+use crate::own::MAX_OWN_TOKEN;
 
 /// Random bytes in a `jti`: 160 bits, over the 128 that requirement AT-3 wants.
 const JTI_BYTES: usize = 20;
@@ -19,8 +20,8 @@ pub struct MintContext<'a> {
     pub signer: &'a dyn Signer,
     /// Where the `jti` comes from.
     pub entropy: &'a dyn Entropy,
-    /// Our `iat`.
-    pub now: UnixTime,
+    /// Our `iat`, in milliseconds since the epoch.
+    pub now_millis: u64,
     /// Whether the token may not outlive its subject token.
     pub cap_to_subject: bool,
     /// The snapshot's generation, for the record.
@@ -47,6 +48,9 @@ pub enum MintError {
     /// With `cap_to_subject`: the subject token is within its leeway, there is no life left to give.
     #[error("the subject token has no life left to give")]
     NoLifeLeft,
+    /// The claims that are copied make it larger than any token of ours is read.
+    #[error("the copied claims make the token too large")]
+    TooLarge,
     /// The signing key failed.
     #[error("the signing key failed: {0}")]
     Sign(#[from] SignError),
@@ -64,7 +68,6 @@ struct Claims<'a> {
     jti: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     groups: &'a [sts_types::TeamName],
     federated: Federated<'a>,
 }
@@ -85,13 +88,14 @@ impl Authorized {
     /// See [`MintError`].
     pub fn mint(self, context: &MintContext<'_>) -> Result<MintedToken, MintError> {
         let Self { verified, grant } = self;
+        let now = UnixTime::from_secs(i64::try_from(context.now_millis / 1000).unwrap_or(i64::MAX));
         let lifetime = if context.cap_to_subject {
-            let left = u32::try_from(verified.expires_at().since(context.now)).unwrap_or(0);
+            let left = u32::try_from(verified.expires_at().since(now)).unwrap_or(0);
             Lifetime::from_secs(left.min(grant.lifetime.as_secs())).ok_or(MintError::NoLifeLeft)?
         } else {
             grant.lifetime
         };
-        let exp = context.now.plus(i64::from(lifetime.as_secs()));
+        let exp = now.plus(i64::from(lifetime.as_secs()));
         let jti = new_jti(context.entropy)?;
         let scope = (!grant.scopes.is_empty()).then(|| grant.scopes.to_string());
         let copied: Map<String, Value> = grant
@@ -105,7 +109,7 @@ impl Authorized {
             sub: grant.account.id.as_str(),
             client_id: grant.account.id.as_str(),
             aud: grant.audience.as_str(),
-            iat: context.now,
+            iat: now,
             exp,
             jti: jti.as_str(),
             scope: scope.as_deref(),
@@ -119,6 +123,10 @@ impl Authorized {
         })
         .map_err(|_| SignError::Failed)?;
         let jwt = sts_jose::sign_compact(context.signer, rfc::TYP_ACCESS_TOKEN, &payload)?;
+
+        if jwt.len() > MAX_OWN_TOKEN {
+            return Err(MintError::TooLarge);
+        }
 
         let claim = match grant.replay {
             Replay::Allow => None,
@@ -142,7 +150,8 @@ impl Authorized {
             kid: context.signer.kid().clone(),
             generation: context.generation.to_owned(),
             status_index: None,
-            iat: context.now,
+            iat: now,
+            iat_millis: u16::try_from(context.now_millis % 1000).unwrap_or(0),
             exp,
             request_id: context.request_id.clone(),
         };

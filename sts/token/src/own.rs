@@ -6,6 +6,10 @@ use sts_types::{AccountId, Audience, ClaimSet, Digest256, Issuer, Jti, Kid, Scop
 
 use crate::Keyring;
 
+/// The largest token that we mint and read back, in bytes: what we mint, its holder can always revoke. Twice what a subject
+/// token may be, since claims of one may be copied; below what a form may be.
+pub(crate) const MAX_OWN_TOKEN: usize = 32 * 1024;
+
 /// A token that one of our published keys signed, of our issuer, in time. Whether it was revoked only the ledger knows.
 pub struct OwnToken {
     /// `jti`.
@@ -46,7 +50,7 @@ impl OwnToken {
     /// See [`OwnTokenError`].
     pub fn verify(token: &str, keyring: &Keyring, issuer: &Issuer, now: UnixTime) -> Result<Self, OwnTokenError> {
         use OwnTokenError::Foreign;
-        let jws = CompactJws::parse(token).map_err(|_| Foreign)?;
+        let jws = CompactJws::parse_up_to(token, MAX_OWN_TOKEN).map_err(|_| Foreign)?;
         let header = jws.header();
         if !header.typ.as_deref().is_some_and(is_access_token) {
             return Err(Foreign);

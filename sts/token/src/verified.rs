@@ -7,8 +7,9 @@ use sts_types::{Audience, ClaimSet, Digest256, EntryName, Issuer, Jti, Kid, Repl
 use crate::TrustSpec;
 use crate::registered::Registered;
 
-/// How long after `exp` + leeway a one-use claim is kept: clocks of replicas differ (incident TOB-PYPI26-1).
-const REPLAY_MARGIN: i64 = 120;
+/// How long after `exp` a one-use claim is kept: the largest leeway there is, whatever it is now, since a reload may raise it,
+/// and a margin for clocks of replicas that differ (incident TOB-PYPI26-1).
+const REPLAY_KEPT: i64 = 300 + 120;
 
 /// Claims whose signature, registered claims and times were judged. Only [`crate::SignedToken::judge`] makes one.
 pub struct VerifiedClaims {
@@ -93,7 +94,7 @@ impl VerifiedClaims {
         let scope = account.map_or(b"".as_slice(), str::as_bytes);
         ReplayClaim {
             key: sts_jose::digest_of_parts(&[b"sts replay", self.trust.entry.as_str().as_bytes(), kind, value, scope]),
-            until: self.registered.exp.plus(i64::from(self.trust.leeway) + REPLAY_MARGIN),
+            until: self.registered.exp.plus(REPLAY_KEPT),
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct TokenRecord {
     pub status_index: Option<u64>,
     /// Our `iat`.
     pub iat: UnixTime,
+    /// The millisecond within `iat`, so that a revocation rule can tell what was minted before it from what came after.
+    pub iat_millis: u16,
     /// Our `exp`.
     pub exp: UnixTime,
     /// The request that minted it.

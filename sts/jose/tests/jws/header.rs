@@ -139,15 +139,13 @@ fn j05_c016_c017_c018_keys_in_a_header_are_ignored() {
 #[test]
 fn c021_c022_a_kid_is_a_bounded_string_without_control_characters() {
     let long = format!("\"{}\"", "k".repeat(1025));
-    for kid in ["null", "1", "{}", "[]", "true", r#""\r\nSET x""#, r#""a\u0000b""#, r#""\u007f""#, &long] {
+    for kid in ["null", "1", "{}", "[]", "true", r#""""#, r#""\r\nSET x""#, r#""a\u0000b""#, r#""\u007f""#, &long] {
         assert!(malformed(&header(&format!(r#"{{"alg":"ES256","kid":{kid}}}"#))), "{kid}");
     }
     for kid in ["../../etc/passwd", "/dev/null", "a' OR 1=1--", "*", "{tenant}:key", "a\u{202e}b", " "] {
         assert_eq!(header(&format!(r#"{{"alg":"ES256","kid":"{kid}"}}"#)).unwrap().kid.unwrap().as_str(), kid);
     }
-    for none in [r#"{"alg":"ES256","kid":""}"#, r#"{"alg":"ES256"}"#] {
-        assert_eq!(header(none).unwrap().kid, None);
-    }
+    assert_eq!(header(r#"{"alg":"ES256"}"#).unwrap().kid, None);
 }
 
 #[test]

@@ -39,11 +39,13 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
                 ExitCode::SUCCESS
             }
             Err(error) => {
-                report(args, &warnings, None);
                 if args.json {
-                    say(&json!({ "ok": false, "error": error.to_string() }).to_string())
+                    let document =
+                        json!({ "ok": false, "error": error.to_string(), "diagnostics": warnings.to_json() });
+                    say(&document.to_string());
                 } else {
-                    fail(&error)
+                    report(args, &warnings, None);
+                    fail(&error);
                 }
                 ExitCode::from(2)
             }

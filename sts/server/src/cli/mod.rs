@@ -127,10 +127,13 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Exchange(args) => exchange::run(&args),
         Command::Schema(args) => schema::run(&args),
-        Command::Tokens(command) => {
-            let (server, operation) = command.into_parts();
-            operate::run(&server, operation)
-        }
+        Command::Tokens(command) => match command.into_parts() {
+            Ok((server, operation)) => operate::run(&server, operation),
+            Err(message) => {
+                complain(&format!("error: {message}"));
+                ExitCode::from(2)
+            }
+        },
         Command::Keys(KeysCommand::List(server)) => operate::run(&server, Operation::ListKeys),
         Command::Keys(KeysCommand::Rotate(server)) => operate::run(&server, Operation::RotateKeys),
         Command::Issuers(IssuersCommand::List(server)) => operate::run(&server, Operation::ListIssuers),

@@ -1,13 +1,16 @@
 //! `sts tokens|keys|issuers`: speaks to the running server's admin listener; when none runs, opens the embedded store under its
 //! lock and does the same work here.
 
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sts_config::Settings;
 use sts_service::RevocationRequest;
 use sts_types::{Clock, UnixTime};
 use zeroize::Zeroizing;
@@ -17,6 +20,7 @@ use super::{check, complain, fail, say};
 use crate::admin_token;
 use crate::clock::SystemClock;
 use crate::engine::{Engine, store_path};
+use crate::http::BindError;
 use crate::metrics::Metrics;
 use crate::operation::{Operation, OperationFailure};
 use crate::start_error::StartError;
@@ -116,11 +120,18 @@ fn claim(text: &str) -> Result<(String, String), String> {
 }
 
 impl TokensCommand {
-    pub(super) fn into_parts(self) -> (ServerArgs, Operation) {
-        match self {
+    /// Which server, and what to do; the error says what is wrong with the arguments.
+    pub(super) fn into_parts(self) -> Result<(ServerArgs, Operation), String> {
+        Ok(match self {
             Self::List { account, after, limit, server } => (server, Operation::ListTokens { account, after, limit }),
             Self::Show { jti, server } => (server, Operation::ShowToken { jti }),
             Self::Revoke(args) => {
+                let names: BTreeSet<&str> = args.claim.iter().map(|(name, _)| name.as_str()).collect();
+                if names.len() < args.claim.len() {
+                    return Err(
+                        "--claim names one claim twice; a pattern says more than one value with wildcards".to_owned()
+                    );
+                }
                 let request = RevocationRequest {
                     jti: args.jti,
                     account: args.account,
@@ -136,7 +147,7 @@ impl TokensCommand {
                 };
                 (args.server, Operation::Revoke(Box::new(request)))
             }
-        }
+        })
     }
 }
 
@@ -150,13 +161,26 @@ pub(super) fn run(args: &ServerArgs, operation: Operation) -> ExitCode {
             if matches!(shown, Operation::ShowDenial { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Ok(Err(failure)) => {
-            complain(&format!("error: {failure}"));
+            refuse(args.json, &failure);
             ExitCode::FAILURE
         }
         Err(error) => {
-            fail(&error);
+            if args.json {
+                refuse(true, &error)
+            } else {
+                fail(&error)
+            }
             ExitCode::from(2)
         }
+    }
+}
+
+/// Says what went wrong: one JSON document on standard output with `--json`, a line on standard error without.
+pub(super) fn refuse(json: bool, error: &dyn std::fmt::Display) {
+    if json {
+        say(&json!({ "error": error.to_string() }).to_string());
+    } else {
+        complain(&format!("error: {error}"));
     }
 }
 
@@ -166,7 +190,7 @@ fn perform(args: &ServerArgs, operation: Operation) -> Result<Done, StartError> 
     let runtime = crate::serve::runtime()?;
     if let (Some(url), Some(file)) = (&args.admin_url, &args.admin_token_file) {
         let token = admin_token::read(file)?;
-        return Ok(match runtime.block_on(ask(url, &token, &operation)) {
+        return Ok(match runtime.block_on(ask(url, None, &token, &operation)) {
             Asked::Done(done) => done,
             Asked::NobodyThere => Err(OperationFailure::Failed(format!("nothing listens at {url}"))),
         });
@@ -176,9 +200,8 @@ fn perform(args: &ServerArgs, operation: Operation) -> Result<Done, StartError> 
     let token_file = admin_token::path(&settings.data_dir);
     if token_file.exists() {
         let token = admin_token::read(&token_file)?;
-        let scheme = if settings.admin.tls.is_some() { "https" } else { "http" };
-        let url = format!("{scheme}://{}", settings.admin.listen);
-        if let Asked::Done(done) = runtime.block_on(ask(&url, &token, &operation)) {
+        let (url, certificate) = own_admin(&settings)?;
+        if let Asked::Done(done) = runtime.block_on(ask(&url, certificate.as_deref(), &token, &operation)) {
             return Ok(done);
         }
     }
@@ -198,13 +221,38 @@ enum Asked {
     NobodyThere,
 }
 
-async fn ask(url: &str, token: &Zeroizing<String>, operation: &Operation) -> Asked {
+/// Where the server of these settings is spoken to, and the certificate it shows, which is trusted because it is configured.
+fn own_admin(settings: &Settings) -> Result<(String, Option<Vec<u8>>), StartError> {
+    let mut address = settings.admin.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    match &settings.admin.tls {
+        None => Ok((format!("http://{address}"), None)),
+        Some(tls) => {
+            let read = std::fs::read(&tls.cert_file);
+            let certificate = read.map_err(|error| BindError::Certificate {
+                what: "a certificate chain",
+                path: tls.cert_file.clone(),
+                why: error.to_string(),
+            })?;
+            Ok((format!("https://{address}"), Some(certificate)))
+        }
+    }
+}
+
+async fn ask(url: &str, certificate: Option<&[u8]>, token: &Zeroizing<String>, operation: &Operation) -> Asked {
     let (method, path, body) = operation.to_request();
     let failed = |error: &dyn std::fmt::Display| Asked::Done(Err(OperationFailure::Failed(error.to_string())));
+    let trusted = match certificate.map(reqwest::Certificate::from_pem_bundle).transpose() {
+        Ok(trusted) => trusted.unwrap_or_default(),
+        Err(error) => return failed(&with_causes(&error)),
+    };
     let client = match reqwest::Client::builder()
         .no_proxy()
         .timeout(DEADLINE)
         .redirect(reqwest::redirect::Policy::none())
+        .tls_certs_merge(trusted)
         .build()
     {
         Ok(client) => client,
@@ -216,8 +264,8 @@ async fn ask(url: &str, token: &Zeroizing<String>, operation: &Operation) -> Ask
     }
     let response = match request.send().await {
         Ok(response) => response,
-        Err(error) if error.is_connect() => return Asked::NobodyThere,
-        Err(error) => return failed(&error),
+        Err(error) if is_refused(&error) => return Asked::NobodyThere,
+        Err(error) => return failed(&with_causes(&error)),
     };
     let status = response.status();
     let value: Value = match response.json().await {
@@ -233,6 +281,32 @@ async fn ask(url: &str, token: &Zeroizing<String>, operation: &Operation) -> Ask
         400 | 401 | 403 => OperationFailure::Refused(told),
         _ => OperationFailure::Failed(told),
     }))
+}
+
+/// Whether nobody listens there; a handshake that fails is somebody.
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The whole chain of causes: a client's error alone says too little.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 /// The answer for people.

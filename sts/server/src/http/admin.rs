@@ -31,7 +31,7 @@ pub(crate) struct AdminState {
 pub(super) async fn serve(request: HttpRequest, payload: Payload, state: Data<AdminState>) -> HttpResponse {
     let request_id = state.desk.service.new_request_id();
     let path = route::normalise(request.path());
-    super::answer(handle(&request, payload, &state, &path), &request_id, false).await
+    super::answer(&request, handle(&request, payload, &state, &path), &request_id, false).await
 }
 
 async fn handle(

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::http::header;
 use actix_web::web::{BytesMut, Payload};
+use actix_web::{HttpMessage as _, HttpRequest};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use sts_service::{Reason, Refused};
@@ -36,5 +36,19 @@ pub(crate) async fn read(request: &HttpRequest, mut payload: Payload) -> Result<
         Ok(body.freeze())
     };
     let late = || Refused::because(Reason::RequestMalformed, "the body did not arrive within 10 seconds");
-    tokio::time::timeout(DEADLINE, read).await.map_err(|_| late())?
+    let body = tokio::time::timeout(DEADLINE, read).await.map_err(|_| late())??;
+    request.extensions_mut().insert(ReadWhole);
+    Ok(body)
+}
+
+/// Put into a request's extensions once its body was read to its end.
+struct ReadWhole;
+
+/// Whether some of the request's body is, or may be, still to come. What follows it on the connection cannot be told from it, and
+/// whoever sends it slowly would hold the connection for as long as he likes.
+pub(super) fn is_unread(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let announced = headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    announced && !request.extensions().contains::<ReadWhole>()
 }

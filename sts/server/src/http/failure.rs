@@ -110,8 +110,7 @@ impl Failure {
     /// The answer; `well_known` adds the members that some clients of discovery documents show.
     pub(crate) fn response(&self, request_id: &RequestId, well_known: bool) -> HttpResponse {
         let (status, error) = wire(self.refused.reason);
-        let text = self.told.as_deref().or(self.refused.detail).unwrap_or(self.refused.reason.description());
-        let description = ascii(text);
+        let description = ascii(self.told.as_deref().unwrap_or(self.refused.text()));
         let mut body = json!({
             "error": error,
             "error_description": description,

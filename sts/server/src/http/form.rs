@@ -4,7 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use serde_json::Value;
-use sts_service::{Parameters, Reason, Refused};
+use sts_service::{MAX_PARAMETERS, Parameters, Reason, Refused};
 
 use super::Failure;
 
@@ -129,6 +129,9 @@ fn decode(text: &[u8]) -> Result<String, Refused> {
 
 fn json(body: &[u8]) -> Result<Vec<(String, String)>, Refused> {
     let members = sts_types::parse_object(body).map_err(|_| malformed("the body is not one strict JSON object"))?;
+    if members.len() > MAX_PARAMETERS {
+        return Err(malformed("a request has at most 64 parameters"));
+    }
     let mut pairs = Vec::with_capacity(members.len());
     for (name, value) in members {
         match value {

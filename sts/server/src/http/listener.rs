@@ -9,8 +9,12 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{App, HttpRequest, HttpServer};
+use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use sts_config::TlsFiles;
 
 use super::{AdminState, PublicState, admin, public};
 
@@ -26,7 +30,7 @@ const ADMIN_CONNECTIONS: usize = 256;
 /// A listener that is bound.
 pub(crate) struct ListenerSpec {
     pub(crate) socket: TcpListener,
-    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) certificate: Option<Arc<ServedCertificate>>,
 }
 
 /// Why an address cannot be listened on, or a certificate not be used.
@@ -51,13 +55,9 @@ fn advice(error: &io::Error) -> &'static str {
 
 impl ListenerSpec {
     /// Binds `address`, which the configuration gives under `key`.
-    pub(crate) fn bind(
-        key: &'static str,
-        address: SocketAddr,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> Result<Self, BindError> {
+    pub(crate) fn bind(key: &'static str, address: SocketAddr, tls: Option<&TlsFiles>) -> Result<Self, BindError> {
         let socket = TcpListener::bind(address).map_err(|error| BindError::Address { key, address, error })?;
-        Ok(Self { socket, tls })
+        Ok(Self { socket, certificate: tls.map(ServedCertificate::open).transpose()? })
     }
 
     /// Where it listens: the port is known even when 0 was asked for.
@@ -66,8 +66,32 @@ impl ListenerSpec {
     }
 }
 
-/// TLS 1.2 and 1.3 with the suites of the provider: no CBC, no RSA key exchange (RFC 9325).
-pub(crate) fn tls_config(cert_file: &Path, key_file: &Path) -> Result<Arc<rustls::ServerConfig>, BindError> {
+/// A listener's certificate, which a reload may replace; connections take the one that is there when they begin.
+#[derive(Debug)]
+pub(crate) struct ServedCertificate {
+    in_force: ArcSwap<CertifiedKey>,
+}
+
+impl ResolvesServerCert for ServedCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.in_force.load_full())
+    }
+}
+
+impl ServedCertificate {
+    /// The certificate of these files.
+    pub(crate) fn open(files: &TlsFiles) -> Result<Arc<Self>, BindError> {
+        Ok(Arc::new(Self { in_force: ArcSwap::from_pointee(read_certificate(files)?) }))
+    }
+
+    /// Puts another certificate in force.
+    pub(crate) fn replace(&self, certificate: CertifiedKey) {
+        self.in_force.store(Arc::new(certificate));
+    }
+}
+
+/// Reads a chain and its key, and checks that they belong together.
+pub(crate) fn read_certificate(TlsFiles { cert_file, key_file }: &TlsFiles) -> Result<CertifiedKey, BindError> {
     let wrong = |what, path: &Path, why: String| BindError::Certificate { what, path: path.to_owned(), why };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert_file)
         .and_then(Iterator::collect)
@@ -77,15 +101,20 @@ pub(crate) fn tls_config(cert_file: &Path, key_file: &Path) -> Result<Arc<rustls
     }
     let key =
         PrivateKeyDer::from_pem_file(key_file).map_err(|error| wrong("a private key", key_file, error.to_string()))?;
+    CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
+        .map_err(|error| wrong("a certificate and its key", cert_file, error.to_string()))
+}
+
+/// TLS 1.2 and 1.3 with the suites of the provider: no CBC, no RSA key exchange (RFC 9325).
+fn tls_config(certificate: Arc<ServedCertificate>) -> Result<rustls::ServerConfig, BindError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| wrong("a certificate chain", cert_file, error.to_string()))?
+        .map_err(|error| BindError::Server(io::Error::other(error)))?
         .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| wrong("a certificate and key", cert_file, error.to_string()))?;
+        .with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 /// Both servers, ready to be awaited.
@@ -144,9 +173,9 @@ fn server(
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals();
-    let server = match listener.tls {
+    let server = match listener.certificate {
         None => server.listen(listener.socket),
-        Some(tls) => server.listen_rustls_0_23(listener.socket, (*tls).clone()),
+        Some(certificate) => server.listen_rustls_0_23(listener.socket, tls_config(certificate)?),
     };
     Ok(server.map_err(BindError::Server)?.run())
 }

@@ -35,9 +35,9 @@ fn describe(issuer: &Issuer, algorithms: &[Algorithm]) -> Value {
         "id_token_signing_alg_values_supported": names,
         "subject_types_supported": ["public"],
         "revocation_endpoint": at("/revoke"),
-        "revocation_endpoint_auth_methods_supported": ["none"],
+        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "Bearer"],
         "introspection_endpoint": at("/introspect"),
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "bearer"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
     })
 }
 

@@ -34,8 +34,8 @@ pub(super) async fn serve(request: HttpRequest, payload: Payload, state: Data<Pu
         arrived: clock.monotonic(),
     };
     let path = normalise(request.path());
-    let well_known = path.contains("/.well-known/");
-    super::answer(limited(&request, payload, &state, &context, &path), &context.request_id, well_known).await
+    let well_known = path.split('/').any(|part| part == ".well-known");
+    super::answer(&request, limited(&request, payload, &state, &context, &path), &context.request_id, well_known).await
 }
 
 /// Handles the request unless its source has had too many refusals; counts this one if it is refused.
@@ -51,7 +51,11 @@ async fn limited(
     if endpoint.methods() == "POST"
         && let Some(wait) = state.limit.wait(source, context.arrived)
     {
-        return Err(Refused::for_now(Reason::RateLimited, wait).into());
+        let refused = Refused::for_now(Reason::RateLimited, wait);
+        if endpoint == Endpoint::Token {
+            state.service.refused_unread(context, &refused);
+        }
+        return Err(refused.into());
     }
     let result = handle(endpoint, request, payload, state, context).await;
     if result.as_ref().is_err_and(|failure| is_callers_fault(failure.reason())) {
@@ -109,17 +113,13 @@ async fn token(
         }
     };
     let exchanged = state.service.exchange(&parameters, context).await?;
-    let mut answer = json!({
+    let answer = json!({
         "access_token": exchanged.access_token,
         "issued_token_type": rfc::TOKEN_TYPE_ACCESS_TOKEN,
         "token_type": "Bearer",
         "expires_in": exchanged.expires_in,
+        "scope": exchanged.scope.to_string(),
     });
-    if !exchanged.scope.is_empty()
-        && let Some(members) = answer.as_object_mut()
-    {
-        members.insert("scope".to_owned(), json!(exchanged.scope.to_string()));
-    }
     Ok(private(StatusCode::OK).content_type("application/json").body(answer.to_string()))
 }
 

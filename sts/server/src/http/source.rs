@@ -1,6 +1,6 @@
 //! The address that a request came from. Forwarding headers are believed from configured proxies only (requirement SB-5).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use actix_web::HttpRequest;
 use sts_config::IpNetwork;
@@ -24,10 +24,10 @@ impl Proxies {
         let headers: Vec<&str> =
             request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
         for text in headers.iter().rev().flat_map(|value| value.rsplit(',')) {
-            match text.trim().parse::<IpAddr>() {
-                Ok(address) if self.is_one(address) => {}
-                Ok(address) => return Some(address),
-                Err(_) => return Some(peer),
+            match address(text.trim()) {
+                Some(address) if self.is_one(address) => {}
+                Some(address) => return Some(address),
+                None => return Some(peer),
             }
         }
         Some(peer)
@@ -36,6 +36,12 @@ impl Proxies {
     fn is_one(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
+}
+
+/// An address as proxies write it: alone, with a port, or in brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 #[cfg(test)]
@@ -57,6 +63,9 @@ mod tests {
         assert_eq!(source("10.0.0.1", &["203.0.113.9"]), "203.0.113.9");
         assert_eq!(source("10.0.0.1", &["1.2.3.4, 203.0.113.9, 10.0.0.2"]), "203.0.113.9");
         assert_eq!(source("10.0.0.1", &["1.2.3.4", "203.0.113.9"]), "203.0.113.9");
+        assert_eq!(source("10.0.0.1", &["203.0.113.9:4711"]), "203.0.113.9");
+        assert_eq!(source("10.0.0.1", &["[2001:db8::1]:5"]), "2001:db8::1");
+        assert_eq!(source("10.0.0.1", &["[2001:db8::1]"]), "2001:db8::1");
         assert_eq!(source("10.0.0.1", &["203.0.113.9, junk"]), "10.0.0.1");
         assert_eq!(source("10.0.0.1", &[]), "10.0.0.1");
     }

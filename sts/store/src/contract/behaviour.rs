@@ -150,6 +150,16 @@ pub async fn rules_are_answered_oldest_first_until_their_time_has_passed(rig: &R
     assert_eq!(*rig.ledger.rules().await.unwrap(), [rules[0].clone()]);
 }
 
+/// A rule must outlive every record it may cover, whatever lifetimes are configured by then.
+pub async fn the_last_end_is_that_of_the_record_that_dies_last(rig: &Rig) {
+    assert_eq!(rig.ledger.last_end().await.unwrap(), None);
+    for (jti, life) in [("long", 86_400), ("short", 60)] {
+        rig.ledger.issue(TokenRecord { exp: START.plus(life), ..record(jti, "a") }, None).await.unwrap();
+    }
+    let last = rig.ledger.last_end().await.unwrap().unwrap();
+    assert!(last >= START.plus(86_400) && last < START.plus(86_400 + 600));
+}
+
 /// Pages follow each other without a gap or a repetition.
 pub async fn a_listing_is_newest_first_in_pages(rig: &Rig) {
     for n in 0..5 {

@@ -46,6 +46,7 @@ macro_rules! contract_tests {
             a_revocation_lasts_as_long_as_the_longest_asked_for
             a_revocation_may_come_before_its_record
             rules_are_answered_oldest_first_until_their_time_has_passed
+            the_last_end_is_that_of_the_record_that_dies_last
             a_listing_is_newest_first_in_pages
             a_listing_keeps_to_its_account
             a_dead_record_is_not_answered

@@ -103,6 +103,7 @@ pub fn record(jti: &str, account: &str) -> TokenRecord {
         generation: "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".to_owned(),
         status_index: Some(42),
         iat: START,
+        iat_millis: 7,
         exp: START.plus(900),
         request_id: RequestId::new("01J9ZQ4T5M3N8K7R6S2V1W0XYZ").unwrap(),
     }
@@ -118,6 +119,7 @@ pub fn revocation(jti: &str, reason: &str) -> Revocation {
     Revocation {
         scope: RevocationScope::Token(Jti::new(jti).unwrap()),
         before: START,
+        before_millis: 0,
         at: START,
         by: "admin token".to_owned(),
         reason: Some(reason.to_owned()),

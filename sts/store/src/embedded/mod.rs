@@ -133,6 +133,13 @@ impl Ledger for EmbeddedLedger {
         Box::pin(std::future::ready(Ok(self.engine.rules())))
     }
 
+    fn last_end(&self) -> LedgerFuture<'_, Option<UnixTime>> {
+        Box::pin(async move {
+            self.mend().await?;
+            self.engine.read(|database, _| read::last_end(database))
+        })
+    }
+
     /// Answers at most 1,000 records at a time, and none when the record to go on after is forgotten.
     fn list(&self, mut listing: Listing) -> LedgerFuture<'_, Vec<Entry>> {
         Box::pin(async move {

@@ -3,7 +3,7 @@
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use sts_types::{Jti, Seal, UnixTime};
 
-use super::tables::{BY_ACCOUNT, BY_JTI, RECORDS, REVOCATIONS, RULES};
+use super::tables::{BY_ACCOUNT, BY_JTI, RECORD_ENDS, RECORDS, REVOCATIONS, RULES};
 use crate::alert::{Alert, Alerts, Fault, Place};
 use crate::codec;
 use crate::ledger::live_until;
@@ -44,6 +44,12 @@ pub(super) fn look_up(
         return Ok(None);
     }
     with_revocation(&transaction, judge, record, now)
+}
+
+/// The end of the record that dies last.
+pub(super) fn last_end(database: &Database) -> Result<Option<UnixTime>, redb::Error> {
+    let ends = database.begin_read()?.open_table(RECORD_ENDS)?;
+    Ok(ends.last()?.map(|(key, _)| UnixTime::from_secs(key.value().0)))
 }
 
 /// A page of live records, newest first.

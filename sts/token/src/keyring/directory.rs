@@ -59,6 +59,8 @@ struct KeyFile {
 }
 
 const VERSION: u32 = 1;
+/// Holds the longest life that a token under these keys may have had: a retired key is published that long.
+const LONGEST_LIFE_FILE: &str = "longest-life";
 const SEAL_FILE: &str = "seal.key";
 const SEAL_BYTES: usize = 32;
 /// Larger than any key file of ours.
@@ -134,6 +136,28 @@ impl Directory {
         Ok(key)
     }
 
+    /// The longest of `max_ttl` and what was written down before, which is written down.
+    pub(super) fn raise_longest_life(&self, max_ttl: u32) -> Result<u32, KeyringError> {
+        let path = self.path.join(LONGEST_LIFE_FILE);
+        let before = match std::fs::read_to_string(&path) {
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map_err(|_| KeyringError::Content { path: path.clone(), why: "it is not a number of seconds" })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(self.io("read", path, error)),
+        };
+        if max_ttl <= before {
+            return Ok(before);
+        }
+        let replaced = self.write_temporary(&path, format!("{max_ttl}\n").as_bytes()).and_then(|temporary| {
+            std::fs::rename(temporary, &path)?;
+            std::fs::File::open(&self.path)?.sync_all()
+        });
+        replaced.map_err(|error| self.io("write", path, error))?;
+        Ok(max_ttl)
+    }
+
     fn key_path(&self, kid: &Kid, algorithm: Algorithm) -> PathBuf {
         // A kid of ours is a thumbprint: base64url, safe in a file name.
         self.path.join(format!("{}-{kid}.json", algorithm.name().to_ascii_lowercase()))
@@ -141,20 +165,25 @@ impl Directory {
 
     /// Writes a file that must not exist: whole, synced, under a temporary name first.
     fn write_new(&self, path: &Path, content: &[u8]) -> Result<(), KeyringError> {
-        let temporary = path.with_extension("new");
-        let written = (|| {
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create(true).truncate(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&temporary)?;
-            file.write_all(content)?;
-            file.sync_all()?;
+        let written = self.write_temporary(path, content).and_then(|temporary| {
             std::fs::hard_link(&temporary, path)?;
             std::fs::remove_file(&temporary)?;
             std::fs::File::open(&self.path)?.sync_all()
-        })();
+        });
         written.map_err(|error| self.io("write", path.to_owned(), error))
+    }
+
+    /// Writes and syncs a file beside `path`, for the caller to put in place.
+    fn write_temporary(&self, path: &Path, content: &[u8]) -> io::Result<PathBuf> {
+        let temporary = path.with_extension("new");
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        Ok(temporary)
     }
 
     fn io(&self, doing: &'static str, path: PathBuf, error: io::Error) -> KeyringError {

@@ -8,6 +8,7 @@ mod directory;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
@@ -106,6 +107,8 @@ pub struct Keyring {
     directory: Directory,
     seal: HmacSeal,
     held: ArcSwap<Held>,
+    /// The longest `max_ttl` that any key here has signed under, in seconds.
+    longest_life: AtomicU32,
 }
 
 impl Keyring {
@@ -117,7 +120,8 @@ impl Keyring {
         let directory = Directory::open(&spec.directory)?;
         let seal = HmacSeal::new(&*directory.seal_key(entropy)?);
         let held = ArcSwap::from_pointee(Held::new(Vec::new(), now));
-        let keyring = Self { spec, directory, seal, held };
+        let longest_life = AtomicU32::new(directory.raise_longest_life(spec.max_ttl)?);
+        let keyring = Self { spec, directory, seal, held, longest_life };
         keyring.turn(now)?;
         Ok(keyring)
     }
@@ -140,7 +144,7 @@ impl Keyring {
                 stored.push(self.directory.create(algorithm, now)?);
             }
         }
-        let keys = schedule(stored, i64::from(self.spec.max_ttl));
+        let keys = schedule(stored, i64::from(self.longest_life.load(Ordering::Relaxed)));
         let (live, dead): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.is_published(now));
         for key in dead {
             self.directory.remove(key.kid(), key.algorithm())?;
@@ -149,6 +153,16 @@ impl Keyring {
         let changed = held.etag != self.held.load().etag;
         self.held.store(Arc::new(held));
         Ok(changed)
+    }
+
+    /// Told of the longest life that tokens may have from now on, in seconds. A longer one keeps retired keys published longer; a
+    /// shorter one changes nothing, since tokens of the longer life are out there.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn raise_longest_life(&self, max_ttl: u32) -> Result<(), KeyringError> {
+        self.longest_life.store(self.directory.raise_longest_life(max_ttl)?, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Makes a successor for the key of each algorithm now, to sign once verifiers have had time to learn it.
@@ -303,7 +317,21 @@ mod tests {
         assert!(ring.verifying_key(&first, last_use.plus(3600)).is_some());
         assert!(ring.turn(last_use.plus(3600 + LEAD)).unwrap(), "the published set changed");
         assert!(ring.verifying_key(&first, last_use).is_none(), "dropped");
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "one key and the seal");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 3, "one key, the seal, and the longest life");
+    }
+
+    #[test]
+    fn md06_a_key_outlives_its_tokens_though_max_ttl_is_lowered() {
+        let directory = tempfile::tempdir().unwrap();
+        let day = KeyringSpec { max_ttl: 86_400, ..spec(directory.path()) };
+        let ring = Keyring::open(day, &OsEntropy, T0).unwrap();
+        let first = ring.signer(Algorithm::ES256, T0).unwrap().kid().clone();
+        ring.rotate(T0.plus(1)).unwrap();
+        drop(ring);
+        let lowered = KeyringSpec { max_ttl: 300, ..spec(directory.path()) };
+        let last_token_dies = T0.plus(1 + LEAD + 86_400);
+        let ring = Keyring::open(lowered, &OsEntropy, last_token_dies).unwrap();
+        assert!(ring.verifying_key(&first, last_token_dies).is_some());
     }
 
     #[test]
@@ -371,6 +399,9 @@ mod tests {
         drop(Keyring::open(spec(directory.path()), &OsEntropy, T0).unwrap());
         for entry in std::fs::read_dir(directory.path()).unwrap() {
             let path = entry.unwrap().path();
+            if path.ends_with("longest-life") {
+                continue;
+            }
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
             let error = Keyring::open(spec(directory.path()), &OsEntropy, T0).err().unwrap().to_string();
