@@ -15,8 +15,10 @@ use crate::settings::Secret;
 const MAX_FILE: u64 = 10 * 1024 * 1024;
 /// The largest secret.
 const MAX_SECRET: u64 = 64 * 1024;
-/// The shortest introspection secret, in characters.
-const MIN_SECRET: usize = 16;
+/// The shortest secret that is no cause for a warning, in characters.
+pub(crate) const STRONG_SECRET: usize = 16;
+/// How to come by a secret.
+pub(crate) const NEW_SECRET: &str = "make a new one: `openssl rand -base64 32 > FILE`";
 
 /// Every file that took part, with a digest of its bytes.
 #[derive(Debug, Default)]
@@ -49,7 +51,7 @@ impl Files {
     }
 
     /// A secret: the file's text without one line break (LF or CRLF) at its end. A byte order mark, other control characters
-    /// and fewer than 16 characters are refused.
+    /// and an empty file are refused.
     pub(crate) fn secret(&mut self, path: &Path) -> Result<Secret, Unusable> {
         let unfit = |what: &str, help| Unusable { message: format!("the secret in {} {what}", shown(path)), help };
         let bytes = self.bytes(path, MAX_SECRET)?;
@@ -64,8 +66,8 @@ impl Files {
                 "write one line; its line break is not part of the secret",
             ));
         }
-        if text.chars().count() < MIN_SECRET {
-            return Err(unfit("is shorter than 16 characters", "make a new one: `openssl rand -base64 32 > FILE`"));
+        if text.is_empty() {
+            return Err(unfit("is empty", NEW_SECRET));
         }
         Ok(Secret::new(Zeroizing::new(text.to_owned())))
     }
@@ -202,15 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn c149_a_secret_with_a_mark_a_second_line_or_too_few_characters_is_refused() {
+    fn c149_a_secret_with_a_mark_a_second_line_or_no_character_is_refused() {
         for (bytes, what) in [
             (b"\xef\xbb\xbfcorrect horse battery".as_slice(), "byte order mark"),
             (b"correct horse battery\n\n", "second line"),
             (b"correct horse\nbattery staple", "second line"),
             (b"correct horse battery\r", "control character"),
-            (b"", "shorter"),
-            (b"\n", "shorter"),
-            (b"fifteen letters", "shorter"),
+            (b"", "empty"),
+            (b"\n", "empty"),
             (b"correct horse battery\xff", "UTF-8"),
         ] {
             let error = secret(bytes).unwrap_err();

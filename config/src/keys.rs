@@ -299,7 +299,7 @@ static API: Section = Section {
         Key::new(
             "introspection_secret_file",
             Kind::Path,
-            "File with the secret by which the API introspects tokens: at least 16 characters.",
+            "File with the secret by which the API introspects tokens; 16 characters or more.",
         ),
     ],
 };

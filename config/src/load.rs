@@ -8,7 +8,7 @@ use sts_policy::{Finding, RuleSet, Spec};
 
 use crate::decode::{AccountFiles, Accounts, Fields, Reader, accounts, apis, issuers, refuse_bare_preset_none, server};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-use crate::files::{Files, Unusable, expand};
+use crate::files::{Files, NEW_SECRET, STRONG_SECRET, Unusable, expand};
 use crate::key_sets;
 use crate::keys::{self, Section};
 use crate::settings::Settings;
@@ -66,7 +66,14 @@ impl Load<'_> {
         let mut secrets = std::collections::BTreeMap::new();
         for (name, path, span) in apis.secret_files {
             let secret = self.files.secret(&path);
-            secrets.extend(self.report_unusable(secret, Some(span)).map(|secret| (name, secret)));
+            let Some(secret) = self.report_unusable(secret, Some(span)) else { continue };
+            if secret.expose().chars().count() < STRONG_SECRET {
+                let place = Some(Place::new(&self.reader.report.sources, span));
+                let message =
+                    format!("the secret of API `{name}` is shorter than {STRONG_SECRET} characters: it can be guessed");
+                self.reader.report.at(Severity::Warning, place, message, Some(NEW_SECRET.to_owned()));
+            }
+            secrets.insert(name, secret);
         }
         self.check_key_sets(entries.sound);
         let accounts = self.accounts(&fields, &server.accounts)?;

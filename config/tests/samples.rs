@@ -365,3 +365,18 @@ fn the_committed_schema_is_the_tables() {
     }
     assert!(fs::read_to_string(golden).unwrap() == schema, "run with STS_BLESS=1 if the schema is right");
 }
+
+#[test]
+fn a_short_introspection_secret_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sts.yaml");
+    let config = "issuer: http://localhost:8080\napis:\n  deploy:\n    audience: https://deploy.example.com\n    introspection_secret_file: s\n";
+    fs::write(&path, config).unwrap();
+    for (secret, warned) in [("fifteen letters", true), ("sixteen letters!", false)] {
+        fs::write(folder.path().join("s"), secret).unwrap();
+        let loaded = load(&path, &|_| None).unwrap_or_else(|f| panic!("{}", f.render(false)));
+        let shown = loaded.warnings.render(false);
+        assert_eq!(shown.contains("can be guessed"), warned, "{shown}");
+        assert!(!shown.contains("letters"));
+    }
+}

@@ -69,7 +69,9 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
         entries.unprotected.push(name.value.clone());
     }
     let defaults = platform.preset.map_or_else(IssuerDefaults::default, Preset::defaults);
-    let all = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
+    // EdDSA by both of its names (RFC 8037, RFC 9864).
+    let all: Vec<_> =
+        Algorithm::ALL.map(|own| (own.name(), own)).into_iter().chain([("Ed25519", Algorithm::EdDSA)]).collect();
     let algorithms = reader
         .optional(fields, "algorithms", |reader, node| algorithms(reader, node, &all))
         .unwrap_or_else(|| defaults.algorithms.to_vec());
