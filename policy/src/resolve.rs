@@ -29,7 +29,9 @@ impl RuleSet {
     pub fn resolve(&self, asked: &Asked<'_>) -> Result<Requested, RequestError> {
         let mut account = RequestedAccount::Any;
         let mut target = RequestedTarget::Default;
-        for name in asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty()) {
+        let names = asked.audience.iter().enumerate().filter(|(_, name)| !name.is_empty());
+        // A value that is repeated says nothing new, whether anybody has the name or not: strangers learn nothing from it.
+        for (_, name) in names.filter(|(at, name)| !asked.audience.iter().take(*at).any(|before| before == *name)) {
             match self.mean(name) {
                 Meant::Account(named) => name_account(&mut account, named)?,
                 Meant::Target(named) => name_target(&mut target, named),
@@ -130,6 +132,7 @@ mod tests {
             (&["octo", UUID, "octo"], &[], None, (Known(0), Default)),
             (&["nobody"], &[], None, (Nobody, Default)),
             (&["OCTO"], &[], None, (Nobody, Default)),
+            (&["nobody", "nobody"], &[], None, (Nobody, Default)),
             (&["nobody"], &[], Some("octo"), (Nobody, Default)),
             (&["deploy"], &[], None, (Any, Api(1))),
             (&[deploy], &[deploy], None, (Any, Api(1))),
@@ -170,7 +173,7 @@ mod tests {
 
     #[test]
     fn two_accounts_are_no_request() {
-        for audience in [&["octo", "other"][..], &["octo", "nobody"], &["nobody", "octo"], &["nobody", "nobody"]] {
+        for audience in [&["octo", "other"][..], &["octo", "nobody"], &["nobody", "octo"], &["nobody", "noone"]] {
             assert_eq!(named(audience, &[], None), Err(RequestError::TwoAccounts), "{audience:?}");
         }
     }
