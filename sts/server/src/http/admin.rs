@@ -28,15 +28,16 @@ pub(crate) struct AdminState {
 }
 
 /// Every request of the admin listener.
-pub(super) async fn serve(request: HttpRequest, payload: Payload, state: Data<AdminState>) -> HttpResponse {
+pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Data<AdminState>) -> HttpResponse {
     let request_id = state.desk.service.new_request_id();
     let path = route::normalise(request.path());
-    super::answer(&request, handle(&request, payload, &state, &path), &request_id, false).await
+    let response = super::answer(handle(&request, &mut payload, &state, &path), &request_id, false).await;
+    body::close_if_unread(&request, payload, response)
 }
 
 async fn handle(
     request: &HttpRequest,
-    payload: Payload,
+    payload: &mut Payload,
     state: &AdminState,
     path: &str,
 ) -> Result<HttpResponse, Failure> {
@@ -60,7 +61,7 @@ fn get_only(request: &HttpRequest) -> Result<(), Failure> {
 
 async fn operate(
     request: &HttpRequest,
-    payload: Payload,
+    payload: &mut Payload,
     state: &AdminState,
     path: &str,
 ) -> Result<HttpResponse, Failure> {
@@ -111,7 +112,7 @@ async fn authenticate(request: &HttpRequest, state: &AdminState) -> Result<(Stri
 }
 
 /// A body is one JSON object with its media type; none is an empty object. A form would be a cross-site post.
-async fn read_json(request: &HttpRequest, payload: Payload) -> Result<Value, Failure> {
+async fn read_json(request: &HttpRequest, payload: &mut Payload) -> Result<Value, Failure> {
     let bytes = body::read(request, payload).await?;
     if bytes.is_empty() {
         return Ok(json!({}));

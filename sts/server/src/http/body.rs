@@ -1,10 +1,13 @@
 //! Reading a body: bounded in size and time.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::http::header;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::{ConnectionType, header};
 use actix_web::web::{BytesMut, Payload};
-use actix_web::{HttpMessage as _, HttpRequest};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use sts_service::{Reason, Refused};
@@ -17,7 +20,7 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The whole body.
-pub(crate) async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, Failure> {
+pub(crate) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Failure> {
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY) {
@@ -44,11 +47,43 @@ pub(crate) async fn read(request: &HttpRequest, mut payload: Payload) -> Result<
 /// Put into a request's extensions once its body was read to its end.
 struct ReadWhole;
 
-/// Whether some of the request's body is, or may be, still to come. What follows it on the connection cannot be told from it, and
-/// whoever sends it slowly would hold the connection for as long as he likes.
-pub(super) fn is_unread(request: &HttpRequest) -> bool {
+/// Has the connection closed after `response` when some of the request's body may be still to come: whoever sends it slowly would
+/// hold the connection for as long as he likes.
+///
+/// actix reads a chunked payload that was dropped to its end, without a deadline; one that is alive when the answer has been sent
+/// makes it close. So the answer keeps it alive.
+pub(super) fn close_if_unread(request: &HttpRequest, payload: Payload, mut response: HttpResponse) -> HttpResponse {
+    if request.extensions().contains::<ReadWhole>() || !is_announced(request) {
+        return response;
+    }
+    response.head_mut().set_connection_type(ConnectionType::Close);
+    if matches!(response.body().size(), BodySize::None | BodySize::Sized(0)) {
+        response.extensions_mut().insert(payload);
+        return response;
+    }
+    response.map_body(|_, body| Keeping { body, _payload: payload }.boxed())
+}
+
+/// A response's body that keeps the request's payload alive until it is sent.
+struct Keeping {
+    body: BoxBody,
+    _payload: Payload,
+}
+
+impl MessageBody for Keeping {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(context)
+    }
+}
+
+fn is_announced(request: &HttpRequest) -> bool {
     let headers = request.headers();
-    let announced = headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-    announced && !request.extensions().contains::<ReadWhole>()
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }

@@ -24,16 +24,13 @@ pub(crate) use source::Proxies;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
-use actix_web::http::ConnectionType;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use futures_util::FutureExt as _;
 use sts_service::Reason;
 use sts_types::RequestId;
 
-/// Turns what a handler came to into the answer; a handler that panics is one 500, and the process lives. A
-/// connection on which some of the request is still to come is closed after the answer.
+/// Turns what a handler came to into the answer; a handler that panics is one 500, and the process lives.
 async fn answer(
-    request: &HttpRequest,
     handler: impl Future<Output = Result<HttpResponse, Failure>>,
     request_id: &RequestId,
     well_known: bool,
@@ -44,8 +41,5 @@ async fn answer(
     });
     let mut response = result.unwrap_or_else(|failure| failure.response(request_id, well_known));
     failure::mark(&mut response, request_id);
-    if body::is_unread(request) {
-        response.head_mut().set_connection_type(ConnectionType::Close);
-    }
     response
 }

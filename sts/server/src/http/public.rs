@@ -26,7 +26,7 @@ pub(crate) struct PublicState {
 }
 
 /// Every request of the public listener.
-pub(super) async fn serve(request: HttpRequest, payload: Payload, state: Data<PublicState>) -> HttpResponse {
+pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Data<PublicState>) -> HttpResponse {
     let clock = state.service.clock();
     let context = RequestContext {
         request_id: state.service.new_request_id(),
@@ -35,13 +35,15 @@ pub(super) async fn serve(request: HttpRequest, payload: Payload, state: Data<Pu
     };
     let path = normalise(request.path());
     let well_known = path.split('/').any(|part| part == ".well-known");
-    super::answer(&request, limited(&request, payload, &state, &context, &path), &context.request_id, well_known).await
+    let response =
+        super::answer(limited(&request, &mut payload, &state, &context, &path), &context.request_id, well_known).await;
+    body::close_if_unread(&request, payload, response)
 }
 
 /// Handles the request unless its source has had too many refusals; counts this one if it is refused.
 async fn limited(
     request: &HttpRequest,
-    payload: Payload,
+    payload: &mut Payload,
     state: &PublicState,
     context: &RequestContext,
     path: &str,
@@ -80,7 +82,7 @@ fn route(request: &HttpRequest, path: &str, base: &str) -> Result<Endpoint, Fail
 async fn handle(
     endpoint: Endpoint,
     request: &HttpRequest,
-    payload: Payload,
+    payload: &mut Payload,
     state: &PublicState,
     context: &RequestContext,
 ) -> Result<HttpResponse, Failure> {
@@ -101,7 +103,7 @@ async fn handle(
 /// `POST /token`, RFC 8693 section 2.
 async fn token(
     request: &HttpRequest,
-    payload: Payload,
+    payload: &mut Payload,
     state: &PublicState,
     context: &RequestContext,
 ) -> Result<HttpResponse, Failure> {
@@ -123,7 +125,7 @@ async fn token(
     Ok(private(StatusCode::OK).content_type("application/json").body(answer.to_string()))
 }
 
-async fn read_exchange(request: &HttpRequest, payload: Payload) -> Result<Parameters, Failure> {
+async fn read_exchange(request: &HttpRequest, payload: &mut Payload) -> Result<Parameters, Failure> {
     if request.headers().contains_key(header::AUTHORIZATION) {
         return Err(Refused::because(Reason::InvalidClient, "this endpoint takes no client authentication").into());
     }
@@ -132,7 +134,7 @@ async fn read_exchange(request: &HttpRequest, payload: Payload) -> Result<Parame
 }
 
 /// `POST /revoke`, RFC 7009 section 2. The token is the authority; credentials are not needed, and must be right if sent.
-async fn revoke(request: &HttpRequest, payload: Payload, state: &PublicState) -> Result<HttpResponse, Failure> {
+async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<HttpResponse, Failure> {
     let snapshot = state.service.snapshot();
     match credentials(request)? {
         Credentials::None => {}
@@ -153,7 +155,11 @@ async fn revoke(request: &HttpRequest, payload: Payload, state: &PublicState) ->
 }
 
 /// `POST /introspect`, RFC 7662 section 2.
-async fn introspect(request: &HttpRequest, payload: Payload, state: &PublicState) -> Result<HttpResponse, Failure> {
+async fn introspect(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    state: &PublicState,
+) -> Result<HttpResponse, Failure> {
     let snapshot = state.service.snapshot();
     let caller = match credentials(request)? {
         Credentials::None => return Err(Failure::challenged(Reason::InvalidClient, BASIC_OR_BEARER)),
