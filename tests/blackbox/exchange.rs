@@ -127,6 +127,10 @@ fn tx15_cap_to_subject_ends_the_token_with_the_subject_token_and_is_off_by_defau
     let capped = Server::start_in(STS, world_site(&world().with("tokens/cap_to_subject", true)));
     let (minted, exp) = soon(&capped);
     assert_eq!(minted, exp);
+    // Within the leeway a token is still one, and has no life to give.
+    let late = forge("svc:octo").claim("iat", now() - 900).claim("exp", now() - 10).sign();
+    granted(&WORLD.exchange(&late, &[]));
+    invalid(&capped.exchange(&late, &[]), "token_expired");
 }
 
 #[test]
@@ -155,6 +159,10 @@ fn at05_foreign_claims_are_copied_under_federated_only_and_overwrite_nothing() {
     assert_eq!((&claims["sub"], &claims["client_id"]), (&json!("copier"), &json!("copier")));
     assert_ne!(claims["jti"], "foreign");
     assert_ne!(claims["exp"], exp);
+    // `tokens.copy_claims` copies for every identity.
+    let server = Server::start_in(STS, world_site(&world().with("tokens/copy_claims", json!(["run_id"]))));
+    let claims = claims_of(&server.token(&forge("svc:octo").claim("run_id", "1").sign(), &[]));
+    assert_eq!(claims["federated"]["claims"], json!({ "run_id": "1" }));
 }
 
 #[test]
@@ -225,6 +233,16 @@ fn at02_the_default_algorithm_is_the_first_and_rs256_can_be_it() {
     algorithms.sort_by_key(Value::to_string);
     algorithms.dedup();
     assert_eq!(algorithms, [json!("EdDSA"), json!("RS256")]);
+}
+
+#[test]
+fn at02_without_a_word_es256_is_signed_with_and_rs256_is_at_hand_for_an_api_that_wants_it() {
+    let config = world().without("signing").with("apis/bare/signing_algorithm", "RS256");
+    let server = Server::start_in(STS, world_site(&config));
+    let algorithm = |subject: &str, audience: &str| {
+        verify_offline(&server.token(&token(subject), &[]), &server.jwks(), US, audience).unwrap().header["alg"].clone()
+    };
+    assert_eq!((algorithm("svc:octo", DEPLOY), algorithm("svc:bare", BARE)), (json!("ES256"), json!("RS256")));
 }
 
 /// The claims of a token of ours, unverified.

@@ -16,8 +16,11 @@ fn outcome(response: &Response) -> (String, String) {
     (text("sub"), text("aud"))
 }
 
+/// A subject and what it asks for, and what comes of it: account and audience, or the reason.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
 #[track_caller]
-fn table(cases: &[(&str, &[(&str, &str)], &str, &str)]) {
+fn table(cases: &[Case<'_>]) {
     for (subject, asked, first, second) in cases {
         let response = exchange(&token(subject), asked);
         assert_eq!(outcome(&response), ((*first).to_owned(), (*second).to_owned()), "{subject} {asked:?}");
@@ -242,4 +245,13 @@ fn the_owner_finds_the_whole_trace_of_a_refusal_under_its_request_id() {
     }
     let none = WORLD.cli(&["explain", "--denial", "01JZZZZZZZZZZZZZZZZZZZZZZZ"]).ended(1);
     assert!(none.stderr.starts_with("error: "));
+}
+
+#[test]
+fn c121_a_policy_refusal_leaves_at_a_multiple_of_5_ms_and_never_before_the_first() {
+    for _ in 0..30 {
+        let (response, took) = sts_testkit::timed(|| exchange(&token("svc:nobody"), &[]));
+        invalid(&response, "not_authorized");
+        assert!(took >= std::time::Duration::from_millis(5), "{took:?}");
+    }
 }

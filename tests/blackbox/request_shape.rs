@@ -281,3 +281,23 @@ fn c113_ambiguous_framing_is_refused_and_the_connection_closed() {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{headers:?}: {answer}");
     }
 }
+
+#[test]
+fn c114_a_head_that_does_not_come_within_5_seconds_or_a_body_within_10_is_not_waited_for() {
+    let head = "POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    std::thread::scope(|scope| {
+        let slow = |bytes: String, at_most: u64| {
+            scope.spawn(move || {
+                let (answer, took) = sts_testkit::timed(|| send_raw(WORLD.public(), bytes.as_bytes()));
+                let answer = String::from_utf8(answer).unwrap();
+                assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+                assert!(took.as_secs() <= at_most, "{took:?}");
+            });
+        };
+        slow(String::new(), 8);
+        slow(head.to_owned(), 8);
+        slow(format!("{head}Content-Length: 100\r\n\r\ngrant_type="), 13);
+        slow(format!("{head}Transfer-Encoding: chunked\r\n\r\n5\r\nabc"), 13);
+    });
+    granted(&exchange(&token("svc:octo"), &[]));
+}

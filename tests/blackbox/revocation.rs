@@ -59,10 +59,15 @@ fn rv02_credentials_that_are_wrong_are_401_and_nothing_is_revoked() {
     refused(&WORLD.send(&request().basic("deploy", "wrong")), 401, "invalid_client", "invalid_client");
     refused(&WORLD.send(&request().basic("nobody", "x")), 401, "invalid_client", "invalid_client");
     refused(&WORLD.send(&request().bearer("x")), 401, "invalid_token", "invalid_token");
+    let reader = WORLD.token(&token("svc:reader"), &[]);
+    refused(&WORLD.send(&request().bearer(&reader)), 403, "insufficient_scope", "insufficient_scope");
     let with_secret = Request::post_form("/revoke", &[("token", &access), ("client_secret", "x")]);
     assert_eq!(WORLD.send(&with_secret).status, 401);
     assert!(active(&WORLD, &access));
     assert_eq!(WORLD.send(&request().basic("deploy", DEPLOY_SECRET)).status, 200);
+    assert!(!active(&WORLD, &access));
+    let (access, root) = (WORLD.token(&token("svc:octo"), &[]), WORLD.token(&token("svc:root"), &[]));
+    assert_eq!(WORLD.send(&Request::post_form("/revoke", &[("token", &access)]).bearer(&root)).status, 200);
     assert!(!active(&WORLD, &access));
 }
 
@@ -126,6 +131,7 @@ fn a_rule_revokes_every_token_that_all_its_fields_fit_at_once() {
         (vec!["--claim", "repository=octo-org/*"], vec!["p-a-1", "p-a-2"]),
         (vec!["--claim", "repository=octo-org/*", "--subject", "svc:p:a/2"], vec!["p-a-2"]),
         (vec!["--account", "octo", "--before", "2020-01-01T00:00:00Z"], vec![]),
+        (vec!["--generation", "another", "--account", "octo"], vec![]),
         (vec!["--account", "many", "--before", "2099-01-01T00:00:00Z", "--reason", "an incident"], vec!["many"]),
     ] {
         let scene = Scene::new();

@@ -31,7 +31,7 @@ pub use forge::{Forge, rejoin};
 pub use http::{Request, Response, basic, form, send, send_raw, try_send};
 pub use key::{Key, hmac_sha256};
 pub use lines::Lines;
-pub use now::{now, until};
+pub use now::{now, timed, until};
 pub use run::{Finished, Sts};
 pub use server::{Server, exchange_request};
 pub use sts_jose::{Algorithm, base64url, decode_base64url};

@@ -9,6 +9,14 @@ pub fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
+/// What `step` makes, and how long it takes.
+#[expect(clippy::disallowed_methods, reason = "how long another process takes is real time")]
+pub fn timed<T>(step: impl FnOnce() -> T) -> (T, Duration) {
+    let begun = Instant::now();
+    let made = step();
+    (made, begun.elapsed())
+}
+
 /// Asks until `condition` holds.
 ///
 /// # Panics
