@@ -35,7 +35,11 @@ fn main() {
     let (_, server) = start(&config);
     let memory = resident_kib(server.id());
     stop(server);
-    println!("start to ready, keys present: median {:?}, slowest {:?} of {STARTS}", times[STARTS / 2], times[STARTS - 1]);
+    println!(
+        "start to ready, keys present: median {:?}, slowest {:?} of {STARTS}",
+        times[STARTS / 2],
+        times[STARTS - 1]
+    );
     println!("idle memory: {:.1} MB resident", memory as f64 / 1024.0);
 }
 
@@ -49,7 +53,10 @@ fn start(config: &Path) -> (Duration, Child) {
         .spawn()
         .expect("the server");
     let mut lines = BufReader::new(server.stdout.take().expect("its output")).lines();
-    lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("ready"))).expect("a server that is ready").expect("a line");
+    lines
+        .find(|line| line.as_ref().is_ok_and(|line| line.contains("ready")))
+        .expect("a server that is ready")
+        .expect("a line");
     (began.elapsed(), server)
 }
 
