@@ -1,7 +1,7 @@
 //! The order of the steps, and what happens when the ledger or a key source fails: with fakes for both, since neither can be
 //! broken on cue from outside.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
