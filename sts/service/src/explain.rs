@@ -4,8 +4,8 @@ use serde::Serialize;
 use sts_policy::{Asked, Decision, Facts, Outcome, RequestError, Requested};
 use sts_types::{ClaimSet, Clock, EntryName, Issuer, UnixTime};
 
-use crate::exchange::verify;
 use crate::reason::{Reason, Refused};
+use crate::verify::verify;
 use crate::{Service, Snapshot, fault};
 
 /// What is explained.

@@ -9,6 +9,7 @@ mod explain;
 mod fault;
 mod introspect;
 mod issuer_keys;
+mod known;
 mod operate;
 mod parameters;
 mod reason;
@@ -16,6 +17,7 @@ mod request;
 mod revoke;
 mod rules_in_force;
 mod snapshot;
+mod verify;
 
 pub use bearer::ApiSecret;
 pub use denials::Denial;
