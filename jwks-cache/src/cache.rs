@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sts_types::{Algorithm, EntryName, Kid};
+use tokio::task::spawn_blocking;
 use tokio::time::MissedTickBehavior;
 
 use crate::control::{Admission, Cause, Question};
 use crate::draft::{Draft, shared_static_keys};
 use crate::entry::{Entry, Landing};
 use crate::fetch::World;
+use crate::history_log::HistoryLog;
 use crate::moment::Moment;
 use crate::slot::{Found, Slot};
 use crate::validate::{self, EntryError};
 use crate::{
-    Candidates, DocumentKind, EntryKeys, EntrySpec, EntryStatus, Environment, FetchError, FetchFault, RefreshReport,
+    Candidates, DocumentKind, EntryKeys, EntrySpec, EntryStatus, Environment, FetchError, FetchFault, HistoryError,
+    KeyHistory, RefreshReport,
 };
 
 /// How often due refreshes are looked for.
@@ -35,6 +38,7 @@ pub struct JwksCache {
 
 struct Inner {
     world: Arc<World>,
+    log: Arc<HistoryLog>,
     slots: HashMap<EntryName, Slot>,
     /// The entries' names in the order of their specs.
     order: Vec<EntryName>,
@@ -72,7 +76,8 @@ impl JwksCache {
     /// Every entry that cannot be used as configured: a URL that may not be fetched, a key file that cannot be read or has no
     /// usable key, entries of one issuer without keys of their own.
     pub fn new(entries: Vec<EntrySpec>, environment: Environment) -> Result<Self, Vec<EntryError>> {
-        Self::build(entries, Arc::new(World::new(environment)), None)
+        let log = Arc::new(HistoryLog::new(&environment));
+        Self::build(entries, Arc::new(World::new(environment)), log, None)
     }
 
     /// The cache for another configuration: entries whose spec is unchanged keep their state, and key files are read again.
@@ -80,7 +85,7 @@ impl JwksCache {
     /// # Errors
     /// As [`Self::new`]; this cache is as it was then.
     pub fn with_entries(&self, entries: Vec<EntrySpec>) -> Result<Self, Vec<EntryError>> {
-        Self::build(entries, Arc::clone(&self.inner.world), Some(&self.inner))
+        Self::build(entries, Arc::clone(&self.inner.world), Arc::clone(&self.inner.log), Some(&self.inner))
     }
 
     /// The current set of `entry`, for looking at; `None` when it was never loaded or is past `max_stale`. Lock-free.
@@ -192,13 +197,44 @@ impl JwksCache {
         }
     }
 
-    /// Starts every refresh that is due and waits for them. [`Self::run`] does the same on its own; this is for callers that
-    /// keep their own schedule.
+    /// Starts every refresh that is due and waits for them, and for the histories to be written. [`Self::run`] does the same on
+    /// its own; this is for callers that keep their own schedule.
     pub async fn refresh_due(&self) {
         for (entry, landing) in self.start_due() {
             // What came of it is in the entry's status.
             let _ = landing.outcome(&entry).await;
         }
+        let now = self.now();
+        for slot in self.inner.slots.values() {
+            let recorder = Arc::clone(&slot.entry.recorder);
+            // A write that fails is logged and tried again.
+            let _ = spawn_blocking(move || recorder.write(now)).await;
+        }
+    }
+
+    /// The key sets that `entry` had, as far back as its log under `state_dir` reaches; without a `state_dir` there is no log.
+    /// A name that was taken out of the configuration still has its log.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub async fn history(&self, entry: &EntryName) -> Result<KeyHistory, HistoryError> {
+        let (log, name) = (Arc::clone(&self.inner.log), entry.clone());
+        let slot = self.inner.slots.get(entry);
+        let recorder = slot.map(|slot| Arc::clone(&slot.entry.recorder));
+        let is_configured = recorder.is_some();
+        let read = spawn_blocking(move || recorder.map_or_else(|| log.read(&name), |recorder| recorder.read())).await;
+        let logged = read.map_err(|stopped| HistoryError::Unreadable(std::io::Error::other(stopped)))?;
+        let logged = logged.map_err(HistoryError::Unreadable)?;
+        if !is_configured && logged.is_empty() {
+            return Err(HistoryError::UnknownEntry);
+        }
+        let now = self.now();
+        Ok(KeyHistory {
+            name: entry.clone(),
+            events: logged.events,
+            lapsed_at: slot.and_then(|slot| slot.entry.lapsed_at(now)),
+            unreadable: logged.unreadable,
+        })
     }
 
     /// Keeps the entries fresh until `shutdown` is there: refreshes sets before they expire, and reads key files that changed.
@@ -211,7 +247,10 @@ impl JwksCache {
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,
-                _ = tick.tick() => drop(self.start_due()),
+                _ = tick.tick() => {
+                    drop(self.start_due());
+                    self.write_histories();
+                }
             }
         }
     }
@@ -223,12 +262,17 @@ impl JwksCache {
         self.inner.order.iter().filter_map(|name| self.inner.slots.get(name)).map(|slot| slot.status(now)).collect()
     }
 
-    fn build(specs: Vec<EntrySpec>, world: Arc<World>, previous: Option<&Inner>) -> Result<Self, Vec<EntryError>> {
+    fn build(
+        specs: Vec<EntrySpec>,
+        world: Arc<World>,
+        log: Arc<HistoryLog>,
+        previous: Option<&Inner>,
+    ) -> Result<Self, Vec<EntryError>> {
         let mut errors = validate::check(&specs);
         let mut drafts = Vec::with_capacity(specs.len());
         for spec in specs {
             let kept = previous.and_then(|inner| inner.slots.get(&spec.name)).filter(|slot| slot.entry.spec == spec);
-            match Draft::new(spec, kept.map(|slot| Arc::clone(&slot.entry)), &world) {
+            match Draft::new(spec, kept.map(|slot| Arc::clone(&slot.entry)), &world, &log) {
                 Ok(draft) => drafts.push(draft),
                 Err(error) => errors.push(error),
             }
@@ -250,7 +294,7 @@ impl JwksCache {
             })
             .collect();
         let hasher = previous.map_or_else(RandomState::new, |inner| inner.hasher.clone());
-        Ok(Self { inner: Arc::new(Inner { world, slots, order, hasher }) })
+        Ok(Self { inner: Arc::new(Inner { world, log, slots, order, hasher }) })
     }
 
     /// Decides under the entry's lock whether the issuer is asked.
@@ -292,6 +336,15 @@ impl JwksCache {
             Some((Arc::clone(&slot.entry), landing))
         })
         .collect()
+    }
+
+    /// Has written what waits for it, each entry's in a task of its own.
+    fn write_histories(&self) {
+        let now = self.now();
+        for slot in self.inner.slots.values().filter(|slot| slot.entry.recorder.is_due(now)) {
+            let recorder = Arc::clone(&slot.entry.recorder);
+            spawn_blocking(move || recorder.write(now));
+        }
     }
 
     fn question(&self, kid: Option<&Kid>, algorithm: Algorithm) -> Question {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::entry::Entry;
 use crate::fetch::World;
+use crate::history_log::HistoryLog;
 use crate::static_keys::{self, FileMark};
 use crate::validate::{self, EntryError};
 use crate::{EntryKeys, EntrySpec, KeySource, last_good};
@@ -17,7 +18,12 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Reads what the spec names on disk. `kept` is the entry of the running configuration, if its spec is the same. Blocks.
-    pub(crate) fn new(spec: EntrySpec, kept: Option<Arc<Entry>>, world: &World) -> Result<Self, EntryError> {
+    pub(crate) fn new(
+        spec: EntrySpec,
+        kept: Option<Arc<Entry>>,
+        world: &World,
+        log: &Arc<HistoryLog>,
+    ) -> Result<Self, EntryError> {
         let clock = &*world.environment.clock;
         let name = spec.name.clone();
         let read = match &spec.source {
@@ -49,7 +55,7 @@ impl Draft {
                 (Some(dir), KeySource::Discovery | KeySource::Url(_)) => last_good::load(dir, &spec, clock),
                 _ => None,
             };
-            Arc::new(Entry::new(spec, keys))
+            Arc::new(Entry::new(spec, keys, Arc::clone(log), clock.now()))
         });
         Ok(Self { entry, read })
     }

@@ -4,11 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use sts_types::UnixTime;
 use tokio::sync::watch;
 
 use crate::control::{Cause, Control, Outcome, Question};
 use crate::entry_keys::{IndexedSet, Life};
 use crate::fetch::{Fetched, World, fetch, read_file};
+use crate::history::{KeySeen, KeySetSeen, SeenFrom};
+use crate::history_log::{HistoryLog, Recorder};
 use crate::moment::Moment;
 use crate::static_keys::{FileMark, is_alarming};
 use crate::{DocumentKind, EntryKeys, EntrySpec, FetchError, FetchFault, KeySource, RefreshReport, last_good};
@@ -23,16 +26,30 @@ pub(crate) struct Entry {
     pub(crate) spec: EntrySpec,
     current: ArcSwapOption<EntryKeys>,
     control: Mutex<Control>,
+    pub(crate) recorder: Arc<Recorder>,
+    /// When it was made: what the entry's name had before is of no use from then on.
+    began: UnixTime,
 }
 
 impl Entry {
-    pub(crate) fn new(spec: EntrySpec, keys: Option<EntryKeys>) -> Self {
-        Self { spec, current: ArcSwapOption::new(keys.map(Arc::new)), control: Mutex::default() }
+    /// An entry that begins with the set kept on disk, if there is one.
+    pub(crate) fn new(spec: EntrySpec, kept: Option<EntryKeys>, log: Arc<HistoryLog>, now: UnixTime) -> Self {
+        let recorder = Recorder::new(log, spec.name.clone());
+        if let Some(keys) = &kept {
+            recorder.note(KeySetSeen::new(&spec, keys.set(), SeenFrom::Disk, now), Vec::new());
+        }
+        let current = ArcSwapOption::new(kept.map(Arc::new));
+        Self { spec, current, control: Mutex::default(), recorder: Arc::new(recorder), began: now }
     }
 
     /// The last set, usable or past its time.
     pub(crate) fn last(&self) -> Option<Arc<EntryKeys>> {
         self.current.load_full()
+    }
+
+    /// Since when there are no keys that may be used, if there are none at `now`.
+    pub(crate) fn lapsed_at(&self, now: Moment) -> Option<UnixTime> {
+        lapsed_at(self.current.load().as_deref(), self.began, now)
     }
 
     /// Calls `read` with the set that is usable at `now`, without a lock.
@@ -79,7 +96,9 @@ impl Entry {
 
     /// Puts a set in place that was read outside of a fetch, when the configuration was loaded.
     pub(crate) fn put(&self, keys: EntryKeys, mark: Option<FileMark>) {
-        self.current.store(Some(Arc::new(keys)));
+        let keys = Arc::new(keys);
+        let before = self.current.swap(Some(Arc::clone(&keys)));
+        self.note(before.as_deref(), keys.set(), keys.fetched_at(), None);
         let mut control = self.control();
         control.file_mark = mark;
         control.last_error = None;
@@ -129,10 +148,17 @@ impl Entry {
                 ));
             }
         };
-        let changed = before.is_none_or(|before| before.set().digest != set.digest);
+        let changed = before.as_ref().is_none_or(|before| before.set().digest != set.digest);
         let life = fresh.map(|fresh| Life::new(now, fresh, self.spec.max_stale));
         let keys = Arc::new(EntryKeys::new(Arc::clone(&set), clock.now(), life));
         self.current.store(Some(Arc::clone(&keys)));
+        let lapsed = lapsed_at(before.as_deref(), self.began, now);
+        self.note(before.as_deref(), &set, keys.fetched_at(), lapsed);
+        if self.recorder.is_due(now) {
+            let recorder = Arc::clone(&self.recorder);
+            // Nobody waits for it: those who wait for keys have no need of their history.
+            tokio::task::spawn_blocking(move || recorder.write(now));
+        }
         self.log(&set, changed);
         if fresh.is_some() {
             self.keep(world, &keys).await;
@@ -154,6 +180,16 @@ impl Entry {
         );
         self.control().landed_badly(cause, Moment::now(clock), clock.now(), self.spec.refresh_cooldown, &error);
         error
+    }
+
+    /// Notes for the history that `set` replaced `before`, which was used until `lapsed`, if that has passed.
+    fn note(&self, before: Option<&EntryKeys>, set: &IndexedSet, at: UnixTime, lapsed: Option<UnixTime>) {
+        if lapsed.is_none() && before.is_some_and(|before| before.set().digest == set.digest) {
+            return;
+        }
+        let mut event = KeySetSeen::new(&self.spec, set, (&self.spec.source).into(), at);
+        event.previous_lapsed_at = lapsed;
+        self.recorder.note(event, before.map(|before| KeySeen::all(before.set())).unwrap_or_default());
     }
 
     fn log(&self, set: &IndexedSet, changed: bool) {
@@ -192,6 +228,14 @@ impl Entry {
         world.environment.entropy.fill(&mut byte);
         let [byte] = byte;
         fresh.mul_f64(0.75 + 0.15 * f64::from(byte) / 256.0)
+    }
+}
+
+fn lapsed_at(last: Option<&EntryKeys>, began: UnixTime, now: Moment) -> Option<UnixTime> {
+    match last {
+        None => Some(began),
+        Some(keys) if keys.is_usable(now) => None,
+        Some(keys) => keys.stale_until(),
     }
 }
 

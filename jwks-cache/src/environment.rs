@@ -15,7 +15,7 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     /// Spreads refreshes of several replicas, and names temporary files.
     pub entropy: Arc<dyn Entropy>,
-    /// The directory of the last good sets, made when missing; `None` keeps none.
+    /// The directory of the last good sets and of the histories, made when missing; `None` keeps none.
     pub state_dir: Option<PathBuf>,
     /// Resolves host names; the system's resolver when `None`. Its answers pass the address guard either way.
     pub resolver: Option<Arc<dyn Resolver>>,

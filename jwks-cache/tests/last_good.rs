@@ -11,7 +11,8 @@ use jwks_cache::{JwksCache, KeySource};
 use support::{FakeIssuer, KEYS, Outside, Reply, find, has, jwk, name};
 
 fn files(dir: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()).collect()
+    let listed = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    listed.filter(|path| path.is_file()).collect()
 }
 
 /// A cache as after a restart `later`: its monotonic clock begins anew, wall time does not.

@@ -1,0 +1,444 @@
+//! The history of an entry's keys on disk.
+//!
+//! One file per entry name in `history/` under the state directory, one JSON line per event, appended. Past its bound, a file
+//! loses its oldest half. What is noted waits in memory until a blocking task writes it: no lookup waits for the disk.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sts_jose::digest_of_parts;
+use sts_types::EntryName;
+
+use crate::Environment;
+use crate::history::{KeySeen, KeySetSeen};
+use crate::moment::Moment;
+
+/// The most bytes of a file.
+const MAX_FILE_BYTES: usize = 1 << 20;
+/// What is read of a file at most, its end: more was not written here.
+const MAX_READ_BYTES: u64 = 2 * MAX_FILE_BYTES as u64;
+/// The most events that wait for a disk that cannot be written; the oldest go first.
+const MOST_WAITING: usize = 64;
+/// The pause after a write that failed.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Where histories are kept.
+pub(crate) struct HistoryLog {
+    dir: Option<PathBuf>,
+    max_bytes: usize,
+    next_serial: AtomicU64,
+    /// One file operation at a time; and for each name the serial of the last recorder that wrote, so that a fetch for a
+    /// replaced entry adds nothing after its successor.
+    writers: Mutex<HashMap<EntryName, u64>>,
+}
+
+/// What a log holds.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Logged {
+    pub(crate) events: Vec<KeySetSeen>,
+    pub(crate) unreadable: usize,
+}
+
+impl Logged {
+    /// Adds what `noted` says, if it is news; returns it as it is logged.
+    fn add(&mut self, noted: &KeySetSeen) -> Option<&KeySetSeen> {
+        if !noted.is_news_after(self.events.last()) {
+            return None;
+        }
+        let mut event = noted.clone();
+        if self.events.is_empty() {
+            // Nothing was there to lapse.
+            event.previous_lapsed_at = None;
+        }
+        self.events.push(event);
+        self.events.last()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.unreadable == 0
+    }
+}
+
+/// What one entry adds to its log.
+pub(crate) struct Recorder {
+    log: Arc<HistoryLog>,
+    name: EntryName,
+    serial: u64,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    notes: VecDeque<Note>,
+    is_writing: bool,
+    /// No write before this, after one failed.
+    retry_at: Option<Moment>,
+}
+
+struct Note {
+    event: KeySetSeen,
+    /// The keys of the set before, as far as the process had one: known whatever the log says.
+    before: Vec<KeySeen>,
+    /// Whether reused kids were reported.
+    is_judged: bool,
+}
+
+impl HistoryLog {
+    pub(crate) fn new(environment: &Environment) -> Self {
+        let dir = environment.state_dir.as_ref().map(|dir| dir.join("history"));
+        Self { dir, max_bytes: MAX_FILE_BYTES, next_serial: AtomicU64::new(0), writers: Mutex::default() }
+    }
+
+    /// What the file of `name` holds. Blocks.
+    pub(crate) fn read(&self, name: &EntryName) -> io::Result<Logged> {
+        let _turn = lock(&self.writers);
+        self.path(name).map_or_else(|| Ok(Logged::default()), |path| load(&path).map(|(logged, _)| logged))
+    }
+
+    fn path(&self, name: &EntryName) -> Option<PathBuf> {
+        let digest = digest_of_parts(&[name.as_str().as_bytes()]);
+        self.dir.as_ref().map(|dir| dir.join(format!("{}.jsonl", digest.to_hex())))
+    }
+}
+
+impl Recorder {
+    pub(crate) fn new(log: Arc<HistoryLog>, name: EntryName) -> Self {
+        let serial = log.next_serial.fetch_add(1, Ordering::Relaxed);
+        Self { log, name, serial, waiting: Mutex::default() }
+    }
+
+    /// Notes that `event` is so. `before` are the keys that it replaces.
+    pub(crate) fn note(&self, event: KeySetSeen, before: Vec<KeySeen>) {
+        let mut waiting = lock(&self.waiting);
+        if waiting.notes.len() >= MOST_WAITING {
+            waiting.notes.pop_front();
+        }
+        waiting.notes.push_back(Note { event, before, is_judged: false });
+    }
+
+    /// Whether there is something to write at `now`, and nobody at it. The caller must then call [`Self::write`].
+    pub(crate) fn is_due(&self, now: Moment) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let is_due =
+            !waiting.notes.is_empty() && !waiting.is_writing && waiting.retry_at.is_none_or(|retry_at| retry_at <= now);
+        waiting.is_writing |= is_due;
+        is_due
+    }
+
+    /// Writes what was noted until nothing is left, and reports kids that name another key than before. Blocks.
+    pub(crate) fn write(&self, now: Moment) {
+        let mut writers = lock(&self.log.writers);
+        loop {
+            let mut notes = {
+                let mut waiting = lock(&self.waiting);
+                waiting.is_writing = !waiting.notes.is_empty();
+                std::mem::take(&mut waiting.notes)
+            };
+            if notes.is_empty() {
+                return;
+            }
+            let writer = writers.entry(self.name.clone()).or_insert(self.serial);
+            if *writer > self.serial {
+                continue;
+            }
+            *writer = self.serial;
+            let result = self.append(notes.make_contiguous());
+            let mut waiting = lock(&self.waiting);
+            waiting.retry_at = None;
+            if let Err(error) = result {
+                tracing::warn!(entry = %self.name, "the history of the issuer keys was not written, and will be tried again: {error}");
+                notes.append(&mut waiting.notes);
+                let excess = notes.len().saturating_sub(MOST_WAITING);
+                waiting.notes = notes.split_off(excess);
+                waiting.retry_at = Some(now.plus(PAUSE));
+                waiting.is_writing = false;
+                return;
+            }
+        }
+    }
+
+    /// The log, with what is not written yet. Writes nothing, so that looking leaves no trace. Blocks.
+    pub(crate) fn read(&self) -> io::Result<Logged> {
+        let writers = lock(&self.log.writers);
+        let mut logged = match self.log.path(&self.name) {
+            Some(path) => load(&path)?.0,
+            None => Logged::default(),
+        };
+        if writers.get(&self.name).is_none_or(|writer| *writer <= self.serial) {
+            for note in &lock(&self.waiting).notes {
+                logged.add(&note.event);
+            }
+        }
+        Ok(logged)
+    }
+
+    fn append(&self, notes: &mut [Note]) -> io::Result<()> {
+        let path = self.log.path(&self.name);
+        let loaded = path.as_deref().map_or_else(|| Ok((Logged::default(), Vec::new())), load);
+        // A log that cannot be read keeps nobody from hearing of a reused kid.
+        let (mut logged, content, failed) = match loaded {
+            Ok((logged, content)) => (logged, content, None),
+            Err(error) => (Logged::default(), Vec::new(), Some(error)),
+        };
+        let mut lines = Vec::new();
+        for note in notes {
+            if !note.is_judged {
+                note.is_judged = true;
+                let known = logged.events.iter().flat_map(|event| &event.keys).chain(&note.before);
+                for kid in note.event.reused_kids(known) {
+                    tracing::warn!(entry = %self.name, kid = kid.as_str(), "a kid of the issuer names another key than before");
+                }
+            }
+            if let Some(event) = logged.add(&note.event) {
+                serde_json::to_writer(&mut lines, event)?;
+                lines.push(b'\n');
+            }
+        }
+        match (path, failed) {
+            (_, Some(error)) => Err(error),
+            (Some(path), None) if !lines.is_empty() => store(&path, &content, &lines, self.log.max_bytes),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The events of the file, and the bytes that they were read from. A file that is not there is empty.
+fn load(path: &Path) -> io::Result<(Logged, Vec<u8>)> {
+    let mut content = Vec::new();
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Logged::default(), content)),
+        Err(error) => return Err(error),
+        Ok(mut file) => {
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(MAX_READ_BYTES)))?;
+            file.take(MAX_READ_BYTES).read_to_end(&mut content)?;
+        }
+    }
+    let mut logged = Logged::default();
+    for line in content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        match serde_json::from_slice(line) {
+            Ok(event) => logged.events.push(event),
+            Err(_) => logged.unreadable += 1,
+        }
+    }
+    Ok((logged, content))
+}
+
+/// Adds whole `lines` to a file of that `content`, in one write, readable by its owner only.
+fn store(path: &Path, content: &[u8], lines: &[u8], max_bytes: usize) -> io::Result<()> {
+    let is_torn = content.last().is_some_and(|last| *last != b'\n');
+    // A torn line stays what it is, and swallows no other.
+    let mut added = if is_torn { vec![b'\n'] } else { Vec::new() };
+    added.extend_from_slice(lines);
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    if content.len() + added.len() <= max_bytes {
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        file.write_all(&added)?;
+        return file.sync_data();
+    }
+    let mut whole = newest(content, max_bytes / 2).to_vec();
+    whole.extend_from_slice(&added);
+    let whole = newest(&whole, max_bytes);
+    // One writer per directory holds the lock, so the name needs no randomness; what a crash left is written over.
+    let temporary = path.with_extension("jsonl.tmp");
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(whole)?;
+        file.sync_data()?;
+        fs::rename(&temporary, path)
+    };
+    let written = write();
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// The whole lines at the end of `content` that fit in `most` bytes.
+fn newest(content: &[u8], most: usize) -> &[u8] {
+    let Some(start) = content.len().checked_sub(most).filter(|start| *start > 0) else { return content };
+    // The line that the cut goes through is left out, unless the cut is between two.
+    let before = content.get(start - 1..).unwrap_or_default();
+    let skipped = before.iter().position(|byte| *byte == b'\n').map_or(before.len(), |at| at + 1);
+    before.get(skipped..).unwrap_or_default()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use sts_types::{Algorithm, Issuer, Kid, UnixTime};
+
+    use super::*;
+    use crate::history::SeenFrom;
+
+    const NOW: Moment = Moment::EPOCH;
+
+    fn log(dir: &Path, max_bytes: usize) -> Arc<HistoryLog> {
+        Arc::new(HistoryLog {
+            dir: Some(dir.to_owned()),
+            max_bytes,
+            next_serial: AtomicU64::new(0),
+            writers: Mutex::default(),
+        })
+    }
+
+    fn name() -> EntryName {
+        EntryName::new("e").unwrap()
+    }
+
+    fn seen(at: i64) -> KeySetSeen {
+        let key = KeySeen {
+            kid: Some(Kid::new(&format!("k{at}")).unwrap()),
+            algorithm: Algorithm::ES256,
+            thumbprint: at.to_string(),
+        };
+        KeySetSeen {
+            at: UnixTime::from_secs(at),
+            issuer: Issuer::new("https://issuer.example").unwrap(),
+            source: SeenFrom::Discovery,
+            keys: vec![key],
+            previous_lapsed_at: None,
+        }
+    }
+
+    fn write(recorder: &Recorder, event: KeySetSeen) {
+        recorder.note(event, Vec::new());
+        recorder.write(NOW);
+    }
+
+    fn times(logged: &Logged) -> Vec<i64> {
+        logged.events.iter().map(|event| event.at.as_secs()).collect()
+    }
+
+    #[test]
+    fn past_its_bound_a_file_loses_its_oldest_half_and_no_line_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path(), 4000);
+        let recorder = Recorder::new(Arc::clone(&log), name());
+        let mut kept = 0;
+        let mut has_shrunk = false;
+        for at in 100..200 {
+            write(&recorder, seen(at));
+            let logged = log.read(&name()).unwrap();
+            let expected: Vec<i64> = (at + 1 - i64::try_from(logged.events.len()).unwrap()..=at).collect();
+            assert_eq!((times(&logged), logged.unreadable), (expected, 0));
+            if logged.events.len() <= kept {
+                has_shrunk = true;
+                assert!(logged.events.len() >= kept / 2, "{kept} became {}", logged.events.len());
+            }
+            kept = logged.events.len();
+            let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap()).collect();
+            assert_eq!(files.len(), 1);
+            let metadata = files[0].metadata().unwrap();
+            assert!(metadata.len() <= 4000);
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o600);
+        }
+        assert!(has_shrunk);
+    }
+
+    #[test]
+    fn a_file_torn_anywhere_loses_its_last_line_at_most_and_takes_new_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path(), MAX_FILE_BYTES);
+        let recorder = Recorder::new(Arc::clone(&log), name());
+        write(&recorder, seen(1));
+        let path = log.path(&name()).unwrap();
+        let first = fs::read(&path).unwrap().len();
+        write(&recorder, seen(2));
+        let whole = fs::read(&path).unwrap();
+        for cut in first..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            write(&recorder, seen(3));
+            let logged = log.read(&name()).unwrap();
+            // Without its line feed alone, a line is whole.
+            let expected = if cut == whole.len() - 1 { vec![1, 2, 3] } else { vec![1, 3] };
+            assert_eq!(times(&logged), expected, "cut at {cut}");
+            assert_eq!(logged.unreadable, usize::from(cut != first && cut != whole.len() - 1), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_new_is_not_logged() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path(), MAX_FILE_BYTES);
+        let recorder = Recorder::new(Arc::clone(&log), name());
+        let with = |at: i64, bend: &dyn Fn(&mut KeySetSeen)| {
+            let mut event = KeySetSeen { at: UnixTime::from_secs(at), ..seen(1) };
+            bend(&mut event);
+            write(&recorder, event);
+        };
+        with(1, &|event| event.previous_lapsed_at = Some(UnixTime::from_secs(0)));
+        with(2, &|_| ());
+        with(3, &|event| event.source = SeenFrom::Disk);
+        with(4, &|event| event.source = SeenFrom::Inline);
+        with(5, &|event| event.source = SeenFrom::Inline);
+        with(6, &|event| {
+            event.source = SeenFrom::Inline;
+            event.previous_lapsed_at = Some(UnixTime::from_secs(5));
+        });
+        with(7, &|event| {
+            event.source = SeenFrom::Inline;
+            event.issuer = Issuer::new("https://other.example").unwrap();
+        });
+        let logged = log.read(&name()).unwrap();
+        assert_eq!(times(&logged), [1, 4, 6, 7]);
+        assert_eq!(logged.events[0].previous_lapsed_at, None);
+        assert_eq!(logged.events[2].previous_lapsed_at, Some(UnixTime::from_secs(5)));
+    }
+
+    #[test]
+    fn a_write_that_fails_is_tried_again_after_a_pause_and_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let blocked = dir.path().join("history");
+        fs::write(&blocked, "").unwrap();
+        let log = log(&blocked, MAX_FILE_BYTES);
+        let recorder = Recorder::new(Arc::clone(&log), name());
+        recorder.note(seen(1), Vec::new());
+        assert!(recorder.is_due(NOW));
+        assert!(!recorder.is_due(NOW), "one writer at a time");
+        recorder.write(NOW);
+        recorder.note(seen(2), Vec::new());
+        assert!(!recorder.is_due(NOW));
+        fs::remove_file(&blocked).unwrap();
+        assert_eq!(times(&recorder.read().unwrap()), [1, 2], "what waits is told already");
+        assert!(!blocked.exists(), "looking writes nothing");
+        assert!(recorder.is_due(NOW.plus(PAUSE)));
+        recorder.write(NOW.plus(PAUSE));
+        assert_eq!(times(&log.read(&name()).unwrap()), [1, 2]);
+        assert!(!recorder.is_due(NOW.plus(PAUSE)));
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = Recorder::new(log(dir.path(), MAX_FILE_BYTES), name());
+        for at in 0..200 {
+            recorder.note(seen(at), Vec::new());
+        }
+        assert_eq!(times(&recorder.read().unwrap()), (200 - 64..200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_entry_that_was_replaced_adds_nothing_after_its_successor() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path(), MAX_FILE_BYTES);
+        let (old, new) = (Recorder::new(Arc::clone(&log), name()), Recorder::new(Arc::clone(&log), name()));
+        write(&old, seen(1));
+        write(&new, seen(2));
+        write(&old, seen(3));
+        assert_eq!(times(&log.read(&name()).unwrap()), [1, 2]);
+        assert!(!old.is_due(NOW));
+    }
+}
