@@ -18,6 +18,7 @@ mod errors;
 mod event;
 mod exchange;
 mod explain;
+mod history;
 mod introspection;
 mod metadata;
 mod naming;

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use jwks_cache::JwksCache;
+use jwks_cache::{HistoryError, InForce, JwksCache, KeyHistory};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sts_service::{RevocationRequest, Service, WrongRevocation};
-use sts_types::{EntryName, Jti};
+use sts_types::{EntryName, Jti, UnixTime};
 use tokio::sync::watch;
 
 /// One operation.
@@ -29,6 +29,8 @@ pub(crate) enum Operation {
     ShowIssuer { name: String },
     /// Forget an entry's keys and fetch them at once.
     RefreshIssuer { name: String },
+    /// The key sets that an entry had, or the one in force at a moment.
+    IssuerHistory { name: String, at: Option<UnixTime> },
     /// A remembered policy refusal.
     ShowDenial { request_id: String },
 }
@@ -88,6 +90,10 @@ impl Operation {
             Self::ListIssuers => get(format!("{PREFIX}/issuers")),
             Self::ShowIssuer { name } => get(format!("{PREFIX}/issuers/{}", segment(name))),
             Self::RefreshIssuer { name } => post(format!("{PREFIX}/issuers/{}/refresh", segment(name))),
+            Self::IssuerHistory { name, at } => {
+                let query = at.map(|at| format!("?at={at}")).unwrap_or_default();
+                get(format!("{PREFIX}/issuers/{}/history{query}", segment(name)))
+            }
             Self::ShowDenial { request_id } => get(format!("{PREFIX}/denials/{}", segment(request_id))),
         }
     }
@@ -110,6 +116,7 @@ impl Operation {
             ["issuers"] => ("GET", Ok(Self::ListIssuers)),
             ["issuers", name] => ("GET", Ok(Self::ShowIssuer { name: (*name).to_owned() })),
             ["issuers", name, "refresh"] => ("POST", Ok(Self::RefreshIssuer { name: (*name).to_owned() })),
+            ["issuers", name, "history"] => ("GET", issuer_history(name, query)),
             ["denials", id] => ("GET", Ok(Self::ShowDenial { request_id: (*id).to_owned() })),
             _ => return Err(None),
         };
@@ -170,6 +177,15 @@ impl Operation {
                     Err(error) => Err(OperationFailure::IssuerUnavailable(error.to_string())),
                 }
             }
+            Self::IssuerHistory { name, at } => {
+                let entry = EntryName::new(&name).map_err(|_| not_found(&HistoryError::UnknownEntry.to_string()))?;
+                let cache = desk.issuers.borrow().clone();
+                match cache.history(&entry).await {
+                    Ok(history) => Ok(at.map_or_else(|| json!(history), |at| in_force(&history, at))),
+                    Err(error @ HistoryError::UnknownEntry) => Err(not_found(&error.to_string())),
+                    Err(error @ HistoryError::Unreadable(_)) => Err(OperationFailure::Failed(error.to_string())),
+                }
+            }
             Self::ShowDenial { request_id } => desk.service.denial(&request_id).map(|denial| json!(denial)).ok_or_else(|| {
                 not_found("no policy refusal of that request id is remembered; only the last 512 are, since the server started")
             }),
@@ -199,6 +215,36 @@ fn keys(service: &Service) -> Value {
         })
         .collect();
     json!({ "keys": keys })
+}
+
+/// What was trusted at a moment: `state` is `in_force`, `lapsed` or `not_recorded`, and `event` the set of the first.
+fn in_force(history: &KeyHistory, at: UnixTime) -> Value {
+    let (state, event, lapsed_at) = match history.at(at) {
+        InForce::Set(event) => ("in_force", Some(event), None),
+        InForce::Lapsed(lapsed_at) => ("lapsed", None, Some(lapsed_at)),
+        InForce::NotRecorded => ("not_recorded", None, None),
+    };
+    json!({
+        "name": history.name,
+        "at": at,
+        "state": state,
+        "event": event,
+        "lapsed_at": lapsed_at,
+        "unreadable": history.unreadable,
+    })
+}
+
+fn issuer_history(name: &str, query: &str) -> Result<Operation, String> {
+    let mut at = None;
+    for (parameter, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        if parameter != "at" || at.is_some() {
+            return Err("a history takes one `at`, or none".to_owned());
+        }
+        let seconds =
+            value.parse().ok().or_else(|| Some(chrono::DateTime::parse_from_rfc3339(&value).ok()?.timestamp()));
+        at = Some(seconds.map(UnixTime::from_secs).ok_or("`at` is epoch seconds, or RFC 3339")?);
+    }
+    Ok(Operation::IssuerHistory { name: name.to_owned(), at })
 }
 
 fn list_tokens(query: &str) -> Result<Operation, String> {
@@ -257,6 +303,8 @@ mod tests {
             Operation::ListIssuers,
             Operation::ShowIssuer { name: "github".into() },
             Operation::RefreshIssuer { name: "github".into() },
+            Operation::IssuerHistory { name: "github".into(), at: None },
+            Operation::IssuerHistory { name: "github".into(), at: Some(UnixTime::from_secs(1_790_000_000)) },
             Operation::ShowDenial { request_id: "01J".into() },
         ];
         for operation in operations {
@@ -265,6 +313,24 @@ mod tests {
             let found =
                 Operation::from_request(method.as_str(), path, query, &body.unwrap_or_default()).unwrap().unwrap();
             assert_eq!(format!("{found:?}"), format!("{operation:?}"));
+        }
+    }
+
+    #[test]
+    fn a_moment_in_a_history_is_one_time_in_either_form() {
+        let found = |query: &str| {
+            Operation::from_request("GET", "/admin/v1/issuers/github/history", query, &Value::Null).unwrap()
+        };
+        for query in ["at=1790000000", "at=2026-09-21T14:13:20Z", "at=2026-09-21T16:13:20%2B02:00"] {
+            let operation = found(query).unwrap();
+            assert!(
+                matches!(operation, Operation::IssuerHistory { at: Some(at), .. } if at.as_secs() == 1_790_000_000),
+                "{query}"
+            );
+            assert_eq!(operation.right(), Right::Read);
+        }
+        for query in ["at=", "at=yesterday", "at=1&at=1", "before=1"] {
+            assert!(found(query).is_err(), "{query}");
         }
     }
 

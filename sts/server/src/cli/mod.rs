@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use sts_types::UnixTime;
 
 use crate::operation::Operation;
 use crate::{dev, serve};
@@ -99,6 +100,16 @@ enum IssuersCommand {
         #[command(flatten)]
         server: operate::ServerArgs,
     },
+    /// Show which keys an entry had, and when
+    History {
+        /// The entry's name
+        name: String,
+        /// Only the keys that were trusted then: RFC 3339, or seconds since the epoch
+        #[arg(long, value_name = "TIME", value_parser = explain::time)]
+        at: Option<UnixTime>,
+        #[command(flatten)]
+        server: operate::ServerArgs,
+    },
     /// Fetch an entry's keys now; what the issuer has withdrawn is gone after it
     Refresh {
         /// The entry's name
@@ -139,6 +150,9 @@ pub fn run() -> ExitCode {
         Command::Issuers(IssuersCommand::List(server)) => operate::run(&server, Operation::ListIssuers),
         Command::Issuers(IssuersCommand::Show { name, server }) => {
             operate::run(&server, Operation::ShowIssuer { name })
+        }
+        Command::Issuers(IssuersCommand::History { name, at, server }) => {
+            operate::run(&server, Operation::IssuerHistory { name, at })
         }
         Command::Issuers(IssuersCommand::Refresh { name, server }) => {
             operate::run(&server, Operation::RefreshIssuer { name })

@@ -348,6 +348,7 @@ fn text(operation: &Operation, value: &Value) -> String {
             ],
             "there are no issuer entries",
         ),
+        Operation::IssuerHistory { .. } => history(value),
         Operation::Revoke(_) => "revoked; offline verifiers accept the tokens until they expire".to_owned(),
         Operation::ShowDenial { .. } => denial(value),
         _ => format!("{value:#}"),
@@ -364,6 +365,59 @@ fn denial(value: &Value) -> String {
         member("subject"),
         member("text").trim_end()
     )
+}
+
+/// The keys of an entry's history one by one, each with the set that it came with; or what was so at a moment.
+fn history(value: &Value) -> String {
+    let when = |value: &Value, name: &str| {
+        value.get(name).and_then(Value::as_i64).map(|at| rfc3339(UnixTime::from_secs(at))).unwrap_or_default()
+    };
+    let mut text = match value.get("state").and_then(Value::as_str) {
+        Some("lapsed") => {
+            format!(
+                "no key was trusted at {}: the last set was used until {}",
+                when(value, "at"),
+                when(value, "lapsed_at")
+            )
+        }
+        Some("not_recorded") => format!("the history does not reach back to {}", when(value, "at")),
+        Some(_) => keys_seen(value.get("event").into_iter()),
+        None => {
+            let events = value.get("events").and_then(Value::as_array);
+            let mut text = keys_seen(events.into_iter().flatten());
+            if value.get("lapsed_at").is_some_and(Value::is_i64) {
+                text.push_str(&format!("\nno key is trusted since {}", when(value, "lapsed_at")));
+            }
+            text
+        }
+    };
+    if let Some(unreadable @ 1..) = value.get("unreadable").and_then(Value::as_u64) {
+        text.push_str(&format!(
+            "\n{unreadable} lines of the log cannot be read: a crash tore them, or somebody changed them"
+        ));
+    }
+    text
+}
+
+fn keys_seen<'a>(events: impl Iterator<Item = &'a Value>) -> String {
+    let member = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
+    let mut rows = Vec::new();
+    for event in events {
+        let source = [member(event, "source"), member(event, "place")];
+        let source: Vec<&str> = source.iter().filter_map(Value::as_str).collect();
+        for key in event.get("keys").and_then(Value::as_array).into_iter().flatten() {
+            rows.push(json!({
+                "at": member(event, "at"),
+                "source": source.join(" "),
+                "kid": member(key, "kid"),
+                "algorithm": member(key, "algorithm"),
+                "thumbprint": member(key, "thumbprint"),
+            }));
+        }
+    }
+    let columns =
+        [("at", "SINCE"), ("kid", "KID"), ("algorithm", "ALGORITHM"), ("thumbprint", "THUMBPRINT"), ("source", "FROM")];
+    table(Some(&Value::Array(rows)), &columns, "no keys were seen yet")
 }
 
 /// Rows as aligned columns; times for people.
