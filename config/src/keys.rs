@@ -266,9 +266,21 @@ static ISSUER: Section = Section {
         Key::new("jwks_url", Kind::Text, "Where the keys are fetched, in place of discovery; https."),
         Key::new("jwks_file", Kind::Path, "File with the keys (a JSON Web Key Set), in place of discovery."),
         Key::new("jwks", Kind::KeySet, "The keys themselves (a JSON Web Key Set), in place of discovery."),
-        Key::later("ca_file", "Certificates that vouch for the issuer, PEM."),
-        Key::later("bearer_token_file", "File with a bearer token for discovery and keys."),
-        Key::later("proxy", "Proxy for discovery and keys."),
+        Key::new(
+            "ca_file",
+            Kind::Path,
+            "CA certificates in PEM: the only ones trusted for discovery and keys, in place of the system's.",
+        ),
+        Key::new(
+            "bearer_token_file",
+            Kind::Path,
+            "File with a bearer token for discovery and keys, read for each fetch; shown to the origin of `issuer` or `jwks_url` only.",
+        ),
+        Key::new(
+            "proxy",
+            Kind::Text,
+            "Proxy for discovery and keys, an http or https URL. It resolves and dials, so it must refuse internal addresses itself.",
+        ),
         Key::new("max_stale", Kind::Duration, "How long stale keys serve while the issuer cannot be reached.")
             .default("24h"),
         Key::new("refresh_cooldown", Kind::Duration, "The least time between two refreshes that unknown keys ask for.")

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use jwks_cache::{EntrySpec, KeySource};
+use jwks_cache::KeySource;
 use sts_policy::{Finding, RuleSet, Spec};
 
-use crate::decode::{AccountFiles, Accounts, Fields, Reader, accounts, apis, issuers, refuse_bare_preset_none, server};
+use crate::decode::{
+    AccountFiles, Accounts, Fields, Reader, Sound, accounts, apis, issuers, refuse_bare_preset_none, server,
+};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::files::{Files, NEW_SECRET, STRONG_SECRET, Unusable, expand};
 use crate::key_sets;
@@ -113,17 +115,15 @@ impl Load<'_> {
         })
     }
 
-    fn check_key_sets(&mut self, entries: Vec<(EntrySpec, Span)>) {
-        for (_, span) in entries.iter().filter(|(spec, _)| matches!(spec.source, KeySource::Inline(_))) {
+    fn check_key_sets(&mut self, entries: Vec<Sound>) {
+        for entry in entries.iter().filter(|entry| matches!(entry.spec.source, KeySource::Inline(_))) {
             // Somebody may have written a private key.
-            self.reader.report.hide_line(*span);
+            self.reader.report.hide_line(entry.keys);
         }
-        let (specs, places): (Vec<_>, Vec<_>) =
-            entries.into_iter().map(|(spec, span)| (spec.clone(), (spec.name, span))).unzip();
-        for error in key_sets::check(specs) {
-            let span = places.iter().find(|(name, _)| *name == error.entry).map(|(_, span)| *span);
+        for error in key_sets::check(entries.iter().map(|entry| entry.spec.clone()).collect()) {
             let report = &mut self.reader.report;
-            if let Some(span) = span
+            let entry = entries.iter().find(|entry| entry.spec.name == error.entry);
+            if let Some(span) = entry.map(|entry| entry.place(error.key))
                 && !report.has_finding_at(span)
             {
                 report.error(span, format!("issuer entry `{}`: {}", error.entry, error.message), Some(error.help));

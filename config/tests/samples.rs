@@ -344,7 +344,8 @@ fn the_schema_accepts_the_samples_and_refuses_what_the_loader_refuses() {
     for (pointer, key, value) in [
         ("", "isuer", serde_json::json!("x")),
         ("/tokens", "ttl", serde_json::json!(15)),
-        ("/issuers/github", "ca_file", serde_json::json!("x")),
+        ("/issuers/github", "ca_file", serde_json::json!(["x"])),
+        ("/issuers/github", "issuer_template", serde_json::json!("x")),
         ("/admin", "tls", serde_json::json!({})),
         ("/apis/deploy", "audience", serde_json::json!(7)),
         ("/issuers", "UPPER", serde_json::json!({ "issuer": "https://issuer.example.com" })),

@@ -9,6 +9,7 @@ use reqwest::header::{ETAG, HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use crate::access::Access;
 use crate::entry_keys::IndexedSet;
 use crate::environment::SystemResolver;
 use crate::freshness::freshness;
@@ -60,14 +61,15 @@ pub(crate) async fn fetch(
     validator: Option<Validator>,
 ) -> Result<Fetched, FetchError> {
     let deadline = Instant::now() + FETCH_DEADLINE;
+    let access = access(spec, deadline).await?;
     let url = match &spec.source {
         KeySource::Url(text) => discovery::key_set_url(text, spec.network)
             .map_err(|what| FetchError::new(DocumentKind::KeySet, text, FetchFault::JwksUri(what)))?,
-        _ => discover(world, spec, deadline).await?,
+        _ => discover(world, spec, &access, deadline).await?,
     };
     let wrong = |fault| FetchError::new(DocumentKind::KeySet, &without_query(&url), fault);
     let etag = validator.as_ref().filter(|validator| validator.url == url).map(|validator| &validator.etag);
-    match get(world, spec, &url, etag, deadline).await.map_err(wrong)? {
+    match get(world, spec, &access, &url, etag, deadline).await.map_err(wrong)? {
         Answer::NotModified { headers } => Ok(Fetched::NotModified { fresh: freshness(&headers) }),
         Answer::Document { body, headers } => {
             let set = IndexedSet::parse(body, &spec.algorithms).map_err(|error| wrong(FetchFault::KeySet(error)))?;
@@ -93,11 +95,23 @@ pub(crate) async fn read_file(
     }
 }
 
-async fn discover(world: &World, spec: &EntrySpec, deadline: Instant) -> Result<Url, FetchError> {
+/// What the spec names on disk for a fetch.
+async fn access(spec: &EntrySpec, deadline: Instant) -> Result<Access, FetchError> {
+    let spec_there = spec.clone();
+    let read = tokio::task::spawn_blocking(move || Access::read(&spec_there));
+    let wrong = |fault| Err(FetchError::new(DocumentKind::Entry, spec.name.as_str(), fault));
+    match timeout_at(deadline, read).await {
+        Err(_) => wrong(FetchFault::Timeout(FETCH_DEADLINE)),
+        Ok(Err(_)) => wrong(FetchFault::Stopped),
+        Ok(Ok(read)) => read,
+    }
+}
+
+async fn discover(world: &World, spec: &EntrySpec, access: &Access, deadline: Instant) -> Result<Url, FetchError> {
     let text = discovery::discovery_url(&spec.issuer);
     let wrong = |fault| FetchError::new(DocumentKind::Discovery, &text, fault);
     let url = discovery::key_set_url(&text, spec.network).map_err(|what| wrong(FetchFault::JwksUri(what)))?;
-    match get(world, spec, &url, None, deadline).await.map_err(wrong)? {
+    match get(world, spec, access, &url, None, deadline).await.map_err(wrong)? {
         Answer::Document { body, .. } => discovery::read(&body, &spec.issuer, spec.network).map_err(wrong),
         Answer::NotModified { .. } => Err(wrong(FetchFault::Status { status: 304, retry_after: None })),
     }
@@ -106,12 +120,15 @@ async fn discover(world: &World, spec: &EntrySpec, deadline: Instant) -> Result<
 async fn get(
     world: &World,
     spec: &EntrySpec,
+    access: &Access,
     url: &Url,
     etag: Option<&HeaderValue>,
     deadline: Instant,
 ) -> Result<Answer, FetchFault> {
     let guard = Guard::new(spec.network, url.scheme() == "https");
-    timeout_at(deadline, world.clients.get(url, guard, etag)).await.unwrap_or(Err(FetchFault::Timeout(FETCH_DEADLINE)))
+    timeout_at(deadline, world.clients.get(url, guard, access, etag))
+        .await
+        .unwrap_or(Err(FetchFault::Timeout(FETCH_DEADLINE)))
 }
 
 /// An entity tag of a length that one sends back.

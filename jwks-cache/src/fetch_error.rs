@@ -36,6 +36,10 @@ pub enum DocumentKind {
     KeySet,
     /// The key file.
     File,
+    /// The CA certificates that the entry trusts.
+    CaFile,
+    /// The file with the bearer token that the entry shows.
+    BearerTokenFile,
     /// The entry itself.
     Entry,
 }
@@ -46,6 +50,8 @@ impl std::fmt::Display for DocumentKind {
             Self::Discovery => "discovery document",
             Self::KeySet => "key set",
             Self::File => "key file",
+            Self::CaFile => "CA file",
+            Self::BearerTokenFile => "bearer token file",
             Self::Entry => "issuer entry",
         })
     }
@@ -106,7 +112,7 @@ pub enum FetchFault {
     /// Not a key set with a usable key.
     #[error("{}", key_set_text(.0))]
     KeySet(KeySetError),
-    /// A file that could not be read.
+    /// A file that could not be read, or does not hold what it should.
     #[error("{0}")]
     Unreadable(String),
     /// A configured key set holds private or symmetric keys.

@@ -42,7 +42,7 @@ impl AddressRefused {
 }
 
 /// The rule that one client dials by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Guard {
     public: bool,
     private: bool,
@@ -62,16 +62,6 @@ impl Guard {
     /// Whether only https is spoken by whoever dials under this guard.
     pub(crate) fn is_https(self) -> bool {
         self.public
-    }
-
-    /// Whether private addresses may be dialled.
-    pub(crate) fn allows_private(self) -> bool {
-        self.private
-    }
-
-    /// Whether loopback addresses may be dialled.
-    pub(crate) fn allows_loopback(self) -> bool {
-        self.loopback
     }
 
     /// Judges one address.

@@ -1,32 +1,41 @@
-//! One hardened GET: guarded addresses, no redirect, no proxy, counted bytes.
+//! One hardened GET: guarded addresses, no redirect, no proxy but a configured one, counted bytes.
 
+use std::collections::HashMap;
 use std::error::Error as _;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
+use reqwest::{Client, ClientBuilder, Proxy, Response, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::access::{Access, Roots};
 use crate::fetch_error::bounded;
 use crate::freshness::delta_seconds;
 use crate::guard::{Guard, GuardedResolver};
-use crate::{AddressRefused, FetchFault, Resolver};
+use crate::{AddressRefused, FetchFault, ProxyUrl, Resolver};
 
 /// The largest document that is read, in bytes after decompression. Real key sets have 1 to 5 kB.
 pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
-/// The HTTP clients, one per guard and made at first use: setting up TLS reads the system's CA certificates.
+/// The HTTP clients, one per route and made at first use: setting up TLS reads the system's CA certificates.
 pub(crate) struct Clients {
     resolver: Arc<dyn Resolver>,
     user_agent: String,
-    public: OnceCell<Client>,
-    loopback_too: OnceCell<Client>,
-    private_too: OnceCell<Client>,
-    plain: OnceCell<Client>,
+    held: Mutex<HashMap<Route, Arc<OnceCell<Client>>>>,
+}
+
+/// What clients differ in.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Route {
+    guard: Guard,
+    /// In place of the system's.
+    roots: Option<Roots>,
+    proxy: Option<ProxyUrl>,
 }
 
 /// A successful answer.
@@ -39,25 +48,28 @@ pub(crate) enum Answer {
 
 impl Clients {
     pub(crate) fn new(resolver: Arc<dyn Resolver>, user_agent: String) -> Self {
-        Self {
-            resolver,
-            user_agent,
-            public: OnceCell::new(),
-            loopback_too: OnceCell::new(),
-            private_too: OnceCell::new(),
-            plain: OnceCell::new(),
-        }
+        Self { resolver, user_agent, held: Mutex::default() }
     }
 
     /// Gets the JSON document at `url`, conditionally when there is an entity tag.
-    pub(crate) async fn get(&self, url: &Url, guard: Guard, etag: Option<&HeaderValue>) -> Result<Answer, FetchFault> {
+    pub(crate) async fn get(
+        &self,
+        url: &Url,
+        guard: Guard,
+        access: &Access,
+        etag: Option<&HeaderValue>,
+    ) -> Result<Answer, FetchFault> {
         let host = url.host().ok_or(FetchFault::JwksUri("has no host"))?;
         guard.check_literal(&host).map_err(FetchFault::Address)?;
+        let route = Route { guard, roots: access.roots.clone(), proxy: access.proxy.clone() };
         let mut request = self
-            .client(guard)
+            .client(route)
             .await?
             .get(url.clone())
             .header(ACCEPT, HeaderValue::from_static("application/json, application/jwk-set+json;q=0.9"));
+        if let Some(authorization) = access.authorization(url) {
+            request = request.header(AUTHORIZATION, authorization);
+        }
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
@@ -84,40 +96,87 @@ impl Clients {
         Ok(Answer::Document { body: read(response).await?, headers })
     }
 
-    async fn client(&self, guard: Guard) -> Result<&Client, FetchFault> {
-        let cell = match (guard.is_https(), guard.allows_private(), guard.allows_loopback()) {
-            (false, ..) => &self.plain,
-            (true, true, _) => &self.private_too,
-            (true, false, true) => &self.loopback_too,
-            (true, false, false) => &self.public,
-        };
-        cell.get_or_try_init(|| async {
-            let resolver = Arc::new(GuardedResolver { guard, resolver: Arc::clone(&self.resolver) });
-            let user_agent = self.user_agent.clone();
+    async fn client(&self, route: Route) -> Result<Client, FetchFault> {
+        let cell = self.cell(&route);
+        let client = cell.get_or_try_init(|| async {
+            let (resolver, user_agent) = (Arc::clone(&self.resolver), self.user_agent.clone());
             // Reading the CA certificates blocks for some milliseconds.
-            tokio::task::spawn_blocking(move || build(guard, resolver, &user_agent))
+            tokio::task::spawn_blocking(move || build(route, resolver, &user_agent))
                 .await
                 .map_err(|_| FetchFault::Stopped)?
-                .map_err(|error| FetchFault::Client(innermost(&error)))
-        })
-        .await
+        });
+        client.await.cloned()
+    }
+
+    /// The place of a route's client. Clients that trust what the same CA file held before are let go.
+    fn cell(&self, route: &Route) -> Arc<OnceCell<Client>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cell) = held.get(route) {
+            return Arc::clone(cell);
+        }
+        if let Some(roots) = &route.roots {
+            held.retain(|other, _| other.roots.as_ref().is_none_or(|other| !other.is_other_version_of(roots)));
+        }
+        Arc::clone(held.entry(route.clone()).or_default())
     }
 }
 
-fn build(guard: Guard, resolver: Arc<GuardedResolver>, user_agent: &str) -> reqwest::Result<Client> {
+/// Whether a client can be made of what was read. Blocks.
+pub(crate) fn check(access: &Access) -> Result<(), FetchFault> {
+    let roots = access.roots.as_ref();
+    trust(Client::builder(), roots)?.build().map(drop).map_err(|error| unusable(roots, &error))
+}
+
+fn build(route: Route, resolver: Arc<dyn Resolver>, user_agent: &str) -> Result<Client, FetchFault> {
+    let Route { guard, roots, proxy } = route;
     let client = Client::builder()
         .user_agent(user_agent)
-        .https_only(guard.is_https())
+        // Through a proxy, plain http would not end on the loopback of this host.
+        .https_only(guard.is_https() || proxy.is_some())
         .redirect(reqwest::redirect::Policy::none())
-        // A proxy would resolve and dial by itself, past the guard.
+        // One that only the environment names would resolve and dial by itself, past the guard.
         .no_proxy()
-        .dns_resolver(resolver)
         .retry(reqwest::retry::never())
         .referer(false)
         // Enough for discovery and keys of one refresh; the next one resolves and dials anew.
         .pool_idle_timeout(Duration::from_secs(5))
         .pool_max_idle_per_host(1);
-    if guard.is_https() { client.build() } else { client.tls_certs_only([]).build() }
+    let client = match proxy {
+        None => client.dns_resolver(Arc::new(GuardedResolver { guard, resolver })),
+        Some(proxy) => {
+            tracing::warn!(%proxy, "issuer keys are fetched through a proxy: it must refuse internal addresses itself, for it resolves and dials");
+            client
+                .proxy(Proxy::all(proxy.expose().clone()).map_err(|error| unusable(None, &error))?)
+                .dns_resolver(Arc::new(ProxyResolver(resolver)))
+        }
+    };
+    let client = if guard.is_https() { trust(client, roots.as_ref())? } else { client.tls_certs_only([]) };
+    client.build().map_err(|error| unusable(roots.as_ref(), &error))
+}
+
+fn trust(client: ClientBuilder, roots: Option<&Roots>) -> Result<ClientBuilder, FetchFault> {
+    let Some(roots) = roots else { return Ok(client) };
+    Ok(client.tls_certs_only(roots.certificates().map_err(|error| unusable(Some(roots), &error))?))
+}
+
+fn unusable(roots: Option<&Roots>, error: &reqwest::Error) -> FetchFault {
+    match roots {
+        None => FetchFault::Client(innermost(error)),
+        Some(_) => FetchFault::Unreadable(format!("its certificates cannot be used: {}", innermost(error))),
+    }
+}
+
+/// Resolves the name of a proxy, which the configuration chose. Names of issuers are resolved by the proxy.
+struct ProxyResolver(Arc<dyn Resolver>);
+
+impl reqwest::dns::Resolve for ProxyResolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let answer = self.0.resolve(name.as_str());
+        Box::pin(async move {
+            let addresses = answer.await?.into_iter().map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(addresses) as reqwest::dns::Addrs)
+        })
+    }
 }
 
 /// Reads a body, counting what comes out of the decompression: a bomb is cut at the limit, not unpacked.

@@ -7,7 +7,7 @@
 //! - **Lookups** are lock-free on an immutable set per entry ([`JwksCache::find_cached`]).
 //! - **Fetches** are one per entry at a time, in a task of their own: callers share it, and callers that give up cancel
 //!   nobody. Each has one deadline (5 s), a size limit that counts decompressed bytes (256 KiB), follows no redirect, uses no
-//!   proxy, and dials only addresses that passed the guard (see [`NetworkRule`]).
+//!   proxy but one that the entry names, and dials only addresses that passed the guard (see [`NetworkRule`]).
 //! - **An unknown kid** asks for one shared fetch per entry and cool-down ([`EntrySpec::refresh_cooldown`]).
 //! - **An issuer that is down** harms nobody for [`EntrySpec::max_stale`]: the last good set serves, and a copy of it on disk
 //!   survives a restart.
@@ -18,6 +18,7 @@
 //!
 //! Everything here runs on tokio; [`JwksCache::new`] and the lock-free lookups need no runtime.
 
+mod access;
 mod cache;
 mod candidates;
 mod control;
@@ -35,6 +36,7 @@ mod history_log;
 mod http;
 mod last_good;
 mod moment;
+mod proxy_url;
 mod slot;
 mod spec;
 mod static_keys;
@@ -48,6 +50,7 @@ pub use environment::{Environment, ResolveFuture, Resolver};
 pub use fetch_error::{DocumentKind, FetchError, FetchFault};
 pub use guard::AddressRefused;
 pub use history::{HistoryError, InForce, KeyHistory, KeySeen, KeySetSeen, SeenFrom};
+pub use proxy_url::ProxyUrl;
 pub use spec::{EntrySpec, KeySource, NetworkRule};
 pub use status::{EntryStatus, FetchCounts, KeyStatus, LastError, RefreshReport, SkippedKeyStatus, SourceKind};
 pub use validate::EntryError;

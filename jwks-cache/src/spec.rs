@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use sts_types::{Algorithm, EntryName, Issuer};
 
+use crate::ProxyUrl;
+
 /// One issuer entry, as far as its keys go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EntrySpec {
@@ -24,6 +26,14 @@ pub struct EntrySpec {
     pub kid_reuse: bool,
     /// Which addresses may be dialled.
     pub network: NetworkRule,
+    /// PEM bundle of the only roots that are trusted for this entry's fetches, in place of the system's. Read for each fetch.
+    pub ca_file: Option<PathBuf>,
+    /// File with the bearer token that fetches show, but for one line break at its end. Read for each fetch. Only the origin
+    /// of `issuer`, or of the key set's URL where that is configured, sees it; another host that a `jwks_uri` names never does.
+    pub bearer_token_file: Option<PathBuf>,
+    /// An outbound proxy for fetches. It resolves and dials by itself, so names are not judged by [`NetworkRule`] here: what may
+    /// be reached is for the proxy to say. An https proxy is held to `ca_file`, too.
+    pub proxy: Option<ProxyUrl>,
 }
 
 /// Where an entry's keys come from.

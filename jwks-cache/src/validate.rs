@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use sts_types::{EntryName, Issuer};
 use url::{Host, Url};
 
+use crate::access::Access;
 use crate::discovery::{discovery_url, key_set_url};
 use crate::guard::{Guard, Reach, reach};
-use crate::{EntrySpec, KeySource};
+use crate::{DocumentKind, EntrySpec, FetchError, KeySource, http};
 
 /// An entry that cannot be used as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +16,8 @@ use crate::{EntrySpec, KeySource};
 pub struct EntryError {
     /// The entry's name.
     pub entry: EntryName,
+    /// The field of the spec that it is about, where that is none of those that say what the keys are.
+    pub key: Option<&'static str>,
     /// What is wrong.
     pub message: String,
     /// What to do.
@@ -23,7 +26,11 @@ pub struct EntryError {
 
 impl EntryError {
     pub(crate) fn new(entry: &EntryName, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { entry: entry.clone(), message: message.into(), help: help.into() }
+        Self { entry: entry.clone(), key: None, message: message.into(), help: help.into() }
+    }
+
+    fn about(self, key: &'static str) -> Self {
+        Self { key: Some(key), ..self }
     }
 }
 
@@ -61,8 +68,12 @@ fn check_one(spec: &EntrySpec) -> Vec<EntryError> {
     let (what, text) = match &spec.source {
         KeySource::Discovery => ("issuer", discovery_url(&spec.issuer)),
         KeySource::Url(url) => ("jwks_url", url.clone()),
-        KeySource::File(_) | KeySource::Inline(_) => return errors,
+        KeySource::File(_) | KeySource::Inline(_) => {
+            errors.extend(check_unused(spec));
+            return errors;
+        }
     };
+    errors.extend(check_access(spec).err());
     let mut wrong = |message: String, help: &str| errors.push(EntryError::new(&spec.name, message, help));
     match key_set_url(&text, spec.network) {
         Err(why) => {
@@ -81,6 +92,46 @@ fn check_one(spec: &EntrySpec) -> Vec<EntryError> {
         }
     }
     errors
+}
+
+const CA_FILE_HELP: &str = "`ca_file` is a bundle of CA certificates in PEM, readable by the user that runs this";
+
+/// Keys that say how an issuer is reached, on an entry that is never reached for.
+fn check_unused(spec: &EntrySpec) -> impl Iterator<Item = EntryError> {
+    let given = [
+        ("ca_file", spec.ca_file.is_some()),
+        ("bearer_token_file", spec.bearer_token_file.is_some()),
+        ("proxy", spec.proxy.is_some()),
+    ];
+    given.into_iter().filter(|(_, given)| *given).map(|(key, _)| {
+        EntryError::new(&spec.name, format!("`{key}` has no effect: nothing is fetched"), format!("remove `{key}`"))
+            .about(key)
+    })
+}
+
+/// What is read for each fetch must be there from the start: a wrong path shows now, not when an issuer rotates its keys.
+fn check_access(spec: &EntrySpec) -> Result<(), EntryError> {
+    if spec.proxy.is_some() && spec.network.allow_http {
+        let message = "`proxy` and `allow_http` are both there, and plain http goes to loopback addresses only";
+        return Err(EntryError::new(&spec.name, message, "remove one of them").about("proxy"));
+    }
+    let access = Access::read(spec).map_err(|error| {
+        let (key, help) = match error.document {
+            DocumentKind::BearerTokenFile => (
+                "bearer_token_file",
+                "`bearer_token_file` is one line with a token, readable by the user that runs this",
+            ),
+            _ => ("ca_file", CA_FILE_HELP),
+        };
+        EntryError::new(&spec.name, error.to_string(), help).about(key)
+    })?;
+    if let Some(path) = &spec.ca_file {
+        http::check(&access).map_err(|fault| {
+            let error = FetchError::new(DocumentKind::CaFile, &path.to_string_lossy(), fault);
+            EntryError::new(&spec.name, error.to_string(), CA_FILE_HELP).about("ca_file")
+        })?;
+    }
+    Ok(())
 }
 
 /// What can be told of a host without a network: the address of a literal, and that plain http goes to loopback.

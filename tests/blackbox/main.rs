@@ -12,6 +12,7 @@
 mod admin;
 mod bad_start;
 mod config;
+mod custom_ca;
 mod dev;
 mod discovery;
 mod errors;

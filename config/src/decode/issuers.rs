@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jwks_cache::{EntrySpec, KeySource, NetworkRule};
+use jwks_cache::{EntrySpec, KeySource, NetworkRule, ProxyUrl};
 use sts_policy::{IdentitySpec, IssuerDefaults, IssuerSpec, Preset, Replay};
 use sts_token::TrustSpec;
 use sts_types::{Algorithm, Audience, EntryName, Issuer, Located};
@@ -25,12 +25,28 @@ pub(crate) struct Entries {
     pub(crate) policy: Vec<IssuerSpec>,
     pub(crate) keys: Vec<EntrySpec>,
     pub(crate) trust: Vec<TrustSpec>,
-    /// Key set files, with their places.
+    /// Key set files and CA files, with their places. Files with bearer tokens are none of them: their rotation is no reload.
     pub(crate) key_files: Vec<(PathBuf, Span)>,
-    /// Entries without fault so far, each with the place of its keys.
-    pub(crate) sound: Vec<(EntrySpec, Span)>,
+    /// Entries without fault so far.
+    pub(crate) sound: Vec<Sound>,
     /// Entries whose URL is that of a known shared issuer and that say `preset: none`.
     pub(crate) unprotected: Vec<EntryName>,
+}
+
+/// An entry without fault so far, and where it stands.
+pub(crate) struct Sound {
+    pub(crate) spec: EntrySpec,
+    /// The place of its keys.
+    pub(crate) keys: Span,
+    /// The places of what says how it is reached.
+    pub(crate) access: Vec<(&'static str, Span)>,
+}
+
+impl Sound {
+    /// The place of `key`, or of the entry's keys.
+    pub(crate) fn place(&self, key: Option<&str>) -> Span {
+        self.access.iter().find(|(name, _)| Some(*name) == key).map_or(self.keys, |(_, span)| *span)
+    }
 }
 
 /// Reads `issuers:`.
@@ -44,7 +60,12 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
         spans.push(entry.key_span);
         if let (true, Some(spec)) = (reader.report.errors() == before, entries.keys.last()) {
             let keys = ["jwks_file", "jwks_url", "jwks", "issuer"].into_iter().find_map(|key| members.node(key));
-            entries.sound.push((spec.clone(), keys.map_or(entry.key_span, |node| node.span)));
+            let access = ["ca_file", "bearer_token_file", "proxy"];
+            entries.sound.push(Sound {
+                spec: spec.clone(),
+                keys: keys.map_or(entry.key_span, |node| node.span),
+                access: access.iter().filter_map(|key| Some((*key, members.node(key)?.span))).collect(),
+            });
         }
     }
     refuse_shared_without_keys(reader, &entries, &spans);
@@ -60,6 +81,10 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
     };
     let source = key_source(reader, fields, &mut entries.key_files);
     let network = network(reader, fields, &source, written.as_ref().map(|(_, checked)| checked));
+    let ca_file = fields.node("ca_file").and_then(|node| Some((reader.path(node)?, node.span)));
+    entries.key_files.extend(ca_file.clone());
+    let bearer_token_file = reader.optional(fields, "bearer_token_file", Reader::path);
+    let proxy = reader.optional(fields, "proxy", proxy);
     refuse_unused(reader, fields, &source);
     let known = written.is_some();
     // An entry whose issuer is wrong stays known by name, so that the identities that name it are not reported, too.
@@ -89,6 +114,9 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
             .unwrap_or(Duration::from_secs(30)),
         kid_reuse: reader.flag_or(fields, "kid_reuse", false),
         network,
+        ca_file: ca_file.map(|(path, _)| path),
+        bearer_token_file,
+        proxy,
     });
     entries.trust.push(TrustSpec {
         entry: name.value.clone(),
@@ -115,6 +143,19 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
         replay: reader.optional(fields, "replay", replay).unwrap_or_default(),
         enabled,
     });
+}
+
+/// `proxy:`. Its credentials are shown nowhere.
+fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<ProxyUrl> {
+    let text = reader.text(node)?;
+    if text.value.contains('@') {
+        reader.report.hide_line(text.span);
+    }
+    ProxyUrl::parse(&text.value)
+        .map_err(|what| {
+            reader.error(text.span, format!("`proxy` {what}"), "write `http://HOST:PORT` or `https://HOST:PORT`")
+        })
+        .ok()
 }
 
 /// `audience:`, one or more exact values.
@@ -253,7 +294,16 @@ fn refuse_unused(reader: &mut Reader<'_>, fields: &Fields<'_>, source: &KeySourc
     let is_http = fields
         .node("issuer")
         .is_some_and(|node| matches!(&node.value, Value::Scalar(scalar) if scalar.text.starts_with("http://")));
-    for key in ["max_stale", "refresh_cooldown", "kid_reuse", "allow_private_network", "allow_http"] {
+    for key in [
+        "max_stale",
+        "refresh_cooldown",
+        "kid_reuse",
+        "ca_file",
+        "bearer_token_file",
+        "proxy",
+        "allow_private_network",
+        "allow_http",
+    ] {
         if let Some(entry) = fields.entry(key)
             && !(key == "allow_http" && is_http)
         {

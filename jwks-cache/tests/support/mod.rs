@@ -97,6 +97,9 @@ pub fn spec(entry: &str, issuer: &str, source: KeySource) -> EntrySpec {
         refresh_cooldown: Duration::from_secs(30),
         kid_reuse: false,
         network: NetworkRule { allow_private_network: false, allow_http: true },
+        ca_file: None,
+        bearer_token_file: None,
+        proxy: None,
     }
 }
 

@@ -1,0 +1,125 @@
+//! How an entry's issuer is reached: whose certificates are trusted, which token is shown, which proxy is asked.
+//!
+//! The files are read for each fetch, so that a rotated token or certificate is used without a reload (the ones that Kubernetes
+//! projects into a pod change while it runs).
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use reqwest::Certificate;
+use reqwest::header::HeaderValue;
+use url::{Origin, Url};
+
+use crate::fetch_error::bounded;
+use crate::{DocumentKind, EntrySpec, FetchError, FetchFault, KeySource, ProxyUrl};
+
+/// The largest bundle of CA certificates that is read, in bytes. That of all public authorities has 220 kB.
+const MAX_BUNDLE_BYTES: usize = 1024 * 1024;
+/// The largest bearer token that is read, in bytes. Servers refuse longer heads.
+const MAX_BEARER_BYTES: usize = 16 * 1024;
+
+/// What one fetch goes by.
+pub(crate) struct Access {
+    pub(crate) roots: Option<Roots>,
+    pub(crate) proxy: Option<ProxyUrl>,
+    bearer: Option<Bearer>,
+}
+
+/// The only roots that are trusted, as they were read.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Roots {
+    path: PathBuf,
+    pem: Bytes,
+}
+
+/// A token, and the one origin that may see it.
+struct Bearer {
+    origin: Origin,
+    header: HeaderValue,
+}
+
+impl Access {
+    /// Reads what the spec names on disk. Blocks.
+    pub(crate) fn read(spec: &EntrySpec) -> Result<Self, FetchError> {
+        Ok(Self {
+            roots: spec.ca_file.as_deref().map(Roots::read).transpose()?,
+            proxy: spec.proxy.clone(),
+            bearer: match (&spec.bearer_token_file, configured_origin(spec)) {
+                (Some(path), Some(origin)) => Some(Bearer { origin, header: bearer(path)? }),
+                _ => None,
+            },
+        })
+    }
+
+    /// The `Authorization` for `url` (RFC 6750 section 2.1): only the origin that the configuration names sees the token. A
+    /// `jwks_uri` is what the issuer's document says, and may lead anywhere.
+    pub(crate) fn authorization(&self, url: &Url) -> Option<&HeaderValue> {
+        self.bearer.as_ref().filter(|bearer| bearer.origin == url.origin()).map(|bearer| &bearer.header)
+    }
+}
+
+impl Roots {
+    fn read(path: &Path) -> Result<Self, FetchError> {
+        let kind = DocumentKind::CaFile;
+        let pem: Bytes = read(kind, path, MAX_BUNDLE_BYTES)?.into();
+        let roots = Self { path: path.to_owned(), pem };
+        match roots.certificates() {
+            Ok(certificates) if !certificates.is_empty() => Ok(roots),
+            _ => Err(unfit(kind, path, "not a bundle of certificates in PEM (`-----BEGIN CERTIFICATE-----`)")),
+        }
+    }
+
+    /// The certificates.
+    pub(crate) fn certificates(&self) -> reqwest::Result<Vec<Certificate>> {
+        Certificate::from_pem_bundle(&self.pem)
+    }
+
+    /// Whether these are what the same file held at another time.
+    pub(crate) fn is_other_version_of(&self, other: &Self) -> bool {
+        self.path == other.path && self.pem != other.pem
+    }
+}
+
+fn configured_origin(spec: &EntrySpec) -> Option<Origin> {
+    let text = match &spec.source {
+        KeySource::Discovery => spec.issuer.as_str(),
+        KeySource::Url(url) => url,
+        KeySource::File(_) | KeySource::Inline(_) => return None,
+    };
+    Url::parse(text).ok().map(|url| url.origin())
+}
+
+fn bearer(path: &Path) -> Result<HeaderValue, FetchError> {
+    let kind = DocumentKind::BearerTokenFile;
+    let bytes = read(kind, path, MAX_BEARER_BYTES)?;
+    let token = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let token = token.strip_suffix(b"\r").unwrap_or(token);
+    if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
+        return Err(unfit(kind, path, "not one line of printable characters without spaces"));
+    }
+    let mut header = HeaderValue::from_bytes(&[b"Bearer ", token].concat())
+        .map_err(|_| unfit(kind, path, "not fit for a header"))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn read(kind: DocumentKind, path: &Path, most: usize) -> Result<Vec<u8>, FetchError> {
+    let wrong = |fault| FetchError::new(kind, &path.to_string_lossy(), fault);
+    let unreadable = |error: std::io::Error| wrong(FetchFault::Unreadable(bounded(&error.to_string())));
+    // Before it is opened: opening a pipe waits.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(wrong(FetchFault::Unreadable("not a regular file".to_owned())));
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() > most {
+        return Err(wrong(FetchFault::Unreadable(format!("larger than {most} bytes"))));
+    }
+    Ok(bytes)
+}
+
+fn unfit(kind: DocumentKind, path: &Path, what: &'static str) -> FetchError {
+    FetchError::new(kind, &path.to_string_lossy(), FetchFault::Unreadable(what.to_owned()))
+}
