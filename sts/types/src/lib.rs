@@ -3,6 +3,8 @@
 
 mod claims;
 mod entropy;
+mod issuer_template;
+mod issuers;
 mod names;
 mod origin;
 mod record;
@@ -13,6 +15,8 @@ mod time;
 
 pub use claims::{ClaimPath, ClaimPathError, ClaimSet};
 pub use entropy::Entropy;
+pub use issuer_template::{IssuerTemplate, TemplateError, VariableSpec};
+pub use issuers::Issuers;
 pub use names::{
     AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Jti, Kid, NameError, RequestId, Scope,
     ScopeSet, Subject, TeamName, is_uuid,

@@ -1,0 +1,546 @@
+//! Issuers of one form: `https://oidc.eks.{region}.amazonaws.com/id/{cluster}`.
+//!
+//! A template says of any text whether it is such an issuer, and what stands for each variable. A variable lies within one label
+//! of the host or one segment of the path, and its value within the characters that can neither end that part nor mean anything
+//! else in a URL: so a text has at most one reading, and no value reaches out of its place.
+
+mod parse;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use regex::Regex;
+
+use crate::Issuer;
+
+/// The longest value of a variable, in bytes.
+const LONGEST_VALUE: usize = 128;
+
+/// What may stand for a variable, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VariableSpec {
+    /// One of these texts.
+    OneOf(Vec<String>),
+    /// A text that this regular expression matches as a whole.
+    Pattern(String),
+}
+
+/// The form of the issuers of a family.
+#[derive(Clone)]
+pub struct IssuerTemplate {
+    text: String,
+    /// What comes before the first variable.
+    head: String,
+    variables: Vec<Variable>,
+}
+
+#[derive(Clone)]
+struct Variable {
+    name: String,
+    place: Place,
+    rule: Rule,
+    /// The rest of the label or segment that it lies in.
+    suffix: String,
+    /// What comes after that, up to the next variable.
+    then: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Host,
+    Path,
+}
+
+#[derive(Clone)]
+enum Rule {
+    OneOf(Vec<String>),
+    Pattern(Regex, String),
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}; {help}")]
+pub struct TemplateError {
+    /// The variable whose rule is wrong; none when the template itself is.
+    pub variable: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+impl TemplateError {
+    fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { variable: None, message: message.into(), help: help.into() }
+    }
+
+    fn of(self, variable: &str) -> Self {
+        Self { variable: Some(variable.to_owned()), ..self }
+    }
+}
+
+impl IssuerTemplate {
+    /// Reads a template and the rules of its variables.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn new(text: &str, variables: &BTreeMap<String, VariableSpec>) -> Result<Self, Vec<TemplateError>> {
+        let mut errors = Vec::new();
+        let mut template = match parse::shape(text) {
+            Ok(template) => template,
+            Err(error) => return Err(vec![error]),
+        };
+        for variable in &mut template.variables {
+            match variables.get(&variable.name) {
+                None => errors.push(TemplateError::new(
+                    format!("the variable `{{{}}}` has no rule", variable.name),
+                    format!(
+                        "add it under `variables`, such as `{}: [a, b]` or `{}: \"[0-9a-f]{{32}}\"`",
+                        variable.name, variable.name
+                    ),
+                )),
+                Some(spec) => match parse::rule(spec, variable) {
+                    Ok(rule) => variable.rule = rule,
+                    Err(error) => errors.push(error.of(&variable.name)),
+                },
+            }
+        }
+        for name in variables.keys().filter(|name| !template.names().any(|own| own == *name)) {
+            let error = TemplateError::new(
+                format!("the template has no variable `{{{}}}`", name.escape_debug()),
+                "remove it, or write it into `issuer_template`",
+            );
+            errors.push(error.of(name));
+        }
+        if errors.is_empty() { Ok(template) } else { Err(errors) }
+    }
+
+    /// The template as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The names of its variables, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|variable| variable.name.as_str())
+    }
+
+    /// The variables that a pattern decides on, so that nobody can list the members.
+    pub fn open_variables(&self) -> impl Iterator<Item = &str> {
+        let open = self.variables.iter().filter(|variable| matches!(variable.rule, Rule::Pattern(..)));
+        open.map(|variable| variable.name.as_str())
+    }
+
+    /// Whether `issuer` is of this form.
+    #[must_use]
+    pub fn covers(&self, issuer: &str) -> bool {
+        self.read(issuer, |_, _| {}).is_some()
+    }
+
+    /// What stands for each variable in `issuer`, in order; `None` when it is not of this form.
+    #[must_use]
+    pub fn values<'a>(&'a self, issuer: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
+        let mut values = Vec::with_capacity(self.variables.len());
+        self.read(issuer, |name, value| values.push((name, value)))?;
+        Some(values)
+    }
+
+    /// Whether `value` may stand for the variable `name`.
+    #[must_use]
+    pub fn accepts(&self, name: &str, value: &str) -> bool {
+        self.variables.iter().any(|variable| variable.name == name && variable.accepts(value))
+    }
+
+    /// The issuer in which `value_of` a variable stands for it; `None` when it has none that may.
+    #[must_use]
+    pub fn member(&self, value_of: impl Fn(&str) -> Option<String>) -> Option<Issuer> {
+        self.write(|variable| {
+            let listed = match &variable.rule {
+                Rule::OneOf(values) => values.first().cloned(),
+                Rule::Pattern(..) => None,
+            };
+            let value = value_of(&variable.name).or(listed)?;
+            variable.accepts(&value).then_some(value)
+        })
+    }
+
+    /// A text of the form of its members, whatever the variables' rules: for judging what all members have in common, such as
+    /// their scheme.
+    #[must_use]
+    pub fn outline(&self) -> Option<Issuer> {
+        self.write(|_| Some("x".to_owned()))
+    }
+
+    /// Whether some text may be of both forms. Two patterns for one place count as overlapping.
+    #[must_use]
+    pub fn may_overlap(&self, other: &Self) -> bool {
+        let (own, others) = (self.pieces(), other.pieces());
+        own.len() == others.len() && own.iter().zip(&others).all(|(own, other)| own.may_equal(other))
+    }
+
+    fn write(&self, value: impl Fn(&Variable) -> Option<String>) -> Option<Issuer> {
+        let mut text = self.head.clone();
+        for variable in &self.variables {
+            text += &value(variable)?;
+            text += &variable.suffix;
+            text += &variable.then;
+        }
+        Issuer::new(&text).ok()
+    }
+
+    /// The one way to read `issuer` as this template.
+    fn read<'a>(&'a self, issuer: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
+        let mut rest = issuer.strip_prefix(self.head.as_str())?;
+        for variable in &self.variables {
+            let end = rest.find(|c| !variable.place.allows(c)).unwrap_or(rest.len());
+            let (part, after) = rest.split_at_checked(end)?;
+            let value = part.strip_suffix(variable.suffix.as_str())?;
+            if !variable.accepts(value) {
+                return None;
+            }
+            each(&variable.name, value);
+            rest = after.strip_prefix(variable.then.as_str())?;
+        }
+        rest.is_empty().then_some(())
+    }
+
+    /// Labels of the host and segments of the path, in order.
+    fn pieces(&self) -> Vec<Piece<'_>> {
+        let (scheme, rest) = self.text.split_once("://").unwrap_or(("", &self.text));
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let labels = authority.split_inclusive(['.', ':']).map(|part| (part, part.strip_suffix(['.', ':'])));
+        let segments = path.split_inclusive('/').map(|part| (part, part.strip_suffix('/')));
+        let parts = std::iter::once((scheme, None)).chain(labels).chain(segments);
+        parts.map(|(part, text)| self.piece(part, text.unwrap_or(part))).collect()
+    }
+
+    /// The label or segment `text`, which is `part` without the mark at its end.
+    fn piece<'a>(&'a self, part: &'a str, text: &'a str) -> Piece<'a> {
+        let end = part.strip_prefix(text).unwrap_or_default();
+        let name = text.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.0)));
+        let variable = name.and_then(|(before, name)| {
+            let variable = self.variables.iter().find(|variable| variable.name == name)?;
+            Some((before, variable))
+        });
+        match variable {
+            Some((before, variable)) => Piece { text: before, end, variable: Some(variable) },
+            None => Piece { text, end, variable: None },
+        }
+    }
+}
+
+impl Variable {
+    fn accepts(&self, value: &str) -> bool {
+        if value.is_empty()
+            || value.len() > LONGEST_VALUE
+            || !value.chars().all(|c| self.place.allows(c))
+            || (self.place == Place::Path && is_dots(value))
+        {
+            return false;
+        }
+        match &self.rule {
+            Rule::OneOf(values) => values.iter().any(|own| own == value),
+            Rule::Pattern(regex, _) => regex.is_match(value),
+        }
+    }
+}
+
+impl Place {
+    /// The characters of a value: of a host those of a label, in lower case; of a path the unreserved ones (RFC 3986 section
+    /// 2.3), none of which ends a segment or is written in two ways.
+    fn allows(self, c: char) -> bool {
+        match self {
+            Self::Host => c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
+            Self::Path => c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~'),
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Host => "lower-case letters, digits and `-`",
+            Self::Path => "letters, digits, `-`, `.`, `_` and `~`",
+        }
+    }
+}
+
+/// A segment that URL parsers take for a step.
+fn is_dots(value: &str) -> bool {
+    matches!(value, "." | "..")
+}
+
+/// A label or segment.
+struct Piece<'a> {
+    /// Its text, up to its variable if it has one.
+    text: &'a str,
+    /// What sets it apart from the next.
+    end: &'a str,
+    variable: Option<&'a Variable>,
+}
+
+impl Piece<'_> {
+    fn may_equal(&self, other: &Self) -> bool {
+        let is_one_text = match (self.variable, other.variable) {
+            (None, None) => self.text == other.text,
+            (Some(_), None) => self.fits(other.text),
+            (None, Some(_)) => other.fits(self.text),
+            (Some(own), Some(others)) => match (&own.rule, &others.rule) {
+                (Rule::OneOf(values), _) => values.iter().any(|value| other.fits(&self.with(value))),
+                (_, Rule::OneOf(values)) => values.iter().any(|value| self.fits(&other.with(value))),
+                (Rule::Pattern(..), Rule::Pattern(..)) => {
+                    (self.text.starts_with(other.text) || other.text.starts_with(self.text))
+                        && (own.suffix.ends_with(&others.suffix) || others.suffix.ends_with(&own.suffix))
+                }
+            },
+        };
+        is_one_text && self.end == other.end
+    }
+
+    /// Whether `text` is of this form.
+    fn fits(&self, text: &str) -> bool {
+        let value = |variable: &Variable| text.strip_prefix(self.text)?.strip_suffix(variable.suffix.as_str());
+        self.variable.is_some_and(|variable| value(variable).is_some_and(|value| variable.accepts(value)))
+    }
+
+    fn with(&self, value: &str) -> String {
+        format!("{}{value}{}", self.text, self.variable.map_or("", |variable| variable.suffix.as_str()))
+    }
+}
+
+impl PartialEq for Rule {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::OneOf(own), Self::OneOf(other)) => own == other,
+            (Self::Pattern(_, own), Self::Pattern(_, other)) => own == other,
+            _ => false,
+        }
+    }
+}
+
+/// Of the same text, with the same rules.
+impl PartialEq for IssuerTemplate {
+    fn eq(&self, other: &Self) -> bool {
+        let rules = |of: &Self| of.variables.iter().map(|variable| variable.rule.clone()).collect::<Vec<_>>();
+        self.text == other.text && rules(self) == rules(other)
+    }
+}
+
+impl fmt::Debug for IssuerTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const EKS: &str = "https://oidc.eks.{region}.amazonaws.com/id/{cluster}";
+
+    fn rules(list: &[(&str, &[&str])]) -> BTreeMap<String, VariableSpec> {
+        let spec = |values: &[&str]| match values {
+            [pattern] => VariableSpec::Pattern((*pattern).to_owned()),
+            values => VariableSpec::OneOf(values.iter().map(|value| (*value).to_owned()).collect()),
+        };
+        list.iter().map(|(name, values)| ((*name).to_owned(), spec(values))).collect()
+    }
+
+    fn template(text: &str, list: &[(&str, &[&str])]) -> IssuerTemplate {
+        IssuerTemplate::new(text, &rules(list)).unwrap_or_else(|errors| panic!("{text}: {errors:?}"))
+    }
+
+    fn eks() -> IssuerTemplate {
+        template(EKS, &[("region", &["eu-west-1", "us-east-2"]), ("cluster", &["[0-9A-F]{32}"])])
+    }
+
+    fn said(text: &str, list: &[(&str, &[&str])]) -> String {
+        let errors = IssuerTemplate::new(text, &rules(list)).expect_err(text);
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_member_is_read_in_the_one_way_there_is() {
+        let cluster = "0123456789ABCDEF0123456789ABCDEF";
+        let issuer = format!("https://oidc.eks.eu-west-1.amazonaws.com/id/{cluster}");
+        assert_eq!(eks().values(&issuer), Some(vec![("region", "eu-west-1"), ("cluster", cluster)]));
+        let mixed =
+            template("https://k8s-{env}-a.example.com/t-{team}.x/end", &[("env", &["[a-z-]+"]), ("team", &[".*"])]);
+        assert_eq!(
+            mixed.values("https://k8s-prod-a-a.example.com/t-a.x.x/end"),
+            Some(vec![("env", "prod-a"), ("team", "a.x")])
+        );
+    }
+
+    #[test]
+    fn c077_what_is_not_of_the_form_byte_for_byte_is_no_member() {
+        let template = eks();
+        let cluster = "0123456789ABCDEF0123456789ABCDEF";
+        for other in [
+            format!("https://oidc.eks.eu-west-1.amazonaws.com/id/{cluster}/"),
+            format!("https://oidc.eks.eu-west-1.amazonaws.com/id/{cluster}?x"),
+            format!("https://oidc.eks.eu-west-1.amazonaws.com/id/{cluster}#x"),
+            format!("https://oidc.eks.eu-west-1.amazonaws.com/id/{cluster}\n"),
+            format!("https://oidc.eks.eu-west-1.amazonaws.com//id/{cluster}"),
+            format!("https://oidc.eks.eu-west-1.amazonaws.com:443/id/{cluster}"),
+            format!("https://oidc.eks.eu-west-1.amazonaws.com.evil.example/id/{cluster}"),
+            format!("https://oidc.eks.evil.example/x.amazonaws.com/id/{cluster}"),
+            format!("https://oidc.eks.eu-west-1@evil.example/.amazonaws.com/id/{cluster}"),
+            format!("https://oidc.eks.eu-west-3.amazonaws.com/id/{cluster}"),
+            format!("https://oidc.eks.EU-WEST-1.amazonaws.com/id/{cluster}"),
+            format!("http://oidc.eks.eu-west-1.amazonaws.com/id/{cluster}"),
+            format!("https://oidc.eks.eu-west-1.amazonaws.com/id/{}", cluster.to_lowercase()),
+            format!("https://oidc.eks.eu-west-1.amazonaws.com/id/{cluster}0"),
+            format!("https://oidc.eks.eu-west-1.amazonaws.com/id/..%2f{cluster}"),
+            "https://oidc.eks.eu-west-1.amazonaws.com/id/".to_owned(),
+            EKS.to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(template.values(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn no_value_reaches_out_of_its_place_whatever_the_pattern() {
+        let open = template("https://{host}.example.com/{path}", &[("host", &["(?s).*"]), ("path", &["(?s).*"])]);
+        assert!(open.covers("https://a.example.com/b"));
+        for other in [
+            "https://a.b.example.com/c",
+            "https://evil.example/x.example.com/c",
+            "https://user@a.example.com/c",
+            "https://a:80.example.com/c",
+            "https://A.example.com/c",
+            "https://a_b.example.com/c",
+            "https://a.example.com/b/c",
+            "https://a.example.com/b?c",
+            "https://a.example.com/b%2fc",
+            "https://a.example.com/..",
+            "https://a.example.com/.",
+            "https://a.example.com/",
+            "https://.example.com/b",
+            "https://é.example.com/b",
+            "https://a.example.com/é",
+        ] {
+            assert!(!open.covers(other), "{other}");
+        }
+        assert!(!open.covers(&format!("https://a.example.com/{}", "b".repeat(129))));
+    }
+
+    #[test]
+    fn a_wrong_template_is_told_with_what_to_write() {
+        for (text, list, wanted) in [
+            ("https://a.example", &[][..], "no variable"),
+            ("https://{a}{b}.example.com", &[("a", &["x"][..]), ("b", &["x"])][..], "same part of the URL"),
+            ("https://{a}-{b}.example.com", &[("a", &["x"]), ("b", &["x"])], "same part of the URL"),
+            ("https://e.example/{a}.{b}", &[("a", &["x"]), ("b", &["x"])], "same part of the URL"),
+            ("https://{a}.{a}.example.com", &[("a", &["x"])], "stands twice"),
+            ("https://{a}.com", &[("a", &["x"])], "whose host"),
+            ("https://{a}", &[("a", &["x"])], "whose host"),
+            ("https://x.{a}/b", &[("a", &["x"])], "whose host"),
+            ("https://{a}.168.0.1/b", &[("a", &["x"])], "whose host"),
+            ("https://{a}..com/b", &[("a", &["x"])], "whose host"),
+            ("https://a.example:{port}/", &[("port", &["x"])], "the port"),
+            ("{scheme}://a.example/", &[("scheme", &["x"])], "the scheme"),
+            ("{a}", &[("a", &["x"])], "not a URL"),
+            ("https://a.example/{b", &[], "no partner"),
+            ("https://a.example/b}", &[], "no partner"),
+            ("https://a.example/{B}", &[], "not a variable"),
+            ("https://a.example/{}", &[], "not a variable"),
+            ("https://a.example/{b}?c", &[("b", &["x"])], "not the form of an issuer"),
+            ("https://u@a.example/{b}", &[("b", &["x"])], "not the form of an issuer"),
+            ("https://a.example/{b}", &[], "`{b}` has no rule"),
+            ("https://a.example/{b}", &[("b", &["x"]), ("c", &["x"])], "no variable `{c}`"),
+            ("https://a.example/{b}", &[("b", &["("])], "not a regular expression"),
+            ("https://a.example/{b}", &[("b", &["x)|(y"])], "not a regular expression"),
+            ("https://a.example/{b}", &[("b", &[])], "no value"),
+            ("https://a.example/{b}", &[("b", &["a", "c/d"])], "`c/d` cannot stand there"),
+            ("https://a.example/{b}", &[("b", &["a", ".."])], "`..` cannot stand there"),
+            ("https://{b}.a.example/", &[("b", &["a", "x.y"])], "`x.y` cannot stand there"),
+        ] {
+            let said = said(text, list);
+            assert!(said.contains(wanted), "{text}: wanted {wanted}, got {said}");
+        }
+    }
+
+    #[test]
+    fn members_are_written_with_values_that_may_stand_there() {
+        let cluster = "0123456789ABCDEF0123456789ABCDEF";
+        let of = |region: Option<&str>, cluster: Option<&str>| {
+            let pick = |name: &str| if name == "region" { region } else { cluster }.map(str::to_owned);
+            eks().member(pick).map(|issuer| issuer.to_string())
+        };
+        let wanted = |region| Some(format!("https://oidc.eks.{region}.amazonaws.com/id/{cluster}"));
+        assert_eq!(of(None, Some(cluster)), wanted("eu-west-1"));
+        assert_eq!(of(Some("us-east-2"), Some(cluster)), wanted("us-east-2"));
+        assert_eq!(of(Some("mars-1"), Some(cluster)), None);
+        assert_eq!(of(None, None), None);
+        assert_eq!(eks().open_variables().collect::<Vec<_>>(), ["cluster"]);
+        assert!(eks().accepts("region", "eu-west-1") && !eks().accepts("region", "x") && !eks().accepts("zone", "x"));
+        assert_eq!(eks().outline().unwrap().as_str(), "https://oidc.eks.x.amazonaws.com/id/x");
+    }
+
+    #[test]
+    fn templates_overlap_unless_a_part_keeps_them_apart() {
+        let open: &[(&str, &[&str])] = &[("a", &["[a-z]+"])];
+        let of = |text: &str| template(text, open);
+        let listed = |text: &str, values: &'static [&'static str]| template(text, &[("a", values)]);
+        for (own, other, overlap) in [
+            (of("https://e.example/{a}"), of("https://e.example/{a}"), true),
+            (of("https://e.example/{a}"), of("https://e.example/x-{a}"), true),
+            (of("https://e.example/y-{a}"), of("https://e.example/x-{a}"), false),
+            (of("https://e.example/{a}-y"), of("https://e.example/{a}-x"), false),
+            (of("https://e.example/{a}"), of("https://f.example/{a}"), false),
+            (of("https://e.example/{a}"), of("https://e.example/{a}/b"), false),
+            (of("https://e.example/{a}/c"), of("https://e.example/{a}/b"), false),
+            (of("https://{a}.e.example/b"), of("https://x.e.example/{a}"), true),
+            (of("https://{a}.e.example/b"), of("https://x.e.example/b-{a}"), false),
+            (listed("https://e.example/{a}", &["x", "y"]), listed("https://e.example/{a}", &["z", "w"]), false),
+            (listed("https://e.example/{a}", &["x", "y"]), listed("https://e.example/{a}", &["y", "w"]), true),
+            (listed("https://e.example/{a}", &["X", "Y"]), of("https://e.example/{a}"), false),
+            (of("https://e.example/{a}"), listed("https://e.example/{a}", &["X", "y"]), true),
+            (listed("https://{a}.e.example/b", &["x", "y"]), of("https://z.e.example/{a}"), false),
+        ] {
+            assert_eq!(own.may_overlap(&other), overlap, "{own:?} {other:?}");
+            assert_eq!(other.may_overlap(&own), overlap, "{other:?} {own:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is a member, putting its values back gives the same text: nothing was skipped or added in between.
+        #[test]
+        fn c077_reading_and_writing_a_member_agree(
+            host in "[a-zA-Z0-9.@:/-]{1,8}",
+            path in "[a-zA-Z0-9._~%/?#:-]{1,8}",
+            tail in "(/end)?[ -~]{0,3}",
+        ) {
+            let open = template("https://k-{host}.example.com/p/{path}/end", &[("host", &[".*"]), ("path", &[".*"])]);
+            let text = format!("https://k-{host}.example.com/p/{path}{tail}");
+            if let Some(values) = open.values(&text) {
+                let again = open.member(|name| {
+                    values.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned())
+                });
+                prop_assert_eq!(again.as_ref().map(|issuer| issuer.as_str()), Some(text.as_str()));
+                prop_assert_eq!(values, [("host", host.as_str()), ("path", path.as_str())]);
+            }
+        }
+
+        /// Two templates that one text fits overlap.
+        #[test]
+        fn a_text_of_two_forms_shows_that_they_overlap(
+            parts in prop::collection::vec(prop::sample::select(vec!["a", "b", "{v}", "a{v}", "{v}a", "b{v}", "{v}."]), 2),
+            others in prop::collection::vec(prop::sample::select(vec!["a", "b", "{w}", "a{w}", "{w}b"]), 2),
+            text in "[ab]{1,2}[.]?/[ab]{1,2}[.]?",
+            open in any::<bool>(),
+        ) {
+            let form = |parts: &[&str], name: &str| {
+                let text = format!("https://e.example/{}", parts.join("/"));
+                let values: &[&str] = if open { &["[ab.]*"] } else { &["a", "ab", "b."] };
+                IssuerTemplate::new(&text, &rules(&[(name, values)])).ok()
+            };
+            if let (Some(own), Some(other)) = (form(&parts, "v"), form(&others, "w")) {
+                let text = format!("https://e.example/{text}");
+                prop_assert!(!(own.covers(&text) && other.covers(&text)) || own.may_overlap(&other), "{:?} {:?}", own, other);
+            }
+        }
+    }
+}

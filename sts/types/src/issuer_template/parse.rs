@@ -1,0 +1,170 @@
+//! From the text of a template to its variables.
+
+use regex::RegexBuilder;
+
+use super::{IssuerTemplate, LONGEST_VALUE, Place, Rule, TemplateError, Variable, VariableSpec, is_dots};
+use crate::Issuer;
+
+/// The most variables of a template.
+const MOST_VARIABLES: usize = 8;
+/// The labels of the host that must follow its last variable, so that no variable chooses whose host it is.
+const FIXED_LABELS: usize = 2;
+/// What a compiled pattern may take, in bytes.
+const REGEX_SIZE: usize = 1 << 20;
+
+/// Reads where the variables stand; their rules are not known yet.
+pub(super) fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
+    let pieces = split(text)?;
+    if Issuer::new(text).is_err() || !text.is_ascii() || text.contains(['?', '#', '@', '\\', '%']) {
+        return wrong(
+            "the template is not the form of an issuer",
+            "write a URL without user name, query, fragment and escapes",
+        );
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return wrong("the template is not a URL", "write `https://...`");
+    };
+    if scheme.contains('{') {
+        return wrong("a variable stands for the scheme", "write `https://`");
+    }
+    let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+    check_host(authority)?;
+    let path_begins = scheme.len() + "://".len() + authority.len();
+
+    let mut template = IssuerTemplate { text: text.to_owned(), head: String::new(), variables: Vec::new() };
+    let mut pieces = pieces.into_iter().peekable();
+    if let Some(Written::Literal(literal)) = pieces.next_if(|piece| matches!(piece, Written::Literal(_))) {
+        literal.clone_into(&mut template.head);
+    }
+    // Literals and variables alternate, but for variables side by side.
+    while let Some(Written::Variable(at, name)) = pieces.next() {
+        if template.names().any(|own| own == name) {
+            return wrong(&format!("the variable `{{{name}}}` stands twice"), "give each place a name of its own");
+        }
+        let place = if at < path_begins { Place::Host } else { Place::Path };
+        let after = match pieces.next_if(|piece| matches!(piece, Written::Literal(_))) {
+            Some(Written::Literal(literal)) => literal,
+            _ => "",
+        };
+        let end = after.find(|c| !place.allows(c)).unwrap_or(after.len());
+        let (suffix, then) = after.split_at_checked(end).unwrap_or((after, ""));
+        if then.is_empty() && pieces.peek().is_some() {
+            return wrong(
+                &format!("after `{{{name}}}` another variable stands in the same part of the URL"),
+                "write one variable in a label of the host or a segment of the path, so that it is certain where it ends",
+            );
+        }
+        template.variables.push(Variable {
+            name: name.to_owned(),
+            place,
+            rule: Rule::OneOf(Vec::new()),
+            suffix: suffix.to_owned(),
+            then: then.to_owned(),
+        });
+    }
+    match template.variables.len() {
+        0 => wrong("the template has no variable", "write `{NAME}` where its issuers differ, or use `issuer` for one"),
+        1..=MOST_VARIABLES => Ok(template),
+        _ => wrong("the template has more than 8 variables", "write out what its issuers have in common"),
+    }
+}
+
+fn wrong<T>(message: &str, help: &str) -> Result<T, TemplateError> {
+    Err(TemplateError::new(message, help))
+}
+
+/// The host's last labels are fixed: else a variable could choose whose host is asked for keys.
+fn check_host(authority: &str) -> Result<(), TemplateError> {
+    let Some(last) = authority.rfind('}') else { return Ok(()) };
+    let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+    if port.contains('{') {
+        return wrong("a variable stands for the port", "write the port");
+    }
+    let labels: Vec<&str> = host.get(last + 1..).unwrap_or_default().split('.').skip(1).collect();
+    let is_number = |label: &&str| label.bytes().all(|byte| byte.is_ascii_digit());
+    if labels.len() < FIXED_LABELS
+        || labels.iter().any(|label| label.is_empty())
+        || labels.last().is_some_and(is_number)
+    {
+        return wrong(
+            "a variable may choose whose host it is, since less than two labels of a domain follow it",
+            "write the domain out, as in `https://{name}.example.com`",
+        );
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Written<'a> {
+    Literal(&'a str),
+    /// With its place in the text.
+    Variable(usize, &'a str),
+}
+
+fn split(text: &str) -> Result<Vec<Written<'_>>, TemplateError> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    let stray = || TemplateError::new("a brace of the template has no partner", "write `{NAME}` for a variable");
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        match rest.strip_prefix('{') {
+            Some(inner) => {
+                let (name, _) = inner.split_once('}').ok_or_else(stray)?;
+                let mut chars = name.chars();
+                let is_name = chars.next().is_some_and(|c| c.is_ascii_lowercase())
+                    && name.len() <= 32
+                    && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+                if !is_name {
+                    let message = format!("`{{{}}}` is not a variable", name.escape_debug());
+                    return Err(TemplateError::new(message, "a variable's name is `[a-z][a-z0-9_]{0,31}`"));
+                }
+                pieces.push(Written::Variable(at, name));
+                at += name.len() + 2;
+            }
+            None => {
+                let literal = rest.split_once('{').map_or(rest, |(literal, _)| literal);
+                if literal.contains('}') {
+                    return Err(stray());
+                }
+                pieces.push(Written::Literal(literal));
+                at += literal.len();
+            }
+        }
+    }
+    Ok(pieces)
+}
+
+pub(super) fn rule(spec: &VariableSpec, variable: &Variable) -> Result<Rule, TemplateError> {
+    match spec {
+        VariableSpec::OneOf(values) => {
+            if values.is_empty() {
+                return Err(TemplateError::new("the variable has no value", "list at least one"));
+            }
+            for value in values {
+                let fits = !value.is_empty()
+                    && value.len() <= LONGEST_VALUE
+                    && value.chars().all(|c| variable.place.allows(c))
+                    && !is_dots(value);
+                if !fits {
+                    return Err(TemplateError::new(
+                        format!("`{}` cannot stand there", value.escape_debug()),
+                        format!("a value there is 1 to {LONGEST_VALUE} {}", variable.place.describe()),
+                    ));
+                }
+            }
+            Ok(Rule::OneOf(values.clone()))
+        }
+        VariableSpec::Pattern(text) => {
+            let wrong = |_| {
+                TemplateError::new(
+                    "this is not a regular expression",
+                    "write one such as `[0-9a-f]{32}`, or a list of values",
+                )
+            };
+            let build = |text: &str| RegexBuilder::new(text).size_limit(REGEX_SIZE).build();
+            // By itself first: a stray `)` must not reach the anchors.
+            build(text).map_err(wrong)?;
+            let regex = build(&format!(r"\A(?:{text})\z")).map_err(wrong)?;
+            Ok(Rule::Pattern(regex, text.clone()))
+        }
+    }
+}
