@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +14,16 @@ use tokio::time::MissedTickBehavior;
 use crate::control::{Admission, Cause, Question};
 use crate::draft::{Draft, shared_static_keys};
 use crate::entry::{Entry, Landing};
+use crate::entry_ref::LogKey;
+use crate::family::{Family, Member};
 use crate::fetch::World;
 use crate::history_log::HistoryLog;
 use crate::moment::Moment;
 use crate::slot::{Found, Slot};
 use crate::validate::{self, EntryError};
 use crate::{
-    Candidates, DocumentKind, EntryKeys, EntrySpec, EntryStatus, Environment, FetchError, FetchFault, HistoryError,
-    KeyHistory, RefreshReport,
+    Candidates, DocumentKind, EntryKeys, EntryRef, EntryStatus, Environment, FamilySpec, FamilyStatus, FetchError,
+    FetchFault, HistoryError, KeyHistory, RefreshReport, Specs,
 };
 
 /// How often due refreshes are looked for.
@@ -42,6 +45,8 @@ struct Inner {
     slots: HashMap<EntryName, Slot>,
     /// The entries' names in the order of their specs.
     order: Vec<EntryName>,
+    /// In the order of their specs: there are few.
+    families: Vec<Arc<Family>>,
     /// Digests of what tokens ask for are keyed by this, so that nobody can choose collisions.
     hasher: RandomState,
 }
@@ -74,32 +79,37 @@ impl JwksCache {
     ///
     /// # Errors
     /// Every entry that cannot be used as configured: a URL that may not be fetched, a key file that cannot be read or has no
-    /// usable key, entries of one issuer without keys of their own.
-    pub fn new(entries: Vec<EntrySpec>, environment: Environment) -> Result<Self, Vec<EntryError>> {
+    /// usable key, entries of one issuer without keys of their own, families that an issuer may both be of.
+    pub fn new(specs: impl Into<Specs>, environment: Environment) -> Result<Self, Vec<EntryError>> {
         let log = Arc::new(HistoryLog::new(&environment));
-        Self::build(entries, Arc::new(World::new(environment)), log, None)
+        Self::build(specs.into(), Arc::new(World::new(environment)), log, None)
     }
 
     /// The cache for another configuration: entries whose spec is unchanged keep their state, and key files are read again.
     ///
     /// # Errors
     /// As [`Self::new`]; this cache is as it was then.
-    pub fn with_entries(&self, entries: Vec<EntrySpec>) -> Result<Self, Vec<EntryError>> {
-        Self::build(entries, Arc::clone(&self.inner.world), Arc::clone(&self.inner.log), Some(&self.inner))
+    pub fn with_entries(&self, specs: impl Into<Specs>) -> Result<Self, Vec<EntryError>> {
+        Self::build(specs.into(), Arc::clone(&self.inner.world), Arc::clone(&self.inner.log), Some(&self.inner))
     }
 
     /// The current set of `entry`, for looking at; `None` when it was never loaded or is past `max_stale`. Lock-free.
     #[must_use]
-    pub fn cached(&self, entry: &EntryName) -> Option<Arc<EntryKeys>> {
-        let slot = self.inner.slots.get(entry)?;
+    pub fn cached<'a>(&self, entry: impl Into<EntryRef<'a>>) -> Option<Arc<EntryKeys>> {
         let now = self.now();
-        slot.entry.last().filter(|keys| keys.is_usable(now))
+        self.with_slot(entry.into(), now, |slot| slot.entry.last().filter(|keys| keys.is_usable(now))).flatten()
     }
 
     /// The keys for a token of `entry` with that header, if the current set has them. Lock-free, allocates nothing.
     #[must_use]
-    pub fn find_cached(&self, entry: &EntryName, kid: Option<&Kid>, algorithm: Algorithm) -> CacheAnswer {
-        match self.inner.slots.get(entry).map(|slot| slot.look_up(self.now(), kid, algorithm)) {
+    pub fn find_cached<'a>(
+        &self,
+        entry: impl Into<EntryRef<'a>>,
+        kid: Option<&Kid>,
+        algorithm: Algorithm,
+    ) -> CacheAnswer {
+        let now = self.now();
+        match self.with_slot(entry.into(), now, |slot| slot.look_up(now, kid, algorithm)) {
             Some(Found::Keys(candidates)) => CacheAnswer::Hit(candidates),
             _ => CacheAnswer::Miss,
         }
@@ -113,13 +123,13 @@ impl JwksCache {
     ///
     /// # Errors
     /// See [`LookupError`].
-    pub async fn find(
+    pub async fn find<'a>(
         &self,
-        entry: &EntryName,
+        entry: impl Into<EntryRef<'a>>,
         kid: Option<&Kid>,
         algorithm: Algorithm,
     ) -> Result<Candidates, LookupError> {
-        let slot = self.inner.slots.get(entry).ok_or(LookupError::Unknown)?;
+        let slot = &*self.slot(entry.into()).await?;
         match slot.look_up(self.now(), kid, algorithm) {
             Found::Keys(candidates) => return Ok(candidates),
             Found::Shared => return Err(LookupError::Unknown),
@@ -142,13 +152,16 @@ impl JwksCache {
 
     /// Reports that the keys at hand did not verify a token of `entry` with that header. Where kids are reused over rotations
     /// ([`EntrySpec::kid_reuse`]), the issuer is asked within the cool-down, and its keys are returned if they are others now.
-    pub async fn signature_failed(
+    pub async fn signature_failed<'a>(
         &self,
-        entry: &EntryName,
+        entry: impl Into<EntryRef<'a>>,
         kid: Option<&Kid>,
         algorithm: Algorithm,
     ) -> Option<Candidates> {
-        let slot = self.inner.slots.get(entry).filter(|slot| slot.entry.spec.kid_reuse && !slot.entry.is_inline())?;
+        let slot = &*self.slot(entry.into()).await.ok()?;
+        if !slot.entry.spec.kid_reuse || slot.entry.is_inline() {
+            return None;
+        }
         let now = self.now();
         let at_hand = || match slot.look_up(self.now(), kid, algorithm) {
             Found::Keys(candidates) => Some(candidates),
@@ -181,9 +194,15 @@ impl JwksCache {
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub async fn refresh(&self, entry: &EntryName) -> Result<RefreshReport, FetchError> {
-        let unknown = || FetchError::new(DocumentKind::Entry, entry.as_str(), FetchFault::UnknownEntry);
-        let slot = self.inner.slots.get(entry).ok_or_else(unknown)?;
+    pub async fn refresh<'a>(&self, entry: impl Into<EntryRef<'a>>) -> Result<RefreshReport, FetchError> {
+        let entry = entry.into();
+        let slot = &*self.slot(entry).await.map_err(|error| {
+            let fault = match error {
+                LookupError::Unknown => FetchFault::UnknownEntry,
+                LookupError::Unavailable { .. } => FetchFault::NoRoom,
+            };
+            FetchError::new(DocumentKind::Entry, entry.name.as_str(), fault)
+        })?;
         loop {
             let (landing, is_ours) = {
                 let mut control = slot.entry.control();
@@ -197,7 +216,8 @@ impl JwksCache {
         }
     }
 
-    /// Starts every refresh that is due and waits for them, and for the histories to be written. [`Self::run`] does the same on
+    /// Starts every refresh that is due and waits for them, and for the histories to be written; forgets members of families
+    /// that nobody asks for. [`Self::run`] does the same on
     /// its own; this is for callers that keep their own schedule.
     pub async fn refresh_due(&self) {
         for (entry, landing) in self.start_due() {
@@ -205,11 +225,12 @@ impl JwksCache {
             let _ = landing.outcome(&entry).await;
         }
         let now = self.now();
-        for slot in self.inner.slots.values() {
-            let recorder = Arc::clone(&slot.entry.recorder);
+        for entry in self.entries() {
+            let recorder = Arc::clone(&entry.recorder);
             // A write that fails is logged and tried again.
             let _ = spawn_blocking(move || recorder.write(now)).await;
         }
+        self.tidy();
     }
 
     /// The key sets that `entry` had, as far back as its log under `state_dir` reaches; without a `state_dir` there is no log.
@@ -217,22 +238,29 @@ impl JwksCache {
     ///
     /// # Errors
     /// See [`HistoryError`].
-    pub async fn history(&self, entry: &EntryName) -> Result<KeyHistory, HistoryError> {
-        let (log, name) = (Arc::clone(&self.inner.log), entry.clone());
-        let slot = self.inner.slots.get(entry);
-        let recorder = slot.map(|slot| Arc::clone(&slot.entry.recorder));
+    pub async fn history<'a>(&self, entry: impl Into<EntryRef<'a>>) -> Result<KeyHistory, HistoryError> {
+        let EntryRef { name, issuer } = entry.into();
+        let (now, log) = (self.now(), Arc::clone(&self.inner.log));
+        let slot = self.inner.slots.get(name).filter(|slot| issuer.is_none_or(|own| *own == slot.entry.spec.issuer));
+        let (entry, key) = match (slot, issuer) {
+            (None, Some(issuer)) => {
+                let member = self.family(name).and_then(|family| family.peek(issuer));
+                (member.map(|member| Arc::clone(&member.slot.entry)), LogKey::member(name.clone(), issuer.clone()))
+            }
+            (slot, _) => (slot.map(|slot| Arc::clone(&slot.entry)), LogKey::entry(name.clone())),
+        };
+        let recorder = entry.as_ref().map(|entry| Arc::clone(&entry.recorder));
         let is_configured = recorder.is_some();
-        let read = spawn_blocking(move || recorder.map_or_else(|| log.read(&name), |recorder| recorder.read())).await;
+        let read = spawn_blocking(move || recorder.map_or_else(|| log.read(&key), |recorder| recorder.read())).await;
         let logged = read.map_err(|stopped| HistoryError::Unreadable(std::io::Error::other(stopped)))?;
         let logged = logged.map_err(HistoryError::Unreadable)?;
         if !is_configured && logged.is_empty() {
             return Err(HistoryError::UnknownEntry);
         }
-        let now = self.now();
         Ok(KeyHistory {
-            name: entry.clone(),
+            name: name.clone(),
             events: logged.events,
-            lapsed_at: slot.and_then(|slot| slot.entry.lapsed_at(now)),
+            lapsed_at: entry.and_then(|entry| entry.lapsed_at(now)),
             unreadable: logged.unreadable,
         })
     }
@@ -250,6 +278,7 @@ impl JwksCache {
                 _ = tick.tick() => {
                     drop(self.start_due());
                     self.write_histories();
+                    self.tidy();
                 }
             }
         }
@@ -262,15 +291,22 @@ impl JwksCache {
         self.inner.order.iter().filter_map(|name| self.inner.slots.get(name)).map(|slot| slot.status(now)).collect()
     }
 
+    /// The state of every family, in the order of their specs.
+    #[must_use]
+    pub fn families(&self) -> Vec<FamilyStatus> {
+        let now = self.now();
+        self.inner.families.iter().map(|family| family.status(now)).collect()
+    }
+
     fn build(
-        specs: Vec<EntrySpec>,
+        specs: Specs,
         world: Arc<World>,
         log: Arc<HistoryLog>,
         previous: Option<&Inner>,
     ) -> Result<Self, Vec<EntryError>> {
         let mut errors = validate::check(&specs);
-        let mut drafts = Vec::with_capacity(specs.len());
-        for spec in specs {
+        let mut drafts = Vec::with_capacity(specs.entries.len());
+        for spec in specs.entries {
             let kept = previous.and_then(|inner| inner.slots.get(&spec.name)).filter(|slot| slot.entry.spec == spec);
             match Draft::new(spec, kept.map(|slot| Arc::clone(&slot.entry)), &world, &log) {
                 Ok(draft) => drafts.push(draft),
@@ -293,8 +329,49 @@ impl JwksCache {
                 (entry.spec.name.clone(), Slot { entry: Arc::clone(entry), siblings })
             })
             .collect();
+        let running = previous.map_or(&[][..], |inner| &inner.families);
+        let family = |spec: FamilySpec| {
+            let kept = running.iter().find(|family| family.spec == spec).cloned();
+            kept.unwrap_or_else(|| Arc::new(Family::new(spec)))
+        };
+        let families = specs.families.into_iter().map(family).collect();
         let hasher = previous.map_or_else(RandomState::new, |inner| inner.hasher.clone());
-        Ok(Self { inner: Arc::new(Inner { world, log, slots, order, hasher }) })
+        Ok(Self { inner: Arc::new(Inner { world, log, slots, order, families, hasher }) })
+    }
+
+    fn family(&self, name: &EntryName) -> Option<&Arc<Family>> {
+        self.inner.families.iter().find(|family| family.spec.name == *name)
+    }
+
+    /// Calls `read` with what `entry` means, if it is there. Lock-free.
+    fn with_slot<T>(&self, entry: EntryRef<'_>, now: Moment, read: impl FnOnce(&Slot) -> T) -> Option<T> {
+        match self.inner.slots.get(entry.name) {
+            Some(slot) => entry.issuer.is_none_or(|own| *own == slot.entry.spec.issuer).then(|| read(slot)),
+            None => self.family(entry.name)?.with_member(entry.issuer?, now, read),
+        }
+    }
+
+    /// What `entry` means; a family's member is made when it is not there yet.
+    async fn slot(&self, entry: EntryRef<'_>) -> Result<SlotRef<'_>, LookupError> {
+        if let Some(slot) = self.inner.slots.get(entry.name) {
+            let is_its = entry.issuer.is_none_or(|own| *own == slot.entry.spec.issuer);
+            return is_its.then_some(SlotRef::Entry(slot)).ok_or(LookupError::Unknown);
+        }
+        let (family, issuer) = self.family(entry.name).zip(entry.issuer).ok_or(LookupError::Unknown)?;
+        let member = family.member(issuer, &self.inner.world, &self.inner.log, self.now()).await;
+        member.map(SlotRef::Member).map_err(|wait| wait.map_or(LookupError::Unknown, unavailable))
+    }
+
+    /// Every entry, the members of families too.
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        let members = self.inner.families.iter().flat_map(|family| family.members());
+        let members = members.map(|member| Arc::clone(&member.slot.entry));
+        self.inner.slots.values().map(|slot| Arc::clone(&slot.entry)).chain(members).collect()
+    }
+
+    fn tidy(&self) {
+        let now = self.now();
+        self.inner.families.iter().for_each(|family| family.tidy(now));
     }
 
     /// Decides under the entry's lock whether the issuer is asked.
@@ -326,14 +403,18 @@ impl JwksCache {
 
     fn start_due(&self) -> Vec<(Arc<Entry>, Landing)> {
         let now = self.now();
-        let due = self.inner.slots.values().filter(|slot| !slot.entry.is_inline());
-        due.filter_map(|slot| {
-            let mut control = slot.entry.control();
+        let members = self.inner.families.iter().flat_map(|family| family.refreshed(now));
+        let members = members.map(|member| Arc::clone(&member.slot.entry));
+        let own = self.inner.slots.values().map(|slot| Arc::clone(&slot.entry));
+        let due = own.filter(|entry| !entry.is_inline()).chain(members);
+        due.filter_map(|entry| {
+            let mut control = entry.control();
             if !control.is_due(now) {
                 return None;
             }
-            let (landing, _) = slot.entry.join_or_start(&self.inner.world, &mut control, Cause::Background, None);
-            Some((Arc::clone(&slot.entry), landing))
+            let (landing, _) = entry.join_or_start(&self.inner.world, &mut control, Cause::Background, None);
+            drop(control);
+            Some((entry, landing))
         })
         .collect()
     }
@@ -341,8 +422,8 @@ impl JwksCache {
     /// Has written what waits for it, each entry's in a task of its own.
     fn write_histories(&self) {
         let now = self.now();
-        for slot in self.inner.slots.values().filter(|slot| slot.entry.recorder.is_due(now)) {
-            let recorder = Arc::clone(&slot.entry.recorder);
+        for entry in self.entries().into_iter().filter(|entry| entry.recorder.is_due(now)) {
+            let recorder = Arc::clone(&entry.recorder);
             spawn_blocking(move || recorder.write(now));
         }
     }
@@ -353,6 +434,23 @@ impl JwksCache {
 
     fn now(&self) -> Moment {
         Moment::now(&*self.inner.world.environment.clock)
+    }
+}
+
+/// What a caller means, held for as long as it is needed.
+enum SlotRef<'a> {
+    Entry(&'a Slot),
+    Member(Arc<Member>),
+}
+
+impl Deref for SlotRef<'_> {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        match self {
+            Self::Entry(slot) => slot,
+            Self::Member(member) => &member.slot,
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::entry::Entry;
+use crate::entry_ref::LogKey;
 use crate::fetch::World;
-use crate::history_log::HistoryLog;
+use crate::history_log::{HistoryLog, Recorder};
 use crate::static_keys::{self, FileMark};
 use crate::validate::{self, EntryError};
 use crate::{EntryKeys, EntrySpec, KeySource, last_good};
@@ -55,7 +56,8 @@ impl Draft {
                 (Some(dir), KeySource::Discovery | KeySource::Url(_)) => last_good::load(dir, &spec, clock),
                 _ => None,
             };
-            Arc::new(Entry::new(spec, keys, Arc::clone(log), clock.now()))
+            let recorder = Recorder::new(Arc::clone(log), LogKey::entry(spec.name.clone()));
+            Arc::new(Entry::new(spec, keys, recorder, clock.now()))
         });
         Ok(Self { entry, read })
     }

@@ -7,11 +7,11 @@ use arc_swap::ArcSwapOption;
 use sts_types::UnixTime;
 use tokio::sync::watch;
 
-use crate::control::{Cause, Control, Outcome, Question};
+use crate::control::{Admission, Cause, Control, Outcome, Question};
 use crate::entry_keys::{IndexedSet, Life};
 use crate::fetch::{Fetched, World, fetch, read_file};
 use crate::history::{KeySeen, KeySetSeen, SeenFrom};
-use crate::history_log::{HistoryLog, Recorder};
+use crate::history_log::Recorder;
 use crate::moment::Moment;
 use crate::static_keys::{FileMark, is_alarming};
 use crate::{DocumentKind, EntryKeys, EntrySpec, FetchError, FetchFault, KeySource, RefreshReport, last_good};
@@ -33,8 +33,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// An entry that begins with the set kept on disk, if there is one.
-    pub(crate) fn new(spec: EntrySpec, kept: Option<EntryKeys>, log: Arc<HistoryLog>, now: UnixTime) -> Self {
-        let recorder = Recorder::new(log, spec.name.clone());
+    pub(crate) fn new(spec: EntrySpec, kept: Option<EntryKeys>, recorder: Recorder, now: UnixTime) -> Self {
         if let Some(keys) = &kept {
             recorder.note(KeySetSeen::new(&spec, keys.set(), SeenFrom::Disk, now), Vec::new());
         }
@@ -70,6 +69,12 @@ impl Entry {
     /// Whether the keys stand in the configuration, so that there is nothing to ask.
     pub(crate) fn is_inline(&self) -> bool {
         matches!(self.spec.source, KeySource::Inline(_))
+    }
+
+    /// Whether no fetch is under way, and no pause lasts after one that failed.
+    pub(crate) fn is_settled(&self, now: Moment) -> bool {
+        let mut control = self.control();
+        control.join(None).is_none() && control.admit_load(now) == Admission::Go
     }
 
     /// Joins the fetch under way, or starts one. The flag says which: true when it was started here.

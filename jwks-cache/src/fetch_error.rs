@@ -64,6 +64,9 @@ pub enum FetchFault {
     /// There is no entry of that name.
     #[error("there is no such entry")]
     UnknownEntry,
+    /// The family has as many members as it may.
+    #[error("the family has no room for another member now")]
+    NoRoom,
     /// The deadline for everything passed.
     #[error("not there within {} seconds", .0.as_secs())]
     Timeout(Duration),
@@ -134,6 +137,7 @@ impl FetchFault {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::UnknownEntry => "unknown_entry",
+            Self::NoRoom => "no_room",
             Self::Timeout(_) => "timeout",
             Self::Address(_) => "address_refused",
             Self::Connect(_) => "connect",

@@ -1,6 +1,6 @@
 //! The history of an entry's keys on disk.
 //!
-//! One file per entry name in `history/` under the state directory, one JSON line per event, appended. Past its bound, a file
+//! One file per entry (of a family: per member) in `history/` under the state directory, one JSON line per event, appended. Past its bound, a file
 //! loses its oldest half. What is noted waits in memory until a blocking task writes it: no lookup waits for the disk.
 
 use std::collections::{HashMap, VecDeque};
@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sts_jose::digest_of_parts;
-use sts_types::EntryName;
 
 use crate::Environment;
+use crate::entry_ref::LogKey;
 use crate::history::{KeySeen, KeySetSeen};
 use crate::moment::Moment;
 
@@ -33,9 +33,9 @@ pub(crate) struct HistoryLog {
     dir: Option<PathBuf>,
     max_bytes: usize,
     next_serial: AtomicU64,
-    /// One file operation at a time; and for each name the serial of the last recorder that wrote, so that a fetch for a
+    /// One file operation at a time; and for each log the serial of the last recorder that wrote, so that a fetch for a
     /// replaced entry adds nothing after its successor.
-    writers: Mutex<HashMap<EntryName, u64>>,
+    writers: Mutex<HashMap<LogKey, u64>>,
 }
 
 /// What a log holds.
@@ -68,7 +68,7 @@ impl Logged {
 /// What one entry adds to its log.
 pub(crate) struct Recorder {
     log: Arc<HistoryLog>,
-    name: EntryName,
+    key: LogKey,
     serial: u64,
     waiting: Mutex<Waiting>,
 }
@@ -95,22 +95,26 @@ impl HistoryLog {
         Self { dir, max_bytes: MAX_FILE_BYTES, next_serial: AtomicU64::new(0), writers: Mutex::default() }
     }
 
-    /// What the file of `name` holds. Blocks.
-    pub(crate) fn read(&self, name: &EntryName) -> io::Result<Logged> {
+    /// What the file of that log holds. Blocks.
+    pub(crate) fn read(&self, key: &LogKey) -> io::Result<Logged> {
         let _turn = lock(&self.writers);
-        self.path(name).map_or_else(|| Ok(Logged::default()), |path| load(&path).map(|(logged, _)| logged))
+        self.path(key).map_or_else(|| Ok(Logged::default()), |path| load(&path).map(|(logged, _)| logged))
     }
 
-    fn path(&self, name: &EntryName) -> Option<PathBuf> {
-        let digest = digest_of_parts(&[name.as_str().as_bytes()]);
+    fn path(&self, key: &LogKey) -> Option<PathBuf> {
+        let name = key.name.as_str().as_bytes();
+        let digest = match &key.member {
+            None => digest_of_parts(&[name]),
+            Some(issuer) => digest_of_parts(&[name, issuer.as_str().as_bytes()]),
+        };
         self.dir.as_ref().map(|dir| dir.join(format!("{}.jsonl", digest.to_hex())))
     }
 }
 
 impl Recorder {
-    pub(crate) fn new(log: Arc<HistoryLog>, name: EntryName) -> Self {
+    pub(crate) fn new(log: Arc<HistoryLog>, key: LogKey) -> Self {
         let serial = log.next_serial.fetch_add(1, Ordering::Relaxed);
-        Self { log, name, serial, waiting: Mutex::default() }
+        Self { log, key, serial, waiting: Mutex::default() }
     }
 
     /// Notes that `event` is so. `before` are the keys that it replaces.
@@ -143,7 +147,7 @@ impl Recorder {
             if notes.is_empty() {
                 return;
             }
-            let writer = writers.entry(self.name.clone()).or_insert(self.serial);
+            let writer = writers.entry(self.key.clone()).or_insert(self.serial);
             if *writer > self.serial {
                 continue;
             }
@@ -152,7 +156,7 @@ impl Recorder {
             let mut waiting = lock(&self.waiting);
             waiting.retry_at = None;
             if let Err(error) = result {
-                tracing::warn!(entry = %self.name, "the history of the issuer keys was not written, and will be tried again: {error}");
+                tracing::warn!(entry = %self.key.name, "the history of the issuer keys was not written, and will be tried again: {error}");
                 notes.append(&mut waiting.notes);
                 let excess = notes.len().saturating_sub(MOST_WAITING);
                 waiting.notes = notes.split_off(excess);
@@ -166,11 +170,11 @@ impl Recorder {
     /// The log, with what is not written yet. Writes nothing, so that looking leaves no trace. Blocks.
     pub(crate) fn read(&self) -> io::Result<Logged> {
         let writers = lock(&self.log.writers);
-        let mut logged = match self.log.path(&self.name) {
+        let mut logged = match self.log.path(&self.key) {
             Some(path) => load(&path)?.0,
             None => Logged::default(),
         };
-        if writers.get(&self.name).is_none_or(|writer| *writer <= self.serial) {
+        if writers.get(&self.key).is_none_or(|writer| *writer <= self.serial) {
             for note in &lock(&self.waiting).notes {
                 logged.add(&note.event);
             }
@@ -179,7 +183,7 @@ impl Recorder {
     }
 
     fn append(&self, notes: &mut [Note]) -> io::Result<()> {
-        let path = self.log.path(&self.name);
+        let path = self.log.path(&self.key);
         let loaded = path.as_deref().map_or_else(|| Ok((Logged::default(), Vec::new())), load);
         // A log that cannot be read keeps nobody from hearing of a reused kid.
         let (mut logged, content, failed) = match loaded {
@@ -192,7 +196,7 @@ impl Recorder {
                 note.is_judged = true;
                 let known = logged.events.iter().flat_map(|event| &event.keys).chain(&note.before);
                 for kid in note.event.reused_kids(known) {
-                    tracing::warn!(entry = %self.name, kid = kid.as_str(), "a kid of the issuer names another key than before");
+                    tracing::warn!(entry = %self.key.name, kid = kid.as_str(), "a kid of the issuer names another key than before");
                 }
             }
             if let Some(event) = logged.add(&note.event) {
@@ -278,7 +282,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use sts_types::{Algorithm, Issuer, Kid, UnixTime};
+    use sts_types::{Algorithm, EntryName, Issuer, Kid, UnixTime};
 
     use super::*;
     use crate::history::SeenFrom;
@@ -294,8 +298,8 @@ mod tests {
         })
     }
 
-    fn name() -> EntryName {
-        EntryName::new("e").unwrap()
+    fn name() -> LogKey {
+        LogKey::entry(EntryName::new("e").unwrap())
     }
 
     fn seen(at: i64) -> KeySetSeen {

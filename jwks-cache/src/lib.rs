@@ -26,7 +26,9 @@ mod discovery;
 mod draft;
 mod entry;
 mod entry_keys;
+mod entry_ref;
 mod environment;
+mod family;
 mod fetch;
 mod fetch_error;
 mod freshness;
@@ -46,13 +48,16 @@ mod validate;
 pub use cache::{CacheAnswer, JwksCache, LookupError};
 pub use candidates::Candidates;
 pub use entry_keys::EntryKeys;
+pub use entry_ref::EntryRef;
 pub use environment::{Environment, ResolveFuture, Resolver};
 pub use fetch_error::{DocumentKind, FetchError, FetchFault};
 pub use guard::AddressRefused;
 pub use history::{HistoryError, InForce, KeyHistory, KeySeen, KeySetSeen, SeenFrom};
 pub use proxy_url::ProxyUrl;
-pub use spec::{EntrySpec, KeySource, NetworkRule};
-pub use status::{EntryStatus, FetchCounts, KeyStatus, LastError, RefreshReport, SkippedKeyStatus, SourceKind};
+pub use spec::{EntrySpec, FamilySpec, KeySource, NetworkRule, Specs};
+pub use status::{
+    EntryStatus, FamilyStatus, FetchCounts, KeyStatus, LastError, RefreshReport, SkippedKeyStatus, SourceKind,
+};
 pub use validate::EntryError;
 
 #[cfg(doctest)]

@@ -24,6 +24,11 @@ impl Moment {
         Self(self.0.saturating_sub(millis(time)))
     }
 
+    /// Milliseconds since the clock's zero; zero for a moment before it.
+    pub(crate) fn as_millis(self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0)
+    }
+
     /// The time from now, `self`, until `later`; zero when that has passed.
     pub(crate) fn until(self, later: Self) -> Duration {
         Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))

@@ -1,9 +1,10 @@
 //! What an issuer entry is made from: plain data.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sts_types::{Algorithm, EntryName, Issuer};
+use sts_types::{Algorithm, EntryName, Issuer, IssuerTemplate};
 
 use crate::ProxyUrl;
 
@@ -34,6 +35,65 @@ pub struct EntrySpec {
     /// An outbound proxy for fetches. It resolves and dials by itself, so names are not judged by [`NetworkRule`] here: what may
     /// be reached is for the proxy to say. An https proxy is held to `ca_file`, too.
     pub proxy: Option<ProxyUrl>,
+}
+
+/// Issuers of one form under one name. Each has keys of its own, found by OpenID Connect Discovery when its first token comes.
+///
+/// They have no bearer token in common: whoever is a member would see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FamilySpec {
+    /// The entry's name.
+    pub name: EntryName,
+    /// The form of its issuers.
+    pub template: Arc<IssuerTemplate>,
+    /// As of [`EntrySpec::algorithms`].
+    pub algorithms: Vec<Algorithm>,
+    /// As of [`EntrySpec::max_stale`].
+    pub max_stale: Duration,
+    /// As of [`EntrySpec::refresh_cooldown`].
+    pub refresh_cooldown: Duration,
+    /// As of [`EntrySpec::kid_reuse`].
+    pub kid_reuse: bool,
+    /// As of [`EntrySpec::network`].
+    pub network: NetworkRule,
+    /// As of [`EntrySpec::ca_file`].
+    pub ca_file: Option<PathBuf>,
+    /// As of [`EntrySpec::proxy`].
+    pub proxy: Option<ProxyUrl>,
+}
+
+impl FamilySpec {
+    /// The entry of one member.
+    pub(crate) fn member(&self, issuer: Issuer) -> EntrySpec {
+        EntrySpec {
+            name: self.name.clone(),
+            issuer,
+            source: KeySource::Discovery,
+            algorithms: self.algorithms.clone(),
+            max_stale: self.max_stale,
+            refresh_cooldown: self.refresh_cooldown,
+            kid_reuse: self.kid_reuse,
+            network: self.network,
+            ca_file: self.ca_file.clone(),
+            bearer_token_file: None,
+            proxy: self.proxy.clone(),
+        }
+    }
+}
+
+/// What a cache is made from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Specs {
+    /// Entries of one issuer each.
+    pub entries: Vec<EntrySpec>,
+    /// Families of issuers.
+    pub families: Vec<FamilySpec>,
+}
+
+impl From<Vec<EntrySpec>> for Specs {
+    fn from(entries: Vec<EntrySpec>) -> Self {
+        Self { entries, families: Vec::new() }
+    }
 }
 
 /// Where an entry's keys come from.

@@ -34,6 +34,19 @@ pub struct EntryStatus {
     pub fetches: FetchCounts,
 }
 
+/// The state of a family at one moment.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct FamilyStatus {
+    /// The entry's name.
+    pub name: EntryName,
+    /// The form of its issuers.
+    pub issuer_template: String,
+    /// The members that were asked for lately, by issuer.
+    pub members: Vec<EntryStatus>,
+    /// How often a new member found no room since the start.
+    pub turned_away: u64,
+}
+
 /// Where an entry's keys come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,7 +8,7 @@ use url::{Host, Url};
 use crate::access::Access;
 use crate::discovery::{discovery_url, key_set_url};
 use crate::guard::{Guard, Reach, reach};
-use crate::{DocumentKind, EntrySpec, FetchError, KeySource, http};
+use crate::{DocumentKind, EntrySpec, FamilySpec, FetchError, KeySource, Specs, http};
 
 /// An entry that cannot be used as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,15 +35,35 @@ impl EntryError {
 }
 
 /// Every error that the specs show by themselves.
-pub(crate) fn check(specs: &[EntrySpec]) -> Vec<EntryError> {
-    let mut errors: Vec<_> = specs.iter().flat_map(check_one).collect();
+pub(crate) fn check(specs: &Specs) -> Vec<EntryError> {
+    let mut errors: Vec<_> = specs.entries.iter().flat_map(check_one).collect();
+    // What is wrong with one member is wrong with all.
+    let outlines = specs.families.iter().filter_map(|family| Some(family.member(family.template.outline()?)));
+    errors.extend(outlines.flat_map(|outline| check_one(&outline)));
     let mut names = HashSet::new();
-    for spec in specs {
-        if !names.insert(&spec.name) {
-            errors.push(EntryError::new(&spec.name, "there are two entries of this name", "name them apart"));
+    let all = specs.entries.iter().map(|spec| &spec.name).chain(specs.families.iter().map(|family| &family.name));
+    for name in all {
+        if !names.insert(name) {
+            errors.push(EntryError::new(name, "there are two entries of this name", "name them apart"));
         }
     }
-    errors.extend(check_shared(specs));
+    errors.extend(check_shared(&specs.entries));
+    errors.extend(check_overlaps(&specs.families));
+    errors
+}
+
+/// An issuer is of one family: which of two it is could be told by nothing.
+fn check_overlaps(families: &[FamilySpec]) -> Vec<EntryError> {
+    let mut errors = Vec::new();
+    for (at, family) in families.iter().enumerate() {
+        for other in families.iter().skip(at + 1).filter(|other| other.template.may_overlap(&family.template)) {
+            errors.push(EntryError::new(
+                &other.name,
+                format!("an issuer may be of both its family and that of `{}`", family.name),
+                "keep their variables apart, such as by lists of values, or make them one entry",
+            ));
+        }
+    }
     errors
 }
 

@@ -30,7 +30,8 @@ fn write(path: &Path, version: u64, content: &str) {
 }
 
 fn messages(specs: impl IntoIterator<Item = EntrySpec>) -> Vec<String> {
-    let errors = JwksCache::new(specs.into_iter().collect(), Outside::new().environment).err().unwrap_or_default();
+    let errors =
+        JwksCache::new(specs.into_iter().collect::<Vec<_>>(), Outside::new().environment).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect()
 }
 

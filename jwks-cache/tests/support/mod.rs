@@ -74,7 +74,7 @@ impl Outside {
     }
 
     pub fn cache(&self, specs: impl IntoIterator<Item = EntrySpec>) -> JwksCache {
-        JwksCache::new(specs.into_iter().collect(), self.environment.clone()).unwrap()
+        JwksCache::new(specs.into_iter().collect::<Vec<_>>(), self.environment.clone()).unwrap()
     }
 }
 
