@@ -15,6 +15,8 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
     /// How many more there were.
     pub(crate) dropped: usize,
+    /// How many of those refuse the load.
+    pub(crate) dropped_errors: usize,
 }
 
 /// One finding.
@@ -119,8 +121,17 @@ impl Diagnostics {
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         if self.list.len() < MOST {
             self.list.push(diagnostic);
-        } else {
-            self.dropped += 1;
+            return;
+        }
+        self.dropped += 1;
+        // A refusal must never be lost among lints.
+        if diagnostic.severity != Severity::Warning {
+            self.dropped_errors += 1;
+            if let Some(lint) = self.list.iter().rposition(|own| own.severity == Severity::Warning) {
+                self.list.remove(lint);
+                self.list.push(diagnostic);
+                self.dropped_errors -= 1;
+            }
         }
     }
 
@@ -158,7 +169,7 @@ impl Diagnostics {
     pub fn exit_code(&self) -> u8 {
         let has = |severity| self.list.iter().any(|diagnostic| diagnostic.severity == severity);
         match () {
-            () if has(Severity::Error) || self.dropped > 0 => 2,
+            () if has(Severity::Error) || self.dropped_errors > 0 => 2,
             () if has(Severity::Unsafe) || has(Severity::TestFailed) => 1,
             () => 0,
         }
@@ -167,6 +178,7 @@ impl Diagnostics {
     /// Adds all of `other`'s.
     pub fn extend(&mut self, other: Self) {
         self.dropped += other.dropped;
+        self.dropped_errors += other.dropped_errors;
         other.list.into_iter().for_each(|diagnostic| self.push(diagnostic));
     }
 
@@ -188,5 +200,33 @@ impl Diagnostics {
                 })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(severity: Severity) -> Diagnostic {
+        Diagnostic { severity, place: None, message: String::new(), help: None }
+    }
+
+    #[test]
+    fn any_number_of_lints_refuses_nothing_and_hides_no_refusal() {
+        let mut findings = Diagnostics::default();
+        (0..MOST + 7).for_each(|_| findings.push(finding(Severity::Warning)));
+        assert_eq!((findings.exit_code(), findings.iter().count(), findings.dropped), (0, MOST, 7));
+        findings.push(finding(Severity::Unsafe));
+        assert_eq!((findings.exit_code(), findings.iter().count(), findings.dropped), (1, MOST, 8));
+        findings.push(finding(Severity::Error));
+        assert_eq!(findings.exit_code(), 2);
+    }
+
+    #[test]
+    fn c147_errors_past_the_most_that_are_kept_refuse_the_load_all_the_same() {
+        let mut findings = Diagnostics::default();
+        (0..MOST).for_each(|_| findings.push(finding(Severity::TestFailed)));
+        findings.push(finding(Severity::Error));
+        assert_eq!((findings.exit_code(), findings.dropped), (2, 1));
     }
 }

@@ -33,17 +33,17 @@ impl Diagnostics {
         };
         let mut parts = Vec::new();
         for (number, one, many) in [
-            (count(&[Severity::Error]) + self.dropped, "error", "errors"),
+            (count(&[Severity::Error]) + self.dropped_errors, "error", "errors"),
             (count(&[Severity::Unsafe]), "unsafe rule", "unsafe rules"),
             (count(&[Severity::TestFailed]), "failing test", "failing tests"),
-            (count(&[Severity::Warning]), "warning", "warnings"),
+            (count(&[Severity::Warning]) + self.dropped - self.dropped_errors, "warning", "warnings"),
         ] {
             if number > 0 {
                 parts.push(format!("{number} {}", if number == 1 { one } else { many }));
             }
         }
         if self.dropped > 0 {
-            parts.push(format!("the last {} not shown", self.dropped));
+            parts.push(format!("{} of them not shown", self.dropped));
         }
         (!parts.is_empty()).then(|| parts.join(", "))
     }

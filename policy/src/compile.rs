@@ -124,16 +124,19 @@ fn entries(spec: &Spec, accounts: &[crate::ruleset::Account]) -> Vec<Entry> {
             Entry { enabled: entry.enabled, audiences, index: Index::default() }
         })
         .collect();
+    let mut members = vec![Vec::new(); entries.len()];
     for (account, own) in accounts.iter().enumerate() {
         for (identity, compiled) in own.identities.iter().enumerate() {
             for rule in &compiled.entries {
                 let Some(entry) = entries.get_mut(rule.entry) else { continue };
                 entry.audiences.extend(rule.audiences.iter().cloned());
-                let preset = spec.issuers.get(rule.entry).and_then(|spec| spec.preset);
-                let preferred = preset.map_or(&[][..], crate::Preset::lent_claims);
-                entry.index.insert(IdentityAt { account, identity }, compiled, preferred);
+                members.get_mut(rule.entry).into_iter().for_each(|own| own.push(IdentityAt { account, identity }));
             }
         }
+    }
+    for ((entry, members), spec) in entries.iter_mut().zip(members).zip(&spec.issuers) {
+        let preferred = spec.preset.map_or(&[][..], crate::Preset::lent_claims);
+        entry.index = Index::new(members, accounts, preferred);
     }
     entries
 }

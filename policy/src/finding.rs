@@ -1,9 +1,11 @@
 //! What is wrong, or doubtful, in a policy, said to the person who wrote it.
 
+use std::collections::HashSet;
+
 use sts_types::Origin;
 
 /// One thing to say about the configuration. `message` is lower case with user text in back-ticks; `help` says what to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// The place that caused it.
     pub origin: Origin,
@@ -26,9 +28,12 @@ pub enum Severity {
     Error,
 }
 
-/// Collects findings while everything is looked at.
+/// Collects findings while everything is looked at, each once.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(Vec<Finding>);
+pub(crate) struct Findings {
+    list: Vec<Finding>,
+    seen: HashSet<Finding>,
+}
 
 impl Findings {
     /// Notes an error.
@@ -48,19 +53,19 @@ impl Findings {
 
     fn note(&mut self, severity: Severity, origin: Origin, message: String, help: Option<String>) {
         let finding = Finding { origin, severity, message, help };
-        if !self.0.contains(&finding) {
-            self.0.push(finding);
+        if self.seen.insert(finding.clone()) {
+            self.list.push(finding);
         }
     }
 
     /// Whether anything but lints was noted.
     pub(crate) fn refuse(&self) -> bool {
-        self.0.iter().any(|finding| finding.severity > Severity::Warning)
+        self.list.iter().any(|finding| finding.severity > Severity::Warning)
     }
 
     /// Everything noted, in the order noted.
     pub(crate) fn into_vec(self) -> Vec<Finding> {
-        self.0
+        self.list
     }
 }
 

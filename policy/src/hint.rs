@@ -16,6 +16,9 @@ pub(crate) fn text(pattern: &Pattern, text: &str) -> Option<String> {
     if is_twin(pattern, text, |text| text.strip_suffix('/').unwrap_or(text).to_owned()) {
         return Some(format!("only the trailing `/` differs: the token has {}", quoted(text)));
     }
+    if is_twin(pattern, text, single_slashes) {
+        return Some(format!("only slashes differ: the token has {}", quoted(text)));
+    }
     if text.starts_with(pattern.literal_head()) && pattern.widened().is_some_and(|wide| wide.matches(text)) {
         return Some("`*` stops at `:` and `/`: write `**` in its place if more is meant".to_owned());
     }
@@ -37,9 +40,15 @@ fn is_twin(pattern: &Pattern, text: &str, veil: impl Fn(&str) -> String) -> bool
     text.starts_with(&head) && Pattern::parse(&veil(pattern.as_str())).is_ok_and(|twin| twin.matches(&text))
 }
 
-/// How many characters of the pattern's literal beginning the text shares: the nearest rule is the one that shares most.
+/// How many characters of the pattern's literal beginning the text shares, case aside: the nearest rule is the one that shares
+/// most.
 pub(crate) fn likeness(pattern: &Pattern, text: &str) -> usize {
-    pattern.literal_head().chars().zip(text.chars()).take_while(|(a, b)| a == b).count()
+    pattern.literal_head().chars().zip(text.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
+}
+
+/// `text` without slashes at its ends, and none twice in a row.
+fn single_slashes(text: &str) -> String {
+    text.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
 fn visible(text: &str) -> String {
@@ -58,6 +67,8 @@ mod tests {
             ("https://a.example", "https://a.example/", "trailing `/`"),
             ("https://a.example/", "https://a.example", "trailing `/`"),
             ("repo:o/r:ref:refs/heads/*", "repo:o/r:ref:refs/heads/a/b", "`**`"),
+            ("refs/heads/main", "/refs/heads/main", "only slashes"),
+            ("https://a.example/b", "https://a.example//b/", "only slashes"),
             ("main", "main ", "invisible"),
             ("main", "ma\u{200d}in", "invisible"),
             ("repo:o/r:environment:a:b", "repo:o/r:environment:a%3Ab", "%3A"),

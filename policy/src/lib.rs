@@ -4,6 +4,7 @@
 mod compile;
 mod condition;
 mod decision;
+mod explain;
 mod finding;
 #[cfg(test)]
 mod fixture;

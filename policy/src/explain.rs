@@ -1,0 +1,150 @@
+//! Why: the trace of a decision, nearest miss first. The one trace that `sts explain`, the decision event and the admin view
+//! all show.
+
+use crate::identity::{Identity, Judged};
+use crate::index::IdentityAt;
+use crate::judge::{Chosen, cover};
+use crate::ruleset::{Account, RuleSet};
+use crate::{ConditionTrace, Decision, Facts, IdentityTrace, Outcome, Refusal, Requested, RequestedAccount};
+
+/// The most identities that a trace shows: enough to see the near misses of a large policy.
+const MOST_TRACED: usize = 50;
+
+/// The most identities that are ranked by how near they come: a refusal must not cost more in a large policy than in a small.
+/// Of more than these only those that the index finds alike are ranked.
+const MOST_RANKED: usize = 1_000;
+
+impl RuleSet {
+    /// Decides as [`RuleSet::decide`] does, and says why.
+    #[must_use]
+    pub fn explain(&self, facts: Facts<'_>, requested: &Requested) -> Decision {
+        let judged = self.judged(facts);
+        let chosen = self.choose(&judged, requested);
+        let tried = self.tried(&judged, requested, &chosen);
+        let trace = tried.into_iter().filter_map(|at| self.trace(at, &judged, requested)).collect();
+        let outcome = match chosen {
+            Ok(chosen) => Outcome::Granted(self.grant(chosen, &judged, requested)),
+            Err(refusal) => Outcome::Refused(refusal),
+        };
+        Decision { outcome, trace }
+    }
+
+    /// How each condition of one identity of this rule set goes.
+    pub(crate) fn conditions(&self, of: (&Account, &Identity), facts: Facts<'_>) -> Vec<ConditionTrace> {
+        let (account, identity) = of;
+        identity.trace(&account.window, &self.judged(facts))
+    }
+
+    /// The identities that a trace shows.
+    fn tried(
+        &self,
+        judged: &Judged<'_>,
+        requested: &Requested,
+        chosen: &Result<Chosen<'_>, Refusal>,
+    ) -> Vec<IdentityAt> {
+        match (chosen, requested.account) {
+            (Ok(chosen), _) => {
+                let before = chosen.at.identity.saturating_sub(MOST_TRACED - 1);
+                self.of_account(chosen.at.account).take(chosen.at.identity + 1).skip(before).collect()
+            }
+            (Err(Refusal::NoSuchAccount), _) => Vec::new(),
+            (Err(Refusal::NoIdentityMatched | Refusal::AccountDisabled), RequestedAccount::Known(account)) => {
+                let near = |at: &IdentityAt| at.account == account;
+                self.nearest_first(self.of_account(account), near, judged)
+            }
+            (Err(Refusal::NoIdentityMatched | Refusal::AccountDisabled), _) => {
+                let entry = judged.entry.and_then(|entry| self.entries.get(entry));
+                let of_entry = entry.into_iter().flat_map(|entry| entry.index.members());
+                self.nearest_first(of_entry, |_| true, judged)
+            }
+            // Some match: these are what the refusal is about.
+            (Err(_), named) => {
+                let asked = |at: &IdentityAt| !matches!(named, RequestedAccount::Known(own) if own != at.account);
+                let matches = |at: &IdentityAt| {
+                    self.identity(*at).is_some_and(|(account, own)| own.matches(&account.window, judged))
+                };
+                self.candidates(judged).into_iter().filter(asked).filter(matches).take(MOST_TRACED).collect()
+            }
+        }
+    }
+
+    fn of_account(&self, account: usize) -> impl Iterator<Item = IdentityAt> + use<> {
+        let count = self.accounts.get(account).map_or(0, |own| own.identities.len());
+        (0..count).map(move |identity| IdentityAt { account, identity })
+    }
+
+    /// The nearest of `all`; of too many to rank, the nearest of those that the index finds alike and of the first.
+    fn nearest_first(
+        &self,
+        all: impl Iterator<Item = IdentityAt>,
+        is_one: impl Fn(&IdentityAt) -> bool,
+        judged: &Judged<'_>,
+    ) -> Vec<IdentityAt> {
+        let mut ranked: Vec<IdentityAt> = all.take(MOST_RANKED + 1).collect();
+        if ranked.len() > MOST_RANKED
+            && let Some(entry) = judged.entry.and_then(|entry| self.entries.get(entry))
+        {
+            ranked.truncate(MOST_TRACED);
+            ranked
+                .extend(entry.index.near_misses(judged.claims, &self.accounts, MOST_RANKED).into_iter().filter(is_one));
+            ranked.sort_unstable();
+            ranked.dedup();
+        }
+        let distance =
+            |at: IdentityAt| Some((self.identity(at).map(|(account, own)| own.distance(&account.window, judged))?, at));
+        let mut ranked: Vec<_> = ranked.into_iter().filter_map(distance).collect();
+        ranked.sort_unstable();
+        ranked.into_iter().map(|(_, at)| at).take(MOST_TRACED).collect()
+    }
+
+    fn trace(&self, at: IdentityAt, judged: &Judged<'_>, requested: &Requested) -> Option<IdentityTrace> {
+        let (account, identity) = self.identity(at)?;
+        let conditions = identity.trace(&account.window, judged);
+        let matched = conditions.iter().all(|condition| condition.holds);
+        Some(IdentityTrace {
+            account: account.granted.name.clone(),
+            identity: identity.name.clone(),
+            origin: identity.origin,
+            conditions,
+            matched,
+            covers: matched.then(|| cover(account, identity, requested).is_ok()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+    use serde_json::json;
+
+    #[test]
+    fn in_a_large_policy_the_nearest_miss_is_found_without_ranking_all() {
+        let accounts = (0..5_000).map(|n| {
+            account(&format!("a{n}"), vec![subject("i", &format!("repo:octo-org/r{n:04}:ref:refs/heads/main"))])
+        });
+        let rules = rules(&spec(accounts.collect()));
+        for (sub, nearest) in [
+            ("repo:octo-org/r3000:ref:refs/heads/mainn", "a3000"),
+            ("repo:Octo-Org/r4999:ref:refs/heads/main", "a4999"),
+            ("repo:octo-org/r0001:ref:refs/heads/dev", "a1"),
+        ] {
+            let claims = token(json!({ "sub": sub }));
+            let facts = Facts { entry: &entry("github"), claims: &claims, now: NOW };
+            let decision = rules.explain(facts, &ask(&rules, &[], ""));
+            assert_eq!(decision.trace[0].account.as_str(), nearest, "{sub}");
+            assert_eq!(decision.trace.len(), MOST_TRACED);
+        }
+    }
+
+    #[test]
+    fn an_account_of_many_identities_is_judged_as_one_of_few() {
+        let many = (0..3_000).map(|n| subject(&format!("i{n}"), &format!("repo:octo-org/r{n:04}:ref:refs/heads/main")));
+        let wide = subject("wide", "repo:octo-org/**");
+        let rules = rules(&spec(vec![account("octo", many.chain([wide]).collect())]));
+        let of = |sub: &str| outcome(&rules, &token(json!({ "sub": sub })), &ask(&rules, &["octo"], ""));
+        assert_eq!(of("repo:octo-org/r2999:ref:refs/heads/main"), "octo/i2999: deploy [create read]");
+        assert_eq!(of("repo:octo-org/other:ref:refs/heads/main"), "octo/wide: deploy [create read]");
+        assert_eq!(of("repo:other/r0:ref:refs/heads/main"), "NoIdentityMatched");
+    }
+}
