@@ -5,6 +5,7 @@ mod broad;
 mod conditions;
 mod grants;
 mod names;
+mod witness;
 
 use std::collections::{HashMap, HashSet};
 

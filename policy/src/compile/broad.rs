@@ -4,9 +4,11 @@ use sts_types::Origin;
 
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, shortest};
 use crate::preset::{OwnerGrammar, OwnerText, Reach};
 use crate::{IdentitySpec, IssuerSpec, Preset};
+
+use super::witness::Witness;
 
 /// One identity, as far as this is concerned.
 pub(super) struct Rule<'a> {
@@ -39,15 +41,8 @@ pub(super) fn check(rule: &Rule<'_>, issuers: &[&IssuerSpec], findings: &mut Fin
 impl Rule<'_> {
     /// Every pattern on `sub`, wherever it was written.
     fn subjects(&self) -> impl Iterator<Item = &Pattern> {
-        let written =
-            self.conditions.iter().filter(|condition| is_subject(condition)).flat_map(|condition| &condition.tests);
-        let patterns = written.flat_map(|test| match test {
-            Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.as_slice(),
-            Test::NoneOf(_) | Test::Regex(..) | Test::Present(_) => &[],
-        });
-        let texts =
-            patterns.filter_map(|matcher| if let Matcher::Text(pattern) = matcher { Some(pattern) } else { None });
-        self.subject.into_iter().chain(texts)
+        let written = self.conditions.iter().filter(|condition| is_subject(condition)).flat_map(texts);
+        self.subject.into_iter().chain(written)
     }
 
     fn subject_origin(&self) -> Origin {
@@ -67,6 +62,23 @@ impl Rule<'_> {
                     && fixed_by(condition, &|matcher| matches!(matcher, Matcher::Text(text) if subject(text))))
         };
         self.subject.is_some_and(subject) || self.conditions.iter().any(claim)
+    }
+
+    /// What a stranger's token may have and still be accepted, where a pattern is what lets it in.
+    fn stranger(&self, grammar: Option<&OwnerGrammar>) -> Option<String> {
+        let grammar = grammar?;
+        let claims = self.conditions.iter().filter(|condition| !condition.or_absent).find_map(|condition| {
+            let name = claim_name(condition);
+            let (_, form) = grammar.claims.iter().find(|(own, _)| *own == name || *own == condition.path.as_str())?;
+            let witness = |pattern: &Pattern| Witness::against(pattern, &[*form], &[]);
+            let witness = texts(condition).find_map(witness)?;
+            Some(format!("of {}, {}", quoted(condition.path.as_str()), witness.say()))
+        });
+        let subject = || {
+            let text = shortest([self.subject?], [&Pattern::literal("")]).text()?;
+            Some(format!("it accepts the subject {} of anybody", quoted(&text)))
+        };
+        claims.or_else(subject)
     }
 
     /// On a shared issuer whose grammar nobody knows: an exact subject, or an exact value of a claim of the issuer's own.
@@ -92,12 +104,21 @@ fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, grammar: Option<&OwnerGrammar>, 
     let mut across = false;
     for pattern in rule.subjects().filter(|pattern| reach(pattern) == Reach::ManyOwners) {
         across = true;
-        let message =
-            format!("{} reaches across owners, and many share the issuer of {entry}", quoted(pattern.as_str()));
+        let forms = grammar.map_or(&[][..], |own| own.subjects);
+        let witness = Witness::against(pattern, forms, grammar.map_or(&[], |own| own.shapes));
+        let message = format!(
+            "{} reaches across owners, and many share the issuer of {entry}{}",
+            quoted(pattern.as_str()),
+            witness.map_or(String::new(), |witness| format!(": {}", witness.say()))
+        );
         findings.unsafe_rule(rule.subject_origin(), message, help.clone());
     }
     if !across && !rule.fixes_owner(grammar) {
-        let message = format!("{} fits tokens of every owner: many share the issuer of {entry}", rule.title);
+        let message = format!(
+            "{} fits tokens of every owner: many share the issuer of {entry}{}",
+            rule.title,
+            rule.stranger(grammar).map_or(String::new(), |stranger| format!("; {stranger}"))
+        );
         findings.unsafe_rule(rule.spec.origin, message, help);
     }
 }
@@ -180,6 +201,15 @@ fn fixed_by(condition: &Condition, fixes: &dyn Fn(&Matcher) -> bool) -> bool {
     !condition.or_absent && condition.tests.iter().any(test)
 }
 
+/// The patterns that texts of the claim are to meet.
+fn texts(condition: &Condition) -> impl Iterator<Item = &Pattern> {
+    let matchers = condition.tests.iter().flat_map(|test| match test {
+        Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.as_slice(),
+        Test::NoneOf(_) | Test::Regex(..) | Test::Present(_) => &[],
+    });
+    matchers.filter_map(|matcher| if let Matcher::Text(pattern) = matcher { Some(pattern) } else { None })
+}
+
 fn fixes(form: OwnerText, matcher: &Matcher) -> bool {
     match matcher {
         Matcher::Text(pattern) => form.reach(pattern) == Reach::OneOwner,
@@ -248,7 +278,8 @@ mod tests {
             ("https://oidc.circleci.com", "org/*/project/p/user/u"),
             ("https://oidc.vercel.com", "owner:*:project:p:environment:production"),
         ] {
-            let wanted = format!("Unsafe: `{pattern}` reaches across owners, and many share the issuer of `e`");
+            let wanted =
+                format!("Unsafe: `{pattern}` reaches across owners, and many share the issuer of `e`: it accepts `");
             for identity in [
                 subject("i", pattern),
                 claims(identity("i"), json!({ "sub": pattern })),

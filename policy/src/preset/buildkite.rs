@@ -18,6 +18,7 @@ fn known(url: &str) -> Option<Tenancy> {
 
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "organization:", ends: &[':'] }],
+    shapes: &["organization:?*:pipeline:?*:ref:?**:commit:?*:step:**"],
     claims: &[
         ("organization_id", OwnerText::Whole),
         ("organization_slug", OwnerText::Whole),

@@ -19,6 +19,7 @@ fn known(url: &str) -> Option<Tenancy> {
 
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "org/", ends: &['/'] }],
+    shapes: &["org/?*/project/?*/user/?*"],
     claims: &[("oidc.circleci.com/org-id", OwnerText::Whole), ("oidc.circleci.com/project-id", OwnerText::Whole)],
     advice: "begin `subject` with `org/ORGANISATION-ID/`, or add the claim `oidc.circleci.com/org-id`",
 };

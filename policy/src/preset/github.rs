@@ -77,6 +77,7 @@ pub(super) const OWNER: OwnerGrammar = OwnerGrammar {
         OwnerText::Between { prefix: "repository_owner_id:", ends: &[':'] },
         OwnerText::Between { prefix: "repository_id:", ends: &[':'] },
     ],
+    shapes: &["repo:?*/?*:?**"],
     claims: &[
         ("repository_owner_id", OwnerText::Whole),
         ("repository_id", OwnerText::Whole),

@@ -69,6 +69,7 @@ const SHORT_RULE: ShortRule = ShortRule {
 /// `ci_config_ref_uri` is no owner: any project may use another's configuration. In the pipeline of a merge request from a fork the `project_*` claims name the fork; `job_project_*` the project that runs it.
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "project_path:", ends: &['/'] }],
+    shapes: &["project_path:?*/?**:ref_type:?*:ref:?**"],
     claims: &[
         ("project_id", OwnerText::Whole),
         ("namespace_id", OwnerText::Whole),

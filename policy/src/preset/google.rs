@@ -19,6 +19,7 @@ fn known(url: &str) -> Option<Tenancy> {
 /// `azp` is no owner: of a person's token it is the client that anybody may sign in to.
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Whole],
+    shapes: &[],
     claims: &[
         ("email", OwnerText::Whole),
         ("hd", OwnerText::Whole),

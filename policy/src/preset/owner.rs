@@ -7,6 +7,8 @@ use crate::pattern::Pattern;
 pub(crate) struct OwnerGrammar {
     /// Forms of `sub`.
     pub(crate) subjects: &'static [OwnerText],
+    /// What subjects look like as a whole, as patterns: so that a stranger's is one that the platform could send.
+    pub(crate) shapes: &'static [&'static str],
     /// Claims (names or pointers) that fix the owner, with the form that does.
     pub(crate) claims: &'static [(&'static str, OwnerText)],
     /// What to write, for people.
@@ -57,6 +59,41 @@ impl OwnerText {
                 None => Reach::Elsewhere,
             },
         }
+    }
+}
+
+impl OwnerText {
+    /// The owner that `text` begins with, as far as it is of this form: all there is, where nothing ends the name.
+    pub(crate) fn owner(self, text: &str) -> Option<&str> {
+        let owner = match self {
+            Self::Whole => text,
+            Self::Between { prefix, ends } => {
+                let rest = text.strip_prefix(prefix)?;
+                rest.find(ends).and_then(|end| rest.get(..end)).unwrap_or(rest)
+            }
+        };
+        (!owner.is_empty()).then_some(owner)
+    }
+
+    /// Every text of this form that names `owner`, as patterns.
+    pub(crate) fn texts_of(self, owner: &str) -> Vec<Pattern> {
+        match self {
+            Self::Whole => vec![Pattern::literal(owner)],
+            Self::Between { prefix, ends } => {
+                let bare = Pattern::literal(&format!("{prefix}{owner}"));
+                let rest = |end: &char| Pattern::parse(&format!("{}{end}**", bare.as_str())).ok();
+                ends.iter().filter_map(rest).chain([bare.clone()]).collect()
+            }
+        }
+    }
+
+    /// Texts of this form, whoever the owner is, as patterns.
+    pub(crate) fn texts(self) -> Vec<Pattern> {
+        let written = match self {
+            Self::Whole => vec!["?**".to_owned()],
+            Self::Between { prefix, ends } => ends.iter().map(|end| format!("{prefix}?*{end}**")).collect(),
+        };
+        written.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
     }
 }
 

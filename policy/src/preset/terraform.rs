@@ -24,6 +24,7 @@ fn known(url: &str) -> Option<Tenancy> {
 
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "organization:", ends: &[':'] }],
+    shapes: &["organization:?*:project:?*:workspace:?*:run_phase:?*"],
     claims: &[
         ("terraform_organization_id", OwnerText::Whole),
         ("terraform_organization_name", OwnerText::Whole),

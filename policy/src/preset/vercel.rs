@@ -19,6 +19,7 @@ fn known(url: &str) -> Option<Tenancy> {
 
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "owner:", ends: &[':'] }],
+    shapes: &["owner:?*:project:?*:environment:?*"],
     claims: &[("owner_id", OwnerText::Whole), ("owner", OwnerText::Whole), ("project_id", OwnerText::Whole)],
     advice: "begin `subject` with `owner:TEAM:`, or add the claim `owner_id`",
 };
