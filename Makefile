@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: dev test bench ci
+.PHONY: dev test crash bench ci
 
 dev: ## a server, a local issuer and one worked exchange, with no configuration
 	$(CARGO) run --quiet --locked --package sts -- dev
@@ -11,6 +11,9 @@ test: ## every test, and every command of the README
 	.ci/prerequisites
 	$(CARGO) test --workspace --locked
 	tests/readme/run
+
+crash: ## kill -9 at a thousand instants under load, and everything acknowledged is kept (some minutes)
+	STS_CRASH_KILLS=1000 $(CARGO) test --locked --package sts-store --test crash -- --nocapture c138
 
 bench: ## measured times of signatures and of the store
 	$(CARGO) bench --workspace --locked --bench '*'

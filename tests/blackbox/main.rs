@@ -29,6 +29,7 @@ mod reload;
 mod replay;
 mod request_shape;
 mod revocation;
+mod signed_introspection;
 mod store;
 mod support;
 mod tls;

@@ -1,10 +1,10 @@
 //! Introspection (RFC 7662): whether a token of ours is active, for those who may know.
 
 use sts_store::Entry;
-use sts_token::OwnToken;
-use sts_types::{ApiName, TokenRecord};
+use sts_token::PresentedToken;
+use sts_types::{AccountId, ApiName, Jti, TokenRecord, rfc};
 
-use crate::reason::Refused;
+use crate::reason::{Reason, Refused};
 use crate::{Service, Snapshot};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 pub enum Caller {
     /// A registered API: it sees tokens whose `aud` is its own.
     Api(ApiName),
-    /// The bearer of a token with `sts:introspect`: it sees all.
-    Bearer,
+    /// The account that bears a token with `sts:introspect`: it sees all.
+    Bearer(AccountId),
 }
 
 /// The answer. Whatever the cause, an inactive token is the same answer (requirement IN-2).
@@ -62,34 +62,65 @@ impl Service {
         caller: &Caller,
         token: &str,
     ) -> Result<Introspection, Refused> {
-        let Some(own) = self.own_token(snapshot, token) else { return Ok(Introspection::INACTIVE) };
-        let Some(record) = self.live_record(snapshot, &own).await? else { return Ok(Introspection::INACTIVE) };
-        let visible = match caller {
-            Caller::Bearer => true,
+        let Some(presented) = PresentedToken::read(token, &snapshot.issuer) else {
+            return Ok(Introspection::INACTIVE);
+        };
+        let is_token = |record: &TokenRecord| presented.is_live_by(record, &self.keyring, self.clock.now());
+        let visible = |record: &TokenRecord| match caller {
+            Caller::Bearer(_) => true,
             Caller::Api(name) => snapshot.rules.api(name.as_str()).is_some_and(|api| *api.audience == record.audience),
         };
-        if visible {
-            Ok(Introspection::Active(Box::new(active(snapshot, record))))
-        } else {
-            Ok(Introspection::INACTIVE)
-        }
+        let record = self.supported_record(snapshot, presented.jti()).await?;
+        Ok(record
+            .filter(|record| is_token(record) && visible(record))
+            .map_or(Introspection::INACTIVE, |record| Introspection::Active(Box::new(active(snapshot, record)))))
     }
 
-    /// The record of a token whose signature, issuer, key and time are right, if the rest agrees too: the record is this
-    /// very token's, nothing revokes it, and its account, identity and issuer entry exist and are enabled.
-    pub(crate) async fn live_record(
+    /// Signs an answer for the caller who asked (RFC 9701 section 5). It has a `typ` of its own and no claim at its top that an
+    /// access token is read by, so that nobody who looks for one takes it for one.
+    ///
+    /// # Errors
+    /// `server_error` when no key can sign.
+    pub fn sign_introspection(
         &self,
         snapshot: &Snapshot,
-        own: &OwnToken,
+        caller: &Caller,
+        introspection: &Introspection,
+    ) -> Result<String, Refused> {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, "no introspection answer could be signed");
+            Refused::from(Reason::ServerError)
+        };
+        let (audience, algorithm) = match caller {
+            Caller::Api(name) => (
+                snapshot.rules.api(name.as_str()).map_or(name.as_str(), |api| api.audience.as_str()),
+                snapshot.signing.get(name).copied(),
+            ),
+            Caller::Bearer(account) => (account.as_str(), None),
+        };
+        let now = self.clock.now();
+        let algorithm = algorithm.unwrap_or_else(|| self.keyring.default_algorithm());
+        let signer = self.keyring.signer(algorithm, now).map_err(|error| failed(&error))?;
+        let claims =
+            json!({ "iss": snapshot.issuer, "aud": audience, "iat": now, "token_introspection": introspection });
+        sts_jose::sign_compact(&*signer, rfc::TYP_TOKEN_INTROSPECTION, claims.to_string().as_bytes())
+            .map_err(|error| failed(&error))
+    }
+
+    /// The record of `jti`, when nothing revokes it and its account, identity and issuer entry exist and are enabled. Whether a
+    /// token that somebody presents is the one of that record, the caller has to see.
+    pub(crate) async fn supported_record(
+        &self,
+        snapshot: &Snapshot,
+        jti: &Jti,
     ) -> Result<Option<TokenRecord>, Refused> {
         let failed = |error| Refused::by_ledger(&error);
-        let Some(Entry { record, revoked: None }) = self.ledger.look_up(own.jti.clone()).await.map_err(failed)? else {
+        let Some(Entry { record, revoked: None }) = self.ledger.look_up(jti.clone()).await.map_err(failed)? else {
             return Ok(None);
         };
         let rules = self.ledger.rules().await.map_err(failed)?;
-        let same = record.token_digest == own.digest && record.account == own.account && record.kid == own.kid;
-        let active = same && !self.rules.covers(&rules, &record) && snapshot.supports(&record, self.clock.now());
-        Ok(active.then_some(record))
+        let supported = !self.rules.covers(&rules, &record) && snapshot.supports(&record, self.clock.now());
+        Ok(supported.then_some(record))
     }
 }
 

@@ -20,7 +20,7 @@ impl Service {
         let Some(Entry { record, revoked: None }) = self.ledger.look_up(own.jti.clone()).await.map_err(failed)? else {
             return Ok(());
         };
-        if record.token_digest != own.digest {
+        if !own.is_recorded_by(&record) {
             return Ok(());
         }
         let now = self.clock.now();

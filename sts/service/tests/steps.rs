@@ -21,7 +21,7 @@ use sts_store::{
     RevocationScope, TokenRecord,
 };
 use sts_token::{Keyring, KeyringSpec};
-use sts_types::{Algorithm, Clock, EntryName, Kid, UnixTime, rfc};
+use sts_types::{AccountId, Algorithm, Clock, EntryName, Kid, UnixTime, rfc};
 
 const NOW: i64 = 1_790_000_060;
 const ISSUER: &str = "https://issuer.example";
@@ -233,7 +233,8 @@ impl Fixture {
     }
 
     async fn introspect(&self, token: &str) -> Result<Value, Refused> {
-        let answer = self.service.introspect(&self.service.snapshot(), &Caller::Bearer, token).await?;
+        let caller = Caller::Bearer(AccountId::new("introspector").unwrap());
+        let answer = self.service.introspect(&self.service.snapshot(), &caller, token).await?;
         Ok(serde_json::to_value(answer).unwrap())
     }
 

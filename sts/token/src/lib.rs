@@ -4,12 +4,14 @@
 //! UnverifiedToken --key--> SignedToken --clock--> VerifiedClaims --rules--> Authorized --signer--> MintedToken
 //! ```
 //!
-//! Beside it: our own signing keys ([`Keyring`]), and the verification of tokens that we minted ([`OwnToken`]).
+//! Beside it: our own signing keys ([`Keyring`]), and the tokens that we minted when they come back: verified by their signature
+//! ([`OwnToken`]), or by the record that was made with them ([`PresentedToken`]).
 
 mod authorize;
 mod keyring;
 mod mint;
 mod own;
+mod presented;
 mod registered;
 mod spec;
 mod unverified;
@@ -19,6 +21,7 @@ pub use authorize::{Authorized, Denied};
 pub use keyring::{HeldKey, KeyPhase, Keyring, KeyringError, KeyringSpec, MAX_AGE};
 pub use mint::{MintContext, MintError, MintedToken};
 pub use own::{OwnToken, OwnTokenError};
+pub use presented::PresentedToken;
 pub use registered::TokenFault;
 pub use spec::TrustSpec;
 pub use unverified::{SignedToken, UnverifiedToken};

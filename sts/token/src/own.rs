@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use sts_jose::CompactJws;
-use sts_types::{AccountId, Audience, ClaimSet, Digest256, Issuer, Jti, Kid, ScopeSet, UnixTime, rfc};
+use sts_types::{AccountId, Audience, ClaimSet, Digest256, Issuer, Jti, Kid, ScopeSet, TokenRecord, UnixTime, rfc};
 
 use crate::Keyring;
 
@@ -77,6 +77,12 @@ impl OwnToken {
             digest: sts_jose::sha256(token.as_bytes()),
         };
         if now >= own.exp { Err(OwnTokenError::Expired) } else { Ok(own) }
+    }
+
+    /// Whether `record`, which must have been opened under our seal, is the one that was made with this token.
+    #[must_use]
+    pub fn is_recorded_by(&self, record: &TokenRecord) -> bool {
+        record.token_digest == self.digest && record.account == self.account && record.kid == self.kid
     }
 }
 

@@ -10,6 +10,8 @@ pub const TOKEN_TYPE_ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token
 pub const TOKEN_TYPE_ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// The `typ` of a JWT access token, RFC 9068 section 2.1.
 pub const TYP_ACCESS_TOKEN: &str = "at+jwt";
+/// The `typ` of a signed introspection answer, RFC 9701 section 5.
+pub const TYP_TOKEN_INTROSPECTION: &str = "token-introspection+jwt";
 
 /// Scope of the built-in API: introspect any token.
 pub const SCOPE_INTROSPECT: &str = "sts:introspect";

@@ -38,6 +38,7 @@ fn describe(issuer: &Issuer, algorithms: &[Algorithm]) -> Value {
         "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "Bearer"],
         "introspection_endpoint": at("/introspect"),
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
+        "introspection_signing_alg_values_supported": names,
     })
 }
 

@@ -17,6 +17,9 @@ use super::form::{Accepts, parameters};
 use super::route::{Endpoint, endpoint, normalise};
 use super::{Failure, FailureLimit, Metadata, Proxies, body};
 
+/// The media type of a signed introspection answer (RFC 9701 section 8.2).
+const SIGNED_INTROSPECTION: &str = "application/token-introspection+jwt";
+
 /// What the public handlers need.
 pub(crate) struct PublicState {
     pub(crate) service: Arc<Service>,
@@ -154,7 +157,7 @@ async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicStat
     Ok(private(StatusCode::OK).finish())
 }
 
-/// `POST /introspect`, RFC 7662 section 2.
+/// `POST /introspect`, RFC 7662 section 2; signed for who asks for that (RFC 9701 section 4).
 async fn introspect(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -165,8 +168,8 @@ async fn introspect(
         Credentials::None => return Err(Failure::challenged(Reason::InvalidClient, BASIC_OR_BEARER)),
         Credentials::Basic(readings) => authenticate_basic(state, &snapshot, &readings)?,
         Credentials::Bearer(token) => {
-            state.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_INTROSPECT]).await?;
-            Caller::Bearer
+            let bearer = state.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_INTROSPECT]).await?;
+            Caller::Bearer(bearer.account)
         }
     };
     let body = body::read(request, payload).await?;
@@ -174,8 +177,31 @@ async fn introspect(
     parameters.forbid_repeats(&[])?;
     refuse_body_credentials(&parameters)?;
     let introspection = state.service.introspect(&snapshot, &caller, required_token(&parameters)?).await?;
+    if prefers_signed(request) {
+        let answer = state.service.sign_introspection(&snapshot, &caller, &introspection)?;
+        return Ok(private(StatusCode::OK).content_type(SIGNED_INTROSPECTION).body(answer));
+    }
     let answer = serde_json::to_string(&introspection).map_err(|_| Reason::ServerError)?;
     Ok(private(StatusCode::OK).content_type("application/json").body(answer))
+}
+
+/// Whether a signed answer is asked for by name, and plain JSON not rather (RFC 9110 section 12.5.1).
+fn prefers_signed(request: &HttpRequest) -> bool {
+    let (mut signed, mut plain) = (0.0, 0.0);
+    for value in request.headers().get_all(header::ACCEPT).filter_map(|value| value.to_str().ok()) {
+        for range in value.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            let weight: f32 = weight.map_or(Ok(1.0), str::parse).unwrap_or(0.0);
+            if name.eq_ignore_ascii_case(SIGNED_INTROSPECTION) {
+                signed = weight;
+            } else if name.eq_ignore_ascii_case("application/json") {
+                plain = weight;
+            }
+        }
+    }
+    signed > 0.0 && signed >= plain
 }
 
 /// Both readings of the header are tried, whichever fits first, so that the work is always the same.

@@ -214,6 +214,12 @@ impl Keyring {
         held.keys.iter().find(|key| key.kid() == kid && key.is_published(now)).map(|key| Arc::clone(&key.verifying))
     }
 
+    /// Whether the key of that `kid` is published.
+    #[must_use]
+    pub fn publishes(&self, kid: &Kid, now: UnixTime) -> bool {
+        self.held.load().keys.iter().any(|key| key.kid() == kid && key.is_published(now))
+    }
+
     /// Every key that is held, oldest first.
     #[must_use]
     pub fn keys(&self) -> Vec<HeldKey> {
