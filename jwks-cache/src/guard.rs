@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn c089_a_rule_widens_the_guard_by_exactly_what_it_names() {
+    fn c089_c091_bc09_a_rule_widens_the_guard_by_exactly_what_it_names() {
         let allowed = |rule, https| {
             ["8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254", "224.0.0.1", "::ffff:10.0.0.1"]
                 .map(|address| Guard::new(rule, https).check(ip(address)).is_ok())

@@ -272,7 +272,7 @@ fn what_an_entry_never_uses_is_refused() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_asked_for_a_tunnel_and_never_sees_the_token() {
+async fn c107_a_proxy_is_asked_for_a_tunnel_and_never_sees_the_token() {
     let (folder, own) = (Folder::new(), Authority::new());
     let issuer = SecureIssuer::start(own.acceptor("issuer.example")).await;
     let behind = issuer.url.strip_prefix("https://").unwrap().to_owned();

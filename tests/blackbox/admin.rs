@@ -46,7 +46,7 @@ fn c126_metrics_count_exchanges_by_entry_and_reason_and_never_by_what_a_token_sa
 }
 
 #[test]
-fn br01_c112_the_bearer_is_the_admin_token_or_a_token_of_ours_with_the_right() {
+fn br01_c112_c157_the_bearer_is_the_admin_token_or_a_token_of_ours_with_the_right() {
     let token_file = WORLD.admin_token();
     let keys = |bearer: &str| admin(Request::get("/admin/v1/keys").bearer(bearer)).status;
     let rotate = |server: &Server, bearer: &str| {
@@ -73,7 +73,7 @@ fn br01_c112_the_bearer_is_the_admin_token_or_a_token_of_ours_with_the_right() {
 }
 
 #[test]
-fn the_admin_token_has_256_bits_and_is_for_its_owner_only_and_stays() {
+fn c163_the_admin_token_has_256_bits_and_is_for_its_owner_only_and_stays() {
     use std::os::unix::fs::PermissionsExt as _;
     let server = Server::start_in(STS, world_site(&world()));
     let token = server.admin_token();

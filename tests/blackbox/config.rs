@@ -238,3 +238,27 @@ fn the_configuration_file_itself_may_be_missing_or_unreadable() {
         assert!(finished.stderr.contains("sts.yaml"), "{}", finished.stderr);
     }
 }
+
+#[test]
+fn sb04_c161_accounts_apis_and_we_ourselves_have_one_namespace_of_one_spelling() {
+    for (what, more) in [
+        ("an account named as an API", "apis: { a: { audience: https://a.example } }\nservice_accounts: { a: {} }"),
+        ("an id that is another's name", "service_accounts: { a: { id: b }, b: {} }"),
+        (
+            "an id that is an API's name",
+            "apis: { a: { audience: https://a.example } }\nservice_accounts: { b: { id: a } }",
+        ),
+        ("two accounts of one id", "service_accounts: { a: { id: c }, b: { id: c } }"),
+        ("our own name", "service_accounts: { sts: {} }"),
+        ("our own name as an id", "service_accounts: { a: { id: sts } }"),
+        ("capitals", "service_accounts: { Admin: {} }"),
+        ("a space", "service_accounts: { 'admin ': {} }"),
+        ("a letter that looks like another", "service_accounts: { \u{430}dmin: {} }"),
+        ("full width", "service_accounts: { \u{ff41}dmin: {} }"),
+        ("an address", "service_accounts: { 'https://a.example': {} }"),
+    ] {
+        let finished = check(&format!("{GOOD}{more}\n"));
+        assert_eq!(finished.code, Some(2), "{what}: {}", finished.text());
+    }
+    check(&format!("{GOOD}service_accounts: {{ a: {{}}, b: {{ id: c }} }}\n")).ended(0);
+}

@@ -103,7 +103,7 @@ fn health_and_readiness_are_a_status_only() {
 }
 
 #[test]
-fn o2_03_nothing_that_a_caller_sends_comes_back() {
+fn o2_03_c154_nothing_that_a_caller_sends_comes_back() {
     let canary = "zzCANARYzz";
     let quoted = format!("{canary}\"\\<script>\u{e9}");
     let bodies: Vec<Response> = vec![

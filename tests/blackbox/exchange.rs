@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use sts_testkit::{Config, Forge, Request, Server, now, verify_offline};
 
 #[test]
-fn tx06_tx07_o2_01_the_answer_is_exactly_these_members_and_is_never_cached() {
+fn tx06_tx07_tx09_o2_01_the_answer_is_exactly_these_members_and_is_never_cached() {
     let response = exchange(&token("svc:octo"), &[]);
     let mut body = granted(&response);
     assert!(body["access_token"].take().as_str().unwrap().split('.').count() == 3);

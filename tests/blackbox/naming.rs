@@ -28,7 +28,7 @@ fn table(cases: &[Case<'_>]) {
 }
 
 #[test]
-fn an_account_is_named_by_username_or_id_and_a_target_by_name_or_uri() {
+fn ri01_sb02_an_account_is_named_by_username_or_id_and_a_target_by_name_or_uri() {
     table(&[
         ("svc:octo", &[], OCTO_ID, DEPLOY),
         ("svc:octo", &[("audience", "octo")], OCTO_ID, DEPLOY),

@@ -191,7 +191,7 @@ fn check(config: &Config) -> Finished {
 }
 
 #[test]
-fn c061_c064_c065_unsafe_rules_on_a_shared_issuer_are_refused_unless_allow_broad_says_why() {
+fn c061_c064_c065_c165_unsafe_rules_on_a_shared_issuer_are_refused_unless_allow_broad_says_why() {
     for identity in [
         json!({ "subject": "*" }),
         json!({ "subject": "**" }),

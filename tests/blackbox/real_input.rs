@@ -234,7 +234,7 @@ fn a_pull_request_verifies_and_policy_refuses_it() {
 }
 
 #[test]
-fn a_clock_that_runs_ahead_by_seconds_is_within_the_leeway() {
+fn c143_a_clock_that_runs_ahead_by_seconds_is_within_the_leeway() {
     let sample = Sample::of("github-actions");
     let key = key(&sample);
     let server = server(&sample, &key, None);

@@ -1,6 +1,8 @@
 //! Logs and decision events, one line each on standard output.
 
+use std::any::Any;
 use std::io::Write as _;
+use std::panic::Location;
 use std::sync::Arc;
 
 use sts_config::{LogFormat, LogSettings};
@@ -23,6 +25,17 @@ pub(crate) fn install(settings: LogSettings) {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Text => builder.with_target(false).try_init(),
     };
+    std::panic::set_hook(Box::new(|panic| {
+        let (place, message) = told(panic.location(), panic.payload());
+        tracing::error!(%place, message, "a panic: a fault of sts itself");
+    }));
+}
+
+/// What is said of a panic: its place, and its message where that is a constant of the source. One that was put together at run
+/// time may hold what a caller sent, or a secret.
+fn told<'a>(place: Option<&Location<'_>>, payload: &'a (dyn Any + Send)) -> (String, &'a str) {
+    let place = place.map(ToString::to_string).unwrap_or_default();
+    (place, payload.downcast_ref::<&'static str>().copied().unwrap_or("withheld: it may hold what must not be logged"))
 }
 
 /// Writes and counts decision events.
@@ -65,4 +78,19 @@ pub(crate) struct Silent;
 
 impl EventSink for Silent {
     fn decision(&self, _: &DecisionEvent) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c125_a_panic_says_where_it_was_and_nothing_that_was_sent() {
+        let here = Location::caller();
+        let (place, message) = told(Some(here), &"index out of range");
+        assert!(place.starts_with(file!()));
+        assert_eq!(message, "index out of range");
+        let sent = format!("no such key: {}", "canary");
+        assert!(!told(Some(here), &sent).1.contains("canary"));
+    }
 }

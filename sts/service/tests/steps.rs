@@ -378,7 +378,7 @@ async fn in03_a_token_is_active_only_while_everything_agrees() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_does_not_answer_is_never_read_as_inactive_or_revoked() {
+async fn rv04_a_ledger_that_does_not_answer_is_never_read_as_inactive_or_revoked() {
     let fixture = Fixture::new();
     let token = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
     fixture.ledger.down.store(true, Ordering::Relaxed);
@@ -387,6 +387,31 @@ async fn a_ledger_that_does_not_answer_is_never_read_as_inactive_or_revoked() {
     assert_eq!(fixture.service.revoke_presented(&snapshot, &token).await.unwrap_err().reason, Reason::StoreUnavailable);
     let bearer = fixture.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_READ]).await.err().unwrap();
     assert_eq!(bearer.reason, Reason::InvalidToken, "for another audience: known without the ledger");
+}
+
+#[tokio::test]
+async fn c142_a_clock_that_jumps_mints_nothing_dead_and_ends_nothing_for_good() {
+    let fixture = Fixture::new();
+    let set = |seconds: i64| fixture.clock.0.store(u64::try_from(NOW + seconds).unwrap() * 1000, Ordering::Relaxed);
+    let at = |seconds: i64, jti: &str| {
+        fixture.token(json!({ "jti": jti, "iat": NOW + seconds - 60, "exp": NOW + seconds + 240 }))
+    };
+    let first = fixture.exchange(&at(0, "first"), &[]).await.unwrap();
+    for jump in [3600, -3600, 7200, i64::from(u32::MAX) - NOW] {
+        set(jump);
+        // A token of the time before is judged by the time now, whichever way the clock went.
+        let stale = if jump > 0 { Reason::TokenExpired } else { Reason::TokenNotYetValid };
+        assert_eq!(fixture.reason(&at(0, "stale"), &[]).await, Some(stale), "{jump}");
+        let minted = fixture.exchange(&at(jump, "own"), &[]).await.unwrap();
+        let payload = sts_jose::decode_base64url(minted.split('.').nth(1).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(claims["iat"], NOW + jump);
+        assert!(claims["exp"].as_i64().unwrap() > NOW + jump, "{claims}");
+        assert!(fixture.is_active(&minted).await, "{jump}");
+        assert_eq!(fixture.is_active(&first).await, jump < 0, "{jump}");
+    }
+    set(1);
+    assert!(fixture.is_active(&first).await);
 }
 
 #[tokio::test]

@@ -42,6 +42,15 @@ impl Key {
         Self { algorithm, kid: Some(kid.to_owned()), private }
     }
 
+    /// One of a server's own signing keys, from its key file: what only a thief or we ourselves could sign with.
+    #[must_use]
+    pub fn of_server(file: &Value, kid: &str) -> Self {
+        assert_eq!(file["algorithm"], "ES256", "what the servers of tests sign with");
+        let pkcs8 = sts_jose::decode_base64url(file["pkcs8"].as_str().unwrap()).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).unwrap();
+        Self { algorithm: Algorithm::ES256, kid: Some(kid.to_owned()), private: Private::Ec("P-256", pair) }
+    }
+
     /// The same key, published and named in headers without a `kid`.
     #[must_use]
     pub fn without_kid(self) -> Self {

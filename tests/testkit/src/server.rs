@@ -1,6 +1,6 @@
 //! A running server: the built binary on loopback, in a directory of its own.
 
-use crate::{Config, Finished, Lines, Request, Response, Site, Sts, form, send};
+use crate::{Config, Finished, Key, Lines, Request, Response, Site, Sts, form, send};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -145,6 +145,19 @@ impl Server {
         let response = self.exchange(token, parameters);
         assert_eq!(response.status, 200, "{}", response.text());
         response.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The key that it signs with, read from its files.
+    ///
+    /// # Panics
+    /// When there is none, or more than one.
+    #[must_use]
+    pub fn signing_key(&self) -> Key {
+        let kid = self.jwks()["keys"][0]["kid"].as_str().unwrap().to_owned();
+        let files = std::fs::read_dir(self.site().path("data/keys")).unwrap().map(|entry| entry.unwrap().path());
+        let mut keys = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let (file, None) = (keys.next().expect("a key file"), keys.next()) else { panic!("more than one key file") };
+        Key::of_server(&serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap(), &kid)
     }
 
     /// The published key set.

@@ -43,3 +43,27 @@ async fn answer(
     failure::mark(&mut response, request_id);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::body::to_bytes;
+    use serde_json::Value;
+
+    #[tokio::test]
+    async fn c123_a_handler_that_panics_is_one_500_that_says_nothing() {
+        let id = RequestId::new("01J00000000000000000000000").unwrap();
+        for well_known in [false, true] {
+            let panics = async { panic!("a secret in a message") };
+            let response = answer(panics, &id, well_known).await;
+            assert_eq!(response.status(), 500);
+            assert_eq!(response.headers().get("x-request-id").unwrap(), id.as_str());
+            let body: Value = serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
+            assert_eq!((&body["error"], &body["reason"]), (&"server_error".into(), &"server_error".into()));
+            assert!(!body.to_string().contains("secret"), "{body}");
+            // The next one is answered as if nothing had been.
+            let fine = answer(async { Ok(HttpResponse::Ok().finish()) }, &id, well_known).await;
+            assert_eq!(fine.status(), 200);
+        }
+    }
+}

@@ -33,7 +33,7 @@ pub async fn a_jti_is_one_exact_text(rig: &Rig) {
 }
 
 /// The record that is there stays, and the claim that came with the second is free.
-pub async fn a_second_record_of_a_jti_is_refused_and_spends_no_claim(rig: &Rig) {
+pub async fn c146_a_second_record_of_a_jti_is_refused_and_spends_no_claim(rig: &Rig) {
     let taken = claim(1, START.plus(1000));
     rig.issue(record("one", "first")).await;
     let second = rig.ledger.issue(record("one", "second"), Some(taken.clone())).await;

@@ -37,7 +37,7 @@ macro_rules! contract_tests {
         $crate::behaviours! { $make:
             a_record_is_read_as_it_was_written
             a_jti_is_one_exact_text
-            a_second_record_of_a_jti_is_refused_and_spends_no_claim
+            c146_a_second_record_of_a_jti_is_refused_and_spends_no_claim
             c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded
             c058_a_claim_stands_to_its_last_second
             c059_claims_of_different_keys_do_not_meet

@@ -1,0 +1,152 @@
+//! Every kind of token and secret in every place that takes one: each opens its own place only (BC-7, corpus 24 to 26).
+
+use crate::support::*;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use sts_testkit::{Forge, Request, Response, Server, claims_samples, exchange_request, now, rejoin, send};
+
+/// A place that takes a token or a secret, and the request that offers one there.
+type Place = (&'static str, fn(&Server, &str) -> Response);
+
+/// Whether the place took what it was offered is seen by the status alone: `200`, or what comes after the door.
+const PLACES: [Place; 8] = [
+    ("subject token", |server, offered| server.send(&exchange_request(offered, &[]))),
+    ("credentials of the exchange", |server, offered| {
+        server.send(&exchange_request(&token("svc:octo"), &[]).bearer(offered))
+    }),
+    ("secret of an API", |server, offered| {
+        server.send(&Request::post_form("/introspect", &[("token", "x")]).basic("deploy", offered))
+    }),
+    ("bearer of introspection", |server, offered| {
+        server.send(&Request::post_form("/introspect", &[("token", "x")]).bearer(offered))
+    }),
+    ("bearer of revocation", |server, offered| {
+        server.send(&Request::post_form("/revoke", &[("token", "x")]).bearer(offered))
+    }),
+    ("password of an admin", |server, offered| {
+        send(server.admin(), &Request::get("/admin/v1/keys").basic("admin", offered))
+    }),
+    ("bearer of a reader", |server, offered| send(server.admin(), &Request::get("/admin/v1/keys").bearer(offered))),
+    ("bearer of an admin", |server, offered| {
+        let nothing = json!({ "jti": "of-nobody" });
+        let mut response = send(server.admin(), &Request::post_json("/admin/v1/revocations", &nothing).bearer(offered));
+        // Past the door there is no such token.
+        response.status = if response.status == 404 { 200 } else { response.status };
+        response
+    }),
+];
+
+#[test]
+fn bc07_c026_every_kind_of_token_opens_its_own_place_only() {
+    let mut config = world();
+    for sample in claims_samples()
+        .iter()
+        .filter(|sample| sample.claims["iss"].as_str().is_some_and(|iss| iss.starts_with("https://")))
+    {
+        let issuer = json!({
+            "issuer": sample.claims["iss"],
+            "jwks": sts_testkit::Key::set(&[&sts_testkit::Key::new(sts_testkit::Algorithm::ES256, &sample.name)]),
+        });
+        config = config.with(&format!("issuers/{}", sample.name), issuer);
+    }
+    let server = Server::start_in(STS, world_site(&config));
+    let own = |subject: &str| server.token(&token(subject), &[]);
+    let (octo, root) = (own("svc:octo"), own("svc:root"));
+    let signing = server.signing_key();
+    let foreign = |typ: &str| forge("svc:root").header("typ", typ).sign();
+    let ours = |typ: &str| Forge::new(&signing, &claims_of(&root)).header("typ", typ).sign();
+    let mut kinds: Vec<(String, String, &[&str])> = vec![
+        ("a federated token".into(), token("svc:octo"), &["subject token"]),
+        ("an access token of another API".into(), octo, &[]),
+        ("an access token to introspect with".into(), own("svc:introspector"), &["bearer of introspection"]),
+        ("an access token to read with".into(), own("svc:reader"), &["bearer of a reader"]),
+        (
+            "an access token to administer with".into(),
+            root.clone(),
+            &["bearer of revocation", "bearer of a reader", "bearer of an admin"],
+        ),
+        ("the admin token".into(), server.admin_token(), &["bearer of a reader", "bearer of an admin"]),
+        ("an API's secret".into(), DEPLOY_SECRET.into(), &["secret of an API"]),
+        ("another API's secret".into(), BILLING_SECRET.replace([' ', ':', '&'], ""), &[]),
+        ("nothing".into(), "-".into(), &[]),
+        ("our token under the name of a JWS".into(), rejoin(&root, 0, |_| header(&signing, "JOSE")), &[]),
+    ];
+    for typ in [
+        "at+jwt",
+        "application/at+jwt",
+        "dpop+jwt",
+        "client-authentication+jwt",
+        "token-introspection+jwt",
+        "logout+jwt",
+        "secevent+jwt",
+        "txntoken+jwt",
+        "rt+jwt",
+        "statuslist+jwt",
+    ] {
+        kinds.push((format!("an issuer's {typ}"), foreign(typ), &[]));
+    }
+    for typ in ["JWT", "dpop+jwt", "client-authentication+jwt", "token-introspection+jwt", "statuslist+jwt", ""] {
+        kinds.push((format!("{typ:?} under our key"), ours(typ), &[]));
+    }
+    // Presented by somebody else's key, under any platform's name, it opens nothing that is ours.
+    for sample in claims_samples() {
+        kinds.push((sample.name.clone(), Forge::new(&signing, &sample.at(now() - 5)).sign(), &[]));
+    }
+    for (kind, offered, expected) in kinds {
+        let opened: BTreeSet<&str> = PLACES
+            .iter()
+            .filter(|(_, offer)| offer(&server, &offered).status == 200)
+            .map(|(place, _)| *place)
+            .collect();
+        assert_eq!(opened, expected.iter().copied().collect(), "{kind}");
+    }
+}
+
+fn header(key: &sts_testkit::Key, typ: &str) -> String {
+    sts_testkit::base64url(json!({ "alg": "ES256", "kid": key.kid(), "typ": typ }).to_string().as_bytes())
+}
+
+fn claims_of(token: &str) -> Value {
+    serde_json::from_slice(&sts_testkit::decode_base64url(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
+
+#[test]
+fn at06_bc07_even_under_our_own_key_only_a_live_access_token_of_ours_is_taken() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let signing = server.signing_key();
+    let minted = server.token(&token("svc:root"), &[]);
+    let copy = || Forge::new(&signing, &claims_of(&minted)).header("typ", "at+jwt");
+    let reads = |bearer: &str| send(server.admin(), &Request::get("/admin/v1/keys").bearer(bearer)).status == 200;
+    assert!(reads(&minted));
+    // A second signature over the same text is another token than the recorded one.
+    for (what, bent) in [
+        ("another signature", copy()),
+        ("the long media type", copy().header("typ", "application/at+jwt")),
+        ("no typ", copy().no_header("typ")),
+        ("a plain JWT", copy().header("typ", "JWT")),
+        ("no kid", copy().no_header("kid")),
+        ("another issuer", copy().claim("iss", PLAIN)),
+        ("another audience", copy().claim("aud", DEPLOY)),
+        ("two audiences", copy().claim("aud", json!([US, DEPLOY]))),
+        ("a later end", copy().claim("exp", now() + 3600)),
+        ("no end", copy().no_claim("exp")),
+        ("an end in words", copy().claim("exp", "tomorrow")),
+        ("an end in the past", copy().claim("exp", now() - 1)),
+        ("more scope", copy().claim("scope", "sts:admin sts:read sts:introspect")),
+        ("another account", copy().claim("sub", OCTO_ID)),
+        ("a jti that nobody issued", copy().claim("jti", "0123456789abcdef0123456789")),
+        ("no jti", copy().no_claim("jti")),
+    ] {
+        assert!(!reads(&bent.sign()), "{what}");
+    }
+    assert_eq!(server.revoke(&minted).status, 200);
+    assert!(!reads(&minted));
+}
+
+#[test]
+fn dp03_a_dpop_header_changes_nothing_where_bearer_is_what_is_minted() {
+    for proof in ["x", token("svc:octo").as_str()] {
+        let response = WORLD.send(&exchange_request(&token("svc:octo"), &[]).header("DPoP", proof));
+        assert_eq!(granted(&response)["token_type"], "Bearer");
+    }
+}
