@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::SystemClock;
 use crate::engine::Engine;
-use crate::http::{AdminState, FailureLimit, ListenerSpec, Listeners, Metadata, Proxies, PublicState};
+use crate::http::{AdminState, FailureLimit, Leaving, ListenerSpec, Listeners, Metadata, Proxies, PublicState};
 use crate::metrics::Metrics;
 use crate::operation::Desk;
 use crate::reload::{Certificates, Reload, load};
@@ -25,11 +25,15 @@ use crate::{admin_token, reload};
 /// How often keys are turned and dead records are swept.
 const UPKEEP: Duration = Duration::from_secs(60);
 
+/// How long new connections are still served once we are not ready any more; a second signal ends it.
+const LEAVING: Duration = Duration::from_secs(2);
+
 /// A server that is listening.
 pub(crate) struct Running {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) engine: Engine,
+    leaving: Leaving,
     listeners: Listeners,
     reload: Reload,
     hangup: Signal,
@@ -44,24 +48,43 @@ pub(crate) fn run(config: &Path) -> Result<(), StartError> {
         tracing::warn!("the configuration has warnings; `sts check` shows them");
     }
     runtime()?.block_on(async {
-        let termination = termination()?;
+        let mut termination = Termination::listen()?;
         let running = start(config.to_owned(), settings, clock)?;
         tracing::info!(public = %running.public, admin = %running.admin, "ready");
-        running.until(termination).await;
+        let leaving = running.leaving.clone();
+        let shutdown = async move {
+            termination.asked().await;
+            leaving.begin();
+            tracing::info!("leaving: not ready any more, and served for as long as balancers take to see it");
+            let _ = tokio::time::timeout(LEAVING, termination.asked()).await;
+        };
+        running.until(shutdown).await;
         Ok(())
     })
 }
 
-/// SIGTERM or SIGINT, heard from this call on.
-pub(crate) fn termination() -> Result<impl Future<Output = ()>, StartError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
-    Ok(async move {
+/// SIGTERM and SIGINT, heard from [`Termination::listen`] on.
+pub(crate) struct Termination {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Termination {
+    /// Listens.
+    pub(crate) fn listen() -> Result<Self, StartError> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(StartError::Runtime)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(StartError::Runtime)?,
+        })
+    }
+
+    /// The next of them.
+    pub(crate) async fn asked(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }
 
 /// The runtime of everything but the HTTP workers, which have their own.
@@ -92,26 +115,33 @@ pub(crate) fn start_on(
     let engine = Engine::open(&settings, clock, events, Arc::clone(&metrics))?;
     let token = admin_token::open(&settings.data_dir, &OsEntropy)?;
 
+    let leaving = Leaving::default();
     let public_state = Data::new(PublicState {
         service: Arc::clone(&engine.desk.service),
         metadata: Metadata::new(&settings.issuer, &settings.signing.algorithms),
         proxies: Proxies::new(settings.behind_tls_proxy.clone()),
         limit: FailureLimit::new(settings.limits.failures_per_second, settings.limits.failure_burst),
+        leaving: leaving.clone(),
     });
-    let admin_state =
-        Data::new(AdminState { desk: Arc::clone(&engine.desk), token, hosts: settings.admin.hosts.clone(), metrics });
+    let admin_state = Data::new(AdminState {
+        desk: Arc::clone(&engine.desk),
+        token,
+        hosts: settings.admin.hosts.clone(),
+        metrics,
+        leaving: leaving.clone(),
+    });
     let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };
     let listeners = Listeners::start(public, public_state, settings.limits.connections, admin, admin_state)?;
     let reload = Reload::new(config, settings, Arc::clone(&engine.desk), certificates);
     // Before anybody is told that we are ready: until it is listened for, SIGHUP ends a process.
     let hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
-    Ok(Running { public: public_address, admin: admin_address, engine, listeners, reload, hangup })
+    Ok(Running { public: public_address, admin: admin_address, engine, leaving, listeners, reload, hangup })
 }
 
 impl Running {
     /// Serves until `shutdown`, then lets open requests end.
     pub(crate) async fn until(self, shutdown: impl Future<Output = ()>) {
-        let Self { engine, listeners: Listeners { public, admin }, reload, hangup, .. } = self;
+        let Self { engine, leaving, listeners: Listeners { public, admin }, reload, hangup, .. } = self;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let background = [
             tokio::spawn(upkeep(engine.keyring, engine.ledger, Arc::clone(&engine.desk.service))),
@@ -120,6 +150,7 @@ impl Running {
         ];
         let servers = [tokio::spawn(public), tokio::spawn(admin)];
         shutdown.await;
+        leaving.begin();
         tracing::info!("shutting down: open requests are served to their end");
         public_handle.stop(true).await;
         admin_handle.stop(true).await;

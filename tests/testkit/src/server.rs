@@ -40,7 +40,23 @@ impl Server {
     /// # Errors
     /// The process and its directory, when it ended.
     pub fn try_start(sts: Sts, site: Site) -> Result<Self, (Site, Finished)> {
-        let mut command = sts.command(site.root());
+        let command = sts.command(site.root());
+        Self::spawn(sts, site, command)
+    }
+
+    /// Starts a server in a shell that has run `limits` first, such as `ulimit -n 64`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_under(sts: Sts, site: Site, limits: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{limits} && exec \"$0\" \"$@\""), sts.0]);
+        command.current_dir(site.root()).env_clear().stdin(Stdio::null());
+        Self::spawn(sts, site, command).unwrap_or_else(|(_, finished)| panic!("no start: {}", finished.text()))
+    }
+
+    fn spawn(sts: Sts, site: Site, mut command: Command) -> Result<Self, (Site, Finished)> {
         command.args(["serve", "--config", "sts.yaml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (lines, errors) = (Lines::default(), Lines::default());
@@ -76,8 +92,16 @@ impl Server {
 
     /// Ends it by `SIGTERM`, and gives its exit code and its directory back.
     #[must_use]
-    pub fn terminate(mut self) -> (Option<i32>, Site) {
+    pub fn terminate(self) -> (Option<i32>, Site) {
         self.signal("TERM");
+        // The second one ends the time for leaving, in which nobody is left to be told.
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits until it has ended by itself, and gives its exit code and its directory back.
+    #[must_use]
+    pub fn wait(mut self) -> (Option<i32>, Site) {
         let code = self.child.wait().unwrap().code();
         (code, self.site.take().expect("a directory"))
     }
@@ -86,6 +110,17 @@ impl Server {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // What has ended and was not waited for is a zombie.
+        !status.is_empty() && !status.contains(") Z ")
     }
 
     /// Its directory.

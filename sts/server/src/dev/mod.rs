@@ -73,7 +73,7 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
         let walked = walk.show().await;
         if walked.is_ok() && !args.once {
             say("\nServing until Ctrl-C.");
-            serve::termination()?.await;
+            serve::Termination::listen()?.asked().await;
         }
         drop(stop);
         let _ = serving.await;

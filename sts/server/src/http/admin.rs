@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::credentials::{Credentials, credentials};
 use super::failure::{BEARER, Failure};
-use super::{body, route};
+use super::{Leaving, body, route};
 use crate::metrics::Metrics;
 use crate::operation::{Desk, Operation, OperationFailure, Right};
 
@@ -25,6 +25,7 @@ pub(crate) struct AdminState {
     pub(crate) token: Zeroizing<String>,
     pub(crate) hosts: Vec<String>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) leaving: Leaving,
 }
 
 /// Every request of the admin listener.
@@ -147,7 +148,8 @@ fn check_host(request: &HttpRequest, hosts: &[String]) -> Result<(), Failure> {
 
 async fn ready(state: &AdminState) -> HttpResponse {
     let store = state.desk.service.ready().await;
-    let status = if store.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let is_ready = store.is_ok() && !state.leaving.has_begun();
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let issuers: Vec<Value> = state
         .desk
         .issuers
@@ -157,7 +159,7 @@ async fn ready(state: &AdminState) -> HttpResponse {
         .map(|entry| json!({ "name": entry.name, "status": entry }))
         .collect();
     let detail = json!({
-        "ready": store.is_ok(),
+        "ready": is_ready,
         "store": store.map_or_else(|error| error.to_string(), |()| "ok".to_owned()),
         "generation": state.desk.service.snapshot().generation,
         "issuers": issuers,

@@ -133,13 +133,37 @@ impl Listeners {
         admin_state: Data<AdminState>,
     ) -> Result<Self, BindError> {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let per_worker = usize::try_from(connections).unwrap_or(usize::MAX).div_ceil(workers).max(1);
+        let wanted = usize::try_from(connections).unwrap_or(usize::MAX);
+        let connections = open_files().map_or(wanted, |limit| wanted.min(left_for_connections(limit)));
+        if connections < wanted {
+            tracing::warn!(
+                wanted,
+                connections,
+                "fewer connections than `limits.connections`: this process may not open more files"
+            );
+        }
+        let workers = workers.min(connections).max(1);
+        let per_worker = (connections / workers).max(1);
         Ok(Self {
             public: server(public, Face::Public(public_state), workers, per_worker)?,
             admin: server(admin, Face::Admin(admin_state), 1, ADMIN_CONNECTIONS)?,
         })
     }
 }
+
+/// How many files this process may have open, where the system tells.
+fn open_files() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok())
+}
+
+/// What the listener may take of them: a connection too many would leave none for the store, issuer keys and the admin listener.
+fn left_for_connections(limit: usize) -> usize {
+    limit - OTHER_FILES.min(limit / 4 * 3)
+}
+
+/// Files that are open beside connections of the public listener: the admin listener's, fetches of keys, the store, logs.
+const OTHER_FILES: usize = ADMIN_CONNECTIONS + 128;
 
 /// What a listener shows.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use super::credentials::{Credentials, credentials};
 use super::failure::{BASIC, BASIC_OR_BEARER};
 use super::form::{Accepts, parameters};
 use super::route::{Endpoint, endpoint, normalise};
-use super::{Failure, FailureLimit, Metadata, Proxies, body};
+use super::{Failure, FailureLimit, Leaving, Metadata, Proxies, body};
 
 /// The media type of a signed introspection answer (RFC 9701 section 8.2).
 const SIGNED_INTROSPECTION: &str = "application/token-introspection+jwt";
@@ -26,6 +26,7 @@ pub(crate) struct PublicState {
     pub(crate) metadata: Metadata,
     pub(crate) proxies: Proxies,
     pub(crate) limit: FailureLimit,
+    pub(crate) leaving: Leaving,
 }
 
 /// Every request of the public listener.
@@ -230,8 +231,8 @@ fn required_token(parameters: &Parameters) -> Result<&str, Failure> {
 
 async fn ready(state: &PublicState) -> HttpResponse {
     match state.service.ready().await {
-        Ok(()) => HttpResponse::Ok().finish(),
-        Err(_) => HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).finish(),
+        Ok(()) if !state.leaving.has_begun() => HttpResponse::Ok().finish(),
+        _ => HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).finish(),
     }
 }
 

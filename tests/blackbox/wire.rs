@@ -1,0 +1,209 @@
+//! Bytes that no honest client sends, by raw sockets, on both listeners (corpus 112 to 119).
+
+use crate::support::*;
+use std::net::SocketAddr;
+use sts_testkit::{Request, exchange_request, form, send, send_raw};
+
+fn listeners() -> [SocketAddr; 2] {
+    [WORLD.public(), WORLD.admin()]
+}
+
+/// Every status that came back over one connection, until the server closed it.
+fn statuses(address: SocketAddr, bytes: &[u8]) -> Vec<u16> {
+    let answer = send_raw(address, bytes);
+    let text = String::from_utf8_lossy(&answer);
+    let after = |at: usize| text.get(at + 9..at + 12).and_then(|status| status.parse().ok());
+    text.match_indices("HTTP/1.1 ").filter_map(|(at, _)| after(at)).collect()
+}
+
+/// What a proxy that read the framing otherwise would have let through: a request of its own, which must never be answered.
+const SMUGGLED: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn c113_no_framing_that_two_servers_could_read_differently_lets_a_second_request_through() {
+    let form = "POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    let shapes = [
+        ("length and chunks", format!("{form}Content-Length: 4\r\n{chunked}\r\n0\r\n\r\n{SMUGGLED}")),
+        (
+            "chunks and length",
+            format!("{form}{chunked}Content-Length: {}\r\n\r\n0\r\n\r\n{SMUGGLED}", SMUGGLED.len() + 5),
+        ),
+        ("two lengths", format!("{form}Content-Length: 0\r\nContent-Length: {}\r\n\r\n{SMUGGLED}", SMUGGLED.len())),
+        ("a list of lengths", format!("{form}Content-Length: 0, {}\r\n\r\n{SMUGGLED}", SMUGGLED.len())),
+        ("a signed length", format!("{form}Content-Length: +0\r\n\r\n{SMUGGLED}")),
+        ("a negative length", format!("{form}Content-Length: -1\r\n\r\n{SMUGGLED}")),
+        ("a length in hex", format!("{form}Content-Length: 0x0\r\n\r\n{SMUGGLED}")),
+        ("a length that overflows", format!("{form}Content-Length: 18446744073709551616\r\n\r\n{SMUGGLED}")),
+        ("a length with a space before the colon", format!("{form}Content-Length : 5\r\n\r\n{SMUGGLED}")),
+        ("another coding", format!("{form}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{SMUGGLED}")),
+        ("a coding after chunked", format!("{form}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{SMUGGLED}")),
+        ("chunked twice", format!("{form}{chunked}{chunked}\r\n0\r\n\r\n{SMUGGLED}")),
+        ("a vertical tab", format!("{form}Transfer-Encoding:\u{b}chunked\r\n\r\n0\r\n\r\n{SMUGGLED}")),
+        ("a quoted coding", format!("{form}Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n{SMUGGLED}")),
+        ("a folded header", format!("{form}Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n{SMUGGLED}")),
+        ("a folded other header", format!("{form}X: a\r\n b\r\nContent-Length: 0\r\n\r\n{SMUGGLED}")),
+        ("a null in a header", format!("{form}X: a\0b\r\nContent-Length: 0\r\n\r\n{SMUGGLED}")),
+        ("a bare return in a header", format!("{form}X: a\rContent-Length: 50\r\nContent-Length: 0\r\n\r\n{SMUGGLED}")),
+        ("a header without a name", format!("{form}: x\r\nContent-Length: 0\r\n\r\n{SMUGGLED}")),
+        ("a header without a colon", format!("{form}Content-Length\r\n\r\n{SMUGGLED}")),
+        ("a chunk size that overflows", format!("{form}{chunked}\r\n10000000000000000\r\n{SMUGGLED}")),
+        ("a chunk size that is none", format!("{form}{chunked}\r\nxyz\r\n{SMUGGLED}")),
+        ("a negative chunk size", format!("{form}{chunked}\r\n-1\r\n{SMUGGLED}")),
+        ("a chunk without its end", format!("{form}{chunked}\r\n3\r\nabcXX0\r\n\r\n{SMUGGLED}")),
+        ("chunks in HTTP/1.0", format!("{}{chunked}\r\n0\r\n\r\n{SMUGGLED}", form.replace("1.1", "1.0"))),
+    ];
+    for address in listeners() {
+        for (what, bytes) in &shapes {
+            let statuses = statuses(address, bytes.as_bytes());
+            assert!(statuses.len() <= 1, "{what}: {statuses:?}");
+            assert!(statuses.iter().all(|status| (400..500).contains(status)), "{what}: {statuses:?}");
+        }
+        assert_eq!(send(address, &Request::get("/healthz")).status, 200);
+    }
+}
+
+#[test]
+fn c113_extensions_and_trailers_of_chunks_are_bounded_and_change_nothing() {
+    let body = form(&[
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+        ("subject_token", &token("svc:octo")),
+    ]);
+    let head = "POST /token HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunk = |extension: &str| format!("{head}{:x}{extension}\r\n{body}\r\n0\r\n\r\n", body.len());
+    assert_eq!(statuses(WORLD.public(), chunk("").as_bytes()), [200]);
+    let with_extension = statuses(WORLD.public(), chunk(";name=value").as_bytes());
+    assert!(with_extension == [200] || with_extension == [400], "{with_extension:?}");
+    // It is thrown away as it comes, within the deadline of the body.
+    let endless = statuses(WORLD.public(), chunk(&format!(";{}", "x".repeat(400_000))).as_bytes());
+    assert!(endless == [200] || endless == [400], "{endless:?}");
+    for (what, bytes) in [
+        ("a line feed in an extension", chunk(";a\nb")),
+        ("many tiny chunks", format!("{head}{}0\r\n\r\n", "1\r\nx\r\n".repeat(70_000))),
+    ] {
+        let statuses = statuses(WORLD.public(), bytes.as_bytes());
+        assert!(
+            statuses.len() <= 1 && statuses.iter().all(|status| (400..500).contains(status)),
+            "{what}: {statuses:?}"
+        );
+    }
+}
+
+#[test]
+fn c115_http_2_is_not_spoken_and_nothing_is_upgraded_to() {
+    for address in listeners() {
+        for opening in [
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0",
+            "GET /healthz HTTP/2.0\r\nHost: x\r\n\r\n",
+            "GET /healthz HTTP/3\r\nHost: x\r\n\r\n",
+            "GET /healthz\r\n\r\n",
+            "HELO x\r\n\r\n",
+            "\u{16}\u{3}\u{1}\0\u{5}hello",
+        ] {
+            let statuses = statuses(address, opening.as_bytes());
+            assert!(statuses.len() <= 1 && statuses.iter().all(|status| *status == 400), "{opening:?}: {statuses:?}");
+        }
+        for upgrade in [
+            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n",
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
+        ] {
+            let request = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n{SMUGGLED}");
+            let statuses = statuses(address, request.as_bytes());
+            assert!(!statuses.contains(&101), "{upgrade}: {statuses:?}");
+        }
+    }
+}
+
+#[test]
+fn c116_too_many_and_too_long_headers_are_refused() {
+    for address in listeners() {
+        for (what, headers) in [
+            ("a hundred of 8 kB", (0..100).map(|at| format!("X-{at}: {}\r\n", "y".repeat(8_000))).collect::<String>()),
+            ("ten thousand", (0..10_000).map(|at| format!("X-{at}: y\r\n")).collect()),
+            ("one of 1 MB", format!("X: {}\r\n", "y".repeat(1_000_000))),
+            ("a name of 1 MB", format!("{}: y\r\n", "x".repeat(1_000_000))),
+        ] {
+            let request = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+            let statuses = statuses(address, request.as_bytes());
+            assert!(
+                statuses.len() <= 1 && statuses.iter().all(|status| (400..500).contains(status)),
+                "{what}: {statuses:?}"
+            );
+        }
+        let path = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(1_000_000));
+        assert!(statuses(address, path.as_bytes()).iter().all(|status| (400..500).contains(status)));
+        assert_eq!(send(address, &Request::get("/healthz")).status, 200);
+    }
+}
+
+#[test]
+fn c117_targets_in_other_forms_reach_nothing_else() {
+    for address in listeners() {
+        let close = "Host: x\r\nConnection: close\r\n\r\n";
+        for target in [
+            "http://evil.example/healthz/x",
+            "http://127.0.0.1/admin/v1/keys",
+            "*",
+            "evil.example:443",
+            "//evil.example/healthz",
+            "/healthz/..%2fadmin/v1/keys",
+            "/admin\\v1\\keys",
+            "/./healthz/x",
+            "/healthz%00",
+            "/healthz%0d%0aX:%20y",
+        ] {
+            for method in ["GET", "OPTIONS", "CONNECT", "TRACE"] {
+                let statuses = statuses(address, format!("{method} {target} HTTP/1.1\r\n{close}").as_bytes());
+                assert!(statuses.len() <= 1, "{method} {target}: {statuses:?}");
+                assert!(statuses.iter().all(|status| (400..500).contains(status)), "{method} {target}: {statuses:?}");
+            }
+        }
+        for broken in
+            ["GET  /healthz HTTP/1.1", "GET /healthz  HTTP/1.1", "GET /heal thz HTTP/1.1", "G\u{e9}T / HTTP/1.1"]
+        {
+            let statuses = statuses(address, format!("{broken}\r\n{close}").as_bytes());
+            assert!(statuses.iter().all(|status| *status == 400), "{broken}: {statuses:?}");
+        }
+    }
+}
+
+#[test]
+fn requests_that_follow_each_other_on_one_connection_are_answered_in_order() {
+    let ask = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n");
+    let bytes =
+        [ask("/healthz", ""), ask("/nothing", ""), ask("/.well-known/jwks.json", "Connection: close\r\n")].concat();
+    assert_eq!(statuses(WORLD.public(), bytes.as_bytes()), [200, 404, 200]);
+    // What follows a request that was refused before its body was read is not taken for a request.
+    let unread = format!(
+        "POST /token HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: {}\r\n\r\n{SMUGGLED}",
+        SMUGGLED.len()
+    );
+    assert_eq!(statuses(WORLD.public(), unread.as_bytes()), [401]);
+}
+
+#[test]
+fn c111_o2_05_credentials_in_two_places_or_two_ways_are_refused_everywhere() {
+    let own = WORLD.token(&token("svc:octo"), &[]);
+    for path in ["/revoke", "/introspect"] {
+        let both = [("token", own.as_str()), ("client_id", "deploy"), ("client_secret", DEPLOY_SECRET)];
+        let assertion = [("token", own.as_str()), ("client_assertion", "x")];
+        for request in [
+            Request::post_form(path, &both).basic("deploy", DEPLOY_SECRET),
+            Request::post_form(path, &assertion).basic("deploy", DEPLOY_SECRET),
+            Request::post_form(path, &[("token", &own)]).basic("deploy", DEPLOY_SECRET).basic("deploy", DEPLOY_SECRET),
+            Request::post_form(path, &[("token", &own)]).basic("deploy", DEPLOY_SECRET).bearer(&own),
+            Request::post_form(&format!("{path}?client_secret={DEPLOY_SECRET}"), &[("token", &own)]),
+            Request::post_form(&format!("{path}?access_token={own}"), &[("token", &own)]),
+        ] {
+            let response = send(WORLD.public(), &request);
+            assert!([400, 401].contains(&response.status), "{path}: {}", response.status);
+            assert_error_shape(&response);
+        }
+    }
+    let two = exchange_request(&token("svc:octo"), &[]).bearer("x").basic("a", "b");
+    assert!([400, 401].contains(&send(WORLD.public(), &two).status));
+    assert_eq!(WORLD.introspect("deploy", DEPLOY_SECRET, &own)["active"], true, "none of these revoked it");
+    let query = Request::get(&format!("/admin/v1/keys?access_token={}", WORLD.admin_token()));
+    assert_eq!(send(WORLD.admin(), &query).status, 401);
+}
