@@ -287,15 +287,15 @@ impl JwksCache {
     /// The state of every entry, in the order of their specs.
     #[must_use]
     pub fn status(&self) -> Vec<EntryStatus> {
-        let now = self.now();
-        self.inner.order.iter().filter_map(|name| self.inner.slots.get(name)).map(|slot| slot.status(now)).collect()
+        let (now, at) = (self.now(), self.inner.world.environment.clock.now());
+        self.inner.order.iter().filter_map(|name| self.inner.slots.get(name)).map(|slot| slot.status(now, at)).collect()
     }
 
     /// The state of every family, in the order of their specs.
     #[must_use]
     pub fn families(&self) -> Vec<FamilyStatus> {
-        let now = self.now();
-        self.inner.families.iter().map(|family| family.status(now)).collect()
+        let (now, at) = (self.now(), self.inner.world.environment.clock.now());
+        self.inner.families.iter().map(|family| family.status(now, at)).collect()
     }
 
     fn build(

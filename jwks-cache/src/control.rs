@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::fetch::Validator;
 use crate::moment::Moment;
 use crate::static_keys::FileMark;
-use crate::{FetchCounts, FetchError, FetchFault, LastError, RefreshReport};
+use crate::{FetchCounts, FetchError, FetchFault, LastError, LastFetch, RefreshReport};
 
 /// The pause after the first failure; it doubles up to the entry's cool-down.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -72,6 +72,7 @@ pub(crate) struct Control {
     retry_at: Option<Moment>,
     /// When the next background refresh is due; at once when there was none yet.
     due_at: Option<Moment>,
+    pub(crate) last_fetch: Option<LastFetch>,
     pub(crate) last_error: Option<LastError>,
     pub(crate) counts: FetchCounts,
     pub(crate) validator: Option<Validator>,
@@ -121,6 +122,11 @@ impl Control {
         self.due_at.is_none_or(|at| at <= now)
     }
 
+    /// The time until the background refresh is due.
+    pub(crate) fn due_in(&self, now: Moment) -> Duration {
+        self.due_at.map_or(Duration::ZERO, |at| now.until(at))
+    }
+
     /// When a caller whose fetch failed may try again.
     pub(crate) fn retry_after(&self, now: Moment) -> Duration {
         let cool_down = self.cool_down.as_ref().map_or(Duration::ZERO, |cool_down| now.until(cool_down.until));
@@ -128,11 +134,12 @@ impl Control {
         cool_down.max(pause)
     }
 
-    /// The fetch landed with a set that is next due at `due_at`.
+    /// The fetch landed at `at` with a set that is next due at `due_at`.
     pub(crate) fn landed_well(
         &mut self,
         cause: Cause,
         now: Moment,
+        at: UnixTime,
         due_at: Moment,
         cool_down: Duration,
         changed: bool,
@@ -141,8 +148,12 @@ impl Control {
         self.retry_at = None;
         self.last_error = None;
         self.due_at = Some(due_at);
-        let count = if changed { &mut self.counts.replaced } else { &mut self.counts.unchanged };
+        let (outcome, count) = match changed {
+            true => ("replaced", &mut self.counts.replaced),
+            false => ("unchanged", &mut self.counts.unchanged),
+        };
         *count += 1;
+        self.last_fetch = Some(LastFetch { at, outcome });
         let asked = self.flight.take().map(|flight| flight.asked).unwrap_or_default();
         if cause == Cause::UnknownKid {
             self.cool_down = Some(CoolDown { until: now.plus(cool_down), in_vain: asked });
@@ -177,6 +188,7 @@ impl Control {
         if cause == Cause::UnknownKid {
             self.cool_down = Some(CoolDown { until: now.plus(cool_down), in_vain: HashSet::new() });
         }
+        self.last_fetch = Some(LastFetch { at, outcome: error.fault.kind() });
         self.last_error = Some(LastError { at, message: error.to_string() });
         *self.counts.failed.entry(error.fault.kind()).or_default() += 1;
     }
@@ -253,7 +265,7 @@ mod tests {
                     Step::Land(well) => {
                         let Some(asked) = aboard.take() else { continue };
                         if well {
-                            control.landed_well(Cause::UnknownKid, now, now, COOL_DOWN, true);
+                            control.landed_well(Cause::UnknownKid, now, UnixTime::from_secs(0), now, COOL_DOWN, true);
                             last_landing = Some((now, asked));
                         } else {
                             let error = FetchError::new(DocumentKind::KeySet, "x", FetchFault::Stopped);

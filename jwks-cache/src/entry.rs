@@ -171,7 +171,7 @@ impl Entry {
         let due_at = now.plus(fresh.map_or(FILE_POLL, |fresh| self.early(world, fresh)));
         let mut control = self.control();
         control.validator = validator;
-        control.landed_well(cause, now, due_at, self.spec.refresh_cooldown, changed);
+        control.landed_well(cause, now, clock.now(), due_at, self.spec.refresh_cooldown, changed);
         Ok(report(&set, changed, fresh))
     }
 

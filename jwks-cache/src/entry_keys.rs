@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sts_jose::{KeySet, KeySetError, SkippedKey, VerifyingKey, sha256};
+use sts_jose::{KeySet, KeySetError, SkippedKey, VerifyingKey, digest_of_parts, sha256};
 use sts_types::{Algorithm, Digest256, Kid, UnixTime};
 
 use crate::Candidates;
@@ -79,6 +79,11 @@ impl EntryKeys {
         self.life.is_some_and(|life| now < life.fetched.plus(age))
     }
 
+    /// Whether the set is static or fresh at `now`.
+    pub(crate) fn is_fresh(&self, now: Moment) -> bool {
+        self.life.is_none_or(|life| now < life.fetched.plus(life.fresh))
+    }
+
     /// Whether the set may still be used at `now`.
     pub(crate) fn is_usable(&self, now: Moment) -> bool {
         self.life.is_none_or(|life| now < life.fetched.plus(life.usable))
@@ -98,6 +103,8 @@ pub(crate) struct IndexedSet {
     pub(crate) document: Bytes,
     /// The digest of `document`.
     pub(crate) digest: Digest256,
+    /// The digest of its usable keys: some issuers publish the same ones in any order.
+    pub(crate) keys_digest: Digest256,
     by_kid: HashMap<Kid, Vec<(Algorithm, Candidates)>>,
     by_algorithm: HashMap<Algorithm, Candidates>,
     thumbprints: HashSet<String>,
@@ -127,8 +134,8 @@ impl IndexedSet {
             })
             .collect();
         let thumbprints = keys.iter().map(|key| key.thumbprint().to_owned()).collect();
-        let digest = sha256(&document);
-        Ok(Self { keys, skipped, document, digest, by_kid, by_algorithm, thumbprints })
+        let (digest, keys_digest) = (sha256(&document), digest_of_keys(&keys));
+        Ok(Self { keys, skipped, document, digest, keys_digest, by_kid, by_algorithm, thumbprints })
     }
 
     /// The keys for a token with that header.
@@ -145,5 +152,47 @@ impl IndexedSet {
     /// Whether the key of that thumbprint is in the set.
     pub(crate) fn holds(&self, thumbprint: &str) -> bool {
         self.thumbprints.contains(thumbprint)
+    }
+}
+
+fn digest_of_keys(keys: &[Arc<VerifyingKey>]) -> Digest256 {
+    let mut parts: Vec<_> = keys.iter().map(|key| (key.kid(), key.algorithm().name(), key.thumbprint())).collect();
+    parts.sort_unstable();
+    parts.dedup();
+    let parts = parts.iter().map(|(kid, algorithm, thumbprint)| {
+        // No kid is empty.
+        let kid = kid.map_or("", Kid::as_str);
+        [kid.as_bytes(), algorithm.as_bytes(), thumbprint.as_bytes()]
+    });
+    digest_of_parts(parts.collect::<Vec<_>>().as_flattened())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sts_jose::{Signer as _, SigningKey};
+
+    #[test]
+    fn the_digest_of_keys_tells_sets_apart_and_not_their_order() {
+        let jwk = |kid: Option<&str>, key: &SigningKey| {
+            let mut jwk = key.public_jwk().clone();
+            match kid {
+                Some(kid) => jwk["kid"] = kid.into(),
+                None => drop(jwk.as_object_mut().map(|members| members.remove("kid"))),
+            }
+            jwk
+        };
+        let [one, two] = [(); 2].map(|()| SigningKey::generate(Algorithm::ES256).unwrap());
+        let digest = |keys: &[serde_json::Value]| {
+            let document = serde_json::json!({ "keys": keys }).to_string();
+            IndexedSet::parse(document.into(), &[Algorithm::ES256]).unwrap().keys_digest
+        };
+        let (a, b) = (jwk(Some("a"), &one), jwk(Some("b"), &two));
+        assert_eq!(digest(&[a.clone(), b.clone()]), digest(&[b.clone(), a.clone(), b.clone()]));
+        let other = [vec![a.clone()], vec![b.clone()], vec![jwk(Some("a"), &two), jwk(Some("b"), &one)]];
+        let digests: HashSet<_> = other.iter().map(|keys| digest(keys).to_hex()).collect();
+        assert_eq!(digests.len(), 3);
+        assert!(!digests.contains(&digest(&[a.clone(), b]).to_hex()));
+        assert_ne!(digest(&[jwk(None, &one)]), digest(&[a]));
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use sts_types::Issuer;
+use sts_types::{Issuer, UnixTime};
 
 use crate::entry::Entry;
 use crate::entry_ref::LogKey;
@@ -111,9 +111,9 @@ impl Family {
         self.members.store(Arc::new(kept));
     }
 
-    /// What operators see.
-    pub(crate) fn status(&self, now: Moment) -> FamilyStatus {
-        let mut members: Vec<_> = self.members.load().values().map(|member| member.slot.status(now)).collect();
+    /// What operators see at `now`, which is the time `at`.
+    pub(crate) fn status(&self, now: Moment, at: UnixTime) -> FamilyStatus {
+        let mut members: Vec<_> = self.members.load().values().map(|member| member.slot.status(now, at)).collect();
         members.sort_by(|a, b| a.issuer.cmp(&b.issuer));
         FamilyStatus {
             name: self.spec.name.clone(),

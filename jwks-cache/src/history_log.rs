@@ -71,6 +71,7 @@ pub(crate) struct Recorder {
     key: LogKey,
     serial: u64,
     waiting: Mutex<Waiting>,
+    kids_reused: AtomicU64,
 }
 
 #[derive(Default)]
@@ -114,7 +115,12 @@ impl HistoryLog {
 impl Recorder {
     pub(crate) fn new(log: Arc<HistoryLog>, key: LogKey) -> Self {
         let serial = log.next_serial.fetch_add(1, Ordering::Relaxed);
-        Self { log, key, serial, waiting: Mutex::default() }
+        Self { log, key, serial, waiting: Mutex::default(), kids_reused: AtomicU64::new(0) }
+    }
+
+    /// How many kids were seen to name another key than before.
+    pub(crate) fn kids_reused(&self) -> u64 {
+        self.kids_reused.load(Ordering::Relaxed)
     }
 
     /// Notes that `event` is so. `before` are the keys that it replaces.
@@ -196,6 +202,7 @@ impl Recorder {
                 note.is_judged = true;
                 let known = logged.events.iter().flat_map(|event| &event.keys).chain(&note.before);
                 for kid in note.event.reused_kids(known) {
+                    self.kids_reused.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(entry = %self.key.name, kid = kid.as_str(), "a kid of the issuer names another key than before");
                 }
             }

@@ -56,7 +56,8 @@ pub use history::{HistoryError, InForce, KeyHistory, KeySeen, KeySetSeen, SeenFr
 pub use proxy_url::ProxyUrl;
 pub use spec::{EntrySpec, FamilySpec, KeySource, NetworkRule, Specs};
 pub use status::{
-    EntryStatus, FamilyStatus, FetchCounts, KeyStatus, LastError, RefreshReport, SkippedKeyStatus, SourceKind,
+    EntryState, EntryStatus, FamilyStatus, FetchCounts, KeyStatus, LastError, LastFetch, RefreshReport,
+    SkippedKeyStatus, SourceKind,
 };
 pub use validate::EntryError;
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use sts_jose::VerifyingKey;
-use sts_types::{Algorithm, Kid};
+use sts_types::{Algorithm, Kid, UnixTime};
 
 use crate::entry::Entry;
 use crate::moment::Moment;
-use crate::{Candidates, EntryStatus, KeyStatus, SkippedKeyStatus};
+use crate::{Candidates, EntryKeys, EntryState, EntryStatus, KeyStatus, SkippedKeyStatus};
 
 /// An entry, and the others of its issuer.
 pub(crate) struct Slot {
@@ -48,21 +48,28 @@ impl Slot {
         self.siblings.iter().filter(|entry| entry.holds(key.thumbprint()))
     }
 
-    /// What operators see.
-    pub(crate) fn status(&self, now: Moment) -> EntryStatus {
+    /// What operators see at `now`, which is the time `at`.
+    pub(crate) fn status(&self, now: Moment, at: UnixTime) -> EntryStatus {
         let spec = &self.entry.spec;
         let last = self.entry.last();
-        let (last_error, fetches) = {
+        let (last_fetch, last_error, fetches, due_in) = {
             let control = self.entry.control();
-            (control.last_error.clone(), control.counts.clone())
+            (control.last_fetch, control.last_error.clone(), control.counts.clone(), control.due_in(now))
         };
         let set = last.as_ref().map(|keys| keys.set());
+        let state = state(last.as_deref(), now);
+        let ready = matches!(state, EntryState::Fresh | EntryState::Stale);
+        let keys: Vec<KeyStatus> = set.iter().flat_map(|set| &set.keys).map(|key| self.key_status(key)).collect();
+        let due_in = i64::try_from(due_in.as_secs()).unwrap_or(i64::MAX);
         EntryStatus {
             name: spec.name.clone(),
             issuer: spec.issuer.clone(),
             source: (&spec.source).into(),
-            ready: last.as_ref().is_some_and(|keys| keys.is_usable(now)),
-            keys: set.iter().flat_map(|set| &set.keys).map(|key| self.key_status(key)).collect(),
+            ready,
+            state,
+            usable: if ready { keys.iter().filter(|key| key.shared_with.is_empty()).count() } else { 0 },
+            set_hash: set.map(|set| set.keys_digest.to_hex()),
+            keys,
             skipped: set
                 .iter()
                 .flat_map(|set| &set.skipped)
@@ -70,14 +77,19 @@ impl Slot {
                     index: skipped.index,
                     kid: skipped.kid.clone(),
                     reason: skipped.why.kind(),
+                    message: skipped.why.to_string(),
                     alarming: skipped.why.alarming(),
                 })
                 .collect(),
             fetched_at: last.as_ref().map(|keys| keys.fetched_at()),
+            age: last.as_ref().map(|keys| u64::try_from(at.since(keys.fetched_at())).unwrap_or(0)),
             fresh_until: last.as_ref().and_then(|keys| keys.fresh_until()),
             stale_until: last.as_ref().and_then(|keys| keys.stale_until()),
+            next_refresh_at: (!self.entry.is_inline()).then(|| at.plus(due_in)),
+            last_fetch,
             last_error,
             fetches,
+            kids_reused: self.entry.recorder.kids_reused(),
         }
     }
 
@@ -88,5 +100,14 @@ impl Slot {
             thumbprint: key.thumbprint().to_owned(),
             shared_with: self.sharers(key).map(|entry| entry.spec.name.clone()).collect(),
         }
+    }
+}
+
+fn state(keys: Option<&EntryKeys>, now: Moment) -> EntryState {
+    match keys {
+        None => EntryState::Absent,
+        Some(keys) if keys.is_fresh(now) => EntryState::Fresh,
+        Some(keys) if keys.is_usable(now) => EntryState::Stale,
+        Some(_) => EntryState::Expired,
     }
 }

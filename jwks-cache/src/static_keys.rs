@@ -3,8 +3,9 @@
 //! An operator wrote them, so they are judged harder than what an issuer publishes: private or symmetric material refuses the
 //! whole set, for it must not lie there.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -17,11 +18,26 @@ use crate::fetch_error::bounded;
 use crate::http::MAX_DOCUMENT_BYTES;
 use crate::{DocumentKind, FetchError, FetchFault};
 
-/// What tells a file from its next version without reading it. Symbolic links are followed, so a swapped link shows.
+/// What tells a file from its next version without reading it. Symbolic links are followed, so a swapped link shows. Images and
+/// archives give all their files one time of modification, which is why it alone does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileMark {
     modified: Option<SystemTime>,
     length: u64,
+    inode: (u64, u64),
+    /// When the inode was changed last, which nobody can set.
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for FileMark {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            modified: metadata.modified().ok(),
+            length: metadata.len(),
+            inode: (metadata.dev(), metadata.ino()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }
 
 /// Reads a key file; `None` when it still has the mark `known`. Blocks. The mark is taken before the content is read, so that a
@@ -40,7 +56,7 @@ pub(crate) fn read_file(
     if !metadata.is_file() {
         return (None, Err(wrong(FetchFault::Unreadable("not a regular file".to_owned()))));
     }
-    let mark = FileMark { modified: metadata.modified().ok(), length: metadata.len() };
+    let mark = FileMark::from(&metadata);
     if known == Some(mark) {
         return (Some(mark), Ok(None));
     }

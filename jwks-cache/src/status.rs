@@ -18,20 +18,48 @@ pub struct EntryStatus {
     pub source: SourceKind,
     /// Whether it has keys that may be used now.
     pub ready: bool,
+    /// The same, and how good they are.
+    pub state: EntryState,
+    /// How many of its keys tokens are verified with now.
+    pub usable: usize,
+    /// A digest of its usable keys, whatever their order; it is another one for another set.
+    pub set_hash: Option<String>,
     /// Its keys, those of a set past `stale_until` too.
     pub keys: Vec<KeyStatus>,
     /// Keys of its key set that are not used.
     pub skipped: Vec<SkippedKeyStatus>,
     /// When the set was fetched, or its file read.
     pub fetched_at: Option<UnixTime>,
+    /// The seconds since then.
+    pub age: Option<u64>,
     /// Until when it is fresh; none for static sets.
     pub fresh_until: Option<UnixTime>,
     /// Until when it serves while the issuer cannot be reached; none for static sets.
     pub stale_until: Option<UnixTime>,
+    /// When the next fetch, or look at its file, is due without anybody asking; none for keys in the configuration.
+    pub next_refresh_at: Option<UnixTime>,
+    /// What the last fetch came to.
+    pub last_fetch: Option<LastFetch>,
     /// The last failure since the last success.
     pub last_error: Option<LastError>,
     /// Fetches since the start.
     pub fetches: FetchCounts,
+    /// How often its set had another key under a kid that named one before.
+    pub kids_reused: u64,
+}
+
+/// How good an entry's keys are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryState {
+    /// There never were any.
+    Absent,
+    /// Static, or not yet due to expire.
+    Fresh,
+    /// Past their freshness, and used until `max_stale`.
+    Stale,
+    /// Past `max_stale`, and not used.
+    Expired,
 }
 
 /// The state of a family at one moment.
@@ -95,8 +123,19 @@ pub struct SkippedKeyStatus {
     pub kid: Option<Kid>,
     /// Why, as a short stable name.
     pub reason: &'static str,
+    /// Why, in words.
+    pub message: String,
     /// Whether it is private or symmetric material, which its publisher must hear about.
     pub alarming: bool,
+}
+
+/// A fetch, or a reading of a file, that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LastFetch {
+    /// When.
+    pub at: UnixTime,
+    /// `replaced`, `unchanged`, or what went wrong, by [`crate::FetchFault::kind`].
+    pub outcome: &'static str,
 }
 
 /// A failure.

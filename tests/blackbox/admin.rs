@@ -15,7 +15,7 @@ fn metrics_and_readiness_are_open_and_everything_else_is_not() {
     assert!(ready.json().is_object());
     let metrics = admin(Request::get("/metrics"));
     assert_eq!(metrics.status, 200);
-    assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
+    assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     for path in
         ["/admin/v1/tokens", "/admin/v1/keys", "/admin/v1/issuers", "/admin/v1/issuers/plain", "/admin/v1/nothing"]
     {

@@ -24,6 +24,7 @@ mod history;
 mod introspection;
 mod kinds;
 mod metadata;
+mod metrics;
 mod naming;
 mod policy;
 mod real_input;

@@ -35,8 +35,9 @@ impl Engine {
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
         make_data_dir(settings)?;
         let keyring = Arc::new(Keyring::open(keyring_spec(settings), &*entropy, clock.now())?);
+        let counted = Arc::clone(&metrics);
         let alerts = move |alert: Alert| {
-            metrics.alert(alert);
+            counted.alert(alert);
             tracing::error!(place = alert.place.name(), fault = alert.fault.name(), "{alert}");
         };
         let ledger = Arc::new(EmbeddedLedger::open(
@@ -46,6 +47,7 @@ impl Engine {
             Arc::new(alerts),
         )?);
         let issuers = issuer_cache(settings, Arc::clone(&clock), Some(settings.data_dir.join("issuers")))?;
+        metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
         let service = Service::new(Parts {
             snapshot: snapshot(settings, issuers.clone()),
             ledger: Arc::clone(&ledger) as _,
@@ -54,7 +56,7 @@ impl Engine {
             entropy,
             events,
         });
-        let desk = Desk { service: Arc::new(service), issuers: watch::Sender::new(issuers) };
+        let desk = Desk { service: Arc::new(service), issuers: watch::Sender::new(issuers), metrics };
         Ok(Self { desk: Arc::new(desk), ledger, keyring })
     }
 }

@@ -10,6 +10,8 @@ use sts_service::{RevocationRequest, Service, WrongRevocation};
 use sts_types::{EntryName, Jti, UnixTime};
 use tokio::sync::watch;
 
+use crate::metrics::Metrics;
+
 /// One operation.
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
@@ -61,6 +63,7 @@ pub(crate) enum OperationFailure {
 pub(crate) struct Desk {
     pub(crate) service: Arc<Service>,
     pub(crate) issuers: watch::Sender<JwksCache>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 const PREFIX: &str = "/admin/v1";

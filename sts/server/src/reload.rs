@@ -115,6 +115,7 @@ impl Reload {
         for (served, certificate) in renewed {
             served.replace(certificate);
         }
+        self.desk.metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
         self.desk.service.swap(snapshot(&settings, issuers.clone()));
         self.desk.issuers.send_replace(issuers);
         tracing::info!(

@@ -112,7 +112,7 @@ pub(crate) fn start_on(
 
     let metrics = Arc::new(Metrics::default());
     let events = Arc::new(EventLog { format: settings.log.format, metrics: Arc::clone(&metrics) });
-    let engine = Engine::open(&settings, clock, events, Arc::clone(&metrics))?;
+    let engine = Engine::open(&settings, clock, events, metrics)?;
     let token = admin_token::open(&settings.data_dir, &OsEntropy)?;
 
     let leaving = Leaving::default();
@@ -127,7 +127,6 @@ pub(crate) fn start_on(
         desk: Arc::clone(&engine.desk),
         token,
         hosts: settings.admin.hosts.clone(),
-        metrics,
         leaving: leaving.clone(),
     });
     let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };

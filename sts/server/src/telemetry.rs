@@ -46,11 +46,7 @@ pub(crate) struct EventLog {
 
 impl EventSink for EventLog {
     fn decision(&self, event: &DecisionEvent) {
-        self.metrics.exchange(
-            event.issuer_entry.as_deref().unwrap_or_default(),
-            event.outcome,
-            event.reason.unwrap_or_default(),
-        );
+        self.metrics.exchange(event);
         let Ok(json) = serde_json::to_string(event) else { return };
         let line = match self.format {
             LogFormat::Json => json,
@@ -64,7 +60,7 @@ impl EventSink for EventLog {
 /// The event for people: the same members as `name=value`, values in JSON so that no text can break the line.
 fn text(event: &DecisionEvent, json: &str) -> String {
     let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
-    let mut line = format!("{} decision {}", event.time, event.outcome);
+    let mut line = format!("{} decision {}", event.time, event.outcome.name());
     for (name, value) in
         members.iter().filter(|(name, _)| !["event", "version", "time", "outcome"].contains(&name.as_str()))
     {

@@ -1,8 +1,11 @@
 //! The decision event: one for every exchange, whatever became of it (DESIGN section 8).
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use std::net::IpAddr;
+
+use crate::Reason;
+use crate::phase::PhaseTimes;
 
 /// The version of the event's form; it changes when a field changes its meaning or goes.
 pub const EVENT_VERSION: u32 = 1;
@@ -18,11 +21,11 @@ pub struct DecisionEvent {
     pub time: String,
     /// The request's id.
     pub request_id: String,
-    /// `granted`, `refused`, or `unavailable` (nothing was judged to the end).
-    pub outcome: &'static str,
+    /// What it came to.
+    pub outcome: Outcome,
     /// The stable reason; `granted` has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "reason_name")]
+    pub reason: Option<Reason>,
     /// Which rule of that reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -63,6 +66,47 @@ pub struct DecisionEvent {
     /// The token's claims, with `log.claims: true`, once verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claims: Option<Value>,
+    /// Where the time went: for measuring, and not written.
+    #[serde(skip)]
+    pub phases: PhaseTimes,
+}
+
+/// What an exchange came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A token was minted.
+    Granted,
+    /// The request, its token or the rules do not allow it.
+    Refused,
+    /// Nothing was judged to the end.
+    Unavailable,
+}
+
+impl Outcome {
+    /// What a refusal for `reason` is; granted when there is none.
+    #[must_use]
+    pub const fn of(reason: Option<Reason>) -> Self {
+        match reason {
+            None => Self::Granted,
+            Some(Reason::IssuerUnavailable | Reason::StoreUnavailable | Reason::ServerError) => Self::Unavailable,
+            Some(_) => Self::Refused,
+        }
+    }
+
+    /// The name in events and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+fn reason_name<S: Serializer>(reason: &Option<Reason>, serializer: S) -> Result<S::Ok, S::Error> {
+    reason.map(Reason::name).serialize(serializer)
 }
 
 /// A condition that a token did not meet.

@@ -10,6 +10,7 @@ use sts_types::{ScopeSet, UnixTime};
 
 use crate::known::Known;
 use crate::parameters::Parameters;
+use crate::phase::{Phase, Stopwatch};
 use crate::reason::{Reason, Refused};
 use crate::request::{ExchangeRequest, RequestContext};
 use crate::verify::verify;
@@ -35,10 +36,10 @@ impl Service {
     /// The first refusal, in the order of DESIGN section 2; nothing was minted then.
     pub async fn exchange(&self, parameters: &Parameters, context: &RequestContext) -> Result<Exchanged, Refused> {
         let snapshot = self.snapshot.load_full();
-        let mut known = Known::default();
-        let result = self.exchange_under(&snapshot, parameters, context, &mut known).await;
+        let (mut known, mut stopwatch) = (Known::default(), Stopwatch::since(context.arrived, &*self.clock));
+        let result = self.exchange_under(&snapshot, parameters, context, &mut known, &mut stopwatch).await;
         let refused = result.as_ref().err();
-        self.events.decision(&known.into_event(&snapshot, context, &*self.clock, refused));
+        self.events.decision(&known.into_event(&snapshot, context, &*self.clock, stopwatch.stop(), refused));
         if refused.is_some_and(|refused| refused.reason == Reason::NotAuthorized) {
             self.wait_for_quantum(context).await;
         }
@@ -47,7 +48,8 @@ impl Service {
 
     /// Writes the decision event of an exchange whose request could not be read.
     pub fn refused_unread(&self, context: &RequestContext, refused: &Refused) {
-        let event = Known::default().into_event(&self.snapshot.load(), context, &*self.clock, Some(refused));
+        let phases = Stopwatch::since(context.arrived, &*self.clock).stop();
+        let event = Known::default().into_event(&self.snapshot.load(), context, &*self.clock, phases, Some(refused));
         self.events.decision(&event);
     }
 
@@ -57,12 +59,15 @@ impl Service {
         parameters: &Parameters,
         context: &RequestContext,
         known: &mut Known,
+        stopwatch: &mut Stopwatch<'_>,
     ) -> Result<Exchanged, Refused> {
+        stopwatch.enter(Phase::Parse);
         let request = ExchangeRequest::parse(parameters)?;
         known.asked(&request);
         let requested = resolve(snapshot, &request)?;
-        let verified = verify(snapshot, &*self.clock, &request.subject_token, &mut known.entry).await?;
+        let verified = verify(snapshot, &*self.clock, &request.subject_token, &mut known.entry, stopwatch).await?;
         known.verified(&verified, snapshot.log_claims);
+        stopwatch.enter(Phase::Decide);
         if !snapshot.rules.knows_audience(verified.entry(), verified.claims()) {
             return Err(Refused::audience(&snapshot.issuer));
         }
@@ -71,7 +76,9 @@ impl Service {
             .authorize(&snapshot.rules, &requested, now)
             .map_err(|denied| self.deny(snapshot, &denied, &requested, context, now, known))?;
         known.account = Some(authorized.grant().account.name.to_string());
+        stopwatch.enter(Phase::Mint);
         let minted = self.mint(snapshot, authorized, context, now)?;
+        stopwatch.enter(Phase::Record);
         self.record(minted, known).await
     }
 

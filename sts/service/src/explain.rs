@@ -4,6 +4,7 @@ use serde::Serialize;
 use sts_policy::{Asked, Decision, Facts, Outcome, RequestError, Requested};
 use sts_types::{ClaimSet, Clock, EntryName, Issuer, UnixTime};
 
+use crate::phase::Stopwatch;
 use crate::reason::{Reason, Refused};
 use crate::verify::verify;
 use crate::{Service, Snapshot, fault};
@@ -106,7 +107,9 @@ pub async fn explain(
     let (entry, claims) = match presented {
         Presented::Token(token) => {
             let mut entry = None;
-            match verify(snapshot, clock, token, &mut entry).await {
+            // Nobody reads it: what is explained is not measured.
+            let mut stopwatch = Stopwatch::since(clock.monotonic(), clock);
+            match verify(snapshot, clock, token, &mut entry, &mut stopwatch).await {
                 Ok(verified) => (verified.entry().clone(), verified.claims().clone()),
                 Err(refused) => {
                     let fault = fault::describe(snapshot, refused.reason, token, now);

@@ -5,8 +5,9 @@ use sts_token::VerifiedClaims;
 use sts_types::{Clock, TokenRecord};
 
 use crate::Snapshot;
-use crate::event::{DecisionEvent, EVENT_VERSION, FailedCondition};
-use crate::reason::{Reason, Refused};
+use crate::event::{DecisionEvent, EVENT_VERSION, FailedCondition, Outcome};
+use crate::phase::PhaseTimes;
+use crate::reason::Refused;
 use crate::request::{ExchangeRequest, RequestContext};
 
 /// The longest text of a caller that an event repeats, in bytes.
@@ -69,20 +70,17 @@ impl Known {
         snapshot: &Snapshot,
         context: &RequestContext,
         clock: &dyn Clock,
+        phases: PhaseTimes,
         refused: Option<&Refused>,
     ) -> DecisionEvent {
-        let duration = clock.monotonic().saturating_sub(context.arrived);
+        let reason = refused.map(|refused| refused.reason);
         DecisionEvent {
             event: "decision",
             version: EVENT_VERSION,
             time: rfc3339_millis(clock.now_millis()),
             request_id: context.request_id.to_string(),
-            outcome: match refused.map(|refused| refused.reason) {
-                None => "granted",
-                Some(Reason::IssuerUnavailable | Reason::StoreUnavailable | Reason::ServerError) => "unavailable",
-                Some(_) => "refused",
-            },
-            reason: refused.map(|refused| refused.reason.name()),
+            outcome: Outcome::of(reason),
+            reason,
             detail: refused.and_then(|refused| refused.detail.as_deref()).map(str::to_owned),
             issuer_entry: self.entry,
             subject: self.subject,
@@ -95,8 +93,9 @@ impl Known {
             jti: self.jti,
             generation: snapshot.generation.clone(),
             source: context.source,
-            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            duration_us: u64::try_from(phases.total().as_micros()).unwrap_or(u64::MAX),
             claims: self.claims,
+            phases,
         }
     }
 }

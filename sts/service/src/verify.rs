@@ -8,6 +8,7 @@ use sts_types::Clock;
 
 use crate::Snapshot;
 use crate::issuer_keys::KeyAnswer;
+use crate::phase::{Phase, Stopwatch};
 use crate::reason::{Reason, Refused};
 
 /// The subject token, verified by a key of an entry that has its issuer; `entry` is told as soon as it is known.
@@ -16,6 +17,7 @@ pub(crate) async fn verify(
     clock: &dyn Clock,
     token: &str,
     entry: &mut Option<String>,
+    stopwatch: &mut Stopwatch<'_>,
 ) -> Result<VerifiedClaims, Refused> {
     let token = UnverifiedToken::parse(token)?;
     let entries = snapshot.trust.entries(token.claimed_issuer());
@@ -25,7 +27,7 @@ pub(crate) async fn verify(
         [only] => *entry = Some(only.entry.to_string()),
         _ => {}
     }
-    let signed = check_signature(snapshot, entries, token).await?;
+    let signed = check_signature(snapshot, entries, token, stopwatch).await?;
     *entry = Some(signed.entry().to_string());
     Ok(signed.judge(clock.now())?)
 }
@@ -36,7 +38,9 @@ async fn check_signature<'a>(
     snapshot: &Snapshot,
     entries: &[Arc<TrustSpec>],
     token: UnverifiedToken<'a>,
+    stopwatch: &mut Stopwatch<'_>,
 ) -> Result<SignedToken<'a>, Refused> {
+    stopwatch.enter(Phase::Keys);
     let (kid, algorithm) = (token.kid().cloned(), token.algorithm());
     let mut tried_a_key = false;
     let mut missing = Vec::new();
@@ -48,6 +52,7 @@ async fn check_signature<'a>(
         }
     }
     tried_a_key |= !candidates.is_empty();
+    stopwatch.enter(Phase::Verify);
     let mut token = match token.check_signature(&candidates) {
         Ok(signed) => return Ok(signed),
         Err(token) => token,
@@ -55,7 +60,10 @@ async fn check_signature<'a>(
 
     let mut unavailable = None;
     for trust in missing {
-        match snapshot.keys.find(&trust.entry, kid.as_ref(), algorithm).await {
+        stopwatch.enter(Phase::Keys);
+        let answer = snapshot.keys.find(&trust.entry, kid.as_ref(), algorithm).await;
+        stopwatch.enter(Phase::Verify);
+        match answer {
             KeyAnswer::Found(keys) => {
                 tried_a_key = true;
                 token = match check_with(trust, keys, token) {
@@ -69,7 +77,10 @@ async fn check_signature<'a>(
     }
     if tried_a_key {
         for trust in entries {
-            if let Some(keys) = snapshot.keys.signature_failed(&trust.entry, kid.as_ref(), algorithm).await {
+            stopwatch.enter(Phase::Keys);
+            let newer = snapshot.keys.signature_failed(&trust.entry, kid.as_ref(), algorithm).await;
+            stopwatch.enter(Phase::Verify);
+            if let Some(keys) = newer {
                 token = match check_with(trust, keys, token) {
                     Ok(signed) => return Ok(signed),
                     Err(token) => token,

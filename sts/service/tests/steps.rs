@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
 use sts_service::{
     ApiSecret, Caller, Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyUnavailable, Parameters, Parts,
-    Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
+    Phase, PhaseTimes, Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
 };
 use sts_store::{
     Entry, Issued, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation, RevocationRule,
@@ -159,11 +159,11 @@ impl IssuerKeys for FakeKeys {
 }
 
 #[derive(Default)]
-struct Events(Mutex<Vec<Value>>);
+struct Events(Mutex<Vec<(Value, PhaseTimes)>>);
 
 impl EventSink for Events {
     fn decision(&self, event: &DecisionEvent) {
-        self.0.lock().unwrap().push(json!(event));
+        self.0.lock().unwrap().push((json!(event), event.phases));
     }
 }
 
@@ -243,7 +243,13 @@ impl Fixture {
     }
 
     fn last_event(&self) -> Value {
-        self.events.0.lock().unwrap().last().cloned().unwrap()
+        self.events.0.lock().unwrap().last().unwrap().0.clone()
+    }
+
+    /// The phases that the last exchange came to.
+    fn last_phases(&self) -> Vec<Phase> {
+        let times = self.events.0.lock().unwrap().last().unwrap().1;
+        Phase::ALL.into_iter().filter(|phase| times.of(*phase).is_some()).collect()
     }
 }
 
@@ -274,6 +280,27 @@ impl ParseName for str {
     fn parse_name(&self) -> sts_types::ApiName {
         sts_types::ApiName::new(self).unwrap()
     }
+}
+
+#[tokio::test]
+async fn an_exchange_is_measured_up_to_the_phase_that_ended_it() {
+    use Phase as P;
+    let fixture = Fixture::new();
+    let good = fixture.token(json!({}));
+    assert_eq!(fixture.reason(&good, &[]).await, None);
+    assert_eq!(fixture.last_phases(), P::ALL);
+    for (token, came_to) in [
+        ("x".to_owned(), &[P::Receive, P::Parse][..]),
+        (fixture.token(json!({ "iss": "https://nobody.example" })), &[P::Receive, P::Parse]),
+        (fixture.token(json!({ "exp": NOW - 60 })), &[P::Receive, P::Parse, P::Keys, P::Verify]),
+        (fixture.token(json!({ "sub": "job:other" })), &[P::Receive, P::Parse, P::Keys, P::Verify, P::Decide]),
+    ] {
+        assert!(fixture.reason(&token, &[]).await.is_some());
+        assert_eq!(fixture.last_phases(), came_to);
+    }
+    fixture.ledger.down.store(true, Ordering::Relaxed);
+    assert_eq!(fixture.reason(&good, &[]).await, Some(Reason::StoreUnavailable));
+    assert_eq!(fixture.last_phases(), P::ALL);
 }
 
 #[tokio::test]
@@ -495,7 +522,7 @@ async fn c124_c125_an_event_holds_no_token_and_bounded_text() {
     assert!(event["subject"].as_str().unwrap().len() < 300);
     assert!(event.to_string().len() < 2000);
     let access_token = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
-    let events = json!(*fixture.events.0.lock().unwrap()).to_string();
+    let events = fixture.events.0.lock().unwrap().iter().map(|(event, _)| event.to_string()).collect::<String>();
     for secret in [&token, &access_token] {
         assert!(secret.split('.').all(|part| !events.contains(part)));
     }

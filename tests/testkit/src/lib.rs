@@ -14,6 +14,7 @@
 
 mod config;
 mod corpus;
+mod exposition;
 mod fake_issuer;
 mod forge;
 mod http;
@@ -26,6 +27,7 @@ mod verifier;
 
 pub use config::{Config, Site};
 pub use corpus::{Sample, claims_samples, corpus_file, corpus_json, recorded_token};
+pub use exposition::{Exposition, Labels};
 pub use fake_issuer::{FakeIssuer, Page};
 pub use forge::{Forge, rejoin};
 pub use http::{Request, Response, basic, form, send, send_raw, try_send};

@@ -3,8 +3,10 @@
 mod check;
 mod exchange;
 mod explain;
+mod issuers;
 mod operate;
 mod schema;
+mod table;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;

@@ -16,7 +16,8 @@ use sts_types::{Clock, UnixTime};
 use zeroize::Zeroizing;
 
 use super::explain::{rfc3339, time};
-use super::{check, complain, fail, say};
+use super::table::table;
+use super::{check, complain, fail, issuers, say};
 use crate::admin_token;
 use crate::clock::SystemClock;
 use crate::engine::{Engine, store_path};
@@ -337,18 +338,9 @@ fn text(operation: &Operation, value: &Value) -> String {
             ],
             "there are no keys",
         ),
-        Operation::ListIssuers => table(
-            value.get("issuers"),
-            &[
-                ("name", "NAME"),
-                ("issuer", "ISSUER"),
-                ("source", "SOURCE"),
-                ("fetched_at", "FETCHED"),
-                ("last_error", "LAST ERROR"),
-            ],
-            "there are no issuer entries",
-        ),
-        Operation::IssuerHistory { .. } => history(value),
+        Operation::ListIssuers => issuers::list(value),
+        Operation::ShowIssuer { .. } => issuers::show(value),
+        Operation::IssuerHistory { .. } => issuers::history(value),
         Operation::Revoke(_) => "revoked; offline verifiers accept the tokens until they expire".to_owned(),
         Operation::ShowDenial { .. } => denial(value),
         _ => format!("{value:#}"),
@@ -365,83 +357,4 @@ fn denial(value: &Value) -> String {
         member("subject"),
         member("text").trim_end()
     )
-}
-
-/// The keys of an entry's history one by one, each with the set that it came with; or what was so at a moment.
-fn history(value: &Value) -> String {
-    let when = |value: &Value, name: &str| {
-        value.get(name).and_then(Value::as_i64).map(|at| rfc3339(UnixTime::from_secs(at))).unwrap_or_default()
-    };
-    let mut text = match value.get("state").and_then(Value::as_str) {
-        Some("lapsed") => {
-            format!(
-                "no key was trusted at {}: the last set was used until {}",
-                when(value, "at"),
-                when(value, "lapsed_at")
-            )
-        }
-        Some("not_recorded") => format!("the history does not reach back to {}", when(value, "at")),
-        Some(_) => keys_seen(value.get("event").into_iter()),
-        None => {
-            let events = value.get("events").and_then(Value::as_array);
-            let mut text = keys_seen(events.into_iter().flatten());
-            if value.get("lapsed_at").is_some_and(Value::is_i64) {
-                text.push_str(&format!("\nno key is trusted since {}", when(value, "lapsed_at")));
-            }
-            text
-        }
-    };
-    if let Some(unreadable @ 1..) = value.get("unreadable").and_then(Value::as_u64) {
-        text.push_str(&format!(
-            "\n{unreadable} lines of the log cannot be read: a crash tore them, or somebody changed them"
-        ));
-    }
-    text
-}
-
-fn keys_seen<'a>(events: impl Iterator<Item = &'a Value>) -> String {
-    let member = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
-    let mut rows = Vec::new();
-    for event in events {
-        let source = [member(event, "source"), member(event, "place")];
-        let source: Vec<&str> = source.iter().filter_map(Value::as_str).collect();
-        for key in event.get("keys").and_then(Value::as_array).into_iter().flatten() {
-            rows.push(json!({
-                "at": member(event, "at"),
-                "source": source.join(" "),
-                "kid": member(key, "kid"),
-                "algorithm": member(key, "algorithm"),
-                "thumbprint": member(key, "thumbprint"),
-            }));
-        }
-    }
-    let columns =
-        [("at", "SINCE"), ("kid", "KID"), ("algorithm", "ALGORITHM"), ("thumbprint", "THUMBPRINT"), ("source", "FROM")];
-    table(Some(&Value::Array(rows)), &columns, "no keys were seen yet")
-}
-
-/// Rows as aligned columns; times for people.
-fn table(rows: Option<&Value>, columns: &[(&str, &str)], none: &str) -> String {
-    let rows = rows.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    if rows.is_empty() {
-        return none.to_owned();
-    }
-    let cell = |row: &Value, name: &str| match row.get(name) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => {
-            number.as_i64().map_or_else(|| number.to_string(), |at| rfc3339(UnixTime::from_secs(at)))
-        }
-        Some(other) => other.to_string(),
-    };
-    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|(_, title)| (*title).to_owned()).collect()];
-    lines.extend(rows.iter().map(|row| columns.iter().map(|(name, _)| cell(row, name)).collect()));
-    let widths: Vec<usize> = (0..columns.len())
-        .map(|at| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0))
-        .collect();
-    let line = |cells: &Vec<String>| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::credentials::{Credentials, credentials};
 use super::failure::{BEARER, Failure};
 use super::{Leaving, body, route};
-use crate::metrics::Metrics;
+use crate::metrics;
 use crate::operation::{Desk, Operation, OperationFailure, Right};
 
 /// What the admin handlers need.
@@ -24,7 +24,6 @@ pub(crate) struct AdminState {
     pub(crate) desk: Arc<Desk>,
     pub(crate) token: Zeroizing<String>,
     pub(crate) hosts: Vec<String>,
-    pub(crate) metrics: Arc<Metrics>,
     pub(crate) leaving: Leaving,
 }
 
@@ -44,9 +43,7 @@ async fn handle(
 ) -> Result<HttpResponse, Failure> {
     check_host(request, &state.hosts)?;
     match path {
-        "/metrics" => get_only(request).map(|()| {
-            HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(state.metrics.render())
-        }),
+        "/metrics" => get_only(request).map(|()| measured(&state.desk)),
         "/readyz" => {
             get_only(request)?;
             Ok(ready(state).await)
@@ -144,6 +141,12 @@ fn check_host(request: &HttpRequest, hosts: &[String]) -> Result<(), Failure> {
         || bare.eq_ignore_ascii_case("localhost")
         || hosts.iter().any(|host| host.eq_ignore_ascii_case(bare) || host.eq_ignore_ascii_case(value));
     if known { Ok(()) } else { Err(refused()) }
+}
+
+fn measured(desk: &Desk) -> HttpResponse {
+    let issuers = desk.issuers.borrow().status();
+    let text = desk.metrics.render(&desk.service.snapshot().generation, &issuers);
+    HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text)
 }
 
 async fn ready(state: &AdminState) -> HttpResponse {

@@ -1,0 +1,133 @@
+//! Exchanges by issuer entry, outcome and reason, and their latency by phase. Counting takes no lock and allocates nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use sts_service::{DecisionEvent, Outcome, Phase, Reason};
+use sts_types::EntryName;
+
+use super::exposition::{Exposition, Kind};
+use super::histogram::Histogram;
+
+/// Stands for the entry where none in force was found. No entry can have this name.
+const NO_ENTRY: &str = "-";
+
+/// What exchanges came to, and how long they took.
+#[derive(Default)]
+pub(super) struct Exchanges {
+    by_entry: ArcSwap<BTreeMap<EntryName, Arc<Results>>>,
+    of_no_entry: Results,
+    phases: [Histogram; Phase::ALL.len()],
+    whole: Histogram,
+}
+
+/// One count for each reason, in the order of [`Reason::ALL`], and one for those that were granted.
+struct Results {
+    granted: AtomicU64,
+    refused: Vec<AtomicU64>,
+}
+
+impl Default for Results {
+    fn default() -> Self {
+        Self { granted: AtomicU64::new(0), refused: Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect() }
+    }
+}
+
+impl Exchanges {
+    /// Counts for these entries from now on: those that are new begin at zero, those that are gone vanish.
+    pub(super) fn put_entries<'a>(&self, entries: impl Iterator<Item = &'a EntryName>) {
+        let known = self.by_entry.load();
+        let results = |name: &EntryName| known.get(name).map(Arc::clone).unwrap_or_default();
+        self.by_entry.store(Arc::new(entries.map(|name| (name.clone(), results(name))).collect()));
+    }
+
+    pub(super) fn count(&self, event: &DecisionEvent) {
+        let by_entry = self.by_entry.load();
+        // One that began under an entry that was removed since has none in force.
+        let entry = event.issuer_entry.as_deref().and_then(|name| by_entry.get(name));
+        entry.map_or(&self.of_no_entry, |results| results).count(event.reason);
+        for (phase, histogram) in Phase::ALL.into_iter().zip(&self.phases) {
+            if let Some(time) = event.phases.of(phase) {
+                histogram.observe(time);
+            }
+        }
+        self.whole.observe(event.phases.total());
+    }
+
+    pub(super) fn render(&self, out: &mut Exposition) {
+        out.family(
+            "sts_exchanges_total",
+            Kind::Counter,
+            "Exchanges by issuer entry (- where none in force was found), outcome and reason (empty where granted).",
+        );
+        self.of_no_entry.render(NO_ENTRY, out);
+        for (name, results) in &**self.by_entry.load() {
+            results.render(name.as_str(), out);
+        }
+        out.family(
+            "sts_exchange_phase_duration_seconds",
+            Kind::Histogram,
+            "Time of exchanges by phase, of those that came to it; total is from arrival to decision.",
+        );
+        for (phase, histogram) in Phase::ALL.into_iter().zip(&self.phases) {
+            render_histogram(phase.name(), histogram, out);
+        }
+        render_histogram("total", &self.whole, out);
+    }
+}
+
+impl Results {
+    fn count(&self, reason: Option<Reason>) {
+        let count = reason.and_then(|reason| self.refused.get(reason as usize)).unwrap_or(&self.granted);
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Grants are told from zero on, so that their rate is one from the first; refusals when there are some.
+    fn render(&self, entry: &str, out: &mut Exposition) {
+        let mut sample = |reason: Option<Reason>, count: u64| {
+            let (outcome, reason) = (Outcome::of(reason).name(), reason.map_or("", Reason::name));
+            out.sample(&[("issuer_entry", entry), ("outcome", outcome), ("reason", reason)], count);
+        };
+        if entry != NO_ENTRY {
+            sample(None, self.granted.load(Ordering::Relaxed));
+        }
+        for (reason, count) in Reason::ALL.iter().zip(&self.refused) {
+            let count = count.load(Ordering::Relaxed);
+            if count > 0 {
+                sample(Some(*reason), count);
+            }
+        }
+    }
+}
+
+fn render_histogram(phase: &str, histogram: &Histogram, out: &mut Exposition) {
+    let counted = histogram.read();
+    for (bound, count) in &counted.cumulative {
+        out.sample_of("_bucket", &[("phase", phase), ("le", bound)], count);
+    }
+    out.sample_of("_sum", &[("phase", phase)], counted.sum);
+    out.sample_of("_count", &[("phase", phase)], counted.cumulative.last().map_or(0, |(_, count)| *count));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_counts_in_its_own_place() {
+        let results = Results::default();
+        for (at, reason) in Reason::ALL.iter().enumerate() {
+            (0..=at).for_each(|_| results.count(Some(*reason)));
+        }
+        let counts: Vec<_> = results.refused.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        assert_eq!(counts, (1..=Reason::ALL.len() as u64).collect::<Vec<_>>());
+        assert_eq!(results.granted.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn no_entry_can_be_named_like_none() {
+        assert!(EntryName::new(NO_ENTRY).is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! What the server tells Prometheus. Labels come from closed sets and configured names, never from a token.
+
+mod exchanges;
+mod exposition;
+mod histogram;
+mod issuers;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use jwks_cache::EntryStatus;
+use sts_service::DecisionEvent;
+use sts_store::Alert;
+use sts_types::EntryName;
+
+use exchanges::Exchanges;
+use exposition::{Exposition, Kind};
+
+/// What is served as `Content-Type` with [`Metrics::render`].
+pub(crate) const MEDIA_TYPE: &str = Exposition::MEDIA_TYPE;
+
+/// What is counted.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    exchanges: Exchanges,
+    alerts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+}
+
+impl Metrics {
+    /// Counts exchanges of these entries from now on; what was counted of others is gone.
+    pub(crate) fn put_entries<'a>(&self, entries: impl Iterator<Item = &'a EntryName>) {
+        self.exchanges.put_entries(entries);
+    }
+
+    /// Counts an exchange.
+    pub(crate) fn exchange(&self, event: &DecisionEvent) {
+        self.exchanges.count(event);
+    }
+
+    /// Counts a stored value that was not what was written.
+    pub(crate) fn alert(&self, alert: Alert) {
+        let mut alerts = self.alerts.lock().unwrap_or_else(PoisonError::into_inner);
+        *alerts.entry((alert.place.name(), alert.fault.name())).or_default() += 1;
+    }
+
+    /// The exposition, with the state of the `issuers` and under which `generation` exchanges run.
+    pub(crate) fn render(&self, generation: &str, issuers: &[EntryStatus]) -> String {
+        let mut out = Exposition::default();
+        out.family("sts_info", Kind::Gauge, "Always 1; the version of the server, and the snapshot in force.");
+        out.sample(&[("version", env!("CARGO_PKG_VERSION")), ("generation", generation)], 1);
+        self.exchanges.render(&mut out);
+        issuers::render(issuers, &mut out);
+        out.family("sts_store_alerts_total", Kind::Counter, "Stored values treated as absent.");
+        for ((place, fault), count) in self.alerts.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            out.sample(&[("place", place), ("fault", fault)], count);
+        }
+        out.into_text()
+    }
+}

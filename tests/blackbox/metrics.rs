@@ -1,0 +1,193 @@
+//! What Prometheus is told, and what readiness and `sts issuers` say of the same facts.
+
+use crate::support::*;
+use serde_json::{Value, json};
+use sts_testkit::{Algorithm, Config, Exposition, FakeIssuer, Forge, Key, Page, Request, Server, send, until};
+
+fn metrics(server: &Server) -> Exposition {
+    let response = send(server.admin(), &Request::get("/metrics"));
+    assert_eq!(response.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    Exposition::parse(&response.text())
+}
+
+fn exchanges(exposition: &Exposition, entry: &str, outcome: &str, reason: &str) -> Option<f64> {
+    exposition.value("sts_exchanges_total", &[("issuer_entry", entry), ("outcome", outcome), ("reason", reason)])
+}
+
+/// A gauge or counter of the entry `fake`.
+fn of_fake(exposition: &Exposition, name: &str) -> Option<f64> {
+    exposition.value(name, &[("issuer_entry", "fake")])
+}
+
+fn fetches(server: &Server, outcome: &str) -> f64 {
+    let labels = [("issuer_entry", "fake"), ("outcome", outcome)];
+    metrics(server).value("sts_issuer_fetches_total", &labels).unwrap_or_default()
+}
+
+fn hash(exposition: &Exposition) -> String {
+    let hashes: Vec<_> = exposition
+        .labels_of("sts_issuer_key_set_info")
+        .filter(|labels| labels["issuer_entry"] == "fake")
+        .map(|labels| labels["hash"].clone())
+        .collect();
+    assert_eq!(hashes.len(), 1, "one set at a time");
+    hashes[0].clone()
+}
+
+/// The shared world with the issuer as the entry `fake`.
+fn with_fake(issuer: &FakeIssuer) -> Config {
+    world()
+        .with("issuers/fake", json!({ "issuer": issuer.url(), "allow_http": true }))
+        .with("service_accounts/fake", json!({ "teams": ["deployers"], "identities": [identity("fake", "svc:fake")] }))
+}
+
+fn refresh(server: &Server, code: i32) {
+    let _ = server.cli(&["issuers", "refresh", "fake"]).ended(code);
+}
+
+fn entry_in(list: &Value, name: &str) -> Value {
+    let entries = list["issuers"].as_array().unwrap();
+    entries.iter().find(|entry| entry["name"] == name).unwrap_or(&Value::Null).clone()
+}
+
+#[test]
+fn c126_exchanges_are_counted_by_entry_outcome_and_reason_and_their_phases_timed() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let before = metrics(&server);
+    for entry in ["plain", "other", "wide", "once"] {
+        assert_eq!(exchanges(&before, entry, "granted", ""), Some(0.0), "{entry}");
+    }
+    for _ in 0..3 {
+        granted(&server.exchange(&token("svc:octo"), &[]));
+    }
+    for number in 0..4 {
+        invalid(&server.exchange(&token(&format!("svc:canary-{number}")), &[]), "not_authorized");
+        let stranger = forge("svc:octo").claim("iss", format!("https://canary-{number}.example")).sign();
+        invalid(&server.exchange(&stranger, &[]), "issuer_unknown");
+    }
+    invalid(&server.exchange("canary", &[]), "token_malformed");
+    let _ = server.send(&Request::post_form("/token", &[("grant_type", "canary")]));
+
+    let text = send(server.admin(), &Request::get("/metrics")).text();
+    assert!(!text.contains("canary"), "{text}");
+    let after = metrics(&server);
+    assert_eq!(exchanges(&after, "plain", "granted", ""), Some(3.0));
+    assert_eq!(exchanges(&after, "plain", "refused", "not_authorized"), Some(4.0));
+    assert_eq!(exchanges(&after, "-", "refused", "issuer_unknown"), Some(4.0));
+    assert_eq!(exchanges(&after, "-", "refused", "token_malformed"), Some(1.0));
+    assert_eq!(exchanges(&after, "-", "refused", "grant_unsupported"), Some(1.0));
+    let timed = |phase| after.value("sts_exchange_phase_duration_seconds_count", &[("phase", phase)]).unwrap();
+    let counts = ["total", "receive", "parse", "keys", "verify", "decide", "mint", "record"].map(timed);
+    assert_eq!(counts, [13.0, 13.0, 13.0, 7.0, 7.0, 7.0, 3.0, 3.0]);
+    let whole = after.value("sts_exchange_phase_duration_seconds_sum", &[("phase", "total")]).unwrap();
+    let record = after.value("sts_exchange_phase_duration_seconds_sum", &[("phase", "record")]).unwrap();
+    assert!(record > 0.0 && whole >= record, "{whole} {record}");
+    // Whoever sends what: labels come from the configuration and closed sets.
+    let entries = ["-", "plain", "other", "wide", "once", "off"];
+    assert!(after.label_values("issuer_entry").iter().all(|value| entries.contains(value)), "{after:?}");
+}
+
+#[test]
+fn fetches_rotations_failures_and_bad_keys_of_an_issuer_are_seen() {
+    let (one, two) = (Key::new(Algorithm::ES256, "one"), Key::new(Algorithm::ES256, "two"));
+    let issuer = FakeIssuer::start(&Key::set(&[&one]));
+    let server = Server::start_in(STS, world_site(&with_fake(&issuer)));
+    granted(&server.exchange(&Forge::new(&one, &claims("svc:fake")).claim("iss", issuer.url()).sign(), &[]));
+    let first = metrics(&server);
+    assert_eq!(fetches(&server, "replaced"), 1.0);
+    assert_eq!(of_fake(&first, "sts_issuer_ready"), Some(1.0));
+    assert_eq!(of_fake(&first, "sts_issuer_keys_usable"), Some(1.0));
+    assert!(of_fake(&first, "sts_issuer_keys_age_seconds").unwrap() < 3600.0);
+    assert_eq!(of_fake(&first, "sts_issuer_kids_reused_total"), Some(0.0));
+
+    // The same again, then another order and a second key, then keys that are of no use.
+    refresh(&server, 0);
+    assert_eq!((fetches(&server, "replaced"), fetches(&server, "unchanged")), (1.0, 1.0));
+    issuer.jwks(Page::Json(Key::set(&[&two, &one])));
+    refresh(&server, 0);
+    let both = hash(&metrics(&server));
+    assert_ne!(both, hash(&first));
+    let mut with_bad = Key::set(&[&one, &two]);
+    let keys = with_bad["keys"].as_array_mut().unwrap();
+    keys.extend([json!({ "kty": "oct", "kid": "a", "k": "AAAA" }), json!({ "kty": "new" }), json!({ "kty": "newer" })]);
+    issuer.jwks(Page::Json(with_bad));
+    refresh(&server, 0);
+    let now = metrics(&server);
+    assert_eq!(hash(&now), both, "neither order nor unusable keys make another set");
+    assert_eq!(of_fake(&now, "sts_issuer_keys_usable"), Some(2.0));
+    let skipped = |reason| now.value("sts_issuer_keys_skipped", &[("issuer_entry", "fake"), ("reason", reason)]);
+    assert_eq!((skipped("symmetric"), skipped("unknown_key_type")), (Some(1.0), Some(2.0)));
+
+    // Failures keep the keys, and are counted by what went wrong.
+    for page in [Page::status("500 Oops"), Page::status("429 Slow"), Page::redirect("http://127.0.0.1:1/")] {
+        issuer.jwks(page);
+        refresh(&server, 1);
+    }
+    assert_eq!((fetches(&server, "status"), fetches(&server, "redirect")), (2.0, 1.0));
+    assert_eq!(hash(&metrics(&server)), both);
+    let ready = send(server.admin(), &Request::get("/readyz")).json();
+    let listed = server.cli(&["issuers", "list", "--json"]).ended(0).json();
+    let shown = server.cli(&["issuers", "show", "fake", "--json"]).ended(0).json();
+    for seen in [&entry_in(&ready, "fake")["status"], &entry_in(&listed, "fake"), &shown] {
+        assert_eq!((&seen["state"], &seen["usable"]), (&json!("fresh"), &json!(2)), "{seen}");
+        assert_eq!(seen["last_fetch"]["outcome"], "redirect");
+        assert!(seen["last_error"]["message"].as_str().unwrap().contains("redirect"));
+        assert_eq!(seen["skipped"][0]["reason"], "symmetric");
+        assert_eq!(seen["set_hash"], both);
+        assert!(seen["age"].is_u64() && seen["next_refresh_at"].is_i64());
+    }
+    let text = server.cli(&["issuers", "show", "fake"]).ended(0).stdout;
+    for part in ["fresh", "redirect", "symmetric", "unknown_key_type", "one", "two", &both, "status 2"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = server.cli(&["issuers", "list"]).ended(0).stdout;
+    let line = text.lines().find(|line| line.starts_with("fake ")).unwrap();
+    assert!(line.contains("2 of 5") && line.contains("redirect"), "{line}");
+}
+
+#[test]
+fn another_key_under_an_old_kid_is_counted_and_warned_of() {
+    let (old, new) = (Key::new(Algorithm::ES256, "same"), Key::new(Algorithm::ES256, "same"));
+    let issuer = FakeIssuer::start(&Key::set(&[&old]));
+    let server = Server::start_in(STS, world_site(&with_fake(&issuer)));
+    refresh(&server, 0);
+    issuer.jwks(Page::Json(Key::set(&[&new])));
+    refresh(&server, 0);
+    until("the count", || of_fake(&metrics(&server), "sts_issuer_kids_reused_total") == Some(1.0));
+    server.lines().wait("warning", |line| line.contains("names another key than before").then_some(()));
+    let shown = server.cli(&["issuers", "show", "fake", "--json"]).ended(0).json();
+    assert_eq!(shown["kids_reused"], 1);
+}
+
+#[test]
+fn an_entry_that_a_reload_takes_out_vanishes_and_the_counts_of_the_others_stay() {
+    let key = Key::new(Algorithm::ES256, "one");
+    let issuer = FakeIssuer::start(&Key::set(&[&key]));
+    let server = Server::start_in(STS, world_site(&with_fake(&issuer)));
+    let own = Forge::new(&key, &claims("svc:fake")).claim("iss", issuer.url()).sign();
+    granted(&server.exchange(&own, &[]));
+    granted(&server.exchange(&token("svc:octo"), &[]));
+    assert_eq!(exchanges(&metrics(&server), "fake", "granted", ""), Some(1.0));
+    server.site().replace("sts.yaml", world().text());
+    until("the reload", || !metrics(&server).label_values("issuer_entry").contains("fake"));
+    invalid(&server.exchange(&own, &[]), "issuer_unknown");
+    let after = metrics(&server);
+    assert!(!after.label_values("issuer_entry").contains("fake"));
+    assert_eq!(exchanges(&after, "plain", "granted", ""), Some(1.0));
+    assert_eq!(exchanges(&after, "-", "refused", "issuer_unknown"), Some(1.0));
+}
+
+#[test]
+fn an_issuer_that_never_answered_is_told_as_such() {
+    let issuer = FakeIssuer::start(&json!({ "keys": [] }));
+    issuer.discovery(Page::status("503 Away"));
+    let server = Server::start_in(STS, world_site(&with_fake(&issuer)));
+    refresh(&server, 1);
+    let now = metrics(&server);
+    assert_eq!((of_fake(&now, "sts_issuer_ready"), of_fake(&now, "sts_issuer_keys_usable")), (Some(0.0), Some(0.0)));
+    assert_eq!(of_fake(&now, "sts_issuer_keys_age_seconds"), None);
+    let ready = send(server.admin(), &Request::get("/readyz"));
+    // Its tokens are answered 503; those of others are not its business.
+    assert_eq!(ready.status, 200);
+    assert_eq!(entry_in(&ready.json(), "fake")["status"]["state"], "absent");
+}
