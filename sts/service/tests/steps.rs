@@ -17,7 +17,7 @@ use sts_service::{
     Phase, PhaseTimes, Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
 };
 use sts_store::{
-    Entry, Issued, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation, RevocationRule,
+    Acceptance, Entry, Issued, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation, RevocationRule,
     RevocationScope, TokenRecord,
 };
 use sts_token::{Keyring, KeyringSpec};
@@ -128,6 +128,10 @@ impl Ledger for FakeLedger {
 
     fn sweep(&self, _: UnixTime) -> LedgerFuture<'_, usize> {
         self.answer(|| 0)
+    }
+
+    fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {
+        self.answer(|| Acceptance::NothingToAccept)
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Place {
     Revocation,
     /// A revocation rule.
     Rule,
+    /// The epoch of a store.
+    Epoch,
 }
 
 impl Place {
@@ -40,6 +42,7 @@ impl Place {
             Self::Record => "record",
             Self::Revocation => "revocation",
             Self::Rule => "rule",
+            Self::Epoch => "epoch",
         }
     }
 }
@@ -53,6 +56,8 @@ pub enum Fault {
     Form,
     /// A newer version of `sts` wrote it.
     Newer,
+    /// What was there is gone.
+    Missing,
 }
 
 impl Fault {
@@ -63,6 +68,7 @@ impl Fault {
             Self::Seal => "seal",
             Self::Form => "form",
             Self::Newer => "newer",
+            Self::Missing => "missing",
         }
     }
 }
@@ -73,11 +79,13 @@ impl std::fmt::Display for Alert {
             Place::Record => "a token's record",
             Place::Revocation => "a token's revocation",
             Place::Rule => "a revocation rule",
+            Place::Epoch => "the epoch",
         };
         let why = match self.fault {
             Fault::Seal => "its seal is broken: somebody wrote to the store, or the seal's key was replaced",
             Fault::Form => "it is damaged",
             Fault::Newer => "a newer version of sts wrote it",
+            Fault::Missing => "the store is an older copy, or was emptied",
         };
         write!(f, "{what} in the store is treated as absent: {why}")
     }

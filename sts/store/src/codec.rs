@@ -47,6 +47,7 @@ fn sealed_bytes(version: u8, place: Place, key: &[u8], payload: &[u8]) -> Vec<u8
         Place::Record => 1,
         Place::Revocation => 2,
         Place::Rule => 3,
+        Place::Epoch => 4,
     };
     let mut bytes = Vec::with_capacity(10 + key.len() + payload.len());
     bytes.extend_from_slice(&[version, tag]);

@@ -48,6 +48,19 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Forgets what is dead at `now`, in bounded steps that never hold up an issue; answers how many records went.
     fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize>;
+
+    /// Takes the store as it is for the ledger from now on, when it has lost something or is another one than was known. An operator
+    /// decides this: what was revoked and is forgotten comes back to life.
+    fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance>;
+}
+
+/// What came of [`Ledger::accept_epoch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// A new epoch has begun.
+    Accepted,
+    /// The store is the one that is known, with nothing missing.
+    NothingToAccept,
 }
 
 /// How long after its `exp` a record is still answered, in seconds: a resource server's leeway may honour the token that long, so

@@ -53,6 +53,9 @@ pub struct RevocationRule {
     pub claim: std::collections::BTreeMap<String, String>,
 }
 
+/// No token can live longer, in seconds: its lifetime has 32 bits.
+const LONGEST_LIFE: i64 = u32::MAX as i64;
+
 /// A revocation, as it is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Revocation {
@@ -73,6 +76,19 @@ pub struct Revocation {
 }
 
 impl Revocation {
+    /// Revokes the token of `jti` anew at `now`, when its revocation is there and cannot be read: for longer than any token lives.
+    pub(crate) fn in_place_of_a_broken_one(jti: Jti, now: UnixTime) -> Self {
+        Self {
+            scope: RevocationScope::Token(jti),
+            before: now,
+            before_millis: 0,
+            at: now,
+            by: "sts store accept-epoch".to_owned(),
+            reason: Some("the revocation could not be read".to_owned()),
+            until: now.plus(LONGEST_LIFE),
+        }
+    }
+
     /// Whether `record` was issued before the moment up to which this revocation reaches.
     #[must_use]
     pub fn reaches(&self, record: &TokenRecord) -> bool {

@@ -4,20 +4,23 @@
 //! succeeds every call is answered with [`LedgerError::Unavailable`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use redb::{Database, StorageError};
 use sts_types::{Clock, Seal, UnixTime};
 
 use super::open_error::OpenError;
 use super::read::{self, Judge};
 use super::rules::Rules;
-use crate::alert::Alerts;
+use super::tally::{self, Doubt, Tally};
+use crate::alert::{Alert, Alerts, Place};
 use crate::ledger::LedgerError;
 use crate::record::Revocation;
+use crate::watermark::Watermark;
 
 /// Opens the file anew; a parameter, so that a test can put failures under it.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, OpenError> + Send + Sync>;
@@ -33,32 +36,40 @@ pub(super) struct Engine {
     opener: Opener,
     state: ArcSwap<State>,
     rules: ArcSwap<Rules>,
+    /// Why the revocations are not believed; nothing is answered then.
+    doubt: ArcSwapOption<LedgerError>,
+    /// The file of the watermark; a store without a file has none.
+    watermark: Option<PathBuf>,
     /// Monotonic milliseconds of the last commit.
     committed: AtomicU64,
 }
 
 impl Engine {
-    /// Serves `database`, and opens it anew by `opener` when it fails.
+    /// Serves `database`, and opens it anew by `opener` when it fails. Revocations that are missing put the store in doubt.
     ///
     /// # Errors
-    /// When the rules cannot be read: without them, what was revoked would pass.
+    /// When the revocations cannot be read: without them, what was revoked would pass.
     pub(super) fn new(
         database: Database,
         opener: Opener,
+        watermark: Option<PathBuf>,
         seal: Arc<dyn Seal>,
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, redb::Error> {
-        let rules = load_rules(&database, &Judge { seal: &*seal, alerts: &*alerts }, clock.now())?;
         let engine = Self {
             seal,
             clock,
             alerts,
             opener,
-            state: ArcSwap::from_pointee(Ok(database)),
-            rules: ArcSwap::from_pointee(rules),
+            state: ArcSwap::from_pointee(Err(LedgerError::Unavailable("the store is not open yet".into()))),
+            rules: ArcSwap::from_pointee(Rules::new([], UnixTime::from_secs(0))),
+            doubt: ArcSwapOption::empty(),
+            watermark,
             committed: AtomicU64::new(0),
         };
+        engine.take_up(&database)?;
+        engine.state.store(Arc::new(Ok(database)));
         engine.mark_commit();
         Ok(engine)
     }
@@ -75,6 +86,7 @@ impl Engine {
     ) -> Result<T, LedgerError> {
         let state = self.state();
         let database = state.as_ref().as_ref().map_err(LedgerError::clone)?;
+        self.believes()?;
         guarded(|| read(database, &self.judge())).map_err(|error| {
             tracing::error!(error = %error, "the store cannot be read");
             self.fail(&state, &error)
@@ -82,19 +94,73 @@ impl Engine {
     }
 
     /// The rules in force.
-    pub(super) fn rules(&self) -> Arc<[Revocation]> {
+    pub(super) fn rules(&self) -> Result<Arc<[Revocation]>, LedgerError> {
+        self.believes()?;
         let now = self.clock.now();
         loop {
             match self.rules.load().all_at(now) {
-                Some(rules) => return rules,
+                Some(rules) => return Ok(rules),
                 None => self.rules.rcu(|rules| rules.pruned(now)),
             };
         }
     }
 
+    /// Refuses while revocations are known to be missing.
+    pub(super) fn believes(&self) -> Result<(), LedgerError> {
+        self.doubt.load().as_ref().map_or(Ok(()), |doubt| Err(LedgerError::clone(doubt)))
+    }
+
+    /// Adds up the revocations in `database` and reads its rules, as they are when it is opened.
+    fn take_up(&self, database: &Database) -> Result<(), redb::Error> {
+        let seen = self.watermark.as_deref().map_or(Ok(None), Watermark::read);
+        let verdict = match &seen {
+            Ok(seen) => guarded(|| tally::verify(database, &*self.seal, seen.as_ref()))?,
+            Err(error) => Err(Doubt::Watermark(error.to_string())),
+        };
+        match verdict {
+            Ok(tally) => {
+                self.doubt.store(None);
+                self.remember(&tally);
+                self.reload_rules(database)
+            }
+            Err(doubt) => {
+                let error = unavailable(&format_args!(
+                    "the revocations in the store are not believed: {doubt}. What was revoked may come back to life, so that nothing is \
+                     minted and no token is active: bring the right file back, or accept the loss with `sts store accept-epoch`"
+                ));
+                tracing::error!(%error, "the store is in doubt");
+                self.alerts.raise(Alert { place: Place::Epoch, fault: doubt.fault() });
+                self.doubt.store(Some(Arc::new(error)));
+                Ok(())
+            }
+        }
+    }
+
+    /// The highest sequence that is remembered, if it can be read.
+    pub(super) fn remembered(&self) -> Option<Watermark> {
+        self.watermark.as_deref().and_then(|path| Watermark::read(path).ok().flatten())
+    }
+
+    /// Takes the store as it is, after an operator accepted what `tally` says of it.
+    pub(super) fn accepted(&self, tally: &Tally) {
+        self.remember(tally);
+        self.doubt.store(None);
+    }
+
+    /// Remembers how far the revocations have come, so that an older copy of the store is known for one.
+    pub(super) fn remember(&self, tally: &Tally) {
+        if let (Some(path), Some(mark)) = (&self.watermark, tally.watermark())
+            && self.remembered().as_ref() != Some(&mark)
+            && let Err(error) = mark.write(path)
+        {
+            tracing::error!(%error, "a restart would not notice that revocations are missing");
+        }
+    }
+
     /// Reads the rules anew, after one was written.
     pub(super) fn reload_rules(&self, database: &Database) -> Result<(), redb::Error> {
-        self.rules.store(Arc::new(load_rules(database, &self.judge(), self.clock.now())?));
+        let rules = guarded(|| read::rules(database, &self.judge()))?;
+        self.rules.store(Arc::new(Rules::new(rules, self.clock.now())));
         Ok(())
     }
 
@@ -102,7 +168,7 @@ impl Engine {
     pub(super) fn reopen(&self) -> Arc<State> {
         let state = (self.opener)()
             .map_err(|error| unavailable(&error))
-            .and_then(|database| self.reload_rules(&database).map(|()| database).map_err(|error| unavailable(&error)));
+            .and_then(|database| self.take_up(&database).map(|()| database).map_err(|error| unavailable(&error)));
         if state.is_ok() {
             tracing::info!("the store is open again");
         }
@@ -139,10 +205,6 @@ impl Engine {
 pub(super) fn guarded<T, E: From<StorageError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(StorageError::Corrupted("the engine stumbled over a damaged page".to_owned()).into()))
-}
-
-fn load_rules(database: &Database, judge: &Judge<'_>, now: UnixTime) -> Result<Rules, redb::Error> {
-    guarded(|| read::rules(database, judge)).map(|rules| Rules::new(rules, now))
 }
 
 fn unavailable(cause: &dyn std::fmt::Display) -> LedgerError {

@@ -9,6 +9,7 @@ mod open_error;
 mod read;
 mod rules;
 mod tables;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -16,7 +17,7 @@ mod writer;
 
 pub use open_error::OpenError;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,10 +25,10 @@ use redb::Database;
 use sts_types::{Clock, Jti, Seal, UnixTime};
 
 use self::engine::{Engine, Opener};
-use self::write::Encoded;
+use self::write::{Encoded, Tables, WriteError};
 use self::writer::Writer;
 use crate::alert::Alerts;
-use crate::ledger::{Ledger, LedgerError, LedgerFuture};
+use crate::ledger::{Acceptance, Ledger, LedgerError, LedgerFuture};
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
 
 /// The most records in one page of a listing.
@@ -46,7 +47,8 @@ pub struct EmbeddedLedger {
 }
 
 impl EmbeddedLedger {
-    /// Opens the store at `path`, a file; makes it when there is nothing at that path. It verifies every checksum in the file.
+    /// Opens the store at `path`, a file; makes it when there is nothing at that path. It verifies every checksum in the file. What it
+    /// remembers of the revocations lies beside it: a store that has fewer opens, and answers nothing until that is accepted.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -59,7 +61,8 @@ impl EmbeddedLedger {
         let database = file::open_or_create(path)?;
         let owned = path.to_owned();
         // Reopening never makes a new file: a store that vanished while it was in use is a failure, not an empty ledger.
-        Self::start(path, database, Box::new(move || file::open(&owned)), seal, clock, alerts)
+        let watermark = watermark_path(path);
+        Self::start(path, database, Box::new(move || file::open(&owned)), Some(watermark), seal, clock, alerts)
     }
 
     /// A ledger that is gone with its process, for the tests of other crates: no file, no fsync, all else alike.
@@ -70,7 +73,7 @@ impl EmbeddedLedger {
     pub fn in_memory(seal: Arc<dyn Seal>, clock: Arc<dyn Clock>, alerts: Arc<dyn Alerts>) -> Result<Self, OpenError> {
         let path = Path::new("in memory");
         let gone = move || Err(OpenError::Damaged { path: path.to_owned(), what: "it is gone".to_owned() });
-        Self::start(path, file::in_memory(path)?, Box::new(gone), seal, clock, alerts)
+        Self::start(path, file::in_memory(path)?, Box::new(gone), None, seal, clock, alerts)
     }
 
     /// Has the writer open a store that has failed, so that reads come back without waiting for a write.
@@ -81,15 +84,29 @@ impl EmbeddedLedger {
         Ok(())
     }
 
+    /// Has the writer carry out `work`, unless revocations are missing.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine, &mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let engine = Arc::clone(&self.engine);
+        let believing = move |tables: &mut Tables<'_>| {
+            engine.believes().map_err(WriteError::Refused)?;
+            work(&engine, tables)
+        };
+        self.writer.submit(believing).await
+    }
+
     fn start(
         path: &Path,
         database: Database,
         opener: Opener,
+        watermark: Option<PathBuf>,
         seal: Arc<dyn Seal>,
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, OpenError> {
-        let engine = Engine::new(database, opener, seal, clock, alerts)
+        let engine = Engine::new(database, opener, watermark, seal, clock, alerts)
             .map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.to_string() })?;
         let engine = Arc::new(engine);
         let writer = Writer::start(Arc::clone(&engine)).map_err(|cause| OpenError::Io {
@@ -101,13 +118,18 @@ impl EmbeddedLedger {
     }
 }
 
+/// Where it is remembered how far the revocations of the store at `path` have come.
+fn watermark_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".seen");
+    PathBuf::from(name)
+}
+
 impl Ledger for EmbeddedLedger {
     fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
         Box::pin(async move {
             let record = Encoded::new(record)?;
-            let engine = Arc::clone(&self.engine);
-            self.writer
-                .submit(move |tables| tables.issue(&*engine.seal, &record, claim.as_ref(), engine.clock.now()))
+            self.write(move |engine, tables| tables.issue(&*engine.seal, &record, claim.as_ref(), engine.clock.now()))
                 .await
         })
     }
@@ -124,13 +146,12 @@ impl Ledger for EmbeddedLedger {
     fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, ()> {
         Box::pin(async move {
             let revocation = Encoded::new(revocation)?;
-            let engine = Arc::clone(&self.engine);
-            self.writer.submit(move |tables| Ok(tables.revoke(&*engine.seal, &revocation)?)).await
+            self.write(move |engine, tables| tables.revoke(&*engine.seal, &revocation, engine.clock.now())).await
         })
     }
 
     fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>> {
-        Box::pin(std::future::ready(Ok(self.engine.rules())))
+        Box::pin(std::future::ready(self.engine.rules()))
     }
 
     fn last_end(&self) -> LedgerFuture<'_, Option<UnixTime>> {
@@ -158,10 +179,10 @@ impl Ledger for EmbeddedLedger {
     fn ready(&self) -> LedgerFuture<'_, ()> {
         Box::pin(async move {
             if self.engine.state().is_ok() && self.engine.since_commit() < PROOF {
-                return Ok(());
+                return self.engine.believes();
             }
             let now = self.engine.clock.now();
-            self.writer.submit(move |tables| Ok(tables.probe(now)?)).await
+            self.write(move |_, tables| Ok(tables.probe(now)?)).await
         })
     }
 
@@ -169,12 +190,32 @@ impl Ledger for EmbeddedLedger {
         Box::pin(async move {
             let mut records = 0;
             loop {
-                let swept = self.writer.submit(move |tables| Ok(tables.sweep(now, SWEEP_STEP)?)).await?;
+                let swept = self.write(move |engine, tables| tables.sweep(&*engine.seal, now, SWEEP_STEP)).await?;
                 records += swept.records;
                 if swept.rows < SWEEP_STEP {
                     return Ok(records);
                 }
             }
+        })
+    }
+
+    fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {
+        Box::pin(async move {
+            self.mend().await?;
+            if self.engine.believes().is_ok() {
+                return Ok(Acceptance::NothingToAccept);
+            }
+            let engine = Arc::clone(&self.engine);
+            let accept = move |tables: &mut Tables<'_>| {
+                let (seen, now) = (engine.remembered(), engine.clock.now());
+                tables.accept(&*engine.seal, seen.as_ref(), now)
+            };
+            let lost = self.writer.submit(accept).await?;
+            tracing::warn!(
+                lost,
+                "an operator has taken the store as it is; so many revocation rules could not be read and are forgotten"
+            );
+            Ok(Acceptance::Accepted)
         })
     }
 }

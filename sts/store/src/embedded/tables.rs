@@ -31,6 +31,10 @@ pub(super) const REVOCATIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition
 /// When it may go, and the jti.
 pub(super) const REVOCATION_ENDS: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("revocations_by_end");
 
+/// [`TALLY`] -> the sealed tally of all revocations; none before the first.
+pub(super) const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
+pub(super) const TALLY: &str = "revocations";
+
 /// Number of the rule, in the order they were made -> the sealed rule.
 pub(super) const RULES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rules");
 /// When it may go, and the number of the rule.

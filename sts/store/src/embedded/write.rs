@@ -1,16 +1,18 @@
 //! What is done to the tables within one transaction: issue, revoke, sweep. Each either writes all of its rows or none.
 
 use redb::{ReadableTable, Table, WriteTransaction};
-use sts_types::{ReplayClaim, Seal, UnixTime};
+use sts_types::{Jti, ReplayClaim, Seal, UnixTime};
 
 use super::tables::{
     BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIMS, META, PROBE, RECORD_ENDS, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS,
-    RULES, SCHEMA, SCHEMA_VERSION,
+    RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
 };
+use super::tally::Tally;
 use crate::alert::Place;
 use crate::codec;
 use crate::ledger::{LedgerError, live_until};
 use crate::record::{Issued, Revocation, RevocationScope, TokenRecord};
+use crate::watermark::Watermark;
 
 /// Why one request of a batch was not carried out.
 #[derive(Debug)]
@@ -56,8 +58,19 @@ pub(super) struct Tables<'txn> {
     revocation_ends: Table<'txn, (i64, &'static str), ()>,
     rules: Table<'txn, u64, &'static [u8]>,
     rule_ends: Table<'txn, (i64, u64), ()>,
+    tallies: Table<'txn, &'static str, &'static [u8]>,
+    changed: Changed,
+}
+
+/// What a transaction did to the revocations.
+#[derive(Default)]
+pub(super) struct Changed {
     /// Whether a rule was written or forgotten.
-    pub(super) rules_changed: bool,
+    pub(super) rules: bool,
+    /// What all revocations come to, if any was written or forgotten.
+    pub(super) tally: Option<Tally>,
+    /// Whether an operator has accepted the store as it is.
+    pub(super) accepted: bool,
 }
 
 impl<'txn> Tables<'txn> {
@@ -75,8 +88,17 @@ impl<'txn> Tables<'txn> {
             revocation_ends: transaction.open_table(REVOCATION_ENDS)?,
             rules: transaction.open_table(RULES)?,
             rule_ends: transaction.open_table(RULE_ENDS)?,
-            rules_changed: false,
+            tallies: transaction.open_table(TALLIES)?,
+            changed: Changed::default(),
         })
+    }
+
+    /// Writes what the revocations come to, and answers what changed.
+    pub(super) fn finish(mut self, seal: &dyn Seal) -> Result<Changed, redb::Error> {
+        if let Some(tally) = &self.changed.tally {
+            self.tallies.insert(TALLY, tally.encode(seal)?.as_slice())?;
+        }
+        Ok(self.changed)
     }
 
     /// Marks a new file with the schema.
@@ -126,42 +148,135 @@ impl<'txn> Tables<'txn> {
         Ok(true)
     }
 
-    /// Records a revocation. The first of a token stands, unless it cannot be read or would be forgotten earlier than the new one.
-    pub(super) fn revoke(&mut self, seal: &dyn Seal, revocation: &Encoded<Revocation>) -> Result<(), redb::Error> {
-        let until = revocation.value.until.as_secs();
+    /// Records a revocation. The first of a token stands, unless it would be forgotten earlier than the new one.
+    pub(super) fn revoke(
+        &mut self,
+        seal: &dyn Seal,
+        revocation: &Encoded<Revocation>,
+        now: UnixTime,
+    ) -> Result<(), WriteError> {
+        let until = revocation.value.until;
         match &revocation.value.scope {
             RevocationScope::Token(jti) => {
-                let key = jti.as_str();
-                let held = self
-                    .revocations
-                    .get(key)?
-                    .and_then(|stored| {
-                        codec::open::<Revocation>(seal, Place::Revocation, key.as_bytes(), stored.value()).ok()
-                    })
-                    .map(|held| held.until.as_secs());
-                if held.is_some_and(|held| held >= until) {
-                    return Ok(());
+                let held = self.revocations.get(jti.as_str())?.map(|stored| stored.value().to_vec());
+                if let Some(stored) = held {
+                    let held: Option<Revocation> =
+                        codec::open(seal, Place::Revocation, jti.as_str().as_bytes(), &stored).ok();
+                    if held.as_ref().is_some_and(|held| held.until >= until) {
+                        return Ok(());
+                    }
+                    self.take_out_revocation(seal, jti.as_str(), &stored, held.map(|held| held.until))?;
                 }
-                if let Some(held) = held {
-                    self.revocation_ends.remove((held, key))?;
-                }
-                let stored = codec::seal(seal, Place::Revocation, key.as_bytes(), &revocation.payload);
-                self.revocations.insert(key, stored.as_slice())?;
-                self.revocation_ends.insert((until, key), ())?;
+                self.put_in_revocation(seal, jti, until, &revocation.payload)?;
             }
             RevocationScope::Rule(_) => {
                 let number = next_number(&self.rules)?;
-                let stored = codec::seal(seal, Place::Rule, &number.to_be_bytes(), &revocation.payload);
+                let key = number.to_be_bytes();
+                let stored = codec::seal(seal, Place::Rule, &key, &revocation.payload);
                 self.rules.insert(number, stored.as_slice())?;
-                self.rule_ends.insert((until, number), ())?;
-                self.rules_changed = true;
+                self.rule_ends.insert((until.as_secs(), number), ())?;
+                self.tally(seal)?.add(seal, Place::Rule, &key, &stored);
+                self.changed.rules = true;
             }
         }
+        self.tally(seal)?.count(seal, now);
         Ok(())
     }
 
+    fn put_in_revocation(
+        &mut self,
+        seal: &dyn Seal,
+        jti: &Jti,
+        until: UnixTime,
+        payload: &[u8],
+    ) -> Result<(), WriteError> {
+        let key = jti.as_str();
+        let stored = codec::seal(seal, Place::Revocation, key.as_bytes(), payload);
+        self.revocations.insert(key, stored.as_slice())?;
+        self.revocation_ends.insert((until.as_secs(), key), ())?;
+        self.tally(seal)?.add(seal, Place::Revocation, key.as_bytes(), &stored);
+        Ok(())
+    }
+
+    fn take_out_revocation(
+        &mut self,
+        seal: &dyn Seal,
+        key: &str,
+        stored: &[u8],
+        until: Option<UnixTime>,
+    ) -> Result<(), WriteError> {
+        if let Some(until) = until {
+            self.revocation_ends.remove((until.as_secs(), key))?;
+        }
+        self.revocations.remove(key)?;
+        self.tally(seal)?.remove(seal, Place::Revocation, key.as_bytes(), stored);
+        Ok(())
+    }
+
+    /// What the revocations come to so far, to be changed.
+    fn tally(&mut self, seal: &dyn Seal) -> Result<&mut Tally, WriteError> {
+        if self.changed.tally.is_none() {
+            let stored = self.tallies.get(TALLY)?.map(|stored| stored.value().to_vec());
+            // It could be read when the store was opened; somebody writes to the file beside us.
+            let unreadable = |_| LedgerError::Unavailable("the tally of the revocations cannot be read".into());
+            let tally = Tally::decode(seal, stored.as_deref()).map_err(unreadable).map_err(WriteError::Refused)?;
+            self.changed.tally = Some(tally);
+        }
+        Ok(self.changed.tally.get_or_insert_default())
+    }
+
+    /// Takes the revocations that can be read for all there are, and begins an epoch with them. What was a token's revocation and
+    /// cannot be read still revokes that token; a rule that cannot be read is forgotten. Answers how many were.
+    pub(super) fn accept(
+        &mut self,
+        seal: &dyn Seal,
+        seen: Option<&Watermark>,
+        now: UnixTime,
+    ) -> Result<usize, WriteError> {
+        let stored = self.tallies.get(TALLY)?.map(|stored| stored.value().to_vec());
+        let there = Tally::decode(seal, stored.as_deref()).map_or(0, |tally| tally.sequence());
+        self.changed = Changed { rules: true, tally: Some(Tally::succeeding(seal, seen, there, now)), accepted: true };
+
+        let mut broken = Vec::new();
+        let rows: Vec<(String, Vec<u8>)> = self
+            .revocations
+            .iter()?
+            .map(|row| row.map(|(key, stored)| (key.value().to_owned(), stored.value().to_vec())))
+            .collect::<Result<_, _>>()?;
+        for (key, stored) in rows {
+            if codec::open::<Revocation>(seal, Place::Revocation, key.as_bytes(), &stored).is_ok() {
+                self.tally(seal)?.add(seal, Place::Revocation, key.as_bytes(), &stored);
+            } else {
+                self.revocations.remove(key.as_str())?;
+                broken.extend(Jti::new(&key));
+            }
+        }
+        for jti in broken {
+            let again =
+                Encoded::new(Revocation::in_place_of_a_broken_one(jti.clone(), now)).map_err(WriteError::Refused)?;
+            self.put_in_revocation(seal, &jti, again.value.until, &again.payload)?;
+        }
+
+        let mut lost = Vec::new();
+        for row in self.rules.iter()? {
+            let (number, stored) = row?;
+            let key = number.value().to_be_bytes();
+            if codec::open::<Revocation>(seal, Place::Rule, &key, stored.value()).is_ok() {
+                if let Some(tally) = &mut self.changed.tally {
+                    tally.add(seal, Place::Rule, &key, stored.value());
+                }
+            } else {
+                lost.push(number.value());
+            }
+        }
+        for number in &lost {
+            self.rules.remove(number)?;
+        }
+        Ok(lost.len())
+    }
+
     /// Forgets at most `most` rows whose time passed before `now`.
-    pub(super) fn sweep(&mut self, now: UnixTime, most: usize) -> Result<Swept, redb::Error> {
+    pub(super) fn sweep(&mut self, seal: &dyn Seal, now: UnixTime, most: usize) -> Result<Swept, WriteError> {
         let mut swept = Swept { records: 0, rows: 0 };
         let now = now.as_secs();
         while swept.rows < most {
@@ -185,17 +300,29 @@ impl<'txn> Tables<'txn> {
         }
         while swept.rows < most {
             let first = first_before(&self.revocation_ends, now, |(end, jti)| (end, jti.to_owned()))?;
-            let Some((end, jti)) = first else { break };
-            self.revocation_ends.remove((end, jti.as_str()))?;
-            self.revocations.remove(jti.as_str())?;
+            let Some((end, key)) = first else { break };
+            self.revocation_ends.remove((end, key.as_str()))?;
             swept.rows += 1;
+            let stored = self.revocations.get(key.as_str())?.map(|stored| stored.value().to_vec());
+            if let Some(stored) = stored
+                && is_dead(seal, Place::Revocation, key.as_bytes(), &stored, now)
+            {
+                self.take_out_revocation(seal, &key, &stored, None)?;
+            }
         }
         while swept.rows < most {
             let Some((end, number)) = first_before(&self.rule_ends, now, |(end, number)| (end, number))? else { break };
             self.rule_ends.remove((end, number))?;
-            self.rules.remove(number)?;
-            self.rules_changed = true;
             swept.rows += 1;
+            let key = number.to_be_bytes();
+            let stored = self.rules.get(number)?.map(|stored| stored.value().to_vec());
+            if let Some(stored) = stored
+                && is_dead(seal, Place::Rule, &key, &stored, now)
+            {
+                self.rules.remove(number)?;
+                self.tally(seal)?.remove(seal, Place::Rule, &key, &stored);
+                self.changed.rules = true;
+            }
         }
         Ok(swept)
     }
@@ -213,6 +340,11 @@ pub(super) struct Swept {
     pub(super) records: usize,
     /// Rows of any kind forgotten; fewer than asked for when nothing is left.
     pub(super) rows: usize,
+}
+
+/// Whether a revocation says itself that its time passed before `now`: the index by time is not sealed, and must not end one early.
+fn is_dead(seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8], now: i64) -> bool {
+    codec::open::<Revocation>(seal, place, key, stored).is_ok_and(|revocation| revocation.until.as_secs() < now)
 }
 
 fn next_number<'txn>(table: &Table<'txn, u64, &'static [u8]>) -> Result<u64, redb::Error> {

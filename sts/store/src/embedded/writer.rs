@@ -155,10 +155,14 @@ fn commit(engine: &Engine, state: &Arc<State>, batch: &mut [Box<dyn Job>]) -> Re
         for job in batch {
             job.apply(&mut tables)?;
         }
-        let rules_changed = tables.rules_changed;
-        drop(tables);
+        let changed = tables.finish(&*engine.seal)?;
         transaction.commit()?;
-        if rules_changed {
+        match changed.tally {
+            Some(tally) if changed.accepted => engine.accepted(&tally),
+            Some(tally) => engine.remember(&tally),
+            None => {}
+        }
+        if changed.rules {
             engine.reload_rules(database)?;
         }
         Ok(())

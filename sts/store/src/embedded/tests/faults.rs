@@ -30,6 +30,7 @@ impl Rig {
             &path,
             disk.open().unwrap(),
             Box::new(move || opener.open()),
+            None,
             Arc::new(TestSeal(1)),
             Arc::clone(&clock) as _,
             Arc::new(AlertLog::default()),

@@ -8,9 +8,9 @@ use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 use sts_types::Jti;
 
 use super::super::EmbeddedLedger;
-use super::super::tables::{BY_JTI, RECORDS, REVOCATIONS, RULES};
+use super::super::tables::{BY_JTI, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, TALLIES, TALLY};
 use crate::contract::{AlertLog, ManualClock, START, TestSeal, record, revocation, rule};
-use crate::{Alert, Entry, Fault, Issued, Ledger, Listing, Place, codec};
+use crate::{Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, codec};
 
 /// A store that is closed while it is tampered with.
 struct Store {
@@ -117,39 +117,196 @@ async fn c133_a_record_answers_to_its_own_jti_only() {
     }
 }
 
+/// Whoever asks is told that the store does not answer, and that is not "not revoked".
+async fn assert_in_doubt(store: &Store, fault: Fault, what: &str) {
+    store.alerts.take();
+    let ledger = store.open(1);
+    assert_eq!(store.alerts.take(), [Alert { place: Place::Epoch, fault }], "{what}");
+    let unavailable =
+        |error: LedgerError| matches!(error, LedgerError::Unavailable(text) if text.contains("sts store accept-epoch"));
+    assert!(unavailable(ledger.look_up(Jti::new("a").unwrap()).await.unwrap_err()), "{what}");
+    assert!(unavailable(ledger.rules().await.unwrap_err()), "{what}");
+    assert!(unavailable(ledger.ready().await.unwrap_err()), "{what}");
+    assert!(unavailable(ledger.issue(record("new", "octo"), None).await.unwrap_err()), "{what}");
+    assert!(unavailable(ledger.revoke(revocation("a", "leaked")).await.unwrap_err()), "{what}");
+    assert!(unavailable(ledger.sweep(START.plus(9_999)).await.unwrap_err()), "{what}");
+}
+
+/// Ways to take a revocation out of a store, or to put one back.
+fn tamperings() -> Vec<(&'static str, Fault, Tampering)> {
+    vec![
+        (
+            "a revocation is gone",
+            Fault::Seal,
+            Box::new(|txn| {
+                txn.open_table(REVOCATIONS).unwrap().remove("b").unwrap();
+            }),
+        ),
+        (
+            "a rule is gone",
+            Fault::Seal,
+            Box::new(|txn| {
+                txn.open_table(RULES).unwrap().remove(0).unwrap();
+            }),
+        ),
+        (
+            "all of it is gone",
+            Fault::Missing,
+            Box::new(|txn| {
+                txn.open_table(REVOCATIONS).unwrap().remove("b").unwrap();
+                txn.open_table(RULES).unwrap().remove(0).unwrap();
+                txn.open_table(TALLIES).unwrap().remove(TALLY).unwrap();
+            }),
+        ),
+        (
+            "the tally is gone",
+            Fault::Seal,
+            Box::new(|txn| {
+                txn.open_table(TALLIES).unwrap().remove(TALLY).unwrap();
+            }),
+        ),
+        (
+            "the tally is another",
+            Fault::Seal,
+            Box::new(|txn| {
+                let forged = codec::seal(&TestSeal(2), Place::Epoch, TALLY.as_bytes(), b"{}");
+                txn.open_table(TALLIES).unwrap().insert(TALLY, forged.as_slice()).unwrap();
+            }),
+        ),
+        (
+            "a revocation is damaged",
+            Fault::Seal,
+            Box::new(|txn| {
+                txn.open_table(REVOCATIONS).unwrap().insert("b", b"\x01nothing".as_slice()).unwrap();
+            }),
+        ),
+        (
+            "a rule was moved",
+            Fault::Seal,
+            Box::new(|txn| {
+                let mut rules = txn.open_table(RULES).unwrap();
+                let stored = rules.remove(0).unwrap().unwrap().value().to_vec();
+                rules.insert(7, stored.as_slice()).unwrap();
+            }),
+        ),
+        (
+            "a rule is there twice",
+            Fault::Seal,
+            Box::new(|txn| {
+                let mut rules = txn.open_table(RULES).unwrap();
+                let stored = rules.get(0).unwrap().unwrap().value().to_vec();
+                rules.insert(7, stored.as_slice()).unwrap();
+            }),
+        ),
+    ]
+}
+
+type Tampering = Box<dyn Fn(&WriteTransaction)>;
+
 #[tokio::test]
-async fn c133_damage_to_its_revocation_does_not_bring_a_token_back() {
+async fn c133_a_store_from_which_a_revocation_was_taken_answers_nothing_until_that_is_accepted() {
+    for (what, fault, tampering) in tamperings() {
+        let store = Store::new().await;
+        store.tamper(|transaction| tampering(transaction));
+        assert_in_doubt(&store, fault, what).await;
+        assert_in_doubt(&store, fault, what).await;
+        assert_eq!(store.open(1).accept_epoch().await.unwrap(), Acceptance::Accepted, "{what}");
+        let ledger = store.open(1);
+        assert_eq!(ledger.accept_epoch().await.unwrap(), Acceptance::NothingToAccept, "{what}");
+        ledger.ready().await.unwrap();
+        assert!(ledger.look_up(Jti::new("a").unwrap()).await.unwrap().unwrap().revoked.is_none(), "{what}");
+        ledger.revoke(revocation("a", "leaked")).await.unwrap();
+        drop(ledger);
+        assert!(store.look_up("a").await.0.unwrap().revoked.is_some(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_accepted_keeps_what_can_be_read_and_revokes_anew_what_cannot() {
     let store = Store::new().await;
     store.tamper(|transaction| {
         transaction.open_table(REVOCATIONS).unwrap().insert("b", b"\x01nothing".as_slice()).unwrap();
     });
-    assert_eq!(store.look_up("b").await, (None, vec![Alert { place: Place::Revocation, fault: Fault::Form }]));
-    // And revoking it once more mends it.
-    store.open(1).revoke(revocation("b", "again")).await.unwrap();
-    assert!(matches!(store.look_up("b").await, (Some(Entry { revoked: Some(_), .. }), _)));
+    store.open(1).accept_epoch().await.unwrap();
+    let ledger = store.open(1);
+    assert_eq!(*ledger.rules().await.unwrap(), [rule("octo", START.plus(1000))]);
+    let revoked = ledger.look_up(Jti::new("b").unwrap()).await.unwrap().unwrap().revoked.unwrap();
+    assert_eq!(revoked.by, "sts store accept-epoch");
 }
 
 #[tokio::test]
-async fn c133_a_rule_that_is_not_as_it_was_written_is_left_out_and_raises_an_alert() {
+async fn c134_an_older_copy_of_the_store_is_known_for_one_and_so_is_one_from_before_an_acceptance() {
+    let store = Store::new().await;
+    let copy = std::fs::read(&store.path).unwrap();
+    store.open(1).revoke(revocation("a", "leaked")).await.unwrap();
+    let newest = std::fs::read(&store.path).unwrap();
+
+    std::fs::write(&store.path, &copy).unwrap();
+    assert_in_doubt(&store, Fault::Missing, "an older copy").await;
+    std::fs::write(&store.path, &newest).unwrap();
+    assert!(store.look_up("a").await.0.unwrap().revoked.is_some(), "the right file needs no acceptance");
+
+    std::fs::write(&store.path, &copy).unwrap();
+    store.open(1).accept_epoch().await.unwrap();
+    assert!(store.look_up("a").await.0.unwrap().revoked.is_none());
+    std::fs::write(&store.path, &newest).unwrap();
+    assert_in_doubt(&store, Fault::Missing, "a copy from before the acceptance").await;
+
+    std::fs::remove_file(&store.path).unwrap();
+    let ledger = store.open(1);
+    assert!(ledger.ready().await.is_err(), "a store that vanished is no new one");
+    ledger.accept_epoch().await.unwrap();
+    ledger.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn c134_a_store_goes_on_without_its_watermark_and_not_with_a_damaged_one() {
+    let store = Store::new().await;
+    let mark = store.path.with_file_name("ledger.redb.seen");
+    std::fs::remove_file(&mark).unwrap();
+    assert!(store.look_up("b").await.0.unwrap().revoked.is_some());
+    assert!(mark.exists(), "it is remembered from here on");
+    std::fs::write(&mark, b"{").unwrap();
+    assert_in_doubt(&store, Fault::Form, "a damaged watermark").await;
+    store.open(1).accept_epoch().await.unwrap();
+    assert!(store.look_up("b").await.0.unwrap().revoked.is_some());
+}
+
+#[tokio::test]
+async fn an_index_that_was_altered_does_not_end_a_revocation_early() {
     let store = Store::new().await;
     store.tamper(|transaction| {
-        let mut rules = transaction.open_table(RULES).unwrap();
-        let stored = rules.get(0).unwrap().unwrap().value().to_vec();
-        rules.insert(7, stored.as_slice()).unwrap();
+        transaction.open_table(REVOCATION_ENDS).unwrap().insert((0, "b"), ()).unwrap();
+        transaction.open_table(RULE_ENDS).unwrap().insert((0, 0), ()).unwrap();
     });
     let ledger = store.open(1);
+    ledger.sweep(START).await.unwrap();
     assert_eq!(*ledger.rules().await.unwrap(), [rule("octo", START.plus(1000))]);
-    assert_eq!(store.alerts.take(), [Alert { place: Place::Rule, fault: Fault::Seal }]);
+    assert!(ledger.look_up(Jti::new("b").unwrap()).await.unwrap().unwrap().revoked.is_some());
+    drop(ledger);
+    assert!(store.look_up("b").await.0.unwrap().revoked.is_some());
+}
+
+#[tokio::test]
+async fn a_sweep_of_dead_revocations_leaves_no_doubt() {
+    let store = Store::new().await;
+    assert!(store.open(1).sweep(START.plus(1_000_000)).await.is_ok());
+    let ledger = store.open(1);
+    ledger.ready().await.unwrap();
+    assert_eq!(*ledger.rules().await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn under_another_key_nothing_opens() {
     let store = Store::new().await;
     let ledger = store.open(2);
+    assert_eq!(store.alerts.take(), [Alert { place: Place::Epoch, fault: Fault::Seal }]);
+    assert!(ledger.look_up(Jti::new("a").unwrap()).await.is_err());
+    ledger.accept_epoch().await.unwrap();
+    store.alerts.take();
     assert_eq!(*ledger.rules().await.unwrap(), []);
     assert_eq!(ledger.look_up(Jti::new("a").unwrap()).await.unwrap(), None);
-    let alerts: Vec<Place> = store.alerts.take().iter().map(|alert| alert.place).collect();
-    assert_eq!(alerts, [Place::Rule, Place::Record]);
+    assert_eq!(store.alerts.take(), [Alert { place: Place::Record, fault: Fault::Seal }]);
 }
 
 proptest! {

@@ -1,0 +1,220 @@
+//! What all revocations in the store come to: how many were ever made, and a sealed sum over those that are there. A revocation
+//! that somebody took out, put back or altered makes another sum, and an older copy of the store has a lower number.
+//!
+//! The sum is a multiset hash (MSet-XOR-Hash; Clarke et al., ASIACRYPT 2003): the exclusive or of a keyed code of each row, under a
+//! mask of its own at each change, so that nobody learns the code of one row and composes a sum from those of others.
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableError};
+use sts_types::{Digest256, Seal, UnixTime};
+
+use super::tables::{REVOCATIONS, RULES, TALLIES, TALLY};
+use crate::alert::{Fault, Place};
+use crate::codec;
+use crate::record::Revocation;
+use crate::watermark::Watermark;
+
+/// The revocations of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// The id of the epoch: the time since an operator last accepted a loss. Empty before the first revocation.
+    epoch: String,
+    /// How many revocations were ever made.
+    sequence: u64,
+    /// How many are there.
+    rows: u64,
+    /// The sum over those.
+    sum: [u8; 32],
+}
+
+/// The form in which it is stored.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    epoch: String,
+    sequence: u64,
+    rows: u64,
+    nonce: Digest256,
+    masked: Digest256,
+}
+
+/// Why the revocations in the store are not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Doubt {
+    #[error("their tally cannot be read")]
+    Tally(Fault),
+    #[error("some were taken out, put back or altered")]
+    Altered,
+    #[error("the store holds {there} of the {seen} that were made: it is an older copy, or was emptied")]
+    Older { there: u64, seen: u64 },
+    #[error("the store is not the one that was in use last")]
+    Other,
+    #[error("{0}")]
+    Watermark(String),
+}
+
+impl Doubt {
+    /// What the alert says of it.
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Self::Tally(fault) => *fault,
+            Self::Altered => Fault::Seal,
+            Self::Older { .. } | Self::Other => Fault::Missing,
+            Self::Watermark(_) => Fault::Form,
+        }
+    }
+}
+
+impl Tally {
+    /// Reads the tally; none yet means that nothing was ever revoked.
+    ///
+    /// # Errors
+    /// The fault for which it cannot be believed.
+    pub(super) fn decode(seal: &dyn Seal, stored: Option<&[u8]>) -> Result<Self, Fault> {
+        let Some(stored) = stored else { return Ok(Self::default()) };
+        let Stored { epoch, sequence, rows, nonce, masked } =
+            codec::open(seal, Place::Epoch, TALLY.as_bytes(), stored)?;
+        Ok(Self { epoch, sequence, rows, sum: xor(masked.0, mask(seal, &nonce.0)) })
+    }
+
+    /// The stored form.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub(super) fn encode(&self, seal: &dyn Seal) -> Result<Vec<u8>, redb::Error> {
+        let Self { epoch, sequence, rows, sum } = self;
+        // A nonce that follows from the content is the same for the same sum only, whatever copy of the store goes on from here.
+        let content = [b"nonce".as_slice(), epoch.as_bytes(), &sequence.to_be_bytes(), &rows.to_be_bytes(), sum];
+        let nonce = code(seal, &content);
+        let masked = xor(*sum, mask(seal, &nonce));
+        let stored = Stored {
+            epoch: epoch.clone(),
+            sequence: *sequence,
+            rows: *rows,
+            nonce: Digest256(nonce),
+            masked: Digest256(masked),
+        };
+        let payload = serde_json::to_vec(&stored).map_err(|error| redb::Error::Io(error.into()))?;
+        Ok(codec::seal(seal, Place::Epoch, TALLY.as_bytes(), &payload))
+    }
+
+    /// Takes a row in.
+    pub(super) fn add(&mut self, seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8]) {
+        self.sum = xor(self.sum, row_code(seal, place, key, stored));
+        self.rows = self.rows.saturating_add(1);
+    }
+
+    /// Takes a row out that was taken in.
+    pub(super) fn remove(&mut self, seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8]) {
+        self.sum = xor(self.sum, row_code(seal, place, key, stored));
+        self.rows = self.rows.saturating_sub(1);
+    }
+
+    /// Counts one more revocation; the first begins an epoch.
+    pub(super) fn count(&mut self, seal: &dyn Seal, now: UnixTime) {
+        if self.epoch.is_empty() {
+            self.begin_epoch(seal, now);
+        }
+        self.sequence = self.sequence.saturating_add(1);
+    }
+
+    /// The tally of a store that an operator has accepted: that of the rows that are taken in from here on.
+    pub(super) fn succeeding(seal: &dyn Seal, seen: Option<&Watermark>, there: u64, now: UnixTime) -> Self {
+        let sequence = seen.map_or(0, |seen| seen.sequence).max(there).saturating_add(1);
+        let mut tally = Self { sequence, ..Self::default() };
+        tally.begin_epoch(seal, now);
+        tally
+    }
+
+    /// What is to be remembered of it outside of the store; nothing before the first revocation.
+    pub(super) fn watermark(&self) -> Option<Watermark> {
+        (!self.epoch.is_empty()).then(|| Watermark::new(self.epoch.clone(), self.sequence))
+    }
+
+    /// How many revocations were ever made.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn begin_epoch(&mut self, seal: &dyn Seal, now: UnixTime) {
+        let content = [b"epoch".as_slice(), &now.as_secs().to_be_bytes(), &self.sequence.to_be_bytes()];
+        self.epoch = Digest256(code(seal, &content)).to_hex();
+    }
+
+    /// Whether the store is the one of `seen`, or one that has gone on from it.
+    fn follows(&self, seen: Option<&Watermark>) -> Result<(), Doubt> {
+        match seen {
+            None => Ok(()),
+            Some(seen) if self.sequence < seen.sequence => {
+                Err(Doubt::Older { there: self.sequence, seen: seen.sequence })
+            }
+            Some(seen) if self.epoch != seen.epoch => Err(Doubt::Other),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// Adds up the revocations of `database`, and compares them with the sealed tally and with what was `seen` of the store before.
+pub(super) fn verify(
+    database: &Database,
+    seal: &dyn Seal,
+    seen: Option<&Watermark>,
+) -> Result<Result<Tally, Doubt>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let stored = match transaction.open_table(TALLIES) {
+        // A store in which nothing was ever revoked may lack the table.
+        Err(TableError::TableDoesNotExist(_)) => None,
+        table => table?.get(TALLY)?.map(|stored| stored.value().to_vec()),
+    };
+    let tally = match Tally::decode(seal, stored.as_deref()) {
+        Ok(tally) => tally,
+        Err(fault) => return Ok(Err(Doubt::Tally(fault))),
+    };
+    let mut there = Tally { rows: 0, sum: [0; 32], ..tally.clone() };
+    for row in transaction.open_table(REVOCATIONS)?.iter()? {
+        let (key, stored) = row?;
+        if is_sealed(seal, Place::Revocation, key.value().as_bytes(), stored.value()) {
+            there.add(seal, Place::Revocation, key.value().as_bytes(), stored.value());
+        } else {
+            return Ok(Err(Doubt::Altered));
+        }
+    }
+    for row in transaction.open_table(RULES)?.iter()? {
+        let (number, stored) = row?;
+        let key = number.value().to_be_bytes();
+        if is_sealed(seal, Place::Rule, &key, stored.value()) {
+            there.add(seal, Place::Rule, &key, stored.value());
+        } else {
+            return Ok(Err(Doubt::Altered));
+        }
+    }
+    Ok(if there == tally { tally.follows(seen).map(|()| tally) } else { Err(Doubt::Altered) })
+}
+
+fn is_sealed(seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8]) -> bool {
+    codec::open::<Revocation>(seal, place, key, stored).is_ok()
+}
+
+fn row_code(seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8]) -> [u8; 32] {
+    code(seal, &[b"row".as_slice(), place.name().as_bytes(), key, stored])
+}
+
+fn mask(seal: &dyn Seal, nonce: &[u8]) -> [u8; 32] {
+    code(seal, &[b"mask".as_slice(), nonce])
+}
+
+/// A keyed code of `parts`. No sealed value begins with that octet, so that no code is ever the seal of one; the lengths keep one
+/// part's tail from being the next one's head.
+fn code(seal: &dyn Seal, parts: &[&[u8]]) -> [u8; 32] {
+    let mut bytes = vec![0xff];
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    seal.seal(&bytes)
+}
+
+fn xor(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+    let mut sum = a;
+    sum.iter_mut().zip(b).for_each(|(to, from)| *to ^= from);
+    sum
+}

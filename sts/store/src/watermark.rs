@@ -1,0 +1,96 @@
+//! What this process remembers of the store from one run to the next: its epoch and the highest revocation sequence seen. A store
+//! that holds less is an older copy, or was emptied.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Watermark {
+    version: u32,
+    /// The id of the epoch.
+    pub(crate) epoch: String,
+    /// The highest sequence number seen in it.
+    pub(crate) sequence: u64,
+}
+
+/// Why there is none to go by.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WatermarkError {
+    /// The system failed.
+    #[error("the highest revocation seen, `{path}`, cannot be {doing}: {cause}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// `read` or `written`.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The file is not as it was written.
+    #[error("the highest revocation seen, `{path}`, is damaged")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+const VERSION: u32 = 1;
+
+impl Watermark {
+    pub(crate) const fn new(epoch: String, sequence: u64) -> Self {
+        Self { version: VERSION, epoch, sequence }
+    }
+
+    /// What is in the file; `None` when there is none.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, WatermarkError> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(WatermarkError::Io { path: path.to_owned(), doing: "read", cause }),
+        };
+        let damaged = || WatermarkError::Damaged { path: path.to_owned() };
+        let mark: Self = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
+        if mark.version == VERSION { Ok(Some(mark)) } else { Err(damaged()) }
+    }
+
+    /// Writes the file: whole, and durable once this returns.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), WatermarkError> {
+        let failed = |cause| WatermarkError::Io { path: path.to_owned(), doing: "written", cause };
+        let bytes = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
+        let temporary: PathBuf = path.with_extension("new");
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&temporary).map_err(failed)?;
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+        std::fs::rename(&temporary, path).map_err(failed)?;
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_read_as_it_was_written_and_damage_is_no_fresh_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mark.json");
+        assert_eq!(Watermark::read(&path).unwrap(), None);
+        let mark = Watermark::new("e1".to_owned(), 7);
+        mark.write(&path).unwrap();
+        Watermark::new("e1".to_owned(), 8).write(&path).unwrap();
+        assert_eq!(Watermark::read(&path).unwrap().unwrap().sequence, 8);
+        let whole = std::fs::read(&path).unwrap();
+        for content in [b"".as_slice(), &whole[..whole.len() - 1], b"{}", br#"{"version":2,"epoch":"e","sequence":1}"#]
+        {
+            std::fs::write(&path, content).unwrap();
+            assert!(matches!(Watermark::read(&path), Err(WatermarkError::Damaged { .. })));
+        }
+    }
+}
