@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Path,
     Flag,
     Duration,
+    /// `250ms` or `2s`.
+    Timeout,
     /// RFC 3339.
     Time,
     Integer(u32, u32),
@@ -107,7 +109,12 @@ pub(crate) static ROOT: Section = Section {
             "Directory of the embedded store, the signing keys, the admin token and the last good issuer keys.",
         )
         .default("/var/lib/sts"),
-        Key::new("store", Kind::TextOrSection(&STORE), "Where tokens are recorded: `embedded`.").default("embedded"),
+        Key::new(
+            "store",
+            Kind::TextOrSection(&STORE),
+            "Where tokens are recorded: `embedded`, the URL of a Redis that several machines may share, or a mapping.",
+        )
+        .default("embedded"),
         Key::later("status_list", "Whether a Token Status List is published."),
         Key::new("signing", Kind::Section(&SIGNING), "Our signing keys."),
         Key::new("tokens", Kind::Section(&TOKENS), "The tokens that are minted."),
@@ -159,14 +166,19 @@ static ADMIN: Section = Section {
 static STORE: Section = Section {
     name: "`store`",
     keys: &[
-        Key::new("url", Kind::Text, "`embedded`.").required(),
-        Key::later("username", "User name at the store."),
-        Key::later("password_file", "File with the password at the store."),
-        Key::later("ca_file", "Certificates that vouch for the store, PEM."),
-        Key::later("cert_file", "Client certificate, PEM."),
-        Key::later("key_file", "Private key of the client certificate, PEM."),
-        Key::later("prefix", "Prefix of every key in the store."),
-        Key::later("timeout", "Deadline of one operation."),
+        Key::new(
+            "url",
+            Kind::Text,
+            "`embedded`, `redis://HOST`, `redis-cluster://HOST,HOST` or `redis-sentinel://HOST,HOST/NAME`; `rediss...` for TLS.",
+        )
+        .required(),
+        Key::new("username", Kind::Text, "ACL user at the store; without it, the password is that of the default user."),
+        Key::new("password_file", Kind::Path, "File with the password at the store, read for each connection."),
+        Key::new("ca_file", Kind::Path, "CA certificates in PEM: the only ones trusted, in place of the system's."),
+        Key::new("cert_file", Kind::Path, "Client certificate chain, PEM."),
+        Key::new("key_file", Kind::Path, "Private key of the client certificate, PEM."),
+        Key::new("prefix", Kind::Text, "What every key in the store begins with.").default("\"sts:\""),
+        Key::new("timeout", Kind::Timeout, "Deadline of one operation, 10ms to 10s.").default("250ms"),
     ],
 };
 
@@ -434,6 +446,7 @@ impl Key {
             | Kind::Path
             | Kind::Flag
             | Kind::Duration
+            | Kind::Timeout
             | Kind::Time
             | Kind::Integer(..)
             | Kind::OneOf(_)

@@ -25,6 +25,6 @@ pub use load::{Loaded, load};
 pub use policy_tests::run_policy_tests;
 pub use schema::json_schema;
 pub use settings::{
-    AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, Secret, Settings, SigningSettings,
-    StoreSettings, TlsFiles,
+    AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, RedisAddress, RedisSettings, RedisTlsFiles,
+    RedisTopology, Secret, Settings, SigningSettings, StoreSettings, TlsFiles,
 };

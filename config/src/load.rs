@@ -61,9 +61,13 @@ impl Load<'_> {
         let server = server(&mut self.reader, &fields);
         let entries = issuers(&mut self.reader, &fields);
         let apis = apis(&mut self.reader, &fields, &server.signing.algorithms);
-        for (path, span) in server.tls_files.iter().chain(&entries.key_files) {
+        for (path, span) in server.tls_files.iter().chain(&server.store.tls_files).chain(&entries.key_files) {
             let noted = self.files.note(path);
             self.report_unusable(noted, Some(*span));
+        }
+        if let Some((path, span)) = &server.store.password_file {
+            let password = self.files.secret(path);
+            self.report_unusable(password, Some(*span));
         }
         let mut secrets = std::collections::BTreeMap::new();
         for (name, path, span) in apis.secret_files {
@@ -97,7 +101,7 @@ impl Load<'_> {
             behind_tls_proxy: server.behind_tls_proxy,
             admin: server.admin,
             data_dir: server.data_dir,
-            store: server.store,
+            store: server.store.settings,
             signing: server.signing,
             api_signing: apis.signing,
             cap_to_subject: server.cap_to_subject,

@@ -68,6 +68,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Text | Kind::Path => json!({ "type": "string" }),
         Kind::Flag => json!({ "anyOf": [{ "type": "boolean" }, variable()] }),
         Kind::Duration => json!({ "$ref": "#/$defs/duration" }),
+        Kind::Timeout => json!({ "type": "string", "pattern": "^[0-9]+(ms|s)$" }),
         Kind::Time => json!({ "type": "string", "format": "date-time" }),
         Kind::Integer(least, most) => {
             json!({ "anyOf": [{ "type": "integer", "minimum": least, "maximum": most }, variable()] })

@@ -85,10 +85,68 @@ pub struct AdminSettings {
 }
 
 /// `store:`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StoreSettings {
     /// The embedded store, in `data_dir`.
+    #[default]
     Embedded,
+    /// A Redis that several processes may share.
+    Redis(RedisSettings),
+}
+
+/// Which Redis, and how to speak to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// Where it is.
+    pub topology: RedisTopology,
+    /// The number of the database.
+    pub database: u32,
+    /// Set when TLS is spoken.
+    pub tls: Option<RedisTlsFiles>,
+    /// The ACL user; `None` for the default one.
+    pub username: Option<String>,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+    /// What every key begins with.
+    pub prefix: String,
+    /// The deadline of one operation.
+    pub timeout: Duration,
+    /// How many replicas must have a revocation before it is answered.
+    pub wait_replicas: u32,
+}
+
+/// Where a Redis is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisTopology {
+    /// There.
+    Single(RedisAddress),
+    /// A Redis Cluster, with nodes that know it.
+    Cluster(Vec<RedisAddress>),
+    /// Where sentinels say.
+    Sentinel {
+        /// The sentinels.
+        sentinels: Vec<RedisAddress>,
+        /// The name by which they know it.
+        name: String,
+    },
+}
+
+/// Host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisAddress {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// The files of TLS to Redis, PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedisTlsFiles {
+    /// The only CA certificates that are trusted.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate chain and private key of ours.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// `signing:`.

@@ -28,6 +28,7 @@ mod metrics;
 mod naming;
 mod policy;
 mod real_input;
+mod redis;
 mod reload;
 mod replay;
 mod request_shape;

@@ -9,6 +9,7 @@ mod policy_tests;
 mod reader;
 mod scalars;
 mod server;
+mod store;
 mod url;
 
 pub(crate) use accounts::{Accounts, accounts};

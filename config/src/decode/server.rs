@@ -8,12 +8,11 @@ use sts_policy::TokensSpec;
 use sts_types::{Algorithm, Issuer, Lifetime, Located, Scope};
 
 use super::reader::{Fields, Reader};
+use super::store::{Store, store};
 use super::url;
-use crate::settings::{
-    AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, SigningSettings, StoreSettings, TlsFiles,
-};
+use crate::settings::{AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, SigningSettings, TlsFiles};
 use crate::source::Span;
-use crate::yaml::{Node, Value};
+use crate::yaml::Node;
 
 /// What Google's auth libraries add to every request by themselves.
 const IGNORED_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
@@ -28,7 +27,7 @@ pub(crate) struct Server {
     pub(crate) behind_tls_proxy: Vec<IpNetwork>,
     pub(crate) admin: AdminSettings,
     pub(crate) data_dir: PathBuf,
-    pub(crate) store: StoreSettings,
+    pub(crate) store: Store,
     pub(crate) signing: SigningSettings,
     pub(crate) tokens: TokensSpec,
     pub(crate) cap_to_subject: bool,
@@ -220,40 +219,6 @@ fn host_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         return None;
     }
     Some(text.value.to_ascii_lowercase())
-}
-
-fn store(reader: &mut Reader<'_>, fields: &Fields<'_>) -> StoreSettings {
-    if let Some(node) = fields.node("store") {
-        match node.value {
-            Value::Mapping(_) => {
-                let members = reader.section(fields, "store");
-                if let Some(members) = members {
-                    reader.required(&members, "url", store_url);
-                }
-            }
-            Value::Scalar(_) | Value::Sequence(_) | Value::Broken => {
-                store_url(reader, node);
-            }
-        }
-    }
-    StoreSettings::Embedded
-}
-
-fn store_url(reader: &mut Reader<'_>, node: &Node) -> Option<()> {
-    let text = reader.text(node)?;
-    if text.value == "embedded" {
-        return Some(());
-    }
-    // The URL may hold a password.
-    reader.report.hide_line(text.span);
-    let schemes = ["redis", "rediss", "redis-cluster", "rediss-cluster", "redis-sentinel", "rediss-sentinel"];
-    let scheme = text.value.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| schemes.contains(scheme));
-    let message = match scheme {
-        Some(scheme) => format!("the store `{scheme}://` is not implemented in this build"),
-        None => "there is no such store".to_owned(),
-    };
-    reader.error(text.span, message, "write `embedded`");
-    None
 }
 
 fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>) -> SigningSettings {

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jwks_cache::{Environment, JwksCache};
-use sts_config::Settings;
+use sts_config::{RedisAddress, RedisSettings, RedisTlsFiles, RedisTopology, Settings, StoreSettings};
 use sts_jose::OsEntropy;
 use sts_service::{ApiSecret, EventSink, Parts, Service, Snapshot, TrustTable};
-use sts_store::{Alert, EmbeddedLedger};
+use sts_store::{Alert, Alerts, EmbeddedLedger, Ledger, Node, RedisLedger, RedisParts, RedisSpec, RedisTls, Topology};
 use sts_token::{Keyring, KeyringSpec};
-use sts_types::{Clock, Entropy};
+use sts_types::{Clock, Entropy, Seal};
 use tokio::sync::watch;
 
 use crate::issuer_keys::CachedKeys;
@@ -20,12 +20,12 @@ use crate::start_error::StartError;
 /// Everything that runs behind the listeners.
 pub(crate) struct Engine {
     pub(crate) desk: Arc<Desk>,
-    pub(crate) ledger: Arc<EmbeddedLedger>,
+    pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) keyring: Arc<Keyring>,
 }
 
 impl Engine {
-    /// Opens keys and store under `data_dir`, and puts `settings` in force.
+    /// Opens keys and store, and puts `settings` in force. It wants to be called within the runtime that is to drive connections.
     pub(crate) fn open(
         settings: &Settings,
         clock: Arc<dyn Clock>,
@@ -40,17 +40,18 @@ impl Engine {
             counted.alert(alert);
             tracing::error!(place = alert.place.name(), fault = alert.fault.name(), "{alert}");
         };
-        let ledger = Arc::new(EmbeddedLedger::open(
-            &store_path(settings),
+        let ledger = open_ledger(
+            settings,
             Arc::new(keyring.seal()),
             Arc::clone(&clock),
+            Arc::clone(&entropy),
             Arc::new(alerts),
-        )?);
+        )?;
         let issuers = issuer_cache(settings, Arc::clone(&clock), Some(settings.data_dir.join("issuers")))?;
         metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
         let service = Service::new(Parts {
             snapshot: snapshot(settings, issuers.clone()),
-            ledger: Arc::clone(&ledger) as _,
+            ledger: Arc::clone(&ledger),
             keyring: Arc::clone(&keyring),
             clock,
             entropy,
@@ -61,9 +62,61 @@ impl Engine {
     }
 }
 
+/// The store that `settings` name.
+fn open_ledger(
+    settings: &Settings,
+    seal: Arc<dyn Seal>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    alerts: Arc<dyn Alerts>,
+) -> Result<Arc<dyn Ledger>, StartError> {
+    match &settings.store {
+        StoreSettings::Embedded => Ok(Arc::new(EmbeddedLedger::open(&store_path(settings), seal, clock, alerts)?)),
+        StoreSettings::Redis(redis) => {
+            let watermark = settings.data_dir.join("store-epoch.json");
+            let runtime = tokio::runtime::Handle::current();
+            let parts = RedisParts { seal, clock, entropy, alerts, runtime, watermark };
+            Ok(Arc::new(RedisLedger::open(redis_spec(redis), parts)?))
+        }
+    }
+}
+
+fn redis_spec(settings: &RedisSettings) -> RedisSpec {
+    let node = |RedisAddress { host, port }: &RedisAddress| Node { host: host.clone(), port: *port };
+    let nodes = |addresses: &[RedisAddress]| addresses.iter().map(node).collect();
+    RedisSpec {
+        topology: match &settings.topology {
+            RedisTopology::Single(address) => Topology::Single(node(address)),
+            RedisTopology::Cluster(addresses) => Topology::Cluster(nodes(addresses)),
+            RedisTopology::Sentinel { sentinels, name } => {
+                Topology::Sentinel { sentinels: nodes(sentinels), name: name.clone() }
+            }
+        },
+        database: settings.database,
+        tls: settings.tls.clone().map(|RedisTlsFiles { ca_file, client }| RedisTls { ca_file, client }),
+        username: settings.username.clone(),
+        password_file: settings.password_file.clone(),
+        prefix: settings.prefix.clone(),
+        timeout: settings.timeout,
+        wait_replicas: settings.wait_replicas,
+    }
+}
+
 /// The embedded store's file.
-pub(crate) fn store_path(settings: &Settings) -> PathBuf {
+fn store_path(settings: &Settings) -> PathBuf {
     settings.data_dir.join("sts.redb")
+}
+
+/// What must be there for the store to be opened without a server: making it anew would show an empty one.
+pub(crate) fn opens_store(settings: &Settings) -> PathBuf {
+    match settings.store {
+        StoreSettings::Embedded => store_path(settings),
+        StoreSettings::Redis(_) => keys_dir(settings),
+    }
+}
+
+fn keys_dir(settings: &Settings) -> PathBuf {
+    settings.signing.keys_dir.clone().unwrap_or_else(|| settings.data_dir.join("keys"))
 }
 
 /// The issuers' keys; nothing is fetched yet.
@@ -104,7 +157,7 @@ pub(crate) fn snapshot(settings: &Settings, issuers: JwksCache) -> Snapshot {
 
 fn keyring_spec(settings: &Settings) -> KeyringSpec {
     KeyringSpec {
-        directory: settings.signing.keys_dir.clone().unwrap_or_else(|| settings.data_dir.join("keys")),
+        directory: keys_dir(settings),
         algorithms: settings.signing.algorithms.clone(),
         rotate_every: settings.signing.rotate_every.map(|every| every.as_secs()),
         max_ttl: settings.policy.tokens.max_ttl.value.as_secs(),

@@ -7,6 +7,7 @@ use jwks_cache::{HistoryError, InForce, JwksCache, KeyHistory};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sts_service::{RevocationRequest, Service, WrongRevocation};
+use sts_store::Acceptance;
 use sts_types::{EntryName, Jti, UnixTime};
 use tokio::sync::watch;
 
@@ -35,6 +36,8 @@ pub(crate) enum Operation {
     IssuerHistory { name: String, at: Option<UnixTime> },
     /// A remembered policy refusal.
     ShowDenial { request_id: String },
+    /// Take the store as it is, although something is missing from it.
+    AcceptEpoch,
 }
 
 /// Whom an operation is open to.
@@ -98,6 +101,7 @@ impl Operation {
                 get(format!("{PREFIX}/issuers/{}/history{query}", segment(name)))
             }
             Self::ShowDenial { request_id } => get(format!("{PREFIX}/denials/{}", segment(request_id))),
+            Self::AcceptEpoch => post(format!("{PREFIX}/store/accept-epoch")),
         }
     }
 
@@ -120,6 +124,7 @@ impl Operation {
             ["issuers", name] => ("GET", Ok(Self::ShowIssuer { name: (*name).to_owned() })),
             ["issuers", name, "refresh"] => ("POST", Ok(Self::RefreshIssuer { name: (*name).to_owned() })),
             ["issuers", name, "history"] => ("GET", issuer_history(name, query)),
+            ["store", "accept-epoch"] => ("POST", Ok(Self::AcceptEpoch)),
             ["denials", id] => ("GET", Ok(Self::ShowDenial { request_id: (*id).to_owned() })),
             _ => return Err(None),
         };
@@ -129,7 +134,7 @@ impl Operation {
     /// Whom it is open to.
     pub(crate) fn right(&self) -> Right {
         match self {
-            Self::Revoke(_) | Self::RotateKeys | Self::RefreshIssuer { .. } => Right::Admin,
+            Self::Revoke(_) | Self::RotateKeys | Self::RefreshIssuer { .. } | Self::AcceptEpoch => Right::Admin,
             _ => Right::Read,
         }
     }
@@ -189,6 +194,17 @@ impl Operation {
                     Err(error @ HistoryError::Unreadable(_)) => Err(OperationFailure::Failed(error.to_string())),
                 }
             }
+            Self::AcceptEpoch => match desk.service.accept_epoch().await {
+                Ok(Acceptance::Accepted) => {
+                    tracing::warn!(%by, "the store was accepted as it is: what was revoked and is forgotten has come back");
+                    Ok(json!({ "accepted": true }))
+                }
+                Ok(Acceptance::NothingToAccept) => Ok(json!({ "accepted": false })),
+                Err(error) => {
+                    tracing::error!(%error, "the store did not answer");
+                    Err(OperationFailure::StoreUnavailable)
+                }
+            },
             Self::ShowDenial { request_id } => desk.service.denial(&request_id).map(|denial| json!(denial)).ok_or_else(|| {
                 not_found("no policy refusal of that request id is remembered; only the last 512 are, since the server started")
             }),
@@ -309,6 +325,7 @@ mod tests {
             Operation::IssuerHistory { name: "github".into(), at: None },
             Operation::IssuerHistory { name: "github".into(), at: Some(UnixTime::from_secs(1_790_000_000)) },
             Operation::ShowDenial { request_id: "01J".into() },
+            Operation::AcceptEpoch,
         ];
         for operation in operations {
             let (method, target, body) = operation.to_request();

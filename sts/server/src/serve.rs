@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::web::Data;
 use sts_config::{Loaded, Settings};
 use sts_jose::OsEntropy;
-use sts_store::Ledger as _;
+use sts_store::Ledger;
 use sts_types::Clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -27,6 +27,9 @@ const UPKEEP: Duration = Duration::from_secs(60);
 
 /// How long new connections are still served once we are not ready any more; a second signal ends it.
 const LEAVING: Duration = Duration::from_secs(2);
+
+/// How often it is looked at how the store is, for metrics and log; whoever asks for readiness learns it anew.
+const STORE_WATCH: Duration = Duration::from_secs(10);
 
 /// A server that is listening.
 pub(crate) struct Running {
@@ -143,6 +146,7 @@ impl Running {
         let Self { engine, leaving, listeners: Listeners { public, admin }, reload, hangup, .. } = self;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let background = [
+            tokio::spawn(watch_store(Arc::clone(&engine.ledger), Arc::clone(&engine.desk.metrics))),
             tokio::spawn(upkeep(engine.keyring, engine.ledger, Arc::clone(&engine.desk.service))),
             tokio::spawn(keep_issuers_fresh(Arc::clone(&engine.desk))),
             tokio::spawn(reload::watch(reload, hangup)),
@@ -163,11 +167,7 @@ impl Running {
 }
 
 /// Turns the signing keys and sweeps the store, each in its time and off the request path.
-async fn upkeep(
-    keyring: Arc<sts_token::Keyring>,
-    ledger: Arc<sts_store::EmbeddedLedger>,
-    service: Arc<sts_service::Service>,
-) {
+async fn upkeep(keyring: Arc<sts_token::Keyring>, ledger: Arc<dyn Ledger>, service: Arc<sts_service::Service>) {
     let mut tick = tokio::time::interval(UPKEEP);
     loop {
         tick.tick().await;
@@ -182,6 +182,30 @@ async fn upkeep(
             Ok(0) => {}
             Ok(count) => tracing::debug!(count, "dead records swept"),
             Err(error) => tracing::error!(%error, "the store could not be swept"),
+        }
+    }
+}
+
+/// Tells the operator how the store is whenever that changes.
+async fn watch_store(ledger: Arc<dyn Ledger>, metrics: Arc<Metrics>) {
+    let mut tick = tokio::time::interval(STORE_WATCH);
+    loop {
+        tick.tick().await;
+        let readiness = ledger.ready().await;
+        let before = metrics.store(readiness.clone());
+        match (&readiness, before) {
+            (Ok(warnings), before) => {
+                let known =
+                    before.as_ref().and_then(|before| before.as_ref().ok()).map(Vec::as_slice).unwrap_or_default();
+                for warning in warnings.iter().filter(|warning| known.iter().all(|known| known.name != warning.name)) {
+                    tracing::warn!(warning = warning.name, "{}", warning.text);
+                }
+                if matches!(before, Some(Err(_))) {
+                    tracing::info!("the store is ready again");
+                }
+            }
+            (Err(error), Some(Ok(_)) | None) => tracing::error!(%error, "the store is not ready"),
+            (Err(_), Some(Err(_))) => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jwks_cache::EntryError;
 use sts_config::Diagnostics;
-use sts_store::OpenError;
+use sts_store::{OpenError, RedisOpenError};
 use sts_token::KeyringError;
 
 use crate::http::BindError;
@@ -21,6 +21,8 @@ pub(crate) enum StartError {
     Keys(#[from] KeyringError),
     #[error("{0}")]
     Store(#[from] OpenError),
+    #[error("{0}")]
+    Redis(#[from] RedisOpenError),
     #[error("{}", entries(.0))]
     Issuers(Vec<EntryError>),
     #[error("{0}")]

@@ -118,11 +118,19 @@ impl Service {
         request::new_request_id(&*self.clock, &*self.entropy)
     }
 
-    /// Whether exchanges can be served; the error is for the operator.
+    /// Whether exchanges can be served, with what the operator should hear of all the same; the error is for the operator, too.
     ///
     /// # Errors
     /// What the ledger says.
-    pub async fn ready(&self) -> Result<(), sts_store::LedgerError> {
+    pub async fn ready(&self) -> Result<Vec<sts_store::Warning>, sts_store::LedgerError> {
         self.ledger.ready().await
+    }
+
+    /// Takes the store as it is, although something is missing from it.
+    ///
+    /// # Errors
+    /// What the ledger says.
+    pub async fn accept_epoch(&self) -> Result<sts_store::Acceptance, sts_store::LedgerError> {
+        self.ledger.accept_epoch().await
     }
 }

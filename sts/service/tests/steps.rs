@@ -18,7 +18,7 @@ use sts_service::{
 };
 use sts_store::{
     Acceptance, Entry, Issued, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation, RevocationRule,
-    RevocationScope, TokenRecord,
+    RevocationScope, TokenRecord, Warning,
 };
 use sts_token::{Keyring, KeyringSpec};
 use sts_types::{AccountId, Algorithm, Clock, EntryName, Kid, UnixTime, rfc};
@@ -122,8 +122,8 @@ impl Ledger for FakeLedger {
         self.answer(|| self.records.lock().unwrap().values().cloned().collect())
     }
 
-    fn ready(&self) -> LedgerFuture<'_, ()> {
-        self.answer(|| ())
+    fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
+        self.answer(Vec::new)
     }
 
     fn sweep(&self, _: UnixTime) -> LedgerFuture<'_, usize> {

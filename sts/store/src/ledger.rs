@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sts_types::{Jti, UnixTime};
 
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
+use crate::warning::Warning;
 
 /// A boxed future, so that the ledger is chosen at run time.
 pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
@@ -43,8 +44,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// Lists records.
     fn list(&self, listing: Listing) -> LedgerFuture<'_, Vec<Entry>>;
 
-    /// Whether the store answers and takes writes; the error says why not.
-    fn ready(&self) -> LedgerFuture<'_, ()>;
+    /// Whether the store answers and takes writes, with what its operator should hear of all the same; the error says why not.
+    fn ready(&self) -> LedgerFuture<'_, Vec<Warning>>;
 
     /// Forgets what is dead at `now`, in bounded steps that never hold up an issue; answers how many records went.
     fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize>;

@@ -30,6 +30,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("aws-lc-rs", &["sts-jose", "sts-testkit"]),
     ("saphyr-parser", &["sts-config"]),
     ("redb", &["sts-store"]),
+    ("redis", &["sts-store"]),
     ("reqwest", &["jwks-cache", "sts", "sts-testkit"]),
     ("actix-web", &["sts"]),
     ("clap", &["sts"]),

@@ -48,6 +48,9 @@ enum Command {
     /// Show the issuer entries and their keys, or fetch them anew
     #[command(subcommand)]
     Issuers(IssuersCommand),
+    /// Decide about the store
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print the JSON Schema of the configuration
     Schema(schema::SchemaArgs),
 }
@@ -89,6 +92,13 @@ enum KeysCommand {
     List(operate::ServerArgs),
     /// Make successors now; they sign once verifiers have had time to learn them
     Rotate(operate::ServerArgs),
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// Take a Redis that was flushed, replaced or brought back from an older copy for the ledger from now on: tokens whose revocation
+    /// is missing from it come back to life
+    AcceptEpoch(operate::ServerArgs),
 }
 
 #[derive(Subcommand)]
@@ -149,6 +159,7 @@ pub fn run() -> ExitCode {
         },
         Command::Keys(KeysCommand::List(server)) => operate::run(&server, Operation::ListKeys),
         Command::Keys(KeysCommand::Rotate(server)) => operate::run(&server, Operation::RotateKeys),
+        Command::Store(StoreCommand::AcceptEpoch(server)) => operate::run(&server, Operation::AcceptEpoch),
         Command::Issuers(IssuersCommand::List(server)) => operate::run(&server, Operation::ListIssuers),
         Command::Issuers(IssuersCommand::Show { name, server }) => {
             operate::run(&server, Operation::ShowIssuer { name })

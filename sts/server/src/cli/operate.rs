@@ -1,5 +1,5 @@
-//! `sts tokens|keys|issuers`: speaks to the running server's admin listener; when none runs, opens the embedded store under its
-//! lock and does the same work here.
+//! `sts tokens|keys|issuers|store`: speaks to the running server's admin listener; when none runs, opens the store (the embedded one
+//! under its lock) and does the same work here.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -20,7 +20,7 @@ use super::table::table;
 use super::{check, complain, fail, issuers, say};
 use crate::admin_token;
 use crate::clock::SystemClock;
-use crate::engine::{Engine, store_path};
+use crate::engine::{Engine, opens_store};
 use crate::http::BindError;
 use crate::metrics::Metrics;
 use crate::operation::{Operation, OperationFailure};
@@ -206,13 +206,17 @@ fn perform(args: &ServerArgs, operation: Operation) -> Result<Done, StartError> 
             return Ok(done);
         }
     }
-    if !store_path(&settings).exists() {
+    let opens = opens_store(&settings);
+    if !opens.exists() {
         return Ok(Err(OperationFailure::Failed(format!(
-            "no server listens at {}, and there is no store in `{}`: start one with `sts serve`, or give --admin-url and --admin-token-file",
+            "no server listens at {}, and `{}` is not there to open the store without one: start one with `sts serve`, or give --admin-url \
+             and --admin-token-file",
             settings.admin.listen,
-            settings.data_dir.display()
+            opens.display()
         ))));
     }
+    // What drives the connections to a store is this runtime.
+    let _entered = runtime.enter();
     let engine = Engine::open(&settings, clock, Arc::new(Silent), Arc::new(Metrics::default()))?;
     Ok(runtime.block_on(operation.run(&engine.desk, "command line")))
 }
@@ -341,6 +345,13 @@ fn text(operation: &Operation, value: &Value) -> String {
         Operation::ListIssuers => issuers::list(value),
         Operation::ShowIssuer { .. } => issuers::show(value),
         Operation::IssuerHistory { .. } => issuers::history(value),
+        Operation::AcceptEpoch if value.get("accepted") == Some(&Value::Bool(true)) => {
+            "accepted: the store is the ledger from now on; what was revoked and is missing from it has come back"
+                .to_owned()
+        }
+        Operation::AcceptEpoch => {
+            "there is nothing to accept: the store is the one that is known, and nothing is missing".to_owned()
+        }
         Operation::Revoke(_) => "revoked; offline verifiers accept the tokens until they expire".to_owned(),
         Operation::ShowDenial { .. } => denial(value),
         _ => format!("{value:#}"),

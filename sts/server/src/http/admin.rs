@@ -161,9 +161,14 @@ async fn ready(state: &AdminState) -> HttpResponse {
         .iter()
         .map(|entry| json!({ "name": entry.name, "status": entry }))
         .collect();
+    let (told, warnings) = match &store {
+        Ok(warnings) => ("ok".to_owned(), warnings.as_slice()),
+        Err(error) => (error.to_string(), [].as_slice()),
+    };
     let detail = json!({
         "ready": is_ready,
-        "store": store.map_or_else(|error| error.to_string(), |()| "ok".to_owned()),
+        "store": told,
+        "store_warnings": warnings,
         "generation": state.desk.service.snapshot().generation,
         "issuers": issuers,
     });

@@ -231,7 +231,7 @@ fn required_token(parameters: &Parameters) -> Result<&str, Failure> {
 
 async fn ready(state: &PublicState) -> HttpResponse {
     match state.service.ready().await {
-        Ok(()) if !state.leaving.has_begun() => HttpResponse::Ok().finish(),
+        Ok(_) if !state.leaving.has_begun() => HttpResponse::Ok().finish(),
         _ => HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).finish(),
     }
 }

@@ -4,6 +4,7 @@ mod exchanges;
 mod exposition;
 mod histogram;
 mod issuers;
+mod store;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +16,8 @@ use sts_types::EntryName;
 
 use exchanges::Exchanges;
 use exposition::{Exposition, Kind};
+pub(crate) use store::Readiness;
+use store::Store;
 
 /// What is served as `Content-Type` with [`Metrics::render`].
 pub(crate) const MEDIA_TYPE: &str = Exposition::MEDIA_TYPE;
@@ -24,6 +27,7 @@ pub(crate) const MEDIA_TYPE: &str = Exposition::MEDIA_TYPE;
 pub(crate) struct Metrics {
     exchanges: Exchanges,
     alerts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    store: Store,
 }
 
 impl Metrics {
@@ -43,6 +47,11 @@ impl Metrics {
         *alerts.entry((alert.place.name(), alert.fault.name())).or_default() += 1;
     }
 
+    /// Notes how the store is, and gives back how it was when that was noted last.
+    pub(crate) fn store(&self, readiness: Readiness) -> Option<Readiness> {
+        self.store.note(readiness)
+    }
+
     /// The exposition, with the state of the `issuers` and under which `generation` exchanges run.
     pub(crate) fn render(&self, generation: &str, issuers: &[EntryStatus]) -> String {
         let mut out = Exposition::default();
@@ -54,6 +63,7 @@ impl Metrics {
         for ((place, fault), count) in self.alerts.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             out.sample(&[("place", place), ("fault", fault)], count);
         }
+        self.store.render(&mut out);
         out.into_text()
     }
 }

@@ -15,11 +15,11 @@ use sts_types::{Clock, Seal, UnixTime};
 
 use super::open_error::OpenError;
 use super::read::{self, Judge};
-use super::rules::Rules;
 use super::tally::{self, Doubt, Tally};
 use crate::alert::{Alert, Alerts, Place};
 use crate::ledger::LedgerError;
 use crate::record::Revocation;
+use crate::rules::Rules;
 use crate::watermark::Watermark;
 
 /// Opens the file anew; a parameter, so that a test can put failures under it.

@@ -7,7 +7,6 @@ mod engine;
 mod file;
 mod open_error;
 mod read;
-mod rules;
 mod tables;
 mod tally;
 #[cfg(test)]
@@ -30,6 +29,7 @@ use self::writer::Writer;
 use crate::alert::Alerts;
 use crate::ledger::{Acceptance, Ledger, LedgerError, LedgerFuture};
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
+use crate::warning::Warning;
 
 /// The most records in one page of a listing.
 const PAGE: usize = 1000;
@@ -176,13 +176,15 @@ impl Ledger for EmbeddedLedger {
     }
 
     /// The last commit is proof for ten seconds; after that a row is written.
-    fn ready(&self) -> LedgerFuture<'_, ()> {
+    fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
         Box::pin(async move {
             if self.engine.state().is_ok() && self.engine.since_commit() < PROOF {
-                return self.engine.believes();
+                self.engine.believes()?;
+                return Ok(Vec::new());
             }
             let now = self.engine.clock.now();
-            self.write(move |_, tables| Ok(tables.probe(now)?)).await
+            self.write(move |_, tables| Ok(tables.probe(now)?)).await?;
+            Ok(Vec::new())
         })
     }
 

@@ -1,0 +1,394 @@
+//! `store:`: a word, a URL, or a mapping with what a URL must not hold.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::reader::{Fields, Reader, listed};
+use super::scalars::Text;
+use crate::settings::{RedisAddress, RedisSettings, RedisTopology, StoreSettings};
+use crate::source::Span;
+use crate::yaml::{Node, Value};
+
+/// What is kept when nothing else is said.
+pub(crate) const PREFIX: &str = "sts:";
+const TIMEOUT: Duration = Duration::from_millis(250);
+/// Shorter deadlines pass by themselves on a busy machine; callers do not wait longer.
+const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
+const REDIS_PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
+/// The most replicas that a revocation may wait for.
+const MOST_REPLICAS: u32 = 16;
+const HOW: &str = "write `embedded`, `redis://HOST`, `redis-cluster://HOST,HOST` or `redis-sentinel://HOST,HOST/NAME`; `rediss...` for TLS";
+
+/// The store, and the files that it names with their places.
+#[derive(Default)]
+pub(crate) struct Store {
+    pub(crate) settings: StoreSettings,
+    pub(crate) password_file: Option<(PathBuf, Span)>,
+    pub(crate) tls_files: Vec<(PathBuf, Span)>,
+}
+
+/// Reads it.
+pub(super) fn store(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Store {
+    let Some(node) = fields.node("store") else { return Store::default() };
+    match node.value {
+        Value::Mapping(_) => {
+            let Some(members) = reader.section(fields, "store") else { return Store::default() };
+            let url = reader.required(&members, "url", url);
+            with_members(reader, &members, url)
+        }
+        Value::Scalar(_) | Value::Sequence(_) | Value::Broken => match url(reader, node) {
+            Some(Where::Redis(redis, _)) => Store { settings: StoreSettings::Redis(redis), ..Store::default() },
+            Some(Where::Embedded) | None => Store::default(),
+        },
+    }
+}
+
+/// What a URL says.
+enum Where {
+    Embedded,
+    Redis(RedisSettings, bool),
+}
+
+fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Where>) -> Store {
+    let mut store = Store::default();
+    let file = |reader: &mut Reader<'_>, key| {
+        let path = reader.optional(members, key, Reader::path)?;
+        members.node(key).map(|node| (path, node.span))
+    };
+    let username = reader.optional(members, "username", user_name);
+    store.password_file = file(reader, "password_file");
+    let [ca, certificate, key] = ["ca_file", "cert_file", "key_file"].map(|name| file(reader, name));
+    let prefix = reader.optional(members, "prefix", prefix);
+    let timeout = reader.optional(members, "timeout", timeout);
+    let tls = match &place {
+        None => return store,
+        Some(Where::Embedded) => {
+            for key in ["username", "password_file", "ca_file", "cert_file", "key_file", "prefix", "timeout"] {
+                refuse(
+                    reader,
+                    members,
+                    key,
+                    "has no effect: the embedded store is a file of ours",
+                    format!("remove `{key}`"),
+                );
+            }
+            return Store::default();
+        }
+        Some(Where::Redis(_, tls)) => *tls,
+    };
+    if members.node("username").is_some() && members.node("password_file").is_none() {
+        refuse(reader, members, "username", "has no effect without `password_file`", "add `password_file`".to_owned());
+    }
+    if !tls {
+        for key in ["ca_file", "cert_file", "key_file"] {
+            refuse(
+                reader,
+                members,
+                key,
+                "has no effect: the URL is one without TLS",
+                "write `rediss` in place of `redis` in `url`".to_owned(),
+            );
+        }
+    }
+    for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
+        if members.node(one).is_some() && members.node(other).is_none() {
+            refuse(reader, members, one, &format!("is of no use without `{other}`"), format!("add `{other}`"));
+        }
+    }
+    store.tls_files.extend([&ca, &certificate, &key].into_iter().flatten().cloned());
+    if let Some(Where::Redis(mut redis, _)) = place {
+        if let Some(tls) = &mut redis.tls {
+            tls.ca_file = ca.map(|(path, _)| path);
+            tls.client = certificate.zip(key).map(|((certificate, _), (key, _))| (certificate, key));
+        }
+        redis.username = username;
+        redis.password_file = store.password_file.as_ref().map(|(path, _)| path.clone());
+        redis.prefix = prefix.unwrap_or(redis.prefix);
+        redis.timeout = timeout.unwrap_or(redis.timeout);
+        store.settings = StoreSettings::Redis(redis);
+    }
+    store
+}
+
+fn refuse(reader: &mut Reader<'_>, members: &Fields<'_>, key: &str, why: &str, help: String) {
+    if let Some(entry) = members.entry(key) {
+        reader.error(entry.key_span, format!("`{key}` {why}"), help);
+    }
+}
+
+fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Where> {
+    let text = reader.text(node)?;
+    if text.value == "embedded" {
+        return Some(Where::Embedded);
+    }
+    match parse(&text.value) {
+        Ok(found) => {
+            if !found.tls && !found.is_loopback() {
+                let help = "write `rediss` in place of `redis`, unless something else protects the way there";
+                reader.warning(
+                    text.span,
+                    "Redis is spoken to without TLS: its password and all records travel in the clear",
+                    help,
+                );
+            }
+            Some(Where::Redis(found.settings, found.tls))
+        }
+        Err(unfit) => {
+            if unfit.secret {
+                reader.report.hide_line(text.span);
+            }
+            report(reader, &text, unfit);
+            None
+        }
+    }
+}
+
+fn report(reader: &mut Reader<'_>, text: &Text, unfit: Unfit) {
+    reader.error(text.span, unfit.message, unfit.help);
+}
+
+/// A URL that was understood.
+struct Found {
+    settings: RedisSettings,
+    tls: bool,
+}
+
+impl Found {
+    fn is_loopback(&self) -> bool {
+        let addresses = match &self.settings.topology {
+            RedisTopology::Single(address) => std::slice::from_ref(address),
+            RedisTopology::Cluster(addresses) | RedisTopology::Sentinel { sentinels: addresses, .. } => addresses,
+        };
+        addresses.iter().all(|address| {
+            address.host == "localhost"
+                || address.host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+        })
+    }
+}
+
+/// What is wrong with a URL, and what to write.
+struct Unfit {
+    message: String,
+    help: String,
+    /// Whether it may hold a password, so that it must not be shown.
+    secret: bool,
+}
+
+fn unfit(message: impl Into<String>, help: impl Into<String>) -> Unfit {
+    Unfit { message: message.into(), help: help.into(), secret: false }
+}
+
+fn parse(text: &str) -> Result<Found, Unfit> {
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| unfit("there is no such store", HOW))?;
+    if rest.contains('@') {
+        return Err(Unfit {
+            secret: true,
+            ..unfit(
+                "the URL of the store holds a user name or password",
+                "remove what stands before `@`; write `store: { url: ..., username: ..., password_file: ... }`",
+            )
+        });
+    }
+    let (plain, tls) = match scheme.strip_prefix("rediss") {
+        Some(kind) => (format!("redis{kind}"), true),
+        None => (scheme.to_owned(), false),
+    };
+    if !["redis", "redis-cluster", "redis-sentinel"].contains(&plain.as_str()) {
+        return Err(unfit("there is no such store", HOW));
+    }
+    if rest.contains('#') {
+        return Err(unfit("the URL of the store has a fragment", "remove everything from the `#` on"));
+    }
+    let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
+    let (hosts, path) = rest.split_once('/').map_or((rest, ""), |(hosts, path)| (hosts, path));
+    let port = if plain == "redis-sentinel" { SENTINEL_PORT } else { REDIS_PORT };
+    let mut addresses = hosts.split(',').map(|host| address(host, port)).collect::<Result<Vec<_>, _>>()?;
+    let mut database = 0;
+    let topology = match plain.as_str() {
+        "redis" => {
+            let (Some(single), true) = (addresses.pop(), addresses.is_empty()) else {
+                return Err(unfit(
+                    "the URL of the store names several hosts",
+                    "name one, or write `redis-cluster://` or `redis-sentinel://`, whichever they are",
+                ));
+            };
+            if !path.is_empty() {
+                let number = path.parse().ok().filter(|_| path.bytes().all(|b| b.is_ascii_digit()));
+                database = number.ok_or_else(|| {
+                    unfit(
+                        "the path of the store's URL is not the number of a database",
+                        "write `redis://HOST:PORT/0`, or no path",
+                    )
+                })?;
+            }
+            RedisTopology::Single(single)
+        }
+        "redis-cluster" if path.is_empty() => RedisTopology::Cluster(addresses),
+        "redis-cluster" => {
+            return Err(unfit(
+                "a Redis Cluster has no numbered databases",
+                "remove the path: `redis-cluster://HOST,HOST`",
+            ));
+        }
+        _ => {
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            if path.is_empty() || !path.chars().all(fits) {
+                return Err(unfit(
+                    "the URL does not name what the sentinels watch",
+                    "write its name after the hosts: `redis-sentinel://HOST,HOST/mymaster`",
+                ));
+            }
+            RedisTopology::Sentinel { sentinels: addresses, name: path.to_owned() }
+        }
+    };
+    let settings = RedisSettings {
+        topology,
+        database,
+        tls: tls.then(Default::default),
+        username: None,
+        password_file: None,
+        prefix: PREFIX.to_owned(),
+        timeout: TIMEOUT,
+        wait_replicas: query.map_or(Ok(0), wait_replicas)?,
+    };
+    Ok(Found { settings, tls })
+}
+
+fn address(text: &str, default_port: u16) -> Result<RedisAddress, Unfit> {
+    let wrong = || unfit("a host in the URL of the store is none", "write `HOST`, `HOST:PORT` or `[IPV6]:PORT`");
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or_else(wrong)?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?;
+            (
+                host,
+                port.strip_prefix(':')
+                    .map_or_else(|| port.is_empty().then_some(None), |port| Some(Some(port)))
+                    .ok_or_else(wrong)?,
+            )
+        }
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
+    if host.is_empty() || host.len() > 253 || !host.bytes().all(fits) {
+        return Err(wrong());
+    }
+    let port = match port {
+        None => default_port,
+        Some(port) => port.parse().ok().filter(|number: &u16| *number > 0).ok_or_else(wrong)?,
+    };
+    Ok(RedisAddress { host: host.to_owned(), port })
+}
+
+fn wait_replicas(query: &str) -> Result<u32, Unfit> {
+    let number = query.strip_prefix("wait_replicas=").and_then(|number| number.parse().ok());
+    number.filter(|number| *number <= MOST_REPLICAS).ok_or_else(|| {
+        unfit(
+            "the query of the store's URL is not known",
+            format!("write `?wait_replicas=N`, N up to {MOST_REPLICAS}: how many replicas must have a revocation before it is answered"),
+        )
+    })
+}
+
+fn user_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let text = reader.text(node)?;
+    if text.value.is_empty() || text.value.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        reader.error(text.span, format!("{} is no user name of Redis", text.shown()), "write one word");
+        return None;
+    }
+    Some(text.value)
+}
+
+fn prefix(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let text = reader.text(node)?;
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
+    if text.value.trim_end_matches(':').is_empty() || text.value.len() > 64 || !text.value.bytes().all(fits) {
+        let help = "write up to 64 letters, digits and any of `.`, `-`, `_`, `:`, such as `sts:`";
+        reader.error(text.span, format!("{} is no prefix for keys", text.shown()), help);
+        return None;
+    }
+    Some(text.value)
+}
+
+fn timeout(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
+    let text = reader.text(node)?;
+    let (digits, unit) = match text.value.strip_suffix("ms") {
+        Some(digits) => (digits, 1),
+        None => (text.value.strip_suffix('s').unwrap_or(""), 1000),
+    };
+    let number = digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()));
+    let timeout = number.map(|number| Duration::from_millis(number.saturating_mul(unit)));
+    let timeout = timeout.filter(|timeout| TIMEOUTS.contains(timeout));
+    if timeout.is_none() {
+        let help = listed(["250ms", "2s"].into_iter());
+        reader.error(text.span, format!("{} does not fit", text.shown()), format!("write 10ms to 10s: {help}"));
+    }
+    timeout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(addresses: &[RedisAddress]) -> Vec<String> {
+        addresses.iter().map(|address| format!("{}|{}", address.host, address.port)).collect()
+    }
+
+    #[test]
+    fn each_kind_of_redis_has_its_url() {
+        let found = |text| parse(text).unwrap_or_else(|unfit| panic!("{text}: {}", unfit.message));
+        let single = found("redis://redis.example.com/3?wait_replicas=2");
+        assert_eq!((single.settings.database, single.settings.wait_replicas, single.tls), (3, 2, false));
+        assert!(matches!(&single.settings.topology, RedisTopology::Single(address) if address.port == 6379));
+        assert!(found("rediss://[2001:db8::1]:7000").tls);
+        let RedisTopology::Cluster(nodes) = found("redis-cluster://a:1,b,[::1]").settings.topology else { panic!() };
+        assert_eq!(hosts(&nodes), ["a|1", "b|6379", "::1|6379"]);
+        let sentinel = found("rediss-sentinel://a,b:5/mymaster");
+        assert!(sentinel.settings.tls.is_some());
+        let RedisTopology::Sentinel { sentinels, name } = sentinel.settings.topology else { panic!() };
+        assert_eq!((hosts(&sentinels), name.as_str()), (vec!["a|26379".to_owned(), "b|5".to_owned()], "mymaster"));
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for text in [
+            "",
+            "redis",
+            "redis:",
+            "redis://",
+            "redis:///0",
+            "redis://a,b",
+            "redis://a/x",
+            "redis://a/-1",
+            "redis://a/+1",
+            "redis://a:0",
+            "redis://a:65536",
+            "redis://a:x",
+            "redis://[::1",
+            "redis://[x]",
+            "redis://[::1]7",
+            "redis://a b",
+            "redis://a#x",
+            "redis://a?x=1",
+            "redis://a?wait_replicas=",
+            "redis://a?wait_replicas=17",
+            "redis://a?wait_replicas=1&x=1",
+            "redis-cluster://a/0",
+            "redis-cluster://a,,b",
+            "redis-sentinel://a",
+            "redis-sentinel://a/",
+            "redis-sentinel://a/b/c",
+            "redis+tls://a",
+            "Redis://a",
+            "valkey://a",
+            "redissx://a",
+            "redis://u:p@a",
+            "redis://a/@",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(parse("redis://user:secret@host").is_err_and(|unfit| unfit.secret));
+    }
+}

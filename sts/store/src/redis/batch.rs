@@ -1,0 +1,170 @@
+//! Commands that travel together, and what comes back.
+
+use redis::{Cmd, Pipeline, Value};
+
+use super::trouble::{Trouble, refuse_errors};
+
+/// Commands for one round trip.
+pub(super) struct Batch {
+    pipeline: Pipeline,
+    commands: usize,
+    atomic: bool,
+    wait: Option<(u32, u64)>,
+}
+
+impl Batch {
+    /// Commands that others may come between, whose errors are answered in place.
+    pub(super) fn plain() -> Self {
+        Self { pipeline: Pipeline::new(), commands: 0, atomic: false, wait: None }
+    }
+
+    /// A transaction: all of it or nothing (MULTI and EXEC).
+    pub(super) fn atomic() -> Self {
+        let mut batch = Self { atomic: true, ..Self::plain() };
+        batch.pipeline.add_command(redis::cmd("MULTI"));
+        batch
+    }
+
+    /// Adds a command.
+    pub(super) fn add(&mut self, command: Cmd) -> &mut Self {
+        self.pipeline.add_command(command);
+        self.commands += 1;
+        self
+    }
+
+    /// Holds the answer back until so many replicas have what was written, for so many milliseconds at most.
+    pub(super) fn wait_for(&mut self, replicas: u32, millis: u64) -> &mut Self {
+        self.wait = (replicas > 0).then_some((replicas, millis));
+        self
+    }
+
+    /// Sends it; one reply for each command that was added.
+    pub(super) async fn send(
+        mut self,
+        connection: &mut redis::aio::MultiplexedConnection,
+    ) -> Result<Vec<Value>, Trouble> {
+        if self.atomic {
+            self.pipeline.add_command(redis::cmd("EXEC"));
+        }
+        if let Some((replicas, millis)) = self.wait {
+            self.pipeline.add_command(redis::cmd("WAIT").arg(replicas).arg(millis).to_owned());
+        }
+        let sent = self.commands + if self.atomic { 2 } else { 0 } + usize::from(self.wait.is_some());
+        let mut replies = connection.send_packed_commands(&self.pipeline, 0, sent).await?;
+        if replies.len() != sent {
+            return Err(Trouble::Form);
+        }
+        let acknowledged = if self.wait.is_some() { replies.pop() } else { None };
+        if self.atomic {
+            let outcome = replies.pop();
+            // An error while they are queued is the cause of the abort that EXEC tells of.
+            refuse_errors(&replies)?;
+            replies = match outcome {
+                Some(Value::Array(replies)) if replies.len() == self.commands => replies,
+                Some(Value::ServerError(error)) => return Err((&error).into()),
+                _ => return Err(Trouble::Form),
+            };
+            refuse_errors(&replies)?;
+        }
+        if let Some((wanted, _)) = self.wait {
+            match acknowledged {
+                Some(Value::Int(reached)) if reached >= i64::from(wanted) => {}
+                Some(Value::Int(reached)) => {
+                    return Err(Trouble::Replicas { reached: u32::try_from(reached).unwrap_or(0), wanted });
+                }
+                Some(Value::ServerError(error)) => return Err((&error).into()),
+                _ => return Err(Trouble::Form),
+            }
+        }
+        Ok(replies)
+    }
+}
+
+/// Replies, taken one after the other.
+pub(super) struct Replies(std::vec::IntoIter<Value>);
+
+impl From<Vec<Value>> for Replies {
+    fn from(replies: Vec<Value>) -> Self {
+        Self(replies.into_iter())
+    }
+}
+
+impl Replies {
+    /// The next, whatever it is but an error.
+    pub(super) fn value(&mut self) -> Result<Value, Trouble> {
+        match self.0.next().ok_or(Trouble::Form)? {
+            Value::ServerError(error) => Err((&error).into()),
+            value => Ok(value),
+        }
+    }
+
+    /// The next, octets or nothing.
+    pub(super) fn bytes(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
+        optional_bytes(self.value()?)
+    }
+
+    /// The next, a number.
+    pub(super) fn number(&mut self) -> Result<i64, Trouble> {
+        match self.value()? {
+            Value::Int(number) => Ok(number),
+            _ => Err(Trouble::Form),
+        }
+    }
+
+    /// The next, whether a SET took place.
+    pub(super) fn was_set(&mut self) -> Result<bool, Trouble> {
+        match self.value()? {
+            Value::Okay => Ok(true),
+            Value::Nil => Ok(false),
+            _ => Err(Trouble::Form),
+        }
+    }
+
+    /// The next, a list of octets or nothing each.
+    pub(super) fn list(&mut self) -> Result<Vec<Option<Vec<u8>>>, Trouble> {
+        match self.value()? {
+            Value::Array(values) => values.into_iter().map(optional_bytes).collect(),
+            _ => Err(Trouble::Form),
+        }
+    }
+
+    /// The next, a list of texts or nothing.
+    pub(super) fn texts_or_none(&mut self) -> Result<Option<Vec<String>>, Trouble> {
+        match self.value()? {
+            Value::Nil => Ok(None),
+            Value::Array(values) => Ok(Some(texts(values)?)),
+            _ => Err(Trouble::Form),
+        }
+    }
+
+    /// The next, a list of texts.
+    pub(super) fn texts(&mut self) -> Result<Vec<String>, Trouble> {
+        self.texts_or_none()?.ok_or(Trouble::Form)
+    }
+}
+
+fn texts(values: Vec<Value>) -> Result<Vec<String>, Trouble> {
+    values
+        .into_iter()
+        .map(|value| optional_bytes(value)?.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Trouble::Form))
+        .collect()
+}
+
+fn optional_bytes(value: Value) -> Result<Option<Vec<u8>>, Trouble> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::SimpleString(text) => Ok(Some(text.into_bytes())),
+        Value::ServerError(error) => Err((&error).into()),
+        _ => Err(Trouble::Form),
+    }
+}
+
+/// The command of that name with these arguments.
+pub(super) fn command<A: redis::ToRedisArgs>(name: &str, arguments: &[A]) -> Cmd {
+    let mut command = redis::cmd(name);
+    for argument in arguments {
+        command.arg(argument);
+    }
+    command
+}

@@ -1,0 +1,219 @@
+//! Finds the primary and makes a connection to it: directly, by the sentinels, or by any node of a Cluster.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo,
+    TlsCertificates, Value,
+};
+use zeroize::Zeroizing;
+
+use super::batch::{Batch, Replies, command};
+use super::open_error::RedisOpenError;
+use super::spec::{Node, RedisSpec, RedisTls, Topology};
+use super::trouble::{Named, Trouble};
+
+/// Makes connections as one [`RedisSpec`] says.
+pub(super) struct Connector {
+    spec: RedisSpec,
+    /// The key whose slot all our keys share.
+    slot_key: String,
+    /// Nodes of the Cluster that were heard of, to ask when those that are configured are gone.
+    heard_of: Mutex<Vec<Node>>,
+}
+
+impl Connector {
+    /// Checks that every file can be read and holds what it should.
+    pub(super) fn new(spec: RedisSpec, slot_key: String) -> Result<Self, RedisOpenError> {
+        let connector = Self { spec, slot_key, heard_of: Mutex::default() };
+        connector.password()?;
+        let anywhere = Node { host: "localhost".to_owned(), port: 6379 };
+        connector.client(&anywhere, None, 0)?;
+        Ok(connector)
+    }
+
+    /// A connection to the primary.
+    pub(super) async fn connect(&self) -> Result<(Node, MultiplexedConnection), Trouble> {
+        let node = self.primary().await?;
+        let password = self.password().map_err(|error| Trouble::Connection(error.to_string().into()))?;
+        let connection = self.open(&node, password.as_ref(), self.spec.database).await?;
+        Ok((node, connection))
+    }
+
+    /// The primary, as the first says who knows right now; each is given a share of the time.
+    pub(super) async fn primary(&self) -> Result<Node, Trouble> {
+        let mut last = Trouble::Connection("there is nobody to ask for the primary".into());
+        for node in self.knowing() {
+            match tokio::time::timeout(self.spec.timeout, self.ask(&node)).await {
+                Ok(Ok(primary)) => return Ok(primary),
+                Ok(Err(trouble)) => last = trouble,
+                Err(_) => last = Trouble::Connection(format!("{node} does not answer").into()),
+            }
+        }
+        Err(last)
+    }
+
+    fn knowing(&self) -> Vec<Node> {
+        match &self.spec.topology {
+            Topology::Single(node) => vec![node.clone()],
+            Topology::Sentinel { sentinels, .. } => sentinels.clone(),
+            Topology::Cluster(nodes) => {
+                let heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
+                nodes.iter().chain(heard_of.iter()).cloned().collect()
+            }
+        }
+    }
+
+    async fn ask(&self, node: &Node) -> Result<Node, Trouble> {
+        match &self.spec.topology {
+            Topology::Single(node) => Ok(node.clone()),
+            Topology::Sentinel { name, .. } => self.ask_sentinel(node, name).await,
+            Topology::Cluster(_) => self.ask_cluster(node).await,
+        }
+    }
+
+    /// Whether others decide which node is the primary.
+    pub(super) fn primary_may_change_unseen(&self) -> bool {
+        matches!(self.spec.topology, Topology::Sentinel { .. })
+    }
+
+    /// Sentinels often want no password: it is shown only to those that ask for one.
+    async fn ask_sentinel(&self, sentinel: &Node, name: &str) -> Result<Node, Trouble> {
+        let answer = match primary_of(name, self.open(sentinel, None, 0).await?).await {
+            Err(Trouble::Named(Named::NoAuth)) => {
+                let password = self.password().map_err(|error| Trouble::Connection(error.to_string().into()))?;
+                primary_of(name, self.open(sentinel, password.as_ref(), 0).await?).await?
+            }
+            answer => answer?,
+        };
+        let unknown = || Trouble::Connection(format!("the sentinel {sentinel} knows no `{name}`").into());
+        let [host, port] = <[String; 2]>::try_from(answer.ok_or_else(unknown)?).map_err(|_| Trouble::Form)?;
+        Ok(Node { host, port: port.parse().map_err(|_| Trouble::Form)? })
+    }
+
+    async fn ask_cluster(&self, asked: &Node) -> Result<Node, Trouble> {
+        let password = self.password().map_err(|error| Trouble::Connection(error.to_string().into()))?;
+        let mut connection = self.open(asked, password.as_ref(), 0).await?;
+        let mut batch = Batch::plain();
+        batch.add(command("CLUSTER", &["KEYSLOT", &self.slot_key])).add(command("CLUSTER", &["SLOTS"]));
+        let mut replies = Replies::from(batch.send(&mut connection).await?);
+        let (slot, ranges) = (replies.number()?, replies.value()?);
+        let Value::Array(ranges) = ranges else { return Err(Trouble::Form) };
+        let mut primary = None;
+        let mut heard_of = Vec::new();
+        for range in &ranges {
+            let Value::Array(range) = range else { return Err(Trouble::Form) };
+            let [Value::Int(first), Value::Int(last), nodes @ ..] = range.as_slice() else { return Err(Trouble::Form) };
+            let nodes: Vec<Node> = nodes.iter().filter_map(|node| cluster_node(node, asked)).collect();
+            if (*first..=*last).contains(&slot) {
+                primary = nodes.first().cloned();
+            }
+            heard_of.extend(nodes);
+        }
+        *self.heard_of.lock().unwrap_or_else(PoisonError::into_inner) = heard_of;
+        primary.ok_or(Trouble::Named(Named::ClusterDown))
+    }
+
+    async fn open(
+        &self,
+        node: &Node,
+        password: Option<&Zeroizing<String>>,
+        database: u32,
+    ) -> Result<MultiplexedConnection, Trouble> {
+        let client =
+            self.client(node, password, database).map_err(|error| Trouble::Connection(error.to_string().into()))?;
+        // The deadlines are the caller's.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(PIPELINE_BUFFER);
+        client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| match Trouble::from(error) {
+            Trouble::Connection(why) => Trouble::Connection(format!("{node}: {why}").into()),
+            trouble => trouble,
+        })
+    }
+
+    fn client(
+        &self,
+        node: &Node,
+        password: Option<&Zeroizing<String>>,
+        database: u32,
+    ) -> Result<Client, RedisOpenError> {
+        let Node { host, port } = node.clone();
+        let address = match &self.spec.tls {
+            None => ConnectionAddr::Tcp(host, port),
+            Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+        };
+        let mut redis = RedisConnectionInfo::default().set_db(i64::from(database)).set_skip_set_lib_name();
+        if let Some(password) = password {
+            redis = redis.set_password(password.as_str());
+            if let Some(username) = &self.spec.username {
+                redis = redis.set_username(username);
+            }
+        }
+        let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
+        let info = address
+            .into_connection_info()
+            .map_err(|error| RedisOpenError::Client(error.to_string()))?
+            .set_redis_settings(redis)
+            .set_tcp_settings(tcp);
+        match &self.spec.tls {
+            None => Client::open(info),
+            Some(tls) => Client::build_with_tls(info, certificates(tls)?),
+        }
+        .map_err(|error| RedisOpenError::Client(error.to_string()))
+    }
+
+    fn password(&self) -> Result<Option<Zeroizing<String>>, RedisOpenError> {
+        let Some(path) = &self.spec.password_file else { return Ok(None) };
+        let text = Zeroizing::new(
+            std::fs::read_to_string(path).map_err(|cause| RedisOpenError::File { path: path.clone(), cause })?,
+        );
+        let password = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
+        if password.is_empty() {
+            return Err(RedisOpenError::EmptyPassword { path: path.clone() });
+        }
+        Ok(Some(password))
+    }
+}
+
+/// Requests that may wait to be written before callers wait themselves.
+const PIPELINE_BUFFER: usize = 1024;
+
+fn certificates(tls: &RedisTls) -> Result<TlsCertificates, RedisOpenError> {
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read(path).map_err(|cause| RedisOpenError::File { path: path.clone(), cause })
+    };
+    let root_cert = tls.ca_file.as_ref().map(read).transpose()?;
+    let client_tls = match &tls.client {
+        None => None,
+        Some((certificate, key)) => Some(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? }),
+    };
+    Ok(TlsCertificates { client_tls, root_cert })
+}
+
+async fn primary_of(name: &str, mut sentinel: MultiplexedConnection) -> Result<Option<Vec<String>>, Trouble> {
+    let mut batch = Batch::plain();
+    batch.add(command("SENTINEL", &["get-master-addr-by-name", name]));
+    Replies::from(batch.send(&mut sentinel).await?).texts_or_none()
+}
+
+/// A node in an answer to CLUSTER SLOTS; one without an address of its own is the one that was asked.
+fn cluster_node(value: &Value, asked: &Node) -> Option<Node> {
+    let Value::Array(parts) = value else { return None };
+    let [host, Value::Int(port), ..] = parts.as_slice() else { return None };
+    let host = match host {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok()?,
+        Value::Nil => String::new(),
+        _ => return None,
+    };
+    let host = if host.is_empty() || host == "?" { asked.host.clone() } else { host };
+    Some(Node { host, port: u16::try_from(*port).ok()? })
+}
+
+/// How long making a connection may take, whatever an operation may: several parties may have to be asked.
+pub(super) fn connect_deadline(timeout: Duration) -> Duration {
+    timeout.saturating_mul(8).max(Duration::from_secs(2))
+}

@@ -1,0 +1,268 @@
+//! Whether the Redis that answers is the one that is known, with nothing forgotten.
+//!
+//! Every operation reads the mark: the epoch, which one process made when the store was new, and the sequence number, which every
+//! revocation raises. Without the epoch, or with a lower number than was ever seen, revocations are missing: nothing is answered
+//! until an operator accepts the loss, which begins an epoch that names those it follows.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use sts_types::{Entropy, Seal, UnixTime};
+
+use super::batch::Replies;
+use super::open_error::RedisOpenError;
+use super::trouble::Trouble;
+use crate::alert::{Alert, Alerts, Place};
+use crate::codec;
+use crate::watermark::Watermark;
+
+/// The fields of the mark, as [`Mark::read`] takes them.
+pub(super) const FIELDS: [&str; 3] = ["epoch", "sequence", "rules"];
+/// The most former epochs that one names: replicas that missed more acceptances want one of their own.
+const MOST_FORMER: usize = 32;
+const EPOCH_KEY: &[u8] = b"epoch";
+
+/// What Redis holds about the store as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The sealed epoch.
+    pub(super) epoch: Option<Vec<u8>>,
+    /// The number of revocations so far.
+    pub(super) sequence: Option<u64>,
+    /// The number of changes to the rules so far.
+    pub(super) rules: Option<u64>,
+}
+
+impl Mark {
+    /// Takes the reply to `HMGET mark epoch sequence rules`.
+    pub(super) fn read(replies: &mut Replies) -> Result<Self, Trouble> {
+        let [epoch, sequence, rules] = <[_; 3]>::try_from(replies.list()?).map_err(|_| Trouble::Form)?;
+        let number = |field: Option<Vec<u8>>| match field {
+            None => Ok(None),
+            Some(digits) => {
+                std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).map(Some).ok_or(Trouble::Form)
+            }
+        };
+        Ok(Self { epoch, sequence: number(sequence)?, rules: number(rules)? })
+    }
+}
+
+/// The time between two losses, named by whoever began it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+struct Epoch {
+    id: String,
+    /// The epochs before it, whose loss was accepted; the latest first.
+    former: Vec<String>,
+    since: UnixTime,
+}
+
+/// The epoch that is known.
+struct Held {
+    id: String,
+    /// As it is stored, once it was seen: the same octets need no seal to be judged.
+    stored: Option<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Known {
+    epoch: Option<Held>,
+    sequence: u64,
+}
+
+/// Judges marks, and remembers the highest.
+pub(super) struct Guard {
+    known: Mutex<Known>,
+    doubt: ArcSwapOption<Trouble>,
+    unfit: ArcSwapOption<Trouble>,
+    file: PathBuf,
+    saved: tokio::sync::Mutex<Option<Watermark>>,
+    seal: Arc<dyn Seal>,
+    alerts: Arc<dyn Alerts>,
+}
+
+impl Guard {
+    /// Goes on from what is remembered in `file`.
+    pub(super) fn open(file: PathBuf, seal: Arc<dyn Seal>, alerts: Arc<dyn Alerts>) -> Result<Self, RedisOpenError> {
+        let saved = Watermark::read(&file)?;
+        let known = saved.as_ref().map_or_else(Known::default, |mark| Known {
+            epoch: Some(Held { id: mark.epoch.clone(), stored: None }),
+            sequence: mark.sequence,
+        });
+        Ok(Self {
+            known: Mutex::new(known),
+            doubt: ArcSwapOption::empty(),
+            unfit: ArcSwapOption::empty(),
+            file,
+            saved: tokio::sync::Mutex::new(saved),
+            seal,
+            alerts,
+        })
+    }
+
+    /// Whether an epoch is known; without one, the first that is met is adopted.
+    pub(super) fn is_settled(&self) -> bool {
+        self.known().epoch.is_some()
+    }
+
+    /// Whether the last mark that was seen is in doubt: then look at it before anything is written.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.load().is_some()
+    }
+
+    /// Refuses while Redis is set up such that it may forget.
+    pub(super) fn admits(&self) -> Result<(), Trouble> {
+        self.unfit.load().as_ref().map_or(Ok(()), |unfit| Err((**unfit).clone()))
+    }
+
+    /// Notes whether Redis is set up such that it may forget.
+    pub(super) fn note_fitness(&self, fitness: Result<(), Trouble>) {
+        self.unfit.store(fitness.err().map(Arc::new));
+    }
+
+    /// The highest sequence number seen so far: whatever is asked from now on must not be answered with a lower one. Answers that
+    /// are under way at once may be read in any order, so each is held to what was known when it was asked for.
+    pub(super) fn floor(&self) -> u64 {
+        self.known().sequence
+    }
+
+    /// Judges `mark`, which was asked for when `floor` was known. `true` when it was higher than any before, so that it should be
+    /// saved.
+    pub(super) fn judge(&self, mark: &Mark, floor: u64) -> Result<bool, Trouble> {
+        let judged = self.judge_by(&mut self.known(), mark, floor);
+        match &judged {
+            Ok(_) if self.is_in_doubt() => {
+                self.doubt.store(None);
+                tracing::info!("the Redis store is the one that is known again");
+            }
+            Ok(_) => {}
+            Err(doubt) => {
+                let news = self.doubt.swap(Some(Arc::new(doubt.clone()))).is_none_or(|before| *before != *doubt);
+                if news {
+                    tracing::error!(error = %doubt, "the Redis store is not trusted: nothing is minted and no token is active");
+                }
+            }
+        }
+        judged
+    }
+
+    fn judge_by(&self, known: &mut Known, mark: &Mark, mut floor: u64) -> Result<bool, Trouble> {
+        let stored = mark.epoch.as_ref().ok_or_else(|| {
+            doubt(
+                "this Redis does not hold the ledger that this sts knows: it was flushed, or it is another one; what was revoked would \
+                 come back. Bring its data back, or accept the loss with `sts store accept-epoch`",
+            )
+        })?;
+        let sequence = mark.sequence.unwrap_or(0);
+        let same = known.epoch.as_ref().is_some_and(|held| held.stored.as_ref() == Some(stored));
+        if !same {
+            let epoch = self.unseal(stored)?;
+            match &known.epoch {
+                Some(held) if held.id == epoch.id => {}
+                Some(held) if epoch.former.contains(&held.id) => {
+                    tracing::warn!("an operator has accepted a loss of the Redis store; this sts follows");
+                    known.sequence = 0;
+                    floor = 0;
+                }
+                Some(_) => {
+                    return Err(doubt(
+                        "this Redis holds another ledger, or an older copy, than this sts knows: what was revoked may come back. Bring \
+                         the right one back, or accept this one with `sts store accept-epoch`",
+                    ));
+                }
+                None => {}
+            }
+            known.epoch = Some(Held { id: epoch.id, stored: Some(stored.clone()) });
+        }
+        if sequence < floor {
+            return Err(doubt(&format!(
+                "this Redis is an older copy: it has {sequence} revocations where {floor} were seen; those that are missing would come \
+                 back to life. Bring the newer data back, or accept the loss with `sts store accept-epoch`"
+            )));
+        }
+        let raised = !same || sequence > known.sequence;
+        known.sequence = known.sequence.max(sequence);
+        Ok(raised)
+    }
+
+    /// Takes the number that a revocation of our own has brought.
+    pub(super) fn raise(&self, sequence: u64) {
+        let mut known = self.known();
+        known.sequence = known.sequence.max(sequence);
+    }
+
+    /// Saves what is known, unless it is saved already.
+    pub(super) async fn save(self: &Arc<Self>) {
+        let mut saved = self.saved.lock().await;
+        let mark = {
+            let known = self.known();
+            let Some(held) = &known.epoch else { return };
+            Watermark::new(held.id.clone(), known.sequence)
+        };
+        if saved.as_ref() == Some(&mark) {
+            return;
+        }
+        let (path, writing) = (self.file.clone(), mark.clone());
+        match tokio::task::spawn_blocking(move || writing.write(&path)).await {
+            Ok(Ok(())) => *saved = Some(mark),
+            Ok(Err(error)) => tracing::error!(%error, "a restart would not notice that revocations are missing"),
+            Err(_) => tracing::error!("the highest revocation seen was not saved"),
+        }
+    }
+
+    /// A new, sealed epoch that follows the one that is known and the one of `mark`; and the sequence number to begin it with.
+    pub(super) fn next_epoch(
+        &self,
+        mark: &Mark,
+        entropy: &dyn Entropy,
+        now: UnixTime,
+    ) -> Result<(Vec<u8>, u64), Trouble> {
+        let mut former = Vec::new();
+        let known = self.known();
+        former.extend(known.epoch.as_ref().map(|held| held.id.clone()));
+        if let Some(Ok(there)) = mark.epoch.as_ref().map(|stored| self.unseal(stored)) {
+            former.push(there.id);
+            former.extend(there.former);
+        }
+        let mut seen = std::collections::HashSet::new();
+        former.retain(|id| seen.insert(id.clone()));
+        former.truncate(MOST_FORMER);
+        let mut random = [0; 16];
+        entropy.fill(&mut random);
+        let epoch = Epoch { id: random.iter().map(|byte| format!("{byte:02x}")).collect(), former, since: now };
+        let payload = serde_json::to_vec(&epoch).map_err(|_| Trouble::Form)?;
+        let sequence = mark.sequence.unwrap_or(0).max(known.sequence);
+        Ok((codec::seal(&*self.seal, Place::Epoch, EPOCH_KEY, &payload), sequence))
+    }
+
+    /// Takes a mark that an operator has accepted for what is known from now on.
+    pub(super) fn accept(&self, mark: &Mark) -> Result<(), Trouble> {
+        let stored = mark.epoch.as_ref().ok_or(Trouble::Form)?;
+        let epoch = self.unseal(stored)?;
+        let mut known = self.known();
+        known.epoch = Some(Held { id: epoch.id, stored: Some(stored.clone()) });
+        known.sequence = mark.sequence.unwrap_or(0);
+        self.doubt.store(None);
+        Ok(())
+    }
+
+    fn unseal(&self, stored: &[u8]) -> Result<Epoch, Trouble> {
+        codec::open(&*self.seal, Place::Epoch, EPOCH_KEY, stored).map_err(|fault| {
+            if !self.is_in_doubt() {
+                self.alerts.raise(Alert { place: Place::Epoch, fault });
+            }
+            doubt(
+                "the epoch in this Redis was not written with our key: every sts that shares a Redis needs the same keys \
+                 (`signing.keys_dir`); if the keys were replaced on purpose, accept it with `sts store accept-epoch`",
+            )
+        })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn doubt(text: &str) -> Trouble {
+    Trouble::Doubt(text.into())
+}

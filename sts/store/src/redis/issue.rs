@@ -1,0 +1,95 @@
+//! Recording a token: claim, record and indexes in one transaction.
+
+use redis::cmd;
+use sts_types::{ReplayClaim, TokenRecord};
+
+use super::batch::{Batch, command};
+use super::guard::Mark;
+use super::{RedisLedger, forget_at};
+use crate::alert::Place;
+use crate::codec;
+use crate::ledger::{LedgerError, live_until};
+use crate::record::Issued;
+
+/// What stands for a claim that is taken: a version, for no more is to be known of it.
+const CLAIM: &str = "1";
+
+impl RedisLedger {
+    /// The claim is one atomic set-if-absent. Nothing in a transaction can depend on it, so a record whose claim was taken is written
+    /// too, and taken back at once; nobody was ever given its token.
+    pub(super) async fn issue_record(
+        &self,
+        record: TokenRecord,
+        claim: Option<ReplayClaim>,
+    ) -> Result<Issued, LedgerError> {
+        self.settle_doubt().await?;
+        let payload = serde_json::to_vec(&record)
+            .map_err(|_| LedgerError::Unavailable("a value of the ledger cannot be encoded".into()))?;
+        let names = self.names();
+        let (id, account_id) = (names.id(&record.jti), names.account_id(&record.account));
+        let (record_key, account_key) = (names.record(&id), names.account(&account_id));
+        let stored = codec::seal(&*self.inspector.seal, Place::Record, id.as_bytes(), &payload);
+        let end = live_until(record.exp);
+        let issued = record.iat.as_secs().saturating_mul(1000).saturating_add(i64::from(record.iat_millis));
+        let end_member = format!("{id}{account_id}");
+
+        let mut undo: Vec<redis::Cmd> = Vec::new();
+        let mut batch = self.inspector.reading(Batch::atomic());
+        let claim_key = claim.map(|claim| {
+            let key = names.claim(claim.key);
+            batch.add(cmd("SET").arg(&key).arg(CLAIM).arg("NX").arg("PXAT").arg(forget_at(claim.until)).to_owned());
+            key
+        });
+        batch.add(cmd("SET").arg(&record_key).arg(stored).arg("NX").arg("PXAT").arg(forget_at(end)).to_owned());
+        let sets = [(account_key, issued, &id), (names.all(), issued, &id), (names.ends(), end.as_secs(), &end_member)];
+        for (key, score, member) in &sets {
+            batch.add(cmd("ZADD").arg(key).arg("NX").arg(score).arg(member).to_owned());
+        }
+
+        let floor = self.guard().floor();
+        self.guard().admits()?;
+        let mut replies = self.link.run(batch).await?;
+        let judged = Mark::read(&mut replies).and_then(|mark| self.guard().judge(&mark, floor));
+        let claimed = match &claim_key {
+            None => true,
+            Some(key) => {
+                let claimed = replies.was_set()?;
+                if claimed {
+                    undo.push(command("DEL", &[key]));
+                }
+                claimed
+            }
+        };
+        let recorded = replies.was_set()?;
+        if recorded {
+            undo.push(command("DEL", &[&record_key]));
+        }
+        for (key, _, member) in &sets {
+            if replies.number()? > 0 {
+                undo.push(command("ZREM", &[key, *member]));
+            }
+        }
+        let outcome = match judged {
+            Err(doubt) => Err(doubt.into()),
+            Ok(_) if !claimed => Ok(Issued::Replayed),
+            Ok(_) if !recorded => Err(LedgerError::Duplicate),
+            Ok(_) => return Ok(Issued::Recorded),
+        };
+        self.take_back(undo).await;
+        outcome
+    }
+
+    /// Takes back what this issue wrote. Should that fail, a record stays whose token nobody has, until it dies.
+    async fn take_back(&self, undo: Vec<redis::Cmd>) {
+        if undo.is_empty() {
+            return;
+        }
+        let mut batch = Batch::atomic();
+        for command in undo {
+            batch.add(command);
+        }
+        if let Err(error) = self.link.run(batch).await {
+            tracing::warn!(%error, "the record of a token that was never answered stays listed until it expires");
+        }
+    }
+}

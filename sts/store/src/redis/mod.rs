@@ -1,0 +1,324 @@
+//! The store for more than one machine: a Redis that any number of processes share.
+//!
+//! All keys of one ledger lie in one slot, so that an issue is one transaction in one round trip, on a Cluster too, and so that one
+//! sequence number tells whether anything is missing. Values are sealed and versioned as in the embedded store. Everything is read
+//! from and written to the primary.
+
+mod batch;
+mod breaker;
+mod connect;
+mod guard;
+mod issue;
+mod link;
+mod list;
+mod names;
+mod open_error;
+mod read;
+mod revoke;
+mod spec;
+mod sweep;
+mod trouble;
+mod vitals;
+
+pub use open_error::RedisOpenError;
+pub use spec::{Node, RedisSpec, RedisTls, Topology};
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use sts_types::{Clock, Entropy, Jti, Seal, UnixTime};
+
+use self::batch::{Batch, Replies, command};
+use self::connect::Connector;
+use self::guard::{FIELDS, Guard, Mark};
+use self::link::{Inspect, Link};
+use self::names::Names;
+use self::read::RulesAt;
+use self::trouble::Trouble;
+use self::vitals::Vitals;
+use crate::alert::{Alert, Alerts, Place};
+use crate::codec;
+use crate::ledger::{Acceptance, Ledger, LedgerError, LedgerFuture};
+use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
+use crate::warning::Warning;
+
+/// How much longer than it must a key lives in Redis, in seconds: its clock is not ours.
+const MARGIN: i64 = 600;
+/// How long an answer of [`Ledger::ready`] is good for.
+const READY_FOR: Duration = Duration::from_secs(1);
+
+/// What a Redis store is made of beside its [`RedisSpec`].
+pub struct RedisParts {
+    /// Seals what is stored.
+    pub seal: Arc<dyn Seal>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for the names of epochs.
+    pub entropy: Arc<dyn Entropy>,
+    /// Hears of stored values that are not what was written.
+    pub alerts: Arc<dyn Alerts>,
+    /// Where connections are driven.
+    pub runtime: tokio::runtime::Handle,
+    /// The file that keeps the highest revocation seen, for the next run.
+    pub watermark: PathBuf,
+}
+
+/// The ledger in a Redis.
+pub struct RedisLedger {
+    link: Arc<Link<Inspector>>,
+    /// A connection of its own for revocations that wait for replicas: whoever waits holds up all that come after on the same one.
+    waiting: Option<Arc<Link<Inspector>>>,
+    inspector: Arc<Inspector>,
+    entropy: Arc<dyn Entropy>,
+    alerts: Arc<dyn Alerts>,
+    runtime: tokio::runtime::Handle,
+    timeout: Duration,
+    wait_replicas: u32,
+    rules: ArcSwapOption<RulesAt>,
+    /// When readiness was last looked at, on the monotonic clock, and what came of it.
+    readiness: Mutex<Option<(Duration, Result<Vec<Warning>, LedgerError>)>>,
+}
+
+impl RedisLedger {
+    /// A ledger in the Redis of `spec`. Nothing is sent yet: while Redis is away, every operation says so.
+    ///
+    /// # Errors
+    /// See [`RedisOpenError`].
+    pub fn open(spec: RedisSpec, parts: RedisParts) -> Result<Self, RedisOpenError> {
+        let RedisParts { seal, clock, entropy, alerts, runtime, watermark } = parts;
+        let names = Names::new(&spec.prefix, Arc::clone(&seal));
+        let guard = Arc::new(Guard::open(watermark, Arc::clone(&seal), Arc::clone(&alerts))?);
+        let (timeout, wait_replicas) = (spec.timeout, spec.wait_replicas);
+        let connector = Arc::new(Connector::new(spec, names.mark())?);
+        let inspector =
+            Arc::new(Inspector { names, guard, seal, clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) });
+        let link = |timeout| {
+            Link::new(Arc::clone(&connector), Arc::clone(&inspector), runtime.clone(), Arc::clone(&clock), timeout)
+        };
+        Ok(Self {
+            link: link(timeout),
+            // The wait has the whole deadline, and the way there and back as much again.
+            waiting: (wait_replicas > 0).then(|| link(timeout.saturating_mul(2))),
+            inspector,
+            entropy,
+            alerts,
+            runtime,
+            timeout,
+            wait_replicas,
+            rules: ArcSwapOption::empty(),
+            readiness: Mutex::default(),
+        })
+    }
+
+    /// Sends a batch whose first command is the reading of the mark, and judges that.
+    async fn guarded(&self, batch: Batch) -> Result<(Mark, Replies), Trouble> {
+        self.guarded_on(&self.link, batch).await
+    }
+
+    async fn guarded_on(&self, link: &Arc<Link<Inspector>>, batch: Batch) -> Result<(Mark, Replies), Trouble> {
+        self.guard().admits()?;
+        let floor = self.guard().floor();
+        let mut replies = link.run(batch).await?;
+        let mark = Mark::read(&mut replies)?;
+        if self.guard().judge(&mark, floor)? {
+            let guard = Arc::clone(self.guard());
+            self.runtime.spawn(async move { guard.save().await });
+        }
+        Ok((mark, replies))
+    }
+
+    /// Before the first write after a doubt: nothing is written to a Redis that is not the one that is known.
+    async fn settle_doubt(&self) -> Result<(), Trouble> {
+        if self.guard().is_in_doubt() {
+            self.guarded(self.inspector.reading(Batch::plain())).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_at(&self) -> Result<Vec<Warning>, Trouble> {
+        self.link.follow_primary().await?;
+        let mut batch = self.inspector.reading(Batch::plain());
+        let now = self.clock().now_millis();
+        add_vitals(&mut batch);
+        batch.add(command("SET", &[&self.names().probe(), "1", "PX", "60000"]));
+        // Not through the gate that this very look opens and closes.
+        let floor = self.guard().floor();
+        let mut replies = self.link.run(batch).await?;
+        let mark = Mark::read(&mut replies);
+        let warnings = judge_vitals(&mut replies, now);
+        self.guard().note_fitness(warnings.as_ref().map(|_| ()).map_err(Trouble::clone));
+        let warnings = warnings?;
+        self.guard().judge(&mark?, floor)?;
+        replies.value()?;
+        Ok(warnings)
+    }
+
+    async fn accept(&self) -> Result<Acceptance, Trouble> {
+        let floor = self.guard().floor();
+        let mut replies = self.link.run(self.inspector.reading(Batch::plain())).await?;
+        let mark = Mark::read(&mut replies)?;
+        if self.guard().judge(&mark, floor).is_ok() {
+            return Ok(Acceptance::NothingToAccept);
+        }
+        let (epoch, sequence) = self.guard().next_epoch(&mark, &*self.entropy, self.clock().now())?;
+        let mut batch = Batch::atomic();
+        let key = self.names().mark();
+        batch.add(redis::cmd("HSET").arg(&key).arg("epoch").arg(epoch).arg("sequence").arg(sequence).to_owned());
+        batch.add(command("HINCRBY", &[key.as_str(), "rules", "1"]));
+        let batch = self.inspector.reading(batch);
+        let mut replies = self.link.run(batch).await?;
+        replies.number()?;
+        replies.number()?;
+        self.guard().accept(&Mark::read(&mut replies)?)?;
+        self.guard().save().await;
+        Ok(Acceptance::Accepted)
+    }
+
+    /// Decodes a stored value; when it is not what was written, raises an alert and counts it as absent.
+    fn unseal<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], stored: &[u8]) -> Option<T> {
+        codec::open(&*self.inspector.seal, place, key, stored)
+            .map_err(|fault| self.alerts.raise(Alert { place, fault }))
+            .ok()
+    }
+
+    fn names(&self) -> &Names {
+        &self.inspector.names
+    }
+
+    fn guard(&self) -> &Arc<Guard> {
+        &self.inspector.guard
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.inspector.clock
+    }
+}
+
+/// Milliseconds since the epoch at which a key may go that matters until `until`.
+fn forget_at(until: UnixTime) -> i64 {
+    until.plus(MARGIN).as_secs().saturating_mul(1000).max(1)
+}
+
+fn add_vitals(batch: &mut Batch) {
+    batch.add(redis::cmd("INFO")).add(redis::cmd("TIME")).add(command("ACL", &["WHOAMI"]));
+}
+
+fn judge_vitals(replies: &mut Replies, our_millis: u64) -> Result<Vec<Warning>, Trouble> {
+    let info = match replies.value()? {
+        Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Value::VerbatimString { text, .. } => text,
+        _ => return Err(Trouble::Form),
+    };
+    let time = replies.texts()?;
+    let [seconds, micros] = time.as_slice() else { return Err(Trouble::Form) };
+    let number = |text: &String| text.parse::<u64>().map_err(|_| Trouble::Form);
+    let redis_millis = number(seconds)?.saturating_mul(1000).saturating_add(number(micros)? / 1000);
+    // A Redis without ACLs, or a user who may not ask, has told all there is to know.
+    let user = replies.bytes().ok().flatten().unwrap_or_default();
+    let user = String::from_utf8_lossy(&user);
+    Vitals { info: &info, user: &user, redis_millis, our_millis }.judge()
+}
+
+/// Sees to each new connection: the node is the primary, forgets nothing, and holds the ledger that is known. In a new store it begins
+/// the first epoch.
+struct Inspector {
+    names: Names,
+    guard: Arc<Guard>,
+    seal: Arc<dyn Seal>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Inspector {
+    /// `batch` with the reading of the mark added.
+    fn reading(&self, mut batch: Batch) -> Batch {
+        let mut read = redis::cmd("HMGET");
+        read.arg(self.names.mark()).arg(&FIELDS);
+        batch.add(read);
+        batch
+    }
+}
+
+impl Inspect for Inspector {
+    async fn inspect(&self, connection: &mut MultiplexedConnection) -> Result<(), Trouble> {
+        let mut batch = self.reading(Batch::plain());
+        add_vitals(&mut batch);
+        let now = self.clock.now_millis();
+        let mut replies = Replies::from(batch.send(connection).await?);
+        let mark = Mark::read(&mut replies)?;
+        let fitness = judge_vitals(&mut replies, now).map(|_| ());
+        if let Err(trouble @ Trouble::Named(_)) = fitness {
+            return Err(trouble);
+        }
+        self.guard.note_fitness(fitness);
+        if self.guard.is_settled() {
+            return Ok(());
+        }
+        if mark.epoch.is_none() {
+            let (epoch, sequence) = self.guard.next_epoch(&mark, &*self.entropy, self.clock.now())?;
+            // Of several processes that begin at once, one wins; all go on with what is there then.
+            let mut begin = Batch::atomic();
+            begin.add(redis::cmd("HSETNX").arg(self.names.mark()).arg("epoch").arg(epoch).to_owned());
+            begin.add(redis::cmd("HSETNX").arg(self.names.mark()).arg("sequence").arg(sequence).to_owned());
+            begin.send(connection).await?;
+        }
+        let mut replies = Replies::from(self.reading(Batch::plain()).send(connection).await?);
+        let floor = self.guard.floor();
+        self.guard.judge(&Mark::read(&mut replies)?, floor)?;
+        self.guard.save().await;
+        Ok(())
+    }
+}
+
+impl Ledger for RedisLedger {
+    fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+        Box::pin(self.issue_record(record, claim))
+    }
+
+    fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>> {
+        Box::pin(async move { Ok(self.find(&jti).await?) })
+    }
+
+    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, ()> {
+        Box::pin(async move { Ok(self.record_revocation(&revocation).await?) })
+    }
+
+    fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>> {
+        Box::pin(async move { Ok(self.rules_in_force().await?) })
+    }
+
+    fn last_end(&self) -> LedgerFuture<'_, Option<UnixTime>> {
+        Box::pin(async move { Ok(self.find_last_end().await?) })
+    }
+
+    fn list(&self, listing: Listing) -> LedgerFuture<'_, Vec<Entry>> {
+        Box::pin(async move { Ok(self.page(listing).await?) })
+    }
+
+    fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
+        Box::pin(async move {
+            let now = self.clock().monotonic();
+            let held = self.readiness.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some((at, outcome)) = held
+                && now.saturating_sub(at) < READY_FOR
+            {
+                return outcome;
+            }
+            let outcome = self.look_at().await.map_err(LedgerError::from);
+            *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, outcome.clone()));
+            outcome
+        })
+    }
+
+    fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize> {
+        Box::pin(async move { Ok(self.forget_dead(now).await?) })
+    }
+
+    fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {
+        Box::pin(async move { Ok(self.accept().await?) })
+    }
+}

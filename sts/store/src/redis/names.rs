@@ -1,0 +1,120 @@
+//! The names of our keys. All of them lie in one slot of a Cluster, so that whatever belongs together is written in one transaction
+//! and one sequence number speaks for all of it. No text of a user is in a name: it is replaced by a keyed digest.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sts_types::{AccountId, Digest256, Jti, Seal};
+
+/// Octets of a keyed digest that stand in a name: no two texts meet in 128 bits.
+const DIGEST_LEN: usize = 16;
+/// No sealed value begins with this, so that no name is ever the code of a value.
+const NAME_DOMAIN: u8 = 0;
+
+/// The names under one prefix.
+pub(super) struct Names {
+    base: String,
+    seal: Arc<dyn Seal>,
+}
+
+impl Names {
+    /// `sts:` gives `sts:{sts}:`: what stands in braces decides the slot.
+    pub(super) fn new(prefix: &str, seal: Arc<dyn Seal>) -> Self {
+        Self { base: format!("{prefix}{{{}}}:", prefix.trim_end_matches(':')), seal }
+    }
+
+    /// Hash: the epoch of the store, the sequence number of its revocations, the number of changes to its rules.
+    pub(super) fn mark(&self) -> String {
+        format!("{}mark", self.base)
+    }
+
+    /// List of sealed rules, oldest first.
+    pub(super) fn rules(&self) -> String {
+        format!("{}rules", self.base)
+    }
+
+    /// Sorted set: ids of all records by the millisecond of their issue.
+    pub(super) fn all(&self) -> String {
+        format!("{}all", self.base)
+    }
+
+    /// Sorted set: id and account of all records by the second of their end.
+    pub(super) fn ends(&self) -> String {
+        format!("{}ends", self.base)
+    }
+
+    /// What readiness writes.
+    pub(super) fn probe(&self) -> String {
+        format!("{}probe", self.base)
+    }
+
+    /// The id that stands for a jti.
+    pub(super) fn id(&self, jti: &Jti) -> String {
+        self.digest(b't', jti.as_str())
+    }
+
+    /// The id that stands for an account.
+    pub(super) fn account_id(&self, account: &AccountId) -> String {
+        self.digest(b'a', account.as_str())
+    }
+
+    /// The sealed record of an id.
+    pub(super) fn record(&self, id: &str) -> String {
+        format!("{}t:{id}", self.base)
+    }
+
+    /// The sealed revocation of an id.
+    pub(super) fn revocation(&self, id: &str) -> String {
+        format!("{}r:{id}", self.base)
+    }
+
+    /// Sorted set: ids of an account's records by the millisecond of their issue.
+    pub(super) fn account(&self, account_id: &str) -> String {
+        format!("{}a:{account_id}", self.base)
+    }
+
+    /// A one-use claim.
+    pub(super) fn claim(&self, key: Digest256) -> String {
+        format!("{}c:{}", self.base, key.to_hex())
+    }
+
+    fn digest(&self, kind: u8, text: &str) -> String {
+        let mut bytes = vec![NAME_DOMAIN, kind];
+        bytes.extend_from_slice(text.as_bytes());
+        let code = self.seal.seal(&bytes);
+        code.iter().take(DIGEST_LEN).fold(String::with_capacity(DIGEST_LEN * 2), |mut name, byte| {
+            let _ = write!(name, "{byte:02x}");
+            name
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::TestSeal;
+
+    #[test]
+    fn every_name_has_the_prefix_and_one_slot_and_no_text_of_a_user() {
+        let names = Names::new("sts:", Arc::new(TestSeal(1)));
+        let text = "{x}\r\n sts:mark".replace(['\r', '\n'], "");
+        let id = names.id(&Jti::new(&text).unwrap());
+        let account = names.account_id(&AccountId::new("octo").unwrap());
+        assert_ne!(id, account);
+        assert_ne!(names.id(&Jti::new("octo").unwrap()), account, "a jti and an account of one text are two ids");
+        for name in [
+            names.mark(),
+            names.rules(),
+            names.all(),
+            names.ends(),
+            names.probe(),
+            names.record(&id),
+            names.revocation(&id),
+            names.account(&account),
+            names.claim(Digest256([7; 32])),
+        ] {
+            assert!(name.starts_with("sts:{sts}:"), "{name}");
+            assert!(!name.contains("octo") && name.matches('{').count() == 1, "{name}");
+        }
+    }
+}

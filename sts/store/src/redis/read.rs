@@ -1,0 +1,133 @@
+//! Reading records and rules.
+
+use std::sync::Arc;
+
+use redis::Value;
+use sts_types::{Jti, TokenRecord, UnixTime};
+
+use super::RedisLedger;
+use super::batch::{Batch, Replies, command};
+use super::guard::Mark;
+use super::trouble::{Named, Trouble};
+use crate::alert::{Alert, Fault, Place};
+use crate::ledger::live_until;
+use crate::record::{Entry, Revocation};
+use crate::rules::Rules;
+
+/// The rules as they were under one mark.
+pub(super) struct RulesAt {
+    epoch: Option<Vec<u8>>,
+    number: Option<u64>,
+    rules: Rules,
+}
+
+/// What a rule is sealed for: the list has no names within.
+pub(super) const RULE_KEY: &[u8] = b"rule";
+
+/// A value as it was found.
+pub(super) enum Found {
+    Nothing,
+    Bytes(Vec<u8>),
+    /// Something that is no value of ours.
+    Foreign,
+}
+
+impl RedisLedger {
+    /// The live record of `jti` with its revocation, in one round trip.
+    pub(super) async fn find(&self, jti: &Jti) -> Result<Option<Entry>, Trouble> {
+        let id = self.names().id(jti);
+        let mut batch = self.inspector.reading(Batch::plain());
+        batch.add(command("GET", &[self.names().record(&id)])).add(command("GET", &[self.names().revocation(&id)]));
+        let (_, mut replies) = self.guarded(batch).await?;
+        let (record, revocation) = (found(&mut replies)?, found(&mut replies)?);
+        let Some(record) = self.open_record(&id, record) else { return Ok(None) };
+        if record.jti != *jti {
+            self.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
+            return Ok(None);
+        }
+        Ok(self.with_revocation(&id, record, revocation))
+    }
+
+    pub(super) fn open_record(&self, id: &str, found: Found) -> Option<TokenRecord> {
+        self.open_found(Place::Record, id.as_bytes(), found)
+    }
+
+    /// The entry of a record that lives. `None` too when its revocation is there and cannot be read: what was revoked must not come
+    /// back by damage to the revocation.
+    pub(super) fn with_revocation(&self, id: &str, record: TokenRecord, revocation: Found) -> Option<Entry> {
+        if self.clock().now() > live_until(record.exp) {
+            return None;
+        }
+        let revoked = match revocation {
+            Found::Nothing => None,
+            there => Some(self.open_found(Place::Revocation, id.as_bytes(), there)?),
+        };
+        Some(Entry { record, revoked })
+    }
+
+    fn open_found<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], found: Found) -> Option<T> {
+        match found {
+            Found::Nothing => None,
+            Found::Bytes(stored) => self.unseal(place, key, &stored),
+            Found::Foreign => {
+                self.alerts.raise(Alert { place, fault: Fault::Form });
+                None
+            }
+        }
+    }
+
+    /// The rules in force. That there are no others is asked of Redis each time; the rules themselves only when there are.
+    pub(super) async fn rules_in_force(&self) -> Result<Arc<[Revocation]>, Trouble> {
+        let now = self.clock().now();
+        let (mark, _) = self.guarded(self.inspector.reading(Batch::plain())).await?;
+        let held = self.rules.load_full().filter(|held| held.epoch == mark.epoch && held.number == mark.rules);
+        if let Some(held) = held {
+            if let Some(rules) = held.rules.all_at(now) {
+                return Ok(rules);
+            }
+            return Ok(self.hold(&mark, held.rules.pruned(now), now));
+        }
+        // Mark and rules of one moment: what is made between two commands is not to be missed.
+        let mut batch = self.inspector.reading(Batch::atomic());
+        batch.add(command("LRANGE", &[self.names().rules().as_str(), "0", "-1"]));
+        let (mark, mut replies) = self.guarded(batch).await?;
+        let stored = replies.list()?;
+        let rules = stored.iter().flatten().filter_map(|stored| self.unseal(Place::Rule, RULE_KEY, stored));
+        Ok(self.hold(&mark, Rules::new(rules, now), now))
+    }
+
+    fn hold(&self, mark: &Mark, rules: Rules, now: UnixTime) -> Arc<[Revocation]> {
+        let in_force = rules.all_at(now).unwrap_or_default();
+        self.rules.store(Some(Arc::new(RulesAt { epoch: mark.epoch.clone(), number: mark.rules, rules })));
+        in_force
+    }
+
+    /// The end of the record that dies last.
+    pub(super) async fn find_last_end(&self) -> Result<Option<UnixTime>, Trouble> {
+        let mut batch = self.inspector.reading(Batch::plain());
+        batch.add(command("ZREVRANGE", &[self.names().ends().as_str(), "0", "0", "WITHSCORES"]));
+        let (_, mut replies) = self.guarded(batch).await?;
+        match replies.texts()?.get(1) {
+            None => Ok(None),
+            Some(score) => whole(score).map(|seconds| Some(UnixTime::from_secs(seconds))),
+        }
+    }
+}
+
+/// The next reply to a GET. A key that holds no string is not ours.
+pub(super) fn found(replies: &mut Replies) -> Result<Found, Trouble> {
+    match replies.value() {
+        Ok(Value::Nil) => Ok(Found::Nothing),
+        Ok(Value::BulkString(bytes)) => Ok(Found::Bytes(bytes)),
+        Err(Trouble::Named(Named::WrongType)) => Ok(Found::Foreign),
+        Ok(_) => Err(Trouble::Form),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+/// A score of ours: a whole number that a double holds exactly, however Redis writes it.
+pub(super) fn whole(score: &str) -> Result<i64, Trouble> {
+    let number: f64 = score.parse().map_err(|_| Trouble::Form)?;
+    #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and scores of ours are far below 2^53")]
+    Ok(number as i64)
+}

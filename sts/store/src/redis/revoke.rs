@@ -1,0 +1,64 @@
+//! Recording revocations.
+
+use redis::cmd;
+
+use super::batch::{Batch, command};
+use super::read::{Found, RULE_KEY, found};
+use super::trouble::Trouble;
+use super::{RedisLedger, forget_at};
+use crate::alert::Place;
+use crate::codec;
+use crate::ledger::live_until;
+use crate::record::{Revocation, RevocationScope};
+
+impl RedisLedger {
+    /// Records a revocation, raises the sequence number with it, and remembers that here: only then is it answered.
+    ///
+    /// The mark is judged before anything is written: a write to an older copy would raise its number towards the one that is missed.
+    pub(super) async fn record_revocation(&self, revocation: &Revocation) -> Result<(), Trouble> {
+        let payload = serde_json::to_vec(revocation).map_err(|_| Trouble::Form)?;
+        let mut first = self.inspector.reading(Batch::plain());
+        let mut commit = self.inspector.reading(Batch::atomic());
+        let mark = self.names().mark();
+        commit.add(command("HINCRBY", &[mark.as_str(), "sequence", "1"]));
+        match &revocation.scope {
+            RevocationScope::Token(jti) => {
+                let id = self.names().id(jti);
+                let key = self.names().revocation(&id);
+                first.add(command("GET", &[&key]));
+                let (_, mut replies) = self.guarded(first).await?;
+                if !self.stands(&id, &found(&mut replies)?, revocation) {
+                    let stored = codec::seal(&*self.inspector.seal, Place::Revocation, id.as_bytes(), &payload);
+                    let gone = forget_at(live_until(revocation.until));
+                    commit.add(cmd("SET").arg(&key).arg(stored).arg("PXAT").arg(gone).to_owned());
+                }
+            }
+            RevocationScope::Rule(_) => {
+                self.guarded(first).await?;
+                let stored = codec::seal(&*self.inspector.seal, Place::Rule, RULE_KEY, &payload);
+                commit.add(cmd("RPUSH").arg(self.names().rules()).arg(stored).to_owned());
+                commit.add(command("HINCRBY", &[mark.as_str(), "rules", "1"]));
+            }
+        }
+        // Even what stands already is a write, so that its replicas are waited for: an earlier one may have been refused for want of
+        // them.
+        let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        commit.wait_for(self.wait_replicas, millis);
+        let (_, mut replies) = self.guarded_on(self.waiting.as_ref().unwrap_or(&self.link), commit).await?;
+        self.guard().raise(u64::try_from(replies.number()?).map_err(|_| Trouble::Form)?);
+        self.guard().save().await;
+        Ok(())
+    }
+
+    /// Whether the revocation that was found stands: it is the first, unless it cannot be read or would be forgotten earlier than the
+    /// new one. Callers revoke to the token's end, so that two at once write values of one life.
+    fn stands(&self, id: &str, held: &Found, revocation: &Revocation) -> bool {
+        match held {
+            Found::Bytes(held) => {
+                codec::open::<Revocation>(&*self.inspector.seal, Place::Revocation, id.as_bytes(), held)
+                    .is_ok_and(|held| held.until >= revocation.until)
+            }
+            Found::Nothing | Found::Foreign => false,
+        }
+    }
+}

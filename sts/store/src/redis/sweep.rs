@@ -1,0 +1,86 @@
+//! Forgetting what is dead. Redis forgets records, claims and revocations by itself; what is swept is their rows in the indexes, and
+//! rules.
+
+use sts_types::UnixTime;
+
+use super::RedisLedger;
+use super::batch::{Batch, command};
+use super::read::RULE_KEY;
+use super::trouble::Trouble;
+use crate::alert::Place;
+use crate::codec;
+use crate::record::Revocation;
+
+/// The most rows that one step forgets.
+const STEP: usize = 100;
+/// Hexadecimal digits of an id.
+const ID_LEN: usize = 32;
+
+impl RedisLedger {
+    /// In steps; of several processes that sweep at once, each row is counted by one.
+    pub(super) async fn forget_dead(&self, now: UnixTime) -> Result<usize, Trouble> {
+        let mut records = 0;
+        loop {
+            let (seen, forgotten) = self.forget_some(now).await?;
+            records += forgotten;
+            if seen < STEP {
+                break;
+            }
+        }
+        self.forget_rules(now).await?;
+        Ok(records)
+    }
+
+    async fn forget_some(&self, now: UnixTime) -> Result<(usize, usize), Trouble> {
+        let (ends, all) = (self.names().ends(), self.names().all());
+        let mut batch = self.inspector.reading(Batch::plain());
+        let (before, count) = (format!("({now}"), STEP.to_string());
+        batch.add(command("ZRANGEBYSCORE", &[ends.as_str(), "-inf", &before, "LIMIT", "0", &count]));
+        let (_, mut replies) = self.guarded(batch).await?;
+        let members = replies.texts()?;
+        if members.is_empty() {
+            return Ok((0, 0));
+        }
+        let mut batch = Batch::atomic();
+        for member in &members {
+            let (id, account_id) = member.split_at_checked(ID_LEN).ok_or(Trouble::Form)?;
+            batch.add(command("DEL", &[self.names().record(id)]));
+            batch.add(command("ZREM", &[all.as_str(), id]));
+            batch.add(command("ZREM", &[self.names().account(account_id).as_str(), id]));
+            batch.add(command("ZREM", &[&ends, member]));
+        }
+        let mut replies = self.link.run(batch).await?;
+        let mut forgotten = 0;
+        for _ in &members {
+            for _ in 0..3 {
+                replies.number()?;
+            }
+            forgotten += usize::try_from(replies.number()?).unwrap_or(0);
+        }
+        Ok((members.len(), forgotten))
+    }
+
+    /// A rule that cannot be read stays: it may be a newer version's, for whom it is in force.
+    async fn forget_rules(&self, now: UnixTime) -> Result<(), Trouble> {
+        let key = self.names().rules();
+        let mut batch = self.inspector.reading(Batch::plain());
+        batch.add(command("LRANGE", &[key.as_str(), "0", "-1"]));
+        let (_, mut replies) = self.guarded(batch).await?;
+        let stored = replies.list()?;
+        let is_dead = |stored: &&Vec<u8>| {
+            codec::open::<Revocation>(&*self.inspector.seal, Place::Rule, RULE_KEY, stored)
+                .is_ok_and(|rule| rule.until < now)
+        };
+        let mut batch = Batch::atomic();
+        let mut any = false;
+        for dead in stored.iter().flatten().filter(is_dead) {
+            batch.add(redis::cmd("LREM").arg(&key).arg(1).arg(dead).to_owned());
+            any = true;
+        }
+        if any {
+            batch.add(command("HINCRBY", &[self.names().mark().as_str(), "rules", "1"]));
+            self.link.run(batch).await?;
+        }
+        Ok(())
+    }
+}

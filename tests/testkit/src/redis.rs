@@ -1,0 +1,269 @@
+//! A real redis-server on loopback, alone or as one of several, and a client for it that shares no code with ours.
+
+use crate::until;
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A running `redis-server`. It is killed when it is dropped, and when this process ends.
+pub struct RedisServer {
+    port: u16,
+    sentinel: bool,
+    directory: TempDir,
+    child: Option<Child>,
+    watchdog: Option<Child>,
+    /// Who and with what password [`command`](Self::command) speaks.
+    login: Option<(String, String)>,
+}
+
+/// What Redis answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisReply {
+    /// A status, a number or a string.
+    Text(String),
+    /// An error.
+    Error(String),
+    /// Nothing.
+    Nil,
+    /// A list.
+    List(Vec<RedisReply>),
+}
+
+impl RedisReply {
+    /// The text.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            other => panic!("no text: {other:?}"),
+        }
+    }
+
+    /// The texts of a list.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Self::List(list) => list.iter().map(Self::text).collect(),
+            other => panic!("no list: {other:?}"),
+        }
+    }
+}
+
+impl RedisServer {
+    /// A server that keeps nothing on disk.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with("")
+    }
+
+    /// A server with these further lines in its configuration file.
+    #[must_use]
+    pub fn with(lines: &str) -> Self {
+        Self::new(lines, false)
+    }
+
+    /// A sentinel with these further lines in its configuration file.
+    #[must_use]
+    pub fn sentinel(lines: &str) -> Self {
+        Self::new(lines, true)
+    }
+
+    fn new(lines: &str, sentinel: bool) -> Self {
+        // Another process may take the port between our asking for it and redis-server's.
+        for _ in 0..20 {
+            let directory = tempfile::tempdir().unwrap();
+            let port = free_port();
+            let path = directory.path().join("redis.conf");
+            let mut config = format!("dir {}\nbind 127.0.0.1\nlogfile redis.log\n", directory.path().display());
+            if !lines.lines().any(|line| line.starts_with("port ") || line.starts_with("tls-port ")) {
+                writeln!(config, "port {port}").unwrap();
+            }
+            if !sentinel {
+                config.push_str("save \"\"\n");
+            }
+            writeln!(config, "{}", lines.replace("{port}", &port.to_string())).unwrap();
+            std::fs::write(&path, config).unwrap();
+            let mut server = Self { port, sentinel, directory, child: None, watchdog: None, login: None };
+            if server.launch() {
+                return server;
+            }
+        }
+        panic!("no redis-server could be started");
+    }
+
+    /// Speaks as this user from now on.
+    #[must_use]
+    pub fn login(mut self, user: &str, password: &str) -> Self {
+        self.login = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `127.0.0.1:PORT`
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `redis://127.0.0.1:PORT`
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address())
+    }
+
+    /// A file in its directory.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Ends it as a crash would.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn kill(&mut self) {
+        for mut child in [self.watchdog.take(), self.child.take()].into_iter().flatten() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Starts it again, on the same port and files.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        assert!(self.launch(), "{}", std::fs::read_to_string(self.path("redis.log")).unwrap_or_default());
+    }
+
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// What it answers to one command, over a connection of its own.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn command(&self, parts: &[&str]) -> RedisReply {
+        self.try_command(parts).unwrap_or_else(|error| panic!("{parts:?}: {error}"))
+    }
+
+    /// What it answers to one command, over a connection of its own.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn try_command(&self, parts: &[&str]) -> std::io::Result<RedisReply> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let mut reader = BufReader::new(stream);
+        if let Some((user, password)) = &self.login {
+            ask(&mut reader, &["AUTH", user, password])?;
+        }
+        ask(&mut reader, parts)
+    }
+
+    /// Every key it holds.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.command(&["KEYS", "*"]).texts().into_iter().map(str::to_owned).collect()
+    }
+
+    /// The process of a test that ends its own server leaves the port: whoever waits for it asks until it answers.
+    fn launch(&mut self) -> bool {
+        let mut command = Command::new("redis-server");
+        command.arg(self.path("redis.conf"));
+        if self.sentinel {
+            command.arg("--sentinel");
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("redis-server is installed");
+        let mut ended = false;
+        until("redis-server to listen", || {
+            ended = child.try_wait().unwrap().is_some();
+            ended || TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        });
+        if ended || child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        self.watchdog = Some(watchdog(&child, self.directory.path()));
+        self.child = Some(child);
+        true
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        for mut child in [self.watchdog.take(), self.child.take()].into_iter().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A port that is free now, and whose neighbour 10,000 higher exists: a Cluster's nodes talk there.
+fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port < 55_000 {
+            return port;
+        }
+    }
+}
+
+/// Ends the server when this process ends without dropping it: its standard input is a pipe that ends with this process.
+fn watchdog(server: &Child, directory: &Path) -> Child {
+    let script = r#"read -r _; kill -9 "$1" && rm -rf "$2""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "watchdog", &server.id().to_string()]).arg(directory);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn ask(reader: &mut BufReader<TcpStream>, parts: &[&str]) -> std::io::Result<RedisReply> {
+    let mut request = format!("*{}\r\n", parts.len());
+    for part in parts {
+        write!(request, "${}\r\n{part}\r\n", part.len()).unwrap();
+    }
+    reader.get_mut().write_all(request.as_bytes())?;
+    read(reader)
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<RedisReply> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    let (kind, rest) = line.trim_end().split_at(1);
+    let count = || rest.parse::<i64>().unwrap();
+    Ok(match kind {
+        "+" | ":" => RedisReply::Text(rest.to_owned()),
+        "-" => RedisReply::Error(rest.to_owned()),
+        "$" if count() < 0 => RedisReply::Nil,
+        "$" => {
+            let mut bytes = vec![0; usize::try_from(count()).unwrap() + 2];
+            reader.read_exact(&mut bytes)?;
+            bytes.truncate(bytes.len() - 2);
+            RedisReply::Text(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        "*" if count() < 0 => RedisReply::Nil,
+        "*" => RedisReply::List((0..count()).map(|_| read(reader)).collect::<Result<_, _>>()?),
+        other => panic!("{other}{rest}"),
+    })
+}
