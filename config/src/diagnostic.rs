@@ -43,9 +43,20 @@ pub enum Severity {
     TestFailed,
     /// Worth a look.
     Warning,
+    /// Good to know.
+    Note,
 }
 
 impl Severity {
+    /// Whether a load with such a finding is refused.
+    #[must_use]
+    pub const fn refuses(self) -> bool {
+        match self {
+            Self::Error | Self::Unsafe | Self::TestFailed => true,
+            Self::Warning | Self::Note => false,
+        }
+    }
+
     /// The word of the JSON form.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -54,6 +65,7 @@ impl Severity {
             Self::Unsafe => "unsafe",
             Self::TestFailed => "test_failed",
             Self::Warning => "warning",
+            Self::Note => "note",
         }
     }
 }
@@ -125,9 +137,9 @@ impl Diagnostics {
         }
         self.dropped += 1;
         // A refusal must never be lost among lints.
-        if diagnostic.severity != Severity::Warning {
+        if diagnostic.severity.refuses() {
             self.dropped_errors += 1;
-            if let Some(lint) = self.list.iter().rposition(|own| own.severity == Severity::Warning) {
+            if let Some(lint) = self.list.iter().rposition(|own| !own.severity.refuses()) {
                 self.list.remove(lint);
                 self.list.push(diagnostic);
                 self.dropped_errors -= 1;

@@ -11,6 +11,7 @@ mod json;
 mod key_sets;
 mod keys;
 mod load;
+mod overlaps;
 mod policy_tests;
 mod render;
 mod report;
@@ -22,6 +23,7 @@ mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 pub use load::{Loaded, load};
+pub use overlaps::describe_overlaps;
 pub use policy_tests::run_policy_tests;
 pub use schema::json_schema;
 pub use settings::{

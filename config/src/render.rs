@@ -37,6 +37,7 @@ impl Diagnostics {
             (count(&[Severity::Unsafe]), "unsafe rule", "unsafe rules"),
             (count(&[Severity::TestFailed]), "failing test", "failing tests"),
             (count(&[Severity::Warning]) + self.dropped - self.dropped_errors, "warning", "warnings"),
+            (count(&[Severity::Note]), "note", "notes"),
         ] {
             if number > 0 {
                 parts.push(format!("{number} {}", if number == 1 { one } else { many }));
@@ -56,6 +57,7 @@ impl Diagnostic {
             Severity::Unsafe => palette.error("error[unsafe]"),
             Severity::TestFailed => palette.error("error[test]"),
             Severity::Warning => palette.warning("warning"),
+            Severity::Note => palette.warning("note"),
         };
         let _ = writeln!(out, "{label}: {}", self.message);
         let gutter = self.place.as_ref().map_or(0, |place| place.line.to_string().len());

@@ -41,8 +41,7 @@ impl Report {
 
     /// How many findings refuse the load so far.
     pub(crate) fn errors(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.severity != Severity::Warning).count()
-            + self.findings.dropped_errors
+        self.findings.iter().filter(|finding| finding.severity.refuses()).count() + self.findings.dropped_errors
     }
 
     /// Whether something was found at the first character of `span` already.

@@ -4,6 +4,7 @@ mod accounts;
 mod broad;
 mod conditions;
 mod grants;
+mod lints;
 mod names;
 mod witness;
 
@@ -32,6 +33,7 @@ impl RuleSet {
         lifetimes(spec, &mut findings);
         let apis = apis(spec, &mut findings);
         names::check(spec, &mut findings);
+        lints::entries(spec, &mut findings);
         let accounts = accounts::compile(spec, &apis, &mut findings);
         let entries = entries(spec, &accounts);
         let mut account_by_name = HashMap::new();
@@ -158,7 +160,11 @@ mod tests {
     const MAIN: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
 
     fn sound() -> Spec {
-        spec(vec![account("octo", vec![subject("main", MAIN)])])
+        spec(vec![account("octo", vec![main()])])
+    }
+
+    fn main() -> IdentitySpec {
+        claims(subject("main", MAIN), json!({ "repository_owner_id": "65" }))
     }
 
     /// What is said about `change` of a sound policy.
@@ -259,7 +265,7 @@ mod tests {
     #[test]
     fn an_identity_never_goes_beyond_its_account() {
         let narrowed = |identity: IdentitySpec| said(|spec| spec.accounts[0].identities = vec![identity]);
-        let base = || subject("main", MAIN);
+        let base = main;
         for (wanted, identity) in [
             (
                 "Error: the service account is not granted the scope `delete`",
@@ -374,7 +380,10 @@ mod tests {
     #[test]
     fn conditions_that_mean_nothing_are_refused() {
         let on = |condition: serde_json::Value| {
-            said(|spec| spec.accounts[0].identities[0] = claims(subject("main", MAIN), json!({ "c": condition })))
+            said(|spec| {
+                let all = json!({ "c": condition, "repository_owner_id": "65" });
+                spec.accounts[0].identities[0] = claims(subject("main", MAIN), all);
+            })
         };
         for (wanted, condition) in [
             ("Error: the condition on `c` lists no value", json!([])),
@@ -399,7 +408,10 @@ mod tests {
     #[test]
     fn a_plain_number_where_the_platform_sends_a_string_is_named() {
         let on = |name: &str, value: serde_json::Value| {
-            said(|spec| spec.accounts[0].identities[0] = claims(subject("main", MAIN), json!({ name: value })))
+            said(|spec| {
+                let all = json!({ name: value, "repository_id": "74" });
+                spec.accounts[0].identities[0] = claims(subject("main", MAIN), all);
+            })
         };
         let wanted = "Error: `github-actions` sends this claim as a string, which `65` never matches / write it in quotes: \"65\"";
         assert_eq!(on("repository_owner_id", json!(65)), wanted);

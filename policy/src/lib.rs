@@ -1,6 +1,8 @@
 //! The policy decision engine of sts: claims and a request in, a decision with its whole trace out. Pure: no I/O, no clock,
 //! no evidence; the same engine serves the exchange, `explain` and policy tests.
 
+mod changes;
+mod compare;
 mod compile;
 mod condition;
 mod decision;
@@ -12,6 +14,7 @@ mod hint;
 mod identity;
 mod index;
 mod judge;
+mod overlap;
 mod pattern;
 mod policy_test;
 pub mod preset;
@@ -20,13 +23,16 @@ mod ruleset;
 mod spec;
 mod text;
 
+pub use changes::AccountChanges;
+pub use compare::{Case, Change, Verdict};
 pub use decision::{
     ConditionTrace, Decision, Facts, Grant, GrantedAccount, IdentityTrace, Outcome, Refusal, RequestError, Requested,
     RequestedAccount, RequestedTarget,
 };
 pub use finding::{Finding, Severity};
+pub use overlap::{Ambiguous, Overlaps, Shadowed};
 pub use pattern::{Pattern, PatternError};
-pub use policy_test::{TestFailure, TestPassed, run_test};
+pub use policy_test::{TestFailure, TestPassed, run_test, test_case};
 pub use preset::{IssuerDefaults, Preset};
 pub use resolve::Asked;
 pub use ruleset::{AccountView, ApiView, Compiled, Provenance, RuleSet};

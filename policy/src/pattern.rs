@@ -6,7 +6,7 @@ mod language;
 use std::fmt;
 
 use automaton::Automaton;
-pub(crate) use language::shortest;
+pub(crate) use language::{Search, shortest};
 
 /// The most characters a pattern has.
 const MOST: usize = 2048;

@@ -7,7 +7,9 @@ use sts_types::{Origin, ScopeSet, UnixTime};
 use crate::finding::{did_you_mean, quoted};
 use crate::resolve::Asked;
 use crate::text::{render, summary};
-use crate::{Decision, Expectation, Facts, Finding, Grant, Outcome, Requested, RuleSet, Severity, Spec, TestSpec};
+use crate::{
+    Case, Decision, Expectation, Facts, Finding, Grant, Outcome, Requested, RuleSet, Severity, Spec, TestSpec,
+};
 use token::Candidate;
 
 /// A policy test that holds.
@@ -36,17 +38,8 @@ pub struct TestFailure {
 /// # Errors
 /// When the outcome is not the one expected, or the test cannot be run.
 pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) -> Result<TestPassed, TestFailure> {
-    let broken = |origin, message: String, help: Option<String>| TestFailure { origin, message, help, decision: None };
     let requested = request(rules, test)?;
-    let candidates =
-        token::candidates(rules, spec, test).map_err(|error| broken(error.origin, error.message, error.help))?;
-    let judged = candidates.into_iter().map(|candidate| Judged::new(rules, candidate, &requested, now));
-    // The nearest, and of equals the one that is as the test says, is what its author had in mind.
-    let nearness = |judged: &Judged| (!judged.is_as_expected(test), judged.distance(), !judged.is_because_of(test));
-    let Some(judged) = judged.min_by_key(nearness) else {
-        let help = "add an identity that accepts such tokens, or write the token's `iss`".to_owned();
-        return Err(broken(test.origin, "no issuer entry has such tokens".to_owned(), Some(help)));
-    };
+    let judged = meant(rules, spec, test, &requested, now)?;
     let facts = Facts { entry: &judged.candidate.entry, claims: &judged.candidate.claims, now };
     let decision = rules.explain(facts, &requested);
     let said = summary(rules, &requested, &decision);
@@ -74,6 +67,38 @@ pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) ->
             Err(fails(test.origin, format!("expected a grant, but {said}"), first_failing(&decision)))
         }
     }
+}
+
+/// The token of a policy test with its request, to be judged under other rules too.
+///
+/// # Errors
+/// When the test cannot be run.
+pub fn test_case(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) -> Result<Case, TestFailure> {
+    let requested = request(rules, test)?;
+    let Candidate { entry, claims, .. } = meant(rules, spec, test, &requested, now)?.candidate;
+    let account = test.account.iter().map(|account| account.value.clone());
+    let audience = test.audience.iter().cloned().chain(account).collect();
+    Ok(Case { entry, claims, audience, resource: test.resource.clone(), scope: test.scope.clone(), now })
+}
+
+/// Of the tokens that a test may mean the one that its author had in mind: the nearest to a grant, and of equals the one that
+/// is as the test says.
+fn meant<'a>(
+    rules: &'a RuleSet,
+    spec: &Spec,
+    test: &TestSpec,
+    requested: &Requested,
+    now: UnixTime,
+) -> Result<Judged<'a>, TestFailure> {
+    let broken = |origin, message: String, help: Option<String>| TestFailure { origin, message, help, decision: None };
+    let candidates =
+        token::candidates(rules, spec, test).map_err(|error| broken(error.origin, error.message, error.help))?;
+    let judged = candidates.into_iter().map(|candidate| Judged::new(rules, candidate, requested, now));
+    let nearness = |judged: &Judged<'_>| (!judged.is_as_expected(test), judged.distance(), !judged.is_because_of(test));
+    judged.min_by_key(nearness).ok_or_else(|| {
+        let help = "add an identity that accepts such tokens, or write the token's `iss`".to_owned();
+        broken(test.origin, "no issuer entry has such tokens".to_owned(), Some(help))
+    })
 }
 
 /// The request of a test: `account` is one more `audience`.

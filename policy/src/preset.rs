@@ -1,6 +1,7 @@
 //! Platforms: what is known about the issuers of workload tokens. One file per platform, each with up to three faces: the
 //! defaults of its issuer entries, its short rule, and the claims of a typical token.
 
+mod audience;
 mod auth0;
 mod aws;
 mod azure;
@@ -26,6 +27,7 @@ mod spiffe;
 mod terraform;
 mod vercel;
 
+pub(crate) use audience::shared_audience;
 pub(crate) use owner::{OwnerGrammar, OwnerText, Reach};
 pub(crate) use platform::{MemberPath, ShortRule};
 

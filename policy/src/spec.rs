@@ -88,7 +88,7 @@ pub struct ApiSpec {
 }
 
 /// What an account may ask for: scopes of one API.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GrantSpec {
     /// The API's name; `sts` is the built-in one.
     pub api: Located<String>,
@@ -97,7 +97,7 @@ pub struct GrantSpec {
 }
 
 /// A team: a set of grants shared by accounts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TeamSpec {
     /// Its name; a value of the `groups` claim.
     pub name: Located<TeamName>,
@@ -108,7 +108,7 @@ pub struct TeamSpec {
 }
 
 /// One service account.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccountSpec {
     /// The username.
     pub name: Located<AccountName>,
@@ -135,7 +135,7 @@ pub struct AccountSpec {
 }
 
 /// One OIDC identity of an account.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IdentitySpec {
     /// Where the identity begins; for findings about the whole of it.
     pub origin: Origin,
@@ -172,7 +172,7 @@ pub struct IdentitySpec {
 }
 
 /// A platform's short rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShortRuleSpec {
     /// The platform's key: `github`, `gitlab`, `kubernetes`.
     pub key: Located<String>,
@@ -192,7 +192,7 @@ pub enum ScalarSpec {
 }
 
 /// A condition on one claim (DESIGN section 5).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ConditionSpec {
     /// One value.
     Scalar(Located<ScalarSpec>),
@@ -203,7 +203,7 @@ pub enum ConditionSpec {
 }
 
 /// The long form of a condition; what is not given does not constrain, and at least one member is given.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConditionObject {
     /// Some element meets one of these.
     pub any_of: Option<Vec<Located<ScalarSpec>>>,
@@ -220,7 +220,7 @@ pub struct ConditionObject {
 }
 
 /// One policy test of a `tests:` list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TestSpec {
     /// Where the test begins.
     pub origin: Origin,
@@ -242,8 +242,16 @@ pub struct TestSpec {
     pub because: Option<Located<String>>,
 }
 
+impl TestSpec {
+    /// Whether `other` says the same, wherever it stands.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Self { origin: other.origin, ..self.clone() } == *other
+    }
+}
+
 /// The token of a policy test.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TestTokenSpec {
     /// `preset:`: the claims start as that preset's sample.
     pub preset: Option<Located<String>>,
@@ -252,7 +260,7 @@ pub struct TestTokenSpec {
 }
 
 /// What a policy test expects.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Expectation {
     /// `deny`: no grant, for whatever reason.
     Deny,

@@ -11,6 +11,7 @@
 
 mod admin;
 mod bad_start;
+mod check;
 mod config;
 mod custom_ca;
 mod dev;

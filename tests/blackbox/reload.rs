@@ -2,7 +2,8 @@
 
 use crate::support::*;
 use serde_json::json;
-use sts_testkit::{Config, Server, until};
+use std::os::unix::fs::symlink;
+use sts_testkit::{Config, Server, Site, until};
 
 fn is_granted(server: &Server, subject: &str) -> bool {
     server.exchange(&token(subject), &[]).status == 200
@@ -99,4 +100,42 @@ fn an_account_file_beside_the_main_one_is_part_of_the_configuration() {
         json!({ "service_accounts": { "third": { "teams": ["deployers"], "identities": [identity("plain", "svc:third")] } } }).to_string(),
     );
     until("a new file", || is_granted(&server, "svc:third"));
+}
+
+#[test]
+fn a_reload_tells_which_accounts_it_adds_removes_and_changes() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let changed =
+        with_newcomer().without("service_accounts/two").with("service_accounts/octo/display_name", "Octo the second");
+    server.site().replace("sts.yaml", changed.text());
+    let line =
+        server.lines().wait("the reload", |line| line.contains("configuration was reloaded").then(|| line.to_owned()));
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    for (member, wanted) in [("added", r#"["newcomer"]"#), ("removed", r#"["two"]"#), ("changed", r#"["octo"]"#)] {
+        assert_eq!(line[member], wanted, "{line}");
+    }
+}
+
+/// Files as Kubernetes mounts a ConfigMap: links through `..data`, which is replaced by one rename.
+#[test]
+fn a_config_map_that_is_swapped_is_reloaded_whole() {
+    let site = Site::new();
+    let mount = |site: &Site, version: &str, config: &Config| {
+        site.write(&format!("{version}/sts.yaml"), config.text());
+        site.write(&format!("{version}/deploy.secret"), DEPLOY_SECRET);
+        site.write(&format!("{version}/billing.secret"), BILLING_SECRET);
+        symlink(version, site.path("..data_tmp")).unwrap();
+        std::fs::rename(site.path("..data_tmp"), site.path("..data")).unwrap();
+    };
+    mount(&site, "..first", &world());
+    for name in ["sts.yaml", "deploy.secret", "billing.secret"] {
+        symlink(format!("..data/{name}"), site.path(name)).unwrap();
+    }
+    let server = Server::start_in(STS, site);
+    assert!(is_granted(&server, "svc:octo") && !is_granted(&server, "svc:newcomer"));
+    mount(server.site(), "..second", &with_newcomer());
+    until("the reload", || is_granted(&server, "svc:newcomer"));
+    mount(server.site(), "..third", &world().with("nonsense", 1));
+    server.lines().wait("the refusal", |line| line.contains("not reloaded").then_some(()));
+    assert!(is_granted(&server, "svc:newcomer"), "the old one goes on");
 }

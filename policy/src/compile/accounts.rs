@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sts_types::{AccountId, Audience, ClaimPath, Located, TeamName, UnixTime, is_uuid};
 
-use super::{broad, conditions, grants, identity_title};
+use super::{broad, conditions, grants, identity_title, lints};
 use crate::finding::{Findings, name_help, quoted};
 use crate::identity::{ApiGrant, EntryRule, Identity, Window};
 use crate::ruleset::{Account, Api};
@@ -126,11 +126,9 @@ impl Compiler<'_> {
 
         // A pattern that does not parse was noted; what is missing then would only be noise.
         if spec.subject.is_some() == subject.is_some() && all.len() == written_conditions(spec) {
-            broad::check(
-                &broad::Rule { spec, title: &title, subject: subject.as_ref(), conditions: &all },
-                &issuers,
-                self.findings,
-            );
+            let rule = broad::Rule { spec, title: &title, subject: subject.as_ref(), conditions: &all };
+            broad::check(&rule, &issuers, self.findings);
+            lints::identity(&rule, &issuers, self.spec.issuer.as_str(), self.findings);
         }
         let ban_lifted =
             names_event(&all) || subject.as_ref().is_some_and(|own| own.literal_ending().ends_with(":pull_request"));

@@ -1,7 +1,7 @@
 //! Buildkite: one issuer for everybody.
 
 use super::IssuerDefaults;
-use super::owner::{OwnerGrammar, OwnerText};
+use super::owner::{OwnerGrammar, OwnerText, never};
 use super::platform::{DEFAULTS, Platform, Tenancy, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -24,5 +24,7 @@ const OWNER: OwnerGrammar = OwnerGrammar {
         ("organization_slug", OwnerText::Whole),
         ("pipeline_id", OwnerText::Whole),
     ],
+    ids: &["organization_id", "pipeline_id"],
+    subject_has_id: never,
     advice: "begin `subject` with `organization:SLUG:`, or add the claim `organization_id`",
 };

@@ -1,6 +1,6 @@
 //! CircleCI: one issuer per organisation, or one for everybody with `--root-issuer`.
 
-use super::owner::{OwnerGrammar, OwnerText};
+use super::owner::{OwnerGrammar, OwnerText, never};
 use super::platform::{Platform, Tenancy, is_segment, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -21,5 +21,7 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "org/", ends: &['/'] }],
     shapes: &["org/?*/project/?*/user/?*"],
     claims: &[("oidc.circleci.com/org-id", OwnerText::Whole), ("oidc.circleci.com/project-id", OwnerText::Whole)],
+    ids: &[],
+    subject_has_id: never,
     advice: "begin `subject` with `org/ORGANISATION-ID/`, or add the claim `oidc.circleci.com/org-id`",
 };

@@ -87,8 +87,17 @@ pub(super) const OWNER: OwnerGrammar = OwnerGrammar {
         ("enterprise_id", OwnerText::Whole),
         ("enterprise", OwnerText::Whole),
     ],
+    ids: &["repository_id", "repository_owner_id", "enterprise_id"],
+    subject_has_id: has_id,
     advice: "begin `subject` with `repo:OWNER/`, or add `repository_owner_id` or `repository_id`",
 };
+
+/// `repo:O@1/...`, and the templates that begin with an id.
+fn has_id(subject: &str) -> bool {
+    let owner = subject.strip_prefix("repo:").and_then(|rest| rest.split_once('@'));
+    let by_name = owner.is_some_and(|(name, id)| !name.contains('/') && id.starts_with(|c: char| c.is_ascii_digit()));
+    by_name || subject.starts_with("repository_id:") || subject.starts_with("repository_owner_id:")
+}
 
 /// Every claim is a string, ids and `ref_protected` too, but for the registered times.
 pub(super) fn is_text_claim(claim: &str) -> bool {

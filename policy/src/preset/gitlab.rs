@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::owner::{OwnerGrammar, OwnerText};
+use super::owner::{OwnerGrammar, OwnerText, never};
 use super::platform::{MemberPath, Platform, ShortRule, Tenancy, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -80,6 +80,8 @@ const OWNER: OwnerGrammar = OwnerGrammar {
         ("job_project_path", OwnerText::Between { prefix: "", ends: &['/'] }),
         ("job_namespace_path", OwnerText::Between { prefix: "", ends: &['/'] }),
     ],
+    ids: &["project_id", "namespace_id", "job_project_id", "job_namespace_id"],
+    subject_has_id: never,
     advice: "begin `subject` with `project_path:GROUP/`, or add `namespace_id` or `project_id`",
 };
 

@@ -1,7 +1,7 @@
 //! Google service accounts: one issuer for everybody; the subject is the numeric unique id.
 
 use super::IssuerDefaults;
-use super::owner::{OwnerGrammar, OwnerText};
+use super::owner::{OwnerGrammar, OwnerText, never};
 use super::platform::{DEFAULTS, Platform, Tenancy, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -26,5 +26,7 @@ const OWNER: OwnerGrammar = OwnerGrammar {
         ("/google/compute_engine/project_id", OwnerText::Whole),
         ("/google/compute_engine/project_number", OwnerText::Whole),
     ],
+    ids: &[],
+    subject_has_id: never,
     advice: "write the service account's numeric unique id as `subject`",
 };

@@ -11,8 +11,18 @@ pub(crate) struct OwnerGrammar {
     pub(crate) shapes: &'static [&'static str],
     /// Claims (names or pointers) that fix the owner, with the form that does.
     pub(crate) claims: &'static [(&'static str, OwnerText)],
+    /// Claims that name the owner or what it owns by an id that is never given to another; empty where names are ids, or are
+    /// never given to another either.
+    pub(crate) ids: &'static [&'static str],
+    /// Whether a subject that begins so has such an id.
+    pub(crate) subject_has_id: fn(&str) -> bool,
     /// What to write, for people.
     pub(crate) advice: &'static str,
+}
+
+/// For subjects without ids.
+pub(super) fn never(_: &str) -> bool {
+    false
 }
 
 /// A form of text that names the owner.

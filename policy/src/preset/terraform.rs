@@ -1,6 +1,6 @@
 //! HCP Terraform, and Terraform Enterprise on hosts of its own.
 
-use super::owner::{OwnerGrammar, OwnerText};
+use super::owner::{OwnerGrammar, OwnerText, never};
 use super::platform::{Platform, Tenancy, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -32,5 +32,7 @@ const OWNER: OwnerGrammar = OwnerGrammar {
         ("terraform_workspace_id", OwnerText::Whole),
         ("terraform_full_workspace", OwnerText::Between { prefix: "organization:", ends: &[':'] }),
     ],
+    ids: &["terraform_organization_id", "terraform_project_id", "terraform_workspace_id"],
+    subject_has_id: never,
     advice: "begin `subject` with `organization:NAME:`, or add the claim `terraform_organization_id`",
 };

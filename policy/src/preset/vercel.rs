@@ -1,6 +1,6 @@
 //! Vercel: one issuer per team, or one for everybody in global mode.
 
-use super::owner::{OwnerGrammar, OwnerText};
+use super::owner::{OwnerGrammar, OwnerText, never};
 use super::platform::{Platform, Tenancy, is_segment, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -21,5 +21,7 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "owner:", ends: &[':'] }],
     shapes: &["owner:?*:project:?*:environment:?*"],
     claims: &[("owner_id", OwnerText::Whole), ("owner", OwnerText::Whole), ("project_id", OwnerText::Whole)],
+    ids: &["owner_id", "project_id"],
+    subject_has_id: never,
     advice: "begin `subject` with `owner:TEAM:`, or add the claim `owner_id`",
 };

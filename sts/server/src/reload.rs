@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use rustls::sign::CertifiedKey;
 use sts_config::{Diagnostics, Loaded, Settings};
+use sts_policy::AccountChanges;
 use sts_types::UnixTime;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -21,11 +22,16 @@ const QUIET: Duration = Duration::from_millis(200);
 
 /// Loads a configuration and runs its policy tests; warnings are what is left when nothing is wrong.
 pub(crate) fn load(config: &Path, now: UnixTime) -> Result<Loaded, Diagnostics> {
-    let Loaded { settings, mut warnings } = sts_config::load(config, &environment)?;
+    let Loaded { settings, mut warnings } = load_untested(config)?;
     let tests = sts_config::run_policy_tests(&settings, now);
     let failed = tests.is_fatal();
     warnings.extend(tests);
     if failed { Err(warnings) } else { Ok(Loaded { settings, warnings }) }
+}
+
+/// Loads a configuration and does not run its policy tests.
+pub(crate) fn load_untested(config: &Path) -> Result<Loaded, Diagnostics> {
+    sts_config::load(config, &environment)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the composition root reads the environment and passes it in")]
@@ -111,7 +117,7 @@ impl Reload {
         for key in needs_restart(&self.settings, &settings) {
             tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
         }
-        let changes = changes(&self.settings, &settings);
+        let accounts = AccountChanges::between(&self.settings.policy, &settings.policy);
         for (served, certificate) in renewed {
             served.replace(certificate);
         }
@@ -120,8 +126,9 @@ impl Reload {
         self.desk.issuers.send_replace(issuers);
         tracing::info!(
             generation = %settings.generation,
-            added = ?changes.added,
-            removed = ?changes.removed,
+            added = ?accounts.added,
+            removed = ?accounts.removed,
+            changed = ?accounts.changed,
             "the configuration was reloaded"
         );
         self.settings = settings;
@@ -185,23 +192,6 @@ fn needs_restart(old: &Settings, new: &Settings) -> impl Iterator<Item = &'stati
     let log = |settings: &Settings| (settings.log.format, settings.log.level);
     let differs = [("limits", old.limits != new.limits), ("log", log(old) != log(new))];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key)
-}
-
-/// What a reload changed, for people.
-struct Changes {
-    added: Vec<String>,
-    removed: Vec<String>,
-}
-
-fn changes(old: &Settings, new: &Settings) -> Changes {
-    let names = |settings: &Settings| -> BTreeSet<String> {
-        settings.rules.accounts().map(|account| account.name.to_string()).collect()
-    };
-    let (before, after) = (names(old), names(new));
-    Changes {
-        added: after.difference(&before).cloned().collect(),
-        removed: before.difference(&after).cloned().collect(),
-    }
 }
 
 /// Reloads on SIGHUP and on file changes, for as long as the server runs.

@@ -6,14 +6,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sts_config::{Diagnostics, Loaded, Settings};
-use sts_types::Clock;
+use sts_types::{Clock, UnixTime};
 
-use super::{complain, fail, say};
+use super::against::{Comparison, compare};
+use super::{complain, say};
 use crate::clock::SystemClock;
 use crate::engine::issuer_cache;
-use crate::reload::load;
+use crate::reload::{load, load_untested};
 use crate::start_error::StartError;
 
 #[derive(Args)]
@@ -21,6 +22,13 @@ pub(super) struct CheckArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "sts.yaml")]
     config: PathBuf,
+    /// Tell what the configuration does to the tokens of its policy tests that OLD_CONFIG does not: exit code 1 when a verdict
+    /// changes
+    #[arg(long, value_name = "OLD_CONFIG")]
+    against: Option<PathBuf>,
+    /// With `--against`: judge the decisions of a file again, one decision event with claims in each line
+    #[arg(long, value_name = "FILE", requires = "against")]
+    replay: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -28,45 +36,76 @@ pub(super) struct CheckArgs {
 
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    match load(&args.config, clock.now()) {
+    let now = clock.now();
+    let Loaded { settings, warnings } = match load(&args.config, now) {
+        Ok(loaded) => loaded,
         Err(diagnostics) => {
-            report(args, &diagnostics, None);
-            ExitCode::from(diagnostics.exit_code())
+            report(args, &diagnostics, Map::new());
+            return ExitCode::from(diagnostics.exit_code());
         }
-        Ok(Loaded { settings, warnings }) => match issuer_cache(&settings, clock, None) {
-            Ok(_) => {
-                report(args, &warnings, Some(&settings));
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                if args.json {
-                    let document =
-                        json!({ "ok": false, "error": error.to_string(), "diagnostics": warnings.to_json() });
-                    say(&document.to_string());
-                } else {
-                    report(args, &warnings, None);
-                    fail(&error);
-                }
-                ExitCode::from(2)
-            }
-        },
+    };
+    if let Err(error) = issuer_cache(&settings, clock, None) {
+        return failed(args, &warnings, &error.to_string());
     }
+    let comparison = match args.against.as_deref().map(|old| against(old, &settings, args.replay.as_deref(), now)) {
+        None => None,
+        Some(Ok(comparison)) => Some(comparison),
+        Some(Err(Failure::Diagnostics(diagnostics))) => {
+            report(args, &diagnostics, Map::new());
+            return ExitCode::from(2);
+        }
+        Some(Err(Failure::Message(message))) => return failed(args, &warnings, &message),
+    };
+    let overlaps = settings.rules.overlaps(&settings.policy);
+    let mut findings = warnings;
+    findings.extend(sts_config::describe_overlaps(&settings, &overlaps));
+    let mut members = Map::new();
+    members.insert("generation".to_owned(), json!(settings.generation));
+    members.insert("overlaps".to_owned(), json!(overlaps));
+    if let Some(comparison) = &comparison {
+        members.insert("against".to_owned(), json!(comparison));
+    }
+    report(args, &findings, members);
+    if !args.json {
+        say(&summary(&args.config, &settings));
+        comparison.iter().for_each(|comparison| say(&comparison.text()));
+    }
+    if comparison.is_none_or(|comparison| comparison.is_empty()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn report(args: &CheckArgs, diagnostics: &Diagnostics, passed: Option<&Settings>) {
+/// Why there is no comparison.
+enum Failure {
+    /// The old configuration does not load.
+    Diagnostics(Diagnostics),
+    /// The recorded decisions cannot be read.
+    Message(String),
+}
+
+fn against(old: &Path, new: &Settings, replay: Option<&Path>, now: UnixTime) -> Result<Comparison, Failure> {
+    // That its policy tests fail, or its rules warn, is no longer of interest.
+    let old = load_untested(old).map_err(Failure::Diagnostics)?.settings;
+    compare(&old, new, replay, now).map_err(Failure::Message)
+}
+
+/// Says what stopped the check though nothing is wrong with the text of the configuration.
+fn failed(args: &CheckArgs, warnings: &Diagnostics, message: &str) -> ExitCode {
     if args.json {
-        let mut document = json!({ "ok": passed.is_some(), "diagnostics": diagnostics.to_json() });
-        if let (Some(settings), Some(members)) = (passed, document.as_object_mut()) {
-            members.insert("generation".to_owned(), json!(settings.generation));
-        }
+        say(&json!({ "ok": false, "error": message, "diagnostics": warnings.to_json() }).to_string());
+    } else {
+        report(args, warnings, Map::new());
+        complain(&format!("error: {message}"));
+    }
+    ExitCode::from(2)
+}
+
+/// The findings, and what else the JSON document holds when all is well.
+fn report(args: &CheckArgs, diagnostics: &Diagnostics, members: Map<String, Value>) {
+    if args.json {
+        let mut document = json!({ "ok": !members.is_empty(), "diagnostics": diagnostics.to_json() });
+        document.as_object_mut().into_iter().for_each(|all| all.extend(members.clone()));
         say(&document.to_string());
-        return;
-    }
-    if !diagnostics.is_empty() {
+    } else if !diagnostics.is_empty() {
         complain(&diagnostics.render(std::io::stderr().is_terminal()));
-    }
-    if let Some(settings) = passed {
-        say(&summary(&args.config, settings));
     }
 }
 

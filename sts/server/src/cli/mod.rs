@@ -1,5 +1,6 @@
 //! The command line (DESIGN section 8). Exit codes: 0 done, 1 refused or failed, 2 usage or configuration.
 
+mod against;
 mod check;
 mod exchange;
 mod explain;

@@ -1,0 +1,45 @@
+//! The overlaps of a policy, at the places where they were written.
+
+use sts_policy::{Ambiguous, Overlaps, Shadowed};
+use sts_types::Origin;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use crate::render::quoted;
+use crate::settings::Settings;
+
+/// What [`sts_policy::RuleSet::overlaps`] found, as findings: an identity that never decides is a warning; that a token can
+/// reach two accounts is good to know, since a request may name one.
+#[must_use]
+pub fn describe_overlaps(settings: &Settings, overlaps: &Overlaps) -> Diagnostics {
+    let mut findings = Diagnostics::default();
+    let place = |origin: Origin| settings.sources.span(origin).map(|span| Place::new(&settings.sources, span));
+    for Shadowed { account, identity, by, origin } in &overlaps.shadowed {
+        let message = format!(
+            "identity {} of {} never decides: {} before it accepts every token that it does, and grants as much",
+            quoted(identity.as_str()),
+            quoted(account.as_str()),
+            quoted(by.as_str())
+        );
+        let help = Some("remove it, or put it first".to_owned());
+        findings.push(Diagnostic { severity: Severity::Warning, place: place(*origin), message, help });
+    }
+    for Ambiguous { accounts: [first, second], identities, subject, certain, origin } in &overlaps.ambiguous {
+        let message = format!(
+            "one token {} {} by {} and {} by {}{}",
+            if *certain { "reaches" } else { "may reach" },
+            quoted(first.as_str()),
+            quoted(identities[0].as_str()),
+            quoted(second.as_str()),
+            quoted(identities[1].as_str()),
+            subject.as_ref().map_or(String::new(), |subject| format!(", such as that of {}", quoted(subject)))
+        );
+        let help =
+            Some("a request must name the one that is meant in `audience`; else it is `ambiguous_account`".to_owned());
+        findings.push(Diagnostic { severity: Severity::Note, place: place(*origin), message, help });
+    }
+    if overlaps.incomplete {
+        let message = "there are more overlaps than are told, or more identities than were compared".to_owned();
+        findings.push(Diagnostic { severity: Severity::Note, place: None, message, help: None });
+    }
+    findings
+}

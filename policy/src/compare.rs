@@ -1,0 +1,162 @@
+//! What a change of policy does: tokens judged under the rules before and after.
+
+use serde::Serialize;
+use sts_types::{ClaimSet, EntryName, UnixTime};
+
+use crate::resolve::Asked;
+use crate::{Facts, Outcome, RuleSet};
+
+/// A token with the request that it came with.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The issuer entry whose key verified it.
+    pub entry: EntryName,
+    /// Its claims.
+    pub claims: ClaimSet,
+    /// Values of `audience` and `resource`.
+    pub audience: Vec<String>,
+    /// `resource` values that are not among `audience`.
+    pub resource: Vec<String>,
+    /// `scope`.
+    pub scope: Option<String>,
+    /// When it is judged as of.
+    pub now: UnixTime,
+}
+
+/// What comes of a token, as far as its caller and our records can tell.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(tag = "verdict", rename_all = "lowercase")]
+pub enum Verdict {
+    /// It is exchanged.
+    Granted {
+        /// The account's id: `sub`.
+        account: String,
+        /// The identity that decides.
+        identity: String,
+        /// `aud`.
+        audience: String,
+        /// `scope`.
+        scope: String,
+        /// Seconds.
+        expires_in: u32,
+    },
+    /// It is not.
+    Refused {
+        /// The stable reason.
+        reason: &'static str,
+    },
+}
+
+/// How a verdict changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Refused before, granted now.
+    NewlyAllowed,
+    /// Granted before, refused now.
+    NewlyDenied,
+    /// Granted otherwise: another account, identity, audience, scope or lifetime.
+    Changed,
+}
+
+impl RuleSet {
+    /// What comes of a token whose signature, times and entry hold.
+    #[must_use]
+    pub fn verdict(&self, case: &Case) -> Verdict {
+        if !self.entry_by_name.contains_key(&case.entry) {
+            return Verdict::Refused { reason: "issuer_unknown" };
+        }
+        let asked = Asked {
+            audience: &case.audience,
+            resource: &case.resource,
+            scope: case.scope.as_deref(),
+            client_id: None,
+            lifetime: None,
+        };
+        let Ok(requested) = self.resolve(&asked) else { return Verdict::Refused { reason: "request_malformed" } };
+        if !self.knows_audience(&case.entry, &case.claims) {
+            return Verdict::Refused { reason: "token_audience" };
+        }
+        match self.decide(Facts { entry: &case.entry, claims: &case.claims, now: case.now }, &requested) {
+            Outcome::Refused(refusal) => Verdict::Refused { reason: refusal.reason() },
+            Outcome::Granted(grant) => Verdict::Granted {
+                account: grant.account.id.to_string(),
+                identity: grant.identity.to_string(),
+                audience: grant.audience.to_string(),
+                scope: grant.scopes.to_string(),
+                expires_in: grant.lifetime.as_secs(),
+            },
+        }
+    }
+}
+
+impl Change {
+    /// How `before` changes into `after`; `None` when it does not, or is refused for another reason.
+    #[must_use]
+    pub fn between(before: &Verdict, after: &Verdict) -> Option<Self> {
+        match (before, after) {
+            (Verdict::Refused { .. }, Verdict::Granted { .. }) => Some(Self::NewlyAllowed),
+            (Verdict::Granted { .. }, Verdict::Refused { .. }) => Some(Self::NewlyDenied),
+            (Verdict::Granted { .. }, Verdict::Granted { .. }) if before != after => Some(Self::Changed),
+            _ => None,
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NewlyAllowed => "newly allowed",
+            Self::NewlyDenied => "newly denied",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+    use crate::{IdentitySpec, Spec};
+    use serde_json::json;
+
+    const MAIN: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
+
+    fn case(changes: serde_json::Value) -> Case {
+        Case {
+            entry: entry("github"),
+            claims: token(changes),
+            audience: words(&["octo"]),
+            resource: vec![],
+            scope: None,
+            now: NOW,
+        }
+    }
+
+    fn between(before: &Spec, after: &Spec, case: &Case) -> Option<Change> {
+        Change::between(&rules(before).verdict(case), &rules(after).verdict(case))
+    }
+
+    #[test]
+    fn a_change_of_policy_is_told_by_what_comes_of_a_token() {
+        let of = |identity: IdentitySpec| spec(vec![account("octo", vec![identity])]);
+        let (main, all) = (of(subject("i", MAIN)), of(subject("i", "repo:octo-org/**")));
+        let (on_main, on_dev) = (case(json!({})), case(json!({ "sub": "repo:octo-org/octo-repo:ref:refs/heads/dev" })));
+        assert_eq!(between(&main, &all, &on_main), None);
+        assert_eq!(between(&main, &all, &on_dev), Some(Change::NewlyAllowed));
+        assert_eq!(between(&all, &main, &on_dev), Some(Change::NewlyDenied));
+        let renamed = of(subject("j", MAIN));
+        let less = of(IdentitySpec { scopes: Some(scopes(&["read"])), ..subject("i", MAIN) });
+        for after in [&renamed, &less] {
+            assert_eq!(between(&main, after, &on_main), Some(Change::Changed));
+        }
+        let mut gone = main.clone();
+        gone.issuers[0] = issuer("other", GITHUB);
+        gone.accounts[0].identities[0].issuers = vec![at("other".to_owned())];
+        assert_eq!(rules(&gone).verdict(&on_main), Verdict::Refused { reason: "issuer_unknown" });
+        let elsewhere = case(json!({ "aud": "https://elsewhere.example" }));
+        assert_eq!(rules(&main).verdict(&elsewhere), Verdict::Refused { reason: "token_audience" });
+        let two = Case { audience: words(&["octo", "other"]), ..on_main };
+        assert_eq!(rules(&main).verdict(&two), Verdict::Refused { reason: "request_malformed" });
+    }
+}

@@ -1,0 +1,317 @@
+//! Lints: rules that load, and that somebody should look at.
+
+use sts_types::{Audience, Located};
+
+use super::broad::{Rule, claim_name, fixed_by, fixes, texts};
+use crate::condition::{Condition, Matcher, Test};
+use crate::finding::{Findings, quoted};
+use crate::pattern::{Pattern, shortest};
+use crate::preset::{OwnerGrammar, OwnerText, Reach, shared_audience};
+use crate::{IssuerSpec, Preset, Spec};
+
+/// Notes what is doubtful about issuer entries.
+pub(super) fn entries(spec: &Spec, findings: &mut Findings) {
+    for issuer in &spec.issuers {
+        audiences(&issuer.audience, &[issuer], spec.issuer.as_str(), findings);
+    }
+}
+
+/// Notes what is doubtful about an identity for tokens of `issuers`.
+pub(super) fn identity(rule: &Rule<'_>, issuers: &[&IssuerSpec], ours: &str, findings: &mut Findings) {
+    audiences(&rule.spec.audience, issuers, ours, findings);
+    unverified_email(rule, findings);
+    for issuer in issuers {
+        let owner = issuer.preset.and_then(Preset::owner);
+        if issuer.preset.is_some_and(Preset::is_github_grammar) {
+            owner.into_iter().for_each(|grammar| github(rule, grammar, findings));
+        }
+        if issuer.preset == Some(Preset::Kubernetes) {
+            default_service_account(rule, findings);
+        }
+        if issuer.shared {
+            owner.into_iter().for_each(|grammar| recycled_names(rule, grammar, findings));
+        } else {
+            breadth(rule, issuer, findings);
+        }
+    }
+}
+
+/// An audience that other services accept too: a token that was asked for one of them can be presented to us, and ours to them.
+fn audiences(list: &[Located<Audience>], issuers: &[&IssuerSpec], ours: &str, findings: &mut Findings) {
+    // The tokens of service connections have this one whatever is asked for.
+    let fixed = |issuer: &&IssuerSpec| issuer.preset == Some(Preset::AzureDevops);
+    for audience in list {
+        let text = audience.value.as_str();
+        let Some(service) = shared_audience(text).filter(|_| !issuers.iter().any(fixed)) else { continue };
+        let message =
+            format!("the audience {} is that of {service}: tokens meant for it are accepted here", quoted(text));
+        findings.warning(
+            audience.origin,
+            message,
+            format!("ask for tokens with an audience of our own, such as `{ours}`"),
+        );
+    }
+}
+
+/// An address that nobody has shown to be theirs.
+fn unverified_email(rule: &Rule<'_>, findings: &mut Findings) {
+    let on = |name: &'static str| move |condition: &&Condition| claim_name(condition) == name;
+    if rule.conditions.iter().any(|own| on("email")(&own))
+        && !rule.conditions.iter().any(|own| on("email_verified")(&own))
+    {
+        let origin = rule.claim_origin("email");
+        let message =
+            "`email` without `email_verified`: the issuer may not have checked whose address it is".to_owned();
+        findings.warning(origin, message, "add `email_verified: true` under `claims:`".to_owned());
+    }
+}
+
+/// The service account that every pod runs as which names none.
+fn default_service_account(rule: &Rule<'_>, findings: &mut Findings) {
+    const NAME: &str = "/kubernetes.io/serviceaccount/name";
+    const UID: &str = "/kubernetes.io/serviceaccount/uid";
+    let exact = |matcher: &Matcher| fixes(OwnerText::Whole, matcher);
+    let on = |path: &'static str| move |condition: &&Condition| condition.path.as_str() == path;
+    if rule.conditions.iter().filter(|own| on(UID)(own)).any(|own| fixed_by(own, &exact)) {
+        return;
+    }
+    let excluded = |condition: &Condition| {
+        let none =
+            condition.tests.iter().filter_map(|test| if let Test::NoneOf(none) = test { Some(none) } else { None });
+        none.flatten().any(|matcher| matches!(matcher, Matcher::Text(text) if text.matches("default")))
+    };
+    let named: Vec<&Condition> = rule.conditions.iter().filter(|own| on(NAME)(own)).collect();
+    let by_claim = named
+        .iter()
+        .all(|own| !excluded(own) && (texts(own).next().is_none() || texts(own).any(|text| text.matches("default"))));
+    let Ok(default) = Pattern::parse("system:serviceaccount:?*:default") else { return };
+    let subjects: Vec<String> =
+        rule.subjects().filter_map(|pattern| shortest([pattern, &default], []).text()).collect();
+    let by_subject = rule.subjects().next().is_none() || !subjects.is_empty();
+    if !by_claim || !by_subject {
+        return;
+    }
+    let accepted = subjects.first().map_or("system:serviceaccount:NAMESPACE:default", String::as_str);
+    let message =
+        format!("{} accepts {}: every pod that names no service account runs as it", rule.title, quoted(accepted));
+    let help = "make a service account for the workload, and name it".to_owned();
+    findings.warning(rule.subject_origin(), message, help);
+}
+
+/// Names that somebody else can have one day: renamed, deleted and registered anew.
+fn recycled_names(rule: &Rule<'_>, grammar: &OwnerGrammar, findings: &mut Findings) {
+    if grammar.ids.is_empty() || !rule.fixes_owner(Some(grammar)) {
+        return;
+    }
+    let is_id = |condition: &Condition| {
+        let name = claim_name(condition);
+        let own = grammar.ids.iter().any(|id| *id == name || *id == condition.path.as_str());
+        own && fixed_by(condition, &|matcher| fixes(OwnerText::Whole, matcher))
+    };
+    if rule.conditions.iter().any(is_id) || rule.subjects().any(|own| (grammar.subject_has_id)(own.literal_head())) {
+        return;
+    }
+    let message = format!("{} goes by names, and names are recycled: who has the name next gets in", rule.title);
+    let help = format!("add {}", grammar.ids.iter().take(2).map(|id| quoted(id)).collect::<Vec<_>>().join(" or "));
+    findings.warning(rule.subject_origin(), message, help);
+}
+
+/// Much more than one workload, on an issuer of one tenant.
+fn breadth(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
+    let entry = quoted(issuer.name.value.as_str());
+    let empty = |pattern: &Pattern| !pattern.as_str().chars().any(char::is_alphanumeric);
+    let any_account = |pattern: &Pattern| {
+        issuer.preset == Some(Preset::Kubernetes)
+            && pattern.as_str().strip_prefix("system:serviceaccount:").is_some_and(|rest| rest.starts_with('*'))
+    };
+    match rule.subject {
+        None if rule.conditions.is_empty() => {
+            let message = format!("{} accepts every token of {entry}", rule.title);
+            findings.warning(rule.spec.origin, message, "add a `subject`, or a condition on a claim".to_owned());
+        }
+        Some(subject) if rule.conditions.is_empty() && (empty(subject) || any_account(subject)) => {
+            let message = format!("{} accepts nearly every token of {entry}", quoted(subject.as_str()));
+            findings.warning(rule.subject_origin(), message, "name the subject more closely".to_owned());
+        }
+        _ => {}
+    }
+}
+
+fn github(rule: &Rule<'_>, grammar: &OwnerGrammar, findings: &mut Findings) {
+    let Some(subject) = rule.subject else { return };
+    let text = subject.as_str();
+    let names_ref = rule.conditions.iter().any(|condition| {
+        matches!(claim_name(condition), "ref" | "ref_protected" | "workflow_ref" | "job_workflow_ref")
+    });
+    if text.starts_with("repo:") && text.contains(":environment:") && !names_ref {
+        let message =
+            format!("{} carries no branch: any branch that may deploy to the environment gets in", quoted(text));
+        let help = "protect the environment on GitHub, or add a condition on `ref`".to_owned();
+        findings.warning(rule.subject_origin(), message, help);
+    } else if !subject.literal_head().starts_with("repo:") && grammar.subject_reach(subject) != Reach::ManyOwners {
+        let message = format!("{} follows a customised template, whose values nothing keeps apart", quoted(text));
+        let help = "match on claims instead, with a `github:` block".to_owned();
+        findings.warning(rule.subject_origin(), message, help);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::*;
+    use crate::{IdentitySpec, Spec};
+    use serde_json::json;
+
+    /// What is said about an identity for tokens of the issuer of that URL.
+    fn said(url: &str, identity: IdentitySpec) -> String {
+        findings(&with(url, identity)).join("\n")
+    }
+
+    fn with(url: &str, identity: IdentitySpec) -> Spec {
+        let mut spec = spec(vec![account("octo", vec![of("e", identity)])]);
+        spec.issuers = vec![issuer("e", url)];
+        spec
+    }
+
+    const CLUSTER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
+
+    #[test]
+    fn c071_names_without_ids_are_doubtful_where_names_are_recycled() {
+        let wanted = "Warning: identity `i` of `octo` goes by names, and names are recycled: who has the name next gets in / add `repository_id` or `repository_owner_id`";
+        for doubtful in [
+            subject("i", "repo:octo-org/octo-repo:ref:refs/heads/main"),
+            subject("i", "repo:octo-org/**"),
+            claims(identity("i"), json!({ "repository": "octo-org/octo-repo" })),
+            claims(subject("i", "repo:octo-org/**"), json!({ "repository_id": "7*" })),
+            short(identity("i"), "github", json!({ "repository_owner": "octo-org" })),
+        ] {
+            assert_eq!(said(GITHUB, doubtful.clone()), wanted, "{doubtful:?}");
+        }
+        for sound in [
+            claims(subject("i", "repo:octo-org/**"), json!({ "repository_owner_id": "65" })),
+            short(identity("i"), "github", json!({ "repository": "octo-org/octo-repo", "repository_id": 74 })),
+            subject("i", "repo:octo-org@65/octo-repo@74:ref:refs/heads/main"),
+            subject("i", "repository_owner_id:65:**"),
+        ] {
+            assert!(!said(GITHUB, sound.clone()).contains("recycled"), "{sound:?}");
+        }
+        let enterprise = "https://token.actions.githubusercontent.com/octo-enterprise";
+        assert_eq!(said(enterprise, subject("i", "repo:octo-org/**")), "", "names of one's own enterprise");
+        assert!(
+            said("https://gitlab.com", subject("i", "project_path:g/p:**")).contains("`project_id` or `namespace_id`")
+        );
+        assert!(
+            said("https://app.terraform.io", subject("i", "organization:o:**")).contains("`terraform_organization_id`")
+        );
+        assert_eq!(said("https://accounts.google.com", subject("i", "100000000000000000001")), "");
+    }
+
+    #[test]
+    fn an_address_that_nobody_verified_is_doubtful() {
+        let email = json!({ "email": "deployer@octo.iam.gserviceaccount.com" });
+        let wanted = "Warning: `email` without `email_verified`: the issuer may not have checked whose address it is";
+        for url in ["https://accounts.google.com", "https://own.example"] {
+            assert!(said(url, claims(subject("i", "1000"), email.clone())).contains(wanted), "{url}");
+        }
+        let mut both = email;
+        both["email_verified"] = json!(true);
+        assert_eq!(said("https://accounts.google.com", claims(subject("i", "1000"), both)), "");
+    }
+
+    #[test]
+    fn c075_the_default_service_account_is_doubtful() {
+        for (doubtful, wanted) in [
+            (
+                subject("i", "system:serviceaccount:prod:default"),
+                "accepts `system:serviceaccount:prod:default`: every pod",
+            ),
+            (subject("i", "system:serviceaccount:prod:*"), "accepts `system:serviceaccount:prod:default`: every pod"),
+            (
+                short(identity("i"), "kubernetes", json!({ "namespace": "prod" })),
+                "accepts `system:serviceaccount:NAMESPACE:default`",
+            ),
+            (
+                short(identity("i"), "kubernetes", json!({ "namespace": "prod", "service_account": ["default", "x"] })),
+                "accepts `system:serviceaccount:NAMESPACE:default`",
+            ),
+        ] {
+            let said = said(CLUSTER, doubtful);
+            assert!(said.starts_with("Warning: ") && said.contains(wanted), "{said}");
+        }
+        for sound in [
+            subject("i", "system:serviceaccount:prod:deployer"),
+            subject("i", "system:serviceaccount:prod:deployer-*"),
+            short(identity("i"), "kubernetes", json!({ "namespace": "prod", "service_account": "deployer" })),
+            short(identity("i"), "kubernetes", json!({ "namespace": "prod", "service_account_uid": "0c70c0ff" })),
+            short(
+                identity("i"),
+                "kubernetes",
+                json!({ "namespace": "prod", "service_account": { "none_of": ["default"] } }),
+            ),
+        ] {
+            assert_eq!(said(CLUSTER, sound.clone()), "", "{sound:?}");
+        }
+    }
+
+    #[test]
+    fn an_audience_of_other_services_is_doubtful() {
+        let audience = |text: &str| vec![at(sts_types::Audience::new(text).unwrap())];
+        for (text, service) in [
+            ("sts.amazonaws.com", "AWS STS"),
+            ("https://github.com/octo-org", "GitHub"),
+            ("https://kubernetes.default.svc", "the Kubernetes API server"),
+            ("https://kubernetes.default.svc.cluster.local", "the Kubernetes API server"),
+            ("api://AzureADTokenExchange", "Microsoft Entra"),
+            ("sigstore", "Sigstore"),
+        ] {
+            let wanted = format!(
+                "Warning: the audience `{text}` is that of {service}: tokens meant for it are accepted here / \
+                 ask for tokens with an audience of our own, such as `{OURS}`"
+            );
+            let identity = IdentitySpec { audience: audience(text), ..subject("i", "job") };
+            assert_eq!(said("https://own.example", identity), wanted);
+            let mut spec = with("https://own.example", subject("i", "job"));
+            spec.issuers[0].audience = audience(text);
+            assert_eq!(findings(&spec), [wanted]);
+        }
+        let mine = IdentitySpec { audience: audience("https://sts.amazonaws.com.octo.example"), ..subject("i", "job") };
+        assert_eq!(said("https://own.example", mine), "");
+        let fixed = IdentitySpec { audience: audience("api://AzureADTokenExchange"), ..subject("i", "sc://o/p/c") };
+        let devops = "https://vstoken.dev.azure.com/33333333-4444-4555-8666-777777777777";
+        assert_eq!(said(devops, fixed), "", "nothing else can be asked for there");
+    }
+
+    #[test]
+    fn lints_warn_and_load_all_the_same() {
+        let owned = |sub: &str| claims(subject("i", sub), json!({ "repository_owner_id": "65" }));
+        let environment = said(GITHUB, owned("repo:o/r:environment:prod"));
+        assert!(environment.starts_with("Warning: `repo:o/r:environment:prod` carries no branch"), "{environment}");
+        assert_eq!(
+            said(
+                GITHUB,
+                claims(
+                    subject("i", "repo:o/r:environment:prod"),
+                    json!({ "ref": "refs/heads/main", "repository_id": "74" })
+                )
+            ),
+            ""
+        );
+        let template = said(
+            GITHUB,
+            claims(subject("i", "environment:prod:repository_owner:o"), json!({ "repository_owner": "o" })),
+        );
+        assert!(
+            template.starts_with("Warning: `environment:prod:repository_owner:o` follows a customised template"),
+            "{template}"
+        );
+        assert!(
+            said("https://own.example", identity("i"))
+                .starts_with("Warning: identity `i` of `octo` accepts every token of `e`")
+        );
+        assert!(
+            said("https://own.example", subject("i", "**")).starts_with("Warning: `**` accepts nearly every token")
+        );
+        assert!(
+            said(CLUSTER, subject("i", "system:serviceaccount:*:*")).contains("Warning: `system:serviceaccount:*:*`")
+        );
+    }
+}

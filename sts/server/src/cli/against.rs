@@ -1,0 +1,255 @@
+//! `sts check --against`: what a new configuration does to tokens that were judged under an old one, and to those of the policy
+//! tests of both.
+
+use std::collections::BTreeMap;
+use std::io::BufRead as _;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use sts_config::Settings;
+use sts_policy::{Case, Change, Verdict};
+use sts_types::{ClaimSet, EntryName, UnixTime};
+
+use super::explain;
+
+/// The longest line of a file of decision events, in bytes; what is longer is none that was written by us.
+const MAX_LINE: usize = 256 * 1024;
+
+/// The comparison of two configurations.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Comparison {
+    /// Recorded decisions that were judged again.
+    decisions: usize,
+    /// Those that hold no claims, so that there is nothing to judge.
+    without_claims: usize,
+    /// Lines that are no decision event.
+    unread: usize,
+    /// Policy tests, of either configuration, whose token was judged under both.
+    tests: usize,
+    /// What changes: allowed ones first, as these are the dangerous ones.
+    changes: Vec<Changed>,
+}
+
+/// One verdict that changes.
+#[derive(Debug, Serialize)]
+struct Changed {
+    change: Change,
+    /// The policy test, or the first recorded request.
+    #[serde(flatten)]
+    source: Source,
+    /// How many recorded requests it is true of.
+    count: usize,
+    issuer_entry: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    before: Verdict,
+    after: Verdict,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Source {
+    RequestId(String),
+    Test(String),
+}
+
+/// Compares `new` with `old` over their tests and the decision events of `replay`.
+///
+/// # Errors
+/// When `replay` cannot be read.
+pub(super) fn compare(
+    old: &Settings,
+    new: &Settings,
+    replay: Option<&Path>,
+    now: UnixTime,
+) -> Result<Comparison, String> {
+    let mut comparison = Comparison::default();
+    let mut found: BTreeMap<(Change, String), Changed> = BTreeMap::new();
+    for (settings, of) in [(new, "new"), (old, "old")] {
+        // A test that stands in both is one.
+        let tests = settings.tests.iter().filter(|test| of == "new" || !new.tests.iter().any(|own| own.is_same(test)));
+        for test in tests {
+            if let Ok(case) = sts_policy::test_case(&settings.rules, &settings.policy, test, now) {
+                comparison.tests += 1;
+                note(&mut found, (old, new), &case, Source::Test(test.name.clone()));
+            }
+        }
+    }
+    if let Some(path) = replay {
+        let unreadable = |error: std::io::Error| format!("cannot read `{}`: {error}", path.display());
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        for line in std::io::BufReader::new(file).split(b'\n') {
+            let line = line.map_err(unreadable)?;
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            match Recorded::parse(&line) {
+                None => comparison.unread += 1,
+                Some(Recorded { claims: None, .. }) => comparison.without_claims += 1,
+                Some(recorded) => {
+                    comparison.decisions += 1;
+                    if let Some(case) = recorded.case(old, now) {
+                        note(&mut found, (old, new), &case, Source::RequestId(recorded.request_id.clone()));
+                    }
+                }
+            }
+        }
+    }
+    comparison.changes = found.into_values().collect();
+    comparison.changes.sort_by_key(|own| own.change);
+    Ok(comparison)
+}
+
+/// Judges `case` under both; one finding stands for all requests of one subject that change alike.
+fn note(
+    found: &mut BTreeMap<(Change, String), Changed>,
+    (old, new): (&Settings, &Settings),
+    case: &Case,
+    source: Source,
+) {
+    let (before, after) = (old.rules.verdict(case), new.rules.verdict(case));
+    let Some(change) = Change::between(&before, &after) else { return };
+    let subject = case.claims.text("sub").map(str::to_owned);
+    let test = if let Source::Test(name) = &source { name.as_str() } else { "" };
+    let kind = json!([test, case.entry.as_str(), subject, before, after]).to_string();
+    let entry = case.entry.to_string();
+    let changed = || Changed { change, source, count: 0, issuer_entry: entry, subject, before, after };
+    found.entry((change, kind)).or_insert_with(changed).count += 1;
+}
+
+/// What a decision event tells of the request.
+struct Recorded {
+    request_id: String,
+    granted: bool,
+    entry: Option<EntryName>,
+    account: Option<String>,
+    audience: Vec<String>,
+    scope: Option<String>,
+    claims: Option<ClaimSet>,
+    time: Option<UnixTime>,
+}
+
+impl Recorded {
+    /// A line of `log.format: json`; `None` when it is no decision event.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut event: Value = serde_json::from_slice(line.get(..line.len().min(MAX_LINE))?).ok()?;
+        if event.get("event")? != "decision" {
+            return None;
+        }
+        let claims = match event.get_mut("claims").map(Value::take) {
+            Some(Value::Object(claims)) => Some(claims.into()),
+            _ => None,
+        };
+        let text = |name: &str| event.get(name).and_then(Value::as_str);
+        Some(Self {
+            request_id: text("request_id")?.to_owned(),
+            granted: text("outcome")? == "granted",
+            entry: text("issuer_entry").and_then(|name| EntryName::new(name).ok()),
+            account: text("account").map(str::to_owned),
+            audience: text("audience").unwrap_or_default().split(' ').map(str::to_owned).collect(),
+            scope: text("scope").map(str::to_owned),
+            claims,
+            time: text("time").and_then(|time| explain::time(time).ok()),
+        })
+    }
+
+    /// The request as far as the event tells it: the account and the API that it got count as named. What was granted without
+    /// asking for a scope is asked for so again.
+    fn case(&self, old: &Settings, now: UnixTime) -> Option<Case> {
+        let claims = self.claims.clone()?;
+        let of_issuer = || {
+            let iss = claims.text("iss")?;
+            let entry = old.policy.issuers.iter().find(|entry| entry.issuer.value.as_str() == iss)?;
+            Some(entry.name.value.clone())
+        };
+        let entry = self.entry.clone().or_else(of_issuer)?;
+        let audience = self.account.iter().chain(&self.audience).cloned().collect();
+        let asked = Case {
+            entry,
+            claims,
+            audience,
+            resource: Vec::new(),
+            scope: self.scope.clone(),
+            now: self.time.unwrap_or(now),
+        };
+        let whole = Case { scope: None, ..asked.clone() };
+        let same = self.granted
+            && matches!(old.rules.verdict(&whole), Verdict::Granted { scope, .. } if Some(&scope) == self.scope.as_ref());
+        Some(if same { whole } else { asked })
+    }
+}
+
+impl Comparison {
+    /// Whether no verdict changes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// For people: the count, then a line for each change.
+    pub(super) fn text(&self) -> String {
+        let count =
+            |change: Change| self.changes.iter().filter(|own| own.change == change).map(|own| own.count).sum::<usize>();
+        let mut text = format!(
+            "{} newly allowed, {} newly denied, {} changed, of {} recorded decisions and {} policy tests",
+            count(Change::NewlyAllowed),
+            count(Change::NewlyDenied),
+            count(Change::Changed),
+            self.decisions,
+            self.tests
+        );
+        if self.without_claims > 0 {
+            text.push_str(&format!(
+                "\n{} decisions hold no claims and were not judged; `log: {{ claims: true }}` records them",
+                self.without_claims
+            ));
+        }
+        if self.unread > 0 {
+            text.push_str(&format!("\n{} lines are no decision event and were passed over", self.unread));
+        }
+        for changed in &self.changes {
+            text.push('\n');
+            text.push_str(&changed.text());
+        }
+        text
+    }
+}
+
+impl Changed {
+    fn text(&self) -> String {
+        let source = match &self.source {
+            Source::Test(name) => format!("policy test {}", shown(name)),
+            Source::RequestId(first) if self.count == 1 => format!("request {}", shown(first)),
+            Source::RequestId(first) => format!("{} requests, the first {}", self.count, shown(first)),
+        };
+        format!(
+            "{}: subject {} of `{}` ({source}): {}, was {}",
+            self.change.name(),
+            self.subject.as_deref().map_or("absent".to_owned(), shown),
+            self.issuer_entry,
+            verdict(&self.after),
+            verdict(&self.before)
+        )
+    }
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Refused { reason } => format!("refused ({reason})"),
+        Verdict::Granted { account, identity, audience, scope, expires_in } => {
+            format!(
+                "granted to {} by {} for {}: {}, {expires_in}s",
+                shown(account),
+                shown(identity),
+                shown(audience),
+                shown(scope)
+            )
+        }
+    }
+}
+
+/// Text of a record, on one line and bounded.
+fn shown(text: &str) -> String {
+    let cut: String = text.chars().take(200).flat_map(char::escape_debug).collect();
+    format!("`{cut}`")
+}

@@ -1,0 +1,156 @@
+//! `sts check` beyond right and wrong: lints, overlaps, and what a change does to tokens (DESIGN section 8).
+
+use crate::support::*;
+use serde_json::{Value, json};
+use sts_testkit::{Config, Finished, Server, Site};
+
+fn check(site: &Site, arguments: &[&str]) -> Finished {
+    STS.run(site.root(), &[&["check", "--config", "sts.yaml"], arguments].concat())
+}
+
+/// The world with one more account.
+fn with_account(name: &str, identities: Value) -> Config {
+    world().with(&format!("service_accounts/{name}"), json!({ "teams": ["deployers"], "identities": identities }))
+}
+
+#[test]
+fn c061_the_error_names_a_strangers_subject_that_the_pattern_accepts() {
+    let github = json!({ "issuer": "https://token.actions.githubusercontent.com" });
+    let broad = json!([{ "name": "i", "issuer": "github", "subject": "repo:acme**" }]);
+    let site = world_site(&with_account("acme", broad).with("issuers/github", github));
+    let finished = check(&site, &[]).ended(1);
+    assert!(finished.stderr.contains("it accepts `repo:acmex/x:x`, which is not of `acme`"), "{}", finished.stderr);
+}
+
+#[test]
+fn lints_have_a_place_and_advice_and_load_all_the_same() {
+    let github = json!({ "issuer": "https://token.actions.githubusercontent.com" });
+    let doubtful = json!([
+        { "name": "by name", "issuer": "github", "subject": "repo:acme/app:ref:refs/heads/main" },
+        { "name": "shared", "issuer": "plain", "subject": "svc:x", "audience": ["sts.amazonaws.com"] },
+        { "name": "mail", "issuer": "plain", "claims": { "email": "a@example.com" } },
+    ]);
+    let site = world_site(&with_account("acme", doubtful).with("issuers/github", github));
+    let document = check(&site, &["--json"]).ended(0).json();
+    for (part, help) in [
+        ("goes by names, and names are recycled", "`repository_id`"),
+        ("the audience `sts.amazonaws.com` is that of AWS STS", "https://sts.example.com"),
+        ("`email` without `email_verified`", "email_verified: true"),
+    ] {
+        let found = document["diagnostics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|own| own["message"].as_str().unwrap().contains(part));
+        let lint = found.unwrap_or_else(|| panic!("{part} in {document}"));
+        assert_eq!(lint["severity"], "warning");
+        assert!(lint["line"].is_u64() && lint["help"].as_str().unwrap().contains(help), "{lint}");
+    }
+}
+
+#[test]
+fn c078_overlaps_are_told() {
+    let mut identities = json!([identity("plain", "svc:a*"), identity("plain", "svc:ab")]);
+    identities[0]["name"] = json!("wide");
+    identities[1]["name"] = json!("late");
+    let other = json!({ "teams": ["deployers"], "identities": [identity("plain", "svc:*c")] });
+    let site = world_site(&with_account("first", identities).with("service_accounts/second", other));
+    let finished = check(&site, &[]).ended(0);
+    assert!(
+        finished.stderr.contains("identity `late` of `first` never decides: `wide` before it"),
+        "{}",
+        finished.stderr
+    );
+    let overlaps = check(&site, &["--json"]).ended(0).json()["overlaps"].clone();
+    let shadowed = json!({ "account": "first", "identity": "late", "by": "wide" });
+    assert!(overlaps["shadowed"].as_array().unwrap().contains(&shadowed), "{overlaps}");
+    let ambiguous = overlaps["ambiguous"].as_array().unwrap();
+    let met = ambiguous.iter().find(|own| own["accounts"] == json!(["first", "second"])).unwrap();
+    assert_eq!((&met["subject"], &met["certain"]), (&json!("svc:ac"), &json!(true)));
+}
+
+#[test]
+fn check_against_an_old_configuration_tells_what_changes_for_recorded_and_tested_tokens() {
+    // Decisions are recorded under the old configuration, with claims.
+    let old = with_account("stays", json!([identity("plain", "svc:stays")]))
+        .with("service_accounts/goes", json!({ "teams": ["deployers"], "identities": [identity("plain", "svc:goes")] }))
+        .with("service_accounts/less", json!({ "teams": ["deployers"], "identities": [identity("plain", "svc:less")] }))
+        .with("log/claims", true);
+    let server = Server::start_in(STS, world_site(&old));
+    for (subject, account) in [
+        ("svc:stays", "stays"),
+        ("svc:goes", "goes"),
+        ("svc:goes", "goes"),
+        ("svc:less", "less"),
+        ("svc:comes", "comes"),
+    ] {
+        let response = server.exchange(&token(subject), &[("audience", account)]);
+        let event = server.lines().decision(response.header("x-request-id").unwrap());
+        assert_eq!(event["claims"]["sub"], subject);
+    }
+    let events: String = server.lines().all().iter().map(|line| format!("{line}\n")).collect();
+
+    let mut less = identity("plain", "svc:less");
+    less["scopes"] = json!(["releases:read"]);
+    let tested = json!([{
+        "name": "newcomers come",
+        "token": { "iss": PLAIN, "sub": "svc:comes", "aud": US },
+        "account": "comes",
+        "expect": { "account": "comes" },
+    }]);
+    let new = with_account("stays", json!([identity("plain", "svc:stays")]))
+        .with("service_accounts/less", json!({ "teams": ["deployers"], "identities": [less] }))
+        .with(
+            "service_accounts/comes",
+            json!({ "teams": ["deployers"], "identities": [identity("plain", "svc:comes")] }),
+        )
+        .with("tests", tested);
+    let site = world_site(&new);
+    site.write("old.yaml", old.text());
+    site.write("events.jsonl", events);
+
+    let finished = check(&site, &["--against", "old.yaml", "--replay", "events.jsonl"]).ended(1);
+    let wanted = "2 newly allowed, 2 newly denied, 1 changed, of 5 recorded decisions and 1 policy tests";
+    assert!(finished.stdout.contains(wanted), "{}", finished.text());
+    for line in [
+        "newly allowed: subject `svc:comes` of `plain`",
+        "newly denied: subject `svc:goes` of `plain` (2 requests",
+        "changed: subject `svc:less`",
+    ] {
+        assert!(finished.stdout.contains(line), "{}", finished.stdout);
+    }
+    assert!(!finished.stdout.contains("svc:stays"), "{}", finished.stdout);
+
+    let against =
+        check(&site, &["--against", "old.yaml", "--replay", "events.jsonl", "--json"]).ended(1).json()["against"]
+            .clone();
+    let of = |change: &str, subject: &str| {
+        let all = against["changes"].as_array().unwrap().iter();
+        all.filter(|own| own["change"] == change && own["subject"] == subject).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(of("newly_allowed", "svc:comes").len(), 2, "{against}");
+    assert_eq!(of("newly_denied", "svc:goes")[0]["count"], 2);
+    let changed = &of("changed", "svc:less")[0];
+    assert_eq!(
+        (&changed["before"]["scope"], &changed["after"]["scope"]),
+        (&json!("deployments:create releases:read"), &json!("releases:read"))
+    );
+
+    let same = check(&site, &["--against", "sts.yaml", "--replay", "events.jsonl"]).ended(0);
+    assert!(same.stdout.contains("0 newly allowed, 0 newly denied, 0 changed"), "{}", same.stdout);
+}
+
+#[test]
+fn what_cannot_be_compared_is_told() {
+    let site = world_site(&world());
+    site.write("old.yaml", "issuer: [");
+    check(&site, &["--against", "old.yaml"]).ended(2);
+    let missing = check(&site, &["--against", "sts.yaml", "--replay", "nowhere.jsonl"]).ended(2);
+    assert!(missing.stderr.contains("nowhere.jsonl"), "{}", missing.stderr);
+    let event = json!({ "event": "decision", "request_id": "1", "outcome": "granted", "issuer_entry": "plain" });
+    site.write("events.jsonl", format!("{event}\nno event\n\n"));
+    let finished = check(&site, &["--against", "sts.yaml", "--replay", "events.jsonl"]).ended(0);
+    assert!(finished.stdout.contains("1 decisions hold no claims"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("1 lines are no decision event"), "{}", finished.stdout);
+    check(&site, &["--replay", "events.jsonl"]).ended(2);
+}
