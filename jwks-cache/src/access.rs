@@ -58,6 +58,11 @@ impl Access {
     pub(crate) fn authorization(&self, url: &Url) -> Option<&HeaderValue> {
         self.bearer.as_ref().filter(|bearer| bearer.origin == url.origin()).map(|bearer| &bearer.header)
     }
+
+    /// Whether there is a token that `url` does not see.
+    pub(crate) fn withholds_bearer(&self, url: &Url) -> bool {
+        self.bearer.is_some() && self.authorization(url).is_none()
+    }
 }
 
 impl Roots {

@@ -23,11 +23,13 @@ use crate::slot::{Found, Slot};
 use crate::validate::{self, EntryError};
 use crate::{
     Candidates, DocumentKind, EntryKeys, EntryRef, EntryStatus, Environment, FamilySpec, FamilyStatus, FetchError,
-    FetchFault, HistoryError, KeyHistory, RefreshReport, Specs,
+    FetchFault, HistoryError, KeyHistory, RefreshReport, Specs, last_good,
 };
 
 /// How often due refreshes are looked for.
 const TICK: Duration = Duration::from_secs(1);
+/// How long copies on disk are kept that no entry refreshes.
+const COPY_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The age up to which a set may be newer than the look-up of a token that is being verified.
 const JUST_NOW: Duration = Duration::from_secs(5);
 /// What `Unavailable` says at least, in case the pause ends while the answer is made.
@@ -268,6 +270,7 @@ impl JwksCache {
     /// Keeps the entries fresh until `shutdown` is there: refreshes sets before they expire, and reads key files that changed.
     /// Each refresh is a task of its own, so a slow issuer delays no other.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
+        self.sweep_copies();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut shutdown = std::pin::pin!(shutdown);
@@ -405,7 +408,7 @@ impl JwksCache {
         let now = self.now();
         let members = self.inner.families.iter().flat_map(|family| family.refreshed(now));
         let members = members.map(|member| Arc::clone(&member.slot.entry));
-        let own = self.inner.slots.values().map(|slot| Arc::clone(&slot.entry));
+        let own = self.inner.slots.values().map(|slot| Arc::clone(&slot.entry)).inspect(|entry| entry.announce());
         let due = own.filter(|entry| !entry.is_inline()).chain(members);
         due.filter_map(|entry| {
             let mut control = entry.control();
@@ -417,6 +420,19 @@ impl JwksCache {
             Some((entry, landing))
         })
         .collect()
+    }
+
+    /// Has copies removed that nobody comes back for.
+    fn sweep_copies(&self) {
+        let Some(dir) = self.inner.world.environment.state_dir.clone() else { return };
+        let longest = self.entries().iter().map(|entry| entry.spec.max_stale).max().unwrap_or_default();
+        let (now, idle) = (self.inner.world.environment.clock.now(), longest.max(COPY_KEPT));
+        spawn_blocking(move || match last_good::sweep(&dir, now, idle) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!("old copies of issuer keys were not removed: {error}");
+            }
+            _ => {}
+        });
     }
 
     /// Has written what waits for it, each entry's in a task of its own.

@@ -9,6 +9,7 @@ use sts_types::UnixTime;
 use tokio::sync::watch;
 
 use crate::fetch::Validator;
+use crate::history::SeenFrom;
 use crate::moment::Moment;
 use crate::static_keys::FileMark;
 use crate::{FetchCounts, FetchError, FetchFault, LastError, LastFetch, RefreshReport};
@@ -76,6 +77,8 @@ pub(crate) struct Control {
     pub(crate) last_error: Option<LastError>,
     pub(crate) counts: FetchCounts,
     pub(crate) validator: Option<Validator>,
+    /// Where the current set came from.
+    pub(crate) seen_from: Option<SeenFrom>,
     pub(crate) file_mark: Option<FileMark>,
 }
 

@@ -1,5 +1,6 @@
 //! One entry: its current set, and the fetches that replace it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) struct Entry {
     pub(crate) recorder: Arc<Recorder>,
     /// When it was made: what the entry's name had before is of no use from then on.
     began: UnixTime,
+    /// Whether it was said that a proxy is trusted with what the address guard does.
+    is_announced: AtomicBool,
 }
 
 impl Entry {
@@ -38,7 +41,26 @@ impl Entry {
             recorder.note(KeySetSeen::new(&spec, keys.set(), SeenFrom::Disk, now), Vec::new());
         }
         let current = ArcSwapOption::new(kept.map(Arc::new));
-        Self { spec, current, control: Mutex::default(), recorder: Arc::new(recorder), began: now }
+        Self {
+            spec,
+            current,
+            control: Mutex::default(),
+            recorder: Arc::new(recorder),
+            began: now,
+            is_announced: AtomicBool::new(false),
+        }
+    }
+
+    /// Says once, before anything is fetched, what of the configuration somebody else must make safe (corpus 107).
+    pub(crate) fn announce(&self) {
+        let Some(proxy) = &self.spec.proxy else { return };
+        if !self.is_announced.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                entry = %self.spec.name,
+                %proxy,
+                "the address guard cannot see through a proxy, which resolves and dials: it must refuse internal addresses itself",
+            );
+        }
     }
 
     /// The last set, usable or past its time.
@@ -103,7 +125,7 @@ impl Entry {
     pub(crate) fn put(&self, keys: EntryKeys, mark: Option<FileMark>) {
         let keys = Arc::new(keys);
         let before = self.current.swap(Some(Arc::clone(&keys)));
-        self.note(before.as_deref(), keys.set(), keys.fetched_at(), None);
+        self.note(before.as_deref(), keys.set(), (&self.spec.source).into(), keys.fetched_at(), None);
         let mut control = self.control();
         control.file_mark = mark;
         control.last_error = None;
@@ -134,9 +156,10 @@ impl Entry {
         let clock = &*world.environment.clock;
         let now = Moment::now(clock);
         let before = self.last();
+        let source = self.seen_from(&fetched);
         let (set, fresh, validator) = match (fetched, &before) {
-            (Fetched::Set { set, fresh, validator }, _) => (Arc::new(set), Some(fresh), validator),
-            (Fetched::NotModified { fresh }, Some(before)) => {
+            (Fetched::Set { set, fresh, validator, .. }, _) => (Arc::new(set), Some(fresh), validator),
+            (Fetched::NotModified { fresh, .. }, Some(before)) => {
                 (Arc::clone(before.set()), Some(fresh), self.control().validator.clone())
             }
             (Fetched::File(set), _) => (Arc::new(set), None, None),
@@ -158,7 +181,7 @@ impl Entry {
         let keys = Arc::new(EntryKeys::new(Arc::clone(&set), clock.now(), life));
         self.current.store(Some(Arc::clone(&keys)));
         let lapsed = lapsed_at(before.as_deref(), self.began, now);
-        self.note(before.as_deref(), &set, keys.fetched_at(), lapsed);
+        self.note(before.as_deref(), &set, source, keys.fetched_at(), lapsed);
         if self.recorder.is_due(now) {
             let recorder = Arc::clone(&self.recorder);
             // Nobody waits for it: those who wait for keys have no need of their history.
@@ -188,13 +211,31 @@ impl Entry {
     }
 
     /// Notes for the history that `set` replaced `before`, which was used until `lapsed`, if that has passed.
-    fn note(&self, before: Option<&EntryKeys>, set: &IndexedSet, at: UnixTime, lapsed: Option<UnixTime>) {
-        if lapsed.is_none() && before.is_some_and(|before| before.set().digest == set.digest) {
+    fn note(
+        &self,
+        before: Option<&EntryKeys>,
+        set: &IndexedSet,
+        source: SeenFrom,
+        at: UnixTime,
+        lapsed: Option<UnixTime>,
+    ) {
+        let is_elsewhere = self.control().seen_from.replace(source.clone()).is_some_and(|before| before != source);
+        if lapsed.is_none() && !is_elsewhere && before.is_some_and(|before| before.set().digest == set.digest) {
             return;
         }
-        let mut event = KeySetSeen::new(&self.spec, set, (&self.spec.source).into(), at);
+        let mut event = KeySetSeen::new(&self.spec, set, source, at);
         event.previous_lapsed_at = lapsed;
         self.recorder.note(event, before.map(|before| KeySeen::all(before.set())).unwrap_or_default());
+    }
+
+    /// Where that came from: the issuer's document may name another place each time.
+    fn seen_from(&self, fetched: &Fetched) -> SeenFrom {
+        match (fetched, &self.spec.source) {
+            (Fetched::Set { place, .. } | Fetched::NotModified { place, .. }, KeySource::Discovery) => {
+                SeenFrom::Discovery(Some(place.clone()))
+            }
+            (_, source) => source.into(),
+        }
     }
 
     fn log(&self, set: &IndexedSet, changed: bool) {

@@ -44,10 +44,10 @@ pub(crate) struct Validator {
 
 /// What a fetch brought.
 pub(crate) enum Fetched {
-    /// A set over the network.
-    Set { set: IndexedSet, fresh: Duration, validator: Option<Validator> },
+    /// A set over the network, from the URL `place`, which has no query.
+    Set { set: IndexedSet, fresh: Duration, validator: Option<Validator>, place: String },
     /// The set of the validator is still the issuer's.
-    NotModified { fresh: Duration },
+    NotModified { fresh: Duration, place: String },
     /// A set from a file.
     File(IndexedSet),
     /// The file is as it was when it was last read.
@@ -68,13 +68,20 @@ pub(crate) async fn fetch(
         _ => discover(world, spec, &access, deadline).await?,
     };
     let wrong = |fault| FetchError::new(DocumentKind::KeySet, &without_query(&url), fault);
+    let place = without_query(&url);
     let etag = validator.as_ref().filter(|validator| validator.url == url).map(|validator| &validator.etag);
-    match get(world, spec, &access, &url, etag, deadline).await.map_err(wrong)? {
-        Answer::NotModified { headers } => Ok(Fetched::NotModified { fresh: freshness(&headers) }),
+    let told = |fault| match fault {
+        FetchFault::Status { status: status @ (401 | 403), .. } if access.withholds_bearer(&url) => {
+            wrong(FetchFault::BearerWithheld(status))
+        }
+        fault => wrong(fault),
+    };
+    match get(world, spec, &access, &url, etag, deadline).await.map_err(told)? {
+        Answer::NotModified { headers } => Ok(Fetched::NotModified { fresh: freshness(&headers), place }),
         Answer::Document { body, headers } => {
             let set = IndexedSet::parse(body, &spec.algorithms).map_err(|error| wrong(FetchFault::KeySet(error)))?;
             let validator = etag_of(&headers).map(|etag| Validator { url: url.clone(), etag });
-            Ok(Fetched::Set { set, fresh: freshness(&headers), validator })
+            Ok(Fetched::Set { set, fresh: freshness(&headers), validator, place })
         }
     }
 }

@@ -87,6 +87,12 @@ pub enum FetchFault {
         /// The `Retry-After` in seconds, if there was one.
         retry_after: Option<Duration>,
     },
+    /// 401 or 403 from another origin than the bearer token is for.
+    #[error(
+        "the issuer answered with status {0}; the bearer token was not shown there, for only the origin of `issuer` sees it: \
+         give this URL as `jwks_url` if it may see the token"
+    )]
+    BearerWithheld(u16),
     /// A redirect, which is never followed.
     #[error(
         "the issuer answered with a redirect (status {0}), which is not followed; configure the final URL as `jwks_url`"
@@ -143,6 +149,7 @@ impl FetchFault {
             Self::Connect(_) => "connect",
             Self::Transfer(_) => "transfer",
             Self::Status { .. } => "status",
+            Self::BearerWithheld(_) => "bearer_withheld",
             Self::Redirect(_) => "redirect",
             Self::ContentType => "content_type",
             Self::TooLarge(_) => "too_large",

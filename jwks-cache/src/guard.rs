@@ -122,8 +122,8 @@ pub(crate) fn reach(address: IpAddr) -> Reach {
 fn reach_v4(address: Ipv4Addr) -> Reach {
     match address.octets() {
         [127, ..] => Reach::Loopback,
-        // Alibaba Cloud's metadata service sits within CGNAT space.
-        [100, 100, 100, 200] => Reach::Never,
+        // Alibaba Cloud's metadata service sits within CGNAT space, Azure's within public space.
+        [100, 100, 100, 200] | [168, 63, 129, 16] => Reach::Never,
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Reach::Private,
         // "this network", link-local, IETF assignments, documentation, 6to4 relays, benchmarking, multicast and above.
         [0, ..]
@@ -180,7 +180,7 @@ mod tests {
             ),
             (
                 Reach::Never,
-                "0.0.0.0 0.1.2.3 169.254.169.254 169.254.0.0 169.254.255.255 100.100.100.200 192.0.0.1 192.0.0.192 192.0.2.1 \
+                "0.0.0.0 0.1.2.3 169.254.169.254 169.254.0.0 169.254.255.255 100.100.100.200 168.63.129.16 192.0.0.1 192.0.0.192 192.0.2.1 \
                  192.88.99.1 198.18.0.1 198.19.255.255 198.51.100.7 203.0.113.9 224.0.0.1 239.255.255.255 240.0.0.1 \
                  255.255.255.255 :: ::ffff:127.0.0.1 ::ffff:8.8.8.8 ::127.0.0.1 ::8.8.8.8 ::2 fe80::1 febf::1 fec0::1 ff02::1 \
                  64:ff9b::7f00:1 64:ff9b::808:808 64:ff9b:1::1 100::1 2001::1 2001:1ff::1 2001:db8::1 2002:7f00:1:: \

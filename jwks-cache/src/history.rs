@@ -58,8 +58,8 @@ pub struct KeySeen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "source", content = "place", rename_all = "snake_case")]
 pub enum SeenFrom {
-    /// OpenID Connect Discovery under the entry's issuer.
-    Discovery,
+    /// OpenID Connect Discovery under the entry's issuer, which named this `jwks_uri`, without its query.
+    Discovery(Option<String>),
     /// This configured URL, without credentials and query.
     Url(String),
     /// This file.
@@ -158,7 +158,7 @@ impl KeySeen {
 impl From<&KeySource> for SeenFrom {
     fn from(source: &KeySource) -> Self {
         match source {
-            KeySource::Discovery => Self::Discovery,
+            KeySource::Discovery => Self::Discovery(None),
             KeySource::Url(url) => Self::Url(without_credentials(url)),
             KeySource::File(path) => Self::File(path.to_string_lossy().into_owned()),
             KeySource::Inline(_) => Self::Inline,
@@ -201,7 +201,7 @@ mod tests {
         KeySetSeen {
             at: UnixTime::from_secs(at),
             issuer: Issuer::new("https://issuer.example").unwrap(),
-            source: SeenFrom::Discovery,
+            source: SeenFrom::Discovery(None),
             keys: keys
                 .iter()
                 .map(|(kid, thumbprint)| KeySeen {
@@ -256,7 +256,8 @@ mod tests {
     #[test]
     fn an_event_reads_as_it_was_written() {
         for source in [
-            SeenFrom::Discovery,
+            SeenFrom::Discovery(None),
+            SeenFrom::Discovery(Some("https://keys.example/".to_owned())),
             SeenFrom::Url("https://keys.example/".to_owned()),
             SeenFrom::File("/keys.json".to_owned()),
             SeenFrom::Inline,

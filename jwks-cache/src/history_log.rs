@@ -318,7 +318,7 @@ mod tests {
         KeySetSeen {
             at: UnixTime::from_secs(at),
             issuer: Issuer::new("https://issuer.example").unwrap(),
-            source: SeenFrom::Discovery,
+            source: SeenFrom::Discovery(None),
             keys: vec![key],
             previous_lapsed_at: None,
         }

@@ -143,12 +143,9 @@ fn build(route: Route, resolver: Arc<dyn Resolver>, user_agent: &str) -> Result<
         .pool_max_idle_per_host(1);
     let client = match proxy {
         None => client.dns_resolver(Arc::new(GuardedResolver { guard, resolver })),
-        Some(proxy) => {
-            tracing::warn!(%proxy, "issuer keys are fetched through a proxy: it must refuse internal addresses itself, for it resolves and dials");
-            client
-                .proxy(Proxy::all(proxy.expose().clone()).map_err(|error| unusable(None, &error))?)
-                .dns_resolver(Arc::new(ProxyResolver(resolver)))
-        }
+        Some(proxy) => client
+            .proxy(Proxy::all(proxy.expose().clone()).map_err(|error| unusable(None, &error))?)
+            .dns_resolver(Arc::new(ProxyResolver(resolver))),
     };
     let client = if guard.is_https() { trust(client, roots.as_ref())? } else { client.tls_certs_only([]) };
     client.build().map_err(|error| unusable(roots.as_ref(), &error))

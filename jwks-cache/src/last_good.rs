@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -113,6 +113,31 @@ pub(crate) fn load(dir: &Path, spec: &EntrySpec, clock: &dyn Clock) -> Option<En
     Some(EntryKeys::new(set.into(), kept.fetched_at, Some(life)))
 }
 
+/// Removes copies, and what crashes left of some, that are of no use to anybody: untouched for `idle` before `now`. An entry that is
+/// taken out of the configuration and put back within that time finds its copy. Blocks.
+pub(crate) fn sweep(dir: &Path, now: UnixTime, idle: Duration) -> io::Result<()> {
+    for file in fs::read_dir(dir)? {
+        let file = file?;
+        let metadata = file.metadata()?;
+        let is_idle =
+            now.since(UnixTime::from_secs(metadata.mtime())) > i64::try_from(idle.as_secs()).unwrap_or(i64::MAX);
+        if is_idle && metadata.is_file() && is_ours(Path::new(&file.file_name())) {
+            fs::remove_file(file.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file was named by [`file_path`], or while it was written.
+fn is_ours(name: &Path) -> bool {
+    let stem = name.to_str().and_then(|name| name.split_once('.'));
+    stem.is_some_and(|(digest, rest)| {
+        digest.len() == 64
+            && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && (rest == "json" || rest.ends_with(".tmp"))
+    })
+}
+
 fn file_path(dir: &Path, spec: &EntrySpec) -> PathBuf {
     let digest = digest_of_parts(&[spec.name.as_str().as_bytes(), spec.issuer.as_str().as_bytes()]);
     dir.join(format!("{}.json", digest.to_hex()))
@@ -122,5 +147,36 @@ fn source_text(spec: &EntrySpec) -> String {
     match &spec.source {
         KeySource::Url(url) => url.clone(),
         KeySource::Discovery | KeySource::File(_) | KeySource::Inline(_) => "discovery".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_that_nobody_came_back_for_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = std::time::UNIX_EPOCH + Duration::from_secs(1000);
+        let put = |name: &str, time| {
+            let file = File::create(dir.path().join(name)).unwrap();
+            file.set_modified(time).unwrap();
+        };
+        let digest = "0f".repeat(32);
+        let (fresh, gone) = (format!("{digest}.json"), format!("{}.json", "1e".repeat(32)));
+        let kept = ["notes.json", &digest, "history.jsonl", &fresh];
+        for name in ["notes.json", &digest, "history.jsonl", &gone, &format!("{digest}.0000000000000001.tmp")] {
+            put(name, old);
+        }
+        put(&fresh, old + Duration::from_secs(60));
+        fs::create_dir(dir.path().join("history")).unwrap();
+        sweep(dir.path(), UnixTime::from_secs(1160), Duration::from_secs(100)).unwrap();
+        for name in kept {
+            assert!(dir.path().join(name).exists(), "{name}");
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), kept.len() + 1);
+        // A clock that went back removes nothing.
+        sweep(dir.path(), UnixTime::from_secs(0), Duration::ZERO).unwrap();
+        assert!(dir.path().join(fresh).exists());
     }
 }

@@ -8,97 +8,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use jwks_cache::{DocumentKind, EntrySpec, FetchError, FetchFault, JwksCache, KeySource, NetworkRule, ProxyUrl};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use serde_json::json;
-use support::{DISCOVERY, FakeIssuer, KEYS, Outside, Reply, find, has, jwk, name, spec};
+use rcgen::{CertificateParams, KeyPair};
+use support::secure::{Authority, SecureIssuer, acceptor, entry};
+use support::{FakeIssuer, KEYS, Outside, Reply, find, has, jwk, name, spec};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-
-/// An authority that nobody but these tests trusts.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    fn acceptor(&self, host: &str) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
-        acceptor(certificate, &key)
-    }
-}
-
-fn acceptor(certificate: rcgen::Certificate, key: &KeyPair) -> TlsAcceptor {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
-}
-
-/// A fake issuer behind TLS on 127.0.0.1.
-struct SecureIssuer {
-    inner: FakeIssuer,
-    url: String,
-}
-
-impl SecureIssuer {
-    async fn start(acceptor: TlsAcceptor) -> Self {
-        let inner = FakeIssuer::start([jwk("k1")]).await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let behind = inner.url.strip_prefix("http://").unwrap().to_owned();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, behind) = (acceptor.clone(), behind.clone());
-                tokio::spawn(async move {
-                    // A client that does not trust this ends the handshake.
-                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
-                    let mut plain = TcpStream::connect(behind).await.unwrap();
-                    let _ = copy_bidirectional(&mut stream, &mut plain).await;
-                });
-            }
-        });
-        let issuer = Self { inner, url };
-        issuer.keys_at(&issuer.url);
-        issuer
-    }
-
-    /// Names the key set of that origin as its own.
-    fn keys_at(&self, origin: &str) {
-        let document = json!({ "issuer": self.url, "jwks_uri": format!("{origin}{KEYS}") });
-        self.inner.reply(DISCOVERY, Reply::json(&document));
-    }
-
-    fn entry(&self, ca_file: Option<PathBuf>) -> EntrySpec {
-        entry(&self.url, KeySource::Discovery, ca_file)
-    }
-
-    /// The `Authorization` of the last request.
-    fn authorization(&self) -> Option<String> {
-        let head = self.inner.last_head();
-        let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(name, _)| name.eq_ignore_ascii_case("authorization")).map(|(_, value)| value.to_owned())
-    }
-}
-
-fn entry(issuer: &str, source: KeySource, ca_file: Option<PathBuf>) -> EntrySpec {
-    let network = NetworkRule { allow_private_network: true, allow_http: false };
-    EntrySpec { network, ca_file, ..spec("a", issuer, source) }
-}
 
 /// A folder for a test's files.
 struct Folder(TempDir);
@@ -271,49 +187,128 @@ fn what_an_entry_never_uses_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn c107_a_proxy_is_asked_for_a_tunnel_and_never_sees_the_token() {
-    let (folder, own) = (Folder::new(), Authority::new());
-    let issuer = SecureIssuer::start(own.acceptor("issuer.example")).await;
-    let behind = issuer.url.strip_prefix("https://").unwrap().to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = ProxyUrl::parse(&format!("http://user:hunter2@{}", listener.local_addr().unwrap())).unwrap();
-    let heads = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&heads);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(stream.read_u8().await.unwrap());
+/// A proxy on loopback that tunnels to that place, or refuses to.
+struct FakeProxy {
+    address: std::net::SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl FakeProxy {
+    async fn start(behind: Option<&str>, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Self { address: listener.local_addr().unwrap(), heads: Arc::default() };
+        let (heads, behind) = (Arc::clone(&proxy.heads), behind.map(str::to_owned));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (heads, behind, tls) = (Arc::clone(&heads), behind.clone(), tls.clone());
+                tokio::spawn(async move {
+                    // A client that does not trust the proxy ends the handshake.
+                    match tls {
+                        None => tunnel(stream, behind, &heads).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                tunnel(stream, behind, &heads).await;
+                            }
+                        }
+                    }
+                });
             }
-            seen.lock().unwrap().push(String::from_utf8(head).unwrap());
-            stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await.unwrap();
-            let behind = behind.clone();
-            tokio::spawn(async move {
-                let mut onward = TcpStream::connect(behind).await.unwrap();
-                let _ = copy_bidirectional(&mut stream, &mut onward).await;
-            });
-        }
-    });
-    let entry = EntrySpec {
+        });
+        proxy
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+async fn tunnel(mut stream: impl AsyncRead + AsyncWrite + Unpin, behind: Option<String>, heads: &Mutex<Vec<String>>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    heads.lock().unwrap().push(String::from_utf8(head).unwrap());
+    let Some(behind) = behind else {
+        let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+        return;
+    };
+    stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await.unwrap();
+    let mut onward = TcpStream::connect(behind).await.unwrap();
+    let _ = copy_bidirectional(&mut stream, &mut onward).await;
+}
+
+/// An entry of `https://issuer.example` behind that proxy, with a bearer token.
+fn proxied(folder: &Folder, own: &Authority, proxy: &str) -> EntrySpec {
+    EntrySpec {
         network: NetworkRule::default(),
         bearer_token_file: Some(folder.write("token", "secret-1")),
-        proxy: Some(proxy),
+        proxy: Some(ProxyUrl::parse(proxy).unwrap()),
         ..entry(
             "https://issuer.example",
             KeySource::Url(format!("https://issuer.example{KEYS}")),
             Some(folder.write("ca.pem", &own.pem())),
         )
-    };
-    assert!(!format!("{entry:?}").contains("hunter2"));
-    let cache = Outside::new().cache([entry]);
-    cache.refresh(&name("a")).await.unwrap();
-    assert_eq!(issuer.authorization().as_deref(), Some("Bearer secret-1"));
-    let heads = heads.lock().unwrap();
-    assert_eq!(heads.len(), 1);
-    assert!(heads[0].starts_with("CONNECT issuer.example:443 HTTP/1.1\r\n"), "{}", heads[0]);
-    assert!(heads[0].to_lowercase().contains("proxy-authorization: basic dxnlcjpodw50zxiy\r\n"), "{}", heads[0]);
-    assert!(!heads[0].contains("secret-1"));
+    }
+}
+
+#[tokio::test]
+async fn c107_a_proxy_is_asked_for_a_tunnel_and_never_sees_the_token() {
+    let (folder, own) = (Folder::new(), Authority::new());
+    let issuer = SecureIssuer::start(own.acceptor("issuer.example")).await;
+    let behind = issuer.url.strip_prefix("https://");
+    for tls in [false, true] {
+        let acceptor = tls.then(|| own.acceptor("127.0.0.1"));
+        let proxy = FakeProxy::start(behind, acceptor).await;
+        let scheme = if tls { "https" } else { "http" };
+        let entry = proxied(&folder, &own, &format!("{scheme}://user:hunter2@{}", proxy.address));
+        assert!(!format!("{entry:?}").contains("hunter2"));
+        let cache = Outside::new().cache([entry]);
+        cache.refresh(&name("a")).await.unwrap();
+        assert_eq!(issuer.authorization().as_deref(), Some("Bearer secret-1"));
+        let heads = proxy.heads();
+        assert_eq!(heads.len(), 1);
+        assert!(heads[0].starts_with("CONNECT issuer.example:443 HTTP/1.1\r\n"), "{}", heads[0]);
+        assert!(heads[0].to_lowercase().contains("proxy-authorization: basic dxnlcjpodw50zxiy\r\n"), "{}", heads[0]);
+        assert!(!heads[0].contains("secret-1"));
+    }
+}
+
+#[tokio::test]
+async fn c107_a_proxy_that_refuses_or_is_not_trusted_is_a_fault_that_names_no_credentials() {
+    let (folder, own, other) = (Folder::new(), Authority::new(), Authority::new());
+    let refusing = FakeProxy::start(None, None).await;
+    let untrusted = FakeProxy::start(None, Some(other.acceptor("127.0.0.1"))).await;
+    for url in [
+        format!("http://user:hunter2@{}", refusing.address),
+        format!("https://user:hunter2@{}", untrusted.address),
+        "http://user:hunter2@127.0.0.1:9".to_owned(),
+    ] {
+        let cache = Outside::new().cache([proxied(&folder, &own, &url)]);
+        let error = refused(&cache).await;
+        assert!(matches!(error.fault, FetchFault::Connect(_)), "{error}");
+        let shown = format!("{error} {error:?} {:?} {cache:?}", cache.status());
+        assert!(!shown.contains("hunter2") && !shown.contains("secret-1"), "{shown}");
+    }
+    assert_eq!((refusing.heads().len(), untrusted.heads().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_key_set_elsewhere_that_wants_the_withheld_token_is_told_what_to_configure() {
+    let (folder, own) = (Folder::new(), Authority::new());
+    let ca = folder.write("ca.pem", &own.pem());
+    let issuer = SecureIssuer::start(own.acceptor("127.0.0.1")).await;
+    let elsewhere = SecureIssuer::start(own.acceptor("127.0.0.1")).await;
+    issuer.keys_at(&elsewhere.url);
+    elsewhere.inner.reply(KEYS, Reply::status(401));
+    let with_token =
+        EntrySpec { bearer_token_file: Some(folder.write("token", "secret-1\n")), ..issuer.entry(Some(ca.clone())) };
+    let error = refused(&Outside::new().cache([with_token])).await;
+    assert_eq!(error.fault, FetchFault::BearerWithheld(401));
+    assert!(error.to_string().contains("`jwks_url`") && error.to_string().contains(&elsewhere.url), "{error}");
+    assert!(!error.to_string().contains("secret-1"));
+    // Without a token there is none to give.
+    let error = refused(&Outside::new().cache([issuer.entry(Some(ca))])).await;
+    assert_eq!(error.fault, FetchFault::Status { status: 401, retry_after: None });
 }
 
 #[tokio::test]

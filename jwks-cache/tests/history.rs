@@ -176,3 +176,19 @@ async fn a_log_that_cannot_be_written_or_read_harms_no_lookup() {
     cache.refresh_due().await;
     assert!(history(&cache).await.events.is_empty(), "without a state directory there is no log");
 }
+
+#[tokio::test]
+async fn the_place_that_discovery_named_is_told_even_where_the_keys_are_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let issuer = FakeIssuer::start([jwk("k1")]).await;
+    let keys = jwks([jwk("k2")]);
+    let cache = outside(dir.path()).cache([issuer.discovered("a")]);
+    for (path, query) in [(KEYS, ""), (KEYS, ""), ("/moved", "?token=secret"), ("/moved", "")] {
+        issuer.reply(path, Reply::json(&keys));
+        issuer.discovers(&issuer.url, &format!("{}{path}{query}", issuer.url));
+        cache.refresh(&name("a")).await.unwrap();
+    }
+    let places: Vec<_> = history(&cache).await.events.into_iter().map(|event| event.source).collect();
+    let place = |path: &str| SeenFrom::Discovery(Some(format!("{}{path}", issuer.url)));
+    assert_eq!(places, [place(KEYS), place("/moved")]);
+}

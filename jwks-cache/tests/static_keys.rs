@@ -126,6 +126,23 @@ async fn c106_a_swapped_symbolic_link_is_followed() {
 }
 
 #[tokio::test]
+async fn c106_a_file_swapped_for_one_of_the_same_time_and_length_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys.json");
+    write(&path, 0, &jwks([jwk("a")]).to_string());
+    let outside = Outside::new();
+    let cache = outside.cache([file_entry("f", &path)]);
+    let next = dir.path().join("next.json");
+    write(&next, 0, &jwks([jwk("b")]).to_string());
+    let facts = |path: &Path| std::fs::metadata(path).map(|file| (file.len(), file.modified().unwrap())).unwrap();
+    assert_eq!(facts(&path), facts(&next));
+    std::fs::rename(next, &path).unwrap();
+    outside.clock.advance(Duration::from_secs(2));
+    cache.refresh_due().await;
+    assert!(has(&cache, "f", "b") && !has(&cache, "f", "a"));
+}
+
+#[tokio::test]
 async fn an_unknown_kid_has_the_file_read_and_never_more_than_that() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keys.json");

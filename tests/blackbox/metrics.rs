@@ -191,3 +191,27 @@ fn an_issuer_that_never_answered_is_told_as_such() {
     assert_eq!(ready.status, 200);
     assert_eq!(entry_in(&ready.json(), "fake")["status"]["state"], "absent");
 }
+
+#[test]
+fn c107_a_proxy_is_warned_of_at_the_start_and_its_credentials_are_nowhere() {
+    let config = world().with(
+        "issuers/far",
+        json!({
+            "issuer": "https://far.example",
+            "jwks_url": "https://far.example/keys",
+            "proxy": "http://user:hunter2@127.0.0.1:9",
+        }),
+    );
+    let server = Server::start_in(STS, world_site(&config));
+    server
+        .lines()
+        .wait("warning", |line| (line.contains("cannot see through a proxy") && line.contains("far")).then_some(()));
+    server.lines().wait("failed fetch", |line| line.contains("issuer keys were not refreshed").then_some(()));
+    let everything = [
+        server.lines().text(),
+        send(server.admin(), &Request::get("/metrics")).text(),
+        send(server.admin(), &Request::get("/readyz")).text(),
+        server.cli(&["issuers", "show", "far", "--json"]).ended(0).stdout,
+    ];
+    assert!(everything.iter().all(|text| !text.contains("hunter2") && text.contains("far")), "{everything:?}");
+}

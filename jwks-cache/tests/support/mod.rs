@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of the support")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
+pub mod secure;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -164,6 +166,8 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// These bytes, and nothing more for ever.
     Stall(Vec<u8>),
+    /// A head, and one space each second for ever.
+    Drip,
     /// A head, and chunks of spaces for ever.
     Endless,
 }
@@ -263,6 +267,11 @@ impl FakeIssuer {
         self.state.requests.lock().unwrap().len()
     }
 
+    /// Its discovery document names another issuer, or another place for the keys.
+    pub fn discovers(&self, issuer: &str, jwks_uri: &str) {
+        self.reply(DISCOVERY, Reply::json(&json!({ "issuer": issuer, "jwks_uri": jwks_uri })));
+    }
+
     /// The number of requests for the key set so far.
     pub fn key_fetches(&self) -> usize {
         self.state.requests.lock().unwrap().iter().filter(|(path, _)| path == KEYS).count()
@@ -327,6 +336,13 @@ async fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
             Reply::Stall(bytes) => {
                 stream.write_all(&bytes).await?;
                 std::future::pending::<()>().await;
+            }
+            Reply::Drip => {
+                stream.write_all(b"HTTP/1.1 200 Fake\r\nContent-Length: 1000\r\n\r\n").await?;
+                loop {
+                    stream.write_all(b" ").await?;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
             }
             Reply::Endless => {
                 stream.write_all(b"HTTP/1.1 200 Fake\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
