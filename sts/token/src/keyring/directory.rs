@@ -1,5 +1,8 @@
 //! The directory of key files: one JSON file a key, and the key of the store's seal. Files are mode 0600, written whole or
 //! not at all, and never overwritten.
+//!
+//! Any number of processes may share it. Whoever would change something takes the lock first and looks again, since another may have
+//! done it meanwhile; the system gives the lock of a process that dies free.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -61,6 +64,7 @@ struct KeyFile {
 const VERSION: u32 = 1;
 /// Holds the longest life that a token under these keys may have had: a retired key is published that long.
 const LONGEST_LIFE_FILE: &str = "longest-life";
+const LOCK_FILE: &str = "lock";
 const SEAL_FILE: &str = "seal.key";
 const SEAL_BYTES: usize = 32;
 /// Larger than any key file of ours.
@@ -69,6 +73,9 @@ const MAX_FILE: u64 = 64 * 1024;
 pub(super) struct Directory {
     path: PathBuf,
 }
+
+/// The right to change the directory, for as long as it is held.
+pub(super) struct Lock(#[expect(dead_code, reason = "closing the file gives the lock free")] std::fs::File);
 
 impl Directory {
     pub(super) fn open(path: &Path) -> Result<Self, KeyringError> {
@@ -80,6 +87,17 @@ impl Directory {
         Ok(Self { path: path.to_owned() })
     }
 
+    /// Waits for the right to change the directory.
+    pub(super) fn lock(&self) -> Result<Lock, KeyringError> {
+        let path = self.path.join(LOCK_FILE);
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let locked = options.open(&path).and_then(|file| file.lock().map(|()| file));
+        locked.map(Lock).map_err(|error| self.io("lock", path, error))
+    }
+
     /// Reads every key file.
     pub(super) fn load(&self) -> Result<Vec<StoredKey>, KeyringError> {
         let listing = std::fs::read_dir(&self.path).map_err(|error| self.io("list", self.path.clone(), error))?;
@@ -87,14 +105,23 @@ impl Directory {
         for entry in listing {
             let path = entry.map_err(|error| self.io("list", self.path.clone(), error))?.path();
             if path.extension().is_some_and(|extension| extension == "json") {
-                keys.push(read_key(&path)?);
+                match read_key(&path) {
+                    // Another process has removed a dead key since the listing.
+                    Err(KeyringError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+                    key => keys.push(key?),
+                }
             }
         }
         Ok(keys)
     }
 
     /// Makes a key and its file.
-    pub(super) fn create(&self, algorithm: Algorithm, created: UnixTime) -> Result<StoredKey, KeyringError> {
+    pub(super) fn create(
+        &self,
+        _lock: &Lock,
+        algorithm: Algorithm,
+        created: UnixTime,
+    ) -> Result<StoredKey, KeyringError> {
         let signer = SigningKey::generate(algorithm).map_err(|_| KeyringError::Generate(algorithm))?;
         let file = KeyFile {
             version: VERSION,
@@ -108,7 +135,7 @@ impl Directory {
     }
 
     /// Removes a dead key's file.
-    pub(super) fn remove(&self, kid: &Kid, algorithm: Algorithm) -> Result<(), KeyringError> {
+    pub(super) fn remove(&self, _lock: &Lock, kid: &Kid, algorithm: Algorithm) -> Result<(), KeyringError> {
         let path = self.key_path(kid, algorithm);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io("remove", path, error)),
@@ -118,44 +145,66 @@ impl Directory {
 
     /// The seal's key, made when there is none.
     pub(super) fn seal_key(&self, entropy: &dyn Entropy) -> Result<Zeroizing<[u8; SEAL_BYTES]>, KeyringError> {
-        let path = self.path.join(SEAL_FILE);
-        let mut key = Zeroizing::new([0; SEAL_BYTES]);
-        if path.exists() {
-            let bytes = read_private(&path)?;
-            let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
-            let decoded = Zeroizing::new(sts_jose::decode_base64url(text).unwrap_or_default());
-            if decoded.len() != SEAL_BYTES {
-                return Err(KeyringError::Content { path, why: "it is not 32 bytes in base64url" });
-            }
-            key.copy_from_slice(&decoded);
-        } else {
-            entropy.fill(&mut *key);
-            let text = Zeroizing::new(sts_jose::base64url(&*key));
-            self.write_new(&path, text.as_bytes())?;
+        if let Some(key) = self.read_seal_key()? {
+            return Ok(key);
         }
+        let _lock = self.lock()?;
+        if let Some(key) = self.read_seal_key()? {
+            return Ok(key);
+        }
+        let mut key = Zeroizing::new([0; SEAL_BYTES]);
+        entropy.fill(&mut *key);
+        let text = Zeroizing::new(sts_jose::base64url(&*key));
+        self.write_new(&self.path.join(SEAL_FILE), text.as_bytes())?;
         Ok(key)
     }
 
-    /// The longest of `max_ttl` and what was written down before, which is written down.
-    pub(super) fn raise_longest_life(&self, max_ttl: u32) -> Result<u32, KeyringError> {
-        let path = self.path.join(LONGEST_LIFE_FILE);
-        let before = match std::fs::read_to_string(&path) {
-            Ok(text) => text
-                .trim()
-                .parse()
-                .map_err(|_| KeyringError::Content { path: path.clone(), why: "it is not a number of seconds" })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(self.io("read", path, error)),
+    fn read_seal_key(&self) -> Result<Option<Zeroizing<[u8; SEAL_BYTES]>>, KeyringError> {
+        let path = self.path.join(SEAL_FILE);
+        let bytes = match read_private(&path) {
+            Err(KeyringError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes?,
         };
+        let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
+        let decoded = Zeroizing::new(sts_jose::decode_base64url(text).unwrap_or_default());
+        if decoded.len() != SEAL_BYTES {
+            return Err(KeyringError::Content { path, why: "it is not 32 bytes in base64url" });
+        }
+        let mut key = Zeroizing::new([0; SEAL_BYTES]);
+        key.copy_from_slice(&decoded);
+        Ok(Some(key))
+    }
+
+    /// The longest of `max_ttl` and what was written down before, by whichever process, which is written down.
+    pub(super) fn raise_longest_life(&self, max_ttl: u32) -> Result<u32, KeyringError> {
+        let before = self.longest_life()?;
         if max_ttl <= before {
             return Ok(before);
         }
+        let _lock = self.lock()?;
+        let before = self.longest_life()?;
+        if max_ttl <= before {
+            return Ok(before);
+        }
+        let path = self.path.join(LONGEST_LIFE_FILE);
         let replaced = self.write_temporary(&path, format!("{max_ttl}\n").as_bytes()).and_then(|temporary| {
             std::fs::rename(temporary, &path)?;
             std::fs::File::open(&self.path)?.sync_all()
         });
         replaced.map_err(|error| self.io("write", path, error))?;
         Ok(max_ttl)
+    }
+
+    /// What was written down as the longest life of a token, in seconds; 0 when nothing was.
+    fn longest_life(&self) -> Result<u32, KeyringError> {
+        let path = self.path.join(LONGEST_LIFE_FILE);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                text.trim().parse().map_err(|_| KeyringError::Content { path, why: "it is not a number of seconds" })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(self.io("read", path, error)),
+        }
     }
 
     fn key_path(&self, kid: &Kid, algorithm: Algorithm) -> PathBuf {

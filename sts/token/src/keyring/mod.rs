@@ -5,6 +5,8 @@
 //! moment signs with the same key.
 
 mod directory;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +23,9 @@ use directory::{Directory, StoredKey};
 /// How long others may cache our key set, in seconds.
 pub const MAX_AGE: i64 = 300;
 
-/// How long a new key is published before it signs, in seconds.
+/// How long a new key is published before it signs, in seconds. Whoever shares the key directory must have read it, publish it in
+/// turn, and everybody's copy of the key set from before that must be out of date by then: within a minute, plus [`MAX_AGE`]. The
+/// other four minutes are for clocks that differ.
 const LEAD: i64 = 2 * MAX_AGE;
 
 /// What the keyring needs to know.
@@ -62,6 +66,8 @@ pub struct HeldKey {
     pub signs_until: Option<UnixTime>,
     /// When the last token under it is dead.
     pub published_until: Option<UnixTime>,
+    /// Whether there was a key of its algorithm before it.
+    succeeds: bool,
 }
 
 impl HeldKey {
@@ -131,28 +137,45 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::open`]; the keys held so far go on.
     pub fn turn(&self, now: UnixTime) -> Result<bool, KeyringError> {
-        let mut stored = self.directory.load()?;
-        for &algorithm in &self.spec.algorithms {
-            let newest = stored.iter().filter(|key| key.signer.algorithm() == algorithm).map(|key| key.created).max();
-            let due = newest.is_none_or(|created| {
-                let age = u64::try_from(now.since(created)).unwrap_or(0);
-                self.spec
-                    .rotate_every
-                    .is_some_and(|every| age.saturating_add(LEAD.unsigned_abs()) >= every.max(LEAD.unsigned_abs() * 2))
-            });
-            if due {
-                stored.push(self.directory.create(algorithm, now)?);
+        let longest_life = self.directory.raise_longest_life(self.spec.max_ttl)?;
+        self.longest_life.fetch_max(longest_life, Ordering::Relaxed);
+        let mut keys = self.scheduled()?;
+        if keys.iter().any(|key| !key.is_published(now)) || self.due(&keys, now).next().is_some() {
+            let lock = self.directory.lock()?;
+            // Whoever held the lock before may have done all of it.
+            keys = self.scheduled()?;
+            let due: Vec<Algorithm> = self.due(&keys, now).collect();
+            for &algorithm in &due {
+                self.directory.create(&lock, algorithm, now)?;
             }
+            for dead in keys.iter().filter(|key| !key.is_published(now)) {
+                self.directory.remove(&lock, dead.kid(), dead.algorithm())?;
+            }
+            if !due.is_empty() {
+                keys = self.scheduled()?;
+            }
+            keys.retain(|key| key.is_published(now));
         }
-        let keys = schedule(stored, i64::from(self.longest_life.load(Ordering::Relaxed)));
-        let (live, dead): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.is_published(now));
-        for key in dead {
-            self.directory.remove(key.kid(), key.algorithm())?;
-        }
-        let held = Held::new(live, now);
+        let held = Held::new(keys, now);
         let changed = held.etag != self.held.load().etag;
         self.held.store(Arc::new(held));
         Ok(changed)
+    }
+
+    /// The keys in the directory, each with its times.
+    fn scheduled(&self) -> Result<Vec<HeldKey>, KeyringError> {
+        Ok(schedule(self.directory.load()?, i64::from(self.longest_life.load(Ordering::Relaxed))))
+    }
+
+    /// The algorithms that lack a key, or whose newest will be old by the time its successor may sign.
+    fn due(&self, keys: &[HeldKey], now: UnixTime) -> impl Iterator<Item = Algorithm> {
+        let (lead, every) = (LEAD.unsigned_abs(), self.spec.rotate_every);
+        self.spec.algorithms.iter().copied().filter(move |&algorithm| {
+            newest(keys, algorithm).is_none_or(|newest| {
+                let age = u64::try_from(now.since(newest.created)).unwrap_or(0);
+                every.is_some_and(|every| age.saturating_add(lead) >= every.max(lead * 2))
+            })
+        })
     }
 
     /// Told of the longest life that tokens may have from now on, in seconds. A longer one keeps retired keys published longer; a
@@ -165,18 +188,25 @@ impl Keyring {
         Ok(())
     }
 
-    /// Makes a successor for the key of each algorithm now, to sign once verifiers have had time to learn it.
+    /// Makes a successor for the key of each algorithm now, to sign once verifiers have had time to learn it. Where one waits already,
+    /// it is the successor: of several processes that rotate at once, one makes the key.
     ///
     /// # Errors
     /// As [`Keyring::open`].
     pub fn rotate(&self, now: UnixTime) -> Result<(), KeyringError> {
-        let stored = self.directory.load()?;
+        let lock = self.directory.lock()?;
+        let keys = self.scheduled()?;
         for &algorithm in &self.spec.algorithms {
-            let newest = stored.iter().filter(|key| key.signer.algorithm() == algorithm).map(|key| key.created).max();
+            let newest = newest(&keys, algorithm);
+            if newest.is_some_and(|newest| newest.succeeds && newest.phase(now) == KeyPhase::Next) {
+                continue;
+            }
             // Keys sign in the order they were made: of two made in one second, the new one might come first, and sign before
             // anybody knows it.
-            self.directory.create(algorithm, newest.map_or(now, |newest| now.max(newest.plus(1))))?;
+            let created = newest.map_or(now, |newest| now.max(newest.created.plus(1)));
+            self.directory.create(&lock, algorithm, created)?;
         }
+        drop(lock);
         self.turn(now).map(|_| ())
     }
 
@@ -256,12 +286,18 @@ impl Held {
     }
 }
 
+/// The key of an algorithm that was made last.
+fn newest(keys: &[HeldKey], algorithm: Algorithm) -> Option<&HeldKey> {
+    keys.iter().rev().find(|key| key.algorithm() == algorithm)
+}
+
 /// Gives each key its times: within one algorithm, keys sign one after the other in the order they were made.
 fn schedule(mut stored: Vec<StoredKey>, max_ttl: i64) -> Vec<HeldKey> {
     stored.sort_by(|a, b| (a.created, a.signer.kid().as_str()).cmp(&(b.created, b.signer.kid().as_str())));
     let mut keys: Vec<HeldKey> = Vec::with_capacity(stored.len());
     for StoredKey { signer, created } in stored {
         let before = keys.iter_mut().rev().find(|key| key.algorithm() == signer.algorithm());
+        let succeeds = before.is_some();
         let signs_from = match before {
             // The first key of an algorithm signs at once: nobody has a token under another yet.
             None => created,
@@ -280,139 +316,8 @@ fn schedule(mut stored: Vec<StoredKey>, max_ttl: i64) -> Vec<HeldKey> {
             signs_from,
             signs_until: None,
             published_until: None,
+            succeeds,
         });
     }
     keys
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sts_jose::OsEntropy;
-
-    const T0: UnixTime = UnixTime::from_secs(1_790_000_000);
-
-    fn spec(directory: &std::path::Path) -> KeyringSpec {
-        KeyringSpec {
-            directory: directory.to_owned(),
-            algorithms: vec![Algorithm::ES256],
-            rotate_every: Some(30 * 86_400),
-            max_ttl: 3600,
-        }
-    }
-
-    #[test]
-    fn md06_c145_a_new_key_is_published_before_it_signs_and_kept_until_its_last_token_is_dead() {
-        let directory = tempfile::tempdir().unwrap();
-        let ring = Keyring::open(spec(directory.path()), &OsEntropy, T0).unwrap();
-        let first = ring.signer(Algorithm::ES256, T0).unwrap().kid().clone();
-
-        let rotated = T0.plus(1000);
-        ring.rotate(rotated).unwrap();
-        let kids: Vec<Kid> = ring.keys().iter().map(|key| key.kid().clone()).collect();
-        assert_eq!(kids.len(), 2);
-        assert_eq!(
-            *ring.signer(Algorithm::ES256, rotated.plus(LEAD - 1)).unwrap().kid(),
-            first,
-            "not before it is known"
-        );
-        let second = ring.signer(Algorithm::ES256, rotated.plus(LEAD)).unwrap().kid().clone();
-        assert_ne!(second, first);
-
-        let last_use = rotated.plus(LEAD);
-        assert!(ring.verifying_key(&first, last_use.plus(3600)).is_some());
-        assert!(ring.turn(last_use.plus(3600 + LEAD)).unwrap(), "the published set changed");
-        assert!(ring.verifying_key(&first, last_use).is_none(), "dropped");
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 3, "one key, the seal, and the longest life");
-    }
-
-    #[test]
-    fn md06_a_key_outlives_its_tokens_though_max_ttl_is_lowered() {
-        let directory = tempfile::tempdir().unwrap();
-        let day = KeyringSpec { max_ttl: 86_400, ..spec(directory.path()) };
-        let ring = Keyring::open(day, &OsEntropy, T0).unwrap();
-        let first = ring.signer(Algorithm::ES256, T0).unwrap().kid().clone();
-        ring.rotate(T0.plus(1)).unwrap();
-        drop(ring);
-        let lowered = KeyringSpec { max_ttl: 300, ..spec(directory.path()) };
-        let last_token_dies = T0.plus(1 + LEAD + 86_400);
-        let ring = Keyring::open(lowered, &OsEntropy, last_token_dies).unwrap();
-        assert!(ring.verifying_key(&first, last_token_dies).is_some());
-    }
-
-    #[test]
-    fn c145_a_successor_made_in_the_second_of_its_predecessor_or_by_a_clock_that_went_back_still_comes_second() {
-        for (round, back) in (0..16).zip([0, 0, 0, 5].into_iter().cycle()) {
-            let directory = tempfile::tempdir().unwrap();
-            let ring = Keyring::open(spec(directory.path()), &OsEntropy, T0).unwrap();
-            let first = ring.signer(Algorithm::ES256, T0).unwrap().kid().clone();
-            ring.rotate(T0.plus(-back)).unwrap();
-            assert_eq!(*ring.signer(Algorithm::ES256, T0).unwrap().kid(), first, "round {round}");
-        }
-    }
-
-    #[test]
-    fn keys_rotate_by_themselves_and_survive_a_restart() {
-        let directory = tempfile::tempdir().unwrap();
-        let ring = Keyring::open(spec(directory.path()), &OsEntropy, T0).unwrap();
-        assert!(!ring.turn(T0.plus(29 * 86_400)).unwrap());
-        assert!(ring.turn(T0.plus(30 * 86_400)).unwrap());
-        let again = Keyring::open(spec(directory.path()), &OsEntropy, T0.plus(30 * 86_400)).unwrap();
-        assert_eq!(again.etag(), ring.etag());
-        assert_eq!(again.keys().len(), 2);
-    }
-
-    #[test]
-    fn j15_the_key_set_has_public_members_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let both = KeyringSpec { algorithms: vec![Algorithm::ES256, Algorithm::RS256], ..spec(directory.path()) };
-        let ring = Keyring::open(both, &OsEntropy, T0).unwrap();
-        let document: Value = serde_json::from_slice(&ring.document()).unwrap();
-        let keys = document["keys"].as_array().unwrap();
-        assert_eq!(keys.len(), 2);
-        for key in keys {
-            let names: Vec<&str> = key.as_object().unwrap().keys().map(String::as_str).collect();
-            for private in ["d", "p", "q", "dp", "dq", "qi", "k", "oth"] {
-                assert!(!names.contains(&private), "{private}");
-            }
-            assert_eq!(key["use"], "sig");
-            assert!(key["kid"].is_string() && key["alg"].is_string());
-        }
-    }
-
-    #[test]
-    fn c144_a_wrong_key_file_is_named_and_nothing_is_overwritten() {
-        let directory = tempfile::tempdir().unwrap();
-        drop(Keyring::open(spec(directory.path()), &OsEntropy, T0).unwrap());
-        let file = std::fs::read_dir(directory.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.extension().is_some_and(|extension| extension == "json"))
-            .unwrap();
-        for wrong in ["", "{}", "garbage", "{\"version\":1,\"algorithm\":\"ES256\",\"created\":1,\"pkcs8\":\"AAAA\"}"] {
-            std::fs::write(&file, wrong).unwrap();
-            let error = Keyring::open(spec(directory.path()), &OsEntropy, T0).err().unwrap().to_string();
-            assert!(error.contains(&file.display().to_string()), "{error}");
-            assert_eq!(std::fs::read_to_string(&file).unwrap(), wrong);
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn c144_key_files_are_private_to_their_owner() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let directory = tempfile::tempdir().unwrap();
-        drop(Keyring::open(spec(directory.path()), &OsEntropy, T0).unwrap());
-        for entry in std::fs::read_dir(directory.path()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.ends_with("longest-life") {
-                continue;
-            }
-            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-            let error = Keyring::open(spec(directory.path()), &OsEntropy, T0).err().unwrap().to_string();
-            assert!(error.contains("chmod 600"), "{error}");
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        }
-    }
 }
