@@ -6,28 +6,36 @@ use sts_types::UnixTime;
 
 use crate::record::Revocation;
 
-/// The rules in force at some moment, oldest first.
+/// The rules, and those of them that are in force at some moment, oldest first.
 pub(crate) struct Rules {
+    /// Every rule that is there: a clock that was set forward and goes back finds them again.
+    all: Arc<[Revocation]>,
     in_force: Arc<[Revocation]>,
+    /// The moment for which they were chosen.
+    from: UnixTime,
     /// The last moment at which all of them are in force.
     until: UnixTime,
 }
 
 impl Rules {
-    /// Those of `rules` that are in force at `now`.
+    /// These rules, as of `now`.
     pub(crate) fn new(rules: impl IntoIterator<Item = Revocation>, now: UnixTime) -> Self {
-        let in_force: Arc<[Revocation]> = rules.into_iter().filter(|rule| rule.until >= now).collect();
-        let until = in_force.iter().map(|rule| rule.until).min().unwrap_or(UnixTime::from_secs(i64::MAX));
-        Self { in_force, until }
+        Self::chosen(rules.into_iter().collect(), now)
     }
 
-    /// The rules, when all of them are still in force at `now`.
+    /// The rules in force, when they are those of `now`.
     pub(crate) fn all_at(&self, now: UnixTime) -> Option<Arc<[Revocation]>> {
-        (now <= self.until).then(|| Arc::clone(&self.in_force))
+        (self.from <= now && now <= self.until).then(|| Arc::clone(&self.in_force))
     }
 
-    /// The rules without those whose time has passed at `now`.
+    /// The same rules as of another moment.
     pub(crate) fn pruned(&self, now: UnixTime) -> Self {
-        Self::new(self.in_force.iter().cloned(), now)
+        Self::chosen(Arc::clone(&self.all), now)
+    }
+
+    fn chosen(all: Arc<[Revocation]>, now: UnixTime) -> Self {
+        let in_force: Arc<[Revocation]> = all.iter().filter(|rule| rule.until >= now).cloned().collect();
+        let until = in_force.iter().map(|rule| rule.until).min().unwrap_or(UnixTime::from_secs(i64::MAX));
+        Self { all, in_force, from: now, until }
     }
 }

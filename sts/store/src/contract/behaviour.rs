@@ -150,6 +150,27 @@ pub async fn rules_are_answered_oldest_first_until_their_time_has_passed(rig: &R
     assert_eq!(*rig.ledger.rules().await.unwrap(), [rules[0].clone()]);
 }
 
+/// What is over by a clock that was set forward is in force again when the clock goes back, as long as nobody swept it.
+pub async fn c142_a_clock_that_jumps_ends_no_revocation_rule_and_no_claim_for_good(rig: &Rig) {
+    let taken = claim(1, START.plus(960));
+    rig.ledger.issue(record("a", "octo"), Some(taken.clone())).await.unwrap();
+    rig.ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    let made = rule("octo", START.plus(960));
+    rig.ledger.revoke(made.clone()).await.unwrap();
+    for _ in 0..2 {
+        rig.clock.advance(7200);
+        assert_eq!(*rig.ledger.rules().await.unwrap(), []);
+        assert_eq!(rig.look_up("a").await, None);
+        rig.clock.set_back(7200);
+        assert_eq!(*rig.ledger.rules().await.unwrap(), *std::slice::from_ref(&made));
+        assert!(rig.look_up("a").await.unwrap().revoked.is_some());
+    }
+    rig.clock.set_back(7200);
+    assert_eq!(*rig.ledger.rules().await.unwrap(), [made]);
+    assert!(rig.look_up("a").await.unwrap().revoked.is_some());
+    assert_eq!(rig.ledger.issue(record("b", "octo"), Some(taken)).await.unwrap(), Issued::Replayed);
+}
+
 /// A rule must outlive every record it may cover, whatever lifetimes are configured by then.
 pub async fn the_last_end_is_that_of_the_record_that_dies_last(rig: &Rig) {
     assert_eq!(rig.ledger.last_end().await.unwrap(), None);

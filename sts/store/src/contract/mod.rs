@@ -63,6 +63,7 @@ macro_rules! clock_tests {
         $crate::behaviours! { $make:
             c058_a_claim_may_be_taken_again_once_its_time_has_passed
             a_sweep_leaves_a_claim_that_was_taken_again
+            c142_a_clock_that_jumps_ends_no_revocation_rule_and_no_claim_for_good
         }
     };
 }

@@ -4,13 +4,15 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
+use redb::{ReadableDatabase, ReadableTableMetadata};
 use sts_types::Jti;
 
-use super::super::{EmbeddedLedger, file};
+use super::super::tables::RECORDS;
+use super::super::{EmbeddedLedger, SWEEP_STEP, file};
 use super::disk::{Disk, Mood};
 use crate::contract::{AlertLog, ManualClock, START, TestSeal, claim, record, revocation, rule};
-use crate::{Issued, Ledger, LedgerError};
+use crate::{Issued, Ledger, LedgerError, Listing, TokenRecord};
 
 struct Rig {
     ledger: EmbeddedLedger,
@@ -163,4 +165,31 @@ async fn a_queue_that_is_full_refuses_at_once_and_what_waits_is_written() {
     assert!(refused.iter().all(is_unavailable));
     rig.disk.set(Mood::Well);
     assert!(join_all(waiting).await.iter().all(|answer| matches!(answer, Ok(Issued::Recorded))));
+}
+
+#[tokio::test]
+async fn c141_every_issue_passes_the_sweep_of_a_long_backlog() {
+    const STEPS: usize = 100;
+    const ISSUES: usize = 20;
+    let rig = Rig::new();
+    for page in 0..STEPS / 20 {
+        let dead = (0..20 * SWEEP_STEP).map(|n| rig.ledger.issue(record(&format!("dead{page}-{n}"), "octo"), None));
+        assert!(join_all(dead).await.iter().all(Result::is_ok));
+    }
+    rig.clock.advance(10_000);
+    let issues = async {
+        for n in 0..ISSUES {
+            let live = TokenRecord { exp: START.plus(20_000), ..record(&format!("live{n}"), "octo") };
+            assert_eq!(rig.ledger.issue(live, None).await.unwrap(), Issued::Recorded);
+        }
+    };
+    // One after the other, they are all done while the sweep has most of its way to go: each waits for a step or two of it.
+    let Either::Left(((), sweep)) = select(std::pin::pin!(issues), rig.ledger.sweep(START.plus(10_000))).await else {
+        panic!("the issues waited for the whole sweep")
+    };
+    let left = rig.ledger.engine.read(|database, _| Ok(database.begin_read()?.open_table(RECORDS)?.len()?)).unwrap();
+    let most_swept = (2 * ISSUES + 2) * SWEEP_STEP;
+    assert!(usize::try_from(left).unwrap() >= STEPS * SWEEP_STEP + ISSUES - most_swept, "{left}");
+    assert_eq!(sweep.await.unwrap(), STEPS * SWEEP_STEP);
+    assert_eq!(rig.ledger.list(Listing { limit: 1000, ..Listing::default() }).await.unwrap().len(), ISSUES);
 }
