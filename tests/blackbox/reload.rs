@@ -3,7 +3,7 @@
 use crate::support::*;
 use serde_json::json;
 use std::os::unix::fs::symlink;
-use sts_testkit::{Config, Server, Site, until};
+use sts_testkit::{Config, Key, Server, Site, until};
 
 fn is_granted(server: &Server, subject: &str) -> bool {
     server.exchange(&token(subject), &[]).status == 200
@@ -138,4 +138,48 @@ fn a_config_map_that_is_swapped_is_reloaded_whole() {
     mount(server.site(), "..third", &world().with("nonsense", 1));
     server.lines().wait("the refusal", |line| line.contains("not reloaded").then_some(()));
     assert!(is_granted(&server, "svc:newcomer"), "the old one goes on");
+}
+
+#[test]
+fn in03_a_reload_that_disables_or_removes_what_a_token_stands_on_ends_it_at_once_and_one_back_revives_it() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let access = server.token(&token("svc:octo"), &[]);
+    let active = || server.introspect("deploy", DEPLOY_SECRET, &access)["active"] == true;
+    let identities = |identities: serde_json::Value| world().with("service_accounts/octo/identities", identities);
+    for (what, change) in [
+        ("the account is disabled", world().with("service_accounts/octo/enabled", false)),
+        ("the account is gone", world().without("service_accounts/octo")),
+        ("the identity is gone", identities(json!([identity("wide", "svc:octo")]))),
+        (
+            "the identity is disabled",
+            identities(json!([{ "name": "plain", "issuer": "plain", "subject": "svc:octo", "enabled": false }])),
+        ),
+        ("the issuer entry is disabled", world().with("issuers/plain/enabled", false)),
+        (
+            "the issuer entry is gone",
+            Config::new()
+                .with("issuers/other", json!({ "issuer": "https://other.example", "jwks": Key::set(&[&KEYS.other]) }))
+                .with(
+                    "apis/deploy",
+                    json!({
+                        "audience": DEPLOY,
+                        "scopes": ["deployments:create", "releases:read"],
+                        "introspection_secret_file": "deploy.secret",
+                    }),
+                )
+                .with(
+                    "service_accounts/octo",
+                    json!({
+                        "id": OCTO_ID,
+                        "grants": { "deploy": ["deployments:create", "releases:read"] },
+                        "identities": [{ "name": "plain", "issuer": "other", "subject": "svc:octo" }],
+                    }),
+                ),
+        ),
+    ] {
+        server.site().replace("sts.yaml", change.text());
+        until(what, || !active());
+        server.site().replace("sts.yaml", world().text());
+        until("the reload back", active);
+    }
 }

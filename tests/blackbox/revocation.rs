@@ -164,6 +164,26 @@ fn a_rule_by_our_kid_or_by_jti_revokes_and_survives_a_crash() {
 }
 
 #[test]
+fn who_revoked_when_and_why_is_told_with_every_token_that_a_rule_covers() {
+    let scene = Scene::new();
+    let begun = now();
+    scene.revoke(&["--identity", "any", "--claim", "repository=octo-org/*", "--reason", "runner compromised"]).ended(0);
+    let listed = scene.server.cli(&["tokens", "list", "--account", "patterns", "--json"]).ended(0).json();
+    let revoked: Vec<&Value> =
+        listed["tokens"].as_array().unwrap().iter().filter(|token| token["state"] == "revoked").collect();
+    assert_eq!(revoked.len(), 2, "{listed}");
+    for token in revoked {
+        let revocation = &token["revoked"];
+        assert_eq!(revocation["reason"], "runner compromised", "{token}");
+        assert_eq!(revocation["by"], "admin token", "{token}");
+        assert!((begun..=now()).contains(&revocation["at"].as_i64().unwrap()), "{token}");
+        assert_eq!(revocation["scope"]["rule"]["identity"], "any", "{token}");
+        let shown = scene.server.cli(&["tokens", "show", token["jti"].as_str().unwrap(), "--json"]).ended(0).json();
+        assert_eq!(shown["revoked"], *revocation);
+    }
+}
+
+#[test]
 fn a_rule_covers_what_was_issued_before_now_and_not_what_comes_later() {
     let server = Server::start_in(STS, world_site(&world()));
     let before = server.token(&token("svc:octo"), &[]);

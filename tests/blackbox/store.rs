@@ -143,3 +143,62 @@ fn c150_sigterm_lets_open_work_end_and_exits_with_0() {
     let server = Server::start_in(STS, site);
     assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
 }
+
+#[test]
+fn c137_on_a_full_disk_nothing_is_minted_or_revoked_and_all_goes_on_when_there_is_room_again() {
+    let server = Server::start_under(STS, world_site(&world()), "trap '' XFSZ");
+    let (first, second) = (server.token(&token("svc:octo"), &[]), server.token(&token("svc:octo"), &[]));
+    assert_eq!(server.revoke(&first).status, 200);
+    for _ in 0..3 {
+        server.limit_files(Some(0));
+        for _ in 0..3 {
+            refused(&server.exchange(&token("svc:octo"), &[]), 503, "temporarily_unavailable", "store_unavailable");
+            let response = server.revoke(&second);
+            refused(&response, 503, "temporarily_unavailable", "store_unavailable");
+            assert!(response.header("retry-after").is_some());
+        }
+        assert_eq!(server.send(&Request::get("/readyz")).status, 503);
+        // A store that cannot be read is not "not revoked".
+        let ask = Request::post_form("/introspect", &[("token", &first)]).basic("deploy", DEPLOY_SECRET);
+        let answer = server.send(&ask);
+        assert!(answer.status == 503 || answer.json() == json!({ "active": false }), "{}", answer.text());
+        server.limit_files(None);
+        sts_testkit::until("room on the disk", || server.exchange(&token("svc:octo"), &[]).status == 200);
+        assert_eq!(server.send(&Request::get("/readyz")).status, 200);
+        assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &first), json!({ "active": false }));
+        assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &second)["active"], true);
+    }
+    assert_eq!(server.revoke(&second).status, 200);
+    let server = server.crash_and_restart();
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &second), json!({ "active": false }));
+}
+
+#[test]
+fn c134_a_store_that_was_put_back_or_removed_answers_503_until_the_newest_is_there() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let access = server.token(&token("svc:octo"), &[]);
+    assert_eq!(server.revoke(&server.token(&token("svc:octo"), &[])).status, 200);
+    let (_, site) = server.terminate();
+    let copy = site.read("data/sts.redb");
+    let server = Server::start_in(STS, site);
+    assert_eq!(server.revoke(&access).status, 200);
+    let (_, mut site) = server.terminate();
+    let newest = site.read("data/sts.redb");
+    for (what, content) in [("an older copy", Some(&copy)), ("none", None)] {
+        match content {
+            Some(content) => site.write("data/sts.redb", content),
+            None => std::fs::remove_file(site.path("data/sts.redb")).unwrap(),
+        }
+        let server = Server::start_in(STS, site);
+        let ask = Request::post_form("/introspect", &[("token", &access)]).basic("deploy", DEPLOY_SECRET);
+        refused(&server.send(&ask), 503, "temporarily_unavailable", "store_unavailable");
+        refused(&server.exchange(&token("svc:octo"), &[]), 503, "temporarily_unavailable", "store_unavailable");
+        assert_eq!(server.send(&Request::get("/readyz")).status, 503, "{what}");
+        server.lines().wait("what to do", |line| line.contains("sts store accept-epoch").then_some(()));
+        (_, site) = server.terminate();
+    }
+    site.write("data/sts.redb", &newest);
+    let server = Server::start_in(STS, site);
+    assert_eq!(server.send(&Request::get("/readyz")).status, 200);
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access), json!({ "active": false }));
+}

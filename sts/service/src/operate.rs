@@ -22,6 +22,7 @@ pub struct TokenView {
     record: TokenRecord,
     /// `active`, `expired`, `revoked`, or `inactive` where its account, identity or issuer entry is gone or disabled.
     state: &'static str,
+    /// Who revoked it, when and why: it alone, or by a rule that covers it.
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked: Option<Revocation>,
 }
@@ -249,10 +250,11 @@ impl Service {
 
     fn view(&self, snapshot: &Snapshot, rules: &std::sync::Arc<[Revocation]>, entry: Entry) -> TokenView {
         let Entry { record, revoked } = entry;
+        let revoked = revoked.or_else(|| self.rules.covering(rules, &record));
         let now = self.clock.now();
         let state = if record.exp <= now {
             "expired"
-        } else if revoked.is_some() || self.rules.covers(rules, &record) {
+        } else if revoked.is_some() {
             "revoked"
         } else if snapshot.supports(&record, now) {
             "active"

@@ -27,8 +27,13 @@ pub(crate) struct RulesInForce(ArcSwapOption<Compiled>);
 impl RulesInForce {
     /// Whether one of `list` covers `record`.
     pub(crate) fn covers(&self, list: &Arc<[Revocation]>, record: &TokenRecord) -> bool {
+        self.covering(list, record).is_some()
+    }
+
+    /// The oldest of `list` that covers `record`.
+    pub(crate) fn covering(&self, list: &Arc<[Revocation]>, record: &TokenRecord) -> Option<Revocation> {
         if list.is_empty() {
-            return false;
+            return None;
         }
         let held = self.0.load();
         let compiled = match held.as_ref().filter(|compiled| Arc::ptr_eq(&compiled.of, list)) {
@@ -39,7 +44,8 @@ impl RulesInForce {
                 fresh
             }
         };
-        compiled.rules.iter().any(|(revocation, rule)| covers(revocation, rule.as_ref(), record))
+        let covering = compiled.rules.iter().find(|(revocation, rule)| covers(revocation, rule.as_ref(), record));
+        covering.map(|(revocation, _)| revocation.clone())
     }
 }
 
