@@ -34,6 +34,7 @@ mod reload;
 mod replay;
 mod request_shape;
 mod revocation;
+mod secrets;
 mod shared_keys;
 mod signed_introspection;
 mod store;

@@ -169,3 +169,19 @@ fn a_server_without_any_account_serves_its_documents_and_refuses_every_token() {
     assert_eq!(send(server.public(), &Request::get(DOCUMENTS[0])).status, 200);
     invalid(&server.exchange(&token("svc:octo"), &[]), "issuer_unknown");
 }
+
+#[test]
+fn the_openapi_document_that_is_served_is_the_committed_one() {
+    let path = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../deploy/schema/openapi.json");
+    let committed: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let served = send(WORLD.admin(), &Request::get("/openapi.json"));
+    assert_eq!((served.status, served.header("content-type")), (200, Some("application/json")));
+    assert!(served.json() == committed, "run `sts schema --openapi > deploy/schema/openapi.json`");
+    assert_eq!(
+        WORLD.send(&Request::get("/openapi.json")).status,
+        404,
+        "the public listener has what the contract lists"
+    );
+    let refresh = Request::post_json("/admin/v1/issuers/nobody/refresh", &serde_json::json!({}));
+    assert_eq!(WORLD.send_admin(refresh).status, 404);
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
-use sts_testkit::{Request, Response, Server, corpus_file, exchange_request, send_raw};
+use sts_testkit::{Request, Response, Server, corpus_file, exchange_request, send_raw, until};
 
 fn connect(server: &Server, versions: &[&'static rustls::SupportedProtocolVersion]) -> std::io::Result<Response> {
     let mut roots = rustls::RootCertStore::empty();
@@ -31,17 +31,91 @@ fn connect(server: &Server, versions: &[&'static rustls::SupportedProtocolVersio
 
 #[test]
 fn o2_07_the_listener_speaks_tls_1_2_and_1_3_and_no_plain_http() {
-    let site = world_site(&world().with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" })));
-    for (name, from) in [("tls.crt", "tls/server.crt"), ("tls.key", "tls/server.key")] {
-        site.write(name, std::fs::read(corpus_file(from)).unwrap());
-    }
-    let server = Server::start_in(STS, site);
+    let server = Server::start_in(STS, tls_site("tls/server.crt", "tls/server.key"));
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let response = connect(&server, &[version]).unwrap();
         assert_eq!(response.json()["issuer"], US);
     }
     let plain = send_raw(server.public(), b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert!(!plain.starts_with(b"HTTP/1.1 200"));
+}
+
+/// A ClientHello of these versions' own making: `version` is the newest that the client speaks, `suites` are all it offers.
+fn hello(version: [u8; 2], suites: &[u16]) -> Vec<u8> {
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    let vector = |bytes: &[u8]| [&length(bytes), bytes].concat();
+    let words = |words: &[u16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let extension = |kind: u16, content: Vec<u8>| [kind.to_be_bytes().to_vec(), vector(&content)].concat();
+    let extensions = [
+        extension(0, vector(&[&[0], vector(b"localhost").as_slice()].concat())),
+        // secp256r1, x25519; uncompressed points; ECDSA and RSA with SHA-256, and with SHA-1 for who is old.
+        extension(10, vector(&words(&[23, 29]))),
+        extension(11, vec![1, 0]),
+        extension(13, vector(&words(&[0x0403, 0x0804, 0x0401, 0x0203, 0x0201]))),
+        extension(23, Vec::new()),
+    ]
+    .concat();
+    let body = [&version[..], &[7; 32], &[0], &vector(&words(suites)), &[1, 0], &vector(&extensions)].concat();
+    let message = [&[1, 0], vector(&body).as_slice()].concat();
+    [&[22, 3, 1], vector(&message).as_slice()].concat()
+}
+
+#[test]
+fn o2_07_old_versions_and_weak_suites_end_in_the_handshake() {
+    let server = Server::start_in(STS, tls_site("tls/server.crt", "tls/server.key"));
+    let answer = |version: [u8; 2], suites: &[u16]| send_first(&server, &hello(version, suites));
+    const HANDSHAKE: u8 = 22;
+    // TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: this is how it looks when both agree.
+    assert_eq!(answer([3, 3], &[0xc02b]), Some(HANDSHAKE));
+    for (what, version, suites) in [
+        ("SSL 3", [3, 0], &[0xc02b][..]),
+        ("TLS 1.0", [3, 1], &[0xc02b, 0xc009, 0x002f]),
+        ("TLS 1.1", [3, 2], &[0xc02b, 0xc009, 0x002f]),
+        ("CBC", [3, 3], &[0xc009, 0xc00a, 0xc023, 0xc013]),
+        ("RSA key exchange", [3, 3], &[0x009c, 0x002f]),
+        ("RC4, 3DES, NULL", [3, 3], &[0x0005, 0x000a, 0xc006]),
+        ("anonymous", [3, 3], &[0x00a6, 0xc018]),
+        ("finite field", [3, 3], &[0x009e, 0x0033]),
+    ] {
+        assert_ne!(answer(version, suites), Some(HANDSHAKE), "{what}");
+    }
+}
+
+/// The type of the first record that comes back.
+fn send_first(server: &Server, bytes: &[u8]) -> Option<u8> {
+    let mut socket = TcpStream::connect(server.public()).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    socket.write_all(bytes).unwrap();
+    let mut first = [0];
+    socket.read_exact(&mut first).ok().map(|()| first[0])
+}
+
+#[test]
+fn a_renewed_certificate_is_served_from_the_reload_on_and_a_wrong_one_never() {
+    let server = Server::start_in(STS, tls_site("tls/server.crt", "tls/server.key"));
+    assert!(connect(&server, &[&rustls::version::TLS13]).is_ok());
+    // Another key pair of the same name: who trusts the first certificate does not trust this one.
+    let renewed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    server.site().replace("tls.key", renewed.signing_key.serialize_pem());
+    server.site().replace("tls.crt", renewed.cert.pem());
+    server.signal("HUP");
+    until("the renewed one", || connect(&server, &[&rustls::version::TLS13]).is_err());
+    server.site().replace("tls.crt", std::fs::read(corpus_file("tls/server.crt")).unwrap());
+    server.site().replace("tls.key", std::fs::read(corpus_file("tls/server.key")).unwrap());
+    server.signal("HUP");
+    until("the first one again", || connect(&server, &[&rustls::version::TLS13]).is_ok());
+    server.site().replace("tls.crt", "garbage");
+    server.signal("HUP");
+    server.lines().wait("the refusal", |line| line.contains("not reloaded").then_some(()));
+    assert!(connect(&server, &[&rustls::version::TLS12]).is_ok());
+}
+
+fn tls_site(certificate: &str, key: &str) -> sts_testkit::Site {
+    let site = world_site(&world().with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" })));
+    for (name, from) in [("tls.crt", certificate), ("tls.key", key)] {
+        site.write(name, std::fs::read(corpus_file(from)).unwrap());
+    }
+    site
 }
 
 #[test]

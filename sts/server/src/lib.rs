@@ -9,6 +9,7 @@ mod engine;
 mod http;
 mod issuer_keys;
 mod metrics;
+mod openapi;
 mod operation;
 mod reload;
 mod serve;

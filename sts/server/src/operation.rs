@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jwks_cache::{HistoryError, InForce, JwksCache, KeyHistory};
+use jwks_cache::{FetchError, FetchFault, HistoryError, InForce, JwksCache, KeyHistory};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sts_service::{RevocationRequest, Service, WrongRevocation};
@@ -182,6 +182,7 @@ impl Operation {
                 let cache = desk.issuers.borrow().clone();
                 match cache.refresh(&entry).await {
                     Ok(report) => Ok(json!(report)),
+                    Err(FetchError { fault: FetchFault::UnknownEntry, .. }) => Err(not_found("no issuer entry has that name")),
                     Err(error) => Err(OperationFailure::IssuerUnavailable(error.to_string())),
                 }
             }

@@ -52,7 +52,7 @@ enum Command {
     /// Decide about the store
     #[command(subcommand)]
     Store(StoreCommand),
-    /// Print the JSON Schema of the configuration
+    /// Print the JSON Schema of the configuration, or another document
     Schema(schema::SchemaArgs),
 }
 

@@ -5,16 +5,24 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::say;
+use crate::openapi;
 
 #[derive(Args)]
 pub(super) struct SchemaArgs {
     /// Print the schema of the decision event instead
     #[arg(long)]
     event: bool,
+    /// Print the OpenAPI document of both listeners instead
+    #[arg(long, conflicts_with = "event")]
+    openapi: bool,
 }
 
 pub(super) fn run(args: &SchemaArgs) -> ExitCode {
-    let schema = if args.event { sts_service::event_schema() } else { sts_config::json_schema() };
+    let schema = match args {
+        SchemaArgs { openapi: true, .. } => openapi::document(),
+        SchemaArgs { event: true, .. } => sts_service::event_schema(),
+        _ => sts_config::json_schema(),
+    };
     say(&format!("{schema:#}"));
     ExitCode::SUCCESS
 }

@@ -17,6 +17,7 @@ use super::credentials::{Credentials, credentials};
 use super::failure::{BEARER, Failure};
 use super::{Leaving, body, route};
 use crate::metrics;
+use crate::openapi;
 use crate::operation::{Desk, Operation, OperationFailure, Right};
 
 /// What the admin handlers need.
@@ -48,6 +49,8 @@ async fn handle(
             get_only(request)?;
             Ok(ready(state).await)
         }
+        "/openapi.json" => get_only(request)
+            .map(|()| HttpResponse::Ok().content_type("application/json").body(openapi::document().to_string())),
         "/healthz" => get_only(request).map(|()| HttpResponse::Ok().finish()),
         path => operate(request, payload, state, path).await,
     }

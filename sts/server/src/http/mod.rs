@@ -21,6 +21,7 @@ pub(crate) use leaving::Leaving;
 pub(crate) use listener::{BindError, ListenerSpec, Listeners, ServedCertificate, read_certificate};
 pub(crate) use metadata::Metadata;
 pub(crate) use public::PublicState;
+pub(crate) use route::Endpoint;
 pub(crate) use source::Proxies;
 
 use std::future::Future;

@@ -23,6 +23,19 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
+    /// Where each endpoint is.
+    pub(crate) const PATHS: &[(&'static str, Self)] = &[
+        ("/token", Self::Token),
+        ("/revoke", Self::Revoke),
+        ("/introspect", Self::Introspect),
+        ("/.well-known/openid-configuration", Self::Metadata),
+        ("/.well-known/oauth-authorization-server", Self::Metadata),
+        ("/.well-known/jwks.json", Self::KeySet),
+        ("/.well-known/jwks", Self::KeySet),
+        ("/healthz", Self::Live),
+        ("/readyz", Self::Ready),
+    ];
+
     /// `Allow` of the endpoint.
     pub(crate) const fn methods(self) -> &'static str {
         match self {
@@ -32,30 +45,19 @@ impl Endpoint {
     }
 }
 
-const METADATA: [&str; 2] = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
-
 /// The endpoint at `path`, which is normalised; `base` is the normalised path of our issuer, empty when it has none.
 ///
 /// Every endpoint answers at the root and under `base`; the metadata also with `base` appended (RFC 8414 section 3.1).
 pub(crate) fn endpoint(path: &str, base: &str) -> Option<Endpoint> {
-    let inserted =
-        || METADATA.iter().any(|at| path.strip_prefix(at).is_some_and(|rest| !base.is_empty() && rest == base));
-    at_root(path)
-        .or_else(|| path.strip_prefix(base).filter(|_| !base.is_empty()).and_then(at_root))
-        .or_else(|| inserted().then_some(Endpoint::Metadata))
+    let inserted = || {
+        let at = path.strip_suffix(base).filter(|_| !base.is_empty())?;
+        at_root(at).filter(|endpoint| *endpoint == Endpoint::Metadata)
+    };
+    at_root(path).or_else(|| path.strip_prefix(base).filter(|_| !base.is_empty()).and_then(at_root)).or_else(inserted)
 }
 
 fn at_root(path: &str) -> Option<Endpoint> {
-    Some(match path {
-        "/token" => Endpoint::Token,
-        "/revoke" => Endpoint::Revoke,
-        "/introspect" => Endpoint::Introspect,
-        "/.well-known/jwks.json" | "/.well-known/jwks" => Endpoint::KeySet,
-        "/healthz" => Endpoint::Live,
-        "/readyz" => Endpoint::Ready,
-        path if METADATA.contains(&path) => Endpoint::Metadata,
-        _ => return None,
-    })
+    Endpoint::PATHS.iter().find(|(own, _)| *own == path).map(|(_, endpoint)| *endpoint)
 }
 
 #[cfg(test)]

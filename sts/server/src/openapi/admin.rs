@@ -1,0 +1,183 @@
+//! The admin listener.
+
+use serde_json::{Value, json};
+
+use super::{Described, answer, empty, errors, schema_of};
+
+/// Where an operation is, and what comes of it: method, path, name, summary, schema of the answer.
+type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+const OPERATIONS: &[Row] = &[
+    ("get", "/admin/v1/tokens", "listTokens", "Recorded tokens, newest first", "Tokens"),
+    ("get", "/admin/v1/tokens/{jti}", "showToken", "One recorded token", "Token"),
+    ("post", "/admin/v1/revocations", "revokeTokens", "Revoke by jti or rule: all that is given must match", "Revoked"),
+    ("get", "/admin/v1/keys", "listKeys", "Our signing keys", "SigningKeys"),
+    ("post", "/admin/v1/keys/rotate", "rotateKeys", "Make successors for our signing keys", "SigningKeys"),
+    ("get", "/admin/v1/issuers", "listIssuers", "The issuer entries with the state of their keys", "Issuers"),
+    ("get", "/admin/v1/issuers/{name}", "showIssuer", "One issuer entry", "Object"),
+    (
+        "post",
+        "/admin/v1/issuers/{name}/refresh",
+        "refreshIssuer",
+        "Forget an entry's keys and fetch them at once",
+        "Object",
+    ),
+    (
+        "get",
+        "/admin/v1/issuers/{name}/history",
+        "issuerHistory",
+        "The key sets that an entry had, or the one in force at a moment",
+        "Object",
+    ),
+    (
+        "post",
+        "/admin/v1/store/accept-epoch",
+        "acceptEpoch",
+        "Take the store as it is, after it was emptied or put back",
+        "Object",
+    ),
+    (
+        "get",
+        "/admin/v1/denials/{request_id}",
+        "showDenial",
+        "A remembered policy refusal, with its whole trace",
+        "Object",
+    ),
+];
+
+pub(super) fn all() -> Vec<Described> {
+    let mut all = vec![metrics(), openapi()];
+    all.extend(OPERATIONS.iter().map(|(method, path, name, summary, schema)| {
+        let mut statuses = vec![400, 401, 403, 413, 415];
+        if path.contains('{') || *name == "revokeTokens" {
+            statuses.push(404);
+        }
+        // The fetch of keys, and whatever reads or writes the store.
+        if ["refreshIssuer", "listTokens", "showToken", "revokeTokens", "acceptEpoch"].contains(name) {
+            statuses.push(503);
+        }
+        if ["rotateKeys", "issuerHistory"].contains(name) {
+            statuses.push(500);
+        }
+        let mut responses = errors(&statuses);
+        responses.insert("200".to_owned(), answer("Done", schema));
+        let mut operation = json!({
+            "operationId": name,
+            "summary": summary,
+            "tags": ["admin"],
+            "security": [{ "admin": [] }],
+            "parameters": parameters(name, path),
+            "responses": responses,
+        });
+        if *method == "post"
+            && let Some(members) = operation.as_object_mut()
+        {
+            let body = if *name == "revokeTokens" { "Revocation" } else { "NoMembers" };
+            let content = json!({ "application/json": { "schema": schema_of(body) } });
+            members
+                .insert("requestBody".to_owned(), json!({ "required": *name == "revokeTokens", "content": content }));
+        }
+        Described { method, path, operation }
+    }));
+    all
+}
+
+fn parameters(name: &str, path: &str) -> Vec<Value> {
+    let query = |name: &str, schema: Value, what: &str| json!({ "name": name, "in": "query", "description": what, "schema": schema });
+    let text = || json!({ "type": "string" });
+    let mut all: Vec<Value> = path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": text() }))
+        .collect();
+    match name {
+        "listTokens" => all.extend([
+            query("account", text(), "Of this account only, by id or username."),
+            query("after", text(), "The `jti` that the page before ended with."),
+            query("limit", json!({ "type": "integer", "minimum": 0, "default": 100 }), "The most that are answered."),
+        ]),
+        "issuerHistory" => {
+            all.push(query("at", text(), "Epoch seconds, or RFC 3339: what was in force at that moment."))
+        }
+        _ => {}
+    }
+    all
+}
+
+fn metrics() -> Described {
+    let mut responses = errors(&[400]);
+    let mut text = empty("Counts, in the text format of Prometheus");
+    if let Some(members) = text.as_object_mut() {
+        members.insert("content".to_owned(), json!({ "text/plain": { "schema": { "type": "string" } } }));
+    }
+    responses.insert("200".to_owned(), text);
+    open("/metrics", "metrics", "Counts for Prometheus", responses)
+}
+
+fn openapi() -> Described {
+    let mut responses = errors(&[400]);
+    responses.insert("200".to_owned(), answer("The document", "Object"));
+    open("/openapi.json", "openapi", "This document", responses)
+}
+
+fn open(path: &'static str, name: &str, summary: &str, responses: serde_json::Map<String, Value>) -> Described {
+    let operation = json!({
+        "operationId": name,
+        "summary": summary,
+        "tags": ["admin"],
+        "security": [],
+        "responses": responses,
+    });
+    Described { method: "get", path, operation }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::Operation;
+    use sts_service::RevocationRequest;
+
+    /// What documents an operation; the compiler asks for each new one.
+    fn name(operation: &Operation) -> &'static str {
+        match operation {
+            Operation::ListTokens { .. } => "listTokens",
+            Operation::ShowToken { .. } => "showToken",
+            Operation::Revoke(_) => "revokeTokens",
+            Operation::ListKeys => "listKeys",
+            Operation::RotateKeys => "rotateKeys",
+            Operation::ListIssuers => "listIssuers",
+            Operation::ShowIssuer { .. } => "showIssuer",
+            Operation::RefreshIssuer { .. } => "refreshIssuer",
+            Operation::IssuerHistory { .. } => "issuerHistory",
+            Operation::AcceptEpoch => "acceptEpoch",
+            Operation::ShowDenial { .. } => "showDenial",
+        }
+    }
+
+    #[test]
+    fn each_documented_path_is_its_operation_and_answers_its_method_only() {
+        for (method, path, expected, ..) in OPERATIONS {
+            let real = path.replace("{jti}", "x").replace("{name}", "x").replace("{request_id}", "x");
+            let found = Operation::from_request(&method.to_uppercase(), &real, "", &json!({})).unwrap().unwrap();
+            assert_eq!(name(&found), *expected);
+            let other = if *method == "get" { "POST" } else { "GET" };
+            assert!(Operation::from_request(other, &real, "", &json!({})).is_err(), "{other} {path}");
+            assert_eq!(found.to_request().0.as_str(), method.to_uppercase());
+        }
+    }
+
+    #[test]
+    fn a_documented_revocation_has_the_members_that_are_read() {
+        let read = serde_json::to_value(RevocationRequest {
+            before: Some(sts_types::UnixTime::from_secs(1)),
+            ..Default::default()
+        });
+        let mut read: Vec<String> = read.unwrap().as_object().unwrap().keys().cloned().collect();
+        let schemas = super::super::schemas::all();
+        let mut documented: Vec<String> =
+            schemas["Revocation"]["properties"].as_object().unwrap().keys().cloned().collect();
+        read.sort();
+        documented.sort();
+        assert_eq!(documented, read);
+    }
+}

@@ -1,0 +1,104 @@
+//! The public listener.
+
+use serde_json::{Value, json};
+
+use super::{Described, answer, empty, errors, schema_of};
+use crate::http::Endpoint;
+
+pub(super) fn all() -> Vec<Described> {
+    Endpoint::PATHS.iter().map(|(path, endpoint)| described(path, *endpoint)).collect()
+}
+
+fn described(path: &'static str, endpoint: Endpoint) -> Described {
+    let method = if endpoint.methods() == "POST" { "post" } else { "get" };
+    // The first path of an endpoint has its name; the others are aliases.
+    let nth = Endpoint::PATHS.iter().filter(|(_, other)| *other == endpoint).position(|(other, _)| *other == path);
+    let alias = nth.filter(|at| *at > 0).map(|at| format!("Alias{at}")).unwrap_or_default();
+    let (name, summary, mut operation) = operation(endpoint);
+    if let Some(members) = operation.as_object_mut() {
+        members.insert("operationId".to_owned(), json!(format!("{name}{alias}")));
+        members.insert("summary".to_owned(), json!(summary));
+        members.insert("tags".to_owned(), json!(["public"]));
+    }
+    Described { method, path, operation }
+}
+
+fn operation(endpoint: Endpoint) -> (&'static str, &'static str, Value) {
+    match endpoint {
+        Endpoint::Token => (
+            "exchange",
+            "Exchange a platform's ID token for an access token (RFC 8693)",
+            posted(
+                json!({
+                    "application/x-www-form-urlencoded": { "schema": schema_of("ExchangeRequest") },
+                    "application/json": { "schema": schema_of("ExchangeRequest") },
+                }),
+                json!([]),
+                answer("Minted, and recorded", "ExchangeAnswer"),
+                &[400, 401, 413, 415, 429, 503],
+            ),
+        ),
+        Endpoint::Revoke => (
+            "revoke",
+            "Revoke the token that is presented (RFC 7009)",
+            posted(
+                json!({ "application/x-www-form-urlencoded": { "schema": schema_of("TokenRequest") } }),
+                json!([{}, { "api": [] }, { "bearer": [] }]),
+                empty("It is revoked, or was never a token of ours"),
+                &[400, 401, 403, 413, 415, 429, 503],
+            ),
+        ),
+        Endpoint::Introspect => {
+            let mut told = answer("What the token is; exactly `{\"active\":false}` for every other", "Introspection");
+            if let Some(content) = told.get_mut("content").and_then(Value::as_object_mut) {
+                let signed =
+                    json!({ "schema": { "type": "string", "description": "RFC 9701, where `Accept` asks for it." } });
+                content.insert("application/token-introspection+jwt".to_owned(), signed);
+            }
+            let operation = posted(
+                json!({ "application/x-www-form-urlencoded": { "schema": schema_of("TokenRequest") } }),
+                json!([{ "api": [] }, { "bearer": [] }]),
+                told,
+                &[400, 401, 403, 413, 415, 429, 503],
+            );
+            ("introspect", "Ask whether a token is active (RFC 7662)", operation)
+        }
+        Endpoint::Metadata => ("metadata", "Our metadata (RFC 8414)", document("Metadata")),
+        Endpoint::KeySet => ("keySet", "Our public keys (RFC 7517)", document("KeySet")),
+        Endpoint::Live => ("live", "Whether the process serves", status("It serves", &[])),
+        Endpoint::Ready => (
+            "ready",
+            "Whether exchanges can be served; the admin listener's has the detail as JSON",
+            status("They can", &["503"]),
+        ),
+    }
+}
+
+fn posted(content: Value, security: Value, granted: Value, statuses: &[u16]) -> Value {
+    let mut responses = errors(statuses);
+    responses.insert("200".to_owned(), granted);
+    json!({ "requestBody": { "required": true, "content": content }, "security": security, "responses": responses })
+}
+
+/// A document that caches may keep.
+fn document(schema: &str) -> Value {
+    let mut responses = errors(&[]);
+    let mut found = answer("The document", schema);
+    if let Some(headers) = found.get_mut("headers").and_then(Value::as_object_mut) {
+        for name in ["ETag", "Cache-Control", "Access-Control-Allow-Origin"] {
+            headers.insert(name.to_owned(), json!({ "schema": { "type": "string" } }));
+        }
+    }
+    responses.insert("200".to_owned(), found);
+    responses.insert("304".to_owned(), empty("The caller has it already"));
+    json!({ "security": [], "responses": responses })
+}
+
+fn status(yes: &str, no: &[&str]) -> Value {
+    let mut responses = errors(&[]);
+    responses.insert("200".to_owned(), empty(yes));
+    for status in no {
+        responses.insert((*status).to_owned(), empty("They cannot"));
+    }
+    json!({ "security": [], "responses": responses })
+}

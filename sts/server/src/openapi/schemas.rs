@@ -1,0 +1,125 @@
+//! The shapes that requests and answers have.
+
+use serde_json::{Value, json};
+use sts_service::Reason;
+use sts_types::rfc;
+
+use super::schema_of;
+
+pub(super) fn all() -> Value {
+    let text = || json!({ "type": "string" });
+    let seconds = || json!({ "type": "integer", "description": "Epoch seconds." });
+    let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+    let one_or_many = json!({ "oneOf": [text(), { "type": "array", "items": text() }] });
+    let list_of = |name: &str, items: Value| json!({ "type": "object", "required": [name], "properties": { name: { "type": "array", "items": items } } });
+    json!({
+        "RequestId": { "type": "string", "pattern": "^[0-9A-Z]{26}$" },
+        "Object": { "type": "object" },
+        "NoMembers": { "type": "object" },
+        "Error": {
+            "type": "object",
+            "required": ["error", "error_description", "reason", "request_id"],
+            "properties": {
+                "error": { "type": "string", "description": "The code of RFC 6749, 6750 or 8693." },
+                "error_description": { "type": "string", "pattern": "^[ !#-\\[\\]-~]+$" },
+                "reason": { "enum": reasons },
+                "request_id": schema_of("RequestId"),
+                "ErrorMessage": text(),
+                "Errors": { "type": "array", "items": text() },
+            },
+        },
+        "ExchangeRequest": {
+            "type": "object",
+            "required": ["grant_type", "subject_token", "subject_token_type"],
+            "properties": {
+                "grant_type": { "const": rfc::GRANT_TOKEN_EXCHANGE },
+                "subject_token": { "type": "string", "minLength": 1, "maxLength": 16384, "description": "The platform's ID token." },
+                "subject_token_type": { "enum": [rfc::TOKEN_TYPE_JWT, rfc::TOKEN_TYPE_ID_TOKEN] },
+                "audience": one_or_many,
+                "resource": one_or_many,
+                "scope": text(),
+                "requested_token_type": { "enum": [rfc::TOKEN_TYPE_ACCESS_TOKEN, rfc::TOKEN_TYPE_JWT] },
+                "client_id": text(),
+                "expires_in": { "type": "integer", "minimum": 1, "description": "Seconds; can only shorten." },
+            },
+        },
+        "ExchangeAnswer": {
+            "type": "object",
+            "required": ["access_token", "issued_token_type", "token_type", "expires_in", "scope"],
+            "properties": {
+                "access_token": text(),
+                "issued_token_type": { "const": rfc::TOKEN_TYPE_ACCESS_TOKEN },
+                "token_type": { "const": "Bearer" },
+                "expires_in": { "type": "integer", "minimum": 1 },
+                "scope": text(),
+            },
+            "additionalProperties": false,
+        },
+        "TokenRequest": {
+            "type": "object",
+            "required": ["token"],
+            "properties": { "token": { "type": "string", "minLength": 1 }, "token_type_hint": text() },
+        },
+        "Introspection": {
+            "type": "object",
+            "required": ["active"],
+            "properties": {
+                "active": { "type": "boolean" },
+                "iss": text(),
+                "sub": text(),
+                "client_id": text(),
+                "aud": text(),
+                "scope": text(),
+                "exp": seconds(),
+                "iat": seconds(),
+                "jti": text(),
+                "token_type": { "const": "Bearer" },
+                "federated": { "type": "object" },
+            },
+        },
+        "Metadata": {
+            "type": "object",
+            "required": ["issuer", "token_endpoint", "jwks_uri", "revocation_endpoint", "introspection_endpoint", "grant_types_supported"],
+            "properties": { "issuer": text(), "token_endpoint": text(), "jwks_uri": text() },
+        },
+        "KeySet": list_of("keys", json!({
+            "type": "object",
+            "required": ["kty", "kid", "use", "alg"],
+            "not": { "anyOf": (["d", "p", "q", "dp", "dq", "qi", "k"].map(|secret| json!({ "required": [secret] }))) },
+        })),
+        "Token": {
+            "type": "object",
+            "required": ["jti", "account", "audience", "iat", "exp", "state"],
+            "properties": { "jti": text(), "account": text(), "audience": text(), "iat": seconds(), "exp": seconds(), "state": text() },
+        },
+        "Tokens": list_of("tokens", schema_of("Token")),
+        "SigningKeys": list_of("keys", json!({ "type": "object", "required": ["kid", "algorithm", "phase", "created"] })),
+        "Issuers": list_of("issuers", schema_of("Object")),
+        "Revoked": { "type": "object", "required": ["revocation"], "properties": { "revocation": schema_of("Object") } },
+        "Revocation": {
+            "type": "object",
+            "minProperties": 1,
+            "properties": {
+                "jti": text(),
+                "account": text(),
+                "identity": text(),
+                "issuer": { "type": "string", "description": "An issuer entry's name." },
+                "subject": { "type": "string", "description": "A pattern." },
+                "issuer_kid": text(),
+                "kid": text(),
+                "generation": text(),
+                "claim": {
+                    "description": "Patterns by claim name; also as `NAME=PATTERN`, or a list of these.",
+                    "oneOf": [
+                        { "type": "object", "additionalProperties": text() },
+                        text(),
+                        { "type": "array", "items": text() },
+                    ],
+                },
+                "before": { "oneOf": [seconds(), { "type": "string", "format": "date-time" }] },
+                "reason": text(),
+            },
+            "additionalProperties": false,
+        },
+    })
+}
