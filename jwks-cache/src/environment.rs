@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use sts_jose::OsEntropy;
 use sts_types::{Clock, Entropy};
 
 /// Clock, randomness, disk and name resolution as parameters.
@@ -21,6 +23,41 @@ pub struct Environment {
     pub resolver: Option<Arc<dyn Resolver>>,
     /// The `User-Agent` of fetches.
     pub user_agent: String,
+}
+
+impl Environment {
+    /// The system's clock, randomness and resolver; nothing is kept on disk.
+    #[must_use]
+    pub fn system(user_agent: &str) -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(OsEntropy),
+            state_dir: None,
+            resolver: None,
+            user_agent: user_agent.to_owned(),
+        }
+    }
+}
+
+struct SystemClock(Instant);
+
+impl SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "a clock that is passed in by whoever asks for the system's")]
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "a clock that is passed in by whoever asks for the system's")]
+    fn now_millis(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
 }
 
 impl std::fmt::Debug for Environment {

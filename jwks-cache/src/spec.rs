@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sts_types::{Algorithm, EntryName, Issuer, IssuerTemplate};
+use sts_types::{Algorithm, EntryName, Issuer, IssuerTemplate, NameError};
 
 use crate::ProxyUrl;
 
@@ -35,6 +35,29 @@ pub struct EntrySpec {
     /// An outbound proxy for fetches. It resolves and dials by itself, so names are not judged by [`NetworkRule`] here: what may
     /// be reached is for the proxy to say. An https proxy is held to `ca_file`, too.
     pub proxy: Option<ProxyUrl>,
+}
+
+impl EntrySpec {
+    /// An entry with the defaults: RS256, ES256 and EdDSA, keys that serve for 24 h while the issuer is down, one fetch for unknown
+    /// kids in 30 s, public addresses over https only.
+    ///
+    /// # Errors
+    /// What is wrong with the name or the issuer.
+    pub fn new(name: &str, issuer: &str, source: KeySource) -> Result<Self, NameError> {
+        Ok(Self {
+            name: EntryName::new(name)?,
+            issuer: Issuer::new(issuer)?,
+            source,
+            algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
+            max_stale: Duration::from_secs(24 * 3600),
+            refresh_cooldown: Duration::from_secs(30),
+            kid_reuse: false,
+            network: NetworkRule::default(),
+            ca_file: None,
+            bearer_token_file: None,
+            proxy: None,
+        })
+    }
 }
 
 /// Issuers of one form under one name. Each has keys of its own, found by OpenID Connect Discovery when its first token comes.
