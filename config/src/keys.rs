@@ -381,6 +381,17 @@ static IDENTITY: Section = Section {
         ),
         Key::new("gitlab", Kind::Conditions, "Rule for GitLab CI: claims such as `project_path`, `project_id`, `ref`."),
         Key::new("kubernetes", Kind::Conditions, "Rule for Kubernetes: `namespace`, `service_account` and such."),
+        Key::new("azure", Kind::Conditions, "Rule for Microsoft Entra: `tenant`, `object_id` and such."),
+        Key::new("azure_devops", Kind::Conditions, "Rule for Azure DevOps: `organization_id`, `project_id` and such."),
+        Key::new("aws", Kind::Conditions, "Rule for AWS outbound federation: `account`, `principal` and such."),
+        Key::new("google", Kind::Conditions, "Rule for Google service accounts: `unique_id`, `email` and such."),
+        Key::new("spiffe", Kind::Conditions, "Rule for SPIFFE: `id` and such."),
+        Key::new("jenkins", Kind::Conditions, "Rule for Jenkins: `job` and such."),
+        Key::new("circleci", Kind::Conditions, "Rule for CircleCI: `org_id`, `project_id` and such."),
+        Key::new("bitbucket", Kind::Conditions, "Rule for Bitbucket Pipelines: `workspace`, `repository` and such."),
+        Key::new("buildkite", Kind::Conditions, "Rule for Buildkite: `organization_id`, `pipeline_slug` and such."),
+        Key::new("terraform", Kind::Conditions, "Rule for HCP Terraform: `organization_id`, `workspace` and such."),
+        Key::new("octopus", Kind::Conditions, "Rule for Octopus Deploy: `space`, `project` and such."),
     ],
 };
 
@@ -404,7 +415,7 @@ static TEST: Section = Section {
         Key::new(
             "token",
             Kind::Claims,
-            "Claims of the token that is judged; with `preset`, over that platform's sample.",
+            "Claims of the token that is judged; with `preset`, over that platform's sample. Or a JSON file that holds them.",
         )
         .required(),
         Key::new("account", Kind::Text, "The service account that the request names."),
@@ -466,7 +477,7 @@ impl Key {
 mod tests {
     use super::*;
 
-    /// The list "All keys" of the documentation. `...` after the short rules stands for platforms to come.
+    /// The list "All keys" of the documentation. `...` after the short rules stands for those of the other platforms.
     const ALL: &str = "
         issuer listen tls{cert_file key_file} behind_tls_proxy admin{listen hosts tls{cert_file key_file}} data_dir
         store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts
@@ -478,7 +489,8 @@ mod tests {
         apis{audience display_name scopes signing_algorithm introspection_secret_file} teams{display_name grants}
         service_accounts{id display_name description enabled teams grants default_api ttl not_before not_after
         identities{name issuer subject audience claims scopes grants ttl copy_claims replay enabled not_before not_after
-        allow_broad github gitlab kubernetes}}
+        allow_broad github gitlab kubernetes azure azure_devops aws google spiffe jenkins circleci bitbucket buildkite terraform
+        octopus}}
         tests{name token account audience resource scope expect{account identity scopes} because}";
 
     #[test]

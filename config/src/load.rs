@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jwks_cache::KeySource;
+use serde_json::{Map, Value};
 use sts_policy::{Finding, RuleSet, Spec};
+use sts_types::ClaimSet;
 
 use crate::decode::{
-    AccountFiles, Accounts, Fields, Reader, Sound, accounts, apis, issuers, refuse_bare_preset_none, server,
+    AccountFiles, Accounts, Fields, Reader, Sound, TokenFile, accounts, apis, issuers, refuse_bare_preset_none, server,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::files::{Files, NEW_SECRET, STRONG_SECRET, Unusable, expand};
@@ -155,7 +157,37 @@ impl Load<'_> {
                 }
             }
         }
+        for file in std::mem::take(&mut found.token_files) {
+            let claims = self.token_claims(&file);
+            if let (Some(claims), Some(test)) = (claims, found.tests.get_mut(file.test)) {
+                test.token.claims = claims;
+            }
+        }
         complete.then_some(found)
+    }
+
+    /// The claims of a test's token, as its file has them.
+    fn token_claims(&mut self, file: &TokenFile) -> Option<Map<String, Value>> {
+        let text = self.files.text(&file.path);
+        let text = self.report_unusable(text, Some(file.span))?;
+        let path = file.path.display();
+        match ClaimSet::parse(text.as_bytes()) {
+            Ok(claims) if claims.text("iss").is_some() => Some(claims.members().clone()),
+            Ok(_) => {
+                let message = format!("the token in `{path}` is nobody's");
+                self.reader.report.error(file.span, message, Some("add `iss` to its claims".to_owned()));
+                None
+            }
+            Err(error) => {
+                let message = format!("`{path}` does not hold claims: {error}");
+                self.reader.report.error(
+                    file.span,
+                    message,
+                    Some("write a JSON object: the payload of a token".to_owned()),
+                );
+                None
+            }
+        }
     }
 
     fn account_file(&mut self, path: &Path, span: Span, found: &mut Accounts) -> Option<()> {

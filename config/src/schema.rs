@@ -93,7 +93,7 @@ fn kind(kind: &Kind) -> Value {
         }),
         Kind::Conditions => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/condition" } }),
         Kind::Scalars => json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/scalar" } }),
-        Kind::Claims => json!({ "type": "object" }),
+        Kind::Claims => json!({ "anyOf": [{ "type": "object" }, { "type": "string" }] }),
         Kind::KeySet => json!({ "anyOf": [{ "type": "object", "required": ["keys"] }, { "type": "string" }] }),
         Kind::Any => json!({}),
     }

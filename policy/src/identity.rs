@@ -9,7 +9,7 @@ use sts_types::{
 
 use crate::condition::{Condition, elements};
 use crate::pattern::Pattern;
-use crate::{ConditionTrace, Replay, hint};
+use crate::{ConditionTrace, Preset, Replay, hint};
 
 /// The events that run code or text of strangers, or in whose jobs a stranger's text is read: refused on GitHub's grammar by
 /// every identity that does not name the event.
@@ -48,6 +48,8 @@ pub(crate) struct EntryRule {
     pub(crate) replay: Replay,
     /// Whether [`BANNED_EVENTS`] are refused.
     pub(crate) ban_events: bool,
+    /// The entry's preset.
+    pub(crate) preset: Option<Preset>,
 }
 
 /// Whether and when something is in force.
@@ -213,7 +215,10 @@ impl Identity {
             Check::NotBefore(of, from) => state("not_before", format!("{of} from {from} on"), judged.now.to_string()),
             Check::NotAfter(of, until) => state("not_after", format!("{of} until {until}"), judged.now.to_string()),
             Check::Subject(pattern) => {
-                let hint = claims.text("sub").and_then(|sub| hint::text(pattern, sub));
+                let preset = self.nearest_rule(judged).and_then(|rule| rule.preset).filter(|_| !holds);
+                let hint = claims.text("sub").and_then(|sub| {
+                    hint::text(pattern, sub).or_else(|| preset.and_then(|preset| preset.subject_note(claims, sub)))
+                });
                 ("subject".to_owned(), Value::from(pattern.as_str()).to_string(), claims.get("sub").map(bounded), hint)
             }
             Check::Audience => {

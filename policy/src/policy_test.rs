@@ -166,7 +166,7 @@ impl<'a> Judged<'a> {
             other => other,
         };
         let reason = matches!(self.outcome, Outcome::Refused(refusal) if refusal.reason() == wanted);
-        reason || self.failed.iter().any(|on| on == wanted)
+        reason || self.failed.iter().any(|on| on == wanted || *on == because.value)
     }
 
     /// How far the token is from a grant: granted, matched, else the causes of the nearest miss.
@@ -369,6 +369,14 @@ mod tests {
                     .contains("expected a refusal, but granted")
             );
         }
+    }
+
+    #[test]
+    fn a_condition_on_sub_under_claims_is_a_cause_by_its_name() {
+        let mut spec = spec(vec![account("octo", vec![of("own", claims(identity("i"), json!({ "sub": "job" })))])]);
+        spec.issuers = vec![issuer("own", "https://own.example")];
+        let other = json!({ "iss": "https://own.example", "sub": "other", "aud": OURS });
+        assert_eq!(run(&spec, &because(test(other, "octo", Expectation::Deny), "sub")), Ok(TestPassed::default()));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) use platform::{MemberPath, ShortRule};
 
 use platform::{Platform, Tenancy};
 use serde_json::{Map, Value};
-use sts_types::Algorithm;
+use sts_types::{Algorithm, ClaimSet};
 
 /// A platform whose tokens are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,7 +144,7 @@ impl Preset {
         self.platform().defaults
     }
 
-    /// The key of its short rule in an identity (`github`, `gitlab`, `kubernetes`), if it has one.
+    /// The key of its short rule in an identity (`github`, `gitlab`, `kubernetes`, ...), if it has one.
     #[must_use]
     pub fn short_rule_key(self) -> Option<&'static str> {
         self.platform().short_rule.map(|rule| rule.key)
@@ -177,7 +177,13 @@ impl Preset {
 
     /// Whether the platform always sends `claim` as a string, so that a number or boolean in a rule can never match.
     pub(crate) fn is_text_claim(self, claim: &str) -> bool {
+        let is_member = |(name, path): &(&str, MemberPath)| match path {
+            MemberPath::Same => *name == claim,
+            MemberPath::Path(path) => *path == claim,
+            MemberPath::Value(_) => false,
+        };
         (self.platform().is_text_claim)(claim)
+            || self.short_rule().is_some_and(|rule| rule.members.iter().any(is_member))
     }
 
     /// Claims of a policy test's token that come from the nearest identity: ids and what names the owner.
@@ -193,6 +199,11 @@ impl Preset {
     /// Fills in the claims that follow from an exact subject (`repo:octo-org/octo-repo:...` names the repository).
     pub(crate) fn adopt_subject(self, subject: &str, claims: &mut Map<String, Value>) {
         (self.platform().adopt_subject)(subject, claims);
+    }
+
+    /// What to tell the owner of a token whose subject is of an unusual shape.
+    pub(crate) fn subject_note(self, claims: &ClaimSet, subject: &str) -> Option<String> {
+        (self.platform().subject_note)(claims, subject)
     }
 
     fn platform(self) -> &'static Platform {
@@ -226,6 +237,7 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::condition::elements;
 
     #[test]
     fn names_are_unique_and_found() {
@@ -339,7 +351,7 @@ mod tests {
                 assert_eq!(sample.get("sub"), Some(&Value::from(derived)), "{preset:?}");
             }
             for (claim, value) in &sample {
-                let text = value.is_string() || value.is_array() && claim == "aud";
+                let text = value.is_null() || elements(value).all(Value::is_string);
                 assert!(!preset.is_text_claim(claim) || text, "{preset:?} sends {claim} as {value}");
             }
             let claims = sts_types::ClaimSet::from(sample);
@@ -351,13 +363,17 @@ mod tests {
                 assert!(sts_types::ClaimPath::parse(claim).is_ok(), "{claim}");
             }
             let Some(rule) = preset.short_rule() else { continue };
-            for (member, path) in rule.members.iter().filter(|(member, _)| *member != "groups_direct") {
-                let path = match path {
-                    MemberPath::Same => member,
-                    MemberPath::Path(path) => path,
+            for (member, path) in rule.members {
+                let (path, is_text) = match path {
+                    MemberPath::Same => (member, true),
+                    MemberPath::Path(path) => (path, true),
+                    MemberPath::Value(path) => (path, false),
                 };
                 let found = claims.find(&sts_types::ClaimPath::parse(path).unwrap());
-                assert!(found.is_none_or(Value::is_string), "{preset:?} {member}");
+                assert!(
+                    found.is_none_or(|value| elements(value).all(Value::is_string) == is_text),
+                    "{preset:?} {member}"
+                );
             }
         }
     }
@@ -365,6 +381,22 @@ mod tests {
     #[test]
     fn short_rules_are_those_of_the_configuration() {
         let keys: Vec<_> = Preset::ALL.into_iter().filter_map(Preset::short_rule_key).collect();
-        assert_eq!(keys, ["github", "gitlab", "kubernetes"]);
+        let wanted = [
+            "github",
+            "gitlab",
+            "kubernetes",
+            "azure",
+            "azure_devops",
+            "aws",
+            "google",
+            "spiffe",
+            "jenkins",
+            "circleci",
+            "bitbucket",
+            "buildkite",
+            "terraform",
+            "octopus",
+        ];
+        assert_eq!(keys, wanted);
     }
 }

@@ -154,3 +154,34 @@ fn what_cannot_be_compared_is_told() {
     assert!(finished.stdout.contains("1 lines are no decision event"), "{}", finished.stdout);
     check(&site, &["--replay", "events.jsonl"]).ended(2);
 }
+
+/// The rules that are shipped as examples, with the attacks on them as policy tests: fork pull requests, renamed repositories,
+/// other organisations, missing claims, customised subjects.
+#[test]
+fn c069_c070_c071_c072_c074_the_attacks_on_every_platform_are_refused_by_the_rules_that_are_shipped() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/examples/attacks/sts.yaml");
+    let finished = STS.run(std::path::Path::new("."), &["check", "--config", config]).ended(0);
+    let tests = finished.stdout.split(", ").last().unwrap().split(' ').next().unwrap().parse::<u32>().unwrap();
+    assert!(tests > 80, "{}", finished.stdout);
+    // Every refusal has one cause.
+    assert!(!finished.stderr.contains("more than one cause"), "{}", finished.stderr);
+}
+
+#[test]
+fn the_token_of_a_policy_test_may_be_a_file() {
+    let config = |expect: &str| {
+        world().with("tests", json!([{ "name": "t", "token": "job.json", "account": "octo", "expect": expect }]))
+    };
+    let site = world_site(&config("deny"));
+    site.write("job.json", json!({ "iss": PLAIN, "sub": "svc:nobody", "aud": US }).to_string());
+    check(&site, &[]).ended(0);
+    site.write("job.json", json!({ "iss": PLAIN, "sub": "svc:octo", "aud": US }).to_string());
+    check(&site, &[]).ended(1);
+    for wrong in ["[]", "{", "{}", r#"{ "iss": "https://a.example", "iss": "https://b.example" }"#] {
+        site.write("job.json", wrong);
+        let finished = check(&site, &[]).ended(2);
+        assert!(finished.stderr.contains("job.json") && finished.stderr.contains("sts.yaml:"), "{}", finished.stderr);
+    }
+    std::fs::remove_file(site.path("job.json")).unwrap();
+    check(&site, &[]).ended(2);
+}

@@ -8,7 +8,7 @@ use sts_types::{AccountId, AccountName, IdentityName, Located, TeamName};
 use super::apis::scopes;
 use super::conditions::conditions;
 use super::issuers::{audiences, replay};
-use super::policy_tests::policy_tests;
+use super::policy_tests::{TokenFile, policy_tests};
 use super::reader::{Fields, Reader};
 use super::server::claim_names;
 use crate::render::quoted;
@@ -21,6 +21,8 @@ pub(crate) struct Accounts {
     pub(crate) teams: Vec<TeamSpec>,
     pub(crate) accounts: Vec<AccountSpec>,
     pub(crate) tests: Vec<TestSpec>,
+    /// Files with the claims of tests' tokens, to be read.
+    pub(crate) token_files: Vec<TokenFile>,
     /// Names that are taken, with their first place.
     taken: HashMap<(&'static str, String), Span>,
 }
@@ -45,7 +47,7 @@ pub(crate) fn accounts(reader: &mut Reader<'_>, fields: &Fields<'_>, found: &mut
             found.accounts.push(account);
         }
     }
-    policy_tests(reader, fields, &mut found.tests);
+    policy_tests(reader, fields, &mut found.tests, &mut found.token_files);
 }
 
 impl Accounts {

@@ -15,5 +15,6 @@ mod url;
 pub(crate) use accounts::{Accounts, accounts};
 pub(crate) use apis::apis;
 pub(crate) use issuers::{Sound, issuers, refuse_bare_preset_none};
+pub(crate) use policy_tests::TokenFile;
 pub(crate) use reader::{Fields, Reader};
 pub(crate) use server::{AccountFiles, server};

@@ -1,5 +1,7 @@
 //! `tests:`.
 
+use std::path::PathBuf;
+
 use serde_json::Map;
 use sts_policy::{Expectation, Preset, TestSpec, TestTokenSpec};
 
@@ -7,26 +9,41 @@ use super::apis::scopes;
 use super::reader::{Fields, Reader, listed};
 use crate::json::value_of;
 use crate::render::quoted;
+use crate::source::Span;
 use crate::suggest::nearest;
 use crate::yaml::{Node, Value};
 
+/// A file that holds the claims of a test's token.
+pub(crate) struct TokenFile {
+    /// The test, by its place among all of them.
+    pub(crate) test: usize,
+    pub(crate) path: PathBuf,
+    pub(crate) span: Span,
+}
+
 /// Reads `tests:` of one file.
-pub(super) fn policy_tests(reader: &mut Reader<'_>, fields: &Fields<'_>, tests: &mut Vec<TestSpec>) {
+pub(super) fn policy_tests(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    tests: &mut Vec<TestSpec>,
+    files: &mut Vec<TokenFile>,
+) {
     let Some(node) = fields.node("tests").filter(|node| !node.is_nothing()) else { return };
     let Some(items) = reader.list(node, "policy tests") else { return };
     let Some(section) = fields.section_of("tests") else { return };
     for item in items {
         if let Some(members) = reader.fields(item, section) {
-            let number = tests.len() + 1;
-            tests.extend(policy_test(reader, &members, number));
+            let Some((test, file)) = policy_test(reader, &members, tests.len()) else { continue };
+            tests.push(test);
+            files.extend(file);
         }
     }
 }
 
-fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, number: usize) -> Option<TestSpec> {
+fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, at: usize) -> Option<(TestSpec, Option<TokenFile>)> {
     let name = reader.optional(fields, "name", Reader::text).map(|text| text.value);
     let origin = reader.located((), fields.span).origin;
-    let token = reader.required(fields, "token", token);
+    let token = reader.required(fields, "token", |reader, node| token(reader, node, at));
     let expect = reader.required(fields, "expect", expectation);
     let because = reader.optional(fields, "because", Reader::located_text);
     if let (Some(Expectation::Grant { .. }), Some(entry)) = (&expect, fields.entry("because")) {
@@ -39,9 +56,10 @@ fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, number: usize) -> O
     let texts = |reader: &mut Reader<'_>, node: &Node| {
         reader.one_or_more(node, |reader, item| reader.text(item).map(|text| text.value))
     };
-    Some(TestSpec {
+    let (token, file) = token.unzip();
+    let test = TestSpec {
         origin,
-        name: name.unwrap_or_else(|| format!("test {number}")),
+        name: name.unwrap_or_else(|| format!("test {}", at + 1)),
         account: reader.optional(fields, "account", Reader::located_text),
         audience: reader.optional(fields, "audience", texts).unwrap_or_default(),
         resource: reader.optional(fields, "resource", texts).unwrap_or_default(),
@@ -49,11 +67,17 @@ fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, number: usize) -> O
         token: token?,
         expect: expect?,
         because,
-    })
+    };
+    Some((test, file?))
 }
 
-/// The token's claims; `preset` is not one of them.
-fn token(reader: &mut Reader<'_>, node: &Node) -> Option<TestTokenSpec> {
+/// The token's claims, of which `preset` is not one; or the file that holds them.
+fn token(reader: &mut Reader<'_>, node: &Node, test: usize) -> Option<(TestTokenSpec, Option<TokenFile>)> {
+    if let Value::Scalar(_) = &node.value {
+        let path = reader.path(node)?;
+        let spec = TestTokenSpec { preset: None, claims: Map::new() };
+        return Some((spec, Some(TokenFile { test, path, span: node.span })));
+    }
     let entries = reader.mapping(node, "a test's token")?;
     let mut spec = TestTokenSpec { preset: None, claims: Map::new() };
     for entry in entries {
@@ -71,7 +95,7 @@ fn token(reader: &mut Reader<'_>, node: &Node) -> Option<TestTokenSpec> {
             "add `preset: github-actions` or another preset, or write `iss` and all claims",
         );
     }
-    Some(spec)
+    Some((spec, None))
 }
 
 fn preset(reader: &mut Reader<'_>, node: &Node) -> Option<sts_types::Located<String>> {

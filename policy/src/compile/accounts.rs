@@ -168,6 +168,7 @@ impl Compiler<'_> {
                     sole_audience: entry.sole_audience,
                     replay: spec.replay.unwrap_or(entry.replay),
                     ban_events: entry.preset.is_some_and(Preset::is_github_grammar),
+                    preset: entry.preset,
                 }),
                 None => {
                     let help = name_help(&name.value, self.spec.issuers.iter().map(|entry| entry.name.value.as_str()));

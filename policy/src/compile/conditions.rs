@@ -44,10 +44,11 @@ pub(super) fn short_rule(spec: &ShortRuleSpec, rule: &ShortRule, findings: &mut 
     let one = |(name, spec): &(Located<String>, ConditionSpec)| {
         let member = rule.members.iter().find(|(own, _)| *own == name.value);
         let open = rule.open_prefix.is_some_and(|prefix| name.value.starts_with(prefix));
-        let text = match member {
-            Some((_, MemberPath::Path(path))) => path,
-            Some((own, MemberPath::Same)) => own,
-            None if open => name.value.as_str(),
+        let (text, plain) = match member {
+            Some((_, MemberPath::Path(path))) => (*path, Plain::Text),
+            Some((_, MemberPath::Value(path))) => (*path, Plain::Value),
+            Some((own, MemberPath::Same)) => (*own, Plain::Text),
+            None if open => (name.value.as_str(), Plain::Text),
             None => {
                 let message = format!("`{}:` has no member {}", rule.key, quoted(&name.value));
                 let help = name_help(&name.value, rule.members.iter().map(|(own, _)| *own));
@@ -56,7 +57,7 @@ pub(super) fn short_rule(spec: &ShortRuleSpec, rule: &ShortRule, findings: &mut 
             }
         };
         let path = path(&Located::new(text.to_owned(), name.origin), findings)?;
-        condition(path, spec, Plain::Text, name, findings)
+        condition(path, spec, plain, name, findings)
     };
     spec.members.iter().filter_map(one).collect()
 }

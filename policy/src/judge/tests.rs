@@ -505,6 +505,47 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    fn c081_what_is_asked_for_never_widens_what_is_granted(
+        written in proptest::collection::vec(identity_strategy(), 1..4),
+        teams in proptest::collection::vec(proptest::sample::subsequence(vec!["create", "read", "delete"], 0..3), 0..3),
+        own in proptest::sample::subsequence(vec!["create", "read"], 1..3),
+        asked in proptest::collection::vec(proptest::sample::select(vec!["create", "read", "delete", "admin", "*", "read*"]), 0..4),
+        sub in "[xyz]",
+    ) {
+        let identities = written.into_iter().enumerate();
+        let named = identities.map(|(n, one)| IdentitySpec {
+            name: sts_types::IdentityName::new(&format!("i{n}")).unwrap(),
+            scopes: None,
+            ..one
+        });
+        let mut octo = account("octo", named.collect());
+        octo.grants = vec![grant("deploy", &own)];
+        octo.teams = (0..teams.len()).map(|n| at(format!("t{n}"))).collect();
+        let mut spec = spec(vec![octo]);
+        spec.issuers = vec![issuer("a", "https://a.example"), issuer("b", "https://b.example")];
+        spec.teams = teams.iter().enumerate().map(|(n, granted)| team(&format!("t{n}"), vec![grant("deploy", granted)])).collect();
+        let rules = rules(&spec);
+        let token: ClaimSet = json!({ "sub": sub, "aud": OURS, "c": "x" }).as_object().cloned().unwrap().into();
+        let scopes_for = |scope: &str| {
+            let (entry, requested) = (entry("a"), ask(&rules, &["octo"], scope));
+            match rules.decide(Facts { entry: &entry, claims: &token, now: NOW }, &requested) {
+                Outcome::Granted(grant) => Some(grant.scopes.iter().map(|one| one.to_string()).collect::<Vec<_>>()),
+                Outcome::Refused(_) => None,
+            }
+        };
+        let allowed: Vec<&str> = own.iter().chain(teams.iter().flatten()).copied().collect();
+        let whole = scopes_for("");
+        if let Some(whole) = &whole {
+            // Several teams add up, and nothing else does.
+            prop_assert!(whole.iter().all(|one| allowed.contains(&one.as_str())), "{:?}", whole);
+            prop_assert!(allowed.iter().all(|one| whole.iter().any(|own| own == one)), "{:?}", whole);
+        }
+        if let Some(granted) = scopes_for(&asked.join(" ")).filter(|_| !asked.is_empty()) {
+            prop_assert!(granted.iter().all(|one| allowed.contains(&one.as_str()) && asked.contains(&one.as_str())), "{:?}", granted);
+        }
+    }
+
+    #[test]
     fn the_search_finds_what_naming_each_account_finds(
         written in proptest::collection::vec(proptest::collection::vec(identity_strategy(), 0..4), 0..4),
         sub in "[xyz]",

@@ -2,9 +2,10 @@
 
 use super::IssuerDefaults;
 use super::owner::{OwnerGrammar, OwnerText, never};
-use super::platform::{DEFAULTS, Platform, Tenancy, plain};
+use super::platform::{DEFAULTS, MemberPath, Platform, ShortRule, Tenancy, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
+    short_rule: Some(&SHORT_RULE),
     defaults: IssuerDefaults { shared: true, ..DEFAULTS },
     owner: Some(&OWNER),
     lent_claims: &["organization_id", "organization_slug", "pipeline_id", "pipeline_slug"],
@@ -27,4 +28,21 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     ids: &["organization_id", "pipeline_id"],
     subject_has_id: never,
     advice: "begin `subject` with `organization:SLUG:`, or add the claim `organization_id`",
+};
+
+/// A branch says nothing of who wrote the code: forks have branches too.
+const SHORT_RULE: ShortRule = ShortRule {
+    key: "buildkite",
+    members: &[
+        ("organization_id", MemberPath::Same),
+        ("organization_slug", MemberPath::Same),
+        ("pipeline_id", MemberPath::Same),
+        ("pipeline_slug", MemberPath::Same),
+        ("build_branch", MemberPath::Same),
+        ("build_tag", MemberPath::Same),
+        ("build_source", MemberPath::Same),
+        ("step_key", MemberPath::Same),
+        ("runner_environment", MemberPath::Same),
+    ],
+    open_prefix: None,
 };

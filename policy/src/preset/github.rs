@@ -1,5 +1,7 @@
 //! GitHub Actions: one issuer for everybody, one per enterprise where it is set so, and GitHub Enterprise Server's own.
 
+mod template;
+
 use serde_json::{Map, Value};
 
 use super::owner::{OwnerGrammar, OwnerText};
@@ -12,6 +14,7 @@ pub(super) const PLATFORM: Platform = Platform {
     lent_claims: LENT,
     subject_of,
     adopt_subject,
+    subject_note: template::note,
     ..plain("github-actions", known, include_str!("samples/github.json"))
 };
 

@@ -2,9 +2,10 @@
 
 use super::IssuerDefaults;
 use super::owner::{OwnerGrammar, OwnerText, never};
-use super::platform::{DEFAULTS, Platform, Tenancy, plain};
+use super::platform::{DEFAULTS, MemberPath, Platform, ShortRule, Tenancy, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
+    short_rule: Some(&SHORT_RULE),
     defaults: IssuerDefaults { shared: true, ..DEFAULTS },
     owner: Some(&OWNER),
     lent_claims: &["azp", "email", "hd"],
@@ -29,4 +30,19 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     ids: &[],
     subject_has_id: never,
     advice: "write the service account's numeric unique id as `subject`",
+};
+
+/// The last three are of the metadata server, with `format=full`.
+const SHORT_RULE: ShortRule = ShortRule {
+    key: "google",
+    members: &[
+        ("unique_id", MemberPath::Path("sub")),
+        ("email", MemberPath::Same),
+        ("email_verified", MemberPath::Value("email_verified")),
+        ("hosted_domain", MemberPath::Path("hd")),
+        ("project_id", MemberPath::Path("/google/compute_engine/project_id")),
+        ("zone", MemberPath::Path("/google/compute_engine/zone")),
+        ("instance_name", MemberPath::Path("/google/compute_engine/instance_name")),
+    ],
+    open_prefix: None,
 };

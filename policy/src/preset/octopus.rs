@@ -1,5 +1,17 @@
 //! Octopus Deploy as an issuer.
 
-use super::platform::{Platform, plain, self_hosted};
+use super::platform::{MemberPath, Platform, ShortRule, plain, self_hosted};
 
-pub(super) const PLATFORM: Platform = plain("octopus", self_hosted, include_str!("samples/octopus.json"));
+pub(super) const PLATFORM: Platform =
+    Platform { short_rule: Some(&SHORT_RULE), ..plain("octopus", self_hosted, include_str!("samples/octopus.json")) };
+
+/// Slugs.
+const SHORT_RULE: ShortRule = ShortRule {
+    key: "octopus",
+    members: &[
+        ("space", MemberPath::Path("https://octopus.com/claims/space")),
+        ("project", MemberPath::Path("https://octopus.com/claims/project")),
+        ("environment", MemberPath::Path("https://octopus.com/claims/environment")),
+    ],
+    open_prefix: None,
+};

@@ -1,7 +1,7 @@
 //! The shape of what is known about one platform.
 
 use serde_json::{Map, Value};
-use sts_types::Algorithm;
+use sts_types::{Algorithm, ClaimSet};
 
 use super::IssuerDefaults;
 use super::owner::OwnerGrammar;
@@ -21,6 +21,8 @@ pub(super) struct Platform {
     pub(super) lent_claims: &'static [&'static str],
     pub(super) subject_of: fn(&Map<String, Value>) -> Option<String>,
     pub(super) adopt_subject: fn(&str, &mut Map<String, Value>),
+    /// What to tell the owner of a token whose subject is of an unusual shape.
+    pub(super) subject_note: fn(&ClaimSet, &str) -> Option<String>,
 }
 
 /// For whom an issuer signs.
@@ -49,6 +51,8 @@ pub(crate) enum MemberPath {
     Same,
     /// This claim name or pointer.
     Path(&'static str),
+    /// This claim name or pointer, whose value is no string: plain numbers and booleans stand for themselves.
+    Value(&'static str),
 }
 
 use Algorithm::{ES256, ES384, ES512, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
@@ -79,6 +83,7 @@ pub(super) const fn plain(name: &'static str, known: fn(&str) -> Option<Tenancy>
         lent_claims: &[],
         subject_of: no_subject,
         adopt_subject: adopt_nothing,
+        subject_note: nothing_to_note,
     }
 }
 
@@ -92,6 +97,10 @@ fn nothing_is_known(_: &str) -> bool {
 }
 
 fn no_subject(_: &Map<String, Value>) -> Option<String> {
+    None
+}
+
+fn nothing_to_note(_: &ClaimSet, _: &str) -> Option<String> {
     None
 }
 

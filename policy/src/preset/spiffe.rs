@@ -1,9 +1,14 @@
 //! SPIFFE JWT-SVIDs: `iat` is optional, the key is any of the common ones.
 
 use super::IssuerDefaults;
-use super::platform::{ALL_ALGORITHMS, DEFAULTS, Platform, plain, self_hosted};
+use super::platform::{ALL_ALGORITHMS, DEFAULTS, MemberPath, Platform, ShortRule, plain, self_hosted};
 
 pub(super) const PLATFORM: Platform = Platform {
+    short_rule: Some(&SHORT_RULE),
     defaults: IssuerDefaults { algorithms: ALL_ALGORITHMS, require_iat: false, types: &["JOSE"], ..DEFAULTS },
     ..plain("spiffe", self_hosted, include_str!("samples/spiffe.json"))
 };
+
+/// `spiffe://TRUST-DOMAIN/PATH`.
+const SHORT_RULE: ShortRule =
+    ShortRule { key: "spiffe", members: &[("id", MemberPath::Path("sub"))], open_prefix: None };

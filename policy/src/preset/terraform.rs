@@ -1,9 +1,10 @@
 //! HCP Terraform, and Terraform Enterprise on hosts of its own.
 
 use super::owner::{OwnerGrammar, OwnerText, never};
-use super::platform::{Platform, Tenancy, plain};
+use super::platform::{MemberPath, Platform, ShortRule, Tenancy, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
+    short_rule: Some(&SHORT_RULE),
     owner: Some(&OWNER),
     lent_claims: &[
         "terraform_organization_id",
@@ -35,4 +36,20 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     ids: &["terraform_organization_id", "terraform_project_id", "terraform_workspace_id"],
     subject_has_id: never,
     advice: "begin `subject` with `organization:NAME:`, or add the claim `terraform_organization_id`",
+};
+
+/// `run_phase` is `plan` or `apply`: a plan runs for everybody who may propose a change.
+const SHORT_RULE: ShortRule = ShortRule {
+    key: "terraform",
+    members: &[
+        ("organization", MemberPath::Path("terraform_organization_name")),
+        ("organization_id", MemberPath::Path("terraform_organization_id")),
+        ("project", MemberPath::Path("terraform_project_name")),
+        ("project_id", MemberPath::Path("terraform_project_id")),
+        ("workspace", MemberPath::Path("terraform_workspace_name")),
+        ("workspace_id", MemberPath::Path("terraform_workspace_id")),
+        ("full_workspace", MemberPath::Path("terraform_full_workspace")),
+        ("run_phase", MemberPath::Path("terraform_run_phase")),
+    ],
+    open_prefix: None,
 };

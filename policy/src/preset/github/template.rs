@@ -1,0 +1,96 @@
+//! Customised subjects: GitHub lets an organisation choose which claims a subject is made of.
+
+use sts_types::ClaimSet;
+
+use crate::finding::quoted;
+
+/// The keys of the template that made this subject, in order; `None` when it is not made of the token's own claims. The values
+/// are never guessed from the text: a value may hold anything, `:` too.
+pub(super) fn of(claims: &ClaimSet, subject: &str) -> Option<Vec<String>> {
+    /// The most keys that are looked for; the platform allows fewer.
+    const MOST: usize = 16;
+    let mut keys = Vec::new();
+    let mut rest = subject;
+    while keys.len() < MOST {
+        let (key, after) = first(claims, rest)?;
+        keys.push(key);
+        match after.strip_prefix(':') {
+            Some(more) => rest = more,
+            None => return after.is_empty().then_some(keys),
+        }
+    }
+    None
+}
+
+/// What to tell the owner of a subject that is not as GitHub makes it by itself.
+pub(super) fn note(claims: &ClaimSet, subject: &str) -> Option<String> {
+    let keys = of(claims, subject)?;
+    match keys.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["repo", "context"] => None,
+        ["repo with ids", "context"] => Some(
+            "the repository sends subjects with ids; match on claims with a `github:` block, which fits both forms"
+                .to_owned(),
+        ),
+        keys => Some(format!(
+            "your organisation sends the subject template {}; match on claims with a `github:` block, which fits every template",
+            keys.iter().map(|key| quoted(key)).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+/// The longest key with its value that `text` begins with, and what follows.
+fn first<'a>(claims: &ClaimSet, text: &'a str) -> Option<(String, &'a str)> {
+    let claim = |name: &str| claims.text(name).unwrap_or_default();
+    let escaped = |name: &str| claim(name).replace(':', "%3A");
+    let (owner, name) = claim("repository").split_once('/').unwrap_or_default();
+    let with_ids = format!("repo:{owner}@{}/{name}@{}", claim("repository_owner_id"), claim("repository_id"));
+    let mut known = vec![
+        ("repo".to_owned(), format!("repo:{}", claim("repository"))),
+        ("repo with ids".to_owned(), with_ids),
+        ("context".to_owned(), format!("environment:{}", escaped("environment"))),
+        ("context".to_owned(), "pull_request".to_owned()),
+        ("context".to_owned(), format!("ref:{}", escaped("ref"))),
+    ];
+    for (name, value) in claims.members() {
+        if let Some(value) =
+            value.as_str().filter(|value| !value.is_empty() && !matches!(name.as_str(), "sub" | "ref" | "environment"))
+        {
+            known.push((name.clone(), format!("{name}:{}", value.replace(':', "%3A"))));
+            known.push((name.clone(), format!("{name}:{value}")));
+        }
+    }
+    let fits =
+        known.into_iter().filter_map(|(key, text_of)| Some((text_of.len(), key, text.strip_prefix(text_of.as_str())?)));
+    let whole = fits.filter(|(_, _, after)| after.is_empty() || after.starts_with(':'));
+    whole.max_by_key(|(length, ..)| *length).map(|(_, key, after)| (key, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::token;
+    use serde_json::json;
+
+    #[test]
+    fn c072_a_customised_subject_is_told_by_the_tokens_own_claims() {
+        let claims = token(json!({ "environment": "prod:eu" }));
+        for (subject, wanted) in [
+            ("repo:octo-org/octo-repo:ref:refs/heads/main", Some("repo context")),
+            ("repo:octo-org/octo-repo:pull_request", Some("repo context")),
+            ("repo:octo-org/octo-repo:environment:prod%3Aeu", Some("repo context")),
+            ("repo:octo-org@65/octo-repo@74:ref:refs/heads/main", Some("repo with ids context")),
+            ("environment:prod%3Aeu:repository_owner:octo-org", Some("context repository_owner")),
+            ("repo:octo-org/octo-repo:ref:refs/heads/main:actor:octocat", Some("repo context actor")),
+            ("repository_owner_id:65:event_name:push", Some("repository_owner_id event_name")),
+            ("repo:octo-org/octo-repo2:ref:refs/heads/main", None),
+            ("repo:somebody/else:ref:refs/heads/main", None),
+            ("", None),
+        ] {
+            let keys = of(&claims, subject).map(|keys| keys.join(" "));
+            assert_eq!(keys.as_deref(), wanted, "{subject}");
+        }
+        assert_eq!(note(&claims, "repo:octo-org/octo-repo:ref:refs/heads/main"), None);
+        let said = note(&claims, "repo:octo-org/octo-repo:ref:refs/heads/main:actor:octocat").unwrap();
+        assert!(said.starts_with("your organisation sends the subject template `repo`, `context`, `actor`"), "{said}");
+    }
+}
