@@ -16,7 +16,7 @@ test: ## every test, every command of the README, and the OpenAPI document again
 crash: ## kill -9 at a thousand instants under load, and everything acknowledged is kept (some minutes)
 	STS_CRASH_KILLS=1000 $(CARGO) test --locked --package sts-store --test crash -- --nocapture c138
 
-bench: ## measured times of signatures and of the store
+bench: ## measured times of signatures, decisions and the store
 	$(CARGO) bench --workspace --locked --bench '*'
 
 ci: ## what a change must pass
