@@ -222,6 +222,9 @@ fn is_integer(number: &Number, integer: i128) -> bool {
 }
 
 #[cfg(test)]
+mod oracle;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;

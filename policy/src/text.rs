@@ -291,6 +291,17 @@ mod tests {
     }
 
     #[test]
+    fn c072_explain_names_the_template_of_a_customised_subject() {
+        let spec = spec(vec![account("octo", vec![subject("main branch", MAIN)])]);
+        let of = |sub: &str| explained(&spec, json!({ "sub": sub }), &["octo"], "").0;
+        let line = of("repo:octo-org/octo-repo:ref:refs/heads/main:actor:octocat");
+        assert!(line.contains("your organisation sends the subject template `repo`, `context`, `actor`;"), "{line}");
+        let line = of("repo:octo-org@65/octo-repo@74:ref:refs/heads/main");
+        assert!(line.contains("the repository sends subjects with ids;"), "{line}");
+        assert!(!of("repo:octo-org/octo-repo:ref:refs/heads/dev").contains("template"));
+    }
+
+    #[test]
     fn the_trace_is_whole_and_nearest_first() {
         let (_, decision) =
             explained(&policy(), json!({ "event_name": "issue_comment", "repository_id": "1" }), &[], "");

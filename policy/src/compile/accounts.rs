@@ -1,6 +1,6 @@
 //! Accounts and their identities.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sts_types::{AccountId, Audience, ClaimPath, Located, TeamName, UnixTime, is_uuid};
@@ -13,18 +13,24 @@ use crate::{AccountSpec, GrantedAccount, IdentitySpec, IssuerSpec, Preset, Spec}
 
 /// Every account of `spec`.
 pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec<Account> {
-    let teams: Vec<(&TeamName, Vec<ApiGrant>)> =
-        spec.teams.iter().map(|team| (&team.name.value, grants::compile(&team.grants, apis, findings))).collect();
+    let teams = spec
+        .teams
+        .iter()
+        .map(|team| (team.name.value.as_str(), (&team.name.value, grants::compile(&team.grants, apis, findings))))
+        .collect();
+    let entries = spec.issuers.iter().enumerate().map(|(at, entry)| (entry.name.value.as_str(), at)).collect();
     let shared: Vec<ClaimPath> =
         spec.tokens.copy_claims.iter().filter_map(|claim| conditions::path(claim, findings)).collect();
-    let mut compiler = Compiler { spec, apis, teams, copy_claims: shared, findings };
+    let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, findings };
     spec.accounts.iter().filter_map(|account| compiler.account(account)).collect()
 }
 
 struct Compiler<'a> {
     spec: &'a Spec,
     apis: &'a [Api],
-    teams: Vec<(&'a TeamName, Vec<ApiGrant>)>,
+    teams: HashMap<&'a str, (&'a TeamName, Vec<ApiGrant>)>,
+    /// Issuer entries by name.
+    entries: HashMap<&'a str, usize>,
     /// `tokens.copy_claims`.
     copy_claims: Vec<ClaimPath>,
     findings: &'a mut Findings,
@@ -40,13 +46,13 @@ impl Compiler<'_> {
         let mut teams = Vec::new();
         let mut granted = Vec::new();
         for name in &account.teams {
-            match self.teams.iter().find(|(own, _)| own.as_str() == name.value) {
+            match self.teams.get(name.value.as_str()) {
                 Some((team, grants)) => {
                     teams.push((*team).clone());
                     granted.extend(grants.iter().cloned());
                 }
                 None => {
-                    let help = name_help(&name.value, self.teams.iter().map(|(own, _)| own.as_str()));
+                    let help = name_help(&name.value, self.spec.teams.iter().map(|own| own.name.value.as_str()));
                     self.findings.error(name.origin, format!("there is no team {}", quoted(&name.value)), help);
                 }
             }
@@ -157,8 +163,8 @@ impl Compiler<'_> {
         }
         let mut rules: Vec<EntryRule> = Vec::new();
         for name in &spec.issuers {
-            let found = self.spec.issuers.iter().enumerate().find(|(_, entry)| entry.name.value.as_str() == name.value);
-            match found {
+            let found = self.entries.get(name.value.as_str()).copied();
+            match found.and_then(|at| Some((at, self.spec.issuers.get(at)?))) {
                 Some((at, _)) if rules.iter().any(|rule| rule.entry == at) => {}
                 Some((at, entry)) => rules.push(EntryRule {
                     entry: at,
