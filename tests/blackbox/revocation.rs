@@ -181,6 +181,14 @@ fn who_revoked_when_and_why_is_told_with_every_token_that_a_rule_covers() {
         let shown = scene.server.cli(&["tokens", "show", token["jti"].as_str().unwrap(), "--json"]).ended(0).json();
         assert_eq!(shown["revoked"], *revocation);
     }
+    let rules =
+        || scene.server.send_admin(Request::get("/admin/v1/revocation-rules")).json()["revocation_rules"].clone();
+    assert_eq!(rules().as_array().unwrap().len(), 1);
+    assert_eq!(rules()[0]["reason"], "runner compromised");
+    assert!(rules()[0]["until"].as_i64().unwrap() >= begun + 3600, "as long as a token may live that it covers");
+    // The revocation of one token is no rule.
+    scene.revoke(&["--jti", listed["tokens"][0]["jti"].as_str().unwrap()]).ended(0);
+    assert_eq!(rules().as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -201,4 +201,17 @@ fn c134_a_store_that_was_put_back_or_removed_answers_503_until_the_newest_is_the
     let server = Server::start_in(STS, site);
     assert_eq!(server.send(&Request::get("/readyz")).status, 200);
     assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access), json!({ "active": false }));
+
+    // An operator who has nothing newer takes the older copy, and its revocations, for all there is.
+    let (_, site) = server.terminate();
+    site.write("data/sts.redb", &copy);
+    let server = Server::start_in(STS, site);
+    assert_eq!(server.send(&Request::get("/readyz")).status, 503);
+    server.cli(&["store", "accept-epoch"]).ended(0);
+    assert_eq!(server.send(&Request::get("/readyz")).status, 200);
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true, "its revocation is what was lost");
+    let server = server.crash_and_restart();
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
+    assert_eq!(server.revoke(&access).status, 200);
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access), json!({ "active": false }));
 }

@@ -15,5 +15,6 @@ mod reload;
 mod serve;
 mod start_error;
 mod telemetry;
+mod upkeep;
 
 pub use cli::run;

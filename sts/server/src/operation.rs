@@ -22,6 +22,8 @@ pub(crate) enum Operation {
     ShowToken { jti: String },
     /// Revoke by jti or rule.
     Revoke(Box<RevocationRequest>),
+    /// The revocation rules in force.
+    ListRevocationRules,
     /// Our signing keys.
     ListKeys,
     /// Make successors for our signing keys.
@@ -91,6 +93,7 @@ impl Operation {
             Self::Revoke(request) => {
                 (Method::POST, format!("{PREFIX}/revocations"), serde_json::to_value(request).ok())
             }
+            Self::ListRevocationRules => get(format!("{PREFIX}/revocation-rules")),
             Self::ListKeys => get(format!("{PREFIX}/keys")),
             Self::RotateKeys => post(format!("{PREFIX}/keys/rotate")),
             Self::ListIssuers => get(format!("{PREFIX}/issuers")),
@@ -118,6 +121,7 @@ impl Operation {
             ["tokens"] => ("GET", list_tokens(query)),
             ["tokens", jti] => ("GET", Ok(Self::ShowToken { jti: (*jti).to_owned() })),
             ["revocations"] => ("POST", revocation(body)),
+            ["revocation-rules"] => ("GET", Ok(Self::ListRevocationRules)),
             ["keys"] => ("GET", Ok(Self::ListKeys)),
             ["keys", "rotate"] => ("POST", Ok(Self::RotateKeys)),
             ["issuers"] => ("GET", Ok(Self::ListIssuers)),
@@ -166,6 +170,10 @@ impl Operation {
                 Err(error @ WrongRevocation::UnknownToken) => Err(not_found(&error.to_string())),
                 Err(error) => Err(refused(&error)),
             },
+            Self::ListRevocationRules => {
+                let rules = desk.service.revocation_rules().await.map_err(|_| OperationFailure::StoreUnavailable)?;
+                Ok(json!({ "revocation_rules": &*rules }))
+            }
             Self::ListKeys => Ok(keys(&desk.service)),
             Self::RotateKeys => {
                 desk.service.keyring().rotate(desk.service.clock().now()).map_err(|error| OperationFailure::Failed(error.to_string()))?;
@@ -318,6 +326,7 @@ mod tests {
                 account: Some("octo".into()),
                 ..RevocationRequest::default()
             })),
+            Operation::ListRevocationRules,
             Operation::ListKeys,
             Operation::RotateKeys,
             Operation::ListIssuers,

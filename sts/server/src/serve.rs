@@ -20,10 +20,8 @@ use crate::operation::Desk;
 use crate::reload::{Certificates, Reload, load};
 use crate::start_error::StartError;
 use crate::telemetry::{self, EventLog};
+use crate::upkeep::upkeep;
 use crate::{admin_token, reload};
-
-/// How often keys are turned and dead records are swept.
-const UPKEEP: Duration = Duration::from_secs(60);
 
 /// How long new connections are still served once we are not ready any more; a second signal ends it.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -162,26 +160,6 @@ impl Running {
         }
         for server in servers {
             let _ = server.await;
-        }
-    }
-}
-
-/// Turns the signing keys and sweeps the store, each in its time and off the request path.
-async fn upkeep(keyring: Arc<sts_token::Keyring>, ledger: Arc<dyn Ledger>, service: Arc<sts_service::Service>) {
-    let mut tick = tokio::time::interval(UPKEEP);
-    loop {
-        tick.tick().await;
-        let now = service.clock().now();
-        let keyring = Arc::clone(&keyring);
-        match tokio::task::spawn_blocking(move || keyring.turn(now)).await {
-            Ok(Ok(true)) => tracing::info!("the published signing keys changed"),
-            Ok(Ok(false)) | Err(_) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the signing keys could not be turned; the keys held go on"),
-        }
-        match ledger.sweep(now).await {
-            Ok(0) => {}
-            Ok(count) => tracing::debug!(count, "dead records swept"),
-            Err(error) => tracing::error!(%error, "the store could not be swept"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What an operator does with recorded tokens: list, show, revoke by jti or by rule.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sts_policy::Pattern;
@@ -161,6 +162,14 @@ impl Service {
         Ok(Some(self.view(snapshot, &rules, entry)))
     }
 
+    /// The revocation rules in force, oldest first, each with who made it, when and why.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn revocation_rules(&self) -> Result<Arc<[Revocation]>, Refused> {
+        self.ledger.rules().await.map_err(|error| Refused::by_ledger(&error))
+    }
+
     /// Records a revocation for `by`.
     ///
     /// # Errors
@@ -248,7 +257,7 @@ impl Service {
         snapshot.rules.account(name).map(|account| account.id.clone()).or_else(|| AccountId::new(name).ok())
     }
 
-    fn view(&self, snapshot: &Snapshot, rules: &std::sync::Arc<[Revocation]>, entry: Entry) -> TokenView {
+    fn view(&self, snapshot: &Snapshot, rules: &Arc<[Revocation]>, entry: Entry) -> TokenView {
         let Entry { record, revoked } = entry;
         let revoked = revoked.or_else(|| self.rules.covering(rules, &record));
         let now = self.clock.now();

@@ -11,6 +11,13 @@ const OPERATIONS: &[Row] = &[
     ("get", "/admin/v1/tokens", "listTokens", "Recorded tokens, newest first", "Tokens"),
     ("get", "/admin/v1/tokens/{jti}", "showToken", "One recorded token", "Token"),
     ("post", "/admin/v1/revocations", "revokeTokens", "Revoke by jti or rule: all that is given must match", "Revoked"),
+    (
+        "get",
+        "/admin/v1/revocation-rules",
+        "listRevocationRules",
+        "The revocation rules in force, oldest first, each with who made it, when and why",
+        "RevocationRules",
+    ),
     ("get", "/admin/v1/keys", "listKeys", "Our signing keys", "SigningKeys"),
     ("post", "/admin/v1/keys/rotate", "rotateKeys", "Make successors for our signing keys", "SigningKeys"),
     ("get", "/admin/v1/issuers", "listIssuers", "The issuer entries with the state of their keys", "Issuers"),
@@ -53,7 +60,9 @@ pub(super) fn all() -> Vec<Described> {
             statuses.push(404);
         }
         // The fetch of keys, and whatever reads or writes the store.
-        if ["refreshIssuer", "listTokens", "showToken", "revokeTokens", "acceptEpoch"].contains(name) {
+        if ["refreshIssuer", "listTokens", "showToken", "revokeTokens", "listRevocationRules", "acceptEpoch"]
+            .contains(name)
+        {
             statuses.push(503);
         }
         if ["rotateKeys", "issuerHistory"].contains(name) {
@@ -143,6 +152,7 @@ mod tests {
             Operation::ListTokens { .. } => "listTokens",
             Operation::ShowToken { .. } => "showToken",
             Operation::Revoke(_) => "revokeTokens",
+            Operation::ListRevocationRules => "listRevocationRules",
             Operation::ListKeys => "listKeys",
             Operation::RotateKeys => "rotateKeys",
             Operation::ListIssuers => "listIssuers",

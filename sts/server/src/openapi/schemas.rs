@@ -95,6 +95,7 @@ pub(super) fn all() -> Value {
         "Tokens": list_of("tokens", schema_of("Token")),
         "SigningKeys": list_of("keys", json!({ "type": "object", "required": ["kid", "algorithm", "phase", "created"] })),
         "Issuers": list_of("issuers", schema_of("Object")),
+        "RevocationRules": list_of("revocation_rules", schema_of("Object")),
         "Revoked": { "type": "object", "required": ["revocation"], "properties": { "revocation": schema_of("Object") } },
         "Revocation": {
             "type": "object",

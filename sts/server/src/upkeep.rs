@@ -1,0 +1,130 @@
+//! What is done every minute: signing keys are turned, and what is dead in the store is forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sts_service::Service;
+use sts_store::Ledger;
+use sts_token::Keyring;
+use sts_types::Clock;
+
+/// How often. New keys of another process that shares the key directory are published here within this time.
+const UPKEEP: Duration = Duration::from_secs(60);
+
+/// Keeps keys and store in order, off the request path, for as long as the server runs.
+pub(crate) async fn upkeep(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, service: Arc<Service>) {
+    let mut tick = tokio::time::interval(UPKEEP);
+    let mut steps = ClockSteps::new(service.clock());
+    loop {
+        tick.tick().await;
+        if let Some(seconds) = steps.observe(service.clock()) {
+            tracing::error!(
+                seconds,
+                "the system's clock was set: for an hour no key is made or dropped and nothing is forgotten, in case it is set back"
+            );
+        }
+        if !steps.may_forget(service.clock()) {
+            continue;
+        }
+        let now = service.clock().now();
+        let keyring = Arc::clone(&keyring);
+        match tokio::task::spawn_blocking(move || keyring.turn(now)).await {
+            Ok(Ok(true)) => tracing::info!("the published signing keys changed"),
+            Ok(Ok(false)) | Err(_) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the signing keys could not be turned; the keys held go on"),
+        }
+        match ledger.sweep(now).await {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(count, "dead records swept"),
+            Err(error) => tracing::error!(%error, "the store could not be swept"),
+        }
+    }
+}
+
+/// The smallest jump of the wall clock that counts as one, in milliseconds; clocks that are merely kept right are slewed by less.
+const STEP: i128 = 10_000;
+/// How long after a step nothing is done that cannot be undone.
+const PAUSE: Duration = Duration::from_secs(3600);
+
+/// Steps of the wall clock, as the monotonic one shows them. What a clock that was wrongly set forward declares dead, such as a one-use
+/// claim, must still be there when it is set back.
+struct ClockSteps {
+    /// Wall time less monotonic time, in milliseconds.
+    ahead: i128,
+    /// Monotonic time until which nothing is forgotten.
+    pause_until: Duration,
+}
+
+impl ClockSteps {
+    fn new(clock: &dyn Clock) -> Self {
+        Self { ahead: ahead(clock), pause_until: Duration::ZERO }
+    }
+
+    /// By how many seconds the clock was set since this was last asked, if it was.
+    fn observe(&mut self, clock: &dyn Clock) -> Option<i128> {
+        let ahead = ahead(clock);
+        let step = ahead - std::mem::replace(&mut self.ahead, ahead);
+        (step.abs() >= STEP).then(|| {
+            self.pause_until = clock.monotonic().saturating_add(PAUSE);
+            step / 1000
+        })
+    }
+
+    fn may_forget(&self, clock: &dyn Clock) -> bool {
+        clock.monotonic() >= self.pause_until
+    }
+}
+
+fn ahead(clock: &dyn Clock) -> i128 {
+    i128::from(clock.now_millis()) - i128::try_from(clock.monotonic().as_millis()).unwrap_or(i128::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Wall and monotonic milliseconds, each set by hand.
+    struct TwoClocks(AtomicU64, AtomicU64);
+
+    impl TwoClocks {
+        fn pass(&self, seconds: u64) {
+            self.0.fetch_add(seconds * 1000, Ordering::Relaxed);
+            self.1.fetch_add(seconds * 1000, Ordering::Relaxed);
+        }
+    }
+
+    impl Clock for TwoClocks {
+        fn now_millis(&self) -> u64 {
+            self.0.load(Ordering::Relaxed)
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.1.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn c142_after_a_step_of_the_clock_nothing_is_forgotten_for_an_hour() {
+        let clock = TwoClocks(AtomicU64::new(1_800_000_000_000), AtomicU64::new(0));
+        let mut steps = ClockSteps::new(&clock);
+        for _ in 0..100 {
+            clock.pass(60);
+            clock.0.fetch_add(30, Ordering::Relaxed);
+            assert_eq!(steps.observe(&clock), None, "a clock that drifts");
+            assert!(steps.may_forget(&clock));
+        }
+        clock.pass(60);
+        clock.0.fetch_add(3_600_000, Ordering::Relaxed);
+        assert_eq!(steps.observe(&clock), Some(3600));
+        assert!(!steps.may_forget(&clock));
+        clock.pass(600);
+        clock.0.fetch_sub(3_600_000, Ordering::Relaxed);
+        assert_eq!(steps.observe(&clock), Some(-3600), "set back");
+        clock.pass(3599);
+        assert_eq!(steps.observe(&clock), None);
+        assert!(!steps.may_forget(&clock));
+        clock.pass(1);
+        assert!(steps.may_forget(&clock));
+    }
+}
