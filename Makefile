@@ -19,5 +19,18 @@ crash: ## kill -9 at a thousand instants under load, and everything acknowledged
 bench: ## measured times of signatures, decisions and the store
 	$(CARGO) bench --workspace --locked --bench '*'
 
+# Seconds for each target. Needs a nightly toolchain, and `cargo install cargo-fuzz`.
+FUZZ_SECONDS ?= 60
+# No input may take a second or half a gigabyte.
+FUZZ_LIMITS = -timeout=1 -rss_limit_mb=512 -max_len=65536
+
+fuzz: ## every reader of untrusted bytes under libFuzzer, and 100,000 mutants of one token
+	$(CARGO) test --release --locked --package sts-token --test mutations -- --ignored
+	for target in $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs))); do \
+		mkdir -p tests/fuzz/corpus/$$target && \
+		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
+			$(FUZZ_LIMITS) -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
 ci: ## what a change must pass
 	.ci/run

@@ -25,8 +25,11 @@ pub(crate) fn discovery_url(issuer: &Issuer) -> String {
     format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
 }
 
-/// The `jwks_uri` of a document that speaks for `issuer`.
-pub(crate) fn read(document: &[u8], issuer: &Issuer, rule: NetworkRule) -> Result<Url, FetchFault> {
+/// The `jwks_uri` of a discovery document that speaks for `issuer`.
+///
+/// # Errors
+/// The [`FetchFault`] of a document that is none, speaks for another issuer, or names what is not followed.
+pub fn read_discovery(document: &[u8], issuer: &Issuer, rule: NetworkRule) -> Result<Url, FetchFault> {
     let document: Document = serde_json::from_slice(document).map_err(|_| FetchFault::NotDiscovery)?;
     if document.issuer != issuer.as_str() {
         return Err(FetchFault::OtherIssuer { found: bounded(&document.issuer) });
@@ -83,7 +86,7 @@ mod tests {
     fn c087_another_issuer_is_refused_however_alike() {
         let read = |found: &str| {
             let document = serde_json::json!({"issuer": found, "jwks_uri": "https://a.example/keys"}).to_string();
-            read(document.as_bytes(), &issuer("https://a.example/t"), STRICT)
+            read_discovery(document.as_bytes(), &issuer("https://a.example/t"), STRICT)
         };
         assert_eq!(read("https://a.example/t").map(String::from), Ok("https://a.example/keys".to_owned()));
         for found in [
@@ -134,7 +137,8 @@ mod tests {
         ] {
             let document = std::fs::read(recorded.join(format!("{name}.discovery.json"))).unwrap();
             let own: Document = serde_json::from_slice(&document).unwrap();
-            let keys = read(&document, &issuer(&own.issuer), STRICT).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+            let keys = read_discovery(&document, &issuer(&own.issuer), STRICT)
+                .unwrap_or_else(|fault| panic!("{name}: {fault}"));
             let oracle = serde_json::from_slice::<openidconnect::core::CoreProviderMetadata>(&document);
             assert_eq!(oracle.is_ok(), oracle_reads, "{name}: {:?}", oracle.err());
             if let Ok(oracle) = oracle {
@@ -162,13 +166,13 @@ mod tests {
             r#"{"issuer":1,"jwks_uri":"https://a.example/k"}"#,
         ] {
             assert_eq!(
-                read(text.as_bytes(), &issuer("https://a.example"), STRICT),
+                read_discovery(text.as_bytes(), &issuer("https://a.example"), STRICT),
                 Err(FetchFault::NotDiscovery),
                 "{text}"
             );
         }
         let twice = br#"{"issuer":"https://b.example","issuer":"https://a.example","jwks_uri":"https://a.example/k"}"#;
-        assert_eq!(read(twice, &issuer("https://a.example"), STRICT), Err(FetchFault::NotDiscovery));
+        assert_eq!(read_discovery(twice, &issuer("https://a.example"), STRICT), Err(FetchFault::NotDiscovery));
     }
 
     proptest! {

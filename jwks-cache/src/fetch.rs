@@ -119,7 +119,7 @@ async fn discover(world: &World, spec: &EntrySpec, access: &Access, deadline: In
     let wrong = |fault| FetchError::new(DocumentKind::Discovery, &text, fault);
     let url = discovery::key_set_url(&text, spec.network).map_err(|what| wrong(FetchFault::JwksUri(what)))?;
     match get(world, spec, access, &url, None, deadline).await.map_err(wrong)? {
-        Answer::Document { body, .. } => discovery::read(&body, &spec.issuer, spec.network).map_err(wrong),
+        Answer::Document { body, .. } => discovery::read_discovery(&body, &spec.issuer, spec.network).map_err(wrong),
         Answer::NotModified { .. } => Err(wrong(FetchFault::Status { status: 304, retry_after: None })),
     }
 }

@@ -47,6 +47,7 @@ mod validate;
 
 pub use cache::{CacheAnswer, JwksCache, LookupError};
 pub use candidates::Candidates;
+pub use discovery::read_discovery;
 pub use entry_keys::EntryKeys;
 pub use entry_ref::EntryRef;
 pub use environment::{Environment, ResolveFuture, Resolver};

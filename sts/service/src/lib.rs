@@ -2,6 +2,7 @@
 //! a key source or a ledger: both are traits that the composition root fills.
 
 mod bearer;
+mod body;
 mod denials;
 mod event;
 mod exchange;

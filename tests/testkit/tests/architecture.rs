@@ -23,6 +23,11 @@ const EDGES: &[(&str, &[&str])] = &[
         &["sts-types", "sts-jose", "jwks-cache", "sts-policy", "sts-token", "sts-store", "sts-service", "sts-config"],
     ),
     ("sts-testkit", &["sts-types", "sts-jose"]),
+    // For tests only: it reaches every reader of untrusted bytes.
+    (
+        "sts-fuzz",
+        &["sts-types", "sts-jose", "jwks-cache", "sts-policy", "sts-token", "sts-store", "sts-service", "sts-config"],
+    ),
 ];
 
 /// Crates of others that have one home, so that what they do has one author: cryptography, YAML, the store's file, HTTP.

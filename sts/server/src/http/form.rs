@@ -1,10 +1,9 @@
-//! Parameters out of a body: a form (`application/x-www-form-urlencoded`), or JSON with the same names. Strict: what is not
-//! well-formed is refused, never repaired, so that no two readers can disagree about a request.
+//! Which reader a body goes to: a form (`application/x-www-form-urlencoded`), or JSON with the same names, by one clear
+//! `Content-Type`.
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
-use serde_json::Value;
-use sts_service::{MAX_PARAMETERS, Parameters, Reason, Refused};
+use sts_service::{Parameters, Reason, Refused};
 
 use super::Failure;
 
@@ -25,16 +24,11 @@ enum Media {
 /// Decodes a body by its `Content-Type`.
 pub(crate) fn parameters(request: &HttpRequest, body: &[u8], accepts: Accepts) -> Result<Parameters, Failure> {
     forbid_query(request)?;
-    let pairs = match media(request)? {
-        Media::Form => form(body)?,
-        Media::Json if accepts == Accepts::FormOrJson => json(body)?,
-        Media::Json => return Err(Reason::MediaType.into()),
-    };
-    Ok(Parameters::new(pairs)?)
-}
-
-fn malformed(rule: &'static str) -> Refused {
-    Refused::because(Reason::RequestMalformed, rule)
+    match media(request)? {
+        Media::Form => Ok(Parameters::from_form(body)?),
+        Media::Json if accepts == Accepts::FormOrJson => Ok(Parameters::from_json(body)?),
+        Media::Json => Err(Reason::MediaType.into()),
+    }
 }
 
 /// Parameters belong in the body: one in the query would land in logs (RFC 6749 section 3.2, requirements O2-5 and SB-6).
@@ -56,7 +50,8 @@ fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
     let names = request.query_string().split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
     for name in names {
         if name.contains('%') || OURS.contains(&name) {
-            return Err(malformed("parameters belong in the body, not in the query").into());
+            let rule = "parameters belong in the body, not in the query";
+            return Err(Refused::because(Reason::RequestMalformed, rule).into());
         }
     }
     Ok(())
@@ -94,83 +89,6 @@ fn media(request: &HttpRequest) -> Result<Media, Failure> {
         Err(refused())
     }
 }
-
-fn form(body: &[u8]) -> Result<Vec<(String, String)>, Refused> {
-    body.split(|&b| b == b'&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = match pair.iter().position(|&b| b == b'=').and_then(|at| pair.split_at_checked(at)) {
-                Some((name, value)) => (name, value.get(1..).unwrap_or_default()),
-                None => (pair, [].as_slice()),
-            };
-            Ok((decode(name)?, decode(value)?))
-        })
-        .collect()
-}
-
-/// Undoes `+` and percent-encoding.
-fn decode(text: &[u8]) -> Result<String, Refused> {
-    let broken = || malformed("the form's percent-encoding is broken");
-    let digit = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16)).ok_or_else(broken);
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.iter();
-    while let Some(&b) = rest.next() {
-        bytes.push(match b {
-            b'+' => b' ',
-            b'%' => {
-                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-                u8::try_from(high * 16 + low).map_err(|_| broken())?
-            }
-            b => b,
-        });
-    }
-    String::from_utf8(bytes).map_err(|_| malformed("a parameter is not UTF-8"))
-}
-
-fn json(body: &[u8]) -> Result<Vec<(String, String)>, Refused> {
-    let members = sts_types::parse_object(body).map_err(|_| malformed("the body is not one strict JSON object"))?;
-    if members.len() > MAX_PARAMETERS {
-        return Err(malformed("a request has at most 64 parameters"));
-    }
-    let mut pairs = Vec::with_capacity(members.len());
-    for (name, value) in members {
-        match value {
-            Value::Null => {}
-            Value::String(text) => pairs.push((name, text)),
-            Value::Number(number) if name == "expires_in" => pairs.push((name, number.to_string())),
-            Value::Array(values) if name == "audience" || name == "resource" => {
-                for value in values {
-                    let Value::String(text) = value else {
-                        return Err(malformed("`audience` and `resource` hold strings"));
-                    };
-                    pairs.push((name.clone(), text));
-                }
-            }
-            // An unknown parameter is ignored, whatever its type.
-            _ if !KNOWN.contains(&name.as_str()) => {}
-            _ => return Err(malformed("a parameter is not a string")),
-        }
-    }
-    Ok(pairs)
-}
-
-/// The parameters whose type is judged in a JSON body.
-const KNOWN: [&str; 14] = [
-    "grant_type",
-    "subject_token",
-    "subject_token_type",
-    "actor_token",
-    "actor_token_type",
-    "audience",
-    "resource",
-    "scope",
-    "requested_token_type",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "expires_in",
-];
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,101 @@
+//! Parameters out of a body: a form (`application/x-www-form-urlencoded`), or JSON with the same names. Strict: what is not
+//! well-formed is refused, never repaired, so that no two readers can disagree about a request.
+
+use serde_json::Value;
+
+use crate::parameters::{MAX_PARAMETERS, Parameters};
+use crate::reason::{Reason, Refused};
+
+impl Parameters {
+    /// Reads a form.
+    ///
+    /// # Errors
+    /// `request_malformed` for broken percent-encoding, what is not UTF-8, and what [`Parameters::new`] refuses.
+    pub fn from_form(body: &[u8]) -> Result<Self, Refused> {
+        let pairs = body
+            .split(|&b| b == b'&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (name, value) = match pair.iter().position(|&b| b == b'=').and_then(|at| pair.split_at_checked(at))
+                {
+                    Some((name, value)) => (name, value.get(1..).unwrap_or_default()),
+                    None => (pair, [].as_slice()),
+                };
+                Ok((decode(name)?, decode(value)?))
+            })
+            .collect::<Result<Vec<_>, Refused>>()?;
+        Self::new(pairs)
+    }
+
+    /// Reads JSON: one strict object of strings; `audience` and `resource` may be lists of them, `expires_in` a number.
+    ///
+    /// # Errors
+    /// `request_malformed` for anything else, and for what [`Parameters::new`] refuses.
+    pub fn from_json(body: &[u8]) -> Result<Self, Refused> {
+        let members = sts_types::parse_object(body).map_err(|_| malformed("the body is not one strict JSON object"))?;
+        if members.len() > MAX_PARAMETERS {
+            return Err(malformed("a request has at most 64 parameters"));
+        }
+        let mut pairs = Vec::with_capacity(members.len());
+        for (name, value) in members {
+            match value {
+                Value::Null => {}
+                Value::String(text) => pairs.push((name, text)),
+                Value::Number(number) if name == "expires_in" => pairs.push((name, number.to_string())),
+                Value::Array(values) if name == "audience" || name == "resource" => {
+                    for value in values {
+                        let Value::String(text) = value else {
+                            return Err(malformed("`audience` and `resource` hold strings"));
+                        };
+                        pairs.push((name.clone(), text));
+                    }
+                }
+                // An unknown parameter is ignored, whatever its type.
+                _ if !KNOWN.contains(&name.as_str()) => {}
+                _ => return Err(malformed("a parameter is not a string")),
+            }
+        }
+        Self::new(pairs)
+    }
+}
+
+fn malformed(rule: &'static str) -> Refused {
+    Refused::because(Reason::RequestMalformed, rule)
+}
+
+/// Undoes `+` and percent-encoding.
+fn decode(text: &[u8]) -> Result<String, Refused> {
+    let broken = || malformed("the form's percent-encoding is broken");
+    let digit = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16)).ok_or_else(broken);
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(&b) = rest.next() {
+        bytes.push(match b {
+            b'+' => b' ',
+            b'%' => {
+                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+                u8::try_from(high * 16 + low).map_err(|_| broken())?
+            }
+            b => b,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| malformed("a parameter is not UTF-8"))
+}
+
+/// The parameters whose type is judged in a JSON body.
+const KNOWN: [&str; 14] = [
+    "grant_type",
+    "subject_token",
+    "subject_token_type",
+    "actor_token",
+    "actor_token_type",
+    "audience",
+    "resource",
+    "scope",
+    "requested_token_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "expires_in",
+];
