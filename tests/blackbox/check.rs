@@ -150,8 +150,8 @@ fn what_cannot_be_compared_is_told() {
     let event = json!({ "event": "decision", "request_id": "1", "outcome": "granted", "issuer_entry": "plain" });
     site.write("events.jsonl", format!("{event}\nno event\n\n"));
     let finished = check(&site, &["--against", "sts.yaml", "--replay", "events.jsonl"]).ended(0);
-    assert!(finished.stdout.contains("1 decisions hold no claims"), "{}", finished.stdout);
-    assert!(finished.stdout.contains("1 lines are no decision event"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("not judged for want of claims: 1"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("lines that are no decision event: 1"), "{}", finished.stdout);
     check(&site, &["--replay", "events.jsonl"]).ended(2);
 }
 

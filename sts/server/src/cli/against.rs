@@ -199,13 +199,13 @@ impl Comparison {
             self.tests
         );
         if self.without_claims > 0 {
+            let skipped = self.without_claims;
             text.push_str(&format!(
-                "\n{} decisions hold no claims and were not judged; `log: {{ claims: true }}` records them",
-                self.without_claims
+                "\nnot judged for want of claims: {skipped}; `log: {{ claims: true }}` records them"
             ));
         }
         if self.unread > 0 {
-            text.push_str(&format!("\n{} lines are no decision event and were passed over", self.unread));
+            text.push_str(&format!("\nlines that are no decision event: {}", self.unread));
         }
         for changed in &self.changes {
             text.push('\n');
