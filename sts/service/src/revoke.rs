@@ -10,14 +10,15 @@ const TOKEN_HOLDER: &str = "token holder";
 
 impl Service {
     /// Revokes `token`. Presenting the whole token is the authority to revoke that one token: its signature is verified before
-    /// anything is read or written. What is not ours, dead, unknown or revoked already is done without a write.
+    /// anything is read or written. What is not ours, dead or unknown is done without a write. What is revoked already is
+    /// revoked again: the store may have refused to vouch for it the first time.
     ///
     /// # Errors
     /// `store_unavailable` when the revocation is not durable.
     pub async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<(), Refused> {
         let Some(own) = self.own_token(snapshot, token) else { return Ok(()) };
         let failed = |error| Refused::by_ledger(&error);
-        let Some(Entry { record, revoked: None }) = self.ledger.look_up(own.jti.clone()).await.map_err(failed)? else {
+        let Some(Entry { record, .. }) = self.ledger.look_up(own.jti.clone()).await.map_err(failed)? else {
             return Ok(());
         };
         if !own.is_recorded_by(&record) {

@@ -180,14 +180,24 @@ impl RedisServer {
         ask(&mut reader, parts)
     }
 
+    /// Has it run a command that it must not refuse.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub fn order(&self, parts: &[&str]) {
+        let reply = self.command(parts);
+        assert!(!matches!(reply, RedisReply::Error(_)), "{parts:?}: {reply:?}");
+    }
+
     /// Every key it holds.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
         self.command(&["KEYS", "*"]).texts().into_iter().map(str::to_owned).collect()
     }
 
-    /// The process of a test that ends its own server leaves the port: whoever waits for it asks until it answers.
+    /// Whether it came up; it does not when its port is another's by now.
     fn launch(&mut self) -> bool {
+        let _ = std::fs::remove_file(self.path("redis.log"));
         let mut command = Command::new("redis-server");
         command.arg(self.path("redis.conf"));
         if self.sentinel {
@@ -196,11 +206,13 @@ impl RedisServer {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().expect("redis-server is installed");
         let mut ended = false;
-        until("redis-server to listen", || {
+        until("redis-server to be ready", || {
             ended = child.try_wait().unwrap().is_some();
-            ended || TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+            // Who answers at the port may be another; what it logs is its own.
+            let log = std::fs::read_to_string(self.path("redis.log")).unwrap_or_default();
+            ended || log.contains("Ready to accept connections") || log.contains("Sentinel ID is")
         });
-        if ended || child.try_wait().unwrap().is_some() {
+        if ended {
             return false;
         }
         self.watchdog = Some(watchdog(&child, self.directory.path()));

@@ -2,7 +2,7 @@
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::trouble::{Trouble, refuse_errors};
+use super::trouble::{Trouble, refuse_ends, refuse_errors};
 
 /// Commands for one round trip.
 pub(super) struct Batch {
@@ -13,7 +13,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Commands that others may come between, whose errors are answered in place.
+    /// Commands that others may come between. Errors are answered in place, but for those that are about the connection.
     pub(super) fn plain() -> Self {
         Self { pipeline: Pipeline::new(), commands: 0, atomic: false, wait: None }
     }
@@ -65,6 +65,8 @@ impl Batch {
                 _ => return Err(Trouble::Form),
             };
             refuse_errors(&replies)?;
+        } else {
+            refuse_ends(&replies)?;
         }
         if let Some((wanted, _)) = self.wait {
             match acknowledged {

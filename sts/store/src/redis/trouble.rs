@@ -151,13 +151,19 @@ impl From<Trouble> for LedgerError {
 
 /// The first error among `replies`.
 pub(super) fn refuse_errors(replies: &[Value]) -> Result<(), Trouble> {
-    replies
-        .iter()
-        .find_map(|reply| match reply {
-            Value::ServerError(error) => Some(Err(error.into())),
-            _ => None,
-        })
-        .unwrap_or(Ok(()))
+    errors(replies).next().map_or(Ok(()), Err)
+}
+
+/// The first error among `replies` that makes the connection useless.
+pub(super) fn refuse_ends(replies: &[Value]) -> Result<(), Trouble> {
+    errors(replies).find(Trouble::ends_connection).map_or(Ok(()), Err)
+}
+
+fn errors(replies: &[Value]) -> impl Iterator<Item = Trouble> {
+    replies.iter().filter_map(|reply| match reply {
+        Value::ServerError(error) => Some(error.into()),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

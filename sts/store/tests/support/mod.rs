@@ -11,16 +11,16 @@ use sts_testkit::RedisServer;
 use sts_types::{Clock, Entropy};
 
 /// A redis-server with what a ledger in it lives by.
-pub struct Store {
-    pub server: RedisServer,
-    pub clock: Arc<ManualClock>,
-    pub alerts: Arc<AlertLog>,
+pub(crate) struct Store {
+    pub(crate) server: RedisServer,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) alerts: Arc<AlertLog>,
     /// Where each process keeps its memory, by number.
-    pub directory: tempfile::TempDir,
+    pub(crate) directory: tempfile::TempDir,
 }
 
 impl Store {
-    pub fn new(server: RedisServer) -> Self {
+    pub(crate) fn new(server: RedisServer) -> Self {
         Self {
             server,
             clock: Arc::new(ManualClock::default()),
@@ -29,37 +29,80 @@ impl Store {
         }
     }
 
-    pub fn spec(&self) -> RedisSpec {
+    pub(crate) fn spec(&self) -> RedisSpec {
         spec(Topology::Single(node(self.server.port())))
     }
 
     /// The ledger of process number `replica`, as it is after a start.
-    pub fn ledger(&self, replica: u8) -> RedisLedger {
+    pub(crate) fn ledger(&self, replica: u8) -> RedisLedger {
         self.ledger_by(replica, self.spec())
     }
 
-    pub fn ledger_by(&self, replica: u8, spec: RedisSpec) -> RedisLedger {
+    pub(crate) fn ledger_by(&self, replica: u8, spec: RedisSpec) -> RedisLedger {
         RedisLedger::open(spec, self.parts(replica, 1)).unwrap()
     }
 
-    pub fn parts(&self, replica: u8, seal: u64) -> RedisParts {
-        RedisParts {
-            seal: Arc::new(TestSeal(seal)),
-            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            entropy: Arc::new(TestEntropy(replica)),
-            alerts: Arc::clone(&self.alerts) as _,
-            runtime: tokio::runtime::Handle::current(),
-            watermark: self.directory.path().join(format!("mark-{replica}.json")),
-        }
+    pub(crate) fn parts(&self, replica: u8, seal: u64) -> RedisParts {
+        parts(&self.clock, &self.alerts, self.directory.path(), replica, seal)
     }
 
-    pub fn rig(self) -> Rig {
+    /// As the user of [`under_acl`].
+    pub(crate) fn spec_of_user(&self) -> RedisSpec {
+        std::fs::write(self.directory.path().join("sts.password"), format!("{PASSWORD}\n")).unwrap();
+        self.spec_of_user_with("sts.password")
+    }
+
+    /// As the user of [`under_acl`], with the password in that file.
+    pub(crate) fn spec_of_user_with(&self, file: &str) -> RedisSpec {
+        let password_file = Some(self.directory.path().join(file));
+        RedisSpec { username: Some("sts".to_owned()), password_file, ..self.spec() }
+    }
+
+    pub(crate) fn rig(self) -> Rig {
         Rig { ledger: Arc::new(self.ledger(0)), clock: Arc::clone(&self.clock), keep: Box::new(self) }
     }
 }
 
+/// As the server does when it starts.
+pub(crate) fn install_cryptography() {
+    // The second time it is there already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// What a ledger of process number `replica` is made of.
+pub(crate) fn parts(
+    clock: &Arc<ManualClock>,
+    alerts: &Arc<AlertLog>,
+    directory: &std::path::Path,
+    replica: u8,
+    seal: u64,
+) -> RedisParts {
+    RedisParts {
+        seal: Arc::new(TestSeal(seal)),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        entropy: Arc::new(TestEntropy(replica)),
+        alerts: Arc::clone(alerts) as _,
+        runtime: tokio::runtime::Handle::current(),
+        watermark: directory.join(format!("mark-{replica}.json")),
+    }
+}
+
+/// The password of the user `sts` at [`under_acl`].
+pub(crate) const PASSWORD: &str = "password-of-the-store";
+
+/// A redis-server with exactly the users that we ship, and one for the test itself.
+pub(crate) fn under_acl() -> RedisServer {
+    let shipped = include_str!("../../../../deploy/redis/sts.acl");
+    let users = shipped.replace("REPLACE-WITH-A-LONG-RANDOM-PASSWORD", PASSWORD);
+    assert_ne!(users, shipped);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{users}user test on >test ~* &* +@all\n")).unwrap();
+    let server = RedisServer::with(&format!("aclfile {}", file.path().display()));
+    server.login("test", "test")
+}
+
 /// As patient as a machine with other work to do wants it.
-pub fn spec(topology: Topology) -> RedisSpec {
+pub(crate) fn spec(topology: Topology) -> RedisSpec {
     RedisSpec {
         topology,
         database: 0,
@@ -72,7 +115,7 @@ pub fn spec(topology: Topology) -> RedisSpec {
     }
 }
 
-pub fn node(port: u16) -> Node {
+pub(crate) fn node(port: u16) -> Node {
     Node { host: "127.0.0.1".to_owned(), port }
 }
 

@@ -1,0 +1,326 @@
+//! What happens to the Redis store when Redis is away, silent, flushed, older than it was, tampered with, or moved (corpus F).
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails is to end")]
+
+mod support;
+
+use std::time::Duration;
+
+use sts_store::contract::{START, claim, record, revocation, rule};
+use sts_store::{
+    Acceptance, Alert, Fault, Issued, Ledger, LedgerError, Listing, Place, RedisLedger, RedisSpec, Topology,
+};
+use sts_testkit::{RedisCluster, RedisPair, RedisServer};
+use sts_types::Jti;
+use support::{Store, node, spec};
+
+fn jti(text: &str) -> Jti {
+    Jti::new(text).unwrap()
+}
+
+/// The text with which the store refuses.
+fn refusal<T: std::fmt::Debug>(answer: Result<T, LedgerError>) -> String {
+    match answer {
+        Err(LedgerError::Unavailable(text)) => text.to_string(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Asks again until the store answers, moving the clock on so that the breaker lets a probe through.
+async fn eventually<T>(store: &Store, what: &str, mut ask: impl AsyncFnMut() -> Result<T, LedgerError>) -> T {
+    for _ in 0..600 {
+        if let Ok(answer) = ask().await {
+            return answer;
+        }
+        store.clock.advance(3);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never: {what}: {:?}", ask().await.err());
+}
+
+/// A process has the mark on disk a moment after it has seen it.
+async fn saved(store: &Store, replica: u8, sequence: u64) {
+    let path = store.directory.path().join(format!("mark-{replica}.json"));
+    for _ in 0..600 {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        if text.contains(&format!("\"sequence\":{sequence}}}")) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not saved: {:?}", std::fs::read_to_string(&path));
+}
+
+#[tokio::test]
+async fn c127_redis_away_at_the_start_is_refused_by_name_and_found_when_it_comes() {
+    let mut store = Store::new(RedisServer::start());
+    store.server.kill();
+    let ledger = store.ledger(0);
+    assert!(refusal(ledger.issue(record("a", "octo"), None).await).contains("no connection to Redis"));
+    assert!(refusal(ledger.look_up(jti("a")).await).contains("no connection"));
+    assert!(refusal(ledger.ready().await).contains("no connection"));
+    for _ in 0..5 {
+        refusal(ledger.rules().await);
+    }
+    assert!(refusal(ledger.rules().await).contains("several times in a row"), "the breaker is open");
+    store.server.restart();
+    let issued = eventually(&store, "an issue", async || ledger.issue(record("b", "octo"), None).await).await;
+    assert_eq!(issued, Issued::Recorded);
+    eventually(&store, "readiness", async || ledger.ready().await).await;
+}
+
+#[tokio::test]
+async fn c129_a_redis_that_is_silent_meets_a_deadline_and_is_heard_again() {
+    let store = Store::new(RedisServer::start());
+    let ledger = store.ledger_by(0, RedisSpec { timeout: Duration::from_millis(300), ..store.spec() });
+    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
+    store.server.signal("STOP");
+    for _ in 0..3 {
+        assert!(refusal(ledger.look_up(jti("a")).await).contains("did not answer within 300 ms"));
+    }
+    store.server.signal("CONT");
+    let found = eventually(&store, "a look-up", async || ledger.look_up(jti("a")).await).await;
+    assert!(found.is_some());
+}
+
+#[tokio::test]
+async fn c131_a_full_a_read_only_and_a_busy_redis_refuse_by_name_and_write_nothing() {
+    let store = Store::new(RedisServer::start());
+    let ledger = store.ledger(0);
+    ledger.issue(record("a", "octo"), None).await.unwrap();
+    let taken = claim(1, START.plus(900));
+    store.server.order(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert!(refusal(ledger.issue(record("b", "octo"), Some(taken.clone())).await).contains("(OOM)"));
+    store.server.order(&["CONFIG", "SET", "maxmemory", "0"]);
+    store.server.order(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    assert!(refusal(ledger.issue(record("b", "octo"), Some(taken.clone())).await).contains("(NOREPLICAS)"));
+    assert!(refusal(ledger.revoke(revocation("a", "leaked")).await).contains("(NOREPLICAS)"));
+    assert!(refusal(ledger.ready().await).contains("(NOREPLICAS)"));
+    assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_none());
+    store.server.order(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    assert_eq!(ledger.look_up(jti("b")).await.unwrap(), None);
+    assert_eq!(
+        ledger.issue(record("b", "octo"), Some(taken)).await.unwrap(),
+        Issued::Recorded,
+        "its claim was not spent"
+    );
+    store.server.order(&["REPLICAOF", "127.0.0.1", "1"]);
+    assert!(refusal(ledger.issue(record("c", "octo"), None).await).contains("(READONLY)"));
+    // Not on a new connection, either: a replica may be behind.
+    store.clock.advance(3);
+    assert!(refusal(ledger.look_up(jti("a")).await).contains("(READONLY)"));
+    store.server.order(&["REPLICAOF", "NO", "ONE"]);
+    eventually(&store, "an issue", async || ledger.issue(record("c", "octo"), None).await).await;
+}
+
+#[tokio::test]
+async fn c132_a_redis_that_may_evict_keeps_no_ledger_and_a_weak_one_warns() {
+    let store = Store::new(RedisServer::with("maxmemory-policy allkeys-lru"));
+    let ledger = store.ledger(0);
+    let text = refusal(ledger.ready().await);
+    assert!(text.contains("allkeys-lru") && text.contains("noeviction"), "{text}");
+    assert!(refusal(ledger.issue(record("a", "octo"), None).await).contains("allkeys-lru"));
+    assert!(refusal(ledger.look_up(jti("a")).await).contains("allkeys-lru"));
+    store.server.order(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    store.clock.advance(3);
+    let warnings = ledger.ready().await.unwrap();
+    let names: Vec<_> = warnings.iter().map(|warning| warning.name).collect();
+    // The clock of the test is far from that of Redis.
+    assert_eq!(names, ["no_persistence", "clock_difference", "default_user"]);
+    assert_eq!(ledger.issue(record("a", "octo"), None).await.unwrap(), Issued::Recorded);
+    store.server.order(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
+    store.clock.advance(3);
+    refusal(ledger.ready().await);
+    refusal(ledger.issue(record("b", "octo"), None).await);
+}
+
+#[tokio::test]
+async fn c134_a_flushed_redis_answers_nothing_until_that_is_accepted_and_every_replica_follows() {
+    let store = Store::new(RedisServer::start());
+    let (one, two) = (store.ledger(1), store.ledger(2));
+    one.issue(record("a", "octo"), None).await.unwrap();
+    one.revoke(revocation("a", "leaked")).await.unwrap();
+    assert!(two.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some());
+    assert_eq!(one.accept_epoch().await.unwrap(), Acceptance::NothingToAccept);
+    store.server.order(&["FLUSHALL"]);
+    for ledger in [&one, &two, &store.ledger(1)] {
+        let text = refusal(ledger.look_up(jti("a")).await);
+        assert!(text.contains("flushed") && text.contains("sts store accept-epoch"), "{text}");
+        refusal(ledger.issue(record("b", "octo"), None).await);
+        refusal(ledger.rules().await);
+        refusal(ledger.revoke(rule("octo", START.plus(1000))).await);
+        refusal(ledger.ready().await);
+        refusal(ledger.list(Listing { limit: 1, ..Listing::default() }).await);
+    }
+    assert_eq!(one.accept_epoch().await.unwrap(), Acceptance::Accepted);
+    for ledger in [&one, &two, &store.ledger(1), &store.ledger(2)] {
+        store.clock.advance(3);
+        assert_eq!(ledger.look_up(jti("a")).await.unwrap(), None);
+        ledger.ready().await.unwrap();
+        assert_eq!(ledger.accept_epoch().await.unwrap(), Acceptance::NothingToAccept);
+    }
+    assert_eq!(two.issue(record("b", "octo"), None).await.unwrap(), Issued::Recorded);
+}
+
+#[tokio::test]
+async fn c130_c134_a_redis_with_fewer_revocations_than_were_seen_is_an_older_copy_also_after_a_restart() {
+    let store = Store::new(RedisServer::start());
+    let ledger = store.ledger(0);
+    ledger.issue(record("a", "octo"), None).await.unwrap();
+    ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
+    saved(&store, 0, 2).await;
+    // A process that only reads remembers, too.
+    let reader = store.ledger(1);
+    assert_eq!(reader.rules().await.unwrap().len(), 1);
+    saved(&store, 1, 2).await;
+    store.server.order(&["HSET", "sts:{sts}:mark", "sequence", "1"]);
+    for ledger in [&ledger, &reader, &store.ledger(0), &store.ledger(1)] {
+        let text = refusal(ledger.look_up(jti("a")).await);
+        assert!(text.contains("older copy: it has 1 revocations where 2 were seen"), "{text}");
+        // No attempt raises the number towards the one that is missed.
+        for _ in 0..3 {
+            refusal(ledger.revoke(revocation("a", "again")).await);
+            refusal(ledger.revoke(rule("octo", START.plus(1000))).await);
+        }
+    }
+    assert_eq!(store.server.command(&["HGET", "sts:{sts}:mark", "sequence"]).text(), "1");
+    // The newer data are back: nothing was lost.
+    store.server.order(&["HSET", "sts:{sts}:mark", "sequence", "2"]);
+    for ledger in [&ledger, &reader] {
+        assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some());
+    }
+    // What is brought back from before an acceptance is another ledger.
+    let old = store.server.command(&["HGET", "sts:{sts}:mark", "rules"]).text().to_owned();
+    store.server.order(&["HDEL", "sts:{sts}:mark", "epoch"]);
+    refusal(ledger.look_up(jti("a")).await);
+    ledger.accept_epoch().await.unwrap();
+    assert_ne!(store.server.command(&["HGET", "sts:{sts}:mark", "rules"]).text(), old, "rules are read anew");
+    assert!(reader.look_up(jti("a")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_ledger_under_other_keys_is_not_taken_for_an_empty_one() {
+    let store = Store::new(RedisServer::start());
+    store.ledger(0).issue(record("a", "octo"), None).await.unwrap();
+    let other = RedisLedger::open(store.spec(), store.parts(1, 2)).unwrap();
+    let text = refusal(other.look_up(jti("a")).await);
+    assert!(text.contains("not written with our key") && text.contains("signing.keys_dir"), "{text}");
+    assert_eq!(store.alerts.take()[0], Alert { place: Place::Epoch, fault: Fault::Seal });
+}
+
+#[tokio::test]
+async fn c133_what_somebody_else_wrote_is_absent_and_raises_an_alert_and_nothing_revoked_comes_back() {
+    let store = Store::new(RedisServer::start());
+    let ledger = store.ledger(0);
+    for name in ["a", "b"] {
+        ledger.issue(record(name, "octo"), None).await.unwrap();
+    }
+    let key = |kind: &str| store.server.keys().into_iter().find(|key| key.contains(kind)).unwrap();
+    ledger.revoke(revocation("b", "leaked")).await.unwrap();
+    let revoked = key(":r:");
+    let id = revoked.rsplit(':').next().unwrap().to_owned();
+    let record_b = format!("sts:{{sts}}:t:{id}");
+    let record_a = store.server.keys().into_iter().find(|key| key.contains(":t:") && !key.ends_with(&id)).unwrap();
+
+    let tampered = async |orders: &[&[&str]], name: &str, place: Place, fault: Fault| {
+        for order in orders {
+            store.server.order(order);
+        }
+        store.alerts.take();
+        assert_eq!(ledger.look_up(jti(name)).await.unwrap(), None, "{orders:?}");
+        assert_eq!(store.alerts.take(), [Alert { place, fault }], "{orders:?}");
+    };
+    // Another's record under its name; a later version; damage; another type of value.
+    tampered(&[&["COPY", &record_b, &record_a, "REPLACE"]], "a", Place::Record, Fault::Seal).await;
+    tampered(&[&["SETRANGE", &record_a, "0", "\u{2}"]], "a", Place::Record, Fault::Newer).await;
+    tampered(&[&["SET", &record_a, "junk"]], "a", Place::Record, Fault::Newer).await;
+    tampered(&[&["SET", &record_a, "\u{1}"]], "a", Place::Record, Fault::Form).await;
+    tampered(&[&["DEL", &record_a], &["LPUSH", &record_a, "x"]], "a", Place::Record, Fault::Form).await;
+    // A revocation that cannot be read is none that is gone.
+    tampered(&[&["SETRANGE", &revoked, "40", "x"]], "b", Place::Revocation, Fault::Seal).await;
+    tampered(&[&["DEL", &revoked], &["LPUSH", &revoked, "x"]], "b", Place::Revocation, Fault::Form).await;
+    // Listings see neither.
+    assert!(ledger.list(Listing { limit: 9, ..Listing::default() }).await.unwrap().is_empty());
+    // A rule that is no rule.
+    ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
+    store.server.order(&["RPUSH", "sts:{sts}:rules", "junk"]);
+    store.server.order(&["HINCRBY", "sts:{sts}:mark", "rules", "1"]);
+    store.alerts.take();
+    assert_eq!(*ledger.rules().await.unwrap(), [rule("octo", START.plus(1000))]);
+    assert_eq!(store.alerts.take(), [Alert { place: Place::Rule, fault: Fault::Newer }]);
+}
+
+#[tokio::test]
+async fn rv04_a_revocation_is_answered_only_when_the_configured_replicas_have_it() {
+    let store = Store::new(RedisServer::start());
+    let wants = RedisSpec { wait_replicas: 1, timeout: Duration::from_secs(2), ..store.spec() };
+    let ledger = store.ledger_by(0, wants);
+    ledger.issue(record("a", "octo"), None).await.unwrap();
+    for _ in 0..2 {
+        let text = refusal(ledger.revoke(revocation("a", "leaked")).await);
+        assert!(text.contains("on 0 of 1 replicas"), "{text}");
+    }
+    assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some(), "it is in force all the same");
+    let replica = RedisServer::with(&format!("replicaof 127.0.0.1 {}", store.server.port()));
+    // The same revocation again, although it stands already, is answered only once it is there.
+    eventually(&store, "a replica", async || ledger.revoke(revocation("a", "leaked")).await).await;
+    assert!(replica.keys().iter().any(|key| key.contains(":r:")));
+}
+
+#[tokio::test]
+async fn c130_a_failover_by_sentinel_is_followed_and_keeps_what_was_waited_for() {
+    let pair = RedisPair::start();
+    let RedisPair { mut primary, replica, sentinel } = pair;
+    let topology = Topology::Sentinel { sentinels: vec![node(sentinel.port())], name: "mymaster".to_owned() };
+    let store = Store::new(replica);
+    let ledger = store.ledger_by(0, RedisSpec { wait_replicas: 1, ..spec(topology.clone()) });
+    for name in ["a", "b"] {
+        ledger.issue(record(name, "octo"), None).await.unwrap();
+    }
+    ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    primary.kill();
+    let after = store.ledger_by(1, spec(topology));
+    let entry = eventually(&store, "the failover", async || ledger.look_up(jti("a")).await).await;
+    assert!(entry.unwrap().revoked.is_some());
+    let entry = eventually(&store, "the failover", async || after.look_up(jti("b")).await).await;
+    assert!(entry.unwrap().revoked.is_none());
+    eventually(&store, "a write", async || after.issue(record("c", "octo"), None).await).await;
+}
+
+#[tokio::test]
+async fn a_cluster_whose_node_goes_and_comes_and_whose_slot_moves_is_followed() {
+    let cluster = RedisCluster::start();
+    let topology = Topology::Cluster(cluster.nodes.iter().map(|each| node(each.port())).collect());
+    let store = Store::new(RedisServer::start());
+    let ledger = store.ledger_by(0, spec(topology));
+    ledger.issue(record("a", "octo"), None).await.unwrap();
+    ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    let key = "sts:{sts}:probe";
+    let before = cluster.owner(key);
+    cluster.move_slot(key);
+    assert_ne!(cluster.owner(key), before);
+    let found = eventually(&store, "the move", async || ledger.look_up(jti("a")).await).await;
+    assert!(found.unwrap().revoked.is_some());
+    assert_eq!(ledger.issue(record("b", "octo"), None).await.unwrap(), Issued::Recorded);
+
+    let mut cluster = cluster;
+    let owner = cluster.owner(key);
+    cluster.nodes[owner].kill();
+    refusal(ledger.issue(record("c", "octo"), None).await);
+    refusal(ledger.look_up(jti("a")).await);
+    cluster.nodes[owner].restart();
+    let found = eventually(&store, "the node", async || ledger.look_up(jti("a")).await).await;
+    assert!(found.unwrap().revoked.is_some());
+    eventually(&store, "a write", async || ledger.issue(record("c", "octo"), None).await).await;
+}
+
+#[tokio::test]
+async fn processes_that_begin_at_once_agree_on_one_epoch() {
+    let store = Store::new(RedisServer::start());
+    let ledgers: Vec<RedisLedger> = (0..8).map(|replica| store.ledger(replica)).collect();
+    let ready = futures_util::future::join_all(ledgers.iter().map(Ledger::ready)).await;
+    assert!(ready.iter().all(Result::is_ok), "{ready:?}");
+    let issues = ledgers.iter().zip(0..).map(|(ledger, at)| ledger.issue(record(&format!("t{at}"), "octo"), None));
+    assert!(futures_util::future::join_all(issues).await.iter().all(Result::is_ok));
+}

@@ -1,0 +1,52 @@
+//! Certificates for a Redis that speaks TLS and wants its clients to show one.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// An authority, a server's certificate for 127.0.0.1 and localhost, and a client's, as PEM files.
+pub struct RedisCertificates(TempDir);
+
+impl RedisCertificates {
+    /// Makes them.
+    #[must_use]
+    pub fn make() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let write = |name: &str, text: String| std::fs::write(directory.path().join(name), text).unwrap();
+        write("ca.crt", authority.pem());
+        for (name, subjects) in
+            [("server", vec!["127.0.0.1".to_owned(), "localhost".to_owned()]), ("client", vec!["sts".to_owned()])]
+        {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(subjects).unwrap();
+            // Whoever is called like the authority counts as signed by himself.
+            params.distinguished_name.push(DnType::CommonName, name);
+            let certificate = params.signed_by(&key, &authority).unwrap();
+            write(&format!("{name}.crt"), certificate.pem());
+            write(&format!("{name}.key"), key.serialize_pem());
+        }
+        Self(directory)
+    }
+
+    /// One of `ca.crt`, `server.crt`, `server.key`, `client.crt`, `client.key`.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// What makes a redis-server speak TLS only, and only with clients that show a certificate of the authority.
+    #[must_use]
+    pub fn server_lines(&self) -> String {
+        let path = |name: &str| self.path(name).display().to_string();
+        format!(
+            "port 0\ntls-port {{port}}\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\ntls-auth-clients yes\n",
+            path("server.crt"),
+            path("server.key"),
+            path("ca.crt")
+        )
+    }
+}
