@@ -27,7 +27,7 @@ pub enum OpenError {
     /// The file is there and is not a sound store: empty, truncated, damaged, or something else altogether.
     #[error(
         "the store `{path}` is damaged or not a store ({what}): restore it from a backup, or move it away to start with an empty one, \
-         which forgets all tokens and revocations"
+         which forgets all tokens and revocations; where tokens were revoked, `sts store accept-epoch` is needed after either"
     )]
     Damaged {
         /// The store's file.
