@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jwks_cache::{EntryError, EntrySpec, Environment, JwksCache};
+use jwks_cache::{EntryError, Environment, JwksCache, Specs};
 use sts_types::{Clock, Entropy};
 
 /// What is wrong with the entries' URLs and key sets. Nothing is dialled, and no state is read or written.
-pub(crate) fn check(entries: Vec<EntrySpec>) -> Vec<EntryError> {
+pub(crate) fn check(specs: Specs) -> Vec<EntryError> {
     let environment = Environment {
         clock: Arc::new(Stopped),
         entropy: Arc::new(Stopped),
@@ -15,7 +15,7 @@ pub(crate) fn check(entries: Vec<EntrySpec>) -> Vec<EntryError> {
         resolver: None,
         user_agent: String::new(),
     };
-    JwksCache::new(entries, environment).err().unwrap_or_default()
+    JwksCache::new(specs, environment).err().unwrap_or_default()
 }
 
 /// Neither time nor chance has a part in a check.

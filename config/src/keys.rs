@@ -21,6 +21,8 @@ pub(crate) struct Key {
     /// Whether this build acts on it; what it does not act on it refuses.
     pub(crate) implemented: bool,
     pub(crate) required: bool,
+    /// Whether exactly one of the keys of its mapping that say so must be there.
+    pub(crate) either: bool,
 }
 
 /// What a key's value looks like.
@@ -55,13 +57,15 @@ pub(crate) enum Kind {
     Claims,
     /// A JSON Web Key Set.
     KeySet,
+    /// Variable to a list of values, or a regular expression.
+    Variables,
     /// Only in keys that are not implemented.
     Any,
 }
 
 impl Key {
     const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
-        Self { name, kind, doc, default: None, implemented: true, required: false }
+        Self { name, kind, doc, default: None, implemented: true, required: false, either: false }
     }
 
     const fn default(self, default: &'static str) -> Self {
@@ -72,9 +76,13 @@ impl Key {
         Self { required: true, ..self }
     }
 
+    const fn either(self) -> Self {
+        Self { either: true, ..self }
+    }
+
     /// A key of the documentation that this build refuses.
     const fn later(name: &'static str, doc: &'static str) -> Self {
-        Self { name, kind: Kind::Any, doc, default: None, implemented: false, required: false }
+        Self { name, kind: Kind::Any, doc, default: None, implemented: false, required: false, either: false }
     }
 }
 
@@ -246,8 +254,13 @@ static LOG: Section = Section {
 static ISSUER: Section = Section {
     name: "an issuer entry",
     keys: &[
-        Key::new("issuer", Kind::Text, "The `iss` of its tokens, byte for byte; https.").required(),
-        Key::later("issuer_template", "A family of issuers, with `variables`."),
+        Key::new("issuer", Kind::Text, "The `iss` of its tokens, byte for byte; https.").either(),
+        Key::new(
+            "issuer_template",
+            Kind::Text,
+            "In place of `issuer`, the form of the issuers of a family, as in `https://oidc.eks.{region}.amazonaws.com/id/{cluster}`. Each has the keys that its own discovery names.",
+        )
+        .either(),
         Key::new(
             "preset",
             Kind::Text,
@@ -299,7 +312,11 @@ static ISSUER: Section = Section {
             .default("30s"),
         Key::new("kid_reuse", Kind::Flag, "Whether the issuer keeps a `kid` over a rotation, as Jenkins does.")
             .default("false"),
-        Key::later("variables", "The variables of `issuer_template`."),
+        Key::new(
+            "variables",
+            Kind::Variables,
+            "What may stand for each variable of `issuer_template`: a list of values, or a regular expression for the whole value. Conditions under `claims:` may name a variable.",
+        ),
         Key::new("allow_private_network", Kind::Flag, "Whether private and loopback addresses may be dialled.")
             .default("false"),
         Key::new("allow_http", Kind::Flag, "Whether plain http to a loopback address is accepted.").default("false"),
@@ -468,6 +485,7 @@ impl Key {
             | Kind::Scalars
             | Kind::Claims
             | Kind::KeySet
+            | Kind::Variables
             | Kind::Any => None,
         }
     }

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use jwks_cache::KeySource;
+use jwks_cache::{EntrySpec, KeySource};
 use serde_json::{Map, Value};
 use sts_policy::{Finding, RuleSet, Spec};
 use sts_types::ClaimSet;
 
 use crate::decode::{
-    AccountFiles, Accounts, Fields, Reader, Sound, TokenFile, accounts, apis, issuers, refuse_bare_preset_none, server,
+    AccountFiles, Accounts, Fields, KeysSpec, Reader, Sound, TokenFile, accounts, apis, issuers,
+    refuse_bare_preset_none, server,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::files::{Files, NEW_SECRET, STRONG_SECRET, Unusable, expand};
@@ -109,7 +110,7 @@ impl Load<'_> {
             cap_to_subject: server.cap_to_subject,
             limits: server.limits,
             log: server.log,
-            entries: entries.keys,
+            entries: KeysSpec::specs(entries.keys),
             trust: entries.trust,
             policy,
             rules: Arc::new(rules),
@@ -122,13 +123,16 @@ impl Load<'_> {
     }
 
     fn check_key_sets(&mut self, entries: Vec<Sound>) {
-        for entry in entries.iter().filter(|entry| matches!(entry.spec.source, KeySource::Inline(_))) {
+        for entry in entries
+            .iter()
+            .filter(|entry| matches!(entry.spec.one(), Some(EntrySpec { source: KeySource::Inline(_), .. })))
+        {
             // Somebody may have written a private key.
             self.reader.report.hide_line(entry.keys);
         }
-        for error in key_sets::check(entries.iter().map(|entry| entry.spec.clone()).collect()) {
+        for error in key_sets::check(KeysSpec::specs(entries.iter().map(|entry| entry.spec.clone()))) {
             let report = &mut self.reader.report;
-            let entry = entries.iter().find(|entry| entry.spec.name == error.entry);
+            let entry = entries.iter().find(|entry| *entry.spec.name() == error.entry);
             if let Some(span) = entry.map(|entry| entry.place(error.key))
                 && !report.has_finding_at(span)
             {

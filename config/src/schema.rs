@@ -38,6 +38,11 @@ fn section(section: &Section, strict: bool) -> Value {
     if let (Some(members), false) = (schema.as_object_mut(), required.is_empty()) {
         members.insert("required".to_owned(), json!(required));
     }
+    let either: Vec<Value> =
+        section.keys.iter().filter(|key| key.either).map(|key| json!({ "required": [key.name] })).collect();
+    if let (Some(members), false) = (schema.as_object_mut(), either.is_empty()) {
+        members.insert("oneOf".to_owned(), json!(either));
+    }
     schema
 }
 
@@ -95,6 +100,12 @@ fn kind(kind: &Kind) -> Value {
         Kind::Scalars => json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/scalar" } }),
         Kind::Claims => json!({ "anyOf": [{ "type": "object" }, { "type": "string" }] }),
         Kind::KeySet => json!({ "anyOf": [{ "type": "object", "required": ["keys"] }, { "type": "string" }] }),
+        Kind::Variables => json!({
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [{ "type": "string" }, { "type": "array", "minItems": 1, "items": { "type": "string" } }],
+            },
+        }),
         Kind::Any => json!({}),
     }
 }

@@ -39,8 +39,8 @@ pub struct Settings {
     /// Logging.
     pub log: LogSettings,
     /// The issuer entries, as far as their keys go.
-    pub entries: Vec<jwks_cache::EntrySpec>,
-    /// The issuer entries, as far as verification goes; the same entries in the same order.
+    pub entries: jwks_cache::Specs,
+    /// The issuer entries, as far as verification goes; the same entries.
     pub trust: Vec<sts_token::TrustSpec>,
     /// What the rules were compiled from.
     pub policy: sts_policy::Spec,

@@ -59,10 +59,10 @@ fn the_samples_load_as_printed() {
     let [github, staging] = settings.policy.issuers.as_slice() else { panic!("two entries") };
     assert_eq!((github.preset, github.shared), (Some(Preset::GithubActions), true));
     assert_eq!((staging.preset, staging.shared), (Some(Preset::Kubernetes), false));
-    assert_eq!(settings.entries[0].source, KeySource::Discovery);
-    assert_eq!(settings.entries[1].source, KeySource::File(at("staging.jwks.json")));
+    assert_eq!(settings.entries.entries[0].source, KeySource::Discovery);
+    assert_eq!(settings.entries.entries[1].source, KeySource::File(at("staging.jwks.json")));
     assert_eq!(
-        settings.entries.iter().map(|e| &e.name).collect::<Vec<_>>(),
+        settings.entries.entries.iter().map(|e| &e.name).collect::<Vec<_>>(),
         settings.trust.iter().map(|t| &t.entry).collect::<Vec<_>>()
     );
     let trust = &settings.trust[0];
@@ -345,7 +345,8 @@ fn the_schema_accepts_the_samples_and_refuses_what_the_loader_refuses() {
         ("", "isuer", serde_json::json!("x")),
         ("/tokens", "ttl", serde_json::json!(15)),
         ("/issuers/github", "ca_file", serde_json::json!(["x"])),
-        ("/issuers/github", "issuer_template", serde_json::json!("x")),
+        ("/issuers/github", "issuer_template", serde_json::json!("https://{x}.example.com")),
+        ("/issuers/github", "variables", serde_json::json!({ "x": [] })),
         ("/admin", "tls", serde_json::json!({})),
         ("/apis/deploy", "audience", serde_json::json!(7)),
         ("/issuers", "UPPER", serde_json::json!({ "issuer": "https://issuer.example.com" })),

@@ -17,7 +17,7 @@ use crate::fetch::World;
 use crate::history_log::{HistoryLog, Recorder};
 use crate::moment::Moment;
 use crate::slot::Slot;
-use crate::{FamilySpec, FamilyStatus, last_good};
+use crate::{FamilySpec, FamilyStatus, FetchCounts, last_good};
 
 /// The most members that have keys, or had some.
 const MOST_PROVEN: usize = 1000;
@@ -32,8 +32,8 @@ const IN_USE: Duration = Duration::from_secs(60);
 pub(crate) struct Family {
     pub(crate) spec: FamilySpec,
     members: ArcSwap<HashMap<Issuer, Arc<Member>>>,
-    /// Held while the map is replaced, never over I/O.
-    replacing: Mutex<()>,
+    /// The fetches for members that are forgotten. Held while the map is replaced, never over I/O.
+    forgotten: Mutex<FetchCounts>,
     turned_away: AtomicU64,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Member {
 
 impl Family {
     pub(crate) fn new(spec: FamilySpec) -> Self {
-        Self { spec, members: ArcSwap::default(), replacing: Mutex::default(), turned_away: AtomicU64::new(0) }
+        Self { spec, members: ArcSwap::default(), forgotten: Mutex::default(), turned_away: AtomicU64::new(0) }
     }
 
     /// Calls `read` with the member of that issuer, if there is one. Lock-free.
@@ -106,8 +106,10 @@ impl Family {
         if self.members.load().values().all(is_kept) {
             return;
         }
-        let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = self.members.load().iter().filter(|(_, member)| is_kept(member)).map(cloned).collect();
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        let (kept, gone): (HashMap<_, _>, HashMap<_, _>) =
+            self.members.load().iter().map(cloned).partition(|(_, member)| is_kept(member));
+        gone.values().for_each(|member| forgotten.add(&member.slot.entry.control().counts));
         self.members.store(Arc::new(kept));
     }
 
@@ -115,10 +117,13 @@ impl Family {
     pub(crate) fn status(&self, now: Moment, at: UnixTime) -> FamilyStatus {
         let mut members: Vec<_> = self.members.load().values().map(|member| member.slot.status(now, at)).collect();
         members.sort_by(|a, b| a.issuer.cmp(&b.issuer));
+        let mut fetches = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        members.iter().for_each(|member| fetches.add(&member.fetches));
         FamilyStatus {
             name: self.spec.name.clone(),
             issuer_template: self.spec.template.as_str().to_owned(),
             members,
+            fetches,
             turned_away: self.turned_away.load(Ordering::Relaxed),
         }
     }
@@ -141,12 +146,15 @@ impl Family {
     }
 
     fn admit(&self, issuer: &Issuer, made: Arc<Member>, now: Moment) -> Result<Arc<Member>, Duration> {
-        let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
         let members = self.members.load();
         if let Some(member) = members.get(issuer) {
             return Ok(Arc::clone(member));
         }
         let pushed_out = self.room(&members, now)?;
+        if let Some(member) = pushed_out.as_ref().and_then(|issuer| members.get(issuer)) {
+            forgotten.add(&member.slot.entry.control().counts);
+        }
         let kept = members.iter().filter(|(own, _)| Some(*own) != pushed_out.as_ref()).map(cloned);
         let new = std::iter::once((issuer.clone(), Arc::clone(&made)));
         self.members.store(Arc::new(kept.chain(new).collect()));

@@ -71,6 +71,8 @@ pub struct FamilyStatus {
     pub issuer_template: String,
     /// The members that were asked for lately, by issuer.
     pub members: Vec<EntryStatus>,
+    /// Fetches since the start, those for members that are forgotten by now too.
+    pub fetches: FetchCounts,
     /// How often a new member found no room since the start.
     pub turned_away: u64,
 }
@@ -156,6 +158,17 @@ pub struct FetchCounts {
     pub unchanged: u64,
     /// Those that failed, by [`crate::FetchFault::kind`].
     pub failed: BTreeMap<&'static str, u64>,
+}
+
+impl FetchCounts {
+    /// Counts what `other` counted too.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.replaced += other.replaced;
+        self.unchanged += other.unchanged;
+        for (kind, count) in &other.failed {
+            *self.failed.entry(kind).or_default() += count;
+        }
+    }
 }
 
 /// What a refresh brought.

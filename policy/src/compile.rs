@@ -9,8 +9,9 @@ mod names;
 mod witness;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use sts_types::{Audience, Lifetime, Located, Origin, Scope, ScopeSet};
+use sts_types::{Audience, Issuers, Lifetime, Located, Origin, Scope, ScopeSet};
 
 use crate::finding::{Finding, Findings, quoted};
 use crate::index::{IdentityAt, Index};
@@ -124,7 +125,11 @@ fn entries(spec: &Spec, accounts: &[crate::ruleset::Account]) -> Vec<Entry> {
         .iter()
         .map(|entry| {
             let audiences = configured(entry).into_iter().chain(ours.clone()).collect();
-            Entry { enabled: entry.enabled, audiences, index: Index::default() }
+            let template = match &entry.issuer.value {
+                Issuers::One(_) => None,
+                Issuers::Family(template) => Some(Arc::clone(template)),
+            };
+            Entry { enabled: entry.enabled, audiences, template, index: Index::default() }
         })
         .collect();
     let mut members = vec![Vec::new(); entries.len()];
@@ -443,7 +448,7 @@ mod tests {
         assert_eq!(on("github", json!({ "repository_id": 74, "ref_protected": true, "repo_property_team": "x" })), "");
         let mut spec = sound();
         spec.issuers[0].preset = None;
-        spec.issuers[0].issuer = at(Issuer::new("https://ghes.example/_services/token").unwrap());
+        spec.issuers[0].issuer = at(Issuer::new("https://ghes.example/_services/token").unwrap().into());
         spec.issuers[0].shared = false;
         spec.accounts[0].identities[0] = short(identity("main"), "github", json!({ "repository": "o/r" }));
         assert!(

@@ -10,8 +10,10 @@ use crate::pattern::Pattern;
 /// A condition on one claim.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
-    /// The claim.
+    /// The claim, or the variable.
     pub(crate) path: ClaimPath,
+    /// Whether it is on a variable of the issuer's template: on what the token's `iss` has there.
+    pub(crate) on_variable: bool,
     /// All of these must hold.
     pub(crate) tests: Vec<Test>,
     /// Whether an absent claim meets the condition.
@@ -73,15 +75,22 @@ impl Condition {
         })
     }
 
-    /// The texts of which a token must have one for the condition to hold; `None` when it is not so simple.
+    /// The texts of which the claim of a token must have one for the condition to hold; `None` when it is not so simple.
     pub(crate) fn exact_texts(&self) -> Option<Vec<&str>> {
-        if self.or_absent {
+        if self.or_absent || self.on_variable {
             return None;
         }
         self.tests.iter().find_map(|test| match test {
             Test::AnyOf(matchers) => matchers.iter().map(Matcher::exact_text).collect(),
             _ => None,
         })
+    }
+
+    /// Whether only texts that are written out meet it.
+    pub(crate) fn is_exact(&self) -> bool {
+        let exact =
+            |matchers: &[Matcher]| !matchers.is_empty() && matchers.iter().all(|own| own.exact_text().is_some());
+        !self.or_absent && self.tests.iter().any(|test| matches!(test, Test::AnyOf(any) if exact(any)))
     }
 
     /// A text that meets the first test, where it is that simple.
@@ -153,6 +162,14 @@ impl Matcher {
             Self::Text(pattern) => Value::from(pattern.as_str()).to_string(),
             Self::Number(number) => number.to_string(),
             Self::Bool(value) => value.to_string(),
+        }
+    }
+
+    /// The pattern, where it is one.
+    pub(crate) fn pattern(&self) -> Option<&Pattern> {
+        match self {
+            Self::Text(pattern) => Some(pattern),
+            Self::Number(_) | Self::Bool(_) => None,
         }
     }
 
@@ -235,7 +252,7 @@ mod tests {
 
     fn holds(tests: Vec<Test>, or_absent: bool, claim: Value) -> bool {
         let Value::Object(claims) = json!({ "c": claim, "other": 1 }) else { unreachable!() };
-        Condition { path: ClaimPath::parse("c").unwrap(), tests, or_absent }.holds(&claims.into())
+        Condition { path: ClaimPath::parse("c").unwrap(), on_variable: false, tests, or_absent }.holds(&claims.into())
     }
 
     #[test]

@@ -18,7 +18,8 @@ impl RuleSet {
     /// Decides as [`RuleSet::decide`] does, and says why.
     #[must_use]
     pub fn explain(&self, facts: Facts<'_>, requested: &Requested) -> Decision {
-        let judged = self.judged(facts);
+        let variables = self.variables(facts);
+        let judged = self.judged(facts, &variables);
         let chosen = self.choose(&judged, requested);
         let tried = self.tried(&judged, requested, &chosen);
         let trace = tried.into_iter().filter_map(|at| self.trace(at, &judged, requested)).collect();
@@ -32,7 +33,7 @@ impl RuleSet {
     /// How each condition of one identity of this rule set goes.
     pub(crate) fn conditions(&self, of: (&Account, &Identity), facts: Facts<'_>) -> Vec<ConditionTrace> {
         let (account, identity) = of;
-        identity.trace(&account.window, &self.judged(facts))
+        identity.trace(&account.window, &self.judged(facts, &self.variables(facts)))
     }
 
     /// The identities that a trace shows.

@@ -52,7 +52,7 @@ pub(crate) fn issuer(name: &str, url: &str) -> IssuerSpec {
     let defaults = preset.map(Preset::defaults).unwrap_or_default();
     IssuerSpec {
         name: at(EntryName::new(name).unwrap()),
-        issuer: at(Issuer::new(url).unwrap()),
+        issuer: at(Issuer::new(url).unwrap().into()),
         preset,
         shared: defaults.shared || Preset::shared_by_url(url),
         audience: vec![],

@@ -86,7 +86,16 @@ pub(crate) struct Judged<'a> {
     pub(crate) entry: Option<usize>,
     pub(crate) entry_name: &'a EntryName,
     pub(crate) claims: &'a ClaimSet,
+    /// What stands for the variables of the entry's template in `iss`; empty where there is no template.
+    pub(crate) variables: &'a ClaimSet,
     pub(crate) now: UnixTime,
+}
+
+impl<'a> Judged<'a> {
+    /// What `condition` is on.
+    fn subject_of(&self, condition: &Condition) -> &'a ClaimSet {
+        if condition.on_variable { self.variables } else { self.claims }
+    }
 }
 
 /// One check of an identity.
@@ -142,7 +151,7 @@ impl Identity {
             failed += 1;
             like += match check {
                 Check::Subject(pattern) => judged.claims.text("sub").map_or(0, |sub| hint::likeness(pattern, sub)),
-                Check::Claim(condition) => condition.likeness(judged.claims),
+                Check::Claim(condition) => condition.likeness(judged.subject_of(condition)),
                 _ => 0,
             };
         }
@@ -186,7 +195,7 @@ impl Identity {
             Check::NotAfter(_, until) => judged.now < until,
             Check::Subject(pattern) => claims.text("sub").is_some_and(|sub| pattern.matches(sub)),
             Check::Audience => self.nearest_rule(judged).is_some_and(|rule| rule.accepts(claims.get("aud"))),
-            Check::Claim(condition) => condition.holds(claims),
+            Check::Claim(condition) => condition.holds(judged.subject_of(condition)),
             Check::Event => match claims.get("event_name") {
                 Some(event) if self.nearest_rule(judged).is_some_and(|rule| rule.ban_events) => {
                     elements(event).all(|event| event.as_str().is_some_and(|event| !BANNED_EVENTS.contains(&event)))
@@ -233,8 +242,9 @@ impl Identity {
                 )
             }
             Check::Claim(condition) => {
-                let actual = claims.find(&condition.path).map(bounded);
-                (condition.path.to_string(), condition.expected(), actual, condition.hint(claims))
+                let on = judged.subject_of(condition);
+                let actual = on.find(&condition.path).map(bounded);
+                (condition.path.to_string(), condition.expected(), actual, condition.hint(on))
             }
             Check::Event => {
                 let hint = "name `event_name` in the identity to accept such an event".to_owned();

@@ -1,5 +1,8 @@
 //! The evaluator: one implementation, which decides for the exchange, and for those who ask why (`explain.rs`).
 
+use serde_json::{Map, Value};
+use sts_types::ClaimSet;
+
 use crate::identity::{ApiGrant, Identity, Judged};
 use crate::index::IdentityAt;
 use crate::ruleset::{Account, RuleSet};
@@ -21,16 +24,26 @@ impl RuleSet {
     /// Decides. Builds no trace.
     #[must_use]
     pub fn decide(&self, facts: Facts<'_>, requested: &Requested) -> Outcome {
-        let judged = self.judged(facts);
+        let variables = self.variables(facts);
+        let judged = self.judged(facts, &variables);
         match self.choose(&judged, requested) {
             Ok(chosen) => Outcome::Granted(self.grant(chosen, &judged, requested)),
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
 
-    pub(crate) fn judged<'a>(&self, facts: Facts<'a>) -> Judged<'a> {
+    pub(crate) fn judged<'a>(&self, facts: Facts<'a>, variables: &'a ClaimSet) -> Judged<'a> {
         let entry = self.entry_by_name.get(facts.entry.as_str()).copied();
-        Judged { entry, entry_name: facts.entry, claims: facts.claims, now: facts.now }
+        Judged { entry, entry_name: facts.entry, claims: facts.claims, variables, now: facts.now }
+    }
+
+    /// What stands for the variables of the entry's template in `iss`.
+    pub(crate) fn variables(&self, facts: Facts<'_>) -> ClaimSet {
+        let entry = self.entry_by_name.get(facts.entry.as_str()).and_then(|entry| self.entries.get(*entry));
+        let template = entry.and_then(|entry| entry.template.as_deref());
+        let values = template.zip(facts.claims.text("iss")).and_then(|(template, iss)| template.values(iss));
+        let values = values.into_iter().flatten().map(|(name, value)| (name.to_owned(), Value::from(value)));
+        values.collect::<Map<_, _>>().into()
     }
 
     pub(crate) fn choose(&self, judged: &Judged<'_>, requested: &Requested) -> Result<Chosen<'_>, Refusal> {

@@ -33,7 +33,7 @@ pub(crate) use platform::{MemberPath, ShortRule};
 
 use platform::{Platform, Tenancy};
 use serde_json::{Map, Value};
-use sts_types::{Algorithm, ClaimSet};
+use sts_types::{Algorithm, ClaimSet, IssuerTemplate};
 
 /// A platform whose tokens are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,6 +130,20 @@ impl Preset {
     #[must_use]
     pub fn for_issuer(url: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|preset| (preset.platform().known)(url).is_some())
+    }
+
+    /// The preset of the issuers of that form, if they are well-known ones.
+    #[must_use]
+    pub fn for_template(template: &IssuerTemplate) -> Option<Self> {
+        /// What platforms have in such places.
+        const SAMPLES: [&str; 3] = ["00000000000000000000000000000000", "00000000-0000-4000-8000-000000000000", "x"];
+        (0..SAMPLES.len()).find_map(|first| {
+            let sample = |name: &str| {
+                let samples = SAMPLES.iter().cycle().skip(first).take(SAMPLES.len());
+                samples.copied().find(|sample| template.accepts(name, sample)).map(str::to_owned)
+            };
+            Self::for_issuer(template.member(sample)?.as_str())
+        })
     }
 
     /// Whether `url` is a well-known issuer that signs for many tenants, so that its signature says nothing about the owner.

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, Lifetime, Scope, ScopeSet, TeamName,
-    UnixTime, is_uuid,
+    AccountId, AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, IssuerTemplate, Lifetime, Scope,
+    ScopeSet, TeamName, UnixTime, is_uuid,
 };
 
 use crate::condition::elements;
@@ -47,6 +47,8 @@ pub(crate) struct Entry {
     pub(crate) enabled: bool,
     /// Our issuer, and every audience configured for the entry or an identity of it.
     pub(crate) audiences: HashSet<Audience>,
+    /// The form of its issuers, where there are many.
+    pub(crate) template: Option<Arc<IssuerTemplate>>,
     pub(crate) index: Index,
 }
 

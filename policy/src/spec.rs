@@ -3,8 +3,8 @@
 //! [`Origin`](sts_types::Origin), so that a finding points at the place that caused it.
 
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Lifetime, Located, Origin, Scope,
-    TeamName, UnixTime,
+    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Issuers, Lifetime, Located, Origin,
+    Scope, TeamName, UnixTime,
 };
 
 use crate::preset::Preset;
@@ -58,8 +58,8 @@ pub enum Replay {
 pub struct IssuerSpec {
     /// The entry's name.
     pub name: Located<EntryName>,
-    /// The `iss` it stands for.
-    pub issuer: Located<Issuer>,
+    /// The `iss` it stands for, or the form of those.
+    pub issuer: Located<Issuers>,
     /// The preset in force: written, or known by the URL; `None` for none or `preset: none`.
     pub preset: Option<Preset>,
     /// Whether many tenants share the issuer: written `shared: true`, or known by the URL.

@@ -110,7 +110,7 @@ fn spec(kind: Kind, identities: usize) -> Spec {
         },
         issuers: vec![IssuerSpec {
             name: at(EntryName::new("github").expect("a name")),
-            issuer: at(Issuer::new(GITHUB).expect("an issuer")),
+            issuer: at(Issuer::new(GITHUB).expect("an issuer").into()),
             preset: Some(Preset::GithubActions),
             shared: true,
             audience: vec![],

@@ -20,6 +20,7 @@ mod errors;
 mod event;
 mod exchange;
 mod explain;
+mod families;
 mod faults;
 mod history;
 mod introspection;

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jwks_cache::{EntrySpec, KeySource, NetworkRule, ProxyUrl};
+use jwks_cache::{EntrySpec, FamilySpec, KeySource, NetworkRule, ProxyUrl, Specs};
 use sts_policy::{IdentitySpec, IssuerDefaults, IssuerSpec, Preset, Replay};
 use sts_token::TrustSpec;
-use sts_types::{Algorithm, Audience, EntryName, Issuer, Located};
+use sts_types::{Algorithm, Audience, EntryName, Issuer, Issuers, Located};
 
+use super::families::template;
 use super::reader::{Fields, Reader};
 use super::server::{algorithms, checked_url, issuer_url, stand_in};
 use super::url;
@@ -23,7 +25,7 @@ use crate::yaml::{Node, Value};
 #[derive(Default)]
 pub(crate) struct Entries {
     pub(crate) policy: Vec<IssuerSpec>,
-    pub(crate) keys: Vec<EntrySpec>,
+    pub(crate) keys: Vec<KeysSpec>,
     pub(crate) trust: Vec<TrustSpec>,
     /// Key set files and CA files, with their places. Files with bearer tokens are none of them: their rotation is no reload.
     pub(crate) key_files: Vec<(PathBuf, Span)>,
@@ -33,9 +35,45 @@ pub(crate) struct Entries {
     pub(crate) unprotected: Vec<EntryName>,
 }
 
+/// An entry, as far as its keys go.
+#[derive(Clone)]
+pub(crate) enum KeysSpec {
+    One(EntrySpec),
+    Family(FamilySpec),
+}
+
+impl KeysSpec {
+    pub(crate) fn name(&self) -> &EntryName {
+        match self {
+            Self::One(entry) => &entry.name,
+            Self::Family(family) => &family.name,
+        }
+    }
+
+    /// The entry of one issuer.
+    pub(crate) fn one(&self) -> Option<&EntrySpec> {
+        match self {
+            Self::One(entry) => Some(entry),
+            Self::Family(_) => None,
+        }
+    }
+
+    /// What a key cache is made from.
+    pub(crate) fn specs(all: impl IntoIterator<Item = Self>) -> Specs {
+        let mut specs = Specs::default();
+        for spec in all {
+            match spec {
+                Self::One(entry) => specs.entries.push(entry),
+                Self::Family(family) => specs.families.push(family),
+            }
+        }
+        specs
+    }
+}
+
 /// An entry without fault so far, and where it stands.
 pub(crate) struct Sound {
-    pub(crate) spec: EntrySpec,
+    pub(crate) spec: KeysSpec,
     /// The place of its keys.
     pub(crate) keys: Span,
     /// The places of what says how it is reached.
@@ -59,7 +97,9 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
         issuer(reader, name, &members, &mut entries);
         spans.push(entry.key_span);
         if let (true, Some(spec)) = (reader.report.errors() == before, entries.keys.last()) {
-            let keys = ["jwks_file", "jwks_url", "jwks", "issuer"].into_iter().find_map(|key| members.node(key));
+            let keys = ["jwks_file", "jwks_url", "jwks", "issuer", "issuer_template"]
+                .into_iter()
+                .find_map(|key| members.node(key));
             let access = ["ca_file", "bearer_token_file", "proxy"];
             entries.sound.push(Sound {
                 spec: spec.clone(),
@@ -73,13 +113,9 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
 }
 
 fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>, entries: &mut Entries) {
-    let url = |reader: &mut Reader<'_>, node: &Node| issuer_url(reader, node, "the issuer");
-    let written = match fields.node("issuer_template") {
-        None => reader.required(fields, "issuer", url),
-        // Refused already, and the `issuer` is not missing.
-        Some(_) => reader.optional(fields, "issuer", url),
-    };
-    let source = key_source(reader, fields, &mut entries.key_files);
+    let is_family = fields.node("issuer_template").is_some();
+    let written = if is_family { template(reader, fields) } else { one_issuer(reader, fields) };
+    let source = if is_family { KeySource::Discovery } else { key_source(reader, fields, &mut entries.key_files) };
     let network = network(reader, fields, &source, written.as_ref().map(|(_, checked)| checked));
     let ca_file = fields.node("ca_file").and_then(|node| Some((reader.path(node)?, node.span)));
     entries.key_files.extend(ca_file.clone());
@@ -88,7 +124,7 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
     refuse_unused(reader, fields, &source);
     let known = written.is_some();
     // An entry whose issuer is wrong stays known by name, so that the identities that name it are not reported, too.
-    let issuer = written.map_or_else(|| Located::nowhere(stand_in()), |(issuer, _)| issuer);
+    let issuer = written.map_or_else(|| Located::nowhere(stand_in().into()), |(issuer, _)| issuer);
     let platform = platform(reader, fields, &issuer.value, known);
     if platform.unprotected {
         entries.unprotected.push(name.value.clone());
@@ -103,24 +139,40 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
     let seconds = |duration: Duration| duration.as_secs();
     let enabled = reader.flag_or(fields, "enabled", true);
 
-    entries.keys.push(EntrySpec {
-        name: name.value.clone(),
-        issuer: issuer.value.clone(),
-        source,
-        algorithms: algorithms.clone(),
-        max_stale: reader.optional(fields, "max_stale", Reader::duration).unwrap_or(Duration::from_secs(86_400)),
-        refresh_cooldown: reader
-            .optional(fields, "refresh_cooldown", Reader::positive_duration)
-            .unwrap_or(Duration::from_secs(30)),
-        kid_reuse: reader.flag_or(fields, "kid_reuse", false),
-        network,
-        ca_file: ca_file.map(|(path, _)| path),
-        bearer_token_file,
-        proxy,
+    let max_stale = reader.optional(fields, "max_stale", Reader::duration).unwrap_or(Duration::from_secs(86_400));
+    let refresh_cooldown =
+        reader.optional(fields, "refresh_cooldown", Reader::positive_duration).unwrap_or(Duration::from_secs(30));
+    let kid_reuse = reader.flag_or(fields, "kid_reuse", false);
+    let ca_file = ca_file.map(|(path, _)| path);
+    entries.keys.push(match &issuer.value {
+        Issuers::One(issuer) => KeysSpec::One(EntrySpec {
+            name: name.value.clone(),
+            issuer: issuer.clone(),
+            source,
+            algorithms: algorithms.clone(),
+            max_stale,
+            refresh_cooldown,
+            kid_reuse,
+            network,
+            ca_file,
+            bearer_token_file,
+            proxy,
+        }),
+        Issuers::Family(template) => KeysSpec::Family(FamilySpec {
+            name: name.value.clone(),
+            template: Arc::clone(template),
+            algorithms: algorithms.clone(),
+            max_stale,
+            refresh_cooldown,
+            kid_reuse,
+            network,
+            ca_file,
+            proxy,
+        }),
     });
     entries.trust.push(TrustSpec {
         entry: name.value.clone(),
-        issuer: issuer.value.clone(),
+        issuers: issuer.value.clone(),
         algorithms,
         types: reader
             .optional(fields, "types", |reader, node| reader.list_of(node, "values of `typ`", typ))
@@ -143,6 +195,16 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
         replay: reader.optional(fields, "replay", replay).unwrap_or_default(),
         enabled,
     });
+}
+
+/// `issuer:`.
+fn one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<Issuers>, url::Checked)> {
+    if let Some(entry) = fields.entry("variables") {
+        reader.error(entry.key_span, "`variables` are of an `issuer_template`", "remove them, or write the template");
+    }
+    let url = |reader: &mut Reader<'_>, node: &Node| issuer_url(reader, node, "the issuer");
+    let (issuer, checked) = reader.required(fields, "issuer", url)?;
+    Some((Located::new(issuer.value.into(), issuer.origin), checked))
 }
 
 /// `proxy:`. Its credentials are shown nowhere.
@@ -261,7 +323,7 @@ fn network(
         KeySource::Url(url) => url::check(url, true).ok(),
         KeySource::Discovery | KeySource::File(_) | KeySource::Inline(_) => None,
     };
-    for (key, checked) in [("issuer", issuer), ("jwks_url", keys.as_ref())] {
+    for (key, checked) in [("issuer", issuer), ("issuer_template", issuer), ("jwks_url", keys.as_ref())] {
         let (Some(checked), Some(node)) = (checked, fields.node(key)) else { continue };
         if checked.http && !checked.loopback {
             reader.error(node.span, format!("`{key}` is plain http, and not on loopback"), "write `https://...`");
@@ -321,12 +383,18 @@ struct PlatformOf {
 }
 
 /// The preset in force, and whether many tenants share the issuer. `known` says that the issuer's URL is right.
-fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuer: &Issuer, known: bool) -> PlatformOf {
-    let by_url = Preset::for_issuer(issuer.as_str());
-    if known && by_url.is_none() {
+fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuers: &Issuers, known: bool) -> PlatformOf {
+    let (by_url, is_shared) = match issuers {
+        Issuers::One(issuer) => (Preset::for_issuer(issuer.as_str()), Preset::shared_by_url(issuer.as_str())),
+        // A platform's customers each have a member: who matches a pattern may be any of them.
+        Issuers::Family(template) => {
+            let by_url = Preset::for_template(template);
+            (by_url, by_url.is_some() && template.open_variables().next().is_some())
+        }
+    };
+    if let (true, None, Issuers::One(issuer)) = (known, by_url, issuers) {
         refuse_other_slash(reader, fields, issuer);
     }
-    let is_shared = Preset::shared_by_url(issuer.as_str());
     let (mut preset, mut unprotected) = (by_url, false);
     if let Some(node) = fields.node("preset")
         && let Some(text) = reader.text(node)
@@ -384,7 +452,8 @@ fn refuse_other_slash(reader: &mut Reader<'_>, fields: &Fields<'_>, issuer: &Iss
 /// Entries may share one issuer if the key that verifies a token tells them apart.
 fn refuse_shared_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans: &[Span]) {
     let mut by_issuer: BTreeMap<&Issuer, Vec<(&EntrySpec, Span)>> = BTreeMap::new();
-    for (entry, span) in entries.keys.iter().zip(spans) {
+    let ones = entries.keys.iter().zip(spans).filter_map(|(entry, span)| Some((entry.one()?, span)));
+    for (entry, span) in ones {
         by_issuer.entry(&entry.issuer).or_default().push((entry, *span));
     }
     let stand_in = stand_in();

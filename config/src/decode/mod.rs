@@ -4,6 +4,7 @@
 mod accounts;
 mod apis;
 mod conditions;
+mod families;
 mod issuers;
 mod policy_tests;
 mod reader;
@@ -14,7 +15,7 @@ mod url;
 
 pub(crate) use accounts::{Accounts, accounts};
 pub(crate) use apis::apis;
-pub(crate) use issuers::{Sound, issuers, refuse_bare_preset_none};
+pub(crate) use issuers::{KeysSpec, Sound, issuers, refuse_bare_preset_none};
 pub(crate) use policy_tests::TokenFile;
 pub(crate) use reader::{Fields, Reader};
 pub(crate) use server::{AccountFiles, server};

@@ -122,10 +122,8 @@ impl Compiler<'_> {
         let entries = self.entries(id, spec, &title);
         let of_entry = |rule: &EntryRule| self.spec.issuers.get(rule.entry);
         let issuers: Vec<&IssuerSpec> = entries.iter().filter_map(of_entry).collect();
-        let presets: Vec<Option<Preset>> = issuers.iter().map(|issuer| issuer.preset).collect();
-
         let subject = spec.subject.as_ref().and_then(|subject| conditions::pattern(subject, self.findings));
-        let mut all = conditions::claims(&spec.claims, &presets, self.findings);
+        let mut all = conditions::claims(&spec.claims, &issuers, self.findings);
         all.extend(self.short_rule(spec, &issuers));
         self.window(spec.not_before, spec.not_after, spec.origin, title.clone());
         let grants = grants::narrow(granted, spec.scopes.as_deref(), spec.grants.as_deref(), self.apis, self.findings);
@@ -253,5 +251,5 @@ fn written_conditions(spec: &IdentitySpec) -> usize {
 
 /// Whether a condition is on the event, so that the identity decides about events itself.
 fn names_event(all: &[crate::condition::Condition]) -> bool {
-    all.iter().any(|condition| matches!(condition.path.as_str(), "event_name" | "/event_name"))
+    all.iter().any(|own| !own.on_variable && matches!(own.path.as_str(), "event_name" | "/event_name"))
 }

@@ -29,7 +29,14 @@ pub(super) fn check(rule: &Rule<'_>, issuers: &[&IssuerSpec], findings: &mut Fin
                 lone_star(pattern, issuer.preset.and_then(Preset::short_rule_key), rule.subject_origin(), findings);
             }
         }
-        if issuer.shared && !excused {
+        let many_members = issuer.issuer.value.template().is_some_and(|own| own.open_variables().next().is_some());
+        if many_members && !excused {
+            family(rule, issuer, findings);
+        }
+        // Of a family it is the platform that says whether many share one member.
+        let shared_member =
+            if many_members { issuer.preset.is_some_and(|own| own.defaults().shared) } else { issuer.shared };
+        if shared_member && !excused {
             shared(rule, issuer, owner, findings);
         }
     }
@@ -126,6 +133,30 @@ fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, grammar: Option<&OwnerGrammar>, 
     }
 }
 
+/// On a family whose members nobody can list, an identity names the members it means: else whoever runs one gets in.
+fn family(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
+    let Some(template) = issuer.issuer.value.template() else { return };
+    let is_fixed = |name: &str| {
+        let mut own = rule.conditions.iter().filter(|own| own.on_variable && own.path.as_str() == name);
+        own.any(|condition| condition.is_exact())
+    };
+    let free: Vec<String> =
+        template.open_variables().filter(|name| !is_fixed(name)).map(|name| format!("`{{{name}}}`")).collect();
+    let Some(first) = template.open_variables().find(|name| !is_fixed(name)) else { return };
+    let entry = quoted(issuer.name.value.as_str());
+    let message =
+        format!("{} accepts tokens of every {} that the pattern of {entry} fits", rule.title, free.join(" and "));
+    let help = format!(
+        "write which are meant, such as `{first}: ...` under `claims:`, or list the values in the issuer entry's `variables`"
+    );
+    if issuer.shared {
+        let help = format!("{help}; or say why not with `allow_broad: \"...\"`");
+        findings.unsafe_rule(rule.spec.origin, message, help);
+    } else {
+        findings.warning(rule.spec.origin, message, help);
+    }
+}
+
 /// A lone `*` as the last part, right after the repository or after `:ref:`. It never matches a branch: refs have slashes.
 fn lone_star(pattern: &Pattern, block: Option<&str>, origin: Origin, findings: &mut Findings) {
     let text = pattern.as_str();
@@ -162,7 +193,7 @@ pub(super) fn fixed_by(condition: &Condition, fixes: &dyn Fn(&Matcher) -> bool) 
         Test::AllOf(all) => all.iter().any(fixes),
         Test::NoneOf(_) | Test::Regex(..) | Test::Present(_) => false,
     };
-    !condition.or_absent && condition.tests.iter().any(test)
+    !condition.or_absent && !condition.on_variable && condition.tests.iter().any(test)
 }
 
 /// The patterns that texts of the claim are to meet.
@@ -187,7 +218,11 @@ fn is_subject(condition: &Condition) -> bool {
 }
 
 /// The claim a condition is on, where a pointer of one step is its claim's name.
+/// Of a condition on a variable it is none.
 pub(super) fn claim_name(condition: &Condition) -> &str {
+    if condition.on_variable {
+        return "";
+    }
     match condition.path.as_str().strip_prefix('/') {
         Some(rest) if !rest.contains('/') => condition.path.claim(),
         _ => condition.path.as_str(),

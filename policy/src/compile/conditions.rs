@@ -1,13 +1,13 @@
 //! Conditions: from what was written to what is judged.
 
 use regex::{Regex, RegexBuilder};
-use sts_types::{ClaimPath, Located};
+use sts_types::{ClaimPath, IssuerTemplate, Located};
 
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, name_help, quoted};
 use crate::pattern::Pattern;
 use crate::preset::{MemberPath, ShortRule};
-use crate::{ConditionObject, ConditionSpec, Preset, ScalarSpec, ShortRuleSpec};
+use crate::{ConditionObject, ConditionSpec, IssuerSpec, Preset, ScalarSpec, ShortRuleSpec};
 
 /// What plain numbers and booleans mean where they stand.
 #[derive(Clone, Copy)]
@@ -23,16 +23,62 @@ enum Plain {
 /// `claims:`, for tokens of these presets.
 pub(super) fn claims(
     members: &[(Located<String>, ConditionSpec)],
-    presets: &[Option<Preset>],
+    issuers: &[&IssuerSpec],
     findings: &mut Findings,
 ) -> Vec<Condition> {
     let one = |(name, spec): &(Located<String>, ConditionSpec)| {
         let path = path(name, findings)?;
-        let text_claim = presets.iter().flatten().find(|preset| preset.is_text_claim(path.as_str()));
-        let plain = text_claim.map_or(Plain::Value, |preset| Plain::Quote(*preset));
+        if let Some(template) = variable_of(name, issuers, findings) {
+            let condition = condition(path, spec, Plain::Text, name, findings)?;
+            refuse_impossible(&condition, name, template, findings);
+            return Some(Condition { on_variable: true, ..condition });
+        }
+        let text_claim = issuers.iter().filter_map(|issuer| issuer.preset).find(|own| own.is_text_claim(path.as_str()));
+        let plain = text_claim.map_or(Plain::Value, Plain::Quote);
         condition(path, spec, plain, name, findings)
     };
     members.iter().filter_map(one).collect()
+}
+
+/// The template of which `name` is a variable: then it is what `iss` has there that is meant, and a claim of that name is
+/// written as a pointer.
+fn variable_of<'a>(
+    name: &Located<String>,
+    issuers: &[&'a IssuerSpec],
+    findings: &mut Findings,
+) -> Option<&'a IssuerTemplate> {
+    let has = |template: &&IssuerTemplate| template.names().any(|own| own == name.value);
+    let mut templates = issuers.iter().filter_map(|issuer| issuer.issuer.value.template().filter(has));
+    let template = templates.next()?;
+    if templates.count() + 1 < issuers.len() {
+        let message = format!("{} is a variable of one of these issuers, and a claim of another", quoted(&name.value));
+        findings.error(name.origin, message, "write an identity for each of them".to_owned());
+    }
+    Some(template)
+}
+
+/// A condition on a variable that lists a value which cannot stand for it.
+fn refuse_impossible(
+    condition: &Condition,
+    name: &Located<String>,
+    template: &IssuerTemplate,
+    findings: &mut Findings,
+) {
+    let listed = condition.tests.iter().flat_map(|test| match test {
+        Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.as_slice(),
+        Test::NoneOf(_) | Test::Regex(..) | Test::Present(_) => &[],
+    });
+    for pattern in listed.filter_map(Matcher::pattern).filter(|pattern| pattern.is_exact()) {
+        if !template.accepts(&name.value, pattern.literal_head()) {
+            let message = format!(
+                "{} never stands for `{{{}}}` in {}",
+                quoted(pattern.literal_head()),
+                name.value,
+                quoted(template.as_str())
+            );
+            findings.error(name.origin, message, "write a value that the issuer entry's `variables` allow".to_owned());
+        }
+    }
 }
 
 /// A short rule.
@@ -101,7 +147,7 @@ fn condition(
         findings.error(name.origin, message, "write a value, or `present: true`".to_owned());
         return None;
     }
-    Some(Condition { path, tests, or_absent })
+    Some(Condition { path, on_variable: false, tests, or_absent })
 }
 
 fn tests(object: &ConditionObject, plain: Plain, name: &Located<String>, findings: &mut Findings) -> Vec<Test> {

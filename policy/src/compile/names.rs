@@ -29,7 +29,7 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     audiences(spec, findings);
     unique("issuer entry", spec.issuers.iter().map(|entry| (entry.name.value.as_str(), entry.name.origin)), findings);
     unique("team", spec.teams.iter().map(|team| (team.name.value.as_str(), team.name.origin)), findings);
-    for entry in spec.issuers.iter().filter(|entry| entry.issuer.value == spec.issuer) {
+    for entry in spec.issuers.iter().filter(|entry| entry.issuer.value.covers(spec.issuer.as_str())) {
         let message = format!("issuer entry {} is our own `issuer`", quoted(entry.name.value.as_str()));
         findings.error(entry.issuer.origin, message, "remove it: our own tokens are never exchanged".to_owned());
     }

@@ -66,7 +66,7 @@ fn plain<'a>(spec: &Spec, test: &TestSpec) -> Result<Vec<Candidate<'a>>, TokenEr
         let help = "write `iss`, or start from a platform's typical token with `preset`".to_owned();
         return Err(wrong("the token has no `iss`".to_owned(), Some(help)));
     };
-    let of_issuer = || spec.issuers.iter().filter(|issuer| issuer.issuer.value.as_str() == iss);
+    let of_issuer = || spec.issuers.iter().filter(|issuer| issuer.issuer.value.covers(iss));
     if of_issuer().next().is_none() {
         let help = name_help(iss, spec.issuers.iter().map(|issuer| issuer.issuer.value.as_str()));
         return Err(wrong(format!("no issuer entry has the `iss` {}", quoted(iss)), help));
@@ -98,7 +98,7 @@ fn identities<'a>(rules: &'a RuleSet, test: &TestSpec) -> impl Iterator<Item = (
 /// Whether an entry has such tokens, and the `iss` that the test writes, if it writes one.
 fn fits(issuer: &IssuerSpec, preset: Preset, test: &TestSpec) -> bool {
     let iss = test.token.claims.get("iss").and_then(Value::as_str);
-    issuer.preset == Some(preset) && iss.is_none_or(|iss| iss == issuer.issuer.value.as_str())
+    issuer.preset == Some(preset) && iss.is_none_or(|iss| issuer.issuer.value.covers(iss))
 }
 
 /// The preset's sample, as the identity's platform would send it to us, with what the test writes.
@@ -110,7 +110,14 @@ fn sample<'a>(
     test: &TestSpec,
 ) -> Candidate<'a> {
     let mut claims = preset.sample();
-    claims.insert("iss".to_owned(), issuer.issuer.value.as_str().into());
+    // Of a family the member that the identity names; where it names none, any would do.
+    let value = |name: &str| {
+        let mut conditions = near.into_iter().flat_map(|(identity, _)| &identity.conditions);
+        conditions.find(|own| own.on_variable && own.path.as_str() == name)?.example()
+    };
+    let member = issuer.issuer.value.member(value);
+    let iss = member.as_ref().map_or(issuer.issuer.value.as_str(), |own| own.as_str());
+    claims.insert("iss".to_owned(), iss.into());
     let audience = near.and_then(|(_, rule)| rule.audiences.first()).map_or(spec.issuer.as_str(), |own| own.as_str());
     let audience = match claims.get("aud") {
         Some(Value::Array(_)) => Value::from(vec![audience]),
@@ -156,7 +163,7 @@ fn write(name: &str, value: &Value, claims: &mut Map<String, Value>) {
 /// Puts the value that `condition` wants into `claims`, where the claim is one that names the owner.
 fn lend(preset: Preset, condition: &Condition, claims: &mut Map<String, Value>) {
     let path = &condition.path;
-    let lent = preset.lent_claims().iter().any(|own| *own == path.as_str());
+    let lent = !condition.on_variable && preset.lent_claims().iter().any(|own| *own == path.as_str());
     let Some(value) = condition.example().filter(|_| lent) else { return };
     set(path, &value, claims);
     // What names the repository names its owner too.

@@ -2,29 +2,23 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use jwks_cache::{CacheAnswer, JwksCache, LookupError};
-use sts_service::{Candidates, IssuerKeys, KeyAnswer, KeyUnavailable};
-use sts_types::{Algorithm, EntryName, Kid};
+use jwks_cache::{CacheAnswer, EntryRef, JwksCache, LookupError};
+use sts_service::{Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable};
 
 /// A [`JwksCache`] behind the service's trait.
 pub(crate) struct CachedKeys(pub(crate) JwksCache);
 
 impl IssuerKeys for CachedKeys {
-    fn cached(&self, entry: &EntryName, kid: Option<&Kid>, algorithm: Algorithm) -> Option<Candidates> {
-        match self.0.find_cached(entry, kid, algorithm) {
+    fn cached(&self, question: KeyQuestion<'_>) -> Option<Candidates> {
+        match self.0.find_cached(entry(question), question.kid, question.algorithm) {
             CacheAnswer::Hit(keys) => Some(keys.to_vec()),
             CacheAnswer::Miss => None,
         }
     }
 
-    fn find<'a>(
-        &'a self,
-        entry: &'a EntryName,
-        kid: Option<&'a Kid>,
-        algorithm: Algorithm,
-    ) -> BoxFuture<'a, KeyAnswer> {
+    fn find<'a>(&'a self, question: KeyQuestion<'a>) -> BoxFuture<'a, KeyAnswer> {
         async move {
-            match self.0.find(entry, kid, algorithm).await {
+            match self.0.find(entry(question), question.kid, question.algorithm).await {
                 Ok(keys) => KeyAnswer::Found(keys.to_vec()),
                 Err(LookupError::Unknown) => KeyAnswer::Unknown,
                 Err(LookupError::Unavailable { retry_after }) => KeyAnswer::Unavailable(KeyUnavailable { retry_after }),
@@ -33,12 +27,15 @@ impl IssuerKeys for CachedKeys {
         .boxed()
     }
 
-    fn signature_failed<'a>(
-        &'a self,
-        entry: &'a EntryName,
-        kid: Option<&'a Kid>,
-        algorithm: Algorithm,
-    ) -> BoxFuture<'a, Option<Candidates>> {
-        async move { self.0.signature_failed(entry, kid, algorithm).await.map(|keys| keys.to_vec()) }.boxed()
+    fn signature_failed<'a>(&'a self, question: KeyQuestion<'a>) -> BoxFuture<'a, Option<Candidates>> {
+        async move {
+            let keys = self.0.signature_failed(entry(question), question.kid, question.algorithm).await;
+            keys.map(|keys| keys.to_vec())
+        }
+        .boxed()
     }
+}
+
+fn entry(question: KeyQuestion<'_>) -> EntryRef<'_> {
+    EntryRef::of_issuer(question.entry, question.issuer)
 }

@@ -1,14 +1,16 @@
 //! What an operator may do with a running server, or with its store when none runs: one list, from which the admin listener's
 //! paths, the command line's requests and the work itself all follow.
 
+mod issuers;
+
 use std::sync::Arc;
 
-use jwks_cache::{FetchError, FetchFault, HistoryError, InForce, JwksCache, KeyHistory};
+use jwks_cache::JwksCache;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sts_service::{RevocationRequest, Service, WrongRevocation};
 use sts_store::Acceptance;
-use sts_types::{EntryName, Jti, UnixTime};
+use sts_types::{Jti, UnixTime};
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
@@ -32,10 +34,10 @@ pub(crate) enum Operation {
     ListIssuers,
     /// One issuer entry.
     ShowIssuer { name: String },
-    /// Forget an entry's keys and fetch them at once.
-    RefreshIssuer { name: String },
+    /// Fetch an entry's keys at once: those of one issuer, where it stands for many.
+    RefreshIssuer { name: String, issuer: Option<String> },
     /// The key sets that an entry had, or the one in force at a moment.
-    IssuerHistory { name: String, at: Option<UnixTime> },
+    IssuerHistory { name: String, issuer: Option<String>, at: Option<UnixTime> },
     /// A remembered policy refusal.
     ShowDenial { request_id: String },
     /// Take the store as it is, although something is missing from it.
@@ -80,14 +82,9 @@ impl Operation {
         let post = |path: String| (Method::POST, path, Some(json!({})));
         match self {
             Self::ListTokens { account, after, limit } => {
-                let mut query = url::form_urlencoded::Serializer::new(String::new());
                 let limit = limit.map(|limit| limit.to_string());
-                for (name, value) in [("account", account), ("after", after), ("limit", &limit)] {
-                    if let Some(value) = value {
-                        query.append_pair(name, value);
-                    }
-                }
-                get(format!("{PREFIX}/tokens?{}", query.finish()))
+                let query = query([("account", account), ("after", after), ("limit", &limit)]);
+                get(format!("{PREFIX}/tokens{query}"))
             }
             Self::ShowToken { jti } => get(format!("{PREFIX}/tokens/{}", segment(jti))),
             Self::Revoke(request) => {
@@ -98,10 +95,13 @@ impl Operation {
             Self::RotateKeys => post(format!("{PREFIX}/keys/rotate")),
             Self::ListIssuers => get(format!("{PREFIX}/issuers")),
             Self::ShowIssuer { name } => get(format!("{PREFIX}/issuers/{}", segment(name))),
-            Self::RefreshIssuer { name } => post(format!("{PREFIX}/issuers/{}/refresh", segment(name))),
-            Self::IssuerHistory { name, at } => {
-                let query = at.map(|at| format!("?at={at}")).unwrap_or_default();
-                get(format!("{PREFIX}/issuers/{}/history{query}", segment(name)))
+            Self::RefreshIssuer { name, issuer } => {
+                let body = issuer.as_ref().map_or_else(|| json!({}), |issuer| json!({ "issuer": issuer }));
+                (Method::POST, format!("{PREFIX}/issuers/{}/refresh", segment(name)), Some(body))
+            }
+            Self::IssuerHistory { name, issuer, at } => {
+                let at = at.map(|at| at.to_string());
+                get(format!("{PREFIX}/issuers/{}/history{}", segment(name), query([("issuer", issuer), ("at", &at)])))
             }
             Self::ShowDenial { request_id } => get(format!("{PREFIX}/denials/{}", segment(request_id))),
             Self::AcceptEpoch => post(format!("{PREFIX}/store/accept-epoch")),
@@ -126,7 +126,7 @@ impl Operation {
             ["keys", "rotate"] => ("POST", Ok(Self::RotateKeys)),
             ["issuers"] => ("GET", Ok(Self::ListIssuers)),
             ["issuers", name] => ("GET", Ok(Self::ShowIssuer { name: (*name).to_owned() })),
-            ["issuers", name, "refresh"] => ("POST", Ok(Self::RefreshIssuer { name: (*name).to_owned() })),
+            ["issuers", name, "refresh"] => ("POST", issuer_refresh(name, body)),
             ["issuers", name, "history"] => ("GET", issuer_history(name, query)),
             ["store", "accept-epoch"] => ("POST", Ok(Self::AcceptEpoch)),
             ["denials", id] => ("GET", Ok(Self::ShowDenial { request_id: (*id).to_owned() })),
@@ -180,28 +180,15 @@ impl Operation {
                 tracing::warn!(%by, "signing keys rotated");
                 Ok(keys(&desk.service))
             }
-            Self::ListIssuers => Ok(json!({ "issuers": desk.issuers.borrow().status() })),
-            Self::ShowIssuer { name } => {
-                let status = desk.issuers.borrow().status().into_iter().find(|entry| entry.name.as_str() == name);
-                status.map(|status| json!(status)).ok_or_else(|| not_found("no issuer entry has that name"))
-            }
-            Self::RefreshIssuer { name } => {
-                let entry = EntryName::new(&name).map_err(|_| not_found("no issuer entry has that name"))?;
+            Self::ListIssuers => Ok(issuers::list(&desk.issuers.borrow())),
+            Self::ShowIssuer { name } => issuers::show(&desk.issuers.borrow(), &name),
+            Self::RefreshIssuer { name, issuer } => {
                 let cache = desk.issuers.borrow().clone();
-                match cache.refresh(&entry).await {
-                    Ok(report) => Ok(json!(report)),
-                    Err(FetchError { fault: FetchFault::UnknownEntry, .. }) => Err(not_found("no issuer entry has that name")),
-                    Err(error) => Err(OperationFailure::IssuerUnavailable(error.to_string())),
-                }
+                issuers::refresh(&cache, &name, issuer.as_deref()).await
             }
-            Self::IssuerHistory { name, at } => {
-                let entry = EntryName::new(&name).map_err(|_| not_found(&HistoryError::UnknownEntry.to_string()))?;
+            Self::IssuerHistory { name, issuer, at } => {
                 let cache = desk.issuers.borrow().clone();
-                match cache.history(&entry).await {
-                    Ok(history) => Ok(at.map_or_else(|| json!(history), |at| in_force(&history, at))),
-                    Err(error @ HistoryError::UnknownEntry) => Err(not_found(&error.to_string())),
-                    Err(error @ HistoryError::Unreadable(_)) => Err(OperationFailure::Failed(error.to_string())),
-                }
+                issuers::history(&cache, &name, issuer.as_deref(), at).await
             }
             Self::AcceptEpoch => match desk.service.accept_epoch().await {
                 Ok(Acceptance::Accepted) => {
@@ -245,34 +232,32 @@ fn keys(service: &Service) -> Value {
     json!({ "keys": keys })
 }
 
-/// What was trusted at a moment: `state` is `in_force`, `lapsed` or `not_recorded`, and `event` the set of the first.
-fn in_force(history: &KeyHistory, at: UnixTime) -> Value {
-    let (state, event, lapsed_at) = match history.at(at) {
-        InForce::Set(event) => ("in_force", Some(event), None),
-        InForce::Lapsed(lapsed_at) => ("lapsed", None, Some(lapsed_at)),
-        InForce::NotRecorded => ("not_recorded", None, None),
-    };
-    json!({
-        "name": history.name,
-        "at": at,
-        "state": state,
-        "event": event,
-        "lapsed_at": lapsed_at,
-        "unreadable": history.unreadable,
-    })
+fn issuer_history(name: &str, query: &str) -> Result<Operation, String> {
+    let (mut at, mut issuer) = (None, None);
+    for (parameter, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*parameter {
+            "at" if at.is_none() => {
+                let seconds =
+                    value.parse().ok().or_else(|| Some(chrono::DateTime::parse_from_rfc3339(&value).ok()?.timestamp()));
+                at = Some(seconds.map(UnixTime::from_secs).ok_or("`at` is epoch seconds, or RFC 3339")?);
+            }
+            "issuer" if issuer.is_none() => issuer = Some(value.into_owned()),
+            _ => return Err("a history takes one `at` and one `issuer` at most".to_owned()),
+        }
+    }
+    Ok(Operation::IssuerHistory { name: name.to_owned(), issuer, at })
 }
 
-fn issuer_history(name: &str, query: &str) -> Result<Operation, String> {
-    let mut at = None;
-    for (parameter, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        if parameter != "at" || at.is_some() {
-            return Err("a history takes one `at`, or none".to_owned());
-        }
-        let seconds =
-            value.parse().ok().or_else(|| Some(chrono::DateTime::parse_from_rfc3339(&value).ok()?.timestamp()));
-        at = Some(seconds.map(UnixTime::from_secs).ok_or("`at` is epoch seconds, or RFC 3339")?);
+fn issuer_refresh(name: &str, body: &Value) -> Result<Operation, String> {
+    /// What a refresh may say.
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Refresh {
+        issuer: Option<String>,
     }
-    Ok(Operation::IssuerHistory { name: name.to_owned(), at })
+    let refresh = serde_json::from_value::<Option<Refresh>>(body.clone());
+    let issuer = refresh.map_err(|_| "a refresh is an object, with `issuer` (a string) at most".to_owned())?;
+    Ok(Operation::RefreshIssuer { name: name.to_owned(), issuer: issuer.and_then(|refresh| refresh.issuer) })
 }
 
 fn list_tokens(query: &str) -> Result<Operation, String> {
@@ -304,6 +289,18 @@ fn not_found(text: &str) -> OperationFailure {
     OperationFailure::NotFound(text.to_owned())
 }
 
+/// The parameters that there are, after a `?`; nothing where there is none.
+fn query<const N: usize>(parameters: [(&str, &Option<String>); N]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    if query.is_empty() { query } else { format!("?{query}") }
+}
+
 fn segment(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
@@ -331,9 +328,14 @@ mod tests {
             Operation::RotateKeys,
             Operation::ListIssuers,
             Operation::ShowIssuer { name: "github".into() },
-            Operation::RefreshIssuer { name: "github".into() },
-            Operation::IssuerHistory { name: "github".into(), at: None },
-            Operation::IssuerHistory { name: "github".into(), at: Some(UnixTime::from_secs(1_790_000_000)) },
+            Operation::RefreshIssuer { name: "github".into(), issuer: None },
+            Operation::RefreshIssuer { name: "eks".into(), issuer: Some("https://a.example/b?c".into()) },
+            Operation::IssuerHistory { name: "github".into(), issuer: None, at: None },
+            Operation::IssuerHistory {
+                name: "eks".into(),
+                issuer: Some("https://a.example/b?c&d".into()),
+                at: Some(UnixTime::from_secs(1_790_000_000)),
+            },
             Operation::ShowDenial { request_id: "01J".into() },
             Operation::AcceptEpoch,
         ];
@@ -359,7 +361,7 @@ mod tests {
             );
             assert_eq!(operation.right(), Right::Read);
         }
-        for query in ["at=", "at=yesterday", "at=1&at=1", "before=1"] {
+        for query in ["at=", "at=yesterday", "at=1&at=1", "issuer=a&issuer=a", "before=1"] {
             assert!(found(query).is_err(), "{query}");
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sts_jose::VerifyingKey;
-use sts_types::{Algorithm, EntryName, Kid};
+use sts_types::{Algorithm, EntryName, Issuer, Kid};
 
 /// Keys of one entry that fit a header: one with a kid (more where the kid repeats), up to four without.
 pub type Candidates = Vec<Arc<VerifyingKey>>;
@@ -27,20 +27,27 @@ pub struct KeyUnavailable {
     pub retry_after: Duration,
 }
 
+/// Which keys a token asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyQuestion<'a> {
+    /// An issuer entry whose issuer, or one of whose issuers, the token claims to be from.
+    pub entry: &'a EntryName,
+    /// That issuer.
+    pub issuer: &'a Issuer,
+    /// The header's `kid`.
+    pub kid: Option<&'a Kid>,
+    /// The header's `alg`.
+    pub algorithm: Algorithm,
+}
+
 /// The verification keys of issuer entries.
 pub trait IssuerKeys: Send + Sync + 'static {
-    /// The keys at hand; `None` when the entry must be asked. No I/O, no lock.
-    fn cached(&self, entry: &EntryName, kid: Option<&Kid>, algorithm: Algorithm) -> Option<Candidates>;
+    /// The keys at hand; `None` when the issuer must be asked. No I/O, no lock.
+    fn cached(&self, question: KeyQuestion<'_>) -> Option<Candidates>;
 
-    /// The keys, asking the entry's issuer when none is at hand.
-    fn find<'a>(&'a self, entry: &'a EntryName, kid: Option<&'a Kid>, algorithm: Algorithm)
-    -> BoxFuture<'a, KeyAnswer>;
+    /// The keys, asking the issuer when none is at hand.
+    fn find<'a>(&'a self, question: KeyQuestion<'a>) -> BoxFuture<'a, KeyAnswer>;
 
     /// Told that a key at hand did not verify a token: newer keys, for entries known to reuse a kid.
-    fn signature_failed<'a>(
-        &'a self,
-        entry: &'a EntryName,
-        kid: Option<&'a Kid>,
-        algorithm: Algorithm,
-    ) -> BoxFuture<'a, Option<Candidates>>;
+    fn signature_failed<'a>(&'a self, question: KeyQuestion<'a>) -> BoxFuture<'a, Option<Candidates>>;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sts_policy::{Provenance, RuleSet};
 use sts_token::TrustSpec;
-use sts_types::{Algorithm, ApiName, EntryName, Issuer, TokenRecord, UnixTime};
+use sts_types::{Algorithm, ApiName, EntryName, Issuer, Issuers, TokenRecord, UnixTime};
 
 use crate::IssuerKeys;
 use crate::bearer::ApiSecret;
@@ -48,9 +48,11 @@ impl Snapshot {
     }
 }
 
-/// The trusted entries, by the exact bytes of `iss`.
+/// The trusted entries, by the exact bytes of `iss`, or by its form.
 pub struct TrustTable {
     by_issuer: HashMap<Issuer, Vec<Arc<TrustSpec>>>,
+    /// No issuer is of two of them.
+    families: Vec<Arc<TrustSpec>>,
 }
 
 impl TrustTable {
@@ -58,21 +60,31 @@ impl TrustTable {
     #[must_use]
     pub fn new(specs: Vec<TrustSpec>) -> Self {
         let mut by_issuer: HashMap<Issuer, Vec<Arc<TrustSpec>>> = HashMap::new();
+        let mut families = Vec::new();
         for spec in specs.into_iter().filter(|spec| spec.enabled) {
-            by_issuer.entry(spec.issuer.clone()).or_default().push(Arc::new(spec));
+            let spec = Arc::new(spec);
+            match &spec.issuers {
+                Issuers::One(issuer) => by_issuer.entry(issuer.clone()).or_default().push(spec),
+                Issuers::Family(_) => families.push(spec),
+            }
         }
-        Self { by_issuer }
+        Self { by_issuer, families }
     }
 
-    /// The entries of `issuer`; none when it is not trusted.
+    /// The entries of `issuer`; none when it is not trusted. Entries that name it come before a family that it is of the form of:
+    /// what is written out says more.
     #[must_use]
     pub fn entries(&self, issuer: &Issuer) -> &[Arc<TrustSpec>] {
-        self.by_issuer.get(issuer).map_or(&[], Vec::as_slice)
+        if let Some(entries) = self.by_issuer.get(issuer) {
+            return entries;
+        }
+        self.families.iter().find(|family| family.issuers.covers(issuer.as_str())).map_or(&[], std::slice::from_ref)
     }
 
-    /// Every trusted issuer, in order of its name.
+    /// Every trusted issuer, in order of its name; a family by its template.
     pub(crate) fn issuers(&self) -> Vec<&str> {
-        let mut issuers: Vec<&str> = self.by_issuer.keys().map(Issuer::as_str).collect();
+        let families = self.families.iter().map(|family| family.issuers.as_str());
+        let mut issuers: Vec<&str> = self.by_issuer.keys().map(Issuer::as_str).chain(families).collect();
         issuers.sort_unstable();
         issuers
     }
@@ -80,6 +92,6 @@ impl TrustTable {
     /// Whether the entry is trusted.
     #[must_use]
     pub fn has(&self, entry: &EntryName) -> bool {
-        self.by_issuer.values().flatten().any(|spec| spec.entry == *entry)
+        self.by_issuer.values().flatten().chain(&self.families).any(|spec| spec.entry == *entry)
     }
 }

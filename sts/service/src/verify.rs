@@ -7,7 +7,7 @@ use sts_token::{SignedToken, TrustSpec, UnverifiedToken, VerifiedClaims};
 use sts_types::Clock;
 
 use crate::Snapshot;
-use crate::issuer_keys::KeyAnswer;
+use crate::issuer_keys::{KeyAnswer, KeyQuestion};
 use crate::phase::{Phase, Stopwatch};
 use crate::reason::{Reason, Refused};
 
@@ -41,12 +41,13 @@ async fn check_signature<'a>(
     stopwatch: &mut Stopwatch<'_>,
 ) -> Result<SignedToken<'a>, Refused> {
     stopwatch.enter(Phase::Keys);
-    let (kid, algorithm) = (token.kid().cloned(), token.algorithm());
+    let (issuer, kid, algorithm) = (token.claimed_issuer().clone(), token.kid().cloned(), token.algorithm());
+    let asked = |entry| KeyQuestion { entry, issuer: &issuer, kid: kid.as_ref(), algorithm };
     let mut tried_a_key = false;
     let mut missing = Vec::new();
     let mut candidates: Vec<(Arc<TrustSpec>, Arc<VerifyingKey>)> = Vec::new();
     for trust in entries {
-        match snapshot.keys.cached(&trust.entry, kid.as_ref(), algorithm) {
+        match snapshot.keys.cached(asked(&trust.entry)) {
             Some(keys) => candidates.extend(keys.into_iter().map(|key| (Arc::clone(trust), key))),
             None => missing.push(trust),
         }
@@ -61,7 +62,7 @@ async fn check_signature<'a>(
     let mut unavailable = None;
     for trust in missing {
         stopwatch.enter(Phase::Keys);
-        let answer = snapshot.keys.find(&trust.entry, kid.as_ref(), algorithm).await;
+        let answer = snapshot.keys.find(asked(&trust.entry)).await;
         stopwatch.enter(Phase::Verify);
         match answer {
             KeyAnswer::Found(keys) => {
@@ -78,7 +79,7 @@ async fn check_signature<'a>(
     if tried_a_key {
         for trust in entries {
             stopwatch.enter(Phase::Keys);
-            let newer = snapshot.keys.signature_failed(&trust.entry, kid.as_ref(), algorithm).await;
+            let newer = snapshot.keys.signature_failed(asked(&trust.entry)).await;
             stopwatch.enter(Phase::Verify);
             if let Some(keys) = newer {
                 token = match check_with(trust, keys, token) {

@@ -13,8 +13,8 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
 use sts_service::{
-    ApiSecret, Caller, Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyUnavailable, Parameters, Parts,
-    Phase, PhaseTimes, Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
+    ApiSecret, Caller, Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable,
+    Parameters, Parts, Phase, PhaseTimes, Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
 };
 use sts_store::{
     Acceptance, Entry, Issued, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation, RevocationRule,
@@ -142,22 +142,17 @@ struct FakeKeys {
 }
 
 impl IssuerKeys for FakeKeys {
-    fn cached(&self, _: &EntryName, kid: Option<&Kid>, algorithm: Algorithm) -> Option<Candidates> {
-        let fits = kid == self.key.kid() && algorithm == self.key.algorithm();
+    fn cached(&self, asked: KeyQuestion<'_>) -> Option<Candidates> {
+        let fits = asked.kid == self.key.kid() && asked.algorithm == self.key.algorithm();
         (fits && !self.unavailable).then(|| vec![Arc::clone(&self.key)])
     }
 
-    fn find<'a>(&'a self, _: &'a EntryName, _: Option<&'a Kid>, _: Algorithm) -> BoxFuture<'a, KeyAnswer> {
+    fn find<'a>(&'a self, _: KeyQuestion<'a>) -> BoxFuture<'a, KeyAnswer> {
         let wait = KeyUnavailable { retry_after: Duration::from_secs(7) };
         async move { if self.unavailable { KeyAnswer::Unavailable(wait) } else { KeyAnswer::Unknown } }.boxed()
     }
 
-    fn signature_failed<'a>(
-        &'a self,
-        _: &'a EntryName,
-        _: Option<&'a Kid>,
-        _: Algorithm,
-    ) -> BoxFuture<'a, Option<Candidates>> {
+    fn signature_failed<'a>(&'a self, _: KeyQuestion<'a>) -> BoxFuture<'a, Option<Candidates>> {
         async { None }.boxed()
     }
 }

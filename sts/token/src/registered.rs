@@ -139,7 +139,7 @@ mod tests {
     fn trust() -> TrustSpec {
         TrustSpec {
             entry: EntryName::new("e").unwrap(),
-            issuer: Issuer::new("https://issuer.example").unwrap(),
+            issuers: Issuer::new("https://issuer.example").unwrap().into(),
             algorithms: vec![],
             types: vec![],
             leeway: 60,

@@ -1,14 +1,14 @@
 //! What a token of an issuer entry is verified by: plain data.
 
-use sts_types::{Algorithm, EntryName, Issuer};
+use sts_types::{Algorithm, EntryName, Issuers};
 
 /// One issuer entry, as far as the verification of its tokens goes (DESIGN section 4).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrustSpec {
     /// The entry's name.
     pub entry: EntryName,
-    /// The `iss` it stands for, byte for byte.
-    pub issuer: Issuer,
+    /// The `iss` it stands for, byte for byte, or those of a family.
+    pub issuers: Issuers,
     /// Algorithms that are accepted.
     pub algorithms: Vec<Algorithm>,
     /// Values of `typ` that are accepted beside none and `JWT`.

@@ -82,7 +82,7 @@ impl<'a> UnverifiedToken<'a> {
     #[expect(clippy::result_large_err, reason = "the token moves back to its one caller, which goes on with it")]
     pub fn check_signature(self, candidates: &[(Arc<TrustSpec>, Arc<VerifyingKey>)]) -> Result<SignedToken<'a>, Self> {
         let fits = |trust: &TrustSpec| {
-            trust.issuer == self.issuer
+            trust.issuers.covers(self.issuer.as_str())
                 && trust.algorithms.contains(&self.algorithm())
                 && accepts_typ(&trust.types, self.jws.header().typ.as_deref())
         };
@@ -131,6 +131,7 @@ impl SignedToken<'_> {
         registered::judge_times(&registered, &self.trust, now)?;
         Ok(VerifiedClaims::new(
             self.trust,
+            self.token.issuer,
             self.key.kid().cloned(),
             registered,
             self.token.claims,

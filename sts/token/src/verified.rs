@@ -14,6 +14,7 @@ const REPLAY_KEPT: i64 = 300 + 120;
 /// Claims whose signature, registered claims and times were judged. Only [`crate::SignedToken::judge`] makes one.
 pub struct VerifiedClaims {
     trust: Arc<TrustSpec>,
+    issuer: Issuer,
     kid: Option<Kid>,
     registered: Registered,
     claims: ClaimSet,
@@ -23,12 +24,13 @@ pub struct VerifiedClaims {
 impl VerifiedClaims {
     pub(crate) fn new(
         trust: Arc<TrustSpec>,
+        issuer: Issuer,
         kid: Option<Kid>,
         registered: Registered,
         claims: ClaimSet,
         signing_input: Digest256,
     ) -> Self {
-        Self { trust, kid, registered, claims, signing_input }
+        Self { trust, issuer, kid, registered, claims, signing_input }
     }
 
     /// The issuer entry whose key verified the token.
@@ -40,7 +42,7 @@ impl VerifiedClaims {
     /// `iss`.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
-        &self.trust.issuer
+        &self.issuer
     }
 
     /// `sub`.
@@ -84,8 +86,9 @@ impl VerifiedClaims {
         self.jti().map(|jti| sts_jose::sha256(jti.as_str().as_bytes()))
     }
 
-    /// The one-use claim on this token, for `account` only when given: keyed by the issuer entry and the jti, or the signing
-    /// input where there is no jti, so that two issuers and two kinds of key never collide.
+    /// The one-use claim on this token, for `account` only when given: keyed by the issuer entry with its issuer (of a family
+    /// each member counts its own) and the jti, or the signing input where there is no jti, so that two issuers and two kinds
+    /// of key never collide.
     pub(crate) fn replay_claim(&self, account: Option<&str>) -> ReplayClaim {
         let (kind, value) = match self.jti() {
             Some(jti) => (b"jti".as_slice(), jti.as_str().as_bytes()),
@@ -93,7 +96,14 @@ impl VerifiedClaims {
         };
         let scope = account.map_or(b"".as_slice(), str::as_bytes);
         ReplayClaim {
-            key: sts_jose::digest_of_parts(&[b"sts replay", self.trust.entry.as_str().as_bytes(), kind, value, scope]),
+            key: sts_jose::digest_of_parts(&[
+                b"sts replay",
+                self.trust.entry.as_str().as_bytes(),
+                self.issuer.as_str().as_bytes(),
+                kind,
+                value,
+                scope,
+            ]),
             until: self.registered.exp.plus(REPLAY_KEPT),
         }
     }

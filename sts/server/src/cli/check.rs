@@ -115,7 +115,7 @@ fn summary(config: &Path, settings: &Settings) -> String {
     format!(
         "{}: ok ({}, {}, {}, {}, {})",
         config.display(),
-        count(settings.entries.len(), "issuer entry", "issuer entries"),
+        count(settings.trust.len(), "issuer entry", "issuer entries"),
         count(settings.policy.apis.len(), "API", "APIs"),
         count(settings.policy.accounts.len(), "service account", "service accounts"),
         count(identities, "identity", "identities"),

@@ -6,10 +6,20 @@ use sts_types::UnixTime;
 use super::explain::rfc3339;
 use super::table::table;
 
-/// One line for each entry.
+/// One line for each entry, and for each member of a family.
 pub(super) fn list(value: &Value) -> String {
-    let entries = value.get("issuers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let rows = entries.iter().map(|entry| {
+    let entries = array(value, "issuers");
+    let families = array(value, "families");
+    let members = families.iter().flat_map(|family| array(family, "members"));
+    let idle = families.iter().filter(|family| array(family, "members").is_empty()).map(|family| {
+        json!({
+            "name": member(family, "name"),
+            "state": "no member was asked for lately",
+            "source": "discovery",
+            "issuer": member(family, "issuer_template"),
+        })
+    });
+    let rows = entries.iter().chain(members).map(|entry| {
         let last_error = entry.get("last_error").and_then(|error| error.get("message"));
         json!({
             "name": member(entry, "name"),
@@ -34,11 +44,14 @@ pub(super) fn list(value: &Value) -> String {
         ("issuer", "ISSUER"),
         ("last_error", "LAST ERROR"),
     ];
-    table(Some(&rows.collect()), &columns, "there are no issuer entries")
+    table(Some(&rows.chain(idle).collect()), &columns, "there are no issuer entries")
 }
 
-/// One entry: what is known of it, its keys, and those that are not used.
+/// One entry: what is known of it, its keys, and those that are not used; of a family its members.
 pub(super) fn show(entry: &Value) -> String {
+    if entry.get("issuer_template").is_some() {
+        return family(entry);
+    }
     let time = |name: &str| match entry.get(name).and_then(Value::as_i64) {
         Some(at) => rfc3339(UnixTime::from_secs(at)),
         None => "-".to_owned(),
@@ -77,6 +90,25 @@ pub(super) fn show(entry: &Value) -> String {
         table(Some(&keys_of(entry)), &keys, "there are no keys"),
         table(Some(&skipped_of(entry)), &skipped, "no key is skipped")
     )
+}
+
+/// A family, and each of its members.
+fn family(family: &Value) -> String {
+    let text = |name: &str| family.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let facts = [
+        ("name", text("name")),
+        ("template", text("issuer_template")),
+        ("members", count(family, "members").to_string()),
+        ("fetches", fetches(family)),
+        ("turned away", member(family, "turned_away").to_string()),
+    ];
+    let facts = facts.map(|(name, text)| format!("{:14}{text}", format!("{name}:"))).join("\n");
+    let members: Vec<String> = array(family, "members").iter().map(show).collect();
+    std::iter::once(facts).chain(members).collect::<Vec<_>>().join("\n\n")
+}
+
+fn array<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The keys, each with the names of the entries that hold it too.

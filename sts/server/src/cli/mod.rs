@@ -117,6 +117,9 @@ enum IssuersCommand {
     History {
         /// The entry's name
         name: String,
+        /// Which issuer, where the entry stands for a family of them
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
         /// Only the keys that were trusted then: RFC 3339, or seconds since the epoch
         #[arg(long, value_name = "TIME", value_parser = explain::time)]
         at: Option<UnixTime>,
@@ -127,6 +130,9 @@ enum IssuersCommand {
     Refresh {
         /// The entry's name
         name: String,
+        /// Which issuer, where the entry stands for a family of them; else all that were asked for lately
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
         #[command(flatten)]
         server: operate::ServerArgs,
     },
@@ -165,11 +171,11 @@ pub fn run() -> ExitCode {
         Command::Issuers(IssuersCommand::Show { name, server }) => {
             operate::run(&server, Operation::ShowIssuer { name })
         }
-        Command::Issuers(IssuersCommand::History { name, at, server }) => {
-            operate::run(&server, Operation::IssuerHistory { name, at })
+        Command::Issuers(IssuersCommand::History { name, issuer, at, server }) => {
+            operate::run(&server, Operation::IssuerHistory { name, issuer, at })
         }
-        Command::Issuers(IssuersCommand::Refresh { name, server }) => {
-            operate::run(&server, Operation::RefreshIssuer { name })
+        Command::Issuers(IssuersCommand::Refresh { name, issuer, server }) => {
+            operate::run(&server, Operation::RefreshIssuer { name, issuer })
         }
     }
 }

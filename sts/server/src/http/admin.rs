@@ -147,8 +147,8 @@ fn check_host(request: &HttpRequest, hosts: &[String]) -> Result<(), Failure> {
 }
 
 fn measured(desk: &Desk) -> HttpResponse {
-    let issuers = desk.issuers.borrow().status();
-    let text = desk.metrics.render(&desk.service.snapshot().generation, &issuers);
+    let cache = desk.issuers.borrow().clone();
+    let text = desk.metrics.render(&desk.service.snapshot().generation, &cache.status(), &cache.families());
     HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text)
 }
 
@@ -156,14 +156,9 @@ async fn ready(state: &AdminState) -> HttpResponse {
     let store = state.desk.service.ready().await;
     let is_ready = store.is_ok() && !state.leaving.has_begun();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let issuers: Vec<Value> = state
-        .desk
-        .issuers
-        .borrow()
-        .status()
-        .iter()
-        .map(|entry| json!({ "name": entry.name, "status": entry }))
-        .collect();
+    let cache = state.desk.issuers.borrow().clone();
+    let issuers: Vec<Value> = cache.status().iter().map(|own| json!({ "name": own.name, "status": own })).collect();
+    let families: Vec<Value> = cache.families().iter().map(|own| json!({ "name": own.name, "status": own })).collect();
     let (told, warnings) = match &store {
         Ok(warnings) => ("ok".to_owned(), warnings.as_slice()),
         Err(error) => (error.to_string(), [].as_slice()),
@@ -174,6 +169,7 @@ async fn ready(state: &AdminState) -> HttpResponse {
         "store_warnings": warnings,
         "generation": state.desk.service.snapshot().generation,
         "issuers": issuers,
+        "families": families,
     });
     private(status, &detail)
 }

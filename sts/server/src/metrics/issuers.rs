@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use jwks_cache::EntryStatus;
+use jwks_cache::{EntryStatus, FamilyStatus};
 
 use super::exposition::{Exposition, Kind};
 
-pub(super) fn render(entries: &[EntryStatus], out: &mut Exposition) {
+/// Of a family its members are counted, not named: tokens choose which there are.
+pub(super) fn render(entries: &[EntryStatus], families: &[FamilyStatus], out: &mut Exposition) {
     let name = |entry: &EntryStatus| entry.name.to_string();
     out.family(
         "sts_issuer_ready",
@@ -21,13 +22,13 @@ pub(super) fn render(entries: &[EntryStatus], out: &mut Exposition) {
         Kind::Counter,
         "Fetches and reads of an issuer entry's keys by outcome: replaced, unchanged, or what went wrong.",
     );
-    for entry in entries {
-        let fetches = &entry.fetches;
+    let of_entries = entries.iter().map(|entry| (entry.name.as_str(), &entry.fetches));
+    for (name, fetches) in of_entries.chain(families.iter().map(|family| (family.name.as_str(), &family.fetches))) {
         let failed = fetches.failed.iter().map(|(kind, count)| (*kind, *count));
         for (outcome, count) in
             [("replaced", fetches.replaced), ("unchanged", fetches.unchanged)].into_iter().chain(failed)
         {
-            out.sample(&[("issuer_entry", &name(entry)), ("outcome", outcome)], count);
+            out.sample(&[("issuer_entry", name), ("outcome", outcome)], count);
         }
     }
     out.family(
@@ -75,5 +76,28 @@ pub(super) fn render(entries: &[EntryStatus], out: &mut Exposition) {
     );
     for entry in entries {
         out.sample(&[("issuer_entry", &name(entry))], entry.kids_reused);
+    }
+    if families.is_empty() {
+        return;
+    }
+    out.family(
+        "sts_issuer_family_members",
+        Kind::Gauge,
+        "Members of a family of issuers that were asked for lately, by whether they have keys that may be used.",
+    );
+    for family in families {
+        let ready = family.members.iter().filter(|member| member.ready).count();
+        let states = [("true", ready), ("false", family.members.len() - ready)];
+        for (state, count) in states {
+            out.sample(&[("issuer_entry", family.name.as_str()), ("ready", state)], count);
+        }
+    }
+    out.family(
+        "sts_issuer_family_turned_away_total",
+        Kind::Counter,
+        "Times that a new member of a family of issuers found no room.",
+    );
+    for family in families {
+        out.sample(&[("issuer_entry", family.name.as_str())], family.turned_away);
     }
 }

@@ -9,7 +9,7 @@ mod store;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use jwks_cache::EntryStatus;
+use jwks_cache::{EntryStatus, FamilyStatus};
 use sts_service::DecisionEvent;
 use sts_store::Alert;
 use sts_types::EntryName;
@@ -53,12 +53,12 @@ impl Metrics {
     }
 
     /// The exposition, with the state of the `issuers` and under which `generation` exchanges run.
-    pub(crate) fn render(&self, generation: &str, issuers: &[EntryStatus]) -> String {
+    pub(crate) fn render(&self, generation: &str, issuers: &[EntryStatus], families: &[FamilyStatus]) -> String {
         let mut out = Exposition::default();
         out.family("sts_info", Kind::Gauge, "Always 1; the version of the server, and the snapshot in force.");
         out.sample(&[("version", env!("CARGO_PKG_VERSION")), ("generation", generation)], 1);
         self.exchanges.render(&mut out);
-        issuers::render(issuers, &mut out);
+        issuers::render(issuers, families, &mut out);
         out.family("sts_store_alerts_total", Kind::Counter, "Stored values treated as absent.");
         for ((place, fault), count) in self.alerts.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             out.sample(&[("place", place), ("fault", fault)], count);

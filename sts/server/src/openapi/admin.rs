@@ -26,7 +26,7 @@ const OPERATIONS: &[Row] = &[
         "post",
         "/admin/v1/issuers/{name}/refresh",
         "refreshIssuer",
-        "Forget an entry's keys and fetch them at once",
+        "Fetch an entry's keys at once; of a family those of one issuer, or of all that were asked for lately",
         "Object",
     ),
     (
@@ -81,7 +81,11 @@ pub(super) fn all() -> Vec<Described> {
         if *method == "post"
             && let Some(members) = operation.as_object_mut()
         {
-            let body = if *name == "revokeTokens" { "Revocation" } else { "NoMembers" };
+            let body = match *name {
+                "revokeTokens" => "Revocation",
+                "refreshIssuer" => "Refresh",
+                _ => "NoMembers",
+            };
             let content = json!({ "application/json": { "schema": schema_of(body) } });
             members
                 .insert("requestBody".to_owned(), json!({ "required": *name == "revokeTokens", "content": content }));
@@ -105,9 +109,10 @@ fn parameters(name: &str, path: &str) -> Vec<Value> {
             query("after", text(), "The `jti` that the page before ended with."),
             query("limit", json!({ "type": "integer", "minimum": 0, "default": 100 }), "The most that are answered."),
         ]),
-        "issuerHistory" => {
-            all.push(query("at", text(), "Epoch seconds, or RFC 3339: what was in force at that moment."))
-        }
+        "issuerHistory" => all.extend([
+            query("issuer", text(), "Which issuer, where the entry stands for a family of them."),
+            query("at", text(), "Epoch seconds, or RFC 3339: what was in force at that moment."),
+        ]),
         _ => {}
     }
     all

@@ -94,8 +94,9 @@ pub(super) fn all() -> Value {
         },
         "Tokens": list_of("tokens", schema_of("Token")),
         "SigningKeys": list_of("keys", json!({ "type": "object", "required": ["kid", "algorithm", "phase", "created"] })),
-        "Issuers": list_of("issuers", schema_of("Object")),
-        "RevocationRules": list_of("revocation_rules", schema_of("Object")),
+    "Issuers": issuers(),
+    "Refresh": refresh(),
+    "RevocationRules": list_of("revocation_rules", schema_of("Object")),
         "Revoked": { "type": "object", "required": ["revocation"], "properties": { "revocation": schema_of("Object") } },
         "Revocation": {
             "type": "object",
@@ -123,4 +124,19 @@ pub(super) fn all() -> Value {
             "additionalProperties": false,
         },
     })
+}
+
+fn issuers() -> Value {
+    let objects = || json!({ "type": "array", "items": schema_of("Object") });
+    json!({
+        "type": "object",
+        "required": ["issuers", "families"],
+        "properties": { "issuers": objects(), "families": objects() },
+    })
+}
+
+fn refresh() -> Value {
+    let issuer =
+        json!({ "type": "string", "description": "Which issuer, where the entry stands for a family of them." });
+    json!({ "type": "object", "properties": { "issuer": issuer }, "additionalProperties": false })
 }

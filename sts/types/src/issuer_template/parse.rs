@@ -9,6 +9,8 @@ use crate::Issuer;
 const MOST_VARIABLES: usize = 8;
 /// The labels of the host that must follow its last variable, so that no variable chooses whose host it is.
 const FIXED_LABELS: usize = 2;
+/// What a variable is not called: every token has, or may have, a claim of that name (RFC 7519 section 4.1).
+const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 /// What a compiled pattern may take, in bytes.
 const REGEX_SIZE: usize = 1 << 20;
 
@@ -38,6 +40,12 @@ pub(super) fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
     }
     // Literals and variables alternate, but for variables side by side.
     while let Some(Written::Variable(at, name)) = pieces.next() {
+        if REGISTERED.contains(&name) {
+            return wrong(
+                &format!("the variable `{{{name}}}` has the name of a registered claim"),
+                "choose another name, since conditions on variables are written beside those on claims",
+            );
+        }
         if template.names().any(|own| own == name) {
             return wrong(&format!("the variable `{{{name}}}` stands twice"), "give each place a name of its own");
         }

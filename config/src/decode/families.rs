@@ -1,0 +1,73 @@
+//! `issuer_template:`, the form of a family's issuers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sts_types::{IssuerTemplate, Issuers, Located, VariableSpec};
+
+use super::reader::{Fields, Reader};
+use super::url;
+use crate::source::Span;
+use crate::yaml::{Node, Value};
+
+/// Reads `issuer_template:` and `variables:`.
+pub(super) fn template(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<Issuers>, url::Checked)> {
+    if let Some(entry) = fields.entry("issuer") {
+        reader.error(entry.key_span, "`issuer` and `issuer_template` are both there", "keep one of them");
+    }
+    for (key, why) in [
+        ("jwks_file", "the members of a family have keys of their own"),
+        ("jwks_url", "the members of a family have keys of their own"),
+        ("jwks", "the members of a family have keys of their own"),
+        ("bearer_token_file", "every member of a family would see the token"),
+    ] {
+        if let Some(entry) = fields.entry(key) {
+            let help = "remove it, or write an entry with `issuer` for each member that needs it";
+            reader.error(entry.key_span, format!("`{key}` does not go with `issuer_template`: {why}"), help);
+        }
+    }
+    let variables = variables(reader, fields);
+    let text = reader.text(fields.node("issuer_template")?)?;
+    let rules = variables.iter().map(|(name, (rule, _))| (name.clone(), rule.clone())).collect();
+    let template = match IssuerTemplate::new(&text.value, &rules) {
+        Ok(template) => template,
+        Err(errors) => {
+            for error in errors {
+                let of_variable = error.variable.as_ref().and_then(|name| variables.get(name)).map(|(_, span)| *span);
+                reader.error(of_variable.unwrap_or(text.span), error.message, error.help);
+            }
+            return None;
+        }
+    };
+    let outline = template.outline()?;
+    match url::check(outline.as_str(), false) {
+        Ok(checked) => Some((reader.located(Issuers::Family(Arc::new(template)), text.span), checked)),
+        Err(unfit) => {
+            reader.error(text.span, format!("the issuer template does not fit: {}", unfit.message), unfit.help);
+            None
+        }
+    }
+}
+
+/// `variables:`, each with its place.
+fn variables(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, (VariableSpec, Span)> {
+    let Some(entries) = fields.node("variables").and_then(|node| reader.mapping(node, "`variables`")) else {
+        return BTreeMap::new();
+    };
+    entries
+        .iter()
+        .filter_map(|entry| Some((entry.key.clone(), (variable(reader, &entry.node)?, entry.node.span))))
+        .collect()
+}
+
+/// A list of values, or a regular expression.
+fn variable(reader: &mut Reader<'_>, node: &Node) -> Option<VariableSpec> {
+    match &node.value {
+        Value::Sequence(_) => {
+            let values = reader.list_of(node, "values", |reader, item| reader.text(item).map(|text| text.value))?;
+            Some(VariableSpec::OneOf(values))
+        }
+        Value::Scalar(_) | Value::Mapping(_) => reader.text(node).map(|text| VariableSpec::Pattern(text.value)),
+        Value::Broken => None,
+    }
+}
