@@ -91,7 +91,7 @@ pub enum StoreSettings {
     #[default]
     Embedded,
     /// A Redis that several processes may share.
-    Redis(RedisSettings),
+    Redis(Box<RedisSettings>),
 }
 
 /// Which Redis, and how to speak to it.

@@ -39,7 +39,7 @@ pub(super) fn store(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Store {
             with_members(reader, &members, url)
         }
         Value::Scalar(_) | Value::Sequence(_) | Value::Broken => match url(reader, node) {
-            Some(Where::Redis(redis, _)) => Store { settings: StoreSettings::Redis(redis), ..Store::default() },
+            Some(Where::Redis(redis)) => Store { settings: StoreSettings::Redis(redis), ..Store::default() },
             Some(Where::Embedded) | None => Store::default(),
         },
     }
@@ -48,7 +48,7 @@ pub(super) fn store(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Store {
 /// What a URL says.
 enum Where {
     Embedded,
-    Redis(RedisSettings, bool),
+    Redis(Box<RedisSettings>),
 }
 
 fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Where>) -> Store {
@@ -76,7 +76,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
             }
             return Store::default();
         }
-        Some(Where::Redis(_, tls)) => *tls,
+        Some(Where::Redis(redis)) => redis.tls.is_some(),
     };
     if members.node("username").is_some() && members.node("password_file").is_none() {
         refuse(reader, members, "username", "has no effect without `password_file`", "add `password_file`".to_owned());
@@ -98,7 +98,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
         }
     }
     store.tls_files.extend([&ca, &certificate, &key].into_iter().flatten().cloned());
-    if let Some(Where::Redis(mut redis, _)) = place {
+    if let Some(Where::Redis(mut redis)) = place {
         if let Some(tls) = &mut redis.tls {
             tls.ca_file = ca.map(|(path, _)| path);
             tls.client = certificate.zip(key).map(|((certificate, _), (key, _))| (certificate, key));
@@ -125,7 +125,7 @@ fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Where> {
     }
     match parse(&text.value) {
         Ok(found) => {
-            if !found.tls && !found.is_loopback() {
+            if found.tls.is_none() && !is_loopback(&found.topology) {
                 let help = "write `rediss` in place of `redis`, unless something else protects the way there";
                 reader.warning(
                     text.span,
@@ -133,7 +133,7 @@ fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Where> {
                     help,
                 );
             }
-            Some(Where::Redis(found.settings, found.tls))
+            Some(Where::Redis(Box::new(found)))
         }
         Err(unfit) => {
             if unfit.secret {
@@ -149,23 +149,14 @@ fn report(reader: &mut Reader<'_>, text: &Text, unfit: Unfit) {
     reader.error(text.span, unfit.message, unfit.help);
 }
 
-/// A URL that was understood.
-struct Found {
-    settings: RedisSettings,
-    tls: bool,
-}
-
-impl Found {
-    fn is_loopback(&self) -> bool {
-        let addresses = match &self.settings.topology {
-            RedisTopology::Single(address) => std::slice::from_ref(address),
-            RedisTopology::Cluster(addresses) | RedisTopology::Sentinel { sentinels: addresses, .. } => addresses,
-        };
-        addresses.iter().all(|address| {
-            address.host == "localhost"
-                || address.host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
-        })
-    }
+fn is_loopback(topology: &RedisTopology) -> bool {
+    let addresses = match topology {
+        RedisTopology::Single(address) => std::slice::from_ref(address),
+        RedisTopology::Cluster(addresses) | RedisTopology::Sentinel { sentinels: addresses, .. } => addresses,
+    };
+    addresses.iter().all(|address| {
+        address.host == "localhost" || address.host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    })
 }
 
 /// What is wrong with a URL, and what to write.
@@ -180,7 +171,7 @@ fn unfit(message: impl Into<String>, help: impl Into<String>) -> Unfit {
     Unfit { message: message.into(), help: help.into(), secret: false }
 }
 
-fn parse(text: &str) -> Result<Found, Unfit> {
+fn parse(text: &str) -> Result<RedisSettings, Unfit> {
     let (scheme, rest) = text.split_once("://").ok_or_else(|| unfit("there is no such store", HOW))?;
     if rest.contains('@') {
         return Err(Unfit {
@@ -243,7 +234,7 @@ fn parse(text: &str) -> Result<Found, Unfit> {
             RedisTopology::Sentinel { sentinels: addresses, name: path.to_owned() }
         }
     };
-    let settings = RedisSettings {
+    Ok(RedisSettings {
         topology,
         database,
         tls: tls.then(Default::default),
@@ -252,8 +243,7 @@ fn parse(text: &str) -> Result<Found, Unfit> {
         prefix: PREFIX.to_owned(),
         timeout: TIMEOUT,
         wait_replicas: query.map_or(Ok(0), wait_replicas)?,
-    };
-    Ok(Found { settings, tls })
+    })
 }
 
 fn address(text: &str, default_port: u16) -> Result<RedisAddress, Unfit> {
@@ -340,14 +330,14 @@ mod tests {
     fn each_kind_of_redis_has_its_url() {
         let found = |text| parse(text).unwrap_or_else(|unfit| panic!("{text}: {}", unfit.message));
         let single = found("redis://redis.example.com/3?wait_replicas=2");
-        assert_eq!((single.settings.database, single.settings.wait_replicas, single.tls), (3, 2, false));
-        assert!(matches!(&single.settings.topology, RedisTopology::Single(address) if address.port == 6379));
-        assert!(found("rediss://[2001:db8::1]:7000").tls);
-        let RedisTopology::Cluster(nodes) = found("redis-cluster://a:1,b,[::1]").settings.topology else { panic!() };
+        assert_eq!((single.database, single.wait_replicas, single.tls.is_some()), (3, 2, false));
+        assert!(matches!(&single.topology, RedisTopology::Single(address) if address.port == 6379));
+        assert!(found("rediss://[2001:db8::1]:7000").tls.is_some());
+        let RedisTopology::Cluster(nodes) = found("redis-cluster://a:1,b,[::1]").topology else { panic!() };
         assert_eq!(hosts(&nodes), ["a|1", "b|6379", "::1|6379"]);
         let sentinel = found("rediss-sentinel://a,b:5/mymaster");
-        assert!(sentinel.settings.tls.is_some());
-        let RedisTopology::Sentinel { sentinels, name } = sentinel.settings.topology else { panic!() };
+        assert!(sentinel.tls.is_some());
+        let RedisTopology::Sentinel { sentinels, name } = sentinel.topology else { panic!() };
         assert_eq!((hosts(&sentinels), name.as_str()), (vec!["a|26379".to_owned(), "b|5".to_owned()], "mymaster"));
     }
 

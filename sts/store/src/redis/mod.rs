@@ -79,8 +79,14 @@ pub struct RedisLedger {
     timeout: Duration,
     wait_replicas: u32,
     rules: ArcSwapOption<RulesAt>,
-    /// When readiness was last looked at, on the monotonic clock, and what came of it.
-    readiness: Mutex<Option<(Duration, Result<Vec<Warning>, LedgerError>)>>,
+    readiness: Mutex<Option<Readiness>>,
+}
+
+/// What came of looking whether Redis is ready, and when that was, on the monotonic clock.
+#[derive(Clone)]
+struct Readiness {
+    at: Duration,
+    outcome: Result<Vec<Warning>, LedgerError>,
 }
 
 impl RedisLedger {
@@ -303,13 +309,15 @@ impl Ledger for RedisLedger {
         Box::pin(async move {
             let now = self.clock().monotonic();
             let held = self.readiness.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some((at, outcome)) = held
+            if let Some(Readiness { at, outcome }) = held
                 && now.saturating_sub(at) < READY_FOR
+                && (outcome.is_err() || !self.guard().is_in_doubt())
             {
                 return outcome;
             }
             let outcome = self.look_at().await.map_err(LedgerError::from);
-            *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, outcome.clone()));
+            *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Readiness { at: now, outcome: outcome.clone() });
             outcome
         })
     }
