@@ -192,3 +192,21 @@ fn explain_and_policy_tests_know_the_variables() {
     let text = STS.run(site.root(), &arguments).ended(1).text();
     assert!(text.contains("cluster") && text.contains("stage-1"), "{text}");
 }
+
+#[test]
+fn the_family_that_is_shipped_as_an_example_passes_its_tests() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/eks/sts.yaml");
+    STS.run(std::path::Path::new("."), &["check", "--config", config]).ended(0);
+    let sampled = ["explain", "--config", config, "--claims", "claims.json", "--account", "deployer"];
+    let site = world_site(&world());
+    let claims = json!({
+        "iss": "https://oidc.eks.eu-west-1.amazonaws.com/id/00000000000000000000000000000000",
+        "sub": "system:serviceaccount:deploy:deployer",
+        "aud": US,
+        "exp": 4_000_000_000_u64,
+        "kubernetes.io": { "namespace": "deploy", "serviceaccount": { "name": "deployer", "uid": "u" } },
+    });
+    site.write("claims.json", claims.to_string());
+    let refused = STS.run(site.root(), &sampled).ended(1);
+    assert!(refused.first_line().contains("cluster"), "{}", refused.text());
+}
