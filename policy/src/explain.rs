@@ -12,7 +12,7 @@ const MOST_TRACED: usize = 50;
 
 /// The most identities that are ranked by how near they come: a refusal must not cost more in a large policy than in a small.
 /// Of more than these only those that the index finds alike are ranked.
-const MOST_RANKED: usize = 1_000;
+const MOST_RANKED: usize = 250;
 
 impl RuleSet {
     /// Decides as [`RuleSet::decide`] does, and says why.
