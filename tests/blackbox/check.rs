@@ -159,7 +159,7 @@ fn what_cannot_be_compared_is_told() {
 /// other organisations, missing claims, customised subjects.
 #[test]
 fn c069_c070_c071_c072_c074_the_attacks_on_every_platform_are_refused_by_the_rules_that_are_shipped() {
-    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/attacks/sts.yaml");
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/examples/attacks/sts.yaml");
     let finished = STS.run(std::path::Path::new("."), &["check", "--config", config]).ended(0);
     let tests = finished.stdout.split(", ").last().unwrap().split(' ').next().unwrap().parse::<u32>().unwrap();
     assert!(tests > 80, "{}", finished.stdout);

@@ -195,7 +195,7 @@ fn explain_and_policy_tests_know_the_variables() {
 
 #[test]
 fn the_family_that_is_shipped_as_an_example_passes_its_tests() {
-    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/eks/sts.yaml");
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/examples/eks/sts.yaml");
     STS.run(std::path::Path::new("."), &["check", "--config", config]).ended(0);
     let sampled = ["explain", "--config", config, "--claims", "claims.json", "--account", "deployer"];
     let site = world_site(&world());
