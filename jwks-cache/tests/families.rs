@@ -154,7 +154,7 @@ async fn c101_a_flood_of_made_up_members_costs_few_fetches_and_pushes_no_member_
 }
 
 #[tokio::test]
-async fn c104_a_slow_member_delays_no_other() {
+async fn c103_a_slow_member_delays_no_other() {
     let fake = FakeIssuer::start([]).await;
     let slow = FakeIssuer::start([]).await;
     publish(&fake, "fast", [jwk("k1")]);
@@ -207,7 +207,7 @@ async fn a_member_in_use_is_kept_fresh_and_one_that_nobody_asks_for_is_forgotten
 }
 
 #[tokio::test]
-async fn c106_a_members_last_good_keys_survive_a_restart_while_its_issuer_is_down() {
+async fn c104_a_members_last_good_keys_survive_a_restart_while_its_issuer_is_down() {
     let fake = FakeIssuer::start([]).await;
     publish(&fake, "one", [jwk("k1")]);
     let dir = tempfile::tempdir().unwrap();

@@ -106,7 +106,7 @@ fn c102_no_network_for_what_is_not_of_the_form() {
 }
 
 #[test]
-fn c106_a_member_that_cannot_be_asked_is_503_and_others_go_on() {
+fn c104_a_member_that_cannot_be_asked_is_503_and_others_go_on() {
     let scene = Scene::new();
     let (prod, test) = (es256("prod"), es256("test"));
     scene.publish("prod-1", &prod);
