@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use serde_json::{Value, json};
-use sts_testkit::{Algorithm, Config, Exposition, FakeIssuer, Forge, Key, Page, Request, Server, Site, send};
+use sts_testkit::{Algorithm, Config, Exposition, FakeIssuer, Forge, Key, Page, Request, Server, Site, send, until};
 
 /// A fake of which `/c/NAME` is a member, and a server that trusts the family `clusters`.
 struct Scene {
@@ -166,6 +166,29 @@ fn the_record_and_the_token_name_the_member() {
     assert_eq!(seen["federated"]["iss"], json!(member(&scene.fake, "prod-2")));
     let listed = scene.json(&["tokens", "list"]);
     assert_eq!(listed["tokens"][0]["entry"], "clusters");
+}
+
+#[test]
+fn in03_a_member_that_a_family_no_longer_has_takes_its_tokens_with_it() {
+    let scene = Scene::new();
+    let (first, second) = (es256("first"), es256("second"));
+    scene.publish("prod-1", &first);
+    scene.publish("prod-2", &second);
+    let [of_first, of_second] = [("prod-1", &first), ("prod-2", &second)].map(|(cluster, key)| {
+        let answer = granted(&scene.server.exchange(&scene.token(cluster, key), &[]));
+        answer["access_token"].as_str().unwrap().to_owned()
+    });
+    let is_active = |token: &str| scene.server.introspect("deploy", DEPLOY_SECRET, token)["active"] == true;
+    assert!(is_active(&of_first) && is_active(&of_second));
+    let narrowed = config(&scene.fake).with("issuers/clusters/variables/cluster", json!(["prod-2", "test-1"])).with(
+        "service_accounts/fleet/identities",
+        json!([{ "name": "production", "issuer": "clusters", "subject": "svc:fleet" }]),
+    );
+    scene.server.site().replace("sts.yaml", narrowed.text());
+    scene.server.signal("HUP");
+    until("the reload", || !is_active(&of_first));
+    assert!(is_active(&of_second));
+    assert_eq!(scene.reason("prod-1", &first), "issuer_unknown");
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Snapshot {
             entry: &record.entry,
             issued: record.iat,
         };
-        self.trust.has(&record.entry) && self.rules.still_active(&provenance, now)
+        self.trust.has(&record.entry, &record.issuer) && self.rules.still_active(&provenance, now)
     }
 }
 
@@ -89,9 +89,10 @@ impl TrustTable {
         issuers
     }
 
-    /// Whether the entry is trusted.
+    /// Whether the entry is trusted, and stands for that issuer.
     #[must_use]
-    pub fn has(&self, entry: &EntryName) -> bool {
-        self.by_issuer.values().flatten().chain(&self.families).any(|spec| spec.entry == *entry)
+    pub fn has(&self, entry: &EntryName, issuer: &Issuer) -> bool {
+        let mut own = self.by_issuer.values().flatten().chain(&self.families).filter(|spec| spec.entry == *entry);
+        own.any(|spec| spec.issuers.covers(issuer.as_str()))
     }
 }
