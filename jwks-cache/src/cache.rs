@@ -153,7 +153,7 @@ impl JwksCache {
     }
 
     /// Reports that the keys at hand did not verify a token of `entry` with that header. Where kids are reused over rotations
-    /// ([`EntrySpec::kid_reuse`]), the issuer is asked within the cool-down, and its keys are returned if they are others now.
+    /// ([`kid_reuse`](crate::EntrySpec::kid_reuse)), the issuer is asked within the cool-down, and its keys are returned if they are others now.
     pub async fn signature_failed<'a>(
         &self,
         entry: impl Into<EntryRef<'a>>,
