@@ -23,15 +23,17 @@ pub(crate) async fn upkeep(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, servi
                 "the system's clock was set: for an hour no key is made or dropped and nothing is forgotten, in case it is set back"
             );
         }
-        if !steps.may_forget(service.clock()) {
-            continue;
-        }
+        let may_forget = steps.may_forget(service.clock());
         let now = service.clock().now();
         let keyring = Arc::clone(&keyring);
-        match tokio::task::spawn_blocking(move || keyring.turn(now)).await {
+        let keys = move || if may_forget { keyring.turn(now) } else { keyring.reread() };
+        match tokio::task::spawn_blocking(keys).await {
             Ok(Ok(true)) => tracing::info!("the published signing keys changed"),
             Ok(Ok(false)) | Err(_) => {}
             Ok(Err(error)) => tracing::error!(%error, "the signing keys could not be turned; the keys held go on"),
+        }
+        if !may_forget {
+            continue;
         }
         match ledger.sweep(now).await {
             Ok(0) => {}

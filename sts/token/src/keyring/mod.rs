@@ -125,7 +125,7 @@ impl Keyring {
     pub fn open(spec: KeyringSpec, entropy: &dyn Entropy, now: UnixTime) -> Result<Self, KeyringError> {
         let directory = Directory::open(&spec.directory)?;
         let seal = HmacSeal::new(&*directory.seal_key(entropy)?);
-        let held = ArcSwap::from_pointee(Held::new(Vec::new(), now));
+        let held = ArcSwap::from_pointee(Held::new(Vec::new()));
         let longest_life = AtomicU32::new(directory.raise_longest_life(spec.max_ttl)?);
         let keyring = Self { spec, directory, seal, held, longest_life };
         keyring.turn(now)?;
@@ -156,10 +156,23 @@ impl Keyring {
             }
             keys.retain(|key| key.is_published(now));
         }
-        let held = Held::new(keys, now);
+        Ok(self.hold(keys))
+    }
+
+    /// Reads the directory again, and neither makes nor drops a key: for as long as the time cannot be trusted. What another process
+    /// that shares the directory made is held from then on. Answers whether the published keys changed.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`]; the keys held so far go on.
+    pub fn reread(&self) -> Result<bool, KeyringError> {
+        Ok(self.hold(self.scheduled()?))
+    }
+
+    fn hold(&self, keys: Vec<HeldKey>) -> bool {
+        let held = Held::new(keys);
         let changed = held.etag != self.held.load().etag;
         self.held.store(Arc::new(held));
-        Ok(changed)
+        changed
     }
 
     /// The keys in the directory, each with its times.
@@ -276,9 +289,8 @@ impl Keyring {
 }
 
 impl Held {
-    fn new(keys: Vec<HeldKey>, now: UnixTime) -> Self {
-        let published: Vec<&Value> =
-            keys.iter().filter(|key| key.is_published(now)).map(|key| key.signer.public_jwk()).collect();
+    fn new(keys: Vec<HeldKey>) -> Self {
+        let published: Vec<&Value> = keys.iter().map(|key| key.signer.public_jwk()).collect();
         let document: Arc<[u8]> = json!({ "keys": published }).to_string().into_bytes().into();
         let Digest256(digest) = sts_jose::sha256(&document);
         let etag = format!("\"{}\"", sts_jose::base64url(digest.get(..16).unwrap_or_default())).into();

@@ -153,6 +153,21 @@ fn keys_rotate_by_themselves_and_survive_a_restart() {
 }
 
 #[test]
+fn reading_again_takes_up_what_others_made_and_makes_and_drops_nothing_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let [ring, other] = [(); 2].map(|()| Keyring::open(spec(directory.path()), &OsEntropy, T0).unwrap());
+    assert!(!ring.reread().unwrap());
+    other.rotate(T0.plus(1000)).unwrap();
+    assert!(ring.reread().unwrap());
+    assert_eq!((ring.keys().len(), ring.etag()), (2, other.etag()));
+    // Whatever the time is, which would make a successor and end the first key.
+    let late = T0.plus(400 * 86_400);
+    assert!(!ring.reread().unwrap());
+    assert_eq!(ring.keys().len(), 2);
+    assert!(ring.turn(late).unwrap());
+}
+
+#[test]
 fn j15_the_key_set_has_public_members_only() {
     let directory = tempfile::tempdir().unwrap();
     let both = KeyringSpec { algorithms: vec![Algorithm::ES256, Algorithm::RS256], ..spec(directory.path()) };
