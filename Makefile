@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: dev test crash bench ci
+.PHONY: dev test crash bench fuzz ci
 
 dev: ## a server, a local issuer and one worked exchange, with no configuration
 	$(CARGO) run --quiet --locked --package sts -- dev
@@ -24,7 +24,8 @@ FUZZ_SECONDS ?= 60
 # No input may take a second or half a gigabyte.
 FUZZ_LIMITS = -timeout=1 -rss_limit_mb=512 -max_len=65536
 
-fuzz: ## every reader of untrusted bytes under libFuzzer, and 100,000 mutants of one token
+fuzz: ## property tests on other inputs, 100,000 mutants of one token, every reader of untrusted bytes under libFuzzer
+	PROPTEST_RNG_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') $(CARGO) test --workspace --locked --lib --tests
 	$(CARGO) test --release --locked --package sts-token --test mutations -- --ignored
 	for target in $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs))); do \
 		mkdir -p tests/fuzz/corpus/$$target && \

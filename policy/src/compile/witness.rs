@@ -20,15 +20,17 @@ impl Witness {
     /// are those that the platform could send. `None` when it fits one owner only, or the search gave up.
     pub(super) fn against(pattern: &Pattern, forms: &[OwnerText], shapes: &[&str]) -> Option<Self> {
         let mut shapes: Vec<Pattern> = shapes.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
-        let meant = forms.iter().find_map(|form| Some((*form, form.owner(pattern.literal_head())?)));
-        if let Some((form, owner)) = meant {
+        if let Some((form, owner)) = owner_of(forms, pattern.literal_head()) {
             let text = accepted(pattern, &shapes, &form.texts_of(owner))?;
             return Some(Self { meant: Some(owner.to_owned()), text, other: None });
         }
         shapes.extend(forms.iter().flat_map(|form| form.texts()));
         let text = accepted(pattern, &shapes, &[])?;
-        let owner = forms.iter().find_map(|form| Some((*form, form.owner(&text)?)));
-        let other = owner.and_then(|(form, owner)| accepted(pattern, &shapes, &form.texts_of(owner)));
+        let owned = owner_of(forms, &text);
+        let other = owned.and_then(|(form, owner)| accepted(pattern, &shapes, &form.texts_of(owner)));
+        // The same text, once as a name and once as an id, would not look like two owners.
+        let other =
+            other.filter(|other| owner_of(forms, other).map(|(_, owner)| owner) != owned.map(|(_, owner)| owner));
         Some(Self { meant: None, text, other })
     }
 
@@ -41,6 +43,11 @@ impl Witness {
             (None, None) => format!("it accepts {text}"),
         }
     }
+}
+
+/// The owner whose text this is, with the form by which it says so.
+fn owner_of<'a>(forms: &[OwnerText], text: &'a str) -> Option<(OwnerText, &'a str)> {
+    forms.iter().find_map(|form| Some((*form, form.owner(text)?)))
 }
 
 /// A shortest text that `pattern` accepts and none of `own` does: of the first shape that has one, else any but the empty one.
@@ -113,7 +120,7 @@ mod tests {
             let Ok(pattern) = Pattern::parse(&format!("{beginning}{}", parts.concat())) else { return Ok(()) };
             let owner = Preset::GithubActions.owner().unwrap();
             let witness = Witness::against(&pattern, owner.subjects, owner.shapes);
-            let owner_of = |text: &str| owner.subjects.iter().find_map(|form| form.owner(text)).map(str::to_owned);
+            let owner_of = |text: &str| owner_of(owner.subjects, text).map(|(_, owner)| owner.to_owned());
             if let Some(witness) = &witness {
                 prop_assert!(pattern.matches(&witness.text), "{} {:?}", pattern, witness);
                 prop_assert!(witness.other.as_ref().is_none_or(|other| pattern.matches(other)), "{} {:?}", pattern, witness);
