@@ -6,6 +6,7 @@ mod conditions;
 mod grants;
 mod lints;
 mod names;
+mod pool;
 mod witness;
 
 use std::collections::{HashMap, HashSet};
@@ -135,7 +136,7 @@ fn entries(spec: &Spec, accounts: &[crate::ruleset::Account]) -> Vec<Entry> {
     let mut members = vec![Vec::new(); entries.len()];
     for (account, own) in accounts.iter().enumerate() {
         for (identity, compiled) in own.identities.iter().enumerate() {
-            for rule in &compiled.entries {
+            for rule in compiled.entries.iter() {
                 let Some(entry) = entries.get_mut(rule.entry) else { continue };
                 entry.audiences.extend(rule.audiences.iter().cloned());
                 members.get_mut(rule.entry).into_iter().for_each(|own| own.push(IdentityAt { account, identity }));

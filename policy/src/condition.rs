@@ -1,42 +1,74 @@
 //! Conditions on claims, compiled (DESIGN section 5).
 
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
 use regex::Regex;
 use serde_json::{Number, Value};
+use smallvec::SmallVec;
 use sts_types::{ClaimPath, ClaimSet};
 
 use crate::hint;
 use crate::pattern::Pattern;
 
 /// A condition on one claim.
-#[derive(Clone, Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Condition {
     /// The claim, or the variable.
-    pub(crate) path: ClaimPath,
+    pub(crate) path: Arc<ClaimPath>,
     /// Whether it is on a variable of the issuer's template: on what the token's `iss` has there.
     pub(crate) on_variable: bool,
     /// All of these must hold.
-    pub(crate) tests: Vec<Test>,
+    pub(crate) tests: Tests,
     /// Whether an absent claim meets the condition.
     pub(crate) or_absent: bool,
 }
 
+/// All must hold; mostly there is one.
+pub(crate) type Tests = SmallVec<[Test; 1]>;
+
+/// Values to meet; mostly there is one.
+pub(crate) type Matchers = SmallVec<[Matcher; 1]>;
+
 /// One test of a claim that is there. A scalar claim counts as a list of one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Test {
     /// Some element meets one of these.
-    AnyOf(Vec<Matcher>),
+    AnyOf(Matchers),
     /// Each of these is met by some element.
-    AllOf(Vec<Matcher>),
+    AllOf(Matchers),
     /// No element meets any of these.
-    NoneOf(Vec<Matcher>),
-    /// Some element is a string that this anchored expression matches; with its text as written.
-    Regex(Regex, String),
+    NoneOf(Matchers),
+    /// Some element is a string that this expression matches.
+    Regex(Box<Expression>),
     /// The claim is there (`true`), or is not (`false`, and then it is the only test).
     Present(bool),
 }
 
+/// A regular expression, anchored at both ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Expression {
+    pub(crate) regex: Regex,
+    /// As it was written.
+    pub(crate) text: String,
+}
+
+/// Expressions are equal when they are written alike.
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+impl Eq for Expression {}
+
+impl Hash for Expression {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
 /// One value to meet. Types never mix: `"1"` is not `1`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Matcher {
     /// A string that matches.
     Text(Pattern),
@@ -71,7 +103,7 @@ impl Condition {
             Test::AnyOf(wanted) | Test::AllOf(wanted) => {
                 wanted.iter().find_map(|matcher| elements(value).find_map(|element| matcher.hint(element)))
             }
-            Test::NoneOf(_) | Test::Regex(..) | Test::Present(_) => None,
+            Test::NoneOf(_) | Test::Regex(_) | Test::Present(_) => None,
         })
     }
 
@@ -122,8 +154,8 @@ impl Test {
             Self::AnyOf(any) => any.iter().any(|matcher| elements(value).any(|element| matcher.fits(element))),
             Self::AllOf(all) => all.iter().all(|matcher| elements(value).any(|element| matcher.fits(element))),
             Self::NoneOf(none) => !none.iter().any(|matcher| elements(value).any(|element| matcher.fits(element))),
-            Self::Regex(regex, _) => {
-                elements(value).any(|element| element.as_str().is_some_and(|text| regex.is_match(text)))
+            Self::Regex(own) => {
+                elements(value).any(|element| element.as_str().is_some_and(|text| own.regex.is_match(text)))
             }
             Self::Present(present) => *present,
         }
@@ -136,8 +168,8 @@ impl Test {
             Self::AnyOf(any) => format!("any of {}", list(any)),
             Self::AllOf(all) => format!("all of {}", list(all)),
             Self::NoneOf(none) => format!("none of {}", list(none)),
-            Self::Regex(_, text) => {
-                format!("a text that matches the regular expression {}", Value::from(text.as_str()))
+            Self::Regex(own) => {
+                format!("a text that matches the regular expression {}", Value::from(own.text.as_str()))
             }
             Self::Present(true) => "any value".to_owned(),
             Self::Present(false) => "no such claim".to_owned(),
@@ -245,14 +277,16 @@ mod oracle;
 mod tests {
     use super::*;
     use serde_json::json;
+    use smallvec::smallvec;
 
     fn text(pattern: &str) -> Matcher {
         Matcher::Text(Pattern::parse(pattern).unwrap())
     }
 
-    fn holds(tests: Vec<Test>, or_absent: bool, claim: Value) -> bool {
+    fn holds(tests: Tests, or_absent: bool, claim: Value) -> bool {
         let Value::Object(claims) = json!({ "c": claim, "other": 1 }) else { unreachable!() };
-        Condition { path: ClaimPath::parse("c").unwrap(), on_variable: false, tests, or_absent }.holds(&claims.into())
+        Condition { path: Arc::new(ClaimPath::parse("c").unwrap()), on_variable: false, tests, or_absent }
+            .holds(&claims.into())
     }
 
     #[test]
@@ -276,7 +310,7 @@ mod tests {
             (text("a"), json!([]), false),
         ] {
             assert_eq!(
-                holds(vec![Test::AnyOf(vec![matcher.clone()])], false, claim.clone()),
+                holds(smallvec![Test::AnyOf(smallvec![matcher.clone()])], false, claim.clone()),
                 wanted,
                 "{matcher:?} {claim}"
             );
@@ -297,29 +331,36 @@ mod tests {
     fn c050_nothing_holds_on_an_absent_or_null_claim_unless_it_says_so() {
         let every = || {
             [
-                vec![Test::AnyOf(vec![text("**")])],
-                vec![Test::AllOf(vec![text("**")])],
-                vec![Test::NoneOf(vec![text("x")])],
-                vec![Test::Regex(Regex::new(r"\A(?:.*)\z").unwrap(), ".*".to_owned())],
-                vec![Test::Present(true)],
+                smallvec![Test::AnyOf(smallvec![text("**")])],
+                smallvec![Test::AllOf(smallvec![text("**")])],
+                smallvec![Test::NoneOf(smallvec![text("x")])],
+                smallvec![Test::Regex(Box::new(Expression {
+                    regex: Regex::new(r"\A(?:.*)\z").unwrap(),
+                    text: ".*".to_owned()
+                }))],
+                smallvec![Test::Present(true)],
             ]
         };
         for tests in every() {
             assert!(!holds(tests.clone(), false, Value::Null), "{tests:?}");
             assert!(holds(tests.clone(), true, Value::Null), "{tests:?}");
         }
-        assert!(holds(vec![Test::Present(false)], false, Value::Null));
-        assert!(!holds(vec![Test::Present(false)], false, json!("")));
+        assert!(holds(smallvec![Test::Present(false)], false, Value::Null));
+        assert!(!holds(smallvec![Test::Present(false)], false, json!("")));
     }
 
     #[test]
     fn lists_are_judged_by_their_elements() {
         let list = || json!(["a", "b", 3]);
-        assert!(holds(vec![Test::AllOf(vec![text("a"), Matcher::Number(3.into())])], false, list()));
-        assert!(!holds(vec![Test::AllOf(vec![text("a"), text("c")])], false, list()));
-        assert!(holds(vec![Test::NoneOf(vec![text("c"), text("3")])], false, list()));
-        assert!(!holds(vec![Test::NoneOf(vec![text("c"), text("b")])], false, list()));
-        assert!(holds(vec![Test::NoneOf(vec![text("c")])], false, json!([])));
-        assert!(!holds(vec![Test::AnyOf(vec![text("a")]), Test::NoneOf(vec![text("b")])], false, list()));
+        assert!(holds(smallvec![Test::AllOf(smallvec![text("a"), Matcher::Number(3.into())])], false, list()));
+        assert!(!holds(smallvec![Test::AllOf(smallvec![text("a"), text("c")])], false, list()));
+        assert!(holds(smallvec![Test::NoneOf(smallvec![text("c"), text("3")])], false, list()));
+        assert!(!holds(smallvec![Test::NoneOf(smallvec![text("c"), text("b")])], false, list()));
+        assert!(holds(smallvec![Test::NoneOf(smallvec![text("c")])], false, json!([])));
+        assert!(!holds(
+            smallvec![Test::AnyOf(smallvec![text("a")]), Test::NoneOf(smallvec![text("b")])],
+            false,
+            list()
+        ));
     }
 }

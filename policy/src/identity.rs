@@ -22,17 +22,17 @@ pub(crate) struct Identity {
     pub(crate) origin: Origin,
     pub(crate) window: Window,
     /// One for each issuer entry it accepts.
-    pub(crate) entries: Vec<EntryRule>,
+    pub(crate) entries: Arc<[EntryRule]>,
     pub(crate) subject: Option<Pattern>,
-    pub(crate) conditions: Vec<Condition>,
+    pub(crate) conditions: Arc<[Arc<Condition>]>,
     /// What it may ask for: the account's grants, narrowed.
-    pub(crate) grants: Vec<ApiGrant>,
+    pub(crate) grants: Arc<[ApiGrant]>,
     pub(crate) ttl: Option<Lifetime>,
     pub(crate) copy_claims: Arc<[ClaimPath]>,
 }
 
 /// What an identity wants of tokens of one issuer entry.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct EntryRule {
     /// The entry's index.
     pub(crate) entry: usize,
@@ -68,7 +68,7 @@ impl Window {
 }
 
 /// Scopes of one API.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ApiGrant {
     /// The API's index.
     pub(crate) api: usize,
@@ -181,7 +181,7 @@ impl Identity {
             .chain(state)
             .chain(self.subject.as_ref().map(Check::Subject))
             .chain(std::iter::once(Check::Audience))
-            .chain(self.conditions.iter().map(Check::Claim))
+            .chain(self.conditions.iter().map(|condition| Check::Claim(condition)))
             .chain(self.entries.iter().any(|rule| rule.ban_events).then_some(Check::Event))
     }
 

@@ -1,7 +1,10 @@
 //! Finding the identities a token may match without trying all of them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher, RandomState};
 
+use smallvec::SmallVec;
 use sts_types::{ClaimPath, ClaimSet};
 
 use crate::condition::elements;
@@ -22,14 +25,70 @@ impl IdentityAt {
     }
 }
 
-type ByText = HashMap<Box<str>, Vec<IdentityAt>>;
+/// Identities that a token may match: mostly very few.
+pub(crate) type Candidates = SmallVec<[IdentityAt; 4]>;
+
+/// Identities by the hash of a text. Not by the text, whose comparison would be one more place in memory to wait for: what
+/// is found is judged anyway, so two texts of one hash cost that and no more.
+type ByHash = HashMap<u64, Places, BuildHasherDefault<Hashed>>;
+
+/// Hashes what is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// One or more identities.
+#[derive(Debug)]
+enum Places {
+    One(IdentityAt),
+    Many(Vec<IdentityAt>),
+}
+
+impl Places {
+    fn put(table: &mut ByHash, hash: u64, at: IdentityAt) {
+        match table.entry(hash) {
+            Entry::Vacant(free) => drop(free.insert(Self::One(at))),
+            Entry::Occupied(mut known) => match known.get_mut() {
+                Self::Many(list) => list.push(at),
+                Self::One(first) => {
+                    let both = vec![*first, at];
+                    known.insert(Self::Many(both));
+                }
+            },
+        }
+    }
+
+    fn as_slice(&self) -> &[IdentityAt] {
+        match self {
+            Self::One(at) => std::slice::from_ref(at),
+            Self::Many(list) => list,
+        }
+    }
+}
 
 /// The identities of one issuer entry. Each is filed under one thing that a token must have for it to match: its exact
 /// subject, a claim's exact text, or the literal beginning of its subject pattern; whichever it shares with the fewest others.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    subjects: ByText,
-    claims: Vec<(ClaimPath, ByText)>,
+    /// Its key is drawn for each index, so that nobody can choose texts that share a hash.
+    hasher: RandomState,
+    subjects: ByHash,
+    claims: Vec<(ClaimPath, ByHash)>,
     heads: Heads,
     /// Those without any of these: tried every time.
     rest: Vec<IdentityAt>,
@@ -56,7 +115,7 @@ impl Index {
             *shared.entry(key).or_default() += 1;
         }
         let mut index = Self::default();
-        let mut heads: HashMap<&str, Vec<IdentityAt>> = HashMap::new();
+        let mut heads: Vec<(&str, IdentityAt)> = Vec::new();
         for (at, identity) in identities() {
             let crowd = |group: &Vec<Key<'_>>| group.iter().filter_map(|key| shared.get(key)).max().copied();
             let rank = |group: &Vec<Key<'_>>| match group.first() {
@@ -72,22 +131,28 @@ impl Index {
             };
             for key in group {
                 match key {
-                    Key::Subject(text) => index.subjects.entry(text.into()).or_default().push(at),
-                    Key::Claim(path, text) => index.texts_of(path).entry(text.into()).or_default().push(at),
-                    Key::Head(text) => heads.entry(text).or_default().push(at),
+                    Key::Subject(text) => {
+                        let hash = index.hasher.hash_one(text);
+                        Places::put(&mut index.subjects, hash, at);
+                    }
+                    Key::Claim(path, text) => {
+                        let hash = index.hasher.hash_one(text);
+                        Places::put(index.texts_of(path), hash, at);
+                    }
+                    Key::Head(text) => heads.push((text, at)),
                 }
             }
         }
-        index.heads = Heads::new(heads);
+        index.heads = Heads::new(&heads, &index.hasher);
         index.by_likeness = identities().filter(|(_, own)| own.subject.is_some()).map(|(at, _)| at).collect();
         index.by_likeness.sort_by_cached_key(|at| (folded(head(*at, accounts)).collect::<Vec<u8>>(), *at));
         index.members = members;
         index
     }
 
-    fn texts_of(&mut self, path: &ClaimPath) -> &mut ByText {
+    fn texts_of(&mut self, path: &ClaimPath) -> &mut ByHash {
         let place = self.claims.iter().position(|(own, _)| own == path).unwrap_or_else(|| {
-            self.claims.push((path.clone(), HashMap::new()));
+            self.claims.push((path.clone(), ByHash::default()));
             self.claims.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "the place was found or made in the line above")]
@@ -99,16 +164,26 @@ impl Index {
         self.members.iter().copied()
     }
 
-    /// Every identity that may match `claims`, in no promised order, perhaps more than once.
-    pub(crate) fn candidates<'a>(&'a self, claims: &'a ClaimSet) -> impl Iterator<Item = IdentityAt> + 'a {
+    /// Every identity that may match `claims`, in file order.
+    pub(crate) fn candidates(&self, claims: &ClaimSet) -> Candidates {
+        let mut found = Candidates::from_slice(&self.rest);
+        let mut add = |table: &ByHash, hash| {
+            table.get(&hash).into_iter().for_each(|places| found.extend_from_slice(places.as_slice()));
+        };
         let subject = claims.text("sub");
-        let by_subject = subject.and_then(|sub| self.subjects.get(sub)).into_iter().flatten();
-        let by_claim = self.claims.iter().flat_map(move |(path, under)| {
+        if let Some(sub) = subject.filter(|_| !self.subjects.is_empty()) {
+            add(&self.subjects, self.hasher.hash_one(sub));
+        }
+        for (path, table) in &self.claims {
             let texts = claims.find(path).into_iter().flat_map(elements).filter_map(serde_json::Value::as_str);
-            texts.filter_map(|text| under.get(text)).flatten()
-        });
-        let by_head = subject.into_iter().flat_map(|sub| self.heads.of(sub));
-        by_subject.chain(by_claim).chain(by_head).chain(&self.rest).copied()
+            texts.for_each(|text| add(table, self.hasher.hash_one(text)));
+        }
+        if let Some(sub) = subject {
+            self.heads.hashes(sub, &self.hasher, |hash| add(&self.heads.under, hash));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// Identities that `claims` may nearly match, at most about `most`: those that have something exact in common with the
@@ -118,7 +193,7 @@ impl Index {
         let middle = self.by_likeness.partition_point(|at| folded(head(*at, accounts)).lt(folded(sub)));
         let half = most / 2;
         let alike = self.by_likeness.iter().skip(middle.saturating_sub(half)).take(2 * half).copied();
-        let mut found: Vec<IdentityAt> = self.candidates(claims).take(most).chain(alike).collect();
+        let mut found: Vec<IdentityAt> = self.candidates(claims).into_iter().take(most).chain(alike).collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -146,41 +221,41 @@ fn folded(text: &str) -> impl Iterator<Item = u8> + '_ {
     text.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
-/// Literal beginnings in order, each with the longest other one that it begins with.
+/// Identities by the literal beginnings of their subjects, found by looking up the beginnings of a subject that are as long
+/// as any of these.
 #[derive(Debug, Default)]
-struct Heads(Vec<Head>);
-
-#[derive(Debug)]
-struct Head {
-    text: Box<str>,
-    parent: Option<usize>,
-    under: Vec<IdentityAt>,
+struct Heads {
+    /// In bytes, ascending.
+    lengths: Vec<usize>,
+    under: ByHash,
 }
 
 impl Heads {
-    fn new(heads: HashMap<&str, Vec<IdentityAt>>) -> Self {
-        let mut sorted: Vec<_> = heads.into_iter().collect();
-        sorted.sort_unstable_by_key(|(text, _)| *text);
-        let mut list: Vec<Head> = Vec::with_capacity(sorted.len());
-        // Texts that the next one may begin with, each beginning with the one before.
-        let mut open: Vec<(usize, &str)> = Vec::new();
-        for (text, under) in sorted {
-            while open.last().is_some_and(|(_, beginning)| !text.starts_with(beginning)) {
-                open.pop();
-            }
-            let parent = open.last().map(|(at, _)| *at);
-            open.push((list.len(), text));
-            list.push(Head { text: text.into(), parent, under });
+    fn new(heads: &[(&str, IdentityAt)], hasher: &RandomState) -> Self {
+        let mut lengths: Vec<usize> = heads.iter().map(|(text, _)| text.len()).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        let mut own = Self { lengths, under: ByHash::default() };
+        let mut under = ByHash::default();
+        for (text, at) in heads {
+            let mut last = None;
+            own.hashes(text, hasher, |hash| last = Some(hash));
+            last.into_iter().for_each(|hash| Places::put(&mut under, hash, *at));
         }
-        Self(list)
+        own.under = under;
+        own
     }
 
-    /// The identities under every text that `subject` begins with. Such a text begins the greatest one that is not past
-    /// `subject`, or is it: between the two in order everything begins so.
-    fn of<'a>(&'a self, subject: &'a str) -> impl Iterator<Item = &'a IdentityAt> + 'a {
-        let last = self.0.partition_point(|head| &*head.text <= subject).checked_sub(1);
-        let line = std::iter::successors(last.and_then(|at| self.0.get(at)), |head| self.0.get(head.parent?));
-        line.filter(move |head| subject.starts_with(&*head.text)).flat_map(|head| &head.under)
+    /// Gives `each` the hash of every beginning of `text` that is of a known length, in one pass over it.
+    fn hashes(&self, text: &str, hasher: &RandomState, mut each: impl FnMut(u64)) {
+        let mut state: DefaultHasher = hasher.build_hasher();
+        let mut from = 0;
+        for &length in &self.lengths {
+            let Some(piece) = text.as_bytes().get(from..length) else { return };
+            state.write(piece);
+            from = length;
+            each(state.finish());
+        }
     }
 }
 
@@ -205,8 +280,9 @@ mod tests {
             account(&format!("a{n}"), vec![identity])
         });
         let rules = rules(&spec(accounts.chain([account("any", vec![subject("i", "repo:o/**")])]).collect()));
-        let tried =
-            |changes| rules.entries[0].index.candidates(&token(changes)).map(|at| at.account).collect::<Vec<_>>();
+        let tried = |changes| {
+            rules.entries[0].index.candidates(&token(changes)).iter().map(|at| at.account).collect::<Vec<_>>()
+        };
         assert_eq!(tried(json!({ "sub": "repo:o/r4:ref:refs/heads/main" })), [4, 1000]);
         assert_eq!(tried(json!({ "sub": "repo:o/r7:ref:refs/heads/main" })), [7, 1000]);
         assert_eq!(tried(json!({ "sub": "repo:o/r77:ref:refs/heads/main" })), [1000]);
@@ -235,11 +311,15 @@ mod tests {
             written in proptest::collection::vec("[ab]{0,5}", 0..20),
             text in "[abc]{0,8}",
         ) {
-            let mut heads: HashMap<&str, Vec<IdentityAt>> = HashMap::new();
-            for (at, head) in written.iter().enumerate() {
-                heads.entry(head).or_default().push(IdentityAt { account: at, identity: 0 });
-            }
-            let mut found: Vec<usize> = Heads::new(heads).of(&text).map(|at| at.account).collect();
+            let heads: Vec<(&str, IdentityAt)> = (written.iter().enumerate())
+                .map(|(at, head)| (head.as_str(), IdentityAt { account: at, identity: 0 }))
+                .collect();
+            let hasher = RandomState::new();
+            let heads = Heads::new(&heads, &hasher);
+            let mut found: Vec<usize> = vec![];
+            heads.hashes(&text, &hasher, |hash| {
+                found.extend(heads.under.get(&hash).into_iter().flat_map(Places::as_slice).map(|at| at.account));
+            });
             found.sort_unstable();
             let wanted: Vec<usize> =
                 written.iter().enumerate().filter(|(_, head)| text.starts_with(*head)).map(|(at, _)| at).collect();

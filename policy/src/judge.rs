@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use sts_types::ClaimSet;
 
 use crate::identity::{ApiGrant, Identity, Judged};
-use crate::index::IdentityAt;
+use crate::index::{Candidates, IdentityAt};
 use crate::ruleset::{Account, RuleSet};
 use crate::{Facts, Grant, Outcome, Refusal, Requested, RequestedAccount, RequestedTarget};
 
@@ -97,12 +97,9 @@ impl RuleSet {
     }
 
     /// Every identity that may match, in file order.
-    pub(crate) fn candidates(&self, judged: &Judged<'_>) -> Vec<IdentityAt> {
-        let Some(entry) = judged.entry.and_then(|entry| self.entries.get(entry)) else { return Vec::new() };
-        let mut candidates: Vec<IdentityAt> = entry.index.candidates(judged.claims).collect();
-        candidates.sort_unstable();
-        candidates.dedup();
-        candidates
+    pub(crate) fn candidates(&self, judged: &Judged<'_>) -> Candidates {
+        let entry = judged.entry.and_then(|entry| self.entries.get(entry));
+        entry.map(|entry| entry.index.candidates(judged.claims)).unwrap_or_default()
     }
 
     pub(crate) fn grant(&self, chosen: Chosen<'_>, judged: &Judged<'_>, requested: &Requested) -> Grant {

@@ -147,7 +147,7 @@ fn pairs<'a>(
             heads.entry(subject.literal_head()).or_default().push(at);
             filed = true;
         }
-        for condition in &identity.conditions {
+        for condition in identity.conditions.iter() {
             for text in condition.exact_texts().unwrap_or_default() {
                 texts.entry((&condition.path, text.to_owned())).or_default().push(at);
                 filed = true;

@@ -3,7 +3,10 @@
 mod automaton;
 mod language;
 
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use automaton::Automaton;
 pub(crate) use language::{Search, shortest};
@@ -17,14 +20,48 @@ const MOST: usize = 2048;
 /// A match takes a bounded number of word operations for each character of the text, whatever pattern and text are.
 #[derive(Clone)]
 pub struct Pattern {
-    text: String,
-    /// The literal characters before the first wildcard, unescaped; the whole text of an exact pattern.
-    head: String,
-    /// What follows the head, from the first wildcard on; `None` for an exact pattern.
-    tail: Option<Automaton>,
-    /// The literal characters after the last wildcard.
-    ending: String,
+    /// As it was written.
+    text: Box<str>,
+    head: Head,
+    /// What follows the head; `None` for an exact pattern.
+    tail: Option<Arc<Tail>>,
 }
+
+/// The literal characters before the first wildcard, unescaped; the whole text of an exact pattern.
+#[derive(Clone)]
+enum Head {
+    /// As many bytes of the pattern as it was written.
+    Written(usize),
+    /// There are escapes in what was written.
+    Unescaped(Box<str>),
+}
+
+/// What follows the head of a pattern, from the first wildcard on. Many patterns end alike (`**`), and share it.
+struct Tail {
+    /// As it was written.
+    text: Box<str>,
+    /// `None` for `**` alone, which accepts everything.
+    automaton: Option<Automaton>,
+    /// The literal characters after the last wildcard.
+    ending: Box<str>,
+}
+
+impl PartialEq for Tail {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+impl Eq for Tail {}
+
+impl Hash for Tail {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+/// Tails of patterns, each held once.
+#[derive(Default)]
+pub(crate) struct Tails(HashSet<Arc<Tail>>);
 
 /// Why a text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +91,12 @@ enum Token {
     DoubleStar,
 }
 
+impl Token {
+    const fn literal(self) -> Option<char> {
+        if let Self::Literal(c) = self { Some(c) } else { None }
+    }
+}
+
 impl Pattern {
     /// Parses a pattern.
     ///
@@ -73,24 +116,33 @@ impl Pattern {
             }
             text.push(c);
         }
-        Self { text, head: literal.to_owned(), tail: None, ending: literal.to_owned() }
+        let head = if text == literal { Head::Written(text.len()) } else { Head::Unescaped(literal.into()) };
+        Self { text: text.into(), head, tail: None }
     }
 
     fn from_tokens(text: &str, tokens: &[Token]) -> Self {
-        let literal = |token: &Token| if let Token::Literal(c) = token { Some(*c) } else { None };
-        let head: String = tokens.iter().map_while(literal).collect();
-        let ending: Vec<char> = tokens.iter().rev().map_while(literal).collect();
-        let rest = tokens.iter().skip_while(|token| literal(token).is_some()).copied().collect::<Vec<_>>();
-        let tail = (!rest.is_empty()).then(|| Automaton::new(&rest));
-        Self { text: text.to_owned(), head, tail, ending: ending.into_iter().rev().collect() }
+        let head: String = tokens.iter().map_while(|token| token.literal()).collect();
+        let wild = tokens.iter().position(|token| token.literal().is_none());
+        let tail = wild.and_then(|at| tokens.get(at..)).map(|rest| Arc::new(Tail::new(rest)));
+        let head = if text.starts_with(&head) { Head::Written(head.len()) } else { Head::Unescaped(head.into()) };
+        Self { text: text.into(), head, tail }
+    }
+
+    /// Holds its tail in common with every other pattern of `tails` that ends alike.
+    pub(crate) fn share(&mut self, tails: &mut Tails) {
+        let Some(own) = &mut self.tail else { return };
+        match tails.0.get(own) {
+            Some(known) => *own = Arc::clone(known),
+            None => drop(tails.0.insert(Arc::clone(own))),
+        }
     }
 
     /// Whether the whole of `text` matches, byte for byte where the pattern is literal.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         match &self.tail {
-            None => text == self.head,
-            Some(tail) => text.strip_prefix(self.head.as_str()).is_some_and(|rest| tail.accepts(rest)),
+            None => text == self.literal_head(),
+            Some(tail) => text.strip_prefix(self.literal_head()).is_some_and(|rest| tail.accepts(rest)),
         }
     }
 
@@ -109,39 +161,59 @@ impl Pattern {
     /// The literal text before the first wildcard, escapes resolved; all of it when there is none.
     #[must_use]
     pub fn literal_head(&self) -> &str {
-        &self.head
+        match &self.head {
+            Head::Written(bytes) => self.text.get(..*bytes).unwrap_or_default(),
+            Head::Unescaped(text) => text,
+        }
     }
 
     /// The literal text after the last wildcard, escapes resolved; all of it when there is none.
     #[must_use]
     pub fn literal_ending(&self) -> &str {
-        &self.ending
+        self.tail.as_ref().map_or_else(|| self.literal_head(), |tail| &tail.ending)
     }
 
     /// A text that matches, with `x` for each wildcard.
     pub(crate) fn example(&self) -> String {
         let tokens = tokens(&self.text).unwrap_or_default();
-        tokens.into_iter().map(|token| if let Token::Literal(c) = token { c } else { 'x' }).collect()
+        tokens.into_iter().map(|token| token.literal().unwrap_or('x')).collect()
     }
 
     /// The same pattern with every `*` widened to `**`; `None` when there is no `*`.
     pub(crate) fn widened(&self) -> Option<Self> {
-        let narrow = tokens(&self.text).ok()?;
-        let mut text = String::new();
-        let mut any = false;
-        for token in narrow {
-            match token {
-                Token::Literal(c @ ('*' | '?' | '\\')) => text.extend(['\\', c]),
-                Token::Literal(c) => text.push(c),
-                Token::One => text.push('?'),
-                Token::DoubleStar => text.push_str("**"),
-                Token::Star => {
-                    any = true;
-                    text.push_str("**");
-                }
-            }
-        }
+        let mut wide = tokens(&self.text).ok()?;
+        let stars = wide.iter_mut().filter(|token| **token == Token::Star);
+        let any = stars.map(|star| *star = Token::DoubleStar).count() > 0;
+        let text: String = wide.iter().map(Token::to_string).collect();
         if any { Self::parse(&text).ok() } else { None }
+    }
+}
+
+impl Tail {
+    fn new(tokens: &[Token]) -> Self {
+        let ending = tokens.iter().rposition(|token| token.literal().is_none()).map_or(0, |last| last + 1);
+        Self {
+            text: tokens.iter().map(Token::to_string).collect::<String>().into(),
+            automaton: (tokens != [Token::DoubleStar]).then(|| Automaton::new(tokens)),
+            ending: tokens.iter().skip(ending).filter_map(|token| token.literal()).collect::<String>().into(),
+        }
+    }
+
+    fn accepts(&self, rest: &str) -> bool {
+        self.automaton.as_ref().is_none_or(|automaton| automaton.accepts(rest))
+    }
+}
+
+/// As it is written in a pattern.
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(c @ ('*' | '?' | '\\')) => write!(f, "\\{c}"),
+            Self::Literal(c) => write!(f, "{c}"),
+            Self::One => f.write_str("?"),
+            Self::Star => f.write_str("*"),
+            Self::DoubleStar => f.write_str("**"),
+        }
     }
 }
 
@@ -164,6 +236,12 @@ impl PartialEq for Pattern {
     }
 }
 impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
 
 fn tokens(text: &str) -> Result<Vec<Token>, PatternError> {
     let mut tokens = Vec::new();
@@ -330,7 +408,7 @@ mod tests {
         ];
         for (pattern, text) in hostile {
             let parsed = Pattern::parse(&pattern).unwrap();
-            let (accepted, steps) = parsed.tail.as_ref().unwrap().run(&text);
+            let (accepted, steps) = parsed.tail.as_ref().and_then(|tail| tail.automaton.as_ref()).unwrap().run(&text);
             assert!(!accepted);
             assert!(steps <= text.chars().count() * automaton::MOST_WORDS, "{steps} steps");
         }

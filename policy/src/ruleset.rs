@@ -67,7 +67,7 @@ pub(crate) struct Account {
     pub(crate) granted: Arc<GrantedAccount>,
     pub(crate) display_name: Option<String>,
     pub(crate) window: Window,
-    pub(crate) grants: Vec<ApiGrant>,
+    pub(crate) grants: Arc<[ApiGrant]>,
     /// The API meant when a request names none: its only one, or `default_api`.
     pub(crate) default_target: Option<usize>,
     pub(crate) ttl: Option<Lifetime>,

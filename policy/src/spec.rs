@@ -42,7 +42,7 @@ pub struct TokensSpec {
 }
 
 /// How often one subject token may be exchanged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Replay {
     /// Any number of times.
     #[default]

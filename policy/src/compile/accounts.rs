@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sts_types::{AccountId, Audience, ClaimPath, Located, TeamName, UnixTime, is_uuid};
 
+use super::pool::Pool;
 use super::{broad, conditions, grants, identity_title, lints};
 use crate::finding::{Findings, name_help, quoted};
 use crate::identity::{ApiGrant, EntryRule, Identity, Window};
@@ -21,7 +22,7 @@ pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec
     let entries = spec.issuers.iter().enumerate().map(|(at, entry)| (entry.name.value.as_str(), at)).collect();
     let shared: Vec<ClaimPath> =
         spec.tokens.copy_claims.iter().filter_map(|claim| conditions::path(claim, findings)).collect();
-    let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, findings };
+    let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, pool: Pool::default(), findings };
     spec.accounts.iter().filter_map(|account| compiler.account(account)).collect()
 }
 
@@ -33,6 +34,7 @@ struct Compiler<'a> {
     entries: HashMap<&'a str, usize>,
     /// `tokens.copy_claims`.
     copy_claims: Vec<ClaimPath>,
+    pool: Pool,
     findings: &'a mut Findings,
 }
 
@@ -59,6 +61,7 @@ impl Compiler<'_> {
         }
         granted.extend(grants::compile(&account.grants, self.apis, self.findings));
         let grants = grants::unite(&granted, self.apis);
+        let grants = self.pool.grants(grants);
         let default_target = self.default_target(account, &grants);
         let window = Window { enabled: account.enabled, not_before: account.not_before, not_after: account.not_after };
         self.window(account.not_before, account.not_after, account.name.origin, quoted(account.name.value.as_str()));
@@ -139,13 +142,13 @@ impl Compiler<'_> {
         let entries =
             entries.into_iter().map(|rule| EntryRule { ban_events: rule.ban_events && !ban_lifted, ..rule }).collect();
         Identity {
-            name: spec.name.clone(),
+            name: self.pool.name(&spec.name),
             origin: spec.origin,
             window: Window { enabled: spec.enabled, not_before: spec.not_before, not_after: spec.not_after },
-            entries,
-            subject,
-            conditions: all,
-            grants,
+            entries: self.pool.entries(entries),
+            subject: subject.map(|subject| self.pool.subject(subject)),
+            conditions: self.pool.conditions(all),
+            grants: self.pool.grants(grants),
             ttl: spec.ttl.map(|ttl| ttl.value),
             copy_claims: self.copy_claims(spec),
         }
@@ -231,7 +234,7 @@ impl Compiler<'_> {
                 all.push(path);
             }
         }
-        all.into()
+        self.pool.paths(all)
     }
 
     fn window(&mut self, from: Option<UnixTime>, until: Option<UnixTime>, origin: sts_types::Origin, title: String) {

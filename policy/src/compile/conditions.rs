@@ -1,9 +1,12 @@
 //! Conditions: from what was written to what is judged.
 
+use std::sync::Arc;
+
 use regex::{Regex, RegexBuilder};
+use smallvec::smallvec;
 use sts_types::{ClaimPath, IssuerTemplate, Located};
 
-use crate::condition::{Condition, Matcher, Test};
+use crate::condition::{Condition, Expression, Matcher, Matchers, Test, Tests};
 use crate::finding::{Findings, name_help, quoted};
 use crate::pattern::Pattern;
 use crate::preset::{MemberPath, ShortRule};
@@ -66,7 +69,7 @@ fn refuse_impossible(
 ) {
     let listed = condition.tests.iter().flat_map(|test| match test {
         Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.as_slice(),
-        Test::NoneOf(_) | Test::Regex(..) | Test::Present(_) => &[],
+        Test::NoneOf(_) | Test::Regex(_) | Test::Present(_) => &[],
     });
     for pattern in listed.filter_map(Matcher::pattern).filter(|pattern| pattern.is_exact()) {
         if !template.accepts(&name.value, pattern.literal_head()) {
@@ -138,8 +141,8 @@ fn condition(
     findings: &mut Findings,
 ) -> Option<Condition> {
     let (tests, or_absent) = match spec {
-        ConditionSpec::Scalar(scalar) => (vec![Test::AnyOf(vec![matcher(scalar, plain, findings)?])], false),
-        ConditionSpec::AnyOf(scalars) => (vec![Test::AnyOf(matchers(scalars, plain, name, findings))], false),
+        ConditionSpec::Scalar(scalar) => (smallvec![Test::AnyOf(smallvec![matcher(scalar, plain, findings)?])], false),
+        ConditionSpec::AnyOf(scalars) => (smallvec![Test::AnyOf(matchers(scalars, plain, name, findings))], false),
         ConditionSpec::Object(object) => (tests(object, plain, name, findings), object.or_absent),
     };
     if tests.is_empty() {
@@ -147,11 +150,11 @@ fn condition(
         findings.error(name.origin, message, "write a value, or `present: true`".to_owned());
         return None;
     }
-    Some(Condition { path, on_variable: false, tests, or_absent })
+    Some(Condition { path: Arc::new(path), on_variable: false, tests, or_absent })
 }
 
-fn tests(object: &ConditionObject, plain: Plain, name: &Located<String>, findings: &mut Findings) -> Vec<Test> {
-    let mut tests = Vec::new();
+fn tests(object: &ConditionObject, plain: Plain, name: &Located<String>, findings: &mut Findings) -> Tests {
+    let mut tests = Tests::new();
     if let Some(any) = &object.any_of {
         tests.push(Test::AnyOf(matchers(any, plain, name, findings)));
     }
@@ -164,7 +167,7 @@ fn tests(object: &ConditionObject, plain: Plain, name: &Located<String>, finding
     if let Some(text) = &object.regex
         && let Some(regex) = regex(text, findings)
     {
-        tests.push(Test::Regex(regex, text.value.clone()));
+        tests.push(Test::Regex(Box::new(Expression { regex, text: text.value.clone() })));
     }
     if let Some(present) = &object.present {
         tests.push(Test::Present(present.value));
@@ -184,7 +187,7 @@ fn matchers(
     plain: Plain,
     name: &Located<String>,
     findings: &mut Findings,
-) -> Vec<Matcher> {
+) -> Matchers {
     if scalars.is_empty() {
         let message = format!("the condition on {} lists no value", quoted(&name.value));
         findings.error(name.origin, message, "list at least one value".to_owned());

@@ -1,5 +1,7 @@
 //! How two identities stand to each other. Whatever is not known counts against a certain answer.
 
+use std::sync::Arc;
+
 use super::claims_of;
 use crate::Preset;
 use crate::condition::{Condition, Matcher, Test};
@@ -56,12 +58,12 @@ fn test_implies(a: &Test, b: &Test) -> bool {
     };
     match (a, b) {
         (Test::Present(own), Test::Present(other)) => own == other,
-        (Test::AnyOf(_) | Test::AllOf(_) | Test::NoneOf(_) | Test::Regex(..), Test::Present(present)) => *present,
+        (Test::AnyOf(_) | Test::AllOf(_) | Test::NoneOf(_) | Test::Regex(_), Test::Present(present)) => *present,
         (Test::AnyOf(own), Test::AnyOf(other)) => own.iter().all(|m| other.iter().any(|n| within(m, n))),
         (Test::AllOf(own), Test::AnyOf(other)) => own.iter().any(|m| other.iter().any(|n| within(m, n))),
         (Test::AllOf(own), Test::AllOf(other)) => other.iter().all(|n| own.iter().any(|m| within(m, n))),
         (Test::NoneOf(own), Test::NoneOf(other)) => other.iter().all(|n| own.iter().any(|m| within(n, m))),
-        (Test::Regex(_, own), Test::Regex(_, other)) => own == other,
+        (Test::Regex(own), Test::Regex(other)) => own == other,
         _ => false,
     }
 }
@@ -100,12 +102,12 @@ pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option
     let heads = [(&a.subject, b), (&b.subject, a)];
     for (subject, other) in heads {
         let named = claims_of(preset, subject.as_ref().map_or("", |own| own.literal_head()));
-        let contradicted = |own: &Condition| named.find(&own.path).is_some() && !own.holds(&named);
+        let contradicted = |own: &Arc<Condition>| named.find(&own.path).is_some() && !own.holds(&named);
         if other.conditions.iter().any(contradicted) {
             return None;
         }
     }
-    for own in &a.conditions {
+    for own in a.conditions.iter() {
         for other in b.conditions.iter().filter(|other| other.path == own.path) {
             if (!own.or_absent || !other.or_absent) && exclude(own, other) {
                 return None;

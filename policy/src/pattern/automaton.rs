@@ -8,45 +8,54 @@ pub(super) const MOST_WORDS: usize = MOST / WORD + 1;
 
 /// A non-deterministic automaton over bit sets, all states stepped at once: bit `i` is set while the first `i` tokens have
 /// matched. No state is ever tried again, so there is nothing to blow up.
-#[derive(Clone)]
 pub(super) struct Automaton {
     words: usize,
     /// The bit of the accepting state.
     accept: usize,
-    /// For each literal character, ascending, the tokens that are it.
-    literals: Vec<(char, Box<[u64]>)>,
-    /// Tokens that are `?`.
-    ones: Box<[u64]>,
-    /// Tokens that are `*` or `**`: may be passed without a character.
-    stars: Box<[u64]>,
-    /// Tokens that are `**`.
-    double_stars: Box<[u64]>,
+    /// The literal characters, ascending.
+    characters: Box<[char]>,
+    /// Sets of tokens, `words` long each, in one piece: [`ONES`], [`STARS`],
+    /// [`DOUBLE_STARS`], then for each literal character the tokens that are it.
+    sets: Box<[u64]>,
 }
+
+/// The set of tokens that are `?`.
+const ONES: usize = 0;
+/// Of those that are `*` or `**`: they may be passed without a character.
+const STARS: usize = 1;
+/// Of those that are `**`.
+const DOUBLE_STARS: usize = 2;
+/// Where the sets of the literal characters begin.
+const LITERALS: usize = 3;
 
 impl Automaton {
     pub(super) fn new(tokens: &[Token]) -> Self {
         let words = tokens.len() / WORD + 1;
-        let mask = |fits: &dyn Fn(Token) -> bool| -> Box<[u64]> {
-            let mut bits = vec![0_u64; words];
-            for (at, _) in tokens.iter().enumerate().filter(|(_, token)| fits(**token)) {
-                if let Some(word) = bits.get_mut(at / WORD) {
-                    *word |= 1 << (at % WORD);
-                }
-            }
-            bits.into_boxed_slice()
-        };
-        let mut characters: Vec<char> =
-            tokens.iter().filter_map(|token| if let Token::Literal(c) = token { Some(*c) } else { None }).collect();
+        let mut characters: Vec<char> = tokens.iter().filter_map(|token| token.literal()).collect();
         characters.sort_unstable();
         characters.dedup();
-        Self {
-            words,
-            accept: tokens.len(),
-            literals: characters.into_iter().map(|c| (c, mask(&|token| token == Token::Literal(c)))).collect(),
-            ones: mask(&|token| token == Token::One),
-            stars: mask(&|token| matches!(token, Token::Star | Token::DoubleStar)),
-            double_stars: mask(&|token| token == Token::DoubleStar),
+        let mut sets = vec![0_u64; (LITERALS + characters.len()) * words];
+        for (at, token) in tokens.iter().enumerate() {
+            let mut put = |set: usize| {
+                if let Some(word) = sets.get_mut(set * words + at / WORD) {
+                    *word |= 1 << (at % WORD);
+                }
+            };
+            match token {
+                Token::One => put(ONES),
+                Token::Star => put(STARS),
+                Token::DoubleStar => {
+                    put(STARS);
+                    put(DOUBLE_STARS);
+                }
+                Token::Literal(c) => characters.binary_search(c).into_iter().for_each(|own| put(LITERALS + own)),
+            }
         }
+        Self { words, accept: tokens.len(), characters: characters.into(), sets: sets.into() }
+    }
+
+    fn set(&self, at: usize) -> &[u64] {
+        self.sets.get(at * self.words..(at + 1) * self.words).unwrap_or_default()
     }
 
     pub(super) fn accepts(&self, text: &str) -> bool {
@@ -75,7 +84,7 @@ impl Automaton {
 
     /// The literal characters, ascending.
     pub(super) fn characters(&self) -> impl Iterator<Item = char> + '_ {
-        self.literals.iter().map(|(c, _)| *c)
+        self.characters.iter().copied()
     }
 
     /// Puts the states before any character into `states`, which is all zeros and [`Automaton::words`] long.
@@ -85,7 +94,7 @@ impl Automaton {
         }
         // A star may be passed without a character; two stars never stand side by side, so one pass closes the set.
         let mut carry = 0;
-        for (state, stars) in states.iter_mut().zip(&self.stars) {
+        for (state, stars) in states.iter_mut().zip(self.set(STARS)) {
             let passed = *state & stars;
             *state |= (passed << 1) | carry;
             carry = passed >> (WORD - 1);
@@ -100,19 +109,20 @@ impl Automaton {
     /// Consumes one character; whether any state is left.
     pub(super) fn step(&self, states: &mut [u64], c: char) -> bool {
         let separator = matches!(c, ':' | '/');
-        let literal = self.literals.binary_search_by_key(&c, |(own, _)| *own).ok().and_then(|at| self.literals.get(at));
-        let loops = if separator { &self.double_stars } else { &self.stars };
+        let literal = self.characters.binary_search(&c).map_or(&[][..], |own| self.set(LITERALS + own));
+        let ones = if separator { &[] } else { self.set(ONES) };
+        let stars = self.set(STARS);
+        let loops = if separator { self.set(DOUBLE_STARS) } else { stars };
         let mut alive = 0;
         let mut advance_carry = 0;
         let mut pass_carry = 0;
         for (at, state) in states.iter_mut().enumerate() {
             let word = |mask: &[u64]| mask.get(at).copied().unwrap_or(0);
-            let one = if separator { 0 } else { word(&self.ones) };
-            let advanced = *state & (literal.map_or(0, |(_, mask)| word(mask)) | one);
+            let advanced = *state & (word(literal) | word(ones));
             let mut next = (advanced << 1) | advance_carry | (*state & word(loops));
             advance_carry = advanced >> (WORD - 1);
             next |= pass_carry;
-            let passed = next & word(&self.stars);
+            let passed = next & word(stars);
             next |= passed << 1;
             pass_carry = passed >> (WORD - 1);
             alive |= next;

@@ -44,7 +44,7 @@ pub(super) fn candidates<'a>(
     };
     let mut found = Vec::new();
     for (account, identity) in identities(rules, test) {
-        for rule in &identity.entries {
+        for rule in identity.entries.iter() {
             if let Some(issuer) = spec.issuers.get(rule.entry).filter(|issuer| fits(issuer, preset, test)) {
                 let sample = sample(preset, issuer, Some((identity, rule)), spec, test);
                 found.push(Candidate { near: Some((account, identity)), ..sample });
@@ -112,7 +112,7 @@ fn sample<'a>(
     let mut claims = preset.sample();
     // Of a family the member that the identity names; where it names none, any would do.
     let value = |name: &str| {
-        let mut conditions = near.into_iter().flat_map(|(identity, _)| &identity.conditions);
+        let mut conditions = near.into_iter().flat_map(|(identity, _)| identity.conditions.iter());
         conditions.find(|own| own.on_variable && own.path.as_str() == name)?.example()
     };
     let member = issuer.issuer.value.member(value);
@@ -128,7 +128,7 @@ fn sample<'a>(
     if let Some(pattern) = pattern {
         preset.adopt_subject(&pattern.example(), &mut claims);
     }
-    for condition in near.into_iter().flat_map(|(identity, _)| &identity.conditions) {
+    for condition in near.into_iter().flat_map(|(identity, _)| identity.conditions.iter()) {
         lend(preset, condition, &mut claims);
     }
     let before = preset.subject_of(&claims);

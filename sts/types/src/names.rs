@@ -165,7 +165,7 @@ pub fn is_uuid(text: &str) -> bool {
 }
 
 /// Scopes in the order they were first named, without duplicates.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct ScopeSet(Vec<Scope>);
 
