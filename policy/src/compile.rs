@@ -136,7 +136,7 @@ fn entries(spec: &Spec, accounts: &[crate::ruleset::Account]) -> Vec<Entry> {
     let mut members = vec![Vec::new(); entries.len()];
     for (account, own) in accounts.iter().enumerate() {
         for (identity, compiled) in own.identities.iter().enumerate() {
-            for rule in compiled.entries.iter() {
+            for rule in &compiled.terms.entries {
                 let Some(entry) = entries.get_mut(rule.entry) else { continue };
                 entry.audiences.extend(rule.audiences.iter().cloned());
                 members.get_mut(rule.entry).into_iter().for_each(|own| own.push(IdentityAt { account, identity }));
@@ -379,7 +379,7 @@ mod tests {
         assert!(said.contains("`/a~2` names no claim") && said.contains("`` names no claim"), "{said}");
         let mut spec = sound();
         spec.accounts[0].identities[0].copy_claims = vec![at("*".to_owned())];
-        let copied = rules(&spec).accounts[0].identities[0].copy_claims.clone();
+        let copied = rules(&spec).accounts[0].identities[0].terms.copy_claims.clone();
         assert_eq!(*copied, [ClaimPath::parse("*").unwrap()]);
     }
 

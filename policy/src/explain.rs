@@ -33,7 +33,7 @@ impl RuleSet {
     /// How each condition of one identity of this rule set goes.
     pub(crate) fn conditions(&self, of: (&Account, &Identity), facts: Facts<'_>) -> Vec<ConditionTrace> {
         let (account, identity) = of;
-        identity.trace(&account.window, &self.judged(facts, &self.variables(facts)))
+        identity.trace(&account.terms.window, &self.judged(facts, &self.variables(facts)))
     }
 
     /// The identities that a trace shows.
@@ -62,7 +62,7 @@ impl RuleSet {
             (Err(_), named) => {
                 let asked = |at: &IdentityAt| !matches!(named, RequestedAccount::Known(own) if own != at.account);
                 let matches = |at: &IdentityAt| {
-                    self.identity(*at).is_some_and(|(account, own)| own.matches(&account.window, judged))
+                    self.identity(*at).is_some_and(|(account, own)| own.matches(&account.terms.window, judged))
                 };
                 self.candidates(judged).into_iter().filter(asked).filter(matches).take(MOST_TRACED).collect()
             }
@@ -91,8 +91,9 @@ impl RuleSet {
             ranked.sort_unstable();
             ranked.dedup();
         }
-        let distance =
-            |at: IdentityAt| Some((self.identity(at).map(|(account, own)| own.distance(&account.window, judged))?, at));
+        let distance = |at: IdentityAt| {
+            Some((self.identity(at).map(|(account, own)| own.distance(&account.terms.window, judged))?, at))
+        };
         let mut ranked: Vec<_> = ranked.into_iter().filter_map(distance).collect();
         ranked.sort_unstable();
         ranked.into_iter().map(|(_, at)| at).take(MOST_TRACED).collect()
@@ -100,7 +101,7 @@ impl RuleSet {
 
     fn trace(&self, at: IdentityAt, judged: &Judged<'_>, requested: &Requested) -> Option<IdentityTrace> {
         let (account, identity) = self.identity(at)?;
-        let conditions = identity.trace(&account.window, judged);
+        let conditions = identity.trace(&account.terms.window, judged);
         let matched = conditions.iter().all(|condition| condition.holds);
         Some(IdentityTrace {
             account: account.granted.name.clone(),

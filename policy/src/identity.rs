@@ -20,13 +20,19 @@ pub(crate) const BANNED_EVENTS: [&str; 4] = ["pull_request_target", "workflow_ru
 pub(crate) struct Identity {
     pub(crate) name: IdentityName,
     pub(crate) origin: Origin,
-    pub(crate) window: Window,
-    /// One for each issuer entry it accepts.
-    pub(crate) entries: Arc<[EntryRule]>,
     pub(crate) subject: Option<Pattern>,
     pub(crate) conditions: Arc<[Arc<Condition>]>,
-    /// What it may ask for: the account's grants, narrowed.
-    pub(crate) grants: Arc<[ApiGrant]>,
+    pub(crate) terms: Arc<Terms>,
+}
+
+/// What many identities have alike: everything but what tells their tokens apart.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Terms {
+    pub(crate) window: Window,
+    /// One for each issuer entry that is accepted.
+    pub(crate) entries: Vec<EntryRule>,
+    /// What may be asked for: the account's grants, narrowed.
+    pub(crate) grants: Vec<ApiGrant>,
     pub(crate) ttl: Option<Lifetime>,
     pub(crate) copy_claims: Arc<[ClaimPath]>,
 }
@@ -53,7 +59,7 @@ pub(crate) struct EntryRule {
 }
 
 /// Whether and when something is in force.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Window {
     pub(crate) enabled: bool,
     pub(crate) not_before: Option<UnixTime>,
@@ -161,7 +167,7 @@ impl Identity {
 
     /// What it wants of tokens of that entry.
     pub(crate) fn rule(&self, entry: usize) -> Option<&EntryRule> {
-        self.entries.iter().find(|rule| rule.entry == entry)
+        self.terms.entries.iter().find(|rule| rule.entry == entry)
     }
 
     /// The checks in the order issuer, state, subject, audience, claims, event.
@@ -175,14 +181,14 @@ impl Identity {
         let state = disabled
             .into_iter()
             .chain(times("account", *account))
-            .chain(std::iter::once(Check::Enabled("identity", self.window)))
-            .chain(times("identity", self.window));
+            .chain(std::iter::once(Check::Enabled("identity", self.terms.window)))
+            .chain(times("identity", self.terms.window));
         std::iter::once(Check::Issuer)
             .chain(state)
             .chain(self.subject.as_ref().map(Check::Subject))
             .chain(std::iter::once(Check::Audience))
             .chain(self.conditions.iter().map(|condition| Check::Claim(condition)))
-            .chain(self.entries.iter().any(|rule| rule.ban_events).then_some(Check::Event))
+            .chain(self.terms.entries.iter().any(|rule| rule.ban_events).then_some(Check::Event))
     }
 
     /// The one place where a check is judged.
@@ -211,8 +217,8 @@ impl Identity {
         let state = |on: &str, expected: String, actual: String| (on.to_owned(), expected, Some(actual), None);
         let (on, expected, actual, hint) = match check {
             Check::Issuer => {
-                let wanted = self.entries.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>().join(" or ");
-                let off = self.entries.iter().any(|rule| Some(rule.entry) == judged.entry && !rule.enabled);
+                let wanted = self.terms.entries.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>().join(" or ");
+                let off = self.terms.entries.iter().any(|rule| Some(rule.entry) == judged.entry && !rule.enabled);
                 let hint = off.then(|| "the issuer entry is disabled".to_owned());
                 ("issuer".to_owned(), wanted, Some(judged.entry_name.to_string()), hint)
             }
@@ -257,7 +263,7 @@ impl Identity {
 
     /// The rule for the token's entry; for a token of another one (which fails [`Check::Issuer`]) the first.
     fn nearest_rule(&self, judged: &Judged<'_>) -> Option<&EntryRule> {
-        judged.entry.and_then(|entry| self.rule(entry)).or(self.entries.first())
+        judged.entry.and_then(|entry| self.rule(entry)).or(self.terms.entries.first())
     }
 }
 

@@ -51,7 +51,7 @@ impl RuleSet {
             RequestedAccount::Nobody => Err(Refusal::NoSuchAccount),
             RequestedAccount::Known(at) => match self.accounts.get(at) {
                 None => Err(Refusal::NoSuchAccount),
-                Some(account) if !account.window.is_open(judged.now) => Err(Refusal::AccountDisabled),
+                Some(account) if !account.terms.window.is_open(judged.now) => Err(Refusal::AccountDisabled),
                 Some(account) => self.choose_in(at, account, judged, requested),
             },
             RequestedAccount::Any if self.require_account => Err(Refusal::NoIdentityMatched),
@@ -104,7 +104,7 @@ impl RuleSet {
 
     pub(crate) fn grant(&self, chosen: Chosen<'_>, judged: &Judged<'_>, requested: &Requested) -> Grant {
         let Chosen { account, identity, grant, .. } = chosen;
-        let configured = [identity.ttl, account.ttl].into_iter().flatten().min().unwrap_or(self.ttl);
+        let configured = [identity.terms.ttl, account.terms.ttl].into_iter().flatten().min().unwrap_or(self.ttl);
         let lifetime = requested.lifetime.map_or(configured, |asked| asked.min(configured)).min(self.max_ttl);
         let replay = judged.entry.and_then(|entry| identity.rule(entry)).map(|rule| rule.replay).unwrap_or_default();
         Grant {
@@ -115,7 +115,7 @@ impl RuleSet {
             scopes: requested.scopes.clone().unwrap_or_else(|| grant.scopes.clone()),
             lifetime,
             replay,
-            copy_claims: identity.copy_claims.clone(),
+            copy_claims: identity.terms.copy_claims.clone(),
         }
     }
 
@@ -134,7 +134,8 @@ fn first_that_covers<'a>(
 ) -> Result<Chosen<'a>, Refusal> {
     let mut refusal = Refusal::NoIdentityMatched;
     for at in identities {
-        let Some(identity) = account.identities.get(at.identity).filter(|own| own.matches(&account.window, judged))
+        let Some(identity) =
+            account.identities.get(at.identity).filter(|own| own.matches(&account.terms.window, judged))
         else {
             continue;
         };
@@ -155,9 +156,9 @@ pub(crate) fn cover<'a>(
     let api = match requested.target {
         RequestedTarget::Refused => return Err(Refusal::TargetNotGranted),
         RequestedTarget::Api(api) => api,
-        RequestedTarget::Default => account.default_target.ok_or(Refusal::TargetRequired)?,
+        RequestedTarget::Default => account.terms.default_target.ok_or(Refusal::TargetRequired)?,
     };
-    let grant = identity.grants.iter().find(|grant| grant.api == api).ok_or(Refusal::TargetNotGranted)?;
+    let grant = identity.terms.grants.iter().find(|grant| grant.api == api).ok_or(Refusal::TargetNotGranted)?;
     let granted = |asked: &sts_types::ScopeSet| asked.iter().all(|scope| grant.scopes.contains(scope.as_str()));
     if requested.unknown_scope || !requested.scopes.as_ref().is_none_or(granted) {
         return Err(Refusal::ScopeNotGranted);

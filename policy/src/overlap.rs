@@ -96,7 +96,7 @@ impl RuleSet {
         let (Some((a_account, a)), Some((b_account, b))) = (self.identity(first), self.identity(second)) else {
             return;
         };
-        if !a.window.enabled || !b.window.enabled {
+        if !a.terms.window.enabled || !b.terms.window.enabled {
             return;
         }
         if first.account == second.account {
@@ -111,7 +111,7 @@ impl RuleSet {
             }
             return;
         }
-        let enabled = a_account.window.enabled && b_account.window.enabled;
+        let enabled = a_account.terms.window.enabled && b_account.terms.window.enabled;
         if self.require_account || !enabled || !same_request(a_account, a, b_account, b) {
             return;
         }
@@ -200,10 +200,10 @@ fn claims_of(preset: Option<Preset>, head: &str) -> ClaimSet {
 /// Whether a request that names nothing, or one that names an API which both grant, is covered by both.
 fn same_request(a_account: &Account, a: &Identity, b_account: &Account, b: &Identity) -> bool {
     let default = |account: &Account, own: &Identity| {
-        account.default_target.is_some_and(|api| own.grants.iter().any(|grant| grant.api == api))
+        account.terms.default_target.is_some_and(|api| own.terms.grants.iter().any(|grant| grant.api == api))
     };
-    let shares = |own: &ApiGrant| b.grants.iter().any(|other| other.api == own.api);
-    (default(a_account, a) && default(b_account, b)) || a.grants.iter().any(shares)
+    let shares = |own: &ApiGrant| b.terms.grants.iter().any(|other| other.api == own.api);
+    (default(a_account, a) && default(b_account, b)) || a.terms.grants.iter().any(shares)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use sts_types::{
     AccountId, AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, IssuerTemplate, Lifetime, Scope,
     ScopeSet, TeamName, UnixTime, is_uuid,
@@ -65,13 +66,20 @@ pub(crate) struct Api {
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) granted: Arc<GrantedAccount>,
-    pub(crate) display_name: Option<String>,
+    pub(crate) display_name: Option<Box<str>>,
+    pub(crate) terms: Arc<AccountTerms>,
+    /// Mostly one, which is then found where the account is.
+    pub(crate) identities: SmallVec<[Identity; 1]>,
+}
+
+/// What many accounts have alike.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AccountTerms {
     pub(crate) window: Window,
-    pub(crate) grants: Arc<[ApiGrant]>,
-    /// The API meant when a request names none: its only one, or `default_api`.
+    pub(crate) grants: Vec<ApiGrant>,
+    /// The API meant when a request names none: the account's only one, or `default_api`.
     pub(crate) default_target: Option<usize>,
     pub(crate) ttl: Option<Lifetime>,
-    pub(crate) identities: Vec<Identity>,
 }
 
 /// Where a token of ours came from, as its record has it.
@@ -143,11 +151,11 @@ impl RuleSet {
         let entry =
             self.entry_by_name.get(entry).filter(|at| self.entries.get(**at).is_some_and(|entry| entry.enabled));
         let (Some(account), Some(entry)) = (account, entry) else { return false };
-        lives(&account.window)
+        lives(&account.terms.window)
             && account
                 .identities
                 .iter()
-                .any(|own| own.name == *identity && lives(&own.window) && own.rule(*entry).is_some())
+                .any(|own| own.name == *identity && lives(&own.terms.window) && own.rule(*entry).is_some())
     }
 
     /// Every account, in file order.
@@ -191,9 +199,9 @@ impl Account {
             name: &self.granted.name,
             id: &self.granted.id,
             display_name: self.display_name.as_deref(),
-            enabled: self.window.enabled,
+            enabled: self.terms.window.enabled,
             teams: &self.granted.teams,
-            grants: self.grants.iter().map(|grant| (&grant.name, &grant.scopes)).collect(),
+            grants: self.terms.grants.iter().map(|grant| (&grant.name, &grant.scopes)).collect(),
             identities: self.identities.iter().map(|identity| &identity.name).collect(),
         }
     }

@@ -119,7 +119,7 @@ fn scopes(rules: &RuleSet, requested: &Requested, account: Option<&str>) -> Stri
 }
 
 fn api<'a>(rules: &'a RuleSet, requested: &Requested, account: Option<&str>) -> Option<&'a crate::ruleset::Api> {
-    let default = || rules.accounts.iter().find(|own| Some(own.granted.name.as_str()) == account)?.default_target;
+    let default = || rules.accounts.iter().find(|own| Some(own.granted.name.as_str()) == account)?.terms.default_target;
     let at = match requested.target {
         RequestedTarget::Api(at) => Some(at),
         RequestedTarget::Default => default(),

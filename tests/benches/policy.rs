@@ -17,6 +17,9 @@ use sts_types::{
 };
 
 const SIZES: [usize; 3] = [10, 1_000, 1_000_000];
+const SAMPLES: u32 = 5_000;
+/// Workloads that present tokens at a time.
+const BUSY: usize = 200;
 const OURS: &str = "https://sts.example.com";
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
@@ -155,47 +158,52 @@ fn token(kind: Kind, n: usize) -> ClaimSet {
     claims.into()
 }
 
-fn decide(bencher: Bencher<'_, '_>, kind: Kind, identities: usize, of: impl Fn(usize) -> usize) {
+/// Each decision is on a token just made, of one of `busy` identities that take turns. They lie all over the policy.
+fn decide(bencher: Bencher<'_, '_>, kind: Kind, identities: usize, busy: usize) {
+    const STRIDE: usize = 7_919;
     let rules = rules(kind, identities);
     let entry = EntryName::new("github").expect("a name");
     let requested = rules.resolve(&Asked::default()).expect("a request");
     let now = UnixTime::from_secs(1_790_000_000);
-    // As many tokens for every size, so that what differs is the policy and not how much of the tokens is in the caches.
-    let tokens: Vec<ClaimSet> = (0..1_000).map(|n| token(kind, of(n))).collect();
-    let mut next = tokens.iter().cycle();
-    bencher.bench_local(|| {
-        let claims = next.next().expect("a token");
+    let decide = |claims: &ClaimSet| {
         let outcome = rules.decide(Facts { entry: &entry, claims, now }, black_box(&requested));
         assert!(matches!(outcome, sts_policy::Outcome::Granted(_)));
         outcome
-    });
+    };
+    let mut turns = (0..busy).map(|turn| turn * STRIDE % identities).cycle();
+    let mut next = || token(kind, turns.next().expect("a turn"));
+    for _ in 0..busy.min(2_000) {
+        decide(&next());
+    }
+    bencher.with_inputs(next).bench_local_refs(|claims| decide(claims));
 }
 
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_count = SAMPLES, sample_size = 1)]
 fn exact_subject(bencher: Bencher<'_, '_>, identities: usize) {
-    decide(bencher, Kind::Exact, identities, |n| n % identities);
+    decide(bencher, Kind::Exact, identities, BUSY);
 }
 
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_count = SAMPLES, sample_size = 1)]
 fn exact_claim(bencher: Bencher<'_, '_>, identities: usize) {
-    decide(bencher, Kind::Claim, identities, |n| n % identities);
+    decide(bencher, Kind::Claim, identities, BUSY);
 }
 
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_count = SAMPLES, sample_size = 1)]
 fn pattern(bencher: Bencher<'_, '_>, identities: usize) {
-    decide(bencher, Kind::Pattern, identities, |n| n % identities);
+    decide(bencher, Kind::Pattern, identities, BUSY);
 }
 
-/// Tokens of repositories all over the policy, so that none of what is looked up is in the processor's caches.
-#[divan::bench(args = SIZES)]
-fn exact_subject_all_over(bencher: Bencher<'_, '_>, identities: usize) {
-    decide(bencher, Kind::Exact, identities, |n| n * 7_919 % identities);
+/// Every identity is new, so that of a large policy nothing that tells identities apart is in the processor's caches: what
+/// differs is the time that memory takes.
+#[divan::bench(args = SIZES, sample_count = SAMPLES, sample_size = 1)]
+fn exact_subject_never_seen(bencher: Bencher<'_, '_>, identities: usize) {
+    decide(bencher, Kind::Exact, identities, usize::MAX / 10_000);
 }
 
 /// The worst case: every pattern begins alike, and each is tried.
-#[divan::bench(args = [10, 1_000])]
+#[divan::bench(args = [10, 1_000], sample_count = SAMPLES / 10, sample_size = 1)]
 fn patterns_that_share_a_prefix(bencher: Bencher<'_, '_>, identities: usize) {
-    decide(bencher, Kind::SharedPrefix, identities, |n| n % identities);
+    decide(bencher, Kind::SharedPrefix, identities, BUSY);
 }
 
 /// A refusal with its trace.

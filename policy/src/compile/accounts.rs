@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use sts_types::{AccountId, Audience, ClaimPath, Located, TeamName, UnixTime, is_uuid};
 
 use super::pool::Pool;
 use super::{broad, conditions, grants, identity_title, lints};
 use crate::finding::{Findings, name_help, quoted};
-use crate::identity::{ApiGrant, EntryRule, Identity, Window};
-use crate::ruleset::{Account, Api};
+use crate::identity::{ApiGrant, EntryRule, Identity, Terms, Window};
+use crate::ruleset::{Account, AccountTerms, Api};
 use crate::{AccountSpec, GrantedAccount, IdentitySpec, IssuerSpec, Preset, Spec};
 
 /// Every account of `spec`.
@@ -61,13 +62,12 @@ impl Compiler<'_> {
         }
         granted.extend(grants::compile(&account.grants, self.apis, self.findings));
         let grants = grants::unite(&granted, self.apis);
-        let grants = self.pool.grants(grants);
         let default_target = self.default_target(account, &grants);
         let window = Window { enabled: account.enabled, not_before: account.not_before, not_after: account.not_after };
         self.window(account.not_before, account.not_after, account.name.origin, quoted(account.name.value.as_str()));
 
         let mut names = HashSet::new();
-        let mut identities = Vec::with_capacity(account.identities.len());
+        let mut identities = SmallVec::with_capacity(account.identities.len());
         for identity in &account.identities {
             if !names.insert(&identity.name) {
                 let message = format!(
@@ -81,11 +81,13 @@ impl Compiler<'_> {
         }
         Some(Account {
             granted: Arc::new(GrantedAccount { id, name: account.name.value.clone(), teams }),
-            display_name: account.display_name.clone(),
-            window,
-            grants,
-            default_target,
-            ttl: account.ttl.map(|ttl| ttl.value),
+            display_name: account.display_name.as_deref().map(Into::into),
+            terms: self.pool.account_terms(AccountTerms {
+                window,
+                grants,
+                default_target,
+                ttl: account.ttl.map(|ttl| ttl.value),
+            }),
             identities,
         })
     }
@@ -141,16 +143,19 @@ impl Compiler<'_> {
             names_event(&all) || subject.as_ref().is_some_and(|own| own.literal_ending().ends_with(":pull_request"));
         let entries =
             entries.into_iter().map(|rule| EntryRule { ban_events: rule.ban_events && !ban_lifted, ..rule }).collect();
+        let copy_claims = self.copy_claims(spec);
         Identity {
             name: self.pool.name(&spec.name),
             origin: spec.origin,
-            window: Window { enabled: spec.enabled, not_before: spec.not_before, not_after: spec.not_after },
-            entries: self.pool.entries(entries),
             subject: subject.map(|subject| self.pool.subject(subject)),
             conditions: self.pool.conditions(all),
-            grants: self.pool.grants(grants),
-            ttl: spec.ttl.map(|ttl| ttl.value),
-            copy_claims: self.copy_claims(spec),
+            terms: self.pool.terms(Terms {
+                window: Window { enabled: spec.enabled, not_before: spec.not_before, not_after: spec.not_after },
+                entries,
+                grants,
+                ttl: spec.ttl.map(|ttl| ttl.value),
+                copy_claims,
+            }),
         }
     }
 
@@ -234,7 +239,7 @@ impl Compiler<'_> {
                 all.push(path);
             }
         }
-        self.pool.paths(all)
+        all.into()
     }
 
     fn window(&mut self, from: Option<UnixTime>, until: Option<UnixTime>, origin: sts_types::Origin, title: String) {

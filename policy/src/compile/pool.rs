@@ -1,7 +1,6 @@
 //! What many identities have alike, held once: it takes less memory, and a decision among a million identities finds it in
 //! the processor's caches.
 
-use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -9,8 +8,9 @@ use std::sync::Arc;
 use sts_types::{ClaimPath, IdentityName};
 
 use crate::condition::{Condition, Matcher, Test};
-use crate::identity::{ApiGrant, EntryRule};
+use crate::identity::Terms;
 use crate::pattern::{Pattern, Tails};
+use crate::ruleset::AccountTerms;
 
 /// What was met so far.
 #[derive(Default)]
@@ -20,9 +20,8 @@ pub(super) struct Pool {
     paths: HashSet<Arc<ClaimPath>>,
     conditions: HashSet<Arc<Condition>>,
     condition_lists: HashSet<Arc<[Arc<Condition>]>>,
-    entry_lists: HashSet<Arc<[EntryRule]>>,
-    grant_lists: HashSet<Arc<[ApiGrant]>>,
-    path_lists: HashSet<Arc<[ClaimPath]>>,
+    terms: HashSet<Arc<Terms>>,
+    account_terms: HashSet<Arc<AccountTerms>>,
 }
 
 impl Pool {
@@ -40,8 +39,13 @@ impl Pool {
     }
 
     pub(super) fn conditions(&mut self, list: Vec<Condition>) -> Arc<[Arc<Condition>]> {
-        let list = list.into_iter().map(|condition| self.condition(condition)).collect();
-        shared_list(&mut self.condition_lists, list)
+        let list: Vec<_> = list.into_iter().map(|condition| self.condition(condition)).collect();
+        if let Some(known) = self.condition_lists.get(list.as_slice()) {
+            return Arc::clone(known);
+        }
+        let list: Arc<[Arc<Condition>]> = list.into();
+        self.condition_lists.insert(Arc::clone(&list));
+        list
     }
 
     fn condition(&mut self, mut condition: Condition) -> Arc<Condition> {
@@ -61,16 +65,12 @@ impl Pool {
         shared(&mut self.conditions, Arc::new(condition))
     }
 
-    pub(super) fn entries(&mut self, list: Vec<EntryRule>) -> Arc<[EntryRule]> {
-        shared_list(&mut self.entry_lists, list)
+    pub(super) fn terms(&mut self, terms: Terms) -> Arc<Terms> {
+        shared(&mut self.terms, Arc::new(terms))
     }
 
-    pub(super) fn grants(&mut self, list: Vec<ApiGrant>) -> Arc<[ApiGrant]> {
-        shared_list(&mut self.grant_lists, list)
-    }
-
-    pub(super) fn paths(&mut self, list: Vec<ClaimPath>) -> Arc<[ClaimPath]> {
-        shared_list(&mut self.path_lists, list)
+    pub(super) fn account_terms(&mut self, terms: AccountTerms) -> Arc<AccountTerms> {
+        shared(&mut self.account_terms, Arc::new(terms))
     }
 }
 
@@ -80,16 +80,4 @@ fn shared<T: Hash + Eq>(known: &mut HashSet<Arc<T>>, value: Arc<T>) -> Arc<T> {
     }
     known.insert(Arc::clone(&value));
     value
-}
-
-fn shared_list<T: Hash + Eq>(known: &mut HashSet<Arc<[T]>>, list: Vec<T>) -> Arc<[T]>
-where
-    Arc<[T]>: Borrow<[T]>,
-{
-    if let Some(known) = known.get(list.as_slice()) {
-        return Arc::clone(known);
-    }
-    let list: Arc<[T]> = list.into();
-    known.insert(Arc::clone(&list));
-    list
 }

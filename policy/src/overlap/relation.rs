@@ -10,7 +10,7 @@ use crate::pattern::{Pattern, Search, shortest};
 
 /// Whether `a` accepts every token that `b` accepts, whenever it does, and grants all that it grants.
 pub(super) fn takes_all(a: &Identity, b: &Identity) -> bool {
-    let audiences = b.entries.iter().all(|rule| {
+    let audiences = b.terms.entries.iter().all(|rule| {
         a.rule(rule.entry).is_some_and(|own| {
             (own.enabled || !rule.enabled)
                 && (!own.ban_events || rule.ban_events)
@@ -25,10 +25,10 @@ pub(super) fn takes_all(a: &Identity, b: &Identity) -> bool {
     let conditions =
         a.conditions.iter().all(|own| b.conditions.iter().any(|other| own.path == other.path && implies(other, own)));
     let covers = |grant: &ApiGrant| {
-        let same = a.grants.iter().find(|own| own.api == grant.api);
+        let same = a.terms.grants.iter().find(|own| own.api == grant.api);
         same.is_some_and(|own| grant.scopes.iter().all(|scope| own.scopes.contains(scope.as_str())))
     };
-    lasts(&a.window, &b.window) && audiences && subject && conditions && b.grants.iter().all(covers)
+    lasts(&a.terms.window, &b.terms.window) && audiences && subject && conditions && b.terms.grants.iter().all(covers)
 }
 
 /// Whether `a` is in force whenever `b` is.
@@ -76,7 +76,7 @@ pub(super) struct Meeting {
 
 /// Whether one token can match both, as far as that is known.
 pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option<Meeting> {
-    let audiences = a.entries.iter().any(|own| {
+    let audiences = a.terms.entries.iter().any(|own| {
         b.rule(own.entry).is_some_and(|other| {
             let common = own.audiences.iter().any(|audience| other.audiences.contains(audience));
             own.enabled && other.enabled && (common || !own.sole_audience)

@@ -44,7 +44,7 @@ pub(super) fn candidates<'a>(
     };
     let mut found = Vec::new();
     for (account, identity) in identities(rules, test) {
-        for rule in identity.entries.iter() {
+        for rule in identity.terms.entries.iter() {
             if let Some(issuer) = spec.issuers.get(rule.entry).filter(|issuer| fits(issuer, preset, test)) {
                 let sample = sample(preset, issuer, Some((identity, rule)), spec, test);
                 found.push(Candidate { near: Some((account, identity)), ..sample });
