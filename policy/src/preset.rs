@@ -174,6 +174,11 @@ impl Preset {
         }
     }
 
+    /// Whether its tokens have a `jti`. Where they have none, only their text tells two of them apart.
+    pub(crate) fn sends_jti(self) -> bool {
+        self.sample().contains_key("jti")
+    }
+
     /// Its short rule, if it has one.
     pub(crate) fn short_rule(self) -> Option<&'static ShortRule> {
         self.platform().short_rule

@@ -1,18 +1,19 @@
 //! Lints: rules that load, and that somebody should look at.
 
-use sts_types::{Audience, Located};
+use sts_types::{Audience, Located, Origin};
 
 use super::broad::{Rule, claim_name, fixed_by, fixes, texts};
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
 use crate::pattern::{Pattern, shortest};
 use crate::preset::{OwnerGrammar, OwnerText, Reach, shared_audience};
-use crate::{IssuerSpec, Preset, Spec};
+use crate::{IssuerSpec, Preset, Replay, Spec};
 
 /// Notes what is doubtful about issuer entries.
 pub(super) fn entries(spec: &Spec, findings: &mut Findings) {
     for issuer in &spec.issuers {
         audiences(&issuer.audience, &[issuer], spec.issuer.as_str(), findings);
+        used_once(issuer.replay, issuer, issuer.name.origin, findings);
     }
 }
 
@@ -21,6 +22,7 @@ pub(super) fn identity(rule: &Rule<'_>, issuers: &[&IssuerSpec], ours: &str, fin
     audiences(&rule.spec.audience, issuers, ours, findings);
     unverified_email(rule, findings);
     for issuer in issuers {
+        used_once(rule.spec.replay.unwrap_or_default(), issuer, rule.spec.origin, findings);
         let owner = issuer.preset.and_then(Preset::owner);
         if issuer.preset.is_some_and(Preset::is_github_grammar) {
             owner.into_iter().for_each(|grammar| github(rule, grammar, findings));
@@ -51,6 +53,16 @@ fn audiences(list: &[Located<Audience>], issuers: &[&IssuerSpec], ours: &str, fi
             format!("ask for tokens with an audience of our own, such as `{ours}`"),
         );
     }
+}
+
+/// One-use tokens of a platform that hands out the same token again and again.
+fn used_once(replay: Replay, issuer: &IssuerSpec, origin: Origin, findings: &mut Findings) {
+    let Some(preset) = issuer.preset.filter(|preset| replay != Replay::Allow && !preset.sends_jti()) else { return };
+    let message = format!(
+        "tokens of `{}` have no `jti`: with one use only, a token that the platform kept and hands out again is refused",
+        preset.name()
+    );
+    findings.warning(origin, message, "make sure that each exchange asks for a token of its own".to_owned());
 }
 
 /// An address that nobody has shown to be theirs.
@@ -158,7 +170,7 @@ fn github(rule: &Rule<'_>, grammar: &OwnerGrammar, findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use crate::fixture::*;
-    use crate::{IdentitySpec, Spec};
+    use crate::{IdentitySpec, Replay, Spec};
     use serde_json::json;
 
     /// What is said about an identity for tokens of the issuer of that URL.
@@ -173,6 +185,23 @@ mod tests {
     }
 
     const CLUSTER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
+
+    #[test]
+    fn one_use_is_doubtful_where_tokens_have_no_jti() {
+        const GOOGLE: &str = "https://accounts.google.com";
+        const WANTED: &str = "Warning: tokens of `google` have no `jti`: with one use only, a token that the platform kept and hands out again is refused / make sure that each exchange asks for a token of its own";
+        let machine = || subject("i", "112233445566778899001");
+        let once = |replay| IdentitySpec { replay: Some(replay), ..machine() };
+        assert_eq!(said(GOOGLE, machine()), "");
+        assert_eq!(said(GOOGLE, once(Replay::Allow)), "");
+        assert_eq!(said(GOOGLE, once(Replay::Once)), WANTED);
+        assert_eq!(said(GOOGLE, once(Replay::OncePerAccount)), WANTED);
+        let mut of_entry = with(GOOGLE, machine());
+        of_entry.issuers[0].replay = Replay::Once;
+        assert_eq!(findings(&of_entry).join("\n"), WANTED);
+        let job = claims(subject("i", "repo:octo-org/r:**"), json!({ "repository_id": "74" }));
+        assert_eq!(said(GITHUB, IdentitySpec { replay: Some(Replay::Once), ..job }), "");
+    }
 
     #[test]
     fn c071_names_without_ids_are_doubtful_where_names_are_recycled() {
