@@ -16,7 +16,7 @@ test: ## every test, every command of the README, and the OpenAPI document again
 crash: ## kill -9 at a thousand instants under load, and everything acknowledged is kept (some minutes)
 	STS_CRASH_KILLS=1000 $(CARGO) test --locked --package sts-store --test crash -- --nocapture c138
 
-bench: ## measured times of signatures, decisions and the store
+bench: ## measured times of signatures, decisions, the store and reloads
 	$(CARGO) bench --workspace --locked --bench '*'
 
 # Seconds for each target. Needs a nightly toolchain, and `cargo install cargo-fuzz`.

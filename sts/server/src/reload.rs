@@ -1,5 +1,6 @@
 //! Reload on SIGHUP and on file change: all or nothing. On any error the old snapshot goes on.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use rustls::sign::CertifiedKey;
 use sts_config::{Diagnostics, Loaded, Settings};
 use sts_policy::AccountChanges;
+use sts_service::Snapshot;
 use sts_types::UnixTime;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -122,16 +124,17 @@ impl Reload {
             served.replace(certificate);
         }
         self.desk.metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
-        self.desk.service.swap(snapshot(&settings, issuers.clone()));
+        let old = self.desk.service.swap(snapshot(&settings, issuers.clone()));
         self.desk.issuers.send_replace(issuers);
         tracing::info!(
             generation = %settings.generation,
-            added = ?accounts.added,
-            removed = ?accounts.removed,
-            changed = ?accounts.changed,
+            added = ?some_of(&accounts.added),
+            removed = ?some_of(&accounts.removed),
+            changed = ?some_of(&accounts.changed),
             "the configuration was reloaded"
         );
         self.settings = settings;
+        outlast(old);
     }
 
     /// What each listener with TLS will show.
@@ -162,6 +165,26 @@ impl Reload {
     fn directories(&self) -> BTreeSet<PathBuf> {
         let files = self.settings.files.iter().filter_map(|file| in_its_directory(file));
         files.filter_map(|file| file.parent().map(Path::to_owned)).collect()
+    }
+}
+
+/// The names that a log line has room for, and how many there are beside.
+fn some_of(names: &[String]) -> Vec<Cow<'_, str>> {
+    const MOST: usize = 50;
+    let more = names.len().saturating_sub(MOST);
+    let rest = (more > 0).then(|| format!("and {more} more").into());
+    names.iter().take(MOST).map(|name| name.as_str().into()).chain(rest).collect()
+}
+
+/// Keeps `old` until no operation holds it, so that it is freed here: to free a large policy takes longer than a request may.
+fn outlast(old: Arc<Snapshot>) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    const PAUSES: usize = 1_000;
+    for _ in 0..PAUSES {
+        if Arc::strong_count(&old) == 1 {
+            return;
+        }
+        std::thread::park_timeout(PAUSE);
     }
 }
 
@@ -259,4 +282,19 @@ fn watcher(changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
     notify::recommended_watcher(notice)
         .inspect_err(|error| tracing::warn!(%error, "cannot watch files for changes; SIGHUP reloads"))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_names_as_many_accounts_as_it_has_room_for() {
+        let names = |count: usize| (0..count).map(|name| format!("a{name}")).collect::<Vec<_>>();
+        assert_eq!(some_of(&names(2)), ["a0", "a1"]);
+        assert_eq!(some_of(&names(50)).len(), 50);
+        let many = names(1_050);
+        let shown = some_of(&many);
+        assert_eq!((shown.len(), shown.last().map(AsRef::as_ref)), (51, Some("and 1000 more")));
+    }
 }

@@ -96,9 +96,9 @@ impl Service {
         self.snapshot.load_full()
     }
 
-    /// Puts another snapshot in force, whole.
-    pub fn swap(&self, snapshot: Snapshot) {
-        self.snapshot.store(Arc::new(snapshot));
+    /// Puts another snapshot in force, whole. Answers the one before, which operations under way may still hold.
+    pub fn swap(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        self.snapshot.swap(Arc::new(snapshot))
     }
 
     /// Our signing keys.

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The lines that a process has printed so far, on both of its streams.
 #[derive(Clone, Default)]
@@ -45,6 +45,7 @@ impl Lines {
     }
 
     /// As [`wait`](Self::wait), but gives up as soon as `alive` does not hold.
+    #[expect(clippy::disallowed_methods, reason = "the deadline of a line that another process prints")]
     pub(crate) fn wait_for<T>(
         &self,
         find: &mut dyn FnMut(&str) -> Option<T>,
@@ -53,7 +54,9 @@ impl Lines {
         let (list, changed) = &*self.0;
         let mut list = list.lock().unwrap();
         let mut seen = 0;
-        for _ in 0..400 {
+        // However many other lines come in that time.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
             // Asked before the lines are read: what a process printed before it ended is still found.
             let alive = alive();
             if let Some(found) = list[seen..].iter().find_map(|line| find(line)) {

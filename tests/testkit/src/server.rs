@@ -121,6 +121,12 @@ impl Server {
         assert!(set.unwrap().success());
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it still runs.
     ///
     /// # Panics
