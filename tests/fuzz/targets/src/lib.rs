@@ -9,24 +9,28 @@
 )]
 
 mod pattern;
+mod preset;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jwks_cache::NetworkRule;
 use serde_json::Value;
 use sts_jose::{Algorithm, CompactJws, KeySet, base64url, decode_base64url};
+use sts_policy::RuleSet;
 use sts_service::Parameters;
 use sts_store::Revocation;
 use sts_token::UnverifiedToken;
 use sts_types::{ClaimSet, Issuer, TokenRecord};
 
 pub use pattern::pattern;
+pub use preset::{let_in, preset};
 
 /// A fuzz target: its name, which is also that of its folder of seeds, and the function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("compact_jws", compact_jws),
     ("header", header),
     ("claims", claims),
@@ -34,6 +38,7 @@ pub const TARGETS: [Target; 11] = [
     ("discovery", discovery),
     ("pattern", pattern),
     ("condition", condition),
+    ("preset", preset),
     ("form", form),
     ("json_body", json_body),
     ("configuration", configuration),
@@ -152,13 +157,18 @@ pub fn configuration(data: &[u8]) {
     }
 }
 
-fn load(text: &str) {
+/// The rules of that configuration, or findings that say why there are none.
+fn load(text: &str) -> Option<Arc<RuleSet>> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sts.yaml");
     std::fs::write(&file, text).unwrap();
-    if let Err(findings) = sts_config::load(Path::new(&file), &|_| None) {
-        assert!(findings.is_fatal());
-        assert!(!findings.render(false).is_empty());
+    match sts_config::load(Path::new(&file), &|_| None) {
+        Ok(loaded) => Some(loaded.settings.rules),
+        Err(findings) => {
+            assert!(findings.is_fatal());
+            assert!(!findings.render(false).is_empty());
+            None
+        }
     }
 }
 

@@ -14,7 +14,7 @@ const BENT_FILES: usize = 50;
 #[test]
 fn no_seed_and_nothing_near_one_breaks_what_must_always_hold() {
     for (name, target) in TARGETS {
-        let files = ["condition", "configuration"].contains(&name);
+        let files = ["condition", "preset", "configuration"].contains(&name);
         let seeds = seeds(name);
         assert!(!seeds.is_empty(), "{name} has no seeds");
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
@@ -39,6 +39,9 @@ fn good_seeds_are_good() {
     assert_eq!(sts_jose::KeySet::parse(&seed("jwk_set/two"), &sts_jose::Algorithm::ALL).unwrap().keys.len(), 2);
     assert!(sts_service::Parameters::from_form(&seed("form/honest")).is_ok());
     assert!(sts_service::Parameters::from_json(&seed("json_body/honest")).is_ok());
+    for platform in ["github", "gitlab", "buildkite", "terraform", "kubernetes", "google"] {
+        assert_eq!(sts_fuzz::let_in(&seed(&format!("preset/{platform}"))), Some((true, false)), "{platform}");
+    }
 }
 
 #[test]
