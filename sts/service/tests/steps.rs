@@ -63,6 +63,7 @@ struct FakeLedger {
     claims: Mutex<Vec<ReplayClaim>>,
     rules: Mutex<Arc<[Revocation]>>,
     asked: AtomicU64,
+    leased: AtomicU64,
 }
 
 impl FakeLedger {
@@ -128,6 +129,14 @@ impl Ledger for FakeLedger {
 
     fn sweep(&self, _: UnixTime) -> LedgerFuture<'_, usize> {
         self.answer(|| 0)
+    }
+
+    fn lease(&self, _: StatusWindow, count: u32) -> LedgerFuture<'_, u64> {
+        self.answer(move || self.leased.fetch_add(u64::from(count), Ordering::Relaxed))
+    }
+
+    fn status(&self) -> LedgerFuture<'_, StatusMark> {
+        self.answer(StatusMark::default)
     }
 
     fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {

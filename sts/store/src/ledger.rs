@@ -1,10 +1,11 @@
 //! The ledger's contract: what both stores promise, and the contract suite in `tests` shows.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sts_types::{Jti, UnixTime};
+use sts_types::{Jti, StatusWindow, UnixTime};
 
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
 use crate::warning::Warning;
@@ -50,9 +51,25 @@ pub trait Ledger: Send + Sync + 'static {
     /// Forgets what is dead at `now`, in bounded steps that never hold up an issue; answers how many records went.
     fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize>;
 
+    /// Takes `count` indexes of `window` for the caller alone, and answers the first. They are taken durably before it answers, so
+    /// that none is ever given twice, whoever crashes.
+    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, u64>;
+
+    /// What status lists are made from beside the records.
+    fn status(&self) -> LedgerFuture<'_, StatusMark>;
+
     /// Takes the store as it is for the ledger from now on, when it has lost something or is another one than was known. An operator
     /// decides this: what was revoked and is forgotten comes back to life.
     fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance>;
+}
+
+/// What there is to know before status lists are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusMark {
+    /// How many indexes of each window are taken; windows whose tokens are dead are forgotten by a sweep.
+    pub leased: BTreeMap<StatusWindow, u64>,
+    /// A number that every revocation raises.
+    pub revocations: u64,
 }
 
 /// What came of [`Ledger::accept_epoch`].

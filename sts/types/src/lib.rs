@@ -10,6 +10,7 @@ mod origin;
 mod record;
 pub mod rfc;
 mod seal;
+mod status;
 mod strict_json;
 mod time;
 
@@ -24,6 +25,7 @@ pub use names::{
 pub use origin::{Located, Origin};
 pub use record::{ReplayClaim, TokenRecord};
 pub use seal::{Digest256, Seal};
+pub use status::{STATUS_LIST_LENGTH, StatusListId, StatusListIdError, StatusWindow};
 pub use strict_json::{MAX_JSON_DEPTH, StrictJsonError, parse_object};
 pub use time::{Clock, Lifetime, UnixTime};
 

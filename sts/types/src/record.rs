@@ -38,7 +38,7 @@ pub struct TokenRecord {
     pub kid: Kid,
     /// The snapshot under which it was granted.
     pub generation: String,
-    /// Index in the status list, when there is one.
+    /// Index among the tokens of its status window (that of `exp`), when it has one.
     pub status_index: Option<u64>,
     /// Our `iat`.
     pub iat: UnixTime,

@@ -13,6 +13,9 @@ pub const TYP_ACCESS_TOKEN: &str = "at+jwt";
 /// The `typ` of a signed introspection answer, RFC 9701 section 5.
 pub const TYP_TOKEN_INTROSPECTION: &str = "token-introspection+jwt";
 
+/// The `typ` of a signed status list, draft-ietf-oauth-status-list section 5.1.
+pub const TYP_STATUS_LIST: &str = "statuslist+jwt";
+
 /// Scope of the built-in API: introspect any token.
 pub const SCOPE_INTROSPECT: &str = "sts:introspect";
 /// Scope of the built-in API: revoke any token.

@@ -1,6 +1,6 @@
 //! The promises, one function each.
 
-use sts_types::{AccountId, Jti};
+use sts_types::{AccountId, Jti, StatusWindow};
 
 use super::{Rig, START, claim, record, revocation, rule};
 use crate::{Entry, Issued, LedgerError, Listing, Revocation, TokenRecord};
@@ -239,6 +239,41 @@ pub async fn a_sweep_forgets_what_is_dead_and_nothing_else(rig: &Rig) {
     let replay = TokenRecord { exp: START.plus(3600), ..record("dead0", "octo") };
     assert_eq!(rig.ledger.issue(replay.clone(), Some(taken)).await.unwrap(), Issued::Replayed);
     assert_eq!(rig.issue(replay).await, Issued::Recorded, "its jti is forgotten altogether");
+}
+
+/// Whoever asks, however many at once, and whatever the number that was asked for before.
+pub async fn no_index_is_leased_twice(rig: &Rig) {
+    let (one, other) = (StatusWindow::of(START), StatusWindow::of(START.plus(3600)));
+    let leases = (1..=100_u32).map(|count| rig.ledger.lease(one, count));
+    let firsts = futures_util::future::try_join_all(leases).await.unwrap();
+    let mut taken: Vec<_> = firsts.into_iter().zip(1..=100_u64).map(|(first, count)| first..first + count).collect();
+    taken.sort_by_key(|range| range.start);
+    assert_eq!(taken[0].start, 0);
+    assert!(taken.windows(2).all(|pair| pair[0].end == pair[1].start), "{taken:?}");
+    assert_eq!(rig.ledger.lease(other, 1024).await.unwrap(), 0, "each window counts from 0");
+    assert_eq!(rig.ledger.status().await.unwrap().leased, [(one, 5050), (other, 1024)].into());
+}
+
+/// An hour that is over is forgotten once none of its tokens is answered any more.
+pub async fn a_sweep_forgets_the_leases_of_dead_windows_alone(rig: &Rig) {
+    let (dead, live) = (StatusWindow::of(START), StatusWindow::of(START.plus(3600)));
+    rig.ledger.lease(dead, 8).await.unwrap();
+    rig.ledger.lease(live, 8).await.unwrap();
+    rig.ledger.sweep(dead.end().plus(60)).await.unwrap();
+    assert_eq!(rig.ledger.status().await.unwrap().leased.len(), 2, "not yet");
+    rig.ledger.sweep(dead.end().plus(61)).await.unwrap();
+    assert_eq!(rig.ledger.status().await.unwrap().leased, [(live, 8)].into());
+}
+
+/// Of a token and of many alike, so that whoever looks at the number misses none.
+pub async fn every_revocation_raises_the_number(rig: &Rig) {
+    rig.issue(record("one", "octo")).await;
+    let before = rig.ledger.status().await.unwrap().revocations;
+    rig.ledger.revoke(revocation("one", "leaked")).await.unwrap();
+    let token = rig.ledger.status().await.unwrap().revocations;
+    rig.ledger.revoke(rule("octo", START.plus(900))).await.unwrap();
+    let rule = rig.ledger.status().await.unwrap().revocations;
+    assert!(before < token && token < rule, "{before} {token} {rule}");
 }
 
 /// Nothing is there before anything is written.

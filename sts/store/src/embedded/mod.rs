@@ -21,13 +21,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redb::Database;
-use sts_types::{Clock, Jti, Seal, UnixTime};
+use sts_types::{Clock, Jti, Seal, StatusWindow, UnixTime};
 
 use self::engine::{Engine, Opener};
 use self::write::{Encoded, Tables, WriteError};
 use self::writer::Writer;
 use crate::alert::Alerts;
-use crate::ledger::{Acceptance, Ledger, LedgerError, LedgerFuture};
+use crate::ledger::{Acceptance, Ledger, LedgerError, LedgerFuture, StatusMark};
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
 use crate::warning::Warning;
 
@@ -198,6 +198,17 @@ impl Ledger for EmbeddedLedger {
                     return Ok(records);
                 }
             }
+        })
+    }
+
+    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, u64> {
+        Box::pin(async move { self.write(move |_, tables| tables.lease(window, count)).await })
+    }
+
+    fn status(&self) -> LedgerFuture<'_, StatusMark> {
+        Box::pin(async move {
+            self.mend().await?;
+            self.engine.read(read::status)
         })
     }
 

@@ -1,12 +1,15 @@
 //! What is read from one snapshot of the tables. A read takes no lock of ours and waits for no writer.
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
-use sts_types::{Jti, Seal, UnixTime};
+use std::collections::BTreeMap;
 
-use super::tables::{BY_ACCOUNT, BY_JTI, RECORD_ENDS, RECORDS, REVOCATIONS, RULES};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
+use sts_types::{Jti, Seal, StatusWindow, UnixTime};
+
+use super::tables::{BY_ACCOUNT, BY_JTI, LEASES, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES, TALLY};
+use super::tally::Tally;
 use crate::alert::{Alert, Alerts, Fault, Place};
 use crate::codec;
-use crate::ledger::live_until;
+use crate::ledger::{StatusMark, live_until};
 use crate::record::{Entry, Listing, Revocation, TokenRecord};
 
 /// What it takes to judge stored bytes.
@@ -50,6 +53,20 @@ pub(super) fn look_up(
 pub(super) fn last_end(database: &Database) -> Result<Option<UnixTime>, redb::Error> {
     let ends = database.begin_read()?.open_table(RECORD_ENDS)?;
     Ok(ends.last()?.map(|(key, _)| UnixTime::from_secs(key.value().0)))
+}
+
+/// What status lists are made from beside the records.
+pub(super) fn status(database: &Database, judge: &Judge<'_>) -> Result<StatusMark, redb::Error> {
+    let transaction = database.begin_read()?;
+    let mut leased = BTreeMap::new();
+    for row in transaction.open_table(LEASES)?.iter()? {
+        let (window, taken) = row?;
+        leased.insert(StatusWindow::new(window.value()), taken.value());
+    }
+    let stored = transaction.open_table(TALLIES)?.get(TALLY)?.map(|stored| stored.value().to_vec());
+    // One that cannot be read is noticed where revocations are written; here it is another number, whatever it was before.
+    let revocations = Tally::decode(judge.seal, stored.as_deref()).map_or(u64::MAX, |tally| tally.sequence());
+    Ok(StatusMark { leased, revocations })
 }
 
 /// A page of live records, newest first.

@@ -35,6 +35,9 @@ pub(super) const REVOCATION_ENDS: TableDefinition<'_, (i64, &str), ()> = TableDe
 pub(super) const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
 pub(super) const TALLY: &str = "revocations";
 
+/// Status window -> how many of its indexes are taken.
+pub(super) const LEASES: TableDefinition<'_, u64, u64> = TableDefinition::new("status_leases");
+
 /// Number of the rule, in the order they were made -> the sealed rule.
 pub(super) const RULES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rules");
 /// When it may go, and the number of the rule.

@@ -1,10 +1,10 @@
 //! What is done to the tables within one transaction: issue, revoke, sweep. Each either writes all of its rows or none.
 
 use redb::{ReadableTable, Table, WriteTransaction};
-use sts_types::{Jti, ReplayClaim, Seal, UnixTime};
+use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
 
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIMS, META, PROBE, RECORD_ENDS, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS,
+    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIMS, LEASES, META, PROBE, RECORD_ENDS, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS,
     RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
 };
 use super::tally::Tally;
@@ -59,6 +59,7 @@ pub(super) struct Tables<'txn> {
     rules: Table<'txn, u64, &'static [u8]>,
     rule_ends: Table<'txn, (i64, u64), ()>,
     tallies: Table<'txn, &'static str, &'static [u8]>,
+    leases: Table<'txn, u64, u64>,
     changed: Changed,
 }
 
@@ -89,6 +90,7 @@ impl<'txn> Tables<'txn> {
             rules: transaction.open_table(RULES)?,
             rule_ends: transaction.open_table(RULE_ENDS)?,
             tallies: transaction.open_table(TALLIES)?,
+            leases: transaction.open_table(LEASES)?,
             changed: Changed::default(),
         })
     }
@@ -324,7 +326,23 @@ impl<'txn> Tables<'txn> {
                 self.changed.rules = true;
             }
         }
+        while swept.rows < most {
+            let first = self.leases.first()?.map(|(window, _)| window.value());
+            let is_dead = |window: &u64| live_until(StatusWindow::new(*window).end()).as_secs() < now;
+            let Some(window) = first.filter(is_dead) else { break };
+            self.leases.remove(window)?;
+            swept.rows += 1;
+        }
         Ok(swept)
+    }
+
+    /// Takes `count` indexes of `window`, and answers the first.
+    pub(super) fn lease(&mut self, window: StatusWindow, count: u32) -> Result<u64, WriteError> {
+        let first = self.leases.get(window.number())?.map_or(0, |taken| taken.value());
+        let full = || WriteError::Refused(LedgerError::Unavailable("the status lists of an hour are full".into()));
+        let taken = first.checked_add(u64::from(count)).ok_or_else(full)?;
+        self.leases.insert(window.number(), taken)?;
+        Ok(first)
     }
 
     /// Writes a row for no other purpose than to learn whether the store takes writes.

@@ -16,6 +16,7 @@ mod open_error;
 mod read;
 mod revoke;
 mod spec;
+mod status;
 mod sweep;
 mod trouble;
 mod vitals;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
-use sts_types::{Clock, Entropy, Jti, Seal, UnixTime};
+use sts_types::{Clock, Entropy, Jti, Seal, StatusWindow, UnixTime};
 
 use self::batch::{Batch, Replies, command};
 use self::connect::Connector;
@@ -42,7 +43,7 @@ use self::trouble::Trouble;
 use self::vitals::Vitals;
 use crate::alert::{Alert, Alerts, Place};
 use crate::codec;
-use crate::ledger::{Acceptance, Ledger, LedgerError, LedgerFuture};
+use crate::ledger::{Acceptance, Ledger, LedgerError, LedgerFuture, StatusMark};
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
 use crate::warning::Warning;
 
@@ -324,6 +325,14 @@ impl Ledger for RedisLedger {
 
     fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize> {
         Box::pin(async move { Ok(self.forget_dead(now).await?) })
+    }
+
+    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, u64> {
+        Box::pin(async move { Ok(self.take_indexes(window, count).await?) })
+    }
+
+    fn status(&self) -> LedgerFuture<'_, StatusMark> {
+        Box::pin(async move { Ok(self.find_status().await?) })
     }
 
     fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {

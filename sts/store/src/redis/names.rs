@@ -43,6 +43,11 @@ impl Names {
         format!("{}ends", self.base)
     }
 
+    /// Hash: how many indexes of each status window are taken.
+    pub(super) fn leases(&self) -> String {
+        format!("{}leases", self.base)
+    }
+
     /// What readiness writes.
     pub(super) fn probe(&self) -> String {
         format!("{}probe", self.base)

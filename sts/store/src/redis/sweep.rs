@@ -28,6 +28,7 @@ impl RedisLedger {
             }
         }
         self.forget_rules(now).await?;
+        self.forget_leases(now).await?;
         Ok(records)
     }
 
