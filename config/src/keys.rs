@@ -18,8 +18,6 @@ pub(crate) struct Key {
     pub(crate) doc: &'static str,
     /// Its default, as YAML.
     pub(crate) default: Option<&'static str>,
-    /// Whether this build acts on it; what it does not act on it refuses.
-    pub(crate) implemented: bool,
     pub(crate) required: bool,
     /// Whether exactly one of the keys of its mapping that say so must be there.
     pub(crate) either: bool,
@@ -59,13 +57,11 @@ pub(crate) enum Kind {
     KeySet,
     /// Variable to a list of values, or a regular expression.
     Variables,
-    /// Only in keys that are not implemented.
-    Any,
 }
 
 impl Key {
     const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
-        Self { name, kind, doc, default: None, implemented: true, required: false, either: false }
+        Self { name, kind, doc, default: None, required: false, either: false }
     }
 
     const fn default(self, default: &'static str) -> Self {
@@ -80,10 +76,6 @@ impl Key {
         Self { either: true, ..self }
     }
 
-    /// A key of the documentation that this build refuses.
-    const fn later(name: &'static str, doc: &'static str) -> Self {
-        Self { name, kind: Kind::Any, doc, default: None, implemented: false, required: false, either: false }
-    }
 }
 
 impl Section {
@@ -123,7 +115,12 @@ pub(crate) static ROOT: Section = Section {
             "Where tokens are recorded: `embedded`, the URL of a Redis that several machines may share, or a mapping.",
         )
         .default("embedded"),
-        Key::later("status_list", "Whether a Token Status List is published."),
+        Key::new(
+            "status_list",
+            Kind::Flag,
+            "Whether minted tokens point to a Token Status List, so that who verifies offline learns of revocations.",
+        )
+        .default("false"),
         Key::new("signing", Kind::Section(&SIGNING), "Our signing keys."),
         Key::new("tokens", Kind::Section(&TOKENS), "The tokens that are minted."),
         Key::new("limits", Kind::Section(&LIMITS), "Limits on callers."),
@@ -485,8 +482,7 @@ impl Key {
             | Kind::Scalars
             | Kind::Claims
             | Kind::KeySet
-            | Kind::Variables
-            | Kind::Any => None,
+            | Kind::Variables => None,
         }
     }
 }

@@ -107,6 +107,7 @@ impl Load<'_> {
             store: server.store.settings,
             signing: server.signing,
             api_signing: apis.signing,
+            status_list: server.status_list,
             cap_to_subject: server.cap_to_subject,
             limits: server.limits,
             log: server.log,

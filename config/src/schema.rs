@@ -47,11 +47,9 @@ fn section(section: &Section, strict: bool) -> Value {
 }
 
 fn key(key: &Key) -> Value {
-    let mut schema = if key.implemented { kind(&key.kind) } else { json!({ "not": {} }) };
+    let mut schema = kind(&key.kind);
     if let Some(members) = schema.as_object_mut() {
-        let doc =
-            if key.implemented { key.doc.to_owned() } else { format!("{} Not implemented in this build.", key.doc) };
-        members.insert("description".to_owned(), json!(doc));
+        members.insert("description".to_owned(), json!(key.doc));
         if let Some(default) = key.default {
             members.insert("default".to_owned(), default_of(default));
         }
@@ -106,6 +104,5 @@ fn kind(kind: &Kind) -> Value {
                 "anyOf": [{ "type": "string" }, { "type": "array", "minItems": 1, "items": { "type": "string" } }],
             },
         }),
-        Kind::Any => json!({}),
     }
 }

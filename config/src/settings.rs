@@ -32,6 +32,8 @@ pub struct Settings {
     pub signing: SigningSettings,
     /// Algorithms of APIs that set `signing_algorithm`; each is one of `signing.algorithms`.
     pub api_signing: BTreeMap<ApiName, Algorithm>,
+    /// Whether minted tokens point to a status list (`status_list`).
+    pub status_list: bool,
     /// Whether a minted token ends no later than the subject token (`tokens.cap_to_subject`).
     pub cap_to_subject: bool,
     /// Limits on callers.

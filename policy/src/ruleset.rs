@@ -158,6 +158,14 @@ impl RuleSet {
                 .any(|own| own.name == *identity && lives(&own.terms.window) && own.rule(*entry).is_some())
     }
 
+    /// When the next account or identity ends (`not_after`) after `now`: what was minted for it is inactive from then on.
+    #[must_use]
+    pub fn next_end(&self, now: UnixTime) -> Option<UnixTime> {
+        let identities = self.accounts.iter().flat_map(|account| &account.identities).map(|own| own.terms.window);
+        let windows = self.accounts.iter().map(|account| account.terms.window).chain(identities);
+        windows.filter_map(|window| window.not_after).filter(|end| *end > now).min()
+    }
+
     /// Every account, in file order.
     pub fn accounts(&self) -> impl Iterator<Item = AccountView<'_>> {
         self.accounts.iter().map(Account::view)

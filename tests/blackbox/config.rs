@@ -73,7 +73,7 @@ fn wrong_configurations_are_2_and_the_message_says_what_to_do() {
         ("ttl over max_ttl", "tokens: { ttl: 2h, max_ttl: 1h }", "max_ttl"),
         ("no unit", "tokens: { ttl: 900 }", "900"),
         ("a password in a URL", "store: redis://:x@localhost", "password_file"),
-        ("not implemented: status list", "status_list: true", "status_list"),
+        ("a flag that is none", "status_list: maybe", "status_list"),
         ("an unset variable", "log: { level: \"${STS_TEST_UNSET}\" }", "STS_TEST_UNSET"),
         ("an issuer equal to ours", "issuers: { a: { issuer: https://sts.example.com } }", "sts.example.com"),
         ("a plain http issuer", "issuers: { a: { issuer: http://a.example } }", "https"),

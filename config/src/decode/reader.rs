@@ -68,32 +68,26 @@ impl<'e> Reader<'e> {
         Located::new(value, self.report.sources.origin(span))
     }
 
-    /// The members of a mapping; keys that are unknown, or that this build does not implement, are reported.
+    /// The members of a mapping; keys that are unknown are reported.
     pub(crate) fn fields<'n>(&mut self, node: &'n Node, section: &'static Section) -> Option<Fields<'n>> {
         let entries = self.mapping(node, section.name)?;
         for entry in entries {
-            match section.key(&entry.key) {
-                None if entry.key.is_empty() && entry.node.is_broken() => {}
-                None => self.unknown_key(entry, section),
-                Some(key) if !key.implemented => {
-                    let message = format!("`{}` is not implemented in this build", key.name);
-                    self.error(entry.key_span, message, format!("remove `{}`", key.name));
-                }
-                Some(_) => {}
+            let broken = entry.key.is_empty() && entry.node.is_broken();
+            if section.key(&entry.key).is_none() && !broken {
+                self.unknown_key(entry, section);
             }
         }
         Some(Fields { section, span: node.span, entries })
     }
 
     fn unknown_key(&mut self, entry: &Entry, section: &Section) {
-        let implemented = || section.keys.iter().filter(|key| key.implemented);
-        let names = || implemented().map(|key| key.name);
+        let names = || section.keys.iter().map(|key| key.name);
         let message = format!("unknown key {} in {}", quoted(&entry.key), section.name);
         let joined = entry.key.split_once(':').filter(|(key, _)| section.key(key).is_some());
         let help = match (joined, nearest(&entry.key, names())) {
             (Some((key, value)), _) => format!("put a space after the colon: {}", quoted(&format!("{key}: {value}"))),
             (None, Some(name)) => format!("did you mean `{name}`?"),
-            (None, None) => match implemented().find(|key| is_file_of(key, &entry.key)) {
+            (None, None) => match section.keys.iter().find(|key| is_file_of(key, &entry.key)) {
                 Some(key) => format!("a secret is read from a file: write `{}`", key.name),
                 None => format!("the keys of {} are {}", section.name, listed(names())),
             },

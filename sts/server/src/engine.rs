@@ -144,6 +144,7 @@ pub(crate) fn snapshot(settings: &Settings, issuers: JwksCache) -> Snapshot {
         trust: TrustTable::new(settings.trust.clone()),
         keys: Arc::new(CachedKeys(issuers)),
         cap_to_subject: settings.cap_to_subject,
+        status_list: settings.status_list,
         max_ttl: settings.policy.tokens.max_ttl.value.as_secs(),
         signing: settings.api_signing.iter().map(|(api, algorithm)| (api.clone(), *algorithm)).collect(),
         secrets: settings

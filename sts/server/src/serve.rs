@@ -147,6 +147,7 @@ impl Running {
             tokio::spawn(watch_store(Arc::clone(&engine.ledger), Arc::clone(&engine.desk.metrics))),
             tokio::spawn(upkeep(engine.keyring, engine.ledger, Arc::clone(&engine.desk.service))),
             tokio::spawn(keep_issuers_fresh(Arc::clone(&engine.desk))),
+            tokio::spawn(keep_status_lists(Arc::clone(&engine.desk))),
             tokio::spawn(reload::watch(reload, hangup)),
         ];
         let servers = [tokio::spawn(public), tokio::spawn(admin)];
@@ -186,6 +187,11 @@ async fn watch_store(ledger: Arc<dyn Ledger>, metrics: Arc<Metrics>) {
             (Err(_), Some(Err(_))) => {}
         }
     }
+}
+
+/// Keeps the status lists up to date.
+async fn keep_status_lists(desk: Arc<Desk>) {
+    desk.service.keep_status_lists().await;
 }
 
 /// Runs the key cache that is in force; a reload replaces it.

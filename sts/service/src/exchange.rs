@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sts_policy::{Asked, RequestError, Requested, RequestedAccount};
 use sts_store::Issued;
-use sts_token::{Authorized, Denied, MintContext, MintError, MintedToken};
-use sts_types::{ScopeSet, UnixTime};
+use sts_token::{Authorized, Denied, MintContext, MintError, MintedToken, StatusReference};
+use sts_types::{ScopeSet, StatusListId, StatusWindow, UnixTime};
 
 use crate::known::Known;
 use crate::parameters::Parameters;
@@ -77,9 +77,29 @@ impl Service {
             .map_err(|denied| self.deny(snapshot, &denied, &requested, context, now, known))?;
         known.account = Some(authorized.grant().account.name.to_string());
         stopwatch.enter(Phase::Mint);
-        let minted = self.mint(snapshot, authorized, context, now)?;
+        let now_millis = self.clock.now_millis();
+        let status = self.status_of(snapshot, &authorized, now_millis).await?;
+        let minted = self.mint(snapshot, authorized, context, now_millis, status)?;
         stopwatch.enter(Phase::Record);
         self.record(minted, known).await
+    }
+
+    /// Where the status of the token will stand that is minted next, if there are status lists.
+    async fn status_of(
+        &self,
+        snapshot: &Snapshot,
+        authorized: &Authorized,
+        now_millis: u64,
+    ) -> Result<Option<StatusReference>, Refused> {
+        if !snapshot.status_list {
+            return Ok(None);
+        }
+        let now = seconds(now_millis);
+        let life = authorized.lifetime(now, snapshot.cap_to_subject).map_err(|_| Reason::TokenExpired)?;
+        let window = StatusWindow::of(now.plus(i64::from(life.as_secs())));
+        let index = self.status.next(window).await.map_err(|error| Refused::by_ledger(&error))?;
+        let (list, place) = StatusListId::holding(window, index).ok_or(Reason::ServerError)?;
+        Ok(Some(StatusReference { index, uri: crate::status::uri(&snapshot.issuer, list), place }))
     }
 
     fn mint(
@@ -87,7 +107,8 @@ impl Service {
         snapshot: &Snapshot,
         authorized: Authorized,
         context: &RequestContext,
-        now: UnixTime,
+        now_millis: u64,
+        status: Option<StatusReference>,
     ) -> Result<MintedToken, Refused> {
         let algorithm =
             snapshot.signing.get(&authorized.grant().api).copied().unwrap_or_else(|| self.keyring.default_algorithm());
@@ -95,14 +116,15 @@ impl Service {
             tracing::error!(%error, "no token could be signed");
             Refused::from(Reason::ServerError)
         };
-        let signer = self.keyring.signer(algorithm, now).map_err(|error| failed(&error))?;
+        let signer = self.keyring.signer(algorithm, seconds(now_millis)).map_err(|error| failed(&error))?;
         authorized
             .mint(&MintContext {
                 issuer: &snapshot.issuer,
                 signer: &*signer,
                 entropy: &*self.entropy,
-                now_millis: self.clock.now_millis(),
+                now_millis,
                 cap_to_subject: snapshot.cap_to_subject,
+                status,
                 generation: &snapshot.generation,
                 request_id: &context.request_id,
             })
@@ -163,6 +185,10 @@ impl Service {
         let left = quantum - elapsed % quantum;
         tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
     }
+}
+
+fn seconds(millis: u64) -> UnixTime {
+    UnixTime::from_secs(i64::try_from(millis / 1000).unwrap_or(i64::MAX))
 }
 
 fn resolve(snapshot: &Snapshot, request: &ExchangeRequest) -> Result<Requested, Refused> {

@@ -19,6 +19,7 @@ mod request;
 mod revoke;
 mod rules_in_force;
 mod snapshot;
+mod status;
 mod verify;
 
 pub use bearer::ApiSecret;
@@ -34,6 +35,7 @@ pub use phase::{Phase, PhaseTimes};
 pub use reason::{Reason, Refused};
 pub use request::{ExchangeRequest, RequestContext};
 pub use snapshot::{Snapshot, TrustTable};
+pub use status::{STATUS_LIST_TTL, StatusList, StatusListsView};
 
 use std::sync::Arc;
 
@@ -44,6 +46,7 @@ use sts_types::{Clock, Entropy, RequestId};
 
 use denials::Denials;
 use rules_in_force::RulesInForce;
+use status::{Board, StatusIndexes};
 
 /// What the service is made of; the composition root chooses each.
 pub struct Parts {
@@ -71,6 +74,8 @@ pub struct Service {
     events: Arc<dyn EventSink>,
     denials: Denials,
     rules: RulesInForce,
+    status: Arc<StatusIndexes>,
+    board: Board,
 }
 
 impl Service {
@@ -80,6 +85,8 @@ impl Service {
         let Parts { snapshot, ledger, keyring, clock, entropy, events } = parts;
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
+            status: StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy)),
+            board: Board::default(),
             ledger,
             keyring,
             clock,

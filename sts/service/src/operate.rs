@@ -187,6 +187,7 @@ impl Service {
         let jti = request.jti.as_deref().map(Jti::new).transpose();
         let jti = jti.map_err(|error| WrongRevocation::Field("jti", error.to_string()))?;
         let mut revocation = self.rule_revocation(snapshot, request, by)?;
+        let mut revoked = None;
         if let Some(jti) = jti {
             let token = self.ledger.look_up(jti.clone()).await.map_err(failed)?.ok_or(WrongRevocation::UnknownToken)?;
             if !rules_in_force::covers_alone(&revocation, &token.record) {
@@ -194,12 +195,17 @@ impl Service {
             }
             revocation.scope = RevocationScope::Token(jti);
             revocation.until = token.record.exp;
+            revoked = Some(token.record);
         } else {
             // What was minted under a longer `max_ttl` than today's is covered to its end, too.
             let last = self.ledger.last_end().await.map_err(failed)?;
             revocation.until = last.map_or(revocation.until, |last| last.max(revocation.until));
         }
         self.ledger.revoke(revocation.clone()).await.map_err(failed)?;
+        match revoked {
+            Some(record) => self.board.revoked(&record),
+            None => self.board.rule_made(),
+        }
         Ok(revocation)
     }
 

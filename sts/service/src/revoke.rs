@@ -34,6 +34,8 @@ impl Service {
             reason: None,
             until: record.exp,
         };
-        self.ledger.revoke(revocation).await.map_err(failed)
+        self.ledger.revoke(revocation).await.map_err(failed)?;
+        self.board.revoked(&record);
+        Ok(())
     }
 }

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub keys: Arc<dyn IssuerKeys>,
     /// Whether a minted token may not outlive its subject token.
     pub cap_to_subject: bool,
+    /// Whether minted tokens point to a status list.
+    pub status_list: bool,
     /// The longest life of a minted token, in seconds: how long a revocation rule can matter.
     pub max_ttl: u32,
     /// The algorithm that signs for an API that sets its own.

@@ -18,10 +18,10 @@ use sts_service::{
 };
 use sts_store::{
     Acceptance, Entry, Issued, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation, RevocationRule,
-    RevocationScope, TokenRecord, Warning,
+    RevocationScope, StatusMark, TokenRecord, Warning,
 };
 use sts_token::{Keyring, KeyringSpec};
-use sts_types::{AccountId, Algorithm, Clock, EntryName, Kid, UnixTime, rfc};
+use sts_types::{AccountId, Algorithm, Clock, EntryName, Kid, StatusWindow, UnixTime, rfc};
 
 const NOW: i64 = 1_790_000_060;
 const ISSUER: &str = "https://issuer.example";
@@ -63,7 +63,7 @@ struct FakeLedger {
     claims: Mutex<Vec<ReplayClaim>>,
     rules: Mutex<Arc<[Revocation]>>,
     asked: AtomicU64,
-    leased: AtomicU64,
+    status: Mutex<StatusMark>,
 }
 
 impl FakeLedger {
@@ -99,14 +99,17 @@ impl Ledger for FakeLedger {
     }
 
     fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, ()> {
-        self.answer(move || match &revocation.scope {
-            RevocationScope::Token(jti) => {
-                let mut records = self.records.lock().unwrap();
-                records.get_mut(jti.as_str()).unwrap().revoked = Some(revocation.clone());
-            }
-            RevocationScope::Rule(_) => {
-                let mut rules = self.rules.lock().unwrap();
-                *rules = rules.iter().cloned().chain([revocation]).collect();
+        self.answer(move || {
+            self.status.lock().unwrap().revocations += 1;
+            match &revocation.scope {
+                RevocationScope::Token(jti) => {
+                    let mut records = self.records.lock().unwrap();
+                    records.get_mut(jti.as_str()).unwrap().revoked = Some(revocation.clone());
+                }
+                RevocationScope::Rule(_) => {
+                    let mut rules = self.rules.lock().unwrap();
+                    *rules = rules.iter().cloned().chain([revocation]).collect();
+                }
             }
         })
     }
@@ -119,8 +122,10 @@ impl Ledger for FakeLedger {
         self.answer(|| self.records.lock().unwrap().values().map(|entry| entry.record.exp).max())
     }
 
-    fn list(&self, _: Listing) -> LedgerFuture<'_, Vec<Entry>> {
-        self.answer(|| self.records.lock().unwrap().values().cloned().collect())
+    fn list(&self, listing: Listing) -> LedgerFuture<'_, Vec<Entry>> {
+        // One page holds all.
+        let all = || self.records.lock().unwrap().values().cloned().collect();
+        self.answer(|| if listing.after.is_none() { all() } else { Vec::new() })
     }
 
     fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
@@ -131,12 +136,17 @@ impl Ledger for FakeLedger {
         self.answer(|| 0)
     }
 
-    fn lease(&self, _: StatusWindow, count: u32) -> LedgerFuture<'_, u64> {
-        self.answer(move || self.leased.fetch_add(u64::from(count), Ordering::Relaxed))
+    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, u64> {
+        self.answer(move || {
+            let mut mark = self.status.lock().unwrap();
+            let taken = mark.leased.entry(window).or_default();
+            *taken += u64::from(count);
+            *taken - u64::from(count)
+        })
     }
 
     fn status(&self) -> LedgerFuture<'_, StatusMark> {
-        self.answer(StatusMark::default)
+        self.answer(|| self.status.lock().unwrap().clone())
     }
 
     fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {
@@ -190,6 +200,10 @@ impl Fixture {
     }
 
     fn with(replay: &str, keys_unavailable: bool) -> Self {
+        Self::of(&CONFIG.replace("REPLAY", replay), keys_unavailable)
+    }
+
+    fn of(config: &str, keys_unavailable: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock(AtomicU64::new(u64::try_from(NOW).unwrap() * 1000)));
         let ledger = Arc::new(FakeLedger::default());
@@ -203,7 +217,7 @@ impl Fixture {
             max_ttl: 3600,
         };
         let service = Service::new(Parts {
-            snapshot: snapshot(directory.path(), &CONFIG.replace("REPLAY", replay), keys),
+            snapshot: snapshot(directory.path(), config, keys),
             ledger: Arc::clone(&ledger) as _,
             keyring: Arc::new(Keyring::open(keyring, &OsEntropy, clock.now()).unwrap()),
             clock: Arc::clone(&clock) as _,
@@ -272,6 +286,7 @@ fn snapshot(directory: &std::path::Path, config: &str, keys: FakeKeys) -> Snapsh
         rules: Arc::clone(&settings.rules),
         trust: TrustTable::new(settings.trust.clone()),
         keys: Arc::new(keys),
+        status_list: settings.status_list,
         cap_to_subject: settings.cap_to_subject,
         max_ttl: 3600,
         signing: HashMap::new(),
@@ -591,4 +606,120 @@ async fn a_token_with_a_large_copied_claim_is_introspected_and_revoked_as_any() 
     assert!(fixture.is_active(&minted).await);
     fixture.service.revoke_presented(&fixture.service.snapshot(), &minted).await.unwrap();
     assert!(!fixture.is_active(&minted).await);
+}
+
+/// Where the status of a token stands: the list's name, and the place in it.
+fn status_of(access: &str) -> (String, usize) {
+    let payload = sts_jose::decode_base64url(access.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    let reference = &claims["status"]["status_list"];
+    let name = reference["uri"].as_str().unwrap().strip_prefix("https://sts.example.com/status/").unwrap();
+    (name.to_owned(), usize::try_from(reference["idx"].as_u64().unwrap()).unwrap())
+}
+
+/// Whether the list says that the token is valid.
+async fn is_valid(fixture: &Fixture, access: &str) -> Result<bool, Reason> {
+    let (name, place) = status_of(access);
+    let list = fixture.service.status_list(&name).await.map_err(|refused| refused.reason)?;
+    let payload = sts_jose::decode_base64url(list.jwt.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    let compressed = sts_jose::decode_base64url(claims["status_list"]["lst"].as_str().unwrap()).unwrap();
+    let mut bits = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::ZlibDecoder::new(&*compressed), &mut bits).unwrap();
+    Ok(bits[place / 8] >> (place % 8) & 1 == 0)
+}
+
+async fn until_invalid(fixture: &Fixture, access: &str) {
+    let mut waited = Duration::ZERO;
+    while is_valid(fixture, access).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        waited += Duration::from_millis(100);
+        assert!(waited <= Duration::from_secs(6), "longer than a period of the background");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rv_status_lists_tell_of_everything_that_introspection_tells_of() {
+    let listing = format!("status_list: true\n{}", CONFIG.replace("REPLAY", ""));
+    let fixture = Fixture::of(&listing, false);
+    let work = async {
+        let mint = async |jti: &str| fixture.exchange(&fixture.token(json!({ "jti": jti })), &[]).await.unwrap();
+        let (revoked, ruled, other) = (mint("a").await, mint("b").await, mint("c").await);
+        for access in [&revoked, &ruled, &other] {
+            assert_eq!(is_valid(&fixture, access).await, Ok(true));
+        }
+        assert_ne!(status_of(&revoked), status_of(&ruled));
+
+        fixture.service.revoke_presented(&fixture.service.snapshot(), &revoked).await.unwrap();
+        until_invalid(&fixture, &revoked).await;
+        assert_eq!(is_valid(&fixture, &ruled).await, Ok(true));
+
+        // As another process records it: this one is told nothing.
+        let now = fixture.clock.now().plus(1);
+        let rule = RevocationRule { account: Some("octo".to_owned()), ..RevocationRule::default() };
+        let by_rule = Revocation {
+            scope: RevocationScope::Rule(rule),
+            before: now,
+            before_millis: 0,
+            at: now,
+            by: "other".to_owned(),
+            reason: None,
+            until: now.plus(3600),
+        };
+        fixture.ledger.revoke(by_rule).await.unwrap();
+        until_invalid(&fixture, &ruled).await;
+        *fixture.ledger.rules.lock().unwrap() = Arc::default();
+        fixture.ledger.status.lock().unwrap().revocations += 1;
+
+        // The identity is gone from the configuration.
+        let key = Arc::new(fixture.issuer_key.verifying_key());
+        let keys = FakeKeys { key, unavailable: false };
+        let gone = listing.replace("name: main", "name: renamed");
+        drop(fixture.service.swap(snapshot(fixture._directory.path(), &gone, keys)));
+        until_invalid(&fixture, &other).await;
+
+        // What cannot be brought up to date is served while it may be relied on, and then no more.
+        fixture.ledger.down.store(true, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        fixture.clock.0.fetch_add(100_000, Ordering::Relaxed);
+        assert_eq!(is_valid(&fixture, &other).await, Ok(false));
+        fixture.clock.0.fetch_add(250_000, Ordering::Relaxed);
+        assert_eq!(is_valid(&fixture, &other).await, Err(Reason::StoreUnavailable));
+        fixture.ledger.down.store(false, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(is_valid(&fixture, &other).await, Ok(false));
+
+        // There are no lists but those that tokens point to, and those end with their tokens.
+        let (name, _) = status_of(&other);
+        for unknown in [name.replace("-0", "-1"), name.replace("-0", "-00"), "x".to_owned(), "1-0".to_owned()] {
+            let refused = fixture.service.status_list(&unknown).await.err().unwrap();
+            assert_eq!(refused.reason, Reason::NotFound, "{unknown}");
+        }
+        fixture.clock.0.fetch_add(3_700_000, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(is_valid(&fixture, &other).await, Err(Reason::NotFound));
+    };
+    tokio::select! {
+        () = fixture.service.keep_status_lists() => unreachable!(),
+        () = work => {}
+    }
+}
+
+#[tokio::test]
+async fn no_token_is_minted_without_an_index_and_no_index_is_given_twice() {
+    let fixture = Fixture::of(&format!("status_list: true\n{}", CONFIG.replace("REPLAY", "")), false);
+    fixture.ledger.down.store(true, Ordering::Relaxed);
+    assert_eq!(fixture.reason(&fixture.token(json!({})), &[]).await, Some(Reason::StoreUnavailable));
+    fixture.ledger.down.store(false, Ordering::Relaxed);
+    let token = fixture.token(json!({}));
+    let mut places = Vec::new();
+    // More than a block.
+    for _ in 0..1500 {
+        places.push(status_of(&fixture.exchange(&token, &[]).await.unwrap()));
+    }
+    assert!(!places.is_sorted(), "the order of minting is not told");
+    let count = places.len();
+    places.sort();
+    places.dedup();
+    assert_eq!(places.len(), count);
 }

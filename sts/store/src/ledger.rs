@@ -29,8 +29,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// Records a token, and takes a one-use claim with it, in one commit. Answers only once both are durable.
     fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued>;
 
-    /// The record of `jti`, `None` when there is none, it is dead, or its seal is broken (which raises an alert); `None` too, and an
-    /// alert, when its revocation is there with a broken seal: damage must not bring back what was revoked.
+    /// The record of `jti`, `None` when there is none, it is dead, or its seal is broken (which raises an alert). It is revoked also
+    /// when its revocation is there with a broken seal, which raises an alert: damage must not bring back what was revoked.
     fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>>;
 
     /// Records a revocation. Answers only once it is durable.

@@ -53,6 +53,9 @@ pub struct RevocationRule {
     pub claim: std::collections::BTreeMap<String, String>,
 }
 
+/// Who made a revocation of which that cannot be read.
+pub(crate) const UNREADABLE: &str = "unknown";
+
 /// No token can live longer, in seconds: its lifetime has 32 bits.
 const LONGEST_LIFE: i64 = u32::MAX as i64;
 
@@ -76,14 +79,14 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// Revokes the token of `jti` anew at `now`, when its revocation is there and cannot be read: for longer than any token lives.
-    pub(crate) fn in_place_of_a_broken_one(jti: Jti, now: UnixTime) -> Self {
+    /// What stands for the revocation of `jti` when it is there and cannot be read: it lasts longer than any token lives.
+    pub(crate) fn in_place_of_a_broken_one(jti: Jti, now: UnixTime, by: &str) -> Self {
         Self {
             scope: RevocationScope::Token(jti),
             before: now,
             before_millis: 0,
             at: now,
-            by: "sts store accept-epoch".to_owned(),
+            by: by.to_owned(),
             reason: Some("the revocation could not be read".to_owned()),
             until: now.plus(LONGEST_LIFE),
         }

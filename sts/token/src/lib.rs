@@ -14,15 +14,17 @@ mod own;
 mod presented;
 mod registered;
 mod spec;
+mod status_list;
 mod unverified;
 mod verified;
 
 pub use authorize::{Authorized, Denied};
 pub use keyring::{HeldKey, KeyPhase, Keyring, KeyringError, KeyringSpec, MAX_AGE};
-pub use mint::{MintContext, MintError, MintedToken};
+pub use mint::{MintContext, MintError, MintedToken, StatusReference};
 pub use own::{OwnToken, OwnTokenError};
 pub use presented::PresentedToken;
 pub use registered::TokenFault;
 pub use spec::TrustSpec;
+pub use status_list::{StatusBits, StatusListSpec, sign_status_list};
 pub use unverified::{SignedToken, UnverifiedToken};
 pub use verified::VerifiedClaims;

@@ -24,10 +24,23 @@ pub struct MintContext<'a> {
     pub now_millis: u64,
     /// Whether the token may not outlive its subject token.
     pub cap_to_subject: bool,
+    /// Where its status will stand, when there are status lists.
+    pub status: Option<StatusReference>,
     /// The snapshot's generation, for the record.
     pub generation: &'a str,
     /// The request, for the record.
     pub request_id: &'a RequestId,
+}
+
+/// Where the status of a token stands: an index that no other token of its status window has, and what that comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusReference {
+    /// The index in the window, for the record.
+    pub index: u64,
+    /// The URI of the list.
+    pub uri: String,
+    /// The place in that list.
+    pub place: u32,
 }
 
 /// A signed token that nobody may see before its record is durable.
@@ -70,6 +83,20 @@ struct Claims<'a> {
     scope: Option<&'a str>,
     groups: &'a [sts_types::TeamName],
     federated: Federated<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+}
+
+/// draft-ietf-oauth-status-list section 6.2.
+#[derive(Serialize)]
+struct Status<'a> {
+    status_list: Place<'a>,
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    idx: u32,
+    uri: &'a str,
 }
 
 /// Provenance: where the token came from.
@@ -82,19 +109,27 @@ struct Federated<'a> {
 }
 
 impl Authorized {
+    /// How long the token will live when it is minted at `now`.
+    ///
+    /// # Errors
+    /// [`MintError::NoLifeLeft`]
+    pub fn lifetime(&self, now: UnixTime, cap_to_subject: bool) -> Result<Lifetime, MintError> {
+        let granted = self.grant.lifetime;
+        if !cap_to_subject {
+            return Ok(granted);
+        }
+        let left = u32::try_from(self.verified.expires_at().since(now)).unwrap_or(0);
+        Lifetime::from_secs(left.min(granted.as_secs())).ok_or(MintError::NoLifeLeft)
+    }
+
     /// Mints the token that was authorized.
     ///
     /// # Errors
     /// See [`MintError`].
     pub fn mint(self, context: &MintContext<'_>) -> Result<MintedToken, MintError> {
-        let Self { verified, grant } = self;
         let now = UnixTime::from_secs(i64::try_from(context.now_millis / 1000).unwrap_or(i64::MAX));
-        let lifetime = if context.cap_to_subject {
-            let left = u32::try_from(verified.expires_at().since(now)).unwrap_or(0);
-            Lifetime::from_secs(left.min(grant.lifetime.as_secs())).ok_or(MintError::NoLifeLeft)?
-        } else {
-            grant.lifetime
-        };
+        let lifetime = self.lifetime(now, context.cap_to_subject)?;
+        let Self { verified, grant } = self;
         let exp = now.plus(i64::from(lifetime.as_secs()));
         let jti = new_jti(context.entropy)?;
         let scope = (!grant.scopes.is_empty()).then(|| grant.scopes.to_string());
@@ -120,6 +155,10 @@ impl Authorized {
                 identity: grant.identity.as_str(),
                 claims: &copied,
             },
+            status: context
+                .status
+                .as_ref()
+                .map(|status| Status { status_list: Place { idx: status.place, uri: &status.uri } }),
         })
         .map_err(|_| SignError::Failed)?;
         let jwt = sts_jose::sign_compact(context.signer, rfc::TYP_ACCESS_TOKEN, &payload)?;
@@ -149,7 +188,7 @@ impl Authorized {
             claims: copied,
             kid: context.signer.kid().clone(),
             generation: context.generation.to_owned(),
-            status_index: None,
+            status_index: context.status.as_ref().map(|status| status.index),
             iat: now,
             iat_millis: u16::try_from(context.now_millis % 1000).unwrap_or(0),
             exp,

@@ -148,7 +148,12 @@ fn check_host(request: &HttpRequest, hosts: &[String]) -> Result<(), Failure> {
 
 fn measured(desk: &Desk) -> HttpResponse {
     let cache = desk.issuers.borrow().clone();
-    let text = desk.metrics.render(&desk.service.snapshot().generation, &cache.status(), &cache.families());
+    let text = desk.metrics.render(
+        &desk.service.snapshot().generation,
+        &cache.status(),
+        &cache.families(),
+        (desk.service.status_lists(), desk.service.clock().monotonic()),
+    );
     HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text)
 }
 

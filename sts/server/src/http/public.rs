@@ -7,7 +7,7 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
-use sts_service::{Caller, Parameters, Reason, Refused, RequestContext, Service, Snapshot};
+use sts_service::{Caller, Parameters, Reason, Refused, RequestContext, STATUS_LIST_TTL, Service, Snapshot};
 use sts_token::MAX_AGE;
 use sts_types::rfc;
 
@@ -19,6 +19,9 @@ use super::{Failure, FailureLimit, Leaving, Metadata, Proxies, body};
 
 /// The media type of a signed introspection answer (RFC 9701 section 8.2).
 const SIGNED_INTROSPECTION: &str = "application/token-introspection+jwt";
+/// The media type of a signed status list (draft-ietf-oauth-status-list section 5.1).
+const STATUS_LIST: &str = "application/statuslist+jwt";
+const JSON: &str = "application/json";
 
 /// What the public handlers need.
 pub(crate) struct PublicState {
@@ -94,14 +97,25 @@ async fn handle(
         Endpoint::Token => token(request, payload, state, context).await,
         Endpoint::Revoke => revoke(request, payload, state).await,
         Endpoint::Introspect => introspect(request, payload, state).await,
-        Endpoint::Metadata => Ok(document(request, &state.metadata.etag, state.metadata.document.clone())),
+        Endpoint::Metadata => {
+            Ok(document(request, JSON, MAX_AGE, &state.metadata.etag, state.metadata.document.clone()))
+        }
         Endpoint::KeySet => {
             let keyring = state.service.keyring();
-            Ok(document(request, &keyring.etag(), keyring.document().to_vec()))
+            Ok(document(request, JSON, MAX_AGE, &keyring.etag(), keyring.document().to_vec()))
         }
+        Endpoint::StatusList => status_list(request, state).await,
         Endpoint::Live => Ok(HttpResponse::Ok().finish()),
         Endpoint::Ready => Ok(ready(state).await),
     }
+}
+
+/// `GET /status/{list}`, draft-ietf-oauth-status-list section 8.1.
+async fn status_list(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Failure> {
+    let path = normalise(request.path());
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let list = state.service.status_list(name).await?;
+    Ok(document(request, STATUS_LIST, STATUS_LIST_TTL.into(), &list.etag, list.jwt.clone()))
 }
 
 /// `POST /token`, RFC 8693 section 2.
@@ -244,14 +258,20 @@ fn private(status: StatusCode) -> actix_web::HttpResponseBuilder {
 }
 
 /// A public document with its entity tag: 304 for who has it already (RFC 9110 section 13.1.2).
-fn document(request: &HttpRequest, etag: &str, content: impl Into<bytes::Bytes>) -> HttpResponse {
+fn document(
+    request: &HttpRequest,
+    media_type: &str,
+    max_age: i64,
+    etag: &str,
+    content: impl Into<bytes::Bytes>,
+) -> HttpResponse {
     let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok()).any(|value| {
         value.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
     });
     let mut response = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     response
         .insert_header((header::ETAG, etag))
-        .insert_header((header::CACHE_CONTROL, format!("public, max-age={MAX_AGE}")))
+        .insert_header((header::CACHE_CONTROL, format!("public, max-age={max_age}")))
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
-    if known { response.finish() } else { response.content_type("application/json").body(content.into()) }
+    if known { response.finish() } else { response.content_type(media_type).body(content.into()) }
 }

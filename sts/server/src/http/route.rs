@@ -18,9 +18,13 @@ pub(crate) enum Endpoint {
     Introspect,
     Metadata,
     KeySet,
+    StatusList,
     Live,
     Ready,
 }
+
+/// The path of every status list.
+const STATUS_LIST: &str = "/status/{list}";
 
 impl Endpoint {
     /// Where each endpoint is.
@@ -32,6 +36,7 @@ impl Endpoint {
         ("/.well-known/oauth-authorization-server", Self::Metadata),
         ("/.well-known/jwks.json", Self::KeySet),
         ("/.well-known/jwks", Self::KeySet),
+        (STATUS_LIST, Self::StatusList),
         ("/healthz", Self::Live),
         ("/readyz", Self::Ready),
     ];
@@ -40,7 +45,7 @@ impl Endpoint {
     pub(crate) const fn methods(self) -> &'static str {
         match self {
             Self::Token | Self::Revoke | Self::Introspect => "POST",
-            Self::Metadata | Self::KeySet | Self::Live | Self::Ready => "GET, HEAD",
+            Self::Metadata | Self::KeySet | Self::StatusList | Self::Live | Self::Ready => "GET, HEAD",
         }
     }
 }
@@ -57,6 +62,9 @@ pub(crate) fn endpoint(path: &str, base: &str) -> Option<Endpoint> {
 }
 
 fn at_root(path: &str) -> Option<Endpoint> {
+    if let Some(name) = path.strip_prefix("/status/") {
+        return (!name.contains('/')).then_some(Endpoint::StatusList);
+    }
     Endpoint::PATHS.iter().find(|(own, _)| *own == path).map(|(_, endpoint)| *endpoint)
 }
 
@@ -68,6 +76,7 @@ mod tests {
     fn md02_c117_paths_have_one_normal_form() {
         let at = |path: &str, base: &str| endpoint(&normalise(path), base);
         assert_eq!(at("//token/", ""), Some(Endpoint::Token));
+        assert_eq!(at("/t1/status/1-0/", "/t1"), Some(Endpoint::StatusList));
         assert_eq!(at("/t1//token", "/t1"), Some(Endpoint::Token));
         assert_eq!(at("/token", "/t1"), Some(Endpoint::Token));
         assert_eq!(at("/.well-known/oauth-authorization-server/t1", "/t1"), Some(Endpoint::Metadata));
@@ -81,6 +90,9 @@ mod tests {
             "/Token",
             "/token;x",
             "/token.",
+            "/status",
+            "/status/1-0/2",
+            "/t2/status/1-0",
         ] {
             assert_eq!(at(nowhere, "/t1"), None, "{nowhere}");
         }

@@ -4,13 +4,15 @@ mod exchanges;
 mod exposition;
 mod histogram;
 mod issuers;
+mod status_lists;
 mod store;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jwks_cache::{EntryStatus, FamilyStatus};
-use sts_service::DecisionEvent;
+use sts_service::{DecisionEvent, StatusListsView};
 use sts_store::Alert;
 use sts_types::EntryName;
 
@@ -53,7 +55,13 @@ impl Metrics {
     }
 
     /// The exposition, with the state of the `issuers` and under which `generation` exchanges run.
-    pub(crate) fn render(&self, generation: &str, issuers: &[EntryStatus], families: &[FamilyStatus]) -> String {
+    pub(crate) fn render(
+        &self,
+        generation: &str,
+        issuers: &[EntryStatus],
+        families: &[FamilyStatus],
+        status_lists: (StatusListsView, Duration),
+    ) -> String {
         let mut out = Exposition::default();
         out.family("sts_info", Kind::Gauge, "Always 1; the version of the server, and the snapshot in force.");
         out.sample(&[("version", env!("CARGO_PKG_VERSION")), ("generation", generation)], 1);
@@ -64,6 +72,7 @@ impl Metrics {
             out.sample(&[("place", place), ("fault", fault)], count);
         }
         self.store.render(&mut out);
+        status_lists::render(status_lists, &mut out);
         out.into_text()
     }
 }

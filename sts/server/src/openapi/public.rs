@@ -65,6 +65,7 @@ fn operation(endpoint: Endpoint) -> (&'static str, &'static str, Value) {
         }
         Endpoint::Metadata => ("metadata", "Our metadata (RFC 8414)", document("Metadata")),
         Endpoint::KeySet => ("keySet", "Our public keys (RFC 7517)", document("KeySet")),
+        Endpoint::StatusList => ("statusList", "The status of tokens (draft-ietf-oauth-status-list)", status_list()),
         Endpoint::Live => ("live", "Whether the process serves", status("It serves", &[])),
         Endpoint::Ready => (
             "ready",
@@ -92,6 +93,20 @@ fn document(schema: &str) -> Value {
     responses.insert("200".to_owned(), found);
     responses.insert("304".to_owned(), empty("The caller has it already"));
     json!({ "security": [], "responses": responses })
+}
+
+fn status_list() -> Value {
+    let mut operation = document("StatusList");
+    operation["parameters"] = json!([{
+        "name": "list", "in": "path", "required": true, "schema": { "type": "string" },
+        "description": "As `status.status_list.uri` of a token ends.",
+    }]);
+    let signed = json!({ "application/statuslist+jwt": { "schema": { "type": "string" } } });
+    operation["responses"]["200"]["content"] = signed;
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        responses.extend(errors(&[404, 503]));
+    }
+    operation
 }
 
 fn status(yes: &str, no: &[&str]) -> Value {

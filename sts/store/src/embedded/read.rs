@@ -10,7 +10,7 @@ use super::tally::Tally;
 use crate::alert::{Alert, Alerts, Fault, Place};
 use crate::codec;
 use crate::ledger::{StatusMark, live_until};
-use crate::record::{Entry, Listing, Revocation, TokenRecord};
+use crate::record::{Entry, Listing, Revocation, TokenRecord, UNREADABLE};
 
 /// What it takes to judge stored bytes.
 pub(super) struct Judge<'a> {
@@ -25,8 +25,7 @@ impl Judge<'_> {
     }
 }
 
-/// The live record of `jti` with its revocation. `None` too when its revocation is there and cannot be read: what was revoked
-/// must not come back by damage to the revocation.
+/// The live record of `jti` with its revocation.
 pub(super) fn look_up(
     database: &Database,
     judge: &Judge<'_>,
@@ -132,6 +131,7 @@ pub(super) fn rules(database: &Database, judge: &Judge<'_>) -> Result<Vec<Revoca
     Ok(rules)
 }
 
+/// A revocation that is there and cannot be read is one all the same: what was revoked must not come back by damage to it.
 fn with_revocation(
     transaction: &ReadTransaction,
     judge: &Judge<'_>,
@@ -144,10 +144,11 @@ fn with_revocation(
     let key = record.jti.as_str();
     let revoked = match transaction.open_table(REVOCATIONS)?.get(key)? {
         None => None,
-        Some(stored) => match judge.open::<Revocation>(Place::Revocation, key.as_bytes(), stored.value()) {
-            None => return Ok(None),
-            revoked => revoked,
-        },
+        Some(stored) => Some(
+            judge
+                .open::<Revocation>(Place::Revocation, key.as_bytes(), stored.value())
+                .unwrap_or_else(|| Revocation::in_place_of_a_broken_one(record.jti.clone(), now, UNREADABLE)),
+        ),
     };
     Ok(Some(Entry { record, revoked }))
 }

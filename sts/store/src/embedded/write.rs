@@ -14,6 +14,9 @@ use crate::ledger::{LedgerError, live_until};
 use crate::record::{Issued, Revocation, RevocationScope, TokenRecord};
 use crate::watermark::Watermark;
 
+/// Who made a revocation in place of one that could not be read.
+const ACCEPTANCE: &str = "sts store accept-epoch";
+
 /// Why one request of a batch was not carried out.
 #[derive(Debug)]
 pub(super) enum WriteError {
@@ -255,7 +258,7 @@ impl<'txn> Tables<'txn> {
         }
         for jti in broken {
             let again =
-                Encoded::new(Revocation::in_place_of_a_broken_one(jti.clone(), now)).map_err(WriteError::Refused)?;
+                Encoded::new(Revocation::in_place_of_a_broken_one(jti.clone(), now, ACCEPTANCE)).map_err(WriteError::Refused)?;
             self.put_in_revocation(seal, &jti, again.value.until, &again.payload)?;
         }
 

@@ -11,7 +11,7 @@ use super::guard::Mark;
 use super::trouble::{Named, Trouble};
 use crate::alert::{Alert, Fault, Place};
 use crate::ledger::live_until;
-use crate::record::{Entry, Revocation};
+use crate::record::{Entry, Revocation, UNREADABLE};
 use crate::rules::Rules;
 
 /// The rules as they were under one mark.
@@ -52,15 +52,19 @@ impl RedisLedger {
         self.open_found(Place::Record, id.as_bytes(), found)
     }
 
-    /// The entry of a record that lives. `None` too when its revocation is there and cannot be read: what was revoked must not come
-    /// back by damage to the revocation.
+    /// The entry of a record that lives. A revocation that is there and cannot be read is one all the same: what was revoked must not
+    /// come back by damage to it.
     pub(super) fn with_revocation(&self, id: &str, record: TokenRecord, revocation: Found) -> Option<Entry> {
-        if self.clock().now() > live_until(record.exp) {
+        let now = self.clock().now();
+        if now > live_until(record.exp) {
             return None;
         }
         let revoked = match revocation {
             Found::Nothing => None,
-            there => Some(self.open_found(Place::Revocation, id.as_bytes(), there)?),
+            there => Some(
+                self.open_found(Place::Revocation, id.as_bytes(), there)
+                    .unwrap_or_else(|| Revocation::in_place_of_a_broken_one(record.jti.clone(), now, UNREADABLE)),
+            ),
         };
         Some(Entry { record, revoked })
     }
