@@ -75,7 +75,6 @@ impl Key {
     const fn either(self) -> Self {
         Self { either: true, ..self }
     }
-
 }
 
 impl Section {

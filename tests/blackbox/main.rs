@@ -38,6 +38,7 @@ mod revocation;
 mod secrets;
 mod shared_keys;
 mod signed_introspection;
+mod status_lists;
 mod store;
 mod support;
 mod tenants;

@@ -113,7 +113,9 @@ mod tests {
     #[test]
     fn a_list_has_one_spelling() {
         assert_eq!("12-3".parse(), Ok(StatusListId { window: StatusWindow::new(12), number: 3 }));
-        for wrong in ["", "-", "12", "12-", "-3", "012-3", "12-03", "+12-3", "12--3", "12-3-4", "12-4294967296", "12-3 ", "a-b"] {
+        for wrong in
+            ["", "-", "12", "12-", "-3", "012-3", "12-03", "+12-3", "12--3", "12-3-4", "12-4294967296", "12-3 ", "a-b"]
+        {
             assert_eq!(wrong.parse::<StatusListId>(), Err(StatusListIdError), "{wrong}");
         }
     }

@@ -26,6 +26,7 @@ mod redis_groups;
 mod redis_tls;
 mod run;
 mod server;
+mod status;
 mod verifier;
 
 pub use config::{Config, Site};
@@ -42,5 +43,6 @@ pub use redis_groups::{RedisCluster, RedisPair};
 pub use redis_tls::RedisCertificates;
 pub use run::{Finished, Sts};
 pub use server::{Server, exchange_request};
+pub use status::StatusPlace;
 pub use sts_jose::{Algorithm, base64url, decode_base64url};
 pub use verifier::{OwnToken, verify_offline};

@@ -130,8 +130,6 @@ impl Service {
             }
             None
         };
-        tokio::time::timeout(PATIENCE, look)
-            .await
-            .map_err(|_| Refused::for_now(Reason::StoreUnavailable, RETRY))
+        tokio::time::timeout(PATIENCE, look).await.map_err(|_| Refused::for_now(Reason::StoreUnavailable, RETRY))
     }
 }

@@ -5,8 +5,8 @@ mod board;
 mod indexes;
 mod rounds;
 
-pub use board::{StatusList, StatusListsView};
 pub(crate) use board::Board;
+pub use board::{StatusList, StatusListsView};
 pub(crate) use indexes::StatusIndexes;
 
 use sts_types::{Issuer, StatusListId};

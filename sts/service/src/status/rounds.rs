@@ -82,8 +82,12 @@ impl Rounds {
         service.status.forget_before(now);
         service.board.revoked_here().retain(|window, _| is_alive(*window, now));
         let mark = service.ledger.status().await?;
-        let leased: Vec<(StatusWindow, u64)> =
-            mark.leased.iter().filter(|(window, _)| is_alive(**window, now)).map(|(&own, &taken)| (own, taken)).collect();
+        let leased: Vec<(StatusWindow, u64)> = mark
+            .leased
+            .iter()
+            .filter(|(window, _)| is_alive(**window, now))
+            .map(|(&own, &taken)| (own, taken))
+            .collect();
         if leased.is_empty() {
             self.scan = None;
         } else if self.is_due(service, &mark, &snapshot, now).await? {
@@ -147,12 +151,7 @@ impl Rounds {
 }
 
 /// Looks at every record once.
-async fn scan(
-    service: &Service,
-    mark: &StatusMark,
-    snapshot: &Snapshot,
-    now: UnixTime,
-) -> Result<Scan, LedgerError> {
+async fn scan(service: &Service, mark: &StatusMark, snapshot: &Snapshot, now: UnixTime) -> Result<Scan, LedgerError> {
     let began = service.clock.monotonic();
     for _ in 0..ATTEMPTS {
         let Some((invalid, count)) = look_at_all(service, snapshot, now).await? else { continue };
@@ -189,8 +188,7 @@ async fn look_at_all(
         }
         for Entry { record, revoked } in &page {
             let Some(index) = record.status_index else { continue };
-            let is_valid =
-                revoked.is_none() && !service.rules.covers(&rules, record) && snapshot.supports(record, now);
+            let is_valid = revoked.is_none() && !service.rules.covers(&rules, record) && snapshot.supports(record, now);
             if !is_valid && let Some((id, place)) = StatusListId::holding(StatusWindow::of(record.exp), index) {
                 invalid.entry(id).or_default().set(place);
                 count += 1;
@@ -213,8 +211,7 @@ fn sign(
     let expires = now.plus(VALIDITY);
     let signer = service.keyring.signer(service.keyring.default_algorithm(), now)?;
     let uri = uri(&snapshot.issuer, id);
-    let spec =
-        StatusListSpec { issuer: &snapshot.issuer, uri: &uri, iat: now, exp: expires, ttl: STATUS_LIST_TTL };
+    let spec = StatusListSpec { issuer: &snapshot.issuer, uri: &uri, iat: now, exp: expires, ttl: STATUS_LIST_TTL };
     let jwt = sign_status_list(&*signer, &spec, &bits.cloned().unwrap_or_default())?;
     let digest = sts_jose::sha256(jwt.as_bytes());
     let etag = format!("\"{}\"", sts_jose::base64url(digest.0.get(..16).unwrap_or_default()));

@@ -4,8 +4,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
 
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIMS, LEASES, META, PROBE, RECORD_ENDS, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS,
-    RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
+    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIMS, LEASES, META, PROBE, RECORD_ENDS, RECORDS, REVOCATION_ENDS, REVOCATIONS,
+    RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
 };
 use super::tally::Tally;
 use crate::alert::Place;
@@ -257,8 +257,8 @@ impl<'txn> Tables<'txn> {
             }
         }
         for jti in broken {
-            let again =
-                Encoded::new(Revocation::in_place_of_a_broken_one(jti.clone(), now, ACCEPTANCE)).map_err(WriteError::Refused)?;
+            let again = Encoded::new(Revocation::in_place_of_a_broken_one(jti.clone(), now, ACCEPTANCE))
+                .map_err(WriteError::Refused)?;
             self.put_in_revocation(seal, &jti, again.value.until, &again.payload)?;
         }
 
