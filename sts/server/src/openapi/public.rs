@@ -1,6 +1,6 @@
 //! The public listener.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Described, answer, empty, errors, schema_of};
 use crate::http::Endpoint;
@@ -81,10 +81,13 @@ fn posted(content: Value, security: Value, granted: Value, statuses: &[u16]) -> 
     json!({ "requestBody": { "required": true, "content": content }, "security": security, "responses": responses })
 }
 
-/// A document that caches may keep.
+/// A JSON document that caches may keep.
 fn document(schema: &str) -> Value {
-    let mut responses = errors(&[]);
-    let mut found = answer("The document", schema);
+    cached(answer("The document", schema), errors(&[]))
+}
+
+/// What caches may keep, and what is answered in its place.
+fn cached(mut found: Value, mut responses: Map<String, Value>) -> Value {
     if let Some(headers) = found.get_mut("headers").and_then(Value::as_object_mut) {
         for name in ["ETag", "Cache-Control", "Access-Control-Allow-Origin"] {
             headers.insert(name.to_owned(), json!({ "schema": { "type": "string" } }));
@@ -96,15 +99,18 @@ fn document(schema: &str) -> Value {
 }
 
 fn status_list() -> Value {
-    let mut operation = document("StatusList");
-    operation["parameters"] = json!([{
-        "name": "list", "in": "path", "required": true, "schema": { "type": "string" },
-        "description": "As `status.status_list.uri` of a token ends.",
-    }]);
-    let signed = json!({ "application/statuslist+jwt": { "schema": { "type": "string" } } });
-    operation["responses"]["200"]["content"] = signed;
-    if let Some(responses) = operation["responses"].as_object_mut() {
-        responses.extend(errors(&[404, 503]));
+    let mut found = empty("The list, signed");
+    if let Some(members) = found.as_object_mut() {
+        let signed = json!({ "application/statuslist+jwt": { "schema": { "type": "string" } } });
+        members.insert("content".to_owned(), signed);
+    }
+    let mut operation = cached(found, errors(&[404, 503]));
+    if let Some(members) = operation.as_object_mut() {
+        let list = json!([{
+            "name": "list", "in": "path", "required": true, "schema": { "type": "string" },
+            "description": "As `status.status_list.uri` of a token ends.",
+        }]);
+        members.insert("parameters".to_owned(), list);
     }
     operation
 }

@@ -142,13 +142,10 @@ fn with_revocation(
         return Ok(None);
     }
     let key = record.jti.as_str();
-    let revoked = match transaction.open_table(REVOCATIONS)?.get(key)? {
-        None => None,
-        Some(stored) => Some(
-            judge
-                .open::<Revocation>(Place::Revocation, key.as_bytes(), stored.value())
-                .unwrap_or_else(|| Revocation::in_place_of_a_broken_one(record.jti.clone(), now, UNREADABLE)),
-        ),
-    };
+    let revoked = transaction.open_table(REVOCATIONS)?.get(key)?.map(|stored| {
+        judge
+            .open::<Revocation>(Place::Revocation, key.as_bytes(), stored.value())
+            .unwrap_or_else(|| Revocation::in_place_of_a_broken_one(record.jti.clone(), now, UNREADABLE))
+    });
     Ok(Some(Entry { record, revoked }))
 }
