@@ -25,12 +25,14 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Opens keys and store, and puts `settings` in force. It wants to be called within the runtime that is to drive connections.
+    /// Opens keys and store, and puts `settings` in force; `ledger` takes the place of the store that they name. It wants to be called
+    /// within the runtime that is to drive connections.
     pub(crate) fn open(
         settings: &Settings,
         clock: Arc<dyn Clock>,
         events: Arc<dyn EventSink>,
         metrics: Arc<Metrics>,
+        ledger: Option<Arc<dyn Ledger>>,
     ) -> Result<Self, StartError> {
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
         make_data_dir(settings)?;
@@ -40,13 +42,16 @@ impl Engine {
             counted.alert(alert);
             tracing::error!(place = alert.place.name(), fault = alert.fault.name(), "{alert}");
         };
-        let ledger = open_ledger(
-            settings,
-            Arc::new(keyring.seal()),
-            Arc::clone(&clock),
-            Arc::clone(&entropy),
-            Arc::new(alerts),
-        )?;
+        let ledger = match ledger {
+            Some(ledger) => ledger,
+            None => open_ledger(
+                settings,
+                Arc::new(keyring.seal()),
+                Arc::clone(&clock),
+                Arc::clone(&entropy),
+                Arc::new(alerts),
+            )?,
+        };
         let issuers = issuer_cache(settings, Arc::clone(&clock), Some(settings.data_dir.join("issuers")))?;
         metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
         let service = Service::new(Parts {

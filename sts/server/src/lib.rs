@@ -17,4 +17,4 @@ mod start_error;
 mod telemetry;
 mod upkeep;
 
-pub use cli::run;
+pub use cli::{run, serve_on};

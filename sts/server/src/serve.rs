@@ -40,8 +40,8 @@ pub(crate) struct Running {
     hangup: Signal,
 }
 
-/// Runs until SIGTERM or SIGINT.
-pub(crate) fn run(config: &Path) -> Result<(), StartError> {
+/// Runs until SIGTERM or SIGINT; `ledger` takes the place of the store that the configuration names.
+pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let Loaded { settings, warnings } = load(config, clock.now()).map_err(StartError::Configuration)?;
     telemetry::install(settings.log);
@@ -50,7 +50,7 @@ pub(crate) fn run(config: &Path) -> Result<(), StartError> {
     }
     runtime()?.block_on(async {
         let mut termination = Termination::listen()?;
-        let running = start(config.to_owned(), settings, clock)?;
+        let running = start(config.to_owned(), settings, clock, ledger)?;
         tracing::info!(public = %running.public, admin = %running.admin, "ready");
         let leaving = running.leaving.clone();
         let shutdown = async move {
@@ -94,10 +94,15 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
 }
 
 /// Binds what `settings` say, and starts.
-fn start(config: PathBuf, settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+fn start(
+    config: PathBuf,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    ledger: Option<Arc<dyn Ledger>>,
+) -> Result<Running, StartError> {
     let public = ListenerSpec::bind("listen", settings.listen, settings.tls.as_ref())?;
     let admin = ListenerSpec::bind("admin.listen", settings.admin.listen, settings.admin.tls.as_ref())?;
-    start_on(config, settings, clock, public, admin)
+    start_on(config, settings, clock, ledger, public, admin)
 }
 
 /// Opens and starts everything behind these listeners; answers once requests are served.
@@ -105,6 +110,7 @@ pub(crate) fn start_on(
     config: PathBuf,
     settings: Settings,
     clock: Arc<dyn Clock>,
+    ledger: Option<Arc<dyn Ledger>>,
     public: ListenerSpec,
     admin: ListenerSpec,
 ) -> Result<Running, StartError> {
@@ -113,7 +119,7 @@ pub(crate) fn start_on(
 
     let metrics = Arc::new(Metrics::default());
     let events = Arc::new(EventLog { format: settings.log.format, metrics: Arc::clone(&metrics) });
-    let engine = Engine::open(&settings, clock, events, metrics)?;
+    let engine = Engine::open(&settings, clock, events, metrics, ledger)?;
     let token = admin_token::open(&settings.data_dir, &OsEntropy)?;
 
     let leaving = Leaving::default();

@@ -10,10 +10,12 @@ mod schema;
 mod table;
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use sts_store::Ledger;
 use sts_types::UnixTime;
 
 use crate::operation::Operation;
@@ -138,6 +140,12 @@ enum IssuersCommand {
     },
 }
 
+/// `sts serve` on another ledger than the one that the configuration names: what measures the server without a store runs it so.
+#[must_use]
+pub fn serve_on(config: &Path, ledger: Arc<dyn Ledger>) -> ExitCode {
+    exit_of_start(serve::run(config, Some(ledger)))
+}
+
 /// Runs the command line.
 #[must_use]
 pub fn run() -> ExitCode {
@@ -151,7 +159,7 @@ pub fn run() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Serve(ConfigArgs { config }) => exit_of_start(serve::run(&config)),
+        Command::Serve(ConfigArgs { config }) => exit_of_start(serve::run(&config, None)),
         Command::Dev(args) => dev::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -217,7 +217,7 @@ fn perform(args: &ServerArgs, operation: Operation) -> Result<Done, StartError> 
     }
     // What drives the connections to a store is this runtime.
     let _entered = runtime.enter();
-    let engine = Engine::open(&settings, clock, Arc::new(Silent), Arc::new(Metrics::default()))?;
+    let engine = Engine::open(&settings, clock, Arc::new(Silent), Arc::new(Metrics::default()), None)?;
     Ok(runtime.block_on(operation.run(&engine.desk, "command line")))
 }
 

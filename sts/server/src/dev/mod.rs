@@ -63,7 +63,7 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
         let files = Files::write(directory.path(), addresses, issuer.address())?;
         let settings = load(&files.config, clock.now()).map_err(StartError::Configuration)?.settings;
         telemetry::install(settings.log);
-        let running = serve::start_on(files.config.clone(), settings, clock, public, admin)?;
+        let running = serve::start_on(files.config.clone(), settings, clock, None, public, admin)?;
 
         let walk = Walk::new(running.public, &files, &issuer, Arc::clone(&running.engine.desk.service));
         let (stop, stopped) = oneshot::channel::<()>();

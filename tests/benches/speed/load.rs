@@ -1,0 +1,118 @@
+//! Load by wrk, on the cores that the server does not have; what it saw, and what it cost the server.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+use sts_testkit::basic;
+
+use crate::process::{OTHER_CORES, Process};
+use crate::world::{SECRET, text};
+
+/// What is sent.
+#[derive(Clone)]
+pub(crate) struct Load {
+    /// `/token`, `/introspect`, ...
+    pub(crate) path: &'static str,
+    /// One body a line; none for a GET.
+    pub(crate) bodies: Option<PathBuf>,
+    pub(crate) connections: usize,
+    pub(crate) seconds: u64,
+    /// Requests a second in all; as many as are answered when there is none.
+    pub(crate) rate: Option<f64>,
+    /// Whether the answers must be granted, or must be refused.
+    pub(crate) granted: bool,
+}
+
+impl Load {
+    pub(crate) fn exchanges(bodies: PathBuf) -> Self {
+        Self { path: "/token", bodies: Some(bodies), connections: 64, seconds: 3, rate: None, granted: true }
+    }
+}
+
+/// What wrk tells at its end.
+#[derive(Clone, Debug, Deserialize)]
+struct Told {
+    requests: f64,
+    requests_per_s: f64,
+    errors: Errors,
+    latency_us: Latency,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Errors {
+    status: f64,
+    connect: f64,
+    read: f64,
+    write: f64,
+    timeout: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Latency {
+    p50: f64,
+    p99: f64,
+    p999: f64,
+}
+
+/// What one run came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// Microseconds of the server's processor time for a request.
+    pub(crate) cpu_us: f64,
+    pub(crate) per_second: f64,
+    /// Latencies in microseconds.
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) p999: f64,
+    pub(crate) requests: f64,
+}
+
+/// Loads the server.
+pub(crate) fn run(process: &Process, load: &Load) -> Run {
+    process.forget_log();
+    let before = process.cpu_nanos();
+    let told = wrk(process, load);
+    let cpu = process.cpu_nanos() - before;
+    let Errors { status: refused, connect, read, write, timeout } = told.errors;
+    assert!(connect + read + write + timeout == 0.0, "{}: {told:?}", load.path);
+    let as_expected = if load.granted { refused == 0.0 } else { refused >= told.requests };
+    assert!(as_expected, "{} {:?}: {told:?}", load.path, load.bodies);
+    Run {
+        cpu_us: cpu as f64 / 1000.0 / told.requests,
+        per_second: told.requests_per_s,
+        p50: told.latency_us.p50,
+        p99: told.latency_us.p99,
+        p999: told.latency_us.p999,
+        requests: told.requests,
+    }
+}
+
+fn wrk(process: &Process, load: &Load) -> Told {
+    let mut command = Command::new("taskset");
+    command.args(["-c", OTHER_CORES, "wrk", "--threads", "1", "--latency"]);
+    command.args(["--connections", &load.connections.to_string(), "--duration", &format!("{}s", load.seconds)]);
+    command.args(["--timeout", "10s", "--script"]);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/benches/load/exchange.lua"));
+    command.arg(format!("http://{}{}", process.public, load.path));
+    if let Some(bodies) = &load.bodies {
+        command.env("BODIES", text(bodies));
+    }
+    if load.path == "/introspect" {
+        command.env("AUTHORIZATION", format!("Basic {}", basic("deploy", SECRET)));
+    }
+    if let Some(rate) = load.rate {
+        command.env("RATE", rate.to_string());
+    }
+    let output = command.output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let line = printed.lines().find(|line| line.starts_with('{'));
+    let line = line.unwrap_or_else(|| panic!("wrk: {printed}{}", String::from_utf8_lossy(&output.stderr)));
+    serde_json::from_str(line).unwrap()
+}
+
+/// The run in the middle, by processor time.
+pub(crate) fn median(mut runs: Vec<Run>) -> Run {
+    runs.sort_by(|a, b| a.cpu_us.total_cmp(&b.cpu_us));
+    runs[runs.len() / 2]
+}

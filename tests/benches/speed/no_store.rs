@@ -1,0 +1,59 @@
+//! A ledger that forgets everything: the server with it shows what a store takes.
+
+use std::sync::Arc;
+
+use sts_store::{Acceptance, Entry, Issued, Ledger, LedgerFuture, Listing, ReplayClaim, Revocation};
+use sts_store::{StatusMark, TokenRecord, Warning};
+use sts_types::{Jti, StatusWindow, UnixTime};
+
+pub(crate) struct NoStore;
+
+fn done<'a, T: Send + 'a>(value: T) -> LedgerFuture<'a, T> {
+    Box::pin(std::future::ready(Ok(value)))
+}
+
+impl Ledger for NoStore {
+    fn issue(&self, _: TokenRecord, _: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+        done(Issued::Recorded)
+    }
+
+    fn look_up(&self, _: Jti) -> LedgerFuture<'_, Option<Entry>> {
+        done(None)
+    }
+
+    fn revoke(&self, _: Revocation) -> LedgerFuture<'_, ()> {
+        done(())
+    }
+
+    fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>> {
+        done(Arc::from([]))
+    }
+
+    fn last_end(&self) -> LedgerFuture<'_, Option<UnixTime>> {
+        done(None)
+    }
+
+    fn list(&self, _: Listing) -> LedgerFuture<'_, Vec<Entry>> {
+        done(Vec::new())
+    }
+
+    fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
+        done(Vec::new())
+    }
+
+    fn sweep(&self, _: UnixTime) -> LedgerFuture<'_, usize> {
+        done(0)
+    }
+
+    fn lease(&self, _: StatusWindow, _: u32) -> LedgerFuture<'_, u64> {
+        done(0)
+    }
+
+    fn status(&self) -> LedgerFuture<'_, StatusMark> {
+        done(StatusMark::default())
+    }
+
+    fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {
+        done(Acceptance::NothingToAccept)
+    }
+}

@@ -1,0 +1,103 @@
+//! A server under measurement: on a core of its own, with what the system tells of its time and memory.
+
+use std::fs::{File, OpenOptions};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The core of the server; load generator and Redis share the others.
+pub(crate) const SERVER_CORE: &str = "0";
+/// The cores of everything else.
+pub(crate) const OTHER_CORES: &str = "1-255";
+
+/// A process that serves. It is killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: Option<SocketAddr>,
+    /// From its start until it told its address.
+    pub(crate) ready_after: Duration,
+}
+
+impl Process {
+    /// Starts `command` on the server's core, and waits for the line that says `public=ADDRESS`. What it prints goes to the file `log`.
+    pub(crate) fn start(command: &[&str], directory: &Path, environment: &[(&str, &str)], log: &Path) -> Self {
+        Self::start_by(&["taskset", "-c", SERVER_CORE], command, directory, environment, log)
+    }
+
+    /// Starts `command` behind `prefix`.
+    pub(crate) fn start_by(
+        prefix: &[&str],
+        command: &[&str],
+        directory: &Path,
+        environment: &[(&str, &str)],
+        log: &Path,
+    ) -> Self {
+        // Appended to, so that it may be emptied while it is written to.
+        let _ = std::fs::remove_file(log);
+        let out = OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let words: Vec<&str> = prefix.iter().chain(command).copied().collect();
+        let began = Instant::now();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
+            .current_dir(directory)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap();
+        loop {
+            let text = std::fs::read_to_string(log).unwrap();
+            if let Some(public) = address(&text, "public") {
+                let admin = address(&text, "admin");
+                return Self { child, log: log.to_owned(), public, admin, ready_after: began.elapsed() };
+            }
+            assert!(child.try_wait().unwrap().is_none(), "{words:?} ended: {text}");
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Nanoseconds on a processor so far, of all threads, in and out of the kernel.
+    pub(crate) fn cpu_nanos(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        tasks
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
+            .filter_map(|stat| stat.split(' ').next()?.parse::<u64>().ok())
+            .sum()
+    }
+
+    /// Resident memory, in MiB.
+    pub(crate) fn resident_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// Throws away what it has printed so far.
+    pub(crate) fn forget_log(&self) {
+        File::options().write(true).open(&self.log).unwrap().set_len(0).unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(&self.log);
+    }
+}
+
+/// The address behind `name`, in a line of text or of JSON.
+fn address(log: &str, name: &str) -> Option<SocketAddr> {
+    log.split([' ', ',', '{', '}', '\n']).find_map(|word| {
+        let value = word.replace('"', "");
+        value.strip_prefix(name)?.strip_prefix(['=', ':'])?.parse().ok()
+    })
+}

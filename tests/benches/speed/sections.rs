@@ -1,0 +1,233 @@
+//! The tables, each of one question.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use sts_testkit::{Algorithm, Key};
+
+use crate::bare::Bare;
+use crate::instructions::Connection;
+use crate::load::Load;
+use crate::report::{Report, thousands, times, us};
+use crate::subject::{Measured, Row, Store, Subject, measure};
+use crate::world::{World, access_token, introspection, with_issuers};
+
+/// Every section, by name, in order.
+pub(crate) const ALL: [(&str, fn(&World, &mut Report)); 6] = [
+    ("exchange", exchange),
+    ("policy", policy),
+    ("endpoints", endpoints),
+    ("refusals", refusals),
+    ("signing", signing),
+    ("connections", connections),
+];
+
+/// Fresh tokens: more than any memory of verified ones holds.
+const FRESH: usize = 30_000;
+
+fn fresh(world: &World) -> PathBuf {
+    world.exchanges("fresh", FRESH, &[], |number| world.token(number).sign())
+}
+
+fn named(world: &World) -> PathBuf {
+    world.exchanges("named", FRESH, &[("audience", "octo-deploy")], |number| world.token(number).sign())
+}
+
+/// As a projected token that is presented again and again.
+fn repeated(world: &World) -> PathBuf {
+    world.exchanges("repeated", 50, &[("audience", "octo-deploy")], |number| world.token(FRESH + number).sign())
+}
+
+fn exchange(world: &World, report: &mut Report) {
+    let (nothing, bare) = (Subject::bare(world, Bare::Nothing), Subject::bare(world, Bare::Crypto));
+    let [none, embedded, redis] =
+        [Store::None, Store::Embedded, Store::Redis].map(|store| Subject::sts(store, world.config(), 10));
+    let (fresh, named, repeated) = (fresh(world), named(world), repeated(world));
+    let of = |bodies: &PathBuf| Load::exchanges(bodies.clone());
+    let rows = measure(&[
+        Row::new("bare", &bare, of(&named)),
+        Row::new("the stack alone, no cryptography", &nothing, of(&named)),
+        Row::new("sts, no store", &none, of(&named)),
+        Row::new("sts, embedded store", &embedded, of(&named)),
+        Row::new("sts, Redis", &redis, of(&named)),
+        Row::new("sts, Redis, account found by search", &redis, of(&fresh)),
+        Row::new("sts, Redis, the same tokens again", &redis, of(&repeated)),
+    ]);
+    report.section(
+        "One exchange",
+        "64 connections. An exchange has its decision event written and its metrics counted; with a store its record is durable \
+         (embedded) or acknowledged (Redis) before the answer.",
+    );
+    table(report, &rows);
+}
+
+fn policy(world: &World, report: &mut Report) {
+    let sizes = [10_u32, 1_000, 1_000_000].map(|size| (size, Subject::sts(Store::None, world.config(), size)));
+    let issuers = Subject::sts(Store::None, with_issuers(world.config(), 50), 10);
+    let (fresh, named) = (fresh(world), named(world));
+    let of = |bodies: &PathBuf| Load::exchanges(bodies.clone());
+    let mut rows = Vec::new();
+    for (size, subject) in &sizes {
+        rows.push(Row::new(format!("{} identities, account named", thousands(f64::from(*size))), subject, of(&named)));
+        rows.push(Row::new(
+            format!("{} identities, account searched", thousands(f64::from(*size))),
+            subject,
+            of(&fresh),
+        ));
+    }
+    rows.push(Row::new("10 identities, 50 issuers", &issuers, of(&named)));
+    // Under callgrind a million identities would take an hour to load.
+    let rows = rows.into_iter().map(|row| if row.name.starts_with("1,000,000") { row.not_counted() } else { row });
+    let rows = measure(&rows.collect::<Vec<_>>());
+    report.section(
+        "By the size of the policy",
+        "Without a store, so that nothing hides the difference. Ratios are to the first row.",
+    );
+    table(report, &rows);
+}
+
+fn endpoints(world: &World, report: &mut Report) {
+    let bare = Subject::bare(world, Bare::Crypto);
+    let [embedded, redis] = [Store::Embedded, Store::Redis].map(|store| Subject::sts(store, world.config(), 10));
+    let named = named(world);
+    let of_embedded = introspections(world, "introspected-embedded", &embedded);
+    let of_redis = introspections(world, "introspected-redis", &redis);
+    let introspect = |bodies: PathBuf| Load { path: "/introspect", ..Load::exchanges(bodies) };
+    let keys = Load { path: "/.well-known/jwks.json", bodies: None, ..Load::exchanges(named.clone()) };
+    let rows = measure(&[
+        Row::new("bare", &bare, Load::exchanges(named)),
+        Row::new("introspection, embedded store", &embedded, introspect(of_embedded)),
+        Row::new("introspection, Redis", &redis, introspect(of_redis)),
+        Row::new("our key set", &embedded, keys).not_counted(),
+    ]);
+    report
+        .section("Other endpoints", "64 connections; introspection of 2,000 live tokens by the API that they are for.");
+    table(report, &rows);
+}
+
+/// Forms that introspect tokens that `subject` minted.
+fn introspections(world: &World, name: &str, subject: &Subject) -> PathBuf {
+    let server = subject.start();
+    let mut connection = Connection::to(server.public);
+    let source = std::fs::read_to_string(named(world)).unwrap();
+    let tokens: Vec<String> = source
+        .lines()
+        .take(2_000)
+        .map(|body| {
+            let (status, answer) = connection.answer("/token", body, None);
+            assert_eq!(status, 200);
+            access_token(&serde_json::from_slice(&answer).unwrap())
+        })
+        .collect();
+    world.bodies(name, tokens.len(), |number| introspection(&tokens[number]))
+}
+
+fn refusals(world: &World, report: &mut Report) {
+    let bare = Subject::bare(world, Bare::Crypto);
+    let none = Subject::sts(Store::None, world.config(), 10);
+    let stranger = Key::new(Algorithm::RS256, "38826b17");
+    let make = |name: &str, token: &(dyn Fn(usize) -> String + Sync)| world.exchanges(name, 2_000, &[], token);
+    let garbage = make("garbage", &|number| format!("not.a.token{number}"));
+    let unsigned = make("forged", &|number| world.token(number).sign_with(|input| stranger.sign(input)));
+    let foreign = make("foreign", &|number| world.token(number).claim("iss", "https://issuer.example").sign());
+    let expired = make("expired", &|number| world.token(number).claim("exp", sts_testkit::now() - 600).sign());
+    let elsewhere = make("elsewhere", &|number| world.token(number).claim("aud", "https://elsewhere.example").sign());
+    let nobody = make("nobody", &|number| world.token(number).claim("ref", "refs/heads/other").sign());
+    let refused = |name: &str, bodies: PathBuf| Row::new(name, &none, Load::exchanges(bodies)).refused();
+    let rows = measure(&[
+        Row::new("bare", &bare, Load::exchanges(named(world))),
+        refused("garbage (`token_malformed`)", garbage),
+        refused("`issuer_unknown`", foreign),
+        refused("`signature_invalid`", unsigned),
+        refused("`token_expired`", expired),
+        refused("`token_audience`", elsewhere),
+        refused("`not_authorized`, leaves at the next 5 ms", nobody),
+    ]);
+    report.section("Refusals", "64 connections, no limit on refusals; each writes its decision event.");
+    table(report, &rows);
+}
+
+fn signing(world: &World, report: &mut Report) {
+    let with = |algorithm: &str| {
+        let config = world.config().with("signing", json!({ "algorithms": [algorithm] }));
+        Subject::sts(Store::None, config, 10)
+    };
+    let [es256, eddsa, rs256] = ["ES256", "EdDSA", "RS256"].map(with);
+    let named = named(world);
+    let rows = measure(&[
+        Row::new("ES256", &es256, Load::exchanges(named.clone())),
+        Row::new("EdDSA", &eddsa, Load::exchanges(named.clone())),
+        Row::new("RS256", &rs256, Load::exchanges(named)),
+    ]);
+    report.section("By what we sign with", "Without a store; ratios are to the first row.");
+    table(report, &rows);
+}
+
+fn connections(world: &World, report: &mut Report) {
+    let bare = Subject::bare(world, Bare::Crypto);
+    let [none, embedded, redis] =
+        [Store::None, Store::Embedded, Store::Redis].map(|store| Subject::sts(store, world.config(), 10));
+    let subjects =
+        [("bare", &bare), ("sts, no store", &none), ("sts, embedded store", &embedded), ("sts, Redis", &redis)];
+    let bodies = named(world);
+    let mut rows = Vec::new();
+    for connections in [1, 16, 64, 256] {
+        for (name, subject) in subjects {
+            let load = Load { connections, ..Load::exchanges(bodies.clone()) };
+            rows.push(Row::new(format!("{connections} connections, {name}"), subject, load).not_counted());
+        }
+    }
+    let measured = measure(&rows);
+    report.section("By connections", "As many exchanges as are answered.");
+    latencies(report, &measured);
+
+    let full = &measured[2 * subjects.len()..3 * subjects.len()];
+    let paced: Vec<_> = subjects
+        .iter()
+        .zip(full)
+        .map(|((name, subject), full)| {
+            let load = Load { rate: Some(full.run.per_second * 0.8), ..Load::exchanges(bodies.clone()) };
+            Row::new(*name, subject, load).not_counted()
+        })
+        .collect();
+    report.section("At 80 % load", "64 connections that send at a pace of 80 % of what each server answered above.");
+    latencies(report, &measure(&paced));
+}
+
+/// Time and instructions, as ratios to the first row.
+fn table(report: &mut Report, rows: &[Measured]) {
+    let (first, rest) = (&rows[0], rows);
+    let cells = rest.iter().map(|row| {
+        let run = &row.run;
+        let instructions = row.instructions.map_or("".to_owned(), |count| format!("{:.1} k", count / 1000.0));
+        let ratio = row.instructions.zip(first.instructions).map_or(String::new(), |(own, base)| times(own, base));
+        vec![
+            row.name.clone(),
+            instructions,
+            ratio,
+            us(run.cpu_us),
+            times(run.cpu_us, first.run.cpu_us),
+            thousands(run.per_second),
+            us(run.p50),
+            us(run.p99),
+            us(run.p999),
+        ]
+    });
+    let head = ["", "instructions", "ratio", "processor time", "ratio", "requests/s", "p50", "p99", "p99.9"];
+    report.table(&head, &cells.collect::<Vec<_>>());
+}
+
+fn latencies(report: &mut Report, rows: &[Measured]) {
+    let cells = rows.iter().map(|Measured { name, run, .. }| {
+        vec![
+            name.clone(),
+            thousands(run.per_second),
+            us(run.cpu_us),
+            us(run.p50),
+            us(run.p99),
+            us(run.p999),
+            times(run.p99, run.p50),
+        ]
+    });
+    report.table(&["", "requests/s", "processor time", "p50", "p99", "p99.9", "p99/p50"], &cells.collect::<Vec<_>>());
+}

@@ -1,0 +1,161 @@
+//! What is measured beside what: servers, each with a load, in turn.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sts_testkit::{Config, RedisServer, Site, basic};
+
+use crate::bare::Bare;
+use crate::instructions;
+use crate::load::{self, Load, Run};
+use crate::process::{OTHER_CORES, Process};
+use crate::world::{SECRET, World, site, text};
+
+/// Where the server keeps its records.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    None,
+    Embedded,
+    Redis,
+}
+
+/// A server that can be started.
+pub(crate) enum Subject {
+    Bare { bare: Bare, jwk: String, directory: PathBuf },
+    Sts { store: Store, site: Box<Site>, redis: Option<RedisServer> },
+}
+
+impl Subject {
+    pub(crate) fn bare(world: &World, bare: Bare) -> Self {
+        Self::Bare { bare, jwk: world.key.jwk().to_string(), directory: world.directory.path().to_owned() }
+    }
+
+    /// The built binary on that configuration, with so many identities.
+    pub(crate) fn sts(store: Store, config: Config, identities: u32) -> Self {
+        let redis =
+            (store == Store::Redis).then(|| pinned(RedisServer::with("appendonly yes\nappendfsync everysec\n")));
+        let config = match &redis {
+            // A deadline would end what runs under callgrind.
+            Some(redis) => config.with("store", serde_json::json!({ "url": redis.url(), "timeout": "10s" })),
+            None => config,
+        };
+        Self::Sts { store, site: Box::new(site(&config, identities as usize)), redis }
+    }
+
+    /// Starts it on the core of its own.
+    pub(crate) fn start(&self) -> Process {
+        self.start_by(&["taskset", "-c", crate::process::SERVER_CORE])
+    }
+
+    /// Starts it behind a command.
+    pub(crate) fn start_by(&self, prefix: &[&str]) -> Process {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let log = std::env::temp_dir().join(format!(
+            "sts-speed-{}-{}.log",
+            std::process::id(),
+            STARTED.fetch_add(1, Ordering::Relaxed)
+        ));
+        let this = std::env::current_exe().unwrap();
+        match self {
+            Self::Bare { bare, jwk, directory } => {
+                Process::start_by(prefix, &[text(&this), "--bare", bare.name(), jwk], directory, &[], &log)
+            }
+            Self::Sts { store: Store::None, site, .. } => {
+                Process::start_by(prefix, &[text(&this), "--no-store", "sts.yaml"], site.root(), &[], &log)
+            }
+            Self::Sts { site, .. } => {
+                let command = [env!("CARGO_BIN_EXE_sts"), "serve", "--config", "sts.yaml"];
+                Process::start_by(prefix, &command, site.root(), &[], &log)
+            }
+        }
+    }
+
+    /// The Redis that it uses.
+    pub(crate) fn redis(&self) -> Option<&RedisServer> {
+        match self {
+            Self::Sts { redis, .. } => redis.as_ref(),
+            Self::Bare { .. } => None,
+        }
+    }
+}
+
+/// Keeps Redis off the server's core.
+fn pinned(redis: RedisServer) -> RedisServer {
+    let info = redis.command(&["INFO", "server"]);
+    let pid = info.text().lines().find_map(|line| line.strip_prefix("process_id:")).unwrap().trim().to_owned();
+    let done = Command::new("taskset").args(["-acp", OTHER_CORES, &pid]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    redis
+}
+
+/// One line of a table.
+pub(crate) struct Row<'a> {
+    pub(crate) name: String,
+    pub(crate) subject: &'a Subject,
+    pub(crate) load: Load,
+    /// Whether instructions are counted too.
+    pub(crate) counted: bool,
+    /// The status of every answer.
+    pub(crate) status: u16,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn new(name: impl Into<String>, subject: &'a Subject, load: Load) -> Self {
+        Self { name: name.into(), subject, load, counted: true, status: 200 }
+    }
+
+    pub(crate) fn not_counted(self) -> Self {
+        Self { counted: false, ..self }
+    }
+
+    /// One whose answers are refusals.
+    pub(crate) fn refused(self) -> Self {
+        let load = Load { granted: false, ..self.load };
+        Self { status: 400, load, ..self }
+    }
+}
+
+/// What a row came to.
+pub(crate) struct Measured {
+    pub(crate) name: String,
+    pub(crate) run: Run,
+    pub(crate) instructions: Option<f64>,
+}
+
+/// Loads all rows in turn, several rounds; each has the run in its middle.
+pub(crate) fn measure(rows: &[Row<'_>]) -> Vec<Measured> {
+    let rounds = crate::option("ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
+    let seconds = crate::option("SECONDS").map(|seconds| seconds.parse().unwrap());
+    // Rows of one subject are of one process.
+    let mut processes: Vec<(&Subject, Process)> = Vec::new();
+    for row in rows {
+        if !processes.iter().any(|(subject, _)| std::ptr::eq(*subject, row.subject)) {
+            processes.push((row.subject, row.subject.start()));
+        }
+    }
+    let mut runs: Vec<Vec<Run>> = rows.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for (row, runs) in rows.iter().zip(&mut runs) {
+            let (_, process) = processes.iter().find(|(subject, _)| std::ptr::eq(*subject, row.subject)).unwrap();
+            let load = Load { seconds: seconds.unwrap_or(row.load.seconds), ..row.load.clone() };
+            runs.push(load::run(process, &load));
+        }
+    }
+    drop(processes);
+    rows.iter()
+        .zip(runs)
+        .map(|(row, runs)| Measured {
+            name: row.name.clone(),
+            run: load::median(runs),
+            instructions: row.counted.then(|| count(row)),
+        })
+        .collect()
+}
+
+fn count(row: &Row<'_>) -> f64 {
+    let authorization = (row.load.path == "/introspect").then(|| format!("Basic {}", basic("deploy", SECRET)));
+    let bodies = row.load.bodies.as_ref().unwrap();
+    let start = |prefix: &[&str]| row.subject.start_by(prefix);
+    instructions::of(start, row.load.path, bodies, authorization.as_deref(), row.status)
+}
