@@ -9,6 +9,40 @@ pub fn sha256(bytes: &[u8]) -> Digest256 {
     fixed(&digest(&SHA256, bytes))
 }
 
+/// A SHA-256 digest in the making: of what begins alike, the beginning is digested once.
+#[derive(Clone)]
+pub struct Sha256(Context);
+
+impl Sha256 {
+    /// The digest of nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    /// Goes on with `bytes`.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all that it was given.
+    #[must_use]
+    pub fn finish(self) -> Digest256 {
+        fixed(&self.0.finish())
+    }
+
+    /// The same, in the library's own form, which a key signs.
+    pub(crate) fn finish_to_sign(self) -> Digest {
+        self.0.finish()
+    }
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The SHA-256 digest of a list: the number of parts, then each part behind its length, all numbers as eight octets, big-endian.
 /// Two different lists never feed the same octets, wherever a part ends (`["ab", "c"]` and `["a", "bc"]` differ).
 #[must_use]

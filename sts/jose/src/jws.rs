@@ -102,16 +102,21 @@ impl std::fmt::Debug for CompactJws<'_> {
 
 /// Header, payload, signature, and the text before the last dot.
 fn split(token: &str) -> Result<(&str, &str, &str, &str), JwsError> {
-    match token.bytes().filter(|byte| *byte == b'.').count() {
-        2 => {}
-        4 => return Err(JwsError::Malformed("the token is encrypted (JWE); only signed tokens are accepted")),
-        _ => return Err(JwsError::Malformed("the token does not consist of three parts")),
+    const WRONG: JwsError = JwsError::Malformed("the token does not consist of three parts");
+    let mut dots = memchr::memchr_iter(b'.', token.as_bytes());
+    match (dots.next(), dots.next(), dots.count()) {
+        (Some(first), Some(second), 0) => {
+            let (signing_input, signature) = token.split_at_checked(second).ok_or(WRONG)?;
+            let (header, payload) = signing_input.split_at_checked(first).ok_or(WRONG)?;
+            let payload = payload.strip_prefix('.').ok_or(WRONG)?;
+            let signature = signature.strip_prefix('.').ok_or(WRONG)?;
+            Ok((header, payload, signature, signing_input))
+        }
+        (Some(_), Some(_), 2) => {
+            Err(JwsError::Malformed("the token is encrypted (JWE); only signed tokens are accepted"))
+        }
+        _ => Err(WRONG),
     }
-    let parts = token.rsplit_once('.').and_then(|(signing_input, signature)| {
-        let (header, payload) = signing_input.split_once('.')?;
-        Some((header, payload, signature, signing_input))
-    });
-    parts.ok_or(JwsError::Malformed("the token does not consist of three parts"))
 }
 
 impl JwsHeader {

@@ -36,13 +36,13 @@ mod verifying_key;
 
 pub use base64url::{base64url, decode_base64url};
 pub use compare::constant_time_eq;
-pub use digest::{digest_of_parts, sha256};
+pub use digest::{Sha256, digest_of_parts, sha256};
 pub use entropy::OsEntropy;
 pub use jwk::parse_jwk;
 pub use jws::{CompactJws, JwsError, JwsHeader, MAX_TOKEN_BYTES};
 pub use key_set::{KeySet, KeySetError, MAX_KEY_BYTES, MAX_KEYS, SkippedKey};
 pub use seal::HmacSeal;
-pub use sign::{SignError, Signer, sign_compact};
+pub use sign::{SignError, SignedCompact, Signer, sign_compact, sign_compact_digested};
 pub use signing_key::{SigningKey, SigningKeyError};
 pub use sts_types::Algorithm;
 pub use unusable_key::UnusableKey;

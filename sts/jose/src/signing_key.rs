@@ -1,6 +1,6 @@
 //! A private key in memory, parsed once.
 
-use crate::{Algorithm, SignError, Signer, VerifyingKey, base64url, parse_jwk};
+use crate::{Algorithm, Sha256, SignError, Signer, VerifyingKey, base64url, parse_jwk};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -116,6 +116,10 @@ impl Signer for SigningKey {
     fn sign(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError> {
         self.key.sign(signing_input)
     }
+
+    fn sign_digested(&self, signing_input: &[u8], digested: &Sha256) -> Result<Vec<u8>, SignError> {
+        self.key.sign_digested(signing_input, digested)
+    }
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -144,6 +148,20 @@ impl PrivateKey {
                 key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map(|()| signature)
             }
             Self::EdDsa(key) => key.try_sign(message).map(|signature| signature.as_ref().to_vec()),
+        }
+        .map_err(|_| SignError::Failed)
+    }
+
+    /// ECDSA and RSA sign a digest; Ed25519 needs the message itself (RFC 8032 section 5.1.6).
+    fn sign_digested(&self, message: &[u8], digested: &Sha256) -> Result<Vec<u8>, SignError> {
+        let digest = || digested.clone().finish_to_sign();
+        match self {
+            Self::Es256(key) => key.sign_digest(&digest()).map(|signature| signature.as_ref().to_vec()),
+            Self::Rs256(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign_digest(&RSA_PKCS1_SHA256, &digest(), &mut signature).map(|()| signature)
+            }
+            Self::EdDsa(_) => return self.sign(message),
         }
         .map_err(|_| SignError::Failed)
     }

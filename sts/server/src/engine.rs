@@ -8,7 +8,7 @@ use sts_config::{RedisAddress, RedisSettings, RedisTlsFiles, RedisTopology, Sett
 use sts_jose::OsEntropy;
 use sts_service::{ApiSecret, EventSink, Parts, Service, Snapshot, TrustTable};
 use sts_store::{Alert, Alerts, EmbeddedLedger, Ledger, Node, RedisLedger, RedisParts, RedisSpec, RedisTls, Topology};
-use sts_token::{Keyring, KeyringSpec};
+use sts_token::{Keyring, KeyringSpec, Remembered};
 use sts_types::{Clock, Entropy, Seal};
 use tokio::sync::watch;
 
@@ -148,6 +148,7 @@ pub(crate) fn snapshot(settings: &Settings, issuers: JwksCache) -> Snapshot {
         rules: Arc::clone(&settings.rules),
         trust: TrustTable::new(settings.trust.clone()),
         keys: Arc::new(CachedKeys(issuers)),
+        remembered: Remembered::default(),
         cap_to_subject: settings.cap_to_subject,
         status_list: settings.status_list,
         max_ttl: settings.policy.tokens.max_ttl.value.as_secs(),

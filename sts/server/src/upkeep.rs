@@ -1,4 +1,4 @@
-//! What is done every minute: signing keys are turned, and what is dead in the store is forgotten.
+//! What is done every minute: signing keys are turned, and what is dead in the store and in memory is forgotten.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub(crate) async fn upkeep(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, servi
         }
         let may_forget = steps.may_forget(service.clock());
         let now = service.clock().now();
+        // Nothing is lost by that: what comes again is verified again.
+        service.snapshot().remembered.forget_dead(now);
         let keyring = Arc::clone(&keyring);
         let keys = move || if may_forget { keyring.turn(now) } else { keyring.reread() };
         match tokio::task::spawn_blocking(keys).await {

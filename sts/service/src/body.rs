@@ -12,18 +12,19 @@ impl Parameters {
     /// # Errors
     /// `request_malformed` for broken percent-encoding, what is not UTF-8, and what [`Parameters::new`] refuses.
     pub fn from_form(body: &[u8]) -> Result<Self, Refused> {
-        let pairs = body
-            .split(|&b| b == b'&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| {
-                let (name, value) = match pair.iter().position(|&b| b == b'=').and_then(|at| pair.split_at_checked(at))
-                {
-                    Some((name, value)) => (name, value.get(1..).unwrap_or_default()),
-                    None => (pair, [].as_slice()),
-                };
-                Ok((decode(name)?, decode(value)?))
-            })
-            .collect::<Result<Vec<_>, Refused>>()?;
+        let mut pairs = Vec::with_capacity(8);
+        let mut rest = Some(body);
+        while let Some(text) = rest {
+            let (pair, next) = match cut(text, b'&') {
+                Some((pair, next)) => (pair, Some(next)),
+                None => (text, None),
+            };
+            rest = next;
+            if !pair.is_empty() {
+                let (name, value) = cut(pair, b'=').unwrap_or((pair, &[]));
+                pairs.push((decode(name)?, decode(value)?));
+            }
+        }
         Self::new(pairs)
     }
 
@@ -63,22 +64,35 @@ fn malformed(rule: &'static str) -> Refused {
     Refused::because(Reason::RequestMalformed, rule)
 }
 
+/// What stands before the first `mark`, and what behind it.
+fn cut(text: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
+    let (before, from) = text.split_at_checked(memchr::memchr(mark, text)?)?;
+    Some((before, from.get(1..)?))
+}
+
 /// Undoes `+` and percent-encoding.
 fn decode(text: &[u8]) -> Result<String, Refused> {
     let broken = || malformed("the form's percent-encoding is broken");
-    let digit = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16)).ok_or_else(broken);
+    let digit = |b: u8| char::from(b).to_digit(16).ok_or_else(broken);
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.iter();
-    while let Some(&b) = rest.next() {
-        bytes.push(match b {
-            b'+' => b' ',
-            b'%' => {
-                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-                u8::try_from(high * 16 + low).map_err(|_| broken())?
+    let mut rest = text;
+    // What lies between two codes is copied whole: a token has none.
+    while let Some(at) = memchr::memchr2(b'%', b'+', rest) {
+        let (plain, coded) = rest.split_at_checked(at).ok_or_else(broken)?;
+        bytes.extend_from_slice(plain);
+        rest = match coded {
+            [b'+', rest @ ..] => {
+                bytes.push(b' ');
+                rest
             }
-            b => b,
-        });
+            [b'%', high, low, rest @ ..] => {
+                bytes.push(u8::try_from(digit(*high)? * 16 + digit(*low)?).map_err(|_| broken())?);
+                rest
+            }
+            _ => return Err(broken()),
+        };
     }
+    bytes.extend_from_slice(rest);
     String::from_utf8(bytes).map_err(|_| malformed("a parameter is not UTF-8"))
 }
 

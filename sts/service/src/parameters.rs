@@ -18,7 +18,8 @@ impl Parameters {
         if pairs.len() > MAX_PARAMETERS {
             return Err(Refused::because(Reason::RequestMalformed, "a request has at most 64 parameters"));
         }
-        if pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        let holds_nul = |text: &str| memchr::memchr(0, text.as_bytes()).is_some();
+        if pairs.iter().any(|(name, value)| holds_nul(name) || holds_nul(value)) {
             return Err(Refused::because(Reason::RequestMalformed, "a parameter holds a NUL"));
         }
         Ok(Self(pairs))

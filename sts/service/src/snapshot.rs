@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sts_policy::{Provenance, RuleSet};
-use sts_token::TrustSpec;
+use sts_token::{Remembered, TrustSpec};
 use sts_types::{Algorithm, ApiName, EntryName, Issuer, Issuers, TokenRecord, UnixTime};
 
 use crate::IssuerKeys;
@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub trust: TrustTable,
     /// The entries' keys.
     pub keys: Arc<dyn IssuerKeys>,
+    /// Tokens that these entries' keys verified lately.
+    pub remembered: Remembered,
     /// Whether a minted token may not outlive its subject token.
     pub cap_to_subject: bool,
     /// Whether minted tokens point to a status list.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sts_jose::VerifyingKey;
-use sts_token::{SignedToken, TrustSpec, UnverifiedToken, VerifiedClaims};
+use sts_token::{RememberedToken, SignedToken, TrustSpec, UnverifiedToken, VerifiedClaims};
 use sts_types::Clock;
 
 use crate::Snapshot;
@@ -19,7 +19,12 @@ pub(crate) async fn verify(
     entry: &mut Option<String>,
     stopwatch: &mut Stopwatch<'_>,
 ) -> Result<VerifiedClaims, Refused> {
-    let token = UnverifiedToken::parse(token)?;
+    let text = token;
+    if let Some(remembered) = remembered(snapshot, text, stopwatch) {
+        *entry = Some(remembered.entry().to_string());
+        return Ok(remembered.judge(clock.now())?);
+    }
+    let token = UnverifiedToken::parse(text)?;
     let entries = snapshot.trust.entries(token.claimed_issuer());
     token.check_kind(entries)?;
     match entries {
@@ -29,7 +34,26 @@ pub(crate) async fn verify(
     }
     let signed = check_signature(snapshot, entries, token, stopwatch).await?;
     *entry = Some(signed.entry().to_string());
-    Ok(signed.judge(clock.now())?)
+    let verified = signed.judge(clock.now())?;
+    snapshot.remembered.remember(text, &verified);
+    Ok(verified)
+}
+
+/// The token, if a key verified it before that its entry still has.
+fn remembered(snapshot: &Snapshot, token: &str, stopwatch: &mut Stopwatch<'_>) -> Option<RememberedToken> {
+    let remembered = snapshot.remembered.find(token)?;
+    stopwatch.enter(Phase::Keys);
+    let key = remembered.key();
+    let question = KeyQuestion {
+        entry: remembered.entry(),
+        issuer: remembered.issuer(),
+        kid: key.kid(),
+        algorithm: key.algorithm(),
+    };
+    let is_it = |other: &Arc<VerifyingKey>| Arc::ptr_eq(other, key) || other.thumbprint() == key.thumbprint();
+    let is_there = snapshot.keys.cached(question)?.iter().any(is_it);
+    stopwatch.enter(Phase::Verify);
+    is_there.then_some(remembered)
 }
 
 /// Checks the signature against the keys at hand; asks an entry's issuer only for what is not at hand, and only if no key at

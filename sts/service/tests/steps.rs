@@ -281,6 +281,7 @@ fn snapshot(directory: &std::path::Path, config: &str, keys: FakeKeys) -> Snapsh
     let settings =
         sts_config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{}", errors.render(false))).settings;
     Snapshot {
+        remembered: sts_token::Remembered::default(),
         generation: settings.generation.clone(),
         issuer: settings.issuer.clone(),
         rules: Arc::clone(&settings.rules),

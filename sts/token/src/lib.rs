@@ -4,7 +4,7 @@
 //! UnverifiedToken --key--> SignedToken --clock--> VerifiedClaims --rules--> Authorized --signer--> MintedToken
 //! ```
 //!
-//! Beside it: our own signing keys ([`Keyring`]), and the tokens that we minted when they come back: verified by their signature
+//! A token that comes again is a `RememberedToken`, whose signature need not be checked again. Beside it: our own signing keys ([`Keyring`]), and the tokens that we minted when they come back: verified by their signature
 //! ([`OwnToken`]), or by the record that was made with them ([`PresentedToken`]).
 
 mod authorize;
@@ -13,6 +13,7 @@ mod mint;
 mod own;
 mod presented;
 mod registered;
+mod remembered;
 mod spec;
 mod status_list;
 mod unverified;
@@ -24,6 +25,7 @@ pub use mint::{MintContext, MintError, MintedToken, StatusReference};
 pub use own::{OwnToken, OwnTokenError};
 pub use presented::PresentedToken;
 pub use registered::TokenFault;
+pub use remembered::{Remembered, RememberedToken};
 pub use spec::TrustSpec;
 pub use status_list::{StatusBits, StatusListSpec, sign_status_list};
 pub use unverified::{SignedToken, UnverifiedToken};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sts_jose::{SignError, Signer};
+use sts_jose::{SignError, SignedCompact, Signer};
 use sts_policy::Replay;
 use sts_types::{Entropy, Issuer, Jti, Lifetime, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc};
 
@@ -161,7 +161,8 @@ impl Authorized {
                 .map(|status| Status { status_list: Place { idx: status.place, uri: &status.uri } }),
         })
         .map_err(|_| SignError::Failed)?;
-        let jwt = sts_jose::sign_compact(context.signer, rfc::TYP_ACCESS_TOKEN, &payload)?;
+        let SignedCompact { jwt, digest } =
+            sts_jose::sign_compact_digested(context.signer, rfc::TYP_ACCESS_TOKEN, &payload)?;
 
         if jwt.len() > MAX_OWN_TOKEN {
             return Err(MintError::TooLarge);
@@ -174,7 +175,7 @@ impl Authorized {
         };
         let record = TokenRecord {
             jti,
-            token_digest: sts_jose::sha256(jwt.as_bytes()),
+            token_digest: digest,
             account: grant.account.id.clone(),
             identity: grant.identity,
             entry: verified.entry().clone(),

@@ -6,6 +6,7 @@ use sts_jose::{CompactJws, JwsError, VerifyingKey};
 use sts_types::{Algorithm, ClaimSet, EntryName, Issuer, Kid, UnixTime};
 
 use crate::registered::{self, TokenFault};
+use crate::verified::Evidence;
 use crate::{TrustSpec, VerifiedClaims};
 
 /// A compact JWS whose shape is right and whose signature is not checked.
@@ -129,14 +130,15 @@ impl SignedToken<'_> {
     pub fn judge(self, now: UnixTime) -> Result<VerifiedClaims, TokenFault> {
         let registered = registered::read(&self.token.claims, &self.trust)?;
         registered::judge_times(&registered, &self.trust, now)?;
-        Ok(VerifiedClaims::new(
-            self.trust,
-            self.token.issuer,
-            self.key.kid().cloned(),
+        let signing_input = registered.jti.is_none().then(|| sts_jose::sha256(self.token.jws.signing_input()));
+        Ok(VerifiedClaims::of(Arc::new(Evidence {
+            trust: self.trust,
+            issuer: self.token.issuer,
+            key: self.key,
             registered,
-            self.token.claims,
-            sts_jose::sha256(self.token.jws.signing_input()),
-        ))
+            claims: self.token.claims,
+            signing_input,
+        })))
     }
 }
 

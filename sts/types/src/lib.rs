@@ -24,7 +24,7 @@ pub use names::{
 };
 pub use origin::{Located, Origin};
 pub use record::{ReplayClaim, TokenRecord};
-pub use seal::{Digest256, Seal};
+pub use seal::{Digest256, Seal, hex};
 pub use status::{STATUS_LIST_LENGTH, StatusListId, StatusListIdError, StatusWindow};
 pub use strict_json::{MAX_JSON_DEPTH, StrictJsonError, parse_object};
 pub use time::{Clock, Lifetime, UnixTime};

@@ -3,13 +3,13 @@
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
-pub struct Digest256(#[serde(with = "hex")] pub [u8; 32]);
+pub struct Digest256(#[serde(with = "hexadecimal")] pub [u8; 32]);
 
 impl Digest256 {
     /// Lower-case hexadecimal.
     #[must_use]
     pub fn to_hex(self) -> String {
-        hex::encode(&self.0)
+        hex(&self.0)
     }
 }
 
@@ -28,19 +28,24 @@ pub trait Seal: Send + Sync + 'static {
     fn verify(&self, bytes: &[u8], code: &[u8]) -> bool;
 }
 
-mod hex {
+/// `bytes` in lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |value: u8| DIGITS.get(usize::from(value & 15)).map_or('0', |&digit| char::from(digit));
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(*byte));
+    }
+    text
+}
+
+mod hexadecimal {
     use serde::de::Error as _;
 
-    pub(super) fn encode(bytes: &[u8]) -> String {
-        use std::fmt::Write as _;
-        bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    }
-
     pub(super) fn serialize<S: serde::Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&encode(bytes))
+        serializer.serialize_str(&super::hex(bytes))
     }
 
     pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {

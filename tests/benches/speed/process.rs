@@ -16,24 +16,37 @@ pub(crate) struct Process {
     child: Child,
     log: PathBuf,
     pub(crate) public: SocketAddr,
-    pub(crate) admin: Option<SocketAddr>,
     /// From its start until it told its address.
     pub(crate) ready_after: Duration,
 }
 
 impl Process {
-    /// Starts `command` on the server's core, and waits for the line that says `public=ADDRESS`. What it prints goes to the file `log`.
-    pub(crate) fn start(command: &[&str], directory: &Path, environment: &[(&str, &str)], log: &Path) -> Self {
-        Self::start_by(&["taskset", "-c", SERVER_CORE], command, directory, environment, log)
+    /// Starts `command` behind `prefix`, and waits for the line that says `public=ADDRESS`. What it prints goes to the file `log`.
+    pub(crate) fn start_by(prefix: &[&str], command: &[&str], directory: &Path, log: &Path) -> Self {
+        Self::spawn(prefix, command, directory, &[], log, |printed| address(printed, "public"))
     }
 
-    /// Starts `command` behind `prefix`.
-    pub(crate) fn start_by(
+    /// The same, for a server that was told its `address`, and says `ready`.
+    pub(crate) fn start_on(
+        address: &str,
         prefix: &[&str],
         command: &[&str],
         directory: &Path,
         environment: &[(&str, &str)],
         log: &Path,
+    ) -> Self {
+        let address = address.parse().unwrap();
+        let ready = |printed: &str| printed.lines().any(|line| line == "ready").then_some(address);
+        Self::spawn(prefix, command, directory, environment, log, ready)
+    }
+
+    fn spawn(
+        prefix: &[&str],
+        command: &[&str],
+        directory: &Path,
+        environment: &[(&str, &str)],
+        log: &Path,
+        ready: impl Fn(&str) -> Option<SocketAddr>,
     ) -> Self {
         // Appended to, so that it may be emptied while it is written to.
         let _ = std::fs::remove_file(log);
@@ -51,9 +64,8 @@ impl Process {
             .unwrap();
         loop {
             let text = std::fs::read_to_string(log).unwrap();
-            if let Some(public) = address(&text, "public") {
-                let admin = address(&text, "admin");
-                return Self { child, log: log.to_owned(), public, admin, ready_after: began.elapsed() };
+            if let Some(public) = ready(&text) {
+                return Self { child, log: log.to_owned(), public, ready_after: began.elapsed() };
             }
             assert!(child.try_wait().unwrap().is_none(), "{words:?} ended: {text}");
             std::thread::sleep(Duration::from_micros(500));

@@ -7,19 +7,21 @@ use sts_testkit::{Algorithm, Key};
 
 use crate::bare::Bare;
 use crate::instructions::Connection;
-use crate::load::Load;
+use crate::load::{self, Load};
 use crate::report::{Report, thousands, times, us};
 use crate::subject::{Measured, Row, Store, Subject, measure};
-use crate::world::{World, access_token, introspection, with_issuers};
+use crate::world::{IDENTITIES_OF_AN_ACCOUNT, World, access_token, introspection, with_issuers};
 
 /// Every section, by name, in order.
-pub(crate) const ALL: [(&str, fn(&World, &mut Report)); 6] = [
+pub(crate) const ALL: [(&str, fn(&World, &mut Report)); 8] = [
     ("exchange", exchange),
     ("policy", policy),
     ("endpoints", endpoints),
     ("refusals", refusals),
     ("signing", signing),
     ("connections", connections),
+    ("memory", memory),
+    ("peers", peers),
 ];
 
 /// Fresh tokens: more than any memory of verified ones holds.
@@ -192,6 +194,80 @@ fn connections(world: &World, report: &mut Report) {
         .collect();
     report.section("At 80 % load", "64 connections that send at a pace of 80 % of what each server answered above.");
     latencies(report, &measure(&paced));
+}
+
+/// Start and memory, with 1,000 accounts.
+fn memory(world: &World, report: &mut Report) {
+    const MILLION: f64 = 1e6;
+    let config = || world.config().with("tokens", json!({ "ttl": "1h", "max_ttl": "1h" }));
+    let subjects = [("embedded store", Store::Embedded), ("Redis", Store::Redis)];
+    let bodies = named(world);
+    let rows = subjects.map(|(name, store)| {
+        let subject = Subject::sts(store, config(), 1_000 * IDENTITIES_OF_AN_ACCOUNT);
+        // The first start makes keys and store.
+        drop(subject.start());
+        let mut starts: Vec<_> = (0..11).map(|_| subject.start().ready_after).collect();
+        starts.sort();
+        let process = subject.start();
+        let idle = process.resident_mib();
+        let mut exchanged = 0.0;
+        while exchanged < MILLION {
+            let run = load::run(&process, &Load { seconds: 10, ..Load::exchanges(bodies.clone()) });
+            exchanged += run.requests;
+        }
+        let afterwards = process.resident_mib();
+        let redis = subject.redis().map(|redis| {
+            let info = redis.command(&["INFO", "memory"]);
+            let used =
+                info.text().lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().to_owned();
+            used.parse::<f64>().unwrap() / exchanged
+        });
+        let file = subject.stored_bytes().map(|bytes| bytes as f64 / exchanged);
+        let of_a_token = redis.map_or_else(
+            || file.map_or(String::new(), |bytes| format!("{bytes:.0} B of the file")),
+            |bytes| format!("{bytes:.0} B of Redis' memory"),
+        );
+        vec![
+            name.to_owned(),
+            format!("{:.0} ms", starts[starts.len() / 2].as_secs_f64() * 1000.0),
+            format!("{idle:.1} MiB"),
+            format!("{afterwards:.1} MiB"),
+            thousands(exchanged),
+            of_a_token,
+        ]
+    });
+    report.section(
+        "Start and memory",
+        "1,000 accounts with 10 identities each, keys present. Every token that was minted is alive at the end.",
+    );
+    report.table(
+        &["", "start to ready", "idle", "after the exchanges", "exchanges, tokens alive", "a live token"],
+        &rows,
+    );
+}
+
+/// Others that do the same.
+fn peers(world: &World, report: &mut Report) {
+    let sts = Subject::sts(Store::None, world.config(), 10);
+    let embedded = Subject::sts(Store::Embedded, world.config(), 10);
+    let [node, python] = ["node", "python"].map(|name| Subject::peer(world, name));
+    let bodies = world.exchanges("peers", FRESH, &[("client_id", "octo-deploy")], |number| world.token(number).sign());
+    let row = |name: &str, subject| {
+        // A runtime that compiles as it goes is slow at first: what is told is the middle of later rounds.
+        Row::new(name, subject, Load { seconds: 8, ..Load::exchanges(bodies.clone()) }).not_counted()
+    };
+    let subjects = [
+        row("sts, no store", &sts),
+        row("sts, embedded store", &embedded),
+        row("oidc-provider 9.13 on Node.js 24, in memory", &node),
+        row("Starlette, uvicorn and joserfc on Python 3.11, in memory", &python),
+    ];
+    report.section(
+        "Beside others",
+        "The same tokens to a token-exchange grant of npm's oidc-provider and to a service in Python, each as an experienced user of it \
+         would write it (tests/benches/peers), records in memory. Ratios are to the first row.",
+    );
+    table(report, &measure(&subjects));
 }
 
 /// Time and instructions, as ratios to the first row.

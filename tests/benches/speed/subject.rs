@@ -1,16 +1,16 @@
 //! What is measured beside what: servers, each with a load, in turn.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sts_testkit::{Config, RedisServer, Site, basic};
+use sts_testkit::{Config, Key, RedisServer, Site, basic};
 
 use crate::bare::Bare;
 use crate::instructions;
 use crate::load::{self, Load, Run};
 use crate::process::{OTHER_CORES, Process};
-use crate::world::{SECRET, World, site, text};
+use crate::world::{ISSUER, SECRET, World, site, text};
 
 /// Where the server keeps its records.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub(crate) enum Store {
 pub(crate) enum Subject {
     Bare { bare: Bare, jwk: String, directory: PathBuf },
     Sts { store: Store, site: Box<Site>, redis: Option<RedisServer> },
+    Peer { run: PathBuf, directory: PathBuf, keys: PathBuf },
 }
 
 impl Subject {
@@ -43,6 +44,18 @@ impl Subject {
         Self::Sts { store, site: Box::new(site(&config, identities as usize)), redis }
     }
 
+    /// Another server of the same kind; what it needs is installed once.
+    pub(crate) fn peer(world: &World, name: &str) -> Self {
+        let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/benches/peers").join(name).join("run");
+        let cache = crate::option("XDG_CACHE_HOME")
+            .map_or_else(|| PathBuf::from(crate::option("HOME").unwrap()).join(".cache"), PathBuf::from);
+        let directory = cache.join("sts-ci/peers").join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let keys = world.path("issuer.jwks.json");
+        std::fs::write(&keys, Key::set(&[&world.key]).to_string()).unwrap();
+        Self::Peer { run, directory, keys }
+    }
+
     /// Starts it on the core of its own.
     pub(crate) fn start(&self) -> Process {
         self.start_by(&["taskset", "-c", crate::process::SERVER_CORE])
@@ -59,14 +72,25 @@ impl Subject {
         let this = std::env::current_exe().unwrap();
         match self {
             Self::Bare { bare, jwk, directory } => {
-                Process::start_by(prefix, &[text(&this), "--bare", bare.name(), jwk], directory, &[], &log)
+                Process::start_by(prefix, &[text(&this), "--bare", bare.name(), jwk], directory, &log)
             }
             Self::Sts { store: Store::None, site, .. } => {
-                Process::start_by(prefix, &[text(&this), "--no-store", "sts.yaml"], site.root(), &[], &log)
+                Process::start_by(prefix, &[text(&this), "--no-store", "sts.yaml"], site.root(), &log)
+            }
+            Self::Peer { run, directory, keys } => {
+                let port = free_port();
+                let environment = [
+                    ("PEER_DIR", text(directory)),
+                    ("PORT", port.as_str()),
+                    ("ISSUER", ISSUER),
+                    ("AUDIENCE", Config::ISSUER),
+                    ("JWKS_FILE", text(keys)),
+                ];
+                Process::start_on(&format!("127.0.0.1:{port}"), prefix, &[text(run)], directory, &environment, &log)
             }
             Self::Sts { site, .. } => {
                 let command = [env!("CARGO_BIN_EXE_sts"), "serve", "--config", "sts.yaml"];
-                Process::start_by(prefix, &command, site.root(), &[], &log)
+                Process::start_by(prefix, &command, site.root(), &log)
             }
         }
     }
@@ -75,9 +99,21 @@ impl Subject {
     pub(crate) fn redis(&self) -> Option<&RedisServer> {
         match self {
             Self::Sts { redis, .. } => redis.as_ref(),
-            Self::Bare { .. } => None,
+            Self::Bare { .. } | Self::Peer { .. } => None,
         }
     }
+
+    /// The size of the embedded store's file.
+    pub(crate) fn stored_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Sts { site, .. } => std::fs::metadata(site.path("data/sts.redb")).ok().map(|file| file.len()),
+            Self::Bare { .. } | Self::Peer { .. } => None,
+        }
+    }
+}
+
+fn free_port() -> String {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port().to_string()
 }
 
 /// Keeps Redis off the server's core.

@@ -13,7 +13,7 @@ pub(crate) const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 pub(crate) const ISSUER: &str = "https://token.actions.githubusercontent.com";
 pub(crate) const DEPLOY: &str = "https://deploy.example.com";
 /// Accounts in a large policy have so many identities each.
-const IDENTITIES_OF_AN_ACCOUNT: usize = 10;
+pub(crate) const IDENTITIES_OF_AN_ACCOUNT: u32 = 10;
 /// Accounts in a file of a large policy.
 const ACCOUNTS_OF_A_FILE: usize = 1_000;
 
@@ -95,7 +95,7 @@ pub(crate) fn site(config: &Config, identities: usize) -> Site {
     let site = Site::with(config);
     site.write("deploy.secret", SECRET);
     site.write("accounts-0.yaml", own_account());
-    let accounts = identities.div_ceil(IDENTITIES_OF_AN_ACCOUNT).saturating_sub(1);
+    let accounts = identities.div_ceil(IDENTITIES_OF_AN_ACCOUNT as usize).saturating_sub(1);
     for file in 0..accounts.div_ceil(ACCOUNTS_OF_A_FILE) {
         let from = file * ACCOUNTS_OF_A_FILE;
         site.write(&format!("accounts-{}.yaml", file + 1), others(from..accounts.min(from + ACCOUNTS_OF_A_FILE)));
@@ -126,8 +126,8 @@ fn others(accounts: std::ops::Range<usize>) -> String {
     let mut text = String::from("service_accounts:\n");
     for account in accounts {
         write!(text, "  a{account}:\n    grants: {{ deploy: [\"releases:read\"] }}\n    identities:\n").unwrap();
-        for number in 0..IDENTITIES_OF_AN_ACCOUNT {
-            let repository = 1_000 + account * IDENTITIES_OF_AN_ACCOUNT + number;
+        for number in 0..IDENTITIES_OF_AN_ACCOUNT as usize {
+            let repository = 1_000 + account * IDENTITIES_OF_AN_ACCOUNT as usize + number;
             writeln!(
                 text,
                 "      - {{ name: r{number}, issuer: github, github: {{ repository: octo-org/r{repository}, repository_id: {repository}, ref: refs/heads/main }} }}"

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use redis::aio::MultiplexedConnection;
 use sts_types::Clock;
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 
 use super::batch::{Batch, Replies};
 use super::breaker::Breaker;
@@ -31,36 +31,36 @@ pub(super) trait Inspect: Send + Sync + 'static {
 pub(super) struct Link<I> {
     connector: Arc<Connector>,
     inspector: Arc<I>,
-    /// Where connections are driven, so that they outlive whoever asked for them first.
-    runtime: Handle,
     clock: Arc<dyn Clock>,
     timeout: Duration,
-    slot: ArcSwapOption<Connected>,
+    /// A connection for each runtime that asks: it is driven there, so that neither question nor answer changes threads.
+    slots: ArcSwap<Vec<(runtime::Id, Arc<Slot>)>>,
     breaker: Breaker,
+}
+
+/// The place of one connection.
+#[derive(Default)]
+struct Slot {
+    connected: ArcSwapOption<Connected>,
     /// Attempts to connect so far, and what became of the last.
     attempts: AtomicU64,
     connecting: tokio::sync::Mutex<Option<Trouble>>,
+}
+
+impl Slot {
+    fn give_up(&self, used: &Arc<Connected>) {
+        self.connected.compare_and_swap(used, None);
+    }
 }
 
 impl<I: Inspect> Link<I> {
     pub(super) fn new(
         connector: Arc<Connector>,
         inspector: Arc<I>,
-        runtime: Handle,
         clock: Arc<dyn Clock>,
         timeout: Duration,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            connector,
-            inspector,
-            runtime,
-            clock,
-            timeout,
-            slot: ArcSwapOption::empty(),
-            breaker: Breaker::default(),
-            attempts: AtomicU64::new(0),
-            connecting: tokio::sync::Mutex::new(None),
-        })
+        Arc::new(Self { connector, inspector, clock, timeout, slots: ArcSwap::default(), breaker: Breaker::default() })
     }
 
     /// Sends `batch`; one reply for each of its commands, before the deadline or not at all.
@@ -68,9 +68,10 @@ impl<I: Inspect> Link<I> {
         if !self.breaker.admits(self.clock.monotonic()) {
             return Err(Trouble::Open);
         }
+        let slot = self.slot();
         let mut used = None;
         let sent = tokio::time::timeout(self.timeout, async {
-            let connected = self.connected().await?;
+            let connected = self.connected(&slot).await?;
             used = Some(Arc::clone(&connected));
             batch.send(&mut connected.connection.clone()).await
         });
@@ -85,7 +86,7 @@ impl<I: Inspect> Link<I> {
                 if trouble.ends_connection()
                     && let Some(used) = used
                 {
-                    self.give_up(&used);
+                    slot.give_up(&used);
                 }
             }
             Ok(_) => self.breaker.succeeded(),
@@ -96,39 +97,57 @@ impl<I: Inspect> Link<I> {
     /// Gives the connection up when those who know say that another node is the primary now: an old one that was cut off may still
     /// answer.
     pub(super) async fn follow_primary(&self) -> Result<(), Trouble> {
-        let Some(connected) = self.slot.load_full().filter(|_| self.connector.primary_may_change_unseen()) else {
+        let slots = self.slots.load_full();
+        let in_use = || slots.iter().filter_map(|(_, slot)| Some((slot, slot.connected.load_full()?)));
+        if !self.connector.primary_may_change_unseen() || in_use().next().is_none() {
             return Ok(());
-        };
+        }
         let primary = tokio::time::timeout(connect_deadline(self.timeout), self.connector.primary()).await;
-        if primary.unwrap_or(Err(Trouble::Deadline(self.timeout)))? != connected.node {
+        let primary = primary.unwrap_or(Err(Trouble::Deadline(self.timeout)))?;
+        for (slot, connected) in in_use().filter(|(_, connected)| connected.node != primary) {
             tracing::warn!("the sentinels have made another Redis the primary");
-            self.give_up(&connected);
+            slot.give_up(&connected);
         }
         Ok(())
     }
 
-    fn give_up(&self, used: &Arc<Connected>) {
-        self.slot.compare_and_swap(used, None);
+    /// The slot of the runtime that asks.
+    fn slot(&self) -> Arc<Slot> {
+        let asking = Handle::current().id();
+        let of_it = |slots: &[(runtime::Id, Arc<Slot>)]| {
+            slots.iter().find(|(id, _)| *id == asking).map(|(_, slot)| Arc::clone(slot))
+        };
+        if let Some(slot) = of_it(&self.slots.load()) {
+            return slot;
+        }
+        let slot = Arc::new(Slot::default());
+        self.slots.rcu(|slots| {
+            let mut slots = Vec::clone(slots);
+            slots.push((asking, Arc::clone(&slot)));
+            slots
+        });
+        // Another thread of the same runtime may have been first.
+        of_it(&self.slots.load()).unwrap_or(slot)
     }
 
-    async fn connected(self: &Arc<Self>) -> Result<Arc<Connected>, Trouble> {
-        if let Some(connected) = self.slot.load_full() {
+    async fn connected(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<Arc<Connected>, Trouble> {
+        if let Some(connected) = slot.connected.load_full() {
             return Ok(connected);
         }
-        let seen = self.attempts.load(Ordering::Acquire);
-        let link = Arc::clone(self);
+        let seen = slot.attempts.load(Ordering::Acquire);
+        let (link, slot) = (Arc::clone(self), Arc::clone(slot));
         // Should we be given up meanwhile, the connection is still made, for whoever comes next.
-        let attempt = self.runtime.spawn(async move { link.connect(seen).await });
+        let attempt = tokio::spawn(async move { link.connect(&slot, seen).await });
         attempt.await.unwrap_or(Err(Trouble::Open))
     }
 
     /// Makes the connection, once for all who want it: who waited for an attempt that failed takes its outcome for his own.
-    async fn connect(&self, seen: u64) -> Result<Arc<Connected>, Trouble> {
-        let mut last = self.connecting.lock().await;
-        if let Some(connected) = self.slot.load_full() {
+    async fn connect(&self, slot: &Slot, seen: u64) -> Result<Arc<Connected>, Trouble> {
+        let mut last = slot.connecting.lock().await;
+        if let Some(connected) = slot.connected.load_full() {
             return Ok(connected);
         }
-        if self.attempts.load(Ordering::Acquire) != seen
+        if slot.attempts.load(Ordering::Acquire) != seen
             && let Some(trouble) = &*last
         {
             return Err(trouble.clone());
@@ -140,11 +159,11 @@ impl<I: Inspect> Link<I> {
             Ok(Arc::new(Connected { node, connection }))
         });
         let made = made.await.unwrap_or(Err(Trouble::Deadline(within)));
-        self.attempts.fetch_add(1, Ordering::AcqRel);
+        slot.attempts.fetch_add(1, Ordering::AcqRel);
         match &made {
             Ok(connected) => {
                 tracing::info!(node = %connected.node, "connected to Redis");
-                self.slot.store(Some(Arc::clone(connected)));
+                slot.connected.store(Some(Arc::clone(connected)));
             }
             Err(trouble) if last.as_ref() != Some(trouble) => {
                 tracing::warn!(error = %trouble, "no connection to Redis")

@@ -103,9 +103,7 @@ impl RedisLedger {
         let connector = Arc::new(Connector::new(spec, names.mark())?);
         let inspector =
             Arc::new(Inspector { names, guard, seal, clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) });
-        let link = |timeout| {
-            Link::new(Arc::clone(&connector), Arc::clone(&inspector), runtime.clone(), Arc::clone(&clock), timeout)
-        };
+        let link = |timeout| Link::new(Arc::clone(&connector), Arc::clone(&inspector), Arc::clone(&clock), timeout);
         Ok(Self {
             link: link(timeout),
             // The wait has the whole deadline, and the way there and back as much again.

@@ -1,7 +1,6 @@
 //! The names of our keys. All of them lie in one slot of a Cluster, so that whatever belongs together is written in one transaction
 //! and one sequence number speaks for all of it. No text of a user is in a name: it is replaced by a keyed digest.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sts_types::{AccountId, Digest256, Jti, Seal};
@@ -87,10 +86,7 @@ impl Names {
         let mut bytes = vec![NAME_DOMAIN, kind];
         bytes.extend_from_slice(text.as_bytes());
         let code = self.seal.seal(&bytes);
-        code.iter().take(DIGEST_LEN).fold(String::with_capacity(DIGEST_LEN * 2), |mut name, byte| {
-            let _ = write!(name, "{byte:02x}");
-            name
-        })
+        sts_types::hex(code.get(..DIGEST_LEN).unwrap_or_default())
     }
 }
 
