@@ -158,11 +158,14 @@ impl Ledger for FakeLedger {
 struct FakeKeys {
     key: Arc<VerifyingKey>,
     unavailable: bool,
+    withdrawn: AtomicBool,
 }
 
 impl IssuerKeys for FakeKeys {
     fn cached(&self, asked: KeyQuestion<'_>) -> Option<Candidates> {
-        let fits = asked.kid == self.key.kid() && asked.algorithm == self.key.algorithm();
+        let fits = asked.kid == self.key.kid()
+            && asked.algorithm == self.key.algorithm()
+            && !self.withdrawn.load(Ordering::Relaxed);
         (fits && !self.unavailable).then(|| vec![Arc::clone(&self.key)])
     }
 
@@ -191,6 +194,7 @@ struct Fixture {
     events: Arc<Events>,
     clock: Arc<TestClock>,
     issuer_key: SigningKey,
+    keys: Arc<FakeKeys>,
     _directory: tempfile::TempDir,
 }
 
@@ -209,7 +213,11 @@ impl Fixture {
         let ledger = Arc::new(FakeLedger::default());
         let events = Arc::new(Events::default());
         let issuer_key = SigningKey::generate(Algorithm::ES256).unwrap();
-        let keys = FakeKeys { key: Arc::new(issuer_key.verifying_key()), unavailable: keys_unavailable };
+        let keys = Arc::new(FakeKeys {
+            key: Arc::new(issuer_key.verifying_key()),
+            unavailable: keys_unavailable,
+            withdrawn: AtomicBool::new(false),
+        });
         let keyring = KeyringSpec {
             directory: directory.path().join("keys"),
             algorithms: vec![Algorithm::ES256],
@@ -217,14 +225,14 @@ impl Fixture {
             max_ttl: 3600,
         };
         let service = Service::new(Parts {
-            snapshot: snapshot(directory.path(), config, keys),
+            snapshot: snapshot(directory.path(), config, Arc::clone(&keys)),
             ledger: Arc::clone(&ledger) as _,
             keyring: Arc::new(Keyring::open(keyring, &OsEntropy, clock.now()).unwrap()),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
             events: Arc::clone(&events) as _,
         });
-        Self { service, ledger, events, clock, issuer_key, _directory: directory }
+        Self { service, ledger, events, clock, issuer_key, keys, _directory: directory }
     }
 
     fn token(&self, changes: Value) -> String {
@@ -275,7 +283,7 @@ impl Fixture {
     }
 }
 
-fn snapshot(directory: &std::path::Path, config: &str, keys: FakeKeys) -> Snapshot {
+fn snapshot(directory: &std::path::Path, config: &str, keys: Arc<FakeKeys>) -> Snapshot {
     let path = directory.join("sts.yaml");
     std::fs::write(&path, config).unwrap();
     let settings =
@@ -286,7 +294,7 @@ fn snapshot(directory: &std::path::Path, config: &str, keys: FakeKeys) -> Snapsh
         issuer: settings.issuer.clone(),
         rules: Arc::clone(&settings.rules),
         trust: TrustTable::new(settings.trust.clone()),
-        keys: Arc::new(keys),
+        keys,
         status_list: settings.status_list,
         cap_to_subject: settings.cap_to_subject,
         max_ttl: 3600,
@@ -385,6 +393,52 @@ async fn keys_that_cannot_be_looked_up_are_503_and_never_a_verdict() {
     let refused = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap_err();
     assert_eq!(refused, Refused::for_now(Reason::IssuerUnavailable, Duration::from_secs(7)));
     assert_eq!(fixture.last_event()["issuer_entry"], "ci");
+}
+
+#[tokio::test]
+async fn c039_c100_a_token_that_comes_again_is_judged_by_the_clock_and_the_keys_of_that_moment() {
+    let fixture = Fixture::new();
+    let token = fixture.token(json!({}));
+    let mut jtis = std::collections::HashSet::new();
+    for _ in 0..4 {
+        assert_eq!(fixture.reason(&token, &[]).await, None);
+        let event = fixture.last_event();
+        let told = ["issuer_entry", "subject", "account", "identity", "scope"].map(|name| event[name].clone());
+        assert_eq!(told, ["ci", "job:main", "octo", "main", "read write"].map(Value::from));
+        assert!(jtis.insert(event["jti"].to_string()), "each time another token is minted");
+    }
+
+    let set = |seconds: i64| fixture.clock.0.store(u64::try_from(seconds).unwrap() * 1000, Ordering::Relaxed);
+    set(NOW + 240 + 60);
+    assert_eq!(fixture.reason(&token, &[]).await, Some(Reason::TokenExpired));
+    set(NOW - 60 - 61);
+    assert_eq!(fixture.reason(&token, &[]).await, Some(Reason::TokenNotYetValid));
+    set(NOW);
+    assert_eq!(fixture.reason(&token, &[]).await, None);
+
+    fixture.keys.withdrawn.store(true, Ordering::Relaxed);
+    assert_eq!(fixture.reason(&token, &[]).await, Some(Reason::KeyUnknown));
+    fixture.keys.withdrawn.store(false, Ordering::Relaxed);
+    assert_eq!(fixture.reason(&token, &[]).await, None);
+}
+
+#[tokio::test]
+async fn c015_what_differs_in_one_octet_from_a_token_that_came_before_is_another_token() {
+    let fixture = Fixture::new();
+    let token = fixture.token(json!({}));
+    for _ in 0..3 {
+        assert_eq!(fixture.reason(&token, &[]).await, None);
+    }
+    for at in 0..token.len() {
+        let mut bytes = token.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let other = String::from_utf8(bytes).unwrap();
+        // Each twice: what was refused is not remembered either.
+        for _ in 0..2 {
+            assert!(fixture.reason(&other, &[]).await.is_some(), "octet {at}");
+        }
+    }
+    assert_eq!(fixture.reason(&token, &[]).await, None);
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! Tokens that were verified lately: a projected token is presented again and again for an hour, and its signature does not change.
 //!
-//! Lock-free and bounded: a fixed table, in which a token has one place and takes it from whoever has it. A token is found by all of
-//! its text, so that nothing which differs in one octet is taken for it. What is remembered is that a key of an issuer entry verified
-//! it; the times are judged anew each time, and it is for the caller to see that the entry still has that key.
+//! Lock-free and bounded: a fixed table, in which a token has one place and takes it from whoever has it. Most tokens come once: one
+//! is kept when it comes for the second time, and until then only its hash is. A token is found by all of its text, so that nothing
+//! which differs in one octet is taken for it. What is remembered is that a key of an issuer entry verified it; the times are judged
+//! anew each time, and it is for the caller to see that the entry still has that key.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use sts_jose::VerifyingKey;
@@ -19,12 +21,21 @@ use crate::verified::{Evidence, VerifiedClaims};
 const PLACES: usize = 2048;
 /// The longest token that is remembered, in bytes: platforms' have half of it.
 const LONGEST: usize = 4096;
+/// How many of its last octets are hashed: half of the shortest signature.
+const HASHED: usize = 43;
 
 /// The tokens that are remembered, verified by the rules of one snapshot.
 pub struct Remembered {
-    places: Box<[ArcSwapOption<Held>]>,
+    places: Box<[Place]>,
     /// Keyed, so that nobody can choose tokens that have one place.
     hasher: RandomState,
+}
+
+#[derive(Default)]
+struct Place {
+    /// The hash of the token that came last and was not kept.
+    seen: AtomicU64,
+    held: ArcSwapOption<Held>,
 }
 
 struct Held {
@@ -36,39 +47,43 @@ impl Remembered {
     /// What is remembered of exactly this `token`.
     #[must_use]
     pub fn find(&self, token: &str) -> Option<RememberedToken> {
-        let held = self.place(token)?.load();
+        let (place, _) = self.place(token)?;
+        let held = place.held.load();
         let held = held.as_ref().filter(|held| *held.token == *token)?;
         Some(RememberedToken(Arc::clone(&held.evidence)))
     }
 
-    /// Remembers that `token` is the one whose claims were verified.
+    /// Remembers that `token` is the one whose claims were verified, if it came before.
     pub fn remember(&self, token: &str, verified: &VerifiedClaims) {
         if token.len() <= LONGEST
-            && let Some(place) = self.place(token)
+            && let Some((place, hash)) = self.place(token)
+            && place.seen.swap(hash, Ordering::Relaxed) == hash
         {
-            place.store(Some(Arc::new(Held { token: token.into(), evidence: Arc::clone(verified.evidence()) })));
+            place.held.store(Some(Arc::new(Held { token: token.into(), evidence: Arc::clone(verified.evidence()) })));
         }
     }
 
     /// Forgets the tokens that have expired at `now`.
     pub fn forget_dead(&self, now: UnixTime) {
         for place in &self.places {
-            let held = place.load();
+            let held = place.held.load();
             if held.as_ref().is_some_and(|held| held.evidence.judge_times(now) == Err(TokenFault::Expired)) {
-                place.compare_and_swap(held, None);
+                place.held.compare_and_swap(held, None);
             }
         }
     }
 
-    fn place(&self, token: &str) -> Option<&ArcSwapOption<Held>> {
-        let hash = self.hasher.hash_one(token);
-        self.places.get(usize::try_from(hash % PLACES as u64).ok()?)
+    /// A token's place and hash. Its end is enough for both: that is of its signature, which no two tokens share.
+    fn place(&self, token: &str) -> Option<(&Place, u64)> {
+        let end = token.as_bytes().last_chunk::<HASHED>()?;
+        let hash = self.hasher.hash_one(end);
+        Some((self.places.get(usize::try_from(hash % PLACES as u64).ok()?)?, hash))
     }
 }
 
 impl Default for Remembered {
     fn default() -> Self {
-        Self { places: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(), hasher: RandomState::new() }
+        Self { places: (0..PLACES).map(|_| Place::default()).collect(), hasher: RandomState::new() }
     }
 }
 
@@ -107,5 +122,91 @@ impl RememberedToken {
     pub fn judge(self, now: UnixTime) -> Result<VerifiedClaims, TokenFault> {
         self.0.judge_times(now)?;
         Ok(VerifiedClaims::of(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sts_jose::{SigningKey, sign_compact};
+    use sts_types::Algorithm;
+
+    use super::*;
+    use crate::{TrustSpec, UnverifiedToken};
+
+    const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+
+    fn verified(key: &SigningKey, number: usize, life: i64) -> (String, VerifiedClaims) {
+        let (iat, exp) = (NOW.as_secs(), NOW.as_secs() + life);
+        let claims = format!(
+            r#"{{"iss":"https://issuer.example","sub":"s","aud":"a","iat":{iat},"exp":{exp},"jti":"{number}"}}"#
+        );
+        let token = sign_compact(key, "JWT", claims.as_bytes()).unwrap();
+        let trust = TrustSpec {
+            entry: EntryName::new("ci").unwrap(),
+            issuers: Issuer::new("https://issuer.example").unwrap().into(),
+            algorithms: vec![Algorithm::EdDSA],
+            types: Vec::new(),
+            leeway: 60,
+            max_token_lifetime: 86_400,
+            max_token_age: None,
+            require_iat: true,
+            enabled: true,
+        };
+        let candidates = [(Arc::new(trust), Arc::new(key.verifying_key()))];
+        let Ok(signed) = UnverifiedToken::parse(&token).unwrap().check_signature(&candidates) else { panic!() };
+        let verified = signed.judge(NOW).unwrap();
+        (token, verified)
+    }
+
+    #[test]
+    fn a_token_is_kept_when_it_comes_for_the_second_time_and_found_by_all_of_its_text() {
+        let (key, remembered) = (SigningKey::generate(Algorithm::EdDSA).unwrap(), Remembered::default());
+        let (token, claims) = verified(&key, 1, 300);
+        remembered.remember(&token, &claims);
+        assert!(remembered.find(&token).is_none());
+        remembered.remember(&token, &claims);
+        let found = remembered.find(&token).unwrap();
+        assert_eq!(found.key().thumbprint(), key.verifying_key().thumbprint());
+        assert_eq!(found.judge(NOW).unwrap().jti(), claims.jti());
+        // The same end, and so the same place.
+        assert!(remembered.find(&format!("x{token}")).is_none());
+        for short in ["", "x", &token[token.len() - HASHED..]] {
+            assert!(remembered.find(short).is_none());
+        }
+    }
+
+    #[test]
+    fn an_expired_token_is_refused_and_forgotten() {
+        let (key, remembered) = (SigningKey::generate(Algorithm::EdDSA).unwrap(), Remembered::default());
+        let ((short, short_claims), (long, long_claims)) = (verified(&key, 1, 300), verified(&key, 2, 600));
+        for _ in 0..2 {
+            remembered.remember(&short, &short_claims);
+            remembered.remember(&long, &long_claims);
+        }
+        let later = NOW.plus(360);
+        // One in a thousand runs, both have one place.
+        if let Some(found) = remembered.find(&short) {
+            assert_eq!(found.judge(later).err(), Some(TokenFault::Expired));
+        }
+        remembered.forget_dead(later);
+        assert!(remembered.find(&short).is_none());
+        assert!(remembered.find(&long).is_some());
+    }
+
+    #[test]
+    fn however_many_come_no_more_are_kept_than_there_are_places_and_long_ones_never() {
+        let (key, remembered) = (SigningKey::generate(Algorithm::EdDSA).unwrap(), Remembered::default());
+        let (token, claims) = verified(&key, 1, 300);
+        let many = (0..3 * PLACES).map(|number| format!("{token}{number:043}"));
+        for token in many.clone() {
+            remembered.remember(&token, &claims);
+            remembered.remember(&token, &claims);
+        }
+        let kept = many.filter(|token| remembered.find(token).is_some()).count();
+        assert!(kept > PLACES / 2 && kept <= PLACES, "{kept}");
+        let long = "x".repeat(LONGEST + 1);
+        remembered.remember(&long, &claims);
+        remembered.remember(&long, &claims);
+        assert!(remembered.find(&long).is_none());
     }
 }
