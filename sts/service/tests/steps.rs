@@ -727,8 +727,7 @@ async fn rv_status_lists_tell_of_everything_that_introspection_tells_of() {
         fixture.ledger.status.lock().unwrap().revocations += 1;
 
         // The identity is gone from the configuration.
-        let key = Arc::new(fixture.issuer_key.verifying_key());
-        let keys = FakeKeys { key, unavailable: false };
+        let keys = Arc::clone(&fixture.keys);
         let gone = listing.replace("name: main", "name: renamed");
         drop(fixture.service.swap(snapshot(fixture._directory.path(), &gone, keys)));
         until_invalid(&fixture, &other).await;
