@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: dev test crash bench fuzz ci
+.PHONY: dev test crash bench bench-parts instructions fuzz ci
 
 dev: ## a server, a local issuer and one worked exchange, with no configuration
 	$(CARGO) run --quiet --locked --package sts -- dev
@@ -16,8 +16,18 @@ test: ## every test, every command of the README, and the OpenAPI document again
 crash: ## kill -9 at a thousand instants under load, and everything acknowledged is kept (some minutes)
 	STS_CRASH_KILLS=1000 $(CARGO) test --locked --package sts-store --test crash -- --nocapture c138
 
-bench: ## measured times of signatures, decisions, the store and reloads
-	$(CARGO) bench --workspace --locked --bench '*'
+bench: ## the server beside a bare handler and beside others, into tests/benches/RESULTS.md (half an hour on an idle machine)
+	.ci/prerequisites wrk valgrind npm
+	$(CARGO) bench --locked --package sts --bench speed
+
+bench-parts: ## measured times of signatures, decisions, the store, reloads and floods
+	$(CARGO) bench --locked --package sts-jose --package sts-policy --package jwks-cache --bench '*'
+	$(CARGO) bench --locked --package sts-store --bench store
+	$(CARGO) bench --locked --package sts --bench start --bench scale --bench storm --bench hostile
+
+instructions: ## instructions of the parts of an exchange, compared with tests/benches/instructions.tsv; STS_BLESS=1 writes that
+	.ci/prerequisites valgrind
+	$(CARGO) bench --locked --package sts-service --bench instructions
 
 # Seconds for each target. Needs a nightly toolchain, and `cargo install cargo-fuzz`.
 FUZZ_SECONDS ?= 60
