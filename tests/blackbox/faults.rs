@@ -53,6 +53,57 @@ fn c114_no_more_connections_than_the_limit_are_served_at_once() {
 }
 
 #[test]
+fn c114_nobody_keeps_a_connection_by_being_slow_at_any_time_of_it() {
+    let server = Server::start_in(STS, world_site(&world().with("limits/connections", 4)));
+    let ask = "GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answered = || {
+        let mut stream = TcpStream::connect(server.public()).unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        stream.write_all(ask.as_bytes()).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        stream
+    };
+    // A second head that does not end, one that does not begin, one that comes byte by byte, and answers that nobody reads.
+    let mut held: Vec<TcpStream> = (0..4).map(|_| answered()).collect();
+    let mut unread = held.pop().unwrap();
+    let mut dripping = held.pop().unwrap();
+    held[0].write_all(b"GET /healthz HTTP/1.1\r\nHo").unwrap();
+    held[1].write_all(b"\r\n").unwrap();
+    let mut late = TcpStream::connect(server.public()).unwrap();
+    late.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let (dripped, filled) = std::thread::scope(|scope| {
+        let dripped = scope.spawn(move || {
+            let drip = std::iter::repeat_with(|| std::thread::sleep(Duration::from_millis(100)));
+            dripping.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
+            drip.take(200).position(|()| dripping.write_all(b"X: y\r\n").is_err())
+        });
+        let filled = scope.spawn(move || {
+            let until = std::time::Instant::now() + Duration::from_secs(20);
+            let full = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+            while std::time::Instant::now() < until {
+                if unread.write_all(ask.repeat(100).as_bytes()).is_err_and(|error| !full(error)) {
+                    return true;
+                }
+            }
+            false
+        });
+        (dripped.join().unwrap(), filled.join().unwrap())
+    });
+    assert!(dripped.is_some() && filled, "{dripped:?} {filled}");
+    for mut stream in held {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert!(stream.read_to_end(&mut Vec::new()).is_ok(), "it is closed");
+    }
+    // Whoever waited outside is in.
+    late.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answer = [0; 12];
+    late.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[test]
 fn c150_under_load_readiness_goes_first_and_nothing_that_was_answered_is_lost() {
     let server = Server::start_in(STS, world_site(&world()));
     let (public, admin) = (server.public(), server.admin());

@@ -91,6 +91,30 @@ fn send_first(server: &Server, bytes: &[u8]) -> Option<u8> {
 }
 
 #[test]
+fn c114_who_begins_handshakes_and_does_not_end_them_keeps_nobody_out_and_no_connection() {
+    let server = Server::start_in(STS, tls_site("tls/server.crt", "tls/server.key"));
+    let begun = hello([3, 3], &[0xc02b]);
+    let mut held: Vec<TcpStream> = (0..700)
+        .map(|at| {
+            let mut socket = TcpStream::connect(server.public()).unwrap();
+            // Some say nothing, some begin.
+            socket.write_all(&begun[..at % begun.len()]).unwrap();
+            socket
+        })
+        .collect();
+    assert!(connect(&server, &[&rustls::version::TLS13]).is_ok());
+    let last = held.last_mut().unwrap();
+    last.set_nonblocking(true).unwrap();
+    let waiting = last.read(&mut [0]).unwrap_err();
+    assert_eq!(waiting.kind(), std::io::ErrorKind::WouldBlock, "they were waited for while another was served");
+    for mut socket in held {
+        socket.set_nonblocking(false).unwrap();
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        assert!(socket.read_to_end(&mut Vec::new()).is_ok(), "it is closed");
+    }
+}
+
+#[test]
 fn a_renewed_certificate_is_served_from_the_reload_on_and_a_wrong_one_never() {
     let server = Server::start_in(STS, tls_site("tls/server.crt", "tls/server.key"));
     assert!(connect(&server, &[&rustls::version::TLS13]).is_ok());

@@ -147,7 +147,7 @@ pub(crate) fn start_on(
 impl Running {
     /// Serves until `shutdown`, then lets open requests end.
     pub(crate) async fn until(self, shutdown: impl Future<Output = ()>) {
-        let Self { engine, leaving, listeners: Listeners { public, admin }, reload, hangup, .. } = self;
+        let Self { engine, leaving, listeners: Listeners { public, admin, closing }, reload, hangup, .. } = self;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let background = [
             tokio::spawn(watch_store(Arc::clone(&engine.ledger), Arc::clone(&engine.desk.metrics))),
@@ -160,6 +160,7 @@ impl Running {
         shutdown.await;
         leaving.begin();
         tracing::info!("shutting down: open requests are served to their end");
+        closing.begin();
         public_handle.stop(true).await;
         admin_handle.stop(true).await;
         for task in background {

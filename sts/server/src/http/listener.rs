@@ -3,25 +3,36 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::HttpService;
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_tls::accept::max_concurrent_tls_connect;
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::dev::{AppConfig, Server, ServiceFactory};
 use actix_web::web::{self, Data, Payload};
-use actix_web::{App, HttpRequest, HttpServer};
+use actix_web::{App, HttpRequest};
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sts_config::TlsFiles;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 
+use super::connection::{Connection, HEADER_DEADLINE, NewRequestId, Turn};
 use super::{AdminState, PublicState, admin, public};
 
-/// The longest that a request's head may take.
-const HEADER_DEADLINE: Duration = Duration::from_secs(5);
+/// The longest that a TLS handshake may take.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long a peer may take to close a connection that was closed on our side.
+const LINGER: Duration = Duration::from_secs(1);
 /// How long open requests may take to end at shutdown.
 const DRAIN_SECONDS: u64 = 25;
 /// The admin listener's open connections.
@@ -121,6 +132,17 @@ fn tls_config(certificate: Arc<ServedCertificate>) -> Result<rustls::ServerConfi
 pub(crate) struct Listeners {
     pub(crate) public: Server,
     pub(crate) admin: Server,
+    pub(crate) closing: Closing,
+}
+
+/// Tells every connection that it ends with the request that is being handled, or now if there is none.
+pub(crate) struct Closing(watch::Sender<bool>);
+
+impl Closing {
+    /// From here on.
+    pub(crate) fn begin(&self) {
+        self.0.send_replace(true);
+    }
 }
 
 impl Listeners {
@@ -144,9 +166,14 @@ impl Listeners {
         }
         let workers = workers.min(connections).max(1);
         let per_worker = (connections / workers).max(1);
+        // Whoever begins handshakes and does not end them must find the limit on connections, not a smaller one of its own, at
+        // which nobody would be let in until they are given up.
+        max_concurrent_tls_connect(per_worker.max(ADMIN_CONNECTIONS));
+        let (closing, closed) = watch::channel(false);
         Ok(Self {
-            public: server(public, Face::Public(public_state), workers, per_worker)?,
-            admin: server(admin, Face::Admin(admin_state), 1, ADMIN_CONNECTIONS)?,
+            public: server(public, Face::Public(public_state), workers, per_worker, closed.clone())?,
+            admin: server(admin, Face::Admin(admin_state), 1, ADMIN_CONNECTIONS, closed)?,
+            closing: Closing(closing),
         })
     }
 }
@@ -172,34 +199,92 @@ enum Face {
     Admin(Data<AdminState>),
 }
 
+impl Face {
+    fn new_request_id(&self) -> NewRequestId {
+        let service = match self {
+            Self::Public(state) => Arc::clone(&state.service),
+            Self::Admin(state) => Arc::clone(&state.desk.service),
+        };
+        Rc::new(move || service.new_request_id())
+    }
+}
+
 fn server(
-    listener: ListenerSpec,
+    ListenerSpec { socket, certificate }: ListenerSpec,
     face: Face,
     workers: usize,
     connections_per_worker: usize,
+    closed: watch::Receiver<bool>,
 ) -> Result<Server, BindError> {
-    let app = move || {
-        let face = face.clone();
-        App::new().default_service(web::to(move |request: HttpRequest, payload: Payload| {
-            let face = face.clone();
-            async move {
-                match face {
-                    Face::Public(state) => public::serve(request, payload, state).await,
-                    Face::Admin(state) => admin::serve(request, payload, state).await,
-                }
-            }
-        }))
-    };
-    let server = HttpServer::new(app)
+    let builder = Server::build()
         .workers(workers)
-        .max_connections(connections_per_worker)
-        .client_request_timeout(HEADER_DEADLINE)
-        .keep_alive(KEEP_ALIVE)
+        .max_concurrent_connections(connections_per_worker)
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals();
-    let server = match listener.certificate {
-        None => server.listen(listener.socket),
-        Some(certificate) => server.listen_rustls_0_23(listener.socket, tls_config(certificate)?),
+    let builder = match certificate {
+        None => builder.listen("http", socket, move || {
+            let new_request_id = face.new_request_id();
+            let connection = move |socket: TcpStream| {
+                let (peer, new_request_id) = (prepared(&socket), Rc::clone(&new_request_id));
+                async move { Ok::<_, ()>((Connection::new(socket, new_request_id), peer)) }
+            };
+            fn_service(connection).and_then(http(face.clone(), closed.clone()))
+        }),
+        Some(certificate) => {
+            let mut acceptor = Acceptor::new(tls_config(certificate)?);
+            acceptor.set_handshake_timeout(HANDSHAKE_DEADLINE);
+            builder.listen("https", socket, move || {
+                let new_request_id = face.new_request_id();
+                let connection = move |stream: TlsStream<TcpStream>| {
+                    let peer = prepared(stream.get_ref().0);
+                    (Connection::new(stream, Rc::clone(&new_request_id)), peer)
+                };
+                let secured = acceptor.clone().map_err(|_| ()).map(connection);
+                secured.and_then(http(face.clone(), closed.clone()))
+            })
+        }
     };
-    Ok(server.map_err(BindError::Server)?.run())
+    Ok(builder.map_err(BindError::Server)?.run())
+}
+
+/// The address of the peer, to whom answers go out as soon as they are written.
+fn prepared(socket: &TcpStream) -> Option<SocketAddr> {
+    // Without it an answer is only later.
+    let _ = socket.set_nodelay(true);
+    socket.peer_addr().ok()
+}
+
+/// HTTP/1.1 on connections, as `actix_web::HttpServer` would serve it if it let the connection be ours.
+fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
+    face: Face,
+    closed: watch::Receiver<bool>,
+) -> impl ServiceFactory<(Connection<T>, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()> {
+    let app = App::new().default_service(web::to(move |request: HttpRequest, payload: Payload| {
+        let face = face.clone();
+        async move {
+            let _handling = request.conn_data::<Turn>().map(Turn::begin);
+            match face {
+                Face::Public(state) => public::serve(request, payload, state).await,
+                Face::Admin(state) => admin::serve(request, payload, state).await,
+            }
+        }
+    }));
+    let app = app.into_factory().map_err(|error| error.error_response());
+    HttpService::build()
+        .client_request_timeout(HEADER_DEADLINE)
+        .client_disconnect_timeout(LINGER)
+        .keep_alive(KEEP_ALIVE)
+        .graceful_shutdown_signal(move || {
+            let mut closed = closed.clone();
+            async move {
+                // It fails when the server is gone, and we with it.
+                let _ = closed.wait_for(|closed| *closed).await;
+            }
+        })
+        .on_connect_ext(|connection: &Connection<T>, data| {
+            data.insert(connection.turn());
+        })
+        .h1(map_config(app, |()| AppConfig::default()))
+        // The library has logged it; nobody is left to be told.
+        .map_err(|_| ())
 }

@@ -3,11 +3,13 @@
 
 mod admin;
 mod body;
+mod connection;
 mod credentials;
 mod failure;
 mod failure_limit;
 mod form;
 mod leaving;
+mod library_answer;
 mod listener;
 mod metadata;
 mod public;

@@ -1,0 +1,96 @@
+//! What the HTTP library answers by itself, when a request's head cannot be read (400), is too large (431) or does not come (408),
+//! said as every other error is (DESIGN section 2). The library has no hook for these answers: they are known where they leave.
+
+use actix_web::body::MessageBody as _;
+use actix_web::http::StatusCode;
+use sts_service::{Reason, Refused};
+use sts_types::RequestId;
+
+use super::{Failure, failure};
+
+/// The library's own answer at the end of `written`: where it begins, and what is sent in its place.
+///
+/// It has no body, and no request id, which each answer of a handler has.
+pub(super) fn rewritten(written: &[u8], request_id: impl FnOnce() -> RequestId) -> Option<(usize, Vec<u8>)> {
+    let heads = written.strip_suffix(b"\r\n\r\n")?;
+    let begins = heads.windows(7).rposition(|window| window == b"HTTP/1.")?;
+    let head = std::str::from_utf8(heads.get(begins..)?).ok()?;
+    let (status_line, fields) = head.split_once("\r\n")?;
+    let status = StatusCode::from_bytes(status_line.as_bytes().get(9..12)?).ok()?;
+    let is_ours = |line: &str| line.is_empty() || line.starts_with("x-request-id:");
+    if status.as_u16() < 400 || fields.split("\r\n").any(is_ours) {
+        return None;
+    }
+    let date = fields.split("\r\n").find(|line| line.starts_with("date:")).unwrap_or("date:");
+    let answer = in_our_words(status, &[status_line, date, "connection: close"], &request_id())?;
+    Some((begins, answer))
+}
+
+fn in_our_words(status: StatusCode, lines: &[&str], request_id: &RequestId) -> Option<Vec<u8>> {
+    let failure: Failure = match status {
+        StatusCode::REQUEST_TIMEOUT => malformed("the head of the request did not arrive within 5 seconds"),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => malformed("the head of the request is too large"),
+        status if status.is_client_error() => malformed("the request is not well-formed HTTP/1.1"),
+        _ => Reason::ServerError.into(),
+    };
+    let mut response = failure.response(request_id, false);
+    failure::mark(&mut response, request_id);
+    let mut head = lines.join("\r\n") + "\r\n";
+    for (name, value) in response.headers() {
+        head.push_str(&format!("{name}: {}\r\n", value.to_str().ok()?));
+    }
+    let body = response.into_body().try_into_bytes().ok()?;
+    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    Some([head.as_bytes(), &body].concat())
+}
+
+fn malformed(rule: &'static str) -> Failure {
+    Refused::because(Reason::RequestMalformed, rule).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> RequestId {
+        RequestId::new("01J00000000000000000000000").unwrap()
+    }
+
+    const OURS: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\nx-request-id: 1\r\n\r\n{}";
+    const LIBRARYS: &str =
+        "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: keep-alive\r\ndate: now\r\n\r\n";
+
+    #[test]
+    fn an_answer_of_the_library_is_told_as_ours_are_and_keeps_its_status_and_date() {
+        let written = format!("{OURS}{LIBRARYS}");
+        let (begins, answer) = rewritten(written.as_bytes(), id).unwrap();
+        assert_eq!(begins, OURS.len(), "what was answered before it is left alone");
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\ndate: now\r\nconnection: close\r\n"));
+        for field in ["content-type: application/json", "cache-control: no-store", "x-request-id: 01J00000000000000000000000"]
+        {
+            assert!(head.contains(field), "{head}");
+        }
+        assert_eq!(head.matches("content-length:").count(), 1);
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["reason"], "request_malformed");
+        assert_eq!(body["request_id"], id().as_str());
+    }
+
+    #[test]
+    fn what_a_handler_answered_is_left_alone_and_so_is_what_is_no_error() {
+        for written in [
+            OURS,
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nx-request-id: 1\r\n\r\n",
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 9\r\n\r\nbody\r\n\r\n",
+            "\r\n\r\n",
+            "HTTP/1.1\r\n\r\n",
+            "",
+        ] {
+            assert_eq!(rewritten(written.as_bytes(), id), None, "{written}");
+        }
+    }
+}
