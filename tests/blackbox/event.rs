@@ -148,7 +148,7 @@ fn c125_no_token_secret_or_key_reaches_any_output() {
 }
 
 #[test]
-fn c022_c124_hostile_text_stays_on_one_line_escaped_and_bounded() {
+fn c022_c047_c124_hostile_text_stays_on_one_line_escaped_and_bounded() {
     let server = Server::start_in(STS, world_site(&world().with("log/claims", false)));
     let before = server.lines().all().len();
     let hostile = "svc:\u{202e}x\u{2028}{\"event\":\"decision\"}";

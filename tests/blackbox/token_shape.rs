@@ -3,7 +3,7 @@
 use crate::support::*;
 use serde_json::{Value, json};
 use std::net::TcpListener;
-use sts_testkit::{Algorithm, Forge, Key, base64url, decode_base64url, now, rejoin};
+use sts_testkit::{Algorithm, Forge, Key, base64url, decode_base64url, hmac, now, rejoin};
 
 /// The first failure of a token, or `granted`.
 fn judged(token: &str) -> String {
@@ -78,7 +78,7 @@ fn c003_c028_c029_j01_bc03_bc04_only_three_parts_are_a_token() {
 fn c004_c005_c006_an_hmac_keyed_with_anything_public_is_no_signature() {
     let keys = &*KEYS;
     for key in [&keys.rs256, &keys.es256, &keys.eddsa] {
-        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", base64url(&key.public_der()));
+        let pem = pem(&key.public_der());
         let secrets = [
             key.public_bytes(),
             key.public_der(),
@@ -92,17 +92,21 @@ fn c004_c005_c006_an_hmac_keyed_with_anything_public_is_no_signature() {
         for alg in ["HS256", "HS384", "HS512"] {
             for secret in &secrets {
                 let bent = Forge::new(key, &claims("svc:octo")).header("alg", alg);
-                each("token_algorithm", [(alg, bent.sign_with(|input| hmac(secret, input)))]);
+                let unknown = bent.clone().header("kid", "nothing");
+                each("token_algorithm", [bent, unknown].map(|bent| (alg, bent.sign_with(|i| hmac(alg, secret, i)))));
+                // The name of an asymmetric algorithm, and the bytes of an HMAC.
+                let bent = Forge::new(key, &claims("svc:octo"));
+                each("signature_invalid", [(alg, bent.sign_with(|input| hmac(alg, secret, input)))]);
             }
-            // The name of an asymmetric algorithm, and the bytes of an HMAC.
-            let bent = Forge::new(key, &claims("svc:octo"));
-            each("signature_invalid", [(alg, bent.sign_with(|input| hmac(&secrets[0], input)))]);
         }
     }
 }
 
-fn hmac(secret: &[u8], input: &[u8]) -> Vec<u8> {
-    sts_testkit::hmac_sha256(secret, input)
+/// As `openssl` writes a public key.
+fn pem(der: &[u8]) -> String {
+    let text = data_encoding::BASE64.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n"))
 }
 
 #[test]
@@ -179,9 +183,15 @@ fn c011_c012_bc02_a_header_cannot_move_a_key_to_another_algorithm() {
             ),
         ],
     );
+    let other = |key: &'static Key, alg: &str| Forge::new(key, &claims("svc:octo")).header("alg", alg).sign();
     each(
         "key_unknown",
-        [("EC key for EdDSA", Forge::new(&keys.es256, &claims("svc:octo")).header("alg", "EdDSA").sign())],
+        [
+            ("EC key for EdDSA", other(&keys.es256, "EdDSA")),
+            ("Ed25519 key for ES256", other(&keys.eddsa, "ES256")),
+            ("P-384 key for ES256", other(&keys.es384, "ES256")),
+            ("P-256 key for ES384", wide(&keys.es256, "ES384").sign()),
+        ],
     );
 }
 
@@ -263,7 +273,7 @@ fn c021_c022_a_kid_is_an_opaque_text() {
     each("key_unknown", hostile.map(|value| (value, kid(json!(value)))));
     let control = ["\r\nSET x", "es\0", "\u{1b}[31m"];
     each("token_malformed", control.map(|value| (value.escape_debug().to_string(), kid(json!(value)))));
-    each("token_malformed", [("long", kid(json!("k".repeat(4000))))]);
+    each("token_malformed", [4_000, 48_000].map(|length| ("long", kid(json!("k".repeat(length))))));
 }
 
 #[test]
@@ -317,9 +327,17 @@ fn c025_c026_bc07_our_own_tokens_are_not_subject_tokens() {
 fn c027_a_token_inside_a_token_is_not_looked_for() {
     let inner = token("svc:octo");
     let nested = forge("svc:octo").header("cty", "JWT").raw_payload(inner.clone());
+    let deeper = |levels: usize| {
+        (1..levels).fold(nested.sign(), |inner, _| forge("svc:octo").header("cty", "JWT").raw_payload(inner).sign())
+    };
     each(
         "token_malformed",
-        [("one level", nested.sign()), ("by other", Forge::new(&KEYS.nobodys, &json!({})).raw_payload(inner).sign())],
+        [
+            ("one level", nested.sign()),
+            ("two levels", deeper(2)),
+            ("as many as a token holds", deeper(12)),
+            ("by other", Forge::new(&KEYS.nobodys, &json!({})).raw_payload(inner).sign()),
+        ],
     );
 }
 
@@ -399,6 +417,14 @@ fn c035_c036_a_payload_is_one_strict_json_object() {
             ("deeper", twice("x", &format!("{}{}", "[".repeat(5000), "]".repeat(5000)))),
         ],
     );
+    // The bad one first.
+    let honest = claims("svc:octo").to_string();
+    let before = |json: &str| forge("svc:octo").raw_payload(format!("{{{json},{}", &honest[1..])).sign();
+    each(
+        "token_malformed",
+        ["\"sub\":\"svc:root\"", "\"iss\":\"https://evil.example\"", "\"aud\":[]", "\"exp\":1", "\"e\\u0078p\":1"]
+            .map(|json| (json, before(json))),
+    );
     let deep = |depth: usize| twice("x", &format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
     each("granted", [("depth 60", deep(60))]);
     let raw = |bytes: &[u8]| forge("svc:octo").raw_payload(bytes.to_vec()).sign();
@@ -436,8 +462,17 @@ fn c037_c038_c060_j09_exp_is_a_number_in_the_future() {
         "9223372036854775808",
         "18446744073709551616",
         "1e400",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "0x7fffffff",
+        "+1893456000",
+        "1893456000.",
     ];
     each("token_malformed", wrong.map(|json| (json, exp(json))));
+    // 2^64 and now: what a wrapped addition would take for now.
+    each("token_malformed", [("wrapped", exp(&(u128::from(u64::MAX) + 1 + now().unsigned_abs() as u128).to_string()))]);
+    each("token_too_old", ["1.9e9", "1893456000.5", "9007199254740992"].map(|json| (json, exp(json))));
     each("token_expired", ["0", "-1", "1", "-0", "1.5", "1000000000"].map(|json| (json, exp(json))));
     each("granted", [("fraction", exp(&format!("{}.5", now() + 100)))]);
 }
@@ -466,6 +501,17 @@ fn c040_c041_nbf_and_iat_are_judged_and_iat_is_required() {
         each("granted", [(name, with(name, &(now() + 30).to_string()))]);
         each("token_malformed", ["null", "\"1\"", "true", "[]", "{}"].map(|json| (json, with(name, json))));
     }
+    each("token_not_yet_valid", [("nbf in years", with("nbf", &format!("{}.5", now() + 100_000)))]);
+    each("granted", [("a fraction", with("nbf", &format!("{}.5", now() - 10)))]);
+    let ends = |seconds: i64| forge("svc:octo").claim("exp", now() + seconds);
+    each("token_not_yet_valid", [("it begins after its end", ends(600).claim("nbf", now() + 601).sign())]);
+    each(
+        "token_malformed",
+        [
+            ("it begins after its end, within the leeway", ends(10).claim("nbf", now() + 40).sign()),
+            ("it was issued after its end", ends(10).claim("iat", now() + 40).sign()),
+        ],
+    );
     each("token_malformed", [("no iat", forge("svc:octo").no_claim("iat").sign())]);
     each("granted", [("no nbf", forge("svc:octo").sign())]);
     let optional = Forge::new(&KEYS.rs256, &claims("svc:octo")).claim("iss", "https://wide.example").no_claim("iat");
@@ -595,6 +641,8 @@ fn c048_c049_j12_sub_is_a_bounded_text_and_compares_byte_for_byte() {
     ];
     each("token_malformed", malformed.map(|value| (value.to_string(), sub(value))));
     each("token_malformed", [("missing", forge("svc:octo").no_claim("sub").sign())]);
+    let raw = |json: &str| forge("svc:octo").no_claim("sub").raw_claim("sub", json).sign();
+    each("token_malformed", ["\"svc:octo\\ud800\"", "\"\\udc00svc:octo\""].map(|json| (json, raw(json))));
     let near = [
         " ",
         "svc:octo ",
@@ -605,6 +653,10 @@ fn c048_c049_j12_sub_is_a_bounded_text_and_compares_byte_for_byte() {
         "\u{202e}svc:octo",
         "svc：octo",
         "svc:осto",
+        // Composed and decomposed, and what stands for bytes that are no text.
+        "svc:\u{f6}cto",
+        "svc:o\u{308}cto",
+        "svc:octo\u{fffd}",
         "svc%3Aocto",
         "svc:octo/",
         "svc:*",
@@ -626,11 +678,16 @@ fn a_subject_token_that_is_bound_to_a_key_is_of_another_kind() {
 #[test]
 fn c056_tx13_act_and_may_act_of_a_subject_token_give_nobody_anything() {
     let nested = (0..40).fold(json!({ "sub": "a" }), |inner, _| json!({ "sub": "a", "act": inner }));
-    let access =
-        WORLD.token(&forge("svc:octo").claim("may_act", json!({ "sub": "x" })).claim("act", nested).sign(), &[]);
-    let payload = decode_base64url(access.split('.').nth(1).unwrap()).unwrap();
-    let payload = String::from_utf8(payload).unwrap();
-    assert!(!payload.contains("act\":"), "{payload}");
+    let timed = json!({ "sub": "a", "exp": 1, "nbf": now() + 9000, "aud": "other" });
+    for act in [nested, timed] {
+        let bent = forge("svc:octo").claim("may_act", json!({ "sub": "x", "iss": PLAIN })).claim("act", act);
+        let access = WORLD.token(&bent.sign(), &[]);
+        let payload = decode_base64url(access.split('.').nth(1).unwrap()).unwrap();
+        let payload = String::from_utf8(payload).unwrap();
+        assert!(!payload.contains("act\":"), "{payload}");
+    }
+    let deep = format!("{}1{}", "{\"act\":".repeat(100), "}".repeat(100));
+    each("token_malformed", [("a hundred deep", forge("svc:octo").raw_claim("act", &deep).sign())]);
 }
 
 #[test]

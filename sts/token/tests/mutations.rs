@@ -180,7 +180,7 @@ fn mutant(random: &mut Random) -> String {
     let mut token = match random.below(8) {
         0 => bent.sign_with(|_| KEY.sign(honest.input().as_bytes())),
         1 => bent.sign_with(|_| Vec::new()),
-        2 => bent.sign_with(|input| sts_testkit::hmac_sha256(&KEY.public_bytes(), input)),
+        2 => bent.sign_with(|input| sts_testkit::hmac("HS256", &KEY.public_bytes(), input)),
         3 => bent.sign_with(|input| KEY.sign(input).into_iter().rev().collect()),
         _ => bent.sign(),
     };

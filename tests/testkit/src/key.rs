@@ -151,9 +151,14 @@ fn padding(algorithm: Algorithm) -> &'static dyn RsaEncoding {
     }
 }
 
-/// HMAC-SHA-256, which no issuer of ours signs with: attackers do.
+/// The HMAC that JOSE calls `HS256`, `HS384` or `HS512`, which no issuer of ours signs with: attackers do.
 #[must_use]
-pub fn hmac_sha256(secret: &[u8], input: &[u8]) -> Vec<u8> {
-    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret);
-    aws_lc_rs::hmac::sign(&key, input).as_ref().to_vec()
+pub fn hmac(name: &str, secret: &[u8], input: &[u8]) -> Vec<u8> {
+    use aws_lc_rs::hmac::{HMAC_SHA256, HMAC_SHA384, HMAC_SHA512, Key, sign};
+    let algorithm = match name {
+        "HS384" => HMAC_SHA384,
+        "HS512" => HMAC_SHA512,
+        _ => HMAC_SHA256,
+    };
+    sign(&Key::new(algorithm, secret), input).as_ref().to_vec()
 }

@@ -35,7 +35,7 @@ pub use exposition::{Exposition, Labels};
 pub use fake_issuer::{FakeIssuer, Page};
 pub use forge::{Forge, rejoin};
 pub use http::{Request, Response, basic, form, send, send_raw, try_send};
-pub use key::{Key, hmac_sha256};
+pub use key::{Key, hmac};
 pub use lines::Lines;
 pub use now::{now, timed, until};
 pub use redis::{RedisReply, RedisServer};
