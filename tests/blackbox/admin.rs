@@ -95,11 +95,23 @@ fn the_host_is_an_ip_literal_localhost_or_listed() {
         assert_eq!(with(fine), 200, "{fine}");
     }
     assert_eq!(with(&format!("sts-admin.internal:{port}")), 200);
-    for wrong in
-        ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "sts-admin.internal.evil.example", "x", ""]
-    {
+    for wrong in [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "[::1].evil.example",
+        "127.0.0.1:evil.example",
+        "sts-admin.internal.evil.example",
+        "127.0.0.1\r\nHost: evil.example",
+        "evil.example\r\nHost: 127.0.0.1",
+        "x",
+        "",
+    ] {
         assert_ne!(with(wrong), 200, "{wrong}");
     }
+    // A target may name a host of its own, which some would take for the one that is meant.
+    let at = |target: &str| send(server.admin(), &Request::get(target)).status;
+    assert_eq!((at("http://localhost/readyz"), at("http://evil.example/readyz")), (200, 400));
 }
 
 #[test]
@@ -110,8 +122,14 @@ fn c153_bodies_are_json_only() {
     };
     let body = r#"{"jti":"unknown"}"#;
     assert_eq!(post("application/json", body), 404);
-    for media in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""] {
+    let others = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""];
+    for media in
+        others.into_iter().chain(["application/json; charset=utf-7", "application/json\r\nContent-Encoding: gzip"])
+    {
         assert_eq!(post(media, body), 415, "{media}");
+    }
+    for (first, second) in [("text/plain", "application/json"), ("application/json", "text/plain")] {
+        assert_eq!(post(&format!("{first}\r\nContent-Type: {second}"), body), 415, "{first}, {second}");
     }
     for wrong in ["", "[]", "x", r#"{"jti":"a","jti":"b"}"#] {
         assert_eq!(post("application/json", wrong), 400, "{wrong}");
@@ -192,6 +210,9 @@ fn tokens_are_listed_newest_first_by_account_and_shown_without_the_token() {
     assert_eq!(page.len(), 1);
     let rest = list(&["--after", page[0]["jti"].as_str().unwrap()]);
     assert_eq!(rest.len(), 2);
+    for query in ["limit=1&limit=2", "account=octo&account=two", "limit=-1", "limit=x", "jti=x"] {
+        assert_eq!(server.send_admin(Request::get(&format!("/admin/v1/tokens?{query}"))).status, 400, "{query}");
+    }
     server.cli(&["tokens", "show", "unknown"]).ended(1);
     let table = server.cli(&["tokens", "list"]).ended(0);
     assert!(table.stdout.contains(jti(&octo).as_str().unwrap()));

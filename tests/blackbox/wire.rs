@@ -14,8 +14,11 @@ fn statuses(address: SocketAddr, bytes: &[u8]) -> Vec<u16> {
     let answer = send_raw(address, bytes);
     let text = String::from_utf8_lossy(&answer);
     let after = |at: usize| text.get(at + 9..at + 12).and_then(|status| status.parse().ok());
-    let answers: Vec<usize> =
-        text.match_indices("HTTP/1.").map(|(at, _)| at).filter(|at| after(*at).is_some_and(|s: u16| s >= 200)).collect();
+    let answers: Vec<usize> = text
+        .match_indices("HTTP/1.")
+        .map(|(at, _)| at)
+        .filter(|at| after(*at).is_some_and(|s: u16| s >= 200))
+        .collect();
     if let Some(&last) = answers.last()
         && after(last).is_some_and(|status| status >= 400)
     {
@@ -135,7 +138,10 @@ fn c116_too_many_and_too_long_headers_are_refused() {
             let request = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
             let statuses = statuses(address, request.as_bytes());
             // A peer that still sends may lose the answer with the connection.
-            assert!(statuses.len() <= 1 && statuses.iter().all(|status| [400, 431].contains(status)), "{what}: {statuses:?}");
+            assert!(
+                statuses.len() <= 1 && statuses.iter().all(|status| [400, 431].contains(status)),
+                "{what}: {statuses:?}"
+            );
         }
         let path = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(1_000_000));
         assert!(statuses(address, path.as_bytes()).iter().all(|status| (400..500).contains(status)));

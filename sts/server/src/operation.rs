@@ -264,10 +264,12 @@ fn list_tokens(query: &str) -> Result<Operation, String> {
     let (mut account, mut after, mut limit) = (None, None, None);
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match &*name {
-            "account" => account = Some(value.into_owned()),
-            "after" => after = Some(value.into_owned()),
-            "limit" => limit = Some(value.parse().map_err(|_| "`limit` is a whole number".to_owned())?),
-            _ => return Err("tokens are listed by `account`, `after` and `limit`".to_owned()),
+            "account" if account.is_none() => account = Some(value.into_owned()),
+            "after" if after.is_none() => after = Some(value.into_owned()),
+            "limit" if limit.is_none() => {
+                limit = Some(value.parse().map_err(|_| "`limit` is a whole number".to_owned())?)
+            }
+            _ => return Err("tokens are listed by one `account`, `after` and `limit` at most".to_owned()),
         }
     }
     Ok(Operation::ListTokens { account, after, limit })

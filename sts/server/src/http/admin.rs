@@ -1,7 +1,7 @@
 //! The admin listener: metrics and readiness are open; operations need the admin token, or a token of ours with `sts:read` or
 //! `sts:admin`. `Host` must be an IP literal, `localhost` or listed, so that no web page can rebind its name to us.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::credentials::{Credentials, credentials};
 use super::failure::{BEARER, Failure};
+use super::form::{Media, media};
 use super::{Leaving, body, route};
 use crate::metrics;
 use crate::openapi;
@@ -118,9 +119,7 @@ async fn read_json(request: &HttpRequest, payload: &mut Payload) -> Result<Value
     if bytes.is_empty() {
         return Ok(json!({}));
     }
-    let media = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = media.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
+    if media(request)? != Media::Json {
         return Err(Reason::MediaType.into());
     }
     let members = sts_types::parse_object(&bytes)
@@ -128,6 +127,7 @@ async fn read_json(request: &HttpRequest, payload: &mut Payload) -> Result<Value
     Ok(Value::Object(members))
 }
 
+/// Both the `Host` and the authority that the target may have, which a server may take for the host (RFC 9112 section 3.2.2).
 fn check_host(request: &HttpRequest, hosts: &[String]) -> Result<(), Failure> {
     let refused = || {
         Failure::from(Refused::because(
@@ -135,15 +135,23 @@ fn check_host(request: &HttpRequest, hosts: &[String]) -> Result<(), Failure> {
             "this Host is not served here; list it under admin.hosts",
         ))
     };
-    let value = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
-    let bare = match value.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((literal, _)) => literal,
-        None => value.rsplit_once(':').map_or(value, |(host, _)| host),
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
+    let is_target_served = request.uri().authority().is_none_or(|authority| is_served(authority.as_str(), hosts));
+    if is_target_served && is_served(host, hosts) { Ok(()) } else { Err(refused()) }
+}
+
+fn is_served(authority: &str, hosts: &[String]) -> bool {
+    let bare = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
     };
-    let known = bare.parse::<IpAddr>().is_ok()
+    let is_literal = match bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(literal) => literal.parse::<Ipv6Addr>().is_ok(),
+        None => bare.parse::<Ipv4Addr>().is_ok(),
+    };
+    is_literal
         || bare.eq_ignore_ascii_case("localhost")
-        || hosts.iter().any(|host| host.eq_ignore_ascii_case(bare) || host.eq_ignore_ascii_case(value));
-    if known { Ok(()) } else { Err(refused()) }
+        || hosts.iter().any(|host| host.eq_ignore_ascii_case(bare) || host.eq_ignore_ascii_case(authority))
 }
 
 fn measured(desk: &Desk) -> HttpResponse {
@@ -184,4 +192,49 @@ fn private(status: StatusCode, value: &Value) -> HttpResponse {
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .content_type("application/json")
         .body(value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_an_ip_literal_localhost_or_listed_and_nothing_that_begins_so() {
+        let hosts = ["sts-admin.internal".to_owned(), "other.internal:9090".to_owned()];
+        for served in [
+            "127.0.0.1",
+            "127.0.0.1:9090",
+            "[::1]",
+            "[::1]:9090",
+            "localhost",
+            "LocalHost:9090",
+            "sts-admin.internal",
+            "STS-admin.internal:1",
+            "other.internal:9090",
+        ] {
+            assert!(is_served(served, &hosts), "{served}");
+        }
+        for foreign in [
+            "",
+            ":9090",
+            "evil.example",
+            "evil.example:9090",
+            "127.0.0.1.evil.example",
+            "127.0.0.1:evil.example",
+            "127.0.0.1:9090:evil.example",
+            "[::1]evil.example",
+            "[::1].evil.example:9090",
+            "[127.0.0.1]",
+            "::1",
+            "[evil.example]",
+            "localhost.evil.example",
+            "localhost:x",
+            "user@127.0.0.1",
+            "2130706433",
+            "0x7f.1",
+            "other.internal:9091",
+        ] {
+            assert!(!is_served(foreign, &hosts), "{foreign}");
+        }
+    }
 }

@@ -16,8 +16,12 @@ pub(crate) enum Accepts {
     FormOrJson,
 }
 
-enum Media {
+/// What a body says that it is.
+#[derive(PartialEq, Eq)]
+pub(super) enum Media {
+    /// `application/x-www-form-urlencoded`.
     Form,
+    /// `application/json`.
     Json,
 }
 
@@ -57,7 +61,8 @@ fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
     Ok(())
 }
 
-fn media(request: &HttpRequest) -> Result<Media, Failure> {
+/// The one media type of a body, in UTF-8 and not compressed.
+pub(super) fn media(request: &HttpRequest) -> Result<Media, Failure> {
     let refused = || Failure::from(Reason::MediaType);
     let mut types = request.headers().get_all(header::CONTENT_TYPE);
     let (Some(value), None) = (types.next(), types.next()) else { return Err(refused()) };

@@ -57,8 +57,7 @@ mod tests {
     }
 
     const OURS: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\nx-request-id: 1\r\n\r\n{}";
-    const LIBRARYS: &str =
-        "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: keep-alive\r\ndate: now\r\n\r\n";
+    const LIBRARYS: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: keep-alive\r\ndate: now\r\n\r\n";
 
     #[test]
     fn an_answer_of_the_library_is_told_as_ours_are_and_keeps_its_status_and_date() {
@@ -68,7 +67,8 @@ mod tests {
         let answer = String::from_utf8(answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\ndate: now\r\nconnection: close\r\n"));
-        for field in ["content-type: application/json", "cache-control: no-store", "x-request-id: 01J00000000000000000000000"]
+        for field in
+            ["content-type: application/json", "cache-control: no-store", "x-request-id: 01J00000000000000000000000"]
         {
             assert!(head.contains(field), "{head}");
         }
