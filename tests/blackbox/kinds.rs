@@ -9,13 +9,20 @@ use sts_testkit::{Forge, Request, Response, Server, claims_samples, exchange_req
 type Place = (&'static str, fn(&Server, &str) -> Response);
 
 /// Whether the place took what it was offered is seen by the status alone: `200`, or what comes after the door.
-const PLACES: [Place; 8] = [
+const PLACES: [Place; 9] = [
     ("subject token", |server, offered| server.send(&exchange_request(offered, &[]))),
     ("credentials of the exchange", |server, offered| {
         server.send(&exchange_request(&token("svc:octo"), &[]).bearer(offered))
     }),
     ("secret of an API", |server, offered| {
         server.send(&Request::post_form("/introspect", &[("token", "x")]).basic("deploy", offered))
+    }),
+    ("token to be introspected", |server, offered| {
+        let request = Request::post_form("/introspect", &[("token", offered)]).basic("deploy", DEPLOY_SECRET);
+        let mut response = server.send(&request);
+        // What is no live token of that API is no error, and not said to be anything.
+        response.status = if response.json()["active"] == true { 200 } else { 404 };
+        response
     }),
     ("bearer of introspection", |server, offered| {
         server.send(&Request::post_form("/introspect", &[("token", "x")]).bearer(offered))
@@ -57,7 +64,7 @@ fn bc07_c026_every_kind_of_token_opens_its_own_place_only() {
     let ours = |typ: &str| Forge::new(&signing, &claims_of(&root)).header("typ", typ).sign();
     let mut kinds: Vec<(String, String, &[&str])> = vec![
         ("a federated token".into(), token("svc:octo"), &["subject token"]),
-        ("an access token of another API".into(), octo, &[]),
+        ("an access token of another API".into(), octo, &["token to be introspected"]),
         ("an access token to introspect with".into(), own("svc:introspector"), &["bearer of introspection"]),
         ("an access token to read with".into(), own("svc:reader"), &["bearer of a reader"]),
         (

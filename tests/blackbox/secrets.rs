@@ -180,6 +180,32 @@ fn c125_the_credentials_of_a_proxy_are_used_and_never_shown() {
     assert_free_of_it("the entry", &server.send_admin(Request::get("/admin/v1/issuers/b")).body);
 }
 
+#[test]
+fn c125_the_token_that_keys_are_fetched_with_is_used_and_never_shown() {
+    let issuer = FakeIssuer::start(&Key::set(&[&KEYS.es256]));
+    let entry = json!({ "issuer": issuer.url(), "allow_http": true, "bearer_token_file": "bearer" });
+    let config = world().with("log", json!({ "format": "json", "level": "trace" })).with("issuers/fake", entry);
+    let site = world_site(&config);
+    site.write("bearer", CANARY);
+    let server = Server::start_in(STS, site);
+    let ask = || server.exchange(&forge("svc:fake").claim("iss", issuer.url()).sign(), &[]);
+    let mut answers = vec![ask()];
+    for page in [Page::status("401 No"), Page::status("500 Oops"), Page::Json(json!({ "keys": CANARY }))] {
+        issuer.jwks(page);
+        answers.push(server.send_admin(Request::post_json("/admin/v1/issuers/fake/refresh", &json!({}))));
+        answers.push(ask());
+    }
+    assert!(issuer.fetches() > 0);
+    answers.push(send(server.admin(), &Request::get("/readyz")));
+    answers.push(server.send_admin(Request::get("/admin/v1/issuers/fake")));
+    answers.push(server.send_admin(Request::get("/admin/v1/issuers/fake/history")));
+    answers.iter().for_each(|answer| assert_free_of_it("an answer", &answer.body));
+    assert_free_of_it("the log", server.lines().text().as_bytes());
+    for file in files(&server.site().path("data")) {
+        assert_free_of_it(&file.display().to_string(), &std::fs::read(&file).unwrap());
+    }
+}
+
 /// The messages of findings, without the lines of the file that they point at.
 fn messages(document: &serde_json::Value) -> String {
     let findings = document["diagnostics"].as_array().unwrap();

@@ -3,7 +3,7 @@
 use crate::support::*;
 use serde_json::{Value, json};
 use std::net::TcpListener;
-use sts_testkit::{Algorithm, Forge, Key, base64url, decode_base64url, hmac, now, rejoin};
+use sts_testkit::{Algorithm, Forge, Key, Mutants, base64url, decode_base64url, hmac, now, rejoin};
 
 /// The first failure of a token, or `granted`.
 fn judged(token: &str) -> String {
@@ -208,6 +208,19 @@ fn c015_no_bit_of_a_token_can_be_flipped() {
             assert_eq!(response.status, 400, "part {part} byte {at}: {}", response.text());
         }
     }
+}
+
+#[test]
+fn c015_whatever_a_token_is_bent_to_it_is_granted_or_refused_and_nothing_else_happens() {
+    let server = sts_testkit::Server::start_in(STS, world_site(&world().with("limits/failures_per_second", 0)));
+    let mut granted = 0;
+    for token in Mutants::new(15, forge("svc:octo")).take(2_000) {
+        let response = server.exchange(&token, &[]);
+        assert!([200, 400].contains(&response.status), "{}: {token}", response.text());
+        granted += usize::from(response.status == 200);
+    }
+    assert!((50..1_000).contains(&granted), "{granted}");
+    assert!(server.is_alive() && !server.lines().text().contains("panic"));
 }
 
 #[test]

@@ -82,6 +82,18 @@ impl<'a> Forge<'a> {
         self.claim("iat", now - 5).claim("nbf", now - 300).claim("exp", now + 600)
     }
 
+    pub(crate) fn key(&self) -> &'a Key {
+        self.key
+    }
+
+    pub(crate) fn header_bytes(&self) -> &[u8] {
+        &self.header
+    }
+
+    pub(crate) fn payload_bytes(&self) -> &[u8] {
+        &self.payload
+    }
+
     /// Signed truly.
     #[must_use]
     pub fn sign(&self) -> String {
