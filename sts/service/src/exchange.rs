@@ -183,7 +183,7 @@ impl Service {
         let elapsed = self.clock.monotonic().saturating_sub(context.arrived).as_nanos();
         let quantum = QUANTUM.as_nanos();
         let left = quantum - elapsed % quantum;
-        tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
+        self.alarm.after(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Exchange, introspect, revoke: the one place where the order of steps is decided. No HTTP here, and no implementation of
 //! a key source or a ledger: both are traits that the composition root fills.
 
+mod alarm;
 mod bearer;
 mod body;
 mod denials;
@@ -44,6 +45,7 @@ use sts_store::Ledger;
 use sts_token::Keyring;
 use sts_types::{Clock, Entropy, RequestId};
 
+use alarm::Alarm;
 use denials::Denials;
 use rules_in_force::RulesInForce;
 use status::{Board, StatusIndexes};
@@ -73,6 +75,7 @@ pub struct Service {
     entropy: Arc<dyn Entropy>,
     events: Arc<dyn EventSink>,
     denials: Denials,
+    alarm: Alarm,
     rules: RulesInForce,
     status: Arc<StatusIndexes>,
     board: Board,
@@ -93,6 +96,7 @@ impl Service {
             entropy,
             events,
             denials: Denials::default(),
+            alarm: Alarm::start(),
             rules: RulesInForce::default(),
         }
     }
