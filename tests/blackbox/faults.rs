@@ -36,6 +36,34 @@ fn c151_few_files_and_64_mib_of_memory_shed_load_and_end_nothing() {
 }
 
 #[test]
+fn c151_little_memory_alone_sheds_load_too() {
+    let server = Server::start_under(STS, world_site(&world()), "ulimit -d 65536");
+    server.lines().wait("a word on the limit", |line| line.contains("limits.connections").then_some(()));
+    let head = format!("POST /token HTTP/1.1\r\nHost: x\r\nX: {}\r\n", "y".repeat(100_000));
+    for _ in 0..3 {
+        let held: Vec<TcpStream> = (0..400)
+            .map_while(|_| {
+                let mut stream = TcpStream::connect_timeout(&server.public(), Duration::from_millis(200)).ok()?;
+                stream.set_write_timeout(Some(Duration::from_millis(50))).ok()?;
+                let media = "Content-Type: application/x-www-form-urlencoded";
+                let begun = format!("{head}{media}\r\nContent-Length: 65000\r\n\r\n{}", "x".repeat(64_000));
+                // Who waits outside takes no more than the system keeps for them.
+                let _ = stream.write_all(begun.as_bytes());
+                Some(stream)
+            })
+            .collect();
+        assert!(held.len() >= 64, "{}", held.len());
+        assert_eq!(send(server.admin(), &Request::get("/readyz")).status, 200);
+        drop(held);
+        until("service as before", || {
+            let answer = try_send(server.public(), &exchange_request(&token("svc:octo"), &[]));
+            answer.is_some_and(|answer| answer.status == 200)
+        });
+    }
+    assert!(server.is_alive());
+}
+
+#[test]
 fn c114_no_more_connections_than_the_limit_are_served_at_once() {
     let config = world().with("limits/connections", 4);
     let server = Server::start_in(STS, world_site(&config));
@@ -75,9 +103,12 @@ fn c114_nobody_keeps_a_connection_by_being_slow_at_any_time_of_it() {
     late.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let (dripped, filled) = std::thread::scope(|scope| {
         let dripped = scope.spawn(move || {
-            let drip = std::iter::repeat_with(|| std::thread::sleep(Duration::from_millis(100)));
+            dripping.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
             dripping.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
-            drip.take(200).position(|()| dripping.write_all(b"X: y\r\n").is_err())
+            // The rest of the first answer, and nothing more until it is closed.
+            (0..200).position(|_| {
+                dripping.read(&mut [0; 4096]).is_ok_and(|count| count == 0) || dripping.write_all(b"X: y\r\n").is_err()
+            })
         });
         let filled = scope.spawn(move || {
             let until = std::time::Instant::now() + Duration::from_secs(20);

@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::capacity::Capacity;
 use super::connection::{Connection, HEADER_DEADLINE, NewRequestId, Turn};
 use super::{AdminState, PublicState, admin, public};
 
@@ -35,8 +36,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(1);
 /// How long open requests may take to end at shutdown.
 const DRAIN_SECONDS: u64 = 25;
-/// The admin listener's open connections.
-const ADMIN_CONNECTIONS: usize = 256;
 
 /// A listener that is bound.
 pub(crate) struct ListenerSpec {
@@ -156,41 +155,27 @@ impl Listeners {
     ) -> Result<Self, BindError> {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let wanted = usize::try_from(connections).unwrap_or(usize::MAX);
-        let connections = open_files().map_or(wanted, |limit| wanted.min(left_for_connections(limit)));
-        if connections < wanted {
+        let capacity = Capacity::here(wanted);
+        if capacity.public < wanted {
             tracing::warn!(
                 wanted,
-                connections,
-                "fewer connections than `limits.connections`: this process may not open more files"
+                connections = capacity.public,
+                "fewer connections than `limits.connections`: this process may not open more files, or not use more memory"
             );
         }
-        let workers = workers.min(connections).max(1);
-        let per_worker = (connections / workers).max(1);
+        let workers = workers.min(capacity.public);
+        let per_worker = capacity.public / workers;
         // Whoever begins handshakes and does not end them must find the limit on connections, not a smaller one of its own, at
         // which nobody would be let in until they are given up.
-        max_concurrent_tls_connect(per_worker.max(ADMIN_CONNECTIONS));
+        max_concurrent_tls_connect(per_worker.max(capacity.admin));
         let (closing, closed) = watch::channel(false);
         Ok(Self {
             public: server(public, Face::Public(public_state), workers, per_worker, closed.clone())?,
-            admin: server(admin, Face::Admin(admin_state), 1, ADMIN_CONNECTIONS, closed)?,
+            admin: server(admin, Face::Admin(admin_state), 1, capacity.admin, closed)?,
             closing: Closing(closing),
         })
     }
 }
-
-/// How many files this process may have open, where the system tells.
-fn open_files() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok())
-}
-
-/// What the listener may take of them: a connection too many would leave none for the store, issuer keys and the admin listener.
-fn left_for_connections(limit: usize) -> usize {
-    limit - OTHER_FILES.min(limit / 4 * 3)
-}
-
-/// Files that are open beside connections of the public listener: the admin listener's, fetches of keys, the store, logs.
-const OTHER_FILES: usize = ADMIN_CONNECTIONS + 128;
 
 /// What a listener shows.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 
 mod admin;
 mod body;
+mod capacity;
 mod connection;
 mod credentials;
 mod failure;

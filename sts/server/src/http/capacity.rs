@@ -1,0 +1,98 @@
+//! How many connections this process can hold at once: fewer than `limits.connections` where the system gives it too few files or
+//! too little memory for them, so that what is too much is kept waiting and nothing is ended by it.
+
+use std::path::Path;
+
+/// What each listener may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Capacity {
+    pub(super) public: usize,
+    pub(super) admin: usize,
+}
+
+/// The admin listener's open connections, where there is room for them.
+const ADMIN_CONNECTIONS: usize = 256;
+/// Files that are open beside connections: fetches of keys, the store, logs.
+const OTHER_FILES: usize = 128;
+/// Memory that is used beside connections, in bytes.
+const OTHER_MEMORY: usize = 32 << 20;
+/// The most memory that one connection takes, in bytes: a head and a body of the largest size, twice for what an allocator cannot
+/// give back at once.
+const CONNECTION_MEMORY: usize = 2 * (128 + 64) << 10;
+
+impl Capacity {
+    /// What of `wanted` connections this process can hold.
+    pub(super) fn here(wanted: usize) -> Self {
+        Self::of(wanted, open_files(), memory())
+    }
+
+    fn of(wanted: usize, files: Option<usize>, memory: Option<usize>) -> Self {
+        // A connection too many would leave no file for the store, issuer keys and the admin listener.
+        let by_files = files.map(|limit| limit - (ADMIN_CONNECTIONS + OTHER_FILES).min(limit / 4 * 3));
+        let by_memory = memory.map(|limit| limit.saturating_sub(OTHER_MEMORY) / CONNECTION_MEMORY);
+        let admin = by_memory.map_or(ADMIN_CONNECTIONS, |all| ADMIN_CONNECTIONS.min(all / 4));
+        let public = [by_files, by_memory.map(|all| all - admin)].into_iter().flatten().fold(wanted, usize::min);
+        Self { public: public.max(1), admin: admin.max(1) }
+    }
+}
+
+/// How many files this process may have open, where the system tells.
+fn open_files() -> Option<usize> {
+    limit(&read("/proc/self/limits")?, "Max open files")
+}
+
+/// How much memory this process may use, where something limits it: its container (cgroup), or its own limits.
+fn memory() -> Option<usize> {
+    let limits = read("/proc/self/limits").unwrap_or_default();
+    let own = ["Max data size", "Max address space"].map(|name| limit(&limits, name));
+    let group = read("/proc/self/cgroup").unwrap_or_default();
+    let group = group.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let root = Path::new("/sys/fs/cgroup");
+    let files =
+        [root.join(group).join("memory.max"), root.join("memory.max"), root.join("memory/memory.limit_in_bytes")];
+    let groups = files.iter().filter_map(|file| read(file)?.trim().parse().ok());
+    own.into_iter().flatten().chain(groups).min()
+}
+
+/// A limit in force by its name, in `/proc/self/limits`; nothing for none.
+fn limit(limits: &str, name: &str) -> Option<usize> {
+    limits.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+}
+
+fn read(path: impl AsRef<Path>) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c151_what_is_wanted_is_cut_to_the_files_and_the_memory_that_there_are() {
+        let of = |files, memory| {
+            let Capacity { public, admin } = Capacity::of(10_000, files, memory);
+            (public, admin)
+        };
+        assert_eq!(of(None, None), (10_000, 256));
+        assert_eq!(of(Some(1 << 20), Some(64 << 30)), (10_000, 256));
+        assert_eq!(of(Some(1024), None), (640, 256));
+        assert_eq!(of(Some(64), None), (16, 256));
+        assert_eq!(of(None, Some(512 << 20)), (1024, 256));
+        assert_eq!(of(None, Some(64 << 20)), (64, 21));
+        assert_eq!(of(Some(64), Some(64 << 20)), (16, 21));
+        assert_eq!(of(Some(0), Some(0)), (1, 1));
+        assert_eq!(Capacity::of(5, Some(1024), Some(512 << 20)).public, 5);
+    }
+
+    #[test]
+    fn limits_are_read_by_name_and_no_limit_is_none() {
+        let limits = "Limit  Soft Limit  Hard Limit  Units\n\
+                      Max data size             67108864             unlimited            bytes     \n\
+                      Max open files            64                   20000                files     \n\
+                      Max address space         unlimited            unlimited            bytes     \n";
+        assert_eq!(limit(limits, "Max data size"), Some(67_108_864));
+        assert_eq!(limit(limits, "Max open files"), Some(64));
+        assert_eq!(limit(limits, "Max address space"), None);
+        assert_eq!(limit(limits, "Max stack size"), None);
+    }
+}
