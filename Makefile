@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: dev test crash bench bench-parts instructions fuzz ci
+.PHONY: dev test crash bench bench-parts instructions fuzz mutants ci
 
 dev: ## a server, a local issuer and one worked exchange, with no configuration
 	$(CARGO) run --quiet --locked --package sts -- dev
@@ -42,6 +42,17 @@ fuzz: ## property tests on other inputs, 100,000 mutants of one token, every rea
 		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
 			$(FUZZ_LIMITS) -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
+
+# Of each this many mutants one is tried: `make mutants MUTANTS=0/8`.
+MUTANTS ?= 0/1
+# What a wrong line of lets somebody in: the verifier, the fetch guard, the matcher.
+MUTATED = $(addprefix --file=,$(addprefix sts/token/src/,registered.rs unverified.rs verified.rs own.rs presented.rs) \
+	$(addprefix sts/jose/src/,jws.rs verifying_key.rs jwk.rs) jwks-cache/src/guard.rs \
+	$(addprefix policy/src/,pattern.rs pattern/automaton.rs pattern/language.rs condition.rs judge.rs resolve.rs))
+
+mutants: ## every wrong line that a tool can think of in what decides, and whether a test sees it (hours); needs cargo-mutants
+	$(CARGO) mutants --workspace --test-workspace=false --minimum-test-timeout 30 --shard $(MUTANTS) --output target \
+		$(MUTATED) -- --lib --tests
 
 ci: ## what a change must pass
 	.ci/run

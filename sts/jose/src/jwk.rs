@@ -361,6 +361,8 @@ mod tests {
             (with(rsa(), json!({ "e": base64url(&[1, 0, 0]) })), "exponent"),
             (with(rsa(), json!({ "e": base64url(&[1, 0, 0, 0, 1]) })), "exponent"),
             (with(rsa(), json!({ "e": base64url(&[1; 9]) })), "exponent"),
+            // Its last 64 bits are 65537.
+            (with(rsa(), json!({ "e": base64url(&[1, 0, 0, 0, 0, 0, 1, 0, 1]) })), "exponent"),
         ] {
             let why = parse(&jwk).map(|_| "usable").unwrap_err();
             assert_eq!((why.kind(), why.alarming()), (kind, false), "{jwk}");

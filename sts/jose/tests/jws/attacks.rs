@@ -236,3 +236,18 @@ fn c020_a_detached_payload_does_not_verify() {
     let (head, signature) = (token.split('.').next().unwrap(), token.rsplit_once('.').unwrap().1);
     assert_eq!(verify(&format!("{head}..{signature}"), Algorithm::ES256), Err(BadSignature));
 }
+
+#[test]
+fn c125_what_is_printed_of_a_token_and_its_key_names_both_and_holds_no_part_that_is_signed() {
+    let payload = br#"{"sub":"canary"}"#;
+    let token = KEYS.token(Algorithm::ES256, r#"{"alg":"ES256","kid":"a"}"#, payload);
+    let printed = format!("{:?}", CompactJws::parse(&token).unwrap());
+    assert!(printed.contains("ES256") && printed.contains("\"a\""), "{printed}");
+    let bytes = format!("{payload:?}");
+    for part in token.split('.').chain(["canary", bytes.trim_matches(['[', ']'])]) {
+        assert!(!printed.contains(part), "{printed}");
+    }
+    let key = KEYS.verifying(Algorithm::ES256);
+    let printed = format!("{key:?}");
+    assert!(printed.contains("ES256") && printed.contains(key.thumbprint()), "{printed}");
+}
