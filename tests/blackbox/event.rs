@@ -174,6 +174,19 @@ fn c022_c047_c124_hostile_text_stays_on_one_line_escaped_and_bounded() {
 }
 
 #[test]
+fn c124_nonsense_on_a_connection_is_no_line_of_the_log() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let before = server.lines().all().len();
+    for _ in 0..20 {
+        let _ = sts_testkit::send_raw(server.public(), b"nonsense\r\n\r\n");
+        let _ = sts_testkit::send_raw(server.public(), b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n");
+    }
+    let response = server.exchange("x", &[]);
+    let _ = event(&server, &response);
+    assert_eq!(server.lines().all().len() - before, 1, "{}", server.lines().text());
+}
+
+#[test]
 fn the_text_format_has_one_line_too() {
     let server = Server::start_in(STS, world_site(&world().with("log", json!({ "format": "text" }))));
     let response = server.exchange(&token("svc:octo"), &[]);

@@ -11,11 +11,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::metrics::Metrics;
 
-/// Installs the log: our crates at the configured level, the others' warnings.
+/// Installs the log: our crates at the configured level, the others' warnings, but for what strangers make of HTTP: an error for each
+/// line of nonsense would be theirs to fill the log with.
 pub(crate) fn install(settings: LogSettings) {
     let level = settings.level.name();
     let ours = ["sts", "sts_service", "sts_store", "sts_token", "sts_config", "jwks_cache"];
-    let directives = ours.iter().fold("warn".to_owned(), |all, name| format!("{all},{name}={level}"));
+    let directives = ours.iter().fold("warn,actix_http=off".to_owned(), |all, name| format!("{all},{name}={level}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(directives))
         .with_writer(std::io::stdout)
