@@ -175,6 +175,31 @@ fn o2_08_c122_an_address_with_too_many_refusals_gets_429_before_any_verification
 }
 
 #[test]
+fn o2_08_who_guesses_secrets_or_tokens_is_not_heard_for_long_at_any_endpoint() {
+    let limits = json!({ "failures_per_second": 1, "failure_burst": 5 });
+    let config = world().with("limits", limits).with("behind_tls_proxy", json!(["127.0.0.0/8"]));
+    let server = Server::start_in(STS, world_site(&config));
+    let access = server.token(&token("svc:octo"), &[]);
+    let introspect = |secret: &str| Request::post_form("/introspect", &[("token", &access)]).basic("deploy", secret);
+    let guesses = [
+        introspect("wrong"),
+        Request::post_form("/introspect", &[("token", &access)]).bearer("a.b.c"),
+        Request::post_form("/revoke", &[("token", &access)]).basic("deploy", "wrong"),
+        exchange_request("x", &[]),
+    ];
+    for (at, guess) in guesses.into_iter().enumerate() {
+        let from = |request: Request| server.send(&request.header("X-Forwarded-For", &format!("203.0.113.{at}")));
+        let last = (0..20).map(|_| from(guess.clone())).find(|answer| ![400, 401].contains(&answer.status));
+        let last = last.expect("a limit");
+        assert_eq!((last.status, last.json()["reason"].as_str()), (429, Some("rate_limited")), "{at}");
+        assert!(last.header("retry-after").is_some());
+        // From there the right secret is not heard either; from elsewhere it is.
+        assert_eq!(from(introspect(DEPLOY_SECRET)).status, 429);
+        assert_eq!(server.send(&introspect(DEPLOY_SECRET).header("X-Forwarded-For", "198.51.100.1")).status, 200);
+    }
+}
+
+#[test]
 fn c127_an_issuer_that_is_away_is_503_with_retry_after_and_nothing_is_minted() {
     let issuer = FakeIssuer::start(&Key::set(&[&KEYS.es256]));
     issuer.discovery(Page::status("500 Oops"));
