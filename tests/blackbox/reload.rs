@@ -3,7 +3,7 @@
 use crate::support::*;
 use serde_json::json;
 use std::os::unix::fs::symlink;
-use sts_testkit::{Config, Key, Server, Site, until};
+use sts_testkit::{Config, Key, Request, Server, Site, send, until};
 
 fn is_granted(server: &Server, subject: &str) -> bool {
     server.exchange(&token(subject), &[]).status == 200
@@ -36,10 +36,18 @@ fn sighup_reloads_too() {
 }
 
 #[test]
-fn c147_on_any_error_the_old_snapshot_goes_on_and_the_log_says_why() {
+fn c147_on_any_error_the_old_snapshot_goes_on_and_log_and_metrics_say_so() {
     let server = Server::start_in(STS, world_site(&world()));
+    let is_stale = || send(server.admin(), &Request::get("/metrics")).text().contains("\nsts_config_stale 1\n");
+    assert!(!is_stale());
+    let whole = with_newcomer().text();
     for (text, part) in [
         ("issuer: [".to_owned(), "sts.yaml"),
+        (whole[..whole.len() / 2].to_owned(), "sts.yaml"),
+        (with_newcomer().with("issuers/plain/issuer", "http://issuer.example").text(), "http"),
+        (with_newcomer().with("service_accounts/newcomer/id", OCTO_ID).text(), OCTO_ID),
+        (format!("{whole}\nx: &a [*a, *a]\n"), "sts.yaml"),
+        (format!("{whole}\n#{}", "x".repeat(20 << 20)), "sts.yaml"),
         (with_newcomer().with("nonsense", 1).text(), "nonsense"),
         (with_newcomer().with("service_accounts/newcomer/teams", json!(["nobody"])).text(), "nobody"),
         (String::new(), "sts.yaml"),
@@ -55,13 +63,15 @@ fn c147_on_any_error_the_old_snapshot_goes_on_and_the_log_says_why() {
         server.site().replace("sts.yaml", &text);
         server.signal("HUP");
         let line = server.lines().wait("the refusal of the reload", |line| line.contains("not reloaded").then(|| line.to_owned()));
-        until("this refusal", || server.lines().all()[before..].iter().any(|line| line.contains("not reloaded") && line.contains(part)));
+        until(part, || server.lines().all()[before..].iter().any(|line| line.contains("not reloaded") && line.contains(part)));
         assert!(line.contains("ERROR"), "{line}");
+        until("the metric", is_stale);
         assert!(is_granted(&server, "svc:octo") && !is_granted(&server, "svc:newcomer"));
     }
     server.site().replace("sts.yaml", with_newcomer().text());
     server.signal("HUP");
     until("the good one", || is_granted(&server, "svc:newcomer"));
+    until("the metric", || !is_stale());
 }
 
 #[test]

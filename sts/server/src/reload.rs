@@ -74,26 +74,32 @@ impl Reload {
         }
     }
 
-    /// Puts the files as they are now in force, or says why not.
+    /// Puts the files as they are now in force, or says why not, in the log and to whoever watches the metrics.
     fn reload(&mut self) {
         self.seen = self.fingerprint();
+        let is_in_force = self.put_in_force().is_some();
+        self.desk.metrics.configuration(is_in_force);
+    }
+
+    /// Nothing when something else stays in force.
+    fn put_in_force(&mut self) -> Option<()> {
         let loaded = match load(&self.config, self.desk.service.clock().now()) {
             Ok(loaded) => loaded,
             Err(diagnostics) => {
                 tracing::error!(generation = %self.settings.generation, "the configuration was not reloaded, the old one goes on:\n{}", diagnostics.render(false));
-                return;
+                return None;
             }
         };
         let settings = loaded.settings;
         if settings.generation == self.settings.generation {
-            return;
+            return Some(());
         }
         if let Some(key) = fixed_at_start(&self.settings, &settings) {
             tracing::error!(
                 key,
                 "the configuration was not reloaded, the old one goes on: this key takes effect at a restart only"
             );
-            return;
+            return None;
         }
         let issuers = match self.desk.issuers.borrow().with_entries(settings.entries.clone()) {
             Ok(issuers) => issuers,
@@ -101,20 +107,20 @@ impl Reload {
                 for error in errors {
                     tracing::error!(entry = %error.entry, "the configuration was not reloaded, the old one goes on: {}; {}", error.message, error.help);
                 }
-                return;
+                return None;
             }
         };
         let renewed = match self.renewed_certificates(&settings) {
             Ok(renewed) => renewed,
             Err(error) => {
                 tracing::error!("the configuration was not reloaded, the old one goes on: {error}");
-                return;
+                return None;
             }
         };
         let max_ttl = settings.policy.tokens.max_ttl.value.as_secs();
         if let Err(error) = self.desk.service.keyring().raise_longest_life(max_ttl) {
             tracing::error!("the configuration was not reloaded, the old one goes on: {error}");
-            return;
+            return None;
         }
         for key in needs_restart(&self.settings, &settings) {
             tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
@@ -135,6 +141,7 @@ impl Reload {
         );
         self.settings = settings;
         outlast(old);
+        Some(())
     }
 
     /// What each listener with TLS will show.

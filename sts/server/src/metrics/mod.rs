@@ -8,6 +8,7 @@ mod status_lists;
 mod store;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub(crate) struct Metrics {
     exchanges: Exchanges,
     alerts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     store: Store,
+    is_stale: AtomicBool,
 }
 
 impl Metrics {
@@ -49,6 +51,11 @@ impl Metrics {
         *alerts.entry((alert.place.name(), alert.fault.name())).or_default() += 1;
     }
 
+    /// Notes whether the configuration that was read last is in force.
+    pub(crate) fn configuration(&self, is_in_force: bool) {
+        self.is_stale.store(!is_in_force, Ordering::Release);
+    }
+
     /// Notes how the store is, and gives back how it was when that was noted last.
     pub(crate) fn store(&self, readiness: Readiness) -> Option<Readiness> {
         self.store.note(readiness)
@@ -65,6 +72,12 @@ impl Metrics {
         let mut out = Exposition::default();
         out.family("sts_info", Kind::Gauge, "Always 1; the version of the server, and the snapshot in force.");
         out.sample(&[("version", env!("CARGO_PKG_VERSION")), ("generation", generation)], 1);
+        out.family(
+            "sts_config_stale",
+            Kind::Gauge,
+            "Whether the files' last change was refused, so that an older one is in force (1).",
+        );
+        out.sample(&[], u8::from(self.is_stale.load(Ordering::Acquire)));
         self.exchanges.render(&mut out);
         issuers::render(issuers, families, &mut out);
         out.family("sts_store_alerts_total", Kind::Counter, "Stored values treated as absent.");
