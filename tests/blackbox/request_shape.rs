@@ -100,9 +100,22 @@ fn c109_o2_05_sb06_parameters_in_the_query_are_refused() {
     let body = form(&[("grant_type", GRANT), ("subject_token_type", JWT), ("subject_token", &token("svc:octo"))]);
     let post =
         |target: &str, body: &str| send(&Request::new("POST", target).body("application/x-www-form-urlencoded", body));
-    for query in ["subject_token=x", "audience=octo", "client_id=octo", "client_secret=x", "scope=a"] {
+    for query in [
+        "subject_token=x",
+        "audience=octo",
+        "client_id=octo",
+        "client_secret=x",
+        "scope=a",
+        "expires_in=60",
+        "access_token=x",
+        "password",
+        "x=1&client_assertion=x",
+        "%73cope=a",
+    ] {
         invalid(&post(&format!("/token?{query}"), &body), "request_malformed");
     }
+    // What no parameter is called is nobody's.
+    granted(&post("/token?x=1&", &body));
     let all = format!("/token?{body}");
     invalid(&post(&all, ""), "request_malformed");
     let response = send(&Request::post_form("/revoke?token=x", &[("token", "x")]));

@@ -2,6 +2,8 @@
 //!
 //! Such a modulus is a power of 65,537 modulo every small prime that divides `M`. A modulus made otherwise is one for all of these
 //! primes with a probability under 2^-150.
+//!
+//! Not looked for is a prime that two moduli share: finding it takes both, and its remedy is a new key at each of the issuers.
 
 /// The primes that divide `M` for every size of affected key.
 const PRIMES: [u32; 38] = [

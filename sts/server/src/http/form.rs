@@ -37,19 +37,27 @@ pub(crate) fn parameters(request: &HttpRequest, body: &[u8], accepts: Accepts) -
 
 /// Parameters belong in the body: one in the query would land in logs (RFC 6749 section 3.2, requirements O2-5 and SB-6).
 fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
-    const OURS: [&str; 12] = [
+    const OURS: [&str; 20] = [
         "grant_type",
         "subject_token",
         "subject_token_type",
         "actor_token",
+        "actor_token_type",
+        "requested_token_type",
         "token",
+        "token_type_hint",
         "access_token",
+        "refresh_token",
         "client_id",
         "client_secret",
         "client_assertion",
+        "client_assertion_type",
+        "password",
+        "code",
         "audience",
         "resource",
         "scope",
+        "expires_in",
     ];
     let names = request.query_string().split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
     for name in names {
