@@ -210,6 +210,15 @@ mod tests {
         assert_eq!(allowed(HTTP, true), [true, false, true, false, false, false]);
         assert_eq!(allowed(HTTP, false), [false, false, true, false, false, false]);
         assert_eq!(allowed(PRIVATE, false), [false; 6]);
+        // The error names what is in the way, and no rule that would not help.
+        let told = |rule, https, address| Guard::new(rule, https).check(ip(address)).unwrap_err().to_string();
+        for address in ["8.8.8.8", "10.0.0.1"] {
+            let text = told(HTTP, false, address);
+            assert!(text.contains("`allow_http`") && !text.contains("allow_private_network"), "{text}");
+        }
+        for address in ["10.0.0.1", "127.0.0.1"] {
+            assert!(told(PUBLIC_ONLY, true, address).contains("`allow_private_network: true`"));
+        }
         let both = NetworkRule { allow_private_network: true, allow_http: true };
         assert_eq!(allowed(both, false), [false, false, true, false, false, false]);
     }

@@ -18,7 +18,7 @@ const OTHER_FILES: usize = 128;
 const OTHER_MEMORY: usize = 32 << 20;
 /// The most memory that one connection takes, in bytes: a head and a body of the largest size, twice for what an allocator cannot
 /// give back at once.
-const CONNECTION_MEMORY: usize = 2 * (128 + 64) << 10;
+const CONNECTION_MEMORY: usize = 2 * (128 + 64) * 1024;
 
 impl Capacity {
     /// What of `wanted` connections this process can hold.
