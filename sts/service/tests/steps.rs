@@ -17,8 +17,8 @@ use sts_service::{
     Parameters, Parts, Phase, PhaseTimes, Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
 };
 use sts_store::{
-    Acceptance, Entry, Issued, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation, RevocationRule,
-    RevocationScope, StatusMark, TokenRecord, Warning,
+    Acceptance, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
+    RevocationRule, RevocationScope, StatusMark, TokenRecord, Warning,
 };
 use sts_token::{Keyring, KeyringSpec};
 use sts_types::{AccountId, Algorithm, Clock, EntryName, Kid, StatusWindow, UnixTime, rfc};
@@ -64,6 +64,9 @@ struct FakeLedger {
     rules: Mutex<Arc<[Revocation]>>,
     asked: AtomicU64,
     status: Mutex<StatusMark>,
+    era: AtomicU64,
+    /// Holds listings back.
+    listing_held: AtomicBool,
 }
 
 impl FakeLedger {
@@ -103,6 +106,7 @@ impl Ledger for FakeLedger {
             self.status.lock().unwrap().revocations += 1;
             match &revocation.scope {
                 RevocationScope::Token(jti) => {
+                    self.status.lock().unwrap().tokens += 1;
                     let mut records = self.records.lock().unwrap();
                     records.get_mut(jti.as_str()).unwrap().revoked = Some(revocation.clone());
                 }
@@ -123,9 +127,16 @@ impl Ledger for FakeLedger {
     }
 
     fn list(&self, listing: Listing) -> LedgerFuture<'_, Vec<Entry>> {
-        // One page holds all.
-        let all = || self.records.lock().unwrap().values().cloned().collect();
-        self.answer(|| if listing.after.is_none() { all() } else { Vec::new() })
+        async move {
+            while self.listing_held.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let of_account = |entry: &&Entry| listing.account.as_ref().is_none_or(|own| *own == entry.record.account);
+            // One page holds all.
+            let all = || self.records.lock().unwrap().values().filter(of_account).cloned().collect();
+            self.answer(|| if listing.after.is_none() { all() } else { Vec::new() }).await
+        }
+        .boxed()
     }
 
     fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
@@ -136,13 +147,25 @@ impl Ledger for FakeLedger {
         self.answer(|| 0)
     }
 
-    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, u64> {
+    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
         self.answer(move || {
             let mut mark = self.status.lock().unwrap();
             let taken = mark.leased.entry(window).or_default();
             *taken += u64::from(count);
-            *taken - u64::from(count)
+            Lease { first: *taken - u64::from(count), era: self.era.load(Ordering::Relaxed) }
         })
+    }
+
+    fn lease_era(&self) -> u64 {
+        self.era.load(Ordering::Relaxed)
+    }
+
+    fn revoked_since<'a>(&'a self, seen: &'a StatusMark) -> LedgerFuture<'a, Option<Vec<TokenRecord>>> {
+        let is_known = self.status.lock().unwrap().tokens >= seen.tokens;
+        let records = self.records.lock().unwrap();
+        let revoked = records.values().filter(|entry| entry.revoked.is_some()).map(|entry| entry.record.clone());
+        let revoked = is_known.then(|| revoked.collect());
+        self.answer(|| revoked)
     }
 
     fn status(&self) -> LedgerFuture<'_, StatusMark> {
@@ -663,10 +686,14 @@ async fn a_token_with_a_large_copied_claim_is_introspected_and_revoked_as_any() 
     assert!(!fixture.is_active(&minted).await);
 }
 
+fn claims_of(jwt: &str) -> Value {
+    let payload = sts_jose::decode_base64url(jwt.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&payload).unwrap()
+}
+
 /// Where the status of a token stands: the list's name, and the place in it.
 fn status_of(access: &str) -> (String, usize) {
-    let payload = sts_jose::decode_base64url(access.split('.').nth(1).unwrap()).unwrap();
-    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    let claims = claims_of(access);
     let reference = &claims["status"]["status_list"];
     let name = reference["uri"].as_str().unwrap().strip_prefix("https://sts.example.com/status/").unwrap();
     (name.to_owned(), usize::try_from(reference["idx"].as_u64().unwrap()).unwrap())
@@ -676,8 +703,7 @@ fn status_of(access: &str) -> (String, usize) {
 async fn is_valid(fixture: &Fixture, access: &str) -> Result<bool, Reason> {
     let (name, place) = status_of(access);
     let list = fixture.service.status_list(&name).await.map_err(|refused| refused.reason)?;
-    let payload = sts_jose::decode_base64url(list.jwt.split('.').nth(1).unwrap()).unwrap();
-    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    let claims = claims_of(&list.jwt);
     let compressed = sts_jose::decode_base64url(claims["status_list"]["lst"].as_str().unwrap()).unwrap();
     let mut bits = Vec::new();
     std::io::Read::read_to_end(&mut flate2::read::ZlibDecoder::new(&*compressed), &mut bits).unwrap();
@@ -757,6 +783,162 @@ async fn rv_status_lists_tell_of_everything_that_introspection_tells_of() {
         () = fixture.service.keep_status_lists() => unreachable!(),
         () = work => {}
     }
+}
+
+/// Runs `work` beside the background of the status lists of a fixture that has them.
+async fn beside_status_lists(work: impl AsyncFnOnce(&Fixture)) {
+    let fixture = Fixture::of(&format!("status_list: true\n{}", CONFIG.replace("REPLAY", "")), false);
+    tokio::select! {
+        () = fixture.service.keep_status_lists() => unreachable!(),
+        () = work(&fixture) => {}
+    }
+}
+
+/// A rule over the tokens of `octo` (by `account`), or of its identity, that were minted before `before`; as another process makes it.
+fn made_elsewhere(before: UnixTime, by_account: bool) -> Revocation {
+    let rule = if by_account {
+        RevocationRule { account: Some("octo".to_owned()), ..RevocationRule::default() }
+    } else {
+        RevocationRule { identity: Some("main".to_owned()), ..RevocationRule::default() }
+    };
+    Revocation {
+        scope: RevocationScope::Rule(rule),
+        before,
+        before_millis: 0,
+        at: before,
+        by: "other".to_owned(),
+        reason: None,
+        until: before.plus(3600),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_all_records_that_takes_long_holds_up_neither_new_lists_nor_single_revocations() {
+    beside_status_lists(async |fixture| {
+        let mint = async |jti: &str| fixture.exchange(&fixture.token(json!({ "jti": jti })), &[]).await.unwrap();
+        let (revoked, elsewhere, ruled) = (mint("a").await, mint("b").await, mint("c").await);
+        assert_eq!(is_valid(fixture, &revoked).await, Ok(true));
+
+        fixture.ledger.listing_held.store(true, Ordering::Relaxed);
+        let now = fixture.clock.now();
+        fixture.ledger.revoke(made_elsewhere(now.plus(1), false)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(is_valid(fixture, &ruled).await, Ok(true), "nobody has looked yet");
+        fixture.service.revoke_presented(&fixture.service.snapshot(), &revoked).await.unwrap();
+        until_invalid(fixture, &revoked).await;
+        let jti = claims_of(&elsewhere)["jti"].as_str().unwrap().to_owned();
+        let alone = Revocation {
+            scope: RevocationScope::Token(sts_types::Jti::new(&jti).unwrap()),
+            ..made_elsewhere(now, false)
+        };
+        fixture.ledger.revoke(alone).await.unwrap();
+        until_invalid(fixture, &elsewhere).await;
+        // Another hour, another list.
+        let another = StatusWindow::of(now.plus(7200));
+        fixture.ledger.lease(another, 1).await.unwrap();
+        assert!(fixture.service.status_list(&format!("{}-0", another.number())).await.is_ok());
+
+        fixture.ledger.listing_held.store(false, Ordering::Relaxed);
+        until_invalid(fixture, &ruled).await;
+        for access in [&revoked, &elsewhere] {
+            assert_eq!(is_valid(fixture, access).await, Ok(false));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_decided_on_before_a_rule_and_recorded_after_it_was_looked_at_gets_into_the_list() {
+    for by_account in [true, false] {
+        beside_status_lists(async |fixture| {
+            let mint = async |jti: &str| fixture.exchange(&fixture.token(json!({ "jti": jti })), &[]).await.unwrap();
+            let (first, late) = (mint("a").await, mint("b").await);
+            assert_eq!(is_valid(fixture, &late).await, Ok(true));
+            let jti = claims_of(&late)["jti"].as_str().unwrap().to_owned();
+            let record = fixture.ledger.records.lock().unwrap().remove(&jti).unwrap();
+
+            fixture.clock.0.fetch_add(1000, Ordering::Relaxed);
+            fixture.ledger.revoke(made_elsewhere(fixture.clock.now(), by_account)).await.unwrap();
+            until_invalid(fixture, &first).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            fixture.ledger.records.lock().unwrap().insert(jti, record);
+            fixture.clock.0.fetch_add(9000, Ordering::Relaxed);
+            until_invalid(fixture, &late).await;
+            fixture.clock.0.fetch_add(1000, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(10)).await;
+
+            // Once all is settled, nobody looks at records again for nothing.
+            let looked = fixture.ledger.asked.load(Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(51)).await;
+            assert!(fixture.ledger.asked.load(Ordering::Relaxed) - looked <= 2 * 11, "two small questions a round");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c142_a_clock_that_jumps_ahead_and_back_brings_no_revoked_token_back_to_a_list() {
+    beside_status_lists(async |fixture| {
+        let access = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+        fixture.service.revoke_presented(&fixture.service.snapshot(), &access).await.unwrap();
+        until_invalid(fixture, &access).await;
+        fixture.clock.0.fetch_add(86_400_000, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(is_valid(fixture, &access).await, Err(Reason::NotFound), "its tokens are dead");
+        fixture.clock.0.fetch_sub(86_400_000, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(is_valid(fixture, &access).await, Ok(false));
+        // No list says that it was made later than it is.
+        fixture.clock.0.fetch_sub(30_000, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let list = fixture.service.status_list(&status_of(&access).0).await.ok().unwrap();
+        assert!(claims_of(&list.jwt)["iat"].as_i64().unwrap() <= fixture.clock.now().as_secs());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_nobody_could_look_up_yet_is_unavailable_and_not_unknown() {
+    beside_status_lists(async |fixture| {
+        let access = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+        fixture.ledger.down.store(true, Ordering::Relaxed);
+        assert_eq!(is_valid(fixture, &access).await, Err(Reason::StoreUnavailable));
+        fixture.ledger.down.store(false, Ordering::Relaxed);
+        fixture.ledger.listing_held.store(true, Ordering::Relaxed);
+        assert_eq!(is_valid(fixture, &access).await, Err(Reason::StoreUnavailable), "nobody knows what is revoked");
+        fixture.ledger.listing_held.store(false, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(is_valid(fixture, &access).await, Ok(true));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_block_is_not_used_once_the_store_may_have_lost_that_it_was_taken() {
+    let fixture = Fixture::of(&format!("status_list: true\n{}", CONFIG.replace("REPLAY", "")), false);
+    let token = fixture.token(json!({}));
+    let place = async || status_of(&fixture.exchange(&token, &[]).await.unwrap()).1;
+    assert!(place().await < 1024);
+    // Somebody else takes the next blocks.
+    fixture.ledger.status.lock().unwrap().leased.values_mut().for_each(|taken| *taken = 10 * 1024);
+    fixture.ledger.era.fetch_add(1, Ordering::Relaxed);
+    for _ in 0..10 {
+        assert!((10 * 1024..11 * 1024).contains(&place().await));
+    }
+}
+
+#[tokio::test]
+async fn exchanges_at_once_get_an_index_each_and_wait_for_the_store_once() {
+    let fixture = Fixture::of(&format!("status_list: true\n{}", CONFIG.replace("REPLAY", "")), false);
+    let token = fixture.token(json!({}));
+    fixture.exchange(&token, &[]).await.unwrap();
+    let asked = fixture.ledger.asked.load(Ordering::Relaxed);
+    let minted = futures_util::future::join_all((0..100).map(|_| fixture.exchange(&token, &[]))).await;
+    assert_eq!(fixture.ledger.asked.load(Ordering::Relaxed) - asked, 100, "one store call for each");
+    let mut places: Vec<_> = minted.into_iter().map(|access| status_of(&access.unwrap())).collect();
+    places.sort();
+    places.dedup();
+    assert_eq!(places.len(), 100);
 }
 
 #[tokio::test]

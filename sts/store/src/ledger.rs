@@ -51,16 +51,35 @@ pub trait Ledger: Send + Sync + 'static {
     /// Forgets what is dead at `now`, in bounded steps that never hold up an issue; answers how many records went.
     fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize>;
 
-    /// Takes `count` indexes of `window` for the caller alone, and answers the first. They are taken durably before it answers, so
-    /// that none is ever given twice, whoever crashes.
-    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, u64>;
+    /// Takes `count` indexes of `window` for the caller alone. They are taken durably before it answers, so that none is ever given
+    /// twice, whoever crashes.
+    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease>;
+
+    /// The era of leases that is now: indexes of an earlier one are not to be used any more, because the store may have lost that
+    /// they were taken, and give them to others.
+    fn lease_era(&self) -> u64 {
+        0
+    }
 
     /// What status lists are made from beside the records.
     fn status(&self) -> LedgerFuture<'_, StatusMark>;
 
+    /// The records of the tokens that other processes revoked, each alone, since `seen` was the mark; this one's may be among them.
+    /// `None` when that cannot be told, so that whoever must know looks at all records.
+    fn revoked_since<'a>(&'a self, seen: &'a StatusMark) -> LedgerFuture<'a, Option<Vec<TokenRecord>>>;
+
     /// Takes the store as it is for the ledger from now on, when it has lost something or is another one than was known. An operator
     /// decides this: what was revoked and is forgotten comes back to life.
     fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance>;
+}
+
+/// Indexes that are the caller's alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The first of them.
+    pub first: u64,
+    /// The era in which they may be used.
+    pub era: u64,
 }
 
 /// What there is to know before status lists are made.
@@ -70,6 +89,8 @@ pub struct StatusMark {
     pub leased: BTreeMap<StatusWindow, u64>,
     /// A number that every revocation raises.
     pub revocations: u64,
+    /// How many tokens were revoked alone, where several processes share the store.
+    pub tokens: u64,
 }
 
 /// What came of [`Ledger::accept_epoch`].

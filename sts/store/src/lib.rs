@@ -21,7 +21,7 @@ mod watermark;
 
 pub use alert::{Alert, Alerts, Fault, Place};
 pub use embedded::{EmbeddedLedger, OpenError};
-pub use ledger::{Acceptance, Ledger, LedgerError, LedgerFuture, StatusMark};
+pub use ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
 pub use record::{Entry, Issued, Listing, ReplayClaim, Revocation, RevocationRule, RevocationScope, TokenRecord};
 pub use redis::{Node, RedisLedger, RedisOpenError, RedisParts, RedisSpec, RedisTls, Topology};
 pub use warning::Warning;

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use sts_store::contract::{START, claim, record, revocation, rule};
 use sts_store::{
-    Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, RedisLedger, RedisSpec, Topology,
+    Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, RedisLedger, RedisSpec, StatusMark,
+    Topology,
 };
 use sts_testkit::{RedisCluster, RedisPair, RedisServer};
-use sts_types::Jti;
+use sts_types::{Jti, StatusWindow};
 use support::{Store, node, spec};
 
 fn jti(text: &str) -> Jti {
@@ -151,6 +152,9 @@ async fn c134_a_flushed_redis_answers_nothing_until_that_is_accepted_and_every_r
         refusal(ledger.revoke(rule("octo", START.plus(1000))).await);
         refusal(ledger.ready().await);
         refusal(ledger.list(Listing { limit: 1, ..Listing::default() }).await);
+        refusal(ledger.lease(StatusWindow::of(START), 8).await);
+        refusal(ledger.status().await);
+        refusal(ledger.revoked_since(&StatusMark::default()).await);
     }
     assert_eq!(one.accept_epoch().await.unwrap(), Acceptance::Accepted);
     for ledger in [&one, &two, &store.ledger(1), &store.ledger(2)] {
@@ -197,6 +201,132 @@ async fn c130_c134_a_redis_with_fewer_revocations_than_were_seen_is_an_older_cop
     ledger.accept_epoch().await.unwrap();
     assert_ne!(store.server.command(&["HGET", "sts:{sts}:mark", "rules"]).text(), old, "rules are read anew");
     assert!(reader.look_up(jti("a")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn c134_indexes_that_redis_may_have_lost_sight_of_belong_to_an_era_that_is_over() {
+    let mut store = Store::new(RedisServer::with("appendonly yes\n"));
+    let (one, two) = (store.ledger(1), store.ledger(2));
+    let window = StatusWindow::of(START);
+    let leases = [one.lease(window, 8).await.unwrap(), two.lease(window, 8).await.unwrap()];
+    assert_eq!((leases[0].first, leases[1].first), (0, 8));
+    assert_eq!((leases[0].era, leases[1].era), (one.lease_era(), two.lease_era()));
+
+    // Flushed, and taken as it is at one of them: both count from 0 anew, and neither uses what it had.
+    store.server.order(&["FLUSHALL"]);
+    refusal(one.look_up(jti("a")).await);
+    refusal(two.look_up(jti("a")).await);
+    one.accept_epoch().await.unwrap();
+    two.look_up(jti("a")).await.unwrap();
+    assert_ne!(one.lease_era(), leases[0].era);
+    assert_ne!(two.lease_era(), leases[1].era);
+    let again = one.lease(window, 8).await.unwrap();
+    assert_eq!((again.first, again.era), (0, one.lease_era()));
+
+    // Killed: it may have lost what was written last, as one that is made the primary in its place may lack it.
+    store.server.kill();
+    store.server.restart();
+    eventually(&store, "a lease", async || one.lease(window, 8).await).await;
+    assert_ne!(one.lease_era(), again.era);
+}
+
+#[tokio::test]
+async fn the_tokens_that_another_process_revoked_alone_are_told_and_no_others() {
+    let store = Store::new(RedisServer::start());
+    let (one, two) = (store.ledger(1), store.ledger(2));
+    for name in ["a", "b", "c", "d"] {
+        one.issue(record(name, "octo"), None).await.unwrap();
+    }
+    one.revoke(revocation("a", "leaked")).await.unwrap();
+    let told = async |seen: &StatusMark| {
+        let records = two.revoked_since(seen).await.unwrap();
+        records.map(|records| records.into_iter().map(|record| record.jti.to_string()).collect::<Vec<_>>())
+    };
+    let seen = two.status().await.unwrap();
+    assert_eq!(told(&seen).await, Some(vec![]));
+    for name in ["b", "a", "c", "b"] {
+        one.revoke(revocation(name, "leaked")).await.unwrap();
+    }
+    one.revoke(rule("octo", START.plus(1000))).await.unwrap();
+    assert_eq!(told(&seen).await.unwrap(), ["b", "c"], "each once, and no rule");
+    assert_eq!(told(&StatusMark::default()).await.unwrap(), ["a", "b", "c"]);
+    one.sweep(START).await.unwrap();
+    assert_eq!(told(&seen).await.unwrap(), ["b", "c"]);
+
+    // What is not believed is not told: then all records are to be looked at.
+    let ids = "sts:{sts}:revoked";
+    let last = store.server.command(&["LINDEX", ids, "-1"]).text().to_owned();
+    for orders in [
+        &[&["LSET", ids, "-1", "junk"][..]][..],
+        &[&["LSET", ids, "-1", &last], &["LPOP", ids], &["LPOP", ids]],
+        &[&["DEL", ids]],
+        &[&["RPUSH", ids, &last, &last, &last], &["HSET", "sts:{sts}:mark", "tokens", "20000"]],
+        &[&["HDEL", "sts:{sts}:mark", "tokens"]],
+    ] {
+        orders.iter().for_each(|order| store.server.order(order));
+        assert_eq!(told(&seen).await, None, "{orders:?}");
+    }
+}
+
+#[tokio::test]
+async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer() {
+    let store = Store::new(RedisServer::start());
+    let ledger = store.ledger(0);
+    let window = StatusWindow::of(START);
+    ledger.issue(record("a", "octo"), None).await.unwrap();
+    ledger.lease(window, 8).await.unwrap();
+    ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
+    let all = Listing { limit: 9, ..Listing::default() };
+    let account = Listing { account: Some(record("a", "octo").account), ..all.clone() };
+    let keys: Vec<String> = store.server.keys().into_iter().filter(|key| !key.contains(":t:")).collect();
+    for key in keys.iter().filter(|key| !key.contains(":r:")) {
+        store.server.order(&["RENAME", key, "aside"]);
+        store.server.order(&["SET", key, "junk"]);
+        let refusals = match key.rsplit(':').find(|part| part.len() != 32).unwrap() {
+            "mark" => vec![
+                refusal(ledger.issue(record("b", "octo"), None).await),
+                refusal(ledger.look_up(jti("a")).await),
+                refusal(ledger.rules().await),
+                refusal(ledger.revoke(revocation("a", "leaked")).await),
+                refusal(ledger.status().await),
+            ],
+            "rules" => vec![
+                refusal(ledger.revoke(rule("octo", START.plus(1000))).await),
+                refusal(store.ledger(1).rules().await),
+                refusal(ledger.sweep(START).await),
+            ],
+            "all" => {
+                vec![refusal(ledger.issue(record("b", "octo"), None).await), refusal(ledger.list(all.clone()).await)]
+            }
+            "ends" => vec![
+                refusal(ledger.issue(record("b", "octo"), None).await),
+                refusal(ledger.last_end().await),
+                refusal(ledger.sweep(START).await),
+            ],
+            "leases" => vec![refusal(ledger.lease(window, 8).await), refusal(ledger.status().await)],
+            "revoked" => vec![
+                refusal(ledger.revoke(revocation("b", "leaked")).await),
+                refusal(ledger.revoked_since(&StatusMark::default()).await),
+            ],
+            "a" => vec![
+                refusal(ledger.issue(record("b", "octo"), None).await),
+                refusal(ledger.list(account.clone()).await),
+            ],
+            other => panic!("a key that nobody thought of: {other}"),
+        };
+        assert!(refusals.iter().all(|text| text.contains("WRONGTYPE")), "{key}: {refusals:?}");
+        store.server.order(&["RENAME", "aside", key]);
+        assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some());
+    }
+    assert_eq!(ledger.lease(window, 8).await.unwrap().first, 8);
+    // A number that is none.
+    store.server.order(&["HSET", "sts:{sts}:leases", &window.number().to_string(), "junk"]);
+    refusal(ledger.lease(window, 8).await);
+    refusal(ledger.status().await);
+    store.server.order(&["HSET", "sts:{sts}:mark", "sequence", "junk"]);
+    refusal(ledger.look_up(jti("a")).await);
+    refusal(ledger.issue(record("c", "octo"), None).await);
 }
 
 #[tokio::test]

@@ -21,6 +21,19 @@ impl Default for StatusBits {
 }
 
 impl StatusBits {
+    /// How many tokens are no longer valid.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|byte| byte.count_ones() as usize).sum()
+    }
+
+    /// Notes whatever `other` notes, too.
+    pub fn merge(&mut self, other: &Self) {
+        for (byte, more) in self.0.iter_mut().zip(&other.0) {
+            *byte |= more;
+        }
+    }
+
     /// Notes that the token of that place is no longer valid.
     pub fn set(&mut self, place: u32) {
         if let Some(byte) = self.0.get_mut(place as usize / 8) {
@@ -60,7 +73,7 @@ struct List {
     lst: String,
 }
 
-/// Signs a list (section 5.1).
+/// Signs a list (section 5.1), compressed as far as it goes (section 4.1).
 ///
 /// # Errors
 /// When it cannot be compressed, or the key fails.
@@ -69,7 +82,7 @@ pub fn sign_status_list(
     spec: &StatusListSpec<'_>,
     bits: &StatusBits,
 ) -> Result<String, SignError> {
-    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
     let compressed = zlib.write_all(&bits.0).and_then(|()| zlib.finish()).map_err(|_| SignError::Failed)?;
     let claims = Claims {
         iss: spec.issuer.as_str(),

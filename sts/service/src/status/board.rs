@@ -34,11 +34,12 @@ pub struct StatusList {
 /// What is published, and what the background is to hear of.
 pub(crate) struct Board {
     pub(super) lists: ArcSwap<HashMap<StatusListId, Arc<StatusList>>>,
-    /// Tokens that were revoked through this process: they stay in the lists, whatever a scan that began earlier found.
-    revoked_here: Mutex<BTreeMap<StatusWindow, BTreeSet<u64>>>,
+    /// Tokens that are known to be revoked, each alone: they stay in the lists, whatever a look at all records found that began
+    /// earlier.
+    revoked_alone: Mutex<BTreeMap<StatusWindow, BTreeSet<u64>>>,
     /// Asks for a round at once.
     pub(super) wanted: Notify,
-    /// Rounds so far.
+    /// Rounds so far that have published every list there is.
     pub(super) rounds: watch::Sender<u64>,
     pub(super) view: Mutex<StatusListsView>,
 }
@@ -60,7 +61,7 @@ impl Default for Board {
     fn default() -> Self {
         Self {
             lists: ArcSwap::default(),
-            revoked_here: Mutex::default(),
+            revoked_alone: Mutex::default(),
             wanted: Notify::new(),
             rounds: watch::Sender::new(0),
             view: Mutex::default(),
@@ -71,19 +72,24 @@ impl Default for Board {
 impl Board {
     /// Has the token of `record` in its list as soon as that is signed anew.
     pub(crate) fn revoked(&self, record: &TokenRecord) {
+        self.note(record);
+        self.wanted.notify_one();
+    }
+
+    /// Has the token of `record` in its list with the next round.
+    pub(super) fn note(&self, record: &TokenRecord) {
         if let Some(index) = record.status_index {
-            self.revoked_here().entry(StatusWindow::of(record.exp)).or_default().insert(index);
-            self.wanted.notify_one();
+            self.revoked_alone().entry(StatusWindow::of(record.exp)).or_default().insert(index);
         }
     }
 
-    /// Has all records looked at for a rule that was made.
+    /// Has the records looked at for a rule that was made.
     pub(crate) fn rule_made(&self) {
         self.wanted.notify_one();
     }
 
-    pub(super) fn revoked_here(&self) -> MutexGuard<'_, BTreeMap<StatusWindow, BTreeSet<u64>>> {
-        self.revoked_here.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn revoked_alone(&self) -> MutexGuard<'_, BTreeMap<StatusWindow, BTreeSet<u64>>> {
+        self.revoked_alone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn list(&self, id: StatusListId) -> Option<Arc<StatusList>> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sts_store::{Ledger, LedgerError};
+use sts_store::{Lease, Ledger, LedgerError};
 use sts_types::{Entropy, StatusWindow, UnixTime};
 
 /// Indexes in a block.
@@ -17,9 +17,27 @@ pub(crate) struct StatusIndexes {
     ledger: Arc<dyn Ledger>,
     entropy: Arc<dyn Entropy>,
     /// Locked for as long as it takes to take one out.
-    free: Mutex<BTreeMap<StatusWindow, Vec<u64>>>,
+    free: Mutex<Free>,
     /// One lease at a time: who waits for it finds what it brought.
     leasing: tokio::sync::Mutex<()>,
+}
+
+/// What is free, all of it leased in one era.
+#[derive(Default)]
+struct Free {
+    era: u64,
+    blocks: BTreeMap<StatusWindow, Vec<u64>>,
+}
+
+impl Free {
+    /// The blocks that may be used in `era`.
+    fn of(&mut self, era: u64) -> &mut BTreeMap<StatusWindow, Vec<u64>> {
+        if self.era != era {
+            self.blocks.clear();
+            self.era = era;
+        }
+        &mut self.blocks
+    }
 }
 
 impl StatusIndexes {
@@ -35,7 +53,7 @@ impl StatusIndexes {
         loop {
             let (index, left) = {
                 let mut free = self.free();
-                let block = free.entry(window).or_default();
+                let block = free.of(self.ledger.lease_era()).entry(window).or_default();
                 (block.pop(), block.len())
             };
             match index {
@@ -57,20 +75,21 @@ impl StatusIndexes {
 
     /// Forgets what is left of windows that ended before `now`.
     pub(crate) fn forget_before(&self, now: UnixTime) {
-        self.free().retain(|window, _| window.end() >= now);
+        self.free().blocks.retain(|window, _| window.end() >= now);
     }
 
     /// Leases a block, unless more than `enough` are left by now.
     async fn refill(&self, window: StatusWindow, enough: usize) -> Result<(), LedgerError> {
         let _alone = self.leasing.lock().await;
-        if self.free().get(&window).is_some_and(|block| block.len() > enough) {
+        let left = |free: &mut Free| free.of(self.ledger.lease_era()).get(&window).map_or(0, Vec::len);
+        if left(&mut self.free()) > enough {
             return Ok(());
         }
-        let first = self.ledger.lease(window, BLOCK).await?;
+        let Lease { first, era } = self.ledger.lease(window, BLOCK).await?;
         let mut block: Vec<u64> = (first..first.saturating_add(u64::from(BLOCK))).collect();
         self.shuffle(&mut block);
         let mut free = self.free();
-        let left = free.entry(window).or_default();
+        let left = free.of(era).entry(window).or_default();
         // What is left goes out first.
         block.append(left);
         *left = block;
@@ -86,7 +105,7 @@ impl StatusIndexes {
         }
     }
 
-    fn free(&self) -> MutexGuard<'_, BTreeMap<StatusWindow, Vec<u64>>> {
+    fn free(&self) -> MutexGuard<'_, Free> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

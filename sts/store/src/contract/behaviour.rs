@@ -3,7 +3,7 @@
 use sts_types::{AccountId, Jti, StatusWindow};
 
 use super::{Rig, START, claim, record, revocation, rule};
-use crate::{Entry, Issued, LedgerError, Listing, Revocation, TokenRecord};
+use crate::{Entry, Issued, Lease, LedgerError, Listing, Revocation, TokenRecord};
 
 /// All fields come back, foreign text and nested claims included.
 pub async fn a_record_is_read_as_it_was_written(rig: &Rig) {
@@ -245,12 +245,14 @@ pub async fn a_sweep_forgets_what_is_dead_and_nothing_else(rig: &Rig) {
 pub async fn no_index_is_leased_twice(rig: &Rig) {
     let (one, other) = (StatusWindow::of(START), StatusWindow::of(START.plus(3600)));
     let leases = (1..=100_u32).map(|count| rig.ledger.lease(one, count));
-    let firsts = futures_util::future::try_join_all(leases).await.unwrap();
-    let mut taken: Vec<_> = firsts.into_iter().zip(1..=100_u64).map(|(first, count)| first..first + count).collect();
+    let leases = futures_util::future::try_join_all(leases).await.unwrap();
+    assert!(leases.iter().all(|lease| lease.era == rig.ledger.lease_era()), "nothing was lost");
+    let mut taken: Vec<_> =
+        leases.into_iter().zip(1..=100_u64).map(|(Lease { first, .. }, count)| first..first + count).collect();
     taken.sort_by_key(|range| range.start);
     assert_eq!(taken[0].start, 0);
     assert!(taken.windows(2).all(|pair| pair[0].end == pair[1].start), "{taken:?}");
-    assert_eq!(rig.ledger.lease(other, 1024).await.unwrap(), 0, "each window counts from 0");
+    assert_eq!(rig.ledger.lease(other, 1024).await.unwrap().first, 0, "each window counts from 0");
     assert_eq!(rig.ledger.status().await.unwrap().leased, [(one, 5050), (other, 1024)].into());
 }
 

@@ -27,7 +27,7 @@ use self::engine::{Engine, Opener};
 use self::write::{Encoded, Tables, WriteError};
 use self::writer::Writer;
 use crate::alert::Alerts;
-use crate::ledger::{Acceptance, Ledger, LedgerError, LedgerFuture, StatusMark};
+use crate::ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
 use crate::warning::Warning;
 
@@ -201,8 +201,12 @@ impl Ledger for EmbeddedLedger {
         })
     }
 
-    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, u64> {
-        Box::pin(async move { self.write(move |_, tables| tables.lease(window, count)).await })
+    /// What was taken once is in the file for good: there is one era.
+    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
+        Box::pin(async move {
+            let first = self.write(move |_, tables| tables.lease(window, count)).await?;
+            Ok(Lease { first, era: self.lease_era() })
+        })
     }
 
     fn status(&self) -> LedgerFuture<'_, StatusMark> {
@@ -210,6 +214,11 @@ impl Ledger for EmbeddedLedger {
             self.mend().await?;
             self.engine.read(read::status)
         })
+    }
+
+    /// No other process revokes while this one has the file, unless it was put back meanwhile.
+    fn revoked_since<'a>(&'a self, seen: &'a StatusMark) -> LedgerFuture<'a, Option<Vec<TokenRecord>>> {
+        Box::pin(async move { Ok((self.status().await?.revocations >= seen.revocations).then(Vec::new)) })
     }
 
     fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {

@@ -65,7 +65,7 @@ pub(super) fn status(database: &Database, judge: &Judge<'_>) -> Result<StatusMar
     let stored = transaction.open_table(TALLIES)?.get(TALLY)?.map(|stored| stored.value().to_vec());
     // One that cannot be read is noticed where revocations are written; here it is another number, whatever it was before.
     let revocations = Tally::decode(judge.seal, stored.as_deref()).map_or(u64::MAX, |tally| tally.sequence());
-    Ok(StatusMark { leased, revocations })
+    Ok(StatusMark { leased, revocations, tokens: 0 })
 }
 
 /// A page of live records, newest first.

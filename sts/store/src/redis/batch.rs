@@ -83,18 +83,31 @@ impl Batch {
 }
 
 /// Replies, taken one after the other.
-pub(super) struct Replies(std::vec::IntoIter<Value>);
+pub(super) struct Replies {
+    values: std::vec::IntoIter<Value>,
+    connection: u64,
+}
 
 impl From<Vec<Value>> for Replies {
     fn from(replies: Vec<Value>) -> Self {
-        Self(replies.into_iter())
+        Self { values: replies.into_iter(), connection: 0 }
     }
 }
 
 impl Replies {
+    /// These, which came over the connection of that number.
+    pub(super) fn over(self, connection: u64) -> Self {
+        Self { connection, ..self }
+    }
+
+    /// The number of the connection that they came over.
+    pub(super) fn connection(&self) -> u64 {
+        self.connection
+    }
+
     /// The next, whatever it is but an error.
     pub(super) fn value(&mut self) -> Result<Value, Trouble> {
-        match self.0.next().ok_or(Trouble::Form)? {
+        match self.values.next().ok_or(Trouble::Form)? {
             Value::ServerError(error) => Err((&error).into()),
             value => Ok(value),
         }

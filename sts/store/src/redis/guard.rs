@@ -5,6 +5,7 @@
 //! until an operator accepts the loss, which begins an epoch that names those it follows.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -18,7 +19,7 @@ use crate::codec;
 use crate::watermark::Watermark;
 
 /// The fields of the mark, as [`Mark::read`] takes them.
-pub(super) const FIELDS: [&str; 3] = ["epoch", "sequence", "rules"];
+pub(super) const FIELDS: [&str; 4] = ["epoch", "sequence", "rules", "tokens"];
 /// The most former epochs that one names: replicas that missed more acceptances want one of their own.
 const MOST_FORMER: usize = 32;
 const EPOCH_KEY: &[u8] = b"epoch";
@@ -32,19 +33,21 @@ pub(super) struct Mark {
     pub(super) sequence: Option<u64>,
     /// The number of changes to the rules so far.
     pub(super) rules: Option<u64>,
+    /// The number of tokens that were revoked alone so far.
+    pub(super) tokens: Option<u64>,
 }
 
 impl Mark {
-    /// Takes the reply to `HMGET mark epoch sequence rules`.
+    /// Takes the reply to `HMGET` of the mark's [`FIELDS`].
     pub(super) fn read(replies: &mut Replies) -> Result<Self, Trouble> {
-        let [epoch, sequence, rules] = <[_; 3]>::try_from(replies.list()?).map_err(|_| Trouble::Form)?;
+        let [epoch, sequence, rules, tokens] = <[_; 4]>::try_from(replies.list()?).map_err(|_| Trouble::Form)?;
         let number = |field: Option<Vec<u8>>| match field {
             None => Ok(None),
             Some(digits) => {
                 std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).map(Some).ok_or(Trouble::Form)
             }
         };
-        Ok(Self { epoch, sequence: number(sequence)?, rules: number(rules)? })
+        Ok(Self { epoch, sequence: number(sequence)?, rules: number(rules)?, tokens: number(tokens)? })
     }
 }
 
@@ -75,6 +78,8 @@ pub(super) struct Guard {
     known: Mutex<Known>,
     doubt: ArcSwapOption<Trouble>,
     unfit: ArcSwapOption<Trouble>,
+    /// How often another epoch was taken for the one that is known.
+    epochs: AtomicU64,
     file: PathBuf,
     saved: tokio::sync::Mutex<Option<Watermark>>,
     seal: Arc<dyn Seal>,
@@ -93,6 +98,7 @@ impl Guard {
             known: Mutex::new(known),
             doubt: ArcSwapOption::empty(),
             unfit: ArcSwapOption::empty(),
+            epochs: AtomicU64::new(0),
             file,
             saved: tokio::sync::Mutex::new(saved),
             seal,
@@ -118,6 +124,11 @@ impl Guard {
     /// Notes whether Redis is set up such that it may forget.
     pub(super) fn note_fitness(&self, fitness: Result<(), Trouble>) {
         self.unfit.store(fitness.err().map(Arc::new));
+    }
+
+    /// A number that another epoch raises.
+    pub(super) fn epochs(&self) -> u64 {
+        self.epochs.load(Ordering::Acquire)
     }
 
     /// The highest sequence number seen so far: whatever is asked from now on must not be answered with a lower one. Answers that
@@ -163,6 +174,7 @@ impl Guard {
                     tracing::warn!("an operator has accepted a loss of the Redis store; this sts follows");
                     known.sequence = 0;
                     floor = 0;
+                    self.epochs.fetch_add(1, Ordering::AcqRel);
                 }
                 Some(_) => {
                     return Err(doubt(
@@ -242,6 +254,7 @@ impl Guard {
         let mut known = self.known();
         known.epoch = Some(Held { id: epoch.id, stored: Some(stored.clone()) });
         known.sequence = mark.sequence.unwrap_or(0);
+        self.epochs.fetch_add(1, Ordering::AcqRel);
         self.doubt.store(None);
         Ok(())
     }

@@ -19,6 +19,8 @@ use super::trouble::Trouble;
 pub(super) struct Connected {
     pub(super) node: Node,
     connection: MultiplexedConnection,
+    /// Its place among all that were made, from 1 on.
+    number: u64,
 }
 
 /// What is to be seen to on a new connection before it is used.
@@ -36,6 +38,8 @@ pub(super) struct Link<I> {
     /// A connection for each runtime that asks: it is driven there, so that neither question nor answer changes threads.
     slots: ArcSwap<Vec<(runtime::Id, Arc<Slot>)>>,
     breaker: Breaker,
+    /// Connections so far, of all slots.
+    connections: AtomicU64,
 }
 
 /// The place of one connection.
@@ -60,20 +64,37 @@ impl<I: Inspect> Link<I> {
         clock: Arc<dyn Clock>,
         timeout: Duration,
     ) -> Arc<Self> {
-        Arc::new(Self { connector, inspector, clock, timeout, slots: ArcSwap::default(), breaker: Breaker::default() })
+        Arc::new(Self {
+            connector,
+            inspector,
+            clock,
+            timeout,
+            slots: ArcSwap::default(),
+            breaker: Breaker::default(),
+            connections: AtomicU64::new(0),
+        })
     }
 
     /// Sends `batch`; one reply for each of its commands, before the deadline or not at all.
     pub(super) async fn run(self: &Arc<Self>, batch: Batch) -> Result<Replies, Trouble> {
+        self.run_in(self.slot(), batch).await
+    }
+
+    /// The same over the newest of all connections: what it answers was true when every other one was there already.
+    pub(super) async fn run_on_newest(self: &Arc<Self>, batch: Batch) -> Result<Replies, Trouble> {
+        self.run_in(self.newest(), batch).await
+    }
+
+    async fn run_in(self: &Arc<Self>, slot: Arc<Slot>, batch: Batch) -> Result<Replies, Trouble> {
         if !self.breaker.admits(self.clock.monotonic()) {
             return Err(Trouble::Open);
         }
-        let slot = self.slot();
         let mut used = None;
         let sent = tokio::time::timeout(self.timeout, async {
             let connected = self.connected(&slot).await?;
             used = Some(Arc::clone(&connected));
-            batch.send(&mut connected.connection.clone()).await
+            let values = batch.send(&mut connected.connection.clone()).await?;
+            Ok(Replies::from(values).over(connected.number))
         });
         let outcome = sent.await.unwrap_or(Err(Trouble::Deadline(self.timeout)));
         match &outcome {
@@ -91,7 +112,13 @@ impl<I: Inspect> Link<I> {
             }
             Ok(_) => self.breaker.succeeded(),
         }
-        outcome.map(Replies::from)
+        outcome
+    }
+
+    /// How many connections there were. A Redis has lost nothing while the newest lives, and whatever comes after a loss comes over one
+    /// that is newer.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Acquire)
     }
 
     /// Gives the connection up when those who know say that another node is the primary now: an old one that was cut off may still
@@ -130,6 +157,18 @@ impl<I: Inspect> Link<I> {
         of_it(&self.slots.load()).unwrap_or(slot)
     }
 
+    /// The slot of the newest connection; when that is gone, the asking runtime's, in which a newer one will be.
+    fn newest(&self) -> Arc<Slot> {
+        let number = self.connections();
+        let is_newest = |slot: &Slot| slot.connected.load().as_ref().is_some_and(|connected| connected.number == number);
+        let newest = self.slots.load().iter().find(|(_, slot)| is_newest(slot)).map(|(_, slot)| Arc::clone(slot));
+        newest.unwrap_or_else(|| {
+            let own = self.slot();
+            own.connected.store(None);
+            own
+        })
+    }
+
     async fn connected(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<Arc<Connected>, Trouble> {
         if let Some(connected) = slot.connected.load_full() {
             return Ok(connected);
@@ -156,7 +195,8 @@ impl<I: Inspect> Link<I> {
         let made = tokio::time::timeout(within, async {
             let (node, mut connection) = self.connector.connect().await?;
             self.inspector.inspect(&mut connection).await?;
-            Ok(Arc::new(Connected { node, connection }))
+            let number = self.connections.fetch_add(1, Ordering::AcqRel) + 1;
+            Ok(Arc::new(Connected { node, connection, number }))
         });
         let made = made.await.unwrap_or(Err(Trouble::Deadline(within)));
         slot.attempts.fetch_add(1, Ordering::AcqRel);

@@ -9,7 +9,7 @@ use crate::record::{Entry, Listing};
 /// The most records in one page of a listing.
 const PAGE: usize = 1000;
 /// Records that one round trip reads.
-const STEP: usize = 100;
+pub(super) const STEP: usize = 100;
 
 impl RedisLedger {
     /// Walks the index of the account, or of all, from newest to oldest, in steps that hold nobody else up. None when the record to
@@ -66,7 +66,8 @@ impl RedisLedger {
         Ok(page)
     }
 
-    async fn entries(&self, ids: &[String], listing: &Listing) -> Result<Vec<Entry>, Trouble> {
+    /// The live records of `ids`, with their revocations; all that fits `listing`.
+    pub(super) async fn entries(&self, ids: &[String], listing: &Listing) -> Result<Vec<Entry>, Trouble> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }

@@ -43,7 +43,7 @@ use self::trouble::Trouble;
 use self::vitals::Vitals;
 use crate::alert::{Alert, Alerts, Place};
 use crate::codec;
-use crate::ledger::{Acceptance, Ledger, LedgerError, LedgerFuture, StatusMark};
+use crate::ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
 use crate::warning::Warning;
 
@@ -121,13 +121,17 @@ impl RedisLedger {
 
     /// Sends a batch whose first command is the reading of the mark, and judges that.
     async fn guarded(&self, batch: Batch) -> Result<(Mark, Replies), Trouble> {
-        self.guarded_on(&self.link, batch).await
+        self.guarded_by(self.link.run(batch)).await
     }
 
-    async fn guarded_on(&self, link: &Arc<Link<Inspector>>, batch: Batch) -> Result<(Mark, Replies), Trouble> {
+    /// The same, however such a batch is sent once this is waited for.
+    async fn guarded_by(
+        &self,
+        sending: impl Future<Output = Result<Replies, Trouble>>,
+    ) -> Result<(Mark, Replies), Trouble> {
         self.guard().admits()?;
         let floor = self.guard().floor();
-        let mut replies = link.run(batch).await?;
+        let mut replies = sending.await?;
         let mark = Mark::read(&mut replies)?;
         if self.guard().judge(&mark, floor)? {
             let guard = Arc::clone(self.guard());
@@ -325,12 +329,20 @@ impl Ledger for RedisLedger {
         Box::pin(async move { Ok(self.forget_dead(now).await?) })
     }
 
-    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, u64> {
+    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
         Box::pin(async move { Ok(self.take_indexes(window, count).await?) })
+    }
+
+    fn lease_era(&self) -> u64 {
+        self.era_of(self.link.connections())
     }
 
     fn status(&self) -> LedgerFuture<'_, StatusMark> {
         Box::pin(async move { Ok(self.find_status().await?) })
+    }
+
+    fn revoked_since<'a>(&'a self, seen: &'a StatusMark) -> LedgerFuture<'a, Option<Vec<TokenRecord>>> {
+        Box::pin(async move { Ok(self.find_revoked_since(seen).await?) })
     }
 
     fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {

@@ -22,7 +22,8 @@ impl Names {
         Self { base: format!("{prefix}{{{}}}:", prefix.trim_end_matches(':')), seal }
     }
 
-    /// Hash: the epoch of the store, the sequence number of its revocations, the number of changes to its rules.
+    /// Hash: the epoch of the store, the sequence number of its revocations, the numbers of changes to its rules and of tokens that
+    /// were revoked alone.
     pub(super) fn mark(&self) -> String {
         format!("{}mark", self.base)
     }
@@ -30,6 +31,11 @@ impl Names {
     /// List of sealed rules, oldest first.
     pub(super) fn rules(&self) -> String {
         format!("{}rules", self.base)
+    }
+
+    /// List: ids of the tokens that were revoked alone, the latest last.
+    pub(super) fn revoked(&self) -> String {
+        format!("{}revoked", self.base)
     }
 
     /// Sorted set: ids of all records by the millisecond of their issue.
@@ -108,6 +114,8 @@ mod tests {
             names.rules(),
             names.all(),
             names.ends(),
+            names.leases(),
+            names.revoked(),
             names.probe(),
             names.record(&id),
             names.revocation(&id),

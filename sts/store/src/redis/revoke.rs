@@ -31,6 +31,8 @@ impl RedisLedger {
                     let stored = codec::seal(&*self.inspector.seal, Place::Revocation, id.as_bytes(), &payload);
                     let gone = forget_at(live_until(revocation.until));
                     commit.add(cmd("SET").arg(&key).arg(stored).arg("PXAT").arg(gone).to_owned());
+                    commit.add(command("RPUSH", &[&self.names().revoked(), &id]));
+                    commit.add(command("HINCRBY", &[mark.as_str(), "tokens", "1"]));
                 }
             }
             RevocationScope::Rule(_) => {
@@ -44,7 +46,7 @@ impl RedisLedger {
         // them.
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         commit.wait_for(self.wait_replicas, millis);
-        let (_, mut replies) = self.guarded_on(self.waiting.as_ref().unwrap_or(&self.link), commit).await?;
+        let (_, mut replies) = self.guarded_by(self.waiting.as_ref().unwrap_or(&self.link).run(commit)).await?;
         self.guard().raise(u64::try_from(replies.number()?).map_err(|_| Trouble::Form)?);
         self.guard().save().await;
         Ok(())

@@ -2,22 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use sts_types::{StatusWindow, UnixTime};
+use sts_types::{StatusWindow, TokenRecord, UnixTime};
 
 use super::RedisLedger;
 use super::batch::{Batch, command};
+use super::list::STEP;
 use super::trouble::Trouble;
-use crate::ledger::{StatusMark, live_until};
+use crate::ledger::{Lease, StatusMark, live_until};
+use crate::record::Listing;
+
+/// How many ids of revoked tokens are kept for the processes that have not seen them yet.
+const LATEST: u64 = 10_000;
+/// How many more are read than were revoked by the time of the last look.
+const SLACK: u64 = 256;
 
 impl RedisLedger {
     /// Nothing is taken from a Redis in doubt: an older copy would give indexes a second time.
-    pub(super) async fn take_indexes(&self, window: StatusWindow, count: u32) -> Result<u64, Trouble> {
+    pub(super) async fn take_indexes(&self, window: StatusWindow, count: u32) -> Result<Lease, Trouble> {
         self.settle_doubt().await?;
         let mut batch = self.inspector.reading(Batch::atomic());
         batch.add(command("HINCRBY", &[self.names().leases(), window.number().to_string(), count.to_string()]));
-        let (_, mut replies) = self.guarded(batch).await?;
-        let first = replies.number()?.checked_sub(i64::from(count));
-        first.and_then(|first| u64::try_from(first).ok()).ok_or(Trouble::Form)
+        let (_, mut replies) = self.guarded_by(self.link.run_on_newest(batch)).await?;
+        let first = replies.number()?.checked_sub(i64::from(count)).and_then(|first| u64::try_from(first).ok());
+        Ok(Lease { first: first.ok_or(Trouble::Form)?, era: self.era_of(replies.connection()) })
+    }
+
+    /// The era of what was taken over that connection. While it lives Redis has lost nothing. Behind another one may be a Redis that
+    /// lost its last writes: records and leases in the order they were made, so that no record there has an index of a lost lease,
+    /// and none will have when what is left of it is not used.
+    pub(super) fn era_of(&self, connection: u64) -> u64 {
+        connection.saturating_add(self.guard().epochs())
     }
 
     pub(super) async fn find_status(&self) -> Result<StatusMark, Trouble> {
@@ -30,22 +44,49 @@ impl RedisLedger {
             let number = |text: &String| text.parse::<u64>().map_err(|_| Trouble::Form);
             leased.insert(StatusWindow::new(number(window)?), number(taken)?);
         }
-        Ok(StatusMark { leased, revocations: mark.sequence.unwrap_or(0) })
+        Ok(StatusMark { leased, revocations: mark.sequence.unwrap_or(0), tokens: mark.tokens.unwrap_or(0) })
     }
 
-    /// Forgets windows whose tokens are all dead.
+    /// The list of ids is not sealed, so each must lead to a sealed revocation; if one does not, or any is missing, it is not believed.
+    pub(super) async fn find_revoked_since(&self, seen: &StatusMark) -> Result<Option<Vec<TokenRecord>>, Trouble> {
+        let tokens = self.guarded(self.inspector.reading(Batch::plain())).await?.0.tokens.unwrap_or(0);
+        let wanted = match tokens.checked_sub(seen.tokens) {
+            Some(0) => return Ok(Some(Vec::new())),
+            Some(missed) if missed <= LATEST => missed.saturating_add(SLACK),
+            _ => return Ok(None),
+        };
+        let mut batch = self.inspector.reading(Batch::atomic());
+        batch.add(command("LRANGE", &[self.names().revoked(), format!("-{wanted}"), "-1".to_owned()]));
+        let (mark, mut replies) = self.guarded(batch).await?;
+        let ids = replies.texts()?;
+        let missed = mark.tokens.unwrap_or(0).checked_sub(seen.tokens).and_then(|missed| usize::try_from(missed).ok());
+        let first = missed.and_then(|missed| ids.len().checked_sub(missed));
+        let Some(ids) = first.and_then(|first| ids.get(first..)) else { return Ok(None) };
+        let mut records = Vec::with_capacity(ids.len());
+        for some in ids.chunks(STEP) {
+            let entries = self.entries(some, &Listing::default()).await?;
+            records.extend(entries.into_iter().filter(|entry| entry.revoked.is_some()).map(|entry| entry.record));
+        }
+        Ok((records.len() == ids.len()).then_some(records))
+    }
+
+    /// Forgets windows whose tokens are all dead, and ids of revoked tokens that every process has seen by now.
     pub(super) async fn forget_leases(&self, now: UnixTime) -> Result<(), Trouble> {
         let mark = self.find_status().await?;
+        let mut batch = Batch::plain();
+        batch.add(command("LTRIM", &[self.names().revoked(), format!("-{LATEST}"), "-1".to_owned()]));
         let is_dead = |window: &&StatusWindow| live_until(window.end()) < now;
         let dead: Vec<String> = mark.leased.keys().filter(is_dead).map(|window| window.number().to_string()).collect();
-        if dead.is_empty() {
-            return Ok(());
+        if !dead.is_empty() {
+            let mut forget = redis::cmd("HDEL");
+            forget.arg(self.names().leases()).arg(&dead);
+            batch.add(forget);
         }
-        let mut forget = redis::cmd("HDEL");
-        forget.arg(self.names().leases()).arg(&dead);
-        let mut batch = Batch::plain();
-        batch.add(forget);
-        self.link.run(batch).await?.number()?;
+        let mut replies = self.link.run(batch).await?;
+        replies.value()?;
+        if !dead.is_empty() {
+            replies.number()?;
+        }
         Ok(())
     }
 }
