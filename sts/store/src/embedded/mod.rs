@@ -18,6 +18,7 @@ pub use open_error::OpenError;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redb::Database;
@@ -33,8 +34,10 @@ use crate::warning::Warning;
 
 /// The most records in one page of a listing.
 const PAGE: usize = 1000;
-/// The most rows that one step of a sweep forgets: it shares its transaction with whatever waits to be issued.
+/// How many rows one step of a sweep forgets: it shares its transaction with whatever waits to be issued.
 const SWEEP_STEP: usize = 64;
+/// How many at most, when more has to go for it to forget faster than others issue.
+const LONGEST_SWEEP_STEP: usize = 1024;
 /// How long the last commit is proof enough that the store takes writes.
 const PROOF: Duration = Duration::from_secs(10);
 
@@ -44,6 +47,8 @@ const PROOF: Duration = Duration::from_secs(10);
 pub struct EmbeddedLedger {
     writer: Writer,
     engine: Arc<Engine>,
+    /// Issues since the last step of a sweep.
+    issued: AtomicUsize,
 }
 
 impl EmbeddedLedger {
@@ -114,7 +119,7 @@ impl EmbeddedLedger {
             doing: "served by a thread",
             cause,
         })?;
-        Ok(Self { writer, engine })
+        Ok(Self { writer, engine, issued: AtomicUsize::new(0) })
     }
 }
 
@@ -129,6 +134,7 @@ impl Ledger for EmbeddedLedger {
     fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
         Box::pin(async move {
             let record = Encoded::new(record)?;
+            self.issued.fetch_add(1, Ordering::Relaxed);
             self.write(move |engine, tables| tables.issue(&*engine.seal, &record, claim.as_ref(), engine.clock.now()))
                 .await
         })
@@ -191,10 +197,14 @@ impl Ledger for EmbeddedLedger {
     fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize> {
         Box::pin(async move {
             let mut records = 0;
+            self.issued.store(0, Ordering::Relaxed);
             loop {
-                let swept = self.write(move |engine, tables| tables.sweep(&*engine.seal, now, SWEEP_STEP)).await?;
+                // A token that dies leaves two rows to be forgotten when it took a claim.
+                let step = self.issued.swap(0, Ordering::Relaxed).saturating_mul(4);
+                let step = step.clamp(SWEEP_STEP, LONGEST_SWEEP_STEP);
+                let swept = self.write(move |engine, tables| tables.sweep(&*engine.seal, now, step)).await?;
                 records += swept.records;
-                if swept.rows < SWEEP_STEP {
+                if swept.rows < step {
                     return Ok(records);
                 }
             }
