@@ -9,10 +9,13 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sts_store::contract::{AlertLog, ManualClock, Rig, START, record, revocation};
-use sts_store::{Issued, Ledger, LedgerError, RedisLedger, RedisOpenError, RedisSpec, RedisTls, Topology};
+use sts_store::contract::{AlertLog, ManualClock, Rig, START, claim, record, revocation, rule};
+use sts_store::{
+    Acceptance, Issued, Ledger, LedgerError, Listing, RedisLedger, RedisOpenError, RedisSpec, RedisTls, StatusMark,
+    Topology,
+};
 use sts_testkit::{RedisCertificates, RedisCluster, RedisPair, RedisReply, RedisServer};
-use sts_types::Jti;
+use sts_types::{Jti, StatusWindow};
 use support::{PASSWORD, Store, node, parts, spec, under_acl};
 
 async fn redis() -> Rig {
@@ -179,6 +182,49 @@ async fn c136_the_rights_that_we_ship_allow_nothing_beyond_what_the_store_does()
     let error = store.ledger(1).ready().await.unwrap_err();
     assert!(error.to_string().contains("NOAUTH"), "{error}");
     assert!(!error.to_string().contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_accepted_with_them() {
+    let store = Store::new(under_acl());
+    let ledger = store.ledger_by(0, RedisSpec { wait_replicas: 1, ..store.spec_of_user() });
+    let window = StatusWindow::of(START);
+    ledger.issue(record("a", "octo"), Some(claim(1, START.plus(900)))).await.unwrap();
+    let replayed = ledger.issue(record("b", "octo"), Some(claim(1, START.plus(900)))).await;
+    assert_eq!(replayed.unwrap(), Issued::Replayed);
+    // There is no replica; it is written all the same.
+    ledger.revoke(revocation("a", "leaked")).await.unwrap_err();
+    ledger.revoke(rule("octo", START.plus(10))).await.unwrap_err();
+    ledger.rules().await.unwrap();
+    ledger.last_end().await.unwrap();
+    ledger.lease(window, 8).await.unwrap();
+    ledger.revoked_since(&StatusMark::default()).await.unwrap();
+    let listing = Listing { limit: 1, ..Listing::default() };
+    ledger.list(listing.clone()).await.unwrap();
+    ledger.list(Listing { after: Some(Jti::new("a").unwrap()), ..listing }).await.unwrap();
+    ledger.ready().await.unwrap();
+    ledger.sweep(window.end().plus(61)).await.unwrap();
+    store.server.order(&["FLUSHALL"]);
+    ledger.look_up(Jti::new("a").unwrap()).await.unwrap_err();
+    assert_eq!(ledger.accept_epoch().await.unwrap(), Acceptance::Accepted);
+
+    let used: Vec<String> = store.server.command(&["INFO", "commandstats"]).text().lines().filter_map(ran).collect();
+    let rights =
+        include_str!("../../../deploy/redis/sts.acl").lines().find(|line| line.starts_with("user sts ")).unwrap();
+    for right in rights.split(' ').filter_map(|word| word.strip_prefix('+')) {
+        // A Cluster is asked where the keys are, and a database other than the first is chosen.
+        if !right.starts_with("cluster|") && right != "select" {
+            assert!(used.iter().any(|command| command == right), "{right} is not needed: {used:?}");
+        }
+    }
+    let chosen = store.ledger_by(1, RedisSpec { database: 3, ..store.spec_of_user() });
+    chosen.issue(record("a", "octo"), None).await.unwrap();
+}
+
+/// The command of a line of `INFO commandstats` that was not only refused.
+fn ran(line: &str) -> Option<String> {
+    let (name, numbers) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+    (!numbers.starts_with("calls=0,")).then(|| name.to_owned())
 }
 
 #[tokio::test]
