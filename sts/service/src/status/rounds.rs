@@ -105,17 +105,23 @@ impl Service {
                 tracing::info!("the status lists are brought up to date again");
             }
             failing = outcome.is_err();
-            let mut pause = std::pin::pin!(tokio::time::sleep(PAUSE));
             // The looks go on whatever is waited for.
+            let mut pause = std::pin::pin!(tokio::time::sleep(PAUSE));
+            let mut is_wanted = false;
             loop {
                 tokio::select! {
                     () = &mut pause => break,
-                    Some(found) = rounds.looks.next() => rounds.take(self, found),
+                    Some(found) = rounds.looks.next() => {
+                        rounds.take(self, found);
+                        is_wanted = true;
+                    }
                 }
             }
-            tokio::select! {
-                _ = tokio::time::timeout(PERIOD, self.board.wanted.notified()) => {}
-                Some(found) = rounds.looks.next() => rounds.take(self, found),
+            if !is_wanted {
+                tokio::select! {
+                    _ = tokio::time::timeout(PERIOD, self.board.wanted.notified()) => {}
+                    Some(found) = rounds.looks.next() => rounds.take(self, found),
+                }
             }
         }
     }
