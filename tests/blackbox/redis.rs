@@ -205,6 +205,11 @@ fn c132_a_redis_that_may_evict_makes_the_server_not_ready_and_says_why() {
             && metrics.text().contains("sts_store_ready 1")
     });
     server.lines().wait("warning", |line| line.contains("appendonly yes").then_some(()));
+    // Changed while it runs, it is noticed though nobody asks whether the server is ready.
+    redis.order(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
+    let refusal = || reason_of(&server.exchange(&token("svc:octo"), &[])) == "store_unavailable";
+    until("a refusal", refusal);
+    server.lines().wait("alarm", |line| line.contains("`volatile-lru`").then_some(()));
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn a_rule_revokes_every_token_that_all_its_fields_fit_at_once() {
 }
 
 #[test]
-fn a_rule_by_our_kid_or_by_jti_revokes_and_survives_a_crash() {
+fn a_rule_by_our_kid_by_generation_or_by_jti_revokes_and_survives_a_crash() {
     let scene = Scene::new();
     let jti = |token: &str| -> String {
         let payload = sts_testkit::decode_base64url(token.split('.').nth(1).unwrap()).unwrap();
@@ -156,8 +156,20 @@ fn a_rule_by_our_kid_or_by_jti_revokes_and_survives_a_crash() {
     let Scene { server, tokens } = scene;
     let scene = Scene { server: server.crash_and_restart(), tokens };
     assert_eq!(scene.dead(), ["many"]);
-    scene.revoke(&["--kid", &kid]).ended(0);
+    let shown = scene.server.cli(&["tokens", "show", &jti(&scene.tokens[0].1), "--json"]).ended(0).json();
+    let generation = shown["generation"].as_str().unwrap();
+    scene.revoke(&["--generation", generation, "--account", "octo", "--issuer", "plain"]).ended(0);
+    assert_eq!(scene.dead(), ["octo", "octo-rs", "many"]);
+    scene.revoke(&["--generation", generation]).ended(0);
     assert_eq!(scene.dead().len(), scene.tokens.len());
+    let Scene { server, .. } = Scene::new();
+    let fresh = server.token(&token("svc:octo"), &[]);
+    let header = sts_testkit::decode_base64url(fresh.split('.').next().unwrap()).unwrap();
+    let own = serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned();
+    server.cli(&["tokens", "revoke", "--kid", &kid]).ended(0);
+    assert!(active(&server, &fresh), "another server has another key");
+    server.cli(&["tokens", "revoke", "--kid", &own]).ended(0);
+    assert!(!active(&server, &fresh));
     let Scene { server, tokens } = scene;
     let scene = Scene { server: server.crash_and_restart(), tokens };
     assert_eq!(scene.dead().len(), scene.tokens.len());

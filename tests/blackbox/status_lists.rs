@@ -51,6 +51,95 @@ fn rv03_who_verifies_offline_learns_of_every_kind_of_revocation_from_a_list() {
     let off = listing().with("service_accounts/octo/enabled", false);
     server.site().replace("sts.yaml", off.text());
     until("the disabled account to reach the list", || !is_valid(&server, &disabled));
+
+    // Enabled again, it is as introspection says.
+    server.site().replace("sts.yaml", listing().text());
+    until("the enabled account to reach the list", || is_valid(&server, &disabled));
+    assert!(!is_valid(&server, &revoked) && !is_valid(&server, &by_rule));
+    let gone = listing().with("issuers/plain/enabled", false);
+    server.site().replace("sts.yaml", gone.text());
+    until("the issuer that is not trusted any more to reach the list", || !is_valid(&server, &disabled));
+}
+
+#[test]
+fn a_rule_that_names_no_account_reaches_the_lists_too() {
+    let server = Server::start_in(STS, world_site(&listing()));
+    let (_, place) = mint(&server, "svc:octo");
+    let wide = server.token(&token_of("https://wide.example", "svc:octo"), &[("audience", "deploy")]);
+    let other = StatusPlace::of(&verify_offline(&wide, &server.jwks(), US, DEPLOY).unwrap().claims);
+    assert!(is_valid(&server, &place) && is_valid(&server, &other));
+    revoke(&server, &json!({ "issuer": "wide", "reason": "incident" }));
+    until("the rule to reach the list", || !is_valid(&server, &other));
+    assert!(is_valid(&server, &place));
+}
+
+#[test]
+fn without_status_lists_nothing_speaks_of_them_and_switched_off_they_last_as_long_as_their_tokens() {
+    let metrics = |server: &Server| sts_testkit::send(server.admin(), &Request::get("/metrics")).text();
+    let record = |server: &Server, access: &str| {
+        let claims = verify_offline(access, &server.jwks(), US, DEPLOY).unwrap().claims;
+        server.cli(&["tokens", "show", claims["jti"].as_str().unwrap(), "--json"]).ended(0).json()
+    };
+    let server = Server::start_in(STS, world_site(&world()));
+    let plain = server.token(&token("svc:octo"), &[("audience", "deploy")]);
+    assert_eq!(record(&server, &plain)["status_index"], json!(null));
+    let metadata = server.send(&Request::get("/.well-known/openid-configuration")).text();
+    assert!(!metadata.contains("status"), "{metadata}");
+    assert!(!metrics(&server).contains("status_list"));
+
+    server.site().replace("sts.yaml", listing().text());
+    let mut place = None;
+    until("status lists to be switched on", || {
+        let access = server.token(&token("svc:octo"), &[("audience", "deploy")]);
+        let claims = verify_offline(&access, &server.jwks(), US, DEPLOY).unwrap().claims;
+        place = claims.get("status").map(|_| (access, StatusPlace::of(&claims)));
+        place.is_some()
+    });
+    let (access, place) = place.unwrap();
+    assert!(is_valid(&server, &place));
+    until("their metrics", || metrics(&server).contains("sts_status_lists 1"));
+
+    server.site().replace("sts.yaml", world().text());
+    until("status lists to be switched off", || {
+        let access = server.token(&token("svc:octo"), &[("audience", "deploy")]);
+        verify_offline(&access, &server.jwks(), US, DEPLOY).unwrap().claims.get("status").is_none()
+    });
+    assert_eq!(server.revoke(&access).status, 200);
+    until("a revocation to be in the list that a live token points to", || !is_valid(&server, &place));
+}
+
+#[test]
+fn of_a_hundred_exchanges_at_once_each_has_an_index_of_its_own_at_every_replica_whoever_is_killed() {
+    let keys = Site::new();
+    let mut redis = RedisServer::with("appendonly yes\nappendfsync always\n");
+    let config = shared_world(&redis, &keys).with("status_list", true);
+    let mut servers: [Server; 2] = std::array::from_fn(|_| Server::start_in(STS, world_site(&config)));
+    let mut places = Vec::new();
+    for round in 0..3 {
+        places.extend(std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..100)
+                .map(|at| {
+                    scope.spawn({
+                        let server = &servers[at % 2];
+                        move || mint(server, "svc:octo").1
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        }));
+        if round == 0 {
+            servers = servers.map(Server::crash_and_restart);
+        } else {
+            redis.kill();
+            redis.restart();
+            for server in &servers {
+                until("Redis to be found again", || server.exchange(&token("svc:octo"), &[]).status == 200);
+            }
+        }
+    }
+    places.sort();
+    places.dedup();
+    assert_eq!(places.len(), 300);
 }
 
 #[test]
