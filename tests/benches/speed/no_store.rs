@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sts_store::{Acceptance, Entry, Issued, Ledger, LedgerFuture, Listing, ReplayClaim, Revocation};
+use sts_store::{Acceptance, Entry, Issued, Lease, Ledger, LedgerFuture, Listing, ReplayClaim, Revocation};
 use sts_store::{StatusMark, TokenRecord, Warning};
 use sts_types::{Jti, StatusWindow, UnixTime};
 
@@ -45,12 +45,16 @@ impl Ledger for NoStore {
         done(0)
     }
 
-    fn lease(&self, _: StatusWindow, _: u32) -> LedgerFuture<'_, u64> {
-        done(0)
+    fn lease(&self, _: StatusWindow, _: u32) -> LedgerFuture<'_, Lease> {
+        done(Lease { first: 0, era: 0 })
     }
 
     fn status(&self) -> LedgerFuture<'_, StatusMark> {
         done(StatusMark::default())
+    }
+
+    fn revoked_since<'a>(&'a self, _: &'a StatusMark) -> LedgerFuture<'a, Option<Vec<TokenRecord>>> {
+        done(Some(Vec::new()))
     }
 
     fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {

@@ -160,7 +160,8 @@ impl<I: Inspect> Link<I> {
     /// The slot of the newest connection; when that is gone, the asking runtime's, in which a newer one will be.
     fn newest(&self) -> Arc<Slot> {
         let number = self.connections();
-        let is_newest = |slot: &Slot| slot.connected.load().as_ref().is_some_and(|connected| connected.number == number);
+        let is_newest =
+            |slot: &Slot| slot.connected.load().as_ref().is_some_and(|connected| connected.number == number);
         let newest = self.slots.load().iter().find(|(_, slot)| is_newest(slot)).map(|(_, slot)| Arc::clone(slot));
         newest.unwrap_or_else(|| {
             let own = self.slot();
