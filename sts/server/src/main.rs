@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-/// An exchange allocates some two hundred times, small and short-lived.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     sts::run()
 }

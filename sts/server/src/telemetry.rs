@@ -48,19 +48,23 @@ pub(crate) struct EventLog {
 impl EventSink for EventLog {
     fn decision(&self, event: &DecisionEvent) {
         self.metrics.exchange(event);
-        let Ok(json) = serde_json::to_string(event) else { return };
-        let line = match self.format {
+        let mut json = Vec::with_capacity(1024);
+        if serde_json::to_writer(&mut json, event).is_err() {
+            return;
+        }
+        let mut line = match self.format {
             LogFormat::Json => json,
-            LogFormat::Text => text(event, &json),
+            LogFormat::Text => text(event, &json).into_bytes(),
         };
+        line.push(b'\n');
         // Standard output is gone or full: nothing that could be said would be heard.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        let _ = std::io::stdout().lock().write_all(&line);
     }
 }
 
 /// The event for people: the same members as `name=value`, values in JSON so that no text can break the line.
-fn text(event: &DecisionEvent, json: &str) -> String {
-    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+fn text(event: &DecisionEvent, json: &[u8]) -> String {
+    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).unwrap_or_default();
     let mut line = format!("{} decision {}", event.time, event.outcome.name());
     for (name, value) in
         members.iter().filter(|(name, _)| !["event", "version", "time", "outcome"].contains(&name.as_str()))

@@ -139,7 +139,7 @@ impl Authorized {
             .filter_map(|path| verified.claims().find(path).map(|value| (path.as_str().to_owned(), value.clone())))
             .collect();
 
-        let payload = serde_json::to_vec(&Claims {
+        let claims = Claims {
             iss: context.issuer.as_str(),
             sub: grant.account.id.as_str(),
             client_id: grant.account.id.as_str(),
@@ -159,8 +159,10 @@ impl Authorized {
                 .status
                 .as_ref()
                 .map(|status| Status { status_list: Place { idx: status.place, uri: &status.uri } }),
-        })
-        .map_err(|_| SignError::Failed)?;
+        };
+        // Room for what most tokens say, so that nothing is copied as it grows.
+        let mut payload = Vec::with_capacity(1024);
+        serde_json::to_writer(&mut payload, &claims).map_err(|_| SignError::Failed)?;
         let SignedCompact { jwt, digest } =
             sts_jose::sign_compact_digested(context.signer, rfc::TYP_ACCESS_TOKEN, &payload)?;
 

@@ -32,10 +32,6 @@ use no_store::NoStore;
 use report::Report;
 use world::World;
 
-/// As in the server, so that the bare handler has it too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Where the tables are kept.
 const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/benches/RESULTS.md");
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use sts_testkit::{Algorithm, Key};
+use sts_testkit::{Algorithm, Key, RedisServer};
 
 use crate::bare::Bare;
 use crate::instructions::Connection;
@@ -216,17 +216,14 @@ fn memory(world: &World, report: &mut Report) {
             exchanged += run.requests;
         }
         let afterwards = process.resident_mib();
-        let redis = subject.redis().map(|redis| {
-            let info = redis.command(&["INFO", "memory"]);
-            let used =
-                info.text().lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().to_owned();
-            used.parse::<f64>().unwrap() / exchanged
-        });
-        let file = subject.stored_bytes().map(|bytes| bytes as f64 / exchanged);
-        let of_a_token = redis.map_or_else(
-            || file.map_or(String::new(), |bytes| format!("{bytes:.0} B of the file")),
-            |bytes| format!("{bytes:.0} B of Redis' memory"),
-        );
+        let of_a_token = match subject.redis() {
+            Some(redis) => format!(
+                "{:.0} B of Redis' memory, {} of its processor time",
+                info(redis, "memory", "used_memory:") / exchanged,
+                us((info(redis, "cpu", "used_cpu_user:") + info(redis, "cpu", "used_cpu_sys:")) * 1e6 / exchanged),
+            ),
+            None => format!("{:.0} B of the file", subject.stored_bytes().unwrap_or(0) as f64 / exchanged),
+        };
         vec![
             name.to_owned(),
             format!("{:.0} ms", starts[starts.len() / 2].as_secs_f64() * 1000.0),
@@ -240,10 +237,14 @@ fn memory(world: &World, report: &mut Report) {
         "Start and memory",
         "1,000 accounts with 10 identities each, keys present. Every token that was minted is alive at the end.",
     );
-    report.table(
-        &["", "start to ready", "idle", "after the exchanges", "exchanges, tokens alive", "a live token"],
-        &rows,
-    );
+    report
+        .table(&["", "start to ready", "idle", "after the exchanges", "exchanges, tokens alive", "an exchange"], &rows);
+}
+
+/// A number that Redis tells of itself.
+fn info(redis: &RedisServer, section: &str, name: &str) -> f64 {
+    let told = redis.command(&["INFO", section]);
+    told.text().lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
 }
 
 /// Others that do the same.

@@ -15,7 +15,7 @@ pub(super) struct Batch {
 impl Batch {
     /// Commands that others may come between. Errors are answered in place, but for those that are about the connection.
     pub(super) fn plain() -> Self {
-        Self { pipeline: Pipeline::new(), commands: 0, atomic: false, wait: None }
+        Self { pipeline: Pipeline::with_capacity(8), commands: 0, atomic: false, wait: None }
     }
 
     /// A transaction: all of it or nothing (MULTI and EXEC).
@@ -175,9 +175,17 @@ fn optional_bytes(value: Value) -> Result<Option<Vec<u8>>, Trouble> {
     }
 }
 
+/// A command with room for so many arguments, beside names of keys of so many octets together.
+pub(super) fn sized(name: &str, arguments: usize, octets: usize) -> Cmd {
+    // A name of ours has some 50 octets.
+    let mut command = Cmd::with_capacity(arguments + 1, name.len() + arguments * 64 + octets);
+    command.arg(name);
+    command
+}
+
 /// The command of that name with these arguments.
 pub(super) fn command<A: redis::ToRedisArgs>(name: &str, arguments: &[A]) -> Cmd {
-    let mut command = redis::cmd(name);
+    let mut command = sized(name, arguments.len(), 0);
     for argument in arguments {
         command.arg(argument);
     }

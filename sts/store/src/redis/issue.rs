@@ -1,9 +1,8 @@
 //! Recording a token: claim, record and indexes in one transaction.
 
-use redis::cmd;
 use sts_types::{ReplayClaim, TokenRecord};
 
-use super::batch::{Batch, command};
+use super::batch::{Batch, command, sized};
 use super::guard::Mark;
 use super::{RedisLedger, forget_at};
 use crate::alert::Place;
@@ -23,7 +22,8 @@ impl RedisLedger {
         claim: Option<ReplayClaim>,
     ) -> Result<Issued, LedgerError> {
         self.settle_doubt().await?;
-        let payload = serde_json::to_vec(&record)
+        let mut payload = Vec::with_capacity(1536);
+        serde_json::to_writer(&mut payload, &record)
             .map_err(|_| LedgerError::Unavailable("a value of the ledger cannot be encoded".into()))?;
         let names = self.names();
         let (id, account_id) = (names.id(&record.jti), names.account_id(&record.account));
@@ -37,13 +37,19 @@ impl RedisLedger {
         let mut batch = self.inspector.reading(Batch::atomic());
         let claim_key = claim.map(|claim| {
             let key = names.claim(claim.key);
-            batch.add(cmd("SET").arg(&key).arg(CLAIM).arg("NX").arg("PXAT").arg(forget_at(claim.until)).to_owned());
+            let mut set = sized("SET", 5, 0);
+            set.arg(&key).arg(CLAIM).arg("NX").arg("PXAT").arg(forget_at(claim.until));
+            batch.add(set);
             key
         });
-        batch.add(cmd("SET").arg(&record_key).arg(stored).arg("NX").arg("PXAT").arg(forget_at(end)).to_owned());
+        let mut set = sized("SET", 5, stored.len());
+        set.arg(&record_key).arg(stored).arg("NX").arg("PXAT").arg(forget_at(end));
+        batch.add(set);
         let sets = [(account_key, issued, &id), (names.all(), issued, &id), (names.ends(), end.as_secs(), &end_member)];
         for (key, score, member) in &sets {
-            batch.add(cmd("ZADD").arg(key).arg("NX").arg(score).arg(member).to_owned());
+            let mut add = sized("ZADD", 4, 0);
+            add.arg(key).arg("NX").arg(score).arg(member);
+            batch.add(add);
         }
 
         let floor = self.guard().floor();

@@ -33,7 +33,7 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 use sts_types::{Clock, Entropy, Jti, Seal, StatusWindow, UnixTime};
 
-use self::batch::{Batch, Replies, command};
+use self::batch::{Batch, Replies, command, sized};
 use self::connect::Connector;
 use self::guard::{FIELDS, Guard, Mark};
 use self::link::{Inspect, Link};
@@ -245,7 +245,7 @@ struct Inspector {
 impl Inspector {
     /// `batch` with the reading of the mark added.
     fn reading(&self, mut batch: Batch) -> Batch {
-        let mut read = redis::cmd("HMGET");
+        let mut read = sized("HMGET", 1 + FIELDS.len(), 0);
         read.arg(self.names.mark()).arg(&FIELDS);
         batch.add(read);
         batch
