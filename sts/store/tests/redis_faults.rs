@@ -6,6 +6,8 @@ mod support;
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use sts_store::contract::{START, claim, record, revocation, rule};
 use sts_store::{
     Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, RedisLedger, RedisSpec, StatusMark,
@@ -82,6 +84,31 @@ async fn c129_a_redis_that_is_silent_meets_a_deadline_and_is_heard_again() {
     store.server.signal("CONT");
     let found = eventually(&store, "a look-up", async || ledger.look_up(jti("a")).await).await;
     assert!(found.is_some());
+}
+
+#[tokio::test]
+async fn c129_redis_is_found_again_though_whoever_asks_never_waits_for_the_answer() {
+    let store = Store::new(RedisServer::start());
+    let ledger = store.ledger_by(0, RedisSpec { timeout: Duration::from_millis(100), ..store.spec() });
+    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
+    store.server.signal("STOP");
+    for _ in 0..8 {
+        refusal(ledger.rules().await);
+    }
+    store.server.signal("CONT");
+    let is_open = || ledger.rules().now_or_never().is_some_and(|answer| answer.is_err());
+    for _ in 0..600 {
+        // Asked once, and given up: the only call that passes per pause is among these.
+        if !is_open() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if ledger.rules().await.is_ok() {
+                return;
+            }
+        }
+        store.clock.advance(3);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never found again");
 }
 
 #[tokio::test]

@@ -22,19 +22,29 @@ struct State {
     next: Duration,
 }
 
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It passes.
+    Passes,
+    /// It passes to find out whether Redis is back: its outcome must be told, whoever has waited for it.
+    Probes,
+    /// It does not pass.
+    Refused,
+}
+
 impl Breaker {
-    /// Whether a call may pass at `now`. While it is open one call passes per pause, and what becomes of that is not waited for:
-    /// a call that is given up without an outcome holds nothing up.
-    pub(super) fn admits(&self, now: Duration) -> bool {
+    /// What becomes of a call at `now`. While it is open one call passes per pause, and what becomes of that is not waited for.
+    pub(super) fn admits(&self, now: Duration) -> Admission {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failures < PATIENCE {
-            return true;
+            return Admission::Passes;
         }
-        let due = now >= state.next;
-        if due {
-            state.next = now + state.pause();
+        if now < state.next {
+            return Admission::Refused;
         }
-        due
+        state.next = now + state.pause();
+        Admission::Probes
     }
 
     /// A call was answered.
@@ -59,6 +69,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use super::Admission::{Passes, Probes, Refused};
     use super::*;
 
     #[test]
@@ -66,17 +77,17 @@ mod tests {
         let breaker = Breaker::default();
         let at = Duration::from_millis;
         for _ in 0..PATIENCE {
-            assert!(breaker.admits(at(0)));
+            assert_eq!(breaker.admits(at(0)), Passes);
             breaker.failed(at(0));
         }
-        assert!(!breaker.admits(at(99)));
-        assert!(breaker.admits(at(100)), "a probe");
-        assert!(!breaker.admits(at(100)), "and no second one");
+        assert_eq!(breaker.admits(at(99)), Refused);
+        assert_eq!(breaker.admits(at(100)), Probes);
+        assert_eq!(breaker.admits(at(100)), Refused, "and no second one");
         breaker.failed(at(100));
-        assert!(!breaker.admits(at(299)), "the pause doubles");
-        assert!(breaker.admits(at(300)));
+        assert_eq!(breaker.admits(at(299)), Refused, "the pause doubles");
+        assert_eq!(breaker.admits(at(300)), Probes);
         breaker.succeeded();
-        assert!(breaker.admits(at(300)) && breaker.admits(at(300)));
+        assert_eq!([breaker.admits(at(300)), breaker.admits(at(300))], [Passes, Passes]);
     }
 
     #[test]
@@ -86,11 +97,11 @@ mod tests {
             breaker.failed(Duration::ZERO);
             breaker.succeeded();
         }
-        assert!(breaker.admits(Duration::ZERO));
+        assert_eq!(breaker.admits(Duration::ZERO), Passes);
         for _ in 0..100 {
             breaker.failed(Duration::ZERO);
         }
-        assert!(!breaker.admits(LONGEST_PAUSE - Duration::from_millis(1)));
-        assert!(breaker.admits(LONGEST_PAUSE));
+        assert_eq!(breaker.admits(LONGEST_PAUSE - Duration::from_millis(1)), Refused);
+        assert_eq!(breaker.admits(LONGEST_PAUSE), Probes);
     }
 }

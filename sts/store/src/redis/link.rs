@@ -10,7 +10,7 @@ use sts_types::Clock;
 use tokio::runtime::{self, Handle};
 
 use super::batch::{Batch, Replies};
-use super::breaker::Breaker;
+use super::breaker::{Admission, Breaker};
 use super::connect::{Connector, connect_deadline};
 use super::spec::Node;
 use super::trouble::Trouble;
@@ -86,12 +86,23 @@ impl<I: Inspect> Link<I> {
     }
 
     async fn run_in(self: &Arc<Self>, slot: Arc<Slot>, batch: Batch) -> Result<Replies, Trouble> {
-        if !self.breaker.admits(self.clock.monotonic()) {
-            return Err(Trouble::Open);
+        match self.breaker.admits(self.clock.monotonic()) {
+            Admission::Passes => self.send(&slot, batch).await,
+            Admission::Refused => Err(Trouble::Open),
+            // A caller may go away, or be given up for another of his calls that was refused: the probe goes on.
+            Admission::Probes => {
+                let link = Arc::clone(self);
+                let probe = tokio::spawn(async move { link.send(&slot, batch).await });
+                probe.await.unwrap_or(Err(Trouble::Open))
+            }
         }
+    }
+
+    /// Sends `batch`, and tells the breaker what became of it.
+    async fn send(self: &Arc<Self>, slot: &Arc<Slot>, batch: Batch) -> Result<Replies, Trouble> {
         let mut used = None;
         let sent = tokio::time::timeout(self.timeout, async {
-            let connected = self.connected(&slot).await?;
+            let connected = self.connected(slot).await?;
             used = Some(Arc::clone(&connected));
             let values = batch.send(&mut connected.connection.clone()).await?;
             Ok(Replies::from(values).over(connected.number))
