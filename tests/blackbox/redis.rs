@@ -64,7 +64,15 @@ fn assert_store_unavailable(server: &Server, access: &str) {
 }
 
 fn until_granted(server: &Server) {
-    until("an exchange to be granted", || server.exchange(&token("svc:octo"), &[]).status == 200);
+    let mut last = String::new();
+    let granted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        until("an exchange to be granted", || {
+            let answer = server.exchange(&token("svc:octo"), &[]);
+            last = answer.text();
+            answer.status == 200
+        });
+    }));
+    assert!(granted.is_ok(), "{last}\n{}", server.lines().text().lines().rev().take(40).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
