@@ -7,7 +7,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a bench prints what it measured, and fails by panicking"

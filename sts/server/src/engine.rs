@@ -26,7 +26,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Opens keys and store, and puts `settings` in force; `ledger` takes the place of the store that they name. It wants to be called
-    /// within the runtime that is to drive connections.
+    /// within a runtime.
     pub(crate) fn open(
         settings: &Settings,
         clock: Arc<dyn Clock>,

@@ -76,6 +76,8 @@ impl Service {
             .authorize(&snapshot.rules, &requested, now)
             .map_err(|denied| self.deny(snapshot, &denied, &requested, context, now, known))?;
         known.account = Some(authorized.grant().account.name.to_string());
+        // Only what is granted something: strangers must not take the places of those who are.
+        snapshot.remembered.remember(&request.subject_token, authorized.verified());
         stopwatch.enter(Phase::Mint);
         let now_millis = self.clock.now_millis();
         let status = self.status_of(snapshot, &authorized, now_millis).await?;

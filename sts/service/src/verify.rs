@@ -19,12 +19,11 @@ pub(crate) async fn verify(
     entry: &mut Option<String>,
     stopwatch: &mut Stopwatch<'_>,
 ) -> Result<VerifiedClaims, Refused> {
-    let text = token;
-    if let Some(remembered) = remembered(snapshot, text, stopwatch) {
+    if let Some(remembered) = remembered(snapshot, token, stopwatch) {
         *entry = Some(remembered.entry().to_string());
         return Ok(remembered.judge(clock.now())?);
     }
-    let token = UnverifiedToken::parse(text)?;
+    let token = UnverifiedToken::parse(token)?;
     let entries = snapshot.trust.entries(token.claimed_issuer());
     token.check_kind(entries)?;
     match entries {
@@ -34,9 +33,7 @@ pub(crate) async fn verify(
     }
     let signed = check_signature(snapshot, entries, token, stopwatch).await?;
     *entry = Some(signed.entry().to_string());
-    let verified = signed.judge(clock.now())?;
-    snapshot.remembered.remember(text, &verified);
-    Ok(verified)
+    Ok(signed.judge(clock.now())?)
 }
 
 /// The token, if a key verified it before that its entry still has.
@@ -51,8 +48,9 @@ fn remembered(snapshot: &Snapshot, token: &str, stopwatch: &mut Stopwatch<'_>) -
         algorithm: key.algorithm(),
     };
     let is_it = |other: &Arc<VerifyingKey>| Arc::ptr_eq(other, key) || other.thumbprint() == key.thumbprint();
-    let is_there = snapshot.keys.cached(question)?.iter().any(is_it);
-    stopwatch.enter(Phase::Verify);
+    let is_there = snapshot.keys.cached(question).is_some_and(|keys| keys.iter().any(is_it));
+    // Without its key it is read as any other.
+    stopwatch.enter(if is_there { Phase::Verify } else { Phase::Parse });
     is_there.then_some(remembered)
 }
 

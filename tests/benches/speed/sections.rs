@@ -12,8 +12,11 @@ use crate::report::{Report, thousands, times, us};
 use crate::subject::{Measured, Row, Store, Subject, measure};
 use crate::world::{IDENTITIES_OF_AN_ACCOUNT, World, access_token, introspection, with_issuers};
 
+/// Measures, and writes its tables.
+type Section = fn(&World, &mut Report);
+
 /// Every section, by name, in order.
-pub(crate) const ALL: [(&str, fn(&World, &mut Report)); 8] = [
+pub(crate) const ALL: [(&str, Section); 8] = [
     ("exchange", exchange),
     ("policy", policy),
     ("endpoints", endpoints),

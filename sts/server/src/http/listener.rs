@@ -270,6 +270,6 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
             data.insert(connection.turn());
         })
         .h1(map_config(app, |()| AppConfig::default()))
-        // The library has logged it; nobody is left to be told.
+        // Nobody is left to be told.
         .map_err(|_| ())
 }

@@ -1,4 +1,5 @@
-//! One connection to the primary: made when it is needed, given up when it is of no more use, made anew without a restart.
+//! Connections to the primary, one for each runtime that asks: made when it is needed, given up when it is of no more use, made anew
+//! without a restart.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +36,7 @@ pub(super) struct Link<I> {
     inspector: Arc<I>,
     clock: Arc<dyn Clock>,
     timeout: Duration,
-    /// A connection for each runtime that asks: it is driven there, so that neither question nor answer changes threads.
+    /// A connection for each runtime that asks: it is driven there, so that as a rule neither question nor answer changes threads.
     slots: ArcSwap<Vec<(runtime::Id, Arc<Slot>)>>,
     breaker: Breaker,
     /// Connections so far, of all slots.
@@ -77,21 +78,22 @@ impl<I: Inspect> Link<I> {
 
     /// Sends `batch`; one reply for each of its commands, before the deadline or not at all.
     pub(super) async fn run(self: &Arc<Self>, batch: Batch) -> Result<Replies, Trouble> {
-        self.run_in(self.slot(), batch).await
+        self.run_in(Self::slot, batch).await
     }
 
     /// The same over the newest of all connections: what it answers was true when every other one was there already.
     pub(super) async fn run_on_newest(self: &Arc<Self>, batch: Batch) -> Result<Replies, Trouble> {
-        self.run_in(self.newest(), batch).await
+        self.run_in(Self::newest, batch).await
     }
 
-    async fn run_in(self: &Arc<Self>, slot: Arc<Slot>, batch: Batch) -> Result<Replies, Trouble> {
+    /// Sends it over the connection of the slot that `pick` finds, if the breaker lets it pass at all.
+    async fn run_in(self: &Arc<Self>, pick: fn(&Self) -> Arc<Slot>, batch: Batch) -> Result<Replies, Trouble> {
         match self.breaker.admits(self.clock.monotonic()) {
-            Admission::Passes => self.send(&slot, batch).await,
+            Admission::Passes => self.send(&pick(self), batch).await,
             Admission::Refused => Err(Trouble::Open),
             // A caller may go away, or be given up for another of his calls that was refused: the probe goes on.
             Admission::Probes => {
-                let link = Arc::clone(self);
+                let (link, slot) = (Arc::clone(self), pick(self));
                 let probe = tokio::spawn(async move { link.send(&slot, batch).await });
                 probe.await.unwrap_or(Err(Trouble::Open))
             }
@@ -176,7 +178,9 @@ impl<I: Inspect> Link<I> {
         let newest = self.slots.load().iter().find(|(_, slot)| is_newest(slot)).map(|(_, slot)| Arc::clone(slot));
         newest.unwrap_or_else(|| {
             let own = self.slot();
-            own.connected.store(None);
+            if let Some(older) = own.connected.load_full() {
+                own.give_up(&older);
+            }
             own
         })
     }

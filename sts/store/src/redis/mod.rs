@@ -62,7 +62,7 @@ pub struct RedisParts {
     pub entropy: Arc<dyn Entropy>,
     /// Hears of stored values that are not what was written.
     pub alerts: Arc<dyn Alerts>,
-    /// Where connections are driven.
+    /// Where what need not be waited for is done; connections are driven by the runtimes that ask.
     pub runtime: tokio::runtime::Handle,
     /// The file that keeps the highest revocation seen, for the next run.
     pub watermark: PathBuf,
@@ -71,7 +71,7 @@ pub struct RedisParts {
 /// The ledger in a Redis.
 pub struct RedisLedger {
     link: Arc<Link<Inspector>>,
-    /// A connection of its own for revocations that wait for replicas: whoever waits holds up all that come after on the same one.
+    /// Connections of their own for revocations that wait for replicas: whoever waits holds up all that come after on the same one.
     waiting: Option<Arc<Link<Inspector>>>,
     inspector: Arc<Inspector>,
     entropy: Arc<dyn Entropy>,
