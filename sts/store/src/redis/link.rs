@@ -117,10 +117,12 @@ impl<I: Inspect> Link<I> {
                 } else {
                     self.breaker.succeeded();
                 }
+                // What ended this one has most likely ended all: nobody else is to find that out by a failure of his own.
                 if trouble.ends_connection()
                     && let Some(used) = used
+                    && slot.connected.load().as_ref().is_some_and(|connected| Arc::ptr_eq(connected, &used))
                 {
-                    slot.give_up(&used);
+                    self.give_up_all();
                 }
             }
             Ok(_) => self.breaker.succeeded(),
@@ -149,6 +151,10 @@ impl<I: Inspect> Link<I> {
             slot.give_up(&connected);
         }
         Ok(())
+    }
+
+    fn give_up_all(&self) {
+        self.slots.load().iter().for_each(|(_, slot)| slot.connected.store(None));
     }
 
     /// The slot of the runtime that asks.
