@@ -28,8 +28,9 @@ impl RedisLedger {
     }
 
     /// The era of what was taken over that connection. While it lives Redis has lost nothing. Behind another one may be a Redis that
-    /// lost its last writes: records and leases in the order they were made, so that no record there has an index of a lost lease,
-    /// and none will have when what is left of it is not used.
+    /// lost its last writes: records and leases in the order they were made, so that no record there has an index of a lost lease;
+    /// what is left of one is not used any more. An exchange that took its index just before the loss may still record it: should
+    /// another token get that index, revoking either shows both as revoked.
     pub(super) fn era_of(&self, connection: u64) -> u64 {
         connection.saturating_add(self.guard().epochs())
     }
