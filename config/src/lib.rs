@@ -28,5 +28,5 @@ pub use policy_tests::run_policy_tests;
 pub use schema::json_schema;
 pub use settings::{
     AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, RedisAddress, RedisSettings, RedisTlsFiles,
-    RedisTopology, Secret, Settings, SigningSettings, StoreSettings, TlsFiles,
+    RedisTopology, Secret, Settings, SigningSettings, StoreSettings, TlsFiles, Written,
 };

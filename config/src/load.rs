@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jwks_cache::{EntrySpec, KeySource};
 use serde_json::{Map, Value};
-use sts_policy::{Finding, RuleSet, Spec};
+use sts_policy::{Finding, RuleSet, Spec, TestSpec};
 use sts_types::ClaimSet;
 
 use crate::decode::{
@@ -16,15 +16,17 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::files::{Files, NEW_SECRET, STRONG_SECRET, Unusable, expand};
 use crate::key_sets;
 use crate::keys::{self, Section};
-use crate::settings::Settings;
-use crate::source::Span;
-use crate::yaml::{self, Node};
+use crate::settings::{Settings, Written};
+use crate::source::{FileId, Span};
+use crate::yaml;
 
 /// A configuration that loaded.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The snapshot.
+    /// What a server runs by.
     pub settings: Settings,
+    /// What that was made of.
+    pub written: Written,
     /// What is worth a look.
     pub warnings: Diagnostics,
 }
@@ -42,10 +44,10 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
     let Load { reader, files } = load;
     let (findings, sources) = reader.report.finish();
     match draft {
-        Some(draft) if !findings.is_fatal() => {
+        Some((draft, policy, tests)) if !findings.is_fatal() => {
             let generation = files.generation(reader.variables.iter());
-            let settings = Settings { generation, files: files.into_paths(), sources, ..draft };
-            Ok(Loaded { settings, warnings: findings })
+            let settings = Settings { generation, files: files.into_paths(), ..draft };
+            Ok(Loaded { settings, written: Written { policy, tests, sources }, warnings: findings })
         }
         Some(_) | None => Err(findings),
     }
@@ -57,9 +59,10 @@ struct Load<'e> {
 }
 
 impl Load<'_> {
-    /// Settings that are good if nothing was reported.
-    fn everything(&mut self, path: &Path) -> Option<Settings> {
-        let main = self.tree(path, None)?;
+    /// Settings that are good if nothing was reported, the policy and its tests.
+    fn everything(&mut self, path: &Path) -> Option<(Settings, Spec, Vec<TestSpec>)> {
+        let (file, text) = self.source(path, None)?;
+        let main = yaml::parse(file, &text).report(&mut self.reader.report)?;
         let fields = self.reader.fields(&main, &keys::ROOT)?;
         let server = server(&mut self.reader, &fields);
         let entries = issuers(&mut self.reader, &fields);
@@ -97,7 +100,7 @@ impl Load<'_> {
             accounts: accounts.accounts,
         };
         let rules = self.compile(&policy)?;
-        Some(Settings {
+        let settings = Settings {
             issuer: server.issuer,
             listen: server.listen,
             tls: server.tls,
@@ -113,14 +116,13 @@ impl Load<'_> {
             log: server.log,
             entries: KeysSpec::specs(entries.keys),
             trust: entries.trust,
-            policy,
+            max_ttl: policy.tokens.max_ttl.value,
             rules: Arc::new(rules),
-            tests: accounts.tests,
             apis_secrets: secrets,
             generation: String::new(),
             files: Vec::new(),
-            sources: crate::source::Sources::default(),
-        })
+        };
+        Some((settings, policy, accounts.tests))
     }
 
     fn check_key_sets(&mut self, entries: Vec<Sound>) {
@@ -148,20 +150,35 @@ impl Load<'_> {
         let mut found = Accounts::default();
         accounts(&mut self.reader, main, &mut found);
         let mut complete = true;
+        let mut paths = Vec::new();
         for AccountFiles { path, span, is_pattern } in named {
             let path = self.reader.beside(*span, path);
-            let paths = if *is_pattern { expand(&path) } else { Ok(vec![path]) };
-            let Some(paths) = self.report_unusable(paths, Some(*span)) else {
-                complete = false;
-                continue;
-            };
-            // Two patterns may meet in one file, and a pattern may reach the main file.
-            for path in paths {
-                if self.reader.report.sources.position(&path).is_none() {
-                    complete &= self.account_file(&path, *span, &mut found).is_some();
-                }
+            let listed = if *is_pattern { expand(&path) } else { Ok(vec![path]) };
+            match self.report_unusable(listed, Some(*span)) {
+                Some(listed) => paths.extend(listed.into_iter().map(|path| (path, *span))),
+                None => complete = false,
             }
         }
+        // Each file is parsed while the one before it is judged. That happens on threads of their own, one after the other,
+        // also because of memory: a tree is several times as large as what comes of it, and this way not a byte of it lies
+        // between things that stay.
+        std::thread::scope(|threads| {
+            let mut ahead = None;
+            for (path, span) in paths {
+                // Two patterns may meet in one file, and a pattern may reach the main file.
+                if self.reader.report.sources.position(&path).is_some() {
+                    continue;
+                }
+                match self.source(&path, Some(span)) {
+                    Some((file, text)) => {
+                        let next = threads.spawn(move || yaml::parse(file, &text));
+                        complete &= ahead.replace(next).is_none_or(|parsed| self.account_file(joined(parsed), &mut found));
+                    }
+                    None => complete = false,
+                }
+            }
+            complete &= ahead.is_none_or(|parsed| self.account_file(joined(parsed), &mut found));
+        });
         for file in std::mem::take(&mut found.token_files) {
             let claims = self.token_claims(&file);
             if let (Some(claims), Some(test)) = (claims, found.tests.get_mut(file.test)) {
@@ -195,23 +212,20 @@ impl Load<'_> {
         }
     }
 
-    fn account_file(&mut self, path: &Path, span: Span, found: &mut Accounts) -> Option<()> {
-        let tree = self.tree(path, Some(span))?;
-        let fields = self.account_fields(&tree)?;
-        accounts(&mut self.reader, &fields, found);
-        Some(())
-    }
-
-    fn account_fields<'n>(&mut self, tree: &'n Node) -> Option<Fields<'n>> {
+    /// Whether there was a tree to read.
+    fn account_file(&mut self, parsed: yaml::Parsed, found: &mut Accounts) -> bool {
         const SECTION: &Section = &keys::ACCOUNT_FILE;
-        self.reader.fields(tree, SECTION)
+        let Some(tree) = parsed.report(&mut self.reader.report) else { return false };
+        let Some(fields) = self.reader.fields(&tree, SECTION) else { return false };
+        accounts(&mut self.reader, &fields, found);
+        true
     }
 
-    fn tree(&mut self, path: &Path, named_at: Option<Span>) -> Option<Node> {
+    /// The text of a file of ours, kept to show it.
+    fn source(&mut self, path: &Path, named_at: Option<Span>) -> Option<(FileId, Arc<str>)> {
         let text = self.files.text(path);
-        let text = self.report_unusable(text, named_at)?;
-        let file = self.reader.report.sources.add(path, text);
-        yaml::parse(file, &mut self.reader.report)
+        let text: Arc<str> = self.report_unusable(text, named_at)?.into();
+        Some((self.reader.report.sources.add(path, Arc::clone(&text)), text))
     }
 
     fn report_unusable<T>(&mut self, result: Result<T, Unusable>, named_at: Option<Span>) -> Option<T> {
@@ -248,4 +262,9 @@ impl Load<'_> {
         }
         rules
     }
+}
+
+/// What the thread came to.
+fn joined(parsing: std::thread::ScopedJoinHandle<'_, yaml::Parsed>) -> yaml::Parsed {
+    parsing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

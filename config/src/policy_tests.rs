@@ -1,18 +1,18 @@
-//! Policy tests, run on the settings that hold them.
+//! Policy tests, run on the rules that they were written beside.
 
 use sts_policy::{Finding, TestFailure, TestPassed, run_test};
 use sts_types::{Origin, UnixTime};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-use crate::settings::Settings;
+use crate::load::Loaded;
 
 /// Runs every policy test as of `now`. A test that fails is one finding at its place, with its cause.
 #[must_use]
-pub fn run_policy_tests(settings: &Settings, now: UnixTime) -> Diagnostics {
+pub fn run_policy_tests(Loaded { settings, written, .. }: &Loaded, now: UnixTime) -> Diagnostics {
     let mut findings = Diagnostics::default();
-    let place = |origin: Origin| settings.sources.span(origin).map(|span| Place::new(&settings.sources, span));
-    for test in &settings.tests {
-        let finding = match run_test(&settings.rules, &settings.policy, test, now) {
+    let place = |origin: Origin| written.sources.span(origin).map(|span| Place::new(&written.sources, span));
+    for test in &written.tests {
+        let finding = match run_test(&settings.rules, &written.policy, test, now) {
             Ok(TestPassed { warning: None }) => continue,
             Ok(TestPassed { warning: Some(Finding { origin, message, help, .. }) }) => {
                 Diagnostic { severity: Severity::Warning, place: place(origin), message, help }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sts_types::{Algorithm, ApiName, Issuer};
+use sts_types::{Algorithm, ApiName, Issuer, Lifetime};
 use zeroize::Zeroizing;
 
 use crate::source::Sources;
@@ -44,19 +44,33 @@ pub struct Settings {
     pub entries: jwks_cache::Specs,
     /// The issuer entries, as far as verification goes; the same entries.
     pub trust: Vec<sts_token::TrustSpec>,
-    /// What the rules were compiled from.
-    pub policy: sts_policy::Spec,
+    /// The longest lifetime that a minted token has (`tokens.max_ttl`).
+    pub max_ttl: Lifetime,
     /// The compiled rules.
     pub rules: Arc<sts_policy::RuleSet>,
-    /// The policy tests of every file; see [`crate::run_policy_tests`].
-    pub tests: Vec<sts_policy::TestSpec>,
     /// Introspection secrets, by API.
     pub apis_secrets: BTreeMap<ApiName, Secret>,
     /// Names this snapshot: 16 hexadecimal digits of a digest over every file and environment value that took part.
     pub generation: String,
     /// Every file that took part, to be watched for changes.
     pub files: Vec<PathBuf>,
+}
+
+/// What was written, for those who look at it. A server lets go of it when it serves: it is several times as large as the
+/// rules that came of it.
+pub struct Written {
+    /// What the rules were compiled from.
+    pub policy: sts_policy::Spec,
+    /// The policy tests of every file; see [`crate::run_policy_tests`].
+    pub tests: Vec<sts_policy::TestSpec>,
     pub(crate) sources: Sources,
+}
+
+/// Prints how much there is only.
+impl std::fmt::Debug for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Written").field("accounts", &self.policy.accounts.len()).finish_non_exhaustive()
+    }
 }
 
 /// Prints the generation only: a snapshot is large, and holds secrets.

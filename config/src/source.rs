@@ -1,6 +1,7 @@
 //! The files that were read, and where in them a value stands.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sts_types::Origin;
 
@@ -35,14 +36,14 @@ pub(crate) struct Sources {
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
-    text: String,
+    text: Arc<str>,
     /// Byte offset of each line's first character.
     lines: Vec<usize>,
 }
 
 impl Sources {
     /// Keeps a file.
-    pub(crate) fn add(&mut self, path: &Path, text: String) -> FileId {
+    pub(crate) fn add(&mut self, path: &Path, text: Arc<str>) -> FileId {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         self.files.push(Source { path: path.to_owned(), text, lines });
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
@@ -56,11 +57,6 @@ impl Sources {
     /// Which file, in the order of reading, was reached by `path`.
     pub(crate) fn position(&self, path: &Path) -> Option<usize> {
         self.files.iter().position(|source| source.path == path)
-    }
-
-    /// The whole text of `file`.
-    pub(crate) fn text(&self, file: FileId) -> &str {
-        self.source(file).map_or("", |source| &source.text)
     }
 
     /// One line (from 1) without its line break.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jwks_cache::KeySource;
-use sts_config::{IpNetwork, Loaded, LogFormat, LogLevel, StoreSettings, json_schema, load, run_policy_tests};
+use sts_config::{IpNetwork, Loaded, LogFormat, LogLevel, StoreSettings, Written, json_schema, load, run_policy_tests};
 use sts_policy::{Preset, ScalarSpec};
 use sts_types::{Algorithm, UnixTime};
 
@@ -40,7 +40,7 @@ fn loaded(folder: &Path) -> Loaded {
 #[test]
 fn the_samples_load_as_printed() {
     let folder = samples();
-    let Loaded { settings, warnings } = loaded(folder.path());
+    let Loaded { settings, written: Written { policy, .. }, warnings } = loaded(folder.path());
     assert_eq!(warnings.render(false), "");
     let at = |name: &str| folder.path().join(name);
 
@@ -53,10 +53,10 @@ fn the_samples_load_as_printed() {
     assert_eq!(settings.store, StoreSettings::Embedded);
     assert_eq!(settings.signing.algorithms, [Algorithm::ES256, Algorithm::RS256]);
     assert_eq!(settings.signing.rotate_every, Some(Duration::from_secs(30 * 86_400)));
-    assert_eq!(settings.policy.tokens.ttl.value.as_secs(), 900);
-    assert_eq!(settings.policy.tokens.max_ttl.value.as_secs(), 3600);
+    assert_eq!(policy.tokens.ttl.value.as_secs(), 900);
+    assert_eq!(policy.tokens.max_ttl.value.as_secs(), 3600);
 
-    let [github, staging] = settings.policy.issuers.as_slice() else { panic!("two entries") };
+    let [github, staging] = policy.issuers.as_slice() else { panic!("two entries") };
     assert_eq!((github.preset, github.shared), (Some(Preset::GithubActions), true));
     assert_eq!((staging.preset, staging.shared), (Some(Preset::Kubernetes), false));
     assert_eq!(settings.entries.entries[0].source, KeySource::Discovery);
@@ -71,7 +71,7 @@ fn the_samples_load_as_printed() {
         (60, 86_400, None, true)
     );
 
-    let [account] = settings.policy.accounts.as_slice() else { panic!("one account") };
+    let [account] = policy.accounts.as_slice() else { panic!("one account") };
     assert_eq!(account.id.as_ref().unwrap().value.as_str(), "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11");
     let [production, main] = account.identities.as_slice() else { panic!("two identities") };
     let rule = production.short_rule.as_ref().unwrap();
@@ -96,7 +96,7 @@ fn the_samples_load_as_printed() {
 fn the_samples_policy_tests_pass_and_a_wrong_one_fails_at_its_place() {
     let folder = samples();
     let now = UnixTime::from_secs(1_790_000_000);
-    let findings = run_policy_tests(&loaded(folder.path()).settings, now);
+    let findings = run_policy_tests(&loaded(folder.path()), now);
     assert_eq!(findings.exit_code(), 0, "{}", findings.render(false));
 
     let path = folder.path().join("accounts/octo.yaml");
@@ -104,7 +104,7 @@ fn the_samples_policy_tests_pass_and_a_wrong_one_fails_at_its_place() {
     let wrong = text.replace("event_name: pull_request", "environment: production, event_name: push");
     assert_ne!(text, wrong);
     fs::write(&path, &wrong).unwrap();
-    let findings = run_policy_tests(&loaded(folder.path()).settings, now);
+    let findings = run_policy_tests(&loaded(folder.path()), now);
     assert_eq!(findings.exit_code(), 1, "{}", findings.render(false));
     let place = findings.iter().find_map(|finding| finding.place.clone()).unwrap();
     assert_eq!(place.file, path);
@@ -121,7 +121,7 @@ fn what_is_not_written_has_its_documented_default() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");
     fs::write(&path, "issuer: http://localhost:8080\nlisten: ${LISTEN}\nbehind_tls_proxy: [10.0.0.0/8]\n").unwrap();
-    let Loaded { settings, .. } = load(&path, &|name| (name == "LISTEN").then(|| "0.0.0.0:80".to_owned()))
+    let Loaded { settings, written: Written { policy, .. }, .. } = load(&path, &|name| (name == "LISTEN").then(|| "0.0.0.0:80".to_owned()))
         .unwrap_or_else(|f| panic!("{}", f.render(false)));
     assert_eq!(settings.listen, "0.0.0.0:80".parse().unwrap());
     assert_eq!(settings.behind_tls_proxy, [IpNetwork::parse("10.0.0.0/8").unwrap()]);
@@ -133,8 +133,8 @@ fn what_is_not_written_has_its_documented_default() {
         (settings.log.format, settings.log.level, settings.log.claims),
         (LogFormat::Text, LogLevel::Info, false)
     );
-    assert!(!settings.cap_to_subject && !settings.policy.tokens.require_account);
-    let ignored: Vec<_> = settings.policy.tokens.ignore_scopes.iter().map(sts_types::Scope::as_str).collect();
+    assert!(!settings.cap_to_subject && !policy.tokens.require_account);
+    let ignored: Vec<_> = policy.tokens.ignore_scopes.iter().map(sts_types::Scope::as_str).collect();
     assert_eq!(ignored, ["https://www.googleapis.com/auth/cloud-platform"]);
     assert_eq!(settings.signing.algorithms, [Algorithm::ES256, Algorithm::RS256]);
 }
@@ -184,9 +184,9 @@ service_accounts:
     fs::write(&path, text).unwrap();
     let read = |value: &str| {
         let value = value.to_owned();
-        let Loaded { settings, .. } =
+        let Loaded { settings, written: Written { policy, .. }, .. } =
             load(&path, &|_| Some(value.clone())).unwrap_or_else(|f| panic!("{}", f.render(false)));
-        let identity = settings.policy.accounts[0].identities[0].clone();
+        let identity = policy.accounts[0].identities[0].clone();
         let sts_policy::ConditionSpec::AnyOf(values) = &identity.claims[0].1 else { panic!("a list") };
         (identity.subject.unwrap().value, values[0].value.clone(), values[1].value.clone(), settings.generation)
     };

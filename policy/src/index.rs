@@ -110,7 +110,7 @@ impl Index {
     /// Files `members` of `accounts`. Of keys that are equally rare the `preferred` claims come first: they tell owners apart.
     pub(crate) fn new(members: Vec<IdentityAt>, accounts: &[Account], preferred: &[&str]) -> Self {
         let identities = || members.iter().filter_map(|at| Some((*at, at.of(accounts)?)));
-        let mut shared: HashMap<Key<'_>, usize> = HashMap::new();
+        let mut shared: HashMap<Key<'_>, usize, foldhash::fast::RandomState> = HashMap::default();
         for key in identities().flat_map(|(_, identity)| keys(identity)).flatten() {
             *shared.entry(key).or_default() += 1;
         }

@@ -61,7 +61,7 @@ impl Hash for Tail {
 
 /// Tails of patterns, each held once.
 #[derive(Default)]
-pub(crate) struct Tails(HashSet<Arc<Tail>>);
+pub(crate) struct Tails(HashSet<Arc<Tail>, foldhash::fast::RandomState>);
 
 /// Why a text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -88,7 +88,7 @@ pub struct ApiSpec {
 }
 
 /// What an account may ask for: scopes of one API.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct GrantSpec {
     /// The API's name; `sts` is the built-in one.
     pub api: Located<String>,
@@ -97,7 +97,7 @@ pub struct GrantSpec {
 }
 
 /// A team: a set of grants shared by accounts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct TeamSpec {
     /// Its name; a value of the `groups` claim.
     pub name: Located<TeamName>,
@@ -108,7 +108,7 @@ pub struct TeamSpec {
 }
 
 /// One service account.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct AccountSpec {
     /// The username.
     pub name: Located<AccountName>,
@@ -135,7 +135,7 @@ pub struct AccountSpec {
 }
 
 /// One OIDC identity of an account.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct IdentitySpec {
     /// Where the identity begins; for findings about the whole of it.
     pub origin: Origin,
@@ -172,7 +172,7 @@ pub struct IdentitySpec {
 }
 
 /// A platform's short rule.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct ShortRuleSpec {
     /// The platform's key: `github`, `gitlab`, `kubernetes`.
     pub key: Located<String>,
@@ -181,7 +181,7 @@ pub struct ShortRuleSpec {
 }
 
 /// A scalar to compare with: what was written, and whether a plain (unquoted) YAML number wrote it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum ScalarSpec {
     /// A string: a pattern.
     Text(String),
@@ -192,7 +192,7 @@ pub enum ScalarSpec {
 }
 
 /// A condition on one claim (DESIGN section 5).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum ConditionSpec {
     /// One value.
     Scalar(Located<ScalarSpec>),
@@ -203,7 +203,7 @@ pub enum ConditionSpec {
 }
 
 /// The long form of a condition; what is not given does not constrain, and at least one member is given.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct ConditionObject {
     /// Some element meets one of these.
     pub any_of: Option<Vec<Located<ScalarSpec>>>,

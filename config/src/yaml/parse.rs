@@ -15,18 +15,33 @@ use crate::source::{FileId, Span};
 const MAX_DEPTH: usize = 64;
 /// The most values that one file may hold.
 const MAX_NODES: usize = 1_000_000;
+/// Keys of a mapping that are looked for one by one. Few mappings have more, and a table of names for each takes longer.
+const MANY: usize = 16;
 /// How many refused anchors, tags and duplicate keys of one file are reported.
 const MAX_MISTAKES: usize = 200;
 /// How many mistakes in YAML itself are stepped over in one file.
 const MAX_REPAIRS: usize = 20;
 
-/// Parses one file. What is wrong goes into `report`; `None` when that leaves no tree to read. An empty file is an empty
-/// mapping.
+/// What came of a file.
+pub(crate) struct Parsed {
+    root: Option<Node>,
+    findings: Vec<(Span, String, Option<String>)>,
+}
+
+impl Parsed {
+    /// Reports what is wrong; `None` when that leaves no tree to read.
+    pub(crate) fn report(self, report: &mut Report) -> Option<Node> {
+        self.findings.into_iter().for_each(|(span, message, help)| report.error(span, message, help));
+        self.root
+    }
+}
+
+/// Parses the text of one file. An empty one is an empty mapping.
 ///
 /// A mistake whose extent is known (see [`trap`]) is stepped over, so that the mistakes after it are reported by the same run:
 /// the text is patched, and what stands at the patch is [`Value::Broken`].
-pub(crate) fn parse(file: FileId, report: &mut Report) -> Option<Node> {
-    let mut text = report.sources.text(file).to_owned();
+pub(crate) fn parse(file: FileId, text: &str) -> Parsed {
+    let mut text = Cow::Borrowed(text);
     let mut patches: Vec<(u32, u32)> = Vec::new();
     let mut findings = Vec::new();
     for _ in 0..=MAX_REPAIRS {
@@ -35,9 +50,8 @@ pub(crate) fn parse(file: FileId, report: &mut Report) -> Option<Node> {
         match builder.run(&text) {
             Ok(()) => {
                 findings.append(&mut builder.findings);
-                let root = builder.root;
-                findings.into_iter().for_each(|(span, message, help)| report.error(span, message, help));
-                return Some(root.unwrap_or(Node { span: Span::start_of(file), value: Value::Mapping(Vec::new()) }));
+                let nothing = Node { span: Span::start_of(file), value: Value::Mapping(Vec::new()) };
+                return Parsed { root: Some(builder.root.unwrap_or(nothing)), findings };
             }
             Err(Stop::Budget(span, message, help)) => {
                 findings.append(&mut builder.findings);
@@ -54,13 +68,12 @@ pub(crate) fn parse(file: FileId, report: &mut Report) -> Option<Node> {
                     findings.append(&mut builder.findings);
                     break;
                 };
-                text = patched;
+                text = Cow::Owned(patched);
                 patches.push(at);
             }
         }
     }
-    findings.into_iter().for_each(|(span, message, help)| report.error(span, message, help));
-    None
+    Parsed { root: None, findings }
 }
 
 /// `text` with the characters of `span` (of one line) replaced by as many `x`, so that no place moves.
@@ -95,7 +108,8 @@ enum Kind {
     Mapping {
         entries: Vec<Entry>,
         key: Option<Option<(String, Span)>>,
-        seen: HashMap<String, Span>,
+        /// Where each key is in `entries`, once there are [`MANY`].
+        seen: HashMap<String, usize>,
     },
 }
 
@@ -206,13 +220,16 @@ impl Builder<'_> {
             (span.end_line, span.end_column) = (end.end_line, end.end_column);
         }
         let value = match open.kind {
-            Kind::Sequence(items) => {
+            // There are very many of these, and what a vector has to spare is as much as what it holds.
+            Kind::Sequence(mut items) => {
+                items.shrink_to_fit();
                 if let (false, Some(first)) = (open.flow, items.first()) {
                     span = first.span;
                 }
                 Value::Sequence(items)
             }
-            Kind::Mapping { entries, .. } => {
+            Kind::Mapping { mut entries, .. } => {
+                entries.shrink_to_fit();
                 if let (false, Some(first)) = (open.flow, entries.first()) {
                     span = first.key_span;
                 }
@@ -254,12 +271,15 @@ impl Builder<'_> {
                     if !shows || nothing {
                         node.span = key_span;
                     }
-                    if let Some(first) = seen.get(&name) {
+                    if let Some(first) = first_of(entries, seen, &name) {
+                        let Span { line, column, .. } = first.key_span;
                         let message = format!("the key {} is there twice", quoted(&name));
-                        let help = format!("keep one; the first is at line {}, column {}", first.line, first.column);
+                        let help = format!("keep one; the first is at line {line}, column {column}");
                         self.findings.push((key_span, message, Some(help)));
                     } else {
-                        seen.insert(name.clone(), key_span);
+                        if !seen.is_empty() {
+                            seen.insert(name.clone(), entries.len());
+                        }
                         entries.push(Entry { key: name, key_span, node });
                     }
                 }
@@ -267,6 +287,19 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// The entry of that key, if there is one.
+fn first_of<'e>(entries: &'e [Entry], seen: &mut HashMap<String, usize>, name: &str) -> Option<&'e Entry> {
+    let is_refused = |entry: &Entry| entry.key.is_empty() && matches!(entry.node.value, Value::Broken);
+    if entries.len() < MANY {
+        return entries.iter().find(|entry| entry.key == name && !is_refused(entry));
+    }
+    if seen.is_empty() {
+        let named = entries.iter().enumerate().filter(|(_, entry)| !is_refused(entry));
+        seen.extend(named.map(|(at, entry)| (entry.key.clone(), at)));
+    }
+    entries.get(*seen.get(name)?)
 }
 
 /// The text of a key; `None` for what is none and was, or is hereby, complained about.

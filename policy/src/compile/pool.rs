@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use sts_types::{ClaimPath, IdentityName};
 
 use crate::condition::{Condition, Matcher, Test};
@@ -12,16 +13,19 @@ use crate::identity::Terms;
 use crate::pattern::{Pattern, Tails};
 use crate::ruleset::AccountTerms;
 
+/// Nothing a stranger sends gets in here.
+type Known<T> = HashSet<T, RandomState>;
+
 /// What was met so far.
 #[derive(Default)]
 pub(super) struct Pool {
-    names: HashSet<IdentityName>,
+    names: Known<IdentityName>,
     tails: Tails,
-    paths: HashSet<Arc<ClaimPath>>,
-    conditions: HashSet<Arc<Condition>>,
-    condition_lists: HashSet<Arc<[Arc<Condition>]>>,
-    terms: HashSet<Arc<Terms>>,
-    account_terms: HashSet<Arc<AccountTerms>>,
+    paths: Known<Arc<ClaimPath>>,
+    conditions: Known<Arc<Condition>>,
+    condition_lists: Known<Arc<[Arc<Condition>]>>,
+    terms: Known<Arc<Terms>>,
+    account_terms: Known<Arc<AccountTerms>>,
 }
 
 impl Pool {
@@ -74,7 +78,7 @@ impl Pool {
     }
 }
 
-fn shared<T: Hash + Eq>(known: &mut HashSet<Arc<T>>, value: Arc<T>) -> Arc<T> {
+fn shared<T: Hash + Eq>(known: &mut Known<Arc<T>>, value: Arc<T>) -> Arc<T> {
     if let Some(known) = known.get(&value) {
         return Arc::clone(known);
     }

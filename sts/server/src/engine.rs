@@ -151,7 +151,7 @@ pub(crate) fn snapshot(settings: &Settings, issuers: JwksCache) -> Snapshot {
         remembered: Remembered::default(),
         cap_to_subject: settings.cap_to_subject,
         status_list: settings.status_list,
-        max_ttl: settings.policy.tokens.max_ttl.value.as_secs(),
+        max_ttl: settings.max_ttl.as_secs(),
         signing: settings.api_signing.iter().map(|(api, algorithm)| (api.clone(), *algorithm)).collect(),
         secrets: settings
             .apis_secrets
@@ -167,7 +167,7 @@ fn keyring_spec(settings: &Settings) -> KeyringSpec {
         directory: keys_dir(settings),
         algorithms: settings.signing.algorithms.clone(),
         rotate_every: settings.signing.rotate_every.map(|every| every.as_secs()),
-        max_ttl: settings.policy.tokens.max_ttl.value.as_secs(),
+        max_ttl: settings.max_ttl.as_secs(),
     }
 }
 

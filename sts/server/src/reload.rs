@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use rustls::sign::CertifiedKey;
 use sts_config::{Diagnostics, Loaded, Settings};
-use sts_policy::AccountChanges;
+use sts_policy::{AccountChanges, AccountPrints};
 use sts_service::Snapshot;
 use sts_types::UnixTime;
 use tokio::signal::unix::Signal;
@@ -24,11 +24,11 @@ const QUIET: Duration = Duration::from_millis(200);
 
 /// Loads a configuration and runs its policy tests; warnings are what is left when nothing is wrong.
 pub(crate) fn load(config: &Path, now: UnixTime) -> Result<Loaded, Diagnostics> {
-    let Loaded { settings, mut warnings } = load_untested(config)?;
-    let tests = sts_config::run_policy_tests(&settings, now);
+    let mut loaded = load_untested(config)?;
+    let tests = sts_config::run_policy_tests(&loaded, now);
     let failed = tests.is_fatal();
-    warnings.extend(tests);
-    if failed { Err(warnings) } else { Ok(Loaded { settings, warnings }) }
+    loaded.warnings.extend(tests);
+    if failed { Err(loaded.warnings) } else { Ok(loaded) }
 }
 
 /// Loads a configuration and does not run its policy tests.
@@ -45,6 +45,7 @@ fn environment(name: &str) -> Option<String> {
 pub(crate) struct Reload {
     config: PathBuf,
     settings: Settings,
+    accounts: AccountPrints,
     desk: Arc<Desk>,
     certificates: Certificates,
     seen: Fingerprint,
@@ -61,8 +62,14 @@ pub(crate) struct Certificates {
 type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
 impl Reload {
-    pub(crate) fn new(config: PathBuf, settings: Settings, desk: Arc<Desk>, certificates: Certificates) -> Self {
-        let mut reload = Self { config, settings, desk, certificates, seen: Fingerprint::new() };
+    pub(crate) fn new(
+        config: PathBuf,
+        settings: Settings,
+        accounts: AccountPrints,
+        desk: Arc<Desk>,
+        certificates: Certificates,
+    ) -> Self {
+        let mut reload = Self { config, settings, accounts, desk, certificates, seen: Fingerprint::new() };
         reload.seen = reload.fingerprint();
         reload
     }
@@ -90,7 +97,9 @@ impl Reload {
                 return None;
             }
         };
-        let settings = loaded.settings;
+        let Loaded { settings, written, .. } = loaded;
+        let accounts = AccountPrints::of(&written.policy);
+        drop(written);
         if settings.generation == self.settings.generation {
             return Some(());
         }
@@ -117,7 +126,7 @@ impl Reload {
                 return None;
             }
         };
-        let max_ttl = settings.policy.tokens.max_ttl.value.as_secs();
+        let max_ttl = settings.max_ttl.as_secs();
         if let Err(error) = self.desk.service.keyring().raise_longest_life(max_ttl) {
             tracing::error!("the configuration was not reloaded, the old one goes on: {error}");
             return None;
@@ -125,7 +134,7 @@ impl Reload {
         for key in needs_restart(&self.settings, &settings) {
             tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
         }
-        let accounts = AccountChanges::between(&self.settings.policy, &settings.policy);
+        let changes = AccountChanges::between(&self.accounts, &accounts);
         for (served, certificate) in renewed {
             served.replace(certificate);
         }
@@ -134,12 +143,13 @@ impl Reload {
         self.desk.issuers.send_replace(issuers);
         tracing::info!(
             generation = %settings.generation,
-            added = ?some_of(&accounts.added),
-            removed = ?some_of(&accounts.removed),
-            changed = ?some_of(&accounts.changed),
+            added = ?some_of(&changes.added),
+            removed = ?some_of(&changes.removed),
+            changed = ?some_of(&changes.changed),
             "the configuration was reloaded"
         );
         self.settings = settings;
+        self.accounts = accounts;
         outlast(old);
         Some(())
     }

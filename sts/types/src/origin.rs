@@ -1,5 +1,7 @@
 //! Where a configured value was written, so that whoever judges it can point there.
 
+use std::hash::{Hash, Hasher};
+
 /// An opaque index into the configuration's table of source spans; `Origin::NONE` for values that no file wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin(pub u32);
@@ -36,3 +38,9 @@ impl<T: PartialEq> PartialEq for Located<T> {
     }
 }
 impl<T: Eq> Eq for Located<T> {}
+
+impl<T: Hash> Hash for Located<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.value.hash(state);
+    }
+}

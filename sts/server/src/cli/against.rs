@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use sts_config::Settings;
-use sts_policy::{Case, Change, Verdict};
+use sts_config::Loaded;
+use sts_policy::{Case, Change, TestSpec, Verdict};
 use sts_types::{ClaimSet, EntryName, UnixTime};
 
 use super::explain;
@@ -59,18 +59,19 @@ enum Source {
 /// # Errors
 /// When `replay` cannot be read.
 pub(super) fn compare(
-    old: &Settings,
-    new: &Settings,
+    old: &Loaded,
+    new: &Loaded,
     replay: Option<&Path>,
     now: UnixTime,
 ) -> Result<Comparison, String> {
     let mut comparison = Comparison::default();
     let mut found: BTreeMap<(Change, String), Changed> = BTreeMap::new();
-    for (settings, of) in [(new, "new"), (old, "old")] {
+    for (own, of) in [(new, "new"), (old, "old")] {
         // A test that stands in both is one.
-        let tests = settings.tests.iter().filter(|test| of == "new" || !new.tests.iter().any(|own| own.is_same(test)));
+        let is_new = |test: &TestSpec| new.written.tests.iter().any(|own| own.is_same(test));
+        let tests = own.written.tests.iter().filter(|test| of == "new" || !is_new(test));
         for test in tests {
-            if let Ok(case) = sts_policy::test_case(&settings.rules, &settings.policy, test, now) {
+            if let Ok(case) = sts_policy::test_case(&own.settings.rules, &own.written.policy, test, now) {
                 comparison.tests += 1;
                 note(&mut found, (old, new), &case, Source::Test(test.name.clone()));
             }
@@ -104,11 +105,11 @@ pub(super) fn compare(
 /// Judges `case` under both; one finding stands for all requests of one subject that change alike.
 fn note(
     found: &mut BTreeMap<(Change, String), Changed>,
-    (old, new): (&Settings, &Settings),
+    (old, new): (&Loaded, &Loaded),
     case: &Case,
     source: Source,
 ) {
-    let (before, after) = (old.rules.verdict(case), new.rules.verdict(case));
+    let (before, after) = (old.settings.rules.verdict(case), new.settings.rules.verdict(case));
     let Some(change) = Change::between(&before, &after) else { return };
     let subject = case.claims.text("sub").map(str::to_owned);
     let test = if let Source::Test(name) = &source { name.as_str() } else { "" };
@@ -156,11 +157,11 @@ impl Recorded {
 
     /// The request as far as the event tells it: the account and the API that it got count as named. What was granted without
     /// asking for a scope is asked for so again.
-    fn case(&self, old: &Settings, now: UnixTime) -> Option<Case> {
+    fn case(&self, old: &Loaded, now: UnixTime) -> Option<Case> {
         let claims = self.claims.clone()?;
         let of_issuer = || {
             let iss = claims.text("iss")?;
-            let entry = old.policy.issuers.iter().find(|entry| entry.issuer.value.as_str() == iss)?;
+            let entry = old.written.policy.issuers.iter().find(|entry| entry.issuer.value.as_str() == iss)?;
             Some(entry.name.value.clone())
         };
         let entry = self.entry.clone().or_else(of_issuer)?;
@@ -175,7 +176,7 @@ impl Recorded {
         };
         let whole = Case { scope: None, ..asked.clone() };
         let same = self.granted
-            && matches!(old.rules.verdict(&whole), Verdict::Granted { scope, .. } if Some(&scope) == self.scope.as_ref());
+            && matches!(old.settings.rules.verdict(&whole), Verdict::Granted { scope, .. } if Some(&scope) == self.scope.as_ref());
         Some(if same { whole } else { asked })
     }
 }

@@ -37,28 +37,29 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let now = clock.now();
-    let Loaded { settings, warnings } = match load(&args.config, now) {
+    let loaded = match load(&args.config, now) {
         Ok(loaded) => loaded,
         Err(diagnostics) => {
             report(args, &diagnostics, Map::new());
             return ExitCode::from(diagnostics.exit_code());
         }
     };
-    if let Err(error) = issuer_cache(&settings, clock, None) {
-        return failed(args, &warnings, &error.to_string());
+    let Loaded { settings, written, warnings } = &loaded;
+    if let Err(error) = issuer_cache(settings, clock, None) {
+        return failed(args, warnings, &error.to_string());
     }
-    let comparison = match args.against.as_deref().map(|old| against(old, &settings, args.replay.as_deref(), now)) {
+    let comparison = match args.against.as_deref().map(|old| against(old, &loaded, args.replay.as_deref(), now)) {
         None => None,
         Some(Ok(comparison)) => Some(comparison),
         Some(Err(Failure::Diagnostics(diagnostics))) => {
             report(args, &diagnostics, Map::new());
             return ExitCode::from(2);
         }
-        Some(Err(Failure::Message(message))) => return failed(args, &warnings, &message),
+        Some(Err(Failure::Message(message))) => return failed(args, warnings, &message),
     };
-    let overlaps = settings.rules.overlaps(&settings.policy);
-    let mut findings = warnings;
-    findings.extend(sts_config::describe_overlaps(&settings, &overlaps));
+    let overlaps = settings.rules.overlaps(&written.policy);
+    let mut findings = warnings.clone();
+    findings.extend(sts_config::describe_overlaps(written, &overlaps));
     let mut members = Map::new();
     members.insert("generation".to_owned(), json!(settings.generation));
     members.insert("overlaps".to_owned(), json!(overlaps));
@@ -67,7 +68,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     }
     report(args, &findings, members);
     if !args.json {
-        say(&summary(&args.config, &settings));
+        say(&summary(&args.config, &loaded));
         comparison.iter().for_each(|comparison| say(&comparison.text()));
     }
     if comparison.is_none_or(|comparison| comparison.is_empty()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -81,9 +82,9 @@ enum Failure {
     Message(String),
 }
 
-fn against(old: &Path, new: &Settings, replay: Option<&Path>, now: UnixTime) -> Result<Comparison, Failure> {
+fn against(old: &Path, new: &Loaded, replay: Option<&Path>, now: UnixTime) -> Result<Comparison, Failure> {
     // That its policy tests fail, or its rules warn, is no longer of interest.
-    let old = load_untested(old).map_err(Failure::Diagnostics)?.settings;
+    let old = load_untested(old).map_err(Failure::Diagnostics)?;
     compare(&old, new, replay, now).map_err(Failure::Message)
 }
 
@@ -109,17 +110,17 @@ fn report(args: &CheckArgs, diagnostics: &Diagnostics, members: Map<String, Valu
     }
 }
 
-fn summary(config: &Path, settings: &Settings) -> String {
+fn summary(config: &Path, Loaded { settings, written, .. }: &Loaded) -> String {
     let count = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
     let identities = settings.rules.accounts().map(|account| account.identities.len()).sum();
     format!(
         "{}: ok ({}, {}, {}, {}, {})",
         config.display(),
         count(settings.trust.len(), "issuer entry", "issuer entries"),
-        count(settings.policy.apis.len(), "API", "APIs"),
-        count(settings.policy.accounts.len(), "service account", "service accounts"),
+        count(written.policy.apis.len(), "API", "APIs"),
+        count(written.policy.accounts.len(), "service account", "service accounts"),
         count(identities, "identity", "identities"),
-        count(settings.tests.len(), "policy test passed", "policy tests passed"),
+        count(written.tests.len(), "policy test passed", "policy tests passed"),
     )
 }
 
