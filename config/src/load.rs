@@ -17,8 +17,8 @@ use crate::files::{Files, NEW_SECRET, STRONG_SECRET, Unusable, expand};
 use crate::key_sets;
 use crate::keys::{self, Section};
 use crate::settings::{Settings, Written};
-use crate::source::{FileId, Span};
-use crate::yaml;
+use crate::source::Span;
+use crate::yaml::{self, Node};
 
 /// A configuration that loaded.
 #[derive(Debug)]
@@ -61,8 +61,7 @@ struct Load<'e> {
 impl Load<'_> {
     /// Settings that are good if nothing was reported, the policy and its tests.
     fn everything(&mut self, path: &Path) -> Option<(Settings, Spec, Vec<TestSpec>)> {
-        let (file, text) = self.source(path, None)?;
-        let main = yaml::parse(file, &text).report(&mut self.reader.report)?;
+        let main = self.tree(path, None)?;
         let fields = self.reader.fields(&main, &keys::ROOT)?;
         let server = server(&mut self.reader, &fields);
         let entries = issuers(&mut self.reader, &fields);
@@ -159,26 +158,12 @@ impl Load<'_> {
                 None => complete = false,
             }
         }
-        // Each file is parsed while the one before it is judged. That happens on threads of their own, one after the other,
-        // also because of memory: a tree is several times as large as what comes of it, and this way not a byte of it lies
-        // between things that stay.
-        std::thread::scope(|threads| {
-            let mut ahead = None;
-            for (path, span) in paths {
-                // Two patterns may meet in one file, and a pattern may reach the main file.
-                if self.reader.report.sources.position(&path).is_some() {
-                    continue;
-                }
-                match self.source(&path, Some(span)) {
-                    Some((file, text)) => {
-                        let next = threads.spawn(move || yaml::parse(file, &text));
-                        complete &= ahead.replace(next).is_none_or(|parsed| self.account_file(joined(parsed), &mut found));
-                    }
-                    None => complete = false,
-                }
+        for (path, span) in paths {
+            // Two patterns may meet in one file, and a pattern may reach the main file.
+            if self.reader.report.sources.position(&path).is_none() {
+                complete &= self.account_file(&path, span, &mut found).is_some();
             }
-            complete &= ahead.is_none_or(|parsed| self.account_file(joined(parsed), &mut found));
-        });
+        }
         for file in std::mem::take(&mut found.token_files) {
             let claims = self.token_claims(&file);
             if let (Some(claims), Some(test)) = (claims, found.tests.get_mut(file.test)) {
@@ -212,20 +197,19 @@ impl Load<'_> {
         }
     }
 
-    /// Whether there was a tree to read.
-    fn account_file(&mut self, parsed: yaml::Parsed, found: &mut Accounts) -> bool {
+    fn account_file(&mut self, path: &Path, span: Span, found: &mut Accounts) -> Option<()> {
         const SECTION: &Section = &keys::ACCOUNT_FILE;
-        let Some(tree) = parsed.report(&mut self.reader.report) else { return false };
-        let Some(fields) = self.reader.fields(&tree, SECTION) else { return false };
+        let tree = self.tree(path, Some(span))?;
+        let fields = self.reader.fields(&tree, SECTION)?;
         accounts(&mut self.reader, &fields, found);
-        true
+        Some(())
     }
 
-    /// The text of a file of ours, kept to show it.
-    fn source(&mut self, path: &Path, named_at: Option<Span>) -> Option<(FileId, Arc<str>)> {
+    fn tree(&mut self, path: &Path, named_at: Option<Span>) -> Option<Node> {
         let text = self.files.text(path);
         let text: Arc<str> = self.report_unusable(text, named_at)?.into();
-        Some((self.reader.report.sources.add(path, Arc::clone(&text)), text))
+        let file = self.reader.report.sources.add(path, Arc::clone(&text));
+        yaml::parse(file, &text, &mut self.reader.report)
     }
 
     fn report_unusable<T>(&mut self, result: Result<T, Unusable>, named_at: Option<Span>) -> Option<T> {
@@ -262,9 +246,4 @@ impl Load<'_> {
         }
         rules
     }
-}
-
-/// What the thread came to.
-fn joined(parsing: std::thread::ScopedJoinHandle<'_, yaml::Parsed>) -> yaml::Parsed {
-    parsing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -121,8 +121,9 @@ fn what_is_not_written_has_its_documented_default() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");
     fs::write(&path, "issuer: http://localhost:8080\nlisten: ${LISTEN}\nbehind_tls_proxy: [10.0.0.0/8]\n").unwrap();
-    let Loaded { settings, written: Written { policy, .. }, .. } = load(&path, &|name| (name == "LISTEN").then(|| "0.0.0.0:80".to_owned()))
-        .unwrap_or_else(|f| panic!("{}", f.render(false)));
+    let Loaded { settings, written: Written { policy, .. }, .. } =
+        load(&path, &|name| (name == "LISTEN").then(|| "0.0.0.0:80".to_owned()))
+            .unwrap_or_else(|f| panic!("{}", f.render(false)));
     assert_eq!(settings.listen, "0.0.0.0:80".parse().unwrap());
     assert_eq!(settings.behind_tls_proxy, [IpNetwork::parse("10.0.0.0/8").unwrap()]);
     assert_eq!(

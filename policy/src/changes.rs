@@ -33,7 +33,11 @@ impl AccountPrints {
         let print = |account: &AccountSpec| {
             let mut hasher = state.build_hasher();
             without_places(account, &mut hasher);
-            account.teams.iter().filter_map(|own| teams.get(own.value.as_str())).for_each(|team| team.hash(&mut hasher));
+            account
+                .teams
+                .iter()
+                .filter_map(|own| teams.get(own.value.as_str()))
+                .for_each(|team| team.hash(&mut hasher));
             hasher.finish()
         };
         Self(spec.accounts.iter().map(|account| (account.name.value.as_str().into(), print(account))).collect())

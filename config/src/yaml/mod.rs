@@ -7,7 +7,7 @@ mod parse;
 mod scalar;
 mod trap;
 
-pub(crate) use parse::{Parsed, parse};
+pub(crate) use parse::parse;
 pub(crate) use scalar::{Plain, resolve};
 
 use crate::source::Span;

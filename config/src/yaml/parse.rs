@@ -22,25 +22,12 @@ const MAX_MISTAKES: usize = 200;
 /// How many mistakes in YAML itself are stepped over in one file.
 const MAX_REPAIRS: usize = 20;
 
-/// What came of a file.
-pub(crate) struct Parsed {
-    root: Option<Node>,
-    findings: Vec<(Span, String, Option<String>)>,
-}
-
-impl Parsed {
-    /// Reports what is wrong; `None` when that leaves no tree to read.
-    pub(crate) fn report(self, report: &mut Report) -> Option<Node> {
-        self.findings.into_iter().for_each(|(span, message, help)| report.error(span, message, help));
-        self.root
-    }
-}
-
-/// Parses the text of one file. An empty one is an empty mapping.
+/// Parses the text of one file. What is wrong goes into `report`; `None` when that leaves no tree to read. An empty file is an
+/// empty mapping.
 ///
 /// A mistake whose extent is known (see [`trap`]) is stepped over, so that the mistakes after it are reported by the same run:
 /// the text is patched, and what stands at the patch is [`Value::Broken`].
-pub(crate) fn parse(file: FileId, text: &str) -> Parsed {
+pub(crate) fn parse(file: FileId, text: &str, report: &mut Report) -> Option<Node> {
     let mut text = Cow::Borrowed(text);
     let mut patches: Vec<(u32, u32)> = Vec::new();
     let mut findings = Vec::new();
@@ -51,7 +38,8 @@ pub(crate) fn parse(file: FileId, text: &str) -> Parsed {
             Ok(()) => {
                 findings.append(&mut builder.findings);
                 let nothing = Node { span: Span::start_of(file), value: Value::Mapping(Vec::new()) };
-                return Parsed { root: Some(builder.root.unwrap_or(nothing)), findings };
+                findings.into_iter().for_each(|(span, message, help)| report.error(span, message, help));
+                return Some(builder.root.unwrap_or(nothing));
             }
             Err(Stop::Budget(span, message, help)) => {
                 findings.append(&mut builder.findings);
@@ -73,7 +61,8 @@ pub(crate) fn parse(file: FileId, text: &str) -> Parsed {
             }
         }
     }
-    Parsed { root: None, findings }
+    findings.into_iter().for_each(|(span, message, help)| report.error(span, message, help));
+    None
 }
 
 /// `text` with the characters of `span` (of one line) replaced by as many `x`, so that no place moves.

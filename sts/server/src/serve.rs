@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use sts_config::{Loaded, Settings};
-use sts_policy::AccountPrints;
 use sts_jose::OsEntropy;
+use sts_policy::AccountPrints;
 use sts_store::Ledger;
 use sts_types::Clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};

@@ -58,12 +58,7 @@ enum Source {
 ///
 /// # Errors
 /// When `replay` cannot be read.
-pub(super) fn compare(
-    old: &Loaded,
-    new: &Loaded,
-    replay: Option<&Path>,
-    now: UnixTime,
-) -> Result<Comparison, String> {
+pub(super) fn compare(old: &Loaded, new: &Loaded, replay: Option<&Path>, now: UnixTime) -> Result<Comparison, String> {
     let mut comparison = Comparison::default();
     let mut found: BTreeMap<(Change, String), Changed> = BTreeMap::new();
     for (own, of) in [(new, "new"), (old, "old")] {
@@ -103,12 +98,7 @@ pub(super) fn compare(
 }
 
 /// Judges `case` under both; one finding stands for all requests of one subject that change alike.
-fn note(
-    found: &mut BTreeMap<(Change, String), Changed>,
-    (old, new): (&Loaded, &Loaded),
-    case: &Case,
-    source: Source,
-) {
+fn note(found: &mut BTreeMap<(Change, String), Changed>, (old, new): (&Loaded, &Loaded), case: &Case, source: Source) {
     let (before, after) = (old.settings.rules.verdict(case), new.settings.rules.verdict(case));
     let Some(change) = Change::between(&before, &after) else { return };
     let subject = case.claims.text("sub").map(str::to_owned);
