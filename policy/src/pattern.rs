@@ -268,6 +268,10 @@ fn tokens(text: &str) -> Result<Vec<Token>, PatternError> {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher as _;
+
+    use foldhash::quality::FixedState;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -324,6 +328,48 @@ mod tests {
             prop_assert!(matches(&pattern, &text(tail)));
             prop_assert_eq!(matches(&pattern, &text(tail.saturating_sub(1))), tail == 0);
         }
+    }
+
+    #[test]
+    fn a_star_at_a_word_boundary_goes_on_while_it_is_reached_again() {
+        // Before the last star there are 64 tokens, so that it is in a word of its own, and every further `a` reaches it anew.
+        let pattern = Pattern::parse(&format!("*{}*b", "a".repeat(63))).unwrap();
+        for more in 0..5 {
+            assert!(pattern.matches(&("a".repeat(63 + more) + "b")), "{more} more");
+        }
+        assert!(!pattern.matches(&("a".repeat(62) + "b")));
+        // A star that may be passed at once reaches nothing but what follows it.
+        let pattern = Pattern::parse(&format!("*{}b", "a".repeat(126))).unwrap();
+        assert!(pattern.matches(&("a".repeat(126) + "b")) && !pattern.matches("b"));
+    }
+
+    #[test]
+    fn a_pattern_of_the_most_tokens_runs_whole() {
+        let pattern = Pattern::parse(&("*".to_owned() + &"a".repeat(MOST - 1))).unwrap();
+        assert!(pattern.matches(&"a".repeat(MOST - 1)) && pattern.matches(&"a".repeat(MOST)));
+        assert!(!pattern.matches(&"a".repeat(MOST - 2)));
+    }
+
+    #[test]
+    fn patterns_are_alike_when_written_alike_and_what_they_share_is_alike() {
+        let of = |text| Pattern::parse(text).unwrap();
+        assert!(of("a*b") == of("a*b") && of("a*b") != of("a*c") && of("a*") != of("a**"));
+        assert_eq!(
+            (of("a\\**").to_string(), format!("{:?}", of("a*"))),
+            ("a\\**".to_owned(), "Pattern(\"a*\")".to_owned())
+        );
+        let hash = |pattern: &Pattern| FixedState::default().hash_one(pattern);
+        assert!(hash(&of("a*")) == hash(&of("a*")) && hash(&of("a*")) != hash(&of("b*")));
+
+        let tail = |pattern: &Pattern| Arc::clone(pattern.tail.as_ref().unwrap());
+        let (mut one, mut twin, mut other) = (of("x/*:a"), of("y/*:a"), of("x/*:b"));
+        assert!(tail(&one) == tail(&twin) && tail(&one) != tail(&other), "a tail is its text");
+        let of_tail = |tail: Arc<Tail>| FixedState::default().hash_one(tail);
+        assert!(of_tail(tail(&one)) == of_tail(tail(&twin)) && of_tail(tail(&one)) != of_tail(tail(&other)));
+        let mut tails = Tails::default();
+        [&mut one, &mut twin, &mut other].into_iter().for_each(|pattern| pattern.share(&mut tails));
+        assert!(Arc::ptr_eq(&tail(&one), &tail(&twin)) && !Arc::ptr_eq(&tail(&one), &tail(&other)));
+        assert!(twin.matches("y/z:a") && !twin.matches("x/z:a") && other.matches("x/z:b"));
     }
 
     #[test]
@@ -410,6 +456,7 @@ mod tests {
             let parsed = Pattern::parse(&pattern).unwrap();
             let (accepted, steps) = parsed.tail.as_ref().and_then(|tail| tail.automaton.as_ref()).unwrap().run(&text);
             assert!(!accepted);
+            assert!(steps >= text.chars().count(), "{steps} steps");
             assert!(steps <= text.chars().count() * automaton::MOST_WORDS, "{steps} steps");
         }
     }

@@ -1,12 +1,14 @@
 //! What is decided, by requirement and corpus number.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::Provenance;
 use crate::fixture::*;
-use crate::{IdentitySpec, Spec};
+use crate::{IdentitySpec, IssuerSpec, Spec};
 use proptest::prelude::*;
 use serde_json::json;
-use sts_types::{ClaimSet, Lifetime, UnixTime};
+use sts_types::{ClaimSet, IssuerTemplate, Issuers, Lifetime, UnixTime, VariableSpec};
 
 const MAIN: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
 
@@ -581,4 +583,24 @@ proptest! {
             prop_assert!(!before.contains('/') || before == each[at]);
         }
     }
+}
+
+#[test]
+fn what_stands_for_a_variable_is_read_from_the_tokens_own_issuer() {
+    let rules = |values: &[&str]| VariableSpec::OneOf(values.iter().map(|value| (*value).to_owned()).collect());
+    let variables = [("region".to_owned(), rules(&["eu-west-1", "us-east-2"]))].into();
+    let template = IssuerTemplate::new("https://oidc.{region}.example.com", &variables).unwrap();
+    let mut spec =
+        spec(vec![account("octo", vec![of("family", claims(subject("i", "job"), json!({ "region": "eu-west-1" })))])]);
+    spec.issuers = vec![IssuerSpec {
+        issuer: at(Issuers::Family(Arc::new(template))),
+        ..issuer("family", "https://x.example.com")
+    }];
+    let rules = crate::fixture::rules(&spec);
+    let of_issuer = |iss: &str| {
+        let claims = token(json!({ "iss": iss, "sub": "job", "region": "eu-west-1" }));
+        outcome_of(&rules, "family", &claims, &ask(&rules, &["octo"], ""))
+    };
+    assert_eq!(of_issuer("https://oidc.eu-west-1.example.com"), "octo/i: deploy [create read]");
+    assert_eq!(of_issuer("https://oidc.us-east-2.example.com"), "NoIdentityMatched");
 }

@@ -89,15 +89,9 @@ impl Automaton {
 
     /// Puts the states before any character into `states`, which is all zeros and [`Automaton::words`] long.
     pub(super) fn begin(&self, states: &mut [u64]) {
-        if let Some(first) = states.first_mut() {
-            *first = 1;
-        }
-        // A star may be passed without a character; two stars never stand side by side, so one pass closes the set.
-        let mut carry = 0;
-        for (state, stars) in states.iter_mut().zip(self.set(STARS)) {
-            let passed = *state & stars;
-            *state |= (passed << 1) | carry;
-            carry = passed >> (WORD - 1);
+        if let (Some(first), Some(stars)) = (states.first_mut(), self.set(STARS).first()) {
+            // A star may be passed without a character; two stars never stand side by side, so one pass is all there is.
+            *first = 1 | (stars & 1) << 1;
         }
     }
 
