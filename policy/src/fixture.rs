@@ -149,14 +149,14 @@ fn condition(value: &Value) -> ConditionSpec {
         Value::Array(list) => ConditionSpec::AnyOf(list.iter().map(scalar).collect()),
         Value::Object(object) => {
             let list = |name: &str| object.get(name).map(|list| list.as_array().unwrap().iter().map(scalar).collect());
-            ConditionSpec::Object(ConditionObject {
+            ConditionSpec::Object(Box::new(ConditionObject {
                 any_of: list("any_of"),
                 all_of: list("all_of"),
                 none_of: list("none_of"),
                 regex: object.get("regex").map(|text| at(text.as_str().unwrap().to_owned())),
                 present: object.get("present").map(|present| at(present.as_bool().unwrap())),
                 or_absent: object.get("or_absent") == Some(&json!(true)),
-            })
+            }))
         }
         one => ConditionSpec::Scalar(scalar(one)),
     }

@@ -199,7 +199,7 @@ pub enum ConditionSpec {
     /// Any of these values.
     AnyOf(Vec<Located<ScalarSpec>>),
     /// The long form.
-    Object(ConditionObject),
+    Object(Box<ConditionObject>),
 }
 
 /// The long form of a condition; what is not given does not constrain, and at least one member is given.

@@ -25,7 +25,7 @@ fn condition(reader: &mut Reader<'_>, node: &Node) -> Option<ConditionSpec> {
     match &node.value {
         Value::Scalar(_) => scalar(reader, node).map(ConditionSpec::Scalar),
         Value::Sequence(_) => scalars(reader, node).map(ConditionSpec::AnyOf),
-        Value::Mapping(_) => object(reader, node).map(ConditionSpec::Object),
+        Value::Mapping(_) => object(reader, node).map(|object| ConditionSpec::Object(Box::new(object))),
         Value::Broken => None,
     }
 }

@@ -43,7 +43,7 @@ impl Compiler<'_> {
     /// `None` only when its name is no id, which its grammar rules out.
     fn account(&mut self, account: &AccountSpec) -> Option<Account> {
         let id = match &account.id {
-            Some(id) => id.value.clone(),
+            Some(id) => id.value.detached(),
             None => AccountId::new(account.name.value.as_str()).ok()?,
         };
         let mut teams = Vec::new();
@@ -80,7 +80,7 @@ impl Compiler<'_> {
             identities.push(self.identity(account, &id, &grants, identity));
         }
         Some(Account {
-            granted: Arc::new(GrantedAccount { id, name: account.name.value.clone(), teams }),
+            granted: Arc::new(GrantedAccount { id, name: account.name.value.detached(), teams }),
             display_name: account.display_name.as_deref().map(Into::into),
             terms: self.pool.account_terms(AccountTerms {
                 window,

@@ -29,12 +29,14 @@ pub(super) struct Pool {
 }
 
 impl Pool {
+    /// Nothing that the spec holds: its memory is given back in one piece once it is not needed any more.
     pub(super) fn name(&mut self, name: &IdentityName) -> IdentityName {
         if let Some(known) = self.names.get(name) {
             return known.clone();
         }
+        let name = name.detached();
         self.names.insert(name.clone());
-        name.clone()
+        name
     }
 
     pub(super) fn subject(&mut self, mut subject: Pattern) -> Pattern {

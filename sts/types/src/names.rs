@@ -25,6 +25,12 @@ macro_rules! name {
                 Ok(Self(Arc::from(text)))
             }
 
+            /// The same name in memory of its own, for what outlives a structure that is let go of.
+            #[must_use]
+            pub fn detached(&self) -> Self {
+                Self(Arc::from(&*self.0))
+            }
+
             /// The text, byte for byte as it was given.
             #[must_use]
             pub fn as_str(&self) -> &str {
