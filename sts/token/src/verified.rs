@@ -119,3 +119,130 @@ impl VerifiedClaims {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sts_jose::parse_jwk;
+    use sts_testkit::{Algorithm, Forge, Key};
+
+    use super::*;
+    use crate::UnverifiedToken;
+
+    const NOW: i64 = 1_790_000_000;
+    const ISSUER: &str = "https://issuer.example";
+
+    fn trust(name: &str) -> TrustSpec {
+        TrustSpec {
+            entry: EntryName::new(name).unwrap(),
+            issuers: Issuer::new(ISSUER).unwrap().into(),
+            algorithms: vec![Algorithm::ES256],
+            types: Vec::new(),
+            leeway: 60,
+            max_token_lifetime: 86_400,
+            max_token_age: None,
+            require_iat: false,
+            enabled: true,
+        }
+    }
+
+    fn claims() -> serde_json::Value {
+        serde_json::json!({
+            "iss": ISSUER, "sub": "s", "aud": ["a", "b"], "iat": NOW - 5, "exp": NOW + 600, "jti": "j", "more": 1,
+        })
+    }
+
+    fn verifying(key: &Key) -> Arc<VerifyingKey> {
+        Arc::new(parse_jwk(&key.jwk(), &[Algorithm::ES256]).unwrap())
+    }
+
+    /// `None` when no key verifies the token.
+    fn judged(key: &Key, trust: &TrustSpec, token: &str) -> Option<Result<VerifiedClaims, TokenFault>> {
+        let candidates = [(Arc::new(trust.clone()), verifying(key))];
+        let signed = UnverifiedToken::parse(token).unwrap().check_signature(&candidates).ok()?;
+        Some(signed.judge(UnixTime::from_secs(NOW)))
+    }
+
+    fn verified(key: &Key, trust: &TrustSpec, token: &str) -> VerifiedClaims {
+        judged(key, trust, token).unwrap().unwrap()
+    }
+
+    #[test]
+    fn everything_that_was_verified_can_be_read() {
+        let key = Key::new(Algorithm::ES256, "k");
+        let token = Forge::new(&key, &claims()).sign();
+        let own = verified(&key, &trust("one"), &token);
+        assert_eq!(own.audiences().iter().map(Audience::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((own.jti().map(Jti::as_str), own.kid().map(Kid::as_str)), (Some("j"), Some("k")));
+        assert_eq!(own.claims().get("more"), Some(&1.into()));
+        assert_eq!(own.jti_digest(), Some(sts_jose::sha256(b"j")));
+        assert_eq!(UnverifiedToken::parse(&token).unwrap().kid().map(Kid::as_str), Some("k"));
+    }
+
+    #[test]
+    fn c057_a_one_use_claim_outlives_the_token_under_every_leeway() {
+        let key = Key::new(Algorithm::ES256, "k");
+        let claim = |trust: &TrustSpec, account| {
+            let own = verified(&key, trust, &Forge::new(&key, &claims()).sign());
+            own.replay_claim(account)
+        };
+        let kept = claim(&trust("one"), None);
+        // The largest leeway there is, and clocks that differ by two minutes.
+        assert_eq!(kept.until, UnixTime::from_secs(NOW + 600 + 300 + 120));
+        assert_eq!(claim(&trust("one"), None).key, kept.key);
+        assert_ne!(claim(&trust("other"), None).key, kept.key);
+        assert_ne!(claim(&trust("one"), Some("account")).key, kept.key);
+    }
+
+    #[test]
+    fn a_key_counts_only_for_tokens_that_its_own_entry_takes() {
+        let key = Key::new(Algorithm::ES256, "k");
+        let token = Forge::new(&key, &claims()).sign();
+        assert!(judged(&key, &trust("one"), &token).is_some());
+        let elsewhere = TrustSpec { issuers: Issuer::new("https://other.example").unwrap().into(), ..trust("one") };
+        let others = TrustSpec { algorithms: vec![Algorithm::RS256], ..trust("one") };
+        for trust in [elsewhere, others] {
+            assert!(judged(&key, &trust, &token).is_none(), "{trust:?}");
+        }
+        let typed = Forge::new(&key, &claims()).header("typ", "at+jwt").sign();
+        assert!(judged(&key, &trust("one"), &typed).is_none());
+        let listing = TrustSpec { types: vec!["at+jwt".to_owned()], ..trust("one") };
+        assert!(judged(&key, &listing, &typed).is_some());
+    }
+
+    #[test]
+    fn a_kind_is_judged_by_the_entries_of_its_issuer_before_any_key_is_tried() {
+        let key = Key::new(Algorithm::ES256, "k");
+        let of = |claims: &serde_json::Value, typ: &str| Forge::new(&key, claims).header("typ", typ).sign();
+        let check = |token: &str, trusts: &[TrustSpec]| {
+            let trusts: Vec<_> = trusts.iter().cloned().map(Arc::new).collect();
+            UnverifiedToken::parse(token).unwrap().check_kind(&trusts)
+        };
+        let others = TrustSpec { algorithms: vec![Algorithm::RS256], ..trust("one") };
+        let listing = TrustSpec { types: vec!["at+jwt".to_owned()], ..trust("one") };
+        let plain = of(&claims(), "JWT");
+        assert_eq!(check(&plain, &[]), Ok(()));
+        assert_eq!(check(&plain, &[others.clone(), trust("two")]), Ok(()), "any entry is enough");
+        assert_eq!(check(&plain, std::slice::from_ref(&others)), Err(TokenFault::Algorithm));
+        let typed = of(&claims(), "at+jwt");
+        assert_eq!(check(&typed, &[trust("one")]), Err(TokenFault::TypeRefused));
+        assert_eq!(check(&typed, &[]), Err(TokenFault::TypeRefused));
+        assert_eq!(check(&typed, std::slice::from_ref(&listing)), Ok(()));
+        let mut bound = claims();
+        bound["cnf"] = serde_json::json!({ "jkt": "x" });
+        assert_eq!(check(&of(&bound, "JWT"), &[trust("one")]), Err(TokenFault::TypeRefused));
+    }
+
+    #[test]
+    fn a_token_may_end_the_moment_that_it_begins_and_no_sooner() {
+        let key = Key::new(Algorithm::ES256, "k");
+        for begins in ["iat", "nbf"] {
+            for (at, wanted) in [(0, true), (1, false)] {
+                let mut claims = claims();
+                claims[begins] = (NOW + 30 + at).into();
+                claims["exp"] = (NOW + 30).into();
+                let judged = judged(&key, &trust("one"), &Forge::new(&key, &claims).sign()).unwrap();
+                assert_eq!(judged.is_ok(), wanted, "{begins}: {:?}", judged.err());
+            }
+        }
+    }
+}
