@@ -5,12 +5,8 @@ use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 
 use foldhash::quality::FixedState;
 
+use crate::ruleset::RuleSet;
 use crate::{AccountSpec, IdentitySpec, Spec};
-
-/// What is kept of every account of a policy so that a later policy can be compared with it: a server that runs by the
-/// compiled rules does not keep what was written.
-#[derive(Clone, Debug, Default)]
-pub struct AccountPrints(BTreeMap<Box<str>, u64>);
 
 /// The accounts, by username, in which two policies differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,41 +19,48 @@ pub struct AccountChanges {
     pub changed: Vec<String>,
 }
 
-impl AccountPrints {
-    /// Those of `spec`.
-    #[must_use]
-    pub fn of(spec: &Spec) -> Self {
-        let state = FixedState::default();
-        let teams: HashMap<&str, u64> =
-            spec.teams.iter().map(|team| (team.name.value.as_str(), state.hash_one(team))).collect();
-        let print = |account: &AccountSpec| {
-            let mut hasher = state.build_hasher();
-            without_places(account, &mut hasher);
-            account
-                .teams
-                .iter()
-                .filter_map(|own| teams.get(own.value.as_str()))
-                .for_each(|team| team.hash(&mut hasher));
-            hasher.finish()
-        };
-        Self(spec.accounts.iter().map(|account| (account.name.value.as_str().into(), print(account))).collect())
-    }
-}
-
 impl AccountChanges {
     /// What is other in `new` than in `old`.
     #[must_use]
-    pub fn between(old: &AccountPrints, new: &AccountPrints) -> Self {
-        let named = |name: &str| name.to_owned();
-        let only = |one: &AccountPrints, other: &AccountPrints| {
-            one.0.keys().filter(|name| !other.0.contains_key(*name)).map(|name| named(name)).collect()
+    pub fn between(old: &RuleSet, new: &RuleSet) -> Self {
+        let (before, after) = (prints(old), prints(new));
+        let only = |one: &BTreeMap<&str, u64>, other: &BTreeMap<&str, u64>| {
+            one.keys().filter(|name| !other.contains_key(*name)).map(|name| (*name).to_owned()).collect()
         };
-        let is_changed = |(name, print): &(&Box<str>, &u64)| old.0.get(*name).is_some_and(|before| before != *print);
+        let is_changed = |(name, print): &(&&str, &u64)| before.get(*name).is_some_and(|own| own != *print);
         Self {
-            added: only(new, old),
-            removed: only(old, new),
-            changed: new.0.iter().filter(is_changed).map(|(name, _)| named(name)).collect(),
+            added: only(&after, &before),
+            removed: only(&before, &after),
+            changed: after.iter().filter(is_changed).map(|(name, _)| (*name).to_owned()).collect(),
         }
+    }
+}
+
+fn prints(rules: &RuleSet) -> BTreeMap<&str, u64> {
+    rules.accounts.iter().map(|account| (account.granted.name.as_str(), account.print)).collect()
+}
+
+/// Tells accounts apart by what was written of them: that itself is not kept with the rules.
+pub(crate) struct Prints<'a> {
+    state: FixedState,
+    teams: HashMap<&'a str, u64>,
+}
+
+impl<'a> Prints<'a> {
+    /// For the accounts of `spec`.
+    pub(crate) fn of(spec: &'a Spec) -> Self {
+        let state = FixedState::default();
+        let teams = spec.teams.iter().map(|team| (team.name.value.as_str(), state.hash_one(team))).collect();
+        Self { state, teams }
+    }
+
+    /// That of `account`: of itself and of its teams, wherever they stand.
+    pub(crate) fn print(&self, account: &AccountSpec) -> u64 {
+        let mut hasher = self.state.build_hasher();
+        without_places(account, &mut hasher);
+        let teams = account.teams.iter().filter_map(|own| self.teams.get(own.value.as_str()));
+        teams.for_each(|team| team.hash(&mut hasher));
+        hasher.finish()
     }
 }
 
@@ -130,7 +133,7 @@ mod tests {
         new.teams = vec![team("t", vec![grant("deploy", &["read", "create"])])];
         new.accounts[3].identities[0].origin = Origin(9);
         let words = |list: &[&str]| words(list);
-        let (old, new) = (AccountPrints::of(&old), AccountPrints::of(&new));
+        let (old, new) = (rules(&old), rules(&new));
         assert_eq!(
             AccountChanges::between(&old, &new),
             AccountChanges {

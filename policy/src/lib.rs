@@ -23,7 +23,7 @@ mod ruleset;
 mod spec;
 mod text;
 
-pub use changes::{AccountChanges, AccountPrints};
+pub use changes::AccountChanges;
 pub use compare::{Case, Change, Verdict};
 pub use decision::{
     ConditionTrace, Decision, Facts, Grant, GrantedAccount, IdentityTrace, Outcome, Refusal, RequestError, Requested,

@@ -68,6 +68,8 @@ pub(crate) struct Account {
     pub(crate) granted: Arc<GrantedAccount>,
     pub(crate) display_name: Option<Box<str>>,
     pub(crate) terms: Arc<AccountTerms>,
+    /// Other for an account that was written otherwise.
+    pub(crate) print: u64,
     /// Mostly one, which is then found where the account is.
     pub(crate) identities: SmallVec<[Identity; 1]>,
 }

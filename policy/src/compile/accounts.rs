@@ -8,6 +8,7 @@ use sts_types::{AccountId, Audience, ClaimPath, Located, TeamName, UnixTime, is_
 
 use super::pool::Pool;
 use super::{broad, conditions, grants, identity_title, lints};
+use crate::changes::Prints;
 use crate::finding::{Findings, name_help, quoted};
 use crate::identity::{ApiGrant, EntryRule, Identity, Terms, Window};
 use crate::ruleset::{Account, AccountTerms, Api};
@@ -23,7 +24,8 @@ pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec
     let entries = spec.issuers.iter().enumerate().map(|(at, entry)| (entry.name.value.as_str(), at)).collect();
     let shared: Vec<ClaimPath> =
         spec.tokens.copy_claims.iter().filter_map(|claim| conditions::path(claim, findings)).collect();
-    let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, pool: Pool::default(), findings };
+    let (pool, prints) = (Pool::default(), Prints::of(spec));
+    let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, pool, prints, findings };
     spec.accounts.iter().filter_map(|account| compiler.account(account)).collect()
 }
 
@@ -36,6 +38,7 @@ struct Compiler<'a> {
     /// `tokens.copy_claims`.
     copy_claims: Vec<ClaimPath>,
     pool: Pool,
+    prints: Prints<'a>,
     findings: &'a mut Findings,
 }
 
@@ -82,6 +85,7 @@ impl Compiler<'_> {
         Some(Account {
             granted: Arc::new(GrantedAccount { id, name: account.name.value.detached(), teams }),
             display_name: account.display_name.as_deref().map(Into::into),
+            print: self.prints.print(account),
             terms: self.pool.account_terms(AccountTerms {
                 window,
                 grants,

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use rustls::sign::CertifiedKey;
 use sts_config::{Diagnostics, Loaded, Settings};
-use sts_policy::{AccountChanges, AccountPrints};
+use sts_policy::AccountChanges;
 use sts_service::Snapshot;
 use sts_types::UnixTime;
 use tokio::signal::unix::Signal;
@@ -45,7 +45,6 @@ fn environment(name: &str) -> Option<String> {
 pub(crate) struct Reload {
     config: PathBuf,
     settings: Settings,
-    accounts: AccountPrints,
     desk: Arc<Desk>,
     certificates: Certificates,
     seen: Fingerprint,
@@ -62,14 +61,8 @@ pub(crate) struct Certificates {
 type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
 impl Reload {
-    pub(crate) fn new(
-        config: PathBuf,
-        settings: Settings,
-        accounts: AccountPrints,
-        desk: Arc<Desk>,
-        certificates: Certificates,
-    ) -> Self {
-        let mut reload = Self { config, settings, accounts, desk, certificates, seen: Fingerprint::new() };
+    pub(crate) fn new(config: PathBuf, settings: Settings, desk: Arc<Desk>, certificates: Certificates) -> Self {
+        let mut reload = Self { config, settings, desk, certificates, seen: Fingerprint::new() };
         reload.seen = reload.fingerprint();
         reload
     }
@@ -97,9 +90,8 @@ impl Reload {
                 return None;
             }
         };
-        let Loaded { settings, written, .. } = loaded;
-        let accounts = AccountPrints::of(&written.policy);
-        drop(written);
+        let settings = loaded.settings;
+        drop(loaded.written);
         if settings.generation == self.settings.generation {
             return Some(());
         }
@@ -134,7 +126,7 @@ impl Reload {
         for key in needs_restart(&self.settings, &settings) {
             tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
         }
-        let changes = AccountChanges::between(&self.accounts, &accounts);
+        let changes = AccountChanges::between(&self.settings.rules, &settings.rules);
         for (served, certificate) in renewed {
             served.replace(certificate);
         }
@@ -149,7 +141,6 @@ impl Reload {
             "the configuration was reloaded"
         );
         self.settings = settings;
-        self.accounts = accounts;
         outlast(old);
         Some(())
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix_web::web::Data;
 use sts_config::{Loaded, Settings};
 use sts_jose::OsEntropy;
-use sts_policy::AccountPrints;
 use sts_store::Ledger;
 use sts_types::Clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -45,7 +44,6 @@ pub(crate) struct Running {
 pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let Loaded { settings, written, warnings } = load(config, clock.now()).map_err(StartError::Configuration)?;
-    let accounts = AccountPrints::of(&written.policy);
     drop(written);
     telemetry::install(settings.log);
     if !warnings.is_empty() {
@@ -53,7 +51,7 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
     }
     runtime()?.block_on(async {
         let mut termination = Termination::listen()?;
-        let running = start(config.to_owned(), settings, accounts, clock, ledger)?;
+        let running = start(config.to_owned(), settings, clock, ledger)?;
         tracing::info!(public = %running.public, admin = %running.admin, "ready");
         let leaving = running.leaving.clone();
         let shutdown = async move {
@@ -100,20 +98,18 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
 fn start(
     config: PathBuf,
     settings: Settings,
-    accounts: AccountPrints,
     clock: Arc<dyn Clock>,
     ledger: Option<Arc<dyn Ledger>>,
 ) -> Result<Running, StartError> {
     let public = ListenerSpec::bind("listen", settings.listen, settings.tls.as_ref())?;
     let admin = ListenerSpec::bind("admin.listen", settings.admin.listen, settings.admin.tls.as_ref())?;
-    start_on(config, settings, accounts, clock, ledger, public, admin)
+    start_on(config, settings, clock, ledger, public, admin)
 }
 
 /// Opens and starts everything behind these listeners; answers once requests are served.
 pub(crate) fn start_on(
     config: PathBuf,
     settings: Settings,
-    accounts: AccountPrints,
     clock: Arc<dyn Clock>,
     ledger: Option<Arc<dyn Ledger>>,
     public: ListenerSpec,
@@ -143,7 +139,7 @@ pub(crate) fn start_on(
     });
     let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };
     let listeners = Listeners::start(public, public_state, settings.limits.connections, admin, admin_state)?;
-    let reload = Reload::new(config, settings, accounts, Arc::clone(&engine.desk), certificates);
+    let reload = Reload::new(config, settings, Arc::clone(&engine.desk), certificates);
     // Before anybody is told that we are ready: until it is listened for, SIGHUP ends a process.
     let hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
     Ok(Running { public: public_address, admin: admin_address, engine, leaving, listeners, reload, hangup })

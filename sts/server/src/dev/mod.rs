@@ -10,8 +10,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use sts_config::Loaded;
-use sts_policy::AccountPrints;
 use sts_types::Clock;
 use tokio::sync::oneshot;
 
@@ -63,10 +61,9 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
         let issuer = LocalIssuer::start(Arc::clone(&clock))?;
         let addresses = (public.address().unwrap_or(local(PORT)), admin.address().unwrap_or(local(0)));
         let files = Files::write(directory.path(), addresses, issuer.address())?;
-        let Loaded { settings, written, .. } = load(&files.config, clock.now()).map_err(StartError::Configuration)?;
-        let accounts = AccountPrints::of(&written.policy);
+        let settings = load(&files.config, clock.now()).map_err(StartError::Configuration)?.settings;
         telemetry::install(settings.log);
-        let running = serve::start_on(files.config.clone(), settings, accounts, clock, None, public, admin)?;
+        let running = serve::start_on(files.config.clone(), settings, clock, None, public, admin)?;
 
         let walk = Walk::new(running.public, &files, &issuer, Arc::clone(&running.engine.desk.service));
         let (stop, stopped) = oneshot::channel::<()>();
