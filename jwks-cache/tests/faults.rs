@@ -180,6 +180,18 @@ async fn c093_tls_that_cannot_be_trusted_is_a_fault_and_no_request() {
     assert_eq!(issuer.inner.requests(), 0);
 }
 
+#[tokio::test]
+async fn c093_an_issuer_that_demands_a_certificate_of_ours_is_a_fault_that_says_so() {
+    let (folder, own) = (tempfile::tempdir().unwrap(), Authority::new());
+    let issuer = SecureIssuer::start(own.acceptor_for_clients("127.0.0.1")).await;
+    let entry =
+        entry("https://issuer.example", KeySource::Url(format!("{}{KEYS}", issuer.url)), Some(ca_file(&folder, &own)));
+    let error = Outside::new().cache([entry]).refresh(&name("a")).await.unwrap_err();
+    // In TLS 1.3 it is said after the handshake, in place of an answer (RFC 8446 section 4.4.2.4).
+    assert!(error.to_string().contains("CertificateRequired"), "{error}");
+    assert_eq!(issuer.inner.requests(), 0);
+}
+
 /// Answers every look-up with the addresses that a test set.
 #[derive(Default)]
 struct Flapping {

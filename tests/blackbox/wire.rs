@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use std::net::SocketAddr;
-use sts_testkit::{Request, Response, exchange_request, form, send, send_raw};
+use sts_testkit::{Nginx, Request, Response, exchange_request, form, send, send_raw};
 
 fn listeners() -> [SocketAddr; 2] {
     [WORLD.public(), WORLD.admin()]
@@ -30,11 +30,11 @@ fn statuses(address: SocketAddr, bytes: &[u8]) -> Vec<u16> {
 /// What a proxy that read the framing otherwise would have let through: a request of its own, which must never be answered.
 const SMUGGLED: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
-#[test]
-fn c113_no_framing_that_two_servers_could_read_differently_lets_a_second_request_through() {
+/// Heads and bodies whose framing two servers could read differently.
+fn ambiguous() -> [(&'static str, String); 25] {
     let form = "POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n";
     let chunked = "Transfer-Encoding: chunked\r\n";
-    let shapes = [
+    [
         ("length and chunks", format!("{form}Content-Length: 4\r\n{chunked}\r\n0\r\n\r\n{SMUGGLED}")),
         (
             "chunks and length",
@@ -63,14 +63,34 @@ fn c113_no_framing_that_two_servers_could_read_differently_lets_a_second_request
         ("a negative chunk size", format!("{form}{chunked}\r\n-1\r\n{SMUGGLED}")),
         ("a chunk without its end", format!("{form}{chunked}\r\n3\r\nabcXX0\r\n\r\n{SMUGGLED}")),
         ("chunks in HTTP/1.0", format!("{}{chunked}\r\n0\r\n\r\n{SMUGGLED}", form.replace("1.1", "1.0"))),
-    ];
+    ]
+}
+
+#[test]
+fn c113_no_framing_that_two_servers_could_read_differently_lets_a_second_request_through() {
     for address in listeners() {
-        for (what, bytes) in &shapes {
+        for (what, bytes) in ambiguous() {
             let statuses = statuses(address, bytes.as_bytes());
             assert!(statuses.len() <= 1, "{what}: {statuses:?}");
             assert!(statuses.iter().all(|status| (400..500).contains(status)), "{what}: {statuses:?}");
         }
         assert_eq!(send(address, &Request::get("/healthz")).status, 200);
+    }
+}
+
+#[test]
+fn c113_through_a_proxy_that_keeps_its_connection_every_request_gets_its_own_answer() {
+    let proxy = Nginx::before(WORLD.public());
+    let honest = Request::get("/.well-known/jwks.json");
+    for (what, bytes) in ambiguous() {
+        // The proxy refuses most of them itself; whatever it does, it answers or hangs up.
+        let _ = send_raw(proxy.address(), bytes.as_bytes());
+        // Over the connection that the proxy still has, if there is one. What was smuggled would be answered in its place.
+        for _ in 0..2 {
+            let answer = send(proxy.address(), &honest);
+            assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+            assert!(answer.json()["keys"].is_array(), "{what}: {}", answer.text());
+        }
     }
 }
 

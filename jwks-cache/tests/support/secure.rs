@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use jwks_cache::{EntrySpec, KeySource, NetworkRule};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::RootCertStore;
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use serde_json::json;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -32,14 +35,29 @@ impl Authority {
         let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
         acceptor(certificate, &key)
     }
+
+    /// One that talks only to clients with a certificate of the authority.
+    pub fn acceptor_for_clients(&self, host: &str) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        acceptor_of(certificate, &key, verifier)
+    }
 }
 
 pub fn acceptor(certificate: rcgen::Certificate, key: &KeyPair) -> TlsAcceptor {
+    acceptor_of(certificate, key, WebPkiClientVerifier::no_client_auth())
+}
+
+fn acceptor_of(certificate: rcgen::Certificate, key: &KeyPair, clients: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
         .unwrap();
     TlsAcceptor::from(Arc::new(config))

@@ -1,0 +1,82 @@
+//! A real nginx on loopback, before a server of ours.
+
+use crate::until;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// A running `nginx` that passes requests on over one connection, which it keeps. It is killed when it is dropped.
+pub struct Nginx {
+    address: SocketAddr,
+    child: Child,
+    _directory: TempDir,
+}
+
+impl Nginx {
+    /// One before `upstream`. It passes on as much as it can be made to: headers that it does not like, and bodies as they come.
+    ///
+    /// # Panics
+    /// When there is no `nginx`, or it does not start.
+    #[must_use]
+    pub fn before(upstream: SocketAddr) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().display().to_string();
+        // Another process may take the port between our asking for it and nginx's: then nginx ends, and the next try has another.
+        for _ in 0..20 {
+            let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).unwrap();
+            let scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+                .map(|kind| format!("{kind}_temp_path {path}/{kind};"))
+                .join(" ");
+            let config = format!(
+                "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;
+                 events {{ worker_connections 64; }}
+                 http {{
+                     access_log off; {scratch}
+                     upstream sts {{ server {upstream}; keepalive 1; }}
+                     server {{
+                         listen {address}; keepalive_timeout 0; ignore_invalid_headers off;
+                         location / {{
+                             proxy_pass http://sts; proxy_http_version 1.1; proxy_set_header Connection \"\";
+                             proxy_request_buffering off;
+                         }}
+                     }}
+                 }}"
+            );
+            let file = directory.path().join("nginx.conf");
+            std::fs::write(&file, config).unwrap();
+            let mut child = Command::new("nginx")
+                .arg("-e")
+                .arg(directory.path().join("error.log"))
+                .arg("-c")
+                .arg(&file)
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| panic!("nginx does not start ({error}): .ci/prerequisites installs it"));
+            let mut ended = false;
+            until("nginx listens, or ends", || {
+                ended = child.try_wait().unwrap().is_some();
+                ended || TcpStream::connect(address).is_ok()
+            });
+            if !ended {
+                return Self { address, child, _directory: directory };
+            }
+        }
+        panic!(
+            "nginx did not start: {}",
+            std::fs::read_to_string(directory.path().join("error.log")).unwrap_or_default()
+        );
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
