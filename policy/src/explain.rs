@@ -1,7 +1,7 @@
 //! Why: the trace of a decision, nearest miss first. The one trace that `sts explain`, the decision event and the admin view
 //! all show.
 
-use crate::identity::{Identity, Judged};
+use crate::identity::{Identity, Judged, Memo};
 use crate::index::IdentityAt;
 use crate::judge::{Chosen, cover};
 use crate::ruleset::{Account, RuleSet};
@@ -19,7 +19,8 @@ impl RuleSet {
     #[must_use]
     pub fn explain(&self, facts: Facts<'_>, requested: &Requested) -> Decision {
         let variables = self.variables(facts);
-        let judged = self.judged(facts, &variables);
+        let memo = Memo::default();
+        let judged = self.judged(facts, &variables, &memo);
         let chosen = self.choose(&judged, requested);
         let tried = self.tried(&judged, requested, &chosen);
         let trace = tried.into_iter().filter_map(|at| self.trace(at, &judged, requested)).collect();
@@ -33,7 +34,7 @@ impl RuleSet {
     /// How each condition of one identity of this rule set goes.
     pub(crate) fn conditions(&self, of: (&Account, &Identity), facts: Facts<'_>) -> Vec<ConditionTrace> {
         let (account, identity) = of;
-        identity.trace(&account.terms.window, &self.judged(facts, &self.variables(facts)))
+        identity.trace(&account.terms.window, &self.judged(facts, &self.variables(facts), &Memo::default()))
     }
 
     /// The identities that a trace shows.

@@ -1,8 +1,10 @@
 //! One identity, compiled: the checks it is made of, judged one by one, whether anybody reads the trace or not.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde_json::Value;
+use smallvec::SmallVec;
 use sts_types::{
     ApiName, Audience, ClaimPath, ClaimSet, EntryName, IdentityName, Lifetime, Origin, ScopeSet, UnixTime,
 };
@@ -86,6 +88,29 @@ pub(crate) struct ApiGrant {
     pub(crate) scopes: ScopeSet,
 }
 
+/// Which conditions hold of a token. Identities of one place share most of theirs (`repository`), which are then judged once.
+#[derive(Default)]
+pub(crate) struct Memo(RefCell<SmallVec<[(usize, bool); Memo::MOST]>>);
+
+impl Memo {
+    /// Conditions that are kept in mind; to look through more takes longer than to judge one.
+    const MOST: usize = 8;
+
+    /// Whether `condition` holds, by `judge` unless that is known. The condition is known by its place in the rules.
+    fn holds(&self, condition: &Condition, judge: impl FnOnce() -> bool) -> bool {
+        let place = std::ptr::from_ref(condition).addr();
+        let mut known = self.0.borrow_mut();
+        if let Some((_, holds)) = known.iter().find(|(own, _)| *own == place) {
+            return *holds;
+        }
+        let holds = judge();
+        if known.len() < Self::MOST {
+            known.push((place, holds));
+        }
+        holds
+    }
+}
+
 /// A token to judge, its issuer entry looked up.
 #[derive(Clone, Copy)]
 pub(crate) struct Judged<'a> {
@@ -95,6 +120,7 @@ pub(crate) struct Judged<'a> {
     /// What stands for the variables of the entry's template in `iss`; empty where there is no template.
     pub(crate) variables: &'a ClaimSet,
     pub(crate) now: UnixTime,
+    pub(crate) memo: &'a Memo,
 }
 
 impl<'a> Judged<'a> {
@@ -201,7 +227,7 @@ impl Identity {
             Check::NotAfter(_, until) => judged.now < until,
             Check::Subject(pattern) => claims.text("sub").is_some_and(|sub| pattern.matches(sub)),
             Check::Audience => self.nearest_rule(judged).is_some_and(|rule| rule.accepts(claims.get("aud"))),
-            Check::Claim(condition) => condition.holds(judged.subject_of(condition)),
+            Check::Claim(condition) => judged.memo.holds(condition, || condition.holds(judged.subject_of(condition))),
             Check::Event => match claims.get("event_name") {
                 Some(event) if self.nearest_rule(judged).is_some_and(|rule| rule.ban_events) => {
                     elements(event).all(|event| event.as_str().is_some_and(|event| !BANNED_EVENTS.contains(&event)))
@@ -320,4 +346,37 @@ fn bounded(value: &Value) -> String {
         }
         shown
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition::Test;
+    use smallvec::smallvec;
+
+    #[test]
+    fn a_condition_is_judged_once_and_never_taken_for_another() {
+        let conditions: Vec<Condition> = (0..2 * Memo::MOST)
+            .map(|_| Condition {
+                path: Arc::new(ClaimPath::parse("c").unwrap()),
+                on_variable: false,
+                tests: smallvec![Test::Present(true)],
+                or_absent: false,
+            })
+            .collect();
+        let memo = Memo::default();
+        let wanted = |at: usize| at % 3 == 0;
+        let mut judged = 0;
+        for _ in 0..3 {
+            for (at, condition) in conditions.iter().enumerate() {
+                let holds = memo.holds(condition, || {
+                    judged += 1;
+                    wanted(at)
+                });
+                assert_eq!(holds, wanted(at), "{at}");
+            }
+        }
+        // The first of them once, those for which there was no room every time.
+        assert_eq!(judged, Memo::MOST + 3 * Memo::MOST);
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use sts_types::ClaimSet;
 
-use crate::identity::{ApiGrant, Identity, Judged};
+use crate::identity::{ApiGrant, Identity, Judged, Memo};
 use crate::index::{Candidates, IdentityAt};
 use crate::ruleset::{Account, RuleSet};
 use crate::{Facts, Grant, Outcome, Refusal, Requested, RequestedAccount, RequestedTarget};
@@ -25,16 +25,17 @@ impl RuleSet {
     #[must_use]
     pub fn decide(&self, facts: Facts<'_>, requested: &Requested) -> Outcome {
         let variables = self.variables(facts);
-        let judged = self.judged(facts, &variables);
+        let memo = Memo::default();
+        let judged = self.judged(facts, &variables, &memo);
         match self.choose(&judged, requested) {
             Ok(chosen) => Outcome::Granted(self.grant(chosen, &judged, requested)),
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
 
-    pub(crate) fn judged<'a>(&self, facts: Facts<'a>, variables: &'a ClaimSet) -> Judged<'a> {
+    pub(crate) fn judged<'a>(&self, facts: Facts<'a>, variables: &'a ClaimSet, memo: &'a Memo) -> Judged<'a> {
         let entry = self.entry_by_name.get(facts.entry.as_str()).copied();
-        Judged { entry, entry_name: facts.entry, claims: facts.claims, variables, now: facts.now }
+        Judged { entry, entry_name: facts.entry, claims: facts.claims, variables, now: facts.now, memo }
     }
 
     /// What stands for the variables of the entry's template in `iss`.

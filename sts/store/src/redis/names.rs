@@ -25,37 +25,37 @@ impl Names {
     /// Hash: the epoch of the store, the sequence number of its revocations, the numbers of changes to its rules and of tokens that
     /// were revoked alone.
     pub(super) fn mark(&self) -> String {
-        format!("{}mark", self.base)
+        self.named("mark", "")
     }
 
     /// List of sealed rules, oldest first.
     pub(super) fn rules(&self) -> String {
-        format!("{}rules", self.base)
+        self.named("rules", "")
     }
 
     /// List: ids of the tokens that were revoked alone, the latest last.
     pub(super) fn revoked(&self) -> String {
-        format!("{}revoked", self.base)
+        self.named("revoked", "")
     }
 
     /// Sorted set: ids of all records by the millisecond of their issue.
     pub(super) fn all(&self) -> String {
-        format!("{}all", self.base)
+        self.named("all", "")
     }
 
     /// Sorted set: id and account of all records by the second of their end.
     pub(super) fn ends(&self) -> String {
-        format!("{}ends", self.base)
+        self.named("ends", "")
     }
 
     /// Hash: how many indexes of each status window are taken.
     pub(super) fn leases(&self) -> String {
-        format!("{}leases", self.base)
+        self.named("leases", "")
     }
 
     /// What readiness writes.
     pub(super) fn probe(&self) -> String {
-        format!("{}probe", self.base)
+        self.named("probe", "")
     }
 
     /// The id that stands for a jti.
@@ -70,22 +70,27 @@ impl Names {
 
     /// The sealed record of an id.
     pub(super) fn record(&self, id: &str) -> String {
-        format!("{}t:{id}", self.base)
+        self.named("t:", id)
     }
 
     /// The sealed revocation of an id.
     pub(super) fn revocation(&self, id: &str) -> String {
-        format!("{}r:{id}", self.base)
+        self.named("r:", id)
     }
 
     /// Sorted set: ids of an account's records by the millisecond of their issue.
     pub(super) fn account(&self, account_id: &str) -> String {
-        format!("{}a:{account_id}", self.base)
+        self.named("a:", account_id)
     }
 
     /// A one-use claim.
     pub(super) fn claim(&self, key: Digest256) -> String {
-        format!("{}c:{}", self.base, key.to_hex())
+        self.named("c:", &key.to_hex())
+    }
+
+    /// Put together by hand: an exchange makes five of these.
+    fn named(&self, kind: &str, rest: &str) -> String {
+        [self.base.as_str(), kind, rest].concat()
     }
 
     fn digest(&self, kind: u8, text: &str) -> String {
