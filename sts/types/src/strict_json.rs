@@ -105,14 +105,14 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let inner = self.inner()?;
-        // Sorted once, which takes less than a search for every member. Of members of one name one would be left.
-        let mut members = Vec::new();
+        let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
-            members.push((name, map.next_value_seed(inner)?));
+            let value = map.next_value_seed(inner)?;
+            if members.insert(name, value).is_some() {
+                return Err(A::Error::custom("duplicate member"));
+            }
         }
-        let count = members.len();
-        let members = Map::from_iter(members);
-        if members.len() == count { Ok(Value::Object(members)) } else { Err(A::Error::custom("duplicate member")) }
+        Ok(Value::Object(members))
     }
 }
 
