@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -109,6 +111,49 @@ async fn c129_redis_is_found_again_though_whoever_asks_never_waits_for_the_answe
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("never found again");
+}
+
+/// A way to `server` that lets a number of connections through and leaves the others hanging; how many came.
+async fn narrow(server: u16, wide: usize) -> (u16, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, came) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&came);
+    tokio::spawn(async move {
+        let mut hanging = Vec::new();
+        while let Ok((mut from, _)) = listener.accept().await {
+            if counted.fetch_add(1, Ordering::SeqCst) >= wide {
+                hanging.push(from);
+                continue;
+            }
+            tokio::spawn(async move {
+                let mut to = tokio::net::TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+            });
+        }
+    });
+    (port, came)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c129_a_worker_whose_own_connection_is_slow_to_come_is_served_over_anothers_meanwhile() {
+    let store = Store::new(RedisServer::start());
+    let (port, came) = narrow(store.server.port(), 1).await;
+    let spec = RedisSpec { timeout: Duration::from_millis(500), ..spec(Topology::Single(node(port))) };
+    let ledger = Arc::new(store.ledger_by(0, spec));
+    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
+    let first = came.load(Ordering::SeqCst);
+    // A worker has a runtime of its own.
+    let worker = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..20 {
+                assert!(ledger.look_up(jti("a")).await.unwrap().is_some());
+            }
+        });
+    });
+    tokio::task::spawn_blocking(move || worker.join()).await.unwrap().unwrap();
+    let tried = came.load(Ordering::SeqCst) - first;
+    assert!((1..=2).contains(&tried), "{tried} connections were tried for the worker");
 }
 
 #[tokio::test]

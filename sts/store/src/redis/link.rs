@@ -43,6 +43,15 @@ pub(super) struct Link<I> {
     connections: AtomicU64,
 }
 
+/// The connection that something is sent over.
+#[derive(Clone, Copy)]
+enum Which {
+    /// That of the runtime which asks.
+    Own,
+    /// The newest of all.
+    Newest,
+}
+
 /// The place of one connection.
 #[derive(Default)]
 struct Slot {
@@ -53,6 +62,10 @@ struct Slot {
 }
 
 impl Slot {
+    fn holds(&self, connection: &Arc<Connected>) -> bool {
+        self.connected.load().as_ref().is_some_and(|own| Arc::ptr_eq(own, connection))
+    }
+
     fn give_up(&self, used: &Arc<Connected>) {
         self.connected.compare_and_swap(used, None);
     }
@@ -78,33 +91,36 @@ impl<I: Inspect> Link<I> {
 
     /// Sends `batch`; one reply for each of its commands, before the deadline or not at all.
     pub(super) async fn run(self: &Arc<Self>, batch: Batch) -> Result<Replies, Trouble> {
-        self.run_in(Self::slot, batch).await
+        self.run_in(Which::Own, batch).await
     }
 
     /// The same over the newest of all connections: what it answers was true when every other one was there already.
     pub(super) async fn run_on_newest(self: &Arc<Self>, batch: Batch) -> Result<Replies, Trouble> {
-        self.run_in(Self::newest, batch).await
+        self.run_in(Which::Newest, batch).await
     }
 
-    /// Sends it over the connection of the slot that `pick` finds, if the breaker lets it pass at all.
-    async fn run_in(self: &Arc<Self>, pick: fn(&Self) -> Arc<Slot>, batch: Batch) -> Result<Replies, Trouble> {
+    /// Sends it over `which` connection, if the breaker lets it pass at all.
+    async fn run_in(self: &Arc<Self>, which: Which, batch: Batch) -> Result<Replies, Trouble> {
         match self.breaker.admits(self.clock.monotonic()) {
-            Admission::Passes => self.send(&pick(self), batch).await,
+            Admission::Passes => self.send(which, batch).await,
             Admission::Refused => Err(Trouble::Open),
             // A caller may go away, or be given up for another of his calls that was refused: the probe goes on.
             Admission::Probes => {
-                let (link, slot) = (Arc::clone(self), pick(self));
-                let probe = tokio::spawn(async move { link.send(&slot, batch).await });
+                let link = Arc::clone(self);
+                let probe = tokio::spawn(async move { link.send(which, batch).await });
                 probe.await.unwrap_or(Err(Trouble::Open))
             }
         }
     }
 
     /// Sends `batch`, and tells the breaker what became of it.
-    async fn send(self: &Arc<Self>, slot: &Arc<Slot>, batch: Batch) -> Result<Replies, Trouble> {
+    async fn send(self: &Arc<Self>, which: Which, batch: Batch) -> Result<Replies, Trouble> {
         let mut used = None;
         let sent = tokio::time::timeout(self.timeout, async {
-            let connected = self.connected(slot).await?;
+            let connected = match which {
+                Which::Own => self.own_or_lent().await?,
+                Which::Newest => self.connected(&self.newest()).await?,
+            };
             used = Some(Arc::clone(&connected));
             let values = batch.send(&mut connected.connection.clone()).await?;
             Ok(Replies::from(values).over(connected.number))
@@ -120,7 +136,7 @@ impl<I: Inspect> Link<I> {
                 // What ended this one has most likely ended all: nobody else is to find that out by a failure of his own.
                 if trouble.ends_connection()
                     && let Some(used) = used
-                    && slot.connected.load().as_ref().is_some_and(|connected| Arc::ptr_eq(connected, &used))
+                    && self.slots.load().iter().any(|(_, slot)| slot.holds(&used))
                 {
                     self.give_up_all();
                 }
@@ -189,6 +205,23 @@ impl<I: Inspect> Link<I> {
             }
             own
         })
+    }
+
+    /// The connection of the runtime that asks. While that is being made another's is as good: nobody is to wait for it.
+    async fn own_or_lent(self: &Arc<Self>) -> Result<Arc<Connected>, Trouble> {
+        let slot = self.slot();
+        if let Some(own) = slot.connected.load_full() {
+            return Ok(own);
+        }
+        let Some(lent) = self.slots.load().iter().find_map(|(_, slot)| slot.connected.load_full()) else {
+            return self.connected(&slot).await;
+        };
+        // One attempt at a time, however many ask.
+        if slot.connecting.try_lock().is_ok() {
+            let (link, seen) = (Arc::clone(self), slot.attempts.load(Ordering::Acquire));
+            tokio::spawn(async move { link.connect(&slot, seen).await });
+        }
+        Ok(lent)
     }
 
     async fn connected(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<Arc<Connected>, Trouble> {
