@@ -113,6 +113,40 @@ async fn c129_redis_is_found_again_though_whoever_asks_never_waits_for_the_answe
     panic!("never found again");
 }
 
+#[tokio::test]
+async fn c130_c134_a_name_that_leads_to_another_redis_is_followed_though_the_one_before_still_answers() {
+    let store = Store::new(RedisServer::start());
+    let leads_to = Arc::new(AtomicUsize::new(store.server.port().into()));
+    let name = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = name.local_addr().unwrap().port();
+    let target = Arc::clone(&leads_to);
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = name.accept().await {
+            let port = u16::try_from(target.load(Ordering::SeqCst)).unwrap();
+            tokio::spawn(async move {
+                let mut to = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+            });
+        }
+    });
+    let ledger = store.ledger_by(0, spec(Topology::Single(node(port))));
+    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
+    ledger.revoke(revocation("a", "leaked")).await.unwrap();
+
+    // A copy takes over, and the name leads to it. The one before loses its data and goes on answering.
+    let copy = RedisServer::with(&format!("replicaof 127.0.0.1 {}", store.server.port()));
+    sts_testkit::until("the copy is whole", || {
+        copy.command(&["INFO", "replication"]).text().contains("master_link_status:up")
+    });
+    copy.order(&["REPLICAOF", "NO", "ONE"]);
+    leads_to.store(copy.port().into(), Ordering::SeqCst);
+    store.server.order(&["FLUSHALL"]);
+    assert!(refusal(ledger.issue(record("b", "octo"), None).await).contains("does not hold the ledger"));
+    let issued = eventually(&store, "an issue", async || ledger.issue(record("c", "octo"), None).await).await;
+    assert_eq!(issued, Issued::Recorded);
+    assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some(), "what was revoked is revoked");
+}
+
 /// A way to `server` that lets a number of connections through and leaves the others hanging; how many came.
 async fn narrow(server: u16, wide: usize) -> (u16, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -55,7 +55,7 @@ impl RedisLedger {
         let floor = self.guard().floor();
         self.guard().admits()?;
         let mut replies = self.link.run(batch).await?;
-        let judged = Mark::read(&mut replies).and_then(|mark| self.guard().judge(&mark, floor));
+        let judged = Mark::read(&mut replies).and_then(|mark| self.judge(&mark, floor));
         let claimed = match &claim_key {
             None => true,
             Some(key) => {

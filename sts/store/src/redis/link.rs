@@ -41,7 +41,12 @@ pub(super) struct Link<I> {
     breaker: Breaker,
     /// Connections so far, of all slots.
     connections: AtomicU64,
+    /// Until when nobody is distrusted again, in milliseconds of the monotonic clock.
+    trusted_until: AtomicU64,
 }
+
+/// How long connections are kept whatever is thought of who answers: a Redis that lost its data is the same over a new one.
+const TRUSTED: Duration = Duration::from_secs(5);
 
 /// The connection that something is sent over.
 #[derive(Clone, Copy)]
@@ -86,6 +91,7 @@ impl<I: Inspect> Link<I> {
             slots: ArcSwap::default(),
             breaker: Breaker::default(),
             connections: AtomicU64::new(0),
+            trusted_until: AtomicU64::new(0),
         })
     }
 
@@ -167,6 +173,19 @@ impl<I: Inspect> Link<I> {
             slot.give_up(&connected);
         }
         Ok(())
+    }
+
+    /// Gives every connection up since who answers is not who is known: a name may lead to another Redis by now, while the one before
+    /// goes on answering over what was made to it.
+    pub(super) fn distrust(&self) {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let now = self.clock.monotonic();
+        let until = self.trusted_until.load(Ordering::Acquire);
+        let (from, to) = (millis(now), millis(now.saturating_add(TRUSTED)));
+        if until <= from && self.trusted_until.compare_exchange(until, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        {
+            self.give_up_all();
+        }
     }
 
     fn give_up_all(&self) {

@@ -133,11 +133,18 @@ impl RedisLedger {
         let floor = self.guard().floor();
         let mut replies = sending.await?;
         let mark = Mark::read(&mut replies)?;
-        if self.guard().judge(&mark, floor)? {
+        if self.judge(&mark, floor)? {
             let guard = Arc::clone(self.guard());
             self.runtime.spawn(async move { guard.save().await });
         }
         Ok((mark, replies))
+    }
+
+    /// See [`Guard::judge`]. Whoever is doubted is asked over new connections from then on.
+    fn judge(&self, mark: &Mark, floor: u64) -> Result<bool, Trouble> {
+        self.guard().judge(mark, floor).inspect_err(|_| {
+            [Some(&self.link), self.waiting.as_ref()].into_iter().flatten().for_each(|link| link.distrust());
+        })
     }
 
     /// Before the first write after a doubt: nothing is written to a Redis that is not the one that is known.
@@ -161,7 +168,7 @@ impl RedisLedger {
         let warnings = judge_vitals(&mut replies, now);
         self.guard().note_fitness(warnings.as_ref().map(|_| ()).map_err(Trouble::clone));
         let warnings = warnings?;
-        self.guard().judge(&mark?, floor)?;
+        self.judge(&mark?, floor)?;
         replies.value()?;
         Ok(warnings)
     }
