@@ -10,7 +10,7 @@ use crate::bare::Bare;
 use crate::instructions;
 use crate::load::{self, Load, Run};
 use crate::process::{OTHER_CORES, Process};
-use crate::world::{ISSUER, SECRET, World, site, text};
+use crate::world::{IDENTITIES_OF_AN_ACCOUNT, ISSUER, SECRET, World, site, text};
 
 /// Where the server keeps its records.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,14 @@ impl Subject {
         Self::Bare { bare, jwk: world.key.jwk().to_string(), directory: world.directory.path().to_owned() }
     }
 
-    /// The built binary on that configuration, with so many identities.
+    /// The built binary on that configuration, with so many identities, ten of an account.
     pub(crate) fn sts(store: Store, config: Config, identities: u32) -> Self {
+        let others = identities.div_ceil(IDENTITIES_OF_AN_ACCOUNT).saturating_sub(1);
+        Self::sts_with(store, config, others, IDENTITIES_OF_AN_ACCOUNT)
+    }
+
+    /// The same with so many accounts, of so many identities each, beside the one that the tokens are for.
+    pub(crate) fn sts_with(store: Store, config: Config, accounts: u32, identities: u32) -> Self {
         let redis =
             (store == Store::Redis).then(|| pinned(RedisServer::with("appendonly yes\nappendfsync everysec\n")));
         let config = match &redis {
@@ -41,7 +47,7 @@ impl Subject {
             Some(redis) => config.with("store", serde_json::json!({ "url": redis.url(), "timeout": "10s" })),
             None => config,
         };
-        Self::Sts { store, site: Box::new(site(&config, identities as usize)), redis }
+        Self::Sts { store, site: Box::new(site(&config, accounts as usize, identities as usize)), redis }
     }
 
     /// Another server of the same kind; what it needs is installed once.

@@ -90,15 +90,17 @@ impl World {
 /// The secret of the API, for introspection.
 pub(crate) const SECRET: &str = "s3cret-of-the-deploy-api";
 
-/// A directory with that configuration, and with so many identities beside the one that the tokens are for.
-pub(crate) fn site(config: &Config, identities: usize) -> Site {
+/// A directory with that configuration, and with so many accounts, of so many identities each, beside the one that the tokens are for.
+pub(crate) fn site(config: &Config, accounts: usize, identities: usize) -> Site {
     let site = Site::with(config);
     site.write("deploy.secret", SECRET);
     site.write("accounts-0.yaml", own_account());
-    let accounts = identities.div_ceil(IDENTITIES_OF_AN_ACCOUNT as usize).saturating_sub(1);
     for file in 0..accounts.div_ceil(ACCOUNTS_OF_A_FILE) {
         let from = file * ACCOUNTS_OF_A_FILE;
-        site.write(&format!("accounts-{}.yaml", file + 1), others(from..accounts.min(from + ACCOUNTS_OF_A_FILE)));
+        site.write(
+            &format!("accounts-{}.yaml", file + 1),
+            others(from..accounts.min(from + ACCOUNTS_OF_A_FILE), identities),
+        );
     }
     site
 }
@@ -122,12 +124,12 @@ fn own_account() -> String {
     text
 }
 
-fn others(accounts: std::ops::Range<usize>) -> String {
+fn others(accounts: std::ops::Range<usize>, identities: usize) -> String {
     let mut text = String::from("service_accounts:\n");
     for account in accounts {
         write!(text, "  a{account}:\n    grants: {{ deploy: [\"releases:read\"] }}\n    identities:\n").unwrap();
-        for number in 0..IDENTITIES_OF_AN_ACCOUNT as usize {
-            let repository = 1_000 + account * IDENTITIES_OF_AN_ACCOUNT as usize + number;
+        for number in 0..identities {
+            let repository = 1_000 + account * identities + number;
             writeln!(
                 text,
                 "      - {{ name: r{number}, issuer: github, github: {{ repository: octo-org/r{repository}, repository_id: {repository}, ref: refs/heads/main }} }}"
