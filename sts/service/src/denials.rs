@@ -13,6 +13,16 @@ const CAPACITY: usize = 512;
 /// One policy refusal, as `sts explain --denial` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Denial {
+    /// The refusal.
+    #[serde(flatten)]
+    pub refusal: RememberedRefusal,
+    /// The whole trace as text for people. Nobody asks for most of them, so it is not written before somebody does.
+    pub text: String,
+}
+
+/// What is remembered of a policy refusal.
+#[derive(Clone, Debug, Serialize)]
+pub struct RememberedRefusal {
     /// The request.
     pub request_id: RequestId,
     /// When.
@@ -27,26 +37,24 @@ pub struct Denial {
     pub summary: String,
     /// The whole trace.
     pub decision: Decision,
-    /// The whole trace as text for people.
-    pub text: String,
 }
 
 /// A bounded memory; the lock is held for a push or a scan of pointers, never over I/O.
 #[derive(Default)]
-pub(crate) struct Denials(Mutex<VecDeque<Denial>>);
+pub(crate) struct Denials(Mutex<VecDeque<RememberedRefusal>>);
 
 impl Denials {
-    pub(crate) fn remember(&self, denial: Denial) {
+    pub(crate) fn remember(&self, refusal: RememberedRefusal) {
         let mut denials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if denials.len() == CAPACITY {
             denials.pop_front();
         }
-        denials.push_back(denial);
+        denials.push_back(refusal);
     }
 
-    pub(crate) fn recall(&self, request_id: &str) -> Option<Denial> {
+    fn recall(&self, request_id: &str) -> Option<RememberedRefusal> {
         let denials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        denials.iter().rev().find(|denial| denial.request_id.as_str() == request_id).cloned()
+        denials.iter().rev().find(|refusal| refusal.request_id.as_str() == request_id).cloned()
     }
 }
 
@@ -54,6 +62,8 @@ impl crate::Service {
     /// The refusal of that request, if it is remembered.
     #[must_use]
     pub fn denial(&self, request_id: &str) -> Option<Denial> {
-        self.denials.recall(request_id)
+        let refusal = self.denials.recall(request_id)?;
+        let text = sts_policy::render(&refusal.decision);
+        Some(Denial { refusal, text })
     }
 }

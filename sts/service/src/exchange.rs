@@ -8,13 +8,14 @@ use sts_store::Issued;
 use sts_token::{Authorized, Denied, MintContext, MintError, MintedToken, StatusReference};
 use sts_types::{ScopeSet, StatusListId, StatusWindow, UnixTime};
 
+use crate::denials::RememberedRefusal;
 use crate::known::Known;
 use crate::parameters::Parameters;
 use crate::phase::{Phase, Stopwatch};
 use crate::reason::{Reason, Refused};
 use crate::request::{ExchangeRequest, RequestContext};
 use crate::verify::verify;
-use crate::{Denial, Service, Snapshot};
+use crate::{Service, Snapshot};
 
 /// Policy refusals leave at a multiple of this after arrival, so that their time says nothing of their cause.
 const QUANTUM: Duration = Duration::from_millis(5);
@@ -168,14 +169,13 @@ impl Service {
         let decision = snapshot.rules.explain(denied.verified.facts(now), requested);
         known.account = requested_account(snapshot, requested);
         known.refused_by(&decision);
-        self.denials.remember(Denial {
+        self.denials.remember(RememberedRefusal {
             request_id: context.request_id.clone(),
             time: now,
             reason: reason.name(),
             issuer_entry: denied.verified.entry().clone(),
             subject: denied.verified.subject().clone(),
             summary: sts_policy::summary(&snapshot.rules, requested, &decision),
-            text: sts_policy::render(&decision),
             decision,
         });
         reason.into()

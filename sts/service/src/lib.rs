@@ -24,7 +24,7 @@ mod status;
 mod verify;
 
 pub use bearer::ApiSecret;
-pub use denials::Denial;
+pub use denials::{Denial, RememberedRefusal};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome, event_schema};
 pub use exchange::Exchanged;
 pub use explain::{Explanation, Presented, WouldMint, explain};
