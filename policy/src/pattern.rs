@@ -244,7 +244,7 @@ impl Hash for Pattern {
 }
 
 fn tokens(text: &str) -> Result<Vec<Token>, PatternError> {
-    let mut tokens = Vec::new();
+    let mut tokens = Vec::with_capacity(text.len().min(MOST));
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         if tokens.len() == MOST {
