@@ -226,10 +226,16 @@ impl Load<'_> {
 
     /// Compiles the rules. What stands where something was reported already is not reported again.
     fn compile(&mut self, spec: &Spec) -> Option<RuleSet> {
-        // On a thread of its own because of memory: the allocator keeps a heap for each. What was read is several times as large
+        // On a thread of its own because of memory: the C library keeps a heap for each. What was read is several times as large
         // as the rules, and is let go of in one piece when they do not lie in the midst of it.
-        let compiled = std::thread::scope(|threads| threads.spawn(|| RuleSet::compile(spec)).join());
-        let (rules, findings) = match compiled.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+        let compiled = std::thread::scope(|threads| {
+            match std::thread::Builder::new().spawn_scoped(threads, || RuleSet::compile(spec)) {
+                Ok(compiling) => compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // There may be no more threads.
+                Err(_) => RuleSet::compile(spec),
+            }
+        });
+        let (rules, findings) = match compiled {
             Ok(compiled) => (Some(compiled.rules), compiled.warnings),
             Err(findings) => (None, findings),
         };

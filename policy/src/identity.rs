@@ -365,7 +365,7 @@ mod tests {
             })
             .collect();
         let memo = Memo::default();
-        let wanted = |at: usize| at % 3 == 0;
+        let wanted = |at: usize| at.is_multiple_of(3);
         let mut judged = 0;
         for _ in 0..3 {
             for (at, condition) in conditions.iter().enumerate() {

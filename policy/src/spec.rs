@@ -108,7 +108,7 @@ pub struct TeamSpec {
 }
 
 /// One service account.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccountSpec {
     /// The username.
     pub name: Located<AccountName>,
@@ -135,7 +135,7 @@ pub struct AccountSpec {
 }
 
 /// One OIDC identity of an account.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IdentitySpec {
     /// Where the identity begins; for findings about the whole of it.
     pub origin: Origin,

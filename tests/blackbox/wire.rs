@@ -78,19 +78,69 @@ fn c113_no_framing_that_two_servers_could_read_differently_lets_a_second_request
     }
 }
 
+/// Sound requests that are answered before, or without, their body being of interest. The body is a request, which must never be
+/// taken for one.
+fn with_a_request_for_a_body() -> Vec<(String, String)> {
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let heads = [
+        ("GET /healthz".to_owned(), String::new()),
+        ("GET /.well-known/jwks.json".to_owned(), String::new()),
+        ("HEAD /healthz".to_owned(), String::new()),
+        ("OPTIONS /token".to_owned(), String::new()),
+        ("DELETE /token".to_owned(), form.to_owned()),
+        ("POST /nothing".to_owned(), form.to_owned()),
+        ("POST /token".to_owned(), "Content-Type: text/plain\r\n".to_owned()),
+        ("POST /token".to_owned(), form.to_owned()),
+        ("POST /token".to_owned(), format!("{form}Authorization: Basic !\r\n")),
+        ("POST /introspect".to_owned(), form.to_owned()),
+        ("POST /token".to_owned(), format!("{form}Expect: 100-continue\r\n")),
+    ];
+    let mut all = Vec::new();
+    for (line, headers) in heads {
+        let head = format!("{line} HTTP/1.1\r\nHost: x\r\n{headers}");
+        let counted = format!("{head}Content-Length: {}\r\n\r\n{smuggled}", smuggled.len());
+        let chunked =
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len());
+        all.extend([(format!("{line} {headers:?}"), counted), (format!("{line} {headers:?} in chunks"), chunked)]);
+    }
+    all
+}
+
+#[test]
+fn c113_a_body_that_nobody_wanted_is_never_taken_for_the_next_request() {
+    let honest = "GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for (what, bytes) in with_a_request_for_a_body() {
+        let answer = send_raw(WORLD.public(), format!("{bytes}{honest}").as_bytes());
+        let text = String::from_utf8(answer).unwrap();
+        let statuses: Vec<&str> =
+            text.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).filter(|status| *status != "100").collect();
+        // What follows is answered, or the connection is closed.
+        assert!(matches!(statuses[..], [_] | [_, "200"]), "{what}: {statuses:?}");
+    }
+}
+
 #[test]
 fn c113_through_a_proxy_that_keeps_its_connection_every_request_gets_its_own_answer() {
     let proxy = Nginx::before(WORLD.public());
     let honest = Request::get("/.well-known/jwks.json");
-    for (what, bytes) in ambiguous() {
-        // The proxy refuses most of them itself; whatever it does, it answers or hangs up.
-        let _ = send_raw(proxy.address(), bytes.as_bytes());
+    let own_answers = |what: &str| {
         // Over the connection that the proxy still has, if there is one. What was smuggled would be answered in its place.
         for _ in 0..2 {
             let answer = send(proxy.address(), &honest);
             assert_eq!(answer.status, 200, "{what}: {}", answer.text());
             assert!(answer.json()["keys"].is_array(), "{what}: {}", answer.text());
         }
+    };
+    for (what, bytes) in ambiguous() {
+        // The proxy refuses these itself; whatever it does, it answers or hangs up.
+        let _ = send_raw(proxy.address(), bytes.as_bytes());
+        own_answers(what);
+    }
+    for (what, bytes) in with_a_request_for_a_body() {
+        let answer = String::from_utf8(send_raw(proxy.address(), bytes.as_bytes())).unwrap();
+        assert!(answer.to_lowercase().contains("\r\nx-request-id: "), "it came through: {what}: {answer}");
+        own_answers(&what);
     }
 }
 

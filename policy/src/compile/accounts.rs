@@ -54,7 +54,7 @@ impl Compiler<'_> {
         for name in &account.teams {
             match self.teams.get(name.value.as_str()) {
                 Some((team, grants)) => {
-                    teams.push((*team).clone());
+                    teams.push(team.detached());
                     granted.extend(grants.iter().cloned());
                 }
                 None => {
@@ -178,7 +178,7 @@ impl Compiler<'_> {
                 Some((at, _)) if rules.iter().any(|rule| rule.entry == at) => {}
                 Some((at, entry)) => rules.push(EntryRule {
                     entry: at,
-                    name: entry.name.value.clone(),
+                    name: entry.name.value.detached(),
                     enabled: entry.enabled,
                     audiences: self.audiences(id, spec, entry),
                     sole_audience: entry.sole_audience,
@@ -198,7 +198,7 @@ impl Compiler<'_> {
     /// The identity's list if given, else the entry's, else our issuer or the account's id where that is a UUID.
     fn audiences(&self, id: &AccountId, spec: &IdentitySpec, entry: &IssuerSpec) -> Arc<[Audience]> {
         let given = |list: &[Located<Audience>]| {
-            list.iter().map(|audience| audience.value.clone()).collect::<Arc<[Audience]>>()
+            list.iter().map(|audience| audience.value.detached()).collect::<Arc<[Audience]>>()
         };
         if !spec.audience.is_empty() {
             return given(&spec.audience);

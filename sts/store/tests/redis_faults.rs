@@ -15,7 +15,7 @@ use sts_store::{
     Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, RedisLedger, RedisSpec, StatusMark,
     Topology,
 };
-use sts_testkit::{RedisCluster, RedisPair, RedisServer};
+use sts_testkit::{RedisCluster, RedisPair, RedisReply, RedisServer};
 use sts_types::{Jti, StatusWindow};
 use support::{Store, node, spec};
 
@@ -132,6 +132,8 @@ async fn c130_c134_a_name_that_leads_to_another_redis_is_followed_though_the_one
     let ledger = store.ledger_by(0, spec(Topology::Single(node(port))));
     eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
     ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    let taken = claim(1, START.plus(600));
+    ledger.issue(record("used", "octo"), Some(taken.clone())).await.unwrap();
 
     // A copy takes over, and the name leads to it. The one before loses its data and goes on answering.
     let copy = RedisServer::with(&format!("replicaof 127.0.0.1 {}", store.server.port()));
@@ -141,7 +143,13 @@ async fn c130_c134_a_name_that_leads_to_another_redis_is_followed_though_the_one
     copy.order(&["REPLICAOF", "NO", "ONE"]);
     leads_to.store(copy.port().into(), Ordering::SeqCst);
     store.server.order(&["FLUSHALL"]);
-    assert!(refusal(ledger.issue(record("b", "octo"), None).await).contains("does not hold the ledger"));
+    // What is taken back is taken back from where it was written: the claim on the copy stands.
+    let refused = refusal(ledger.issue(record("b", "octo"), Some(taken.clone())).await);
+    assert!(refused.contains("does not hold the ledger"), "{refused}");
+    assert_eq!(store.server.command(&["KEYS", "*"]), RedisReply::List(vec![]), "nothing is left on the one before");
+    let replayed =
+        eventually(&store, "a replay", async || ledger.issue(record("again", "octo"), Some(taken.clone())).await).await;
+    assert_eq!(replayed, Issued::Replayed);
     let issued = eventually(&store, "an issue", async || ledger.issue(record("c", "octo"), None).await).await;
     assert_eq!(issued, Issued::Recorded);
     assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some(), "what was revoked is revoked");
@@ -172,7 +180,7 @@ async fn narrow(server: u16, wide: usize) -> (u16, Arc<AtomicUsize>) {
 async fn c129_a_worker_whose_own_connection_is_slow_to_come_is_served_over_anothers_meanwhile() {
     let store = Store::new(RedisServer::start());
     let (port, came) = narrow(store.server.port(), 1).await;
-    let spec = RedisSpec { timeout: Duration::from_millis(500), ..spec(Topology::Single(node(port))) };
+    let spec = RedisSpec { timeout: Duration::from_secs(5), ..spec(Topology::Single(node(port))) };
     let ledger = Arc::new(store.ledger_by(0, spec));
     eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
     let first = came.load(Ordering::SeqCst);
@@ -186,8 +194,8 @@ async fn c129_a_worker_whose_own_connection_is_slow_to_come_is_served_over_anoth
         });
     });
     tokio::task::spawn_blocking(move || worker.join()).await.unwrap().unwrap();
-    let tried = came.load(Ordering::SeqCst) - first;
-    assert!((1..=2).contains(&tried), "{tried} connections were tried for the worker");
+    let tried = || came.load(Ordering::SeqCst) - first;
+    sts_testkit::until("a connection is tried for the worker", || tried() == 1);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A real nginx on loopback, before a server of ours.
 
 use crate::until;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -52,10 +52,11 @@ impl Nginx {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap_or_else(|error| panic!("nginx does not start ({error}): .ci/prerequisites installs it"));
+            // It writes the file once it listens; when somebody else has the port, it ends.
             let mut ended = false;
             until("nginx listens, or ends", || {
                 ended = child.try_wait().unwrap().is_some();
-                ended || TcpStream::connect(address).is_ok()
+                ended || directory.path().join("pid").exists()
             });
             if !ended {
                 return Self { address, child, _directory: directory };

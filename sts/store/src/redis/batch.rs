@@ -1,7 +1,10 @@
 //! Commands that travel together, and what comes back.
 
+use std::sync::Arc;
+
 use redis::{Cmd, Pipeline, Value};
 
+use super::link::Connected;
 use super::trouble::{Trouble, refuse_ends, refuse_errors};
 
 /// Commands for one round trip.
@@ -85,24 +88,29 @@ impl Batch {
 /// Replies, taken one after the other.
 pub(super) struct Replies {
     values: std::vec::IntoIter<Value>,
-    connection: u64,
+    over: Option<Arc<Connected>>,
 }
 
 impl From<Vec<Value>> for Replies {
     fn from(replies: Vec<Value>) -> Self {
-        Self { values: replies.into_iter(), connection: 0 }
+        Self { values: replies.into_iter(), over: None }
     }
 }
 
 impl Replies {
-    /// These, which came over the connection of that number.
-    pub(super) fn over(self, connection: u64) -> Self {
-        Self { connection, ..self }
+    /// These, which came over that connection.
+    pub(super) fn over(self, connected: Arc<Connected>) -> Self {
+        Self { over: Some(connected), ..self }
     }
 
-    /// The number of the connection that they came over.
+    /// The connection that they came over, when a [`Link`](super::link::Link) sent for them.
+    pub(super) fn connected(&self) -> Option<&Arc<Connected>> {
+        self.over.as_ref()
+    }
+
+    /// The number of that connection.
     pub(super) fn connection(&self) -> u64 {
-        self.connection
+        self.over.as_ref().map_or(0, |connected| connected.number)
     }
 
     /// The next, whatever it is but an error.

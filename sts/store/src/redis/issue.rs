@@ -2,7 +2,7 @@
 
 use sts_types::{ReplayClaim, TokenRecord};
 
-use super::batch::{Batch, command, sized};
+use super::batch::{Batch, Replies, command, sized};
 use super::guard::Mark;
 use super::{RedisLedger, forget_at};
 use crate::alert::Place;
@@ -55,7 +55,7 @@ impl RedisLedger {
         let floor = self.guard().floor();
         self.guard().admits()?;
         let mut replies = self.link.run(batch).await?;
-        let judged = Mark::read(&mut replies).and_then(|mark| self.judge(&mark, floor));
+        let judged = Mark::read(&mut replies).and_then(|mark| self.guard().judge(&mark, floor));
         let claimed = match &claim_key {
             None => true,
             Some(key) => {
@@ -75,18 +75,23 @@ impl RedisLedger {
                 undo.push(command("ZREM", &[key, *member]));
             }
         }
+        let is_doubted = judged.is_err();
         let outcome = match judged {
             Err(doubt) => Err(doubt.into()),
             Ok(_) if !claimed => Ok(Issued::Replayed),
             Ok(_) if !recorded => Err(LedgerError::Duplicate),
             Ok(_) => return Ok(Issued::Recorded),
         };
-        self.take_back(undo).await;
+        self.take_back(undo, &replies).await;
+        if is_doubted {
+            self.distrust();
+        }
         outcome
     }
 
-    /// Takes back what this issue wrote. Should that fail, a record stays whose token nobody has, until it dies.
-    async fn take_back(&self, undo: Vec<redis::Cmd>) {
+    /// Takes back what this issue wrote, from where it wrote it: another Redis may have a claim under that name that stands. Should that
+    /// fail, a record stays whose token nobody has, until it dies.
+    async fn take_back(&self, undo: Vec<redis::Cmd>, written: &Replies) {
         if undo.is_empty() {
             return;
         }
@@ -94,7 +99,7 @@ impl RedisLedger {
         for command in undo {
             batch.add(command);
         }
-        if let Err(error) = self.link.run(batch).await {
+        if let Err(error) = self.link.run_after(written, batch).await {
             tracing::warn!(%error, "the record of a token that was never answered stays listed until it expires");
         }
     }

@@ -1,8 +1,8 @@
-//! Connections to the primary, one for each runtime that asks: made when it is needed, given up when it is of no more use, made anew
-//! without a restart.
+//! Connections to the primary, one for each runtime that asks: made when it is needed (until then another's does), given up when it is
+//! of no more use, made anew without a restart.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -21,7 +21,7 @@ pub(super) struct Connected {
     pub(super) node: Node,
     connection: MultiplexedConnection,
     /// Its place among all that were made, from 1 on.
-    number: u64,
+    pub(super) number: u64,
 }
 
 /// What is to be seen to on a new connection before it is used.
@@ -36,7 +36,8 @@ pub(super) struct Link<I> {
     inspector: Arc<I>,
     clock: Arc<dyn Clock>,
     timeout: Duration,
-    /// A connection for each runtime that asks: it is driven there, so that as a rule neither question nor answer changes threads.
+    /// A connection for each runtime that asks: it is driven there, so that as a rule neither question nor answer changes threads. One
+    /// without a connection uses another's meanwhile.
     slots: ArcSwap<Vec<(runtime::Id, Arc<Slot>)>>,
     breaker: Breaker,
     /// Connections so far, of all slots.
@@ -49,12 +50,13 @@ pub(super) struct Link<I> {
 const TRUSTED: Duration = Duration::from_secs(5);
 
 /// The connection that something is sent over.
-#[derive(Clone, Copy)]
 enum Which {
-    /// That of the runtime which asks.
-    Own,
+    /// That of the runtime which asks, or another's while it has none.
+    Any,
     /// The newest of all.
     Newest,
+    /// This one.
+    This(Arc<Connected>),
 }
 
 /// The place of one connection.
@@ -64,9 +66,34 @@ struct Slot {
     /// Attempts to connect so far, and what became of the last.
     attempts: AtomicU64,
     connecting: tokio::sync::Mutex<Option<Trouble>>,
+    /// Whether an attempt is under way that nobody waits for, and until when there is to be no other, in milliseconds of the monotonic
+    /// clock.
+    begun: AtomicBool,
+    pause_until: AtomicU64,
+}
+
+/// The pause after an attempt to connect that failed and that nobody waited for.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A time of the monotonic clock.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Slot {
+    /// Whether an attempt that nobody waits for is to begin. It must be told when it [ends](Self::ends).
+    fn begins(&self, now: Duration) -> bool {
+        self.pause_until.load(Ordering::Acquire) <= millis(now) && !self.begun.swap(true, Ordering::AcqRel)
+    }
+
+    /// The attempt is over; when it failed, then.
+    fn ends(&self, failed: Option<Duration>) {
+        if let Some(now) = failed {
+            self.pause_until.store(millis(now.saturating_add(PAUSE)), Ordering::Release);
+        }
+        self.begun.store(false, Ordering::Release);
+    }
+
     fn holds(&self, connection: &Arc<Connected>) -> bool {
         self.connected.load().as_ref().is_some_and(|own| Arc::ptr_eq(own, connection))
     }
@@ -97,12 +124,19 @@ impl<I: Inspect> Link<I> {
 
     /// Sends `batch`; one reply for each of its commands, before the deadline or not at all.
     pub(super) async fn run(self: &Arc<Self>, batch: Batch) -> Result<Replies, Trouble> {
-        self.run_in(Which::Own, batch).await
+        self.run_in(Which::Any, batch).await
     }
 
     /// The same over the newest of all connections: what it answers was true when every other one was there already.
     pub(super) async fn run_on_newest(self: &Arc<Self>, batch: Batch) -> Result<Replies, Trouble> {
         self.run_in(Which::Newest, batch).await
+    }
+
+    /// The same over the connection that `replies` came over, or not at all: behind another one may be another Redis, for which what
+    /// was answered says nothing.
+    pub(super) async fn run_after(self: &Arc<Self>, replies: &Replies, batch: Batch) -> Result<Replies, Trouble> {
+        let over = replies.connected().cloned().ok_or(Trouble::Form)?;
+        self.run_in(Which::This(over), batch).await
     }
 
     /// Sends it over `which` connection, if the breaker lets it pass at all.
@@ -124,12 +158,13 @@ impl<I: Inspect> Link<I> {
         let mut used = None;
         let sent = tokio::time::timeout(self.timeout, async {
             let connected = match which {
-                Which::Own => self.own_or_lent().await?,
+                Which::Any => self.own_or_lent().await?,
                 Which::Newest => self.connected(&self.newest()).await?,
+                Which::This(connected) => connected,
             };
             used = Some(Arc::clone(&connected));
             let values = batch.send(&mut connected.connection.clone()).await?;
-            Ok(Replies::from(values).over(connected.number))
+            Ok(Replies::from(values).over(connected))
         });
         let outcome = sent.await.unwrap_or(Err(Trouble::Deadline(self.timeout)));
         match &outcome {
@@ -139,17 +174,25 @@ impl<I: Inspect> Link<I> {
                 } else {
                     self.breaker.succeeded();
                 }
-                // What ended this one has most likely ended all: nobody else is to find that out by a failure of his own.
                 if trouble.ends_connection()
                     && let Some(used) = used
-                    && self.slots.load().iter().any(|(_, slot)| slot.holds(&used))
                 {
-                    self.give_up_all();
+                    self.ended(&used);
                 }
             }
             Ok(_) => self.breaker.succeeded(),
         }
         outcome
+    }
+
+    /// What ended a connection of this runtime has most likely ended all: nobody else is to find that out by a failure of his own. One
+    /// that was lent may be of a runtime that has ended, or is held up, and says nothing of the others.
+    fn ended(&self, used: &Arc<Connected>) {
+        if self.slot().holds(used) {
+            self.give_up_all();
+        } else {
+            self.slots.load().iter().for_each(|(_, slot)| slot.give_up(used));
+        }
     }
 
     /// How many connections there were. A Redis has lost nothing while the newest lives, and whatever comes after a loss comes over one
@@ -178,7 +221,6 @@ impl<I: Inspect> Link<I> {
     /// Gives every connection up since who answers is not who is known: a name may lead to another Redis by now, while the one before
     /// goes on answering over what was made to it.
     pub(super) fn distrust(&self) {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let now = self.clock.monotonic();
         let until = self.trusted_until.load(Ordering::Acquire);
         let (from, to) = (millis(now), millis(now.saturating_add(TRUSTED)));
@@ -226,19 +268,24 @@ impl<I: Inspect> Link<I> {
         })
     }
 
-    /// The connection of the runtime that asks. While that is being made another's is as good: nobody is to wait for it.
+    /// The connection of the runtime that asks; while that is being made, the newest that another has, which nobody need wait for.
     async fn own_or_lent(self: &Arc<Self>) -> Result<Arc<Connected>, Trouble> {
         let slot = self.slot();
         if let Some(own) = slot.connected.load_full() {
             return Ok(own);
         }
-        let Some(lent) = self.slots.load().iter().find_map(|(_, slot)| slot.connected.load_full()) else {
+        let slots = self.slots.load_full();
+        let others = slots.iter().filter_map(|(_, slot)| slot.connected.load_full());
+        let Some(lent) = others.max_by_key(|connected| connected.number) else {
             return self.connected(&slot).await;
         };
-        // One attempt at a time, however many ask.
-        if slot.connecting.try_lock().is_ok() {
-            let (link, seen) = (Arc::clone(self), slot.attempts.load(Ordering::Acquire));
-            tokio::spawn(async move { link.connect(&slot, seen).await });
+        if slot.begins(self.clock.monotonic()) {
+            let link = Arc::clone(self);
+            tokio::spawn(async move {
+                let seen = slot.attempts.load(Ordering::Acquire);
+                let made = link.connect(&slot, seen).await;
+                slot.ends(made.is_err().then(|| link.clock.monotonic()));
+            });
         }
         Ok(lent)
     }

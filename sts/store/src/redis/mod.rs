@@ -62,7 +62,7 @@ pub struct RedisParts {
     pub entropy: Arc<dyn Entropy>,
     /// Hears of stored values that are not what was written.
     pub alerts: Arc<dyn Alerts>,
-    /// Where what need not be waited for is done; connections are driven by the runtimes that ask.
+    /// Where what need not be waited for is done; connections are driven by the runtimes that made them.
     pub runtime: tokio::runtime::Handle,
     /// The file that keeps the highest revocation seen, for the next run.
     pub watermark: PathBuf,
@@ -142,9 +142,11 @@ impl RedisLedger {
 
     /// See [`Guard::judge`]. Whoever is doubted is asked over new connections from then on.
     fn judge(&self, mark: &Mark, floor: u64) -> Result<bool, Trouble> {
-        self.guard().judge(mark, floor).inspect_err(|_| {
-            [Some(&self.link), self.waiting.as_ref()].into_iter().flatten().for_each(|link| link.distrust());
-        })
+        self.guard().judge(mark, floor).inspect_err(|_| self.distrust())
+    }
+
+    fn distrust(&self) {
+        [Some(&self.link), self.waiting.as_ref()].into_iter().flatten().for_each(|link| link.distrust());
     }
 
     /// Before the first write after a doubt: nothing is written to a Redis that is not the one that is known.
@@ -186,7 +188,7 @@ impl RedisLedger {
         batch.add(redis::cmd("HSET").arg(&key).arg("epoch").arg(epoch).arg("sequence").arg(sequence).to_owned());
         batch.add(command("HINCRBY", &[key.as_str(), "rules", "1"]));
         let batch = self.inspector.reading(batch);
-        let mut replies = self.link.run(batch).await?;
+        let mut replies = self.link.run_after(&replies, batch).await?;
         replies.number()?;
         replies.number()?;
         self.guard().accept(&Mark::read(&mut replies)?)?;

@@ -14,29 +14,33 @@ use crate::record::{Revocation, RevocationScope};
 impl RedisLedger {
     /// Records a revocation, raises the sequence number with it, and remembers that here: only then is it answered.
     ///
-    /// The mark is judged before anything is written: a write to an older copy would raise its number towards the one that is missed.
+    /// The mark is judged before anything is written, over one connection: a write to an older copy would raise its number towards the
+    /// one that is missed.
     pub(super) async fn record_revocation(&self, revocation: &Revocation) -> Result<(), Trouble> {
         let payload = serde_json::to_vec(revocation).map_err(|_| Trouble::Form)?;
         let mut first = self.inspector.reading(Batch::plain());
         let mut commit = self.inspector.reading(Batch::atomic());
         let mark = self.names().mark();
+        let link = self.waiting.as_ref().unwrap_or(&self.link);
+        let token = match &revocation.scope {
+            RevocationScope::Token(jti) => Some(self.names().id(jti)),
+            RevocationScope::Rule(_) => None,
+        };
+        if let Some(id) = &token {
+            first.add(command("GET", &[&self.names().revocation(id)]));
+        }
+        let (_, mut replies) = self.guarded_by(link.run(first)).await?;
         commit.add(command("HINCRBY", &[mark.as_str(), "sequence", "1"]));
-        match &revocation.scope {
-            RevocationScope::Token(jti) => {
-                let id = self.names().id(jti);
-                let key = self.names().revocation(&id);
-                first.add(command("GET", &[&key]));
-                let (_, mut replies) = self.guarded(first).await?;
-                if !self.stands(&id, &found(&mut replies)?, revocation) {
-                    let stored = codec::seal(&*self.inspector.seal, Place::Revocation, id.as_bytes(), &payload);
-                    let gone = forget_at(live_until(revocation.until));
-                    commit.add(cmd("SET").arg(&key).arg(stored).arg("PXAT").arg(gone).to_owned());
-                    commit.add(command("RPUSH", &[&self.names().revoked(), &id]));
-                    commit.add(command("HINCRBY", &[mark.as_str(), "tokens", "1"]));
-                }
+        match &token {
+            Some(id) if self.stands(id, &found(&mut replies)?, revocation) => {}
+            Some(id) => {
+                let stored = codec::seal(&*self.inspector.seal, Place::Revocation, id.as_bytes(), &payload);
+                let (key, gone) = (self.names().revocation(id), forget_at(live_until(revocation.until)));
+                commit.add(cmd("SET").arg(&key).arg(stored).arg("PXAT").arg(gone).to_owned());
+                commit.add(command("RPUSH", &[&self.names().revoked(), id]));
+                commit.add(command("HINCRBY", &[mark.as_str(), "tokens", "1"]));
             }
-            RevocationScope::Rule(_) => {
-                self.guarded(first).await?;
+            None => {
                 let stored = codec::seal(&*self.inspector.seal, Place::Rule, RULE_KEY, &payload);
                 commit.add(cmd("RPUSH").arg(self.names().rules()).arg(stored).to_owned());
                 commit.add(command("HINCRBY", &[mark.as_str(), "rules", "1"]));
@@ -46,8 +50,8 @@ impl RedisLedger {
         // them.
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         commit.wait_for(self.wait_replicas, millis);
-        let (_, mut replies) = self.guarded_by(self.waiting.as_ref().unwrap_or(&self.link).run(commit)).await?;
-        self.guard().raise(u64::try_from(replies.number()?).map_err(|_| Trouble::Form)?);
+        let (_, mut committed) = self.guarded_by(link.run_after(&replies, commit)).await?;
+        self.guard().raise(u64::try_from(committed.number()?).map_err(|_| Trouble::Form)?);
         self.guard().save().await;
         Ok(())
     }
