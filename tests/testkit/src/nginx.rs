@@ -2,6 +2,7 @@
 
 use crate::until;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -44,7 +45,8 @@ impl Nginx {
             );
             let file = directory.path().join("nginx.conf");
             std::fs::write(&file, config).unwrap();
-            let mut child = Command::new("nginx")
+            let installed = Path::new("/usr/sbin/nginx");
+            let mut child = Command::new(if installed.exists() { installed } else { Path::new("nginx") })
                 .arg("-e")
                 .arg(directory.path().join("error.log"))
                 .arg("-c")
