@@ -177,7 +177,7 @@ impl<I: Inspect> Link<I> {
                 if trouble.ends_connection()
                     && let Some(used) = used
                 {
-                    self.ended(&used);
+                    self.ended(&used, trouble);
                 }
             }
             Ok(_) => self.breaker.succeeded(),
@@ -185,13 +185,15 @@ impl<I: Inspect> Link<I> {
         outcome
     }
 
-    /// What ended a connection of this runtime has most likely ended all: nobody else is to find that out by a failure of his own. One
-    /// that was lent may be of a runtime that has ended, or is held up, and says nothing of the others.
-    fn ended(&self, used: &Arc<Connected>) {
-        if self.slot().holds(used) {
-            self.give_up_all();
+    /// What ended one connection has most likely ended all: nobody else is to find that out by a failure of his own. Only the silence of
+    /// one that was lent may be that of the runtime which lent it, and says nothing of the others.
+    fn ended(&self, used: &Arc<Connected>, trouble: &Trouble) {
+        let slots = self.slots.load();
+        let Some((_, holder)) = slots.iter().find(|(_, slot)| slot.holds(used)) else { return };
+        if matches!(trouble, Trouble::Deadline(_)) && !self.slot().holds(used) {
+            holder.give_up(used);
         } else {
-            self.slots.load().iter().for_each(|(_, slot)| slot.give_up(used));
+            self.give_up_all();
         }
     }
 
