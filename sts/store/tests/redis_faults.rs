@@ -113,22 +113,34 @@ async fn c129_redis_is_found_again_though_whoever_asks_never_waits_for_the_answe
     panic!("never found again");
 }
 
-#[tokio::test]
-async fn c130_c134_a_name_that_leads_to_another_redis_is_followed_though_the_one_before_still_answers() {
-    let store = Store::new(RedisServer::start());
-    let leads_to = Arc::new(AtomicUsize::new(store.server.port().into()));
-    let name = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = name.local_addr().unwrap().port();
-    let target = Arc::clone(&leads_to);
+/// A way to the port that `leads_to` has whenever somebody comes. It lets so many through and leaves the others hanging; how many
+/// came.
+async fn way(leads_to: Arc<AtomicUsize>, wide: usize) -> (u16, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, came) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&came);
     tokio::spawn(async move {
-        while let Ok((mut from, _)) = name.accept().await {
-            let port = u16::try_from(target.load(Ordering::SeqCst)).unwrap();
+        let mut hanging = Vec::new();
+        while let Ok((mut from, _)) = listener.accept().await {
+            if counted.fetch_add(1, Ordering::SeqCst) >= wide {
+                hanging.push(from);
+                continue;
+            }
+            let server = u16::try_from(leads_to.load(Ordering::SeqCst)).unwrap();
             tokio::spawn(async move {
-                let mut to = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let mut to = tokio::net::TcpStream::connect(("127.0.0.1", server)).await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
             });
         }
     });
+    (port, came)
+}
+
+#[tokio::test]
+async fn c130_c134_a_name_that_leads_to_another_redis_is_followed_though_the_one_before_still_answers() {
+    let store = Store::new(RedisServer::start());
+    let leads_to = Arc::new(AtomicUsize::new(store.server.port().into()));
+    let (port, _) = way(Arc::clone(&leads_to), usize::MAX).await;
     let ledger = store.ledger_by(0, spec(Topology::Single(node(port))));
     eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
     ledger.revoke(revocation("a", "leaked")).await.unwrap();
@@ -155,31 +167,10 @@ async fn c130_c134_a_name_that_leads_to_another_redis_is_followed_though_the_one
     assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some(), "what was revoked is revoked");
 }
 
-/// A way to `server` that lets a number of connections through and leaves the others hanging; how many came.
-async fn narrow(server: u16, wide: usize) -> (u16, Arc<AtomicUsize>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (port, came) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
-    let counted = Arc::clone(&came);
-    tokio::spawn(async move {
-        let mut hanging = Vec::new();
-        while let Ok((mut from, _)) = listener.accept().await {
-            if counted.fetch_add(1, Ordering::SeqCst) >= wide {
-                hanging.push(from);
-                continue;
-            }
-            tokio::spawn(async move {
-                let mut to = tokio::net::TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
-            });
-        }
-    });
-    (port, came)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c129_a_worker_whose_own_connection_is_slow_to_come_is_served_over_anothers_meanwhile() {
     let store = Store::new(RedisServer::start());
-    let (port, came) = narrow(store.server.port(), 1).await;
+    let (port, came) = way(Arc::new(AtomicUsize::new(store.server.port().into())), 1).await;
     let spec = RedisSpec { timeout: Duration::from_secs(5), ..spec(Topology::Single(node(port))) };
     let ledger = Arc::new(store.ledger_by(0, spec));
     eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
