@@ -179,7 +179,7 @@ impl Load<'_> {
         let text = self.report_unusable(text, Some(file.span))?;
         let path = file.path.display();
         match ClaimSet::parse(text.as_bytes()) {
-            Ok(claims) if claims.text("iss").is_some() => Some(claims.members().clone()),
+            Ok(claims) if claims.text("iss").is_some() => Some(claims.to_map()),
             Ok(_) => {
                 let message = format!("the token in `{path}` is nobody's");
                 self.reader.report.error(file.span, message, Some("add `iss` to its claims".to_owned()));

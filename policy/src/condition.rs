@@ -6,7 +6,7 @@ use std::sync::Arc;
 use regex::Regex;
 use serde_json::{Number, Value};
 use smallvec::SmallVec;
-use sts_types::{ClaimPath, ClaimSet};
+use sts_types::{ClaimPath, ClaimSet, Json, JsonKind};
 
 use crate::hint;
 use crate::pattern::Pattern;
@@ -101,7 +101,7 @@ impl Condition {
         let value = claims.find(&self.path)?;
         self.tests.iter().filter(|test| !test.holds(value)).find_map(|test| match test {
             Test::AnyOf(wanted) | Test::AllOf(wanted) => {
-                wanted.iter().find_map(|matcher| elements(value).find_map(|element| matcher.hint(element)))
+                wanted.iter().find_map(|matcher| value.elements().find_map(|element| matcher.hint(element)))
             }
             Test::NoneOf(_) | Test::Regex(_) | Test::Present(_) => None,
         })
@@ -143,19 +143,19 @@ impl Condition {
             Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.as_slice(),
             _ => &[],
         });
-        let pairs = patterns.flat_map(|matcher| elements(value).map(move |element| (matcher, element)));
+        let pairs = patterns.flat_map(|matcher| value.elements().map(move |element| (matcher, element)));
         pairs.map(|(matcher, element)| matcher.likeness(element)).max().unwrap_or(0)
     }
 }
 
 impl Test {
-    fn holds(&self, value: &Value) -> bool {
+    fn holds(&self, value: Json<'_>) -> bool {
         match self {
-            Self::AnyOf(any) => any.iter().any(|matcher| elements(value).any(|element| matcher.fits(element))),
-            Self::AllOf(all) => all.iter().all(|matcher| elements(value).any(|element| matcher.fits(element))),
-            Self::NoneOf(none) => !none.iter().any(|matcher| elements(value).any(|element| matcher.fits(element))),
+            Self::AnyOf(any) => any.iter().any(|matcher| value.elements().any(|element| matcher.fits(element))),
+            Self::AllOf(all) => all.iter().all(|matcher| value.elements().any(|element| matcher.fits(element))),
+            Self::NoneOf(none) => !none.iter().any(|matcher| value.elements().any(|element| matcher.fits(element))),
             Self::Regex(own) => {
-                elements(value).any(|element| element.as_str().is_some_and(|text| own.regex.is_match(text)))
+                value.elements().any(|element| element.as_str().is_some_and(|text| own.regex.is_match(text)))
             }
             Self::Present(present) => *present,
         }
@@ -179,11 +179,11 @@ impl Test {
 
 impl Matcher {
     /// Whether one element meets it.
-    pub(crate) fn fits(&self, element: &Value) -> bool {
-        match (self, element) {
-            (Self::Text(pattern), Value::String(text)) => pattern.matches(text),
-            (Self::Number(wanted), Value::Number(number)) => equal(wanted, number),
-            (Self::Bool(wanted), Value::Bool(value)) => wanted == value,
+    pub(crate) fn fits(&self, element: Json<'_>) -> bool {
+        match (self, element.kind()) {
+            (Self::Text(pattern), JsonKind::Text(text)) => pattern.matches(text),
+            (Self::Number(wanted), JsonKind::Number(number)) => equal(wanted, number),
+            (Self::Bool(wanted), JsonKind::Bool(value)) => *wanted == value,
             _ => false,
         }
     }
@@ -212,40 +212,32 @@ impl Matcher {
         }
     }
 
-    fn likeness(&self, element: &Value) -> usize {
-        match (self, element) {
-            (Self::Text(pattern), Value::String(text)) => hint::likeness(pattern, text),
+    fn likeness(&self, element: Json<'_>) -> usize {
+        match (self, element.kind()) {
+            (Self::Text(pattern), JsonKind::Text(text)) => hint::likeness(pattern, text),
             _ => 0,
         }
     }
 
-    fn hint(&self, element: &Value) -> Option<String> {
+    fn hint(&self, element: Json<'_>) -> Option<String> {
         let mixed =
             |wanted: &str, sent: &str| Some(format!("the rule has {wanted}, the token {sent}; types never mix"));
-        match (self, element) {
-            (Self::Text(pattern), Value::String(text)) => hint::text(pattern, text),
-            (Self::Text(pattern), Value::Number(number)) if pattern.literal_head() == number.to_string() => {
+        match (self, element.kind()) {
+            (Self::Text(pattern), JsonKind::Text(text)) => hint::text(pattern, text),
+            (Self::Text(pattern), JsonKind::Number(number)) if pattern.literal_head() == number.to_string() => {
                 mixed("a string", "a number: write it without quotes")
             }
-            (Self::Text(pattern), Value::Bool(value)) if pattern.literal_head() == value.to_string() => {
+            (Self::Text(pattern), JsonKind::Bool(value)) if pattern.literal_head() == value.to_string() => {
                 mixed("a string", "a boolean: write it without quotes")
             }
-            (Self::Number(number), Value::String(text)) if *text == number.to_string() => {
+            (Self::Number(number), JsonKind::Text(text)) if text == number.to_string() => {
                 mixed("a number", "a string: write it in quotes")
             }
-            (Self::Bool(value), Value::String(text)) if *text == value.to_string() => {
+            (Self::Bool(value), JsonKind::Text(text)) if text == value.to_string() => {
                 mixed("a boolean", "a string: write it in quotes")
             }
             _ => None,
         }
-    }
-}
-
-/// The elements of a claim: of a list its own, of anything else that one value.
-pub(crate) fn elements(value: &Value) -> impl Iterator<Item = &Value> {
-    match value {
-        Value::Array(list) => list.iter(),
-        one => std::slice::from_ref(one).iter(),
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use smallvec::SmallVec;
 use sts_types::{
-    ApiName, Audience, ClaimPath, ClaimSet, EntryName, IdentityName, Lifetime, Origin, ScopeSet, UnixTime,
+    ApiName, Audience, ClaimPath, ClaimSet, EntryName, IdentityName, Json, Lifetime, Origin, ScopeSet, UnixTime,
 };
 
-use crate::condition::{Condition, elements};
+use crate::condition::Condition;
 use crate::pattern::Pattern;
 use crate::{ConditionTrace, Preset, Replay, hint};
 
@@ -230,7 +230,7 @@ impl Identity {
             Check::Claim(condition) => judged.memo.holds(condition, || condition.holds(judged.subject_of(condition))),
             Check::Event => match claims.get("event_name") {
                 Some(event) if self.nearest_rule(judged).is_some_and(|rule| rule.ban_events) => {
-                    elements(event).all(|event| event.as_str().is_some_and(|event| !BANNED_EVENTS.contains(&event)))
+                    event.elements().all(|event| event.as_str().is_some_and(|event| !BANNED_EVENTS.contains(&event)))
                 }
                 _ => true,
             },
@@ -295,12 +295,14 @@ impl Identity {
 
 impl EntryRule {
     /// Whether `aud` is a string or a list of strings, as many as may be, and one of them is accepted byte for byte.
-    fn accepts(&self, aud: Option<&Value>) -> bool {
+    fn accepts(&self, aud: Option<Json<'_>>) -> bool {
         let Some(aud) = aud else { return false };
         let accepted =
-            |value: &Value| value.as_str().is_some_and(|text| self.audiences.iter().any(|own| own.as_str() == text));
-        let count = elements(aud).count();
-        elements(aud).all(Value::is_string) && (count == 1 || !self.sole_audience) && elements(aud).any(accepted)
+            |value: Json<'_>| value.as_str().is_some_and(|text| self.audiences.iter().any(|own| own.as_str() == text));
+        let count = aud.elements().count();
+        aud.elements().all(|value| value.as_str().is_some())
+            && (count == 1 || !self.sole_audience)
+            && aud.elements().any(accepted)
     }
 
     fn expected_audience(&self) -> String {
@@ -309,8 +311,8 @@ impl EntryRule {
         if self.sole_audience { format!("{list}, alone") } else { list }
     }
 
-    fn audience_hint(&self, aud: Option<&Value>) -> Option<String> {
-        let values = || aud.into_iter().flat_map(elements).filter_map(Value::as_str);
+    fn audience_hint(&self, aud: Option<Json<'_>>) -> Option<String> {
+        let values = || aud.into_iter().flat_map(Json::elements).filter_map(Json::as_str);
         if values().count() > 1
             && self.sole_audience
             && values().any(|value| self.audiences.iter().any(|own| own.as_str() == value))
@@ -326,9 +328,9 @@ impl EntryRule {
 }
 
 /// A claim as JSON text, cut where it gets long.
-fn bounded(value: &Value) -> String {
+fn bounded(value: Json<'_>) -> String {
     const MOST: usize = 256;
-    let mut text = value.to_string();
+    let mut text = value.to_value().to_string();
     if let Some((at, _)) = text.char_indices().nth(MOST) {
         text.truncate(at);
         text.push('…');

@@ -5,9 +5,8 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher, RandomState};
 
 use smallvec::SmallVec;
-use sts_types::{ClaimPath, ClaimSet};
+use sts_types::{ClaimPath, ClaimSet, Json};
 
-use crate::condition::elements;
 use crate::identity::Identity;
 use crate::ruleset::Account;
 
@@ -175,7 +174,7 @@ impl Index {
             add(&self.subjects, self.hasher.hash_one(sub));
         }
         for (path, table) in &self.claims {
-            let texts = claims.find(path).into_iter().flat_map(elements).filter_map(serde_json::Value::as_str);
+            let texts = claims.find(path).into_iter().flat_map(Json::elements).filter_map(Json::as_str);
             texts.for_each(|text| add(table, self.hasher.hash_one(text)));
         }
         if let Some(sub) = subject {

@@ -5,8 +5,8 @@ mod relation;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
-use sts_types::{AccountName, ClaimPath, ClaimSet, IdentityName, Origin};
+use serde_json::Map;
+use sts_types::{AccountName, ClaimPath, ClaimSet, IdentityName, Json, Origin};
 
 use crate::identity::{ApiGrant, Identity};
 use crate::index::IdentityAt;
@@ -162,7 +162,7 @@ fn pairs<'a>(
     for (head, under) in &heads {
         let named = claims_of(preset, head);
         for path in &paths {
-            if let Some(text) = named.find(path).and_then(Value::as_str)
+            if let Some(text) = named.find(path).and_then(Json::as_str)
                 && let Some(group) = texts.get_mut(&(*path, text.to_owned()))
             {
                 group.extend(under);

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, IssuerTemplate, Lifetime, Scope,
-    ScopeSet, TeamName, UnixTime, is_uuid,
+    AccountId, AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, IssuerTemplate, Json, Lifetime,
+    Scope, ScopeSet, TeamName, UnixTime, is_uuid,
 };
 
-use crate::condition::elements;
 use crate::identity::{ApiGrant, Identity, Window};
 use crate::index::Index;
 use crate::{Finding, GrantedAccount};
@@ -135,7 +134,7 @@ impl RuleSet {
     #[must_use]
     pub fn knows_audience(&self, entry: &EntryName, claims: &ClaimSet) -> bool {
         let Some(entry) = self.entry_by_name.get(entry).and_then(|at| self.entries.get(*at)) else { return false };
-        let mut values = claims.get("aud").into_iter().flat_map(elements).filter_map(serde_json::Value::as_str);
+        let mut values = claims.get("aud").into_iter().flat_map(Json::elements).filter_map(Json::as_str);
         values.any(|value| is_uuid(value) || entry.audiences.contains(value))
     }
 

@@ -1,8 +1,7 @@
 //! A JWS in compact serialisation, read strictly and before any key is looked at (RFC 7515; requirements J-1 to J-5, BC-3, BC-4).
 
 use crate::{Algorithm, BadSignature, VerifyingKey, decode_base64url};
-use serde_json::{Map, Value};
-use sts_types::{Kid, StrictJsonError, parse_object};
+use sts_types::{Json, JsonObject, Kid, StrictJsonError};
 
 /// The longest token that is read, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -121,7 +120,7 @@ fn split(token: &str) -> Result<(&str, &str, &str, &str), JwsError> {
 
 impl JwsHeader {
     fn parse(bytes: &[u8]) -> Result<Self, JwsError> {
-        let mut header = parse_object(bytes).map_err(|error| {
+        let header = JsonObject::parse(bytes).map_err(|error| {
             JwsError::Malformed(match error {
                 StrictJsonError::Encoding => "the header is not UTF-8",
                 StrictJsonError::Syntax => "the header is not strict JSON (syntax, duplicate member, nesting)",
@@ -129,20 +128,20 @@ impl JwsHeader {
             })
         })?;
         for (name, rule) in REFUSED_MEMBERS {
-            if header.contains_key(name) {
+            if header.get(name).is_some() {
                 return Err(JwsError::Malformed(rule));
             }
         }
         let algorithm =
-            header.get("alg").and_then(Value::as_str).and_then(Algorithm::from_name).ok_or(JwsError::Algorithm)?;
-        let kid = match text(&mut header, "kid", "`kid` is not a string")? {
+            header.get("alg").and_then(Json::as_str).and_then(Algorithm::from_name).ok_or(JwsError::Algorithm)?;
+        let kid = match text(&header, "kid", "`kid` is not a string")? {
             None => None,
             Some(kid) => Some(
-                Kid::new(&kid)
+                Kid::new(kid)
                     .map_err(|_| JwsError::Malformed("`kid` is empty, too long or holds control characters"))?,
             ),
         };
-        let typ = text(&mut header, "typ", "`typ` is not a string")?;
+        let typ = text(&header, "typ", "`typ` is not a string")?.map(str::to_owned);
         Ok(Self { algorithm, kid, typ })
     }
 }
@@ -156,10 +155,6 @@ const REFUSED_MEMBERS: [(&str, &str); 4] = [
     ("enc", "the header has `enc`; only signed tokens are accepted"),
 ];
 
-fn text(header: &mut Map<String, Value>, name: &str, rule: &'static str) -> Result<Option<String>, JwsError> {
-    match header.remove(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(JwsError::Malformed(rule)),
-    }
+fn text<'a>(header: &'a JsonObject, name: &str, rule: &'static str) -> Result<Option<&'a str>, JwsError> {
+    header.get(name).map(|member| member.as_str().ok_or(JwsError::Malformed(rule))).transpose()
 }

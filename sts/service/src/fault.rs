@@ -1,9 +1,9 @@
 //! What is wrong with a token that never reached the rules, for its owner: the claim at fault, what it is and what was wanted.
 //! Read from a token that nobody has verified, so it is shown and never believed.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 use sts_jose::CompactJws;
-use sts_types::{ClaimSet, UnixTime};
+use sts_types::{ClaimSet, Json, UnixTime};
 
 use crate::Snapshot;
 use crate::reason::Reason;
@@ -15,7 +15,13 @@ const MAX_SHOWN: usize = 200;
 pub(crate) fn describe(snapshot: &Snapshot, reason: Reason, token: &str, now: UnixTime) -> Option<String> {
     let jws = CompactJws::parse(token).ok()?;
     let claims = ClaimSet::parse(jws.payload()).ok()?;
-    let moment = |name: &str| claims.get(name).and_then(Value::as_f64).map(|at| format!("`{name}` is {}", time(at)));
+    let moment = |name: &str| {
+        claims
+            .get(name)
+            .and_then(Json::as_number)
+            .and_then(Number::as_f64)
+            .map(|at| format!("`{name}` is {}", time(at)))
+    };
     let judged = format!("judged as of {}", time_of(now));
     match reason {
         Reason::TokenExpired => Some(format!("{}, {judged}", moment("exp")?)),
@@ -61,7 +67,7 @@ pub(crate) fn issuer(snapshot: &Snapshot, iss: &str) -> Option<String> {
 /// `aud` of a token for somebody else.
 pub(crate) fn audience(claims: &ClaimSet) -> Option<String> {
     Some(match claims.get("aud") {
-        Some(aud) => format!("`aud` is {}", shown(aud)),
+        Some(aud) => format!("`aud` is {}", shown(&aud.to_value())),
         None => "`aud` is absent".to_owned(),
     })
 }

@@ -42,7 +42,7 @@ impl Known {
     pub(crate) fn verified(&mut self, verified: &VerifiedClaims, log_claims: bool) {
         self.entry = Some(verified.entry().to_string());
         self.subject = Some(bounded(verified.subject().as_str()));
-        self.claims = log_claims.then(|| serde_json::Value::Object(verified.claims().members().clone()));
+        self.claims = log_claims.then(|| serde_json::Value::Object(verified.claims().to_map()));
     }
 
     /// Which identity came nearest, and what it failed on.

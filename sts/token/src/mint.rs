@@ -136,7 +136,7 @@ impl Authorized {
         let copied: Map<String, Value> = grant
             .copy_claims
             .iter()
-            .filter_map(|path| verified.claims().find(path).map(|value| (path.as_str().to_owned(), value.clone())))
+            .filter_map(|path| verified.claims().find(path).map(|value| (path.as_str().to_owned(), value.to_value())))
             .collect();
 
         let claims = Claims {

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 use sts_jose::CompactJws;
-use sts_types::{AccountId, Audience, ClaimSet, Digest256, Issuer, Jti, Kid, ScopeSet, TokenRecord, UnixTime, rfc};
+use sts_types::{
+    AccountId, Audience, ClaimSet, Digest256, Issuer, Json, Jti, Kid, ScopeSet, TokenRecord, UnixTime, rfc,
+};
 
 use crate::Keyring;
 
@@ -64,7 +66,7 @@ impl OwnToken {
         if text("iss")? != issuer.as_str() {
             return Err(Foreign);
         }
-        let time = |name: &str| claims.get(name).and_then(Value::as_i64).map(UnixTime::from_secs).ok_or(Foreign);
+        let time = |name: &str| claims.get(name).and_then(Json::as_i64).map(UnixTime::from_secs).ok_or(Foreign);
         let own = Self {
             jti: Jti::new(text("jti")?).map_err(|_| Foreign)?,
             account: AccountId::new(text("sub")?).map_err(|_| Foreign)?,
@@ -73,7 +75,7 @@ impl OwnToken {
             iat: time("iat")?,
             exp: time("exp")?,
             kid,
-            federated: claims.get("federated").and_then(Value::as_object).cloned().unwrap_or_default(),
+            federated: claims.get("federated").map(Json::to_map).unwrap_or_default(),
             digest: sts_jose::sha256(token.as_bytes()),
         };
         if now >= own.exp { Err(OwnTokenError::Expired) } else { Ok(own) }

@@ -1,8 +1,7 @@
 //! The registered claims of a subject token, read strictly: a claim that is there with a wrong type refuses the token, it is
 //! never taken for absent (RFC 7519 section 4.1).
 
-use serde_json::Value;
-use sts_types::{Audience, ClaimSet, Jti, Subject, UnixTime};
+use sts_types::{Audience, ClaimSet, Json, Jti, Subject, UnixTime};
 
 use crate::TrustSpec;
 
@@ -48,14 +47,14 @@ pub(crate) struct Registered {
 
 /// Reads the registered claims; `iss` was read before the key was chosen.
 pub(crate) fn read(claims: &ClaimSet, trust: &TrustSpec) -> Result<Registered, TokenFault> {
-    let subject = match claims.members().get("sub") {
+    let subject = match claims.member("sub") {
         None => return Err(TokenFault::Malformed("`sub` is missing")),
         Some(value) => value
             .as_str()
             .and_then(|text| Subject::new(text).ok())
             .ok_or(TokenFault::Malformed("`sub` is not a string of 1 to 1,024 bytes without control characters"))?,
     };
-    let audiences = audiences(claims.members().get("aud"))?;
+    let audiences = audiences(claims.member("aud"))?;
     let exp =
         date(claims, "exp", "`exp` is not a number of seconds")?.ok_or(TokenFault::Malformed("`exp` is missing"))?;
     let nbf = date(claims, "nbf", "`nbf` is not a number of seconds")?;
@@ -64,7 +63,7 @@ pub(crate) fn read(claims: &ClaimSet, trust: &TrustSpec) -> Result<Registered, T
         return Err(TokenFault::Malformed("`iat` is missing"));
     }
     let jti =
-        match claims.members().get("jti") {
+        match claims.member("jti") {
             None => None,
             Some(value) => Some(value.as_str().and_then(|text| Jti::new(text).ok()).ok_or(TokenFault::Malformed(
                 "`jti` is not a string of 1 to 1,024 bytes without control characters",
@@ -73,21 +72,20 @@ pub(crate) fn read(claims: &ClaimSet, trust: &TrustSpec) -> Result<Registered, T
     Ok(Registered { subject, audiences, exp, nbf, iat, jti })
 }
 
-fn audiences(aud: Option<&Value>) -> Result<Vec<Audience>, TokenFault> {
+fn audiences(aud: Option<Json<'_>>) -> Result<Vec<Audience>, TokenFault> {
     const WRONG: TokenFault = TokenFault::Malformed("`aud` is not a string or a list of 1 to 32 strings");
-    let one = |value: &Value| value.as_str().and_then(|text| Audience::new(text).ok()).ok_or(WRONG);
+    let one = |value: Json<'_>| value.as_str().and_then(|text| Audience::new(text).ok()).ok_or(WRONG);
     match aud {
         None => Err(TokenFault::Malformed("`aud` is missing")),
-        Some(Value::Array(values)) if values.is_empty() || values.len() > MAX_AUDIENCES => Err(WRONG),
-        Some(Value::Array(values)) => values.iter().map(one).collect(),
-        Some(value) => Ok(vec![one(value)?]),
+        Some(aud) if !(1..=MAX_AUDIENCES).contains(&aud.elements().count()) => Err(WRONG),
+        Some(aud) => aud.elements().map(one).collect(),
     }
 }
 
 /// A `NumericDate` (RFC 7519 section 2): a finite number of at most 2^53, its fraction floored.
 fn date(claims: &ClaimSet, name: &str, wrong: &'static str) -> Result<Option<UnixTime>, TokenFault> {
-    let Some(value) = claims.members().get(name) else { return Ok(None) };
-    let Value::Number(number) = value else { return Err(TokenFault::Malformed(wrong)) };
+    let Some(value) = claims.member(name) else { return Ok(None) };
+    let number = value.as_number().ok_or(TokenFault::Malformed(wrong))?;
     if let Some(seconds) = number.as_i64() {
         const EXACT: i64 = 1 << 53;
         return if (-EXACT..=EXACT).contains(&seconds) {

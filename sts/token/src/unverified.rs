@@ -69,7 +69,7 @@ impl<'a> UnverifiedToken<'a> {
         if !(accepts_typ(&[], typ) || trusts.iter().any(|trust| accepts_typ(&trust.types, typ))) {
             return Err(TokenFault::TypeRefused);
         }
-        if self.claims.has_member("cnf") {
+        if self.claims.member("cnf").is_some() {
             return Err(TokenFault::TypeRefused);
         }
         Ok(())

@@ -1,61 +1,73 @@
 //! The claims of a token, parsed strictly and read by name or by pointer.
 
-use crate::{StrictJsonError, parse_object};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::{Json, JsonObject, StrictJsonError};
+
 /// A JSON object of claims. Null members count as absent (DESIGN section 5).
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-#[serde(transparent)]
-pub struct ClaimSet(Map<String, Value>);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClaimSet(JsonObject);
 
 impl ClaimSet {
     /// Parses a token's payload.
     ///
     /// # Errors
-    /// When the bytes are not one strict JSON object, see [`parse_object`].
+    /// When the bytes are not one strict JSON object, see [`JsonObject::parse`].
     pub fn parse(bytes: &[u8]) -> Result<Self, StrictJsonError> {
-        parse_object(bytes).map(Self)
+        JsonObject::parse(bytes).map(Self)
     }
 
     /// The claim of that exact name; `None` when absent or null.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+    pub fn get(&self, name: &str) -> Option<Json<'_>> {
+        self.member(name).filter(|value| !value.is_null())
     }
 
     /// The claim that is a string, by exact name.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(Value::as_str)
+        self.member(name).and_then(Json::as_str)
     }
 
-    /// Whether a member of that name was sent, null or not.
+    /// The member of that exact name, null or not.
     #[must_use]
-    pub fn has_member(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    pub fn member(&self, name: &str) -> Option<Json<'_>> {
+        self.0.get(name)
     }
 
     /// What `path` leads to; `None` when absent or null.
     #[must_use]
-    pub fn find(&self, path: &ClaimPath) -> Option<&Value> {
+    pub fn find(&self, path: &ClaimPath) -> Option<Json<'_>> {
         let mut parts = path.parts.iter();
-        let mut value = self.0.get(parts.next()?)?;
+        let mut value = self.member(parts.next()?)?;
         for part in parts {
-            value = value.as_object()?.get(part)?;
+            value = value.get(part)?;
         }
         Some(value).filter(|value| !value.is_null())
     }
 
-    /// Every member, nulls included.
+    /// Every member with its name, nulls included, in the order of the token.
+    pub fn members(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
+        self.0.members()
+    }
+
+    /// As a map, nulls included.
     #[must_use]
-    pub fn members(&self) -> &Map<String, Value> {
-        &self.0
+    pub fn to_map(&self) -> Map<String, Value> {
+        self.0.to_map()
     }
 }
 
 impl From<Map<String, Value>> for ClaimSet {
     fn from(members: Map<String, Value>) -> Self {
-        Self(members)
+        Self(JsonObject::from(&members))
+    }
+}
+
+impl Serialize for ClaimSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_map().serialize(serializer)
     }
 }
 
@@ -140,7 +152,7 @@ mod tests {
     #[test]
     fn c051_a_name_is_exact_and_a_pointer_goes_through_objects_only() {
         let claims = claims();
-        let find = |text: &str| claims.find(&ClaimPath::parse(text).unwrap()).cloned();
+        let find = |text: &str| claims.find(&ClaimPath::parse(text).unwrap()).map(Json::to_value);
         assert_eq!(find("/kubernetes.io/namespace"), Some("ns".into()));
         assert_eq!(find("/kubernetes.io/a~1b/~0"), Some(1.into()));
         assert_eq!(find("a.b"), Some(2.into()));
@@ -156,7 +168,7 @@ mod tests {
 
     #[test]
     fn null_is_absent_but_was_sent() {
-        assert_eq!(claims().get("n"), None);
-        assert!(claims().has_member("n"));
+        assert!(claims().get("n").is_none());
+        assert!(claims().member("n").is_some_and(Json::is_null));
     }
 }

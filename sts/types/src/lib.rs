@@ -5,6 +5,7 @@ mod claims;
 mod entropy;
 mod issuer_template;
 mod issuers;
+mod json_object;
 mod names;
 mod origin;
 mod record;
@@ -18,6 +19,7 @@ pub use claims::{ClaimPath, ClaimPathError, ClaimSet};
 pub use entropy::Entropy;
 pub use issuer_template::{IssuerTemplate, TemplateError, VariableSpec};
 pub use issuers::Issuers;
+pub use json_object::{Elements, Json, JsonKind, JsonObject};
 pub use names::{
     AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Jti, Kid, NameError, RequestId, Scope,
     ScopeSet, Subject, TeamName, is_uuid,

@@ -3,9 +3,12 @@
 //! Two parsers that disagree about a duplicate member are how forged claims pass (RFC 8725 section 2.4, requirement J-2), so a
 //! duplicate refuses the document instead of picking a winner.
 
+use std::fmt;
+
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use std::fmt;
+
+use crate::json_object::{Content, JsonObject, Name};
 
 /// The deepest nesting that is read: the outermost object is depth 1.
 pub const MAX_JSON_DEPTH: usize = 64;
@@ -24,95 +27,133 @@ pub enum StrictJsonError {
     NotAnObject,
 }
 
-/// Parses one JSON object strictly.
+/// Parses one JSON object strictly, into a map.
 ///
 /// # Errors
 /// See [`StrictJsonError`].
 pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, StrictJsonError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| StrictJsonError::Encoding)?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Strict { room: MAX_JSON_DEPTH }.deserialize(&mut deserializer).map_err(|_| StrictJsonError::Syntax)?;
-    deserializer.end().map_err(|_| StrictJsonError::Syntax)?;
-    match value {
-        Value::Object(map) => Ok(map),
-        _ => Err(StrictJsonError::NotAnObject),
+    JsonObject::parse(bytes).map(|object| object.to_map())
+}
+
+impl JsonObject {
+    /// Parses one JSON object strictly.
+    ///
+    /// # Errors
+    /// See [`StrictJsonError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, StrictJsonError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| StrictJsonError::Encoding)?;
+        if u32::try_from(text.len()).is_err() {
+            return Err(StrictJsonError::Syntax);
+        }
+        let mut object = Self::with_room_for(text.len());
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let whole = Strict { object: &mut object, name: Name::default(), room: MAX_JSON_DEPTH };
+        whole.deserialize(&mut deserializer).map_err(|_| StrictJsonError::Syntax)?;
+        deserializer.end().map_err(|_| StrictJsonError::Syntax)?;
+        if object.is_object() { Ok(object) } else { Err(StrictJsonError::NotAnObject) }
     }
 }
 
-#[derive(Clone, Copy)]
-struct Strict {
+/// A value that is to be read into the object.
+struct Strict<'o> {
+    object: &'o mut JsonObject,
+    name: Name,
     room: usize,
 }
 
-impl Strict {
-    /// For what stands in a container, which itself must have room: an empty one counts too.
-    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
-        self.room.checked_sub(1).map(|room| Self { room }).ok_or_else(|| E::custom("nested too deeply"))
+impl Strict<'_> {
+    fn add<E>(self, value: Content) -> Result<(), E> {
+        self.object.add(self.name, value);
+        Ok(())
+    }
+
+    /// The room for what stands in a container, which itself must have room: an empty one counts too.
+    fn inner<E: serde::de::Error>(&self) -> Result<usize, E> {
+        self.room.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.add(Content::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.add(Content::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.add(Content::Number(value.into()))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+        let number = Number::from_f64(value).ok_or_else(|| E::custom("not a finite number"))?;
+        self.add(Content::Number(number))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        let text = self.object.text(value);
+        self.add(Content::Text(text))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.add(Content::Null)
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let room = self.inner()?;
+        let Self { object, name, .. } = self;
+        let at = object.add(name, Content::List);
+        while seq.next_element_seed(Strict { object, name: Name::default(), room })?.is_some() {}
+        object.close_list(at);
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let inner = self.inner()?;
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(inner)? {
-            values.push(value);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let room = self.inner()?;
+        let Self { object, name, .. } = self;
+        let at = object.add(name, Content::Object);
+        while let Some(name) = map.next_key_seed(MemberName(object))? {
+            map.next_value_seed(Strict { object, name, room })?;
         }
-        Ok(Value::Array(values))
+        if object.close_object(at) { Ok(()) } else { Err(A::Error::custom("duplicate member")) }
+    }
+}
+
+/// The name of a member that is to be read into the object.
+struct MemberName<'o>(&'o mut JsonObject);
+
+impl<'de> DeserializeSeed<'de> for MemberName<'_> {
+    type Value = Name;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for MemberName<'_> {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let inner = self.inner()?;
-        let mut members = Map::new();
-        while let Some(name) = map.next_key::<String>()? {
-            let value = map.next_value_seed(inner)?;
-            if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("duplicate member"));
-            }
-        }
-        Ok(Value::Object(members))
+    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+        Ok(self.0.name(name))
     }
 }
 

@@ -53,10 +53,10 @@ fn first<'a>(claims: &ClaimSet, text: &'a str) -> Option<(String, &'a str)> {
     ];
     for (name, value) in claims.members() {
         if let Some(value) =
-            value.as_str().filter(|value| !value.is_empty() && !matches!(name.as_str(), "sub" | "ref" | "environment"))
+            value.as_str().filter(|value| !value.is_empty() && !matches!(name, "sub" | "ref" | "environment"))
         {
-            known.push((name.clone(), format!("{name}:{}", value.replace(':', "%3A"))));
-            known.push((name.clone(), format!("{name}:{value}")));
+            known.push((name.to_owned(), format!("{name}:{}", value.replace(':', "%3A"))));
+            known.push((name.to_owned(), format!("{name}:{value}")));
         }
     }
     let fits =

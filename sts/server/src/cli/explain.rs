@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use sts_policy::Asked;
 use sts_service::{Explanation, Presented};
-use sts_types::{ClaimSet, Clock, UnixTime};
+use sts_types::{ClaimSet, Clock, Json, UnixTime};
 
 use super::operate::{self, ServerArgs};
 use super::{RequestArgs, check, complain, fail, say};
@@ -83,7 +83,7 @@ fn explain(args: &ExplainArgs, input: Input) -> Result<Explanation, StartError> 
     let system = SystemClock::new();
     let settings = check::settings(&args.server.config, &system)?;
     let issued = match &input {
-        Input::Claims(claims) => claims.get("iat").and_then(Value::as_i64).map(UnixTime::from_secs),
+        Input::Claims(claims) => claims.get("iat").and_then(Json::as_i64).map(UnixTime::from_secs),
         Input::Token(_) => None,
     };
     let clock: Arc<dyn Clock> = match args.at.or(issued) {
