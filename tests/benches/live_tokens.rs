@@ -244,7 +244,7 @@ fn account_id(number: u64) -> AccountId {
 
 /// As random as ours, and the same in every run.
 fn jti(number: u64) -> Jti {
-    let code = TestSeal(0).seal(&number.to_be_bytes());
+    let code = TestSeal(0).seal(&[&number.to_be_bytes()]);
     Jti::new(&code.iter().take(14).map(|byte| format!("{byte:02x}")).collect::<String>()).unwrap()
 }
 

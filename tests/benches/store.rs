@@ -172,6 +172,6 @@ fn open_in(directory: &TempDir) -> EmbeddedLedger {
 
 /// As random as ours, and the same in every run.
 fn jti(number: u64) -> String {
-    let code = TestSeal(0).seal(&number.to_be_bytes());
+    let code = TestSeal(0).seal(&[&number.to_be_bytes()]);
     code.iter().take(11).map(|byte| format!("{byte:02x}")).collect()
 }

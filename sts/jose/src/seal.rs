@@ -1,5 +1,6 @@
 //! The seal on stored bytes: HMAC-SHA-256 (RFC 2104).
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use sts_types::Seal;
 
@@ -18,15 +19,17 @@ impl HmacSeal {
 }
 
 impl Seal for HmacSeal {
-    fn seal(&self, bytes: &[u8]) -> [u8; 32] {
+    fn seal(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        parts.iter().for_each(|part| context.update(part));
         let mut code = [0; 32];
         // HMAC-SHA-256 is 32 octets long, so this copies all of them.
-        code.copy_from_slice(hmac::sign(&self.key, bytes).as_ref());
+        code.copy_from_slice(context.sign().as_ref());
         code
     }
 
-    fn verify(&self, bytes: &[u8], code: &[u8]) -> bool {
-        hmac::verify(&self.key, bytes, code).is_ok()
+    fn verify(&self, parts: &[&[u8]], code: &[u8]) -> bool {
+        verify_slices_are_equal(&self.seal(parts), code).is_ok()
     }
 }
 
@@ -45,24 +48,25 @@ mod tests {
         // RFC 4231 test case 1, its key of 20 octets padded with zeros as RFC 2104 section 2 does itself.
         let mut key = [0; 32];
         key[..20].fill(0x0b);
-        let code: String = HmacSeal::new(&key).seal(b"Hi There").iter().map(|byte| format!("{byte:02x}")).collect();
+        let code: String =
+            HmacSeal::new(&key).seal(&[b"Hi", b"", b" There"]).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(code, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
     }
 
     #[test]
     fn only_the_whole_code_over_the_same_bytes_under_the_same_key_verifies() {
         let seal = HmacSeal::new(&[1; 32]);
-        let code = seal.seal(b"record");
-        assert!(seal.verify(b"record", &code));
-        assert!(!seal.verify(b"recorD", &code));
-        assert!(!HmacSeal::new(&[2; 32]).verify(b"record", &code));
+        let code = seal.seal(&[b"record"]);
+        assert!(seal.verify(&[b"rec", b"ord"], &code));
+        assert!(!seal.verify(&[b"recorD"], &code));
+        assert!(!HmacSeal::new(&[2; 32]).verify(&[b"record"], &code));
         for length in 0..32 {
-            assert!(!seal.verify(b"record", &code[..length]), "{length}");
+            assert!(!seal.verify(&[b"record"], &code[..length]), "{length}");
         }
         for bit in 0..256 {
             let mut flipped = code;
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(!seal.verify(b"record", &flipped), "{bit}");
+            assert!(!seal.verify(&[b"record"], &flipped), "{bit}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Logs and decision events, one line each on standard output.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::panic::Location;
 use std::sync::Arc;
@@ -47,18 +48,24 @@ pub(crate) struct EventLog {
 
 impl EventSink for EventLog {
     fn decision(&self, event: &DecisionEvent) {
-        self.metrics.exchange(event);
-        let mut json = Vec::with_capacity(1024);
-        if serde_json::to_writer(&mut json, event).is_err() {
-            return;
+        /// What a longer line took is given back.
+        const KEPT: usize = 4096;
+        thread_local! {
+            static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        let mut line = match self.format {
-            LogFormat::Json => json,
-            LogFormat::Text => text(event, &json).into_bytes(),
-        };
-        line.push(b'\n');
-        // Standard output is gone or full: nothing that could be said would be heard.
-        let _ = std::io::stdout().lock().write_all(&line);
+        self.metrics.exchange(event);
+        LINE.with_borrow_mut(|line| {
+            if serde_json::to_writer(&mut *line, event).is_ok() {
+                if matches!(self.format, LogFormat::Text) {
+                    *line = text(event, line).into_bytes();
+                }
+                line.push(b'\n');
+                // Standard output is gone or full: nothing that could be said would be heard.
+                let _ = std::io::stdout().lock().write_all(line);
+            }
+            line.clear();
+            line.shrink_to(KEPT);
+        });
     }
 }
 

@@ -66,7 +66,7 @@ impl Service {
         let request = ExchangeRequest::parse(parameters)?;
         known.asked(&request);
         let requested = resolve(snapshot, &request)?;
-        let verified = verify(snapshot, &*self.clock, &request.subject_token, &mut known.entry, stopwatch).await?;
+        let verified = verify(snapshot, &*self.clock, request.subject_token, &mut known.entry, stopwatch).await?;
         known.verified(&verified, snapshot.log_claims);
         stopwatch.enter(Phase::Decide);
         if !snapshot.rules.knows_audience(verified.entry(), verified.claims()) {
@@ -78,7 +78,7 @@ impl Service {
             .map_err(|denied| self.deny(snapshot, &denied, &requested, context, now, known))?;
         known.account = Some(authorized.grant().account.name.to_string());
         // Only what is granted something: strangers must not take the places of those who are.
-        snapshot.remembered.remember(&request.subject_token, authorized.verified());
+        snapshot.remembered.remember(request.subject_token, authorized.verified());
         stopwatch.enter(Phase::Mint);
         let now_millis = self.clock.now_millis();
         let status = self.status_of(snapshot, &authorized, now_millis).await?;
@@ -193,12 +193,12 @@ fn seconds(millis: u64) -> UnixTime {
     UnixTime::from_secs(i64::try_from(millis / 1000).unwrap_or(i64::MAX))
 }
 
-fn resolve(snapshot: &Snapshot, request: &ExchangeRequest) -> Result<Requested, Refused> {
+fn resolve(snapshot: &Snapshot, request: &ExchangeRequest<'_>) -> Result<Requested, Refused> {
     let asked = Asked {
         audience: &request.audience,
         resource: &request.resource,
-        scope: request.scope.as_deref(),
-        client_id: request.client_id.as_deref(),
+        scope: request.scope,
+        client_id: request.client_id,
         lifetime: request.lifetime,
     };
     snapshot.rules.resolve(&asked).map_err(|error| match error {

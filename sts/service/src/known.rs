@@ -32,10 +32,10 @@ pub(crate) struct Known {
 
 impl Known {
     /// What was asked for.
-    pub(crate) fn asked(&mut self, request: &ExchangeRequest) {
+    pub(crate) fn asked(&mut self, request: &ExchangeRequest<'_>) {
         let named: Vec<&str> = request.audience.iter().chain(&request.resource).map(String::as_str).collect();
         self.audience = (!named.is_empty()).then(|| bounded(&named.join(" ")));
-        self.scope = request.scope.as_deref().map(bounded);
+        self.scope = request.scope.map(bounded);
     }
 
     /// Whose token it is; its claims too, where they are logged.

@@ -26,21 +26,21 @@ const MAX_SUBJECT_TOKEN: usize = 16 * 1024;
 const CREDENTIALS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
 
 /// A request whose shape is right. What its names mean is judged by the rules.
-pub struct ExchangeRequest {
-    pub(crate) subject_token: String,
+pub struct ExchangeRequest<'a> {
+    pub(crate) subject_token: &'a str,
     pub(crate) audience: Vec<String>,
     pub(crate) resource: Vec<String>,
-    pub(crate) scope: Option<String>,
-    pub(crate) client_id: Option<String>,
+    pub(crate) scope: Option<&'a str>,
+    pub(crate) client_id: Option<&'a str>,
     pub(crate) lifetime: Option<Lifetime>,
 }
 
-impl ExchangeRequest {
+impl<'a> ExchangeRequest<'a> {
     /// Judges the shape.
     ///
     /// # Errors
     /// `request_malformed`, `grant_unsupported`, `invalid_client`, or `token_malformed` for a token over the limit.
-    pub fn parse(parameters: &Parameters) -> Result<Self, Refused> {
+    pub fn parse(parameters: &'a Parameters) -> Result<Self, Refused> {
         let malformed = |rule| Err(Refused::because(Reason::RequestMalformed, rule));
         parameters.forbid_repeats(&["audience", "resource"])?;
         if CREDENTIALS.iter().any(|name| parameters.has(name)) {
@@ -81,11 +81,11 @@ impl ExchangeRequest {
             return Err(Refused::because(Reason::TokenMalformed, "the subject token is over 16 KiB"));
         }
         Ok(Self {
-            subject_token: subject_token.to_owned(),
+            subject_token,
             audience: parameters.all("audience").map(str::to_owned).collect(),
             resource: parameters.all("resource").map(str::to_owned).collect(),
-            scope: parameters.one("scope")?.map(str::to_owned),
-            client_id: parameters.one("client_id")?.map(str::to_owned),
+            scope: parameters.one("scope")?,
+            client_id: parameters.one("client_id")?,
             lifetime,
         })
     }
@@ -121,7 +121,7 @@ pub(crate) fn new_request_id(clock: &dyn Clock, entropy: &dyn Entropy) -> Reques
 mod tests {
     use super::*;
 
-    fn parse(pairs: &[(&str, &str)]) -> Result<ExchangeRequest, Refused> {
+    fn parse(pairs: &[(&str, &str)]) -> Result<(), Refused> {
         let base = [
             ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
             ("subject_token", "t"),
@@ -131,7 +131,7 @@ mod tests {
         let all = base.iter().filter(|(name, _)| !overridden(name)).chain(pairs);
         let pairs =
             all.filter(|(_, value)| *value != "<none>").map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        ExchangeRequest::parse(&Parameters::new(pairs)?)
+        ExchangeRequest::parse(&Parameters::new(pairs)?).map(|_| ())
     }
 
     fn reason(pairs: &[(&str, &str)]) -> Option<Reason> {

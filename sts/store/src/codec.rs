@@ -12,12 +12,34 @@ const SEAL_LEN: usize = 32;
 
 /// Seals `payload` for `key` in `place`.
 pub(crate) fn seal(seal: &dyn Seal, place: Place, key: &[u8], payload: &[u8]) -> Vec<u8> {
-    let code = seal.seal(&sealed_bytes(VERSION, place, key, payload));
     let mut stored = Vec::with_capacity(1 + SEAL_LEN + payload.len());
+    let octets = sealed_octets(VERSION, place, key);
     stored.push(VERSION);
-    stored.extend_from_slice(&code);
+    stored.extend_from_slice(&seal.seal(&[&octets, key, payload]));
     stored.extend_from_slice(payload);
     stored
+}
+
+/// The same for `value`, encoded where it is to lie.
+///
+/// # Errors
+/// When it cannot be encoded.
+pub(crate) fn seal_value(
+    seal: &dyn Seal,
+    place: Place,
+    key: &[u8],
+    value: &impl serde::Serialize,
+) -> serde_json::Result<Vec<u8>> {
+    let mut stored = Vec::with_capacity(1536);
+    stored.push(VERSION);
+    stored.extend_from_slice(&[0; SEAL_LEN]);
+    serde_json::to_writer(&mut stored, value)?;
+    if let Some((head, payload)) = stored.split_at_mut_checked(1 + SEAL_LEN)
+        && let [_, code @ ..] = head
+    {
+        code.copy_from_slice(&seal.seal(&[&sealed_octets(VERSION, place, key), key, payload]));
+    }
+    Ok(stored)
 }
 
 /// Opens what [`seal`] made for that very `key` and `place`, and decodes it.
@@ -35,24 +57,21 @@ pub(crate) fn open<T: serde::de::DeserializeOwned>(
         return Err(Fault::Newer);
     }
     let (code, payload) = sealed.split_at_checked(SEAL_LEN).ok_or(Fault::Form)?;
-    if !seal.verify(&sealed_bytes(version, place, key, payload), code) {
+    if !seal.verify(&[&sealed_octets(version, place, key), key, payload], code) {
         return Err(Fault::Seal);
     }
     serde_json::from_slice(payload).map_err(|_| Fault::Form)
 }
 
-/// The key's length keeps one key's tail from being another payload's head.
-fn sealed_bytes(version: u8, place: Place, key: &[u8], payload: &[u8]) -> Vec<u8> {
+/// What is sealed before key and payload. The key's length keeps one key's tail from being another payload's head.
+fn sealed_octets(version: u8, place: Place, key: &[u8]) -> [u8; 10] {
     let tag = match place {
         Place::Record => 1,
         Place::Revocation => 2,
         Place::Rule => 3,
         Place::Epoch => 4,
     };
-    let mut bytes = Vec::with_capacity(10 + key.len() + payload.len());
-    bytes.extend_from_slice(&[version, tag]);
-    bytes.extend_from_slice(&(key.len() as u64).to_be_bytes());
-    bytes.extend_from_slice(key);
-    bytes.extend_from_slice(payload);
-    bytes
+    let mut octets = [version, tag, 0, 0, 0, 0, 0, 0, 0, 0];
+    octets[2..].copy_from_slice(&(key.len() as u64).to_be_bytes());
+    octets
 }

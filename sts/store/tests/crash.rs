@@ -114,7 +114,7 @@ fn note(said: &mut HashSet<String>, line: &str) {
 }
 
 fn claim_of(name: &str) -> ReplayClaim {
-    ReplayClaim { key: Digest256(TestSeal(0).seal(name.as_bytes())), ..claim(0, START.plus(100_000)) }
+    ReplayClaim { key: Digest256(TestSeal(0).seal(&[name.as_bytes()])), ..claim(0, START.plus(100_000)) }
 }
 
 fn spawn(path: &Path) -> Child {

@@ -23,7 +23,7 @@ async fn c141_what_is_swept_makes_room_for_what_comes() {
         let now = clock.now();
         let issues = (0..PER_ROUND).map(|n| {
             let name = format!("{round}-{n}");
-            let key = Digest256(TestSeal(0).seal(name.as_bytes()));
+            let key = Digest256(TestSeal(0).seal(&[name.as_bytes()]));
             let record = TokenRecord { iat: now, exp: now.plus(900), ..record(&name, "octo") };
             ledger.issue(record, Some(ReplayClaim { key, ..claim(0, now.plus(900)) }))
         });

@@ -21,11 +21,11 @@ impl std::fmt::Debug for Digest256 {
 
 /// A message authentication code (HMAC-SHA-256) over what the store holds, so that write access to the store forges nothing.
 pub trait Seal: Send + Sync + 'static {
-    /// The code over `bytes`.
-    fn seal(&self, bytes: &[u8]) -> [u8; 32];
+    /// The code over the octets of all `parts`, one behind the other: where one ends and the next begins is not told by it.
+    fn seal(&self, parts: &[&[u8]]) -> [u8; 32];
 
-    /// Whether `code` is the code over `bytes`; constant-time.
-    fn verify(&self, bytes: &[u8], code: &[u8]) -> bool;
+    /// Whether `code` is the code over `parts`; constant-time.
+    fn verify(&self, parts: &[&[u8]], code: &[u8]) -> bool;
 }
 
 /// `bytes` in lower-case hexadecimal.

@@ -1,5 +1,6 @@
 //! The public listener's handlers: read, call one service method, answer.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -133,13 +134,16 @@ async fn token(
     };
     let exchanged = state.service.exchange(&parameters, context).await?;
     // RFC 8693 section 2.2.1. Nothing here needs an escape: base64url and dots, a number, and scopes, which have neither `"` nor `\`.
-    let body = format!(
+    let mut body = String::with_capacity(exchanged.access_token.len() + 256);
+    write!(
+        body,
         r#"{{"access_token":"{}","issued_token_type":"{}","token_type":"Bearer","expires_in":{},"scope":"{}"}}"#,
         exchanged.access_token,
         rfc::TOKEN_TYPE_ACCESS_TOKEN,
         exchanged.expires_in,
         exchanged.scope
-    );
+    )
+    .map_err(|_| Reason::ServerError)?;
     Ok(private(StatusCode::OK).content_type(JSON).body(body))
 }
 

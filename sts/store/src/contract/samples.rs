@@ -50,20 +50,20 @@ impl Clock for ManualClock {
 pub struct TestSeal(pub u64);
 
 impl Seal for TestSeal {
-    fn seal(&self, bytes: &[u8]) -> [u8; 32] {
+    fn seal(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut code = [0; 32];
         for (at, part) in (0_u64..).zip(code.chunks_mut(8)) {
             let mut hasher = DefaultHasher::new();
             hasher.write_u64(self.0);
             hasher.write_u64(at);
-            hasher.write(bytes);
+            parts.iter().for_each(|part| hasher.write(part));
             part.copy_from_slice(&hasher.finish().to_be_bytes());
         }
         code
     }
 
-    fn verify(&self, bytes: &[u8], code: &[u8]) -> bool {
-        self.seal(bytes) == code
+    fn verify(&self, parts: &[&[u8]], code: &[u8]) -> bool {
+        self.seal(parts) == code
     }
 }
 

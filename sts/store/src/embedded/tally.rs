@@ -93,8 +93,7 @@ impl Tally {
             nonce: Digest256(nonce),
             masked: Digest256(masked),
         };
-        let payload = serde_json::to_vec(&stored).map_err(|error| redb::Error::Io(error.into()))?;
-        Ok(codec::seal(seal, Place::Epoch, TALLY.as_bytes(), &payload))
+        codec::seal_value(seal, Place::Epoch, TALLY.as_bytes(), &stored).map_err(|error| redb::Error::Io(error.into()))
     }
 
     /// Takes a row in.
@@ -210,7 +209,7 @@ fn code(seal: &dyn Seal, parts: &[&[u8]]) -> [u8; 32] {
         bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
         bytes.extend_from_slice(part);
     }
-    seal.seal(&bytes)
+    seal.seal(&[&bytes])
 }
 
 fn xor(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {

@@ -242,9 +242,9 @@ impl Guard {
         let mut random = [0; 16];
         entropy.fill(&mut random);
         let epoch = Epoch { id: random.iter().map(|byte| format!("{byte:02x}")).collect(), former, since: now };
-        let payload = serde_json::to_vec(&epoch).map_err(|_| Trouble::Form)?;
         let sequence = mark.sequence.unwrap_or(0).max(known.sequence);
-        Ok((codec::seal(&*self.seal, Place::Epoch, EPOCH_KEY, &payload), sequence))
+        let stored = codec::seal_value(&*self.seal, Place::Epoch, EPOCH_KEY, &epoch).map_err(|_| Trouble::Form)?;
+        Ok((stored, sequence))
     }
 
     /// Takes a mark that an operator has accepted for what is known from now on.

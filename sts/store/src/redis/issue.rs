@@ -22,13 +22,11 @@ impl RedisLedger {
         claim: Option<ReplayClaim>,
     ) -> Result<Issued, LedgerError> {
         self.settle_doubt().await?;
-        let mut payload = Vec::with_capacity(1536);
-        serde_json::to_writer(&mut payload, &record)
-            .map_err(|_| LedgerError::Unavailable("a value of the ledger cannot be encoded".into()))?;
         let names = self.names();
         let (id, account_id) = (names.id(&record.jti), names.account_id(&record.account));
         let (record_key, account_key) = (names.record(&id), names.account(&account_id));
-        let stored = codec::seal(&*self.inspector.seal, Place::Record, id.as_bytes(), &payload);
+        let stored = codec::seal_value(&*self.inspector.seal, Place::Record, id.as_bytes(), &record)
+            .map_err(|_| LedgerError::Unavailable("a value of the ledger cannot be encoded".into()))?;
         let end = live_until(record.exp);
         let issued = record.iat.as_secs().saturating_mul(1000).saturating_add(i64::from(record.iat_millis));
         let end_member = format!("{id}{account_id}");
@@ -45,15 +43,18 @@ impl RedisLedger {
         let mut set = sized("SET", 5, stored.len());
         set.arg(&record_key).arg(stored).arg("NX").arg("PXAT").arg(forget_at(end));
         batch.add(set);
-        let sets = [(account_key, issued, &id), (names.all(), issued, &id), (names.ends(), end.as_secs(), &end_member)];
+        let sets = [
+            (account_key.as_str(), issued, id.as_str()),
+            (names.all(), issued, &id),
+            (names.ends(), end.as_secs(), &end_member),
+        ];
         for (key, score, member) in &sets {
             let mut add = sized("ZADD", 4, 0);
             add.arg(key).arg("NX").arg(score).arg(member);
             batch.add(add);
         }
 
-        let floor = self.guard().floor();
-        self.guard().admits()?;
+        let floor = self.admitted()?;
         let mut replies = self.link.run(batch).await?;
         let judged = Mark::read(&mut replies).and_then(|mark| self.guard().judge(&mark, floor));
         let claimed = match &claim_key {
@@ -72,7 +73,7 @@ impl RedisLedger {
         }
         for (key, _, member) in &sets {
             if replies.number()? > 0 {
-                undo.push(command("ZREM", &[key, *member]));
+                undo.push(command("ZREM", &[*key, *member]));
             }
         }
         let is_doubted = judged.is_err();
@@ -82,7 +83,8 @@ impl RedisLedger {
             Ok(_) if !recorded => Err(LedgerError::Duplicate),
             Ok(_) => return Ok(Issued::Recorded),
         };
-        self.take_back(undo, &replies).await;
+        // Seldom needed, and as large as all of this.
+        Box::pin(self.take_back(undo, &replies)).await;
         if is_doubted {
             self.distrust();
         }

@@ -17,7 +17,7 @@ impl RedisLedger {
     pub(super) async fn page(&self, listing: Listing) -> Result<Vec<Entry>, Trouble> {
         let limit = listing.limit.min(PAGE);
         let index = match &listing.account {
-            None => self.names().all(),
+            None => self.names().all().to_owned(),
             Some(account) => self.names().account(&self.names().account_id(account)),
         };
         let after = match &listing.after {
@@ -25,7 +25,7 @@ impl RedisLedger {
             Some(jti) => {
                 let id = self.names().id(jti);
                 let mut batch = self.inspector.reading(Batch::plain());
-                batch.add(command("ZSCORE", &[&self.names().all(), &id]));
+                batch.add(command("ZSCORE", &[self.names().all(), &id]));
                 let (_, mut replies) = self.guarded(batch).await?;
                 match replies.bytes()? {
                     None => return Ok(Vec::new()),

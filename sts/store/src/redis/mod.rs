@@ -100,7 +100,7 @@ impl RedisLedger {
         let names = Names::new(&spec.prefix, Arc::clone(&seal));
         let guard = Arc::new(Guard::open(watermark, Arc::clone(&seal), Arc::clone(&alerts))?);
         let (timeout, wait_replicas) = (spec.timeout, spec.wait_replicas);
-        let connector = Arc::new(Connector::new(spec, names.mark())?);
+        let connector = Arc::new(Connector::new(spec, names.mark().to_owned())?);
         let inspector =
             Arc::new(Inspector { names, guard, seal, clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) });
         let link = |timeout| Link::new(Arc::clone(&connector), Arc::clone(&inspector), Arc::clone(&clock), timeout);
@@ -121,17 +121,18 @@ impl RedisLedger {
 
     /// Sends a batch whose first command is the reading of the mark, and judges that.
     async fn guarded(&self, batch: Batch) -> Result<(Mark, Replies), Trouble> {
-        self.guarded_by(self.link.run(batch)).await
+        let floor = self.admitted()?;
+        self.judged(floor, self.link.run(batch).await?)
     }
 
-    /// The same, however such a batch is sent once this is waited for.
-    async fn guarded_by(
-        &self,
-        sending: impl Future<Output = Result<Replies, Trouble>>,
-    ) -> Result<(Mark, Replies), Trouble> {
+    /// Before a batch is sent: the floor that its mark is to be [judged](Self::judged) by.
+    fn admitted(&self) -> Result<u64, Trouble> {
         self.guard().admits()?;
-        let floor = self.guard().floor();
-        let mut replies = sending.await?;
+        Ok(self.guard().floor())
+    }
+
+    /// Reads the mark that is the first of the replies, and judges it.
+    fn judged(&self, floor: u64, mut replies: Replies) -> Result<(Mark, Replies), Trouble> {
         let mark = Mark::read(&mut replies)?;
         if self.judge(&mark, floor)? {
             let guard = Arc::clone(self.guard());
@@ -152,7 +153,7 @@ impl RedisLedger {
     /// Before the first write after a doubt: nothing is written to a Redis that is not the one that is known.
     async fn settle_doubt(&self) -> Result<(), Trouble> {
         if self.guard().is_in_doubt() {
-            self.guarded(self.inspector.reading(Batch::plain())).await?;
+            Box::pin(self.guarded(self.inspector.reading(Batch::plain()))).await?;
         }
         Ok(())
     }
@@ -162,7 +163,7 @@ impl RedisLedger {
         let mut batch = self.inspector.reading(Batch::plain());
         let now = self.clock().now_millis();
         add_vitals(&mut batch);
-        batch.add(command("SET", &[&self.names().probe(), "1", "PX", "60000"]));
+        batch.add(command("SET", &[self.names().probe(), "1", "PX", "60000"]));
         // Not through the gate that this very look opens and closes.
         let floor = self.guard().floor();
         let mut replies = self.link.run(batch).await?;
@@ -185,8 +186,8 @@ impl RedisLedger {
         let (epoch, sequence) = self.guard().next_epoch(&mark, &*self.entropy, self.clock().now())?;
         let mut batch = Batch::atomic();
         let key = self.names().mark();
-        batch.add(redis::cmd("HSET").arg(&key).arg("epoch").arg(epoch).arg("sequence").arg(sequence).to_owned());
-        batch.add(command("HINCRBY", &[key.as_str(), "rules", "1"]));
+        batch.add(redis::cmd("HSET").arg(key).arg("epoch").arg(epoch).arg("sequence").arg(sequence).to_owned());
+        batch.add(command("HINCRBY", &[key, "rules", "1"]));
         let batch = self.inspector.reading(batch);
         let mut replies = self.link.run_after(&replies, batch).await?;
         replies.number()?;

@@ -14,48 +14,67 @@ const NAME_DOMAIN: u8 = 0;
 pub(super) struct Names {
     base: String,
     seal: Arc<dyn Seal>,
+    mark: String,
+    rules: String,
+    revoked: String,
+    all: String,
+    ends: String,
+    leases: String,
+    probe: String,
 }
 
 impl Names {
     /// `sts:` gives `sts:{sts}:`: what stands in braces decides the slot.
     pub(super) fn new(prefix: &str, seal: Arc<dyn Seal>) -> Self {
-        Self { base: format!("{prefix}{{{}}}:", prefix.trim_end_matches(':')), seal }
+        let base = format!("{prefix}{{{}}}:", prefix.trim_end_matches(':'));
+        let named = |name| format!("{base}{name}");
+        Self {
+            seal,
+            mark: named("mark"),
+            rules: named("rules"),
+            revoked: named("revoked"),
+            all: named("all"),
+            ends: named("ends"),
+            leases: named("leases"),
+            probe: named("probe"),
+            base,
+        }
     }
 
     /// Hash: the epoch of the store, the sequence number of its revocations, the numbers of changes to its rules and of tokens that
     /// were revoked alone.
-    pub(super) fn mark(&self) -> String {
-        self.named("mark", "")
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
     }
 
     /// List of sealed rules, oldest first.
-    pub(super) fn rules(&self) -> String {
-        self.named("rules", "")
+    pub(super) fn rules(&self) -> &str {
+        &self.rules
     }
 
     /// List: ids of the tokens that were revoked alone, the latest last.
-    pub(super) fn revoked(&self) -> String {
-        self.named("revoked", "")
+    pub(super) fn revoked(&self) -> &str {
+        &self.revoked
     }
 
     /// Sorted set: ids of all records by the millisecond of their issue.
-    pub(super) fn all(&self) -> String {
-        self.named("all", "")
+    pub(super) fn all(&self) -> &str {
+        &self.all
     }
 
     /// Sorted set: id and account of all records by the second of their end.
-    pub(super) fn ends(&self) -> String {
-        self.named("ends", "")
+    pub(super) fn ends(&self) -> &str {
+        &self.ends
     }
 
     /// Hash: how many indexes of each status window are taken.
-    pub(super) fn leases(&self) -> String {
-        self.named("leases", "")
+    pub(super) fn leases(&self) -> &str {
+        &self.leases
     }
 
     /// What readiness writes.
-    pub(super) fn probe(&self) -> String {
-        self.named("probe", "")
+    pub(super) fn probe(&self) -> &str {
+        &self.probe
     }
 
     /// The id that stands for a jti.
@@ -88,15 +107,12 @@ impl Names {
         self.named("c:", &key.to_hex())
     }
 
-    /// Put together by hand: an exchange makes five of these.
     fn named(&self, kind: &str, rest: &str) -> String {
         [self.base.as_str(), kind, rest].concat()
     }
 
     fn digest(&self, kind: u8, text: &str) -> String {
-        let mut bytes = vec![NAME_DOMAIN, kind];
-        bytes.extend_from_slice(text.as_bytes());
-        let code = self.seal.seal(&bytes);
+        let code = self.seal.seal(&[&[NAME_DOMAIN, kind], text.as_bytes()]);
         sts_types::hex(code.get(..DIGEST_LEN).unwrap_or_default())
     }
 }
@@ -122,10 +138,10 @@ mod tests {
             names.leases(),
             names.revoked(),
             names.probe(),
-            names.record(&id),
-            names.revocation(&id),
-            names.account(&account),
-            names.claim(Digest256([7; 32])),
+            &names.record(&id),
+            &names.revocation(&id),
+            &names.account(&account),
+            &names.claim(Digest256([7; 32])),
         ] {
             assert!(name.starts_with("sts:{sts}:"), "{name}");
             assert!(!name.contains("octo") && name.matches('{').count() == 1, "{name}");

@@ -93,7 +93,7 @@ impl RedisLedger {
         }
         // Mark and rules of one moment: what is made between two commands is not to be missed.
         let mut batch = self.inspector.reading(Batch::atomic());
-        batch.add(command("LRANGE", &[self.names().rules().as_str(), "0", "-1"]));
+        batch.add(command("LRANGE", &[self.names().rules(), "0", "-1"]));
         let (mark, mut replies) = self.guarded(batch).await?;
         let stored = replies.list()?;
         let rules = stored.iter().flatten().filter_map(|stored| self.unseal(Place::Rule, RULE_KEY, stored));
@@ -109,7 +109,7 @@ impl RedisLedger {
     /// The end of the record that dies last.
     pub(super) async fn find_last_end(&self) -> Result<Option<UnixTime>, Trouble> {
         let mut batch = self.inspector.reading(Batch::plain());
-        batch.add(command("ZREVRANGE", &[self.names().ends().as_str(), "0", "0", "WITHSCORES"]));
+        batch.add(command("ZREVRANGE", &[self.names().ends(), "0", "0", "WITHSCORES"]));
         let (_, mut replies) = self.guarded(batch).await?;
         match replies.texts()?.get(1) {
             None => Ok(None),

@@ -17,7 +17,9 @@ impl RedisLedger {
     /// The mark is judged before anything is written, over one connection: a write to an older copy would raise its number towards the
     /// one that is missed.
     pub(super) async fn record_revocation(&self, revocation: &Revocation) -> Result<(), Trouble> {
-        let payload = serde_json::to_vec(revocation).map_err(|_| Trouble::Form)?;
+        let sealed = |place, key: &[u8]| {
+            codec::seal_value(&*self.inspector.seal, place, key, revocation).map_err(|_| Trouble::Form)
+        };
         let mut first = self.inspector.reading(Batch::plain());
         let mut commit = self.inspector.reading(Batch::atomic());
         let mark = self.names().mark();
@@ -29,28 +31,30 @@ impl RedisLedger {
         if let Some(id) = &token {
             first.add(command("GET", &[&self.names().revocation(id)]));
         }
-        let (_, mut replies) = self.guarded_by(link.run(first)).await?;
-        commit.add(command("HINCRBY", &[mark.as_str(), "sequence", "1"]));
+        let floor = self.admitted()?;
+        let (_, mut replies) = self.judged(floor, link.run(first).await?)?;
+        commit.add(command("HINCRBY", &[mark, "sequence", "1"]));
         match &token {
             Some(id) if self.stands(id, &found(&mut replies)?, revocation) => {}
             Some(id) => {
-                let stored = codec::seal(&*self.inspector.seal, Place::Revocation, id.as_bytes(), &payload);
+                let stored = sealed(Place::Revocation, id.as_bytes())?;
                 let (key, gone) = (self.names().revocation(id), forget_at(live_until(revocation.until)));
                 commit.add(cmd("SET").arg(&key).arg(stored).arg("PXAT").arg(gone).to_owned());
-                commit.add(command("RPUSH", &[&self.names().revoked(), id]));
-                commit.add(command("HINCRBY", &[mark.as_str(), "tokens", "1"]));
+                commit.add(command("RPUSH", &[self.names().revoked(), id]));
+                commit.add(command("HINCRBY", &[mark, "tokens", "1"]));
             }
             None => {
-                let stored = codec::seal(&*self.inspector.seal, Place::Rule, RULE_KEY, &payload);
+                let stored = sealed(Place::Rule, RULE_KEY)?;
                 commit.add(cmd("RPUSH").arg(self.names().rules()).arg(stored).to_owned());
-                commit.add(command("HINCRBY", &[mark.as_str(), "rules", "1"]));
+                commit.add(command("HINCRBY", &[mark, "rules", "1"]));
             }
         }
         // Even what stands already is a write, so that its replicas are waited for: an earlier one may have been refused for want of
         // them.
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         commit.wait_for(self.wait_replicas, millis);
-        let (_, mut committed) = self.guarded_by(link.run_after(&replies, commit)).await?;
+        let floor = self.admitted()?;
+        let (_, mut committed) = self.judged(floor, link.run_after(&replies, commit).await?)?;
         self.guard().raise(u64::try_from(committed.number()?).map_err(|_| Trouble::Form)?);
         self.guard().save().await;
         Ok(())

@@ -21,8 +21,9 @@ impl RedisLedger {
     pub(super) async fn take_indexes(&self, window: StatusWindow, count: u32) -> Result<Lease, Trouble> {
         self.settle_doubt().await?;
         let mut batch = self.inspector.reading(Batch::atomic());
-        batch.add(command("HINCRBY", &[self.names().leases(), window.number().to_string(), count.to_string()]));
-        let (_, mut replies) = self.guarded_by(self.link.run_on_newest(batch)).await?;
+        batch.add(command("HINCRBY", &[self.names().leases(), &window.number().to_string(), &count.to_string()]));
+        let floor = self.admitted()?;
+        let (_, mut replies) = self.judged(floor, self.link.run_on_newest(batch).await?)?;
         let first = replies.number()?.checked_sub(i64::from(count)).and_then(|first| u64::try_from(first).ok());
         Ok(Lease { first: first.ok_or(Trouble::Form)?, era: self.era_of(replies.connection()) })
     }
@@ -57,7 +58,7 @@ impl RedisLedger {
             _ => return Ok(None),
         };
         let mut batch = self.inspector.reading(Batch::atomic());
-        batch.add(command("LRANGE", &[self.names().revoked(), format!("-{wanted}"), "-1".to_owned()]));
+        batch.add(command("LRANGE", &[self.names().revoked(), &format!("-{wanted}"), "-1"]));
         let (mark, mut replies) = self.guarded(batch).await?;
         let ids = replies.texts()?;
         let missed = mark.tokens.unwrap_or(0).checked_sub(seen.tokens).and_then(|missed| usize::try_from(missed).ok());
@@ -75,7 +76,7 @@ impl RedisLedger {
     pub(super) async fn forget_leases(&self, now: UnixTime) -> Result<(), Trouble> {
         let mark = self.find_status().await?;
         let mut batch = Batch::plain();
-        batch.add(command("LTRIM", &[self.names().revoked(), format!("-{LATEST}"), "-1".to_owned()]));
+        batch.add(command("LTRIM", &[self.names().revoked(), &format!("-{LATEST}"), "-1"]));
         let is_dead = |window: &&StatusWindow| live_until(window.end()) < now;
         let dead: Vec<String> = mark.leased.keys().filter(is_dead).map(|window| window.number().to_string()).collect();
         if !dead.is_empty() {

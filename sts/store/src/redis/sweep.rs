@@ -36,7 +36,7 @@ impl RedisLedger {
         let (ends, all) = (self.names().ends(), self.names().all());
         let mut batch = self.inspector.reading(Batch::plain());
         let (before, count) = (format!("({now}"), STEP.to_string());
-        batch.add(command("ZRANGEBYSCORE", &[ends.as_str(), "-inf", &before, "LIMIT", "0", &count]));
+        batch.add(command("ZRANGEBYSCORE", &[ends, "-inf", &before, "LIMIT", "0", &count]));
         let (_, mut replies) = self.guarded(batch).await?;
         let members = replies.texts()?;
         if members.is_empty() {
@@ -46,9 +46,9 @@ impl RedisLedger {
         for member in &members {
             let (id, account_id) = member.split_at_checked(ID_LEN).ok_or(Trouble::Form)?;
             batch.add(command("DEL", &[self.names().record(id)]));
-            batch.add(command("ZREM", &[all.as_str(), id]));
+            batch.add(command("ZREM", &[all, id]));
             batch.add(command("ZREM", &[self.names().account(account_id).as_str(), id]));
-            batch.add(command("ZREM", &[&ends, member]));
+            batch.add(command("ZREM", &[ends, member]));
         }
         let mut replies = self.link.run(batch).await?;
         let mut forgotten = 0;
@@ -65,7 +65,7 @@ impl RedisLedger {
     async fn forget_rules(&self, now: UnixTime) -> Result<(), Trouble> {
         let key = self.names().rules();
         let mut batch = self.inspector.reading(Batch::plain());
-        batch.add(command("LRANGE", &[key.as_str(), "0", "-1"]));
+        batch.add(command("LRANGE", &[key, "0", "-1"]));
         let (_, mut replies) = self.guarded(batch).await?;
         let stored = replies.list()?;
         let is_dead = |stored: &&Vec<u8>| {
@@ -75,11 +75,11 @@ impl RedisLedger {
         let mut batch = Batch::atomic();
         let mut any = false;
         for dead in stored.iter().flatten().filter(is_dead) {
-            batch.add(redis::cmd("LREM").arg(&key).arg(1).arg(dead).to_owned());
+            batch.add(redis::cmd("LREM").arg(key).arg(1).arg(dead).to_owned());
             any = true;
         }
         if any {
-            batch.add(command("HINCRBY", &[self.names().mark().as_str(), "rules", "1"]));
+            batch.add(command("HINCRBY", &[self.names().mark(), "rules", "1"]));
             self.link.run(batch).await?;
         }
         Ok(())
