@@ -1,17 +1,19 @@
 //! Parameters out of a body: a form (`application/x-www-form-urlencoded`), or JSON with the same names. Strict: what is not
 //! well-formed is refused, never repaired, so that no two readers can disagree about a request.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::parameters::{MAX_PARAMETERS, Parameters};
 use crate::reason::{Reason, Refused};
 
-impl Parameters {
+impl<'b> Parameters<'b> {
     /// Reads a form.
     ///
     /// # Errors
     /// `request_malformed` for broken percent-encoding, what is not UTF-8, and what [`Parameters::new`] refuses.
-    pub fn from_form(body: &[u8]) -> Result<Self, Refused> {
+    pub fn from_form(body: &'b [u8]) -> Result<Self, Refused> {
         let mut pairs = Vec::with_capacity(8);
         let mut rest = Some(body);
         while let Some(text) = rest {
@@ -39,20 +41,21 @@ impl Parameters {
         }
         let mut pairs = Vec::with_capacity(members.len());
         for (name, value) in members {
+            let name = Cow::Owned(name);
             match value {
                 Value::Null => {}
-                Value::String(text) => pairs.push((name, text)),
-                Value::Number(number) if name == "expires_in" => pairs.push((name, number.to_string())),
+                Value::String(text) => pairs.push((name, text.into())),
+                Value::Number(number) if name == "expires_in" => pairs.push((name, number.to_string().into())),
                 Value::Array(values) if name == "audience" || name == "resource" => {
                     for value in values {
                         let Value::String(text) = value else {
                             return Err(malformed("`audience` and `resource` hold strings"));
                         };
-                        pairs.push((name.clone(), text));
+                        pairs.push((name.clone(), text.into()));
                     }
                 }
                 // An unknown parameter is ignored, whatever its type.
-                _ if !KNOWN.contains(&name.as_str()) => {}
+                _ if !KNOWN.contains(&name.as_ref()) => {}
                 _ => return Err(malformed("a parameter is not a string")),
             }
         }
@@ -71,12 +74,15 @@ fn cut(text: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
 }
 
 /// Undoes `+` and percent-encoding.
-fn decode(text: &[u8]) -> Result<String, Refused> {
+fn decode(text: &[u8]) -> Result<Cow<'_, str>, Refused> {
     let broken = || malformed("the form's percent-encoding is broken");
     let digit = |b: u8| char::from(b).to_digit(16).ok_or_else(broken);
+    let undecodable = || malformed("a parameter is not UTF-8");
+    if memchr::memchr2(b'%', b'+', text).is_none() {
+        return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| undecodable());
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
-    // What lies between two codes is copied whole: a token has none.
     while let Some(at) = memchr::memchr2(b'%', b'+', rest) {
         let (plain, coded) = rest.split_at_checked(at).ok_or_else(broken)?;
         bytes.extend_from_slice(plain);
@@ -93,7 +99,7 @@ fn decode(text: &[u8]) -> Result<String, Refused> {
         };
     }
     bytes.extend_from_slice(rest);
-    String::from_utf8(bytes).map_err(|_| malformed("a parameter is not UTF-8"))
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| undecodable())
 }
 
 /// The parameters whose type is judged in a JSON body.

@@ -35,7 +35,7 @@ impl Service {
     ///
     /// # Errors
     /// The first refusal, in the order of DESIGN section 2; nothing was minted then.
-    pub async fn exchange(&self, parameters: &Parameters, context: &RequestContext) -> Result<Exchanged, Refused> {
+    pub async fn exchange(&self, parameters: &Parameters<'_>, context: &RequestContext) -> Result<Exchanged, Refused> {
         let snapshot = self.snapshot.load_full();
         let (mut known, mut stopwatch) = (Known::default(), Stopwatch::since(context.arrived, &*self.clock));
         let result = self.exchange_under(&snapshot, parameters, context, &mut known, &mut stopwatch).await;
@@ -57,7 +57,7 @@ impl Service {
     async fn exchange_under(
         &self,
         snapshot: &Snapshot,
-        parameters: &Parameters,
+        parameters: &Parameters<'_>,
         context: &RequestContext,
         known: &mut Known,
         stopwatch: &mut Stopwatch<'_>,

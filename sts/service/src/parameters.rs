@@ -1,20 +1,23 @@
 //! Request parameters, whatever body carried them.
 
+use std::borrow::Cow;
+
 use crate::reason::{Reason, Refused};
 
 /// The most parameters a request may have.
 pub const MAX_PARAMETERS: usize = 64;
 
-/// Parameters in the order they were sent. An empty value counts as omitted (RFC 6749 section 3.2).
+/// Parameters in the order they were sent, borrowed from their body where nothing in it had to be decoded. An empty value counts as
+/// omitted (RFC 6749 section 3.2).
 #[derive(Default)]
-pub struct Parameters(Vec<(String, String)>);
+pub struct Parameters<'b>(Vec<(Cow<'b, str>, Cow<'b, str>)>);
 
-impl Parameters {
+impl<'b> Parameters<'b> {
     /// Takes pairs as they were decoded.
     ///
     /// # Errors
     /// `request_malformed` for more than [`MAX_PARAMETERS`], or a NUL.
-    pub fn new(pairs: Vec<(String, String)>) -> Result<Self, Refused> {
+    pub fn new(pairs: Vec<(Cow<'b, str>, Cow<'b, str>)>) -> Result<Self, Refused> {
         if pairs.len() > MAX_PARAMETERS {
             return Err(Refused::because(Reason::RequestMalformed, "a request has at most 64 parameters"));
         }
@@ -27,7 +30,7 @@ impl Parameters {
 
     /// The values of a parameter that may be repeated, empty ones left out.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_str())
+        self.0.iter().filter(move |(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_ref())
     }
 
     /// The value of a parameter that may stand once; `None` when omitted or empty.
@@ -35,7 +38,7 @@ impl Parameters {
     /// # Errors
     /// `request_malformed` when it is repeated, whatever the values (RFC 6749 section 3.2).
     pub fn one(&self, name: &str) -> Result<Option<&str>, Refused> {
-        let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
+        let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_ref());
         let first = values.next();
         if values.next().is_some() {
             return Err(Refused::because(Reason::RequestMalformed, "a parameter is repeated"));
@@ -50,7 +53,7 @@ impl Parameters {
     pub fn forbid_repeats(&self, may_repeat: &[&str]) -> Result<(), Refused> {
         self.0
             .iter()
-            .filter(|(name, _)| !may_repeat.contains(&name.as_str()))
+            .filter(|(name, _)| !may_repeat.contains(&name.as_ref()))
             .try_for_each(|(name, _)| self.one(name).map(|_| ()))
     }
 

@@ -40,7 +40,7 @@ impl<'a> ExchangeRequest<'a> {
     ///
     /// # Errors
     /// `request_malformed`, `grant_unsupported`, `invalid_client`, or `token_malformed` for a token over the limit.
-    pub fn parse(parameters: &'a Parameters) -> Result<Self, Refused> {
+    pub fn parse(parameters: &'a Parameters<'_>) -> Result<Self, Refused> {
         let malformed = |rule| Err(Refused::because(Reason::RequestMalformed, rule));
         parameters.forbid_repeats(&["audience", "resource"])?;
         if CREDENTIALS.iter().any(|name| parameters.has(name)) {
@@ -129,8 +129,7 @@ mod tests {
         ];
         let overridden = |name: &str| pairs.iter().any(|(own, _)| *own == name);
         let all = base.iter().filter(|(name, _)| !overridden(name)).chain(pairs);
-        let pairs =
-            all.filter(|(_, value)| *value != "<none>").map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let pairs = all.filter(|(_, value)| *value != "<none>").map(|(n, v)| ((*n).into(), (*v).into())).collect();
         ExchangeRequest::parse(&Parameters::new(pairs)?).map(|_| ())
     }
 
@@ -176,7 +175,7 @@ mod tests {
 
     #[test]
     fn c110_a_request_has_at_most_64_parameters_and_no_nul() {
-        let pairs = |count: usize| (0..count).map(|at| (format!("p{at}"), "v".to_owned())).collect();
+        let pairs = |count: usize| (0..count).map(|at| (format!("p{at}").into(), "v".into())).collect();
         assert!(Parameters::new(pairs(64)).is_ok());
         assert!(Parameters::new(pairs(65)).is_err());
         assert!(Parameters::new(vec![("a".into(), "\0".into())]).is_err());

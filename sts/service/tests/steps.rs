@@ -275,7 +275,7 @@ impl Fixture {
             ("subject_token_type", rfc::TOKEN_TYPE_JWT),
             ("subject_token", token),
         ];
-        let pairs = base.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let pairs = base.iter().chain(more).map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let context =
             RequestContext { request_id: self.service.new_request_id(), source: None, arrived: Duration::ZERO };
         self.service.exchange(&Parameters::new(pairs)?, &context).await.map(|exchanged| exchanged.access_token)

@@ -33,7 +33,8 @@ pub(crate) struct AdminState {
 pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Data<AdminState>) -> HttpResponse {
     let request_id = state.desk.service.new_request_id();
     let path = route::normalise(request.path());
-    let response = super::answer(handle(&request, &mut payload, &state, &path), &request_id, false).await;
+    let outcome = super::caught(handle(&request, &mut payload, &state, &path)).await;
+    let response = super::answer(outcome, &request_id, false);
     body::close_if_unread(&request, payload, response)
 }
 

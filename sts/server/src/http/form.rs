@@ -26,7 +26,11 @@ pub(super) enum Media {
 }
 
 /// Decodes a body by its `Content-Type`.
-pub(crate) fn parameters(request: &HttpRequest, body: &[u8], accepts: Accepts) -> Result<Parameters, Failure> {
+pub(crate) fn parameters<'b>(
+    request: &HttpRequest,
+    body: &'b [u8],
+    accepts: Accepts,
+) -> Result<Parameters<'b>, Failure> {
     forbid_query(request)?;
     match media(request)? {
         Media::Form => Ok(Parameters::from_form(body)?),
@@ -108,7 +112,7 @@ mod tests {
     use super::*;
     use actix_web::test::TestRequest;
 
-    fn with(content_type: &str, body: &str) -> Result<Parameters, Reason> {
+    fn with<'b>(content_type: &str, body: &'b str) -> Result<Parameters<'b>, Reason> {
         let request = TestRequest::post().insert_header((header::CONTENT_TYPE, content_type)).to_http_request();
         parameters(&request, body.as_bytes(), Accepts::FormOrJson).map_err(|failure| failure.reason())
     }

@@ -32,16 +32,22 @@ use std::panic::AssertUnwindSafe;
 
 use actix_web::HttpResponse;
 use futures_util::FutureExt as _;
+use futures_util::future::CatchUnwind;
 use sts_service::Reason;
 use sts_types::RequestId;
 
+/// Runs a handler to its end or its panic. Not an `async fn`: its future would hold the handler's twice.
+fn caught<F: Future<Output = Result<HttpResponse, Failure>>>(handler: F) -> CatchUnwind<AssertUnwindSafe<F>> {
+    AssertUnwindSafe(handler).catch_unwind()
+}
+
 /// Turns what a handler came to into the answer; a handler that panics is one 500, and the process lives.
-async fn answer(
-    handler: impl Future<Output = Result<HttpResponse, Failure>>,
+fn answer(
+    outcome: std::thread::Result<Result<HttpResponse, Failure>>,
     request_id: &RequestId,
     well_known: bool,
 ) -> HttpResponse {
-    let result = AssertUnwindSafe(handler).catch_unwind().await.unwrap_or_else(|_| {
+    let result = outcome.unwrap_or_else(|_| {
         tracing::error!(%request_id, "a handler panicked");
         Err(Reason::ServerError.into())
     });
@@ -61,14 +67,14 @@ mod tests {
         let id = RequestId::new("01J00000000000000000000000").unwrap();
         for well_known in [false, true] {
             let panics = async { panic!("a secret in a message") };
-            let response = answer(panics, &id, well_known).await;
+            let response = answer(caught(panics).await, &id, well_known);
             assert_eq!(response.status(), 500);
             assert_eq!(response.headers().get("x-request-id").unwrap(), id.as_str());
             let body: Value = serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
             assert_eq!((&body["error"], &body["reason"]), (&"server_error".into(), &"server_error".into()));
             assert!(!body.to_string().contains("secret"), "{body}");
             // The next one is answered as if nothing had been.
-            let fine = answer(async { Ok(HttpResponse::Ok().finish()) }, &id, well_known).await;
+            let fine = answer(caught(async { Ok(HttpResponse::Ok().finish()) }).await, &id, well_known);
             assert_eq!(fine.status(), 200);
         }
     }

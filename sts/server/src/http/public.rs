@@ -7,6 +7,7 @@ use std::sync::Arc;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use sts_service::{Caller, Parameters, Reason, Refused, RequestContext, STATUS_LIST_TTL, Service, Snapshot};
 use sts_token::MAX_AGE;
 use sts_types::rfc;
@@ -42,8 +43,8 @@ pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Dat
     };
     let path = normalise(request.path());
     let well_known = path.split('/').any(|part| part == ".well-known");
-    let response =
-        super::answer(limited(&request, &mut payload, &state, &context, &path), &context.request_id, well_known).await;
+    let outcome = super::caught(limited(&request, &mut payload, &state, &context, &path)).await;
+    let response = super::answer(outcome, &context.request_id, well_known);
     body::close_if_unread(&request, payload, response)
 }
 
@@ -125,13 +126,12 @@ async fn token(
     state: &PublicState,
     context: &RequestContext,
 ) -> Result<HttpResponse, Failure> {
-    let parameters = match read_exchange(request, payload).await {
-        Ok(parameters) => parameters,
-        Err(failure) => {
-            state.service.refused_unread(context, failure.refused());
-            return Err(failure);
-        }
+    let unread = |failure: Failure| {
+        state.service.refused_unread(context, failure.refused());
+        failure
     };
+    let body = read_exchange(request, payload).await.map_err(unread)?;
+    let parameters = parameters(request, &body, Accepts::FormOrJson).map_err(unread)?;
     let exchanged = state.service.exchange(&parameters, context).await?;
     // RFC 8693 section 2.2.1. Nothing here needs an escape: base64url and dots, a number, and scopes, which have neither `"` nor `\`.
     let mut body = String::with_capacity(exchanged.access_token.len() + 256);
@@ -147,12 +147,11 @@ async fn token(
     Ok(private(StatusCode::OK).content_type(JSON).body(body))
 }
 
-async fn read_exchange(request: &HttpRequest, payload: &mut Payload) -> Result<Parameters, Failure> {
+async fn read_exchange(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Failure> {
     if request.headers().contains_key(header::AUTHORIZATION) {
         return Err(Refused::because(Reason::InvalidClient, "this endpoint takes no client authentication").into());
     }
-    let body = body::read(request, payload).await?;
-    parameters(request, &body, Accepts::FormOrJson)
+    body::read(request, payload).await
 }
 
 /// `POST /revoke`, RFC 7009 section 2. The token is the authority; credentials are not needed, and must be right if sent.
@@ -235,14 +234,14 @@ fn authenticate_basic(
 }
 
 /// Credentials travel in the header only; two ways at once is a mistake to be told (RFC 6749 section 2.3).
-fn refuse_body_credentials(parameters: &Parameters) -> Result<(), Failure> {
+fn refuse_body_credentials(parameters: &Parameters<'_>) -> Result<(), Failure> {
     if ["client_secret", "client_assertion"].iter().any(|name| parameters.has(name)) {
         return Err(Failure::challenged(Reason::InvalidClient, BASIC));
     }
     Ok(())
 }
 
-fn required_token(parameters: &Parameters) -> Result<&str, Failure> {
+fn required_token<'a>(parameters: &'a Parameters<'_>) -> Result<&'a str, Failure> {
     let missing = || Refused::because(Reason::RequestMalformed, "`token` is missing");
     Ok(parameters.one("token")?.ok_or_else(missing)?)
 }
