@@ -18,15 +18,16 @@ pub(crate) struct Load {
     pub(crate) bodies: Option<PathBuf>,
     pub(crate) connections: usize,
     pub(crate) seconds: u64,
-    /// Requests a second in all; as many as are answered when there is none.
-    pub(crate) rate: Option<f64>,
+    /// The share of what the server answers a second just before, at whose pace requests are sent; as many as are answered when there
+    /// is none.
+    pub(crate) pace: Option<f64>,
     /// Whether the answers must be granted, or must be refused.
     pub(crate) granted: bool,
 }
 
 impl Load {
     pub(crate) fn exchanges(bodies: PathBuf) -> Self {
-        Self { path: "/token", bodies: Some(bodies), connections: 64, seconds: 3, rate: None, granted: true }
+        Self { path: "/token", bodies: Some(bodies), connections: 64, seconds: 3, pace: None, granted: true }
     }
 }
 
@@ -70,9 +71,10 @@ pub(crate) struct Run {
 
 /// Loads the server.
 pub(crate) fn run(process: &Process, load: &Load) -> Run {
+    let rate = load.pace.map(|share| share * run(process, &Load { pace: None, ..load.clone() }).per_second);
     process.forget_log();
     let before = process.cpu_nanos();
-    let told = wrk(process, load);
+    let told = wrk(process, load, rate);
     let cpu = process.cpu_nanos() - before;
     let Errors { status: refused, connect, read, write, timeout } = told.errors;
     assert!(connect + read + write + timeout == 0.0, "{}: {told:?}", load.path);
@@ -88,7 +90,7 @@ pub(crate) fn run(process: &Process, load: &Load) -> Run {
     }
 }
 
-fn wrk(process: &Process, load: &Load) -> Told {
+fn wrk(process: &Process, load: &Load, rate: Option<f64>) -> Told {
     let mut command = Command::new("taskset");
     command.args(["-c", OTHER_CORES, "wrk", "--threads", "1", "--latency"]);
     command.args(["--connections", &load.connections.to_string(), "--duration", &format!("{}s", load.seconds)]);
@@ -101,7 +103,7 @@ fn wrk(process: &Process, load: &Load) -> Told {
     if load.path == "/introspect" {
         command.env("AUTHORIZATION", format!("Basic {}", basic("deploy", SECRET)));
     }
-    if let Some(rate) = load.rate {
+    if let Some(rate) = rate {
         command.env("RATE", rate.to_string());
     }
     let output = command.output().unwrap();
@@ -111,8 +113,15 @@ fn wrk(process: &Process, load: &Load) -> Told {
     serde_json::from_str(line).unwrap()
 }
 
-/// The run in the middle, by processor time.
-pub(crate) fn median(mut runs: Vec<Run>) -> Run {
-    runs.sort_by(|a, b| a.cpu_us.total_cmp(&b.cpu_us));
+impl Run {
+    /// How much longer the slowest in a hundred take than most.
+    pub(crate) fn tail(&self) -> f64 {
+        self.p99 / self.p50
+    }
+}
+
+/// The run in the middle, by what `key` tells of it.
+pub(crate) fn median(mut runs: Vec<Run>, key: impl Fn(&Run) -> f64) -> Run {
+    runs.sort_by(|a, b| key(a).total_cmp(&key(b)));
     runs[runs.len() / 2]
 }

@@ -72,6 +72,12 @@ impl Process {
         }
     }
 
+    /// Keeps all its threads on these cores from now on.
+    pub(crate) fn keep_on(&self, cores: &str) {
+        let done = Command::new("taskset").args(["-acp", cores, &self.pid().to_string()]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

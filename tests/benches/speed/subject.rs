@@ -9,7 +9,7 @@ use sts_testkit::{Config, Key, RedisServer, Site, basic};
 use crate::bare::Bare;
 use crate::instructions;
 use crate::load::{self, Load, Run};
-use crate::process::{OTHER_CORES, Process};
+use crate::process::{OTHER_CORES, Process, SERVER_CORE};
 use crate::world::{IDENTITIES_OF_AN_ACCOUNT, ISSUER, SECRET, World, site, text};
 
 /// Where the server keeps its records.
@@ -64,7 +64,16 @@ impl Subject {
 
     /// Starts it on the core of its own.
     pub(crate) fn start(&self) -> Process {
-        self.start_by(&["taskset", "-c", crate::process::SERVER_CORE])
+        self.start_on(Cores::OWN)
+    }
+
+    /// Starts it on those cores.
+    fn start_on(&self, cores: Cores) -> Process {
+        let process = self.start_by(&["taskset", "-c", cores.at_start]);
+        if cores.later != cores.at_start {
+            process.keep_on(cores.later);
+        }
+        process
     }
 
     /// Starts it behind a command.
@@ -131,11 +140,23 @@ fn pinned(redis: RedisServer) -> RedisServer {
     redis
 }
 
+/// The cores of a server. It has as many workers as cores when it starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cores {
+    pub(crate) at_start: &'static str,
+    pub(crate) later: &'static str,
+}
+
+impl Cores {
+    const OWN: Self = Self { at_start: SERVER_CORE, later: SERVER_CORE };
+}
+
 /// One line of a table.
 pub(crate) struct Row<'a> {
     pub(crate) name: String,
     pub(crate) subject: &'a Subject,
     pub(crate) load: Load,
+    pub(crate) cores: Cores,
     /// Whether instructions are counted too.
     pub(crate) counted: bool,
     /// The status of every answer.
@@ -144,11 +165,16 @@ pub(crate) struct Row<'a> {
 
 impl<'a> Row<'a> {
     pub(crate) fn new(name: impl Into<String>, subject: &'a Subject, load: Load) -> Self {
-        Self { name: name.into(), subject, load, counted: true, status: 200 }
+        Self { name: name.into(), subject, load, cores: Cores::OWN, counted: true, status: 200 }
     }
 
     pub(crate) fn not_counted(self) -> Self {
         Self { counted: false, ..self }
+    }
+
+    /// One whose server has other cores.
+    pub(crate) fn on(self, cores: Cores) -> Self {
+        Self { cores, ..self }.not_counted()
     }
 
     /// One whose answers are refusals.
@@ -169,17 +195,18 @@ pub(crate) struct Measured {
 pub(crate) fn measure(rows: &[Row<'_>]) -> Vec<Measured> {
     let rounds = crate::option("ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
     let seconds = crate::option("SECONDS").map(|seconds| seconds.parse().unwrap());
-    // Rows of one subject are of one process.
-    let mut processes: Vec<(&Subject, Process)> = Vec::new();
+    // Rows of one subject on the same cores are of one process.
+    let mut processes: Vec<(&Row<'_>, Process)> = Vec::new();
+    let same = |a: &Row<'_>, b: &Row<'_>| std::ptr::eq(a.subject, b.subject) && a.cores == b.cores;
     for row in rows {
-        if !processes.iter().any(|(subject, _)| std::ptr::eq(*subject, row.subject)) {
-            processes.push((row.subject, row.subject.start()));
+        if !processes.iter().any(|(other, _)| same(other, row)) {
+            processes.push((row, row.subject.start_on(row.cores)));
         }
     }
     let mut runs: Vec<Vec<Run>> = rows.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (row, runs) in rows.iter().zip(&mut runs) {
-            let (_, process) = processes.iter().find(|(subject, _)| std::ptr::eq(*subject, row.subject)).unwrap();
+            let (_, process) = processes.iter().find(|(other, _)| same(other, row)).unwrap();
             let load = Load { seconds: seconds.unwrap_or(row.load.seconds), ..row.load.clone() };
             runs.push(load::run(process, &load));
         }
@@ -189,7 +216,7 @@ pub(crate) fn measure(rows: &[Row<'_>]) -> Vec<Measured> {
         .zip(runs)
         .map(|(row, runs)| Measured {
             name: row.name.clone(),
-            run: load::median(runs),
+            run: load::median(runs, if row.load.pace.is_some() { Run::tail } else { |run: &Run| run.cpu_us }),
             instructions: row.counted.then(|| count(row)),
         })
         .collect()
