@@ -2,10 +2,11 @@
 
 use crate::{Algorithm, Sha256, SignError, Signer, VerifyingKey, base64url, parse_jwk};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use serde_json::{Value, json};
 use sts_types::Kid;
@@ -46,7 +47,7 @@ impl SigningKey {
         let failed = |_| SignError::Failed;
         let key = match algorithm {
             Algorithm::ES256 => {
-                PrivateKey::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(failed)?)
+                PrivateKey::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?)
             }
             Algorithm::RS256 => PrivateKey::Rs256(RsaKeyPair::generate(KeySize::Rsa2048).map_err(failed)?),
             Algorithm::EdDSA => PrivateKey::EdDsa(Ed25519KeyPair::generate().map_err(failed)?),
@@ -63,7 +64,7 @@ impl SigningKey {
         let wrong = |_| SigningKeyError::Pkcs8;
         let key = match algorithm {
             Algorithm::ES256 => {
-                PrivateKey::Es256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(wrong)?)
+                PrivateKey::Es256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der).map_err(wrong)?)
             }
             Algorithm::RS256 => PrivateKey::Rs256(RsaKeyPair::from_pkcs8(der).map_err(wrong)?),
             Algorithm::EdDSA => PrivateKey::EdDsa(Ed25519KeyPair::from_pkcs8(der).map_err(wrong)?),
@@ -131,6 +132,27 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
+/// An ECDSA signature as a JWS has it (RFC 7518 section 3.4), R and S of 32 octets each, of the DER that aws-lc makes (RFC 3279
+/// section 2.2.3). Its own conversion goes by way of big numbers, and takes a twentieth of what signing does.
+fn jws_signature(der: &[u8]) -> Option<Vec<u8>> {
+    let [0x30, length, numbers @ ..] = der else { return None };
+    let mut signature = vec![0; 64];
+    let (r, s) = signature.split_at_mut(32);
+    let rest = integer(numbers, r)?;
+    (usize::from(*length) == numbers.len() && integer(rest, s)?.is_empty()).then_some(signature)
+}
+
+/// Reads a positive INTEGER into `number`, big-endian, and tells what is behind it.
+fn integer<'a>(der: &'a [u8], number: &mut [u8]) -> Option<&'a [u8]> {
+    let [0x02, length, rest @ ..] = der else { return None };
+    let (octets, rest) = rest.split_at_checked(usize::from(*length))?;
+    // A number whose first bit is set has a zero before it, so that it is not negative.
+    let octets = octets.strip_prefix(&[0]).unwrap_or(octets);
+    let at = number.len().checked_sub(octets.len())?;
+    number.get_mut(at..)?.copy_from_slice(octets);
+    Some(rest)
+}
+
 enum PrivateKey {
     Es256(EcdsaKeyPair),
     Rs256(RsaKeyPair),
@@ -142,7 +164,9 @@ impl PrivateKey {
         // aws-lc draws what ECDSA needs from its own generator and ignores the one it is given here.
         let random = SystemRandom::new();
         match self {
-            Self::Es256(key) => key.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
+            Self::Es256(key) => {
+                key.sign(&random, message).and_then(|der| jws_signature(der.as_ref()).ok_or(Unspecified))
+            }
             Self::Rs256(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
                 key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map(|()| signature)
@@ -156,7 +180,9 @@ impl PrivateKey {
     fn sign_digested(&self, message: &[u8], digested: &Sha256) -> Result<Vec<u8>, SignError> {
         let digest = || digested.clone().finish_to_sign();
         match self {
-            Self::Es256(key) => key.sign_digest(&digest()).map(|signature| signature.as_ref().to_vec()),
+            Self::Es256(key) => {
+                key.sign_digest(&digest()).and_then(|der| jws_signature(der.as_ref()).ok_or(Unspecified))
+            }
             Self::Rs256(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
                 key.sign_digest(&RSA_PKCS1_SHA256, &digest(), &mut signature).map(|()| signature)
@@ -209,6 +235,34 @@ mod tests {
             let signature = read.sign(b"message").unwrap();
             assert_eq!(made.verifying_key().verify(b"message", &signature), Ok(()));
             assert!(made.verifying_key().verify(b"massage", &signature).is_err());
+        }
+    }
+
+    #[test]
+    fn an_ecdsa_signature_has_two_numbers_of_32_octets_however_short_they_are_in_der() {
+        let der = |r: &[u8], s: &[u8]| {
+            let number = |octets: &[u8]| [&[2, u8::try_from(octets.len()).unwrap()], octets].concat();
+            let numbers = [number(r), number(s)].concat();
+            [&[0x30, u8::try_from(numbers.len()).unwrap()], numbers.as_slice()].concat()
+        };
+        let padded = |octets: &[u8]| [&vec![0; 32 - octets.len()], octets].concat();
+        for (r, s) in [(&[1][..], &[2][..]), (&[0x7f; 32], &[1; 31]), (&[5; 20], &[0x70; 32])] {
+            assert_eq!(jws_signature(&der(r, s)), Some([padded(r), padded(s)].concat()));
+        }
+        let negative = [&[0][..], &[0xff; 32]].concat();
+        assert_eq!(jws_signature(&der(&negative, &negative)), Some(vec![0xff; 64]));
+        let good = der(&[1; 32], &[2; 32]);
+        for length in 0..good.len() {
+            assert_eq!(jws_signature(&good[..length]), None, "{length}");
+        }
+        for bad in [&[good.as_slice(), &[0]].concat(), &der(&[1; 33], &[2; 32]), &der(&[1; 32], &[2; 33])] {
+            assert_eq!(jws_signature(bad), None, "{bad:?}");
+        }
+        // One number in 256 is shorter than most, by an octet.
+        let key = SigningKey::generate(Algorithm::ES256).unwrap();
+        for number in 0_u32..2_000 {
+            let signature = key.sign(&number.to_be_bytes()).unwrap();
+            assert_eq!(key.verifying_key().verify(&number.to_be_bytes(), &signature), Ok(()));
         }
     }
 
