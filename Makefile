@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: dev test crash bench bench-parts instructions fuzz mutants ci
+.PHONY: dev test crash bench pgo bench-parts instructions fuzz mutants ci
 
 dev: ## a server, a local issuer and one worked exchange, with no configuration
 	$(CARGO) run --quiet --locked --package sts -- dev
@@ -19,6 +19,9 @@ crash: ## kill -9 at a thousand instants under load, and everything acknowledged
 bench: ## the server beside a bare handler and beside others, into tests/benches/RESULTS.md (half an hour on an idle machine)
 	.ci/prerequisites wrk valgrind npm
 	$(CARGO) bench --locked --package sts --bench speed
+
+pgo: ## the server by profile-guided optimisation, trained by the benches, into target/pgo (needs rustup's llvm-tools)
+	tests/benches/pgo
 
 bench-parts: ## measured times of signatures, decisions, the store, reloads and floods
 	$(CARGO) bench --locked --package sts-jose --package sts-policy --package jwks-cache --bench '*'
@@ -47,7 +50,8 @@ fuzz: ## property tests on other inputs, 100,000 mutants of one token, every rea
 MUTANTS ?= 0/1
 # What a wrong line of lets somebody in: the verifier, the fetch guard, the matcher.
 MUTATED = $(addprefix --file=,$(addprefix sts/token/src/,registered.rs unverified.rs verified.rs own.rs presented.rs) \
-	$(addprefix sts/jose/src/,jws.rs verifying_key.rs jwk.rs) jwks-cache/src/guard.rs \
+	$(addprefix sts/jose/src/,jws.rs verifying_key.rs jwk.rs) $(addprefix sts/types/src/,strict_json.rs json_object.rs) \
+	jwks-cache/src/guard.rs \
 	$(addprefix policy/src/,pattern.rs pattern/automaton.rs pattern/language.rs condition.rs judge.rs resolve.rs))
 
 mutants: ## every wrong line that a tool can think of in what decides, and whether a test sees it (hours); needs cargo-mutants

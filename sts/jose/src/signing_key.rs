@@ -142,7 +142,7 @@ fn jws_signature(der: &[u8]) -> Option<Vec<u8>> {
     (usize::from(*length) == numbers.len() && integer(rest, s)?.is_empty()).then_some(signature)
 }
 
-/// Reads a positive INTEGER into `number`, big-endian, and tells what is behind it.
+/// Reads an INTEGER of aws-lc's, which is positive, into `number`, big-endian, and tells what is behind it.
 fn integer<'a>(der: &'a [u8], number: &mut [u8]) -> Option<&'a [u8]> {
     let [0x02, length, rest @ ..] = der else { return None };
     let (octets, rest) = rest.split_at_checked(usize::from(*length))?;
@@ -249,8 +249,8 @@ mod tests {
         for (r, s) in [(&[1][..], &[2][..]), (&[0x7f; 32], &[1; 31]), (&[5; 20], &[0x70; 32])] {
             assert_eq!(jws_signature(&der(r, s)), Some([padded(r), padded(s)].concat()));
         }
-        let negative = [&[0][..], &[0xff; 32]].concat();
-        assert_eq!(jws_signature(&der(&negative, &negative)), Some(vec![0xff; 64]));
+        let with_a_zero = [&[0][..], &[0xff; 32]].concat();
+        assert_eq!(jws_signature(&der(&with_a_zero, &with_a_zero)), Some(vec![0xff; 64]));
         let good = der(&[1; 32], &[2; 32]);
         for length in 0..good.len() {
             assert_eq!(jws_signature(&good[..length]), None, "{length}");

@@ -55,6 +55,8 @@ impl EventSink for EventLog {
         }
         self.metrics.exchange(event);
         LINE.with_borrow_mut(|line| {
+            line.clear();
+            line.shrink_to(KEPT);
             if serde_json::to_writer(&mut *line, event).is_ok() {
                 if matches!(self.format, LogFormat::Text) {
                     *line = text(event, line).into_bytes();
@@ -63,8 +65,6 @@ impl EventSink for EventLog {
                 // Standard output is gone or full: nothing that could be said would be heard.
                 let _ = std::io::stdout().lock().write_all(line);
             }
-            line.clear();
-            line.shrink_to(KEPT);
         });
     }
 }

@@ -7,8 +7,8 @@ use crate::reason::{Reason, Refused};
 /// The most parameters a request may have.
 pub const MAX_PARAMETERS: usize = 64;
 
-/// Parameters in the order they were sent, borrowed from their body where nothing in it had to be decoded. An empty value counts as
-/// omitted (RFC 6749 section 3.2).
+/// Parameters in the order they were sent, borrowed from a form where nothing had to be decoded. An empty value counts as omitted
+/// (RFC 6749 section 3.2).
 #[derive(Default)]
 pub struct Parameters<'b>(Vec<(Cow<'b, str>, Cow<'b, str>)>);
 

@@ -75,3 +75,35 @@ fn sealed_octets(version: u8, place: Place, key: &[u8]) -> [u8; 10] {
     octets[2..].copy_from_slice(&(key.len() as u64).to_be_bytes());
     octets
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells the octets that it was given, so that a test may look at them.
+    struct Told;
+
+    impl Seal for Told {
+        fn seal(&self, parts: &[&[u8]]) -> [u8; 32] {
+            let octets = parts.concat();
+            std::array::from_fn(|at| octets.get(at).copied().unwrap_or_default())
+        }
+
+        fn verify(&self, parts: &[&[u8]], code: &[u8]) -> bool {
+            self.seal(parts) == code
+        }
+    }
+
+    #[test]
+    fn what_was_stored_by_an_earlier_version_is_sealed_over_the_same_octets() {
+        let sealed = b"\x01\x02\0\0\0\0\0\0\0\x03key{\"a\":1}";
+        let mut stored = vec![1];
+        stored.extend_from_slice(sealed);
+        stored.resize(1 + SEAL_LEN, 0);
+        stored.extend_from_slice(b"{\"a\":1}");
+        let value = serde_json::json!({ "a": 1 });
+        assert_eq!(seal(&Told, Place::Revocation, b"key", b"{\"a\":1}"), stored);
+        assert_eq!(seal_value(&Told, Place::Revocation, b"key", &value).unwrap(), stored);
+        assert_eq!(open::<serde_json::Value>(&Told, Place::Revocation, b"key", &stored), Ok(value));
+    }
+}

@@ -1,6 +1,5 @@
 //! The claims of a token, parsed strictly and read by name or by pointer.
 
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::{Json, JsonObject, StrictJsonError};
@@ -47,7 +46,7 @@ impl ClaimSet {
         Some(value).filter(|value| !value.is_null())
     }
 
-    /// Every member with its name, nulls included, in the order of the token.
+    /// Every member with its name, nulls included, in the order of the token (of the map, when it was made of one).
     pub fn members(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
         self.0.members()
     }
@@ -62,12 +61,6 @@ impl ClaimSet {
 impl From<Map<String, Value>> for ClaimSet {
     fn from(members: Map<String, Value>) -> Self {
         Self(JsonObject::from(&members))
-    }
-}
-
-impl Serialize for ClaimSet {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_map().serialize(serializer)
     }
 }
 

@@ -70,7 +70,7 @@ impl JsonObject {
         alike.map(|(_, at)| Json { of: self, at: *at }).find(|member| member.name() == name)
     }
 
-    /// Every member, in the order in which they were sent.
+    /// Every member, in the order of the text (of the map, when it was made of one).
     pub fn members(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
         self.whole().members()
     }
@@ -85,14 +85,14 @@ impl JsonObject {
         Json { of: self, at: 0 }
     }
 
-    pub(crate) fn text(&mut self, text: &str) -> Span {
+    pub(crate) fn add_text(&mut self, text: &str) -> Span {
         let from = place(self.text.len());
         self.text.push_str(text);
         Span { from, to: place(self.text.len()) }
     }
 
-    pub(crate) fn name(&mut self, name: &str) -> Name {
-        Name { span: self.text(name), mark: mark_of(name) }
+    pub(crate) fn add_name(&mut self, name: &str) -> Name {
+        Name { span: self.add_text(name), mark: mark_of(name) }
     }
 
     /// Adds a value, and tells its place: a list or an object is closed when all in it was added.
@@ -102,18 +102,17 @@ impl JsonObject {
         at
     }
 
-    /// Says that nothing more is in the list at `at`.
-    pub(crate) fn close_list(&mut self, at: usize) {
+    /// Says that nothing more is in the list or object at `at`.
+    pub(crate) fn close(&mut self, at: usize) {
         let after = place(self.nodes.len());
-        if let Some(list) = self.nodes.get_mut(at) {
-            list.after = after;
+        if let Some(own) = self.nodes.get_mut(at) {
+            own.after = after;
         }
     }
 
-    /// Says that nothing more is in the object at `at`; `false` when two members of it have one name.
+    /// Puts the members of the closed object at `at` in order; `false` when two of them have one name.
     #[must_use]
-    pub(crate) fn close_object(&mut self, at: usize) -> bool {
-        self.close_list(at);
+    pub(crate) fn order_members(&mut self, at: usize) -> bool {
         let members = Json { of: self, at: place(at) }.inner();
         let mut index: Vec<(Mark, u32)> = members.map(|member| (member.node().name.mark, member.at)).collect();
         let order = |(mark, at): &(Mark, u32), (other, place): &(Mark, u32)| {
@@ -137,11 +136,11 @@ impl JsonObject {
             Value::Null => Content::Null,
             Value::Bool(value) => Content::Bool(*value),
             Value::Number(number) => Content::Number(number.clone()),
-            Value::String(text) => Content::Text(self.text(text)),
+            Value::String(text) => Content::Text(self.add_text(text)),
             Value::Array(list) => {
                 let at = self.add(name, Content::List);
                 list.iter().for_each(|value| self.copy(Name::default(), value));
-                return self.close_list(at);
+                return self.close(at);
             }
             Value::Object(map) => return self.copy_map(name, map),
         };
@@ -151,11 +150,12 @@ impl JsonObject {
     fn copy_map(&mut self, name: Name, map: &Map<String, Value>) {
         let at = self.add(name, Content::Object);
         for (name, value) in map {
-            let name = self.name(name);
+            let name = self.add_name(name);
             self.copy(name, value);
         }
+        self.close(at);
         // A map has each name once.
-        let _ = self.close_object(at);
+        let _ = self.order_members(at);
     }
 
     fn name_at(&self, at: u32) -> &str {
@@ -259,7 +259,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The members of an object, in the order in which they were sent; of anything else none.
+    /// The members of an object, in the order of [`JsonObject::members`]; of anything else none.
     pub fn members(self) -> impl Iterator<Item = (&'a str, Json<'a>)> {
         let object = matches!(self.node().value, Content::Object);
         self.inner().filter(move |_| object).map(|member| (member.name(), member))
@@ -413,6 +413,13 @@ mod tests {
             assert_eq!(object.get(name).and_then(Json::as_str), Some(name.as_str()));
         }
         assert!(object.get("a0000m0000z").is_none());
+        let nested = format!("{{\"n\":{}}}", text(&names));
+        let nested = JsonObject::parse(nested.as_bytes()).unwrap();
+        let nested = nested.get("n").unwrap();
+        for name in &names {
+            assert_eq!(nested.get(name).and_then(Json::as_str), Some(name.as_str()));
+        }
+        assert!(nested.get("a0000m0000z").is_none());
         for twice in [0, 1, 999, 1_999] {
             let mut names = names.clone();
             names.push(names[twice].clone());

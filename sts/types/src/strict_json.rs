@@ -106,7 +106,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        let text = self.object.text(value);
+        let text = self.object.add_text(value);
         self.add(Content::Text(text))
     }
 
@@ -119,7 +119,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let Self { object, name, .. } = self;
         let at = object.add(name, Content::List);
         while seq.next_element_seed(Strict { object, name: Name::default(), room })?.is_some() {}
-        object.close_list(at);
+        object.close(at);
         Ok(())
     }
 
@@ -130,7 +130,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(name) = map.next_key_seed(MemberName(object))? {
             map.next_value_seed(Strict { object, name, room })?;
         }
-        if object.close_object(at) { Ok(()) } else { Err(A::Error::custom("duplicate member")) }
+        object.close(at);
+        if object.order_members(at) { Ok(()) } else { Err(A::Error::custom("duplicate member")) }
     }
 }
 
@@ -153,7 +154,7 @@ impl Visitor<'_> for MemberName<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-        Ok(self.0.name(name))
+        Ok(self.0.add_name(name))
     }
 }
 

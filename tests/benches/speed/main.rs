@@ -1,7 +1,9 @@
 //! How fast the server is: the built binary beside a bare handler of the same HTTP stack, in one run, as ratios.
 //!
 //! `make bench` runs it and writes `tests/benches/RESULTS.md`. `SECTIONS=exchange,refusals` runs those alone and prints them, `ROUNDS`
-//! and `SECONDS` set how often and how long each scenario is loaded, `PROFILES=DIR` keeps what callgrind counted by function.
+//! and `SECONDS` set how often and how long each scenario is loaded, `PROFILES=DIR` keeps what callgrind counted by function,
+//! `SERVER=PATH` measures that binary instead of the one built with the benches. `--train` measures nothing: it has the binary do what
+//! it usually does, for who profiles it.
 
 #![expect(
     clippy::unwrap_used,
@@ -43,6 +45,10 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["--no-store", config] => sts::serve_on(Path::new(config), Arc::new(NoStore)),
+        ["--train", ..] => {
+            sections::train(&World::new());
+            ExitCode::SUCCESS
+        }
         _ => {
             measure();
             ExitCode::SUCCESS

@@ -114,9 +114,9 @@ fn endpoints(world: &World, report: &mut Report) {
 
 /// Forms that introspect tokens that `subject` minted.
 fn introspections(world: &World, name: &str, subject: &Subject) -> PathBuf {
+    let source = std::fs::read_to_string(named(world)).unwrap();
     let server = subject.start();
     let mut connection = Connection::to(server.public);
-    let source = std::fs::read_to_string(named(world)).unwrap();
     let tokens: Vec<String> = source
         .lines()
         .take(2_000)
@@ -282,6 +282,27 @@ fn memory(world: &World, report: &mut Report) {
 fn info(redis: &RedisServer, section: &str, name: &str) -> f64 {
     let told = redis.command(&["INFO", section]);
     told.text().lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
+}
+
+/// Loads the server with everything that it usually does, and ends it gently, so that it tells a profiler.
+pub(crate) fn train(world: &World) {
+    let garbage = world.exchanges("garbage", 2_000, &[], |number| format!("not.a.token{number}"));
+    let nobody =
+        world.exchanges("nobody", 2_000, &[], |number| world.token(number).claim("ref", "refs/heads/other").sign());
+    for store in [Store::Embedded, Store::Redis] {
+        let subject = Subject::sts(store, world.config(), 1_000);
+        let introspected =
+            introspections(world, if store == Store::Redis { "of-redis" } else { "of-embedded" }, &subject);
+        let server = subject.start();
+        for bodies in [named(world), fresh(world), repeated(world)] {
+            load::run(&server, &Load::exchanges(bodies));
+        }
+        load::run(&server, &Load { path: "/introspect", ..Load::exchanges(introspected) });
+        for bodies in [garbage.clone(), nobody.clone()] {
+            load::run(&server, &Load { granted: false, seconds: 1, ..Load::exchanges(bodies) });
+        }
+        server.end();
+    }
 }
 
 /// Others that do the same.

@@ -104,8 +104,8 @@ impl Subject {
                 Process::start_on(&format!("127.0.0.1:{port}"), prefix, &[text(run)], directory, &environment, &log)
             }
             Self::Sts { site, .. } => {
-                let command = [env!("CARGO_BIN_EXE_sts"), "serve", "--config", "sts.yaml"];
-                Process::start_by(prefix, &command, site.root(), &log)
+                let built = crate::option("SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_sts").to_owned());
+                Process::start_by(prefix, &[&built, "serve", "--config", "sts.yaml"], site.root(), &log)
             }
         }
     }

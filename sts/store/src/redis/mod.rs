@@ -125,7 +125,7 @@ impl RedisLedger {
         self.judged(floor, self.link.run(batch).await?)
     }
 
-    /// Before a batch is sent: the floor that its mark is to be [judged](Self::judged) by.
+    /// Before a batch is sent: the floor that its mark is to be [judged](Self::judged) by, unless Redis is known to be unfit.
     fn admitted(&self) -> Result<u64, Trouble> {
         self.guard().admits()?;
         Ok(self.guard().floor())

@@ -129,6 +129,8 @@ mod tests {
         let id = names.id(&Jti::new(&text).unwrap());
         let account = names.account_id(&AccountId::new("octo").unwrap());
         assert_ne!(id, account);
+        let code = TestSeal(1).seal(&[b"\0aocto"]);
+        assert_eq!(account, sts_types::hex(&code[..16]), "as earlier versions named it");
         assert_ne!(names.id(&Jti::new("octo").unwrap()), account, "a jti and an account of one text are two ids");
         for name in [
             names.mark(),

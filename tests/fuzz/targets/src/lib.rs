@@ -73,7 +73,17 @@ pub fn header(data: &[u8]) {
 pub fn claims(data: &[u8]) {
     if let Ok(claims) = ClaimSet::parse(data) {
         let value: Value = serde_json::from_slice(data).expect("JSON");
-        assert_eq!(value.as_object(), Some(&claims.to_map()));
+        let members = value.as_object().expect("an object");
+        assert_eq!(members, &claims.to_map());
+        for (name, value) in members {
+            let own = claims.member(name).expect("a member that was sent");
+            assert_eq!(own.to_value(), *value);
+            for (name, inner) in value.as_object().into_iter().flatten() {
+                assert_eq!(own.get(name).expect("a member that was sent").to_value(), *inner);
+            }
+            let elements = own.elements().map(|element| element.to_value());
+            assert!(elements.eq(value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice).iter().cloned()));
+        }
     }
 }
 
