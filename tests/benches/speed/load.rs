@@ -120,8 +120,9 @@ impl Run {
     }
 }
 
-/// The run in the middle, by what `key` tells of it.
-pub(crate) fn median(mut runs: Vec<Run>, key: impl Fn(&Run) -> f64) -> Run {
-    runs.sort_by(|a, b| key(a).total_cmp(&key(b)));
-    runs[runs.len() / 2]
+/// The one in the middle, by what `key` tells of it.
+pub(crate) fn median<T: Copy>(all: &[T], key: impl Fn(&T) -> f64) -> T {
+    let mut all = all.to_vec();
+    all.sort_by(|a, b| key(a).total_cmp(&key(b)));
+    all[all.len() / 2]
 }

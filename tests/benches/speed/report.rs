@@ -42,7 +42,8 @@ fn preamble() -> String {
          load generator (wrk), and Redis where it takes part, have the other. Processor time is the server process's own, in and out of \
          the kernel, and noisy by a tenth; instructions are what callgrind counts of the process outside the kernel, and repeatable. \
          *bare* is a handler of the same HTTP stack that reads the form, verifies one RS256 signature and makes one ES256 signature by \
-         keys held parsed, and checks nothing. Every row of a table was measured in turn with the others, round by round.\n",
+         keys held parsed, and checks nothing. Every row of a table was measured in turn with the others, round by round; a row tells \
+         of the round in its middle, and a ratio of processor times is the one in the middle of those of each round.\n",
         memory.unwrap_or_default() / 1024.0 / 1024.0
     )
 }

@@ -341,7 +341,7 @@ fn table(report: &mut Report, rows: &[Measured]) {
             instructions,
             ratio,
             us(run.cpu_us),
-            times(run.cpu_us, first.run.cpu_us),
+            times(row.times_cpu_of(first), 1.0),
             thousands(run.per_second),
             us(run.p50),
             us(run.p99),

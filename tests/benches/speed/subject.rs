@@ -187,8 +187,20 @@ impl<'a> Row<'a> {
 /// What a row came to.
 pub(crate) struct Measured {
     pub(crate) name: String,
+    /// The round in the middle.
     pub(crate) run: Run,
+    /// All rounds.
+    pub(crate) runs: Vec<Run>,
     pub(crate) instructions: Option<f64>,
+}
+
+impl Measured {
+    /// How much more processor time a request takes than one of `base`: the ratio in the middle of those of the rounds, in each of which
+    /// both were loaded one after the other.
+    pub(crate) fn times_cpu_of(&self, base: &Self) -> f64 {
+        let ratios: Vec<f64> = self.runs.iter().zip(&base.runs).map(|(own, base)| own.cpu_us / base.cpu_us).collect();
+        load::median(&ratios, |ratio| *ratio)
+    }
 }
 
 /// Loads all rows in turn, several rounds; each has the run in its middle.
@@ -216,7 +228,8 @@ pub(crate) fn measure(rows: &[Row<'_>]) -> Vec<Measured> {
         .zip(runs)
         .map(|(row, runs)| Measured {
             name: row.name.clone(),
-            run: load::median(runs, if row.load.pace.is_some() { Run::tail } else { |run: &Run| run.cpu_us }),
+            run: load::median(&runs, if row.load.pace.is_some() { Run::tail } else { |run: &Run| run.cpu_us }),
+            runs,
             instructions: row.counted.then(|| count(row)),
         })
         .collect()
