@@ -27,7 +27,7 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn exchanges(bodies: PathBuf) -> Self {
-        Self { path: "/token", bodies: Some(bodies), connections: 64, seconds: 3, pace: None, granted: true }
+        Self { path: "/token", bodies: Some(bodies), connections: 64, seconds: 1, pace: None, granted: true }
     }
 }
 

@@ -313,7 +313,7 @@ fn peers(world: &World, report: &mut Report) {
     let bodies = world.exchanges("peers", FRESH, &[("client_id", "octo-deploy")], |number| world.token(number).sign());
     let row = |name: &str, subject| {
         // A runtime that compiles as it goes is slow at first: what is told is the middle of later rounds.
-        Row::new(name, subject, Load { seconds: 8, ..Load::exchanges(bodies.clone()) }).not_counted()
+        Row::new(name, subject, Load { seconds: 2, ..Load::exchanges(bodies.clone()) }).not_counted()
     };
     let subjects = [
         row("sts, no store", &sts),

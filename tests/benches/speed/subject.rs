@@ -203,9 +203,9 @@ impl Measured {
     }
 }
 
-/// Loads all rows in turn, several rounds; each has the run in its middle.
+/// Loads all rows in turn, in many short rounds: a machine that others use changes its speed every few seconds.
 pub(crate) fn measure(rows: &[Row<'_>]) -> Vec<Measured> {
-    let rounds = crate::option("ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
+    let rounds = crate::option("ROUNDS").map_or(9, |rounds| rounds.parse().unwrap());
     let seconds = crate::option("SECONDS").map(|seconds| seconds.parse().unwrap());
     // Rows of one subject on the same cores are of one process.
     let mut processes: Vec<(&Row<'_>, Process)> = Vec::new();

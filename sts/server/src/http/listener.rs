@@ -153,6 +153,8 @@ impl Listeners {
         admin: ListenerSpec,
         admin_state: Data<AdminState>,
     ) -> Result<Self, BindError> {
+        // One for each core: with fewer a core stays idle, more on a core answer no more and their callers wait longer (measured:
+        // tests/benches/RESULTS.md, "By workers").
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let wanted = usize::try_from(connections).unwrap_or(usize::MAX);
         let capacity = Capacity::here(wanted);
