@@ -295,7 +295,7 @@ pub(crate) fn train(world: &World) {
             introspections(world, if store == Store::Redis { "of-redis" } else { "of-embedded" }, &subject);
         let server = subject.start();
         for bodies in [named(world), fresh(world), repeated(world)] {
-            load::run(&server, &Load::exchanges(bodies));
+            load::run(&server, &Load { seconds: 3, ..Load::exchanges(bodies) });
         }
         load::run(&server, &Load { path: "/introspect", ..Load::exchanges(introspected) });
         for bodies in [garbage.clone(), nobody.clone()] {
@@ -312,7 +312,7 @@ fn peers(world: &World, report: &mut Report) {
     let [node, python] = ["node", "python"].map(|name| Subject::peer(world, name));
     let bodies = world.exchanges("peers", FRESH, &[("client_id", "octo-deploy")], |number| world.token(number).sign());
     let row = |name: &str, subject| {
-        // A runtime that compiles as it goes is slow at first: what is told is the middle of later rounds.
+        // A runtime that compiles as it goes is slow at first: longer rounds, of which the middle one is past that.
         Row::new(name, subject, Load { seconds: 2, ..Load::exchanges(bodies.clone()) }).not_counted()
     };
     let subjects = [
