@@ -6,6 +6,7 @@ mod compare;
 mod compile;
 mod condition;
 mod decision;
+mod diagnosis;
 mod explain;
 mod finding;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use decision::{
     ConditionTrace, Decision, Facts, Grant, GrantedAccount, IdentityTrace, Outcome, Refusal, RequestError, Requested,
     RequestedAccount, RequestedTarget,
 };
+pub use diagnosis::Diagnosis;
 pub use finding::{Finding, Severity};
 pub use overlap::{Ambiguous, Overlaps, Shadowed};
 pub use pattern::{Pattern, PatternError};

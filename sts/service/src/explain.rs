@@ -4,10 +4,11 @@ use serde::Serialize;
 use sts_policy::{Asked, Decision, Facts, Outcome, RequestError, Requested};
 use sts_types::{ClaimSet, Clock, EntryName, Issuer, UnixTime};
 
+use crate::diagnosis::{RefusedRequest, diagnose};
 use crate::phase::Stopwatch;
 use crate::reason::{Reason, Refused};
 use crate::verify::verify;
-use crate::{Service, Snapshot, fault};
+use crate::{Service, Snapshot, diagnosis};
 
 /// What is explained.
 pub enum Presented<'a> {
@@ -112,8 +113,18 @@ pub async fn explain(
             match verify(snapshot, clock, token, &mut entry, &mut stopwatch).await {
                 Ok(verified) => (verified.entry().clone(), verified.claims().clone()),
                 Err(refused) => {
-                    let fault = fault::describe(snapshot, refused.reason, token, now);
-                    return Explanation::refused(&refused, entry, now).with(fault);
+                    let entry_name = entry.as_deref().and_then(|name| EntryName::new(name).ok());
+                    let request = RefusedRequest {
+                        refused: &refused,
+                        token: Some(token),
+                        entry: entry_name.as_ref(),
+                        claims: None,
+                        asked: *asked,
+                        now,
+                        earlier_use: None,
+                    };
+                    let diagnosis = diagnose(snapshot, &request);
+                    return Explanation { summary: diagnosis.line(), ..Explanation::refused(&refused, entry, now) };
                 }
             }
         }
@@ -136,7 +147,7 @@ pub async fn explain(
             }
             return first.unwrap_or_else(|| {
                 Explanation::refused(&Reason::IssuerUnknown.into(), None, now)
-                    .with(fault::issuer(snapshot, issuer.as_str()))
+                    .with(diagnosis::issuer(snapshot, issuer.as_str()))
             });
         }
     };
@@ -153,7 +164,7 @@ fn decide(
 ) -> Explanation {
     if !snapshot.rules.knows_audience(entry, claims) {
         let refused = Refused::audience(&snapshot.issuer);
-        return Explanation::refused(&refused, Some(entry.to_string()), now).with(fault::audience(claims));
+        return Explanation::refused(&refused, Some(entry.to_string()), now).with(diagnosis::audience(claims));
     }
     let decision = snapshot.rules.explain(Facts { entry, claims, now }, requested);
     let (reason, grant) = match &decision.outcome {

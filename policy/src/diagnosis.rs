@@ -1,0 +1,71 @@
+//! Why a request is refused, as one structure that every reader shows: `sts explain`, the decision event, `sts denials`.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// The cause of one refusal, with the smallest change that would end it.
+///
+/// Text from a token is escaped and bounded. A token or a secret is never part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// The stable reason, as the caller was told.
+    pub reason: Cow<'static, str>,
+    /// What is at fault, in words, with the actual and the expected value where there are any.
+    pub cause: String,
+    /// The claim, header member, request parameter or setting at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
+    /// What it is, as JSON text where it comes from a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+    /// What it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// The smallest change that suffices, is safe and would load; absent where no single change is known to be all that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+impl Diagnosis {
+    /// A refusal for `reason`, explained by `cause` alone.
+    #[must_use]
+    pub fn new(reason: impl Into<Cow<'static, str>>, cause: impl Into<String>) -> Self {
+        Self { reason: reason.into(), cause: cause.into(), ..Self::default() }
+    }
+
+    /// With the claim, header member, parameter or setting at fault.
+    #[must_use]
+    pub fn at(mut self, claim: impl Into<String>) -> Self {
+        self.claim = Some(claim.into());
+        self
+    }
+
+    /// With the value found.
+    #[must_use]
+    pub fn actual(mut self, actual: impl Into<String>) -> Self {
+        self.actual = Some(actual.into());
+        self
+    }
+
+    /// With the value wanted.
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// With what to change.
+    #[must_use]
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// One line: the verdict, its cause, and the change.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let fix = self.fix.as_ref().map_or(String::new(), |fix| format!("; {fix}"));
+        format!("refused: {}: {}{fix}", self.reason, self.cause)
+    }
+}
