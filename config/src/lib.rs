@@ -18,7 +18,6 @@ mod report;
 mod schema;
 mod settings;
 mod source;
-mod suggest;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};

@@ -18,8 +18,8 @@ use crate::diagnostic::{Place, Severity};
 use crate::json::value_of;
 use crate::render::quoted;
 use crate::source::Span;
-use crate::suggest::nearest;
 use crate::yaml::{Node, Value};
+use sts_types::nearest;
 
 /// What `issuers:` comes to; the three lists hold the same entries in the same order.
 #[derive(Default)]

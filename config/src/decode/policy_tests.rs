@@ -10,8 +10,8 @@ use super::reader::{Fields, Reader, listed};
 use crate::json::value_of;
 use crate::render::quoted;
 use crate::source::Span;
-use crate::suggest::nearest;
 use crate::yaml::{Node, Value};
+use sts_types::nearest;
 
 /// A file that holds the claims of a test's token.
 pub(crate) struct TokenFile {

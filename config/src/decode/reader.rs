@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use sts_types::Located;
+use sts_types::{Located, nearest};
 
 use crate::diagnostic::{Place, Severity};
 use crate::keys::{self, Key, Section};
 use crate::render::quoted;
 use crate::report::Report;
 use crate::source::Span;
-use crate::suggest::nearest;
 use crate::yaml::{Entry, Node, Value};
 
 /// What every reader needs: where to report, and the environment.

@@ -9,8 +9,8 @@ use super::reader::{Fields, Reader, listed};
 use crate::keys::Kind;
 use crate::render::quoted;
 use crate::source::Span;
-use crate::suggest::nearest;
 use crate::yaml::{Entry, Node, Plain, Value, resolve};
+use sts_types::nearest;
 
 /// A text, and where it is.
 pub(crate) struct Text {

@@ -1,22 +1,26 @@
 //! Types of the domain that every crate of `sts` shares: names, strict claims, time, randomness, seals, and the terms of
-//! the RFCs. Nothing here performs I/O.
+//! the RFCs. Nothing here performs I/O, but for [`give_to_owner_of`], which everything that writes files needs.
 
 mod claims;
 mod entropy;
+mod file_owner;
 mod issuer_template;
 mod issuers;
 mod json_object;
 mod names;
+mod nearest;
 mod origin;
 mod record;
 pub mod rfc;
 mod seal;
+mod shown_path;
 mod status;
 mod strict_json;
 mod time;
 
 pub use claims::{ClaimPath, ClaimPathError, ClaimSet};
 pub use entropy::Entropy;
+pub use file_owner::give_to_owner_of;
 pub use issuer_template::{IssuerTemplate, TemplateError, VariableSpec};
 pub use issuers::Issuers;
 pub use json_object::{Elements, Json, JsonKind, JsonObject};
@@ -24,9 +28,11 @@ pub use names::{
     AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Jti, Kid, NameError, RequestId, Scope,
     ScopeSet, Subject, TeamName, is_uuid,
 };
+pub use nearest::nearest;
 pub use origin::{Located, Origin};
 pub use record::{ReplayClaim, TokenRecord};
 pub use seal::{Digest256, Seal, hex};
+pub use shown_path::{looks_like_path, shown_path};
 pub use status::{STATUS_LIST_LENGTH, StatusListId, StatusListIdError, StatusWindow};
 pub use strict_json::{MAX_JSON_DEPTH, StrictJsonError, parse_object};
 pub use time::{Clock, Lifetime, UnixTime};

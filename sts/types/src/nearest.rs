@@ -1,7 +1,8 @@
 //! "Did you mean": the nearest of a list of names.
 
 /// The candidate that `word` was most likely meant to be: at most a third of its characters wrong.
-pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+#[must_use]
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     const LONGEST: usize = 64;
     let length = word.chars().count();
     if length > LONGEST {

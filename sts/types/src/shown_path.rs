@@ -1,0 +1,138 @@
+//! How a path that somebody gave is shown to them.
+
+use std::path::Path;
+
+/// Said in place of a value that is not shown.
+const HIDDEN: &str = "the value given (not shown: it does not look like a path, and may be a secret)";
+
+/// What files of ours and of those around us end in: a value that ends so is the name of a file.
+const EXTENSIONS: &[&str] = &[
+    "bak", "cer", "cfg", "conf", "crt", "csv", "d", "der", "env", "json", "jsonl", "jwks", "jwt", "key", "log", "md",
+    "new", "old", "pem", "pub", "redb", "seal", "secret", "tar", "token", "toml", "tsv", "txt", "yaml", "yml",
+];
+
+/// How secrets of common services begin.
+const SECRET_PREFIXES: &[&str] = &[
+    "eyj",
+    "bearer ",
+    "basic ",
+    "dpop ",
+    "sts_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "hvs.",
+    "sk-",
+    "akia",
+    "asia",
+    "xox",
+    "-----begin",
+];
+
+/// The longest name of a file on any common system, in bytes.
+const LONGEST_NAME: usize = 255;
+/// From this length on, letters of both cases and digits in one piece are taken for a random value.
+const SHORTEST_RANDOM: usize = 24;
+
+/// `path` in back-ticks, or a text in its place where the value looks like a token or secret. People paste a token
+/// where its file is expected, and an error message ends up in logs.
+#[must_use]
+pub fn shown_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if looks_like_path(&text) { format!("`{text}`") } else { HIDDEN.to_owned() }
+}
+
+/// Whether `text` looks like a path. A doubtful value does not: a secret that is shown cannot be taken back.
+#[must_use]
+pub fn looks_like_path(text: &str) -> bool {
+    if text.is_empty() || text.chars().any(char::is_control) || text.starts_with(['{', '[', '"', '\'']) {
+        return text.is_empty();
+    }
+    let parts = || text.split('/');
+    if parts().any(|part| part.len() > LONGEST_NAME || has_secret_prefix(part)) || is_random(text) {
+        return false;
+    }
+    let is_anchored = ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start));
+    is_anchored || text.contains('/') || is_file_name(text)
+}
+
+fn has_secret_prefix(part: &str) -> bool {
+    let lower = part.to_ascii_lowercase();
+    SECRET_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+}
+
+/// Whether all of `text` is one random value, such as base64 makes it: a `/` may be one of its digits.
+fn is_random(text: &str) -> bool {
+    let is_digit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-');
+    let has = |test: fn(&u8) -> bool| text.bytes().any(|b| test(&b));
+    // A path that begins as one and has folders is none, unless it ends as base64 does.
+    let is_padded = text.ends_with('=') || text.contains('+');
+    let folders = text.matches('/').count();
+    text.len() >= SHORTEST_RANDOM
+        && text.bytes().all(is_digit)
+        && (is_padded || !text.starts_with('/') || folders < 2)
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+}
+
+/// Whether `text`, which has no `/`, is a name with an extension that files have.
+fn is_file_name(text: &str) -> bool {
+    matches!(text, "." | "..")
+        || text.rsplit_once('.').is_some_and(|(_, extension)| {
+            EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)) && text.len() <= 100
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fld58_what_may_be_a_secret_is_not_shown_in_place_of_a_path() {
+        for secret in [
+            "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln",
+            "/tmp/eyJhbGciOiJFUzI1NiJ9",
+            "hunter2",
+            "correct horse battery staple",
+            "sts_0123456789abABCDEFGH",
+            "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+            "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA",
+            "q83vEjRW/JCrze8SNFZ4+KvN7xI0VniQ/83vEjRWeJA=",
+            "/83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=",
+            "Bearer abc",
+            "{\"sub\":\"x\"}",
+            "-----BEGIN PRIVATE KEY-----",
+            "line\nline.txt",
+            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            &"a".repeat(300),
+            &format!("/tmp/{}", "a".repeat(300)),
+        ] {
+            assert!(!looks_like_path(secret), "{secret}");
+            assert!(!shown_path(Path::new(secret)).contains(secret));
+        }
+    }
+
+    #[test]
+    fn a_path_is_shown() {
+        for path in [
+            "sts.yaml",
+            "a b.txt",
+            "deploy.secret",
+            "data/admin.token",
+            "/etc/sts/sts.yaml",
+            "/var/run/secrets/kubernetes.io/serviceaccount/token",
+            "/run/user/1000/sts",
+            "./token",
+            "../Keys2/new",
+            ".",
+            "/nix/store/0c9w5C0D9kq6bF5kVg7m1pqd8w2v6xzz-sts/etc/sts.yaml",
+        ] {
+            assert_eq!(shown_path(Path::new(path)), format!("`{path}`"));
+        }
+    }
+}
