@@ -4,6 +4,7 @@
 //! [`load`] reads everything and reports everything that is wrong. YAML is read by an event parser into a tree in which each
 //! value knows its place, and decoded by hand: a derived decoder stops at the first mistake.
 
+mod admin_access;
 mod decode;
 mod diagnostic;
 mod files;
@@ -20,6 +21,7 @@ mod settings;
 mod source;
 mod yaml;
 
+pub use admin_access::{AdminAccess, admin_access};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 pub use load::{Loaded, load};
 pub use overlaps::describe_overlaps;

@@ -18,4 +18,4 @@ pub(crate) use apis::apis;
 pub(crate) use issuers::{KeysSpec, Sound, issuers, refuse_bare_preset_none};
 pub(crate) use policy_tests::TokenFile;
 pub(crate) use reader::{Fields, Reader};
-pub(crate) use server::{AccountFiles, server};
+pub(crate) use server::{AccountFiles, DEFAULT_ADMIN, DEFAULT_DATA_DIR, address, server};

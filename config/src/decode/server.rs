@@ -63,7 +63,7 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
         behind_tls_proxy,
         admin: admin(reader, fields, listen, &mut tls_files),
         tls_files,
-        data_dir: reader.optional(fields, "data_dir", Reader::path).unwrap_or_else(|| PathBuf::from("/var/lib/sts")),
+        data_dir: reader.optional(fields, "data_dir", Reader::path).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR)),
         store: store(reader, fields),
         signing,
         tokens,
@@ -78,6 +78,11 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
 }
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The admin listener that is not configured.
+pub(crate) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 9090);
+/// The `data_dir` that is not configured.
+pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/sts";
 
 /// Goes on in place of an issuer that was reported.
 pub(super) fn stand_in() -> Issuer {
@@ -124,7 +129,8 @@ pub(super) fn checked_url(
     }
 }
 
-fn address(reader: &mut Reader<'_>, node: &Node) -> Option<SocketAddr> {
+/// An IP address with its port.
+pub(crate) fn address(reader: &mut Reader<'_>, node: &Node) -> Option<SocketAddr> {
     let text = reader.text(node)?;
     let parsed = text.value.parse().ok();
     if parsed.is_none() {
@@ -188,7 +194,7 @@ fn admin(
     public: SocketAddr,
     tls_files: &mut Vec<(PathBuf, Span)>,
 ) -> AdminSettings {
-    let mut settings = AdminSettings { listen: SocketAddr::new(LOOPBACK, 9090), hosts: Vec::new(), tls: None };
+    let mut settings = AdminSettings { listen: DEFAULT_ADMIN, hosts: Vec::new(), tls: None };
     let Some(members) = reader.section(fields, "admin") else { return settings };
     if let Some(listen) = reader.optional(&members, "listen", address) {
         settings.listen = listen;

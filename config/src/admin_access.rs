@@ -1,0 +1,215 @@
+//! Where a running server is spoken to, read from a configuration that need not load.
+//!
+//! An operator who must revoke a token now cannot wait until a broken account file is mended. So only `admin` and
+//! `data_dir` are read, and mistakes anywhere else are passed over, mistakes in the YAML itself included.
+
+mod salvage;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::decode::{DEFAULT_ADMIN, DEFAULT_DATA_DIR, Reader, address};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use crate::files::{Files, Unusable};
+use crate::render::quoted;
+use crate::yaml::{self, Entry, Node, Value};
+
+/// What a command needs in order to speak to a running server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminAccess {
+    /// The admin listener.
+    pub listen: SocketAddr,
+    /// The certificate that the admin listener shows, where it has one.
+    pub cert_file: Option<PathBuf>,
+    /// Where the admin token is.
+    pub data_dir: PathBuf,
+}
+
+const ADMIN: &str = "admin";
+const DATA_DIR: &str = "data_dir";
+
+/// Reads `admin` and `data_dir` of the configuration at `path`; `environment` gives the value of a variable.
+///
+/// # Errors
+/// When the file cannot be read, or does not say for certain where the server is. A guess could reach another server.
+pub fn admin_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<AdminAccess, Diagnostics> {
+    let mut reader = Reader::new(environment);
+    let access = read(&mut reader, path);
+    let (findings, _) = reader.report.finish();
+    access.ok_or(findings)
+}
+
+fn read(reader: &mut Reader<'_>, path: &Path) -> Option<AdminAccess> {
+    let text: Arc<str> = match Files::default().text(path) {
+        Ok(text) => text.into(),
+        Err(Unusable { message, help }) => {
+            reader.report.at(Severity::Error, None, message, Some(help.to_owned()));
+            return None;
+        }
+    };
+    let tree = whole(reader, path, &text).or_else(|| salvaged(reader, path, &text))?;
+    // What is wrong elsewhere is not what this is about.
+    let findings = std::mem::take(&mut reader.report.findings);
+    findings.iter().filter(|finding| concerns(finding, &tree)).cloned().for_each(|finding| {
+        reader.report.findings.push(finding);
+    });
+    let access = decode(reader, &tree);
+    if reader.report.findings.is_fatal() { None } else { access }
+}
+
+/// Whether `finding` is about one of the two members: within it, or about a second one of its name.
+fn concerns(finding: &Diagnostic, tree: &Node) -> bool {
+    let Value::Mapping(members) = &tree.value else { return true };
+    let Some(at) = finding.place.as_ref().map(|place| (place.line, place.column)) else { return true };
+    let start = |entry: &Entry| (entry.key_span.line, entry.key_span.column);
+    let is_within = |entry: &Entry| {
+        let next = members.iter().map(start).filter(|next| *next > start(entry)).min();
+        at >= start(entry) && next.is_none_or(|next| at < next)
+    };
+    [ADMIN, DATA_DIR].iter().any(|name| {
+        members.iter().any(|entry| entry.key == *name && is_within(entry)) || finding.message.contains(&quoted(name))
+    })
+}
+
+/// The tree of a text that is YAML.
+fn whole(reader: &mut Reader<'_>, path: &Path, text: &Arc<str>) -> Option<Node> {
+    let file = reader.report.sources.add(path, Arc::clone(text));
+    yaml::parse(file, text, &mut reader.report).filter(|tree| matches!(tree.value, Value::Mapping(_)))
+}
+
+/// The tree of the two members alone, where the text around them is not YAML.
+fn salvaged(reader: &mut Reader<'_>, path: &Path, text: &str) -> Option<Node> {
+    let kept: Arc<str> = salvage::members(text, &[ADMIN, DATA_DIR])?.into();
+    let findings = std::mem::take(&mut reader.report.findings);
+    let tree = whole(reader, path, &kept);
+    if tree.is_none() || reader.report.findings.is_fatal() {
+        reader.report.findings = findings;
+        return None;
+    }
+    tree
+}
+
+fn decode(reader: &mut Reader<'_>, tree: &Node) -> Option<AdminAccess> {
+    let Value::Mapping(members) = &tree.value else { return None };
+    let data_dir = match only(reader, members, DATA_DIR)? {
+        Some(entry) => {
+            let node = sound(reader, entry)?;
+            reader.path(node)?
+        }
+        None => PathBuf::from(DEFAULT_DATA_DIR),
+    };
+    let mut access = AdminAccess { listen: DEFAULT_ADMIN, cert_file: None, data_dir };
+    let Some(admin) = only(reader, members, ADMIN)? else { return Some(access) };
+    let node = sound(reader, admin)?;
+    let admin = reader.mapping(node, "`admin`")?;
+    if let Some(listen) = only(reader, admin, "listen")? {
+        let node = sound(reader, listen)?;
+        access.listen = address(reader, node)?;
+    }
+    if let Some(tls) = only(reader, admin, "tls")? {
+        access.cert_file = certificate(reader, tls)?;
+    }
+    Some(access)
+}
+
+/// The certificate of `tls`; an empty mapping has none.
+fn certificate(reader: &mut Reader<'_>, tls: &Entry) -> Option<Option<PathBuf>> {
+    let node = sound(reader, tls)?;
+    let tls = reader.mapping(node, "`tls`")?;
+    let Some(cert_file) = only(reader, tls, "cert_file")? else { return Some(None) };
+    let node = sound(reader, cert_file)?;
+    reader.path(node).map(Some)
+}
+
+/// The member of that name, if there is one; two of them say nothing for certain.
+fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str) -> Option<Option<&'n Entry>> {
+    let mut found = members.iter().filter(|entry| entry.key == name);
+    let first = found.next();
+    if let Some(second) = found.next() {
+        reader.error(second.key_span, format!("`{name}` is there twice"), "keep one");
+        return None;
+    }
+    Some(first)
+}
+
+/// The value of a member that could be read.
+fn sound<'n>(reader: &mut Reader<'_>, entry: &'n Entry) -> Option<&'n Node> {
+    if matches!(entry.node.value, Value::Broken) {
+        let place = Place::new(&reader.report.sources, entry.key_span);
+        let message = format!("the value of `{}` cannot be read", entry.key);
+        reader.report.at(Severity::Error, Some(place), message, None);
+        return None;
+    }
+    Some(&entry.node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(text: &str) -> Option<AdminAccess> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sts.yaml");
+        std::fs::write(&path, text).unwrap();
+        let environment = |name: &str| (name == "STS_DIR").then(|| "/srv/sts".to_owned());
+        let mut access = admin_access(&path, &environment).ok()?;
+        for path in access.cert_file.iter_mut().chain([&mut access.data_dir]) {
+            if let Ok(beside) = path.strip_prefix(folder.path()) {
+                *path = beside.to_owned();
+            }
+        }
+        Some(access)
+    }
+
+    fn at(port: u16, data_dir: &str) -> Option<AdminAccess> {
+        let listen = SocketAddr::from(([127, 0, 0, 1], port));
+        Some(AdminAccess { listen, cert_file: None, data_dir: PathBuf::from(data_dir) })
+    }
+
+    #[test]
+    fn fld22_mistakes_elsewhere_do_not_hide_where_the_server_is() {
+        let block = "admin:\n  listen: 127.0.0.1:9\n  hosts: [é, {]\ndata_dir: d\n";
+        let sound = "admin:\n  # ours\n\n  listen: 127.0.0.1:9\ndata_dir: d\n";
+        for text in [
+            sound.to_owned(),
+            format!("{sound}issuers: {{ a: [\n"),
+            format!("issuers: {{ a: [\n{sound}"),
+            format!("nonsense: 1\n\tx: 2\n{sound}\"unclosed: \n"),
+            format!("issuer: ${{NOT_SET}}\n{sound}accounts: {{}}\naccounts: {{}}\n"),
+            format!("a:\n  b: 1\n c: 2\n{sound}"),
+            format!("%%%\n{sound}"),
+            "{ \"admin\": { \"listen\": \"127.0.0.1:9\", \"x\": 1 }, \"data_dir\": \"d\" } }".to_owned(),
+            "{\n  \"admin\": {\n    \"listen\": \"127.0.0.1:9\"\n  },\n  \"data_dir\": \"d\",\n  \"issuers\": {\n"
+                .to_owned(),
+            "{ issuers: { a: 'it''s, \\' }, admin: {listen: '127.0.0.1:9'}, data_dir: d, x: ]".to_owned(),
+        ] {
+            assert_eq!(access(&text), at(9, "d"), "{text}");
+        }
+        assert_eq!(access("issuers: [\n"), at(9090, "/var/lib/sts"));
+        assert_eq!(access("data_dir: ${STS_DIR}\nx: [\n"), at(9090, "/srv/sts"));
+        assert_eq!(access(block), None, "the block of `admin` itself is broken");
+        let tls = access("admin: { listen: '127.0.0.1:9', tls: { cert_file: c.crt } }\nx: [").unwrap();
+        assert_eq!(tls.cert_file, Some(PathBuf::from("c.crt")));
+    }
+
+    #[test]
+    fn fld22_where_the_server_is_is_never_guessed() {
+        for text in [
+            "data_dir: d\ndata_dir: e\n",
+            "data_dir: d\ndata_dir: e\nx: [\n",
+            "data_dir: ${NOT_SET}\n",
+            "data_dir:\n",
+            "data_dir: [d]\n",
+            "admin: { listen: nowhere }\n",
+            " data_dir: d\nx: [\n",
+            "issuers: [\n  data_dir: d\n",
+            "{ \"issuers\": { \"a\": { , \"data_dir\": \"d\" }",
+            "- data_dir: d\n",
+        ] {
+            assert_eq!(access(text), None, "{text}");
+        }
+        let missing = admin_access(Path::new("/nowhere/sts.yaml"), &|_| None).unwrap_err();
+        assert!(missing.render(false).contains("/nowhere/sts.yaml"));
+    }
+}

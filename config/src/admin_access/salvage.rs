@@ -1,0 +1,111 @@
+//! A few members of a mapping, taken out of a text that is not YAML as a whole.
+
+use std::ops::Range;
+
+/// `text` with everything but the top-level members `wanted` blanked out, so that lines and columns stay where they are.
+/// `None` when a wanted name stands only where it may or may not be a top-level member.
+pub(super) fn members(text: &str, wanted: &[&str]) -> Option<String> {
+    let first = text.lines().map(str::trim_start).find(|line| !is_aside(line));
+    let is_flow = first.is_some_and(|line| line.starts_with('{'));
+    let kept = if is_flow { flow_members(text, wanted) } else { block_members(text, wanted) };
+    let blanked = blank(text, |at| !kept.iter().any(|range| range.contains(&at)));
+    let rest = blank(text, |at| kept.iter().any(|range| range.contains(&at)));
+    if wanted.iter().any(|name| !mentions(&blanked, name) && mentions(&rest, name)) {
+        return None;
+    }
+    Some(if is_flow { wrapped(&blanked) } else { blanked })
+}
+
+/// Whether a line says nothing: empty, a comment, or the start of the document.
+fn is_aside(line: &str) -> bool {
+    line.is_empty() || line.starts_with('#') || line.starts_with("---") || line.starts_with('%')
+}
+
+/// Lines of members that begin at the first column, each with the lines below it that are indented.
+fn block_members(text: &str, wanted: &[&str]) -> Vec<Range<usize>> {
+    let mut kept: Vec<Range<usize>> = Vec::new();
+    let (mut start, mut is_kept) = (0, false);
+    for line in text.split_inclusive('\n') {
+        let end = start + line.len();
+        if !line.trim().is_empty() && !line.starts_with([' ', '#']) {
+            is_kept = key(line).is_some_and(|key| wanted.contains(&key));
+        }
+        if is_kept {
+            kept.push(start..end);
+        }
+        start = end;
+    }
+    kept
+}
+
+/// Members of the outermost braces, each with the comma after it.
+fn flow_members(text: &str, wanted: &[&str]) -> Vec<Range<usize>> {
+    let mut kept = Vec::new();
+    let (mut depth, mut start, mut quote, mut before) = (0_usize, 0, None, ' ');
+    let mut comment = false;
+    let mut take = |range: Range<usize>| {
+        if text.get(range.clone()).and_then(key).is_some_and(|key| wanted.contains(&key)) {
+            kept.push(range);
+        }
+    };
+    for (at, c) in text.char_indices() {
+        let previous = std::mem::replace(&mut before, c);
+        match (quote, c) {
+            _ if comment => comment = c != '\n',
+            (Some('"'), _) if previous == '\\' => before = ' ',
+            (Some(open), _) => quote = Some(open).filter(|open| *open != c),
+            (None, '"' | '\'') if !previous.is_alphanumeric() => quote = Some(c),
+            (None, '#') if previous.is_whitespace() => comment = true,
+            (None, '{' | '[') => {
+                depth += 1;
+                start = if depth == 1 { at + 1 } else { start };
+            }
+            (None, '}' | ']') => {
+                if depth == 1 {
+                    take(start..at);
+                    start = at;
+                }
+                depth = depth.saturating_sub(1);
+            }
+            (None, ',') if depth == 1 => {
+                take(start..at + 1);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if depth == 1 {
+        take(start..text.len());
+    }
+    kept
+}
+
+/// The key that `text` begins with, without its quotes.
+fn key(text: &str) -> Option<&str> {
+    let (key, _) = text.split_once(':')?;
+    Some(key.trim().trim_matches(['"', '\'']))
+}
+
+/// `text` with spaces in place of the characters at `hidden` places.
+fn blank(text: &str, hidden: impl Fn(usize) -> bool) -> String {
+    let spaced = text.char_indices().map(|(at, c)| if c != '\n' && hidden(at) { ' ' } else { c });
+    spaced.collect()
+}
+
+/// Members in braces, on their lines. Where the text has no room for a brace, there is no member either.
+fn wrapped(members: &str) -> String {
+    let inner = members.strip_prefix(' ').unwrap_or(members).trim_end().trim_end_matches(',');
+    format!("{{{inner} }}")
+}
+
+/// Whether `name` stands in `text` as a key does, outside of comments.
+fn mentions(text: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    text.lines().map(|line| line.split(" #").next().unwrap_or(line)).filter(|line| !line.starts_with('#')).any(|line| {
+        line.match_indices(name).any(|(at, _)| {
+            let before = line.get(..at).and_then(|text| text.chars().next_back());
+            let after = line.get(at + name.len()..).unwrap_or_default().trim_start_matches(['"', '\'']);
+            before.is_none_or(|c| !is_part(c)) && after.trim_start().starts_with(':')
+        })
+    })
+}
