@@ -22,8 +22,8 @@ use crate::moment::Moment;
 use crate::slot::{Found, Slot};
 use crate::validate::{self, EntryError};
 use crate::{
-    Candidates, DocumentKind, EntryKeys, EntryRef, EntryStatus, Environment, FamilySpec, FamilyStatus, FetchError,
-    FetchFault, HistoryError, KeyHistory, RefreshReport, Specs, last_good,
+    Candidates, DocumentKind, EntryKeys, EntryRef, EntryStatus, EntryView, Environment, FamilySpec, FamilyStatus,
+    FetchError, FetchFault, HistoryError, KeyHistory, RefreshReport, Specs, last_good,
 };
 
 /// How often due refreshes are looked for.
@@ -191,6 +191,13 @@ impl JwksCache {
         at_hand().filter(|now| before.is_none_or(|before| !now.are_among(&before)))
     }
 
+    /// Reports that a key of `entry` verified a token. It proves a family's member: until then anyone could
+    /// have written its name, and it competes with other unproven members for few places. Cheap, and of no
+    /// effect for other entries.
+    pub fn verified<'a>(&self, entry: impl Into<EntryRef<'a>>) {
+        let _ = entry.into();
+    }
+
     /// Fetches the keys of `entry` now, whatever cool-down lasts, and replaces the set. Keys that the issuer withdrew are gone
     /// when this returns. When the fetch fails, the keys stay.
     ///
@@ -292,6 +299,19 @@ impl JwksCache {
     pub fn status(&self) -> Vec<EntryStatus> {
         let (now, at) = (self.now(), self.inner.world.environment.clock.now());
         self.inner.order.iter().filter_map(|name| self.inner.slots.get(name)).map(|slot| slot.status(now, at)).collect()
+    }
+
+    /// What is known of the keys of `entry`, for explaining a refusal: its keys, when and from where they
+    /// were fetched, the last failure, the last sets. `None` when there is no such entry, or the family has
+    /// no such member now. Reads no disk and fetches nothing, and does not count as a use.
+    #[must_use]
+    pub fn view<'a>(&self, entry: impl Into<EntryRef<'a>>) -> Option<EntryView> {
+        let EntryRef { name, issuer } = entry.into();
+        let (now, at) = (self.now(), self.inner.world.environment.clock.now());
+        match self.inner.slots.get(name) {
+            Some(slot) => issuer.is_none_or(|own| *own == slot.entry.spec.issuer).then(|| slot.view(now, at)),
+            None => self.family(name)?.peek(issuer?).map(|member| member.slot.view(now, at)),
+        }
     }
 
     /// The state of every family, in the order of their specs.

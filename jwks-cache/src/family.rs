@@ -130,15 +130,20 @@ impl Family {
 
     async fn make(&self, issuer: &Issuer, world: &Arc<World>, log: &Arc<HistoryLog>, now: Moment) -> Arc<Member> {
         let spec = self.spec.member(issuer.clone());
-        let recorder = Recorder::new(Arc::clone(log), LogKey::member(spec.name.clone(), issuer.clone()));
-        let (world, spec_there) = (Arc::clone(world), spec.clone());
+        let (world, log) = (Arc::clone(world), Arc::clone(log));
         let clock = Arc::clone(&world.environment.clock);
-        let kept = tokio::task::spawn_blocking(move || {
-            let dir = world.environment.state_dir.as_ref()?;
-            last_good::load(dir, &spec_there, &*world.environment.clock)
+        let (spec_there, log_there) = (spec.clone(), Arc::clone(&log));
+        let read = tokio::task::spawn_blocking(move || {
+            let recorder = Recorder::new(log_there, LogKey::member(spec_there.name.clone(), spec_there.issuer.clone()));
+            let dir = world.environment.state_dir.as_ref();
+            let kept = dir.and_then(|dir| last_good::load(dir, &spec_there, &*world.environment.clock));
+            (kept, recorder)
         });
         // A read that dies is a copy that is not there.
-        let kept = kept.await.unwrap_or_default();
+        let (kept, recorder) = read.await.unwrap_or_else(|_| {
+            let key = LogKey::member(spec.name.clone(), spec.issuer.clone());
+            (None, Recorder::empty(log, key))
+        });
         let slot = Slot { entry: Arc::new(Entry::new(spec, kept, recorder, clock.now())), siblings: Vec::new() };
         let member = Member { slot, used_at: AtomicU64::new(0) };
         member.use_at(now);

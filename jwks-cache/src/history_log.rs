@@ -23,6 +23,10 @@ use crate::moment::Moment;
 const MAX_FILE_BYTES: usize = 1 << 20;
 /// What is read of a file at most, its end: more was not written here.
 const MAX_READ_BYTES: u64 = 2 * MAX_FILE_BYTES as u64;
+/// What is read of a file's end for its last events.
+const MAX_TAIL_BYTES: u64 = 64 * 1024;
+/// How many of the last sets are held in memory.
+const MOST_RECENT: usize = 8;
 /// The most events that wait for a disk that cannot be written; the oldest go first.
 const MOST_WAITING: usize = 64;
 /// The pause after a write that failed.
@@ -71,6 +75,8 @@ pub(crate) struct Recorder {
     key: LogKey,
     serial: u64,
     waiting: Mutex<Waiting>,
+    /// The last sets, for whoever explains a refusal without reading the disk.
+    recent: Mutex<VecDeque<KeySetSeen>>,
     kids_reused: AtomicU64,
 }
 
@@ -99,7 +105,17 @@ impl HistoryLog {
     /// What the file of that log holds. Blocks.
     pub(crate) fn read(&self, key: &LogKey) -> io::Result<Logged> {
         let _turn = lock(&self.writers);
-        self.path(key).map_or_else(|| Ok(Logged::default()), |path| load(&path).map(|(logged, _)| logged))
+        self.path(key)
+            .map_or_else(|| Ok(Logged::default()), |path| load(&path, MAX_READ_BYTES).map(|(logged, _)| logged))
+    }
+
+    /// The last events of that log, at most `most`, from the end of its file. Unreadable lines are passed over. Blocks.
+    pub(crate) fn recent(&self, key: &LogKey, most: usize) -> Vec<KeySetSeen> {
+        let _turn = lock(&self.writers);
+        let loaded = self.path(key).and_then(|path| load(&path, MAX_TAIL_BYTES).ok());
+        let mut events = loaded.map(|(logged, _)| logged.events).unwrap_or_default();
+        events.drain(..events.len().saturating_sub(most));
+        events
     }
 
     fn path(&self, key: &LogKey) -> Option<PathBuf> {
@@ -113,9 +129,21 @@ impl HistoryLog {
 }
 
 impl Recorder {
+    /// A recorder that knows the last sets of its log. Blocks.
     pub(crate) fn new(log: Arc<HistoryLog>, key: LogKey) -> Self {
+        let recent = log.recent(&key, MOST_RECENT);
+        Self { recent: Mutex::new(recent.into()), ..Self::empty(log, key) }
+    }
+
+    /// A recorder that knows of nothing before it.
+    pub(crate) fn empty(log: Arc<HistoryLog>, key: LogKey) -> Self {
         let serial = log.next_serial.fetch_add(1, Ordering::Relaxed);
-        Self { log, key, serial, waiting: Mutex::default(), kids_reused: AtomicU64::new(0) }
+        Self { log, key, serial, waiting: Mutex::default(), recent: Mutex::default(), kids_reused: AtomicU64::new(0) }
+    }
+
+    /// The last sets, oldest first. Reads no disk.
+    pub(crate) fn recent(&self) -> Vec<KeySetSeen> {
+        lock(&self.recent).iter().cloned().collect()
     }
 
     /// How many kids were seen to name another key than before.
@@ -125,6 +153,15 @@ impl Recorder {
 
     /// Notes that `event` is so. `before` are the keys that it replaces.
     pub(crate) fn note(&self, event: KeySetSeen, before: Vec<KeySeen>) {
+        {
+            let mut recent = lock(&self.recent);
+            if event.is_news_after(recent.back()) {
+                if recent.len() >= MOST_RECENT {
+                    recent.pop_front();
+                }
+                recent.push_back(event.clone());
+            }
+        }
         let mut waiting = lock(&self.waiting);
         if waiting.notes.len() >= MOST_WAITING {
             waiting.notes.pop_front();
@@ -177,7 +214,7 @@ impl Recorder {
     pub(crate) fn read(&self) -> io::Result<Logged> {
         let writers = lock(&self.log.writers);
         let mut logged = match self.log.path(&self.key) {
-            Some(path) => load(&path)?.0,
+            Some(path) => load(&path, MAX_READ_BYTES)?.0,
             None => Logged::default(),
         };
         if writers.get(&self.key).is_none_or(|writer| *writer <= self.serial) {
@@ -190,7 +227,8 @@ impl Recorder {
 
     fn append(&self, notes: &mut [Note]) -> io::Result<()> {
         let path = self.log.path(&self.key);
-        let loaded = path.as_deref().map_or_else(|| Ok((Logged::default(), Vec::new())), load);
+        let loaded =
+            path.as_deref().map_or_else(|| Ok((Logged::default(), Vec::new())), |path| load(path, MAX_READ_BYTES));
         // A log that cannot be read keeps nobody from hearing of a reused kid.
         let (mut logged, content, failed) = match loaded {
             Ok((logged, content)) => (logged, content, None),
@@ -219,16 +257,16 @@ impl Recorder {
     }
 }
 
-/// The events of the file, and the bytes that they were read from. A file that is not there is empty.
-fn load(path: &Path) -> io::Result<(Logged, Vec<u8>)> {
+/// The events in the last `most` bytes of the file, and these bytes. A file that is not there is empty.
+fn load(path: &Path, most: u64) -> io::Result<(Logged, Vec<u8>)> {
     let mut content = Vec::new();
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Logged::default(), content)),
         Err(error) => return Err(error),
         Ok(mut file) => {
             let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(MAX_READ_BYTES)))?;
-            file.take(MAX_READ_BYTES).read_to_end(&mut content)?;
+            file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+            file.take(most).read_to_end(&mut content)?;
         }
     }
     let mut logged = Logged::default();

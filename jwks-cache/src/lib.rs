@@ -44,6 +44,7 @@ mod spec;
 mod static_keys;
 mod status;
 mod validate;
+mod view;
 
 pub use cache::{CacheAnswer, JwksCache, LookupError};
 pub use candidates::Candidates;
@@ -61,6 +62,7 @@ pub use status::{
     SkippedKeyStatus, SourceKind,
 };
 pub use validate::EntryError;
+pub use view::EntryView;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -7,7 +7,7 @@ use sts_types::{Algorithm, Kid, UnixTime};
 
 use crate::entry::Entry;
 use crate::moment::Moment;
-use crate::{Candidates, EntryKeys, EntryState, EntryStatus, KeyStatus, SkippedKeyStatus};
+use crate::{Candidates, EntryKeys, EntryState, EntryStatus, EntryView, KeyStatus, SkippedKeyStatus};
 
 /// An entry, and the others of its issuer.
 pub(crate) struct Slot {
@@ -90,6 +90,21 @@ impl Slot {
             last_error,
             fetches,
             kids_reused: self.entry.recorder.kids_reused(),
+        }
+    }
+
+    /// What explains a refusal, at `now`, which is the time `at`.
+    pub(crate) fn view(&self, now: Moment, at: UnixTime) -> EntryView {
+        let status = self.status(now, at);
+        let (seen_from, mark) = {
+            let control = self.entry.control();
+            (control.seen_from.clone(), control.file_mark)
+        };
+        EntryView {
+            status,
+            seen_from: seen_from.unwrap_or_else(|| (&self.entry.spec.source).into()),
+            file_modified_at: mark.and_then(|mark| mark.modified_at()),
+            recent: self.entry.recorder.recent(),
         }
     }
 

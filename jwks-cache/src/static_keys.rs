@@ -7,11 +7,11 @@ use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use sts_jose::{KeySetError, SkippedKey};
-use sts_types::Algorithm;
+use sts_types::{Algorithm, UnixTime};
 
 use crate::entry_keys::IndexedSet;
 use crate::fetch_error::bounded;
@@ -27,6 +27,14 @@ pub(crate) struct FileMark {
     inode: (u64, u64),
     /// When the inode was changed last, which nobody can set.
     changed: (i64, i64),
+}
+
+impl FileMark {
+    /// When the file's content was changed, as its file system says.
+    pub(crate) fn modified_at(&self) -> Option<UnixTime> {
+        let since = self.modified?.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_secs()).ok().map(UnixTime::from_secs)
+    }
 }
 
 impl From<&Metadata> for FileMark {

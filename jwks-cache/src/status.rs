@@ -62,6 +62,19 @@ pub enum EntryState {
     Expired,
 }
 
+impl EntryState {
+    /// Its name, as it is serialised.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// The state of a family at one moment.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct FamilyStatus {

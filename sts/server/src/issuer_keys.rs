@@ -2,8 +2,12 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use jwks_cache::{CacheAnswer, EntryRef, JwksCache, LookupError};
-use sts_service::{Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable};
+use jwks_cache::{CacheAnswer, EntryRef, EntryView, JwksCache, KeySeen, LookupError, SeenFrom, SourceKind};
+use sts_service::{
+    Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,
+    SkippedKeyView,
+};
+use sts_types::{EntryName, Issuer};
 
 /// A [`JwksCache`] behind the service's trait.
 pub(crate) struct CachedKeys(pub(crate) JwksCache);
@@ -34,6 +38,57 @@ impl IssuerKeys for CachedKeys {
         }
         .boxed()
     }
+
+    fn verified(&self, question: KeyQuestion<'_>) {
+        self.0.verified(entry(question));
+    }
+
+    fn view(&self, entry: &EntryName, issuer: &Issuer) -> Option<KeysView> {
+        self.0.view(EntryRef::of_issuer(entry, issuer)).map(view)
+    }
+}
+
+fn view(view: EntryView) -> KeysView {
+    let EntryView { status, seen_from, file_modified_at, recent } = view;
+    KeysView {
+        setting: match status.source {
+            SourceKind::Discovery => "issuer",
+            SourceKind::Url => "jwks_url",
+            SourceKind::File => "jwks_file",
+            SourceKind::Inline => "jwks",
+        },
+        place: match seen_from {
+            SeenFrom::Discovery(place) => place,
+            SeenFrom::Url(place) | SeenFrom::File(place) => Some(place),
+            SeenFrom::Inline | SeenFrom::Disk => None,
+        },
+        state: status.state.name(),
+        keys: status
+            .keys
+            .into_iter()
+            .map(|key| KeyView { kid: key.kid, algorithm: key.algorithm, thumbprint: key.thumbprint })
+            .collect(),
+        skipped: status
+            .skipped
+            .into_iter()
+            .map(|skipped| SkippedKeyView { kid: skipped.kid, why: skipped.message })
+            .collect(),
+        fetched_at: status.fetched_at,
+        file_modified_at,
+        last_error: status.last_error.map(|error| KeysFailure {
+            at: error.at,
+            kind: status.last_fetch.map_or("unknown", |fetch| fetch.outcome),
+            message: error.message,
+        }),
+        recent: recent
+            .into_iter()
+            .map(|set| KeySetView { at: set.at, keys: set.keys.into_iter().map(seen).collect() })
+            .collect(),
+    }
+}
+
+fn seen(key: KeySeen) -> KeyView {
+    KeyView { kid: key.kid, algorithm: key.algorithm, thumbprint: key.thumbprint }
 }
 
 fn entry(question: KeyQuestion<'_>) -> EntryRef<'_> {

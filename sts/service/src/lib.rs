@@ -30,7 +30,10 @@ pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcom
 pub use exchange::Exchanged;
 pub use explain::{Explanation, Presented, WouldMint, explain};
 pub use introspect::{Caller, Introspection};
-pub use issuer_keys::{Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable};
+pub use issuer_keys::{
+    Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,
+    SkippedKeyView,
+};
 pub use operate::{RevocationRequest, TokenView, WrongRevocation};
 pub use parameters::{MAX_PARAMETERS, Parameters};
 pub use phase::{Phase, PhaseTimes};

@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
 use sts_service::{
     ApiSecret, Caller, Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable,
-    Parameters, Parts, Phase, PhaseTimes, Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
+    KeysView, Parameters, Parts, Phase, PhaseTimes, Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
 };
 use sts_store::{
     Acceptance, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
     RevocationRule, RevocationScope, StatusMark, TokenRecord, Warning,
 };
 use sts_token::{Keyring, KeyringSpec};
-use sts_types::{AccountId, Algorithm, Clock, EntryName, Kid, StatusWindow, UnixTime, rfc};
+use sts_types::{AccountId, Algorithm, Clock, EntryName, Issuer, Kid, StatusWindow, UnixTime, rfc};
 
 const NOW: i64 = 1_790_000_060;
 const ISSUER: &str = "https://issuer.example";
@@ -199,6 +199,12 @@ impl IssuerKeys for FakeKeys {
 
     fn signature_failed<'a>(&'a self, _: KeyQuestion<'a>) -> BoxFuture<'a, Option<Candidates>> {
         async { None }.boxed()
+    }
+
+    fn verified(&self, _: KeyQuestion<'_>) {}
+
+    fn view(&self, _: &EntryName, _: &Issuer) -> Option<KeysView> {
+        None
     }
 }
 
