@@ -201,7 +201,7 @@ impl Operation {
                     Err(OperationFailure::StoreUnavailable)
                 }
             },
-            Self::ShowDenial { request_id } => desk.service.denial(&request_id).map(|denial| json!(denial)).ok_or_else(|| {
+            Self::ShowDenial { request_id } => desk.service.denial(&request_id).await.map(|denial| json!(denial)).ok_or_else(|| {
                 not_found("no policy refusal of that request id is remembered; only the last 512 are, since the server started")
             }),
         }

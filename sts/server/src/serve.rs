@@ -152,7 +152,11 @@ impl Running {
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let background = [
             tokio::spawn(watch_store(Arc::clone(&engine.ledger), Arc::clone(&engine.desk.metrics))),
-            tokio::spawn(upkeep(engine.keyring, engine.ledger, Arc::clone(&engine.desk.service))),
+            tokio::spawn(upkeep(
+                Arc::clone(&engine.keyring),
+                Arc::clone(&engine.ledger),
+                Arc::clone(&engine.desk.service),
+            )),
             tokio::spawn(keep_issuers_fresh(Arc::clone(&engine.desk))),
             tokio::spawn(keep_status_lists(Arc::clone(&engine.desk))),
             tokio::spawn(reload::watch(reload, hangup)),
@@ -170,6 +174,8 @@ impl Running {
         for server in servers {
             let _ = server.await;
         }
+        // The last answers have left; their events follow before we end.
+        engine.desk.service.told_of_exchanges().await;
     }
 }
 

@@ -1,11 +1,19 @@
-//! The decision event: one for every exchange, whatever became of it (DESIGN section 8).
+//! The decision event: one for every exchange, whatever became of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use std::net::IpAddr;
+use sts_policy::Decision;
 
 use crate::Reason;
+use crate::decision_record::{Conclusion, EndedExchange};
 use crate::phase::PhaseTimes;
+use crate::refusals::RememberedRefusal;
+
+/// The longest text of a caller that an event repeats, in bytes.
+const MAX_TEXT: usize = 256;
 
 /// The version of the event's form; it changes when a field changes its meaning or goes.
 pub const EVENT_VERSION: u32 = 1;
@@ -23,7 +31,7 @@ pub struct DecisionEvent {
     pub request_id: String,
     /// What it came to.
     pub outcome: Outcome,
-    /// The stable reason; `granted` has none.
+    /// The stable reason; absent when granted or abandoned.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "reason_name")]
     pub reason: Option<Reason>,
     /// Which rule of that reason.
@@ -69,6 +77,74 @@ pub struct DecisionEvent {
     /// Where the time went: for measuring, and not written.
     #[serde(skip)]
     pub phases: PhaseTimes,
+    /// How long the answer was then held back: for measuring, and not written.
+    #[serde(skip)]
+    pub held: Duration,
+}
+
+impl DecisionEvent {
+    /// The event of an exchange, which policy refused with `refusal` if that is given.
+    pub(crate) fn of(exchange: EndedExchange, refusal: Option<&RememberedRefusal>) -> Self {
+        let EndedExchange { snapshot, request_id, source, ended_millis, phases, record, conclusion } = exchange;
+        let refused = conclusion.refused();
+        let (nearest_identity, failing_condition) = nearest_miss(refusal.map(|refusal| &refusal.decision));
+        let claims = record.claims.as_ref();
+        let minted = record.minted.as_ref();
+        let asked = (!record.asked_names.is_empty()).then(|| bounded(&record.asked_names.join(" ")));
+        Self {
+            event: "decision",
+            version: EVENT_VERSION,
+            time: rfc3339_millis(ended_millis),
+            request_id: request_id.to_string(),
+            outcome: Outcome::of(&conclusion),
+            reason: refused.map(|refused| refused.reason),
+            detail: refused.and_then(|refused| refused.detail.as_deref()).map(str::to_owned),
+            issuer_entry: record.entry.as_ref().map(ToString::to_string),
+            subject: claims.map(|claims| bounded(claims.subject().as_str())),
+            account: record.account.or_else(|| refusal.and_then(|refusal| refusal.account.clone())),
+            identity: minted.map(|minted| minted.identity.to_string()),
+            nearest_identity,
+            failing_condition,
+            audience: minted.map(|minted| minted.audience.to_string()).or(asked),
+            scope: minted.map(|minted| minted.scope.to_string()).or(record.asked_scope.as_deref().map(bounded)),
+            jti: minted.map(|minted| minted.jti.to_string()),
+            generation: snapshot.generation.clone(),
+            source,
+            duration_us: u64::try_from(phases.total().as_micros()).unwrap_or(u64::MAX),
+            claims: claims.filter(|_| snapshot.log_claims).map(|claims| Value::Object(claims.claims().to_map())),
+            phases,
+            held: record.held,
+        }
+    }
+}
+
+/// The identity that came nearest, as `account/identity`, and the first of its conditions that failed.
+fn nearest_miss(decision: Option<&Decision>) -> (Option<String>, Option<FailedCondition>) {
+    let Some(nearest) = decision.and_then(|decision| decision.trace.first()) else { return (None, None) };
+    let failed = nearest.conditions.iter().find(|condition| !condition.holds).map(|condition| FailedCondition {
+        on: bounded(&condition.on),
+        expected: bounded(&condition.expected),
+        actual: condition.actual.as_deref().map(bounded),
+    });
+    (Some(format!("{}/{}", nearest.account, nearest.identity)), failed)
+}
+
+/// At most [`MAX_TEXT`] bytes of `text`.
+fn bounded(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_TEXT);
+    match text.split_at_checked(end) {
+        Some((start, rest)) if !rest.is_empty() => format!("{start}..."),
+        _ => text.to_owned(),
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds.
+fn rfc3339_millis(millis: u64) -> String {
+    i64::try_from(millis)
+        .ok()
+        .and_then(chrono::DateTime::from_timestamp_millis)
+        .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+        .unwrap_or_default()
 }
 
 /// What an exchange came to.
@@ -81,16 +157,28 @@ pub enum Outcome {
     Refused,
     /// Nothing was judged to the end.
     Unavailable,
+    /// The caller hung up before there was an answer.
+    Abandoned,
 }
 
 impl Outcome {
-    /// What a refusal for `reason` is; granted when there is none.
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [Self::Granted, Self::Refused, Self::Unavailable, Self::Abandoned];
+
+    pub(crate) fn of(conclusion: &Conclusion) -> Self {
+        match conclusion {
+            Conclusion::Granted => Self::Granted,
+            Conclusion::Refused(refused) => Self::of_refusal(refused.reason),
+            Conclusion::Abandoned => Self::Abandoned,
+        }
+    }
+
+    /// The outcome of a refusal for `reason`.
     #[must_use]
-    pub const fn of(reason: Option<Reason>) -> Self {
+    pub const fn of_refusal(reason: Reason) -> Self {
         match reason {
-            None => Self::Granted,
-            Some(Reason::IssuerUnavailable | Reason::StoreUnavailable | Reason::ServerError) => Self::Unavailable,
-            Some(_) => Self::Refused,
+            Reason::IssuerUnavailable | Reason::StoreUnavailable | Reason::ServerError => Self::Unavailable,
+            _ => Self::Refused,
         }
     }
 
@@ -101,6 +189,7 @@ impl Outcome {
             Self::Granted => "granted",
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
+            Self::Abandoned => "abandoned",
         }
     }
 }
@@ -123,7 +212,7 @@ pub struct FailedCondition {
 
 /// Where decision events go.
 pub trait EventSink: Send + Sync + 'static {
-    /// Takes one event; must not block on anything slow.
+    /// Takes one event, on the observers' thread. While it blocks, no other exchange is told.
     fn decision(&self, event: &DecisionEvent);
 }
 
@@ -143,8 +232,8 @@ pub fn event_schema() -> Value {
             "version": { "const": EVENT_VERSION },
             "time": { "type": "string", "format": "date-time", "description": "UTC, milliseconds" },
             "request_id": text("the ULID that the caller was given, also in `X-Request-Id`"),
-            "outcome": { "enum": ["granted", "refused", "unavailable"] },
-            "reason": { "enum": crate::Reason::ALL.iter().map(|reason| reason.name()).collect::<Vec<_>>(), "description": "absent when granted" },
+            "outcome": { "enum": Outcome::ALL.map(Outcome::name), "description": "`abandoned`: the caller hung up before there was an answer" },
+            "reason": { "enum": crate::Reason::ALL.iter().map(|reason| reason.name()).collect::<Vec<_>>(), "description": "absent when granted or abandoned" },
             "detail": text("which rule of that reason"),
             "issuer_entry": text("the issuer entry, once known"),
             "subject": text("the subject token's `sub`, once verified"),

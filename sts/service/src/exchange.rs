@@ -1,24 +1,26 @@
-//! The exchange: a platform's token in, a token of ours out. The steps stand in the order in which the first failure names the
-//! reason (DESIGN section 2).
+//! The exchange: a platform's token in, a token of ours out. The steps stand in the order in which
+//! the first failure names the reason.
 
 use std::time::Duration;
 
-use sts_policy::{Asked, RequestError, Requested, RequestedAccount};
+use sts_policy::{Asked, RequestError, Requested};
 use sts_store::Issued;
-use sts_token::{Authorized, Denied, MintContext, MintError, MintedToken, StatusReference};
-use sts_types::{ScopeSet, StatusListId, StatusWindow, UnixTime};
+use sts_token::{Authorized, MintContext, MintError, MintedToken, StatusReference};
+use sts_types::{RequestId, ScopeSet, StatusListId, StatusWindow, UnixTime};
 
-use crate::denials::RememberedRefusal;
-use crate::known::Known;
+use crate::decision_record::{Conclusion, DecisionRecord};
 use crate::parameters::Parameters;
-use crate::phase::{Phase, Stopwatch};
+use crate::pending_exchange::PendingExchange;
+use crate::phase::Phase;
 use crate::reason::{Reason, Refused};
-use crate::request::{ExchangeRequest, RequestContext};
+use crate::request::ExchangeRequest;
 use crate::verify::verify;
 use crate::{Service, Snapshot};
 
-/// Policy refusals leave at a multiple of this after arrival, so that their time says nothing of their cause.
-const QUANTUM: Duration = Duration::from_millis(5);
+/// Policy refusals leave at a multiple of this after their decision began, so that their time says
+/// nothing of their cause. It is not counted from the arrival of the request: a caller who holds
+/// back the last byte of the body would choose the phase, and see where the work crosses a multiple.
+const RESPONSE_QUANTUM: Duration = Duration::from_millis(5);
 
 /// A successful exchange, as the answer tells it.
 pub struct Exchanged {
@@ -31,60 +33,67 @@ pub struct Exchanged {
 }
 
 impl Service {
-    /// Exchanges a token, and writes the decision event.
+    /// Exchanges a token. Whatever becomes of it, `pending` is told of it when it is dropped.
     ///
     /// # Errors
-    /// The first refusal, in the order of DESIGN section 2; nothing was minted then.
-    pub async fn exchange(&self, parameters: &Parameters<'_>, context: &RequestContext) -> Result<Exchanged, Refused> {
+    /// The first refusal, in the order of the steps; nothing was minted then.
+    pub async fn exchange(
+        &self,
+        parameters: &Parameters<'_>,
+        pending: &mut PendingExchange,
+    ) -> Result<Exchanged, Refused> {
         let snapshot = self.snapshot.load_full();
-        let (mut known, mut stopwatch) = (Known::default(), Stopwatch::since(context.arrived, &*self.clock));
-        let result = self.exchange_under(&snapshot, parameters, context, &mut known, &mut stopwatch).await;
-        let refused = result.as_ref().err();
-        self.events.decision(&known.into_event(&snapshot, context, &*self.clock, stopwatch.stop(), refused));
-        if refused.is_some_and(|refused| refused.reason == Reason::NotAuthorized) {
-            self.wait_for_quantum(context).await;
+        pending.run_under(&snapshot);
+        let request_id = pending.request_id().clone();
+        let result = self.exchange_under(&snapshot, parameters, &request_id, pending.record()).await;
+        // Before an answer is held back: the caller may hang up meanwhile.
+        pending.conclude(match &result {
+            Ok(_) => Conclusion::Granted,
+            Err(refused) => Conclusion::Refused(refused.clone()),
+        });
+        if result.as_ref().is_err_and(|refused| refused.reason == Reason::NotAuthorized) {
+            self.wait_for_quantum(pending.record()).await;
         }
         result
-    }
-
-    /// Writes the decision event of an exchange whose request could not be read.
-    pub fn refused_unread(&self, context: &RequestContext, refused: &Refused) {
-        let phases = Stopwatch::since(context.arrived, &*self.clock).stop();
-        let event = Known::default().into_event(&self.snapshot.load(), context, &*self.clock, phases, Some(refused));
-        self.events.decision(&event);
     }
 
     async fn exchange_under(
         &self,
         snapshot: &Snapshot,
         parameters: &Parameters<'_>,
-        context: &RequestContext,
-        known: &mut Known,
-        stopwatch: &mut Stopwatch<'_>,
+        request_id: &RequestId,
+        record: &mut DecisionRecord,
     ) -> Result<Exchanged, Refused> {
-        stopwatch.enter(Phase::Parse);
+        record.enter(Phase::Parse, &*self.clock);
         let request = ExchangeRequest::parse(parameters)?;
-        known.asked(&request);
+        record.asked(&request);
         let requested = resolve(snapshot, &request)?;
-        let verified = verify(snapshot, &*self.clock, request.subject_token, &mut known.entry, stopwatch).await?;
-        known.verified(&verified, snapshot.log_claims);
-        stopwatch.enter(Phase::Decide);
+        let verified = verify(snapshot, &*self.clock, request.subject_token, record)
+            .await
+            .inspect_err(|_| record.not_verified(request.subject_token))?;
+        record.entry = Some(verified.entry().clone());
+        record.claims = Some(verified.observed());
+        record.enter(Phase::Decide, &*self.clock);
         if !snapshot.rules.knows_audience(verified.entry(), verified.claims()) {
             return Err(Refused::audience(&snapshot.issuer));
         }
         let now = self.clock.now();
-        let authorized = verified
-            .authorize(&snapshot.rules, &requested, now)
-            .map_err(|denied| self.deny(snapshot, &denied, &requested, context, now, known))?;
-        known.account = Some(authorized.grant().account.name.to_string());
+        let authorized = match verified.authorize(&snapshot.rules, &requested, now) {
+            Ok(authorized) => authorized,
+            Err(denied) => {
+                record.denied = Some((requested, now));
+                return Err(Reason::from(denied.refusal).into());
+            }
+        };
+        record.account = Some(authorized.grant().account.name.to_string());
         // Only what is granted something: strangers must not take the places of those who are.
         snapshot.remembered.remember(request.subject_token, authorized.verified());
-        stopwatch.enter(Phase::Mint);
+        record.enter(Phase::Mint, &*self.clock);
         let now_millis = self.clock.now_millis();
         let status = self.status_of(snapshot, &authorized, now_millis).await?;
-        let minted = self.mint(snapshot, authorized, context, now_millis, status)?;
-        stopwatch.enter(Phase::Record);
-        self.record(minted, known).await
+        let minted = self.mint(snapshot, authorized, request_id, now_millis, status)?;
+        record.enter(Phase::Record, &*self.clock);
+        self.record(minted, record).await
     }
 
     /// Where the status of the token will stand that is minted next, if there are status lists.
@@ -109,7 +118,7 @@ impl Service {
         &self,
         snapshot: &Snapshot,
         authorized: Authorized,
-        context: &RequestContext,
+        request_id: &RequestId,
         now_millis: u64,
         status: Option<StatusReference>,
     ) -> Result<MintedToken, Refused> {
@@ -129,7 +138,7 @@ impl Service {
                 cap_to_subject: snapshot.cap_to_subject,
                 status,
                 generation: &snapshot.generation,
-                request_id: &context.request_id,
+                request_id,
             })
             .map_err(|error| match error {
                 MintError::NoLifeLeft => Reason::TokenExpired.into(),
@@ -142,50 +151,30 @@ impl Service {
     }
 
     /// Records the token; only a recorded one is answered.
-    async fn record(&self, minted: MintedToken, known: &mut Known) -> Result<Exchanged, Refused> {
-        let MintedToken { jwt, lifetime, record, claim } = minted;
-        let told = record.clone();
-        match self.ledger.issue(record, claim).await {
-            Ok(Issued::Recorded) => {
-                known.recorded(&told);
-                Ok(Exchanged { access_token: jwt, expires_in: lifetime.as_secs(), scope: told.scope })
-            }
+    async fn record(&self, minted: MintedToken, record: &mut DecisionRecord) -> Result<Exchanged, Refused> {
+        let MintedToken { jwt, lifetime, record: token, claim } = minted;
+        let scope = token.scope.clone();
+        // Noted before the store has it: the caller may hang up before the store answers.
+        record.minted = Some(token.clone());
+        let issued = self.ledger.issue(token, claim).await;
+        if !matches!(issued, Ok(Issued::Recorded)) {
+            record.minted = None;
+        }
+        match issued {
+            Ok(Issued::Recorded) => Ok(Exchanged { access_token: jwt, expires_in: lifetime.as_secs(), scope }),
             Ok(Issued::Replayed) => Err(Reason::TokenReplayed.into()),
             Err(error) => Err(Refused::by_ledger(&error)),
         }
     }
 
-    /// Explains a policy refusal to its owner, and names it to the caller.
-    fn deny(
-        &self,
-        snapshot: &Snapshot,
-        denied: &Denied,
-        requested: &Requested,
-        context: &RequestContext,
-        now: UnixTime,
-        known: &mut Known,
-    ) -> Refused {
-        let reason = Reason::from(denied.refusal);
-        let decision = snapshot.rules.explain(denied.verified.facts(now), requested);
-        known.account = requested_account(snapshot, requested);
-        known.refused_by(&decision);
-        self.denials.remember(RememberedRefusal {
-            request_id: context.request_id.clone(),
-            time: now,
-            reason: reason.name(),
-            issuer_entry: denied.verified.entry().clone(),
-            subject: denied.verified.subject().clone(),
-            summary: sts_policy::summary(&snapshot.rules, requested, &decision),
-            decision,
-        });
-        reason.into()
-    }
-
-    async fn wait_for_quantum(&self, context: &RequestContext) {
-        let elapsed = self.clock.monotonic().saturating_sub(context.arrived).as_nanos();
-        let quantum = QUANTUM.as_nanos();
+    /// Holds an answer back until it leaves at a multiple of the quantum after its decision began.
+    async fn wait_for_quantum(&self, record: &mut DecisionRecord) {
+        let began = record.decision_began.unwrap_or_default();
+        let elapsed = self.clock.monotonic().saturating_sub(began).as_nanos();
+        let quantum = RESPONSE_QUANTUM.as_nanos();
         let left = quantum - elapsed % quantum;
-        self.alarm.after(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
+        record.held = Duration::from_nanos(u64::try_from(left).unwrap_or(0));
+        self.timer.after(record.held).await;
     }
 }
 
@@ -206,11 +195,4 @@ fn resolve(snapshot: &Snapshot, request: &ExchangeRequest<'_>) -> Result<Request
             Refused::because(Reason::RequestMalformed, "`audience` names more than one service account")
         }
     })
-}
-
-fn requested_account(snapshot: &Snapshot, requested: &Requested) -> Option<String> {
-    match requested.account {
-        RequestedAccount::Known(at) => snapshot.rules.account_name(at).map(ToString::to_string),
-        RequestedAccount::Any | RequestedAccount::Nobody => None,
-    }
 }

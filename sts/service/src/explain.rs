@@ -4,8 +4,8 @@ use serde::Serialize;
 use sts_policy::{Asked, Decision, Facts, Outcome, RequestError, Requested};
 use sts_types::{ClaimSet, Clock, EntryName, Issuer, UnixTime};
 
+use crate::decision_record::DecisionRecord;
 use crate::diagnosis::{RefusedRequest, diagnose};
-use crate::phase::Stopwatch;
 use crate::reason::{Reason, Refused};
 use crate::verify::verify;
 use crate::{Service, Snapshot, diagnosis};
@@ -107,23 +107,22 @@ pub async fn explain(
     };
     let (entry, claims) = match presented {
         Presented::Token(token) => {
-            let mut entry = None;
-            // Nobody reads it: what is explained is not measured.
-            let mut stopwatch = Stopwatch::since(clock.monotonic(), clock);
-            match verify(snapshot, clock, token, &mut entry, &mut stopwatch).await {
+            let mut record = DecisionRecord::since(clock.monotonic());
+            match verify(snapshot, clock, token, &mut record).await {
                 Ok(verified) => (verified.entry().clone(), verified.claims().clone()),
                 Err(refused) => {
-                    let entry_name = entry.as_deref().and_then(|name| EntryName::new(name).ok());
+                    let entry = record.entry.as_ref();
                     let request = RefusedRequest {
                         refused: &refused,
                         token: Some(token),
-                        entry: entry_name.as_ref(),
+                        entry,
                         claims: None,
                         asked: *asked,
                         now,
                         earlier_use: None,
                     };
                     let diagnosis = diagnose(snapshot, &request);
+                    let entry = entry.map(ToString::to_string);
                     return Explanation { summary: diagnosis.line(), ..Explanation::refused(&refused, entry, now) };
                 }
             }

@@ -1,21 +1,23 @@
 //! Exchange, introspect, revoke: the one place where the order of steps is decided. No HTTP here, and no implementation of
 //! a key source or a ledger: both are traits that the composition root fills.
 
-mod alarm;
 mod bearer;
 mod body;
-mod denials;
+mod decision_record;
 mod diagnosis;
 mod event;
 mod exchange;
 mod explain;
 mod introspect;
 mod issuer_keys;
-mod known;
+mod observers;
 mod operate;
 mod parameters;
+mod pending_exchange;
 mod phase;
+mod precise_timer;
 mod reason;
+mod refusals;
 mod request;
 mod revoke;
 mod rules_in_force;
@@ -24,7 +26,6 @@ mod status;
 mod verify;
 
 pub use bearer::ApiSecret;
-pub use denials::{Denial, RememberedRefusal};
 pub use diagnosis::{EarlierUse, RefusedRequest, diagnose};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome, event_schema};
 pub use exchange::Exchanged;
@@ -36,8 +37,10 @@ pub use issuer_keys::{
 };
 pub use operate::{RevocationRequest, TokenView, WrongRevocation};
 pub use parameters::{MAX_PARAMETERS, Parameters};
+pub use pending_exchange::PendingExchange;
 pub use phase::{Phase, PhaseTimes};
 pub use reason::{Reason, Refused};
+pub use refusals::{Denial, RememberedRefusal};
 pub use request::{ExchangeRequest, RequestContext};
 pub use snapshot::{Snapshot, TrustTable};
 pub use status::{STATUS_LIST_TTL, StatusList, StatusListsView};
@@ -49,8 +52,9 @@ use sts_store::Ledger;
 use sts_token::Keyring;
 use sts_types::{Clock, Entropy, RequestId};
 
-use alarm::Alarm;
-use denials::Denials;
+use observers::Observers;
+use precise_timer::PreciseTimer;
+use refusals::Refusals;
 use rules_in_force::RulesInForce;
 use status::{Board, StatusIndexes};
 
@@ -77,9 +81,9 @@ pub struct Service {
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    events: Arc<dyn EventSink>,
-    denials: Denials,
-    alarm: Alarm,
+    observers: Arc<Observers>,
+    refusals: Arc<Refusals>,
+    timer: PreciseTimer,
     rules: RulesInForce,
     status: Arc<StatusIndexes>,
     board: Board,
@@ -90,6 +94,7 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { snapshot, ledger, keyring, clock, entropy, events } = parts;
+        let refusals = Arc::new(Refusals::default());
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             status: StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy)),
@@ -98,9 +103,9 @@ impl Service {
             keyring,
             clock,
             entropy,
-            events,
-            denials: Denials::default(),
-            alarm: Alarm::start(),
+            observers: Arc::new(Observers::start(events, Arc::clone(&refusals))),
+            refusals,
+            timer: PreciseTimer::start(),
             rules: RulesInForce::default(),
         }
     }
@@ -134,12 +139,25 @@ impl Service {
         request::new_request_id(&*self.clock, &*self.entropy)
     }
 
-    /// Whether exchanges can be served, with what the operator should hear of all the same; the error is for the operator, too.
+    /// Whether exchanges can be served, with warnings for the operator.
     ///
     /// # Errors
     /// What the ledger says.
     pub async fn ready(&self) -> Result<Vec<sts_store::Warning>, sts_store::LedgerError> {
-        self.ledger.ready().await
+        let mut warnings = self.ledger.ready().await?;
+        warnings.extend(self.observers.warning());
+        Ok(warnings)
+    }
+
+    /// Waits until the exchanges that ended before this call are told to the event sink, for a second at most.
+    pub async fn told_of_exchanges(&self) {
+        self.observers.caught_up().await;
+    }
+
+    /// How many ended exchanges have no decision event, because too many ended at once.
+    #[must_use]
+    pub fn dropped_decisions(&self) -> u64 {
+        self.observers.dropped()
     }
 
     /// Takes the store as it is, although something is missing from it.

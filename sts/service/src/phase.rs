@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sts_types::Clock;
-
 /// A part of an exchange, in the order in which they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -43,7 +41,7 @@ impl Phase {
     }
 }
 
-/// How long each phase took that an exchange came to.
+/// Time spent in each phase the exchange reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PhaseTimes([Option<Duration>; Phase::ALL.len()]);
 
@@ -67,62 +65,45 @@ impl PhaseTimes {
     }
 }
 
-/// Measures the phases of one exchange: exactly one is under way at any moment, so that their times add up to the whole.
-pub(crate) struct Stopwatch<'a> {
-    clock: &'a dyn Clock,
+/// Measures the phases of one exchange. Exactly one phase runs at any moment, so that their times
+/// add up to the whole. Moments are those of a monotonic clock.
+pub(crate) struct Stopwatch {
     since: Duration,
-    under_way: Phase,
+    running: Phase,
     times: PhaseTimes,
 }
 
-impl<'a> Stopwatch<'a> {
-    /// For a request that arrived at the monotonic time `arrived`.
-    pub(crate) fn since(arrived: Duration, clock: &'a dyn Clock) -> Self {
-        Self { clock, since: arrived, under_way: Phase::Receive, times: PhaseTimes::default() }
+impl Stopwatch {
+    /// Starts with [`Phase::Receive`] at the moment the request arrived.
+    pub(crate) fn since(arrived: Duration) -> Self {
+        Self { since: arrived, running: Phase::Receive, times: PhaseTimes::default() }
     }
 
-    /// The phase under way ends, and `phase` begins or goes on.
-    pub(crate) fn enter(&mut self, phase: Phase) {
-        let now = self.clock.monotonic();
-        self.times.add(self.under_way, now.saturating_sub(self.since));
+    /// Ends the running phase at `now` and starts or resumes `phase`.
+    pub(crate) fn enter(&mut self, phase: Phase, now: Duration) {
+        self.times.add(self.running, now.saturating_sub(self.since));
         self.since = now;
-        self.under_way = phase;
+        self.running = phase;
     }
 
-    /// The phase under way ends, and with it the exchange.
-    pub(crate) fn stop(mut self) -> PhaseTimes {
-        self.enter(self.under_way);
+    /// Ends the running phase at `now`.
+    pub(crate) fn stop(&mut self, now: Duration) -> PhaseTimes {
+        self.enter(self.running, now);
         self.times
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use super::*;
-
-    struct Ticking(AtomicU64);
-
-    impl Clock for Ticking {
-        fn now_millis(&self) -> u64 {
-            0
-        }
-
-        /// 1, 2, 4, 8, ... milliseconds.
-        fn monotonic(&self) -> Duration {
-            Duration::from_millis(1 << self.0.fetch_add(1, Ordering::Relaxed))
-        }
-    }
 
     #[test]
     fn the_phases_add_up_to_the_whole_and_one_that_is_entered_again_goes_on() {
-        let clock = Ticking(AtomicU64::new(1));
-        let mut stopwatch = Stopwatch::since(Duration::from_millis(1), &clock);
-        for phase in [Phase::Parse, Phase::Keys, Phase::Verify, Phase::Keys] {
-            stopwatch.enter(phase);
+        let mut stopwatch = Stopwatch::since(Duration::from_millis(1));
+        for (now, phase) in [(2, Phase::Parse), (4, Phase::Keys), (8, Phase::Verify), (16, Phase::Keys)] {
+            stopwatch.enter(phase, Duration::from_millis(now));
         }
-        let times = stopwatch.stop();
+        let times = stopwatch.stop(Duration::from_millis(32));
         let millis = |phase| times.of(phase).map(|time| time.as_millis());
         assert_eq!(Phase::ALL.map(millis), [Some(1), Some(2), Some(4 + 16), Some(8), None, None, None]);
         assert_eq!(times.total(), Duration::from_millis(31));

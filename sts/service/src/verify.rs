@@ -7,20 +7,21 @@ use sts_token::{RememberedToken, SignedToken, TrustSpec, UnverifiedToken, Verifi
 use sts_types::Clock;
 
 use crate::Snapshot;
+use crate::decision_record::DecisionRecord;
 use crate::issuer_keys::{KeyAnswer, KeyQuestion};
-use crate::phase::{Phase, Stopwatch};
+use crate::phase::Phase;
 use crate::reason::{Reason, Refused};
 
-/// The subject token, verified by a key of an entry that has its issuer; `entry` is told as soon as it is known.
+/// Verifies the subject token by a key of an entry that has its issuer, and notes in `record` which entry that is as soon as it is
+/// known.
 pub(crate) async fn verify(
     snapshot: &Snapshot,
     clock: &dyn Clock,
     token: &str,
-    entry: &mut Option<String>,
-    stopwatch: &mut Stopwatch<'_>,
+    record: &mut DecisionRecord,
 ) -> Result<VerifiedClaims, Refused> {
-    if let Some(remembered) = remembered(snapshot, token, stopwatch) {
-        *entry = Some(remembered.entry().to_string());
+    if let Some(remembered) = remembered(snapshot, clock, token, record) {
+        record.entry = Some(remembered.entry().clone());
         return Ok(remembered.judge(clock.now())?);
     }
     let token = UnverifiedToken::parse(token)?;
@@ -28,18 +29,23 @@ pub(crate) async fn verify(
     token.check_kind(entries)?;
     match entries {
         [] => return Err(Reason::IssuerUnknown.into()),
-        [only] => *entry = Some(only.entry.to_string()),
+        [only] => record.entry = Some(only.entry.clone()),
         _ => {}
     }
-    let signed = check_signature(snapshot, entries, token, stopwatch).await?;
-    *entry = Some(signed.entry().to_string());
+    let signed = check_signature(snapshot, entries, token, clock, record).await?;
+    record.entry = Some(signed.entry().clone());
     Ok(signed.judge(clock.now())?)
 }
 
 /// The token, if a key verified it before that its entry still has.
-fn remembered(snapshot: &Snapshot, token: &str, stopwatch: &mut Stopwatch<'_>) -> Option<RememberedToken> {
+fn remembered(
+    snapshot: &Snapshot,
+    clock: &dyn Clock,
+    token: &str,
+    record: &mut DecisionRecord,
+) -> Option<RememberedToken> {
     let remembered = snapshot.remembered.find(token)?;
-    stopwatch.enter(Phase::Keys);
+    record.enter(Phase::Keys, clock);
     let key = remembered.key();
     let question = KeyQuestion {
         entry: remembered.entry(),
@@ -50,7 +56,7 @@ fn remembered(snapshot: &Snapshot, token: &str, stopwatch: &mut Stopwatch<'_>) -
     let is_it = |other: &Arc<VerifyingKey>| Arc::ptr_eq(other, key) || other.thumbprint() == key.thumbprint();
     let is_there = snapshot.keys.cached(question).is_some_and(|keys| keys.iter().any(is_it));
     // Without its key it is read as any other.
-    stopwatch.enter(if is_there { Phase::Verify } else { Phase::Parse });
+    record.enter(if is_there { Phase::Verify } else { Phase::Parse }, clock);
     is_there.then_some(remembered)
 }
 
@@ -60,9 +66,10 @@ async fn check_signature<'a>(
     snapshot: &Snapshot,
     entries: &[Arc<TrustSpec>],
     token: UnverifiedToken<'a>,
-    stopwatch: &mut Stopwatch<'_>,
+    clock: &dyn Clock,
+    record: &mut DecisionRecord,
 ) -> Result<SignedToken<'a>, Refused> {
-    stopwatch.enter(Phase::Keys);
+    record.enter(Phase::Keys, clock);
     let (issuer, kid, algorithm) = (token.claimed_issuer().clone(), token.kid().cloned(), token.algorithm());
     let asked = |entry| KeyQuestion { entry, issuer: &issuer, kid: kid.as_ref(), algorithm };
     let mut tried_a_key = false;
@@ -75,7 +82,7 @@ async fn check_signature<'a>(
         }
     }
     tried_a_key |= !candidates.is_empty();
-    stopwatch.enter(Phase::Verify);
+    record.enter(Phase::Verify, clock);
     let mut token = match token.check_signature(&candidates) {
         Ok(signed) => return Ok(signed),
         Err(token) => token,
@@ -83,9 +90,9 @@ async fn check_signature<'a>(
 
     let mut unavailable = None;
     for trust in missing {
-        stopwatch.enter(Phase::Keys);
+        record.enter(Phase::Keys, clock);
         let answer = snapshot.keys.find(asked(&trust.entry)).await;
-        stopwatch.enter(Phase::Verify);
+        record.enter(Phase::Verify, clock);
         match answer {
             KeyAnswer::Found(keys) => {
                 tried_a_key = true;
@@ -100,9 +107,9 @@ async fn check_signature<'a>(
     }
     if tried_a_key {
         for trust in entries {
-            stopwatch.enter(Phase::Keys);
+            record.enter(Phase::Keys, clock);
             let newer = snapshot.keys.signature_failed(asked(&trust.entry)).await;
-            stopwatch.enter(Phase::Verify);
+            record.enter(Phase::Verify, clock);
             if let Some(keys) = newer {
                 token = match check_with(trust, keys, token) {
                     Ok(signed) => return Ok(signed),

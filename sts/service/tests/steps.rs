@@ -284,7 +284,12 @@ impl Fixture {
         let pairs = base.iter().chain(more).map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let context =
             RequestContext { request_id: self.service.new_request_id(), source: None, arrived: Duration::ZERO };
-        self.service.exchange(&Parameters::new(pairs)?, &context).await.map(|exchanged| exchanged.access_token)
+        let parameters = Parameters::new(pairs)?;
+        let mut pending = self.service.begin_exchange(&context);
+        let exchanged = self.service.exchange(&parameters, &mut pending).await;
+        drop(pending);
+        self.service.told_of_exchanges().await;
+        exchanged.map(|exchanged| exchanged.access_token)
     }
 
     async fn reason(&self, token: &str, more: &[(&str, &str)]) -> Option<Reason> {
@@ -633,7 +638,7 @@ async fn c124_c125_an_event_holds_no_token_and_bounded_text() {
     for secret in [&token, &access_token] {
         assert!(secret.split('.').all(|part| !events.contains(part)));
     }
-    assert!(fixture.service.denial(event["request_id"].as_str().unwrap()).is_some());
+    assert!(fixture.service.denial(event["request_id"].as_str().unwrap()).await.is_some());
 }
 
 async fn revoke(fixture: &Fixture, request: Value) -> Result<Revocation, String> {

@@ -29,4 +29,4 @@ pub use remembered::{Remembered, RememberedToken};
 pub use spec::TrustSpec;
 pub use status_list::{StatusBits, StatusListSpec, sign_status_list};
 pub use unverified::{SignedToken, UnverifiedToken};
-pub use verified::VerifiedClaims;
+pub use verified::{ObservedClaims, VerifiedClaims};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sts_jose::VerifyingKey;
+use sts_policy::Facts;
 use sts_types::{Audience, ClaimSet, Digest256, EntryName, Issuer, Jti, Kid, ReplayClaim, Subject, UnixTime};
 
 use crate::TrustSpec;
@@ -38,6 +39,12 @@ impl VerifiedClaims {
     /// Of a token whose times were judged just now.
     pub(crate) fn of(evidence: Arc<Evidence>) -> Self {
         Self(evidence)
+    }
+
+    /// The same claims, for observers.
+    #[must_use]
+    pub fn observed(&self) -> ObservedClaims {
+        ObservedClaims(Arc::clone(&self.0))
     }
 
     pub(crate) fn evidence(&self) -> &Arc<Evidence> {
@@ -117,6 +124,49 @@ impl VerifiedClaims {
             ]),
             until: self.0.registered.exp.plus(REPLAY_KEPT),
         }
+    }
+}
+
+/// Claims that were verified, for those who tell of an exchange after it ended. They can be read and
+/// explained, but nothing can be authorized by them: only [`VerifiedClaims`] are evidence.
+#[derive(Clone)]
+pub struct ObservedClaims(Arc<Evidence>);
+
+impl ObservedClaims {
+    /// The issuer entry whose key verified the token.
+    #[must_use]
+    pub fn entry(&self) -> &EntryName {
+        &self.0.trust.entry
+    }
+
+    /// `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.0.issuer
+    }
+
+    /// `sub`.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.0.registered.subject
+    }
+
+    /// Every claim, registered ones included.
+    #[must_use]
+    pub fn claims(&self) -> &ClaimSet {
+        &self.0.claims
+    }
+
+    /// The key that verified the token.
+    #[must_use]
+    pub fn key(&self) -> &VerifyingKey {
+        &self.0.key
+    }
+
+    /// What policy sees of these claims.
+    #[must_use]
+    pub fn facts(&self, now: UnixTime) -> Facts<'_> {
+        Facts { entry: self.entry(), claims: self.claims(), now }
     }
 }
 

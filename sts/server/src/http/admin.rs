@@ -46,7 +46,10 @@ async fn handle(
 ) -> Result<HttpResponse, Failure> {
     check_host(request, &state.hosts)?;
     match path {
-        "/metrics" => get_only(request).map(|()| measured(&state.desk)),
+        "/metrics" => {
+            get_only(request)?;
+            Ok(measured(&state.desk).await)
+        }
         "/readyz" => {
             get_only(request)?;
             Ok(ready(state).await)
@@ -155,13 +158,16 @@ fn is_served(authority: &str, hosts: &[String]) -> bool {
         || hosts.iter().any(|host| host.eq_ignore_ascii_case(bare) || host.eq_ignore_ascii_case(authority))
 }
 
-fn measured(desk: &Desk) -> HttpResponse {
+async fn measured(desk: &Desk) -> HttpResponse {
+    // What was answered before is counted.
+    desk.service.told_of_exchanges().await;
     let cache = desk.issuers.borrow().clone();
     let text = desk.metrics.render(
         &desk.service.snapshot().generation,
         &cache.status(),
         &cache.families(),
         (desk.service.status_lists(), desk.service.clock().monotonic()),
+        desk.service.dropped_decisions(),
     );
     HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text)
 }

@@ -63,7 +63,7 @@ async fn limited(
     {
         let refused = Refused::for_now(Reason::RateLimited, wait);
         if endpoint == Endpoint::Token {
-            state.service.refused_unread(context, &refused);
+            state.service.begin_exchange(context).refuse(&refused);
         }
         return Err(refused.into());
     }
@@ -126,13 +126,11 @@ async fn token(
     state: &PublicState,
     context: &RequestContext,
 ) -> Result<HttpResponse, Failure> {
-    let unread = |failure: Failure| {
-        state.service.refused_unread(context, failure.refused());
-        failure
-    };
-    let body = read_exchange(request, payload).await.map_err(unread)?;
-    let parameters = parameters(request, &body, Accepts::FormOrJson).map_err(unread)?;
-    let exchanged = state.service.exchange(&parameters, context).await?;
+    let mut pending = state.service.begin_exchange(context);
+    let body = read_exchange(request, payload).await.inspect_err(|failure| pending.refuse(failure.refused()))?;
+    let parameters = parameters(request, &body, Accepts::FormOrJson)
+        .inspect_err(|failure: &Failure| pending.refuse(failure.refused()))?;
+    let exchanged = state.service.exchange(&parameters, &mut pending).await?;
     // RFC 8693 section 2.2.1. Nothing here needs an escape: base64url and dots, a number, and scopes, which have neither `"` nor `\`.
     let mut body = String::with_capacity(exchanged.access_token.len() + 256);
     write!(

@@ -23,15 +23,20 @@ pub(super) struct Exchanges {
     whole: Histogram,
 }
 
-/// One count for each reason, in the order of [`Reason::ALL`], and one for those that were granted.
+/// One count for each reason, in the order of [`Reason::ALL`], and one for each outcome without a reason.
 struct Results {
     granted: AtomicU64,
+    abandoned: AtomicU64,
     refused: Vec<AtomicU64>,
 }
 
 impl Default for Results {
     fn default() -> Self {
-        Self { granted: AtomicU64::new(0), refused: Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect() }
+        Self {
+            granted: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+            refused: Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+        }
     }
 }
 
@@ -47,7 +52,7 @@ impl Exchanges {
         let by_entry = self.by_entry.load();
         // One that began under an entry that was removed since has none in force.
         let entry = event.issuer_entry.as_deref().and_then(|name| by_entry.get(name));
-        entry.map_or(&self.of_no_entry, |results| results).count(event.reason);
+        entry.map_or(&self.of_no_entry, |results| results).count(event.outcome, event.reason);
         for (phase, histogram) in Phase::ALL.into_iter().zip(&self.phases) {
             if let Some(time) = event.phases.of(phase) {
                 histogram.observe(time);
@@ -60,7 +65,7 @@ impl Exchanges {
         out.family(
             "sts_exchanges_total",
             Kind::Counter,
-            "Exchanges by issuer entry (- where none in force was found), outcome and reason (empty where granted).",
+            "Exchanges by issuer entry (- where none in force was found), outcome and reason (empty where granted, or abandoned by a caller that hung up).",
         );
         self.of_no_entry.render(NO_ENTRY, out);
         for (name, results) in &**self.by_entry.load() {
@@ -79,25 +84,25 @@ impl Exchanges {
 }
 
 impl Results {
-    fn count(&self, reason: Option<Reason>) {
-        let count = reason.and_then(|reason| self.refused.get(reason as usize)).unwrap_or(&self.granted);
+    fn count(&self, outcome: Outcome, reason: Option<Reason>) {
+        let count = match (outcome, reason) {
+            (Outcome::Abandoned, _) => &self.abandoned,
+            (_, reason) => reason.and_then(|reason| self.refused.get(reason as usize)).unwrap_or(&self.granted),
+        };
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Grants are told from zero on, so that their rate is one from the first; refusals when there are some.
+    /// Grants are told from zero on, so that their rate is one from the first; other outcomes once there are some.
     fn render(&self, entry: &str, out: &mut Exposition) {
-        let mut sample = |reason: Option<Reason>, count: u64| {
-            let (outcome, reason) = (Outcome::of(reason).name(), reason.map_or("", Reason::name));
-            out.sample(&[("issuer_entry", entry), ("outcome", outcome), ("reason", reason)], count);
-        };
-        if entry != NO_ENTRY {
-            sample(None, self.granted.load(Ordering::Relaxed));
-        }
-        for (reason, count) in Reason::ALL.iter().zip(&self.refused) {
-            let count = count.load(Ordering::Relaxed);
-            if count > 0 {
-                sample(Some(*reason), count);
+        let mut sample = |outcome: Outcome, reason: &str, count: u64| {
+            if count > 0 || (outcome == Outcome::Granted && entry != NO_ENTRY) {
+                out.sample(&[("issuer_entry", entry), ("outcome", outcome.name()), ("reason", reason)], count);
             }
+        };
+        sample(Outcome::Granted, "", self.granted.load(Ordering::Relaxed));
+        sample(Outcome::Abandoned, "", self.abandoned.load(Ordering::Relaxed));
+        for (reason, count) in Reason::ALL.iter().zip(&self.refused) {
+            sample(Outcome::of_refusal(*reason), reason.name(), count.load(Ordering::Relaxed));
         }
     }
 }
@@ -119,11 +124,14 @@ mod tests {
     fn every_reason_counts_in_its_own_place() {
         let results = Results::default();
         for (at, reason) in Reason::ALL.iter().enumerate() {
-            (0..=at).for_each(|_| results.count(Some(*reason)));
+            (0..=at).for_each(|_| results.count(Outcome::of_refusal(*reason), Some(*reason)));
         }
         let counts: Vec<_> = results.refused.iter().map(|count| count.load(Ordering::Relaxed)).collect();
         assert_eq!(counts, (1..=Reason::ALL.len() as u64).collect::<Vec<_>>());
         assert_eq!(results.granted.load(Ordering::Relaxed), 0);
+        results.count(Outcome::Abandoned, None);
+        results.count(Outcome::Granted, None);
+        assert_eq!([&results.abandoned, &results.granted].map(|count| count.load(Ordering::Relaxed)), [1, 1]);
     }
 
     #[test]

@@ -68,6 +68,7 @@ impl Metrics {
         issuers: &[EntryStatus],
         families: &[FamilyStatus],
         status_lists: (StatusListsView, Duration),
+        dropped_decisions: u64,
     ) -> String {
         let mut out = Exposition::default();
         out.family("sts_info", Kind::Gauge, "Always 1; the version of the server, and the snapshot in force.");
@@ -79,6 +80,12 @@ impl Metrics {
         );
         out.sample(&[], u8::from(self.is_stale.load(Ordering::Acquire)));
         self.exchanges.render(&mut out);
+        out.family(
+            "sts_decision_events_dropped_total",
+            Kind::Counter,
+            "Exchanges without a decision event, because too many ended at once.",
+        );
+        out.sample(&[], dropped_decisions);
         issuers::render(issuers, families, &mut out);
         out.family("sts_store_alerts_total", Kind::Counter, "Stored values treated as absent.");
         for ((place, fault), count) in self.alerts.lock().unwrap_or_else(PoisonError::into_inner).iter() {

@@ -1,8 +1,8 @@
-//! Waiting to a moment, more exactly than a runtime does.
+//! A timer that is more exact than the runtime's.
 //!
-//! A runtime's timers end whole milliseconds after it last fell asleep. Whatever waits for one moment so, leaves at moments that
-//! still tell how long each was worked on before: to the microsecond, to who asks often enough. A thread that sleeps to the moment
-//! itself tells nothing.
+//! The runtime rounds a deadline to whole milliseconds, counted from when it last went to sleep. An
+//! answer that waits for such a timer leaves at a moment that still shows how long the work before
+//! it took. A thread that sleeps to the very moment hides it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// Wakes whoever waits, by one thread of its own, which ends with it.
-pub(crate) struct Alarm {
-    /// Nothing where the system has no thread for it.
+/// Wakes its waiters from one thread, which ends when the timer is dropped.
+pub(crate) struct PreciseTimer {
+    /// `None` when the system has no thread to spare; the runtime's timer stands in then.
     shared: Option<Arc<Shared>>,
 }
 
@@ -34,27 +34,27 @@ struct Waiting {
     waker: oneshot::Sender<()>,
 }
 
-impl Alarm {
+impl PreciseTimer {
     pub(crate) fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("alarm".to_owned()).stack_size(64 << 10);
+        let thread = std::thread::Builder::new().name("precise-timer".to_owned()).stack_size(64 << 10);
         let started = thread.spawn(move || own.run());
         Self { shared: started.is_ok().then_some(shared) }
     }
 
-    /// Waits for `time`.
+    /// Resolves `time` from now.
     pub(crate) async fn after(&self, time: Duration) {
         let Some(shared) = &self.shared else { return tokio::time::sleep(time).await };
         let (waker, woken) = oneshot::channel();
         shared.lock().due.push(Reverse(Waiting { until: now() + time, waker }));
         shared.changed.notify_one();
-        // The sender is dropped only with the alarm, which we hold.
+        // The sender is dropped only with the timer, which we hold.
         let _ = woken.await;
     }
 }
 
-impl Drop for Alarm {
+impl Drop for PreciseTimer {
     fn drop(&mut self) {
         if let Some(shared) = &self.shared {
             shared.lock().is_over = true;
@@ -76,7 +76,7 @@ impl Shared {
                 continue;
             };
             if left.is_zero() {
-                // Who is not there any more need not be woken.
+                // A failed send means that the waiter gave up.
                 let _ = queue.due.pop().map(|Reverse(next)| next.waker.send(()));
             } else {
                 queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -85,7 +85,7 @@ impl Shared {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a thread sleeps by the system's clock, whatever is judged by another")]
+#[expect(clippy::disallowed_methods, reason = "a thread sleeps by the system's clock")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -115,14 +115,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nobody_is_woken_early_and_everybody_in_turn_whatever_the_order_of_asking() {
-        let alarm = Alarm::start();
+    async fn waiters_are_woken_in_order_of_their_deadlines_and_never_early() {
+        let timer = PreciseTimer::start();
         let begun = now();
         let order = Mutex::new(Vec::new());
         let wait = |millis: u64| {
-            let (alarm, order) = (&alarm, &order);
+            let (timer, order) = (&timer, &order);
             async move {
-                alarm.after(Duration::from_millis(millis)).await;
+                timer.after(Duration::from_millis(millis)).await;
                 assert!(begun.elapsed() >= Duration::from_millis(millis));
                 order.lock().unwrap().push(millis);
             }
@@ -132,13 +132,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gave_up_is_forgotten_and_the_thread_ends_with_the_alarm() {
-        let alarm = Alarm::start();
-        drop(tokio::time::timeout(Duration::ZERO, alarm.after(Duration::from_millis(1))).await);
-        alarm.after(Duration::from_millis(2)).await;
-        let shared = Arc::clone(alarm.shared.as_ref().unwrap());
+    async fn a_waiter_that_gave_up_is_forgotten_and_the_thread_ends_with_the_timer() {
+        let timer = PreciseTimer::start();
+        drop(tokio::time::timeout(Duration::ZERO, timer.after(Duration::from_millis(1))).await);
+        timer.after(Duration::from_millis(2)).await;
+        let shared = Arc::clone(timer.shared.as_ref().unwrap());
         assert!(shared.lock().due.is_empty());
-        drop(alarm);
+        drop(timer);
         // The thread's own is the other one.
         while Arc::strong_count(&shared) > 1 {
             std::thread::yield_now();
@@ -146,9 +146,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_thread_the_runtime_waits() {
+    async fn without_a_thread_the_runtime_waits_instead() {
         let begun = now();
-        Alarm { shared: None }.after(Duration::from_millis(2)).await;
+        PreciseTimer { shared: None }.after(Duration::from_millis(2)).await;
         assert!(begun.elapsed() >= Duration::from_millis(2));
     }
 }

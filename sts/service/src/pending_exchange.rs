@@ -1,0 +1,95 @@
+//! An exchange from the head of its request to the moment its answer is handed to the network.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sts_types::{Clock, RequestId};
+
+use crate::decision_record::{Conclusion, DecisionRecord, EndedExchange};
+use crate::observers::Observers;
+use crate::phase::PhaseTimes;
+use crate::reason::{Reason, Refused};
+use crate::request::RequestContext;
+use crate::{Service, Snapshot};
+
+/// An exchange whose answer has not left yet.
+///
+/// Keep it until the answer is ready to be sent, then drop it: only then do the observers learn of
+/// the exchange. They learn of it exactly once, whether it was answered, could not be read, or was
+/// abandoned by its caller.
+pub struct PendingExchange {
+    request_id: RequestId,
+    source: Option<IpAddr>,
+    snapshot: Arc<Snapshot>,
+    record: DecisionRecord,
+    /// How it ended, when, and where the time went.
+    concluded: Option<(Conclusion, u64, PhaseTimes)>,
+    observers: Arc<Observers>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Service {
+    /// Begins an exchange for the request of this context.
+    #[must_use]
+    pub fn begin_exchange(&self, context: &RequestContext) -> PendingExchange {
+        PendingExchange {
+            request_id: context.request_id.clone(),
+            source: context.source,
+            snapshot: self.snapshot.load_full(),
+            record: DecisionRecord::since(context.arrived),
+            concluded: None,
+            observers: Arc::clone(&self.observers),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+}
+
+impl PendingExchange {
+    /// Refuses a request that was not read.
+    pub fn refuse(&mut self, refused: &Refused) {
+        self.conclude(Conclusion::Refused(refused.clone()));
+    }
+
+    /// The request's id.
+    pub(crate) fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    /// Puts the exchange under `snapshot` from here on.
+    pub(crate) fn run_under(&mut self, snapshot: &Arc<Snapshot>) {
+        self.snapshot = Arc::clone(snapshot);
+    }
+
+    /// The facts so far.
+    pub(crate) fn record(&mut self) -> &mut DecisionRecord {
+        &mut self.record
+    }
+
+    /// The answer is known, and the exchange counts as ended now.
+    pub(crate) fn conclude(&mut self, conclusion: Conclusion) {
+        let phases = self.record.stop(&*self.clock);
+        self.concluded = Some((conclusion, self.clock.now_millis(), phases));
+    }
+}
+
+impl Drop for PendingExchange {
+    fn drop(&mut self) {
+        if self.concluded.is_none() {
+            // The task was dropped on its way, by a caller that hung up or by a panic.
+            let is_our_fault = std::thread::panicking();
+            let fault = || Conclusion::Refused(Reason::ServerError.into());
+            self.conclude(if is_our_fault { fault() } else { Conclusion::Abandoned });
+        }
+        let Some((conclusion, ended_millis, phases)) = self.concluded.take() else { return };
+        self.observers.hand_over(EndedExchange {
+            snapshot: Arc::clone(&self.snapshot),
+            request_id: self.request_id.clone(),
+            source: self.source,
+            ended_millis,
+            phases,
+            record: std::mem::replace(&mut self.record, DecisionRecord::since(Duration::ZERO)),
+            conclusion,
+        });
+    }
+}
