@@ -32,6 +32,8 @@ pub enum Place {
     Rule,
     /// The epoch of a store.
     Epoch,
+    /// A remembered refusal.
+    Refusal,
 }
 
 impl Place {
@@ -43,6 +45,7 @@ impl Place {
             Self::Revocation => "revocation",
             Self::Rule => "rule",
             Self::Epoch => "epoch",
+            Self::Refusal => "refusal",
         }
     }
 }
@@ -80,6 +83,7 @@ impl std::fmt::Display for Alert {
             Place::Revocation => "a token's revocation",
             Place::Rule => "a revocation rule",
             Place::Epoch => "the epoch",
+            Place::Refusal => "a remembered refusal",
         };
         let why = match self.fault {
             Fault::Seal => "its seal is broken: somebody wrote to the store, or the seal's key was replaced",

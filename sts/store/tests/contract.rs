@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use sts_store::EmbeddedLedger;
-use sts_store::contract::{AlertLog, ManualClock, Rig, TestSeal};
+use sts_store::contract::{AlertLog, ManualClock, RefusalRig, Rig, TestSeal};
 
-async fn embedded() -> Rig {
+fn open() -> (EmbeddedLedger, Arc<ManualClock>, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
     let ledger = EmbeddedLedger::open(
@@ -15,13 +15,23 @@ async fn embedded() -> Rig {
         Arc::new(TestSeal(1)),
         Arc::clone(&clock) as _,
         Arc::new(AlertLog::default()),
-    )
-    .unwrap();
+    );
+    (ledger.unwrap(), clock, directory)
+}
+
+async fn embedded() -> Rig {
+    let (ledger, clock, directory) = open();
     Rig { ledger: Arc::new(ledger), clock, keep: Box::new(directory) }
+}
+
+async fn embedded_refusals() -> RefusalRig {
+    let (ledger, clock, directory) = open();
+    RefusalRig { refusals: Arc::new(ledger), clock, keep: Box::new(directory) }
 }
 
 sts_store::contract_tests! { embedded }
 sts_store::clock_tests! { embedded }
+sts_store::refusal_contract_tests! { embedded_refusals }
 
 mod in_memory {
     use super::*;

@@ -1,7 +1,7 @@
 //! The Redis store keeps the ledger's contract on a real redis-server: alone, under the rights that we ship, over TLS, in a Cluster,
 //! and behind sentinels.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails is to end")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails is to end")]
 
 mod support;
 
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sts_store::contract::{AlertLog, ManualClock, Rig, START, claim, record, revocation, rule};
+use sts_store::contract::{AlertLog, ManualClock, RefusalRig, Rig, START, claim, record, refusal, revocation, rule};
 use sts_store::{
-    Acceptance, Issued, Ledger, LedgerError, Listing, RedisLedger, RedisOpenError, RedisSpec, RedisTls, StatusMark,
-    Topology,
+    Acceptance, Issued, Ledger, LedgerError, Listing, RedisLedger, RedisOpenError, RedisSpec, RedisTls, RefusalStore,
+    StatusMark, Topology,
 };
 use sts_testkit::{RedisCertificates, RedisCluster, RedisPair, RedisReply, RedisServer};
 use sts_types::{Jti, StatusWindow};
@@ -33,7 +33,14 @@ mod under_the_rights_that_we_ship {
         Rig { ledger: Arc::new(store.ledger_by(0, spec)), clock: Arc::clone(&store.clock), keep: Box::new(store) }
     }
 
+    async fn refusals() -> RefusalRig {
+        let store = Store::new(under_acl());
+        let ledger = store.ledger_by(0, store.spec_of_user());
+        RefusalRig { refusals: Arc::new(ledger), clock: Arc::clone(&store.clock), keep: Box::new(store) }
+    }
+
     sts_store::contract_tests! { under_acl_alone }
+    sts_store::refusal_contract_tests! { refusals }
 }
 
 mod over_tls {
@@ -202,6 +209,9 @@ async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_acce
     let listing = Listing { limit: 1, ..Listing::default() };
     ledger.list(listing.clone()).await.unwrap();
     ledger.list(Listing { after: Some(Jti::new("a").unwrap()), ..listing }).await.unwrap();
+    ledger.remember(vec![refusal(1, 1, 0)]).await.unwrap();
+    ledger.latest(1).await.unwrap();
+    ledger.forget(START.plus(86_401)).await.unwrap();
     ledger.ready().await.unwrap();
     ledger.sweep(window.end().plus(61)).await.unwrap();
     store.server.order(&["FLUSHALL"]);
@@ -255,17 +265,34 @@ async fn every_key_has_the_prefix_and_an_end_and_nothing_of_a_user_in_its_name()
     let ledger = store.ledger_by(0, RedisSpec { prefix: "my-sts:".to_owned(), ..store.spec() });
     ledger.issue(record("jti-of-a-user", "account-of-a-user"), None).await.unwrap();
     ledger.revoke(revocation("jti-of-a-user", "leaked")).await.unwrap();
+    ledger.remember(vec![refusal(1, 1, 0)]).await.unwrap();
     ledger.ready().await.unwrap();
     let keys = store.server.keys();
     assert!(keys.len() >= 6, "{keys:?}");
     for key in keys {
         assert!(key.starts_with("my-sts:{my-sts}:"), "{key}");
         assert!(!key.contains("user"), "{key}");
-        if key.contains(":t:") || key.contains(":r:") {
+        if [":t:", ":r:", ":d:"].iter().any(|kind| key.contains(kind)) {
             let end: i64 = store.server.command(&["PEXPIRETIME", &key]).text().parse().unwrap();
             assert!(end >= START.plus(900 + 600).as_secs() * 1000, "{key} {end}");
             let stored = store.server.command(&["GETRANGE", &key, "0", "0"]);
             assert_eq!(stored.text(), "\u{1}", "a version first");
         }
     }
+}
+
+#[tokio::test]
+async fn fld42_a_refusal_is_found_by_every_replica_and_one_that_was_altered_by_none() {
+    let store = Store::new(RedisServer::start());
+    let (one, other) = (store.ledger(0), store.ledger(1));
+    one.remember(vec![refusal(1, 1, 0), refusal(2, 1, 1)]).await.unwrap();
+    let id = |number| refusal(number, 1, 0).request_id;
+    assert_eq!(other.find(id(1)).await.unwrap(), Some(refusal(1, 1, 0)));
+    let keys: Vec<String> = store.server.keys().into_iter().filter(|key| key.contains(":d:")).collect();
+    let [a, b] = keys.as_slice() else { panic!("{keys:?}") };
+    // One in the place of the other.
+    store.server.order(&["COPY", a, b, "REPLACE"]);
+    let found = [other.find(id(1)).await.unwrap(), other.find(id(2)).await.unwrap()];
+    assert_eq!(found.iter().flatten().count(), 1, "{found:?}");
+    assert_eq!(store.alerts.take().len(), 1);
 }

@@ -10,9 +10,11 @@
 )]
 
 mod behaviour;
+mod refusals;
 mod samples;
 
 pub use behaviour::*;
+pub use refusals::*;
 pub use samples::{AlertLog, ManualClock, START, TestSeal, claim, record, revocation, rule};
 
 use std::any::Any;

@@ -7,6 +7,7 @@ mod engine;
 mod file;
 mod open_error;
 mod read;
+mod refusals;
 mod tables;
 mod tally;
 #[cfg(test)]

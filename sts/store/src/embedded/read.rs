@@ -20,7 +20,7 @@ pub(super) struct Judge<'a> {
 
 impl Judge<'_> {
     /// Decodes a stored value; when it is not what was written, raises an alert and counts it as absent.
-    fn open<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], stored: &[u8]) -> Option<T> {
+    pub(super) fn open<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], stored: &[u8]) -> Option<T> {
         codec::open(self.seal, place, key, stored).map_err(|fault| self.alerts.raise(Alert { place, fault })).ok()
     }
 }

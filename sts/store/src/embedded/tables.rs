@@ -35,6 +35,11 @@ pub(super) const REVOCATION_ENDS: TableDefinition<'_, (i64, &str), ()> = TableDe
 pub(super) const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
 pub(super) const TALLY: &str = "revocations";
 
+/// Request id -> the sealed refusal of that request.
+pub(super) const REFUSALS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("refusals");
+/// Millisecond of the refusal and request id -> whose share of the space it takes.
+pub(super) const REFUSALS_BY_TIME: TableDefinition<'_, (u64, &str), &str> = TableDefinition::new("refusals_by_time");
+
 /// Status window -> how many of its indexes are taken.
 pub(super) const LEASES: TableDefinition<'_, u64, u64> = TableDefinition::new("status_leases");
 

@@ -4,8 +4,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
 
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIMS, LEASES, META, PROBE, RECORD_ENDS, RECORDS, REVOCATION_ENDS, REVOCATIONS,
-    RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
+    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIMS, LEASES, META, PROBE, RECORD_ENDS, RECORDS, REFUSALS, REFUSALS_BY_TIME,
+    REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
 };
 use super::tally::Tally;
 use crate::alert::Place;
@@ -63,6 +63,8 @@ pub(super) struct Tables<'txn> {
     rule_ends: Table<'txn, (i64, u64), ()>,
     tallies: Table<'txn, &'static str, &'static [u8]>,
     leases: Table<'txn, u64, u64>,
+    pub(super) refusals: Table<'txn, &'static str, &'static [u8]>,
+    pub(super) refusals_by_time: Table<'txn, (u64, &'static str), &'static str>,
     changed: Changed,
 }
 
@@ -94,6 +96,8 @@ impl<'txn> Tables<'txn> {
             rule_ends: transaction.open_table(RULE_ENDS)?,
             tallies: transaction.open_table(TALLIES)?,
             leases: transaction.open_table(LEASES)?,
+            refusals: transaction.open_table(REFUSALS)?,
+            refusals_by_time: transaction.open_table(REFUSALS_BY_TIME)?,
             changed: Changed::default(),
         })
     }

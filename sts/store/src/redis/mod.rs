@@ -14,6 +14,7 @@ mod list;
 mod names;
 mod open_error;
 mod read;
+mod refusals;
 mod revoke;
 mod spec;
 mod status;
@@ -25,6 +26,7 @@ pub use open_error::RedisOpenError;
 pub use spec::{Node, RedisSpec, RedisTls, Topology};
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -81,6 +83,8 @@ pub struct RedisLedger {
     wait_replicas: u32,
     rules: ArcSwapOption<RulesAt>,
     readiness: Mutex<Option<Readiness>>,
+    /// Refusals written since it was last seen whether all fit.
+    uncounted_refusals: AtomicUsize,
 }
 
 /// What came of looking whether Redis is ready, and when that was, on the monotonic clock.
@@ -116,6 +120,7 @@ impl RedisLedger {
             wait_replicas,
             rules: ArcSwapOption::empty(),
             readiness: Mutex::default(),
+            uncounted_refusals: AtomicUsize::new(0),
         })
     }
 

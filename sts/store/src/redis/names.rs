@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sts_types::{AccountId, Digest256, Jti, Seal};
+use sts_types::{AccountId, Digest256, Jti, RequestId, Seal};
 
 /// Octets of a keyed digest that stand in a name: no two texts meet in 128 bits.
 const DIGEST_LEN: usize = 16;
@@ -21,6 +21,7 @@ pub(super) struct Names {
     ends: String,
     leases: String,
     probe: String,
+    refusals: String,
 }
 
 impl Names {
@@ -37,6 +38,7 @@ impl Names {
             ends: named("ends"),
             leases: named("leases"),
             probe: named("probe"),
+            refusals: named("denials"),
             base,
         }
     }
@@ -70,6 +72,21 @@ impl Names {
     /// Hash: how many indexes of each status window are taken.
     pub(super) fn leases(&self) -> &str {
         &self.leases
+    }
+
+    /// Sorted set: share and id of the remembered refusals by the millisecond of the refusal.
+    pub(super) fn refusals(&self) -> &str {
+        &self.refusals
+    }
+
+    /// The id that stands for a refused request.
+    pub(super) fn refusal_id(&self, request_id: &RequestId) -> String {
+        self.digest(b'd', request_id.as_str())
+    }
+
+    /// The sealed refusal of an id.
+    pub(super) fn refusal(&self, id: &str) -> String {
+        self.named("d:", id)
     }
 
     /// What readiness writes.
@@ -140,6 +157,8 @@ mod tests {
             names.leases(),
             names.revoked(),
             names.probe(),
+            names.refusals(),
+            &names.refusal(&names.refusal_id(&RequestId::new("01J9ZQ4T5M3N8K7R6S2V1W0XYZ").unwrap())),
             &names.record(&id),
             &names.revocation(&id),
             &names.account(&account),

@@ -69,7 +69,12 @@ impl RedisLedger {
         Some(Entry { record, revoked })
     }
 
-    fn open_found<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], found: Found) -> Option<T> {
+    pub(super) fn open_found<T: serde::de::DeserializeOwned>(
+        &self,
+        place: Place,
+        key: &[u8],
+        found: Found,
+    ) -> Option<T> {
         match found {
             Found::Nothing => None,
             Found::Bytes(stored) => self.unseal(place, key, &stored),

@@ -1,0 +1,100 @@
+//! The promises of [`RefusalStore`], one function each.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use serde_json::json;
+use sts_types::{Clock as _, RequestId};
+
+use super::{ManualClock, START};
+use crate::{REFUSAL_KEPT, RefusalShare, RefusalStore, StoredRefusal};
+
+/// A fresh, empty store of refusals and the clock it lives by.
+pub struct RefusalRig {
+    /// The store.
+    pub refusals: Arc<dyn RefusalStore>,
+    /// Its clock, at [`START`].
+    pub clock: Arc<ManualClock>,
+    /// What must live as long as the store: a directory, a server.
+    pub keep: Box<dyn Any + Send>,
+}
+
+/// Puts the store that `$make` makes (`async fn() -> RefusalRig`) through everything that all stores of refusals promise.
+#[macro_export]
+macro_rules! refusal_contract_tests {
+    ($make:path) => {
+        $crate::behaviours! { $make:
+            fld42_a_refusal_is_found_by_its_request_and_listed_newest_first
+            fld42_a_refusal_is_forgotten_after_a_day
+            fld42_no_flood_pushes_out_what_others_have
+        }
+    };
+}
+
+/// The refusal of request `number` by `share`, so many milliseconds after [`START`].
+pub fn refusal(number: u32, share: u64, millis: u64) -> StoredRefusal {
+    StoredRefusal {
+        request_id: request_id(number),
+        time_millis: START.as_secs().unsigned_abs() * 1000 + millis,
+        share: RefusalShare { is_small: false, number: share },
+        payload: json!({ "number": number, "text": "\u{e9}\"\\\n" }),
+    }
+}
+
+fn request_id(number: u32) -> RequestId {
+    RequestId::new(&format!("01J{number:023}")).unwrap()
+}
+
+async fn found(rig: &RefusalRig, number: u32) -> Option<StoredRefusal> {
+    rig.refusals.find(request_id(number)).await.unwrap()
+}
+
+/// All of it comes back, and what is not there is told apart.
+pub async fn fld42_a_refusal_is_found_by_its_request_and_listed_newest_first(rig: &RefusalRig) {
+    assert_eq!(rig.refusals.latest(10).await.unwrap(), []);
+    assert_eq!(found(rig, 1).await, None);
+    rig.refusals.remember(vec![refusal(1, 7, 1), refusal(3, 8, 3)]).await.unwrap();
+    rig.refusals.remember(vec![refusal(2, 7, 2)]).await.unwrap();
+    assert_eq!(found(rig, 2).await, Some(refusal(2, 7, 2)));
+    assert_eq!(found(rig, 4).await, None);
+    let latest = rig.refusals.latest(10).await.unwrap();
+    assert_eq!(latest, [refusal(3, 8, 3), refusal(2, 7, 2), refusal(1, 7, 1)]);
+    assert_eq!(rig.refusals.latest(2).await.unwrap(), latest[..2]);
+    assert_eq!(rig.refusals.latest(0).await.unwrap(), []);
+}
+
+/// It is remembered for all of the day, and no longer.
+pub async fn fld42_a_refusal_is_forgotten_after_a_day(rig: &RefusalRig) {
+    rig.refusals.remember(vec![refusal(1, 7, 0), refusal(2, 7, 5_000)]).await.unwrap();
+    rig.clock.advance(REFUSAL_KEPT.unsigned_abs());
+    rig.refusals.forget(rig.clock.now()).await.unwrap();
+    assert!(found(rig, 1).await.is_some());
+    rig.clock.advance(1);
+    assert_eq!(found(rig, 1).await, None, "before it is swept, too");
+    assert_eq!(rig.refusals.latest(10).await.unwrap(), [refusal(2, 7, 5_000)]);
+    rig.refusals.forget(rig.clock.now()).await.unwrap();
+    rig.clock.set_back(1);
+    assert_eq!(found(rig, 1).await, None, "gone for good");
+    assert!(found(rig, 2).await.is_some());
+}
+
+/// What is full gives up the oldest of the largest share, and strangers have a small space of their own.
+pub async fn fld42_no_flood_pushes_out_what_others_have(rig: &RefusalRig) {
+    rig.refusals.remember((0..20).map(|number| refusal(number, u64::from(number % 2), 0)).collect()).await.unwrap();
+    for batch in 1..=20 {
+        let flood = (0..256).map(|number| refusal(1000 * batch + number, 99, u64::from(batch)));
+        rig.refusals.remember(flood.collect()).await.unwrap();
+        let strangers = (0..64).map(|number| {
+            let share = RefusalShare { is_small: true, number: 5 };
+            StoredRefusal { share, ..refusal(100_000 + 1000 * batch + number, 0, u64::from(batch)) }
+        });
+        rig.refusals.remember(strangers.collect()).await.unwrap();
+    }
+    rig.refusals.forget(rig.clock.now()).await.unwrap();
+    let kept = rig.refusals.latest(10_000).await.unwrap();
+    let of =
+        |share: u64, is_small| kept.iter().filter(|own| own.share == RefusalShare { is_small, number: share }).count();
+    assert_eq!((of(0, false), of(1, false), of(99, false), of(5, true)), (10, 10, 4096 - 20, 256));
+    assert!(found(rig, 20_255).await.is_some(), "the newest of the flood");
+    assert_eq!(found(rig, 1000).await, None, "the oldest of it");
+}
