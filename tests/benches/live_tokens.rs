@@ -152,10 +152,10 @@ fn measure<L: Ledger>(runtime: &Runtime, ledger: &L, tokens: u64, filled: Durati
         let by_rule = async |n: u64| {
             ledger.last_end().await.unwrap();
             let of_account = rule(&format!("account-{}", each_account(n)), START.plus(1000));
-            ledger.revoke(Revocation { before: START.plus(1), ..of_account }).await.unwrap();
+            ledger.revoke(Revocation { before: Some(START.plus(1)), ..of_account }).await.unwrap();
         };
         rows.push(("revoking an account's tokens by a rule", samples_of(20, by_rule).await));
-        let alone = async |n: u64| ledger.revoke(revocation(jti(n).as_str(), "leaked")).await.unwrap();
+        let alone = async |n: u64| drop(ledger.revoke(revocation(jti(n).as_str(), "leaked")).await.unwrap());
         rows.push(("revoking one token", samples_of(20, alone).await));
         rows.push(("an issue, with 20 rules in force", samples(async |_| issue().await).await));
         rows.push(("a look-up, with 20 rules in force", samples(async |_| look_up().await).await));

@@ -3,6 +3,7 @@
 
 mod bearer;
 mod body;
+mod coverage;
 mod decision_record;
 mod diagnosis;
 mod event;

@@ -51,7 +51,7 @@ pub struct RevocationRequest {
     /// Patterns on copied claims, by name; also read as `"NAME=PATTERN"` or a list of them.
     #[serde(deserialize_with = "claim_patterns")]
     pub claim: BTreeMap<String, String>,
-    /// Tokens issued before this moment: epoch seconds, or RFC 3339; now when left out.
+    /// Tokens issued before this moment: epoch seconds, or RFC 3339. When it is left out, every token recorded by now.
     #[serde(deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
     pub before: Option<UnixTime>,
     /// Why; kept with the revocation.
@@ -201,7 +201,7 @@ impl Service {
             let last = self.ledger.last_end().await.map_err(failed)?;
             revocation.until = last.map_or(revocation.until, |last| last.max(revocation.until));
         }
-        self.ledger.revoke(revocation.clone()).await.map_err(failed)?;
+        let revocation = self.ledger.revoke(revocation).await.map_err(failed)?;
         match revoked {
             Some(record) => self.board.revoked(&record),
             None => self.board.rule_made(),
@@ -239,24 +239,18 @@ impl Service {
         if rule == RevocationRule::default() && request.jti.is_none() {
             return Err(WrongRevocation::NoField);
         }
-        let (at, millis) = self.now_to_the_millisecond();
-        // Without a moment: up to and with this very millisecond.
-        let (before, before_millis) = request.before.map_or((at, millis.saturating_add(1)), |before| (before, 0));
+        let at = self.clock.now();
         Ok(Revocation {
+            id: None,
             scope: RevocationScope::Rule(rule),
-            before,
-            before_millis,
+            before: request.before,
+            before_millis: 0,
+            order: None,
             at,
             by: by.to_owned(),
             reason: request.reason,
-            until: before.max(at).plus(i64::from(snapshot.max_ttl)),
+            until: request.before.map_or(at, |before| before.max(at)).plus(i64::from(snapshot.max_ttl)),
         })
-    }
-
-    fn now_to_the_millisecond(&self) -> (UnixTime, u16) {
-        let millis = self.clock.now_millis();
-        let seconds = i64::try_from(millis / 1000).unwrap_or(i64::MAX);
-        (UnixTime::from_secs(seconds), u16::try_from(millis % 1000).unwrap_or(0))
     }
 
     fn account_id(&self, snapshot: &Snapshot, name: &str) -> Option<AccountId> {

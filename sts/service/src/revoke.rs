@@ -26,9 +26,11 @@ impl Service {
         }
         let now = self.clock.now();
         let revocation = Revocation {
+            id: None,
             scope: RevocationScope::Token(own.jti),
-            before: now,
+            before: None,
             before_millis: 0,
+            order: None,
             at: now,
             by: TOKEN_HOLDER.to_owned(),
             reason: None,

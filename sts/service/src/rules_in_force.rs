@@ -49,13 +49,30 @@ impl RulesInForce {
     }
 }
 
+/// What one revocation covers, whether or not it is in force.
+pub(crate) struct Coverage<'a> {
+    revocation: &'a Revocation,
+    compiled: Option<CompiledRule>,
+}
+
+impl<'a> Coverage<'a> {
+    pub(crate) fn new(revocation: &'a Revocation) -> Self {
+        let compiled = match &revocation.scope {
+            RevocationScope::Rule(rule) => compile_rule(rule),
+            RevocationScope::Token(_) => None,
+        };
+        Self { revocation, compiled }
+    }
+
+    /// Whether it would cover `record`, were it in force.
+    pub(crate) fn covers(&self, record: &TokenRecord) -> bool {
+        covers(self.revocation, self.compiled.as_ref(), record)
+    }
+}
+
 /// Whether `revocation` would cover `record`, were it in force.
 pub(crate) fn covers_alone(revocation: &Revocation, record: &TokenRecord) -> bool {
-    let compiled = match &revocation.scope {
-        RevocationScope::Rule(rule) => compile_rule(rule),
-        RevocationScope::Token(_) => None,
-    };
-    covers(revocation, compiled.as_ref(), record)
+    Coverage::new(revocation).covers(record)
 }
 
 fn compile(list: &Arc<[Revocation]>) -> Compiled {

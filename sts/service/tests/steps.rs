@@ -18,7 +18,7 @@ use sts_service::{
 };
 use sts_store::{
     Acceptance, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
-    RevocationRule, RevocationScope, StatusMark, TokenRecord, Warning,
+    RevocationRule, RevocationScope, RuleId, StatusMark, TokenRecord, Warning,
 };
 use sts_token::{Keyring, KeyringSpec};
 use sts_types::{AccountId, Algorithm, Clock, EntryName, Issuer, Kid, StatusWindow, UnixTime, rfc};
@@ -62,6 +62,8 @@ struct FakeLedger {
     records: Mutex<HashMap<String, Entry>>,
     claims: Mutex<Vec<ReplayClaim>>,
     rules: Mutex<Arc<[Revocation]>>,
+    /// Rules that were ever made.
+    made: AtomicU64,
     asked: AtomicU64,
     status: Mutex<StatusMark>,
     era: AtomicU64,
@@ -92,6 +94,7 @@ impl Ledger for FakeLedger {
                 }
                 claims.push(claim);
             }
+            let record = TokenRecord { preceding_rules: Some(self.made.load(Ordering::Relaxed)), ..record };
             self.records.lock().unwrap().insert(record.jti.to_string(), Entry { record, revoked: None });
             Issued::Recorded
         })
@@ -101,7 +104,7 @@ impl Ledger for FakeLedger {
         self.answer(move || self.records.lock().unwrap().get(jti.as_str()).cloned())
     }
 
-    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, ()> {
+    fn revoke(&self, mut revocation: Revocation) -> LedgerFuture<'_, Revocation> {
         self.answer(move || {
             self.status.lock().unwrap().revocations += 1;
             match &revocation.scope {
@@ -111,10 +114,22 @@ impl Ledger for FakeLedger {
                     records.get_mut(jti.as_str()).unwrap().revoked = Some(revocation.clone());
                 }
                 RevocationScope::Rule(_) => {
+                    let order = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+                    (revocation.id, revocation.order) = (format!("{order:032x}").parse().ok(), Some(order));
                     let mut rules = self.rules.lock().unwrap();
-                    *rules = rules.iter().cloned().chain([revocation]).collect();
+                    *rules = rules.iter().cloned().chain([revocation.clone()]).collect();
                 }
             }
+            revocation
+        })
+    }
+
+    fn undo_rule(&self, id: RuleId) -> LedgerFuture<'_, Option<Revocation>> {
+        self.answer(move || {
+            let mut rules = self.rules.lock().unwrap();
+            let undone = rules.iter().find(|rule| rule.id.as_ref() == Some(&id)).cloned();
+            *rules = rules.iter().filter(|rule| rule.id.as_ref() != Some(&id)).cloned().collect();
+            undone
         })
     }
 
@@ -595,9 +610,11 @@ async fn a_rule_covers_what_all_its_fields_fit_and_nothing_issued_later() {
     ] {
         let shown = format!("{rule:?} before {before}");
         let revocation = Revocation {
+            id: None,
             scope: RevocationScope::Rule(rule),
-            before: UnixTime::from_secs(before),
+            before: Some(UnixTime::from_secs(before)),
             before_millis: 0,
+            order: None,
             at: UnixTime::from_secs(NOW),
             by: "test".to_owned(),
             reason: None,
@@ -750,9 +767,11 @@ async fn rv_status_lists_tell_of_everything_that_introspection_tells_of() {
         let now = fixture.clock.now().plus(1);
         let rule = RevocationRule { account: Some("octo".to_owned()), ..RevocationRule::default() };
         let by_rule = Revocation {
+            id: None,
             scope: RevocationScope::Rule(rule),
-            before: now,
+            before: Some(now),
             before_millis: 0,
+            order: None,
             at: now,
             by: "other".to_owned(),
             reason: None,
@@ -813,9 +832,11 @@ fn made_elsewhere(before: UnixTime, by_account: bool) -> Revocation {
         RevocationRule { identity: Some("main".to_owned()), ..RevocationRule::default() }
     };
     Revocation {
+        id: None,
         scope: RevocationScope::Rule(rule),
-        before,
+        before: Some(before),
         before_millis: 0,
+        order: None,
         at: before,
         by: "other".to_owned(),
         reason: None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sts_types::{Jti, StatusWindow, UnixTime};
 
-use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
+use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TokenRecord};
 use crate::warning::Warning;
 
 /// A boxed future, so that the ledger is chosen at run time.
@@ -33,10 +33,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// when its revocation is there with a broken seal, which raises an alert: damage must not bring back what was revoked.
     fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>>;
 
-    /// Records a revocation. Answers only once it is durable.
-    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, ()>;
+    /// Records a revocation, and answers it as it is recorded, with the id and the order of a rule. Answers only once it is
+    /// durable. A rule that is made again is the same rule: it then covers what was recorded since, too, unless `before` says
+    /// what it covers.
+    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation>;
 
-    /// The revocation rules in force, oldest first; those whose seal is broken are left out and raise an alert.
+    /// Takes a rule back, and answers it; `None` when no rule of that id is in force. Answers only once it is durable.
+    fn undo_rule(&self, id: RuleId) -> LedgerFuture<'_, Option<Revocation>>;
+
+    /// The revocation rules in force, oldest first, each with its id.
     fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>>;
 
     /// When the last record there is dies; `None` when there is none. A rule must outlive it.

@@ -23,7 +23,9 @@ mod watermark;
 pub use alert::{Alert, Alerts, Fault, Place};
 pub use embedded::{EmbeddedLedger, OpenError};
 pub use ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
-pub use record::{Entry, Issued, Listing, ReplayClaim, Revocation, RevocationRule, RevocationScope, TokenRecord};
+pub use record::{
+    Entry, Issued, Listing, ReplayClaim, Revocation, RevocationRule, RevocationScope, RuleId, RuleIdError, TokenRecord,
+};
 pub use redis::{Node, RedisLedger, RedisOpenError, RedisParts, RedisSpec, RedisTls, Topology};
 pub use refusals::{Capacity, REFUSAL_KEPT, RefusalShare, RefusalStore, StoredRefusal, surplus};
 pub use warning::Warning;

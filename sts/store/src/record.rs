@@ -53,7 +53,56 @@ pub struct RevocationRule {
     pub claim: std::collections::BTreeMap<String, String>,
 }
 
-/// Who made a revocation of which that cannot be read.
+/// The id of a rule. The same rule, made again, has the same id: it follows from the rule's fields and its `before`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub struct RuleId(String);
+
+/// A text that is no [`RuleId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a rule's id is 32 lower-case hexadecimal digits")]
+pub struct RuleIdError;
+
+impl RuleId {
+    /// Octets of an id.
+    const LEN: usize = 16;
+
+    /// The id that `code` stands for.
+    pub(crate) fn from_code(code: [u8; 32]) -> Self {
+        Self(sts_types::hex(code.get(..Self::LEN).unwrap_or_default()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RuleId {
+    type Error = RuleIdError;
+
+    fn try_from(text: String) -> Result<Self, RuleIdError> {
+        let is_id = text.len() == 2 * Self::LEN && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if is_id { Ok(Self(text)) } else { Err(RuleIdError) }
+    }
+}
+
+impl std::str::FromStr for RuleId {
+    type Err = RuleIdError;
+
+    fn from_str(text: &str) -> Result<Self, RuleIdError> {
+        text.to_owned().try_into()
+    }
+}
+
+impl std::fmt::Display for RuleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Stands for the author of a revocation that cannot be read.
 pub(crate) const UNREADABLE: &str = "unknown";
 
 /// No token can live longer, in seconds: its lifetime has 32 bits.
@@ -62,12 +111,21 @@ const LONGEST_LIFE: i64 = u32::MAX as i64;
 /// A revocation, as it is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Revocation {
+    /// The rule's id. The ledger sets it; a revocation of one token has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<RuleId>,
     /// What it covers.
     pub scope: RevocationScope,
-    /// It covers tokens issued before this moment; for one token it is not read.
-    pub before: UnixTime,
+    /// A rule covers the tokens with an `iat` before this moment, where it is given. Else it covers every token recorded when
+    /// the rule was made, and none recorded later, whatever the clocks say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<UnixTime>,
     /// The millisecond within `before`.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub before_millis: u16,
+    /// Place of the rule among all that were ever made, from 1 on. The ledger sets it; rules of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<u64>,
     /// When it was made.
     pub at: UnixTime,
     /// Who made it: `token holder`, `admin token`, or an account's id.
@@ -82,9 +140,11 @@ impl Revocation {
     /// What stands for the revocation of `jti` when it is there and cannot be read: it lasts longer than any token lives.
     pub(crate) fn in_place_of_a_broken_one(jti: Jti, now: UnixTime, by: &str) -> Self {
         Self {
+            id: None,
             scope: RevocationScope::Token(jti),
-            before: now,
+            before: None,
             before_millis: 0,
+            order: None,
             at: now,
             by: by.to_owned(),
             reason: Some("the revocation could not be read".to_owned()),
@@ -92,11 +152,22 @@ impl Revocation {
         }
     }
 
-    /// Whether `record` was issued before the moment up to which this revocation reaches.
+    /// Whether `record` is among those that were there in time for this rule. A rule that is not made yet reaches all.
     #[must_use]
     pub fn reaches(&self, record: &TokenRecord) -> bool {
-        (record.iat, record.iat_millis) < (self.before, self.before_millis)
+        match (self.before, self.order, record.preceding_rules) {
+            (Some(before), ..) => (record.iat, record.iat_millis) < (before, self.before_millis),
+            (None, Some(order), Some(preceding)) => preceding < order,
+            // A record of an earlier version does not know its place. The whole second is covered.
+            (None, Some(_), None) => record.iat <= self.at,
+            (None, None, _) => true,
+        }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u16) -> bool {
+    *number == 0
 }
 
 /// A record with its own revocation, if it was revoked by jti. Rules are judged by the caller over [`crate::Ledger::rules`].

@@ -2,9 +2,29 @@
 
 use std::sync::Arc;
 
-use sts_types::UnixTime;
+use sts_types::{Seal, UnixTime};
 
-use crate::record::Revocation;
+use crate::record::{Revocation, RevocationScope, RuleId};
+
+/// No sealed value begins with these octets, so that no id is ever the code of a value.
+const ID_DOMAIN: [u8; 2] = [0, b'u'];
+
+/// The id of the rule that `revocation` is; `None` when it is of one token. The order is no part of it: a rule that is made again
+/// stays the same.
+pub(crate) fn rule_id(seal: &dyn Seal, revocation: &Revocation) -> Option<RuleId> {
+    let RevocationScope::Rule(rule) = &revocation.scope else { return None };
+    // What holds only text is always encoded.
+    let content = serde_json::to_vec(&(rule, revocation.before, revocation.before_millis)).unwrap_or_default();
+    Some(RuleId::from_code(seal.seal(&[&ID_DOMAIN, &content])))
+}
+
+/// Names a rule that an earlier version wrote without an id.
+pub(crate) fn with_id(seal: &dyn Seal, mut rule: Revocation) -> Revocation {
+    if rule.id.is_none() {
+        rule.id = rule_id(seal, &rule);
+    }
+    rule
+}
 
 /// The rules, and those of them that are in force at some moment, oldest first.
 pub(crate) struct Rules {

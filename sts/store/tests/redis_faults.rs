@@ -483,11 +483,11 @@ async fn c133_what_somebody_else_wrote_is_absent_and_raises_an_alert_and_nothing
     let listed = ledger.list(Listing { limit: 9, ..Listing::default() }).await.unwrap();
     assert!(matches!(&listed[..], [Entry { record, revoked: Some(_) }] if record.jti == jti("b")), "{listed:?}");
     // A rule that is no rule.
-    ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
+    let made = ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
     store.server.order(&["RPUSH", "sts:{sts}:rules", "junk"]);
     store.server.order(&["HINCRBY", "sts:{sts}:mark", "rules", "1"]);
     store.alerts.take();
-    assert_eq!(*ledger.rules().await.unwrap(), [rule("octo", START.plus(1000))]);
+    assert_eq!(*ledger.rules().await.unwrap(), [made]);
     assert_eq!(store.alerts.take(), [Alert { place: Place::Rule, fault: Fault::Newer }]);
 }
 

@@ -195,6 +195,7 @@ impl Authorized {
             iat: now,
             iat_millis: u16::try_from(context.now_millis % 1000).unwrap_or(0),
             exp,
+            preceding_rules: None,
             request_id: context.request_id.clone(),
         };
         Ok(MintedToken { jwt, lifetime, record, claim })

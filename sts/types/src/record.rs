@@ -5,7 +5,7 @@ use crate::{
     UnixTime,
 };
 
-/// The record of one minted token (DESIGN section 6). It never holds a token.
+/// The record of one minted token. It never holds the token.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TokenRecord {
     /// Our `jti`.
@@ -42,10 +42,14 @@ pub struct TokenRecord {
     pub status_index: Option<u64>,
     /// Our `iat`.
     pub iat: UnixTime,
-    /// The millisecond within `iat`, so that a revocation rule can tell what was minted before it from what came after.
+    /// The millisecond within `iat`.
     pub iat_millis: u16,
     /// Our `exp`.
     pub exp: UnixTime,
+    /// Number of revocation rules that had been made when the store recorded this. The store sets it; records of earlier
+    /// versions have none. A rule without `before` goes by it, because the servers' clocks may differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preceding_rules: Option<u64>,
     /// The request that minted it.
     pub request_id: RequestId,
 }

@@ -67,6 +67,8 @@ struct Known {
     mark: StatusMark,
     /// The rules that need no other look.
     rules: Vec<Revocation>,
+    /// All rules that were looked for, as of the last round. One that is taken back is missing in the next.
+    looked_for: Arc<[Revocation]>,
     /// The snapshot that was in force, when it needs none.
     generation: Option<String>,
     /// When something may be different although nothing was changed.
@@ -187,11 +189,15 @@ impl<'a> Rounds<'a> {
             }
             known.mark = mark.clone();
         }
+        // Bits are only ever added to those that are known, so valid tokens are found by a look at all records.
+        let is_there = |rule: &Revocation| rules.iter().any(|other| other.id == rule.id);
+        self.scan_due |= known.looked_for.iter().any(|rule| rule.until >= now && !is_there(rule));
+        known.looked_for = Arc::clone(&rules);
         let mut settled = Vec::new();
         for rule in rules.iter().filter(|rule| !known.rules.contains(rule)) {
             match account_of(rule) {
                 // One that reaches into the future is looked at again and again, which is to leave time for other work.
-                Some(account) if rule.before <= now => {
+                Some(account) if rule.before.is_none_or(|before| before <= now) => {
                     if self.looking_at.insert(account.clone()) {
                         settled.extend(is_settled(rule, now).then(|| rule.clone()));
                         let (snapshot, rules) = (Arc::clone(snapshot), Arc::clone(&rules));
@@ -308,9 +314,9 @@ fn account_of(rule: &Revocation) -> Option<AccountId> {
     }
 }
 
-/// Whether every token that `rule` covers is recorded by `now`.
+/// Whether every token that `rule` covers is recorded by `now`. A rule without `before` covers none that is recorded later.
 fn is_settled(rule: &Revocation, now: UnixTime) -> bool {
-    rule.before.max(rule.at).plus(SETTLING) <= now
+    rule.before.is_none_or(|before| before.max(rule.at).plus(SETTLING) <= now)
 }
 
 /// Looks at every record once; the snapshot may be settled by then.
@@ -328,6 +334,7 @@ async fn scan(
     Ok(Known {
         mark,
         rules: rules.iter().filter(|rule| is_settled(rule, now)).cloned().collect(),
+        looked_for: rules,
         generation: is_generation_settled.then(|| snapshot.generation.clone()),
         until: snapshot.rules.next_end(now.plus(-SETTLING)),
         took: ended.saturating_sub(began),

@@ -138,9 +138,14 @@ pub async fn a_revocation_may_come_before_its_record(rig: &Rig) {
 /// A rule is in force from the answer on, through its last second.
 pub async fn rules_are_answered_oldest_first_until_their_time_has_passed(rig: &Rig) {
     let rules = [rule("c", START.plus(100)), rule("a", START.plus(10)), rule("b", START.plus(50))];
+    let mut made = Vec::new();
     for rule in &rules {
-        rig.ledger.revoke(rule.clone()).await.unwrap();
+        made.push(rig.ledger.revoke(rule.clone()).await.unwrap());
     }
+    for (made, asked) in made.iter().zip(&rules) {
+        assert_eq!(Revocation { id: None, order: None, ..made.clone() }, *asked);
+    }
+    let rules = made;
     assert_eq!(*rig.ledger.rules().await.unwrap(), rules);
     rig.clock.advance(10);
     assert_eq!(*rig.ledger.rules().await.unwrap(), rules);
@@ -155,8 +160,7 @@ pub async fn c142_a_clock_that_jumps_ends_no_revocation_rule_and_no_claim_for_go
     let taken = claim(1, START.plus(960));
     rig.ledger.issue(record("a", "octo"), Some(taken.clone())).await.unwrap();
     rig.ledger.revoke(revocation("a", "leaked")).await.unwrap();
-    let made = rule("octo", START.plus(960));
-    rig.ledger.revoke(made.clone()).await.unwrap();
+    let made = rig.ledger.revoke(rule("octo", START.plus(960))).await.unwrap();
     for _ in 0..2 {
         rig.clock.advance(7200);
         assert_eq!(*rig.ledger.rules().await.unwrap(), []);
@@ -276,6 +280,101 @@ pub async fn every_revocation_raises_the_number(rig: &Rig) {
     rig.ledger.revoke(rule("octo", START.plus(900))).await.unwrap();
     let rule = rig.ledger.status().await.unwrap().revocations;
     assert!(before < token && token < rule, "{before} {token} {rule}");
+}
+
+/// The clock of the server that issued may be ahead of the one that revokes, or behind it.
+pub async fn f3_a_rule_covers_what_was_recorded_before_it_whatever_the_clocks_say_and_nothing_later(rig: &Rig) {
+    for (name, iat) in [("ahead", 5000), ("here", 0), ("behind", -5000)] {
+        rig.issue(TokenRecord { iat: START.plus(iat), exp: START.plus(9000), ..record(name, "octo") }).await;
+    }
+    let made = rig.ledger.revoke(rule("octo", START.plus(9000))).await.unwrap();
+    for (name, iat) in [("late ahead", 5000), ("late", 0), ("late behind", -5000)] {
+        rig.issue(TokenRecord { iat: START.plus(iat), exp: START.plus(9000), ..record(name, "octo") }).await;
+    }
+    for name in ["ahead", "here", "behind"] {
+        assert!(made.reaches(&rig.look_up(name).await.unwrap().record), "{name}");
+    }
+    for name in ["late ahead", "late", "late behind"] {
+        assert!(!made.reaches(&rig.look_up(name).await.unwrap().record), "{name}");
+    }
+    assert_eq!(*rig.ledger.rules().await.unwrap(), [made]);
+}
+
+/// An explicit moment is compared with `iat`, to the millisecond.
+pub async fn f3_a_rule_with_a_moment_goes_by_the_time_of_issue(rig: &Rig) {
+    rig.issue(record("a", "octo")).await;
+    let held = rig.look_up("a").await.unwrap().record;
+    for (before_millis, reaches) in [(7, false), (8, true)] {
+        let moment = Revocation { before: Some(START), before_millis, ..rule("octo", START.plus(1000)) };
+        let made = rig.ledger.revoke(moment).await.unwrap();
+        assert_eq!((made.before, made.before_millis), (Some(START), before_millis));
+        assert_eq!(made.reaches(&held), reaches);
+    }
+    rig.issue(record("later", "octo")).await;
+    let later = rig.look_up("later").await.unwrap().record;
+    assert!(rig.ledger.rules().await.unwrap()[1].reaches(&later), "whenever it was recorded");
+}
+
+/// What another rule covers stays covered.
+pub async fn f3_fld41_a_rule_can_be_taken_back_and_made_again(rig: &Rig) {
+    rig.issue(record("a", "octo")).await;
+    let one = rig.ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
+    let two = rig.ledger.revoke(rule("other", START.plus(1000))).await.unwrap();
+    let id = |rule: &Revocation| rule.id.clone().unwrap();
+    assert_ne!(id(&one), id(&two));
+    let before = rig.ledger.status().await.unwrap().revocations;
+    assert_eq!(rig.ledger.undo_rule(id(&one)).await.unwrap(), Some(one.clone()));
+    assert!(rig.ledger.status().await.unwrap().revocations > before, "other processes are to see it");
+    assert_eq!(*rig.ledger.rules().await.unwrap(), *std::slice::from_ref(&two));
+    assert_eq!(rig.ledger.undo_rule(id(&one)).await.unwrap(), None, "it is gone");
+    rig.issue(record("b", "octo")).await;
+    let again = rig.ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
+    assert_eq!(again.id, one.id);
+    for name in ["a", "b"] {
+        assert!(again.reaches(&rig.look_up(name).await.unwrap().record), "{name}");
+    }
+    assert_eq!(*rig.ledger.rules().await.unwrap(), [two.clone(), again]);
+    rig.clock.advance(1001);
+    assert_eq!(rig.ledger.undo_rule(id(&two)).await.unwrap(), None, "it is over");
+}
+
+/// As after an answer that was lost: one rule, which one call takes back.
+pub async fn f3_a_rule_that_is_made_again_is_the_same_rule_and_covers_what_came_since(rig: &Rig) {
+    let first = rig.ledger.revoke(rule("octo", START.plus(2000))).await.unwrap();
+    rig.issue(record("since", "octo")).await;
+    let again = rig.ledger.revoke(Revocation { reason: None, ..rule("octo", START.plus(1000)) }).await.unwrap();
+    assert_eq!(again.id, first.id);
+    assert!(again.until >= first.until, "never shorter");
+    assert!(again.reaches(&rig.look_up("since").await.unwrap().record));
+    assert_eq!(*rig.ledger.rules().await.unwrap(), *std::slice::from_ref(&again));
+    // Another moment, another rule.
+    let other = Revocation { before: Some(START), ..rule("octo", START.plus(1000)) };
+    assert_ne!(rig.ledger.revoke(other).await.unwrap().id, first.id);
+    rig.ledger.undo_rule(again.id.unwrap()).await.unwrap();
+    assert_eq!(rig.ledger.rules().await.unwrap().len(), 1);
+}
+
+/// A record that was answered before a rule was asked for is covered by it, and none that was asked for after its answer.
+pub async fn f3_rules_and_records_at_once_have_one_order(rig: &Rig) {
+    let mut made = Vec::new();
+    for round in 0..20 {
+        let issue = async |n: usize| rig.issue(record(&format!("{round}-{n}"), "octo")).await;
+        issue(0).await;
+        let rule = async |n: usize| rig.ledger.revoke(rule(&format!("{round}-{n}"), START.plus(1000))).await.unwrap();
+        let issues = futures_util::future::join_all((1..5).map(issue));
+        let (_, rules) = futures_util::future::join(issues, futures_util::future::join_all((0..3).map(rule))).await;
+        for rule in &rules {
+            assert!(rule.reaches(&rig.look_up(&format!("{round}-0")).await.unwrap().record));
+        }
+        made.extend(rules);
+        issue(5).await;
+        let late = rig.look_up(&format!("{round}-5")).await.unwrap().record;
+        assert!(made.iter().all(|rule| !rule.reaches(&late)));
+    }
+    let mut orders: Vec<_> = made.iter().map(|rule| rule.order.unwrap()).collect();
+    orders.sort_unstable();
+    orders.dedup();
+    assert_eq!(orders.len(), made.len(), "no two have one place");
 }
 
 /// Nothing is there before anything is written.

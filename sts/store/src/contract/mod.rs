@@ -56,6 +56,11 @@ macro_rules! contract_tests {
             no_index_is_leased_twice
             a_sweep_forgets_the_leases_of_dead_windows_alone
             every_revocation_raises_the_number
+            f3_a_rule_covers_what_was_recorded_before_it_whatever_the_clocks_say_and_nothing_later
+            f3_a_rule_with_a_moment_goes_by_the_time_of_issue
+            f3_fld41_a_rule_can_be_taken_back_and_made_again
+            f3_a_rule_that_is_made_again_is_the_same_rule_and_covers_what_came_since
+            f3_rules_and_records_at_once_have_one_order
             an_empty_ledger_is_ready_and_holds_nothing
         }
     };

@@ -110,6 +110,7 @@ pub fn record(jti: &str, account: &str) -> TokenRecord {
         iat: START,
         iat_millis: 7,
         exp: START.plus(900),
+        preceding_rules: Some(0),
         request_id: RequestId::new("01J9ZQ4T5M3N8K7R6S2V1W0XYZ").unwrap(),
     }
 }
@@ -122,9 +123,11 @@ pub fn claim(number: u8, until: UnixTime) -> ReplayClaim {
 /// A revocation of one token.
 pub fn revocation(jti: &str, reason: &str) -> Revocation {
     Revocation {
+        id: None,
         scope: RevocationScope::Token(Jti::new(jti).unwrap()),
-        before: START,
+        before: None,
         before_millis: 0,
+        order: None,
         at: START,
         by: "admin token".to_owned(),
         reason: Some(reason.to_owned()),

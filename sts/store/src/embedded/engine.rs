@@ -36,6 +36,8 @@ pub(super) struct Engine {
     opener: Opener,
     state: ArcSwap<State>,
     rules: ArcSwap<Rules>,
+    /// How many rules were ever made.
+    rules_made: AtomicU64,
     /// Why the revocations are not believed; nothing is answered then.
     doubt: ArcSwapOption<LedgerError>,
     /// The file of the watermark; a store without a file has none.
@@ -64,6 +66,7 @@ impl Engine {
             opener,
             state: ArcSwap::from_pointee(Err(LedgerError::Unavailable("the store is not open yet".into()))),
             rules: ArcSwap::from_pointee(Rules::new([], UnixTime::from_secs(0))),
+            rules_made: AtomicU64::new(0),
             doubt: ArcSwapOption::empty(),
             watermark,
             committed: AtomicU64::new(0),
@@ -147,8 +150,14 @@ impl Engine {
         self.doubt.store(None);
     }
 
+    /// How many rules were ever made. The writer sees it exactly.
+    pub(super) fn rules_made(&self) -> u64 {
+        self.rules_made.load(Ordering::Acquire)
+    }
+
     /// Remembers how far the revocations have come, so that an older copy of the store is known for one.
     pub(super) fn remember(&self, tally: &Tally) {
+        self.rules_made.store(tally.rules(), Ordering::Release);
         if let (Some(path), Some(mark)) = (&self.watermark, tally.watermark())
             && self.remembered().as_ref() != Some(&mark)
             && let Err(error) = mark.write(path)

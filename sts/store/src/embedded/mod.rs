@@ -30,7 +30,7 @@ use self::write::{Encoded, Tables, WriteError};
 use self::writer::Writer;
 use crate::alert::Alerts;
 use crate::ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
-use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
+use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TokenRecord};
 use crate::warning::Warning;
 
 /// The most records in one page of a listing.
@@ -132,12 +132,13 @@ fn watermark_path(path: &Path) -> PathBuf {
 }
 
 impl Ledger for EmbeddedLedger {
-    fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+    fn issue(&self, mut record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
         Box::pin(async move {
+            // As a rule it is the right number still when the writer comes to it.
+            record.preceding_rules = Some(self.engine.rules_made());
             let record = Encoded::new(record)?;
             self.issued.fetch_add(1, Ordering::Relaxed);
-            self.write(move |engine, tables| tables.issue(&*engine.seal, &record, claim.as_ref(), engine.clock.now()))
-                .await
+            self.write(move |engine, tables| tables.issue(engine, record, claim.as_ref())).await
         })
     }
 
@@ -150,11 +151,12 @@ impl Ledger for EmbeddedLedger {
         })
     }
 
-    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, ()> {
-        Box::pin(async move {
-            let revocation = Encoded::new(revocation)?;
-            self.write(move |engine, tables| tables.revoke(&*engine.seal, &revocation, engine.clock.now())).await
-        })
+    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation> {
+        Box::pin(self.write(move |engine, tables| tables.revoke(&*engine.seal, revocation, engine.clock.now())))
+    }
+
+    fn undo_rule(&self, id: RuleId) -> LedgerFuture<'_, Option<Revocation>> {
+        Box::pin(self.write(move |engine, tables| tables.undo_rule(&*engine.seal, &id, engine.clock.now())))
     }
 
     fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>> {

@@ -11,6 +11,7 @@ use crate::alert::{Alert, Alerts, Fault, Place};
 use crate::codec;
 use crate::ledger::{StatusMark, live_until};
 use crate::record::{Entry, Listing, Revocation, TokenRecord, UNREADABLE};
+use crate::rules::with_id;
 
 /// What it takes to judge stored bytes.
 pub(super) struct Judge<'a> {
@@ -126,7 +127,8 @@ pub(super) fn rules(database: &Database, judge: &Judge<'_>) -> Result<Vec<Revoca
     let mut rules = Vec::new();
     for row in database.begin_read()?.open_table(RULES)?.iter()? {
         let (number, stored) = row?;
-        rules.extend(judge.open::<Revocation>(Place::Rule, &number.value().to_be_bytes(), stored.value()));
+        let rule = judge.open::<Revocation>(Place::Rule, &number.value().to_be_bytes(), stored.value());
+        rules.extend(rule.map(|rule| with_id(judge.seal, rule)));
     }
     Ok(rules)
 }

@@ -20,7 +20,9 @@ pub(super) struct Tally {
     epoch: String,
     /// How many revocations were ever made.
     sequence: u64,
-    /// How many are there.
+    /// How many rules were ever made.
+    rules: u64,
+    /// How many revocations are there.
     rows: u64,
     /// The sum over those.
     sum: [u8; 32],
@@ -32,6 +34,9 @@ pub(super) struct Tally {
 struct Stored {
     epoch: String,
     sequence: u64,
+    /// None in what earlier versions wrote.
+    #[serde(default)]
+    rules: u64,
     rows: u64,
     nonce: Digest256,
     masked: Digest256,
@@ -71,9 +76,9 @@ impl Tally {
     /// The fault for which it cannot be believed.
     pub(super) fn decode(seal: &dyn Seal, stored: Option<&[u8]>) -> Result<Self, Fault> {
         let Some(stored) = stored else { return Ok(Self::default()) };
-        let Stored { epoch, sequence, rows, nonce, masked } =
+        let Stored { epoch, sequence, rules, rows, nonce, masked } =
             codec::open(seal, Place::Epoch, TALLY.as_bytes(), stored)?;
-        Ok(Self { epoch, sequence, rows, sum: xor(masked.0, mask(seal, &nonce.0)) })
+        Ok(Self { epoch, sequence, rules, rows, sum: xor(masked.0, mask(seal, &nonce.0)) })
     }
 
     /// The stored form.
@@ -81,14 +86,16 @@ impl Tally {
     /// # Errors
     /// When it cannot be encoded.
     pub(super) fn encode(&self, seal: &dyn Seal) -> Result<Vec<u8>, redb::Error> {
-        let Self { epoch, sequence, rows, sum } = self;
+        let Self { epoch, sequence, rules, rows, sum } = self;
         // A nonce that follows from the content is the same for the same sum only, whatever copy of the store goes on from here.
-        let content = [b"nonce".as_slice(), epoch.as_bytes(), &sequence.to_be_bytes(), &rows.to_be_bytes(), sum];
+        let numbers = [*sequence, *rules, *rows].map(u64::to_be_bytes);
+        let content = [b"nonce".as_slice(), epoch.as_bytes(), numbers.as_flattened(), sum];
         let nonce = code(seal, &content);
         let masked = xor(*sum, mask(seal, &nonce));
         let stored = Stored {
             epoch: epoch.clone(),
             sequence: *sequence,
+            rules: *rules,
             rows: *rows,
             nonce: Digest256(nonce),
             masked: Digest256(masked),
@@ -116,10 +123,20 @@ impl Tally {
         self.sequence = self.sequence.saturating_add(1);
     }
 
-    /// The tally of a store that an operator has accepted: that of the rows that are taken in from here on.
-    pub(super) fn succeeding(seal: &dyn Seal, seen: Option<&Watermark>, there: u64, now: UnixTime) -> Self {
-        let sequence = seen.map_or(0, |seen| seen.sequence).max(there).saturating_add(1);
-        let mut tally = Self { sequence, ..Self::default() };
+    /// Counts one more rule, and answers its place.
+    pub(super) fn count_rule(&mut self) -> u64 {
+        self.rules = self.rules.saturating_add(1);
+        self.rules
+    }
+
+    /// The tally of a store that an operator has accepted: that of the rows that are taken in from here on. `there` is the one it
+    /// held, as far as that can be read.
+    pub(super) fn succeeding(seal: &dyn Seal, seen: Option<&Watermark>, there: &Self, now: UnixTime) -> Self {
+        let sequence = seen.map_or(0, |seen| seen.sequence).max(there.sequence).saturating_add(1);
+        // Records remember how many rules there were, so a number that is lost must not begin anew below theirs. Nobody makes a
+        // rule each second, hence the time is above all of them.
+        let rules = there.rules.max(u64::try_from(now.as_secs()).unwrap_or(0));
+        let mut tally = Self { sequence, rules, ..Self::default() };
         tally.begin_epoch(seal, now);
         tally
     }
@@ -132,6 +149,11 @@ impl Tally {
     /// How many revocations were ever made.
     pub(super) fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// How many rules were ever made.
+    pub(super) fn rules(&self) -> u64 {
+        self.rules
     }
 
     fn begin_epoch(&mut self, seal: &dyn Seal, now: UnixTime) {

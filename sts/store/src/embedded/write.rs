@@ -3,6 +3,7 @@
 use redb::{ReadableTable, Table, WriteTransaction};
 use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
 
+use super::engine::Engine;
 use super::tables::{
     BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIMS, LEASES, META, PROBE, RECORD_ENDS, RECORDS, REFUSALS, REFUSALS_BY_TIME,
     REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
@@ -11,7 +12,8 @@ use super::tally::Tally;
 use crate::alert::Place;
 use crate::codec;
 use crate::ledger::{LedgerError, live_until};
-use crate::record::{Issued, Revocation, RevocationScope, TokenRecord};
+use crate::record::{Issued, Revocation, RevocationScope, RuleId, TokenRecord};
+use crate::rules::{rule_id, with_id};
 use crate::watermark::Watermark;
 
 /// Who made a revocation in place of one that could not be read.
@@ -116,14 +118,19 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    /// Takes the claim, when it is free at `now`, and records the token.
+    /// Takes the claim, when it is free, and records the token.
     pub(super) fn issue(
         &mut self,
-        seal: &dyn Seal,
-        record: &Encoded<TokenRecord>,
+        engine: &Engine,
+        mut record: Encoded<TokenRecord>,
         claim: Option<&ReplayClaim>,
-        now: UnixTime,
     ) -> Result<Issued, WriteError> {
+        let (seal, now) = (&*engine.seal, engine.clock.now());
+        let preceding = self.changed.tally.as_ref().map_or_else(|| engine.rules_made(), Tally::rules);
+        if record.value.preceding_rules != Some(preceding) {
+            record.value.preceding_rules = Some(preceding);
+            record = Encoded::new(record.value).map_err(WriteError::Refused)?;
+        }
         let TokenRecord { jti, account, exp, .. } = &record.value;
         if self.by_jti.get(jti.as_str())?.is_some() {
             return Err(WriteError::Refused(LedgerError::Duplicate));
@@ -161,34 +168,77 @@ impl<'txn> Tables<'txn> {
     pub(super) fn revoke(
         &mut self,
         seal: &dyn Seal,
-        revocation: &Encoded<Revocation>,
+        revocation: Revocation,
         now: UnixTime,
-    ) -> Result<(), WriteError> {
-        let until = revocation.value.until;
-        match &revocation.value.scope {
-            RevocationScope::Token(jti) => {
-                let held = self.revocations.get(jti.as_str())?.map(|stored| stored.value().to_vec());
-                if let Some(stored) = held {
-                    let held: Option<Revocation> =
-                        codec::open(seal, Place::Revocation, jti.as_str().as_bytes(), &stored).ok();
-                    if held.as_ref().is_some_and(|held| held.until >= until) {
-                        return Ok(());
-                    }
-                    self.take_out_revocation(seal, jti.as_str(), &stored, held.map(|held| held.until))?;
-                }
-                self.put_in_revocation(seal, jti, until, &revocation.payload)?;
-            }
-            RevocationScope::Rule(_) => {
-                let number = next_number(&self.rules)?;
-                let key = number.to_be_bytes();
-                let stored = codec::seal(seal, Place::Rule, &key, &revocation.payload);
-                self.rules.insert(number, stored.as_slice())?;
-                self.rule_ends.insert((until.as_secs(), number), ())?;
-                self.tally(seal)?.add(seal, Place::Rule, &key, &stored);
-                self.changed.rules = true;
+    ) -> Result<Revocation, WriteError> {
+        let RevocationScope::Token(jti) = &revocation.scope else { return self.make_rule(seal, revocation, now) };
+        let held = self.revocations.get(jti.as_str())?.map(|stored| stored.value().to_vec());
+        if let Some(stored) = held {
+            let held: Option<Revocation> = codec::open(seal, Place::Revocation, jti.as_str().as_bytes(), &stored).ok();
+            match held {
+                Some(held) if held.until >= revocation.until => return Ok(held),
+                held => self.take_out_revocation(seal, jti.as_str(), &stored, held.map(|held| held.until))?,
             }
         }
+        let Encoded { value, payload } = Encoded::new(revocation.clone()).map_err(WriteError::Refused)?;
+        self.put_in_revocation(seal, jti, value.until, &payload)?;
         self.tally(seal)?.count(seal, now);
+        Ok(value)
+    }
+
+    /// Records a rule, in place of itself when it is made again.
+    fn make_rule(&mut self, seal: &dyn Seal, mut rule: Revocation, now: UnixTime) -> Result<Revocation, WriteError> {
+        rule.id = rule_id(seal, &rule);
+        if let Some(held) = self.find_rule(seal, rule.id.as_ref())? {
+            rule.until = rule.until.max(held.value.until);
+            self.take_out_rule(seal, &held)?;
+        }
+        rule.order = Some(self.tally(seal)?.count_rule());
+        let Encoded { value: rule, payload } = Encoded::new(rule).map_err(WriteError::Refused)?;
+        let number = next_number(&self.rules)?;
+        let key = number.to_be_bytes();
+        let stored = codec::seal(seal, Place::Rule, &key, &payload);
+        self.rules.insert(number, stored.as_slice())?;
+        self.rule_ends.insert((rule.until.as_secs(), number), ())?;
+        self.tally(seal)?.add(seal, Place::Rule, &key, &stored);
+        self.tally(seal)?.count(seal, now);
+        self.changed.rules = true;
+        Ok(rule)
+    }
+
+    /// Takes a rule back that is in force.
+    pub(super) fn undo_rule(
+        &mut self,
+        seal: &dyn Seal,
+        id: &RuleId,
+        now: UnixTime,
+    ) -> Result<Option<Revocation>, WriteError> {
+        let held = self.find_rule(seal, Some(id))?.filter(|held| held.value.until >= now);
+        let Some(held) = held else { return Ok(None) };
+        self.take_out_rule(seal, &held)?;
+        self.tally(seal)?.count(seal, now);
+        Ok(Some(held.value))
+    }
+
+    fn find_rule(&self, seal: &dyn Seal, id: Option<&RuleId>) -> Result<Option<HeldRule>, WriteError> {
+        for row in self.rules.iter()? {
+            let (number, stored) = row?;
+            let (number, stored) = (number.value(), stored.value());
+            if let Ok(rule) = codec::open::<Revocation>(seal, Place::Rule, &number.to_be_bytes(), stored) {
+                let value = with_id(seal, rule);
+                if value.id.as_ref() == id {
+                    return Ok(Some(HeldRule { number, stored: stored.to_vec(), value }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_out_rule(&mut self, seal: &dyn Seal, held: &HeldRule) -> Result<(), WriteError> {
+        self.rules.remove(held.number)?;
+        self.rule_ends.remove((held.value.until.as_secs(), held.number))?;
+        self.tally(seal)?.remove(seal, Place::Rule, &held.number.to_be_bytes(), &held.stored);
+        self.changed.rules = true;
         Ok(())
     }
 
@@ -243,8 +293,8 @@ impl<'txn> Tables<'txn> {
         now: UnixTime,
     ) -> Result<usize, WriteError> {
         let stored = self.tallies.get(TALLY)?.map(|stored| stored.value().to_vec());
-        let there = Tally::decode(seal, stored.as_deref()).map_or(0, |tally| tally.sequence());
-        self.changed = Changed { rules: true, tally: Some(Tally::succeeding(seal, seen, there, now)), accepted: true };
+        let there = Tally::decode(seal, stored.as_deref()).unwrap_or_default();
+        self.changed = Changed { rules: true, tally: Some(Tally::succeeding(seal, seen, &there, now)), accepted: true };
 
         let mut broken = Vec::new();
         let rows: Vec<(String, Vec<u8>)> = self
@@ -357,6 +407,13 @@ impl<'txn> Tables<'txn> {
         self.meta.insert(PROBE, u64::try_from(now.as_secs()).unwrap_or(0))?;
         Ok(())
     }
+}
+
+/// A rule as it is stored.
+struct HeldRule {
+    number: u64,
+    stored: Vec<u8>,
+    value: Revocation,
 }
 
 /// What one step of a sweep did.

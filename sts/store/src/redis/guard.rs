@@ -80,6 +80,8 @@ pub(super) struct Guard {
     unfit: ArcSwapOption<Trouble>,
     /// How often another epoch was taken for the one that is known.
     epochs: AtomicU64,
+    /// The number of changes to the rules in the last mark that was seen.
+    rules: AtomicU64,
     file: PathBuf,
     saved: tokio::sync::Mutex<Option<Watermark>>,
     seal: Arc<dyn Seal>,
@@ -99,6 +101,7 @@ impl Guard {
             doubt: ArcSwapOption::empty(),
             unfit: ArcSwapOption::empty(),
             epochs: AtomicU64::new(0),
+            rules: AtomicU64::new(0),
             file,
             saved: tokio::sync::Mutex::new(saved),
             seal,
@@ -124,6 +127,11 @@ impl Guard {
     /// Notes whether Redis is set up such that it may forget.
     pub(super) fn note_fitness(&self, fitness: Result<(), Trouble>) {
         self.unfit.store(fitness.err().map(Arc::new));
+    }
+
+    /// The number of changes to the rules in the last mark that was seen.
+    pub(super) fn rules(&self) -> u64 {
+        self.rules.load(Ordering::Acquire)
     }
 
     /// A number that another epoch raises.
@@ -192,6 +200,7 @@ impl Guard {
                  back to life. Bring the newer data back, or accept the loss with `sts store accept-epoch`"
             )));
         }
+        self.rules.store(mark.rules.unwrap_or(0), Ordering::Release);
         let raised = !same || sequence > known.sequence;
         known.sequence = known.sequence.max(sequence);
         Ok(raised)

@@ -18,13 +18,15 @@ impl RedisLedger {
     /// too, and taken back at once; nobody was ever given its token.
     pub(super) async fn issue_record(
         &self,
-        record: TokenRecord,
+        mut record: TokenRecord,
         claim: Option<ReplayClaim>,
     ) -> Result<Issued, LedgerError> {
         self.settle_doubt().await?;
         let names = self.names();
         let (id, account_id) = (names.id(&record.jti), names.account_id(&record.account));
         let (record_key, account_key) = (names.record(&id), names.account(&account_id));
+        let preceding = self.guard().rules();
+        record.preceding_rules = Some(preceding);
         let stored = codec::seal_value(&*self.inspector.seal, Place::Record, id.as_bytes(), &record)
             .map_err(|_| LedgerError::Unavailable("a value of the ledger cannot be encoded".into()))?;
         let end = live_until(record.exp);
@@ -56,7 +58,8 @@ impl RedisLedger {
 
         let floor = self.admitted()?;
         let mut replies = self.link.run(batch).await?;
-        let judged = Mark::read(&mut replies).and_then(|mark| self.guard().judge(&mark, floor));
+        let judged =
+            Mark::read(&mut replies).and_then(|mark| self.guard().judge(&mark, floor).map(|_| mark.rules.unwrap_or(0)));
         let claimed = match &claim_key {
             None => true,
             Some(key) => {
@@ -81,7 +84,13 @@ impl RedisLedger {
             Err(doubt) => Err(doubt.into()),
             Ok(_) if !claimed => Ok(Issued::Replayed),
             Ok(_) if !recorded => Err(LedgerError::Duplicate),
-            Ok(_) => return Ok(Issued::Recorded),
+            Ok(rules) => {
+                if rules != preceding {
+                    record.preceding_rules = Some(rules);
+                    Box::pin(self.record_again(&id, &record, &replies)).await?;
+                }
+                return Ok(Issued::Recorded);
+            }
         };
         // Seldom needed, and as large as all of this.
         Box::pin(self.take_back(undo, &replies)).await;
@@ -89,6 +98,22 @@ impl RedisLedger {
             self.distrust();
         }
         outcome
+    }
+
+    /// Writes a record anew with the number of rules that there were in the transaction which recorded it. Nobody has its token
+    /// before that: by another number a rule could miss it, or cover it that was made before.
+    async fn record_again(&self, id: &str, record: &TokenRecord, written: &Replies) -> Result<(), LedgerError> {
+        let stored = codec::seal_value(&*self.inspector.seal, Place::Record, id.as_bytes(), record)
+            .map_err(|_| LedgerError::Unavailable("a value of the ledger cannot be encoded".into()))?;
+        let mut set = sized("SET", 5, stored.len());
+        set.arg(self.names().record(id)).arg(stored).arg("XX").arg("PXAT").arg(forget_at(live_until(record.exp)));
+        let mut batch = Batch::plain();
+        batch.add(set);
+        if self.link.run_after(written, batch).await?.was_set()? {
+            Ok(())
+        } else {
+            Err(LedgerError::Unavailable("the record of the token is gone already".into()))
+        }
     }
 
     /// Takes back what this issue wrote, from where it wrote it: another Redis may have a claim under that name that stands. Should that

@@ -46,7 +46,7 @@ use self::vitals::Vitals;
 use crate::alert::{Alert, Alerts, Place};
 use crate::codec;
 use crate::ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
-use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, TokenRecord};
+use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RevocationScope, RuleId, TokenRecord};
 use crate::warning::Warning;
 
 /// How much longer than it must a key lives in Redis, in seconds: its clock is not ours.
@@ -307,8 +307,20 @@ impl Ledger for RedisLedger {
         Box::pin(async move { Ok(self.find(&jti).await?) })
     }
 
-    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, ()> {
-        Box::pin(async move { Ok(self.record_revocation(&revocation).await?) })
+    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation> {
+        Box::pin(async move {
+            match revocation.scope {
+                RevocationScope::Token(_) => {
+                    self.record_revocation(&revocation).await?;
+                    Ok(revocation)
+                }
+                RevocationScope::Rule(_) => Ok(self.make_rule(revocation).await?),
+            }
+        })
+    }
+
+    fn undo_rule(&self, id: RuleId) -> LedgerFuture<'_, Option<Revocation>> {
+        Box::pin(async move { Ok(self.take_back_rule(&id).await?) })
     }
 
     fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>> {

@@ -12,7 +12,7 @@ use super::trouble::{Named, Trouble};
 use crate::alert::{Alert, Fault, Place};
 use crate::ledger::live_until;
 use crate::record::{Entry, Revocation, UNREADABLE};
-use crate::rules::Rules;
+use crate::rules::{Rules, with_id};
 
 /// The rules as they were under one mark.
 pub(super) struct RulesAt {
@@ -101,8 +101,12 @@ impl RedisLedger {
         batch.add(command("LRANGE", &[self.names().rules(), "0", "-1"]));
         let (mark, mut replies) = self.guarded(batch).await?;
         let stored = replies.list()?;
-        let rules = stored.iter().flatten().filter_map(|stored| self.unseal(Place::Rule, RULE_KEY, stored));
+        let rules = stored.iter().flatten().filter_map(|stored| self.open_rule(stored));
         Ok(self.hold(&mark, Rules::new(rules, now), now))
+    }
+
+    pub(super) fn open_rule(&self, stored: &[u8]) -> Option<Revocation> {
+        self.unseal(Place::Rule, RULE_KEY, stored).map(|rule| with_id(&*self.inspector.seal, rule))
     }
 
     fn hold(&self, mark: &Mark, rules: Rules, now: UnixTime) -> Arc<[Revocation]> {

@@ -95,8 +95,7 @@ async fn c137_wherever_the_disk_fails_within_a_commit_nothing_acknowledged_is_lo
 #[tokio::test]
 async fn c137_a_rule_that_could_not_be_written_is_not_in_force_and_those_before_it_are() {
     let rig = Rig::new();
-    let first = rule("first", START.plus(1000));
-    rig.ledger.revoke(first.clone()).await.unwrap();
+    let first = rig.ledger.revoke(rule("first", START.plus(1000))).await.unwrap();
     rig.disk.set(Mood::FailsAfter(0, ErrorKind::StorageFull));
     assert!(is_unavailable(&rig.ledger.revoke(rule("second", START.plus(1000))).await));
     assert_eq!(*rig.ledger.rules().await.unwrap(), *std::slice::from_ref(&first));
