@@ -431,6 +431,11 @@ static TEST: Section = Section {
             "Claims of the token that is judged; with `preset`, over that platform's sample. Or a JSON file that holds them.",
         )
         .required(),
+        Key::new(
+            "issuer",
+            Kind::Text,
+            "The issuer entry whose key signed the token; needed where several entries share its `iss`.",
+        ),
         Key::new("account", Kind::Text, "The service account that the request names."),
         Key::new("audience", Kind::TextOrTexts, "Values of `audience`, as in a request."),
         Key::new("resource", Kind::TextOrTexts, "Values of `resource`, as in a request."),
@@ -504,7 +509,7 @@ mod tests {
         identities{name issuer subject audience claims scopes grants ttl copy_claims replay enabled not_before not_after
         allow_broad github gitlab kubernetes azure azure_devops aws google spiffe jenkins circleci bitbucket buildkite terraform
         octopus}}
-        tests{name token account audience resource scope expect{account identity scopes} because}";
+        tests{name token issuer account audience resource scope expect{account identity scopes} because}";
 
     #[test]
     fn the_table_holds_exactly_the_documented_keys() {

@@ -39,12 +39,29 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong, not the first: see [`Diagnostics::exit_code`].
 pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
+    read(path, environment, Diagnostics::is_fatal)
+}
+
+/// Reads `path` as [`load`] does, to explain decisions and never to serve: patterns that are refused as unsafe are kept, since
+/// they are often what the question is about. They are among the warnings.
+///
+/// # Errors
+/// As of [`load`], without what is unsafe.
+pub fn load_to_explain(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
+    read(path, environment, |findings| findings.exit_code() > 1)
+}
+
+fn read(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    is_fatal: fn(&Diagnostics) -> bool,
+) -> Result<Loaded, Diagnostics> {
     let mut load = Load { reader: Reader::new(environment), files: Files::default() };
     let draft = load.everything(path);
     let Load { reader, files } = load;
     let (findings, sources) = reader.report.finish();
     match draft {
-        Some((draft, policy, tests)) if !findings.is_fatal() => {
+        Some((draft, policy, tests)) if !is_fatal(&findings) => {
             let generation = files.generation(reader.variables.iter());
             let settings = Settings { generation, files: files.into_paths(), ..draft };
             Ok(Loaded { settings, written: Written { policy, tests, sources }, warnings: findings })
@@ -165,7 +182,8 @@ impl Load<'_> {
             }
         }
         for file in std::mem::take(&mut found.token_files) {
-            let claims = self.token_claims(&file);
+            let names_entry = found.tests.get(file.test).is_some_and(|test| test.issuer.is_some());
+            let claims = self.token_claims(&file, names_entry);
             if let (Some(claims), Some(test)) = (claims, found.tests.get_mut(file.test)) {
                 test.token.claims = claims;
             }
@@ -174,12 +192,12 @@ impl Load<'_> {
     }
 
     /// The claims of a test's token, as its file has them.
-    fn token_claims(&mut self, file: &TokenFile) -> Option<Map<String, Value>> {
+    fn token_claims(&mut self, file: &TokenFile, names_entry: bool) -> Option<Map<String, Value>> {
         let text = self.files.text(&file.path);
         let text = self.report_unusable(text, Some(file.span))?;
         let path = file.path.display();
         match ClaimSet::parse(text.as_bytes()) {
-            Ok(claims) if claims.text("iss").is_some() => Some(claims.to_map()),
+            Ok(claims) if names_entry || claims.text("iss").is_some() => Some(claims.to_map()),
             Ok(_) => {
                 let message = format!("the token in `{path}` is nobody's");
                 self.reader.report.error(file.span, message, Some("add `iss` to its claims".to_owned()));
@@ -229,12 +247,13 @@ impl Load<'_> {
         // On a thread of its own because of memory: the C library keeps a heap for each. What was read is several times as large
         // as the rules, and is let go of in one piece when they do not lie in the midst of it.
         let compiled = std::thread::scope(|threads| {
-            match std::thread::Builder::new().spawn_scoped(threads, || RuleSet::compile(spec)) {
+            match std::thread::Builder::new().spawn_scoped(threads, || RuleSet::compile_with_unsafe(spec)) {
                 Ok(compiling) => compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
                 // There may be no more threads.
-                Err(_) => RuleSet::compile(spec),
+                Err(_) => RuleSet::compile_with_unsafe(spec),
             }
         });
+        // What is unsafe refuses the load by its finding; only `load_to_explain` looks at such rules.
         let (rules, findings) = match compiled {
             Ok(compiled) => (Some(compiled.rules), compiled.warnings),
             Err(findings) => (None, findings),
@@ -242,7 +261,13 @@ impl Load<'_> {
         let report = &mut self.reader.report;
         let new: Vec<Finding> = findings
             .into_iter()
-            .filter(|finding| report.sources.span(finding.origin).is_none_or(|span| !report.has_finding_at(span)))
+            .filter(|finding| {
+                // A warning at the same place must not hide what refuses the load.
+                let refuses = finding.severity > sts_policy::Severity::Warning;
+                let is_said =
+                    |span| if refuses { report.has_refusal_at(span) } else { report.has_finding_at(span) };
+                report.sources.span(finding.origin).is_none_or(|span| !is_said(span))
+            })
             .collect();
         for Finding { origin, severity, message, help } in new {
             let severity = match severity {

@@ -46,9 +46,19 @@ impl Report {
 
     /// Whether something was found at the first character of `span` already.
     pub(crate) fn has_finding_at(&self, span: Span) -> bool {
+        self.has_at(span, |_| true)
+    }
+
+    /// Whether something that refuses the load was found at the first character of `span` already.
+    pub(crate) fn has_refusal_at(&self, span: Span) -> bool {
+        self.has_at(span, |finding| finding.severity.refuses())
+    }
+
+    fn has_at(&self, span: Span, counts: impl Fn(&Diagnostic) -> bool) -> bool {
         let file = self.sources.path(span.file);
         self.findings
             .iter()
+            .filter(|finding| counts(finding))
             .filter_map(|finding| finding.place.as_ref())
             .any(|place| place.file == file && (place.line, place.column) == (span.line, span.column))
     }

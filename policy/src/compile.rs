@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use sts_types::{Audience, Issuers, Lifetime, Located, Origin, Scope, ScopeSet};
 
-use crate::finding::{Finding, Findings, quoted};
+use crate::finding::{Finding, Findings, Severity, quoted};
 use crate::index::{IdentityAt, Index};
 use crate::ruleset::{Api, Compiled, Entry, RuleSet};
 use crate::{IssuerSpec, Spec};
@@ -31,6 +31,18 @@ impl RuleSet {
     /// # Errors
     /// All findings, when any of them is worse than a lint.
     pub fn compile(spec: &Spec) -> Result<Compiled, Vec<Finding>> {
+        match Self::compile_with_unsafe(spec) {
+            Ok(Compiled { warnings, .. }) if warnings.iter().any(|own| own.severity > Severity::Warning) => Err(warnings),
+            other => other,
+        }
+    }
+
+    /// Compiles a policy even where patterns or rules are refused as unsafe; these are then among the warnings. Good for
+    /// explaining what the rules would do, never for serving them.
+    ///
+    /// # Errors
+    /// All findings, when any of them is an error.
+    pub fn compile_with_unsafe(spec: &Spec) -> Result<Compiled, Vec<Finding>> {
         let mut findings = Findings::default();
         lifetimes(spec, &mut findings);
         let apis = apis(spec, &mut findings);
@@ -43,7 +55,7 @@ impl RuleSet {
             account_by_name.insert(account.granted.name.as_str().into(), at);
             account_by_name.insert(account.granted.id.as_str().into(), at);
         }
-        let refuse = findings.refuse();
+        let refuse = findings.has_errors();
         let findings = findings.into_vec();
         if refuse {
             return Err(findings);

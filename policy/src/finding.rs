@@ -58,9 +58,9 @@ impl Findings {
         }
     }
 
-    /// Whether anything but lints was noted.
-    pub(crate) fn refuse(&self) -> bool {
-        self.list.iter().any(|finding| finding.severity > Severity::Warning)
+    /// Whether an error was noted.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.list.iter().any(|finding| finding.severity == Severity::Error)
     }
 
     /// Everything noted, in the order noted.

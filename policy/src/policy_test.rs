@@ -1,4 +1,4 @@
-//! Policy tests: what a configuration's `tests:` say, run against its own rules (DESIGN section 4).
+//! Policy tests: what a configuration's `tests:` say, run against its own rules.
 
 mod token;
 
@@ -226,7 +226,7 @@ fn first_failing(decision: &Decision) -> Option<String> {
 mod tests {
     use super::*;
     use crate::fixture::*;
-    use crate::{AccountSpec, TestTokenSpec};
+    use crate::{AccountSpec, IssuerSpec, Preset, TestTokenSpec};
     use serde_json::{Value, json};
     use sts_types::Located;
 
@@ -250,6 +250,7 @@ mod tests {
             origin: Origin(1),
             name: "t".to_owned(),
             token: TestTokenSpec { preset, claims },
+            issuer: None,
             account: (!account.is_empty()).then(|| at(account.to_owned())),
             audience: vec![],
             resource: vec![],
@@ -388,16 +389,63 @@ mod tests {
         assert!(warning.message.contains("(`audience`, `environment`, `event_name`)"), "{}", warning.message);
     }
 
+    fn signed_by(test: TestSpec, entry: &str) -> TestSpec {
+        TestSpec { issuer: Some(at(entry.to_owned())), ..test }
+    }
+
+    /// Two clusters that call themselves the same, each with an account of its own.
+    fn clusters() -> Spec {
+        let own = |entry: &str| {
+            let pod = subject("pod", "system:serviceaccount:prod:deployer");
+            account(&format!("of-{entry}"), vec![of(entry, pod)])
+        };
+        let mut spec = spec(vec![own("a"), own("b")]);
+        let cluster = |name: &str| IssuerSpec { preset: Some(Preset::Kubernetes), ..issuer(name, "https://cluster.local") };
+        spec.issuers = vec![cluster("a"), cluster("b"), issuer("github", GITHUB)];
+        spec
+    }
+
     #[test]
-    fn a_plain_token_is_of_the_entries_that_have_its_issuer() {
-        let mut spec = spec(vec![account("octo", vec![of("b", subject("i", "job"))])]);
-        spec.issuers = vec![issuer("a", "https://same.example"), issuer("b", "https://same.example")];
-        let token = json!({ "iss": "https://same.example", "sub": "job", "aud": OURS });
-        assert_eq!(run(&spec, &test(token.clone(), "", grants("i", &["create", "read"]))), Ok(TestPassed::default()));
-        let other = json!({ "iss": "https://same.example", "sub": "other", "aud": OURS });
-        assert_eq!(run(&spec, &because(test(other, "octo", Expectation::Deny), "sub")), Ok(TestPassed::default()));
-        let scoped = TestSpec { scope: Some("delete".to_owned()), ..test(token, "octo", Expectation::Deny) };
-        assert_eq!(run(&spec, &because(scoped, "scope_not_granted")), Ok(TestPassed::default()));
+    fn fld05_a_test_names_the_entry_that_signed_where_entries_share_an_issuer() {
+        let spec = clusters();
+        let whole = json!({ "iss": "https://cluster.local", "sub": "system:serviceaccount:prod:deployer", "aud": OURS });
+        let sample = json!({ "preset": "kubernetes" });
+        let no_iss = json!({ "sub": "system:serviceaccount:prod:deployer", "aud": OURS });
+        for token in [whole, sample, no_iss] {
+            let of_a = || test(token.clone(), "of-a", grants("pod", &["create", "read"]));
+            assert_eq!(run(&spec, &signed_by(of_a(), "a")), Ok(TestPassed::default()), "{token}");
+            let said = run(&spec, &signed_by(of_a(), "b")).unwrap_err();
+            assert!(said.starts_with("expected a grant, but refused"), "{said}");
+            let crossed = || test(token.clone(), "of-b", Expectation::Deny);
+            assert_eq!(run(&spec, &because(signed_by(crossed(), "a"), "issuer")), Ok(TestPassed::default()), "{token}");
+            assert!(run(&spec, &signed_by(crossed(), "b")).unwrap_err().starts_with("expected a refusal, but granted"));
+        }
+    }
+
+    #[test]
+    fn fld05_a_test_that_names_no_entry_is_an_error_that_lists_those_that_share_the_issuer() {
+        let mut spec = clusters();
+        let whole = json!({ "iss": "https://cluster.local", "sub": "x", "aud": OURS });
+        for token in [whole, json!({ "preset": "kubernetes" })] {
+            let said = run_test(&rules(&spec), &spec, &test(token, "of-a", Expectation::Deny), NOW).unwrap_err();
+            assert_eq!(said.message, "the issuer entries `a`, `b` share the `iss` `https://cluster.local`");
+            assert!(said.help.unwrap().contains("`issuer: a`"));
+        }
+        let github = json!({ "preset": "github-actions" });
+        for (entry, wanted) in [
+            ("gihub", "there is no issuer entry `gihub`"),
+            ("a", "issuer entry `a` has the preset `kubernetes`, not `github-actions`"),
+        ] {
+            let said = run(&spec, &signed_by(test(github.clone(), "of-a", Expectation::Deny), entry)).unwrap_err();
+            assert_eq!(said, wanted);
+        }
+        let other = json!({ "iss": "https://other.example", "sub": "x" });
+        let said = run(&spec, &signed_by(test(other, "of-a", Expectation::Deny), "b")).unwrap_err();
+        assert!(said.contains("`https://other.example`") && said.contains("`https://cluster.local`"), "{said}");
+        // An entry that is off is nobody's.
+        spec.issuers[1].enabled = false;
+        let of_a = test(json!({ "preset": "kubernetes" }), "of-a", grants("pod", &["create", "read"]));
+        assert_eq!(run(&spec, &of_a), Ok(TestPassed::default()));
     }
 
     #[test]

@@ -228,6 +228,8 @@ pub struct TestSpec {
     pub name: String,
     /// The token that is judged.
     pub token: TestTokenSpec,
+    /// The issuer entry whose key signed it. Needed where several entries share the token's `iss`.
+    pub issuer: Option<Located<String>>,
     /// The account named, as in a request.
     pub account: Option<Located<String>>,
     /// `audience` values, as in a request.

@@ -43,7 +43,9 @@ pub(super) fn policy_tests(
 fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, at: usize) -> Option<(TestSpec, Option<TokenFile>)> {
     let name = reader.optional(fields, "name", Reader::text).map(|text| text.value);
     let origin = reader.located((), fields.span).origin;
-    let token = reader.required(fields, "token", |reader, node| token(reader, node, at));
+    let issuer = reader.optional(fields, "issuer", Reader::located_text);
+    let named = issuer.is_some();
+    let token = reader.required(fields, "token", |reader, node| token(reader, node, at, named));
     let expect = reader.required(fields, "expect", expectation);
     let because = reader.optional(fields, "because", Reader::located_text);
     if let (Some(Expectation::Grant { .. }), Some(entry)) = (&expect, fields.entry("because")) {
@@ -65,6 +67,7 @@ fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, at: usize) -> Optio
         resource: reader.optional(fields, "resource", texts).unwrap_or_default(),
         scope: reader.optional(fields, "scope", Reader::text).map(|text| text.value),
         token: token?,
+        issuer,
         expect: expect?,
         because,
     };
@@ -72,7 +75,12 @@ fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, at: usize) -> Optio
 }
 
 /// The token's claims, of which `preset` is not one; or the file that holds them.
-fn token(reader: &mut Reader<'_>, node: &Node, test: usize) -> Option<(TestTokenSpec, Option<TokenFile>)> {
+fn token(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    test: usize,
+    names_entry: bool,
+) -> Option<(TestTokenSpec, Option<TokenFile>)> {
     if let Value::Scalar(_) = &node.value {
         let path = reader.path(node)?;
         let spec = TestTokenSpec { preset: None, claims: Map::new() };
@@ -87,12 +95,12 @@ fn token(reader: &mut Reader<'_>, node: &Node, test: usize) -> Option<(TestToken
             spec.claims.insert(entry.key.clone(), value);
         }
     }
-    let names_issuer = entries.iter().any(|entry| entry.key == "preset" || entry.key == "iss");
+    let names_issuer = names_entry || entries.iter().any(|entry| entry.key == "preset" || entry.key == "iss");
     if !names_issuer {
         reader.error(
             node.span,
             "this token is nobody's",
-            "add `preset: github-actions` or another preset, or write `iss` and all claims",
+            "add `preset: github-actions` or another preset, or write all claims with `iss`, or with `issuer:` beside the token",
         );
     }
     Some((spec, None))

@@ -33,51 +33,128 @@ pub(super) fn candidates<'a>(
     spec: &Spec,
     test: &TestSpec,
 ) -> Result<Vec<Candidate<'a>>, TokenError> {
-    let Some(name) = &test.token.preset else { return plain(spec, test) };
+    let signer = signer(spec, test)?;
+    let found = match &test.token.preset {
+        Some(name) => of_preset(rules, spec, test, name, signer)?,
+        None => vec![plain(spec, test, signer)?],
+    };
+    match signer {
+        Some(_) => Ok(found),
+        None => refuse_ambiguous(spec, test, found),
+    }
+}
+
+/// The issuer entry that the test names.
+fn signer<'a>(spec: &'a Spec, test: &TestSpec) -> Result<Option<&'a IssuerSpec>, TokenError> {
+    let Some(name) = &test.issuer else { return Ok(None) };
+    let wrong = |message: String, help: Option<String>| TokenError { origin: name.origin, message, help };
+    let Some(entry) = spec.issuers.iter().find(|own| own.name.value.as_str() == name.value) else {
+        let help = name_help(&name.value, spec.issuers.iter().map(|own| own.name.value.as_str()));
+        return Err(wrong(format!("there is no issuer entry {}", quoted(&name.value)), help));
+    };
+    match test.token.claims.get("iss").and_then(Value::as_str) {
+        Some(iss) if !entry.issuer.value.covers(iss) => {
+            let own = quoted(entry.issuer.value.as_str());
+            let message = format!("the token's `iss` is {}, and that of issuer entry {} is {own}", quoted(iss), quoted(&name.value));
+            Err(wrong(message, Some("leave `iss` out: it is the entry's".to_owned())))
+        }
+        _ => Ok(Some(entry)),
+    }
+}
+
+/// A test that names no entry says nothing where several entries share the token's `iss`: only a signature tells them apart.
+fn refuse_ambiguous<'a>(spec: &Spec, test: &TestSpec, found: Vec<Candidate<'a>>) -> Result<Vec<Candidate<'a>>, TokenError> {
+    for candidate in &found {
+        let Some(iss) = candidate.claims.text("iss") else { continue };
+        let sharing = entries_of(spec, iss);
+        if sharing.len() > 1 {
+            let names = sharing.iter().map(|own| quoted(own.name.value.as_str())).collect::<Vec<_>>();
+            let message = format!("the issuer entries {} share the `iss` {}", names.join(", "), quoted(iss));
+            let first = sharing.first().map_or("ENTRY", |own| own.name.value.as_str());
+            let help = format!("name the entry whose key signed the token: `issuer: {first}`, for instance");
+            return Err(TokenError { origin: test.origin, message, help: Some(help) });
+        }
+    }
+    Ok(found)
+}
+
+/// The entries that a token of `iss` may be of: those that name it, else a family. A disabled one counts only where all are.
+fn entries_of<'a>(spec: &'a Spec, iss: &str) -> Vec<&'a IssuerSpec> {
+    let mut of_issuer: Vec<&IssuerSpec> = spec.issuers.iter().filter(|own| own.issuer.value.covers(iss)).collect();
+    for is_better in [|own: &IssuerSpec| own.enabled, |own: &IssuerSpec| own.issuer.value.template().is_none()] {
+        if of_issuer.iter().any(|own| is_better(own)) {
+            of_issuer.retain(|own| is_better(own));
+        }
+    }
+    of_issuer
+}
+
+/// A token that starts as the preset's sample.
+fn of_preset<'a>(
+    rules: &'a RuleSet,
+    spec: &Spec,
+    test: &TestSpec,
+    name: &Located<String>,
+    signer: Option<&IssuerSpec>,
+) -> Result<Vec<Candidate<'a>>, TokenError> {
+    let wrong = |message: String, help: Option<String>| TokenError { origin: name.origin, message, help };
     let Some(preset) = Preset::from_name(&name.value) else {
         let help = name_help(&name.value, Preset::ALL.into_iter().map(Preset::name));
-        return Err(TokenError {
-            origin: name.origin,
-            message: format!("there is no preset {}", quoted(&name.value)),
-            help,
-        });
+        return Err(wrong(format!("there is no preset {}", quoted(&name.value)), help));
+    };
+    if let Some(entry) = signer.filter(|entry| entry.preset != Some(preset)) {
+        let has = entry.preset.map_or("no preset".to_owned(), |own| format!("the preset `{}`", own.name()));
+        let message = format!("issuer entry {} has {has}, not `{}`", quoted(entry.name.value.as_str()), name.value);
+        let help = entry.preset.map(|own| format!("write `preset: {}`", own.name()));
+        return Err(wrong(message, help));
+    }
+    let fitting = |issuer: &&IssuerSpec| match signer {
+        Some(entry) => entry.name.value == issuer.name.value,
+        None => fits(issuer, preset, test),
     };
     let mut found = Vec::new();
     for (account, identity) in identities(rules, test) {
-        for rule in identity.terms.entries.iter() {
-            if let Some(issuer) = spec.issuers.get(rule.entry).filter(|issuer| fits(issuer, preset, test)) {
-                let sample = sample(preset, issuer, Some((identity, rule)), spec, test);
-                found.push(Candidate { near: Some((account, identity)), ..sample });
-            }
+        // A token of the entry that is named is made like those of another that the identity accepts: only who signed differs.
+        let own = identity.terms.entries.iter().filter_map(|rule| Some((rule, spec.issuers.get(rule.entry)?)));
+        let (mut accepted, others): (Vec<_>, Vec<_>) = own.partition(|(_, issuer)| fitting(issuer));
+        if let (Some(entry), true, Some((rule, _))) = (signer, accepted.is_empty(), others.first()) {
+            accepted.push((rule, entry));
+        }
+        for (rule, issuer) in accepted {
+            let sample = sample(preset, issuer, Some((identity, rule)), spec, test);
+            found.push(Candidate { near: Some((account, identity)), ..sample });
         }
     }
     if found.is_empty() {
-        let issuers = spec.issuers.iter().filter(|issuer| fits(issuer, preset, test));
+        let issuers = spec.issuers.iter().filter(fitting);
         found.extend(issuers.map(|issuer| sample(preset, issuer, None, spec, test)));
     }
     Ok(found)
 }
 
-/// A token that is written whole: its `iss` says whose it is; entries that share that issuer each may be it.
-fn plain<'a>(spec: &Spec, test: &TestSpec) -> Result<Vec<Candidate<'a>>, TokenError> {
-    let claims = &test.token.claims;
+/// A token that is written whole: its `iss`, or the entry that the test names, says whose it is.
+fn plain<'a>(spec: &Spec, test: &TestSpec, signer: Option<&IssuerSpec>) -> Result<Candidate<'a>, TokenError> {
+    let mut claims = test.token.claims.clone();
     let wrong = |message: String, help: Option<String>| TokenError { origin: test.origin, message, help };
-    let Some(iss) = claims.get("iss").and_then(Value::as_str) else {
-        let help = "write `iss`, or start from a platform's typical token with `preset`".to_owned();
-        return Err(wrong("the token has no `iss`".to_owned(), Some(help)));
+    let iss = claims.get("iss").and_then(Value::as_str).map(str::to_owned);
+    let issuer = match (signer, iss) {
+        (Some(entry), Some(_)) => entry,
+        (Some(entry), None) => {
+            if entry.issuer.value.template().is_none() {
+                claims.insert("iss".to_owned(), entry.issuer.value.as_str().into());
+            }
+            entry
+        }
+        (None, None) => {
+            let help = "write `iss` or `issuer`, or start from a platform's typical token with `preset`".to_owned();
+            return Err(wrong("the token has no `iss`".to_owned(), Some(help)));
+        }
+        (None, Some(iss)) => *entries_of(spec, &iss).first().ok_or_else(|| {
+            let help = name_help(&iss, spec.issuers.iter().map(|issuer| issuer.issuer.value.as_str()));
+            wrong(format!("no issuer entry has the `iss` {}", quoted(&iss)), help)
+        })?,
     };
-    let of_issuer = || spec.issuers.iter().filter(|issuer| issuer.issuer.value.covers(iss));
-    if of_issuer().next().is_none() {
-        let help = name_help(iss, spec.issuers.iter().map(|issuer| issuer.issuer.value.as_str()));
-        return Err(wrong(format!("no issuer entry has the `iss` {}", quoted(iss)), help));
-    }
-    let candidate = |issuer: &IssuerSpec| Candidate {
-        entry: issuer.name.value.clone(),
-        claims: claims.clone().into(),
-        near: None,
-        derived_subject: false,
-    };
-    Ok(of_issuer().map(candidate).collect())
+    Ok(Candidate { entry: issuer.name.value.clone(), claims: claims.into(), near: None, derived_subject: false })
 }
 
 /// The identities a test may be near to: of the account it names, else of all.
