@@ -264,8 +264,7 @@ impl Load<'_> {
             .filter(|finding| {
                 // A warning at the same place must not hide what refuses the load.
                 let refuses = finding.severity > sts_policy::Severity::Warning;
-                let is_said =
-                    |span| if refuses { report.has_refusal_at(span) } else { report.has_finding_at(span) };
+                let is_said = |span| if refuses { report.has_refusal_at(span) } else { report.has_finding_at(span) };
                 report.sources.span(finding.origin).is_none_or(|span| !is_said(span))
             })
             .collect();

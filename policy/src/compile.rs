@@ -32,7 +32,9 @@ impl RuleSet {
     /// All findings, when any of them is worse than a lint.
     pub fn compile(spec: &Spec) -> Result<Compiled, Vec<Finding>> {
         match Self::compile_with_unsafe(spec) {
-            Ok(Compiled { warnings, .. }) if warnings.iter().any(|own| own.severity > Severity::Warning) => Err(warnings),
+            Ok(Compiled { warnings, .. }) if warnings.iter().any(|own| own.severity > Severity::Warning) => {
+                Err(warnings)
+            }
             other => other,
         }
     }
@@ -73,6 +75,15 @@ impl RuleSet {
             apis,
             accounts,
             account_by_name,
+            frame: Spec {
+                issuer: spec.issuer.clone(),
+                tokens: spec.tokens.clone(),
+                issuers: spec.issuers.clone(),
+                apis: spec.apis.clone(),
+                teams: Vec::new(),
+                accounts: Vec::new(),
+            },
+            guards: Some(Vec::new()),
         };
         Ok(Compiled { rules, warnings: findings })
     }

@@ -1,4 +1,4 @@
-//! Conditions on claims, compiled (DESIGN section 5).
+//! Conditions on claims, compiled.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 use smallvec::SmallVec;
 use sts_types::{ClaimPath, ClaimSet, Json, JsonKind};
 
-use crate::hint;
+use crate::diagnosis::difference::{self, Difference};
 use crate::pattern::Pattern;
 
 /// A condition on one claim.
@@ -96,12 +96,14 @@ impl Condition {
         text
     }
 
-    /// The smallest change that would make it hold, where one is in sight.
-    pub(crate) fn hint(&self, claims: &ClaimSet) -> Option<String> {
+    /// How the claim differs from what is wanted, where that is easy to overlook.
+    pub(crate) fn difference(&self, claims: &ClaimSet) -> Option<Difference> {
         let value = claims.find(&self.path)?;
         self.tests.iter().filter(|test| !test.holds(value)).find_map(|test| match test {
             Test::AnyOf(wanted) | Test::AllOf(wanted) => {
-                wanted.iter().find_map(|matcher| value.elements().find_map(|element| matcher.hint(element)))
+                let all =
+                    || wanted.iter().flat_map(|own| value.elements().filter_map(|element| own.difference(element)));
+                all().find(|own| own.is_spelling).or_else(|| all().next())
             }
             Test::NoneOf(_) | Test::Regex(_) | Test::Present(_) => None,
         })
@@ -214,16 +216,18 @@ impl Matcher {
 
     fn likeness(&self, element: Json<'_>) -> usize {
         match (self, element.kind()) {
-            (Self::Text(pattern), JsonKind::Text(text)) => hint::likeness(pattern, text),
+            (Self::Text(pattern), JsonKind::Text(text)) => difference::likeness(pattern, text),
             _ => 0,
         }
     }
 
-    fn hint(&self, element: Json<'_>) -> Option<String> {
-        let mixed =
-            |wanted: &str, sent: &str| Some(format!("the rule has {wanted}, the token {sent}; types never mix"));
+    fn difference(&self, element: Json<'_>) -> Option<Difference> {
+        let mixed = |wanted: &str, sent: &str| {
+            let text = format!("the rule has {wanted}, the token {sent}; types never mix");
+            Some(Difference { text, is_spelling: true })
+        };
         match (self, element.kind()) {
-            (Self::Text(pattern), JsonKind::Text(text)) => hint::text(pattern, text),
+            (Self::Text(pattern), JsonKind::Text(text)) => difference::between(pattern, text),
             (Self::Text(pattern), JsonKind::Number(number)) if pattern.literal_head() == number.to_string() => {
                 mixed("a string", "a number: write it without quotes")
             }

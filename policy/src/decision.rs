@@ -133,7 +133,7 @@ impl Refusal {
         matches!(self, Self::NoSuchAccount | Self::AccountDisabled | Self::NoIdentityMatched)
     }
 
-    /// The stable `reason` of DESIGN section 2.
+    /// The stable `reason`.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -186,6 +186,9 @@ pub struct ConditionTrace {
     pub actual: Option<String>,
     /// Whether it holds.
     pub holds: bool,
-    /// The smallest change that would make it hold, or what to look at: case-only and slash-only differences, `**` for `*`.
+    /// How the value differs from the one wanted, where that is easy to overlook.
     pub hint: Option<String>,
+    /// Whether the value is the one wanted, written in another way.
+    #[serde(skip)]
+    pub(crate) is_spelling: bool,
 }

@@ -1,8 +1,22 @@
 //! Why a request is refused, as one structure that every reader shows: `sts explain`, the decision event, `sts denials`.
 
+mod candidate;
+pub(crate) mod difference;
+mod mismatch;
+pub(crate) mod moment;
+mod names;
+mod platform;
+mod refusal;
+mod target;
+
+pub use refusal::diagnose_request;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+
+use crate::IdentityTrace;
+use crate::finding::{is_invisible, quoted};
 
 /// The cause of one refusal, with the smallest change that would end it.
 ///
@@ -44,14 +58,14 @@ impl Diagnosis {
     /// With the value found.
     #[must_use]
     pub fn actual(mut self, actual: impl Into<String>) -> Self {
-        self.actual = Some(actual.into());
+        self.actual = Some(shown(&actual.into()));
         self
     }
 
     /// With the value wanted.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(expected.into());
+        self.expected = Some(shown(&expected.into()));
         self
     }
 
@@ -68,4 +82,26 @@ impl Diagnosis {
         let fix = self.fix.as_ref().map_or(String::new(), |fix| format!("; {fix}"));
         format!("refused: {}: {}{fix}", self.reason, self.cause)
     }
+}
+
+/// `text` without what hides or reorders, and bounded.
+fn shown(text: &str) -> String {
+    const MOST: usize = 300;
+    let mut out = String::new();
+    for (at, c) in text.chars().enumerate() {
+        if at == MOST {
+            out.push('…');
+            break;
+        }
+        match c {
+            c if c.is_control() || is_invisible(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// An identity for a sentence.
+pub(crate) fn title(identity: &IdentityTrace) -> String {
+    format!("{} of {}", quoted(identity.identity.as_str()), quoted(identity.account.as_str()))
 }

@@ -10,8 +10,10 @@ use sts_types::{
 };
 
 use crate::condition::Condition;
+use crate::diagnosis::difference::{self, Difference};
+use crate::diagnosis::moment::rfc3339;
 use crate::pattern::Pattern;
-use crate::{ConditionTrace, Preset, Replay, hint};
+use crate::{ConditionTrace, Preset, Replay};
 
 /// The events that run code or text of strangers, or in whose jobs a stranger's text is read: refused on GitHub's grammar by
 /// every identity that does not name the event.
@@ -182,7 +184,9 @@ impl Identity {
             }
             failed += 1;
             like += match check {
-                Check::Subject(pattern) => judged.claims.text("sub").map_or(0, |sub| hint::likeness(pattern, sub)),
+                Check::Subject(pattern) => {
+                    judged.claims.text("sub").map_or(0, |sub| difference::likeness(pattern, sub))
+                }
                 Check::Claim(condition) => condition.likeness(judged.subject_of(condition)),
                 _ => 0,
             };
@@ -197,7 +201,7 @@ impl Identity {
     }
 
     /// The checks in the order issuer, state, subject, audience, claims, event.
-    fn checks(&self, account: &Window) -> impl Iterator<Item = Check<'_>> {
+    pub(crate) fn checks(&self, account: &Window) -> impl Iterator<Item = Check<'_>> {
         let times = |of: &'static str, window: Window| {
             let from = window.not_before.map(|from| Check::NotBefore(of, from));
             from.into_iter().chain(window.not_after.map(|until| Check::NotAfter(of, until)))
@@ -245,7 +249,7 @@ impl Identity {
             Check::Issuer => {
                 let wanted = self.terms.entries.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>().join(" or ");
                 let off = self.terms.entries.iter().any(|rule| Some(rule.entry) == judged.entry && !rule.enabled);
-                let hint = off.then(|| "the issuer entry is disabled".to_owned());
+                let hint = off.then(|| remark("the issuer entry is disabled".to_owned()));
                 ("issuer".to_owned(), wanted, Some(judged.entry_name.to_string()), hint)
             }
             Check::Enabled(of, window) => state(
@@ -253,12 +257,19 @@ impl Identity {
                 format!("{of} enabled"),
                 format!("{of} {}", if window.enabled { "enabled" } else { "disabled" }),
             ),
-            Check::NotBefore(of, from) => state("not_before", format!("{of} from {from} on"), judged.now.to_string()),
-            Check::NotAfter(of, until) => state("not_after", format!("{of} until {until}"), judged.now.to_string()),
+            Check::NotBefore(of, from) => {
+                state("not_before", format!("{of} from {} on", rfc3339(from)), rfc3339(judged.now))
+            }
+            Check::NotAfter(of, until) => {
+                state("not_after", format!("{of} until {}", rfc3339(until)), rfc3339(judged.now))
+            }
             Check::Subject(pattern) => {
                 let preset = self.nearest_rule(judged).and_then(|rule| rule.preset).filter(|_| !holds);
                 let hint = claims.text("sub").and_then(|sub| {
-                    hint::text(pattern, sub).or_else(|| preset.and_then(|preset| preset.subject_note(claims, sub)))
+                    let difference = difference::between(pattern, sub);
+                    let is_spelling = difference.as_ref().is_some_and(|own| own.is_spelling);
+                    let note = preset.and_then(|preset| preset.subject_note(claims, sub));
+                    note.map(|text| Difference { text, is_spelling }).or(difference)
                 });
                 ("subject".to_owned(), Value::from(pattern.as_str()).to_string(), claims.get("sub").map(bounded), hint)
             }
@@ -276,19 +287,22 @@ impl Identity {
             Check::Claim(condition) => {
                 let on = judged.subject_of(condition);
                 let actual = on.find(&condition.path).map(bounded);
-                (condition.path.to_string(), condition.expected(), actual, condition.hint(on))
+                (condition.path.to_string(), condition.expected(), actual, condition.difference(on))
             }
             Check::Event => {
-                let hint = "name `event_name` in the identity to accept such an event".to_owned();
+                let hint =
+                    remark("strangers can cause it; only an identity that names `event_name` takes it".to_owned());
                 let expected = format!("none of \"{}\"", BANNED_EVENTS.join("\", \""));
                 ("event_name".to_owned(), expected, claims.get("event_name").map(bounded), Some(hint))
             }
         };
-        ConditionTrace { on, expected, actual, holds, hint: hint.filter(|_| !holds) }
+        let hint = hint.filter(|_| !holds);
+        let is_spelling = hint.as_ref().is_some_and(|own| own.is_spelling);
+        ConditionTrace { on, expected, actual, holds, hint: hint.map(|own| own.text), is_spelling }
     }
 
     /// The rule for the token's entry; for a token of another one (which fails [`Check::Issuer`]) the first.
-    fn nearest_rule(&self, judged: &Judged<'_>) -> Option<&EntryRule> {
+    pub(crate) fn nearest_rule(&self, judged: &Judged<'_>) -> Option<&EntryRule> {
         judged.entry.and_then(|entry| self.rule(entry)).or(self.terms.entries.first())
     }
 }
@@ -311,20 +325,26 @@ impl EntryRule {
         if self.sole_audience { format!("{list}, alone") } else { list }
     }
 
-    fn audience_hint(&self, aud: Option<Json<'_>>) -> Option<String> {
+    fn audience_hint(&self, aud: Option<Json<'_>>) -> Option<Difference> {
         let values = || aud.into_iter().flat_map(Json::elements).filter_map(Json::as_str);
         if values().count() > 1
             && self.sole_audience
             && values().any(|value| self.audiences.iter().any(|own| own.as_str() == value))
         {
-            return Some(
-                "the token has more than one audience: ask for one, or set `sole_audience: false` on the issuer"
-                    .to_owned(),
-            );
+            let text =
+                "the token has more than one audience, which only `sole_audience: false` on the issuer entry takes";
+            return Some(remark(text.to_owned()));
         }
-        let near = |own: &Audience| values().find_map(|value| hint::text(&Pattern::literal(own.as_str()), value));
-        self.audiences.iter().find_map(near)
+        let near =
+            |own: &Audience| values().find_map(|value| difference::between(&Pattern::literal(own.as_str()), value));
+        let all = || self.audiences.iter().filter_map(near);
+        all().find(|own| own.is_spelling).or_else(|| all().next())
     }
+}
+
+/// Something to know that is no other spelling.
+fn remark(text: String) -> Difference {
+    Difference { text, is_spelling: false }
 }
 
 /// A claim as JSON text, cut where it gets long.

@@ -11,7 +11,6 @@ mod explain;
 mod finding;
 #[cfg(test)]
 mod fixture;
-mod hint;
 mod identity;
 mod index;
 mod judge;
@@ -30,7 +29,7 @@ pub use decision::{
     ConditionTrace, Decision, Facts, Grant, GrantedAccount, IdentityTrace, Outcome, Refusal, RequestError, Requested,
     RequestedAccount, RequestedTarget,
 };
-pub use diagnosis::Diagnosis;
+pub use diagnosis::{Diagnosis, diagnose_request};
 pub use finding::{Finding, Severity};
 pub use overlap::{Ambiguous, Overlaps, Shadowed};
 pub use pattern::{Pattern, PatternError};

@@ -38,11 +38,12 @@ pub struct TestFailure {
 /// # Errors
 /// When the outcome is not the one expected, or the test cannot be run.
 pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) -> Result<TestPassed, TestFailure> {
-    let requested = request(rules, test)?;
+    let audience = audience(test);
+    let (asked, requested) = request(rules, test, &audience)?;
     let judged = meant(rules, spec, test, &requested, now)?;
     let facts = Facts { entry: &judged.candidate.entry, claims: &judged.candidate.claims, now };
     let decision = rules.explain(facts, &requested);
-    let said = summary(rules, &requested, &decision);
+    let said = summary(rules, facts, &asked, &decision);
     let fails =
         |origin, message, help| TestFailure { origin, message, help, decision: Some(Box::new(decision.clone())) };
     match (&test.expect, &judged.outcome) {
@@ -74,7 +75,8 @@ pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) ->
 /// # Errors
 /// When the test cannot be run.
 pub fn test_case(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) -> Result<Case, TestFailure> {
-    let requested = request(rules, test)?;
+    let named = audience(test);
+    let (_, requested) = request(rules, test, &named)?;
     let Candidate { entry, claims, .. } = meant(rules, spec, test, &requested, now)?.candidate;
     let account = test.account.iter().map(|account| account.value.clone());
     let audience = test.audience.iter().cloned().chain(account).collect();
@@ -101,30 +103,33 @@ fn meant<'a>(
     })
 }
 
-/// The request of a test: `account` is one more `audience`.
-fn request(rules: &RuleSet, test: &TestSpec) -> Result<Requested, TestFailure> {
+/// The values of `audience` of a test: its `account` is one more.
+fn audience(test: &TestSpec) -> Vec<String> {
+    test.audience.iter().cloned().chain(test.account.iter().map(|account| account.value.clone())).collect()
+}
+
+/// The request of a test.
+fn request<'a>(
+    rules: &RuleSet,
+    test: &'a TestSpec,
+    audience: &'a [String],
+) -> Result<(Asked<'a>, Requested), TestFailure> {
     let broken = |origin, message, help| TestFailure { origin, message, help, decision: None };
-    let mut audience = test.audience.clone();
-    if let Some(account) = &test.account {
-        if rules.account(&account.value).is_none() {
-            let names = rules.accounts().map(|own| own.name.as_str()).collect::<Vec<_>>();
-            let help = did_you_mean(&account.value, names).map(|name| format!("write `{name}`"));
-            let message = format!("there is no account {}", quoted(&account.value));
-            return Err(broken(account.origin, message, help));
-        }
-        audience.push(account.value.clone());
+    if let Some(account) = &test.account
+        && rules.account(&account.value).is_none()
+    {
+        let names = rules.accounts().map(|own| own.name.as_str()).collect::<Vec<_>>();
+        let help = did_you_mean(&account.value, names).map(|name| format!("write `{name}`"));
+        let message = format!("there is no account {}", quoted(&account.value));
+        return Err(broken(account.origin, message, help));
     }
-    let asked = Asked {
-        audience: &audience,
-        resource: &test.resource,
-        scope: test.scope.as_deref(),
-        client_id: None,
-        lifetime: None,
-    };
-    rules.resolve(&asked).map_err(|error| {
+    let asked =
+        Asked { audience, resource: &test.resource, scope: test.scope.as_deref(), client_id: None, lifetime: None };
+    let requested = rules.resolve(&asked).map_err(|error| {
         let help = "name the account once: in `account`, or in `audience`".to_owned();
         broken(test.origin, error.to_string(), Some(help))
-    })
+    })?;
+    Ok((asked, requested))
 }
 
 /// A candidate token with what comes of it.
@@ -400,7 +405,8 @@ mod tests {
             account(&format!("of-{entry}"), vec![of(entry, pod)])
         };
         let mut spec = spec(vec![own("a"), own("b")]);
-        let cluster = |name: &str| IssuerSpec { preset: Some(Preset::Kubernetes), ..issuer(name, "https://cluster.local") };
+        let cluster =
+            |name: &str| IssuerSpec { preset: Some(Preset::Kubernetes), ..issuer(name, "https://cluster.local") };
         spec.issuers = vec![cluster("a"), cluster("b"), issuer("github", GITHUB)];
         spec
     }
@@ -408,7 +414,8 @@ mod tests {
     #[test]
     fn fld05_a_test_names_the_entry_that_signed_where_entries_share_an_issuer() {
         let spec = clusters();
-        let whole = json!({ "iss": "https://cluster.local", "sub": "system:serviceaccount:prod:deployer", "aud": OURS });
+        let whole =
+            json!({ "iss": "https://cluster.local", "sub": "system:serviceaccount:prod:deployer", "aud": OURS });
         let sample = json!({ "preset": "kubernetes" });
         let no_iss = json!({ "sub": "system:serviceaccount:prod:deployer", "aud": OURS });
         for token in [whole, sample, no_iss] {
@@ -472,7 +479,7 @@ mod tests {
                     "octo-deploy",
                     grants("main branch", &["create"]),
                 ),
-                "expected a grant, but refused: account `octo-deploy`; the nearest identity is",
+                "expected a grant, but refused: not_authorized: account `octo-deploy`; the nearest identity is",
             ),
             (test(token(), "octo-deplo", Expectation::Deny), "there is no account `octo-deplo`"),
             (test(json!({ "preset": "github" }), "octo-deploy", Expectation::Deny), "there is no preset `github`"),

@@ -11,7 +11,7 @@ use sts_types::{
 
 use crate::identity::{ApiGrant, Identity, Window};
 use crate::index::Index;
-use crate::{Finding, GrantedAccount};
+use crate::{Case, Expectation, Finding, GrantedAccount, Spec, TestSpec};
 
 /// An immutable, compiled policy. It decides (`judge.rs`) on requests whose names it resolved (`resolve.rs`).
 #[derive(Debug)]
@@ -30,6 +30,11 @@ pub struct RuleSet {
     pub(crate) accounts: Vec<Account>,
     /// By username and by id.
     pub(crate) account_by_name: HashMap<Arc<str>, usize>,
+    /// What was written, without teams and accounts: a changed identity is compiled within it to see what a change would do.
+    pub(crate) frame: Spec,
+    /// Tokens that must stay refused, as the policy tests have them. `None` where there are too many to try them all: no change
+    /// of the rules is advised then.
+    pub(crate) guards: Option<Vec<Case>>,
 }
 
 /// A policy that compiled.
@@ -128,7 +133,17 @@ pub struct ApiView<'a> {
     pub scopes: &'a ScopeSet,
 }
 
+/// The most policy tests that are kept to hold a change against.
+const MAX_GUARDS: usize = 1000;
+
 impl RuleSet {
+    /// Keeps the tokens that `tests` want refused, so that no change is advised that would let one of them in.
+    pub fn guard(&mut self, spec: &Spec, tests: &[TestSpec], now: UnixTime) {
+        let denials = || tests.iter().filter(|test| test.expect == Expectation::Deny);
+        self.guards = (denials().count() <= MAX_GUARDS)
+            .then(|| denials().filter_map(|test| crate::test_case(self, spec, test, now).ok()).collect());
+    }
+
     /// Whether some value of `aud` is one that a token of `entry` can have here: our issuer, any audience configured for the
     /// entry or its identities, or a UUID (an account's id, which is not looked up).
     #[must_use]

@@ -3,19 +3,17 @@
 use std::fmt::Write as _;
 
 use crate::compile::duration;
+use crate::diagnosis::title;
 use crate::finding::quoted;
-use crate::{
-    ConditionTrace, Decision, Grant, IdentityTrace, Outcome, Refusal, Requested, RequestedAccount, RequestedTarget,
-    RuleSet,
-};
+use crate::resolve::Asked;
+use crate::{ConditionTrace, Decision, Facts, Grant, Outcome, RuleSet};
 
-/// The first line of `sts explain`: the verdict with its cause, that is the account, the nearest identity, the claim at fault
-/// with its expected and actual value, and the smallest change that would allow it (DESIGN section 8). One line, bounded.
+/// The first line of `sts explain`: the verdict; of a refusal with its cause and what would end it. One line, bounded.
 #[must_use]
-pub fn summary(rules: &RuleSet, requested: &Requested, decision: &Decision) -> String {
+pub fn summary(rules: &RuleSet, facts: Facts<'_>, asked: &Asked<'_>, decision: &Decision) -> String {
     match &decision.outcome {
         Outcome::Granted(grant) => granted(grant),
-        Outcome::Refused(refusal) => format!("refused: {}", refused(rules, requested, decision, *refusal)),
+        Outcome::Refused(_) => rules.diagnose(facts, asked, decision).map_or_else(String::new, |own| own.line()),
     }
 }
 
@@ -53,135 +51,17 @@ fn granted(grant: &Grant) -> String {
     )
 }
 
-fn refused(rules: &RuleSet, requested: &Requested, decision: &Decision, refusal: Refusal) -> String {
-    let named = match requested.account {
-        RequestedAccount::Known(at) => rules.accounts.get(at).map(|account| account.granted.name.as_str()),
-        RequestedAccount::Any | RequestedAccount::Nobody => None,
-    };
-    let account = named.map_or("no account was named".to_owned(), |name| format!("account {}", quoted(name)));
-    match refusal {
-        Refusal::NoSuchAccount => "there is no such account; name one that exists in `audience`".to_owned(),
-        Refusal::AccountDisabled => {
-            format!("{account} is disabled or outside its `not_before` and `not_after`; enable it")
-        }
-        Refusal::NoIdentityMatched if rules.require_account && requested.account == RequestedAccount::Any => {
-            "no account was named, and `tokens.require_account` is on; name it in `audience`".to_owned()
-        }
-        Refusal::NoIdentityMatched => match decision.trace.first() {
-            Some(nearest) => format!("{account}; the nearest identity is {}: {}", title(nearest), faults(nearest)),
-            None => format!("{account}; no identity accepts tokens of that issuer; add one"),
-        },
-        Refusal::AmbiguousAccount => {
-            let mut names: Vec<String> =
-                decision.trace.iter().map(|identity| quoted(identity.account.as_str())).collect();
-            names.dedup();
-            format!("more than one account fits ({}), and none was named; name one in `audience`", names.join(", "))
-        }
-        Refusal::TargetRequired => {
-            format!(
-                "{account}; {} matches, but no API was asked for, and the account has neither a single one nor a `default_api`; ask for one in `audience`",
-                matched(decision)
-            )
-        }
-        Refusal::TargetNotGranted => {
-            format!("{account}; {} matches, but {}", matched(decision), target(rules, requested, named))
-        }
-        Refusal::ScopeNotGranted => {
-            format!("{account}; {} matches, but {}", matched(decision), scopes(rules, requested, named))
-        }
-    }
-}
-
-/// What is wrong with a target that was asked for.
-fn target(rules: &RuleSet, requested: &Requested, account: Option<&str>) -> String {
-    match requested.target {
-        RequestedTarget::Refused => {
-            "the target asked for is unknown, or there is more than one; ask for one API by its name or audience"
-                .to_owned()
-        }
-        RequestedTarget::Api(_) | RequestedTarget::Default => {
-            let api = api(rules, requested, account)
-                .map_or("its default API".to_owned(), |api| format!("API {}", quoted(api.name.as_str())));
-            format!("{api} is not granted; add it to the account's `grants`, or to the identity's")
-        }
-    }
-}
-
-/// What is wrong with scopes that were asked for.
-fn scopes(rules: &RuleSet, requested: &Requested, account: Option<&str>) -> String {
-    let api =
-        api(rules, requested, account).map_or(String::new(), |api| format!(" for API {}", quoted(api.name.as_str())));
-    let asked = match &requested.scopes {
-        Some(scopes) if !requested.unknown_scope => format!("not all of {} is granted", quoted(&scopes.to_string())),
-        _ => "a scope was asked for that no API declares".to_owned(),
-    };
-    format!("{asked}{api}; ask for less, or add it to the account's `grants`")
-}
-
-fn api<'a>(rules: &'a RuleSet, requested: &Requested, account: Option<&str>) -> Option<&'a crate::ruleset::Api> {
-    let default = || rules.accounts.iter().find(|own| Some(own.granted.name.as_str()) == account)?.terms.default_target;
-    let at = match requested.target {
-        RequestedTarget::Api(at) => Some(at),
-        RequestedTarget::Default => default(),
-        RequestedTarget::Refused => None,
-    };
-    at.and_then(|at| rules.apis.get(at))
-}
-
-fn matched(decision: &Decision) -> String {
-    decision.trace.iter().find(|identity| identity.matched).map_or("an identity".to_owned(), title)
-}
-
-/// The first fault of an identity, how many more there are, and what would mend it.
-fn faults(identity: &IdentityTrace) -> String {
-    let mut failed = identity.conditions.iter().filter(|condition| !condition.holds);
-    let Some(first) = failed.next() else { return "every condition holds".to_owned() };
-    let more = match failed.count() {
-        0 => String::new(),
-        1 => ", and one more condition fails".to_owned(),
-        more => format!(", and {more} more conditions fail"),
-    };
-    format!("{}{more}; {}", comparison(first), change(first))
-}
-
 fn comparison(condition: &ConditionTrace) -> String {
     let actual = condition.actual.as_deref().unwrap_or("absent");
     let (on, expected) = (quoted(&condition.on), &condition.expected);
     if condition.holds { format!("{on} is {actual}") } else { format!("{on} is {actual}, expected {expected}") }
 }
 
-/// The smallest change that would make a condition hold.
-fn change(condition: &ConditionTrace) -> String {
-    if let Some(hint) = &condition.hint {
-        return hint.clone();
-    }
-    let on = condition.on.as_str();
-    match (on, condition.actual.as_deref()) {
-        ("issuer", Some(entry)) => format!("to allow it, add the issuer entry {entry} to the identity's `issuer`"),
-        ("enabled", _) => "to allow it, enable it".to_owned(),
-        ("not_before" | "not_after", _) => format!("to allow it, change `{on}`"),
-        ("audience", Some(actual)) => {
-            format!(
-                "ask for a token with audience {}, or add {actual} to the identity's `audience`",
-                condition.expected
-            )
-        }
-        (_, Some(actual)) => {
-            format!("to allow it, write `{on}: {actual}` in the identity, or present a token with the expected value")
-        }
-        (_, None) => format!("the token has no {}; present one that has, or drop the condition", quoted(on)),
-    }
-}
-
-fn title(identity: &IdentityTrace) -> String {
-    format!("{} of {}", quoted(identity.identity.as_str()), quoted(identity.account.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixture::*;
-    use crate::{Facts, IdentitySpec, Spec};
+    use crate::{IdentitySpec, Spec};
     use serde_json::json;
 
     const MAIN: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
@@ -199,9 +79,12 @@ mod tests {
 
     fn explained(spec: &Spec, changes: serde_json::Value, names: &[&str], scope: &str) -> (String, Decision) {
         let rules = rules(spec);
-        let requested = ask(&rules, names, scope);
-        let decision = rules.explain(Facts { entry: &entry("github"), claims: &token(changes), now: NOW }, &requested);
-        (summary(&rules, &requested, &decision), decision)
+        let audience = words(names);
+        let asked = Asked { audience: &audience, scope: Some(scope), ..Asked::default() };
+        let (entry, claims) = (entry("github"), token(changes));
+        let facts = Facts { entry: &entry, claims: &claims, now: NOW };
+        let decision = rules.explain(facts, &rules.resolve(&asked).unwrap());
+        (summary(&rules, facts, &asked, &decision), decision)
     }
 
     fn first_line(changes: serde_json::Value, names: &[&str], scope: &str) -> String {
@@ -221,65 +104,75 @@ mod tests {
                 json!({ "environment": "staging", "sub": "repo:octo-org/octo-repo:environment:staging" }),
                 &["octo"],
                 "",
-                "refused: account `octo`; the nearest identity is `production` of `octo`: `environment` is \"staging\", expected \
-                 \"production\"; to allow it, write `environment: \"staging\"` in the identity, or present a token with the expected value",
+                "refused: not_authorized: account `octo`; the nearest identity is `production` of `octo`: `environment` is \"staging\", \
+                 expected \"production\"; present a token whose `environment` is \"production\" (write `environment: production` on the \
+                 job), or write `environment: \"staging\"` in `production` of `octo`",
             ),
             (
                 json!({ "environment": "Production", "sub": "x" }),
                 &["octo"],
                 "",
-                "refused: account `octo`; the nearest identity is `production` of `octo`: `environment` is \"Production\", expected \
-                 \"production\"; only the case differs: the token has `Production`",
+                "refused: not_authorized: account `octo`; the nearest identity is `production` of `octo`: `environment` is \
+                 \"Production\", expected \"production\" (they differ only by the letter case); write `environment: \"Production\"` in \
+                 `production` of `octo`, or present a token whose `environment` is \"production\" (write `environment: production` on the \
+                 job)",
             ),
             (
                 json!({ "sub": "x" }),
                 &["octo"],
                 "",
-                "refused: account `octo`; the nearest identity is `production` of `octo`: `environment` is absent, expected \
-                 \"production\"; the token has no `environment`; present one that has, or drop the condition",
+                "refused: not_authorized: account `octo`; the nearest identity is `production` of `octo`: `environment` is absent, \
+                 expected \"production\"; present a token whose `environment` is \"production\" (write `environment: production` on the \
+                 job)",
             ),
             (
                 json!({ "aud": "https://other.example" }),
                 &["octo"],
                 "",
-                "refused: account `octo`; the nearest identity is `main branch` of `octo`: `audience` is \"https://other.example\", \
-                 expected \"https://sts.example.com\", alone; ask for a token with audience \"https://sts.example.com\", alone, or add \
-                 \"https://other.example\" to the identity's `audience`",
-            ),
-            (
-                json!({ "event_name": "pull_request_target" }),
-                &["octo"],
-                "",
-                "refused: account `octo`; the nearest identity is `main branch` of `octo`: `event_name` is \"pull_request_target\", expected \
-                 none of \"pull_request_target\", \"workflow_run\", \"issue_comment\", \"pull_request\"; name `event_name` in the identity to \
-                 accept such an event",
+                "refused: not_authorized: account `octo`; the nearest identity is `main branch` of `octo`: `audience` is \
+                 \"https://other.example\", expected \"https://sts.example.com\", alone; present a token whose `aud` is \
+                 \"https://sts.example.com\", alone (the `audience` of `core.getIDToken(...)`, or `&audience=` of the request URL)",
             ),
             (
                 json!({ "sub": "y", "repository_id": "1", "environment": "x" }),
                 &[],
                 "",
-                "refused: no account was named; the nearest identity is `main branch` of `octo`: `subject` is \"y\", expected \
-                 \"repo:octo-org/octo-repo:ref:refs/heads/main\"; to allow it, write `subject: \"y\"` in the identity, or present a token with \
-                 the expected value",
+                "refused: not_authorized: no account was named; the nearest identity is `main branch` of `octo`: `subject` is \"y\", \
+                 expected \"repo:octo-org/octo-repo:ref:refs/heads/main\"; present a token whose `sub` is \
+                 \"repo:octo-org/octo-repo:ref:refs/heads/main\" (run the workflow on the branch `main`, in a job without `environment`)",
             ),
-            (json!({}), &["nobody"], "", "refused: there is no such account; name one that exists in `audience`"),
+            (
+                json!({}),
+                &["nobody"],
+                "",
+                "refused: not_authorized: there is no such account `nobody`; name `octo` in `audience`",
+            ),
             (
                 json!({}),
                 &["octo", "logs"],
                 "",
-                "refused: account `octo`; `main branch` of `octo` matches, but API `logs` is not granted; add it to the account's `grants`, or \
-                 to the identity's",
+                "refused: target_not_granted: account `octo`; `main branch` of `octo` matches, but API `logs` is not granted: only \
+                 `deploy` is granted by its `grants`; ask for the API `deploy`, or add `logs: []` to the `grants` of the account `octo` \
+                 or of a team of it",
             ),
             (
                 json!({}),
                 &["octo"],
                 "delete",
-                "refused: account `octo`; `main branch` of `octo` matches, but not all of `delete` is granted for API `deploy`; ask for less, \
-                 or add it to the account's `grants`",
+                "refused: scope_not_granted: account `octo`; `main branch` of `octo` matches, but not all scopes are granted for API \
+                 `deploy`: `delete` is not (it is not in its `grants`); granted are `create read`; ask for `create read`, or add `delete` \
+                 to the `grants` of the account `octo` or of a team of it",
             ),
         ] {
             assert_eq!(first_line(changes, names, scope), wanted);
         }
+        let event = first_line(json!({ "event_name": "pull_request_target" }), &["octo"], "");
+        assert!(event.contains("`event_name` is \"pull_request_target\", expected none of "), "{event}");
+        assert!(event.contains("only an identity that names `event_name` takes it"), "{event}");
+        assert!(
+            event.ends_with("; start the workflow by another event, such as `push` or `workflow_dispatch`"),
+            "{event}"
+        );
     }
 
     #[test]
@@ -287,7 +180,11 @@ mod tests {
         let spec = spec(vec![account("octo", vec![subject("heads", "repo:octo-org/octo-repo:ref:refs/heads/*")])]);
         let line =
             explained(&spec, json!({ "sub": "repo:octo-org/octo-repo:ref:refs/heads/feature/x" }), &["octo"], "").0;
-        assert!(line.ends_with("`*` stops at `:` and `/`: write `**` in its place if more is meant"), "{line}");
+        assert!(line.contains("(`*` stops at `:` and `/`: `**` in its place matches)"), "{line}");
+        assert!(
+            line.contains("; write `subject: \"repo:octo-org/octo-repo:ref:refs/heads/**\"` in `heads` of `octo`"),
+            "{line}"
+        );
     }
 
     #[test]
@@ -295,7 +192,7 @@ mod tests {
         let spec = spec(vec![account("octo", vec![subject("main branch", MAIN)])]);
         let of = |sub: &str| explained(&spec, json!({ "sub": sub }), &["octo"], "").0;
         let line = of("repo:octo-org/octo-repo:ref:refs/heads/main:actor:octocat");
-        assert!(line.contains("your organisation sends the subject template `repo`, `context`, `actor`;"), "{line}");
+        assert!(line.contains("your organisation sends the subject template `repo`, `context`, `actor`"), "{line}");
         let line = of("repo:octo-org@65/octo-repo@74:ref:refs/heads/main");
         assert!(line.contains("the repository sends subjects with ids;"), "{line}");
         assert!(!of("repo:octo-org/octo-repo:ref:refs/heads/dev").contains("template"));

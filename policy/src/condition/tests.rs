@@ -162,7 +162,8 @@ fn the_nearest_text_counts() {
 
 #[test]
 fn a_value_of_another_type_that_is_written_alike_is_told() {
-    let hint = |matcher: Matcher, element: Value| matcher.hint(token(element).get("c").unwrap());
+    let hint =
+        |matcher: Matcher, element: Value| matcher.difference(token(element).get("c").unwrap()).map(|own| own.text);
     let told = |rule: &str, token: &str| Some(format!("the rule has {rule}, the token {token}; types never mix"));
     let one = || Matcher::Number(1.into());
     assert_eq!(hint(text("1"), json!(1)), told("a string", "a number: write it without quotes"));

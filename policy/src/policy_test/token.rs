@@ -55,7 +55,11 @@ fn signer<'a>(spec: &'a Spec, test: &TestSpec) -> Result<Option<&'a IssuerSpec>,
     match test.token.claims.get("iss").and_then(Value::as_str) {
         Some(iss) if !entry.issuer.value.covers(iss) => {
             let own = quoted(entry.issuer.value.as_str());
-            let message = format!("the token's `iss` is {}, and that of issuer entry {} is {own}", quoted(iss), quoted(&name.value));
+            let message = format!(
+                "the token's `iss` is {}, and that of issuer entry {} is {own}",
+                quoted(iss),
+                quoted(&name.value)
+            );
             Err(wrong(message, Some("leave `iss` out: it is the entry's".to_owned())))
         }
         _ => Ok(Some(entry)),
@@ -63,7 +67,11 @@ fn signer<'a>(spec: &'a Spec, test: &TestSpec) -> Result<Option<&'a IssuerSpec>,
 }
 
 /// A test that names no entry says nothing where several entries share the token's `iss`: only a signature tells them apart.
-fn refuse_ambiguous<'a>(spec: &Spec, test: &TestSpec, found: Vec<Candidate<'a>>) -> Result<Vec<Candidate<'a>>, TokenError> {
+fn refuse_ambiguous<'a>(
+    spec: &Spec,
+    test: &TestSpec,
+    found: Vec<Candidate<'a>>,
+) -> Result<Vec<Candidate<'a>>, TokenError> {
     for candidate in &found {
         let Some(iss) = candidate.claims.text("iss") else { continue };
         let sharing = entries_of(spec, iss);

@@ -1,0 +1,149 @@
+//! Changes of one identity, tried before anybody is told to make them: compiled with every lint, judged on the token, and
+//! held against the policy tests.
+
+use std::collections::HashSet;
+
+use sts_types::{IdentityName, Located, Origin};
+
+use crate::condition::{Condition, Matcher, Test};
+use crate::finding::Severity;
+use crate::identity::{ApiGrant, Identity};
+use crate::resolve::Asked;
+use crate::ruleset::{Account, RuleSet};
+use crate::{
+    AccountSpec, Case, ConditionObject, ConditionSpec, Facts, GrantSpec, IdentitySpec, Outcome, ScalarSpec, Spec,
+    Verdict,
+};
+
+/// One account with one identity, written as a configuration would write it.
+pub(super) struct Candidate<'a> {
+    rules: &'a RuleSet,
+    spec: Spec,
+    /// What is said of it as it stands.
+    said: HashSet<(Severity, String)>,
+}
+
+impl<'a> Candidate<'a> {
+    /// The account and identity as they are.
+    pub(super) fn new(rules: &'a RuleSet, account: &Account, identity: &Identity) -> Option<Self> {
+        let spec = Spec { accounts: vec![account_spec(rules, account, identity)], ..rules.frame.clone() };
+        let said = findings(&spec)?;
+        Some(Self { rules, spec, said })
+    }
+
+    /// The same with a change. The conditions stand under `claims` in the order of the compiled identity.
+    pub(super) fn changed(&self, change: impl FnOnce(&mut AccountSpec)) -> Self {
+        let mut spec = self.spec.clone();
+        if let Some(account) = spec.accounts.first_mut() {
+            change(account);
+        }
+        Self { rules: self.rules, spec, said: self.said.clone() }
+    }
+
+    /// Whether the change suffices, is safe, and would load: no finding that was not there before, the token is granted what was
+    /// asked for, and no policy test that refuses a token grants it.
+    pub(super) fn holds(&self, facts: Facts<'_>, asked: &Asked<'_>) -> bool {
+        let Ok(compiled) = RuleSet::compile_with_unsafe(&self.spec) else { return false };
+        let is_new = |severity: Severity, message: &str| !self.said.contains(&(severity, message.to_owned()));
+        if compiled.warnings.iter().any(|own| is_new(own.severity, &own.message)) {
+            return false;
+        }
+        let Ok(requested) = compiled.rules.resolve(asked) else { return false };
+        matches!(compiled.rules.decide(facts, &requested), Outcome::Granted(_)) && self.keeps_guards(&compiled.rules)
+    }
+
+    fn keeps_guards(&self, changed: &RuleSet) -> bool {
+        let grants = |rules: &RuleSet, case: &Case| matches!(rules.verdict(case), Verdict::Granted { .. });
+        let is_let_in = |case: &Case| grants(changed, case) && !grants(self.rules, case);
+        self.rules.guards.as_ref().is_some_and(|guards| !guards.iter().any(is_let_in))
+    }
+}
+
+/// Changes the one identity of a candidate.
+pub(super) fn identity_of(account: &mut AccountSpec) -> Option<&mut IdentitySpec> {
+    account.identities.first_mut()
+}
+
+/// `None` for what does not even compile, which is no fault of a change.
+fn findings(spec: &Spec) -> Option<HashSet<(Severity, String)>> {
+    let compiled = RuleSet::compile_with_unsafe(spec).ok()?;
+    Some(compiled.warnings.into_iter().map(|own| (own.severity, own.message)).collect())
+}
+
+fn account_spec(rules: &RuleSet, account: &Account, identity: &Identity) -> AccountSpec {
+    let terms = &account.terms;
+    AccountSpec {
+        name: Located::nowhere(account.granted.name.clone()),
+        id: Some(Located::nowhere(account.granted.id.clone())),
+        display_name: None,
+        enabled: terms.window.enabled,
+        teams: Vec::new(),
+        grants: terms.grants.iter().map(grant_spec).collect(),
+        default_api: terms
+            .default_target
+            .and_then(|at| rules.apis.get(at))
+            .map(|api| Located::nowhere(api.name.to_string())),
+        ttl: None,
+        not_before: terms.window.not_before,
+        not_after: terms.window.not_after,
+        identities: vec![identity_spec(&identity.name, identity)],
+    }
+}
+
+fn identity_spec(name: &IdentityName, identity: &Identity) -> IdentitySpec {
+    let rules = &identity.terms.entries;
+    IdentitySpec {
+        origin: Origin::NONE,
+        name: name.clone(),
+        issuers: rules.iter().map(|rule| Located::nowhere(rule.name.to_string())).collect(),
+        subject: identity.subject.as_ref().map(|subject| Located::nowhere(subject.as_str().to_owned())),
+        audience: rules
+            .first()
+            .map_or(Vec::new(), |rule| rule.audiences.iter().cloned().map(Located::nowhere).collect()),
+        claims: identity
+            .conditions
+            .iter()
+            .map(|own| (Located::nowhere(own.path.to_string()), condition_spec(own)))
+            .collect(),
+        short_rule: None,
+        scopes: None,
+        grants: Some(identity.terms.grants.iter().map(grant_spec).collect()),
+        ttl: None,
+        copy_claims: Vec::new(),
+        replay: None,
+        enabled: identity.terms.window.enabled,
+        not_before: identity.terms.window.not_before,
+        not_after: identity.terms.window.not_after,
+        allow_broad: None,
+    }
+}
+
+pub(super) fn grant_spec(grant: &ApiGrant) -> GrantSpec {
+    GrantSpec {
+        api: Located::nowhere(grant.name.to_string()),
+        scopes: grant.scopes.iter().cloned().map(Located::nowhere).collect(),
+    }
+}
+
+fn condition_spec(condition: &Condition) -> ConditionSpec {
+    let mut object = ConditionObject { or_absent: condition.or_absent, ..ConditionObject::default() };
+    let list = |matchers: &[Matcher]| Some(matchers.iter().map(scalar_spec).collect());
+    for test in &condition.tests {
+        match test {
+            Test::AnyOf(any) => object.any_of = list(any),
+            Test::AllOf(all) => object.all_of = list(all),
+            Test::NoneOf(none) => object.none_of = list(none),
+            Test::Regex(own) => object.regex = Some(Located::nowhere(own.text.clone())),
+            Test::Present(present) => object.present = Some(Located::nowhere(*present)),
+        }
+    }
+    ConditionSpec::Object(Box::new(object))
+}
+
+fn scalar_spec(matcher: &Matcher) -> Located<ScalarSpec> {
+    Located::nowhere(match matcher {
+        Matcher::Text(pattern) => ScalarSpec::Text(pattern.as_str().to_owned()),
+        Matcher::Number(number) => ScalarSpec::Number(number.clone()),
+        Matcher::Bool(value) => ScalarSpec::Bool(*value),
+    })
+}

@@ -1,0 +1,292 @@
+//! How a text differs from the one that was wanted, where the difference is easy to overlook.
+
+use crate::finding::{is_invisible, quoted};
+use crate::pattern::Pattern;
+
+/// A difference, as the owner reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// What differs, in words.
+    pub(crate) text: String,
+    /// Whether nothing else does: both texts stand for the same thing, written in two ways.
+    pub(crate) is_spelling: bool,
+}
+
+/// One way to write the same thing differently.
+struct Spelling {
+    name: &'static str,
+    /// The text without that difference.
+    plain: fn(&str) -> String,
+}
+
+/// The ways to write one thing, the likeliest first.
+const SPELLINGS: [Spelling; 14] = [
+    Spelling { name: "the letter case", plain: |text| text.to_lowercase() },
+    Spelling { name: "a trailing `/`", plain: |text| text.strip_suffix('/').unwrap_or(text).to_owned() },
+    Spelling { name: "the scheme (`https://`)", plain: |text| without_scheme(text).to_owned() },
+    Spelling { name: "slashes", plain: single_slashes },
+    Spelling { name: "a line break at the end", plain: |text| text.trim_end_matches(['\r', '\n']).to_owned() },
+    Spelling { name: "blanks or invisible characters", plain: visible },
+    Spelling { name: "quotes", plain: |text| text.replace(['"', '\'', '`', '“', '”', '‘', '’'], "") },
+    Spelling { name: "the port", plain: |text| text.replacen(":443", "", 1) },
+    Spelling { name: "URL encoding (the issuer writes `:` inside a value as `%3A`)", plain: percent_decoded },
+    Spelling { name: "the ids that the subject carries (`owner@id/repository@id`)", plain: without_ids },
+    Spelling { name: "the prefix of a ref (`refs/heads/`, `refs/tags/`)", plain: without_ref_prefix },
+    Spelling { name: "hyphens and underscores", plain: |text| text.replace(['-', '_'], "") },
+    Spelling { name: "the ending `.git`", plain: |text| text.strip_suffix(".git").unwrap_or(text).to_owned() },
+    Spelling { name: "letters that only look alike", plain: look_alikes },
+];
+
+/// The longest text that is compared: beyond it nobody judges by eye.
+const MAX_COMPARED: usize = 4096;
+
+/// How `text`, which `pattern` does not match, differs from it; `None` where they have nothing in common.
+pub(crate) fn between(pattern: &Pattern, text: &str) -> Option<Difference> {
+    if text.len() > MAX_COMPARED || pattern.matches(text) {
+        return None;
+    }
+    let spelling = |text: String| Some(Difference { text, is_spelling: true });
+    if let Some(one) = SPELLINGS.iter().find(|own| is_twin(pattern, text, own.plain)) {
+        return spelling(format!("they differ only by {}", one.name));
+    }
+    if text.starts_with(pattern.literal_head()) && pattern.widened().is_some_and(|wide| wide.matches(text)) {
+        let text = "`*` stops at `:` and `/`: `**` in its place matches".to_owned();
+        return spelling(text);
+    }
+    if let Some(names) = several_spellings(pattern, text) {
+        return spelling(format!("they differ only by {}", names.join(" and ")));
+    }
+    id_forms(pattern, text).or_else(|| where_they_part(pattern, text))
+}
+
+/// The fewest spellings that together explain the difference.
+fn several_spellings(pattern: &Pattern, text: &str) -> Option<Vec<&'static str>> {
+    let fits = |chosen: &[&Spelling]| {
+        is_twin(pattern, text, |text| chosen.iter().fold(text.to_owned(), |text, own| (own.plain)(&text)))
+    };
+    let mut chosen: Vec<&Spelling> = SPELLINGS.iter().collect();
+    if !fits(&chosen) {
+        return None;
+    }
+    for spelling in SPELLINGS.iter().rev() {
+        let without: Vec<&Spelling> = chosen.iter().copied().filter(|own| own.name != spelling.name).collect();
+        if fits(&without) {
+            chosen = without;
+        }
+    }
+    Some(chosen.into_iter().map(|own| own.name).collect())
+}
+
+/// Whether `text` would match if both were written in the plain way.
+fn is_twin(pattern: &Pattern, text: &str, plain: impl Fn(&str) -> String) -> bool {
+    let (head, text) = (plain(pattern.literal_head()), plain(text));
+    if head.is_empty() || text.is_empty() {
+        return false;
+    }
+    if pattern.is_exact() {
+        return head == text;
+    }
+    Pattern::parse(&plain(pattern.as_str())).is_ok_and(|twin| twin.matches(&text))
+}
+
+/// An id where a name is wanted, or the other way round.
+fn id_forms(pattern: &Pattern, text: &str) -> Option<Difference> {
+    let wanted = pattern.literal_head();
+    let kind = |text: &str| match () {
+        () if text.is_empty() => None,
+        () if text.bytes().all(|byte| byte.is_ascii_digit()) => Some("a number (an id)"),
+        () if sts_types::is_uuid(&text.to_ascii_lowercase()) => Some("a UUID"),
+        () if text.contains('@') => Some("an e-mail address"),
+        () if text.contains("://") => Some("a URI"),
+        () if text.starts_with("arn:") => Some("an ARN"),
+        () if text.contains(['/', ':']) => None,
+        () => Some("a name"),
+    };
+    let (wanted, sent) = (kind(wanted).filter(|_| pattern.is_exact())?, kind(text)?);
+    let differ = wanted != sent;
+    differ.then(|| Difference { text: format!("the rule has {wanted}, the token {sent}"), is_spelling: false })
+}
+
+/// What both begin with, and how each goes on.
+fn where_they_part(pattern: &Pattern, text: &str) -> Option<Difference> {
+    let wanted = pattern.literal_head();
+    let common = wanted.chars().zip(text.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>();
+    let (wanted_rest, text_rest) = (wanted.get(common..)?, text.get(common..)?);
+    let say = |text: String| Some(Difference { text, is_spelling: false });
+    if pattern.is_exact() && common == wanted.len() && common > 0 {
+        return say(format!("the token's goes on with {}", quoted(text_rest)));
+    }
+    if common == text.len() && common > 0 {
+        return say(format!("the rule's goes on with {}", quoted(wanted_rest)));
+    }
+    if pattern.is_exact() && !text.is_empty() && wanted.len() > text.len() && wanted.ends_with(text) {
+        let before = wanted.strip_suffix(text).unwrap_or_default();
+        return say(format!("the rule's has {} before it", quoted(before)));
+    }
+    if pattern.is_exact() && !wanted.is_empty() && text.ends_with(wanted) {
+        let before = text.strip_suffix(wanted).unwrap_or_default();
+        return say(format!("the token's has {} before it", quoted(before)));
+    }
+    // A short common beginning, or a scheme, is chance.
+    let own = wanted.get(..common).unwrap_or_default();
+    if own.len() < 3 || own.ends_with("://") || "https://".starts_with(own) {
+        return None;
+    }
+    let beginning = quoted(wanted.get(..common)?);
+    if wanted_rest.is_empty() {
+        return say(format!("they are alike as far as {beginning}"));
+    }
+    say(format!(
+        "after {beginning} the token's goes on with {}, the rule's with {}",
+        quoted(text_rest),
+        quoted(wanted_rest)
+    ))
+}
+
+/// How many characters of the pattern's literal beginning the text shares, case aside: the nearest rule is the one that shares
+/// most.
+pub(crate) fn likeness(pattern: &Pattern, text: &str) -> usize {
+    pattern.literal_head().chars().zip(text.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
+}
+
+/// `text` without slashes at its ends, and none twice in a row.
+fn single_slashes(text: &str) -> String {
+    text.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+}
+
+fn visible(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(*c)).collect()
+}
+
+fn without_scheme(text: &str) -> &str {
+    let is_scheme =
+        |scheme: &str| ["https", "http", "spiffe", "api"].iter().any(|own| scheme.eq_ignore_ascii_case(own));
+    text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)).map_or(text, |(_, rest)| rest)
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+/// `owner@1/repository@2` as `owner/repository`.
+pub(super) fn without_ids(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '@' && chars.peek().is_some_and(char::is_ascii_digit) {
+            while chars.next_if(char::is_ascii_digit).is_some() {}
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn without_ref_prefix(text: &str) -> String {
+    ["refs/heads/", "refs/tags/", "refs/", "heads/", "tags/"].iter().fold(text.to_owned(), |text, prefix| {
+        match text.strip_prefix(prefix) {
+            Some(rest) => rest.to_owned(),
+            None => text.replace(&format!(":{prefix}"), ":"),
+        }
+    })
+}
+
+/// Letters of other alphabets that look like Latin ones, as these.
+fn look_alikes(text: &str) -> String {
+    const ALIKE: [(char, char); 26] = [
+        ('а', 'a'),
+        ('е', 'e'),
+        ('о', 'o'),
+        ('р', 'p'),
+        ('с', 'c'),
+        ('х', 'x'),
+        ('у', 'y'),
+        ('і', 'i'),
+        ('ѕ', 's'),
+        ('ԁ', 'd'),
+        ('ո', 'n'),
+        ('ο', 'o'),
+        ('α', 'a'),
+        ('ν', 'v'),
+        ('А', 'A'),
+        ('В', 'B'),
+        ('Е', 'E'),
+        ('О', 'O'),
+        ('Р', 'P'),
+        ('С', 'C'),
+        ('Т', 'T'),
+        ('–', '-'),
+        ('‑', '-'),
+        ('—', '-'),
+        ('⁄', '/'),
+        ('：', ':'),
+    ];
+    text.chars().map(|c| ALIKE.iter().find(|(other, _)| *other == c).map_or(c, |(_, latin)| *latin)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(pattern: &str, text: &str) -> String {
+        between(&Pattern::parse(pattern).unwrap(), text).map(|own| own.text).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_near_miss_is_named() {
+        for (pattern, actual, wanted) in [
+            ("Production", "production", "letter case"),
+            ("repo:acme/*:ref:refs/heads/Main", "repo:acme/app:ref:refs/heads/main", "letter case"),
+            ("https://a.example", "https://a.example/", "trailing `/`"),
+            ("https://a.example/", "https://a.example", "trailing `/`"),
+            ("repo:o/r:ref:refs/heads/*", "repo:o/r:ref:refs/heads/a/b", "`**`"),
+            ("refs/heads/main", "/refs/heads/main", "only by slashes"),
+            ("https://a.example/b", "https://a.example//b/", "only by slashes"),
+            ("main", "main ", "invisible"),
+            ("main", "ma\u{200d}in", "invisible"),
+            ("main", "main\n", "line break"),
+            ("main", "\"main\"", "quotes"),
+            ("https://a.example", "http://a.example", "scheme"),
+            ("a.example", "https://a.example", "scheme"),
+            ("https://a.example", "https://a.example:443", "port"),
+            ("repo:o/r:environment:a:b", "repo:o/r:environment:a%3Ab", "%3A"),
+            ("repo:o/r:ref:refs/heads/main", "repo:o@1/r@2:ref:refs/heads/main", "ids"),
+            ("main", "refs/heads/main", "ref"),
+            ("heads/main", "refs/heads/main", "ref"),
+            ("my_app", "my-app", "hyphens"),
+            ("https://a.example/r", "https://a.example/r.git", ".git"),
+            ("main", "mаin", "look alike"),
+            ("https://A.example", "http://a.example/", "the letter case and a trailing `/` and the scheme"),
+            ("octo-org", "65", "the rule has a name, the token a number (an id)"),
+            ("7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11", "octo", "the rule has a UUID, the token a name"),
+            (
+                "repo:o/r:ref:refs/heads/main",
+                "repo:o/r:environment:prod",
+                "after `repo:o/r:` the token's goes on with `environment:prod`",
+            ),
+            ("octo", "octo-org", "goes on with `-org`"),
+            ("octo-repo", "octo-org/octo-repo", "before it"),
+        ] {
+            let said = said(pattern, actual);
+            assert!(said.contains(wanted), "{pattern} on {actual}: {said}");
+        }
+        assert_eq!(said("main", "dev"), "");
+        assert_eq!(said("main", "main"), "");
+        assert_eq!(said("/", ""), "");
+    }
+}

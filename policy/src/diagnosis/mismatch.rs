@@ -1,0 +1,389 @@
+//! No identity matches: the nearest one, what fails of it, and what would make it match.
+
+use serde_json::Value;
+use sts_types::{ClaimPath, ClaimSet, Json, Located, UnixTime};
+
+use super::candidate::{Candidate, identity_of};
+use super::refusal::Refused;
+use super::{difference, names};
+use crate::condition::{Condition, Matcher, Test};
+use crate::finding::quoted;
+use crate::identity::{Check, Identity, Judged, Memo};
+use crate::judge::cover;
+use crate::pattern::Pattern;
+use crate::ruleset::Account;
+use crate::{AccountSpec, ConditionSpec, ConditionTrace, Diagnosis, IdentityTrace, Preset, ScalarSpec};
+
+/// The most failed conditions that the first line holds.
+const MAX_SHOWN: usize = 4;
+
+/// No identity of the account, or of any, matches the token.
+pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
+    let account = refused.account_title();
+    let Some(nearest) = refused.decision.trace.first() else { return nobody(refused) };
+    let Some((own_account, identity)) = refused.identity(nearest) else { return Diagnosis::default() };
+    let variables = refused.rules.variables(refused.facts);
+    let memo = Memo::default();
+    let judged = refused.rules.judged(refused.facts, &variables, &memo);
+    let failed: Vec<Failed<'_>> = identity
+        .checks(&own_account.terms.window)
+        .zip(&nearest.conditions)
+        .filter(|(_, trace)| !trace.holds)
+        .map(|(check, trace)| Failed {
+            check,
+            trace,
+            preset: identity.nearest_rule(&judged).and_then(|rule| rule.preset),
+        })
+        .collect();
+    let Some(first) = failed.first() else { return Diagnosis::default() };
+    let shown: Vec<String> = failed.iter().take(MAX_SHOWN).map(Failed::comparison).collect();
+    let more = match failed.len().saturating_sub(MAX_SHOWN) {
+        0 => String::new(),
+        1 => ", and one more condition fails".to_owned(),
+        more => format!(", and {more} more conditions fail"),
+    };
+    let note = failed.iter().find_map(|own| own.note(refused.facts.claims));
+    let note = note.map_or(String::new(), |note| format!(" ({note})"));
+    let cause =
+        format!("{account}; the nearest identity is {}: {}{more}{note}", super::title(nearest), shown.join(", and "));
+    let mut found = Diagnosis::new("", cause).at(&*first.trace.on).expected(&*first.trace.expected);
+    found = found.actual(first.trace.actual.as_deref().unwrap_or("absent"));
+    let fixer = Fixer { refused, account: own_account, identity, nearest, judged: &judged };
+    match fixer.fix(&failed) {
+        Some(fix) => found.fix(fix),
+        None => found,
+    }
+}
+
+/// There is no identity to be near to.
+fn nobody(refused: &Refused<'_>) -> Diagnosis {
+    let entry = refused.facts.entry.as_str();
+    let cause = match refused.account() {
+        Some(_) => format!("{}; it has no identity", refused.account_title()),
+        None => format!("no account was named; no identity accepts tokens of issuer entry {}", quoted(entry)),
+    };
+    Diagnosis::new("", cause).at("identities").actual("none").expected(format!("an identity with `issuer: {entry}`"))
+}
+
+/// A check that fails.
+struct Failed<'a> {
+    check: Check<'a>,
+    trace: &'a ConditionTrace,
+    preset: Option<Preset>,
+}
+
+impl Failed<'_> {
+    fn comparison(&self) -> String {
+        let ConditionTrace { on, expected, actual, hint, .. } = self.trace;
+        let actual = actual.as_deref().unwrap_or("absent");
+        let hint = hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+        format!("{} is {actual}, expected {expected}{hint}", quoted(on))
+    }
+
+    /// Where else the token has what is wanted, or a claim of nearly that name.
+    fn note(&self, claims: &ClaimSet) -> Option<String> {
+        let Check::Claim(condition) = self.check else { return None };
+        if condition.on_variable {
+            return None;
+        }
+        if let Some(place) = elsewhere(condition, claims) {
+            return Some(format!("the token has the value as {}", quoted(&place)));
+        }
+        if claims.find(&condition.path).is_some() {
+            return None;
+        }
+        let is_null = claims.member(condition.path.as_str()).is_some_and(Json::is_null);
+        if is_null {
+            return Some(format!("the token's {} is null, which counts as absent", quoted(condition.path.as_str())));
+        }
+        let (name, _) = names::nearest(condition.path.as_str(), claims.members().map(|(name, _)| name))?;
+        Some(format!("the token has a claim {}", quoted(name)))
+    }
+
+    /// What the caller's platform is to send, as the end of "present a token ...".
+    fn wanted(&self) -> Option<String> {
+        let expected = &self.trace.expected;
+        match self.check {
+            Check::Subject(pattern) => Some(format!("whose `sub` {} {expected}", is_or_matches(&[pattern]))),
+            Check::Audience => Some(format!("whose `aud` is {expected}")),
+            Check::Claim(condition) => {
+                let on = quoted(&self.trace.on);
+                Some(match condition.tests.as_slice() {
+                    [Test::Present(false)] => format!("without {on}"),
+                    [Test::Present(true)] => format!("with {on}"),
+                    _ => {
+                        let patterns: Vec<&Pattern> = patterns(condition).collect();
+                        format!("whose {on} {} {expected}", is_or_matches(&patterns))
+                    }
+                })
+            }
+            Check::Event => None,
+            Check::Issuer | Check::Enabled(..) | Check::NotBefore(..) | Check::NotAfter(..) => None,
+        }
+    }
+
+    /// How a caller's platform is made to send that.
+    fn how(&self) -> Option<String> {
+        let preset = self.preset?;
+        let example = match self.check {
+            Check::Subject(pattern) if pattern.is_exact() => pattern.example(),
+            Check::Claim(condition) if condition.is_exact() => condition.example()?,
+            Check::Audience => return preset.audience_setting().map(str::to_owned),
+            _ => return None,
+        };
+        preset.how_to_send(&self.trace.on, &example)
+    }
+}
+
+fn is_or_matches(patterns: &[&Pattern]) -> &'static str {
+    if patterns.iter().all(|pattern| pattern.is_exact()) { "is" } else { "matches" }
+}
+
+fn patterns(condition: &Condition) -> impl Iterator<Item = &Pattern> {
+    let matchers = condition.tests.iter().flat_map(|test| match test {
+        Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.as_slice(),
+        Test::NoneOf(_) | Test::Regex(_) | Test::Present(_) => &[],
+    });
+    matchers.filter_map(Matcher::pattern)
+}
+
+/// Another claim of the token that meets the condition.
+fn elsewhere(condition: &Condition, claims: &ClaimSet) -> Option<String> {
+    // What fits many values says nothing where it is met.
+    let is_telling = condition.is_exact() && patterns(condition).any(|own| own.literal_head().len() > 1);
+    if !is_telling {
+        return None;
+    }
+    let fits = |value: Json<'_>| {
+        condition.tests.iter().all(|test| match test {
+            Test::AnyOf(any) => any.iter().any(|own| value.elements().any(|element| own.fits(element))),
+            _ => false,
+        })
+    };
+    fn search(value: Json<'_>, path: &str, fits: &dyn Fn(Json<'_>) -> bool, depth: usize) -> Option<String> {
+        if fits(value) {
+            return Some(path.to_owned());
+        }
+        if depth == 0 {
+            return None;
+        }
+        value.members().find_map(|(name, inner)| {
+            search(inner, &format!("{path}/{}", name.replace('~', "~0").replace('/', "~1")), fits, depth - 1)
+        })
+    }
+    claims.members().filter(|(name, _)| *name != condition.path.as_str()).find_map(|(name, value)| {
+        if fits(value) {
+            return Some(name.to_owned());
+        }
+        search(value, &format!("/{}", name.replace('~', "~0").replace('/', "~1")), &fits, 3)
+    })
+}
+
+/// Finds a change of the token or of the nearest identity, and tries it.
+struct Fixer<'a> {
+    refused: &'a Refused<'a>,
+    account: &'a Account,
+    identity: &'a Identity,
+    nearest: &'a IdentityTrace,
+    judged: &'a Judged<'a>,
+}
+
+impl Fixer<'_> {
+    /// The caller's change, and the owner's where that is safe; another account that takes the token as it is comes first.
+    fn fix(&self, failed: &[Failed<'_>]) -> Option<String> {
+        if let Some(grant) = self.refused.account().and_then(|_| self.refused.grant_of_any()) {
+            let (name, identity) = (quoted(grant.account.name.as_str()), quoted(grant.identity.as_str()));
+            return Some(format!("name the account {name} in `audience`, whose identity {identity} takes this token"));
+        }
+        let owner = self.owner_change(failed);
+        let caller = self.caller_change(failed);
+        // Two spellings of one thing: the configuration is mostly what was mistyped.
+        let is_spelling = failed.iter().all(|own| own.trace.is_spelling);
+        let changes: Vec<String> = match is_spelling {
+            true => owner.into_iter().chain(caller).collect(),
+            false => caller.into_iter().chain(owner).collect(),
+        };
+        (!changes.is_empty()).then(|| changes.join(", or "))
+    }
+
+    /// What the caller is to present. It suffices: each failing check is about the token, and the identity covers the request.
+    fn caller_change(&self, failed: &[Failed<'_>]) -> Option<String> {
+        cover(self.account, self.identity, self.refused.requested).ok()?;
+        if let [Failed { check: Check::Event, .. }] = failed {
+            return Some("start the workflow by another event, such as `push` or `workflow_dispatch`".to_owned());
+        }
+        let (issuers, rest): (Vec<_>, Vec<_>) = failed.iter().partition(|own| matches!(own.check, Check::Issuer));
+        let state =
+            |own: &&&Failed<'_>| matches!(own.check, Check::Enabled(..) | Check::NotBefore(..) | Check::NotAfter(..));
+        if rest.iter().any(|own| state(&own)) {
+            return None;
+        }
+        let mut wanted: Vec<String> = Vec::new();
+        let mut of_issuer = String::new();
+        if !issuers.is_empty() {
+            let rule = self.identity.terms.entries.iter().find(|rule| rule.enabled)?;
+            let issuer = self.refused.rules.frame.issuers.get(rule.entry)?;
+            of_issuer = format!(
+                " of issuer entry {} (`iss` {})",
+                quoted(rule.name.as_str()),
+                quoted(issuer.issuer.value.as_str())
+            );
+            // A token of another platform has nothing in common with this one: all its claims are to be as the identity has them.
+            if !rest.is_empty() {
+                return Some(format!("present a token{of_issuer} that meets the other conditions, too"));
+            }
+        }
+        for own in &rest {
+            wanted.push(match own.check {
+                Check::Event => "of another event, such as `push`".to_owned(),
+                _ => own.wanted()?,
+            });
+        }
+        let how: Vec<String> = rest.iter().filter_map(|own| own.how()).collect();
+        let how = if how.is_empty() { String::new() } else { format!(" ({})", how.join("; ")) };
+        let wanted = if wanted.is_empty() { String::new() } else { format!(" {}", wanted.join(" and ")) };
+        Some(format!("present a token{of_issuer}{wanted}{how}"))
+    }
+
+    /// What the owner may change of the identity: tried as a whole, with every lint and policy test.
+    fn owner_change(&self, failed: &[Failed<'_>]) -> Option<String> {
+        let changes: Vec<OwnerChange> = failed.iter().map(|own| self.owner_change_of(own)).collect::<Option<_>>()?;
+        let candidate = Candidate::new(self.refused.rules, self.account, self.identity)?;
+        let changed = candidate.changed(|account| changes.iter().for_each(|own| (own.apply)(account)));
+        if !changed.holds(self.refused.facts, self.refused.asked) {
+            return None;
+        }
+        let all: Vec<&str> = changes.iter().map(|own| own.text.as_str()).collect();
+        Some(format!("write {} in {}", all.join(" and "), super::title(self.nearest)))
+    }
+
+    fn owner_change_of(&self, failed: &Failed<'_>) -> Option<OwnerChange> {
+        let now = self.refused.facts.now;
+        match failed.check {
+            Check::Issuer | Check::Event | Check::Audience => None,
+            Check::Enabled(of, _) => Some(OwnerChange::new("`enabled: true`".to_owned(), move |account| match of {
+                "account" => account.enabled = true,
+                _ => identity_of(account).into_iter().for_each(|own| own.enabled = true),
+            })),
+            Check::NotBefore(of, _) => {
+                Some(OwnerChange::new("an earlier `not_before`".to_owned(), move |account| match of {
+                    "account" => account.not_before = Some(now),
+                    _ => identity_of(account).into_iter().for_each(|own| own.not_before = Some(now)),
+                }))
+            }
+            Check::NotAfter(of, _) => {
+                Some(OwnerChange::new("a later `not_after`".to_owned(), move |account| match of {
+                    "account" => account.not_after = None,
+                    _ => identity_of(account).into_iter().for_each(|own| own.not_after = None),
+                }))
+            }
+            Check::Subject(pattern) => {
+                let sub = self.refused.facts.claims.text("sub")?;
+                let text = self.rewritten("sub", pattern, sub, failed)?;
+                let shown = Value::from(text.as_str());
+                Some(OwnerChange::new(format!("`subject: {shown}`"), move |account| {
+                    identity_of(account).into_iter().for_each(|own| own.subject = Some(Located::nowhere(text.clone())));
+                }))
+            }
+            Check::Claim(condition) => self.owner_change_of_claim(condition, failed),
+        }
+    }
+
+    fn owner_change_of_claim(&self, condition: &Condition, failed: &Failed<'_>) -> Option<OwnerChange> {
+        let at = self.identity.conditions.iter().position(|own| std::ptr::eq(&raw const **own, condition))?;
+        let path = condition.path.to_string();
+        if condition.on_variable {
+            return None;
+        }
+        let Some(value) = self.judged.claims.find(&condition.path) else {
+            // The claim is misnamed: its value stands elsewhere in the token.
+            let place = elsewhere(condition, self.judged.claims)?;
+            ClaimPath::parse(&place).ok()?;
+            return Some(OwnerChange::new(format!("`{place}` in place of `{path}`"), move |account| {
+                let claims = identity_of(account).and_then(|own| own.claims.get_mut(at));
+                claims.into_iter().for_each(|(name, _)| name.value.clone_from(&place));
+            }));
+        };
+        let [Test::AnyOf(any)] = condition.tests.as_slice() else { return None };
+        let scalar = match (value.as_str(), any.first()?) {
+            (Some(text), Matcher::Text(pattern)) => ScalarSpec::Text(self.rewritten(&path, pattern, text, failed)?),
+            // Types that differ: what the token has, as it has it.
+            _ => match value.to_value() {
+                Value::String(text) => ScalarSpec::Text(Pattern::literal(&text).as_str().to_owned()),
+                Value::Number(number) => ScalarSpec::Number(number),
+                Value::Bool(value) => ScalarSpec::Bool(value),
+                _ => return None,
+            },
+        };
+        if !matches!((value.as_str(), any.first()?), (Some(_), Matcher::Text(_))) && !failed.trace.is_spelling {
+            return None;
+        }
+        let shown = match &scalar {
+            ScalarSpec::Text(text) => Value::from(text.as_str()).to_string(),
+            ScalarSpec::Number(number) => number.to_string(),
+            ScalarSpec::Bool(value) => value.to_string(),
+        };
+        Some(OwnerChange::new(format!("`{path}: {shown}`"), move |account| {
+            let claims = identity_of(account).and_then(|own| own.claims.get_mut(at));
+            claims.into_iter().for_each(|(_, own)| *own = ConditionSpec::Scalar(Located::nowhere(scalar.clone())));
+        }))
+    }
+
+    /// The pattern to write in place of `pattern`; `None` where that could let in somebody else.
+    fn rewritten(&self, claim: &str, pattern: &Pattern, text: &str, failed: &Failed<'_>) -> Option<String> {
+        let rule = self.identity.nearest_rule(self.judged);
+        let entry = rule.and_then(|rule| self.refused.rules.frame.issuers.get(rule.entry))?;
+        if pattern.widened().is_some_and(|wide| wide.matches(text)) && text.starts_with(pattern.literal_head()) {
+            return pattern.widened().map(|wide| wide.as_str().to_owned());
+        }
+        let names_owner = claim == "sub" || entry.preset.is_none_or(|own| own.lent_claims().contains(&claim));
+        let is_safe = if failed.trace.is_spelling {
+            // Where many share an issuer, a name spelt otherwise may be somebody else's.
+            !entry.shared
+                || !names_owner
+                || entry.preset.is_some_and(|own| own.is_github_grammar() && same_letters(pattern, text))
+                || same_place(entry.preset, pattern, text)
+        } else if claim == "sub" {
+            same_place(entry.preset, pattern, text)
+        } else {
+            !names_owner && entry.preset.and_then(Preset::owner).is_some()
+        };
+        is_safe.then(|| Pattern::literal(text).as_str().to_owned())
+    }
+}
+
+/// GitHub's names are the same in any case.
+fn same_letters(pattern: &Pattern, text: &str) -> bool {
+    pattern.is_exact() && pattern.literal_head().eq_ignore_ascii_case(text)
+}
+
+/// Whether both subjects name the same repository or project, letter for letter.
+fn same_place(preset: Option<Preset>, pattern: &Pattern, text: &str) -> bool {
+    let is_placed = preset.is_some_and(|own| own.is_github_grammar() || own == Preset::Gitlab);
+    let place = |text: &str| -> Option<String> {
+        let mut parts = text.splitn(3, ':');
+        let (kind, name, _) = (parts.next()?, parts.next()?, parts.next()?);
+        (!name.is_empty() && !name.contains(['*', '?', '\\'])).then(|| format!("{kind}:{name}"))
+    };
+    let Some((own, other)) = place(pattern.as_str()).zip(place(text)) else { return false };
+    // Names with ids say more than names alone, so they are the same place or a narrower one.
+    let named = || difference::without_ids(&other) == own && !own.contains('@');
+    is_placed && (own == other || named())
+}
+
+/// One change of an account with one identity.
+struct OwnerChange {
+    text: String,
+    apply: Box<dyn Fn(&mut AccountSpec)>,
+}
+
+impl OwnerChange {
+    fn new(text: String, apply: impl Fn(&mut AccountSpec) + 'static) -> Self {
+        Self { text, apply: Box::new(apply) }
+    }
+}
+
+/// A moment for people, with the seconds that a token or a log would have.
+pub(super) fn moment(at: UnixTime) -> String {
+    super::moment::rfc3339(at)
+}

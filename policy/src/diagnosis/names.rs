@@ -1,0 +1,135 @@
+//! Names that nobody has, with the nearest that exists.
+
+use super::difference;
+use super::refusal::Refused;
+use crate::finding::{did_you_mean, quoted};
+use crate::pattern::Pattern;
+use crate::resolve::Asked;
+use crate::{Diagnosis, RuleSet};
+
+/// The most names that a sentence lists.
+const MAX_LISTED: usize = 8;
+
+/// Names in back-ticks, as many as a reader takes in.
+pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    let shown = names.iter().take(MAX_LISTED).map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MAX_LISTED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// The nearest of `known` to `wrong`, with how it differs where that is easy to overlook.
+pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, Option<String>)> {
+    let known: Vec<&str> = known.into_iter().collect();
+    let spelling = |name: &str| {
+        let difference = difference::between(&Pattern::literal(name), wrong)?;
+        difference.is_spelling.then_some(difference.text)
+    };
+    let twin = known.iter().find_map(|name| Some((*name, Some(spelling(name)?))));
+    twin.or_else(|| Some((did_you_mean(wrong, known.iter().copied())?, None)))
+}
+
+/// Values of `audience` that are no URI: names of accounts, as far as their form goes.
+pub(super) fn bare_names<'a>(asked: &Asked<'a>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty() && !name.contains([':', '/']))
+    {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The request names an account that nobody has.
+pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
+    let rules = refused.rules;
+    let is_unknown = |name: &&str| rules.account_by_name.get(*name).is_none() && rules.api_by_name.get(*name).is_none();
+    let wrong = bare_names(refused.asked).into_iter().find(is_unknown).unwrap_or_default();
+    let accounts = || rules.accounts.iter().flat_map(|own| [own.granted.name.as_str(), own.granted.id.as_str()]);
+    let apis = || rules.apis.iter().map(|own| own.name.as_str());
+    let mut cause = format!("there is no such account {}", quoted(wrong));
+    let mut nearest_name = None;
+    if let Some(kind) = other_kind(rules, wrong) {
+        cause.push_str(&format!("; {kind} has that name"));
+    } else if let Some((name, difference)) = nearest(wrong, accounts().chain(apis())) {
+        let kind = if rules.api_by_name.contains_key(name) { "API " } else { "" };
+        let how = difference.map_or(String::new(), |text| format!(" ({text})"));
+        cause.push_str(&format!("; the nearest name is {kind}{}{how}", quoted(name)));
+        nearest_name = Some(name);
+    }
+    let found = Diagnosis::new("", cause).at("audience").actual(wrong);
+    let found = match nearest_name {
+        Some(name) => found.expected(name),
+        None => found.expected("the name of a service account"),
+    };
+    let granted = nearest_name.filter(|name| refused.grant_for(&renamed(refused.asked, wrong, name).asked()).is_some());
+    let other = || refused.grant_of_any().map(|grant| grant.account.name.to_string());
+    match granted.map(str::to_owned).or_else(other) {
+        Some(name) => found.fix(format!("name {} in `audience`", quoted(&name))),
+        None => found,
+    }
+}
+
+/// What else has a name that was taken for an account's.
+fn other_kind(rules: &RuleSet, name: &str) -> Option<String> {
+    if rules.accounts.iter().any(|own| own.granted.teams.iter().any(|team| team.as_str() == name)) {
+        return Some("a team".to_owned());
+    }
+    if rules.entry_by_name.contains_key(name) {
+        return Some("an issuer entry".to_owned());
+    }
+    let by_title = rules.accounts.iter().find(|own| own.display_name.as_deref() == Some(name));
+    if let Some(account) = by_title {
+        return Some(format!("the display name of account {}", quoted(account.granted.name.as_str())));
+    }
+    let of_identity =
+        rules.accounts.iter().find(|own| own.identities.iter().any(|identity| identity.name.as_str() == name))?;
+    Some(format!("an identity of account {}", quoted(of_identity.granted.name.as_str())))
+}
+
+/// A request with one value changed.
+pub(super) struct Changed<'a> {
+    audience: Vec<String>,
+    resource: Vec<String>,
+    scope: Option<String>,
+    rest: Asked<'a>,
+}
+
+impl<'a> Changed<'a> {
+    pub(super) fn new(asked: &Asked<'a>) -> Self {
+        Self {
+            audience: asked.audience.to_vec(),
+            resource: asked.resource.to_vec(),
+            scope: asked.scope.map(str::to_owned),
+            rest: *asked,
+        }
+    }
+
+    /// With these APIs in place of all that were asked for.
+    pub(super) fn for_api(mut self, rules: &RuleSet, api: &str) -> Self {
+        self.resource.clear();
+        self.audience.retain(|name| rules.account_by_name.contains_key(name.as_str()));
+        self.audience.push(api.to_owned());
+        self
+    }
+
+    pub(super) fn with_scope(mut self, scope: Option<String>) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked { audience: &self.audience, resource: &self.resource, scope: self.scope.as_deref(), ..self.rest }
+    }
+}
+
+fn renamed<'a>(asked: &Asked<'a>, wrong: &str, name: &str) -> Changed<'a> {
+    let mut changed = Changed::new(asked);
+    for own in changed.audience.iter_mut().filter(|own| *own == wrong) {
+        name.clone_into(own);
+    }
+    changed
+}

@@ -1,0 +1,274 @@
+//! What is wrong with the API or the scopes that were asked for. Only a token that matched an identity comes so far.
+
+use sts_types::{Located, Scope, ScopeSet};
+
+use super::candidate::{Candidate, grant_spec, identity_of};
+use super::names::{self, Changed};
+use super::refusal::Refused;
+use crate::finding::quoted;
+use crate::identity::{ApiGrant, Identity};
+use crate::ruleset::{Account, Api};
+use crate::{Diagnosis, GrantSpec, IdentityTrace, RequestedTarget};
+
+/// No API was named, and the account has no default one.
+pub(super) fn required(refused: &Refused<'_>) -> Diagnosis {
+    let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
+    let apis: Vec<&str> = identity.terms.grants.iter().map(|grant| grant.name.as_str()).collect();
+    let fitting: Vec<&str> = apis.iter().copied().filter(|api| grants(refused, api, Scopes::AsAsked)).collect();
+    let of_account = names::list(account.terms.grants.iter().map(|grant| grant.name.as_str()));
+    let cause = format!(
+        "{}; {matched} matches, but no API was asked for: the account is granted {of_account}, and has no `default_api`",
+        refused.account_title()
+    );
+    let found = Diagnosis::new("", cause).at("audience").expected(apis.join(" or "));
+    match fitting.as_slice() {
+        [] => found,
+        [one] => found.fix(format!("name the API {} in `audience`", quoted(one))),
+        [first, ..] => {
+            let name = quoted(account.granted.name.as_str());
+            let listed = names::list(fitting.iter().copied());
+            found
+                .fix(format!("name one of {listed} in `audience`, or set `default_api: {first}` on the account {name}"))
+        }
+    }
+}
+
+/// The API is unknown, not granted, or more than one is named.
+pub(super) fn not_granted(refused: &Refused<'_>) -> Diagnosis {
+    let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
+    let api = match refused.requested.target {
+        RequestedTarget::Refused => return unusable_target(refused, &matched, identity),
+        RequestedTarget::Api(at) => refused.rules.apis.get(at),
+        RequestedTarget::Default => account.terms.default_target.and_then(|at| refused.rules.apis.get(at)),
+    };
+    let Some(api) = api else { return Diagnosis::default() };
+    let granted = names::list(identity.terms.grants.iter().map(|grant| grant.name.as_str()));
+    let (title, name) = (quoted(account.granted.name.as_str()), quoted(api.name.as_str()));
+    let narrowed = account.terms.grants.iter().find(|grant| grant.name == api.name);
+    let why = match narrowed {
+        Some(_) => format!("identity {matched} narrows its account's grants to {granted}"),
+        None if granted.is_empty() => format!("nothing is granted by {}", grantors(account)),
+        None => format!("only {granted} is granted by {}", grantors(account)),
+    };
+    let cause = format!("{}; {matched} matches, but API {name} is not granted: {why}", refused.account_title());
+    let found = Diagnosis::new("", cause).at("audience").actual(api.name.as_str()).expected(granted);
+    let other = identity.terms.grants.iter().find(|own| grants(refused, own.name.as_str(), Scopes::AsAsked));
+    let ask = other.map(|own| format!("ask for the API {}", quoted(own.name.as_str())));
+    let missing = refused.requested.scopes.as_ref().unwrap_or(&api.scopes);
+    let add = widened(refused, (account, identity), api, missing).then(|| match narrowed {
+        Some(_) => format!("add API {name} to the grants of identity {matched}"),
+        None => format!("add `{}` to the `grants` of the account {title} or of a team of it", written(api, missing)),
+    });
+    or(found, ask, add)
+}
+
+/// Not every scope is granted.
+pub(super) fn scope_not_granted(refused: &Refused<'_>) -> Diagnosis {
+    let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
+    let target = match refused.requested.target {
+        RequestedTarget::Api(at) => Some(at),
+        RequestedTarget::Default => account.terms.default_target,
+        RequestedTarget::Refused => None,
+    };
+    let Some(api) = target.and_then(|at| refused.rules.apis.get(at)) else { return Diagnosis::default() };
+    let of = |all: &[ApiGrant]| all.iter().find(|grant| grant.name == api.name).map(|grant| grant.scopes.clone());
+    let (own, of_account) =
+        (of(&identity.terms.grants).unwrap_or_default(), of(&account.terms.grants).unwrap_or_default());
+    let ignored = |scope: &&str| refused.rules.ignore_scopes.iter().any(|own| own.as_str() == *scope);
+    let asked: Vec<&str> =
+        refused.asked.scope.unwrap_or_default().split(' ').filter(|own| !own.is_empty() && !ignored(own)).collect();
+    let missing: Vec<&str> = asked.iter().copied().filter(|scope| !own.contains(scope)).collect();
+    let first = missing.first().copied().unwrap_or_default();
+    let why = why_missing(refused, first, api, &of_account, (account, &matched));
+    let granted = if own.is_empty() { "nothing".to_owned() } else { quoted(&own.to_string()) };
+    let cause = format!(
+        "{}; {matched} matches, but not all scopes are granted for API {}: {} is not ({why}); granted are {granted}",
+        refused.account_title(),
+        quoted(api.name.as_str()),
+        names::list(missing.iter().copied()),
+    );
+    let found = Diagnosis::new("", cause).at("scope").actual(asked.join(" ")).expected(own.to_string());
+    fix_scopes(refused, found, (account, identity, &matched), api, (&asked, &missing, &own, &of_account))
+}
+
+/// Asking for what is granted, or granting what is asked for.
+fn fix_scopes(
+    refused: &Refused<'_>,
+    found: Diagnosis,
+    (account, identity, matched): (&Account, &Identity, &str),
+    api: &Api,
+    (asked, missing, own, of_account): (&[&str], &[&str], &ScopeSet, &ScopeSet),
+) -> Diagnosis {
+    let mut kept: Vec<&str> = Vec::new();
+    for scope in asked {
+        let nearest = || names::nearest(scope, own.iter().map(Scope::as_str)).map(|(name, _)| name);
+        let split = scope.split(',').all(|part| own.contains(part)).then(|| scope.split(',').collect::<Vec<_>>());
+        match split {
+            _ if own.contains(scope) => kept.push(scope),
+            Some(parts) => kept.extend(parts),
+            None => kept.extend(nearest()),
+        }
+    }
+    let scope = if kept.is_empty() { own.to_string() } else { kept.join(" ") };
+    let ask = grants(refused, api.name.as_str(), Scopes::These(&scope)).then(|| format!("ask for {}", quoted(&scope)));
+    let declared: ScopeSet = missing.iter().filter_map(|own| Scope::new(own).ok()).collect();
+    let add = widened(refused, (account, identity), api, &declared).then(|| {
+        let missing = names::list(missing.iter().copied());
+        if declared.iter().all(|scope| of_account.contains(scope.as_str())) {
+            format!("add {missing} to the scopes of identity {matched}")
+        } else {
+            format!(
+                "add {missing} to the `grants` of the account {} or of a team of it",
+                quoted(account.granted.name.as_str())
+            )
+        }
+    });
+    or(found, ask, add)
+}
+
+/// Why one scope is not granted.
+fn why_missing(
+    refused: &Refused<'_>,
+    scope: &str,
+    api: &Api,
+    of_account: &ScopeSet,
+    (account, matched): (&Account, &str),
+) -> String {
+    if of_account.contains(scope) {
+        return format!("the account is granted it, and identity {matched} narrows it away");
+    }
+    if api.scopes.contains(scope) {
+        return format!("it is not in {}", grantors(account));
+    }
+    if let Some(other) = refused.rules.apis.iter().find(|own| own.scopes.contains(scope)) {
+        return format!("it is a scope of API {}", quoted(other.name.as_str()));
+    }
+    if scope.contains(',') {
+        return "scopes are separated by spaces, not by commas".to_owned();
+    }
+    match names::nearest(scope, api.scopes.iter().map(Scope::as_str)) {
+        Some((name, Some(how))) => format!("no API declares it; the nearest is {}: {how}", quoted(name)),
+        Some((name, None)) => format!("no API declares it; the nearest is {}", quoted(name)),
+        None => "no API declares it".to_owned(),
+    }
+}
+
+/// A target that is no API's, or several.
+fn unusable_target(refused: &Refused<'_>, matched: &str, identity: &Identity) -> Diagnosis {
+    let rules = refused.rules;
+    let account = refused.account_title();
+    let asked = refused.asked;
+    let is_api = |name: &&str| rules.api_by_name.contains_key(*name) || rules.api_by_audience.contains_key(*name);
+    let named = || asked.audience.iter().map(String::as_str).filter(|name| !rules.account_by_name.contains_key(*name));
+    let unknown_audience = named().find(|name| !name.is_empty() && !is_api(name)).map(|name| ("audience", name));
+    let resources = || asked.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty());
+    let unknown = unknown_audience.or_else(|| {
+        let is_fine = |uri: &str| uri.contains(':') && !uri.contains('#') && rules.api_by_audience.contains_key(uri);
+        resources().find(|uri| !is_fine(uri)).map(|uri| ("resource", uri))
+    });
+    let granted = || identity.terms.grants.iter().map(|grant| grant.name.as_str());
+    let Some((parameter, wrong)) = unknown else {
+        let all: Vec<&str> = named().chain(resources()).collect();
+        let cause =
+            format!("{account}; {matched} matches, but more than one API is asked for: {}", names::list(all.clone()));
+        let found = Diagnosis::new("", cause).at("audience").actual(all.join(" ")).expected("one API");
+        let one = granted().find(|api| grants(refused, api, Scopes::AsAsked));
+        return or(found, one.map(|api| format!("ask for one, such as the API {}", quoted(api))), None);
+    };
+    let why = if parameter == "resource" && rules.api_by_name.contains_key(wrong) {
+        "is a name, and `resource` takes the API's URI".to_owned()
+    } else if parameter == "resource" && wrong.contains('#') {
+        "has a fragment, which no resource may have".to_owned()
+    } else if parameter == "resource" && !wrong.contains(':') {
+        "is no absolute URI".to_owned()
+    } else {
+        "is no API's audience".to_owned()
+    };
+    let known =
+        || rules.apis.iter().map(|api| api.audience.as_str()).chain(rules.apis.iter().map(|api| api.name.as_str()));
+    let by_name =
+        rules.api_by_name.get(wrong).and_then(|at| rules.apis.get(*at)).map(|api| (api.audience.as_str(), None));
+    let nearest = by_name.or_else(|| names::nearest(wrong, known()));
+    let near = match &nearest {
+        Some((name, Some(how))) => format!("; the nearest is {}: {how}", quoted(name)),
+        Some((name, None)) => format!("; the nearest is {}", quoted(name)),
+        None => format!("; granted are {}", names::list(granted())),
+    };
+    let cause = format!("{account}; {matched} matches, but `{parameter}` {} {why}{near}", quoted(wrong));
+    let expected =
+        nearest.as_ref().map_or_else(|| granted().collect::<Vec<_>>().join(" or "), |(name, _)| (*name).to_owned());
+    let found = Diagnosis::new("", cause).at(parameter).actual(wrong).expected(expected);
+    let nearest = nearest.map(|(name, _)| name).filter(|name| grants(refused, name, Scopes::AsAsked));
+    let other = || granted().find(|api| grants(refused, api, Scopes::AsAsked));
+    or(found, nearest.or_else(other).map(|name| format!("ask for {} in `audience`", quoted(name))), None)
+}
+
+/// The identity that matches and does not cover: its title, account and itself.
+fn matched<'a>(refused: &Refused<'a>) -> Option<(String, &'a Account, &'a Identity)> {
+    let trace: &IdentityTrace = refused.decision.trace.iter().find(|own| own.matched)?;
+    let (account, identity) = refused.identity(trace)?;
+    Some((super::title(trace), account, identity))
+}
+
+/// Which scopes are asked for.
+enum Scopes<'a> {
+    AsAsked,
+    These(&'a str),
+}
+
+/// Whether the token is granted that API.
+fn grants(refused: &Refused<'_>, api: &str, scopes: Scopes<'_>) -> bool {
+    let changed = Changed::new(refused.asked).for_api(refused.rules, api);
+    let changed = match scopes {
+        Scopes::AsAsked => changed,
+        Scopes::These(scope) => changed.with_scope(Some(scope.to_owned())),
+    };
+    refused.grant_for(&changed.asked()).is_some()
+}
+
+/// Whether account and identity may be granted `scopes` of `api` too.
+fn widened(refused: &Refused<'_>, (account, identity): (&Account, &Identity), api: &Api, scopes: &ScopeSet) -> bool {
+    // Our own scopes are given with more thought than a hint has.
+    if api.name.as_str() == "sts" {
+        return false;
+    }
+    let with = |grants: &[ApiGrant]| {
+        let mut all: Vec<GrantSpec> = grants.iter().map(grant_spec).collect();
+        let more = || scopes.iter().cloned().map(Located::nowhere);
+        match all.iter_mut().find(|own| own.api.value == api.name.as_str()) {
+            Some(own) => own.scopes.extend(more()),
+            None => all.push(GrantSpec { api: Located::nowhere(api.name.to_string()), scopes: more().collect() }),
+        }
+        all
+    };
+    Candidate::new(refused.rules, account, identity).is_some_and(|candidate| {
+        let changed = candidate.changed(|spec| {
+            spec.grants = with(&account.terms.grants);
+            if let Some(own) = identity_of(spec) {
+                own.grants = Some(with(&identity.terms.grants));
+            }
+        });
+        changed.holds(refused.facts, refused.asked)
+    })
+}
+
+/// Where the grants of an account come from.
+fn grantors(account: &Account) -> String {
+    match account.granted.teams.as_slice() {
+        [] => "its `grants`".to_owned(),
+        [team] => format!("its `grants` and team {}", quoted(team.as_str())),
+        teams => format!("its `grants` and teams {}", names::list(teams.iter().map(|team| team.as_str()))),
+    }
+}
+
+/// A grant as it is written.
+fn written(api: &Api, scopes: &ScopeSet) -> String {
+    let scopes = scopes.iter().map(|scope| format!("{:?}", scope.as_str())).collect::<Vec<_>>().join(", ");
+    format!("{}: [{scopes}]", api.name)
+}
+
+/// With what the caller can change, and what the owner can.
+fn or(found: Diagnosis, caller: Option<String>, owner: Option<String>) -> Diagnosis {
+    let fix: Vec<String> = caller.into_iter().chain(owner).collect();
+    if fix.is_empty() { found } else { found.fix(fix.join(", or ")) }
+}
