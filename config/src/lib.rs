@@ -25,7 +25,7 @@ pub use admin_access::{AdminAccess, admin_access};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 pub use load::{Loaded, load, load_to_explain};
 pub use overlaps::describe_overlaps;
-pub use policy_tests::run_policy_tests;
+pub use policy_tests::{guard, run_policy_tests};
 pub use schema::json_schema;
 pub use settings::{
     AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, RedisAddress, RedisSettings, RedisTlsFiles,

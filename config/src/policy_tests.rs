@@ -1,5 +1,7 @@
 //! Policy tests, run on the rules that they were written beside.
 
+use std::sync::Arc;
+
 use sts_policy::{Finding, TestFailure, TestPassed, run_test};
 use sts_types::{Origin, UnixTime};
 
@@ -26,4 +28,12 @@ pub fn run_policy_tests(Loaded { settings, written, .. }: &Loaded, now: UnixTime
         findings.push(finding);
     }
     findings
+}
+
+/// Keeps what the policy tests want refused beside the rules, so that no fix is advised that would let it in.
+pub fn guard(loaded: &mut Loaded, now: UnixTime) {
+    let Loaded { settings, written, .. } = loaded;
+    if let Some(rules) = Arc::get_mut(&mut settings.rules) {
+        rules.guard(&written.policy, &written.tests, now);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod candidate;
 pub(crate) mod difference;
+mod entries;
 mod mismatch;
 pub(crate) mod moment;
 mod names;
@@ -9,6 +10,7 @@ mod platform;
 mod refusal;
 mod target;
 
+pub use entries::EntryView;
 pub use refusal::diagnose_request;
 
 use std::borrow::Cow;
@@ -104,4 +106,17 @@ fn shown(text: &str) -> String {
 /// An identity for a sentence.
 pub(crate) fn title(identity: &IdentityTrace) -> String {
     format!("{} of {}", quoted(identity.identity.as_str()), quoted(identity.account.as_str()))
+}
+
+/// How `actual` differs from `wanted`, a plain text, where both are two ways to write one thing.
+#[must_use]
+pub fn difference(wanted: &str, actual: &str) -> Option<String> {
+    let found = difference::between(&crate::Pattern::literal(wanted), actual)?;
+    found.is_spelling.then_some(found.text)
+}
+
+/// The service that an audience is known to be of.
+#[must_use]
+pub fn shared_audience(audience: &str) -> Option<&'static str> {
+    crate::preset::shared_audience(audience)
 }

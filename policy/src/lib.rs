@@ -29,7 +29,7 @@ pub use decision::{
     ConditionTrace, Decision, Facts, Grant, GrantedAccount, IdentityTrace, Outcome, Refusal, RequestError, Requested,
     RequestedAccount, RequestedTarget,
 };
-pub use diagnosis::{Diagnosis, diagnose_request};
+pub use diagnosis::{Diagnosis, EntryView, diagnose_request, difference, shared_audience};
 pub use finding::{Finding, Severity};
 pub use overlap::{Ambiguous, Overlaps, Shadowed};
 pub use pattern::{Pattern, PatternError};

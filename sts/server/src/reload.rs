@@ -28,7 +28,21 @@ pub(crate) fn load(config: &Path, now: UnixTime) -> Result<Loaded, Diagnostics> 
     let tests = sts_config::run_policy_tests(&loaded, now);
     let failed = tests.is_fatal();
     loaded.warnings.extend(tests);
-    if failed { Err(loaded.warnings) } else { Ok(loaded) }
+    if failed {
+        return Err(loaded.warnings);
+    }
+    sts_config::guard(&mut loaded, now);
+    Ok(loaded)
+}
+
+/// Loads a configuration whose decisions are to be explained: policy tests that fail and rules that are unsafe are among its
+/// warnings.
+pub(crate) fn load_to_explain(config: &Path, now: UnixTime) -> Result<Loaded, Diagnostics> {
+    let mut loaded = sts_config::load_to_explain(config, &environment)?;
+    let tests = sts_config::run_policy_tests(&loaded, now);
+    loaded.warnings.extend(tests);
+    sts_config::guard(&mut loaded, now);
+    Ok(loaded)
 }
 
 /// Loads a configuration and does not run its policy tests.

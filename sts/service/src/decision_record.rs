@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sts_policy::Requested;
+use sts_policy::{Asked, Requested};
 use sts_token::ObservedClaims;
 use sts_types::{Clock, EntryName, RequestId, TokenRecord, UnixTime};
 
@@ -25,8 +25,12 @@ pub(crate) struct DecisionRecord {
     pub(crate) entry: Option<EntryName>,
     /// The values of `audience` and `resource`.
     pub(crate) asked_names: Vec<String>,
+    /// How many of these are of `resource`; they come last.
+    pub(crate) asked_resources: usize,
     /// The value of `scope`.
     pub(crate) asked_scope: Option<String>,
+    /// The value of `client_id`.
+    pub(crate) asked_client_id: Option<String>,
     /// The header and payload of a token that was refused before its claims were verified. Without
     /// its signature it is no longer a token.
     pub(crate) unverified: Option<String>,
@@ -49,7 +53,9 @@ impl DecisionRecord {
             held: Duration::ZERO,
             entry: None,
             asked_names: Vec::new(),
+            asked_resources: 0,
             asked_scope: None,
+            asked_client_id: None,
             unverified: None,
             claims: None,
             denied: None,
@@ -75,7 +81,17 @@ impl DecisionRecord {
     /// Notes what the request names.
     pub(crate) fn asked(&mut self, request: &ExchangeRequest<'_>) {
         self.asked_names = request.audience.iter().chain(&request.resource).cloned().collect();
+        self.asked_resources = request.resource.len();
         self.asked_scope = request.scope.map(str::to_owned);
+        self.asked_client_id = request.client_id.map(str::to_owned);
+    }
+
+    /// The names of the request, as they were asked for.
+    pub(crate) fn names(&self) -> Asked<'_> {
+        let audiences = self.asked_names.len().saturating_sub(self.asked_resources);
+        let (audience, resource) = self.asked_names.split_at_checked(audiences).unwrap_or_default();
+        let (scope, client_id) = (self.asked_scope.as_deref(), self.asked_client_id.as_deref());
+        Asked { audience, resource, scope, client_id, lifetime: None }
     }
 
     /// Notes a token that was refused before its claims were verified.

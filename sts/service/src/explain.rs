@@ -1,21 +1,27 @@
 //! Why a token would be granted or refused, without exchanging it: the same steps as the exchange, up to the decision.
 
 use serde::Serialize;
-use sts_policy::{Asked, Decision, Facts, Outcome, RequestError, Requested};
+use sts_policy::{Asked, Decision, Diagnosis, Facts, Outcome, RequestError};
+use sts_token::TrustSpec;
 use sts_types::{ClaimSet, Clock, EntryName, Issuer, UnixTime};
 
 use crate::decision_record::DecisionRecord;
 use crate::diagnosis::{RefusedRequest, diagnose};
 use crate::reason::{Reason, Refused};
 use crate::verify::verify;
-use crate::{Service, Snapshot, diagnosis};
+use crate::{Service, Snapshot};
 
 /// What is explained.
 pub enum Presented<'a> {
     /// A token, verified as the exchange verifies it.
     Token(&'a str),
-    /// Claims that nobody has signed: only the decision is explained.
-    Claims(ClaimSet),
+    /// Claims that nobody has signed: everything but key and signature is judged.
+    Claims {
+        /// The claims.
+        claims: ClaimSet,
+        /// The issuer entry whose key would have signed them; needed where several share the `iss`.
+        entry: Option<&'a str>,
+    },
 }
 
 /// The explanation.
@@ -23,11 +29,11 @@ pub enum Presented<'a> {
 pub struct Explanation {
     /// `granted` or `refused`.
     pub verdict: &'static str,
-    /// The stable reason, when refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
     /// The verdict with its cause, one line.
     pub summary: String,
+    /// Why it is refused: `reason`, `cause`, `claim`, `actual`, `expected`, `fix`.
+    #[serde(flatten)]
+    pub diagnosis: Option<Diagnosis>,
     /// The moment it was judged as of.
     pub judged_at: UnixTime,
     /// The issuer entry, once known.
@@ -58,116 +64,198 @@ pub struct WouldMint {
     pub expires_in: u32,
 }
 
+/// A question that cannot be answered as it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExplainError {
+    /// Only a signature tells entries of one `iss` apart.
+    #[error("the issuer entries {} share the `iss` of these claims; name the one whose key signed the token: `--issuer {}`", .0.join(", "), .0.first().map_or("ENTRY", |name| name.trim_matches('`')))]
+    SharedIssuer(Vec<String>),
+    /// The entry that is named does not exist, or is off.
+    #[error("there is no issuer entry `{name}` that is enabled{}", .nearest.as_ref().map_or(String::new(), |name| format!("; write `{name}`")))]
+    UnknownEntry {
+        /// As it was given.
+        name: String,
+        /// The nearest that there is.
+        nearest: Option<String>,
+    },
+    /// The claims are of another issuer than the entry that is named.
+    #[error("the `iss` of these claims is {iss}, and that of issuer entry `{entry}` is `{issuer}`")]
+    OtherIssuer {
+        /// The entry.
+        entry: String,
+        /// Its issuer.
+        issuer: String,
+        /// The claims' `iss`.
+        iss: String,
+    },
+}
+
 impl Explanation {
-    fn refused(refused: &Refused, entry: Option<String>, judged_at: UnixTime) -> Self {
+    fn refused(diagnosis: Diagnosis, entry: Option<String>, judged_at: UnixTime) -> Self {
         Self {
             verdict: "refused",
-            reason: Some(refused.reason.name()),
-            summary: format!("refused: {}: {}", refused.reason.name(), refused.text()),
+            summary: diagnosis.line(),
+            diagnosis: Some(diagnosis),
             judged_at,
             issuer_entry: entry,
             grant: None,
             decision: None,
         }
     }
-}
 
-impl Explanation {
-    /// With what the token has, and what was wanted.
-    fn with(mut self, fault: Option<String>) -> Self {
-        if let Some(fault) = fault {
-            self.summary.push_str("; ");
-            self.summary.push_str(&fault);
-        }
-        self
+    /// Whether it would be granted.
+    #[must_use]
+    pub fn is_granted(&self) -> bool {
+        self.diagnosis.is_none()
     }
 }
 
 impl Service {
     /// Explains as of now, under the snapshot in force.
-    pub async fn explain(&self, presented: Presented<'_>, asked: &Asked<'_>) -> Explanation {
+    ///
+    /// # Errors
+    /// When the question names no entry, or a wrong one.
+    pub async fn explain(&self, presented: Presented<'_>, asked: &Asked<'_>) -> Result<Explanation, ExplainError> {
         explain(&self.snapshot(), &*self.clock, presented, asked).await
     }
 }
 
 /// Explains what the exchange would answer under `snapshot` at `clock`.
+///
+/// # Errors
+/// When the question names no entry, or a wrong one.
 pub async fn explain(
     snapshot: &Snapshot,
     clock: &dyn Clock,
     presented: Presented<'_>,
     asked: &Asked<'_>,
-) -> Explanation {
+) -> Result<Explanation, ExplainError> {
     let now = clock.now();
+    match presented {
+        Presented::Token(token) => Ok(explain_token(snapshot, clock, token, asked, now).await),
+        Presented::Claims { claims, entry } => explain_claims(snapshot, &claims, entry, asked, now),
+    }
+}
+
+/// Explains a token.
+async fn explain_token(
+    snapshot: &Snapshot,
+    clock: &dyn Clock,
+    token: &str,
+    asked: &Asked<'_>,
+    now: UnixTime,
+) -> Explanation {
+    let mut record = DecisionRecord::since(clock.monotonic());
+    match verify(snapshot, clock, token, &mut record).await {
+        Ok(verified) => {
+            let claims = Explained { token: Some(token), entry: verified.entry(), claims: verified.claims() };
+            decide(snapshot, claims, asked, now)
+        }
+        Err(refused) => {
+            let entry = record.entry.as_ref();
+            let request = RefusedRequest {
+                refused: &refused,
+                token: Some(token),
+                entry,
+                claims: None,
+                asked: *asked,
+                now,
+                earlier_use: None,
+            };
+            Explanation::refused(diagnose(snapshot, &request), entry.map(ToString::to_string), now)
+        }
+    }
+}
+
+/// Explains claims that nobody has signed.
+fn explain_claims(
+    snapshot: &Snapshot,
+    claims: &ClaimSet,
+    entry: Option<&str>,
+    asked: &Asked<'_>,
+    now: UnixTime,
+) -> Result<Explanation, ExplainError> {
+    let refuse = |refused: Refused, entry: Option<&EntryName>| {
+        let claims = Some(claims);
+        let request =
+            RefusedRequest { refused: &refused, token: None, entry, claims, asked: *asked, now, earlier_use: None };
+        Explanation::refused(diagnose(snapshot, &request), entry.map(ToString::to_string), now)
+    };
+    let trust = match entry {
+        Some(name) => named_entry(snapshot, claims, name)?,
+        None => {
+            let Some(issuer) = claims.text("iss").and_then(|iss| Issuer::new(iss).ok()) else {
+                return Ok(refuse(Refused::because(Reason::TokenMalformed, "`iss` is missing, or is no text"), None));
+            };
+            match snapshot.trust.entries(&issuer) {
+                [] => return Ok(refuse(Reason::IssuerUnknown.into(), None)),
+                [only] => only.as_ref().clone(),
+                several => {
+                    return Err(ExplainError::SharedIssuer(
+                        several.iter().map(|own| format!("`{}`", own.entry)).collect(),
+                    ));
+                }
+            }
+        }
+    };
+    // Claims that were written by hand to ask the rules have no times.
+    if claims.member("exp").is_some()
+        && let Err(fault) = sts_token::judge_unsigned_claims(claims, &trust, now)
+    {
+        return Ok(refuse(fault.into(), Some(&trust.entry)));
+    }
+    Ok(decide(snapshot, Explained { token: None, entry: &trust.entry, claims }, asked, now))
+}
+
+/// The entry that a question names.
+fn named_entry(snapshot: &Snapshot, claims: &ClaimSet, name: &str) -> Result<TrustSpec, ExplainError> {
+    let found = EntryName::new(name).ok().and_then(|name| snapshot.trust.entry(&name));
+    let Some(trust) = found else {
+        let names: Vec<&str> = snapshot.rules.issuer_entries().map(|own| own.name.as_str()).collect();
+        let nearest = sts_types::nearest(name, names).map(str::to_owned);
+        return Err(ExplainError::UnknownEntry { name: name.escape_debug().take(80).collect(), nearest });
+    };
+    match claims.text("iss") {
+        Some(iss) if !trust.issuers.covers(iss) => Err(ExplainError::OtherIssuer {
+            entry: trust.entry.to_string(),
+            issuer: trust.issuers.as_str().to_owned(),
+            iss: iss.escape_debug().take(200).collect(),
+        }),
+        _ => Ok(trust.as_ref().clone()),
+    }
+}
+
+/// Claims with the entry they are of.
+#[derive(Clone, Copy)]
+struct Explained<'a> {
+    token: Option<&'a str>,
+    entry: &'a EntryName,
+    claims: &'a ClaimSet,
+}
+
+/// Explains the decision on claims of one entry.
+fn decide(snapshot: &Snapshot, explained: Explained<'_>, asked: &Asked<'_>, now: UnixTime) -> Explanation {
+    let Explained { token, entry, claims } = explained;
+    let refuse = |refused: Refused| {
+        let (entry, claims) = (Some(entry), Some(claims));
+        let request = RefusedRequest { refused: &refused, token, entry, claims, asked: *asked, now, earlier_use: None };
+        diagnose(snapshot, &request)
+    };
+    let name = Some(entry.to_string());
+    if !snapshot.rules.knows_audience(entry, claims) {
+        return Explanation::refused(refuse(Refused::audience(&snapshot.issuer)), name, now);
+    }
     let requested = match snapshot.rules.resolve(asked) {
         Ok(requested) => requested,
         Err(RequestError::TwoAccounts) => {
             let refused = Refused::because(Reason::RequestMalformed, "`audience` names more than one service account");
-            return Explanation::refused(&refused, None, now);
+            return Explanation::refused(refuse(refused), name, now);
         }
     };
-    let (entry, claims) = match presented {
-        Presented::Token(token) => {
-            let mut record = DecisionRecord::since(clock.monotonic());
-            match verify(snapshot, clock, token, &mut record).await {
-                Ok(verified) => (verified.entry().clone(), verified.claims().clone()),
-                Err(refused) => {
-                    let entry = record.entry.as_ref();
-                    let request = RefusedRequest {
-                        refused: &refused,
-                        token: Some(token),
-                        entry,
-                        claims: None,
-                        asked: *asked,
-                        now,
-                        earlier_use: None,
-                    };
-                    let diagnosis = diagnose(snapshot, &request);
-                    let entry = entry.map(ToString::to_string);
-                    return Explanation { summary: diagnosis.line(), ..Explanation::refused(&refused, entry, now) };
-                }
-            }
-        }
-        Presented::Claims(claims) => {
-            let Some(issuer) = claims.text("iss").and_then(|iss| Issuer::new(iss).ok()) else {
-                return Explanation::refused(
-                    &Refused::because(Reason::TokenMalformed, "`iss` is not an issuer identifier"),
-                    None,
-                    now,
-                );
-            };
-            // Which of several entries signed only a signature can tell: the one that grants, else the first.
-            let mut first = None;
-            for trust in snapshot.trust.entries(&issuer) {
-                let explanation = decide(snapshot, &trust.entry, &claims, &requested, now);
-                if explanation.grant.is_some() {
-                    return explanation;
-                }
-                first = first.or(Some(explanation));
-            }
-            return first.unwrap_or_else(|| {
-                Explanation::refused(&Reason::IssuerUnknown.into(), None, now)
-                    .with(diagnosis::issuer(snapshot, issuer.as_str()))
-            });
-        }
-    };
-    decide(snapshot, &entry, &claims, &requested, now)
-}
-
-/// Explains the decision on claims of one entry.
-fn decide(
-    snapshot: &Snapshot,
-    entry: &EntryName,
-    claims: &ClaimSet,
-    requested: &Requested,
-    now: UnixTime,
-) -> Explanation {
-    if !snapshot.rules.knows_audience(entry, claims) {
-        let refused = Refused::audience(&snapshot.issuer);
-        return Explanation::refused(&refused, Some(entry.to_string()), now).with(diagnosis::audience(claims));
-    }
-    let decision = snapshot.rules.explain(Facts { entry, claims, now }, requested);
-    let (reason, grant) = match &decision.outcome {
-        Outcome::Refused(refusal) => (Some(Reason::from(*refusal).name()), None),
+    let decision = snapshot.rules.explain(Facts { entry, claims, now }, &requested);
+    let facts = Facts { entry, claims, now };
+    let (diagnosis, grant) = match &decision.outcome {
+        Outcome::Refused(_) => (snapshot.rules.diagnose(facts, asked, &decision), None),
         Outcome::Granted(grant) => (
             None,
             Some(WouldMint {
@@ -182,10 +270,10 @@ fn decide(
     };
     Explanation {
         verdict: if grant.is_some() { "granted" } else { "refused" },
-        reason,
-        summary: sts_policy::summary(&snapshot.rules, requested, &decision),
+        summary: sts_policy::summary(&snapshot.rules, facts, asked, &decision),
+        diagnosis,
         judged_at: now,
-        issuer_entry: Some(entry.to_string()),
+        issuer_entry: name,
         grant,
         decision: Some(decision),
     }

@@ -30,7 +30,7 @@ pub use bearer::ApiSecret;
 pub use diagnosis::{EarlierUse, RefusedRequest, diagnose};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome, event_schema};
 pub use exchange::Exchanged;
-pub use explain::{Explanation, Presented, WouldMint, explain};
+pub use explain::{ExplainError, Explanation, Presented, WouldMint, explain};
 pub use introspect::{Caller, Introspection};
 pub use issuer_keys::{
     Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,

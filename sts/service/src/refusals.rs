@@ -61,7 +61,12 @@ impl RememberedRefusal {
             reason: refused.reason.name(),
             issuer_entry: claims.entry().clone(),
             subject: claims.subject().clone(),
-            summary: sts_policy::summary(rules, requested, &decision),
+            summary: if is_traced {
+                sts_policy::summary(rules, claims.facts(*now), &exchange.record.names(), &decision)
+            } else {
+                let reason = refused.reason.name();
+                format!("refused: {reason}: the cause was not looked for, since too many requests were refused at once")
+            },
             account: match requested.account {
                 RequestedAccount::Known(index) => rules.account_name(index).map(ToString::to_string),
                 RequestedAccount::Any | RequestedAccount::Nobody => None,

@@ -85,12 +85,9 @@ impl TrustTable {
         self.families.iter().find(|family| family.issuers.covers(issuer.as_str())).map_or(&[], std::slice::from_ref)
     }
 
-    /// Every trusted issuer, in order of its name; a family by its template.
-    pub(crate) fn issuers(&self) -> Vec<&str> {
-        let families = self.families.iter().map(|family| family.issuers.as_str());
-        let mut issuers: Vec<&str> = self.by_issuer.keys().map(Issuer::as_str).chain(families).collect();
-        issuers.sort_unstable();
-        issuers
+    /// The entry of that name, if it is trusted.
+    pub(crate) fn entry(&self, name: &EntryName) -> Option<Arc<TrustSpec>> {
+        self.by_issuer.values().flatten().chain(&self.families).find(|spec| spec.entry == *name).cloned()
     }
 
     /// Whether the entry is trusted, and stands for that issuer.

@@ -24,7 +24,7 @@ pub use keyring::{HeldKey, KeyPhase, Keyring, KeyringError, KeyringSpec, MAX_AGE
 pub use mint::{MintContext, MintError, MintedToken, StatusReference};
 pub use own::{OwnToken, OwnTokenError};
 pub use presented::PresentedToken;
-pub use registered::TokenFault;
+pub use registered::{TokenFault, judge_unsigned_claims};
 pub use remembered::{Remembered, RememberedToken};
 pub use spec::TrustSpec;
 pub use status_list::{StatusBits, StatusListSpec, sign_status_list};

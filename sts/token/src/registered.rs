@@ -45,6 +45,18 @@ pub(crate) struct Registered {
     pub(crate) jti: Option<Jti>,
 }
 
+/// What the registered claims of a token of `trust` would be refused for at `now`. Nobody has signed them, so this proves nothing
+/// and makes nothing: it is for explanations.
+///
+/// # Errors
+/// The first fault.
+pub fn judge_unsigned_claims(claims: &ClaimSet, trust: &TrustSpec, now: UnixTime) -> Result<(), TokenFault> {
+    if claims.member("cnf").is_some() {
+        return Err(TokenFault::TypeRefused);
+    }
+    judge_times(&read(claims, trust)?, trust, now)
+}
+
 /// Reads the registered claims; `iss` was read before the key was chosen.
 pub(crate) fn read(claims: &ClaimSet, trust: &TrustSpec) -> Result<Registered, TokenFault> {
     let subject = match claims.member("sub") {

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
+use sts_config::{Loaded, Settings};
 use sts_policy::Asked;
-use sts_service::{Explanation, Presented};
-use sts_types::{ClaimSet, Clock, Json, UnixTime};
+use sts_service::{ExplainError, Explanation, Presented};
+use sts_types::{ClaimSet, Clock, Json, UnixTime, shown_path};
 
 use super::operate::{self, ServerArgs};
-use super::{RequestArgs, check, complain, fail, say};
+use super::{RequestArgs, complain, fail, say};
 use crate::clock::{ClockAt, SystemClock};
 use crate::engine::{issuer_cache, snapshot};
 use crate::operation::Operation;
+use crate::reload::load_to_explain;
 use crate::start_error::StartError;
 
 #[derive(Args)]
@@ -29,6 +31,9 @@ pub(super) struct ExplainArgs {
     /// The request id of a refusal by a running server
     #[arg(long, value_name = "REQUEST_ID")]
     denial: Option<String>,
+    /// The issuer entry whose key would have signed the claims, where several entries share their `iss`
+    #[arg(long, value_name = "ENTRY", conflicts_with_all = ["token", "denial"])]
+    issuer: Option<String>,
     #[command(flatten)]
     request: RequestArgs,
     /// Judge as of then: RFC 3339, or seconds since the epoch. Claims are judged as of their `iat` without it
@@ -57,15 +62,26 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match explain(args, input) {
-        Ok(explanation) => {
-            let granted = explanation.reason.is_none();
+    let loaded = match load_to_explain(&args.server.config, SystemClock::new().now()) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            fail(&StartError::Configuration(diagnostics));
+            return ExitCode::from(2);
+        }
+    };
+    note_refused(&loaded);
+    match explain(args, &loaded.settings, input) {
+        Ok(Ok(explanation)) => {
             if args.server.json {
                 say(&json!(explanation).to_string());
             } else {
                 say(&text(&explanation));
             }
-            if granted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if explanation.is_granted() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Ok(Err(error)) => {
+            complain(&format!("error: {error}"));
+            ExitCode::from(2)
         }
         Err(error) => {
             fail(&error);
@@ -74,14 +90,28 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     }
 }
 
+/// Says that what is explained is not what a server would run by.
+fn note_refused(loaded: &Loaded) {
+    let refused = loaded.warnings.iter().filter(|finding| finding.severity.refuses()).count();
+    if refused > 0 {
+        let what = if refused == 1 { "1 finding" } else { &format!("{refused} findings") };
+        complain(&format!(
+            "note: `sts serve` refuses this configuration ({what}: policy tests that fail, rules that are unsafe); `sts check` lists them"
+        ));
+    }
+}
+
 enum Input {
     Token(String),
     Claims(ClaimSet),
 }
 
-fn explain(args: &ExplainArgs, input: Input) -> Result<Explanation, StartError> {
+fn explain(
+    args: &ExplainArgs,
+    settings: &Settings,
+    input: Input,
+) -> Result<Result<Explanation, ExplainError>, StartError> {
     let system = SystemClock::new();
-    let settings = check::settings(&args.server.config, &system)?;
     let issued = match &input {
         Input::Claims(claims) => claims.get("iat").and_then(Json::as_i64).map(UnixTime::from_secs),
         Input::Token(_) => None,
@@ -90,7 +120,7 @@ fn explain(args: &ExplainArgs, input: Input) -> Result<Explanation, StartError> 
         Some(wall) => Arc::new(ClockAt { wall, system }),
         None => Arc::new(system),
     };
-    let snapshot = snapshot(&settings, issuer_cache(&settings, Arc::clone(&clock), None)?);
+    let snapshot = snapshot(settings, issuer_cache(settings, Arc::clone(&clock), None)?);
     let audience: Vec<String> = args.request.audiences().map(str::to_owned).collect();
     let asked = Asked {
         audience: &audience,
@@ -100,8 +130,8 @@ fn explain(args: &ExplainArgs, input: Input) -> Result<Explanation, StartError> 
         lifetime: None,
     };
     let presented = match &input {
-        Input::Token(token) => Presented::Token(token.trim()),
-        Input::Claims(claims) => Presented::Claims(claims.clone()),
+        Input::Token(token) => Presented::Token(unfiled(token)),
+        Input::Claims(claims) => Presented::Claims { claims: claims.clone(), entry: args.issuer.as_deref() },
     };
     Ok(crate::serve::runtime()?.block_on(sts_service::explain(&snapshot, &*clock, presented, &asked)))
 }
@@ -126,6 +156,12 @@ fn text(explanation: &Explanation) -> String {
         text.push_str(sts_policy::render(decision).trim_end());
     }
     text
+}
+
+/// The token of a file, without the line break that editors and shells put at its end.
+fn unfiled(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
 }
 
 /// A moment for people.
@@ -153,9 +189,14 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     } else {
         std::fs::File::open(path).and_then(|file| file.take(MAX_INPUT).read_to_string(&mut text))
     };
-    result.map(|_| text).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+    // Somebody may have given the token itself: it must not end up in a terminal's history of output, or in a log.
+    result.map(|_| text).map_err(|error| {
+        let shown = shown_path(path);
+        let help = if shown.starts_with('`') { "" } else { "; give the name of a file, or `-` for standard input" };
+        format!("cannot read {shown}: {error}{help}")
+    })
 }
 
 fn claims(path: &Path, text: &str) -> Result<ClaimSet, String> {
-    ClaimSet::parse(text.as_bytes()).map_err(|error| format!("`{}` does not hold claims: {error}", path.display()))
+    ClaimSet::parse(text.as_bytes()).map_err(|error| format!("{} does not hold claims: {error}", shown_path(path)))
 }

@@ -101,7 +101,7 @@ impl Walk {
     async fn decision(&self, id_token: &str) {
         let audience = ["octo-deploy".to_owned()];
         let asked = Asked { audience: &audience, ..Asked::default() };
-        let explanation = self.service.explain(Presented::Token(id_token), &asked).await;
+        let Ok(explanation) = self.service.explain(Presented::Token(id_token), &asked).await else { return };
         say(&format!("  {}", explanation.summary));
         if let Some(decision) = &explanation.decision {
             sts_policy::render(decision).lines().for_each(|line| say(&format!("  {line}")));

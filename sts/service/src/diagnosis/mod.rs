@@ -1,58 +1,64 @@
 //! The one place that knows why a request is refused, for its owner: `sts explain`, the decision event and remembered refusals
 //! all show what [`diagnose`] makes.
 
-mod fault;
+mod audience;
+mod issuer;
+mod keys;
+mod presented;
+mod registered;
+mod request;
+mod times;
+mod view;
 
-use sts_policy::{Asked, Diagnosis, Facts};
-use sts_types::{ClaimSet, EntryName, RequestId, UnixTime};
+pub use view::{EarlierUse, RefusedRequest};
+
+use sts_policy::{Diagnosis, Facts, Outcome};
 
 use crate::Snapshot;
-use crate::reason::Refused;
-
-pub(crate) use fault::{audience, issuer};
-
-/// What is known of a refused request. It is diagnosed off the request path: a diagnosis may try fixes on the rules.
-#[derive(Clone, Copy)]
-pub struct RefusedRequest<'a> {
-    /// The refusal, as the caller was told.
-    pub refused: &'a Refused,
-    /// The subject token as it was presented. Its claims are shown, never believed.
-    pub token: Option<&'a str>,
-    /// The issuer entry, once known.
-    pub entry: Option<&'a EntryName>,
-    /// The verified claims, where verification came so far.
-    pub claims: Option<&'a ClaimSet>,
-    /// Account, target and scope, as they were asked for.
-    pub asked: Asked<'a>,
-    /// When it was judged.
-    pub now: UnixTime,
-    /// The earlier use of a one-use token, where the store tells.
-    pub earlier_use: Option<&'a EarlierUse>,
-}
-
-/// The exchange that a one-use token was spent on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EarlierUse {
-    /// When.
-    pub time: UnixTime,
-    /// Its request.
-    pub request_id: RequestId,
-}
+use crate::reason::Reason;
+use view::TokenView;
 
 /// Why `request` was refused under `snapshot`, and what would end it.
+///
+/// It may try changes on the rules, so it belongs off the request path. It does no I/O.
 #[must_use]
 pub fn diagnose(snapshot: &Snapshot, request: &RefusedRequest<'_>) -> Diagnosis {
-    let RefusedRequest { refused, token, entry, claims, asked, now, .. } = *request;
-    if let (Some(entry), Some(claims), Ok(requested)) = (entry, claims, snapshot.rules.resolve(&asked)) {
-        let decision = snapshot.rules.explain(Facts { entry, claims, now }, &requested);
-        if let sts_policy::Outcome::Refused(refusal) = decision.outcome
-            && refusal.reason() == refused.reason.name()
-        {
-            let summary = sts_policy::summary(&snapshot.rules, &requested, &decision);
-            return Diagnosis::new(refused.reason.name(), summary.trim_start_matches("refused: "));
+    let token = TokenView::of(snapshot, request);
+    let reason = request.refused.reason;
+    let found = match reason {
+        Reason::TokenMalformed => presented::malformed(&token).or_else(|| registered::malformed(&token)),
+        Reason::TokenAlgorithm => presented::algorithm(&token),
+        Reason::TokenTypeRefused => presented::kind(&token),
+        Reason::IssuerUnknown => issuer::unknown(&token),
+        Reason::KeyUnknown => keys::unknown(&token),
+        Reason::SignatureInvalid => keys::signature(&token),
+        Reason::IssuerUnavailable => keys::unavailable(&token),
+        Reason::TokenExpired => times::expired(&token),
+        Reason::TokenNotYetValid => times::not_yet_valid(&token),
+        Reason::TokenTooOld => times::too_old(&token),
+        Reason::TokenReplayed => times::replayed(&token),
+        Reason::TokenAudience => audience::foreign(&token),
+        _ => rules(snapshot, request, reason).or_else(|| Some(request::diagnose(request))),
+    };
+    let found = found.unwrap_or_else(|| Diagnosis::new("", request.refused.text()));
+    Diagnosis { reason: reason.name().into(), ..found }
+}
+
+/// What the rules say, where they were asked and say that reason.
+fn rules(snapshot: &Snapshot, request: &RefusedRequest<'_>, reason: Reason) -> Option<Diagnosis> {
+    let requested = match snapshot.rules.resolve(&request.asked) {
+        Ok(requested) => requested,
+        Err(error) => {
+            let found = sts_policy::diagnose_request(error, &request.asked);
+            return Some(found).filter(|found| found.reason == reason.name());
         }
+    };
+    let facts = Facts { entry: request.entry?, claims: request.claims?, now: request.now };
+    let decision = snapshot.rules.explain(facts, &requested);
+    match &decision.outcome {
+        Outcome::Refused(refusal) if refusal.reason() == reason.name() => {
+            snapshot.rules.diagnose(facts, &request.asked, &decision)
+        }
+        _ => None,
     }
-    let fault = token.and_then(|token| fault::describe(snapshot, refused.reason, token, now));
-    let more = fault.map_or(String::new(), |fault| format!("; {fault}"));
-    Diagnosis::new(refused.reason.name(), format!("{}{more}", refused.text()))
 }

@@ -1,0 +1,144 @@
+//! Tokens that come too late, too early, live too long, or come twice.
+
+use sts_policy::Diagnosis;
+
+use super::view::{TokenView, span, time};
+
+/// Seconds of the year 5138: what is beyond them was meant as milliseconds.
+const MILLISECONDS: i64 = 100_000_000_000;
+
+/// `exp` has passed.
+pub(super) fn expired(token: &TokenView<'_>) -> Option<Diagnosis> {
+    let (exp, now) = (token.moment("exp")?, token.now().as_secs());
+    let leeway = token.entry().map_or(60, |trust| i64::from(trust.leeway));
+    let late = now.saturating_sub(exp);
+    let cause = format!(
+        "`exp` is {} ({exp}), {} ago by our clock, {}; {} of leeway are given",
+        time(exp),
+        span(late),
+        judged_at(token),
+        span(leeway)
+    );
+    let lived = token.moment("iat").map(|iat| exp.saturating_sub(iat));
+    let fix = match lived {
+        Some(lived) if late < 300 => format!(
+            "request a new token right before the exchange (this one lives {}), and check both clocks if it is new",
+            span(lived)
+        ),
+        _ => "request a new token right before the exchange".to_owned(),
+    };
+    let expected = format!("later than {}", time(now.saturating_sub(leeway)));
+    Some(Diagnosis::new("", cause).at("exp").actual(time(exp)).expected(expected).fix(fix))
+}
+
+fn judged_at(token: &TokenView<'_>) -> String {
+    format!("judged as of {}", time(token.now().as_secs()))
+}
+
+/// `nbf` or `iat` lies ahead.
+pub(super) fn not_yet_valid(token: &TokenView<'_>) -> Option<Diagnosis> {
+    let now = token.now().as_secs();
+    let leeway = token.entry().map_or(60, |trust| i64::from(trust.leeway));
+    let (name, at) = ["nbf", "iat"]
+        .into_iter()
+        .filter_map(|name| Some((name, token.moment(name)?)))
+        .filter(|(_, at)| *at > now.saturating_add(leeway))
+        .max_by_key(|(_, at)| *at)?;
+    let ahead = at.saturating_sub(now);
+    if at >= MILLISECONDS {
+        let cause = format!("`{name}` is {at}, which is in milliseconds: seconds are expected");
+        let found = Diagnosis::new("", cause).at(name).actual(at.to_string()).expected((at / 1000).to_string());
+        return Some(found.fix(format!("write `{name}` in seconds since 1970: {}", at / 1000)));
+    }
+    let cause = format!(
+        "`{name}` is {} ({at}), {} ahead of our clock, {}; {} of leeway are given",
+        time(at),
+        span(ahead),
+        judged_at(token),
+        span(leeway)
+    );
+    let entry = token.entry().map(|trust| trust.entry.to_string()).unwrap_or_default();
+    let fix = if ahead <= 300 {
+        format!("set both clocks by NTP, or write `leeway: {ahead}s` on issuer entry `{entry}`")
+    } else {
+        format!(
+            "send the token at {} or later, or set the issuer's clock and ours by NTP",
+            time(at.saturating_sub(leeway))
+        )
+    };
+    let expected = format!("at most {}", time(now.saturating_add(leeway)));
+    Some(Diagnosis::new("", cause).at(name).actual(time(at)).expected(expected).fix(fix))
+}
+
+/// It lives too long, or is too old.
+pub(super) fn too_old(token: &TokenView<'_>) -> Option<Diagnosis> {
+    let trust = token.entry()?;
+    let (exp, now) = (token.moment("exp")?, token.now().as_secs());
+    let begins = token.moment("iat").or_else(|| token.moment("nbf")).unwrap_or(now);
+    let (lives, most) = (exp.saturating_sub(begins), i64::try_from(trust.max_token_lifetime).unwrap_or(i64::MAX));
+    let entry = &trust.entry;
+    if lives > most {
+        if exp >= MILLISECONDS {
+            let cause = format!("`exp` is {exp}, which is in milliseconds: seconds are expected");
+            let found = Diagnosis::new("", cause).at("exp").actual(exp.to_string()).expected((exp / 1000).to_string());
+            return Some(found.fix(format!("write `exp` in seconds since 1970: {}", exp / 1000)));
+        }
+        let from = if token.moment("iat").is_some() { "`exp` - `iat`" } else { "`exp` - now" };
+        let cause = format!(
+            "the token lives {} ({from}), at most {} is accepted from issuer entry `{entry}` (`max_token_lifetime`)",
+            span(lives),
+            span(most)
+        );
+        let found = Diagnosis::new("", cause)
+            .at("max_token_lifetime")
+            .actual(span(lives))
+            .expected(format!("at most {}", span(most)));
+        let mut fix = format!("request a token that lives at most {}", span(most));
+        // A token that lives for weeks is a password: no hint asks for it to be taken.
+        if lives <= 7 * 86_400 {
+            fix.push_str(&format!(", or write `max_token_lifetime: {}` on issuer entry `{entry}`", setting(lives)));
+        }
+        return Some(found.fix(fix));
+    }
+    let (iat, most) = (token.moment("iat")?, i64::try_from(trust.max_token_age?).unwrap_or(i64::MAX));
+    let age = now.saturating_sub(iat);
+    let cause = format!(
+        "the token is {} old (`iat` is {}, {}), at most {} is accepted from issuer entry `{entry}` (`max_token_age`)",
+        span(age),
+        time(iat),
+        judged_at(token),
+        span(most)
+    );
+    let found =
+        Diagnosis::new("", cause).at("max_token_age").actual(span(age)).expected(format!("at most {}", span(most)));
+    Some(found.fix(format!(
+        "request a new token right before the exchange, or raise `max_token_age` of issuer entry `{entry}`"
+    )))
+}
+
+/// A duration as the configuration writes it, rounded up to seconds.
+fn setting(seconds: i64) -> String {
+    match seconds {
+        _ if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        _ if seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
+        _ if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    }
+}
+
+/// A one-use token that was used.
+pub(super) fn replayed(token: &TokenView<'_>) -> Option<Diagnosis> {
+    let jti = token.shown_claim("jti");
+    let which = jti
+        .as_ref()
+        .map_or("it has no `jti`, so its signature tells it apart".to_owned(), |jti| format!("`jti` {jti}"));
+    let of = token
+        .entry()
+        .map_or(String::new(), |trust| format!(" (`replay` of issuer entry `{}` or of its identity)", trust.entry));
+    let when = token.request.earlier_use.map_or(String::new(), |earlier| {
+        format!(": it was exchanged at {} by request {}", time(earlier.time.as_secs()), earlier.request_id)
+    });
+    let cause = format!("the token may be used once{of}, and was used before{when} ({which})");
+    let found = Diagnosis::new("", cause).at("replay").actual("used before").expected("a token that was not used yet");
+    Some(found.fix("request a new token for each exchange, and keep the access token for its lifetime"))
+}

@@ -1,0 +1,191 @@
+//! What a refused request has to show: its token, read without believing any of it, and the entries it may be of.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::Value;
+use sts_policy::Asked;
+use sts_token::TrustSpec;
+use sts_types::{ClaimSet, EntryName, Issuer, Json, JsonObject, RequestId, UnixTime};
+
+use crate::Snapshot;
+use crate::issuer_keys::KeysView;
+use crate::reason::Refused;
+
+/// What is known of a refused request. It is diagnosed off the request path: a diagnosis may try fixes on the rules.
+#[derive(Clone, Copy)]
+pub struct RefusedRequest<'a> {
+    /// The refusal, as the caller was told.
+    pub refused: &'a Refused,
+    /// The subject token as it was presented. Its claims are shown, never believed.
+    pub token: Option<&'a str>,
+    /// The issuer entry, once known.
+    pub entry: Option<&'a EntryName>,
+    /// The verified claims, where verification came so far; or claims that nobody has signed.
+    pub claims: Option<&'a ClaimSet>,
+    /// Account, target and scope, as they were asked for.
+    pub asked: Asked<'a>,
+    /// When it was judged.
+    pub now: UnixTime,
+    /// The earlier use of a one-use token, where the store tells.
+    pub earlier_use: Option<&'a EarlierUse>,
+}
+
+/// The exchange that a one-use token was spent on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierUse {
+    /// When.
+    pub time: UnixTime,
+    /// Its request.
+    pub request_id: RequestId,
+}
+
+/// The longest value of a token that is shown, in characters.
+const MAX_SHOWN: usize = 200;
+
+/// A token as a diagnosis looks at it.
+pub(super) struct TokenView<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) request: &'a RefusedRequest<'a>,
+    pub(super) header: Option<JsonObject>,
+    pub(super) claims: Option<Cow<'a, ClaimSet>>,
+    /// The entries it may be of: the one that is known, else those of its `iss`.
+    pub(super) entries: Vec<Arc<TrustSpec>>,
+}
+
+impl<'a> TokenView<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot, request: &'a RefusedRequest<'a>) -> Self {
+        let mut parts = request.token.unwrap_or_default().trim().split('.');
+        let mut part = || sts_jose::decode_base64url(parts.next()?);
+        let header = part().and_then(|bytes| JsonObject::parse(&bytes).ok());
+        let payload = part().and_then(|bytes| ClaimSet::parse(&bytes).ok());
+        let claims = request.claims.map(Cow::Borrowed).or_else(|| payload.map(Cow::Owned));
+        let issuer = claims.as_ref().and_then(|claims| claims.text("iss")).and_then(|iss| Issuer::new(iss).ok());
+        let mut entries = issuer.map_or_else(Vec::new, |issuer| snapshot.trust.entries(&issuer).to_vec());
+        if let Some(known) = request.entry.and_then(|entry| snapshot.trust.entry(entry)) {
+            entries = vec![known];
+        }
+        Self { snapshot, request, header, claims, entries }
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.request.now
+    }
+
+    /// A header member that is a text.
+    pub(super) fn header_text(&self, name: &str) -> Option<&str> {
+        self.header.as_ref()?.get(name).and_then(Json::as_str)
+    }
+
+    pub(super) fn claim(&self, name: &str) -> Option<Json<'_>> {
+        self.claims.as_ref()?.member(name)
+    }
+
+    pub(super) fn claim_text(&self, name: &str) -> Option<&str> {
+        self.claim(name).and_then(Json::as_str)
+    }
+
+    /// A claim as it is shown.
+    pub(super) fn shown_claim(&self, name: &str) -> Option<String> {
+        self.claim(name).map(|value| shown(&value.to_value()))
+    }
+
+    /// A claim that is a moment.
+    pub(super) fn moment(&self, name: &str) -> Option<i64> {
+        let number = self.claim(name)?.as_number()?;
+        #[expect(clippy::cast_possible_truncation, reason = "for show: a number out of range saturates")]
+        let floored = || number.as_f64().map(|float| float.floor() as i64);
+        number.as_i64().or_else(floored)
+    }
+
+    /// The one entry that the token is of, where it is known or there is only one.
+    pub(super) fn entry(&self) -> Option<&TrustSpec> {
+        match self.entries.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// What is known of the keys of each entry.
+    pub(super) fn keys(&self) -> Vec<(&TrustSpec, KeysView)> {
+        let Some(issuer) = self.claim_text("iss").and_then(|iss| Issuer::new(iss).ok()) else { return Vec::new() };
+        let view = |trust: &'_ Arc<TrustSpec>| self.snapshot.keys.view(&trust.entry, &issuer);
+        self.entries.iter().filter_map(|trust| Some((&**trust, view(trust)?))).collect()
+    }
+
+    /// The entries for a sentence.
+    pub(super) fn entry_names(&self) -> String {
+        let names: Vec<String> = self.entries.iter().map(|trust| format!("`{}`", trust.entry)).collect();
+        match names.as_slice() {
+            [one] => format!("issuer entry {one}"),
+            _ => format!("issuer entries {}", names.join(" and ")),
+        }
+    }
+}
+
+/// A value as JSON text in ASCII, bounded.
+pub(super) fn shown(value: &Value) -> String {
+    bounded(&value.to_string())
+}
+
+/// A text as JSON text in ASCII, bounded.
+pub(super) fn shown_text(text: &str) -> String {
+    shown(&Value::from(text))
+}
+
+fn bounded(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            ' '..='~' => escaped.push(c),
+            _ => escaped.extend(c.escape_unicode()),
+        }
+        if escaped.len() > MAX_SHOWN {
+            escaped.truncate(MAX_SHOWN);
+            escaped.push_str("...");
+            break;
+        }
+    }
+    escaped
+}
+
+/// A moment for people.
+pub(super) fn time(seconds: i64) -> String {
+    chrono::DateTime::from_timestamp(seconds, 0)
+        .map_or_else(|| format!("{seconds} s since 1970"), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+}
+
+/// A span of time for people: exact, in the largest unit that divides it, else in two units.
+pub(super) fn span(seconds: i64) -> String {
+    let seconds = seconds.unsigned_abs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        _ if seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
+        _ if seconds.is_multiple_of(60) && seconds < 7200 => format!("{} min", seconds / 60),
+        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_moments_read_well() {
+        for (seconds, wanted) in [
+            (5, "5 s"),
+            (120, "2 min"),
+            (130, "2 min 10 s"),
+            (3600, "1 h"),
+            (31_536_000, "8760 h"),
+            (90_060, "25 h 1 min"),
+            (-60, "60 s"),
+        ] {
+            assert_eq!(span(seconds), wanted);
+        }
+        assert_eq!(time(1_790_000_000), "2026-09-21T14:13:20Z");
+        assert_eq!(time(i64::MAX), "9223372036854775807 s since 1970");
+        assert_eq!(shown_text("a\u{202e}\n"), "\"a\\u{202e}\\n\"");
+    }
+}
