@@ -99,7 +99,8 @@ pub(crate) static ROOT: Section = Section {
         Key::new(
             "behind_tls_proxy",
             Kind::Texts,
-            "Address blocks of the proxies that terminate TLS and whose forwarding headers are believed.",
+            "Address blocks of the proxies that end TLS, as narrow as they are: nobody else is served plain http, and their \
+             `X-Forwarded-For` is believed.",
         ),
         Key::new("admin", Kind::Section(&ADMIN), "The admin listener."),
         Key::new(
@@ -123,6 +124,7 @@ pub(crate) static ROOT: Section = Section {
         Key::new("signing", Kind::Section(&SIGNING), "Our signing keys."),
         Key::new("tokens", Kind::Section(&TOKENS), "The tokens that are minted."),
         Key::new("limits", Kind::Section(&LIMITS), "Limits on callers."),
+        Key::new("shutdown", Kind::Section(&SHUTDOWN), "How the server ends on SIGTERM."),
         Key::new("log", Kind::Section(&LOG), "Logging."),
         Key::new("issuers", Kind::Named(&ISSUER), "Issuer entries: whose ID tokens are exchanged."),
         Key::new("apis", Kind::Named(&API), "APIs that tokens are minted for."),
@@ -212,7 +214,7 @@ static TOKENS: Section = Section {
         )
         .default("false"),
         Key::new("ignore_scopes", Kind::Texts, "Requested scopes that are ignored.")
-            .default("[\"https://www.googleapis.com/auth/cloud-platform\"]"),
+            .default("[\"https://www.googleapis.com/auth/cloud-platform\", openid, profile, email, offline_access]"),
         Key::new("copy_claims", Kind::Texts, "Claims (names or pointers) that are copied under `federated.claims`."),
         Key::new("require_account", Kind::Flag, "Whether a request must name its service account.").default("false"),
     ],
@@ -229,7 +231,23 @@ static LIMITS: Section = Section {
         .default("50"),
         Key::new("failure_burst", Kind::Integer(1, 1_000_000), "Refused requests in one burst.").default("500"),
         Key::new("connections", Kind::Integer(1, 1_000_000), "Open connections.").default("10000"),
+        Key::new(
+            "keep_alive",
+            Kind::Duration,
+            "How long an idle connection is kept, up to 1h; longer than a proxy in front keeps its own.",
+        )
+        .default("75s"),
     ],
+};
+
+static SHUTDOWN: Section = Section {
+    name: "`shutdown`",
+    keys: &[Key::new(
+        "drain",
+        Kind::Duration,
+        "How long requests are still served, up to 1h, after readiness has ended: as long as balancers take to notice.",
+    )
+    .default("10s")],
 };
 
 static LOG: Section = Section {
@@ -500,7 +518,7 @@ mod tests {
         issuer listen tls{cert_file key_file} behind_tls_proxy admin{listen hosts tls{cert_file key_file}} data_dir
         store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts
         signing{algorithms rotate_every keys_dir} tokens{ttl max_ttl cap_to_subject ignore_scopes copy_claims require_account}
-        limits{failures_per_second failure_burst connections} log{format level claims}
+        limits{failures_per_second failure_burst connections keep_alive} shutdown{drain} log{format level claims}
         issuers{issuer issuer_template preset shared audience sole_audience algorithms leeway max_token_lifetime max_token_age
         require_iat replay types jwks_url jwks_file jwks ca_file bearer_token_file proxy max_stale refresh_cooldown kid_reuse
         variables allow_private_network allow_http enabled}

@@ -129,6 +129,7 @@ impl Load<'_> {
             status_list: server.status_list,
             cap_to_subject: server.cap_to_subject,
             limits: server.limits,
+            drain: server.drain,
             log: server.log,
             entries: KeysSpec::specs(entries.keys),
             trust: entries.trust,

@@ -38,6 +38,8 @@ pub struct Settings {
     pub cap_to_subject: bool,
     /// Limits on callers.
     pub limits: Limits,
+    /// How long requests are still served after readiness has ended.
+    pub drain: Duration,
     /// Logging.
     pub log: LogSettings,
     /// The issuer entries, as far as their keys go.
@@ -185,6 +187,8 @@ pub struct Limits {
     pub failure_burst: u32,
     /// Open connections.
     pub connections: u32,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
 }
 
 /// `log:`.
@@ -269,19 +273,25 @@ impl IpNetwork {
             None => (text, None),
         };
         let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
-            None => most,
+            None if address.is_ipv4() => 32,
+            None => 128,
             Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
             Some(_) => return None,
         };
         let network = Self { address, prefix };
-        (prefix <= most && bits(address).1 & !network.mask() == 0).then_some(network)
+        // Addresses are compared in their IPv4 form.
+        let network = match (address.to_canonical(), prefix.checked_sub(96)) {
+            (v4 @ IpAddr::V4(_), Some(prefix)) if address.is_ipv6() => Self { address: v4, prefix },
+            _ => network,
+        };
+        (u32::from(network.prefix) <= bits(network.address).0 && bits(network.address).1 & !network.mask() == 0)
+            .then_some(network)
     }
 
-    /// Whether it holds every address of its kind.
-    pub(crate) const fn is_everything(&self) -> bool {
-        self.prefix == 0
+    /// Whether it holds more addresses than a subnet has: more than a /24 of IPv4, or a /64 of IPv6.
+    pub(crate) const fn is_wide(&self) -> bool {
+        self.prefix < if self.address.is_ipv4() { 24 } else { 64 }
     }
 
     /// Whether `address` is in the block. An IPv4-mapped IPv6 address counts as its IPv4 address.
@@ -324,13 +334,39 @@ mod tests {
         assert!(has("::/0", "fe80::1"));
         assert!(has("fd00::/8", "fdff::1"));
         assert!(has("192.0.2.1", "192.0.2.1"));
+        assert!(has("::ffff:10.0.0.0/104", "10.255.1.2"));
+        assert!(has("::ffff:10.0.0.0/104", "::ffff:10.255.1.2"));
+        assert!(has("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(!has("::ffff:10.0.0.0/104", "11.0.0.1"));
         assert!(!has("192.0.2.1", "192.0.2.2"));
     }
 
     #[test]
     fn a_network_with_host_bits_or_a_wrong_prefix_is_none() {
-        for bad in ["10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "fd00::/129", "x", "", "10.0.0.0/8/8"] {
+        for bad in [
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "fd00::/129",
+            "::ffff:10.0.0.1/104",
+            "::ffff:10.0.0.0/129",
+            "x",
+            "",
+            "10.0.0.0/8/8",
+        ] {
             assert_eq!(IpNetwork::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn f9_a_block_is_wide_when_it_is_more_than_a_subnet() {
+        let is_wide = |network: &str| IpNetwork::parse(network).unwrap().is_wide();
+        for wide in ["0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/23", "::/0", "fd00::/63", "::ffff:10.0.0.0/104"] {
+            assert!(is_wide(wide), "{wide}");
+        }
+        for narrow in ["10.0.0.0/24", "10.0.0.1/32", "10.0.0.1", "fd00::/64", "fd00::1", "::ffff:10.0.0.0/120"] {
+            assert!(!is_wide(narrow), "{narrow}");
         }
     }
 

@@ -136,18 +136,22 @@ fn what_is_not_written_has_its_documented_default() {
     );
     assert!(!settings.cap_to_subject && !policy.tokens.require_account);
     let ignored: Vec<_> = policy.tokens.ignore_scopes.iter().map(sts_types::Scope::as_str).collect();
-    assert_eq!(ignored, ["https://www.googleapis.com/auth/cloud-platform"]);
+    assert_eq!(
+        ignored,
+        ["https://www.googleapis.com/auth/cloud-platform", "openid", "profile", "email", "offline_access"]
+    );
+    assert_eq!((settings.limits.keep_alive.as_secs(), settings.drain.as_secs()), (75, 10));
     assert_eq!(settings.signing.algorithms, [Algorithm::ES256, Algorithm::RS256]);
 }
 
 #[test]
-fn a_proxy_that_is_everybody_is_a_warning() {
+fn f9_a_proxy_that_is_everybody_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");
     fs::write(&path, "issuer: https://sts.example.com\nlisten: 0.0.0.0:80\nbehind_tls_proxy: [\"::/0\"]\n").unwrap();
     let Loaded { warnings, .. } = load(&path, &|_| None).unwrap();
     let text = warnings.render(false);
-    assert!(text.starts_with("warning: everybody is believed"), "{text}");
+    assert!(text.starts_with("warning: `::/0` is wider than a subnet"), "{text}");
     assert!(text.ends_with("\n1 warning\n"), "{text}");
     assert!(!warnings.is_fatal());
 }

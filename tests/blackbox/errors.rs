@@ -1,4 +1,4 @@
-//! Errors on every path and status, and paths and methods themselves (DESIGN section 2).
+//! Errors on every path and status, and paths and methods themselves .
 
 use crate::support::*;
 use serde_json::json;
@@ -200,7 +200,7 @@ fn o2_08_who_guesses_secrets_or_tokens_is_not_heard_for_long_at_any_endpoint() {
 }
 
 #[test]
-fn c127_an_issuer_that_is_away_is_503_with_retry_after_and_nothing_is_minted() {
+fn c127_fld57_an_issuer_that_is_away_is_503_with_retry_after_and_nothing_is_minted() {
     let issuer = FakeIssuer::start(&Key::set(&[&KEYS.es256]));
     issuer.discovery(Page::status("500 Oops"));
     let config = world()
@@ -209,6 +209,9 @@ fn c127_an_issuer_that_is_away_is_503_with_retry_after_and_nothing_is_minted() {
     let server = Server::start_in(STS, world_site(&config));
     let response = server.exchange(&forge("svc:fake").claim("iss", issuer.url()).sign(), &[]);
     refused(&response, 503, "temporarily_unavailable", "issuer_unavailable");
+    // What the description withholds, it says where to find.
+    let description = response.json()["error_description"].as_str().unwrap().to_owned();
+    assert!(description.contains(response.header("x-request-id").unwrap()), "{description}");
     let wait: u64 = response.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=3600).contains(&wait));
     let list = server.cli(&["tokens", "list", "--json"]).ended(0).json();

@@ -36,6 +36,34 @@ fn md01_md04_sb07_the_metadata_describes_what_is_there_and_nothing_else() {
 }
 
 #[test]
+fn fld35_the_metadata_has_every_member_that_rfc_8414_and_openid_discovery_require() {
+    let document = WORLD.send(&Request::get(DOCUMENTS[0])).json();
+    for name in [
+        "response_types_supported",
+        "subject_types_supported",
+        "id_token_signing_alg_values_supported",
+        "grant_types_supported",
+        "token_endpoint_auth_methods_supported",
+    ] {
+        let values = document[name].as_array().unwrap_or_else(|| panic!("{name} is missing"));
+        assert!(!values.is_empty() && values.iter().all(Value::is_string), "{name}: {values:?}");
+    }
+    for name in ["issuer", "token_endpoint", "jwks_uri"] {
+        assert!(document[name].is_string(), "{name} is missing");
+    }
+    // Nobody signs in here.
+    for name in ["authorization_endpoint", "userinfo_endpoint", "registration_endpoint", "end_session_endpoint"] {
+        assert!(document.get(name).is_none(), "{name} is not there");
+    }
+    // RFC 8414 section 2: the methods of the token endpoint's registry.
+    let registered = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
+    for name in ["token_endpoint_auth_methods_supported", "revocation_endpoint_auth_methods_supported"] {
+        let methods = document[name].as_array().unwrap();
+        assert!(methods.iter().all(|method| registered.iter().any(|own| method == own)), "{name}: {methods:?}");
+    }
+}
+
+#[test]
 fn md06_documents_have_an_etag_a_lifetime_and_any_origin_and_no_cookie() {
     for path in [DOCUMENTS[0], DOCUMENTS[1], "/.well-known/jwks.json", "/.well-known/jwks"] {
         let response = WORLD.send(&Request::get(path));

@@ -131,7 +131,13 @@ fn tx14_o2_04_o2_05_credentials_at_the_token_endpoint_are_invalid_client_and_nev
     let own = WORLD.token(&token("svc:octo"), &[]);
     for response in [
         send(&honest().basic("deploy", DEPLOY_SECRET)),
-        send(&honest().basic("octo", "")),
+        send(&honest().basic("octo", "x")),
+        send(&honest().basic("", "x")),
+        send(&honest().basic("octo", "").basic("octo", "")),
+        send(&honest().basic("octo", "").bearer(&own)),
+        header("Basic b2N0bw=="),
+        header("Basic !"),
+        header("Basic"),
         send(&honest().bearer(&own)),
         header("Digest username=\"x\""),
         header("garbage"),
@@ -145,7 +151,124 @@ fn tx14_o2_04_o2_05_credentials_at_the_token_endpoint_are_invalid_client_and_nev
     ] {
         refused(&response, 401, "invalid_client", "invalid_client");
         assert!(response.header("www-authenticate").is_some_and(|value| value.starts_with("Basic realm=")));
+        let text = response.json()["error_description"].as_str().unwrap().to_owned();
+        assert!(text.contains("send no credentials") && text.contains("client_id"), "{text}");
     }
+    for empty in [&[("client_secret", "")][..], &[("client_assertion", ""), ("client_assertion_type", "")]] {
+        granted(&exchange(&token("svc:octo"), empty));
+    }
+}
+
+#[test]
+fn fld56_basic_with_an_empty_password_proves_nothing_and_names_the_account_as_client_id_does() {
+    let ask = |subject: &str, name: &str, more: &[(&str, &str)]| {
+        send(&exchange_request(&token(subject), more).basic(name, ""))
+    };
+    let account = |response: &Response| {
+        let access = granted(response)["access_token"].as_str().unwrap().to_owned();
+        WORLD.introspect("deploy", DEPLOY_SECRET, &access)["sub"].as_str().unwrap().to_owned()
+    };
+    invalid(&exchange(&token("svc:twin"), &[]), "ambiguous_account");
+    for (name, more, expected) in [
+        ("twin-a", &[][..], "twin-a"),
+        ("twin-b", &[], "twin-b"),
+        ("twin%2Da", &[], "twin-a"),
+        ("twin%2da", &[], "twin-a"),
+        ("twin-a", &[("client_id", "twin-a")], "twin-a"),
+        ("twin-a", &[("client_id", "")], "twin-a"),
+        ("twin-a", &[("audience", "twin-b")], "twin-b"),
+        ("twin-a", &[("client_secret", "")], "twin-a"),
+    ] {
+        assert_eq!(account(&ask("svc:twin", name, more)), expected, "{name} {more:?}");
+    }
+    // Neither a name nor a password, and names that nobody has.
+    for name in ["", "nobody", "deploy", "a b", "%zz", "%ff", "%00"] {
+        assert_eq!(account(&ask("svc:octo", name, &[])), OCTO_ID, "{name:?}");
+        invalid(&ask("svc:twin", name, &[]), "ambiguous_account");
+    }
+    invalid(&ask("svc:octo", "two", &[]), "not_authorized");
+    invalid(&ask("svc:twin", "twin-a", &[("client_id", "twin-b")]), "request_malformed");
+    let json =
+        serde_json::json!({ "grant_type": GRANT, "subject_token": token("svc:twin"), "subject_token_type": JWT });
+    assert_eq!(account(&send(&Request::post_json("/token", &json).basic("twin-b", ""))), "twin-b");
+}
+
+#[test]
+fn fld56_a_client_without_a_secret_revokes_its_token_and_introspects_nothing() {
+    let access = WORLD.token(&token("svc:octo"), &[]);
+    let ask = |path: &str| send(&Request::post_form(path, &[("token", &access)]).basic("octo", ""));
+    refused(&ask("/introspect"), 401, "invalid_client", "invalid_client");
+    assert_eq!(WORLD.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
+    assert_eq!(ask("/revoke").status, 200);
+    assert_eq!(WORLD.introspect("deploy", DEPLOY_SECRET, &access)["active"], false);
+}
+
+#[test]
+fn fld45_a_subject_token_that_is_something_else_is_named_as_that() {
+    let own = token("svc:octo");
+    let base64 = data_encoding::BASE64.encode(own.as_bytes());
+    for (bent, what) in [
+        (String::new(), "is empty"),
+        ("null".to_owned(), "a word such as null"),
+        (format!("\"{own}\""), "in quotes"),
+        ("$ID_TOKEN".to_owned(), "a variable that was not replaced"),
+        ("${{ steps.token.outputs.id }}".to_owned(), "a variable that was not replaced"),
+        ("%ID_TOKEN%".to_owned(), "a variable that was not replaced"),
+        ("***".to_owned(), "is masked"),
+        (format!(r#"{{"count":1,"value":"{own}"}}"#), "member `value`"),
+        (format!("{own}\n"), "ends in a line break"),
+        (format!("{own}\r\n"), "ends in a line break"),
+        (format!(" {own}"), "a blank"),
+        (format!("Bearer {own}"), "Bearer"),
+        (base64, "base64 of a token"),
+        (own.replace('.', "%2E"), "percent-encoded once too often"),
+    ] {
+        for response in [
+            exchange(&bent, &[]),
+            send(&Request::post_json(
+                "/token",
+                &serde_json::json!({ "grant_type": GRANT, "subject_token": bent, "subject_token_type": JWT }),
+            )),
+        ] {
+            invalid(&response, if bent.is_empty() { "request_malformed" } else { "token_malformed" });
+            let text = response.json()["error_description"].as_str().unwrap().to_owned();
+            assert!(text.contains(what), "{bent:.20}: {text}");
+        }
+    }
+    let none = serde_json::json!({ "grant_type": GRANT, "subject_token": null, "subject_token_type": JWT });
+    let text = send(&Request::post_json("/token", &none)).text();
+    assert!(text.contains("is empty"), "{text}");
+}
+
+#[test]
+fn fld45_a_body_under_the_wrong_content_type_is_told_so() {
+    let json =
+        serde_json::json!({ "grant_type": GRANT, "subject_token": token("svc:octo"), "subject_token_type": JWT });
+    let form = form(&[("grant_type", GRANT), ("subject_token_type", JWT), ("subject_token", &token("svc:octo"))]);
+    let (is_form, is_json) = ("application/x-www-form-urlencoded", "application/json");
+    let ask = |media: &str, body: &str| {
+        let response = send(&Request::new("POST", "/token").body(media, body));
+        (response.status, response.json()["error_description"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(ask(is_json, &json.to_string()).0, 200);
+    assert_eq!(ask("application/json; charset=utf-8", &json.to_string()).0, 200);
+    for (media, body, status, what) in [
+        (is_form, json.to_string(), 400, "the body is JSON, but its Content-Type says that it is a form"),
+        (is_form, format!("\n {json}"), 400, "the body is JSON"),
+        (is_json, form.clone(), 400, "the body is a form, but its Content-Type says that it is JSON"),
+        ("multipart/form-data; boundary=x", form.clone(), 415, "multipart/form-data is not read here"),
+        ("text/plain", form.clone(), 415, "send application/x-www-form-urlencoded or application/json"),
+        ("application/json; charset=utf-16", json.to_string(), 415, "only UTF-8 is read here"),
+    ] {
+        let (told, text) = ask(media, &body);
+        assert_eq!(told, status, "{media}: {text}");
+        assert!(text.contains(what), "{media}: {text}");
+    }
+    let bare =
+        format!("POST /token HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{form}", form.len());
+    let response = Response::parse(&send_raw(WORLD.public(), bare.as_bytes()));
+    refused(&response, 415, "invalid_request", "media_type");
+    assert!(response.text().contains("the body has no Content-Type"), "{}", response.text());
 }
 
 #[test]

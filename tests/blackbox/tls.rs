@@ -143,7 +143,7 @@ fn tls_site(certificate: &str, key: &str) -> sts_testkit::Site {
 }
 
 #[test]
-fn sb05_c118_a_forwarded_address_counts_from_configured_proxies_only() {
+fn sb05_c118_f9_a_forwarded_address_counts_from_configured_proxies_only() {
     let source = |server: &Server, forwarded: &str| -> Value {
         let request = exchange_request(&token("svc:octo"), &[]).header("X-Forwarded-For", forwarded);
         let response = server.send(&request);
@@ -155,5 +155,28 @@ fn sb05_c118_a_forwarded_address_counts_from_configured_proxies_only() {
     assert_eq!(source(&proxied, "203.0.113.9"), "203.0.113.9");
     assert_eq!(source(&proxied, "1.2.3.4, 203.0.113.9"), "203.0.113.9");
     assert_eq!(source(&proxied, "junk"), "127.0.0.1");
-    assert_eq!(proxied.send(&Request::get("/healthz")).status, 200);
+    let mapped = Server::start_in(STS, world_site(&world().with("behind_tls_proxy", json!(["::ffff:127.0.0.1"]))));
+    assert_eq!(source(&mapped, "1.2.3.4, ::ffff:203.0.113.9"), "203.0.113.9");
+}
+
+#[test]
+fn f9_behind_a_proxy_that_ends_tls_nobody_else_is_served_in_the_clear() {
+    let server = Server::start_in(STS, world_site(&world().with("behind_tls_proxy", json!(["192.0.2.1"]))));
+    for request in [
+        exchange_request(&token("svc:octo"), &[]),
+        exchange_request(&token("svc:octo"), &[]).header("X-Forwarded-For", "192.0.2.1"),
+        Request::post_form("/revoke", &[("token", "x")]),
+        Request::post_form("/introspect", &[("token", "x")]).basic("deploy", DEPLOY_SECRET),
+        Request::get("/.well-known/jwks.json"),
+        Request::get("/.well-known/openid-configuration"),
+        Request::get("/nothing"),
+        Request::get("/token"),
+    ] {
+        let response = server.send(&request);
+        invalid(&response, "request_malformed");
+        assert!(response.text().contains("connect through it"), "{}", response.text());
+    }
+    for path in ["/healthz", "/readyz", "//healthz/"] {
+        assert_eq!(server.send(&Request::get(path)).status, 200, "{path}: probes come from the machine itself");
+    }
 }

@@ -14,8 +14,9 @@ use crate::settings::{AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, Log
 use crate::source::Span;
 use crate::yaml::Node;
 
-/// What Google's auth libraries add to every request by themselves.
-const IGNORED_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// What client libraries add to every request by themselves: Google's the first, those for OpenID Connect the others.
+const IGNORED_SCOPES: [&str; 5] =
+    ["https://www.googleapis.com/auth/cloud-platform", "openid", "profile", "email", "offline_access"];
 
 /// The server's own settings.
 pub(crate) struct Server {
@@ -33,6 +34,7 @@ pub(crate) struct Server {
     pub(crate) status_list: bool,
     pub(crate) cap_to_subject: bool,
     pub(crate) limits: Limits,
+    pub(crate) drain: Duration,
     pub(crate) log: LogSettings,
     pub(crate) accounts: Vec<AccountFiles>,
 }
@@ -70,6 +72,7 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
         status_list: reader.flag_or(fields, "status_list", false),
         cap_to_subject,
         limits: limits(reader, fields),
+        drain: drain(reader, fields),
         log: log(reader, fields),
         accounts: reader
             .optional(fields, "accounts", |reader, node| reader.one_or_more(node, account_files))
@@ -158,31 +161,36 @@ fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
         let network = IpNetwork::parse(&text.value);
         match network {
             None => {
-                let help = "write the first address and the prefix of the block: `10.0.0.0/8`, `\"fd00::/8\"`";
+                let help = "write one address, or the first address and the prefix of a block: `10.1.2.3/32`, `10.1.2.0/24`, `\"fd00::/64\"`";
                 reader.error(text.span, format!("{} is not an address block", text.shown()), help);
             }
-            Some(network) if network.is_everything() => {
-                let help = "name the addresses of your proxies only";
-                reader.warning(text.span, "everybody is believed about the address that a request comes from", help);
+            Some(network) if network.is_wide() => {
+                let message = format!(
+                    "{} is wider than a subnet: whoever is in it is served without TLS, and believed about the address that a request \
+                     comes from",
+                    text.shown()
+                );
+                let help = "name your proxies alone: an address (`10.1.2.3/32`), or the ingress' subnet (`10.1.2.0/24`, `\"fd00::/64\"`)";
+                reader.warning(text.span, message, help);
             }
             Some(_) => {}
         }
         network
     })?;
     if node.is_empty_list() {
-        reader.error(node.span, "no proxy is named", "name the address blocks of your proxies: `[10.0.0.0/8]`");
+        reader.error(node.span, "no proxy is named", "name the addresses of your proxies: `[10.1.2.3/32]`");
     }
     Some(networks)
 }
 
-/// Requirement O2-7: tokens never travel in the clear.
+/// Tokens never travel in the clear.
 fn refuse_plain_http(reader: &mut Reader<'_>, fields: &Fields<'_>, listen: SocketAddr) {
     let protected = fields.node("tls").is_some() || fields.node("behind_tls_proxy").is_some();
     if let Some(node) = fields.node("listen")
         && !protected
         && !listen.ip().to_canonical().is_loopback()
     {
-        let help = "add `tls: { cert_file: ..., key_file: ... }`, or `behind_tls_proxy: [10.0.0.0/8]` with the addresses of the proxy \
+        let help = "add `tls: { cert_file: ..., key_file: ... }`, or `behind_tls_proxy: [10.1.2.3/32]` with the addresses of the proxy \
                     that terminates TLS,\nor listen on `127.0.0.1`";
         reader.error(node.span, "the public listener is off loopback and has no TLS", help);
     }
@@ -272,7 +280,7 @@ fn tokens(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (TokensSpec, bool) {
         ttl: Located::nowhere(seconds(900)),
         max_ttl: Located::nowhere(seconds(3600)),
         require_account: false,
-        ignore_scopes: Scope::new(IGNORED_SCOPE).into_iter().collect(),
+        ignore_scopes: IGNORED_SCOPES.iter().filter_map(|scope| Scope::new(scope).ok()).collect(),
         copy_claims: Vec::new(),
     };
     let Some(members) = reader.section(fields, "tokens") else { return (spec, false) };
@@ -305,14 +313,40 @@ pub(super) fn claim_names(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Lo
 }
 
 fn limits(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Limits {
+    let keep_alive = Duration::from_secs(75);
     let Some(members) = reader.section(fields, "limits") else {
-        return Limits { failures_per_second: 50, failure_burst: 500, connections: 10_000 };
+        return Limits { failures_per_second: 50, failure_burst: 500, connections: 10_000, keep_alive };
     };
     Limits {
+        keep_alive: reader.optional(&members, "keep_alive", up_to_an_hour).unwrap_or(keep_alive),
         failures_per_second: reader.integer_or(&members, "failures_per_second", 50),
         failure_burst: reader.integer_or(&members, "failure_burst", 500),
         connections: reader.integer_or(&members, "connections", 10_000),
     }
+}
+
+fn drain(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Duration {
+    let members = reader.section(fields, "shutdown");
+    let drain = members.and_then(|members| {
+        reader.optional(&members, "drain", |reader, node| {
+            let duration = reader.duration(node)?;
+            bounded(reader, node, duration)
+        })
+    });
+    drain.unwrap_or(Duration::from_secs(10))
+}
+
+fn up_to_an_hour(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
+    let duration = reader.positive_duration(node)?;
+    bounded(reader, node, duration)
+}
+
+fn bounded(reader: &mut Reader<'_>, node: &Node, duration: Duration) -> Option<Duration> {
+    if duration > Duration::from_secs(3600) {
+        reader.error(node.span, "the duration is over an hour", "write at most `1h`");
+        return None;
+    }
+    Some(duration)
 }
 
 fn log(reader: &mut Reader<'_>, fields: &Fields<'_>) -> LogSettings {

@@ -235,7 +235,8 @@ fn fixed_at_start(old: &Settings, new: &Settings) -> Option<&'static str> {
 fn needs_restart(old: &Settings, new: &Settings) -> impl Iterator<Item = &'static str> {
     // `log.claims` is part of the snapshot.
     let log = |settings: &Settings| (settings.log.format, settings.log.level);
-    let differs = [("limits", old.limits != new.limits), ("log", log(old) != log(new))];
+    let differs =
+        [("limits", old.limits != new.limits), ("shutdown", old.drain != new.drain), ("log", log(old) != log(new))];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key)
 }
 

@@ -11,6 +11,7 @@ use sts_jose::OsEntropy;
 use sts_store::Ledger;
 use sts_types::Clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::clock::SystemClock;
 use crate::engine::Engine;
@@ -23,8 +24,8 @@ use crate::telemetry::{self, EventLog};
 use crate::upkeep::upkeep;
 use crate::{admin_token, reload};
 
-/// How long new connections are still served once we are not ready any more; a second signal ends it.
-const LEAVING: Duration = Duration::from_secs(2);
+/// The longest that a second signal waits for connections to be closed.
+const IMMEDIATELY: Duration = Duration::from_millis(200);
 
 /// How often it is looked at how the store is, for metrics and log; whoever asks for readiness learns it anew.
 const STORE_WATCH: Duration = Duration::from_secs(10);
@@ -50,17 +51,26 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
         tracing::warn!("the configuration has warnings; `sts check` shows them");
     }
     runtime()?.block_on(async {
-        let mut termination = Termination::listen()?;
+        let mut signals = Termination::listen()?.counted();
+        let drain = settings.drain;
         let running = start(config.to_owned(), settings, clock, ledger)?;
         tracing::info!(public = %running.public, admin = %running.admin, "ready");
         let leaving = running.leaving.clone();
-        let shutdown = async move {
-            termination.asked().await;
-            leaving.begin();
-            tracing::info!("leaving: not ready any more, and served for as long as balancers take to see it");
-            let _ = tokio::time::timeout(LEAVING, termination.asked()).await;
+        let mut more_signals = signals.clone();
+        // The channel ends with the runtime, so that waiting for it never fails.
+        let at_once = async move {
+            let _ = more_signals.wait_for(|count| *count > 1).await;
         };
-        running.until(shutdown).await;
+        let shutdown = async move {
+            let _ = signals.wait_for(|count| *count > 0).await;
+            leaving.begin();
+            tracing::info!(
+                ?drain,
+                "not ready any more; requests are served until the drain is over or a second signal comes"
+            );
+            let _ = tokio::time::timeout(drain, signals.wait_for(|count| *count > 1)).await;
+        };
+        running.until(shutdown, at_once).await;
         Ok(())
     })
 }
@@ -86,6 +96,18 @@ impl Termination {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+
+    /// How many have come, from here on.
+    fn counted(mut self) -> watch::Receiver<u32> {
+        let (sender, count) = watch::channel(0);
+        tokio::spawn(async move {
+            loop {
+                self.asked().await;
+                sender.send_modify(|count| *count += 1);
+            }
+        });
+        count
     }
 }
 
@@ -127,7 +149,7 @@ pub(crate) fn start_on(
     let public_state = Data::new(PublicState {
         service: Arc::clone(&engine.desk.service),
         metadata: Metadata::new(&settings.issuer, &settings.signing.algorithms),
-        proxies: Proxies::new(settings.behind_tls_proxy.clone()),
+        proxies: Proxies::new(settings.behind_tls_proxy.clone(), settings.tls.is_some()),
         limit: FailureLimit::new(settings.limits.failures_per_second, settings.limits.failure_burst),
         leaving: leaving.clone(),
     });
@@ -138,7 +160,7 @@ pub(crate) fn start_on(
         leaving: leaving.clone(),
     });
     let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };
-    let listeners = Listeners::start(public, public_state, settings.limits.connections, admin, admin_state)?;
+    let listeners = Listeners::start(public, public_state, &settings.limits, admin, admin_state)?;
     let reload = Reload::new(config, settings, Arc::clone(&engine.desk), certificates);
     // Before anybody is told that we are ready: until it is listened for, SIGHUP ends a process.
     let hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
@@ -146,8 +168,8 @@ pub(crate) fn start_on(
 }
 
 impl Running {
-    /// Serves until `shutdown`, then lets open requests end.
-    pub(crate) async fn until(self, shutdown: impl Future<Output = ()>) {
+    /// Serves until `shutdown`, then lets open requests end, unless `at_once` comes first.
+    pub(crate) async fn until(self, shutdown: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
         let Self { engine, leaving, listeners: Listeners { public, admin, closing }, reload, hangup, .. } = self;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let background = [
@@ -164,15 +186,25 @@ impl Running {
         let servers = [tokio::spawn(public), tokio::spawn(admin)];
         shutdown.await;
         leaving.begin();
-        tracing::info!("shutting down: open requests are served to their end");
+        tracing::info!("shutting down");
         closing.begin();
-        public_handle.stop(true).await;
-        admin_handle.stop(true).await;
+        let stop = |gracefully| {
+            let (public, admin) = (public_handle.stop(gracefully), admin_handle.stop(gracefully));
+            async move {
+                tokio::join!(public, admin);
+            }
+        };
+        tokio::select! {
+            biased;
+            // A stop that has begun cannot be hurried: it is left behind.
+            () = at_once => drop(tokio::time::timeout(IMMEDIATELY, stop(false)).await),
+            () = stop(true) => {}
+        }
         for task in background {
             task.abort();
         }
         for server in servers {
-            let _ = server.await;
+            let _ = tokio::time::timeout(IMMEDIATELY, server).await;
         }
         // The last answers have left; their events follow before we end.
         engine.desk.service.told_of_exchanges().await;

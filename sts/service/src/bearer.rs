@@ -1,7 +1,7 @@
 //! Who calls our own endpoints: a registered API with its secret, or the bearer of a token of ours.
 
 use sts_jose::{constant_time_eq, sha256};
-use sts_token::OwnToken;
+use sts_token::{OwnToken, OwnTokenError};
 use sts_types::{ApiName, Digest256, rfc};
 
 use crate::reason::{Reason, Refused};
@@ -21,6 +21,15 @@ impl ApiSecret {
     fn is(&self, secret: &[u8]) -> bool {
         constant_time_eq(&self.0.0, &sha256(secret).0)
     }
+}
+
+/// Whose token somebody presented, dead or alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// One of our keys signed it.
+    Ours,
+    /// Anything else.
+    Foreign,
 }
 
 impl Service {
@@ -59,7 +68,20 @@ impl Service {
         }
     }
 
+    /// Whose token it is, by its signature.
+    #[must_use]
+    pub fn origin(&self, snapshot: &Snapshot, token: &str) -> Origin {
+        match self.verify_own(snapshot, token) {
+            Ok(_) | Err(OwnTokenError::Expired) => Origin::Ours,
+            Err(OwnTokenError::Foreign) => Origin::Foreign,
+        }
+    }
+
     pub(crate) fn own_token(&self, snapshot: &Snapshot, token: &str) -> Option<OwnToken> {
-        OwnToken::verify(token, &self.keyring, &snapshot.issuer, self.clock.now()).ok()
+        self.verify_own(snapshot, token).ok()
+    }
+
+    pub(crate) fn verify_own(&self, snapshot: &Snapshot, token: &str) -> Result<OwnToken, OwnTokenError> {
+        OwnToken::verify(token, &self.keyring, &snapshot.issuer, self.clock.now())
     }
 }

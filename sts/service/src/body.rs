@@ -43,7 +43,8 @@ impl<'b> Parameters<'b> {
         for (name, value) in members {
             let name = Cow::Owned(name);
             match value {
-                Value::Null => {}
+                // As good as an empty one.
+                Value::Null => pairs.push((name, Cow::Borrowed(""))),
                 Value::String(text) => pairs.push((name, text.into())),
                 Value::Number(number) if name == "expires_in" => pairs.push((name, number.to_string().into())),
                 Value::Array(values) if name == "audience" || name == "resource" => {

@@ -67,7 +67,6 @@ impl Service {
         record.enter(Phase::Parse, &*self.clock);
         let request = ExchangeRequest::parse(parameters)?;
         record.asked(&request);
-        let requested = resolve(snapshot, &request)?;
         let verified = verify(snapshot, &*self.clock, request.subject_token, record)
             .await
             .inspect_err(|_| record.not_verified(request.subject_token))?;
@@ -77,6 +76,8 @@ impl Service {
         if !snapshot.rules.knows_audience(verified.entry(), verified.claims()) {
             return Err(Refused::audience(&snapshot.issuer));
         }
+        // Only now: which names exist is nothing that a caller without a valid token may learn.
+        let requested = resolve(snapshot, &request)?;
         let now = self.clock.now();
         let authorized = match verified.authorize(&snapshot.rules, &requested, now) {
             Ok(authorized) => authorized,

@@ -24,9 +24,10 @@ mod revoke;
 mod rules_in_force;
 mod snapshot;
 mod status;
+mod token_mistake;
 mod verify;
 
-pub use bearer::ApiSecret;
+pub use bearer::{ApiSecret, Origin};
 pub use diagnosis::{EarlierUse, RefusedRequest, diagnose};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome, event_schema};
 pub use exchange::Exchanged;
@@ -42,7 +43,7 @@ pub use pending_exchange::PendingExchange;
 pub use phase::{Phase, PhaseTimes};
 pub use reason::{Reason, Refused};
 pub use refusals::{Denial, RememberedRefusal};
-pub use request::{ExchangeRequest, RequestContext};
+pub use request::{ExchangeRequest, NO_CLIENT_AUTHENTICATION, RequestContext};
 pub use snapshot::{Snapshot, TrustTable};
 pub use status::{STATUS_LIST_TTL, StatusList, StatusListsView};
 

@@ -46,6 +46,25 @@ impl<'b> Parameters<'b> {
         Ok(first.filter(|value| !value.is_empty()))
     }
 
+    /// Adds the `client_id` that stands outside the body: the user name of Basic credentials that have no password.
+    ///
+    /// # Errors
+    /// `request_malformed` when the body has another.
+    pub fn add_client_id(&mut self, client_id: String) -> Result<(), Refused> {
+        match self.one("client_id")? {
+            Some(own) if own == client_id => Ok(()),
+            Some(_) => Err(Refused::because(
+                Reason::RequestMalformed,
+                "`client_id` and the user name of the Authorization header differ: send one of them",
+            )),
+            None => {
+                self.0.retain(|(name, _)| name != "client_id");
+                self.0.push(("client_id".into(), client_id.into()));
+                Ok(())
+            }
+        }
+    }
+
     /// Refuses a repeated parameter, known or not, other than the names in `may_repeat`.
     ///
     /// # Errors
@@ -55,6 +74,12 @@ impl<'b> Parameters<'b> {
             .iter()
             .filter(|(name, _)| !may_repeat.contains(&name.as_ref()))
             .try_for_each(|(name, _)| self.one(name).map(|_| ()))
+    }
+
+    /// Whether a parameter was sent, with or without a value.
+    #[must_use]
+    pub fn is_sent(&self, name: &str) -> bool {
+        self.0.iter().any(|(own, _)| own == name)
     }
 
     /// Whether a parameter was sent with a value.

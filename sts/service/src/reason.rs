@@ -60,7 +60,7 @@ reasons! {
     /// No value of its `aud` is ours.
     TokenAudience = "token_audience", "the subject token is for another audience: request one for our issuer, or for an account's UUID";
     /// No account, no identity: one answer for all.
-    NotAuthorized = "not_authorized", "the subject token is not authorized for this request; the owner finds the cause under the request id";
+    NotAuthorized = "not_authorized", "the subject token is not authorized for this request";
     /// More than one account fits.
     AmbiguousAccount = "ambiguous_account", "the subject token fits more than one service account: name one in audience";
     /// The API is not granted.

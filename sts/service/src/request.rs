@@ -18,11 +18,17 @@ pub struct RequestContext {
     pub arrived: Duration,
 }
 
+const EMPTY_SUBJECT_TOKEN: &str =
+    "`subject_token` is empty: the variable or the command that it is taken from gave nothing";
+
 /// The largest subject token, in bytes.
 const MAX_SUBJECT_TOKEN: usize = 16 * 1024;
 
-/// Parameters that authenticate a client. `/token` takes none, and ignoring one would hide a caller's mistake
-/// (requirement TX-14).
+/// What is said of credentials at `/token`.
+pub const NO_CLIENT_AUTHENTICATION: &str =
+    "this endpoint takes no client authentication: send no credentials, and name the service account as `client_id`";
+
+/// Parameters that authenticate a client. `/token` takes none, and ignoring one would hide a caller's mistake.
 const CREDENTIALS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
 
 /// A request whose shape is right. What its names mean is judged by the rules.
@@ -44,7 +50,7 @@ impl<'a> ExchangeRequest<'a> {
         let malformed = |rule| Err(Refused::because(Reason::RequestMalformed, rule));
         parameters.forbid_repeats(&["audience", "resource"])?;
         if CREDENTIALS.iter().any(|name| parameters.has(name)) {
-            return Err(Refused::because(Reason::InvalidClient, "this endpoint takes no client authentication"));
+            return Err(Refused::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION));
         }
         match parameters.one("grant_type")? {
             None => return malformed("`grant_type` is missing"),
@@ -52,7 +58,10 @@ impl<'a> ExchangeRequest<'a> {
             Some(_) => return Err(Reason::GrantUnsupported.into()),
         }
         let Some(subject_token) = parameters.one("subject_token")? else {
-            return malformed("`subject_token` is missing");
+            return malformed(match parameters.is_sent("subject_token") {
+                true => EMPTY_SUBJECT_TOKEN,
+                false => "`subject_token` is missing",
+            });
         };
         match parameters.one("subject_token_type")? {
             None => return malformed("`subject_token_type` is missing"),

@@ -1,7 +1,9 @@
 //! Revocation by whoever holds the token (RFC 7009).
 
 use sts_store::{Entry, Revocation, RevocationScope};
+use sts_token::OwnTokenError;
 
+use crate::bearer::Origin;
 use crate::reason::Refused;
 use crate::{Service, Snapshot};
 
@@ -11,18 +13,22 @@ const TOKEN_HOLDER: &str = "token holder";
 impl Service {
     /// Revokes `token`. Presenting the whole token is the authority to revoke that one token: its signature is verified before
     /// anything is read or written. What is not ours, dead or unknown is done without a write. What is revoked already is
-    /// revoked again: the store may have refused to vouch for it the first time.
+    /// revoked again: the store may have refused to vouch for it the first time. Tells whose token it was.
     ///
     /// # Errors
     /// `store_unavailable` when the revocation is not durable.
-    pub async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<(), Refused> {
-        let Some(own) = self.own_token(snapshot, token) else { return Ok(()) };
+    pub async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<Origin, Refused> {
+        let own = match self.verify_own(snapshot, token) {
+            Ok(own) => own,
+            Err(OwnTokenError::Expired) => return Ok(Origin::Ours),
+            Err(OwnTokenError::Foreign) => return Ok(Origin::Foreign),
+        };
         let failed = |error| Refused::by_ledger(&error);
         let Some(Entry { record, .. }) = self.ledger.look_up(own.jti.clone()).await.map_err(failed)? else {
-            return Ok(());
+            return Ok(Origin::Ours);
         };
         if !own.is_recorded_by(&record) {
-            return Ok(());
+            return Ok(Origin::Ours);
         }
         let now = self.clock.now();
         let revocation = Revocation {
@@ -38,6 +44,6 @@ impl Service {
         };
         self.ledger.revoke(revocation).await.map_err(failed)?;
         self.board.revoked(&record);
-        Ok(())
+        Ok(Origin::Ours)
     }
 }

@@ -11,6 +11,7 @@ use crate::decision_record::DecisionRecord;
 use crate::issuer_keys::{KeyAnswer, KeyQuestion};
 use crate::phase::Phase;
 use crate::reason::{Reason, Refused};
+use crate::token_mistake;
 
 /// Verifies the subject token by a key of an entry that has its issuer, and notes in `record` which entry that is as soon as it is
 /// known.
@@ -24,7 +25,7 @@ pub(crate) async fn verify(
         record.entry = Some(remembered.entry().clone());
         return Ok(remembered.judge(clock.now())?);
     }
-    let token = UnverifiedToken::parse(token)?;
+    let token = UnverifiedToken::parse(token).map_err(|fault| token_mistake::explained(token, fault))?;
     let entries = snapshot.trust.entries(token.claimed_issuer());
     token.check_kind(entries)?;
     match entries {

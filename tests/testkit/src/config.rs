@@ -12,7 +12,8 @@ impl Config {
     /// Our issuer, as the defaults have it.
     pub const ISSUER: &'static str = "https://sts.example.com";
 
-    /// A configuration without issuers, APIs and accounts. The limit on refusals is off: most tests provoke them. One kind of
+    /// A configuration without issuers, APIs and accounts. The limit on refusals is off: most tests provoke them. The drain is
+    /// short: most tests have no balancer. One kind of
     /// key is made, since making an RSA key takes longer than all the rest of a start.
     #[must_use]
     pub fn new() -> Self {
@@ -24,6 +25,7 @@ impl Config {
             "log": { "format": "json" },
             "signing": { "algorithms": ["ES256"] },
             "limits": { "failures_per_second": 0 },
+            "shutdown": { "drain": "2s" },
         }))
     }
 

@@ -67,9 +67,10 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
 
         let walk = Walk::new(running.public, &files, &issuer, Arc::clone(&running.engine.desk.service));
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(running.until(async move {
+        let shutdown = async move {
             let _ = stopped.await;
-        }));
+        };
+        let serving = tokio::spawn(running.until(shutdown, std::future::pending()));
         let walked = walk.show().await;
         if walked.is_ok() && !args.once {
             say("\nServing until Ctrl-C.");

@@ -44,6 +44,7 @@ async fn handle(
     state: &AdminState,
     path: &str,
 ) -> Result<HttpResponse, Failure> {
+    super::head::refuse_large(request)?;
     check_host(request, &state.hosts)?;
     match path {
         "/metrics" => {
@@ -105,7 +106,9 @@ async fn authenticate(request: &HttpRequest, state: &AdminState) -> Result<(Stri
     let presented = match credentials(request)? {
         Credentials::Bearer(token) => token,
         // No error code for who sent nothing, or another scheme (requirement BR-1).
-        Credentials::None | Credentials::Basic(_) => return Err(Failure::challenged(Reason::InvalidToken, BEARER)),
+        Credentials::None | Credentials::PublicClient(_) | Credentials::Basic(_) => {
+            return Err(Failure::challenged(Reason::InvalidToken, BEARER));
+        }
     };
     if sts_jose::constant_time_eq(presented.as_bytes(), state.token.as_bytes()) {
         return Ok(("admin token".to_owned(), Right::Admin));

@@ -1,4 +1,4 @@
-//! A connection, between its socket or TLS and the HTTP library: nobody holds one by being slow (DESIGN section 9).
+//! A connection, between its socket or TLS and the HTTP library: nobody holds one by being slow.
 //!
 //! The library's own deadline is for the head of the first request only, and it waits for ever for a peer that does not read.
 
@@ -14,12 +14,16 @@ use sts_types::RequestId;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::library_answer::rewritten;
+use super::head::HeadLength;
+use super::library_answer::{head_too_large, rewritten};
 
 /// The longest that a request's head may take.
 pub(super) const HEADER_DEADLINE: Duration = Duration::from_secs(5);
 /// The longest that a peer may take to read what was written: as long as a body may take.
 const READER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a peer may take to close a connection that was closed on our side.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// Which of a connection's requests are being handled: told by the handler, seen by the connection.
 #[derive(Clone, Default)]
@@ -29,6 +33,7 @@ pub(super) struct Turn(Rc<Count>);
 struct Count {
     begun: Cell<u64>,
     ended: Cell<u64>,
+    is_last: Cell<bool>,
 }
 
 impl Turn {
@@ -38,8 +43,14 @@ impl Turn {
         Handling(self.clone())
     }
 
+    /// No further request is read: what still comes belongs to nothing.
+    pub(super) fn end(&self) {
+        self.0.is_last.set(true);
+    }
+
+    /// Whether what comes now is no head.
     fn is_ours(&self) -> bool {
-        self.0.begun.get() != self.0.ended.get()
+        self.0.is_last.get() || self.0.begun.get() != self.0.ended.get()
     }
 }
 
@@ -63,6 +74,12 @@ pub(super) struct Connection<T> {
     new_request_id: NewRequestId,
     /// Runs while some bytes of a head are here and others are not; beside it, the requests that had begun before.
     head: Option<(Pin<Box<Sleep>>, u64)>,
+    /// How large that head is so far.
+    head_length: HeadLength,
+    /// What is sent in the end to a peer whose head is too large; nothing more is read of what it sends.
+    farewell: Option<Bytes>,
+    /// Runs while such a peer is waited for, so that it reads the answer before the connection is gone.
+    lingering: Option<Pin<Box<Sleep>>>,
     /// Runs from the first byte that the peer did not take until it has taken all.
     reader: Option<Pin<Box<Sleep>>>,
     /// What is sent in place of an answer of the library's.
@@ -71,7 +88,17 @@ pub(super) struct Connection<T> {
 
 impl<T> Connection<T> {
     pub(super) fn new(io: T, new_request_id: NewRequestId) -> Self {
-        Self { io, turn: Turn::default(), new_request_id, head: None, reader: None, instead: Bytes::new() }
+        Self {
+            io,
+            turn: Turn::default(),
+            new_request_id,
+            head: None,
+            head_length: HeadLength::default(),
+            farewell: None,
+            lingering: None,
+            reader: None,
+            instead: Bytes::new(),
+        }
     }
 
     pub(super) fn turn(&self) -> Turn {
@@ -94,6 +121,23 @@ impl<T> Connection<T> {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         outcome
+    }
+}
+
+impl<T: AsyncRead + Unpin> Connection<T> {
+    /// Throws away what the peer still sends: a connection that is closed with bytes unread is reset, and the answer lost with it.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let mut scratch = [0; 4096];
+        while deadline.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => break,
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -120,14 +164,27 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.settle_head();
+        if this.farewell.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut this.io).poll_read(cx, buffer);
         // A body has a deadline of its own.
         if this.turn.is_ours() {
             return outcome;
         }
-        if buffer.filled().len() > before && this.head.is_none() {
-            this.head = Some((Box::pin(sleep(HEADER_DEADLINE)), this.turn.0.begun.get()));
+        let fresh = buffer.filled().get(before..).unwrap_or_default();
+        if !fresh.is_empty() {
+            if this.head.is_none() {
+                this.head = Some((Box::pin(sleep(HEADER_DEADLINE)), this.turn.0.begun.get()));
+                this.head_length = HeadLength::default();
+            }
+            this.head_length.observe(fresh);
+            if this.head_length.is_too_large() {
+                this.farewell = Some(head_too_large(&(this.new_request_id)()));
+                buffer.set_filled(before);
+                return Poll::Ready(Ok(()));
+            }
         }
         if outcome.is_pending()
             && let Some((deadline, _)) = &mut this.head
@@ -140,7 +197,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.write_instead(cx))?;
@@ -167,8 +224,17 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Some(farewell) = this.farewell.as_mut().filter(|farewell| !farewell.is_empty()) {
+            this.instead = std::mem::take(farewell);
+        }
         ready!(this.write_instead(cx))?;
-        let outcome = Pin::new(&mut this.io).poll_shutdown(cx);
-        this.bounded(cx, outcome)
+        if this.lingering.is_none() {
+            let outcome = Pin::new(&mut this.io).poll_shutdown(cx);
+            ready!(this.bounded(cx, outcome))?;
+        }
+        if this.farewell.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        this.linger(cx).map(Ok)
     }
 }

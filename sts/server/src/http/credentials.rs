@@ -3,7 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use data_encoding::BASE64;
-use sts_service::{Reason, Refused};
+use sts_service::{NO_CLIENT_AUTHENTICATION, Reason, Refused};
 use zeroize::Zeroizing;
 
 use super::Failure;
@@ -11,6 +11,9 @@ use super::Failure;
 /// The credentials of a request.
 pub(crate) enum Credentials {
     None,
+    /// Basic with an empty password, which OAuth libraries send by default for a client without a secret: it proves nothing. The
+    /// user name, form-decoded (RFC 6749 section 2.3.1), is a `client_id`.
+    PublicClient(Option<String>),
     /// Name and secret in both readings: as sent, as most clients mean it, and form-decoded, as RFC 6749 section 2.3.1 wants.
     Basic([(String, Zeroizing<String>); 2]),
     Bearer(Zeroizing<String>),
@@ -37,10 +40,22 @@ pub(crate) fn credentials(request: &HttpRequest) -> Result<Credentials, Failure>
         let decoded = Zeroizing::new(BASE64.decode(rest.as_bytes()).map_err(|_| wrong())?);
         let text = std::str::from_utf8(&decoded).map_err(|_| wrong())?;
         let (name, secret) = text.split_once(':').ok_or_else(wrong)?;
+        if secret.is_empty() {
+            return Ok(Credentials::PublicClient(Some(form_decoded(name)).filter(|name| !name.is_empty())));
+        }
         let sent = (name.to_owned(), Zeroizing::new(secret.to_owned()));
         Ok(Credentials::Basic([sent, (form_decoded(name), Zeroizing::new(form_decoded(secret)))]))
     } else {
         Err(Reason::InvalidClient.into())
+    }
+}
+
+/// The `client_id` that the header of a request to `/token` names, where nothing in it is to prove who the client is.
+pub(super) fn public_client(request: &HttpRequest) -> Result<Option<String>, Failure> {
+    match credentials(request) {
+        Ok(Credentials::None) => Ok(None),
+        Ok(Credentials::PublicClient(client_id)) => Ok(client_id),
+        Ok(_) | Err(_) => Err(Refused::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION).into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one table from reason to wire (RFC 6749 section 5.2, RFC 8693 section 2.2.2, DESIGN section 2).
+//! The one table from reason to wire (RFC 6749 section 5.2, RFC 8693 section 2.2.2).
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -15,6 +15,8 @@ pub(crate) struct Failure {
     allow: Option<&'static str>,
     /// Said in place of the refusal's own text, to operators only.
     told: Option<String>,
+    /// In place of the reason's own status.
+    status: Option<StatusCode>,
 }
 
 impl Failure {
@@ -28,11 +30,38 @@ impl Failure {
         Self { challenge: Some(challenge), ..refused.into().into() }
     }
 
+    /// 431 (RFC 6585 section 5).
+    pub(crate) fn head_too_large() -> Self {
+        let refused = Refused::because(Reason::RequestMalformed, "the head of the request is over 64 KiB");
+        Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }
+    }
+
     /// With a text that says more than the reason does; for operators, since it may repeat what they sent.
     pub(crate) fn told(refused: impl Into<Refused>, text: String) -> Self {
         Self { told: Some(text), ..refused.into().into() }
     }
 
+    /// At an endpoint that mints nothing: a fault of ours says that `undone` was not done.
+    pub(crate) fn instead_of_minting(mut self, undone: &'static str) -> Self {
+        let cause = match self.refused.reason {
+            Reason::StoreUnavailable => "the store cannot be asked right now",
+            Reason::ServerError => "a fault of ours",
+            _ => return self,
+        };
+        self.refused.detail = Some(format!("{cause}; {undone}").into());
+        self
+    }
+
+    /// Whether the fault is ours, so that the caller can only try again.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status().is_server_error()
+    }
+
+    fn status(&self) -> StatusCode {
+        self.status.unwrap_or(wire(self.refused.reason).0)
+    }
+
+    #[cfg(test)]
     pub(crate) fn reason(&self) -> Reason {
         self.refused.reason
     }
@@ -50,7 +79,7 @@ impl From<Refused> for Failure {
             Reason::InsufficientScope => Some(BEARER_INSUFFICIENT_SCOPE),
             _ => None,
         };
-        Self { refused, challenge, allow: None, told: None }
+        Self { refused, challenge, allow: None, told: None, status: None }
     }
 }
 
@@ -109,8 +138,8 @@ const MAX_RETRY_AFTER: u64 = 3600;
 impl Failure {
     /// The answer; `well_known` adds the members that some clients of discovery documents show.
     pub(crate) fn response(&self, request_id: &RequestId, well_known: bool) -> HttpResponse {
-        let (status, error) = wire(self.refused.reason);
-        let description = ascii(self.told.as_deref().unwrap_or(self.refused.text()));
+        let (_, error) = wire(self.refused.reason);
+        let description = self.description(request_id);
         let mut body = json!({
             "error": error,
             "error_description": description,
@@ -121,7 +150,7 @@ impl Failure {
             members.insert("ErrorMessage".to_owned(), json!(description));
             members.insert("Errors".to_owned(), json!([description]));
         }
-        let mut response = HttpResponse::build(status);
+        let mut response = HttpResponse::build(self.status());
         response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache"));
         if let Some(challenge) = self.challenge {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
@@ -134,6 +163,16 @@ impl Failure {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
         response.content_type("application/json").body(body.to_string())
+    }
+
+    /// A description that withholds the cause names the request id, since most clients show nothing but the description.
+    fn description(&self, request_id: &RequestId) -> String {
+        let text = ascii(self.told.as_deref().unwrap_or(self.refused.text()));
+        let withholds_cause = self.told.is_none() && (self.is_ours() || self.refused.reason == Reason::NotAuthorized);
+        match withholds_cause {
+            true => format!("{text}; the owner finds the cause under request id {request_id}"),
+            false => text,
+        }
     }
 }
 
@@ -155,6 +194,32 @@ pub(crate) fn mark(response: &mut HttpResponse, request_id: &RequestId) {
 mod tests {
     use super::*;
     use sts_service::Reason;
+
+    #[test]
+    fn fld57_a_description_that_withholds_the_cause_names_the_request_id_and_no_other_does() {
+        let id = RequestId::new("01J00000000000000000000000").unwrap();
+        for &reason in Reason::ALL {
+            let failure = Failure::from(reason);
+            let withholds = failure.status().as_u16() >= 500 || reason.name() == "not_authorized";
+            assert_eq!(failure.description(&id).contains(id.as_str()), withholds, "{}", reason.name());
+            let described = Failure::from(Refused { detail: Some("why".into()), ..reason.into() });
+            assert_eq!(described.description(&id).contains(id.as_str()), withholds, "{}", reason.name());
+        }
+        let told = Failure::told(Reason::ServerError, "an operator is told the cause".to_owned());
+        assert!(!told.description(&id).contains(id.as_str()));
+    }
+
+    #[test]
+    fn fld44_an_endpoint_that_mints_nothing_never_says_that_nothing_was_minted() {
+        for &reason in Reason::ALL {
+            let failure = Failure::from(reason).instead_of_minting("nothing was revoked");
+            assert!(
+                !failure.is_ours()
+                    || failure.refused.text().contains("nothing was revoked")
+                    || reason == Reason::IssuerUnavailable
+            );
+        }
+    }
 
     #[test]
     fn o2_03_every_description_is_printable_ascii_without_quotes() {

@@ -32,14 +32,57 @@ pub(crate) fn parameters<'b>(
     accepts: Accepts,
 ) -> Result<Parameters<'b>, Failure> {
     forbid_query(request)?;
-    match media(request)? {
-        Media::Form => Ok(Parameters::from_form(body)?),
-        Media::Json if accepts == Accepts::FormOrJson => Ok(Parameters::from_json(body)?),
-        Media::Json => Err(Reason::MediaType.into()),
+    match read_media(request).map_err(|why| unread(why, accepts))? {
+        Media::Form => Ok(from_form(body, accepts)?),
+        Media::Json if accepts == Accepts::FormOrJson => Ok(from_json(body)?),
+        Media::Json => Err(unread("JSON is not read here", accepts)),
     }
 }
 
-/// Parameters belong in the body: one in the query would land in logs (RFC 6749 section 3.2, requirements O2-5 and SB-6).
+/// 415, with what is read here.
+fn unread(why: &'static str, accepts: Accepts) -> Failure {
+    let read = match accepts {
+        Accepts::Form => "application/x-www-form-urlencoded",
+        Accepts::FormOrJson => "application/x-www-form-urlencoded or application/json",
+    };
+    let detail = format!("{why}: send {read}").into();
+    Refused { detail: Some(detail), ..Reason::MediaType.into() }.into()
+}
+
+/// Many clients send a form unless told otherwise, so a JSON body under that type is a common mistake.
+fn from_form(body: &[u8], accepts: Accepts) -> Result<Parameters<'_>, Refused> {
+    let read = Parameters::from_form(body);
+    let is_sound = || read.as_ref().is_ok_and(|read| read.has("grant_type") || read.has("token"));
+    if !matches!(first_byte(body), Some(b'{' | b'[')) || is_sound() {
+        return read;
+    }
+    Err(Refused::because(
+        Reason::RequestMalformed,
+        match accepts {
+            Accepts::Form => "the body is JSON: send its members as a form (application/x-www-form-urlencoded)",
+            Accepts::FormOrJson => {
+                "the body is JSON, but its Content-Type says that it is a form: send it as application/json"
+            }
+        },
+    ))
+}
+
+fn from_json(body: &[u8]) -> Result<Parameters<'_>, Refused> {
+    let looks_like_a_form = || !matches!(first_byte(body), None | Some(b'{' | b'[' | b'"')) && body.contains(&b'=');
+    Parameters::from_json(body).map_err(|refused| match looks_like_a_form() {
+        true => Refused::because(
+            Reason::RequestMalformed,
+            "the body is a form, but its Content-Type says that it is JSON: send it as application/x-www-form-urlencoded",
+        ),
+        false => refused,
+    })
+}
+
+fn first_byte(body: &[u8]) -> Option<u8> {
+    body.trim_ascii_start().first().copied()
+}
+
+/// Parameters belong in the body: one in the query would land in logs (RFC 6749 section 3.2).
 fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
     const OURS: [&str; 20] = [
         "grant_type",
@@ -75,36 +118,39 @@ fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
 
 /// The one media type of a body, in UTF-8 and not compressed.
 pub(super) fn media(request: &HttpRequest) -> Result<Media, Failure> {
-    let refused = || Failure::from(Reason::MediaType);
+    read_media(request).map_err(|why| Refused::because(Reason::MediaType, why).into())
+}
+
+fn read_media(request: &HttpRequest) -> Result<Media, &'static str> {
+    const OTHER: &str = "the body's media type is not read here";
     let mut types = request.headers().get_all(header::CONTENT_TYPE);
-    let (Some(value), None) = (types.next(), types.next()) else { return Err(refused()) };
-    if request
-        .headers()
-        .get_all(header::CONTENT_ENCODING)
-        .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        return Err(refused());
+    let value = types.next().ok_or("the body has no Content-Type")?;
+    if types.next().is_some() {
+        return Err("there is more than one Content-Type");
     }
-    let text = value.to_str().map_err(|_| refused())?;
-    let mut parts = text.split(';').map(str::trim);
+    let mut encodings = request.headers().get_all(header::CONTENT_ENCODING);
+    if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err("a compressed body is not read here");
+    }
+    let mut parts = value.to_str().map_err(|_| OTHER)?.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
+    let media = if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Media::Form
+    } else if essence.eq_ignore_ascii_case("application/json") {
+        Media::Json
+    } else if essence.eq_ignore_ascii_case("multipart/form-data") {
+        return Err("multipart/form-data is not read here");
+    } else {
+        return Err(OTHER);
+    };
     for parameter in parts.filter(|part| !part.is_empty()) {
-        let (name, value) = parameter.split_once('=').ok_or_else(refused)?;
-        let value = value.trim_matches('"');
-        if name.eq_ignore_ascii_case("charset")
-            && !value.eq_ignore_ascii_case("utf-8")
-            && !value.eq_ignore_ascii_case("us-ascii")
-        {
-            return Err(refused());
+        let (name, value) = parameter.split_once('=').ok_or("the Content-Type is malformed")?;
+        let charset = name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"'));
+        if charset.is_some_and(|own| !["utf-8", "us-ascii"].iter().any(|read| own.eq_ignore_ascii_case(read))) {
+            return Err("only UTF-8 is read here");
         }
     }
-    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        Ok(Media::Form)
-    } else if essence.eq_ignore_ascii_case("application/json") {
-        Ok(Media::Json)
-    } else {
-        Err(refused())
-    }
+    Ok(media)
 }
 
 #[cfg(test)]
@@ -167,6 +213,45 @@ mod tests {
         ] {
             assert_eq!(with(json, bad).err(), Some(Reason::RequestMalformed), "{bad}");
         }
+    }
+
+    fn told(content_type: Option<&str>, body: &str, accepts: Accepts) -> String {
+        let mut request = TestRequest::post();
+        if let Some(content_type) = content_type {
+            request = request.insert_header((header::CONTENT_TYPE, content_type));
+        }
+        let outcome = parameters(&request.to_http_request(), body.as_bytes(), accepts);
+        outcome.map_or_else(|failure| failure.refused().text().to_owned(), |_| "read".to_owned())
+    }
+
+    #[test]
+    fn fld45_a_body_of_another_kind_than_its_content_type_is_told_so() {
+        use Accepts::FormOrJson;
+        let (form, json) = ("grant_type=x&subject_token=y", r#"{"grant_type":"x","subject_token":"a+b%"}"#);
+        assert_eq!(told(Some(FORM), form, FormOrJson), "read");
+        assert_eq!(told(Some("application/json"), r#"{"grant_type":"x"}"#, FormOrJson), "read");
+        for body in [json, " \r\n{}", "[]", "{\"grant_type\":\"a&b=c\"}"] {
+            for content_type in [FORM, "application/x-www-form-urlencoded; charset=utf-8"] {
+                assert!(told(Some(content_type), body, FormOrJson).contains("send it as application/json"), "{body}");
+                assert!(told(Some(content_type), body, Accepts::Form).contains("the body is JSON"), "{body}");
+            }
+        }
+        // An unknown parameter may be called as it likes.
+        assert_eq!(told(Some(FORM), "{x=1&grant_type=y", FormOrJson), "read");
+        assert!(told(Some("application/json"), form, FormOrJson).contains("the body is a form"));
+        assert!(told(Some("application/json"), "", FormOrJson).contains("not one strict JSON object"));
+        for (content_type, why) in [
+            (None, "the body has no Content-Type: send application/x-www-form-urlencoded or application/json"),
+            (Some("multipart/form-data; boundary=x"), "multipart/form-data is not read here: send "),
+            (Some("application/json; charset=latin1"), "only UTF-8 is read here: send "),
+            (Some("text/plain"), "the body's media type is not read here: send "),
+        ] {
+            assert!(told(content_type, form, FormOrJson).starts_with(why), "{content_type:?}");
+        }
+        assert_eq!(
+            told(Some("application/json"), json, Accepts::Form),
+            "JSON is not read here: send application/x-www-form-urlencoded"
+        );
     }
 
     #[test]

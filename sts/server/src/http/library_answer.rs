@@ -1,8 +1,9 @@
 //! What the HTTP library answers by itself, when a request's head cannot be read (400), is too large (431) or does not come (408),
-//! said as every other error is (DESIGN section 2). The library has no hook for these answers: they are known where they leave.
+//! said as every other error is. The library has no hook for these answers: they are known where they leave.
 
 use actix_web::body::MessageBody as _;
 use actix_web::http::StatusCode;
+use bytes::Bytes;
 use sts_service::{Reason, Refused};
 use sts_types::RequestId;
 
@@ -26,10 +27,16 @@ pub(super) fn rewritten(written: &[u8], request_id: impl FnOnce() -> RequestId) 
     Some((begins, answer))
 }
 
+/// 431 for a head of which the library sees no more than its beginning.
+pub(super) fn head_too_large(request_id: &RequestId) -> Bytes {
+    let lines = ["HTTP/1.1 431 Request Header Fields Too Large", "connection: close"];
+    in_our_words(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &lines, request_id).map(Bytes::from).unwrap_or_default()
+}
+
 fn in_our_words(status: StatusCode, lines: &[&str], request_id: &RequestId) -> Option<Vec<u8>> {
     let failure: Failure = match status {
         StatusCode::REQUEST_TIMEOUT => malformed("the head of the request did not arrive within 5 seconds"),
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => malformed("the head of the request is too large"),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Failure::head_too_large(),
         status if status.is_client_error() => malformed("the request is not well-formed HTTP/1.1"),
         _ => Reason::ServerError.into(),
     };

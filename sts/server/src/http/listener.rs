@@ -1,4 +1,4 @@
-//! The two listeners, bound before anything is served, with the deadlines and caps of DESIGN section 9.
+//! The two listeners, bound before anything is served, with their deadlines and caps.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,6 +12,7 @@ use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service,
 use actix_tls::accept::max_concurrent_tls_connect;
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::dev::{AppConfig, Server, ServiceFactory};
+use actix_web::http::ConnectionType;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{App, HttpRequest};
 use arc_swap::ArcSwap;
@@ -19,23 +20,19 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use sts_config::TlsFiles;
+use sts_config::{Limits, TlsFiles};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::capacity::Capacity;
-use super::connection::{Connection, HEADER_DEADLINE, NewRequestId, Turn};
-use super::{AdminState, PublicState, admin, public};
+use super::connection::{Connection, HEADER_DEADLINE, LINGER, NewRequestId, Turn};
+use super::{AdminState, Leaving, PublicState, admin, public};
 
 /// The longest that a TLS handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
-/// How long an idle connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// How long a peer may take to close a connection that was closed on our side.
-const LINGER: Duration = Duration::from_secs(1);
-/// How long open requests may take to end at shutdown.
-const DRAIN_SECONDS: u64 = 25;
+/// How long requests that are still handled when the drain is over may take to end, in seconds.
+const LAST_REQUESTS_SECONDS: u64 = 2;
 
 /// A listener that is bound.
 pub(crate) struct ListenerSpec {
@@ -149,14 +146,14 @@ impl Listeners {
     pub(crate) fn start(
         public: ListenerSpec,
         public_state: Data<PublicState>,
-        connections: u32,
+        limits: &Limits,
         admin: ListenerSpec,
         admin_state: Data<AdminState>,
     ) -> Result<Self, BindError> {
         // One for each core: with fewer a core stays idle, more on a core answer no more and their callers wait longer (measured:
         // tests/benches/RESULTS.md, "By workers").
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let wanted = usize::try_from(connections).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(limits.connections).unwrap_or(usize::MAX);
         let capacity = Capacity::here(wanted);
         if capacity.public < wanted {
             tracing::warn!(
@@ -171,12 +168,20 @@ impl Listeners {
         // which nobody would be let in until they are given up.
         max_concurrent_tls_connect(per_worker.max(capacity.admin));
         let (closing, closed) = watch::channel(false);
+        let options = ConnectionOptions { keep_alive: limits.keep_alive, closed };
         Ok(Self {
-            public: server(public, Face::Public(public_state), workers, per_worker, closed.clone())?,
-            admin: server(admin, Face::Admin(admin_state), 1, capacity.admin, closed)?,
+            public: server(public, Face::Public(public_state), workers, per_worker, options.clone())?,
+            admin: server(admin, Face::Admin(admin_state), 1, capacity.admin, options)?,
             closing: Closing(closing),
         })
     }
+}
+
+/// What every connection is kept by.
+#[derive(Clone)]
+struct ConnectionOptions {
+    keep_alive: Duration,
+    closed: watch::Receiver<bool>,
 }
 
 /// What a listener shows.
@@ -187,6 +192,13 @@ enum Face {
 }
 
 impl Face {
+    fn leaving(&self) -> &Leaving {
+        match self {
+            Self::Public(state) => &state.leaving,
+            Self::Admin(state) => &state.leaving,
+        }
+    }
+
     fn new_request_id(&self) -> NewRequestId {
         let service = match self {
             Self::Public(state) => Arc::clone(&state.service),
@@ -201,12 +213,12 @@ fn server(
     face: Face,
     workers: usize,
     connections_per_worker: usize,
-    closed: watch::Receiver<bool>,
+    options: ConnectionOptions,
 ) -> Result<Server, BindError> {
     let builder = Server::build()
         .workers(workers)
         .max_concurrent_connections(connections_per_worker)
-        .shutdown_timeout(DRAIN_SECONDS)
+        .shutdown_timeout(LAST_REQUESTS_SECONDS)
         .disable_signals();
     let builder = match certificate {
         None => builder.listen("http", socket, move || {
@@ -215,7 +227,7 @@ fn server(
                 let (peer, new_request_id) = (prepared(&socket), Rc::clone(&new_request_id));
                 async move { Ok::<_, ()>((Connection::new(socket, new_request_id), peer)) }
             };
-            fn_service(connection).and_then(http(face.clone(), closed.clone()))
+            fn_service(connection).and_then(http(face.clone(), options.clone()))
         }),
         Some(certificate) => {
             let mut acceptor = Acceptor::new(tls_config(certificate)?);
@@ -227,7 +239,7 @@ fn server(
                     (Connection::new(stream, Rc::clone(&new_request_id)), peer)
                 };
                 let secured = acceptor.clone().map_err(|_| ()).map(connection);
-                secured.and_then(http(face.clone(), closed.clone()))
+                secured.and_then(http(face.clone(), options.clone()))
             })
         }
     };
@@ -244,23 +256,34 @@ fn prepared(socket: &TcpStream) -> Option<SocketAddr> {
 /// HTTP/1.1 on connections, as `actix_web::HttpServer` would serve it if it let the connection be ours.
 fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     face: Face,
-    closed: watch::Receiver<bool>,
+    ConnectionOptions { keep_alive, closed }: ConnectionOptions,
 ) -> impl ServiceFactory<(Connection<T>, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()> {
     let app = App::new().default_service(web::to(move |request: HttpRequest, payload: Payload| {
         let face = face.clone();
         async move {
-            let _handling = request.conn_data::<Turn>().map(Turn::begin);
-            match face {
+            let turn = request.conn_data::<Turn>().cloned().unwrap_or_default();
+            let _handling = turn.begin();
+            let is_last = request.head().connection_type() == ConnectionType::Close;
+            let leaving = face.leaving().clone();
+            let mut response = match face {
                 Face::Public(state) => public::serve(request, payload, state).await,
                 Face::Admin(state) => admin::serve(request, payload, state).await,
+            };
+            if leaving.has_begun() {
+                // So that a proxy opens its next connection to another server.
+                response.head_mut().set_connection_type(ConnectionType::Close);
             }
+            if is_last || response.head().connection_type() == ConnectionType::Close {
+                turn.end();
+            }
+            response
         }
     }));
     let app = app.into_factory().map_err(|error| error.error_response());
     HttpService::build()
         .client_request_timeout(HEADER_DEADLINE)
         .client_disconnect_timeout(LINGER)
-        .keep_alive(KEEP_ALIVE)
+        .keep_alive(keep_alive)
         .graceful_shutdown_signal(move || {
             let mut closed = closed.clone();
             async move {

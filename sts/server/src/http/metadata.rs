@@ -28,6 +28,8 @@ fn describe(issuer: &Issuer, algorithms: &[Algorithm]) -> Value {
     let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
     json!({
         "issuer": issuer,
+        // Required by RFC 8414 and OpenID Connect Discovery, and never empty. There is no authorization endpoint, so nothing is asked of it.
+        "response_types_supported": ["none"],
         "token_endpoint": at("/token"),
         "token_endpoint_auth_methods_supported": ["none"],
         "grant_types_supported": [rfc::GRANT_TOKEN_EXCHANGE],
@@ -35,7 +37,7 @@ fn describe(issuer: &Issuer, algorithms: &[Algorithm]) -> Value {
         "id_token_signing_alg_values_supported": names,
         "subject_types_supported": ["public"],
         "revocation_endpoint": at("/revoke"),
-        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "Bearer"],
+        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
         "introspection_endpoint": at("/introspect"),
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
         "introspection_signing_alg_values_supported": names,

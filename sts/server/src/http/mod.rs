@@ -9,6 +9,7 @@ mod credentials;
 mod failure;
 mod failure_limit;
 mod form;
+mod head;
 mod leaving;
 mod library_answer;
 mod listener;
@@ -37,7 +38,7 @@ use sts_service::Reason;
 use sts_types::RequestId;
 
 /// Runs a handler to its end or its panic. Not an `async fn`: its future would hold the handler's twice.
-fn caught<F: Future<Output = Result<HttpResponse, Failure>>>(handler: F) -> CatchUnwind<AssertUnwindSafe<F>> {
+fn caught<F: Future>(handler: F) -> CatchUnwind<AssertUnwindSafe<F>> {
     AssertUnwindSafe(handler).catch_unwind()
 }
 

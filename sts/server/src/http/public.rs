@@ -8,13 +8,17 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use sts_service::{Caller, Parameters, Reason, Refused, RequestContext, STATUS_LIST_TTL, Service, Snapshot};
+use sts_service::{
+    Caller, Introspection, Origin, Parameters, Reason, Refused, RequestContext, STATUS_LIST_TTL, Service, Snapshot,
+};
 use sts_token::MAX_AGE;
 use sts_types::rfc;
 
-use super::credentials::{Credentials, credentials};
+use super::credentials::{Credentials, credentials, public_client};
 use super::failure::{BASIC, BASIC_OR_BEARER};
+use super::failure_limit::Admission;
 use super::form::{Accepts, parameters};
+use super::head::refuse_large;
 use super::route::{Endpoint, endpoint, normalise};
 use super::{Failure, FailureLimit, Leaving, Metadata, Proxies, body};
 
@@ -35,51 +39,88 @@ pub(crate) struct PublicState {
 
 /// Every request of the public listener.
 pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Data<PublicState>) -> HttpResponse {
-    let clock = state.service.clock();
     let context = RequestContext {
         request_id: state.service.new_request_id(),
         source: state.proxies.source(&request),
-        arrived: clock.monotonic(),
+        arrived: state.service.clock().monotonic(),
     };
     let path = normalise(request.path());
     let well_known = path.split('/').any(|part| part == ".well-known");
-    let outcome = super::caught(limited(&request, &mut payload, &state, &context, &path)).await;
+    let outcome = match admit(&request, &state, &context, &path) {
+        Err(failure) => Ok(Err(failure)),
+        Ok((endpoint, admission)) => {
+            let outcome = super::caught(handle(endpoint, &request, &mut payload, &state, &context)).await;
+            if let Some(admission) = admission.filter(|_| !is_callers_fault(&outcome)) {
+                admission.give_back();
+            }
+            outcome.map(|result| result.map(|answered| answered.response))
+        }
+    };
+    if let Ok(Err(failure)) = &outcome
+        && failure.is_ours()
+    {
+        // The caller is told this id in place of the cause.
+        let (request_id, reason) = (&context.request_id, failure.refused().reason.name());
+        tracing::error!(%request_id, reason, "a request failed by a fault that is not the caller's");
+    }
     let response = super::answer(outcome, &context.request_id, well_known);
     body::close_if_unread(&request, payload, response)
 }
 
-/// Handles the request unless its source has had too many refusals; counts this one if it is refused.
-async fn limited(
+/// What a handler answers when it does not refuse.
+struct Answered {
+    response: HttpResponse,
+    /// Whether the caller presented what is not ours, which counts as refused although the protocol answers it with 200.
+    is_foreign: bool,
+}
+
+impl From<HttpResponse> for Answered {
+    fn from(response: HttpResponse) -> Self {
+        Self { response, is_foreign: false }
+    }
+}
+
+/// Whether a request counts against its source. A handler that panics is our fault.
+fn is_callers_fault(outcome: &std::thread::Result<Result<Answered, Failure>>) -> bool {
+    match outcome {
+        Ok(Ok(answered)) => answered.is_foreign,
+        Ok(Err(failure)) => !failure.is_ours(),
+        Err(_) => false,
+    }
+}
+
+/// The endpoint of a request that may be handled, and what it takes from the limit on refusals of its source.
+fn admit<'s>(
     request: &HttpRequest,
-    payload: &mut Payload,
-    state: &PublicState,
+    state: &'s PublicState,
     context: &RequestContext,
     path: &str,
-) -> Result<HttpResponse, Failure> {
+) -> Result<(Endpoint, Option<Admission<'s>>), Failure> {
+    refuse_large(request)?;
+    let endpoint = endpoint(path, &state.metadata.base).ok_or(Reason::NotFound);
+    let is_probe = matches!(endpoint, Ok(Endpoint::Live | Endpoint::Ready));
+    if !is_probe && !state.proxies.admit(request) {
+        let rule = "plain http is served to the proxy that ends TLS alone: connect through it";
+        return Err(Refused::because(Reason::RequestMalformed, rule).into());
+    }
+    let endpoint = check_method(request, endpoint?)?;
+    if endpoint.methods() != "POST" {
+        return Ok((endpoint, None));
+    }
     let source = context.source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let endpoint = route(request, path, &state.metadata.base)?;
-    if endpoint.methods() == "POST"
-        && let Some(wait) = state.limit.wait(source, context.arrived)
-    {
-        let refused = Refused::for_now(Reason::RateLimited, wait);
-        if endpoint == Endpoint::Token {
-            state.service.begin_exchange(context).refuse(&refused);
+    match state.limit.admit(source, context.arrived) {
+        Ok(admission) => Ok((endpoint, Some(admission))),
+        Err(wait) => {
+            let refused = Refused::for_now(Reason::RateLimited, wait);
+            if endpoint == Endpoint::Token {
+                state.service.begin_exchange(context).refuse(&refused);
+            }
+            Err(refused.into())
         }
-        return Err(refused.into());
     }
-    let result = handle(endpoint, request, payload, state, context).await;
-    if result.as_ref().is_err_and(|failure| is_callers_fault(failure.reason())) {
-        state.limit.count(source, state.service.clock().monotonic());
-    }
-    result
 }
 
-fn is_callers_fault(reason: Reason) -> bool {
-    !matches!(reason, Reason::IssuerUnavailable | Reason::StoreUnavailable | Reason::ServerError)
-}
-
-fn route(request: &HttpRequest, path: &str, base: &str) -> Result<Endpoint, Failure> {
-    let endpoint = endpoint(path, base).ok_or(Reason::NotFound)?;
+fn check_method(request: &HttpRequest, endpoint: Endpoint) -> Result<Endpoint, Failure> {
     let allowed = match endpoint.methods() {
         "POST" => request.method() == Method::POST,
         _ => request.method() == Method::GET || request.method() == Method::HEAD,
@@ -93,22 +134,28 @@ async fn handle(
     payload: &mut Payload,
     state: &PublicState,
     context: &RequestContext,
-) -> Result<HttpResponse, Failure> {
-    match endpoint {
-        Endpoint::Token => token(request, payload, state, context).await,
-        Endpoint::Revoke => revoke(request, payload, state).await,
-        Endpoint::Introspect => introspect(request, payload, state).await,
-        Endpoint::Metadata => {
-            Ok(document(request, JSON, MAX_AGE, &state.metadata.etag, state.metadata.document.clone()))
+) -> Result<Answered, Failure> {
+    let response = match endpoint {
+        Endpoint::Token => token(request, payload, state, context).await?,
+        Endpoint::Revoke => {
+            let outcome = revoke(request, payload, state).await;
+            return outcome.map_err(|failure| failure.instead_of_minting("nothing was revoked"));
         }
+        Endpoint::Introspect => {
+            let outcome = introspect(request, payload, state).await;
+            return outcome
+                .map_err(|failure| failure.instead_of_minting("it is not known whether the token is active"));
+        }
+        Endpoint::Metadata => document(request, JSON, MAX_AGE, &state.metadata.etag, state.metadata.document.clone()),
         Endpoint::KeySet => {
             let keyring = state.service.keyring();
-            Ok(document(request, JSON, MAX_AGE, &keyring.etag(), keyring.document().to_vec()))
+            document(request, JSON, MAX_AGE, &keyring.etag(), keyring.document().to_vec())
         }
-        Endpoint::StatusList => status_list(request, state).await,
-        Endpoint::Live => Ok(HttpResponse::Ok().finish()),
-        Endpoint::Ready => Ok(ready(state).await),
-    }
+        Endpoint::StatusList => status_list(request, state).await?,
+        Endpoint::Live => HttpResponse::Ok().finish(),
+        Endpoint::Ready => ready(state).await,
+    };
+    Ok(response.into())
 }
 
 /// `GET /status/{list}`, draft-ietf-oauth-status-list section 8.1.
@@ -127,9 +174,9 @@ async fn token(
     context: &RequestContext,
 ) -> Result<HttpResponse, Failure> {
     let mut pending = state.service.begin_exchange(context);
-    let body = read_exchange(request, payload).await.inspect_err(|failure| pending.refuse(failure.refused()))?;
-    let parameters = parameters(request, &body, Accepts::FormOrJson)
-        .inspect_err(|failure: &Failure| pending.refuse(failure.refused()))?;
+    let mut body = Bytes::new();
+    let parameters = read_exchange(request, payload, &mut body).await;
+    let parameters = parameters.inspect_err(|failure| pending.refuse(failure.refused()))?;
     let exchanged = state.service.exchange(&parameters, &mut pending).await?;
     // RFC 8693 section 2.2.1. Nothing here needs an escape: base64url and dots, a number, and scopes, which have neither `"` nor `\`.
     let mut body = String::with_capacity(exchanged.access_token.len() + 256);
@@ -145,18 +192,25 @@ async fn token(
     Ok(private(StatusCode::OK).content_type(JSON).body(body))
 }
 
-async fn read_exchange(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Failure> {
-    if request.headers().contains_key(header::AUTHORIZATION) {
-        return Err(Refused::because(Reason::InvalidClient, "this endpoint takes no client authentication").into());
+async fn read_exchange<'b>(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    body: &'b mut Bytes,
+) -> Result<Parameters<'b>, Failure> {
+    let client_id = public_client(request)?;
+    *body = body::read(request, payload).await?;
+    let mut parameters = parameters(request, body, Accepts::FormOrJson)?;
+    if let Some(client_id) = client_id {
+        parameters.add_client_id(client_id)?;
     }
-    body::read(request, payload).await
+    Ok(parameters)
 }
 
 /// `POST /revoke`, RFC 7009 section 2. The token is the authority; credentials are not needed, and must be right if sent.
-async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<HttpResponse, Failure> {
+async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Answered, Failure> {
     let snapshot = state.service.snapshot();
     match credentials(request)? {
-        Credentials::None => {}
+        Credentials::None | Credentials::PublicClient(_) => {}
         Credentials::Basic(readings) => {
             authenticate_basic(state, &snapshot, &readings)?;
         }
@@ -168,20 +222,17 @@ async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicStat
     let parameters = parameters(request, &body, Accepts::Form)?;
     parameters.forbid_repeats(&[])?;
     refuse_body_credentials(&parameters)?;
-    let token = required_token(&parameters)?;
-    state.service.revoke_presented(&snapshot, token).await?;
-    Ok(private(StatusCode::OK).finish())
+    let origin = state.service.revoke_presented(&snapshot, required_token(&parameters)?).await?;
+    Ok(Answered { response: private(StatusCode::OK).finish(), is_foreign: origin == Origin::Foreign })
 }
 
 /// `POST /introspect`, RFC 7662 section 2; signed for who asks for that (RFC 9701 section 4).
-async fn introspect(
-    request: &HttpRequest,
-    payload: &mut Payload,
-    state: &PublicState,
-) -> Result<HttpResponse, Failure> {
+async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Answered, Failure> {
     let snapshot = state.service.snapshot();
     let caller = match credentials(request)? {
-        Credentials::None => return Err(Failure::challenged(Reason::InvalidClient, BASIC_OR_BEARER)),
+        Credentials::None | Credentials::PublicClient(_) => {
+            return Err(Failure::challenged(Reason::InvalidClient, BASIC_OR_BEARER));
+        }
         Credentials::Basic(readings) => authenticate_basic(state, &snapshot, &readings)?,
         Credentials::Bearer(token) => {
             let bearer = state.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_INTROSPECT]).await?;
@@ -192,13 +243,18 @@ async fn introspect(
     let parameters = parameters(request, &body, Accepts::Form)?;
     parameters.forbid_repeats(&[])?;
     refuse_body_credentials(&parameters)?;
-    let introspection = state.service.introspect(&snapshot, &caller, required_token(&parameters)?).await?;
-    if prefers_signed(request) {
+    let token = required_token(&parameters)?;
+    let introspection = state.service.introspect(&snapshot, &caller, token).await?;
+    let is_active = matches!(introspection, Introspection::Active(_));
+    let is_foreign = !is_active && state.service.origin(&snapshot, token) == Origin::Foreign;
+    let response = if prefers_signed(request) {
         let answer = state.service.sign_introspection(&snapshot, &caller, &introspection)?;
-        return Ok(private(StatusCode::OK).content_type(SIGNED_INTROSPECTION).body(answer));
-    }
-    let answer = serde_json::to_string(&introspection).map_err(|_| Reason::ServerError)?;
-    Ok(private(StatusCode::OK).content_type("application/json").body(answer))
+        private(StatusCode::OK).content_type(SIGNED_INTROSPECTION).body(answer)
+    } else {
+        let answer = serde_json::to_string(&introspection).map_err(|_| Reason::ServerError)?;
+        private(StatusCode::OK).content_type(JSON).body(answer)
+    };
+    Ok(Answered { response, is_foreign })
 }
 
 /// Whether a signed answer is asked for by name, and plain JSON not rather (RFC 9110 section 12.5.1).

@@ -3,30 +3,40 @@
 use std::net::{IpAddr, SocketAddr};
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderValue;
 use sts_config::IpNetwork;
 
 /// The proxies in front of us.
 #[derive(Clone, Default)]
-pub(crate) struct Proxies(Vec<IpNetwork>);
+pub(crate) struct Proxies {
+    networks: Vec<IpNetwork>,
+    /// Whether a proxy is what protects the callers' tokens on their way to us.
+    end_tls: bool,
+}
 
 impl Proxies {
-    pub(crate) fn new(networks: Vec<IpNetwork>) -> Self {
-        Self(networks)
+    /// The proxies in `networks`; `tls` says whether we end TLS ourselves.
+    pub(crate) fn new(networks: Vec<IpNetwork>, tls: bool) -> Self {
+        Self { end_tls: !tls && !networks.is_empty(), networks }
+    }
+
+    /// Whether the peer may send tokens here: where proxies end TLS, nobody else's have come encrypted.
+    pub(crate) fn admit(&self, request: &HttpRequest) -> bool {
+        !self.end_tls || request.peer_addr().is_some_and(|peer| self.is_one(peer.ip()))
     }
 
     /// The caller's address: the peer's, or, when the peer is one of our proxies, the last address of `X-Forwarded-For` that is
     /// not. Whatever stands before that one was written by somebody we do not know.
     pub(crate) fn source(&self, request: &HttpRequest) -> Option<IpAddr> {
-        let peer = request.peer_addr()?.ip();
+        let peer = request.peer_addr()?.ip().to_canonical();
         if !self.is_one(peer) {
             return Some(peer);
         }
-        let headers: Vec<&str> =
-            request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
-        for text in headers.iter().rev().flat_map(|value| value.rsplit(',')) {
-            match address(text.trim()) {
+        let fields: Vec<&[u8]> = request.headers().get_all("x-forwarded-for").map(HeaderValue::as_bytes).collect();
+        for text in fields.iter().rev().flat_map(|field| field.rsplit(|byte| *byte == b',')) {
+            match std::str::from_utf8(text).ok().and_then(|text| address(text.trim())) {
                 Some(address) if self.is_one(address) => {}
-                Some(address) => return Some(address),
+                Some(address) => return Some(address.to_canonical()),
                 None => return Some(peer),
             }
         }
@@ -34,7 +44,7 @@ impl Proxies {
     }
 
     fn is_one(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
+        self.networks.iter().any(|network| network.contains(address))
     }
 }
 
@@ -49,15 +59,25 @@ mod tests {
     use super::*;
     use actix_web::test::TestRequest;
 
+    fn proxies(networks: &[&str], tls: bool) -> Proxies {
+        Proxies::new(networks.iter().map(|text| IpNetwork::parse(text).unwrap()).collect(), tls)
+    }
+
+    fn from(peer: &str, forwarded: &[&[u8]]) -> HttpRequest {
+        let peer = SocketAddr::new(peer.parse().unwrap(), 1);
+        let mut request = TestRequest::get().peer_addr(peer);
+        for value in forwarded {
+            request = request.append_header(("x-forwarded-for", HeaderValue::from_bytes(value).unwrap()));
+        }
+        request.to_http_request()
+    }
+
     #[test]
-    fn c118_sb05_a_forwarded_address_counts_from_our_proxies_only() {
-        let proxies = Proxies::new(vec![IpNetwork::parse("10.0.0.0/8").unwrap()]);
+    fn c118_sb05_f9_a_forwarded_address_counts_from_our_proxies_only() {
+        let proxies = proxies(&["10.0.0.0/8", "fd00::/64"], false);
         let source = |peer: &str, forwarded: &[&str]| {
-            let mut request = TestRequest::get().peer_addr(format!("{peer}:1").parse().unwrap());
-            for value in forwarded {
-                request = request.append_header(("x-forwarded-for", *value));
-            }
-            proxies.source(&request.to_http_request()).unwrap().to_string()
+            let forwarded: Vec<&[u8]> = forwarded.iter().map(|text| text.as_bytes()).collect();
+            proxies.source(&from(peer, &forwarded)).unwrap().to_string()
         };
         assert_eq!(source("192.0.2.1", &["203.0.113.9"]), "192.0.2.1");
         assert_eq!(source("10.0.0.1", &["203.0.113.9"]), "203.0.113.9");
@@ -68,5 +88,40 @@ mod tests {
         assert_eq!(source("10.0.0.1", &["[2001:db8::1]"]), "2001:db8::1");
         assert_eq!(source("10.0.0.1", &["203.0.113.9, junk"]), "10.0.0.1");
         assert_eq!(source("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(source("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.1");
+        // An IPv4 address has one form, whatever socket or proxy it came by.
+        assert_eq!(source("::ffff:192.0.2.1", &["203.0.113.9"]), "192.0.2.1");
+        assert_eq!(source("::ffff:10.0.0.1", &["::ffff:203.0.113.9, ::ffff:10.0.0.2"]), "203.0.113.9");
+        assert_eq!(source("fd00::1", &["2001:db8::1, fd00::2"]), "2001:db8::1");
+        assert_eq!(source("fd00:0:0:1::1", &["2001:db8::1"]), "fd00:0:0:1::1");
+    }
+
+    #[test]
+    fn f9_a_field_that_is_no_text_hides_nothing_that_stands_behind_it() {
+        let proxies = proxies(&["10.0.0.0/8"], false);
+        let source = |forwarded: &[&[u8]]| proxies.source(&from("10.0.0.1", forwarded)).unwrap().to_string();
+        assert_eq!(source(&[b"1.2.3.4", b"\xff, 203.0.113.9"]), "203.0.113.9");
+        assert_eq!(source(&[b"1.2.3.4", b"203.0.113.9, \xff"]), "10.0.0.1");
+        assert_eq!(source(&[b"1.2.3.4", b""]), "10.0.0.1");
+    }
+
+    #[test]
+    fn f9_where_proxies_end_tls_only_they_are_served() {
+        let behind = proxies(&["10.1.2.3", "::ffff:10.1.2.4/128", "fd00::1"], false);
+        for (peer, is_served) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("10.1.2.4", true),
+            ("fd00::1", true),
+            ("10.1.2.5", false),
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("fd00::2", false),
+        ] {
+            assert_eq!(behind.admit(&from(peer, &[b"10.1.2.3"])), is_served, "{peer}");
+            assert!(proxies(&["10.1.2.3"], true).admit(&from(peer, &[])), "whoever speaks TLS to us: {peer}");
+            assert!(proxies(&[], false).admit(&from(peer, &[])), "no proxy is configured: {peer}");
+        }
+        assert!(!behind.admit(&TestRequest::get().to_http_request()));
     }
 }
