@@ -82,7 +82,7 @@ impl Load<'_> {
         let fields = self.reader.fields(&main, &keys::ROOT)?;
         let server = server(&mut self.reader, &fields);
         let entries = issuers(&mut self.reader, &fields);
-        let apis = apis(&mut self.reader, &fields, &server.signing.algorithms);
+        let apis = apis(&mut self.reader, &fields, &server.signing.algorithms, &server.tokens.ignore_scopes);
         for (path, span) in server.tls_files.iter().chain(&server.store.tls_files).chain(&entries.key_files) {
             let noted = self.files.note(path);
             self.report_unusable(noted, Some(*span));

@@ -157,6 +157,23 @@ fn f9_a_proxy_that_is_everybody_is_a_warning() {
 }
 
 #[test]
+fn an_apis_scope_that_every_request_ignores_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sts.yaml");
+    let warned = |more: &str| {
+        let api = "apis:\n  a:\n    audience: https://a.example\n    scopes: [email, read]\n";
+        fs::write(&path, format!("issuer: http://localhost:8080\n{more}{api}")).unwrap();
+        load(&path, &|_| None).unwrap().warnings.render(false)
+    };
+    let text = warned("");
+    assert!(
+        text.contains("the scope `email` is read as one for no scope") && text.ends_with("\n1 warning\n"),
+        "{text}"
+    );
+    assert_eq!(warned("tokens: { ignore_scopes: [openid] }\n"), "");
+}
+
+#[test]
 fn a_path_from_a_variable_is_no_pattern() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");

@@ -1,4 +1,4 @@
-//! Resolving the names of a request: which account, which API, which scopes (DESIGN section 2, "Naming account and target").
+//! Resolving the names of a request: which account, which API, which scopes.
 
 use sts_types::{Lifetime, Scope, ScopeSet};
 

@@ -19,12 +19,13 @@ pub(crate) struct Apis {
     pub(crate) secret_files: Vec<(ApiName, PathBuf, Span)>,
 }
 
-/// Reads `apis:`. `signing` lists the algorithms that keys are kept for.
-pub(crate) fn apis(reader: &mut Reader<'_>, fields: &Fields<'_>, signing: &[Algorithm]) -> Apis {
+/// Reads `apis:`. `signing` lists the algorithms that keys are kept for, `ignored` the scopes that no request can ask for.
+pub(crate) fn apis(reader: &mut Reader<'_>, fields: &Fields<'_>, signing: &[Algorithm], ignored: &[Scope]) -> Apis {
     let mut apis = Apis::default();
     for (entry, members) in reader.named(fields, "apis") {
         if let Some(name) = reader.key_name(entry, ApiName::new) {
             api(reader, name, &members, signing, &mut apis);
+            warn_of_ignored(reader, &members, ignored, apis.specs.last());
         }
     }
     apis
@@ -50,6 +51,15 @@ fn api(reader: &mut Reader<'_>, name: Located<ApiName>, fields: &Fields<'_>, sig
     let stand_in = || Audience::new(&format!("urn:invalid:{}", name.value)).ok().map(Located::nowhere);
     if let Some(audience) = audience.or_else(stand_in) {
         apis.specs.push(ApiSpec { name, audience, display_name, scopes });
+    }
+}
+
+/// A request for such a scope alone is one for no scope, and gets the whole grant.
+fn warn_of_ignored(reader: &mut Reader<'_>, fields: &Fields<'_>, ignored: &[Scope], api: Option<&ApiSpec>) {
+    let (Some(node), Some(api)) = (fields.node("scopes"), api) else { return };
+    for scope in api.scopes.iter().filter(|scope| ignored.contains(&scope.value)) {
+        let message = format!("a request for the scope `{}` is read as one for no scope: it is ignored", scope.value);
+        reader.warning(node.span, message, "give the scope another name, or set `tokens.ignore_scopes` without it");
     }
 }
 

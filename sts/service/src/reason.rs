@@ -1,4 +1,4 @@
-//! Why a request is refused, by the stable names of DESIGN section 2. The wire form of each is one table in the server.
+//! Why a request is refused, by stable names. The wire form of each is one table in the server.
 
 use std::borrow::Cow;
 use std::time::Duration;

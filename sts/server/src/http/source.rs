@@ -1,4 +1,4 @@
-//! The address that a request came from. Forwarding headers are believed from configured proxies only (requirement SB-5).
+//! The address that a request came from. Forwarding headers are believed from configured proxies only.
 
 use std::net::{IpAddr, SocketAddr};
 
