@@ -268,7 +268,12 @@ static LOG: Section = Section {
 static ISSUER: Section = Section {
     name: "an issuer entry",
     keys: &[
-        Key::new("issuer", Kind::Text, "The `iss` of its tokens, byte for byte; https.").either(),
+        Key::new(
+            "issuer",
+            Kind::Text,
+            "The `iss` of its tokens, byte for byte: an https URL, or any text where the entry has `jwks_file`, `jwks` or `jwks_url`.",
+        )
+        .either(),
         Key::new(
             "issuer_template",
             Kind::Text,
@@ -281,6 +286,11 @@ static ISSUER: Section = Section {
             "The platform, for self-hosted issuers; well-known ones are known by their URL. `none` for none.",
         ),
         Key::new("shared", Kind::Flag, "Whether many tenants share the issuer."),
+        Key::new(
+            "owner_claims",
+            Kind::TextOrTexts,
+            "Of a shared issuer without a preset, the claims (names or pointers) that name the owner; without it only an exact subject fixes the owner.",
+        ),
         Key::new(
             "audience",
             Kind::TextOrTexts,
@@ -324,6 +334,11 @@ static ISSUER: Section = Section {
             .default("24h"),
         Key::new("refresh_cooldown", Kind::Duration, "The least time between two refreshes that unknown keys ask for.")
             .default("30s"),
+        Key::new(
+            "trust_domain",
+            Kind::Text,
+            "With `preset: spiffe`, the trust domain whose tokens are accepted without `iss`: those whose `sub` is `spiffe://DOMAIN/...`.",
+        ),
         Key::new("kid_reuse", Kind::Flag, "Whether the issuer keeps a `kid` over a rotation, as Jenkins does.")
             .default("false"),
         Key::new(
@@ -519,7 +534,7 @@ mod tests {
         store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts
         signing{algorithms rotate_every keys_dir} tokens{ttl max_ttl cap_to_subject ignore_scopes copy_claims require_account}
         limits{failures_per_second failure_burst connections keep_alive} shutdown{drain} log{format level claims}
-        issuers{issuer issuer_template preset shared audience sole_audience algorithms leeway max_token_lifetime max_token_age
+        issuers{issuer issuer_template preset shared owner_claims trust_domain audience sole_audience algorithms leeway max_token_lifetime max_token_age
         require_iat replay types jwks_url jwks_file jwks ca_file bearer_token_file proxy max_stale refresh_cooldown kid_reuse
         variables allow_private_network allow_http enabled}
         apis{audience display_name scopes signing_algorithm introspection_secret_file} teams{display_name grants}

@@ -6,6 +6,7 @@ mod conditions;
 mod grants;
 mod lints;
 mod names;
+mod platform_use;
 mod pool;
 mod witness;
 
@@ -182,7 +183,7 @@ fn identity_title(account: &str, identity: &str) -> String {
 mod tests {
     use super::*;
     use crate::fixture::*;
-    use crate::{IdentitySpec, Severity};
+    use crate::{IdentitySpec, PresetSource, Severity};
     use serde_json::json;
     use sts_types::{AccountId, ClaimPath, Issuer, UnixTime};
 
@@ -456,22 +457,28 @@ mod tests {
             said(|spec| spec.accounts[0].identities[0] = short(subject("main", MAIN), key, rule))
         };
         for (wanted, key, rule) in [
+            ("Error: there is no short rule `gitlub`", "gitlub", json!({})),
             (
-                "Error: `gitlab:` does not fit the issuer entry `github`, which has the preset `github-actions`",
+                "Error: `gitlab:` does not fit the issuer entry `github`, which has the preset `github-actions` / write `github:`, with \
+                 members such as `repository`, `repository_id`, `repository_owner`",
                 "gitlab",
                 json!({ "project_id": 1 }),
             ),
             ("Error: there is no short rule `githubb` / write `github`", "githubb", json!({ "repository": "a" })),
             ("Error: `github:` has no member `repositry` / write `repository`", "github", json!({ "repositry": "a" })),
+            ("Error: `github:` has no member `repo_id` / write `repository_id`", "github", json!({ "repo_id": 1 })),
             ("Error: `github:` is empty", "github", json!({})),
             ("Error: `1.5` is not a whole number", "github", json!({ "repository_id": 1.5 })),
         ] {
             let said = on(key, rule);
             assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+            assert_eq!(said.matches("Error").count(), 1, "one cause, one error: {said}");
         }
         assert_eq!(on("github", json!({ "repository_id": 74, "ref_protected": true, "repo_property_team": "x" })), "");
         let mut spec = sound();
         spec.issuers[0].preset = None;
+        spec.issuers[0].preset_source = PresetSource::Unsaid;
+        spec.issuers[0].known = None;
         spec.issuers[0].issuer = at(Issuer::new("https://ghes.example/_services/token").unwrap().into());
         spec.issuers[0].shared = false;
         spec.accounts[0].identities[0] = short(identity("main"), "github", json!({ "repository": "o/r" }));

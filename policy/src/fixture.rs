@@ -48,13 +48,19 @@ pub(crate) fn spec(accounts: Vec<AccountSpec>) -> Spec {
 }
 
 pub(crate) fn issuer(name: &str, url: &str) -> IssuerSpec {
+    let known = KnownIssuer::of_url(url);
     let preset = Preset::for_issuer(url);
     let defaults = preset.map(Preset::defaults).unwrap_or_default();
     IssuerSpec {
         name: at(EntryName::new(name).unwrap()),
         issuer: at(Issuer::new(url).unwrap().into()),
         preset,
+        preset_source: if preset.is_some() { PresetSource::Url } else { PresetSource::Unsaid },
+        known,
         shared: defaults.shared || Preset::shared_by_url(url),
+        shared_written: false,
+        owner_claims: vec![],
+        public: url.starts_with("https://"),
         audience: vec![],
         sole_audience: defaults.sole_audience,
         replay: Replay::Allow,

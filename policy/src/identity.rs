@@ -13,11 +13,7 @@ use crate::condition::Condition;
 use crate::diagnosis::difference::{self, Difference};
 use crate::diagnosis::moment::rfc3339;
 use crate::pattern::Pattern;
-use crate::{ConditionTrace, Preset, Replay};
-
-/// The events that run code or text of strangers, or in whose jobs a stranger's text is read: refused on GitHub's grammar by
-/// every identity that does not name the event.
-pub(crate) const BANNED_EVENTS: [&str; 4] = ["pull_request_target", "workflow_run", "issue_comment", "pull_request"];
+use crate::{ConditionTrace, Preset, Replay, events};
 
 /// An identity of an account.
 #[derive(Debug)]
@@ -56,7 +52,7 @@ pub(crate) struct EntryRule {
     pub(crate) sole_audience: bool,
     /// How often one token may be used.
     pub(crate) replay: Replay,
-    /// Whether [`BANNED_EVENTS`] are refused.
+    /// Whether events that a stranger can cause are refused (`events`).
     pub(crate) ban_events: bool,
     /// The entry's preset.
     pub(crate) preset: Option<Preset>,
@@ -149,7 +145,7 @@ pub(crate) enum Check<'a> {
     Audience,
     /// A claim is as wanted.
     Claim(&'a Condition),
-    /// The event is none of the banned.
+    /// The event takes write access.
     Event,
 }
 
@@ -232,12 +228,10 @@ impl Identity {
             Check::Subject(pattern) => claims.text("sub").is_some_and(|sub| pattern.matches(sub)),
             Check::Audience => self.nearest_rule(judged).is_some_and(|rule| rule.accepts(claims.get("aud"))),
             Check::Claim(condition) => judged.memo.holds(condition, || condition.holds(judged.subject_of(condition))),
-            Check::Event => match claims.get("event_name") {
-                Some(event) if self.nearest_rule(judged).is_some_and(|rule| rule.ban_events) => {
-                    event.elements().all(|event| event.as_str().is_some_and(|event| !BANNED_EVENTS.contains(&event)))
-                }
-                _ => true,
-            },
+            Check::Event => {
+                !self.nearest_rule(judged).is_some_and(|rule| rule.ban_events)
+                    || events::is_writers(claims.get("event_name"), claims.text("sub"))
+            }
         }
     }
 
@@ -292,8 +286,7 @@ impl Identity {
             Check::Event => {
                 let hint =
                     remark("strangers can cause it; only an identity that names `event_name` takes it".to_owned());
-                let expected = format!("none of \"{}\"", BANNED_EVENTS.join("\", \""));
-                ("event_name".to_owned(), expected, claims.get("event_name").map(bounded), Some(hint))
+                ("event_name".to_owned(), events::expected(), claims.get("event_name").map(bounded), Some(hint))
             }
         };
         let hint = hint.filter(|_| !holds);

@@ -7,6 +7,7 @@ mod compile;
 mod condition;
 mod decision;
 mod diagnosis;
+mod events;
 mod explain;
 mod finding;
 #[cfg(test)]
@@ -34,11 +35,11 @@ pub use finding::{Finding, Severity};
 pub use overlap::{Ambiguous, Overlaps, Shadowed};
 pub use pattern::{Pattern, PatternError};
 pub use policy_test::{TestFailure, TestPassed, run_test, test_case};
-pub use preset::{IssuerDefaults, Preset};
+pub use preset::{IssuerDefaults, IssuerFault, KnownIssuer, Preset};
 pub use resolve::Asked;
 pub use ruleset::{AccountView, ApiView, Compiled, Provenance, RuleSet};
 pub use spec::{
-    AccountSpec, ApiSpec, ConditionObject, ConditionSpec, Expectation, GrantSpec, IdentitySpec, IssuerSpec, Replay,
-    ScalarSpec, ShortRuleSpec, Spec, TeamSpec, TestSpec, TestTokenSpec, TokensSpec,
+    AccountSpec, ApiSpec, ConditionObject, ConditionSpec, Expectation, GrantSpec, IdentitySpec, IssuerSpec,
+    PresetSource, Replay, ScalarSpec, ShortRuleSpec, Spec, TeamSpec, TestSpec, TestTokenSpec, TokensSpec,
 };
 pub use text::{render, summary};

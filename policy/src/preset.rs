@@ -15,25 +15,33 @@ mod github;
 mod gitlab;
 mod google;
 mod harness;
+mod host;
+mod issuer_fault;
 mod jenkins;
 mod keycloak;
+mod known;
 mod kubernetes;
+mod meant;
 mod octopus;
 mod okta;
 mod owner;
 mod platform;
+mod shared;
 mod spacelift;
 mod spiffe;
 mod terraform;
 mod vercel;
 
+pub use issuer_fault::IssuerFault;
+pub use known::KnownIssuer;
+
 pub(crate) use audience::shared_audience;
 pub(crate) use owner::{OwnerGrammar, OwnerText, Reach};
 pub(crate) use platform::{MemberPath, ShortRule};
 
-use platform::{Platform, Tenancy};
+use platform::Platform;
 use serde_json::{Map, Value};
-use sts_types::{Algorithm, ClaimSet, IssuerTemplate};
+use sts_types::{Algorithm, ClaimSet};
 
 /// A platform whose tokens are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,27 +137,35 @@ impl Preset {
     /// The preset of a well-known public issuer, by its exact URL.
     #[must_use]
     pub fn for_issuer(url: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|preset| (preset.platform().known)(url).is_some())
+        KnownIssuer::of_url(url).and_then(KnownIssuer::preset)
     }
 
-    /// The preset of the issuers of that form, if they are well-known ones.
-    #[must_use]
-    pub fn for_template(template: &IssuerTemplate) -> Option<Self> {
-        /// What platforms have in such places.
-        const SAMPLES: [&str; 3] = ["00000000000000000000000000000000", "00000000-0000-4000-8000-000000000000", "x"];
-        (0..SAMPLES.len()).find_map(|first| {
-            let sample = |name: &str| {
-                let samples = SAMPLES.iter().cycle().skip(first).take(SAMPLES.len());
-                samples.copied().find(|sample| template.accepts(name, sample)).map(str::to_owned)
-            };
-            Self::for_issuer(template.member(sample)?.as_str())
-        })
-    }
-
-    /// Whether `url` is a well-known issuer that signs for many tenants, so that its signature says nothing about the owner.
+    /// Whether `url` is a publicly known issuer that signs for many tenants, so that its signature says nothing about the
+    /// owner.
     #[must_use]
     pub fn shared_by_url(url: &str) -> bool {
-        Self::ALL.into_iter().any(|preset| (preset.platform().known)(url) == Some(Tenancy::Shared))
+        KnownIssuer::of_url(url).is_some_and(|known| known.shared)
+    }
+
+    /// Whether it is known how its tokens name their owner.
+    #[must_use]
+    pub fn names_owner(self) -> bool {
+        self.owner().is_some()
+    }
+
+    /// Whether people run it on hosts of their own, so that its preset may be written for any host.
+    pub(crate) fn is_self_hosted(self) -> bool {
+        self.platform().issuers.is_empty()
+            || matches!(
+                self,
+                Self::GithubActions | Self::Gitlab | Self::Kubernetes | Self::TerraformCloud | Self::Forgejo
+            )
+    }
+
+    /// The platform's name, for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.platform().title
     }
 
     /// What an entry of the platform gets where the configuration says nothing.
@@ -316,6 +332,7 @@ mod tests {
     fn c046_look_alikes_of_well_known_issuers_are_not_known() {
         for url in [
             "https://token.actions.githubusercontent.com/",
+            "https://token.actions.githubusercontent.com/.well-known",
             "https://token.actions.githubusercontent.com/a/b",
             "https://token.actions.githubusercontent.com.evil.example",
             "https://token.actions.githubusercontent.com@evil.example",

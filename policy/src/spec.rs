@@ -7,7 +7,7 @@ use sts_types::{
     Scope, TeamName, UnixTime,
 };
 
-use crate::preset::Preset;
+use crate::preset::{KnownIssuer, Preset};
 
 /// The whole policy.
 #[derive(Clone, Debug)]
@@ -53,6 +53,21 @@ pub enum Replay {
     OncePerAccount,
 }
 
+/// How an issuer entry came to its preset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresetSource {
+    /// Known by the URL.
+    Url,
+    /// Written.
+    Written,
+    /// `preset: none`.
+    WrittenNone,
+    /// Nothing says what platform it is.
+    Unsaid,
+    /// The issuer is wrong, and this was reported: what would follow from it is not reported as well.
+    Faulty,
+}
+
 /// One issuer entry, as far as policy needs it.
 #[derive(Clone, Debug)]
 pub struct IssuerSpec {
@@ -62,8 +77,18 @@ pub struct IssuerSpec {
     pub issuer: Located<Issuers>,
     /// The preset in force: written, or known by the URL; `None` for none or `preset: none`.
     pub preset: Option<Preset>,
+    /// How the preset was settled.
+    pub preset_source: PresetSource,
+    /// The publicly known platform that the issuer belongs to.
+    pub known: Option<KnownIssuer>,
     /// Whether many tenants share the issuer: written `shared: true`, or known by the URL.
     pub shared: bool,
+    /// Whether `shared` is written.
+    pub shared_written: bool,
+    /// `owner_claims:`, names or pointers of the claims that name the owner.
+    pub owner_claims: Vec<Located<String>>,
+    /// Whether the issuer is an https URL of a host that everybody can reach, as far as its text says.
+    pub public: bool,
     /// `audience:` of the entry; empty when not given.
     pub audience: Vec<Located<Audience>>,
     /// Whether a token must have exactly one audience (default, preset applied).

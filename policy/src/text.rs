@@ -212,8 +212,9 @@ mod tests {
                 "  ok   `enabled` is identity enabled",
                 "  ok   `subject` is \"repo:octo-org/octo-repo:ref:refs/heads/main\"",
                 "  ok   `audience` is \"https://sts.example.com\"",
-                "  FAIL `event_name` is \"issue_comment\", expected none of \"pull_request_target\", \"workflow_run\", \"issue_comment\", \
-                 \"pull_request\"",
+                "  FAIL `event_name` is \"issue_comment\", expected one of \"push\", \"workflow_dispatch\", \"schedule\", \"release\", \
+                 \"repository_dispatch\", \"create\", \"delete\", \"merge_group\", \"deployment\", \"deployment_status\", \
+                 \"registry_package\", \"page_build\", \"branch_protection_rule\", \"public\"",
             ]
         );
         let (_, granted) = explained(&policy(), json!({}), &["octo"], "");

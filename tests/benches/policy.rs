@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use divan::{Bencher, black_box};
 use serde_json::json;
 use sts_policy::{
-    AccountSpec, ApiSpec, Asked, ConditionSpec, Facts, GrantSpec, IdentitySpec, IssuerSpec, Preset, Replay, RuleSet,
-    ScalarSpec, Spec, TokensSpec,
+    AccountSpec, ApiSpec, Asked, ConditionSpec, Facts, GrantSpec, IdentitySpec, IssuerSpec, KnownIssuer, Preset,
+    PresetSource, Replay, RuleSet, ScalarSpec, Spec, TokensSpec,
 };
 use sts_types::{
     AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, Issuer, Lifetime, Located, Origin, Scope,
@@ -115,7 +115,12 @@ fn spec(kind: Kind, identities: usize) -> Spec {
             name: at(EntryName::new("github").expect("a name")),
             issuer: at(Issuer::new(GITHUB).expect("an issuer").into()),
             preset: Some(Preset::GithubActions),
+            preset_source: PresetSource::Url,
+            known: KnownIssuer::of_url(GITHUB),
             shared: true,
+            shared_written: false,
+            owner_claims: vec![],
+            public: true,
             audience: vec![],
             sole_audience: true,
             replay: Replay::Allow,

@@ -46,4 +46,5 @@ mod support;
 mod tenants;
 mod tls;
 mod token_shape;
+mod trust;
 mod wire;

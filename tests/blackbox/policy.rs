@@ -128,15 +128,42 @@ fn c070_c071_c073_names_ids_and_environments_compare_byte_for_byte() {
 }
 
 #[test]
-fn c069_the_banned_events_are_refused_however_the_identity_is_written() {
-    let events = ["pull_request_target", "workflow_run", "issue_comment", "pull_request"];
+fn fld1_c069_strangers_events_are_refused_however_the_identity_is_written() {
+    let events = [
+        "pull_request_target",
+        "workflow_run",
+        "issue_comment",
+        "pull_request",
+        "issues",
+        "discussion",
+        "discussion_comment",
+        "fork",
+        "watch",
+        "gollum",
+        "pull_request_review",
+        "pull_request_review_comment",
+        "check_run",
+        "check_suite",
+        "status",
+        "an_event_of_tomorrow",
+    ];
     for event in events {
         let main = json!({ "sub": "repo:octo-org/octo-repo:ref:refs/heads/main", "event_name": event });
         invalid(&ask(&main, &[]), "not_authorized");
         let production = json!({ "sub": "repo:octo-org/octo-repo:environment:production", "environment": "production", "event_name": event });
         invalid(&ask(&production, &[]), "not_authorized");
     }
-    for event in ["push", "workflow_dispatch", "schedule", "release"] {
+    for event in [
+        "push",
+        "workflow_dispatch",
+        "schedule",
+        "release",
+        "repository_dispatch",
+        "create",
+        "delete",
+        "merge_group",
+        "deployment",
+    ] {
         granted(&ask(&json!({ "event_name": event }), &[]));
     }
     // Naming `event_name`, or a subject that ends so, lifts it; on every issuer of GitHub's grammar.
@@ -461,7 +488,9 @@ fn patterns_and_conditions_mean_what_the_contract_says() {
         })
         .collect();
     let named: Vec<(&str, Value)> = accounts.iter().map(|(name, identity)| (name.as_str(), identity.clone())).collect();
-    let server = Server::start_in(STS, world_site(&github_world(&named)));
+    // The entry is of no platform, whatever its subjects look like.
+    let config = github_world(&named).with("issuers/plain/preset", "none");
+    let server = Server::start_in(STS, world_site(&config));
     for (at, (identity, matching, others)) in table.iter().enumerate() {
         let account = format!("t{at}");
         let reason = |claims: &Value| {

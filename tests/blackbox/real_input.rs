@@ -44,10 +44,16 @@ fn recorded() -> [Recorded; 2] {
 }
 
 fn site(recorded: &Recorded, token: &str) -> Site {
+    let preset = if recorded.name == "gitlab-self-managed" { "gitlab" } else { "github-actions" };
     let config = world()
         .with(
             "issuers/entry",
-            json!({ "issuer": recorded.issuer, "audience": "https://example.com", "jwks_file": "recorded.jwks.json" }),
+            json!({
+                "issuer": recorded.issuer,
+                "preset": preset,
+                "audience": "https://example.com",
+                "jwks_file": "recorded.jwks.json",
+            }),
         )
         .with("service_accounts/recorded", json!({ "teams": ["deployers"], "identities": [recorded.identity] }));
     let site = world_site(&config);
@@ -186,7 +192,7 @@ fn every_platform_s_token_is_granted_by_its_exact_subject_but_for_those_that_mus
 }
 
 #[test]
-fn a_legacy_kubernetes_token_has_no_issuer_that_could_be_trusted() {
+fn fld30_a_legacy_kubernetes_token_needs_keys_of_the_entrys_own_and_still_lacks_its_times() {
     let sample = Sample::of("kubernetes-legacy");
     let key = key(&sample);
     let legacy = token(&sample, &key);
@@ -195,7 +201,9 @@ fn a_legacy_kubernetes_token_has_no_issuer_that_could_be_trusted() {
     invalid(&server.exchange(&legacy, &[]), "issuer_unknown");
     let entry = json!({ "issuer": sample.claims["iss"], "jwks": Key::set(&[&key]) });
     let site = Site::with(&Config::new().with("issuers/legacy", entry));
-    STS.run(site.root(), &["check", "--config", "sts.yaml"]).ended(2);
+    STS.run(site.root(), &["check", "--config", "sts.yaml"]).ended(0);
+    let fetched = Site::with(&Config::new().with("issuers/legacy/issuer", sample.claims["iss"].clone()));
+    STS.run(fetched.root(), &["check", "--config", "sts.yaml"]).ended(2);
     // Under the cluster's issuer it still lacks `exp` and `aud`.
     let bent = Forge::new(&key, &sample.at(now())).claim("iss", honest.claims["iss"].clone()).sign();
     invalid(&server.exchange(&bent, &[]), "token_malformed");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sts_policy::{AccountSpec, GrantSpec, IdentitySpec, Preset, ShortRuleSpec, TeamSpec, TestSpec};
-use sts_types::{AccountId, AccountName, IdentityName, Located, TeamName};
+use sts_types::{AccountId, AccountName, IdentityName, Located, TeamName, nearest};
 
 use super::apis::scopes;
 use super::conditions::conditions;
@@ -11,6 +11,7 @@ use super::issuers::{audiences, replay};
 use super::policy_tests::{TokenFile, policy_tests};
 use super::reader::{Fields, Reader};
 use super::server::claim_names;
+use crate::keys::Section;
 use crate::render::quoted;
 use crate::source::Span;
 use crate::yaml::{Node, Value};
@@ -105,7 +106,9 @@ fn identities(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<IdentitySpec>
     let mut found = Vec::new();
     for (at, item) in items.iter().enumerate() {
         let before = reader.report.errors();
-        let Some(members) = reader.fields(item, section) else { continue };
+        let platform = platform_key(reader, item);
+        let meant = |key: &str| meant_by(key, platform, section);
+        let Some(members) = reader.fields_with(item, section, &meant) else { continue };
         let is_whole = !item.is_broken();
         let identity = identity(reader, &members, at + 1);
         if is_whole && reader.report.errors() == before {
@@ -113,6 +116,38 @@ fn identities(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<IdentitySpec>
         }
     }
     found
+}
+
+/// The key of the short rule that fits the first issuer entry of an identity.
+fn platform_key(reader: &Reader<'_>, item: &Node) -> Option<&'static str> {
+    let Value::Mapping(entries) = &item.value else { return None };
+    let issuer = &entries.iter().find(|entry| entry.key == "issuer")?.node;
+    let first = match &issuer.value {
+        Value::Sequence(items) => items.first()?,
+        Value::Scalar(_) | Value::Mapping(_) | Value::Broken => issuer,
+    };
+    let Value::Scalar(scalar) = &first.value else { return None };
+    reader.short_rules.get(&scalar.text).copied()
+}
+
+/// What an unknown key of an identity was meant to be, where that is a platform's short rule: of those that look alike, the
+/// one that fits the issuer.
+fn meant_by(key: &str, platform: Option<&'static str>, section: &Section) -> Option<String> {
+    let is_near = |name: &str| nearest(key, [name]).is_some();
+    let rules = || Preset::ALL.iter().filter_map(|preset| preset.short_rule_key());
+    let others = section.keys.iter().map(|own| own.name).filter(|name| !rules().any(|rule| rule == *name));
+    if nearest(key, others).is_some() {
+        return None;
+    }
+    if let Some(fitting) = platform.filter(|own| is_near(own)) {
+        return Some(format!("did you mean `{fitting}`?"));
+    }
+    let near: Vec<String> = rules().filter(|own| is_near(own)).map(|own| format!("`{own}`")).collect();
+    if !near.is_empty() {
+        return Some(format!("did you mean {}?", near.join(" or ")));
+    }
+    let named = Preset::meant_by(key)?.short_rule_key()?;
+    Some(format!("did you mean `{named}`?"))
 }
 
 fn identity(reader: &mut Reader<'_>, fields: &Fields<'_>, number: usize) -> Option<IdentitySpec> {

@@ -11,7 +11,10 @@ use crate::source::Span;
 use crate::yaml::{Node, Value};
 
 /// Reads `issuer_template:` and `variables:`.
-pub(super) fn template(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<Issuers>, url::Checked)> {
+pub(super) fn template(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+) -> Option<(Located<Issuers>, Option<url::Checked>)> {
     if let Some(entry) = fields.entry("issuer") {
         reader.error(entry.key_span, "`issuer` and `issuer_template` are both there", "keep one of them");
     }
@@ -41,7 +44,7 @@ pub(super) fn template(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(
     };
     let outline = template.outline()?;
     match url::check(outline.as_str(), false) {
-        Ok(checked) => Some((reader.located(Issuers::Family(Arc::new(template)), text.span), checked)),
+        Ok(checked) => Some((reader.located(Issuers::Family(Arc::new(template)), text.span), Some(checked))),
         Err(unfit) => {
             reader.error(text.span, format!("the issuer template does not fit: {}", unfit.message), unfit.help);
             None

@@ -6,20 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jwks_cache::{EntrySpec, FamilySpec, KeySource, NetworkRule, ProxyUrl, Specs};
-use sts_policy::{IdentitySpec, IssuerDefaults, IssuerSpec, Preset, Replay};
+use sts_policy::{IssuerDefaults, IssuerSpec, Preset, Replay};
 use sts_token::TrustSpec;
 use sts_types::{Algorithm, Audience, EntryName, Issuer, Issuers, Located};
 
 use super::families::template;
+use super::platform::{is_public, platform, refuse_domains_without_keys};
 use super::reader::{Fields, Reader};
 use super::server::{algorithms, checked_url, issuer_url, stand_in};
 use super::url;
-use crate::diagnostic::{Place, Severity};
 use crate::json::value_of;
-use crate::render::quoted;
 use crate::source::Span;
 use crate::yaml::{Node, Value};
-use sts_types::nearest;
 
 /// What `issuers:` comes to; the three lists hold the same entries in the same order.
 #[derive(Default)]
@@ -95,6 +93,11 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
         let Some(name) = reader.key_name(entry, EntryName::new) else { continue };
         let before = reader.report.errors();
         issuer(reader, name, &members, &mut entries);
+        if let Some(own) = entries.policy.last()
+            && let Some(key) = own.preset.and_then(Preset::short_rule_key)
+        {
+            reader.short_rules.insert(own.name.value.to_string(), key);
+        }
         spans.push(entry.key_span);
         if let (true, Some(spec)) = (reader.report.errors() == before, entries.keys.last()) {
             let keys = ["jwks_file", "jwks_url", "jwks", "issuer", "issuer_template"]
@@ -109,6 +112,7 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
         }
     }
     refuse_shared_without_keys(reader, &entries, &spans);
+    refuse_domains_without_keys(reader, &entries, &spans);
     entries
 }
 
@@ -116,16 +120,18 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
     let is_family = fields.node("issuer_template").is_some();
     let written = if is_family { template(reader, fields) } else { one_issuer(reader, fields) };
     let source = if is_family { KeySource::Discovery } else { key_source(reader, fields, &mut entries.key_files) };
-    let network = network(reader, fields, &source, written.as_ref().map(|(_, checked)| checked));
+    let checked = written.as_ref().and_then(|(_, checked)| checked.as_ref());
+    let network = network(reader, fields, &source, checked);
+    let public = is_public(checked, network.allow_private_network);
     let ca_file = fields.node("ca_file").and_then(|node| Some((reader.path(node)?, node.span)));
     entries.key_files.extend(ca_file.clone());
     let bearer_token_file = reader.optional(fields, "bearer_token_file", Reader::path);
     let proxy = reader.optional(fields, "proxy", proxy);
     refuse_unused(reader, fields, &source);
-    let known = written.is_some();
+    let is_read = written.is_some();
     // An entry whose issuer is wrong stays known by name, so that the identities that name it are not reported, too.
     let issuer = written.map_or_else(|| Located::nowhere(stand_in().into()), |(issuer, _)| issuer);
-    let platform = platform(reader, fields, &issuer.value, known);
+    let platform = platform(reader, fields, &issuer.value, is_read);
     if platform.unprotected {
         entries.unprotected.push(name.value.clone());
     }
@@ -183,13 +189,19 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
             .map_or(defaults.max_token_lifetime, seconds),
         max_token_age: reader.optional(fields, "max_token_age", Reader::positive_duration).map(seconds),
         require_iat: reader.flag_or(fields, "require_iat", defaults.require_iat),
+        trust_domain: platform.trust_domain,
         enabled,
     });
     entries.policy.push(IssuerSpec {
         name,
         issuer,
         preset: platform.preset,
+        preset_source: platform.source,
+        known: platform.known,
         shared: platform.shared,
+        shared_written: platform.shared_written,
+        owner_claims: platform.owner_claims,
+        public,
         audience: reader.optional(fields, "audience", audiences).unwrap_or_default(),
         sole_audience: reader.flag_or(fields, "sole_audience", defaults.sole_audience),
         replay: reader.optional(fields, "replay", replay).unwrap_or_default(),
@@ -197,14 +209,34 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
     });
 }
 
-/// `issuer:`.
-fn one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<Issuers>, url::Checked)> {
+/// `issuer:`. It is a URL where it is fetched; an entry with keys of its own only compares it.
+fn one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<Issuers>, Option<url::Checked>)> {
     if let Some(entry) = fields.entry("variables") {
         reader.error(entry.key_span, "`variables` are of an `issuer_template`", "remove them, or write the template");
     }
-    let url = |reader: &mut Reader<'_>, node: &Node| issuer_url(reader, node, "the issuer");
-    let (issuer, checked) = reader.required(fields, "issuer", url)?;
+    let has_keys = ["jwks_file", "jwks_url", "jwks"].iter().any(|key| fields.node(key).is_some());
+    let read = |reader: &mut Reader<'_>, node: &Node| {
+        if has_keys {
+            compared_issuer(reader, node)
+        } else {
+            issuer_url(reader, node, "the issuer").map(|(issuer, checked)| (issuer, Some(checked)))
+        }
+    };
+    let (issuer, checked) = reader.required(fields, "issuer", read)?;
     Some((Located::new(issuer.value.into(), issuer.origin), checked))
+}
+
+/// An issuer that is compared and never fetched: any text, such as `api`. Credentials in it would be shown everywhere.
+fn compared_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issuer>, Option<url::Checked>)> {
+    let text = reader.text(node)?;
+    match url::check(&text.value, true) {
+        Err(unfit) if unfit.secret => {
+            reader.report.hide_line(text.span);
+            reader.error(text.span, format!("the issuer does not fit: {}", unfit.message), unfit.help);
+            None
+        }
+        checked => Some((reader.name(node, Issuer::new)?, checked.ok())),
+    }
 }
 
 /// `proxy:`. Its credentials are shown nowhere.
@@ -323,7 +355,9 @@ fn network(
         KeySource::Url(url) => url::check(url, true).ok(),
         KeySource::Discovery | KeySource::File(_) | KeySource::Inline(_) => None,
     };
-    for (key, checked) in [("issuer", issuer), ("issuer_template", issuer), ("jwks_url", keys.as_ref())] {
+    // An issuer that is not fetched is only compared, whatever its scheme.
+    let fetched = issuer.filter(|_| *source == KeySource::Discovery);
+    for (key, checked) in [("issuer", fetched), ("issuer_template", fetched), ("jwks_url", keys.as_ref())] {
         let (Some(checked), Some(node)) = (checked, fields.node(key)) else { continue };
         if checked.http && !checked.loopback {
             reader.error(node.span, format!("`{key}` is plain http, and not on loopback"), "write `https://...`");
@@ -375,80 +409,6 @@ fn refuse_unused(reader: &mut Reader<'_>, fields: &Fields<'_>, source: &KeySourc
     }
 }
 
-struct PlatformOf {
-    preset: Option<Preset>,
-    shared: bool,
-    /// A known shared issuer without the rules of its platform.
-    unprotected: bool,
-}
-
-/// The preset in force, and whether many tenants share the issuer. `known` says that the issuer's URL is right.
-fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuers: &Issuers, known: bool) -> PlatformOf {
-    let (by_url, is_shared) = match issuers {
-        Issuers::One(issuer) => (Preset::for_issuer(issuer.as_str()), Preset::shared_by_url(issuer.as_str())),
-        // A platform's customers each have a member: who matches a pattern may be any of them.
-        Issuers::Family(template) => {
-            let by_url = Preset::for_template(template);
-            (by_url, by_url.is_some() && template.open_variables().next().is_some())
-        }
-    };
-    if let (true, None, Issuers::One(issuer)) = (known, by_url, issuers) {
-        refuse_other_slash(reader, fields, issuer);
-    }
-    let (mut preset, mut unprotected) = (by_url, false);
-    if let Some(node) = fields.node("preset")
-        && let Some(text) = reader.text(node)
-    {
-        match (text.value.as_str(), Preset::from_name(&text.value)) {
-            ("none", _) => {
-                preset = None;
-                unprotected = is_shared;
-            }
-            (_, None) => {
-                let help = match nearest(&text.value, Preset::ALL.iter().map(|preset| preset.name()).chain(["none"])) {
-                    Some(name) => {
-                        // What it was meant to be keeps the identities of this entry from being reported, too.
-                        preset = Preset::from_name(name);
-                        format!("did you mean `{name}`?")
-                    }
-                    None => format!(
-                        "the presets are {}, and `none`",
-                        super::reader::listed(Preset::ALL.iter().map(|preset| preset.name()))
-                    ),
-                };
-                reader.error(text.span, format!("there is no preset {}", text.shown()), help);
-            }
-            (_, Some(written)) => match by_url {
-                Some(own) if own != written => {
-                    let message = format!(
-                        "the preset of this issuer is `{}`, known by its URL, and not {}",
-                        own.name(),
-                        text.shown()
-                    );
-                    reader.error(text.span, message, "remove `preset`");
-                }
-                _ => preset = Some(written),
-            },
-        }
-    }
-    let written = reader.optional(fields, "shared", Reader::flag);
-    if let (Some(false), true, Some(node)) = (written, is_shared, fields.node("shared")) {
-        reader.error(node.span, "this issuer signs for many tenants, whatever is written here", "remove `shared`");
-    }
-    let by_preset = preset.is_some_and(|preset| preset.defaults().shared);
-    PlatformOf { preset, shared: is_shared || written.unwrap_or(by_preset), unprotected }
-}
-
-/// Issuers are compared byte for byte: a slash too many or too few is another issuer, that nobody is.
-fn refuse_other_slash(reader: &mut Reader<'_>, fields: &Fields<'_>, issuer: &Issuer) {
-    let text = issuer.as_str();
-    let other = text.strip_suffix('/').map_or_else(|| format!("{text}/"), str::to_owned);
-    if let (Some(node), true) = (fields.node("issuer"), Preset::for_issuer(&other).is_some()) {
-        let message = "an issuer is compared byte for byte, and this one differs from a known one by its last slash";
-        reader.error(node.span, message, format!("write {}", quoted(&other)));
-    }
-}
-
 /// Entries may share one issuer if the key that verifies a token tells them apart.
 fn refuse_shared_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans: &[Span]) {
     let mut by_issuer: BTreeMap<&Issuer, Vec<(&EntrySpec, Span)>> = BTreeMap::new();
@@ -468,30 +428,6 @@ fn refuse_shared_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans:
             let message =
                 format!("`{}` and `{other}` share one issuer, and `{}` has no keys of its own", entry.name, entry.name);
             reader.error(*span, message, "give each of them its own `jwks_file`, `jwks_url` or `jwks`");
-        }
-    }
-}
-
-/// `preset: none` takes a shared issuer's protection away: each identity must say why it wants that.
-pub(crate) fn refuse_bare_preset_none(
-    reader: &mut Reader<'_>,
-    unprotected: &[EntryName],
-    identities: &[&IdentitySpec],
-) {
-    for identity in identities.iter().filter(|identity| identity.allow_broad.is_none()) {
-        let used =
-            identity.issuers.iter().find(|issuer| unprotected.iter().any(|entry| entry.as_str() == issuer.value));
-        if let Some(issuer) = used
-            && let Some(span) = reader.report.sources.span(issuer.origin)
-        {
-            let message = format!(
-                "{} is a shared issuer with `preset: none`, so nothing keeps other tenants out",
-                quoted(&issuer.value)
-            );
-            let help =
-                "remove `preset: none` from the issuer entry, or say why with `allow_broad: \"...\"` in this identity";
-            let place = Place::new(&reader.report.sources, span);
-            reader.report.at(Severity::Unsafe, Some(place), message, Some(help.to_owned()));
         }
     }
 }

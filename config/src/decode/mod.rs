@@ -6,6 +6,7 @@ mod apis;
 mod conditions;
 mod families;
 mod issuers;
+mod platform;
 mod policy_tests;
 mod reader;
 mod scalars;
@@ -15,7 +16,8 @@ mod url;
 
 pub(crate) use accounts::{Accounts, accounts};
 pub(crate) use apis::apis;
-pub(crate) use issuers::{KeysSpec, Sound, issuers, refuse_bare_preset_none};
+pub(crate) use issuers::{KeysSpec, Sound, issuers};
+pub(crate) use platform::refuse_bare_preset_none;
 pub(crate) use policy_tests::TokenFile;
 pub(crate) use reader::{Fields, Reader};
 pub(crate) use server::{AccountFiles, DEFAULT_ADMIN, DEFAULT_DATA_DIR, address, server};

@@ -17,6 +17,8 @@ pub(crate) struct Reader<'e> {
     pub(super) environment: &'e dyn Fn(&str) -> Option<String>,
     /// Every variable that was read, with its value.
     pub(crate) variables: BTreeMap<String, String>,
+    /// The key of the short rule that fits each issuer entry.
+    pub(super) short_rules: BTreeMap<String, &'static str>,
 }
 
 /// The members of a mapping whose keys are all known.
@@ -48,7 +50,7 @@ impl<'n> Fields<'n> {
 
 impl<'e> Reader<'e> {
     pub(crate) fn new(environment: &'e dyn Fn(&str) -> Option<String>) -> Self {
-        Self { report: Report::default(), environment, variables: BTreeMap::new() }
+        Self { report: Report::default(), environment, variables: BTreeMap::new(), short_rules: BTreeMap::new() }
     }
 
     /// Reports an error.
@@ -69,21 +71,33 @@ impl<'e> Reader<'e> {
 
     /// The members of a mapping; keys that are unknown are reported.
     pub(crate) fn fields<'n>(&mut self, node: &'n Node, section: &'static Section) -> Option<Fields<'n>> {
+        self.fields_with(node, section, &|_| None)
+    }
+
+    /// Like [`Self::fields`]; `meant` knows more of what an unknown key was meant to be than that it looks like another.
+    pub(super) fn fields_with<'n>(
+        &mut self,
+        node: &'n Node,
+        section: &'static Section,
+        meant: &dyn Fn(&str) -> Option<String>,
+    ) -> Option<Fields<'n>> {
         let entries = self.mapping(node, section.name)?;
         for entry in entries {
             let broken = entry.key.is_empty() && entry.node.is_broken();
             if section.key(&entry.key).is_none() && !broken {
-                self.unknown_key(entry, section);
+                self.unknown_key(entry, section, meant(&entry.key));
             }
         }
         Some(Fields { section, span: node.span, entries })
     }
 
-    fn unknown_key(&mut self, entry: &Entry, section: &Section) {
+    fn unknown_key(&mut self, entry: &Entry, section: &Section, meant: Option<String>) {
         let names = || section.keys.iter().map(|key| key.name);
         let message = format!("unknown key {} in {}", quoted(&entry.key), section.name);
         let joined = entry.key.split_once(':').filter(|(key, _)| section.key(key).is_some());
-        let help = match (joined, nearest(&entry.key, names())) {
+        let near = nearest(&entry.key, names());
+        let help = match (joined, near) {
+            (None, _) if meant.is_some() => meant.unwrap_or_default(),
             (Some((key, value)), _) => format!("put a space after the colon: {}", quoted(&format!("{key}: {value}"))),
             (None, Some(name)) => format!("did you mean `{name}`?"),
             (None, None) => match section.keys.iter().find(|key| is_file_of(key, &entry.key)) {

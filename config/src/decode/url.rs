@@ -10,6 +10,8 @@ pub(super) struct Checked {
     pub(super) http: bool,
     /// Whether its host is `localhost` or a loopback address.
     pub(super) loopback: bool,
+    /// Whether its host is a name that everybody can resolve, as far as the name says.
+    pub(super) public: bool,
 }
 
 /// What a URL must not have; says what to write.
@@ -52,5 +54,15 @@ pub(super) fn check(text: &str, query: bool) -> Result<Checked, Unfit> {
         Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
         None => return Err(unfit("the URL has no host", "write `https://HOST...`")),
     };
-    Ok(Checked { http, loopback })
+    let public = matches!(url.host(), Some(Host::Domain(name)) if !loopback && is_public(name));
+    Ok(Checked { http, loopback, public })
+}
+
+/// Endings of names that mean something in one network only (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`, and custom).
+const PRIVATE_ENDINGS: [&str; 11] =
+    ["local", "localhost", "internal", "intranet", "private", "lan", "home", "corp", "arpa", "svc", "test"];
+
+fn is_public(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.rsplit_once('.').is_some_and(|(_, ending)| !PRIVATE_ENDINGS.contains(&ending))
 }

@@ -7,12 +7,12 @@ use smallvec::SmallVec;
 use sts_types::{AccountId, Audience, ClaimPath, Located, TeamName, UnixTime, is_uuid};
 
 use super::pool::Pool;
-use super::{broad, conditions, grants, identity_title, lints};
+use super::{broad, conditions, grants, identity_title, lints, platform_use};
 use crate::changes::Prints;
 use crate::finding::{Findings, name_help, quoted};
 use crate::identity::{ApiGrant, EntryRule, Identity, Terms, Window};
 use crate::ruleset::{Account, AccountTerms, Api};
-use crate::{AccountSpec, GrantedAccount, IdentitySpec, IssuerSpec, Preset, Spec};
+use crate::{AccountSpec, GrantedAccount, IdentitySpec, IssuerSpec, Preset, PresetSource, ShortRuleSpec, Spec};
 
 /// Every account of `spec`.
 pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec<Account> {
@@ -25,7 +25,8 @@ pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec
     let shared: Vec<ClaimPath> =
         spec.tokens.copy_claims.iter().filter_map(|claim| conditions::path(claim, findings)).collect();
     let (pool, prints) = (Pool::default(), Prints::of(spec));
-    let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, pool, prints, findings };
+    let told = HashSet::new();
+    let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, pool, prints, told, findings };
     spec.accounts.iter().filter_map(|account| compiler.account(account)).collect()
 }
 
@@ -39,6 +40,8 @@ struct Compiler<'a> {
     copy_claims: Vec<ClaimPath>,
     pool: Pool,
     prints: Prints<'a>,
+    /// Issuer entries of which it was said that they must name their platform.
+    told: HashSet<&'a str>,
     findings: &'a mut Findings,
 }
 
@@ -129,8 +132,8 @@ impl Compiler<'_> {
     ) -> Identity {
         let title = identity_title(account.name.value.as_str(), spec.name.as_str());
         let entries = self.entries(id, spec, &title);
-        let of_entry = |rule: &EntryRule| self.spec.issuers.get(rule.entry);
-        let issuers: Vec<&IssuerSpec> = entries.iter().filter_map(of_entry).collect();
+        let all_issuers: &[IssuerSpec] = &self.spec.issuers;
+        let issuers: Vec<&IssuerSpec> = entries.iter().filter_map(|rule| all_issuers.get(rule.entry)).collect();
         let subject = spec.subject.as_ref().and_then(|subject| conditions::pattern(subject, self.findings));
         let mut all = conditions::claims(&spec.claims, &issuers, self.findings);
         all.extend(self.short_rule(spec, &issuers));
@@ -141,6 +144,7 @@ impl Compiler<'_> {
         if spec.subject.is_some() == subject.is_some() && all.len() == written_conditions(spec) {
             let rule = broad::Rule { spec, title: &title, subject: subject.as_ref(), conditions: &all };
             broad::check(&rule, &issuers, self.findings);
+            platform_use::check(&rule, &issuers, &mut self.told, self.findings);
             lints::identity(&rule, &issuers, self.spec.issuer.as_str(), self.findings);
         }
         let ban_lifted =
@@ -222,17 +226,49 @@ impl Compiler<'_> {
             );
             return Vec::new();
         };
-        for issuer in issuers.iter().filter(|issuer| issuer.preset.and_then(Preset::short_rule_key) != Some(key)) {
-            let has = issuer.preset.map_or("no preset".to_owned(), |own| format!("the preset `{}`", own.name()));
-            let message = format!(
-                "`{key}:` does not fit the issuer entry {}, which has {has}",
-                quoted(issuer.name.value.as_str())
-            );
-            let help =
-                format!("write the conditions under `claims:`, or `preset: {}` on the issuer entry", preset.name());
-            self.findings.error(written.key.origin, message, help);
+        let fits = |issuer: &&&IssuerSpec| {
+            issuer.preset_source == PresetSource::Faulty || issuer.preset.and_then(Preset::short_rule_key) == Some(key)
+        };
+        if let Some(other) = issuers.iter().find(|issuer| !fits(issuer)) {
+            self.other_platform(written, preset, other);
+            // Its members are judged by no rule: that they fit none would only be noise.
+            return Vec::new();
         }
         preset.short_rule().map_or_else(Vec::new, |rule| conditions::short_rule(written, rule, self.findings))
+    }
+
+    /// A short rule of another platform than the entry's.
+    fn other_platform(&mut self, written: &ShortRuleSpec, preset: Preset, issuer: &IssuerSpec) {
+        let key = written.key.value.as_str();
+        let has = issuer.preset.map_or("no preset".to_owned(), |own| format!("the preset `{}`", own.name()));
+        let message =
+            format!("`{key}:` does not fit the issuer entry {}, which has {has}", quoted(issuer.name.value.as_str()));
+        let of_platform = |own: &&IssuerSpec| own.preset == Some(preset) && own.preset_source != PresetSource::Faulty;
+        let named = self.spec.issuers.iter().find(of_platform);
+        let other = named.map(|own| format!(", or name the issuer entry {}", quoted(own.name.value.as_str())));
+        let help = match issuer.preset {
+            Some(own) => match own.short_rule() {
+                Some(rule) => {
+                    let members: Vec<&str> = rule.members.iter().take(3).map(|(name, _)| *name).collect();
+                    format!(
+                        "write `{}:`, with members such as `{}`{}",
+                        rule.key,
+                        members.join("`, `"),
+                        other.unwrap_or_default()
+                    )
+                }
+                None => format!("write the conditions under `claims:`{}", other.unwrap_or_default()),
+            },
+            None => match (other, preset.is_self_hosted()) {
+                (Some(other), _) => format!("write the conditions under `claims:`{other}"),
+                (None, true) => format!(
+                    "write the conditions under `claims:`, or `preset: {}` on the issuer entry if it is an instance of your own",
+                    preset.name()
+                ),
+                (None, false) => "write the conditions under `claims:`".to_owned(),
+            },
+        };
+        self.findings.error(written.key.origin, message, help);
     }
 
     /// `tokens.copy_claims` and then the identity's own, each once.

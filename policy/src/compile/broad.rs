@@ -1,12 +1,12 @@
 //! Rules that would let strangers in: on an issuer that many share, the signature says nothing about the owner.
 
-use sts_types::Origin;
+use sts_types::{Located, Origin};
 
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
 use crate::pattern::{Pattern, shortest};
 use crate::preset::{OwnerGrammar, OwnerText, Reach};
-use crate::{IdentitySpec, IssuerSpec, Preset};
+use crate::{IdentitySpec, IssuerSpec, Preset, PresetSource};
 
 use super::witness::Witness;
 
@@ -22,8 +22,8 @@ pub(super) struct Rule<'a> {
 pub(super) fn check(rule: &Rule<'_>, issuers: &[&IssuerSpec], findings: &mut Findings) {
     // A blank reason is none.
     let excused = rule.spec.allow_broad.as_ref().is_some_and(|why| !why.value.trim().is_empty());
-    for issuer in issuers {
-        let owner = issuer.preset.and_then(Preset::owner);
+    for issuer in issuers.iter().filter(|issuer| issuer.preset_source != PresetSource::Faulty) {
+        let owner = Owner::of(issuer);
         if issuer.preset.is_some_and(Preset::is_github_grammar) {
             for pattern in rule.subjects() {
                 lone_star(pattern, issuer.preset.and_then(Preset::short_rule_key), rule.subject_origin(), findings);
@@ -33,12 +33,66 @@ pub(super) fn check(rule: &Rule<'_>, issuers: &[&IssuerSpec], findings: &mut Fin
         if many_members && !excused {
             family(rule, issuer, findings);
         }
-        // Of a family it is the platform that says whether many share one member.
-        let shared_member =
-            if many_members { issuer.preset.is_some_and(|own| own.defaults().shared) } else { issuer.shared };
+        // Of a family it is the platform that says whether many share one member, or `owner_claims`.
+        let shared_member = if many_members {
+            issuer.preset.is_some_and(|own| own.defaults().shared)
+                || issuer.known.is_some_and(|known| known.shared_member)
+                || !issuer.owner_claims.is_empty()
+        } else {
+            issuer.shared
+        };
         if shared_member && !excused {
-            shared(rule, issuer, owner, findings);
+            shared(rule, issuer, &owner, findings);
         }
+    }
+}
+
+/// What names the owner in the tokens of an entry.
+pub(super) struct Owner<'a> {
+    /// The platform's grammar, where it is known.
+    pub(super) grammar: Option<&'static OwnerGrammar>,
+    /// `owner_claims` of the entry.
+    claims: &'a [Located<String>],
+}
+
+impl<'a> Owner<'a> {
+    pub(super) fn of(issuer: &'a IssuerSpec) -> Self {
+        let grammar = issuer.preset.and_then(Preset::owner).or_else(|| issuer.known?.owner());
+        Self { grammar, claims: &issuer.owner_claims }
+    }
+
+    /// What to write in an identity that fixes no owner.
+    fn advice(&self) -> String {
+        match (self.grammar, self.claims) {
+            (Some(grammar), _) => grammar.advice.to_owned(),
+            (None, []) => {
+                "write an exact `subject`, or name the claims that tell the owner in the issuer entry's `owner_claims`"
+                    .to_owned()
+            }
+            (None, claims) => {
+                let names: Vec<String> = claims.iter().map(|claim| quoted(&claim.value)).collect();
+                format!("write an exact `subject`, or an exact value of {}", names.join(" or "))
+            }
+        }
+    }
+
+    fn reach(&self, pattern: &Pattern) -> Reach {
+        match self.grammar {
+            Some(grammar) => grammar.subject_reach(pattern),
+            None if pattern.literal_head().is_empty() => Reach::ManyOwners,
+            None if pattern.is_exact() => Reach::OneOwner,
+            None => Reach::Elsewhere,
+        }
+    }
+
+    /// The forms in which a claim of that name tells the owner.
+    fn forms<'b>(&'b self, name: &'b str, path: &'b str) -> impl Iterator<Item = OwnerText> + use<'a, 'b> {
+        let is_it = move |own: &str| own == name || own == path;
+        let known = self.grammar.into_iter().flat_map(|grammar| grammar.claims);
+        let known = known.filter(move |(own, _)| is_it(own)).map(|(_, form)| *form);
+        let bare = |own: &'b str| own.strip_prefix('/').filter(|rest| !rest.contains(['/', '~'])).unwrap_or(own);
+        let written = self.claims.iter().filter(move |own| is_it(&own.value) || bare(&own.value) == name);
+        known.chain(written.map(|_| OwnerText::Whole))
     }
 }
 
@@ -61,13 +115,11 @@ impl Rule<'_> {
         self.spec.subject.as_ref().map(|subject| subject.origin).or(claim).unwrap_or(self.spec.origin)
     }
 
-    pub(super) fn fixes_owner(&self, grammar: Option<&OwnerGrammar>) -> bool {
-        let Some(grammar) = grammar else { return self.is_one_subject() };
-        let subject = |pattern: &Pattern| grammar.subject_reach(pattern) == Reach::OneOwner;
+    pub(super) fn fixes_owner(&self, owner: &Owner<'_>) -> bool {
+        let subject = |pattern: &Pattern| owner.reach(pattern) == Reach::OneOwner;
         let claim = |condition: &Condition| {
-            let name = claim_name(condition);
-            let mut forms = grammar.claims.iter().filter(|(own, _)| *own == name || *own == condition.path.as_str());
-            forms.any(|(_, form)| fixed_by(condition, &|matcher| fixes(*form, matcher)))
+            let mut forms = owner.forms(claim_name(condition), condition.path.as_str());
+            forms.any(|form| fixed_by(condition, &|matcher| fixes(form, matcher)))
                 || (is_subject(condition)
                     && fixed_by(condition, &|matcher| matches!(matcher, Matcher::Text(text) if subject(text))))
         };
@@ -90,29 +142,13 @@ impl Rule<'_> {
         };
         claims.or_else(subject)
     }
-
-    /// On a shared issuer whose grammar nobody knows: an exact subject, or an exact value of a claim of the issuer's own.
-    fn is_one_subject(&self) -> bool {
-        const SAYS_NOTHING: [&str; 8] = ["iss", "aud", "exp", "iat", "nbf", "jti", "typ", "azp"];
-        let exact = |matcher: &Matcher| fixes(OwnerText::Whole, matcher);
-        let claim =
-            |condition: &Condition| !SAYS_NOTHING.contains(&claim_name(condition)) && fixed_by(condition, &exact);
-        self.subject.is_some_and(Pattern::is_exact) || self.conditions.iter().any(claim)
-    }
 }
 
-fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, grammar: Option<&OwnerGrammar>, findings: &mut Findings) {
-    let entry = quoted(issuer.name.value.as_str());
-    let advice =
-        grammar.map_or("write an exact `subject`, or an exact value of a claim that names the owner", |own| own.advice);
-    let help = format!("{advice}; or say why not with `allow_broad: \"...\"`");
-    let reach = |pattern: &Pattern| match grammar {
-        Some(grammar) => grammar.subject_reach(pattern),
-        None if pattern.literal_head().is_empty() => Reach::ManyOwners,
-        None => Reach::Elsewhere,
-    };
+fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mut Findings) {
+    let (entry, grammar) = (quoted(issuer.name.value.as_str()), owner.grammar);
+    let help = format!("{}; or say why not with `allow_broad: \"...\"`", owner.advice());
     let mut across = false;
-    for pattern in rule.subjects().filter(|pattern| reach(pattern) == Reach::ManyOwners) {
+    for pattern in rule.subjects().filter(|pattern| owner.reach(pattern) == Reach::ManyOwners) {
         across = true;
         let forms = grammar.map_or(&[][..], |own| own.subjects);
         let witness = Witness::against(pattern, forms, grammar.map_or(&[], |own| own.shapes));
@@ -123,7 +159,7 @@ fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, grammar: Option<&OwnerGrammar>, 
         );
         findings.unsafe_rule(rule.subject_origin(), message, help.clone());
     }
-    if !across && !rule.fixes_owner(grammar) {
+    if !across && !rule.fixes_owner(owner) {
         let message = format!(
             "{} fits tokens of every owner: many share the issuer of {entry}{}",
             rule.title,
@@ -414,27 +450,60 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_marked_shared_wants_an_exact_subject_or_claim() {
-        let on = |identity: IdentitySpec| {
+    fn fld7_an_issuer_marked_shared_wants_an_exact_subject_or_an_owner_claim() {
+        let by = |owner_claims: &[&str], identity: IdentitySpec| {
             let mut spec = with("https://many.example", identity);
             spec.issuers[0].shared = true;
+            spec.issuers[0].owner_claims = owner_claims.iter().map(|claim| at((*claim).to_owned())).collect();
             findings(&spec).join("")
         };
+        let on = |identity: IdentitySpec| by(&[], identity);
         for broad in [
             subject("i", "**"),
             subject("i", "org:acme:*"),
             identity("i"),
             claims(identity("i"), json!({ "tenant": "a*" })),
             claims(identity("i"), json!({ "aud": "x" })),
+            // Any tenant can send these.
+            claims(identity("i"), json!({ "environment": "prod" })),
+            claims(subject("i", "org:*"), json!({ "tid": 7, "environment": "prod" })),
+            claims(identity("i"), json!({ "sub": ["org:acme:job", "org:*"] })),
         ] {
             assert!(on(broad.clone()).starts_with("Unsafe"), "{broad:?}");
+            assert!(by(&["org_id", "/tenant/id"], broad.clone()).starts_with("Unsafe"), "{broad:?}");
         }
-        for exact in [
-            subject("i", "org:acme:job"),
-            claims(identity("i"), json!({ "tenant": "acme" })),
-            claims(subject("i", "org:*"), json!({ "tid": 7 })),
+        for exact in
+            [subject("i", "org:acme:job"), claims(identity("i"), json!({ "sub": ["org:acme:job", "org:acme:other"] }))]
+        {
+            assert_eq!(on(exact.clone()), "");
+            assert_eq!(by(&["org_id"], exact), "");
+        }
+        for owned in [
+            claims(identity("i"), json!({ "org_id": "o-1" })),
+            claims(identity("i"), json!({ "/org_id": ["o-1", "o-2"] })),
+            claims(identity("i"), json!({ "org_id": 7 })),
+            claims(identity("i"), json!({ "/tenant/id": { "all_of": ["o-1"] } })),
+            claims(subject("i", "job:*"), json!({ "org_id": "o-1" })),
         ] {
-            assert_eq!(on(exact), "");
+            assert_eq!(by(&["org_id", "/tenant/id"], owned.clone()), "", "{owned:?}");
+            assert_eq!(by(&["/org_id", "/tenant/id"], owned.clone()), "", "{owned:?}");
+            assert!(by(&["account"], owned.clone()).starts_with("Unsafe"), "{owned:?}");
+            assert!(on(owned.clone()).starts_with("Unsafe"), "{owned:?}");
+        }
+        for loose in [
+            json!({ "org_id": "o-*" }),
+            json!({ "org_id": true }),
+            json!({ "org_id": { "any_of": ["o-1"], "or_absent": true } }),
+            json!({ "org_id": { "none_of": ["o-2"] } }),
+            json!({ "org_id": { "present": true } }),
+            json!({ "org_id": { "regex": "o-1" } }),
+            json!({ "/org_id/x": "o-1" }),
+            json!({ "/tenant": "o-1" }),
+        ] {
+            assert!(
+                by(&["org_id", "/tenant/id"], claims(identity("i"), loose.clone())).starts_with("Unsafe"),
+                "{loose}"
+            );
         }
     }
 

@@ -100,7 +100,8 @@ pub(super) fn short_rule(spec: &ShortRuleSpec, rule: &ShortRule, findings: &mut 
             None if open => (name.value.as_str(), Plain::Text),
             None => {
                 let message = format!("`{}:` has no member {}", rule.key, quoted(&name.value));
-                let help = name_help(&name.value, rule.members.iter().map(|(own, _)| *own));
+                let meant = rule.meant_by(&name.value).map(|own| format!("write `{own}`"));
+                let help = meant.or_else(|| name_help(&name.value, rule.members.iter().map(|(own, _)| *own)));
                 findings.error(name.origin, message, help.or_else(|| Some("write it under `claims:`".to_owned())));
                 return None;
             }

@@ -2,12 +2,12 @@
 
 use sts_types::{Audience, Located, Origin};
 
-use super::broad::{Rule, claim_name, fixed_by, fixes, texts};
+use super::broad::{Owner, Rule, claim_name, fixed_by, fixes, texts};
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
 use crate::pattern::{Pattern, shortest};
 use crate::preset::{OwnerGrammar, OwnerText, Reach, shared_audience};
-use crate::{IssuerSpec, Preset, Replay, Spec};
+use crate::{IssuerSpec, Preset, PresetSource, Replay, Spec};
 
 /// Notes what is doubtful about issuer entries.
 pub(super) fn entries(spec: &Spec, findings: &mut Findings) {
@@ -23,17 +23,22 @@ pub(super) fn identity(rule: &Rule<'_>, issuers: &[&IssuerSpec], ours: &str, fin
     unverified_email(rule, findings);
     for issuer in issuers {
         used_once(rule.spec.replay.unwrap_or_default(), issuer, rule.spec.origin, findings);
-        let owner = issuer.preset.and_then(Preset::owner);
+        if issuer.preset_source == PresetSource::Faulty {
+            continue;
+        }
+        let owner = Owner::of(issuer);
         if issuer.preset.is_some_and(Preset::is_github_grammar) {
-            owner.into_iter().for_each(|grammar| github(rule, grammar, findings));
+            owner.grammar.into_iter().for_each(|grammar| github(rule, grammar, findings));
+            unnamed_events(rule, findings);
         }
         if issuer.preset == Some(Preset::Kubernetes) {
             default_service_account(rule, findings);
         }
         if issuer.shared {
-            owner.into_iter().for_each(|grammar| recycled_names(rule, grammar, findings));
+            recycled_names(rule, issuer, &owner, findings);
         } else {
             breadth(rule, issuer, findings);
+            tenancy_unsaid(rule, issuer, &owner, findings);
         }
     }
 }
@@ -111,8 +116,9 @@ fn default_service_account(rule: &Rule<'_>, findings: &mut Findings) {
 }
 
 /// Names that somebody else can have one day: renamed, deleted and registered anew.
-fn recycled_names(rule: &Rule<'_>, grammar: &OwnerGrammar, findings: &mut Findings) {
-    if grammar.ids.is_empty() || !rule.fixes_owner(Some(grammar)) {
+fn recycled_names(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mut Findings) {
+    let Some(grammar) = owner.grammar.filter(|_| issuer.preset_source != PresetSource::WrittenNone) else { return };
+    if grammar.ids.is_empty() || !rule.fixes_owner(owner) {
         return;
     }
     let is_id = |condition: &Condition| {
@@ -126,6 +132,50 @@ fn recycled_names(rule: &Rule<'_>, grammar: &OwnerGrammar, findings: &mut Findin
     let message = format!("{} goes by names, and names are recycled: who has the name next gets in", rule.title);
     let help = format!("add {}", grammar.ids.iter().take(2).map(|id| quoted(id)).collect::<Vec<_>>().join(" or "));
     findings.warning(rule.subject_origin(), message, help);
+}
+
+/// An issuer that everybody can reach, and nothing says whether everybody can get a token there, too. It matters where an
+/// identity would let any of its tenants in: without a subject, and without a claim that is known to name the owner.
+fn tenancy_unsaid(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mut Findings) {
+    // Of the other presets it is known that an issuer has one tenant: a cluster, a realm, an account.
+    let is_unknown = match issuer.preset_source {
+        PresetSource::Unsaid | PresetSource::WrittenNone => true,
+        PresetSource::Written => owner.grammar.is_some(),
+        PresetSource::Url | PresetSource::Faulty => false,
+    };
+    let names_subject = rule.subjects().any(|pattern| !pattern.literal_head().is_empty());
+    let names_owner = if owner.grammar.is_some() { rule.fixes_owner(owner) } else { names_subject };
+    if !is_unknown || !issuer.public || issuer.shared_written || names_owner || rule.spec.allow_broad.is_some() {
+        return;
+    }
+    let entry = quoted(issuer.name.value.as_str());
+    let message = format!(
+        "{} names no subject and no owner, and nothing says whether others can get tokens of {entry}",
+        rule.title
+    );
+    let help = format!(
+        "write `shared: true` on the issuer entry {entry} if they can, with `owner_claims`; `shared: false` if it is yours alone"
+    );
+    findings.warning(rule.spec.origin, message, help);
+}
+
+/// A condition on the event that names none: it takes the place of the refusal of strangers' events.
+fn unnamed_events(rule: &Rule<'_>, findings: &mut Findings) {
+    let on_event = |own: &&Condition| !own.on_variable && claim_name(own) == "event_name";
+    let named = |matcher: &Matcher| matches!(matcher, Matcher::Text(pattern) if pattern.is_exact());
+    let conditions: Vec<&Condition> = rule.conditions.iter().filter(on_event).collect();
+    if conditions.is_empty() || conditions.iter().any(|own| fixed_by(own, &named)) {
+        return;
+    }
+    let message =
+        "this condition on `event_name` names no event, and takes the place of the refusal of events that anybody can \
+                   cause, such as `issues`"
+            .to_owned();
+    findings.warning(
+        rule.claim_origin("event_name"),
+        message,
+        "list the events that are meant: `event_name: [push, workflow_dispatch]`".to_owned(),
+    );
 }
 
 /// Much more than one workload, on an issuer of one tenant.

@@ -1,9 +1,9 @@
 //! Auth0 client credentials: one issuer per tenant, a list of audiences with the user-info endpoint.
 
 use super::IssuerDefaults;
-use super::platform::{DEFAULTS, Platform, plain, self_hosted};
+use super::platform::{DEFAULTS, Platform, SELF_HOSTED, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
     defaults: IssuerDefaults { sole_audience: false, ..DEFAULTS },
-    ..plain("auth0", self_hosted, include_str!("samples/auth0.json"))
+    ..plain("auth0", "Auth0", SELF_HOSTED, include_str!("samples/auth0.json"))
 };

@@ -1,21 +1,28 @@
 //! Microsoft Entra: one issuer per tenant, in two versions of the protocol.
 
 use super::IssuerDefaults;
-use super::platform::{DEFAULTS, MemberPath, Platform, ShortRule, Tenancy, plain};
+use super::platform::{DEFAULTS, IssuerForm, MemberPath, Platform, ShortRule, plain, shared, sole};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),
     // A managed identity's token lives 24 hours, backdated by five minutes.
     defaults: IssuerDefaults { max_token_lifetime: 90_000, ..DEFAULTS },
-    ..plain("azure", known, include_str!("samples/azure.json"))
+    ..plain("azure", "Microsoft Entra", ISSUERS, include_str!("samples/azure.json"))
 };
 
-/// `https://login.microsoftonline.com/TENANT/v2.0` and `https://sts.windows.net/TENANT/`. `common` and its like are no issuers.
-fn known(url: &str) -> Option<Tenancy> {
-    let v2 = url.strip_prefix("https://login.microsoftonline.com/").and_then(|rest| rest.strip_suffix("/v2.0"));
-    let v1 = || url.strip_prefix("https://sts.windows.net/").and_then(|rest| rest.strip_suffix('/'));
-    v2.or_else(v1).filter(|tenant| sts_types::is_uuid(tenant)).map(|_| Tenancy::Sole)
-}
+/// One issuer per tenant and version of the protocol, in each of the clouds. `common` and its like are no issuers. Two
+/// tenants are everybody's: that of personal accounts, and the one that signs for Sentinel's connectors (AWS IAM User
+/// Guide, "Identity-provider controls for shared OIDC providers").
+const ISSUERS: &[IssuerForm] = &[
+    shared("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"),
+    shared("https://sts.windows.net/9188040d-6c67-4c5b-b112-36a304b66dad/"),
+    shared("https://sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d/"),
+    sole("https://login.microsoftonline.com/{tenant_uuid}/v2.0"),
+    sole("https://sts.windows.net/{tenant_uuid}/"),
+    sole("https://login.microsoftonline.us/{tenant_uuid}/v2.0"),
+    sole("https://login.partner.microsoftonline.cn/{tenant_uuid}/v2.0"),
+    sole("https://sts.chinacloudapi.cn/{tenant_uuid}/"),
+];
 
 /// `azp` is of tokens of version 2, `appid` and `xms_mirid` of version 1.
 const SHORT_RULE: ShortRule = ShortRule {

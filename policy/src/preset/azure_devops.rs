@@ -1,16 +1,15 @@
 //! Azure DevOps pipelines: one issuer per organisation.
 
-use super::platform::{MemberPath, Platform, ShortRule, Tenancy, plain};
+use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, shared, sole};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),
-    ..plain("azure-devops", known, include_str!("samples/azure_devops.json"))
+    ..plain("azure-devops", "Azure DevOps", ISSUERS, include_str!("samples/azure_devops.json"))
 };
 
-/// `https://vstoken.dev.azure.com/ORGANISATION`
-fn known(url: &str) -> Option<Tenancy> {
-    url.strip_prefix("https://vstoken.dev.azure.com/").filter(|org| sts_types::is_uuid(org)).map(|_| Tenancy::Sole)
-}
+/// One issuer per organisation.
+const ISSUERS: &[IssuerForm] =
+    &[sole("https://vstoken.dev.azure.com/{organisation_uuid}"), shared("https://vstoken.dev.azure.com")];
 
 /// Of pipeline tokens; those of service connections have a subject only.
 const SHORT_RULE: ShortRule = ShortRule {

@@ -1,16 +1,15 @@
 //! Bitbucket Pipelines: one issuer per workspace.
 
-use super::platform::{MemberPath, Platform, ShortRule, Tenancy, is_segment, plain};
+use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, sole};
 
-pub(super) const PLATFORM: Platform =
-    Platform { short_rule: Some(&SHORT_RULE), ..plain("bitbucket", known, include_str!("samples/bitbucket.json")) };
+pub(super) const PLATFORM: Platform = Platform {
+    short_rule: Some(&SHORT_RULE),
+    ..plain("bitbucket", "Bitbucket", ISSUERS, include_str!("samples/bitbucket.json"))
+};
 
-/// `https://api.bitbucket.org/2.0/workspaces/WORKSPACE/pipelines-config/identity/oidc`
-fn known(url: &str) -> Option<Tenancy> {
-    let rest = url.strip_prefix("https://api.bitbucket.org/2.0/workspaces/")?;
-    let workspace = rest.strip_suffix("/pipelines-config/identity/oidc")?;
-    is_segment(workspace).then_some(Tenancy::Sole)
-}
+/// One issuer per workspace.
+const ISSUERS: &[IssuerForm] =
+    &[sole("https://api.bitbucket.org/2.0/workspaces/{workspace}/pipelines-config/identity/oidc")];
 
 /// UUIDs stand in braces. The subject changes with every step, so that rules go by claims.
 const SHORT_RULE: ShortRule = ShortRule {

@@ -2,23 +2,21 @@
 
 use super::IssuerDefaults;
 use super::owner::{OwnerGrammar, OwnerText, never};
-use super::platform::{DEFAULTS, MemberPath, Platform, ShortRule, Tenancy, plain};
+use super::platform::{DEFAULTS, IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),
     defaults: IssuerDefaults { shared: true, ..DEFAULTS },
     owner: Some(&OWNER),
     lent_claims: &["organization_id", "organization_slug", "pipeline_id", "pipeline_slug"],
-    ..plain("buildkite", known, include_str!("samples/buildkite.json"))
+    ..plain("buildkite", "Buildkite", ISSUERS, include_str!("samples/buildkite.json"))
 };
 
-/// `https://agent.buildkite.com`
-fn known(url: &str) -> Option<Tenancy> {
-    (url == "https://agent.buildkite.com").then_some(Tenancy::Shared)
-}
+const ISSUERS: &[IssuerForm] = &[shared("https://agent.buildkite.com")];
 
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "organization:", ends: &[':'] }],
+    exact_subject: false,
     shapes: &["organization:?*:pipeline:?*:ref:?**:commit:?*:step:**"],
     claims: &[
         ("organization_id", OwnerText::Whole),

@@ -1,25 +1,22 @@
 //! CircleCI: one issuer per organisation, or one for everybody with `--root-issuer`.
 
 use super::owner::{OwnerGrammar, OwnerText, never};
-use super::platform::{MemberPath, Platform, ShortRule, Tenancy, is_segment, plain};
+use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, shared, sole};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),
     owner: Some(&OWNER),
     lent_claims: &["oidc.circleci.com/org-id", "oidc.circleci.com/project-id"],
-    ..plain("circleci", known, include_str!("samples/circleci.json"))
+    ..plain("circleci", "CircleCI", ISSUERS, include_str!("samples/circleci.json"))
 };
 
-/// `https://oidc.circleci.com/org/ORGANISATION`, and the bare host.
-fn known(url: &str) -> Option<Tenancy> {
-    match url.strip_prefix("https://oidc.circleci.com")? {
-        "" => Some(Tenancy::Shared),
-        path => path.strip_prefix("/org/").filter(|org| is_segment(org)).map(|_| Tenancy::Sole),
-    }
-}
+/// One per organisation, and the bare host.
+const ISSUERS: &[IssuerForm] =
+    &[shared("https://oidc.circleci.com"), sole("https://oidc.circleci.com/org/{organisation}")];
 
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "org/", ends: &['/'] }],
+    exact_subject: false,
     shapes: &["org/?*/project/?*/user/?*"],
     claims: &[("oidc.circleci.com/org-id", OwnerText::Whole), ("oidc.circleci.com/project-id", OwnerText::Whole)],
     ids: &[],

@@ -1,10 +1,8 @@
 //! Fly.io machines: one issuer per organisation.
 
-use super::platform::{Platform, Tenancy, is_segment, plain};
+use super::platform::{IssuerForm, Platform, plain, sole};
 
-pub(super) const PLATFORM: Platform = plain("fly", known, include_str!("samples/fly.json"));
+pub(super) const PLATFORM: Platform = plain("fly", "Fly.io", ISSUERS, include_str!("samples/fly.json"));
 
-/// `https://oidc.fly.io/ORGANISATION`
-fn known(url: &str) -> Option<Tenancy> {
-    url.strip_prefix("https://oidc.fly.io/").filter(|org| is_segment(org)).map(|_| Tenancy::Sole)
-}
+/// One issuer per organisation.
+const ISSUERS: &[IssuerForm] = &[sole("https://oidc.fly.io/{organisation}")];

@@ -1,7 +1,7 @@
 //! Forgejo Actions: GitHub's grammar on hosts of its own.
 
 use super::github;
-use super::platform::{Platform, plain, self_hosted};
+use super::platform::{IssuerForm, Platform, plain, shared};
 
 pub(super) const PLATFORM: Platform = Platform {
     owner: Some(&github::OWNER),
@@ -9,5 +9,9 @@ pub(super) const PLATFORM: Platform = Platform {
     lent_claims: github::LENT,
     subject_of: github::subject_of,
     adopt_subject: github::adopt_subject,
-    ..plain("forgejo", self_hosted, include_str!("samples/forgejo.json"))
+    ..plain("forgejo", "Forgejo", ISSUERS, include_str!("samples/forgejo.json"))
 };
+
+/// Codeberg hosts everybody's repositories. An instance's issuer is its URL followed by `/api/actions` (Forgejo documentation,
+/// "Actions, OpenID Connect"); a census of shared issuers names the bare host.
+const ISSUERS: &[IssuerForm] = &[shared("https://codeberg.org/api/actions"), shared("https://codeberg.org")];

@@ -5,7 +5,7 @@ mod template;
 use serde_json::{Map, Value};
 
 use super::owner::{OwnerGrammar, OwnerText};
-use super::platform::{MemberPath, Platform, ShortRule, Tenancy, is_segment, plain};
+use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, shared, sole};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),
@@ -15,25 +15,18 @@ pub(super) const PLATFORM: Platform = Platform {
     subject_of,
     adopt_subject,
     subject_note: template::note,
-    ..plain("github-actions", known, include_str!("samples/github.json"))
+    ..plain("github-actions", "GitHub Actions", ISSUERS, include_str!("samples/github.json"))
 };
 
-/// The public issuer; `.../ENTERPRISE` below it; `https://token.actions.SUBDOMAIN.ghe.com[/SUBDOMAIN]` for data residency.
-fn known(url: &str) -> Option<Tenancy> {
-    if let Some(path) = url.strip_prefix("https://token.actions.githubusercontent.com") {
-        return match path.strip_prefix('/') {
-            None => path.is_empty().then_some(Tenancy::Shared),
-            Some(enterprise) => is_segment(enterprise).then_some(Tenancy::Sole),
-        };
-    }
-    let (host, path) = match url.strip_prefix("https://token.actions.")?.split_once('/') {
-        Some((host, path)) => (host, Some(path)),
-        None => (url.strip_prefix("https://token.actions.")?, None),
-    };
-    let subdomain = host.strip_suffix(".ghe.com")?;
-    let fits = is_segment(subdomain) && !subdomain.contains('.') && path.is_none_or(is_segment);
-    fits.then_some(Tenancy::Sole)
-}
+/// The public issuer and its predecessor; `.../ENTERPRISE` below it; `https://token.actions.SUBDOMAIN.ghe.com[/SUBDOMAIN]`
+/// for data residency.
+const ISSUERS: &[IssuerForm] = &[
+    shared("https://token.actions.githubusercontent.com"),
+    sole("https://token.actions.githubusercontent.com/{enterprise}"),
+    sole("https://token.actions.{subdomain}.ghe.com"),
+    sole("https://token.actions.{subdomain}.ghe.com/{path}"),
+    shared("https://vstoken.actions.githubusercontent.com"),
+];
 
 const SHORT_RULE: ShortRule = ShortRule {
     key: "github",
@@ -80,6 +73,7 @@ pub(super) const OWNER: OwnerGrammar = OwnerGrammar {
         OwnerText::Between { prefix: "repository_owner_id:", ends: &[':'] },
         OwnerText::Between { prefix: "repository_id:", ends: &[':'] },
     ],
+    exact_subject: false,
     shapes: &["repo:?*/?*:?**"],
     claims: &[
         ("repository_owner_id", OwnerText::Whole),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::owner::{OwnerGrammar, OwnerText, never};
-use super::platform::{MemberPath, Platform, ShortRule, Tenancy, plain};
+use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),
@@ -21,13 +21,10 @@ pub(super) const PLATFORM: Platform = Platform {
     ],
     subject_of,
     adopt_subject,
-    ..plain("gitlab", known, include_str!("samples/gitlab.json"))
+    ..plain("gitlab", "GitLab", ISSUERS, include_str!("samples/gitlab.json"))
 };
 
-/// `https://gitlab.com`
-fn known(url: &str) -> Option<Tenancy> {
-    (url == "https://gitlab.com").then_some(Tenancy::Shared)
-}
+const ISSUERS: &[IssuerForm] = &[shared("https://gitlab.com")];
 
 const SHORT_RULE: ShortRule = ShortRule {
     key: "gitlab",
@@ -69,6 +66,7 @@ const SHORT_RULE: ShortRule = ShortRule {
 /// `ci_config_ref_uri` is no owner: any project may use another's configuration. In the pipeline of a merge request from a fork the `project_*` claims name the fork; `job_project_*` the project that runs it.
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "project_path:", ends: &['/'] }],
+    exact_subject: false,
     shapes: &["project_path:?*/?**:ref_type:?*:ref:?**"],
     claims: &[
         ("project_id", OwnerText::Whole),

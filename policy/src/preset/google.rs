@@ -2,24 +2,22 @@
 
 use super::IssuerDefaults;
 use super::owner::{OwnerGrammar, OwnerText, never};
-use super::platform::{DEFAULTS, MemberPath, Platform, ShortRule, Tenancy, plain};
+use super::platform::{DEFAULTS, IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),
     defaults: IssuerDefaults { shared: true, ..DEFAULTS },
     owner: Some(&OWNER),
     lent_claims: &["azp", "email", "hd"],
-    ..plain("google", known, include_str!("samples/google.json"))
+    ..plain("google", "Google", ISSUERS, include_str!("samples/google.json"))
 };
 
-/// `https://accounts.google.com`
-fn known(url: &str) -> Option<Tenancy> {
-    (url == "https://accounts.google.com").then_some(Tenancy::Shared)
-}
+const ISSUERS: &[IssuerForm] = &[shared("https://accounts.google.com")];
 
 /// `azp` is no owner: of a person's token it is the client that anybody may sign in to.
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Whole],
+    exact_subject: false,
     shapes: &[],
     claims: &[
         ("email", OwnerText::Whole),

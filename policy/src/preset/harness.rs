@@ -1,12 +1,8 @@
 //! Harness pipelines: one issuer per account.
 
-use super::platform::{Platform, Tenancy, is_segment, plain};
+use super::platform::{IssuerForm, Platform, plain, sole};
 
-pub(super) const PLATFORM: Platform = plain("harness", known, include_str!("samples/harness.json"));
+pub(super) const PLATFORM: Platform = plain("harness", "Harness", ISSUERS, include_str!("samples/harness.json"));
 
-/// `https://app.harness.io/ng/api/oidc/account/ACCOUNT`
-fn known(url: &str) -> Option<Tenancy> {
-    url.strip_prefix("https://app.harness.io/ng/api/oidc/account/")
-        .filter(|account| is_segment(account))
-        .map(|_| Tenancy::Sole)
-}
+/// One issuer per account.
+const ISSUERS: &[IssuerForm] = &[sole("https://app.harness.io/ng/api/oidc/account/{account}")];

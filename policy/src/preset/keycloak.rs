@@ -1,9 +1,9 @@
 //! Keycloak client credentials: audiences come from mappers, often several.
 
 use super::IssuerDefaults;
-use super::platform::{ALL_ALGORITHMS, DEFAULTS, Platform, plain, self_hosted};
+use super::platform::{ALL_ALGORITHMS, DEFAULTS, Platform, SELF_HOSTED, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
     defaults: IssuerDefaults { algorithms: ALL_ALGORITHMS, sole_audience: false, ..DEFAULTS },
-    ..plain("keycloak", self_hosted, include_str!("samples/keycloak.json"))
+    ..plain("keycloak", "Keycloak", SELF_HOSTED, include_str!("samples/keycloak.json"))
 };

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::IssuerDefaults;
-use super::platform::{DEFAULTS, MemberPath, Platform, ShortRule, Tenancy, is_segment, plain};
+use super::platform::{DEFAULTS, IssuerForm, MemberPath, Platform, ShortRule, plain, sole};
 use sts_types::Algorithm::{ES256, ES384, ES512, EdDSA, RS256};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -17,32 +17,18 @@ pub(super) const PLATFORM: Platform = Platform {
     ],
     subject_of,
     adopt_subject,
-    ..plain("kubernetes", known, include_str!("samples/kubernetes.json"))
+    ..plain("kubernetes", "Kubernetes", ISSUERS, include_str!("samples/kubernetes.json"))
 };
 
 /// The clusters of EKS, GKE and AKS, each with an issuer of its own.
-fn known(url: &str) -> Option<Tenancy> {
-    let eks = || {
-        let (region, id) = url.strip_prefix("https://oidc.eks.")?.split_once(".amazonaws.com/id/")?;
-        Some(is_segment(region) && is_segment(id))
-    };
-    let gke = || {
-        let mut parts = url.strip_prefix("https://container.googleapis.com/v1/projects/")?.split('/');
-        let fits = is_segment(parts.next()?)
-            && parts.next()? == "locations"
-            && is_segment(parts.next()?)
-            && parts.next()? == "clusters"
-            && is_segment(parts.next()?);
-        Some(fits && parts.next().is_none())
-    };
-    let aks = || {
-        let (region, path) = url.strip_prefix("https://")?.split_once(".oic.prod-aks.azure.com/")?;
-        let (tenant, cluster) = path.strip_suffix('/')?.split_once('/')?;
-        Some(is_segment(region) && sts_types::is_uuid(tenant) && sts_types::is_uuid(cluster))
-    };
-    let fits = eks().or_else(gke).or_else(aks)?;
-    fits.then_some(Tenancy::Sole)
-}
+const ISSUERS: &[IssuerForm] = &[
+    sole("https://oidc.eks.{region}.amazonaws.com/id/{cluster}"),
+    sole("https://oidc.eks.{region}.amazonaws.com.cn/id/{cluster}"),
+    sole("https://oidc-eks.{region}.api.aws/id/{cluster}"),
+    sole("https://oidc-eks.{region}.api.amazonwebservices.com.cn/id/{cluster}"),
+    sole("https://container.googleapis.com/v1/projects/{project}/locations/{location}/clusters/{cluster}"),
+    sole("https://{region}.oic.prod-aks.azure.com/{tenant_uuid}/{cluster_uuid}/"),
+];
 
 const SHORT_RULE: ShortRule = ShortRule {
     key: "kubernetes",

@@ -1,9 +1,11 @@
 //! Octopus Deploy as an issuer.
 
-use super::platform::{MemberPath, Platform, ShortRule, plain, self_hosted};
+use super::platform::{MemberPath, Platform, SELF_HOSTED, ShortRule, plain};
 
-pub(super) const PLATFORM: Platform =
-    Platform { short_rule: Some(&SHORT_RULE), ..plain("octopus", self_hosted, include_str!("samples/octopus.json")) };
+pub(super) const PLATFORM: Platform = Platform {
+    short_rule: Some(&SHORT_RULE),
+    ..plain("octopus", "Octopus Deploy", SELF_HOSTED, include_str!("samples/octopus.json"))
+};
 
 /// Slugs.
 const SHORT_RULE: ShortRule = ShortRule {

@@ -1,5 +1,5 @@
 //! Okta client credentials: one authorization server per tenant.
 
-use super::platform::{Platform, plain, self_hosted};
+use super::platform::{Platform, SELF_HOSTED, plain};
 
-pub(super) const PLATFORM: Platform = plain("okta", self_hosted, include_str!("samples/okta.json"));
+pub(super) const PLATFORM: Platform = plain("okta", "Okta", SELF_HOSTED, include_str!("samples/okta.json"));

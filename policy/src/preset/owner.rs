@@ -7,6 +7,9 @@ use crate::pattern::Pattern;
 pub(crate) struct OwnerGrammar {
     /// Forms of `sub`.
     pub(crate) subjects: &'static [OwnerText],
+    /// Whether any exact subject fixes the owner, whatever its form: true where every subject is one tenant's, but not
+    /// where a tenant can make a subject like another's (GitHub's customised templates).
+    pub(crate) exact_subject: bool,
     /// What subjects look like as a whole, as patterns: so that a stranger's is one that the platform could send.
     pub(crate) shapes: &'static [&'static str],
     /// Claims (names or pointers) that fix the owner, with the form that does.
@@ -111,9 +114,13 @@ impl OwnerGrammar {
     /// How far a subject pattern reaches.
     pub(crate) fn subject_reach(&self, pattern: &Pattern) -> Reach {
         let reaches = || self.subjects.iter().map(|form| form.reach(pattern));
-        if reaches().any(|reach| reach == Reach::OneOwner) {
+        if self.exact_subject && pattern.is_exact() && !pattern.literal_head().is_empty() {
             Reach::OneOwner
-        } else if reaches().any(|reach| reach == Reach::ManyOwners) {
+        } else if reaches().any(|reach| reach == Reach::OneOwner) {
+            Reach::OneOwner
+        } else if (!pattern.is_exact() && pattern.literal_head().is_empty())
+            || reaches().any(|reach| reach == Reach::ManyOwners)
+        {
             Reach::ManyOwners
         } else {
             Reach::Elsewhere

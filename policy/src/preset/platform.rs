@@ -9,8 +9,10 @@ use super::owner::OwnerGrammar;
 /// Everything known about one platform.
 pub(super) struct Platform {
     pub(super) name: &'static str,
-    /// Whether a URL is one of its well-known public issuers, and for how many tenants that one signs.
-    pub(super) known: fn(&str) -> Option<Tenancy>,
+    /// Its name for people.
+    pub(super) title: &'static str,
+    /// Its well-known public issuers.
+    pub(super) issuers: &'static [IssuerForm],
     pub(super) defaults: IssuerDefaults,
     pub(super) short_rule: Option<&'static ShortRule>,
     pub(super) owner: Option<&'static OwnerGrammar>,
@@ -33,6 +35,27 @@ pub(super) enum Tenancy {
     /// Many: anybody can get a token of it.
     Shared,
 }
+
+/// Well-known public issuers of one form.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IssuerForm {
+    /// Their URL. `{name}` stands for one label of the host or segment of the path, `{name_uuid}` for one that is a UUID.
+    pub(super) url: &'static str,
+    pub(super) tenancy: Tenancy,
+}
+
+/// Issuers of one tenant each.
+pub(super) const fn sole(url: &'static str) -> IssuerForm {
+    IssuerForm { url, tenancy: Tenancy::Sole }
+}
+
+/// An issuer that signs for many tenants.
+pub(super) const fn shared(url: &'static str) -> IssuerForm {
+    IssuerForm { url, tenancy: Tenancy::Shared }
+}
+
+/// Every issuer of the platform is somebody's own host.
+pub(super) const SELF_HOSTED: &[IssuerForm] = &[];
 
 /// A short rule (`github: {...}`): members, each a claim, whose plain numbers and booleans stand for the string claims.
 pub(crate) struct ShortRule {
@@ -71,10 +94,16 @@ pub(super) const DEFAULTS: IssuerDefaults = IssuerDefaults {
 pub(super) const ALL_ALGORITHMS: &[Algorithm] = &[RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA];
 
 /// A platform of which only the defaults of its issuer entries differ from nothing.
-pub(super) const fn plain(name: &'static str, known: fn(&str) -> Option<Tenancy>, sample: &'static str) -> Platform {
+pub(super) const fn plain(
+    name: &'static str,
+    title: &'static str,
+    issuers: &'static [IssuerForm],
+    sample: &'static str,
+) -> Platform {
     Platform {
         name,
-        known,
+        title,
+        issuers,
         defaults: DEFAULTS,
         short_rule: None,
         owner: None,
@@ -85,11 +114,6 @@ pub(super) const fn plain(name: &'static str, known: fn(&str) -> Option<Tenancy>
         adopt_subject: adopt_nothing,
         subject_note: nothing_to_note,
     }
-}
-
-/// No URL is known: every issuer of the platform is somebody's own host.
-pub(super) fn self_hosted(_: &str) -> Option<Tenancy> {
-    None
 }
 
 fn nothing_is_known(_: &str) -> bool {
@@ -105,8 +129,3 @@ fn nothing_to_note(_: &ClaimSet, _: &str) -> Option<String> {
 }
 
 fn adopt_nothing(_: &str, _: &mut Map<String, Value>) {}
-
-/// One non-empty segment of a URL's path, host label or id, without characters that would end it.
-pub(super) fn is_segment(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~'))
-}

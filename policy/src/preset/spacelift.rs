@@ -1,11 +1,9 @@
 //! Spacelift runs: one issuer per account.
 
-use super::platform::{Platform, Tenancy, is_segment, plain};
+use super::platform::{IssuerForm, Platform, plain, sole};
 
-pub(super) const PLATFORM: Platform = plain("spacelift", known, include_str!("samples/spacelift.json"));
+pub(super) const PLATFORM: Platform = plain("spacelift", "Spacelift", ISSUERS, include_str!("samples/spacelift.json"));
 
-/// `https://ACCOUNT.app.spacelift.io`
-fn known(url: &str) -> Option<Tenancy> {
-    let account = url.strip_prefix("https://")?.strip_suffix(".app.spacelift.io")?;
-    (is_segment(account) && !account.contains('.')).then_some(Tenancy::Sole)
-}
+/// One issuer per account.
+const ISSUERS: &[IssuerForm] =
+    &[sole("https://{account}.app.spacelift.io"), sole("https://{account}.app.us.spacelift.io")];

@@ -1,7 +1,7 @@
 //! HCP Terraform, and Terraform Enterprise on hosts of its own.
 
 use super::owner::{OwnerGrammar, OwnerText, never};
-use super::platform::{MemberPath, Platform, ShortRule, Tenancy, plain};
+use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),
@@ -15,16 +15,14 @@ pub(super) const PLATFORM: Platform = Platform {
         "terraform_workspace_name",
         "terraform_full_workspace",
     ],
-    ..plain("terraform-cloud", known, include_str!("samples/terraform.json"))
+    ..plain("terraform-cloud", "HCP Terraform", ISSUERS, include_str!("samples/terraform.json"))
 };
 
-/// `https://app.terraform.io`
-fn known(url: &str) -> Option<Tenancy> {
-    (url == "https://app.terraform.io").then_some(Tenancy::Shared)
-}
+const ISSUERS: &[IssuerForm] = &[shared("https://app.terraform.io")];
 
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "organization:", ends: &[':'] }],
+    exact_subject: false,
     shapes: &["organization:?*:project:?*:workspace:?*:run_phase:?*"],
     claims: &[
         ("terraform_organization_id", OwnerText::Whole),

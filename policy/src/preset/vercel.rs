@@ -1,24 +1,20 @@
 //! Vercel: one issuer per team, or one for everybody in global mode.
 
 use super::owner::{OwnerGrammar, OwnerText, never};
-use super::platform::{Platform, Tenancy, is_segment, plain};
+use super::platform::{IssuerForm, Platform, plain, shared, sole};
 
 pub(super) const PLATFORM: Platform = Platform {
     owner: Some(&OWNER),
     lent_claims: &["owner", "owner_id", "project", "project_id"],
-    ..plain("vercel", known, include_str!("samples/vercel.json"))
+    ..plain("vercel", "Vercel", ISSUERS, include_str!("samples/vercel.json"))
 };
 
-/// `https://oidc.vercel.com/TEAM`, and the bare host.
-fn known(url: &str) -> Option<Tenancy> {
-    match url.strip_prefix("https://oidc.vercel.com")? {
-        "" => Some(Tenancy::Shared),
-        path => path.strip_prefix('/').filter(|team| is_segment(team)).map(|_| Tenancy::Sole),
-    }
-}
+/// One per team, and the bare host.
+const ISSUERS: &[IssuerForm] = &[shared("https://oidc.vercel.com"), sole("https://oidc.vercel.com/{team}")];
 
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "owner:", ends: &[':'] }],
+    exact_subject: false,
     shapes: &["owner:?*:project:?*:environment:?*"],
     claims: &[("owner_id", OwnerText::Whole), ("owner", OwnerText::Whole), ("project_id", OwnerText::Whole)],
     ids: &["owner_id", "project_id"],

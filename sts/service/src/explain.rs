@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use sts_policy::{Asked, Decision, Diagnosis, Facts, Outcome, RequestError};
-use sts_token::TrustSpec;
-use sts_types::{ClaimSet, Clock, EntryName, Issuer, UnixTime};
+use sts_token::{ClaimedOrigin, TokenFault, TrustSpec};
+use sts_types::{ClaimSet, Clock, EntryName, UnixTime};
 
 use crate::decision_record::DecisionRecord;
 use crate::diagnosis::{RefusedRequest, diagnose};
@@ -184,10 +184,14 @@ fn explain_claims(
     let trust = match entry {
         Some(name) => named_entry(snapshot, claims, name)?,
         None => {
-            let Some(issuer) = claims.text("iss").and_then(|iss| Issuer::new(iss).ok()) else {
-                return Ok(refuse(Refused::because(Reason::TokenMalformed, "`iss` is missing, or is no text"), None));
+            let origin = match ClaimedOrigin::of(claims) {
+                Ok(origin) => origin,
+                Err(fault) => return Ok(refuse(fault.into(), None)),
             };
-            match snapshot.trust.entries(&issuer) {
+            match snapshot.trust.entries_of(&origin) {
+                [] if matches!(origin, ClaimedOrigin::TrustDomain(_)) => {
+                    return Ok(refuse(TokenFault::NO_ISSUER.into(), None));
+                }
                 [] => return Ok(refuse(Reason::IssuerUnknown.into(), None)),
                 [only] => only.as_ref().clone(),
                 several => {

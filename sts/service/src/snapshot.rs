@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sts_policy::{Provenance, RuleSet};
-use sts_token::{Remembered, TrustSpec};
+use sts_token::{ClaimedOrigin, Remembered, TrustSpec};
 use sts_types::{Algorithm, ApiName, EntryName, Issuer, Issuers, TokenRecord, UnixTime};
 
 use crate::IssuerKeys;
@@ -57,6 +57,8 @@ pub struct TrustTable {
     by_issuer: HashMap<Issuer, Vec<Arc<TrustSpec>>>,
     /// No issuer is of two of them.
     families: Vec<Arc<TrustSpec>>,
+    /// Entries that take tokens without `iss`, by their trust domain.
+    by_domain: HashMap<String, Vec<Arc<TrustSpec>>>,
 }
 
 impl TrustTable {
@@ -65,14 +67,18 @@ impl TrustTable {
     pub fn new(specs: Vec<TrustSpec>) -> Self {
         let mut by_issuer: HashMap<Issuer, Vec<Arc<TrustSpec>>> = HashMap::new();
         let mut families = Vec::new();
+        let mut by_domain: HashMap<String, Vec<Arc<TrustSpec>>> = HashMap::new();
         for spec in specs.into_iter().filter(|spec| spec.enabled) {
             let spec = Arc::new(spec);
+            if let Some(domain) = &spec.trust_domain {
+                by_domain.entry(domain.clone()).or_default().push(Arc::clone(&spec));
+            }
             match &spec.issuers {
                 Issuers::One(issuer) => by_issuer.entry(issuer.clone()).or_default().push(spec),
                 Issuers::Family(_) => families.push(spec),
             }
         }
-        Self { by_issuer, families }
+        Self { by_issuer, families, by_domain }
     }
 
     /// The entries of `issuer`; none when it is not trusted. Entries that name it come before a family that it is of the form of:
@@ -88,6 +94,15 @@ impl TrustTable {
     /// The entry of that name, if it is trusted.
     pub(crate) fn entry(&self, name: &EntryName) -> Option<Arc<TrustSpec>> {
         self.by_issuer.values().flatten().chain(&self.families).find(|spec| spec.entry == *name).cloned()
+    }
+
+    /// The entries that a token of that origin may be of.
+    #[must_use]
+    pub fn entries_of(&self, origin: &ClaimedOrigin) -> &[Arc<TrustSpec>] {
+        match origin {
+            ClaimedOrigin::Issuer(issuer) => self.entries(issuer),
+            ClaimedOrigin::TrustDomain(domain) => self.by_domain.get(domain).map_or(&[], Vec::as_slice),
+        }
     }
 
     /// Whether the entry is trusted, and stands for that issuer.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sts_jose::VerifyingKey;
-use sts_token::{RememberedToken, SignedToken, TrustSpec, UnverifiedToken, VerifiedClaims};
-use sts_types::Clock;
+use sts_token::{ClaimedOrigin, RememberedToken, SignedToken, TokenFault, TrustSpec, UnverifiedToken, VerifiedClaims};
+use sts_types::{Algorithm, Clock, Kid};
 
 use crate::Snapshot;
 use crate::decision_record::DecisionRecord;
@@ -26,7 +26,11 @@ pub(crate) async fn verify(
         return Ok(remembered.judge(clock.now())?);
     }
     let token = UnverifiedToken::parse(token).map_err(|fault| token_mistake::explained(token, fault))?;
-    let entries = snapshot.trust.entries(token.claimed_issuer());
+    let entries = snapshot.trust.entries_of(token.claimed_origin());
+    if entries.is_empty() && matches!(token.claimed_origin(), ClaimedOrigin::TrustDomain(_)) {
+        // Where no entry names the trust domain, a token without `iss` is nobody's.
+        return Err(TokenFault::NO_ISSUER.into());
+    }
     token.check_kind(entries)?;
     match entries {
         [] => return Err(Reason::IssuerUnknown.into()),
@@ -71,13 +75,13 @@ async fn check_signature<'a>(
     record: &mut DecisionRecord,
 ) -> Result<SignedToken<'a>, Refused> {
     record.enter(Phase::Keys, clock);
-    let (issuer, kid, algorithm) = (token.claimed_issuer().clone(), token.kid().cloned(), token.algorithm());
-    let asked = |entry| KeyQuestion { entry, issuer: &issuer, kid: kid.as_ref(), algorithm };
+    let (origin, kid, algorithm) = (token.claimed_origin().clone(), token.kid().cloned(), token.algorithm());
+    let asked = |trust| question(trust, &origin, kid.as_ref(), algorithm);
     let mut tried_a_key = false;
     let mut missing = Vec::new();
     let mut candidates: Vec<(Arc<TrustSpec>, Arc<VerifyingKey>)> = Vec::new();
     for trust in entries {
-        match snapshot.keys.cached(asked(&trust.entry)) {
+        match asked(trust).and_then(|question| snapshot.keys.cached(question)) {
             Some(keys) => candidates.extend(keys.into_iter().map(|key| (Arc::clone(trust), key))),
             None => missing.push(trust),
         }
@@ -91,8 +95,9 @@ async fn check_signature<'a>(
 
     let mut unavailable = None;
     for trust in missing {
+        let Some(question) = asked(trust) else { continue };
         record.enter(Phase::Keys, clock);
-        let answer = snapshot.keys.find(asked(&trust.entry)).await;
+        let answer = snapshot.keys.find(question).await;
         record.enter(Phase::Verify, clock);
         match answer {
             KeyAnswer::Found(keys) => {
@@ -108,8 +113,9 @@ async fn check_signature<'a>(
     }
     if tried_a_key {
         for trust in entries {
+            let Some(question) = asked(trust) else { continue };
             record.enter(Phase::Keys, clock);
-            let newer = snapshot.keys.signature_failed(asked(&trust.entry)).await;
+            let newer = snapshot.keys.signature_failed(question).await;
             record.enter(Phase::Verify, clock);
             if let Some(keys) = newer {
                 token = match check_with(trust, keys, token) {
@@ -124,6 +130,16 @@ async fn check_signature<'a>(
         None if tried_a_key => Reason::SignatureInvalid.into(),
         None => Reason::KeyUnknown.into(),
     })
+}
+
+/// The keys that `trust` may have for a token. An entry that was found by the token's origin has an issuer for it.
+fn question<'q>(
+    trust: &'q TrustSpec,
+    origin: &'q ClaimedOrigin,
+    kid: Option<&'q Kid>,
+    algorithm: Algorithm,
+) -> Option<KeyQuestion<'q>> {
+    Some(KeyQuestion { entry: &trust.entry, issuer: trust.issuer_of(origin)?, kid, algorithm })
 }
 
 #[expect(clippy::result_large_err, reason = "the token moves back to its one caller, which goes on with it")]

@@ -10,6 +10,7 @@
 mod authorize;
 mod keyring;
 mod mint;
+mod origin;
 mod own;
 mod presented;
 mod registered;
@@ -22,6 +23,7 @@ mod verified;
 pub use authorize::{Authorized, Denied};
 pub use keyring::{HeldKey, KeyPhase, Keyring, KeyringError, KeyringSpec, MAX_AGE};
 pub use mint::{MintContext, MintError, MintedToken, StatusReference};
+pub use origin::ClaimedOrigin;
 pub use own::{OwnToken, OwnTokenError};
 pub use presented::PresentedToken;
 pub use registered::{TokenFault, judge_unsigned_claims};

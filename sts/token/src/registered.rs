@@ -34,6 +34,11 @@ pub enum TokenFault {
     TooOld,
 }
 
+impl TokenFault {
+    /// It does not say whose it is.
+    pub const NO_ISSUER: Self = Self::Malformed("`iss` is missing");
+}
+
 /// The registered claims with their types.
 #[derive(Clone, Debug)]
 pub(crate) struct Registered {
@@ -156,6 +161,7 @@ mod tests {
             max_token_lifetime: 86_400,
             max_token_age: None,
             require_iat: true,
+            trust_domain: None,
             enabled: true,
         }
     }

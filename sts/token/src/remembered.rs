@@ -150,6 +150,7 @@ mod tests {
             max_token_lifetime: 86_400,
             max_token_age: None,
             require_iat: true,
+            trust_domain: None,
             enabled: true,
         };
         let candidates = [(Arc::new(trust), Arc::new(key.verifying_key()))];

@@ -1,8 +1,10 @@
 //! What a token of an issuer entry is verified by: plain data.
 
-use sts_types::{Algorithm, EntryName, Issuers};
+use sts_types::{Algorithm, EntryName, Issuer, Issuers};
 
-/// One issuer entry, as far as the verification of its tokens goes (DESIGN section 4).
+use crate::ClaimedOrigin;
+
+/// One issuer entry, as far as the verification of its tokens goes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrustSpec {
     /// The entry's name.
@@ -21,6 +23,22 @@ pub struct TrustSpec {
     pub max_token_age: Option<u64>,
     /// Whether `iat` must be there.
     pub require_iat: bool,
+    /// The SPIFFE trust domain whose tokens are accepted without `iss`.
+    pub trust_domain: Option<String>,
     /// Whether tokens of it are exchanged.
     pub enabled: bool,
+}
+
+impl TrustSpec {
+    /// The issuer that a token of that origin has, if it may be this entry's. A token without `iss` has the entry's.
+    #[must_use]
+    pub fn issuer_of<'a>(&'a self, origin: &'a ClaimedOrigin) -> Option<&'a Issuer> {
+        match (origin, &self.issuers) {
+            (ClaimedOrigin::Issuer(issuer), issuers) => issuers.covers(issuer.as_str()).then_some(issuer),
+            (ClaimedOrigin::TrustDomain(domain), Issuers::One(issuer)) => {
+                (self.trust_domain.as_ref() == Some(domain)).then_some(issuer)
+            }
+            (ClaimedOrigin::TrustDomain(_), Issuers::Family(_)) => None,
+        }
+    }
 }

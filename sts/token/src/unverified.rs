@@ -3,24 +3,25 @@
 use std::sync::Arc;
 
 use sts_jose::{CompactJws, JwsError, VerifyingKey};
-use sts_types::{Algorithm, ClaimSet, EntryName, Issuer, Kid, UnixTime};
+use sts_types::{Algorithm, ClaimSet, EntryName, Kid, UnixTime};
 
+use crate::origin::ClaimedOrigin;
 use crate::registered::{self, TokenFault};
 use crate::verified::Evidence;
 use crate::{TrustSpec, VerifiedClaims};
 
 /// A compact JWS whose shape is right and whose signature is not checked.
 ///
-/// Of its claims only `iss` may be read, and only to look it up, byte for byte, among the configured issuers (RFC 8725
+/// Of its claims only `iss` may be read (of a token without one, the trust domain in `sub`), and only to look it up, byte for byte, among the configured issuers (RFC 8725
 /// section 3.8).
 pub struct UnverifiedToken<'a> {
     jws: CompactJws<'a>,
     claims: ClaimSet,
-    issuer: Issuer,
+    origin: ClaimedOrigin,
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// Reads the shape of `token`: a JWS in compact form, a strict header, a strict JSON payload with an `iss`.
+    /// Reads the shape of `token`: a JWS in compact form, a strict header, a strict JSON payload that says whose it is.
     ///
     /// # Errors
     /// [`TokenFault::Malformed`], or [`TokenFault::Algorithm`] for an algorithm that nobody may use.
@@ -31,17 +32,14 @@ impl<'a> UnverifiedToken<'a> {
         })?;
         let claims =
             ClaimSet::parse(jws.payload()).map_err(|_| TokenFault::Malformed("the payload is not strict JSON"))?;
-        let issuer = claims
-            .text("iss")
-            .and_then(|iss| Issuer::new(iss).ok())
-            .ok_or(TokenFault::Malformed("`iss` is not an issuer identifier"))?;
-        Ok(Self { jws, claims, issuer })
+        let origin = ClaimedOrigin::of(&claims)?;
+        Ok(Self { jws, claims, origin })
     }
 
-    /// The issuer that the token claims to be from; good for one look-up and nothing else.
+    /// Whose the token claims to be; good for one look-up and nothing else.
     #[must_use]
-    pub fn claimed_issuer(&self) -> &Issuer {
-        &self.issuer
+    pub fn claimed_origin(&self) -> &ClaimedOrigin {
+        &self.origin
     }
 
     /// The `kid` of the header.
@@ -83,7 +81,7 @@ impl<'a> UnverifiedToken<'a> {
     #[expect(clippy::result_large_err, reason = "the token moves back to its one caller, which goes on with it")]
     pub fn check_signature(self, candidates: &[(Arc<TrustSpec>, Arc<VerifyingKey>)]) -> Result<SignedToken<'a>, Self> {
         let fits = |trust: &TrustSpec| {
-            trust.issuers.covers(self.issuer.as_str())
+            trust.issuer_of(&self.origin).is_some()
                 && trust.algorithms.contains(&self.algorithm())
                 && accepts_typ(&trust.types, self.jws.header().typ.as_deref())
         };
@@ -130,10 +128,12 @@ impl SignedToken<'_> {
     pub fn judge(self, now: UnixTime) -> Result<VerifiedClaims, TokenFault> {
         let registered = registered::read(&self.token.claims, &self.trust)?;
         registered::judge_times(&registered, &self.trust, now)?;
+        // The entry verified the token, so that it has an issuer for it.
+        let issuer = self.trust.issuer_of(&self.token.origin).ok_or(TokenFault::NO_ISSUER)?.clone();
         let signing_input = registered.jti.is_none().then(|| sts_jose::sha256(self.token.jws.signing_input()));
         Ok(VerifiedClaims::of(Arc::new(Evidence {
             trust: self.trust,
-            issuer: self.token.issuer,
+            issuer,
             key: self.key,
             registered,
             claims: self.token.claims,

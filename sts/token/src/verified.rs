@@ -191,6 +191,7 @@ mod tests {
             max_token_lifetime: 86_400,
             max_token_age: None,
             require_iat: false,
+            trust_domain: None,
             enabled: true,
         }
     }

@@ -29,6 +29,7 @@ static CANDIDATE: LazyLock<(Arc<TrustSpec>, Arc<VerifyingKey>)> = LazyLock::new(
         max_token_lifetime: 86_400,
         max_token_age: None,
         require_iat: true,
+        trust_domain: None,
         enabled: true,
     };
     (Arc::new(trust), Arc::new(parse_jwk(&KEY.jwk(), &[Algorithm::ES256]).unwrap()))
@@ -38,7 +39,7 @@ static CANDIDATE: LazyLock<(Arc<TrustSpec>, Arc<VerifyingKey>)> = LazyLock::new(
 fn ours(token: &str) -> Option<String> {
     let (trust, _) = &*CANDIDATE;
     let token = UnverifiedToken::parse(token).ok()?;
-    if !trust.issuers.covers(token.claimed_issuer().as_str()) {
+    if trust.issuer_of(token.claimed_origin()).is_none() {
         return None;
     }
     token.check_kind(&[Arc::clone(trust)]).ok()?;

@@ -55,6 +55,8 @@ enum Place {
 enum Rule {
     OneOf(Vec<String>),
     Pattern(Regex, String),
+    /// Whatever its place allows.
+    Anything,
 }
 
 /// What is wrong with a template.
@@ -128,7 +130,7 @@ impl IssuerTemplate {
 
     /// The variables that a pattern decides on, so that nobody can list the members.
     pub fn open_variables(&self) -> impl Iterator<Item = &str> {
-        let open = self.variables.iter().filter(|variable| matches!(variable.rule, Rule::Pattern(..)));
+        let open = self.variables.iter().filter(|variable| !matches!(variable.rule, Rule::OneOf(_)));
         open.map(|variable| variable.name.as_str())
     }
 
@@ -158,7 +160,7 @@ impl IssuerTemplate {
         self.write(|variable| {
             let listed = match &variable.rule {
                 Rule::OneOf(values) => values.first().cloned(),
-                Rule::Pattern(..) => None,
+                Rule::Pattern(..) | Rule::Anything => None,
             };
             let value = value_of(&variable.name).or(listed)?;
             variable.accepts(&value).then_some(value)
@@ -170,6 +172,17 @@ impl IssuerTemplate {
     #[must_use]
     pub fn outline(&self) -> Option<Issuer> {
         self.write(|_| Some("x".to_owned()))
+    }
+
+    /// The same form with every pattern left out, so that a variable stands for whatever its place allows. A pattern can
+    /// only narrow: what holds for this form holds for every family written in it, however tightly.
+    #[must_use]
+    pub fn without_patterns(&self) -> Self {
+        let open = |variable: &Variable| match variable.rule {
+            Rule::OneOf(_) => variable.clone(),
+            Rule::Pattern(..) | Rule::Anything => Variable { rule: Rule::Anything, ..variable.clone() },
+        };
+        Self { variables: self.variables.iter().map(open).collect(), ..self.clone() }
     }
 
     /// Whether some text may be of both forms. Two patterns for one place count as overlapping.
@@ -242,6 +255,7 @@ impl Variable {
         match &self.rule {
             Rule::OneOf(values) => values.iter().any(|own| own == value),
             Rule::Pattern(regex, _) => regex.is_match(value),
+            Rule::Anything => true,
         }
     }
 }
@@ -287,7 +301,7 @@ impl Piece<'_> {
             (Some(own), Some(others)) => match (&own.rule, &others.rule) {
                 (Rule::OneOf(values), _) => values.iter().any(|value| other.fits(&self.with(value))),
                 (_, Rule::OneOf(values)) => values.iter().any(|value| self.fits(&other.with(value))),
-                (Rule::Pattern(..), Rule::Pattern(..)) => {
+                (Rule::Pattern(..) | Rule::Anything, Rule::Pattern(..) | Rule::Anything) => {
                     (self.text.starts_with(other.text) || other.text.starts_with(self.text))
                         && (own.suffix.ends_with(&others.suffix) || others.suffix.ends_with(&own.suffix))
                 }
@@ -312,6 +326,7 @@ impl PartialEq for Rule {
         match (self, other) {
             (Self::OneOf(own), Self::OneOf(other)) => own == other,
             (Self::Pattern(_, own), Self::Pattern(_, other)) => own == other,
+            (Self::Anything, Self::Anything) => true,
             _ => false,
         }
     }

@@ -1,0 +1,250 @@
+//! What platform an issuer entry is of, and who has tokens there: `preset`, `shared`, `owner_claims`, `trust_domain`.
+
+use std::collections::BTreeMap;
+
+use jwks_cache::{EntrySpec, KeySource};
+use sts_policy::{IdentitySpec, IssuerFault, KnownIssuer, Preset, PresetSource};
+use sts_types::{ClaimPath, EntryName, Issuers, Located};
+
+use super::issuers::Entries;
+use super::reader::{Fields, Reader, listed};
+use super::url;
+use crate::diagnostic::{Place, Severity};
+use crate::render::quoted;
+use crate::source::Span;
+use crate::yaml::Node;
+
+/// What the entry's keys say about it.
+pub(super) struct PlatformOf {
+    pub(super) preset: Option<Preset>,
+    pub(super) source: PresetSource,
+    pub(super) known: Option<KnownIssuer>,
+    pub(super) shared: bool,
+    pub(super) shared_written: bool,
+    pub(super) owner_claims: Vec<Located<String>>,
+    pub(super) trust_domain: Option<String>,
+    /// A known shared issuer without the rules of its platform.
+    pub(super) unprotected: bool,
+}
+
+/// The preset in force, and whether many tenants share the issuer. `is_read` says that the issuer could be read.
+pub(super) fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuers: &Issuers, is_read: bool) -> PlatformOf {
+    let fault = if is_read { IssuerFault::of(issuers) } else { None };
+    let known = if is_read { KnownIssuer::of(issuers) } else { None };
+    if let (Some(fault), Some(node)) = (&fault, fields.node("issuer").or_else(|| fields.node("issuer_template")))
+        && !reader.report.has_finding_at(node.span)
+    {
+        reader.error(node.span, fault.message.clone(), fault.help.clone());
+    }
+    let by_url = known.and_then(KnownIssuer::preset);
+    let is_shared = known.is_some_and(|known| known.shared);
+    let mut own = PlatformOf {
+        preset: by_url,
+        source: if by_url.is_some() { PresetSource::Url } else { PresetSource::Unsaid },
+        known,
+        shared: is_shared,
+        shared_written: false,
+        owner_claims: Vec::new(),
+        trust_domain: None,
+        unprotected: false,
+    };
+    if !is_read || fault.is_some() {
+        // What the other keys say is about an issuer that nobody is. They are read for their own faults only, and a preset
+        // that was known keeps the identities of this entry from being reported, too.
+        if !fault.as_ref().is_some_and(|fault| fault.look_alike)
+            && let Some(node) = fields.node("preset")
+        {
+            preset(reader, node, &mut own, None);
+        }
+        own.source = PresetSource::Faulty;
+        own.preset = fault.and_then(|fault| fault.preset).or(own.preset);
+        reader.optional(fields, "shared", Reader::flag);
+        reader.optional(fields, "owner_claims", owner_claims);
+        return own;
+    }
+    if let Some(node) = fields.node("preset") {
+        preset(reader, node, &mut own, by_url);
+    }
+    sharing(reader, fields, &mut own);
+    own.trust_domain = fields.node("trust_domain").and_then(|node| trust_domain(reader, fields, node, &own));
+    own
+}
+
+/// `preset:`.
+fn preset(reader: &mut Reader<'_>, node: &Node, own: &mut PlatformOf, by_url: Option<Preset>) {
+    let Some(text) = reader.text(node) else { return };
+    if text.value == "none" {
+        own.preset = None;
+        own.source = PresetSource::WrittenNone;
+        own.unprotected = own.shared && own.known.is_some();
+        return;
+    }
+    let Some(written) = Preset::from_name(&text.value) else {
+        // What it was meant to be keeps the identities of this entry from being reported, too.
+        let meant = by_url.or_else(|| Preset::meant_by(&text.value));
+        let help = match meant {
+            Some(_) if by_url.is_some() => "remove `preset`: it is known by the URL".to_owned(),
+            Some(preset) => format!("did you mean `{}`?", preset.name()),
+            None => format!("the presets are {}, and `none`", listed(Preset::ALL.iter().map(|preset| preset.name()))),
+        };
+        reader.error(text.span, format!("there is no preset {}", text.shown()), help);
+        own.preset = meant;
+        own.source = PresetSource::Faulty;
+        return;
+    };
+    match by_url {
+        Some(known) if known != written => {
+            let message =
+                format!("the preset of this issuer is `{}`, known by its URL, and not {}", known.name(), text.shown());
+            reader.error(text.span, message, "remove `preset`");
+        }
+        Some(_) => {}
+        None => (own.preset, own.source) = (Some(written), PresetSource::Written),
+    }
+}
+
+/// `shared:` and `owner_claims:`.
+fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
+    let written = reader.optional(fields, "shared", Reader::flag);
+    let is_known = own.known.is_some_and(|known| known.shared);
+    if let (Some(false), true, Some(node)) = (written, is_known, fields.node("shared")) {
+        reader.error(node.span, "this issuer signs for many tenants, whatever is written here", "remove `shared`");
+    }
+    let by_preset = own.preset.is_some_and(|preset| preset.defaults().shared);
+    own.shared = is_known || written.unwrap_or(by_preset);
+    own.shared_written = written.is_some();
+    let Some(entry) = fields.entry("owner_claims") else { return };
+    let before = reader.report.errors();
+    let claims = owner_claims(reader, &entry.node).unwrap_or_default();
+    if reader.report.errors() > before {
+        return;
+    }
+    if let Some(preset) = own.preset.filter(|preset| preset.names_owner()) {
+        let message = format!("the preset `{}` knows which claims name the owner", preset.name());
+        reader.error(entry.key_span, message, "remove `owner_claims`");
+    } else if !own.shared {
+        let message = "`owner_claims` has no effect on an issuer that nothing says is shared";
+        reader.error(entry.key_span, message, "add `shared: true`, or remove `owner_claims`");
+    }
+    own.owner_claims = claims;
+}
+
+/// Names or pointers of claims that name the owner.
+fn owner_claims(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<String>>> {
+    const REGISTERED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp"];
+    let claims = reader.one_or_more(node, |reader, item| {
+        let text = reader.text(item)?;
+        let path = match ClaimPath::parse(&text.value) {
+            Ok(path) => path,
+            Err(error) => {
+                reader.error(text.span, format!("{} names no claim", text.shown()), error.to_string());
+                return None;
+            }
+        };
+        if REGISTERED.contains(&path.claim()) {
+            let help =
+                "name a claim that the issuer sets for each tenant; an exact `subject` fixes the owner by itself";
+            reader.error(text.span, format!("{} names no owner", text.shown()), help);
+            return None;
+        }
+        Some(reader.located(text.value, text.span))
+    })?;
+    (!claims.is_empty()).then_some(claims)
+}
+
+/// `trust_domain:`, of tokens without `iss` (SPIFFE JWT-SVID section 3).
+fn trust_domain(reader: &mut Reader<'_>, fields: &Fields<'_>, node: &Node, own: &PlatformOf) -> Option<String> {
+    let text = reader.text(node)?;
+    if let (Some(entry), true) = (fields.entry("trust_domain"), own.source != PresetSource::Faulty) {
+        if fields.node("issuer_template").is_some() {
+            let help = "write an entry with `issuer` for each trust domain";
+            reader.error(entry.key_span, "`trust_domain` does not go with `issuer_template`", help);
+            return None;
+        }
+        if own.preset != Some(Preset::Spiffe) {
+            let help = "add `preset: spiffe`, or remove it";
+            reader.error(entry.key_span, "`trust_domain` is of entries with `preset: spiffe`", help);
+            return None;
+        }
+    }
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+    if !text.value.is_empty() && text.value.len() <= 255 && text.value.bytes().all(fits) {
+        return Some(text.value);
+    }
+    let lower = text.value.to_lowercase();
+    let bare = lower.strip_prefix("spiffe://").unwrap_or(&lower);
+    let bare = bare.split('/').next().unwrap_or_default();
+    let help = if !bare.is_empty() && bare.bytes().all(fits) {
+        format!("write {}", quoted(bare))
+    } else {
+        "write the name alone, in lower case: `example.org` of `spiffe://example.org/workload`".to_owned()
+    };
+    reader.error(text.span, format!("{} is not a trust domain", text.shown()), help);
+    None
+}
+
+/// Whether everybody can reach the issuer, as far as its text says.
+pub(super) fn is_public(checked: Option<&url::Checked>, allow_private_network: bool) -> bool {
+    checked.is_some_and(|checked| !checked.http && checked.public) && !allow_private_network
+}
+
+/// Entries may have one trust domain if the key that verifies a token tells them apart.
+pub(super) fn refuse_domains_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans: &[Span]) {
+    let mut by_domain: BTreeMap<&str, Vec<(&EntrySpec, Span)>> = BTreeMap::new();
+    for ((keys, trust), span) in entries.keys.iter().zip(&entries.trust).zip(spans) {
+        if let (Some(entry), Some(domain)) = (keys.one(), trust.trust_domain.as_deref()) {
+            by_domain.entry(domain).or_default().push((entry, *span));
+        }
+    }
+    for (domain, sharers) in by_domain.into_iter().filter(|(_, sharers)| sharers.len() > 1) {
+        for (entry, span) in &sharers {
+            let mut others = sharers.iter().map(|(other, _)| *other).filter(|other| other.name != entry.name);
+            let same_keys = others.clone().find(|other| other.source == entry.source);
+            let Some(other) = same_keys.or_else(|| others.next()) else { continue };
+            // Those of one issuer are told of by that.
+            if other.issuer == entry.issuer {
+                continue;
+            }
+            let message = if entry.source == KeySource::Discovery {
+                format!(
+                    "`{}` and `{}` have one trust domain, and `{}` has no keys of its own",
+                    entry.name, other.name, entry.name
+                )
+            } else if same_keys.is_some() {
+                format!(
+                    "`{}` and `{}` have the trust domain {} and the same keys",
+                    entry.name,
+                    other.name,
+                    quoted(domain)
+                )
+            } else {
+                continue;
+            };
+            reader.error(*span, message, "give each of them its own `jwks_file`, `jwks_url` or `jwks`");
+        }
+    }
+}
+
+/// `preset: none` takes a shared issuer's protection away: each identity must say why it wants that.
+pub(crate) fn refuse_bare_preset_none(
+    reader: &mut Reader<'_>,
+    unprotected: &[EntryName],
+    identities: &[&IdentitySpec],
+) {
+    for identity in identities.iter().filter(|identity| identity.allow_broad.is_none()) {
+        let used =
+            identity.issuers.iter().find(|issuer| unprotected.iter().any(|entry| entry.as_str() == issuer.value));
+        if let Some(issuer) = used
+            && let Some(span) = reader.report.sources.span(issuer.origin)
+        {
+            let message = format!(
+                "{} is a shared issuer with `preset: none`, so nothing keeps other tenants out",
+                quoted(&issuer.value)
+            );
+            let help =
+                "remove `preset: none` from the issuer entry, or say why with `allow_broad: \"...\"` in this identity";
+            let place = Place::new(&reader.report.sources, span);
+            reader.report.at(Severity::Unsafe, Some(place), message, Some(help.to_owned()));
+        }
+    }
+}

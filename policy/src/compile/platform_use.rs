@@ -1,0 +1,171 @@
+//! Identities that are written for a platform, on an issuer entry that does not say that it is one: the platform's rules would
+//! silently not apply.
+
+use std::collections::HashSet;
+
+use super::broad::{Rule, claim_name};
+use crate::finding::{Findings, quoted};
+use crate::pattern::{Pattern, shortest};
+use crate::{IssuerSpec, Preset, PresetSource};
+
+/// Notes each entry once that must name its platform, and adds it to `told`.
+pub(super) fn check<'a>(
+    rule: &Rule<'_>,
+    issuers: &[&'a IssuerSpec],
+    told: &mut HashSet<&'a str>,
+    findings: &mut Findings,
+) {
+    for issuer in issuers {
+        let is_unsaid = issuer.preset_source == PresetSource::Unsaid && issuer.known.is_none();
+        if !is_unsaid || told.contains(issuer.name.value.as_str()) {
+            continue;
+        }
+        let Some((preset, evidence)) = platform_of(rule) else { continue };
+        told.insert(issuer.name.value.as_str());
+        let entry = quoted(issuer.name.value.as_str());
+        let message = format!(
+            "{} has {evidence} of {}, and nothing says that {entry} is one: the platform's rules would not apply",
+            rule.title,
+            preset.title(),
+        );
+        let like = if preset == Preset::GithubActions { " (`preset: forgejo` for Forgejo and Gitea)" } else { "" };
+        let help = format!(
+            "write `preset: {}` on the issuer entry if it is your own instance{like}, or `preset: none` if it is another platform",
+            preset.name()
+        );
+        findings.error(issuer.name.origin, message, help);
+    }
+}
+
+/// The platform that an identity is written for, and what shows it.
+fn platform_of(rule: &Rule<'_>) -> Option<(Preset, String)> {
+    let by_subject = || {
+        rule.subjects().find_map(|pattern| {
+            let preset = Preset::of_subject(pattern)?;
+            Some((preset, format!("the subject {}", quoted(pattern.as_str()))))
+        })
+    };
+    let by_claim = || {
+        rule.conditions.iter().find_map(|condition| {
+            let claim = claim_name(condition);
+            let preset = Preset::of_claim(claim)?;
+            Some((preset, format!("the claim {}", quoted(claim))))
+        })
+    };
+    // A short rule says the platform itself, and is judged where it stands.
+    if rule.spec.short_rule.is_some() {
+        return None;
+    }
+    by_subject().or_else(by_claim)
+}
+
+impl Preset {
+    /// The platform in whose grammar a subject is written, where that is a platform with rules of its own.
+    fn of_subject(pattern: &Pattern) -> Option<Self> {
+        let (text, head) = (pattern.as_str(), pattern.literal_head());
+        let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| head.starts_with(prefix));
+        let has = |parts: &[&str]| parts.iter().all(|part| text.contains(part));
+        let is_repository = || {
+            // A pattern that no such subject fits (`repo:acme/*` stops before the second `:`) is of another grammar.
+            let shape = Pattern::parse("repo:?*/?*:?**").ok();
+            begins(&["repo:"]) && shape.is_some_and(|shape| shortest([pattern, &shape], []).text().is_some())
+        };
+        if is_repository()
+            || begins(&["repository:", "repository_owner:", "repository_owner_id:", "repository_id:"])
+            || has(&[":ref:refs/"]) && !has(&[":ref_type:"])
+            || pattern.literal_ending().ends_with(":pull_request")
+        {
+            return Some(Self::GithubActions);
+        }
+        if begins(&["project_path:"]) || has(&[":ref_type:", ":ref:"]) {
+            return Some(Self::Gitlab);
+        }
+        [
+            (Self::TerraformCloud, &["organization:", ":workspace:"][..]),
+            (Self::Buildkite, &["organization:", ":pipeline:"]),
+            (Self::Circleci, &["org/", "/project/", "/user/"]),
+            (Self::Vercel, &["owner:", ":project:", ":environment:"]),
+        ]
+        .into_iter()
+        .find(|(_, parts)| parts.first().is_some_and(|first| head.starts_with(first)) && has(parts))
+        .map(|(preset, _)| preset)
+    }
+
+    /// The platform that alone sends a claim of that name.
+    fn of_claim(name: &str) -> Option<Self> {
+        match name {
+            "repository_owner" | "repository_owner_id" | "job_workflow_ref" | "workflow_ref" => {
+                Some(Self::GithubActions)
+            }
+            "project_path" | "namespace_path" | "ci_config_ref_uri" | "job_project_path" => Some(Self::Gitlab),
+            "terraform_organization_id" | "terraform_organization_name" | "terraform_workspace_id" => {
+                Some(Self::TerraformCloud)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::*;
+    use crate::{IdentitySpec, PresetSource, Spec};
+    use serde_json::json;
+
+    const GHES: &str = "https://ghes.example/_services/token";
+
+    fn with(identity: IdentitySpec) -> Spec {
+        let mut spec = spec(vec![account("octo", vec![of("e", identity)])]);
+        spec.issuers = vec![issuer("e", GHES)];
+        spec
+    }
+
+    #[test]
+    fn f1_a_platforms_grammar_on_an_entry_that_names_no_platform_is_refused() {
+        for (identity, preset) in [
+            (subject("i", "repo:octo/app:ref:refs/heads/main"), "github-actions"),
+            (subject("i", "repo:octo/**"), "github-actions"),
+            (subject("i", "repo:octo/app:pull_request"), "github-actions"),
+            (subject("i", "*:ref:refs/heads/main"), "github-actions"),
+            (subject("i", "re?o:octo/app:pull_request"), "github-actions"),
+            (subject("i", "repository_owner_id:65:**"), "github-actions"),
+            (claims(identity("i"), json!({ "sub": ["x", "repo:octo/app:ref:refs/heads/main"] })), "github-actions"),
+            (claims(identity("i"), json!({ "repository_owner_id": "65", "ref": "refs/heads/main" })), "github-actions"),
+            (claims(identity("i"), json!({ "/job_workflow_ref": "octo/**" })), "github-actions"),
+            (subject("i", "project_path:group/app:ref_type:branch:ref:main"), "gitlab"),
+            (subject("i", "project_path:**"), "gitlab"),
+            (claims(identity("i"), json!({ "project_path": "group/app" })), "gitlab"),
+            (subject("i", "organization:acme:project:p:workspace:w:run_phase:apply"), "terraform-cloud"),
+            (subject("i", "organization:acme:pipeline:p:**"), "buildkite"),
+            (subject("i", "org/1/project/2/user/3"), "circleci"),
+            (subject("i", "owner:acme:project:p:environment:production"), "vercel"),
+        ] {
+            let said = findings(&with(identity.clone())).join("\n");
+            let errors = said.lines().filter(|line| line.starts_with("Error")).count();
+            assert!(said.contains(&format!("`preset: {preset}`")) && errors == 1, "{identity:?}: {said}");
+            assert!(said.contains("`preset: none`"), "{said}");
+            let mut none = with(identity.clone());
+            none.issuers[0].preset_source = PresetSource::WrittenNone;
+            assert!(!findings(&none).join("").contains("Error"), "{identity:?}");
+        }
+        for other in [
+            subject("i", "svc:deployer"),
+            subject("i", "reports:daily"),
+            subject("i", "repo:octo/*"),
+            subject("i", "organization:acme"),
+            subject("i", "system:serviceaccount:prod:deployer"),
+            subject("i", "spiffe://acme.example/deployer"),
+            claims(subject("i", "job"), json!({ "repository": "octo/app", "ref": "main", "environment": "prod" })),
+        ] {
+            assert!(!findings(&with(other.clone())).join("").contains("Error"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn f1_one_entry_is_told_once() {
+        let mut spec = with(subject("i", "repo:octo/app:ref:refs/heads/main"));
+        spec.accounts[0].identities.push(of("e", subject("j", "repo:octo/app:ref:refs/heads/dev")));
+        let errors = findings(&spec).iter().filter(|own| own.starts_with("Error")).count();
+        assert_eq!(errors, 1);
+    }
+}

@@ -1,0 +1,184 @@
+//! What is publicly known about issuers: whose they are, and whether many tenants share them.
+//!
+//! A family is recognised by the fixed text of its template, whatever its variables allow. A pattern can only narrow: an
+//! operator who writes a tighter one never gets less protection.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use sts_types::{IssuerTemplate, Issuers, VariableSpec};
+
+use super::Preset;
+use super::owner::OwnerGrammar;
+use super::platform::{IssuerForm, Tenancy};
+use super::shared::{SHARED, SIGN_IN};
+
+/// The known platform that an entry's issuers belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownIssuer {
+    /// Its place among the known forms.
+    form: usize,
+    /// Whether the entry accepts tokens of many tenants: an issuer that many share, or a family with an open variable.
+    pub shared: bool,
+    /// Whether one issuer alone signs for many tenants, so that naming the member of a family does not name the tenant.
+    pub shared_member: bool,
+}
+
+impl KnownIssuer {
+    /// What is known about them.
+    #[must_use]
+    pub fn of(issuers: &Issuers) -> Option<Self> {
+        match issuers {
+            Issuers::One(issuer) => Self::of_url(issuer.as_str()),
+            Issuers::Family(template) => Self::of_family(template),
+        }
+    }
+
+    /// What is known about the issuer of exactly that URL.
+    #[must_use]
+    pub fn of_url(url: &str) -> Option<Self> {
+        let form = FORMS.iter().position(|form| form.covers(url))?;
+        let shared = FORMS.get(form)?.tenancy == Tenancy::Shared;
+        Some(Self { form, shared, shared_member: shared })
+    }
+
+    fn of_family(template: &IssuerTemplate) -> Option<Self> {
+        let template = template.without_patterns();
+        let fits = |(at, form): (usize, &'static Form)| form.may_overlap(&template).then_some((at, form.tenancy));
+        let found: Vec<_> = FORMS.iter().enumerate().filter_map(fits).collect();
+        let (form, _) = *found.first()?;
+        let shared_form = |(_, tenancy): &(usize, Tenancy)| *tenancy == Tenancy::Shared;
+        let is_open = template.open_variables().next().is_some();
+        // With an open variable an identity names the member it means, which is one of the platform's sole issuers unless
+        // there is none.
+        let shared_member = if is_open { found.iter().all(shared_form) } else { found.iter().any(shared_form) };
+        Some(Self { form, shared: is_open || shared_member, shared_member })
+    }
+
+    /// The platform's preset, if it has one.
+    #[must_use]
+    pub fn preset(self) -> Option<Preset> {
+        FORMS.get(self.form)?.preset
+    }
+
+    /// The platform's name, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        FORMS.get(self.form).map_or("", |form| form.name)
+    }
+
+    /// How its tokens name their owner, where that is known.
+    pub(crate) fn owner(self) -> Option<&'static OwnerGrammar> {
+        let form = FORMS.get(self.form)?;
+        form.preset.map_or(form.owner, Preset::owner)
+    }
+}
+
+/// Known issuers of one form.
+pub(super) struct Form {
+    pub(super) url: &'static str,
+    pub(super) name: &'static str,
+    pub(super) preset: Option<Preset>,
+    /// Whether workloads get tokens of it. People sign in at the others.
+    pub(super) is_for_workloads: bool,
+    owner: Option<&'static OwnerGrammar>,
+    tenancy: Tenancy,
+    /// `None` where the URL has no variable.
+    template: Option<IssuerTemplate>,
+}
+
+/// Every known form: those of presets first.
+pub(super) static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
+    let of_presets = Preset::ALL.into_iter().flat_map(|preset| {
+        let platform = preset.platform();
+        let form = move |form: &IssuerForm| Form::new(form, platform.title, Some(preset), None, true);
+        platform.issuers.iter().map(form)
+    });
+    let workloads = SHARED.iter().map(|own| Form::new(&own.form, own.name, None, own.owner, true));
+    let people = SIGN_IN.iter().map(|(form, name)| Form::new(form, name, None, None, false));
+    of_presets.chain(workloads).chain(people).collect()
+});
+
+impl Form {
+    fn new(
+        form: &IssuerForm,
+        name: &'static str,
+        preset: Option<Preset>,
+        owner: Option<&'static OwnerGrammar>,
+        is_for_workloads: bool,
+    ) -> Self {
+        let template = template(form.url);
+        Self { url: form.url, name, preset, is_for_workloads, owner, tenancy: form.tenancy, template }
+    }
+
+    fn covers(&self, url: &str) -> bool {
+        self.template.as_ref().map_or(self.url == url, |template| template.covers(url))
+    }
+
+    fn may_overlap(&self, family: &IssuerTemplate) -> bool {
+        self.template.as_ref().map_or_else(|| family.covers(self.url), |template| family.may_overlap(template))
+    }
+
+    /// Its host, variables in braces.
+    pub(super) fn host(&self) -> &'static str {
+        let rest = self.url.split_once("://").map_or(self.url, |(_, rest)| rest);
+        rest.split_once('/').map_or(rest, |(host, _)| host)
+    }
+
+    /// Its URL as a person writes it: variables in capitals, without braces.
+    pub(super) fn shown(&self) -> String {
+        let mut shown = String::with_capacity(self.url.len());
+        let mut in_name = false;
+        for c in self.url.replace("_uuid}", "_id}").chars() {
+            match c {
+                '{' | '}' => in_name = c == '{',
+                '_' if in_name => shown.push('-'),
+                c if in_name => shown.push(c.to_ascii_uppercase()),
+                c => shown.push(c),
+            }
+        }
+        shown
+    }
+}
+
+/// The form of `url`; `None` where it has no variable.
+fn template(url: &str) -> Option<IssuerTemplate> {
+    const UUID: &str = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
+    let names = url.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+    let rules: BTreeMap<String, VariableSpec> = names
+        .map(|name| {
+            // What begins with a dot is a `.well-known` folder, and no name.
+            let pattern = if name.ends_with("_uuid") { UUID } else { "[^.].*" };
+            (name.to_owned(), VariableSpec::Pattern(pattern.to_owned()))
+        })
+        .collect();
+    if rules.is_empty() { None } else { IssuerTemplate::new(url, &rules).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_read_and_covers_an_issuer_of_its_own() {
+        for form in FORMS.iter() {
+            assert_eq!(form.template.is_some(), form.url.contains('{'), "{}", form.url);
+            let uuid = "33333333-4444-4555-8666-777777777777";
+            let filled = form.url.split('{').enumerate().map(|(at, part)| match part.split_once('}') {
+                Some((name, rest)) if at > 0 => format!("{}{rest}", if name.ends_with("_uuid") { uuid } else { "a1" }),
+                _ => part.to_owned(),
+            });
+            let url: String = filled.collect();
+            assert!(form.covers(&url), "{url} of {}", form.url);
+            assert_eq!(KnownIssuer::of_url(&url).map(KnownIssuer::name), Some(form.name), "{url}");
+            assert!(!form.name.is_empty() && form.host().contains('.'), "{}", form.url);
+        }
+    }
+
+    #[test]
+    fn a_form_is_shown_as_a_person_writes_it() {
+        let shown = |url: &str| FORMS.iter().find(|form| form.url.starts_with(url)).map(Form::shown).unwrap();
+        assert_eq!(shown("https://oidc.circleci.com/org"), "https://oidc.circleci.com/org/ORGANISATION");
+        assert_eq!(shown("https://sts.windows.net/{"), "https://sts.windows.net/TENANT-ID/");
+    }
+}

@@ -1,0 +1,81 @@
+//! Whose a token says it is.
+
+use sts_types::{ClaimSet, Issuer};
+
+use crate::registered::TokenFault;
+
+/// What a token says of where it comes from: good for looking up issuer entries and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimedOrigin {
+    /// Its `iss`.
+    Issuer(Issuer),
+    /// It has no `iss`, and its `sub` is a SPIFFE ID of this trust domain (JWT-SVID section 3: `iss` is optional).
+    TrustDomain(String),
+}
+
+impl ClaimedOrigin {
+    /// What those claims say.
+    ///
+    /// # Errors
+    /// [`TokenFault::Malformed`] when they say nothing, or `iss` is no text of an issuer.
+    pub fn of(claims: &ClaimSet) -> Result<Self, TokenFault> {
+        match claims.member("iss") {
+            Some(iss) => iss
+                .as_str()
+                .and_then(|iss| Issuer::new(iss).ok())
+                .map(Self::Issuer)
+                .ok_or(TokenFault::Malformed("`iss` is not an issuer identifier")),
+            None => claims
+                .text("sub")
+                .and_then(trust_domain)
+                .map(|domain| Self::TrustDomain(domain.to_owned()))
+                .ok_or(TokenFault::NO_ISSUER),
+        }
+    }
+}
+
+/// The trust domain of a SPIFFE ID with a path (SPIFFE-ID section 2): what stands between the scheme and the first slash,
+/// byte for byte. Neither a port nor a user name is taken off: with one it is another text, which no entry has.
+fn trust_domain(sub: &str) -> Option<&str> {
+    let (domain, path) = sub.strip_prefix("spiffe://")?.split_once('/')?;
+    (!domain.is_empty() && !path.is_empty()).then_some(domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(claims: &str) -> Result<ClaimedOrigin, TokenFault> {
+        ClaimedOrigin::of(&ClaimSet::parse(claims.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn fld31_a_token_without_iss_is_of_the_trust_domain_of_its_subject() {
+        let domain = |domain: &str| Ok(ClaimedOrigin::TrustDomain(domain.to_owned()));
+        assert_eq!(of(r#"{"sub":"spiffe://example.org/a"}"#), domain("example.org"));
+        assert_eq!(of(r#"{"sub":"spiffe://example.org/a/b"}"#), domain("example.org"));
+        assert_eq!(of(r#"{"sub":"spiffe://example.org:80/a"}"#), domain("example.org:80"));
+        assert_eq!(of(r#"{"sub":"spiffe://x@example.org/a"}"#), domain("x@example.org"));
+        assert_eq!(of(r#"{"sub":"spiffe://EXAMPLE.org/a"}"#), domain("EXAMPLE.org"));
+        for none in [
+            "{}",
+            r#"{"sub":"spiffe://example.org"}"#,
+            r#"{"sub":"spiffe://example.org/"}"#,
+            r#"{"sub":"spiffe:///a"}"#,
+            r#"{"sub":"SPIFFE://example.org/a"}"#,
+            r#"{"sub":"https://example.org/a"}"#,
+            r#"{"sub":["spiffe://example.org/a"]}"#,
+        ] {
+            assert_eq!(of(none), Err(TokenFault::NO_ISSUER), "{none}");
+        }
+    }
+
+    #[test]
+    fn an_iss_that_is_there_is_never_taken_for_absent() {
+        for wrong in ["null", "1", "\"\"", "[]", "\"a\\u0000\""] {
+            let claims = format!(r#"{{"iss":{wrong},"sub":"spiffe://example.org/a"}}"#);
+            assert_eq!(of(&claims), Err(TokenFault::Malformed("`iss` is not an issuer identifier")), "{wrong}");
+        }
+        assert_eq!(of(r#"{"iss":"api","sub":"s"}"#), Ok(ClaimedOrigin::Issuer(Issuer::new("api").unwrap())));
+    }
+}
