@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use sts_types::HIDDEN_PATH;
 
+use crate::render::quoted;
 use crate::source::{Sources, Span};
 
 /// At most this many findings are kept, so that a hostile or machine-made file cannot fill the screen.
@@ -155,6 +157,16 @@ impl Diagnostics {
         for place in self.list.iter_mut().filter_map(|diagnostic| diagnostic.place.as_mut()) {
             if secret(place) {
                 place.excerpt = None;
+            }
+        }
+    }
+
+    /// Takes `paths` out of what is said.
+    pub(crate) fn hide_paths(&mut self, paths: &[PathBuf]) {
+        for path in paths {
+            let shown = quoted(&path.to_string_lossy());
+            for diagnostic in &mut self.list {
+                diagnostic.message = diagnostic.message.replace(&shown, HIDDEN_PATH);
             }
         }
     }

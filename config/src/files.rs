@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sts_jose::{digest_of_parts, sha256};
-use sts_types::Digest256;
+use sts_types::{Digest256, looks_like_path, shown_path};
 use zeroize::Zeroizing;
 
 use crate::render::quoted;
@@ -131,7 +131,8 @@ fn reason(error: &std::io::Error) -> String {
 }
 
 fn shown(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
+    let text = path.to_string_lossy();
+    if looks_like_path(&text) { quoted(&text) } else { shown_path(path) }
 }
 
 /// The files that `pattern` stands for, sorted: `*` in the last part stands for any characters, but not for a leading dot.

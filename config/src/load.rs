@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jwks_cache::{EntrySpec, KeySource};
 use serde_json::{Map, Value};
 use sts_policy::{Finding, RuleSet, Spec, TestSpec};
-use sts_types::ClaimSet;
+use sts_types::{ClaimSet, shown_path};
 
 use crate::decode::{
     AccountFiles, Accounts, Fields, KeysSpec, Reader, Sound, TokenFile, accounts, apis, issuers,
@@ -196,16 +196,16 @@ impl Load<'_> {
     fn token_claims(&mut self, file: &TokenFile, names_entry: bool) -> Option<Map<String, Value>> {
         let text = self.files.text(&file.path);
         let text = self.report_unusable(text, Some(file.span))?;
-        let path = file.path.display();
+        let path = shown_path(&file.path);
         match ClaimSet::parse(text.as_bytes()) {
             Ok(claims) if names_entry || claims.text("iss").is_some() => Some(claims.to_map()),
             Ok(_) => {
-                let message = format!("the token in `{path}` is nobody's");
+                let message = format!("the token in {path} is nobody's");
                 self.reader.report.error(file.span, message, Some("add `iss` to its claims".to_owned()));
                 None
             }
             Err(error) => {
-                let message = format!("`{path}` does not hold claims: {error}");
+                let message = format!("{path} does not hold claims: {error}");
                 self.reader.report.error(
                     file.span,
                     message,

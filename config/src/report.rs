@@ -1,5 +1,7 @@
 //! What is collected while the files are read: sources and findings.
 
+use std::path::{Path, PathBuf};
+
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::source::{FileId, Sources, Span};
 
@@ -10,6 +12,8 @@ pub(crate) struct Report {
     pub(crate) findings: Diagnostics,
     /// Lines that may hold a secret which somebody wrote in place of its file.
     secret_lines: Vec<(FileId, u32)>,
+    /// Paths that may be a secret which somebody wrote in place of its file.
+    secret_paths: Vec<PathBuf>,
 }
 
 impl Report {
@@ -29,9 +33,15 @@ impl Report {
         self.secret_lines.push((span.file, span.line));
     }
 
+    /// Keeps `path` out of every finding.
+    pub(crate) fn hide_path(&mut self, path: &Path) {
+        self.secret_paths.push(path.to_owned());
+    }
+
     /// Every finding, in the order of the files, and the sources. Lines that may hold a secret are not shown.
     pub(crate) fn finish(self) -> (Diagnostics, Sources) {
-        let Self { sources, mut findings, secret_lines } = self;
+        let Self { sources, mut findings, secret_lines, secret_paths } = self;
+        findings.hide_paths(&secret_paths);
         let is_secret = |place: &Place| {
             secret_lines.iter().any(|(file, line)| (sources.path(*file), *line) == (place.file.as_path(), place.line))
         };

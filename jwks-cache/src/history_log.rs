@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sts_jose::digest_of_parts;
+use sts_types::{create_folder, give_to_owner_of};
 
 use crate::Environment;
 use crate::entry_ref::LogKey;
@@ -286,10 +287,10 @@ fn store(path: &Path, content: &[u8], lines: &[u8], max_bytes: usize) -> io::Res
     let mut added = if is_torn { vec![b'\n'] } else { Vec::new() };
     added.extend_from_slice(lines);
     if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
+        create_folder(dir)?;
     }
     if content.len() + added.len() <= max_bytes {
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let mut file = open_to_append(path)?;
         file.write_all(&added)?;
         return file.sync_data();
     }
@@ -299,7 +300,7 @@ fn store(path: &Path, content: &[u8], lines: &[u8], max_bytes: usize) -> io::Res
     // One writer per directory holds the lock, so the name needs no randomness; what a crash left is written over.
     let temporary = path.with_extension("jsonl.tmp");
     let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file = create_anew(&temporary)?;
         file.write_all(whole)?;
         file.sync_data()?;
         fs::rename(&temporary, path)
@@ -310,6 +311,29 @@ fn store(path: &Path, content: &[u8], lines: &[u8], max_bytes: usize) -> io::Res
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// The file at `path`, made when there is none.
+fn open_to_append(path: &Path) -> io::Result<File> {
+    match OpenOptions::new().append(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => {
+            give_to_owner_of(path.parent().unwrap_or(Path::new(".")), &file)?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => OpenOptions::new().append(true).open(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// A new file at `path`, in place of what a crash may have left there.
+fn create_anew(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    give_to_owner_of(path.parent().unwrap_or(Path::new(".")), &file)?;
+    Ok(file)
 }
 
 /// The whole lines at the end of `content` that fit in `most` bytes.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sts_jose::digest_of_parts;
-use sts_types::{Clock, Digest256, Entropy, UnixTime};
+use sts_types::{Clock, Digest256, Entropy, UnixTime, create_folder, give_to_owner_of};
 
 use crate::entry_keys::{IndexedSet, Life};
 use crate::fetch::parse_kept;
@@ -73,7 +73,7 @@ pub(crate) fn keep(
     kept.digest = kept.digest();
     let content = serde_json::to_vec(&kept).map_err(io::Error::other)?;
 
-    fs::create_dir_all(dir)?;
+    create_folder(dir)?;
     let mut random = [0; 8];
     entropy.fill(&mut random);
     let path = file_path(dir, spec);
@@ -83,7 +83,10 @@ pub(crate) fn keep(
         .create_new(true)
         .mode(0o600)
         .open(&temporary)
-        .and_then(|mut file| file.write_all(&content))
+        .and_then(|mut file| {
+            give_to_owner_of(dir, &file)?;
+            file.write_all(&content)
+        })
         .and_then(|()| fs::rename(&temporary, &path));
     if written.is_err() {
         // The first error is the one to tell.

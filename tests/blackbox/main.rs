@@ -30,6 +30,7 @@ mod limits;
 mod metadata;
 mod metrics;
 mod naming;
+mod operate;
 mod policy;
 mod real_input;
 mod redis;

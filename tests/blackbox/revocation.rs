@@ -132,7 +132,7 @@ fn a_rule_revokes_every_token_that_all_its_fields_fit_at_once() {
         (vec!["--claim", "repository=octo-org/*", "--subject", "svc:p:a/2"], vec!["p-a-2"]),
         (vec!["--account", "octo", "--before", "2020-01-01T00:00:00Z"], vec![]),
         (vec!["--generation", "another", "--account", "octo"], vec![]),
-        (vec!["--account", "many", "--before", "2099-01-01T00:00:00Z", "--reason", "an incident"], vec!["many"]),
+        (vec!["--account", "many", "--reason", "an incident"], vec!["many"]),
     ] {
         let scene = Scene::new();
         scene.revoke(&arguments).ended(0);

@@ -43,7 +43,7 @@ fn api(reader: &mut Reader<'_>, name: Located<ApiName>, fields: &Fields<'_>, sig
         apis.signing.insert(name.value.clone(), algorithm);
     }
     if let Some(node) = fields.node("introspection_secret_file")
-        && let Some(path) = reader.path(node)
+        && let Some(path) = reader.secret_path(node)
     {
         apis.secret_files.push((name.value.clone(), path, node.span));
     }

@@ -125,7 +125,7 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
     let public = is_public(checked, network.allow_private_network);
     let ca_file = fields.node("ca_file").and_then(|node| Some((reader.path(node)?, node.span)));
     entries.key_files.extend(ca_file.clone());
-    let bearer_token_file = reader.optional(fields, "bearer_token_file", Reader::path);
+    let bearer_token_file = reader.optional(fields, "bearer_token_file", Reader::secret_path);
     let proxy = reader.optional(fields, "proxy", proxy);
     refuse_unused(reader, fields, &source);
     let is_read = written.is_some();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sts_types::{Lifetime, Located, NameError, UnixTime};
+use sts_types::{Lifetime, Located, NameError, UnixTime, looks_like_path};
 
 use super::reader::{Fields, Reader, listed};
 use crate::keys::Kind;
@@ -261,12 +261,28 @@ impl Reader<'_> {
 
     /// A path, relative to the file that names it.
     pub(crate) fn path(&mut self, node: &Node) -> Option<PathBuf> {
+        /// A shorter value that is no secret's file is hardly a secret.
+        const SHORTEST_SECRET: usize = 16;
+        self.path_unless_secret(node, SHORTEST_SECRET)
+    }
+
+    /// The path of a file that holds a secret: somebody may have written the secret itself.
+    pub(crate) fn secret_path(&mut self, node: &Node) -> Option<PathBuf> {
+        self.path_unless_secret(node, 0)
+    }
+
+    fn path_unless_secret(&mut self, node: &Node, shortest: usize) -> Option<PathBuf> {
         let text = self.text(node)?;
         if text.value.is_empty() || text.value.contains('\0') {
             self.error(text.span, "this names no file", "write a path");
             return None;
         }
-        Some(self.beside(text.span, &text.value))
+        let path = self.beside(text.span, &text.value);
+        if text.value.len() >= shortest && !looks_like_path(&text.value) {
+            self.report.hide_line(text.span);
+            self.report.hide_path(&path);
+        }
+        Some(path)
     }
 
     /// `path` relative to the file of `span`.

@@ -54,7 +54,8 @@ enum Where {
 fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Where>) -> Store {
     let mut store = Store::default();
     let file = |reader: &mut Reader<'_>, key| {
-        let path = reader.optional(members, key, Reader::path)?;
+        let read = if key == "password_file" { Reader::secret_path } else { Reader::path };
+        let path = reader.optional(members, key, read)?;
         members.node(key).map(|node| (path, node.span))
     };
     let username = reader.optional(members, "username", user_name);

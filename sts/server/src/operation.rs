@@ -2,15 +2,17 @@
 //! paths, the command line's requests and the work itself all follow.
 
 mod issuers;
+mod keys;
+mod tokens;
 
 use std::sync::Arc;
 
 use jwks_cache::JwksCache;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sts_service::{RevocationRequest, Service, WrongRevocation};
+use sts_service::{RevocationRequest, Service, TokenQuery};
 use sts_store::Acceptance;
-use sts_types::{Jti, UnixTime};
+use sts_types::UnixTime;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
@@ -19,13 +21,15 @@ use crate::metrics::Metrics;
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     /// Recorded tokens, newest first.
-    ListTokens { account: Option<String>, after: Option<String>, limit: Option<usize> },
+    ListTokens(Box<TokenQuery>),
     /// One recorded token.
     ShowToken { jti: String },
     /// Revoke by jti or rule.
     Revoke(Box<RevocationRequest>),
     /// The revocation rules in force.
     ListRevocationRules,
+    /// Take a revocation rule back.
+    UndoRule { id: String },
     /// Our signing keys.
     ListKeys,
     /// Make successors for our signing keys.
@@ -58,8 +62,9 @@ pub(crate) enum OperationFailure {
     NotFound(String),
     #[error("{0}")]
     Refused(String),
-    #[error("the store is unavailable; nothing was done")]
-    StoreUnavailable,
+    /// With what was tried and not done.
+    #[error("the store does not answer; {0}")]
+    StoreUnavailable(&'static str),
     #[error("{0}")]
     IssuerUnavailable(String),
     #[error("{0}")]
@@ -74,6 +79,7 @@ pub(crate) struct Desk {
 }
 
 const PREFIX: &str = "/admin/v1";
+const ACCEPTED_NOTHING: &str = "the store was not accepted";
 
 impl Operation {
     /// The operation's request on the admin listener: method, path with query, JSON body.
@@ -81,16 +87,13 @@ impl Operation {
         let get = |path: String| (Method::GET, path, None);
         let post = |path: String| (Method::POST, path, Some(json!({})));
         match self {
-            Self::ListTokens { account, after, limit } => {
-                let limit = limit.map(|limit| limit.to_string());
-                let query = query([("account", account), ("after", after), ("limit", &limit)]);
-                get(format!("{PREFIX}/tokens{query}"))
-            }
+            Self::ListTokens(tokens) => get(format!("{PREFIX}/tokens{}", tokens::to_query(tokens))),
             Self::ShowToken { jti } => get(format!("{PREFIX}/tokens/{}", segment(jti))),
             Self::Revoke(request) => {
                 (Method::POST, format!("{PREFIX}/revocations"), serde_json::to_value(request).ok())
             }
             Self::ListRevocationRules => get(format!("{PREFIX}/revocation-rules")),
+            Self::UndoRule { id } => (Method::DELETE, format!("{PREFIX}/revocation-rules/{}", segment(id)), None),
             Self::ListKeys => get(format!("{PREFIX}/keys")),
             Self::RotateKeys => post(format!("{PREFIX}/keys/rotate")),
             Self::ListIssuers => get(format!("{PREFIX}/issuers")),
@@ -101,7 +104,11 @@ impl Operation {
             }
             Self::IssuerHistory { name, issuer, at } => {
                 let at = at.map(|at| at.to_string());
-                get(format!("{PREFIX}/issuers/{}/history{}", segment(name), query([("issuer", issuer), ("at", &at)])))
+                get(format!(
+                    "{PREFIX}/issuers/{}/history{}",
+                    segment(name),
+                    query(&[("issuer", issuer.clone()), ("at", at)])
+                ))
             }
             Self::ShowDenial { request_id } => get(format!("{PREFIX}/denials/{}", segment(request_id))),
             Self::AcceptEpoch => post(format!("{PREFIX}/store/accept-epoch")),
@@ -118,10 +125,11 @@ impl Operation {
         let parts: Vec<String> = path.strip_prefix(PREFIX).ok_or(None)?.split('/').skip(1).map(unsegment).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let (allowed, operation) = match parts.as_slice() {
-            ["tokens"] => ("GET", list_tokens(query)),
+            ["tokens"] => ("GET", tokens::from_query(query)),
             ["tokens", jti] => ("GET", Ok(Self::ShowToken { jti: (*jti).to_owned() })),
-            ["revocations"] => ("POST", revocation(body)),
+            ["revocations"] => ("POST", tokens::revocation(query, body)),
             ["revocation-rules"] => ("GET", Ok(Self::ListRevocationRules)),
+            ["revocation-rules", id] => ("DELETE", Ok(Self::UndoRule { id: (*id).to_owned() })),
             ["keys"] => ("GET", Ok(Self::ListKeys)),
             ["keys", "rotate"] => ("POST", Ok(Self::RotateKeys)),
             ["issuers"] => ("GET", Ok(Self::ListIssuers)),
@@ -135,51 +143,47 @@ impl Operation {
         if method == allowed { Ok(operation) } else { Err(Some(allowed)) }
     }
 
+    /// What to say when it failed before it began: an error never says more than was tried.
+    pub(crate) fn undone(&self) -> &'static str {
+        match self {
+            Self::ListTokens(_) | Self::ListRevocationRules | Self::ListKeys | Self::ListIssuers => {
+                "nothing was listed"
+            }
+            Self::IssuerHistory { .. } => "nothing was listed",
+            Self::ShowToken { .. } => "the token was not looked up",
+            Self::ShowIssuer { .. } => "the issuer entry was not looked up",
+            Self::ShowDenial { .. } => "the refusal was not looked up",
+            Self::Revoke(request) if request.dry_run => "nothing was counted, and nothing was revoked",
+            Self::Revoke(_) => "nothing was revoked",
+            Self::UndoRule { .. } => "no rule was taken back",
+            Self::RotateKeys => "no key was made",
+            Self::RefreshIssuer { .. } => "no keys were fetched",
+            Self::AcceptEpoch => ACCEPTED_NOTHING,
+        }
+    }
+
     /// Whom it is open to.
     pub(crate) fn right(&self) -> Right {
         match self {
-            Self::Revoke(_) | Self::RotateKeys | Self::RefreshIssuer { .. } | Self::AcceptEpoch => Right::Admin,
+            Self::Revoke(_)
+            | Self::UndoRule { .. }
+            | Self::RotateKeys
+            | Self::RefreshIssuer { .. }
+            | Self::AcceptEpoch => Right::Admin,
             _ => Right::Read,
         }
     }
 
     /// Does it, for `by`.
     pub(crate) async fn run(self, desk: &Desk, by: &str) -> Result<Value, OperationFailure> {
-        let snapshot = desk.service.snapshot();
         match self {
-            Self::ListTokens { account, after, limit } => {
-                let after = after.as_deref().map(Jti::new).transpose().map_err(|error| refused(&error))?;
-                let tokens = desk
-                    .service
-                    .list_tokens(&snapshot, account.as_deref(), after, limit.unwrap_or(DEFAULT_PAGE))
-                    .await
-                    .map_err(|_| OperationFailure::StoreUnavailable)?;
-                Ok(json!({ "tokens": tokens }))
-            }
-            Self::ShowToken { jti } => {
-                let jti = Jti::new(&jti).map_err(|error| refused(&error))?;
-                let token = desk.service.show_token(&snapshot, jti).await.map_err(|_| OperationFailure::StoreUnavailable)?;
-                token.map(|token| json!(token)).ok_or_else(|| not_found("no live token has that jti"))
-            }
-            Self::Revoke(request) => match desk.service.revoke(&snapshot, *request, by).await {
-                Ok(revocation) => {
-                    tracing::warn!(revocation = %json!(revocation), "revoked");
-                    Ok(json!({ "revocation": revocation }))
-                }
-                Err(WrongRevocation::Unavailable(_)) => Err(OperationFailure::StoreUnavailable),
-                Err(error @ WrongRevocation::UnknownToken) => Err(not_found(&error.to_string())),
-                Err(error) => Err(refused(&error)),
-            },
-            Self::ListRevocationRules => {
-                let rules = desk.service.revocation_rules().await.map_err(|_| OperationFailure::StoreUnavailable)?;
-                Ok(json!({ "revocation_rules": &*rules }))
-            }
-            Self::ListKeys => Ok(keys(&desk.service)),
-            Self::RotateKeys => {
-                desk.service.keyring().rotate(desk.service.clock().now()).map_err(|error| OperationFailure::Failed(error.to_string()))?;
-                tracing::warn!(%by, "signing keys rotated");
-                Ok(keys(&desk.service))
-            }
+            Self::ListTokens(query) => tokens::list(desk, *query).await,
+            Self::ShowToken { jti } => tokens::show(desk, &jti).await,
+            Self::Revoke(request) => tokens::revoke(desk, *request, by).await,
+            Self::ListRevocationRules => tokens::rules(desk).await,
+            Self::UndoRule { id } => tokens::undo_rule(desk, &id, by).await,
+            Self::ListKeys => Ok(keys::list(&desk.service)),
+            Self::RotateKeys => keys::rotate(&desk.service, by),
             Self::ListIssuers => Ok(issuers::list(&desk.issuers.borrow())),
             Self::ShowIssuer { name } => issuers::show(&desk.issuers.borrow(), &name),
             Self::RefreshIssuer { name, issuer } => {
@@ -198,7 +202,7 @@ impl Operation {
                 Ok(Acceptance::NothingToAccept) => Ok(json!({ "accepted": false })),
                 Err(error) => {
                     tracing::error!(%error, "the store did not answer");
-                    Err(OperationFailure::StoreUnavailable)
+                    Err(OperationFailure::StoreUnavailable(ACCEPTED_NOTHING))
                 }
             },
             Self::ShowDenial { request_id } => desk.service.denial(&request_id).await.map(|denial| json!(denial)).ok_or_else(|| {
@@ -208,38 +212,12 @@ impl Operation {
     }
 }
 
-/// The records of a page when no limit is asked for.
-const DEFAULT_PAGE: usize = 100;
-
-fn keys(service: &Service) -> Value {
-    let now = service.clock().now();
-    let keys: Vec<Value> = service
-        .keyring()
-        .keys()
-        .iter()
-        .map(|key| {
-            json!({
-                "kid": key.kid(),
-                "algorithm": key.algorithm().name(),
-                "phase": key.phase(now),
-                "created": key.created,
-                "signs_from": key.signs_from,
-                "signs_until": key.signs_until,
-                "published_until": key.published_until,
-            })
-        })
-        .collect();
-    json!({ "keys": keys })
-}
-
 fn issuer_history(name: &str, query: &str) -> Result<Operation, String> {
     let (mut at, mut issuer) = (None, None);
     for (parameter, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match &*parameter {
             "at" if at.is_none() => {
-                let seconds =
-                    value.parse().ok().or_else(|| Some(chrono::DateTime::parse_from_rfc3339(&value).ok()?.timestamp()));
-                at = Some(seconds.map(UnixTime::from_secs).ok_or("`at` is epoch seconds, or RFC 3339")?);
+                at = Some(moment("at", &value)?);
             }
             "issuer" if issuer.is_none() => issuer = Some(value.into_owned()),
             _ => return Err("a history takes one `at` and one `issuer` at most".to_owned()),
@@ -260,27 +238,11 @@ fn issuer_refresh(name: &str, body: &Value) -> Result<Operation, String> {
     Ok(Operation::RefreshIssuer { name: name.to_owned(), issuer: issuer.and_then(|refresh| refresh.issuer) })
 }
 
-fn list_tokens(query: &str) -> Result<Operation, String> {
-    let (mut account, mut after, mut limit) = (None, None, None);
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "account" if account.is_none() => account = Some(value.into_owned()),
-            "after" if after.is_none() => after = Some(value.into_owned()),
-            "limit" if limit.is_none() => {
-                limit = Some(value.parse().map_err(|_| "`limit` is a whole number".to_owned())?)
-            }
-            _ => return Err("tokens are listed by one `account`, `after` and `limit` at most".to_owned()),
-        }
-    }
-    Ok(Operation::ListTokens { account, after, limit })
-}
-
-fn revocation(body: &Value) -> Result<Operation, String> {
-    const FORM: &str = "a revocation is an object of jti, account, identity, issuer, subject, issuer_kid, kid, generation and \
-                        reason (strings), claim (an object of patterns, NAME=PATTERN, or a list of these), before (epoch \
-                        seconds, or RFC 3339)";
-    let request = serde_json::from_value(body.clone()).map_err(|_| FORM.to_owned())?;
-    Ok(Operation::Revoke(Box::new(request)))
+/// Epoch seconds, or RFC 3339.
+fn moment(name: &str, value: &str) -> Result<UnixTime, String> {
+    let rfc3339 = || Some(chrono::DateTime::parse_from_rfc3339(value).ok()?.timestamp());
+    let seconds = value.parse().ok().or_else(rfc3339);
+    seconds.map(UnixTime::from_secs).ok_or_else(|| format!("`{name}` is epoch seconds, or RFC 3339"))
 }
 
 fn refused(error: &impl std::fmt::Display) -> OperationFailure {
@@ -292,7 +254,7 @@ fn not_found(text: &str) -> OperationFailure {
 }
 
 /// The parameters that there are, after a `?`; nothing where there is none.
-fn query<const N: usize>(parameters: [(&str, &Option<String>); N]) -> String {
+fn query(parameters: &[(&str, Option<String>)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in parameters {
         if let Some(value) = value {
@@ -315,17 +277,31 @@ fn unsegment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sts_service::TokenState;
 
     #[test]
     fn every_operation_is_found_again_from_its_own_request() {
         let operations = [
-            Operation::ListTokens { account: Some("octo".into()), after: None, limit: Some(5) },
+            Operation::ListTokens(Box::default()),
+            Operation::ListTokens(Box::new(TokenQuery {
+                account: Some("octo".into()),
+                identity: Some("main branch".into()),
+                issuer: Some("github".into()),
+                subject: Some("repo:o/r:**&x=+".into()),
+                api: Some("deploy".into()),
+                issued_after: Some(UnixTime::from_secs(1_790_000_000)),
+                issued_before: Some(UnixTime::from_secs(1_790_000_001)),
+                state: Some(TokenState::Revoked),
+                after: Some("a-b_c".into()),
+                limit: Some(5),
+            })),
             Operation::ShowToken { jti: "a/b c+%".into() },
             Operation::Revoke(Box::new(RevocationRequest {
                 account: Some("octo".into()),
                 ..RevocationRequest::default()
             })),
             Operation::ListRevocationRules,
+            Operation::UndoRule { id: "0123456789abcdef0123456789abcdef".into() },
             Operation::ListKeys,
             Operation::RotateKeys,
             Operation::ListIssuers,

@@ -51,7 +51,7 @@ pub(crate) fn load_untested(config: &Path) -> Result<Loaded, Diagnostics> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the composition root reads the environment and passes it in")]
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -7,6 +7,7 @@ use jwks_cache::EntryError;
 use sts_config::Diagnostics;
 use sts_store::{OpenError, RedisOpenError};
 use sts_token::KeyringError;
+use sts_types::shown_path;
 
 use crate::http::BindError;
 
@@ -15,7 +16,10 @@ use crate::http::BindError;
 pub(crate) enum StartError {
     #[error("{}", .0.render(false))]
     Configuration(Diagnostics),
-    #[error("cannot use `{}` as `data_dir`: {error}; make it a directory that this user may write, or set another", path.display())]
+    #[error(
+        "cannot use {} as `data_dir`: {error}; make it a directory that this user may write, or set another",
+        shown_path(path)
+    )]
     DataDir { path: PathBuf, error: io::Error },
     #[error("{0}")]
     Keys(#[from] KeyringError),
@@ -27,10 +31,36 @@ pub(crate) enum StartError {
     Issuers(Vec<EntryError>),
     #[error("{0}")]
     Listen(#[from] BindError),
-    #[error("cannot {doing} the admin token `{}`: {why}", path.display())]
+    #[error("cannot {doing} the admin token {}: {why}", shown_path(path))]
     AdminToken { doing: &'static str, path: PathBuf, why: String },
+    /// The arguments do not go together, or one cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration does not say for certain where its server is.
+    #[error("{}error: {}", .0.render(false), self.advice())]
+    AdminUnknown(Diagnostics),
+    /// No server runs, and without its configuration its store is not opened.
+    #[error("{}error: {}", diagnostics.render(false), self.advice())]
+    StoreNotOpened { missing: String, diagnostics: Diagnostics },
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
+}
+
+impl StartError {
+    /// What to do, where the findings in a configuration do not say it.
+    pub(crate) fn advice(&self) -> String {
+        match self {
+            Self::AdminUnknown(_) => {
+                "the configuration does not say for certain where the server is: give --admin-url and \
+                                      --admin-token-file"
+                    .to_owned()
+            }
+            Self::StoreNotOpened { missing, .. } => format!(
+                "{missing}; without a server its store has to be opened here, which takes a configuration that loads"
+            ),
+            other => other.to_string(),
+        }
+    }
 }
 
 fn entries(errors: &[EntryError]) -> String {

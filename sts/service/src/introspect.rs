@@ -9,6 +9,10 @@ use crate::{Service, Snapshot};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+/// Said when the store does not answer: the caller must not take it for a verdict.
+const NOT_LOOKED_UP: &str =
+    "the store does not answer right now; the token was not looked up, and nothing is said of whether it is active";
+
 /// Who asks.
 pub enum Caller {
     /// A registered API: it sees tokens whose `aud` is its own.
@@ -114,7 +118,7 @@ impl Service {
         snapshot: &Snapshot,
         jti: &Jti,
     ) -> Result<Option<TokenRecord>, Refused> {
-        let failed = |error| Refused::by_ledger(&error);
+        let failed = |error| Refused::store_away(&error, NOT_LOOKED_UP);
         // Both at once: for a store at the other end of a wire that is one way there and back.
         let (entry, rules) = tokio::try_join!(self.ledger.look_up(jti.clone()), self.ledger.rules()).map_err(failed)?;
         let Some(Entry { record, revoked: None }) = entry else { return Ok(None) };

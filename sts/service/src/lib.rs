@@ -3,7 +3,6 @@
 
 mod bearer;
 mod body;
-mod coverage;
 mod decision_record;
 mod diagnosis;
 mod event;
@@ -37,7 +36,10 @@ pub use issuer_keys::{
     Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,
     SkippedKeyView,
 };
-pub use operate::{RevocationRequest, TokenView, WrongRevocation};
+pub use operate::{
+    CoveredTokens, ListError, RevocationError, RevocationRequest, Revoked, TokenPage, TokenQuery, TokenState,
+    TokenView, Undone, UnknownName,
+};
 pub use parameters::{MAX_PARAMETERS, Parameters};
 pub use pending_exchange::PendingExchange;
 pub use phase::{Phase, PhaseTimes};

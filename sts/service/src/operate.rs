@@ -1,71 +1,70 @@
-//! What an operator does with recorded tokens: list, show, revoke by jti or by rule.
+//! What an operator does with recorded tokens: list, show, revoke by jti or by rule, and take a rule back.
 
-use std::collections::BTreeMap;
+mod listing;
+mod names;
+mod request;
+mod scan;
+
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sts_policy::Pattern;
-use sts_store::{Entry, Listing, Revocation, RevocationRule, RevocationScope};
+use sts_store::{Entry, LedgerError, Revocation, RevocationRule, RevocationScope, RuleId};
 use sts_types::{AccountId, Jti, TokenRecord, UnixTime};
 
-use crate::reason::Refused;
-use crate::{Service, Snapshot, rules_in_force};
+pub use listing::{ListError, TokenPage, TokenQuery, TokenState, TokenView};
+pub use names::UnknownName;
+pub use request::RevocationRequest;
 
-/// The most records in one page.
-const MAX_PAGE: usize = 1000;
+use crate::rules_in_force::{Coverage, RulesInForce, covers_alone};
+use crate::{Service, Snapshot};
+use listing::account_id;
+use names::Named;
+use scan::Scanned;
+
 /// The longest reason that is kept, in bytes.
 const MAX_REASON: usize = 1024;
 
-/// A recorded token, as operators see it.
-#[derive(Serialize)]
-pub struct TokenView {
-    #[serde(flatten)]
-    record: TokenRecord,
-    /// `active`, `expired`, `revoked`, or `inactive` where its account, identity or issuer entry is gone or disabled.
-    state: &'static str,
-    /// Who revoked it, when and why: it alone, or by a rule that covers it.
+/// What a revocation came to.
+#[derive(Debug, Serialize)]
+pub struct Revoked {
+    /// As it is recorded; none for a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    revoked: Option<Revocation>,
+    pub revocation: Option<Revocation>,
+    /// How many tokens it ends, or would end.
+    #[serde(flatten)]
+    pub coverage: CoveredTokens,
+    /// Whether nothing was revoked.
+    pub dry_run: bool,
 }
 
-/// `POST /admin/v1/revocations`: all the fields that are given must match.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RevocationRequest {
-    /// One token.
-    pub jti: Option<String>,
-    /// An account's id or username.
-    pub account: Option<String>,
-    /// An identity's name.
-    pub identity: Option<String>,
-    /// An issuer entry's name.
-    pub issuer: Option<String>,
-    /// A pattern on the subject token's `sub`.
-    pub subject: Option<String>,
-    /// The `kid` that verified the subject token.
-    pub issuer_kid: Option<String>,
-    /// Our `kid`.
-    pub kid: Option<String>,
-    /// A snapshot generation.
-    pub generation: Option<String>,
-    /// Patterns on copied claims, by name; also read as `"NAME=PATTERN"` or a list of them.
-    #[serde(deserialize_with = "claim_patterns")]
-    pub claim: BTreeMap<String, String>,
-    /// Tokens issued before this moment: epoch seconds, or RFC 3339. When it is left out, every token recorded by now.
-    #[serde(deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
-    pub before: Option<UnixTime>,
-    /// Why; kept with the revocation.
-    pub reason: Option<String>,
+/// A rule that was taken back.
+#[derive(Debug, Serialize)]
+pub struct Undone {
+    /// The rule, as it was recorded.
+    pub undone: Revocation,
+    /// How many tokens it covered that nothing else revokes.
+    #[serde(flatten)]
+    pub coverage: CoveredTokens,
 }
 
-/// A revocation that is refused: it says what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WrongRevocation {
+/// A number of tokens that are not expired, and that nothing else has revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CoveredTokens {
+    /// `null` when the store stopped answering before they were counted.
+    pub covered: Option<usize>,
+    /// Whether there may be more: there was no time to look at every record.
+    pub at_least: bool,
+}
+
+/// A revocation that is refused: it says what is wrong with it. Nothing was revoked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RevocationError {
     /// It would cover every token.
     #[error("name what to revoke: jti, account, identity, issuer, subject, issuer_kid, kid, generation or claim")]
     NoField,
     /// The token of that `jti` does not fit the other fields.
-    #[error("the token of that jti does not fit the other fields; nothing was revoked")]
+    #[error("the token of that jti does not fit the other fields")]
     OtherToken,
     /// A field that cannot be.
     #[error("`{0}` is not usable: {1}")]
@@ -73,203 +72,217 @@ pub enum WrongRevocation {
     /// No such token.
     #[error("no live token has that jti")]
     UnknownToken,
-    /// No such account.
-    #[error("no service account has that name or id")]
-    UnknownAccount,
+    /// A name that nobody has.
+    #[error("{0}")]
+    UnknownName(UnknownName),
+    /// It would end tokens before they are born.
+    #[error(
+        "`before` is {before}, and now it is {now}: a rule covers only what was issued already. Leave `before` out to \
+         cover every token recorded by now"
+    )]
+    Future {
+        /// The moment that was given, RFC 3339.
+        before: String,
+        /// The server's clock, RFC 3339.
+        now: String,
+    },
     /// The ledger did not answer.
-    #[error("the store is unavailable; nothing was revoked")]
-    Unavailable(Refused),
-}
-
-/// An object, one `NAME=PATTERN`, or a list of them; a name stands once.
-fn claim_patterns<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    use serde::de::Error as _;
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Claims {
-        Object(BTreeMap<String, String>),
-        One(String),
-        List(Vec<String>),
-    }
-    let pairs = match Claims::deserialize(deserializer)? {
-        Claims::Object(claims) => return Ok(claims),
-        Claims::One(pair) => vec![pair],
-        Claims::List(pairs) => pairs,
-    };
-    let mut claims = BTreeMap::new();
-    for pair in &pairs {
-        let (name, pattern) = pair.split_once('=').ok_or_else(|| D::Error::custom("a claim is NAME=PATTERN"))?;
-        if claims.insert(name.to_owned(), pattern.to_owned()).is_some() {
-            return Err(D::Error::custom("a claim is given twice"));
-        }
-    }
-    Ok(claims)
-}
-
-/// Epoch seconds as a number, or RFC 3339 as a string.
-fn moment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<UnixTime>, D::Error> {
-    use serde::de::Error as _;
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Moment {
-        Seconds(i64),
-        Text(String),
-    }
-    match Option::<Moment>::deserialize(deserializer)? {
-        None => Ok(None),
-        Some(Moment::Seconds(seconds)) => Ok(Some(UnixTime::from_secs(seconds))),
-        Some(Moment::Text(text)) => chrono::DateTime::parse_from_rfc3339(&text)
-            .map(|time| Some(UnixTime::from_secs(time.timestamp())))
-            .map_err(|_| D::Error::custom("`before` is epoch seconds or RFC 3339")),
-    }
+    #[error("{0}")]
+    Unavailable(#[from] LedgerError),
 }
 
 impl Service {
-    /// Recorded tokens, newest first.
-    ///
-    /// # Errors
-    /// `store_unavailable`.
-    pub async fn list_tokens(
-        &self,
-        snapshot: &Snapshot,
-        account: Option<&str>,
-        after: Option<Jti>,
-        limit: usize,
-    ) -> Result<Vec<TokenView>, Refused> {
-        let account = match account {
-            None => None,
-            // An account that is gone from the configuration may still have records under its id.
-            Some(name) => match self.account_id(snapshot, name) {
-                Some(id) => Some(id),
-                None => return Ok(Vec::new()),
-            },
-        };
-        let listing = Listing { account, after, limit: limit.clamp(1, MAX_PAGE) };
-        let failed = |error| Refused::by_ledger(&error);
-        let entries = self.ledger.list(listing).await.map_err(failed)?;
-        let rules = self.ledger.rules().await.map_err(failed)?;
-        Ok(entries.into_iter().map(|entry| self.view(snapshot, &rules, entry)).collect())
-    }
-
-    /// One recorded token.
-    ///
-    /// # Errors
-    /// `store_unavailable`.
-    pub async fn show_token(&self, snapshot: &Snapshot, jti: Jti) -> Result<Option<TokenView>, Refused> {
-        let failed = |error| Refused::by_ledger(&error);
-        let Some(entry) = self.ledger.look_up(jti).await.map_err(failed)? else { return Ok(None) };
-        let rules = self.ledger.rules().await.map_err(failed)?;
-        Ok(Some(self.view(snapshot, &rules, entry)))
-    }
-
     /// The revocation rules in force, oldest first, each with who made it, when and why.
     ///
     /// # Errors
-    /// `store_unavailable`.
-    pub async fn revocation_rules(&self) -> Result<Arc<[Revocation]>, Refused> {
-        self.ledger.rules().await.map_err(|error| Refused::by_ledger(&error))
+    /// What the ledger says.
+    pub async fn revocation_rules(&self) -> Result<Arc<[Revocation]>, LedgerError> {
+        self.ledger.rules().await
     }
 
-    /// Records a revocation for `by`.
+    /// Records a revocation for `by`, or counts what it would cover.
     ///
     /// # Errors
-    /// See [`WrongRevocation`].
+    /// See [`RevocationError`].
     pub async fn revoke(
         &self,
         snapshot: &Snapshot,
         request: RevocationRequest,
         by: &str,
-    ) -> Result<Revocation, WrongRevocation> {
-        if request.reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON) {
-            return Err(WrongRevocation::Field("reason", "it is over 1,024 bytes".to_owned()));
-        }
-        let failed = |error| WrongRevocation::Unavailable(Refused::by_ledger(&error));
-        let jti = request.jti.as_deref().map(Jti::new).transpose();
-        let jti = jti.map_err(|error| WrongRevocation::Field("jti", error.to_string()))?;
-        let mut revocation = self.rule_revocation(snapshot, request, by)?;
-        let mut revoked = None;
-        if let Some(jti) = jti {
-            let token = self.ledger.look_up(jti.clone()).await.map_err(failed)?.ok_or(WrongRevocation::UnknownToken)?;
-            if !rules_in_force::covers_alone(&revocation, &token.record) {
-                return Err(WrongRevocation::OtherToken);
+    ) -> Result<Revoked, RevocationError> {
+        if !request.force {
+            let named = Named {
+                account: request.account.as_deref(),
+                identity: request.identity.as_deref(),
+                issuer: request.issuer.as_deref(),
+                api: None,
+            };
+            if let Some(unknown) = self.unknown_name(snapshot, &named).await? {
+                return Err(RevocationError::UnknownName(unknown));
             }
-            revocation.scope = RevocationScope::Token(jti);
-            revocation.until = token.record.exp;
-            revoked = Some(token.record);
-        } else {
-            // What was minted under a longer `max_ttl` than today's is covered to its end, too.
-            let last = self.ledger.last_end().await.map_err(failed)?;
-            revocation.until = last.map_or(revocation.until, |last| last.max(revocation.until));
         }
-        let revocation = self.ledger.revoke(revocation).await.map_err(failed)?;
-        match revoked {
-            Some(record) => self.board.revoked(&record),
-            None => self.board.rule_made(),
+        let revocation = self.drafted(snapshot, &request, by)?;
+        match request.jti.as_deref() {
+            Some(jti) => self.revoke_token(jti, revocation, request.dry_run).await,
+            None => self.make_rule(revocation, request.dry_run).await,
         }
-        Ok(revocation)
     }
 
-    fn rule_revocation(
+    /// Takes the rule of that id back. `None` when no such rule is in force.
+    ///
+    /// # Errors
+    /// What the ledger says; the rule is in force still.
+    pub async fn undo_rule(&self, id: RuleId) -> Result<Option<Undone>, LedgerError> {
+        let Some(undone) = self.ledger.undo_rule(id).await? else { return Ok(None) };
+        self.board.rule_made();
+        let coverage = match self.ledger.rules().await {
+            Ok(others) => self.coverage(&undone, &others).await,
+            Err(error) => not_counted(&error),
+        };
+        Ok(Some(Undone { undone, coverage }))
+    }
+
+    async fn revoke_token(
+        &self,
+        jti: &str,
+        mut revocation: Revocation,
+        dry_run: bool,
+    ) -> Result<Revoked, RevocationError> {
+        let jti = Jti::new(jti).map_err(|error| RevocationError::Field("jti", error.to_string()))?;
+        let token = self.ledger.look_up(jti.clone()).await?.ok_or(RevocationError::UnknownToken)?;
+        let rules = self.ledger.rules().await?;
+        if !covers_alone(&revocation, &token.record) {
+            return Err(RevocationError::OtherToken);
+        }
+        let is_live = token.revoked.is_none() && self.is_live(&rules, &token.record);
+        let coverage = CoveredTokens { covered: Some(usize::from(is_live)), at_least: false };
+        if dry_run {
+            return Ok(Revoked { revocation: None, coverage, dry_run });
+        }
+        revocation.scope = RevocationScope::Token(jti);
+        revocation.until = token.record.exp;
+        let revocation = self.ledger.revoke(revocation).await?;
+        self.board.revoked(&token.record);
+        Ok(Revoked { revocation: Some(revocation), coverage, dry_run })
+    }
+
+    async fn make_rule(&self, mut revocation: Revocation, dry_run: bool) -> Result<Revoked, RevocationError> {
+        // What is revoked already is not counted, the same rule from before included.
+        let others = self.ledger.rules().await?;
+        if dry_run {
+            let coverage = self.try_coverage(&revocation, &others).await?;
+            return Ok(Revoked { revocation: None, coverage, dry_run });
+        }
+        // What was minted under a longer `max_ttl` than today's is covered to its end, too.
+        let last = self.ledger.last_end().await?;
+        revocation.until = last.map_or(revocation.until, |last| last.max(revocation.until));
+        let revocation = self.ledger.revoke(revocation).await?;
+        self.board.rule_made();
+        let coverage = self.coverage(&revocation, &others).await;
+        Ok(Revoked { revocation: Some(revocation), coverage, dry_run })
+    }
+
+    /// How many tokens `revocation` covers that `others` do not. The revocation is recorded by now, so a failure to count
+    /// is no failure of it.
+    async fn coverage(&self, revocation: &Revocation, others: &Arc<[Revocation]>) -> CoveredTokens {
+        self.try_coverage(revocation, others).await.unwrap_or_else(|error| not_counted(&error))
+    }
+
+    async fn try_coverage(
+        &self,
+        revocation: &Revocation,
+        others: &Arc<[Revocation]>,
+    ) -> Result<CoveredTokens, LedgerError> {
+        let (own, rest) = (Coverage::new(revocation), RulesInForce::default());
+        let account = match &revocation.scope {
+            RevocationScope::Rule(rule) => rule.account.as_deref().and_then(|id| AccountId::new(id).ok()),
+            RevocationScope::Token(_) => None,
+        };
+        let now = self.clock.now();
+        let mut covered = 0;
+        let count = |entry: Option<&Entry>| {
+            let Some(Entry { record, revoked }) = entry else {
+                covered = 0;
+                return true;
+            };
+            let is_ended = revoked.is_some() || record.exp <= now || rest.covers(others, record);
+            covered += usize::from(!is_ended && own.covers(record));
+            true
+        };
+        let scanned = self.scan_records(account.as_ref(), count).await?;
+        Ok(CoveredTokens { covered: Some(covered), at_least: scanned == Scanned::OutOfTime })
+    }
+
+    fn is_live(&self, rules: &Arc<[Revocation]>, record: &TokenRecord) -> bool {
+        record.exp > self.clock.now() && !self.rules.covers(rules, record)
+    }
+
+    /// The revocation that `request` asks for, as a rule. Everything that can be wrong with it by itself is refused.
+    fn drafted(
         &self,
         snapshot: &Snapshot,
-        request: RevocationRequest,
+        request: &RevocationRequest,
         by: &str,
-    ) -> Result<Revocation, WrongRevocation> {
-        let check = |field: &'static str, pattern: &str| {
-            Pattern::parse(pattern).map(|_| ()).map_err(|error| WrongRevocation::Field(field, error.to_string()))
-        };
-        if let Some(subject) = &request.subject {
-            check("subject", subject)?;
+    ) -> Result<Revocation, RevocationError> {
+        if request.reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON) {
+            return Err(RevocationError::Field("reason", "it is over 1,024 bytes".to_owned()));
         }
-        request.claim.values().try_for_each(|pattern| check("claim", pattern))?;
-        let account = match &request.account {
-            None => None,
-            Some(name) => Some(self.account_id(snapshot, name).ok_or(WrongRevocation::UnknownAccount)?.to_string()),
-        };
-        let rule = RevocationRule {
-            account,
-            identity: request.identity,
-            issuer: request.issuer,
-            subject: request.subject,
-            issuer_kid: request.issuer_kid,
-            kid: request.kid,
-            generation: request.generation,
-            claim: request.claim,
-        };
+        let rule = rule(snapshot, request)?;
         if rule == RevocationRule::default() && request.jti.is_none() {
-            return Err(WrongRevocation::NoField);
+            return Err(RevocationError::NoField);
         }
-        let at = self.clock.now();
+        let now = self.clock.now();
+        if let Some(before) = request.before.filter(|before| *before > now) {
+            return Err(RevocationError::Future { before: rfc3339(before), now: rfc3339(now) });
+        }
         Ok(Revocation {
             id: None,
             scope: RevocationScope::Rule(rule),
             before: request.before,
             before_millis: 0,
             order: None,
-            at,
+            at: now,
             by: by.to_owned(),
-            reason: request.reason,
-            until: request.before.map_or(at, |before| before.max(at)).plus(i64::from(snapshot.max_ttl)),
+            reason: request.reason.clone(),
+            until: now.plus(i64::from(snapshot.max_ttl)),
         })
     }
+}
 
-    fn account_id(&self, snapshot: &Snapshot, name: &str) -> Option<AccountId> {
-        snapshot.rules.account(name).map(|account| account.id.clone()).or_else(|| AccountId::new(name).ok())
+fn rule(snapshot: &Snapshot, request: &RevocationRequest) -> Result<RevocationRule, RevocationError> {
+    let check = |field: &'static str, pattern: &str| {
+        Pattern::parse(pattern).map(|_| ()).map_err(|error| RevocationError::Field(field, error.to_string()))
+    };
+    if let Some(subject) = &request.subject {
+        check("subject", subject)?;
     }
-
-    fn view(&self, snapshot: &Snapshot, rules: &Arc<[Revocation]>, entry: Entry) -> TokenView {
-        let Entry { record, revoked } = entry;
-        let revoked = revoked.or_else(|| self.rules.covering(rules, &record));
-        let now = self.clock.now();
-        let state = if record.exp <= now {
-            "expired"
-        } else if revoked.is_some() {
-            "revoked"
-        } else if snapshot.supports(&record, now) {
-            "active"
-        } else {
-            "inactive"
+    request.claim.values().try_for_each(|pattern| check("claim", pattern))?;
+    let account =
+        match request.account.as_deref() {
+            None => None,
+            Some(name) => Some(account_id(snapshot, name).ok_or_else(|| {
+                RevocationError::Field("account", format!("`{name}` is neither a username nor an id"))
+            })?),
         };
-        TokenView { record, state, revoked }
-    }
+    Ok(RevocationRule {
+        account: account.map(|id| id.to_string()),
+        identity: request.identity.clone(),
+        issuer: request.issuer.clone(),
+        subject: request.subject.clone(),
+        issuer_kid: request.issuer_kid.clone(),
+        kid: request.kid.clone(),
+        generation: request.generation.clone(),
+        claim: request.claim.clone(),
+    })
+}
+
+fn not_counted(error: &LedgerError) -> CoveredTokens {
+    tracing::warn!(%error, "the revocation is recorded, and the tokens that it covers could not be counted");
+    CoveredTokens { covered: None, at_least: false }
+}
+
+/// A moment for people.
+fn rfc3339(time: UnixTime) -> String {
+    chrono::DateTime::from_timestamp(time.as_secs(), 0)
+        .map_or_else(|| time.to_string(), |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }

@@ -71,8 +71,8 @@ reasons! {
     ScopeNotGranted = "scope_not_granted", "not every requested scope is granted";
     /// The subject token was used before.
     TokenReplayed = "token_replayed", "the subject token was used before, and may be used once";
-    /// The record could not be made durable.
-    StoreUnavailable = "store_unavailable", "the token could not be recorded right now; nothing was minted";
+    /// The store did not answer; the refusal's own text says what was not done.
+    StoreUnavailable = "store_unavailable", "the store does not answer right now; nothing was done";
     /// Credentials that are wrong or have no place here.
     InvalidClient = "invalid_client", "the credentials are wrong, or have no place here";
     /// A Bearer token that is not one of ours, or not alive.
@@ -90,7 +90,7 @@ reasons! {
     /// Too many refused requests from this address.
     RateLimited = "rate_limited", "too many refused requests from this address";
     /// A fault of ours.
-    ServerError = "server_error", "a fault of ours; nothing was minted";
+    ServerError = "server_error", "a fault of ours; the request came to nothing";
 }
 
 /// A refusal, as the caller learns of it.
@@ -167,9 +167,14 @@ impl From<Refusal> for Reason {
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 impl Refused {
-    /// The ledger did not answer: nothing was minted, nothing is believed.
+    /// The ledger did not record a token.
     pub(crate) fn by_ledger(error: &sts_store::LedgerError) -> Self {
+        Self::store_away(error, "the token could not be recorded right now; nothing was minted")
+    }
+
+    /// The ledger did not answer, so nothing is believed. `undone` tells the caller what was tried and not done.
+    pub(crate) fn store_away(error: &sts_store::LedgerError, undone: &'static str) -> Self {
         tracing::error!(%error, "the store did not answer");
-        Self::for_now(Reason::StoreUnavailable, STORE_RETRY)
+        Self { detail: Some(Cow::Borrowed(undone)), ..Self::for_now(Reason::StoreUnavailable, STORE_RETRY) }
     }
 }

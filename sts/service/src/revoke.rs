@@ -23,7 +23,8 @@ impl Service {
             Err(OwnTokenError::Expired) => return Ok(Origin::Ours),
             Err(OwnTokenError::Foreign) => return Ok(Origin::Foreign),
         };
-        let failed = |error| Refused::by_ledger(&error);
+        let failed =
+            |error| Refused::store_away(&error, "the store does not answer right now; the token was not revoked");
         let Some(Entry { record, .. }) = self.ledger.look_up(own.jti.clone()).await.map_err(failed)? else {
             return Ok(Origin::Ours);
         };

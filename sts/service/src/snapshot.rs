@@ -1,6 +1,6 @@
 //! The rules under which one exchange runs: immutable, swapped whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sts_policy::{Provenance, RuleSet};
@@ -59,6 +59,8 @@ pub struct TrustTable {
     families: Vec<Arc<TrustSpec>>,
     /// Entries that take tokens without `iss`, by their trust domain.
     by_domain: HashMap<String, Vec<Arc<TrustSpec>>>,
+    /// The name of every entry, those that are disabled included.
+    names: BTreeSet<EntryName>,
 }
 
 impl TrustTable {
@@ -68,6 +70,7 @@ impl TrustTable {
         let mut by_issuer: HashMap<Issuer, Vec<Arc<TrustSpec>>> = HashMap::new();
         let mut families = Vec::new();
         let mut by_domain: HashMap<String, Vec<Arc<TrustSpec>>> = HashMap::new();
+        let names = specs.iter().map(|spec| spec.entry.clone()).collect();
         for spec in specs.into_iter().filter(|spec| spec.enabled) {
             let spec = Arc::new(spec);
             if let Some(domain) = &spec.trust_domain {
@@ -78,7 +81,7 @@ impl TrustTable {
                 Issuers::Family(_) => families.push(spec),
             }
         }
-        Self { by_issuer, families, by_domain }
+        Self { by_issuer, families, by_domain, names }
     }
 
     /// The entries of `issuer`; none when it is not trusted. Entries that name it come before a family that it is of the form of:
@@ -103,6 +106,11 @@ impl TrustTable {
             ClaimedOrigin::Issuer(issuer) => self.entries(issuer),
             ClaimedOrigin::TrustDomain(domain) => self.by_domain.get(domain).map_or(&[], Vec::as_slice),
         }
+    }
+
+    /// The names of the configured entries, whether or not they are trusted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(EntryName::as_str)
     }
 
     /// Whether the entry is trusted, and stands for that issuer.

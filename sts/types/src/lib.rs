@@ -20,7 +20,7 @@ mod time;
 
 pub use claims::{ClaimPath, ClaimPathError, ClaimSet};
 pub use entropy::Entropy;
-pub use file_owner::give_to_owner_of;
+pub use file_owner::{create_folder, give_to_owner_of};
 pub use issuer_template::{IssuerTemplate, TemplateError, VariableSpec};
 pub use issuers::Issuers;
 pub use json_object::{Elements, Json, JsonKind, JsonObject};
@@ -32,7 +32,7 @@ pub use nearest::nearest;
 pub use origin::{Located, Origin};
 pub use record::{ReplayClaim, TokenRecord};
 pub use seal::{Digest256, Seal, hex};
-pub use shown_path::{looks_like_path, shown_path};
+pub use shown_path::{HIDDEN_PATH, looks_like_path, shown_path};
 pub use status::{STATUS_LIST_LENGTH, StatusListId, StatusListIdError, StatusWindow};
 pub use strict_json::{MAX_JSON_DEPTH, StrictJsonError, parse_object};
 pub use time::{Clock, Lifetime, UnixTime};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Said in place of a value that is not shown.
-const HIDDEN: &str = "the value given (not shown: it does not look like a path, and may be a secret)";
+pub const HIDDEN_PATH: &str = "the value given (not shown: it does not look like a path, and may be a secret)";
 
 /// What files of ours and of those around us end in: a value that ends so is the name of a file.
 const EXTENSIONS: &[&str] = &[
@@ -43,7 +43,7 @@ const SHORTEST_RANDOM: usize = 24;
 #[must_use]
 pub fn shown_path(path: &Path) -> String {
     let text = path.to_string_lossy();
-    if looks_like_path(&text) { format!("`{text}`") } else { HIDDEN.to_owned() }
+    if looks_like_path(&text) { format!("`{text}`") } else { HIDDEN_PATH.to_owned() }
 }
 
 /// Whether `text` looks like a path. A doubtful value does not: a secret that is shown cannot be taken back.
@@ -53,7 +53,12 @@ pub fn looks_like_path(text: &str) -> bool {
         return text.is_empty();
     }
     let parts = || text.split('/');
-    if parts().any(|part| part.len() > LONGEST_NAME || has_secret_prefix(part)) || is_random(text) {
+    let last = parts().next_back().unwrap_or_default();
+    if parts().any(|part| part.len() > LONGEST_NAME || has_secret_prefix(part))
+        || is_random(text)
+        || parts().any(is_random)
+        || is_hex(last)
+    {
         return false;
     }
     let is_anchored = ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start));
@@ -72,12 +77,19 @@ fn is_random(text: &str) -> bool {
     // A path that begins as one and has folders is none, unless it ends as base64 does.
     let is_padded = text.ends_with('=') || text.contains('+');
     let folders = text.matches('/').count();
-    text.len() >= SHORTEST_RANDOM
-        && text.bytes().all(is_digit)
-        && (is_padded || !text.starts_with('/') || folders < 2)
-        && has(u8::is_ascii_digit)
-        && has(u8::is_ascii_uppercase)
-        && has(u8::is_ascii_lowercase)
+    let is_hex = text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    is_hex
+        || text.len() >= SHORTEST_RANDOM
+            && text.bytes().all(is_digit)
+            && (is_padded || !text.starts_with('/') || folders < 2)
+            && has(u8::is_ascii_digit)
+            && has(u8::is_ascii_uppercase)
+            && has(u8::is_ascii_lowercase)
+}
+
+/// Whether `text` is 128 bits or more in hexadecimal. Containers have folders of such names, so it is asked of the last part.
+fn is_hex(text: &str) -> bool {
+    text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Whether `text`, which has no `/`, is a name with an extension that files have.
@@ -109,6 +121,8 @@ mod tests {
             "-----BEGIN PRIVATE KEY-----",
             "line\nline.txt",
             "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "/etc/sts/q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA",
+            "/etc/sts/0123456789abcdef0123456789abcdef",
             &"a".repeat(300),
             &format!("/tmp/{}", "a".repeat(300)),
         ] {
@@ -130,7 +144,8 @@ mod tests {
             "./token",
             "../Keys2/new",
             ".",
-            "/nix/store/0c9w5C0D9kq6bF5kVg7m1pqd8w2v6xzz-sts/etc/sts.yaml",
+            "/nix/store/0c9w5c0d9kq6bf5kvg7m1pqd8w2v6xzz-sts/etc/sts.yaml",
+            "/var/lib/sts-0123456789abcdef0123456789abcdef",
         ] {
             assert_eq!(shown_path(Path::new(path)), format!("`{path}`"));
         }

@@ -28,6 +28,7 @@ mod redis_groups;
 mod redis_tls;
 mod run;
 mod server;
+mod shifted_clock;
 mod status;
 mod verifier;
 
@@ -47,6 +48,7 @@ pub use redis_groups::{RedisCluster, RedisPair};
 pub use redis_tls::RedisCertificates;
 pub use run::{Finished, Sts};
 pub use server::{Server, exchange_request};
+pub use shifted_clock::ShiftedClock;
 pub use status::StatusPlace;
 pub use sts_jose::{Algorithm, base64url, decode_base64url};
 pub use verifier::{OwnToken, verify_offline};

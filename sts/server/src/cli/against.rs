@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sts_config::Loaded;
 use sts_policy::{Case, Change, TestSpec, Verdict};
-use sts_types::{ClaimSet, EntryName, UnixTime};
+use sts_types::{ClaimSet, EntryName, UnixTime, shown_path};
 
 use super::explain;
 
@@ -73,7 +73,7 @@ pub(super) fn compare(old: &Loaded, new: &Loaded, replay: Option<&Path>, now: Un
         }
     }
     if let Some(path) = replay {
-        let unreadable = |error: std::io::Error| format!("cannot read `{}`: {error}", path.display());
+        let unreadable = |error: std::io::Error| format!("cannot read {}: {error}", shown_path(path));
         let file = std::fs::File::open(path).map_err(unreadable)?;
         for line in std::io::BufReader::new(file).split(b'\n') {
             let line = line.map_err(unreadable)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use sts_config::{Diagnostics, Loaded, Settings};
+use sts_config::{Diagnostics, Loaded};
 use sts_types::{Clock, UnixTime};
 
 use super::against::{Comparison, compare};
@@ -15,7 +15,6 @@ use super::{complain, say};
 use crate::clock::SystemClock;
 use crate::engine::issuer_cache;
 use crate::reload::{load, load_untested};
-use crate::start_error::StartError;
 
 #[derive(Args)]
 pub(super) struct CheckArgs {
@@ -122,9 +121,4 @@ fn summary(config: &Path, Loaded { settings, written, .. }: &Loaded) -> String {
         count(identities, "identity", "identities"),
         count(written.tests.len(), "policy test passed", "policy tests passed"),
     )
-}
-
-/// The settings of `config`, for a command that needs them.
-pub(super) fn settings(config: &Path, clock: &dyn Clock) -> Result<Settings, StartError> {
-    load(config, clock.now()).map(|loaded| loaded.settings).map_err(StartError::Configuration)
 }

@@ -1,13 +1,15 @@
-//! The command line (DESIGN section 8). Exit codes: 0 done, 1 refused or failed, 2 usage or configuration.
+//! The command line. Exit codes: 0 done, 1 refused or failed, 2 usage or configuration.
 
 mod against;
 mod check;
+mod client;
 mod exchange;
 mod explain;
 mod issuers;
 mod operate;
 mod schema;
 mod table;
+mod tokens;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ use sts_types::UnixTime;
 
 use crate::operation::Operation;
 use crate::{dev, serve};
+use tokens::{RulesCommand, TokensCommand};
 
 /// A security token service: a platform's ID token in, a short-lived signed access token out.
 #[derive(Parser)]
@@ -47,7 +50,7 @@ enum Command {
     Keys(KeysCommand),
     /// List, show or revoke minted tokens
     #[command(subcommand)]
-    Tokens(operate::TokensCommand),
+    Tokens(tokens::TokensCommand),
     /// Show the issuer entries and their keys, or fetch them anew
     #[command(subcommand)]
     Issuers(IssuersCommand),
@@ -154,7 +157,7 @@ pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            usage_error(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
@@ -165,13 +168,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Exchange(args) => exchange::run(&args),
         Command::Schema(args) => schema::run(&args),
-        Command::Tokens(command) => match command.into_parts() {
-            Ok((server, operation)) => operate::run(&server, operation),
-            Err(message) => {
-                complain(&format!("error: {message}"));
-                ExitCode::from(2)
-            }
-        },
+        Command::Tokens(command) => run_tokens(command),
         Command::Keys(KeysCommand::List(server)) => operate::run(&server, Operation::ListKeys),
         Command::Keys(KeysCommand::Rotate(server)) => operate::run(&server, Operation::RotateKeys),
         Command::Store(StoreCommand::AcceptEpoch(server)) => operate::run(&server, Operation::AcceptEpoch),
@@ -185,6 +182,48 @@ pub fn run() -> ExitCode {
         Command::Issuers(IssuersCommand::Refresh { name, issuer, server }) => {
             operate::run(&server, Operation::RefreshIssuer { name, issuer })
         }
+    }
+}
+
+/// Prints what is wrong with the arguments, or the help that was asked for. Somebody may have pasted a token or secret into
+/// the wrong place: a value that looks like one is not repeated.
+fn usage_error(error: &clap::Error) {
+    let rendered = error.render().to_string();
+    let values = || {
+        std::env::args().skip(1).flat_map(|argument| {
+            let value = argument.split_once('=').map(|(_, value)| value.to_owned());
+            [Some(argument), value].into_iter().flatten()
+        })
+    };
+    let secrets: Vec<String> =
+        values().filter(|value| looks_like_secret(value) && rendered.contains(value.as_str())).collect();
+    if !error.use_stderr() || secrets.is_empty() {
+        let _ = error.print();
+        return;
+    }
+    complain(&secrets.iter().fold(rendered, |text, secret| text.replace(secret.as_str(), "[not shown]")));
+}
+
+/// Whether a value on the command line may be a token or secret: it is long, and neither a word, a path nor a URL.
+fn looks_like_secret(value: &str) -> bool {
+    const SHORTEST: usize = 16;
+    let is_word = value.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    value.len() >= SHORTEST && !is_word && !value.contains("://") && !sts_types::looks_like_path(value)
+}
+
+fn run_tokens(command: tokens::TokensCommand) -> ExitCode {
+    match command {
+        TokensCommand::List(args) => operate::run_list(&args),
+        TokensCommand::Show { jti, server } => operate::run(&server, Operation::ShowToken { jti }),
+        TokensCommand::Revoke(args) => match args.into_parts() {
+            Ok((server, operation)) => operate::run(&server, operation),
+            Err(message) => {
+                complain(&format!("error: {message}"));
+                ExitCode::from(2)
+            }
+        },
+        TokensCommand::Rules(RulesCommand::List(server)) => operate::run(&server, Operation::ListRevocationRules),
+        TokensCommand::Rules(RulesCommand::Undo { id, server }) => operate::run(&server, Operation::UndoRule { id }),
     }
 }
 
@@ -209,6 +248,11 @@ pub(crate) fn fail(error: &crate::start_error::StartError) {
     let text = match error {
         crate::start_error::StartError::Configuration(diagnostics) => {
             diagnostics.render(std::io::stderr().is_terminal())
+        }
+        crate::start_error::StartError::AdminUnknown(diagnostics)
+        | crate::start_error::StartError::StoreNotOpened { diagnostics, .. } => {
+            complain(&diagnostics.render(std::io::stderr().is_terminal()));
+            format!("error: {}", error.advice())
         }
         error => format!("error: {error}"),
     };

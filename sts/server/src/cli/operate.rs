@@ -1,163 +1,74 @@
-//! `sts tokens|keys|issuers|store`: speaks to the running server's admin listener; when none runs, opens the store (the embedded one
-//! under its lock) and does the same work here.
+//! The commands that speak to a server: through the running one's admin listener, or when none runs by opening its store
+//! (the embedded one under its lock) and doing the same work here.
 
-use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::{Value, json};
-use sts_config::Settings;
-use sts_service::RevocationRequest;
-use sts_types::{Clock, UnixTime};
+use sts_config::AdminAccess;
+use sts_types::{Clock, UnixTime, shown_path};
 use zeroize::Zeroizing;
 
-use super::explain::{rfc3339, time};
+use super::client::{AdminClient, Asked, admin_url};
+use super::explain::rfc3339;
 use super::table::table;
-use super::{check, complain, fail, issuers, say};
+use super::{complain, fail, issuers, say, tokens};
 use crate::admin_token;
 use crate::clock::SystemClock;
 use crate::engine::{Engine, opens_store};
 use crate::http::BindError;
 use crate::metrics::Metrics;
 use crate::operation::{Operation, OperationFailure};
+use crate::reload::{environment, load_untested};
 use crate::start_error::StartError;
 use crate::telemetry::Silent;
-
-/// How long the running server may take.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Which server, and how to answer.
 #[derive(Args)]
 pub(super) struct ServerArgs {
-    /// The configuration file of the server
+    /// The configuration file of the server; only its `admin` and `data_dir` are read while the server runs
     #[arg(long, value_name = "FILE", default_value = "sts.yaml")]
     pub(super) config: PathBuf,
     /// The admin listener's URL, in place of the configuration's
     #[arg(long, value_name = "URL", requires = "admin_token_file")]
     admin_url: Option<String>,
-    /// The file with the admin token, in place of the configuration's
+    /// The file with the admin token (`-` for standard input), in place of the configuration's
     #[arg(long, value_name = "FILE", requires = "admin_url")]
     admin_token_file: Option<PathBuf>,
+    /// A file with the certificates of the authorities to trust at --admin-url, beside those that this machine trusts
+    #[arg(long, value_name = "FILE", requires = "admin_url")]
+    ca_file: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
 }
 
-// A jti, a kid and a subject may begin with a hyphen, which no option of ours does by itself.
-#[derive(Subcommand)]
-pub(super) enum TokensCommand {
-    /// List recorded tokens, newest first
-    List {
-        /// Only this account's (username or id)
-        #[arg(long)]
-        account: Option<String>,
-        /// Go on after this jti
-        #[arg(long, value_name = "JTI", allow_hyphen_values = true)]
-        after: Option<String>,
-        /// The most tokens to list
-        #[arg(long)]
-        limit: Option<usize>,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Show one recorded token
-    Show {
-        /// The token's jti
-        #[arg(allow_hyphen_values = true)]
-        jti: String,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Revoke one token, or every token that all the given fields fit
-    Revoke(RevokeArgs),
-}
-
-#[derive(Args)]
-pub(super) struct RevokeArgs {
-    /// One token
-    #[arg(long, allow_hyphen_values = true)]
-    jti: Option<String>,
-    /// Tokens of this account (username or id)
-    #[arg(long)]
-    account: Option<String>,
-    /// Tokens of identities of this name
-    #[arg(long)]
-    identity: Option<String>,
-    /// Tokens exchanged for tokens of this issuer entry
-    #[arg(long, value_name = "ENTRY")]
-    issuer: Option<String>,
-    /// Tokens whose subject token's `sub` this pattern matches
-    #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
-    subject: Option<String>,
-    /// Tokens whose subject token this key of its issuer signed
-    #[arg(long, value_name = "KID", allow_hyphen_values = true)]
-    issuer_kid: Option<String>,
-    /// Tokens that this key of ours signed
-    #[arg(long, allow_hyphen_values = true)]
-    kid: Option<String>,
-    /// Tokens granted under this snapshot
-    #[arg(long)]
-    generation: Option<String>,
-    /// Tokens with this copied claim
-    #[arg(long, value_name = "NAME=PATTERN", value_parser = claim)]
-    claim: Vec<(String, String)>,
-    /// Only tokens issued before: RFC 3339, or seconds since the epoch; now when left out
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    before: Option<UnixTime>,
-    /// Why; kept with the revocation
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-    #[command(flatten)]
-    server: ServerArgs,
-}
-
-fn claim(text: &str) -> Result<(String, String), String> {
-    let (name, pattern) = text.split_once('=').ok_or("write NAME=PATTERN")?;
-    Ok((name.to_owned(), pattern.to_owned()))
-}
-
-impl TokensCommand {
-    /// Which server, and what to do; the error says what is wrong with the arguments.
-    pub(super) fn into_parts(self) -> Result<(ServerArgs, Operation), String> {
-        Ok(match self {
-            Self::List { account, after, limit, server } => (server, Operation::ListTokens { account, after, limit }),
-            Self::Show { jti, server } => (server, Operation::ShowToken { jti }),
-            Self::Revoke(args) => {
-                let names: BTreeSet<&str> = args.claim.iter().map(|(name, _)| name.as_str()).collect();
-                if names.len() < args.claim.len() {
-                    return Err(
-                        "--claim names one claim twice; a pattern says more than one value with wildcards".to_owned()
-                    );
-                }
-                let request = RevocationRequest {
-                    jti: args.jti,
-                    account: args.account,
-                    identity: args.identity,
-                    issuer: args.issuer,
-                    subject: args.subject,
-                    issuer_kid: args.issuer_kid,
-                    kid: args.kid,
-                    generation: args.generation,
-                    claim: args.claim.into_iter().collect(),
-                    before: args.before,
-                    reason: args.reason,
-                };
-                (args.server, Operation::Revoke(Box::new(request)))
-            }
-        })
-    }
-}
+/// What an operation came to.
+pub(super) type Done = Result<Value, OperationFailure>;
 
 /// Does the operation wherever it can be done, and prints what came of it.
 pub(super) fn run(args: &ServerArgs, operation: Operation) -> ExitCode {
     let shown = operation.clone();
-    match perform(args, operation) {
+    run_with(args, &shown, |session| session.perform(operation))
+}
+
+/// Lists tokens, page after page.
+pub(super) fn run_list(args: &tokens::ListArgs) -> ExitCode {
+    run_with(&args.server, &Operation::ListTokens(Box::default()), |session| args.run(session))
+}
+
+fn run_with(
+    args: &ServerArgs,
+    shown: &Operation,
+    work: impl FnOnce(&mut Session<'_>) -> Result<Done, StartError>,
+) -> ExitCode {
+    match Session::open(args).and_then(|mut session| work(&mut session)) {
         Ok(Ok(value)) => {
-            say(&if args.json { value.to_string() } else { text(&shown, &value) });
+            say(&if args.json { value.to_string() } else { text(shown, &value) });
             // What is explained there is a refusal, as it is for a token that would be refused now.
             if matches!(shown, Operation::ShowDenial { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
@@ -167,9 +78,10 @@ pub(super) fn run(args: &ServerArgs, operation: Operation) -> ExitCode {
         }
         Err(error) => {
             if args.json {
-                refuse(true, &error)
+                refuse(true, &format!("{error}; {}", shown.undone()));
             } else {
-                fail(&error)
+                fail(&error);
+                complain(shown.undone());
             }
             ExitCode::from(2)
         }
@@ -185,163 +97,140 @@ pub(super) fn refuse(json: bool, error: &dyn std::fmt::Display) {
     }
 }
 
-type Done = Result<Value, OperationFailure>;
+/// Where operations are done.
+pub(super) struct Session<'a> {
+    args: &'a ServerArgs,
+    runtime: tokio::runtime::Runtime,
+    place: Place,
+}
 
-fn perform(args: &ServerArgs, operation: Operation) -> Result<Done, StartError> {
-    let runtime = crate::serve::runtime()?;
-    if let (Some(url), Some(file)) = (&args.admin_url, &args.admin_token_file) {
-        let token = admin_token::read(file)?;
-        return Ok(match runtime.block_on(ask(url, None, &token, &operation)) {
-            Asked::Done(done) => done,
-            Asked::NobodyThere => Err(OperationFailure::Failed(format!("nothing listens at {url}"))),
-        });
+enum Place {
+    /// At a running server. Where none runs at the configured address, its store may be opened.
+    Server { client: AdminClient, may_open: bool },
+    /// Nothing is known of a running server.
+    Nowhere(String),
+    /// In this process.
+    Here(Box<Engine>),
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn open(args: &'a ServerArgs) -> Result<Self, StartError> {
+        Ok(Self { args, runtime: crate::serve::runtime()?, place: place(args)? })
     }
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let settings = check::settings(&args.config, &*clock)?;
-    let token_file = admin_token::path(&settings.data_dir);
-    if token_file.exists() {
-        let token = admin_token::read(&token_file)?;
-        let (url, certificate) = own_admin(&settings)?;
-        if let Asked::Done(done) = runtime.block_on(ask(&url, certificate.as_deref(), &token, &operation)) {
-            return Ok(done);
+
+    /// Does the operation at the running server, or here when none runs.
+    pub(super) fn perform(&mut self, operation: Operation) -> Result<Done, StartError> {
+        let missing = match &self.place {
+            Place::Server { client, may_open } => match self.runtime.block_on(client.ask(&operation)) {
+                Asked::Done(done) => return Ok(done),
+                Asked::NobodyThere(text) if *may_open => text,
+                Asked::NobodyThere(text) => {
+                    return Ok(Err(OperationFailure::Failed(format!("{text}; {}", operation.undone()))));
+                }
+            },
+            Place::Nowhere(text) => text.clone(),
+            Place::Here(engine) => return Ok(self.runtime.block_on(operation.run(&engine.desk, BY))),
+        };
+        let settings = match load_untested(&self.args.config) {
+            Ok(loaded) => loaded.settings,
+            Err(diagnostics) => return Err(StartError::StoreNotOpened { missing, diagnostics }),
+        };
+        let opens = opens_store(&settings);
+        if !opens.exists() {
+            return Ok(Err(OperationFailure::Failed(format!(
+                "{missing}; and `{}` is not there to open the store without one: start a server with `sts serve`, or give \
+                 --admin-url and --admin-token-file; {}",
+                opens.display(),
+                operation.undone()
+            ))));
+        }
+        // What drives the connections to a store is this runtime.
+        let entered = self.runtime.enter();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let engine = Engine::open(&settings, clock, Arc::new(Silent), Arc::new(Metrics::default()), None)?;
+        drop(entered);
+        let done = self.runtime.block_on(operation.run(&engine.desk, BY));
+        self.place = Place::Here(Box::new(engine));
+        Ok(done)
+    }
+}
+
+/// Who does what is done without a server.
+const BY: &str = "command line";
+
+/// Where the server is, as far as the arguments and the configuration say.
+fn place(args: &ServerArgs) -> Result<Place, StartError> {
+    if let (Some(url), Some(file)) = (&args.admin_url, &args.admin_token_file) {
+        let url = admin_url(url).map_err(StartError::Usage)?;
+        let token = given_token(file)?;
+        let authorities = args.ca_file.as_deref().map(certificates).transpose()?;
+        let client = AdminClient::new(&url, authorities.as_deref(), token, "--admin-token-file".to_owned());
+        return Ok(Place::Server { client: client.map_err(StartError::Usage)?, may_open: false });
+    }
+    let access = sts_config::admin_access(&args.config, &environment).map_err(StartError::AdminUnknown)?;
+    let token_file = admin_token::path(&access.data_dir);
+    let (url, certificate) = own_admin(&access)?;
+    match token_file.try_exists() {
+        Ok(true) => {}
+        Ok(false) => {
+            return Ok(Place::Nowhere(format!("no server has run on {} yet", shown_path(&access.data_dir))));
+        }
+        Err(error) => {
+            let why = format!(
+                "{error}; run the command as the user of the server, or give --admin-url and --admin-token-file"
+            );
+            return Err(StartError::AdminToken { doing: "read", path: token_file, why });
         }
     }
-    let opens = opens_store(&settings);
-    if !opens.exists() {
-        return Ok(Err(OperationFailure::Failed(format!(
-            "no server listens at {}, and `{}` is not there to open the store without one: start one with `sts serve`, or give --admin-url \
-             and --admin-token-file",
-            settings.admin.listen,
-            opens.display()
-        ))));
+    let token = admin_token::read(&token_file)?;
+    let client = AdminClient::new(&url, certificate.as_deref(), token, shown_path(&token_file));
+    Ok(Place::Server { client: client.map_err(StartError::Usage)?, may_open: true })
+}
+
+/// The admin token of `--admin-token-file`.
+fn given_token(file: &Path) -> Result<Zeroizing<String>, StartError> {
+    const MAX: u64 = 4096;
+    let failed = |error: &dyn std::fmt::Display| {
+        StartError::Usage(format!(
+            "{error}; --admin-token-file takes the name of a file with the admin token, or `-` for standard input"
+        ))
+    };
+    if file.as_os_str() != "-" {
+        return admin_token::read(file).map_err(|error| failed(&error));
     }
-    // What drives the connections to a store is this runtime.
-    let _entered = runtime.enter();
-    let engine = Engine::open(&settings, clock, Arc::new(Silent), Arc::new(Metrics::default()), None)?;
-    Ok(runtime.block_on(operation.run(&engine.desk, "command line")))
+    let mut text = Zeroizing::new(String::new());
+    let read = std::io::stdin().lock().take(MAX).read_to_string(&mut text);
+    read.map_err(|error| failed(&format!("cannot read standard input: {error}")))?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-enum Asked {
-    Done(Done),
-    NobodyThere,
-}
-
-/// Where the server of these settings is spoken to, and the certificate it shows, which is trusted because it is configured.
-fn own_admin(settings: &Settings) -> Result<(String, Option<Vec<u8>>), StartError> {
-    let mut address = settings.admin.listen;
+/// Where the server is spoken to, and the certificate it shows, which is trusted because it is configured.
+fn own_admin(access: &AdminAccess) -> Result<(String, Option<Vec<u8>>), StartError> {
+    let mut address = access.listen;
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
-    match &settings.admin.tls {
+    match &access.cert_file {
         None => Ok((format!("http://{address}"), None)),
-        Some(tls) => {
-            let read = std::fs::read(&tls.cert_file);
-            let certificate = read.map_err(|error| BindError::Certificate {
-                what: "a certificate chain",
-                path: tls.cert_file.clone(),
-                why: error.to_string(),
-            })?;
-            Ok((format!("https://{address}"), Some(certificate)))
-        }
+        Some(file) => Ok((format!("https://{address}"), Some(certificates(file)?))),
     }
 }
 
-async fn ask(url: &str, certificate: Option<&[u8]>, token: &Zeroizing<String>, operation: &Operation) -> Asked {
-    let (method, path, body) = operation.to_request();
-    let failed = |error: &dyn std::fmt::Display| Asked::Done(Err(OperationFailure::Failed(error.to_string())));
-    let trusted = match certificate.map(reqwest::Certificate::from_pem_bundle).transpose() {
-        Ok(trusted) => trusted.unwrap_or_default(),
-        Err(error) => return failed(&with_causes(&error)),
-    };
-    let client = match reqwest::Client::builder()
-        .no_proxy()
-        .timeout(DEADLINE)
-        .redirect(reqwest::redirect::Policy::none())
-        .tls_certs_merge(trusted)
-        .build()
-    {
-        Ok(client) => client,
-        Err(error) => return failed(&error),
-    };
-    let mut request = client.request(method, format!("{}{path}", url.trim_end_matches('/'))).bearer_auth(&**token);
-    if let Some(body) = body {
-        request = request.json(&body);
-    }
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) if is_refused(&error) => return Asked::NobodyThere,
-        Err(error) => return failed(&with_causes(&error)),
-    };
-    let status = response.status();
-    let value: Value = match response.json().await {
-        Ok(value) => value,
-        Err(_) => return failed(&format!("the server at {url} answered {status} without JSON: is it sts?")),
-    };
-    if status.is_success() {
-        return Asked::Done(Ok(value));
-    }
-    let told = value.get("error_description").and_then(Value::as_str).unwrap_or("no description").to_owned();
-    Asked::Done(Err(match status.as_u16() {
-        404 => OperationFailure::NotFound(told),
-        400 | 401 | 403 => OperationFailure::Refused(told),
-        _ => OperationFailure::Failed(told),
-    }))
-}
-
-/// Whether nobody listens there; a handshake that fails is somebody.
-fn is_refused(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-/// The whole chain of causes: a client's error alone says too little.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+fn certificates(file: &Path) -> Result<Vec<u8>, StartError> {
+    std::fs::read(file).map_err(|error| {
+        let (what, path) = ("a certificate chain", file.to_owned());
+        BindError::Certificate { what, path, why: error.to_string() }.into()
+    })
 }
 
 /// The answer for people.
 fn text(operation: &Operation, value: &Value) -> String {
     match operation {
-        Operation::ListTokens { .. } => table(
-            value.get("tokens"),
-            &[
-                ("jti", "JTI"),
-                ("account", "ACCOUNT"),
-                ("identity", "IDENTITY"),
-                ("api", "API"),
-                ("state", "STATE"),
-                ("iat", "ISSUED"),
-                ("exp", "EXPIRES"),
-            ],
-            "no tokens are recorded",
-        ),
-        Operation::ListKeys | Operation::RotateKeys => table(
-            value.get("keys"),
-            &[
-                ("kid", "KID"),
-                ("algorithm", "ALGORITHM"),
-                ("phase", "PHASE"),
-                ("created", "CREATED"),
-                ("signs_from", "SIGNS FROM"),
-                ("signs_until", "SIGNS UNTIL"),
-            ],
-            "there are no keys",
-        ),
+        Operation::ListTokens(_) => tokens::list(value),
+        Operation::ListRevocationRules => tokens::rules(value),
+        Operation::UndoRule { .. } => tokens::undone(value),
+        Operation::RotateKeys => rotated(value),
+        Operation::ListKeys => keys(value),
         Operation::ListIssuers => issuers::list(value),
         Operation::ShowIssuer { .. } => issuers::show(value),
         Operation::IssuerHistory { .. } => issuers::history(value),
@@ -352,10 +241,46 @@ fn text(operation: &Operation, value: &Value) -> String {
         Operation::AcceptEpoch => {
             "there is nothing to accept: the store is the one that is known, and nothing is missing".to_owned()
         }
-        Operation::Revoke(_) => "revoked; offline verifiers accept the tokens until they expire".to_owned(),
+        Operation::Revoke(_) => tokens::revoked(value),
         Operation::ShowDenial { .. } => denial(value),
         _ => format!("{value:#}"),
     }
+}
+
+fn keys(value: &Value) -> String {
+    let columns = [
+        ("kid", "KID"),
+        ("algorithm", "ALGORITHM"),
+        ("phase", "PHASE"),
+        ("created", "CREATED"),
+        ("signs_from", "SIGNS FROM"),
+        ("signs_until", "SIGNS UNTIL"),
+    ];
+    table(value.get("keys"), &columns, "there are no keys")
+}
+
+/// What a rotation came to: the successors that it made, and those that waited already.
+fn rotated(value: &Value) -> String {
+    let kids: Vec<&str> =
+        value.get("made").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let all = value.get("keys").and_then(Value::as_array).into_iter().flatten();
+    let next = all.filter(|key| key.get("phase").and_then(Value::as_str) == Some("next"));
+    let mut lines = Vec::new();
+    for key in next {
+        let text = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default();
+        let from =
+            key.get("signs_from").and_then(Value::as_i64).map(UnixTime::from_secs).map(rfc3339).unwrap_or_default();
+        let (algorithm, kid) = (text("algorithm"), text("kid"));
+        lines.push(if kids.contains(&kid) {
+            format!("made the {algorithm} key {kid}; it signs from {from}")
+        } else {
+            format!("no {algorithm} key was made: the successor {kid} waits already, and signs from {from}")
+        });
+    }
+    if kids.is_empty() {
+        lines.insert(0, "nothing was changed".to_owned());
+    }
+    format!("{}\n\n{}", lines.join("\n"), keys(value))
 }
 
 fn denial(value: &Value) -> String {

@@ -90,7 +90,9 @@ async fn operate(
         Ok(value) => Ok(private(StatusCode::OK, &value)),
         Err(OperationFailure::NotFound(text)) => Err(Failure::told(Reason::NotFound, text)),
         Err(OperationFailure::Refused(text)) => Err(Failure::told(Reason::RequestMalformed, text)),
-        Err(OperationFailure::StoreUnavailable) => Err(Refused::for_now(Reason::StoreUnavailable, RETRY).into()),
+        Err(failure @ OperationFailure::StoreUnavailable(_)) => {
+            Err(Failure::told(Refused::for_now(Reason::StoreUnavailable, RETRY), failure.to_string()))
+        }
         Err(OperationFailure::IssuerUnavailable(text)) => {
             Err(Failure::told(Refused::for_now(Reason::IssuerUnavailable, RETRY), text))
         }

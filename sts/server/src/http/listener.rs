@@ -45,7 +45,7 @@ pub(crate) struct ListenerSpec {
 pub(crate) enum BindError {
     #[error("cannot listen on {address} (`{key}`): {error}; {}", advice(.error))]
     Address { key: &'static str, address: SocketAddr, error: io::Error },
-    #[error("cannot use `{}` as {what}: {why}", path.display())]
+    #[error("cannot use {} as {what}: {why}", sts_types::shown_path(path))]
     Certificate { what: &'static str, path: PathBuf, why: String },
     #[error("cannot start the HTTP server: {0}")]
     Server(io::Error),

@@ -1,6 +1,7 @@
 //! The admin listener.
 
 use serde_json::{Value, json};
+use sts_service::TokenState;
 
 use super::{Described, answer, empty, errors, schema_of};
 
@@ -17,6 +18,13 @@ const OPERATIONS: &[Row] = &[
         "listRevocationRules",
         "The revocation rules in force, oldest first, each with who made it, when and why",
         "RevocationRules",
+    ),
+    (
+        "delete",
+        "/admin/v1/revocation-rules/{id}",
+        "undoRevocationRule",
+        "Take a rule back: the tokens that it covered are active again, unless something else revokes them",
+        "Undone",
     ),
     ("get", "/admin/v1/keys", "listKeys", "Our signing keys", "SigningKeys"),
     ("post", "/admin/v1/keys/rotate", "rotateKeys", "Make successors for our signing keys", "SigningKeys"),
@@ -56,12 +64,20 @@ pub(super) fn all() -> Vec<Described> {
     let mut all = vec![metrics(), openapi()];
     all.extend(OPERATIONS.iter().map(|(method, path, name, summary, schema)| {
         let mut statuses = vec![400, 401, 403, 413, 415];
-        if path.contains('{') || *name == "revokeTokens" {
+        if path.contains('{') || ["revokeTokens", "listTokens"].contains(name) {
             statuses.push(404);
         }
         // The fetch of keys, and whatever reads or writes the store.
-        if ["refreshIssuer", "listTokens", "showToken", "revokeTokens", "listRevocationRules", "acceptEpoch"]
-            .contains(name)
+        if [
+            "refreshIssuer",
+            "listTokens",
+            "showToken",
+            "revokeTokens",
+            "listRevocationRules",
+            "undoRevocationRule",
+            "acceptEpoch",
+        ]
+        .contains(name)
         {
             statuses.push(503);
         }
@@ -106,9 +122,25 @@ fn parameters(name: &str, path: &str) -> Vec<Value> {
     match name {
         "listTokens" => all.extend([
             query("account", text(), "Of this account only, by id or username."),
-            query("after", text(), "The `jti` that the page before ended with."),
-            query("limit", json!({ "type": "integer", "minimum": 0, "default": 100 }), "The most that are answered."),
+            query("identity", text(), "Of identities of this name only."),
+            query("issuer", text(), "Exchanged for tokens of this issuer entry only."),
+            query("subject", text(), "Whose subject token's `sub` this pattern matches."),
+            query("api", text(), "For this API only, by name."),
+            query("issued_after", text(), "Issued then or later: epoch seconds, or RFC 3339."),
+            query("issued_before", text(), "Issued before: epoch seconds, or RFC 3339."),
+            query("state", json!({ "enum": TokenState::ALL.map(|(name, _)| name) }), "In this state only."),
+            query("after", text(), "The `next` of the page before."),
+            query(
+                "limit",
+                json!({ "type": "integer", "minimum": 0, "maximum": 1000, "default": 100 }),
+                "The most that are answered. There may be fewer and more to come: `next` says so.",
+            ),
         ]),
+        "revokeTokens" => all.push(query(
+            "dry_run",
+            json!({ "type": "boolean", "default": false }),
+            "Count the tokens that would be ended, and revoke nothing; the body may say it, too.",
+        )),
         "issuerHistory" => all.extend([
             query("issuer", text(), "Which issuer, where the entry stands for a family of them."),
             query("at", text(), "Epoch seconds, or RFC 3339: what was in force at that moment."),
@@ -158,6 +190,7 @@ mod tests {
             Operation::ShowToken { .. } => "showToken",
             Operation::Revoke(_) => "revokeTokens",
             Operation::ListRevocationRules => "listRevocationRules",
+            Operation::UndoRule { .. } => "undoRevocationRule",
             Operation::ListKeys => "listKeys",
             Operation::RotateKeys => "rotateKeys",
             Operation::ListIssuers => "listIssuers",
@@ -172,7 +205,8 @@ mod tests {
     #[test]
     fn each_documented_path_is_its_operation_and_answers_its_method_only() {
         for (method, path, expected, ..) in OPERATIONS {
-            let real = path.replace("{jti}", "x").replace("{name}", "x").replace("{request_id}", "x");
+            let real =
+                path.replace("{jti}", "x").replace("{name}", "x").replace("{request_id}", "x").replace("{id}", "x");
             let found = Operation::from_request(&method.to_uppercase(), &real, "", &json!({})).unwrap().unwrap();
             assert_eq!(name(&found), *expected);
             let other = if *method == "get" { "POST" } else { "GET" };
@@ -185,6 +219,8 @@ mod tests {
     fn a_documented_revocation_has_the_members_that_are_read() {
         let read = serde_json::to_value(RevocationRequest {
             before: Some(sts_types::UnixTime::from_secs(1)),
+            force: true,
+            dry_run: true,
             ..Default::default()
         });
         let mut read: Vec<String> = read.unwrap().as_object().unwrap().keys().cloned().collect();

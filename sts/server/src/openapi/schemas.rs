@@ -92,12 +92,34 @@ pub(super) fn all() -> Value {
             "required": ["jti", "account", "audience", "iat", "exp", "state"],
             "properties": { "jti": text(), "account": text(), "audience": text(), "iat": seconds(), "exp": seconds(), "state": text() },
         },
-        "Tokens": list_of("tokens", schema_of("Token")),
-        "SigningKeys": list_of("keys", json!({ "type": "object", "required": ["kid", "algorithm", "phase", "created"] })),
+        "Tokens": {
+            "type": "object",
+            "required": ["tokens", "next"],
+            "properties": {
+                "tokens": { "type": "array", "items": schema_of("Token") },
+                "next": { "type": ["string", "null"], "description": "Go on `after` this; `null` when there are no more." },
+                "notes": { "type": "array", "items": text(), "description": "Names in the query that nobody has, or that `after` is forgotten." },
+                "forgotten": { "type": "boolean", "description": "Whether `after` is forgotten: list again from the start." },
+            },
+        },
+        "SigningKeys": {
+            "type": "object",
+            "required": ["keys"],
+            "properties": {
+                "keys": { "type": "array", "items": { "type": "object", "required": ["kid", "algorithm", "phase", "created"] } },
+                "made": { "type": "array", "items": text(), "description": "After a rotation: the `kid` of each key that it made." },
+            },
+        },
     "Issuers": issuers(),
     "Refresh": refresh(),
     "RevocationRules": list_of("revocation_rules", schema_of("Object")),
-        "Revoked": { "type": "object", "required": ["revocation"], "properties": { "revocation": schema_of("Object") } },
+        "Revoked": covering(json!(["covered", "at_least", "dry_run"]), json!({
+            "revocation": { "type": "object", "description": "As it is recorded; not there for a dry run." },
+            "dry_run": { "type": "boolean", "description": "Whether nothing was revoked." },
+        })),
+        "Undone": covering(json!(["undone", "covered", "at_least"]), json!({
+            "undone": { "type": "object", "description": "The rule that was taken back." },
+        })),
         "Revocation": {
             "type": "object",
             "minProperties": 1,
@@ -118,12 +140,33 @@ pub(super) fn all() -> Value {
                         { "type": "array", "items": text() },
                     ],
                 },
-                "before": { "oneOf": [seconds(), { "type": "string", "format": "date-time" }] },
+                "before": {
+                    "description": "Only tokens issued before this moment, which has passed. Without it, every token recorded by now.",
+                    "oneOf": [seconds(), { "type": "string", "format": "date-time" }],
+                },
                 "reason": text(),
+                "force": { "type": "boolean", "description": "Take names that neither the configuration nor a record has." },
+                "dry_run": { "type": "boolean", "description": "Count the tokens that would be ended, and revoke nothing." },
             },
             "additionalProperties": false,
         },
     })
+}
+
+/// What a revocation, or taking one back, came to.
+fn covering(required: Value, mut members: Value) -> Value {
+    let counts = json!({
+        "covered": {
+            "type": ["integer", "null"],
+            "description": "How many live tokens, those left out that something else has revoked; `null` when the store stopped \
+                            answering before they were counted.",
+        },
+        "at_least": { "type": "boolean", "description": "Whether there may be more: there was no time to look at every record." },
+    });
+    if let (Some(members), Value::Object(counts)) = (members.as_object_mut(), counts) {
+        members.extend(counts);
+    }
+    json!({ "type": "object", "required": required, "properties": members })
 }
 
 fn issuers() -> Value {

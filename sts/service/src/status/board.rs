@@ -112,7 +112,7 @@ impl Service {
         };
         let list = found.ok_or(Reason::NotFound)?;
         if list.expires <= self.clock.now() {
-            return Err(Refused::for_now(Reason::StoreUnavailable, RETRY));
+            return Err(out_of_date());
         }
         Ok(list)
     }
@@ -136,6 +136,11 @@ impl Service {
             }
             None
         };
-        tokio::time::timeout(PATIENCE, look).await.map_err(|_| Refused::for_now(Reason::StoreUnavailable, RETRY))
+        tokio::time::timeout(PATIENCE, look).await.map_err(|_| out_of_date())
     }
+}
+
+fn out_of_date() -> Refused {
+    const UNDONE: &str = "the store does not answer right now; the status list could not be brought up to date";
+    Refused { detail: Some(UNDONE.into()), ..Refused::for_now(Reason::StoreUnavailable, RETRY) }
 }

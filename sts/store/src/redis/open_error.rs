@@ -9,7 +9,7 @@ use crate::watermark::WatermarkError;
 #[non_exhaustive]
 pub enum RedisOpenError {
     /// A file that the configuration names cannot be read.
-    #[error("`{}`, which the store needs, cannot be read: {cause}", path.display())]
+    #[error("{}, which the store needs, cannot be read: {cause}", sts_types::shown_path(path))]
     File {
         /// The file.
         path: PathBuf,
@@ -18,7 +18,7 @@ pub enum RedisOpenError {
         cause: std::io::Error,
     },
     /// The password file is empty.
-    #[error("`{}` is empty: write the password of the Redis user into it", path.display())]
+    #[error("{} is empty: write the password of the Redis user into it", sts_types::shown_path(path))]
     EmptyPassword {
         /// The file.
         path: PathBuf,

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use sts_jose::Signer as _;
 use sts_jose::SigningKey;
-use sts_types::{Algorithm, Entropy, Kid, UnixTime};
+use sts_types::{Algorithm, Entropy, Kid, UnixTime, give_to_owner_of, shown_path};
 use zeroize::Zeroizing;
 
 /// Why the keys are not usable. Names the file and what to do; never its content.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The file or directory cannot be read or written.
-    #[error("cannot {doing} `{}`: {error}", path.display())]
+    #[error("cannot {doing} {}: {error}", shown_path(path))]
     Io {
         /// What was tried.
         doing: &'static str,
@@ -26,7 +26,10 @@ pub enum KeyringError {
         error: io::Error,
     },
     /// The file does not hold what its name says.
-    #[error("`{}` is not a usable key file: {why}; restore it from a backup, or move it away to have a new key made", path.display())]
+    #[error(
+        "{} is not a usable key file: {why}; restore it from a backup, or move it away to have a new key made",
+        shown_path(path)
+    )]
     Content {
         /// The file.
         path: PathBuf,
@@ -230,6 +233,7 @@ impl Directory {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&temporary)?;
+        give_to_owner_of(&self.path, &file)?;
         file.write_all(content)?;
         file.sync_all()?;
         Ok(temporary)

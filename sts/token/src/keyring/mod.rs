@@ -201,14 +201,15 @@ impl Keyring {
         Ok(())
     }
 
-    /// Makes a successor for the key of each algorithm now, to sign once verifiers have had time to learn it. Where one waits already,
-    /// it is the successor: of several processes that rotate at once, one makes the key.
+    /// Makes a successor for the key of each algorithm now, to sign once verifiers have had time to learn it, and answers the new
+    /// keys. Where a successor waits already, it is kept: of several processes that rotate at once, one makes the key.
     ///
     /// # Errors
     /// As [`Keyring::open`].
-    pub fn rotate(&self, now: UnixTime) -> Result<(), KeyringError> {
+    pub fn rotate(&self, now: UnixTime) -> Result<Vec<Kid>, KeyringError> {
         let lock = self.directory.lock()?;
         let keys = self.scheduled()?;
+        let mut made = Vec::new();
         for &algorithm in &self.spec.algorithms {
             let newest = newest(&keys, algorithm);
             if newest.is_some_and(|newest| newest.succeeds && newest.phase(now) == KeyPhase::Next) {
@@ -217,10 +218,10 @@ impl Keyring {
             // Keys sign in the order they were made: of two made in one second, the new one might come first, and sign before
             // anybody knows it.
             let created = newest.map_or(now, |newest| now.max(newest.created.plus(1)));
-            self.directory.create(&lock, algorithm, created)?;
+            made.push(self.directory.create(&lock, algorithm, created)?.signer.kid().clone());
         }
         drop(lock);
-        self.turn(now).map(|_| ())
+        self.turn(now).map(|_| made)
     }
 
     /// The key that signs with `algorithm` at `now`.

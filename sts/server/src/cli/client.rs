@@ -1,0 +1,225 @@
+//! The client of a running server's admin listener.
+
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::{Method, Url};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::operation::{Operation, OperationFailure};
+
+/// How long the running server may take. It counts tokens for half of that.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// A server's admin listener, and what opens it.
+pub(super) struct AdminClient {
+    url: String,
+    client: reqwest::Client,
+    token: Zeroizing<String>,
+    /// Where the token came from, for messages.
+    token_source: String,
+}
+
+/// What came of asking.
+pub(super) enum Asked {
+    Done(Result<Value, OperationFailure>),
+    /// Nothing listens there: the text says so.
+    NobodyThere(String),
+}
+
+impl AdminClient {
+    /// A client of the listener at `url`, which shows one of `certificates` or one that this machine trusts.
+    ///
+    /// # Errors
+    /// A text for the operator.
+    pub(super) fn new(
+        url: &str,
+        certificates: Option<&[u8]>,
+        token: Zeroizing<String>,
+        token_source: String,
+    ) -> Result<Self, String> {
+        let trusted = match certificates.map(reqwest::Certificate::from_pem_bundle).transpose() {
+            Ok(trusted) => trusted.unwrap_or_default(),
+            Err(error) => {
+                return Err(format!("the certificate of the admin listener cannot be read: {}", causes(&error)));
+            }
+        };
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(DEADLINE)
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_certs_merge(trusted)
+            .build()
+            .map_err(|error| causes(&error))?;
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), client, token, token_source })
+    }
+
+    /// Asks for `operation`.
+    pub(super) async fn ask(&self, operation: &Operation) -> Asked {
+        let (method, path, body) = operation.to_request();
+        let is_read = method == Method::GET;
+        let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&*self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if is_refused(&error) => return Asked::NobodyThere(self.unreachable(&error)),
+            Err(error) => return self.no_answer(&error, is_read, operation),
+        };
+        let status = response.status();
+        let bytes = match response.bytes().await {
+            Ok(bytes) => bytes,
+            Err(error) => return self.no_answer(&error, is_read, operation),
+        };
+        let Ok(value) = serde_json::from_slice::<Value>(&bytes) else {
+            let text = format!("{} answered {status} without JSON: is an sts server's admin listener there?", self.url);
+            return failed(text, operation);
+        };
+        if status.is_success() {
+            return Asked::Done(Ok(value));
+        }
+        let told = value.get("error_description").and_then(Value::as_str).unwrap_or("no description").to_owned();
+        Asked::Done(Err(match status.as_u16() {
+            401 => OperationFailure::Refused(format!(
+                "the server at {} does not accept the admin token of {}: is it the token of that server? {}",
+                self.url,
+                self.token_source,
+                operation.undone()
+            )),
+            404 => OperationFailure::NotFound(told),
+            400..=499 => OperationFailure::Refused(told),
+            _ => OperationFailure::Failed(told),
+        }))
+    }
+
+    /// What to say where the request was not answered: it may have been carried out, unless it never arrived.
+    fn no_answer(&self, error: &reqwest::Error, is_read: bool, operation: &Operation) -> Asked {
+        let text = self.unreachable(error);
+        if is_read || error.is_connect() {
+            return failed(text, operation);
+        }
+        Asked::Done(Err(OperationFailure::Failed(format!(
+            "{text}; the request was sent, so it may have been carried out: look, and run the command again, which does no harm"
+        ))))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> String {
+        let (cause, advice) = diagnose(error);
+        format!("cannot reach the admin listener at {}: {cause}; {advice}", self.url)
+    }
+}
+
+fn failed(text: String, operation: &Operation) -> Asked {
+    Asked::Done(Err(OperationFailure::Failed(format!("{text}; {}", operation.undone()))))
+}
+
+/// Why the server was not reached, and what to do about it.
+fn diagnose(error: &reqwest::Error) -> (String, &'static str) {
+    let text = causes(error);
+    if is_refused(error) {
+        (
+            "the connection was refused, nothing listens there".to_owned(),
+            "start the server with `sts serve`, or correct the address (`admin.listen`, --admin-url)",
+        )
+    } else if error.is_timeout() {
+        (
+            format!("no answer within {} s", DEADLINE.as_secs()),
+            "look whether the server is well (`/readyz`), and whether a firewall lies between",
+        )
+    } else if text.contains("dns error") || text.contains("lookup") {
+        (format!("its host name was not found ({text})"), "correct the host name, or the name server")
+    } else if is_tls(error, &text) {
+        (
+            format!("TLS failed ({text})"),
+            "the URL's host must be in the certificate of `admin.tls`, and its authority trusted (--ca-file); plain http is for a \
+             listener without `admin.tls`",
+        )
+    } else {
+        (text, "look whether the server runs, and whether the address is its admin listener (`admin.listen`)")
+    }
+}
+
+/// Whether nobody listens there; a handshake that fails is somebody.
+fn is_refused(error: &reqwest::Error) -> bool {
+    chain(error).any(|error| {
+        error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    })
+}
+
+fn is_tls(error: &reqwest::Error, text: &str) -> bool {
+    chain(error).any(|error| {
+        error.is::<rustls::Error>()
+            || error
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::get_ref)
+                .is_some_and(|own| own.is::<rustls::Error>())
+    }) || ["certificate", "TLS", "corrupt message"].iter().any(|word| text.contains(word))
+}
+
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'e (dyn Error + 'static) = *error;
+        error.source()
+    })
+}
+
+/// The causes without reqwest's own sentence, which repeats the URL: an error's last causes say the most.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let all: Vec<String> = chain(error).map(ToString::to_string).collect();
+    let said = if all.len() > 1 { all.get(1..).unwrap_or_default() } else { &all };
+    let mut texts: Vec<&str> = Vec::new();
+    for text in said {
+        if !texts.iter().any(|other| other.contains(text.as_str())) {
+            texts.push(text);
+        }
+    }
+    texts.join(": ")
+}
+
+/// The URL of an admin listener that an operator gave.
+///
+/// # Errors
+/// A text for the operator. It does not repeat the value, which may be a token in the wrong place.
+pub(super) fn admin_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|_| {
+        "--admin-url is not a URL: write `http://127.0.0.1:9090`, or the https URL of the admin listener".to_owned()
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("--admin-url must not hold credentials: the admin token is read from --admin-token-file".to_owned());
+    }
+    let is_loopback = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    match url.scheme() {
+        "https" => Ok(text.to_owned()),
+        "http" if is_loopback => Ok(text.to_owned()),
+        _ => Err("--admin-url must be https: it carries the admin token (plain http is for loopback only)".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admin_token_does_not_travel_in_the_clear() {
+        for url in
+            ["http://127.0.0.1:9090", "http://[::1]:9090/", "http://localhost:9090", "https://sts.example.com:9090"]
+        {
+            assert!(admin_url(url).is_ok(), "{url}");
+        }
+        for url in
+            ["http://sts.example.com", "http://10.0.0.1:9090", "ftp://127.0.0.1", "https://a:b@c", "eyJhbGciOi.x.y"]
+        {
+            let message = admin_url(url).unwrap_err();
+            assert!(message.contains("--admin-url") && !message.contains("eyJ"), "{message}");
+        }
+    }
+}

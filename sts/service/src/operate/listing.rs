@@ -1,0 +1,232 @@
+//! Recorded tokens for operators: one, or pages of them.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use sts_policy::Pattern;
+use sts_store::{Entry, Revocation};
+use sts_types::{AccountId, Jti, TokenRecord, UnixTime};
+
+use super::names::{Named, UnknownName};
+use crate::{Service, Snapshot};
+
+/// The most records in one page.
+const MAX_PAGE: usize = 1000;
+/// The records of a page when no limit is asked for.
+const DEFAULT_PAGE: usize = 100;
+/// Records that one request looks through for those that fit: it goes on at `next`, and none runs for long.
+const MAX_SCAN: usize = 20_000;
+
+/// What a recorded token is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenState {
+    /// Nothing speaks against it.
+    Active,
+    /// Its `exp` has passed.
+    Expired,
+    /// It was revoked: alone, or by a rule.
+    Revoked,
+    /// Its account, identity or issuer entry is gone or disabled.
+    Inactive,
+}
+
+impl TokenState {
+    /// Every state, with its name.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("active", Self::Active),
+        ("expired", Self::Expired),
+        ("revoked", Self::Revoked),
+        ("inactive", Self::Inactive),
+    ];
+}
+
+/// A recorded token, as operators see it.
+#[derive(Serialize)]
+pub struct TokenView {
+    #[serde(flatten)]
+    record: TokenRecord,
+    state: TokenState,
+    /// Who revoked it, when and why: it alone, or by a rule that covers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<Revocation>,
+}
+
+/// Which tokens to list: all that are given must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenQuery {
+    /// An account's id or username.
+    pub account: Option<String>,
+    /// An identity's name.
+    pub identity: Option<String>,
+    /// An issuer entry's name.
+    pub issuer: Option<String>,
+    /// A pattern on the subject token's `sub`.
+    pub subject: Option<String>,
+    /// An API's name.
+    pub api: Option<String>,
+    /// Issued at this moment or later.
+    pub issued_after: Option<UnixTime>,
+    /// Issued before this moment.
+    pub issued_before: Option<UnixTime>,
+    /// What the token is now.
+    pub state: Option<TokenState>,
+    /// Go on after this jti.
+    pub after: Option<String>,
+    /// The most tokens to answer.
+    pub limit: Option<usize>,
+}
+
+/// Tokens, newest first.
+#[derive(Serialize)]
+pub struct TokenPage {
+    tokens: Vec<TokenView>,
+    /// What to go on after, where there may be more.
+    next: Option<Jti>,
+    /// Why there may be fewer than expected: names in the query that nobody has, an `after` that is forgotten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+    /// Whether the token to go on after is forgotten, so that it cannot be told what comes after it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    forgotten: bool,
+}
+
+impl TokenPage {
+    fn empty(notes: Vec<String>) -> Self {
+        Self { tokens: Vec::new(), next: None, notes, forgotten: false }
+    }
+}
+
+/// Said where the token to go on after is gone.
+const FORGOTTEN: &str =
+    "the token to go on after is not recorded, or forgotten because it has expired: list again from the start";
+
+/// Why nothing was listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// A field that cannot be.
+    #[error("`{0}` is not usable: {1}; nothing was listed")]
+    Field(&'static str, String),
+    /// The ledger did not answer.
+    #[error("{0}")]
+    Unavailable(#[from] sts_store::LedgerError),
+}
+
+/// A query whose names and patterns are understood.
+struct Filter {
+    account: Option<AccountId>,
+    subject: Option<Pattern>,
+    query: TokenQuery,
+}
+
+impl Filter {
+    fn fits(&self, token: &TokenView) -> bool {
+        let (query, record) = (&self.query, &token.record);
+        let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
+        is(&query.identity, record.identity.as_str())
+            && is(&query.issuer, record.entry.as_str())
+            && is(&query.api, record.api.as_str())
+            && query.issued_after.is_none_or(|from| record.iat >= from)
+            && query.issued_before.is_none_or(|before| record.iat < before)
+            && query.state.is_none_or(|state| token.state == state)
+            && self.subject.as_ref().is_none_or(|pattern| pattern.matches(record.subject.as_str()))
+    }
+}
+
+impl Service {
+    /// A page of recorded tokens.
+    ///
+    /// # Errors
+    /// See [`ListError`].
+    pub async fn list_tokens(&self, snapshot: &Snapshot, query: TokenQuery) -> Result<TokenPage, ListError> {
+        let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+        let after = query.after.as_deref().map(Jti::new).transpose();
+        let mut after = after.map_err(|error| ListError::Field("after", error.to_string()))?;
+        let subject = query.subject.as_deref().map(Pattern::parse).transpose();
+        let subject = subject.map_err(|error| ListError::Field("subject", error.to_string()))?;
+        let mut notes = self.unknown_names(snapshot, &query).await?;
+        let account = match query.account.as_deref() {
+            None => None,
+            Some(name) => match account_id(snapshot, name) {
+                Some(id) => Some(id),
+                None => return Ok(TokenPage::empty(notes)),
+            },
+        };
+        let filter = Filter { account, subject, query };
+        let rules = self.ledger.rules().await?;
+        let (mut tokens, mut scanned) = (Vec::new(), 0);
+        loop {
+            let Some(page) = self.records_after(filter.account.as_ref(), after, MAX_PAGE).await? else {
+                notes.push(FORGOTTEN.to_owned());
+                return Ok(TokenPage { forgotten: true, ..TokenPage::empty(notes) });
+            };
+            let is_last = page.len() < MAX_PAGE;
+            scanned += page.len();
+            after = page.last().map(|entry| entry.record.jti.clone());
+            for entry in page {
+                let token = self.view(snapshot, &rules, entry);
+                if filter.fits(&token) {
+                    tokens.push(token);
+                }
+                if tokens.len() > limit {
+                    // There is at least one more.
+                    tokens.truncate(limit);
+                    let next = tokens.last().map(|token: &TokenView| token.record.jti.clone());
+                    return Ok(TokenPage { tokens, next, notes, forgotten: false });
+                }
+            }
+            if is_last || scanned >= MAX_SCAN {
+                let next = after.filter(|_| !is_last);
+                return Ok(TokenPage { tokens, next, notes, forgotten: false });
+            }
+        }
+    }
+
+    /// One recorded token.
+    ///
+    /// # Errors
+    /// What the ledger says.
+    pub async fn show_token(&self, snapshot: &Snapshot, jti: Jti) -> Result<Option<TokenView>, sts_store::LedgerError> {
+        let Some(entry) = self.ledger.look_up(jti).await? else { return Ok(None) };
+        let rules = self.ledger.rules().await?;
+        Ok(Some(self.view(snapshot, &rules, entry)))
+    }
+
+    /// The names of `query` that nobody has. An empty list would say that there are no such tokens, and not why.
+    async fn unknown_names(
+        &self,
+        snapshot: &Snapshot,
+        query: &TokenQuery,
+    ) -> Result<Vec<String>, sts_store::LedgerError> {
+        let named = Named {
+            account: query.account.as_deref(),
+            identity: query.identity.as_deref(),
+            issuer: query.issuer.as_deref(),
+            api: query.api.as_deref(),
+        };
+        let unknown = self.unknown_name(snapshot, &named).await?;
+        Ok(unknown.iter().map(UnknownName::to_string).collect())
+    }
+
+    fn view(&self, snapshot: &Snapshot, rules: &Arc<[Revocation]>, entry: Entry) -> TokenView {
+        let Entry { record, revoked } = entry;
+        let revoked = revoked.or_else(|| self.rules.covering(rules, &record));
+        let now = self.clock.now();
+        let state = if record.exp <= now {
+            TokenState::Expired
+        } else if revoked.is_some() {
+            TokenState::Revoked
+        } else if snapshot.supports(&record, now) {
+            TokenState::Active
+        } else {
+            TokenState::Inactive
+        };
+        TokenView { record, state, revoked }
+    }
+}
+
+/// The id of the account of that username or id. An account that is gone from the configuration may still have records
+/// under its id.
+pub(super) fn account_id(snapshot: &Snapshot, name: &str) -> Option<AccountId> {
+    snapshot.rules.account(name).map(|account| account.id.clone()).or_else(|| AccountId::new(name).ok())
+}

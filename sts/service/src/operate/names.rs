@@ -1,0 +1,170 @@
+//! Names that an operator gives, and whether anybody has them.
+//!
+//! A name exists when the configuration has it, or a record that is still there: tokens of an account that was removed an
+//! hour ago must be revocable. A rule with a name that nobody has would revoke nothing, and say that it was made.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use sts_store::{Entry, LedgerError};
+use sts_types::{TokenRecord, nearest};
+
+use super::listing::account_id;
+use crate::{Service, Snapshot};
+
+/// The names in a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Named<'a> {
+    pub(super) account: Option<&'a str>,
+    pub(super) identity: Option<&'a str>,
+    pub(super) issuer: Option<&'a str>,
+    pub(super) api: Option<&'a str>,
+}
+
+/// A name that nobody has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownName {
+    /// What it would be the name of.
+    what: &'static str,
+    name: String,
+    /// The account whose identity it would be.
+    account: Option<String>,
+    /// The nearest name that somebody has.
+    nearest: Option<String>,
+}
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, name, account, nearest } = self;
+        match account {
+            None => write!(f, "there is no {what} `{name}`, neither in the configuration nor in a record")?,
+            Some(account) => {
+                write!(
+                    f,
+                    "the service account `{account}` has no {what} `{name}`, neither in the configuration nor in a record"
+                )?;
+            }
+        }
+        nearest.iter().try_for_each(|nearest| write!(f, "; did you mean `{nearest}`?"))
+    }
+}
+
+/// What kind of name it is.
+#[derive(Clone, Copy)]
+enum Kind {
+    Account,
+    Issuer,
+    Api,
+    Identity,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Account => "service account",
+            Self::Issuer => "issuer entry",
+            Self::Api => "API",
+            Self::Identity => "identity",
+        }
+    }
+
+    /// The name in a record.
+    fn of(self, record: &TokenRecord) -> &str {
+        match self {
+            Self::Account => record.account.as_str(),
+            Self::Issuer => record.entry.as_str(),
+            Self::Api => record.api.as_str(),
+            Self::Identity => record.identity.as_str(),
+        }
+    }
+}
+
+impl Service {
+    /// The first of `named` that nobody has.
+    pub(super) async fn unknown_name(
+        &self,
+        snapshot: &Snapshot,
+        named: &Named<'_>,
+    ) -> Result<Option<UnknownName>, LedgerError> {
+        let given = [
+            (Kind::Account, named.account),
+            (Kind::Issuer, named.issuer),
+            (Kind::Api, named.api),
+            (Kind::Identity, named.identity),
+        ];
+        for (kind, name) in given.into_iter().filter_map(|(kind, name)| Some((kind, name?))) {
+            let unknown = self.unknown(snapshot, named, kind, name).await?;
+            if unknown.is_some() {
+                return Ok(unknown);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn unknown(
+        &self,
+        snapshot: &Snapshot,
+        named: &Named<'_>,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Option<UnknownName>, LedgerError> {
+        let configured = configured_names(snapshot, named, kind);
+        if configured.contains(name) {
+            return Ok(None);
+        }
+        // Identities are looked for among the account's own where one is named.
+        let owner = match kind {
+            Kind::Identity => named.account,
+            Kind::Account | Kind::Issuer | Kind::Api => None,
+        };
+        let account = match kind {
+            Kind::Account => Some(name),
+            Kind::Identity | Kind::Issuer | Kind::Api => owner,
+        };
+        let id = match account.map(|account| account_id(snapshot, account)) {
+            // No record has a name that no account can have.
+            Some(None) => return Ok(Some(unknown(kind, name, owner, &configured))),
+            Some(Some(id)) => Some(id),
+            None => None,
+        };
+        let mut recorded: BTreeSet<String> = BTreeSet::new();
+        let note = |entry: Option<&Entry>| {
+            let Some(own) = entry.map(|entry| kind.of(&entry.record)) else { return true };
+            if !recorded.contains(own) {
+                recorded.insert(own.to_owned());
+            }
+            own != name
+        };
+        self.scan_records(id.as_ref(), note).await?;
+        if recorded.contains(name) {
+            return Ok(None);
+        }
+        let all: BTreeSet<&str> = configured.into_iter().chain(recorded.iter().map(String::as_str)).collect();
+        Ok(Some(unknown(kind, name, owner, &all)))
+    }
+}
+
+fn unknown(kind: Kind, name: &str, account: Option<&str>, others: &BTreeSet<&str>) -> UnknownName {
+    UnknownName {
+        what: kind.word(),
+        name: name.to_owned(),
+        account: account.map(str::to_owned),
+        nearest: nearest(name, others.iter().copied()).map(str::to_owned),
+    }
+}
+
+/// The names that the configuration has.
+fn configured_names<'s>(snapshot: &'s Snapshot, named: &Named<'_>, kind: Kind) -> BTreeSet<&'s str> {
+    let rules = &snapshot.rules;
+    match kind {
+        Kind::Account => rules.accounts().flat_map(|account| [account.name.as_str(), account.id.as_str()]).collect(),
+        Kind::Issuer => snapshot.trust.names().collect(),
+        Kind::Api => rules.apis().map(|api| api.name.as_str()).collect(),
+        Kind::Identity => {
+            let own = rules.accounts().filter(|account| {
+                named.account.is_none_or(|name| account.name.as_str() == name || account.id.as_str() == name)
+            });
+            own.flat_map(|account| account.identities).map(|identity| identity.as_str()).collect()
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Records one after the other, newest first.
+
+use std::time::Duration;
+
+use sts_store::{Entry, LedgerError, Listing};
+use sts_types::{AccountId, Jti};
+
+use crate::Service;
+
+/// Records that are asked for at a time.
+const PAGE: usize = 1000;
+/// How often a scan begins anew when the record that it was to go on after is swept meanwhile.
+const ATTEMPTS: usize = 5;
+/// How long an operator waits for a scan. What is left out then is said.
+pub(super) const BUDGET: Duration = Duration::from_secs(5);
+
+/// How a scan ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scanned {
+    /// The visitor had enough, or every record was visited.
+    Done,
+    /// There was no time for the rest.
+    OutOfTime,
+}
+
+impl Service {
+    /// Shows the live records, of one account where it is given, to `visit` until it answers `false`. Each time that the
+    /// scan begins anew, `visit` is called with `None` first.
+    pub(super) async fn scan_records(
+        &self,
+        account: Option<&AccountId>,
+        mut visit: impl FnMut(Option<&Entry>) -> bool,
+    ) -> Result<Scanned, LedgerError> {
+        let until = self.clock.monotonic().saturating_add(BUDGET);
+        for _ in 0..ATTEMPTS {
+            visit(None);
+            let mut after: Option<Jti> = None;
+            loop {
+                let page = self.records_after(account, after.clone(), PAGE).await?;
+                let Some(page) = page else { break };
+                if !page.iter().all(|entry| visit(Some(entry))) || page.len() < PAGE {
+                    return Ok(Scanned::Done);
+                }
+                if self.clock.monotonic() >= until {
+                    return Ok(Scanned::OutOfTime);
+                }
+                after = page.last().map(|entry| entry.record.jti.clone());
+            }
+        }
+        Err(LedgerError::Unavailable("records are forgotten faster than they can be looked through".into()))
+    }
+
+    /// A page of records, newest first; `None` when the record to go on after is forgotten.
+    pub(super) async fn records_after(
+        &self,
+        account: Option<&AccountId>,
+        after: Option<Jti>,
+        limit: usize,
+    ) -> Result<Option<Vec<Entry>>, LedgerError> {
+        let listing = Listing { account: account.cloned(), after: after.clone(), limit };
+        let page = self.ledger.list(listing).await?;
+        let Some(after) = after.filter(|_| page.is_empty()) else { return Ok(Some(page)) };
+        Ok(self.ledger.look_up(after).await?.map(|_| page))
+    }
+}
