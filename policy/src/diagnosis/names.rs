@@ -46,7 +46,7 @@ pub(super) fn bare_names<'a>(asked: &Asked<'a>) -> Vec<&'a str> {
 /// The request names an account that nobody has.
 pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
     let rules = refused.rules;
-    let is_unknown = |name: &&str| rules.account_by_name.get(*name).is_none() && rules.api_by_name.get(*name).is_none();
+    let is_unknown = |name: &&str| !rules.account_by_name.contains_key(*name) && !rules.api_by_name.contains_key(*name);
     let wrong = bare_names(refused.asked).into_iter().find(is_unknown).unwrap_or_default();
     let accounts = || rules.accounts.iter().flat_map(|own| [own.granted.name.as_str(), own.granted.id.as_str()]);
     let apis = || rules.apis.iter().map(|own| own.name.as_str());

@@ -114,9 +114,8 @@ impl OwnerGrammar {
     /// How far a subject pattern reaches.
     pub(crate) fn subject_reach(&self, pattern: &Pattern) -> Reach {
         let reaches = || self.subjects.iter().map(|form| form.reach(pattern));
-        if self.exact_subject && pattern.is_exact() && !pattern.literal_head().is_empty() {
-            Reach::OneOwner
-        } else if reaches().any(|reach| reach == Reach::OneOwner) {
+        let is_exact = self.exact_subject && pattern.is_exact() && !pattern.literal_head().is_empty();
+        if is_exact || reaches().any(|reach| reach == Reach::OneOwner) {
             Reach::OneOwner
         } else if (!pattern.is_exact() && pattern.literal_head().is_empty())
             || reaches().any(|reach| reach == Reach::ManyOwners)

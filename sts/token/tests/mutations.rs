@@ -39,9 +39,7 @@ static CANDIDATE: LazyLock<(Arc<TrustSpec>, Arc<VerifyingKey>)> = LazyLock::new(
 fn ours(token: &str) -> Option<String> {
     let (trust, _) = &*CANDIDATE;
     let token = UnverifiedToken::parse(token).ok()?;
-    if trust.issuer_of(token.claimed_origin()).is_none() {
-        return None;
-    }
+    trust.issuer_of(token.claimed_origin())?;
     token.check_kind(&[Arc::clone(trust)]).ok()?;
     let signed = token.check_signature(std::slice::from_ref(&*CANDIDATE)).ok()?;
     Some(signed.judge(UnixTime::from_secs(NOW)).ok()?.subject().as_str().to_owned())
