@@ -14,6 +14,7 @@ pub(crate) fn check(specs: Specs) -> Vec<EntryError> {
         state_dir: None,
         resolver: None,
         user_agent: String::new(),
+        ignored_proxies: Vec::new(),
     };
     JwksCache::new(specs, environment).err().unwrap_or_default()
 }

@@ -121,6 +121,11 @@ pub(crate) static ROOT: Section = Section {
             "Whether minted tokens point to a Token Status List, so that who verifies offline learns of revocations.",
         )
         .default("false"),
+        Key::new(
+            "proxy",
+            Kind::Text,
+            "Proxy for discovery and keys of every issuer entry that does not set its own. Variables such as HTTPS_PROXY are not used.",
+        ),
         Key::new("signing", Kind::Section(&SIGNING), "Our signing keys."),
         Key::new("tokens", Kind::Section(&TOKENS), "The tokens that are minted."),
         Key::new("limits", Kind::Section(&LIMITS), "Limits on callers."),
@@ -328,7 +333,7 @@ static ISSUER: Section = Section {
         Key::new(
             "proxy",
             Kind::Text,
-            "Proxy for discovery and keys, an http or https URL. It resolves and dials, so it must refuse internal addresses itself.",
+            "Proxy for discovery and keys, an http or https URL; `none` for none. It resolves and dials, so it must refuse internal addresses itself.",
         ),
         Key::new("max_stale", Kind::Duration, "How long stale keys serve while the issuer cannot be reached.")
             .default("24h"),
@@ -531,7 +536,7 @@ mod tests {
     /// The list "All keys" of the documentation. `...` after the short rules stands for those of the other platforms.
     const ALL: &str = "
         issuer listen tls{cert_file key_file} behind_tls_proxy admin{listen hosts tls{cert_file key_file}} data_dir
-        store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts
+        store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts proxy
         signing{algorithms rotate_every keys_dir} tokens{ttl max_ttl cap_to_subject ignore_scopes copy_claims require_account}
         limits{failures_per_second failure_burst connections keep_alive} shutdown{drain} log{format level claims}
         issuers{issuer issuer_template preset shared owner_claims trust_domain audience sole_audience algorithms leeway max_token_lifetime max_token_age

@@ -12,6 +12,7 @@ mod json;
 mod key_sets;
 mod keys;
 mod load;
+mod named_members;
 mod overlaps;
 mod policy_tests;
 mod render;

@@ -16,6 +16,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::files::{Files, NEW_SECRET, STRONG_SECRET, Unusable, expand};
 use crate::key_sets;
 use crate::keys::{self, Section};
+use crate::named_members;
 use crate::settings::{Settings, Written};
 use crate::source::Span;
 use crate::yaml::{self, Node};
@@ -116,6 +117,8 @@ impl Load<'_> {
             accounts: accounts.accounts,
         };
         let rules = self.compile(&policy)?;
+        let mut key_specs = KeysSpec::specs(entries.keys);
+        named_members::assign(&mut key_specs, &policy);
         let settings = Settings {
             issuer: server.issuer,
             listen: server.listen,
@@ -131,7 +134,7 @@ impl Load<'_> {
             limits: server.limits,
             drain: server.drain,
             log: server.log,
-            entries: KeysSpec::specs(entries.keys),
+            entries: key_specs,
             trust: entries.trust,
             max_ttl: policy.tokens.max_ttl.value,
             rules: Arc::new(rules),

@@ -8,8 +8,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use reqwest::Certificate;
 use reqwest::header::HeaderValue;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use url::{Origin, Url};
 
 use crate::fetch_error::bounded;
@@ -77,8 +78,12 @@ impl Roots {
     }
 
     /// The certificates.
-    pub(crate) fn certificates(&self) -> reqwest::Result<Vec<Certificate>> {
-        Certificate::from_pem_bundle(&self.pem)
+    ///
+    /// # Errors
+    /// What is wrong with the bundle.
+    pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let certificates = CertificateDer::pem_slice_iter(&self.pem).collect::<Result<_, _>>();
+        certificates.map_err(|error| format!("its certificates cannot be read: {}", bounded(&error.to_string())))
     }
 
     /// Whether these are what the same file held at another time.

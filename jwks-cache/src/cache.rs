@@ -195,7 +195,13 @@ impl JwksCache {
     /// have written its name, and it competes with other unproven members for few places. Cheap, and of no
     /// effect for other entries.
     pub fn verified<'a>(&self, entry: impl Into<EntryRef<'a>>) {
-        let _ = entry.into();
+        let EntryRef { name, issuer } = entry.into();
+        if self.inner.slots.contains_key(name) {
+            return;
+        }
+        if let Some((family, issuer)) = self.family(name).zip(issuer) {
+            family.prove(issuer, self.now());
+        }
     }
 
     /// Fetches the keys of `entry` now, whatever cool-down lasts, and replaces the set. Keys that the issuer withdrew are gone
@@ -233,8 +239,11 @@ impl JwksCache {
             // What came of it is in the entry's status.
             let _ = landing.outcome(&entry).await;
         }
+        for entry in self.new_proofs() {
+            entry.keep_current(&self.inner.world).await;
+        }
         let now = self.now();
-        for entry in self.entries() {
+        for entry in self.entries().into_iter().filter(|entry| entry.is_proven()) {
             let recorder = Arc::clone(&entry.recorder);
             // A write that fails is logged and tried again.
             let _ = spawn_blocking(move || recorder.write(now)).await;
@@ -287,6 +296,7 @@ impl JwksCache {
                 () = &mut shutdown => return,
                 _ = tick.tick() => {
                     drop(self.start_due());
+                    self.keep_new_proofs();
                     self.write_histories();
                     self.tidy();
                 }
@@ -353,9 +363,12 @@ impl JwksCache {
             })
             .collect();
         let running = previous.map_or(&[][..], |inner| &inner.families);
-        let family = |spec: FamilySpec| {
-            let kept = running.iter().find(|family| family.spec == spec).cloned();
-            kept.unwrap_or_else(|| Arc::new(Family::new(spec)))
+        let family = |spec: FamilySpec| match running.iter().find(|family| family.spec.is_same_family(&spec)) {
+            Some(kept) => {
+                kept.name_members(spec.named);
+                Arc::clone(kept)
+            }
+            None => Arc::new(Family::new(spec)),
         };
         let families = specs.families.into_iter().map(family).collect();
         let hasher = previous.map_or_else(RandomState::new, |inner| inner.hasher.clone());
@@ -390,6 +403,19 @@ impl JwksCache {
         let members = self.inner.families.iter().flat_map(|family| family.members());
         let members = members.map(|member| Arc::clone(&member.slot.entry));
         self.inner.slots.values().map(|slot| Arc::clone(&slot.entry)).chain(members).collect()
+    }
+
+    /// Members that were proven since the last call.
+    fn new_proofs(&self) -> Vec<Arc<Entry>> {
+        self.inner.families.iter().flat_map(|family| family.new_proofs()).collect()
+    }
+
+    /// Has copies kept of what was proven lately.
+    fn keep_new_proofs(&self) {
+        for entry in self.new_proofs() {
+            let world = Arc::clone(&self.inner.world);
+            tokio::spawn(async move { entry.keep_current(&world).await });
+        }
     }
 
     fn tidy(&self) {
@@ -458,7 +484,7 @@ impl JwksCache {
     /// Has written what waits for it, each entry's in a task of its own.
     fn write_histories(&self) {
         let now = self.now();
-        for entry in self.entries().into_iter().filter(|entry| entry.recorder.is_due(now)) {
+        for entry in self.entries().into_iter().filter(|entry| entry.is_proven() && entry.recorder.is_due(now)) {
             let recorder = Arc::clone(&entry.recorder);
             spawn_blocking(move || recorder.write(now));
         }

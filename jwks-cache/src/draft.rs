@@ -57,7 +57,7 @@ impl Draft {
                 _ => None,
             };
             let recorder = Recorder::new(Arc::clone(log), LogKey::entry(spec.name.clone()));
-            Arc::new(Entry::new(spec, keys, recorder, clock.now()))
+            Arc::new(Entry::new(spec, keys, recorder, clock.now(), true))
         });
         Ok(Self { entry, read })
     }

@@ -30,13 +30,22 @@ pub(crate) struct Entry {
     pub(crate) recorder: Arc<Recorder>,
     /// When it was made: what the entry's name had before is of no use from then on.
     began: UnixTime,
+    /// Whether a key of it verified a token, or the configuration names it: else anyone who can write a
+    /// token made it up, and it leaves nothing on disk.
+    is_proven: AtomicBool,
     /// Whether it was said that a proxy is trusted with what the address guard does.
     is_announced: AtomicBool,
 }
 
 impl Entry {
     /// An entry that begins with the set kept on disk, if there is one.
-    pub(crate) fn new(spec: EntrySpec, kept: Option<EntryKeys>, recorder: Recorder, now: UnixTime) -> Self {
+    pub(crate) fn new(
+        spec: EntrySpec,
+        kept: Option<EntryKeys>,
+        recorder: Recorder,
+        now: UnixTime,
+        is_proven: bool,
+    ) -> Self {
         if let Some(keys) = &kept {
             recorder.note(KeySetSeen::new(&spec, keys.set(), SeenFrom::Disk, now), Vec::new());
         }
@@ -47,6 +56,7 @@ impl Entry {
             control: Mutex::default(),
             recorder: Arc::new(recorder),
             began: now,
+            is_proven: AtomicBool::new(is_proven),
             is_announced: AtomicBool::new(false),
         }
     }
@@ -60,6 +70,23 @@ impl Entry {
                 %proxy,
                 "the address guard cannot see through a proxy, which resolves and dials: it must refuse internal addresses itself",
             );
+        }
+    }
+
+    /// Whether it is more than a name in a token.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Relaxed)
+    }
+
+    /// Marks it as proven.
+    pub(crate) fn prove(&self) {
+        self.is_proven.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps a copy of the current set on disk, for an entry that was proven after its fetch.
+    pub(crate) async fn keep_current(&self, world: &World) {
+        if let Some(keys) = self.last() {
+            self.keep(world, &keys).await;
         }
     }
 
@@ -182,13 +209,13 @@ impl Entry {
         self.current.store(Some(Arc::clone(&keys)));
         let lapsed = lapsed_at(before.as_deref(), self.began, now);
         self.note(before.as_deref(), &set, source, keys.fetched_at(), lapsed);
-        if self.recorder.is_due(now) {
+        if self.is_proven() && self.recorder.is_due(now) {
             let recorder = Arc::clone(&self.recorder);
             // Nobody waits for it: those who wait for keys have no need of their history.
             tokio::task::spawn_blocking(move || recorder.write(now));
         }
         self.log(&set, changed);
-        if fresh.is_some() {
+        if fresh.is_some() && self.is_proven() {
             self.keep(world, &keys).await;
         }
         let due_at = now.plus(fresh.map_or(FILE_POLL, |fresh| self.early(world, fresh)));
@@ -200,12 +227,21 @@ impl Entry {
 
     fn fail(&self, world: &World, cause: Cause, error: FetchError) -> FetchError {
         let clock = &*world.environment.clock;
-        tracing::warn!(
-            entry = %self.spec.name,
-            kind = error.fault.kind(),
-            serving = self.with_usable(Moment::now(clock), |_| ()).is_some(),
-            "issuer keys were not refreshed: {error}",
-        );
+        if self.is_proven() {
+            tracing::warn!(
+                entry = %self.spec.name,
+                kind = error.fault.kind(),
+                serving = self.with_usable(Moment::now(clock), |_| ()).is_some(),
+                "issuer keys were not refreshed: {error}",
+            );
+        } else {
+            // Whoever writes tokens chooses how often this happens.
+            tracing::info!(
+                entry = %self.spec.name,
+                kind = error.fault.kind(),
+                "no keys for a member that no token has proven: {error}",
+            );
+        }
         self.control().landed_badly(cause, Moment::now(clock), clock.now(), self.spec.refresh_cooldown, &error);
         error
     }
@@ -258,7 +294,7 @@ impl Entry {
         let entropy = Arc::clone(&world.environment.entropy);
         let write = tokio::task::spawn_blocking(move || last_good::keep(&dir, &spec, &set, fetched_at, &*entropy));
         match tokio::time::timeout(KEEP_DEADLINE, write).await {
-            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Ok(()))) => world.copies.note(&self.spec),
             Ok(Ok(Err(error))) => {
                 tracing::warn!(entry = %self.spec.name, "no copy of the issuer keys was kept for a restart: {error}");
             }

@@ -107,13 +107,30 @@ pub(crate) struct IndexedSet {
     pub(crate) keys_digest: Digest256,
     by_kid: HashMap<Kid, Vec<(Algorithm, Candidates)>>,
     by_algorithm: HashMap<Algorithm, Candidates>,
+    /// The keys without a kid of a set that an operator gave: they are tried for any kid.
+    for_any_kid: HashMap<Algorithm, Candidates>,
     thumbprints: HashSet<String>,
 }
 
 impl IndexedSet {
-    /// Parses and indexes a key set document.
+    /// Parses and indexes a key set that an issuer publishes.
     pub(crate) fn parse(document: Bytes, algorithms: &[Algorithm]) -> Result<Self, KeySetError> {
-        let KeySet { keys, skipped } = KeySet::parse(&document, algorithms)?;
+        Self::index(document, algorithms, false)
+    }
+
+    /// Parses and indexes a key set that an operator gave. One made from a PEM file has no kids, while tokens may.
+    pub(crate) fn parse_given(document: Bytes, algorithms: &[Algorithm]) -> Result<Self, KeySetError> {
+        Self::index(document, algorithms, true)
+    }
+
+    fn index(document: Bytes, algorithms: &[Algorithm], any_kid: bool) -> Result<Self, KeySetError> {
+        // Editors on Windows begin a file with a byte order mark.
+        let text = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&document);
+        let KeySet { keys, skipped } = KeySet::parse(text, algorithms)?;
+        let unnamed = |algorithm| {
+            let fits = move |key: &&Arc<VerifyingKey>| any_kid && key.kid().is_none() && key.algorithm() == algorithm;
+            keys.iter().filter(fits).cloned()
+        };
         let mut by_kid: HashMap<Kid, Vec<(Algorithm, Candidates)>> = HashMap::new();
         for kid in keys.iter().filter_map(|key| key.kid()) {
             by_kid.entry(kid.clone()).or_insert_with(|| {
@@ -121,7 +138,9 @@ impl IndexedSet {
                     .into_iter()
                     .filter_map(|algorithm| {
                         let fits = |key: &&Arc<VerifyingKey>| key.kid() == Some(kid) && key.algorithm() == algorithm;
-                        Some((algorithm, Candidates::of(keys.iter().filter(fits).cloned())?))
+                        let named = Candidates::of(keys.iter().filter(fits).cloned())?;
+                        // Those of its name come first.
+                        Some((algorithm, Candidates::of(named.iter().cloned().chain(unnamed(algorithm)))?))
                     })
                     .collect()
             });
@@ -133,9 +152,13 @@ impl IndexedSet {
                 Some((algorithm, Candidates::of(keys.iter().filter(fits).cloned())?))
             })
             .collect();
+        let for_any_kid = Algorithm::ALL
+            .into_iter()
+            .filter_map(|algorithm| Some((algorithm, Candidates::of(unnamed(algorithm))?)))
+            .collect();
         let thumbprints = keys.iter().map(|key| key.thumbprint().to_owned()).collect();
         let (digest, keys_digest) = (sha256(&document), digest_of_keys(&keys));
-        Ok(Self { keys, skipped, document, digest, keys_digest, by_kid, by_algorithm, thumbprints })
+        Ok(Self { keys, skipped, document, digest, keys_digest, by_kid, by_algorithm, for_any_kid, thumbprints })
     }
 
     /// The keys for a token with that header.
@@ -143,8 +166,9 @@ impl IndexedSet {
         match kid {
             None => self.by_algorithm.get(&algorithm),
             Some(kid) => {
-                let (_, candidates) = self.by_kid.get(kid)?.iter().find(|(bound, _)| *bound == algorithm)?;
-                Some(candidates)
+                let of_kid = self.by_kid.get(kid).into_iter().flatten();
+                let named = of_kid.into_iter().find(|(bound, _)| *bound == algorithm).map(|(_, candidates)| candidates);
+                named.or_else(|| self.for_any_kid.get(&algorithm))
             }
         }
     }

@@ -23,6 +23,9 @@ pub struct Environment {
     pub resolver: Option<Arc<dyn Resolver>>,
     /// The `User-Agent` of fetches.
     pub user_agent: String,
+    /// Variables of the environment that name a proxy. None is used: errors mention them, since they may be why a
+    /// connection fails.
+    pub ignored_proxies: Vec<String>,
 }
 
 impl Environment {
@@ -35,6 +38,7 @@ impl Environment {
             state_dir: None,
             resolver: None,
             user_agent: user_agent.to_owned(),
+            ignored_proxies: Vec::new(),
         }
     }
 }

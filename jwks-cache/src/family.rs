@@ -1,58 +1,98 @@
 //! A family of issuers under one entry: each member has keys of its own, looked up when its first token comes.
 //!
-//! Who writes a token chooses which member it is of, so members are bounded, and those that never had keys (nobody may be there)
-//! have a bound of their own: a flood of made-up members costs few fetches and pushes out no member that has keys.
+//! Whoever writes a token chooses which member it names, so what an unverified token can cause is bounded:
+//!
+//! - A member is *proven* once a key of it verified a token, and only such a token counts as a use of it. Proven
+//!   members have most of the places; another proven member is all that can push one out.
+//! - Members that *the rules name* have places of their own.
+//! - A member with a copy on disk was proven before a restart. Such *restored* members have places of their own until
+//!   a token proves them again, so a restart opens no gap.
+//! - All others share few places and a rate of admissions, push out only each other, and leave nothing on disk. The
+//!   rate bounds the requests that a flood of made-up members sends to their platform.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sts_types::{Issuer, UnixTime};
 
+use crate::admissions::Admissions;
 use crate::entry::Entry;
 use crate::entry_ref::LogKey;
 use crate::fetch::World;
 use crate::history_log::{HistoryLog, Recorder};
 use crate::moment::Moment;
 use crate::slot::Slot;
-use crate::{FamilySpec, FamilyStatus, FetchCounts, last_good};
+use crate::{EntrySpec, FamilySpec, FamilyStatus, FetchCounts, last_good};
 
-/// The most members that have keys, or had some.
+/// The most proven members.
 const MOST_PROVEN: usize = 1000;
-/// The most members that never had any.
+/// The most members that a copy on disk vouches for.
+const MOST_RESTORED: usize = 256;
+/// The most members that nothing vouches for.
 const MOST_UNPROVEN: usize = 64;
 /// How long a member that nobody asks for is kept fresh. Its last good set stays on disk.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How long a member in use is safe from being pushed out by another.
+/// How long a proven member is safe after a verified token.
 const IN_USE: Duration = Duration::from_secs(60);
+
+type Members = HashMap<Issuer, Arc<Member>>;
 
 /// A family's spec and members.
 pub(crate) struct Family {
     pub(crate) spec: FamilySpec,
-    members: ArcSwap<HashMap<Issuer, Arc<Member>>>,
-    /// The fetches for members that are forgotten. Held while the map is replaced, never over I/O.
-    forgotten: Mutex<FetchCounts>,
+    members: ArcSwap<Members>,
+    /// Members that the rules name.
+    named: ArcSwap<HashSet<Issuer>>,
+    /// Held while the map is replaced, never over I/O.
+    changing: Mutex<Changing>,
     turned_away: AtomicU64,
+}
+
+#[derive(Default)]
+struct Changing {
+    admissions: Admissions,
+    /// The fetches for members that are forgotten.
+    forgotten: FetchCounts,
+    /// Members that were proven lately, whose keys are not on disk yet.
+    new_proofs: Vec<Arc<Entry>>,
 }
 
 /// One issuer of a family.
 pub(crate) struct Member {
     pub(crate) slot: Slot,
-    /// When it was last asked for.
+    /// When it was last used: by a verified token when it is proven, by any token before.
     used_at: AtomicU64,
+    /// Whether a copy on disk says that it was proven before a restart.
+    is_restored: bool,
+}
+
+/// What vouches for a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Named,
+    Proven,
+    Restored,
+    Unproven,
 }
 
 impl Family {
     pub(crate) fn new(spec: FamilySpec) -> Self {
-        Self { spec, members: ArcSwap::default(), forgotten: Mutex::default(), turned_away: AtomicU64::new(0) }
+        let named = ArcSwap::from_pointee(spec.named.iter().cloned().collect());
+        Self { spec, members: ArcSwap::default(), named, changing: Mutex::default(), turned_away: AtomicU64::new(0) }
+    }
+
+    /// Replaces the members that the rules name.
+    pub(crate) fn name_members(&self, named: Vec<Issuer>) {
+        self.named.store(Arc::new(named.into_iter().collect()));
     }
 
     /// Calls `read` with the member of that issuer, if there is one. Lock-free.
     pub(crate) fn with_member<T>(&self, issuer: &Issuer, now: Moment, read: impl FnOnce(&Slot) -> T) -> Option<T> {
         self.members.load().get(issuer).map(|member| {
-            member.use_at(now);
+            member.ask_at(now);
             read(&member.slot)
         })
     }
@@ -74,20 +114,57 @@ impl Family {
         now: Moment,
     ) -> Result<Arc<Member>, Option<Duration>> {
         if let Some(member) = self.members.load().get(issuer) {
-            member.use_at(now);
+            member.ask_at(now);
             return Ok(Arc::clone(member));
         }
         if !self.spec.template.covers(issuer.as_str()) {
             return Err(None);
         }
-        let turned_away = |wait| {
+        let spec = self.spec.member(issuer.clone());
+        let made = if world.copies.has(&spec) {
+            restore(spec, world, log, now).await
+        } else {
+            let recorder = Recorder::empty(Arc::clone(log), LogKey::member(spec.name.clone(), issuer.clone()));
+            let entry = Entry::new(spec, None, recorder, world.environment.clock.now(), false);
+            Arc::new(Member::new(entry, false, now))
+        };
+        self.admit(issuer, made, now).map_err(|wait| {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
             Some(wait)
+        })
+    }
+
+    /// A key of that member verified a token. Lock-free but for the first time.
+    pub(crate) fn prove(&self, issuer: &Issuer, now: Moment) {
+        let Some(member) = self.peek(issuer) else { return };
+        member.use_at(now);
+        if member.is_proven() {
+            return;
+        }
+        let mut changing = self.changing();
+        let members = self.members.load();
+        // Pushed out meanwhile: the next token makes it anew.
+        if members.get(issuer).is_none_or(|own| !Arc::ptr_eq(own, &member)) || member.is_proven() {
+            return;
+        }
+        let pushed_out = match self.standing(issuer, &member) {
+            Standing::Named => None,
+            // Without room it stays what it is, and is served all the same.
+            _ => match self.room(&members, Standing::Proven, now) {
+                Ok(pushed_out) => pushed_out,
+                Err(_) => return,
+            },
         };
-        // Before the disk is read for it.
-        self.room(&self.members.load(), now).map_err(turned_away)?;
-        let made = self.make(issuer, world, log, now).await;
-        self.admit(issuer, made, now).map_err(turned_away)
+        member.slot.entry.prove();
+        changing.new_proofs.push(Arc::clone(&member.slot.entry));
+        if let Some(gone) = pushed_out {
+            self.replace(&mut changing, &members, Some(&gone), None);
+        }
+    }
+
+    /// Members that were proven since the last call.
+    pub(crate) fn new_proofs(&self) -> Vec<Arc<Entry>> {
+        std::mem::take(&mut self.changing().new_proofs)
     }
 
     /// Every member.
@@ -95,21 +172,27 @@ impl Family {
         self.members.load().values().cloned().collect()
     }
 
-    /// Members whose background refresh is worth its fetch: those that had keys, and are asked for.
+    /// Members whose background refresh is worth its fetch: those that had keys, that something vouches for, and that
+    /// are asked for.
     pub(crate) fn refreshed(&self, now: Moment) -> Vec<Arc<Member>> {
-        self.members.load().values().filter(|member| member.is_proven() && !member.is_idle(now)).cloned().collect()
+        let members = self.members.load();
+        let is_due = |(issuer, member): &(&Issuer, &Arc<Member>)| {
+            let vouched = matches!(self.standing(issuer, member), Standing::Proven | Standing::Named);
+            vouched && member.slot.entry.last().is_some() && !member.is_idle(now)
+        };
+        members.iter().filter(is_due).map(|(_, member)| Arc::clone(member)).collect()
     }
 
     /// Forgets members that nobody asks for.
     pub(crate) fn tidy(&self, now: Moment) {
-        let is_kept = |member: &Arc<Member>| !(member.is_idle(now) && member.slot.entry.is_settled(now));
-        if self.members.load().values().all(is_kept) {
+        let is_kept = |member: &Member| !(member.is_idle(now) && member.slot.entry.is_settled(now));
+        if self.members.load().values().all(|member| is_kept(member)) {
             return;
         }
-        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
-        let (kept, gone): (HashMap<_, _>, HashMap<_, _>) =
+        let mut changing = self.changing();
+        let (kept, gone): (Members, Members) =
             self.members.load().iter().map(cloned).partition(|(_, member)| is_kept(member));
-        gone.values().for_each(|member| forgotten.add(&member.slot.entry.control().counts));
+        gone.values().for_each(|member| changing.forgotten.add(&member.slot.entry.control().counts));
         self.members.store(Arc::new(kept));
     }
 
@@ -117,7 +200,7 @@ impl Family {
     pub(crate) fn status(&self, now: Moment, at: UnixTime) -> FamilyStatus {
         let mut members: Vec<_> = self.members.load().values().map(|member| member.slot.status(now, at)).collect();
         members.sort_by(|a, b| a.issuer.cmp(&b.issuer));
-        let mut fetches = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut fetches = self.changing().forgotten.clone();
         members.iter().for_each(|member| fetches.add(&member.fetches));
         FamilyStatus {
             name: self.spec.name.clone(),
@@ -128,67 +211,113 @@ impl Family {
         }
     }
 
-    async fn make(&self, issuer: &Issuer, world: &Arc<World>, log: &Arc<HistoryLog>, now: Moment) -> Arc<Member> {
-        let spec = self.spec.member(issuer.clone());
-        let (world, log) = (Arc::clone(world), Arc::clone(log));
-        let clock = Arc::clone(&world.environment.clock);
-        let (spec_there, log_there) = (spec.clone(), Arc::clone(&log));
-        let read = tokio::task::spawn_blocking(move || {
-            let recorder = Recorder::new(log_there, LogKey::member(spec_there.name.clone(), spec_there.issuer.clone()));
-            let dir = world.environment.state_dir.as_ref();
-            let kept = dir.and_then(|dir| last_good::load(dir, &spec_there, &*world.environment.clock));
-            (kept, recorder)
-        });
-        // A read that dies is a copy that is not there.
-        let (kept, recorder) = read.await.unwrap_or_else(|_| {
-            let key = LogKey::member(spec.name.clone(), spec.issuer.clone());
-            (None, Recorder::empty(log, key))
-        });
-        let slot = Slot { entry: Arc::new(Entry::new(spec, kept, recorder, clock.now())), siblings: Vec::new() };
-        let member = Member { slot, used_at: AtomicU64::new(0) };
-        member.use_at(now);
-        Arc::new(member)
-    }
-
     fn admit(&self, issuer: &Issuer, made: Arc<Member>, now: Moment) -> Result<Arc<Member>, Duration> {
-        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changing = self.changing();
         let members = self.members.load();
         if let Some(member) = members.get(issuer) {
             return Ok(Arc::clone(member));
         }
-        let pushed_out = self.room(&members, now)?;
-        if let Some(member) = pushed_out.as_ref().and_then(|issuer| members.get(issuer)) {
-            forgotten.add(&member.slot.entry.control().counts);
+        let standing = self.standing(issuer, &made);
+        if standing == Standing::Unproven {
+            changing.admissions.check(now)?;
         }
-        let kept = members.iter().filter(|(own, _)| Some(*own) != pushed_out.as_ref()).map(cloned);
-        let new = std::iter::once((issuer.clone(), Arc::clone(&made)));
-        self.members.store(Arc::new(kept.chain(new).collect()));
+        let pushed_out = self.room(&members, standing, now)?;
+        if standing == Standing::Unproven {
+            changing.admissions.take(now);
+        }
+        self.replace(&mut changing, &members, pushed_out.as_ref(), Some((issuer, &made)));
         Ok(made)
     }
 
-    /// The member that a new one pushes out, if there is no room beside all of them.
+    fn standing(&self, issuer: &Issuer, member: &Member) -> Standing {
+        if self.named.load().contains(issuer) {
+            Standing::Named
+        } else if member.is_proven() {
+            Standing::Proven
+        } else if member.is_restored {
+            Standing::Restored
+        } else {
+            Standing::Unproven
+        }
+    }
+
+    /// The member that another one of that standing pushes out, if there is no room beside all of them.
     ///
     /// # Errors
     /// How long until there may be room.
-    fn room(&self, members: &HashMap<Issuer, Arc<Member>>, now: Moment) -> Result<Option<Issuer>, Duration> {
-        let (proven, unproven): (Vec<_>, Vec<_>) = members.iter().partition(|(_, member)| member.is_proven());
-        let oldest = |of: Vec<(&Issuer, &Arc<Member>)>, may_go: &dyn Fn(&Member) -> bool| {
-            let able = of.into_iter().filter(|(_, member)| may_go(member));
-            able.min_by_key(|(_, member)| member.used_at.load(Ordering::Relaxed)).map(|(issuer, _)| issuer.clone())
+    fn room(&self, members: &Members, standing: Standing, now: Moment) -> Result<Option<Issuer>, Duration> {
+        let most = match standing {
+            // The configuration bounds them.
+            Standing::Named => return Ok(None),
+            Standing::Proven => MOST_PROVEN,
+            Standing::Restored => MOST_RESTORED,
+            Standing::Unproven => MOST_UNPROVEN,
         };
-        if unproven.len() >= MOST_UNPROVEN {
-            let gone = oldest(unproven, &|member| member.slot.entry.is_settled(now));
-            return gone.map(Some).ok_or(self.spec.refresh_cooldown);
+        let peers = || members.iter().filter(|(issuer, member)| self.standing(issuer, member) == standing);
+        if peers().count() < most {
+            return Ok(None);
         }
-        if proven.len() >= MOST_PROVEN {
-            let gone = oldest(proven, &|member| member.unused_for(now) >= IN_USE);
-            return gone.map(Some).ok_or(IN_USE);
+        let may_go = |member: &Member| match standing {
+            Standing::Proven => member.unused_for(now) >= IN_USE,
+            // One that is pushed out in its pause would be asked again at once.
+            _ => member.slot.entry.is_settled(now),
+        };
+        let able = peers().filter(|(_, member)| may_go(member));
+        let oldest = able.min_by_key(|(_, member)| member.used_at.load(Ordering::Relaxed));
+        let wait = if standing == Standing::Proven { IN_USE } else { self.spec.refresh_cooldown };
+        oldest.map(|(issuer, _)| Some(issuer.clone())).ok_or(wait)
+    }
+
+    /// Takes a member out, and puts one in.
+    fn replace(
+        &self,
+        changing: &mut Changing,
+        members: &Members,
+        gone: Option<&Issuer>,
+        new: Option<(&Issuer, &Arc<Member>)>,
+    ) {
+        if let Some(member) = gone.and_then(|issuer| members.get(issuer)) {
+            changing.forgotten.add(&member.slot.entry.control().counts);
         }
-        Ok(None)
+        let kept = members.iter().filter(|(own, _)| Some(*own) != gone);
+        self.members.store(Arc::new(kept.chain(new).map(cloned).collect()));
+    }
+
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// A member with what it left on disk.
+async fn restore(spec: EntrySpec, world: &Arc<World>, log: &Arc<HistoryLog>, now: Moment) -> Arc<Member> {
+    let (world_there, log_there, spec_there) = (Arc::clone(world), Arc::clone(log), spec.clone());
+    let key = LogKey::member(spec.name.clone(), spec.issuer.clone());
+    let key_there = key.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let environment = &world_there.environment;
+        let dir = environment.state_dir.as_ref();
+        let kept = dir.and_then(|dir| last_good::load(dir, &spec_there, &*environment.clock));
+        (kept, Recorder::new(log_there, key_there))
+    });
+    // A read that dies is a copy that is not there.
+    let (kept, recorder) = read.await.unwrap_or_else(|_| (None, Recorder::empty(Arc::clone(log), key)));
+    let entry = Entry::new(spec, kept, recorder, world.environment.clock.now(), false);
+    Arc::new(Member::new(entry, true, now))
+}
+
 impl Member {
+    fn new(entry: Entry, is_restored: bool, now: Moment) -> Self {
+        let slot = Slot { entry: Arc::new(entry), siblings: Vec::new() };
+        Self { slot, used_at: AtomicU64::new(now.as_millis()), is_restored }
+    }
+
+    /// A token names it, verified or not.
+    fn ask_at(&self, now: Moment) {
+        if !self.is_proven() {
+            self.use_at(now);
+        }
+    }
+
     fn use_at(&self, now: Moment) {
         self.used_at.store(now.as_millis(), Ordering::Relaxed);
     }
@@ -201,9 +330,9 @@ impl Member {
         self.unused_for(now) >= IDLE
     }
 
-    /// Whether it ever had keys: somebody is there.
+    /// Whether a key of it verified a token.
     fn is_proven(&self) -> bool {
-        self.slot.entry.last().is_some()
+        self.slot.entry.is_proven()
     }
 }
 

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ETAG, HeaderMap, HeaderValue};
+use sts_jose::KeySetError;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::access::Access;
+use crate::copies::Copies;
 use crate::entry_keys::IndexedSet;
 use crate::environment::SystemResolver;
 use crate::freshness::freshness;
 use crate::guard::Guard;
-use crate::http::{Answer, Clients};
+use crate::http::{self, Answer, Ask, Clients};
+use crate::progress::{Progress, Stage};
 use crate::static_keys::{self, FileMark};
 use crate::{DocumentKind, EntrySpec, Environment, FetchError, FetchFault, KeySource, discovery};
 
@@ -24,14 +27,18 @@ pub(crate) const FETCH_DEADLINE: Duration = Duration::from_secs(5);
 /// What fetches need from outside.
 pub(crate) struct World {
     pub(crate) environment: Environment,
+    /// Copies of keys on disk.
+    pub(crate) copies: Copies,
     clients: Clients,
 }
 
 impl World {
+    /// Lists the copies on disk. Blocks.
     pub(crate) fn new(environment: Environment) -> Self {
         let resolver = environment.resolver.clone().unwrap_or_else(|| Arc::new(SystemResolver));
         let clients = Clients::new(resolver, environment.user_agent.clone());
-        Self { environment, clients }
+        let copies = Copies::list(environment.state_dir.as_deref());
+        Self { environment, copies, clients }
     }
 }
 
@@ -60,6 +67,25 @@ pub(crate) async fn fetch(
     spec: &EntrySpec,
     validator: Option<Validator>,
 ) -> Result<Fetched, FetchError> {
+    let fetched = fetch_documents(world, spec, validator).await;
+    fetched.map_err(|error| FetchError { hint: proxy_hint(&world.environment, spec, &error.fault), ..error })
+}
+
+/// A proxy in the environment is not used: what it would have dialled is past the address guard. Where nothing else
+/// leads out of a network, that is the likely cause of a connection that fails.
+fn proxy_hint(environment: &Environment, spec: &EntrySpec, fault: &FetchFault) -> Option<String> {
+    let is_connection = match fault {
+        FetchFault::Connect(_) => true,
+        FetchFault::TimedOut { stage, .. } => matches!(stage, Stage::Resolving | Stage::Connecting),
+        _ => false,
+    };
+    let variables = environment.ignored_proxies.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    (is_connection && spec.proxy.is_none() && !variables.is_empty()).then(|| {
+        format!("{variables} of the environment is not used: if this issuer is reached through that proxy, write it as `proxy`")
+    })
+}
+
+async fn fetch_documents(world: &World, spec: &EntrySpec, validator: Option<Validator>) -> Result<Fetched, FetchError> {
     let deadline = Instant::now() + FETCH_DEADLINE;
     let access = access(spec, deadline).await?;
     let url = match &spec.source {
@@ -76,10 +102,13 @@ pub(crate) async fn fetch(
         }
         fault => wrong(fault),
     };
-    match get(world, spec, &access, &url, etag, deadline).await.map_err(told)? {
+    match get(world, spec, &access, (&url, DocumentKind::KeySet), etag, deadline).await.map_err(told)? {
         Answer::NotModified { headers } => Ok(Fetched::NotModified { fresh: freshness(&headers), place }),
         Answer::Document { body, headers } => {
-            let set = IndexedSet::parse(body, &spec.algorithms).map_err(|error| wrong(FetchFault::KeySet(error)))?;
+            let set = IndexedSet::parse(body, &spec.algorithms).map_err(|error| match error {
+                KeySetError::Json(_) if http::is_web_page(&headers) => wrong(FetchFault::ContentType),
+                error => wrong(FetchFault::KeySet(error)),
+            })?;
             let validator = etag_of(&headers).map(|etag| Validator { url: url.clone(), etag });
             Ok(Fetched::Set { set, fresh: freshness(&headers), validator, place })
         }
@@ -118,8 +147,13 @@ async fn discover(world: &World, spec: &EntrySpec, access: &Access, deadline: In
     let text = discovery::discovery_url(&spec.issuer);
     let wrong = |fault| FetchError::new(DocumentKind::Discovery, &text, fault);
     let url = discovery::key_set_url(&text, spec.network).map_err(|what| wrong(FetchFault::JwksUri(what)))?;
-    match get(world, spec, access, &url, None, deadline).await.map_err(wrong)? {
-        Answer::Document { body, .. } => discovery::read_discovery(&body, &spec.issuer, spec.network).map_err(wrong),
+    match get(world, spec, access, (&url, DocumentKind::Discovery), None, deadline).await.map_err(wrong)? {
+        Answer::Document { body, headers } => {
+            discovery::read_discovery(&body, &spec.issuer, spec.network).map_err(|fault| match fault {
+                FetchFault::NotDiscovery if http::is_web_page(&headers) => wrong(FetchFault::ContentType),
+                fault => wrong(fault),
+            })
+        }
         Answer::NotModified { .. } => Err(wrong(FetchFault::Status { status: 304, retry_after: None })),
     }
 }
@@ -128,14 +162,19 @@ async fn get(
     world: &World,
     spec: &EntrySpec,
     access: &Access,
-    url: &Url,
+    (url, document): (&Url, DocumentKind),
     etag: Option<&HeaderValue>,
     deadline: Instant,
 ) -> Result<Answer, FetchFault> {
+    let progress = Arc::new(Progress::default());
     let guard = Guard::new(spec.network, url.scheme() == "https");
-    timeout_at(deadline, world.clients.get(url, guard, access, etag))
-        .await
-        .unwrap_or(Err(FetchFault::Timeout(FETCH_DEADLINE)))
+    let ask = Ask { url, document, guard, access, etag, progress: &progress };
+    let answer = timeout_at(deadline, world.clients.get(ask)).await;
+    answer.unwrap_or_else(|_| {
+        let ask = Ask { url, document, guard, access, etag, progress: &progress };
+        let target = http::target(&ask, url);
+        Err(FetchFault::TimedOut { after: FETCH_DEADLINE, stage: progress.stage(), target })
+    })
 }
 
 /// An entity tag of a length that one sends back.

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use sts_jose::KeySetError;
 
-use crate::AddressRefused;
+use crate::{AddressRefused, Caller, ConnectError, Stage};
 
 /// A fetch, or the reading of a key file, that failed. The keys that were there before stay.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{document} `{location}`: {fault}")]
+#[error("{document} `{location}`: {fault}{}", .hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default())]
 pub struct FetchError {
     /// Which document could not be had.
     pub document: DocumentKind,
@@ -19,11 +19,13 @@ pub struct FetchError {
     pub location: String,
     /// What went wrong.
     pub fault: FetchFault,
+    /// What else may be behind it.
+    pub hint: Option<String>,
 }
 
 impl FetchError {
     pub(crate) fn new(document: DocumentKind, location: &str, fault: FetchFault) -> Self {
-        Self { document, location: bounded(location), fault }
+        Self { document, location: bounded(location), fault, hint: None }
     }
 }
 
@@ -67,20 +69,30 @@ pub enum FetchFault {
     /// The family has as many members as it may.
     #[error("the family has no room for another member now")]
     NoRoom,
-    /// The deadline for everything passed.
+    /// The deadline for everything passed while a file was read.
     #[error("not there within {} seconds", .0.as_secs())]
     Timeout(Duration),
+    /// The deadline for everything passed before the answer was there.
+    #[error("{}", timed_out_text(after, stage, target))]
+    TimedOut {
+        /// The deadline.
+        after: Duration,
+        /// What was waited for.
+        stage: Stage,
+        /// What was reached for.
+        target: String,
+    },
     /// The host's name has no address, or one that may not be dialled.
     #[error("not dialled: {0}")]
     Address(AddressRefused),
     /// No connection: name resolution, TCP or TLS.
-    #[error("no connection: {0}")]
-    Connect(String),
+    #[error("{error}; {advice}", error = .0, advice = .0.advice(Caller::IssuerEntry))]
+    Connect(ConnectError),
     /// The connection broke, or the response was not HTTP, or was not compressed as it said.
     #[error("the response broke off or is not valid HTTP: {0}")]
     Transfer(String),
     /// Another status than 200.
-    #[error("the issuer answered with status {status} instead of 200")]
+    #[error("the issuer answered with status {status} instead of 200{}", status_advice(*status))]
     Status {
         /// The status code.
         status: u16,
@@ -93,12 +105,19 @@ pub enum FetchFault {
          give this URL as `jwks_url` if it may see the token"
     )]
     BearerWithheld(u16),
-    /// A redirect, which is never followed.
-    #[error(
-        "the issuer answered with a redirect (status {0}), which is not followed; configure the final URL as `jwks_url`"
-    )]
-    Redirect(u16),
-    /// A media type that no JSON document has.
+    /// A redirect that is not followed.
+    #[error("the issuer answered with a redirect (status {status}{}) {why}; {help}", .to.as_ref().map(|to| format!(" to `{to}`")).unwrap_or_default())]
+    Redirect {
+        /// The status code.
+        status: u16,
+        /// The origin that it leads to; escaped and cut.
+        to: Option<String>,
+        /// Why it is not followed.
+        why: &'static str,
+        /// What to do.
+        help: &'static str,
+    },
+    /// Not JSON, and of the media type of a web page.
     #[error("the answer is a web page, not JSON; is the URL right, and is there a login page or a proxy in between?")]
     ContentType,
     /// More bytes after decompression than the limit.
@@ -144,13 +163,13 @@ impl FetchFault {
         match self {
             Self::UnknownEntry => "unknown_entry",
             Self::NoRoom => "no_room",
-            Self::Timeout(_) => "timeout",
+            Self::Timeout(_) | Self::TimedOut { .. } => "timeout",
             Self::Address(_) => "address_refused",
-            Self::Connect(_) => "connect",
+            Self::Connect(error) => error.kind(),
             Self::Transfer(_) => "transfer",
             Self::Status { .. } => "status",
             Self::BearerWithheld(_) => "bearer_withheld",
-            Self::Redirect(_) => "redirect",
+            Self::Redirect { .. } => "redirect",
             Self::ContentType => "content_type",
             Self::TooLarge(_) => "too_large",
             Self::NotDiscovery => "not_discovery",
@@ -162,6 +181,37 @@ impl FetchFault {
             Self::Client(_) => "client",
             Self::Stopped => "stopped",
         }
+    }
+}
+
+fn timed_out_text(after: &Duration, stage: &Stage, target: &str) -> String {
+    let seconds = after.as_secs();
+    match stage {
+        Stage::Resolving => {
+            format!("DNS: the name of {target} was not resolved within {seconds} seconds; check this machine's DNS")
+        }
+        Stage::Connecting => format!(
+            "no connection to {target} within {seconds} seconds; a firewall may drop it: if it is reached through a proxy only, set \
+             `proxy`, or give the keys as `jwks_file`"
+        ),
+        Stage::Connected | Stage::Reused => {
+            format!(
+                "connected to {target}, and no whole answer within {seconds} seconds; the server there is slow or stuck"
+            )
+        }
+    }
+}
+
+/// What a status usually means where keys are fetched.
+fn status_advice(status: u16) -> &'static str {
+    match status {
+        401 | 403 => {
+            "; if it wants a token, as a Kubernetes API server does, set `bearer_token_file`, or give the keys as `jwks_file`"
+        }
+        404 | 410 => "; check the URL: an issuer without a discovery document needs `jwks_url`",
+        429 => "; it limits how often it is asked",
+        500..=599 => "; the fault is on the issuer's side",
+        _ => "",
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use url::Host;
 
+use crate::connect_error::Unresolved;
+use crate::progress::Progress;
 use crate::{NetworkRule, Resolver};
 
 /// What an address is, as far as dialling it goes.
@@ -20,16 +22,18 @@ pub(crate) enum Reach {
     Private,
     /// 127.0.0.0/8 and `::1`.
     Loopback,
-    /// Everything else: link-local (where cloud metadata lives), multicast, unspecified, documentation, translation
-    /// prefixes whose target is another address, and what is reserved.
+    /// Everything else: link-local (where cloud metadata lives), multicast, unspecified, documentation, tunnels whose
+    /// end is another address, and what is reserved.
     Never,
 }
 
 /// A URL's host or one of its addresses may not be dialled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{address} is {what}")]
+#[error("{address}{} is {what}", .inside.map(|inside| format!(" ({inside} behind NAT64)")).unwrap_or_default())]
 pub struct AddressRefused {
     address: IpAddr,
+    /// The IPv4 address that a translator reaches for it.
+    inside: Option<Ipv4Addr>,
     what: &'static str,
 }
 
@@ -76,7 +80,7 @@ impl Guard {
             Reach::Loopback => "a loopback address; set `allow_private_network: true` for this issuer if that is meant",
             Reach::Never => "an address that is never dialled (link-local, multicast, reserved or translated)",
         };
-        Err(AddressRefused { address, what })
+        Err(AddressRefused { address, inside: inside(address), what })
     }
 
     /// Judges a host that is an IP literal; names are judged when they are resolved.
@@ -98,9 +102,11 @@ pub(crate) struct GuardedResolver {
 impl reqwest::dns::Resolve for GuardedResolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let guard = self.guard;
+        Progress::resolving();
         let answer = self.resolver.resolve(name.as_str());
         Box::pin(async move {
-            let addresses = answer.await?;
+            let addresses = answer.await.map_err(Unresolved)?;
+            Progress::resolved(&addresses);
             for address in &addresses {
                 guard.check(*address)?;
             }
@@ -142,6 +148,9 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     if address == Ipv6Addr::LOCALHOST {
         return Reach::Loopback;
     }
+    if let Some(reach) = reach_translated(address) {
+        return reach;
+    }
     match address.segments() {
         // The metadata services of AWS and Google within ULA space.
         [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..] => Reach::Never,
@@ -150,11 +159,43 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
         [0x2001, 0x0000..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0x0000..=0x0fff, ..] => {
             Reach::Never
         }
-        // Global unicast. All else is not: unspecified, IPv4-mapped and -compatible, NAT64 (64:ff9b::/96, 64:ff9b:1::/48),
-        // discard, segment routing, link-local, site-local, multicast.
+        // Global unicast. All else is not: unspecified, IPv4-mapped and -compatible, discard, segment routing, link-local, site-local, multicast.
         [0x2000..=0x3fff, ..] => Reach::Public,
         _ => Reach::Never,
     }
+}
+
+/// The IPv4 address in the last 32 bits of an address under a prefix of NAT64 (RFC 6052, RFC 8215).
+fn inside(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(address) = address else { return None };
+    match address.segments() {
+        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0x0064, 0xff9b, 1, _, _, _, high, low] => {
+            Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+        }
+        _ => None,
+    }
+}
+
+/// What an address under a prefix of NAT64 reaches: the IPv4 address inside it. In a network without IPv4, DNS64 answers
+/// with such an address for every host that has no other.
+fn reach_translated(address: Ipv6Addr) -> Option<Reach> {
+    let last = inside(address.into())?;
+    let octets = address.octets();
+    // Under the local-use prefix a translator may read the IPv4 address elsewhere, around the octet of zeros at 8 (RFC
+    // 6052 section 2.2): it must be no way in wherever it is read. A reading that begins with 0 is of nobody.
+    let [_, _, _, _, _, _, a, b, _, c, d, e, f, ..] = octets;
+    let others = match address.segments() {
+        [_, _, 0, ..] => None,
+        _ => Some([[a, b, c, d], [b, c, d, e], [c, d, e, f]]),
+    };
+    let others = others.into_iter().flatten().filter(|[first, ..]| *first != 0).map(Ipv4Addr::from);
+    let strictest = others.chain([last]).map(reach_v4).max_by_key(|reach| match reach {
+        Reach::Public => 0,
+        Reach::Private => 1,
+        Reach::Loopback | Reach::Never => 2,
+    });
+    // The loopback of a translator is not ours.
+    strictest.map(|reach| if reach == Reach::Loopback { Reach::Never } else { reach })
 }
 
 #[cfg(test)]
@@ -183,7 +224,7 @@ mod tests {
                 "0.0.0.0 0.1.2.3 169.254.169.254 169.254.0.0 169.254.255.255 100.100.100.200 168.63.129.16 192.0.0.1 192.0.0.192 192.0.2.1 \
                  192.88.99.1 198.18.0.1 198.19.255.255 198.51.100.7 203.0.113.9 224.0.0.1 239.255.255.255 240.0.0.1 \
                  255.255.255.255 :: ::ffff:127.0.0.1 ::ffff:8.8.8.8 ::127.0.0.1 ::8.8.8.8 ::2 fe80::1 febf::1 fec0::1 ff02::1 \
-                 64:ff9b::7f00:1 64:ff9b::808:808 64:ff9b:1::1 100::1 2001::1 2001:1ff::1 2001:db8::1 2002:7f00:1:: \
+                 64:ff9b::7f00:1 64:ff9b:1::1 100::1 2001::1 2001:1ff::1 2001:db8::1 2002:7f00:1:: \
                  2002:808:808:: 3fff::1 3fff:fff::1 5f00::1 fd00:ec2::254 fd20:ce::254 4000::1 1fff::1",
             ),
             (
@@ -221,6 +262,54 @@ mod tests {
         }
         let both = NetworkRule { allow_private_network: true, allow_http: true };
         assert_eq!(allowed(both, false), [false, false, true, false, false, false]);
+    }
+
+    #[test]
+    fn fld19_an_address_behind_nat64_is_judged_by_the_ipv4_address_inside_it() {
+        for (address, want) in [
+            ("64:ff9b::8.8.8.8", Reach::Public),
+            ("64:ff9b::140.82.121.3", Reach::Public),
+            ("64:ff9b::10.0.0.1", Reach::Private),
+            ("64:ff9b::172.16.0.1", Reach::Private),
+            ("64:ff9b::192.168.1.1", Reach::Private),
+            ("64:ff9b::100.64.0.1", Reach::Private),
+            ("64:ff9b::127.0.0.1", Reach::Never),
+            ("64:ff9b::169.254.169.254", Reach::Never),
+            ("64:ff9b::168.63.129.16", Reach::Never),
+            ("64:ff9b::100.100.100.200", Reach::Never),
+            ("64:ff9b::0.0.0.0", Reach::Never),
+            ("64:ff9b::224.0.0.1", Reach::Never),
+            ("64:ff9b::255.255.255.255", Reach::Never),
+            ("64:ff9b:1::8.8.8.8", Reach::Public),
+            ("64:ff9b:1:fffe::10.0.0.1", Reach::Never),
+            ("64:ff9b:1::10.0.0.1", Reach::Private),
+            ("64:ff9b:1::127.0.0.1", Reach::Never),
+            ("64:ff9b:1::169.254.169.254", Reach::Never),
+            // Read at another place, it is 10.0.0.1, 169.254.169.254 and 127.0.0.1.
+            ("64:ff9b:1:a00:0:100:8.8.8.8", Reach::Private),
+            ("64:ff9b:1:a9fe:a9:fe00:8.8.8.8", Reach::Never),
+            ("64:ff9b:1::7f:0:808:808", Reach::Never),
+            // Next to the prefixes.
+            ("64:ff9b:0:0:0:1:808:808", Reach::Never),
+            ("64:ff9b:2::8.8.8.8", Reach::Never),
+            ("64:ff9a::8.8.8.8", Reach::Never),
+            // Other ways of writing an IPv4 address are never a way in.
+            ("::ffff:8.8.8.8", Reach::Never),
+            ("2002:808:808::", Reach::Never),
+            ("2001:0:808:808::", Reach::Never),
+        ] {
+            assert_eq!(reach(ip(address)), want, "{address}");
+        }
+        let told = Guard::new(PUBLIC_ONLY, true).check(ip("64:ff9b::10.0.0.1")).unwrap_err().to_string();
+        assert!(
+            told.contains("64:ff9b::a00:1 (10.0.0.1 behind NAT64)") && told.contains("allow_private_network"),
+            "{told}"
+        );
+        assert!(Guard::new(PRIVATE, true).check(ip("64:ff9b::10.0.0.1")).is_ok());
+        // Plain http never leaves this host.
+        for address in ["64:ff9b::8.8.8.8", "64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1"] {
+            assert!(Guard::new(HTTP, false).check(ip(address)).is_err(), "{address}");
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! One hardened GET: guarded addresses, no redirect, no proxy but a configured one, counted bytes.
+//! One hardened GET: guarded addresses, at most one redirect within the origin, no proxy but a configured one, counted
+//! bytes.
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,15 +11,17 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, Proxy, Response, StatusCode};
+use reqwest::{Client, Proxy, Response, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::access::{Access, Roots};
+use crate::connect_error::Unresolved;
 use crate::fetch_error::bounded;
 use crate::freshness::delta_seconds;
 use crate::guard::{Guard, GuardedResolver};
-use crate::{AddressRefused, FetchFault, ProxyUrl, Resolver};
+use crate::progress::{NoteConnections, Progress, Stage};
+use crate::{AddressRefused, ConnectError, DocumentKind, FetchFault, ProxyUrl, Resolver, redirect, tls};
 
 /// The largest document that is read, in bytes after decompression. Real key sets have 1 to 5 kB.
 pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
@@ -36,6 +40,20 @@ struct Route {
     /// In place of the system's.
     roots: Option<Roots>,
     proxy: Option<ProxyUrl>,
+    /// Whether connections are kept open for the next request.
+    is_pooled: bool,
+}
+
+/// One document to get.
+pub(crate) struct Ask<'a> {
+    pub(crate) url: &'a Url,
+    pub(crate) document: DocumentKind,
+    pub(crate) guard: Guard,
+    pub(crate) access: &'a Access,
+    /// What the answer is made conditional with.
+    pub(crate) etag: Option<&'a HeaderValue>,
+    /// Where it is noted how far the request came.
+    pub(crate) progress: &'a Arc<Progress>,
 }
 
 /// A successful answer.
@@ -51,36 +69,25 @@ impl Clients {
         Self { resolver, user_agent, held: Mutex::default() }
     }
 
-    /// Gets the JSON document at `url`, conditionally when there is an entity tag.
-    pub(crate) async fn get(
-        &self,
-        url: &Url,
-        guard: Guard,
-        access: &Access,
-        etag: Option<&HeaderValue>,
-    ) -> Result<Answer, FetchFault> {
-        let host = url.host().ok_or(FetchFault::JwksUri("has no host"))?;
-        guard.check_literal(&host).map_err(FetchFault::Address)?;
-        let route = Route { guard, roots: access.roots.clone(), proxy: access.proxy.clone() };
-        let mut request = self
-            .client(route)
-            .await?
-            .get(url.clone())
-            .header(ACCEPT, HeaderValue::from_static("application/json, application/jwk-set+json;q=0.9"));
-        if let Some(authorization) = access.authorization(url) {
-            request = request.header(AUTHORIZATION, authorization);
+    /// Gets a document, conditionally when there is an entity tag. One redirect within the origin is followed.
+    pub(crate) async fn get(&self, ask: Ask<'_>) -> Result<Answer, FetchFault> {
+        let response = self.send(&ask, ask.url).await?;
+        if !is_redirect(response.status()) {
+            return self.answer(&ask, response).await;
         }
-        if let Some(etag) = etag {
-            request = request.header(IF_NONE_MATCH, etag);
+        let next = redirect::target(ask.url, &response, ask.document)?;
+        let response = self.send(&ask, &next).await?;
+        if is_redirect(response.status()) {
+            return Err(redirect::second(&response, ask.document));
         }
-        let response = request.send().await.map_err(fault)?;
+        self.answer(&ask, response).await
+    }
+
+    async fn answer(&self, ask: &Ask<'_>, response: Response) -> Result<Answer, FetchFault> {
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_MODIFIED if etag.is_some() => {
+            StatusCode::NOT_MODIFIED if ask.etag.is_some() => {
                 return Ok(Answer::NotModified { headers: response.headers().clone() });
-            }
-            status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
-                return Err(FetchFault::Redirect(status.as_u16()));
             }
             status => {
                 return Err(FetchFault::Status {
@@ -89,11 +96,43 @@ impl Clients {
                 });
             }
         }
-        if is_web_page(response.headers()) {
-            return Err(FetchFault::ContentType);
-        }
         let headers = response.headers().clone();
-        Ok(Answer::Document { body: read(response).await?, headers })
+        Ok(Answer::Document { body: read(response, ask).await?, headers })
+    }
+
+    /// Sends the request. An issuer may have closed a connection that was kept open, which shows only when it is used:
+    /// the request is then sent once more on a new one.
+    async fn send(&self, ask: &Ask<'_>, url: &Url) -> Result<Response, FetchFault> {
+        let host = url.host().ok_or(FetchFault::JwksUri("has no host"))?;
+        ask.guard.check_literal(&host).map_err(FetchFault::Address)?;
+        let sent = self.send_once(ask, url, true).await?;
+        let sent = match sent {
+            Err(error) if ask.progress.stage() == Stage::Reused && is_unanswered(&error) => {
+                self.send_once(ask, url, false).await?
+            }
+            sent => sent,
+        };
+        sent.map_err(|error| fault(&error, ask, url))
+    }
+
+    async fn send_once(
+        &self,
+        ask: &Ask<'_>,
+        url: &Url,
+        is_pooled: bool,
+    ) -> Result<Result<Response, reqwest::Error>, FetchFault> {
+        let (roots, proxy) = (ask.access.roots.clone(), ask.access.proxy.clone());
+        let client = self.client(Route { guard: ask.guard, roots, proxy, is_pooled }).await?;
+        let accept = HeaderValue::from_static("application/json, application/jwk-set+json;q=0.9");
+        let mut request = client.get(url.clone()).header(ACCEPT, accept);
+        if let Some(authorization) = ask.access.authorization(url) {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(etag) = ask.etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        ask.progress.begin();
+        Ok(ask.progress.watch(request.send()).await)
     }
 
     async fn client(&self, route: Route) -> Result<Client, FetchFault> {
@@ -123,44 +162,46 @@ impl Clients {
 
 /// Whether a client can be made of what was read. Blocks.
 pub(crate) fn check(access: &Access) -> Result<(), FetchFault> {
-    let roots = access.roots.as_ref();
-    trust(Client::builder(), roots)?.build().map(drop).map_err(|error| unusable(roots, &error))
+    trust(access.roots.as_ref()).map(drop)
 }
 
 fn build(route: Route, resolver: Arc<dyn Resolver>, user_agent: &str) -> Result<Client, FetchFault> {
-    let Route { guard, roots, proxy } = route;
+    let Route { guard, roots, proxy, is_pooled } = route;
+    let unusable = |error: &reqwest::Error| FetchFault::Client(bounded(&innermost(error)));
     let client = Client::builder()
         .user_agent(user_agent)
         // Through a proxy, plain http would not end on the loopback of this host.
         .https_only(guard.is_https() || proxy.is_some())
+        // The one redirect that is followed is judged here, not by the client.
         .redirect(reqwest::redirect::Policy::none())
         // One that only the environment names would resolve and dial by itself, past the guard.
         .no_proxy()
         .retry(reqwest::retry::never())
         .referer(false)
+        .connector_layer(NoteConnections)
         // Enough for discovery and keys of one refresh; the next one resolves and dials anew.
         .pool_idle_timeout(Duration::from_secs(5))
-        .pool_max_idle_per_host(1);
+        .pool_max_idle_per_host(usize::from(is_pooled));
     let client = match proxy {
         None => client.dns_resolver(Arc::new(GuardedResolver { guard, resolver })),
         Some(proxy) => client
-            .proxy(Proxy::all(proxy.expose().clone()).map_err(|error| unusable(None, &error))?)
+            .proxy(Proxy::all(proxy.expose().clone()).map_err(|error| unusable(&error))?)
             .dns_resolver(Arc::new(ProxyResolver(resolver))),
     };
-    let client = if guard.is_https() { trust(client, roots.as_ref())? } else { client.tls_certs_only([]) };
-    client.build().map_err(|error| unusable(roots.as_ref(), &error))
+    let client = match guard.is_https() {
+        true => client.tls_backend_preconfigured(trust(roots.as_ref())?),
+        false => client.tls_certs_only([]),
+    };
+    client.build().map_err(|error| unusable(&error))
 }
 
-fn trust(client: ClientBuilder, roots: Option<&Roots>) -> Result<ClientBuilder, FetchFault> {
-    let Some(roots) = roots else { return Ok(client) };
-    Ok(client.tls_certs_only(roots.certificates().map_err(|error| unusable(Some(roots), &error))?))
-}
-
-fn unusable(roots: Option<&Roots>, error: &reqwest::Error) -> FetchFault {
-    match roots {
-        None => FetchFault::Client(innermost(error)),
-        Some(_) => FetchFault::Unreadable(format!("its certificates cannot be used: {}", innermost(error))),
-    }
+/// What a client trusts.
+fn trust(roots: Option<&Roots>) -> Result<rustls::ClientConfig, FetchFault> {
+    let certificates = roots.map(Roots::certificates).transpose().map_err(FetchFault::Unreadable)?;
+    tls::client_config(certificates.as_deref()).map_err(|error| match roots {
+        None => FetchFault::Client(bounded(&error.to_string())),
+        Some(_) => FetchFault::Unreadable(format!("its certificates cannot be used: {}", bounded(&error.to_string()))),
+    })
 }
 
 /// Resolves the name of a proxy, which the configuration chose. Names of issuers are resolved by the proxy.
@@ -168,20 +209,23 @@ struct ProxyResolver(Arc<dyn Resolver>);
 
 impl reqwest::dns::Resolve for ProxyResolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Progress::resolving();
         let answer = self.0.resolve(name.as_str());
         Box::pin(async move {
-            let addresses = answer.await?.into_iter().map(|address| SocketAddr::new(address, 0));
+            let addresses = answer.await.map_err(Unresolved)?;
+            Progress::resolved(&addresses);
+            let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(addresses) as reqwest::dns::Addrs)
         })
     }
 }
 
 /// Reads a body, counting what comes out of the decompression: a bomb is cut at the limit, not unpacked.
-async fn read(response: Response) -> Result<Bytes, FetchFault> {
+async fn read(response: Response, ask: &Ask<'_>) -> Result<Bytes, FetchFault> {
     let mut body = BytesMut::new();
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(fault)?;
+        let chunk = chunk.map_err(|error| fault(&error, ask, ask.url))?;
         if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
             return Err(FetchFault::TooLarge(MAX_DOCUMENT_BYTES));
         }
@@ -190,11 +234,16 @@ async fn read(response: Response) -> Result<Bytes, FetchFault> {
     Ok(body.freeze())
 }
 
-/// Real issuers send JSON as `text/plain` and `application/octet-stream` too; parsing decides. A web page is named as such.
-fn is_web_page(headers: &HeaderMap) -> bool {
+/// Whether the media type is a web page's. What does not parse is then named as one: real issuers send JSON under any
+/// media type, so only parsing decides.
+pub(crate) fn is_web_page(headers: &HeaderMap) -> bool {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let media_type = media_type.split(';').next().unwrap_or("").trim();
     media_type.eq_ignore_ascii_case("text/html") || media_type.eq_ignore_ascii_case("application/xhtml+xml")
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    status.is_redirection() && status != StatusCode::NOT_MODIFIED
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -202,7 +251,31 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-fn fault(error: reqwest::Error) -> FetchFault {
+/// Whether the connection ended before a byte of the answer came.
+fn is_unanswered(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+            let is_broken = || {
+                let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+                io.is_some_and(|io| {
+                    matches!(
+                        io.kind(),
+                        ErrorKind::ConnectionReset
+                            | ErrorKind::ConnectionAborted
+                            | ErrorKind::BrokenPipe
+                            | ErrorKind::UnexpectedEof
+                    )
+                })
+            };
+            return error.is_incomplete_message() || error.is_canceled() || error.is_closed() || is_broken();
+        }
+        source = cause.source();
+    }
+    false
+}
+
+fn fault(error: &reqwest::Error, ask: &Ask<'_>, url: &Url) -> FetchFault {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(refused) = cause.downcast_ref::<AddressRefused>() {
@@ -210,7 +283,26 @@ fn fault(error: reqwest::Error) -> FetchFault {
         }
         source = cause.source();
     }
-    if error.is_connect() { FetchFault::Connect(innermost(&error)) } else { FetchFault::Transfer(innermost(&error)) }
+    match ConnectError::of(&target(ask, url), error) {
+        Some(error) => FetchFault::Connect(error),
+        None => FetchFault::Transfer(bounded(&innermost(error))),
+    }
+}
+
+/// Host and port, and which addresses were tried, or through which proxy.
+pub(crate) fn target(ask: &Ask<'_>, url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().map_or_else(String::new, |port| format!(":{port}"));
+    if let Some(proxy) = &ask.access.proxy {
+        return format!("{host}{port} through the proxy {proxy}");
+    }
+    match ask.progress.addresses().as_slice() {
+        [] => format!("{host}{port}"),
+        addresses => {
+            let addresses: Vec<String> = addresses.iter().take(4).map(ToString::to_string).collect();
+            format!("{host}{port} ({})", addresses.join(", "))
+        }
+    }
 }
 
 /// The text of the innermost cause: what was wrong, without the layers that it passed.
@@ -219,5 +311,5 @@ fn innermost(error: &reqwest::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    bounded(&cause.to_string())
+    cause.to_string()
 }

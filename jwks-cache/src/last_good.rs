@@ -4,6 +4,7 @@
 //! it is for and carries a digest, so that a torn or foreign file is not taken for keys. It is not a seal: whoever can write the
 //! state directory can put keys there, as they could in the configuration.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -141,9 +142,27 @@ fn is_ours(name: &Path) -> bool {
     })
 }
 
+/// The name of the copy of `spec`, without its extension.
+pub(crate) fn name(spec: &EntrySpec) -> String {
+    digest_of_parts(&[spec.name.as_str().as_bytes(), spec.issuer.as_str().as_bytes()]).to_hex()
+}
+
+/// The names of the copies in `dir`. Blocks.
+pub(crate) fn names(dir: &Path) -> io::Result<HashSet<String>> {
+    let mut names = HashSet::new();
+    for file in fs::read_dir(dir)? {
+        let name = file?.file_name();
+        if let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".json"))
+            && is_ours(Path::new(&name))
+        {
+            names.insert(stem.to_owned());
+        }
+    }
+    Ok(names)
+}
+
 fn file_path(dir: &Path, spec: &EntrySpec) -> PathBuf {
-    let digest = digest_of_parts(&[spec.name.as_str().as_bytes(), spec.issuer.as_str().as_bytes()]);
-    dir.join(format!("{}.json", digest.to_hex()))
+    dir.join(format!("{}.json", name(spec)))
 }
 
 fn source_text(spec: &EntrySpec) -> String {

@@ -6,8 +6,8 @@
 //!
 //! - **Lookups** are lock-free on an immutable set per entry ([`JwksCache::find_cached`]).
 //! - **Fetches** are one per entry at a time, in a task of their own: callers share it, and callers that give up cancel
-//!   nobody. Each has one deadline (5 s), a size limit that counts decompressed bytes (256 KiB), follows no redirect, uses no
-//!   proxy but one that the entry names, and dials only addresses that passed the guard (see [`NetworkRule`]).
+//!   nobody. Each has one deadline (5 s), a size limit that counts decompressed bytes (256 KiB), follows one redirect
+//!   within the origin and no other, uses no proxy but one that the entry names, and dials only addresses that passed the guard (see [`NetworkRule`]).
 //! - **An unknown kid** asks for one shared fetch per entry and cool-down ([`EntrySpec::refresh_cooldown`]).
 //! - **An issuer that is down** harms nobody for [`EntrySpec::max_stale`]: the last good set serves, and a copy of it on disk
 //!   survives a restart.
@@ -19,9 +19,12 @@
 //! Everything here runs on tokio; [`JwksCache::new`] and the lock-free lookups need no runtime.
 
 mod access;
+mod admissions;
 mod cache;
 mod candidates;
+mod connect_error;
 mod control;
+mod copies;
 mod discovery;
 mod draft;
 mod entry;
@@ -38,16 +41,21 @@ mod history_log;
 mod http;
 mod last_good;
 mod moment;
+mod outbound;
+mod progress;
 mod proxy_url;
+mod redirect;
 mod slot;
 mod spec;
 mod static_keys;
 mod status;
+mod tls;
 mod validate;
 mod view;
 
 pub use cache::{CacheAnswer, JwksCache, LookupError};
 pub use candidates::Candidates;
+pub use connect_error::{Caller, ConnectCause, ConnectError};
 pub use discovery::read_discovery;
 pub use entry_keys::EntryKeys;
 pub use entry_ref::EntryRef;
@@ -55,12 +63,15 @@ pub use environment::{Environment, ResolveFuture, Resolver};
 pub use fetch_error::{DocumentKind, FetchError, FetchFault};
 pub use guard::AddressRefused;
 pub use history::{HistoryError, InForce, KeyHistory, KeySeen, KeySetSeen, SeenFrom};
+pub use outbound::client_builder;
+pub use progress::Stage;
 pub use proxy_url::ProxyUrl;
 pub use spec::{EntrySpec, FamilySpec, KeySource, NetworkRule, Specs};
 pub use status::{
     EntryState, EntryStatus, FamilyStatus, FetchCounts, KeyStatus, LastError, LastFetch, RefreshReport,
     SkippedKeyStatus, SourceKind,
 };
+pub use tls::{CertificateFault, CertificateRefused};
 pub use validate::EntryError;
 pub use view::EntryView;
 

@@ -83,9 +83,17 @@ pub struct FamilySpec {
     pub ca_file: Option<PathBuf>,
     /// As of [`EntrySpec::proxy`].
     pub proxy: Option<ProxyUrl>,
+    /// Members that the rules name. They have places of their own: no token pushes one out or keeps one
+    /// from being looked up.
+    pub named: Vec<Issuer>,
 }
 
 impl FamilySpec {
+    /// Whether `other` is the same family, whichever members are named.
+    pub(crate) fn is_same_family(&self, other: &Self) -> bool {
+        *other == Self { named: other.named.clone(), ..self.clone() }
+    }
+
     /// The entry of one member.
     pub(crate) fn member(&self, issuer: Issuer) -> EntrySpec {
         EntrySpec {

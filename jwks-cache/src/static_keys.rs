@@ -86,7 +86,7 @@ pub(crate) fn inline(jwks: &serde_json::Value, algorithms: &[Algorithm]) -> Resu
 }
 
 fn parse(document: Bytes, algorithms: &[Algorithm]) -> Result<IndexedSet, FetchFault> {
-    match IndexedSet::parse(document, algorithms) {
+    match IndexedSet::parse_given(document, algorithms) {
         Ok(set) if is_alarming(&set.skipped) => Err(FetchFault::PrivateKey),
         Err(KeySetError::Empty(skipped)) if is_alarming(&skipped) => Err(FetchFault::PrivateKey),
         parsed => parsed.map_err(FetchFault::KeySet),

@@ -31,6 +31,7 @@ fn family(entry: &str, form: &str, pattern: &str) -> FamilySpec {
         network: NetworkRule { allow_private_network: false, allow_http: true },
         ca_file: None,
         proxy: None,
+        named: Vec::new(),
     }
 }
 
@@ -64,6 +65,11 @@ async fn find(cache: &JwksCache, issuer: &Issuer, text: &str) -> Result<Candidat
 fn has(cache: &JwksCache, issuer: &Issuer, text: &str) -> bool {
     let found = cache.find_cached(EntryRef::of_issuer(&name("eks"), issuer), Some(&kid(text)), Algorithm::ES256);
     matches!(found, CacheAnswer::Hit(_))
+}
+
+/// A token of that member is verified.
+fn verified(cache: &JwksCache, issuer: &Issuer) {
+    cache.verified(EntryRef::of_issuer(&name("eks"), issuer));
 }
 
 #[tokio::test]
@@ -126,6 +132,7 @@ async fn c101_a_flood_of_made_up_members_costs_few_fetches_and_pushes_no_member_
     let cache = cache(&outside, clusters(&fake));
     let real = member(&fake, "real");
     assert!(find(&cache, &real, "k1").await.is_ok());
+    verified(&cache, &real);
     let before = fake.requests();
     fake.hold();
     let flood = together((0..500).map(|number| {
@@ -186,9 +193,11 @@ async fn a_member_in_use_is_kept_fresh_and_one_that_nobody_asks_for_is_forgotten
     let cache = cache(&outside, clusters(&fake));
     let (one, two) = (member(&fake, "one"), member(&fake, "two"));
     assert!(find(&cache, &one, "k1").await.is_ok() && find(&cache, &two, "k2").await.is_ok());
+    verified(&cache, &two);
     for _ in 0..3 {
         outside.clock.advance(HOUR / 2);
         assert!(has(&cache, &one, "k1"));
+        verified(&cache, &one);
         let before = fake.requests();
         cache.refresh_due().await;
         assert!(fake.requests() > before, "a member in use is refreshed before it is asked for");
@@ -213,7 +222,10 @@ async fn c104_a_members_last_good_keys_survive_a_restart_while_its_issuer_is_dow
     let dir = tempfile::tempdir().unwrap();
     let outside = Outside::with_state_dir(Some(dir.path().to_owned()));
     let one = member(&fake, "one");
-    assert!(find(&cache(&outside, clusters(&fake)), &one, "k1").await.is_ok());
+    let first = cache(&outside, clusters(&fake));
+    assert!(find(&first, &one, "k1").await.is_ok());
+    verified(&first, &one);
+    first.refresh_due().await;
     fake.reply(&format!("/c/one{DISCOVERY}"), Reply::status(500));
     fake.reply(&format!("/c/two{DISCOVERY}"), Reply::status(500));
     let restarted = cache(&outside, clusters(&fake));
@@ -233,6 +245,8 @@ async fn each_member_has_a_history_of_its_own() {
     let cache = cache(&outside, clusters(&fake));
     let (one, two) = (member(&fake, "one"), member(&fake, "two"));
     assert!(find(&cache, &one, "k1").await.is_ok() && find(&cache, &two, "k2").await.is_ok());
+    verified(&cache, &one);
+    verified(&cache, &two);
     publish(&fake, "one", [jwk("k3")]);
     let eks = name("eks");
     cache.refresh(EntryRef::of_issuer(&eks, &one)).await.unwrap();
@@ -286,4 +300,116 @@ async fn families_that_cannot_be_told_apart_or_reached_are_refused() {
         let said = said(families);
         assert!(said.contains(wanted), "wanted {wanted}, got {said}");
     }
+}
+
+/// Every member of `range` exists, and has keys.
+fn publish_many(fake: &FakeIssuer, range: std::ops::Range<usize>) {
+    let keys = [jwk("forged")];
+    for number in range {
+        publish(fake, &format!("x{number}"), keys.clone());
+    }
+}
+
+#[tokio::test]
+async fn f5_forged_tokens_of_real_members_push_out_no_proven_or_named_member_and_hinder_neither() {
+    let fake = FakeIssuer::start([]).await;
+    publish(&fake, "real", [jwk("k1")]);
+    publish(&fake, "named", [jwk("n1")]);
+    publish_many(&fake, 0..1100);
+    let dir = tempfile::tempdir().unwrap();
+    let outside = Outside::with_state_dir(Some(dir.path().to_owned()));
+    let (real, named) = (member(&fake, "real"), member(&fake, "named"));
+    let cache = cache(&outside, FamilySpec { named: vec![named.clone()], ..clusters(&fake) });
+    assert!(find(&cache, &real, "k1").await.is_ok());
+    verified(&cache, &real);
+    cache.refresh_due().await;
+
+    let before = fake.requests();
+    let mut turned_away = 0;
+    for minute in 0..2_u64 {
+        outside.clock.advance(Duration::from_secs(60));
+        for number in 0..1100 {
+            let forged = member(&fake, &format!("x{number}"));
+            // Its keys are there, and no token of it ever verifies.
+            match find(&cache, &forged, "forged").await {
+                Ok(_) => {}
+                Err(LookupError::Unavailable { .. }) => turned_away += 1,
+                Err(LookupError::Unknown) => panic!("{forged} has that key"),
+            }
+        }
+        assert!(has(&cache, &real, "k1"), "minute {minute}");
+        assert!(cache.families()[0].members.len() <= 64 + 2, "minute {minute}");
+    }
+    assert!(turned_away > 2 * 800, "{turned_away}");
+    // Two requests for each of at most 128 members at once, and two members a second.
+    let asked = fake.requests() - before;
+    assert!(asked <= 2 * (128 + 2 * 120 + 5), "{asked}");
+
+    // The proven member rotates its keys, and the named one is asked for the first time.
+    publish(&fake, "real", [jwk("k2")]);
+    assert!(find(&cache, &real, "k2").await.is_ok());
+    assert!(find(&cache, &named, "n1").await.is_ok());
+    verified(&cache, &named);
+    cache.refresh_due().await;
+    // What nobody proved leaves nothing on disk: of two members a copy and a history each.
+    let copies = std::fs::read_dir(dir.path()).unwrap().filter(|file| file.as_ref().unwrap().path().is_file()).count();
+    let histories = std::fs::read_dir(dir.path().join("history")).unwrap().count();
+    assert_eq!((copies, histories), (2, 2));
+}
+
+#[tokio::test]
+async fn f5_made_up_members_that_stall_hinder_neither_a_named_nor_a_proven_nor_a_restored_member() {
+    let fake = FakeIssuer::start([]).await;
+    for cluster in ["real", "named", "old"] {
+        publish(&fake, cluster, [jwk("k1")]);
+    }
+    for number in 0..1500 {
+        fake.reply(&format!("/c/x{number}{DISCOVERY}"), Reply::Stall(Vec::new()));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let outside = Outside::with_state_dir(Some(dir.path().to_owned()));
+    let (real, named, old) = (member(&fake, "real"), member(&fake, "named"), member(&fake, "old"));
+    let spec = FamilySpec { named: vec![named.clone()], ..clusters(&fake) };
+    let first = cache(&outside, spec.clone());
+    assert!(find(&first, &old, "k1").await.is_ok());
+    verified(&first, &old);
+    first.refresh_due().await;
+    let cache = cache(&outside, spec);
+    assert!(find(&cache, &real, "k1").await.is_ok());
+    verified(&cache, &real);
+    let before = fake.requests();
+    let _flood = together((0..1500).map(|number| {
+        let (cache, made_up) = (cache.clone(), member(&fake, &format!("x{number}")));
+        async move { find(&cache, &made_up, "k1").await }
+    }))
+    .await;
+    fake.arrived(before + 64).await;
+    assert!(has(&cache, &real, "k1"));
+    assert!(find(&cache, &named, "k1").await.is_ok());
+    assert!(find(&cache, &old, "k1").await.is_ok(), "it was proven before the restart");
+    publish(&fake, "real", [jwk("k2")]);
+    assert!(find(&cache, &real, "k2").await.is_ok());
+    // Discovery and keys of the named one, of the restored one nothing, of the proven one's refresh both.
+    assert_eq!(fake.requests(), before + 64 + 2 + 2);
+}
+
+#[tokio::test]
+async fn f5_a_member_is_proven_by_a_verified_token_and_not_by_a_fetch() {
+    let fake = FakeIssuer::start([]).await;
+    publish(&fake, "one", [jwk("k1")]);
+    let dir = tempfile::tempdir().unwrap();
+    let outside = Outside::with_state_dir(Some(dir.path().to_owned()));
+    let cache = cache(&outside, clusters(&fake));
+    let one = member(&fake, "one");
+    assert!(find(&cache, &one, "k1").await.is_ok());
+    let before = fake.requests();
+    outside.clock.advance(HOUR / 2);
+    assert!(has(&cache, &one, "k1"));
+    cache.refresh_due().await;
+    assert_eq!(fake.requests(), before, "only a proven member is kept fresh");
+    assert_eq!(std::fs::read_dir(dir.path()).map_or(0, Iterator::count), 0);
+    verified(&cache, &one);
+    cache.refresh_due().await;
+    assert!(fake.requests() > before);
+    assert!(std::fs::read_dir(dir.path()).unwrap().count() > 0);
 }

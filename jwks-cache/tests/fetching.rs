@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jwks_cache::{FetchFault, JwksCache, KeySource, LookupError, NetworkRule, ResolveFuture, Resolver};
+use jwks_cache::{FetchFault, JwksCache, KeySource, LookupError, NetworkRule, ResolveFuture, Resolver, Stage};
 use serde_json::json;
 use sts_jose::KeySetError;
 use sts_types::Algorithm;
@@ -82,7 +82,7 @@ async fn c095_a_faulty_answer_keeps_the_old_keys_and_is_named() {
         (json("{\"keys\":{}}"), FetchFault::KeySet(KeySetError::NoKeys)),
         (json("{\"keys\":[]}"), FetchFault::KeySet(KeySetError::Empty(Vec::new()))),
         (json("{\"keys\":[],\"keys\":[]}"), FetchFault::KeySet(not_json.clone())),
-        (Reply::body("text/html; charset=utf-8", jwks([jwk("k2")]).to_string()), FetchFault::ContentType),
+        (Reply::body("text/html; charset=utf-8", "<html>"), FetchFault::ContentType),
         (Reply::body("text/plain", "<html>"), FetchFault::KeySet(not_json)),
     ];
     for (reply, want) in table {
@@ -102,27 +102,102 @@ async fn c095_a_faulty_answer_keeps_the_old_keys_and_is_named() {
 async fn c095_json_under_another_name_is_read() {
     let issuer = FakeIssuer::start([]).await;
     let cache = Outside::new().cache([issuer.by_url("a")]);
-    for content_type in
-        ["application/jwk-set+json", "application/json; charset=utf-8", "text/plain", "application/octet-stream"]
-    {
+    for content_type in [
+        "application/jwk-set+json",
+        "application/json; charset=utf-8",
+        "text/plain",
+        "application/octet-stream",
+        "text/html",
+    ] {
         issuer.reply(KEYS, Reply::body(content_type, jwks([jwk("k1")]).to_string()));
         assert!(cache.refresh(&name("a")).await.is_ok(), "{content_type}");
     }
 }
 
+/// What a redirect comes to: its target as it is told, and why it is not followed.
+async fn redirect(cache: &JwksCache) -> (Option<String>, &'static str) {
+    match fault(cache).await {
+        FetchFault::Redirect { to, why, help, .. } => {
+            assert!(help.contains("`jwks_url`"), "{help}");
+            (to, why)
+        }
+        fault => panic!("{fault}"),
+    }
+}
+
 #[tokio::test]
-async fn c088_no_redirect_is_followed() {
+async fn c088_fld33_no_redirect_leaves_the_origin() {
     let issuer = FakeIssuer::start([]).await;
     let target = FakeIssuer::start([jwk("k1")]).await;
     let cache = Outside::new().cache([issuer.discovered("a")]);
-    for (count, status) in [301, 302, 303, 307, 308].into_iter().enumerate() {
-        issuer.reply(DISCOVERY, Reply::status(status).with("Location", format!("{}{KEYS}", target.url)));
-        assert_eq!(fault(&cache).await, FetchFault::Redirect(status));
-        assert_eq!(issuer.requests(), count + 1);
+    let port = |fake: &FakeIssuer| fake.url.rsplit(':').next().unwrap().to_owned();
+    let mut requests = 0;
+    for status in [301, 302, 303, 307, 308] {
+        for (location, origin) in [
+            (format!("{}{KEYS}?secret", target.url), target.url.clone()),
+            (format!("//127.0.0.1:{}/", port(&target)), target.url.clone()),
+            (format!("http://localhost:{}{KEYS}", port(&issuer)), format!("http://localhost:{}", port(&issuer))),
+            (issuer.url.replace("http:", "https:"), issuer.url.replace("http:", "https:")),
+            (format!("http://user:hunter2@127.0.0.1:{}/", port(&issuer)), issuer.url.clone()),
+            ("https://169.254.169.254/".to_owned(), "https://169.254.169.254".to_owned()),
+            ("file:///etc/passwd".to_owned(), "file:".to_owned()),
+        ] {
+            issuer.reply(DISCOVERY, Reply::status(status).with("Location", location));
+            let (to, why) = redirect(&cache).await;
+            assert_eq!(to.as_deref(), Some(origin.as_str()));
+            assert!(why.contains("not followed"), "{why}");
+            requests += 1;
+            assert_eq!(issuer.requests(), requests);
+        }
     }
-    issuer.reply(DISCOVERY, Reply::status(302).with("Location", DISCOVERY));
-    assert_eq!(fault(&cache).await, FetchFault::Redirect(302));
-    assert_eq!((issuer.requests(), target.connections()), (6, 0));
+    for location in ["", "http://", "http://[::1"] {
+        issuer.reply(DISCOVERY, Reply::status(302).with("Location", location));
+        assert!(matches!(fault(&cache).await, FetchFault::Redirect { .. }), "{location}");
+    }
+    issuer.reply(DISCOVERY, Reply::status(302));
+    assert_eq!(redirect(&cache).await, (None, "without a usable `Location`"));
+    assert_eq!(target.connections(), 0);
+}
+
+#[tokio::test]
+async fn fld33_one_redirect_within_the_origin_is_followed_and_a_second_is_not() {
+    let issuer = FakeIssuer::start([jwk("k1")]).await;
+    let document = json!({ "issuer": issuer.url, "jwks_uri": format!("{}/old-keys", issuer.url) });
+    issuer.reply("/documents/openid", Reply::json(&document));
+    let cache = Outside::new().cache([issuer.discovered("a")]);
+    for status in [301, 302, 303, 307, 308] {
+        issuer.reply(DISCOVERY, Reply::status(status).with("Location", "/documents/openid"));
+        issuer.reply("/old-keys", Reply::status(status).with("Location", format!("{}{KEYS}#fragment", issuer.url)));
+        cache.refresh(&name("a")).await.unwrap();
+        assert!(has(&cache, "a", "k1"));
+    }
+    issuer.reply("/old-keys", Reply::status(302).with("Location", "/loop"));
+    issuer.reply("/loop", Reply::status(302).with("Location", "/loop"));
+    let before = issuer.requests();
+    let (to, why) = redirect(&cache).await;
+    assert_eq!((to, why), (None, "after another one; only one is followed"));
+    assert_eq!(issuer.requests(), before + 4);
+    let elsewhere = "http://10.0.0.1/keys";
+    issuer.reply("/loop", Reply::status(302).with("Location", elsewhere));
+    assert_eq!(redirect(&cache).await.0.as_deref(), Some("http://10.0.0.1"));
+}
+
+#[tokio::test]
+async fn fld18_a_request_on_a_connection_that_the_issuer_closed_is_sent_once_more_on_a_new_one() {
+    // Closes each connection after one answer, and does not say so.
+    let issuer = FakeIssuer::start([jwk("k1")]).await;
+    issuer.closes_after_each_answer();
+    let cache = Outside::new().cache([issuer.discovered("a")]);
+    for round in 1..=5 {
+        cache.refresh(&name("a")).await.unwrap_or_else(|error| panic!("{round}: {error}"));
+    }
+    assert!(has(&cache, "a", "k1"));
+    // A new connection that ends without an answer is not tried again.
+    let mute = FakeIssuer::start([]).await;
+    mute.reply(KEYS, Reply::Raw(Vec::new()));
+    let cache = Outside::new().cache([mute.by_url("a")]);
+    assert!(matches!(fault(&cache).await, FetchFault::Transfer(_)));
+    assert_eq!((mute.requests(), mute.connections()), (1, 1));
 }
 
 #[tokio::test]
@@ -255,7 +330,7 @@ async fn c093_a_resolver_that_stalls_is_bounded_by_the_deadline() {
     let mut entry = spec("a", "https://issuer.example", KeySource::Discovery);
     entry.network = NetworkRule::default();
     let cache = outside.cache([entry]);
-    assert_eq!(fault(&cache).await, FetchFault::Timeout(Duration::from_secs(5)));
+    assert!(matches!(fault(&cache).await, FetchFault::TimedOut { stage: Stage::Resolving, .. }));
 }
 
 #[tokio::test]
@@ -317,7 +392,9 @@ async fn c094_one_deadline_bounds_silence_and_drip() {
             issuer.arrived(if path == DISCOVERY { 1 } else { 2 }).await;
             // From here on time passes by itself whenever nothing else can happen.
             tokio::time::pause();
-            assert_eq!(fetch.await.unwrap(), FetchFault::Timeout(Duration::from_secs(5)));
+            let fault = fetch.await.unwrap();
+            assert!(matches!(&fault, FetchFault::TimedOut { stage: Stage::Connected | Stage::Reused, .. }), "{fault}");
+            assert!(fault.to_string().contains("5 seconds") && fault.to_string().contains("127.0.0.1:"), "{fault}");
             tokio::time::resume();
         }
     }

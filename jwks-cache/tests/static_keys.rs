@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt as _;
 use jwks_cache::{EntrySpec, JwksCache, KeySource, LookupError};
 use serde_json::{Value, json};
+use sts_types::Algorithm;
 use support::{FakeIssuer, Outside, find, has, jwk, jwks, name, spec};
 
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -248,4 +249,39 @@ async fn c106_a_reload_reads_files_again_and_is_refused_whole_when_one_is_bad() 
     write(&bad, 2, &jwks([jwk("b2")]).to_string());
     let reloaded = cache.with_entries(entries()).unwrap();
     assert!(has(&reloaded, "good", "g1") && has(&reloaded, "bad", "b2"));
+}
+
+#[tokio::test]
+async fn fld32_keys_without_a_kid_in_a_file_or_inline_are_tried_for_any_kid() {
+    let unnamed = |mut jwk: serde_json::Value| {
+        jwk.as_object_mut().unwrap().remove("kid");
+        jwk
+    };
+    let set = support::jwks([jwk("named"), unnamed(jwk("x")), unnamed(support::jwk_of(Algorithm::EdDSA, "x"))]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys.json");
+    // Some editors begin a file with a byte order mark.
+    std::fs::write(&path, format!("\u{feff}{set}")).unwrap();
+    let issuer = support::FakeIssuer::start(set["keys"].as_array().unwrap().clone()).await;
+    let cache = Outside::new().cache([
+        spec("file", "https://a.example", KeySource::File(path)),
+        spec("inline", "https://b.example", KeySource::Inline(set.clone())),
+        issuer.by_url("url"),
+    ]);
+    let kids = async |entry: &str, kid: Option<&str>, algorithm| {
+        let kid = kid.map(support::kid);
+        let found = cache.find(&name(entry), kid.as_ref(), algorithm).await;
+        found.map(|keys| keys.iter().map(|key| key.kid().map(|kid| kid.as_str().to_owned())).collect::<Vec<_>>())
+    };
+    let some = || Some("named".to_owned());
+    for entry in ["file", "inline"] {
+        assert_eq!(kids(entry, Some("named"), Algorithm::ES256).await, Ok(vec![some(), None]));
+        assert_eq!(kids(entry, Some("other"), Algorithm::ES256).await, Ok(vec![None]));
+        assert_eq!(kids(entry, Some("other"), Algorithm::EdDSA).await, Ok(vec![None]));
+        assert_eq!(kids(entry, None, Algorithm::ES256).await, Ok(vec![some(), None]));
+        assert_eq!(kids(entry, Some("other"), Algorithm::RS256).await, Err(LookupError::Unknown));
+    }
+    assert_eq!(kids("url", Some("named"), Algorithm::ES256).await, Ok(vec![some()]));
+    assert_eq!(kids("url", Some("other"), Algorithm::ES256).await, Err(LookupError::Unknown));
+    assert_eq!(kids("url", None, Algorithm::ES256).await, Ok(vec![some(), None]));
 }

@@ -25,6 +25,7 @@ mod families;
 mod faults;
 mod history;
 mod introspection;
+mod issuer_keys;
 mod kinds;
 mod limits;
 mod metadata;

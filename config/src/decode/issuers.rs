@@ -88,11 +88,12 @@ impl Sound {
 /// Reads `issuers:`.
 pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
     let mut entries = Entries::default();
+    let for_all = reader.optional(fields, "proxy", proxy).flatten();
     let mut spans = Vec::new();
     for (entry, members) in reader.named(fields, "issuers") {
         let Some(name) = reader.key_name(entry, EntryName::new) else { continue };
         let before = reader.report.errors();
-        issuer(reader, name, &members, &mut entries);
+        issuer(reader, name, &members, for_all.as_ref(), &mut entries);
         if let Some(own) = entries.policy.last()
             && let Some(key) = own.preset.and_then(Preset::short_rule_key)
         {
@@ -116,7 +117,13 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
     entries
 }
 
-fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>, entries: &mut Entries) {
+fn issuer(
+    reader: &mut Reader<'_>,
+    name: Located<EntryName>,
+    fields: &Fields<'_>,
+    proxy_for_all: Option<&ProxyUrl>,
+    entries: &mut Entries,
+) {
     let is_family = fields.node("issuer_template").is_some();
     let written = if is_family { template(reader, fields) } else { one_issuer(reader, fields) };
     let source = if is_family { KeySource::Discovery } else { key_source(reader, fields, &mut entries.key_files) };
@@ -126,7 +133,11 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
     let ca_file = fields.node("ca_file").and_then(|node| Some((reader.path(node)?, node.span)));
     entries.key_files.extend(ca_file.clone());
     let bearer_token_file = reader.optional(fields, "bearer_token_file", Reader::secret_path);
-    let proxy = reader.optional(fields, "proxy", proxy);
+    let proxy = match reader.optional(fields, "proxy", proxy) {
+        Some(own) => own,
+        // Plain http goes to this host only, and a proxy would leave it.
+        None => proxy_for_all.filter(|_| is_fetched(&source) && !network.allow_http).cloned(),
+    };
     refuse_unused(reader, fields, &source);
     let is_read = written.is_some();
     // An entry whose issuer is wrong stays known by name, so that the identities that name it are not reported, too.
@@ -174,6 +185,7 @@ fn issuer(reader: &mut Reader<'_>, name: Located<EntryName>, fields: &Fields<'_>
             network,
             ca_file,
             proxy,
+            named: Vec::new(),
         }),
     });
     entries.trust.push(TrustSpec {
@@ -239,17 +251,29 @@ fn compared_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issu
     }
 }
 
-/// `proxy:`. Its credentials are shown nowhere.
-fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<ProxyUrl> {
+fn is_fetched(source: &KeySource) -> bool {
+    matches!(source, KeySource::Discovery | KeySource::Url(_))
+}
+
+/// `proxy:`, or `none` for none. Its credentials are shown nowhere.
+fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<Option<ProxyUrl>> {
     let text = reader.text(node)?;
+    if text.value == "none" {
+        return Some(None);
+    }
     if text.value.contains('@') {
         reader.report.hide_line(text.span);
     }
     ProxyUrl::parse(&text.value)
         .map_err(|what| {
-            reader.error(text.span, format!("`proxy` {what}"), "write `http://HOST:PORT` or `https://HOST:PORT`")
+            reader.error(
+                text.span,
+                format!("`proxy` {what}"),
+                "write `http://HOST:PORT` or `https://HOST:PORT`, or `none`",
+            )
         })
         .ok()
+        .map(Some)
 }
 
 /// `audience:`, one or more exact values.

@@ -7,7 +7,7 @@ pub mod secure;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -71,6 +71,7 @@ impl Outside {
             state_dir,
             resolver: None,
             user_agent: "jwks-cache-tests/1".to_owned(),
+            ignored_proxies: Vec::new(),
         };
         Self { clock, environment }
     }
@@ -207,6 +208,7 @@ struct State {
     /// Requests with a number from here on are answered only when it grows.
     open: watch::Sender<usize>,
     connections: AtomicUsize,
+    closes: AtomicBool,
 }
 
 pub const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -223,6 +225,7 @@ impl FakeIssuer {
             arrived: watch::channel(0).0,
             open: watch::channel(usize::MAX).0,
             connections: AtomicUsize::new(0),
+            closes: AtomicBool::new(false),
         });
         let issuer = Self { url, state };
         issuer.reply(
@@ -281,6 +284,11 @@ impl FakeIssuer {
         self.state.connections.load(Ordering::SeqCst)
     }
 
+    /// Closes each connection after one answer from now on, without a word.
+    pub fn closes_after_each_answer(&self) {
+        self.state.closes.store(true, Ordering::SeqCst);
+    }
+
     /// The head of the last request.
     pub fn last_head(&self) -> String {
         self.state.requests.lock().unwrap().last().unwrap().1.clone()
@@ -328,6 +336,11 @@ async fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
                 answer.push_str("\r\n");
                 stream.write_all(answer.as_bytes()).await?;
                 stream.write_all(&body).await?;
+                if state.closes.load(Ordering::SeqCst) {
+                    // Only once the next request is there: one that is not sent yet would find out by itself.
+                    let _ = read_head(&mut stream).await?;
+                    return Ok(());
+                }
             }
             Reply::Raw(bytes) => {
                 stream.write_all(&bytes).await?;

@@ -2,6 +2,7 @@
 
 use crate::{Algorithm, UnusableKey, VerifyingKey, decode_base64url, roca, small_order};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use sts_types::Kid;
 
 /// RSA keys of these sizes in bits are accepted (requirement J-7).
@@ -14,8 +15,9 @@ const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k",
 /// Parses `jwk` and binds it to one of `algorithms`: the one its `alg` names; without `alg` the one of its curve, and for RSA
 /// the first RSA algorithm of the list.
 ///
-/// Unknown members are ignored, certificates (`x5c`, `x5u`, `x5t`) too. An empty `kid` counts as absent, a leading zero octet of `n`
-/// as not written.
+/// Unknown members are ignored, certificates (`x5c`, `x5u`, `x5t`) too. An empty `kid` counts as absent. Numbers
+/// that are written sloppily but without doubt are read: leading zeros too many or too few, padding, and the other alphabet of
+/// base64.
 ///
 /// A key is judged by itself: whether it shares a prime with another key is not looked for.
 ///
@@ -43,7 +45,9 @@ pub fn parse_jwk(jwk: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, 
         "EC" => {
             let (of_curve, width) = curve(jwk.required("crv")?)?;
             let algorithm = bind(&jwk, algorithms, Some(of_curve), |named| named == of_curve)?;
-            VerifyingKey::ec(algorithm, kid, &jwk.octets("x", width)?, &jwk.octets("y", width)?)
+            let (x, y) = (jwk.coordinate("x", width)?, jwk.coordinate("y", width)?);
+            // A coordinate of another length that is no point was cut off, and lacks no zeros.
+            VerifyingKey::ec(algorithm, kid, &x.octets, &y.octets).map_err(|why| x.fault.or(y.fault).unwrap_or(why))
         }
         "OKP" => {
             if jwk.required("crv")? != "Ed25519" {
@@ -142,6 +146,12 @@ fn rsa_members(jwk: &Members<'_>) -> Result<(Vec<u8>, Vec<u8>), UnusableKey> {
     Ok((n, e))
 }
 
+/// A coordinate at full width, and what is wrong with it if it is no point's.
+struct Coordinate {
+    octets: Vec<u8>,
+    fault: Option<UnusableKey>,
+}
+
 /// The members of one JWK, read by type.
 struct Members<'a>(&'a Map<String, Value>);
 
@@ -160,13 +170,40 @@ impl<'a> Members<'a> {
 
     /// Exactly `width` octets.
     fn octets(&self, name: &'static str, width: usize) -> Result<Vec<u8>, UnusableKey> {
-        decode_base64url(self.required(name)?).filter(|octets| octets.len() == width).ok_or(UnusableKey::Encoding(name))
+        let octets = self.bytes(name)?;
+        let found = octets.len();
+        if found == width {
+            Ok(octets)
+        } else {
+            Err(UnusableKey::Length { member: name, octets: found, expected: width })
+        }
+    }
+
+    /// A coordinate at the full `width` of its curve. Some issuers leave out the zeros it begins with, or write one more.
+    fn coordinate(&self, name: &'static str, width: usize) -> Result<Coordinate, UnusableKey> {
+        let written = self.bytes(name)?;
+        let fault = UnusableKey::Length { member: name, octets: written.len(), expected: width };
+        let zeros = written.iter().take_while(|octet| **octet == 0).count();
+        let number = written.get(zeros..).unwrap_or_default();
+        let missing = width.checked_sub(number.len()).ok_or(fault)?;
+        let octets = [&vec![0; missing], number].concat();
+        Ok(Coordinate { octets, fault: (written.len() != width).then_some(fault) })
+    }
+
+    /// The bytes of a number. Whoever wrote them with padding, or in the other alphabet of base64, meant no other bytes.
+    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, UnusableKey> {
+        let text = self.required(name)?;
+        let bare = text.trim_end_matches('=');
+        let is_padded = text.len() - bare.len() <= 2;
+        let is_plain = bare.contains(['+', '/']) && !bare.contains(['-', '_']);
+        let bare = if is_plain { Cow::Owned(bare.replace('+', "-").replace('/', "_")) } else { Cow::Borrowed(bare) };
+        decode_base64url(&bare).filter(|_| is_padded).ok_or(UnusableKey::Encoding(name))
     }
 
     /// An unsigned integer, big-endian (`Base64urlUInt`, RFC 7518 section 2), with leading zeros taken off: Java's signed bytes put
     /// one before a modulus.
     fn integer(&self, name: &'static str) -> Result<Vec<u8>, UnusableKey> {
-        let mut octets = decode_base64url(self.required(name)?).ok_or(UnusableKey::Encoding(name))?;
+        let mut octets = self.bytes(name)?;
         let zeros = octets.iter().take_while(|octet| **octet == 0).count();
         octets.drain(..zeros);
         Ok(octets)
@@ -255,6 +292,67 @@ mod tests {
         assert_eq!(parse(&with(ec(), json!({ "kid": "RSA_0" }))).unwrap().kid().unwrap().as_str(), "RSA_0");
     }
 
+    /// A P-256 key of which one coordinate begins with a zero octet: both ways of writing it are one key.
+    fn with_short_coordinate() -> (Value, Value) {
+        use crate::{Signer as _, SigningKey};
+        loop {
+            let jwk = SigningKey::generate(Algorithm::ES256).unwrap().public_jwk().clone();
+            for name in ["x", "y"] {
+                let octets = decode_base64url(jwk[name].as_str().unwrap()).unwrap();
+                if octets[0] == 0 {
+                    let short = with(
+                        jwk.clone(),
+                        json!({ name: base64url(octets.iter().skip_while(|octet| **octet == 0).copied().collect::<Vec<_>>().as_slice()) }),
+                    );
+                    return (jwk, short);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fld34_numbers_written_sloppily_are_the_numbers_they_are() {
+        let (full, short) = with_short_coordinate();
+        assert_ne!(full, short);
+        let octets = |jwk: &Value, name: &str| decode_base64url(jwk[name].as_str().unwrap()).unwrap();
+        let zero_first = |jwk: &Value, name: &str| base64url(&[vec![0], octets(jwk, name)].concat());
+        let padded = |jwk: &Value, name: &str| {
+            let text = jwk[name].as_str().unwrap();
+            format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4))
+        };
+        let plain = |jwk: &Value, name: &str| jwk[name].as_str().unwrap().replace('-', "+").replace('_', "/");
+        for (sloppy, clean) in [
+            (short.clone(), full.clone()),
+            (with(ec(), json!({ "x": zero_first(&ec(), "x"), "y": zero_first(&ec(), "y") })), ec()),
+            (with(ec(), json!({ "x": padded(&ec(), "x"), "y": padded(&ec(), "y") })), ec()),
+            (with(rsa(), json!({ "n": padded(&rsa(), "n"), "e": "AQAB=" })), rsa()),
+            (with(rsa(), json!({ "n": zero_first(&rsa(), "n"), "e": "AAEAAQ==" })), rsa()),
+            (with(rsa(), json!({ "n": plain(&rsa(), "n") })), rsa()),
+            (with(ed25519(), json!({ "x": padded(&ed25519(), "x") })), ed25519()),
+        ] {
+            let (sloppy, clean) =
+                (parse(&sloppy).unwrap_or_else(|why| panic!("{sloppy}: {why}")), parse(&clean).unwrap());
+            assert_eq!(sloppy.thumbprint(), clean.thumbprint());
+            assert_eq!(sloppy.public_jwk(), clean.public_jwk());
+        }
+    }
+
+    #[test]
+    fn fld34_what_is_really_wrong_with_a_number_is_named() {
+        for (jwk, said) in [
+            (with(ec(), json!({ "x": base64url(&[7; 31]) })), "`x` of the key has 31 octets in place of 32"),
+            (with(ec(), json!({ "y": base64url(&[7; 33]) })), "`y` of the key has 33 octets in place of 32"),
+            (with(ec(), json!({ "crv": "P-384" })), "`x` of the key has 32 octets in place of 48"),
+            (with(ed25519(), json!({ "x": base64url(&[7; 31]) })), "`x` of the key has 31 octets in place of 32"),
+            (with(ec(), json!({ "x": "M KB" })), "`x` of the key is not base64url"),
+            (with(rsa(), json!({ "e": 65537 })), "`e` of the key has the wrong type"),
+            (with(ec(), json!({ "x": ec()["y"] })), "the point is not on its curve"),
+        ] {
+            let why = parse(&jwk).unwrap_err().to_string();
+            assert!(why.contains(said), "{jwk}: {why}");
+        }
+    }
+
     #[test]
     fn the_thumbprint_does_not_depend_on_how_the_key_is_written() {
         let java_modulus = [vec![0], decode_base64url(rsa()["n"].as_str().unwrap()).unwrap()].concat();
@@ -337,7 +435,9 @@ mod tests {
             (with(ec(), json!({ "x": base64url(&[0xff; 32]) })), "off_curve"),
             (with(ec(), json!({ "x": base64url(&[7; 31]) })), "encoding"),
             (with(ec(), json!({ "x": base64url(&[0; 33]) })), "encoding"),
-            (with(ec(), json!({ "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4=" })), "encoding"),
+            (with(ec(), json!({ "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D5" })), "encoding"),
+            (with(ec(), json!({ "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7\nTu6KPAqv7D4" })), "encoding"),
+            (with(ec(), json!({ "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4===" })), "encoding"),
             (with(ed25519(), json!({ "crv": "X25519" })), "unknown_curve"),
             (with(ed25519(), json!({ "crv": "Ed448" })), "unknown_curve"),
             (with(ed25519(), json!({ "x": base64url(&[7; 31]) })), "encoding"),

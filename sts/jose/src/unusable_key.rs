@@ -12,9 +12,19 @@ pub enum UnusableKey {
     /// A member has the wrong type, or is a text that cannot be one.
     #[error("`{0}` of the key has the wrong type")]
     MemberType(&'static str),
-    /// A member is not canonical base64url, or is not exactly as long as its curve wants (RFC 7518 section 6.2.1.2).
-    #[error("`{0}` of the key is not base64url of the right length")]
+    /// A member is not base64url: a foreign character, or bits behind the last byte that are not zero.
+    #[error("`{0}` of the key is not base64url")]
     Encoding(&'static str),
+    /// A member has not the length that its curve wants (RFC 7518 section 6.2.1.2).
+    #[error("`{member}` of the key has {octets} octets in place of {expected}: it was cut off, or `crv` is wrong")]
+    Length {
+        /// The member.
+        member: &'static str,
+        /// Its length.
+        octets: usize,
+        /// The length of a coordinate of its curve.
+        expected: usize,
+    },
     /// `kty` is none of RSA, EC and OKP.
     #[error("the key type is not supported")]
     UnknownKeyType,
@@ -64,7 +74,7 @@ impl UnusableKey {
             Self::NotAnObject => "not_an_object",
             Self::MissingMember(_) => "missing_member",
             Self::MemberType(_) => "member_type",
-            Self::Encoding(_) => "encoding",
+            Self::Encoding(_) | Self::Length { .. } => "encoding",
             Self::UnknownKeyType => "unknown_key_type",
             Self::Symmetric => "symmetric",
             Self::PrivateMaterial => "private_material",

@@ -136,6 +136,7 @@ pub(crate) fn issuer_cache(
         state_dir,
         resolver: None,
         user_agent: concat!("sts/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ignored_proxies: crate::environment::proxy_variables(),
     };
     JwksCache::new(settings.entries.clone(), environment).map_err(StartError::Issuers)
 }

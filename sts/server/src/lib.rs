@@ -6,6 +6,7 @@ mod cli;
 mod clock;
 mod dev;
 mod engine;
+mod environment;
 mod http;
 mod issuer_keys;
 mod metrics;

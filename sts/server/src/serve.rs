@@ -22,7 +22,7 @@ use crate::reload::{Certificates, Reload, load};
 use crate::start_error::StartError;
 use crate::telemetry::{self, EventLog};
 use crate::upkeep::upkeep;
-use crate::{admin_token, reload};
+use crate::{admin_token, environment, reload};
 
 /// The longest that a second signal waits for connections to be closed.
 const IMMEDIATELY: Duration = Duration::from_millis(200);
@@ -50,6 +50,7 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
     if !warnings.is_empty() {
         tracing::warn!("the configuration has warnings; `sts check` shows them");
     }
+    environment::warn_of_proxies();
     runtime()?.block_on(async {
         let mut signals = Termination::listen()?.counted();
         let drain = settings.drain;

@@ -23,6 +23,12 @@ pub(crate) async fn verify(
 ) -> Result<VerifiedClaims, Refused> {
     if let Some(remembered) = remembered(snapshot, clock, token, record) {
         record.entry = Some(remembered.entry().clone());
+        snapshot.keys.verified(KeyQuestion {
+            entry: remembered.entry(),
+            issuer: remembered.issuer(),
+            kid: remembered.key().kid(),
+            algorithm: remembered.key().algorithm(),
+        });
         return Ok(remembered.judge(clock.now())?);
     }
     let token = UnverifiedToken::parse(token).map_err(|fault| token_mistake::explained(token, fault))?;
@@ -77,6 +83,13 @@ async fn check_signature<'a>(
     record.enter(Phase::Keys, clock);
     let (origin, kid, algorithm) = (token.claimed_origin().clone(), token.kid().cloned(), token.algorithm());
     let asked = |trust| question(trust, &origin, kid.as_ref(), algorithm);
+    let proven = |signed: SignedToken<'a>| {
+        let own = entries.iter().find(|trust| trust.entry == *signed.entry());
+        if let Some(question) = own.and_then(|trust| question(trust, &origin, kid.as_ref(), algorithm)) {
+            snapshot.keys.verified(question);
+        }
+        Ok(signed)
+    };
     let mut tried_a_key = false;
     let mut missing = Vec::new();
     let mut candidates: Vec<(Arc<TrustSpec>, Arc<VerifyingKey>)> = Vec::new();
@@ -89,7 +102,7 @@ async fn check_signature<'a>(
     tried_a_key |= !candidates.is_empty();
     record.enter(Phase::Verify, clock);
     let mut token = match token.check_signature(&candidates) {
-        Ok(signed) => return Ok(signed),
+        Ok(signed) => return proven(signed),
         Err(token) => token,
     };
 
@@ -103,7 +116,7 @@ async fn check_signature<'a>(
             KeyAnswer::Found(keys) => {
                 tried_a_key = true;
                 token = match check_with(trust, keys, token) {
-                    Ok(signed) => return Ok(signed),
+                    Ok(signed) => return proven(signed),
                     Err(token) => token,
                 };
             }
@@ -119,7 +132,7 @@ async fn check_signature<'a>(
             record.enter(Phase::Verify, clock);
             if let Some(keys) = newer {
                 token = match check_with(trust, keys, token) {
-                    Ok(signed) => return Ok(signed),
+                    Ok(signed) => return proven(signed),
                     Err(token) => token,
                 };
             }

@@ -134,6 +134,15 @@ impl IssuerTemplate {
         open.map(|variable| variable.name.as_str())
     }
 
+    /// The values that are listed for the variable `name`; `None` when a pattern decides, or there is no such variable.
+    #[must_use]
+    pub fn listed(&self, name: &str) -> Option<&[String]> {
+        match &self.variables.iter().find(|variable| variable.name == name)?.rule {
+            Rule::OneOf(values) => Some(values),
+            Rule::Pattern(..) | Rule::Anything => None,
+        }
+    }
+
     /// Whether `issuer` is of this form.
     #[must_use]
     pub fn covers(&self, issuer: &str) -> bool {

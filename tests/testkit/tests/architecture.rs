@@ -39,7 +39,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["jwks-cache", "sts", "sts-testkit"]),
     ("actix-web", &["sts"]),
     ("clap", &["sts"]),
-    ("rustls", &["sts"]),
+    ("rustls", &["jwks-cache", "sts"]),
     ("tokio", &["jwks-cache", "sts-store", "sts-service", "sts", "sts-testkit"]),
     // Other implementations of what we do: what tests compare with, never what ships.
     ("jsonwebtoken", &["sts-testkit"]),

@@ -1,10 +1,11 @@
 //! `sts exchange`: the client. Finds the platform's ID token, exchanges it, prints the access token.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use jwks_cache::{Caller, ConnectError};
 use reqwest::Url;
 use serde_json::{Value, json};
 use sts_types::{Clock as _, rfc};
@@ -25,6 +26,9 @@ pub(super) struct ExchangeArgs {
     /// The audience of the ID token, where the platform mints it on request [default: the server's URL]
     #[arg(long, value_name = "AUDIENCE")]
     token_audience: Option<String>,
+    /// CA certificates in PEM: the only ones trusted for the server, in place of the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     #[command(flatten)]
     request: RequestArgs,
     /// A shorter life, in seconds
@@ -55,6 +59,8 @@ enum Output {
 
 /// The longest that each of the two requests may take.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// The part of it that a connection may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why there is no token, and whether it is the caller's usage.
 enum NoToken {
@@ -88,12 +94,9 @@ pub(super) fn run(args: &ExchangeArgs) -> ExitCode {
 
 async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
     let server = server(&args.url)?;
-    let client = reqwest::Client::builder()
-        .timeout(DEADLINE)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| NoToken::Failed(error.to_string()))?;
-    let subject_token = id_token(args, &client).await?;
+    let url = format!("{server}/token");
+    let client = client(&url, args.ca_file.as_deref())?;
+    let subject_token = id_token(args).await?;
     let expires_in = args.expires_in.map(|seconds| seconds.to_string());
     let mut form = vec![
         ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
@@ -105,9 +108,11 @@ async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
     form.extend(args.request.scope.iter().map(|value| ("scope", value.as_str())));
     form.extend(expires_in.iter().map(|value| ("expires_in", value.as_str())));
 
-    let url = format!("{server}/token");
-    let response = client.post(&url).form(&form).send().await.map_err(|error| unreachable(&url, error))?;
+    let response = client.post(&url).form(&form).send().await.map_err(|error| unreachable(&url, &url, error))?;
     let status = response.status();
+    if status.is_redirection() {
+        return Err(NoToken::Failed(redirected(&url, &response)));
+    }
     let answer: Value = response
         .json()
         .await
@@ -163,7 +168,7 @@ fn server(url: &str) -> Result<&str, NoToken> {
     Ok(url.trim_end_matches('/'))
 }
 
-async fn id_token(args: &ExchangeArgs, client: &reqwest::Client) -> Result<Zeroizing<String>, NoToken> {
+async fn id_token(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
     if let Some(file) = &args.token_file {
         return super::explain::read(file).map(Zeroizing::new).map_err(NoToken::Usage);
     }
@@ -171,7 +176,7 @@ async fn id_token(args: &ExchangeArgs, client: &reqwest::Client) -> Result<Zeroi
         (variable("ACTIONS_ID_TOKEN_REQUEST_URL"), variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
     {
         let audience = args.token_audience.as_deref().unwrap_or(&args.url);
-        return from_github(client, &url, &token, audience).await;
+        return from_github(&url, &token, audience).await;
     }
     if let Some(token) = variable("STS_ID_TOKEN") {
         return Ok(token);
@@ -187,17 +192,13 @@ async fn id_token(args: &ExchangeArgs, client: &reqwest::Client) -> Result<Zeroi
 }
 
 /// Asks a GitHub Actions runner for an ID token.
-async fn from_github(
-    client: &reqwest::Client,
-    url: &str,
-    token: &str,
-    audience: &str,
-) -> Result<Zeroizing<String>, NoToken> {
+async fn from_github(url: &str, token: &str, audience: &str) -> Result<Zeroizing<String>, NoToken> {
     let mut target =
         Url::parse(url).map_err(|_| NoToken::Failed("ACTIONS_ID_TOKEN_REQUEST_URL is not a URL".to_owned()))?;
     target.query_pairs_mut().append_pair("audience", audience);
-    let response =
-        client.get(target).bearer_auth(token).send().await.map_err(|error| unreachable("the GitHub runner", error))?;
+    // The runner's certificate is of a public authority, whatever ours is.
+    let sent = client(url, None)?.get(target).bearer_auth(token).send().await;
+    let response = sent.map_err(|error| unreachable("the GitHub runner", url, error))?;
     let status = response.status();
     let answer: Value = response.json().await.unwrap_or_default();
     match answer.get("value").and_then(Value::as_str) {
@@ -206,9 +207,61 @@ async fn from_github(
     }
 }
 
-fn unreachable(what: &str, error: reqwest::Error) -> NoToken {
-    // Without its URL: a runner's has a query that is the runner's own.
-    NoToken::Failed(format!("cannot reach {what}: {}", error.without_url()))
+/// A client for that URL. Plain http goes to this host only, so it needs no certificates and asks no proxy.
+fn client(url: &str, ca_file: Option<&Path>) -> Result<reqwest::Client, NoToken> {
+    let builder = if url.starts_with("http:") {
+        reqwest::Client::builder().tls_certs_only([]).no_proxy()
+    } else {
+        let pem = ca_file.map(super::explain::read).transpose().map_err(NoToken::Usage)?;
+        jwks_cache::client_builder(pem.as_deref().map(str::as_bytes)).map_err(|what| match ca_file {
+            Some(path) => NoToken::Usage(format!("--ca-file {}: {what}", sts_types::shown_path(path))),
+            None => NoToken::Failed(what),
+        })?
+    };
+    let builder =
+        builder.timeout(DEADLINE).connect_timeout(CONNECT_DEADLINE).redirect(reqwest::redirect::Policy::none());
+    builder.build().map_err(|error| NoToken::Failed(error.to_string()))
+}
+
+/// Why `what`, at `url`, gave no answer, and what to do.
+fn unreachable(what: &str, url: &str, error: reqwest::Error) -> NoToken {
+    let target = Url::parse(url).ok().and_then(|url| {
+        let port = url.port_or_known_default().map_or_else(String::new, |port| format!(":{port}"));
+        Some(format!("{}{port}", url.host_str()?))
+    });
+    let said = match ConnectError::of(target.as_deref().unwrap_or(what), &error) {
+        Some(error) => format!("{error}; {}", error.advice(Caller::CommandLine)),
+        None if error.is_timeout() => {
+            format!("connected, and no answer within {} seconds; the server is slow or stuck", DEADLINE.as_secs())
+        }
+        None => {
+            // Without its URL: a runner's has a query that is the runner's own.
+            let error = error.without_url();
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(source) = cause.source() {
+                cause = source;
+            }
+            format!("the connection broke before an answer came: {cause}")
+        }
+    };
+    let proxies = crate::environment::proxy_variables();
+    let through = match proxies.as_slice() {
+        [] => String::new(),
+        _ if url.starts_with("http:") => String::new(),
+        names => format!(" (a proxy is set in the environment: {})", names.join(", ")),
+    };
+    NoToken::Failed(format!("cannot reach {what}: {said}{through}"))
+}
+
+/// The token is a secret: it is sent where the caller said, and nowhere else.
+fn redirected(url: &str, response: &reqwest::Response) -> String {
+    let location = response.headers().get(reqwest::header::LOCATION).and_then(|location| location.to_str().ok());
+    let target = location.and_then(|text| Url::parse(url).ok()?.join(text).ok());
+    let target = target.map_or_else(String::new, |target| format!(" to `{}`", target.origin().ascii_serialization()));
+    let status = response.status().as_u16();
+    format!(
+        "{url} redirects{target} (status {status}), which is not followed with a token: give the server's own URL as --url"
+    )
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line reads the environment that its job gives it")]

@@ -1,0 +1,225 @@
+//! Why a server could not be reached, told apart, with what to do about it.
+//!
+//! The HTTP client's own words are "error sending request". The cause lies in the chain below them.
+
+use std::error::Error;
+use std::io;
+
+use crate::fetch_error::bounded;
+use crate::tls::{CertificateFault, CertificateRefused};
+
+/// A connection that did not come about, or that broke before an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectError {
+    /// What was reached for: host and port, with the addresses that were tried where they are known.
+    pub target: String,
+    /// Why.
+    pub cause: ConnectCause,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ConnectCause {
+    /// The host's name has no address, or could not be resolved.
+    Dns(String),
+    /// Nothing listens there.
+    Refused,
+    /// There is no way to that address.
+    NoRoute,
+    /// The other side did not answer.
+    TimedOut,
+    /// The other side ended the connection.
+    Closed,
+    /// The other side does not speak TLS.
+    NotTls,
+    /// The certificate was refused.
+    Certificate(CertificateRefused),
+    /// The handshake failed otherwise.
+    Tls(String),
+    /// The proxy did not open a way.
+    Proxy(String),
+    /// Anything else, in the words of the library.
+    Other(String),
+}
+
+/// Whose settings the advice names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// An issuer entry of the configuration.
+    IssuerEntry,
+    /// A command, and its flags and environment.
+    CommandLine,
+}
+
+/// A name that could not be resolved: our resolvers mark it, so that it is told from a connection that fails.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unresolved(pub(crate) io::Error);
+
+impl ConnectError {
+    /// What `error`, of a request to `target`, says of the connection; `None` when it is about something else.
+    #[must_use]
+    pub fn of(target: &str, error: &reqwest::Error) -> Option<Self> {
+        let cause = cause(error)?;
+        Some(Self { target: bounded(target), cause })
+    }
+
+    /// A short stable name, for counts.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.cause {
+            ConnectCause::Dns(_) => "dns",
+            ConnectCause::Refused => "connection_refused",
+            ConnectCause::TimedOut => "timeout",
+            ConnectCause::NotTls | ConnectCause::Certificate(_) | ConnectCause::Tls(_) => "tls",
+            ConnectCause::Proxy(_) => "proxy",
+            ConnectCause::NoRoute | ConnectCause::Closed | ConnectCause::Other(_) => "connect",
+        }
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn advice(&self, caller: Caller) -> String {
+        let is_entry = caller == Caller::IssuerEntry;
+        let (ca_file, proxy) = match caller {
+            Caller::IssuerEntry => ("`ca_file`", "`proxy`"),
+            Caller::CommandLine => ("`--ca-file`", "HTTPS_PROXY"),
+        };
+        let behind_proxy = format!("if it is reached through a proxy only, set {proxy}");
+        let or_file = if is_entry { ", or give the keys as `jwks_file`" } else { "" };
+        match &self.cause {
+            ConnectCause::Dns(_) => format!("check the host's name and this machine's DNS; {behind_proxy}{or_file}"),
+            ConnectCause::Refused => {
+                format!("nothing listens on that port: check the URL, and that the server runs{or_file}")
+            }
+            ConnectCause::NoRoute => format!("check routes and firewalls; {behind_proxy}{or_file}"),
+            ConnectCause::TimedOut => format!("a firewall may drop it; {behind_proxy}{or_file}"),
+            ConnectCause::Closed => format!("a firewall or a server without TLS may do that; {behind_proxy}{or_file}"),
+            ConnectCause::NotTls => {
+                "the port speaks something else, plain HTTP for instance: check scheme and port of the URL".to_owned()
+            }
+            ConnectCause::Certificate(refused) => certificate_advice(&refused.why, ca_file),
+            ConnectCause::Tls(_) => format!(
+                "the server and this client agree on no TLS: 1.2 or 1.3 is needed, and no client certificate is sent{or_file}"
+            ),
+            ConnectCause::Proxy(_) => format!("check {proxy}, its credentials, and that it lets this host through"),
+            ConnectCause::Other(_) => behind_proxy,
+        }
+    }
+}
+
+fn certificate_advice(why: &CertificateFault, ca_file: &str) -> String {
+    match why {
+        CertificateFault::Expired(_) => {
+            "the server needs a new certificate, unless this machine's clock is wrong".to_owned()
+        }
+        CertificateFault::NotYetValid(_) => "check this machine's clock".to_owned(),
+        CertificateFault::OtherName { .. } => {
+            "write the URL with a name that the certificate is for, or give the server a certificate for this name"
+                .to_owned()
+        }
+        CertificateFault::UnknownAuthority { self_signed: true } => {
+            format!("if it is the right one, name a PEM file that holds it as {ca_file}")
+        }
+        CertificateFault::UnknownAuthority { self_signed: false } => {
+            format!(
+                "if that authority is yours, name a PEM file with its certificate as {ca_file}; else the server may leave out an intermediate certificate, or something on the way replaces it"
+            )
+        }
+        CertificateFault::Other(_) => {
+            format!("the server needs another certificate; {ca_file} says which authorities are trusted")
+        }
+    }
+}
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no connection to {}: ", self.target)?;
+        match &self.cause {
+            ConnectCause::Dns(text) => write!(f, "DNS: the name was not resolved ({text})"),
+            ConnectCause::Refused => f.write_str("connection refused"),
+            ConnectCause::NoRoute => f.write_str("there is no route to that address"),
+            ConnectCause::TimedOut => f.write_str("timed out"),
+            ConnectCause::Closed => f.write_str("the other side closed it"),
+            ConnectCause::NotTls => f.write_str("TLS: the answer is not TLS"),
+            ConnectCause::Certificate(refused) => write!(f, "TLS: {refused}"),
+            ConnectCause::Tls(text) => write!(f, "TLS: {text}"),
+            ConnectCause::Proxy(text) => write!(f, "the proxy refused: {text}"),
+            ConnectCause::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The first cause in the chain that has a name; else, for a failed connection, the innermost words.
+fn cause(error: &reqwest::Error) -> Option<ConnectCause> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    let mut innermost = String::new();
+    let mut tunnel = None;
+    while let Some(link) = next {
+        if let Some(cause) = named(link) {
+            return Some(cause);
+        }
+        innermost = link.to_string();
+        if let Some(text) = innermost.strip_prefix("tunnel error: ") {
+            tunnel = Some(text.to_owned());
+        }
+        next = below(link);
+    }
+    if let Some(text) = tunnel {
+        return Some(ConnectCause::Proxy(bounded(&text)));
+    }
+    if error.is_timeout() {
+        // Any other time-out is one of a connection that stands.
+        return error.is_connect().then_some(ConnectCause::TimedOut);
+    }
+    error.is_connect().then(|| ConnectCause::Other(bounded(&innermost)))
+}
+
+/// What lies below an error. `io::Error::source` passes over the error that it wraps.
+fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+fn named(error: &(dyn Error + 'static)) -> Option<ConnectCause> {
+    if let Some(Unresolved(error)) = error.downcast_ref() {
+        return Some(ConnectCause::Dns(bounded(&error.to_string())));
+    }
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls_cause(error));
+    }
+    let error = error.downcast_ref::<io::Error>()?;
+    if error
+        .get_ref()
+        .is_some_and(|wrapped| wrapped.is::<rustls::Error>() || wrapped.is::<io::Error>() || wrapped.is::<Unresolved>())
+    {
+        return None;
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Some(ConnectCause::Refused),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => {
+            Some(ConnectCause::NoRoute)
+        }
+        io::ErrorKind::TimedOut => Some(ConnectCause::TimedOut),
+        _ => None,
+    }
+}
+
+fn tls_cause(error: &rustls::Error) -> ConnectCause {
+    match error {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+            match other.0.downcast_ref::<CertificateRefused>() {
+                Some(refused) => ConnectCause::Certificate(refused.clone()),
+                None => ConnectCause::Tls(bounded(&error.to_string())),
+            }
+        }
+        rustls::Error::InvalidMessage(_) => ConnectCause::NotTls,
+        rustls::Error::AlertReceived(alert) => {
+            ConnectCause::Tls(format!("the server ended the handshake with the alert {alert:?}"))
+        }
+        error => ConnectCause::Tls(bounded(&error.to_string())),
+    }
+}
