@@ -209,7 +209,7 @@ fn fld45_a_subject_token_that_is_something_else_is_named_as_that() {
     let base64 = data_encoding::BASE64.encode(own.as_bytes());
     for (bent, what) in [
         (String::new(), "is empty"),
-        ("null".to_owned(), "a word such as null"),
+        ("null".to_owned(), "the word `null`"),
         (format!("\"{own}\""), "in quotes"),
         ("$ID_TOKEN".to_owned(), "a variable that was not replaced"),
         ("${{ steps.token.outputs.id }}".to_owned(), "a variable that was not replaced"),

@@ -166,8 +166,8 @@ fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
             }
             Some(network) if network.is_wide() => {
                 let message = format!(
-                    "{} is wider than a subnet: whoever is in it is served without TLS, and believed about the address that a request \
-                     comes from",
+                    "{} is wider than a subnet: whoever is in it is believed about the address that a request comes from, and may \
+                     send tokens in the clear where `tls` is not set",
                     text.shown()
                 );
                 let help = "name your proxies alone: an address (`10.1.2.3/32`), or the ingress' subnet (`10.1.2.0/24`, `\"fd00::/64\"`)";

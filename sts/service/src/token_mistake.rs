@@ -20,8 +20,10 @@ pub(crate) fn explained(token: &str, fault: TokenFault) -> Refused {
 /// The mistake, and what to do.
 fn mistake(token: &str) -> Option<Cow<'static, str>> {
     let bare = token.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
-    let found = nothing(bare)
-        .or_else(|| quoted(bare))
+    if let Some(text) = nothing(bare) {
+        return Some(text);
+    }
+    let found = quoted(bare)
         .or_else(|| placeholder(bare))
         .or_else(|| masked(bare))
         .or_else(|| other_document(bare))
@@ -35,13 +37,18 @@ fn mistake(token: &str) -> Option<Cow<'static, str>> {
 }
 
 /// The words that languages and shells print for a value that is not there.
-fn nothing(bare: &str) -> Option<&'static str> {
+fn nothing(bare: &str) -> Option<Cow<'static, str>> {
     const WORDS: [&str; 9] = ["null", "undefined", "none", "nil", "nan", "true", "false", "[object Object]", "<nil>"];
     if bare.is_empty() {
-        return Some("the subject token is blank: the variable or the command that it is taken from gave nothing");
+        let text = "the subject token is blank: the variable or the command that it is taken from gave nothing";
+        return Some(Cow::Borrowed(text));
     }
-    WORDS.iter().any(|word| bare.eq_ignore_ascii_case(word)).then_some(
-        "the subject token is a word such as null in place of a token: the variable or JSON member that it is taken from is not there",
+    let word = WORDS.iter().find(|word| bare.eq_ignore_ascii_case(word))?;
+    Some(
+        format!(
+            "the subject token is the word `{word}`: the variable or JSON member that it is taken from is not there"
+        )
+        .into(),
     )
 }
 
@@ -217,7 +224,7 @@ mod tests {
     fn fld45_what_is_no_token_is_named_as_what_it_is() {
         let cases: &[(&str, &[&str])] = &[
             ("is blank", &[" ", "\n", "\u{feff}", "\t\r\n"]),
-            ("a word such as null", &["null", "NULL", "undefined", "None", "null\n", " nil ", "[object Object]"]),
+            ("the word `n", &["null", "NULL", "None", "null\n", " nil "]),
             (
                 "in quotes",
                 &["\"eyJ.a.b\"", "'eyJ.a.b'", "\"\"", "\"eyJ.a.b\"\n", "\"eyJ.a.b", "%22eyJ.a.b%22", "\\\"eyJ.a.b\\\""],

@@ -27,7 +27,7 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// Which of a connection's requests are being handled: told by the handler, seen by the connection.
 #[derive(Clone, Default)]
-pub(super) struct Turn(Rc<Count>);
+pub(super) struct InFlight(Rc<Count>);
 
 #[derive(Default)]
 struct Count {
@@ -36,7 +36,7 @@ struct Count {
     is_last: Cell<bool>,
 }
 
-impl Turn {
+impl InFlight {
     /// A request's head was read; it is handled until what is returned is dropped.
     pub(super) fn begin(&self) -> Handling {
         self.0.begun.set(self.0.begun.get() + 1);
@@ -55,11 +55,11 @@ impl Turn {
 }
 
 /// A request that is being handled.
-pub(super) struct Handling(Turn);
+pub(super) struct Handling(InFlight);
 
 impl Drop for Handling {
     fn drop(&mut self) {
-        let Self(Turn(count)) = self;
+        let Self(InFlight(count)) = self;
         count.ended.set(count.ended.get() + 1);
     }
 }
@@ -70,7 +70,7 @@ pub(super) type NewRequestId = Rc<dyn Fn() -> RequestId>;
 /// A connection.
 pub(super) struct Connection<T> {
     io: T,
-    turn: Turn,
+    in_flight: InFlight,
     new_request_id: NewRequestId,
     /// Runs while some bytes of a head are here and others are not; beside it, the requests that had begun before.
     head: Option<(Pin<Box<Sleep>>, u64)>,
@@ -90,7 +90,7 @@ impl<T> Connection<T> {
     pub(super) fn new(io: T, new_request_id: NewRequestId) -> Self {
         Self {
             io,
-            turn: Turn::default(),
+            in_flight: InFlight::default(),
             new_request_id,
             head: None,
             head_length: HeadLength::default(),
@@ -101,13 +101,13 @@ impl<T> Connection<T> {
         }
     }
 
-    pub(super) fn turn(&self) -> Turn {
-        self.turn.clone()
+    pub(super) fn in_flight(&self) -> InFlight {
+        self.in_flight.clone()
     }
 
     /// Stops waiting for a head that has been read.
     fn settle_head(&mut self) {
-        let begun = self.turn.0.begun.get();
+        let begun = self.in_flight.0.begun.get();
         if self.head.as_ref().is_some_and(|(_, before)| *before != begun) {
             self.head = None;
         }
@@ -170,13 +170,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut this.io).poll_read(cx, buffer);
         // A body has a deadline of its own.
-        if this.turn.is_ours() {
+        if this.in_flight.is_ours() {
             return outcome;
         }
         let fresh = buffer.filled().get(before..).unwrap_or_default();
         if !fresh.is_empty() {
             if this.head.is_none() {
-                this.head = Some((Box::pin(sleep(HEADER_DEADLINE)), this.turn.0.begun.get()));
+                this.head = Some((Box::pin(sleep(HEADER_DEADLINE)), this.in_flight.0.begun.get()));
                 this.head_length = HeadLength::default();
             }
             this.head_length.observe(fresh);

@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::capacity::Capacity;
-use super::connection::{Connection, HEADER_DEADLINE, LINGER, NewRequestId, Turn};
+use super::connection::{Connection, HEADER_DEADLINE, InFlight, LINGER, NewRequestId};
 use super::{AdminState, Leaving, PublicState, admin, public};
 
 /// The longest that a TLS handshake may take.
@@ -170,8 +170,8 @@ impl Listeners {
         let (closing, closed) = watch::channel(false);
         let options = ConnectionOptions { keep_alive: limits.keep_alive, closed };
         Ok(Self {
-            public: server(public, Face::Public(public_state), workers, per_worker, options.clone())?,
-            admin: server(admin, Face::Admin(admin_state), 1, capacity.admin, options)?,
+            public: server(public, ListenerState::Public(public_state), workers, per_worker, options.clone())?,
+            admin: server(admin, ListenerState::Admin(admin_state), 1, capacity.admin, options)?,
             closing: Closing(closing),
         })
     }
@@ -184,14 +184,14 @@ struct ConnectionOptions {
     closed: watch::Receiver<bool>,
 }
 
-/// What a listener shows.
+/// What a listener's handlers need.
 #[derive(Clone)]
-enum Face {
+enum ListenerState {
     Public(Data<PublicState>),
     Admin(Data<AdminState>),
 }
 
-impl Face {
+impl ListenerState {
     fn leaving(&self) -> &Leaving {
         match self {
             Self::Public(state) => &state.leaving,
@@ -210,7 +210,7 @@ impl Face {
 
 fn server(
     ListenerSpec { socket, certificate }: ListenerSpec,
-    face: Face,
+    state: ListenerState,
     workers: usize,
     connections_per_worker: usize,
     options: ConnectionOptions,
@@ -222,24 +222,24 @@ fn server(
         .disable_signals();
     let builder = match certificate {
         None => builder.listen("http", socket, move || {
-            let new_request_id = face.new_request_id();
+            let new_request_id = state.new_request_id();
             let connection = move |socket: TcpStream| {
                 let (peer, new_request_id) = (prepared(&socket), Rc::clone(&new_request_id));
                 async move { Ok::<_, ()>((Connection::new(socket, new_request_id), peer)) }
             };
-            fn_service(connection).and_then(http(face.clone(), options.clone()))
+            fn_service(connection).and_then(http(state.clone(), options.clone()))
         }),
         Some(certificate) => {
             let mut acceptor = Acceptor::new(tls_config(certificate)?);
             acceptor.set_handshake_timeout(HANDSHAKE_DEADLINE);
             builder.listen("https", socket, move || {
-                let new_request_id = face.new_request_id();
+                let new_request_id = state.new_request_id();
                 let connection = move |stream: TlsStream<TcpStream>| {
                     let peer = prepared(stream.get_ref().0);
                     (Connection::new(stream, Rc::clone(&new_request_id)), peer)
                 };
                 let secured = acceptor.clone().map_err(|_| ()).map(connection);
-                secured.and_then(http(face.clone(), options.clone()))
+                secured.and_then(http(state.clone(), options.clone()))
             })
         }
     };
@@ -255,26 +255,26 @@ fn prepared(socket: &TcpStream) -> Option<SocketAddr> {
 
 /// HTTP/1.1 on connections, as `actix_web::HttpServer` would serve it if it let the connection be ours.
 fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
-    face: Face,
+    state: ListenerState,
     ConnectionOptions { keep_alive, closed }: ConnectionOptions,
 ) -> impl ServiceFactory<(Connection<T>, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()> {
     let app = App::new().default_service(web::to(move |request: HttpRequest, payload: Payload| {
-        let face = face.clone();
+        let state = state.clone();
         async move {
-            let turn = request.conn_data::<Turn>().cloned().unwrap_or_default();
-            let _handling = turn.begin();
+            let in_flight = request.conn_data::<InFlight>().cloned().unwrap_or_default();
+            let _handling = in_flight.begin();
             let is_last = request.head().connection_type() == ConnectionType::Close;
-            let leaving = face.leaving().clone();
-            let mut response = match face {
-                Face::Public(state) => public::serve(request, payload, state).await,
-                Face::Admin(state) => admin::serve(request, payload, state).await,
+            let leaving = state.leaving().clone();
+            let mut response = match state {
+                ListenerState::Public(state) => public::serve(request, payload, state).await,
+                ListenerState::Admin(state) => admin::serve(request, payload, state).await,
             };
             if leaving.has_begun() {
                 // So that a proxy opens its next connection to another server.
                 response.head_mut().set_connection_type(ConnectionType::Close);
             }
             if is_last || response.head().connection_type() == ConnectionType::Close {
-                turn.end();
+                in_flight.end();
             }
             response
         }
@@ -292,7 +292,7 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
             }
         })
         .on_connect_ext(|connection: &Connection<T>, data| {
-            data.insert(connection.turn());
+            data.insert(connection.in_flight());
         })
         .h1(map_config(app, |()| AppConfig::default()))
         // Nobody is left to be told.
