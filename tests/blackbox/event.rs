@@ -168,7 +168,7 @@ fn c022_c047_c124_hostile_text_stays_on_one_line_escaped_and_bounded() {
     assert_eq!(lines.len() - before, responses.len(), "{lines:#?}");
     for line in &lines[before..] {
         assert!(line.len() < 2500, "{}", line.len());
-        assert!(!line.contains('\u{1b}') && !line.contains("zzzzzzzzzzz"), "{line}");
+        assert!(!line.contains('\u{1b}') && !line.contains(&"z".repeat(257)), "{line}");
         serde_json::from_str::<Value>(line).unwrap();
     }
 }

@@ -35,6 +35,7 @@ mod operate;
 mod policy;
 mod real_input;
 mod redis;
+mod refusals;
 mod reload;
 mod replay;
 mod request_shape;

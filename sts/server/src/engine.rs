@@ -7,7 +7,9 @@ use jwks_cache::{Environment, JwksCache};
 use sts_config::{RedisAddress, RedisSettings, RedisTlsFiles, RedisTopology, Settings, StoreSettings};
 use sts_jose::OsEntropy;
 use sts_service::{ApiSecret, EventSink, Parts, Service, Snapshot, TrustTable};
-use sts_store::{Alert, Alerts, EmbeddedLedger, Ledger, Node, RedisLedger, RedisParts, RedisSpec, RedisTls, Topology};
+use sts_store::{
+    Alert, Alerts, EmbeddedLedger, Ledger, Node, RedisLedger, RedisParts, RedisSpec, RedisTls, RefusalStore, Topology,
+};
 use sts_token::{Keyring, KeyringSpec, Remembered};
 use sts_types::{Clock, Entropy, Seal};
 use tokio::sync::watch;
@@ -42,9 +44,9 @@ impl Engine {
             counted.alert(alert);
             tracing::error!(place = alert.place.name(), fault = alert.fault.name(), "{alert}");
         };
-        let ledger = match ledger {
-            Some(ledger) => ledger,
-            None => open_ledger(
+        let (ledger, refusals) = match ledger {
+            Some(ledger) => (ledger, None),
+            None => open_store(
                 settings,
                 Arc::new(keyring.seal()),
                 Arc::clone(&clock),
@@ -60,6 +62,7 @@ impl Engine {
             keyring: Arc::clone(&keyring),
             clock,
             entropy,
+            refusals,
             events,
         });
         let desk = Desk { service: Arc::new(service), issuers: watch::Sender::new(issuers), metrics };
@@ -67,21 +70,28 @@ impl Engine {
     }
 }
 
+/// A store, by what it is used for; a ledger from elsewhere remembers no refusals.
+type Stores = (Arc<dyn Ledger>, Option<Arc<dyn RefusalStore>>);
+
 /// The store that `settings` name.
-fn open_ledger(
+fn open_store(
     settings: &Settings,
     seal: Arc<dyn Seal>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     alerts: Arc<dyn Alerts>,
-) -> Result<Arc<dyn Ledger>, StartError> {
+) -> Result<Stores, StartError> {
     match &settings.store {
-        StoreSettings::Embedded => Ok(Arc::new(EmbeddedLedger::open(&store_path(settings), seal, clock, alerts)?)),
+        StoreSettings::Embedded => {
+            let store = Arc::new(EmbeddedLedger::open(&store_path(settings), seal, clock, alerts)?);
+            Ok((Arc::clone(&store) as _, Some(store)))
+        }
         StoreSettings::Redis(redis) => {
             let watermark = settings.data_dir.join("store-epoch.json");
             let runtime = tokio::runtime::Handle::current();
             let parts = RedisParts { seal, clock, entropy, alerts, runtime, watermark };
-            Ok(Arc::new(RedisLedger::open(redis_spec(redis), parts)?))
+            let store = Arc::new(RedisLedger::open(redis_spec(redis), parts)?);
+            Ok((Arc::clone(&store) as _, Some(store)))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What an operator may do with a running server, or with its store when none runs: one list, from which the admin listener's
 //! paths, the command line's requests and the work itself all follow.
 
+mod denials;
 mod issuers;
 mod keys;
 mod tokens;
@@ -14,6 +15,8 @@ use sts_service::{RevocationRequest, Service, TokenQuery};
 use sts_store::Acceptance;
 use sts_types::UnixTime;
 use tokio::sync::watch;
+
+pub(crate) use denials::DenialsQuery;
 
 use crate::metrics::Metrics;
 
@@ -42,7 +45,9 @@ pub(crate) enum Operation {
     RefreshIssuer { name: String, issuer: Option<String> },
     /// The key sets that an entry had, or the one in force at a moment.
     IssuerHistory { name: String, issuer: Option<String>, at: Option<UnixTime> },
-    /// A remembered policy refusal.
+    /// Refused requests that are remembered, newest first, or grouped.
+    ListDenials(DenialsQuery),
+    /// A refused request that is remembered.
     ShowDenial { request_id: String },
     /// Take the store as it is, although something is missing from it.
     AcceptEpoch,
@@ -110,6 +115,7 @@ impl Operation {
                     query(&[("issuer", issuer.clone()), ("at", at)])
                 ))
             }
+            Self::ListDenials(query) => get(format!("{PREFIX}/denials{}", query.write())),
             Self::ShowDenial { request_id } => get(format!("{PREFIX}/denials/{}", segment(request_id))),
             Self::AcceptEpoch => post(format!("{PREFIX}/store/accept-epoch")),
         }
@@ -137,6 +143,7 @@ impl Operation {
             ["issuers", name, "refresh"] => ("POST", issuer_refresh(name, body)),
             ["issuers", name, "history"] => ("GET", issuer_history(name, query)),
             ["store", "accept-epoch"] => ("POST", Ok(Self::AcceptEpoch)),
+            ["denials"] => ("GET", DenialsQuery::read(query).map(Self::ListDenials)),
             ["denials", id] => ("GET", Ok(Self::ShowDenial { request_id: (*id).to_owned() })),
             _ => return Err(None),
         };
@@ -205,9 +212,8 @@ impl Operation {
                     Err(OperationFailure::StoreUnavailable(ACCEPTED_NOTHING))
                 }
             },
-            Self::ShowDenial { request_id } => desk.service.denial(&request_id).await.map(|denial| json!(denial)).ok_or_else(|| {
-                not_found("no policy refusal of that request id is remembered; only the last 512 are, since the server started")
-            }),
+            Self::ListDenials(query) => denials::list(&desk.service, &query).await,
+            Self::ShowDenial { request_id } => denials::show(&desk.service, &request_id).await,
         }
     }
 }
@@ -314,6 +320,11 @@ mod tests {
                 issuer: Some("https://a.example/b?c&d".into()),
                 at: Some(UnixTime::from_secs(1_790_000_000)),
             },
+            Operation::ListDenials(DenialsQuery {
+                account: Some("a b".into()),
+                limit: Some(2),
+                ..DenialsQuery::default()
+            }),
             Operation::ShowDenial { request_id: "01J".into() },
             Operation::AcceptEpoch,
         ];

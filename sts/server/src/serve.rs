@@ -182,6 +182,7 @@ impl Running {
             )),
             tokio::spawn(keep_issuers_fresh(Arc::clone(&engine.desk))),
             tokio::spawn(keep_status_lists(Arc::clone(&engine.desk))),
+            tokio::spawn(keep_refusals(Arc::clone(&engine.desk))),
             tokio::spawn(reload::watch(reload, hangup)),
         ];
         let servers = [tokio::spawn(public), tokio::spawn(admin)];
@@ -209,6 +210,7 @@ impl Running {
         }
         // The last answers have left; their events follow before we end.
         engine.desk.service.told_of_exchanges().await;
+        engine.desk.service.save_refusals().await;
     }
 }
 
@@ -234,6 +236,11 @@ async fn watch_store(ledger: Arc<dyn Ledger>, metrics: Arc<Metrics>) {
             (Err(_), Some(Err(_))) => {}
         }
     }
+}
+
+/// Writes refusals to the store.
+async fn keep_refusals(desk: Arc<Desk>) {
+    desk.service.keep_refusals().await;
 }
 
 /// Keeps the status lists up to date.

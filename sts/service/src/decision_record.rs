@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use sts_policy::{Asked, Requested};
 use sts_token::ObservedClaims;
-use sts_types::{Clock, EntryName, RequestId, TokenRecord, UnixTime};
+use sts_types::{Clock, EntryName, Lifetime, RequestId, TokenRecord, UnixTime};
+use zeroize::Zeroizing;
 
 use crate::Snapshot;
 use crate::phase::{Phase, PhaseTimes, Stopwatch};
 use crate::reason::Refused;
-use crate::request::ExchangeRequest;
+use crate::request::{ExchangeRequest, MAX_SUBJECT_TOKEN};
 
 /// What an exchange has learned so far. Noting a fact costs the same whatever the decision will be:
 /// everything that costs more is made from these facts later.
@@ -23,17 +24,10 @@ pub(crate) struct DecisionRecord {
     pub(crate) held: Duration,
     /// The issuer entry, once it is certain.
     pub(crate) entry: Option<EntryName>,
-    /// The values of `audience` and `resource`.
-    pub(crate) asked_names: Vec<String>,
-    /// How many of these are of `resource`; they come last.
-    pub(crate) asked_resources: usize,
-    /// The value of `scope`.
-    pub(crate) asked_scope: Option<String>,
-    /// The value of `client_id`.
-    pub(crate) asked_client_id: Option<String>,
-    /// The header and payload of a token that was refused before its claims were verified. Without
-    /// its signature it is no longer a token.
-    pub(crate) unverified: Option<String>,
+    /// What the request names, once its shape was judged.
+    pub(crate) asked: Option<AskedNames>,
+    /// The subject token of a request that was refused. It is explained, and then wiped.
+    pub(crate) token: Option<Zeroizing<String>>,
     /// The claims, once verified.
     pub(crate) claims: Option<ObservedClaims>,
     /// What the rules refused, and as of when.
@@ -52,11 +46,8 @@ impl DecisionRecord {
             decision_began: None,
             held: Duration::ZERO,
             entry: None,
-            asked_names: Vec::new(),
-            asked_resources: 0,
-            asked_scope: None,
-            asked_client_id: None,
-            unverified: None,
+            asked: None,
+            token: None,
             claims: None,
             denied: None,
             account: None,
@@ -80,23 +71,46 @@ impl DecisionRecord {
 
     /// Notes what the request names.
     pub(crate) fn asked(&mut self, request: &ExchangeRequest<'_>) {
-        self.asked_names = request.audience.iter().chain(&request.resource).cloned().collect();
-        self.asked_resources = request.resource.len();
-        self.asked_scope = request.scope.map(str::to_owned);
-        self.asked_client_id = request.client_id.map(str::to_owned);
+        self.asked = Some(AskedNames {
+            audience: request.audience.clone(),
+            resource: request.resource.clone(),
+            scope: request.scope.map(str::to_owned),
+            client_id: request.client_id.map(str::to_owned),
+            lifetime: request.lifetime,
+        });
     }
 
-    /// The names of the request, as they were asked for.
-    pub(crate) fn names(&self) -> Asked<'_> {
-        let audiences = self.asked_names.len().saturating_sub(self.asked_resources);
-        let (audience, resource) = self.asked_names.split_at_checked(audiences).unwrap_or_default();
-        let (scope, client_id) = (self.asked_scope.as_deref(), self.asked_client_id.as_deref());
-        Asked { audience, resource, scope, client_id, lifetime: None }
+    /// Notes the token of a request that is refused. That costs the same whatever the cause is.
+    pub(crate) fn refused_token(&mut self, token: &str) {
+        self.token = (token.len() <= MAX_SUBJECT_TOKEN).then(|| Zeroizing::new(token.to_owned()));
+    }
+}
+
+/// Account, target and scope, as a request names them.
+#[derive(Clone, Default)]
+pub(crate) struct AskedNames {
+    pub(crate) audience: Vec<String>,
+    pub(crate) resource: Vec<String>,
+    pub(crate) scope: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) lifetime: Option<Lifetime>,
+}
+
+impl AskedNames {
+    /// The values of `audience` and `resource`.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.audience.iter().chain(&self.resource)
     }
 
-    /// Notes a token that was refused before its claims were verified.
-    pub(crate) fn not_verified(&mut self, token: &str) {
-        self.unverified = token.rsplit_once('.').map(|(unsigned, _)| unsigned.to_owned());
+    /// As the rules read it.
+    pub(crate) fn as_asked(&self) -> Asked<'_> {
+        Asked {
+            audience: &self.audience,
+            resource: &self.resource,
+            scope: self.scope.as_deref(),
+            client_id: self.client_id.as_deref(),
+            lifetime: self.lifetime,
+        }
     }
 }
 

@@ -3,20 +3,19 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 use sts_policy::Decision;
 
 use crate::Reason;
 use crate::decision_record::{Conclusion, EndedExchange};
 use crate::phase::PhaseTimes;
+use crate::presented::PresentedToken;
+use crate::redact::redacted;
 use crate::refusals::RememberedRefusal;
 
-/// The longest text of a caller that an event repeats, in bytes.
-const MAX_TEXT: usize = 256;
-
 /// The version of the event's form; it changes when a field changes its meaning or goes.
-pub const EVENT_VERSION: u32 = 1;
+pub const EVENT_VERSION: u32 = 2;
 
 /// What became of one exchange. It never holds a token.
 #[derive(Clone, Debug, Serialize)]
@@ -55,6 +54,12 @@ pub struct DecisionEvent {
     /// The first condition of it that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_condition: Option<FailedCondition>,
+    /// Why it was refused, for the owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// What a refused token says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presented: Option<PresentedToken>,
     /// The minted `aud`; when refused, the values of `audience` and `resource` that were asked for, joined by spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
@@ -87,10 +92,11 @@ impl DecisionEvent {
     pub(crate) fn of(exchange: EndedExchange, refusal: Option<&RememberedRefusal>) -> Self {
         let EndedExchange { snapshot, request_id, source, ended_millis, phases, record, conclusion } = exchange;
         let refused = conclusion.refused();
-        let (nearest_identity, failing_condition) = nearest_miss(refusal.map(|refusal| &refusal.decision));
         let claims = record.claims.as_ref();
         let minted = record.minted.as_ref();
-        let asked = (!record.asked_names.is_empty()).then(|| bounded(&record.asked_names.join(" ")));
+        let asked = record.asked.as_ref();
+        let names = asked.map(|asked| asked.names().map(String::as_str).collect::<Vec<_>>().join(" "));
+        let names = names.filter(|names| !names.is_empty()).map(|names| redacted(&names));
         Self {
             event: "decision",
             version: EVENT_VERSION,
@@ -99,14 +105,17 @@ impl DecisionEvent {
             outcome: Outcome::of(&conclusion),
             reason: refused.map(|refused| refused.reason),
             detail: refused.and_then(|refused| refused.detail.as_deref()).map(str::to_owned),
-            issuer_entry: record.entry.as_ref().map(ToString::to_string),
-            subject: claims.map(|claims| bounded(claims.subject().as_str())),
+            issuer_entry: (record.entry.as_ref().map(ToString::to_string))
+                .or_else(|| refusal.and_then(|refusal| refusal.issuer_entry.clone())),
+            subject: claims.map(|claims| redacted(claims.subject().as_str())),
             account: record.account.or_else(|| refusal.and_then(|refusal| refusal.account.clone())),
             identity: minted.map(|minted| minted.identity.to_string()),
-            nearest_identity,
-            failing_condition,
-            audience: minted.map(|minted| minted.audience.to_string()).or(asked),
-            scope: minted.map(|minted| minted.scope.to_string()).or(record.asked_scope.as_deref().map(bounded)),
+            nearest_identity: refusal.and_then(|refusal| refusal.nearest_identity.clone()),
+            failing_condition: refusal.and_then(|refusal| refusal.failing_condition.clone()),
+            cause: refusal.map(|refusal| refusal.diagnosis.cause.clone()).map(|cause| redacted(&cause)),
+            presented: refusal.and_then(|refusal| refusal.presented.clone()),
+            audience: minted.map(|minted| minted.audience.to_string()).or(names),
+            scope: minted.map(|minted| minted.scope.to_string()).or_else(|| asked?.scope.as_deref().map(redacted)),
             jti: minted.map(|minted| minted.jti.to_string()),
             generation: snapshot.generation.clone(),
             source,
@@ -119,23 +128,14 @@ impl DecisionEvent {
 }
 
 /// The identity that came nearest, as `account/identity`, and the first of its conditions that failed.
-fn nearest_miss(decision: Option<&Decision>) -> (Option<String>, Option<FailedCondition>) {
+pub(crate) fn nearest_miss(decision: Option<&Decision>) -> (Option<String>, Option<FailedCondition>) {
     let Some(nearest) = decision.and_then(|decision| decision.trace.first()) else { return (None, None) };
     let failed = nearest.conditions.iter().find(|condition| !condition.holds).map(|condition| FailedCondition {
-        on: bounded(&condition.on),
-        expected: bounded(&condition.expected),
-        actual: condition.actual.as_deref().map(bounded),
+        on: redacted(&condition.on),
+        expected: redacted(&condition.expected),
+        actual: condition.actual.as_deref().map(redacted),
     });
     (Some(format!("{}/{}", nearest.account, nearest.identity)), failed)
-}
-
-/// At most [`MAX_TEXT`] bytes of `text`.
-fn bounded(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_TEXT);
-    match text.split_at_checked(end) {
-        Some((start, rest)) if !rest.is_empty() => format!("{start}..."),
-        _ => text.to_owned(),
-    }
 }
 
 /// RFC 3339 in UTC with milliseconds.
@@ -199,14 +199,14 @@ fn reason_name<S: Serializer>(reason: &Option<Reason>, serializer: S) -> Result<
 }
 
 /// A condition that a token did not meet.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FailedCondition {
     /// `subject`, `audience`, or the claim's name or pointer.
     pub on: String,
     /// What the rule wants.
     pub expected: String,
     /// What the token has; absent when the claim is.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<String>,
 }
 
@@ -220,6 +220,7 @@ pub trait EventSink: Send + Sync + 'static {
 #[must_use]
 pub fn event_schema() -> Value {
     let text = |description: &str| json!({ "type": "string", "description": description });
+    let number = |description: &str| json!({ "type": "number", "description": description });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sts decision event",
@@ -248,6 +249,24 @@ pub fn event_schema() -> Value {
                     "on": text("`subject`, `audience`, or a claim's name or pointer"),
                     "expected": text("what the rule wants"),
                     "actual": text("what the token has; absent when the claim is"),
+                },
+            },
+            "cause": text("why it was refused, for the owner"),
+            "presented": {
+                "type": "object",
+                "description": "what a refused token says of itself; anybody may have written it unless it is verified",
+                "additionalProperties": false,
+                "required": ["verified"],
+                "properties": {
+                    "verified": { "type": "boolean", "description": "whether a key of a trusted issuer verified it" },
+                    "iss": text("its `iss`"),
+                    "aud": { "type": "array", "items": { "type": "string" }, "description": "the first values of its `aud`" },
+                    "kid": text("the `kid` of its header"),
+                    "alg": text("the `alg` of its header"),
+                    "typ": text("the `typ` of its header"),
+                    "exp": number("its `exp`"),
+                    "nbf": number("its `nbf`"),
+                    "iat": number("its `iat`"),
                 },
             },
             "audience": text("the minted `aud`; when refused, the `audience` and `resource` asked for"),

@@ -46,6 +46,11 @@ impl Service {
         pending.run_under(&snapshot);
         let request_id = pending.request_id().clone();
         let result = self.exchange_under(&snapshot, parameters, &request_id, pending.record()).await;
+        if result.is_err()
+            && let Ok(Some(token)) = parameters.one("subject_token")
+        {
+            pending.record().refused_token(token);
+        }
         // Before an answer is held back: the caller may hang up meanwhile.
         pending.conclude(match &result {
             Ok(_) => Conclusion::Granted,
@@ -67,9 +72,7 @@ impl Service {
         record.enter(Phase::Parse, &*self.clock);
         let request = ExchangeRequest::parse(parameters)?;
         record.asked(&request);
-        let verified = verify(snapshot, &*self.clock, request.subject_token, record)
-            .await
-            .inspect_err(|_| record.not_verified(request.subject_token))?;
+        let verified = verify(snapshot, &*self.clock, request.subject_token, record).await?;
         record.entry = Some(verified.entry().clone());
         record.claims = Some(verified.observed());
         record.enter(Phase::Decide, &*self.clock);

@@ -16,7 +16,9 @@ mod parameters;
 mod pending_exchange;
 mod phase;
 mod precise_timer;
+mod presented;
 mod reason;
+mod redact;
 mod refusals;
 mod request;
 mod revoke;
@@ -43,8 +45,9 @@ pub use operate::{
 pub use parameters::{MAX_PARAMETERS, Parameters};
 pub use pending_exchange::PendingExchange;
 pub use phase::{Phase, PhaseTimes};
+pub use presented::PresentedToken;
 pub use reason::{Reason, Refused};
-pub use refusals::{Denial, RememberedRefusal};
+pub use refusals::{DenialGroup, GroupBy, RememberedRefusal, group};
 pub use request::{ExchangeRequest, NO_CLIENT_AUTHENTICATION, RequestContext};
 pub use snapshot::{Snapshot, TrustTable};
 pub use status::{STATUS_LIST_TTL, StatusList, StatusListsView};
@@ -52,7 +55,7 @@ pub use status::{STATUS_LIST_TTL, StatusList, StatusListsView};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use sts_store::Ledger;
+use sts_store::{Ledger, RefusalStore};
 use sts_token::Keyring;
 use sts_types::{Clock, Entropy, RequestId};
 
@@ -74,6 +77,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Where refusals are remembered for all replicas; without it each remembers its own.
+    pub refusals: Option<Arc<dyn RefusalStore>>,
     /// Where decision events go.
     pub events: Arc<dyn EventSink>,
 }
@@ -87,6 +92,7 @@ pub struct Service {
     entropy: Arc<dyn Entropy>,
     observers: Arc<Observers>,
     refusals: Arc<Refusals>,
+    refusal_store: Option<Arc<dyn RefusalStore>>,
     timer: PreciseTimer,
     rules: RulesInForce,
     status: Arc<StatusIndexes>,
@@ -97,7 +103,7 @@ impl Service {
     /// A service of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { snapshot, ledger, keyring, clock, entropy, events } = parts;
+        let Parts { snapshot, ledger, keyring, clock, entropy, refusals: refusal_store, events } = parts;
         let refusals = Arc::new(Refusals::default());
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -109,6 +115,7 @@ impl Service {
             entropy,
             observers: Arc::new(Observers::start(events, Arc::clone(&refusals))),
             refusals,
+            refusal_store,
             timer: PreciseTimer::start(),
             rules: RulesInForce::default(),
         }
@@ -162,6 +169,12 @@ impl Service {
     #[must_use]
     pub fn dropped_decisions(&self) -> u64 {
         self.observers.dropped()
+    }
+
+    /// How many refusals were forgotten before the store had them.
+    #[must_use]
+    pub fn dropped_refusals(&self) -> u64 {
+        self.refusals.dropped()
     }
 
     /// Takes the store as it is, although something is missing from it.

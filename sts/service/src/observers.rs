@@ -14,8 +14,8 @@ use crate::decision_record::EndedExchange;
 use crate::event::{DecisionEvent, EventSink};
 use crate::refusals::{Refusals, RememberedRefusal};
 
-/// The most exchanges that wait to be told: what a busy server ends in half a second.
-const CAPACITY: usize = 8192;
+/// The most exchanges that wait to be told: what a busy server ends in a third of a second.
+const CAPACITY: usize = 4096;
 
 /// With more than this waiting, refusals are told without their trace, which costs most.
 const CROWDED: u64 = CAPACITY as u64 / 2;
@@ -129,11 +129,12 @@ impl Thread {
 
     fn tell(&self, exchange: EndedExchange) {
         let waiting = self.progress.handed_over.load(Ordering::Relaxed) - *self.progress.told.borrow();
-        let remembered = RememberedRefusal::of(&exchange, waiting <= CROWDED);
-        let event = DecisionEvent::of(exchange, remembered.as_ref());
+        let ended_millis = exchange.ended_millis;
+        let refusal = RememberedRefusal::of(&exchange, waiting > CROWDED);
+        let event = DecisionEvent::of(exchange, refusal.as_ref().map(|(refusal, _)| refusal));
         // First the memory: whoever reads the event finds the refusal.
-        if let Some(remembered) = remembered {
-            self.refusals.remember(remembered);
+        if let Some(stored) = refusal.and_then(|(refusal, share)| refusal.to_stored(ended_millis, share)) {
+            self.refusals.remember(stored);
         }
         self.events.decision(&event);
     }

@@ -22,7 +22,7 @@ const EMPTY_SUBJECT_TOKEN: &str =
     "`subject_token` is empty: the variable or the command that it is taken from gave nothing";
 
 /// The largest subject token, in bytes.
-const MAX_SUBJECT_TOKEN: usize = 16 * 1024;
+pub(crate) const MAX_SUBJECT_TOKEN: usize = 16 * 1024;
 
 /// What is said of credentials at `/token`.
 pub const NO_CLIENT_AUTHENTICATION: &str =

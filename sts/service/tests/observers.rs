@@ -1,6 +1,6 @@
 //! What is told of an exchange, when, and that telling it costs the caller nothing.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,11 +12,11 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
 use sts_service::{
-    Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyQuestion, KeysView, Parameters, Parts,
-    PendingExchange, Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
+    Candidates, DecisionEvent, EventSink, GroupBy, IssuerKeys, KeyAnswer, KeyQuestion, KeysView, Parameters, Parts,
+    PendingExchange, Reason, Refused, RequestContext, Service, Snapshot, TrustTable, group,
 };
 use sts_store::EmbeddedLedger;
-use sts_store::contract::{AlertLog, ManualClock, TestSeal};
+use sts_store::contract::{AlertLog, TestSeal};
 use sts_token::{Keyring, KeyringSpec};
 use sts_types::{Algorithm, Clock, EntryName, Issuer, rfc};
 
@@ -105,15 +105,20 @@ struct Fixture {
     clock: Arc<TestClock>,
     keys: Arc<SlowKeys>,
     issuer_key: SigningKey,
+    store: Arc<EmbeddedLedger>,
     _directory: tempfile::TempDir,
 }
 
 impl Fixture {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock(AtomicU64::new(1)));
+        Self::over(store(&clock), SigningKey::generate(Algorithm::ES256).unwrap(), clock)
+    }
+
+    /// A replica over that store.
+    fn over(store: Arc<EmbeddedLedger>, issuer_key: SigningKey, clock: Arc<TestClock>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
         let events = Arc::new(Events::default());
-        let issuer_key = SigningKey::generate(Algorithm::ES256).unwrap();
         let keys = Arc::new(SlowKeys {
             key: Arc::new(issuer_key.verifying_key()),
             clock: Arc::clone(&clock),
@@ -125,29 +130,30 @@ impl Fixture {
             rotate_every: None,
             max_ttl: 3600,
         };
-        let store = directory.path().join("sts.redb");
-        let ledger = EmbeddedLedger::open(
-            &store,
-            Arc::new(TestSeal(1)),
-            Arc::new(ManualClock::default()),
-            Arc::new(AlertLog::default()),
-        );
         let service = Service::new(Parts {
             snapshot: snapshot(directory.path(), Arc::clone(&keys)),
-            ledger: Arc::new(ledger.unwrap()),
+            ledger: Arc::clone(&store) as _,
             keyring: Arc::new(Keyring::open(keyring, &OsEntropy, clock.now()).unwrap()),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
+            refusals: Some(Arc::clone(&store) as _),
             events: Arc::clone(&events) as _,
         });
-        Self { service, events, clock, keys, issuer_key, _directory: directory }
+        Self { service, events, clock, keys, issuer_key, store, _directory: directory }
     }
 
     fn token(&self, subject: &str) -> String {
-        let claims = json!({
-            "iss": "https://issuer.example", "sub": subject, "aud": "https://sts.example.com",
+        self.token_with(json!({ "sub": subject }))
+    }
+
+    fn token_with(&self, changes: Value) -> String {
+        let mut claims = json!({
+            "iss": "https://issuer.example", "sub": "job:main", "aud": "https://sts.example.com",
             "iat": NOW - 60, "exp": NOW + 240,
         });
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
         sts_jose::sign_compact(&self.issuer_key, "JWT", claims.to_string().as_bytes()).unwrap()
     }
 
@@ -183,6 +189,11 @@ impl Fixture {
     async fn last_event(&self) -> Value {
         self.told().await.last().unwrap().0.clone()
     }
+}
+
+fn store(clock: &Arc<TestClock>) -> Arc<EmbeddedLedger> {
+    let clock = Arc::clone(clock) as _;
+    Arc::new(EmbeddedLedger::in_memory(Arc::new(TestSeal(1)), clock, Arc::new(AlertLog::default())).unwrap())
 }
 
 fn snapshot(directory: &std::path::Path, keys: Arc<SlowKeys>) -> Snapshot {
@@ -235,7 +246,7 @@ async fn f6_neither_trace_nor_event_is_made_before_the_answer_has_left() {
     let event = fixture.last_event().await;
     assert_eq!(event["nearest_identity"], "octo/main");
     assert_eq!(event["failing_condition"]["on"], "subject");
-    assert!(fixture.service.denial(event["request_id"].as_str().unwrap()).await.is_some());
+    assert!(fixture.service.denial(event["request_id"].as_str().unwrap()).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -275,12 +286,6 @@ async fn f6_a_caller_that_hangs_up_leaves_its_event() {
     assert!(fixture.exchange(&token, &mut pending).now_or_never().is_none());
     drop(pending);
     assert_eq!(fixture.last_event().await["reason"], "not_authorized");
-    // While the store writes: the event names the token that may be recorded.
-    let mut pending = fixture.begin();
-    assert!(fixture.exchange(&fixture.token("job:main"), &mut pending).now_or_never().is_none());
-    drop(pending);
-    let event = fixture.last_event().await;
-    assert_eq!((&event["outcome"], event["jti"].is_string()), (&json!("abandoned"), true));
 }
 
 #[tokio::test]
@@ -292,4 +297,98 @@ async fn f6_an_exchange_that_panics_leaves_its_event() {
     }));
     assert!(panicked.is_err());
     assert_eq!(fixture.last_event().await["reason"], "server_error");
+}
+
+/// `token` with another header.
+fn headed(token: &str, header: &Value) -> String {
+    let (_, rest) = token.split_once('.').unwrap();
+    format!("{}.{rest}", sts_jose::base64url(header.to_string().as_bytes()))
+}
+
+#[tokio::test]
+async fn fld46_the_event_of_a_refused_token_has_what_the_token_says_of_itself() {
+    let fixture = Fixture::new();
+    let forged = |token: String| {
+        let signature = fixture.token("job:other").rsplit_once('.').unwrap().1.to_owned();
+        format!("{}.{signature}", token.rsplit_once('.').unwrap().0)
+    };
+    let own = |changes| fixture.token_with(changes);
+    let kid = fixture.issuer_key.verifying_key().kid().unwrap().to_string();
+    let stranger = "https://token.action.githubusercontent.com";
+    let cases = [
+        ("issuer_unknown", own(json!({ "iss": stranger })), json!({ "iss": stranger, "verified": false })),
+        ("token_expired", own(json!({ "iat": 5, "exp": 9 })), json!({ "exp": 9, "iat": 5, "verified": false })),
+        ("token_not_yet_valid", own(json!({ "nbf": NOW + 99 })), json!({ "nbf": NOW + 99 })),
+        ("token_audience", own(json!({ "aud": ["a", "b"] })), json!({ "aud": ["a", "b"], "verified": true })),
+        ("signature_invalid", forged(own(json!({}))), json!({ "kid": kid, "alg": "ES256", "verified": false })),
+        ("token_algorithm", headed(&own(json!({})), &json!({ "alg": "none" })), json!({ "alg": "none" })),
+        (
+            "token_type_refused",
+            headed(&own(json!({})), &json!({ "alg": "ES256", "typ": "at+jwt" })),
+            json!({ "typ": "at+jwt", "iss": "https://issuer.example" }),
+        ),
+    ];
+    for (reason, token, expected) in cases {
+        fixture.reason(&token).await;
+        let event = fixture.last_event().await;
+        assert_eq!(event["reason"], reason);
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(event["presented"][name], *value, "{reason} {event}");
+        }
+        let text = event.to_string();
+        assert!(token.split('.').filter(|part| part.len() > 20).all(|part| !text.contains(part)), "{text}");
+    }
+    // A granted token has no need of it, and a token or password in the place of a claim is not repeated.
+    assert_eq!(fixture.reason(&own(json!({}))).await, None);
+    assert!(fixture.last_event().await.get("presented").is_none());
+    let inner = own(json!({}));
+    fixture.reason(&own(json!({ "iss": "https://user:hunter2@host", "aud": [inner] }))).await;
+    let text = fixture.last_event().await.to_string();
+    assert!(!text.contains("hunter2") && !text.contains(&inner), "{text}");
+}
+
+#[tokio::test]
+async fn fld42_a_refusal_that_no_rule_was_asked_about_is_found_by_every_replica() {
+    let one = Fixture::new();
+    let other =
+        Fixture::over(Arc::clone(&one.store), SigningKey::generate(Algorithm::ES256).unwrap(), Arc::clone(&one.clock));
+    for (reason, token) in [
+        ("token_expired", one.token_with(json!({ "iat": 5, "exp": 9 }))),
+        ("token_audience", one.token_with(json!({ "aud": "nobody" }))),
+        ("not_authorized", one.token("job:stranger")),
+        ("issuer_unknown", one.token_with(json!({ "iss": "https://x.example" }))),
+    ] {
+        one.reason(&token).await;
+        let id = one.last_event().await["request_id"].as_str().unwrap().to_owned();
+        let refusal = one.service.denial(&id).await.unwrap().unwrap();
+        assert_eq!(refusal.diagnosis.reason, reason);
+        one.service.save_refusals().await;
+        let found = other.service.denial(&id).await.unwrap().unwrap();
+        assert_eq!(json!(found), json!(refusal));
+        assert!(found.summary.starts_with(&format!("refused: {reason}: ")), "{}", found.summary);
+    }
+    let listed = other.service.denials().await.unwrap();
+    assert_eq!(listed.len(), 4);
+    assert_eq!(listed[0].presented.as_ref().unwrap().iss.as_deref(), Some("https://x.example"), "newest first");
+    assert_eq!(one.service.denials().await.unwrap().len(), 4, "each once, though it is in memory and in the store");
+    assert!(other.service.denial("01J00000000000000000000000").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn fld42_grouped_refusals_are_counted_with_the_last_to_look_at() {
+    let fixture = Fixture::new();
+    for subject in ["job:a", "job:b", "job:c"] {
+        fixture.reason(&fixture.token(subject)).await;
+    }
+    fixture.reason(&fixture.token_with(json!({ "iat": 5, "exp": 9 }))).await;
+    let refusals = fixture.service.denials().await.unwrap();
+    let groups = json!(group(&refusals, &GroupBy::parse("reason,account,identity,condition").unwrap()));
+    assert_eq!(groups[0]["count"], 3, "{groups}");
+    for (name, value) in
+        [("reason", "not_authorized"), ("account", "octo"), ("identity", "main"), ("condition", "subject")]
+    {
+        assert_eq!(groups[0][name], value);
+    }
+    assert_eq!(groups[1]["reason"], "token_expired");
+    assert_eq!(GroupBy::parse("reason,colour"), Err("colour".to_owned()));
 }

@@ -274,6 +274,7 @@ impl Fixture {
             keyring: Arc::new(Keyring::open(keyring, &OsEntropy, clock.now()).unwrap()),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
+            refusals: None,
             events: Arc::clone(&events) as _,
         });
         Self { service, ledger, events, clock, issuer_key, keys, _directory: directory }
@@ -655,7 +656,7 @@ async fn c124_c125_an_event_holds_no_token_and_bounded_text() {
     for secret in [&token, &access_token] {
         assert!(secret.split('.').all(|part| !events.contains(part)));
     }
-    assert!(fixture.service.denial(event["request_id"].as_str().unwrap()).await.is_some());
+    assert!(fixture.service.denial(event["request_id"].as_str().unwrap()).await.unwrap().is_some());
 }
 
 async fn revoke(fixture: &Fixture, request: Value) -> Result<Revocation, String> {

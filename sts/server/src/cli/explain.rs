@@ -48,7 +48,9 @@ const MAX_INPUT: u64 = 1024 * 1024;
 
 pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     if let Some(request_id) = &args.denial {
-        return operate::run(&args.server, Operation::ShowDenial { request_id: request_id.clone() });
+        let shown = operate::run(&args.server, Operation::ShowDenial { request_id: request_id.clone() });
+        // What is explained is a refusal, as it is for a token that would be refused now.
+        return if shown == ExitCode::SUCCESS { ExitCode::FAILURE } else { shown };
     }
     let input = match (&args.token, &args.claims) {
         (Some(path), _) => read(path).map(Input::Token),

@@ -3,6 +3,7 @@
 mod against;
 mod check;
 mod client;
+mod denials;
 mod exchange;
 mod explain;
 mod issuers;
@@ -48,6 +49,9 @@ enum Command {
     /// List or rotate our signing keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// List the refused requests that are remembered, or show why one was refused
+    #[command(subcommand)]
+    Denials(denials::DenialsCommand),
     /// List, show or revoke minted tokens
     #[command(subcommand)]
     Tokens(tokens::TokensCommand),
@@ -168,6 +172,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Exchange(args) => exchange::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Denials(command) => denials::run(command),
         Command::Tokens(command) => run_tokens(command),
         Command::Keys(KeysCommand::List(server)) => operate::run(&server, Operation::ListKeys),
         Command::Keys(KeysCommand::Rotate(server)) => operate::run(&server, Operation::RotateKeys),

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::client::{AdminClient, Asked, admin_url};
 use super::explain::rfc3339;
 use super::table::table;
-use super::{complain, fail, issuers, say, tokens};
+use super::{complain, denials, fail, issuers, say, tokens};
 use crate::admin_token;
 use crate::clock::SystemClock;
 use crate::engine::{Engine, opens_store};
@@ -69,8 +69,7 @@ fn run_with(
     match Session::open(args).and_then(|mut session| work(&mut session)) {
         Ok(Ok(value)) => {
             say(&if args.json { value.to_string() } else { text(shown, &value) });
-            // What is explained there is a refusal, as it is for a token that would be refused now.
-            if matches!(shown, Operation::ShowDenial { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+            ExitCode::SUCCESS
         }
         Ok(Err(failure)) => {
             refuse(args.json, &failure);
@@ -242,7 +241,8 @@ fn text(operation: &Operation, value: &Value) -> String {
             "there is nothing to accept: the store is the one that is known, and nothing is missing".to_owned()
         }
         Operation::Revoke(_) => tokens::revoked(value),
-        Operation::ShowDenial { .. } => denial(value),
+        Operation::ListDenials(query) => denials::list(query, value),
+        Operation::ShowDenial { .. } => denials::one(value),
         _ => format!("{value:#}"),
     }
 }
@@ -281,16 +281,4 @@ fn rotated(value: &Value) -> String {
         lines.insert(0, "nothing was changed".to_owned());
     }
     format!("{}\n\n{}", lines.join("\n"), keys(value))
-}
-
-fn denial(value: &Value) -> String {
-    let member = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
-    let time = value.get("time").and_then(Value::as_i64).map(UnixTime::from_secs).map(rfc3339).unwrap_or_default();
-    format!(
-        "{}\n\nissuer entry: {}\nsubject: {}\nrefused at: {time}\n\n{}",
-        member("summary"),
-        member("issuer_entry"),
-        member("subject"),
-        member("text").trim_end()
-    )
 }

@@ -172,7 +172,7 @@ async fn measured(desk: &Desk) -> HttpResponse {
         &cache.status(),
         &cache.families(),
         (desk.service.status_lists(), desk.service.clock().monotonic()),
-        desk.service.dropped_decisions(),
+        metrics::Dropped { decisions: desk.service.dropped_decisions(), refusals: desk.service.dropped_refusals() },
     );
     HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text)
 }

@@ -25,6 +25,12 @@ use store::Store;
 /// What is served as `Content-Type` with [`Metrics::render`].
 pub(crate) const MEDIA_TYPE: &str = Exposition::MEDIA_TYPE;
 
+/// What was not told or remembered of exchanges, for want of space.
+pub(crate) struct Dropped {
+    pub(crate) decisions: u64,
+    pub(crate) refusals: u64,
+}
+
 /// What is counted.
 #[derive(Default)]
 pub(crate) struct Metrics {
@@ -68,7 +74,7 @@ impl Metrics {
         issuers: &[EntryStatus],
         families: &[FamilyStatus],
         status_lists: (StatusListsView, Duration),
-        dropped_decisions: u64,
+        dropped: Dropped,
     ) -> String {
         let mut out = Exposition::default();
         out.family("sts_info", Kind::Gauge, "Always 1; the version of the server, and the snapshot in force.");
@@ -85,7 +91,13 @@ impl Metrics {
             Kind::Counter,
             "Exchanges without a decision event, because too many ended at once.",
         );
-        out.sample(&[], dropped_decisions);
+        out.sample(&[], dropped.decisions);
+        out.family(
+            "sts_refusals_dropped_total",
+            Kind::Counter,
+            "Refusals forgotten before the store had them; the log still has them.",
+        );
+        out.sample(&[], dropped.refusals);
         issuers::render(issuers, families, &mut out);
         out.family("sts_store_alerts_total", Kind::Counter, "Stored values treated as absent.");
         for ((place, fault), count) in self.alerts.lock().unwrap_or_else(PoisonError::into_inner).iter() {

@@ -53,9 +53,16 @@ const OPERATIONS: &[Row] = &[
     ),
     (
         "get",
+        "/admin/v1/denials",
+        "listDenials",
+        "The refused requests of the last 24 hours, newest first, or grouped",
+        "Object",
+    ),
+    (
+        "get",
         "/admin/v1/denials/{request_id}",
         "showDenial",
-        "A remembered policy refusal, with its whole trace",
+        "A refused request that is remembered, with its cause and its whole trace",
         "Object",
     ),
 ];
@@ -76,6 +83,8 @@ pub(super) fn all() -> Vec<Described> {
             "listRevocationRules",
             "undoRevocationRule",
             "acceptEpoch",
+            "listDenials",
+            "showDenial",
         ]
         .contains(name)
         {
@@ -141,6 +150,18 @@ fn parameters(name: &str, path: &str) -> Vec<Value> {
             json!({ "type": "boolean", "default": false }),
             "Count the tokens that would be ended, and revoke nothing; the body may say it, too.",
         )),
+        "listDenials" => all.extend([
+            query("account", text(), "Of those that ask for this account, or came nearest to one of its identities."),
+            query("issuer", text(), "Of this issuer entry only."),
+            query("reason", text(), "For this reason only."),
+            query(
+                "group_by",
+                text(),
+                "What to count together: `reason`, `account`, `identity`, `condition`, separated by commas.",
+            ),
+            query("after", text(), "The request id that the page before ended with."),
+            query("limit", json!({ "type": "integer", "minimum": 0, "default": 100 }), "The most that are answered."),
+        ]),
         "issuerHistory" => all.extend([
             query("issuer", text(), "Which issuer, where the entry stands for a family of them."),
             query("at", text(), "Epoch seconds, or RFC 3339: what was in force at that moment."),
@@ -198,6 +219,7 @@ mod tests {
             Operation::RefreshIssuer { .. } => "refreshIssuer",
             Operation::IssuerHistory { .. } => "issuerHistory",
             Operation::AcceptEpoch => "acceptEpoch",
+            Operation::ListDenials(_) => "listDenials",
             Operation::ShowDenial { .. } => "showDenial",
         }
     }

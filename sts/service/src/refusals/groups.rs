@@ -1,0 +1,106 @@
+//! Refusals that have one cause, counted together.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use serde::Serialize;
+use sts_types::{RequestId, UnixTime};
+
+use super::RememberedRefusal;
+
+/// By what refusals are grouped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    /// The stable reason.
+    Reason,
+    /// The account that was asked for, or the nearest identity's.
+    Account,
+    /// The nearest identity.
+    Identity,
+    /// The claim, or whatever else, that is at fault.
+    Condition,
+}
+
+impl GroupBy {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Reason, Self::Account, Self::Identity, Self::Condition];
+
+    /// The name in queries and answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reason => "reason",
+            Self::Account => "account",
+            Self::Identity => "identity",
+            Self::Condition => "condition",
+        }
+    }
+
+    /// Reads names that commas separate.
+    ///
+    /// # Errors
+    /// The name that there is not.
+    pub fn parse(names: &str) -> Result<Vec<Self>, String> {
+        let one = |name: &str| {
+            Self::ALL.into_iter().find(|by| by.name() == name.trim()).ok_or_else(|| name.trim().to_owned())
+        };
+        names.split(',').map(one).collect()
+    }
+
+    fn of(self, refusal: &RememberedRefusal) -> Option<String> {
+        let nearest = refusal.nearest_identity.as_deref().and_then(|nearest| nearest.split_once('/'));
+        match self {
+            Self::Reason => Some(refusal.diagnosis.reason.to_string()),
+            Self::Account => refusal.account.clone().or_else(|| nearest.map(|(account, _)| account.to_owned())),
+            Self::Identity => nearest.map(|(_, identity)| identity.to_owned()),
+            Self::Condition => {
+                refusal.failing_condition.as_ref().map(|failed| failed.on.clone()).or(refusal.diagnosis.claim.clone())
+            }
+        }
+    }
+}
+
+/// Refusals that are alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DenialGroup {
+    /// What they have in common.
+    #[serde(flatten)]
+    pub common: serde_json::Map<String, serde_json::Value>,
+    /// How many there are.
+    pub count: usize,
+    /// When the first was refused.
+    pub first: UnixTime,
+    /// When the last was refused.
+    pub last: UnixTime,
+    /// The last of them, to look at.
+    pub request_id: RequestId,
+    /// Its verdict with its cause.
+    pub summary: String,
+}
+
+/// Groups of `refusals`, which come newest first; the largest group first.
+#[must_use]
+pub fn group(refusals: &[RememberedRefusal], by: &[GroupBy]) -> Vec<DenialGroup> {
+    let mut groups: Vec<DenialGroup> = Vec::new();
+    let mut places: HashMap<Vec<Option<String>>, usize> = HashMap::new();
+    for refusal in refusals {
+        let key: Vec<Option<String>> = by.iter().map(|by| by.of(refusal)).collect();
+        if let Some(group) = places.get(&key).and_then(|place| groups.get_mut(*place)) {
+            group.count += 1;
+            group.first = group.first.min(refusal.time);
+            continue;
+        }
+        let common = by.iter().zip(&key).map(|(by, value)| (by.name().to_owned(), value.clone().into())).collect();
+        places.insert(key, groups.len());
+        groups.push(DenialGroup {
+            common,
+            count: 1,
+            first: refusal.time,
+            last: refusal.time,
+            request_id: refusal.request_id.clone(),
+            summary: refusal.summary.clone(),
+        });
+    }
+    groups.sort_by_key(|group| Reverse(group.count));
+    groups
+}

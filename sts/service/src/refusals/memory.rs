@@ -1,0 +1,125 @@
+//! The latest refusals in memory: the first place to look, and where they wait until the store has them.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use sts_store::{Capacity, RefusalShare, StoredRefusal, surplus};
+use sts_types::RequestId;
+use tokio::sync::Notify;
+
+/// What is held in memory.
+const HELD: Capacity = Capacity { full: 1024, small: 128 };
+/// So many more are held at most, before the surplus goes.
+const SLACK: usize = 64;
+
+/// A bounded, fairly shared memory. Its lock is held for a push or a scan, never over I/O.
+#[derive(Default)]
+pub(crate) struct Refusals {
+    held: Mutex<VecDeque<Held>>,
+    /// Told of each refusal that is not stored yet.
+    arrived: Notify,
+    /// Refusals that went before the store had them.
+    dropped: AtomicU64,
+}
+
+struct Held {
+    refusal: StoredRefusal,
+    is_stored: bool,
+}
+
+impl Refusals {
+    pub(crate) fn remember(&self, refusal: StoredRefusal) {
+        let mut held = self.lock();
+        held.push_back(Held { refusal, is_stored: false });
+        if held.len() > HELD.full + SLACK
+            || held.iter().filter(|held| held.refusal.share.is_small).count() > HELD.small + SLACK
+        {
+            let rows = held.iter().map(|held| (held.refusal.share, held.refusal.request_id.clone()));
+            let gone: HashSet<RequestId> = surplus(rows.collect::<Vec<_>>(), HELD).into_iter().collect();
+            let lost = held.iter().filter(|held| !held.is_stored && gone.contains(&held.refusal.request_id)).count();
+            self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+            held.retain(|held| !gone.contains(&held.refusal.request_id));
+        }
+        drop(held);
+        self.arrived.notify_one();
+    }
+
+    pub(crate) fn find(&self, request_id: &RequestId) -> Option<StoredRefusal> {
+        self.lock().iter().rev().find(|held| held.refusal.request_id == *request_id).map(|held| held.refusal.clone())
+    }
+
+    /// All that are held, oldest first.
+    pub(crate) fn all(&self) -> Vec<StoredRefusal> {
+        self.lock().iter().map(|held| held.refusal.clone()).collect()
+    }
+
+    /// Up to `count` that the store does not have yet, taken from each share in turn.
+    pub(crate) fn unstored(&self, count: usize) -> Vec<StoredRefusal> {
+        let held = self.lock();
+        let mut turns: HashMap<RefusalShare, usize> = HashMap::new();
+        let mut waiting: Vec<(usize, &StoredRefusal)> = held
+            .iter()
+            .filter(|held| !held.is_stored)
+            .map(|held| {
+                let turn = turns.entry(held.refusal.share).or_default();
+                *turn += 1;
+                (*turn, &held.refusal)
+            })
+            .collect();
+        waiting.sort_by_key(|(turn, _)| *turn);
+        waiting.into_iter().take(count).map(|(_, refusal)| refusal.clone()).collect()
+    }
+
+    /// Notes that the store has these.
+    pub(crate) fn stored(&self, request_ids: &HashSet<RequestId>) {
+        for held in self.lock().iter_mut().filter(|held| request_ids.contains(&held.refusal.request_id)) {
+            held.is_stored = true;
+        }
+    }
+
+    /// Waits until there is one that the store does not have, or was one since this was last called.
+    pub(crate) async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// How many went before the store had them.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(number: usize, share: u64, is_small: bool) -> StoredRefusal {
+        StoredRefusal {
+            request_id: RequestId::new(&format!("01J{number:023}")).unwrap(),
+            time_millis: number as u64,
+            share: RefusalShare { is_small, number: share },
+            payload: serde_json::Value::Null,
+        }
+    }
+
+    #[test]
+    fn fld42_a_flood_leaves_what_others_have_and_the_store_gets_each_share_in_turn() {
+        let refusals = Refusals::default();
+        refusals.remember(refusal(0, 1, false));
+        (1..5000).for_each(|number| refusals.remember(refusal(number, 2, false)));
+        (5000..9000).for_each(|number| refusals.remember(refusal(number, 3, true)));
+        assert!(refusals.find(&refusal(0, 1, false).request_id).is_some());
+        assert!(refusals.find(&refusal(4999, 2, false).request_id).is_some(), "the newest of the flood");
+        assert!(refusals.all().len() <= HELD.full + HELD.small + 2 * SLACK);
+        assert!(refusals.dropped() > 0);
+        let first: Vec<u64> = refusals.unstored(3).iter().map(|refusal| refusal.share.number).collect();
+        assert_eq!(first.iter().collect::<HashSet<_>>().len(), 3, "{first:?}");
+        let stored: HashSet<RequestId> = refusals.unstored(3).into_iter().map(|refusal| refusal.request_id).collect();
+        refusals.stored(&stored);
+        assert!(refusals.unstored(10_000).iter().all(|refusal| !stored.contains(&refusal.request_id)));
+    }
+}

@@ -1,0 +1,114 @@
+//! Refused requests, remembered for the owner who was given a request id: the latest in memory, and a day of them in the store,
+//! where every replica finds them.
+
+mod explained;
+mod groups;
+mod memory;
+mod saving;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sts_policy::Diagnosis;
+use sts_store::{LedgerError, StoredRefusal};
+use sts_types::{RequestId, UnixTime};
+
+use crate::Service;
+use crate::event::FailedCondition;
+use crate::presented::PresentedToken;
+
+pub use groups::{DenialGroup, GroupBy, group};
+pub(crate) use memory::Refusals;
+
+/// What is remembered of a refused request. It holds no token and no claims beyond those that the
+/// rules look at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RememberedRefusal {
+    /// The request.
+    pub request_id: RequestId,
+    /// When it was refused.
+    pub time: UnixTime,
+    /// The verdict with its cause, one line.
+    pub summary: String,
+    /// The reason, the cause, and the change that would end it.
+    #[serde(flatten)]
+    pub diagnosis: Diagnosis,
+    /// What the caller was told.
+    pub told: String,
+    /// The issuer entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_entry: Option<String>,
+    /// The token's `sub`, once verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The account that the request names, if it exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The identity that came nearest, `account/identity`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest_identity: Option<String>,
+    /// The first condition of it that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_condition: Option<FailedCondition>,
+    /// What the token says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presented: Option<PresentedToken>,
+    /// The values of `audience` and `resource` that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<String>,
+    /// The `scope` that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The caller's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+    /// The rules it was judged by.
+    pub generation: String,
+    /// The decision with its trace, if the rules were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Value>,
+    /// The whole trace as text for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+impl Service {
+    /// The refusal of that request, if it is remembered here or in the store.
+    ///
+    /// # Errors
+    /// When it is not remembered here, and the store does not answer.
+    pub async fn denial(&self, request_id: &str) -> Result<Option<RememberedRefusal>, LedgerError> {
+        self.observers.caught_up().await;
+        let Ok(request_id) = RequestId::new(request_id) else { return Ok(None) };
+        if let Some(refusal) = self.refusals.find(&request_id) {
+            return Ok(read(&refusal));
+        }
+        let Some(store) = &self.refusal_store else { return Ok(None) };
+        Ok(store.find(request_id).await?.as_ref().and_then(read))
+    }
+
+    /// The refusals that are remembered here or in the store, newest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn denials(&self) -> Result<Vec<RememberedRefusal>, LedgerError> {
+        /// More than a store holds.
+        const ALL: usize = 10_000;
+        self.observers.caught_up().await;
+        let mut refusals = match &self.refusal_store {
+            Some(store) => store.latest(ALL).await?,
+            None => Vec::new(),
+        };
+        let stored: std::collections::HashSet<RequestId> =
+            refusals.iter().map(|refusal| refusal.request_id.clone()).collect();
+        refusals.extend(self.refusals.all().into_iter().filter(|refusal| !stored.contains(&refusal.request_id)));
+        refusals.sort_by(|a, b| (b.time_millis, b.request_id.as_str()).cmp(&(a.time_millis, a.request_id.as_str())));
+        Ok(refusals.iter().filter_map(read).collect())
+    }
+}
+
+/// What was stored, unless a version of another form stored it.
+fn read(refusal: &StoredRefusal) -> Option<RememberedRefusal> {
+    serde_json::from_value(refusal.payload.clone()).ok()
+}
