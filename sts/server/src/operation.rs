@@ -159,6 +159,7 @@ impl Operation {
             Self::IssuerHistory { .. } => "nothing was listed",
             Self::ShowToken { .. } => "the token was not looked up",
             Self::ShowIssuer { .. } => "the issuer entry was not looked up",
+            Self::ListDenials(_) => "no refusals are listed",
             Self::ShowDenial { .. } => "the refusal was not looked up",
             Self::Revoke(request) if request.dry_run => "nothing was counted, and nothing was revoked",
             Self::Revoke(_) => "nothing was revoked",
