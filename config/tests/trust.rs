@@ -460,6 +460,9 @@ fn fld2_publicly_known_shared_issuers_are_shared_without_being_told() {
         }
         let mut not_shared = entry.clone();
         not_shared["shared"] = json!(false);
+        let mut other = entry.clone();
+        other["preset"] = json!("octopus");
+        assert_eq!(judge(&other, &owned).code, 2, "{issuer} is not of another platform");
         assert_eq!(judge(&not_shared, &owned).code, 2, "{issuer}");
     }
 }

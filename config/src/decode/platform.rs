@@ -92,14 +92,18 @@ fn preset(reader: &mut Reader<'_>, node: &Node, own: &mut PlatformOf, by_url: Op
         own.source = PresetSource::Faulty;
         return;
     };
-    match by_url {
-        Some(known) if known != written => {
+    match (by_url, own.known.map(KnownIssuer::name)) {
+        (Some(known), _) if known != written => {
             let message =
                 format!("the preset of this issuer is `{}`, known by its URL, and not {}", known.name(), text.shown());
             reader.error(text.span, message, "remove `preset`");
         }
-        Some(_) => {}
-        None => (own.preset, own.source) = (Some(written), PresetSource::Written),
+        (Some(_), _) => {}
+        // Another platform's grammar would say what names the owner, by claims that are nobody's there.
+        (None, Some(name)) => {
+            reader.error(text.span, format!("this issuer is that of {name}, which has no preset"), "remove `preset`");
+        }
+        (None, None) => (own.preset, own.source) = (Some(written), PresetSource::Written),
     }
 }
 

@@ -258,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn the_issuer_of_every_sample_has_no_fault() {
+        for preset in Preset::ALL {
+            let sample = preset.sample();
+            let iss = sample.get("iss").and_then(serde_json::Value::as_str).unwrap();
+            assert_eq!(fault(iss), None, "{iss}");
+        }
+    }
+
+    #[test]
     fn issuers_of_ones_own_have_no_fault() {
         for url in [
             "https://idp.example",

@@ -1,6 +1,7 @@
 //! Tokens of issuers that nobody trusts.
 
-use sts_policy::{Diagnosis, Preset};
+use sts_policy::{Diagnosis, IssuerFault, Preset};
+use sts_types::Issuer;
 
 use super::view::{TokenView, shown_text};
 
@@ -33,7 +34,8 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
     if let Some((own, how)) = near {
         let found = found(format!("; that of issuer entry `{}` is {}: {how}", own.name, shown_text(own.issuer)));
         // The same host under the same scheme is the same issuer, however its path is written.
-        return Some(if origin(own.issuer).is_some() && origin(own.issuer) == origin(iss) {
+        let loads = Issuer::new(iss).is_ok_and(|own| IssuerFault::of(&own.into()).is_none());
+        return Some(if loads && origin(own.issuer).is_some() && origin(own.issuer) == origin(iss) {
             found.fix(format!("write `issuer: {iss}` on issuer entry `{}`, as the token has it", own.name))
         } else {
             found.fix(format!("present a token whose `iss` is {}", shown_text(own.issuer)))
