@@ -210,8 +210,8 @@ fn fld44_what_failed_says_what_was_not_done() {
     let undo = Request::new("DELETE", &format!("/admin/v1/revocation-rules/{id}"));
     let admin = |path: &str| server.send_admin(Request::get(path));
     for (response, undone) in [
-        (server.revoke(&access), "not revoked"),
-        (server.send(&introspect), "not looked up"),
+        (server.revoke(&access), "nothing was revoked"),
+        (server.send(&introspect), "not known whether the token is active"),
         (revocation(&server, json!({ "account": "octo" })), "nothing was revoked"),
         (revocation(&server, json!({ "jti": "x" })), "nothing was revoked"),
         (revocation(&server, json!({ "account": "octo", "dry_run": true })), "nothing was counted"),
