@@ -34,6 +34,8 @@ pub enum Place {
     Epoch,
     /// A remembered refusal.
     Refusal,
+    /// The claim on a one-use token.
+    Claim,
 }
 
 impl Place {
@@ -46,6 +48,7 @@ impl Place {
             Self::Rule => "rule",
             Self::Epoch => "epoch",
             Self::Refusal => "refusal",
+            Self::Claim => "claim",
         }
     }
 }
@@ -84,12 +87,18 @@ impl std::fmt::Display for Alert {
             Place::Rule => "a revocation rule",
             Place::Epoch => "the epoch",
             Place::Refusal => "a remembered refusal",
+            Place::Claim => "the claim on a one-use token",
         };
         let why = match self.fault {
             Fault::Seal => "its seal is broken: somebody wrote to the store, or the seal's key was replaced",
             Fault::Form => "it is damaged",
             Fault::Newer => "a newer version of sts wrote it",
-            Fault::Missing => "the store is an older copy, or was emptied",
+            Fault::Missing => {
+                return write!(
+                    f,
+                    "{what} is missing from the store: somebody deleted it, or the store is an older copy or was emptied"
+                );
+            }
         };
         write!(f, "{what} in the store is treated as absent: {why}")
     }

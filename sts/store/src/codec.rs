@@ -71,6 +71,7 @@ fn sealed_octets(version: u8, place: Place, key: &[u8]) -> [u8; 10] {
         Place::Rule => 3,
         Place::Epoch => 4,
         Place::Refusal => 16,
+        Place::Claim => 17,
     };
     let mut octets = [version, tag, 0, 0, 0, 0, 0, 0, 0, 0];
     octets[2..].copy_from_slice(&(key.len() as u64).to_be_bytes());

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use sts_store::contract::{START, claim, record, revocation, rule};
 use sts_store::{
@@ -563,4 +565,135 @@ async fn processes_that_begin_at_once_agree_on_one_epoch() {
     assert!(ready.iter().all(Result::is_ok), "{ready:?}");
     let issues = ledgers.iter().zip(0..).map(|(ledger, at)| ledger.issue(record(&format!("t{at}"), "octo"), None));
     assert!(futures_util::future::join_all(issues).await.iter().all(Result::is_ok));
+}
+
+/// Takes every connection to the port of `server`, and forwards what is said until the next cut.
+async fn relay_that_cuts(server: u16) -> (u16, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, cuts) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&cuts);
+    tokio::spawn(async move {
+        while let Ok((from, _)) = listener.accept().await {
+            let (began, cuts) = (counted.load(Ordering::SeqCst), Arc::clone(&counted));
+            let to = tokio::net::TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+            for (mut from, mut to) in [from.into_split(), to.into_split()].into_iter().zip_ends() {
+                let cuts = Arc::clone(&cuts);
+                tokio::spawn(async move {
+                    let mut bytes = [0; 4096];
+                    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+                        if cuts.load(Ordering::SeqCst) == began && to.write_all(&bytes[..count]).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        }
+    });
+    (port, cuts)
+}
+
+/// The other half of each for the one half of the other.
+trait Crossed {
+    fn zip_ends(self) -> Vec<(OwnedReadHalf, OwnedWriteHalf)>;
+}
+
+impl<I: Iterator<Item = (OwnedReadHalf, OwnedWriteHalf)>> Crossed for I {
+    fn zip_ends(self) -> Vec<(OwnedReadHalf, OwnedWriteHalf)> {
+        let (reads, mut writes): (Vec<_>, Vec<_>) = self.unzip();
+        writes.reverse();
+        reads.into_iter().zip(writes).collect()
+    }
+}
+
+/// One of everything that goes over a connection, each over one that was idle.
+async fn each_after_idling(store: &Store, ledger: &RedisLedger, round: u8, idle: impl Fn()) {
+    let name = |kind: &str| format!("{kind}-{round}");
+    let pause = || {
+        idle();
+        store.clock.advance(2);
+    };
+    pause();
+    let taken = claim(round, START.plus(900));
+    let issued = ledger.issue(record(&name("a"), "octo"), Some(taken.clone())).await;
+    assert_eq!(issued.unwrap(), Issued::Recorded, "the caller's own first attempt");
+    pause();
+    assert!(ledger.look_up(jti(&name("a"))).await.unwrap().is_some());
+    pause();
+    ledger.revoke(revocation(&name("a"), "leaked")).await.unwrap();
+    pause();
+    ledger.revoke(rule(&name("octo"), START.plus(900))).await.unwrap();
+    pause();
+    assert_eq!(ledger.rules().await.unwrap().len(), usize::from(round));
+    pause();
+    ledger.lease(StatusWindow::of(START), 8).await.unwrap();
+    pause();
+    assert_eq!(ledger.issue(record(&name("b"), "octo"), Some(taken)).await.unwrap(), Issued::Replayed);
+}
+
+#[tokio::test]
+async fn fld16_a_redis_that_closes_idle_connections_costs_no_caller_an_error() {
+    let primary = RedisServer::start();
+    let replica = RedisServer::with(&format!("replicaof 127.0.0.1 {}", primary.port()));
+    sts_testkit::until("the replica to follow", || {
+        replica.command(&["INFO", "replication"]).text().contains("master_link_status:up")
+    });
+    let store = Store::new(primary);
+    let spec = RedisSpec { wait_replicas: 1, ..store.spec() };
+    let ledger = store.ledger_by(0, spec);
+    each_after_idling(&store, &ledger, 1, || {
+        // As its `timeout` does it, and at once.
+        store.server.order(&["CLIENT", "KILL", "TYPE", "normal"]);
+    })
+    .await;
+    // And by itself.
+    store.server.order(&["CONFIG", "SET", "timeout", "1"]);
+    sts_testkit::until("Redis to close what is idle", || {
+        store.server.command(&["INFO", "clients"]).text().contains("connected_clients:1\r")
+    });
+    each_after_idling(&store, &ledger, 2, || {}).await;
+}
+
+#[tokio::test]
+async fn fld16_a_middlebox_that_forgets_idle_connections_without_a_word_costs_no_caller_an_error() {
+    let store = Store::new(RedisServer::start());
+    let (port, cuts) = relay_that_cuts(store.server.port()).await;
+    let spec = RedisSpec { timeout: Duration::from_secs(4), ..spec(Topology::Single(node(port))) };
+    let ledger = store.ledger_by(0, spec);
+    each_after_idling(&store, &ledger, 1, || drop(cuts.fetch_add(1, Ordering::SeqCst))).await;
+}
+
+#[tokio::test]
+async fn fld16_idle_connections_in_a_cluster_and_behind_sentinels_cost_no_caller_an_error() {
+    let pair = RedisPair::start();
+    let cluster = RedisCluster::start();
+    let sentinels = Topology::Sentinel { sentinels: vec![node(pair.sentinel.port())], name: "mymaster".to_owned() };
+    let nodes = Topology::Cluster(cluster.nodes.iter().map(|each| node(each.port())).collect());
+    let store = Store::new(RedisServer::start());
+    for (replica, (topology, servers)) in
+        [(sentinels, vec![&pair.primary]), (nodes, cluster.nodes.iter().collect())].into_iter().enumerate()
+    {
+        let ledger = store.ledger_by(u8::try_from(replica).unwrap(), spec(topology));
+        each_after_idling(&store, &ledger, 1, || {
+            servers.iter().for_each(|server| server.order(&["CLIENT", "KILL", "TYPE", "normal"]));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn f2_a_claim_that_was_deleted_in_redis_stays_taken_where_it_was_seen() {
+    let store = Store::new(RedisServer::start());
+    let (one, two) = (store.ledger(1), store.ledger(2));
+    let taken = claim(1, START.plus(900));
+    assert_eq!(one.issue(record("a", "octo"), Some(taken.clone())).await.unwrap(), Issued::Recorded);
+    assert_eq!(two.issue(record("b", "octo"), Some(taken.clone())).await.unwrap(), Issued::Replayed);
+    for (ledger, name) in [(&one, "c"), (&two, "d"), (&one, "e")] {
+        let key = store.server.keys().into_iter().find(|key| key.contains(":c:")).unwrap();
+        store.server.order(&["DEL", &key]);
+        store.alerts.take();
+        assert_eq!(ledger.issue(record(name, "octo"), Some(taken.clone())).await.unwrap(), Issued::Replayed);
+        assert_eq!(store.alerts.take(), [Alert { place: Place::Claim, fault: Fault::Missing }]);
+        assert!(store.server.keys().contains(&key), "it is taken again");
+        assert_eq!(ledger.look_up(jti(name)).await.unwrap(), None);
+    }
 }

@@ -5,7 +5,7 @@ use sts_types::{ReplayClaim, TokenRecord};
 use super::batch::{Batch, Replies, command, sized};
 use super::guard::Mark;
 use super::{RedisLedger, forget_at};
-use crate::alert::Place;
+use crate::alert::{Alert, Fault, Place};
 use crate::codec;
 use crate::ledger::{LedgerError, live_until};
 use crate::record::Issued;
@@ -35,7 +35,7 @@ impl RedisLedger {
 
         let mut undo: Vec<redis::Cmd> = Vec::new();
         let mut batch = self.inspector.reading(Batch::atomic());
-        let claim_key = claim.map(|claim| {
+        let claim_key = claim.as_ref().map(|claim| {
             let key = names.claim(claim.key);
             let mut set = sized("SET", 5, 0);
             set.arg(&key).arg(CLAIM).arg("NX").arg("PXAT").arg(forget_at(claim.until));
@@ -63,11 +63,13 @@ impl RedisLedger {
         let claimed = match &claim_key {
             None => true,
             Some(key) => {
-                let claimed = replies.was_set()?;
-                if claimed {
+                let was_free = replies.was_set()?;
+                // Of another Redis than the one that is known it says nothing.
+                let was_freed = was_free && judged.is_ok() && self.was_seen(claim.as_ref());
+                if was_free && !was_freed {
                     undo.push(command("DEL", &[key]));
                 }
-                claimed
+                was_free && !was_freed
             }
         };
         let recorded = replies.was_set()?;
@@ -82,9 +84,13 @@ impl RedisLedger {
         let is_doubted = judged.is_err();
         let outcome = match judged {
             Err(doubt) => Err(doubt.into()),
-            Ok(_) if !claimed => Ok(Issued::Replayed),
+            Ok(_) if !claimed => {
+                self.remember(claim.as_ref());
+                Ok(Issued::Replayed)
+            }
             Ok(_) if !recorded => Err(LedgerError::Duplicate),
             Ok(rules) => {
+                self.remember(claim.as_ref());
                 if rules != preceding {
                     record.preceding_rules = Some(rules);
                     Box::pin(self.record_again(&id, &record, &replies)).await?;
@@ -98,6 +104,21 @@ impl RedisLedger {
             self.distrust();
         }
         outcome
+    }
+
+    fn remember(&self, claim: Option<&ReplayClaim>) {
+        if let Some(claim) = claim {
+            self.seen_claims.remember(claim, self.clock().now());
+        }
+    }
+
+    /// Whether a claim that Redis had no longer was seen taken here: somebody has freed it, or Redis has lost it.
+    fn was_seen(&self, claim: Option<&ReplayClaim>) -> bool {
+        let seen = claim.is_some_and(|claim| self.seen_claims.stands(&claim.key, self.clock().now()));
+        if seen {
+            self.alerts.raise(Alert { place: Place::Claim, fault: Fault::Missing });
+        }
+        seen
     }
 
     /// Writes a record anew with the number of rules that there were in the transaction which recorded it. Nobody has its token

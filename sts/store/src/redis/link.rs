@@ -22,12 +22,21 @@ pub(super) struct Connected {
     connection: MultiplexedConnection,
     /// Its place among all that were made, from 1 on.
     pub(super) number: u64,
+    /// Its last answer, in milliseconds of the monotonic clock.
+    answered: AtomicU64,
 }
+
+/// Silence after which a connection is tried before it is used. Redis (`timeout`) and what stands between close idle
+/// connections, Redis after a second at the soonest, and some say nothing of it.
+const IDLE: Duration = Duration::from_millis(900);
 
 /// What is to be seen to on a new connection before it is used.
 pub(super) trait Inspect: Send + Sync + 'static {
     /// Whether it may be used.
     fn inspect(&self, connection: &mut MultiplexedConnection) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// A question that any primary answers, and that changes nothing.
+    fn question(&self) -> Batch;
 }
 
 /// The way to the primary.
@@ -158,12 +167,24 @@ impl<I: Inspect> Link<I> {
         let mut used = None;
         let sent = tokio::time::timeout(self.timeout, async {
             let connected = match which {
-                Which::Any => self.own_or_lent().await?,
-                Which::Newest => self.connected(&self.newest()).await?,
+                Which::Any => loop {
+                    let connected = self.own_or_lent().await?;
+                    if self.is_open(&connected).await {
+                        break connected;
+                    }
+                },
+                Which::Newest => loop {
+                    let connected = self.connected(&self.newest()).await?;
+                    if self.is_open(&connected).await {
+                        break connected;
+                    }
+                },
+                // It has answered a moment ago.
                 Which::This(connected) => connected,
             };
             used = Some(Arc::clone(&connected));
             let values = batch.send(&mut connected.connection.clone()).await?;
+            connected.answered.store(millis(self.clock.monotonic()), Ordering::Relaxed);
             Ok(Replies::from(values).over(connected))
         });
         let outcome = sent.await.unwrap_or(Err(Trouble::Deadline(self.timeout)));
@@ -183,6 +204,26 @@ impl<I: Inspect> Link<I> {
             Ok(_) => self.breaker.succeeded(),
         }
         outcome
+    }
+
+    /// Whether the other side still has a connection that was idle. One that was closed is given up before anything is written to
+    /// it: a write whose answer is lost may have taken a claim, so that it cannot be repeated.
+    async fn is_open(&self, connected: &Arc<Connected>) -> bool {
+        let idle = millis(self.clock.monotonic()).saturating_sub(connected.answered.load(Ordering::Relaxed));
+        if idle < millis(IDLE) {
+            return true;
+        }
+        let mut connection = connected.connection.clone();
+        let asked = tokio::time::timeout(self.timeout / 4, self.inspector.question().send(&mut connection));
+        let is_open = match asked.await {
+            Ok(answer) => !answer.is_err_and(|trouble| trouble.is_silence()),
+            Err(_) => false,
+        };
+        if !is_open {
+            tracing::debug!(node = %connected.node, "an idle connection to Redis was closed; another is made");
+            self.slots.load().iter().for_each(|(_, slot)| slot.give_up(connected));
+        }
+        is_open
     }
 
     /// What ended one connection has most likely ended all: nobody else is to find that out by a failure of his own. Only the silence of
@@ -319,7 +360,8 @@ impl<I: Inspect> Link<I> {
             let (node, mut connection) = self.connector.connect().await?;
             self.inspector.inspect(&mut connection).await?;
             let number = self.connections.fetch_add(1, Ordering::AcqRel) + 1;
-            Ok(Arc::new(Connected { node, connection, number }))
+            let answered = AtomicU64::new(millis(self.clock.monotonic()));
+            Ok(Arc::new(Connected { node, connection, number, answered }))
         });
         let made = made.await.unwrap_or(Err(Trouble::Deadline(within)));
         slot.attempts.fetch_add(1, Ordering::AcqRel);

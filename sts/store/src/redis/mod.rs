@@ -16,6 +16,7 @@ mod open_error;
 mod read;
 mod refusals;
 mod revoke;
+mod seen_claims;
 mod spec;
 mod status;
 mod sweep;
@@ -41,6 +42,7 @@ use self::guard::{FIELDS, Guard, Mark};
 use self::link::{Inspect, Link};
 use self::names::Names;
 use self::read::RulesAt;
+use self::seen_claims::SeenClaims;
 use self::trouble::Trouble;
 use self::vitals::Vitals;
 use crate::alert::{Alert, Alerts, Place};
@@ -82,6 +84,7 @@ pub struct RedisLedger {
     timeout: Duration,
     wait_replicas: u32,
     rules: ArcSwapOption<RulesAt>,
+    seen_claims: SeenClaims,
     readiness: Mutex<Option<Readiness>>,
     /// Refusals written since it was last seen whether all fit.
     uncounted_refusals: AtomicUsize,
@@ -119,6 +122,7 @@ impl RedisLedger {
             timeout,
             wait_replicas,
             rules: ArcSwapOption::empty(),
+            seen_claims: SeenClaims::default(),
             readiness: Mutex::default(),
             uncounted_refusals: AtomicUsize::new(0),
         })
@@ -268,6 +272,10 @@ impl Inspector {
 }
 
 impl Inspect for Inspector {
+    fn question(&self) -> Batch {
+        self.reading(Batch::plain())
+    }
+
     async fn inspect(&self, connection: &mut MultiplexedConnection) -> Result<(), Trouble> {
         let mut batch = self.reading(Batch::plain());
         add_vitals(&mut batch);
