@@ -13,6 +13,7 @@ mod codec;
 pub mod contract;
 mod embedded;
 mod ledger;
+mod multiset;
 mod record;
 mod redis;
 mod refusals;

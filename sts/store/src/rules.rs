@@ -48,6 +48,11 @@ impl Rules {
         (self.from <= now && now <= self.until).then(|| Arc::clone(&self.in_force))
     }
 
+    /// Whether the time of any of them passed before `now`.
+    pub(crate) fn end_before(&self, now: UnixTime) -> bool {
+        self.all.iter().any(|rule| rule.until < now)
+    }
+
     /// The same rules as of another moment.
     pub(crate) fn pruned(&self, now: UnixTime) -> Self {
         Self::chosen(Arc::clone(&self.all), now)

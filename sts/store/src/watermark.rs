@@ -37,11 +37,24 @@ pub(crate) enum WatermarkError {
     },
 }
 
-const VERSION: u32 = 1;
+/// The version of a store that is judged when it is opened, and of every store that earlier versions left.
+const PLAIN: u32 = 1;
+/// The version of a Redis whose mark is sealed.
+const SEALED: u32 = 2;
 
 impl Watermark {
     pub(crate) const fn new(epoch: String, sequence: u64) -> Self {
-        Self { version: VERSION, epoch, sequence }
+        Self { version: PLAIN, epoch, sequence }
+    }
+
+    /// That of a Redis whose mark is sealed. From then on none without such a mark is believed.
+    pub(crate) const fn of_sealed(epoch: String, sequence: u64) -> Self {
+        Self { version: SEALED, epoch, sequence }
+    }
+
+    /// Whether the store had a sealed mark.
+    pub(crate) const fn is_of_sealed(&self) -> bool {
+        self.version == SEALED
     }
 
     /// What is in the file; `None` when there is none.
@@ -53,7 +66,7 @@ impl Watermark {
         };
         let damaged = || WatermarkError::Damaged { path: path.to_owned() };
         let mark: Self = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
-        if mark.version == VERSION { Ok(Some(mark)) } else { Err(damaged()) }
+        if matches!(mark.version, PLAIN | SEALED) { Ok(Some(mark)) } else { Err(damaged()) }
     }
 
     /// Writes the file: whole, and durable once this returns.
@@ -93,7 +106,7 @@ mod tests {
         Watermark::new("e1".to_owned(), 8).write(&path).unwrap();
         assert_eq!(Watermark::read(&path).unwrap().unwrap().sequence, 8);
         let whole = std::fs::read(&path).unwrap();
-        for content in [b"".as_slice(), &whole[..whole.len() - 1], b"{}", br#"{"version":2,"epoch":"e","sequence":1}"#]
+        for content in [b"".as_slice(), &whole[..whole.len() - 1], b"{}", br#"{"version":3,"epoch":"e","sequence":1}"#]
         {
             std::fs::write(&path, content).unwrap();
             assert!(matches!(Watermark::read(&path), Err(WatermarkError::Damaged { .. })));

@@ -279,13 +279,16 @@ async fn c130_c134_a_redis_with_fewer_revocations_than_were_seen_is_an_older_cop
     let ledger = store.ledger(0);
     ledger.issue(record("a", "octo"), None).await.unwrap();
     ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    let mark = "sts:{sts}:mark";
+    store.server.order(&["COPY", mark, "older"]);
     ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
+    store.server.order(&["COPY", mark, "newest"]);
     saved(&store, 0, 2).await;
     // A process that only reads remembers, too.
     let reader = store.ledger(1);
     assert_eq!(reader.rules().await.unwrap().len(), 1);
     saved(&store, 1, 2).await;
-    store.server.order(&["HSET", "sts:{sts}:mark", "sequence", "1"]);
+    store.server.order(&["COPY", "older", mark, "REPLACE"]);
     for ledger in [&ledger, &reader, &store.ledger(0), &store.ledger(1)] {
         let text = refusal(ledger.look_up(jti("a")).await);
         assert!(text.contains("older copy: it has 1 revocations where 2 were seen"), "{text}");
@@ -295,19 +298,20 @@ async fn c130_c134_a_redis_with_fewer_revocations_than_were_seen_is_an_older_cop
             refusal(ledger.revoke(rule("octo", START.plus(1000))).await);
         }
     }
-    assert_eq!(store.server.command(&["HGET", "sts:{sts}:mark", "sequence"]).text(), "1");
+    assert_eq!(store.server.command(&["HGET", mark, "sealed"]), store.server.command(&["HGET", "older", "sealed"]));
     // The newer data are back: nothing was lost.
-    store.server.order(&["HSET", "sts:{sts}:mark", "sequence", "2"]);
+    store.server.order(&["COPY", "newest", mark, "REPLACE"]);
     for ledger in [&ledger, &reader] {
         assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some());
     }
     // What is brought back from before an acceptance is another ledger.
-    let old = store.server.command(&["HGET", "sts:{sts}:mark", "rules"]).text().to_owned();
-    store.server.order(&["HDEL", "sts:{sts}:mark", "epoch"]);
+    store.server.order(&["HDEL", mark, "epoch"]);
     refusal(ledger.look_up(jti("a")).await);
     ledger.accept_epoch().await.unwrap();
-    assert_ne!(store.server.command(&["HGET", "sts:{sts}:mark", "rules"]).text(), old, "rules are read anew");
-    assert!(reader.look_up(jti("a")).await.unwrap().is_some());
+    assert!(reader.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some(), "what is there is kept");
+    assert_eq!(reader.rules().await.unwrap().len(), 1);
+    store.server.order(&["COPY", "newest", mark, "REPLACE"]);
+    assert!(refusal(reader.look_up(jti("a")).await).contains("another ledger, or an older copy"));
 }
 
 #[tokio::test]
@@ -401,7 +405,6 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
             "rules" => vec![
                 refusal(ledger.revoke(rule("octo", START.plus(1000))).await),
                 refusal(store.ledger(1).rules().await),
-                refusal(ledger.sweep(START).await),
             ],
             "all" => {
                 vec![refusal(ledger.issue(record("b", "octo"), None).await), refusal(ledger.list(all.clone()).await)]
@@ -410,6 +413,10 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
                 refusal(ledger.issue(record("b", "octo"), None).await),
                 refusal(ledger.last_end().await),
                 refusal(ledger.sweep(START).await),
+            ],
+            "revocations" => vec![
+                refusal(ledger.revoke(revocation("c", "leaked")).await),
+                refusal(store.ledger(1).look_up(jti("a")).await),
             ],
             "leases" => vec![refusal(ledger.lease(window, 8).await), refusal(ledger.status().await)],
             "revoked" => vec![
@@ -431,7 +438,7 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
     store.server.order(&["HSET", "sts:{sts}:leases", &window.number().to_string(), "junk"]);
     refusal(ledger.lease(window, 8).await);
     refusal(ledger.status().await);
-    store.server.order(&["HSET", "sts:{sts}:mark", "sequence", "junk"]);
+    store.server.order(&["HSET", "sts:{sts}:mark", "sealed", "junk"]);
     refusal(ledger.look_up(jti("a")).await);
     refusal(ledger.issue(record("c", "octo"), None).await);
 }
@@ -484,13 +491,6 @@ async fn c133_what_somebody_else_wrote_is_absent_and_raises_an_alert_and_nothing
     // Listings see the same.
     let listed = ledger.list(Listing { limit: 9, ..Listing::default() }).await.unwrap();
     assert!(matches!(&listed[..], [Entry { record, revoked: Some(_) }] if record.jti == jti("b")), "{listed:?}");
-    // A rule that is no rule.
-    let made = ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
-    store.server.order(&["RPUSH", "sts:{sts}:rules", "junk"]);
-    store.server.order(&["HINCRBY", "sts:{sts}:mark", "rules", "1"]);
-    store.alerts.take();
-    assert_eq!(*ledger.rules().await.unwrap(), [made]);
-    assert_eq!(store.alerts.take(), [Alert { place: Place::Rule, fault: Fault::Newer }]);
 }
 
 #[tokio::test]
@@ -659,7 +659,10 @@ async fn fld16_a_middlebox_that_forgets_idle_connections_without_a_word_costs_no
     let (port, cuts) = relay_that_cuts(store.server.port()).await;
     let spec = RedisSpec { timeout: Duration::from_secs(4), ..spec(Topology::Single(node(port))) };
     let ledger = store.ledger_by(0, spec);
-    each_after_idling(&store, &ledger, 1, || drop(cuts.fetch_add(1, Ordering::SeqCst))).await;
+    each_after_idling(&store, &ledger, 1, || {
+        cuts.fetch_add(1, Ordering::SeqCst);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -695,5 +698,154 @@ async fn f2_a_claim_that_was_deleted_in_redis_stays_taken_where_it_was_seen() {
         assert_eq!(store.alerts.take(), [Alert { place: Place::Claim, fault: Fault::Missing }]);
         assert!(store.server.keys().contains(&key), "it is taken again");
         assert_eq!(ledger.look_up(jti(name)).await.unwrap(), None);
+    }
+}
+
+/// Every way in which somebody who writes to Redis tries to bring back what was revoked: orders, by what they take away.
+fn f2_attacks(keys: &[String]) -> Vec<(String, Vec<Vec<String>>)> {
+    let order = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+    let find = |kind: &str| keys.iter().find(|key| key.contains(kind)).unwrap().as_str();
+    let (mark, rules, revocations, log) = (find(":mark"), find(":rules"), find(":revocations"), find(":revoked"));
+    let value = find(":r:");
+    let mut attacks = vec![
+        (
+            "a revocation is gone".to_owned(),
+            vec![order(&["DEL", value]), order(&["ZREM", revocations, &value[value.len() - 32..]])],
+        ),
+        ("its value is gone".to_owned(), vec![order(&["DEL", value])]),
+        ("its row is gone".to_owned(), vec![order(&["ZREM", revocations, &value[value.len() - 32..]])]),
+        (
+            "its row says that it is over".to_owned(),
+            vec![order(&["ZADD", revocations, "1", &value[value.len() - 32..]])],
+        ),
+        ("the rules are gone".to_owned(), vec![order(&["DEL", rules])]),
+        ("all revocations are gone".to_owned(), vec![order(&["DEL", value, revocations, rules, log])]),
+        ("all of it is gone".to_owned(), vec![order(&["DEL", value, revocations, rules, log, mark])]),
+        ("the mark is gone".to_owned(), vec![order(&["HDEL", mark, "sealed"])]),
+        ("the mark is another".to_owned(), vec![order(&["HSET", mark, "sealed", "junk"])]),
+        (
+            "a mark of an earlier version".to_owned(),
+            vec![
+                order(&["HDEL", mark, "sealed"]),
+                order(&["DEL", value, revocations, rules]),
+                order(&["HSET", mark, "sequence", "99"]),
+            ],
+        ),
+        (
+            "an older copy".to_owned(),
+            vec![order(&["DEL", value, revocations, rules, log]), order(&["COPY", "before", mark, "REPLACE"])],
+        ),
+        ("an older mark".to_owned(), vec![order(&["COPY", "before", mark, "REPLACE"])]),
+        ("a rule that was taken back is there again".to_owned(), vec![order(&["COPY", "undone", rules, "REPLACE"])]),
+    ];
+    attacks.push(("the log is gone, and a revocation".to_owned(), vec![order(&["DEL", log, value, revocations])]));
+    attacks
+}
+
+#[tokio::test]
+async fn f2_whatever_is_deleted_put_back_or_altered_in_redis_brings_nothing_back_to_life() {
+    let names: Vec<String> = {
+        let store = Store::new(RedisServer::start());
+        f2_scene(&store).await;
+        f2_attacks(&store.server.keys()).into_iter().map(|(name, _)| name).collect()
+    };
+    for (at, what) in names.iter().enumerate() {
+        let store = Store::new(RedisServer::start());
+        let ledgers = f2_scene(&store).await;
+        let (_, orders) = f2_attacks(&store.server.keys()).swap_remove(at);
+        for key in store.server.keys() {
+            store.server.order(&["COPY", &key, &format!("safe-{key}")]);
+        }
+        store.alerts.take();
+        for order in &orders {
+            store.server.order(&order.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        // One that knows them, one that begins anew, and one that was never there.
+        let fresh = [store.ledger(1), store.ledger(7)];
+        for (who, ledger) in ledgers.iter().chain(&fresh).enumerate() {
+            // Who was never there cannot tell an older copy from the newest.
+            if who == 3 && what == "an older copy" {
+                continue;
+            }
+            for name in ["alone", "ruled"] {
+                let active = match tokio::join!(ledger.look_up(jti(name)), ledger.rules()) {
+                    (Ok(Some(entry)), Ok(rules)) => {
+                        entry.revoked.is_none() && !rules.iter().any(|rule| rule.reaches(&entry.record))
+                    }
+                    _ => false,
+                };
+                assert!(!active, "{what}: {name} is active at {who}");
+            }
+            store.clock.advance(2);
+            let ready = ledger.ready().await;
+            assert!(ready.is_err(), "{what}: ready at {who}");
+            let issued = ledger.issue(record("new", "octo"), None).await;
+            assert!(matches!(issued, Err(LedgerError::Unavailable(_))), "{what}: issued at {who}");
+        }
+        assert!(!store.alerts.take().is_empty(), "{what}");
+        // All is well again when the data are back.
+        for key in store.server.keys() {
+            if let Some(name) = key.strip_prefix("safe-") {
+                store.server.order(&["COPY", &key, name, "REPLACE"]);
+            }
+        }
+        for ledger in &ledgers {
+            store.clock.advance(5);
+            eventually(&store, what, async || ledger.ready().await).await;
+            assert!(ledger.look_up(jti("alone")).await.unwrap().unwrap().revoked.is_some(), "{what}");
+            assert!(
+                ledger.rules().await.unwrap()[0].reaches(&ledger.look_up(jti("ruled")).await.unwrap().unwrap().record)
+            );
+        }
+    }
+}
+
+/// A token that is revoked alone, one that a rule covers, and a rule that was taken back; at two processes that know it.
+async fn f2_scene(store: &Store) -> [RedisLedger; 2] {
+    let ledgers = [store.ledger(1), store.ledger(2)];
+    for name in ["alone", "ruled"] {
+        ledgers[0].issue(record(name, name), None).await.unwrap();
+    }
+    store.server.order(&["COPY", "sts:{sts}:mark", "before"]);
+    let undone = ledgers[1].revoke(rule("other", START.plus(1000))).await.unwrap();
+    store.server.order(&["COPY", "sts:{sts}:rules", "undone"]);
+    ledgers[1].undo_rule(undone.id.unwrap()).await.unwrap();
+    ledgers[0].revoke(revocation("alone", "leaked")).await.unwrap();
+    ledgers[1].revoke(rule("ruled", START.plus(1000))).await.unwrap();
+    for ledger in &ledgers {
+        assert!(ledger.look_up(jti("alone")).await.unwrap().unwrap().revoked.is_some());
+        assert_eq!(ledger.rules().await.unwrap().len(), 1);
+    }
+    saved(store, 1, 4).await;
+    saved(store, 2, 4).await;
+    ledgers
+}
+
+#[tokio::test]
+async fn f2_many_processes_that_revoke_at_once_keep_one_sum() {
+    let store = Store::new(RedisServer::start());
+    let ledgers: Vec<RedisLedger> = (0..4).map(|replica| store.ledger(replica)).collect();
+    let work = ledgers.iter().enumerate().map(|(at, ledger)| async move {
+        for n in 0..20 {
+            let name = format!("{at}-{n}");
+            ledger.issue(record(&name, "octo"), None).await.unwrap();
+            ledger.revoke(revocation(&name, "leaked")).await.unwrap();
+            if n % 5 == 0 {
+                ledger.revoke(rule(&name, START.plus(1000))).await.unwrap();
+            }
+        }
+    });
+    futures_util::future::join_all(work).await;
+    store.clock.advance(2);
+    for ledger in ledgers.iter().chain([&store.ledger(9)]) {
+        ledger.ready().await.unwrap();
+        assert_eq!(ledger.rules().await.unwrap().len(), 16);
+    }
+    ledgers[0].sweep(START.plus(1_000_000)).await.unwrap();
+    assert_eq!(store.server.command(&["ZCARD", "sts:{sts}:revocations"]).text(), "0");
+    for ledger in ledgers.iter().chain([&store.ledger(9)]) {
+        store.clock.advance(2);
+        ledger.ready().await.unwrap();
+        assert!(ledger.rules().await.unwrap().is_empty());
     }
 }

@@ -1,8 +1,5 @@
 //! What all revocations in the store come to: how many were ever made, and a sealed sum over those that are there. A revocation
 //! that somebody took out, put back or altered makes another sum, and an older copy of the store has a lower number.
-//!
-//! The sum is a multiset hash (MSet-XOR-Hash; Clarke et al., ASIACRYPT 2003): the exclusive or of a keyed code of each row, under a
-//! mask of its own at each change, so that nobody learns the code of one row and composes a sum from those of others.
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableError};
 use sts_types::{Digest256, Seal, UnixTime};
@@ -10,6 +7,7 @@ use sts_types::{Digest256, Seal, UnixTime};
 use super::tables::{REVOCATIONS, RULES, TALLIES, TALLY};
 use crate::alert::{Fault, Place};
 use crate::codec;
+use crate::multiset::{code, mask, row_code, xor};
 use crate::record::Revocation;
 use crate::watermark::Watermark;
 
@@ -213,29 +211,4 @@ pub(super) fn verify(
 
 fn is_sealed(seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8]) -> bool {
     codec::open::<Revocation>(seal, place, key, stored).is_ok()
-}
-
-fn row_code(seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8]) -> [u8; 32] {
-    code(seal, &[b"row".as_slice(), place.name().as_bytes(), key, stored])
-}
-
-fn mask(seal: &dyn Seal, nonce: &[u8]) -> [u8; 32] {
-    code(seal, &[b"mask".as_slice(), nonce])
-}
-
-/// A keyed code of `parts`. No sealed value begins with that octet, so that no code is ever the seal of one; the lengths keep one
-/// part's tail from being the next one's head.
-fn code(seal: &dyn Seal, parts: &[&[u8]]) -> [u8; 32] {
-    let mut bytes = vec![0xff];
-    for part in parts {
-        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        bytes.extend_from_slice(part);
-    }
-    seal.seal(&[&bytes])
-}
-
-fn xor(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
-    let mut sum = a;
-    sum.iter_mut().zip(b).for_each(|(to, from)| *to ^= from);
-    sum
 }

@@ -65,6 +65,7 @@ impl Batch {
             replies = match outcome {
                 Some(Value::Array(replies)) if replies.len() == self.commands => replies,
                 Some(Value::ServerError(error)) => return Err((&error).into()),
+                Some(Value::Nil) => return Err(Trouble::Conflict),
                 _ => return Err(Trouble::Form),
             };
             refuse_errors(&replies)?;
@@ -158,6 +159,14 @@ impl Replies {
             Value::Array(values) => Ok(Some(texts(values)?)),
             _ => Err(Trouble::Form),
         }
+    }
+
+    /// The next, a step of a scan: where to go on, and what it found.
+    pub(super) fn scan(&mut self) -> Result<(String, Vec<String>), Trouble> {
+        let Value::Array(parts) = self.value()? else { return Err(Trouble::Form) };
+        let Ok([cursor, Value::Array(found)]) = <[Value; 2]>::try_from(parts) else { return Err(Trouble::Form) };
+        let cursor = texts(vec![cursor])?.pop().ok_or(Trouble::Form)?;
+        Ok((cursor, texts(found)?))
     }
 
     /// The next, a list of texts.

@@ -1,53 +1,48 @@
 //! Whether the Redis that answers is the one that is known, with nothing forgotten.
 //!
-//! Every operation reads the mark: the epoch, which one process made when the store was new, and the sequence number, which every
+//! Every operation reads the epoch, which one process made when the store was new, and the sealed mark, whose sequence number every
 //! revocation raises. Without the epoch, or with a lower number than was ever seen, revocations are missing: nothing is answered
 //! until an operator accepts the loss, which begins an epoch that names those it follows.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use sts_types::{Entropy, Seal, UnixTime};
 
 use super::batch::Replies;
+use super::mark::SealedMark;
 use super::open_error::RedisOpenError;
 use super::trouble::Trouble;
-use crate::alert::{Alert, Alerts, Place};
+use crate::alert::{Alert, Alerts, Fault, Place};
 use crate::codec;
 use crate::watermark::Watermark;
 
 /// The fields of the mark, as [`Mark::read`] takes them.
-pub(super) const FIELDS: [&str; 4] = ["epoch", "sequence", "rules", "tokens"];
+pub(super) const FIELDS: [&str; 2] = ["epoch", "sealed"];
 /// The most former epochs that one names: replicas that missed more acceptances want one of their own.
 const MOST_FORMER: usize = 32;
-const EPOCH_KEY: &[u8] = b"epoch";
+const EPOCH_KEY: &[u8] = b"epoch of a sealed mark";
+/// Of the epochs of earlier versions, which had no sealed mark. They do not open the new ones: what they would write is not in the sum.
+const EARLIER_EPOCH_KEY: &[u8] = b"epoch";
 
 /// What Redis holds about the store as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Mark {
     /// The sealed epoch.
     pub(super) epoch: Option<Vec<u8>>,
-    /// The number of revocations so far.
-    pub(super) sequence: Option<u64>,
-    /// The number of changes to the rules so far.
-    pub(super) rules: Option<u64>,
-    /// The number of tokens that were revoked alone so far.
-    pub(super) tokens: Option<u64>,
+    /// The sealed mark.
+    pub(super) sealed: Option<Vec<u8>>,
+    /// What it says, once it was judged.
+    pub(super) numbers: Arc<SealedMark>,
 }
 
 impl Mark {
     /// Takes the reply to `HMGET` of the mark's [`FIELDS`].
     pub(super) fn read(replies: &mut Replies) -> Result<Self, Trouble> {
-        let [epoch, sequence, rules, tokens] = <[_; 4]>::try_from(replies.list()?).map_err(|_| Trouble::Form)?;
-        let number = |field: Option<Vec<u8>>| match field {
-            None => Ok(None),
-            Some(digits) => {
-                std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).map(Some).ok_or(Trouble::Form)
-            }
-        };
-        Ok(Self { epoch, sequence: number(sequence)?, rules: number(rules)?, tokens: number(tokens)? })
+        let [epoch, sealed] = <[_; 2]>::try_from(replies.list()?).map_err(|_| Trouble::Form)?;
+        Ok(Self { epoch, sealed, numbers: Arc::default() })
     }
 }
 
@@ -71,6 +66,8 @@ struct Held {
 struct Known {
     epoch: Option<Held>,
     sequence: u64,
+    /// The mark that was opened last.
+    opened: Option<(Vec<u8>, Arc<SealedMark>)>,
 }
 
 /// Judges marks, and remembers the highest.
@@ -80,7 +77,9 @@ pub(super) struct Guard {
     unfit: ArcSwapOption<Trouble>,
     /// How often another epoch was taken for the one that is known.
     epochs: AtomicU64,
-    /// The number of changes to the rules in the last mark that was seen.
+    /// Whether a sealed mark was ever seen. From then on a store without one is not taken over.
+    has_seen_sealed: AtomicBool,
+    /// The number of rules made in the last mark that was seen.
     rules: AtomicU64,
     file: PathBuf,
     saved: tokio::sync::Mutex<Option<Watermark>>,
@@ -95,12 +94,14 @@ impl Guard {
         let known = saved.as_ref().map_or_else(Known::default, |mark| Known {
             epoch: Some(Held { id: mark.epoch.clone(), stored: None }),
             sequence: mark.sequence,
+            opened: None,
         });
         Ok(Self {
             known: Mutex::new(known),
             doubt: ArcSwapOption::empty(),
             unfit: ArcSwapOption::empty(),
             epochs: AtomicU64::new(0),
+            has_seen_sealed: AtomicBool::new(saved.as_ref().is_some_and(Watermark::is_of_sealed)),
             rules: AtomicU64::new(0),
             file,
             saved: tokio::sync::Mutex::new(saved),
@@ -129,7 +130,7 @@ impl Guard {
         self.unfit.store(fitness.err().map(Arc::new));
     }
 
-    /// The number of changes to the rules in the last mark that was seen.
+    /// The number of rules made in the last mark that was seen.
     pub(super) fn rules(&self) -> u64 {
         self.rules.load(Ordering::Acquire)
     }
@@ -147,7 +148,7 @@ impl Guard {
 
     /// Judges `mark`, which was asked for when `floor` was known. `true` when it was higher than any before, so that it should be
     /// saved.
-    pub(super) fn judge(&self, mark: &Mark, floor: u64) -> Result<bool, Trouble> {
+    pub(super) fn judge(&self, mark: &mut Mark, floor: u64) -> Result<bool, Trouble> {
         let judged = self.judge_by(&mut self.known(), mark, floor);
         match &judged {
             Ok(_) if self.is_in_doubt() => {
@@ -158,6 +159,7 @@ impl Guard {
             Err(doubt) => {
                 let news = self.doubt.swap(Some(Arc::new(doubt.clone()))).is_none_or(|before| *before != *doubt);
                 if news {
+                    self.alerts.raise(Alert { place: Place::Epoch, fault: Fault::Missing });
                     tracing::error!(error = %doubt, "the Redis store is not trusted: nothing is minted and no token is active");
                 }
             }
@@ -165,45 +167,96 @@ impl Guard {
         judged
     }
 
-    fn judge_by(&self, known: &mut Known, mark: &Mark, mut floor: u64) -> Result<bool, Trouble> {
+    fn judge_by(&self, known: &mut Known, mark: &mut Mark, mut floor: u64) -> Result<bool, Trouble> {
         let stored = mark.epoch.as_ref().ok_or_else(|| {
             doubt(
                 "this Redis does not hold the ledger that this sts knows: it was flushed, or it is another one; what was revoked would \
                  come back. Bring its data back, or accept the loss with `sts store accept-epoch`",
             )
         })?;
-        let sequence = mark.sequence.unwrap_or(0);
         let same = known.epoch.as_ref().is_some_and(|held| held.stored.as_ref() == Some(stored));
-        if !same {
-            let epoch = self.unseal(stored)?;
-            match &known.epoch {
-                Some(held) if held.id == epoch.id => {}
-                Some(held) if epoch.former.contains(&held.id) => {
-                    tracing::warn!("an operator has accepted a loss of the Redis store; this sts follows");
-                    known.sequence = 0;
-                    floor = 0;
-                    self.epochs.fetch_add(1, Ordering::AcqRel);
-                }
-                Some(_) => {
-                    return Err(doubt(
-                        "this Redis holds another ledger, or an older copy, than this sts knows: what was revoked may come back. Bring \
-                         the right one back, or accept this one with `sts store accept-epoch`",
-                    ));
-                }
-                None => {}
-            }
-            known.epoch = Some(Held { id: epoch.id, stored: Some(stored.clone()) });
+        let epoch = if same { None } else { Some(self.unseal(stored)?) };
+        let sealed = mark.sealed.as_ref().ok_or_else(|| {
+            doubt(
+                "the mark of the revocations in this Redis was deleted: what was revoked may come back. Bring its data back, or accept \
+                 the loss with `sts store accept-epoch`",
+            )
+        })?;
+        let opened = known.opened.as_ref().filter(|(stored, _)| stored == sealed).map(|(_, mark)| Arc::clone(mark));
+        let numbers = match opened {
+            Some(numbers) => numbers,
+            None => Arc::new(self.unseal_mark(sealed)?),
+        };
+        let id = epoch.as_ref().map(|epoch| &epoch.id).or(known.epoch.as_ref().map(|held| &held.id));
+        let other = || {
+            doubt(
+                "this Redis holds another ledger, or an older copy, than this sts knows: what was revoked may come back. Bring the right \
+                 one back, or accept this one with `sts store accept-epoch`",
+            )
+        };
+        if id != Some(&numbers.epoch) {
+            return Err(other());
         }
+        let follows = match (&epoch, &known.epoch) {
+            (Some(epoch), Some(held)) if held.id != epoch.id => {
+                if !epoch.former.contains(&held.id) {
+                    return Err(other());
+                }
+                true
+            }
+            _ => false,
+        };
+        if follows {
+            floor = 0;
+        }
+        let sequence = numbers.sequence;
         if sequence < floor {
             return Err(doubt(&format!(
                 "this Redis is an older copy: it has {sequence} revocations where {floor} were seen; those that are missing would come \
                  back to life. Bring the newer data back, or accept the loss with `sts store accept-epoch`"
             )));
         }
-        self.rules.store(mark.rules.unwrap_or(0), Ordering::Release);
+        if follows {
+            tracing::warn!("an operator has accepted a loss of the Redis store; this sts follows");
+            known.sequence = 0;
+            self.epochs.fetch_add(1, Ordering::AcqRel);
+        }
+        if let Some(epoch) = epoch {
+            known.epoch = Some(Held { id: epoch.id, stored: Some(stored.clone()) });
+        }
+        if known.opened.as_ref().is_none_or(|(_, held)| !Arc::ptr_eq(held, &numbers)) && sequence >= known.sequence {
+            known.opened = Some((sealed.clone(), Arc::clone(&numbers)));
+            self.rules.store(numbers.rules, Ordering::Release);
+        }
         let raised = !same || sequence > known.sequence;
         known.sequence = known.sequence.max(sequence);
+        mark.numbers = numbers;
         Ok(raised)
+    }
+
+    fn unseal_mark(&self, sealed: &[u8]) -> Result<SealedMark, Trouble> {
+        SealedMark::decode(&*self.seal, sealed).map_err(|fault| {
+            if !self.is_in_doubt() {
+                self.alerts.raise(Alert { place: Place::Epoch, fault });
+            }
+            doubt(
+                "the mark of the revocations in this Redis was altered: what was revoked may come back. Bring its data back, or accept \
+                 the loss with `sts store accept-epoch`",
+            )
+        })
+    }
+
+    /// Whether the epoch of `mark` is that of an earlier version, and the one that this process knew when it ran that version. Then
+    /// what is there may be taken over: nothing that was revoked under it is missing.
+    pub(super) fn is_known_of_earlier_version(&self, mark: &Mark, sequence: u64) -> bool {
+        let epoch: Option<Epoch> = mark
+            .epoch
+            .as_ref()
+            .and_then(|stored| codec::open(&*self.seal, Place::Epoch, EARLIER_EPOCH_KEY, stored).ok());
+        let known = self.known();
+        !self.has_seen_sealed.load(Ordering::Acquire)
+            && sequence >= known.sequence
+            && epoch.is_some_and(|epoch| known.epoch.as_ref().is_some_and(|held| held.id == epoch.id))
     }
 
     /// Takes the number that a revocation of our own has brought.
@@ -218,11 +271,12 @@ impl Guard {
         let mark = {
             let known = self.known();
             let Some(held) = &known.epoch else { return };
-            Watermark::new(held.id.clone(), known.sequence)
+            Watermark::of_sealed(held.id.clone(), known.sequence)
         };
         if saved.as_ref() == Some(&mark) {
             return;
         }
+        self.has_seen_sealed.store(true, Ordering::Release);
         let (path, writing) = (self.file.clone(), mark.clone());
         match tokio::task::spawn_blocking(move || writing.write(&path)).await {
             Ok(Ok(())) => *saved = Some(mark),
@@ -231,17 +285,21 @@ impl Guard {
         }
     }
 
-    /// A new, sealed epoch that follows the one that is known and the one of `mark`; and the sequence number to begin it with.
+    /// A new, sealed epoch that follows the one that is known and the one of `mark`; and the mark to begin it with.
     pub(super) fn next_epoch(
         &self,
         mark: &Mark,
         entropy: &dyn Entropy,
         now: UnixTime,
-    ) -> Result<(Vec<u8>, u64), Trouble> {
+    ) -> Result<(Vec<u8>, SealedMark), Trouble> {
         let mut former = Vec::new();
         let known = self.known();
         former.extend(known.epoch.as_ref().map(|held| held.id.clone()));
-        if let Some(Ok(there)) = mark.epoch.as_ref().map(|stored| self.unseal(stored)) {
+        let there = mark.epoch.as_ref().and_then(|stored| {
+            let open = |key| codec::open::<Epoch>(&*self.seal, Place::Epoch, key, stored).ok();
+            open(EPOCH_KEY).or_else(|| open(EARLIER_EPOCH_KEY))
+        });
+        if let Some(there) = there {
             former.push(there.id);
             former.extend(there.former);
         }
@@ -251,9 +309,23 @@ impl Guard {
         let mut random = [0; 16];
         entropy.fill(&mut random);
         let epoch = Epoch { id: random.iter().map(|byte| format!("{byte:02x}")).collect(), former, since: now };
-        let sequence = mark.sequence.unwrap_or(0).max(known.sequence);
+        let there =
+            mark.sealed.as_ref().and_then(|sealed| SealedMark::decode(&*self.seal, sealed).ok()).unwrap_or_default();
+        let opened = known.opened.as_ref().map(|(_, mark)| mark.rules).unwrap_or_default();
+        // Records remember how many rules there were, so a number that is lost must not begin anew below theirs. Nobody makes a rule
+        // each second, hence the time is above all of them.
+        let is_new = known.epoch.is_none() && mark.epoch.is_none();
+        let since = if is_new { 0 } else { u64::try_from(now.as_secs()).unwrap_or(0) };
+        let rules = there.rules.max(opened).max(since);
+        let begun = SealedMark {
+            epoch: epoch.id.clone(),
+            sequence: there.sequence.max(known.sequence),
+            changes: there.changes,
+            rules,
+            ..SealedMark::default()
+        };
         let stored = codec::seal_value(&*self.seal, Place::Epoch, EPOCH_KEY, &epoch).map_err(|_| Trouble::Form)?;
-        Ok((stored, sequence))
+        Ok((stored, begun))
     }
 
     /// Takes a mark that an operator has accepted for what is known from now on.
@@ -262,13 +334,20 @@ impl Guard {
         let epoch = self.unseal(stored)?;
         let mut known = self.known();
         known.epoch = Some(Held { id: epoch.id, stored: Some(stored.clone()) });
-        known.sequence = mark.sequence.unwrap_or(0);
+        let sealed = mark.sealed.as_ref().ok_or(Trouble::Form)?;
+        let numbers = Arc::new(self.unseal_mark(sealed)?);
+        known.sequence = numbers.sequence;
+        self.rules.store(numbers.rules, Ordering::Release);
+        known.opened = Some((sealed.clone(), numbers));
         self.epochs.fetch_add(1, Ordering::AcqRel);
         self.doubt.store(None);
         Ok(())
     }
 
     fn unseal(&self, stored: &[u8]) -> Result<Epoch, Trouble> {
+        if codec::open::<Epoch>(&*self.seal, Place::Epoch, EARLIER_EPOCH_KEY, stored).is_ok() {
+            return Err(doubt(EARLIER));
+        }
         codec::open(&*self.seal, Place::Epoch, EPOCH_KEY, stored).map_err(|fault| {
             if !self.is_in_doubt() {
                 self.alerts.raise(Alert { place: Place::Epoch, fault });
@@ -284,6 +363,10 @@ impl Guard {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Of a store that was not taken over yet.
+const EARLIER: &str = "this Redis holds the ledger of an earlier version of sts, whose revocations are not sealed as a whole. A server that \
+                       knows it from before takes it over; when none does, accept it with `sts store accept-epoch`";
 
 fn doubt(text: &str) -> Trouble {
     Trouble::Doubt(text.into())

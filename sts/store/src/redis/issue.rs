@@ -58,8 +58,8 @@ impl RedisLedger {
 
         let floor = self.admitted()?;
         let mut replies = self.link.run(batch).await?;
-        let judged =
-            Mark::read(&mut replies).and_then(|mark| self.guard().judge(&mark, floor).map(|_| mark.rules.unwrap_or(0)));
+        let judged = Mark::read(&mut replies)
+            .and_then(|mut mark| self.guard().judge(&mut mark, floor).map(|_| mark.numbers.rules));
         let claimed = match &claim_key {
             None => true,
             Some(key) => {

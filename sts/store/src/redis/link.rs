@@ -244,6 +244,13 @@ impl<I: Inspect> Link<I> {
         self.connections.load(Ordering::Acquire)
     }
 
+    /// A connection that is the caller's alone.
+    pub(super) async fn apart(&self) -> Result<MultiplexedConnection, Trouble> {
+        let within = connect_deadline(self.timeout);
+        let made = tokio::time::timeout(within, self.connector.connect()).await;
+        made.unwrap_or(Err(Trouble::Deadline(within))).map(|(_, connection)| connection)
+    }
+
     /// Gives the connection up when those who know say that another node is the primary now: an old one that was cut off may still
     /// answer.
     pub(super) async fn follow_primary(&self) -> Result<(), Trouble> {

@@ -83,7 +83,10 @@ impl RedisLedger {
         let records = replies.list()?;
         let mut entries = Vec::new();
         for (id, record) in ids.iter().zip(records) {
-            let revocation = super::read::found(&mut replies)?;
+            let mut revocation = super::read::found(&mut replies)?;
+            if matches!((&revocation, &record), (Found::Nothing, Some(_))) && self.was_deleted(id).await? {
+                revocation = Found::Foreign;
+            }
             let record = record.map_or(Found::Nothing, Found::Bytes);
             if let Some(record) = self.open_record(id, record)
                 && listing.account.as_ref().is_none_or(|account| *account == record.account)

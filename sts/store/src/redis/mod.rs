@@ -6,16 +6,20 @@
 
 mod batch;
 mod breaker;
+mod commit;
 mod connect;
 mod guard;
 mod issue;
 mod link;
 mod list;
+mod load;
+mod mark;
 mod names;
 mod open_error;
 mod read;
+mod rebuild;
 mod refusals;
-mod revoke;
+mod registry;
 mod seen_claims;
 mod spec;
 mod status;
@@ -31,7 +35,6 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 use sts_types::{Clock, Entropy, Jti, Seal, StatusWindow, UnixTime};
@@ -41,14 +44,14 @@ use self::connect::Connector;
 use self::guard::{FIELDS, Guard, Mark};
 use self::link::{Inspect, Link};
 use self::names::Names;
-use self::read::RulesAt;
+use self::registry::Registry;
 use self::seen_claims::SeenClaims;
 use self::trouble::Trouble;
 use self::vitals::Vitals;
 use crate::alert::{Alert, Alerts, Place};
 use crate::codec;
 use crate::ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
-use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RevocationScope, RuleId, TokenRecord};
+use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TokenRecord};
 use crate::warning::Warning;
 
 /// How much longer than it must a key lives in Redis, in seconds: its clock is not ours.
@@ -75,7 +78,11 @@ pub struct RedisParts {
 /// The ledger in a Redis.
 pub struct RedisLedger {
     link: Arc<Link<Inspector>>,
-    /// Connections of their own for revocations that wait for replicas: whoever waits holds up all that come after on the same one.
+    /// Connections of their own for changes to the revocations: no other transaction may come between a WATCH and its EXEC.
+    committing: Arc<Link<Inspector>>,
+    /// One change of this process at a time.
+    commits: tokio::sync::Mutex<()>,
+    /// Connections of their own to wait for replicas: whoever waits holds up all that come after on the same one.
     waiting: Option<Arc<Link<Inspector>>>,
     inspector: Arc<Inspector>,
     entropy: Arc<dyn Entropy>,
@@ -83,7 +90,9 @@ pub struct RedisLedger {
     runtime: tokio::runtime::Handle,
     timeout: Duration,
     wait_replicas: u32,
-    rules: ArcSwapOption<RulesAt>,
+    registry: Arc<Registry>,
+    /// Revoked tokens that were looked for.
+    looked_at: AtomicUsize,
     seen_claims: SeenClaims,
     readiness: Mutex<Option<Readiness>>,
     /// Refusals written since it was last seen whether all fit.
@@ -113,6 +122,8 @@ impl RedisLedger {
         let link = |timeout| Link::new(Arc::clone(&connector), Arc::clone(&inspector), Arc::clone(&clock), timeout);
         Ok(Self {
             link: link(timeout),
+            committing: link(timeout),
+            commits: tokio::sync::Mutex::default(),
             // The wait has the whole deadline, and the way there and back as much again.
             waiting: (wait_replicas > 0).then(|| link(timeout.saturating_mul(2))),
             inspector,
@@ -121,7 +132,8 @@ impl RedisLedger {
             runtime,
             timeout,
             wait_replicas,
-            rules: ArcSwapOption::empty(),
+            registry: Arc::new(Registry::new()),
+            looked_at: AtomicUsize::new(0),
             seen_claims: SeenClaims::default(),
             readiness: Mutex::default(),
             uncounted_refusals: AtomicUsize::new(0),
@@ -131,7 +143,9 @@ impl RedisLedger {
     /// Sends a batch whose first command is the reading of the mark, and judges that.
     async fn guarded(&self, batch: Batch) -> Result<(Mark, Replies), Trouble> {
         let floor = self.admitted()?;
-        self.judged(floor, self.link.run(batch).await?)
+        let (mark, replies) = self.judged(floor, self.link.run(batch).await?)?;
+        self.catch_up(&mark).await?;
+        Ok((mark, replies))
     }
 
     /// Before a batch is sent: the floor that its mark is to be [judged](Self::judged) by, unless Redis is known to be unfit.
@@ -142,8 +156,8 @@ impl RedisLedger {
 
     /// Reads the mark that is the first of the replies, and judges it.
     fn judged(&self, floor: u64, mut replies: Replies) -> Result<(Mark, Replies), Trouble> {
-        let mark = Mark::read(&mut replies)?;
-        if self.judge(&mark, floor)? {
+        let mut mark = Mark::read(&mut replies)?;
+        if self.judge(&mut mark, floor)? {
             let guard = Arc::clone(self.guard());
             self.runtime.spawn(async move { guard.save().await });
         }
@@ -151,17 +165,21 @@ impl RedisLedger {
     }
 
     /// See [`Guard::judge`]. Whoever is doubted is asked over new connections from then on.
-    fn judge(&self, mark: &Mark, floor: u64) -> Result<bool, Trouble> {
+    fn judge(&self, mark: &mut Mark, floor: u64) -> Result<bool, Trouble> {
         self.guard().judge(mark, floor).inspect_err(|_| self.distrust())
     }
 
     fn distrust(&self) {
-        [Some(&self.link), self.waiting.as_ref()].into_iter().flatten().for_each(|link| link.distrust());
+        [Some(&self.link), Some(&self.committing), self.waiting.as_ref()]
+            .into_iter()
+            .flatten()
+            .for_each(|link| link.distrust());
     }
 
-    /// Before the first write after a doubt: nothing is written to a Redis that is not the one that is known.
+    /// Before the first write, and the first after a doubt: nothing is written to a Redis that is not the one that is known, with all
+    /// that was revoked.
     async fn settle_doubt(&self) -> Result<(), Trouble> {
-        if self.guard().is_in_doubt() {
+        if self.guard().is_in_doubt() || !self.registry.is_sound() {
             Box::pin(self.guarded(self.inspector.reading(Batch::plain()))).await?;
         }
         Ok(())
@@ -169,6 +187,7 @@ impl RedisLedger {
 
     async fn look_at(&self) -> Result<Vec<Warning>, Trouble> {
         self.link.follow_primary().await?;
+        self.committing.follow_primary().await?;
         let mut batch = self.inspector.reading(Batch::plain());
         let now = self.clock().now_millis();
         add_vitals(&mut batch);
@@ -180,29 +199,30 @@ impl RedisLedger {
         let warnings = judge_vitals(&mut replies, now);
         self.guard().note_fitness(warnings.as_ref().map(|_| ()).map_err(Trouble::clone));
         let warnings = warnings?;
-        self.judge(&mark?, floor)?;
+        let mut mark = mark?;
+        self.judge(&mut mark, floor)?;
         replies.value()?;
+        self.catch_up(&mark).await?;
+        self.look_for_revocations().await?;
         Ok(warnings)
     }
 
     async fn accept(&self) -> Result<Acceptance, Trouble> {
         let floor = self.guard().floor();
         let mut replies = self.link.run(self.inspector.reading(Batch::plain())).await?;
-        let mark = Mark::read(&mut replies)?;
-        if self.guard().judge(&mark, floor).is_ok() {
+        let mut mark = Mark::read(&mut replies)?;
+        if self.guard().judge(&mut mark, floor).is_ok() && self.catch_up(&mark).await.is_ok() {
             return Ok(Acceptance::NothingToAccept);
         }
-        let (epoch, sequence) = self.guard().next_epoch(&mark, &*self.entropy, self.clock().now())?;
-        let mut batch = Batch::atomic();
-        let key = self.names().mark();
-        batch.add(redis::cmd("HSET").arg(key).arg("epoch").arg(epoch).arg("sequence").arg(sequence).to_owned());
-        batch.add(command("HINCRBY", &[key, "rules", "1"]));
-        let batch = self.inspector.reading(batch);
-        let mut replies = self.link.run_after(&replies, batch).await?;
-        replies.number()?;
-        replies.number()?;
-        self.guard().accept(&Mark::read(&mut replies)?)?;
+        let turn = self.commits.lock().await;
+        let (epoch, begun) = self.guard().next_epoch(&mark, &*self.entropy, self.clock().now())?;
+        let mut connection = self.link.apart().await?;
+        let mark = self.inspector.rebuild(&mut connection, epoch, begun).await?;
+        self.guard().accept(&mark)?;
         self.guard().save().await;
+        self.registry.forget();
+        drop(turn);
+        self.catch_up(&mark).await?;
         Ok(Acceptance::Accepted)
     }
 
@@ -287,21 +307,55 @@ impl Inspect for Inspector {
             return Err(trouble);
         }
         self.guard.note_fitness(fitness);
+        if mark.epoch.is_some() && mark.sealed.is_none() {
+            self.take_over(connection, &mark).await?;
+        }
         if self.guard.is_settled() {
             return Ok(());
         }
-        if mark.epoch.is_none() {
-            let (epoch, sequence) = self.guard.next_epoch(&mark, &*self.entropy, self.clock.now())?;
+        if mark.epoch.is_none() && self.is_empty(connection).await? {
+            let (epoch, begun) = self.guard.next_epoch(&mark, &*self.entropy, self.clock.now())?;
             // Of several processes that begin at once, one wins; all go on with what is there then.
             let mut begin = Batch::atomic();
+            let sealed = begun.encode(&*self.seal)?;
             begin.add(redis::cmd("HSETNX").arg(self.names.mark()).arg("epoch").arg(epoch).to_owned());
-            begin.add(redis::cmd("HSETNX").arg(self.names.mark()).arg("sequence").arg(sequence).to_owned());
+            begin.add(redis::cmd("HSETNX").arg(self.names.mark()).arg("sealed").arg(sealed).to_owned());
             begin.send(connection).await?;
         }
         let mut replies = Replies::from(self.reading(Batch::plain()).send(connection).await?);
         let floor = self.guard.floor();
-        self.guard.judge(&Mark::read(&mut replies)?, floor)?;
+        self.guard.judge(&mut Mark::read(&mut replies)?, floor)?;
         self.guard.save().await;
+        Ok(())
+    }
+}
+
+impl Inspector {
+    /// Whether nothing was ever kept here. Where there are records and no epoch, somebody has deleted it.
+    async fn is_empty(&self, connection: &mut MultiplexedConnection) -> Result<bool, Trouble> {
+        let names = &self.names;
+        let keys = [names.all(), names.ends(), names.rules(), names.revocations(), names.revoked(), names.leases()];
+        let mut batch = Batch::plain();
+        batch.add(command("EXISTS", &keys));
+        Ok(Replies::from(batch.send(connection).await?).number()? == 0)
+    }
+
+    /// Takes the store of an earlier version over, when it is the one that this process knew.
+    async fn take_over(&self, connection: &mut MultiplexedConnection, mark: &Mark) -> Result<(), Trouble> {
+        let sequence = self.earlier_sequence(connection).await?;
+        if mark.sealed.is_some() || !self.guard.is_known_of_earlier_version(mark, sequence) {
+            return Ok(());
+        }
+        let (epoch, mut begun) = self.guard.next_epoch(mark, &*self.entropy, self.clock.now())?;
+        begun.sequence = begun.sequence.max(sequence);
+        match self.rebuild(connection, epoch, begun).await {
+            Ok(_) => tracing::warn!(
+                "the Redis store of an earlier version was taken over; servers of that version serve no more"
+            ),
+            // Another process was quicker.
+            Err(Trouble::Conflict) => {}
+            Err(trouble) => return Err(trouble),
+        }
         Ok(())
     }
 }
@@ -316,15 +370,7 @@ impl Ledger for RedisLedger {
     }
 
     fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation> {
-        Box::pin(async move {
-            match revocation.scope {
-                RevocationScope::Token(_) => {
-                    self.record_revocation(&revocation).await?;
-                    Ok(revocation)
-                }
-                RevocationScope::Rule(_) => Ok(self.make_rule(revocation).await?),
-            }
-        })
+        Box::pin(async move { Ok(self.record_revocation(revocation).await?) })
     }
 
     fn undo_rule(&self, id: RuleId) -> LedgerFuture<'_, Option<Revocation>> {
@@ -349,7 +395,7 @@ impl Ledger for RedisLedger {
             let held = self.readiness.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(Readiness { at, outcome }) = held
                 && now.saturating_sub(at) < READY_FOR
-                && (outcome.is_err() || !self.guard().is_in_doubt())
+                && (outcome.is_err() || (!self.guard().is_in_doubt() && self.registry.is_sound()))
             {
                 return outcome;
             }

@@ -17,6 +17,7 @@ pub(super) struct Names {
     mark: String,
     rules: String,
     revoked: String,
+    revocations: String,
     all: String,
     ends: String,
     leases: String,
@@ -34,6 +35,7 @@ impl Names {
             mark: named("mark"),
             rules: named("rules"),
             revoked: named("revoked"),
+            revocations: named("revocations"),
             all: named("all"),
             ends: named("ends"),
             leases: named("leases"),
@@ -43,20 +45,24 @@ impl Names {
         }
     }
 
-    /// Hash: the epoch of the store, the sequence number of its revocations, the numbers of changes to its rules and of tokens that
-    /// were revoked alone.
+    /// Hash: the sealed epoch of the store, and the sealed mark of its revocations.
     pub(super) fn mark(&self) -> &str {
         &self.mark
     }
 
-    /// List of sealed rules, oldest first.
+    /// Hash: sealed rules by id.
     pub(super) fn rules(&self) -> &str {
         &self.rules
     }
 
-    /// List: ids of the tokens that were revoked alone, the latest last.
+    /// List: changes to the tokens that are revoked alone, the latest last.
     pub(super) fn revoked(&self) -> &str {
         &self.revoked
+    }
+
+    /// Sorted set: ids of the tokens that are revoked alone, by the second until which they are.
+    pub(super) fn revocations(&self) -> &str {
+        &self.revocations
     }
 
     /// Sorted set: ids of all records by the millisecond of their issue.
@@ -156,6 +162,7 @@ mod tests {
             names.ends(),
             names.leases(),
             names.revoked(),
+            names.revocations(),
             names.probe(),
             names.refusals(),
             &names.refusal(&names.refusal_id(&RequestId::new("01J9ZQ4T5M3N8K7R6S2V1W0XYZ").unwrap())),

@@ -7,21 +7,12 @@ use sts_types::{Jti, TokenRecord, UnixTime};
 
 use super::RedisLedger;
 use super::batch::{Batch, Replies, command};
-use super::guard::Mark;
 use super::trouble::{Named, Trouble};
 use crate::alert::{Alert, Fault, Place};
 use crate::ledger::live_until;
 use crate::record::{Entry, Revocation, UNREADABLE};
-use crate::rules::{Rules, with_id};
 
-/// The rules as they were under one mark.
-pub(super) struct RulesAt {
-    epoch: Option<Vec<u8>>,
-    number: Option<u64>,
-    rules: Rules,
-}
-
-/// What a rule is sealed for: the list has no names within.
+/// What a rule of an earlier version is sealed for: its list had no names within.
 pub(super) const RULE_KEY: &[u8] = b"rule";
 
 /// A value as it was found.
@@ -39,11 +30,14 @@ impl RedisLedger {
         let mut batch = self.inspector.reading(Batch::plain());
         batch.add(command("GET", &[self.names().record(&id)])).add(command("GET", &[self.names().revocation(&id)]));
         let (_, mut replies) = self.guarded(batch).await?;
-        let (record, revocation) = (found(&mut replies)?, found(&mut replies)?);
+        let (record, mut revocation) = (found(&mut replies)?, found(&mut replies)?);
         let Some(record) = self.open_record(&id, record) else { return Ok(None) };
         if record.jti != *jti {
             self.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
             return Ok(None);
+        }
+        if matches!(revocation, Found::Nothing) && record.exp >= self.clock().now() && self.was_deleted(&id).await? {
+            revocation = Found::Foreign;
         }
         Ok(self.with_revocation(&id, record, revocation))
     }
@@ -85,34 +79,10 @@ impl RedisLedger {
         }
     }
 
-    /// The rules in force. That there are no others is asked of Redis each time; the rules themselves only when there are.
+    /// The rules in force. That there are no others is asked of Redis each time.
     pub(super) async fn rules_in_force(&self) -> Result<Arc<[Revocation]>, Trouble> {
-        let now = self.clock().now();
-        let (mark, _) = self.guarded(self.inspector.reading(Batch::plain())).await?;
-        let held = self.rules.load_full().filter(|held| held.epoch == mark.epoch && held.number == mark.rules);
-        if let Some(held) = held {
-            if let Some(rules) = held.rules.all_at(now) {
-                return Ok(rules);
-            }
-            return Ok(self.hold(&mark, held.rules.pruned(now), now));
-        }
-        // Mark and rules of one moment: what is made between two commands is not to be missed.
-        let mut batch = self.inspector.reading(Batch::atomic());
-        batch.add(command("LRANGE", &[self.names().rules(), "0", "-1"]));
-        let (mark, mut replies) = self.guarded(batch).await?;
-        let stored = replies.list()?;
-        let rules = stored.iter().flatten().filter_map(|stored| self.open_rule(stored));
-        Ok(self.hold(&mark, Rules::new(rules, now), now))
-    }
-
-    pub(super) fn open_rule(&self, stored: &[u8]) -> Option<Revocation> {
-        self.unseal(Place::Rule, RULE_KEY, stored).map(|rule| with_id(&*self.inspector.seal, rule))
-    }
-
-    fn hold(&self, mark: &Mark, rules: Rules, now: UnixTime) -> Arc<[Revocation]> {
-        let in_force = rules.all_at(now).unwrap_or_default();
-        self.rules.store(Some(Arc::new(RulesAt { epoch: mark.epoch.clone(), number: mark.rules, rules })));
-        in_force
+        self.guarded(self.inspector.reading(Batch::plain())).await?;
+        Ok(self.registry.rules(self.clock().now()))
     }
 
     /// The end of the record that dies last.

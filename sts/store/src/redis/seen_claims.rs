@@ -66,6 +66,7 @@ mod tests {
         assert!(!seen.stands(&taken.key, START), "it would have ended first");
         assert_eq!(seen.claims().until.len(), MOST);
         seen.remember(&claim(1, START.plus(300)), START.plus(200));
-        assert_eq!((seen.claims().until.len(), seen.claims().by_end.len()), (1, 1));
+        let held = seen.claims();
+        assert_eq!((held.until.len(), held.by_end.len()), (1, 1));
     }
 }

@@ -7,12 +7,12 @@ use sts_types::{StatusWindow, TokenRecord, UnixTime};
 use super::RedisLedger;
 use super::batch::{Batch, command};
 use super::list::STEP;
+use super::load::LOGGED;
+use super::registry::Change;
 use super::trouble::Trouble;
 use crate::ledger::{Lease, StatusMark, live_until};
 use crate::record::Listing;
 
-/// How many ids of revoked tokens are kept for the processes that have not seen them yet.
-const LATEST: u64 = 10_000;
 /// How many more are read than were revoked by the time of the last look.
 const SLACK: u64 = 256;
 
@@ -46,24 +46,35 @@ impl RedisLedger {
             let number = |text: &String| text.parse::<u64>().map_err(|_| Trouble::Form);
             leased.insert(StatusWindow::new(number(window)?), number(taken)?);
         }
-        Ok(StatusMark { leased, revocations: mark.sequence.unwrap_or(0), tokens: mark.tokens.unwrap_or(0) })
+        Ok(StatusMark { leased, revocations: mark.numbers.sequence, tokens: mark.numbers.changes })
     }
 
     /// The list of ids is not sealed, so each must lead to a sealed revocation; if one does not, or any is missing, it is not believed.
     pub(super) async fn find_revoked_since(&self, seen: &StatusMark) -> Result<Option<Vec<TokenRecord>>, Trouble> {
-        let tokens = self.guarded(self.inspector.reading(Batch::plain())).await?.0.tokens.unwrap_or(0);
+        let tokens = self.guarded(self.inspector.reading(Batch::plain())).await?.0.numbers.changes;
         let wanted = match tokens.checked_sub(seen.tokens) {
             Some(0) => return Ok(Some(Vec::new())),
-            Some(missed) if missed <= LATEST => missed.saturating_add(SLACK),
+            Some(missed) if missed <= LOGGED => missed.saturating_add(SLACK),
             _ => return Ok(None),
         };
         let mut batch = self.inspector.reading(Batch::atomic());
         batch.add(command("LRANGE", &[self.names().revoked(), &format!("-{wanted}"), "-1"]));
         let (mark, mut replies) = self.guarded(batch).await?;
-        let ids = replies.texts()?;
-        let missed = mark.tokens.unwrap_or(0).checked_sub(seen.tokens).and_then(|missed| usize::try_from(missed).ok());
-        let first = missed.and_then(|missed| ids.len().checked_sub(missed));
-        let Some(ids) = first.and_then(|first| ids.get(first..)) else { return Ok(None) };
+        let log = replies.texts()?;
+        let missed = mark.numbers.changes.checked_sub(seen.tokens).and_then(|missed| usize::try_from(missed).ok());
+        let first = missed.and_then(|missed| log.len().checked_sub(missed));
+        let Some(log) = first.and_then(|first| log.get(first..)) else { return Ok(None) };
+        let changes: Option<Vec<Change>> = log.iter().map(|text| Change::parse(text)).collect();
+        let Some(changes) = changes else { return Ok(None) };
+        let revoked = changes.into_iter().filter_map(|change| match change {
+            Change::Token(id, _) => Some(sts_types::hex(&id)),
+            Change::Swept(_) => None,
+        });
+        let ids: Vec<String> = revoked.collect();
+        // The log is not sealed. One id in the place of another is not believed.
+        if ids.iter().collect::<std::collections::BTreeSet<_>>().len() < ids.len() {
+            return Ok(None);
+        }
         let mut records = Vec::with_capacity(ids.len());
         for some in ids.chunks(STEP) {
             let entries = self.entries(some, &Listing::default()).await?;
@@ -76,7 +87,7 @@ impl RedisLedger {
     pub(super) async fn forget_leases(&self, now: UnixTime) -> Result<(), Trouble> {
         let mark = self.find_status().await?;
         let mut batch = Batch::plain();
-        batch.add(command("LTRIM", &[self.names().revoked(), &format!("-{LATEST}"), "-1"]));
+        batch.add(command("LTRIM", &[self.names().revoked(), &format!("-{LOGGED}"), "-1"]));
         let is_dead = |window: &&StatusWindow| live_until(window.end()) < now;
         let dead: Vec<String> = mark.leased.keys().filter(is_dead).map(|window| window.number().to_string()).collect();
         if !dead.is_empty() {

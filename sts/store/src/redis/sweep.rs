@@ -1,15 +1,11 @@
-//! Forgetting what is dead. Redis forgets records, claims and revocations by itself; what is swept is their rows in the indexes, and
-//! rules.
+//! Forgetting what is dead. Redis forgets records, claims and the values of revocations by itself; what is swept is their rows in the
+//! indexes, and what counts in the sealed sum.
 
 use sts_types::UnixTime;
 
 use super::RedisLedger;
 use super::batch::{Batch, command};
-use super::read::RULE_KEY;
 use super::trouble::Trouble;
-use crate::alert::Place;
-use crate::codec;
-use crate::record::Revocation;
 
 /// The most rows that one step forgets.
 const STEP: usize = 100;
@@ -27,7 +23,8 @@ impl RedisLedger {
                 break;
             }
         }
-        self.forget_rules(now).await?;
+        self.settle_doubt().await?;
+        while self.forget_revocations(now).await? {}
         self.forget_leases(now).await?;
         Ok(records)
     }
@@ -59,29 +56,5 @@ impl RedisLedger {
             forgotten += usize::try_from(replies.number()?).unwrap_or(0);
         }
         Ok((members.len(), forgotten))
-    }
-
-    /// A rule that cannot be read stays: it may be a newer version's, for whom it is in force.
-    async fn forget_rules(&self, now: UnixTime) -> Result<(), Trouble> {
-        let key = self.names().rules();
-        let mut batch = self.inspector.reading(Batch::plain());
-        batch.add(command("LRANGE", &[key, "0", "-1"]));
-        let (_, mut replies) = self.guarded(batch).await?;
-        let stored = replies.list()?;
-        let is_dead = |stored: &&Vec<u8>| {
-            codec::open::<Revocation>(&*self.inspector.seal, Place::Rule, RULE_KEY, stored)
-                .is_ok_and(|rule| rule.until < now)
-        };
-        let mut batch = Batch::atomic();
-        let mut any = false;
-        for dead in stored.iter().flatten().filter(is_dead) {
-            batch.add(redis::cmd("LREM").arg(key).arg(1).arg(dead).to_owned());
-            any = true;
-        }
-        if any {
-            batch.add(command("HINCRBY", &[self.names().mark(), "rules", "1"]));
-            self.link.run(batch).await?;
-        }
-        Ok(())
     }
 }

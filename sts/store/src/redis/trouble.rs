@@ -25,6 +25,9 @@ pub(super) enum Trouble {
     /// An answer of the wrong form: it is no Redis, or something stands between.
     #[error("Redis answered in a form that is not its own")]
     Form,
+    /// Another process changed the revocations at the same moment; nothing was written.
+    #[error("other servers revoke at the same moment, again and again; nothing was written")]
+    Conflict,
     /// A revocation is on too few replicas.
     #[error("the revocation is on {reached} of {wanted} replicas: it is not safe from a failover yet")]
     Replicas {
@@ -133,7 +136,7 @@ impl Trouble {
                     | Named::TooManyClients
                     | Named::ClusterDown
             ),
-            Self::Open | Self::Replicas { .. } | Self::Doubt(_) => false,
+            Self::Open | Self::Conflict | Self::Replicas { .. } | Self::Doubt(_) => false,
         }
     }
 
