@@ -95,7 +95,9 @@ impl ConnectError {
             }
             ConnectCause::NoRoute => format!("check routes and firewalls; {behind_proxy}{or_file}"),
             ConnectCause::TimedOut => format!("a firewall may drop it; {behind_proxy}{or_file}"),
-            ConnectCause::Closed => format!("a firewall or a server without TLS may do that; {behind_proxy}{or_file}"),
+            ConnectCause::Closed => format!(
+                "the port may not speak TLS: check scheme and port of the URL; a firewall may do that, too: {behind_proxy}{or_file}"
+            ),
             ConnectCause::NotTls => {
                 "the port speaks something else, plain HTTP for instance: check scheme and port of the URL".to_owned()
             }
@@ -141,7 +143,7 @@ impl std::fmt::Display for ConnectError {
             ConnectCause::Refused => f.write_str("connection refused"),
             ConnectCause::NoRoute => f.write_str("there is no route to that address"),
             ConnectCause::TimedOut => f.write_str("timed out"),
-            ConnectCause::Closed => f.write_str("the other side closed it"),
+            ConnectCause::Closed => f.write_str("the other side closed it before TLS was agreed"),
             ConnectCause::NotTls => f.write_str("TLS: the answer is not TLS"),
             ConnectCause::Certificate(refused) => write!(f, "TLS: {refused}"),
             ConnectCause::Tls(text) => write!(f, "TLS: {text}"),
@@ -156,11 +158,16 @@ fn cause(error: &reqwest::Error) -> Option<ConnectCause> {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     let mut innermost = String::new();
     let mut tunnel = None;
+    let mut is_closed = false;
     while let Some(link) = next {
         if let Some(cause) = named(link) {
             return Some(cause);
         }
         innermost = link.to_string();
+        is_closed |= link.downcast_ref::<io::Error>().is_some_and(|error| {
+            use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+            matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+        });
         if let Some(text) = innermost.strip_prefix("tunnel error: ") {
             tunnel = Some(text.to_owned());
         }
@@ -172,6 +179,9 @@ fn cause(error: &reqwest::Error) -> Option<ConnectCause> {
     if error.is_timeout() {
         // Any other time-out is one of a connection that stands.
         return error.is_connect().then_some(ConnectCause::TimedOut);
+    }
+    if error.is_connect() && is_closed {
+        return Some(ConnectCause::Closed);
     }
     error.is_connect().then(|| ConnectCause::Other(bounded(&innermost)))
 }

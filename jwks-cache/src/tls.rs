@@ -174,7 +174,10 @@ fn name(certificate: &CertificateDer<'_>, host: &ServerName<'_>, why: &Certifica
                 },
             }
         }
-        CertificateError::UnknownIssuer => CertificateFault::UnknownAuthority { self_signed },
+        // A bad signature is that of an authority with a trusted one's name and another key, as after its renewal.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            CertificateFault::UnknownAuthority { self_signed }
+        }
         // What a certificate that is an authority's own, used as a server's, comes to.
         other if self_signed => CertificateFault::Other(bounded(&format!("it is signed by itself ({other})"))),
         other => CertificateFault::Other(bounded(&other.to_string())),

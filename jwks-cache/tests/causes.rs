@@ -109,7 +109,8 @@ async fn fld47_a_refused_certificate_is_named_with_its_authority_and_what_cures_
         assert_eq!(issuer.inner.requests(), 0);
     }
     // What the system trusts is judged the same way.
-    let issuer = SecureIssuer::start(own.acceptor("127.0.0.1")).await;
+    let leaf = params("127.0.0.1", "leaf").signed_by(&key, &own.0).unwrap();
+    let issuer = SecureIssuer::start(acceptor(leaf, &key)).await;
     let error = failure(&Outside::new(), by_url(&issuer.url, None)).await;
     let FetchFault::Connect(connect) = &error.fault else { panic!("{error}") };
     let ConnectCause::Certificate(refused) = &connect.cause else { panic!("{error}") };
@@ -119,7 +120,18 @@ async fn fld47_a_refused_certificate_is_named_with_its_authority_and_what_cures_
 #[tokio::test]
 async fn fld47_what_is_no_tls_and_what_is_no_key_set_is_named() {
     let plain = FakeIssuer::start([jwk("k1")]).await;
+    // The fake hangs up on what is no HTTP; others answer it with an error in plain text.
     let error = failure(&Outside::new(), by_url(&plain.url.replace("http:", "https:"), None)).await;
+    says(&error, "connect", &["TLS", "scheme and port"]);
+    let answering = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", answering.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = answering.accept().await {
+            let _ = stream.readable().await;
+            let _ = stream.try_write(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let error = failure(&Outside::new(), by_url(&url, None)).await;
     says(&error, "tls", &["not TLS", "scheme and port"]);
 
     for (reply, kind, parts) in [

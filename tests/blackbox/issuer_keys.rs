@@ -191,7 +191,7 @@ fn fld47_the_client_tells_dns_refused_plain_http_and_certificates_apart() {
     for (url, more, parts) in [
         (format!("https://{closed}"), &[][..], &["connection refused", "nothing listens"][..]),
         ("https://nowhere.invalid".to_owned(), &[], &["nowhere.invalid:443", "DNS"]),
-        (plain.url().replace("http:", "https:"), &[], &["TLS", "not TLS", "scheme and port"]),
+        (plain.url().replace("http:", "https:"), &[], &["TLS", "scheme and port"]),
         (https.clone(), &[], &["CN=sts test", "TLS", "--ca-file"]),
         (https.clone(), &["--ca-file", "ca.crt"], &["refused: token_malformed"]),
         (plain.url(), &[], &["redirects to `https://elsewhere.example`", "--url"]),
