@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use sts_types::{IdentityName, Located, Origin};
 
 use crate::condition::{Condition, Matcher, Test};
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::identity::{ApiGrant, Identity};
 use crate::resolve::Asked;
 use crate::ruleset::{Account, RuleSet};
@@ -45,7 +45,9 @@ impl<'a> Candidate<'a> {
     pub(super) fn holds(&self, facts: Facts<'_>, asked: &Asked<'_>) -> bool {
         let Ok(compiled) = RuleSet::compile_with_unsafe(&self.spec) else { return false };
         let is_new = |severity: Severity, message: &str| !self.said.contains(&(severity, message.to_owned()));
-        if compiled.warnings.iter().any(|own| is_new(own.severity, &own.message)) {
+        let refuses = |own: &Finding| own.severity > Severity::Warning && is_new(own.severity, &own.message);
+        // A warning may quote the text that changes, so warnings are counted.
+        if compiled.warnings.iter().any(refuses) || compiled.warnings.len() > self.said.len() {
             return false;
         }
         let Ok(requested) = compiled.rules.resolve(asked) else { return false };

@@ -20,7 +20,7 @@ pub(super) fn required(refused: &Refused<'_>) -> Diagnosis {
         "{}; {matched} matches, but no API was asked for: the account is granted {of_account}, and has no `default_api`",
         refused.account_title()
     );
-    let found = Diagnosis::new("", cause).at("audience").expected(apis.join(" or "));
+    let found = Diagnosis::new("", cause).at("audience").actual("no API was named").expected(apis.join(" or "));
     match fitting.as_slice() {
         [] => found,
         [one] => found.fix(format!("name the API {} in `audience`", quoted(one))),

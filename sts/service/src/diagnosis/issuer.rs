@@ -47,6 +47,8 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
         format!("; {note}; trusted are {trusted}")
     } else if let Some(own) = same_place {
         format!("; issuer entry `{}` is {}, on the same host", own.name, shown_text(own.issuer))
+    } else if let Some(preset) = Preset::for_issuer(iss) {
+        format!("; it is the issuer of the platform `{}`; trusted are {trusted}", preset.name())
     } else {
         format!("; trusted are {trusted}")
     };
@@ -86,5 +88,5 @@ fn platform_note(iss: &str, trusted: &[&str]) -> Option<String> {
     if iss.ends_with("/.well-known/openid-configuration") {
         return Some("it ends like the URL of a discovery document".to_owned());
     }
-    Some(format!("it is the issuer of the platform `{}`", Preset::for_issuer(iss)?.name()))
+    None
 }

@@ -59,7 +59,7 @@ pub(super) fn malformed(token: &TokenView<'_>) -> Option<Diagnosis> {
     match parts.as_slice() {
         [_, _, _] => {}
         // A remembered token has lost its signature.
-        [_, _] if token.header.is_some() && token.claims.is_some() => return None,
+        [_, _] if token.claims.is_some() && !token.request.refused.text().contains("three parts") => return None,
         [_, _, _, _, _] => {
             return found(
                 "encrypted (a JWE of five parts)",

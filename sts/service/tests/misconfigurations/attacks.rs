@@ -1,0 +1,39 @@
+//! The attacks that are shipped as policy tests: what is said about each refusal must not open the door.
+
+use std::path::Path;
+
+use sts_policy::{Asked, Facts, Verdict};
+use sts_types::UnixTime;
+
+use crate::support::NOW;
+
+#[test]
+fn fld06_no_attack_is_let_in_by_the_fix_that_is_named_for_it() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples/attacks/sts.yaml");
+    let now = UnixTime::from_secs(NOW);
+    let mut loaded = sts_config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+    sts_config::guard(&mut loaded, now);
+    let (rules, written) = (&loaded.settings.rules, &loaded.written);
+    let mut refused = 0;
+    for test in &written.tests {
+        let case = sts_policy::test_case(rules, &written.policy, test, now).unwrap_or_else(|error| panic!("{error:?}"));
+        if !matches!(rules.verdict(&case), Verdict::Refused { .. }) {
+            continue;
+        }
+        refused += 1;
+        let asked = Asked {
+            audience: &case.audience,
+            resource: &case.resource,
+            scope: case.scope.as_deref(),
+            ..Asked::default()
+        };
+        let Ok(requested) = rules.resolve(&asked) else { continue };
+        let facts = Facts { entry: &case.entry, claims: &case.claims, now };
+        let decision = rules.explain(facts, &requested);
+        let line = rules.diagnose(facts, &asked, &decision).unwrap().line();
+        for opens in ["write `subject", "in place of", "add the issuer", "`event_name: ", "allow_broad"] {
+            assert!(!line.contains(opens), "{}: {line}", test.name);
+        }
+    }
+    assert!(refused > 30, "{refused}");
+}

@@ -1,0 +1,208 @@
+//! One configuration for every case, with the part that is wrong.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value, json};
+use sts_policy::{Asked, Preset};
+use sts_service::{
+    Candidates, Explanation, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable, KeysView, Presented, Snapshot,
+    TrustTable,
+};
+use sts_types::{ClaimSet, Clock, EntryName, Issuer};
+
+/// When everything is judged, by default a minute after the samples were issued.
+pub(crate) const NOW: i64 = 1_790_000_060;
+
+const CONFIG: &str = r#"
+issuer: https://sts.example.com
+listen: 127.0.0.1:8080
+data_dir: data
+issuers:
+  github: { issuer: "https://token.actions.githubusercontent.com" }
+  gitlab: { issuer: "https://gitlab.com" }
+  cluster: { issuer: "https://kubernetes.default.svc.cluster.local", preset: kubernetes, jwks_url: "https://keys.example/k" }
+  entra: { issuer: "https://login.microsoftonline.com/33333333-4444-4555-8666-777777777777/v2.0", audience: "api://sts" }
+  terraform: { issuer: "https://app.terraform.io" }
+  circleci: { issuer: "https://oidc.circleci.com/org/c9035eb6-6eb2-4c85-8a81-d9ed6a1d1d1e" }
+  buildkite: { issuer: "https://agent.buildkite.com" }
+  google: { issuer: "https://accounts.google.com" }
+  spire: { issuer: "https://oidc-discovery.octo.example", preset: spiffe }
+  ci: { issuer: "https://ci.example/", jwks_url: "https://ci.example/keys", max_token_age: 10m, replay: once }
+  off: { issuer: "https://off.example", jwks_url: "https://off.example/keys", enabled: false }
+apis:
+  deploy: { audience: "https://deploy.example.com", scopes: [read, write] }
+  billing: { audience: "https://billing.example.com/v1", scopes: ["invoices:read"] }
+teams:
+  deployers: { grants: { deploy: [read, write] } }
+service_accounts:
+  octo-deploy: { teams: [deployers], ACCOUNT identities: [ IDENTITY ] }
+  two: { teams: [deployers], grants: { billing: ["invoices:read"] }, identities: [ { name: own, issuer: ci, subject: "svc:two" } ] }
+  twin: { teams: [deployers], identities: [ { name: own, issuer: ci, subject: "svc:two" } ] }
+"#;
+
+/// One mistake.
+pub(crate) struct Case {
+    /// The identity of `octo-deploy`.
+    pub(crate) identity: &'static str,
+    /// More keys of `octo-deploy`.
+    pub(crate) account: &'static str,
+    /// The platform whose typical token is presented.
+    pub(crate) preset: &'static str,
+    /// What is different about it; `null` removes a claim.
+    pub(crate) claims: Value,
+    pub(crate) audience: &'static [&'static str],
+    pub(crate) resource: &'static [&'static str],
+    pub(crate) scope: &'static str,
+    /// What the first line has.
+    pub(crate) wants: &'static [&'static str],
+}
+
+/// A case with the usual request.
+pub(crate) fn case(
+    identity: &'static str,
+    preset: &'static str,
+    claims: Value,
+    wants: &'static [&'static str],
+) -> Case {
+    Case { identity, account: "", preset, claims, audience: &["octo-deploy"], resource: &[], scope: "", wants }
+}
+
+/// Asserts that the first line of each explanation says what it should.
+pub(crate) fn assert_all(cases: Vec<Case>) {
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let explanation = case.explained();
+        let line = explanation.summary.clone();
+        let missing: Vec<_> = case.wants.iter().filter(|want| !line.contains(**want)).collect();
+        let diagnosis = explanation.diagnosis.unwrap_or_else(|| panic!("granted: {} {}", case.identity, case.claims));
+        let whole = diagnosis.claim.is_some() && diagnosis.actual.is_some() && diagnosis.expected.is_some();
+        let starts = line.starts_with(&format!("refused: {}: ", diagnosis.reason));
+        if !missing.is_empty() || !whole || !starts || diagnosis.fix.is_none() || line.contains('\n') {
+            wrong.push(format!(
+                "{} {}\n  missing {missing:?}, fix {:?}\n  {line}",
+                case.identity, case.claims, diagnosis.fix
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+impl Case {
+    pub(crate) fn explained(&self) -> Explanation {
+        let identity = if self.identity.is_empty() {
+            "{ issuer: github, subject: \"repo:octo-org/octo-repo:ref:refs/heads/main\" }"
+        } else {
+            self.identity
+        };
+        let snapshot = snapshot(&CONFIG.replace("IDENTITY", identity).replace("ACCOUNT", self.account), None);
+        let mut claims = Preset::from_name(self.preset).map(Preset::sample).unwrap_or_else(bare);
+        if self.preset != "azure" {
+            claims.insert("aud".to_owned(), json!("https://sts.example.com"));
+        } else {
+            claims.insert("aud".to_owned(), json!("api://sts"));
+        }
+        for (name, value) in self.claims.as_object().unwrap() {
+            if value.is_null() {
+                claims.remove(name)
+            } else {
+                claims.insert(name.clone(), value.clone())
+            };
+        }
+        let (audience, resource) = (words(self.audience), words(self.resource));
+        let asked = Asked { audience: &audience, resource: &resource, scope: Some(self.scope), ..Asked::default() };
+        let claims: ClaimSet = claims.into();
+        explain(&snapshot, Presented::Claims { claims, entry: None }, &asked)
+    }
+}
+
+/// Claims of the entry `ci`.
+pub(crate) fn bare() -> Map<String, Value> {
+    let claims =
+        json!({ "iss": "https://ci.example/", "sub": "svc:octo", "iat": NOW - 60, "exp": NOW + 600, "jti": "j" });
+    claims.as_object().unwrap().clone()
+}
+
+pub(crate) fn words(list: &[&str]) -> Vec<String> {
+    list.iter().map(|word| (*word).to_owned()).collect()
+}
+
+pub(crate) fn explain(snapshot: &Snapshot, presented: Presented<'_>, asked: &Asked<'_>) -> Explanation {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(sts_service::explain(snapshot, &Fixed, presented, asked)).unwrap()
+}
+
+/// The configuration of the cases, with one sound identity.
+pub(crate) fn sound(keys: Option<KeysView>) -> Snapshot {
+    let identity = "{ issuer: ci, subject: \"svc:octo\" }";
+    snapshot(&CONFIG.replace("IDENTITY", identity).replace("ACCOUNT", ""), keys)
+}
+
+fn snapshot(config: &str, keys: Option<KeysView>) -> Snapshot {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sts.yaml");
+    std::fs::write(&path, config).unwrap();
+    let settings = sts_config::load_to_explain(&path, &|_| None)
+        .unwrap_or_else(|errors| panic!("{}\n{config}", errors.render(false)))
+        .settings;
+    Snapshot {
+        remembered: sts_token::Remembered::default(),
+        generation: String::new(),
+        issuer: settings.issuer.clone(),
+        rules: Arc::clone(&settings.rules),
+        trust: TrustTable::new(settings.trust.clone()),
+        keys: Arc::new(Keys(keys)),
+        status_list: false,
+        cap_to_subject: false,
+        max_ttl: 3600,
+        signing: HashMap::new(),
+        secrets: HashMap::new(),
+        log_claims: false,
+    }
+}
+
+pub(crate) struct Fixed;
+
+impl Clock for Fixed {
+    fn now_millis(&self) -> u64 {
+        u64::try_from(NOW).unwrap() * 1000
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Keys that are known of and verify nothing.
+struct Keys(Option<KeysView>);
+
+impl IssuerKeys for Keys {
+    fn cached(&self, _: KeyQuestion<'_>) -> Option<Candidates> {
+        None
+    }
+
+    fn find<'a>(&'a self, _: KeyQuestion<'a>) -> BoxFuture<'a, KeyAnswer> {
+        let unavailable = self.0.as_ref().is_some_and(|view| view.last_error.is_some());
+        async move {
+            if unavailable {
+                KeyAnswer::Unavailable(KeyUnavailable { retry_after: Duration::from_secs(5) })
+            } else {
+                KeyAnswer::Unknown
+            }
+        }
+        .boxed()
+    }
+
+    fn signature_failed<'a>(&'a self, _: KeyQuestion<'a>) -> BoxFuture<'a, Option<Candidates>> {
+        async { None }.boxed()
+    }
+
+    fn verified(&self, _: KeyQuestion<'_>) {}
+
+    fn view(&self, _: &EntryName, _: &Issuer) -> Option<KeysView> {
+        self.0.clone()
+    }
+}
