@@ -9,6 +9,8 @@ mod names;
 mod platform;
 mod refusal;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use entries::EntryView;
 pub use refusal::diagnose_request;

@@ -1,4 +1,4 @@
-//! `sts explain` (DESIGN section 8).
+//! `sts explain`.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -141,4 +141,118 @@ fn c022_c124_text_of_a_token_is_shown_escaped() {
     site.write("claims.json", json!({ "iss": PLAIN, "sub": "svc:\u{202e}evil", "aud": US, "iat": 1_790_000_000, "exp": 1_790_000_600, "x": hostile }).to_string());
     let finished = explain(&site, &["--claims", "claims.json", "--account", "octo"]).ended(1);
     assert!(!finished.stdout.contains('\u{202e}') && !finished.stdout.contains('\u{1b}'), "{:?}", finished.stdout);
+}
+
+/// Two clusters that call themselves the same, each with keys and an account of its own.
+fn clusters() -> sts_testkit::Config {
+    const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
+    let entry = |keys: Value| json!({ "issuer": CLUSTER, "preset": "kubernetes", "jwks": keys });
+    let account = |entry: &str| json!({ "teams": ["deployers"], "identities": [identity(entry, "system:serviceaccount:prod:deployer")] });
+    world()
+        .with("issuers/a", entry(sts_testkit::Key::set(&[&KEYS.es256])))
+        .with("issuers/b", entry(sts_testkit::Key::set(&[&KEYS.other])))
+        .with("service_accounts/of-a", account("a"))
+        .with("service_accounts/of-b", account("b"))
+}
+
+#[test]
+fn fld05_claims_and_tests_name_the_entry_that_signed_where_entries_share_an_issuer() {
+    let claims = json!({
+        "iss": "https://kubernetes.default.svc.cluster.local", "sub": "system:serviceaccount:prod:deployer",
+        "aud": US, "iat": 1_790_000_000, "exp": 1_790_000_600,
+    });
+    let site = world_site(&clusters());
+    site.write("claims.json", claims.to_string());
+    let ambiguous = explain(&site, &["--claims", "claims.json", "--account", "of-b"]).ended(2);
+    for part in ["`a`", "`b`", "--issuer"] {
+        assert!(ambiguous.stderr.contains(part), "{part}: {}", ambiguous.stderr);
+    }
+    let of = |entry: &str, account: &str, code: i32| {
+        explain(&site, &["--claims", "claims.json", "--issuer", entry, "--account", account]).ended(code)
+    };
+    assert!(of("b", "of-b", 0).first_line().contains("granted"));
+    let crossed = of("a", "of-b", 1);
+    assert!(crossed.first_line().contains("`issuer` is a, expected b"), "{}", crossed.first_line());
+    assert!(!crossed.first_line().contains("add the issuer entry"), "{}", crossed.first_line());
+    assert!(of("aa", "of-b", 2).stderr.contains("no issuer entry `aa`"));
+    assert!(of("plain", "of-b", 2).stderr.contains("https://issuer.example"));
+
+    let test = |issuer: Option<&str>, expect: &str| {
+        let mut test = json!({ "name": "t", "token": claims, "account": "of-b", "expect": expect });
+        if let Some(issuer) = issuer {
+            test["issuer"] = json!(issuer);
+        }
+        let site = world_site(&clusters().with("tests", json!([test])));
+        STS.run(site.root(), &["check", "--config", "sts.yaml"])
+    };
+    test(Some("a"), "deny").ended(0);
+    assert!(test(Some("b"), "deny").ended(1).stderr.contains("expected a refusal, but granted"));
+    let unnamed = test(None, "deny").ended(1);
+    assert!(
+        unnamed.stderr.contains("`a`, `b` share the `iss`") && unnamed.stderr.contains("issuer: a"),
+        "{}",
+        unnamed.stderr
+    );
+}
+
+#[test]
+fn fld43_explain_runs_while_a_policy_test_fails_or_a_pattern_is_unsafe() {
+    let github = json!({ "issuer": "https://token.actions.githubusercontent.com", "jwks": sts_testkit::Key::set(&[&KEYS.rs256]) });
+    let account = json!({ "teams": ["deployers"], "identities": [{ "issuer": "github", "subject": "repo:octo-org/octo-repo:*" }] });
+    let test = json!([{ "token": { "preset": "github-actions" }, "account": "wide", "expect": { "account": "wide" } }]);
+    let unsafe_rules = world().with("issuers/github", github).with("service_accounts/wide", account);
+    let failing = world().with("tests", json!([{ "token": claims("svc:octo"), "account": "octo", "expect": "deny" }]));
+    for (config, told) in
+        [(unsafe_rules.clone(), "1 finding"), (unsafe_rules.with("tests", test), "finding"), (failing, "1 finding")]
+    {
+        let site = world_site(&config);
+        STS.run(site.root(), &["check", "--config", "sts.yaml"]).ended(1);
+        site.write("token", token("svc:octo"));
+        let granted = explain(&site, &["--token", "token", "--account", "octo"]).ended(0);
+        assert!(
+            granted.stderr.contains("refuses this configuration") && granted.stderr.contains(told),
+            "{}",
+            granted.stderr
+        );
+    }
+    // What the unsafe rule does is explained, too.
+    let site = world_site(&world().with("issuers/github", json!({
+        "issuer": "https://token.actions.githubusercontent.com", "jwks": sts_testkit::Key::set(&[&KEYS.rs256]),
+    })).with("service_accounts/wide", json!({
+        "teams": ["deployers"], "identities": [{ "issuer": "github", "subject": "repo:octo-org/octo-repo:*" }],
+    })));
+    let mut sample = Sample::of("github-actions").at(1_790_000_000);
+    sample["aud"] = json!(US);
+    site.write("claims.json", sample.to_string());
+    let line = explain(&site, &["--claims", "claims.json", "--account", "wide"]).ended(1);
+    assert!(line.first_line().contains("`**`"), "{}", line.first_line());
+}
+
+#[test]
+fn fld06_a_fix_is_a_member_of_json_beside_cause_claim_actual_and_expected() {
+    let site = world_with(&forge("svc:octo").claim("exp", now() - 100).claim("iat", now() - 200).sign());
+    let found = explain(&site, &["--token", "token", "--json"]).ended(1).json();
+    assert_eq!((&found["reason"], &found["claim"]), (&json!("token_expired"), &json!("exp")));
+    for member in ["cause", "actual", "expected", "fix", "summary"] {
+        assert!(found[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {found}");
+    }
+    let site = world_with(&token("svc:octo"));
+    let found =
+        explain(&site, &["--token", "token", "--account", "octo", "--audience", "deply", "--json"]).ended(1).json();
+    assert_eq!(found["reason"], "request_malformed", "{found}");
+    let found = explain(&site, &["--token", "token", "--account", "ocot", "--json"]).ended(1).json();
+    assert_eq!((&found["actual"], &found["expected"]), (&json!("ocot"), &json!("octo")), "{found}");
+    assert!(found["fix"].as_str().is_some_and(|fix| fix.contains("name `octo`")), "{found}");
+}
+
+#[test]
+fn fld58_a_token_in_place_of_its_file_is_never_printed() {
+    let site = world_site(&world());
+    let token = token("svc:octo");
+    for flag in ["--token", "--claims"] {
+        let finished = explain(&site, &[flag, &token]).ended(2);
+        let all = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(!all.contains(&token) && !all.contains(&token[..20]), "{all}");
+        assert!(all.contains("standard input"), "{all}");
+    }
 }

@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-use sts_types::{IdentityName, Located, Origin};
+use sts_types::{ClaimSet, IdentityName, Located, Origin};
 
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Finding, Severity};
-use crate::identity::{ApiGrant, Identity};
+use crate::identity::{ApiGrant, BANNED_EVENTS, Identity};
 use crate::resolve::Asked;
 use crate::ruleset::{Account, RuleSet};
 use crate::{
@@ -51,7 +51,23 @@ impl<'a> Candidate<'a> {
             return false;
         }
         let Ok(requested) = compiled.rules.resolve(asked) else { return false };
-        matches!(compiled.rules.decide(facts, &requested), Outcome::Granted(_)) && self.keeps_guards(&compiled.rules)
+        matches!(compiled.rules.decide(facts, &requested), Outcome::Granted(_))
+            && self.keeps_guards(&compiled.rules)
+            && self.keeps_events(&compiled.rules, facts, asked)
+    }
+
+    /// Whether events that strangers can cause stay refused: a subject that ends in `:pull_request`, for one, would take them.
+    fn keeps_events(&self, changed: &RuleSet, facts: Facts<'_>, asked: &Asked<'_>) -> bool {
+        let grants = |rules: &RuleSet, claims: &ClaimSet| {
+            let Ok(requested) = rules.resolve(asked) else { return false };
+            matches!(rules.decide(Facts { claims, ..facts }, &requested), Outcome::Granted(_))
+        };
+        BANNED_EVENTS.iter().all(|event| {
+            let mut claims = facts.claims.to_map();
+            claims.insert("event_name".to_owned(), (*event).into());
+            let claims = claims.into();
+            facts.claims.member("event_name").is_none() || !grants(changed, &claims) || grants(self.rules, &claims)
+        })
     }
 
     fn keeps_guards(&self, changed: &RuleSet) -> bool {

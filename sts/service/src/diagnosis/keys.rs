@@ -11,7 +11,10 @@ fn of_token(token: &TokenView<'_>) -> String {
     let kid =
         token.header_text("kid").map_or_else(|| "no `kid`".to_owned(), |kid| format!("`kid` {}", shown_text(kid)));
     let alg = token.header_text("alg").map_or_else(|| "no `alg`".to_owned(), |alg| format!("`alg` {alg}"));
-    format!("the token has {kid} and {alg}")
+    // A remembered token has lost its signature; one that ends in a dot never had one.
+    let unsigned = token.request.token.is_some_and(|text| text.split('.').nth(2) == Some(""));
+    let signature = if unsigned { ", and no signature: its third part is empty" } else { "" };
+    format!("the token has {kid} and {alg}{signature}")
 }
 
 fn actual(token: &TokenView<'_>) -> String {

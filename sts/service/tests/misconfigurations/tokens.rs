@@ -176,7 +176,6 @@ fn fld45_what_is_no_token_is_named_as_what_it_is() {
         ("abcdef".to_owned(), ["opaque text without dots", "ID token"]),
         (format!("{whole}.x.y"), ["JWE", "signed token"]),
         (format!("{head}.{}", rest.split('.').next().unwrap()), ["three parts", "send"]),
-        (whole.rsplit_once('.').unwrap().0.to_owned() + ".", ["unsigned", "with its signature"]),
         (whole.replacen('.', "=.", 1), ["header is base64 with padding", "as the platform gave it"]),
         (format!("{head}.e30x!.AAAA"), ["payload is", "base64url"]),
         (format!("{}.{}", base64url(b"[]"), rest), ["header is not a strict JSON object", "duplicate members"]),
