@@ -7,13 +7,16 @@ use sts_types::{ClaimSet, IdentityName, Located, Origin};
 
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Finding, Severity};
-use crate::identity::{ApiGrant, BANNED_EVENTS, Identity};
+use crate::identity::{ApiGrant, Identity};
 use crate::resolve::Asked;
 use crate::ruleset::{Account, RuleSet};
 use crate::{
     AccountSpec, Case, ConditionObject, ConditionSpec, Facts, GrantSpec, IdentitySpec, Outcome, ScalarSpec, Spec,
     Verdict,
 };
+
+/// Events that strangers can cause, one of each kind.
+const STRANGERS_EVENTS: [&str; 5] = ["pull_request_target", "workflow_run", "issue_comment", "issues", "pull_request"];
 
 /// One account with one identity, written as a configuration would write it.
 pub(super) struct Candidate<'a> {
@@ -62,7 +65,7 @@ impl<'a> Candidate<'a> {
             let Ok(requested) = rules.resolve(asked) else { return false };
             matches!(rules.decide(Facts { claims, ..facts }, &requested), Outcome::Granted(_))
         };
-        BANNED_EVENTS.iter().all(|event| {
+        STRANGERS_EVENTS.iter().all(|event| {
             let mut claims = facts.claims.to_map();
             claims.insert("event_name".to_owned(), (*event).into());
             let claims = claims.into();
