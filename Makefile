@@ -5,7 +5,7 @@ CARGO ?= cargo
 .PHONY: dev test crash bench pgo bench-parts instructions fuzz mutants ci
 
 dev: ## a server, a local issuer and one worked exchange, with no configuration
-	$(CARGO) run --quiet --locked --package sts -- dev
+	$(CARGO) run --locked --package sts -- dev
 
 test: ## every test, every command of the README, and the OpenAPI document against a running server
 	.ci/prerequisites

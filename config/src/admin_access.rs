@@ -43,8 +43,8 @@ pub fn admin_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
 fn read(reader: &mut Reader<'_>, path: &Path) -> Option<AdminAccess> {
     let text: Arc<str> = match Files::default().text(path) {
         Ok(text) => text.into(),
-        Err(Unusable { message, help }) => {
-            reader.report.at(Severity::Error, None, message, Some(help.to_owned()));
+        Err(Unusable { message, help, .. }) => {
+            reader.report.at(Severity::Error, None, message, Some(help));
             return None;
         }
     };

@@ -214,6 +214,7 @@ impl Diagnostics {
             .map(|diagnostic| {
                 let place = diagnostic.place.as_ref();
                 json!({
+                    "rule": diagnostic.rule(),
                     "severity": diagnostic.severity.name(),
                     "file": place.map(|place| place.file.to_string_lossy()),
                     "line": place.map(|place| place.line),

@@ -5,7 +5,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sts_jose::{digest_of_parts, sha256};
-use sts_types::{Digest256, looks_like_path, shown_path};
+use sts_types::{
+    Digest256, GroupAccess, SecretFileError, SecretOwner, looks_like_path, read_secret_file, shown_path,
+};
 use zeroize::Zeroizing;
 
 use crate::render::quoted;
@@ -28,14 +30,29 @@ pub(crate) struct Files(Vec<(PathBuf, Digest256)>);
 #[derive(Debug)]
 pub(crate) struct Unusable {
     pub(crate) message: String,
-    pub(crate) help: &'static str,
+    pub(crate) help: String,
+    /// Whether it is a secret that is not there, or not for this user to read.
+    pub(crate) is_absent_secret: bool,
+}
+
+impl Unusable {
+    fn new(message: String, help: impl Into<String>) -> Self {
+        Self { message, help: help.into(), is_absent_secret: false }
+    }
+}
+
+impl From<SecretFileError> for Unusable {
+    fn from(error: SecretFileError) -> Self {
+        let is_absent_secret = error.is_missing() || error.is_denied();
+        Self { message: error.message(), help: error.help(), is_absent_secret }
+    }
 }
 
 impl Files {
     /// A file's text, without a byte order mark and with LF as its only line break.
     pub(crate) fn text(&mut self, path: &Path) -> Result<String, Unusable> {
         let bytes = self.bytes(path, MAX_FILE)?;
-        let not_text = |help| Unusable { message: format!("{} is not UTF-8 text", shown(path)), help };
+        let not_text = |help: &str| Unusable::new(format!("{} is not UTF-8 text", shown(path)), help);
         if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
             return Err(not_text("it looks like UTF-16: save it as UTF-8"));
         }
@@ -50,11 +67,16 @@ impl Files {
         self.bytes(path, MAX_FILE).map(drop)
     }
 
+    /// Judges and notes a secret file that another crate reads.
+    pub(crate) fn note_secret(&mut self, path: &Path) -> Result<Option<GroupAccess>, Unusable> {
+        self.secret_bytes(path).map(|(_, group)| group)
+    }
+
     /// A secret: the file's text without one line break (LF or CRLF) at its end. A byte order mark, other control characters
-    /// and an empty file are refused.
-    pub(crate) fn secret(&mut self, path: &Path) -> Result<Secret, Unusable> {
-        let unfit = |what: &str, help| Unusable { message: format!("the secret in {} {what}", shown(path)), help };
-        let bytes = self.bytes(path, MAX_SECRET)?;
+    /// and an empty file are refused. With it, the group that can read the file.
+    pub(crate) fn secret(&mut self, path: &Path) -> Result<(Secret, Option<GroupAccess>), Unusable> {
+        let unfit = |what: &str, help: &str| Unusable::new(format!("the secret in {} {what}", shown(path)), help);
+        let (bytes, group) = self.secret_bytes(path)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| unfit("is not UTF-8 text", "write printable characters"))?;
         if text.starts_with('\u{feff}') {
             return Err(unfit("begins with a byte order mark", "save it as UTF-8 without a byte order mark"));
@@ -69,7 +91,16 @@ impl Files {
         if text.is_empty() {
             return Err(unfit("is empty", NEW_SECRET));
         }
-        Ok(Secret::new(Zeroizing::new(text.to_owned())))
+        Ok((Secret::new(Zeroizing::new(text.to_owned())), group))
+    }
+
+    fn secret_bytes(&mut self, path: &Path) -> Result<(Zeroizing<Vec<u8>>, Option<GroupAccess>), Unusable> {
+        let file = read_secret_file(path, SecretOwner::Configured, MAX_SECRET);
+        // Watched even while it cannot be used, so that the cure is noticed.
+        let digest = file.as_ref().map_or(Digest256([0; 32]), |file| sha256(&file.bytes));
+        self.0.push((path.to_owned(), digest));
+        let file = file?;
+        Ok((file.bytes, file.group))
     }
 
     /// Names the snapshot by everything that took part: the files, and the environment variables with their values.
@@ -84,6 +115,11 @@ impl Files {
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         digest_of_parts(&parts).to_hex().chars().take(16).collect()
+    }
+
+    /// Every file with the digest of its content.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = (&Path, Digest256)> {
+        self.0.iter().map(|(path, digest)| (path.as_path(), *digest))
     }
 
     /// The paths, in the order in which they were read.
@@ -106,18 +142,18 @@ impl Files {
                 std::io::ErrorKind::PermissionDenied => "let the user that runs sts read it",
                 _ => "correct the path",
             };
-            Unusable { message: format!("{} cannot be read: {}", shown(path), reason(&error)), help }
+            Unusable::new(format!("{} cannot be read: {}", shown(path), reason(&error)), help)
         };
-        let file = File::open(path).map_err(failed)?;
-        // A directory opens, and a pipe never ends.
-        if !file.metadata().map_err(failed)?.is_file() {
-            return Err(Unusable { message: format!("{} is not a file", shown(path)), help: "name a file" });
+        // Before it is opened: opening a FIFO waits for a writer.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(Unusable::new(format!("{} is not a file", shown(path)), "name a file"));
         }
+        let file = File::open(path).map_err(failed)?;
         let mut bytes = Zeroizing::new(Vec::new());
         file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
             let message = format!("{} is larger than {} KiB", shown(path), most / 1024);
-            return Err(Unusable { message, help: "split it, or correct the path" });
+            return Err(Unusable::new(message, "split it, or correct the path"));
         }
         self.0.push((path.to_owned(), sha256(&bytes)));
         Ok(bytes)
@@ -144,14 +180,16 @@ pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Unusable> {
     let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.to_string_lossy().contains('*') {
         let message = format!("{} has a `*` before its last part", shown(pattern));
-        return Err(Unusable { message, help: "write one pattern for each folder: `accounts: [a/*.yaml, b/*.yaml]`" });
+        return Err(Unusable::new(message, "write one pattern for each folder: `accounts: [a/*.yaml, b/*.yaml]`"));
     }
     if !last.contains('*') {
         return Ok(vec![pattern.to_owned()]);
     }
-    let failed = |error: std::io::Error| Unusable {
-        message: format!("the folder {} cannot be read: {}", shown(folder), reason(&error)),
-        help: "create it, or correct the path; a relative path is relative to the file that names it",
+    let failed = |error: std::io::Error| {
+        Unusable::new(
+            format!("the folder {} cannot be read: {}", shown(folder), reason(&error)),
+            "create it, or correct the path; a relative path is relative to the file that names it",
+        )
     };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -165,7 +203,7 @@ pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Unusable> {
     }
     if found.is_empty() {
         let message = format!("no file matches {}", shown(pattern));
-        return Err(Unusable { message, help: "create one, or correct the pattern" });
+        return Err(Unusable::new(message, "create one, or correct the pattern"));
     }
     found.sort();
     Ok(found)
@@ -192,7 +230,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         std::fs::write(&path, bytes).unwrap();
-        Files::default().secret(&path).map(|secret| secret.expose().to_owned()).map_err(|error| error.message)
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        Files::default().secret(&path).map(|(secret, _)| secret.expose().to_owned()).map_err(|error| error.message)
     }
 
     #[test]

@@ -131,6 +131,7 @@ pub(crate) static ROOT: Section = Section {
         Key::new("limits", Kind::Section(&LIMITS), "Limits on callers."),
         Key::new("shutdown", Kind::Section(&SHUTDOWN), "How the server ends on SIGTERM."),
         Key::new("log", Kind::Section(&LOG), "Logging."),
+        Key::new("audit", Kind::Section(&AUDIT), "The audit trail: an event for each decision, on standard output."),
         Key::new("issuers", Kind::Named(&ISSUER), "Issuer entries: whose ID tokens are exchanged."),
         Key::new("apis", Kind::Named(&API), "APIs that tokens are minted for."),
         Key::new(
@@ -253,6 +254,16 @@ static SHUTDOWN: Section = Section {
         "How long requests are still served, up to 1h, after readiness has ended: as long as balancers take to notice.",
     )
     .default("10s")],
+};
+
+static AUDIT: Section = Section {
+    name: "`audit`",
+    keys: &[Key::new(
+        "required",
+        Kind::Flag,
+        "Whether a decision that no sink can take is refused (503) before anything is recorded.",
+    )
+    .default("false")],
 };
 
 static LOG: Section = Section {

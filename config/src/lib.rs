@@ -13,10 +13,12 @@ mod key_sets;
 mod keys;
 mod load;
 mod named_members;
+mod outline;
 mod overlaps;
 mod policy_tests;
 mod render;
 mod report;
+mod rule;
 mod schema;
 mod settings;
 mod source;
@@ -24,11 +26,12 @@ mod yaml;
 
 pub use admin_access::{AdminAccess, admin_access};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-pub use load::{Loaded, load, load_to_explain};
+pub use load::{AbsentSecrets, Loaded, load, load_to_explain, load_with};
+pub use outline::{Changes, NameChanges, Outline};
 pub use overlaps::describe_overlaps;
 pub use policy_tests::{guard, run_policy_tests};
 pub use schema::json_schema;
 pub use settings::{
-    AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, RedisAddress, RedisSettings, RedisTlsFiles,
+    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, RedisAddress, RedisSettings, RedisTlsFiles,
     RedisTopology, Secret, Settings, SigningSettings, StoreSettings, TlsFiles, Written,
 };

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jwks_cache::{EntrySpec, KeySource};
 use serde_json::{Map, Value};
 use sts_policy::{Finding, RuleSet, Spec, TestSpec};
-use sts_types::{ClaimSet, shown_path};
+use sts_types::{ClaimSet, GroupAccess, SecretOwner, read_secret_file, shown_path};
 
 use crate::decode::{
-    AccountFiles, Accounts, Fields, KeysSpec, Reader, Sound, TokenFile, accounts, apis, issuers,
+    AccountFiles, Accounts, Fields, FileKind, KeysSpec, NamedFile, Reader, Sound, TokenFile, accounts, apis, issuers,
     refuse_bare_preset_none, server,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
@@ -17,9 +17,13 @@ use crate::files::{Files, NEW_SECRET, STRONG_SECRET, Unusable, expand};
 use crate::key_sets;
 use crate::keys::{self, Section};
 use crate::named_members;
+use crate::outline::Outline;
 use crate::settings::{Settings, Written};
 use crate::source::Span;
 use crate::yaml::{self, Node};
+
+/// The largest bearer token that is judged, in bytes: more than any that is shown.
+const MAX_BEARER: u64 = 64 * 1024;
 
 /// A configuration that loaded.
 #[derive(Debug)]
@@ -40,7 +44,7 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong, not the first: see [`Diagnostics::exit_code`].
 pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
-    read(path, environment, Diagnostics::is_fatal)
+    load_with(path, environment, AbsentSecrets::Refuse)
 }
 
 /// Reads `path` as [`load`] does, to explain decisions and never to serve: patterns that are refused as unsafe are kept, since
@@ -49,22 +53,48 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
 /// # Errors
 /// As of [`load`], without what is unsafe.
 pub fn load_to_explain(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
-    read(path, environment, |findings| findings.exit_code() > 1)
+    read(path, environment, AbsentSecrets::Refuse, |findings| findings.exit_code() > 1)
+}
+
+/// What to make of secret files that are not there, or not for this user to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbsentSecrets {
+    /// The load is refused.
+    Refuse,
+    /// A warning: the rules are checked where the secrets are not.
+    Warn,
+}
+
+/// As [`load`], with a choice about absent secrets.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    absent_secrets: AbsentSecrets,
+) -> Result<Loaded, Diagnostics> {
+    read(path, environment, absent_secrets, Diagnostics::is_fatal)
 }
 
 fn read(
     path: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
+    absent_secrets: AbsentSecrets,
     is_fatal: fn(&Diagnostics) -> bool,
 ) -> Result<Loaded, Diagnostics> {
-    let mut load = Load { reader: Reader::new(environment), files: Files::default() };
+    let (reader, files) = (Reader::new(environment), Files::default());
+    let mut load = Load { reader, files, outline: Outline::default(), absent_secrets };
     let draft = load.everything(path);
-    let Load { reader, files } = load;
+    let Load { reader, files, mut outline, .. } = load;
     let (findings, sources) = reader.report.finish();
     match draft {
         Some((draft, policy, tests)) if !is_fatal(&findings) => {
             let generation = files.generation(reader.variables.iter());
-            let settings = Settings { generation, files: files.into_paths(), ..draft };
+            files.digests().filter(|(path, _)| sources.position(path).is_none()).for_each(|(path, digest)| {
+                outline.add_file(path, digest);
+            });
+            let settings = Settings { generation, outline, files: files.into_paths(), ..draft };
             Ok(Loaded { settings, written: Written { policy, tests, sources }, warnings: findings })
         }
         Some(_) | None => Err(findings),
@@ -74,6 +104,8 @@ fn read(
 struct Load<'e> {
     reader: Reader<'e>,
     files: Files,
+    outline: Outline,
+    absent_secrets: AbsentSecrets,
 }
 
 impl Load<'_> {
@@ -84,18 +116,22 @@ impl Load<'_> {
         let server = server(&mut self.reader, &fields);
         let entries = issuers(&mut self.reader, &fields);
         let apis = apis(&mut self.reader, &fields, &server.signing.algorithms, &server.tokens.ignore_scopes);
-        for (path, span) in server.tls_files.iter().chain(&server.store.tls_files).chain(&entries.key_files) {
+        for file in server.tls_files.iter().chain(&server.store.tls_files) {
+            self.note(file);
+        }
+        for (path, span) in &entries.key_files {
             let noted = self.files.note(path);
             self.report_unusable(noted, Some(*span));
         }
         if let Some((path, span)) = &server.store.password_file {
             let password = self.files.secret(path);
-            self.report_unusable(password, Some(*span));
+            self.report_secret(password, *span);
         }
+        self.judge_bearer_tokens(&entries.sound);
         let mut secrets = std::collections::BTreeMap::new();
         for (name, path, span) in apis.secret_files {
             let secret = self.files.secret(&path);
-            let Some(secret) = self.report_unusable(secret, Some(span)) else { continue };
+            let Some(secret) = self.report_secret(secret, span) else { continue };
             if secret.expose().chars().count() < STRONG_SECRET {
                 let place = Some(Place::new(&self.reader.report.sources, span));
                 let message =
@@ -134,15 +170,64 @@ impl Load<'_> {
             limits: server.limits,
             drain: server.drain,
             log: server.log,
+            audit: server.audit,
             entries: key_specs,
             trust: entries.trust,
             max_ttl: policy.tokens.max_ttl.value,
             rules: Arc::new(rules),
             apis_secrets: secrets,
             generation: String::new(),
+            outline: Outline::default(),
             files: Vec::new(),
         };
         Some((settings, policy, accounts.tests))
+    }
+
+    /// Reads a file that another crate will read, so that its change is one of the configuration.
+    fn note(&mut self, NamedFile { path, span, kind }: &NamedFile) {
+        match kind {
+            FileKind::Secret => {
+                let noted = self.files.note_secret(path).map(|group| ((), group));
+                self.report_secret(noted, *span);
+            }
+            FileKind::Certificate => {
+                // It comes and goes with its key.
+                let noted = self.files.note(path).map_err(|unusable| Unusable { is_absent_secret: !path.exists(), ..unusable });
+                self.report_secret(noted.map(|()| ((), None)), *span);
+            }
+            FileKind::Public => {
+                let noted = self.files.note(path);
+                self.report_unusable(noted, Some(*span));
+            }
+        }
+    }
+
+    /// Bearer tokens are read for each fetch, since they are rotated under a running server; one that is not there yet may come.
+    fn judge_bearer_tokens(&mut self, entries: &[Sound]) {
+        for entry in entries {
+            let path = entry.spec.one().and_then(|spec| spec.bearer_token_file.as_ref());
+            if let Some(path) = path.filter(|path| path.exists()) {
+                let read = read_secret_file(path, SecretOwner::Configured, MAX_BEARER);
+                self.report_secret(read.map(|file| ((), file.group)).map_err(Unusable::from), entry.place(Some("bearer_token_file")));
+            }
+        }
+    }
+
+    /// A secret that was read, with a warning where a group can read it, too.
+    fn report_secret<T>(&mut self, result: Result<(T, Option<GroupAccess>), Unusable>, span: Span) -> Option<T> {
+        match result {
+            Ok((secret, group)) => {
+                if let Some(group) = group {
+                    self.reader.warning(span, group.to_string(), group.help());
+                }
+                Some(secret)
+            }
+            Err(Unusable { message, help, is_absent_secret: true }) if self.absent_secrets == AbsentSecrets::Warn => {
+                self.reader.warning(span, message, help);
+                None
+            }
+            Err(unusable) => self.report_unusable(Err(unusable), Some(span)),
+        }
     }
 
     fn check_key_sets(&mut self, entries: Vec<Sound>) {
@@ -231,16 +316,18 @@ impl Load<'_> {
         let text = self.files.text(path);
         let text: Arc<str> = self.report_unusable(text, named_at)?.into();
         let file = self.reader.report.sources.add(path, Arc::clone(&text));
-        yaml::parse(file, &text, &mut self.reader.report)
+        let tree = yaml::parse(file, &text, &mut self.reader.report)?;
+        self.outline.add(&tree);
+        Some(tree)
     }
 
     fn report_unusable<T>(&mut self, result: Result<T, Unusable>, named_at: Option<Span>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
-            Err(Unusable { message, help }) => {
+            Err(Unusable { message, help, .. }) => {
                 let report = &mut self.reader.report;
                 let place = named_at.map(|span| Place::new(&report.sources, span));
-                report.at(Severity::Error, place, message, Some(help.to_owned()));
+                report.at(Severity::Error, place, message, Some(help));
                 None
             }
         }

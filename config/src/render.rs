@@ -27,6 +27,21 @@ impl Diagnostics {
         out
     }
 
+    /// As [`Diagnostics::render`], with the code of each finding's rule.
+    #[must_use]
+    pub fn render_with_rules(&self, color: bool) -> String {
+        let mut out = String::new();
+        for diagnostic in self.iter() {
+            diagnostic.render(&mut out, Palette(color));
+            let gutter = diagnostic.place.as_ref().map_or(0, |place| place.line.to_string().len());
+            let _ = writeln!(out, "{:gutter$} {} rule: {}\n", "", Palette(color).frame("="), diagnostic.rule());
+        }
+        if let Some(summary) = self.summary() {
+            let _ = writeln!(out, "{summary}");
+        }
+        out
+    }
+
     fn summary(&self) -> Option<String> {
         let count = |severities: &[Severity]| {
             self.iter().filter(|diagnostic| severities.contains(&diagnostic.severity)).count()

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sts_types::{Algorithm, ApiName, Issuer, Lifetime};
 use zeroize::Zeroizing;
 
+use crate::outline::Outline;
 use crate::source::Sources;
 
 /// Everything that the configuration says, checked and with its defaults filled in.
@@ -42,6 +43,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Logging.
     pub log: LogSettings,
+    /// The audit trail.
+    pub audit: AuditSettings,
     /// The issuer entries, as far as their keys go.
     pub entries: jwks_cache::Specs,
     /// The issuer entries, as far as verification goes; the same entries.
@@ -54,6 +57,8 @@ pub struct Settings {
     pub apis_secrets: BTreeMap<ApiName, Secret>,
     /// Names this snapshot: 16 hexadecimal digits of a digest over every file and environment value that took part.
     pub generation: String,
+    /// What was written, to tell what a reload changes.
+    pub outline: Outline,
     /// Every file that took part, to be watched for changes.
     pub files: Vec<PathBuf>,
 }
@@ -189,6 +194,13 @@ pub struct Limits {
     pub connections: u32,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
+}
+
+/// `audit:`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Whether a decision that no sink can take is refused.
+    pub required: bool,
 }
 
 /// `log:`.

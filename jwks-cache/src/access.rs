@@ -11,6 +11,7 @@ use bytes::Bytes;
 use reqwest::header::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use sts_types::{SecretFileError, SecretOwner, read_secret_file};
 use url::{Origin, Url};
 
 use crate::fetch_error::bounded;
@@ -19,7 +20,7 @@ use crate::{DocumentKind, EntrySpec, FetchError, FetchFault, KeySource, ProxyUrl
 /// The largest bundle of CA certificates that is read, in bytes. That of all public authorities has 220 kB.
 const MAX_BUNDLE_BYTES: usize = 1024 * 1024;
 /// The largest bearer token that is read, in bytes. Servers refuse longer heads.
-const MAX_BEARER_BYTES: usize = 16 * 1024;
+const MAX_BEARER_BYTES: u64 = 16 * 1024;
 
 /// What one fetch goes by.
 pub(crate) struct Access {
@@ -103,7 +104,10 @@ fn configured_origin(spec: &EntrySpec) -> Option<Origin> {
 
 fn bearer(path: &Path) -> Result<HeaderValue, FetchError> {
     let kind = DocumentKind::BearerTokenFile;
-    let bytes = read(kind, path, MAX_BEARER_BYTES)?;
+    let wrong = |error: SecretFileError| {
+        FetchError::new(kind, &path.to_string_lossy(), FetchFault::Unreadable(error.to_string()))
+    };
+    let bytes = read_secret_file(path, SecretOwner::Configured, MAX_BEARER_BYTES).map_err(wrong)?.bytes;
     let token = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let token = token.strip_suffix(b"\r").unwrap_or(token);
     if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {

@@ -49,10 +49,11 @@ fn start(config: &Path) -> (Duration, Child) {
     let mut server = Command::new(env!("CARGO_BIN_EXE_sts"))
         .args(["serve", "--config"])
         .arg(config)
-        .stdout(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the server");
-    let mut lines = BufReader::new(server.stdout.take().expect("its output")).lines();
+    let mut lines = BufReader::new(server.stderr.take().expect("its log")).lines();
     lines
         .find(|line| line.as_ref().is_ok_and(|line| line.contains("ready")))
         .expect("a server that is ready")

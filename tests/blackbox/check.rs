@@ -185,3 +185,98 @@ fn the_token_of_a_policy_test_may_be_a_file() {
     std::fs::remove_file(site.path("job.json")).unwrap();
     check(&site, &[]).ended(2);
 }
+
+fn tls_site(issuer: &str, names: &[&str], dates: (i32, i32)) -> Site {
+    let config = world().with("issuer", issuer).with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" }));
+    let site = world_site(&config);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(dates.0, 1, 1), rcgen::date_time_ymd(dates.1, 1, 1));
+    site.write("tls.crt", params.self_signed(&key).unwrap().pem());
+    site.write("tls.key", key.serialize_pem());
+    site
+}
+
+#[test]
+fn fld23_a_certificate_that_clients_will_not_accept_is_refused() {
+    let us = "https://sts.example.com";
+    check(&tls_site(us, &["sts.example.com"], (2020, 2090)), &[]).ended(0);
+    check(&tls_site(us, &["*.example.com"], (2020, 2090)), &[]).ended(0);
+    for (names, dates, part) in [
+        (["sts.example.com"], (2020, 2021), "expired at 2021-01-01"),
+        (["sts.example.com"], (2080, 2090), "not valid before 2080-01-01"),
+        (["other.example.com"], (2020, 2090), "does not name `sts.example.com`"),
+    ] {
+        let site = tls_site(us, &names, dates);
+        let finished = check(&site, &[]).ended(2);
+        assert!(finished.stderr.contains(part) && finished.stderr.contains("tls.crt"), "{}", finished.stderr);
+        assert_eq!(check(&site, &["--json"]).ended(2).json()["ok"], false);
+    }
+    // A pair that does not fit.
+    let site = tls_site(us, &["sts.example.com"], (2020, 2090));
+    site.write("tls.key", rcgen::KeyPair::generate().unwrap().serialize_pem());
+    let finished = check(&site, &[]).ended(2);
+    assert!(finished.stderr.contains("tls.crt"), "{}", finished.stderr);
+    assert!(Server::try_start(STS, site).is_err());
+    // An expired one keeps no server waiting for clients that cannot come.
+    let (_, finished) = Server::try_start(STS, tls_site(us, &["sts.example.com"], (2020, 2021))).err().unwrap();
+    assert!(finished.code == Some(2) && finished.stderr.contains("expired"), "{}", finished.text());
+    // Behind a proxy the names are the proxy's affair.
+    let site = tls_site(us, &["other.example.com"], (2020, 2090));
+    let config = world().with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" })).with("behind_tls_proxy", json!(["127.0.0.1/32"]));
+    site.write("sts.yaml", config.text());
+    check(&site, &[]).ended(0);
+}
+
+#[test]
+fn fld36_without_secrets_the_rules_are_checked_and_what_is_absent_is_a_warning() {
+    let tested = |expect: &str| {
+        world()
+            .with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" }))
+            .with("store", json!({ "url": "rediss://127.0.0.1:1", "password_file": "redis.password", "cert_file": "r.crt", "key_file": "r.key" }))
+            .with("tests", json!([{
+                "name": "t",
+                "token": { "iss": PLAIN, "sub": "svc:octo", "aud": US },
+                "account": "octo",
+                "expect": if expect == "deny" { json!("deny") } else { json!({ "account": "octo" }) },
+            }]))
+    };
+    let site = Site::with(&tested("octo"));
+    let refused = check(&site, &[]).ended(2);
+    assert!(refused.stderr.contains("deploy.secret"), "{}", refused.stderr);
+    let finished = check(&site, &["--without-secrets"]).ended(0);
+    for name in ["deploy.secret", "billing.secret", "tls.key", "tls.crt", "redis.password", "r.key", "r.crt"] {
+        assert!(finished.stderr.contains(name), "{name}: {}", finished.stderr);
+    }
+    assert!(finished.stdout.contains("1 policy test passed"), "{}", finished.stdout);
+    site.write("sts.yaml", tested("deny").text());
+    check(&site, &["--without-secrets"]).ended(1);
+    // What is there is judged as ever.
+    site.write("deploy.secret", DEPLOY_SECRET);
+    std::fs::set_permissions(site.path("deploy.secret"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    check(&site, &["--without-secrets"]).ended(2);
+}
+
+#[test]
+fn strict_takes_warnings_as_errors_and_every_finding_has_the_code_of_its_rule() {
+    let site = world_site(&world().with("apis/deploy/introspection_secret_file", "short.secret"));
+    site.write("short.secret", "short");
+    let loose = check(&site, &["--json"]).ended(0).json();
+    let strict = check(&site, &["--json", "--strict"]).ended(2).json();
+    assert_eq!((&loose["ok"], &strict["ok"]), (&json!(true), &json!(false)));
+    let codes = |document: &Value| -> Vec<String> {
+        let findings = document["diagnostics"].as_array().unwrap().iter();
+        findings.map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(codes(&loose).iter().all(|code| !code.is_empty()));
+    for code in codes(&loose) {
+        let text = check(&site, &[]).ended(0).stderr;
+        assert!(text.contains(&format!("rule: {code}")), "{code}: {text}");
+    }
+    let unknown = |config: Config| {
+        let site = world_site(&config);
+        codes(&check(&site, &["--json"]).ended(2).json())
+    };
+    assert_eq!(unknown(world().with("limits/x", 1)), unknown(world().with("limits/y", 1)));
+}

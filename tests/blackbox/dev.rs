@@ -62,3 +62,54 @@ fn the_client_fails_with_1_when_refused_and_2_on_usage_and_prints_no_token() {
         STS.run_in(server.site().root(), &["exchange", "--url", "http://127.0.0.1:1"], &[("STS_ID_TOKEN", "x")]);
     nobody.ended(1);
 }
+
+/// `sts dev`, until it is ended.
+struct Dev(std::process::Child, sts_testkit::Lines);
+
+impl Dev {
+    fn start(site: &Site) -> Self {
+        let mut command = STS.command(site.root());
+        let streams = command.arg("dev").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = streams.spawn().unwrap();
+        let lines = sts_testkit::Lines::default();
+        lines.read(child.stdout.take().unwrap());
+        lines.read(child.stderr.take().unwrap());
+        lines.wait("the end of the walk", |line| line.contains("Serving until").then_some(()));
+        Self(child, lines)
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn fld54_the_lines_that_dev_prints_work_for_every_platform_and_show_a_refusal_with_its_cause() {
+    let site = Site::new();
+    let dev = Dev::start(&site);
+    let printed = dev.1.text();
+    let script = printed.split("Try it yourself:").nth(1).unwrap().split("\nServing until").next().unwrap();
+    let run = std::process::Command::new("sh").args(["-c", script]).current_dir(site.root()).output().unwrap();
+    let output = String::from_utf8(run.stdout).unwrap() + &String::from_utf8(run.stderr).unwrap();
+    assert!(output.contains("\"active\":true"), "{output}");
+    assert!(output.contains("not_authorized") && output.contains("event_name"), "{output}");
+    // The client of each of the three platforms has printed an access token of ours.
+    assert_eq!(output.lines().filter(|line| line.starts_with("ey") && line.matches('.').count() == 2).count(), 3, "{output}");
+    let once = STS.run(site.root(), &["dev", "--once"]).ended(0);
+    assert!(!once.stdout.contains("Try it yourself") && !once.stdout.contains("curl"), "{}", once.stdout);
+}
+
+#[test]
+fn fld59_dev_prints_each_reload_and_what_changed() {
+    let site = Site::new();
+    let dev = Dev::start(&site);
+    let accounts = dev.1.wait("the account file", |line| line.trim().ends_with("accounts.yaml").then(|| line.trim().to_owned()));
+    let text = std::fs::read_to_string(&accounts).unwrap();
+    std::fs::write(&accounts, text.replace("ttl: 5m", "ttl: 6m")).unwrap();
+    dev.1.wait("the reload", |line| (line.contains("reloaded") && line.contains("octo-pod")).then_some(()));
+    std::fs::write(&accounts, "teams: [").unwrap();
+    dev.1.wait("the refusal", |line| line.contains("not reloaded").then_some(()));
+}

@@ -10,7 +10,7 @@ use sts_types::{Algorithm, Issuer, Lifetime, Located, Scope};
 use super::reader::{Fields, Reader};
 use super::store::{Store, store};
 use super::url;
-use crate::settings::{AdminSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, SigningSettings, TlsFiles};
+use crate::settings::{AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, SigningSettings, TlsFiles};
 use crate::source::Span;
 use crate::yaml::Node;
 
@@ -23,8 +23,8 @@ pub(crate) struct Server {
     pub(crate) issuer: Issuer,
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<TlsFiles>,
-    /// The files of both listeners' `tls`, with their places.
-    pub(crate) tls_files: Vec<(PathBuf, Span)>,
+    /// The files of both listeners' `tls`.
+    pub(crate) tls_files: Vec<NamedFile>,
     pub(crate) behind_tls_proxy: Vec<IpNetwork>,
     pub(crate) admin: AdminSettings,
     pub(crate) data_dir: PathBuf,
@@ -36,7 +36,27 @@ pub(crate) struct Server {
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
     pub(crate) log: LogSettings,
+    pub(crate) audit: AuditSettings,
     pub(crate) accounts: Vec<AccountFiles>,
+}
+
+/// A file that the configuration names and another crate reads.
+#[derive(Clone)]
+pub(crate) struct NamedFile {
+    pub(crate) path: PathBuf,
+    pub(crate) span: Span,
+    pub(crate) kind: FileKind,
+}
+
+/// What a named file is to us.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// For everybody to read.
+    Public,
+    /// A certificate chain, which lives beside its key.
+    Certificate,
+    /// A private key.
+    Secret,
 }
 
 /// One value of `accounts:`.
@@ -74,6 +94,7 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
         limits: limits(reader, fields),
         drain: drain(reader, fields),
         log: log(reader, fields),
+        audit: audit(reader, fields),
         accounts: reader
             .optional(fields, "accounts", |reader, node| reader.one_or_more(node, account_files))
             .unwrap_or_default(),
@@ -144,14 +165,15 @@ pub(crate) fn address(reader: &mut Reader<'_>, node: &Node) -> Option<SocketAddr
 }
 
 /// `tls:` of a listener; its files are added to `files`.
-fn tls(reader: &mut Reader<'_>, fields: &Fields<'_>, files: &mut Vec<(PathBuf, Span)>) -> Option<TlsFiles> {
+fn tls(reader: &mut Reader<'_>, fields: &Fields<'_>, files: &mut Vec<NamedFile>) -> Option<TlsFiles> {
     let members = reader.section(fields, "tls")?;
-    let mut file = |reader: &mut Reader<'_>, key| {
+    let mut file = |reader: &mut Reader<'_>, key, kind| {
         let path = reader.required(&members, key, Reader::path)?;
-        files.extend(members.node(key).map(|node| (path.clone(), node.span)));
+        files.extend(members.node(key).map(|node| NamedFile { path: path.clone(), span: node.span, kind }));
         Some(path)
     };
-    let (cert_file, key_file) = (file(reader, "cert_file"), file(reader, "key_file"));
+    let cert_file = file(reader, "cert_file", FileKind::Certificate);
+    let key_file = file(reader, "key_file", FileKind::Secret);
     Some(TlsFiles { cert_file: cert_file?, key_file: key_file? })
 }
 
@@ -200,7 +222,7 @@ fn admin(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
     public: SocketAddr,
-    tls_files: &mut Vec<(PathBuf, Span)>,
+    tls_files: &mut Vec<NamedFile>,
 ) -> AdminSettings {
     let mut settings = AdminSettings { listen: DEFAULT_ADMIN, hosts: Vec::new(), tls: None };
     let Some(members) = reader.section(fields, "admin") else { return settings };
@@ -363,6 +385,11 @@ fn log(reader: &mut Reader<'_>, fields: &Fields<'_>) -> LogSettings {
     }
     settings.claims = reader.flag_or(&members, "claims", false);
     settings
+}
+
+fn audit(reader: &mut Reader<'_>, fields: &Fields<'_>) -> AuditSettings {
+    let Some(members) = reader.section(fields, "audit") else { return AuditSettings::default() };
+    AuditSettings { required: reader.flag_or(&members, "required", false) }
 }
 
 fn account_files(reader: &mut Reader<'_>, node: &Node) -> Option<AccountFiles> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reader::{Fields, Reader, listed};
+use super::server::{FileKind, NamedFile};
 use super::scalars::Text;
 use crate::settings::{RedisAddress, RedisSettings, RedisTopology, StoreSettings};
 use crate::source::Span;
@@ -26,7 +27,7 @@ const HOW: &str = "write `embedded`, `redis://HOST`, `redis-cluster://HOST,HOST`
 pub(crate) struct Store {
     pub(crate) settings: StoreSettings,
     pub(crate) password_file: Option<(PathBuf, Span)>,
-    pub(crate) tls_files: Vec<(PathBuf, Span)>,
+    pub(crate) tls_files: Vec<NamedFile>,
 }
 
 /// Reads it.
@@ -98,7 +99,11 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
             refuse(reader, members, one, &format!("is of no use without `{other}`"), format!("add `{other}`"));
         }
     }
-    store.tls_files.extend([&ca, &certificate, &key].into_iter().flatten().cloned());
+    let files = [(&ca, FileKind::Public), (&certificate, FileKind::Certificate), (&key, FileKind::Secret)];
+    let named = |(file, kind): (&Option<(PathBuf, Span)>, FileKind)| {
+        file.clone().map(|(path, span)| NamedFile { path, span, kind })
+    };
+    store.tls_files.extend(files.into_iter().filter_map(named));
     if let Some(Where::Redis(mut redis)) = place {
         if let Some(tls) = &mut redis.tls {
             tls.ca_file = ca.map(|(path, _)| path);

@@ -2,41 +2,85 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use sts_types::Entropy;
+use sts_types::{Entropy, SecretOwner, read_secret_file};
 use zeroize::Zeroizing;
 
 use crate::start_error::StartError;
 
 /// Random bytes in the token.
 const BYTES: usize = 32;
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 4096;
 
 /// Where the token is kept.
 pub(crate) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.token")
 }
 
-/// Reads the token, making it when there is none.
-pub(crate) fn open(data_dir: &Path, entropy: &dyn Entropy) -> Result<Zeroizing<String>, StartError> {
-    let path = path(data_dir);
-    if !path.exists() {
-        let mut random = Zeroizing::new([0; BYTES]);
-        entropy.fill(&mut *random);
-        let token = Zeroizing::new(sts_jose::base64url(&*random));
-        write_private(&path, token.as_bytes()).map_err(|error| StartError::AdminToken {
-            doing: "write",
-            path: path.clone(),
-            why: error.to_string(),
-        })?;
+/// The token of a running server. The file is read for each request that presents a token, so a
+/// changed one takes effect at once.
+pub(crate) struct AdminToken {
+    path: PathBuf,
+    /// What was logged last about a file that cannot be used.
+    told: Mutex<Option<String>>,
+}
+
+impl AdminToken {
+    /// Makes the token when there is none, and checks that it can be used.
+    pub(crate) fn open(data_dir: &Path, entropy: &dyn Entropy) -> Result<Self, StartError> {
+        let path = path(data_dir);
+        // A dangling link is there, too, and must not be written through.
+        if path.symlink_metadata().is_err() {
+            let mut random = Zeroizing::new([0; BYTES]);
+            entropy.fill(&mut *random);
+            let token = Zeroizing::new(sts_jose::base64url(&*random));
+            write_private(&path, token.as_bytes()).map_err(|error| StartError::AdminToken {
+                doing: "write",
+                path: path.clone(),
+                why: error.to_string(),
+            })?;
+        }
+        read(&path)?;
+        Ok(Self { path, told: Mutex::default() })
     }
-    read(&path)
+
+    /// Whether `presented` is the token that the file holds now. While the file cannot be used, nothing is. Blocks for a small read.
+    pub(crate) fn is(&self, presented: &str) -> bool {
+        let read = read(&self.path);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(token) => {
+                *told = None;
+                sts_jose::constant_time_eq(presented.as_bytes(), token.as_bytes())
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if told.as_ref() != Some(&text) {
+                    tracing::error!("no admin token is accepted: {text}");
+                    *told = Some(text);
+                }
+                false
+            }
+        }
+    }
 }
 
 /// Reads the token of a server on this machine.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, StartError> {
+    read_as(path, SecretOwner::Ours)
+}
+
+/// Reads a token that was put where it is by an operator or orchestrator.
+pub(crate) fn read_given(path: &Path) -> Result<Zeroizing<String>, StartError> {
+    read_as(path, SecretOwner::Configured)
+}
+
+fn read_as(path: &Path, owner: SecretOwner) -> Result<Zeroizing<String>, StartError> {
     let failed = |why: String| StartError::AdminToken { doing: "read", path: path.to_owned(), why };
-    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?);
-    let token = text.trim();
+    let file = read_secret_file(path, owner, MAX_FILE).map_err(StartError::Secret)?;
+    let token = std::str::from_utf8(&file.bytes).map_err(|_| failed("it is not text".to_owned()))?.trim();
     if token.len() < BYTES {
         return Err(failed(
             "it is too short to be one; remove the file and restart the server to have a new one made".to_owned(),

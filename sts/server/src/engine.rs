@@ -130,7 +130,7 @@ pub(crate) fn opens_store(settings: &Settings) -> PathBuf {
     }
 }
 
-fn keys_dir(settings: &Settings) -> PathBuf {
+pub(crate) fn keys_dir(settings: &Settings) -> PathBuf {
     settings.signing.keys_dir.clone().unwrap_or_else(|| settings.data_dir.join("keys"))
 }
 

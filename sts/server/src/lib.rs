@@ -2,8 +2,10 @@
 //! compares no claim.
 
 mod admin_token;
+mod certificate;
 mod cli;
 mod clock;
+mod custody;
 mod dev;
 mod engine;
 mod environment;
@@ -14,6 +16,7 @@ mod openapi;
 mod operation;
 mod reload;
 mod serve;
+mod sinks;
 mod start_error;
 mod telemetry;
 mod upkeep;

@@ -83,6 +83,13 @@ pub(crate) struct Desk {
     pub(crate) metrics: Arc<Metrics>,
 }
 
+impl Desk {
+    /// Whether exchanges can be served.
+    pub(crate) async fn is_ready(&self) -> bool {
+        self.service.can_audit() && self.service.ready().await.is_ok()
+    }
+}
+
 const PREFIX: &str = "/admin/v1";
 const ACCEPTED_NOTHING: &str = "the store was not accepted";
 

@@ -2,37 +2,38 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use rustls::sign::CertifiedKey;
-use sts_config::{Diagnostics, Loaded, Settings};
+use serde_json::json;
+use sts_config::{AbsentSecrets, Changes, Diagnostics, Loaded, NameChanges, Settings};
 use sts_policy::AccountChanges;
 use sts_service::Snapshot;
 use sts_types::UnixTime;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
+use tracing::field::display;
 
 use crate::engine::snapshot;
-use crate::http::{BindError, ServedCertificate, read_certificate};
+use crate::http::{BindError, ServedCertificate, leaf_problems, read_certificate};
 use crate::operation::Desk;
 
 /// File changes come in bursts: what is read after this much quiet is one change.
 const QUIET: Duration = Duration::from_millis(200);
+/// Longest wait for quiet: a directory in which something is always written has none.
+const SETTLED: Duration = Duration::from_millis(600);
+/// Interval at which the files are looked at without an event. Some file systems have none, and a link leads to where nobody watches.
+const LOOK: Duration = Duration::from_secs(1);
+/// Looks after which a refused configuration is tried again even if no known file changed: a file that it names may have come.
+const LOOKS_TO_RETRY: u32 = 5;
 
 /// Loads a configuration and runs its policy tests; warnings are what is left when nothing is wrong.
 pub(crate) fn load(config: &Path, now: UnixTime) -> Result<Loaded, Diagnostics> {
-    let mut loaded = load_untested(config)?;
-    let tests = sts_config::run_policy_tests(&loaded, now);
-    let failed = tests.is_fatal();
-    loaded.warnings.extend(tests);
-    if failed {
-        return Err(loaded.warnings);
-    }
-    sts_config::guard(&mut loaded, now);
-    Ok(loaded)
+    tested(load_untested(config)?, now)
 }
 
 /// Loads a configuration whose decisions are to be explained: policy tests that fail and rules that are unsafe are among its
@@ -55,6 +56,22 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// Loads a configuration for a check, and runs its policy tests.
+pub(crate) fn load_to_check(config: &Path, now: UnixTime, absent_secrets: AbsentSecrets) -> Result<Loaded, Diagnostics> {
+    tested(sts_config::load_with(config, &environment, absent_secrets)?, now)
+}
+
+fn tested(mut loaded: Loaded, now: UnixTime) -> Result<Loaded, Diagnostics> {
+    let tests = sts_config::run_policy_tests(&loaded, now);
+    let failed = tests.is_fatal();
+    loaded.warnings.extend(tests);
+    if failed {
+        return Err(loaded.warnings);
+    }
+    sts_config::guard(&mut loaded, now);
+    Ok(loaded)
+}
+
 /// The configuration in force, and what it is in force in.
 pub(crate) struct Reload {
     config: PathBuf,
@@ -62,6 +79,10 @@ pub(crate) struct Reload {
     desk: Arc<Desk>,
     certificates: Certificates,
     seen: Fingerprint,
+    glanced: Fingerprint,
+    /// Why the files as they are now were refused, as it was logged.
+    refused: Option<String>,
+    looks_since_refusal: u32,
 }
 
 /// The certificates that the listeners show.
@@ -70,100 +91,169 @@ pub(crate) struct Certificates {
     pub(crate) admin: Option<Arc<ServedCertificate>>,
 }
 
-/// What a directory listing tells of the files that take part, and of those that might: name, length, time of change. Other
-/// files live in these directories too, logs among them, and must not cause a reload.
-type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+/// What the system tells of files that take part, and of those that might: length, inode, times of change. Other files live
+/// in these directories too, logs among them, and must not cause a reload.
+type Fingerprint = BTreeMap<PathBuf, FileState>;
+
+#[derive(Debug, PartialEq, Eq)]
+struct FileState {
+    length: u64,
+    inode: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileState {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
+            length: metadata.len(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}
+
+/// Why the files are read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// SIGHUP.
+    Asked,
+    /// The system told of a change in one of the directories.
+    Told,
+    /// It is time to look.
+    Due,
+}
 
 impl Reload {
     pub(crate) fn new(config: PathBuf, settings: Settings, desk: Arc<Desk>, certificates: Certificates) -> Self {
-        let mut reload = Self { config, settings, desk, certificates, seen: Fingerprint::new() };
+        let mut reload = Self {
+            config,
+            settings,
+            desk,
+            certificates,
+            seen: Fingerprint::new(),
+            glanced: Fingerprint::new(),
+            refused: None,
+            looks_since_refusal: 0,
+        };
+        reload.glanced = reload.glance();
         reload.seen = reload.fingerprint();
         reload
     }
 
-    /// Reloads if a file that takes part, or one of the same kind beside it, is other than it was at the last attempt.
-    fn reload_if_changed(&mut self) {
-        if self.fingerprint() != self.seen {
-            self.reload();
+    /// Reloads if it is asked to, or if a file that takes part, or one of the same kind beside it, is other than it was at the
+    /// last attempt.
+    fn run(&mut self, cause: Cause) {
+        if cause == Cause::Asked || self.is_changed(cause) {
+            self.reload(cause);
         }
+    }
+
+    fn is_changed(&mut self, cause: Cause) -> bool {
+        if cause == Cause::Due && self.refused.is_some() {
+            self.looks_since_refusal += 1;
+            if self.looks_since_refusal >= LOOKS_TO_RETRY {
+                return true;
+            }
+        }
+        // A listing costs more where there are many other files.
+        let glanced = self.glance();
+        let is_same = glanced == self.glanced;
+        self.glanced = glanced;
+        !(is_same && cause == Cause::Due) && self.fingerprint() != self.seen
     }
 
     /// Puts the files as they are now in force, or says why not, in the log and to whoever watches the metrics.
-    fn reload(&mut self) {
+    fn reload(&mut self, cause: Cause) {
+        self.glanced = self.glance();
         self.seen = self.fingerprint();
-        let is_in_force = self.put_in_force().is_some();
-        self.desk.metrics.configuration(is_in_force);
+        self.looks_since_refusal = 0;
+        let before = self.settings.generation.clone();
+        match self.put_in_force() {
+            Ok(()) if self.refused.take().is_some() && self.settings.generation == before => {
+                tracing::info!(generation = %before, "the files are well again: they say what is in force");
+            }
+            Ok(()) if cause == Cause::Asked && self.settings.generation == before => {
+                tracing::info!(generation = %before, "the files were read again as SIGHUP asks, and nothing has changed");
+            }
+            Ok(()) => {}
+            Err(why) => {
+                // What was said of a refusal that goes on need not be said every few seconds.
+                if cause == Cause::Asked || self.refused.as_ref() != Some(&why) {
+                    tracing::error!(generation = %self.settings.generation, "the configuration was not reloaded, the old one goes on: {why}");
+                }
+                self.refused = Some(why);
+            }
+        }
+        self.desk.metrics.configuration(self.refused.is_none());
     }
 
-    /// Nothing when something else stays in force.
-    fn put_in_force(&mut self) -> Option<()> {
-        let loaded = match load(&self.config, self.desk.service.clock().now()) {
-            Ok(loaded) => loaded,
-            Err(diagnostics) => {
-                tracing::error!(generation = %self.settings.generation, "the configuration was not reloaded, the old one goes on:\n{}", diagnostics.render(false));
-                return None;
-            }
-        };
-        let settings = loaded.settings;
-        drop(loaded.written);
+    /// The error says why something else stays in force.
+    fn put_in_force(&mut self) -> Result<(), String> {
+        let now = self.desk.service.clock().now();
+        let loaded = load(&self.config, now).map_err(|diagnostics| format!("\n{}", diagnostics.render(false)))?;
+        let Loaded { settings, written, warnings } = loaded;
+        drop(written);
         if settings.generation == self.settings.generation {
-            return Some(());
+            return Ok(());
         }
         if let Some(key) = fixed_at_start(&self.settings, &settings) {
-            tracing::error!(
-                key,
-                "the configuration was not reloaded, the old one goes on: this key takes effect at a restart only"
-            );
-            return None;
+            return Err(format!("`{key}` takes effect at a restart only"));
         }
-        let issuers = match self.desk.issuers.borrow().with_entries(settings.entries.clone()) {
-            Ok(issuers) => issuers,
-            Err(errors) => {
-                for error in errors {
-                    tracing::error!(entry = %error.entry, "the configuration was not reloaded, the old one goes on: {}; {}", error.message, error.help);
-                }
-                return None;
-            }
-        };
-        let renewed = match self.renewed_certificates(&settings) {
-            Ok(renewed) => renewed,
-            Err(error) => {
-                tracing::error!("the configuration was not reloaded, the old one goes on: {error}");
-                return None;
-            }
-        };
+        let issuers = self.desk.issuers.borrow().with_entries(settings.entries.clone()).map_err(|errors| {
+            let lines = errors.iter().map(|error| format!("issuer entry `{}`: {}; {}", error.entry, error.message, error.help));
+            lines.collect::<Vec<_>>().join("\n")
+        })?;
+        let renewed = self.renewed_certificates(&settings).map_err(|error| error.to_string())?;
         let max_ttl = settings.max_ttl.as_secs();
-        if let Err(error) = self.desk.service.keyring().raise_longest_life(max_ttl) {
-            tracing::error!("the configuration was not reloaded, the old one goes on: {error}");
-            return None;
-        }
+        self.desk.service.keyring().raise_longest_life(max_ttl).map_err(|error| error.to_string())?;
         for key in needs_restart(&self.settings, &settings) {
             tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
         }
-        let changes = AccountChanges::between(&self.settings.rules, &settings.rules);
-        for (served, certificate) in renewed {
+        let mut certificates = Vec::new();
+        for (listener, served, certificate) in renewed {
+            for problem in leaf_problems(&certificate, now, None) {
+                tracing::warn!(listener, "the certificate is served all the same: {problem}");
+            }
+            certificates.push(listener);
             served.replace(certificate);
         }
         self.desk.metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
         let old = self.desk.service.swap(snapshot(&settings, issuers.clone()));
         self.desk.issuers.send_replace(issuers);
-        tracing::info!(
-            generation = %settings.generation,
-            added = ?some_of(&changes.added),
-            removed = ?some_of(&changes.removed),
-            changed = ?some_of(&changes.changed),
-            "the configuration was reloaded"
-        );
+        // Once it is so.
+        tell_changes(&self.settings, &settings, &certificates, &warnings);
         self.settings = settings;
         outlast(old);
-        Some(())
+        Ok(())
     }
 
-    /// What each listener with TLS will show.
-    fn renewed_certificates(&self, settings: &Settings) -> Result<Vec<(&ServedCertificate, CertifiedKey)>, BindError> {
-        let listeners = [(&self.certificates.public, &settings.tls), (&self.certificates.admin, &settings.admin.tls)];
-        let with_tls = listeners.into_iter().filter_map(|(served, files)| Some((served.as_deref()?, files.as_ref()?)));
-        with_tls.map(|(served, files)| Ok((served, read_certificate(files)?))).collect()
+    /// The certificates that differ from those the listeners show.
+    fn renewed_certificates(
+        &self,
+        settings: &Settings,
+    ) -> Result<Vec<(&'static str, Arc<ServedCertificate>, CertifiedKey)>, BindError> {
+        let listeners = [
+            ("listen", &self.certificates.public, &settings.tls),
+            ("admin.listen", &self.certificates.admin, &settings.admin.tls),
+        ];
+        let mut renewed = Vec::new();
+        for (listener, served, files) in listeners {
+            let (Some(served), Some(files)) = (served, files) else { continue };
+            let certificate = read_certificate(files)?;
+            if !served.serves(&certificate) {
+                renewed.push((listener, Arc::clone(served), certificate));
+            }
+        }
+        Ok(renewed)
+    }
+
+    /// The files that took part and their directories, each by itself: cheap, and other whenever the fingerprint is.
+    fn glance(&self) -> Fingerprint {
+        let files = self.settings.files.iter().filter_map(|file| in_its_directory(file));
+        files.chain(self.directories()).filter_map(|path| FileState::of(&path).map(|state| (path, state))).collect()
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -176,10 +266,7 @@ impl Reload {
             .filter_map(|directory| std::fs::read_dir(directory).ok())
             .flat_map(|listing| listing.filter_map(|entry| Some(entry.ok()?.path())))
             .filter(|path| of_a_kind(path))
-            .filter_map(|path| {
-                let metadata = std::fs::metadata(&path).ok()?;
-                Some((path, (metadata.len(), metadata.modified().ok())))
-            })
+            .filter_map(|path| FileState::of(&path).map(|state| (path, state)))
             .collect()
     }
 
@@ -187,6 +274,37 @@ impl Reload {
     fn directories(&self) -> BTreeSet<PathBuf> {
         let files = self.settings.files.iter().filter_map(|file| in_its_directory(file));
         files.filter_map(|file| file.parent().map(Path::to_owned)).collect()
+    }
+}
+
+/// Says all that a reload changes.
+fn tell_changes(old: &Settings, new: &Settings, certificates: &[&str], warnings: &Diagnostics) {
+    let accounts = AccountChanges::between(&old.rules, &new.rules);
+    let Changes { issuers, apis, teams, settings, files } = old.outline.changes_to(&new.outline);
+    let told = |changes: &NameChanges| {
+        let lists = [("added", &changes.added), ("removed", &changes.removed), ("changed", &changes.changed)];
+        let some: serde_json::Map<_, _> = lists
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(kind, names)| (kind.to_owned(), json!(some_of(names))))
+            .collect();
+        (!some.is_empty()).then(|| display(serde_json::Value::Object(some)))
+    };
+    tracing::info!(
+        generation = %new.generation,
+        added = %json!(some_of(&accounts.added)),
+        removed = %json!(some_of(&accounts.removed)),
+        changed = %json!(some_of(&accounts.changed)),
+        issuers = told(&issuers),
+        apis = told(&apis),
+        teams = told(&teams),
+        settings = told(&settings),
+        files = told(&files),
+        certificates = (!certificates.is_empty()).then(|| display(json!(certificates))),
+        "the configuration was reloaded"
+    );
+    if !warnings.is_empty() {
+        tracing::warn!("the configuration has warnings; `sts check` shows them");
     }
 }
 
@@ -235,8 +353,12 @@ fn fixed_at_start(old: &Settings, new: &Settings) -> Option<&'static str> {
 fn needs_restart(old: &Settings, new: &Settings) -> impl Iterator<Item = &'static str> {
     // `log.claims` is part of the snapshot.
     let log = |settings: &Settings| (settings.log.format, settings.log.level);
-    let differs =
-        [("limits", old.limits != new.limits), ("shutdown", old.drain != new.drain), ("log", log(old) != log(new))];
+    let differs = [
+        ("limits", old.limits != new.limits),
+        ("shutdown", old.drain != new.drain),
+        ("log", log(old) != log(new)),
+        ("audit", old.audit != new.audit),
+    ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key)
 }
 
@@ -245,6 +367,8 @@ pub(crate) async fn watch(mut reload: Reload, mut hangup: Signal) {
     let (changed, mut changes) = mpsc::channel::<()>(1);
     let mut watcher = watcher(changed);
     let mut watched = BTreeSet::new();
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         if let Some(watcher) = &mut watcher {
             let wanted = reload.directories();
@@ -253,38 +377,43 @@ pub(crate) async fn watch(mut reload: Reload, mut hangup: Signal) {
             }
             for new in wanted.difference(&watched) {
                 if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
-                    tracing::warn!(directory = %new.display(), %error, "cannot watch for changes; SIGHUP reloads");
+                    tracing::warn!(directory = %new.display(), %error, "cannot watch for changes; the files are looked at every second");
                 }
             }
-            if watched != wanted {
-                watched = wanted;
-                // What changed before anybody watched was seen by nobody.
-                reload = match attempt(reload, Reload::reload_if_changed).await {
-                    Some(reload) => reload,
-                    None => return,
-                };
-            }
+            watched = wanted;
         }
-        let asked = tokio::select! {
-            _ = hangup.recv() => true,
-            // Without a watcher the channel is closed, and SIGHUP is all there is.
-            Some(()) = changes.recv() => {
-                while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
-                false
-            }
+        let cause = tokio::select! {
+            biased;
+            _ = hangup.recv() => Cause::Asked,
+            // Without a watcher the channel is closed.
+            Some(()) = changes.recv() => settled(&mut changes, &mut hangup).await,
+            _ = looks.tick() => Cause::Due,
         };
-        let how = if asked { Reload::reload } else { Reload::reload_if_changed };
-        reload = match attempt(reload, how).await {
+        reload = match attempt(reload, cause).await {
             Some(reload) => reload,
             None => return,
         };
     }
 }
 
-/// Runs `how` off the request path; `None` when it panicked.
-async fn attempt(mut reload: Reload, how: fn(&mut Reload)) -> Option<Reload> {
+/// Waits for the end of a burst of changes, but neither longer than [`SETTLED`] nor past a SIGHUP.
+async fn settled(changes: &mut mpsc::Receiver<()>, hangup: &mut Signal) -> Cause {
+    let mut most = std::pin::pin!(tokio::time::sleep(SETTLED));
+    loop {
+        tokio::select! {
+            biased;
+            _ = hangup.recv() => return Cause::Asked,
+            () = &mut most => return Cause::Told,
+            Some(()) = changes.recv() => {}
+            () = tokio::time::sleep(QUIET) => return Cause::Told,
+        }
+    }
+}
+
+/// Runs off the request path; `None` when it panicked.
+async fn attempt(mut reload: Reload, cause: Cause) -> Option<Reload> {
     let attempt = tokio::task::spawn_blocking(move || {
-        how(&mut reload);
+        reload.run(cause);
         reload
     });
     attempt
@@ -297,13 +426,14 @@ async fn attempt(mut reload: Reload, how: fn(&mut Reload)) -> Option<Reload> {
 
 fn watcher(changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
     let notice = move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !event.kind.is_access()) {
+        // What was lost may have been a change.
+        if event.map_or(true, |event| !event.kind.is_access()) {
             // A full queue holds a change already.
             let _ = changed.try_send(());
         }
     };
     notify::recommended_watcher(notice)
-        .inspect_err(|error| tracing::warn!(%error, "cannot watch files for changes; SIGHUP reloads"))
+        .inspect_err(|error| tracing::warn!(%error, "cannot watch files for changes; they are looked at every second"))
         .ok()
 }
 

@@ -6,23 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
-use sts_config::{Loaded, Settings};
+use sts_config::{Loaded, Settings, TlsFiles};
 use sts_jose::OsEntropy;
 use sts_store::Ledger;
-use sts_types::Clock;
+use sts_types::{Clock, UnixTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::admin_token::AdminToken;
 use crate::clock::SystemClock;
 use crate::engine::Engine;
-use crate::http::{AdminState, FailureLimit, Leaving, ListenerSpec, Listeners, Metadata, Proxies, PublicState};
+use crate::http::{AdminState, BindError, FailureLimit, Leaving, ListenerSpec, Listeners, Metadata, Proxies, PublicState};
 use crate::metrics::Metrics;
 use crate::operation::Desk;
 use crate::reload::{Certificates, Reload, load};
 use crate::start_error::StartError;
-use crate::telemetry::{self, EventLog};
+use crate::telemetry::{self, EventLog, Log};
 use crate::upkeep::upkeep;
-use crate::{admin_token, environment, reload};
+use crate::certificate::public_host;
+use crate::{custody, environment, reload};
 
 /// The longest that a second signal waits for connections to be closed.
 const IMMEDIATELY: Duration = Duration::from_millis(200);
@@ -35,6 +37,9 @@ pub(crate) struct Running {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) engine: Engine,
+    pub(crate) events: Arc<EventLog>,
+    /// Whether it is still to be said that the server is ready.
+    is_ready_untold: bool,
     leaving: Leaving,
     listeners: Listeners,
     reload: Reload,
@@ -46,7 +51,7 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let Loaded { settings, written, warnings } = load(config, clock.now()).map_err(StartError::Configuration)?;
     drop(written);
-    telemetry::install(settings.log);
+    let log = telemetry::install(settings.log);
     if !warnings.is_empty() {
         tracing::warn!("the configuration has warnings; `sts check` shows them");
     }
@@ -54,8 +59,8 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
     runtime()?.block_on(async {
         let mut signals = Termination::listen()?.counted();
         let drain = settings.drain;
-        let running = start(config.to_owned(), settings, clock, ledger)?;
-        tracing::info!(public = %running.public, admin = %running.admin, "ready");
+        let running = start(config.to_owned(), settings, clock, ledger, &log)?;
+        let running = running.told_of().await;
         let leaving = running.leaving.clone();
         let mut more_signals = signals.clone();
         // The channel ends with the runtime, so that waiting for it never fails.
@@ -123,10 +128,30 @@ fn start(
     settings: Settings,
     clock: Arc<dyn Clock>,
     ledger: Option<Arc<dyn Ledger>>,
+    log: &Log,
 ) -> Result<Running, StartError> {
     let public = ListenerSpec::bind("listen", settings.listen, settings.tls.as_ref())?;
     let admin = ListenerSpec::bind("admin.listen", settings.admin.listen, settings.admin.tls.as_ref())?;
-    start_on(config, settings, clock, ledger, public, admin)
+    judge_certificate(&public, settings.tls.as_ref(), public_host(&settings).as_deref(), clock.now())?;
+    judge_certificate(&admin, settings.admin.tls.as_ref(), None, clock.now())?;
+    start_on(config, settings, clock, ledger, log, public, admin)
+}
+
+/// Refuses a certificate that no client accepts, and warns of one that names another host: a proxy may end TLS for that.
+fn judge_certificate(
+    listener: &ListenerSpec,
+    files: Option<&TlsFiles>,
+    host: Option<&str>,
+    now: UnixTime,
+) -> Result<(), StartError> {
+    let (Some(served), Some(files)) = (&listener.certificate, files) else { return Ok(()) };
+    for problem in served.problems(now, host) {
+        if problem.is_of_time() {
+            return Err(BindError::certificate(&files.cert_file, problem.to_string()).into());
+        }
+        tracing::warn!("the certificate `{}` is served all the same: {problem}", files.cert_file.display());
+    }
+    Ok(())
 }
 
 /// Opens and starts everything behind these listeners; answers once requests are served.
@@ -135,16 +160,23 @@ pub(crate) fn start_on(
     settings: Settings,
     clock: Arc<dyn Clock>,
     ledger: Option<Arc<dyn Ledger>>,
+    log: &Log,
     public: ListenerSpec,
     admin: ListenerSpec,
 ) -> Result<Running, StartError> {
     let (public_address, admin_address) =
         (public.address().unwrap_or(settings.listen), admin.address().unwrap_or(settings.admin.listen));
 
+    // Before anything is read from them, or made in them.
+    custody::check_folders(&settings)?;
     let metrics = Arc::new(Metrics::default());
-    let events = Arc::new(EventLog { format: settings.log.format, metrics: Arc::clone(&metrics) });
-    let engine = Engine::open(&settings, clock, events, metrics, ledger)?;
-    let token = admin_token::open(&settings.data_dir, &OsEntropy)?;
+    let events = Arc::new(EventLog::start(settings.log.format, settings.audit.required, Arc::clone(&metrics)));
+    metrics.put_sinks(events.sinks().iter().cloned().chain([log.sink()]).collect());
+    let engine = Engine::open(&settings, clock, Arc::clone(&events) as _, metrics, ledger)?;
+    let token = AdminToken::open(&settings.data_dir, &OsEntropy)?;
+    for access in custody::check_everything(&settings)? {
+        tracing::warn!("{access}; {}", access.help());
+    }
 
     let leaving = Leaving::default();
     let public_state = Data::new(PublicState {
@@ -165,13 +197,27 @@ pub(crate) fn start_on(
     let reload = Reload::new(config, settings, Arc::clone(&engine.desk), certificates);
     // Before anybody is told that we are ready: until it is listened for, SIGHUP ends a process.
     let hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
-    Ok(Running { public: public_address, admin: admin_address, engine, leaving, listeners, reload, hangup })
+    Ok(Running { public: public_address, admin: admin_address, engine, events, is_ready_untold: false, leaving, listeners, reload, hangup })
 }
 
 impl Running {
+    /// Says where it listens, and that it is ready if `/readyz` says so, too; else that is said once it does.
+    async fn told_of(mut self) -> Self {
+        self.is_ready_untold = !self.engine.desk.is_ready().await;
+        let (public, admin) = (self.public, self.admin);
+        if self.is_ready_untold {
+            tracing::info!(%public, %admin, "listening");
+        } else {
+            tracing::info!(%public, %admin, "ready");
+        }
+        self
+    }
+
     /// Serves until `shutdown`, then lets open requests end, unless `at_once` comes first.
     pub(crate) async fn until(self, shutdown: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
-        let Self { engine, leaving, listeners: Listeners { public, admin, closing }, reload, hangup, .. } = self;
+        let addresses = (self.public, self.admin);
+        let Self { engine, events, is_ready_untold, leaving, listeners, reload, hangup, .. } = self;
+        let Listeners { public, admin, closing } = listeners;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let background = [
             tokio::spawn(watch_store(Arc::clone(&engine.ledger), Arc::clone(&engine.desk.metrics))),
@@ -185,6 +231,9 @@ impl Running {
             tokio::spawn(keep_refusals(Arc::clone(&engine.desk))),
             tokio::spawn(reload::watch(reload, hangup)),
         ];
+        let readiness = is_ready_untold.then(|| {
+            tokio::spawn(tell_when_ready(Arc::clone(&engine.desk), leaving.clone(), addresses))
+        });
         let servers = [tokio::spawn(public), tokio::spawn(admin)];
         shutdown.await;
         leaving.begin();
@@ -202,7 +251,7 @@ impl Running {
             () = at_once => drop(tokio::time::timeout(IMMEDIATELY, stop(false)).await),
             () = stop(true) => {}
         }
-        for task in background {
+        for task in background.into_iter().chain(readiness) {
             task.abort();
         }
         for server in servers {
@@ -211,6 +260,8 @@ impl Running {
         // The last answers have left; their events follow before we end.
         engine.desk.service.told_of_exchanges().await;
         engine.desk.service.save_refusals().await;
+        // Blocks, and nothing else is left to be done.
+        events.close();
     }
 }
 
@@ -241,6 +292,17 @@ async fn watch_store(ledger: Arc<dyn Ledger>, metrics: Arc<Metrics>) {
 /// Writes refusals to the store.
 async fn keep_refusals(desk: Arc<Desk>) {
     desk.service.keep_refusals().await;
+}
+
+/// Says that the server is ready once `/readyz` does.
+async fn tell_when_ready(desk: Arc<Desk>, leaving: Leaving, (public, admin): (SocketAddr, SocketAddr)) {
+    const PAUSE: Duration = Duration::from_millis(100);
+    while !desk.is_ready().await {
+        tokio::time::sleep(PAUSE).await;
+    }
+    if !leaving.has_begun() {
+        tracing::info!(%public, %admin, "ready");
+    }
 }
 
 /// Keeps the status lists up to date.

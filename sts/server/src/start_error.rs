@@ -7,7 +7,7 @@ use jwks_cache::EntryError;
 use sts_config::Diagnostics;
 use sts_store::{OpenError, RedisOpenError};
 use sts_token::KeyringError;
-use sts_types::shown_path;
+use sts_types::{SecretFileError, shown_path};
 
 use crate::http::BindError;
 
@@ -31,6 +31,10 @@ pub(crate) enum StartError {
     Issuers(Vec<EntryError>),
     #[error("{0}")]
     Listen(#[from] BindError),
+    #[error("{0}")]
+    Secret(SecretFileError),
+    #[error("`{key}`: {error}")]
+    Folder { key: &'static str, error: SecretFileError },
     #[error("cannot {doing} the admin token {}: {why}", shown_path(path))]
     AdminToken { doing: &'static str, path: PathBuf, why: String },
     /// The arguments do not go together, or one cannot be.

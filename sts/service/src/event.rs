@@ -177,7 +177,9 @@ impl Outcome {
     #[must_use]
     pub const fn of_refusal(reason: Reason) -> Self {
         match reason {
-            Reason::IssuerUnavailable | Reason::StoreUnavailable | Reason::ServerError => Self::Unavailable,
+            Reason::IssuerUnavailable | Reason::StoreUnavailable | Reason::AuditUnavailable | Reason::ServerError => {
+                Self::Unavailable
+            }
             _ => Self::Refused,
         }
     }
@@ -214,6 +216,11 @@ pub struct FailedCondition {
 pub trait EventSink: Send + Sync + 'static {
     /// Takes one event, on the observers' thread. While it blocks, no other exchange is told.
     fn decision(&self, event: &DecisionEvent);
+
+    /// Whether a decision may be made: false while no sink could take it, and one has to.
+    fn is_available(&self) -> bool {
+        true
+    }
 }
 
 /// The JSON Schema of the event in `log.format: json`.
@@ -227,11 +234,12 @@ pub fn event_schema() -> Value {
         "description": "One JSON line for every exchange. It never holds a token.",
         "type": "object",
         "additionalProperties": false,
-        "required": ["event", "version", "time", "request_id", "outcome", "generation", "duration_us"],
+        "required": ["time", "level", "event", "version", "request_id", "outcome", "generation", "duration_us"],
         "properties": {
             "event": { "const": "decision" },
             "version": { "const": EVENT_VERSION },
             "time": { "type": "string", "format": "date-time", "description": "UTC, milliseconds" },
+            "level": { "enum": ["INFO", "WARN"], "description": "`WARN` where a fault on our side or behind us kept the request from being judged" },
             "request_id": text("the ULID that the caller was given, also in `X-Request-Id`"),
             "outcome": { "enum": Outcome::ALL.map(Outcome::name), "description": "`abandoned`: the caller hung up before there was an answer" },
             "reason": { "enum": crate::Reason::ALL.iter().map(|reason| reason.name()).collect::<Vec<_>>(), "description": "absent when granted or abandoned" },

@@ -22,6 +22,9 @@ use crate::{Service, Snapshot};
 /// back the last byte of the body would choose the phase, and see where the work crosses a multiple.
 const RESPONSE_QUANTUM: Duration = Duration::from_millis(5);
 
+/// When a caller may try again whose exchange could not be audited.
+const AUDIT_RETRY: Duration = Duration::from_secs(1);
+
 /// A successful exchange, as the answer tells it.
 pub struct Exchanged {
     /// The access token.
@@ -70,6 +73,7 @@ impl Service {
         record: &mut DecisionRecord,
     ) -> Result<Exchanged, Refused> {
         record.enter(Phase::Parse, &*self.clock);
+        self.require_audit()?;
         let request = ExchangeRequest::parse(parameters)?;
         record.asked(&request);
         let verified = verify(snapshot, &*self.clock, request.subject_token, record).await?;
@@ -97,7 +101,14 @@ impl Service {
         let status = self.status_of(snapshot, &authorized, now_millis).await?;
         let minted = self.mint(snapshot, authorized, request_id, now_millis, status)?;
         record.enter(Phase::Record, &*self.clock);
+        // Asked again: verifying may have waited for an issuer.
+        self.require_audit()?;
         self.record(minted, record).await
+    }
+
+    /// Nothing is decided that cannot be audited where it must be.
+    fn require_audit(&self) -> Result<(), Refused> {
+        if self.can_audit() { Ok(()) } else { Err(Refused::for_now(Reason::AuditUnavailable, AUDIT_RETRY)) }
     }
 
     /// Where the status of the token will stand that is minted next, if there are status lists.

@@ -90,6 +90,7 @@ pub struct Service {
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    events: Arc<dyn EventSink>,
     observers: Arc<Observers>,
     refusals: Arc<Refusals>,
     refusal_store: Option<Arc<dyn RefusalStore>>,
@@ -113,7 +114,8 @@ impl Service {
             keyring,
             clock,
             entropy,
-            observers: Arc::new(Observers::start(events, Arc::clone(&refusals))),
+            observers: Arc::new(Observers::start(Arc::clone(&events), Arc::clone(&refusals))),
+            events,
             refusals,
             refusal_store,
             timer: PreciseTimer::start(),
@@ -175,6 +177,12 @@ impl Service {
     #[must_use]
     pub fn dropped_refusals(&self) -> u64 {
         self.refusals.dropped()
+    }
+
+    /// Whether decisions may be made, as far as the audit trail goes.
+    #[must_use]
+    pub fn can_audit(&self) -> bool {
+        self.events.is_available()
     }
 
     /// Takes the store as it is, although something is missing from it.

@@ -73,6 +73,8 @@ reasons! {
     TokenReplayed = "token_replayed", "the subject token was used before, and may be used once";
     /// The store did not answer; the refusal's own text says what was not done.
     StoreUnavailable = "store_unavailable", "the store does not answer right now; nothing was done";
+    /// No sink can take the decision.
+    AuditUnavailable = "audit_unavailable", "the decision cannot be recorded in the audit trail right now; nothing was minted";
     /// Credentials that are wrong or have no place here.
     InvalidClient = "invalid_client", "the credentials are wrong, or have no place here";
     /// A Bearer token that is not one of ours, or not alive.

@@ -21,7 +21,7 @@ mod unverified;
 mod verified;
 
 pub use authorize::{Authorized, Denied};
-pub use keyring::{HeldKey, KeyPhase, Keyring, KeyringError, KeyringSpec, MAX_AGE};
+pub use keyring::{HeldKey, KeyPhase, Keyring, KeyringError, KeyringSpec, MAX_AGE, check_key_files};
 pub use mint::{MintContext, MintError, MintedToken, StatusReference};
 pub use origin::ClaimedOrigin;
 pub use own::{OwnToken, OwnTokenError};

@@ -1,5 +1,6 @@
 //! Types of the domain that every crate of `sts` shares: names, strict claims, time, randomness, seals, and the terms of
-//! the RFCs. Nothing here performs I/O, but for [`give_to_owner_of`], which everything that writes files needs.
+//! the RFCs. Nothing here performs I/O, but for what everything that reads secrets or writes files needs: [`read_secret_file`] and
+//! [`give_to_owner_of`].
 
 mod claims;
 mod entropy;
@@ -13,6 +14,7 @@ mod origin;
 mod record;
 pub mod rfc;
 mod seal;
+mod secret_file;
 mod shown_path;
 mod status;
 mod strict_json;
@@ -32,6 +34,7 @@ pub use nearest::nearest;
 pub use origin::{Located, Origin};
 pub use record::{ReplayClaim, TokenRecord};
 pub use seal::{Digest256, Seal, hex};
+pub use secret_file::{GroupAccess, SecretFile, SecretFileError, SecretOwner, check_private_folder, read_secret_file};
 pub use shown_path::{HIDDEN_PATH, looks_like_path, shown_path};
 pub use status::{STATUS_LIST_LENGTH, StatusListId, StatusListIdError, StatusWindow};
 pub use strict_json::{MAX_JSON_DEPTH, StrictJsonError, parse_object};

@@ -1,6 +1,8 @@
 //! A configuration and the directory that it lives in.
 
 use serde_json::{Value, json};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -80,11 +82,13 @@ impl Site {
         site
     }
 
-    /// Writes a file, making the directories on the way.
+    /// Writes a file, making the directories on the way. A new one has mode 0600, as a secret must.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, content).unwrap();
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+        file.write_all(content.as_ref()).unwrap();
     }
 
     /// Writes a file in one step, as editors and orchestrators do: whole beside it, then renamed over it.

@@ -11,17 +11,24 @@ use std::time::{Duration, Instant};
 pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
 
 impl Lines {
-    /// Collects what `stream` gives, until it ends.
-    pub(crate) fn collect(&self, stream: impl Read + Send + 'static) -> JoinHandle<()> {
-        let lines = self.clone();
+    /// Collects what `stream` gives, until it ends; in `own`, too, which has nothing of another stream.
+    pub(crate) fn collect(&self, stream: impl Read + Send + 'static, own: &Self) -> JoinHandle<()> {
+        let both = [self.clone(), own.clone()];
         std::thread::spawn(move || {
             for line in BufReader::new(stream).split(b'\n') {
                 let Ok(line) = line else { break };
-                let (list, changed) = &*lines.0;
-                list.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
-                changed.notify_all();
+                for lines in &both {
+                    let (list, changed) = &*lines.0;
+                    list.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+                    changed.notify_all();
+                }
             }
         })
+    }
+
+    /// Collects what `stream` gives, until it ends.
+    pub fn read(&self, stream: impl Read + Send + 'static) {
+        drop(self.collect(stream, &Self::default()));
     }
 
     /// All lines so far.

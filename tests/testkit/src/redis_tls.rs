@@ -1,6 +1,8 @@
 //! Certificates for a Redis that speaks TLS and wants its clients to show one.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -16,7 +18,11 @@ impl RedisCertificates {
         params.distinguished_name.push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let write = |name: &str, text: String| std::fs::write(directory.path().join(name), text).unwrap();
+        let write = |name: &str, text: String| {
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = options.write(true).create_new(true).mode(0o600).open(directory.path().join(name)).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
         write("ca.crt", authority.pem());
         for (name, subjects) in
             [("server", vec!["127.0.0.1".to_owned(), "localhost".to_owned()]), ("client", vec!["sts".to_owned()])]

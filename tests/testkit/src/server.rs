@@ -44,6 +44,14 @@ impl Server {
         Self::spawn(sts, site, command)
     }
 
+    /// Starts a server by a command that ends in the binary, and waits until it is ready or has ended.
+    ///
+    /// # Errors
+    /// The process and its directory, when it ended.
+    pub fn try_start_by(sts: Sts, site: Site, command: Command) -> Result<Self, (Site, Finished)> {
+        Self::spawn(sts, site, command)
+    }
+
     /// Starts a server in a shell that has run `limits` first, such as `ulimit -n 64`.
     ///
     /// # Panics
@@ -59,17 +67,20 @@ impl Server {
     fn spawn(sts: Sts, site: Site, mut command: Command) -> Result<Self, (Site, Finished)> {
         command.args(["serve", "--config", "sts.yaml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (lines, errors) = (Lines::default(), Lines::default());
-        let readers = [lines.collect(child.stdout.take().unwrap()), errors.collect(child.stderr.take().unwrap())];
+        let [lines, output, errors] = [(); 3].map(|()| Lines::default());
+        let readers = [
+            lines.collect(child.stdout.take().unwrap(), &output),
+            lines.collect(child.stderr.take().unwrap(), &errors),
+        ];
         let mut alive = || child.try_wait().unwrap().is_none();
         let Some((public, admin)) = lines.wait_for(&mut ready, &mut alive) else {
-            assert!(!alive(), "neither ready nor ended:\n{}\n{}", lines.text(), errors.text());
+            assert!(!alive(), "neither ready nor ended:\n{}", lines.text());
             let code = child.wait().unwrap().code();
             // They end with the streams: what was printed last is in.
             for reader in readers {
                 reader.join().unwrap();
             }
-            return Err((site, Finished { code, stdout: lines.text(), stderr: errors.text() }));
+            return Err((site, Finished { code, stdout: output.text(), stderr: errors.text() }));
         };
         let watchdog = watchdog(&child, &site);
         Ok(Self { sts, site: Some(site), child, watchdog, lines, public, admin })
@@ -147,7 +158,7 @@ impl Server {
         self.site.as_ref().expect("a directory")
     }
 
-    /// What it has printed on standard output.
+    /// What it has printed on both streams: events on standard output, logs on standard error.
     #[must_use]
     pub fn lines(&self) -> &Lines {
         &self.lines

@@ -7,14 +7,18 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use sts_config::{Diagnostics, Loaded};
+use sts_config::{AbsentSecrets, Diagnostics, Loaded, Settings, Severity};
 use sts_types::{Clock, UnixTime};
 
 use super::against::{Comparison, compare};
 use super::{complain, say};
+use crate::certificate::public_host;
 use crate::clock::SystemClock;
+use crate::custody;
 use crate::engine::issuer_cache;
-use crate::reload::{load, load_untested};
+use crate::http::{leaf_problems, read_certificate};
+use crate::reload::{load_to_check, load_untested};
+use crate::start_error::StartError;
 
 #[derive(Args)]
 pub(super) struct CheckArgs {
@@ -28,6 +32,12 @@ pub(super) struct CheckArgs {
     /// With `--against`: judge the decisions of a file again, one decision event with claims in each line
     #[arg(long, value_name = "FILE", requires = "against")]
     replay: Option<PathBuf>,
+    /// Take secret files that are not there as warnings: for checking rules where the secrets are not
+    #[arg(long)]
+    without_secrets: bool,
+    /// Take warnings as errors
+    #[arg(long)]
+    strict: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -36,16 +46,20 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let now = clock.now();
-    let loaded = match load(&args.config, now) {
+    let absent_secrets = if args.without_secrets { AbsentSecrets::Warn } else { AbsentSecrets::Refuse };
+    let loaded = match load_to_check(&args.config, now, absent_secrets) {
         Ok(loaded) => loaded,
-        Err(diagnostics) => {
-            report(args, &diagnostics, Map::new());
-            return ExitCode::from(diagnostics.exit_code());
-        }
+        Err(findings) => return refused(args, &findings),
     };
     let Loaded { settings, written, warnings } = &loaded;
+    let mut findings = warnings.clone();
+    judge_custody(settings, &mut findings);
+    judge_certificates(settings, now, &mut findings);
     if let Err(error) = issuer_cache(settings, clock, None) {
-        return failed(args, warnings, &error.to_string());
+        findings.add(Severity::Error, error.to_string(), None);
+    }
+    if findings.is_fatal() {
+        return refused(args, &findings);
     }
     let comparison = match args.against.as_deref().map(|old| against(old, &loaded, args.replay.as_deref(), now)) {
         None => None,
@@ -54,11 +68,13 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
             report(args, &diagnostics, Map::new());
             return ExitCode::from(2);
         }
-        Some(Err(Failure::Message(message))) => return failed(args, warnings, &message),
+        Some(Err(Failure::Message(message))) => return failed(args, &findings, &message),
     };
     let overlaps = settings.rules.overlaps(&written.policy);
-    let mut findings = warnings.clone();
     findings.extend(sts_config::describe_overlaps(written, &overlaps));
+    if exit_code(args, &findings) != 0 {
+        return refused(args, &findings);
+    }
     let mut members = Map::new();
     members.insert("generation".to_owned(), json!(settings.generation));
     members.insert("overlaps".to_owned(), json!(overlaps));
@@ -71,6 +87,52 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         comparison.iter().for_each(|comparison| say(&comparison.text()));
     }
     if comparison.is_none_or(|comparison| comparison.is_empty()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn exit_code(args: &CheckArgs, findings: &Diagnostics) -> u8 {
+    if args.strict { findings.strict_exit_code() } else { findings.exit_code() }
+}
+
+fn refused(args: &CheckArgs, findings: &Diagnostics) -> ExitCode {
+    report(args, findings, Map::new());
+    ExitCode::from(exit_code(args, findings))
+}
+
+/// Who has access to what a server keeps.
+fn judge_custody(settings: &Settings, findings: &mut Diagnostics) {
+    match custody::check_everything(settings) {
+        Ok(open_to_groups) => {
+            for access in open_to_groups {
+                findings.add(Severity::Warning, access.to_string(), Some(access.help()));
+            }
+        }
+        Err(StartError::Secret(error) | StartError::Folder { error, .. }) if error.is_denied() => {
+            let help = Some("check as the user that runs sts".to_owned());
+            findings.add(Severity::Warning, format!("{}, so it is not judged", error.message()), help);
+        }
+        Err(StartError::Secret(error)) => findings.add(Severity::Error, error.message(), Some(error.help())),
+        Err(error) => findings.add(Severity::Error, error.to_string(), None),
+    }
+}
+
+/// Whether clients of each listener with TLS will accept its certificate.
+fn judge_certificates(settings: &Settings, now: UnixTime, findings: &mut Diagnostics) {
+    let host = public_host(settings);
+    let listeners = [("tls", &settings.tls, host.as_deref()), ("admin.tls", &settings.admin.tls, None)];
+    for (key, files, host) in listeners {
+        // Where secrets may be absent, it was told already that they are.
+        let Some(files) = files.as_ref().filter(|files| files.cert_file.exists() && files.key_file.exists()) else { continue };
+        match read_certificate(files) {
+            Ok(certificate) => {
+                for problem in leaf_problems(&certificate, now, host) {
+                    let severity = if problem.is_of_development() { Severity::Warning } else { Severity::Error };
+                    let message = format!("the certificate `{}` of `{key}` does not fit: {problem}", files.cert_file.display());
+                    findings.add(severity, message, None);
+                }
+            }
+            Err(error) => findings.add(Severity::Error, error.to_string(), None),
+        }
+    }
 }
 
 /// Why there is no comparison.
@@ -105,7 +167,7 @@ fn report(args: &CheckArgs, diagnostics: &Diagnostics, members: Map<String, Valu
         document.as_object_mut().into_iter().for_each(|all| all.extend(members.clone()));
         say(&document.to_string());
     } else if !diagnostics.is_empty() {
-        complain(&diagnostics.render(std::io::stderr().is_terminal()));
+        complain(&diagnostics.render_with_rules(std::io::stderr().is_terminal()));
     }
 }
 

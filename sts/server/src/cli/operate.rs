@@ -195,7 +195,7 @@ fn given_token(file: &Path) -> Result<Zeroizing<String>, StartError> {
         ))
     };
     if file.as_os_str() != "-" {
-        return admin_token::read(file).map_err(|error| failed(&error));
+        return admin_token::read_given(file).map_err(|error| failed(&error));
     }
     let mut text = Zeroizing::new(String::new());
     let read = std::io::stdin().lock().take(MAX).read_to_string(&mut text);

@@ -1,5 +1,6 @@
 //! The configuration that `sts dev` runs on, as files.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,7 @@ impl Files {
             .replace("ADMIN", &admin.to_string())
             .replace("ISSUER", &format!("http://{issuer}"));
         let write = |path: &Path, text: &str| {
-            std::fs::write(path, text).map_err(|error| StartError::DataDir { path: path.to_owned(), error })
+            write_private(path, text).map_err(|error| StartError::DataDir { path: path.to_owned(), error })
         };
         write(&files.config, &config)?;
         write(&files.accounts, ACCOUNTS)?;
@@ -43,11 +44,19 @@ impl Files {
     }
 }
 
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
+}
+
 const CONFIG: &str = r#"issuer: http://PUBLIC
 listen: PUBLIC
 admin: { listen: "ADMIN" }
 data_dir: data
-log: { level: warn }
+log: { level: info }
 
 issuers:
   github: { issuer: "ISSUER/github", preset: github-actions, allow_http: true }

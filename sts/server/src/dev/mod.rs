@@ -62,10 +62,11 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
         let addresses = (public.address().unwrap_or(local(PORT)), admin.address().unwrap_or(local(0)));
         let files = Files::write(directory.path(), addresses, issuer.address())?;
         let settings = load(&files.config, clock.now()).map_err(StartError::Configuration)?.settings;
-        telemetry::install(settings.log);
-        let running = serve::start_on(files.config.clone(), settings, clock, None, public, admin)?;
+        let log = telemetry::install(settings.log);
+        let running = serve::start_on(files.config.clone(), settings, clock, None, &log, public, admin)?;
 
-        let walk = Walk::new(running.public, &files, &issuer, Arc::clone(&running.engine.desk.service));
+        let service = Arc::clone(&running.engine.desk.service);
+        let walk = Walk::new(running.public, &files, &issuer, service, Arc::clone(&running.events));
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move {
             let _ = stopped.await;
@@ -73,7 +74,8 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
         let serving = tokio::spawn(running.until(shutdown, std::future::pending()));
         let walked = walk.show().await;
         if walked.is_ok() && !args.once {
-            say("\nServing until Ctrl-C.");
+            say(&walk.by_hand());
+            say("\nServing until Ctrl-C. A changed file is loaded at once.");
             serve::Termination::listen()?.asked().await;
         }
         drop(stop);

@@ -13,6 +13,7 @@ use sts_types::{Algorithm, rfc};
 use super::files::Files;
 use super::issuer::{LocalIssuer, REQUEST_TOKEN};
 use crate::cli::say;
+use crate::telemetry::EventLog;
 
 /// What the walk walks through.
 pub(super) struct Walk {
@@ -20,22 +21,41 @@ pub(super) struct Walk {
     config: PathBuf,
     accounts: PathBuf,
     secret: String,
-    request_url: String,
+    request_urls: RequestUrls,
     service: Arc<Service>,
+    events: Arc<EventLog>,
+}
+
+/// Where each platform that the local issuer plays is asked for an ID token.
+struct RequestUrls {
+    github: String,
+    gitlab: String,
+    kubernetes: String,
 }
 
 /// A step that failed, for people.
 type Step<T> = Result<T, String>;
 
 impl Walk {
-    pub(super) fn new(server: SocketAddr, files: &Files, issuer: &LocalIssuer, service: Arc<Service>) -> Self {
+    pub(super) fn new(
+        server: SocketAddr,
+        files: &Files,
+        issuer: &LocalIssuer,
+        service: Arc<Service>,
+        events: Arc<EventLog>,
+    ) -> Self {
         Self {
             server: format!("http://{server}"),
             config: files.config.clone(),
             accounts: files.accounts.clone(),
             secret: files.secret.clone(),
-            request_url: issuer.request_url("github"),
+            request_urls: RequestUrls {
+                github: issuer.request_url("github"),
+                gitlab: issuer.request_url("gitlab"),
+                kubernetes: issuer.request_url("kubernetes"),
+            },
             service,
+            events,
         }
     }
 
@@ -82,12 +102,11 @@ impl Walk {
                 say(&format!("  revoke:     {status}"));
             }
         }
-        say(&self.by_hand());
         Ok(())
     }
 
     async fn id_token(&self, client: &reqwest::Client) -> Step<String> {
-        let url = format!("{}&audience={}", self.request_url, self.server);
+        let url = format!("{}&audience={}", self.request_urls.github, self.server);
         let answer = client.get(url).bearer_auth(REQUEST_TOKEN).send().await.map_err(|error| error.to_string())?;
         let answer: Value = answer.json().await.map_err(|error| error.to_string())?;
         answer
@@ -116,6 +135,9 @@ impl Walk {
             ("audience", "octo-deploy"),
         ];
         let response = self.post(client, "/token", &form).await?;
+        // The event follows the answer, and is shown before it.
+        self.service.told_of_exchanges().await;
+        self.events.flush();
         let status = response.status();
         let answer: Value = response.json().await.map_err(|error| error.to_string())?;
         if !status.is_success() {
@@ -158,29 +180,55 @@ impl Walk {
         client.post(format!("{}{path}", self.server)).form(form).send().await.map_err(|error| error.to_string())
     }
 
-    /// The same by hand.
-    fn by_hand(&self) -> String {
-        let Self { server, request_url, secret, config, .. } = self;
+    /// The same by hand, for each platform that the local issuer plays, and a refusal with its explanation.
+    pub(super) fn by_hand(&self) -> String {
+        let Self { server, request_urls: RequestUrls { github, gitlab, kubernetes }, secret, config, .. } = self;
         let sts = std::env::current_exe().map_or_else(|_| "sts".to_owned(), |path| path.display().to_string());
+        let (grant, id_token) = (rfc::GRANT_TOKEN_EXCHANGE, rfc::TOKEN_TYPE_ID_TOKEN);
+        let config = config.display();
+        let exchange = format!(
+            r#"curl -s {server}/token -d grant_type={grant} -d subject_token_type={id_token} -d subject_token="$ID_TOKEN" -d audience=octo-deploy"#
+        );
+        let id_token_of = |url: &str| {
+            format!(
+                r#"ID_TOKEN=$(curl -s -H "Authorization: Bearer {REQUEST_TOKEN}" "{url}" | sed 's/.*"value":"\([^"]*\)".*/\1/')"#
+            )
+        };
+        let job = id_token_of(&format!("$ACTIONS_ID_TOKEN_REQUEST_URL&audience={server}"));
+        let pull_request = id_token_of(&format!("$ACTIONS_ID_TOKEN_REQUEST_URL&audience={server}&event_name=pull_request"));
+        let gitlab = id_token_of(&format!("{gitlab}&audience={server}"));
+        let pod = id_token_of(&format!("{kubernetes}&audience={server}"));
         format!(
             r#"
 Try it yourself:
 
-# A GitHub Actions job; add &event_name=pull_request to the first URL to be refused.
-export ACTIONS_ID_TOKEN_REQUEST_URL='{request_url}'
+# A GitHub Actions job.
+export ACTIONS_ID_TOKEN_REQUEST_URL='{github}'
 export ACTIONS_ID_TOKEN_REQUEST_TOKEN='{REQUEST_TOKEN}'
-ID_TOKEN=$(curl -s -H "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL&audience={server}" | sed 's/.*"value":"\([^"]*\)".*/\1/')
-ACCESS_TOKEN=$(curl -s {server}/token -d grant_type={grant} -d subject_token_type={id_token} -d subject_token="$ID_TOKEN" -d audience=octo-deploy | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
-curl -s -u 'deploy:{secret}' {server}/introspect -d token="$ACCESS_TOKEN"
+{job}
+ACCESS_TOKEN=$({exchange} | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+curl -s -u 'deploy:{secret}' {server}/introspect -d token="$ACCESS_TOKEN"; echo
 curl -s {server}/revoke -d token="$ACCESS_TOKEN"
 
 # The client does the first two by itself. Then: why, and what was minted?
 {sts} exchange --url {server} --account octo-deploy
 echo "$ID_TOKEN" | {sts} explain --config {config} --token - --account octo-deploy
-{sts} tokens list --config {config}"#,
-            grant = rfc::GRANT_TOKEN_EXCHANGE,
-            id_token = rfc::TOKEN_TYPE_ID_TOKEN,
-            config = config.display(),
+{sts} tokens list --config {config}
+
+# A job of a pull request is refused. The owner sees why.
+{pull_request}
+REFUSAL=$({exchange})
+echo "$REFUSAL"
+{sts} explain --config {config} --denial "$(echo "$REFUSAL" | sed 's/.*"request_id":"\([^"]*\)".*/\1/')"
+
+# A GitLab job has no way to ask with, but its ID token in a variable.
+unset ACTIONS_ID_TOKEN_REQUEST_URL ACTIONS_ID_TOKEN_REQUEST_TOKEN
+{gitlab}
+STS_ID_TOKEN="$ID_TOKEN" {sts} exchange --url {server} --account octo-deploy
+
+# A Kubernetes pod.
+{pod}
+STS_ID_TOKEN="$ID_TOKEN" {sts} exchange --url {server} --account octo-pod"#
         )
     }
 }

@@ -11,20 +11,21 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 use sts_service::{Reason, Refused};
 use sts_types::rfc;
-use zeroize::Zeroizing;
 
 use super::credentials::{Credentials, credentials};
 use super::failure::{BEARER, Failure};
 use super::form::{Media, media};
 use super::{Leaving, body, route};
+use crate::admin_token::AdminToken;
 use crate::metrics;
 use crate::openapi;
+use crate::sinks::SinkStatus;
 use crate::operation::{Desk, Operation, OperationFailure, Right};
 
 /// What the admin handlers need.
 pub(crate) struct AdminState {
     pub(crate) desk: Arc<Desk>,
-    pub(crate) token: Zeroizing<String>,
+    pub(crate) token: AdminToken,
     pub(crate) hosts: Vec<String>,
     pub(crate) leaving: Leaving,
 }
@@ -112,7 +113,7 @@ async fn authenticate(request: &HttpRequest, state: &AdminState) -> Result<(Stri
             return Err(Failure::challenged(Reason::InvalidToken, BEARER));
         }
     };
-    if sts_jose::constant_time_eq(presented.as_bytes(), state.token.as_bytes()) {
+    if state.token.is(&presented) {
         return Ok(("admin token".to_owned(), Right::Admin));
     }
     let service = &state.desk.service;
@@ -179,7 +180,8 @@ async fn measured(desk: &Desk) -> HttpResponse {
 
 async fn ready(state: &AdminState) -> HttpResponse {
     let store = state.desk.service.ready().await;
-    let is_ready = store.is_ok() && !state.leaving.has_begun();
+    let is_audited = state.desk.service.can_audit();
+    let is_ready = store.is_ok() && is_audited && !state.leaving.has_begun();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let cache = state.desk.issuers.borrow().clone();
     let issuers: Vec<Value> = cache.status().iter().map(|own| json!({ "name": own.name, "status": own })).collect();
@@ -192,6 +194,8 @@ async fn ready(state: &AdminState) -> HttpResponse {
         "ready": is_ready,
         "store": told,
         "store_warnings": warnings,
+        "audit": if is_audited { "ok" } else { "no sink takes decision events, and `audit.required` is set" },
+        "sinks": state.desk.metrics.sinks().iter().map(SinkStatus::to_json).collect::<Vec<_>>(),
         "generation": state.desk.service.snapshot().generation,
         "issuers": issuers,
         "families": families,

@@ -127,7 +127,7 @@ fn wire(reason: Reason) -> (StatusCode, &'static str) {
         R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
         R::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request"),
         R::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
-        R::IssuerUnavailable | R::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        R::IssuerUnavailable | R::StoreUnavailable | R::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
         R::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
     }
 }

@@ -21,16 +21,20 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sts_config::{Limits, TlsFiles};
+use sts_types::{SecretFileError, SecretOwner, UnixTime, read_secret_file};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::certificate::{self, CertificateProblem};
 use super::capacity::Capacity;
 use super::connection::{Connection, HEADER_DEADLINE, InFlight, LINGER, NewRequestId};
 use super::{AdminState, Leaving, PublicState, admin, public};
 
 /// The longest that a TLS handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
+/// The largest file with a private key, in bytes.
+const MAX_KEY_FILE: u64 = 64 * 1024;
 /// How long requests that are still handled when the drain is over may take to end, in seconds.
 const LAST_REQUESTS_SECONDS: u64 = 2;
 
@@ -47,8 +51,17 @@ pub(crate) enum BindError {
     Address { key: &'static str, address: SocketAddr, error: io::Error },
     #[error("cannot use {} as {what}: {why}", sts_types::shown_path(path))]
     Certificate { what: &'static str, path: PathBuf, why: String },
+    #[error("{0}")]
+    Key(#[from] SecretFileError),
     #[error("cannot start the HTTP server: {0}")]
     Server(io::Error),
+}
+
+impl BindError {
+    /// A certificate that cannot be used.
+    pub(crate) fn certificate(path: &Path, why: String) -> Self {
+        Self::Certificate { what: "a certificate chain", path: path.to_owned(), why }
+    }
 }
 
 fn advice(error: &io::Error) -> &'static str {
@@ -91,6 +104,16 @@ impl ServedCertificate {
         Ok(Arc::new(Self { in_force: ArcSwap::from_pointee(read_certificate(files)?) }))
     }
 
+    /// Whether this is the certificate in force.
+    pub(crate) fn serves(&self, certificate: &CertifiedKey) -> bool {
+        self.in_force.load().cert == certificate.cert
+    }
+
+    /// What clients will say of the certificate in force.
+    pub(crate) fn problems(&self, now: UnixTime, host: Option<&str>) -> Vec<CertificateProblem> {
+        leaf_problems(&self.in_force.load(), now, host)
+    }
+
     /// Puts another certificate in force.
     pub(crate) fn replace(&self, certificate: CertifiedKey) {
         self.in_force.store(Arc::new(certificate));
@@ -106,10 +129,16 @@ pub(crate) fn read_certificate(TlsFiles { cert_file, key_file }: &TlsFiles) -> R
     if chain.is_empty() {
         return Err(wrong("a certificate chain", cert_file, "it holds no certificate".to_owned()));
     }
+    let pem = read_secret_file(key_file, SecretOwner::Configured, MAX_KEY_FILE)?.bytes;
     let key =
-        PrivateKeyDer::from_pem_file(key_file).map_err(|error| wrong("a private key", key_file, error.to_string()))?;
+        PrivateKeyDer::from_pem_slice(&pem).map_err(|error| wrong("a private key", key_file, error.to_string()))?;
     CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
         .map_err(|error| wrong("a certificate and its key", cert_file, error.to_string()))
+}
+
+/// What clients will say of a certificate.
+pub(crate) fn leaf_problems(certificate: &CertifiedKey, now: UnixTime, host: Option<&str>) -> Vec<CertificateProblem> {
+    certificate.cert.first().map(|leaf| certificate::problems(leaf, now, host)).unwrap_or_default()
 }
 
 /// TLS 1.2 and 1.3 with the suites of the provider: no CBC, no RSA key exchange (RFC 9325).

@@ -22,7 +22,7 @@ pub(crate) use admin::AdminState;
 pub(crate) use failure::Failure;
 pub(crate) use failure_limit::FailureLimit;
 pub(crate) use leaving::Leaving;
-pub(crate) use listener::{BindError, ListenerSpec, Listeners, ServedCertificate, read_certificate};
+pub(crate) use listener::{BindError, ListenerSpec, Listeners, ServedCertificate, leaf_problems, read_certificate};
 pub(crate) use metadata::Metadata;
 pub(crate) use public::PublicState;
 pub(crate) use route::Endpoint;

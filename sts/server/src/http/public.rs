@@ -302,7 +302,7 @@ fn required_token<'a>(parameters: &'a Parameters<'_>) -> Result<&'a str, Failure
 
 async fn ready(state: &PublicState) -> HttpResponse {
     match state.service.ready().await {
-        Ok(_) if !state.leaving.has_begun() => HttpResponse::Ok().finish(),
+        Ok(_) if state.service.can_audit() && !state.leaving.has_begun() => HttpResponse::Ok().finish(),
         _ => HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).finish(),
     }
 }

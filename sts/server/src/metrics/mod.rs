@@ -4,12 +4,13 @@ mod exchanges;
 mod exposition;
 mod histogram;
 mod issuers;
+mod sinks;
 mod status_lists;
 mod store;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jwks_cache::{EntryStatus, FamilyStatus};
@@ -17,6 +18,7 @@ use sts_service::{DecisionEvent, StatusListsView};
 use sts_store::Alert;
 use sts_types::EntryName;
 
+use crate::sinks::{Sink, SinkStatus};
 use exchanges::Exchanges;
 use exposition::{Exposition, Kind};
 pub(crate) use store::Readiness;
@@ -38,12 +40,24 @@ pub(crate) struct Metrics {
     alerts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     store: Store,
     is_stale: AtomicBool,
+    sinks: OnceLock<Vec<Arc<Sink>>>,
 }
 
 impl Metrics {
     /// Counts exchanges of these entries from now on; what was counted of others is gone.
     pub(crate) fn put_entries<'a>(&self, entries: impl Iterator<Item = &'a EntryName>) {
         self.exchanges.put_entries(entries);
+    }
+
+    /// Tells of these sinks from now on.
+    pub(crate) fn put_sinks(&self, sinks: Vec<Arc<Sink>>) {
+        // They are put once, before anybody asks.
+        let _ = self.sinks.set(sinks);
+    }
+
+    /// How the sinks are.
+    pub(crate) fn sinks(&self) -> Vec<SinkStatus> {
+        self.sinks.get().into_iter().flatten().map(|sink| sink.status()).collect()
     }
 
     /// Counts an exchange.
@@ -104,6 +118,7 @@ impl Metrics {
             out.sample(&[("place", place), ("fault", fault)], count);
         }
         self.store.render(&mut out);
+        sinks::render(&self.sinks(), &mut out);
         status_lists::render(status_lists, &mut out);
         out.into_text()
     }

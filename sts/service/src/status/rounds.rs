@@ -96,9 +96,11 @@ impl Service {
         let mut failing = false;
         loop {
             let outcome = rounds.round(self).await;
+            // Without the feature nobody waits for a list.
+            let is_on = self.snapshot().status_list;
             match &outcome {
                 Ok(true) => self.board.rounds.send_modify(|count| *count = count.wrapping_add(1)),
-                Err(error) if !failing => {
+                Err(error) if !failing && is_on => {
                     tracing::error!(%error, "the status lists cannot be brought up to date; the last ones serve until they expire");
                 }
                 Ok(false) | Err(_) => {}
@@ -106,7 +108,7 @@ impl Service {
             if failing && outcome.is_ok() {
                 tracing::info!("the status lists are brought up to date again");
             }
-            failing = outcome.is_err();
+            failing = outcome.is_err() && is_on;
             // The looks go on whatever is waited for.
             let mut pause = std::pin::pin!(tokio::time::sleep(PAUSE));
             let mut is_wanted = false;

@@ -1,5 +1,6 @@
 //! Finds the primary and makes a connection to it: directly, by the sentinels, or by any node of a Cluster.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo,
     TlsCertificates, Value,
 };
+use sts_types::{SecretOwner, read_secret_file};
 use zeroize::Zeroizing;
 
 use super::batch::{Batch, Replies, command};
@@ -168,9 +170,8 @@ impl Connector {
 
     fn password(&self) -> Result<Option<Zeroizing<String>>, RedisOpenError> {
         let Some(path) = &self.spec.password_file else { return Ok(None) };
-        let text = Zeroizing::new(
-            std::fs::read_to_string(path).map_err(|cause| RedisOpenError::File { path: path.clone(), cause })?,
-        );
+        let bytes = read_secret(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| RedisOpenError::PasswordText { path: path.clone() })?;
         let password = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
         if password.is_empty() {
             return Err(RedisOpenError::EmptyPassword { path: path.clone() });
@@ -178,6 +179,9 @@ impl Connector {
         Ok(Some(password))
     }
 }
+
+/// The largest password or key, in bytes.
+const MAX_SECRET: u64 = 64 * 1024;
 
 /// Requests that may wait to be written before callers wait themselves.
 const PIPELINE_BUFFER: usize = 1024;
@@ -189,9 +193,15 @@ fn certificates(tls: &RedisTls) -> Result<TlsCertificates, RedisOpenError> {
     let root_cert = tls.ca_file.as_ref().map(read).transpose()?;
     let client_tls = match &tls.client {
         None => None,
-        Some((certificate, key)) => Some(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? }),
+        Some((certificate, key)) => {
+            Some(ClientTlsConfig { client_cert: read(certificate)?, client_key: read_secret(key)?.to_vec() })
+        }
     };
     Ok(TlsCertificates { client_tls, root_cert })
+}
+
+fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, RedisOpenError> {
+    Ok(read_secret_file(path, SecretOwner::Configured, MAX_SECRET)?.bytes)
 }
 
 async fn primary_of(name: &str, mut sentinel: MultiplexedConnection) -> Result<Option<Vec<String>>, Trouble> {

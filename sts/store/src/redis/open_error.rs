@@ -17,6 +17,15 @@ pub enum RedisOpenError {
         #[source]
         cause: std::io::Error,
     },
+    /// A file with a secret cannot be read, or somebody else has access to it.
+    #[error("{0}")]
+    Secret(#[from] sts_types::SecretFileError),
+    /// The password is not text.
+    #[error("the password in `{}` is not UTF-8 text: write printable characters", path.display())]
+    PasswordText {
+        /// The file.
+        path: PathBuf,
+    },
     /// The password file is empty.
     #[error("{} is empty: write the password of the Redis user into it", sts_types::shown_path(path))]
     EmptyPassword {

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 use sts_jose::Signer as _;
 use sts_jose::SigningKey;
-use sts_types::{Algorithm, Entropy, Kid, UnixTime, give_to_owner_of, shown_path};
+use sts_types::{
+    Algorithm, Entropy, GroupAccess, Kid, SecretFileError, SecretOwner, UnixTime, give_to_owner_of, read_secret_file,
+    shown_path,
+};
 use zeroize::Zeroizing;
 
 /// Why the keys are not usable. Names the file and what to do; never its content.
@@ -36,12 +39,9 @@ pub enum KeyringError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// Others may read the file.
-    #[error("`{}` can be read by others; run `chmod 600` on it, and rotate the key if somebody may have read it", path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file cannot be read, or somebody else has access to it.
+    #[error("{0}")]
+    Secret(#[from] SecretFileError),
     /// A new key could not be made.
     #[error("cannot make a new {0} key")]
     Generate(Algorithm),
@@ -110,7 +110,7 @@ impl Directory {
             if path.extension().is_some_and(|extension| extension == "json") {
                 match read_key(&path) {
                     // Another process has removed a dead key since the listing.
-                    Err(KeyringError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(KeyringError::Secret(error)) if error.is_missing() => {}
                     key => keys.push(key?),
                 }
             }
@@ -165,7 +165,7 @@ impl Directory {
     fn read_seal_key(&self) -> Result<Option<Zeroizing<[u8; SEAL_BYTES]>>, KeyringError> {
         let path = self.path.join(SEAL_FILE);
         let bytes = match read_private(&path) {
-            Err(KeyringError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.is_missing() => return Ok(None),
             bytes => bytes?,
         };
         let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
@@ -228,8 +228,13 @@ impl Directory {
     /// Writes and syncs a file beside `path`, for the caller to put in place.
     fn write_temporary(&self, path: &Path, content: &[u8]) -> io::Result<PathBuf> {
         let temporary = path.with_extension("new");
+        // What a process that died left behind. Never opened: it might be a link to another file.
+        match std::fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&temporary)?;
@@ -257,18 +262,33 @@ fn read_key(path: &Path) -> Result<StoredKey, KeyringError> {
     Ok(StoredKey { signer, created: file.created })
 }
 
-/// Reads a file that only its owner may read.
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
-    let failed = |error| KeyringError::Io { doing: "read", path: path.to_owned(), error };
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    #[cfg(unix)]
-    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
-        return Err(KeyringError::Exposed { path: path.to_owned() });
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    read_secret_file(path, SecretOwner::Ours, MAX_FILE).map(|file| file.bytes)
+}
+
+/// Judges every secret file in `directory` as it is judged when it is read; answers those that a group has access to. A directory that is not
+/// there yet holds none.
+///
+/// # Errors
+/// The first file that cannot be used.
+pub fn check_key_files(directory: &Path) -> Result<Vec<GroupAccess>, KeyringError> {
+    let failed = |error| KeyringError::Io { doing: "list", path: directory.to_owned(), error };
+    let listing = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listing => listing.map_err(failed)?,
+    };
+    let mut open_to_groups = Vec::new();
+    for entry in listing {
+        let path = entry.map_err(failed)?.path();
+        if path.file_name().is_some_and(|name| name == SEAL_FILE) || path.extension().is_some_and(|own| own == "json") {
+            match read_secret_file(&path, SecretOwner::Ours, MAX_FILE) {
+                Ok(file) => open_to_groups.extend(file.group),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
-    if metadata.len() > MAX_FILE {
-        return Err(KeyringError::Content { path: path.to_owned(), why: "it is larger than any key file" });
-    }
-    std::fs::read(path).map(Zeroizing::new).map_err(failed)
+    Ok(open_to_groups)
 }
 
 fn make_private_directory(path: &Path) -> io::Result<()> {

@@ -1,0 +1,99 @@
+//! What clients will say of a certificate: its dates, and the names it is for.
+
+use rustls::client::verify_server_name;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
+use sts_config::Settings;
+use sts_types::UnixTime;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// Why clients will not accept a certificate, although it fits its key.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CertificateProblem {
+    #[error("it expired at {0}: renew it")]
+    Expired(String),
+    #[error("it is not valid before {0}: wait, or check this machine's clock")]
+    NotYetValid(String),
+    #[error("it does not name `{0}`, the host of `issuer`, which clients connect to: get one that does, or correct `issuer`")]
+    OtherHost(String),
+    #[error("it names `localhost` and not `{0}`, the host of `issuer`: nobody elsewhere will accept it")]
+    Development(String),
+}
+
+impl CertificateProblem {
+    /// Whether no client can accept it, whatever it connects to.
+    pub(crate) fn is_of_time(&self) -> bool {
+        matches!(self, Self::Expired(_) | Self::NotYetValid(_))
+    }
+
+    /// Whether it is a certificate for trying things out on one machine.
+    pub(crate) fn is_of_development(&self) -> bool {
+        matches!(self, Self::Development(_))
+    }
+}
+
+/// What is wrong with the leaf certificate at `now`; `host` is what clients connect to, where that is known.
+pub(crate) fn problems(leaf: &CertificateDer<'_>, now: UnixTime, host: Option<&str>) -> Vec<CertificateProblem> {
+    let mut found = Vec::new();
+    // One that this parser cannot read is the key's and the clients' to judge.
+    if let Ok((_, certificate)) = X509Certificate::from_der(leaf) {
+        let (from, until) = (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
+        if now.as_secs() > until {
+            found.push(CertificateProblem::Expired(rfc3339(until)));
+        } else if now.as_secs() < from {
+            found.push(CertificateProblem::NotYetValid(rfc3339(from)));
+        }
+    }
+    if let Some(host) = host
+        && let (Ok(parsed), Ok(name)) = (ParsedCertificate::try_from(leaf), ServerName::try_from(host))
+        && verify_server_name(&parsed, &name).is_err()
+    {
+        let is_local = ServerName::try_from("localhost").is_ok_and(|own| verify_server_name(&parsed, &own).is_ok());
+        let problem = if is_local { CertificateProblem::Development } else { CertificateProblem::OtherHost };
+        found.push(problem(host.to_owned()));
+    }
+    found
+}
+
+fn rfc3339(seconds: i64) -> String {
+    let time = chrono::DateTime::from_timestamp(seconds, 0);
+    time.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).unwrap_or_default()
+}
+
+/// The host that clients of the public listener connect to; unknown where a proxy stands between.
+pub(crate) fn public_host(settings: &Settings) -> Option<String> {
+    if settings.behind_tls_proxy.is_empty() { issuer_host(settings.issuer.as_str()) } else { None }
+}
+
+fn issuer_host(issuer: &str) -> Option<String> {
+    let url = url::Url::parse(issuer).ok()?;
+    let host = url.host_str()?;
+    Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fld23_dates_and_names_are_judged() {
+        let made = rcgen::generate_simple_self_signed(["sts.example.com".to_owned(), "*.apps.example.com".to_owned()]).unwrap();
+        let leaf = made.cert.der();
+        let judge = |now: i64, host: &str| problems(leaf, UnixTime::from_secs(now), Some(host));
+        // rcgen's own dates: 1975 to 4096.
+        let now = 1_800_000_000;
+        assert!(judge(now, "sts.example.com").is_empty());
+        assert!(judge(now, "a.apps.example.com").is_empty());
+        for other in ["example.com", "a.b.apps.example.com", "127.0.0.1", "sts.example.com.evil.example"] {
+            assert!(matches!(judge(now, other).as_slice(), [CertificateProblem::OtherHost(_)]), "{other}");
+        }
+        assert!(matches!(judge(100_000_000_000, "sts.example.com").as_slice(), [CertificateProblem::Expired(_)]));
+        assert!(matches!(judge(0, "sts.example.com").as_slice(), [CertificateProblem::NotYetValid(_)]));
+    }
+
+    #[test]
+    fn the_host_of_an_issuer_is_what_certificates_name() {
+        assert_eq!(issuer_host("https://sts.example.com:8443/a").as_deref(), Some("sts.example.com"));
+        assert_eq!(issuer_host("http://[::1]:8080").as_deref(), Some("::1"));
+    }
+}

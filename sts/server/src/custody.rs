@@ -1,0 +1,48 @@
+//! Who may reach what we keep: `data_dir`, the key directory and the secret files in them.
+
+use std::path::Path;
+
+use sts_config::Settings;
+use sts_token::check_key_files;
+use sts_types::{GroupAccess, SecretFileError, SecretOwner, check_private_folder, read_secret_file};
+
+use crate::admin_token;
+use crate::engine::keys_dir;
+use crate::start_error::StartError;
+
+/// The folders that exist and that a group we are in can write to.
+///
+/// # Errors
+/// The first that others can write to.
+pub(crate) fn check_folders(settings: &Settings) -> Result<Vec<GroupAccess>, StartError> {
+    let mut open_to_groups = Vec::new();
+    for (key, folder) in [("data_dir", settings.data_dir.as_path()), ("signing.keys_dir", &keys_dir(settings))] {
+        match check_private_folder(folder) {
+            Ok(group) => open_to_groups.extend(group),
+            // It is made at the start.
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(StartError::Folder { key, error }),
+        }
+    }
+    Ok(open_to_groups)
+}
+
+/// As [`check_folders`], and the files that we keep in them: what `serve` would say of them all.
+///
+/// # Errors
+/// The first that somebody else has access to.
+pub(crate) fn check_everything(settings: &Settings) -> Result<Vec<GroupAccess>, StartError> {
+    let mut open_to_groups = check_folders(settings)?;
+    open_to_groups.extend(admin_token_access(&settings.data_dir).map_err(StartError::Secret)?);
+    open_to_groups.extend(check_key_files(&keys_dir(settings))?);
+    Ok(open_to_groups)
+}
+
+fn admin_token_access(data_dir: &Path) -> Result<Option<GroupAccess>, SecretFileError> {
+    const MAX_FILE: u64 = 4096;
+    match read_secret_file(&admin_token::path(data_dir), SecretOwner::Ours, MAX_FILE) {
+        Ok(file) => Ok(file.group),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

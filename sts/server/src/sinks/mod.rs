@@ -1,0 +1,219 @@
+//! Sinks: where decision events and log lines go. Each is a bounded queue with a thread that writes, so that a slow, full, closed or broken
+//! stream never blocks whoever has something to say.
+
+mod stream;
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+pub(crate) use stream::Stream;
+
+/// Bytes that may wait to be written: what the busiest server says in some seconds.
+const MAX_WAITING: usize = 8 * 1024 * 1024;
+/// Room that is kept free for one more line, so that a sink that says it has room has it.
+const ROOM: usize = 64 * 1024;
+/// Pause between attempts to write to a stream that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Something that lines are written to. Writing may block.
+pub(crate) trait LineWriter: Send + 'static {
+    /// Writes lines, each of which ends in a line feed.
+    ///
+    /// # Errors
+    /// The cause, with the number of bytes of whole lines that were written before it.
+    fn write_lines(&mut self, lines: &[u8]) -> Result<(), (usize, io::Error)>;
+}
+
+/// A bounded queue of lines and the thread that writes them.
+pub(crate) struct Sink {
+    name: &'static str,
+    max_waiting: usize,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Whole lines that wait.
+    waiting: Vec<u8>,
+    /// Whether lines are being written that do not wait any more.
+    is_writing: bool,
+    /// Lines that were not written, or not at the first attempt.
+    lost: u64,
+    /// Why the last write failed. While it is set nothing is taken.
+    fault: Option<String>,
+    is_closed: bool,
+}
+
+/// What is known of a sink.
+pub(crate) struct SinkStatus {
+    pub(crate) name: &'static str,
+    pub(crate) is_available: bool,
+    pub(crate) waiting_bytes: usize,
+    pub(crate) lost: u64,
+    fault: Option<String>,
+}
+
+impl SinkStatus {
+    /// As readiness shows it.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "ok": self.is_available,
+            "lost": self.lost,
+            "waiting_bytes": self.waiting_bytes,
+            "error": self.fault,
+        })
+    }
+}
+
+impl Sink {
+    /// A sink in front of `writer`; without one, because the stream was closed before we began, it takes nothing.
+    pub(crate) fn start(name: &'static str, writer: Result<impl LineWriter, String>) -> Arc<Self> {
+        Self::bounded(name, writer, MAX_WAITING)
+    }
+
+    fn bounded(name: &'static str, writer: Result<impl LineWriter, String>, max_waiting: usize) -> Arc<Self> {
+        let sink = Arc::new(Self { name, max_waiting, queue: Mutex::default(), changed: Condvar::new() });
+        let started = writer.and_then(|writer| {
+            let own = Arc::clone(&sink);
+            let thread = std::thread::Builder::new().name(format!("sink-{name}"));
+            thread.spawn(move || own.run(writer)).map_err(|error| error.to_string())
+        });
+        if let Err(fault) = started {
+            sink.lock().fault = Some(fault);
+        }
+        sink
+    }
+
+    /// Takes a line, which ends in a line feed; one that it cannot take is lost and counted. Never waits for the stream.
+    pub(crate) fn offer(&self, line: &[u8]) -> bool {
+        let mut queue = self.lock();
+        if queue.fault.is_some() || queue.is_closed || queue.waiting.len() + line.len() > self.max_waiting {
+            queue.lost += 1;
+            return false;
+        }
+        queue.waiting.extend_from_slice(line);
+        drop(queue);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Whether a line would be taken now.
+    pub(crate) fn is_available(&self) -> bool {
+        self.has_room(&self.lock())
+    }
+
+    fn has_room(&self, queue: &Queue) -> bool {
+        queue.fault.is_none() && queue.waiting.len() + ROOM.min(self.max_waiting / 2) <= self.max_waiting
+    }
+
+    pub(crate) fn status(&self) -> SinkStatus {
+        let queue = self.lock();
+        SinkStatus {
+            name: self.name,
+            is_available: self.has_room(&queue),
+            waiting_bytes: queue.waiting.len(),
+            lost: queue.lost,
+            fault: queue.fault.clone(),
+        }
+    }
+
+    /// Waits until everything that was taken is written, but no longer than `most`.
+    pub(crate) fn flush(&self, most: Duration) {
+        let queue = self.lock();
+        let is_busy = |queue: &mut Queue| queue.fault.is_none() && (queue.is_writing || !queue.waiting.is_empty());
+        drop(self.changed.wait_timeout_while(queue, most, is_busy));
+    }
+
+    /// Takes nothing more, and gives what was taken until then `most` to be written.
+    pub(crate) fn close(&self, most: Duration) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+        self.flush(most);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, mut writer: impl LineWriter) {
+        let mut lines = Vec::new();
+        while self.take(&mut lines) {
+            if let Err((written, error)) = writer.write_lines(&lines) {
+                let rest = lines.get(written..).unwrap_or_default();
+                self.fail(count_lines(rest), &error);
+                if !self.retry(&mut writer, first_line(rest)) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Exchanges `lines`, which are written, for those that wait; false at the end.
+    fn take(&self, lines: &mut Vec<u8>) -> bool {
+        // What a burst took is given back.
+        lines.clear();
+        lines.shrink_to(ROOM);
+        let mut queue = self.lock();
+        queue.is_writing = false;
+        self.changed.notify_all();
+        while queue.waiting.is_empty() {
+            if queue.is_closed {
+                return false;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut queue.waiting, lines);
+        queue.is_writing = true;
+        true
+    }
+
+    fn fail(&self, lost: u64, error: &io::Error) {
+        let mut queue = self.lock();
+        // What waits behind lines that cannot be written cannot be written either.
+        let waiting = std::mem::take(&mut queue.waiting);
+        queue.lost += lost + count_lines(&waiting);
+        queue.fault = Some(error.to_string());
+        let lost = queue.lost;
+        drop(queue);
+        self.changed.notify_all();
+        tracing::error!(sink = self.name, %error, lost, "lines cannot be written, and are lost until they can be");
+    }
+
+    /// Tries to write one of the lines until it is written; false at the end.
+    fn retry(&self, writer: &mut impl LineWriter, line: &[u8]) -> bool {
+        loop {
+            let queue = self.lock();
+            let waited = self.changed.wait_timeout_while(queue, RETRY, |queue| !queue.is_closed);
+            if waited.unwrap_or_else(PoisonError::into_inner).0.is_closed {
+                return false;
+            }
+            match writer.write_lines(line) {
+                Ok(()) => {
+                    let mut queue = self.lock();
+                    queue.fault = None;
+                    let lost = queue.lost;
+                    drop(queue);
+                    tracing::warn!(sink = self.name, lost, "lines are written again");
+                    return true;
+                }
+                Err((_, error)) => self.lock().fault = Some(error.to_string()),
+            }
+        }
+    }
+}
+
+fn count_lines(lines: &[u8]) -> u64 {
+    lines.iter().map(|byte| u64::from(*byte == b'\n')).sum()
+}
+
+fn first_line(lines: &[u8]) -> &[u8] {
+    lines.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,335 @@
+//! The one reader of secret files: the admin token, signing keys, seals, passwords, tokens and TLS keys.
+//!
+//! A file is judged on the handle it is read from, so nothing can be swapped between the check and
+//! the read. It must belong to the user that runs the process or to root, and give nobody else
+//! access; a group is accepted where the process itself is in that group, which is how Kubernetes'
+//! `fsGroup` leaves files.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use zeroize::Zeroizing;
+
+use crate::shown_path;
+
+/// Symbolic links followed on the way to one file, as many as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// Who puts a secret file where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretOwner {
+    /// We write it ourselves: it is never reached through a link.
+    Ours,
+    /// An operator or orchestrator does. It may be a link, as in Kubernetes' mounts, if only we or
+    /// root can change the folders that hold the links.
+    Configured,
+}
+
+/// The content of a secret file.
+pub struct SecretFile {
+    /// The bytes, wiped when dropped.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Set when a group has access too: worth a warning.
+    pub group: Option<GroupAccess>,
+}
+
+/// A group that the process is in has access to a secret file or folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupAccess {
+    path: PathBuf,
+    gid: u32,
+    mode: u32,
+}
+
+impl std::fmt::Display for GroupAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { path, gid, mode } = self;
+        write!(f, "`{}` (mode {mode:04o}) is open to group {gid}, which this process is in", path.display())
+    }
+}
+
+impl GroupAccess {
+    /// How to close it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        format!("run `chmod g-rwx {}`, unless Kubernetes' `fsGroup` opened it", shell_word(&self.path))
+    }
+}
+
+/// Why a secret file or a private folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}; {}", self.message(), self.help())]
+pub struct SecretFileError {
+    path: PathBuf,
+    fault: Fault,
+}
+
+#[derive(Debug)]
+enum Fault {
+    Io(io::Error),
+    Link,
+    NotAFile,
+    NotAFolder,
+    TooLarge(u64),
+    Owner { kind: &'static str, actual: u32, mode: u32, process: u32 },
+    OtherAccess { kind: &'static str, mode: u32 },
+    ForeignGroup { kind: &'static str, mode: u32, gid: u32 },
+    /// A link to the secret lies in a folder that others can change.
+    LinkIn { folder: PathBuf, uid: u32, gid: u32, mode: u32, process: u32 },
+}
+
+impl SecretFileError {
+    /// The file or folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(&self.fault, Fault::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether this user may not look.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(&self.fault, Fault::Io(error) if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    /// What is wrong: the path, and the actual and the expected state.
+    #[must_use]
+    pub fn message(&self) -> String {
+        // What exists is a path; what does not may be a secret that was written in place of its file.
+        let is_path = !matches!(self.fault, Fault::Io(_));
+        let path = if is_path { format!("`{}`", self.path.display()) } else { shown_path(&self.path) };
+        match &self.fault {
+            Fault::Io(error) => format!("{path} cannot be read: {}", reason(error)),
+            Fault::Link => format!("{path} is a symbolic link, and sts reads a file that it writes itself only where it wrote it"),
+            Fault::NotAFile => format!("{path} is not a regular file"),
+            Fault::NotAFolder => format!("{path} is not a folder"),
+            Fault::TooLarge(most) => format!("{path} is larger than {} KiB", most / 1024),
+            Fault::Owner { kind, actual, mode, process } => format!(
+                "the {kind} {path} (mode {mode:04o}) belongs to user {actual}: it must belong to user {process}, which runs sts, or to root"
+            ),
+            Fault::OtherAccess { kind: "folder", mode } => {
+                format!("the folder {path} has mode {mode:04o}: any user can write to it, and only its owner may")
+            }
+            Fault::OtherAccess { kind, mode } => {
+                format!("the {kind} {path} has mode {mode:04o}: any user has access, and only its owner may (mode 0600)")
+            }
+            Fault::ForeignGroup { kind, mode, gid } => format!(
+                "the {kind} {path} has mode {mode:04o}: group {gid} has access, and this process is not in that group"
+            ),
+            Fault::LinkIn { folder, uid, gid, mode, process } => format!(
+                "the way to {path} is a symbolic link in `{}` (mode {mode:04o}, user {uid}, group {gid}), which others than user {process} and root can change",
+                folder.display()
+            ),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let path = shell_word(&self.path);
+        match &self.fault {
+            Fault::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                "create it, or correct the path; a relative path is relative to the file that names it".to_owned()
+            }
+            Fault::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "let the user that runs sts read it".to_owned()
+            }
+            Fault::Io(_) => "correct the path".to_owned(),
+            Fault::Link => format!("put the file itself there: `cp --remove-destination \"$(readlink -f {path})\" {path}`"),
+            Fault::NotAFile => "name a regular file".to_owned(),
+            Fault::NotAFolder => "name a folder".to_owned(),
+            Fault::TooLarge(_) => "correct the path: no secret is that large".to_owned(),
+            Fault::Owner { process, .. } => format!("run `chown {process} {path}`, or run sts as the owner"),
+            Fault::OtherAccess { kind: "folder", .. } => format!(
+                "run `chmod o-w {path}`, or name a folder inside it: sts makes one that is its own"
+            ),
+            Fault::OtherAccess { .. } => format!(
+                "run `chmod 600 {path}`, and replace the secret if somebody may have read it; in Kubernetes set `defaultMode: 0440` and an `fsGroup`"
+            ),
+            Fault::ForeignGroup { .. } => format!("run `chmod g-rwx {path}`, or add the user that runs sts to the group"),
+            Fault::LinkIn { folder, process, .. } => {
+                let folder = shell_word(folder);
+                format!("name the file itself, or run `chown {process} {folder} && chmod go-w {folder}`")
+            }
+        }
+    }
+}
+
+/// Reads a secret file of at most `most` bytes. Nothing that is not a regular file is read, and
+/// none of them can make this wait.
+///
+/// # Errors
+/// When the file cannot be read, or somebody else may have read or written it.
+pub fn read_secret_file(path: &Path, owner: SecretOwner, most: u64) -> Result<SecretFile, SecretFileError> {
+    let fail = |fault| SecretFileError { path: path.to_owned(), fault };
+    let process = Process::this().map_err(|error| fail(Fault::Io(error)))?;
+    let (process, opened) = match owner {
+        SecretOwner::Ours => (process.on_behalf_of(path), path.to_owned()),
+        SecretOwner::Configured => {
+            let resolved = resolve(path, &process).map_err(fail)?;
+            (process, resolved)
+        }
+    };
+    // Without NONBLOCK opening a FIFO waits for a writer.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(&opened, flags, Mode::empty()).map_err(|errno| {
+        fail(if errno == Errno::LOOP { Fault::Link } else { Fault::Io(errno.into()) })
+    })?);
+    let metadata = file.metadata().map_err(|error| fail(Fault::Io(error)))?;
+    if !metadata.is_file() {
+        return Err(fail(Fault::NotAFile));
+    }
+    let group = process.judge(&Access::of(&metadata), "file", 0o077).map_err(fail)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or(0) + 1));
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| fail(Fault::Io(error)))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+        return Err(fail(Fault::TooLarge(most)));
+    }
+    let group = group.map(|(gid, mode)| GroupAccess { path: path.to_owned(), gid, mode });
+    Ok(SecretFile { bytes, group })
+}
+
+/// Judges a folder of ours that exists: nobody but us, root and a group that we are in may write to it. The sticky bit does not help, since
+/// with it others can still add files.
+///
+/// # Errors
+/// When somebody else can, or it is no folder.
+pub fn check_private_folder(path: &Path) -> Result<Option<GroupAccess>, SecretFileError> {
+    let fail = |fault| SecretFileError { path: path.to_owned(), fault };
+    let metadata = std::fs::metadata(path).map_err(|error| fail(Fault::Io(error)))?;
+    if !metadata.is_dir() {
+        return Err(fail(Fault::NotAFolder));
+    }
+    let process = Process::this().map_err(|error| fail(Fault::Io(error)))?;
+    let group = process.judge(&Access::of(&metadata), "folder", 0o022).map_err(fail)?;
+    Ok(group.map(|(gid, mode)| GroupAccess { path: path.to_owned(), gid, mode }))
+}
+
+/// The user and groups that files are judged for.
+struct Process {
+    uid: u32,
+    /// Another user whose files count as ours.
+    also: Option<u32>,
+    groups: Vec<u32>,
+}
+
+/// Owner, group and mode of a file.
+struct Access {
+    uid: u32,
+    gid: u32,
+    mode: u32,
+}
+
+impl Access {
+    fn of(metadata: &Metadata) -> Self {
+        Self { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() & 0o7777 }
+    }
+
+    const fn is_sticky(&self) -> bool {
+        self.mode & 0o1000 != 0
+    }
+}
+
+impl Process {
+    fn this() -> io::Result<Self> {
+        let groups = rustix::process::getgroups()?.into_iter().chain([rustix::process::getegid()]);
+        Ok(Self { uid: rustix::process::geteuid().as_raw(), also: None, groups: groups.map(|gid| gid.as_raw()).collect() })
+    }
+
+    /// Commands that root runs beside a server of another user: what belongs to the owner of the folder is that server's own.
+    fn on_behalf_of(mut self, file: &Path) -> Self {
+        if self.uid == 0 {
+            let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            self.also = std::fs::metadata(folder).ok().map(|metadata| metadata.uid());
+        }
+        self
+    }
+
+    fn trusts(&self, uid: u32) -> bool {
+        uid == self.uid || uid == 0 || self.also == Some(uid)
+    }
+
+    /// Judges the bits of `mask` that are open to group and others; answers the group that has access.
+    fn judge(&self, access: &Access, kind: &'static str, mask: u32) -> Result<Option<(u32, u32)>, Fault> {
+        let &Access { uid, gid, mode } = access;
+        if !self.trusts(uid) {
+            return Err(Fault::Owner { kind, actual: uid, mode, process: self.uid });
+        }
+        if mode & mask & 0o007 != 0 {
+            return Err(Fault::OtherAccess { kind, mode });
+        }
+        match mode & mask & 0o070 {
+            0 => Ok(None),
+            _ if self.groups.contains(&gid) => Ok(Some((gid, mode))),
+            _ => Err(Fault::ForeignGroup { kind, mode, gid }),
+        }
+    }
+
+    /// Whether only we and root can change where an entry of `folder` leads. In a sticky folder nobody can replace an entry of ours.
+    fn trusts_link(&self, folder: &Access, entry: &Access) -> bool {
+        let is_closed = folder.mode & 0o002 == 0 && (folder.mode & 0o020 == 0 || self.groups.contains(&folder.gid));
+        self.trusts(folder.uid) && (is_closed || (folder.is_sticky() && self.trusts(entry.uid)))
+    }
+}
+
+/// The path without links; each that was followed lies in a folder that only we and root can change.
+fn resolve(path: &Path, process: &Process) -> Result<PathBuf, Fault> {
+    let mut resolved = PathBuf::new();
+    let mut pending: VecDeque<OsString> = parts(path).collect();
+    let mut links = 0;
+    while let Some(part) = pending.pop_front() {
+        let candidate = resolved.join(&part);
+        let metadata = std::fs::symlink_metadata(&candidate).map_err(Fault::Io)?;
+        if !metadata.is_symlink() {
+            resolved = candidate;
+            continue;
+        }
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(Fault::Io(Errno::LOOP.into()));
+        }
+        let folder = if resolved.as_os_str().is_empty() { Path::new(".") } else { resolved.as_path() };
+        let holder = Access::of(&std::fs::metadata(folder).map_err(Fault::Io)?);
+        if !process.trusts_link(&holder, &Access::of(&metadata)) {
+            let Access { uid, gid, mode } = holder;
+            return Err(Fault::LinkIn { folder: folder.to_owned(), uid, gid, mode, process: process.uid });
+        }
+        let target = std::fs::read_link(&candidate).map_err(Fault::Io)?;
+        // Joining an absolute part starts over at the root.
+        for part in parts(&target).collect::<Vec<_>>().into_iter().rev() {
+            pending.push_front(part);
+        }
+    }
+    Ok(resolved)
+}
+
+fn parts(path: &Path) -> impl Iterator<Item = OsString> {
+    path.components().filter(|part| *part != Component::CurDir).map(|part| part.as_os_str().to_owned())
+}
+
+/// The operating system's reason, without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+/// The path as one word of a shell.
+fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests;
