@@ -216,7 +216,7 @@ pub enum ScalarSpec {
     Bool(bool),
 }
 
-/// A condition on one claim (DESIGN section 5).
+/// A condition on one claim.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub enum ConditionSpec {
     /// One value.
