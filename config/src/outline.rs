@@ -54,7 +54,11 @@ impl NameChanges {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
     }
 
-    fn between<V: PartialEq>(old: impl Fn(&str) -> Option<V>, new: impl Fn(&str) -> Option<V>, names: &[String]) -> Self {
+    fn between<V: PartialEq>(
+        old: impl Fn(&str) -> Option<V>,
+        new: impl Fn(&str) -> Option<V>,
+        names: &[String],
+    ) -> Self {
         let mut changes = Self::default();
         for name in names {
             match (old(name), new(name)) {
@@ -158,10 +162,15 @@ mod tests {
 
     #[test]
     fn fld49_everything_that_differs_is_named_wherever_it_stands() {
-        let old = outline("issuers: { a: { issuer: x }, b: { issuer: y } }\nlimits: { connections: 1 }\nteams: { t: {} }\n");
-        let moved = outline("# moved\nteams:\n  t: {}\n\nlimits: { connections: 1 }\nissuers:\n  b: { issuer: y }\n  a: { issuer: x }\n");
+        let old =
+            outline("issuers: { a: { issuer: x }, b: { issuer: y } }\nlimits: { connections: 1 }\nteams: { t: {} }\n");
+        let moved = outline(
+            "# moved\nteams:\n  t: {}\n\nlimits: { connections: 1 }\nissuers:\n  b: { issuer: y }\n  a: { issuer: x }\n",
+        );
         assert_eq!(old.changes_to(&moved), Changes::default());
-        let new = outline("issuers: { b: { issuer: z }, c: { issuer: x } }\ntokens: { ttl: 1m }\nteams: { t: {} }\nservice_accounts: { q: {} }\n");
+        let new = outline(
+            "issuers: { b: { issuer: z }, c: { issuer: x } }\ntokens: { ttl: 1m }\nteams: { t: {} }\nservice_accounts: { q: {} }\n",
+        );
         let names = |added: &[&str], removed: &[&str], changed: &[&str]| {
             let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
             NameChanges { added: owned(added), removed: owned(removed), changed: owned(changed) }

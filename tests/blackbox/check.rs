@@ -224,7 +224,9 @@ fn fld23_a_certificate_that_clients_will_not_accept_is_refused() {
     assert!(finished.code == Some(2) && finished.stderr.contains("expired"), "{}", finished.text());
     // Behind a proxy the names are the proxy's affair.
     let site = tls_site(us, &["other.example.com"], (2020, 2090));
-    let config = world().with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" })).with("behind_tls_proxy", json!(["127.0.0.1/32"]));
+    let config = world()
+        .with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" }))
+        .with("behind_tls_proxy", json!(["127.0.0.1/32"]));
     site.write("sts.yaml", config.text());
     check(&site, &[]).ended(0);
 }

@@ -61,12 +61,17 @@ fn f8_a_secret_of_another_user_stops_the_start() {
 
 #[test]
 fn f8_the_tls_key_and_the_redis_password_are_secrets_too() {
-    let tls = world().with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" })).with("issuer", "https://localhost");
+    let tls = world()
+        .with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" }))
+        .with("issuer", "https://localhost");
     let redis = world().with("store", json!({ "url": "redis://127.0.0.1:1", "password_file": "redis.password" }));
     for (config, name) in [(tls, "tls.key"), (redis, "redis.password")] {
         let site = world_site(&config);
         for file in ["crt", "key"] {
-            site.write(&format!("tls.{file}"), std::fs::read(sts_testkit::corpus_file(&format!("tls/server.{file}"))).unwrap());
+            site.write(
+                &format!("tls.{file}"),
+                std::fs::read(sts_testkit::corpus_file(&format!("tls/server.{file}"))).unwrap(),
+            );
         }
         site.write("redis.password", "correct horse battery staple");
         set_mode(site.path(name), 0o640);
@@ -176,7 +181,8 @@ fn fld14_f8_volumes_as_fs_group_leaves_them_serve_the_first_start_and_every_late
     let mut kid = None;
     for _ in 0..3 {
         mount(&site, USER);
-        let server = start_as(site, USER, &GROUP.to_string()).unwrap_or_else(|(_, finished)| panic!("{}", finished.text()));
+        let server =
+            start_as(site, USER, &GROUP.to_string()).unwrap_or_else(|(_, finished)| panic!("{}", finished.text()));
         assert_eq!(server.exchange(&token("svc:octo"), &[]).status, 200);
         server.lines().wait("a warning", |line| (line.contains("WARN") && line.contains("4712")).then_some(()));
         let now = server.jwks()["keys"][0]["kid"].clone();

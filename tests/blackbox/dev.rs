@@ -97,7 +97,11 @@ fn fld54_the_lines_that_dev_prints_work_for_every_platform_and_show_a_refusal_wi
     assert!(output.contains("\"active\":true"), "{output}");
     assert!(output.contains("not_authorized") && output.contains("event_name"), "{output}");
     // The client of each of the three platforms has printed an access token of ours.
-    assert_eq!(output.lines().filter(|line| line.starts_with("ey") && line.matches('.').count() == 2).count(), 3, "{output}");
+    assert_eq!(
+        output.lines().filter(|line| line.starts_with("ey") && line.matches('.').count() == 2).count(),
+        3,
+        "{output}"
+    );
     let once = STS.run(site.root(), &["dev", "--once"]).ended(0);
     assert!(!once.stdout.contains("Try it yourself") && !once.stdout.contains("curl"), "{}", once.stdout);
 }
@@ -106,7 +110,8 @@ fn fld54_the_lines_that_dev_prints_work_for_every_platform_and_show_a_refusal_wi
 fn fld59_dev_prints_each_reload_and_what_changed() {
     let site = Site::new();
     let dev = Dev::start(&site);
-    let accounts = dev.1.wait("the account file", |line| line.trim().ends_with("accounts.yaml").then(|| line.trim().to_owned()));
+    let accounts =
+        dev.1.wait("the account file", |line| line.trim().ends_with("accounts.yaml").then(|| line.trim().to_owned()));
     let text = std::fs::read_to_string(&accounts).unwrap();
     std::fs::write(&accounts, text.replace("ttl: 5m", "ttl: 6m")).unwrap();
     dev.1.wait("the reload", |line| (line.contains("reloaded") && line.contains("octo-pod")).then_some(()));

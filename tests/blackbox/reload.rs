@@ -288,7 +288,9 @@ fn fld49_a_reload_tells_all_that_changed() {
     assert_eq!(line["teams"], json!({ "added": ["readers"] }), "{line}");
     assert_eq!(line["settings"], json!({ "changed": ["limits"] }), "{line}");
     assert_eq!(line["changed"], json!(["octo"]), "{line}");
-    server.lines().wait("a word on the restart", |line| (line.contains("restart") && line.contains("limits")).then_some(()));
+    server
+        .lines()
+        .wait("a word on the restart", |line| (line.contains("restart") && line.contains("limits")).then_some(()));
     server.site().replace("deploy.secret", "another secret, that is long enough");
     let line = reloaded(&server, 1);
     assert!(line["files"]["changed"][0].as_str().unwrap().ends_with("deploy.secret"), "{line}");

@@ -126,7 +126,9 @@ fn fld13_events_that_cannot_be_written_are_counted_and_told() {
         assert_eq!(server.exchange().status, 200);
         until(redirections, || server.sink("stdout")["lost"].as_u64().unwrap() > 0);
         assert_eq!(server.sink("stdout")["ok"], false);
-        assert!(server.metric("sts_sink_up{sink=\"stdout\"} 0") && !server.metric("sts_sink_lost_total{sink=\"stdout\"} 0"));
+        assert!(
+            server.metric("sts_sink_up{sink=\"stdout\"} 0") && !server.metric("sts_sink_lost_total{sink=\"stdout\"} 0")
+        );
         server.serves_and_ends();
     }
 }
@@ -204,7 +206,11 @@ fn fld52_ready_is_said_when_it_is_so_and_no_error_of_a_feature_that_is_off() {
     let server = sts_testkit::Server::start_in(STS, world_site(&config));
     server.lines().wait("the store's state", |line| line.contains("the store is not ready").then_some(()));
     assert_eq!(server.send(&Request::get("/readyz")).status, 503);
-    assert!(!server.lines().all().iter().any(|line| line.contains("\"message\":\"ready\"")), "{}", server.lines().text());
+    assert!(
+        !server.lines().all().iter().any(|line| line.contains("\"message\":\"ready\"")),
+        "{}",
+        server.lines().text()
+    );
     assert!(!server.lines().text().contains("status list"), "{}", server.lines().text());
     let server = sts_testkit::Server::start_in(STS, world_site(&world()));
     server.lines().wait("ready", |line| line.contains("\"message\":\"ready\"").then_some(()));

@@ -14,7 +14,9 @@ pub(crate) enum CertificateProblem {
     Expired(String),
     #[error("it is not valid before {0}: wait, or check this machine's clock")]
     NotYetValid(String),
-    #[error("it does not name `{0}`, the host of `issuer`, which clients connect to: get one that does, or correct `issuer`")]
+    #[error(
+        "it does not name `{0}`, the host of `issuer`, which clients connect to: get one that does, or correct `issuer`"
+    )]
     OtherHost(String),
     #[error("it names `localhost` and not `{0}`, the host of `issuer`: nobody elsewhere will accept it")]
     Development(String),
@@ -37,7 +39,8 @@ pub(crate) fn problems(leaf: &CertificateDer<'_>, now: UnixTime, host: Option<&s
     let mut found = Vec::new();
     // One that this parser cannot read is the key's and the clients' to judge.
     if let Ok((_, certificate)) = X509Certificate::from_der(leaf) {
-        let (from, until) = (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
+        let (from, until) =
+            (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
         if now.as_secs() > until {
             found.push(CertificateProblem::Expired(rfc3339(until)));
         } else if now.as_secs() < from {
@@ -77,7 +80,8 @@ mod tests {
 
     #[test]
     fn fld23_dates_and_names_are_judged() {
-        let made = rcgen::generate_simple_self_signed(["sts.example.com".to_owned(), "*.apps.example.com".to_owned()]).unwrap();
+        let made = rcgen::generate_simple_self_signed(["sts.example.com".to_owned(), "*.apps.example.com".to_owned()])
+            .unwrap();
         let leaf = made.cert.der();
         let judge = |now: i64, host: &str| problems(leaf, UnixTime::from_secs(now), Some(host));
         // rcgen's own dates: 1975 to 4096.

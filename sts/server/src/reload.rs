@@ -57,7 +57,11 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 }
 
 /// Loads a configuration for a check, and runs its policy tests.
-pub(crate) fn load_to_check(config: &Path, now: UnixTime, absent_secrets: AbsentSecrets) -> Result<Loaded, Diagnostics> {
+pub(crate) fn load_to_check(
+    config: &Path,
+    now: UnixTime,
+    absent_secrets: AbsentSecrets,
+) -> Result<Loaded, Diagnostics> {
     tested(sts_config::load_with(config, &environment, absent_secrets)?, now)
 }
 
@@ -203,7 +207,8 @@ impl Reload {
             return Err(format!("`{key}` takes effect at a restart only"));
         }
         let issuers = self.desk.issuers.borrow().with_entries(settings.entries.clone()).map_err(|errors| {
-            let lines = errors.iter().map(|error| format!("issuer entry `{}`: {}; {}", error.entry, error.message, error.help));
+            let lines =
+                errors.iter().map(|error| format!("issuer entry `{}`: {}; {}", error.entry, error.message, error.help));
             lines.collect::<Vec<_>>().join("\n")
         })?;
         let renewed = self.renewed_certificates(&settings).map_err(|error| error.to_string())?;

@@ -121,12 +121,15 @@ fn judge_certificates(settings: &Settings, now: UnixTime, findings: &mut Diagnos
     let listeners = [("tls", &settings.tls, host.as_deref()), ("admin.tls", &settings.admin.tls, None)];
     for (key, files, host) in listeners {
         // Where secrets may be absent, it was told already that they are.
-        let Some(files) = files.as_ref().filter(|files| files.cert_file.exists() && files.key_file.exists()) else { continue };
+        let Some(files) = files.as_ref().filter(|files| files.cert_file.exists() && files.key_file.exists()) else {
+            continue;
+        };
         match read_certificate(files) {
             Ok(certificate) => {
                 for problem in leaf_problems(&certificate, now, host) {
                     let severity = if problem.is_of_development() { Severity::Warning } else { Severity::Error };
-                    let message = format!("the certificate `{}` of `{key}` does not fit: {problem}", files.cert_file.display());
+                    let message =
+                        format!("the certificate `{}` of `{key}` does not fit: {problem}", files.cert_file.display());
                     findings.add(severity, message, None);
                 }
             }

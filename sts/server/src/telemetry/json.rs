@@ -120,10 +120,8 @@ mod tests {
     fn fld50_members_are_values_and_no_text_holds_json() {
         let written = Written::default();
         let writer = written.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .event_format(JsonLines::default())
-            .finish();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).event_format(JsonLines::default()).finish();
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(
                 document = %serde_json::json!({ "a": [1, { "b": null }] }),

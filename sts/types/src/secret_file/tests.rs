@@ -120,7 +120,11 @@ fn f8_what_is_no_regular_file_or_too_large_is_refused_at_once() {
     let made_fifo = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&fifo).status().unwrap();
     assert!(made_fifo.success());
     for owner in [SecretOwner::Ours, SecretOwner::Configured] {
-        for (path, part) in [(fifo.as_path(), "not a regular file"), (folder.path(), "not a regular file"), (Path::new("/dev/zero"), "not a regular file")] {
+        for (path, part) in [
+            (fifo.as_path(), "not a regular file"),
+            (folder.path(), "not a regular file"),
+            (Path::new("/dev/zero"), "not a regular file"),
+        ] {
             let error = read_secret_file(path, owner, 100).err().unwrap();
             assert!(error.message().contains(part), "{error}");
         }
