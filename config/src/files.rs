@@ -5,9 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sts_jose::{digest_of_parts, sha256};
-use sts_types::{
-    Digest256, GroupAccess, SecretFileError, SecretOwner, looks_like_path, read_secret_file, shown_path,
-};
+use sts_types::{Digest256, GroupAccess, SecretFileError, SecretOwner, looks_like_path, read_secret_file, shown_path};
 use zeroize::Zeroizing;
 
 use crate::render::quoted;

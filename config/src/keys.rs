@@ -549,7 +549,7 @@ mod tests {
         issuer listen tls{cert_file key_file} behind_tls_proxy admin{listen hosts tls{cert_file key_file}} data_dir
         store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts proxy
         signing{algorithms rotate_every keys_dir} tokens{ttl max_ttl cap_to_subject ignore_scopes copy_claims require_account}
-        limits{failures_per_second failure_burst connections keep_alive} shutdown{drain} log{format level claims}
+        limits{failures_per_second failure_burst connections keep_alive} shutdown{drain} log{format level claims} audit{required}
         issuers{issuer issuer_template preset shared owner_claims trust_domain audience sole_audience algorithms leeway max_token_lifetime max_token_age
         require_iat replay types jwks_url jwks_file jwks ca_file bearer_token_file proxy max_stale refresh_cooldown kid_reuse
         variables allow_private_network allow_http enabled}

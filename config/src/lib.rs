@@ -32,6 +32,6 @@ pub use overlaps::describe_overlaps;
 pub use policy_tests::{guard, run_policy_tests};
 pub use schema::json_schema;
 pub use settings::{
-    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, RedisAddress, RedisSettings, RedisTlsFiles,
-    RedisTopology, Secret, Settings, SigningSettings, StoreSettings, TlsFiles, Written,
+    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, RedisAddress, RedisSettings,
+    RedisTlsFiles, RedisTopology, Secret, Settings, SigningSettings, StoreSettings, TlsFiles, Written,
 };

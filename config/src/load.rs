@@ -192,7 +192,8 @@ impl Load<'_> {
             }
             FileKind::Certificate => {
                 // It comes and goes with its key.
-                let noted = self.files.note(path).map_err(|unusable| Unusable { is_absent_secret: !path.exists(), ..unusable });
+                let noted =
+                    self.files.note(path).map_err(|unusable| Unusable { is_absent_secret: !path.exists(), ..unusable });
                 self.report_secret(noted.map(|()| ((), None)), *span);
             }
             FileKind::Public => {
@@ -208,7 +209,10 @@ impl Load<'_> {
             let path = entry.spec.one().and_then(|spec| spec.bearer_token_file.as_ref());
             if let Some(path) = path.filter(|path| path.exists()) {
                 let read = read_secret_file(path, SecretOwner::Configured, MAX_BEARER);
-                self.report_secret(read.map(|file| ((), file.group)).map_err(Unusable::from), entry.place(Some("bearer_token_file")));
+                self.report_secret(
+                    read.map(|file| ((), file.group)).map_err(Unusable::from),
+                    entry.place(Some("bearer_token_file")),
+                );
             }
         }
     }

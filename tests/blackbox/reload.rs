@@ -44,7 +44,7 @@ fn c147_on_any_error_the_old_snapshot_goes_on_and_log_and_metrics_say_so() {
     for (text, part) in [
         ("issuer: [".to_owned(), "sts.yaml"),
         (whole[..whole.len() / 2].to_owned(), "sts.yaml"),
-        (with_newcomer().with("issuers/plain/issuer", "http://issuer.example").text(), "http"),
+        (with_newcomer().with("issuers/fetched", json!({ "issuer": "http://issuer.example" })).text(), "http"),
         (with_newcomer().with("service_accounts/newcomer/id", OCTO_ID).text(), OCTO_ID),
         (format!("{whole}\nx: &a [*a, *a]\n"), "sts.yaml"),
         (format!("{whole}\n#{}", "x".repeat(20 << 20)), "sts.yaml"),

@@ -10,7 +10,9 @@ use sts_types::{Algorithm, Issuer, Lifetime, Located, Scope};
 use super::reader::{Fields, Reader};
 use super::store::{Store, store};
 use super::url;
-use crate::settings::{AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, SigningSettings, TlsFiles};
+use crate::settings::{
+    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, SigningSettings, TlsFiles,
+};
 use crate::source::Span;
 use crate::yaml::Node;
 

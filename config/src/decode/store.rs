@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reader::{Fields, Reader, listed};
-use super::server::{FileKind, NamedFile};
 use super::scalars::Text;
+use super::server::{FileKind, NamedFile};
 use crate::settings::{RedisAddress, RedisSettings, RedisTopology, StoreSettings};
 use crate::source::Span;
 use crate::yaml::{Node, Value};

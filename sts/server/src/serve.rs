@@ -14,16 +14,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin_token::AdminToken;
+use crate::certificate::public_host;
 use crate::clock::SystemClock;
 use crate::engine::Engine;
-use crate::http::{AdminState, BindError, FailureLimit, Leaving, ListenerSpec, Listeners, Metadata, Proxies, PublicState};
+use crate::http::{
+    AdminState, BindError, FailureLimit, Leaving, ListenerSpec, Listeners, Metadata, Proxies, PublicState,
+};
 use crate::metrics::Metrics;
 use crate::operation::Desk;
 use crate::reload::{Certificates, Reload, load};
 use crate::start_error::StartError;
 use crate::telemetry::{self, EventLog, Log};
 use crate::upkeep::upkeep;
-use crate::certificate::public_host;
 use crate::{custody, environment, reload};
 
 /// The longest that a second signal waits for connections to be closed.
@@ -197,7 +199,17 @@ pub(crate) fn start_on(
     let reload = Reload::new(config, settings, Arc::clone(&engine.desk), certificates);
     // Before anybody is told that we are ready: until it is listened for, SIGHUP ends a process.
     let hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
-    Ok(Running { public: public_address, admin: admin_address, engine, events, is_ready_untold: false, leaving, listeners, reload, hangup })
+    Ok(Running {
+        public: public_address,
+        admin: admin_address,
+        engine,
+        events,
+        is_ready_untold: false,
+        leaving,
+        listeners,
+        reload,
+        hangup,
+    })
 }
 
 impl Running {
@@ -231,9 +243,8 @@ impl Running {
             tokio::spawn(keep_refusals(Arc::clone(&engine.desk))),
             tokio::spawn(reload::watch(reload, hangup)),
         ];
-        let readiness = is_ready_untold.then(|| {
-            tokio::spawn(tell_when_ready(Arc::clone(&engine.desk), leaving.clone(), addresses))
-        });
+        let readiness = is_ready_untold
+            .then(|| tokio::spawn(tell_when_ready(Arc::clone(&engine.desk), leaving.clone(), addresses)));
         let servers = [tokio::spawn(public), tokio::spawn(admin)];
         shutdown.await;
         leaving.begin();

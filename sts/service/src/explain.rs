@@ -203,12 +203,20 @@ fn explain_claims(
         }
     };
     // Claims that were written by hand to ask the rules have no times.
-    if claims.member("exp").is_some()
-        && let Err(fault) = sts_token::judge_unsigned_claims(claims, &trust, now)
-    {
-        return Ok(refuse(fault.into(), Some(&trust.entry)));
+    let fault = match claims.member("exp") {
+        Some(_) => sts_token::judge_unsigned_claims(claims, &trust, now).err(),
+        None => None,
+    };
+    let decide = || decide(snapshot, Explained { token: None, entry: &trust.entry, claims }, asked, now);
+    match fault {
+        None => Ok(decide()),
+        // An `iat` is easily left out by hand. The rules have the first word then.
+        Some(fault) if fault == TokenFault::NO_ISSUED_AT => {
+            let decided = decide();
+            Ok(if decided.is_granted() { refuse(fault.into(), Some(&trust.entry)) } else { decided })
+        }
+        Some(fault) => Ok(refuse(fault.into(), Some(&trust.entry))),
     }
-    Ok(decide(snapshot, Explained { token: None, entry: &trust.entry, claims }, asked, now))
 }
 
 /// The entry that a question names.

@@ -9,6 +9,9 @@ use crate::redact::redacted;
 
 /// The most values of `aud` that are shown.
 const MAX_AUDIENCES: usize = 8;
+/// The longest `alg` or `typ` that is shown, in bytes. A longer one is no registered name, and may be
+/// a secret in the wrong place.
+const MAX_NAME: usize = 24;
 
 /// A refused token by its header and registered claims. Texts are bounded and redacted; what is missing or of a wrong type is left
 /// out.
@@ -56,16 +59,17 @@ impl PresentedToken {
                 &unverified
             }
         };
-        let member = |name: &str| header.get(name).and_then(Value::as_str).map(redacted);
+        let text = |name: &str| header.get(name).and_then(Value::as_str);
+        let name = |member: &str| text(member).filter(|name| name.len() <= MAX_NAME).map(redacted);
         let moment = |name: &str| shown.get(name).and_then(sts_types::Json::as_number).cloned();
         let audiences = shown.get("aud").into_iter().flat_map(sts_types::Json::elements);
         Some(Self {
             verified: claims.is_some(),
             iss: shown.text("iss").map(redacted),
             aud: audiences.filter_map(sts_types::Json::as_str).take(MAX_AUDIENCES).map(redacted).collect(),
-            kid: member("kid"),
-            alg: member("alg"),
-            typ: member("typ"),
+            kid: text("kid").map(redacted),
+            alg: name("alg"),
+            typ: name("typ"),
             exp: moment("exp"),
             nbf: moment("nbf"),
             iat: moment("iat"),

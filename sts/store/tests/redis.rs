@@ -16,7 +16,7 @@ use sts_store::{
 };
 use sts_testkit::{RedisCertificates, RedisCluster, RedisPair, RedisReply, RedisServer};
 use sts_types::{Jti, StatusWindow};
-use support::{PASSWORD, Store, node, parts, spec, under_acl};
+use support::{PASSWORD, Store, node, parts, spec, under_acl, write_secret};
 
 async fn redis() -> Rig {
     Store::new(RedisServer::start()).rig()
@@ -183,7 +183,7 @@ async fn c136_the_rights_that_we_ship_allow_nothing_beyond_what_the_store_does()
     assert_eq!(mine(&["GET", "sts:x"]), RedisReply::Text("OK".to_owned()));
     // And what it allows, the store works with: that is the contract's to show. A wrong password is told by its name.
     let store = Store::new(server);
-    std::fs::write(store.directory.path().join("password"), "wrong").unwrap();
+    write_secret(&store.directory.path().join("password"), "wrong");
     let error = store.ledger_by(0, store.spec_of_user_with("password")).ready().await.unwrap_err();
     assert!(error.to_string().contains("WRONGPASS"), "{error}");
     let error = store.ledger(1).ready().await.unwrap_err();
@@ -241,11 +241,11 @@ fn ran(line: &str) -> Option<String> {
 async fn a_new_password_is_taken_up_without_a_restart() {
     let store = Store::new(under_acl());
     let file = store.directory.path().join("password");
-    std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    write_secret(&file, &format!("{PASSWORD}\n"));
     let ledger = store.ledger_by(0, store.spec_of_user_with("password"));
     ledger.issue(record("a", "octo"), None).await.unwrap();
     store.server.order(&["ACL", "SETUSER", "sts", "resetpass", ">another"]);
-    std::fs::write(&file, "another\n").unwrap();
+    write_secret(&file, "another\n");
     store.server.order(&["CLIENT", "KILL", "USER", "sts"]);
     let jti = Jti::new("a").unwrap();
     let mut answer = ledger.look_up(jti.clone()).await;

@@ -37,6 +37,8 @@ pub enum TokenFault {
 impl TokenFault {
     /// It does not say whose it is.
     pub const NO_ISSUER: Self = Self::Malformed("`iss` is missing");
+    /// It does not say when it was issued, and its entry requires that.
+    pub const NO_ISSUED_AT: Self = Self::Malformed("`iat` is missing");
 }
 
 /// The registered claims with their types.
@@ -77,7 +79,7 @@ pub(crate) fn read(claims: &ClaimSet, trust: &TrustSpec) -> Result<Registered, T
     let nbf = date(claims, "nbf", "`nbf` is not a number of seconds")?;
     let iat = date(claims, "iat", "`iat` is not a number of seconds")?;
     if iat.is_none() && trust.require_iat {
-        return Err(TokenFault::Malformed("`iat` is missing"));
+        return Err(TokenFault::NO_ISSUED_AT);
     }
     let jti =
         match claims.member("jti") {

@@ -77,11 +77,29 @@ enum Fault {
     NotAFile,
     NotAFolder,
     TooLarge(u64),
-    Owner { kind: &'static str, actual: u32, mode: u32, process: u32 },
-    OtherAccess { kind: &'static str, mode: u32 },
-    ForeignGroup { kind: &'static str, mode: u32, gid: u32 },
+    Owner {
+        kind: &'static str,
+        actual: u32,
+        mode: u32,
+        process: u32,
+    },
+    OtherAccess {
+        kind: &'static str,
+        mode: u32,
+    },
+    ForeignGroup {
+        kind: &'static str,
+        mode: u32,
+        gid: u32,
+    },
     /// A link to the secret lies in a folder that others can change.
-    LinkIn { folder: PathBuf, uid: u32, gid: u32, mode: u32, process: u32 },
+    LinkIn {
+        folder: PathBuf,
+        uid: u32,
+        gid: u32,
+        mode: u32,
+        process: u32,
+    },
 }
 
 impl SecretFileError {
@@ -107,11 +125,13 @@ impl SecretFileError {
     #[must_use]
     pub fn message(&self) -> String {
         // What exists is a path; what does not may be a secret that was written in place of its file.
-        let is_path = !matches!(self.fault, Fault::Io(_));
+        let is_path = !matches!(self.fault, Fault::Io(_) | Fault::NotAFolder);
         let path = if is_path { format!("`{}`", self.path.display()) } else { shown_path(&self.path) };
         match &self.fault {
             Fault::Io(error) => format!("{path} cannot be read: {}", reason(error)),
-            Fault::Link => format!("{path} is a symbolic link, and sts reads a file that it writes itself only where it wrote it"),
+            Fault::Link => {
+                format!("{path} is a symbolic link, and sts reads a file that it writes itself only where it wrote it")
+            }
             Fault::NotAFile => format!("{path} is not a regular file"),
             Fault::NotAFolder => format!("{path} is not a folder"),
             Fault::TooLarge(most) => format!("{path} is larger than {} KiB", most / 1024),
@@ -122,7 +142,9 @@ impl SecretFileError {
                 format!("the folder {path} has mode {mode:04o}: any user can write to it, and only its owner may")
             }
             Fault::OtherAccess { kind, mode } => {
-                format!("the {kind} {path} has mode {mode:04o}: any user has access, and only its owner may (mode 0600)")
+                format!(
+                    "the {kind} {path} has mode {mode:04o}: any user has access, and only its owner may (mode 0600)"
+                )
             }
             Fault::ForeignGroup { kind, mode, gid } => format!(
                 "the {kind} {path} has mode {mode:04o}: group {gid} has access, and this process is not in that group"
@@ -146,18 +168,22 @@ impl SecretFileError {
                 "let the user that runs sts read it".to_owned()
             }
             Fault::Io(_) => "correct the path".to_owned(),
-            Fault::Link => format!("put the file itself there: `cp --remove-destination \"$(readlink -f {path})\" {path}`"),
+            Fault::Link => {
+                format!("put the file itself there: `cp --remove-destination \"$(readlink -f {path})\" {path}`")
+            }
             Fault::NotAFile => "name a regular file".to_owned(),
             Fault::NotAFolder => "name a folder".to_owned(),
             Fault::TooLarge(_) => "correct the path: no secret is that large".to_owned(),
             Fault::Owner { process, .. } => format!("run `chown {process} {path}`, or run sts as the owner"),
-            Fault::OtherAccess { kind: "folder", .. } => format!(
-                "run `chmod o-w {path}`, or name a folder inside it: sts makes one that is its own"
-            ),
+            Fault::OtherAccess { kind: "folder", .. } => {
+                format!("run `chmod o-w {path}`, or name a folder inside it: sts makes one that is its own")
+            }
             Fault::OtherAccess { .. } => format!(
                 "run `chmod 600 {path}`, and replace the secret if somebody may have read it; in Kubernetes set `defaultMode: 0440` and an `fsGroup`"
             ),
-            Fault::ForeignGroup { .. } => format!("run `chmod g-rwx {path}`, or add the user that runs sts to the group"),
+            Fault::ForeignGroup { .. } => {
+                format!("run `chmod g-rwx {path}`, or add the user that runs sts to the group")
+            }
             Fault::LinkIn { folder, process, .. } => {
                 let folder = shell_word(folder);
                 format!("name the file itself, or run `chown {process} {folder} && chmod go-w {folder}`")
@@ -183,9 +209,10 @@ pub fn read_secret_file(path: &Path, owner: SecretOwner, most: u64) -> Result<Se
     };
     // Without NONBLOCK opening a FIFO waits for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(&opened, flags, Mode::empty()).map_err(|errno| {
-        fail(if errno == Errno::LOOP { Fault::Link } else { Fault::Io(errno.into()) })
-    })?);
+    let file = File::from(
+        rustix::fs::open(&opened, flags, Mode::empty())
+            .map_err(|errno| fail(if errno == Errno::LOOP { Fault::Link } else { Fault::Io(errno.into()) }))?,
+    );
     let metadata = file.metadata().map_err(|error| fail(Fault::Io(error)))?;
     if !metadata.is_file() {
         return Err(fail(Fault::NotAFile));
@@ -244,7 +271,11 @@ impl Access {
 impl Process {
     fn this() -> io::Result<Self> {
         let groups = rustix::process::getgroups()?.into_iter().chain([rustix::process::getegid()]);
-        Ok(Self { uid: rustix::process::geteuid().as_raw(), also: None, groups: groups.map(|gid| gid.as_raw()).collect() })
+        Ok(Self {
+            uid: rustix::process::geteuid().as_raw(),
+            also: None,
+            groups: groups.map(|gid| gid.as_raw()).collect(),
+        })
     }
 
     /// Commands that root runs beside a server of another user: what belongs to the owner of the folder is that server's own.
@@ -328,7 +359,11 @@ fn reason(error: &io::Error) -> String {
 fn shell_word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

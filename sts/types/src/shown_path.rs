@@ -8,7 +8,8 @@ pub const HIDDEN_PATH: &str = "the value given (not shown: it does not look like
 /// What files of ours and of those around us end in: a value that ends so is the name of a file.
 const EXTENSIONS: &[&str] = &[
     "bak", "cer", "cfg", "conf", "crt", "csv", "d", "der", "env", "json", "jsonl", "jwks", "jwt", "key", "log", "md",
-    "new", "old", "password", "pem", "pub", "redb", "seal", "secret", "tar", "token", "toml", "tsv", "txt", "yaml", "yml",
+    "new", "old", "password", "pem", "pub", "redb", "seal", "secret", "tar", "token", "toml", "tsv", "txt", "yaml",
+    "yml",
 ];
 
 /// How secrets of common services begin.

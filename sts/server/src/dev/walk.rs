@@ -195,7 +195,8 @@ impl Walk {
             )
         };
         let job = id_token_of(&format!("$ACTIONS_ID_TOKEN_REQUEST_URL&audience={server}"));
-        let pull_request = id_token_of(&format!("$ACTIONS_ID_TOKEN_REQUEST_URL&audience={server}&event_name=pull_request"));
+        let pull_request =
+            id_token_of(&format!("$ACTIONS_ID_TOKEN_REQUEST_URL&audience={server}&event_name=pull_request"));
         let gitlab = id_token_of(&format!("{gitlab}&audience={server}"));
         let pod = id_token_of(&format!("{kubernetes}&audience={server}"));
         format!(

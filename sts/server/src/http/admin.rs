@@ -19,8 +19,8 @@ use super::{Leaving, body, route};
 use crate::admin_token::AdminToken;
 use crate::metrics;
 use crate::openapi;
-use crate::sinks::SinkStatus;
 use crate::operation::{Desk, Operation, OperationFailure, Right};
+use crate::sinks::SinkStatus;
 
 /// What the admin handlers need.
 pub(crate) struct AdminState {

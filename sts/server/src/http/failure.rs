@@ -45,6 +45,7 @@ impl Failure {
     pub(crate) fn instead_of_minting(mut self, undone: &'static str) -> Self {
         let cause = match self.refused.reason {
             Reason::StoreUnavailable => "the store cannot be asked right now",
+            Reason::AuditUnavailable => "the audit trail cannot be written right now",
             Reason::ServerError => "a fault of ours",
             _ => return self,
         };
@@ -127,7 +128,9 @@ fn wire(reason: Reason) -> (StatusCode, &'static str) {
         R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
         R::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request"),
         R::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
-        R::IssuerUnavailable | R::StoreUnavailable | R::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        R::IssuerUnavailable | R::StoreUnavailable | R::AuditUnavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+        }
         R::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
     }
 }

@@ -26,10 +26,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::certificate::{self, CertificateProblem};
 use super::capacity::Capacity;
 use super::connection::{Connection, HEADER_DEADLINE, InFlight, LINGER, NewRequestId};
 use super::{AdminState, Leaving, PublicState, admin, public};
+use crate::certificate::{self, CertificateProblem};
 
 /// The longest that a TLS handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);

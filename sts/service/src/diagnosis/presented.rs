@@ -3,7 +3,7 @@
 use sts_policy::Diagnosis;
 use sts_types::{Algorithm, Json};
 
-use super::view::{TokenView, shown_text};
+use super::view::{TokenView, shown_misfit, shown_text};
 
 /// How other credentials begin, and what each is.
 const BEGINNINGS: [(&str, &str, &str); 16] = [
@@ -195,7 +195,7 @@ fn in_place_of_a_token(text: &str) -> Option<(String, String)> {
 /// An algorithm that the entry, or nobody, accepts.
 pub(super) fn algorithm(token: &TokenView<'_>) -> Option<Diagnosis> {
     let alg = token.header.as_ref()?.get("alg");
-    let actual = alg.and_then(Json::as_str).map_or_else(|| "absent".to_owned(), shown_text);
+    let actual = alg.map_or_else(|| "absent".to_owned(), |alg| shown_misfit(&alg.to_value()));
     let accepted: Vec<&str> = match token.entry() {
         Some(trust) => trust.algorithms.iter().map(|own| own.name()).collect(),
         None => Algorithm::ALL.iter().map(|own| own.name()).collect(),

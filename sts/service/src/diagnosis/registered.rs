@@ -4,7 +4,7 @@ use serde_json::Value;
 use sts_policy::Diagnosis;
 use sts_types::{Audience, Issuer, Json, JsonKind, Jti, Subject};
 
-use super::view::{TokenView, shown};
+use super::view::{TokenView, shown_misfit};
 
 /// The most values of `aud` that are read.
 const MAX_AUDIENCES: usize = 32;
@@ -43,7 +43,7 @@ fn member(
         Some(value) if is_fine(value) => return None,
         _ => {}
     }
-    let actual = value.map_or_else(|| "missing".to_owned(), |value| shown(&value.to_value()));
+    let actual = value.map_or_else(|| "missing".to_owned(), |value| shown_misfit(&value.to_value()));
     let kind = value.map_or("", |value| match value.kind() {
         JsonKind::Null => " (null)",
         JsonKind::Text("") => " (empty)",

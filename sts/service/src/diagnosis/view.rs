@@ -42,6 +42,8 @@ pub struct EarlierUse {
 
 /// The longest value of a token that is shown, in characters.
 const MAX_SHOWN: usize = 200;
+/// The longest registered name or moment in text form, with room to spare, in characters.
+const MAX_NAME: usize = 24;
 
 /// A token as a diagnosis looks at it.
 pub(super) struct TokenView<'a> {
@@ -126,6 +128,17 @@ impl<'a> TokenView<'a> {
 /// A value as JSON text in ASCII, bounded.
 pub(super) fn shown(value: &Value) -> String {
     bounded(&value.to_string())
+}
+
+/// A value that has the wrong type or is no registered name. A long text in such a place may be a
+/// secret that somebody mixed up, and diagnoses are logged, so only its length is shown.
+pub(super) fn shown_misfit(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.chars().count() > MAX_NAME => {
+            format!("a text of {} characters", text.chars().count())
+        }
+        _ => shown(value),
+    }
 }
 
 /// A text as JSON text in ASCII, bounded.

@@ -48,7 +48,7 @@ impl Store {
 
     /// As the user of [`under_acl`].
     pub(crate) fn spec_of_user(&self) -> RedisSpec {
-        std::fs::write(self.directory.path().join("sts.password"), format!("{PASSWORD}\n")).unwrap();
+        write_secret(&self.directory.path().join("sts.password"), &format!("{PASSWORD}\n"));
         self.spec_of_user_with("sts.password")
     }
 
@@ -129,4 +129,10 @@ impl Entropy for TestEntropy {
         bytes.fill(self.0);
         bytes[0] = CALLS.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// Writes a file that only its owner can read.
+pub(crate) fn write_secret(path: &std::path::Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }

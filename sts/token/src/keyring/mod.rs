@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use sts_jose::{HmacSeal, SignError, Signer, SigningKey, VerifyingKey};
 use sts_types::{Algorithm, Digest256, Entropy, Kid, UnixTime};
 
-pub use directory::{KeyringError, check_key_files};
 use directory::{Directory, StoredKey};
+pub use directory::{KeyringError, check_key_files};
 
 /// How long others may cache our key set, in seconds.
 pub const MAX_AGE: i64 = 300;
