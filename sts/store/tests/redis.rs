@@ -128,9 +128,10 @@ async fn files_that_are_missing_or_no_certificates_are_found_when_it_is_opened()
     let open = |spec| RedisLedger::open(spec, store.parts(0, 1)).err();
     let absent = store.directory.path().join("absent");
     let junk = store.directory.path().join("junk");
-    std::fs::write(&junk, "no certificate").unwrap();
+    write_secret(&junk, "no certificate");
     let missing = |error| matches!(error, Some(RedisOpenError::File { .. }));
-    assert!(missing(open(RedisSpec { password_file: Some(absent.clone()), ..store.spec() })));
+    let no_password = open(RedisSpec { password_file: Some(absent.clone()), ..store.spec() });
+    assert!(matches!(no_password, Some(RedisOpenError::Secret(error)) if error.is_missing()));
     let with = |tls| RedisSpec { tls: Some(tls), ..store.spec() };
     assert!(missing(open(with(RedisTls { ca_file: Some(absent), client: None }))));
     let client = with(RedisTls { ca_file: None, client: Some((junk.clone(), junk)) });

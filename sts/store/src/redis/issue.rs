@@ -57,6 +57,9 @@ impl RedisLedger {
         }
 
         let floor = self.admitted()?;
+        // Asked before the command leaves: a rival at this very server may lose to this one, and
+        // note the claim as taken, before the answer that says we have it is read.
+        let was_seen = claim.as_ref().is_some_and(|claim| self.seen_claims.stands(&claim.key, self.clock().now()));
         let mut replies = self.link.run(batch).await?;
         let judged = Mark::read(&mut replies)
             .and_then(|mut mark| self.guard().judge(&mut mark, floor).map(|_| mark.numbers.rules));
@@ -65,8 +68,11 @@ impl RedisLedger {
             Some(key) => {
                 let was_free = replies.was_set()?;
                 // Of another Redis than the one that is known it says nothing.
-                let was_freed = was_free && judged.is_ok() && self.was_seen(claim.as_ref());
-                if was_free && !was_freed {
+                let was_freed = was_free && judged.is_ok() && was_seen;
+                if was_freed {
+                    // Somebody has freed it, or Redis has lost it. It stays taken from now on.
+                    self.alerts.raise(Alert { place: Place::Claim, fault: Fault::Missing });
+                } else if was_free {
                     undo.push(command("DEL", &[key]));
                 }
                 was_free && !was_freed
@@ -110,15 +116,6 @@ impl RedisLedger {
         if let Some(claim) = claim {
             self.seen_claims.remember(claim, self.clock().now());
         }
-    }
-
-    /// Whether a claim that Redis had no longer was seen taken here: somebody has freed it, or Redis has lost it.
-    fn was_seen(&self, claim: Option<&ReplayClaim>) -> bool {
-        let seen = claim.is_some_and(|claim| self.seen_claims.stands(&claim.key, self.clock().now()));
-        if seen {
-            self.alerts.raise(Alert { place: Place::Claim, fault: Fault::Missing });
-        }
-        seen
     }
 
     /// Writes a record anew with the number of rules that there were in the transaction which recorded it. Nobody has its token
