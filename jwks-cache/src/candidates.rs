@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sts_jose::VerifyingKey;
 
-/// The most keys that are tried for one token (DESIGN section 7).
+/// The most keys that are tried for one token.
 pub(crate) const MAX_CANDIDATES: usize = 4;
 
 /// One to four keys that fit a token's header, in the order of their set. Cloning allocates nothing.

@@ -61,7 +61,7 @@ impl Entry {
         }
     }
 
-    /// Says once, before anything is fetched, what of the configuration somebody else must make safe (corpus 107).
+    /// Says once, before anything is fetched, what of the configuration somebody else must make safe.
     pub(crate) fn announce(&self) {
         let Some(proxy) = &self.spec.proxy else { return };
         if !self.is_announced.swap(true, Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! Patterns: the one little language for text from tokens (DESIGN section 5).
+//! Patterns: the one little language for text from tokens.
 
 mod automaton;
 mod language;

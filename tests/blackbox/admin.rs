@@ -1,4 +1,4 @@
-//! The admin listener (DESIGN section 2), and the commands that speak to it.
+//! The admin listener, and the commands that speak to it.
 
 use crate::support::*;
 use serde_json::{Value, json};

@@ -1,5 +1,4 @@
-//! A server that cannot start: exit code 2, and a message that says what, where, and what to do; nothing is overwritten
-//! (corpus 139, 144).
+//! A server that cannot start: exit code 2, and a message that says what, where, and what to do; nothing is overwritten.
 
 use crate::support::*;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! `sts check` beyond right and wrong: lints, overlaps, and what a change does to tokens (DESIGN section 8).
+//! `sts check` beyond right and wrong: lints, overlaps, and what a change does to tokens.
 
 use crate::support::*;
 use serde_json::{Value, json};

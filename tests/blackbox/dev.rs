@@ -1,4 +1,4 @@
-//! `sts dev` and `sts exchange`: the first five minutes, and the client (DESIGN section 8).
+//! `sts dev` and `sts exchange`: the first five minutes, and the client.
 
 use crate::support::*;
 use serde_json::Value;

@@ -1,5 +1,4 @@
-//! Issuer keys as the server uses them: discovery, unknown kids, stale keys, wrong documents, isolation (DESIGN section 7,
-//! corpus D).
+//! Issuer keys as the server uses them: discovery, unknown kids, stale keys, wrong documents, isolation.
 
 use crate::support::*;
 use serde_json::{Value, json};

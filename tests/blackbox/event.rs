@@ -1,4 +1,4 @@
-//! Decision events: one JSON line for every exchange, by the committed schema, and never a token (DESIGN section 8, corpus 124, 125).
+//! Decision events: one JSON line for every exchange, by the committed schema, and never a token.
 
 use crate::support::*;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The exchange as it is meant to go: its answer, the minted token, and that others verify it (DESIGN sections 2 and 3).
+//! The exchange as it is meant to go: its answer, the minted token, and that others verify it.
 
 use crate::support::*;
 use serde_json::{Value, json};

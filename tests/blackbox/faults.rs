@@ -1,4 +1,4 @@
-//! Too few files, too little memory, and a signal in the middle of work (corpus 150, 151).
+//! Too few files, too little memory, and a signal in the middle of work.
 
 use crate::support::*;
 use serde_json::json;

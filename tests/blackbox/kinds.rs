@@ -1,4 +1,4 @@
-//! Every kind of token and secret in every place that takes one: each opens its own place only (BC-7, corpus 24 to 26).
+//! Every kind of token and secret in every place that takes one: each opens its own place only.
 
 use crate::support::*;
 use serde_json::{Value, json};

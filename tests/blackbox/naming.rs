@@ -1,4 +1,4 @@
-//! Naming account and target (DESIGN section 2), and how little a refusal says.
+//! Naming account and target, and how little a refusal says.
 
 use crate::support::*;
 use serde_json::{Value, json};

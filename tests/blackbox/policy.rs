@@ -1,4 +1,4 @@
-//! The two sample files as they are printed, GitHub's grammar, and what is refused at load (DESIGN sections 4 and 5).
+//! The two sample files as they are printed, GitHub's grammar, and what is refused at load.
 
 use crate::support::*;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Several servers that share a Redis: what is recorded and revoked at one, all know (DESIGN section 6, corpus F).
+//! Several servers that share a Redis: what is recorded and revoked at one, all know.
 
 use crate::support::*;
 use serde_json::json;

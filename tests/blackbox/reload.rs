@@ -1,4 +1,4 @@
-//! Reload: on SIGHUP and on file change, all or nothing (DESIGN section 4, corpus 147 and 148).
+//! Reload: on SIGHUP and on file change, all or nothing.
 
 use crate::support::*;
 use serde_json::json;

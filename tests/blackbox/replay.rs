@@ -1,4 +1,4 @@
-//! One-use tokens (DESIGN section 4, corpus B).
+//! One-use tokens.
 
 use crate::support::*;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The exchange request's own shape (RFC 8693 section 2.1, RFC 6749 section 3.2, corpus E).
+//! The exchange request's own shape (RFC 8693 section 2.1, RFC 6749 section 3.2).
 
 use crate::support::*;
 use sts_testkit::{Request, Response, exchange_request, form, send_raw};

@@ -1,4 +1,4 @@
-//! Revocation: by whoever presents the token (RFC 7009), and by rules over the records (DESIGN sections 2 and 6).
+//! Revocation: by whoever presents the token (RFC 7009), and by rules over the records.
 
 use crate::support::*;
 use serde_json::{Value, json};

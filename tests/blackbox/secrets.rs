@@ -1,4 +1,4 @@
-//! Canaries: a secret in every field and on every way to fail, at the log's most talkative level, is found nowhere (corpus 125).
+//! Canaries: a secret in every field and on every way to fail, at the log's most talkative level, is found nowhere.
 
 use crate::support::*;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Several processes that share a key directory (DESIGN section 4, `signing.keys_dir`; corpus 145).
+//! Several processes that share a key directory.
 
 use crate::support::*;
 use serde_json::{Value, json};

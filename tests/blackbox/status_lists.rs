@@ -1,4 +1,4 @@
-//! Token Status Lists: a verifier with nothing but our keys learns of revocations (DESIGN sections 2 and 3).
+//! Token Status Lists: a verifier with nothing but our keys learns of revocations.
 
 use crate::redis::shared_world;
 use crate::support::*;

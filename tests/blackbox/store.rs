@@ -1,4 +1,4 @@
-//! The ledger from outside: what is durable, what a second process gets, what damage does (DESIGN section 6, corpus F).
+//! The ledger from outside: what is durable, what a second process gets, what damage does.
 
 use crate::support::*;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Bytes that no honest client sends, by raw sockets, on both listeners (corpus 112 to 119).
+//! Bytes that no honest client sends, by raw sockets, on both listeners.
 
 use crate::support::*;
 use std::net::SocketAddr;

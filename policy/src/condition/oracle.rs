@@ -1,4 +1,4 @@
-//! Conditions against a naive reading of their definition (DESIGN section 5).
+//! Conditions against a naive reading of their definition.
 
 use crate::fixture::*;
 use crate::{IdentitySpec, RuleSet};

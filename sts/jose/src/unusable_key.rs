@@ -91,7 +91,7 @@ impl UnusableKey {
         }
     }
 
-    /// Whether an operator must hear of it: the set publishes a secret (corpus 97).
+    /// Whether an operator must hear of it: the set publishes a secret.
     #[must_use]
     pub const fn alarming(&self) -> bool {
         matches!(self, Self::Symmetric | Self::PrivateMaterial)

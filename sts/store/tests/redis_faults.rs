@@ -1,4 +1,4 @@
-//! What happens to the Redis store when Redis is away, silent, flushed, older than it was, tampered with, or moved (corpus F).
+//! What happens to the Redis store when Redis is away, silent, flushed, older than it was, tampered with, or moved.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails is to end")]
 

@@ -121,10 +121,10 @@ impl SignedToken<'_> {
         &self.trust.entry
     }
 
-    /// Judges the registered claims: types, presence, then times at `now` (RFC 7519 section 4.1, requirements J-9 to J-12).
+    /// Judges the registered claims: types, presence, then times at `now` (RFC 7519 section 4.1).
     ///
     /// # Errors
-    /// The first [`TokenFault`] in the order of DESIGN section 2.
+    /// The first [`TokenFault`] found, in the order above.
     pub fn judge(self, now: UnixTime) -> Result<VerifiedClaims, TokenFault> {
         let registered = registered::read(&self.token.claims, &self.trust)?;
         registered::judge_times(&registered, &self.trust, now)?;

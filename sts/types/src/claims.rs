@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::{Json, JsonObject, StrictJsonError};
 
-/// A JSON object of claims. Null members count as absent (DESIGN section 5).
+/// A JSON object of claims. Null members count as absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClaimSet(JsonObject);
 

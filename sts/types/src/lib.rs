@@ -40,8 +40,8 @@ pub use status::{STATUS_LIST_LENGTH, StatusListId, StatusListIdError, StatusWind
 pub use strict_json::{MAX_JSON_DEPTH, StrictJsonError, parse_object};
 pub use time::{Clock, Lifetime, UnixTime};
 
-/// What the outside calls one algorithm, and when it is one of ours; the list is DESIGN's, closed on purpose: there is no
-/// `none`, no HMAC, and no way to name another (RFC 7518 section 3.1, RFC 8037, RFC 9864).
+/// A signature algorithm that we accept. The list is closed on purpose: there is no `none`, no HMAC,
+/// and no way to name another (RFC 7518 section 3.1, RFC 8037, RFC 9864).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the variants are the registered names")]
 pub enum Algorithm {

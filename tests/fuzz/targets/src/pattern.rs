@@ -1,4 +1,4 @@
-//! Patterns against their definition (DESIGN section 5), in the plainest words there are.
+//! Patterns against their definition, in the plainest words there are.
 
 use std::collections::BTreeSet;
 
