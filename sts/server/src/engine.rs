@@ -65,7 +65,8 @@ impl Engine {
             refusals,
             events,
         });
-        let desk = Desk { service: Arc::new(service), issuers: watch::Sender::new(issuers), metrics };
+        let desk =
+            Desk { service: Arc::new(service), issuers: watch::Sender::new(issuers), metrics, store: Arc::default() };
         Ok(Self { desk: Arc::new(desk), ledger, keyring })
     }
 }

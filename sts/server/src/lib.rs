@@ -18,6 +18,7 @@ mod reload;
 mod serve;
 mod sinks;
 mod start_error;
+mod store_health;
 mod telemetry;
 mod upkeep;
 

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 pub(crate) use denials::DenialsQuery;
 
 use crate::metrics::Metrics;
+use crate::store_health::StoreHealth;
 
 /// One operation.
 #[derive(Clone, Debug)]
@@ -68,7 +69,7 @@ pub(crate) enum OperationFailure {
     #[error("{0}")]
     Refused(String),
     /// With what was tried and not done.
-    #[error("the store does not answer; {0}")]
+    #[error("the store is unavailable; {0}")]
     StoreUnavailable(&'static str),
     #[error("{0}")]
     IssuerUnavailable(String),
@@ -81,12 +82,13 @@ pub(crate) struct Desk {
     pub(crate) service: Arc<Service>,
     pub(crate) issuers: watch::Sender<JwksCache>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) store: Arc<StoreHealth>,
 }
 
 impl Desk {
-    /// Whether exchanges can be served.
-    pub(crate) async fn is_ready(&self) -> bool {
-        self.service.can_audit() && self.service.ready().await.is_ok()
+    /// Whether exchanges can be served, as far as is known.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.service.can_audit() && self.store.is_ready(self.service.clock().monotonic())
     }
 }
 
@@ -211,6 +213,8 @@ impl Operation {
             }
             Self::AcceptEpoch => match desk.service.accept_epoch().await {
                 Ok(Acceptance::Accepted) => {
+                    // Whoever is told of it finds the server ready.
+                    let _ = desk.store.look(&desk.service).await;
                     tracing::warn!(%by, "the store was accepted as it is: what was revoked and is forgotten has come back");
                     Ok(json!({ "accepted": true }))
                 }

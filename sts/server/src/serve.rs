@@ -24,15 +24,13 @@ use crate::metrics::Metrics;
 use crate::operation::Desk;
 use crate::reload::{Certificates, Reload, load};
 use crate::start_error::StartError;
+use crate::store_health::watch_store;
 use crate::telemetry::{self, EventLog, Log};
 use crate::upkeep::upkeep;
 use crate::{custody, environment, reload};
 
 /// The longest that a second signal waits for connections to be closed.
 const IMMEDIATELY: Duration = Duration::from_millis(200);
-
-/// How often it is looked at how the store is, for metrics and log; whoever asks for readiness learns it anew.
-const STORE_WATCH: Duration = Duration::from_secs(10);
 
 /// A server that is listening.
 pub(crate) struct Running {
@@ -187,6 +185,7 @@ pub(crate) fn start_on(
         proxies: Proxies::new(settings.behind_tls_proxy.clone(), settings.tls.is_some()),
         limit: FailureLimit::new(settings.limits.failures_per_second, settings.limits.failure_burst),
         leaving: leaving.clone(),
+        store: Arc::clone(&engine.desk.store),
     });
     let admin_state = Data::new(AdminState {
         desk: Arc::clone(&engine.desk),
@@ -215,7 +214,10 @@ pub(crate) fn start_on(
 impl Running {
     /// Says where it listens, and that it is ready if `/readyz` says so, too; else that is said once it does.
     async fn told_of(mut self) -> Self {
-        self.is_ready_untold = !self.engine.desk.is_ready().await;
+        let desk = &self.engine.desk;
+        // Read from here on without being looked at.
+        let _ = desk.store.look(&desk.service).await;
+        self.is_ready_untold = !desk.is_ready();
         let (public, admin) = (self.public, self.admin);
         if self.is_ready_untold {
             tracing::info!(%public, %admin, "listening");
@@ -232,7 +234,7 @@ impl Running {
         let Listeners { public, admin, closing } = listeners;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let background = [
-            tokio::spawn(watch_store(Arc::clone(&engine.ledger), Arc::clone(&engine.desk.metrics))),
+            tokio::spawn(watch_store(Arc::clone(&engine.desk.store), Arc::clone(&engine.desk.service))),
             tokio::spawn(upkeep(
                 Arc::clone(&engine.keyring),
                 Arc::clone(&engine.ledger),
@@ -276,30 +278,6 @@ impl Running {
     }
 }
 
-/// Tells the operator how the store is whenever that changes.
-async fn watch_store(ledger: Arc<dyn Ledger>, metrics: Arc<Metrics>) {
-    let mut tick = tokio::time::interval(STORE_WATCH);
-    loop {
-        tick.tick().await;
-        let readiness = ledger.ready().await;
-        let before = metrics.store(readiness.clone());
-        match (&readiness, before) {
-            (Ok(warnings), before) => {
-                let known =
-                    before.as_ref().and_then(|before| before.as_ref().ok()).map(Vec::as_slice).unwrap_or_default();
-                for warning in warnings.iter().filter(|warning| known.iter().all(|known| known.name != warning.name)) {
-                    tracing::warn!(warning = warning.name, "{}", warning.text);
-                }
-                if matches!(before, Some(Err(_))) {
-                    tracing::info!("the store is ready again");
-                }
-            }
-            (Err(error), Some(Ok(_)) | None) => tracing::error!(%error, "the store is not ready"),
-            (Err(_), Some(Err(_))) => {}
-        }
-    }
-}
-
 /// Writes refusals to the store.
 async fn keep_refusals(desk: Arc<Desk>) {
     desk.service.keep_refusals().await;
@@ -308,7 +286,7 @@ async fn keep_refusals(desk: Arc<Desk>) {
 /// Says that the server is ready once `/readyz` does.
 async fn tell_when_ready(desk: Arc<Desk>, leaving: Leaving, (public, admin): (SocketAddr, SocketAddr)) {
     const PAUSE: Duration = Duration::from_millis(100);
-    while !desk.is_ready().await {
+    while !desk.is_ready() {
         tokio::time::sleep(PAUSE).await;
     }
     if !leaving.has_begun() {

@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use sts_store::contract::{START, claim, record, revocation, rule};
+use sts_store::contract::{START, assert_all_attacks, claim, record, revocation, rule};
 use sts_store::{
     Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, RedisLedger, RedisSpec, StatusMark,
     Topology,
@@ -736,6 +736,11 @@ fn f2_attacks(keys: &[String]) -> Vec<(String, Vec<Vec<String>>)> {
             vec![order(&["DEL", value, revocations, rules, log]), order(&["COPY", "before", mark, "REPLACE"])],
         ),
         ("an older mark".to_owned(), vec![order(&["COPY", "before", mark, "REPLACE"])]),
+        (
+            "a rule is there twice".to_owned(),
+            vec![order(&["EVAL", "redis.call('HSET', KEYS[1], 'twice', redis.call('HVALS', KEYS[1])[1])", "1", rules])],
+        ),
+        ("something else is among the rules".to_owned(), vec![order(&["HSET", rules, "junk", "junk"])]),
         ("a rule that was taken back is there again".to_owned(), vec![order(&["COPY", "undone", rules, "REPLACE"])]),
     ];
     attacks.push(("the log is gone, and a revocation".to_owned(), vec![order(&["DEL", log, value, revocations])]));
@@ -749,6 +754,7 @@ async fn f2_whatever_is_deleted_put_back_or_altered_in_redis_brings_nothing_back
         f2_scene(&store).await;
         f2_attacks(&store.server.keys()).into_iter().map(|(name, _)| name).collect()
     };
+    assert_all_attacks(names.iter().map(String::as_str));
     for (at, what) in names.iter().enumerate() {
         let store = Store::new(RedisServer::start());
         let ledgers = f2_scene(&store).await;

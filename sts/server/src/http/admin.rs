@@ -92,6 +92,7 @@ async fn operate(
         Err(OperationFailure::NotFound(text)) => Err(Failure::told(Reason::NotFound, text)),
         Err(OperationFailure::Refused(text)) => Err(Failure::told(Reason::RequestMalformed, text)),
         Err(failure @ OperationFailure::StoreUnavailable(_)) => {
+            state.desk.store.request_failed(state.desk.service.clock().monotonic());
             Err(Failure::told(Refused::for_now(Reason::StoreUnavailable, RETRY), failure.to_string()))
         }
         Err(OperationFailure::IssuerUnavailable(text)) => {
@@ -174,12 +175,13 @@ async fn measured(desk: &Desk) -> HttpResponse {
         &cache.families(),
         (desk.service.status_lists(), desk.service.clock().monotonic()),
         metrics::Dropped { decisions: desk.service.dropped_decisions(), refusals: desk.service.dropped_refusals() },
+        desk.store.read(desk.service.clock().monotonic()).as_ref(),
     );
     HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text)
 }
 
 async fn ready(state: &AdminState) -> HttpResponse {
-    let store = state.desk.service.ready().await;
+    let store = state.desk.store.look(&state.desk.service).await;
     let is_audited = state.desk.service.can_audit();
     let is_ready = store.is_ok() && is_audited && !state.leaving.has_begun();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

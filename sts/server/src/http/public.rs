@@ -21,6 +21,7 @@ use super::form::{Accepts, parameters};
 use super::head::refuse_large;
 use super::route::{Endpoint, endpoint, normalise};
 use super::{Failure, FailureLimit, Leaving, Metadata, Proxies, body};
+use crate::store_health::StoreHealth;
 
 /// The media type of a signed introspection answer (RFC 9701 section 8.2).
 const SIGNED_INTROSPECTION: &str = "application/token-introspection+jwt";
@@ -35,6 +36,7 @@ pub(crate) struct PublicState {
     pub(crate) proxies: Proxies,
     pub(crate) limit: FailureLimit,
     pub(crate) leaving: Leaving,
+    pub(crate) store: Arc<StoreHealth>,
 }
 
 /// Every request of the public listener.
@@ -50,6 +52,7 @@ pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Dat
         Err(failure) => Ok(Err(failure)),
         Ok((endpoint, admission)) => {
             let outcome = super::caught(handle(endpoint, &request, &mut payload, &state, &context)).await;
+            note_store(endpoint, &outcome, &state, &context);
             if let Some(admission) = admission.filter(|_| !is_callers_fault(&outcome)) {
                 admission.give_back();
             }
@@ -77,6 +80,25 @@ struct Answered {
 impl From<HttpResponse> for Answered {
     fn from(response: HttpResponse) -> Self {
         Self { response, is_foreign: false }
+    }
+}
+
+/// What the outcome of a request says of the store.
+fn note_store(
+    endpoint: Endpoint,
+    outcome: &std::thread::Result<Result<Answered, Failure>>,
+    state: &PublicState,
+    context: &RequestContext,
+) {
+    match outcome {
+        // A status list may be late although the store answers.
+        Ok(Err(failure))
+            if failure.refused().reason == Reason::StoreUnavailable && endpoint != Endpoint::StatusList =>
+        {
+            state.store.request_failed(state.service.clock().monotonic());
+        }
+        Ok(Ok(_)) if endpoint == Endpoint::Token => state.store.token_was_recorded(context.arrived),
+        _ => {}
     }
 }
 
@@ -153,7 +175,7 @@ async fn handle(
         }
         Endpoint::StatusList => status_list(request, state).await?,
         Endpoint::Live => HttpResponse::Ok().finish(),
-        Endpoint::Ready => ready(state).await,
+        Endpoint::Ready => ready(state),
     };
     Ok(response.into())
 }
@@ -300,10 +322,13 @@ fn required_token<'a>(parameters: &'a Parameters<'_>) -> Result<&'a str, Failure
     Ok(parameters.one("token")?.ok_or_else(missing)?)
 }
 
-async fn ready(state: &PublicState) -> HttpResponse {
-    match state.service.ready().await {
-        Ok(_) if state.service.can_audit() && !state.leaving.has_begun() => HttpResponse::Ok().finish(),
-        _ => HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).finish(),
+/// `GET /readyz`: what is known. It waits for nothing.
+fn ready(state: &PublicState) -> HttpResponse {
+    let is_store_ready = state.store.is_ready(state.service.clock().monotonic());
+    if is_store_ready && state.service.can_audit() && !state.leaving.has_begun() {
+        HttpResponse::Ok().finish()
+    } else {
+        HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).finish()
     }
 }
 

@@ -19,10 +19,9 @@ use sts_store::Alert;
 use sts_types::EntryName;
 
 use crate::sinks::{Sink, SinkStatus};
+use crate::store_health::Readiness;
 use exchanges::Exchanges;
 use exposition::{Exposition, Kind};
-pub(crate) use store::Readiness;
-use store::Store;
 
 /// What is served as `Content-Type` with [`Metrics::render`].
 pub(crate) const MEDIA_TYPE: &str = Exposition::MEDIA_TYPE;
@@ -38,7 +37,6 @@ pub(crate) struct Dropped {
 pub(crate) struct Metrics {
     exchanges: Exchanges,
     alerts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
-    store: Store,
     is_stale: AtomicBool,
     sinks: OnceLock<Vec<Arc<Sink>>>,
 }
@@ -76,12 +74,7 @@ impl Metrics {
         self.is_stale.store(!is_in_force, Ordering::Release);
     }
 
-    /// Notes how the store is, and gives back how it was when that was noted last.
-    pub(crate) fn store(&self, readiness: Readiness) -> Option<Readiness> {
-        self.store.note(readiness)
-    }
-
-    /// The exposition, with the state of the `issuers` and under which `generation` exchanges run.
+    /// The exposition, with how the `store` is, the state of the `issuers` and under which `generation` exchanges run.
     pub(crate) fn render(
         &self,
         generation: &str,
@@ -89,6 +82,7 @@ impl Metrics {
         families: &[FamilyStatus],
         status_lists: (StatusListsView, Duration),
         dropped: Dropped,
+        store: Option<&Readiness>,
     ) -> String {
         let mut out = Exposition::default();
         out.family("sts_info", Kind::Gauge, "Always 1; the version of the server, and the snapshot in force.");
@@ -117,7 +111,7 @@ impl Metrics {
         for ((place, fault), count) in self.alerts.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             out.sample(&[("place", place), ("fault", fault)], count);
         }
-        self.store.render(&mut out);
+        store::render(store, &mut out);
         sinks::render(&self.sinks(), &mut out);
         status_lists::render(status_lists, &mut out);
         out.into_text()

@@ -9,10 +9,12 @@
     reason = "a suite of assertions: a failure is to end the test"
 )]
 
+mod attacks;
 mod behaviour;
 mod refusals;
 mod samples;
 
+pub use attacks::{ATTACKS, assert_all_attacks};
 pub use behaviour::*;
 pub use refusals::*;
 pub use samples::{AlertLog, ManualClock, START, TestSeal, claim, record, revocation, rule};

@@ -12,6 +12,7 @@ use arc_swap::ArcSwapOption;
 use sts_types::{Entropy, Seal, UnixTime};
 
 use super::batch::Replies;
+use super::lineage::Lineage;
 use super::mark::SealedMark;
 use super::open_error::RedisOpenError;
 use super::trouble::Trouble;
@@ -75,6 +76,8 @@ pub(super) struct Guard {
     known: Mutex<Known>,
     doubt: ArcSwapOption<Trouble>,
     unfit: ArcSwapOption<Trouble>,
+    /// The epoch that is known, with those before it, once it was seen.
+    lineage: ArcSwapOption<Lineage>,
     /// How often another epoch was taken for the one that is known.
     epochs: AtomicU64,
     /// Whether a sealed mark was ever seen. From then on a store without one is not taken over.
@@ -100,6 +103,7 @@ impl Guard {
             known: Mutex::new(known),
             doubt: ArcSwapOption::empty(),
             unfit: ArcSwapOption::empty(),
+            lineage: ArcSwapOption::empty(),
             epochs: AtomicU64::new(0),
             has_seen_sealed: AtomicBool::new(saved.as_ref().is_some_and(Watermark::is_of_sealed)),
             rules: AtomicU64::new(0),
@@ -222,7 +226,7 @@ impl Guard {
             self.epochs.fetch_add(1, Ordering::AcqRel);
         }
         if let Some(epoch) = epoch {
-            known.epoch = Some(Held { id: epoch.id, stored: Some(stored.clone()) });
+            self.hold(known, epoch, stored);
         }
         if known.opened.as_ref().is_none_or(|(_, held)| !Arc::ptr_eq(held, &numbers)) && sequence >= known.sequence {
             known.opened = Some((sealed.clone(), Arc::clone(&numbers)));
@@ -333,7 +337,7 @@ impl Guard {
         let stored = mark.epoch.as_ref().ok_or(Trouble::Form)?;
         let epoch = self.unseal(stored)?;
         let mut known = self.known();
-        known.epoch = Some(Held { id: epoch.id, stored: Some(stored.clone()) });
+        self.hold(&mut known, epoch, stored);
         let sealed = mark.sealed.as_ref().ok_or(Trouble::Form)?;
         let numbers = Arc::new(self.unseal_mark(sealed)?);
         known.sequence = numbers.sequence;
@@ -342,6 +346,23 @@ impl Guard {
         self.epochs.fetch_add(1, Ordering::AcqRel);
         self.doubt.store(None);
         Ok(())
+    }
+
+    /// The epoch that is known, with those before it.
+    pub(super) fn lineage(&self) -> Result<Arc<Lineage>, Trouble> {
+        self.lineage.load_full().ok_or_else(|| doubt("the epoch of this Redis was not read yet"))
+    }
+
+    /// The lineage that begins with a stored epoch.
+    pub(super) fn lineage_of(&self, stored: &[u8]) -> Result<Lineage, Trouble> {
+        let Epoch { id, former, .. } = self.unseal(stored)?;
+        Ok(Lineage { id, former })
+    }
+
+    fn hold(&self, known: &mut Known, epoch: Epoch, stored: &[u8]) {
+        let Epoch { id, former, .. } = epoch;
+        known.epoch = Some(Held { id: id.clone(), stored: Some(stored.to_vec()) });
+        self.lineage.store(Some(Arc::new(Lineage { id, former })));
     }
 
     fn unseal(&self, stored: &[u8]) -> Result<Epoch, Trouble> {

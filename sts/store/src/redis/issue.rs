@@ -6,7 +6,6 @@ use super::batch::{Batch, Replies, command, sized};
 use super::guard::Mark;
 use super::{RedisLedger, forget_at};
 use crate::alert::{Alert, Fault, Place};
-use crate::codec;
 use crate::ledger::{LedgerError, live_until};
 use crate::record::Issued;
 
@@ -27,8 +26,7 @@ impl RedisLedger {
         let (record_key, account_key) = (names.record(&id), names.account(&account_id));
         let preceding = self.guard().rules();
         record.preceding_rules = Some(preceding);
-        let stored = codec::seal_value(&*self.inspector.seal, Place::Record, id.as_bytes(), &record)
-            .map_err(|_| LedgerError::Unavailable("a value of the ledger cannot be encoded".into()))?;
+        let stored = self.guard().lineage()?.seal_record(&*self.inspector.seal, &id, &record)?;
         let end = live_until(record.exp);
         let issued = record.iat.as_secs().saturating_mul(1000).saturating_add(i64::from(record.iat_millis));
         let end_member = format!("{id}{account_id}");
@@ -121,8 +119,7 @@ impl RedisLedger {
     /// Writes a record anew with the number of rules that there were in the transaction which recorded it. Nobody has its token
     /// before that: by another number a rule could miss it, or cover it that was made before.
     async fn record_again(&self, id: &str, record: &TokenRecord, written: &Replies) -> Result<(), LedgerError> {
-        let stored = codec::seal_value(&*self.inspector.seal, Place::Record, id.as_bytes(), record)
-            .map_err(|_| LedgerError::Unavailable("a value of the ledger cannot be encoded".into()))?;
+        let stored = self.guard().lineage()?.seal_record(&*self.inspector.seal, id, record)?;
         let mut set = sized("SET", 5, stored.len());
         set.arg(self.names().record(id)).arg(stored).arg("XX").arg("PXAT").arg(forget_at(live_until(record.exp)));
         let mut batch = Batch::plain();

@@ -88,7 +88,7 @@ impl RedisLedger {
                 revocation = Found::Foreign;
             }
             let record = record.map_or(Found::Nothing, Found::Bytes);
-            if let Some(record) = self.open_record(id, record)
+            if let Some(record) = self.open_record(id, record)?
                 && listing.account.as_ref().is_none_or(|account| *account == record.account)
             {
                 entries.extend(self.with_revocation(id, record, revocation));

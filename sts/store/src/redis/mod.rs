@@ -10,6 +10,7 @@ mod commit;
 mod connect;
 mod guard;
 mod issue;
+mod lineage;
 mod link;
 mod list;
 mod load;
@@ -31,8 +32,8 @@ pub use open_error::RedisOpenError;
 pub use spec::{Node, RedisSpec, RedisTls, Topology};
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::Value;
@@ -50,14 +51,12 @@ use self::trouble::Trouble;
 use self::vitals::Vitals;
 use crate::alert::{Alert, Alerts, Place};
 use crate::codec;
-use crate::ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
+use crate::ledger::{Acceptance, Lease, Ledger, LedgerFuture, StatusMark};
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TokenRecord};
 use crate::warning::Warning;
 
 /// How much longer than it must a key lives in Redis, in seconds: its clock is not ours.
 const MARGIN: i64 = 600;
-/// How long an answer of [`Ledger::ready`] is good for.
-const READY_FOR: Duration = Duration::from_secs(1);
 
 /// What a Redis store is made of beside its [`RedisSpec`].
 pub struct RedisParts {
@@ -94,16 +93,8 @@ pub struct RedisLedger {
     /// Revoked tokens that were looked for.
     looked_at: AtomicUsize,
     seen_claims: SeenClaims,
-    readiness: Mutex<Option<Readiness>>,
     /// Refusals written since it was last seen whether all fit.
     uncounted_refusals: AtomicUsize,
-}
-
-/// What came of looking whether Redis is ready, and when that was, on the monotonic clock.
-#[derive(Clone)]
-struct Readiness {
-    at: Duration,
-    outcome: Result<Vec<Warning>, LedgerError>,
 }
 
 impl RedisLedger {
@@ -135,7 +126,6 @@ impl RedisLedger {
             registry: Arc::new(Registry::new()),
             looked_at: AtomicUsize::new(0),
             seen_claims: SeenClaims::default(),
-            readiness: Mutex::default(),
             uncounted_refusals: AtomicUsize::new(0),
         })
     }
@@ -179,7 +169,7 @@ impl RedisLedger {
     /// Before the first write, and the first after a doubt: nothing is written to a Redis that is not the one that is known, with all
     /// that was revoked.
     async fn settle_doubt(&self) -> Result<(), Trouble> {
-        if self.guard().is_in_doubt() || !self.registry.is_sound() {
+        if self.guard().is_in_doubt() || !self.registry.is_sound() || self.guard().lineage().is_err() {
             Box::pin(self.guarded(self.inspector.reading(Batch::plain()))).await?;
         }
         Ok(())
@@ -307,10 +297,10 @@ impl Inspect for Inspector {
             return Err(trouble);
         }
         self.guard.note_fitness(fitness);
-        if mark.epoch.is_some() && mark.sealed.is_none() {
-            self.take_over(connection, &mark).await?;
-        }
-        if self.guard.is_settled() {
+        let is_taken_over =
+            mark.epoch.is_some() && mark.sealed.is_none() && self.take_over(connection, &mark).await?;
+        // What was taken over is remembered before it is used: from then on the earlier mark is none.
+        if self.guard.is_settled() && !is_taken_over {
             return Ok(());
         }
         if mark.epoch.is_none() && self.is_empty(connection).await? {
@@ -324,7 +314,11 @@ impl Inspect for Inspector {
         }
         let mut replies = Replies::from(self.reading(Batch::plain()).send(connection).await?);
         let floor = self.guard.floor();
-        self.guard.judge(&mut Mark::read(&mut replies)?, floor)?;
+        match self.guard.judge(&mut Mark::read(&mut replies)?, floor) {
+            // Each operation is told of it. An operator can accept the loss over this connection.
+            Err(Trouble::Doubt(_)) => return Ok(()),
+            judged => judged?,
+        };
         self.guard.save().await;
         Ok(())
     }
@@ -340,11 +334,11 @@ impl Inspector {
         Ok(Replies::from(batch.send(connection).await?).number()? == 0)
     }
 
-    /// Takes the store of an earlier version over, when it is the one that this process knew.
-    async fn take_over(&self, connection: &mut MultiplexedConnection, mark: &Mark) -> Result<(), Trouble> {
+    /// Takes the store of an earlier version over, when it is the one that this process knew; whether it was.
+    async fn take_over(&self, connection: &mut MultiplexedConnection, mark: &Mark) -> Result<bool, Trouble> {
         let sequence = self.earlier_sequence(connection).await?;
         if mark.sealed.is_some() || !self.guard.is_known_of_earlier_version(mark, sequence) {
-            return Ok(());
+            return Ok(false);
         }
         let (epoch, mut begun) = self.guard.next_epoch(mark, &*self.entropy, self.clock.now())?;
         begun.sequence = begun.sequence.max(sequence);
@@ -356,7 +350,7 @@ impl Inspector {
             Err(Trouble::Conflict) => {}
             Err(trouble) => return Err(trouble),
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -390,20 +384,7 @@ impl Ledger for RedisLedger {
     }
 
     fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
-        Box::pin(async move {
-            let now = self.clock().monotonic();
-            let held = self.readiness.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(Readiness { at, outcome }) = held
-                && now.saturating_sub(at) < READY_FOR
-                && (outcome.is_err() || (!self.guard().is_in_doubt() && self.registry.is_sound()))
-            {
-                return outcome;
-            }
-            let outcome = self.look_at().await.map_err(LedgerError::from);
-            *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some(Readiness { at: now, outcome: outcome.clone() });
-            outcome
-        })
+        Box::pin(async move { Ok(self.look_at().await?) })
     }
 
     fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize> {

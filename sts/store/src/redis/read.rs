@@ -31,7 +31,7 @@ impl RedisLedger {
         batch.add(command("GET", &[self.names().record(&id)])).add(command("GET", &[self.names().revocation(&id)]));
         let (_, mut replies) = self.guarded(batch).await?;
         let (record, mut revocation) = (found(&mut replies)?, found(&mut replies)?);
-        let Some(record) = self.open_record(&id, record) else { return Ok(None) };
+        let Some(record) = self.open_record(&id, record)? else { return Ok(None) };
         if record.jti != *jti {
             self.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
             return Ok(None);
@@ -42,8 +42,14 @@ impl RedisLedger {
         Ok(self.with_revocation(&id, record, revocation))
     }
 
-    pub(super) fn open_record(&self, id: &str, found: Found) -> Option<TokenRecord> {
-        self.open_found(Place::Record, id.as_bytes(), found)
+    /// A record that counts in the epoch that is known; one that does not raises an alert.
+    pub(super) fn open_record(&self, id: &str, found: Found) -> Result<Option<TokenRecord>, Trouble> {
+        let opened = match found {
+            Found::Nothing => return Ok(None),
+            Found::Bytes(stored) => self.guard().lineage()?.open_record(&*self.inspector.seal, id, &stored),
+            Found::Foreign => Err(Fault::Form),
+        };
+        Ok(opened.map_err(|fault| self.alerts.raise(Alert { place: Place::Record, fault })).ok())
     }
 
     /// The entry of a record that lives. A revocation that is there and cannot be read is one all the same: what was revoked must not

@@ -9,6 +9,7 @@ use sts_types::{Jti, TokenRecord, UnixTime};
 
 use super::batch::{Batch, Replies, command};
 use super::guard::Mark;
+use super::lineage::Lineage;
 use super::mark::SealedMark;
 use super::read::{RULE_KEY, found, whole};
 use super::registry::token_id;
@@ -43,7 +44,7 @@ impl Inspector {
         replies.value()?;
         replies.value()?;
         let rules = self.rules_there(&mut replies);
-        let tokens = self.tokens_there(connection).await?;
+        let tokens = self.tokens_there(connection, &self.guard.lineage_of(&epoch)?).await?;
 
         let mut commit = Batch::atomic();
         commit.add(command("DEL", &[self.names.rules()]));
@@ -97,7 +98,11 @@ impl Inspector {
     }
 
     /// The tokens that are listed as revoked, and those of the records that have a revocation; until when each is.
-    async fn tokens_there(&self, connection: &mut MultiplexedConnection) -> Result<Vec<(String, i64)>, Trouble> {
+    async fn tokens_there(
+        &self,
+        connection: &mut MultiplexedConnection,
+        lineage: &Lineage,
+    ) -> Result<Vec<(String, i64)>, Trouble> {
         let listed = self.scan(connection, self.names.revocations()).await?;
         let recorded = self.scan(connection, self.names.all()).await?;
         let is_listed: BTreeSet<&str> = listed.iter().map(|(id, _)| id.as_str()).collect();
@@ -115,7 +120,11 @@ impl Inspector {
             let mut replies = Replies::from(batch.send(connection).await?);
             for (id, listed) in some {
                 let (revocation, record) = (found(&mut replies)?, found(&mut replies)?);
-                if let Some(until) = self.until_of(connection, id, *listed, revocation, record).await? {
+                let opened = match &record {
+                    super::read::Found::Bytes(stored) => lineage.open_record(&*self.seal, id, stored).ok(),
+                    _ => None,
+                };
+                if let Some(until) = self.until_of(connection, id, *listed, revocation, opened).await? {
                     tokens.push((id.clone(), until));
                 }
             }
@@ -130,7 +139,7 @@ impl Inspector {
         id: &str,
         listed: Option<i64>,
         revocation: super::read::Found,
-        record: super::read::Found,
+        record: Option<TokenRecord>,
     ) -> Result<Option<i64>, Trouble> {
         use super::read::Found;
         let opened: Option<Revocation> = match &revocation {
@@ -143,10 +152,6 @@ impl Inspector {
         if listed.is_none() && matches!(revocation, Found::Nothing) {
             return Ok(None);
         }
-        let record: Option<TokenRecord> = match &record {
-            Found::Bytes(stored) => codec::open(&*self.seal, Place::Record, id.as_bytes(), stored).ok(),
-            Found::Nothing | Found::Foreign => None,
-        };
         // Without its record a token is not active anyway.
         let Some(record) = record else { return Ok(None) };
         let now = self.clock.now();

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use sts_types::Jti;
 
 use super::super::EmbeddedLedger;
 use super::super::tables::{BY_JTI, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, TALLIES, TALLY};
-use crate::contract::{AlertLog, ManualClock, START, TestSeal, record, revocation, rule};
+use crate::contract::{AlertLog, ManualClock, START, TestSeal, assert_all_attacks, record, revocation, rule};
 use crate::{Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, codec};
 
 /// A store that is closed while it is tampered with.
@@ -20,7 +20,8 @@ struct Store {
 }
 
 impl Store {
-    /// Holds the records `a` (number 0) and `b`, of which `b` is revoked, and a rule.
+    /// Holds the records `a` (number 0) and `b`, of which `b` is revoked, and a rule (number 0); a second one was taken back. An
+    /// intruder has kept what stood there in between.
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Self {
@@ -33,7 +34,14 @@ impl Store {
             assert_eq!(ledger.issue(record(jti, "octo"), None).await.unwrap(), Issued::Recorded);
         }
         ledger.revoke(revocation("b", "leaked")).await.unwrap();
+        drop(ledger);
+        store.tamper(|txn| keep(txn, TALLY, txn.open_table(TALLIES).unwrap().get(TALLY).unwrap().unwrap().value()));
+        let ledger = store.open(1);
         ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
+        let undone = ledger.revoke(rule("other", START.plus(1000))).await.unwrap();
+        drop(ledger);
+        store.tamper(|txn| keep(txn, "rule", txn.open_table(RULES).unwrap().get(1).unwrap().unwrap().value()));
+        store.open(1).undo_rule(undone.id.unwrap()).await.unwrap();
         store
     }
 
@@ -132,6 +140,17 @@ async fn assert_in_doubt(store: &Store, fault: Fault, what: &str) {
     assert!(unavailable(ledger.sweep(START.plus(9_999)).await.unwrap_err()), "{what}");
 }
 
+/// What an intruder has kept, by name.
+const KEPT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("kept");
+
+fn keep(txn: &WriteTransaction, name: &str, value: &[u8]) {
+    txn.open_table(KEPT).unwrap().insert(name, value).unwrap();
+}
+
+fn kept(txn: &WriteTransaction, name: &str) -> Vec<u8> {
+    txn.open_table(KEPT).unwrap().get(name).unwrap().unwrap().value().to_vec()
+}
+
 /// Ways to take a revocation out of a store, or to put one back.
 fn tamperings() -> Vec<(&'static str, Fault, Tampering)> {
     vec![
@@ -143,7 +162,7 @@ fn tamperings() -> Vec<(&'static str, Fault, Tampering)> {
             }),
         ),
         (
-            "a rule is gone",
+            "the rules are gone",
             Fault::Seal,
             Box::new(|txn| {
                 txn.open_table(RULES).unwrap().remove(0).unwrap();
@@ -159,18 +178,55 @@ fn tamperings() -> Vec<(&'static str, Fault, Tampering)> {
             }),
         ),
         (
-            "the tally is gone",
+            "the mark is gone",
             Fault::Seal,
             Box::new(|txn| {
                 txn.open_table(TALLIES).unwrap().remove(TALLY).unwrap();
             }),
         ),
         (
-            "the tally is another",
+            "the mark is another",
             Fault::Seal,
             Box::new(|txn| {
                 let forged = codec::seal(&TestSeal(2), Place::Epoch, TALLY.as_bytes(), b"{}");
                 txn.open_table(TALLIES).unwrap().insert(TALLY, forged.as_slice()).unwrap();
+            }),
+        ),
+        (
+            "all revocations are gone",
+            Fault::Seal,
+            Box::new(|txn| {
+                txn.open_table(REVOCATIONS).unwrap().remove("b").unwrap();
+                txn.open_table(RULES).unwrap().remove(0).unwrap();
+            }),
+        ),
+        (
+            "an older mark",
+            Fault::Seal,
+            Box::new(|txn| {
+                txn.open_table(TALLIES).unwrap().insert(TALLY, kept(txn, TALLY).as_slice()).unwrap();
+            }),
+        ),
+        (
+            "an older copy",
+            Fault::Missing,
+            Box::new(|txn| {
+                txn.open_table(RULES).unwrap().remove(0).unwrap();
+                txn.open_table(TALLIES).unwrap().insert(TALLY, kept(txn, TALLY).as_slice()).unwrap();
+            }),
+        ),
+        (
+            "a rule that was taken back is there again",
+            Fault::Seal,
+            Box::new(|txn| {
+                txn.open_table(RULES).unwrap().insert(1, kept(txn, "rule").as_slice()).unwrap();
+            }),
+        ),
+        (
+            "something else is among the rules",
+            Fault::Seal,
+            Box::new(|txn| {
+                txn.open_table(RULES).unwrap().insert(9, b"junk".as_slice()).unwrap();
             }),
         ),
         (
@@ -204,7 +260,8 @@ fn tamperings() -> Vec<(&'static str, Fault, Tampering)> {
 type Tampering = Box<dyn Fn(&WriteTransaction)>;
 
 #[tokio::test]
-async fn c133_a_store_from_which_a_revocation_was_taken_answers_nothing_until_that_is_accepted() {
+async fn c133_f2_a_store_from_which_a_revocation_was_taken_answers_nothing_until_that_is_accepted() {
+    assert_all_attacks(tamperings().iter().map(|(what, ..)| *what));
     for (what, fault, tampering) in tamperings() {
         let store = Store::new().await;
         store.tamper(|transaction| tampering(transaction));
