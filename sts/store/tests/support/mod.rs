@@ -63,13 +63,6 @@ impl Store {
     }
 }
 
-/// A file that nobody else can read.
-pub(crate) fn write_secret(path: &std::path::Path, content: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::write(path, content).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-}
-
 /// As the server does when it starts.
 pub(crate) fn install_cryptography() {
     // The second time it is there already.
