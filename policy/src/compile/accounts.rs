@@ -9,6 +9,7 @@ use sts_types::{AccountId, Audience, ClaimPath, Located, TeamName, UnixTime, is_
 use super::pool::Pool;
 use super::{broad, conditions, grants, identity_title, lints, platform_use};
 use crate::changes::Prints;
+use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, name_help, quoted};
 use crate::identity::{ApiGrant, EntryRule, Identity, Terms, Window};
 use crate::ruleset::{Account, AccountTerms, Api};
@@ -297,7 +298,19 @@ fn written_conditions(spec: &IdentitySpec) -> usize {
     spec.claims.len() + spec.short_rule.as_ref().map_or(0, |rule| rule.members.len())
 }
 
-/// Whether a condition is on the event, so that the identity decides about events itself.
-fn names_event(all: &[crate::condition::Condition]) -> bool {
-    all.iter().any(|own| !own.on_variable && matches!(own.path.as_str(), "event_name" | "/event_name"))
+/// Whether a condition names the events that are meant, so that the identity decides about events itself. One that only
+/// excludes some, or that fits any, adds to the refusal of strangers' events and does not replace it.
+pub(super) fn names_event(all: &[Condition]) -> bool {
+    let named = |matcher: &Matcher| matches!(matcher, Matcher::Text(pattern) if pattern.literal_head().len() >= 4);
+    // A word within a regular expression is an event that it names.
+    let has_word = |text: &str| text.split(|c: char| !c.is_ascii_lowercase()).any(|word| word.len() >= 4);
+    let names = |test: &Test| match test {
+        Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.iter().all(named),
+        Test::Regex(expression) => has_word(&expression.text),
+        Test::NoneOf(_) | Test::Present(_) => false,
+    };
+    all.iter().any(|own| {
+        let is_on_event = !own.on_variable && matches!(own.path.as_str(), "event_name" | "/event_name");
+        is_on_event && own.tests.iter().any(names)
+    })
 }

@@ -2,6 +2,7 @@
 
 use sts_types::{Audience, Located, Origin};
 
+use super::accounts::names_event;
 use super::broad::{Owner, Rule, claim_name, fixed_by, fixes, texts};
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
@@ -159,7 +160,7 @@ fn tenancy_unsaid(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findi
     findings.warning(rule.spec.origin, message, help);
 }
 
-/// A condition on the event that names none: it takes the place of the refusal of strangers' events.
+/// A condition on the event that lists none by its name.
 fn unnamed_events(rule: &Rule<'_>, findings: &mut Findings) {
     let on_event = |own: &&Condition| !own.on_variable && claim_name(own) == "event_name";
     let named = |matcher: &Matcher| matches!(matcher, Matcher::Text(pattern) if pattern.is_exact());
@@ -167,10 +168,13 @@ fn unnamed_events(rule: &Rule<'_>, findings: &mut Findings) {
     if conditions.is_empty() || conditions.iter().any(|own| fixed_by(own, &named)) {
         return;
     }
-    let message =
-        "this condition on `event_name` names no event, and takes the place of the refusal of events that anybody can \
-                   cause, such as `issues`"
-            .to_owned();
+    let message = if names_event(rule.conditions) {
+        "this condition on `event_name` lists no event by its full name, and takes the place of the refusal of events that \
+         anybody can cause, such as `issues`"
+    } else {
+        "this condition on `event_name` names no event: events that anybody can cause, such as `issues`, stay refused beside it"
+    }
+    .to_owned();
     findings.warning(
         rule.claim_origin("event_name"),
         message,

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::broad::{Rule, claim_name};
+use crate::condition::Test;
 use crate::finding::{Findings, quoted};
 use crate::pattern::{Pattern, shortest};
 use crate::{IssuerSpec, Preset, PresetSource};
@@ -15,16 +16,24 @@ pub(super) fn check<'a>(
     told: &mut HashSet<&'a str>,
     findings: &mut Findings,
 ) {
-    for issuer in issuers {
-        let is_unsaid = issuer.preset_source == PresetSource::Unsaid && issuer.known.is_none();
-        if !is_unsaid || told.contains(issuer.name.value.as_str()) {
+    for issuer in issuers.iter().filter(|issuer| issuer.known.is_none()) {
+        if told.contains(issuer.name.value.as_str()) {
             continue;
         }
-        let Some((preset, evidence)) = platform_of(rule) else { continue };
+        let found = match issuer.preset_source {
+            PresetSource::Unsaid => of_url(issuer.issuer.value.as_str()).or_else(|| platform_of(rule)),
+            PresetSource::Written => other_platform(rule, issuer.preset),
+            PresetSource::Url | PresetSource::WrittenNone | PresetSource::Faulty => None,
+        };
+        let Some((preset, evidence)) = found else { continue };
         told.insert(issuer.name.value.as_str());
         let entry = quoted(issuer.name.value.as_str());
+        let says = match issuer.preset {
+            None => format!("nothing says that {entry} is one"),
+            Some(written) => format!("{entry} is said to be {}", written.title()),
+        };
         let message = format!(
-            "{} has {evidence} of {}, and nothing says that {entry} is one: the platform's rules would not apply",
+            "{} has {evidence} of {}, and {says}: the platform's rules would not apply",
             rule.title,
             preset.title(),
         );
@@ -37,14 +46,42 @@ pub(super) fn check<'a>(
     }
 }
 
-/// The platform that an identity is written for, and what shows it.
-fn platform_of(rule: &Rule<'_>) -> Option<(Preset, String)> {
-    let by_subject = || {
+/// The platform whose instances have issuers of that form.
+fn of_url(issuer: &str) -> Option<(Preset, String)> {
+    // GitHub Enterprise Server; Forgejo and Gitea.
+    let forms = [("/_services/token", Preset::GithubActions), ("/api/actions", Preset::Forgejo)];
+    let (ending, preset) = forms.into_iter().find(|(ending, _)| issuer.ends_with(ending))?;
+    Some((preset, format!("an issuer that ends as those ({})", quoted(ending))))
+}
+
+/// The platform with rules of its own for which a subject is written, on an entry that is said to be another.
+fn other_platform(rule: &Rule<'_>, written: Option<Preset>) -> Option<(Preset, String)> {
+    let (preset, evidence) = by_subject(rule)?;
+    let is_same =
+        written.is_some_and(|written| written == preset || (written.is_github_grammar() && preset.is_github_grammar()));
+    (!is_same && rule.spec.short_rule.is_none()).then_some((preset, evidence))
+}
+
+fn by_subject(rule: &Rule<'_>) -> Option<(Preset, String)> {
+    let written = || {
         rule.subjects().find_map(|pattern| {
             let preset = Preset::of_subject(pattern)?;
             Some((preset, format!("the subject {}", quoted(pattern.as_str()))))
         })
     };
+    let expression = || {
+        let on_subject = rule.conditions.iter().filter(|condition| claim_name(condition) == "sub");
+        on_subject.flat_map(|condition| &condition.tests).find_map(|test| {
+            let Test::Regex(expression) = test else { return None };
+            let preset = Preset::of_expression(&expression.text)?;
+            Some((preset, format!("the subject {}", quoted(&expression.text))))
+        })
+    };
+    written().or_else(expression)
+}
+
+/// The platform that an identity is written for, and what shows it.
+fn platform_of(rule: &Rule<'_>) -> Option<(Preset, String)> {
     let by_claim = || {
         rule.conditions.iter().find_map(|condition| {
             let claim = claim_name(condition);
@@ -56,7 +93,16 @@ fn platform_of(rule: &Rule<'_>) -> Option<(Preset, String)> {
     if rule.spec.short_rule.is_some() {
         return None;
     }
-    by_subject().or_else(by_claim)
+    by_subject(rule).or_else(by_claim).or_else(|| by_claims_together(rule))
+}
+
+/// `repository` alone is a claim of many platforms. Beside these, and with no subject of another
+/// grammar, it is GitHub's.
+fn by_claims_together(rule: &Rule<'_>) -> Option<(Preset, String)> {
+    let has = |name: &str| rule.conditions.iter().any(|condition| claim_name(condition) == name);
+    let beside = ["ref", "environment", "workflow", "actor", "ref_type"].into_iter().find(|name| has(name))?;
+    let is_theirs = has("repository") && rule.subject.is_none() && !has("sub");
+    is_theirs.then(|| (Preset::GithubActions, format!("the claims `repository` and `{beside}`")))
 }
 
 impl Preset {
@@ -91,12 +137,35 @@ impl Preset {
         .map(|(preset, _)| preset)
     }
 
+    /// The platform in whose grammar a regular expression on `sub` begins.
+    fn of_expression(text: &str) -> Option<Self> {
+        let text = text.trim_start_matches(['^', '(', '?', ':']).replace('\\', "");
+        let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
+        if begins(&["repo:", "repository:", "repository_owner:", "repository_owner_id:", "repository_id:"])
+            || text.contains(":ref:refs/")
+        {
+            return Some(Self::GithubActions);
+        }
+        begins(&["project_path:"]).then_some(Self::Gitlab)
+    }
+
     /// The platform that alone sends a claim of that name.
     fn of_claim(name: &str) -> Option<Self> {
         match name {
-            "repository_owner" | "repository_owner_id" | "job_workflow_ref" | "workflow_ref" => {
-                Some(Self::GithubActions)
-            }
+            "repository_owner"
+            | "repository_owner_id"
+            | "repository_id"
+            | "repository_visibility"
+            | "actor_id"
+            | "event_name"
+            | "runner_environment"
+            | "environment_node_id"
+            | "job_workflow_ref"
+            | "job_workflow_sha"
+            | "workflow_ref"
+            | "workflow_sha"
+            | "head_ref"
+            | "base_ref" => Some(Self::GithubActions),
             "project_path" | "namespace_path" | "ci_config_ref_uri" | "job_project_path" => Some(Self::Gitlab),
             "terraform_organization_id" | "terraform_organization_name" | "terraform_workspace_id" => {
                 Some(Self::TerraformCloud)
@@ -109,14 +178,14 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use crate::fixture::*;
-    use crate::{IdentitySpec, PresetSource, Spec};
+    use crate::{IdentitySpec, Preset, PresetSource, Spec};
     use serde_json::json;
 
-    const GHES: &str = "https://ghes.example/_services/token";
+    const OWN: &str = "https://ci.example";
 
     fn with(identity: IdentitySpec) -> Spec {
         let mut spec = spec(vec![account("octo", vec![of("e", identity)])]);
-        spec.issuers = vec![issuer("e", GHES)];
+        spec.issuers = vec![issuer("e", OWN)];
         spec
     }
 
@@ -156,8 +225,49 @@ mod tests {
             subject("i", "system:serviceaccount:prod:deployer"),
             subject("i", "spiffe://acme.example/deployer"),
             claims(subject("i", "job"), json!({ "repository": "octo/app", "ref": "main", "environment": "prod" })),
+            claims(identity("i"), json!({ "repository": "octo/app" })),
+            claims(identity("i"), json!({ "sub": { "regex": "svc:.*" } })),
         ] {
             assert!(!findings(&with(other.clone())).join("").contains("Error"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn f1_the_url_of_an_instance_and_claims_without_a_subject_show_the_platform_too() {
+        for identity in [
+            claims(identity("i"), json!({ "repository": "octo/app", "ref": "refs/heads/main" })),
+            claims(identity("i"), json!({ "repository_id": "7", "environment": "prod" })),
+            claims(identity("i"), json!({ "event_name": "push" })),
+            claims(identity("i"), json!({ "sub": { "regex": "repo:octo/app:.*" } })),
+            claims(identity("i"), json!({ "sub": { "regex": "^(repo:octo/app:.*)$" } })),
+        ] {
+            let said = findings(&with(identity.clone())).join("\n");
+            assert!(said.contains("`preset: github-actions`"), "{identity:?}: {said}");
+        }
+        for (url, preset) in [
+            ("https://ghes.example/_services/token", "github-actions"),
+            ("https://forge.example/api/actions", "forgejo"),
+        ] {
+            let mut spec = with(subject("i", "svc:deployer"));
+            spec.issuers = vec![issuer("e", url)];
+            let said = findings(&spec).join("\n");
+            assert!(said.contains(&format!("`preset: {preset}`")), "{url}: {said}");
+        }
+    }
+
+    #[test]
+    fn f1_a_preset_that_the_subjects_contradict_is_refused() {
+        for (written, is_refused) in [
+            (Preset::Jenkins, true),
+            (Preset::Gitlab, true),
+            (Preset::Kubernetes, true),
+            (Preset::GithubActions, false),
+            (Preset::Forgejo, false),
+        ] {
+            let mut spec = with(subject("i", "repo:octo/app:ref:refs/heads/main"));
+            spec.issuers[0].preset = Some(written);
+            spec.issuers[0].preset_source = PresetSource::Written;
+            assert_eq!(findings(&spec).join("").contains("is said to be"), is_refused, "{written:?}");
         }
     }
 

@@ -83,8 +83,13 @@ impl IssuerFault {
             SITES.iter().find(|(site, _)| likeness(host, site) == Some(Likeness::Same)).map(|(_, preset)| *preset);
         let own: Vec<&Form> = match site {
             Some(preset) => FORMS.iter().filter(|form| form.preset == Some(preset)).take(1).collect(),
-            None => FORMS.iter().filter(|form| likeness(host, form.host()) == Some(Likeness::Same)).collect(),
+            None => FORMS
+                .iter()
+                .filter(|form| form.owns_host() && likeness(host, form.host()) == Some(Likeness::Same))
+                .collect(),
         };
+        // The id of one tenant is somebody else's, and no advice.
+        let own: Vec<&Form> = own.into_iter().filter(|form| !form.names_a_tenant()).collect();
         let first = *own.first()?;
         let name = first.name;
         let mut shown: Vec<String> = own.iter().map(|form| quoted(&form.shown())).collect();
@@ -108,7 +113,7 @@ impl IssuerFault {
 
     /// A host that a reader takes for a known one.
     fn near(host: &str) -> Option<Self> {
-        let known = FORMS.iter().filter(|form| form.is_for_workloads);
+        let known = FORMS.iter().filter(|form| form.is_for_workloads && form.owns_host());
         let known = known.into_iter().find(|form| likeness(host, form.host()) == Some(Likeness::Near))?;
         Some(Self {
             message: format!(
@@ -254,6 +259,30 @@ mod tests {
             let found = fault(url).unwrap_or_else(|| panic!("{url}"));
             assert!(found.help.contains(meant) && found.help.starts_with("if "), "{url}: {found:?}");
             assert!(!found.help.contains("preset") && !found.help.contains(url), "{url}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn fld3_no_advice_names_a_tenant_that_nobody_wrote() {
+        let personal = "9188040d-6c67-4c5b-b112-36a304b66dad";
+        for url in [
+            "https://login.microsoftonline.com/33333333-4444-4555-8666-777777777777",
+            "https://login.microsoftonline.com/acme.onmicrosoft.com/v2.0",
+            "https://sts.windows.net/acme",
+        ] {
+            let found = fault(url).unwrap_or_else(|| panic!("{url}"));
+            assert!(!found.help.contains(personal) && !found.help.contains("33e01921"), "{url}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn fld2_a_cluster_of_ones_own_beside_a_known_one_has_no_fault() {
+        for url in [
+            "https://oidc.op1.openshiftapps.com/2abcdefghijklmnopqrstuvwxyz01234",
+            "https://rh-oidc.s3.us-east-1.amazonaws.com/2abcdefghijklmnopqrstuvwxyz01234",
+            "https://acme-irsa.s3.us-east-1.amazonaws.com",
+        ] {
+            assert_eq!(fault(url), None, "{url}");
         }
     }
 

@@ -74,6 +74,9 @@ impl KnownIssuer {
     }
 }
 
+/// Hosts with a path for each customer's cluster (OpenShift on AWS): a known issuer there says nothing about the others.
+const HOSTS_OF_MANY: [&str; 2] = ["rh-oidc.s3.us-east-1.amazonaws.com", "oidc.op1.openshiftapps.com"];
+
 /// Known issuers of one form.
 pub(super) struct Form {
     pub(super) url: &'static str,
@@ -109,6 +112,17 @@ impl Form {
     ) -> Self {
         let template = template(form.url);
         Self { url: form.url, name, preset, is_for_workloads, owner, tenancy: form.tenancy, template }
+    }
+
+    /// Whether it is one tenant's, by an id in its path.
+    pub(super) fn names_a_tenant(&self) -> bool {
+        let is_id = |part: &str| part.len() >= 20 && part.bytes().any(|byte| byte.is_ascii_digit());
+        self.template.is_none() && self.url.split('/').skip(3).any(is_id)
+    }
+
+    /// Whether every issuer of its host is of this platform.
+    pub(super) fn owns_host(&self) -> bool {
+        !HOSTS_OF_MANY.contains(&self.host())
     }
 
     fn covers(&self, url: &str) -> bool {

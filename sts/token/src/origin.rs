@@ -36,9 +36,10 @@ impl ClaimedOrigin {
 
 /// The trust domain of a SPIFFE ID with a path (SPIFFE-ID section 2): what stands between the scheme and the first slash,
 /// byte for byte. Neither a port nor a user name is taken off: with one it is another text, which no entry has.
-fn trust_domain(sub: &str) -> Option<&str> {
+pub(crate) fn trust_domain(sub: &str) -> Option<&str> {
     let (domain, path) = sub.strip_prefix("spiffe://")?.split_once('/')?;
-    (!domain.is_empty() && !path.is_empty()).then_some(domain)
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && !segment.contains('%');
+    (!domain.is_empty() && path.split('/').all(is_segment)).then_some(domain)
 }
 
 #[cfg(test)]

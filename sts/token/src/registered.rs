@@ -4,6 +4,7 @@
 use sts_types::{Audience, ClaimSet, Json, Jti, Subject, UnixTime};
 
 use crate::TrustSpec;
+use crate::origin::trust_domain;
 
 /// The most values of `aud` that are read.
 const MAX_AUDIENCES: usize = 32;
@@ -73,6 +74,12 @@ pub(crate) fn read(claims: &ClaimSet, trust: &TrustSpec) -> Result<Registered, T
             .and_then(|text| Subject::new(text).ok())
             .ok_or(TokenFault::Malformed("`sub` is not a string of 1 to 1,024 bytes without control characters"))?,
     };
+    // A bundle of a federated domain may sign for others as well.
+    if trust.trust_domain.as_deref().is_some_and(|domain| trust_domain(subject.as_str()) != Some(domain)) {
+        return Err(TokenFault::Malformed(
+            "`sub` is no SPIFFE ID of the trust domain that its issuer is configured for",
+        ));
+    }
     let audiences = audiences(claims.member("aud"))?;
     let exp =
         date(claims, "exp", "`exp` is not a number of seconds")?.ok_or(TokenFault::Malformed("`exp` is missing"))?;

@@ -297,8 +297,7 @@ impl Inspect for Inspector {
             return Err(trouble);
         }
         self.guard.note_fitness(fitness);
-        let is_taken_over =
-            mark.epoch.is_some() && mark.sealed.is_none() && self.take_over(connection, &mark).await?;
+        let is_taken_over = mark.epoch.is_some() && mark.sealed.is_none() && self.take_over(connection, &mark).await?;
         // What was taken over is remembered before it is used: from then on the earlier mark is none.
         if self.guard.is_settled() && !is_taken_over {
             return Ok(());
