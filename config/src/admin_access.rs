@@ -41,7 +41,7 @@ pub fn admin_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
 }
 
 fn read(reader: &mut Reader<'_>, path: &Path) -> Option<AdminAccess> {
-    let text: Arc<str> = match Files::default().text(path) {
+    let text: Arc<str> = match Files::default().text(path).map_err(|error| error.of_main(path)) {
         Ok(text) => text.into(),
         Err(Unusable { message, help, .. }) => {
             reader.report.at(Severity::Error, None, message, Some(help));

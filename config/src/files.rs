@@ -34,6 +34,23 @@ pub(crate) struct Unusable {
 }
 
 impl Unusable {
+    /// The same of the configuration itself, which no file names.
+    pub(crate) fn of_main(self, path: &Path) -> Self {
+        let is_missing = matches!(path.try_exists(), Ok(false));
+        let help = if path.is_dir() {
+            let inside = path.join("sts.yaml");
+            let name = if inside.is_file() { shown(&inside) } else { "the configuration file in it".to_owned() };
+            format!("it is a directory: give {name} to `--config`")
+        } else if is_missing {
+            "correct the path given to `--config`, or create the file; a relative path is relative to the directory that \
+             the command runs in"
+                .to_owned()
+        } else {
+            return self;
+        };
+        Self { help, ..self }
+    }
+
     fn new(message: String, help: impl Into<String>) -> Self {
         Self { message, help: help.into(), is_absent_secret: false }
     }
@@ -297,5 +314,15 @@ mod tests {
         assert_eq!((first.len(), &first), (16, &generation("x", "1")));
         assert_ne!(first, generation("y", "1"));
         assert_ne!(first, generation("x", "2"));
+    }
+
+    #[test]
+    fn a_wrong_path_of_the_configuration_says_what_to_give() {
+        let folder = tempfile::tempdir().unwrap();
+        let help = |path: &Path| Files::default().text(path).unwrap_err().of_main(path).help;
+        assert!(help(folder.path()).contains("the configuration file in it"));
+        std::fs::write(folder.path().join("sts.yaml"), "").unwrap();
+        assert!(help(folder.path()).contains("sts.yaml` to `--config`"));
+        assert!(help(&folder.path().join("sts.yml")).contains("`--config`"));
     }
 }

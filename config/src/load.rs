@@ -317,7 +317,7 @@ impl Load<'_> {
     }
 
     fn tree(&mut self, path: &Path, named_at: Option<Span>) -> Option<Node> {
-        let text = self.files.text(path);
+        let text = self.files.text(path).map_err(|error| if named_at.is_none() { error.of_main(path) } else { error });
         let text: Arc<str> = self.report_unusable(text, named_at)?.into();
         let file = self.reader.report.sources.add(path, Arc::clone(&text));
         let tree = yaml::parse(file, &text, &mut self.reader.report)?;

@@ -207,6 +207,7 @@ fn fld23_a_certificate_that_clients_will_not_accept_is_refused() {
         (["sts.example.com"], (2020, 2021), "expired at 2021-01-01"),
         (["sts.example.com"], (2080, 2090), "not valid before 2080-01-01"),
         (["other.example.com"], (2020, 2090), "does not name `sts.example.com`"),
+        (["localhost"], (2020, 2090), "does not name `sts.example.com`"),
     ] {
         let site = tls_site(us, &names, dates);
         let finished = check(&site, &[]).ended(2);
@@ -222,6 +223,10 @@ fn fld23_a_certificate_that_clients_will_not_accept_is_refused() {
     // An expired one keeps no server waiting for clients that cannot come.
     let (_, finished) = Server::try_start(STS, tls_site(us, &["sts.example.com"], (2020, 2021))).err().unwrap();
     assert!(finished.code == Some(2) && finished.stderr.contains("expired"), "{}", finished.text());
+    for names in [["localhost"], ["other.example.com"]] {
+        let (_, finished) = Server::try_start(STS, tls_site(us, &names, (2020, 2090))).err().unwrap();
+        assert!(finished.code == Some(2) && finished.stderr.contains("does not name"), "{}", finished.text());
+    }
     // Behind a proxy the names are the proxy's affair.
     let site = tls_site(us, &["other.example.com"], (2020, 2090));
     let config = world()

@@ -119,7 +119,8 @@ fn a_renewed_certificate_is_served_from_the_reload_on_and_a_wrong_one_never() {
     let server = Server::start_in(STS, tls_site("tls/server.crt", "tls/server.key"));
     assert!(connect(&server, &[&rustls::version::TLS13]).is_ok());
     // Another key pair of the same name: who trusts the first certificate does not trust this one.
-    let renewed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let renewed =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "sts.example.com".to_owned()]).unwrap();
     server.site().replace("tls.key", renewed.signing_key.serialize_pem());
     server.site().replace("tls.crt", renewed.cert.pem());
     server.signal("HUP");

@@ -18,20 +18,6 @@ pub(crate) enum CertificateProblem {
         "it does not name `{0}`, the host of `issuer`, which clients connect to: get one that does, or correct `issuer`"
     )]
     OtherHost(String),
-    #[error("it names `localhost` and not `{0}`, the host of `issuer`: nobody elsewhere will accept it")]
-    Development(String),
-}
-
-impl CertificateProblem {
-    /// Whether no client can accept it, whatever it connects to.
-    pub(crate) fn is_of_time(&self) -> bool {
-        matches!(self, Self::Expired(_) | Self::NotYetValid(_))
-    }
-
-    /// Whether it is a certificate for trying things out on one machine.
-    pub(crate) fn is_of_development(&self) -> bool {
-        matches!(self, Self::Development(_))
-    }
 }
 
 /// What is wrong with the leaf certificate at `now`; `host` is what clients connect to, where that is known.
@@ -51,9 +37,7 @@ pub(crate) fn problems(leaf: &CertificateDer<'_>, now: UnixTime, host: Option<&s
         && let (Ok(parsed), Ok(name)) = (ParsedCertificate::try_from(leaf), ServerName::try_from(host))
         && verify_server_name(&parsed, &name).is_err()
     {
-        let is_local = ServerName::try_from("localhost").is_ok_and(|own| verify_server_name(&parsed, &own).is_ok());
-        let problem = if is_local { CertificateProblem::Development } else { CertificateProblem::OtherHost };
-        found.push(problem(host.to_owned()));
+        found.push(CertificateProblem::OtherHost(host.to_owned()));
     }
     found
 }

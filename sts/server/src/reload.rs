@@ -18,6 +18,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tracing::field::display;
 
+use crate::certificate::public_host;
 use crate::engine::snapshot;
 use crate::http::{BindError, ServedCertificate, leaf_problems, read_certificate};
 use crate::operation::Desk;
@@ -212,6 +213,13 @@ impl Reload {
             lines.collect::<Vec<_>>().join("\n")
         })?;
         let renewed = self.renewed_certificates(&settings).map_err(|error| error.to_string())?;
+        let host = public_host(&settings);
+        for (listener, _, certificate) in &renewed {
+            let host = host.as_deref().filter(|_| *listener == "listen");
+            if let Some(problem) = leaf_problems(certificate, now, host).first() {
+                return Err(format!("the new certificate of `{listener}` does not fit: {problem}"));
+            }
+        }
         let max_ttl = settings.max_ttl.as_secs();
         self.desk.service.keyring().raise_longest_life(max_ttl).map_err(|error| error.to_string())?;
         for key in needs_restart(&self.settings, &settings) {
@@ -219,9 +227,6 @@ impl Reload {
         }
         let mut certificates = Vec::new();
         for (listener, served, certificate) in renewed {
-            for problem in leaf_problems(&certificate, now, None) {
-                tracing::warn!(listener, "the certificate is served all the same: {problem}");
-            }
             certificates.push(listener);
             served.replace(certificate);
         }

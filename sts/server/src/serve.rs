@@ -137,7 +137,7 @@ fn start(
     start_on(config, settings, clock, ledger, log, public, admin)
 }
 
-/// Refuses a certificate that no client accepts, and warns of one that names another host: a proxy may end TLS for that.
+/// Refuses a certificate that clients will not accept.
 fn judge_certificate(
     listener: &ListenerSpec,
     files: Option<&TlsFiles>,
@@ -145,13 +145,10 @@ fn judge_certificate(
     now: UnixTime,
 ) -> Result<(), StartError> {
     let (Some(served), Some(files)) = (&listener.certificate, files) else { return Ok(()) };
-    for problem in served.problems(now, host) {
-        if problem.is_of_time() {
-            return Err(BindError::certificate(&files.cert_file, problem.to_string()).into());
-        }
-        tracing::warn!("the certificate `{}` is served all the same: {problem}", files.cert_file.display());
+    match served.problems(now, host).first() {
+        Some(problem) => Err(BindError::certificate(&files.cert_file, problem.to_string()).into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Opens and starts everything behind these listeners; answers once requests are served.

@@ -164,8 +164,12 @@ impl EventSink for EventLog {
         });
     }
 
-    fn is_available(&self) -> bool {
-        !self.is_required || self.sinks.iter().any(|sink| sink.is_available())
+    fn is_required(&self) -> bool {
+        self.is_required
+    }
+
+    fn is_available(&self, waiting: usize) -> bool {
+        !self.is_required || self.sinks.iter().any(|sink| sink.has_room_behind(waiting))
     }
 }
 

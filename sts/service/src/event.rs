@@ -217,8 +217,13 @@ pub trait EventSink: Send + Sync + 'static {
     /// Takes one event, on the observers' thread. While it blocks, no other exchange is told.
     fn decision(&self, event: &DecisionEvent);
 
-    /// Whether a decision may be made: false while no sink could take it, and one has to.
-    fn is_available(&self) -> bool {
+    /// Whether a decision may be made only where its event will be told.
+    fn is_required(&self) -> bool {
+        false
+    }
+
+    /// Whether a decision may be made while `waiting` others are still to be told: false when no sink could take it, and one has to.
+    fn is_available(&self, _waiting: usize) -> bool {
         true
     }
 }

@@ -25,6 +25,10 @@ const RESPONSE_QUANTUM: Duration = Duration::from_millis(5);
 /// When a caller may try again whose exchange could not be audited.
 const AUDIT_RETRY: Duration = Duration::from_secs(1);
 
+fn audit_unavailable() -> Refused {
+    Refused::for_now(Reason::AuditUnavailable, AUDIT_RETRY)
+}
+
 /// A successful exchange, as the answer tells it.
 pub struct Exchanged {
     /// The access token.
@@ -48,7 +52,13 @@ impl Service {
         let snapshot = self.snapshot.load_full();
         pending.run_under(&snapshot);
         let request_id = pending.request_id().clone();
-        let result = self.exchange_under(&snapshot, parameters, &request_id, pending.record()).await;
+        // What has to be audited keeps its place in the audit trail before anything is decided.
+        let has_place = !self.events.is_required() || pending.reserve_place();
+        let result = if has_place {
+            self.exchange_under(&snapshot, parameters, &request_id, pending.record()).await
+        } else {
+            Err(audit_unavailable())
+        };
         if result.is_err()
             && let Ok(Some(token)) = parameters.one("subject_token")
         {
@@ -108,7 +118,7 @@ impl Service {
 
     /// Nothing is decided that cannot be audited where it must be.
     fn require_audit(&self) -> Result<(), Refused> {
-        if self.can_audit() { Ok(()) } else { Err(Refused::for_now(Reason::AuditUnavailable, AUDIT_RETRY)) }
+        if self.can_audit() { Ok(()) } else { Err(audit_unavailable()) }
     }
 
     /// Where the status of the token will stand that is minted next, if there are status lists.

@@ -182,7 +182,7 @@ impl Service {
     /// Whether decisions may be made, as far as the audit trail goes.
     #[must_use]
     pub fn can_audit(&self) -> bool {
-        self.events.is_available()
+        self.events.is_available(self.observers.waiting())
     }
 
     /// Takes the store as it is, although something is missing from it.

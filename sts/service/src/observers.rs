@@ -3,7 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,8 @@ struct Progress {
     handed_over: AtomicU64,
     told: watch::Sender<u64>,
     dropped: AtomicU64,
+    /// Places in the queue that are taken or reserved, the exchange that is being told included.
+    places: AtomicUsize,
 }
 
 impl Observers {
@@ -52,6 +54,7 @@ impl Observers {
             handed_over: AtomicU64::new(0),
             told: watch::Sender::new(0),
             dropped: AtomicU64::new(0),
+            places: AtomicUsize::new(0),
         });
         let (sender, receiver) = sync_channel(CAPACITY);
         let thread = Thread { receiver, events, refusals, progress: Arc::clone(&progress) };
@@ -59,14 +62,31 @@ impl Observers {
         Self { queue: spawned.is_ok().then_some(sender), progress }
     }
 
-    /// Takes an exchange whose answer is about to be sent. Never blocks: what does not fit is counted.
-    pub(crate) fn hand_over(&self, exchange: EndedExchange) {
+    /// Keeps a place for an exchange that is under way; false when none is free.
+    pub(crate) fn reserve(&self) -> bool {
+        let take = |taken: usize| (taken < CAPACITY).then_some(taken + 1);
+        self.queue.is_some() && self.progress.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+    }
+
+    /// How many exchanges are still to be told, or have a place kept for them.
+    pub(crate) fn waiting(&self) -> usize {
+        self.progress.places.load(Ordering::Acquire)
+    }
+
+    /// Takes an exchange whose answer is about to be sent; `has_place` says that its place was kept. Never blocks: what does not
+    /// fit is counted.
+    pub(crate) fn hand_over(&self, exchange: EndedExchange, has_place: bool) {
+        if !has_place && !self.reserve() {
+            self.progress.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         // Counted before it can be told, so that no count of those told runs ahead.
         self.progress.handed_over.fetch_add(1, Ordering::AcqRel);
         let waiting = Waiting { exchange: Box::new(exchange), handed_over: now() };
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(waiting).is_err()) {
             self.progress.dropped.fetch_add(1, Ordering::Relaxed);
             self.progress.handed_over.fetch_sub(1, Ordering::AcqRel);
+            self.progress.places.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
@@ -115,6 +135,7 @@ impl Thread {
             if told.is_err() {
                 self.progress.dropped.fetch_add(1, Ordering::Relaxed);
             }
+            self.progress.places.fetch_sub(1, Ordering::AcqRel);
             self.progress.told.send_modify(|told| *told += 1);
         }
     }

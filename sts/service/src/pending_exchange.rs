@@ -26,6 +26,8 @@ pub struct PendingExchange {
     /// How it ended, when, and where the time went.
     concluded: Option<(Conclusion, u64, PhaseTimes)>,
     observers: Arc<Observers>,
+    /// Whether the observers keep a place for it.
+    has_place: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -40,6 +42,7 @@ impl Service {
             record: DecisionRecord::since(context.arrived),
             concluded: None,
             observers: Arc::clone(&self.observers),
+            has_place: false,
             clock: Arc::clone(&self.clock),
         }
     }
@@ -49,6 +52,12 @@ impl PendingExchange {
     /// Refuses a request that was not read.
     pub fn refuse(&mut self, refused: &Refused) {
         self.conclude(Conclusion::Refused(refused.clone()));
+    }
+
+    /// Makes sure that the exchange will be told; false when too many wait to be told already.
+    pub(crate) fn reserve_place(&mut self) -> bool {
+        self.has_place = self.has_place || self.observers.reserve();
+        self.has_place
     }
 
     /// The request's id.
@@ -82,7 +91,7 @@ impl Drop for PendingExchange {
             self.conclude(if is_our_fault { fault() } else { Conclusion::Abandoned });
         }
         let Some((conclusion, ended_millis, phases)) = self.concluded.take() else { return };
-        self.observers.hand_over(EndedExchange {
+        let exchange = EndedExchange {
             snapshot: Arc::clone(&self.snapshot),
             request_id: self.request_id.clone(),
             source: self.source,
@@ -90,6 +99,7 @@ impl Drop for PendingExchange {
             phases,
             record: std::mem::replace(&mut self.record, DecisionRecord::since(Duration::ZERO)),
             conclusion,
-        });
+        };
+        self.observers.hand_over(exchange, self.has_place);
     }
 }

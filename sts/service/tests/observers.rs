@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -88,6 +88,7 @@ impl IssuerKeys for SlowKeys {
 #[derive(Default)]
 struct Events {
     is_blocked: Mutex<bool>,
+    is_required: AtomicBool,
     unblocked: Condvar,
     told: Mutex<Vec<(Value, Duration)>>,
 }
@@ -96,6 +97,10 @@ impl EventSink for Events {
     fn decision(&self, event: &DecisionEvent) {
         drop(self.unblocked.wait_while(self.is_blocked.lock().unwrap(), |is_blocked| *is_blocked).unwrap());
         self.told.lock().unwrap().push((json!(event), event.held));
+    }
+
+    fn is_required(&self) -> bool {
+        self.is_required.load(Ordering::Relaxed)
     }
 }
 
@@ -391,4 +396,19 @@ async fn fld42_grouped_refusals_are_counted_with_the_last_to_look_at() {
     }
     assert_eq!(groups[1]["reason"], "token_expired");
     assert_eq!(GroupBy::parse("reason,colour"), Err("colour".to_owned()));
+}
+
+#[tokio::test]
+async fn fld50_where_audit_is_required_a_full_queue_of_events_refuses_decisions() {
+    let fixture = Fixture::new();
+    fixture.events.is_required.store(true, Ordering::Relaxed);
+    *fixture.events.is_blocked.lock().unwrap() = true;
+    let granted = fixture.token("job:main");
+    // More than the queue takes, each of them abandoned.
+    (0..5000).for_each(|_| drop(fixture.begin()));
+    assert_eq!(fixture.reason(&granted).await, Some(Reason::AuditUnavailable));
+    *fixture.events.is_blocked.lock().unwrap() = false;
+    fixture.events.unblocked.notify_all();
+    while fixture.told().await.len() < 4096 {}
+    assert_ne!(fixture.reason(&granted).await, Some(Reason::AuditUnavailable));
 }

@@ -127,10 +127,9 @@ fn judge_certificates(settings: &Settings, now: UnixTime, findings: &mut Diagnos
         match read_certificate(files) {
             Ok(certificate) => {
                 for problem in leaf_problems(&certificate, now, host) {
-                    let severity = if problem.is_of_development() { Severity::Warning } else { Severity::Error };
                     let message =
                         format!("the certificate `{}` of `{key}` does not fit: {problem}", files.cert_file.display());
-                    findings.add(severity, message, None);
+                    findings.add(Severity::Error, message, None);
                 }
             }
             Err(error) => findings.add(Severity::Error, error.to_string(), None),

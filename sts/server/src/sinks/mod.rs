@@ -15,6 +15,8 @@ pub(crate) use stream::Stream;
 const MAX_WAITING: usize = 8 * 1024 * 1024;
 /// Room that is kept free for one more line, so that a sink that says it has room has it.
 const ROOM: usize = 64 * 1024;
+/// Room that is kept free for each event that is still to be told.
+const ROOM_OF_WAITING: usize = 4 * 1024;
 /// Pause between attempts to write to a stream that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -102,7 +104,15 @@ impl Sink {
         true
     }
 
+    /// Whether a line would be taken after `lines` others that are on their way.
+    pub(crate) fn has_room_behind(&self, lines: usize) -> bool {
+        let queue = self.lock();
+        let room = lines.saturating_mul(ROOM_OF_WAITING);
+        self.has_room(&queue) && (lines <= 1 || queue.waiting.len().saturating_add(room) <= self.max_waiting)
+    }
+
     /// Whether a line would be taken now.
+    #[cfg(test)]
     pub(crate) fn is_available(&self) -> bool {
         self.has_room(&self.lock())
     }
