@@ -1,7 +1,12 @@
 //! Who is let in, judged through the loader: families and tight patterns, shared issuers, hosts that look alike, and issuers
 //! of one's own.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "set-up that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "set-up that fails is a test that fails"
+)]
 
 use std::fs;
 

@@ -52,6 +52,7 @@ fn cache(entries: usize) -> JwksCache {
         state_dir: None,
         resolver: None,
         user_agent: "bench".to_owned(),
+        ignored_proxies: Vec::new(),
     };
     JwksCache::new((0..entries).map(spec).collect::<Vec<_>>(), environment).expect("a cache")
 }

@@ -21,7 +21,7 @@ pub(super) fn check<'a>(
             continue;
         }
         let found = match issuer.preset_source {
-            PresetSource::Unsaid => of_url(issuer.issuer.value.as_str()).or_else(|| platform_of(rule)),
+            PresetSource::Unsaid => platform_of(rule).or_else(|| of_url(issuer.issuer.value.as_str())),
             PresetSource::Written => other_platform(rule, issuer.preset),
             PresetSource::Url | PresetSource::WrittenNone | PresetSource::Faulty => None,
         };

@@ -4,7 +4,6 @@
 const PROXY_VARIABLES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /// Those of them that are set.
-#[expect(clippy::disallowed_methods, reason = "the composition root reads the environment")]
 pub(crate) fn proxy_variables() -> Vec<String> {
     let is_set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     PROXY_VARIABLES.iter().filter(is_set).map(|name| (*name).to_owned()).collect()

@@ -241,10 +241,7 @@ impl Reload {
     }
 
     /// The certificates that differ from those the listeners show.
-    fn renewed_certificates(
-        &self,
-        settings: &Settings,
-    ) -> Result<Vec<(&'static str, Arc<ServedCertificate>, CertifiedKey)>, BindError> {
+    fn renewed_certificates(&self, settings: &Settings) -> Result<Vec<RenewedCertificate>, BindError> {
         let listeners = [
             ("listen", &self.certificates.public, &settings.tls),
             ("admin.listen", &self.certificates.admin, &settings.admin.tls),
@@ -446,6 +443,9 @@ fn watcher(changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
         .inspect_err(|error| tracing::warn!(%error, "cannot watch files for changes; they are looked at every second"))
         .ok()
 }
+
+/// A listener's setting, what it serves, and the certificate to serve from now on.
+type RenewedCertificate = (&'static str, Arc<ServedCertificate>, CertifiedKey);
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sts_store::{Acceptance, Entry, Issued, Lease, Ledger, LedgerFuture, Listing, ReplayClaim, Revocation};
-use sts_store::{StatusMark, TokenRecord, Warning};
+use sts_store::{RuleId, StatusMark, TokenRecord, Warning};
 use sts_types::{Jti, StatusWindow, UnixTime};
 
 pub(crate) struct NoStore;
@@ -21,8 +21,12 @@ impl Ledger for NoStore {
         done(None)
     }
 
-    fn revoke(&self, _: Revocation) -> LedgerFuture<'_, ()> {
-        done(())
+    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation> {
+        done(revocation)
+    }
+
+    fn undo_rule(&self, _: RuleId) -> LedgerFuture<'_, Option<Revocation>> {
+        done(None)
     }
 
     fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>> {

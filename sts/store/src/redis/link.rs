@@ -49,6 +49,8 @@ pub(super) struct Link<I> {
     /// without a connection uses another's meanwhile.
     slots: ArcSwap<Vec<(runtime::Id, Arc<Slot>)>>,
     breaker: Breaker,
+    /// What the breaker opened for.
+    last_failure: ArcSwap<Arc<str>>,
     /// Connections so far, of all slots.
     connections: AtomicU64,
     /// Until when nobody is distrusted again, in milliseconds of the monotonic clock.
@@ -126,6 +128,7 @@ impl<I: Inspect> Link<I> {
             timeout,
             slots: ArcSwap::default(),
             breaker: Breaker::default(),
+            last_failure: ArcSwap::from_pointee("none yet".into()),
             connections: AtomicU64::new(0),
             trusted_until: AtomicU64::new(0),
         })
@@ -152,14 +155,19 @@ impl<I: Inspect> Link<I> {
     async fn run_in(self: &Arc<Self>, which: Which, batch: Batch) -> Result<Replies, Trouble> {
         match self.breaker.admits(self.clock.monotonic()) {
             Admission::Passes => self.send(which, batch).await,
-            Admission::Refused => Err(Trouble::Open),
+            Admission::Refused => Err(self.open()),
             // A caller may go away, or be given up for another of his calls that was refused: the probe goes on.
             Admission::Probes => {
                 let link = Arc::clone(self);
                 let probe = tokio::spawn(async move { link.send(which, batch).await });
-                probe.await.unwrap_or(Err(Trouble::Open))
+                probe.await.unwrap_or_else(|_| Err(self.open()))
             }
         }
+    }
+
+    /// Why nothing is sent while the breaker is open.
+    fn open(&self) -> Trouble {
+        Trouble::Open(Arc::clone(&self.last_failure.load()))
     }
 
     /// Sends `batch`, and tells the breaker what became of it.
@@ -191,6 +199,7 @@ impl<I: Inspect> Link<I> {
         match &outcome {
             Err(trouble) => {
                 if trouble.is_silence() {
+                    self.last_failure.store(Arc::new(trouble.to_string().into()));
                     self.breaker.failed(self.clock.monotonic());
                 } else {
                     self.breaker.succeeded();
@@ -348,7 +357,7 @@ impl<I: Inspect> Link<I> {
         let (link, slot) = (Arc::clone(self), Arc::clone(slot));
         // Should we be given up meanwhile, the connection is still made, for whoever comes next.
         let attempt = tokio::spawn(async move { link.connect(&slot, seen).await });
-        attempt.await.unwrap_or(Err(Trouble::Open))
+        attempt.await.unwrap_or_else(|_| Err(self.open()))
     }
 
     /// Makes the connection, once for all who want it: who waited for an attempt that failed takes its outcome for his own.

@@ -14,8 +14,8 @@ pub(super) enum Trouble {
     #[error("Redis did not answer within {} ms", .0.as_millis())]
     Deadline(Duration),
     /// The breaker is open.
-    #[error("Redis failed several times in a row; it is tried again in a moment")]
-    Open,
+    #[error("Redis failed several times in a row, and is tried again in a moment; the last failure: {0}")]
+    Open(Arc<str>),
     /// No connection, or it ended.
     #[error("no connection to Redis: {0}")]
     Connection(Arc<str>),
@@ -136,7 +136,7 @@ impl Trouble {
                     | Named::TooManyClients
                     | Named::ClusterDown
             ),
-            Self::Open | Self::Conflict | Self::Replicas { .. } | Self::Doubt(_) => false,
+            Self::Open(_) | Self::Conflict | Self::Replicas { .. } | Self::Doubt(_) => false,
         }
     }
 
