@@ -71,7 +71,7 @@ pub(super) fn all() -> Vec<Described> {
     let mut all = vec![metrics(), openapi()];
     all.extend(OPERATIONS.iter().map(|(method, path, name, summary, schema)| {
         let mut statuses = vec![400, 401, 403, 413, 415];
-        if path.contains('{') || ["revokeTokens", "listTokens"].contains(name) {
+        if path.contains('{') || ["revokeTokens", "listTokens", "listDenials"].contains(name) {
             statuses.push(404);
         }
         // The fetch of keys, and whatever reads or writes the store.
