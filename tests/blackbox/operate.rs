@@ -407,6 +407,7 @@ fn fld58_a_secret_where_a_path_is_expected_is_never_printed() {
             &["explain", "--config", "sts.yaml", "--claims", secret],
             &["exchange", "--url", "https://127.0.0.1:9", "--token-file", secret],
             &["tokens", "list", "--admin-url", "http://127.0.0.1:9", "--admin-token-file", secret],
+            &["exchange", "--url", secret, "--token-file", "x.token"],
             &["tokens", "list", "--config", secret],
             &[
                 "keys",

@@ -149,7 +149,9 @@ async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
 
 /// The server's URL without its trailing slash: https, or http on loopback, since the ID token is a secret.
 fn server(url: &str) -> Result<&str, NoToken> {
-    let parsed = Url::parse(url).map_err(|_| NoToken::Usage(format!("--url is not a URL: `{url}`")))?;
+    let parsed = Url::parse(url).map_err(|_| {
+        NoToken::Usage("--url is not a URL: write the one of the server, such as `https://sts.example.com`".to_owned())
+    })?;
     let loopback = match parsed.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
