@@ -1,4 +1,5 @@
-//! The stable code of a finding: the same for every finding of one kind, whatever the text around it.
+//! The code of a finding, made from the words of its message without the names in it. Findings of one
+//! kind share it. A message that is reworded gets another code.
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 

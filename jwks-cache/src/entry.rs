@@ -235,7 +235,7 @@ impl Entry {
                 "issuer keys were not refreshed: {error}",
             );
         } else {
-            // Whoever writes tokens chooses how often this happens.
+            // The sender of a token decides how often this happens.
             tracing::info!(
                 entry = %self.spec.name,
                 kind = error.fault.kind(),

@@ -1,6 +1,6 @@
 //! A family of issuers under one entry: each member has keys of its own, looked up when its first token comes.
 //!
-//! Whoever writes a token chooses which member it names, so what an unverified token can cause is bounded:
+//! The sender of a token chooses which member it names, so the effect of an unverified token is bounded:
 //!
 //! - A member is *proven* once a key of it verified a token, and only such a token counts as a use of it. Proven
 //!   members have most of the places; another proven member is all that can push one out.

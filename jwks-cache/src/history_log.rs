@@ -76,7 +76,7 @@ pub(crate) struct Recorder {
     key: LogKey,
     serial: u64,
     waiting: Mutex<Waiting>,
-    /// The last sets, for whoever explains a refusal without reading the disk.
+    /// The last sets, so that a refusal is explained without reading the disk.
     recent: Mutex<VecDeque<KeySetSeen>>,
     kids_reused: AtomicU64,
 }

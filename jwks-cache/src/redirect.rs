@@ -1,6 +1,6 @@
 //! The one redirect that is followed: within the scheme, host and port that the configuration or the issuer named.
 //!
-//! Any other would let whoever answers choose where keys come from.
+//! Any other redirect would let the answering server choose where keys come from.
 
 use reqwest::Response;
 use reqwest::header::LOCATION;

@@ -1,4 +1,4 @@
-//! Start to ready with keys present, and idle memory: the built binary, on the README's configuration.
+//! Start to ready with keys present, and idle memory: the built binary, on a small configuration.
 //!
 //! `cargo bench -p sts --bench start` prints both. They are figures to look at, not assertions: machines are noisy.
 

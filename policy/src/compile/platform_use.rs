@@ -54,7 +54,7 @@ fn of_url(issuer: &str) -> Option<(Preset, String)> {
     Some((preset, format!("an issuer that ends as those ({})", quoted(ending))))
 }
 
-/// The platform with rules of its own for which a subject is written, on an entry that is said to be another.
+/// The platform whose subject grammar the rule uses, if the entry's preset names a different one.
 fn other_platform(rule: &Rule<'_>, written: Option<Preset>) -> Option<(Preset, String)> {
     let (preset, evidence) = by_subject(rule)?;
     let is_same =
