@@ -8,6 +8,7 @@ mod salvage;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use sts_types::CheckCode;
 
 use crate::decode::{DEFAULT_ADMIN, DEFAULT_DATA_DIR, Reader, address};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
@@ -43,8 +44,8 @@ pub fn admin_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
 fn read(reader: &mut Reader<'_>, path: &Path) -> Option<AdminAccess> {
     let text: Arc<str> = match Files::default().text(path).map_err(|error| error.of_main(path)) {
         Ok(text) => text.into(),
-        Err(Unusable { message, help, .. }) => {
-            reader.report.at(Severity::Error, None, message, Some(help));
+        Err(Unusable { code, message, help, .. }) => {
+            reader.report.at(code, Severity::Error, None, message, Some(help));
             return None;
         }
     };
@@ -127,7 +128,7 @@ fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str) -> Option
     let mut found = members.iter().filter(|entry| entry.key == name);
     let first = found.next();
     if let Some(second) = found.next() {
-        reader.error(second.key_span, format!("`{name}` is there twice"), "keep one");
+        reader.error(CheckCode::DuplicateKey, second.key_span, format!("`{name}` is there twice"), "keep one");
         return None;
     }
     Some(first)
@@ -138,7 +139,7 @@ fn sound<'n>(reader: &mut Reader<'_>, entry: &'n Entry) -> Option<&'n Node> {
     if matches!(entry.node.value, Value::Broken) {
         let place = Place::new(&reader.report.sources, entry.key_span);
         let message = format!("the value of `{}` cannot be read", entry.key);
-        reader.report.at(Severity::Error, Some(place), message, None);
+        reader.report.at(CheckCode::YamlSyntax, Severity::Error, Some(place), message, None);
         return None;
     }
     Some(&entry.node)

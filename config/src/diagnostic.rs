@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use jwks_cache::EntryError;
 use serde_json::json;
-use sts_types::HIDDEN_PATH;
+use sts_types::{CheckCode, HIDDEN_PATH};
 
 use crate::render::quoted;
 use crate::source::{Sources, Span};
@@ -24,6 +25,8 @@ pub struct Diagnostics {
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// The rule behind it.
+    pub code: CheckCode,
     /// How bad it is.
     pub severity: Severity,
     /// Where it is; `None` for what no file holds.
@@ -171,6 +174,11 @@ impl Diagnostics {
         }
     }
 
+    /// Adds a finding that no file has a place for.
+    pub fn add(&mut self, code: CheckCode, severity: Severity, message: String, help: Option<String>) {
+        self.push(Diagnostic { code, severity, place: None, message, help });
+    }
+
     /// The findings in order.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter()
@@ -199,6 +207,22 @@ impl Diagnostics {
         }
     }
 
+    /// What a key cache says of issuer entries, which no file has a place for any more.
+    #[must_use]
+    pub fn of_entries(errors: impl IntoIterator<Item = EntryError>) -> Self {
+        let mut findings = Self::default();
+        for EntryError { code, entry, message, help, .. } in errors {
+            findings.add(code, Severity::Error, format!("issuer entry `{entry}`: {message}"), Some(help));
+        }
+        findings
+    }
+
+    /// The exit code where warnings count as errors.
+    #[must_use]
+    pub fn strict_exit_code(&self) -> u8 {
+        if self.iter().any(|finding| finding.severity == Severity::Warning) { 2 } else { self.exit_code() }
+    }
+
     /// Adds all of `other`'s.
     pub fn extend(&mut self, other: Self) {
         self.dropped += other.dropped;
@@ -214,7 +238,7 @@ impl Diagnostics {
             .map(|diagnostic| {
                 let place = diagnostic.place.as_ref();
                 json!({
-                    "rule": diagnostic.rule(),
+                    "rule": diagnostic.code.as_str(),
                     "severity": diagnostic.severity.name(),
                     "file": place.map(|place| place.file.to_string_lossy()),
                     "line": place.map(|place| place.line),
@@ -233,7 +257,7 @@ mod tests {
     use super::*;
 
     fn finding(severity: Severity) -> Diagnostic {
-        Diagnostic { severity, place: None, message: String::new(), help: None }
+        Diagnostic { code: CheckCode::UnknownKey, severity, place: None, message: String::new(), help: None }
     }
 
     #[test]

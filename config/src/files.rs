@@ -5,7 +5,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sts_jose::{digest_of_parts, sha256};
-use sts_types::{Digest256, GroupAccess, SecretFileError, SecretOwner, looks_like_path, read_secret_file, shown_path};
+use sts_types::{
+    CheckCode, Digest256, GroupAccess, SecretFileError, SecretOwner, looks_like_path, read_secret_file, shown_path,
+};
 use zeroize::Zeroizing;
 
 use crate::render::quoted;
@@ -27,6 +29,7 @@ pub(crate) struct Files(Vec<(PathBuf, Digest256)>);
 /// Why a file cannot be used, and what to do.
 #[derive(Debug)]
 pub(crate) struct Unusable {
+    pub(crate) code: CheckCode,
     pub(crate) message: String,
     pub(crate) help: String,
     /// Whether it is a secret that is not there, or not for this user to read.
@@ -51,15 +54,15 @@ impl Unusable {
         Self { help, ..self }
     }
 
-    fn new(message: String, help: impl Into<String>) -> Self {
-        Self { message, help: help.into(), is_absent_secret: false }
+    fn new(code: CheckCode, message: String, help: impl Into<String>) -> Self {
+        Self { code, message, help: help.into(), is_absent_secret: false }
     }
 }
 
 impl From<SecretFileError> for Unusable {
     fn from(error: SecretFileError) -> Self {
         let is_absent_secret = error.is_missing() || error.is_denied();
-        Self { message: error.message(), help: error.help(), is_absent_secret }
+        Self { code: error.code(), message: error.message(), help: error.help(), is_absent_secret }
     }
 }
 
@@ -67,7 +70,8 @@ impl Files {
     /// A file's text, without a byte order mark and with LF as its only line break.
     pub(crate) fn text(&mut self, path: &Path) -> Result<String, Unusable> {
         let bytes = self.bytes(path, MAX_FILE)?;
-        let not_text = |help: &str| Unusable::new(format!("{} is not UTF-8 text", shown(path)), help);
+        let not_text =
+            |help: &str| Unusable::new(CheckCode::FileNotUtf8, format!("{} is not UTF-8 text", shown(path)), help);
         if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
             return Err(not_text("it looks like UTF-16: save it as UTF-8"));
         }
@@ -90,7 +94,9 @@ impl Files {
     /// A secret: the file's text without one line break (LF or CRLF) at its end. A byte order mark, other control characters
     /// and an empty file are refused. With it, the group that can read the file.
     pub(crate) fn secret(&mut self, path: &Path) -> Result<(Secret, Option<GroupAccess>), Unusable> {
-        let unfit = |what: &str, help: &str| Unusable::new(format!("the secret in {} {what}", shown(path)), help);
+        let unfit = |what: &str, help: &str| {
+            Unusable::new(CheckCode::InvalidSecret, format!("the secret in {} {what}", shown(path)), help)
+        };
         let (bytes, group) = self.secret_bytes(path)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| unfit("is not UTF-8 text", "write printable characters"))?;
         if text.starts_with('\u{feff}') {
@@ -157,18 +163,26 @@ impl Files {
                 std::io::ErrorKind::PermissionDenied => "let the user that runs sts read it",
                 _ => "correct the path",
             };
-            Unusable::new(format!("{} cannot be read: {}", shown(path), reason(&error)), help)
+            Unusable::new(
+                CheckCode::UnreadableFile,
+                format!("{} cannot be read: {}", shown(path), reason(&error)),
+                help,
+            )
         };
         // Before it is opened: opening a FIFO waits for a writer.
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(Unusable::new(format!("{} is not a file", shown(path)), "name a file"));
+            return Err(Unusable::new(
+                CheckCode::UnreadableFile,
+                format!("{} is not a file", shown(path)),
+                "name a file",
+            ));
         }
         let file = File::open(path).map_err(failed)?;
         let mut bytes = Zeroizing::new(Vec::new());
         file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
             let message = format!("{} is larger than {} KiB", shown(path), most / 1024);
-            return Err(Unusable::new(message, "split it, or correct the path"));
+            return Err(Unusable::new(CheckCode::FileTooLarge, message, "split it, or correct the path"));
         }
         self.0.push((path.to_owned(), sha256(&bytes)));
         Ok(bytes)
@@ -195,13 +209,18 @@ pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Unusable> {
     let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.to_string_lossy().contains('*') {
         let message = format!("{} has a `*` before its last part", shown(pattern));
-        return Err(Unusable::new(message, "write one pattern for each folder: `accounts: [a/*.yaml, b/*.yaml]`"));
+        return Err(Unusable::new(
+            CheckCode::InvalidFilePattern,
+            message,
+            "write one pattern for each folder: `accounts: [a/*.yaml, b/*.yaml]`",
+        ));
     }
     if !last.contains('*') {
         return Ok(vec![pattern.to_owned()]);
     }
     let failed = |error: std::io::Error| {
         Unusable::new(
+            CheckCode::UnreadableFile,
             format!("the folder {} cannot be read: {}", shown(folder), reason(&error)),
             "create it, or correct the path; a relative path is relative to the file that names it",
         )
@@ -218,7 +237,7 @@ pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Unusable> {
     }
     if found.is_empty() {
         let message = format!("no file matches {}", shown(pattern));
-        return Err(Unusable::new(message, "create one, or correct the pattern"));
+        return Err(Unusable::new(CheckCode::NoMatchingFile, message, "create one, or correct the pattern"));
     }
     found.sort();
     Ok(found)

@@ -1,6 +1,7 @@
 //! Trees as JSON: claims of policy tests, inline key sets.
 
 use serde_json::{Map, Value as Json};
+use sts_types::CheckCode;
 
 use crate::decode::Reader;
 use crate::render::quoted;
@@ -17,6 +18,7 @@ pub(crate) fn value_of(reader: &mut Reader<'_>, node: &Node) -> Option<Json> {
             Plain::OddNumber => {
                 let message = format!("{} is a number that JSON cannot hold", quoted(&scalar.text));
                 reader.error(
+                    CheckCode::AmbiguousScalar,
                     node.span,
                     message,
                     format!("for a text, write {}", quoted(&format!("\"{}\"", scalar.text))),
@@ -24,7 +26,12 @@ pub(crate) fn value_of(reader: &mut Reader<'_>, node: &Node) -> Option<Json> {
                 None
             }
             Plain::Empty => {
-                reader.error(node.span, "there is no value here", "write one, `null`, or `\"\"` for an empty text");
+                reader.error(
+                    CheckCode::MissingValue,
+                    node.span,
+                    "there is no value here",
+                    "write one, `null`, or `\"\"` for an empty text",
+                );
                 None
             }
         },
@@ -57,6 +64,11 @@ pub(crate) fn refuse_old_truth(reader: &mut Reader<'_>, node: &Node, text: &str)
         _ => return Some(()),
     };
     let message = format!("{} without quotes is a text to one reader and a truth value to another", quoted(text));
-    reader.error(node.span, message, format!("write `\"{text}\"` for the text, or `{truth}` for the truth value"));
+    reader.error(
+        CheckCode::AmbiguousScalar,
+        node.span,
+        message,
+        format!("write `\"{text}\"` for the text, or `{truth}` for the truth value"),
+    );
     None
 }

@@ -18,7 +18,6 @@ mod overlaps;
 mod policy_tests;
 mod render;
 mod report;
-mod rule;
 mod schema;
 mod settings;
 mod source;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jwks_cache::{EntrySpec, KeySource};
 use serde_json::{Map, Value};
 use sts_policy::{Finding, RuleSet, Spec, TestSpec};
-use sts_types::{ClaimSet, GroupAccess, SecretOwner, read_secret_file, shown_path};
+use sts_types::{CheckCode, ClaimSet, GroupAccess, SecretOwner, read_secret_file, shown_path};
 
 use crate::decode::{
     AccountFiles, Accounts, Fields, FileKind, KeysSpec, NamedFile, Reader, Sound, TokenFile, accounts, apis, issuers,
@@ -136,7 +136,13 @@ impl Load<'_> {
                 let place = Some(Place::new(&self.reader.report.sources, span));
                 let message =
                     format!("the secret of API `{name}` is shorter than {STRONG_SECRET} characters: it can be guessed");
-                self.reader.report.at(Severity::Warning, place, message, Some(NEW_SECRET.to_owned()));
+                self.reader.report.at(
+                    CheckCode::WeakSecret,
+                    Severity::Warning,
+                    place,
+                    message,
+                    Some(NEW_SECRET.to_owned()),
+                );
             }
             secrets.insert(name, secret);
         }
@@ -192,8 +198,10 @@ impl Load<'_> {
             }
             FileKind::Certificate => {
                 // It comes and goes with its key.
-                let noted =
-                    self.files.note(path).map_err(|unusable| Unusable { is_absent_secret: !path.exists(), ..unusable });
+                let noted = self.files.note(path).map_err(|unusable| match path.exists() {
+                    true => unusable,
+                    false => Unusable { code: CheckCode::MissingSecret, is_absent_secret: true, ..unusable },
+                });
                 self.report_secret(noted.map(|()| ((), None)), *span);
             }
             FileKind::Public => {
@@ -222,12 +230,14 @@ impl Load<'_> {
         match result {
             Ok((secret, group)) => {
                 if let Some(group) = group {
-                    self.reader.warning(span, group.to_string(), group.help());
+                    self.reader.warning(CheckCode::GroupReadableSecret, span, group.to_string(), group.help());
                 }
                 Some(secret)
             }
-            Err(Unusable { message, help, is_absent_secret: true }) if self.absent_secrets == AbsentSecrets::Warn => {
-                self.reader.warning(span, message, help);
+            Err(Unusable { code, message, help, is_absent_secret: true })
+                if self.absent_secrets == AbsentSecrets::Warn =>
+            {
+                self.reader.warning(code, span, message, help);
                 None
             }
             Err(unusable) => self.report_unusable(Err(unusable), Some(span)),
@@ -248,7 +258,11 @@ impl Load<'_> {
             if let Some(span) = entry.map(|entry| entry.place(error.key))
                 && !report.has_finding_at(span)
             {
-                report.error(span, format!("issuer entry `{}`: {}", error.entry, error.message), Some(error.help));
+                let is_absent = error.code == CheckCode::MissingSecret && self.absent_secrets == AbsentSecrets::Warn;
+                let severity = if is_absent { Severity::Warning } else { Severity::Error };
+                let place = Place::new(&report.sources, span);
+                let message = format!("issuer entry `{}`: {}", error.entry, error.message);
+                report.at(error.code, severity, Some(place), message, Some(error.help));
             }
         }
     }
@@ -293,12 +307,18 @@ impl Load<'_> {
             Ok(claims) if names_entry || claims.text("iss").is_some() => Some(claims.to_map()),
             Ok(_) => {
                 let message = format!("the token in {path} is nobody's");
-                self.reader.report.error(file.span, message, Some("add `iss` to its claims".to_owned()));
+                self.reader.report.error(
+                    CheckCode::InvalidClaimsFile,
+                    file.span,
+                    message,
+                    Some("add `iss` to its claims".to_owned()),
+                );
                 None
             }
             Err(error) => {
                 let message = format!("{path} does not hold claims: {error}");
                 self.reader.report.error(
+                    CheckCode::InvalidClaimsFile,
                     file.span,
                     message,
                     Some("write a JSON object: the payload of a token".to_owned()),
@@ -328,10 +348,10 @@ impl Load<'_> {
     fn report_unusable<T>(&mut self, result: Result<T, Unusable>, named_at: Option<Span>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
-            Err(Unusable { message, help, .. }) => {
+            Err(Unusable { code, message, help, .. }) => {
                 let report = &mut self.reader.report;
                 let place = named_at.map(|span| Place::new(&report.sources, span));
-                report.at(Severity::Error, place, message, Some(help));
+                report.at(code, Severity::Error, place, message, Some(help));
                 None
             }
         }
@@ -363,14 +383,14 @@ impl Load<'_> {
                 report.sources.span(finding.origin).is_none_or(|span| !is_said(span))
             })
             .collect();
-        for Finding { origin, severity, message, help } in new {
+        for Finding { code, origin, severity, message, help } in new {
             let severity = match severity {
                 sts_policy::Severity::Error => Severity::Error,
                 sts_policy::Severity::Unsafe => Severity::Unsafe,
                 sts_policy::Severity::Warning => Severity::Warning,
             };
             let place = report.sources.span(origin).map(|span| Place::new(&report.sources, span));
-            report.findings.push(Diagnostic { severity, place, message, help });
+            report.findings.push(Diagnostic { code, severity, place, message, help });
         }
         rules
     }

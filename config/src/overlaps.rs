@@ -1,7 +1,7 @@
 //! The overlaps of a policy, at the places where they were written.
 
 use sts_policy::{Ambiguous, Overlaps, Shadowed};
-use sts_types::Origin;
+use sts_types::{CheckCode, Origin};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::render::quoted;
@@ -21,7 +21,13 @@ pub fn describe_overlaps(written: &Written, overlaps: &Overlaps) -> Diagnostics 
             quoted(by.as_str())
         );
         let help = Some("remove it, or put it first".to_owned());
-        findings.push(Diagnostic { severity: Severity::Warning, place: place(*origin), message, help });
+        findings.push(Diagnostic {
+            code: CheckCode::ShadowedIdentity,
+            severity: Severity::Warning,
+            place: place(*origin),
+            message,
+            help,
+        });
     }
     for Ambiguous { accounts: [first, second], identities, subject, certain, origin } in &overlaps.ambiguous {
         let message = format!(
@@ -35,11 +41,23 @@ pub fn describe_overlaps(written: &Written, overlaps: &Overlaps) -> Diagnostics 
         );
         let help =
             Some("a request must name the one that is meant in `audience`; else it is `ambiguous_account`".to_owned());
-        findings.push(Diagnostic { severity: Severity::Note, place: place(*origin), message, help });
+        findings.push(Diagnostic {
+            code: CheckCode::AmbiguousAccounts,
+            severity: Severity::Note,
+            place: place(*origin),
+            message,
+            help,
+        });
     }
     if overlaps.incomplete {
         let message = "there are more overlaps than are told, or more identities than were compared".to_owned();
-        findings.push(Diagnostic { severity: Severity::Note, place: None, message, help: None });
+        findings.push(Diagnostic {
+            code: CheckCode::OverlapsNotAllShown,
+            severity: Severity::Note,
+            place: None,
+            message,
+            help: None,
+        });
     }
     findings
 }

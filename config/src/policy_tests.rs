@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sts_policy::{Finding, TestFailure, TestPassed, run_test};
-use sts_types::{Origin, UnixTime};
+use sts_types::{CheckCode, Origin, UnixTime};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::load::Loaded;
@@ -16,13 +16,13 @@ pub fn run_policy_tests(Loaded { settings, written, .. }: &Loaded, now: UnixTime
     for test in &written.tests {
         let finding = match run_test(&settings.rules, &written.policy, test, now) {
             Ok(TestPassed { warning: None }) => continue,
-            Ok(TestPassed { warning: Some(Finding { origin, message, help, .. }) }) => {
-                Diagnostic { severity: Severity::Warning, place: place(origin), message, help }
+            Ok(TestPassed { warning: Some(Finding { code, origin, message, help, .. }) }) => {
+                Diagnostic { code, severity: Severity::Warning, place: place(origin), message, help }
             }
             Err(TestFailure { origin, message, help, .. }) => {
                 let message = format!("the policy test {} fails: {message}", crate::render::quoted(&test.name));
                 let place = place(origin).or_else(|| place(test.origin));
-                Diagnostic { severity: Severity::TestFailed, place, message, help }
+                Diagnostic { code: CheckCode::PolicyTestFailed, severity: Severity::TestFailed, place, message, help }
             }
         };
         findings.push(finding);

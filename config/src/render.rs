@@ -13,28 +13,13 @@ const BEFORE: usize = 40;
 const TAB: &str = "    ";
 
 impl Diagnostics {
-    /// Every finding with its source line underlined, and a last line with their number. Ends with a line break unless empty.
+    /// Every finding with its source line underlined and the code of its rule, and a last line with their number. Ends with a line break unless empty.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let mut out = String::new();
         for diagnostic in self.iter() {
             diagnostic.render(&mut out, Palette(color));
             out.push('\n');
-        }
-        if let Some(summary) = self.summary() {
-            let _ = writeln!(out, "{summary}");
-        }
-        out
-    }
-
-    /// As [`Diagnostics::render`], with the code of each finding's rule.
-    #[must_use]
-    pub fn render_with_rules(&self, color: bool) -> String {
-        let mut out = String::new();
-        for diagnostic in self.iter() {
-            diagnostic.render(&mut out, Palette(color));
-            let gutter = diagnostic.place.as_ref().map_or(0, |place| place.line.to_string().len());
-            let _ = writeln!(out, "{:gutter$} {} rule: {}\n", "", Palette(color).frame("="), diagnostic.rule());
         }
         if let Some(summary) = self.summary() {
             let _ = writeln!(out, "{summary}");
@@ -86,6 +71,7 @@ impl Diagnostic {
                 let _ = writeln!(out, "{:gutter$}         {line}", "");
             }
         }
+        let _ = writeln!(out, "{:gutter$} {} rule: {}", "", palette.frame("="), self.code);
     }
 }
 

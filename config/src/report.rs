@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use sts_types::CheckCode;
+
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::source::{FileId, Sources, Span};
 
@@ -18,14 +20,21 @@ pub(crate) struct Report {
 
 impl Report {
     /// An error at `span`.
-    pub(crate) fn error(&mut self, span: Span, message: impl Into<String>, help: Option<String>) {
+    pub(crate) fn error(&mut self, code: CheckCode, span: Span, message: impl Into<String>, help: Option<String>) {
         let place = Place::new(&self.sources, span);
-        self.at(Severity::Error, Some(place), message.into(), help);
+        self.at(code, Severity::Error, Some(place), message.into(), help);
     }
 
     /// A finding at a place that was prepared by the caller.
-    pub(crate) fn at(&mut self, severity: Severity, place: Option<Place>, message: String, help: Option<String>) {
-        self.findings.push(Diagnostic { severity, place, message, help });
+    pub(crate) fn at(
+        &mut self,
+        code: CheckCode,
+        severity: Severity,
+        place: Option<Place>,
+        message: String,
+        help: Option<String>,
+    ) {
+        self.findings.push(Diagnostic { code, severity, place, message, help });
     }
 
     /// Keeps the line of `span` out of every finding.

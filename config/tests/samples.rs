@@ -244,7 +244,7 @@ fn c147_a_missing_or_binary_configuration_names_the_file() {
         (b"issuer: \xff".as_slice(), "is not UTF-8 text"),
         (b"\xff\xfei\0s\0", "is not UTF-8 text"),
         (b"issuer: https://sts\0.example.com", "control character"),
-        (b"issuer: \"https://sts.exa", "has no end"),
+        (b"issuer: \"https://sts.exa", "is not closed"),
     ] {
         fs::write(&path, bytes).unwrap();
         let text = load(&path, &|_| None).unwrap_err().render(false);
@@ -277,7 +277,7 @@ fn c147_an_alias_bomb_and_deep_nesting_end_at_once() {
     }
     fs::write(&path, bomb).unwrap();
     let text = load(&path, &|_| None).unwrap_err().render(false);
-    assert!(text.contains("an alias (`*`) is not read"), "{text}");
+    assert!(text.contains("aliases (`*`) are not supported"), "{text}");
     for deep in [
         format!("a: {}{}", "[".repeat(200), "]".repeat(200)),
         (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect(),
@@ -292,17 +292,16 @@ fn the_json_form_has_every_finding_with_its_place() {
     let findings = load(Path::new("tests/golden/duplicate_keys.yaml"), &|_| None).unwrap_err();
     let json = findings.to_json();
     assert_eq!(json.as_array().unwrap().len(), 3);
-    let mut first = json[0].clone();
-    assert!(first.as_object_mut().unwrap().remove("rule").is_some_and(|rule| rule.is_string()));
     assert_eq!(
-        first,
+        json[0],
         serde_json::json!({
+            "rule": "duplicate-key",
             "severity": "error",
             "file": "tests/golden/duplicate_keys.yaml",
             "line": 2,
             "column": 34,
             "length": 3,
-            "message": "the key `ttl` is there twice",
+            "message": "duplicate key `ttl`",
             "help": "keep one; the first is at line 2, column 11",
         })
     );

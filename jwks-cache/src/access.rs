@@ -11,7 +11,7 @@ use bytes::Bytes;
 use reqwest::header::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use sts_types::{SecretFileError, SecretOwner, read_secret_file};
+use sts_types::{CheckCode, SecretFileError, SecretOwner, read_secret_file, shown_path};
 use url::{Origin, Url};
 
 use crate::fetch_error::bounded;
@@ -49,7 +49,9 @@ impl Access {
             roots: spec.ca_file.as_deref().map(Roots::read).transpose()?,
             proxy: spec.proxy.clone(),
             bearer: match (&spec.bearer_token_file, configured_origin(spec)) {
-                (Some(path), Some(origin)) => Some(Bearer { origin, header: bearer(path)? }),
+                (Some(path), Some(origin)) => {
+                    Some(Bearer { origin, header: bearer(path).map_err(|error| error.of_fetch(path))? })
+                }
                 _ => None,
             },
         })
@@ -102,19 +104,59 @@ fn configured_origin(spec: &EntrySpec) -> Option<Origin> {
     Url::parse(text).ok().map(|url| url.origin())
 }
 
-fn bearer(path: &Path) -> Result<HeaderValue, FetchError> {
-    let kind = DocumentKind::BearerTokenFile;
-    let wrong = |error: SecretFileError| {
-        FetchError::new(kind, &path.to_string_lossy(), FetchFault::Unreadable(error.to_string()))
-    };
-    let bytes = read_secret_file(path, SecretOwner::Configured, MAX_BEARER_BYTES).map_err(wrong)?.bytes;
+/// Why a bearer token cannot be read from its file.
+pub(crate) enum BearerError {
+    File(SecretFileError),
+    Content(&'static str),
+}
+
+impl BearerError {
+    /// The rule that the file breaks.
+    pub(crate) fn code(&self) -> CheckCode {
+        match self {
+            Self::File(error) => error.code(),
+            Self::Content(_) => CheckCode::InvalidSecret,
+        }
+    }
+
+    /// What is wrong with the file at `path`, which is named once.
+    pub(crate) fn message(&self, path: &Path) -> String {
+        match self {
+            Self::File(error) => error.message(),
+            Self::Content(what) => format!("{} {what}", shown_path(path)),
+        }
+    }
+
+    /// What to do.
+    pub(crate) fn help(&self) -> String {
+        const CONTENT: &str = "write one line with the token into the file";
+        match self {
+            Self::File(error) => format!("{}; the file holds one line with the token", error.help()),
+            Self::Content(_) => CONTENT.to_owned(),
+        }
+    }
+
+    /// The same of a fetch, whose error names the path itself.
+    fn of_fetch(&self, path: &Path) -> FetchError {
+        let (fault, hint) = match self {
+            Self::File(error) => (error.reason(), Some(error.help())),
+            Self::Content(what) => (format!("it {what}"), None),
+        };
+        let kind = DocumentKind::BearerTokenFile;
+        FetchError { hint, ..FetchError::new(kind, &path.to_string_lossy(), FetchFault::Unreadable(fault)) }
+    }
+}
+
+/// The `Authorization` that the token in the file makes.
+pub(crate) fn bearer(path: &Path) -> Result<HeaderValue, BearerError> {
+    let bytes = read_secret_file(path, SecretOwner::Configured, MAX_BEARER_BYTES).map_err(BearerError::File)?.bytes;
     let token = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let token = token.strip_suffix(b"\r").unwrap_or(token);
     if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
-        return Err(unfit(kind, path, "not one line of printable characters without spaces"));
+        return Err(BearerError::Content("is not one line of printable characters without spaces"));
     }
     let mut header = HeaderValue::from_bytes(&[b"Bearer ", token].concat())
-        .map_err(|_| unfit(kind, path, "not fit for a header"))?;
+        .map_err(|_| BearerError::Content("cannot be sent in a header"))?;
     header.set_sensitive(true);
     Ok(header)
 }

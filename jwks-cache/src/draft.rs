@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sts_types::CheckCode;
+
 use crate::entry::Entry;
 use crate::entry_ref::LogKey;
 use crate::fetch::World;
@@ -32,6 +34,7 @@ impl Draft {
                 let (mark, read) = static_keys::read_file(path, &spec.algorithms, None);
                 let set = read.map_err(|error| {
                     EntryError::new(
+                        CheckCode::InvalidKeySet,
                         &name,
                         error.to_string(),
                         "`jwks_file` is a JWK set: `{\"keys\": [...]}` with public keys",
@@ -42,6 +45,7 @@ impl Draft {
             KeySource::Inline(jwks) => {
                 let set = static_keys::inline(jwks, &spec.algorithms).map_err(|fault| {
                     EntryError::new(
+                        CheckCode::InvalidKeySet,
                         &name,
                         format!("`jwks`: {fault}"),
                         "write a JWK set: `{\"keys\": [...]}` with public keys",
@@ -82,6 +86,7 @@ pub(crate) fn shared_static_keys(drafts: &[Draft]) -> Vec<EntryError> {
                 let Some((other_keys, _)) = &other.read else { continue };
                 if let Some(key) = keys.set().keys.iter().find(|key| other_keys.set().holds(key.thumbprint())) {
                     errors.push(EntryError::new(
+                        CheckCode::SharedKey,
                         &draft.entry.spec.name,
                         format!(
                             "it holds a key of `{}`, which has the same issuer (thumbprint {})",

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sts_types::{EntryName, Issuer};
+use sts_types::{CheckCode, EntryName, Issuer};
 use url::{Host, Url};
 
-use crate::access::Access;
+use crate::access::{Access, bearer};
 use crate::discovery::{discovery_url, key_set_url};
 use crate::guard::{Guard, Reach, reach};
 use crate::{DocumentKind, EntrySpec, FamilySpec, FetchError, KeySource, Specs, http};
@@ -14,6 +14,8 @@ use crate::{DocumentKind, EntrySpec, FamilySpec, FetchError, KeySource, Specs, h
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("issuer entry `{entry}`: {message}; {help}")]
 pub struct EntryError {
+    /// The rule that the entry breaks.
+    pub code: CheckCode,
     /// The entry's name.
     pub entry: EntryName,
     /// The field of the spec that it is about, where that is none of those that say what the keys are.
@@ -25,8 +27,8 @@ pub struct EntryError {
 }
 
 impl EntryError {
-    pub(crate) fn new(entry: &EntryName, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { entry: entry.clone(), key: None, message: message.into(), help: help.into() }
+    pub(crate) fn new(code: CheckCode, entry: &EntryName, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { code, entry: entry.clone(), key: None, message: message.into(), help: help.into() }
     }
 
     fn about(self, key: &'static str) -> Self {
@@ -44,7 +46,12 @@ pub(crate) fn check(specs: &Specs) -> Vec<EntryError> {
     let all = specs.entries.iter().map(|spec| &spec.name).chain(specs.families.iter().map(|family| &family.name));
     for name in all {
         if !names.insert(name) {
-            errors.push(EntryError::new(name, "there are two entries of this name", "name them apart"));
+            errors.push(EntryError::new(
+                CheckCode::DuplicateName,
+                name,
+                "there are two entries of this name",
+                "name them apart",
+            ));
         }
     }
     errors.extend(check_shared(&specs.entries));
@@ -58,6 +65,7 @@ fn check_overlaps(families: &[FamilySpec]) -> Vec<EntryError> {
     for (at, family) in families.iter().enumerate() {
         for other in families.iter().skip(at + 1).filter(|other| other.template.may_overlap(&family.template)) {
             errors.push(EntryError::new(
+                CheckCode::OverlappingFamilies,
                 &other.name,
                 format!("an issuer may be of both its family and that of `{}`", family.name),
                 "keep their variables apart, such as by lists of values, or make them one entry",
@@ -83,7 +91,12 @@ pub(crate) fn shared<'a, T>(
 fn check_one(spec: &EntrySpec) -> Vec<EntryError> {
     let mut errors = Vec::new();
     if spec.algorithms.is_empty() {
-        errors.push(EntryError::new(&spec.name, "no algorithm is allowed", "list at least one in `algorithms`"));
+        errors.push(EntryError::new(
+            CheckCode::NoAlgorithm,
+            &spec.name,
+            "no algorithm is allowed",
+            "list at least one in `algorithms`",
+        ));
     }
     let (what, text) = match &spec.source {
         KeySource::Discovery => ("issuer", discovery_url(&spec.issuer)),
@@ -94,20 +107,29 @@ fn check_one(spec: &EntrySpec) -> Vec<EntryError> {
         }
     };
     errors.extend(check_access(spec).err());
-    let mut wrong = |message: String, help: &str| errors.push(EntryError::new(&spec.name, message, help));
+    let mut wrong = |code, message: String, help: &str| errors.push(EntryError::new(code, &spec.name, message, help));
     match key_set_url(&text, spec.network) {
         Err(why) => {
-            wrong(format!("`{what}` {why}"), "write an https URL, or give the keys as `jwks_file` or `jwks`");
+            wrong(
+                CheckCode::InvalidUrl,
+                format!("`{what}` {why}"),
+                "write an https URL, or give the keys as `jwks_file` or `jwks`",
+            );
         }
         Ok(url) => {
             if what == "issuer" && url.query().is_some() {
                 wrong(
+                    CheckCode::InvalidUrl,
                     "`issuer` has a query".to_owned(),
                     "discovery needs an issuer without one; give `jwks_url` instead",
                 );
             }
             if let Err(refused) = check_host(&url, spec) {
-                wrong(format!("`{what}` is not dialled: {refused}"), "give an address that is allowed");
+                wrong(
+                    CheckCode::AddressNotAllowed,
+                    format!("`{what}` is not dialled: {refused}"),
+                    "give an address that is allowed",
+                );
             }
         }
     }
@@ -124,8 +146,13 @@ fn check_unused(spec: &EntrySpec) -> impl Iterator<Item = EntryError> {
         ("proxy", spec.proxy.is_some()),
     ];
     given.into_iter().filter(|(_, given)| *given).map(|(key, _)| {
-        EntryError::new(&spec.name, format!("`{key}` has no effect: nothing is fetched"), format!("remove `{key}`"))
-            .about(key)
+        EntryError::new(
+            CheckCode::KeyWithoutEffect,
+            &spec.name,
+            format!("`{key}` has no effect: nothing is fetched"),
+            format!("remove `{key}`"),
+        )
+        .about(key)
     })
 }
 
@@ -133,23 +160,23 @@ fn check_unused(spec: &EntrySpec) -> impl Iterator<Item = EntryError> {
 fn check_access(spec: &EntrySpec) -> Result<(), EntryError> {
     if spec.proxy.is_some() && spec.network.allow_http {
         let message = "`proxy` and `allow_http` are both there, and plain http goes to loopback addresses only";
-        return Err(EntryError::new(&spec.name, message, "remove one of them").about("proxy"));
+        return Err(
+            EntryError::new(CheckCode::ConflictingKeys, &spec.name, message, "remove one of them").about("proxy")
+        );
     }
-    let access = Access::read(spec).map_err(|error| {
-        let (key, help) = match error.document {
-            DocumentKind::BearerTokenFile => (
-                "bearer_token_file",
-                "`bearer_token_file` is one line with a token, readable by the user that runs this",
-            ),
-            _ => ("ca_file", CA_FILE_HELP),
-        };
-        EntryError::new(&spec.name, error.to_string(), help).about(key)
-    })?;
-    if let Some(path) = &spec.ca_file {
-        http::check(&access).map_err(|fault| {
-            let error = FetchError::new(DocumentKind::CaFile, &path.to_string_lossy(), fault);
-            EntryError::new(&spec.name, error.to_string(), CA_FILE_HELP).about("ca_file")
+    if let Some(path) = &spec.bearer_token_file {
+        bearer(path).map_err(|error| {
+            let message = format!("`bearer_token_file`: {}", error.message(path));
+            EntryError::new(error.code(), &spec.name, message, error.help()).about("bearer_token_file")
         })?;
+    }
+    let ca_file = |error: FetchError| {
+        EntryError::new(CheckCode::InvalidCaFile, &spec.name, error.to_string(), CA_FILE_HELP).about("ca_file")
+    };
+    let access = Access::read(spec).map_err(ca_file)?;
+    if let Some(path) = &spec.ca_file {
+        http::check(&access)
+            .map_err(|fault| ca_file(FetchError::new(DocumentKind::CaFile, &path.to_string_lossy(), fault)))?;
     }
     Ok(())
 }
@@ -191,6 +218,7 @@ fn check_shared(specs: &[EntrySpec]) -> Vec<EntryError> {
             };
             match &spec.source {
                 KeySource::Discovery => errors.push(EntryError::new(
+                    CheckCode::IssuerWithoutKeys,
                     &spec.name,
                     format!("it shares its issuer with {} and has no keys of its own", others()),
                     "give each entry of one issuer a `jwks_file`, `jwks` or `jwks_url`",
@@ -198,6 +226,7 @@ fn check_shared(specs: &[EntrySpec]) -> Vec<EntryError> {
                 source @ (KeySource::Url(_) | KeySource::File(_)) => {
                     if group.iter().any(|other| other.name != spec.name && other.source == *source) {
                         errors.push(EntryError::new(
+                            CheckCode::IssuerWithoutKeys,
                             &spec.name,
                             format!("it shares its issuer and the source of its keys with another of {}", others()),
                             "entries of one issuer are told apart by their keys; leave one of them out",

@@ -13,7 +13,7 @@ mod witness;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sts_types::{Audience, Issuers, Lifetime, Located, Origin, Scope, ScopeSet};
+use sts_types::{Audience, CheckCode, Issuers, Lifetime, Located, Origin, Scope, ScopeSet};
 
 use crate::finding::{Finding, Findings, Severity, quoted};
 use crate::index::{IdentityAt, Index};
@@ -97,7 +97,7 @@ fn lifetimes(spec: &Spec, findings: &mut Findings) {
         if ttl.value > most && ttl.origin != Origin::NONE {
             let message = format!("`ttl` is {}, over the `max_ttl` of {}", duration(ttl.value), duration(most));
             let help = format!("write at most {}, or raise `tokens.max_ttl`", duration(most));
-            findings.error(ttl.origin, message, help);
+            findings.error(CheckCode::TtlOverMaximum, ttl.origin, message, help);
         }
     };
     check(&spec.tokens.ttl);
@@ -129,7 +129,12 @@ fn apis(spec: &Spec, findings: &mut Findings) -> Vec<Api> {
     };
     match built_in() {
         Ok(api) => apis.push(api),
-        Err(error) => findings.error(Origin::NONE, format!("our `issuer` cannot be an audience: {error}"), None),
+        Err(error) => findings.error(
+            CheckCode::InvalidName,
+            Origin::NONE,
+            format!("our `issuer` cannot be an audience: {error}"),
+            None,
+        ),
     }
     apis.extend(spec.apis.iter().map(|api| Api {
         name: api.name.value.clone(),

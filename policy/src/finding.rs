@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
-use sts_types::Origin;
+use sts_types::{CheckCode, Origin};
 
 /// One thing to say about the configuration. `message` is lower case with user text in back-ticks; `help` says what to write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
+    /// The rule behind it.
+    pub code: CheckCode,
     /// The place that caused it.
     pub origin: Origin,
     /// How bad it is.
@@ -37,22 +39,40 @@ pub(crate) struct Findings {
 
 impl Findings {
     /// Notes an error.
-    pub(crate) fn error(&mut self, origin: Origin, message: impl Into<String>, help: impl Into<Option<String>>) {
-        self.note(Severity::Error, origin, message.into(), help.into());
+    pub(crate) fn error(
+        &mut self,
+        code: CheckCode,
+        origin: Origin,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        self.note(code, Severity::Error, origin, message.into(), help.into());
     }
 
     /// Notes a refusal as unsafe.
-    pub(crate) fn unsafe_rule(&mut self, origin: Origin, message: impl Into<String>, help: impl Into<Option<String>>) {
-        self.note(Severity::Unsafe, origin, message.into(), help.into());
+    pub(crate) fn unsafe_rule(
+        &mut self,
+        code: CheckCode,
+        origin: Origin,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        self.note(code, Severity::Unsafe, origin, message.into(), help.into());
     }
 
     /// Notes a lint.
-    pub(crate) fn warning(&mut self, origin: Origin, message: impl Into<String>, help: impl Into<Option<String>>) {
-        self.note(Severity::Warning, origin, message.into(), help.into());
+    pub(crate) fn warning(
+        &mut self,
+        code: CheckCode,
+        origin: Origin,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        self.note(code, Severity::Warning, origin, message.into(), help.into());
     }
 
-    fn note(&mut self, severity: Severity, origin: Origin, message: String, help: Option<String>) {
-        let finding = Finding { origin, severity, message, help };
+    fn note(&mut self, code: CheckCode, severity: Severity, origin: Origin, message: String, help: Option<String>) {
+        let finding = Finding { code, origin, severity, message, help };
         if self.seen.insert(finding.clone()) {
             self.list.push(finding);
         }

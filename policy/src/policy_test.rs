@@ -2,7 +2,7 @@
 
 mod token;
 
-use sts_types::{Origin, ScopeSet, UnixTime};
+use sts_types::{CheckCode, Origin, ScopeSet, UnixTime};
 
 use crate::finding::{did_you_mean, quoted};
 use crate::resolve::Asked;
@@ -195,6 +195,7 @@ impl<'a> Judged<'a> {
 fn doubt(test: &TestSpec, judged: &Judged<'_>) -> Option<Finding> {
     let causes = judged.causes();
     (causes.len() > 1).then(|| Finding {
+        code: CheckCode::PolicyTestUnclear,
         origin: test.origin,
         severity: Severity::Warning,
         message: format!("the refusal has more than one cause (`{}`), so the test proves little", causes.join("`, `")),

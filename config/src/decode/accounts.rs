@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sts_policy::{AccountSpec, GrantSpec, IdentitySpec, Preset, ShortRuleSpec, TeamSpec, TestSpec};
-use sts_types::{AccountId, AccountName, IdentityName, Located, TeamName, nearest};
+use sts_types::{AccountId, AccountName, CheckCode, IdentityName, Located, TeamName, nearest};
 
 use super::apis::scopes;
 use super::conditions::conditions;
@@ -61,7 +61,7 @@ impl Accounts {
         let message = format!("the {} {} is there twice", key.0, quoted(&key.1));
         let file = reader.report.sources.path(first.file).display();
         let help = format!("keep one; the first is at {file}:{}:{}", first.line, first.column);
-        reader.error(span, message, help);
+        reader.error(CheckCode::DuplicateName, span, message, help);
         false
     }
 }
@@ -187,6 +187,7 @@ fn reason(reader: &mut Reader<'_>, node: &Node) -> Option<Located<String>> {
     let text = text.filter(|text| !text.value.trim().is_empty());
     if text.is_none() {
         reader.error(
+            CheckCode::MissingReason,
             node.span,
             "`allow_broad` gives no reason",
             "write why the rule is wanted: `allow_broad: \"why\"`",
@@ -202,7 +203,7 @@ fn short_rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<ShortRuleS
         let Some(entry) = fields.entry(key) else { continue };
         if let Some(first) = &found {
             let message = format!("`{}` and `{key}` are both there", first.key.value);
-            reader.error(entry.key_span, message, "make an identity for each platform");
+            reader.error(CheckCode::ConflictingKeys, entry.key_span, message, "make an identity for each platform");
             continue;
         }
         let members = conditions(reader, &entry.node).unwrap_or_default();

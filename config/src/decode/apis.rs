@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sts_policy::ApiSpec;
-use sts_types::{Algorithm, ApiName, Audience, Located, Scope};
+use sts_types::{Algorithm, ApiName, Audience, CheckCode, Located, Scope};
 
 use super::reader::{Fields, Reader};
 use crate::source::Span;
@@ -59,7 +59,12 @@ fn warn_of_ignored(reader: &mut Reader<'_>, fields: &Fields<'_>, ignored: &[Scop
     let (Some(node), Some(api)) = (fields.node("scopes"), api) else { return };
     for scope in api.scopes.iter().filter(|scope| ignored.contains(&scope.value)) {
         let message = format!("a request for the scope `{}` is read as one for no scope: it is ignored", scope.value);
-        reader.warning(node.span, message, "give the scope another name, or set `tokens.ignore_scopes` without it");
+        reader.warning(
+            CheckCode::IgnoredScope,
+            node.span,
+            message,
+            "give the scope another name, or set `tokens.ignore_scopes` without it",
+        );
     }
 }
 
@@ -69,6 +74,7 @@ fn audience_uri(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Audience
     let text = audience.value.as_str();
     if !text.contains([':', '/']) || text.contains('#') {
         reader.error(
+            CheckCode::InvalidAudience,
             node.span,
             "an API's audience is a URI without a fragment",
             "write `https://...`, or another URI with `:` or `/` in it",
@@ -84,7 +90,12 @@ pub(super) fn scopes(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located
     reader.list_of(node, "scopes", |reader, item| {
         let scope = reader.name(item, Scope::new)?;
         if found.contains(&scope) {
-            reader.error(item.span, format!("the scope `{}` is there twice", scope.value), "keep one");
+            reader.error(
+                CheckCode::DuplicateValue,
+                item.span,
+                format!("the scope `{}` is there twice", scope.value),
+                "keep one",
+            );
             return None;
         }
         found.push(scope);

@@ -1,7 +1,7 @@
 //! Conditions on claims: a scalar, a list of scalars, or the long form.
 
 use sts_policy::{ConditionObject, ConditionSpec, ScalarSpec};
-use sts_types::Located;
+use sts_types::{CheckCode, Located};
 
 use super::reader::Reader;
 use crate::json::refuse_old_truth;
@@ -46,6 +46,7 @@ fn object(reader: &mut Reader<'_>, node: &Node) -> Option<ConditionObject> {
     let constrains = ["any_of", "all_of", "none_of", "regex", "present"].iter().any(|key| fields.node(key).is_some());
     if !constrains {
         reader.error(
+            CheckCode::EmptyCondition,
             node.span,
             "this condition asks for nothing",
             "give at least one of `any_of`, `all_of`, `none_of`, `regex`, `present`",
@@ -58,7 +59,12 @@ fn object(reader: &mut Reader<'_>, node: &Node) -> Option<ConditionObject> {
 /// A list of scalars, one at least: an empty list would hold never, or always.
 fn scalars(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<ScalarSpec>>> {
     if node.is_empty_list() {
-        reader.error(node.span, "the list is empty", "name at least one value, or remove the key");
+        reader.error(
+            CheckCode::EmptyList,
+            node.span,
+            "the list is empty",
+            "name at least one value, or remove the key",
+        );
         return None;
     }
     reader.list_of(node, "values", scalar)
@@ -73,7 +79,7 @@ fn scalar(reader: &mut Reader<'_>, node: &Node) -> Option<Located<ScalarSpec>> {
             Plain::Empty => {}
             Plain::Null => {
                 let help = "null counts as absent: write `{ present: false }`, or `\"null\"` for that text";
-                reader.error(node.span, "null is no value to compare with", help);
+                reader.error(CheckCode::AmbiguousScalar, node.span, "null is no value to compare with", help);
                 return None;
             }
             Plain::Bool(value) => return Some(reader.located(ScalarSpec::Bool(value), node.span)),
@@ -85,6 +91,7 @@ fn scalar(reader: &mut Reader<'_>, node: &Node) -> Option<Located<ScalarSpec>> {
                 let message =
                     format!("{} without quotes is a number, and not written as JSON writes one", quoted(&written.text));
                 reader.error(
+                    CheckCode::AmbiguousScalar,
                     node.span,
                     message,
                     format!("for a text, write {}", quoted(&format!("\"{}\"", written.text))),
@@ -101,6 +108,7 @@ fn regex(reader: &mut Reader<'_>, node: &Node) -> Option<Located<String>> {
     let text = reader.text(node)?;
     if text.variable.is_some() {
         reader.error(
+            CheckCode::InvalidRegex,
             text.span,
             "a regular expression does not come from the environment",
             "write it here, or use `any_of` with the variable",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sts_types::{IssuerTemplate, Issuers, Located, VariableSpec};
+use sts_types::{CheckCode, IssuerTemplate, Issuers, Located, VariableSpec};
 
 use super::reader::{Fields, Reader};
 use super::url;
@@ -16,7 +16,12 @@ pub(super) fn template(
     fields: &Fields<'_>,
 ) -> Option<(Located<Issuers>, Option<url::Checked>)> {
     if let Some(entry) = fields.entry("issuer") {
-        reader.error(entry.key_span, "`issuer` and `issuer_template` are both there", "keep one of them");
+        reader.error(
+            CheckCode::ConflictingKeys,
+            entry.key_span,
+            "`issuer` and `issuer_template` are both there",
+            "keep one of them",
+        );
     }
     for (key, why) in [
         ("jwks_file", "the members of a family have keys of their own"),
@@ -26,7 +31,12 @@ pub(super) fn template(
     ] {
         if let Some(entry) = fields.entry(key) {
             let help = "remove it, or write an entry with `issuer` for each member that needs it";
-            reader.error(entry.key_span, format!("`{key}` does not go with `issuer_template`: {why}"), help);
+            reader.error(
+                CheckCode::ConflictingKeys,
+                entry.key_span,
+                format!("`{key}` does not go with `issuer_template`: {why}"),
+                help,
+            );
         }
     }
     let variables = variables(reader, fields);
@@ -37,7 +47,12 @@ pub(super) fn template(
         Err(errors) => {
             for error in errors {
                 let of_variable = error.variable.as_ref().and_then(|name| variables.get(name)).map(|(_, span)| *span);
-                reader.error(of_variable.unwrap_or(text.span), error.message, error.help);
+                reader.error(
+                    CheckCode::InvalidIssuerTemplate,
+                    of_variable.unwrap_or(text.span),
+                    error.message,
+                    error.help,
+                );
             }
             return None;
         }
@@ -46,7 +61,12 @@ pub(super) fn template(
     match url::check(outline.as_str(), false) {
         Ok(checked) => Some((reader.located(Issuers::Family(Arc::new(template)), text.span), Some(checked))),
         Err(unfit) => {
-            reader.error(text.span, format!("the issuer template does not fit: {}", unfit.message), unfit.help);
+            reader.error(
+                CheckCode::InvalidIssuerTemplate,
+                text.span,
+                format!("the issuer template does not fit: {}", unfit.message),
+                unfit.help,
+            );
             None
         }
     }

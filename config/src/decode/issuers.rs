@@ -8,7 +8,7 @@ use std::time::Duration;
 use jwks_cache::{EntrySpec, FamilySpec, KeySource, NetworkRule, ProxyUrl, Specs};
 use sts_policy::{IssuerDefaults, IssuerSpec, Preset, Replay};
 use sts_token::TrustSpec;
-use sts_types::{Algorithm, Audience, EntryName, Issuer, Issuers, Located};
+use sts_types::{Algorithm, Audience, CheckCode, EntryName, Issuer, Issuers, Located};
 
 use super::families::template;
 use super::platform::{is_public, platform, refuse_domains_without_keys};
@@ -224,7 +224,12 @@ fn issuer(
 /// `issuer:`. It is a URL where it is fetched; an entry with keys of its own only compares it.
 fn one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<Issuers>, Option<url::Checked>)> {
     if let Some(entry) = fields.entry("variables") {
-        reader.error(entry.key_span, "`variables` are of an `issuer_template`", "remove them, or write the template");
+        reader.error(
+            CheckCode::KeyWithoutEffect,
+            entry.key_span,
+            "`variables` are of an `issuer_template`",
+            "remove them, or write the template",
+        );
     }
     let has_keys = ["jwks_file", "jwks_url", "jwks"].iter().any(|key| fields.node(key).is_some());
     let read = |reader: &mut Reader<'_>, node: &Node| {
@@ -244,7 +249,7 @@ fn compared_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issu
     match url::check(&text.value, true) {
         Err(unfit) if unfit.secret => {
             reader.report.hide_line(text.span);
-            reader.error(text.span, format!("the issuer does not fit: {}", unfit.message), unfit.help);
+            reader.error(unfit.code(), text.span, format!("the issuer does not fit: {}", unfit.message), unfit.help);
             None
         }
         checked => Some((reader.name(node, Issuer::new)?, checked.ok())),
@@ -267,6 +272,7 @@ fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<Option<ProxyUrl>> {
     ProxyUrl::parse(&text.value)
         .map_err(|what| {
             reader.error(
+                CheckCode::InvalidProxy,
                 text.span,
                 format!("`proxy` {what}"),
                 "write `http://HOST:PORT` or `https://HOST:PORT`, or `none`",
@@ -291,6 +297,7 @@ fn typ(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     if text.value.is_empty() || text.value.len() > 255 || !text.value.bytes().all(|b| b.is_ascii_graphic()) {
         reader.error(
+            CheckCode::UnknownValue,
             text.span,
             format!("{} is no value of `typ`", text.shown()),
             "write a media type or the end of one, such as `at+jwt`",
@@ -305,6 +312,7 @@ fn leeway(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
     let leeway = reader.duration(node)?;
     if leeway.as_secs() > MOST {
         reader.error(
+            CheckCode::DurationOutOfRange,
             node.span,
             "the leeway is over 300s",
             "write `300s` or less; clocks that differ by more need repair",
@@ -322,6 +330,7 @@ fn key_source(reader: &mut Reader<'_>, fields: &Fields<'_>, files: &mut Vec<(Pat
         && let Some(entry) = fields.entry(second)
     {
         reader.error(
+            CheckCode::ConflictingKeys,
             entry.key_span,
             format!("`{first}` and `{second}` are both there"),
             "keep one of `jwks_file`, `jwks_url` and `jwks`",
@@ -356,6 +365,7 @@ fn inline_keys(reader: &mut Reader<'_>, node: &Node) -> Option<serde_json::Value
     let keys = keys.filter(|keys| keys.get("keys").is_some_and(serde_json::Value::is_array));
     if keys.is_none() {
         reader.error(
+            CheckCode::InvalidKeySet,
             node.span,
             "this is not a JSON Web Key Set",
             "write `{\"keys\": [...]}`, or name a file with `jwks_file`",
@@ -384,10 +394,15 @@ fn network(
     for (key, checked) in [("issuer", fetched), ("issuer_template", fetched), ("jwks_url", keys.as_ref())] {
         let (Some(checked), Some(node)) = (checked, fields.node(key)) else { continue };
         if checked.http && !checked.loopback {
-            reader.error(node.span, format!("`{key}` is plain http, and not on loopback"), "write `https://...`");
+            reader.error(
+                CheckCode::PlainHttp,
+                node.span,
+                format!("`{key}` is plain http, and not on loopback"),
+                "write `https://...`",
+            );
         } else if checked.http && !rule.allow_http {
             let help = "write `https://...`, or, for development, add `allow_http: true`";
-            reader.error(node.span, format!("`{key}` is plain http"), help);
+            reader.error(CheckCode::PlainHttp, node.span, format!("`{key}` is plain http"), help);
         }
     }
     let dialled = match source {
@@ -399,7 +414,12 @@ fn network(
         && !dialled.loopback
         && !dialled.http
     {
-        reader.error(entry.key_span, "`allow_http` is accepted for loopback addresses only", "remove it");
+        reader.error(
+            CheckCode::KeyWithoutEffect,
+            entry.key_span,
+            "`allow_http` is accepted for loopback addresses only",
+            "remove it",
+        );
     }
     rule
 }
@@ -428,7 +448,7 @@ fn refuse_unused(reader: &mut Reader<'_>, fields: &Fields<'_>, source: &KeySourc
             && !(key == "allow_http" && is_http)
         {
             let message = format!("`{key}` has no effect beside `{held}`: nothing is fetched");
-            reader.error(entry.key_span, message, format!("remove `{key}`, or `{held}`"));
+            reader.error(CheckCode::KeyWithoutEffect, entry.key_span, message, format!("remove `{key}`, or `{held}`"));
         }
     }
 }
@@ -451,7 +471,12 @@ fn refuse_shared_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans:
                 sharers.iter().find(|(other, _)| other.name != entry.name).map_or("", |(other, _)| other.name.as_str());
             let message =
                 format!("`{}` and `{other}` share one issuer, and `{}` has no keys of its own", entry.name, entry.name);
-            reader.error(*span, message, "give each of them its own `jwks_file`, `jwks_url` or `jwks`");
+            reader.error(
+                CheckCode::IssuerWithoutKeys,
+                *span,
+                message,
+                "give each of them its own `jwks_file`, `jwks_url` or `jwks`",
+            );
         }
     }
 }

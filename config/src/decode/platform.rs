@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jwks_cache::{EntrySpec, KeySource};
 use sts_policy::{IdentitySpec, IssuerFault, KnownIssuer, Preset, PresetSource};
-use sts_types::{ClaimPath, EntryName, Issuers, Located};
+use sts_types::{CheckCode, ClaimPath, EntryName, Issuers, Located};
 
 use super::issuers::Entries;
 use super::reader::{Fields, Reader, listed};
@@ -34,7 +34,7 @@ pub(super) fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuers: &I
     if let (Some(fault), Some(node)) = (&fault, fields.node("issuer").or_else(|| fields.node("issuer_template")))
         && !reader.report.has_finding_at(node.span)
     {
-        reader.error(node.span, fault.message.clone(), fault.help.clone());
+        reader.error(fault.code, node.span, fault.message.clone(), fault.help.clone());
     }
     let by_url = known.and_then(KnownIssuer::preset);
     let is_shared = known.is_some_and(|known| known.shared);
@@ -87,7 +87,7 @@ fn preset(reader: &mut Reader<'_>, node: &Node, own: &mut PlatformOf, by_url: Op
             Some(preset) => format!("did you mean `{}`?", preset.name()),
             None => format!("the presets are {}, and `none`", listed(Preset::ALL.iter().map(|preset| preset.name()))),
         };
-        reader.error(text.span, format!("there is no preset {}", text.shown()), help);
+        reader.error(CheckCode::UnknownPreset, text.span, format!("there is no preset {}", text.shown()), help);
         own.preset = meant;
         own.source = PresetSource::Faulty;
         return;
@@ -96,12 +96,17 @@ fn preset(reader: &mut Reader<'_>, node: &Node, own: &mut PlatformOf, by_url: Op
         (Some(known), _) if known != written => {
             let message =
                 format!("the preset of this issuer is `{}`, known by its URL, and not {}", known.name(), text.shown());
-            reader.error(text.span, message, "remove `preset`");
+            reader.error(CheckCode::PresetMismatch, text.span, message, "remove `preset`");
         }
         (Some(_), _) => {}
         // Another platform's grammar would say what names the owner, by claims that are nobody's there.
         (None, Some(name)) => {
-            reader.error(text.span, format!("this issuer is that of {name}, which has no preset"), "remove `preset`");
+            reader.error(
+                CheckCode::PresetMismatch,
+                text.span,
+                format!("this issuer is that of {name}, which has no preset"),
+                "remove `preset`",
+            );
         }
         (None, None) => (own.preset, own.source) = (Some(written), PresetSource::Written),
     }
@@ -112,7 +117,12 @@ fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
     let written = reader.optional(fields, "shared", Reader::flag);
     let is_known = own.known.is_some_and(|known| known.shared);
     if let (Some(false), true, Some(node)) = (written, is_known, fields.node("shared")) {
-        reader.error(node.span, "this issuer signs for many tenants, whatever is written here", "remove `shared`");
+        reader.error(
+            CheckCode::SharedContradicted,
+            node.span,
+            "this issuer signs for many tenants, whatever is written here",
+            "remove `shared`",
+        );
     }
     let by_preset = own.preset.is_some_and(|preset| preset.defaults().shared);
     own.shared = is_known || written.unwrap_or(by_preset);
@@ -125,10 +135,15 @@ fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
     }
     if let Some(preset) = own.preset.filter(|preset| preset.names_owner()) {
         let message = format!("the preset `{}` knows which claims name the owner", preset.name());
-        reader.error(entry.key_span, message, "remove `owner_claims`");
+        reader.error(CheckCode::KeyWithoutEffect, entry.key_span, message, "remove `owner_claims`");
     } else if !own.shared {
         let message = "`owner_claims` has no effect on an issuer that nothing says is shared";
-        reader.error(entry.key_span, message, "add `shared: true`, or remove `owner_claims`");
+        reader.error(
+            CheckCode::KeyWithoutEffect,
+            entry.key_span,
+            message,
+            "add `shared: true`, or remove `owner_claims`",
+        );
     }
     own.owner_claims = claims;
 }
@@ -141,14 +156,19 @@ fn owner_claims(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<Stri
         let path = match ClaimPath::parse(&text.value) {
             Ok(path) => path,
             Err(error) => {
-                reader.error(text.span, format!("{} names no claim", text.shown()), error.to_string());
+                reader.error(
+                    CheckCode::InvalidClaimName,
+                    text.span,
+                    format!("{} names no claim", text.shown()),
+                    error.to_string(),
+                );
                 return None;
             }
         };
         if REGISTERED.contains(&path.claim()) {
             let help =
                 "name a claim that the issuer sets for each tenant; an exact `subject` fixes the owner by itself";
-            reader.error(text.span, format!("{} names no owner", text.shown()), help);
+            reader.error(CheckCode::InvalidOwnerClaim, text.span, format!("{} names no owner", text.shown()), help);
             return None;
         }
         Some(reader.located(text.value, text.span))
@@ -162,12 +182,22 @@ fn trust_domain(reader: &mut Reader<'_>, fields: &Fields<'_>, node: &Node, own: 
     if let (Some(entry), true) = (fields.entry("trust_domain"), own.source != PresetSource::Faulty) {
         if fields.node("issuer_template").is_some() {
             let help = "write an entry with `issuer` for each trust domain";
-            reader.error(entry.key_span, "`trust_domain` does not go with `issuer_template`", help);
+            reader.error(
+                CheckCode::ConflictingKeys,
+                entry.key_span,
+                "`trust_domain` does not go with `issuer_template`",
+                help,
+            );
             return None;
         }
         if own.preset != Some(Preset::Spiffe) {
             let help = "add `preset: spiffe`, or remove it";
-            reader.error(entry.key_span, "`trust_domain` is of entries with `preset: spiffe`", help);
+            reader.error(
+                CheckCode::KeyWithoutEffect,
+                entry.key_span,
+                "`trust_domain` is of entries with `preset: spiffe`",
+                help,
+            );
             return None;
         }
     }
@@ -183,7 +213,7 @@ fn trust_domain(reader: &mut Reader<'_>, fields: &Fields<'_>, node: &Node, own: 
     } else {
         "write the name alone, in lower case: `example.org` of `spiffe://example.org/workload`".to_owned()
     };
-    reader.error(text.span, format!("{} is not a trust domain", text.shown()), help);
+    reader.error(CheckCode::InvalidTrustDomain, text.span, format!("{} is not a trust domain", text.shown()), help);
     None
 }
 
@@ -224,7 +254,12 @@ pub(super) fn refuse_domains_without_keys(reader: &mut Reader<'_>, entries: &Ent
             } else {
                 continue;
             };
-            reader.error(*span, message, "give each of them its own `jwks_file`, `jwks_url` or `jwks`");
+            reader.error(
+                CheckCode::IssuerWithoutKeys,
+                *span,
+                message,
+                "give each of them its own `jwks_file`, `jwks_url` or `jwks`",
+            );
         }
     }
 }
@@ -248,7 +283,13 @@ pub(crate) fn refuse_bare_preset_none(
             let help =
                 "remove `preset: none` from the issuer entry, or say why with `allow_broad: \"...\"` in this identity";
             let place = Place::new(&reader.report.sources, span);
-            reader.report.at(Severity::Unsafe, Some(place), message, Some(help.to_owned()));
+            reader.report.at(
+                CheckCode::UnprotectedSharedIssuer,
+                Severity::Unsafe,
+                Some(place),
+                message,
+                Some(help.to_owned()),
+            );
         }
     }
 }

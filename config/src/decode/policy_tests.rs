@@ -11,7 +11,7 @@ use crate::json::value_of;
 use crate::render::quoted;
 use crate::source::Span;
 use crate::yaml::{Node, Value};
-use sts_types::nearest;
+use sts_types::{CheckCode, nearest};
 
 /// A file that holds the claims of a test's token.
 pub(crate) struct TokenFile {
@@ -50,6 +50,7 @@ fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, at: usize) -> Optio
     let because = reader.optional(fields, "because", Reader::located_text);
     if let (Some(Expectation::Grant { .. }), Some(entry)) = (&expect, fields.entry("because")) {
         reader.error(
+            CheckCode::ConflictingKeys,
             entry.key_span,
             "`because` is about a refusal, and this test expects a grant",
             "remove it, or write `expect: deny`",
@@ -97,7 +98,7 @@ fn token(
     }
     let names_issuer = names_entry || entries.iter().any(|entry| entry.key == "preset" || entry.key == "iss");
     if !names_issuer {
-        reader.error(
+        reader.error(CheckCode::PolicyTestWithoutIssuer,
             node.span,
             "this token is nobody's",
             "add `preset: github-actions` or another preset, or write all claims with `iss`, or with `issuer:` beside the token",
@@ -114,7 +115,7 @@ fn preset(reader: &mut Reader<'_>, node: &Node) -> Option<sts_types::Located<Str
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("the presets are {}", listed(names())),
         };
-        reader.error(text.span, format!("there is no preset {}", text.shown()), help);
+        reader.error(CheckCode::UnknownPreset, text.span, format!("there is no preset {}", text.shown()), help);
         return None;
     }
     Some(reader.located(text.value, text.span))
@@ -132,7 +133,12 @@ fn expectation(reader: &mut Reader<'_>, node: &Node) -> Option<Expectation> {
     let text = reader.text(node)?;
     if text.value != "deny" {
         let help = "write `deny`, or what is granted: `{ account: ..., identity: ..., scopes: [...] }`";
-        reader.error(text.span, format!("{} is nothing to expect", quoted(&text.value)), help);
+        reader.error(
+            CheckCode::InvalidExpectation,
+            text.span,
+            format!("{} is nothing to expect", quoted(&text.value)),
+            help,
+        );
         return None;
     }
     Some(Expectation::Deny)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sts_types::{Located, nearest};
+use sts_types::{CheckCode, Located, nearest};
 
 use crate::diagnostic::{Place, Severity};
 use crate::keys::{self, Key, Section};
@@ -54,14 +54,14 @@ impl<'e> Reader<'e> {
     }
 
     /// Reports an error.
-    pub(crate) fn error(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.report.error(span, message, Some(help.into()));
+    pub(crate) fn error(&mut self, code: CheckCode, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.report.error(code, span, message, Some(help.into()));
     }
 
     /// Reports a doubt.
-    pub(crate) fn warning(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn warning(&mut self, code: CheckCode, span: Span, message: impl Into<String>, help: impl Into<String>) {
         let place = Place::new(&self.report.sources, span);
-        self.report.at(Severity::Warning, Some(place), message.into(), Some(help.into()));
+        self.report.at(code, Severity::Warning, Some(place), message.into(), Some(help.into()));
     }
 
     /// `value`, with a handle of where it stands.
@@ -109,7 +109,7 @@ impl<'e> Reader<'e> {
         if ["secret", "password", "passwd", "token", "credential", "key"].iter().any(|word| name.contains(word)) {
             self.report.hide_line(entry.key_span);
         }
-        self.error(entry.key_span, message, help);
+        self.error(CheckCode::UnknownKey, entry.key_span, message, help);
     }
 
     /// What is read from `key`'s value by `read`, when the key is there.
@@ -132,6 +132,7 @@ impl<'e> Reader<'e> {
         if fields.node(key).is_none() {
             let doc = fields.section.key(key).map_or("", |key| key.doc);
             self.error(
+                CheckCode::MissingKey,
                 fields.span,
                 format!("`{key}` is missing in {}", fields.section.name),
                 format!("add `{key}:`: {}", sentence(doc)),
@@ -183,7 +184,12 @@ impl<'e> Reader<'e> {
     ) -> Option<Vec<T>> {
         match &node.value {
             Value::Sequence(items) if items.is_empty() => {
-                self.error(node.span, "the list is empty", "name at least one, or remove the key");
+                self.error(
+                    CheckCode::EmptyList,
+                    node.span,
+                    "the list is empty",
+                    "name at least one, or remove the key",
+                );
                 None
             }
             Value::Sequence(items) => Some(items.iter().filter_map(|item| read(self, item)).collect()),
@@ -194,13 +200,16 @@ impl<'e> Reader<'e> {
 
     /// Reports that `node` is not what is wanted; `instead_of_scalar` says what to write in place of a single value.
     pub(super) fn wrong_kind(&mut self, node: &Node, wanted: &str, instead_of_scalar: &str) {
+        let mut code = CheckCode::WrongType;
         let (found, help) = match &node.value {
             Value::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => {
+                code = CheckCode::MissingValue;
                 ("nothing", "write it, or remove the key".to_owned())
             }
             Value::Scalar(scalar)
                 if scalar.plain && scalar.text.split_once(':').is_some_and(|(key, _)| keys::is_known(key)) =>
             {
+                code = CheckCode::YamlMissingSpace;
                 ("a text", "put a space after the colon: `key: value`".to_owned())
             }
             Value::Scalar(_) => ("a single value", instead_of_scalar.to_owned()),
@@ -216,7 +225,7 @@ impl<'e> Reader<'e> {
             Value::Mapping(_) => ("a mapping", "write it without `key: ` and `{}`".to_owned()),
             Value::Broken => return,
         };
-        self.error(node.span, format!("{wanted}, and this is {found}"), help);
+        self.error(code, node.span, format!("{wanted}, and this is {found}"), help);
     }
 
     fn is_flow(&self, node: &Node) -> bool {

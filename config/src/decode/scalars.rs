@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sts_types::{Lifetime, Located, NameError, UnixTime, looks_like_path};
+use sts_types::{CheckCode, Lifetime, Located, NameError, UnixTime, looks_like_path};
 
 use super::reader::{Fields, Reader, listed};
 use crate::keys::Kind;
@@ -50,7 +50,12 @@ impl Reader<'_> {
             let meaning = match resolve(&scalar.text) {
                 Plain::Text => None,
                 Plain::Empty => {
-                    self.error(node.span, "there is no value here", "write one, or remove the key");
+                    self.error(
+                        CheckCode::MissingValue,
+                        node.span,
+                        "there is no value here",
+                        "write one, or remove the key",
+                    );
                     return None;
                 }
                 Plain::Null => Some("null"),
@@ -60,7 +65,7 @@ impl Reader<'_> {
             if let Some(meaning) = meaning {
                 let message =
                     format!("a text is wanted here, and {} without quotes is {meaning}", quoted(&scalar.text));
-                self.error(node.span, message, format!("write `\"{}\"`", scalar.text));
+                self.error(CheckCode::AmbiguousScalar, node.span, message, format!("write `\"{}\"`", scalar.text));
                 return None;
             }
         }
@@ -79,18 +84,29 @@ impl Reader<'_> {
         if text.len() != name.len() + "${}".len() {
             if is_name(name) {
                 let help = format!("give the variable the whole value, and write `\"${{{name}}}\"`");
-                self.error(span, format!("`${{{name}}}` stands only for a whole value, not for a part of one"), help);
+                self.error(
+                    CheckCode::InvalidVariable,
+                    span,
+                    format!("`${{{name}}}` stands only for a whole value, not for a part of one"),
+                    help,
+                );
                 return None;
             }
             return Some(literal());
         }
         if !is_name(name) {
             let help = "write `${NAME}`, with letters, digits and `_` only";
-            self.error(span, format!("{} names no environment variable", quoted(text)), help);
+            self.error(
+                CheckCode::InvalidVariable,
+                span,
+                format!("{} names no environment variable", quoted(text)),
+                help,
+            );
             return None;
         }
         let Some(value) = (self.environment)(name) else {
             self.error(
+                CheckCode::VariableNotSet,
                 span,
                 format!("the environment variable `{name}` is not set"),
                 format!("set `{name}`, or write the value here"),
@@ -99,7 +115,12 @@ impl Reader<'_> {
         };
         if value.chars().any(char::is_control) {
             let help = "set it again without the line break, tab or other control character";
-            self.error(span, format!("the environment variable `{name}` holds a control character"), help);
+            self.error(
+                CheckCode::InvalidVariable,
+                span,
+                format!("the environment variable `{name}` holds a control character"),
+                help,
+            );
             return None;
         }
         self.variables.insert(name.to_owned(), value.clone());
@@ -134,7 +155,12 @@ impl Reader<'_> {
         let text = self.text(node)?;
         if text.value.ends_with('\n') {
             // A block text (`|`) ends so. It would match nothing, and in a `none_of` exclude nothing.
-            self.error(text.span, "the text ends in a line break", "write it on one line, in quotes");
+            self.error(
+                CheckCode::TrailingLineBreak,
+                text.span,
+                "the text ends in a line break",
+                "write it on one line, in quotes",
+            );
             return None;
         }
         let value = if text.variable.is_some() { escape_pattern(&text.value) } else { text.value };
@@ -147,7 +173,12 @@ impl Reader<'_> {
         match make(&text.value) {
             Ok(name) => Some(self.located(name, text.span)),
             Err(error) => {
-                self.report.error(text.span, format!("{} does not fit", text.shown()), Some(error.to_string()));
+                self.report.error(
+                    CheckCode::InvalidName,
+                    text.span,
+                    format!("{} does not fit", text.shown()),
+                    Some(error.to_string()),
+                );
                 None
             }
         }
@@ -159,6 +190,7 @@ impl Reader<'_> {
             Ok(name) => Some(self.located(name, entry.key_span)),
             Err(error) => {
                 self.report.error(
+                    CheckCode::InvalidName,
                     entry.key_span,
                     format!("{} does not fit", quoted(&entry.key)),
                     Some(error.to_string()),
@@ -183,7 +215,12 @@ impl Reader<'_> {
                     (_, true) => "write `false`, without quotes",
                     _ => "write `true` or `false`",
                 };
-                self.error(text.span, format!("{} is neither `true` nor `false`", text.shown()), help);
+                self.error(
+                    CheckCode::InvalidBoolean,
+                    text.span,
+                    format!("{} is neither `true` nor `false`", text.shown()),
+                    help,
+                );
                 None
             }
         }
@@ -199,6 +236,7 @@ impl Reader<'_> {
             let number = text.value.parse().ok().filter(|number| digits && (least..=most).contains(number));
             if number.is_none() {
                 reader.error(
+                    CheckCode::InvalidNumber,
                     text.span,
                     format!("{} does not fit", text.shown()),
                     format!("write a whole number from {least} to {most}"),
@@ -221,7 +259,7 @@ impl Reader<'_> {
                 }
                 false => "write a whole number and one of s, m, h, d: `90s`, `15m`, `1h`, `30d`".to_owned(),
             };
-            self.error(text.span, format!("{} is not a duration", text.shown()), help);
+            self.error(CheckCode::InvalidDuration, text.span, format!("{} is not a duration", text.shown()), help);
         }
         parsed
     }
@@ -230,7 +268,7 @@ impl Reader<'_> {
     pub(crate) fn positive_duration(&mut self, node: &Node) -> Option<Duration> {
         let duration = self.duration(node)?;
         if duration.is_zero() {
-            self.error(node.span, "the duration is zero", "write at least `1s`");
+            self.error(CheckCode::DurationOutOfRange, node.span, "the duration is zero", "write at least `1s`");
             return None;
         }
         Some(duration)
@@ -241,7 +279,12 @@ impl Reader<'_> {
         let duration = self.positive_duration(node)?;
         let lifetime = u32::try_from(duration.as_secs()).ok().and_then(Lifetime::from_secs);
         if lifetime.is_none() {
-            self.error(node.span, "the lifetime is too long", "write less than 136 years");
+            self.error(
+                CheckCode::DurationOutOfRange,
+                node.span,
+                "the lifetime is too long",
+                "write less than 136 years",
+            );
         }
         lifetime.map(|lifetime| self.located(lifetime, node.span))
     }
@@ -253,7 +296,7 @@ impl Reader<'_> {
             Ok(time) => Some(UnixTime::from_secs(time.timestamp())),
             Err(_) => {
                 let help = "write date, time and zone (RFC 3339): `2030-01-31T00:00:00Z`";
-                self.error(text.span, format!("{} is not a time", text.shown()), help);
+                self.error(CheckCode::InvalidTime, text.span, format!("{} is not a time", text.shown()), help);
                 None
             }
         }
@@ -274,7 +317,7 @@ impl Reader<'_> {
     fn path_unless_secret(&mut self, node: &Node, shortest: usize) -> Option<PathBuf> {
         let text = self.text(node)?;
         if text.value.is_empty() || text.value.contains('\0') {
-            self.error(text.span, "this names no file", "write a path");
+            self.error(CheckCode::InvalidPath, text.span, "this names no file", "write a path");
             return None;
         }
         let path = self.beside(text.span, &text.value);
@@ -300,7 +343,7 @@ impl Reader<'_> {
                     Some(word) => format!("did you mean `{word}`?"),
                     None => format!("write one of {}", listed(words.iter().map(|(word, _)| *word))),
                 };
-            self.error(text.span, format!("{} is not known here", text.shown()), help);
+            self.error(CheckCode::UnknownValue, text.span, format!("{} is not known here", text.shown()), help);
         }
         found
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sts_policy::TokensSpec;
-use sts_types::{Algorithm, Issuer, Lifetime, Located, Scope};
+use sts_types::{Algorithm, CheckCode, Issuer, Lifetime, Located, Scope};
 
 use super::reader::{Fields, Reader};
 use super::store::{Store, store};
@@ -120,6 +120,7 @@ fn own_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<Issuer> {
     let checked = issuer_url(reader, node, "our own issuer")?;
     if checked.1.http && !checked.1.loopback {
         reader.error(
+            CheckCode::PlainHttp,
             node.span,
             "our own issuer is plain http, and not on loopback",
             "write `https://...`; http is for `localhost` and loopback addresses",
@@ -149,7 +150,7 @@ pub(super) fn checked_url(
             if unfit.secret {
                 reader.report.hide_line(text.span);
             }
-            reader.error(text.span, format!("{what} does not fit: {}", unfit.message), unfit.help);
+            reader.error(unfit.code(), text.span, format!("{what} does not fit: {}", unfit.message), unfit.help);
             None
         }
     }
@@ -161,7 +162,7 @@ pub(crate) fn address(reader: &mut Reader<'_>, node: &Node) -> Option<SocketAddr
     let parsed = text.value.parse().ok();
     if parsed.is_none() {
         let help = "write an IP address and a port: `127.0.0.1:8080`, `0.0.0.0:8080`, `\"[::]:8080\"`";
-        reader.error(text.span, format!("{} is not an address", text.shown()), help);
+        reader.error(CheckCode::InvalidAddress, text.span, format!("{} is not an address", text.shown()), help);
     }
     parsed
 }
@@ -186,7 +187,7 @@ fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
         match network {
             None => {
                 let help = "write one address, or the first address and the prefix of a block: `10.1.2.3/32`, `10.1.2.0/24`, `\"fd00::/64\"`";
-                reader.error(text.span, format!("{} is not an address block", text.shown()), help);
+                reader.error(CheckCode::InvalidAddressBlock, text.span, format!("{} is not an address block", text.shown()), help);
             }
             Some(network) if network.is_wide() => {
                 let message = format!(
@@ -195,14 +196,19 @@ fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
                     text.shown()
                 );
                 let help = "name your proxies alone: an address (`10.1.2.3/32`), or the ingress' subnet (`10.1.2.0/24`, `\"fd00::/64\"`)";
-                reader.warning(text.span, message, help);
+                reader.warning(CheckCode::BroadProxyRange, text.span, message, help);
             }
             Some(_) => {}
         }
         network
     })?;
     if node.is_empty_list() {
-        reader.error(node.span, "no proxy is named", "name the addresses of your proxies: `[10.1.2.3/32]`");
+        reader.error(
+            CheckCode::EmptyList,
+            node.span,
+            "no proxy is named",
+            "name the addresses of your proxies: `[10.1.2.3/32]`",
+        );
     }
     Some(networks)
 }
@@ -216,7 +222,12 @@ fn refuse_plain_http(reader: &mut Reader<'_>, fields: &Fields<'_>, listen: Socke
     {
         let help = "add `tls: { cert_file: ..., key_file: ... }`, or `behind_tls_proxy: [10.1.2.3/32]` with the addresses of the proxy \
                     that terminates TLS,\nor listen on `127.0.0.1`";
-        reader.error(node.span, "the public listener is off loopback and has no TLS", help);
+        reader.error(
+            CheckCode::ListenerWithoutTls,
+            node.span,
+            "the public listener is off loopback and has no TLS",
+            help,
+        );
     }
 }
 
@@ -238,11 +249,16 @@ fn admin(
     let span = members.node("listen").map_or(members.span, |node| node.span);
     if !settings.listen.ip().to_canonical().is_loopback() && members.node("tls").is_none() {
         let help = "add `tls: { cert_file: ..., key_file: ... }` to `admin`, or listen on `127.0.0.1`";
-        reader.error(span, "the admin listener is off loopback and has no TLS", help);
+        reader.error(CheckCode::ListenerWithoutTls, span, "the admin listener is off loopback and has no TLS", help);
     }
     if settings.listen == public && public.port() != 0 {
         let help = "give the admin listener a port of its own";
-        reader.error(span, "the admin listener and the public one have the same address", help);
+        reader.error(
+            CheckCode::ListenerConflict,
+            span,
+            "the admin listener and the public one have the same address",
+            help,
+        );
     }
     settings
 }
@@ -252,6 +268,7 @@ fn host_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     if text.value.is_empty() || text.value.len() > 253 || !text.value.bytes().all(fits) {
         reader.error(
+            CheckCode::InvalidHostName,
             text.span,
             format!("{} is not a host name", text.shown()),
             "write the name alone, without scheme and port: `sts-admin.example.com`",
@@ -286,14 +303,14 @@ pub(super) fn algorithms(reader: &mut Reader<'_>, node: &Node, words: &[(&str, A
     reader.list_of(node, "algorithms", |reader, item| {
         let algorithm = reader.one_of(item, words)?;
         if found.contains(&algorithm) {
-            reader.error(item.span, format!("`{algorithm}` is there twice"), "keep one");
+            reader.error(CheckCode::DuplicateValue, item.span, format!("`{algorithm}` is there twice"), "keep one");
             return None;
         }
         found.push(algorithm);
         Some(())
     })?;
     if node.is_empty_list() {
-        reader.error(node.span, "no algorithm is named", "name at least one, or remove the key");
+        reader.error(CheckCode::EmptyList, node.span, "no algorithm is named", "name at least one, or remove the key");
     }
     (!found.is_empty()).then_some(found)
 }
@@ -367,7 +384,7 @@ fn up_to_an_hour(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
 
 fn bounded(reader: &mut Reader<'_>, node: &Node, duration: Duration) -> Option<Duration> {
     if duration > Duration::from_secs(3600) {
-        reader.error(node.span, "the duration is over an hour", "write at most `1h`");
+        reader.error(CheckCode::DurationOutOfRange, node.span, "the duration is over an hour", "write at most `1h`");
         return None;
     }
     Some(duration)
@@ -397,7 +414,7 @@ fn audit(reader: &mut Reader<'_>, fields: &Fields<'_>) -> AuditSettings {
 fn account_files(reader: &mut Reader<'_>, node: &Node) -> Option<AccountFiles> {
     let text = reader.text(node)?;
     if text.value.is_empty() || text.value.contains('\0') {
-        reader.error(text.span, "this names no file", "write a path such as `accounts/*.yaml`");
+        reader.error(CheckCode::InvalidPath, text.span, "this names no file", "write a path such as `accounts/*.yaml`");
         return None;
     }
     Some(AccountFiles { path: text.value, span: text.span, is_pattern: text.variable.is_none() })

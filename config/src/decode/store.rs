@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use sts_types::CheckCode;
 
 use super::reader::{Fields, Reader, listed};
 use super::scalars::Text;
@@ -120,7 +121,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
 
 fn refuse(reader: &mut Reader<'_>, members: &Fields<'_>, key: &str, why: &str, help: String) {
     if let Some(entry) = members.entry(key) {
-        reader.error(entry.key_span, format!("`{key}` {why}"), help);
+        reader.error(CheckCode::KeyWithoutEffect, entry.key_span, format!("`{key}` {why}"), help);
     }
 }
 
@@ -134,6 +135,7 @@ fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Where> {
             if found.tls.is_none() && !is_loopback(&found.topology) {
                 let help = "write `rediss` in place of `redis`, unless something else protects the way there";
                 reader.warning(
+                    CheckCode::StoreWithoutTls,
                     text.span,
                     "Redis is spoken to without TLS: its password and all records travel in the clear",
                     help,
@@ -152,7 +154,7 @@ fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Where> {
 }
 
 fn report(reader: &mut Reader<'_>, text: &Text, unfit: Unfit) {
-    reader.error(text.span, unfit.message, unfit.help);
+    reader.error(unfit.code(), text.span, unfit.message, unfit.help);
 }
 
 fn is_loopback(topology: &RedisTopology) -> bool {
@@ -171,6 +173,12 @@ struct Unfit {
     help: String,
     /// Whether it may hold a password, so that it must not be shown.
     secret: bool,
+}
+
+impl Unfit {
+    const fn code(&self) -> CheckCode {
+        if self.secret { CheckCode::CredentialsInUrl } else { CheckCode::InvalidStore }
+    }
 }
 
 fn unfit(message: impl Into<String>, help: impl Into<String>) -> Unfit {
@@ -291,7 +299,12 @@ fn wait_replicas(query: &str) -> Result<u32, Unfit> {
 fn user_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     if text.value.is_empty() || text.value.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        reader.error(text.span, format!("{} is no user name of Redis", text.shown()), "write one word");
+        reader.error(
+            CheckCode::InvalidStore,
+            text.span,
+            format!("{} is no user name of Redis", text.shown()),
+            "write one word",
+        );
         return None;
     }
     Some(text.value)
@@ -302,7 +315,7 @@ fn prefix(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
     if text.value.trim_end_matches(':').is_empty() || text.value.len() > 64 || !text.value.bytes().all(fits) {
         let help = "write up to 64 letters, digits and any of `.`, `-`, `_`, `:`, such as `sts:`";
-        reader.error(text.span, format!("{} is no prefix for keys", text.shown()), help);
+        reader.error(CheckCode::InvalidStore, text.span, format!("{} is no prefix for keys", text.shown()), help);
         return None;
     }
     Some(text.value)
@@ -319,7 +332,12 @@ fn timeout(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
     let timeout = timeout.filter(|timeout| TIMEOUTS.contains(timeout));
     if timeout.is_none() {
         let help = listed(["250ms", "2s"].into_iter());
-        reader.error(text.span, format!("{} does not fit", text.shown()), format!("write 10ms to 10s: {help}"));
+        reader.error(
+            CheckCode::InvalidStore,
+            text.span,
+            format!("{} does not fit", text.shown()),
+            format!("write 10ms to 10s: {help}"),
+        );
     }
     timeout
 }

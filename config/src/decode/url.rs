@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use sts_types::CheckCode;
 use url::{Host, Url};
 
 /// A URL as far as its rules go.
@@ -20,6 +21,13 @@ pub(super) struct Unfit {
     pub(super) help: &'static str,
     /// Whether the URL holds credentials, so that it must not be shown.
     pub(super) secret: bool,
+}
+
+impl Unfit {
+    /// The rule that the URL breaks.
+    pub(super) const fn code(&self) -> CheckCode {
+        if self.secret { CheckCode::CredentialsInUrl } else { CheckCode::InvalidUrl }
+    }
 }
 
 const fn unfit(message: &'static str, help: &'static str) -> Unfit {

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
+use sts_types::CheckCode;
 
-use super::trap::{self, Trap};
+use super::trap;
 use super::{Entry, Node, Scalar, Value};
 use crate::render::quoted;
 use crate::report::Report;
@@ -38,19 +39,18 @@ pub(crate) fn parse(file: FileId, text: &str, report: &mut Report) -> Option<Nod
             Ok(()) => {
                 findings.append(&mut builder.findings);
                 let nothing = Node { span: Span::start_of(file), value: Value::Mapping(Vec::new()) };
-                findings.into_iter().for_each(|(span, message, help)| report.error(span, message, help));
+                findings.into_iter().for_each(|mistake| mistake.report(report));
                 return Some(builder.root.unwrap_or(nothing));
             }
-            Err(Stop::Budget(span, message, help)) => {
+            Err(Stop::Budget(mistake)) => {
                 findings.append(&mut builder.findings);
-                findings.push((span, message, help));
+                findings.push(mistake);
                 break;
             }
             Err(Stop::Syntax(error)) => {
                 let trap = trap::explain(&text, file, &error);
                 let patched = trap.patch.and_then(|span| patch(&text, span));
-                let Trap { span, message, help, .. } = trap;
-                findings.push((span, message, help));
+                findings.push(trap.mistake);
                 let Some((patched, at)) = patched else {
                     // Where the text is patched and read again, these are found again.
                     findings.append(&mut builder.findings);
@@ -61,7 +61,7 @@ pub(crate) fn parse(file: FileId, text: &str, report: &mut Report) -> Option<Nod
             }
         }
     }
-    findings.into_iter().for_each(|(span, message, help)| report.error(span, message, help));
+    findings.into_iter().for_each(|mistake| mistake.report(report));
     None
 }
 
@@ -81,7 +81,25 @@ fn patch(text: &str, span: Span) -> Option<(String, (u32, u32))> {
 
 enum Stop {
     Syntax(saphyr_parser::ScanError),
-    Budget(Span, String, Option<String>),
+    Budget(Mistake),
+}
+
+/// What is wrong with the text of a file.
+pub(super) struct Mistake {
+    pub(super) code: CheckCode,
+    pub(super) span: Span,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+impl Mistake {
+    fn too_large(span: Span, message: String, help: &str) -> Stop {
+        Stop::Budget(Self { code: CheckCode::YamlTooLarge, span, message, help: Some(help.to_owned()) })
+    }
+
+    fn report(self, report: &mut Report) {
+        report.error(self.code, self.span, self.message, self.help);
+    }
 }
 
 /// A collection that is being read.
@@ -105,7 +123,7 @@ enum Kind {
 struct Builder<'p> {
     file: FileId,
     patches: &'p [(u32, u32)],
-    findings: Vec<(Span, String, Option<String>)>,
+    findings: Vec<Mistake>,
     open: Vec<Open>,
     root: Option<Node>,
     nodes: usize,
@@ -121,9 +139,14 @@ impl Builder<'_> {
                 Event::DocumentStart(_) => {
                     documents += 1;
                     if documents > 1 {
-                        let help =
-                            "one file holds one document: put what follows `---` into a file of its own".to_owned();
-                        return Err(Stop::Budget(span, "a second document begins".to_owned(), Some(help)));
+                        return Err(Stop::Budget(Mistake {
+                            code: CheckCode::YamlMultipleDocuments,
+                            span,
+                            message: "a second YAML document begins here".to_owned(),
+                            help: Some(
+                                "a file holds one document: move what follows `---` into a file of its own".to_owned(),
+                            ),
+                        }));
                     }
                 }
                 Event::Scalar(value, style, anchor, tag) => {
@@ -131,10 +154,15 @@ impl Builder<'_> {
                     self.scalar(value, style, span, refused)?;
                 }
                 Event::Alias(_) => {
-                    let help =
-                        "write out what it stands for; for a text that begins with `*`, put it in single quotes: '*'"
-                            .to_owned();
-                    self.findings.push((span, "an alias (`*`) is not read".to_owned(), Some(help)));
+                    self.findings.push(Mistake {
+                        code: CheckCode::YamlAlias,
+                        span,
+                        message: "aliases (`*`) are not supported".to_owned(),
+                        help: Some(
+                            "write the value out; if this is a string that begins with `*`, put it in single quotes: '*'"
+                                .to_owned(),
+                        ),
+                    });
                     self.value(Node { span, value: Value::Broken })?;
                 }
                 Event::SequenceStart(anchor, tag) => {
@@ -167,20 +195,26 @@ impl Builder<'_> {
     /// Anchors and tags change what a text means somewhere else than where it stands. Whether one was there.
     fn refuse_properties(&mut self, text: &str, span: Span, anchor: usize, tag: Option<&saphyr_parser::Tag>) -> bool {
         let refused = [
-            (anchor != 0, '&', "an anchor (`&`) is not read", "write the value out wherever it is wanted"),
-            (tag.is_some(), '!', "a tag (`!`) is not read", "remove it"),
+            (
+                anchor != 0,
+                '&',
+                CheckCode::YamlAnchor,
+                "anchors (`&`) are not supported",
+                "write the value out wherever it is used",
+            ),
+            (tag.is_some(), '!', CheckCode::YamlTag, "tags (`!`) are not supported", "remove it"),
         ];
-        for (_, mark, message, advice) in refused.iter().filter(|(there, ..)| *there) {
+        for (_, mark, code, message, advice) in refused.iter().filter(|(there, ..)| *there) {
             let line = usize::try_from(span.line)
                 .ok()
                 .and_then(|line| text.split('\n').nth(line.checked_sub(1)?))
                 .unwrap_or("");
             let (span, form) = trap::value_with(line, span, *mark);
             let help = match form {
-                Some(form) => format!("{advice}; or, if a text begins with `{mark}`, write {}", quoted(&form)),
-                None => format!("{advice}; a text that begins with `{mark}` stands in quotes"),
+                Some(form) => format!("{advice}; for a string that begins with `{mark}`, write {}", quoted(&form)),
+                None => format!("{advice}; for a string that begins with `{mark}`, use quotes"),
             };
-            self.findings.push((span, (*message).to_owned(), Some(help)));
+            self.findings.push(Mistake { code: *code, span, message: (*message).to_owned(), help: Some(help) });
         }
         refused.iter().any(|(there, ..)| *there)
     }
@@ -196,7 +230,7 @@ impl Builder<'_> {
 
     fn begin(&mut self, span: Span, flow: bool, kind: Kind) -> Result<(), Stop> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(Stop::Budget(span, format!("nested more than {MAX_DEPTH} deep"), None));
+            return Err(Mistake::too_large(span, format!("nested more than {MAX_DEPTH} deep"), "nest less deeply"));
         }
         self.open.push(Open { span, flow, kind });
         Ok(())
@@ -236,10 +270,12 @@ impl Builder<'_> {
     fn value_of(&mut self, mut node: Node, shows: bool) -> Result<(), Stop> {
         self.nodes += 1;
         if self.findings.len() >= MAX_MISTAKES {
-            return Err(Stop::Budget(node.span, format!("more than {MAX_MISTAKES} mistakes in one file"), None));
+            let message = format!("the file has more than {MAX_MISTAKES} mistakes; the rest of it was not read");
+            return Err(Mistake::too_large(node.span, message, "correct those above, and check again"));
         }
         if self.nodes > MAX_NODES {
-            return Err(Stop::Budget(node.span, format!("more than {MAX_NODES} values in one file"), None));
+            let message = format!("the file has more than {MAX_NODES} values");
+            return Err(Mistake::too_large(node.span, message, "split it into several account files"));
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
@@ -262,9 +298,12 @@ impl Builder<'_> {
                     }
                     if let Some(first) = first_of(entries, seen, &name) {
                         let Span { line, column, .. } = first.key_span;
-                        let message = format!("the key {} is there twice", quoted(&name));
-                        let help = format!("keep one; the first is at line {line}, column {column}");
-                        self.findings.push((key_span, message, Some(help)));
+                        self.findings.push(Mistake {
+                            code: CheckCode::DuplicateKey,
+                            span: key_span,
+                            message: format!("duplicate key {}", quoted(&name)),
+                            help: Some(format!("keep one; the first is at line {line}, column {column}")),
+                        });
                     } else {
                         if !seen.is_empty() {
                             seen.insert(name.clone(), entries.len());
@@ -292,17 +331,19 @@ fn first_of<'e>(entries: &'e [Entry], seen: &mut HashMap<String, usize>, name: &
 }
 
 /// The text of a key; `None` for what is none and was, or is hereby, complained about.
-fn key_of(node: Node, findings: &mut Vec<(Span, String, Option<String>)>) -> Option<(String, Span)> {
-    let (message, help) = match node.value {
-        Value::Scalar(scalar) if scalar.plain && scalar.text == "<<" => {
-            ("a merge key (`<<`) is not read", "write the members out; for a claim of that name, quote it: \"<<\"")
-        }
+fn key_of(node: Node, findings: &mut Vec<Mistake>) -> Option<(String, Span)> {
+    let (code, message, help) = match node.value {
+        Value::Scalar(scalar) if scalar.plain && scalar.text == "<<" => (
+            CheckCode::YamlMergeKey,
+            "merge keys (`<<`) are not supported",
+            "write the members out; for a claim of that name, quote it: \"<<\"",
+        ),
         Value::Scalar(scalar) => return Some((scalar.text, node.span)),
         Value::Broken => return None,
         Value::Sequence(_) | Value::Mapping(_) => {
-            ("a key is not a text", "a key that begins with `{` or `[` stands in quotes")
+            (CheckCode::YamlKeyNotString, "this key is not a string", "put a key that begins with `{` or `[` in quotes")
         }
     };
-    findings.push((node.span, message.to_owned(), Some(help.to_owned())));
+    findings.push(Mistake { code, span: node.span, message: message.to_owned(), help: Some(help.to_owned()) });
     None
 }

@@ -1,19 +1,25 @@
-//! What a mistake in YAML was meant to be. Most are texts that YAML takes for something else because they stand without quotes;
-//! where the extent of such a text is known, the finding covers it and names the quoted form to write.
+//! What a mistake in YAML was meant to be. Most are strings that YAML takes for something else because they have no quotes;
+//! where the extent of such a string is known, the finding covers it and names the quoted form to write.
 
 use saphyr_parser::ScanError;
+use sts_types::CheckCode;
 
+use super::parse::Mistake;
 use crate::keys;
 use crate::render::{printable, quoted};
 use crate::source::{FileId, Span};
 
 /// A mistake, explained.
 pub(super) struct Trap {
-    pub(super) span: Span,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
+    pub(super) mistake: Mistake,
     /// The text that can be stepped over to read on.
     pub(super) patch: Option<Span>,
+}
+
+impl Trap {
+    fn new(code: CheckCode, span: Span, message: String, help: Option<String>, patch: Option<Span>) -> Self {
+        Self { mistake: Mistake { code, span, message, help }, patch }
+    }
 }
 
 /// Explains why `text` could not be parsed.
@@ -30,7 +36,7 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
 
     if let Some(c) = found.filter(|c| "*&!@%`".contains(*c)) {
         let what = if c == '`' { "a back-tick".to_owned() } else { format!("`{c}`") };
-        return line.unquoted(at, line.end_of_value(at), format!("a text that begins with {what} needs quotes"));
+        return line.unquoted(at, line.end_of_value(at), format!("a string that begins with {what} needs quotes"));
     }
     if info.contains("escape") || info.contains("hexadecimal") {
         return line.bad_escape(at);
@@ -49,31 +55,28 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
     let first = line.at(start);
     if info.contains("trailing content after") {
         let (message, help) = match first {
-            Some('\'') => {
-                ("a text in single quotes ends here, and more follows", "inside single quotes, `'` is written `''`")
-            }
+            Some('\'') => (
+                "the single-quoted string ends here, and more text follows",
+                "inside single quotes, write `''` for `'`",
+            ),
             _ => (
-                "a text in quotes ends here, and more follows",
-                "put the whole text in quotes; inside double quotes, `\"` is written `\\\"`",
+                "the quoted string ends here, and more text follows",
+                "put the whole string in quotes; inside double quotes, write `\\\"` for `\"`",
             ),
         };
         let patch = matches!(first, Some('"' | '\'')).then(|| line.span(start, line.end_of_line()));
-        return Trap {
-            span: line.span(at, line.end_of_line().max(at + 1)),
-            message: message.to_owned(),
-            help: Some(help.to_owned()),
-            patch,
-        };
+        let span = line.span(at, line.end_of_line().max(at + 1));
+        return Trap::new(CheckCode::YamlSyntax, span, message.to_owned(), Some(help.to_owned()), patch);
     }
     let closed = line.chars.iter().take(at).rev().find(|c| **c != ' ').copied();
     if matches!((first, closed), (Some('{'), Some('}')) | (Some('['), Some(']')))
         || matches!(first, Some('>' | '|')) && info.contains("block scalar")
     {
-        let message = format!("a text that begins with `{}` needs quotes", first.unwrap_or('{'));
+        let message = format!("a string that begins with `{}` needs quotes", first.unwrap_or('{'));
         return line.unquoted(start, line.end_of_line(), message);
     }
     if info.contains("mapping values are not allowed") && start > 0 && at > start {
-        return line.unquoted(start, line.end_of_line(), "a text that holds `: ` needs quotes".to_owned());
+        return line.unquoted(start, line.end_of_line(), "a string that contains `: ` needs quotes".to_owned());
     }
     line.other(at, info)
 }
@@ -211,7 +214,7 @@ impl Line {
         } else {
             format!("write {}", quoted(&form))
         };
-        Trap { span, message, help: Some(help), patch: Some(span) }
+        Trap::new(CheckCode::YamlUnquotedString, span, message, Some(help), Some(span))
     }
 
     fn bad_escape(&self, at: usize) -> Trap {
@@ -235,36 +238,38 @@ impl Line {
             }
         }
         let (from, to) = bad.map_or((at, at + 1), |bad| (bad, bad + 2));
-        let message = format!("{} is not an escape in double quotes", quoted(&self.text(from, to)));
+        let message = format!("{} is not a valid escape in double quotes", quoted(&self.text(from, to)));
         let help = match end {
             Some(end) => format!(
-                "write `\\\\` for a back-slash, or put the text in single quotes: {}",
+                "write `\\\\` for a backslash, or put the string in single quotes: {}",
                 quoted(&self.quote(at + 1, end - 1))
             ),
-            None => "write `\\\\` for a back-slash, or put the text in single quotes".to_owned(),
+            None => "write `\\\\` for a backslash, or put the string in single quotes".to_owned(),
         };
-        Trap { span: self.span(from, to), message, help: Some(help), patch: end.map(|end| self.span(at, end)) }
+        let patch = end.map(|end| self.span(at, end));
+        Trap::new(CheckCode::YamlEscape, self.span(from, to), message, Some(help), patch)
     }
 
     fn other(&self, at: usize, info: &str) -> Trap {
         let (message, help) = match info {
             i if i.contains("unprintable") => {
-                ("a control character is not read".to_owned(), "remove it, or write it as an escape in double quotes")
+                ("control characters are not allowed", "remove it, or write it as an escape in double quotes")
             }
             i if i.contains("end of stream") || i.contains("indentation in quoted") => {
-                ("a text in quotes has no end".to_owned(), "close the quotes on the same line")
+                ("the quoted string is not closed", "close the quotes on the same line")
             }
             i if i.contains("flow") => (
-                "a list in `[]` or a mapping in `{}` has no end, or a `,` is missing".to_owned(),
-                "separate its items by `,` and close it; put texts with `,`, `{`, `}`, `[` or `]` in quotes",
+                "a list in `[]` or a mapping in `{}` is not closed, or a `,` is missing",
+                "separate its items by `,` and close it; put strings with `,`, `{`, `}`, `[` or `]` in quotes",
             ),
-            i if i.contains("byte order mark") => ("a byte order mark stands inside the text".to_owned(), "remove it"),
+            i if i.contains("byte order mark") => ("there is a byte order mark in the middle of the file", "remove it"),
             _ => (
-                "this is not YAML here".to_owned(),
-                "keys of one mapping stand in one column, with `: ` after each; see this line and the one above",
+                "this is not valid YAML",
+                "check this line and the one above: the keys of a mapping start in the same column, each followed by `: `",
             ),
         };
-        Trap { span: self.span(at, at + 1), message, help: Some(help.to_owned()), patch: None }
+        let span = self.span(at, at + 1);
+        Trap::new(CheckCode::YamlSyntax, span, message.to_owned(), Some(help.to_owned()), None)
     }
 }
 
@@ -277,12 +282,8 @@ fn tab(text: &str, file: FileId, number: usize) -> Trap {
     };
     let span = indented(number).or_else(|| indented(number + 1));
     let span = span.unwrap_or_else(|| Line::new(text, file, number).span(0, 1));
-    Trap {
-        span,
-        message: "a tab is used as indentation".to_owned(),
-        help: Some("indent with spaces".to_owned()),
-        patch: None,
-    }
+    let message = "a tab is used as indentation".to_owned();
+    Trap::new(CheckCode::YamlTab, span, message, Some("indent with spaces".to_owned()), None)
 }
 
 /// `key:value` on the line where the parser stopped, or the line with text before it.
@@ -294,11 +295,11 @@ fn missing_space(text: &str, file: FileId, number: usize) -> Option<Trap> {
         let start = whole.chars().take_while(|c| *c == ' ').count();
         let rest = whole.trim_start();
         let (key, value) = rest.split_once(':')?;
-        (keys::is_known(key) && !value.is_empty() && !value.starts_with(' ')).then(|| Trap {
-            span: line.span(start, start + key.chars().count() + 1),
-            message: format!("there is no space after `{key}:`"),
-            help: Some(format!("write {}", quoted(&format!("{key}: {value}")))),
-            patch: None,
+        (keys::is_known(key) && !value.is_empty() && !value.starts_with(' ')).then(|| {
+            let span = line.span(start, start + key.chars().count() + 1);
+            let message = format!("there is no space after `{key}:`");
+            let help = format!("write {}", quoted(&format!("{key}: {value}")));
+            Trap::new(CheckCode::YamlMissingSpace, span, message, Some(help), None)
         })
     })
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use sts_types::{AccountId, Audience, ClaimPath, Located, TeamName, UnixTime, is_uuid};
+use sts_types::{AccountId, Audience, CheckCode, ClaimPath, Located, TeamName, UnixTime, is_uuid};
 
 use super::pool::Pool;
 use super::{broad, conditions, grants, identity_title, lints, platform_use};
@@ -63,7 +63,12 @@ impl Compiler<'_> {
                 }
                 None => {
                     let help = name_help(&name.value, self.spec.teams.iter().map(|own| own.name.value.as_str()));
-                    self.findings.error(name.origin, format!("there is no team {}", quoted(&name.value)), help);
+                    self.findings.error(
+                        CheckCode::UnknownTeam,
+                        name.origin,
+                        format!("there is no team {}", quoted(&name.value)),
+                        help,
+                    );
                 }
             }
         }
@@ -82,7 +87,12 @@ impl Compiler<'_> {
                     quoted(account.name.value.as_str()),
                     quoted(identity.name.as_str())
                 );
-                self.findings.error(identity.origin, message, "give each identity a name of its own".to_owned());
+                self.findings.error(
+                    CheckCode::DuplicateName,
+                    identity.origin,
+                    message,
+                    "give each identity a name of its own".to_owned(),
+                );
             }
             identities.push(self.identity(account, &id, &grants, identity));
         }
@@ -116,6 +126,7 @@ impl Compiler<'_> {
                 quoted(account.name.value.as_str())
             );
             self.findings.error(
+                CheckCode::ApiNotGranted,
                 name.origin,
                 message,
                 name_help(&name.value, grants.iter().map(|grant| grant.name.as_str())),
@@ -171,6 +182,7 @@ impl Compiler<'_> {
     fn entries(&mut self, id: &AccountId, spec: &IdentitySpec, title: &str) -> Vec<EntryRule> {
         if spec.issuers.is_empty() {
             self.findings.error(
+                CheckCode::MissingKey,
                 spec.origin,
                 format!("{title} names no issuer"),
                 "add `issuer:` with an issuer entry's name".to_owned(),
@@ -193,7 +205,12 @@ impl Compiler<'_> {
                 }),
                 None => {
                     let help = name_help(&name.value, self.spec.issuers.iter().map(|entry| entry.name.value.as_str()));
-                    self.findings.error(name.origin, format!("there is no issuer entry {}", quoted(&name.value)), help);
+                    self.findings.error(
+                        CheckCode::UnknownIssuerEntry,
+                        name.origin,
+                        format!("there is no issuer entry {}", quoted(&name.value)),
+                        help,
+                    );
                 }
             }
         }
@@ -221,6 +238,7 @@ impl Compiler<'_> {
         let keys = || Preset::ALL.into_iter().filter_map(Preset::short_rule_key);
         let Some(preset) = Preset::ALL.into_iter().find(|preset| preset.short_rule_key() == Some(key)) else {
             self.findings.error(
+                CheckCode::UnknownKey,
                 written.key.origin,
                 format!("there is no short rule {}", quoted(key)),
                 name_help(key, keys()),
@@ -269,7 +287,7 @@ impl Compiler<'_> {
                 (None, false) => "write the conditions under `claims:`".to_owned(),
             },
         };
-        self.findings.error(written.key.origin, message, help);
+        self.findings.error(CheckCode::ShortRuleMismatch, written.key.origin, message, help);
     }
 
     /// `tokens.copy_claims` and then the identity's own, each once.
@@ -288,7 +306,12 @@ impl Compiler<'_> {
             && until <= from
         {
             let message = format!("{title} is never in force: `not_after` is not after `not_before`");
-            self.findings.error(origin, message, "write a `not_after` later than `not_before`".to_owned());
+            self.findings.error(
+                CheckCode::NeverInForce,
+                origin,
+                message,
+                "write a `not_after` later than `not_before`".to_owned(),
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Rules that would let strangers in: on an issuer that many share, the signature says nothing about the owner.
 
-use sts_types::{Located, Origin};
+use sts_types::{CheckCode, Located, Origin};
 
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
@@ -157,7 +157,7 @@ fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mu
             quoted(pattern.as_str()),
             witness.map_or(String::new(), |witness| format!(": {}", witness.say()))
         );
-        findings.unsafe_rule(rule.subject_origin(), message, help.clone());
+        findings.unsafe_rule(CheckCode::BroadSubject, rule.subject_origin(), message, help.clone());
     }
     if !across && !rule.fixes_owner(owner) {
         let message = format!(
@@ -165,7 +165,7 @@ fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mu
             rule.title,
             rule.stranger(grammar).map_or(String::new(), |stranger| format!("; {stranger}"))
         );
-        findings.unsafe_rule(rule.spec.origin, message, help);
+        findings.unsafe_rule(CheckCode::AnyOwner, rule.spec.origin, message, help);
     }
 }
 
@@ -187,9 +187,9 @@ fn family(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
     );
     if issuer.shared {
         let help = format!("{help}; or say why not with `allow_broad: \"...\"`");
-        findings.unsafe_rule(rule.spec.origin, message, help);
+        findings.unsafe_rule(CheckCode::AnyFamilyMember, rule.spec.origin, message, help);
     } else {
-        findings.warning(rule.spec.origin, message, help);
+        findings.warning(CheckCode::AnyFamilyMember, rule.spec.origin, message, help);
     }
 }
 
@@ -219,7 +219,7 @@ fn lone_star(pattern: &Pattern, block: Option<&str>, origin: Origin, findings: &
         None => format!("the condition `repository: {name}` under `claims:`"),
     };
     let help = format!("write {branches} for every branch, or {claims}");
-    findings.unsafe_rule(origin, message, help);
+    findings.unsafe_rule(CheckCode::LoneWildcard, origin, message, help);
 }
 
 /// Whether a condition lets through only what `fixes` says fixes the owner.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 use smallvec::smallvec;
-use sts_types::{ClaimPath, IssuerTemplate, Located};
+use sts_types::{CheckCode, ClaimPath, IssuerTemplate, Located};
 
 use crate::condition::{Condition, Expression, Matcher, Matchers, Test, Tests};
 use crate::finding::{Findings, name_help, quoted};
@@ -55,7 +55,12 @@ fn variable_of<'a>(
     let template = templates.next()?;
     if templates.count() + 1 < issuers.len() {
         let message = format!("{} is a variable of one of these issuers, and a claim of another", quoted(&name.value));
-        findings.error(name.origin, message, "write an identity for each of them".to_owned());
+        findings.error(
+            CheckCode::AmbiguousVariable,
+            name.origin,
+            message,
+            "write an identity for each of them".to_owned(),
+        );
     }
     Some(template)
 }
@@ -79,7 +84,12 @@ fn refuse_impossible(
                 name.value,
                 quoted(template.as_str())
             );
-            findings.error(name.origin, message, "write a value that the issuer entry's `variables` allow".to_owned());
+            findings.error(
+                CheckCode::ImpossibleCondition,
+                name.origin,
+                message,
+                "write a value that the issuer entry's `variables` allow".to_owned(),
+            );
         }
     }
 }
@@ -88,7 +98,7 @@ fn refuse_impossible(
 pub(super) fn short_rule(spec: &ShortRuleSpec, rule: &ShortRule, findings: &mut Findings) -> Vec<Condition> {
     if spec.members.is_empty() {
         let help = format!("write what to match, such as `{}`", rule.members.first().map_or("", |(name, _)| name));
-        findings.error(spec.key.origin, format!("`{}:` is empty", rule.key), help);
+        findings.error(CheckCode::EmptyCondition, spec.key.origin, format!("`{}:` is empty", rule.key), help);
     }
     let one = |(name, spec): &(Located<String>, ConditionSpec)| {
         let member = rule.members.iter().find(|(own, _)| *own == name.value);
@@ -102,7 +112,12 @@ pub(super) fn short_rule(spec: &ShortRuleSpec, rule: &ShortRule, findings: &mut 
                 let message = format!("`{}:` has no member {}", rule.key, quoted(&name.value));
                 let meant = rule.meant_by(&name.value).map(|own| format!("write `{own}`"));
                 let help = meant.or_else(|| name_help(&name.value, rule.members.iter().map(|(own, _)| *own)));
-                findings.error(name.origin, message, help.or_else(|| Some("write it under `claims:`".to_owned())));
+                findings.error(
+                    CheckCode::UnknownKey,
+                    name.origin,
+                    message,
+                    help.or_else(|| Some("write it under `claims:`".to_owned())),
+                );
                 return None;
             }
         };
@@ -117,7 +132,12 @@ pub(super) fn pattern(text: &Located<String>, findings: &mut Findings) -> Option
     match Pattern::parse(&text.value) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
-            findings.error(text.origin, format!("{} is not a pattern", quoted(&text.value)), error.to_string());
+            findings.error(
+                CheckCode::InvalidPattern,
+                text.origin,
+                format!("{} is not a pattern", quoted(&text.value)),
+                error.to_string(),
+            );
             None
         }
     }
@@ -128,7 +148,12 @@ pub(super) fn path(text: &Located<String>, findings: &mut Findings) -> Option<Cl
     match ClaimPath::parse(&text.value) {
         Ok(path) => Some(path),
         Err(error) => {
-            findings.error(text.origin, format!("{} names no claim", quoted(&text.value)), error.to_string());
+            findings.error(
+                CheckCode::InvalidClaimName,
+                text.origin,
+                format!("{} names no claim", quoted(&text.value)),
+                error.to_string(),
+            );
             None
         }
     }
@@ -148,7 +173,7 @@ fn condition(
     };
     if tests.is_empty() {
         let message = format!("the condition on {} tests nothing", quoted(&name.value));
-        findings.error(name.origin, message, "write a value, or `present: true`".to_owned());
+        findings.error(CheckCode::EmptyCondition, name.origin, message, "write a value, or `present: true`".to_owned());
         return None;
     }
     Some(Condition { path: Arc::new(path), on_variable: false, tests, or_absent })
@@ -177,7 +202,12 @@ fn tests(object: &ConditionObject, plain: Plain, name: &Located<String>, finding
                 "`present: false` on {} can stand alone only: an absent claim meets nothing else",
                 quoted(&name.value)
             );
-            findings.error(present.origin, message, "remove it, or write `or_absent: true` in its place".to_owned());
+            findings.error(
+                CheckCode::ImpossibleCondition,
+                present.origin,
+                message,
+                "remove it, or write `or_absent: true` in its place".to_owned(),
+            );
         }
     }
     tests
@@ -191,7 +221,7 @@ fn matchers(
 ) -> Matchers {
     if scalars.is_empty() {
         let message = format!("the condition on {} lists no value", quoted(&name.value));
-        findings.error(name.origin, message, "list at least one value".to_owned());
+        findings.error(CheckCode::EmptyCondition, name.origin, message, "list at least one value".to_owned());
     }
     scalars.iter().filter_map(|scalar| matcher(scalar, plain, findings)).collect()
 }
@@ -208,13 +238,18 @@ fn matcher(scalar: &Located<ScalarSpec>, plain: Plain, findings: &mut Findings) 
         Plain::Quote(preset) => {
             let message =
                 format!("`{}` sends this claim as a string, which {} never matches", preset.name(), quoted(&written));
-            findings.error(scalar.origin, message, format!("write it in quotes: \"{written}\""));
+            findings.error(
+                CheckCode::AmbiguousScalar,
+                scalar.origin,
+                message,
+                format!("write it in quotes: \"{written}\""),
+            );
             None
         }
         // A number with a fraction or an exponent is no id: its digits may not be those that were written.
         Plain::Text if matches!(&scalar.value, ScalarSpec::Number(number) if number.is_f64()) => {
             let message = format!("{} is not a whole number", quoted(&written));
-            findings.error(scalar.origin, message, "write it in quotes".to_owned());
+            findings.error(CheckCode::AmbiguousScalar, scalar.origin, message, "write it in quotes".to_owned());
             None
         }
         Plain::Text => Some(Matcher::Text(Pattern::literal(&written))),
@@ -234,14 +269,14 @@ fn regex(text: &Located<String>, findings: &mut Findings) -> Option<Regex> {
         Ok(regex) => Some(regex),
         Err(regex::Error::CompiledTooBig(_)) => {
             let message = format!("the regular expression {} is too big", quoted(&text.value));
-            findings.error(text.origin, message, "use smaller repetitions".to_owned());
+            findings.error(CheckCode::InvalidRegex, text.origin, message, "use smaller repetitions".to_owned());
             None
         }
         Err(error) => {
             // The last line says what is wrong, after a drawing of where.
             let why = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
             let message = format!("{} is not a regular expression", quoted(&text.value));
-            findings.error(text.origin, message, why);
+            findings.error(CheckCode::InvalidRegex, text.origin, message, why);
             None
         }
     }

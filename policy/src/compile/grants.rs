@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sts_types::{Located, Scope, ScopeSet};
+use sts_types::{CheckCode, Located, Scope, ScopeSet};
 
 use crate::GrantSpec;
 use crate::finding::{Findings, name_help, quoted};
@@ -20,7 +20,7 @@ pub(super) fn compile(specs: &[GrantSpec], apis: &[Api], findings: &mut Findings
                     format!("API {} declares no scope {}", quoted(api.name.as_str()), quoted(scope.value.as_str()));
                 let help = name_help(scope.value.as_str(), api.scopes.iter().map(Scope::as_str));
                 let declare = || Some("declare it in the API's `scopes`".to_owned());
-                findings.error(scope.origin, message, help.or_else(declare));
+                findings.error(CheckCode::UnknownScope, scope.origin, message, help.or_else(declare));
             }
         }
         if spec.scopes.is_empty() && !api.scopes.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn compile(specs: &[GrantSpec], apis: &[Api], findings: &mut Findings
             );
             let help =
                 format!("list some of `{}`", api.scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join("`, `"));
-            findings.warning(spec.api.origin, message, help);
+            findings.warning(CheckCode::EmptyGrant, spec.api.origin, message, help);
         }
         let scopes = spec.scopes.iter().map(|scope| scope.value.clone()).collect();
         grants.push(ApiGrant { api: at, name: api.name.clone(), audience: api.audience.clone(), scopes });
@@ -43,7 +43,7 @@ pub(super) fn find<'a>(apis: &'a [Api], name: &Located<String>, findings: &mut F
     let found = apis.iter().enumerate().find(|(_, api)| api.name.as_str() == name.value);
     if found.is_none() {
         let help = name_help(&name.value, apis.iter().map(|api| api.name.as_str()));
-        findings.error(name.origin, format!("there is no API {}", quoted(&name.value)), help);
+        findings.error(CheckCode::UnknownApi, name.origin, format!("there is no API {}", quoted(&name.value)), help);
     }
     found
 }
@@ -84,7 +84,12 @@ pub(super) fn narrow(
             let message = format!("the service account is not granted the scope {}", quoted(scope.value.as_str()));
             let known = account.iter().flat_map(|grant| grant.scopes.iter()).map(Scope::as_str);
             let grant = || Some("grant it to the service account first".to_owned());
-            findings.error(scope.origin, message, name_help(scope.value.as_str(), known).or_else(grant));
+            findings.error(
+                CheckCode::ScopeNotGranted,
+                scope.origin,
+                message,
+                name_help(scope.value.as_str(), known).or_else(grant),
+            );
         }
     }
     let kept = grants.map(|specs| {
@@ -113,7 +118,7 @@ fn within(account: &[ApiGrant], spec: &GrantSpec, apis: &[Api], findings: &mut F
     let Some(grant) = account.iter().find(|grant| grant.name.as_str() == spec.api.value) else {
         let message = format!("the service account is not granted the API {}", quoted(api.name.as_str()));
         let help = name_help(&spec.api.value, account.iter().map(|grant| grant.name.as_str()));
-        findings.error(spec.api.origin, message, help);
+        findings.error(CheckCode::ApiNotGranted, spec.api.origin, message, help);
         return;
     };
     let beyond = |scope: &&Located<Scope>| {
@@ -121,6 +126,11 @@ fn within(account: &[ApiGrant], spec: &GrantSpec, apis: &[Api], findings: &mut F
     };
     for scope in spec.scopes.iter().filter(beyond) {
         let message = format!("the service account is not granted the scope {}", quoted(scope.value.as_str()));
-        findings.error(scope.origin, message, name_help(scope.value.as_str(), grant.scopes.iter().map(Scope::as_str)));
+        findings.error(
+            CheckCode::ScopeNotGranted,
+            scope.origin,
+            message,
+            name_help(scope.value.as_str(), grant.scopes.iter().map(Scope::as_str)),
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Lints: rules that load, and that somebody should look at.
 
-use sts_types::{Audience, Located, Origin};
+use sts_types::{Audience, CheckCode, Located, Origin};
 
 use super::accounts::names_event;
 use super::broad::{Owner, Rule, claim_name, fixed_by, fixes, texts};
@@ -54,6 +54,7 @@ fn audiences(list: &[Located<Audience>], issuers: &[&IssuerSpec], ours: &str, fi
         let message =
             format!("the audience {} is that of {service}: tokens meant for it are accepted here", quoted(text));
         findings.warning(
+            CheckCode::SharedAudience,
             audience.origin,
             message,
             format!("ask for tokens with an audience of our own, such as `{ours}`"),
@@ -68,7 +69,12 @@ fn used_once(replay: Replay, issuer: &IssuerSpec, origin: Origin, findings: &mut
         "tokens of `{}` have no `jti`: with one use only, a token that the platform kept and hands out again is refused",
         preset.name()
     );
-    findings.warning(origin, message, "make sure that each exchange asks for a token of its own".to_owned());
+    findings.warning(
+        CheckCode::SingleUseWithoutJti,
+        origin,
+        message,
+        "make sure that each exchange asks for a token of its own".to_owned(),
+    );
 }
 
 /// An address that nobody has shown to be theirs.
@@ -80,7 +86,12 @@ fn unverified_email(rule: &Rule<'_>, findings: &mut Findings) {
         let origin = rule.claim_origin("email");
         let message =
             "`email` without `email_verified`: the issuer may not have checked whose address it is".to_owned();
-        findings.warning(origin, message, "add `email_verified: true` under `claims:`".to_owned());
+        findings.warning(
+            CheckCode::UnverifiedEmail,
+            origin,
+            message,
+            "add `email_verified: true` under `claims:`".to_owned(),
+        );
     }
 }
 
@@ -113,7 +124,7 @@ fn default_service_account(rule: &Rule<'_>, findings: &mut Findings) {
     let message =
         format!("{} accepts {}: every pod that names no service account runs as it", rule.title, quoted(accepted));
     let help = "make a service account for the workload, and name it".to_owned();
-    findings.warning(rule.subject_origin(), message, help);
+    findings.warning(CheckCode::DefaultServiceAccount, rule.subject_origin(), message, help);
 }
 
 /// Names that somebody else can have one day: renamed, deleted and registered anew.
@@ -132,7 +143,7 @@ fn recycled_names(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findi
     }
     let message = format!("{} goes by names, and names are recycled: who has the name next gets in", rule.title);
     let help = format!("add {}", grammar.ids.iter().take(2).map(|id| quoted(id)).collect::<Vec<_>>().join(" or "));
-    findings.warning(rule.subject_origin(), message, help);
+    findings.warning(CheckCode::RecycledName, rule.subject_origin(), message, help);
 }
 
 /// An issuer that everybody can reach, and nothing says whether everybody can get a token there, too. It matters where an
@@ -157,7 +168,7 @@ fn tenancy_unsaid(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findi
     let help = format!(
         "write `shared: true` on the issuer entry {entry} if they can, with `owner_claims`; `shared: false` if it is yours alone"
     );
-    findings.warning(rule.spec.origin, message, help);
+    findings.warning(CheckCode::TenancyUnknown, rule.spec.origin, message, help);
 }
 
 /// A condition on the event that lists none by its name.
@@ -176,6 +187,7 @@ fn unnamed_events(rule: &Rule<'_>, findings: &mut Findings) {
     }
     .to_owned();
     findings.warning(
+        CheckCode::UnnamedEvent,
         rule.claim_origin("event_name"),
         message,
         "list the events that are meant: `event_name: [push, workflow_dispatch]`".to_owned(),
@@ -193,11 +205,21 @@ fn breadth(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
     match rule.subject {
         None if rule.conditions.is_empty() => {
             let message = format!("{} accepts every token of {entry}", rule.title);
-            findings.warning(rule.spec.origin, message, "add a `subject`, or a condition on a claim".to_owned());
+            findings.warning(
+                CheckCode::BroadIdentity,
+                rule.spec.origin,
+                message,
+                "add a `subject`, or a condition on a claim".to_owned(),
+            );
         }
         Some(subject) if rule.conditions.is_empty() && (empty(subject) || any_account(subject)) => {
             let message = format!("{} accepts nearly every token of {entry}", quoted(subject.as_str()));
-            findings.warning(rule.subject_origin(), message, "name the subject more closely".to_owned());
+            findings.warning(
+                CheckCode::BroadIdentity,
+                rule.subject_origin(),
+                message,
+                "name the subject more closely".to_owned(),
+            );
         }
         _ => {}
     }
@@ -213,11 +235,11 @@ fn github(rule: &Rule<'_>, grammar: &OwnerGrammar, findings: &mut Findings) {
         let message =
             format!("{} carries no branch: any branch that may deploy to the environment gets in", quoted(text));
         let help = "protect the environment on GitHub, or add a condition on `ref`".to_owned();
-        findings.warning(rule.subject_origin(), message, help);
+        findings.warning(CheckCode::EnvironmentWithoutBranch, rule.subject_origin(), message, help);
     } else if !subject.literal_head().starts_with("repo:") && grammar.subject_reach(subject) != Reach::ManyOwners {
         let message = format!("{} follows a customised template, whose values nothing keeps apart", quoted(text));
         let help = "match on claims instead, with a `github:` block".to_owned();
-        findings.warning(rule.subject_origin(), message, help);
+        findings.warning(CheckCode::CustomisedSubject, rule.subject_origin(), message, help);
     }
 }
 

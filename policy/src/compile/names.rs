@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use sts_types::Origin;
+use sts_types::{CheckCode, Origin};
 
 use super::BUILT_IN;
 use crate::Spec;
@@ -31,7 +31,12 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     unique("team", spec.teams.iter().map(|team| (team.name.value.as_str(), team.name.origin)), findings);
     for entry in spec.issuers.iter().filter(|entry| entry.issuer.value.covers(spec.issuer.as_str())) {
         let message = format!("issuer entry {} is our own `issuer`", quoted(entry.name.value.as_str()));
-        findings.error(entry.issuer.origin, message, "remove it: our own tokens are never exchanged".to_owned());
+        findings.error(
+            CheckCode::OwnIssuer,
+            entry.issuer.origin,
+            message,
+            "remove it: our own tokens are never exchanged".to_owned(),
+        );
     }
 }
 
@@ -44,7 +49,7 @@ impl Names<'_> {
     fn take(&mut self, name: &str, kind: &'static str, origin: Origin, account: Option<usize>) {
         if name == BUILT_IN {
             let message = format!("the name {} is reserved for the built-in API", quoted(name));
-            self.findings.error(origin, message, "choose another name".to_owned());
+            self.findings.error(CheckCode::ReservedName, origin, message, "choose another name".to_owned());
             return;
         }
         match self.taken.get(name) {
@@ -57,7 +62,7 @@ impl Names<'_> {
                 let same = if *other == kind { format!("another {kind}") } else { with_article(other) };
                 let message = format!("the name {} is taken by {same}", quoted(name));
                 let help = "service accounts, their ids and APIs share one namespace: choose another name".to_owned();
-                self.findings.error(origin, message, help);
+                self.findings.error(CheckCode::DuplicateName, origin, message, help);
             }
         }
     }
@@ -73,10 +78,20 @@ fn audiences(spec: &Spec, findings: &mut Findings) {
         let audience = api.audience.value.as_str();
         if audience == spec.issuer.as_str() {
             let message = "our `issuer` is the audience of the built-in API `sts`".to_owned();
-            findings.error(api.audience.origin, message, "give the API an audience of its own".to_owned());
+            findings.error(
+                CheckCode::OwnIssuer,
+                api.audience.origin,
+                message,
+                "give the API an audience of its own".to_owned(),
+            );
         } else if let Some(other) = taken.insert(audience, api.name.value.as_str()) {
             let message = format!("the audience {} is that of API {} already", quoted(audience), quoted(other));
-            findings.error(api.audience.origin, message, "give each API an audience of its own".to_owned());
+            findings.error(
+                CheckCode::DuplicateAudience,
+                api.audience.origin,
+                message,
+                "give each API an audience of its own".to_owned(),
+            );
         }
     }
 }
@@ -86,6 +101,7 @@ fn unique<'a>(kind: &str, names: impl Iterator<Item = (&'a str, Origin)>, findin
     for (name, origin) in names {
         if !seen.insert(name) {
             findings.error(
+                CheckCode::DuplicateName,
                 origin,
                 format!("there is another {kind} {}", quoted(name)),
                 "choose another name".to_owned(),

@@ -2,6 +2,7 @@
 //! silently not apply.
 
 use std::collections::HashSet;
+use sts_types::CheckCode;
 
 use super::broad::{Rule, claim_name};
 use crate::condition::Test;
@@ -42,7 +43,7 @@ pub(super) fn check<'a>(
             "write `preset: {}` on the issuer entry if it is your own instance{like}, or `preset: none` if it is another platform",
             preset.name()
         );
-        findings.error(issuer.name.origin, message, help);
+        findings.error(CheckCode::PresetRequired, issuer.name.origin, message, help);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is wrong with the URL of an issuer as such: it is no issuer of the platform whose host it has, or its host only
 //! looks like a platform's. No text here ever advises to trust such an issuer.
 
-use sts_types::{Issuer, Issuers};
+use sts_types::{CheckCode, Issuer, Issuers};
 
 use super::Preset;
 use super::host::{Likeness, likeness};
@@ -11,6 +11,8 @@ use crate::finding::quoted;
 /// Why an issuer, or the template of a family, must not be configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerFault {
+    /// The rule behind it.
+    pub code: CheckCode,
     /// What is wrong.
     pub message: String,
     /// What to write.
@@ -70,6 +72,7 @@ impl IssuerFault {
         let is_known = |url: &str| KnownIssuer::of_url(url).is_some();
         let issuer = if !is_known(issuer) && is_known(&slashed) { slashed } else { issuer.to_owned() };
         Self {
+            code: CheckCode::DiscoveryUrlAsIssuer,
             message: "this is the URL of a discovery document, and no token has it as its `iss`".to_owned(),
             help: format!("write {}, as the document's `issuer` member has it", quoted(&issuer)),
             preset: KnownIssuer::of_url(&issuer).and_then(KnownIssuer::preset),
@@ -97,6 +100,7 @@ impl IssuerFault {
         let tenant = text.split('/').find(|part| EVERYBODYS_TENANT.contains(part));
         if let (Some(Preset::Azure), Some(tenant)) = (first.preset, tenant) {
             return Some(Self {
+                code: CheckCode::AnyTenantIssuer,
                 message: format!("{} is no tenant of {name}: anybody can get a token there", quoted(tenant)),
                 help: format!("write `https://{host}/TENANT-ID/v2.0`, with the id of your own tenant"),
                 preset: first.preset,
@@ -104,6 +108,7 @@ impl IssuerFault {
             });
         }
         Some(Self {
+            code: CheckCode::NotAPlatformIssuer,
             message: format!("{} is the host of {name}, and this is not the `iss` of any of its tokens", quoted(host)),
             help: format!("write {}", shown.join(" or ")),
             preset: first.preset,
@@ -116,6 +121,7 @@ impl IssuerFault {
         let known = FORMS.iter().filter(|form| form.is_for_workloads && form.owns_host());
         let known = known.into_iter().find(|form| likeness(host, form.host()) == Some(Likeness::Near))?;
         Some(Self {
+            code: CheckCode::LookAlikeIssuer,
             message: format!(
                 "{} looks like a host of {}, and is somebody else's: whoever owns it could sign any token",
                 quoted(host),
@@ -133,6 +139,7 @@ fn other_slash(text: &str) -> Option<IssuerFault> {
     let other = text.strip_suffix('/').map_or_else(|| format!("{text}/"), str::to_owned);
     let known = KnownIssuer::of_url(&other)?;
     Some(IssuerFault {
+        code: CheckCode::IssuerSlash,
         message: "an issuer is compared byte for byte, and this one differs from a known one by its last slash"
             .to_owned(),
         help: format!("write {}", quoted(&other)),

@@ -4,20 +4,38 @@ use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use sts_config::Settings;
-use sts_types::UnixTime;
+use sts_types::{CheckCode, UnixTime};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-/// Why clients will not accept a certificate, although it fits its key.
+/// Why clients will not accept a certificate, although it belongs to its key. The certificate is the subject of the text.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertificateProblem {
-    #[error("it expired at {0}: renew it")]
+    #[error("expired at {0}")]
     Expired(String),
-    #[error("it is not valid before {0}: wait, or check this machine's clock")]
+    #[error("is not valid before {0}")]
     NotYetValid(String),
-    #[error(
-        "it does not name `{0}`, the host of `issuer`, which clients connect to: get one that does, or correct `issuer`"
-    )]
+    #[error("does not name `{0}`, the host of `issuer` that clients connect to")]
     OtherHost(String),
+}
+
+impl CertificateProblem {
+    /// The rule that the certificate breaks.
+    pub(crate) const fn code(&self) -> CheckCode {
+        match self {
+            Self::Expired(_) => CheckCode::CertificateExpired,
+            Self::NotYetValid(_) => CheckCode::CertificateNotYetValid,
+            Self::OtherHost(_) => CheckCode::CertificateWrongHost,
+        }
+    }
+
+    /// What to do.
+    pub(crate) const fn help(&self) -> &'static str {
+        match self {
+            Self::Expired(_) => "renew it",
+            Self::NotYetValid(_) => "wait until then, or correct this machine's clock",
+            Self::OtherHost(_) => "get a certificate that names it, or correct `issuer`",
+        }
+    }
 }
 
 /// What is wrong with the leaf certificate at `now`; `host` is what clients connect to, where that is known.

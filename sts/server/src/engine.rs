@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jwks_cache::{Environment, JwksCache};
-use sts_config::{RedisAddress, RedisSettings, RedisTlsFiles, RedisTopology, Settings, StoreSettings};
+use sts_config::{Diagnostics, RedisAddress, RedisSettings, RedisTlsFiles, RedisTopology, Settings, StoreSettings};
 use sts_jose::OsEntropy;
 use sts_service::{ApiSecret, EventSink, Parts, Service, Snapshot, TrustTable};
 use sts_store::{
@@ -149,7 +149,8 @@ pub(crate) fn issuer_cache(
         user_agent: concat!("sts/", env!("CARGO_PKG_VERSION")).to_owned(),
         ignored_proxies: crate::environment::proxy_variables(),
     };
-    JwksCache::new(settings.entries.clone(), environment).map_err(StartError::Issuers)
+    JwksCache::new(settings.entries.clone(), environment)
+        .map_err(|errors| StartError::Configuration(Diagnostics::of_entries(errors)))
 }
 
 /// The snapshot of `settings`, with the keys of its entries.

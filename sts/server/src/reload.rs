@@ -207,17 +207,25 @@ impl Reload {
         if let Some(key) = fixed_at_start(&self.settings, &settings) {
             return Err(format!("`{key}` takes effect at a restart only"));
         }
-        let issuers = self.desk.issuers.borrow().with_entries(settings.entries.clone()).map_err(|errors| {
-            let lines =
-                errors.iter().map(|error| format!("issuer entry `{}`: {}; {}", error.entry, error.message, error.help));
-            lines.collect::<Vec<_>>().join("\n")
+        let issuers = self
+            .desk
+            .issuers
+            .borrow()
+            .with_entries(settings.entries.clone())
+            .map_err(|errors| format!("\n{}", Diagnostics::of_entries(errors).render(false)))?;
+        let renewed = self.renewed_certificates(&settings).map_err(|error| match error.code() {
+            Some(code) => format!("{error} (rule: {code})"),
+            None => error.to_string(),
         })?;
-        let renewed = self.renewed_certificates(&settings).map_err(|error| error.to_string())?;
         let host = public_host(&settings);
         for (listener, _, certificate) in &renewed {
             let host = host.as_deref().filter(|_| *listener == "listen");
             if let Some(problem) = leaf_problems(certificate, now, host).first() {
-                return Err(format!("the new certificate of `{listener}` does not fit: {problem}"));
+                return Err(format!(
+                    "the new certificate of `{listener}` {problem}; {} (rule: {})",
+                    problem.help(),
+                    problem.code()
+                ));
             }
         }
         let max_ttl = settings.max_ttl.as_secs();

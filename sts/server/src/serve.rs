@@ -146,7 +146,7 @@ fn judge_certificate(
 ) -> Result<(), StartError> {
     let (Some(served), Some(files)) = (&listener.certificate, files) else { return Ok(()) };
     match served.problems(now, host).first() {
-        Some(problem) => Err(BindError::certificate(&files.cert_file, problem.to_string()).into()),
+        Some(problem) => Err(BindError::certificate(&files.cert_file, problem).into()),
         None => Ok(()),
     }
 }

@@ -3,11 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use jwks_cache::EntryError;
 use sts_config::Diagnostics;
 use sts_store::{OpenError, RedisOpenError};
 use sts_token::KeyringError;
-use sts_types::{SecretFileError, shown_path};
+use sts_types::{CheckCode, SecretFileError, shown_path};
 
 use crate::http::BindError;
 
@@ -27,8 +26,6 @@ pub(crate) enum StartError {
     Store(#[from] OpenError),
     #[error("{0}")]
     Redis(#[from] RedisOpenError),
-    #[error("{}", entries(.0))]
-    Issuers(Vec<EntryError>),
     #[error("{0}")]
     Listen(#[from] BindError),
     #[error("{0}")]
@@ -51,6 +48,16 @@ pub(crate) enum StartError {
 }
 
 impl StartError {
+    /// The rule that `sts check` would name, where it is no finding with a rule of its own.
+    pub(crate) fn code(&self) -> Option<CheckCode> {
+        match self {
+            Self::Listen(error) => error.code(),
+            Self::Secret(error) | Self::Folder { error, .. } => Some(error.code()),
+            Self::Keys(_) => Some(CheckCode::UnusableSigningKeys),
+            _ => None,
+        }
+    }
+
     /// What to do, where the findings in a configuration do not say it.
     pub(crate) fn advice(&self) -> String {
         match self {
@@ -65,9 +72,4 @@ impl StartError {
             other => other.to_string(),
         }
     }
-}
-
-fn entries(errors: &[EntryError]) -> String {
-    let line = |error: &EntryError| format!("issuer entry `{}`: {}; {}", error.entry, error.message, error.help);
-    errors.iter().map(line).collect::<Vec<_>>().join("\nerror: ")
 }

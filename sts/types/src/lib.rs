@@ -2,6 +2,7 @@
 //! the RFCs. Nothing here performs I/O, but for what everything that reads secrets or writes files needs: [`read_secret_file`] and
 //! [`give_to_owner_of`].
 
+mod check_code;
 mod claims;
 mod entropy;
 mod file_owner;
@@ -20,6 +21,7 @@ mod status;
 mod strict_json;
 mod time;
 
+pub use check_code::CheckCode;
 pub use claims::{ClaimPath, ClaimPathError, ClaimSet};
 pub use entropy::Entropy;
 pub use file_owner::{create_folder, give_to_owner_of};

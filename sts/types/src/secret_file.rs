@@ -16,7 +16,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use crate::shown_path;
+use crate::{CheckCode, shown_path};
 
 /// Symbolic links followed on the way to one file, as many as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -102,6 +102,39 @@ enum Fault {
     },
 }
 
+impl Fault {
+    /// What is wrong with `subject`; `named` says it with its kind.
+    fn of(&self, subject: &str, named: impl Fn(&str) -> String) -> String {
+        match self {
+            Self::Io(error) => format!("{subject} cannot be read: {}", reason(error)),
+            Self::Link => {
+                format!("{subject} is a symbolic link, and sts does not follow links to files that it writes itself")
+            }
+            Self::NotAFile => format!("{subject} is not a regular file"),
+            Self::NotAFolder => format!("{subject} is not a folder"),
+            Self::TooLarge(most) => format!("{subject} is larger than {} KiB", most / 1024),
+            Self::Owner { kind, actual, mode, process } => format!(
+                "{} (mode {mode:04o}) belongs to user {actual}: it must belong to user {process}, which runs sts, or to root",
+                named(kind)
+            ),
+            Self::OtherAccess { kind: kind @ "folder", mode } => {
+                format!("{} has mode {mode:04o}: any user can write to it, and only its owner may", named(kind))
+            }
+            Self::OtherAccess { kind, mode } => {
+                format!("{} has mode {mode:04o}: any user has access, and only its owner may (mode 0600)", named(kind))
+            }
+            Self::ForeignGroup { kind, mode, gid } => format!(
+                "{} has mode {mode:04o}: group {gid} has access, and this process is not in that group",
+                named(kind)
+            ),
+            Self::LinkIn { folder, uid, gid, mode, process } => format!(
+                "{subject} is reached through a symbolic link in `{}` (mode {mode:04o}, user {uid}, group {gid}), which users other than {process} and root can change",
+                folder.display()
+            ),
+        }
+    }
+}
+
 impl SecretFileError {
     /// The file or folder.
     #[must_use]
@@ -121,39 +154,33 @@ impl SecretFileError {
         matches!(&self.fault, Fault::Io(error) if error.kind() == io::ErrorKind::PermissionDenied)
     }
 
+    /// The rule that the file or folder breaks.
+    #[must_use]
+    pub const fn code(&self) -> CheckCode {
+        match &self.fault {
+            Fault::Io(_) => CheckCode::MissingSecret,
+            Fault::NotAFile | Fault::NotAFolder | Fault::TooLarge(_) => CheckCode::InvalidSecret,
+            Fault::Owner { kind, .. } | Fault::OtherAccess { kind, .. } | Fault::ForeignGroup { kind, .. } => {
+                // A folder holds no secret by itself.
+                if matches!(kind.as_bytes(), b"folder") { CheckCode::ExposedFolder } else { CheckCode::ExposedSecret }
+            }
+            Fault::Link | Fault::LinkIn { .. } => CheckCode::ExposedSecret,
+        }
+    }
+
     /// What is wrong: the path, and the actual and the expected state.
     #[must_use]
     pub fn message(&self) -> String {
         // What exists is a path; what does not may be a secret that was written in place of its file.
         let is_path = !matches!(self.fault, Fault::Io(_) | Fault::NotAFolder);
         let path = if is_path { format!("`{}`", self.path.display()) } else { shown_path(&self.path) };
-        match &self.fault {
-            Fault::Io(error) => format!("{path} cannot be read: {}", reason(error)),
-            Fault::Link => {
-                format!("{path} is a symbolic link, and sts reads a file that it writes itself only where it wrote it")
-            }
-            Fault::NotAFile => format!("{path} is not a regular file"),
-            Fault::NotAFolder => format!("{path} is not a folder"),
-            Fault::TooLarge(most) => format!("{path} is larger than {} KiB", most / 1024),
-            Fault::Owner { kind, actual, mode, process } => format!(
-                "the {kind} {path} (mode {mode:04o}) belongs to user {actual}: it must belong to user {process}, which runs sts, or to root"
-            ),
-            Fault::OtherAccess { kind: "folder", mode } => {
-                format!("the folder {path} has mode {mode:04o}: any user can write to it, and only its owner may")
-            }
-            Fault::OtherAccess { kind, mode } => {
-                format!(
-                    "the {kind} {path} has mode {mode:04o}: any user has access, and only its owner may (mode 0600)"
-                )
-            }
-            Fault::ForeignGroup { kind, mode, gid } => format!(
-                "the {kind} {path} has mode {mode:04o}: group {gid} has access, and this process is not in that group"
-            ),
-            Fault::LinkIn { folder, uid, gid, mode, process } => format!(
-                "the way to {path} is a symbolic link in `{}` (mode {mode:04o}, user {uid}, group {gid}), which others than user {process} and root can change",
-                folder.display()
-            ),
-        }
+        self.fault.of(&path, |kind| format!("the {kind} {path}"))
+    }
+
+    /// What is wrong, of a file or folder that the reader knows already.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        self.fault.of("it", |_| "it".to_owned())
     }
 
     /// What to do about it.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use sts_config::{AbsentSecrets, Diagnostics, Loaded, Settings, Severity};
-use sts_types::{Clock, UnixTime};
+use sts_types::{CheckCode, Clock, UnixTime};
 
 use super::against::{Comparison, compare};
 use super::{complain, say};
@@ -55,9 +55,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     let mut findings = warnings.clone();
     judge_custody(settings, &mut findings);
     judge_certificates(settings, now, &mut findings);
-    if let Err(error) = issuer_cache(settings, clock, None) {
-        findings.add(Severity::Error, error.to_string(), None);
-    }
+    judge_issuers(settings, clock, args.without_secrets, &mut findings);
     if findings.is_fatal() {
         return refused(args, &findings);
     }
@@ -68,7 +66,11 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
             report(args, &diagnostics, Map::new());
             return ExitCode::from(2);
         }
-        Some(Err(Failure::Message(message))) => return failed(args, &findings, &message),
+        Some(Err(Failure::Unreadable(message))) => {
+            let help = "correct the path given to `--replay`, or let this user read the file".to_owned();
+            findings.add(CheckCode::UnreadableFile, Severity::Error, message, Some(help));
+            return refused(args, &findings);
+        }
     };
     let overlaps = settings.rules.overlaps(&written.policy);
     findings.extend(sts_config::describe_overlaps(written, &overlaps));
@@ -103,15 +105,26 @@ fn judge_custody(settings: &Settings, findings: &mut Diagnostics) {
     match custody::check_everything(settings) {
         Ok(open_to_groups) => {
             for access in open_to_groups {
-                findings.add(Severity::Warning, access.to_string(), Some(access.help()));
+                let code = CheckCode::GroupReadableSecret;
+                findings.add(code, Severity::Warning, access.to_string(), Some(access.help()));
             }
         }
         Err(StartError::Secret(error) | StartError::Folder { error, .. }) if error.is_denied() => {
-            let help = Some("check as the user that runs sts".to_owned());
-            findings.add(Severity::Warning, format!("{}, so it is not judged", error.message()), help);
+            let help = Some("run the check as the user that runs sts".to_owned());
+            let message = format!("{}, so it was not checked", error.message());
+            findings.add(error.code(), Severity::Warning, message, help);
         }
-        Err(StartError::Secret(error)) => findings.add(Severity::Error, error.message(), Some(error.help())),
-        Err(error) => findings.add(Severity::Error, error.to_string(), None),
+        Err(StartError::Secret(error)) => {
+            findings.add(error.code(), Severity::Error, error.message(), Some(error.help()));
+        }
+        Err(StartError::Folder { key, error }) => {
+            let message = format!("`{key}`: {}", error.message());
+            findings.add(error.code(), Severity::Error, message, Some(error.help()));
+        }
+        Err(error) => {
+            let code = error.code().unwrap_or(CheckCode::UnusableSigningKeys);
+            findings.add(code, Severity::Error, error.to_string(), None);
+        }
     }
 }
 
@@ -127,12 +140,32 @@ fn judge_certificates(settings: &Settings, now: UnixTime, findings: &mut Diagnos
         match read_certificate(files) {
             Ok(certificate) => {
                 for problem in leaf_problems(&certificate, now, host) {
-                    let message =
-                        format!("the certificate `{}` of `{key}` does not fit: {problem}", files.cert_file.display());
-                    findings.add(Severity::Error, message, None);
+                    let message = format!("the certificate `{}` of `{key}` {problem}", files.cert_file.display());
+                    findings.add(problem.code(), Severity::Error, message, Some(problem.help().to_owned()));
                 }
             }
-            Err(error) => findings.add(Severity::Error, error.to_string(), None),
+            Err(error) => {
+                let code = error.code().unwrap_or(CheckCode::InvalidCertificate);
+                findings.add(code, Severity::Error, error.to_string(), None);
+            }
+        }
+    }
+}
+
+/// Whether a key cache can be made of the issuer entries.
+fn judge_issuers(settings: &Settings, clock: Arc<dyn Clock>, without_secrets: bool, findings: &mut Diagnostics) {
+    match issuer_cache(settings, clock, None) {
+        Ok(_) => {}
+        Err(StartError::Configuration(own)) => {
+            // The load told which secrets are absent.
+            let is_told = |code| without_secrets && code == CheckCode::MissingSecret;
+            own.iter().filter(|finding| !is_told(finding.code)).for_each(|finding| {
+                findings.add(finding.code, finding.severity, finding.message.clone(), finding.help.clone());
+            });
+        }
+        Err(error) => {
+            let code = error.code().unwrap_or(CheckCode::InvalidKeySet);
+            findings.add(code, Severity::Error, error.to_string(), None);
         }
     }
 }
@@ -142,24 +175,13 @@ enum Failure {
     /// The old configuration does not load.
     Diagnostics(Diagnostics),
     /// The recorded decisions cannot be read.
-    Message(String),
+    Unreadable(String),
 }
 
 fn against(old: &Path, new: &Loaded, replay: Option<&Path>, now: UnixTime) -> Result<Comparison, Failure> {
     // That its policy tests fail, or its rules warn, is no longer of interest.
     let old = load_untested(old).map_err(Failure::Diagnostics)?;
-    compare(&old, new, replay, now).map_err(Failure::Message)
-}
-
-/// Says what stopped the check though nothing is wrong with the text of the configuration.
-fn failed(args: &CheckArgs, warnings: &Diagnostics, message: &str) -> ExitCode {
-    if args.json {
-        say(&json!({ "ok": false, "error": message, "diagnostics": warnings.to_json() }).to_string());
-    } else {
-        report(args, warnings, Map::new());
-        complain(&format!("error: {message}"));
-    }
-    ExitCode::from(2)
+    compare(&old, new, replay, now).map_err(Failure::Unreadable)
 }
 
 /// The findings, and what else the JSON document holds when all is well.
@@ -169,7 +191,7 @@ fn report(args: &CheckArgs, diagnostics: &Diagnostics, members: Map<String, Valu
         document.as_object_mut().into_iter().for_each(|all| all.extend(members.clone()));
         say(&document.to_string());
     } else if !diagnostics.is_empty() {
-        complain(&diagnostics.render_with_rules(std::io::stderr().is_terminal()));
+        complain(&diagnostics.render(std::io::stderr().is_terminal()));
     }
 }
 

@@ -259,7 +259,10 @@ pub(crate) fn fail(error: &crate::start_error::StartError) {
             complain(&diagnostics.render(std::io::stderr().is_terminal()));
             format!("error: {}", error.advice())
         }
-        error => format!("error: {error}"),
+        error => match error.code() {
+            Some(code) => format!("error: {error}\n = rule: {code}"),
+            None => format!("error: {error}"),
+        },
     };
     complain(&text);
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 use sts_config::AdminAccess;
-use sts_types::{Clock, UnixTime, shown_path};
+use sts_types::{CheckCode, Clock, UnixTime, shown_path};
 use zeroize::Zeroizing;
 
 use super::client::{AdminClient, Asked, admin_url};
@@ -218,7 +218,7 @@ fn own_admin(access: &AdminAccess) -> Result<(String, Option<Vec<u8>>), StartErr
 fn certificates(file: &Path) -> Result<Vec<u8>, StartError> {
     std::fs::read(file).map_err(|error| {
         let (what, path) = ("a certificate chain", file.to_owned());
-        BindError::Certificate { what, path, why: error.to_string() }.into()
+        BindError::Certificate { code: CheckCode::InvalidCertificate, what, path, why: error.to_string() }.into()
     })
 }
 

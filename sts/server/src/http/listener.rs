@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sts_config::{Limits, TlsFiles};
-use sts_types::{SecretFileError, SecretOwner, UnixTime, read_secret_file};
+use sts_types::{CheckCode, SecretFileError, SecretOwner, UnixTime, read_secret_file};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -50,7 +50,7 @@ pub(crate) enum BindError {
     #[error("cannot listen on {address} (`{key}`): {error}; {}", advice(.error))]
     Address { key: &'static str, address: SocketAddr, error: io::Error },
     #[error("cannot use {} as {what}: {why}", sts_types::shown_path(path))]
-    Certificate { what: &'static str, path: PathBuf, why: String },
+    Certificate { code: CheckCode, what: &'static str, path: PathBuf, why: String },
     #[error("{0}")]
     Key(#[from] SecretFileError),
     #[error("cannot start the HTTP server: {0}")]
@@ -58,9 +58,19 @@ pub(crate) enum BindError {
 }
 
 impl BindError {
-    /// A certificate that cannot be used.
-    pub(crate) fn certificate(path: &Path, why: String) -> Self {
-        Self::Certificate { what: "a certificate chain", path: path.to_owned(), why }
+    /// A certificate that clients will not accept.
+    pub(crate) fn certificate(path: &Path, problem: &CertificateProblem) -> Self {
+        let why = format!("it {problem}; {}", problem.help());
+        Self::Certificate { code: problem.code(), what: "a certificate chain", path: path.to_owned(), why }
+    }
+
+    /// The rule of a check that is broken, where a check can tell.
+    pub(crate) fn code(&self) -> Option<CheckCode> {
+        match self {
+            Self::Certificate { code, .. } => Some(*code),
+            Self::Key(error) => Some(error.code()),
+            Self::Address { .. } | Self::Server(_) => None,
+        }
     }
 }
 
@@ -122,7 +132,8 @@ impl ServedCertificate {
 
 /// Reads a chain and its key, and checks that they belong together.
 pub(crate) fn read_certificate(TlsFiles { cert_file, key_file }: &TlsFiles) -> Result<CertifiedKey, BindError> {
-    let wrong = |what, path: &Path, why: String| BindError::Certificate { what, path: path.to_owned(), why };
+    let code = CheckCode::InvalidCertificate;
+    let wrong = |what, path: &Path, why: String| BindError::Certificate { code, what, path: path.to_owned(), why };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert_file)
         .and_then(Iterator::collect)
         .map_err(|error| wrong("a certificate chain", cert_file, error.to_string()))?;
