@@ -1,6 +1,7 @@
 //! One identity, compiled: the checks it is made of, judged one by one, whether anybody reads the trace or not.
 
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -162,12 +163,16 @@ pub(crate) struct Distance {
 impl Identity {
     /// Whether every check holds.
     pub(crate) fn matches(&self, account: &Window, judged: &Judged<'_>) -> bool {
-        self.checks(account).all(|check| self.holds(check, judged))
+        let visited = self.visit_checks(account, |check| match self.holds(check, judged) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        });
+        visited.is_continue()
     }
 
     /// How each check goes.
     pub(crate) fn trace(&self, account: &Window, judged: &Judged<'_>) -> Vec<ConditionTrace> {
-        self.checks(account).map(|check| self.trace_one(check, judged)).collect()
+        self.checks(account).into_iter().map(|check| self.trace_one(check, judged)).collect()
     }
 
     /// How near `judged` comes.
@@ -196,25 +201,44 @@ impl Identity {
         self.terms.entries.iter().find(|rule| rule.entry == entry)
     }
 
-    /// The checks in the order issuer, state, subject, audience, claims, event.
-    pub(crate) fn checks(&self, account: &Window) -> impl Iterator<Item = Check<'_>> {
-        let times = |of: &'static str, window: Window| {
-            let from = window.not_before.map(|from| Check::NotBefore(of, from));
-            from.into_iter().chain(window.not_after.map(|until| Check::NotAfter(of, until)))
-        };
+    /// The checks, in the order in which they are visited.
+    pub(crate) fn checks(&self, account: &Window) -> Vec<Check<'_>> {
+        let mut checks = Vec::new();
+        let _: ControlFlow<()> = self.visit_checks(account, |check| {
+            checks.push(check);
+            ControlFlow::Continue(())
+        });
+        checks
+    }
+
+    /// Visits the checks in the order issuer, state, subject, audience, claims, event, until `visit` breaks.
+    ///
+    /// The decision runs through here, so each check is visited where it is known: a chain of iterators over
+    /// them took a tenth of a decision.
+    fn visit_checks<'a, B>(
+        &'a self,
+        account: &Window,
+        mut visit: impl FnMut(Check<'a>) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        visit(Check::Issuer)?;
         // That the account is enabled goes without saying.
-        let disabled = (!account.enabled).then_some(Check::Enabled("account", *account));
-        let state = disabled
-            .into_iter()
-            .chain(times("account", *account))
-            .chain(std::iter::once(Check::Enabled("identity", self.terms.window)))
-            .chain(times("identity", self.terms.window));
-        std::iter::once(Check::Issuer)
-            .chain(state)
-            .chain(self.subject.as_ref().map(Check::Subject))
-            .chain(std::iter::once(Check::Audience))
-            .chain(self.conditions.iter().map(|condition| Check::Claim(condition)))
-            .chain(self.terms.entries.iter().any(|rule| rule.ban_events).then_some(Check::Event))
+        if !account.enabled {
+            visit(Check::Enabled("account", *account))?;
+        }
+        visit_times("account", account, &mut visit)?;
+        visit(Check::Enabled("identity", self.terms.window))?;
+        visit_times("identity", &self.terms.window, &mut visit)?;
+        if let Some(subject) = &self.subject {
+            visit(Check::Subject(subject))?;
+        }
+        visit(Check::Audience)?;
+        for condition in self.conditions.iter() {
+            visit(Check::Claim(condition))?;
+        }
+        if self.terms.entries.iter().any(|rule| rule.ban_events) {
+            visit(Check::Event)?;
+        }
+        ControlFlow::Continue(())
     }
 
     /// The one place where a check is judged.
@@ -230,7 +254,7 @@ impl Identity {
             Check::Claim(condition) => judged.memo.holds(condition, || condition.holds(judged.subject_of(condition))),
             Check::Event => {
                 !self.nearest_rule(judged).is_some_and(|rule| rule.ban_events)
-                    || events::is_writers(claims.get("event_name"), claims.text("sub"))
+                    || events::is_writers(claims.get("event_name"), || claims.text("sub"))
             }
         }
     }
@@ -297,6 +321,21 @@ impl Identity {
     /// The rule for the token's entry; for a token of another one (which fails [`Check::Issuer`]) the first.
     pub(crate) fn nearest_rule(&self, judged: &Judged<'_>) -> Option<&EntryRule> {
         judged.entry.and_then(|entry| self.rule(entry)).or(self.terms.entries.first())
+    }
+}
+
+/// Visits the limits in time that `window` has.
+fn visit_times<'a, B>(
+    of: &'static str,
+    window: &Window,
+    visit: &mut impl FnMut(Check<'a>) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    if let Some(from) = window.not_before {
+        visit(Check::NotBefore(of, from))?;
+    }
+    match window.not_after {
+        Some(until) => visit(Check::NotAfter(of, until)),
+        None => ControlFlow::Continue(()),
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
     let judged = refused.rules.judged(refused.facts, &variables, &memo);
     let failed: Vec<Failed<'_>> = identity
         .checks(&own_account.terms.window)
+        .into_iter()
         .zip(&nearest.conditions)
         .filter(|(_, trace)| !trace.holds)
         .map(|(check, trace)| Failed {
