@@ -7,7 +7,7 @@ CARGO ?= cargo
 dev: ## a server, a local issuer and one worked exchange, with no configuration
 	$(CARGO) run --locked --package sts -- dev
 
-test: ## every test, every command of the README, and the OpenAPI document against a running server
+test: ## every test, every command of the README and deploy/docs, and the OpenAPI document against a running server
 	.ci/prerequisites
 	$(CARGO) test --workspace --locked
 	tests/readme/run

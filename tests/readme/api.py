@@ -1,4 +1,4 @@
-"""The API of the README's example: it does what its caller asks if the README's `verify` says so.
+"""The API of the pages' example: it does what its caller asks if the `verify` of deploy/docs says so.
 
 `api.py PORT SCOPE`, beside `verify.py`.
 """
