@@ -229,7 +229,7 @@ pub(crate) fn refused(response: &Response, status: u16, error: &str, reason: &st
     assert_error_shape(response);
 }
 
-/// What every error of the public listener looks like (RFC 6749 section 5.2, O2-1, O2-3).
+/// What every error of the public listener looks like (RFC 6749 section 5.2).
 #[track_caller]
 pub(crate) fn assert_error_shape(response: &Response) {
     let body = response.json();

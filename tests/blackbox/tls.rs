@@ -1,4 +1,4 @@
-//! TLS on the public listener (O2-7, RFC 9325), and what stands behind a proxy.
+//! TLS on the public listener (RFC 9325), and what stands behind a proxy.
 
 use crate::support::*;
 use rustls::pki_types::pem::PemObject as _;

@@ -1,4 +1,4 @@
-//! base64url as JOSE writes it: no padding, and one text only for each byte string (RFC 7515 section 2, requirement J-1).
+//! base64url as JOSE writes it: no padding, and one text only for each byte string (RFC 7515 section 2).
 
 use data_encoding::BASE64URL_NOPAD;
 

@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use sts_types::Kid;
 
-/// RSA keys of these sizes in bits are accepted (requirement J-7).
+/// Accepted sizes of RSA keys in bits. Smaller ones are weak (RFC 7518 section 3.3), larger ones let
+/// an issuer's key set slow every verification.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-/// RSA exponents are odd and in this range (requirement J-7).
+/// Accepted RSA exponents; they are odd, too. Small ones are fragile, large ones slow.
 const EXPONENTS: std::ops::RangeInclusive<u64> = 65_537..=1 << 32;
 /// Members that hold, or may hold, private material (RFC 7518 sections 6.2.2, 6.3.2, 6.4; `priv` of key type AKP).
 const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
@@ -125,7 +126,7 @@ fn curve(name: &str) -> Result<(Algorithm, usize), UnusableKey> {
     }
 }
 
-/// `n` and `e` without leading zeros, within the limits of requirement J-7.
+/// `n` and `e` without leading zeros, within the limits above.
 fn rsa_members(jwk: &Members<'_>) -> Result<(Vec<u8>, Vec<u8>), UnusableKey> {
     let n = jwk.integer("n")?;
     let e = jwk.integer("e")?;

@@ -1,4 +1,5 @@
-//! A JWS in compact serialisation, read strictly and before any key is looked at (RFC 7515; requirements J-1 to J-5, BC-3, BC-4).
+//! A JWS in compact serialisation, read strictly and before any key is looked at (RFC 7515). An
+//! encrypted token or the JSON serialisation is refused by its shape.
 
 use crate::{Algorithm, BadSignature, VerifyingKey, decode_base64url};
 use sts_types::{Json, JsonObject, Kid, StrictJsonError};
@@ -14,8 +15,8 @@ pub struct CompactJws<'a> {
     signature: Vec<u8>,
 }
 
-/// What the header says, as far as anybody listens: a header names a key, it never brings one (`jwk`, `jku`, `x5u`, `x5c` and `x5t`
-/// are ignored, requirement J-5).
+/// The members of the header that are used. A header names a key and never brings one: `jwk`, `jku`,
+/// `x5u`, `x5c` and `x5t` are ignored, since an attacker writes the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwsHeader {
     /// `alg`, one of the closed list.

@@ -1,4 +1,4 @@
-//! A JWK set: the usable keys, and why the others are not (RFC 7517 section 5, requirement J-13).
+//! A JWK set: the usable keys, and why the others are not (RFC 7517 section 5).
 
 use crate::{Algorithm, UnusableKey, VerifyingKey, parse_jwk};
 use serde_json::Value;

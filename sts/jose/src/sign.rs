@@ -14,8 +14,7 @@ pub trait Signer: Send + Sync + 'static {
     /// The key's RFC 7638 thumbprint, which is its `kid`.
     fn kid(&self) -> &Kid;
 
-    /// The public JWK as our key set publishes it: the members of its type, `use`, `alg`, `kid`, and never a private member
-    /// (requirement J-15).
+    /// The public JWK as our key set publishes it: the members of its type, `use`, `alg`, `kid`, and never a private member.
     fn public_jwk(&self) -> &Value;
 
     /// The signature over `signing_input`, in the form of a JWS.

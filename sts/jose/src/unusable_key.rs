@@ -49,13 +49,14 @@ pub enum UnusableKey {
     /// The key's algorithm is not in the allow-list.
     #[error("the key's algorithm is not allowed here")]
     AlgorithmNotAllowed,
-    /// An RSA modulus under 2,048 or over 8,192 bits (requirement J-7).
+    /// An RSA modulus under 2,048 bits, which is weak (RFC 7518 section 3.3), or over 8,192, which is
+    /// slow to verify.
     #[error("the RSA modulus is not of 2,048 to 8,192 bits")]
     ModulusSize,
     /// An RSA modulus that is even, or that has the fingerprint of ROCA (CVE-2017-15361).
     #[error("the RSA modulus is weak")]
     WeakModulus,
-    /// An RSA exponent that is even, under 65,537 or over 2^32 (requirement J-7).
+    /// An RSA exponent that is even, under 65,537 or over 2^32.
     #[error("the RSA exponent is not an odd number from 65,537 to 2^32")]
     Exponent,
     /// The coordinates are no point of the curve.

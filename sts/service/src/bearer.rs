@@ -33,7 +33,7 @@ pub enum Origin {
 }
 
 impl Service {
-    /// The API of that name and secret; the work is the same whether the name, the secret or both are wrong (O2-8).
+    /// The API of that name and secret; the work is the same whether the name, the secret or both are wrong.
     #[must_use]
     pub fn authenticate_api(&self, snapshot: &Snapshot, name: &str, secret: &str) -> Option<ApiName> {
         let nobody = ApiSecret(Digest256([0; 32]));

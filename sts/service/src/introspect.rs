@@ -21,7 +21,7 @@ pub enum Caller {
     Bearer(AccountId),
 }
 
-/// The answer. Whatever the cause, an inactive token is the same answer (requirement IN-2).
+/// The answer. Every inactive token gets the same one, whatever the cause (RFC 7662 section 2.2).
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum Introspection {

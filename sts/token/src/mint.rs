@@ -9,7 +9,7 @@ use sts_types::{Entropy, Issuer, Jti, Lifetime, ReplayClaim, RequestId, TokenRec
 use crate::Authorized;
 use crate::own::MAX_OWN_TOKEN;
 
-/// Random bytes in a `jti`: 160 bits, over the 128 that requirement AT-3 wants.
+/// Random bytes in a `jti`: 160 bits, so that nobody guesses or repeats one.
 const JTI_BYTES: usize = 20;
 
 /// What a token is minted with, beside its grant.
@@ -69,7 +69,8 @@ pub enum MintError {
     Sign(#[from] SignError),
 }
 
-/// The claims in the order they are written; nothing foreign is among the top-level names (requirement AT-5).
+/// The claims in the order they are written. No foreign claim is at the top level, so none can
+/// overwrite a registered one.
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,

@@ -46,7 +46,7 @@ pub enum OwnTokenError {
 }
 
 impl OwnToken {
-    /// Verifies `token` at `now`; no leeway, since the clock that minted it is ours (RFC 9068 section 4, requirement AT-6).
+    /// Verifies `token` at `now` (RFC 9068 section 4). There is no leeway, since our own clock minted it.
     ///
     /// # Errors
     /// See [`OwnTokenError`].

@@ -1,6 +1,6 @@
 //! JSON as a verifier reads it: UTF-8, one object, no duplicate member at any depth, bounded nesting.
 //!
-//! Two parsers that disagree about a duplicate member are how forged claims pass (RFC 8725 section 2.4, requirement J-2), so a
+//! Two parsers that disagree about a duplicate member are how forged claims pass (RFC 8725 section 2.4), so a
 //! duplicate refuses the document instead of picking a winner.
 
 use std::fmt;

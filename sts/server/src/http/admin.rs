@@ -109,7 +109,7 @@ const RETRY: Duration = Duration::from_secs(1);
 async fn authenticate(request: &HttpRequest, state: &AdminState) -> Result<(String, Right), Failure> {
     let presented = match credentials(request)? {
         Credentials::Bearer(token) => token,
-        // No error code for who sent nothing, or another scheme (requirement BR-1).
+        // Whoever sent nothing, or another scheme, gets no error code (RFC 6750 section 3.1).
         Credentials::None | Credentials::PublicClient(_) | Credentials::Basic(_) => {
             return Err(Failure::challenged(Reason::InvalidToken, BEARER));
         }

@@ -1,5 +1,5 @@
 //! Our signing keys: held parsed, rotated before they are old, published before they sign and until the last token under
-//! them is dead (requirement MD-6).
+//! them is dead, so that a verifier with a cached key set can verify every live token.
 //!
 //! The state of a key is a function of the key files and the clock, nothing else: whoever reads the same directory at the same
 //! moment signs with the same key.

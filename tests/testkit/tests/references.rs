@@ -1,0 +1,65 @@
+//! Comments and pages stand on their own: none refers to a document outside of the repository.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking; clippy sees only #[test] functions as tests")]
+
+use std::path::{Path, PathBuf};
+
+/// What precedes a number or an id in a reference to such a document. The ids of tests/corpus are for the names of tests.
+const REFERENCES: [&str; 5] = ["requirement ", "requirements ", "issue #", "DESIGN", "STYLE.md"];
+
+#[test]
+fn no_comment_and_no_page_refers_to_what_is_not_in_the_repository() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = Vec::new();
+    for file in texts(&root) {
+        // This file names them.
+        if file.ends_with("references.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        for (number, line) in text.lines().enumerate() {
+            if REFERENCES.iter().any(|reference| refers(line, reference)) {
+                found.push(format!("{}:{}: {line}", file.strip_prefix(&root).unwrap().display(), number + 1));
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn a_requirement_is_a_reference_where_an_id_follows() {
+    assert!(refers("/// RSA keys of these sizes (requirement J-7).", "requirement "));
+    assert!(refers("// requirements J-1 to J-5", "requirements "));
+    assert!(refers("// see DESIGN section 2", "DESIGN"));
+    assert!(!refers("// a requirement of HTTP", "requirement "));
+    assert!(!refers("// its requirements are few", "requirements "));
+}
+
+/// Whether `line` has `reference`, followed by an id where that is what makes it one.
+fn refers(line: &str, reference: &str) -> bool {
+    let is_id = |text: &str| {
+        let word = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).next().unwrap_or_default();
+        let is_of_ids = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-';
+        word.chars().all(is_of_ids) && word.chars().any(|c| c.is_ascii_digit())
+    };
+    line.match_indices(reference).any(|(at, _)| {
+        let after = line.get(at + reference.len()..).unwrap_or_default();
+        !reference.ends_with([' ', '#']) || is_id(after)
+    })
+}
+
+/// The sources and pages of the repository, outside of what builds leave.
+fn texts(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && !name.starts_with("target") && !name.starts_with('.') {
+            found.extend(texts(&path));
+        } else if path.extension().is_some_and(|own| ["rs", "md", "yaml", "toml", "py"].iter().any(|kind| own == *kind))
+        {
+            found.push(path);
+        }
+    }
+    found
+}
