@@ -128,7 +128,7 @@ fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str) -> Option
     let mut found = members.iter().filter(|entry| entry.key == name);
     let first = found.next();
     if let Some(second) = found.next() {
-        reader.error(CheckCode::DuplicateKey, second.key_span, format!("`{name}` is there twice"), "keep one");
+        reader.error(CheckCode::DuplicateKey, second.key_span, format!("duplicate key {}", quoted(name)), "keep one");
         return None;
     }
     Some(first)
@@ -138,7 +138,7 @@ fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str) -> Option
 fn sound<'n>(reader: &mut Reader<'_>, entry: &'n Entry) -> Option<&'n Node> {
     if matches!(entry.node.value, Value::Broken) {
         let place = Place::new(&reader.report.sources, entry.key_span);
-        let message = format!("the value of `{}` cannot be read", entry.key);
+        let message = format!("the value of `{}` is not valid YAML", entry.key);
         reader.report.at(CheckCode::YamlSyntax, Severity::Error, Some(place), message, None);
         return None;
     }

@@ -105,8 +105,8 @@ impl Files {
         let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
         if text.chars().any(char::is_control) {
             return Err(unfit(
-                "holds a control character or a second line",
-                "write one line; its line break is not part of the secret",
+                "has a control character or a second line",
+                "write one line; the line break at its end is not part of the secret",
             ));
         }
         if text.is_empty() {
@@ -173,8 +173,8 @@ impl Files {
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(Unusable::new(
                 CheckCode::UnreadableFile,
-                format!("{} is not a file", shown(path)),
-                "name a file",
+                format!("{} is not a regular file", shown(path)),
+                "write the path of a file",
             ));
         }
         let file = File::open(path).map_err(failed)?;

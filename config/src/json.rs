@@ -16,12 +16,12 @@ pub(crate) fn value_of(reader: &mut Reader<'_>, node: &Node) -> Option<Json> {
             Plain::Bool(value) => Some(Json::Bool(value)),
             Plain::Number(number) => Some(Json::Number(number)),
             Plain::OddNumber => {
-                let message = format!("{} is a number that JSON cannot hold", quoted(&scalar.text));
+                let message = format!("{} is a number that JSON cannot express", quoted(&scalar.text));
                 reader.error(
                     CheckCode::AmbiguousScalar,
                     node.span,
                     message,
-                    format!("for a text, write {}", quoted(&format!("\"{}\"", scalar.text))),
+                    format!("for a string, write {}", quoted(&format!("\"{}\"", scalar.text))),
                 );
                 None
             }
@@ -30,7 +30,7 @@ pub(crate) fn value_of(reader: &mut Reader<'_>, node: &Node) -> Option<Json> {
                     CheckCode::MissingValue,
                     node.span,
                     "there is no value here",
-                    "write one, `null`, or `\"\"` for an empty text",
+                    "write one, `null`, or `\"\"` for an empty string",
                 );
                 None
             }
@@ -63,12 +63,12 @@ pub(crate) fn refuse_old_truth(reader: &mut Reader<'_>, node: &Node, text: &str)
         "no" | "off" | "n" => "false",
         _ => return Some(()),
     };
-    let message = format!("{} without quotes is a text to one reader and a truth value to another", quoted(text));
+    let message = format!("{} without quotes is ambiguous: some YAML readers take it for a boolean", quoted(text));
     reader.error(
         CheckCode::AmbiguousScalar,
         node.span,
         message,
-        format!("write `\"{text}\"` for the text, or `{truth}` for the truth value"),
+        format!("write `\"{text}\"` for the string, or `{truth}` for the boolean"),
     );
     None
 }

@@ -135,7 +135,7 @@ impl Load<'_> {
             if secret.expose().chars().count() < STRONG_SECRET {
                 let place = Some(Place::new(&self.reader.report.sources, span));
                 let message =
-                    format!("the secret of API `{name}` is shorter than {STRONG_SECRET} characters: it can be guessed");
+                    format!("the secret of API `{name}` is shorter than {STRONG_SECRET} characters and can be guessed");
                 self.reader.report.at(
                     CheckCode::WeakSecret,
                     Severity::Warning,
@@ -306,22 +306,22 @@ impl Load<'_> {
         match ClaimSet::parse(text.as_bytes()) {
             Ok(claims) if names_entry || claims.text("iss").is_some() => Some(claims.to_map()),
             Ok(_) => {
-                let message = format!("the token in {path} is nobody's");
+                let message = format!("the claims in {path} have no `iss`, and the test names no issuer entry");
                 self.reader.report.error(
                     CheckCode::InvalidClaimsFile,
                     file.span,
                     message,
-                    Some("add `iss` to its claims".to_owned()),
+                    Some("add `iss` to the claims, or `issuer:` to the test".to_owned()),
                 );
                 None
             }
             Err(error) => {
-                let message = format!("{path} does not hold claims: {error}");
+                let message = format!("{path} does not hold the claims of a token: {error}");
                 self.reader.report.error(
                     CheckCode::InvalidClaimsFile,
                     file.span,
                     message,
-                    Some("write a JSON object: the payload of a token".to_owned()),
+                    Some("write the payload of a token as a JSON object".to_owned()),
                 );
                 None
             }

@@ -20,7 +20,7 @@ pub fn describe_overlaps(written: &Written, overlaps: &Overlaps) -> Diagnostics 
             quoted(account.as_str()),
             quoted(by.as_str())
         );
-        let help = Some("remove it, or put it first".to_owned());
+        let help = Some("remove it, or move it before the other".to_owned());
         findings.push(Diagnostic {
             code: CheckCode::ShadowedIdentity,
             severity: Severity::Warning,
@@ -40,7 +40,7 @@ pub fn describe_overlaps(written: &Written, overlaps: &Overlaps) -> Diagnostics 
             subject.as_ref().map_or(String::new(), |subject| format!(", such as that of {}", quoted(subject)))
         );
         let help =
-            Some("a request must name the one that is meant in `audience`; else it is `ambiguous_account`".to_owned());
+            Some("a request must name the account in `audience`, or it is refused as `ambiguous_account`".to_owned());
         findings.push(Diagnostic {
             code: CheckCode::AmbiguousAccounts,
             severity: Severity::Note,
@@ -50,7 +50,7 @@ pub fn describe_overlaps(written: &Written, overlaps: &Overlaps) -> Diagnostics 
         });
     }
     if overlaps.incomplete {
-        let message = "there are more overlaps than are told, or more identities than were compared".to_owned();
+        let message = "there are more overlaps than are shown here, or more identities than were compared".to_owned();
         findings.push(Diagnostic {
             code: CheckCode::OverlapsNotAllShown,
             severity: Severity::Note,

@@ -173,7 +173,7 @@ fn an_apis_scope_that_every_request_ignores_is_a_warning() {
     };
     let text = warned("");
     assert!(
-        text.contains("the scope `email` is read as one for no scope") && text.ends_with("\n1 warning\n"),
+        text.contains("the scope `email` is in `tokens.ignore_scopes`") && text.ends_with("\n1 warning\n"),
         "{text}"
     );
     assert_eq!(warned("tokens: { ignore_scopes: [openid] }\n"), "");

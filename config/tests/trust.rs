@@ -550,7 +550,7 @@ fn fld3_a_host_that_looks_like_a_platforms_is_an_error_and_no_hint_leads_to_it()
         let entry = json!({ "issuer": format!("https://login.microsoftonline.com/{tenant}/v2.0"), "jwks_url": "https://login.microsoftonline.com/common/discovery/v2.0/keys" });
         let judged = judge(&entry, &json!({ "azure": { "object_id": UUID } }));
         assert_eq!((judged.code, judged.errors()), (2, 1), "{tenant}: {}", judged.text);
-        assert!(judged.text.contains(&format!("`{tenant}` is no tenant of Microsoft Entra")), "{}", judged.text);
+        assert!(judged.text.contains(&format!("`{tenant}` is not a tenant of Microsoft Entra")), "{}", judged.text);
     }
     let family = json!({ "issuer_template": "https://oidc.eks.{region}.amazonawss.com/id/{cluster}", "variables": { "region": ["eu-west-1"], "cluster": "[0-9A-F]{32}" } });
     assert!(judge(&family, &pod()).text.contains("looks like a host of Kubernetes"));
@@ -582,10 +582,19 @@ fn fld7_owner_claims_say_what_fixes_the_owner() {
             json!({ "issuer": "https://many.acme.io", "shared": false, "owner_claims": ["org_id"] }),
             "add `shared: true`",
         ),
-        (json!({ "issuer": "https://many.acme.io", "shared": true, "owner_claims": [] }), "name at least one"),
-        (json!({ "issuer": "https://many.acme.io", "shared": true, "owner_claims": ["sub"] }), "`sub` names no owner"),
-        (json!({ "issuer": "https://many.acme.io", "shared": true, "owner_claims": ["/aud"] }), "names no owner"),
-        (json!({ "issuer": "https://many.acme.io", "shared": true, "owner_claims": ["/a~"] }), "names no claim"),
+        (json!({ "issuer": "https://many.acme.io", "shared": true, "owner_claims": [] }), "write at least one"),
+        (
+            json!({ "issuer": "https://many.acme.io", "shared": true, "owner_claims": ["sub"] }),
+            "`sub` cannot tell tenants apart",
+        ),
+        (
+            json!({ "issuer": "https://many.acme.io", "shared": true, "owner_claims": ["/aud"] }),
+            "cannot tell tenants apart",
+        ),
+        (
+            json!({ "issuer": "https://many.acme.io", "shared": true, "owner_claims": ["/a~"] }),
+            "is not the name of a claim",
+        ),
         (json!({ "issuer": "https://gitlab.com", "owner_claims": ["environment"] }), "remove `owner_claims`"),
     ] {
         let judged = judge(&entry, &json!({ "subject": "project_path:a/b:ref_type:branch:ref:main" }));
@@ -664,7 +673,7 @@ fn fld31_a_trust_domain_is_of_spiffe_entries_and_told_apart_by_keys() {
     let no_preset = json!({ "issuer": "https://a.acme.io", "trust_domain": "example.org", "jwks": one });
     assert!(check(json!({ "e": no_preset })).text.contains("add `preset: spiffe`"));
     let family = json!({ "issuer_template": "https://{x}.acme.io", "variables": { "x": ["a"] }, "preset": "spiffe", "trust_domain": "example.org" });
-    assert!(check(json!({ "e": family })).text.contains("does not go with `issuer_template`"));
+    assert!(check(json!({ "e": family })).text.contains("cannot be used with `issuer_template`"));
 }
 
 #[test]

@@ -285,7 +285,7 @@ mod tests {
                 spec.accounts[0].grants.push(grant("deploy", &["raed"]));
             }),
             ("Error: identity `main` of `octo` names no issuer", |spec| spec.accounts[0].identities[0].issuers.clear()),
-            ("Error: `octo` has another identity `main`", |spec| {
+            ("Error: service account `octo` has two identities named `main`", |spec| {
                 spec.accounts[0].identities.push(subject("main", MAIN))
             }),
             ("Warning: nothing of API `deploy` is granted", |spec| {
@@ -405,7 +405,10 @@ mod tests {
             spec.tokens.copy_claims = vec![at("/a~2".to_owned())];
             spec.accounts[0].identities[0].copy_claims = vec![at(String::new())];
         });
-        assert!(said.contains("`/a~2` names no claim") && said.contains("`` names no claim"), "{said}");
+        assert!(
+            said.contains("`/a~2` is not the name of a claim") && said.contains("`` is not the name of a claim"),
+            "{said}"
+        );
         let mut spec = sound();
         spec.accounts[0].identities[0].copy_claims = vec![at("*".to_owned())];
         let copied = rules(&spec).accounts[0].identities[0].terms.copy_claims.clone();
@@ -424,8 +427,8 @@ mod tests {
             ("Error: the condition on `c` lists no value", json!([])),
             ("Error: the condition on `c` lists no value", json!({ "none_of": [] })),
             ("Error: the condition on `c` tests nothing", json!({ "or_absent": true })),
-            ("Error: `present: false` on `c` can stand alone only", json!({ "present": false, "any_of": ["a"] })),
-            ("Error: `present: false` on `c` can stand alone only", json!({ "present": false, "or_absent": true })),
+            ("Error: `present: false` on `c` must stand alone", json!({ "present": false, "any_of": ["a"] })),
+            ("Error: `present: false` on `c` must stand alone", json!({ "present": false, "or_absent": true })),
             ("Error: `a\\` is not a pattern / a pattern ends in a lone", json!("a\\")),
             ("Error: `(a` is not a regular expression / unclosed group", json!({ "regex": "(a" })),
             ("Error: `a)|(?:b` is not a regular expression", json!({ "regex": "a)|(?:b" })),
@@ -437,7 +440,7 @@ mod tests {
         assert_eq!(on(json!({ "regex": "(?i)prod|test" })), "");
         let pointer =
             said(|spec| spec.accounts[0].identities[0] = claims(subject("main", MAIN), json!({ "/a~": "x" })));
-        assert!(pointer.starts_with("Error: `/a~` names no claim / in a pointer"), "{pointer}");
+        assert!(pointer.starts_with("Error: `/a~` is not the name of a claim / in a pointer"), "{pointer}");
     }
 
     #[test]
@@ -464,7 +467,7 @@ mod tests {
         for (wanted, key, rule) in [
             ("Error: there is no short rule `gitlub`", "gitlub", json!({})),
             (
-                "Error: `gitlab:` does not fit the issuer entry `github`, which has the preset `github-actions` / write `github:`, with \
+                "Error: `gitlab:` cannot be used with the issuer entry `github`, which has the preset `github-actions` / write `github:`, with \
                  members such as `repository`, `repository_id`, `repository_owner`",
                 "gitlab",
                 json!({ "project_id": 1 }),

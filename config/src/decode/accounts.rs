@@ -58,7 +58,7 @@ impl Accounts {
             self.taken.insert(key, span);
             return true;
         };
-        let message = format!("the {} {} is there twice", key.0, quoted(&key.1));
+        let message = format!("the {} {} is defined twice", key.0, quoted(&key.1));
         let file = reader.report.sources.path(first.file).display();
         let help = format!("keep one; the first is at {file}:{}:{}", first.line, first.column);
         reader.error(CheckCode::DuplicateName, span, message, help);
@@ -189,8 +189,8 @@ fn reason(reader: &mut Reader<'_>, node: &Node) -> Option<Located<String>> {
         reader.error(
             CheckCode::MissingReason,
             node.span,
-            "`allow_broad` gives no reason",
-            "write why the rule is wanted: `allow_broad: \"why\"`",
+            "`allow_broad` needs a reason",
+            "write why the rule is broad on purpose: `allow_broad: \"why\"`",
         );
     }
     text
@@ -202,8 +202,8 @@ fn short_rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<ShortRuleS
     for key in Preset::ALL.iter().filter_map(|preset| preset.short_rule_key()) {
         let Some(entry) = fields.entry(key) else { continue };
         if let Some(first) = &found {
-            let message = format!("`{}` and `{key}` are both there", first.key.value);
-            reader.error(CheckCode::ConflictingKeys, entry.key_span, message, "make an identity for each platform");
+            let message = format!("`{}` and `{key}` cannot be used together", first.key.value);
+            reader.error(CheckCode::ConflictingKeys, entry.key_span, message, "write an identity for each platform");
             continue;
         }
         let members = conditions(reader, &entry.node).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use sts_policy::ApiSpec;
 use sts_types::{Algorithm, ApiName, Audience, CheckCode, Located, Scope};
 
-use super::reader::{Fields, Reader};
+use super::reader::{Fields, Reader, listed};
 use crate::source::Span;
 use crate::yaml::Node;
 
@@ -35,10 +35,8 @@ fn api(reader: &mut Reader<'_>, name: Located<ApiName>, fields: &Fields<'_>, sig
     let audience = reader.required(fields, "audience", audience_uri);
     let display_name = reader.optional(fields, "display_name", Reader::text).map(|text| text.value);
     let scopes = reader.optional(fields, "scopes", scopes).unwrap_or_default();
-    let algorithm = reader.optional(fields, "signing_algorithm", |reader, node| {
-        let words: Vec<_> = signing.iter().map(|algorithm| (algorithm.name(), *algorithm)).collect();
-        reader.one_of(node, &words)
-    });
+    let algorithm =
+        reader.optional(fields, "signing_algorithm", |reader, node| signing_algorithm(reader, node, signing));
     if let Some(algorithm) = algorithm {
         apis.signing.insert(name.value.clone(), algorithm);
     }
@@ -54,11 +52,28 @@ fn api(reader: &mut Reader<'_>, name: Located<ApiName>, fields: &Fields<'_>, sig
     }
 }
 
+/// One of the algorithms that the server keeps keys for.
+fn signing_algorithm(reader: &mut Reader<'_>, node: &Node, signing: &[Algorithm]) -> Option<Algorithm> {
+    let all = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
+    let algorithm = reader.one_of(node, &all)?;
+    if !signing.contains(&algorithm) {
+        let kept = listed(signing.iter().map(|algorithm| algorithm.name()));
+        let message =
+            format!("the server has no `{algorithm}` keys to sign with: `signing.algorithms` does not list it");
+        reader.error(CheckCode::UnknownValue, node.span, message, format!("write one of {kept}, or add it there"));
+        return None;
+    }
+    Some(algorithm)
+}
+
 /// A request for such a scope alone is one for no scope, and gets the whole grant.
 fn warn_of_ignored(reader: &mut Reader<'_>, fields: &Fields<'_>, ignored: &[Scope], api: Option<&ApiSpec>) {
     let (Some(node), Some(api)) = (fields.node("scopes"), api) else { return };
     for scope in api.scopes.iter().filter(|scope| ignored.contains(&scope.value)) {
-        let message = format!("a request for the scope `{}` is read as one for no scope: it is ignored", scope.value);
+        let message = format!(
+            "the scope `{}` is in `tokens.ignore_scopes`, so a request for it counts as one without a scope",
+            scope.value
+        );
         reader.warning(
             CheckCode::IgnoredScope,
             node.span,
@@ -76,7 +91,7 @@ fn audience_uri(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Audience
         reader.error(
             CheckCode::InvalidAudience,
             node.span,
-            "an API's audience is a URI without a fragment",
+            "an API's audience must be a URI without a fragment",
             "write `https://...`, or another URI with `:` or `/` in it",
         );
         return None;
@@ -93,8 +108,8 @@ pub(super) fn scopes(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located
             reader.error(
                 CheckCode::DuplicateValue,
                 item.span,
-                format!("the scope `{}` is there twice", scope.value),
-                "keep one",
+                format!("the scope `{}` is listed twice", scope.value),
+                "remove one of them",
             );
             return None;
         }

@@ -11,7 +11,7 @@ use crate::yaml::{Node, Plain, Value, resolve};
 
 /// A mapping of claims to conditions.
 pub(super) fn conditions(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<(Located<String>, ConditionSpec)>> {
-    let entries = reader.mapping(node, "a rule on claims")?;
+    let entries = reader.mapping(node, "a block of conditions")?;
     let mut found = Vec::new();
     for entry in entries {
         if let Some(condition) = condition(reader, &entry.node) {
@@ -48,8 +48,8 @@ fn object(reader: &mut Reader<'_>, node: &Node) -> Option<ConditionObject> {
         reader.error(
             CheckCode::EmptyCondition,
             node.span,
-            "this condition asks for nothing",
-            "give at least one of `any_of`, `all_of`, `none_of`, `regex`, `present`",
+            "this condition tests nothing",
+            "write at least one of `any_of`, `all_of`, `none_of`, `regex`, `present`",
         );
         return None;
     }
@@ -63,7 +63,7 @@ fn scalars(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<ScalarSpe
             CheckCode::EmptyList,
             node.span,
             "the list is empty",
-            "name at least one value, or remove the key",
+            "list at least one value, or remove the key",
         );
         return None;
     }
@@ -78,8 +78,8 @@ fn scalar(reader: &mut Reader<'_>, node: &Node) -> Option<Located<ScalarSpec>> {
             Plain::Text => refuse_old_truth(reader, node, &written.text)?,
             Plain::Empty => {}
             Plain::Null => {
-                let help = "null counts as absent: write `{ present: false }`, or `\"null\"` for that text";
-                reader.error(CheckCode::AmbiguousScalar, node.span, "null is no value to compare with", help);
+                let help = "null counts as absent: write `{ present: false }`, or `\"null\"` for that string";
+                reader.error(CheckCode::AmbiguousScalar, node.span, "a claim cannot be compared with null", help);
                 return None;
             }
             Plain::Bool(value) => return Some(reader.located(ScalarSpec::Bool(value), node.span)),
@@ -89,12 +89,12 @@ fn scalar(reader: &mut Reader<'_>, node: &Node) -> Option<Located<ScalarSpec>> {
             }
             Plain::Number(_) | Plain::OddNumber => {
                 let message =
-                    format!("{} without quotes is a number, and not written as JSON writes one", quoted(&written.text));
+                    format!("{} without quotes is a number whose digits JSON would change", quoted(&written.text));
                 reader.error(
                     CheckCode::AmbiguousScalar,
                     node.span,
                     message,
-                    format!("for a text, write {}", quoted(&format!("\"{}\"", written.text))),
+                    format!("for a string, write {}", quoted(&format!("\"{}\"", written.text))),
                 );
                 return None;
             }
@@ -110,7 +110,7 @@ fn regex(reader: &mut Reader<'_>, node: &Node) -> Option<Located<String>> {
         reader.error(
             CheckCode::InvalidRegex,
             text.span,
-            "a regular expression does not come from the environment",
+            "a regular expression cannot come from the environment",
             "write it here, or use `any_of` with the variable",
         );
         return None;

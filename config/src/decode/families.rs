@@ -19,7 +19,7 @@ pub(super) fn template(
         reader.error(
             CheckCode::ConflictingKeys,
             entry.key_span,
-            "`issuer` and `issuer_template` are both there",
+            "`issuer` and `issuer_template` cannot be used together",
             "keep one of them",
         );
     }
@@ -34,7 +34,7 @@ pub(super) fn template(
             reader.error(
                 CheckCode::ConflictingKeys,
                 entry.key_span,
-                format!("`{key}` does not go with `issuer_template`: {why}"),
+                format!("`{key}` cannot be used with `issuer_template`: {why}"),
                 help,
             );
         }
@@ -64,7 +64,7 @@ pub(super) fn template(
             reader.error(
                 CheckCode::InvalidIssuerTemplate,
                 text.span,
-                format!("the issuer template does not fit: {}", unfit.message),
+                format!("`issuer_template` is not valid: {}", unfit.message),
                 unfit.help,
             );
             None

@@ -227,8 +227,8 @@ fn one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<I
         reader.error(
             CheckCode::KeyWithoutEffect,
             entry.key_span,
-            "`variables` are of an `issuer_template`",
-            "remove them, or write the template",
+            "`variables` has no effect without `issuer_template`",
+            "remove it, or write `issuer_template`",
         );
     }
     let has_keys = ["jwks_file", "jwks_url", "jwks"].iter().any(|key| fields.node(key).is_some());
@@ -236,7 +236,7 @@ fn one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<I
         if has_keys {
             compared_issuer(reader, node)
         } else {
-            issuer_url(reader, node, "the issuer").map(|(issuer, checked)| (issuer, Some(checked)))
+            issuer_url(reader, node).map(|(issuer, checked)| (issuer, Some(checked)))
         }
     };
     let (issuer, checked) = reader.required(fields, "issuer", read)?;
@@ -249,7 +249,7 @@ fn compared_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issu
     match url::check(&text.value, true) {
         Err(unfit) if unfit.secret => {
             reader.report.hide_line(text.span);
-            reader.error(unfit.code(), text.span, format!("the issuer does not fit: {}", unfit.message), unfit.help);
+            reader.error(unfit.code(), text.span, format!("`issuer` is not valid: {}", unfit.message), unfit.help);
             None
         }
         checked => Some((reader.name(node, Issuer::new)?, checked.ok())),
@@ -299,8 +299,8 @@ fn typ(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         reader.error(
             CheckCode::UnknownValue,
             text.span,
-            format!("{} is no value of `typ`", text.shown()),
-            "write a media type or the end of one, such as `at+jwt`",
+            format!("{} is not a `typ` that a token can have", text.shown()),
+            "write a media type with or without `application/`, such as `at+jwt`",
         );
         return None;
     }
@@ -314,8 +314,8 @@ fn leeway(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
         reader.error(
             CheckCode::DurationOutOfRange,
             node.span,
-            "the leeway is over 300s",
-            "write `300s` or less; clocks that differ by more need repair",
+            "the leeway is longer than 300s",
+            "write `300s` or less; clocks that differ by more must be corrected",
         );
         return None;
     }
@@ -332,7 +332,7 @@ fn key_source(reader: &mut Reader<'_>, fields: &Fields<'_>, files: &mut Vec<(Pat
         reader.error(
             CheckCode::ConflictingKeys,
             entry.key_span,
-            format!("`{first}` and `{second}` are both there"),
+            format!("`{first}` and `{second}` cannot be used together"),
             "keep one of `jwks_file`, `jwks_url` and `jwks`",
         );
     }
@@ -342,7 +342,7 @@ fn key_source(reader: &mut Reader<'_>, fields: &Fields<'_>, files: &mut Vec<(Pat
         return KeySource::File(path.unwrap_or_default());
     }
     if let Some(node) = fields.node("jwks_url") {
-        let url = checked_url(reader, node, "the key set's URL", true);
+        let url = checked_url(reader, node, "`jwks_url`", true);
         return KeySource::Url(url.map(|(url, _)| url).unwrap_or_default());
     }
     if let Some(node) = fields.node("jwks") {
@@ -397,12 +397,12 @@ fn network(
             reader.error(
                 CheckCode::PlainHttp,
                 node.span,
-                format!("`{key}` is plain http, and not on loopback"),
+                format!("`{key}` uses plain http, which is allowed on loopback only"),
                 "write `https://...`",
             );
         } else if checked.http && !rule.allow_http {
             let help = "write `https://...`, or, for development, add `allow_http: true`";
-            reader.error(CheckCode::PlainHttp, node.span, format!("`{key}` is plain http"), help);
+            reader.error(CheckCode::PlainHttp, node.span, format!("`{key}` uses plain http"), help);
         }
     }
     let dialled = match source {
@@ -417,7 +417,7 @@ fn network(
         reader.error(
             CheckCode::KeyWithoutEffect,
             entry.key_span,
-            "`allow_http` is accepted for loopback addresses only",
+            "`allow_http` has no effect: it is for loopback addresses only",
             "remove it",
         );
     }
@@ -447,7 +447,7 @@ fn refuse_unused(reader: &mut Reader<'_>, fields: &Fields<'_>, source: &KeySourc
         if let Some(entry) = fields.entry(key)
             && !(key == "allow_http" && is_http)
         {
-            let message = format!("`{key}` has no effect beside `{held}`: nothing is fetched");
+            let message = format!("`{key}` has no effect with `{held}`: nothing is fetched");
             reader.error(CheckCode::KeyWithoutEffect, entry.key_span, message, format!("remove `{key}`, or `{held}`"));
         }
     }
@@ -469,8 +469,11 @@ fn refuse_shared_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans:
         for (entry, span) in sharers.iter().filter(|(entry, _)| entry.source == KeySource::Discovery) {
             let other =
                 sharers.iter().find(|(other, _)| other.name != entry.name).map_or("", |(other, _)| other.name.as_str());
-            let message =
-                format!("`{}` and `{other}` share one issuer, and `{}` has no keys of its own", entry.name, entry.name);
+            let message = format!(
+                "issuer entries `{}` and `{other}` have the same `issuer`, and `{}` has no keys of its own to tell their \
+                     tokens apart",
+                entry.name, entry.name
+            );
             reader.error(
                 CheckCode::IssuerWithoutKeys,
                 *span,

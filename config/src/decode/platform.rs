@@ -95,7 +95,7 @@ fn preset(reader: &mut Reader<'_>, node: &Node, own: &mut PlatformOf, by_url: Op
     match (by_url, own.known.map(KnownIssuer::name)) {
         (Some(known), _) if known != written => {
             let message =
-                format!("the preset of this issuer is `{}`, known by its URL, and not {}", known.name(), text.shown());
+                format!("the preset of this issuer is `{}`, by its URL, and not {}", known.name(), text.shown());
             reader.error(CheckCode::PresetMismatch, text.span, message, "remove `preset`");
         }
         (Some(_), _) => {}
@@ -104,7 +104,7 @@ fn preset(reader: &mut Reader<'_>, node: &Node, own: &mut PlatformOf, by_url: Op
             reader.error(
                 CheckCode::PresetMismatch,
                 text.span,
-                format!("this issuer is that of {name}, which has no preset"),
+                format!("this is the issuer of {name}, which has no preset"),
                 "remove `preset`",
             );
         }
@@ -120,7 +120,7 @@ fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
         reader.error(
             CheckCode::SharedContradicted,
             node.span,
-            "this issuer signs for many tenants, whatever is written here",
+            "`shared: false` is wrong: this issuer signs tokens for many tenants",
             "remove `shared`",
         );
     }
@@ -137,7 +137,7 @@ fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
         let message = format!("the preset `{}` knows which claims name the owner", preset.name());
         reader.error(CheckCode::KeyWithoutEffect, entry.key_span, message, "remove `owner_claims`");
     } else if !own.shared {
-        let message = "`owner_claims` has no effect on an issuer that nothing says is shared";
+        let message = "`owner_claims` has no effect on an issuer that is not shared";
         reader.error(
             CheckCode::KeyWithoutEffect,
             entry.key_span,
@@ -159,7 +159,7 @@ fn owner_claims(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<Stri
                 reader.error(
                     CheckCode::InvalidClaimName,
                     text.span,
-                    format!("{} names no claim", text.shown()),
+                    format!("{} is not the name of a claim", text.shown()),
                     error.to_string(),
                 );
                 return None;
@@ -168,7 +168,12 @@ fn owner_claims(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<Stri
         if REGISTERED.contains(&path.claim()) {
             let help =
                 "name a claim that the issuer sets for each tenant; an exact `subject` fixes the owner by itself";
-            reader.error(CheckCode::InvalidOwnerClaim, text.span, format!("{} names no owner", text.shown()), help);
+            reader.error(
+                CheckCode::InvalidOwnerClaim,
+                text.span,
+                format!("the claim {} cannot tell tenants apart", text.shown()),
+                help,
+            );
             return None;
         }
         Some(reader.located(text.value, text.span))
@@ -185,7 +190,7 @@ fn trust_domain(reader: &mut Reader<'_>, fields: &Fields<'_>, node: &Node, own: 
             reader.error(
                 CheckCode::ConflictingKeys,
                 entry.key_span,
-                "`trust_domain` does not go with `issuer_template`",
+                "`trust_domain` cannot be used with `issuer_template`",
                 help,
             );
             return None;
@@ -195,7 +200,7 @@ fn trust_domain(reader: &mut Reader<'_>, fields: &Fields<'_>, node: &Node, own: 
             reader.error(
                 CheckCode::KeyWithoutEffect,
                 entry.key_span,
-                "`trust_domain` is of entries with `preset: spiffe`",
+                "`trust_domain` has no effect without `preset: spiffe`",
                 help,
             );
             return None;
@@ -241,12 +246,12 @@ pub(super) fn refuse_domains_without_keys(reader: &mut Reader<'_>, entries: &Ent
             }
             let message = if entry.source == KeySource::Discovery {
                 format!(
-                    "`{}` and `{}` have one trust domain, and `{}` has no keys of its own",
+                    "issuer entries `{}` and `{}` have the same trust domain, and `{}` has no keys of its own to tell their tokens apart",
                     entry.name, other.name, entry.name
                 )
             } else if same_keys.is_some() {
                 format!(
-                    "`{}` and `{}` have the trust domain {} and the same keys",
+                    "issuer entries `{}` and `{}` have the same trust domain {} and the same keys",
                     entry.name,
                     other.name,
                     quoted(domain)

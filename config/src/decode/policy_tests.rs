@@ -52,7 +52,7 @@ fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, at: usize) -> Optio
         reader.error(
             CheckCode::ConflictingKeys,
             entry.key_span,
-            "`because` is about a refusal, and this test expects a grant",
+            "`because` is for refusals, but this test expects a grant",
             "remove it, or write `expect: deny`",
         );
     }
@@ -98,10 +98,11 @@ fn token(
     }
     let names_issuer = names_entry || entries.iter().any(|entry| entry.key == "preset" || entry.key == "iss");
     if !names_issuer {
-        reader.error(CheckCode::PolicyTestWithoutIssuer,
+        reader.error(
+            CheckCode::PolicyTestWithoutIssuer,
             node.span,
-            "this token is nobody's",
-            "add `preset: github-actions` or another preset, or write all claims with `iss`, or with `issuer:` beside the token",
+            "nothing says which issuer this token comes from",
+            "add `preset: github-actions` or another preset, or write the claim `iss`, or `issuer:` beside the token",
         );
     }
     Some((spec, None))
@@ -132,11 +133,11 @@ fn expectation(reader: &mut Reader<'_>, node: &Node) -> Option<Expectation> {
     }
     let text = reader.text(node)?;
     if text.value != "deny" {
-        let help = "write `deny`, or what is granted: `{ account: ..., identity: ..., scopes: [...] }`";
+        let help = "write `deny`, or the expected grant: `{ account: ..., identity: ..., scopes: [...] }`";
         reader.error(
             CheckCode::InvalidExpectation,
             text.span,
-            format!("{} is nothing to expect", quoted(&text.value)),
+            format!("{} is not an expectation", quoted(&text.value)),
             help,
         );
         return None;

@@ -147,7 +147,7 @@ impl<'e> Reader<'e> {
             Value::Mapping(entries) => Some(entries),
             Value::Broken => None,
             Value::Scalar(_) | Value::Sequence(_) => {
-                self.wrong_kind(node, &format!("{name} is a mapping"), "write `key: value` lines under it");
+                self.wrong_kind(node, &format!("{name} must be a mapping"), "write `key: value` lines under it");
                 None
             }
         }
@@ -159,7 +159,7 @@ impl<'e> Reader<'e> {
             Value::Sequence(items) => Some(items),
             Value::Broken => None,
             Value::Scalar(_) | Value::Mapping(_) => {
-                self.wrong_kind(node, &format!("a list of {what} is wanted here"), "put it in brackets: `[...]`");
+                self.wrong_kind(node, &format!("this must be a list of {what}"), "put it in brackets: `[...]`");
                 None
             }
         }
@@ -188,7 +188,7 @@ impl<'e> Reader<'e> {
                     CheckCode::EmptyList,
                     node.span,
                     "the list is empty",
-                    "name at least one, or remove the key",
+                    "write at least one item, or remove the key",
                 );
                 None
             }
@@ -204,28 +204,28 @@ impl<'e> Reader<'e> {
         let (found, help) = match &node.value {
             Value::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => {
                 code = CheckCode::MissingValue;
-                ("nothing", "write it, or remove the key".to_owned())
+                ("empty", "write a value, or remove the key".to_owned())
             }
             Value::Scalar(scalar)
                 if scalar.plain && scalar.text.split_once(':').is_some_and(|(key, _)| keys::is_known(key)) =>
             {
                 code = CheckCode::YamlMissingSpace;
-                ("a text", "put a space after the colon: `key: value`".to_owned())
+                ("a string", "put a space after the colon: `key: value`".to_owned())
             }
             Value::Scalar(_) => ("a single value", instead_of_scalar.to_owned()),
-            Value::Sequence(_) | Value::Mapping(_) if wanted.starts_with("a text") && self.is_flow(node) => {
+            Value::Sequence(_) | Value::Mapping(_) if wanted == WANTED_STRING && self.is_flow(node) => {
                 let found = if matches!(node.value, Value::Mapping(_)) { "a mapping" } else { "a list" };
                 let source = self.report.sources.line(node.span.file, node.span.line).unwrap_or("");
                 let from = usize::try_from(node.span.column - 1).unwrap_or(0);
                 let length = usize::try_from(node.span.end_column.saturating_sub(node.span.column)).unwrap_or(0);
                 let text: String = source.chars().skip(from).take(length).collect();
-                (found, format!("for a text, write {}", quoted(&format!("'{}'", text.replace('\'', "''")))))
+                (found, format!("for a string, write {}", quoted(&format!("'{}'", text.replace('\'', "''")))))
             }
             Value::Sequence(_) => ("a list", "write it without `- ` and `[]`".to_owned()),
             Value::Mapping(_) => ("a mapping", "write it without `key: ` and `{}`".to_owned()),
             Value::Broken => return,
         };
-        self.error(code, node.span, format!("{wanted}, and this is {found}"), help);
+        self.error(code, node.span, format!("{wanted}, but it is {found}"), help);
     }
 
     fn is_flow(&self, node: &Node) -> bool {
@@ -248,6 +248,9 @@ impl<'e> Reader<'e> {
         entries.iter().filter_map(|entry| self.fields(&entry.node, section).map(|members| (entry, members))).collect()
     }
 }
+
+/// What is wanted where a string is.
+pub(super) const WANTED_STRING: &str = "this must be a string";
 
 /// Whether `key` is the `*_file` form of what somebody wrote in place.
 fn is_file_of(key: &Key, written: &str) -> bool {

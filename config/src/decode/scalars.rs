@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sts_types::{CheckCode, Lifetime, Located, NameError, UnixTime, looks_like_path};
 
-use super::reader::{Fields, Reader, listed};
+use super::reader::{Fields, Reader, WANTED_STRING, listed};
 use crate::keys::Kind;
 use crate::render::quoted;
 use crate::source::Span;
@@ -42,7 +42,7 @@ impl Reader<'_> {
             Value::Scalar(scalar) => scalar,
             Value::Broken => return None,
             Value::Sequence(_) | Value::Mapping(_) => {
-                self.wrong_kind(node, "a text is wanted here", "");
+                self.wrong_kind(node, WANTED_STRING, "");
                 return None;
             }
         };
@@ -59,12 +59,12 @@ impl Reader<'_> {
                     return None;
                 }
                 Plain::Null => Some("null"),
-                Plain::Bool(_) => Some("a truth value"),
+                Plain::Bool(_) => Some("a boolean"),
                 Plain::Number(_) | Plain::OddNumber => Some("a number"),
             };
             if let Some(meaning) = meaning {
                 let message =
-                    format!("a text is wanted here, and {} without quotes is {meaning}", quoted(&scalar.text));
+                    format!("this must be a string, but {} without quotes is {meaning}", quoted(&scalar.text));
                 self.error(CheckCode::AmbiguousScalar, node.span, message, format!("write `\"{}\"`", scalar.text));
                 return None;
             }
@@ -83,11 +83,11 @@ impl Reader<'_> {
         let Some((name, _)) = tail.split_once('}') else { return Some(literal()) };
         if text.len() != name.len() + "${}".len() {
             if is_name(name) {
-                let help = format!("give the variable the whole value, and write `\"${{{name}}}\"`");
+                let help = format!("put the whole value into the variable, and write `\"${{{name}}}\"`");
                 self.error(
                     CheckCode::InvalidVariable,
                     span,
-                    format!("`${{{name}}}` stands only for a whole value, not for a part of one"),
+                    format!("`${{{name}}}` can only stand for a whole value, not for a part of one"),
                     help,
                 );
                 return None;
@@ -99,7 +99,7 @@ impl Reader<'_> {
             self.error(
                 CheckCode::InvalidVariable,
                 span,
-                format!("{} names no environment variable", quoted(text)),
+                format!("{} is not the name of an environment variable", quoted(text)),
                 help,
             );
             return None;
@@ -114,7 +114,7 @@ impl Reader<'_> {
             return None;
         };
         if value.chars().any(char::is_control) {
-            let help = "set it again without the line break, tab or other control character";
+            let help = "set it without the line break, tab or other control character";
             self.error(
                 CheckCode::InvalidVariable,
                 span,
@@ -158,7 +158,7 @@ impl Reader<'_> {
             self.error(
                 CheckCode::TrailingLineBreak,
                 text.span,
-                "the text ends in a line break",
+                "the pattern ends in a line break, which no claim does",
                 "write it on one line, in quotes",
             );
             return None;
@@ -176,7 +176,7 @@ impl Reader<'_> {
                 self.report.error(
                     CheckCode::InvalidName,
                     text.span,
-                    format!("{} does not fit", text.shown()),
+                    format!("{} is not valid here", text.shown()),
                     Some(error.to_string()),
                 );
                 None
@@ -192,7 +192,7 @@ impl Reader<'_> {
                 self.report.error(
                     CheckCode::InvalidName,
                     entry.key_span,
-                    format!("{} does not fit", quoted(&entry.key)),
+                    format!("{} is not a valid name", quoted(&entry.key)),
                     Some(error.to_string()),
                 );
                 None
@@ -202,7 +202,7 @@ impl Reader<'_> {
 
     /// A switch.
     pub(crate) fn flag(&mut self, node: &Node) -> Option<bool> {
-        let text = self.word(node, "`true` or `false` is wanted here")?;
+        let text = self.word(node, "this must be `true` or `false`")?;
         let quoted_word = matches!(&node.value, Value::Scalar(scalar) if !scalar.plain) && text.variable.is_none();
         match text.value.as_str() {
             "true" if !quoted_word => Some(true),
@@ -231,14 +231,14 @@ impl Reader<'_> {
         let limits = fields.section.key(key).map(|key| &key.kind);
         let &Kind::Integer(least, most) = limits.unwrap_or(&Kind::Integer(0, u32::MAX)) else { return default };
         self.optional(fields, key, |reader, node| {
-            let text = reader.word(node, "a whole number is wanted here")?;
+            let text = reader.word(node, "this must be a whole number")?;
             let digits = text.value.bytes().all(|b| b.is_ascii_digit());
             let number = text.value.parse().ok().filter(|number| digits && (least..=most).contains(number));
             if number.is_none() {
                 reader.error(
                     CheckCode::InvalidNumber,
                     text.span,
-                    format!("{} does not fit", text.shown()),
+                    format!("{} is not a whole number from {least} to {most}", text.shown()),
                     format!("write a whole number from {least} to {most}"),
                 );
             }
@@ -249,15 +249,15 @@ impl Reader<'_> {
 
     /// A duration such as `90s`; zero is one.
     pub(crate) fn duration(&mut self, node: &Node) -> Option<Duration> {
-        let text = self.word(node, "a duration such as `90s` is wanted here")?;
+        let text = self.word(node, "this must be a duration such as `90s`")?;
         let parsed = parse_duration(&text.value);
         if parsed.is_none() {
             let bare = !text.value.is_empty() && text.value.bytes().all(|b| b.is_ascii_digit());
             let help = match bare && text.variable.is_none() {
                 true => {
-                    format!("write the unit, too: {}, or m, h or d in place of s", quoted(&format!("{}s", text.value)))
+                    format!("add the unit: {}, or m, h or d in place of s", quoted(&format!("{}s", text.value)))
                 }
-                false => "write a whole number and one of s, m, h, d: `90s`, `15m`, `1h`, `30d`".to_owned(),
+                false => "write a whole number and one of the units s, m, h, d: `90s`, `15m`, `1h`, `30d`".to_owned(),
             };
             self.error(CheckCode::InvalidDuration, text.span, format!("{} is not a duration", text.shown()), help);
         }
@@ -279,12 +279,7 @@ impl Reader<'_> {
         let duration = self.positive_duration(node)?;
         let lifetime = u32::try_from(duration.as_secs()).ok().and_then(Lifetime::from_secs);
         if lifetime.is_none() {
-            self.error(
-                CheckCode::DurationOutOfRange,
-                node.span,
-                "the lifetime is too long",
-                "write less than 136 years",
-            );
+            self.error(CheckCode::DurationOutOfRange, node.span, "the lifetime is 136 years or more", "write less");
         }
         lifetime.map(|lifetime| self.located(lifetime, node.span))
     }
@@ -317,7 +312,7 @@ impl Reader<'_> {
     fn path_unless_secret(&mut self, node: &Node, shortest: usize) -> Option<PathBuf> {
         let text = self.text(node)?;
         if text.value.is_empty() || text.value.contains('\0') {
-            self.error(CheckCode::InvalidPath, text.span, "this names no file", "write a path");
+            self.error(CheckCode::InvalidPath, text.span, "this is not the path of a file", "write a path");
             return None;
         }
         let path = self.beside(text.span, &text.value);
@@ -343,7 +338,7 @@ impl Reader<'_> {
                     Some(word) => format!("did you mean `{word}`?"),
                     None => format!("write one of {}", listed(words.iter().map(|(word, _)| *word))),
                 };
-            self.error(CheckCode::UnknownValue, text.span, format!("{} is not known here", text.shown()), help);
+            self.error(CheckCode::UnknownValue, text.span, format!("unknown value {}", text.shown()), help);
         }
         found
     }

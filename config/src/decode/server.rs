@@ -117,13 +117,13 @@ pub(super) fn stand_in() -> Issuer {
 }
 
 fn own_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<Issuer> {
-    let checked = issuer_url(reader, node, "our own issuer")?;
+    let checked = issuer_url(reader, node)?;
     if checked.1.http && !checked.1.loopback {
         reader.error(
             CheckCode::PlainHttp,
             node.span,
-            "our own issuer is plain http, and not on loopback",
-            "write `https://...`; http is for `localhost` and loopback addresses",
+            "`issuer` uses plain http, which is allowed on loopback only",
+            "write `https://...`",
         );
         return None;
     }
@@ -131,8 +131,8 @@ fn own_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<Issuer> {
 }
 
 /// An issuer identifier that keeps the rules for URLs.
-pub(super) fn issuer_url(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<(Located<Issuer>, url::Checked)> {
-    let checked = checked_url(reader, node, what, false)?;
+pub(super) fn issuer_url(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issuer>, url::Checked)> {
+    let checked = checked_url(reader, node, "`issuer`", false)?;
     Some((reader.name(node, Issuer::new)?, checked.1))
 }
 
@@ -150,7 +150,7 @@ pub(super) fn checked_url(
             if unfit.secret {
                 reader.report.hide_line(text.span);
             }
-            reader.error(unfit.code(), text.span, format!("{what} does not fit: {}", unfit.message), unfit.help);
+            reader.error(unfit.code(), text.span, format!("{what} is not valid: {}", unfit.message), unfit.help);
             None
         }
     }
@@ -161,8 +161,13 @@ pub(crate) fn address(reader: &mut Reader<'_>, node: &Node) -> Option<SocketAddr
     let text = reader.text(node)?;
     let parsed = text.value.parse().ok();
     if parsed.is_none() {
-        let help = "write an IP address and a port: `127.0.0.1:8080`, `0.0.0.0:8080`, `\"[::]:8080\"`";
-        reader.error(CheckCode::InvalidAddress, text.span, format!("{} is not an address", text.shown()), help);
+        let help = "write one such as `127.0.0.1:8080`, `0.0.0.0:8080` or `\"[::]:8080\"`; a host name is not resolved";
+        reader.error(
+            CheckCode::InvalidAddress,
+            text.span,
+            format!("{} is not an IP address with a port", text.shown()),
+            help,
+        );
     }
     parsed
 }
@@ -186,16 +191,16 @@ fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
         let network = IpNetwork::parse(&text.value);
         match network {
             None => {
-                let help = "write one address, or the first address and the prefix of a block: `10.1.2.3/32`, `10.1.2.0/24`, `\"fd00::/64\"`";
+                let help = "write one address, or the first address of a block and its prefix length: `10.1.2.3/32`, `10.1.2.0/24`, `\"fd00::/64\"`";
                 reader.error(CheckCode::InvalidAddressBlock, text.span, format!("{} is not an address block", text.shown()), help);
             }
             Some(network) if network.is_wide() => {
                 let message = format!(
-                    "{} is wider than a subnet: whoever is in it is believed about the address that a request comes from, and may \
-                     send tokens in the clear where `tls` is not set",
+                    "{} is wider than a subnet (/24 for IPv4, /64 for IPv6): every host in it can forge the addresses of \
+                     callers, and can connect without TLS where `tls` is not set",
                     text.shown()
                 );
-                let help = "name your proxies alone: an address (`10.1.2.3/32`), or the ingress' subnet (`10.1.2.0/24`, `\"fd00::/64\"`)";
+                let help = "list only your proxies: their addresses (`10.1.2.3/32`), or the subnet of the ingress (`10.1.2.0/24`, `\"fd00::/64\"`)";
                 reader.warning(CheckCode::BroadProxyRange, text.span, message, help);
             }
             Some(_) => {}
@@ -206,8 +211,8 @@ fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
         reader.error(
             CheckCode::EmptyList,
             node.span,
-            "no proxy is named",
-            "name the addresses of your proxies: `[10.1.2.3/32]`",
+            "`behind_tls_proxy` lists no proxy",
+            "list the addresses of your proxies: `[10.1.2.3/32]`",
         );
     }
     Some(networks)
@@ -225,7 +230,7 @@ fn refuse_plain_http(reader: &mut Reader<'_>, fields: &Fields<'_>, listen: Socke
         reader.error(
             CheckCode::ListenerWithoutTls,
             node.span,
-            "the public listener is off loopback and has no TLS",
+            "the public listener is not on loopback and has no TLS",
             help,
         );
     }
@@ -249,14 +254,14 @@ fn admin(
     let span = members.node("listen").map_or(members.span, |node| node.span);
     if !settings.listen.ip().to_canonical().is_loopback() && members.node("tls").is_none() {
         let help = "add `tls: { cert_file: ..., key_file: ... }` to `admin`, or listen on `127.0.0.1`";
-        reader.error(CheckCode::ListenerWithoutTls, span, "the admin listener is off loopback and has no TLS", help);
+        reader.error(CheckCode::ListenerWithoutTls, span, "the admin listener is not on loopback and has no TLS", help);
     }
     if settings.listen == public && public.port() != 0 {
         let help = "give the admin listener a port of its own";
         reader.error(
             CheckCode::ListenerConflict,
             span,
-            "the admin listener and the public one have the same address",
+            "the admin listener and the public listener have the same address",
             help,
         );
     }
@@ -271,7 +276,7 @@ fn host_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
             CheckCode::InvalidHostName,
             text.span,
             format!("{} is not a host name", text.shown()),
-            "write the name alone, without scheme and port: `sts-admin.example.com`",
+            "write only the name, without scheme and port: `sts-admin.example.com`",
         );
         return None;
     }
@@ -303,14 +308,24 @@ pub(super) fn algorithms(reader: &mut Reader<'_>, node: &Node, words: &[(&str, A
     reader.list_of(node, "algorithms", |reader, item| {
         let algorithm = reader.one_of(item, words)?;
         if found.contains(&algorithm) {
-            reader.error(CheckCode::DuplicateValue, item.span, format!("`{algorithm}` is there twice"), "keep one");
+            reader.error(
+                CheckCode::DuplicateValue,
+                item.span,
+                format!("`{algorithm}` is listed twice"),
+                "remove one of them",
+            );
             return None;
         }
         found.push(algorithm);
         Some(())
     })?;
     if node.is_empty_list() {
-        reader.error(CheckCode::EmptyList, node.span, "no algorithm is named", "name at least one, or remove the key");
+        reader.error(
+            CheckCode::EmptyList,
+            node.span,
+            "the list of algorithms is empty",
+            "list at least one, or remove the key",
+        );
     }
     (!found.is_empty()).then_some(found)
 }
@@ -384,7 +399,12 @@ fn up_to_an_hour(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
 
 fn bounded(reader: &mut Reader<'_>, node: &Node, duration: Duration) -> Option<Duration> {
     if duration > Duration::from_secs(3600) {
-        reader.error(CheckCode::DurationOutOfRange, node.span, "the duration is over an hour", "write at most `1h`");
+        reader.error(
+            CheckCode::DurationOutOfRange,
+            node.span,
+            "the duration is longer than an hour",
+            "write at most `1h`",
+        );
         return None;
     }
     Some(duration)
@@ -414,7 +434,12 @@ fn audit(reader: &mut Reader<'_>, fields: &Fields<'_>) -> AuditSettings {
 fn account_files(reader: &mut Reader<'_>, node: &Node) -> Option<AccountFiles> {
     let text = reader.text(node)?;
     if text.value.is_empty() || text.value.contains('\0') {
-        reader.error(CheckCode::InvalidPath, text.span, "this names no file", "write a path such as `accounts/*.yaml`");
+        reader.error(
+            CheckCode::InvalidPath,
+            text.span,
+            "this is not the path of a file",
+            "write a path such as `accounts/*.yaml`",
+        );
         return None;
     }
     Some(AccountFiles { path: text.value, span: text.span, is_pattern: text.variable.is_none() })

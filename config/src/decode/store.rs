@@ -73,7 +73,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
                     reader,
                     members,
                     key,
-                    "has no effect: the embedded store is a file of ours",
+                    "has no effect: it is for Redis, and this store is embedded",
                     format!("remove `{key}`"),
                 );
             }
@@ -90,14 +90,14 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
                 reader,
                 members,
                 key,
-                "has no effect: the URL is one without TLS",
+                "has no effect: the connection in `url` has no TLS",
                 "write `rediss` in place of `redis` in `url`".to_owned(),
             );
         }
     }
     for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
         if members.node(one).is_some() && members.node(other).is_none() {
-            refuse(reader, members, one, &format!("is of no use without `{other}`"), format!("add `{other}`"));
+            refuse(reader, members, one, &format!("has no effect without `{other}`"), format!("add `{other}`"));
         }
     }
     let files = [(&ca, FileKind::Public), (&certificate, FileKind::Certificate), (&key, FileKind::Secret)];
@@ -133,11 +133,11 @@ fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Where> {
     match parse(&text.value) {
         Ok(found) => {
             if found.tls.is_none() && !is_loopback(&found.topology) {
-                let help = "write `rediss` in place of `redis`, unless something else protects the way there";
+                let help = "write `rediss` in place of `redis`, unless the network between is encrypted by other means";
                 reader.warning(
                     CheckCode::StoreWithoutTls,
                     text.span,
-                    "Redis is spoken to without TLS: its password and all records travel in the clear",
+                    "the connection to Redis has no TLS: its password and all records travel unencrypted",
                     help,
                 );
             }
@@ -186,12 +186,12 @@ fn unfit(message: impl Into<String>, help: impl Into<String>) -> Unfit {
 }
 
 fn parse(text: &str) -> Result<RedisSettings, Unfit> {
-    let (scheme, rest) = text.split_once("://").ok_or_else(|| unfit("there is no such store", HOW))?;
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| unfit("this is not a kind of store", HOW))?;
     if rest.contains('@') {
         return Err(Unfit {
             secret: true,
             ..unfit(
-                "the URL of the store holds a user name or password",
+                "the store's URL holds a user name or password",
                 "remove what stands before `@`; write `store: { url: ..., username: ..., password_file: ... }`",
             )
         });
@@ -201,10 +201,10 @@ fn parse(text: &str) -> Result<RedisSettings, Unfit> {
         None => (scheme.to_owned(), false),
     };
     if !["redis", "redis-cluster", "redis-sentinel"].contains(&plain.as_str()) {
-        return Err(unfit("there is no such store", HOW));
+        return Err(unfit("this is not a kind of store", HOW));
     }
     if rest.contains('#') {
-        return Err(unfit("the URL of the store has a fragment", "remove everything from the `#` on"));
+        return Err(unfit("the store's URL has a fragment", "remove everything from the `#` on"));
     }
     let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
     let (hosts, path) = rest.split_once('/').map_or((rest, ""), |(hosts, path)| (hosts, path));
@@ -215,15 +215,15 @@ fn parse(text: &str) -> Result<RedisSettings, Unfit> {
         "redis" => {
             let (Some(single), true) = (addresses.pop(), addresses.is_empty()) else {
                 return Err(unfit(
-                    "the URL of the store names several hosts",
-                    "name one, or write `redis-cluster://` or `redis-sentinel://`, whichever they are",
+                    "the store's URL names several hosts",
+                    "name one host, or write `redis-cluster://` or `redis-sentinel://`",
                 ));
             };
             if !path.is_empty() {
                 let number = path.parse().ok().filter(|_| path.bytes().all(|b| b.is_ascii_digit()));
                 database = number.ok_or_else(|| {
                     unfit(
-                        "the path of the store's URL is not the number of a database",
+                        "the path in the store's URL is not a database number",
                         "write `redis://HOST:PORT/0`, or no path",
                     )
                 })?;
@@ -241,7 +241,7 @@ fn parse(text: &str) -> Result<RedisSettings, Unfit> {
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
             if path.is_empty() || !path.chars().all(fits) {
                 return Err(unfit(
-                    "the URL does not name what the sentinels watch",
+                    "the store's URL does not name the primary that the sentinels watch",
                     "write its name after the hosts: `redis-sentinel://HOST,HOST/mymaster`",
                 ));
             }
@@ -261,7 +261,7 @@ fn parse(text: &str) -> Result<RedisSettings, Unfit> {
 }
 
 fn address(text: &str, default_port: u16) -> Result<RedisAddress, Unfit> {
-    let wrong = || unfit("a host in the URL of the store is none", "write `HOST`, `HOST:PORT` or `[IPV6]:PORT`");
+    let wrong = || unfit("a host in the store's URL is not valid", "write `HOST`, `HOST:PORT` or `[IPV6]:PORT`");
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or_else(wrong)?;
@@ -290,8 +290,8 @@ fn wait_replicas(query: &str) -> Result<u32, Unfit> {
     let number = query.strip_prefix("wait_replicas=").and_then(|number| number.parse().ok());
     number.filter(|number| *number <= MOST_REPLICAS).ok_or_else(|| {
         unfit(
-            "the query of the store's URL is not known",
-            format!("write `?wait_replicas=N`, N up to {MOST_REPLICAS}: how many replicas must have a revocation before it is answered"),
+            "the query in the store's URL is not supported",
+            format!("write `?wait_replicas=N`: the number of replicas, at most {MOST_REPLICAS}, that must have a revocation before it is answered"),
         )
     })
 }
@@ -302,8 +302,8 @@ fn user_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         reader.error(
             CheckCode::InvalidStore,
             text.span,
-            format!("{} is no user name of Redis", text.shown()),
-            "write one word",
+            format!("{} is not a Redis user name", text.shown()),
+            "write one word without blanks",
         );
         return None;
     }
@@ -315,7 +315,7 @@ fn prefix(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
     if text.value.trim_end_matches(':').is_empty() || text.value.len() > 64 || !text.value.bytes().all(fits) {
         let help = "write up to 64 letters, digits and any of `.`, `-`, `_`, `:`, such as `sts:`";
-        reader.error(CheckCode::InvalidStore, text.span, format!("{} is no prefix for keys", text.shown()), help);
+        reader.error(CheckCode::InvalidStore, text.span, format!("{} is not a key prefix", text.shown()), help);
         return None;
     }
     Some(text.value)
@@ -335,8 +335,8 @@ fn timeout(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
         reader.error(
             CheckCode::InvalidStore,
             text.span,
-            format!("{} does not fit", text.shown()),
-            format!("write 10ms to 10s: {help}"),
+            format!("{} is not a timeout from 10ms to 10s", text.shown()),
+            format!("write one such as {help}"),
         );
     }
     timeout

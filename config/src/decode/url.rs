@@ -38,29 +38,29 @@ const fn unfit(message: &'static str, help: &'static str) -> Unfit {
 pub(super) fn check(text: &str, query: bool) -> Result<Checked, Unfit> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(unfit(
-            "a URL has no spaces, back-slashes and control characters",
-            "write `https://...`, percent-encoded where needed",
+            "it has a space, backslash or control character",
+            "write `https://...`, and percent-encode such characters",
         ));
     }
     let http = text.starts_with("http://");
     if !http && !text.starts_with("https://") {
-        return Err(unfit("this is not an https URL", "write `https://HOST...`, in lower case"));
+        return Err(unfit("it does not begin with `https://`", "write `https://HOST...`, in lower case"));
     }
-    let url = Url::parse(text).map_err(|_| unfit("this is not a URL", "write `https://HOST...`"))?;
+    let url = Url::parse(text).map_err(|_| unfit("it is not a URL", "write `https://HOST...`"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Unfit {
             secret: true,
-            ..unfit("the URL holds a user name or password", "remove what stands before `@`")
+            ..unfit("it holds a user name or password", "remove everything before the `@`")
         });
     }
     if text.contains('#') || (!query && text.contains('?')) {
-        return Err(unfit("the URL has a query or a fragment", "remove everything from the first `?` or `#` on"));
+        return Err(unfit("it has a query or a fragment", "remove everything from the first `?` or `#` on"));
     }
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
         Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
-        None => return Err(unfit("the URL has no host", "write `https://HOST...`")),
+        None => return Err(unfit("it has no host", "write `https://HOST...`")),
     };
     let public = matches!(url.host(), Some(Host::Domain(name)) if !loopback && is_public(name));
     Ok(Checked { http, loopback, public })

@@ -83,7 +83,7 @@ impl Compiler<'_> {
         for identity in &account.identities {
             if !names.insert(&identity.name) {
                 let message = format!(
-                    "{} has another identity {}",
+                    "service account {} has two identities named {}",
                     quoted(account.name.value.as_str()),
                     quoted(identity.name.as_str())
                 );
@@ -260,8 +260,10 @@ impl Compiler<'_> {
     fn other_platform(&mut self, written: &ShortRuleSpec, preset: Preset, issuer: &IssuerSpec) {
         let key = written.key.value.as_str();
         let has = issuer.preset.map_or("no preset".to_owned(), |own| format!("the preset `{}`", own.name()));
-        let message =
-            format!("`{key}:` does not fit the issuer entry {}, which has {has}", quoted(issuer.name.value.as_str()));
+        let message = format!(
+            "`{key}:` cannot be used with the issuer entry {}, which has {has}",
+            quoted(issuer.name.value.as_str())
+        );
         let of_platform = |own: &&IssuerSpec| own.preset == Some(preset) && own.preset_source != PresetSource::Faulty;
         let named = self.spec.issuers.iter().find(of_platform);
         let other = named.map(|own| format!(", or name the issuer entry {}", quoted(own.name.value.as_str())));

@@ -79,7 +79,7 @@ fn refuse_impossible(
     for pattern in listed.filter_map(Matcher::pattern).filter(|pattern| pattern.is_exact()) {
         if !template.accepts(&name.value, pattern.literal_head()) {
             let message = format!(
-                "{} never stands for `{{{}}}` in {}",
+                "{} cannot stand for `{{{}}}` in {}",
                 quoted(pattern.literal_head()),
                 name.value,
                 quoted(template.as_str())
@@ -151,7 +151,7 @@ pub(super) fn path(text: &Located<String>, findings: &mut Findings) -> Option<Cl
             findings.error(
                 CheckCode::InvalidClaimName,
                 text.origin,
-                format!("{} names no claim", quoted(&text.value)),
+                format!("{} is not the name of a claim", quoted(&text.value)),
                 error.to_string(),
             );
             None
@@ -199,7 +199,7 @@ fn tests(object: &ConditionObject, plain: Plain, name: &Located<String>, finding
         tests.push(Test::Present(present.value));
         if !present.value && (tests.len() > 1 || object.or_absent) {
             let message = format!(
-                "`present: false` on {} can stand alone only: an absent claim meets nothing else",
+                "`present: false` on {} must stand alone: an absent claim meets no other test",
                 quoted(&name.value)
             );
             findings.error(

@@ -101,7 +101,7 @@ impl IssuerFault {
         if let (Some(Preset::Azure), Some(tenant)) = (first.preset, tenant) {
             return Some(Self {
                 code: CheckCode::AnyTenantIssuer,
-                message: format!("{} is no tenant of {name}: anybody can get a token there", quoted(tenant)),
+                message: format!("{} is not a tenant of {name}: anybody can get a token there", quoted(tenant)),
                 help: format!("write `https://{host}/TENANT-ID/v2.0`, with the id of your own tenant"),
                 preset: first.preset,
                 look_alike: false,
@@ -123,7 +123,7 @@ impl IssuerFault {
         Some(Self {
             code: CheckCode::LookAlikeIssuer,
             message: format!(
-                "{} looks like a host of {}, and is somebody else's: whoever owns it could sign any token",
+                "{} looks like a host of {} but belongs to somebody else, who could sign any token",
                 quoted(host),
                 known.name
             ),
@@ -247,7 +247,7 @@ mod tests {
     fn fld3_everybodys_tenant_of_entra_is_named() {
         for tenant in ["common", "organizations", "consumers", "{tenantid}"] {
             let found = fault(&format!("https://login.microsoftonline.com/{tenant}/v2.0")).unwrap();
-            assert!(found.message.contains(&format!("`{tenant}` is no tenant of Microsoft Entra")), "{found:?}");
+            assert!(found.message.contains(&format!("`{tenant}` is not a tenant of Microsoft Entra")), "{found:?}");
             assert!(found.help.contains("https://login.microsoftonline.com/TENANT-ID/v2.0"), "{found:?}");
         }
     }
