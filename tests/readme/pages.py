@@ -97,6 +97,25 @@ def check_examples() -> None:
         assert printed[name] == (REPOSITORY / committed).read_text(), f"the pages' {name} and {committed} differ"
 
 
+def check_platforms() -> None:
+    """The pages name every preset, every member of its block, and every event that is accepted without being named."""
+    platforms, folder = page(DOCS / "platforms.md").text, REPOSITORY / "policy/src/preset"
+    sections = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", platforms, re.M))
+    for path in folder.glob("*.rs"):
+        source = path.read_text()
+        if not (preset := re.search(r'plain\("([a-z0-9-]+)", "([^"]+)"', source)):
+            continue
+        assert f"`{preset[1]}`" in platforms, f"deploy/docs/platforms.md lacks the preset {preset[1]}"
+        members = set(re.findall(r'\("(\w+)", MemberPath', source))
+        listed = set(re.findall(r"`(\w+)`", sections.get(preset[2], "")))
+        assert members <= listed, f"deploy/docs/platforms.md lacks {members - listed} of {preset[2]}"
+    accepted = re.search(r"WRITERS_EVENTS: .*?= \[(.*?)\]", (REPOSITORY / "policy/src/events.rs").read_text(), re.S)
+    assert accepted
+    sentence = re.search(r"accepts only events that(.*?)\. ", page(DOCS / "identities.md").text, re.S)
+    events, listed = set(re.findall(r'"(\w+)"', accepted[1])), set(re.findall(r"`(\w+)`", sentence[1]))
+    assert events == listed, f"deploy/docs/identities.md and policy/src/events.rs differ in {events ^ listed}"
+
+
 def check_metrics(exposition: str) -> None:
     """The table of metrics has those that the server has, and no others."""
     listed = set(re.findall(r"`(sts_\w+)`", page(DOCS / "limits-and-metrics.md").prose()))
