@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking; clippy sees only #[test] functions as tests")]
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// What precedes a number or an id in a reference to such a document. The ids of tests/corpus are for the names of tests.
@@ -33,6 +34,25 @@ fn a_requirement_is_a_reference_where_an_id_follows() {
     assert!(refers("// see DESIGN section 2", "DESIGN"));
     assert!(!refers("// a requirement of HTTP", "requirement "));
     assert!(!refers("// its requirements are few", "requirements "));
+}
+
+#[test]
+fn what_the_architecture_page_names_is_in_the_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("sts/ARCHITECTURE.md")).unwrap();
+    let sources: String = texts(&root)
+        .iter()
+        .filter(|file| file.extension().is_some_and(|own| own == "rs"))
+        .map(|file| std::fs::read_to_string(file).unwrap_or_default())
+        .collect();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words: HashSet<&str> = sources.split(|c| !is_word(c)).collect();
+    // Every other piece stands between back-ticks. Blocks have none within.
+    let names = page.split('`').skip(1).step_by(2).filter(|name| name.chars().all(|c| is_word(c) || c == ':'));
+    let is_of_code = |part: &&str| part.contains('_') || part.starts_with(|c: char| c.is_ascii_uppercase());
+    let unknown: Vec<&str> =
+        names.flat_map(|name| name.split("::")).filter(is_of_code).filter(|part| !words.contains(part)).collect();
+    assert_eq!(unknown, Vec::<&str>::new(), "sts/ARCHITECTURE.md names what is not in the code");
 }
 
 /// Whether `line` has `reference`, followed by an id where that is what makes it one.
