@@ -105,6 +105,9 @@ class Stage:
             self.exchange_in_workflow()
         if block.file == "verify.py":
             self.deploy_in_workflow()
+        if block.file == "redis/sts.yaml":
+            shutil.copy(REPOSITORY / "tests/corpus/tls/server.crt", path.parent / "redis-ca.crt")
+            self.succeed(f"sts check --without-secrets --config {block.file}")
         if block.file == "answer.json":
             self.documented_answer = json.loads(block.text)
 
