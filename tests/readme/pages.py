@@ -8,7 +8,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "deploy/docs"
 # Read by people, and without commands of the server: their links are checked, and nothing is run.
-OTHERS = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "sts/ARCHITECTURE.md", "deploy/CAPACITY.md"]
+OTHERS = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "sts/ARCHITECTURE.md", "deploy/README.md", "deploy/CAPACITY.md"]
 
 
 @dataclass
