@@ -13,7 +13,7 @@ OTHERS = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "sts/ARCHITECTURE.md
 
 @dataclass
 class Block:
-    """A fenced block. `info` is what stands behind its language: `file=NAME`, `refused`, or nothing."""
+    """A fenced block. `info` is what stands behind its language: `file=NAME`, `refused`, `warned`, or nothing."""
 
     page: "Page"
     line: int
@@ -42,7 +42,7 @@ class Page:
         found = []
         for match in re.finditer(r"^```(\w*) ?(\S*)\n(.*?)^```$", self.text, re.M | re.S):
             block = Block(self, self.text.count("\n", 0, match.start()) + 1, *match.groups())
-            is_part = block.language == "yaml" and block.info in ["", "refused"]
+            is_part = block.language == "yaml" and block.info in ["", "refused", "warned"]
             assert block.file or is_part or (block.language == "sh" and not block.info), f"{block.place}: a block that nothing judges"
             found.append(block)
         assert len(found) * 2 == len(re.findall(r"^\s*```", self.text, re.M)), f"{self.name}: a fence that is not understood"

@@ -1,4 +1,5 @@
-//! `deploy/docs/findings.md` lists the codes of `sts check`, as the code has them. `STS_BLESS=1` writes the list anew.
+//! `deploy/docs/findings.md` lists the codes of `sts check`, as the code has them. `STS_BLESS=1`
+//! writes the list anew.
 
 use std::path::Path;
 

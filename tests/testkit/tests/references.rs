@@ -5,7 +5,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// What precedes a number or an id in a reference to such a document. The ids of tests/corpus are for the names of tests.
+/// What precedes a number or an id in a reference to such a document. The ids of tests/corpus are for
+/// the names of tests.
 const REFERENCES: [&str; 5] = ["requirement ", "requirements ", "issue #", "DESIGN", "STYLE.md"];
 
 #[test]
