@@ -244,7 +244,7 @@ impl Exchange {
                 self.recorded += 1;
                 let jti = Jti::new(&format!("{:027}", self.recorded)).unwrap();
                 let record = TokenRecord { jti, ..self.record.clone() };
-                self.runtime.block_on(self.ledger.issue(record, None)).unwrap();
+                self.runtime.block_on(self.ledger.issue(record, vec![])).unwrap();
             }
             other => panic!("no such step: {other}"),
         }

@@ -125,7 +125,7 @@ fn measure<L: Ledger>(runtime: &Runtime, ledger: &L, tokens: u64, filled: Durati
     let issued = AtomicU64::new(tokens);
     let issue = async || {
         let number = issued.fetch_add(1, Ordering::Relaxed);
-        ledger.issue(token(number, tokens), None).await.unwrap();
+        ledger.issue(token(number, tokens), vec![]).await.unwrap();
     };
     let look_up = async || {
         let jti = jti(issued.load(Ordering::Relaxed) / 2);
@@ -215,7 +215,7 @@ async fn fill<L: Ledger>(ledger: &L, tokens: u64) -> Duration {
     let began = Instant::now();
     for first in (0..tokens).step_by(usize::try_from(FILLING).unwrap()) {
         let some = first..tokens.min(first + FILLING);
-        let issued = join_all(some.map(|number| ledger.issue(token(number, tokens), None))).await;
+        let issued = join_all(some.map(|number| ledger.issue(token(number, tokens), vec![]))).await;
         assert!(issued.iter().all(Result::is_ok));
         if first % 1_000_000 == 0 {
             eprintln!("{first} of {tokens} after {:?}", began.elapsed());

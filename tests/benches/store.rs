@@ -157,7 +157,7 @@ impl<L: Ledger> Store<L> {
         let issues = (first..first + callers).map(|number| {
             let record =
                 TokenRecord { exp: START.plus(900), ..record(&jti(number), &format!("account-{}", number % 100)) };
-            self.ledger.issue(record, None)
+            self.ledger.issue(record, vec![])
         });
         let issued = self.runtime.block_on(join_all(issues));
         assert!(issued.iter().all(Result::is_ok));

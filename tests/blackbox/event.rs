@@ -57,6 +57,18 @@ fn every_exchange_writes_one_event_by_the_schema() {
 }
 
 #[test]
+fn fld42_the_event_of_a_replay_names_the_request_before_it_by_the_schema() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let once = forge("svc:octo").claim("iss", "https://once.example").claim("jti", "event").sign();
+    let used = server.exchange(&once, &[]);
+    let event = event(&server, &server.exchange(&once, &[]));
+    let errors: Vec<String> =
+        jsonschema::validator_for(&schema()).unwrap().iter_errors(&event).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}: {event}");
+    assert_eq!(event["earlier_use"]["request_id"], used.header("x-request-id").unwrap());
+}
+
+#[test]
 fn an_event_tells_who_what_and_why() {
     let server = Server::start_in(STS, world_site(&world().with("log/claims", true)));
     let response = server.exchange(&forge("svc:octo").claim("custom", "value").sign(), &[]);

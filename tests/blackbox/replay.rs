@@ -1,8 +1,9 @@
 //! One-use tokens.
 
+use crate::redis::shared_world;
 use crate::support::*;
-use serde_json::json;
-use sts_testkit::{Forge, Server, now, until};
+use serde_json::{Value, json};
+use sts_testkit::{Forge, RedisServer, Response, Server, Site, now, until};
 
 const ONCE: &str = "https://once.example";
 
@@ -164,4 +165,121 @@ fn an_identity_may_say_it_for_itself() {
     let often = once("often");
     granted(&server.exchange(&often, &[]));
     granted(&server.exchange(&often, &[]));
+}
+
+/// The first line that `sts explain` prints of that refusal.
+fn first_line(server: &Server, replay: &Response) -> String {
+    let id = replay.json()["request_id"].as_str().unwrap().to_owned();
+    let shown = server.cli(&["explain", "--denial", &id]).ended(1).stdout;
+    shown.lines().next().unwrap().to_owned()
+}
+
+fn request_of(answer: &Response) -> String {
+    answer.header("x-request-id").unwrap().to_owned()
+}
+
+/// Replays `token`, which was used by the request `used`, at each of these servers, and asks as its owner when that was.
+fn assert_owner_is_told(servers: &[&Server], token: &str, used: &str) {
+    for server in servers {
+        let replay = server.exchange(token, &[]);
+        invalid(&replay, "token_replayed");
+        let told = format!("{}{:?}", replay.text(), replay.headers);
+        assert!(!told.contains(used), "the caller is not told: {told}");
+
+        let line = first_line(server, &replay);
+        assert!(line.contains("was used before at 20") && line.contains(&format!("by request {used}")), "{line}");
+        let id = replay.json()["request_id"].as_str().unwrap().to_owned();
+        let shown = server.cli(&["denials", "show", &id, "--json"]).ended(0).json();
+        assert!(shown["actual"].as_str().unwrap().contains(used), "{shown}");
+        let event = event(server, &id);
+        assert_eq!(event["earlier_use"]["request_id"], used, "{event}");
+        let at = event["earlier_use"]["time"].as_str().unwrap();
+        assert!(at.ends_with('Z') && at <= event["time"].as_str().unwrap(), "{event}");
+        assert!(event["cause"].as_str().unwrap().contains(used), "{event}");
+    }
+}
+
+fn event(server: &Server, request_id: &str) -> Value {
+    server.lines().decision(request_id)
+}
+
+#[test]
+fn fld42_the_owner_of_a_replayed_token_is_told_when_it_was_used_and_by_which_request() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let (token, other) = (once("fld42"), once("fld42-other"));
+    let used = request_of(&server.exchange(&token, &[]));
+    let others = request_of(&server.exchange(&other, &[]));
+    assert_owner_is_told(&[&server, &server], &token, &used);
+    assert_owner_is_told(&[&server], &other, &others);
+    // A crash forgets nothing of it.
+    let server = server.crash_and_restart();
+    assert_owner_is_told(&[&server], &token, &used);
+}
+
+#[test]
+fn fld42_every_replica_tells_by_which_request_a_token_was_used_at_another() {
+    let (redis, keys) = (RedisServer::start(), Site::new());
+    let config = shared_world(&redis, &keys);
+    let [one, two] = [(); 2].map(|()| Server::start_in(STS, world_site(&config)));
+    let token = once("fld42-replicas");
+    let used = request_of(&one.exchange(&token, &[]));
+    assert_owner_is_told(&[&two, &one, &two], &token, &used);
+}
+
+#[test]
+fn fld42_a_claim_that_somebody_wrote_to_redis_names_no_request_and_is_a_replay_all_the_same() {
+    let (redis, keys) = (RedisServer::start(), Site::new());
+    let config = shared_world(&redis, &keys);
+    let one = Server::start_in(STS, world_site(&config));
+    let token = once("fld42-forged");
+    granted(&one.exchange(&token, &[]));
+    let key = redis.keys().into_iter().find(|key| key.contains(":c:")).unwrap();
+    // As an earlier version wrote it, as a forger would, and another kind of value.
+    for forged in [&["SET", &key, "1"][..], &["SET", &key, "01J8Z3QK5V6W7X8Y9ZABCDEFGH"], &["LPUSH", &key, "x"]] {
+        redis.order(&["DEL", &key]);
+        redis.command(forged);
+        // A server that has not seen the first use.
+        let two = Server::start_in(STS, world_site(&config));
+        let replay = two.exchange(&token, &[]);
+        invalid(&replay, "token_replayed");
+        let line = first_line(&two, &replay);
+        assert!(line.contains("was used before (") && !line.contains("by request"), "{line}");
+        assert_eq!(event(&two, replay.json()["request_id"].as_str().unwrap()).get("earlier_use"), None);
+    }
+}
+
+#[test]
+fn fld42_explain_tells_of_a_token_that_was_used_whether_a_server_runs_or_not() {
+    let (redis, keys) = (RedisServer::start(), Site::new());
+    for config in [world(), shared_world(&redis, &keys)] {
+        let server = Server::start_in(STS, world_site(&config));
+        let (spent, unspent) = (once("fld42-explain"), once("fld42-unspent"));
+        let used = request_of(&server.exchange(&spent, &[]));
+        server.site().write("spent.jwt", format!("{spent}\n"));
+        server.site().write("unspent.jwt", &unspent);
+        let long_ago = (now() - 50).to_string();
+        let assert_told = |explain: &dyn Fn(&[&str]) -> sts_testkit::Finished| {
+            let told = explain(&["--token", "spent.jwt"]).ended(1);
+            let line = told.stdout.lines().next().unwrap();
+            assert!(line.starts_with("refused: token_replayed: ") && line.contains(&used), "{line}");
+            let told = explain(&["--token", "spent.jwt", "--json"]).ended(1).json();
+            assert_eq!((&told["verdict"], &told["reason"]), (&json!("refused"), &json!("token_replayed")));
+            assert!(told["decision"].is_object(), "the rules' part of it follows: {told}");
+            // It was not used yet then.
+            explain(&["--token", "spent.jwt", "--at", &long_ago]).ended(0);
+            let told = explain(&["--token", "unspent.jwt"]).ended(0);
+            assert!(!told.stderr.contains("note:"), "{}", told.text());
+            // Another account, or none that the rules grant anything: that is said first.
+            let told = explain(&["--token", "spent.jwt", "--account", "two"]).ended(1);
+            assert!(told.stdout.starts_with("refused: not_authorized: "), "{}", told.stdout);
+        };
+        assert_told(&|args| server.cli(&[&["explain"], args].concat()));
+        let (_, site) = server.terminate();
+        assert_told(&|args| STS.run(site.root(), &[&["explain", "--config", "sts.yaml"], args].concat()));
+        // It was never used where no server ever ran; whether it was is not known, and that is said.
+        let elsewhere = world_site(&world());
+        elsewhere.write("spent.jwt", &spent);
+        let told = STS.run(elsewhere.root(), &["explain", "--token", "spent.jwt"]).ended(0);
+        assert!(told.stderr.contains("whether it was used is not known"), "{}", told.text());
+    }
 }

@@ -4,6 +4,7 @@
 mod denials;
 mod issuers;
 mod keys;
+pub(crate) mod replay_claims;
 mod tokens;
 
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub(crate) enum Operation {
     ListDenials(DenialsQuery),
     /// A refused request that is remembered.
     ShowDenial { request_id: String },
+    /// Whether a one-use token was used, by the key of the claim on it.
+    FindReplayClaim { key: String },
     /// Take the store as it is, although something is missing from it.
     AcceptEpoch,
 }
@@ -126,6 +129,7 @@ impl Operation {
             }
             Self::ListDenials(query) => get(format!("{PREFIX}/denials{}", query.write())),
             Self::ShowDenial { request_id } => get(format!("{PREFIX}/denials/{}", segment(request_id))),
+            Self::FindReplayClaim { key } => get(format!("{PREFIX}/replay-claims/{}", segment(key))),
             Self::AcceptEpoch => post(format!("{PREFIX}/store/accept-epoch")),
         }
     }
@@ -154,6 +158,7 @@ impl Operation {
             ["store", "accept-epoch"] => ("POST", Ok(Self::AcceptEpoch)),
             ["denials"] => ("GET", DenialsQuery::read(query).map(Self::ListDenials)),
             ["denials", id] => ("GET", Ok(Self::ShowDenial { request_id: (*id).to_owned() })),
+            ["replay-claims", key] => ("GET", Ok(Self::FindReplayClaim { key: (*key).to_owned() })),
             _ => return Err(None),
         };
         if method == allowed { Ok(operation) } else { Err(Some(allowed)) }
@@ -175,6 +180,7 @@ impl Operation {
             Self::UndoRule { .. } => "no rule was taken back",
             Self::RotateKeys => "no key was made",
             Self::RefreshIssuer { .. } => "no keys were fetched",
+            Self::FindReplayClaim { .. } => replay_claims::NOT_LOOKED_UP,
             Self::AcceptEpoch => ACCEPTED_NOTHING,
         }
     }
@@ -226,6 +232,7 @@ impl Operation {
             },
             Self::ListDenials(query) => denials::list(&desk.service, &query).await,
             Self::ShowDenial { request_id } => denials::show(&desk.service, &request_id).await,
+            Self::FindReplayClaim { key } => replay_claims::find(&desk.service, &key).await,
         }
     }
 }
@@ -338,6 +345,7 @@ mod tests {
                 ..DenialsQuery::default()
             }),
             Operation::ShowDenial { request_id: "01J".into() },
+            Operation::FindReplayClaim { key: "ab".repeat(32) },
             Operation::AcceptEpoch,
         ];
         for operation in operations {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sts_policy::{Asked, Requested};
+use sts_store::EarlierUse;
 use sts_token::ObservedClaims;
 use sts_types::{Clock, EntryName, Lifetime, RequestId, TokenRecord, UnixTime};
 use zeroize::Zeroizing;
@@ -36,6 +37,8 @@ pub(crate) struct DecisionRecord {
     pub(crate) account: Option<String>,
     /// The record of the token that was minted.
     pub(crate) minted: Option<TokenRecord>,
+    /// The exchange that the one-use token was spent on, if the store said so. The caller is not told.
+    pub(crate) earlier_use: Option<EarlierUse>,
 }
 
 impl DecisionRecord {
@@ -52,6 +55,7 @@ impl DecisionRecord {
             denied: None,
             account: None,
             minted: None,
+            earlier_use: None,
         }
     }
 

@@ -60,6 +60,9 @@ pub struct DecisionEvent {
     /// What a refused token says of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presented: Option<PresentedToken>,
+    /// The exchange that a one-use token was spent on, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier_use: Option<EarlierExchange>,
     /// The minted `aud`; when refused, the values of `audience` and `resource` that were asked for, joined by spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
@@ -114,6 +117,10 @@ impl DecisionEvent {
             failing_condition: refusal.and_then(|refusal| refusal.failing_condition.clone()),
             cause: refusal.map(|refusal| refusal.diagnosis.cause.clone()).map(|cause| redacted(&cause)),
             presented: refusal.and_then(|refusal| refusal.presented.clone()),
+            earlier_use: record.earlier_use.as_ref().map(|earlier| EarlierExchange {
+                time: rfc3339_millis(earlier.at_millis),
+                request_id: earlier.request_id.to_string(),
+            }),
             audience: minted.map(|minted| minted.audience.to_string()).or(names),
             scope: minted.map(|minted| minted.scope.to_string()).or_else(|| asked?.scope.as_deref().map(redacted)),
             jti: minted.map(|minted| minted.jti.to_string()),
@@ -212,6 +219,15 @@ pub struct FailedCondition {
     pub actual: Option<String>,
 }
 
+/// The exchange that a one-use token was spent on.
+#[derive(Clone, Debug, Serialize)]
+pub struct EarlierExchange {
+    /// RFC 3339 in UTC.
+    pub time: String,
+    /// Its request.
+    pub request_id: String,
+}
+
 /// Where decision events go.
 pub trait EventSink: Send + Sync + 'static {
     /// Takes one event, on the observers' thread. While it blocks, no other exchange is told.
@@ -280,6 +296,16 @@ pub fn event_schema() -> Value {
                     "exp": number("its `exp`"),
                     "nbf": number("its `nbf`"),
                     "iat": number("its `iat`"),
+                },
+            },
+            "earlier_use": {
+                "type": "object",
+                "description": "the exchange that a one-use token was spent on, where that is known",
+                "additionalProperties": false,
+                "required": ["time", "request_id"],
+                "properties": {
+                    "time": { "type": "string", "format": "date-time", "description": "UTC, milliseconds" },
+                    "request_id": text("its request"),
                 },
             },
             "audience": text("the minted `aud`; when refused, the `audience` and `resource` asked for"),

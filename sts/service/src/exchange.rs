@@ -177,17 +177,20 @@ impl Service {
 
     /// Records the token; only a recorded one is answered.
     async fn record(&self, minted: MintedToken, record: &mut DecisionRecord) -> Result<Exchanged, Refused> {
-        let MintedToken { jwt, lifetime, record: token, claim } = minted;
+        let MintedToken { jwt, lifetime, record: token, claims } = minted;
         let scope = token.scope.clone();
         // Noted before the store has it: the caller may hang up before the store answers.
         record.minted = Some(token.clone());
-        let issued = self.ledger.issue(token, claim).await;
+        let issued = self.ledger.issue(token, claims).await;
         if !matches!(issued, Ok(Issued::Recorded)) {
             record.minted = None;
         }
         match issued {
             Ok(Issued::Recorded) => Ok(Exchanged { access_token: jwt, expires_in: lifetime.as_secs(), scope }),
-            Ok(Issued::Replayed) => Err(Reason::TokenReplayed.into()),
+            Ok(Issued::Replayed(taken)) => {
+                record.earlier_use = taken.earlier_use;
+                Err(Reason::TokenReplayed.into())
+            }
             Err(error) => Err(Refused::by_ledger(&error)),
         }
     }

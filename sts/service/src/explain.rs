@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use sts_policy::{Asked, Decision, Diagnosis, Facts, Outcome, RequestError};
-use sts_token::{ClaimedOrigin, TokenFault, TrustSpec};
-use sts_types::{ClaimSet, Clock, EntryName, UnixTime};
+use sts_store::{EarlierUse, LedgerError, TakenClaim};
+use sts_token::{ClaimedOrigin, TokenFault, TrustSpec, VerifiedClaims};
+use sts_types::{ClaimSet, Clock, Digest256, EntryName, UnixTime};
 
 use crate::decision_record::DecisionRecord;
 use crate::diagnosis::{RefusedRequest, diagnose};
@@ -45,6 +46,9 @@ pub struct Explanation {
     /// The decision with its trace, once the rules were asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// The claim that the exchange would take on a one-use token. Whether it is free only the store knows.
+    #[serde(skip)]
+    pub replay_claim: Option<Digest256>,
 }
 
 /// What a grant would be minted as.
@@ -100,6 +104,7 @@ impl Explanation {
             issuer_entry: entry,
             grant: None,
             decision: None,
+            replay_claim: None,
         }
     }
 
@@ -111,16 +116,24 @@ impl Explanation {
 }
 
 impl Service {
-    /// Explains as of now, under the snapshot in force.
+    /// Explains as of now, under the snapshot in force. Whether a one-use token was used is not asked, see [`Self::find_claim`].
     ///
     /// # Errors
     /// When the question names no entry, or a wrong one.
     pub async fn explain(&self, presented: Presented<'_>, asked: &Asked<'_>) -> Result<Explanation, ExplainError> {
-        explain(&self.snapshot(), &*self.clock, presented, asked).await
+        explain(&self.snapshot(), &*self.clock, presented, asked, None).await
+    }
+
+    /// The claim of that key on a one-use token, `None` while the token is not used.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn find_claim(&self, key: Digest256) -> Result<Option<TakenClaim>, LedgerError> {
+        self.ledger.find_claim(key).await
     }
 }
 
-/// Explains what the exchange would answer under `snapshot` at `clock`.
+/// Explains what the exchange would answer under `snapshot` at `clock`, where `taken` is the claim on the token if it was used.
 ///
 /// # Errors
 /// When the question names no entry, or a wrong one.
@@ -129,10 +142,11 @@ pub async fn explain(
     clock: &dyn Clock,
     presented: Presented<'_>,
     asked: &Asked<'_>,
+    taken: Option<&TakenClaim>,
 ) -> Result<Explanation, ExplainError> {
     let now = clock.now();
     match presented {
-        Presented::Token(token) => Ok(explain_token(snapshot, clock, token, asked, now).await),
+        Presented::Token(token) => Ok(explain_token(snapshot, clock, token, asked, now, taken).await),
         Presented::Claims { claims, entry } => explain_claims(snapshot, &claims, entry, asked, now),
     }
 }
@@ -144,12 +158,14 @@ async fn explain_token(
     token: &str,
     asked: &Asked<'_>,
     now: UnixTime,
+    taken: Option<&TakenClaim>,
 ) -> Explanation {
     let mut record = DecisionRecord::since(clock.monotonic());
     match verify(snapshot, clock, token, &mut record).await {
         Ok(verified) => {
             let claims = Explained { token: Some(token), entry: verified.entry(), claims: verified.claims() };
-            decide(snapshot, claims, asked, now)
+            let decided = decide(snapshot, claims, asked, now);
+            spend(snapshot, decided, &verified, claims, asked, taken)
         }
         Err(refused) => {
             let entry = record.entry.as_ref();
@@ -288,5 +304,38 @@ fn decide(snapshot: &Snapshot, explained: Explained<'_>, asked: &Asked<'_>, now:
         issuer_entry: name,
         grant,
         decision: Some(decision),
+        replay_claim: None,
     }
+}
+
+/// What becomes of a decision by the claim that the exchange takes last: a token that was used already is refused.
+fn spend(
+    snapshot: &Snapshot,
+    decided: Explanation,
+    verified: &VerifiedClaims,
+    explained: Explained<'_>,
+    asked: &Asked<'_>,
+    taken: Option<&TakenClaim>,
+) -> Explanation {
+    let Some(Outcome::Granted(grant)) = decided.decision.as_ref().map(|decision| &decision.outcome) else {
+        return decided;
+    };
+    let key = verified.claim_for(grant).map(|claim| claim.key);
+    let now = decided.judged_at;
+    // Judged as of a moment before its use, it was not used yet.
+    let is_earlier = |used: &EarlierUse| i64::try_from(used.at_millis / 1000).is_ok_and(|used| used <= now.as_secs());
+    let spent = taken.filter(|taken| Some(taken.key) == key && taken.earlier_use.as_ref().is_none_or(is_earlier));
+    let Some(spent) = spent else { return Explanation { replay_claim: key, ..decided } };
+    let refused = Refused::from(Reason::TokenReplayed);
+    let request = RefusedRequest {
+        refused: &refused,
+        token: explained.token,
+        entry: Some(explained.entry),
+        claims: Some(explained.claims),
+        asked: *asked,
+        now,
+        earlier_use: spent.earlier_use.as_ref(),
+    };
+    let refused = Explanation::refused(diagnose(snapshot, &request), Some(explained.entry.to_string()), now);
+    Explanation { decision: decided.decision, ..refused }
 }

@@ -29,7 +29,7 @@ mod token_mistake;
 mod verify;
 
 pub use bearer::{ApiSecret, Origin};
-pub use diagnosis::{EarlierUse, RefusedRequest, diagnose};
+pub use diagnosis::{RefusedRequest, diagnose};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome, event_schema};
 pub use exchange::Exchanged;
 pub use explain::{ExplainError, Explanation, Presented, WouldMint, explain};

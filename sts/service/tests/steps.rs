@@ -17,11 +17,11 @@ use sts_service::{
     KeysView, Parameters, Parts, Phase, PhaseTimes, Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
 };
 use sts_store::{
-    Acceptance, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
-    RevocationRule, RevocationScope, RuleId, StatusMark, TokenRecord, Warning,
+    Acceptance, EarlierUse, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
+    RevocationRule, RevocationScope, RuleId, StatusMark, TakenClaim, TokenRecord, Warning,
 };
 use sts_token::{Keyring, KeyringSpec};
-use sts_types::{AccountId, Algorithm, Clock, EntryName, Issuer, Kid, StatusWindow, UnixTime, rfc};
+use sts_types::{AccountId, Algorithm, Clock, Digest256, EntryName, Issuer, Kid, StatusWindow, UnixTime, rfc};
 
 const NOW: i64 = 1_790_000_060;
 const ISSUER: &str = "https://issuer.example";
@@ -60,7 +60,7 @@ impl Clock for TestClock {
 struct FakeLedger {
     down: AtomicBool,
     records: Mutex<HashMap<String, Entry>>,
-    claims: Mutex<Vec<ReplayClaim>>,
+    claims: Mutex<Vec<(ReplayClaim, EarlierUse)>>,
     rules: Mutex<Arc<[Revocation]>>,
     /// Rules that were ever made.
     made: AtomicU64,
@@ -85,18 +85,24 @@ impl FakeLedger {
 }
 
 impl Ledger for FakeLedger {
-    fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+    fn issue(&self, record: TokenRecord, claims: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued> {
         self.answer(move || {
-            if let Some(claim) = claim {
-                let mut claims = self.claims.lock().unwrap();
-                if claims.iter().any(|own| own.key == claim.key) {
-                    return Issued::Replayed;
-                }
-                claims.push(claim);
+            let mut taken = self.claims.lock().unwrap();
+            if let Some((own, used)) = taken.iter().find(|(own, _)| claims.iter().any(|claim| claim.key == own.key)) {
+                return Issued::Replayed(TakenClaim { key: own.key, earlier_use: Some(used.clone()) });
             }
+            taken.extend(claims.into_iter().map(|claim| (claim, EarlierUse::of(&record))));
             let record = TokenRecord { preceding_rules: Some(self.made.load(Ordering::Relaxed)), ..record };
             self.records.lock().unwrap().insert(record.jti.to_string(), Entry { record, revoked: None });
             Issued::Recorded
+        })
+    }
+
+    fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {
+        self.answer(move || {
+            let taken = self.claims.lock().unwrap();
+            let (claim, used) = taken.iter().find(|(claim, _)| claim.key == key)?;
+            Some(TakenClaim { key: claim.key, earlier_use: Some(used.clone()) })
         })
     }
 
@@ -504,7 +510,8 @@ async fn c057_a_token_that_may_be_used_once_is_used_once_and_not_spent_on_a_typo
         "by jti"
     );
     assert!(fixture.exchange(&fixture.token(json!({ "jti": "j2" })), &[]).await.is_ok());
-    let until: Vec<i64> = fixture.ledger.claims.lock().unwrap().iter().map(|claim| claim.until.as_secs()).collect();
+    let until: Vec<i64> =
+        fixture.ledger.claims.lock().unwrap().iter().map(|(claim, _)| claim.until.as_secs()).collect();
     assert!(until.iter().all(|until| *until > NOW + 240 + 60), "c058: kept beyond exp and leeway");
 }
 

@@ -100,6 +100,12 @@ impl std::fmt::Display for Alert {
                 );
             }
         };
+        if self.place == Place::Claim {
+            return write!(
+                f,
+                "{what} in the store does not say which exchange took it, and stands all the same: {why}"
+            );
+        }
         write!(f, "{what} in the store is treated as absent: {why}")
     }
 }

@@ -5,9 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sts_types::{Jti, StatusWindow, UnixTime};
+use sts_types::{Digest256, Jti, StatusWindow, UnixTime};
 
-use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TokenRecord};
+use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
 use crate::warning::Warning;
 
 /// A boxed future, so that the ledger is chosen at run time.
@@ -26,8 +26,12 @@ pub enum LedgerError {
 
 /// The ledger of minted tokens.
 pub trait Ledger: Send + Sync + 'static {
-    /// Records a token, and takes a one-use claim with it, in one commit. Answers only once both are durable.
-    fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued>;
+    /// Records a token and takes all of `claims` with it, or does none of it: where one of them is taken already, the others stay
+    /// free. Answers only once all of it is durable.
+    fn issue(&self, record: TokenRecord, claims: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued>;
+
+    /// The claim of that key, `None` when it is free.
+    fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>>;
 
     /// The record of `jti`, `None` when there is none, it is dead, or its seal is broken (which raises an alert). It is revoked also
     /// when its revocation is there with a broken seal, which raises an alert: damage must not bring back what was revoked.

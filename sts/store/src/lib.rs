@@ -25,7 +25,8 @@ pub use alert::{Alert, Alerts, Fault, Place};
 pub use embedded::{EmbeddedLedger, OpenError};
 pub use ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
 pub use record::{
-    Entry, Issued, Listing, ReplayClaim, Revocation, RevocationRule, RevocationScope, RuleId, RuleIdError, TokenRecord,
+    EarlierUse, Entry, Issued, Listing, ReplayClaim, Revocation, RevocationRule, RevocationScope, RuleId, RuleIdError,
+    TakenClaim, TokenRecord,
 };
 pub use redis::{Node, RedisLedger, RedisOpenError, RedisParts, RedisSpec, RedisTls, Topology};
 pub use refusals::{Capacity, REFUSAL_KEPT, RefusalShare, RefusalStore, StoredRefusal, surplus};

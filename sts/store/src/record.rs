@@ -1,16 +1,59 @@
 //! What the ledger holds: plain data, versioned where it is encoded.
 
-use sts_types::{AccountId, Jti, UnixTime};
+use sts_types::{AccountId, Digest256, Jti, RequestId, UnixTime};
 
 pub use sts_types::{ReplayClaim, TokenRecord};
 
 /// The outcome of [`crate::Ledger::issue`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Issued {
-    /// The record, and the claim if there was one, are durable.
+    /// The record and all claims are durable.
     Recorded,
-    /// The claim was taken already; nothing was written.
-    Replayed,
+    /// This claim was taken already, the first such of those given; nothing was written.
+    Replayed(TakenClaim),
+}
+
+/// A replay claim that is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenClaim {
+    /// The claim's key.
+    pub key: Digest256,
+    /// The exchange that took it. Claims of earlier versions, and values that cannot be believed, do not tell.
+    pub earlier_use: Option<EarlierUse>,
+}
+
+/// The exchange that a one-use token was spent on.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct EarlierUse {
+    /// When, in milliseconds since the epoch.
+    pub at_millis: u64,
+    /// Its request.
+    pub request_id: RequestId,
+}
+
+impl EarlierUse {
+    /// The exchange that minted the token of `record`.
+    #[must_use]
+    pub fn of(record: &TokenRecord) -> Self {
+        let seconds = u64::try_from(record.iat.as_secs()).unwrap_or(0);
+        let at_millis = seconds.saturating_mul(1000).saturating_add(record.iat_millis.into());
+        Self { at_millis, request_id: record.request_id.clone() }
+    }
+}
+
+/// `claims` without those whose key comes twice, so that no issue is a replay of itself.
+pub(crate) fn distinct(claims: Vec<ReplayClaim>) -> Vec<ReplayClaim> {
+    if claims.len() < 2 {
+        return claims;
+    }
+    let mut distinct: Vec<ReplayClaim> = Vec::with_capacity(claims.len());
+    for claim in claims {
+        match distinct.iter_mut().find(|own| own.key == claim.key) {
+            Some(own) => own.until = own.until.max(claim.until),
+            None => distinct.push(claim),
+        }
+    }
+    distinct
 }
 
 /// What a revocation covers.

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, claim, record, revocation, rule};
-use sts_store::{EmbeddedLedger, Issued, Ledger, OpenError, ReplayClaim, RevocationScope, TokenRecord};
+use sts_store::{EarlierUse, EmbeddedLedger, Issued, Ledger, OpenError, ReplayClaim, RevocationScope, TokenRecord};
 use sts_types::{Digest256, Jti, Seal};
 
 /// Where the child finds its store. The variable is how a test hands something to itself.
@@ -96,13 +96,14 @@ async fn check(path: &Path, acknowledged: &HashSet<String>) {
         match kind {
             "issued" => assert!(entry.is_some(), "{line}"),
             "revoked" => assert!(entry.unwrap().revoked.is_some(), "{line}"),
-            "claimed" => claims.push(ledger.issue(record("again", "octo"), Some(claim_of(name)))),
+            "claimed" => claims.push(ledger.issue(record("again", "octo"), vec![claim_of(name)])),
             "rule" => assert!(rules.contains(name), "{line}"),
             _ => unreachable!("{line}"),
         }
     }
     for again in futures_util::future::join_all(claims).await {
-        assert_eq!(again.unwrap(), Issued::Replayed, "a claim is free again");
+        let Issued::Replayed(taken) = again.unwrap() else { panic!("a claim is free again") };
+        assert_eq!(taken.earlier_use, Some(EarlierUse::of(&record("any", "octo"))));
     }
 }
 
@@ -143,21 +144,21 @@ async fn work(ledger: &EmbeddedLedger, worker: usize) {
         let name = format!("{run}-{worker}-{n}");
         match n % 8 {
             0..=3 => {
-                ledger.issue(record(&name, "octo"), None).await.unwrap();
+                ledger.issue(record(&name, "octo"), vec![]).await.unwrap();
                 say("issued", &name);
             }
             4 => {
-                assert_eq!(ledger.issue(record(&name, "octo"), Some(claim_of(&name))).await.unwrap(), Issued::Recorded);
+                assert_eq!(ledger.issue(record(&name, "octo"), vec![claim_of(&name)]).await.unwrap(), Issued::Recorded);
                 say("claimed", &name);
             }
             5..=6 => {
-                ledger.issue(record(&name, "octo"), None).await.unwrap();
+                ledger.issue(record(&name, "octo"), vec![]).await.unwrap();
                 ledger.revoke(revocation(&name, "leaked")).await.unwrap();
                 say("revoked", &name);
             }
             _ => {
                 let dead = TokenRecord { exp: START.plus(-1000), ..record(&name, "octo") };
-                ledger.issue(dead, None).await.unwrap();
+                ledger.issue(dead, vec![]).await.unwrap();
                 ledger.sweep(START).await.unwrap();
                 // Rules are rare, and all of them are read anew after each.
                 if worker == 0 {

@@ -25,7 +25,7 @@ async fn sound(directory: &TempDir) -> Vec<u8> {
     let path = directory.path().join("sound.redb");
     let ledger = open(&path).unwrap();
     for n in 0..RECORDS {
-        assert_eq!(ledger.issue(record(&format!("t{n}"), "octo"), None).await.unwrap(), Issued::Recorded);
+        assert_eq!(ledger.issue(record(&format!("t{n}"), "octo"), vec![]).await.unwrap(), Issued::Recorded);
     }
     ledger.revoke(revocation("t7", "leaked")).await.unwrap();
     drop(ledger);

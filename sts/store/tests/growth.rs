@@ -25,7 +25,7 @@ async fn c141_what_is_swept_makes_room_for_what_comes() {
             let name = format!("{round}-{n}");
             let key = Digest256(TestSeal(0).seal(&[name.as_bytes()]));
             let record = TokenRecord { iat: now, exp: now.plus(900), ..record(&name, "octo") };
-            ledger.issue(record, Some(ReplayClaim { key, ..claim(0, now.plus(900)) }))
+            ledger.issue(record, vec![ReplayClaim { key, ..claim(0, now.plus(900)) }])
         });
         assert!(join_all(issues).await.iter().all(|issued| matches!(issued, Ok(Issued::Recorded))));
         clock.advance(1000);
@@ -48,7 +48,7 @@ async fn c141_a_sweep_forgets_faster_than_callers_at_once_can_issue() {
     let now = clock.now();
     let issue = async |name: String, life: i64| {
         let record = TokenRecord { iat: now, exp: now.plus(life), ..record(&name, "octo") };
-        assert_eq!(ledger.issue(record, None).await.unwrap(), Issued::Recorded);
+        assert_eq!(ledger.issue(record, vec![]).await.unwrap(), Issued::Recorded);
     };
     join_all((0..8000).map(|n| issue(format!("dead-{n}"), -1000))).await;
     let (swept, issued) = (AtomicBool::new(false), AtomicUsize::new(0));

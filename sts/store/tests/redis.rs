@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sts_store::contract::{AlertLog, ManualClock, RefusalRig, Rig, START, claim, record, refusal, revocation, rule};
+use sts_store::contract::{
+    AlertLog, ManualClock, RefusalRig, Rig, START, claim, record, refusal, replayed, revocation, rule,
+};
 use sts_store::{
     Acceptance, Issued, Ledger, LedgerError, Listing, RedisLedger, RedisOpenError, RedisSpec, RedisTls, RefusalStore,
     StatusMark, Topology,
@@ -116,10 +118,13 @@ async fn over_tls_a_server_of_another_authority_and_a_client_without_a_certifica
     {
         let spec = RedisSpec { tls: Some(wrong), ..store.spec() };
         let ledger = store.ledger_by(u8::try_from(replica).unwrap(), spec);
-        assert!(matches!(ledger.issue(record("a", "octo"), None).await, Err(LedgerError::Unavailable(_))), "{replica}");
+        assert!(
+            matches!(ledger.issue(record("a", "octo"), vec![]).await, Err(LedgerError::Unavailable(_))),
+            "{replica}"
+        );
     }
     let sound = store.ledger_by(9, RedisSpec { tls: Some(tls(&certificates)), ..store.spec() });
-    assert_eq!(sound.issue(record("a", "octo"), None).await.unwrap(), Issued::Recorded);
+    assert_eq!(sound.issue(record("a", "octo"), vec![]).await.unwrap(), Issued::Recorded);
 }
 
 #[tokio::test]
@@ -197,9 +202,9 @@ async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_acce
     let store = Store::new(under_acl());
     let ledger = store.ledger_by(0, RedisSpec { wait_replicas: 1, ..store.spec_of_user() });
     let window = StatusWindow::of(START);
-    ledger.issue(record("a", "octo"), Some(claim(1, START.plus(900)))).await.unwrap();
-    let replayed = ledger.issue(record("b", "octo"), Some(claim(1, START.plus(900)))).await;
-    assert_eq!(replayed.unwrap(), Issued::Replayed);
+    ledger.issue(record("a", "octo"), vec![claim(1, START.plus(900))]).await.unwrap();
+    let again = ledger.issue(record("b", "octo"), vec![claim(1, START.plus(900))]).await;
+    assert_eq!(again.unwrap(), replayed(1));
     // There is no replica; it is written all the same.
     ledger.revoke(revocation("a", "leaked")).await.unwrap_err();
     ledger.revoke(rule("octo", START.plus(10))).await.unwrap_err();
@@ -229,7 +234,7 @@ async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_acce
         }
     }
     let chosen = store.ledger_by(1, RedisSpec { database: 3, ..store.spec_of_user() });
-    chosen.issue(record("a", "octo"), None).await.unwrap();
+    chosen.issue(record("a", "octo"), vec![]).await.unwrap();
 }
 
 /// The command of a line of `INFO commandstats` that was not only refused.
@@ -244,7 +249,7 @@ async fn a_new_password_is_taken_up_without_a_restart() {
     let file = store.directory.path().join("password");
     write_secret(&file, &format!("{PASSWORD}\n"));
     let ledger = store.ledger_by(0, store.spec_of_user_with("password"));
-    ledger.issue(record("a", "octo"), None).await.unwrap();
+    ledger.issue(record("a", "octo"), vec![]).await.unwrap();
     store.server.order(&["ACL", "SETUSER", "sts", "resetpass", ">another"]);
     write_secret(&file, "another\n");
     store.server.order(&["CLIENT", "KILL", "USER", "sts"]);
@@ -264,7 +269,7 @@ async fn a_new_password_is_taken_up_without_a_restart() {
 async fn every_key_has_the_prefix_and_an_end_and_nothing_of_a_user_in_its_name() {
     let store = Store::new(RedisServer::start());
     let ledger = store.ledger_by(0, RedisSpec { prefix: "my-sts:".to_owned(), ..store.spec() });
-    ledger.issue(record("jti-of-a-user", "account-of-a-user"), None).await.unwrap();
+    ledger.issue(record("jti-of-a-user", "account-of-a-user"), vec![]).await.unwrap();
     ledger.revoke(revocation("jti-of-a-user", "leaked")).await.unwrap();
     ledger.remember(vec![refusal(1, 1, 0)]).await.unwrap();
     ledger.ready().await.unwrap();

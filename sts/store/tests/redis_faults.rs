@@ -12,10 +12,10 @@ use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use sts_store::contract::{START, assert_all_attacks, claim, record, revocation, rule};
+use sts_store::contract::{START, assert_all_attacks, claim, record, replayed, revocation, rule};
 use sts_store::{
     Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, RedisLedger, RedisSpec, StatusMark,
-    Topology,
+    TakenClaim, Topology,
 };
 use sts_testkit::{RedisCluster, RedisPair, RedisReply, RedisServer};
 use sts_types::{Jti, StatusWindow};
@@ -63,7 +63,7 @@ async fn c127_redis_away_at_the_start_is_refused_by_name_and_found_when_it_comes
     let mut store = Store::new(RedisServer::start());
     store.server.kill();
     let ledger = store.ledger(0);
-    assert!(refusal(ledger.issue(record("a", "octo"), None).await).contains("no connection to Redis"));
+    assert!(refusal(ledger.issue(record("a", "octo"), vec![]).await).contains("no connection to Redis"));
     assert!(refusal(ledger.look_up(jti("a")).await).contains("no connection"));
     assert!(refusal(ledger.ready().await).contains("no connection"));
     for _ in 0..5 {
@@ -71,7 +71,7 @@ async fn c127_redis_away_at_the_start_is_refused_by_name_and_found_when_it_comes
     }
     assert!(refusal(ledger.rules().await).contains("several times in a row"), "the breaker is open");
     store.server.restart();
-    let issued = eventually(&store, "an issue", async || ledger.issue(record("b", "octo"), None).await).await;
+    let issued = eventually(&store, "an issue", async || ledger.issue(record("b", "octo"), vec![]).await).await;
     assert_eq!(issued, Issued::Recorded);
     eventually(&store, "readiness", async || ledger.ready().await).await;
 }
@@ -80,7 +80,7 @@ async fn c127_redis_away_at_the_start_is_refused_by_name_and_found_when_it_comes
 async fn c129_a_redis_that_is_silent_meets_a_deadline_and_is_heard_again() {
     let store = Store::new(RedisServer::start());
     let ledger = store.ledger_by(0, RedisSpec { timeout: Duration::from_millis(300), ..store.spec() });
-    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
+    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), vec![]).await).await;
     store.server.signal("STOP");
     for _ in 0..3 {
         assert!(refusal(ledger.look_up(jti("a")).await).contains("did not answer within 300 ms"));
@@ -94,7 +94,7 @@ async fn c129_a_redis_that_is_silent_meets_a_deadline_and_is_heard_again() {
 async fn c129_redis_is_found_again_though_whoever_asks_never_waits_for_the_answer() {
     let store = Store::new(RedisServer::start());
     let ledger = store.ledger_by(0, RedisSpec { timeout: Duration::from_millis(100), ..store.spec() });
-    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
+    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), vec![]).await).await;
     store.server.signal("STOP");
     for _ in 0..8 {
         refusal(ledger.rules().await);
@@ -144,10 +144,10 @@ async fn c130_c134_a_name_that_leads_to_another_redis_is_followed_though_the_one
     let leads_to = Arc::new(AtomicUsize::new(store.server.port().into()));
     let (port, _) = way(Arc::clone(&leads_to), usize::MAX).await;
     let ledger = store.ledger_by(0, spec(Topology::Single(node(port))));
-    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
+    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), vec![]).await).await;
     ledger.revoke(revocation("a", "leaked")).await.unwrap();
     let taken = claim(1, START.plus(600));
-    ledger.issue(record("used", "octo"), Some(taken.clone())).await.unwrap();
+    ledger.issue(record("used", "octo"), vec![taken.clone()]).await.unwrap();
 
     // A copy takes over, and the name leads to it. The one before loses its data and goes on answering.
     let copy = RedisServer::with(&format!("replicaof 127.0.0.1 {}", store.server.port()));
@@ -158,13 +158,13 @@ async fn c130_c134_a_name_that_leads_to_another_redis_is_followed_though_the_one
     leads_to.store(copy.port().into(), Ordering::SeqCst);
     store.server.order(&["FLUSHALL"]);
     // What is taken back is taken back from where it was written: the claim on the copy stands.
-    let refused = refusal(ledger.issue(record("b", "octo"), Some(taken.clone())).await);
+    let refused = refusal(ledger.issue(record("b", "octo"), vec![taken.clone()]).await);
     assert!(refused.contains("does not hold the ledger"), "{refused}");
     assert_eq!(store.server.command(&["KEYS", "*"]), RedisReply::List(vec![]), "nothing is left on the one before");
-    let replayed =
-        eventually(&store, "a replay", async || ledger.issue(record("again", "octo"), Some(taken.clone())).await).await;
-    assert_eq!(replayed, Issued::Replayed);
-    let issued = eventually(&store, "an issue", async || ledger.issue(record("c", "octo"), None).await).await;
+    let again =
+        eventually(&store, "a replay", async || ledger.issue(record("again", "octo"), vec![taken.clone()]).await).await;
+    assert_eq!(again, replayed(1));
+    let issued = eventually(&store, "an issue", async || ledger.issue(record("c", "octo"), vec![]).await).await;
     assert_eq!(issued, Issued::Recorded);
     assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some(), "what was revoked is revoked");
 }
@@ -175,7 +175,7 @@ async fn c129_a_worker_whose_own_connection_is_slow_to_come_is_served_over_anoth
     let (port, came) = way(Arc::new(AtomicUsize::new(store.server.port().into())), 1).await;
     let spec = RedisSpec { timeout: Duration::from_secs(5), ..spec(Topology::Single(node(port))) };
     let ledger = Arc::new(store.ledger_by(0, spec));
-    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), None).await).await;
+    eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), vec![]).await).await;
     let first = came.load(Ordering::SeqCst);
     // A worker has a runtime of its own.
     let worker = std::thread::spawn(move || {
@@ -195,30 +195,30 @@ async fn c129_a_worker_whose_own_connection_is_slow_to_come_is_served_over_anoth
 async fn c131_a_full_a_read_only_and_a_busy_redis_refuse_by_name_and_write_nothing() {
     let store = Store::new(RedisServer::start());
     let ledger = store.ledger(0);
-    ledger.issue(record("a", "octo"), None).await.unwrap();
+    ledger.issue(record("a", "octo"), vec![]).await.unwrap();
     let taken = claim(1, START.plus(900));
     store.server.order(&["CONFIG", "SET", "maxmemory", "1"]);
-    assert!(refusal(ledger.issue(record("b", "octo"), Some(taken.clone())).await).contains("(OOM)"));
+    assert!(refusal(ledger.issue(record("b", "octo"), vec![taken.clone()]).await).contains("(OOM)"));
     store.server.order(&["CONFIG", "SET", "maxmemory", "0"]);
     store.server.order(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
-    assert!(refusal(ledger.issue(record("b", "octo"), Some(taken.clone())).await).contains("(NOREPLICAS)"));
+    assert!(refusal(ledger.issue(record("b", "octo"), vec![taken.clone()]).await).contains("(NOREPLICAS)"));
     assert!(refusal(ledger.revoke(revocation("a", "leaked")).await).contains("(NOREPLICAS)"));
     assert!(refusal(ledger.ready().await).contains("(NOREPLICAS)"));
     assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_none());
     store.server.order(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     assert_eq!(ledger.look_up(jti("b")).await.unwrap(), None);
     assert_eq!(
-        ledger.issue(record("b", "octo"), Some(taken)).await.unwrap(),
+        ledger.issue(record("b", "octo"), vec![taken]).await.unwrap(),
         Issued::Recorded,
         "its claim was not spent"
     );
     store.server.order(&["REPLICAOF", "127.0.0.1", "1"]);
-    assert!(refusal(ledger.issue(record("c", "octo"), None).await).contains("(READONLY)"));
+    assert!(refusal(ledger.issue(record("c", "octo"), vec![]).await).contains("(READONLY)"));
     // Not on a new connection, either: a replica may be behind.
     store.clock.advance(3);
     assert!(refusal(ledger.look_up(jti("a")).await).contains("(READONLY)"));
     store.server.order(&["REPLICAOF", "NO", "ONE"]);
-    eventually(&store, "an issue", async || ledger.issue(record("c", "octo"), None).await).await;
+    eventually(&store, "an issue", async || ledger.issue(record("c", "octo"), vec![]).await).await;
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn c132_a_redis_that_may_evict_keeps_no_ledger_and_a_weak_one_warns() {
     let ledger = store.ledger(0);
     let text = refusal(ledger.ready().await);
     assert!(text.contains("allkeys-lru") && text.contains("noeviction"), "{text}");
-    assert!(refusal(ledger.issue(record("a", "octo"), None).await).contains("allkeys-lru"));
+    assert!(refusal(ledger.issue(record("a", "octo"), vec![]).await).contains("allkeys-lru"));
     assert!(refusal(ledger.look_up(jti("a")).await).contains("allkeys-lru"));
     store.server.order(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
     store.clock.advance(3);
@@ -235,18 +235,18 @@ async fn c132_a_redis_that_may_evict_keeps_no_ledger_and_a_weak_one_warns() {
     let names: Vec<_> = warnings.iter().map(|warning| warning.name).collect();
     // The clock of the test is far from that of Redis.
     assert_eq!(names, ["no_persistence", "clock_difference", "default_user"]);
-    assert_eq!(ledger.issue(record("a", "octo"), None).await.unwrap(), Issued::Recorded);
+    assert_eq!(ledger.issue(record("a", "octo"), vec![]).await.unwrap(), Issued::Recorded);
     store.server.order(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
     store.clock.advance(3);
     refusal(ledger.ready().await);
-    refusal(ledger.issue(record("b", "octo"), None).await);
+    refusal(ledger.issue(record("b", "octo"), vec![]).await);
 }
 
 #[tokio::test]
 async fn c134_a_flushed_redis_answers_nothing_until_that_is_accepted_and_every_replica_follows() {
     let store = Store::new(RedisServer::start());
     let (one, two) = (store.ledger(1), store.ledger(2));
-    one.issue(record("a", "octo"), None).await.unwrap();
+    one.issue(record("a", "octo"), vec![]).await.unwrap();
     one.revoke(revocation("a", "leaked")).await.unwrap();
     assert!(two.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some());
     assert_eq!(one.accept_epoch().await.unwrap(), Acceptance::NothingToAccept);
@@ -254,7 +254,7 @@ async fn c134_a_flushed_redis_answers_nothing_until_that_is_accepted_and_every_r
     for ledger in [&one, &two, &store.ledger(1)] {
         let text = refusal(ledger.look_up(jti("a")).await);
         assert!(text.contains("flushed") && text.contains("sts store accept-epoch"), "{text}");
-        refusal(ledger.issue(record("b", "octo"), None).await);
+        refusal(ledger.issue(record("b", "octo"), vec![]).await);
         refusal(ledger.rules().await);
         refusal(ledger.revoke(rule("octo", START.plus(1000))).await);
         refusal(ledger.ready().await);
@@ -270,14 +270,14 @@ async fn c134_a_flushed_redis_answers_nothing_until_that_is_accepted_and_every_r
         ledger.ready().await.unwrap();
         assert_eq!(ledger.accept_epoch().await.unwrap(), Acceptance::NothingToAccept);
     }
-    assert_eq!(two.issue(record("b", "octo"), None).await.unwrap(), Issued::Recorded);
+    assert_eq!(two.issue(record("b", "octo"), vec![]).await.unwrap(), Issued::Recorded);
 }
 
 #[tokio::test]
 async fn c130_c134_a_redis_with_fewer_revocations_than_were_seen_is_an_older_copy_also_after_a_restart() {
     let store = Store::new(RedisServer::start());
     let ledger = store.ledger(0);
-    ledger.issue(record("a", "octo"), None).await.unwrap();
+    ledger.issue(record("a", "octo"), vec![]).await.unwrap();
     ledger.revoke(revocation("a", "leaked")).await.unwrap();
     let mark = "sts:{sts}:mark";
     store.server.order(&["COPY", mark, "older"]);
@@ -346,7 +346,7 @@ async fn the_tokens_that_another_process_revoked_alone_are_told_and_no_others() 
     let store = Store::new(RedisServer::start());
     let (one, two) = (store.ledger(1), store.ledger(2));
     for name in ["a", "b", "c", "d"] {
-        one.issue(record(name, "octo"), None).await.unwrap();
+        one.issue(record(name, "octo"), vec![]).await.unwrap();
     }
     one.revoke(revocation("a", "leaked")).await.unwrap();
     let told = async |seen: &StatusMark| {
@@ -384,7 +384,7 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
     let store = Store::new(RedisServer::start());
     let ledger = store.ledger(0);
     let window = StatusWindow::of(START);
-    ledger.issue(record("a", "octo"), None).await.unwrap();
+    ledger.issue(record("a", "octo"), vec![]).await.unwrap();
     ledger.lease(window, 8).await.unwrap();
     ledger.revoke(revocation("a", "leaked")).await.unwrap();
     ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
@@ -396,7 +396,7 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
         store.server.order(&["SET", key, "junk"]);
         let refusals = match key.rsplit(':').find(|part| part.len() != 32).unwrap() {
             "mark" => vec![
-                refusal(ledger.issue(record("b", "octo"), None).await),
+                refusal(ledger.issue(record("b", "octo"), vec![]).await),
                 refusal(ledger.look_up(jti("a")).await),
                 refusal(ledger.rules().await),
                 refusal(ledger.revoke(revocation("a", "leaked")).await),
@@ -407,10 +407,10 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
                 refusal(store.ledger(1).rules().await),
             ],
             "all" => {
-                vec![refusal(ledger.issue(record("b", "octo"), None).await), refusal(ledger.list(all.clone()).await)]
+                vec![refusal(ledger.issue(record("b", "octo"), vec![]).await), refusal(ledger.list(all.clone()).await)]
             }
             "ends" => vec![
-                refusal(ledger.issue(record("b", "octo"), None).await),
+                refusal(ledger.issue(record("b", "octo"), vec![]).await),
                 refusal(ledger.last_end().await),
                 refusal(ledger.sweep(START).await),
             ],
@@ -424,7 +424,7 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
                 refusal(ledger.revoked_since(&StatusMark::default()).await),
             ],
             "a" => vec![
-                refusal(ledger.issue(record("b", "octo"), None).await),
+                refusal(ledger.issue(record("b", "octo"), vec![]).await),
                 refusal(ledger.list(account.clone()).await),
             ],
             other => panic!("a key that nobody thought of: {other}"),
@@ -440,13 +440,13 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
     refusal(ledger.status().await);
     store.server.order(&["HSET", "sts:{sts}:mark", "sealed", "junk"]);
     refusal(ledger.look_up(jti("a")).await);
-    refusal(ledger.issue(record("c", "octo"), None).await);
+    refusal(ledger.issue(record("c", "octo"), vec![]).await);
 }
 
 #[tokio::test]
 async fn a_ledger_under_other_keys_is_not_taken_for_an_empty_one() {
     let store = Store::new(RedisServer::start());
-    store.ledger(0).issue(record("a", "octo"), None).await.unwrap();
+    store.ledger(0).issue(record("a", "octo"), vec![]).await.unwrap();
     let other = RedisLedger::open(store.spec(), store.parts(1, 2)).unwrap();
     let text = refusal(other.look_up(jti("a")).await);
     assert!(text.contains("not written with our key") && text.contains("signing.keys_dir"), "{text}");
@@ -458,7 +458,7 @@ async fn c133_what_somebody_else_wrote_is_absent_and_raises_an_alert_and_nothing
     let store = Store::new(RedisServer::start());
     let ledger = store.ledger(0);
     for name in ["a", "b"] {
-        ledger.issue(record(name, "octo"), None).await.unwrap();
+        ledger.issue(record(name, "octo"), vec![]).await.unwrap();
     }
     let key = |kind: &str| store.server.keys().into_iter().find(|key| key.contains(kind)).unwrap();
     ledger.revoke(revocation("b", "leaked")).await.unwrap();
@@ -498,7 +498,7 @@ async fn rv04_a_revocation_is_answered_only_when_the_configured_replicas_have_it
     let store = Store::new(RedisServer::start());
     let wants = RedisSpec { wait_replicas: 1, timeout: Duration::from_secs(2), ..store.spec() };
     let ledger = store.ledger_by(0, wants);
-    ledger.issue(record("a", "octo"), None).await.unwrap();
+    ledger.issue(record("a", "octo"), vec![]).await.unwrap();
     for _ in 0..2 {
         let text = refusal(ledger.revoke(revocation("a", "leaked")).await);
         assert!(text.contains("on 0 of 1 replicas"), "{text}");
@@ -518,7 +518,7 @@ async fn c130_a_failover_by_sentinel_is_followed_and_keeps_what_was_waited_for()
     let store = Store::new(replica);
     let ledger = store.ledger_by(0, RedisSpec { wait_replicas: 1, ..spec(topology.clone()) });
     for name in ["a", "b"] {
-        ledger.issue(record(name, "octo"), None).await.unwrap();
+        ledger.issue(record(name, "octo"), vec![]).await.unwrap();
     }
     ledger.revoke(revocation("a", "leaked")).await.unwrap();
     primary.kill();
@@ -527,7 +527,7 @@ async fn c130_a_failover_by_sentinel_is_followed_and_keeps_what_was_waited_for()
     assert!(entry.unwrap().revoked.is_some());
     let entry = eventually(&store, "the failover", async || after.look_up(jti("b")).await).await;
     assert!(entry.unwrap().revoked.is_none());
-    eventually(&store, "a write", async || after.issue(record("c", "octo"), None).await).await;
+    eventually(&store, "a write", async || after.issue(record("c", "octo"), vec![]).await).await;
 }
 
 #[tokio::test]
@@ -536,7 +536,7 @@ async fn a_cluster_whose_node_goes_and_comes_and_whose_slot_moves_is_followed() 
     let topology = Topology::Cluster(cluster.nodes.iter().map(|each| node(each.port())).collect());
     let store = Store::new(RedisServer::start());
     let ledger = store.ledger_by(0, spec(topology));
-    ledger.issue(record("a", "octo"), None).await.unwrap();
+    ledger.issue(record("a", "octo"), vec![]).await.unwrap();
     ledger.revoke(revocation("a", "leaked")).await.unwrap();
     let key = "sts:{sts}:probe";
     let before = cluster.owner(key);
@@ -544,17 +544,17 @@ async fn a_cluster_whose_node_goes_and_comes_and_whose_slot_moves_is_followed() 
     assert_ne!(cluster.owner(key), before);
     let found = eventually(&store, "the move", async || ledger.look_up(jti("a")).await).await;
     assert!(found.unwrap().revoked.is_some());
-    assert_eq!(ledger.issue(record("b", "octo"), None).await.unwrap(), Issued::Recorded);
+    assert_eq!(ledger.issue(record("b", "octo"), vec![]).await.unwrap(), Issued::Recorded);
 
     let mut cluster = cluster;
     let owner = cluster.owner(key);
     cluster.nodes[owner].kill();
-    refusal(ledger.issue(record("c", "octo"), None).await);
+    refusal(ledger.issue(record("c", "octo"), vec![]).await);
     refusal(ledger.look_up(jti("a")).await);
     cluster.nodes[owner].restart();
     let found = eventually(&store, "the node", async || ledger.look_up(jti("a")).await).await;
     assert!(found.unwrap().revoked.is_some());
-    eventually(&store, "a write", async || ledger.issue(record("c", "octo"), None).await).await;
+    eventually(&store, "a write", async || ledger.issue(record("c", "octo"), vec![]).await).await;
 }
 
 #[tokio::test]
@@ -563,7 +563,7 @@ async fn processes_that_begin_at_once_agree_on_one_epoch() {
     let ledgers: Vec<RedisLedger> = (0..8).map(|replica| store.ledger(replica)).collect();
     let ready = futures_util::future::join_all(ledgers.iter().map(Ledger::ready)).await;
     assert!(ready.iter().all(Result::is_ok), "{ready:?}");
-    let issues = ledgers.iter().zip(0..).map(|(ledger, at)| ledger.issue(record(&format!("t{at}"), "octo"), None));
+    let issues = ledgers.iter().zip(0..).map(|(ledger, at)| ledger.issue(record(&format!("t{at}"), "octo"), vec![]));
     assert!(futures_util::future::join_all(issues).await.iter().all(Result::is_ok));
 }
 
@@ -614,7 +614,7 @@ async fn each_after_idling(store: &Store, ledger: &RedisLedger, round: u8, idle:
     };
     pause();
     let taken = claim(round, START.plus(900));
-    let issued = ledger.issue(record(&name("a"), "octo"), Some(taken.clone())).await;
+    let issued = ledger.issue(record(&name("a"), "octo"), vec![taken.clone()]).await;
     assert_eq!(issued.unwrap(), Issued::Recorded, "the caller's own first attempt");
     pause();
     assert!(ledger.look_up(jti(&name("a"))).await.unwrap().is_some());
@@ -627,7 +627,7 @@ async fn each_after_idling(store: &Store, ledger: &RedisLedger, round: u8, idle:
     pause();
     ledger.lease(StatusWindow::of(START), 8).await.unwrap();
     pause();
-    assert_eq!(ledger.issue(record(&name("b"), "octo"), Some(taken)).await.unwrap(), Issued::Replayed);
+    assert_eq!(ledger.issue(record(&name("b"), "octo"), vec![taken]).await.unwrap(), replayed(round));
 }
 
 #[tokio::test]
@@ -688,16 +688,59 @@ async fn f2_a_claim_that_was_deleted_in_redis_stays_taken_where_it_was_seen() {
     let store = Store::new(RedisServer::start());
     let (one, two) = (store.ledger(1), store.ledger(2));
     let taken = claim(1, START.plus(900));
-    assert_eq!(one.issue(record("a", "octo"), Some(taken.clone())).await.unwrap(), Issued::Recorded);
-    assert_eq!(two.issue(record("b", "octo"), Some(taken.clone())).await.unwrap(), Issued::Replayed);
+    assert_eq!(one.issue(record("a", "octo"), vec![taken.clone()]).await.unwrap(), Issued::Recorded);
+    assert_eq!(two.issue(record("b", "octo"), vec![taken.clone()]).await.unwrap(), replayed(1));
     for (ledger, name) in [(&one, "c"), (&two, "d"), (&one, "e")] {
         let key = store.server.keys().into_iter().find(|key| key.contains(":c:")).unwrap();
         store.server.order(&["DEL", &key]);
         store.alerts.take();
-        assert_eq!(ledger.issue(record(name, "octo"), Some(taken.clone())).await.unwrap(), Issued::Replayed);
+        assert_eq!(ledger.issue(record(name, "octo"), vec![taken.clone()]).await.unwrap(), replayed(1));
         assert_eq!(store.alerts.take(), [Alert { place: Place::Claim, fault: Fault::Missing }]);
         assert!(store.server.keys().contains(&key), "it is taken again");
         assert_eq!(ledger.look_up(jti(name)).await.unwrap(), None);
+    }
+    // By the exchange that took it first.
+    assert_eq!(store.ledger(3).issue(record("f", "octo"), vec![taken.clone()]).await.unwrap(), replayed(1));
+    let key = store.server.keys().into_iter().find(|key| key.contains(":c:")).unwrap();
+    store.server.order(&["DEL", &key]);
+    assert_eq!(one.find_claim(taken.key).await.unwrap().map(Issued::Replayed), Some(replayed(1)));
+    assert_eq!(store.ledger(4).find_claim(taken.key).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn fld42_a_claim_that_somebody_wrote_names_no_exchange_and_is_taken_all_the_same() {
+    let store = Store::new(RedisServer::start());
+    let (one, other) = (claim(1, START.plus(900)), claim(2, START.plus(900)));
+    let ledger = store.ledger(1);
+    let mut names = Vec::new();
+    for (name, taken) in [("a", &one), ("b", &other)] {
+        ledger.issue(record(name, "octo"), vec![taken.clone()]).await.unwrap();
+        let added = store.server.keys().into_iter().find(|key| key.contains(":c:") && !names.contains(key));
+        names.push(added.unwrap());
+    }
+    let forged = |fault: Fault| vec![Alert { place: Place::Claim, fault }];
+    // As earlier versions wrote it, as a forger would, the sealed value of another claim, one of a version to come, and another type.
+    for (order, alerts) in [
+        (vec!["SET", &names[0], "1"], vec![]),
+        (vec!["SET", &names[0], "01J9ZQ4T5M3N8K7R6S2V1W0XYZ"], forged(Fault::Newer)),
+        (vec!["SET", &names[0], "\u{1}short"], forged(Fault::Form)),
+        (vec!["SET", &names[0], ""], forged(Fault::Form)),
+        (vec!["COPY", &names[1], &names[0], "REPLACE"], forged(Fault::Seal)),
+        (vec!["LPUSH", &names[0], "x"], vec![]),
+    ] {
+        store.server.order(&["DEL", &names[0]]);
+        store.server.command(&order);
+        store.alerts.take();
+        // Another server, which has not seen it taken.
+        let fresh = store.ledger(7);
+        let unknown = TakenClaim { key: one.key, earlier_use: None };
+        assert_eq!(fresh.find_claim(one.key).await.unwrap(), Some(unknown.clone()), "{order:?}");
+        assert_eq!(store.alerts.take(), alerts, "{order:?}");
+        let again = fresh.issue(record("c", "octo"), vec![one.clone()]).await.unwrap();
+        assert_eq!((again, store.alerts.take()), (Issued::Replayed(unknown), alerts), "{order:?}");
+        assert_eq!(fresh.look_up(jti("c")).await.unwrap(), None);
+        // This one remembers who took it.
+        assert_eq!(ledger.issue(record("d", "octo"), vec![one.clone()]).await.unwrap(), replayed(1), "{order:?}");
     }
 }
 
@@ -785,7 +828,7 @@ async fn f2_whatever_is_deleted_put_back_or_altered_in_redis_brings_nothing_back
             store.clock.advance(2);
             let ready = ledger.ready().await;
             assert!(ready.is_err(), "{what}: ready at {who}");
-            let issued = ledger.issue(record("new", "octo"), None).await;
+            let issued = ledger.issue(record("new", "octo"), vec![]).await;
             assert!(matches!(issued, Err(LedgerError::Unavailable(_))), "{what}: issued at {who}");
         }
         assert!(!store.alerts.take().is_empty(), "{what}");
@@ -810,7 +853,7 @@ async fn f2_whatever_is_deleted_put_back_or_altered_in_redis_brings_nothing_back
 async fn f2_scene(store: &Store) -> [RedisLedger; 2] {
     let ledgers = [store.ledger(1), store.ledger(2)];
     for name in ["alone", "ruled"] {
-        ledgers[0].issue(record(name, name), None).await.unwrap();
+        ledgers[0].issue(record(name, name), vec![]).await.unwrap();
     }
     store.server.order(&["COPY", "sts:{sts}:mark", "before"]);
     let undone = ledgers[1].revoke(rule("other", START.plus(1000))).await.unwrap();
@@ -834,7 +877,7 @@ async fn f2_many_processes_that_revoke_at_once_keep_one_sum() {
     let work = ledgers.iter().enumerate().map(|(at, ledger)| async move {
         for n in 0..20 {
             let name = format!("{at}-{n}");
-            ledger.issue(record(&name, "octo"), None).await.unwrap();
+            ledger.issue(record(&name, "octo"), vec![]).await.unwrap();
             ledger.revoke(revocation(&name, "leaked")).await.unwrap();
             if n % 5 == 0 {
                 ledger.revoke(rule(&name, START.plus(1000))).await.unwrap();

@@ -142,7 +142,7 @@ async fn f2_the_store_of_an_earlier_version_that_nobody_knows_or_that_is_older_i
         let ledger = store.ledger(1);
         ledger.look_up(jti("live")).await.unwrap_err();
         ledger.ready().await.unwrap_err();
-        ledger.issue(record("new", "octo"), None).await.unwrap_err();
+        ledger.issue(record("new", "octo"), vec![]).await.unwrap_err();
         assert_eq!(ledger.accept_epoch().await.unwrap(), Acceptance::Accepted, "known: {is_known}");
         assert_as_revoked(&ledger).await;
     }
@@ -167,7 +167,7 @@ async fn f2_what_is_left_of_a_store_whose_bookkeeping_was_deleted_is_no_part_of_
     let store = Store::new(RedisServer::start());
     let known = store.ledger(1);
     for name in ["alone", "ruled"] {
-        known.issue(record(name, name), None).await.unwrap();
+        known.issue(record(name, name), vec![]).await.unwrap();
     }
     known.revoke(revocation("alone", "leaked")).await.unwrap();
     known.revoke(rule("ruled", START.plus(1000))).await.unwrap();
@@ -176,7 +176,7 @@ async fn f2_what_is_left_of_a_store_whose_bookkeeping_was_deleted_is_no_part_of_
         store.server.order(&["DEL", key]);
     }
     let fresh = store.ledger(7);
-    fresh.issue(record("new", "octo"), None).await.unwrap();
+    fresh.issue(record("new", "octo"), vec![]).await.unwrap();
     store.alerts.take();
     for name in ["alone", "ruled"] {
         assert_eq!(fresh.look_up(jti(name)).await.unwrap(), None, "{name}");

@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sts_jose::{SignError, SignedCompact, Signer};
-use sts_policy::Replay;
 use sts_types::{Entropy, Issuer, Jti, Lifetime, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc};
 
 use crate::Authorized;
@@ -51,8 +50,8 @@ pub struct MintedToken {
     pub lifetime: Lifetime,
     /// What the ledger keeps of it.
     pub record: TokenRecord,
-    /// The one-use claim that the ledger takes in the same commit.
-    pub claim: Option<ReplayClaim>,
+    /// The one-use claims that the ledger takes in the same commit.
+    pub claims: Vec<ReplayClaim>,
 }
 
 /// Why no token was minted.
@@ -171,11 +170,7 @@ impl Authorized {
             return Err(MintError::TooLarge);
         }
 
-        let claim = match grant.replay {
-            Replay::Allow => None,
-            Replay::Once => Some(verified.replay_claim(None)),
-            Replay::OncePerAccount => Some(verified.replay_claim(Some(grant.account.id.as_str()))),
-        };
+        let claims = verified.claim_for(&grant).into_iter().collect();
         let record = TokenRecord {
             jti,
             token_digest: digest,
@@ -199,7 +194,7 @@ impl Authorized {
             preceding_rules: None,
             request_id: context.request_id.clone(),
         };
-        Ok(MintedToken { jwt, lifetime, record, claim })
+        Ok(MintedToken { jwt, lifetime, record, claims })
     }
 }
 

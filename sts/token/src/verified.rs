@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sts_jose::VerifyingKey;
-use sts_policy::Facts;
+use sts_policy::{Facts, Grant, Replay};
 use sts_types::{Audience, ClaimSet, Digest256, EntryName, Issuer, Jti, Kid, ReplayClaim, Subject, UnixTime};
 
 use crate::TrustSpec;
@@ -104,10 +104,20 @@ impl VerifiedClaims {
         self.jti().map(|jti| sts_jose::sha256(jti.as_str().as_bytes()))
     }
 
+    /// The one-use claim that the exchange takes on this token for `grant`, if it may not be exchanged again.
+    #[must_use]
+    pub fn claim_for(&self, grant: &Grant) -> Option<ReplayClaim> {
+        match grant.replay {
+            Replay::Allow => None,
+            Replay::Once => Some(self.replay_claim(None)),
+            Replay::OncePerAccount => Some(self.replay_claim(Some(grant.account.id.as_str()))),
+        }
+    }
+
     /// The one-use claim on this token, for `account` only when given: keyed by the issuer entry with its issuer (of a family
     /// each member counts its own) and the jti, or the signing input where there is no jti, so that two issuers and two kinds
     /// of key never collide.
-    pub(crate) fn replay_claim(&self, account: Option<&str>) -> ReplayClaim {
+    fn replay_claim(&self, account: Option<&str>) -> ReplayClaim {
         let (kind, value) = match self.jti() {
             Some(jti) => (b"jti".as_slice(), jti.as_str().as_bytes()),
             None => (b"signing-input".as_slice(), self.0.signing_input.as_ref().map_or(&[][..], |digest| &digest.0)),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sts_store::{Acceptance, Entry, Issued, Lease, Ledger, LedgerFuture, Listing, ReplayClaim, Revocation};
-use sts_store::{RuleId, StatusMark, TokenRecord, Warning};
-use sts_types::{Jti, StatusWindow, UnixTime};
+use sts_store::{RuleId, StatusMark, TakenClaim, TokenRecord, Warning};
+use sts_types::{Digest256, Jti, StatusWindow, UnixTime};
 
 pub(crate) struct NoStore;
 
@@ -13,8 +13,12 @@ fn done<'a, T: Send + 'a>(value: T) -> LedgerFuture<'a, T> {
 }
 
 impl Ledger for NoStore {
-    fn issue(&self, _: TokenRecord, _: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+    fn issue(&self, _: TokenRecord, _: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued> {
         done(Issued::Recorded)
+    }
+
+    fn find_claim(&self, _: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {
+        done(None)
     }
 
     fn look_up(&self, _: Jti) -> LedgerFuture<'_, Option<Entry>> {

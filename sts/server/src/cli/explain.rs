@@ -9,13 +9,14 @@ use serde_json::json;
 use sts_config::{Loaded, Settings};
 use sts_policy::Asked;
 use sts_service::{ExplainError, Explanation, Presented};
-use sts_types::{ClaimSet, Clock, Json, UnixTime, shown_path};
+use sts_store::TakenClaim;
+use sts_types::{ClaimSet, Clock, Digest256, Json, UnixTime, shown_path};
 
-use super::operate::{self, ServerArgs};
+use super::operate::{self, ServerArgs, Session};
 use super::{RequestArgs, complain, fail, say};
 use crate::clock::{ClockAt, SystemClock};
 use crate::engine::{issuer_cache, snapshot};
-use crate::operation::Operation;
+use crate::operation::{Operation, replay_claims};
 use crate::reload::load_to_explain;
 use crate::start_error::StartError;
 
@@ -72,7 +73,13 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
         }
     };
     note_refused(&loaded);
-    match explain(args, &loaded.settings, input) {
+    let explained = match explain(args, &loaded.settings, &input, None) {
+        Ok(Ok(Explanation { replay_claim: Some(key), .. })) => {
+            explain(args, &loaded.settings, &input, find_use(&args.server, key).as_ref())
+        }
+        explained => explained,
+    };
+    match explained {
         Ok(Ok(explanation)) => {
             if args.server.json {
                 say(&json!(explanation).to_string());
@@ -111,10 +118,11 @@ enum Input {
 fn explain(
     args: &ExplainArgs,
     settings: &Settings,
-    input: Input,
+    input: &Input,
+    taken: Option<&TakenClaim>,
 ) -> Result<Result<Explanation, ExplainError>, StartError> {
     let system = SystemClock::new();
-    let issued = match &input {
+    let issued = match input {
         Input::Claims(claims) => claims.get("iat").and_then(Json::as_i64).map(UnixTime::from_secs),
         Input::Token(_) => None,
     };
@@ -131,11 +139,31 @@ fn explain(
         client_id: None,
         lifetime: None,
     };
-    let presented = match &input {
+    let presented = match input {
         Input::Token(token) => Presented::Token(unfiled(token)),
         Input::Claims(claims) => Presented::Claims { claims: claims.clone(), entry: args.issuer.as_deref() },
     };
-    Ok(crate::serve::runtime()?.block_on(sts_service::explain(&snapshot, &*clock, presented, &asked)))
+    Ok(crate::serve::runtime()?.block_on(sts_service::explain(&snapshot, &*clock, presented, &asked, taken)))
+}
+
+/// The claim of `key` on a one-use token, if the store has it.
+fn find_use(server: &ServerArgs, key: Digest256) -> Option<TakenClaim> {
+    let unknown = |why: &dyn std::fmt::Display| {
+        complain(&format!("note: the token may be used once, and whether it was used is not known: {why}"));
+        None
+    };
+    let mut session = match Session::open(server) {
+        Ok(session) => session,
+        Err(error) => return unknown(&error),
+    };
+    match session.perform(Operation::FindReplayClaim { key: key.to_hex() }) {
+        Ok(Ok(value)) => match replay_claims::read(key, &value) {
+            Some(found) => found,
+            None => unknown(&"the server is of another version"),
+        },
+        Ok(Err(error)) => unknown(&error),
+        Err(error) => unknown(&error),
+    }
 }
 
 fn text(explanation: &Explanation) -> String {

@@ -65,6 +65,13 @@ const OPERATIONS: &[Row] = &[
         "A refused request that is remembered, with its cause and its whole trace",
         "Object",
     ),
+    (
+        "get",
+        "/admin/v1/replay-claims/{key}",
+        "findReplayClaim",
+        "Whether a one-use token was used, when and by which request, by the key of the claim on it",
+        "ReplayClaim",
+    ),
 ];
 
 pub(super) fn all() -> Vec<Described> {
@@ -85,6 +92,7 @@ pub(super) fn all() -> Vec<Described> {
             "acceptEpoch",
             "listDenials",
             "showDenial",
+            "findReplayClaim",
         ]
         .contains(name)
         {
@@ -221,14 +229,19 @@ mod tests {
             Operation::AcceptEpoch => "acceptEpoch",
             Operation::ListDenials(_) => "listDenials",
             Operation::ShowDenial { .. } => "showDenial",
+            Operation::FindReplayClaim { .. } => "findReplayClaim",
         }
     }
 
     #[test]
     fn each_documented_path_is_its_operation_and_answers_its_method_only() {
         for (method, path, expected, ..) in OPERATIONS {
-            let real =
-                path.replace("{jti}", "x").replace("{name}", "x").replace("{request_id}", "x").replace("{id}", "x");
+            let real = path
+                .replace("{jti}", "x")
+                .replace("{name}", "x")
+                .replace("{request_id}", "x")
+                .replace("{key}", "x")
+                .replace("{id}", "x");
             let found = Operation::from_request(&method.to_uppercase(), &real, "", &json!({})).unwrap().unwrap();
             assert_eq!(name(&found), *expected);
             let other = if *method == "get" { "POST" } else { "GET" };

@@ -102,6 +102,22 @@ pub(super) fn all() -> Value {
                 "forgotten": { "type": "boolean", "description": "Whether `after` is forgotten: list again from the start." },
             },
         },
+        "ReplayClaim": {
+            "type": "object",
+            "required": ["taken", "earlier_use"],
+            "properties": {
+                "taken": { "type": "boolean", "description": "Whether the token was used." },
+                "earlier_use": {
+                    "type": ["object", "null"],
+                    "description": "The exchange that it was spent on, where that is known.",
+                    "required": ["at_millis", "request_id"],
+                    "properties": {
+                        "at_millis": { "type": "integer", "description": "Milliseconds since the epoch." },
+                        "request_id": schema_of("RequestId"),
+                    },
+                },
+            },
+        },
         "SigningKeys": {
             "type": "object",
             "required": ["keys"],

@@ -10,7 +10,7 @@ mod request;
 mod times;
 mod view;
 
-pub use view::{EarlierUse, RefusedRequest};
+pub use view::RefusedRequest;
 
 use sts_policy::{Diagnosis, Facts, Outcome};
 

@@ -135,10 +135,13 @@ pub(super) fn replayed(token: &TokenView<'_>) -> Option<Diagnosis> {
     let of = token
         .entry()
         .map_or(String::new(), |trust| format!(" (`replay` of issuer entry `{}` or of its identity)", trust.entry));
-    let when = token.request.earlier_use.map_or(String::new(), |earlier| {
-        format!(": it was exchanged at {} by request {}", time(earlier.time.as_secs()), earlier.request_id)
+    let earlier = token.request.earlier_use.map(|earlier| {
+        let seconds = i64::try_from(earlier.at_millis / 1000).unwrap_or(i64::MAX);
+        format!("{} by request {}", time(seconds), earlier.request_id)
     });
+    let when = earlier.as_ref().map_or(String::new(), |earlier| format!(" at {earlier}"));
     let cause = format!("the token may be used once{of}, and was used before{when} ({which})");
-    let found = Diagnosis::new("", cause).at("replay").actual("used before").expected("a token that was not used yet");
+    let actual = earlier.map_or("used before".to_owned(), |earlier| format!("used at {earlier}"));
+    let found = Diagnosis::new("", cause).at("replay").actual(actual).expected("a token that was not used yet");
     Some(found.fix("request a new token for each exchange, and keep the access token for its lifetime"))
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sts_policy::Asked;
+use sts_store::EarlierUse;
 use sts_token::TrustSpec;
-use sts_types::{ClaimSet, EntryName, Issuer, Json, JsonObject, RequestId, UnixTime};
+use sts_types::{ClaimSet, EntryName, Issuer, Json, JsonObject, UnixTime};
 
 use crate::Snapshot;
 use crate::issuer_keys::KeysView;
@@ -27,17 +28,8 @@ pub struct RefusedRequest<'a> {
     pub asked: Asked<'a>,
     /// When it was judged.
     pub now: UnixTime,
-    /// The earlier use of a one-use token, where the store tells.
+    /// The earlier use of a one-use token, where it is known.
     pub earlier_use: Option<&'a EarlierUse>,
-}
-
-/// The exchange that a one-use token was spent on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EarlierUse {
-    /// When.
-    pub time: UnixTime,
-    /// Its request.
-    pub request_id: RequestId,
 }
 
 /// The longest value of a token that is shown, in characters.

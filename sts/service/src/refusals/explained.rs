@@ -125,7 +125,7 @@ fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {
             claims: record.claims.as_ref().map(sts_token::ObservedClaims::claims),
             asked: asked.as_asked(),
             now: record.denied.as_ref().map_or_else(|| seconds(exchange.ended_millis), |(_, now)| *now),
-            earlier_use: None,
+            earlier_use: record.earlier_use.as_ref(),
         },
     );
     // Whatever a caller wrote where: what is remembered is read by more people than the request was.

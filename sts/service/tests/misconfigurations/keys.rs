@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use sts_jose::base64url;
 use sts_policy::Asked;
 use sts_service::{
-    EarlierUse, KeySetView, KeyView, KeysFailure, KeysView, Presented, Reason, RefusedRequest, SkippedKeyView, diagnose,
+    KeySetView, KeyView, KeysFailure, KeysView, Presented, Reason, RefusedRequest, SkippedKeyView, diagnose,
 };
+use sts_store::EarlierUse;
 use sts_types::{Algorithm, Kid, RequestId, UnixTime};
 
 use crate::support::{NOW, bare, explain, sound};
@@ -112,7 +113,7 @@ fn fld42_a_replayed_token_and_a_bad_signature_are_diagnosed_from_what_is_known()
     let snapshot = sound(Some(view()));
     let token = token(Some("key-2026"));
     let earlier = EarlierUse {
-        time: UnixTime::from_secs(NOW - 30),
+        at_millis: u64::try_from(NOW - 30).unwrap() * 1000 + 999,
         request_id: RequestId::new("01J8Z3QK5V6W7X8Y9ZABCDEFGH").unwrap(),
     };
     let said = |reason: Reason, earlier_use| {

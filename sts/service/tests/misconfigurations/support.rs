@@ -132,7 +132,7 @@ pub(crate) fn words(list: &[&str]) -> Vec<String> {
 
 pub(crate) fn explain(snapshot: &Snapshot, presented: Presented<'_>, asked: &Asked<'_>) -> Explanation {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(sts_service::explain(snapshot, &Fixed, presented, asked)).unwrap()
+    runtime.block_on(sts_service::explain(snapshot, &Fixed, presented, asked, None)).unwrap()
 }
 
 /// The configuration of the cases, with one sound identity.

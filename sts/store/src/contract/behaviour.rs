@@ -1,9 +1,9 @@
 //! The promises, one function each.
 
-use sts_types::{AccountId, Jti, StatusWindow};
+use sts_types::{AccountId, Digest256, Jti, RequestId, StatusWindow};
 
-use super::{Rig, START, claim, record, revocation, rule};
-use crate::{Entry, Issued, Lease, LedgerError, Listing, Revocation, TokenRecord};
+use super::{Rig, START, claim, record, replayed, revocation, rule};
+use crate::{EarlierUse, Entry, Issued, Lease, LedgerError, Listing, Revocation, TakenClaim, TokenRecord};
 
 /// All fields come back, foreign text and nested claims included.
 pub async fn a_record_is_read_as_it_was_written(rig: &Rig) {
@@ -36,21 +36,21 @@ pub async fn a_jti_is_one_exact_text(rig: &Rig) {
 pub async fn c146_a_second_record_of_a_jti_is_refused_and_spends_no_claim(rig: &Rig) {
     let taken = claim(1, START.plus(1000));
     rig.issue(record("one", "first")).await;
-    let second = rig.ledger.issue(record("one", "second"), Some(taken.clone())).await;
+    let second = rig.ledger.issue(record("one", "second"), vec![taken.clone()]).await;
     assert!(matches!(second, Err(LedgerError::Duplicate)), "{second:?}");
     assert_eq!(rig.look_up("one").await.unwrap().record.account.as_str(), "first");
-    assert_eq!(rig.ledger.issue(record("two", "second"), Some(taken)).await.unwrap(), Issued::Recorded);
+    assert_eq!(rig.ledger.issue(record("two", "second"), vec![taken]).await.unwrap(), Issued::Recorded);
 }
 
 /// 100 at once, then one more: one record in all.
 pub async fn c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded(rig: &Rig) {
     let taken = claim(1, START.plus(1000));
-    let attempts = (0..100).map(|n| rig.ledger.issue(record(&format!("t{n}"), "octo"), Some(taken.clone())));
+    let attempts = (0..100).map(|n| rig.ledger.issue(record(&format!("t{n}"), "octo"), vec![taken.clone()]));
     let outcomes = futures_util::future::join_all(attempts).await;
     let recorded: Vec<usize> = (0..100).filter(|n| matches!(outcomes[*n], Ok(Issued::Recorded))).collect();
     assert_eq!(recorded.len(), 1, "{outcomes:?}");
     assert!(outcomes.iter().all(Result::is_ok));
-    assert_eq!(rig.ledger.issue(record("late", "octo"), Some(taken)).await.unwrap(), Issued::Replayed);
+    assert_eq!(rig.ledger.issue(record("late", "octo"), vec![taken]).await.unwrap(), replayed(1));
     let listed = rig.list(None, None, 200).await;
     assert_eq!(listed, [format!("t{}", recorded[0])], "what was replayed is not recorded");
 }
@@ -58,11 +58,11 @@ pub async fn c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded(rig
 /// The claim outlives the subject token by leeway and margin: to its very last second.
 pub async fn c058_a_claim_stands_to_its_last_second(rig: &Rig) {
     let taken = claim(1, START.plus(960));
-    assert_eq!(rig.ledger.issue(record("one", "octo"), Some(taken.clone())).await.unwrap(), Issued::Recorded);
+    assert_eq!(rig.ledger.issue(record("one", "octo"), vec![taken.clone()]).await.unwrap(), Issued::Recorded);
     for seconds in [899, 60, 1] {
         rig.clock.advance(seconds);
         let late = TokenRecord { iat: START.plus(900), exp: START.plus(1900), ..record("two", "octo") };
-        assert_eq!(rig.ledger.issue(late, Some(taken.clone())).await.unwrap(), Issued::Replayed);
+        assert_eq!(rig.ledger.issue(late, vec![taken.clone()]).await.unwrap(), replayed(1));
     }
 }
 
@@ -70,30 +70,105 @@ pub async fn c058_a_claim_stands_to_its_last_second(rig: &Rig) {
 pub async fn c058_a_claim_may_be_taken_again_once_its_time_has_passed(rig: &Rig) {
     let issue = |jti: &str, until: i64| {
         let late = TokenRecord { exp: START.plus(5000), ..record(jti, "octo") };
-        rig.ledger.issue(late, Some(claim(1, START.plus(until))))
+        rig.ledger.issue(late, vec![claim(1, START.plus(until))])
     };
     assert_eq!(issue("one", 10).await.unwrap(), Issued::Recorded);
     rig.clock.advance(11);
     assert_eq!(issue("two", 100).await.unwrap(), Issued::Recorded);
-    assert_eq!(issue("three", 100).await.unwrap(), Issued::Replayed);
+    assert_eq!(issue("three", 100).await.unwrap(), replayed(1));
 }
 
 /// The row of the first taking is not the end of the second.
 pub async fn a_sweep_leaves_a_claim_that_was_taken_again(rig: &Rig) {
-    let issue = |jti: &str, until: i64| rig.ledger.issue(record(jti, "octo"), Some(claim(1, START.plus(until))));
+    let issue = |jti: &str, until: i64| rig.ledger.issue(record(jti, "octo"), vec![claim(1, START.plus(until))]);
     issue("one", 10).await.unwrap();
     rig.clock.advance(11);
     issue("two", 100).await.unwrap();
     rig.ledger.sweep(START.plus(50)).await.unwrap();
-    assert_eq!(issue("three", 100).await.unwrap(), Issued::Replayed);
+    assert_eq!(issue("three", 100).await.unwrap(), replayed(1));
 }
 
 /// Two keys, two tokens; an issue without a claim meets neither.
 pub async fn c059_claims_of_different_keys_do_not_meet(rig: &Rig) {
     let until = START.plus(1000);
-    assert_eq!(rig.ledger.issue(record("one", "octo"), Some(claim(1, until))).await.unwrap(), Issued::Recorded);
-    assert_eq!(rig.ledger.issue(record("two", "octo"), Some(claim(2, until))).await.unwrap(), Issued::Recorded);
+    assert_eq!(rig.ledger.issue(record("one", "octo"), vec![claim(1, until)]).await.unwrap(), Issued::Recorded);
+    assert_eq!(rig.ledger.issue(record("two", "octo"), vec![claim(2, until)]).await.unwrap(), Issued::Recorded);
     assert_eq!(rig.issue(record("three", "octo")).await, Issued::Recorded);
+}
+
+/// All or nothing, whichever of them is taken.
+pub async fn c059_of_several_claims_one_that_is_taken_leaves_the_others_free_and_nothing_recorded(rig: &Rig) {
+    let until = START.plus(1000);
+    let claims = |round: u8| [1, 2, 3].map(|number| claim(10 * round + number, until));
+    for round in 0..3 {
+        let taken = claims(round)[usize::from(round)].clone();
+        rig.ledger.issue(record(&format!("first-{round}"), "octo"), vec![taken.clone()]).await.unwrap();
+        let refused = rig.ledger.issue(record("second", "octo"), claims(round).to_vec()).await.unwrap();
+        assert_eq!(refused, replayed(10 * round + 1 + round));
+        assert_eq!(rig.look_up("second").await, None);
+        for free in claims(round).into_iter().filter(|own| *own != taken) {
+            assert_eq!(rig.ledger.find_claim(free.key).await.unwrap(), None);
+            let jti = format!("later-{}", free.key.0[0]);
+            assert_eq!(rig.ledger.issue(record(&jti, "octo"), vec![free]).await.unwrap(), Issued::Recorded);
+        }
+    }
+    let two = vec![claim(21, until), claim(99, until), claim(22, until)];
+    assert_eq!(
+        rig.ledger.issue(record("second", "octo"), two).await.unwrap(),
+        replayed(21),
+        "the first of those given"
+    );
+    assert_eq!(rig.ledger.find_claim(claim(99, until).key).await.unwrap(), None);
+}
+
+/// Each of them is spent then. A token that comes twice within one request is no replay of itself.
+pub async fn c059_several_claims_are_taken_together_and_one_key_is_one_claim(rig: &Rig) {
+    let (short, long) = (START.plus(100), START.plus(1000));
+    let claims = vec![claim(1, short), claim(2, long), claim(1, long), claim(3, long)];
+    assert_eq!(rig.ledger.issue(record("one", "octo"), claims).await.unwrap(), Issued::Recorded);
+    rig.clock.advance(200);
+    for number in 1..=3 {
+        let again = rig.ledger.issue(record("two", "octo"), vec![claim(number, long)]).await.unwrap();
+        assert_eq!(again, replayed(number), "the later of its ends counts");
+    }
+    assert_eq!(rig.list(None, None, 9).await, ["one"]);
+}
+
+/// The owner of a replayed token is told when it was used, and by which request; losing tells the same as asking.
+pub async fn fld42_a_claim_tells_which_exchange_took_it(rig: &Rig) {
+    let by = |jti: &str, number: u8, millis: u16| TokenRecord {
+        request_id: RequestId::new(&format!("01J{number:023}")).unwrap(),
+        iat_millis: millis,
+        ..record(jti, "octo")
+    };
+    let (one, other) = (claim(1, START.plus(1000)), claim(2, START.plus(1000)));
+    assert_eq!(rig.ledger.find_claim(one.key).await.unwrap(), None);
+    rig.ledger.issue(by("one", 1, 7), vec![one.clone()]).await.unwrap();
+    rig.ledger.issue(by("other", 2, 999), vec![other.clone()]).await.unwrap();
+    for (taken, number, millis) in [(one, 1, 7), (other, 2, 999)] {
+        let earlier_use = EarlierUse::of(&by("any", number, millis));
+        assert_eq!(earlier_use.at_millis, START.as_secs().unsigned_abs() * 1000 + u64::from(millis));
+        let wanted = TakenClaim { key: taken.key, earlier_use: Some(earlier_use) };
+        for attempt in 3..5 {
+            let again = rig.ledger.issue(by("again", attempt, 0), vec![taken.clone()]).await.unwrap();
+            assert_eq!(again, Issued::Replayed(wanted.clone()), "the first use, not an attempt since");
+            assert_eq!(rig.ledger.find_claim(taken.key).await.unwrap(), Some(wanted.clone()));
+        }
+    }
+    assert_eq!(rig.ledger.find_claim(Digest256([3; 32])).await.unwrap(), None);
+}
+
+/// Not the one before.
+pub async fn fld42_a_claim_that_was_taken_again_tells_the_latest_exchange(rig: &Rig) {
+    let first = claim(1, START.plus(10));
+    rig.ledger.issue(record("one", "octo"), vec![first.clone()]).await.unwrap();
+    rig.clock.advance(11);
+    assert_eq!(rig.ledger.find_claim(first.key).await.unwrap(), None);
+    let second = TokenRecord { iat: START.plus(11), ..record("two", "octo") };
+    rig.ledger.issue(second.clone(), vec![claim(1, START.plus(100))]).await.unwrap();
+    rig.ledger.sweep(START.plus(50)).await.unwrap();
+    let wanted = TakenClaim { key: first.key, earlier_use: Some(EarlierUse::of(&second)) };
+    assert_eq!(rig.ledger.find_claim(first.key).await.unwrap(), Some(wanted));
 }
 
 /// Its neighbours stay as they are, and its record stays readable.
@@ -158,7 +233,7 @@ pub async fn rules_are_answered_oldest_first_until_their_time_has_passed(rig: &R
 /// What is over by a clock that was set forward is in force again when the clock goes back, as long as nobody swept it.
 pub async fn c142_a_clock_that_jumps_ends_no_revocation_rule_and_no_claim_for_good(rig: &Rig) {
     let taken = claim(1, START.plus(960));
-    rig.ledger.issue(record("a", "octo"), Some(taken.clone())).await.unwrap();
+    rig.ledger.issue(record("a", "octo"), vec![taken.clone()]).await.unwrap();
     rig.ledger.revoke(revocation("a", "leaked")).await.unwrap();
     let made = rig.ledger.revoke(rule("octo", START.plus(960))).await.unwrap();
     for _ in 0..2 {
@@ -172,14 +247,14 @@ pub async fn c142_a_clock_that_jumps_ends_no_revocation_rule_and_no_claim_for_go
     rig.clock.set_back(7200);
     assert_eq!(*rig.ledger.rules().await.unwrap(), [made]);
     assert!(rig.look_up("a").await.unwrap().revoked.is_some());
-    assert_eq!(rig.ledger.issue(record("b", "octo"), Some(taken)).await.unwrap(), Issued::Replayed);
+    assert_eq!(rig.ledger.issue(record("b", "octo"), vec![taken]).await.unwrap(), replayed(1));
 }
 
 /// A rule must outlive every record it may cover, whatever lifetimes are configured by then.
 pub async fn the_last_end_is_that_of_the_record_that_dies_last(rig: &Rig) {
     assert_eq!(rig.ledger.last_end().await.unwrap(), None);
     for (jti, life) in [("long", 86_400), ("short", 60)] {
-        rig.ledger.issue(TokenRecord { exp: START.plus(life), ..record(jti, "a") }, None).await.unwrap();
+        rig.ledger.issue(TokenRecord { exp: START.plus(life), ..record(jti, "a") }, vec![]).await.unwrap();
     }
     let last = rig.ledger.last_end().await.unwrap().unwrap();
     assert!(last >= START.plus(86_400) && last < START.plus(86_400 + 600));
@@ -227,11 +302,11 @@ pub async fn a_dead_record_is_not_answered(rig: &Rig) {
 
 /// More dead records than one step takes.
 pub async fn a_sweep_forgets_what_is_dead_and_nothing_else(rig: &Rig) {
-    let dead = (0..600).map(|n| rig.ledger.issue(record(&format!("dead{n}"), "octo"), None));
+    let dead = (0..600).map(|n| rig.ledger.issue(record(&format!("dead{n}"), "octo"), vec![]));
     assert!(futures_util::future::join_all(dead).await.iter().all(Result::is_ok));
     let live = TokenRecord { exp: START.plus(3600), ..record("live", "octo") };
     let taken = claim(1, START.plus(3600));
-    rig.ledger.issue(live.clone(), Some(taken.clone())).await.unwrap();
+    rig.ledger.issue(live.clone(), vec![taken.clone()]).await.unwrap();
     rig.ledger.revoke(Revocation { until: START.plus(3600), ..revocation("live", "leaked") }).await.unwrap();
     rig.clock.advance(961);
     assert_eq!(rig.ledger.sweep(START.plus(960)).await.unwrap(), 0, "not yet");
@@ -241,7 +316,7 @@ pub async fn a_sweep_forgets_what_is_dead_and_nothing_else(rig: &Rig) {
     assert!(rig.look_up("live").await.unwrap().revoked.is_some());
     assert_eq!(rig.list(Some("octo"), None, 9).await, ["live"]);
     let replay = TokenRecord { exp: START.plus(3600), ..record("dead0", "octo") };
-    assert_eq!(rig.ledger.issue(replay.clone(), Some(taken)).await.unwrap(), Issued::Replayed);
+    assert_eq!(rig.ledger.issue(replay.clone(), vec![taken]).await.unwrap(), replayed(1));
     assert_eq!(rig.issue(replay).await, Issued::Recorded, "its jti is forgotten altogether");
 }
 
@@ -390,7 +465,7 @@ pub async fn an_empty_ledger_is_ready_and_holds_nothing(rig: &Rig) {
 
 impl Rig {
     async fn issue(&self, record: TokenRecord) -> Issued {
-        self.ledger.issue(record, None).await.unwrap()
+        self.ledger.issue(record, vec![]).await.unwrap()
     }
 
     async fn look_up(&self, jti: &str) -> Option<Entry> {

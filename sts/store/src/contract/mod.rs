@@ -17,7 +17,7 @@ mod samples;
 pub use attacks::{ATTACKS, assert_all_attacks};
 pub use behaviour::*;
 pub use refusals::*;
-pub use samples::{AlertLog, ManualClock, START, TestSeal, claim, record, revocation, rule};
+pub use samples::{AlertLog, ManualClock, START, TestSeal, claim, record, replayed, revocation, rule};
 
 use std::any::Any;
 use std::sync::Arc;
@@ -45,6 +45,9 @@ macro_rules! contract_tests {
             c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded
             c058_a_claim_stands_to_its_last_second
             c059_claims_of_different_keys_do_not_meet
+            c059_of_several_claims_one_that_is_taken_leaves_the_others_free_and_nothing_recorded
+            c059_several_claims_are_taken_together_and_one_key_is_one_claim
+            fld42_a_claim_tells_which_exchange_took_it
             a_token_is_revoked_by_its_jti_alone
             the_first_revocation_of_a_token_stands
             a_revocation_lasts_as_long_as_the_longest_asked_for
@@ -74,6 +77,7 @@ macro_rules! clock_tests {
     ($make:path) => {
         $crate::behaviours! { $make:
             c058_a_claim_may_be_taken_again_once_its_time_has_passed
+            fld42_a_claim_that_was_taken_again_tells_the_latest_exchange
             a_sweep_leaves_a_claim_that_was_taken_again
             c142_a_clock_that_jumps_ends_no_revocation_rule_and_no_claim_for_good
         }

@@ -10,7 +10,10 @@ use sts_types::{
     Seal, Subject, UnixTime,
 };
 
-use crate::{Alert, Alerts, ReplayClaim, Revocation, RevocationRule, RevocationScope, TokenRecord};
+use crate::{
+    Alert, Alerts, EarlierUse, Issued, ReplayClaim, Revocation, RevocationRule, RevocationScope, TakenClaim,
+    TokenRecord,
+};
 
 /// The moment at which tests begin.
 pub const START: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -118,6 +121,12 @@ pub fn record(jti: &str, account: &str) -> TokenRecord {
 /// A claim on the subject token number `number`, which may be forgotten after `until`.
 pub fn claim(number: u8, until: UnixTime) -> ReplayClaim {
     ReplayClaim { key: Digest256([number; 32]), until }
+}
+
+/// The outcome of an issue whose claim on the subject token number `number` was taken by any [`record`].
+pub fn replayed(number: u8) -> Issued {
+    let earlier_use = Some(EarlierUse::of(&record("any", "octo")));
+    Issued::Replayed(TakenClaim { key: Digest256([number; 32]), earlier_use })
 }
 
 /// A revocation of one token.

@@ -204,7 +204,7 @@ impl Engine {
         self.clock.monotonic().saturating_sub(Duration::from_millis(self.committed.load(Ordering::Relaxed)))
     }
 
-    fn judge(&self) -> Judge<'_> {
+    pub(super) fn judge(&self) -> Judge<'_> {
         Judge { seal: &*self.seal, alerts: &*self.alerts }
     }
 }

@@ -23,14 +23,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redb::Database;
-use sts_types::{Clock, Jti, Seal, StatusWindow, UnixTime};
+use sts_types::{Clock, Digest256, Jti, Seal, StatusWindow, UnixTime};
 
 use self::engine::{Engine, Opener};
 use self::write::{Encoded, Tables, WriteError};
 use self::writer::Writer;
 use crate::alert::Alerts;
 use crate::ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
-use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TokenRecord};
+use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord, distinct};
 use crate::warning::Warning;
 
 /// The most records in one page of a listing.
@@ -132,13 +132,21 @@ fn watermark_path(path: &Path) -> PathBuf {
 }
 
 impl Ledger for EmbeddedLedger {
-    fn issue(&self, mut record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+    fn issue(&self, mut record: TokenRecord, claims: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued> {
         Box::pin(async move {
             // As a rule it is the right number still when the writer comes to it.
             record.preceding_rules = Some(self.engine.rules_made());
-            let record = Encoded::new(record)?;
+            let (record, claims) = (Encoded::new(record)?, distinct(claims));
             self.issued.fetch_add(1, Ordering::Relaxed);
-            self.write(move |engine, tables| tables.issue(engine, record, claim.as_ref())).await
+            self.write(move |engine, tables| tables.issue(engine, record, &claims)).await
+        })
+    }
+
+    fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {
+        Box::pin(async move {
+            self.mend().await?;
+            let now = self.engine.clock.now();
+            self.engine.read(|database, judge| read::find_claim(database, judge, key, now))
         })
     }
 

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
-use sts_types::{Jti, Seal, StatusWindow, UnixTime};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableError};
+use sts_types::{Digest256, Jti, Seal, StatusWindow, UnixTime};
 
-use super::tables::{BY_ACCOUNT, BY_JTI, LEASES, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES, TALLY};
+use super::tables::{
+    BY_ACCOUNT, BY_JTI, CLAIM_USES, CLAIMS, LEASES, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES, TALLY,
+};
 use super::tally::Tally;
 use crate::alert::{Alert, Alerts, Fault, Place};
 use crate::codec;
 use crate::ledger::{StatusMark, live_until};
-use crate::record::{Entry, Listing, Revocation, TokenRecord, UNREADABLE};
+use crate::record::{EarlierUse, Entry, Listing, Revocation, TakenClaim, TokenRecord, UNREADABLE};
 use crate::rules::with_id;
 
 /// What it takes to judge stored bytes.
@@ -24,6 +26,34 @@ impl Judge<'_> {
     pub(super) fn open<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], stored: &[u8]) -> Option<T> {
         codec::open(self.seal, place, key, stored).map_err(|fault| self.alerts.raise(Alert { place, fault })).ok()
     }
+
+    /// The exchange that took the claim of `key` which is taken until then. A version before this one takes claims and writes nothing
+    /// here, so that the value may be of an earlier taking.
+    pub(super) fn use_told_by(&self, key: &[u8; 32], until: i64, stored: &[u8]) -> Option<EarlierUse> {
+        let (end, earlier_use) = self.open::<(i64, EarlierUse)>(Place::Claim, key, stored)?;
+        (end == until).then_some(earlier_use)
+    }
+}
+
+/// The claim of `key`, if it is taken at `now`.
+pub(super) fn find_claim(
+    database: &Database,
+    judge: &Judge<'_>,
+    key: Digest256,
+    now: UnixTime,
+) -> Result<Option<TakenClaim>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let until = match transaction.open_table(CLAIMS) {
+        Err(TableError::TableDoesNotExist(_)) => None,
+        claims => claims?.get(&key.0)?.map(|until| until.value()),
+    };
+    let Some(until) = until.filter(|until| UnixTime::from_secs(*until) >= now) else { return Ok(None) };
+    let earlier_use = match transaction.open_table(CLAIM_USES) {
+        // A file of an earlier version, which no claim was written to since.
+        Err(TableError::TableDoesNotExist(_)) => None,
+        uses => uses?.get(&key.0)?.and_then(|stored| judge.use_told_by(&key.0, until, stored.value())),
+    };
+    Ok(Some(TakenClaim { key, earlier_use }))
 }
 
 /// The live record of `jti` with its revocation.

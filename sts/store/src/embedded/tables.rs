@@ -23,6 +23,8 @@ pub(super) const RECORD_ENDS: TableDefinition<'_, (i64, u64), (&str, &str)> = Ta
 
 /// Replay key -> until when it is taken.
 pub(super) const CLAIMS: TableDefinition<'_, &[u8; 32], i64> = TableDefinition::new("claims");
+/// Replay key -> sealed: until when it is taken, and the exchange that took it.
+pub(super) const CLAIM_USES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("claim_uses");
 /// When it may go, and the replay key.
 pub(super) const CLAIM_ENDS: TableDefinition<'_, (i64, &[u8; 32]), ()> = TableDefinition::new("claims_by_end");
 

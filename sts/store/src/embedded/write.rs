@@ -5,14 +5,14 @@ use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
 
 use super::engine::Engine;
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIMS, LEASES, META, PROBE, RECORD_ENDS, RECORDS, REFUSALS, REFUSALS_BY_TIME,
-    REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
+    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, LEASES, META, PROBE, RECORD_ENDS, RECORDS, REFUSALS,
+    REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
 };
 use super::tally::Tally;
 use crate::alert::Place;
 use crate::codec;
 use crate::ledger::{LedgerError, live_until};
-use crate::record::{Issued, Revocation, RevocationScope, RuleId, TokenRecord};
+use crate::record::{EarlierUse, Issued, Revocation, RevocationScope, RuleId, TakenClaim, TokenRecord};
 use crate::rules::{rule_id, with_id};
 use crate::watermark::Watermark;
 
@@ -44,10 +44,13 @@ pub(super) struct Encoded<T> {
 
 impl<T: serde::Serialize> Encoded<T> {
     pub(super) fn new(value: T) -> Result<Self, LedgerError> {
-        let payload = serde_json::to_vec(&value)
-            .map_err(|_| LedgerError::Unavailable("a value of the ledger cannot be encoded".into()))?;
+        let payload = serde_json::to_vec(&value).map_err(|_| not_encoded())?;
         Ok(Self { value, payload })
     }
+}
+
+fn not_encoded() -> LedgerError {
+    LedgerError::Unavailable("a value of the ledger cannot be encoded".into())
 }
 
 /// Every table, open in one transaction.
@@ -59,6 +62,9 @@ pub(super) struct Tables<'txn> {
     record_ends: Table<'txn, (i64, u64), (&'static str, &'static str)>,
     claims: Table<'txn, &'static [u8; 32], i64>,
     claim_ends: Table<'txn, (i64, &'static [u8; 32]), ()>,
+    /// Opened by the first claim: most exchanges take none.
+    claim_uses: Option<ClaimUses<'txn>>,
+    transaction: &'txn WriteTransaction,
     revocations: Table<'txn, &'static str, &'static [u8]>,
     revocation_ends: Table<'txn, (i64, &'static str), ()>,
     rules: Table<'txn, u64, &'static [u8]>,
@@ -69,6 +75,9 @@ pub(super) struct Tables<'txn> {
     pub(super) refusals_by_time: Table<'txn, (u64, &'static str), &'static str>,
     changed: Changed,
 }
+
+/// Which exchange took each claim.
+type ClaimUses<'txn> = Table<'txn, &'static [u8; 32], &'static [u8]>;
 
 /// What a transaction did to the revocations.
 #[derive(Default)]
@@ -92,6 +101,8 @@ impl<'txn> Tables<'txn> {
             record_ends: transaction.open_table(RECORD_ENDS)?,
             claims: transaction.open_table(CLAIMS)?,
             claim_ends: transaction.open_table(CLAIM_ENDS)?,
+            claim_uses: None,
+            transaction,
             revocations: transaction.open_table(REVOCATIONS)?,
             revocation_ends: transaction.open_table(REVOCATION_ENDS)?,
             rules: transaction.open_table(RULES)?,
@@ -118,12 +129,12 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    /// Takes the claim, when it is free, and records the token.
+    /// Takes the claims, when all are free, and records the token.
     pub(super) fn issue(
         &mut self,
         engine: &Engine,
         mut record: Encoded<TokenRecord>,
-        claim: Option<&ReplayClaim>,
+        claims: &[ReplayClaim],
     ) -> Result<Issued, WriteError> {
         let (seal, now) = (&*engine.seal, engine.clock.now());
         let preceding = self.changed.tally.as_ref().map_or_else(|| engine.rules_made(), Tally::rules);
@@ -135,10 +146,14 @@ impl<'txn> Tables<'txn> {
         if self.by_jti.get(jti.as_str())?.is_some() {
             return Err(WriteError::Refused(LedgerError::Duplicate));
         }
-        if let Some(claim) = claim
-            && !self.take(claim, now)?
-        {
-            return Ok(Issued::Replayed);
+        for claim in claims {
+            if let Some(until) = self.taken_until(&claim.key.0, now)? {
+                let earlier_use = self.use_of(engine, &claim.key.0, until)?;
+                return Ok(Issued::Replayed(TakenClaim { key: claim.key, earlier_use }));
+            }
+        }
+        for claim in claims {
+            self.take(seal, claim, &EarlierUse::of(&record.value))?;
         }
         let number = next_number(&self.records)?;
         let stored = codec::seal(seal, Place::Record, &number.to_be_bytes(), &record.payload);
@@ -149,19 +164,36 @@ impl<'txn> Tables<'txn> {
         Ok(Issued::Recorded)
     }
 
-    /// Set-if-absent; a claim whose time has passed may be taken anew.
-    fn take(&mut self, claim: &ReplayClaim, now: UnixTime) -> Result<bool, redb::Error> {
-        let key = &claim.key.0;
-        let held = self.claims.get(key)?.map(|until| until.value());
-        if let Some(until) = held {
-            if UnixTime::from_secs(until) >= now {
-                return Ok(false);
-            }
-            self.claim_ends.remove((until, key))?;
+    /// Until when the claim is taken, if it is. One whose time has passed may be taken anew.
+    fn taken_until(&self, key: &[u8; 32], now: UnixTime) -> Result<Option<i64>, redb::Error> {
+        let until = self.claims.get(key)?.map(|until| until.value());
+        Ok(until.filter(|until| UnixTime::from_secs(*until) >= now))
+    }
+
+    /// Takes a claim that is free.
+    fn take(&mut self, seal: &dyn Seal, claim: &ReplayClaim, by: &EarlierUse) -> Result<(), WriteError> {
+        let (key, until) = (&claim.key.0, claim.until.as_secs());
+        let passed = self.claims.insert(key, until)?.map(|passed| passed.value());
+        if let Some(passed) = passed {
+            self.claim_ends.remove((passed, key))?;
         }
-        self.claims.insert(key, claim.until.as_secs())?;
-        self.claim_ends.insert((claim.until.as_secs(), key), ())?;
-        Ok(true)
+        self.claim_ends.insert((until, key), ())?;
+        let stored = codec::seal_value(seal, Place::Claim, key, &(until, by)).map_err(|_| not_encoded());
+        self.claim_uses()?.insert(key, stored.map_err(WriteError::Refused)?.as_slice())?;
+        Ok(())
+    }
+
+    /// The exchange that took the claim which is taken until then.
+    fn use_of(&mut self, engine: &Engine, key: &[u8; 32], until: i64) -> Result<Option<EarlierUse>, redb::Error> {
+        Ok(self.claim_uses()?.get(key)?.and_then(|stored| engine.judge().use_told_by(key, until, stored.value())))
+    }
+
+    fn claim_uses(&mut self) -> Result<&mut ClaimUses<'txn>, redb::Error> {
+        let open = match self.claim_uses.take() {
+            Some(open) => open,
+            None => self.transaction.open_table(CLAIM_USES)?,
+        };
+        Ok(self.claim_uses.insert(open))
     }
 
     /// Records a revocation. The first of a token stands, unless it would be forgotten earlier than the new one.
@@ -355,6 +387,7 @@ impl<'txn> Tables<'txn> {
             let Some((end, key)) = first_before(&self.claim_ends, now, |(end, key)| (end, *key))? else { break };
             self.claim_ends.remove((end, &key))?;
             self.claims.remove(&key)?;
+            self.claim_uses()?.remove(&key)?;
             swept.rows += 1;
         }
         while swept.rows < most {

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use redis::Value;
 use redis::aio::MultiplexedConnection;
-use sts_types::{Clock, Entropy, Jti, Seal, StatusWindow, UnixTime};
+use sts_types::{Clock, Digest256, Entropy, Jti, Seal, StatusWindow, UnixTime};
 
 use self::batch::{Batch, Replies, command, sized};
 use self::connect::Connector;
@@ -52,7 +52,7 @@ use self::vitals::Vitals;
 use crate::alert::{Alert, Alerts, Place};
 use crate::codec;
 use crate::ledger::{Acceptance, Lease, Ledger, LedgerFuture, StatusMark};
-use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TokenRecord};
+use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
 use crate::warning::Warning;
 
 /// How much longer than it must a key lives in Redis, in seconds: its clock is not ours.
@@ -354,8 +354,12 @@ impl Inspector {
 }
 
 impl Ledger for RedisLedger {
-    fn issue(&self, record: TokenRecord, claim: Option<ReplayClaim>) -> LedgerFuture<'_, Issued> {
-        Box::pin(self.issue_record(record, claim))
+    fn issue(&self, record: TokenRecord, claims: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+        Box::pin(self.issue_record(record, claims))
+    }
+
+    fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {
+        Box::pin(async move { Ok(self.find_taken(key).await?) })
     }
 
     fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>> {

@@ -61,16 +61,16 @@ async fn c137_wherever_the_disk_fails_within_a_commit_nothing_acknowledged_is_lo
         for operations in 0..40 {
             let name = format!("r{round}-{operations}");
             let before = record(&format!("{name}-before"), "octo");
-            rig.ledger.issue(before, None).await.unwrap();
+            rig.ledger.issue(before, vec![]).await.unwrap();
             rig.ledger.revoke(revocation(&format!("{name}-before"), "leaked")).await.unwrap();
             acknowledged.push(format!("{name}-before"));
 
             rig.disk.set(Mood::FailsAfter(operations, kind));
-            let during = rig.ledger.issue(record(&format!("{name}-during"), "octo"), None).await;
+            let during = rig.ledger.issue(record(&format!("{name}-during"), "octo"), vec![]).await;
             if rig.disk.has_failed() {
                 failures += 1;
                 assert!(is_unavailable(&during) || during.is_ok(), "{during:?}");
-                assert!(is_unavailable(&rig.ledger.issue(record(&format!("{name}-full"), "octo"), None).await));
+                assert!(is_unavailable(&rig.ledger.issue(record(&format!("{name}-full"), "octo"), vec![]).await));
                 assert!(is_unavailable(&rig.ledger.revoke(revocation("x", "leaked")).await));
                 assert!(is_unavailable(&rig.ledger.ready().await));
                 let known = rig.ledger.look_up(Jti::new(&format!("{name}-before")).unwrap()).await;
@@ -108,10 +108,10 @@ async fn c137_a_rule_that_could_not_be_written_is_not_in_force_and_those_before_
 #[tokio::test]
 async fn c137_reads_come_back_without_a_write() {
     let rig = Rig::new();
-    rig.ledger.issue(record("a", "octo"), None).await.unwrap();
+    rig.ledger.issue(record("a", "octo"), vec![]).await.unwrap();
     rig.ledger.revoke(revocation("a", "leaked")).await.unwrap();
     rig.disk.set(Mood::FailsAfter(0, ErrorKind::StorageFull));
-    assert!(is_unavailable(&rig.ledger.issue(record("b", "octo"), None).await));
+    assert!(is_unavailable(&rig.ledger.issue(record("b", "octo"), vec![]).await));
     rig.disk.set(Mood::Well);
     assert!(rig.is_revoked("a").await);
 }
@@ -131,8 +131,8 @@ async fn a_write_that_takes_too_long_is_given_up_and_spends_no_claim() {
     rig.disk.set(Mood::Stalls);
     // The first is in the stalled transaction; the second, with the claim, waits behind it.
     let issues = [
-        rig.ledger.issue(record("one", "octo"), None),
-        rig.ledger.issue(record("two", "octo"), Some(claim(1, START.plus(1000)))),
+        rig.ledger.issue(record("one", "octo"), vec![]),
+        rig.ledger.issue(record("two", "octo"), vec![claim(1, START.plus(1000))]),
     ];
     let [first, second] = issues;
     let mut first = Box::pin(first);
@@ -144,7 +144,7 @@ async fn a_write_that_takes_too_long_is_given_up_and_spends_no_claim() {
     assert!(is_unavailable(&first.await));
     rig.disk.set(Mood::Well);
     tokio::time::resume();
-    let late = rig.ledger.issue(record("three", "octo"), Some(claim(1, START.plus(1000)))).await;
+    let late = rig.ledger.issue(record("three", "octo"), vec![claim(1, START.plus(1000))]).await;
     assert_eq!(late.unwrap(), Issued::Recorded);
 }
 
@@ -154,7 +154,7 @@ async fn a_queue_that_is_full_refuses_at_once_and_what_waits_is_written() {
     rig.disk.set(Mood::Stalls);
     let (mut refused, mut waiting) = (Vec::new(), Vec::new());
     for n in 0..10_000 {
-        let mut issue = rig.ledger.issue(record(&format!("t{n}"), "octo"), None);
+        let mut issue = rig.ledger.issue(record(&format!("t{n}"), "octo"), vec![]);
         match (&mut issue).now_or_never() {
             Some(answer) => refused.push(answer),
             None => waiting.push(issue),
@@ -172,14 +172,14 @@ async fn c141_every_issue_passes_the_sweep_of_a_long_backlog() {
     const ISSUES: usize = 20;
     let rig = Rig::new();
     for page in 0..STEPS / 20 {
-        let dead = (0..20 * SWEEP_STEP).map(|n| rig.ledger.issue(record(&format!("dead{page}-{n}"), "octo"), None));
+        let dead = (0..20 * SWEEP_STEP).map(|n| rig.ledger.issue(record(&format!("dead{page}-{n}"), "octo"), vec![]));
         assert!(join_all(dead).await.iter().all(Result::is_ok));
     }
     rig.clock.advance(10_000);
     let issues = async {
         for n in 0..ISSUES {
             let live = TokenRecord { exp: START.plus(20_000), ..record(&format!("live{n}"), "octo") };
-            assert_eq!(rig.ledger.issue(live, None).await.unwrap(), Issued::Recorded);
+            assert_eq!(rig.ledger.issue(live, vec![]).await.unwrap(), Issued::Recorded);
         }
     };
     // One after the other, they are all done while the sweep has most of its way to go: each waits for a step or two of it.

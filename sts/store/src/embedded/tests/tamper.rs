@@ -8,9 +8,13 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 use sts_types::Jti;
 
 use super::super::EmbeddedLedger;
-use super::super::tables::{BY_JTI, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, TALLIES, TALLY};
-use crate::contract::{AlertLog, ManualClock, START, TestSeal, assert_all_attacks, record, revocation, rule};
-use crate::{Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, codec};
+use super::super::tables::{
+    BY_JTI, CLAIM_USES, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, TALLIES, TALLY,
+};
+use crate::contract::{
+    AlertLog, ManualClock, START, TestSeal, assert_all_attacks, claim, record, replayed, revocation, rule,
+};
+use crate::{Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, TakenClaim, codec};
 
 /// A store that is closed while it is tampered with.
 struct Store {
@@ -31,7 +35,7 @@ impl Store {
         };
         let ledger = store.open(1);
         for jti in ["a", "b"] {
-            assert_eq!(ledger.issue(record(jti, "octo"), None).await.unwrap(), Issued::Recorded);
+            assert_eq!(ledger.issue(record(jti, "octo"), vec![]).await.unwrap(), Issued::Recorded);
         }
         ledger.revoke(revocation("b", "leaked")).await.unwrap();
         drop(ledger);
@@ -61,6 +65,12 @@ impl Store {
         let database = Database::open(&self.path).unwrap();
         let table = database.begin_read().unwrap().open_table(RECORDS).unwrap();
         table.get(number).unwrap().unwrap().value().to_vec()
+    }
+
+    fn stored_use(&self, key: &[u8; 32]) -> Vec<u8> {
+        let database = Database::open(&self.path).unwrap();
+        let table = database.begin_read().unwrap().open_table(CLAIM_USES).unwrap();
+        table.get(key).unwrap().unwrap().value().to_vec()
     }
 
     async fn look_up(&self, jti: &str) -> (Option<Entry>, Vec<Alert>) {
@@ -135,7 +145,7 @@ async fn assert_in_doubt(store: &Store, fault: Fault, what: &str) {
     assert!(unavailable(ledger.look_up(Jti::new("a").unwrap()).await.unwrap_err()), "{what}");
     assert!(unavailable(ledger.rules().await.unwrap_err()), "{what}");
     assert!(unavailable(ledger.ready().await.unwrap_err()), "{what}");
-    assert!(unavailable(ledger.issue(record("new", "octo"), None).await.unwrap_err()), "{what}");
+    assert!(unavailable(ledger.issue(record("new", "octo"), vec![]).await.unwrap_err()), "{what}");
     assert!(unavailable(ledger.revoke(revocation("a", "leaked")).await.unwrap_err()), "{what}");
     assert!(unavailable(ledger.sweep(START.plus(9_999)).await.unwrap_err()), "{what}");
 }
@@ -391,4 +401,48 @@ proptest! {
         stored[at] ^= flip;
         prop_assert!(codec::open::<serde_json::Value>(&TestSeal(1), Place::Record, b"key", &stored).is_err());
     }
+}
+
+#[tokio::test]
+async fn fld42_a_claim_whose_use_somebody_wrote_names_no_exchange_and_is_taken_all_the_same() {
+    let store = Store::new().await;
+    let (one, other) = (claim(1, START.plus(900)), claim(2, START.plus(900)));
+    let ledger = store.open(1);
+    for (name, taken) in [("c", &one), ("d", &other)] {
+        ledger.issue(record(name, "octo"), vec![taken.clone()]).await.unwrap();
+    }
+    drop(ledger);
+    let sealed = |until: i64| {
+        let by = crate::EarlierUse::of(&record("any", "octo"));
+        codec::seal_value(&TestSeal(1), Place::Claim, &one.key.0, &(until, by)).unwrap()
+    };
+    let others = store.stored_use(&other.key.0);
+    // Gone, garbage, that of another claim, and one that an earlier taking left; then the right one.
+    for (row, fault, is_told) in [
+        (None, None, false),
+        (Some(b"x".to_vec()), Some(Fault::Newer), false),
+        (Some(others), Some(Fault::Seal), false),
+        (Some(sealed(START.plus(899).as_secs())), None, false),
+        (Some(sealed(START.plus(900).as_secs())), None, true),
+    ] {
+        store.tamper(|txn| {
+            let mut uses = txn.open_table(CLAIM_USES).unwrap();
+            match &row {
+                Some(row) => drop(uses.insert(&one.key.0, row.as_slice()).unwrap()),
+                None => drop(uses.remove(&one.key.0).unwrap()),
+            }
+        });
+        let ledger = store.open(1);
+        store.alerts.take();
+        let wanted =
+            if is_told { replayed(1) } else { Issued::Replayed(TakenClaim { key: one.key, earlier_use: None }) };
+        assert_eq!(ledger.find_claim(one.key).await.unwrap().map(Issued::Replayed), Some(wanted.clone()), "{fault:?}");
+        assert_eq!(ledger.issue(record("e", "octo"), vec![one.clone()]).await.unwrap(), wanted, "{fault:?}");
+        let alerts = fault.map_or(vec![], |fault| vec![Alert { place: Place::Claim, fault }; 2]);
+        assert_eq!(store.alerts.take(), alerts);
+    }
+    // As an earlier version left it.
+    store.tamper(|txn| drop(txn.delete_table(CLAIM_USES).unwrap()));
+    let unknown = TakenClaim { key: one.key, earlier_use: None };
+    assert_eq!(store.open(1).find_claim(one.key).await.unwrap(), Some(unknown));
 }
