@@ -1,7 +1,7 @@
-//! How an entry's issuer is reached: whose certificates are trusted, which token is shown, which proxy is asked.
+//! How a fetch reaches an entry's issuer: trusted CA certificates, bearer token, proxy.
 //!
-//! The files are read for each fetch, so that a rotated token or certificate is used without a reload (the ones that Kubernetes
-//! projects into a pod change while it runs).
+//! Each fetch reads the files again, so a rotated token or certificate works without a reload.
+//! Kubernetes rotates the files that it projects into a running pod.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -17,33 +17,33 @@ use url::{Origin, Url};
 use crate::fetch_error::bounded;
 use crate::{DocumentKind, EntrySpec, FetchError, FetchFault, KeySource, ProxyUrl};
 
-/// The largest bundle of CA certificates that is read, in bytes. That of all public authorities has 220 kB.
+/// Size limit of a CA bundle, in bytes. A bundle of all public authorities has 220 kB.
 const MAX_BUNDLE_BYTES: usize = 1024 * 1024;
-/// The largest bearer token that is read, in bytes. Servers refuse longer heads.
+/// Size limit of a bearer token, in bytes. Servers refuse longer request headers.
 const MAX_BEARER_BYTES: u64 = 16 * 1024;
 
-/// What one fetch goes by.
+/// CA certificates, proxy and bearer token of one fetch.
 pub(crate) struct Access {
     pub(crate) roots: Option<Roots>,
     pub(crate) proxy: Option<ProxyUrl>,
     bearer: Option<Bearer>,
 }
 
-/// The only roots that are trusted, as they were read.
+/// The only trusted roots of an entry, as read from its `ca_file`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Roots {
     path: PathBuf,
     pem: Bytes,
 }
 
-/// A token, and the one origin that may see it.
+/// A bearer token and the one origin that may receive it.
 struct Bearer {
     origin: Origin,
     header: HeaderValue,
 }
 
 impl Access {
-    /// Reads what the spec names on disk. Blocks.
+    /// Reads the files that the spec names. Blocks.
     pub(crate) fn read(spec: &EntrySpec) -> Result<Self, FetchError> {
         Ok(Self {
             roots: spec.ca_file.as_deref().map(Roots::read).transpose()?,
@@ -57,13 +57,13 @@ impl Access {
         })
     }
 
-    /// The `Authorization` for `url` (RFC 6750 section 2.1): only the origin that the configuration names sees the token. A
-    /// `jwks_uri` is what the issuer's document says, and may lead anywhere.
+    /// The `Authorization` header for `url` (RFC 6750 section 2.1). Only the configured origin
+    /// receives the token: the issuer's document chooses `jwks_uri`, which may point anywhere.
     pub(crate) fn authorization(&self, url: &Url) -> Option<&HeaderValue> {
         self.bearer.as_ref().filter(|bearer| bearer.origin == url.origin()).map(|bearer| &bearer.header)
     }
 
-    /// Whether there is a token that `url` does not see.
+    /// Whether the entry has a token that must not be sent to `url`.
     pub(crate) fn withholds_bearer(&self, url: &Url) -> bool {
         self.bearer.is_some() && self.authorization(url).is_none()
     }
@@ -80,16 +80,12 @@ impl Roots {
         }
     }
 
-    /// The certificates.
-    ///
-    /// # Errors
-    /// What is wrong with the bundle.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
         let certificates = CertificateDer::pem_slice_iter(&self.pem).collect::<Result<_, _>>();
         certificates.map_err(|error| format!("its certificates cannot be read: {}", bounded(&error.to_string())))
     }
 
-    /// Whether these are what the same file held at another time.
+    /// Whether `other` is an earlier or later version of the same CA file.
     pub(crate) fn is_other_version_of(&self, other: &Self) -> bool {
         self.path == other.path && self.pem != other.pem
     }
@@ -111,7 +107,6 @@ pub(crate) enum BearerError {
 }
 
 impl BearerError {
-    /// The rule that the file breaks.
     pub(crate) fn code(&self) -> CheckCode {
         match self {
             Self::File(error) => error.code(),
@@ -119,7 +114,7 @@ impl BearerError {
         }
     }
 
-    /// What is wrong with the file at `path`, which is named once.
+    /// The fault, with the path.
     pub(crate) fn message(&self, path: &Path) -> String {
         match self {
             Self::File(error) => error.message(),
@@ -127,7 +122,6 @@ impl BearerError {
         }
     }
 
-    /// What to do.
     pub(crate) fn help(&self) -> String {
         const CONTENT: &str = "write one line with the token into the file";
         match self {
@@ -136,7 +130,7 @@ impl BearerError {
         }
     }
 
-    /// The same of a fetch, whose error names the path itself.
+    /// The same fault as a [`FetchError`], which names the path itself.
     fn of_fetch(&self, path: &Path) -> FetchError {
         let (fault, hint) = match self {
             Self::File(error) => (error.reason(), Some(error.help())),
@@ -147,7 +141,7 @@ impl BearerError {
     }
 }
 
-/// The `Authorization` that the token in the file makes.
+/// The `Authorization` header with the token in the file.
 pub(crate) fn bearer(path: &Path) -> Result<HeaderValue, BearerError> {
     let bytes = read_secret_file(path, SecretOwner::Configured, MAX_BEARER_BYTES).map_err(BearerError::File)?.bytes;
     let token = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -157,6 +151,7 @@ pub(crate) fn bearer(path: &Path) -> Result<HeaderValue, BearerError> {
     }
     let mut header = HeaderValue::from_bytes(&[b"Bearer ", token].concat())
         .map_err(|_| BearerError::Content("cannot be sent in a header"))?;
+    // Debug output of the request must not show the token.
     header.set_sensitive(true);
     Ok(header)
 }
@@ -164,11 +159,12 @@ pub(crate) fn bearer(path: &Path) -> Result<HeaderValue, BearerError> {
 fn read(kind: DocumentKind, path: &Path, most: usize) -> Result<Vec<u8>, FetchError> {
     let wrong = |fault| FetchError::new(kind, &path.to_string_lossy(), fault);
     let unreadable = |error: std::io::Error| wrong(FetchFault::Unreadable(bounded(&error.to_string())));
-    // Before it is opened: opening a pipe waits.
+    // Check before opening: opening a named pipe blocks.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(wrong(FetchFault::Unreadable("not a regular file".to_owned())));
     }
     let mut bytes = Vec::new();
+    // One byte more than the limit tells a file that is too long.
     File::open(path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     if bytes.len() > most {
         return Err(wrong(FetchFault::Unreadable(format!("larger than {most} bytes"))));

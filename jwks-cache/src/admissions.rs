@@ -1,40 +1,40 @@
-//! How fast a family takes in members that nothing vouches for.
+//! Rate limit for new family members that nothing vouches for.
 
 use std::time::Duration;
 
 use crate::moment::Moment;
 
-/// The most admissions at once.
+/// Bucket size.
 const BURST: u32 = 128;
-/// The time after which another admission is there.
+/// Time in which the bucket gains one admission.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// A bucket of [`BURST`] admissions that gains one each [`INTERVAL`]. Each new member costs its platform
-/// two requests, and a platform that answers a flood with 429 would answer the same to its real members'
-/// refreshes.
+/// A token bucket of [`BURST`] admissions that gains one per [`INTERVAL`]. Each new member costs
+/// its platform two requests. A platform that answers a flood with 429 would answer the refreshes
+/// of its real members the same way.
 #[derive(Default)]
 pub(crate) struct Admissions {
+    /// When the bucket is full again; `None` when it is full.
     full_at: Option<Moment>,
 }
 
 impl Admissions {
-    /// Whether an admission is there at `now`.
+    /// Checks for an admission at `now`, without taking it.
     ///
     /// # Errors
-    /// How long until one is.
+    /// The time until the next admission.
     pub(crate) fn check(&self, now: Moment) -> Result<(), Duration> {
         let wait = now.until(self.after_one(now)).saturating_sub(INTERVAL * BURST);
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    /// Takes one.
     pub(crate) fn take(&mut self, now: Moment) {
         self.full_at = Some(self.after_one(now));
     }
 
-    /// When the bucket would be full again if one were taken at `now`.
+    /// When the bucket would be full again after one admission at `now`.
     fn after_one(&self, now: Moment) -> Moment {
-        self.full_at.filter(|at| *at > now).unwrap_or(now).plus(INTERVAL)
+        self.full_at.filter(|full_at| *full_at > now).unwrap_or(now).plus(INTERVAL)
     }
 }
 

@@ -26,16 +26,16 @@ use crate::{
     FetchError, FetchFault, HistoryError, KeyHistory, RefreshReport, Specs, last_good,
 };
 
-/// How often due refreshes are looked for.
+/// Interval of the check for due refreshes.
 const TICK: Duration = Duration::from_secs(1);
-/// How long copies on disk are kept that no entry refreshes.
+/// Age at which an unused copy on disk is deleted.
 const COPY_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The age up to which a set may be newer than the look-up of a token that is being verified.
+/// Age below which a set may have replaced the one that a token was just verified against.
 const JUST_NOW: Duration = Duration::from_secs(5);
-/// What `Unavailable` says at least, in case the pause ends while the answer is made.
+/// Smallest `retry_after`, in case the pause ends while the answer is made.
 const LEAST_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Verification keys of issuer entries. A cheap handle: clones share everything.
+/// Verification keys of issuer entries. Cloning is cheap: clones share all state.
 #[derive(Clone)]
 pub struct JwksCache {
     inner: Arc<Inner>,
@@ -45,64 +45,70 @@ struct Inner {
     world: Arc<World>,
     log: Arc<HistoryLog>,
     slots: HashMap<EntryName, Slot>,
-    /// The entries' names in the order of their specs.
+    /// Entry names in the order of their specs.
     order: Vec<EntryName>,
-    /// In the order of their specs: there are few.
+    /// In the order of their specs. A linear search is enough: there are few.
     families: Vec<Arc<Family>>,
-    /// Digests of what tokens ask for are keyed by this, so that nobody can choose collisions.
+    /// Key of the digests of (kid, algorithm). It is random, so an attacker cannot choose
+    /// collisions.
     hasher: RandomState,
 }
 
-/// What the current sets know.
+/// Answer of the current sets.
 #[derive(Clone, Debug)]
 pub enum CacheAnswer {
     /// The keys to try.
     Hit(Candidates),
-    /// No answer without asking the issuer: see [`JwksCache::find`].
+    /// The current set has no answer. [`JwksCache::find`] asks the issuer.
     Miss,
 }
 
-/// Why there is no key for a token.
+/// Why a lookup found no key for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// The issuer was asked and has no such key, or has it for another algorithm.
+    /// The issuer was asked. It has no such key, or has it for another algorithm.
     #[error("the issuer has no such key")]
     Unknown,
-    /// The issuer could not be asked: its last fetch failed, or a cool-down lasts. Nothing may be concluded about the key.
+    /// The issuer could not be asked: the last fetch failed, or a cool-down is running. The key may
+    /// exist.
     #[error("the issuer's keys could not be looked up")]
     Unavailable {
-        /// When asking again may help.
+        /// Earliest time at which another attempt may help.
         retry_after: Duration,
     },
 }
 
 impl JwksCache {
-    /// Makes the cache. Reads key files and last good sets; dials nothing.
+    /// Builds the cache. Reads key files and last good sets; opens no connection.
     ///
     /// # Errors
-    /// Every entry that cannot be used as configured: a URL that may not be fetched, a key file that cannot be read or has no
-    /// usable key, entries of one issuer without keys of their own, families that an issuer may both be of.
+    /// One error per entry that cannot be used: a URL that must not be fetched, a key file that
+    /// cannot be read or has no usable key, entries of one issuer without keys of their own,
+    /// families whose templates overlap.
     pub fn new(specs: impl Into<Specs>, environment: Environment) -> Result<Self, Vec<EntryError>> {
         let log = Arc::new(HistoryLog::new(&environment));
         Self::build(specs.into(), Arc::new(World::new(environment)), log, None)
     }
 
-    /// The cache for another configuration: entries whose spec is unchanged keep their state, and key files are read again.
+    /// Builds the cache for a new configuration. Entries whose spec is unchanged keep their state;
+    /// key files are read again.
     ///
     /// # Errors
-    /// As [`Self::new`]; this cache is as it was then.
+    /// As for [`Self::new`]. On an error this cache stays as it is.
     pub fn with_entries(&self, specs: impl Into<Specs>) -> Result<Self, Vec<EntryError>> {
         Self::build(specs.into(), Arc::clone(&self.inner.world), Arc::clone(&self.inner.log), Some(&self.inner))
     }
 
-    /// The current set of `entry`, for looking at; `None` when it was never loaded or is past `max_stale`. Lock-free.
+    /// The current set of `entry`, for inspection. `None` if it was never loaded or is past
+    /// `max_stale`. Lock-free.
     #[must_use]
     pub fn cached<'a>(&self, entry: impl Into<EntryRef<'a>>) -> Option<Arc<EntryKeys>> {
         let now = self.now();
         self.with_slot(entry.into(), now, |slot| slot.entry.last().filter(|keys| keys.is_usable(now))).flatten()
     }
 
-    /// The keys for a token of `entry` with that header, if the current set has them. Lock-free, allocates nothing.
+    /// The keys for a token of `entry` with this kid and algorithm, if the current set has them.
+    /// Lock-free, allocates nothing.
     #[must_use]
     pub fn find_cached<'a>(
         &self,
@@ -117,11 +123,12 @@ impl JwksCache {
         }
     }
 
-    /// The keys for a token of `entry` with that header. Asks the issuer when the current set does not have them: one fetch
-    /// that all callers share, and one per cool-down.
+    /// The keys for a token of `entry` with this kid and algorithm. Asks the issuer when the
+    /// current set does not have them. All callers share one fetch, and there is one fetch per
+    /// cool-down.
     ///
-    /// Where several entries share an issuer, try [`Self::find_cached`] on each of them before this on any: a kid of one is
-    /// unknown to the others.
+    /// Where several entries share an issuer, call [`Self::find_cached`] on each of them first: one
+    /// entry's kid is unknown to the others, and `find` would fetch for nothing.
     ///
     /// # Errors
     /// See [`LookupError`].
@@ -152,8 +159,9 @@ impl JwksCache {
         }
     }
 
-    /// Reports that the keys at hand did not verify a token of `entry` with that header. Where kids are reused over rotations
-    /// ([`kid_reuse`](crate::EntrySpec::kid_reuse)), the issuer is asked within the cool-down, and its keys are returned if they are others now.
+    /// Reports that the current keys did not verify a token of `entry`. Where the issuer reuses
+    /// kids across rotations ([`kid_reuse`](crate::EntrySpec::kid_reuse)), this fetches its keys,
+    /// at most once per cool-down, and returns them if they changed.
     pub async fn signature_failed<'a>(
         &self,
         entry: impl Into<EntryRef<'a>>,
@@ -170,12 +178,14 @@ impl JwksCache {
             Found::Shared | Found::NoSuchKey | Found::NoKeys => None,
         };
         let (before, landing) = {
+            // Read the keys under the lock, so that they are those from before the fetch.
             let mut control = slot.entry.control();
             let before = at_hand();
             match control.join(None).map(Landing::of) {
                 Some(landing) => (before, landing),
                 None if control.admit_unknown(self.question(kid, algorithm), now) != Admission::Go => {
-                    // Another token's report may have replaced the set after this one's keys were looked up.
+                    // A report for another token may have replaced the set since this token's
+                    // lookup.
                     let is_new =
                         slot.entry.with_usable(now, |keys| keys.is_younger_than(JUST_NOW, now)).unwrap_or(false);
                     return before.filter(|_| is_new);
@@ -191,9 +201,9 @@ impl JwksCache {
         at_hand().filter(|now| before.is_none_or(|before| !now.are_among(&before)))
     }
 
-    /// Reports that a key of `entry` verified a token. It proves a family's member: until then anyone could
-    /// have written its name, and it competes with other unproven members for few places. Cheap, and of no
-    /// effect for other entries.
+    /// Reports that a key of `entry` verified a token. This proves a family member. Until then
+    /// anyone could have made up its name, and it competes with other unproven members for a few
+    /// places. Cheap; has no effect on other entries.
     pub fn verified<'a>(&self, entry: impl Into<EntryRef<'a>>) {
         let EntryRef { name, issuer } = entry.into();
         if self.inner.slots.contains_key(name) {
@@ -204,8 +214,8 @@ impl JwksCache {
         }
     }
 
-    /// Fetches the keys of `entry` now, whatever cool-down lasts, and replaces the set. Keys that the issuer withdrew are gone
-    /// when this returns. When the fetch fails, the keys stay.
+    /// Fetches the keys of `entry` now, even during a cool-down, and replaces the set. Keys that
+    /// the issuer withdrew are gone when this returns. If the fetch fails, the current keys stay.
     ///
     /// # Errors
     /// See [`FetchError`].
@@ -219,24 +229,23 @@ impl JwksCache {
             FetchError::new(DocumentKind::Entry, entry.name.as_str(), fault)
         })?;
         loop {
-            let (landing, is_ours) = {
+            let (landing, started_here) = {
                 let mut control = slot.entry.control();
                 slot.entry.join_or_start(&self.inner.world, &mut control, Cause::Operator, None)
             };
             let outcome = landing.outcome(&slot.entry).await;
-            // A fetch that began before this call may have read what the issuer said before.
-            if is_ours {
+            // A fetch that started before this call may have read the old keys.
+            if started_here {
                 return outcome;
             }
         }
     }
 
-    /// Starts every refresh that is due and waits for them, and for the histories to be written; forgets members of families
-    /// that nobody asks for. [`Self::run`] does the same on
-    /// its own; this is for callers that keep their own schedule.
+    /// Starts every due refresh and waits for it, writes the histories, and forgets idle family
+    /// members. [`Self::run`] does this on its own; call this only to keep your own schedule.
     pub async fn refresh_due(&self) {
         for (entry, landing) in self.start_due() {
-            // What came of it is in the entry's status.
+            // The entry's status holds the outcome.
             let _ = landing.outcome(&entry).await;
         }
         for entry in self.new_proofs() {
@@ -245,21 +254,23 @@ impl JwksCache {
         let now = self.now();
         for entry in self.entries().into_iter().filter(|entry| entry.is_proven()) {
             let recorder = Arc::clone(&entry.recorder);
-            // A write that fails is logged and tried again.
+            // A failed write is logged and retried.
             let _ = spawn_blocking(move || recorder.write(now)).await;
         }
         self.tidy();
     }
 
-    /// The key sets that `entry` had, as far back as its log under `state_dir` reaches; without a `state_dir` there is no log.
-    /// A name that was taken out of the configuration still has its log.
+    /// The key sets that `entry` had, as far back as its log under `state_dir` reaches. Without a
+    /// `state_dir` there is no log. An entry that was removed from the configuration still has its
+    /// log.
     ///
     /// # Errors
     /// See [`HistoryError`].
     pub async fn history<'a>(&self, entry: impl Into<EntryRef<'a>>) -> Result<KeyHistory, HistoryError> {
         let EntryRef { name, issuer } = entry.into();
         let (now, log) = (self.now(), Arc::clone(&self.inner.log));
-        let slot = self.inner.slots.get(name).filter(|slot| issuer.is_none_or(|own| *own == slot.entry.spec.issuer));
+        let slot =
+            self.inner.slots.get(name).filter(|slot| issuer.is_none_or(|issuer| *issuer == slot.entry.spec.issuer));
         let (entry, key) = match (slot, issuer) {
             (None, Some(issuer)) => {
                 let member = self.family(name).and_then(|family| family.peek(issuer));
@@ -283,8 +294,9 @@ impl JwksCache {
         })
     }
 
-    /// Keeps the entries fresh until `shutdown` is there: refreshes sets before they expire, and reads key files that changed.
-    /// Each refresh is a task of its own, so a slow issuer delays no other.
+    /// Keeps the entries fresh until `shutdown` resolves: refreshes sets before they expire and
+    /// re-reads changed key files. Each refresh has its own task, so a slow issuer does not delay
+    /// the others.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         self.sweep_copies();
         let mut tick = tokio::time::interval(TICK);
@@ -307,28 +319,35 @@ impl JwksCache {
     /// The state of every entry, in the order of their specs.
     #[must_use]
     pub fn status(&self) -> Vec<EntryStatus> {
-        let (now, at) = (self.now(), self.inner.world.environment.clock.now());
-        self.inner.order.iter().filter_map(|name| self.inner.slots.get(name)).map(|slot| slot.status(now, at)).collect()
+        let (now, wall_time) = (self.now(), self.inner.world.environment.clock.now());
+        self.inner
+            .order
+            .iter()
+            .filter_map(|name| self.inner.slots.get(name))
+            .map(|slot| slot.status(now, wall_time))
+            .collect()
     }
 
-    /// What is known of the keys of `entry`, for explaining a refusal: its keys, when and from where they
-    /// were fetched, the last failure, the last sets. `None` when there is no such entry, or the family has
-    /// no such member now. Reads no disk and fetches nothing, and does not count as a use.
+    /// The state of the keys of `entry`, to explain a refusal: keys, time and source of the fetch,
+    /// last failure, recent sets. `None` if there is no such entry, or the family has no such
+    /// member now. Reads no disk, fetches nothing, and does not count as a use of a member.
     #[must_use]
     pub fn view<'a>(&self, entry: impl Into<EntryRef<'a>>) -> Option<EntryView> {
         let EntryRef { name, issuer } = entry.into();
-        let (now, at) = (self.now(), self.inner.world.environment.clock.now());
+        let (now, wall_time) = (self.now(), self.inner.world.environment.clock.now());
         match self.inner.slots.get(name) {
-            Some(slot) => issuer.is_none_or(|own| *own == slot.entry.spec.issuer).then(|| slot.view(now, at)),
-            None => self.family(name)?.peek(issuer?).map(|member| member.slot.view(now, at)),
+            Some(slot) => {
+                issuer.is_none_or(|issuer| *issuer == slot.entry.spec.issuer).then(|| slot.view(now, wall_time))
+            }
+            None => self.family(name)?.peek(issuer?).map(|member| member.slot.view(now, wall_time)),
         }
     }
 
     /// The state of every family, in the order of their specs.
     #[must_use]
     pub fn families(&self) -> Vec<FamilyStatus> {
-        let (now, at) = (self.now(), self.inner.world.environment.clock.now());
-        self.inner.families.iter().map(|family| family.status(now, at)).collect()
+        let (now, wall_time) = (self.now(), self.inner.world.environment.clock.now());
+        self.inner.families.iter().map(|family| family.status(now, wall_time)).collect()
     }
 
     fn build(
@@ -379,38 +398,38 @@ impl JwksCache {
         self.inner.families.iter().find(|family| family.spec.name == *name)
     }
 
-    /// Calls `read` with what `entry` means, if it is there. Lock-free.
+    /// Calls `read` with the slot of `entry`, if there is one. Lock-free.
     fn with_slot<T>(&self, entry: EntryRef<'_>, now: Moment, read: impl FnOnce(&Slot) -> T) -> Option<T> {
         match self.inner.slots.get(entry.name) {
-            Some(slot) => entry.issuer.is_none_or(|own| *own == slot.entry.spec.issuer).then(|| read(slot)),
+            Some(slot) => entry.issuer.is_none_or(|issuer| *issuer == slot.entry.spec.issuer).then(|| read(slot)),
             None => self.family(entry.name)?.with_member(entry.issuer?, now, read),
         }
     }
 
-    /// What `entry` means; a family's member is made when it is not there yet.
+    /// The slot of `entry`. Creates a family member that does not exist yet.
     async fn slot(&self, entry: EntryRef<'_>) -> Result<SlotRef<'_>, LookupError> {
         if let Some(slot) = self.inner.slots.get(entry.name) {
-            let is_its = entry.issuer.is_none_or(|own| *own == slot.entry.spec.issuer);
-            return is_its.then_some(SlotRef::Entry(slot)).ok_or(LookupError::Unknown);
+            let is_its_issuer = entry.issuer.is_none_or(|issuer| *issuer == slot.entry.spec.issuer);
+            return is_its_issuer.then_some(SlotRef::Entry(slot)).ok_or(LookupError::Unknown);
         }
         let (family, issuer) = self.family(entry.name).zip(entry.issuer).ok_or(LookupError::Unknown)?;
         let member = family.member(issuer, &self.inner.world, &self.inner.log, self.now()).await;
         member.map(SlotRef::Member).map_err(|wait| wait.map_or(LookupError::Unknown, unavailable))
     }
 
-    /// Every entry, the members of families too.
+    /// Every entry, including family members.
     fn entries(&self) -> Vec<Arc<Entry>> {
         let members = self.inner.families.iter().flat_map(|family| family.members());
         let members = members.map(|member| Arc::clone(&member.slot.entry));
         self.inner.slots.values().map(|slot| Arc::clone(&slot.entry)).chain(members).collect()
     }
 
-    /// Members that were proven since the last call.
+    /// Members proven since the last call.
     fn new_proofs(&self) -> Vec<Arc<Entry>> {
         self.inner.families.iter().flat_map(|family| family.new_proofs()).collect()
     }
 
-    /// Has copies kept of what was proven lately.
+    /// Writes copies of the keys of newly proven members.
     fn keep_new_proofs(&self) {
         for entry in self.new_proofs() {
             let world = Arc::clone(&self.inner.world);
@@ -423,12 +442,12 @@ impl JwksCache {
         self.inner.families.iter().for_each(|family| family.tidy(now));
     }
 
-    /// Decides under the entry's lock whether the issuer is asked.
+    /// Decides under the entry's lock whether to ask the issuer.
     fn ask(&self, slot: &Slot, kid: Option<&Kid>, algorithm: Algorithm) -> Asked {
         let now = self.now();
         let question = self.question(kid, algorithm);
         let mut control = slot.entry.control();
-        // Again, under the lock: a fetch may have landed since.
+        // Look up again under the lock: a fetch may have finished since the first lookup.
         let cause = match slot.look_up(now, kid, algorithm) {
             Found::Keys(candidates) => return Asked::Answered(Ok(candidates)),
             Found::Shared => return Asked::Answered(Err(LookupError::Unknown)),
@@ -454,8 +473,8 @@ impl JwksCache {
         let now = self.now();
         let members = self.inner.families.iter().flat_map(|family| family.refreshed(now));
         let members = members.map(|member| Arc::clone(&member.slot.entry));
-        let own = self.inner.slots.values().map(|slot| Arc::clone(&slot.entry)).inspect(|entry| entry.announce());
-        let due = own.filter(|entry| !entry.is_inline()).chain(members);
+        let entries = self.inner.slots.values().map(|slot| Arc::clone(&slot.entry)).inspect(|entry| entry.announce());
+        let due = entries.filter(|entry| !entry.is_inline()).chain(members);
         due.filter_map(|entry| {
             let mut control = entry.control();
             if !control.is_due(now) {
@@ -468,7 +487,7 @@ impl JwksCache {
         .collect()
     }
 
-    /// Has copies removed that nobody comes back for.
+    /// Deletes old copies on disk.
     fn sweep_copies(&self) {
         let Some(dir) = self.inner.world.environment.state_dir.clone() else { return };
         let longest = self.entries().iter().map(|entry| entry.spec.max_stale).max().unwrap_or_default();
@@ -481,7 +500,7 @@ impl JwksCache {
         });
     }
 
-    /// Has written what waits for it, each entry's in a task of its own.
+    /// Writes the pending history of each entry, each in its own task.
     fn write_histories(&self) {
         let now = self.now();
         for entry in self.entries().into_iter().filter(|entry| entry.is_proven() && entry.recorder.is_due(now)) {
@@ -499,7 +518,7 @@ impl JwksCache {
     }
 }
 
-/// What a caller means, held for as long as it is needed.
+/// A borrowed entry or a shared family member.
 enum SlotRef<'a> {
     Entry(&'a Slot),
     Member(Arc<Member>),
@@ -516,6 +535,7 @@ impl Deref for SlotRef<'_> {
     }
 }
 
+/// Result of [`JwksCache::ask`]: an answer, or a fetch to wait for.
 enum Asked {
     Answered(Result<Candidates, LookupError>),
     Waiting(Landing),

@@ -1,14 +1,16 @@
-//! The keys that may verify one token.
+//! The keys to try for one token.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use sts_jose::VerifyingKey;
 
-/// The most keys that are tried for one token.
+/// Limit of the keys tried for one token, so that a set full of equal kids costs no more than four
+/// signature checks.
 pub(crate) const MAX_CANDIDATES: usize = 4;
 
-/// One to four keys that fit a token's header, in the order of their set. Cloning allocates nothing.
+/// One to four keys that match a token's header, in the order of their set. Cloning allocates
+/// nothing.
 #[derive(Clone, Debug)]
 pub struct Candidates(Inner);
 
@@ -19,7 +21,7 @@ enum Inner {
 }
 
 impl Candidates {
-    /// The first four of `keys`; `None` when there is none.
+    /// The first four of `keys`; `None` if there are none.
     pub(crate) fn of(keys: impl IntoIterator<Item = Arc<VerifyingKey>>) -> Option<Self> {
         let mut keys: Vec<_> = keys.into_iter().take(MAX_CANDIDATES).collect();
         match keys.len() {
@@ -29,7 +31,6 @@ impl Candidates {
         }
     }
 
-    /// Whether every key of `self` is in `others` too.
     pub(crate) fn are_among(&self, others: &[Arc<VerifyingKey>]) -> bool {
         self.iter().all(|key| others.iter().any(|other| other.thumbprint() == key.thumbprint()))
     }

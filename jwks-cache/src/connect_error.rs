@@ -1,6 +1,6 @@
-//! Why a server could not be reached, told apart, with what to do about it.
+//! Why a connection to a server failed, and what to do about it.
 //!
-//! The HTTP client's own words are "error sending request". The cause lies in the chain below them.
+//! The HTTP client only says "error sending request". The cause is further down its error chain.
 
 use std::error::Error;
 use std::io;
@@ -8,64 +8,66 @@ use std::io;
 use crate::fetch_error::bounded;
 use crate::tls::{CertificateFault, CertificateRefused};
 
-/// A connection that did not come about, or that broke before an answer.
+/// A connection that could not be opened, or that broke before the response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectError {
-    /// What was reached for: host and port, with the addresses that were tried where they are known.
+    /// Host and port, with the addresses that were tried if they are known.
     pub target: String,
-    /// Why.
+    /// The cause.
     pub cause: ConnectCause,
 }
 
-/// Why there is no connection.
+/// Why the connection failed.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ConnectCause {
     /// The host's name has no address, or could not be resolved.
     Dns(String),
-    /// Nothing listens there.
+    /// Connection refused: nothing listens on that port.
     Refused,
-    /// There is no way to that address.
+    /// No route to the address.
     NoRoute,
-    /// The other side did not answer.
+    /// No answer in time.
     TimedOut,
-    /// The other side ended the connection.
+    /// The peer closed the connection before TLS was agreed.
     Closed,
-    /// The other side does not speak TLS.
+    /// The peer does not speak TLS.
     NotTls,
-    /// The certificate was refused.
+    /// The peer's certificate was refused.
     Certificate(CertificateRefused),
-    /// The handshake failed otherwise.
+    /// Any other failure of the TLS handshake.
     Tls(String),
-    /// The proxy did not open a way.
+    /// The proxy refused the tunnel.
     Proxy(String),
-    /// Anything else, in the words of the library.
+    /// Anything else, in the library's words.
     Other(String),
 }
 
 /// Whose settings the advice names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// An issuer entry of the configuration.
+    /// An issuer entry: the advice names its YAML keys.
     IssuerEntry,
-    /// A command, and its flags and environment.
+    /// A command: the advice names its flags and environment variables.
     CommandLine,
 }
 
-/// A name that could not be resolved: our resolvers mark it, so that it is told from a connection that fails.
+/// A failed name resolution. Our resolvers wrap the error in this type, to tell it from a failed
+/// connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unresolved(pub(crate) io::Error);
 
 impl ConnectError {
-    /// What `error`, of a request to `target`, says of the connection; `None` when it is about something else.
+    /// The connection error behind `error`, from a request to `target`; `None` if the connection
+    /// did not fail.
     #[must_use]
     pub fn of(target: &str, error: &reqwest::Error) -> Option<Self> {
         let cause = cause(error)?;
         Some(Self { target: bounded(target), cause })
     }
 
-    /// A short stable name, for counts.
+    /// A short stable name for metrics.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.cause {
@@ -78,7 +80,7 @@ impl ConnectError {
         }
     }
 
-    /// What to do.
+    /// What the operator can do.
     #[must_use]
     pub fn advice(&self, caller: Caller) -> String {
         let is_entry = caller == Caller::IssuerEntry;
@@ -153,7 +155,8 @@ impl std::fmt::Display for ConnectError {
     }
 }
 
-/// The first cause in the chain that has a name; else, for a failed connection, the innermost words.
+/// The first known cause in the chain. If there is none and the connection failed, the innermost
+/// text.
 fn cause(error: &reqwest::Error) -> Option<ConnectCause> {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     let mut innermost = String::new();
@@ -177,7 +180,7 @@ fn cause(error: &reqwest::Error) -> Option<ConnectCause> {
         return Some(ConnectCause::Proxy(bounded(&text)));
     }
     if error.is_timeout() {
-        // Any other time-out is one of a connection that stands.
+        // Any other timeout happened on an open connection.
         return error.is_connect().then_some(ConnectCause::TimedOut);
     }
     if error.is_connect() && is_closed {
@@ -186,7 +189,8 @@ fn cause(error: &reqwest::Error) -> Option<ConnectCause> {
     error.is_connect().then(|| ConnectCause::Other(bounded(&innermost)))
 }
 
-/// What lies below an error. `io::Error::source` passes over the error that it wraps.
+/// The next error in the chain. `io::Error::source` skips the error that it wraps, so unwrap it
+/// here.
 fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(wrapped) => Some(wrapped),
@@ -205,6 +209,7 @@ fn named(error: &(dyn Error + 'static)) -> Option<ConnectCause> {
     if error
         .get_ref()
         .is_some_and(|wrapped| wrapped.is::<rustls::Error>() || wrapped.is::<io::Error>() || wrapped.is::<Unresolved>())
+    // Go further down the chain: the wrapped error is more precise.
     {
         return None;
     }

@@ -1,6 +1,7 @@
-//! When an entry may be asked for its keys: single flight, cool-down, pauses after failures, the next background refresh.
+//! When an entry may ask its issuer for keys: single flight, cool-down, pauses after failures, next
+//! background refresh.
 //!
-//! Pure state, no I/O: whoever holds the lock around a [`Control`] holds it for a few instructions.
+//! Pure state without I/O, so the lock around a [`Control`] is held for a few instructions only.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,14 +15,16 @@ use crate::moment::Moment;
 use crate::static_keys::FileMark;
 use crate::{FetchCounts, FetchError, FetchFault, LastError, LastFetch, RefreshReport};
 
-/// The pause after the first failure; it doubles up to the entry's cool-down.
+/// Pause after the first failure. It doubles with each further failure, up to the entry's
+/// cool-down.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest pause that an issuer's `Retry-After` may ask for.
+/// Longest pause that an issuer's `Retry-After` can cause.
 const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(60);
-/// The most questions that are remembered as looked up in vain; those beyond are answered as not looked up yet.
+/// Limit of the remembered questions that the issuer had no key for. Further questions count as not
+/// asked yet.
 const MOST_IN_VAIN: usize = 1024;
 
-/// What a fetch came to, for everybody who waits for it.
+/// Outcome of a fetch, shared by all its waiters.
 pub(crate) type Outcome = Result<RefreshReport, FetchError>;
 
 /// Why a fetch was started.
@@ -29,38 +32,40 @@ pub(crate) type Outcome = Result<RefreshReport, FetchError>;
 pub(crate) enum Cause {
     /// There is no usable set.
     Load,
-    /// A kid that the set lacks, or a signature that fails where kids are reused. It alone begins a cool-down.
+    /// A token has an unknown kid, or a bad signature where kids are reused. Only this cause starts
+    /// a cool-down.
     UnknownKid,
-    /// The set is about to expire, or a file is looked at.
+    /// The set is about to expire, or a key file is polled.
     Background,
-    /// An operator wants the keys as they are now.
+    /// An operator asked for a refresh.
     Operator,
 }
 
-/// A digest of what a token asked for. Token text itself is never kept.
+/// Digest of a token's kid and algorithm. Token text is never kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Question(pub(crate) u64);
 
-/// Whether a fetch may be started for a token.
+/// Whether a token may start a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// Yes.
     Go,
-    /// No need: it was looked up in this cool-down, and is not there.
+    /// No: a fetch of this cool-down already asked, and the issuer has no such key.
     InVain,
-    /// Not before this time has passed.
+    /// Not until this much time has passed.
     NotYet(Duration),
 }
 
-/// A fetch under way.
+/// A fetch in progress.
 struct Flight {
-    asked: HashSet<Question>,
-    landed: watch::Receiver<Option<Outcome>>,
+    /// Questions that this fetch answers.
+    questions: HashSet<Question>,
+    outcome: watch::Receiver<Option<Outcome>>,
 }
 
 struct CoolDown {
     until: Moment,
-    in_vain: HashSet<Question>,
+    /// Questions that the fetch before this cool-down found no key for.
+    not_found: HashSet<Question>,
 }
 
 /// The state behind an entry's lock.
@@ -69,40 +74,41 @@ pub(crate) struct Control {
     flight: Option<Flight>,
     cool_down: Option<CoolDown>,
     failures: u32,
-    /// No load before this, after one failed.
+    /// No load before this time, after a failed one.
     retry_at: Option<Moment>,
-    /// When the next background refresh is due; at once when there was none yet.
+    /// When the next background refresh is due; `None` before the first one, which is due at once.
     due_at: Option<Moment>,
     pub(crate) last_fetch: Option<LastFetch>,
     pub(crate) last_error: Option<LastError>,
     pub(crate) counts: FetchCounts,
     pub(crate) validator: Option<Validator>,
-    /// Where the current set came from.
+    /// Source of the current set.
     pub(crate) seen_from: Option<SeenFrom>,
     pub(crate) file_mark: Option<FileMark>,
 }
 
 impl Control {
-    /// Joins the fetch under way, if there is one, on behalf of `question`.
+    /// Joins the fetch in progress, if there is one, for `question`.
     pub(crate) fn join(&mut self, question: Option<Question>) -> Option<watch::Receiver<Option<Outcome>>> {
-        // A channel closed without an outcome is a task that died (its runtime was shut down): nobody waits for it again.
-        let flight = self.flight.as_mut().filter(|flight| flight.landed.has_changed().is_ok())?;
-        remember(&mut flight.asked, question);
-        Some(flight.landed.clone())
+        // A channel closed without an outcome means that the task died with its runtime. Nobody may
+        // wait for it.
+        let flight = self.flight.as_mut().filter(|flight| flight.outcome.has_changed().is_ok())?;
+        remember(&mut flight.questions, question);
+        Some(flight.outcome.clone())
     }
 
-    /// Notes that a fetch is under way.
-    pub(crate) fn depart(&mut self, question: Option<Question>, landed: watch::Receiver<Option<Outcome>>) {
-        let mut asked = HashSet::new();
-        remember(&mut asked, question);
-        self.flight = Some(Flight { asked, landed });
+    /// Registers a started fetch.
+    pub(crate) fn depart(&mut self, question: Option<Question>, outcome: watch::Receiver<Option<Outcome>>) {
+        let mut questions = HashSet::new();
+        remember(&mut questions, question);
+        self.flight = Some(Flight { questions, outcome });
     }
 
     /// Whether an unknown kid may start a fetch.
     pub(crate) fn admit_unknown(&self, question: Question, now: Moment) -> Admission {
         match &self.cool_down {
             Some(cool_down) if now < cool_down.until => {
-                if cool_down.in_vain.contains(&question) {
+                if cool_down.not_found.contains(&question) {
                     Admission::InVain
                 } else {
                     Admission::NotYet(now.until(cool_down.until))
@@ -115,29 +121,28 @@ impl Control {
     /// Whether a token may start the load of an entry that has no usable keys.
     pub(crate) fn admit_load(&self, now: Moment) -> Admission {
         match self.retry_at {
-            Some(at) if now < at => Admission::NotYet(now.until(at)),
+            Some(retry_at) if now < retry_at => Admission::NotYet(now.until(retry_at)),
             _ => Admission::Go,
         }
     }
 
-    /// Whether the background refresh is due.
+    /// Whether a background refresh is due.
     pub(crate) fn is_due(&self, now: Moment) -> bool {
-        self.due_at.is_none_or(|at| at <= now)
+        self.due_at.is_none_or(|due_at| due_at <= now)
     }
 
-    /// The time until the background refresh is due.
     pub(crate) fn due_in(&self, now: Moment) -> Duration {
-        self.due_at.map_or(Duration::ZERO, |at| now.until(at))
+        self.due_at.map_or(Duration::ZERO, |due_at| now.until(due_at))
     }
 
-    /// When a caller whose fetch failed may try again.
+    /// Time until a caller whose fetch failed may try again.
     pub(crate) fn retry_after(&self, now: Moment) -> Duration {
         let cool_down = self.cool_down.as_ref().map_or(Duration::ZERO, |cool_down| now.until(cool_down.until));
-        let pause = self.retry_at.map_or(Duration::ZERO, |at| now.until(at));
+        let pause = self.retry_at.map_or(Duration::ZERO, |retry_at| now.until(retry_at));
         cool_down.max(pause)
     }
 
-    /// The fetch landed at `at` with a set that is next due at `due_at`.
+    /// Records a successful fetch that ended at `at`. The next refresh is due at `due_at`.
     pub(crate) fn landed_well(
         &mut self,
         cause: Cause,
@@ -157,19 +162,22 @@ impl Control {
         };
         *count += 1;
         self.last_fetch = Some(LastFetch { at, outcome });
-        let asked = self.flight.take().map(|flight| flight.asked).unwrap_or_default();
+        // Every question that joined this fetch and still has no key was answered: the issuer does
+        // not have it.
+        let questions = self.flight.take().map(|flight| flight.questions).unwrap_or_default();
         if cause == Cause::UnknownKid {
-            self.cool_down = Some(CoolDown { until: now.plus(cool_down), in_vain: asked });
+            self.cool_down = Some(CoolDown { until: now.plus(cool_down), not_found: questions });
         }
     }
 
-    /// The file was looked at and is as it was.
+    /// Records that a polled file is unchanged.
     pub(crate) fn landed_untouched(&mut self, due_at: Moment) {
         self.due_at = Some(due_at);
         self.flight = None;
     }
 
-    /// The fetch failed at `at`: whoever asked got no answer, so nothing was looked up in vain.
+    /// Records a failed fetch that ended at `at`. Its callers got no answer, so their questions
+    /// stay open.
     pub(crate) fn landed_badly(
         &mut self,
         cause: Cause,
@@ -189,7 +197,7 @@ impl Control {
         self.retry_at = Some(retry_at);
         self.due_at = Some(retry_at);
         if cause == Cause::UnknownKid {
-            self.cool_down = Some(CoolDown { until: now.plus(cool_down), in_vain: HashSet::new() });
+            self.cool_down = Some(CoolDown { until: now.plus(cool_down), not_found: HashSet::new() });
         }
         self.last_fetch = Some(LastFetch { at, outcome: error.fault.kind() });
         self.last_error = Some(LastError { at, message: error.to_string() });
@@ -197,11 +205,11 @@ impl Control {
     }
 }
 
-fn remember(asked: &mut HashSet<Question>, question: Option<Question>) {
+fn remember(questions: &mut HashSet<Question>, question: Option<Question>) {
     if let Some(question) = question
-        && asked.len() < MOST_IN_VAIN
+        && questions.len() < MOST_IN_VAIN
     {
-        asked.insert(question);
+        questions.insert(question);
     }
 }
 
@@ -230,8 +238,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked and however fetches end: unknown kids start at most one fetch per cool-down, and "in vain" is
-        /// only ever said of a question that a fetch of this cool-down took along and that ended well.
+        /// For any order of questions and outcomes: unknown kids start at most one fetch per
+        /// cool-down. The answer "in vain" is given only for a question that joined a successful
+        /// fetch of this cool-down.
         #[test]
         fn c101_unknown_kids_start_one_fetch_per_cool_down(steps in prop::collection::vec(step(), 1..200)) {
             let mut control = Control::default();

@@ -1,7 +1,8 @@
-//! The discovery document: where an issuer says its keys are (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3.3).
+//! The discovery document, where an issuer names the URL of its keys (OpenID Connect Discovery 1.0
+//! section 4, RFC 8414 section 3.3).
 //!
-//! Two members are read. A full metadata type would refuse what real issuers publish: GitHub, AWS and Forgejo leave out members
-//! that the specification requires.
+//! Only two members are read. A full metadata type would reject real issuers: GitHub, AWS and
+//! Forgejo leave out members that the specification requires.
 
 use serde::Deserialize;
 use sts_types::Issuer;
@@ -10,7 +11,7 @@ use url::Url;
 use crate::fetch_error::bounded;
 use crate::{FetchFault, NetworkRule};
 
-/// The longest `jwks_uri` that is followed, in bytes.
+/// Limit of a `jwks_uri`, in bytes.
 const MAX_URI_BYTES: usize = 2048;
 
 #[derive(Deserialize)]
@@ -19,26 +20,29 @@ struct Document {
     jwks_uri: String,
 }
 
-/// Where the discovery document of `issuer` is: behind the issuer, less one trailing slash.
+/// The URL of the discovery document: the issuer without one trailing slash, plus the well-known
+/// path.
 pub(crate) fn discovery_url(issuer: &Issuer) -> String {
     let issuer = issuer.as_str();
     format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
 }
 
-/// The `jwks_uri` of a discovery document that speaks for `issuer`.
+/// The `jwks_uri` of the discovery document of `issuer`.
 ///
 /// # Errors
-/// The [`FetchFault`] of a document that is none, speaks for another issuer, or names what is not followed.
+/// [`FetchFault::NotDiscovery`] if it is not a discovery document, [`FetchFault::OtherIssuer`] if
+/// it names another issuer, [`FetchFault::JwksUri`] if its `jwks_uri` must not be fetched.
 pub fn read_discovery(document: &[u8], issuer: &Issuer, rule: NetworkRule) -> Result<Url, FetchFault> {
     let document: Document = serde_json::from_slice(document).map_err(|_| FetchFault::NotDiscovery)?;
+    // OpenID Connect Discovery section 4.3 requires an exact match, so compare bytes, not URLs.
     if document.issuer != issuer.as_str() {
         return Err(FetchFault::OtherIssuer { found: bounded(&document.issuer) });
     }
     key_set_url(&document.jwks_uri, rule).map_err(FetchFault::JwksUri)
 }
 
-/// A URL that keys may be fetched from. Its host may be another than the issuer's (Google's and Entra's are); the address
-/// guard judges it when it is dialled.
+/// Parses a URL that keys may be fetched from. Its host may differ from the issuer's (Google's and
+/// Entra's do). The address guard checks the address when it is dialled.
 pub(crate) fn key_set_url(text: &str, rule: NetworkRule) -> Result<Url, &'static str> {
     if text.len() > MAX_URI_BYTES {
         return Err("is longer than 2,048 bytes");

@@ -1,4 +1,5 @@
-//! A configuration while it is judged: what is read for it takes effect only when all of it is good.
+//! An entry of a configuration that is still being checked. It takes effect only if the whole
+//! configuration is valid.
 
 use std::sync::Arc;
 
@@ -12,15 +13,17 @@ use crate::static_keys::{self, FileMark};
 use crate::validate::{self, EntryError};
 use crate::{EntryKeys, EntrySpec, KeySource, last_good};
 
-/// An entry while a configuration is judged: nothing that others see has changed yet.
+/// An entry whose configuration is being checked. Nothing that others see has changed yet.
 pub(crate) struct Draft {
     pub(crate) entry: Arc<Entry>,
-    /// A key file's content, to be put in place when the whole configuration is good.
+    /// Content of the key file or of the inline set. Installed once the whole configuration is
+    /// valid.
     read: Option<(EntryKeys, Option<FileMark>)>,
 }
 
 impl Draft {
-    /// Reads what the spec names on disk. `kept` is the entry of the running configuration, if its spec is the same. Blocks.
+    /// Reads the files that the spec names. `kept` is the entry of the running configuration if its
+    /// spec is the same. Blocks.
     pub(crate) fn new(
         spec: EntrySpec,
         kept: Option<Arc<Entry>>,
@@ -66,7 +69,7 @@ impl Draft {
         Ok(Self { entry, read })
     }
 
-    /// Puts in place what was read.
+    /// Installs what was read.
     pub(crate) fn settle(self) -> Arc<Entry> {
         if let Some((keys, mark)) = self.read {
             self.entry.put(keys, mark);
@@ -75,14 +78,15 @@ impl Draft {
     }
 }
 
-/// Static keys that two entries of one issuer hold: neither would be told from the other.
+/// Errors for static keys that two entries of one issuer share: a signature could not tell the
+/// entries apart.
 pub(crate) fn shared_static_keys(drafts: &[Draft]) -> Vec<EntryError> {
     let with_keys = drafts.iter().filter(|draft| draft.read.is_some());
     let mut errors = Vec::new();
     for group in validate::shared(with_keys, |draft| &draft.entry.spec.issuer).values() {
-        for (at, draft) in group.iter().enumerate() {
+        for (index, draft) in group.iter().enumerate() {
             let Some((keys, _)) = &draft.read else { continue };
-            for other in group.iter().skip(at + 1) {
+            for other in group.iter().skip(index + 1) {
                 let Some((other_keys, _)) = &other.read else { continue };
                 if let Some(key) = keys.set().keys.iter().find(|key| other_keys.set().holds(key.thumbprint())) {
                     errors.push(EntryError::new(

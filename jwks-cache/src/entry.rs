@@ -1,4 +1,4 @@
-//! One entry: its current set, and the fetches that replace it.
+//! One entry: its current key set and the fetches that replace it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,28 +17,28 @@ use crate::moment::Moment;
 use crate::static_keys::{FileMark, is_alarming};
 use crate::{DocumentKind, EntryKeys, EntrySpec, FetchError, FetchFault, KeySource, RefreshReport, last_good};
 
-/// How often a key file is looked at.
+/// Poll interval of key files.
 const FILE_POLL: Duration = Duration::from_secs(2);
-/// How long waiters wait for the copy on disk, which only a restart needs.
+/// How long a fetch waits for the copy to reach the disk. Only a restart needs that copy.
 const KEEP_DEADLINE: Duration = Duration::from_secs(1);
 
-/// An entry's spec and state. Reloads that leave the spec as it was share it.
+/// An entry's spec and state. A reload that leaves the spec unchanged shares it.
 pub(crate) struct Entry {
     pub(crate) spec: EntrySpec,
     current: ArcSwapOption<EntryKeys>,
     control: Mutex<Control>,
     pub(crate) recorder: Arc<Recorder>,
-    /// When it was made: what the entry's name had before is of no use from then on.
-    began: UnixTime,
-    /// Whether a key of it verified a token, or the configuration names it: else anyone who can write a
-    /// token made it up, and it leaves nothing on disk.
+    /// When this entry was created. Keys that its name had before do not count.
+    created_at: UnixTime,
+    /// Whether one of its keys verified a token, or the configuration names it. Otherwise anyone
+    /// who can write a token may have made it up, so it leaves nothing on disk.
     is_proven: AtomicBool,
-    /// Whether it was said that a proxy is trusted with what the address guard does.
+    /// Whether the warning about the proxy was logged.
     is_announced: AtomicBool,
 }
 
 impl Entry {
-    /// An entry that begins with the set kept on disk, if there is one.
+    /// Creates an entry that starts with the set kept on disk, if there is one.
     pub(crate) fn new(
         spec: EntrySpec,
         kept: Option<EntryKeys>,
@@ -55,13 +55,13 @@ impl Entry {
             current,
             control: Mutex::default(),
             recorder: Arc::new(recorder),
-            began: now,
+            created_at: now,
             is_proven: AtomicBool::new(is_proven),
             is_announced: AtomicBool::new(false),
         }
     }
 
-    /// Says once, before anything is fetched, what of the configuration somebody else must make safe.
+    /// Warns once, before the first fetch, that the proxy must do the work of the address guard.
     pub(crate) fn announce(&self) {
         let Some(proxy) = &self.spec.proxy else { return };
         if !self.is_announced.swap(true, Ordering::Relaxed) {
@@ -73,12 +73,11 @@ impl Entry {
         }
     }
 
-    /// Whether it is more than a name in a token.
+    /// Whether the configuration or a verified token vouches for it.
     pub(crate) fn is_proven(&self) -> bool {
         self.is_proven.load(Ordering::Relaxed)
     }
 
-    /// Marks it as proven.
     pub(crate) fn prove(&self) {
         self.is_proven.store(true, Ordering::Relaxed);
     }
@@ -90,43 +89,43 @@ impl Entry {
         }
     }
 
-    /// The last set, usable or past its time.
+    /// The last set, even if it is expired.
     pub(crate) fn last(&self) -> Option<Arc<EntryKeys>> {
         self.current.load_full()
     }
 
-    /// Since when there are no keys that may be used, if there are none at `now`.
+    /// When the last usable keys expired, if there are none at `now`.
     pub(crate) fn lapsed_at(&self, now: Moment) -> Option<UnixTime> {
-        lapsed_at(self.current.load().as_deref(), self.began, now)
+        lapsed_at(self.current.load().as_deref(), self.created_at, now)
     }
 
-    /// Calls `read` with the set that is usable at `now`, without a lock.
+    /// Calls `read` with the set that is usable at `now`. Lock-free.
     pub(crate) fn with_usable<T>(&self, now: Moment, read: impl FnOnce(&EntryKeys) -> T) -> Option<T> {
         self.current.load().as_ref().filter(|keys| keys.is_usable(now)).map(|keys| read(keys))
     }
 
-    /// Whether the last set, usable or past its time, has the key of that thumbprint.
+    /// Whether the last set, even if expired, contains the key with that thumbprint.
     pub(crate) fn holds(&self, thumbprint: &str) -> bool {
         self.current.load().as_ref().is_some_and(|keys| keys.set().holds(thumbprint))
     }
 
-    /// Locks the control state: for a few instructions, never over I/O.
+    /// Locks the control state. Hold it for a few instructions, never over I/O.
     pub(crate) fn control(&self) -> MutexGuard<'_, Control> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the keys stand in the configuration, so that there is nothing to ask.
+    /// Whether the keys are part of the configuration, so that there is nothing to fetch.
     pub(crate) fn is_inline(&self) -> bool {
         matches!(self.spec.source, KeySource::Inline(_))
     }
 
-    /// Whether no fetch is under way, and no pause lasts after one that failed.
+    /// Whether there is neither a fetch in progress nor a pause after a failure.
     pub(crate) fn is_settled(&self, now: Moment) -> bool {
         let mut control = self.control();
         control.join(None).is_none() && control.admit_load(now) == Admission::Go
     }
 
-    /// Joins the fetch under way, or starts one. The flag says which: true when it was started here.
+    /// Joins the fetch in progress, or starts one. The flag is true if this call started it.
     pub(crate) fn join_or_start(
         self: &Arc<Self>,
         world: &Arc<World>,
@@ -140,15 +139,15 @@ impl Entry {
         let (sender, landed) = watch::channel(None);
         control.depart(question, landed.clone());
         let (entry, world) = (Arc::clone(self), Arc::clone(world));
-        // A task of its own: a caller that gives up cancels nobody.
+        // Its own task, so that a caller that gives up does not cancel the fetch for others.
         tokio::spawn(async move {
-            let outcome = entry.fly(&world, cause).await;
+            let outcome = entry.run_fetch(&world, cause).await;
             sender.send_replace(Some(outcome));
         });
         (Landing(landed), true)
     }
 
-    /// Puts a set in place that was read outside of a fetch, when the configuration was loaded.
+    /// Installs a set that was read while the configuration was loaded.
     pub(crate) fn put(&self, keys: EntryKeys, mark: Option<FileMark>) {
         let keys = Arc::new(keys);
         let before = self.current.swap(Some(Arc::clone(&keys)));
@@ -158,28 +157,30 @@ impl Entry {
         control.last_error = None;
     }
 
-    async fn fly(&self, world: &World, cause: Cause) -> Outcome {
+    /// Fetches or reads the keys, and records the outcome.
+    async fn run_fetch(&self, world: &World, cause: Cause) -> Outcome {
         let fetched = match &self.spec.source {
             KeySource::Inline(_) => Ok(Fetched::Untouched),
             KeySource::File(path) => {
-                let known = if cause == Cause::Background { self.control().file_mark } else { None };
-                let (mark, read) = read_file(path, &self.spec, known).await;
+                let previous_mark = if cause == Cause::Background { self.control().file_mark } else { None };
+                let (mark, read) = read_file(path, &self.spec, previous_mark).await;
                 self.control().file_mark = mark;
                 read
             }
             KeySource::Discovery | KeySource::Url(_) => {
-                // An operator gets what the issuer says now, not that it says what it said.
+                // An operator wants the keys themselves, not a 304.
                 let validator = if cause == Cause::Operator { None } else { self.control().validator.clone() };
                 fetch(world, &self.spec, validator).await
             }
         };
         match fetched {
-            Ok(fetched) => self.land(world, cause, fetched).await,
+            Ok(fetched) => self.install(world, cause, fetched).await,
             Err(error) => Err(self.fail(world, cause, error)),
         }
     }
 
-    async fn land(&self, world: &World, cause: Cause, fetched: Fetched) -> Outcome {
+    /// Installs the fetched set as the current one.
+    async fn install(&self, world: &World, cause: Cause, fetched: Fetched) -> Outcome {
         let clock = &*world.environment.clock;
         let now = Moment::now(clock);
         let before = self.last();
@@ -207,18 +208,18 @@ impl Entry {
         let life = fresh.map(|fresh| Life::new(now, fresh, self.spec.max_stale));
         let keys = Arc::new(EntryKeys::new(Arc::clone(&set), clock.now(), life));
         self.current.store(Some(Arc::clone(&keys)));
-        let lapsed = lapsed_at(before.as_deref(), self.began, now);
+        let lapsed = lapsed_at(before.as_deref(), self.created_at, now);
         self.note(before.as_deref(), &set, source, keys.fetched_at(), lapsed);
         if self.is_proven() && self.recorder.is_due(now) {
             let recorder = Arc::clone(&self.recorder);
-            // Nobody waits for it: those who wait for keys have no need of their history.
+            // In the background: callers wait for keys and do not need the history.
             tokio::task::spawn_blocking(move || recorder.write(now));
         }
         self.log(&set, changed);
         if fresh.is_some() && self.is_proven() {
             self.keep(world, &keys).await;
         }
-        let due_at = now.plus(fresh.map_or(FILE_POLL, |fresh| self.early(world, fresh)));
+        let due_at = now.plus(fresh.map_or(FILE_POLL, |fresh| self.refresh_delay(world, fresh)));
         let mut control = self.control();
         control.validator = validator;
         control.landed_well(cause, now, clock.now(), due_at, self.spec.refresh_cooldown, changed);
@@ -235,7 +236,7 @@ impl Entry {
                 "issuer keys were not refreshed: {error}",
             );
         } else {
-            // The sender of a token decides how often this happens.
+            // Not a warning: the sender of a token decides how often this happens.
             tracing::info!(
                 entry = %self.spec.name,
                 kind = error.fault.kind(),
@@ -246,7 +247,8 @@ impl Entry {
         error
     }
 
-    /// Notes for the history that `set` replaced `before`, which was used until `lapsed`, if that has passed.
+    /// Notes in the history that `set` replaced `before`. `lapsed` is when `before` expired, if it
+    /// did.
     fn note(
         &self,
         before: Option<&EntryKeys>,
@@ -255,8 +257,8 @@ impl Entry {
         at: UnixTime,
         lapsed: Option<UnixTime>,
     ) {
-        let is_elsewhere = self.control().seen_from.replace(source.clone()).is_some_and(|before| before != source);
-        if lapsed.is_none() && !is_elsewhere && before.is_some_and(|before| before.set().digest == set.digest) {
+        let source_changed = self.control().seen_from.replace(source.clone()).is_some_and(|before| before != source);
+        if lapsed.is_none() && !source_changed && before.is_some_and(|before| before.set().digest == set.digest) {
             return;
         }
         let mut event = KeySetSeen::new(&self.spec, set, source, at);
@@ -264,7 +266,7 @@ impl Entry {
         self.recorder.note(event, before.map(|before| KeySeen::all(before.set())).unwrap_or_default());
     }
 
-    /// Where that came from: the issuer's document may name another place each time.
+    /// The source of a fetched set. A discovery document may name another `jwks_uri` each time.
     fn seen_from(&self, fetched: &Fetched) -> SeenFrom {
         match (fetched, &self.spec.source) {
             (Fetched::Set { place, .. } | Fetched::NotModified { place, .. }, KeySource::Discovery) => {
@@ -287,7 +289,8 @@ impl Entry {
         }
     }
 
-    /// Keeps a copy on disk. Waiters have no need of it, so a slow disk does not hold them up for long.
+    /// Keeps a copy on disk. Callers do not need it, so a slow disk delays them by
+    /// [`KEEP_DEADLINE`] at most.
     async fn keep(&self, world: &World, keys: &EntryKeys) {
         let Some(dir) = world.environment.state_dir.clone() else { return };
         let (spec, set, fetched_at) = (self.spec.clone(), Arc::clone(keys.set()), keys.fetched_at());
@@ -304,8 +307,9 @@ impl Entry {
         }
     }
 
-    /// After which part of `fresh` to refresh: 75 to 90 percent, so that replicas do not all ask at once.
-    fn early(&self, world: &World, fresh: Duration) -> Duration {
+    /// Delay until the refresh: 75 to 90 percent of `fresh`, chosen at random, so that replicas do
+    /// not all refresh at once.
+    fn refresh_delay(&self, world: &World, fresh: Duration) -> Duration {
         let mut byte = [0];
         world.environment.entropy.fill(&mut byte);
         let [byte] = byte;
@@ -313,9 +317,9 @@ impl Entry {
     }
 }
 
-fn lapsed_at(last: Option<&EntryKeys>, began: UnixTime, now: Moment) -> Option<UnixTime> {
+fn lapsed_at(last: Option<&EntryKeys>, created_at: UnixTime, now: Moment) -> Option<UnixTime> {
     match last {
-        None => Some(began),
+        None => Some(created_at),
         Some(keys) if keys.is_usable(now) => None,
         Some(keys) => keys.stale_until(),
     }
@@ -325,7 +329,7 @@ fn report(set: &IndexedSet, changed: bool, fresh_for: Option<Duration>) -> Refre
     RefreshReport { keys: set.keys.len(), skipped: set.skipped.len(), changed, fresh_for }
 }
 
-/// A fetch that somebody waits for.
+/// A handle to a fetch in progress.
 pub(crate) struct Landing(watch::Receiver<Option<Outcome>>);
 
 impl Landing {
@@ -333,7 +337,7 @@ impl Landing {
         Self(landed)
     }
 
-    /// Waits until the fetch has landed.
+    /// Waits for the fetch to end.
     pub(crate) async fn outcome(mut self, entry: &Entry) -> Outcome {
         let outcome = self.0.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         outcome

@@ -11,7 +11,7 @@ use sts_types::{Algorithm, Digest256, Kid, UnixTime};
 use crate::Candidates;
 use crate::moment::Moment;
 
-/// The keys of an entry as of one fetch or file read. A new set replaces it whole.
+/// The keys of an entry from one fetch or file read. A new set replaces it as a whole.
 #[derive(Debug)]
 pub struct EntryKeys {
     set: Arc<IndexedSet>,
@@ -19,16 +19,19 @@ pub struct EntryKeys {
     life: Option<Life>,
 }
 
-/// How long a fetched set serves; static sets have none and serve until they are replaced.
+/// Lifetime of a fetched set. A static set has none: it stays in use until it is replaced.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Life {
+    /// When the set was fetched.
     fetched: Moment,
+    /// How long it is fresh after that.
     fresh: Duration,
+    /// How long it may be used after that.
     usable: Duration,
 }
 
 impl Life {
-    /// A life of a set that was fetched at `fetched` and is fresh for `fresh`.
+    /// The lifetime of a set fetched at `fetched`.
     pub(crate) fn new(fetched: Moment, fresh: Duration, max_stale: Duration) -> Self {
         Self { fetched, fresh, usable: max_stale.max(fresh) }
     }
@@ -39,52 +42,51 @@ impl EntryKeys {
         Self { set, fetched_at, life }
     }
 
-    /// When the set was fetched, or its file read.
+    /// When the set was fetched, or its file was read.
     #[must_use]
     pub fn fetched_at(&self) -> UnixTime {
         self.fetched_at
     }
 
-    /// Until when the set is fresh; `None` for static sets.
+    /// End of the set's freshness; `None` for static sets.
     #[must_use]
     pub fn fresh_until(&self) -> Option<UnixTime> {
         self.life.map(|life| self.fetched_at.plus(seconds(life.fresh)))
     }
 
-    /// Until when the set serves while its issuer cannot be reached; `None` for static sets.
+    /// Until when the set may be used while its issuer is down; `None` for static sets.
     #[must_use]
     pub fn stale_until(&self) -> Option<UnixTime> {
         self.life.map(|life| self.fetched_at.plus(seconds(life.usable)))
     }
 
-    /// The number of usable keys.
+    /// Number of usable keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.set.keys.len()
     }
 
-    /// Whether there is no usable key; never, as such sets are refused.
+    /// Always false: a set without a usable key is refused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.set.keys.is_empty()
     }
 
-    /// The set and its indexes.
     pub(crate) fn set(&self) -> &Arc<IndexedSet> {
         &self.set
     }
 
-    /// Whether the set was fetched less than `age` before `now`.
+    /// Whether the set was fetched less than `age` ago. False for static sets.
     pub(crate) fn is_younger_than(&self, age: Duration, now: Moment) -> bool {
         self.life.is_some_and(|life| now < life.fetched.plus(age))
     }
 
-    /// Whether the set is static or fresh at `now`.
+    /// Whether the set is fresh at `now`. Static sets always are.
     pub(crate) fn is_fresh(&self, now: Moment) -> bool {
         self.life.is_none_or(|life| now < life.fetched.plus(life.fresh))
     }
 
-    /// Whether the set may still be used at `now`.
+    /// Whether the set may be used at `now`.
     pub(crate) fn is_usable(&self, now: Moment) -> bool {
         self.life.is_none_or(|life| now < life.fetched.plus(life.usable))
     }
@@ -94,37 +96,38 @@ fn seconds(time: Duration) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// A parsed key set with the ways into it.
+/// A parsed key set and its indexes.
 #[derive(Debug)]
 pub(crate) struct IndexedSet {
     pub(crate) keys: Vec<Arc<VerifyingKey>>,
     pub(crate) skipped: Vec<SkippedKey>,
-    /// The document that the set was parsed from: what is kept on disk.
+    /// The document that the set was parsed from. This is what is kept on disk.
     pub(crate) document: Bytes,
-    /// The digest of `document`.
     pub(crate) digest: Digest256,
-    /// The digest of its usable keys: some issuers publish the same ones in any order.
+    /// Digest of the usable keys in a fixed order: some issuers publish the same keys in random
+    /// order.
     pub(crate) keys_digest: Digest256,
     by_kid: HashMap<Kid, Vec<(Algorithm, Candidates)>>,
     by_algorithm: HashMap<Algorithm, Candidates>,
-    /// The keys without a kid of a set that an operator gave: they are tried for any kid.
+    /// Keys without a kid in an operator's own set. They are tried for any kid.
     for_any_kid: HashMap<Algorithm, Candidates>,
     thumbprints: HashSet<String>,
 }
 
 impl IndexedSet {
-    /// Parses and indexes a key set that an issuer publishes.
+    /// Parses and indexes a key set that an issuer published.
     pub(crate) fn parse(document: Bytes, algorithms: &[Algorithm]) -> Result<Self, KeySetError> {
         Self::index(document, algorithms, false)
     }
 
-    /// Parses and indexes a key set that an operator gave. One made from a PEM file has no kids, while tokens may.
+    /// Parses and indexes a key set that an operator wrote. A set made from a PEM file has no kids,
+    /// but tokens may have one.
     pub(crate) fn parse_given(document: Bytes, algorithms: &[Algorithm]) -> Result<Self, KeySetError> {
         Self::index(document, algorithms, true)
     }
 
     fn index(document: Bytes, algorithms: &[Algorithm], any_kid: bool) -> Result<Self, KeySetError> {
-        // Editors on Windows begin a file with a byte order mark.
+        // Editors on Windows put a byte order mark at the start of a file.
         let text = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&document);
         let KeySet { keys, skipped } = KeySet::parse(text, algorithms)?;
         let unnamed = |algorithm| {
@@ -139,7 +142,7 @@ impl IndexedSet {
                     .filter_map(|algorithm| {
                         let fits = |key: &&Arc<VerifyingKey>| key.kid() == Some(kid) && key.algorithm() == algorithm;
                         let named = Candidates::of(keys.iter().filter(fits).cloned())?;
-                        // Those of its name come first.
+                        // Keys with this kid come first, then those without a kid.
                         Some((algorithm, Candidates::of(named.iter().cloned().chain(unnamed(algorithm)))?))
                     })
                     .collect()
@@ -161,7 +164,7 @@ impl IndexedSet {
         Ok(Self { keys, skipped, document, digest, keys_digest, by_kid, by_algorithm, for_any_kid, thumbprints })
     }
 
-    /// The keys for a token with that header.
+    /// The keys to try for a token with this kid and algorithm.
     pub(crate) fn candidates(&self, kid: Option<&Kid>, algorithm: Algorithm) -> Option<&Candidates> {
         match kid {
             None => self.by_algorithm.get(&algorithm),
@@ -173,7 +176,6 @@ impl IndexedSet {
         }
     }
 
-    /// Whether the key of that thumbprint is in the set.
     pub(crate) fn holds(&self, thumbprint: &str) -> bool {
         self.thumbprints.contains(thumbprint)
     }
@@ -184,7 +186,7 @@ fn digest_of_keys(keys: &[Arc<VerifyingKey>]) -> Digest256 {
     parts.sort_unstable();
     parts.dedup();
     let parts = parts.iter().map(|(kid, algorithm, thumbprint)| {
-        // No kid is empty.
+        // No kid is empty, so "" cannot collide with one.
         let kid = kid.map_or("", Kid::as_str);
         [kid.as_bytes(), algorithm.as_bytes(), thumbprint.as_bytes()]
     });

@@ -1,8 +1,9 @@
-//! Which keys a caller means: those of an entry, or of one member of a family.
+//! A reference to the keys of an entry, or of one member of a family.
 
 use sts_types::{EntryName, Issuer};
 
-/// An entry, or one issuer of a family of entries. An entry's name alone stands for the entry.
+/// An entry, or one issuer of a family of entries. `From<&EntryName>` makes a reference to the
+/// whole entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryRef<'a> {
     pub(crate) name: &'a EntryName,
@@ -10,7 +11,8 @@ pub struct EntryRef<'a> {
 }
 
 impl<'a> EntryRef<'a> {
-    /// The keys of `issuer` under the entry `name`: of a family its member, of an entry of one issuer that very issuer.
+    /// The keys of `issuer` under the entry `name`: a member of a family, or an entry with that
+    /// very issuer.
     #[must_use]
     pub fn of_issuer(name: &'a EntryName, issuer: &'a Issuer) -> Self {
         Self { name, issuer: Some(issuer) }
@@ -23,7 +25,7 @@ impl<'a> From<&'a EntryName> for EntryRef<'a> {
     }
 }
 
-/// What a log and its file are kept under: an entry's name, and of a family's member its issuer too.
+/// Identifies a history log and its file: the entry's name, plus the issuer of a family member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LogKey {
     pub(crate) name: EntryName,

@@ -1,4 +1,4 @@
-//! What the cache takes from outside.
+//! What the cache takes from its surroundings.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -10,26 +10,28 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sts_jose::OsEntropy;
 use sts_types::{Clock, Entropy};
 
-/// Clock, randomness, disk and name resolution as parameters.
+/// Clock, randomness, disk and name resolution, passed in as parameters.
 #[derive(Clone)]
 pub struct Environment {
-    /// Wall time for what is reported and kept on disk, monotonic time for freshness and cool-downs.
+    /// Wall time for reports and files, monotonic time for freshness and cool-downs.
     pub clock: Arc<dyn Clock>,
-    /// Spreads refreshes of several replicas, and names temporary files.
+    /// Randomness that spreads the refreshes of several replicas and names temporary files.
     pub entropy: Arc<dyn Entropy>,
-    /// The directory of the last good sets and of the histories, made when missing; `None` keeps none.
+    /// Directory of the last good sets and of the histories. It is created if missing. `None` keeps
+    /// nothing on disk.
     pub state_dir: Option<PathBuf>,
-    /// Resolves host names; the system's resolver when `None`. Its answers pass the address guard either way.
+    /// Resolver of host names; `None` is the system's resolver. The address guard checks its
+    /// answers either way.
     pub resolver: Option<Arc<dyn Resolver>>,
     /// The `User-Agent` of fetches.
     pub user_agent: String,
-    /// Variables of the environment that name a proxy. None is used: errors mention them, since they may be why a
-    /// connection fails.
+    /// Environment variables that name a proxy. They are not used, but errors mention them, because
+    /// a missing proxy may be why a connection fails.
     pub ignored_proxies: Vec<String>,
 }
 
 impl Environment {
-    /// The system's clock, randomness and resolver; nothing is kept on disk.
+    /// The system's clock, randomness and resolver, without a directory.
     #[must_use]
     pub fn system(user_agent: &str) -> Self {
         Self {
@@ -46,14 +48,14 @@ impl Environment {
 struct SystemClock(Instant);
 
 impl SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "a clock that is passed in by whoever asks for the system's")]
+    #[expect(clippy::disallowed_methods, reason = "callers pass this clock in as a parameter")]
     fn new() -> Self {
         Self(Instant::now())
     }
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "a clock that is passed in by whoever asks for the system's")]
+    #[expect(clippy::disallowed_methods, reason = "callers pass this clock in as a parameter")]
     fn now_millis(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -73,16 +75,16 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-/// The addresses of a host, when they are known.
+/// Resolves to the addresses of a host.
 pub type ResolveFuture = Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>>;
 
 /// Name resolution as a parameter.
 pub trait Resolver: Send + Sync + 'static {
-    /// Every address of `host`.
+    /// All addresses of `host`.
     fn resolve(&self, host: &str) -> ResolveFuture;
 }
 
-/// The system's resolver, which honours `/etc/hosts` and `nsswitch.conf`.
+/// The system's resolver, which uses `/etc/hosts` and `nsswitch.conf`.
 pub(crate) struct SystemResolver;
 
 impl Resolver for SystemResolver {

@@ -1,14 +1,18 @@
-//! A family of issuers under one entry: each member has keys of its own, looked up when its first token comes.
+//! A family of issuers under one entry. Each member has its own keys, fetched when its first token
+//! arrives.
 //!
-//! The sender of a token chooses which member it names, so the effect of an unverified token is bounded:
+//! The sender of a token chooses which member it names, so the effect of an unverified token must
+//! be bounded:
 //!
-//! - A member is *proven* once a key of it verified a token, and only such a token counts as a use of it. Proven
-//!   members have most of the places; another proven member is all that can push one out.
-//! - Members that *the rules name* have places of their own.
-//! - A member with a copy on disk was proven before a restart. Such *restored* members have places of their own until
-//!   a token proves them again, so a restart opens no gap.
-//! - All others share few places and a rate of admissions, push out only each other, and leave nothing on disk. The
-//!   rate bounds the requests that a flood of made-up members sends to their platform.
+//! - A member is *proven* once one of its keys verified a token. Only a verified token counts as a
+//!   use of it. Proven members have most of the places, and only another proven member can evict
+//!   one.
+//! - Members that *the rules name* have separate places.
+//! - A member with a copy on disk was proven before a restart. Such *restored* members have
+//!   separate places until a token proves them again, so a restart causes no outage.
+//! - All other members share a few places and a rate limit, evict only each other, and leave
+//!   nothing on disk. The rate limit bounds the requests that a flood of made-up members sends to
+//!   their platform.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,20 +31,19 @@ use crate::moment::Moment;
 use crate::slot::Slot;
 use crate::{EntrySpec, FamilySpec, FamilyStatus, FetchCounts, last_good};
 
-/// The most proven members.
+/// Limit of proven members.
 const MOST_PROVEN: usize = 1000;
-/// The most members that a copy on disk vouches for.
+/// Limit of restored members, those that only a copy on disk vouches for.
 const MOST_RESTORED: usize = 256;
-/// The most members that nothing vouches for.
+/// Limit of members that nothing vouches for.
 const MOST_UNPROVEN: usize = 64;
-/// How long a member that nobody asks for is kept fresh. Its last good set stays on disk.
+/// A member without a token for this long is forgotten. Its last good set stays on disk.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How long a proven member is safe after a verified token.
+/// Time after a verified token in which a proven member cannot be evicted.
 const IN_USE: Duration = Duration::from_secs(60);
 
 type Members = HashMap<Issuer, Arc<Member>>;
 
-/// A family's spec and members.
 pub(crate) struct Family {
     pub(crate) spec: FamilySpec,
     members: ArcSwap<Members>,
@@ -48,24 +51,25 @@ pub(crate) struct Family {
     named: ArcSwap<HashSet<Issuer>>,
     /// Held while the map is replaced, never over I/O.
     changing: Mutex<Changing>,
+    /// How many members found no room.
     turned_away: AtomicU64,
 }
 
 #[derive(Default)]
 struct Changing {
     admissions: Admissions,
-    /// The fetches for members that are forgotten.
+    /// Counts of the fetches for forgotten members.
     forgotten: FetchCounts,
-    /// Members that were proven lately, whose keys are not on disk yet.
+    /// Members proven since the last pass, whose keys are not on disk yet.
     new_proofs: Vec<Arc<Entry>>,
 }
 
 /// One issuer of a family.
 pub(crate) struct Member {
     pub(crate) slot: Slot,
-    /// When it was last used: by a verified token when it is proven, by any token before.
+    /// Time of the last use: for a proven member the last verified token, before that any token.
     used_at: AtomicU64,
-    /// Whether a copy on disk says that it was proven before a restart.
+    /// Whether it has a copy on disk, which only a proven member gets.
     is_restored: bool,
 }
 
@@ -84,7 +88,6 @@ impl Family {
         Self { spec, members: ArcSwap::default(), named, changing: Mutex::default(), turned_away: AtomicU64::new(0) }
     }
 
-    /// Replaces the members that the rules name.
     pub(crate) fn name_members(&self, named: Vec<Issuer>) {
         self.named.store(Arc::new(named.into_iter().collect()));
     }
@@ -92,20 +95,21 @@ impl Family {
     /// Calls `read` with the member of that issuer, if there is one. Lock-free.
     pub(crate) fn with_member<T>(&self, issuer: &Issuer, now: Moment, read: impl FnOnce(&Slot) -> T) -> Option<T> {
         self.members.load().get(issuer).map(|member| {
-            member.ask_at(now);
+            member.touch_if_unproven(now);
             read(&member.slot)
         })
     }
 
-    /// The member of that issuer, if there is one.
+    /// The member of that issuer, if there is one. Does not count as a use.
     pub(crate) fn peek(&self, issuer: &Issuer) -> Option<Arc<Member>> {
         self.members.load().get(issuer).cloned()
     }
 
-    /// The member of that issuer, made now if there is none yet. Nothing is fetched.
+    /// The member of that issuer, created if there is none yet. Fetches nothing.
     ///
     /// # Errors
-    /// `None` when the issuer is not of the family's form; else how long until there may be room for another member.
+    /// `None` if the issuer does not match the family's template; else the time until there may be
+    /// room for another member.
     pub(crate) async fn member(
         &self,
         issuer: &Issuer,
@@ -114,7 +118,7 @@ impl Family {
         now: Moment,
     ) -> Result<Arc<Member>, Option<Duration>> {
         if let Some(member) = self.members.load().get(issuer) {
-            member.ask_at(now);
+            member.touch_if_unproven(now);
             return Ok(Arc::clone(member));
         }
         if !self.spec.template.covers(issuer.as_str()) {
@@ -134,46 +138,45 @@ impl Family {
         })
     }
 
-    /// A key of that member verified a token. Lock-free but for the first time.
+    /// Records that a key of that member verified a token. Takes a lock only the first time.
     pub(crate) fn prove(&self, issuer: &Issuer, now: Moment) {
         let Some(member) = self.peek(issuer) else { return };
-        member.use_at(now);
+        member.touch(now);
         if member.is_proven() {
             return;
         }
         let mut changing = self.changing();
         let members = self.members.load();
-        // Pushed out meanwhile: the next token makes it anew.
-        if members.get(issuer).is_none_or(|own| !Arc::ptr_eq(own, &member)) || member.is_proven() {
+        // Evicted since the lookup. The next token creates it again.
+        if members.get(issuer).is_none_or(|current| !Arc::ptr_eq(current, &member)) || member.is_proven() {
             return;
         }
-        let pushed_out = match self.standing(issuer, &member) {
+        let evicted = match self.standing(issuer, &member) {
             Standing::Named => None,
-            // Without room it stays what it is, and is served all the same.
+            // Without room it keeps its standing, and its keys still serve.
             _ => match self.room(&members, Standing::Proven, now) {
-                Ok(pushed_out) => pushed_out,
+                Ok(evicted) => evicted,
                 Err(_) => return,
             },
         };
         member.slot.entry.prove();
         changing.new_proofs.push(Arc::clone(&member.slot.entry));
-        if let Some(gone) = pushed_out {
-            self.replace(&mut changing, &members, Some(&gone), None);
+        if let Some(evicted) = evicted {
+            self.replace(&mut changing, &members, Some(&evicted), None);
         }
     }
 
-    /// Members that were proven since the last call.
+    /// Members proven since the last call.
     pub(crate) fn new_proofs(&self) -> Vec<Arc<Entry>> {
         std::mem::take(&mut self.changing().new_proofs)
     }
 
-    /// Every member.
     pub(crate) fn members(&self) -> Vec<Arc<Member>> {
         self.members.load().values().cloned().collect()
     }
 
-    /// Members whose background refresh is worth its fetch: those that had keys, that something vouches for, and that
-    /// are asked for.
+    /// Members worth a background refresh: they have had keys, are proven or named by the rules,
+    /// and are in use.
     pub(crate) fn refreshed(&self, now: Moment) -> Vec<Arc<Member>> {
         let members = self.members.load();
         let is_due = |(issuer, member): &(&Issuer, &Arc<Member>)| {
@@ -183,22 +186,23 @@ impl Family {
         members.iter().filter(is_due).map(|(_, member)| Arc::clone(member)).collect()
     }
 
-    /// Forgets members that nobody asks for.
+    /// Forgets idle members.
     pub(crate) fn tidy(&self, now: Moment) {
         let is_kept = |member: &Member| !(member.is_idle(now) && member.slot.entry.is_settled(now));
         if self.members.load().values().all(|member| is_kept(member)) {
             return;
         }
         let mut changing = self.changing();
-        let (kept, gone): (Members, Members) =
+        let (kept, forgotten): (Members, Members) =
             self.members.load().iter().map(cloned).partition(|(_, member)| is_kept(member));
-        gone.values().for_each(|member| changing.forgotten.add(&member.slot.entry.control().counts));
+        forgotten.values().for_each(|member| changing.forgotten.add(&member.slot.entry.control().counts));
         self.members.store(Arc::new(kept));
     }
 
-    /// What operators see at `now`, which is the time `at`.
-    pub(crate) fn status(&self, now: Moment, at: UnixTime) -> FamilyStatus {
-        let mut members: Vec<_> = self.members.load().values().map(|member| member.slot.status(now, at)).collect();
+    /// The status at `now`. `wall_time` is the same moment on the wall clock.
+    pub(crate) fn status(&self, now: Moment, wall_time: UnixTime) -> FamilyStatus {
+        let mut members: Vec<_> =
+            self.members.load().values().map(|member| member.slot.status(now, wall_time)).collect();
         members.sort_by(|a, b| a.issuer.cmp(&b.issuer));
         let mut fetches = self.changing().forgotten.clone();
         members.iter().for_each(|member| fetches.add(&member.fetches));
@@ -214,6 +218,7 @@ impl Family {
     fn admit(&self, issuer: &Issuer, made: Arc<Member>, now: Moment) -> Result<Arc<Member>, Duration> {
         let mut changing = self.changing();
         let members = self.members.load();
+        // Another task may have added the member since the lookup.
         if let Some(member) = members.get(issuer) {
             return Ok(Arc::clone(member));
         }
@@ -221,11 +226,12 @@ impl Family {
         if standing == Standing::Unproven {
             changing.admissions.check(now)?;
         }
-        let pushed_out = self.room(&members, standing, now)?;
+        let evicted = self.room(&members, standing, now)?;
         if standing == Standing::Unproven {
+            // Taken only now: a member that finds no room must not use up an admission.
             changing.admissions.take(now);
         }
-        self.replace(&mut changing, &members, pushed_out.as_ref(), Some((issuer, &made)));
+        self.replace(&mut changing, &members, evicted.as_ref(), Some((issuer, &made)));
         Ok(made)
     }
 
@@ -241,13 +247,14 @@ impl Family {
         }
     }
 
-    /// The member that another one of that standing pushes out, if there is no room beside all of them.
+    /// Makes room for a member of that standing. Returns the member to evict, if all places are
+    /// taken.
     ///
     /// # Errors
-    /// How long until there may be room.
+    /// Time until there may be room.
     fn room(&self, members: &Members, standing: Standing, now: Moment) -> Result<Option<Issuer>, Duration> {
         let most = match standing {
-            // The configuration bounds them.
+            // The configuration limits their number.
             Standing::Named => return Ok(None),
             Standing::Proven => MOST_PROVEN,
             Standing::Restored => MOST_RESTORED,
@@ -257,30 +264,30 @@ impl Family {
         if peers().count() < most {
             return Ok(None);
         }
-        let may_go = |member: &Member| match standing {
+        let is_evictable = |member: &Member| match standing {
             Standing::Proven => member.unused_for(now) >= IN_USE,
-            // One that is pushed out in its pause would be asked again at once.
+            // If a member in its pause were evicted, the next token would fetch its keys at once.
             _ => member.slot.entry.is_settled(now),
         };
-        let able = peers().filter(|(_, member)| may_go(member));
-        let oldest = able.min_by_key(|(_, member)| member.used_at.load(Ordering::Relaxed));
+        let evictable = peers().filter(|(_, member)| is_evictable(member));
+        let oldest = evictable.min_by_key(|(_, member)| member.used_at.load(Ordering::Relaxed));
         let wait = if standing == Standing::Proven { IN_USE } else { self.spec.refresh_cooldown };
         oldest.map(|(issuer, _)| Some(issuer.clone())).ok_or(wait)
     }
 
-    /// Takes a member out, and puts one in.
+    /// Evicts one member and adds another.
     fn replace(
         &self,
         changing: &mut Changing,
         members: &Members,
-        gone: Option<&Issuer>,
-        new: Option<(&Issuer, &Arc<Member>)>,
+        evicted: Option<&Issuer>,
+        added: Option<(&Issuer, &Arc<Member>)>,
     ) {
-        if let Some(member) = gone.and_then(|issuer| members.get(issuer)) {
+        if let Some(member) = evicted.and_then(|issuer| members.get(issuer)) {
             changing.forgotten.add(&member.slot.entry.control().counts);
         }
-        let kept = members.iter().filter(|(own, _)| Some(*own) != gone);
-        self.members.store(Arc::new(kept.chain(new).map(cloned).collect()));
+        let kept = members.iter().filter(|(issuer, _)| Some(*issuer) != evicted);
+        self.members.store(Arc::new(kept.chain(added).map(cloned).collect()));
     }
 
     fn changing(&self) -> MutexGuard<'_, Changing> {
@@ -288,7 +295,7 @@ impl Family {
     }
 }
 
-/// A member with what it left on disk.
+/// Builds a member from its copy and its history on disk.
 async fn restore(spec: EntrySpec, world: &Arc<World>, log: &Arc<HistoryLog>, now: Moment) -> Arc<Member> {
     let (world_there, log_there, spec_there) = (Arc::clone(world), Arc::clone(log), spec.clone());
     let key = LogKey::member(spec.name.clone(), spec.issuer.clone());
@@ -299,7 +306,7 @@ async fn restore(spec: EntrySpec, world: &Arc<World>, log: &Arc<HistoryLog>, now
         let kept = dir.and_then(|dir| last_good::load(dir, &spec_there, &*environment.clock));
         (kept, Recorder::new(log_there, key_there))
     });
-    // A read that dies is a copy that is not there.
+    // A read that panics counts as no copy.
     let (kept, recorder) = read.await.unwrap_or_else(|_| (None, Recorder::empty(Arc::clone(log), key)));
     let entry = Entry::new(spec, kept, recorder, world.environment.clock.now(), false);
     Arc::new(Member::new(entry, true, now))
@@ -311,14 +318,14 @@ impl Member {
         Self { slot, used_at: AtomicU64::new(now.as_millis()), is_restored }
     }
 
-    /// A token names it, verified or not.
-    fn ask_at(&self, now: Moment) {
+    /// Records a use by an unverified token. A proven member ignores it.
+    fn touch_if_unproven(&self, now: Moment) {
         if !self.is_proven() {
-            self.use_at(now);
+            self.touch(now);
         }
     }
 
-    fn use_at(&self, now: Moment) {
+    fn touch(&self, now: Moment) {
         self.used_at.store(now.as_millis(), Ordering::Relaxed);
     }
 
@@ -330,7 +337,6 @@ impl Member {
         self.unused_for(now) >= IDLE
     }
 
-    /// Whether a key of it verified a token.
     fn is_proven(&self) -> bool {
         self.slot.entry.is_proven()
     }

@@ -1,4 +1,4 @@
-//! One fetch of an entry's keys, whatever their source, under one deadline.
+//! One fetch of an entry's keys from any source, under one deadline.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::progress::{Progress, Stage};
 use crate::static_keys::{self, FileMark};
 use crate::{DocumentKind, EntrySpec, Environment, FetchError, FetchFault, KeySource, discovery};
 
-/// The time for everything: name resolution, connections, discovery document, key set.
+/// Deadline of a whole fetch: name resolution, connections, discovery document and key set.
 pub(crate) const FETCH_DEADLINE: Duration = Duration::from_secs(5);
 
-/// What fetches need from outside.
+/// Shared resources of all fetches.
 pub(crate) struct World {
     pub(crate) environment: Environment,
-    /// Copies of keys on disk.
+    /// Which copies of keys are on disk.
     pub(crate) copies: Copies,
     clients: Clients,
 }
@@ -42,26 +42,26 @@ impl World {
     }
 }
 
-/// What the next fetch can be made conditional with (RFC 9110 section 8.8.3).
+/// Makes the next fetch conditional (RFC 9110 section 8.8.3).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Validator {
     url: Url,
     etag: HeaderValue,
 }
 
-/// What a fetch brought.
+/// Result of a successful fetch.
 pub(crate) enum Fetched {
-    /// A set over the network, from the URL `place`, which has no query.
+    /// A set from the network. `place` is its URL without the query.
     Set { set: IndexedSet, fresh: Duration, validator: Option<Validator>, place: String },
-    /// The set of the validator is still the issuer's.
+    /// The issuer still publishes the set of the validator (304).
     NotModified { fresh: Duration, place: String },
     /// A set from a file.
     File(IndexedSet),
-    /// The file is as it was when it was last read.
+    /// The file is unchanged since the last read.
     Untouched,
 }
 
-/// Fetches a network entry's keys.
+/// Fetches the keys of an entry with discovery or a URL.
 pub(crate) async fn fetch(
     world: &World,
     spec: &EntrySpec,
@@ -71,8 +71,9 @@ pub(crate) async fn fetch(
     fetched.map_err(|error| FetchError { hint: proxy_hint(&world.environment, spec, &error.fault), ..error })
 }
 
-/// A proxy in the environment is not used: what it would have dialled is past the address guard. Where nothing else
-/// leads out of a network, that is the likely cause of a connection that fails.
+/// A hint about proxies in the environment. They are not used, because a proxy resolves and dials
+/// past the address guard. In a network whose only way out is a proxy, that is the likely cause of
+/// a failed connection.
 fn proxy_hint(environment: &Environment, spec: &EntrySpec, fault: &FetchFault) -> Option<String> {
     let is_connection = match fault {
         FetchFault::Connect(_) => true,
@@ -95,14 +96,15 @@ async fn fetch_documents(world: &World, spec: &EntrySpec, validator: Option<Vali
     };
     let wrong = |fault| FetchError::new(DocumentKind::KeySet, &without_query(&url), fault);
     let place = without_query(&url);
+    // The ETag belongs to one URL. After a change of `jwks_uri` the request must be unconditional.
     let etag = validator.as_ref().filter(|validator| validator.url == url).map(|validator| &validator.etag);
-    let told = |fault| match fault {
+    let to_error = |fault| match fault {
         FetchFault::Status { status: status @ (401 | 403), .. } if access.withholds_bearer(&url) => {
             wrong(FetchFault::BearerWithheld(status))
         }
         fault => wrong(fault),
     };
-    match get(world, spec, &access, (&url, DocumentKind::KeySet), etag, deadline).await.map_err(told)? {
+    match get(world, spec, &access, (&url, DocumentKind::KeySet), etag, deadline).await.map_err(to_error)? {
         Answer::NotModified { headers } => Ok(Fetched::NotModified { fresh: freshness(&headers), place }),
         Answer::Document { body, headers } => {
             let set = IndexedSet::parse(body, &spec.algorithms).map_err(|error| match error {
@@ -115,14 +117,15 @@ async fn fetch_documents(world: &World, spec: &EntrySpec, validator: Option<Vali
     }
 }
 
-/// Reads a key file, unless it is as `known` says. The mark is there when the file was, however bad its content.
+/// Reads a key file, unless its mark is still `previous`. Returns the mark even if the content is
+/// bad.
 pub(crate) async fn read_file(
     path: &Path,
     spec: &EntrySpec,
-    known: Option<FileMark>,
+    previous: Option<FileMark>,
 ) -> (Option<FileMark>, Result<Fetched, FetchError>) {
     let (path_there, algorithms) = (path.to_owned(), spec.algorithms.clone());
-    let read = tokio::task::spawn_blocking(move || static_keys::read_file(&path_there, &algorithms, known));
+    let read = tokio::task::spawn_blocking(move || static_keys::read_file(&path_there, &algorithms, previous));
     let wrong = |fault| (None, Err(FetchError::new(DocumentKind::File, &path.to_string_lossy(), fault)));
     match timeout_at(Instant::now() + FETCH_DEADLINE, read).await {
         Err(_) => wrong(FetchFault::Timeout(FETCH_DEADLINE)),
@@ -131,7 +134,7 @@ pub(crate) async fn read_file(
     }
 }
 
-/// What the spec names on disk for a fetch.
+/// Reads the files that the spec names for a fetch.
 async fn access(spec: &EntrySpec, deadline: Instant) -> Result<Access, FetchError> {
     let spec_there = spec.clone();
     let read = tokio::task::spawn_blocking(move || Access::read(&spec_there));
@@ -154,6 +157,7 @@ async fn discover(world: &World, spec: &EntrySpec, access: &Access, deadline: In
                 fault => wrong(fault),
             })
         }
+        // The request was unconditional, so 304 is an error.
         Answer::NotModified { .. } => Err(wrong(FetchFault::Status { status: 304, retry_after: None })),
     }
 }
@@ -177,19 +181,19 @@ async fn get(
     })
 }
 
-/// An entity tag of a length that one sends back.
+/// The ETag, if it is short enough to send back.
 fn etag_of(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(ETAG).filter(|etag| etag.len() <= 256).cloned()
 }
 
-/// A query may hold a credential that the configuration put there.
+/// A configured URL may hold a credential in its query, so the query is never shown.
 fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.into()
 }
 
-/// A set from bytes that this crate kept, for the entry's present algorithms.
+/// Parses a set that this crate kept, for the entry's current algorithms.
 pub(crate) fn parse_kept(document: Bytes, spec: &EntrySpec) -> Option<IndexedSet> {
     IndexedSet::parse(document, &spec.algorithms).ok()
 }

@@ -1,7 +1,7 @@
-//! Why keys could not be fetched, in words for operators.
+//! Why keys could not be fetched, in words for the operator.
 //!
-//! Nothing here repeats a response body. Text from outside (an address, a certificate's name, a discovery document's issuer)
-//! is escaped and cut.
+//! No message repeats a response body. Text from outside (an address, a certificate's name, the
+//! issuer in a discovery document) is escaped and truncated.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use sts_jose::KeySetError;
 
 use crate::{AddressRefused, Caller, ConnectError, Stage};
 
-/// A fetch, or the reading of a key file, that failed. The keys that were there before stay.
+/// A failed fetch or a failed read of a key file. The keys from before stay in use.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{document} `{location}`: {fault}{}", .hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default())]
 pub struct FetchError {
-    /// Which document could not be had.
+    /// The document that could not be read.
     pub document: DocumentKind,
-    /// Its URL without the query, or its path; escaped and cut.
+    /// Its URL without the query, or its path; escaped and truncated.
     pub location: String,
     /// What went wrong.
     pub fault: FetchFault,
-    /// What else may be behind it.
+    /// Another possible cause.
     pub hint: Option<String>,
 }
 
@@ -29,7 +29,7 @@ impl FetchError {
     }
 }
 
-/// Which document a fetch was about.
+/// The kind of document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DocumentKind {
     /// The discovery document.
@@ -40,7 +40,7 @@ pub enum DocumentKind {
     File,
     /// The CA certificates that the entry trusts.
     CaFile,
-    /// The file with the bearer token that the entry shows.
+    /// The file with the bearer token that the entry sends.
     BearerTokenFile,
     /// The entry itself.
     Entry,
@@ -63,87 +63,87 @@ impl std::fmt::Display for DocumentKind {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchFault {
-    /// There is no entry of that name.
+    /// No entry has that name.
     #[error("there is no such entry")]
     UnknownEntry,
-    /// The family has as many members as it may.
+    /// The family has no room for another member now.
     #[error("the family has no room for another member now")]
     NoRoom,
-    /// The deadline for everything passed while a file was read.
+    /// The deadline passed while a file was read.
     #[error("not there within {} seconds", .0.as_secs())]
     Timeout(Duration),
-    /// The deadline for everything passed before the answer was there.
+    /// The deadline passed before the response was complete.
     #[error("{}", timed_out_text(after, stage, target))]
     TimedOut {
         /// The deadline.
         after: Duration,
-        /// What was waited for.
+        /// What the request was waiting for.
         stage: Stage,
-        /// What was reached for.
+        /// Host and port, with the addresses or the proxy.
         target: String,
     },
-    /// The host's name has no address, or one that may not be dialled.
+    /// The host resolves to an address that must not be dialled.
     #[error("not dialled: {0}")]
     Address(AddressRefused),
-    /// No connection: name resolution, TCP or TLS.
+    /// The connection failed: name resolution, TCP or TLS.
     #[error("{error}; {advice}", error = .0, advice = .0.advice(Caller::IssuerEntry))]
     Connect(ConnectError),
-    /// The connection broke, or the response was not HTTP, or was not compressed as it said.
+    /// The connection broke, the response was not HTTP, or its compression was invalid.
     #[error("the response broke off or is not valid HTTP: {0}")]
     Transfer(String),
-    /// Another status than 200.
+    /// A status other than 200.
     #[error("the issuer answered with status {status} instead of 200{}", status_advice(*status))]
     Status {
         /// The status code.
         status: u16,
-        /// The `Retry-After` in seconds, if there was one.
+        /// The value of `Retry-After`, if there was one.
         retry_after: Option<Duration>,
     },
-    /// 401 or 403 from another origin than the bearer token is for.
+    /// 401 or 403 from an origin that does not receive the bearer token.
     #[error(
         "the issuer answered with status {0}; the bearer token was not shown there, for only the origin of `issuer` sees it: \
          give this URL as `jwks_url` if it may see the token"
     )]
     BearerWithheld(u16),
-    /// A redirect that is not followed.
+    /// A redirect that was not followed.
     #[error("the issuer answered with a redirect (status {status}{}) {why}; {help}", .to.as_ref().map(|to| format!(" to `{to}`")).unwrap_or_default())]
     Redirect {
         /// The status code.
         status: u16,
-        /// The origin that it leads to; escaped and cut.
+        /// The origin that it points to; escaped and truncated.
         to: Option<String>,
-        /// Why it is not followed.
+        /// Why it was not followed.
         why: &'static str,
-        /// What to do.
+        /// What the operator can do.
         help: &'static str,
     },
-    /// Not JSON, and of the media type of a web page.
+    /// Not JSON, and the media type is that of a web page.
     #[error("the answer is a web page, not JSON; is the URL right, and is there a login page or a proxy in between?")]
     ContentType,
-    /// More bytes after decompression than the limit.
+    /// Larger than this limit, in bytes after decompression.
     #[error("larger than {0} bytes after decompression")]
     TooLarge(usize),
     /// Not a JSON object with the strings `issuer` and `jwks_uri`.
     #[error("not a JSON object with the strings `issuer` and `jwks_uri`")]
     NotDiscovery,
-    /// The document speaks for another issuer (OpenID Connect Discovery section 4.3).
+    /// The document names another issuer (OpenID Connect Discovery section 4.3).
     #[error(
         "it names the issuer `{found}`, which is not byte for byte the configured one; a trailing slash and case count"
     )]
     OtherIssuer {
-        /// What it names; escaped and cut.
+        /// The issuer that it names; escaped and truncated.
         found: String,
     },
-    /// `jwks_uri` may not be fetched.
+    /// Its `jwks_uri` must not be fetched.
     #[error("its `jwks_uri` {0}")]
     JwksUri(&'static str),
-    /// Not a key set with a usable key.
+    /// Not a key set, or one without a usable key.
     #[error("{}", key_set_text(.0))]
     KeySet(KeySetError),
-    /// A file that could not be read, or does not hold what it should.
+    /// A file that could not be read, or that has the wrong content.
     #[error("{0}")]
     Unreadable(String),
-    /// A configured key set holds private or symmetric keys.
+    /// A configured key set contains private or symmetric keys.
     #[error(
         "holds a private or symmetric key; put only public keys there, and replace that key if anyone else could read it"
     )]
@@ -151,13 +151,13 @@ pub enum FetchFault {
     /// The TLS client could not be set up.
     #[error("no TLS client: {0}; are the system's CA certificates installed?")]
     Client(String),
-    /// The task that fetched was stopped, as at shutdown.
+    /// The fetch task was stopped, as happens at shutdown.
     #[error("stopped before it was done")]
     Stopped,
 }
 
 impl FetchFault {
-    /// A short stable name, for counts.
+    /// A short stable name for metrics.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -202,7 +202,7 @@ fn timed_out_text(after: &Duration, stage: &Stage, target: &str) -> String {
     }
 }
 
-/// What a status usually means where keys are fetched.
+/// Advice for a status from an endpoint that serves keys.
 fn status_advice(status: u16) -> &'static str {
     match status {
         401 | 403 => {
@@ -225,7 +225,7 @@ fn key_set_text(error: &KeySetError) -> String {
     }
 }
 
-/// Text from outside as it may stand in a message: escaped, at most 200 characters.
+/// Text from outside, made safe for a message: escaped, at most 200 characters.
 pub(crate) fn bounded(text: &str) -> String {
     const MOST: usize = 200;
     let mut escaped = text.chars().take(MOST + 1).flat_map(char::escape_debug);

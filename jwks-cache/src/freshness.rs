@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use reqwest::header::{AGE, CACHE_CONTROL, HeaderMap};
 
-/// The least freshness: an issuer that forbids caching is asked once a minute, not once a token.
+/// Lower bound. An issuer that forbids caching is asked once a minute, not once per token.
 pub(crate) const MIN_FRESH: Duration = Duration::from_secs(60);
-/// The most: a key that its issuer withdraws is gone within the hour.
+/// Upper bound. A key that its issuer withdraws is gone within the hour.
 pub(crate) const MAX_FRESH: Duration = Duration::from_secs(3600);
-/// What holds when the response says nothing.
+/// Freshness of a response without caching headers.
 pub(crate) const DEFAULT_FRESH: Duration = Duration::from_secs(300);
 
-/// The freshness that `Cache-Control` and `Age` give, within [`MIN_FRESH`] and [`MAX_FRESH`].
+/// The freshness from `Cache-Control` and `Age`, between [`MIN_FRESH`] and [`MAX_FRESH`].
 pub(crate) fn freshness(headers: &HeaderMap) -> Duration {
     let mut max_age: Option<u64> = None;
     for value in headers.get_all(CACHE_CONTROL) {
@@ -23,7 +23,7 @@ pub(crate) fn freshness(headers: &HeaderMap) -> Duration {
                 "max-age" => delta_seconds(argument.trim().trim_matches('"')),
                 _ => None,
             };
-            // Of contradicting directives the stricter holds.
+            // If directives contradict each other, the stricter one wins.
             max_age = [max_age, seconds].into_iter().flatten().min();
         }
     }
@@ -32,7 +32,8 @@ pub(crate) fn freshness(headers: &HeaderMap) -> Duration {
     Duration::from_secs(max_age.saturating_sub(age)).clamp(MIN_FRESH, MAX_FRESH)
 }
 
-/// RFC 9111 section 1.2.2: digits only; a number that is too large counts as the largest.
+/// Parses delta-seconds (RFC 9111 section 1.2.2): digits only. A number that is too large counts as
+/// the largest.
 pub(crate) fn delta_seconds(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

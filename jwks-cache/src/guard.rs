@@ -1,8 +1,8 @@
 //! Which addresses may be dialled.
 //!
-//! The guard judges the address that is dialled, not the name that led to it: it sits between the resolver and the connector,
-//! so there is no second resolution that could answer otherwise (DNS rebinding). Hosts that are IP literals never reach the
-//! resolver and are judged by [`Guard::check_literal`].
+//! The guard checks the address that is dialled, not the host name. It sits between resolver and
+//! connector, so no second resolution can return another address (DNS rebinding). IP literals never
+//! reach the resolver; [`Guard::check_literal`] checks them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::connect_error::Unresolved;
 use crate::progress::Progress;
 use crate::{NetworkRule, Resolver};
 
-/// What an address is, as far as dialling it goes.
+/// Classes of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// Globally reachable.
@@ -22,17 +22,17 @@ pub(crate) enum Reach {
     Private,
     /// 127.0.0.0/8 and `::1`.
     Loopback,
-    /// Everything else: link-local (where cloud metadata lives), multicast, unspecified, documentation, tunnels whose
-    /// end is another address, and what is reserved.
+    /// Everything else: link-local (cloud metadata services), multicast, unspecified,
+    /// documentation, tunnels that embed another address, and reserved ranges.
     Never,
 }
 
-/// A URL's host or one of its addresses may not be dialled.
+/// A URL's host, or one of its addresses, must not be dialled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{address}{} is {what}", .inside.map(|inside| format!(" ({inside} behind NAT64)")).unwrap_or_default())]
 pub struct AddressRefused {
     address: IpAddr,
-    /// The IPv4 address that a translator reaches for it.
+    /// The IPv4 address that NAT64 translates it to.
     inside: Option<Ipv4Addr>,
     what: &'static str,
 }
@@ -45,7 +45,7 @@ impl AddressRefused {
     }
 }
 
-/// The rule that one client dials by.
+/// The address rule of one HTTP client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Guard {
     public: bool,
@@ -54,7 +54,8 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// The guard for a URL of that scheme: plain http reaches loopback only, whatever else the rule allows.
+    /// The guard for a URL of that scheme. Plain http reaches loopback only, no matter what else
+    /// the rule allows.
     pub(crate) fn new(rule: NetworkRule, https: bool) -> Self {
         Self {
             public: https,
@@ -63,12 +64,11 @@ impl Guard {
         }
     }
 
-    /// Whether only https is spoken by whoever dials under this guard.
+    /// Whether the client may speak https only.
     pub(crate) fn is_https(self) -> bool {
         self.public
     }
 
-    /// Judges one address.
     pub(crate) fn check(self, address: IpAddr) -> Result<(), AddressRefused> {
         let what = match reach(address) {
             Reach::Public if self.public => return Ok(()),
@@ -83,7 +83,7 @@ impl Guard {
         Err(AddressRefused { address, inside: inside(address), what })
     }
 
-    /// Judges a host that is an IP literal; names are judged when they are resolved.
+    /// Checks a host that is an IP literal. The resolver checks names.
     pub(crate) fn check_literal(self, host: &Host<&str>) -> Result<(), AddressRefused> {
         match host {
             Host::Ipv4(address) => self.check(IpAddr::V4(*address)),
@@ -93,7 +93,8 @@ impl Guard {
     }
 }
 
-/// The resolver that a client dials through: one refused address refuses the name, so that a mixed answer cannot be raced.
+/// The guarded resolver of an HTTP client. One refused address refuses the whole name: with a mixed
+/// answer the connector might otherwise pick the bad one.
 pub(crate) struct GuardedResolver {
     pub(crate) guard: Guard,
     pub(crate) resolver: Arc<dyn Resolver>,
@@ -110,7 +111,7 @@ impl reqwest::dns::Resolve for GuardedResolver {
             for address in &addresses {
                 guard.check(*address)?;
             }
-            // The connector puts the URL's port in the place of 0.
+            // The connector replaces port 0 with the URL's port.
             let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(addresses) as reqwest::dns::Addrs)
         })
@@ -128,10 +129,11 @@ pub(crate) fn reach(address: IpAddr) -> Reach {
 fn reach_v4(address: Ipv4Addr) -> Reach {
     match address.octets() {
         [127, ..] => Reach::Loopback,
-        // Alibaba Cloud's metadata service sits within CGNAT space, Azure's within public space.
+        // Metadata services: Alibaba Cloud's is in CGNAT space, Azure's is in public space.
         [100, 100, 100, 200] | [168, 63, 129, 16] => Reach::Never,
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Reach::Private,
-        // "this network", link-local, IETF assignments, documentation, 6to4 relays, benchmarking, multicast and above.
+        // "this network", link-local, IETF assignments, documentation, 6to4 relays, benchmarking,
+        // multicast and above.
         [0, ..]
         | [169, 254, ..]
         | [192, 0, 0 | 2, _]
@@ -152,20 +154,21 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
         return reach;
     }
     match address.segments() {
-        // The metadata services of AWS and Google within ULA space.
+        // The metadata services of AWS and Google, in ULA space.
         [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..] => Reach::Never,
         [0xfc00..=0xfdff, ..] => Reach::Private,
         // IETF assignments with Teredo, documentation, 6to4.
         [0x2001, 0x0000..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0x0000..=0x0fff, ..] => {
             Reach::Never
         }
-        // Global unicast. All else is not: unspecified, IPv4-mapped and -compatible, discard, segment routing, link-local, site-local, multicast.
+        // Global unicast. Nothing else is public: unspecified, IPv4-mapped and IPv4-compatible,
+        // discard, segment routing, link-local, site-local, multicast.
         [0x2000..=0x3fff, ..] => Reach::Public,
         _ => Reach::Never,
     }
 }
 
-/// The IPv4 address in the last 32 bits of an address under a prefix of NAT64 (RFC 6052, RFC 8215).
+/// The IPv4 address in the last 32 bits of an address with a NAT64 prefix (RFC 6052, RFC 8215).
 fn inside(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(address) = address else { return None };
     match address.segments() {
@@ -176,13 +179,14 @@ fn inside(address: IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
-/// What an address under a prefix of NAT64 reaches: the IPv4 address inside it. In a network without IPv4, DNS64 answers
-/// with such an address for every host that has no other.
+/// The class of the IPv4 address behind a NAT64 address. In an IPv6-only network, DNS64 returns
+/// such an address for every host that has only IPv4.
 fn reach_translated(address: Ipv6Addr) -> Option<Reach> {
     let last = inside(address.into())?;
     let octets = address.octets();
-    // Under the local-use prefix a translator may read the IPv4 address elsewhere, around the octet of zeros at 8 (RFC
-    // 6052 section 2.2): it must be no way in wherever it is read. A reading that begins with 0 is of nobody.
+    // With the local-use prefix, a translator may place the IPv4 address elsewhere, around the zero
+    // octet at index 8 (RFC 6052 section 2.2). No reading may be an address that must not be
+    // dialled. A reading that starts with 0 is not a real address.
     let [_, _, _, _, _, _, a, b, _, c, d, e, f, ..] = octets;
     let others = match address.segments() {
         [_, _, 0, ..] => None,
@@ -194,7 +198,7 @@ fn reach_translated(address: Ipv6Addr) -> Option<Reach> {
         Reach::Private => 1,
         Reach::Loopback | Reach::Never => 2,
     });
-    // The loopback of a translator is not ours.
+    // The translator's loopback is not ours.
     strictest.map(|reach| if reach == Reach::Loopback { Reach::Never } else { reach })
 }
 
@@ -251,7 +255,7 @@ mod tests {
         assert_eq!(allowed(HTTP, true), [true, false, true, false, false, false]);
         assert_eq!(allowed(HTTP, false), [false, false, true, false, false, false]);
         assert_eq!(allowed(PRIVATE, false), [false; 6]);
-        // The error names what is in the way, and no rule that would not help.
+        // The error names the address, and no setting that would not help.
         let told = |rule, https, address| Guard::new(rule, https).check(ip(address)).unwrap_err().to_string();
         for address in ["8.8.8.8", "10.0.0.1"] {
             let text = told(HTTP, false, address);
@@ -285,15 +289,15 @@ mod tests {
             ("64:ff9b:1::10.0.0.1", Reach::Private),
             ("64:ff9b:1::127.0.0.1", Reach::Never),
             ("64:ff9b:1::169.254.169.254", Reach::Never),
-            // Read at another place, it is 10.0.0.1, 169.254.169.254 and 127.0.0.1.
+            // Read at other offsets it is 10.0.0.1, 169.254.169.254 and 127.0.0.1.
             ("64:ff9b:1:a00:0:100:8.8.8.8", Reach::Private),
             ("64:ff9b:1:a9fe:a9:fe00:8.8.8.8", Reach::Never),
             ("64:ff9b:1::7f:0:808:808", Reach::Never),
-            // Next to the prefixes.
+            // Just outside the prefixes.
             ("64:ff9b:0:0:0:1:808:808", Reach::Never),
             ("64:ff9b:2::8.8.8.8", Reach::Never),
             ("64:ff9a::8.8.8.8", Reach::Never),
-            // Other ways of writing an IPv4 address are never a way in.
+            // Other notations of an IPv4 address must not pass either.
             ("::ffff:8.8.8.8", Reach::Never),
             ("2002:808:808::", Reach::Never),
             ("2001:0:808:808::", Reach::Never),

@@ -1,4 +1,4 @@
-//! Which keys an entry had, and when: what an operator asks after an issuer's key leaked.
+//! Which keys an entry had, and when. An operator needs this after an issuer's key leaked.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,33 +11,34 @@ use crate::{EntrySpec, KeySource};
 
 /// The key sets that an entry had, oldest first, as far back as its bounded log reaches.
 ///
-/// It tells what was seen: neither when the server was down, nor when the entry was taken out of the configuration.
+/// It records what was seen. It does not tell when the server was down or when the entry was
+/// missing from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyHistory {
     /// The entry's name.
     pub name: EntryName,
-    /// The sets, each in force until the next.
+    /// The key sets. Each was in force until the next one.
     pub events: Vec<KeySetSeen>,
-    /// Since when the last set is no longer used: its issuer could not be reached for `max_stale`, or the entry was changed or
-    /// the server restarted without a copy to begin with.
+    /// Since when the last set is unused: its issuer was unreachable for `max_stale`, or the entry
+    /// changed or the server restarted without a copy to start from.
     pub lapsed_at: Option<UnixTime>,
-    /// Lines of the log that cannot be read: one that a crash tore, or one that somebody changed.
+    /// Number of log lines that cannot be read, because a crash tore them or somebody edited them.
     pub unreadable: usize,
 }
 
-/// A key set that became an entry's.
+/// A key set that became an entry's current one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySetSeen {
-    /// When it did.
+    /// When it became current.
     pub at: UnixTime,
-    /// The entry's issuer identifier then.
+    /// The entry's issuer identifier at that time.
     pub issuer: Issuer,
-    /// Where the set came from.
+    /// The source of the set.
     #[serde(flatten)]
     pub source: SeenFrom,
     /// Its usable keys, in the order of kid, algorithm and thumbprint.
     pub keys: Vec<KeySeen>,
-    /// Since when the set before was no longer used, if that was before this one came.
+    /// When the previous set expired, if it expired before this one arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_lapsed_at: Option<UnixTime>,
 }
@@ -47,18 +48,18 @@ pub struct KeySetSeen {
 pub struct KeySeen {
     /// Its `kid`.
     pub kid: Option<Kid>,
-    /// The algorithm that it was bound to.
+    /// The algorithm that the key was bound to.
     #[serde(with = "algorithm_name")]
     pub algorithm: Algorithm,
     /// Its RFC 7638 thumbprint.
     pub thumbprint: String,
 }
 
-/// Where a set came from.
+/// Source of a key set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "source", content = "place", rename_all = "snake_case")]
 pub enum SeenFrom {
-    /// OpenID Connect Discovery under the entry's issuer, which named this `jwks_uri`, without its query.
+    /// OpenID Connect Discovery, with the `jwks_uri` that it named, without the query.
     Discovery(Option<String>),
     /// This configured URL, without credentials and query.
     Url(String),
@@ -66,22 +67,22 @@ pub enum SeenFrom {
     File(String),
     /// The configuration itself.
     Inline,
-    /// The copy that was kept for a restart.
+    /// The copy on disk, read after a restart.
     Disk,
 }
 
-/// What a history says of one moment.
+/// What a history says about one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InForce<'a> {
     /// The keys of this set were used.
     Set(&'a KeySetSeen),
-    /// No key was used: the last set had lapsed at that time.
+    /// No key was in use: the last set had expired at that time.
     Lapsed(UnixTime),
-    /// The log begins later.
+    /// The log starts later.
     NotRecorded,
 }
 
-/// Why there is no history.
+/// Why the history could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// No entry has that name.
@@ -113,7 +114,8 @@ impl KeySetSeen {
         Self { at, issuer: spec.issuer.clone(), source, keys, previous_lapsed_at: None }
     }
 
-    /// Whether it says more than that `last` still holds. A copy on disk is of a set that was seen before.
+    /// Whether it says more than that `last` is still current. A set from a copy on disk was seen
+    /// before.
     pub(crate) fn is_news_after(&self, last: Option<&Self>) -> bool {
         last.is_none_or(|last| {
             self.previous_lapsed_at.is_some()
@@ -123,17 +125,17 @@ impl KeySetSeen {
         })
     }
 
-    /// The kids under which `known` has other keys, and never the one that this set has.
-    pub(crate) fn reused_kids<'a>(&self, known: impl Iterator<Item = &'a KeySeen>) -> Vec<Kid> {
+    /// The kids whose key in this set differs from every key that `earlier` has under the same kid.
+    pub(crate) fn reused_kids<'a>(&self, earlier: impl Iterator<Item = &'a KeySeen>) -> Vec<Kid> {
         let mut thumbprints: HashMap<&Kid, HashSet<&str>> = HashMap::new();
-        for key in known {
+        for key in earlier {
             if let Some(kid) = &key.kid {
                 thumbprints.entry(kid).or_default().insert(&key.thumbprint);
             }
         }
         let is_other = |key: &&KeySeen| {
-            let known = key.kid.as_ref().and_then(|kid| thumbprints.get(kid));
-            known.is_some_and(|known| !known.contains(key.thumbprint.as_str()))
+            let thumbprints = key.kid.as_ref().and_then(|kid| thumbprints.get(kid));
+            thumbprints.is_some_and(|thumbprints| !thumbprints.contains(key.thumbprint.as_str()))
         };
         let mut kids: Vec<Kid> = self.keys.iter().filter(is_other).filter_map(|key| key.kid.clone()).collect();
         kids.dedup();
@@ -142,7 +144,7 @@ impl KeySetSeen {
 }
 
 impl KeySeen {
-    /// The keys of `set`. Some issuers publish theirs in any order, so they are sorted.
+    /// The keys of `set`, sorted: some issuers publish theirs in random order.
     pub(crate) fn all(set: &IndexedSet) -> Vec<Self> {
         let mut keys: Vec<Self> = set.keys.iter().map(|key| Self::of(key)).collect();
         keys.sort();
@@ -166,12 +168,12 @@ impl From<&KeySource> for SeenFrom {
     }
 }
 
-/// A query may hold a credential that the configuration put there.
+/// A configured URL may hold a credential in its query.
 fn without_credentials(text: &str) -> String {
     let Ok(mut url) = url::Url::parse(text) else { return "a URL".to_owned() };
     url.set_query(None);
     url.set_fragment(None);
-    // Both fail only for URLs that can have no credentials.
+    // Both calls fail only for URLs that cannot have credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.into()

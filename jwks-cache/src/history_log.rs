@@ -1,7 +1,8 @@
-//! The history of an entry's keys on disk.
+//! The history of an entry's keys, on disk.
 //!
-//! One file per entry (of a family: per member) in `history/` under the state directory, one JSON line per event, appended. Past its bound, a file
-//! loses its oldest half. What is noted waits in memory until a blocking task writes it: no lookup waits for the disk.
+//! Each entry (or family member) has one file in `history/` under the state directory, with one
+//! JSON line per event. A file that would exceed its size limit loses its oldest half. Notes wait
+//! in memory until a blocking task writes them, so no lookup waits for the disk.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
@@ -20,17 +21,17 @@ use crate::entry_ref::LogKey;
 use crate::history::{KeySeen, KeySetSeen};
 use crate::moment::Moment;
 
-/// The most bytes of a file.
+/// Size limit of a file, in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;
-/// What is read of a file at most, its end: more was not written here.
+/// How much is read from a file's end. This crate never writes more than that.
 const MAX_READ_BYTES: u64 = 2 * MAX_FILE_BYTES as u64;
-/// What is read of a file's end for its last events.
+/// How much is read from a file's end for the latest events.
 const MAX_TAIL_BYTES: u64 = 64 * 1024;
-/// How many of the last sets are held in memory.
+/// How many recent sets are held in memory.
 const MOST_RECENT: usize = 8;
-/// The most events that wait for a disk that cannot be written; the oldest go first.
+/// Limit of the events that wait for a disk that fails; the oldest are dropped first.
 const MOST_WAITING: usize = 64;
-/// The pause after a write that failed.
+/// Pause after a failed write.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Where histories are kept.
@@ -38,12 +39,12 @@ pub(crate) struct HistoryLog {
     dir: Option<PathBuf>,
     max_bytes: usize,
     next_serial: AtomicU64,
-    /// One file operation at a time; and for each log the serial of the last recorder that wrote, so that a fetch for a
-    /// replaced entry adds nothing after its successor.
+    /// Serialises file operations. Maps each log to the serial of its latest writer, so that a late
+    /// fetch for a replaced entry adds nothing after its successor.
     writers: Mutex<HashMap<LogKey, u64>>,
 }
 
-/// What a log holds.
+/// Content of a log.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Logged {
     pub(crate) events: Vec<KeySetSeen>,
@@ -51,14 +52,14 @@ pub(crate) struct Logged {
 }
 
 impl Logged {
-    /// Adds what `noted` says, if it is news; returns it as it is logged.
+    /// Adds `noted` if it is news, and returns it as it will be logged.
     fn add(&mut self, noted: &KeySetSeen) -> Option<&KeySetSeen> {
         if !noted.is_news_after(self.events.last()) {
             return None;
         }
         let mut event = noted.clone();
         if self.events.is_empty() {
-            // Nothing was there to lapse.
+            // There was no set before that could have expired.
             event.previous_lapsed_at = None;
         }
         self.events.push(event);
@@ -70,13 +71,13 @@ impl Logged {
     }
 }
 
-/// What one entry adds to its log.
+/// Collects and writes the events of one entry.
 pub(crate) struct Recorder {
     log: Arc<HistoryLog>,
     key: LogKey,
     serial: u64,
     waiting: Mutex<Waiting>,
-    /// The last sets, so that a refusal is explained without reading the disk.
+    /// The recent sets, so that a refusal can be explained without reading the disk.
     recent: Mutex<VecDeque<KeySetSeen>>,
     kids_reused: AtomicU64,
 }
@@ -85,16 +86,17 @@ pub(crate) struct Recorder {
 struct Waiting {
     notes: VecDeque<Note>,
     is_writing: bool,
-    /// No write before this, after one failed.
+    /// No write before this time, after a failed one.
     retry_at: Option<Moment>,
 }
 
 struct Note {
     event: KeySetSeen,
-    /// The keys of the set before, as far as the process had one: known whatever the log says.
+    /// The keys of the previous set, if this process had one. They are known even if the log cannot
+    /// be read.
     before: Vec<KeySeen>,
-    /// Whether reused kids were reported.
-    is_judged: bool,
+    /// Whether reused kids were reported already.
+    is_checked: bool,
 }
 
 impl HistoryLog {
@@ -103,16 +105,17 @@ impl HistoryLog {
         Self { dir, max_bytes: MAX_FILE_BYTES, next_serial: AtomicU64::new(0), writers: Mutex::default() }
     }
 
-    /// What the file of that log holds. Blocks.
+    /// Reads the file of that log. Blocks.
     pub(crate) fn read(&self, key: &LogKey) -> io::Result<Logged> {
-        let _turn = lock(&self.writers);
+        let _writers = lock(&self.writers);
         self.path(key)
             .map_or_else(|| Ok(Logged::default()), |path| load(&path, MAX_READ_BYTES).map(|(logged, _)| logged))
     }
 
-    /// The last events of that log, at most `most`, from the end of its file. Unreadable lines are passed over. Blocks.
+    /// The latest events of that log, at most `most`, from the end of its file. Skips unreadable
+    /// lines. Blocks.
     pub(crate) fn recent(&self, key: &LogKey, most: usize) -> Vec<KeySetSeen> {
-        let _turn = lock(&self.writers);
+        let _writers = lock(&self.writers);
         let loaded = self.path(key).and_then(|path| load(&path, MAX_TAIL_BYTES).ok());
         let mut events = loaded.map(|(logged, _)| logged.events).unwrap_or_default();
         events.drain(..events.len().saturating_sub(most));
@@ -130,13 +133,13 @@ impl HistoryLog {
 }
 
 impl Recorder {
-    /// A recorder that knows the last sets of its log. Blocks.
+    /// A recorder that has read the recent sets of its log. Blocks.
     pub(crate) fn new(log: Arc<HistoryLog>, key: LogKey) -> Self {
         let recent = log.recent(&key, MOST_RECENT);
         Self { recent: Mutex::new(recent.into()), ..Self::empty(log, key) }
     }
 
-    /// A recorder that knows of nothing before it.
+    /// A recorder without recent sets.
     pub(crate) fn empty(log: Arc<HistoryLog>, key: LogKey) -> Self {
         let serial = log.next_serial.fetch_add(1, Ordering::Relaxed);
         Self { log, key, serial, waiting: Mutex::default(), recent: Mutex::default(), kids_reused: AtomicU64::new(0) }
@@ -147,12 +150,12 @@ impl Recorder {
         lock(&self.recent).iter().cloned().collect()
     }
 
-    /// How many kids were seen to name another key than before.
+    /// How often a kid named another key than before.
     pub(crate) fn kids_reused(&self) -> u64 {
         self.kids_reused.load(Ordering::Relaxed)
     }
 
-    /// Notes that `event` is so. `before` are the keys that it replaces.
+    /// Notes that `event` happened. `before` holds the keys that it replaced.
     pub(crate) fn note(&self, event: KeySetSeen, before: Vec<KeySeen>) {
         {
             let mut recent = lock(&self.recent);
@@ -167,10 +170,11 @@ impl Recorder {
         if waiting.notes.len() >= MOST_WAITING {
             waiting.notes.pop_front();
         }
-        waiting.notes.push_back(Note { event, before, is_judged: false });
+        waiting.notes.push_back(Note { event, before, is_checked: false });
     }
 
-    /// Whether there is something to write at `now`, and nobody at it. The caller must then call [`Self::write`].
+    /// Whether there is something to write at `now` and no write is running. If true, the caller
+    /// must call [`Self::write`].
     pub(crate) fn is_due(&self, now: Moment) -> bool {
         let mut waiting = lock(&self.waiting);
         let is_due =
@@ -179,7 +183,7 @@ impl Recorder {
         is_due
     }
 
-    /// Writes what was noted until nothing is left, and reports kids that name another key than before. Blocks.
+    /// Writes all notes, and warns about kids that name another key than before. Blocks.
     pub(crate) fn write(&self, now: Moment) {
         let mut writers = lock(&self.log.writers);
         loop {
@@ -191,6 +195,7 @@ impl Recorder {
             if notes.is_empty() {
                 return;
             }
+            // A newer recorder of the same log has written: drop the notes of this one.
             let writer = writers.entry(self.key.clone()).or_insert(self.serial);
             if *writer > self.serial {
                 continue;
@@ -211,7 +216,7 @@ impl Recorder {
         }
     }
 
-    /// The log, with what is not written yet. Writes nothing, so that looking leaves no trace. Blocks.
+    /// The log and the notes that are not written yet. Writes nothing. Blocks.
     pub(crate) fn read(&self) -> io::Result<Logged> {
         let writers = lock(&self.log.writers);
         let mut logged = match self.log.path(&self.key) {
@@ -230,17 +235,17 @@ impl Recorder {
         let path = self.log.path(&self.key);
         let loaded =
             path.as_deref().map_or_else(|| Ok((Logged::default(), Vec::new())), |path| load(path, MAX_READ_BYTES));
-        // A log that cannot be read keeps nobody from hearing of a reused kid.
+        // Report reused kids even if the log cannot be read.
         let (mut logged, content, failed) = match loaded {
             Ok((logged, content)) => (logged, content, None),
             Err(error) => (Logged::default(), Vec::new(), Some(error)),
         };
         let mut lines = Vec::new();
         for note in notes {
-            if !note.is_judged {
-                note.is_judged = true;
-                let known = logged.events.iter().flat_map(|event| &event.keys).chain(&note.before);
-                for kid in note.event.reused_kids(known) {
+            if !note.is_checked {
+                note.is_checked = true;
+                let earlier = logged.events.iter().flat_map(|event| &event.keys).chain(&note.before);
+                for kid in note.event.reused_kids(earlier) {
                     self.kids_reused.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(entry = %self.key.name, kid = kid.as_str(), "a kid of the issuer names another key than before");
                 }
@@ -258,7 +263,8 @@ impl Recorder {
     }
 }
 
-/// The events in the last `most` bytes of the file, and these bytes. A file that is not there is empty.
+/// The events in the last `most` bytes of the file, and these bytes. A missing file counts as
+/// empty.
 fn load(path: &Path, most: u64) -> io::Result<(Logged, Vec<u8>)> {
     let mut content = Vec::new();
     match File::open(path) {
@@ -280,10 +286,11 @@ fn load(path: &Path, most: u64) -> io::Result<(Logged, Vec<u8>)> {
     Ok((logged, content))
 }
 
-/// Adds whole `lines` to a file of that `content`, in one write, readable by its owner only.
+/// Appends whole `lines` to a file with that `content`, in one write. Only its owner may read the
+/// file.
 fn store(path: &Path, content: &[u8], lines: &[u8], max_bytes: usize) -> io::Result<()> {
     let is_torn = content.last().is_some_and(|last| *last != b'\n');
-    // A torn line stays what it is, and swallows no other.
+    // A torn line stays as it is. The line feed keeps it from merging with the next line.
     let mut added = if is_torn { vec![b'\n'] } else { Vec::new() };
     added.extend_from_slice(lines);
     if let Some(dir) = path.parent() {
@@ -297,7 +304,8 @@ fn store(path: &Path, content: &[u8], lines: &[u8], max_bytes: usize) -> io::Res
     let mut whole = newest(content, max_bytes / 2).to_vec();
     whole.extend_from_slice(&added);
     let whole = newest(&whole, max_bytes);
-    // One writer per directory holds the lock, so the name needs no randomness; what a crash left is written over.
+    // The directory's lock allows one writer, so the name needs no randomness. A file left by a
+    // crash is overwritten.
     let temporary = path.with_extension("jsonl.tmp");
     let write = || {
         let mut file = create_anew(&temporary)?;
@@ -307,13 +315,13 @@ fn store(path: &Path, content: &[u8], lines: &[u8], max_bytes: usize) -> io::Res
     };
     let written = write();
     if written.is_err() {
-        // The first error is the one to tell.
+        // Keep the first error: it has the cause.
         let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-/// The file at `path`, made when there is none.
+/// Opens the file at `path`, or creates it.
 fn open_to_append(path: &Path) -> io::Result<File> {
     match OpenOptions::new().append(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => {
@@ -325,7 +333,7 @@ fn open_to_append(path: &Path) -> io::Result<File> {
     }
 }
 
-/// A new file at `path`, in place of what a crash may have left there.
+/// Creates a file at `path`, replacing what a crash may have left there.
 fn create_anew(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -339,9 +347,9 @@ fn create_anew(path: &Path) -> io::Result<File> {
 /// The whole lines at the end of `content` that fit in `most` bytes.
 fn newest(content: &[u8], most: usize) -> &[u8] {
     let Some(start) = content.len().checked_sub(most).filter(|start| *start > 0) else { return content };
-    // The line that the cut goes through is left out, unless the cut is between two.
+    // Skip the line that the cut goes through, unless the cut is between two lines.
     let before = content.get(start - 1..).unwrap_or_default();
-    let skipped = before.iter().position(|byte| *byte == b'\n').map_or(before.len(), |at| at + 1);
+    let skipped = before.iter().position(|byte| *byte == b'\n').map_or(before.len(), |index| index + 1);
     before.get(skipped..).unwrap_or_default()
 }
 
@@ -435,7 +443,7 @@ mod tests {
             fs::write(&path, &whole[..cut]).unwrap();
             write(&recorder, seen(3));
             let logged = log.read(&name()).unwrap();
-            // Without its line feed alone, a line is whole.
+            // A line that lacks only its line feed is complete.
             let expected = if cut == whole.len() - 1 { vec![1, 2, 3] } else { vec![1, 3] };
             assert_eq!(times(&logged), expected, "cut at {cut}");
             assert_eq!(logged.unreadable, usize::from(cut != first && cut != whole.len() - 1), "cut at {cut}");

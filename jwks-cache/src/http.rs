@@ -1,5 +1,5 @@
-//! One hardened GET: guarded addresses, at most one redirect within the origin, no proxy but a configured one, counted
-//! bytes.
+//! One hardened GET: guarded addresses, at most one redirect within the origin, no proxy except a
+//! configured one, and a size limit.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -23,44 +23,45 @@ use crate::guard::{Guard, GuardedResolver};
 use crate::progress::{NoteConnections, Progress, Stage};
 use crate::{AddressRefused, ConnectError, DocumentKind, FetchFault, ProxyUrl, Resolver, redirect, tls};
 
-/// The largest document that is read, in bytes after decompression. Real key sets have 1 to 5 kB.
+/// Size limit of a document, in bytes after decompression. Real key sets have 1 to 5 kB.
 pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
-/// The HTTP clients, one per route and made at first use: setting up TLS reads the system's CA certificates.
+/// The HTTP clients, one per route, built at first use: building one reads the system's CA
+/// certificates.
 pub(crate) struct Clients {
     resolver: Arc<dyn Resolver>,
     user_agent: String,
     held: Mutex<HashMap<Route, Arc<OnceCell<Client>>>>,
 }
 
-/// What clients differ in.
+/// Everything that needs a client of its own.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Route {
     guard: Guard,
-    /// In place of the system's.
+    /// The roots that replace the system's.
     roots: Option<Roots>,
     proxy: Option<ProxyUrl>,
-    /// Whether connections are kept open for the next request.
+    /// Whether connections stay open for the next request.
     is_pooled: bool,
 }
 
-/// One document to get.
+/// A request for one document.
 pub(crate) struct Ask<'a> {
     pub(crate) url: &'a Url,
     pub(crate) document: DocumentKind,
     pub(crate) guard: Guard,
     pub(crate) access: &'a Access,
-    /// What the answer is made conditional with.
+    /// The ETag that makes the request conditional.
     pub(crate) etag: Option<&'a HeaderValue>,
-    /// Where it is noted how far the request came.
+    /// Records how far the request got.
     pub(crate) progress: &'a Arc<Progress>,
 }
 
 /// A successful answer.
 pub(crate) enum Answer {
-    /// 200.
+    /// Status 200.
     Document { body: Bytes, headers: HeaderMap },
-    /// 304, only ever in answer to a validator.
+    /// Status 304. Only a conditional request gets it.
     NotModified { headers: HeaderMap },
 }
 
@@ -69,7 +70,7 @@ impl Clients {
         Self { resolver, user_agent, held: Mutex::default() }
     }
 
-    /// Gets a document, conditionally when there is an entity tag. One redirect within the origin is followed.
+    /// Gets a document. Follows one redirect within the origin.
     pub(crate) async fn get(&self, ask: Ask<'_>) -> Result<Answer, FetchFault> {
         let response = self.send(&ask, ask.url).await?;
         if !is_redirect(response.status()) {
@@ -100,8 +101,8 @@ impl Clients {
         Ok(Answer::Document { body: read(response, ask).await?, headers })
     }
 
-    /// Sends the request. An issuer may have closed a connection that was kept open, which shows only when it is used:
-    /// the request is then sent once more on a new one.
+    /// Sends the request. A server may close an idle connection, and the client notices only when
+    /// it uses that connection. In that case this sends the request once more, on a new connection.
     async fn send(&self, ask: &Ask<'_>, url: &Url) -> Result<Response, FetchFault> {
         let host = url.host().ok_or(FetchFault::JwksUri("has no host"))?;
         ask.guard.check_literal(&host).map_err(FetchFault::Address)?;
@@ -147,7 +148,8 @@ impl Clients {
         client.await.cloned()
     }
 
-    /// The place of a route's client. Clients that trust what the same CA file held before are let go.
+    /// The cell of a route's client. Drops clients that trust an earlier version of the same CA
+    /// file.
     fn cell(&self, route: &Route) -> Arc<OnceCell<Client>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cell) = held.get(route) {
@@ -160,7 +162,7 @@ impl Clients {
     }
 }
 
-/// Whether a client can be made of what was read. Blocks.
+/// Checks that a client can be built with these certificates. Blocks.
 pub(crate) fn check(access: &Access) -> Result<(), FetchFault> {
     trust(access.roots.as_ref()).map(drop)
 }
@@ -170,16 +172,18 @@ fn build(route: Route, resolver: Arc<dyn Resolver>, user_agent: &str) -> Result<
     let unusable = |error: &reqwest::Error| FetchFault::Client(bounded(&innermost(error)));
     let client = Client::builder()
         .user_agent(user_agent)
-        // Through a proxy, plain http would not end on the loopback of this host.
+        // Through a proxy, plain http would not end at this host's loopback.
         .https_only(guard.is_https() || proxy.is_some())
-        // The one redirect that is followed is judged here, not by the client.
+        // This crate checks the one redirect that it follows; the client must follow none.
         .redirect(reqwest::redirect::Policy::none())
-        // One that only the environment names would resolve and dial by itself, past the guard.
+        // A proxy from the environment would resolve and dial by itself, past the guard.
         .no_proxy()
+        // `send` decides about the one repeated request.
         .retry(reqwest::retry::never())
         .referer(false)
         .connector_layer(NoteConnections)
-        // Enough for discovery and keys of one refresh; the next one resolves and dials anew.
+        // Long enough for discovery and key set of one refresh. The next refresh resolves and dials
+        // anew.
         .pool_idle_timeout(Duration::from_secs(5))
         .pool_max_idle_per_host(usize::from(is_pooled));
     let client = match proxy {
@@ -191,11 +195,12 @@ fn build(route: Route, resolver: Arc<dyn Resolver>, user_agent: &str) -> Result<
     let client = match guard.is_https() {
         true => client.tls_backend_preconfigured(trust(roots.as_ref())?),
         false => client.tls_certs_only([]),
+        // No roots: plain http needs none, and the client must not load the system's.
     };
     client.build().map_err(|error| unusable(&error))
 }
 
-/// What a client trusts.
+/// The TLS configuration with the given roots, or with the system's.
 fn trust(roots: Option<&Roots>) -> Result<rustls::ClientConfig, FetchFault> {
     let certificates = roots.map(Roots::certificates).transpose().map_err(FetchFault::Unreadable)?;
     tls::client_config(certificates.as_deref()).map_err(|error| match roots {
@@ -204,7 +209,8 @@ fn trust(roots: Option<&Roots>) -> Result<rustls::ClientConfig, FetchFault> {
     })
 }
 
-/// Resolves the name of a proxy, which the configuration chose. Names of issuers are resolved by the proxy.
+/// Resolves a proxy's name without a guard: the configuration chose the proxy. The proxy resolves
+/// the issuer's name.
 struct ProxyResolver(Arc<dyn Resolver>);
 
 impl reqwest::dns::Resolve for ProxyResolver {
@@ -220,7 +226,7 @@ impl reqwest::dns::Resolve for ProxyResolver {
     }
 }
 
-/// Reads a body, counting what comes out of the decompression: a bomb is cut at the limit, not unpacked.
+/// Reads a body and counts the decompressed bytes, so a decompression bomb stops at the limit.
 async fn read(response: Response, ask: &Ask<'_>) -> Result<Bytes, FetchFault> {
     let mut body = BytesMut::new();
     let mut chunks = response.bytes_stream();
@@ -234,8 +240,8 @@ async fn read(response: Response, ask: &Ask<'_>) -> Result<Bytes, FetchFault> {
     Ok(body.freeze())
 }
 
-/// Whether the media type is a web page's. What does not parse is then named as one: real issuers send JSON under any
-/// media type, so only parsing decides.
+/// Whether the response has the media type of a web page. This only improves the error for a body
+/// that does not parse: real issuers send JSON with any media type.
 pub(crate) fn is_web_page(headers: &HeaderMap) -> bool {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let media_type = media_type.split(';').next().unwrap_or("").trim();
@@ -251,7 +257,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// Whether the connection ended before a byte of the answer came.
+/// Whether the connection closed before the first byte of the response.
 fn is_unanswered(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {
@@ -275,6 +281,7 @@ fn is_unanswered(error: &reqwest::Error) -> bool {
     false
 }
 
+// A refused address is somewhere in the chain, below the client's own error.
 fn fault(error: &reqwest::Error, ask: &Ask<'_>, url: &Url) -> FetchFault {
     let mut source = error.source();
     while let Some(cause) = source {
@@ -289,7 +296,7 @@ fn fault(error: &reqwest::Error, ask: &Ask<'_>, url: &Url) -> FetchFault {
     }
 }
 
-/// Host and port, and which addresses were tried, or through which proxy.
+/// Host and port, with the addresses that were tried or the proxy.
 pub(crate) fn target(ask: &Ask<'_>, url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().map_or_else(String::new, |port| format!(":{port}"));
@@ -305,7 +312,7 @@ pub(crate) fn target(ask: &Ask<'_>, url: &Url) -> String {
     }
 }
 
-/// The text of the innermost cause: what was wrong, without the layers that it passed.
+/// The text of the innermost cause, without the layers above it.
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {

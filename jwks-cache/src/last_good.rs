@@ -1,8 +1,9 @@
-//! The last good set of an entry on disk, for a restart while its issuer is down.
+//! The last good key set of an entry, kept on disk for a restart while the issuer is down.
 //!
-//! One file per entry, named by a digest of the entry's name and issuer: neither becomes part of a path. The content names what
-//! it is for and carries a digest, so that a torn or foreign file is not taken for keys. It is not a seal: whoever can write the
-//! state directory can put keys there, as they could in the configuration.
+//! Each entry has one file. Its name is a digest of the entry's name and issuer, so neither becomes
+//! part of a path. The content names its entry and carries a digest, so a torn or foreign file is
+//! never used. The digest is no signature: a process that can write the state directory can plant
+//! keys, as it could in the configuration.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -23,7 +24,7 @@ use crate::{EntryKeys, EntrySpec, KeySource};
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
-/// A document of the largest size with every byte escaped, and the members around it.
+/// Room for a document of maximum size with every byte escaped, plus the other members.
 const MAX_FILE_BYTES: u64 = 6 * MAX_DOCUMENT_BYTES as u64 + 8192;
 
 #[derive(Serialize, Deserialize)]
@@ -39,7 +40,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// The digest over every other member.
+    /// Digest of all other members.
     fn digest(&self) -> Digest256 {
         digest_of_parts(&[
             &self.version.to_be_bytes(),
@@ -52,8 +53,8 @@ impl Kept {
     }
 }
 
-/// Writes the set of `spec`, in one step and readable by its owner only. Blocks. A crash may leave a torn file behind: its digest
-/// tells, so nothing is synced.
+/// Writes the set of `spec` atomically, readable by its owner only. Blocks. There is no sync: a
+/// crash may leave a torn file, and its digest shows that.
 pub(crate) fn keep(
     dir: &Path,
     spec: &EntrySpec,
@@ -90,26 +91,26 @@ pub(crate) fn keep(
         })
         .and_then(|()| fs::rename(&temporary, &path));
     if written.is_err() {
-        // The first error is the one to tell.
+        // Keep the first error: it has the cause.
         let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-/// The kept set of `spec`, if there is one that is whole, meant for this spec and younger than its `max_stale`. It counts as
-/// stale from the start, so that a refresh is due at once. Blocks.
+/// The kept set of `spec`, if it is intact, belongs to this spec and is younger than `max_stale`.
+/// It is stale from the start, so a refresh is due at once. Blocks.
 pub(crate) fn load(dir: &Path, spec: &EntrySpec, clock: &dyn Clock) -> Option<EntryKeys> {
     let mut content = Vec::new();
     File::open(file_path(dir, spec)).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut content).ok()?;
     let kept: Kept = serde_json::from_slice(&content).ok()?;
-    let meant = kept.version == VERSION
+    let belongs_to_spec = kept.version == VERSION
         && kept.entry == spec.name.as_str()
         && kept.issuer == spec.issuer.as_str()
         && kept.source == source_text(spec)
         && kept.digest == kept.digest();
-    // A set from the future has a fetch time that nothing can be told from.
+    // A set from the future has no age that can be trusted.
     let age = u64::try_from(clock.now().since(kept.fetched_at)).ok().map(Duration::from_secs)?;
-    if !meant || age >= spec.max_stale {
+    if !belongs_to_spec || age >= spec.max_stale {
         return None;
     }
     let set = parse_kept(kept.document.into(), spec)?;
@@ -117,8 +118,8 @@ pub(crate) fn load(dir: &Path, spec: &EntrySpec, clock: &dyn Clock) -> Option<En
     Some(EntryKeys::new(set.into(), kept.fetched_at, Some(life)))
 }
 
-/// Removes copies, and what crashes left of some, that are of no use to anybody: untouched for `idle` before `now`. An entry that is
-/// taken out of the configuration and put back within that time finds its copy. Blocks.
+/// Deletes copies and leftover temporary files that nobody wrote for `idle`. An entry that is
+/// removed from the configuration and restored within that time still finds its copy. Blocks.
 pub(crate) fn sweep(dir: &Path, now: UnixTime, idle: Duration) -> io::Result<()> {
     for file in fs::read_dir(dir)? {
         let file = file?;
@@ -132,7 +133,7 @@ pub(crate) fn sweep(dir: &Path, now: UnixTime, idle: Duration) -> io::Result<()>
     Ok(())
 }
 
-/// Whether a file was named by [`file_path`], or while it was written.
+/// Whether [`file_path`] made this name, or the writer made it for a temporary file.
 fn is_ours(name: &Path) -> bool {
     let stem = name.to_str().and_then(|name| name.split_once('.'));
     stem.is_some_and(|(digest, rest)| {
@@ -142,12 +143,12 @@ fn is_ours(name: &Path) -> bool {
     })
 }
 
-/// The name of the copy of `spec`, without its extension.
+/// File name of the copy of `spec`, without the extension.
 pub(crate) fn name(spec: &EntrySpec) -> String {
     digest_of_parts(&[spec.name.as_str().as_bytes(), spec.issuer.as_str().as_bytes()]).to_hex()
 }
 
-/// The names of the copies in `dir`. Blocks.
+/// Names of the copies in `dir`. Blocks.
 pub(crate) fn names(dir: &Path) -> io::Result<HashSet<String>> {
     let mut names = HashSet::new();
     for file in fs::read_dir(dir)? {
@@ -197,7 +198,7 @@ mod tests {
             assert!(dir.path().join(name).exists(), "{name}");
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), kept.len() + 1);
-        // A clock that went back removes nothing.
+        // A clock that was set back deletes nothing.
         sweep(dir.path(), UnixTime::from_secs(0), Duration::ZERO).unwrap();
         assert!(dir.path().join(fresh).exists());
     }

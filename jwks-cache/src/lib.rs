@@ -1,20 +1,24 @@
 //! Issuer entry to verification keys: discovery, fetch, cache, refresh, static keys.
 //!
-//! A [`JwksCache`] is made from [`EntrySpec`]s, plain data. Key sets in files and in the configuration are there at once; the
-//! others are fetched by [`JwksCache::run`], or by the first [`JwksCache::find`] that needs them. Nothing that a token says
-//! ever leads to a new address: the entries are the only source of URLs.
+//! A [`JwksCache`] is built from [`EntrySpec`]s, which are plain data. Key sets from files and from
+//! the configuration are loaded at construction. [`JwksCache::run`] fetches the others, or the
+//! first [`JwksCache::find`] that needs them does. No URL ever comes from a token: the entries are
+//! the only source of URLs.
 //!
-//! - **Lookups** are lock-free on an immutable set per entry ([`JwksCache::find_cached`]).
-//! - **Fetches** are one per entry at a time, in a task of their own: callers share it, and callers that give up cancel
-//!   nobody. Each has one deadline (5 s), a size limit that counts decompressed bytes (256 KiB), follows one redirect
-//!   within the origin and no other, uses no proxy but one that the entry names, and dials only addresses that passed the guard (see [`NetworkRule`]).
-//! - **An unknown kid** asks for one shared fetch per entry and cool-down ([`EntrySpec::refresh_cooldown`]).
-//! - **An issuer that is down** harms nobody for [`EntrySpec::max_stale`]: the last good set serves, and a copy of it on disk
-//!   survives a restart.
+//! - **Lookups** read an immutable set per entry without a lock ([`JwksCache::find_cached`]).
+//! - **Fetches** run one at a time per entry, each in its own task. Callers share the fetch, and a
+//!   caller that gives up does not cancel it. A fetch has one deadline (5 s) and a size limit that
+//!   counts decompressed bytes (256 KiB). It follows one redirect, within the origin only, uses
+//!   only a proxy that the entry names, and dials only addresses that pass the guard (see
+//!   [`NetworkRule`]).
+//! - **An unknown kid** triggers one shared fetch per entry and cool-down
+//!   ([`EntrySpec::refresh_cooldown`]).
+//! - **An issuer outage** has no effect for [`EntrySpec::max_stale`]: the last good set stays in
+//!   use, and a copy on disk survives a restart.
 //!
-//! Several entries may share one issuer if each has keys of its own. A key that two such entries hold belongs to neither:
-//! among static sets it is refused at construction; among fetched ones, which may change at any time, it is left out of every
-//! answer and reported by [`JwksCache::status`].
+//! Several entries may share one issuer if each has its own keys. A key that two such entries hold
+//! is used for neither. Construction refuses it among static sets. Fetched sets may change at any
+//! time, so there the key is left out of every answer and [`JwksCache::status`] reports it.
 //!
 //! Everything here runs on tokio; [`JwksCache::new`] and the lock-free lookups need no runtime.
 

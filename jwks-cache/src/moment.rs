@@ -1,10 +1,11 @@
-//! Points on the monotonic clock.
+//! Points in time on the monotonic clock.
 
 use std::time::Duration;
 
 use sts_types::Clock;
 
-/// Milliseconds on [`Clock::monotonic`]; negative for a moment before the clock's zero, as a set loaded from disk has.
+/// Milliseconds on [`Clock::monotonic`]. Negative before the clock's zero: a set loaded from disk
+/// may have been fetched before this process started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(i64);
 
@@ -24,12 +25,12 @@ impl Moment {
         Self(self.0.saturating_sub(millis(time)))
     }
 
-    /// Milliseconds since the clock's zero; zero for a moment before it.
+    /// Milliseconds since the clock's zero; 0 for a negative moment.
     pub(crate) fn as_millis(self) -> u64 {
         u64::try_from(self.0).unwrap_or(0)
     }
 
-    /// The time from now, `self`, until `later`; zero when that has passed.
+    /// Time from `self` until `later`; zero if `later` has passed.
     pub(crate) fn until(self, later: Self) -> Duration {
         Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
     }

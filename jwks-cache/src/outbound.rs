@@ -1,4 +1,5 @@
-//! A client for other requests whose failures can be named as precisely as those of fetches.
+//! An HTTP client for requests outside the cache that reports connection failures as precisely as a
+//! fetch does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,13 +12,14 @@ use crate::environment::SystemResolver;
 use crate::fetch_error::bounded;
 use crate::{Resolver as _, tls};
 
-/// A builder of a client for https, of whose failures [`ConnectError::of`](crate::ConnectError::of) tells name resolution and
-/// certificates. `ca_pem` is a bundle of the only authorities that are trusted, in place of the system's. Nothing is guarded
-/// here: for fetches that an issuer can steer there is [`JwksCache`](crate::JwksCache). Blocks: the system's certificates are
-/// read.
+/// Builder of an https client. [`ConnectError::of`](crate::ConnectError::of) can tell a failed name
+/// resolution and a refused certificate from its errors. `ca_pem` is a PEM bundle of the only
+/// trusted authorities; without it, the system's are trusted. There is no address guard: use
+/// [`JwksCache`](crate::JwksCache) for any URL that an issuer can influence. Blocks, because it
+/// reads the system's certificates.
 ///
 /// # Errors
-/// What is wrong with the bundle, or that the system has no certificates.
+/// A text that says what is wrong with the bundle, or that the system has no certificates.
 pub fn client_builder(ca_pem: Option<&[u8]>) -> Result<reqwest::ClientBuilder, String> {
     let roots = ca_pem.map(|pem| {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
@@ -34,7 +36,7 @@ pub fn client_builder(ca_pem: Option<&[u8]>) -> Result<reqwest::ClientBuilder, S
     Ok(reqwest::Client::builder().tls_backend_preconfigured(config).dns_resolver(Arc::new(NamingResolver)))
 }
 
-/// The system's resolver, whose failures are told from those of connections.
+/// The system's resolver. It marks its errors, so that they differ from those of a connection.
 struct NamingResolver;
 
 impl reqwest::dns::Resolve for NamingResolver {

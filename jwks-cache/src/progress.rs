@@ -1,6 +1,6 @@
-//! How far one request came: what a deadline that passes, or a connection that breaks, is to be told by.
+//! How far a request got. Errors for timeouts and broken connections need this.
 //!
-//! The HTTP client says none of it, so its resolver and connector note it for the request of their task.
+//! The HTTP client does not tell. The resolver and the connector record it in a task-local value.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -15,20 +15,20 @@ tokio::task_local! {
     static CURRENT: Arc<Progress>;
 }
 
-/// The stage that a request reached.
+/// The furthest stage that a request reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// No connection was begun: the request was sent on one that was open already.
+    /// The request was sent on an open connection.
     Reused,
     /// The host's name is being resolved.
     Resolving,
-    /// TCP or TLS.
+    /// TCP or TLS is being set up.
     Connecting,
-    /// The connection stands, and the answer is awaited.
+    /// The connection is open and the response is pending.
     Connected,
 }
 
-/// What is noted of one request.
+/// Progress of one request.
 #[derive(Default)]
 pub(crate) struct Progress {
     stage: AtomicU8,
@@ -36,12 +36,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Runs `request`, and has what its connection comes to noted here.
+    /// Runs `request` and records the progress of its connection here.
     pub(crate) async fn watch<F: Future>(self: &Arc<Self>, request: F) -> F::Output {
         CURRENT.scope(Arc::clone(self), request).await
     }
 
-    /// Forgets what an earlier request came to.
+    /// Resets the record before the next request.
     pub(crate) fn begin(&self) {
         self.stage.store(0, Ordering::Relaxed);
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -56,25 +56,26 @@ impl Progress {
         }
     }
 
-    /// The addresses that the host's name stands for; none for a host that is an address.
+    /// Addresses of the host's name; empty if the host is an IP literal.
     pub(crate) fn addresses(&self) -> Vec<IpAddr> {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes for the request of this task that a connection is begun. A host that is an address asks no resolver.
+    /// Records that a connection was started. For an IP literal this is the first record: no
+    /// resolver runs.
     fn begun() {
         Self::reach(1);
     }
 
-    /// Notes for the request of this task that its host's name is being resolved.
+    /// Records that the host's name is being resolved.
     pub(crate) fn resolving() {
         Self::reach(2);
     }
 
-    /// Notes for the request of this task what its host's name stands for.
+    /// Records the addresses of the host's name.
     pub(crate) fn resolved(addresses: &[IpAddr]) {
         Self::reach(3);
-        // Outside of a request there is nobody to note it for.
+        // Outside of a request there is no record.
         let _ = CURRENT.try_with(|current| {
             *current.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses.to_vec();
         });
@@ -85,7 +86,7 @@ impl Progress {
     }
 }
 
-/// Notes when connections begin and when they stand.
+/// Connector layer that records when a connection starts and when it is open.
 #[derive(Clone, Copy)]
 pub(crate) struct NoteConnections;
 

@@ -1,16 +1,16 @@
-//! The URL of an outbound proxy, which may hold credentials.
+//! URL of an outbound proxy. It may contain credentials.
 
 use url::Url;
 
-/// The http or https URL of an outbound proxy. What is shown of it has no credentials.
+/// An http or https URL of an outbound proxy. `Display` and `Debug` show no credentials.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ProxyUrl(Url);
 
 impl ProxyUrl {
-    /// Reads a URL of the form `http://[USER:PASSWORD@]HOST[:PORT]`, or the same with https.
+    /// Parses `http://[USER:PASSWORD@]HOST[:PORT]`, or the same with https.
     ///
     /// # Errors
-    /// What is wrong with it, without repeating it.
+    /// A text that says what is wrong. It does not repeat the URL, which may contain a password.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let url = Url::parse(text).map_err(|_| "is not a URL")?;
         if !matches!(url.scheme(), "http" | "https") {

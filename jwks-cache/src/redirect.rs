@@ -1,6 +1,7 @@
-//! The one redirect that is followed: within the scheme, host and port that the configuration or the issuer named.
+//! The one redirect that a fetch follows: it must keep the scheme, host and port that the
+//! configuration or the issuer named.
 //!
-//! Any other redirect would let the answering server choose where keys come from.
+//! With any other redirect, the answering server could choose where keys come from.
 
 use reqwest::Response;
 use reqwest::header::LOCATION;
@@ -9,13 +10,13 @@ use url::Url;
 use crate::fetch_error::bounded;
 use crate::{DocumentKind, FetchFault};
 
-/// The longest URL that is followed, in bytes.
+/// Limit of a redirect's URL, in bytes.
 const MAX_BYTES: usize = 2048;
 
-/// Where a redirect from `url` leads.
+/// The URL that a redirect from `url` points to.
 ///
 /// # Errors
-/// [`FetchFault::Redirect`] when it is not followed.
+/// [`FetchFault::Redirect`] if it must not be followed.
 pub(crate) fn target(url: &Url, response: &Response, document: DocumentKind) -> Result<Url, FetchFault> {
     let refused = |to: Option<String>, why| {
         let status = response.status().as_u16();
@@ -36,10 +37,10 @@ pub(crate) fn target(url: &Url, response: &Response, document: DocumentKind) -> 
     Ok(next)
 }
 
-/// What a redirect that follows another comes to.
+/// The error for a second redirect.
 pub(crate) fn second(response: &Response, document: DocumentKind) -> FetchFault {
     let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-    // A relative one stays within the origin, which the location of the error names.
+    // A relative URL stays within the origin, which the error's location names already.
     let to = location.and_then(|text| Url::parse(text).ok()).map(|url| origin(&url));
     FetchFault::Redirect {
         status: response.status().as_u16(),
@@ -49,7 +50,7 @@ pub(crate) fn second(response: &Response, document: DocumentKind) -> FetchFault 
     }
 }
 
-/// Without path and query, which may hold what is nobody's business.
+/// The origin only: path and query may hold a secret.
 fn origin(url: &Url) -> String {
     match url.has_host() {
         true => bounded(&url.origin().ascii_serialization()),

@@ -1,4 +1,4 @@
-//! An entry among the others of its issuer: what may be answered from current sets, and what operators see.
+//! An entry and the other entries of its issuer: lookups in current sets, and status.
 
 use std::sync::Arc;
 
@@ -9,26 +9,27 @@ use crate::entry::Entry;
 use crate::moment::Moment;
 use crate::{Candidates, EntryKeys, EntryState, EntryStatus, EntryView, KeyStatus, SkippedKeyStatus};
 
-/// An entry, and the others of its issuer.
+/// An entry and its siblings.
 pub(crate) struct Slot {
     pub(crate) entry: Arc<Entry>,
+    /// The other entries of the same issuer.
     pub(crate) siblings: Vec<Arc<Entry>>,
 }
 
-/// What an entry's current set says.
+/// Result of a lookup in an entry's current set.
 pub(crate) enum Found {
-    /// The keys to try.
+    /// Keys to try.
     Keys(Candidates),
-    /// There are such keys, and each is another entry's too.
+    /// Keys match, but another entry of the issuer has each of them too.
     Shared,
-    /// There is a set, without such a key.
+    /// There is a set, but no key in it matches.
     NoSuchKey,
-    /// There is no set that may be used now.
+    /// There is no usable set.
     NoKeys,
 }
 
 impl Slot {
-    /// The keys for a token with that header, less those that siblings hold too.
+    /// The keys for a token with this kid and algorithm, without those that siblings have too.
     pub(crate) fn look_up(&self, now: Moment, kid: Option<&Kid>, algorithm: Algorithm) -> Found {
         let found = self.entry.with_usable(now, |keys| keys.set().candidates(kid, algorithm).cloned());
         let candidates = match found {
@@ -39,17 +40,18 @@ impl Slot {
         if self.siblings.is_empty() || candidates.iter().all(|key| self.sharers(key).next().is_none()) {
             return Found::Keys(candidates);
         }
-        let own = candidates.iter().filter(|key| self.sharers(key).next().is_none()).cloned();
-        Candidates::of(own).map_or(Found::Shared, Found::Keys)
+        let unshared = candidates.iter().filter(|key| self.sharers(key).next().is_none()).cloned();
+        Candidates::of(unshared).map_or(Found::Shared, Found::Keys)
     }
 
-    /// The other entries of the issuer that hold `key` too, whether they may use their sets or not.
+    /// The siblings that have `key` too. An expired set counts: its key still says nothing about
+    /// which entry signed.
     fn sharers(&self, key: &VerifyingKey) -> impl Iterator<Item = &Arc<Entry>> {
         self.siblings.iter().filter(|entry| entry.holds(key.thumbprint()))
     }
 
-    /// What operators see at `now`, which is the time `at`.
-    pub(crate) fn status(&self, now: Moment, at: UnixTime) -> EntryStatus {
+    /// The status at `now`. `wall_time` is the same moment on the wall clock.
+    pub(crate) fn status(&self, now: Moment, wall_time: UnixTime) -> EntryStatus {
         let spec = &self.entry.spec;
         let last = self.entry.last();
         let (last_fetch, last_error, fetches, due_in) = {
@@ -82,10 +84,10 @@ impl Slot {
                 })
                 .collect(),
             fetched_at: last.as_ref().map(|keys| keys.fetched_at()),
-            age: last.as_ref().map(|keys| u64::try_from(at.since(keys.fetched_at())).unwrap_or(0)),
+            age: last.as_ref().map(|keys| u64::try_from(wall_time.since(keys.fetched_at())).unwrap_or(0)),
             fresh_until: last.as_ref().and_then(|keys| keys.fresh_until()),
             stale_until: last.as_ref().and_then(|keys| keys.stale_until()),
-            next_refresh_at: (!self.entry.is_inline()).then(|| at.plus(due_in)),
+            next_refresh_at: (!self.entry.is_inline()).then(|| wall_time.plus(due_in)),
             last_fetch,
             last_error,
             fetches,
@@ -93,9 +95,9 @@ impl Slot {
         }
     }
 
-    /// What explains a refusal, at `now`, which is the time `at`.
-    pub(crate) fn view(&self, now: Moment, at: UnixTime) -> EntryView {
-        let status = self.status(now, at);
+    /// The view at `now`. `wall_time` is the same moment on the wall clock.
+    pub(crate) fn view(&self, now: Moment, wall_time: UnixTime) -> EntryView {
+        let status = self.status(now, wall_time);
         let (seen_from, mark) = {
             let control = self.entry.control();
             (control.seen_from.clone(), control.file_mark)

@@ -1,4 +1,4 @@
-//! What an issuer entry is made from: plain data.
+//! Plain data that describes issuer entries.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,41 +8,46 @@ use sts_types::{Algorithm, EntryName, Issuer, IssuerTemplate, NameError};
 
 use crate::ProxyUrl;
 
-/// One issuer entry, as far as its keys go.
+/// The keys of one issuer entry: where they come from and how to fetch them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EntrySpec {
-    /// The entry's name: the key of the cache.
+    /// The entry's name, which identifies it in the cache.
     pub name: EntryName,
-    /// The issuer identifier, compared byte for byte with the discovery document's.
+    /// The issuer identifier. The discovery document must name it byte for byte.
     pub issuer: Issuer,
     /// Where the keys come from.
     pub source: KeySource,
-    /// Algorithms that its keys may be bound to, in order of preference for an RSA key that names none.
+    /// Algorithms that the keys may be bound to. For an RSA key without `alg`, the first RSA
+    /// algorithm in this list wins.
     pub algorithms: Vec<Algorithm>,
-    /// How long stale keys serve while the issuer cannot be reached. Default 24 h.
+    /// How long a stale set may be used while the issuer is unreachable. Default 24 h.
     pub max_stale: Duration,
-    /// The least time between two refreshes that an unknown kid asks for. Default 30 s.
+    /// Minimum time between two fetches for unknown kids. Default 30 s.
     pub refresh_cooldown: Duration,
-    /// Whether a bad signature under a known kid may ask for one refresh per cool-down (Jenkins keeps a kid over rotations).
+    /// Whether a bad signature under a known kid may trigger one fetch per cool-down. For issuers
+    /// that keep a kid across rotations, as Jenkins does.
     pub kid_reuse: bool,
     /// Which addresses may be dialled.
     pub network: NetworkRule,
-    /// PEM bundle of the only roots that are trusted for this entry's fetches, in place of the system's. Read for each fetch.
+    /// PEM bundle of the only trusted roots for this entry, in place of the system's. Each fetch
+    /// reads the file again.
     pub ca_file: Option<PathBuf>,
-    /// File with the bearer token that fetches show, but for one line break at its end. Read for each fetch. Only the origin
-    /// of `issuer`, or of the key set's URL where that is configured, sees it; another host that a `jwks_uri` names never does.
+    /// File with the bearer token for fetches; one line break at its end is ignored. Each fetch
+    /// reads the file again. The token goes only to the origin of `issuer`, or of the configured
+    /// key set URL, and never to another host that a `jwks_uri` names.
     pub bearer_token_file: Option<PathBuf>,
-    /// An outbound proxy for fetches. It resolves and dials by itself, so names are not judged by [`NetworkRule`] here: what may
-    /// be reached is for the proxy to say. An https proxy is held to `ca_file`, too.
+    /// Outbound proxy for fetches. The proxy resolves and dials, so [`NetworkRule`] does not check
+    /// names here and the proxy must decide what may be reached. `ca_file` also applies to an https
+    /// proxy.
     pub proxy: Option<ProxyUrl>,
 }
 
 impl EntrySpec {
-    /// An entry with the defaults: RS256, ES256 and EdDSA, keys that serve for 24 h while the issuer is down, one fetch for unknown
-    /// kids in 30 s, public addresses over https only.
+    /// An entry with the defaults: RS256, ES256 and EdDSA; `max_stale` 24 h; `refresh_cooldown` 30
+    /// s; public addresses over https only.
     ///
     /// # Errors
-    /// What is wrong with the name or the issuer.
+    /// An invalid name or issuer.
     pub fn new(name: &str, issuer: &str, source: KeySource) -> Result<Self, NameError> {
         Ok(Self {
             name: EntryName::new(name)?,
@@ -60,36 +65,37 @@ impl EntrySpec {
     }
 }
 
-/// Issuers of one form under one name. Each has keys of its own, found by OpenID Connect Discovery when its first token comes.
+/// Issuers of one form, under one name. Each has its own keys, which OpenID Connect Discovery finds
+/// when its first token arrives.
 ///
-/// They have no bearer token in common: whoever is a member would see it.
+/// There is no bearer token for a family: any member would receive it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FamilySpec {
     /// The entry's name.
     pub name: EntryName,
-    /// The form of its issuers.
+    /// The form of its issuer identifiers.
     pub template: Arc<IssuerTemplate>,
-    /// As of [`EntrySpec::algorithms`].
+    /// See [`EntrySpec::algorithms`].
     pub algorithms: Vec<Algorithm>,
-    /// As of [`EntrySpec::max_stale`].
+    /// See [`EntrySpec::max_stale`].
     pub max_stale: Duration,
-    /// As of [`EntrySpec::refresh_cooldown`].
+    /// See [`EntrySpec::refresh_cooldown`].
     pub refresh_cooldown: Duration,
-    /// As of [`EntrySpec::kid_reuse`].
+    /// See [`EntrySpec::kid_reuse`].
     pub kid_reuse: bool,
-    /// As of [`EntrySpec::network`].
+    /// See [`EntrySpec::network`].
     pub network: NetworkRule,
-    /// As of [`EntrySpec::ca_file`].
+    /// See [`EntrySpec::ca_file`].
     pub ca_file: Option<PathBuf>,
-    /// As of [`EntrySpec::proxy`].
+    /// See [`EntrySpec::proxy`].
     pub proxy: Option<ProxyUrl>,
-    /// Members that the rules name. They have places of their own: no token pushes one out or keeps one
-    /// from being looked up.
+    /// Members that the rules name. They have separate places, so no flood of tokens can evict them
+    /// or keep them out.
     pub named: Vec<Issuer>,
 }
 
 impl FamilySpec {
-    /// Whether `other` is the same family, whichever members are named.
+    /// Whether `other` is the same family. Its named members may differ.
     pub(crate) fn is_same_family(&self, other: &Self) -> bool {
         *other == Self { named: other.named.clone(), ..self.clone() }
     }
@@ -112,10 +118,10 @@ impl FamilySpec {
     }
 }
 
-/// What a cache is made from.
+/// Everything that a cache is built from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Specs {
-    /// Entries of one issuer each.
+    /// Entries with one issuer each.
     pub entries: Vec<EntrySpec>,
     /// Families of issuers.
     pub families: Vec<FamilySpec>,
@@ -140,11 +146,12 @@ pub enum KeySource {
     Inline(serde_json::Value),
 }
 
-/// Which addresses an entry may dial, beside public ones over https.
+/// Addresses that an entry may dial besides public ones over https.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetworkRule {
-    /// RFC 1918, ULA, CGNAT and loopback addresses too; never link-local or multicast.
+    /// Also allows RFC 1918, ULA, CGNAT and loopback addresses. Link-local and multicast are never
+    /// allowed.
     pub allow_private_network: bool,
-    /// Plain http to loopback addresses, which it then allows.
+    /// Also allows plain http, and with it loopback addresses.
     pub allow_http: bool,
 }

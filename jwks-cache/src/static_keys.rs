@@ -1,7 +1,7 @@
 //! Key sets from files and from the configuration.
 //!
-//! An operator wrote them, so they are judged harder than what an issuer publishes: private or symmetric material refuses the
-//! whole set, for it must not lie there.
+//! An operator wrote them, so the check is stricter than for a published set: private or symmetric
+//! key material makes the whole set invalid, because it must not be there.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -18,19 +18,20 @@ use crate::fetch_error::bounded;
 use crate::http::MAX_DOCUMENT_BYTES;
 use crate::{DocumentKind, FetchError, FetchFault};
 
-/// What tells a file from its next version without reading it. Symbolic links are followed, so a swapped link shows. Images and
-/// archives give all their files one time of modification, which is why it alone does not tell.
+/// Tells a changed file from an unchanged one without reading it. Follows symbolic links, so a
+/// swapped link counts as a change. The modification time alone is not enough: images and archives
+/// give all their files the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileMark {
     modified: Option<SystemTime>,
     length: u64,
     inode: (u64, u64),
-    /// When the inode was changed last, which nobody can set.
+    /// When the inode last changed. Unlike `modified`, no process can set it.
     changed: (i64, i64),
 }
 
 impl FileMark {
-    /// When the file's content was changed, as its file system says.
+    /// The modification time according to the file system.
     pub(crate) fn modified_at(&self) -> Option<UnixTime> {
         let since = self.modified?.duration_since(UNIX_EPOCH).ok()?;
         i64::try_from(since.as_secs()).ok().map(UnixTime::from_secs)
@@ -48,12 +49,12 @@ impl From<&Metadata> for FileMark {
     }
 }
 
-/// Reads a key file; `None` when it still has the mark `known`. Blocks. The mark is taken before the content is read, so that a
-/// write in between leads to another reading.
+/// Reads a key file; `None` if it still has the mark `previous`. Blocks. Takes the mark before it
+/// reads the content, so that a write in between causes another read.
 pub(crate) fn read_file(
     path: &Path,
     algorithms: &[Algorithm],
-    known: Option<FileMark>,
+    previous: Option<FileMark>,
 ) -> (Option<FileMark>, Result<Option<IndexedSet>, FetchError>) {
     let wrong = |fault| FetchError::new(DocumentKind::File, &path.to_string_lossy(), fault);
     let unreadable = |error: std::io::Error| wrong(FetchFault::Unreadable(bounded(&error.to_string())));
@@ -65,7 +66,7 @@ pub(crate) fn read_file(
         return (None, Err(wrong(FetchFault::Unreadable("not a regular file".to_owned()))));
     }
     let mark = FileMark::from(&metadata);
-    if known == Some(mark) {
+    if previous == Some(mark) {
         return (Some(mark), Ok(None));
     }
     let read = || {
@@ -80,7 +81,7 @@ pub(crate) fn read_file(
     (Some(mark), read())
 }
 
-/// Parses a key set that is written in the configuration.
+/// Parses a key set from the configuration.
 pub(crate) fn inline(jwks: &serde_json::Value, algorithms: &[Algorithm]) -> Result<IndexedSet, FetchFault> {
     parse(jwks.to_string().into(), algorithms)
 }
@@ -93,7 +94,7 @@ fn parse(document: Bytes, algorithms: &[Algorithm]) -> Result<IndexedSet, FetchF
     }
 }
 
-/// Whether there is private or symmetric key material among what was skipped.
+/// Whether a skipped key is private or symmetric.
 pub(crate) fn is_alarming(skipped: &[SkippedKey]) -> bool {
     skipped.iter().any(|skipped| skipped.why.alarming())
 }

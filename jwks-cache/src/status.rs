@@ -1,4 +1,4 @@
-//! What operators see of an entry.
+//! The state of an entry, for operators.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,52 +18,53 @@ pub struct EntryStatus {
     pub source: SourceKind,
     /// Whether it has keys that may be used now.
     pub ready: bool,
-    /// The same, and how good they are.
+    /// How current its keys are.
     pub state: EntryState,
-    /// How many of its keys tokens are verified with now.
+    /// How many keys verify tokens now.
     pub usable: usize,
-    /// A digest of its usable keys, whatever their order; it is another one for another set.
+    /// Digest of the usable keys, independent of their order. A different set has a different
+    /// digest.
     pub set_hash: Option<String>,
-    /// Its keys, those of a set past `stale_until` too.
+    /// Its keys, including those of a set past `stale_until`.
     pub keys: Vec<KeyStatus>,
-    /// Keys of its key set that are not used.
+    /// Keys of the set that are not used.
     pub skipped: Vec<SkippedKeyStatus>,
-    /// When the set was fetched, or its file read.
+    /// When the set was fetched, or its file was read.
     pub fetched_at: Option<UnixTime>,
-    /// The seconds since then.
+    /// Seconds since then.
     pub age: Option<u64>,
-    /// Until when it is fresh; none for static sets.
+    /// End of the set's freshness; none for static sets.
     pub fresh_until: Option<UnixTime>,
-    /// Until when it serves while the issuer cannot be reached; none for static sets.
+    /// Until when it may be used while the issuer is unreachable; none for static sets.
     pub stale_until: Option<UnixTime>,
-    /// When the next fetch, or look at its file, is due without anybody asking; none for keys in the configuration.
+    /// When the next scheduled fetch or file check is due; none for keys in the configuration.
     pub next_refresh_at: Option<UnixTime>,
-    /// What the last fetch came to.
+    /// The last completed fetch.
     pub last_fetch: Option<LastFetch>,
-    /// The last failure since the last success.
+    /// The last failure; none after a success.
     pub last_error: Option<LastError>,
     /// Fetches since the start.
     pub fetches: FetchCounts,
-    /// How often its set had another key under a kid that named one before.
+    /// How often a kid named another key than before.
     pub kids_reused: u64,
 }
 
-/// How good an entry's keys are.
+/// How current an entry's keys are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
-    /// There never were any.
+    /// No set was ever loaded.
     Absent,
-    /// Static, or not yet due to expire.
+    /// Static, or fetched and still fresh.
     Fresh,
-    /// Past their freshness, and used until `max_stale`.
+    /// No longer fresh, but in use until `max_stale`.
     Stale,
-    /// Past `max_stale`, and not used.
+    /// Past `max_stale` and not in use.
     Expired,
 }
 
 impl EntryState {
-    /// Its name, as it is serialised.
+    /// The name as serialised.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -80,13 +81,13 @@ impl EntryState {
 pub struct FamilyStatus {
     /// The entry's name.
     pub name: EntryName,
-    /// The form of its issuers.
+    /// The form of its issuer identifiers.
     pub issuer_template: String,
-    /// The members that were asked for lately, by issuer.
+    /// Its current members, sorted by issuer.
     pub members: Vec<EntryStatus>,
-    /// Fetches since the start, those for members that are forgotten by now too.
+    /// Fetches since the start, including those for forgotten members.
     pub fetches: FetchCounts,
-    /// How often a new member found no room since the start.
+    /// How many new members found no room since the start.
     pub turned_away: u64,
 }
 
@@ -125,56 +126,57 @@ pub struct KeyStatus {
     pub algorithm: Algorithm,
     /// Its RFC 7638 thumbprint.
     pub thumbprint: String,
-    /// Entries of the same issuer that hold the same key: while there is one, the key is used for none of them.
+    /// Other entries of the same issuer with the same key. While there are any, the key is used for
+    /// none of them.
     pub shared_with: Vec<EntryName>,
 }
 
 /// A key that is not used.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct SkippedKeyStatus {
-    /// Its place in the key set, from 0.
+    /// Its index in the key set, from 0.
     pub index: usize,
     /// Its `kid`.
     pub kid: Option<Kid>,
-    /// Why, as a short stable name.
+    /// A short stable name of the reason.
     pub reason: &'static str,
-    /// Why, in words.
+    /// The reason in words.
     pub message: String,
-    /// Whether it is private or symmetric material, which its publisher must hear about.
+    /// Whether it is private or symmetric key material. Its publisher must be told.
     pub alarming: bool,
 }
 
-/// A fetch, or a reading of a file, that has ended.
+/// A completed fetch or file read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LastFetch {
-    /// When.
+    /// When it ended.
     pub at: UnixTime,
-    /// `replaced`, `unchanged`, or what went wrong, by [`crate::FetchFault::kind`].
+    /// `replaced`, `unchanged`, or a failure as named by [`crate::FetchFault::kind`].
     pub outcome: &'static str,
 }
 
-/// A failure.
+/// A failed fetch or file read.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LastError {
-    /// When.
+    /// When it failed.
     pub at: UnixTime,
-    /// What, and what to do; bounded, without any response body.
+    /// The error and what to do about it; bounded, without any response body.
     pub message: String,
 }
 
-/// Fetches and file reads by outcome.
+/// Counts of fetches and file reads by outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct FetchCounts {
-    /// Those that brought another set.
+    /// Fetches that brought a different set.
     pub replaced: u64,
-    /// Those that brought the same set (304 included).
+    /// Fetches that brought the same set, 304 included.
     pub unchanged: u64,
-    /// Those that failed, by [`crate::FetchFault::kind`].
+    /// Failures by [`crate::FetchFault::kind`].
     pub failed: BTreeMap<&'static str, u64>,
 }
 
 impl FetchCounts {
-    /// Counts what `other` counted too.
+    /// Adds the counts of `other`.
     pub(crate) fn add(&mut self, other: &Self) {
         self.replaced += other.replaced;
         self.unchanged += other.unchanged;
@@ -184,16 +186,16 @@ impl FetchCounts {
     }
 }
 
-/// What a refresh brought.
+/// Result of a refresh.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RefreshReport {
-    /// Usable keys in the set.
+    /// Number of usable keys in the set.
     pub keys: usize,
-    /// Keys of it that are not used.
+    /// Number of keys in the set that are not used.
     pub skipped: usize,
-    /// Whether the set is another than before.
+    /// Whether the set differs from the previous one.
     pub changed: bool,
-    /// How long it is fresh, in seconds when serialised; none for static sets.
+    /// How long the set is fresh, serialised in seconds; none for static sets.
     #[serde(serialize_with = "seconds")]
     pub fresh_for: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! TLS to issuers: certificates are judged as ever, and one that is refused is named.
+//! TLS to issuers. Certificates are verified as usual, and an error names the refused certificate.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::fetch_error::bounded;
 
-/// A server's certificate that was refused.
+/// A refused server certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the certificate of `{subject}`, issued by `{issuer}`, {why}")]
 pub struct CertificateRefused {
-    /// Whom it is for: its subject, else its first name; escaped and cut.
+    /// Its subject, or its first host name if the subject is empty; escaped and truncated.
     pub subject: String,
-    /// Who signed it; escaped and cut.
+    /// Its issuer; escaped and truncated.
     pub issuer: String,
     /// What is wrong with it.
     pub why: CertificateFault,
@@ -28,23 +28,23 @@ pub struct CertificateRefused {
 /// What is wrong with a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateFault {
-    /// It is past its time since this day.
+    /// It expired on this day.
     Expired(String),
-    /// It is good from this day on.
+    /// It is valid from this day on.
     NotYetValid(String),
-    /// It is for these names, and not for the host that was asked for.
+    /// It is for other names than the requested host.
     OtherName {
-        /// The host that was asked for.
+        /// The requested host.
         wanted: String,
-        /// The names it is for; escaped and cut.
+        /// The names in the certificate; escaped and truncated.
         names: String,
     },
-    /// No authority that is trusted here signed it.
+    /// No trusted authority signed it.
     UnknownAuthority {
-        /// Whether it is signed by itself.
+        /// Whether it is self-signed.
         self_signed: bool,
     },
-    /// Anything else, in the words of the TLS library.
+    /// Anything else, in the TLS library's words.
     Other(String),
 }
 
@@ -63,7 +63,8 @@ impl std::fmt::Display for CertificateFault {
     }
 }
 
-/// What a client trusts: `roots` alone, or what the system trusts. Blocks: the system's certificates are read.
+/// TLS configuration that trusts `roots` only, or the system's certificates. Blocks, because it
+/// reads the system's certificates.
 pub(crate) fn client_config(roots: Option<&[CertificateDer<'static>]>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let inner: Arc<dyn ServerCertVerifier> = match roots {
@@ -79,7 +80,8 @@ pub(crate) fn client_config(roots: Option<&[CertificateDer<'static>]>) -> Result
     };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        // The verifier judges as the one inside it does, and only words its refusals.
+        // `dangerous` is only the API's name: the wrapped verifier decides, ours rewords its
+        // refusals.
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(NamingVerifier(inner)))
         .with_no_client_auth();
@@ -87,7 +89,7 @@ pub(crate) fn client_config(roots: Option<&[CertificateDer<'static>]>) -> Result
     Ok(config)
 }
 
-/// Judges as the verifier inside it, and names the certificate that this refuses.
+/// Delegates to the wrapped verifier and adds the certificate to its error.
 #[derive(Debug)]
 struct NamingVerifier(Arc<dyn ServerCertVerifier>);
 
@@ -174,11 +176,12 @@ fn name(certificate: &CertificateDer<'_>, host: &ServerName<'_>, why: &Certifica
                 },
             }
         }
-        // A bad signature is that of an authority with a trusted one's name and another key, as after its renewal.
+        // BadSignature: the authority has a trusted name but another key, for instance after its
+        // renewal.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             CertificateFault::UnknownAuthority { self_signed }
         }
-        // What a certificate that is an authority's own, used as a server's, comes to.
+        // For instance a CA certificate used as a server certificate.
         other if self_signed => CertificateFault::Other(bounded(&format!("it is signed by itself ({other})"))),
         other => CertificateFault::Other(bounded(&other.to_string())),
     };
@@ -186,7 +189,7 @@ fn name(certificate: &CertificateDer<'_>, host: &ServerName<'_>, why: &Certifica
     CertificateRefused { subject: bounded(&subject), issuer: bounded(&issuer), why }
 }
 
-/// The host names and addresses that the certificate is for.
+/// Host names and addresses in the certificate.
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
     extension.value.general_names.iter().filter_map(general_name).collect()

@@ -1,4 +1,4 @@
-//! What is wrong with specs before any key is looked at.
+//! Checks of the specs before any key is read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,19 +10,19 @@ use crate::discovery::{discovery_url, key_set_url};
 use crate::guard::{Guard, Reach, reach};
 use crate::{DocumentKind, EntrySpec, FamilySpec, FetchError, KeySource, Specs, http};
 
-/// An entry that cannot be used as it is configured.
+/// An entry that cannot be used with this configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("issuer entry `{entry}`: {message}; {help}")]
 pub struct EntryError {
-    /// The rule that the entry breaks.
+    /// The rule that the entry violates.
     pub code: CheckCode,
     /// The entry's name.
     pub entry: EntryName,
-    /// The field of the spec that it is about, where that is none of those that say what the keys are.
+    /// The field that is wrong, for faults of a field that is not about the keys themselves.
     pub key: Option<&'static str>,
     /// What is wrong.
     pub message: String,
-    /// What to do.
+    /// What the operator can do.
     pub help: String,
 }
 
@@ -36,10 +36,10 @@ impl EntryError {
     }
 }
 
-/// Every error that the specs show by themselves.
+/// Every error that the specs alone reveal.
 pub(crate) fn check(specs: &Specs) -> Vec<EntryError> {
     let mut errors: Vec<_> = specs.entries.iter().flat_map(check_one).collect();
-    // What is wrong with one member is wrong with all.
+    // A fault of one member is a fault of all, so one example member is enough.
     let outlines = specs.families.iter().filter_map(|family| Some(family.member(family.template.outline()?)));
     errors.extend(outlines.flat_map(|outline| check_one(&outline)));
     let mut names = HashSet::new();
@@ -59,11 +59,11 @@ pub(crate) fn check(specs: &Specs) -> Vec<EntryError> {
     errors
 }
 
-/// An issuer is of one family: which of two it is could be told by nothing.
+/// Two families must not cover the same issuer: nothing could tell which one it belongs to.
 fn check_overlaps(families: &[FamilySpec]) -> Vec<EntryError> {
     let mut errors = Vec::new();
-    for (at, family) in families.iter().enumerate() {
-        for other in families.iter().skip(at + 1).filter(|other| other.template.may_overlap(&family.template)) {
+    for (index, family) in families.iter().enumerate() {
+        for other in families.iter().skip(index + 1).filter(|other| other.template.may_overlap(&family.template)) {
             errors.push(EntryError::new(
                 CheckCode::OverlappingFamilies,
                 &other.name,
@@ -75,7 +75,7 @@ fn check_overlaps(families: &[FamilySpec]) -> Vec<EntryError> {
     errors
 }
 
-/// Entries by issuer, where there are several.
+/// Groups of items that share an issuer.
 pub(crate) fn shared<'a, T>(
     items: impl IntoIterator<Item = &'a T>,
     issuer: impl Fn(&'a T) -> &'a Issuer,
@@ -138,7 +138,7 @@ fn check_one(spec: &EntrySpec) -> Vec<EntryError> {
 
 const CA_FILE_HELP: &str = "`ca_file` is a bundle of CA certificates in PEM, readable by the user that runs this";
 
-/// Keys that say how an issuer is reached, on an entry that is never reached for.
+/// Settings for fetches on an entry that never fetches.
 fn check_unused(spec: &EntrySpec) -> impl Iterator<Item = EntryError> {
     let given = [
         ("ca_file", spec.ca_file.is_some()),
@@ -156,7 +156,8 @@ fn check_unused(spec: &EntrySpec) -> impl Iterator<Item = EntryError> {
     })
 }
 
-/// What is read for each fetch must be there from the start: a wrong path shows now, not when an issuer rotates its keys.
+/// Checks the files that each fetch reads. A wrong path must show now, not when the issuer rotates
+/// its keys.
 fn check_access(spec: &EntrySpec) -> Result<(), EntryError> {
     if spec.proxy.is_some() && spec.network.allow_http {
         let message = "`proxy` and `allow_http` are both there, and plain http goes to loopback addresses only";
@@ -181,7 +182,8 @@ fn check_access(spec: &EntrySpec) -> Result<(), EntryError> {
     Ok(())
 }
 
-/// What can be told of a host without a network: the address of a literal, and that plain http goes to loopback.
+/// Checks what a host reveals without a network: the address of an IP literal, and that plain http
+/// goes to loopback.
 fn check_host(url: &Url, spec: &EntrySpec) -> Result<(), String> {
     let https = url.scheme() == "https";
     let host = url.host().ok_or_else(|| "it has no host".to_owned())?;
@@ -203,7 +205,7 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-/// Entries that share an issuer are told apart by their keys, so each needs its own.
+/// Entries of one issuer are told apart by their keys, so each needs its own.
 fn check_shared(specs: &[EntrySpec]) -> Vec<EntryError> {
     let mut errors = Vec::new();
     for (_, group) in shared(specs, |spec| &spec.issuer) {

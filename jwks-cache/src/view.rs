@@ -1,21 +1,19 @@
-//! What is known of one entry's keys, for a reader who explains why a token was refused.
+//! The state of one entry's keys, to explain why a token was refused.
 
 use sts_types::UnixTime;
 
 use crate::{EntryStatus, KeySetSeen, SeenFrom};
 
-/// A snapshot of one entry, or of one member of a family. Nothing is read from disk and nothing is
-/// fetched to make it.
+/// A snapshot of one entry, or of one family member. Taking it reads no disk and fetches nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EntryView {
     /// Its keys, when they were fetched, and the last failure.
     pub status: EntryStatus,
-    /// Where the current keys came from: the `jwks_uri` that discovery named, the configured URL, the
-    /// file.
+    /// Source of the current keys: the `jwks_uri` from discovery, the configured URL, or the file.
     pub seen_from: SeenFrom,
-    /// When the key file was last changed; `None` for other sources.
+    /// Modification time of the key file; `None` for other sources.
     pub file_modified_at: Option<UnixTime>,
-    /// The last key sets that the entry had, oldest first, the current one included. A few only: the
-    /// whole history is in [`JwksCache::history`](crate::JwksCache::history).
+    /// The latest key sets, oldest first, including the current one. For the full history see
+    /// [`JwksCache::history`](crate::JwksCache::history).
     pub recent: Vec<KeySetSeen>,
 }

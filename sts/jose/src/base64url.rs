@@ -1,15 +1,15 @@
-//! base64url as JOSE writes it: no padding, and one text only for each byte string (RFC 7515 section 2).
+//! base64url for JOSE: no padding, and exactly one text for each byte string (RFC 7515 section 2).
 
 use data_encoding::BASE64URL_NOPAD;
 
-/// `bytes` in base64url without padding.
+/// Encodes `bytes` as base64url without padding.
 #[must_use]
 pub fn base64url(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(bytes)
 }
 
-/// The bytes that `text` is the base64url of; `None` when it holds padding, whitespace, a foreign character, or trailing bits that
-/// are not zero: two texts never decode to the same bytes.
+/// Decodes base64url; `None` for padding, whitespace, a foreign character or non-zero trailing
+/// bits. This is strict so that no two texts decode to the same bytes.
 #[must_use]
 pub fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     BASE64URL_NOPAD.decode(text.as_bytes()).ok()

@@ -1,6 +1,6 @@
 //! Comparison of secrets.
 
-/// Whether `a` and `b` are equal, in a time that depends on their lengths only.
+/// Whether `a` and `b` are equal. The time depends only on their lengths.
 #[must_use]
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()

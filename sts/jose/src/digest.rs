@@ -9,29 +9,30 @@ pub fn sha256(bytes: &[u8]) -> Digest256 {
     fixed(&digest(&SHA256, bytes))
 }
 
-/// A SHA-256 digest in the making: of what begins alike, the beginning is digested once.
+/// An incremental SHA-256 digest. A clone continues from a common prefix, which is then hashed only
+/// once.
 #[derive(Clone)]
 pub struct Sha256(Context);
 
 impl Sha256 {
-    /// The digest of nothing yet.
+    /// The digest of no input.
     #[must_use]
     pub fn new() -> Self {
         Self(Context::new(&SHA256))
     }
 
-    /// Goes on with `bytes`.
+    /// Adds `bytes`.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The digest of all that it was given.
+    /// The digest of everything that was added.
     #[must_use]
     pub fn finish(self) -> Digest256 {
         fixed(&self.0.finish())
     }
 
-    /// The same, in the library's own form, which a key signs.
+    /// The same digest in aws-lc's type, which signing needs.
     pub(crate) fn finish_to_sign(self) -> Digest {
         self.0.finish()
     }
@@ -43,8 +44,9 @@ impl Default for Sha256 {
     }
 }
 
-/// The SHA-256 digest of a list: the number of parts, then each part behind its length, all numbers as eight octets, big-endian.
-/// Two different lists never feed the same octets, wherever a part ends (`["ab", "c"]` and `["a", "bc"]` differ).
+/// SHA-256 digest of a list: the number of parts, then each part after its length. Numbers are
+/// eight octets, big-endian. Two different lists never hash the same octets, even if only the
+/// borders differ (`["ab", "c"]` and `["a", "bc"]`).
 #[must_use]
 pub fn digest_of_parts(parts: &[&[u8]]) -> Digest256 {
     let mut context = Context::new(&SHA256);
@@ -62,7 +64,7 @@ fn octets(length: usize) -> [u8; 8] {
 
 fn fixed(digest: &Digest) -> Digest256 {
     let mut bytes = [0; 32];
-    // SHA-256 is 32 octets long, so this copies all of them.
+    // SHA-256 has 32 octets, so this copies all of them.
     bytes.copy_from_slice(digest.as_ref());
     Digest256(bytes)
 }

@@ -2,7 +2,7 @@
 
 use sts_types::Entropy;
 
-/// Randomness from aws-lc's generator, which the operating system seeds.
+/// Random bytes from aws-lc's generator, which the operating system seeds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsEntropy;
 

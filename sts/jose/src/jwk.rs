@@ -1,29 +1,31 @@
-//! A JSON Web Key, read as the public half of a signature key and nothing else (RFC 7517, RFC 7518 section 6, RFC 8037).
+//! Parses a JSON Web Key as the public half of a signature key, and as nothing else (RFC 7517, RFC
+//! 7518 section 6, RFC 8037).
 
 use crate::{Algorithm, UnusableKey, VerifyingKey, decode_base64url, roca, small_order};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use sts_types::Kid;
 
-/// Accepted sizes of RSA keys in bits. Smaller ones are weak (RFC 7518 section 3.3), larger ones let
-/// an issuer's key set slow every verification.
+/// Accepted sizes of RSA keys, in bits. Smaller keys are weak (RFC 7518 section 3.3). Larger keys
+/// would let an issuer slow down every verification.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-/// Accepted RSA exponents; they are odd, too. Small ones are fragile, large ones slow.
+/// Accepted RSA exponents. They must also be odd. Small exponents are fragile, large ones are slow.
 const EXPONENTS: std::ops::RangeInclusive<u64> = 65_537..=1 << 32;
-/// Members that hold, or may hold, private material (RFC 7518 sections 6.2.2, 6.3.2, 6.4; `priv` of key type AKP).
+/// Members that hold private material, or may (RFC 7518 sections 6.2.2, 6.3.2, 6.4; `priv` of key
+/// type AKP).
 const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
-/// Parses `jwk` and binds it to one of `algorithms`: the one its `alg` names; without `alg` the one of its curve, and for RSA
-/// the first RSA algorithm of the list.
+/// Parses `jwk` and binds it to one of `algorithms`: the one in `alg`; without `alg` the one of its
+/// curve, and for RSA the first RSA algorithm in the list.
 ///
-/// Unknown members are ignored, certificates (`x5c`, `x5u`, `x5t`) too. An empty `kid` counts as absent. Numbers
-/// that are written sloppily but without doubt are read: leading zeros too many or too few, padding, and the other alphabet of
-/// base64.
+/// Unknown members are ignored, and so are certificates (`x5c`, `x5u`, `x5t`). An empty `kid`
+/// counts as absent. Unambiguous encoding errors in numbers are tolerated: missing or extra leading
+/// zeros, padding, and the standard base64 alphabet.
 ///
-/// A key is judged by itself: whether it shares a prime with another key is not looked for.
+/// The key is checked on its own. Primes shared with other keys are not detected.
 ///
 /// # Errors
-/// See [`UnusableKey`]; published secrets are told first.
+/// See [`UnusableKey`]. Published secrets are reported before any other fault.
 pub fn parse_jwk(jwk: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, UnusableKey> {
     let jwk = Members(jwk.as_object().ok_or(UnusableKey::NotAnObject)?);
     let key_type = jwk.required("kty");
@@ -47,7 +49,8 @@ pub fn parse_jwk(jwk: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, 
             let (of_curve, width) = curve(jwk.required("crv")?)?;
             let algorithm = bind(&jwk, algorithms, Some(of_curve), |named| named == of_curve)?;
             let (x, y) = (jwk.coordinate("x", width)?, jwk.coordinate("y", width)?);
-            // A coordinate of another length that is no point was cut off, and lacks no zeros.
+            // Padding a wrong length with zeros gave no point on the curve, so zeros were not the
+            // problem: the coordinate was truncated.
             VerifyingKey::ec(algorithm, kid, &x.octets, &y.octets).map_err(|why| x.fault.or(y.fault).unwrap_or(why))
         }
         "OKP" => {
@@ -65,7 +68,8 @@ pub fn parse_jwk(jwk: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, 
     }
 }
 
-/// The one algorithm of the key (RFC 8725 section 3.1): the one `alg` names if it `fits`, else `otherwise`; allowed in either case.
+/// The key's one algorithm (RFC 8725 section 3.1): the one in `alg` if it `fits`, otherwise
+/// `otherwise`. It must be allowed in both cases.
 fn bind(
     jwk: &Members<'_>,
     allowed: &[Algorithm],
@@ -85,8 +89,8 @@ fn bind(
     if allowed.contains(&algorithm) { Ok(algorithm) } else { Err(UnusableKey::AlgorithmNotAllowed) }
 }
 
-/// `use` and `key_ops`, where present, both speak of verifying signatures (RFC 7517 sections 4.2 and 4.3). `jwt-svid` is how SPIFFE
-/// bundles write `sig` (SPIFFE JWT-SVID section 6.2).
+/// `use` and `key_ops`, if present, must both allow verification (RFC 7517 sections 4.2 and 4.3).
+/// SPIFFE bundles write `jwt-svid` instead of `sig` (SPIFFE JWT-SVID section 6.2).
 fn verifies_signatures(jwk: &Members<'_>) -> Result<(), UnusableKey> {
     if !matches!(jwk.optional("use")?, None | Some("sig" | "jwt-svid")) {
         return Err(UnusableKey::NotForSignatures);
@@ -116,7 +120,8 @@ fn is_rsa(algorithm: Algorithm) -> bool {
     matches!(algorithm, RS256 | RS384 | RS512 | PS256 | PS384 | PS512)
 }
 
-/// The algorithm of a curve and the width of a coordinate in octets (RFC 7518 sections 3.4 and 6.2.1).
+/// The algorithm of a curve, and the width of a coordinate in octets (RFC 7518 sections 3.4 and
+/// 6.2.1).
 fn curve(name: &str) -> Result<(Algorithm, usize), UnusableKey> {
     match name {
         "P-256" => Ok((Algorithm::ES256, 32)),
@@ -137,6 +142,7 @@ fn rsa_members(jwk: &Members<'_>) -> Result<(Vec<u8>, Vec<u8>), UnusableKey> {
     if e.len() > 8 {
         return Err(UnusableKey::Exponent);
     }
+    // At most eight octets, so no bit is shifted out.
     let exponent = e.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
     if exponent.is_multiple_of(2) || !EXPONENTS.contains(&exponent) {
         return Err(UnusableKey::Exponent);
@@ -147,7 +153,7 @@ fn rsa_members(jwk: &Members<'_>) -> Result<(Vec<u8>, Vec<u8>), UnusableKey> {
     Ok((n, e))
 }
 
-/// A coordinate at full width, and what is wrong with it if it is no point's.
+/// A coordinate at full width. `fault` is set if it was written at another width.
 struct Coordinate {
     octets: Vec<u8>,
     fault: Option<UnusableKey>,
@@ -169,7 +175,7 @@ impl<'a> Members<'a> {
         self.optional(name)?.ok_or(UnusableKey::MissingMember(name))
     }
 
-    /// Exactly `width` octets.
+    /// A member of exactly `width` octets.
     fn octets(&self, name: &'static str, width: usize) -> Result<Vec<u8>, UnusableKey> {
         let octets = self.bytes(name)?;
         let found = octets.len();
@@ -180,7 +186,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// A coordinate at the full `width` of its curve. Some issuers leave out the zeros it begins with, or write one more.
+    /// A coordinate, padded to the full `width` of its curve. Some issuers leave out leading zeros
+    /// or write one too many.
     fn coordinate(&self, name: &'static str, width: usize) -> Result<Coordinate, UnusableKey> {
         let written = self.bytes(name)?;
         let fault = UnusableKey::Length { member: name, octets: written.len(), expected: width };
@@ -191,7 +198,8 @@ impl<'a> Members<'a> {
         Ok(Coordinate { octets, fault: (written.len() != width).then_some(fault) })
     }
 
-    /// The bytes of a number. Whoever wrote them with padding, or in the other alphabet of base64, meant no other bytes.
+    /// The bytes of a number. Padding and the standard base64 alphabet are accepted: they cannot
+    /// change the value.
     fn bytes(&self, name: &'static str) -> Result<Vec<u8>, UnusableKey> {
         let text = self.required(name)?;
         let bare = text.trim_end_matches('=');
@@ -201,8 +209,8 @@ impl<'a> Members<'a> {
         decode_base64url(&bare).filter(|_| is_padded).ok_or(UnusableKey::Encoding(name))
     }
 
-    /// An unsigned integer, big-endian (`Base64urlUInt`, RFC 7518 section 2), with leading zeros taken off: Java's signed bytes put
-    /// one before a modulus.
+    /// An unsigned big-endian integer (`Base64urlUInt`, RFC 7518 section 2) without leading zeros.
+    /// Java encoders put a zero before the modulus, because Java's bytes are signed.
     fn integer(&self, name: &'static str) -> Result<Vec<u8>, UnusableKey> {
         let mut octets = self.bytes(name)?;
         let zeros = octets.iter().take_while(|octet| **octet == 0).count();
@@ -236,7 +244,7 @@ mod tests {
         json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" })
     }
 
-    /// `jwk` with members changed; null takes one away.
+    /// `jwk` with some members replaced. Null removes a member.
     fn with(mut jwk: Value, changes: Value) -> Value {
         for (name, value) in changes.as_object().unwrap() {
             jwk[name] = value.clone();
@@ -293,7 +301,8 @@ mod tests {
         assert_eq!(parse(&with(ec(), json!({ "kid": "RSA_0" }))).unwrap().kid().unwrap().as_str(), "RSA_0");
     }
 
-    /// A P-256 key of which one coordinate begins with a zero octet: both ways of writing it are one key.
+    /// A P-256 key with a coordinate that starts with a zero octet. Both encodings are the same
+    /// key.
     fn with_short_coordinate() -> (Value, Value) {
         use crate::{Signer as _, SigningKey};
         loop {
@@ -462,7 +471,7 @@ mod tests {
             (with(rsa(), json!({ "e": base64url(&[1, 0, 0]) })), "exponent"),
             (with(rsa(), json!({ "e": base64url(&[1, 0, 0, 0, 1]) })), "exponent"),
             (with(rsa(), json!({ "e": base64url(&[1; 9]) })), "exponent"),
-            // Its last 64 bits are 65537.
+            // The last 64 bits are 65537.
             (with(rsa(), json!({ "e": base64url(&[1, 0, 0, 0, 0, 0, 1, 0, 1]) })), "exponent"),
         ] {
             let why = parse(&jwk).map(|_| "usable").unwrap_err();

@@ -1,13 +1,14 @@
-//! A JWS in compact serialisation, read strictly and before any key is looked at (RFC 7515). An
-//! encrypted token or the JSON serialisation is refused by its shape.
+//! A JWS in compact serialisation, parsed strictly before any key is used (RFC 7515). Encrypted
+//! tokens and the JSON serialisation are refused by their shape.
 
 use crate::{Algorithm, BadSignature, VerifyingKey, decode_base64url};
 use sts_types::{Json, JsonObject, Kid, StrictJsonError};
 
-/// The longest token that is read, in bytes.
+/// Size limit of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// A JWS that has the right shape. Its signature was not verified: nothing in it may be believed before [`verify`](Self::verify).
+/// A well-formed JWS. Its signature is not verified: trust nothing in it before
+/// [`verify`](Self::verify) succeeds.
 pub struct CompactJws<'a> {
     header: JwsHeader,
     payload: Vec<u8>,
@@ -15,31 +16,31 @@ pub struct CompactJws<'a> {
     signature: Vec<u8>,
 }
 
-/// The members of the header that are used. A header names a key and never brings one: `jwk`, `jku`,
-/// `x5u`, `x5c` and `x5t` are ignored, since an attacker writes the header.
+/// The header members that are used. A header may name a key but never supply one: `jwk`, `jku`,
+/// `x5u`, `x5c` and `x5t` are ignored, because an attacker can write them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwsHeader {
-    /// `alg`, one of the closed list.
+    /// `alg`, one of the supported algorithms.
     pub algorithm: Algorithm,
     /// `kid`.
     pub kid: Option<Kid>,
-    /// `typ`, as written.
+    /// `typ`, unchanged.
     pub typ: Option<String>,
 }
 
-/// Why a text is no JWS that is read here. Never holds input.
+/// Why a text is not an acceptable JWS. Never contains input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwsError {
-    /// The shape is wrong; the text says which rule is broken.
+    /// The shape is wrong. The text names the violated rule.
     #[error("{0}")]
     Malformed(&'static str),
-    /// `alg` is missing, is not a string, or is none of the closed list (`none` and HMAC are not in it).
+    /// `alg` is missing, is not a string, or is not supported (`none` and HMAC are not).
     #[error("`alg` is missing or is not a supported signature algorithm")]
     Algorithm,
 }
 
 impl<'a> CompactJws<'a> {
-    /// Reads `token`; the cheap rules come first.
+    /// Parses `token`, cheap checks first.
     ///
     /// # Errors
     /// See [`JwsError`].
@@ -47,12 +48,12 @@ impl<'a> CompactJws<'a> {
         Self::parse_up_to(token, MAX_TOKEN_BYTES)
     }
 
-    /// Reads `token` as [`CompactJws::parse`] does, up to another length in bytes.
+    /// Parses `token` as [`CompactJws::parse`] does, with another size limit in bytes.
     ///
     /// # Errors
     /// See [`JwsError`].
-    pub fn parse_up_to(token: &'a str, most: usize) -> Result<Self, JwsError> {
-        if token.len() > most {
+    pub fn parse_up_to(token: &'a str, max_bytes: usize) -> Result<Self, JwsError> {
+        if token.len() > max_bytes {
             return Err(JwsError::Malformed("the token is too long"));
         }
         let (header, payload, signature, signing_input) = split(token)?;
@@ -64,28 +65,28 @@ impl<'a> CompactJws<'a> {
         Ok(Self { header, payload, signing_input, signature })
     }
 
-    /// The header.
+    /// The parsed header.
     #[must_use]
     pub fn header(&self) -> &JwsHeader {
         &self.header
     }
 
-    /// The payload's bytes, decoded.
+    /// The decoded payload. Its content is untrusted until [`verify`](Self::verify) succeeds.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// The octets that the signature covers: header and payload as they were sent (RFC 7515 section 5.2).
+    /// The octets that the signature covers: header and payload as received (RFC 7515 section 5.2).
     #[must_use]
     pub fn signing_input(&self) -> &[u8] {
         self.signing_input.as_bytes()
     }
 
-    /// Verifies the signature with `key`, whose one algorithm must be the header's.
+    /// Verifies the signature with `key`, whose one algorithm must equal the header's.
     ///
     /// # Errors
-    /// [`BadSignature`] for whatever reason.
+    /// [`BadSignature`], without a reason.
     pub fn verify(&self, key: &VerifyingKey) -> Result<(), BadSignature> {
         if key.algorithm() != self.header.algorithm {
             return Err(BadSignature);
@@ -100,7 +101,7 @@ impl std::fmt::Debug for CompactJws<'_> {
     }
 }
 
-/// Header, payload, signature, and the text before the last dot.
+/// Header, payload, signature, and the signing input (all text before the last dot).
 fn split(token: &str) -> Result<(&str, &str, &str, &str), JwsError> {
     const WRONG: JwsError = JwsError::Malformed("the token does not consist of three parts");
     let mut dots = memchr::memchr_iter(b'.', token.as_bytes());
@@ -112,6 +113,7 @@ fn split(token: &str) -> Result<(&str, &str, &str, &str), JwsError> {
             let signature = signature.strip_prefix('.').ok_or(WRONG)?;
             Ok((header, payload, signature, signing_input))
         }
+        // Five parts are a JWE (RFC 7516 section 3.1).
         (Some(_), Some(_), 2) => {
             Err(JwsError::Malformed("the token is encrypted (JWE); only signed tokens are accepted"))
         }
@@ -147,8 +149,8 @@ impl JwsHeader {
     }
 }
 
-/// Members that change how a token is to be read. None is understood, so each refuses the token whatever its value (RFC 7515
-/// section 4.1.11, RFC 7797, RFC 7516).
+/// Members that change how a token must be read. None is supported, so each makes the token
+/// invalid, no matter its value (RFC 7515 section 4.1.11, RFC 7797, RFC 7516).
 const REFUSED_MEMBERS: [(&str, &str); 4] = [
     ("crit", "the header has `crit`; no extension is understood"),
     ("b64", "the header has `b64`; payloads are always encoded"),

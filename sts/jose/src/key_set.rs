@@ -1,42 +1,42 @@
-//! A JWK set: the usable keys, and why the others are not (RFC 7517 section 5).
+//! A JWK set: its usable keys, and why the other keys are unusable (RFC 7517 section 5).
 
 use crate::{Algorithm, UnusableKey, VerifyingKey, parse_jwk};
 use serde_json::Value;
 use std::sync::Arc;
 use sts_types::{Kid, StrictJsonError, parse_object};
 
-/// The most keys that a set may list, usable or not.
+/// Limit of the keys in a set, usable or not.
 pub const MAX_KEYS: usize = 100;
-/// The longest key of a set, in bytes of JSON without spaces.
+/// Size limit of a key, in bytes of compact JSON.
 pub const MAX_KEY_BYTES: usize = 16 * 1024;
 
-/// The keys of one issuer, at least one. Identifiers may repeat or be missing.
+/// The keys of one issuer: at least one usable key. A `kid` may repeat or be missing.
 #[derive(Debug, Clone)]
 pub struct KeySet {
-    /// The keys that verify, in the order of the document.
+    /// The usable keys, in document order.
     pub keys: Vec<Arc<VerifyingKey>>,
-    /// The keys that were passed over.
+    /// The keys that were skipped.
     pub skipped: Vec<SkippedKey>,
 }
 
-/// A key that was passed over.
+/// A skipped key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedKey {
-    /// Its place in `keys`, from 0.
+    /// Its index in `keys`, from 0.
     pub index: usize,
-    /// Its identifier, when it has one that is well formed.
+    /// Its `kid`, if it has a well-formed one.
     pub kid: Option<Kid>,
-    /// The first rule it breaks.
+    /// The first rule that it violates.
     pub why: UnusableKey,
 }
 
-/// Why a document is no key set. Never holds input.
+/// Why a document is not a key set. Never contains input.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
-    /// Not one strict JSON object.
+    /// Not a single strict JSON object.
     #[error("the key set is {0}")]
     Json(#[from] StrictJsonError),
-    /// `keys` is missing or is no array.
+    /// `keys` is missing or not an array.
     #[error("the key set has no array `keys`")]
     NoKeys,
     /// More than [`MAX_KEYS`].
@@ -45,21 +45,21 @@ pub enum KeySetError {
     /// A key is longer than [`MAX_KEY_BYTES`].
     #[error("a key of the key set is longer than 16 KiB")]
     KeyTooLong,
-    /// No key is usable; each was skipped for the reason given.
+    /// No key is usable. Each comes with its reason.
     #[error("the key set has no usable key")]
     Empty(Vec<SkippedKey>),
 }
 
 impl KeySet {
-    /// Parses a document `{"keys": [...]}`, each key as [`parse_jwk`] does with `algorithms`.
+    /// Parses `{"keys": [...]}`, each key with [`parse_jwk`] and `algorithms`.
     ///
     /// # Errors
-    /// See [`KeySetError`]. A duplicate member anywhere refuses the document.
+    /// See [`KeySetError`]. A duplicate member anywhere makes the document invalid.
     pub fn parse(document: &[u8], algorithms: &[Algorithm]) -> Result<Self, KeySetError> {
         Self::from_members(parse_object(document)?.get("keys"), algorithms)
     }
 
-    /// The same for a document that was already parsed, by a parser that refuses duplicate members.
+    /// The same for a parsed document. Its parser must have refused duplicate members.
     ///
     /// # Errors
     /// See [`KeySetError`].

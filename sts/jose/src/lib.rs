@@ -1,8 +1,9 @@
-//! The only crate of sts that touches cryptography: JWK, JWS, thumbprints, digests, MACs, randomness.
+//! The only crate of sts that uses cryptography: JWK, JWS, thumbprints, digests, MACs, randomness.
 //!
-//! Keys are parsed once and held parsed ([`VerifyingKey`], [`SigningKey`]); each is bound to exactly one algorithm when it is
-//! loaded (RFC 8725 section 3.1), so that no header can choose how a key is used. There is no `none`, no HMAC signature, no JWE and
-//! no JSON serialisation: not switched off, but absent from the types.
+//! Keys are parsed once ([`VerifyingKey`], [`SigningKey`]) and bound to exactly one algorithm at
+//! that time (RFC 8725 section 3.1), so no header can choose how a key is used. `none`, HMAC
+//! signatures, JWE and the JSON serialisation are not switched off: the types have no place for
+//! them.
 //!
 //! ```
 //! use sts_jose::{Algorithm, CompactJws, KeySet, Signer, SigningKey, sign_compact};

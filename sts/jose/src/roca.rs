@@ -1,11 +1,13 @@
-//! The fingerprint of ROCA (CVE-2017-15361): RSA primes made as `k * M + (65537^a mod M)`, whose modulus can be factored.
+//! Detects the ROCA flaw (CVE-2017-15361): an RSA modulus with primes of the form `k * M + (65537^a
+//! mod M)` can be factored.
 //!
-//! Such a modulus is a power of 65,537 modulo every small prime that divides `M`. A modulus made otherwise is one for all of these
-//! primes with a probability under 2^-150.
+//! Such a modulus is a power of 65,537 modulo every small prime that divides `M`. For any other
+//! modulus the probability that this holds for all these primes is below 2^-150.
 //!
-//! Not looked for is a prime that two moduli share: finding it takes both, and its remedy is a new key at each of the issuers.
+//! Primes shared by two moduli are not detected: that would take both keys, and both issuers would
+//! need a new one.
 
-/// The primes that divide `M` for every size of affected key.
+/// Primes that divide `M` for every affected key size.
 const PRIMES: [u32; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109,
     113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
@@ -39,7 +41,7 @@ mod tests {
 
     #[test]
     fn powers_of_65537_are_told_from_other_residues() {
-        // 65537 = 2 modulo 5, which generates every residue but 0.
+        // 65537 = 2 modulo 5, which generates every residue except 0.
         assert_eq!((0..5).filter(|residue| is_power_of_65537(*residue, 5)).collect::<Vec<_>>(), [1, 2, 3, 4]);
         // 65537 = 10 modulo 11, of order 2.
         assert_eq!((0..11).filter(|residue| is_power_of_65537(*residue, 11)).collect::<Vec<_>>(), [1, 10]);

@@ -1,17 +1,17 @@
-//! The seal on stored bytes: HMAC-SHA-256 (RFC 2104).
+//! A MAC over stored bytes: HMAC-SHA-256 (RFC 2104).
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use sts_types::Seal;
 
-/// HMAC-SHA-256 under one key, which is held ready.
+/// HMAC-SHA-256 with a key that is set up once.
 #[derive(Clone)]
 pub struct HmacSeal {
     key: hmac::Key,
 }
 
 impl HmacSeal {
-    /// A seal under `key`: 256 random bits that live with the signing keys.
+    /// A seal with `key`: 256 random bits, stored with the signing keys.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
@@ -23,7 +23,7 @@ impl Seal for HmacSeal {
         let mut context = hmac::Context::with_key(&self.key);
         parts.iter().for_each(|part| context.update(part));
         let mut code = [0; 32];
-        // HMAC-SHA-256 is 32 octets long, so this copies all of them.
+        // HMAC-SHA-256 has 32 octets, so this copies all of them.
         code.copy_from_slice(context.sign().as_ref());
         code
     }
@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn the_code_is_hmac_sha_256() {
-        // RFC 4231 test case 1, its key of 20 octets padded with zeros as RFC 2104 section 2 does itself.
+        // RFC 4231 test case 1. Its 20-octet key is padded with zeros, as RFC 2104 section 2 does
+        // internally.
         let mut key = [0; 32];
         key[..20].fill(0x0b);
         let code: String =

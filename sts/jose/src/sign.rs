@@ -1,50 +1,53 @@
-//! Signing, as whatever holds a private key does it.
+//! Signing with a private key, in memory or elsewhere.
 
 use crate::{Algorithm, Sha256, base64url};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 use sts_types::{Digest256, Kid};
 
-/// Something that signs with one private key under one algorithm: a key in memory ([`SigningKey`](crate::SigningKey)), or a device
-/// that never gives its key away.
+/// Signs with one private key and one algorithm. Implemented by a key in memory
+/// ([`SigningKey`](crate::SigningKey)), or by a device that never reveals its key.
 pub trait Signer: Send + Sync + 'static {
-    /// The one algorithm.
+    /// The key's one algorithm.
     fn algorithm(&self) -> Algorithm;
 
-    /// The key's RFC 7638 thumbprint, which is its `kid`.
+    /// The key's RFC 7638 thumbprint, used as its `kid`.
     fn kid(&self) -> &Kid;
 
-    /// The public JWK as our key set publishes it: the members of its type, `use`, `alg`, `kid`, and never a private member.
+    /// The public JWK as the key set publishes it: the members of its key type, `use`, `alg` and
+    /// `kid`. Never a private member.
     fn public_jwk(&self) -> &Value;
 
-    /// The signature over `signing_input`, in the form of a JWS.
+    /// The signature over `signing_input`, in JWS form.
     ///
     /// # Errors
-    /// [`SignError`] when the key, or what holds it, fails.
+    /// [`SignError`] if the key or its device fails.
     fn sign(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError>;
 
-    /// The same, where `digested` was given exactly `signing_input`: whoever signs a SHA-256 digest need not take it again.
+    /// Signs like [`sign`](Self::sign). `digested` has hashed exactly `signing_input`, so an
+    /// algorithm that signs a SHA-256 digest need not hash it again.
     ///
     /// # Errors
-    /// As [`Signer::sign`].
+    /// As for [`Signer::sign`].
     fn sign_digested(&self, signing_input: &[u8], digested: &Sha256) -> Result<Vec<u8>, SignError> {
+        // A signer that needs the whole message, such as Ed25519, cannot use the digest.
         let _ = digested;
         self.sign(signing_input)
     }
 }
 
-/// A JWS that was just signed.
+/// A freshly signed JWS.
 pub struct SignedCompact {
     /// The token.
     pub jwt: String,
-    /// SHA-256 of the whole of it.
+    /// SHA-256 of the whole token.
     pub digest: Digest256,
 }
 
-/// Signing failed, or key generation did; the cause lies in the cryptographic library or device.
+/// Signing or key generation failed. The cause is in the cryptographic library or the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
-    /// Not an algorithm that is signed with here: ES256, RS256, EdDSA are.
+    /// The algorithm is not one of ES256, RS256 and EdDSA.
     #[error("tokens are not signed with this algorithm; ES256, RS256 and EdDSA are supported")]
     Algorithm,
     /// The operation itself failed.
@@ -52,7 +55,7 @@ pub enum SignError {
     Failed,
 }
 
-/// Signs `payload` as a JWS in compact serialisation (RFC 7515 section 7.1) with the header `{"alg","kid","typ"}`.
+/// Signs `payload` as a compact JWS (RFC 7515 section 7.1) with the header `{"alg","kid","typ"}`.
 ///
 /// # Errors
 /// See [`Signer::sign`].
@@ -62,7 +65,8 @@ pub fn sign_compact(signer: &dyn Signer, typ: &'static str, payload: &[u8]) -> R
     Ok(signed(token, &signature))
 }
 
-/// As [`sign_compact`], with the digest of the token, most of which the signature needs anyway.
+/// Like [`sign_compact`], and also returns the token's digest. Signing has hashed most of the token
+/// already.
 ///
 /// # Errors
 /// See [`Signer::sign`].
@@ -81,11 +85,13 @@ pub fn sign_compact_digested(
     Ok(SignedCompact { jwt, digest: digested.finish() })
 }
 
-/// Header and payload, encoded. None of what stands in the header needs escapes: a name of the closed list, a thumbprint, a constant.
+/// Encodes header and payload. No header value needs escaping: they are an algorithm name, a
+/// thumbprint and a constant.
 fn signing_input(signer: &dyn Signer, typ: &'static str, payload: &[u8]) -> String {
     let header = format!(r#"{{"alg":"{}","kid":"{}","typ":"{typ}"}}"#, signer.algorithm().name(), signer.kid());
     let base64_len = |length: usize| BASE64URL_NOPAD.encode_len(length);
-    // A signature of ES256 or EdDSA has 86 characters; one of RS256 makes this grow, which is nothing beside making it.
+    // 86 characters for an ES256 or EdDSA signature, plus two dots. RS256 reallocates once, which
+    // costs little beside the signature.
     let mut token = String::with_capacity(base64_len(header.len()) + base64_len(payload.len()) + 88);
     BASE64URL_NOPAD.encode_append(header.as_bytes(), &mut token);
     token.push('.');

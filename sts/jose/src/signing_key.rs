@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use sts_types::Kid;
 use zeroize::Zeroizing;
 
-/// A private key for ES256, RS256 or EdDSA, held parsed. Its [`Debug`](std::fmt::Debug) shows algorithm and identifier only.
+/// A private key for ES256, RS256 or EdDSA, parsed once. [`Debug`](std::fmt::Debug) shows only
+/// algorithm and `kid`.
 pub struct SigningKey {
     key: PrivateKey,
     pkcs8: Zeroizing<Vec<u8>>,
@@ -21,28 +22,28 @@ pub struct SigningKey {
     public_jwk: Value,
 }
 
-/// Why bytes are no signing key. Never holds key material.
+/// Why bytes are not a signing key. Never contains key material.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SigningKeyError {
-    /// Not an algorithm that is signed with here.
+    /// The algorithm is not one of ES256, RS256 and EdDSA.
     #[error("tokens are not signed with this algorithm; ES256, RS256 and EdDSA are supported")]
     Algorithm,
-    /// Not an unencrypted PKCS#8 document of a key for this algorithm.
+    /// Not an unencrypted PKCS#8 document with a key for this algorithm.
     #[error("not an unencrypted PKCS#8 key for this algorithm")]
     Pkcs8,
-    /// The public half breaks a rule that every verifier of ours applies.
+    /// The public half violates a rule that our own verifiers apply.
     #[error("the key is not usable: {0}")]
     Unusable(#[from] crate::UnusableKey),
-    /// The key signed, and its own public half did not verify it.
+    /// The public half did not verify the key's own signature.
     #[error("the key does not verify what it signs")]
     SelfTest,
 }
 
 impl SigningKey {
-    /// A fresh key from the operating system's randomness; RSA keys have 2,048 bits.
+    /// Generates a key from the operating system's randomness. RSA keys have 2,048 bits.
     ///
     /// # Errors
-    /// [`SignError::Algorithm`] for other algorithms than ES256, RS256 and EdDSA.
+    /// [`SignError::Algorithm`] for algorithms other than ES256, RS256 and EdDSA.
     pub fn generate(algorithm: Algorithm) -> Result<Self, SignError> {
         let failed = |_| SignError::Failed;
         let key = match algorithm {
@@ -56,7 +57,8 @@ impl SigningKey {
         Self::assemble(algorithm, key).map_err(|_| SignError::Failed)
     }
 
-    /// The key of an unencrypted PKCS#8 document (RFC 5208) in DER; an RSA key may have 2,048 to 8,192 bits.
+    /// Parses an unencrypted PKCS#8 document (RFC 5208) in DER. An RSA key may have 2,048 to 8,192
+    /// bits.
     ///
     /// # Errors
     /// See [`SigningKeyError`].
@@ -73,7 +75,8 @@ impl SigningKey {
         Self::assemble(algorithm, key)
     }
 
-    /// The private key as an unencrypted PKCS#8 document (RFC 5208) in DER, for [`from_pkcs8`](Self::from_pkcs8).
+    /// The private key as an unencrypted PKCS#8 document (RFC 5208) in DER, for
+    /// [`from_pkcs8`](Self::from_pkcs8).
     #[must_use]
     pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
         self.pkcs8.clone()
@@ -85,8 +88,8 @@ impl SigningKey {
         self.public.clone()
     }
 
-    /// Finds the public half, gives it its name, and has it verify a signature once, so that a key which cannot work is known when
-    /// it is loaded.
+    /// Derives the public half and the `kid`, and verifies one signature. A key that cannot work is
+    /// found when it is loaded.
     fn assemble(algorithm: Algorithm, key: PrivateKey) -> Result<Self, SigningKeyError> {
         let pkcs8 = key.to_pkcs8().ok_or(SigningKeyError::Pkcs8)?;
         let public = parse_jwk(&key.public_members(), &[algorithm])?;
@@ -98,7 +101,7 @@ impl SigningKey {
     }
 }
 
-/// Signed once by every key that is loaded.
+/// The message of the self-test.
 const SELF_TEST: &[u8] = b"sts signing key self-test";
 
 impl Signer for SigningKey {
@@ -132,8 +135,9 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// An ECDSA signature as a JWS has it (RFC 7518 section 3.4), R and S of 32 octets each, of the DER that aws-lc makes (RFC 3279
-/// section 2.2.3). Its own conversion goes by way of big numbers, and takes a twentieth of what signing does.
+/// Converts aws-lc's DER signature (RFC 3279 section 2.2.3) to the JWS form (RFC 7518 section 3.4):
+/// R and S with 32 octets each. aws-lc's own conversion uses big numbers and takes a twentieth of
+/// the time of signing.
 fn jws_signature(der: &[u8]) -> Option<Vec<u8>> {
     let [0x30, length, numbers @ ..] = der else { return None };
     let mut signature = vec![0; 64];
@@ -142,14 +146,14 @@ fn jws_signature(der: &[u8]) -> Option<Vec<u8>> {
     (usize::from(*length) == numbers.len() && integer(rest, s)?.is_empty()).then_some(signature)
 }
 
-/// Reads an INTEGER of aws-lc's, which is positive, into `number`, big-endian, and tells what is behind it.
+/// Reads a positive DER INTEGER into `number`, big-endian, and returns the bytes after it.
 fn integer<'a>(der: &'a [u8], number: &mut [u8]) -> Option<&'a [u8]> {
     let [0x02, length, rest @ ..] = der else { return None };
     let (octets, rest) = rest.split_at_checked(usize::from(*length))?;
-    // A number whose first bit is set has a zero before it, so that it is not negative.
+    // DER puts a zero before a number whose first bit is set, so that it is not negative.
     let octets = octets.strip_prefix(&[0]).unwrap_or(octets);
-    let at = number.len().checked_sub(octets.len())?;
-    number.get_mut(at..)?.copy_from_slice(octets);
+    let start = number.len().checked_sub(octets.len())?;
+    number.get_mut(start..)?.copy_from_slice(octets);
     Some(rest)
 }
 
@@ -161,7 +165,7 @@ enum PrivateKey {
 
 impl PrivateKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        // aws-lc draws what ECDSA needs from its own generator and ignores the one it is given here.
+        // For ECDSA, aws-lc uses its own generator and ignores this one.
         let random = SystemRandom::new();
         match self {
             Self::Es256(key) => {
@@ -176,7 +180,7 @@ impl PrivateKey {
         .map_err(|_| SignError::Failed)
     }
 
-    /// ECDSA and RSA sign a digest; Ed25519 needs the message itself (RFC 8032 section 5.1.6).
+    /// ECDSA and RSA sign a digest. Ed25519 needs the message itself (RFC 8032 section 5.1.6).
     fn sign_digested(&self, message: &[u8], digested: &Sha256) -> Result<Vec<u8>, SignError> {
         let digest = || digested.clone().finish_to_sign();
         match self {
@@ -205,7 +209,7 @@ impl PrivateKey {
     fn public_members(&self) -> Value {
         match self {
             Self::Es256(key) => {
-                // SEC 1 section 2.3.3, uncompressed: 0x04, then both coordinates.
+                // SEC 1 section 2.3.3, uncompressed point: 0x04, then both coordinates.
                 let point = key.public_key().as_ref();
                 let (x, y) = point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
                 json!({ "kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y) })
@@ -258,7 +262,7 @@ mod tests {
         for bad in [&[good.as_slice(), &[0]].concat(), &der(&[1; 33], &[2; 32]), &der(&[1; 32], &[2; 33])] {
             assert_eq!(jws_signature(bad), None, "{bad:?}");
         }
-        // One number in 256 is shorter than most, by an octet.
+        // One number in 256 is one octet shorter than the others.
         let key = SigningKey::generate(Algorithm::ES256).unwrap();
         for number in 0_u32..2_000 {
             let signature = key.sign(&number.to_be_bytes()).unwrap();

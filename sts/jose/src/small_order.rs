@@ -1,8 +1,11 @@
-//! Ed25519 public keys that are no keys: points of small order, and encodings that are not canonical (RFC 8032 section 5.1.3).
+//! Ed25519 public keys that must be refused: points of small order, and non-canonical encodings
+//! (RFC 8032 section 5.1.3).
 //!
-//! Under a point of small order one signature verifies for many messages without any secret, so such a key would let anybody in.
+//! With a point of small order as the key, anyone can make a signature that verifies for many
+//! messages. Such a key would let anyone in.
 
-/// The `y` coordinates of the points whose order divides 8, little-endian, besides 0, 1 and -1, which [`is_weak`] knows.
+/// The `y` coordinates, little-endian, of the points whose order divides 8. [`is_weak`] covers 0, 1
+/// and -1 itself.
 const ORDER_8: [[u8; 32]; 2] = [
     [
         0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
@@ -14,13 +17,15 @@ const ORDER_8: [[u8; 32]; 2] = [
     ],
 ];
 
-/// Whether `x`, the 32 octets of an Ed25519 public key, encodes a point of small order or a `y` that is not below p = 2^255 - 19.
+/// Whether `x`, the 32 octets of an Ed25519 public key, encodes a point of small order, or a `y`
+/// that is not below p = 2^255 - 19.
 pub(crate) fn is_weak(x: &[u8]) -> bool {
     let [low, middle @ .., high] = x else { return true };
+    // The top bit is the sign of the other coordinate, not part of `y`.
     let high = high & 0x7f;
     let zeros = middle.iter().all(|octet| *octet == 0x00) && high == 0x00;
     let ones = middle.iter().all(|octet| *octet == 0xff) && high == 0x7f;
-    // y is 0 or 1; or y is p - 1 = 2^255 - 20 or more.
+    // y is 0 or 1, or y is at least p - 1 = 2^255 - 20.
     let edge = (zeros && *low <= 0x01) || (ones && *low >= 0xec);
     edge || ORDER_8.iter().any(|[first, inner @ .., last]| low == first && middle == inner && high == *last)
 }

@@ -2,8 +2,8 @@
 
 use crate::{base64url, sha256};
 
-/// The base64url SHA-256 thumbprint over the required `members` of a key. They come in lexicographic order, and none of their
-/// values needs escaping in JSON: each is base64url or a registered name.
+/// The base64url SHA-256 thumbprint over the required `members` of a key. They must be in
+/// lexicographic order. No value needs JSON escaping: each is base64url or a registered name.
 pub(crate) fn thumbprint(members: &[(&str, &str)]) -> String {
     debug_assert!(members.is_sorted(), "RFC 7638 section 3.3 orders the members");
     let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();

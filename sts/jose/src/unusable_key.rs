@@ -1,46 +1,46 @@
 //! Why a key of a set is not used.
 
-/// Why a JWK cannot verify signatures here. Never holds input: a member is named, its value is not.
+/// Why a JWK cannot verify signatures. Never contains input: it names a member, but not its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableKey {
-    /// An element of `keys` that is no object.
+    /// An element of `keys` that is not an object.
     #[error("the key is not a JSON object")]
     NotAnObject,
-    /// A member that the key needs is not there.
+    /// A required member is missing.
     #[error("the key has no `{0}`")]
     MissingMember(&'static str),
-    /// A member has the wrong type, or is a text that cannot be one.
+    /// A member has the wrong type, or is a string that no such member can have.
     #[error("`{0}` of the key has the wrong type")]
     MemberType(&'static str),
-    /// A member is not base64url: a foreign character, or bits behind the last byte that are not zero.
+    /// A member is not base64url: it has a foreign character, or non-zero bits after the last byte.
     #[error("`{0}` of the key is not base64url")]
     Encoding(&'static str),
-    /// A member has not the length that its curve wants (RFC 7518 section 6.2.1.2).
+    /// A member does not have the length that its curve requires (RFC 7518 section 6.2.1.2).
     #[error("`{member}` of the key has {octets} octets in place of {expected}: it was cut off, or `crv` is wrong")]
     Length {
-        /// The member.
+        /// The member's name.
         member: &'static str,
-        /// Its length.
+        /// Its length, in octets.
         octets: usize,
-        /// The length of a coordinate of its curve.
+        /// The length of a coordinate of its curve, in octets.
         expected: usize,
     },
-    /// `kty` is none of RSA, EC and OKP.
+    /// `kty` is not RSA, EC or OKP.
     #[error("the key type is not supported")]
     UnknownKeyType,
-    /// A shared secret: whoever reads the set can forge what it verifies.
+    /// A shared secret: anyone who reads the set can forge the signatures that it verifies.
     #[error("the key is symmetric: a published secret")]
     Symmetric,
     /// The set publishes a private key.
     #[error("the key carries private members: a published private key")]
     PrivateMaterial,
-    /// `use` or `key_ops` say that the key is for something else.
+    /// `use` or `key_ops` restrict the key to other purposes.
     #[error("the key is not for verifying signatures (`use` or `key_ops`)")]
     NotForSignatures,
-    /// `crv` is none of the supported curves.
+    /// `crv` is not a supported curve.
     #[error("the curve is not supported")]
     UnknownCurve,
-    /// `alg` names no signature algorithm that is supported.
+    /// `alg` is not a supported signature algorithm.
     #[error("`alg` of the key is not a supported signature algorithm")]
     UnknownAlgorithm,
     /// `alg` does not fit the key type or the curve.
@@ -49,26 +49,27 @@ pub enum UnusableKey {
     /// The key's algorithm is not in the allow-list.
     #[error("the key's algorithm is not allowed here")]
     AlgorithmNotAllowed,
-    /// An RSA modulus under 2,048 bits, which is weak (RFC 7518 section 3.3), or over 8,192, which is
-    /// slow to verify.
+    /// An RSA modulus below 2,048 bits, which is weak (RFC 7518 section 3.3), or above 8,192 bits,
+    /// which is slow to verify.
     #[error("the RSA modulus is not of 2,048 to 8,192 bits")]
     ModulusSize,
-    /// An RSA modulus that is even, or that has the fingerprint of ROCA (CVE-2017-15361).
+    /// An RSA modulus that is even, or that has the ROCA flaw (CVE-2017-15361).
     #[error("the RSA modulus is weak")]
     WeakModulus,
-    /// An RSA exponent that is even, under 65,537 or over 2^32.
+    /// An RSA exponent that is even, below 65,537 or above 2^32.
     #[error("the RSA exponent is not an odd number from 65,537 to 2^32")]
     Exponent,
-    /// The coordinates are no point of the curve.
+    /// The coordinates are not a point on the curve.
     #[error("the point is not on its curve")]
     OffCurve,
-    /// An Ed25519 point of small order or not canonically encoded: anybody can make signatures that it verifies.
+    /// An Ed25519 point of small order, or not canonically encoded: anyone can make signatures that
+    /// it verifies.
     #[error("the Ed25519 point is of small order or not canonical")]
     SmallOrder,
 }
 
 impl UnusableKey {
-    /// A stable word for metrics and events.
+    /// A stable name for metrics and events.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -92,7 +93,7 @@ impl UnusableKey {
         }
     }
 
-    /// Whether an operator must hear of it: the set publishes a secret.
+    /// Whether the operator must be told: the set publishes a secret.
     #[must_use]
     pub const fn alarming(&self) -> bool {
         matches!(self, Self::Symmetric | Self::PrivateMaterial)

@@ -5,38 +5,39 @@ use aws_lc_rs::signature::{self, EcdsaVerificationAlgorithm, ParsedPublicKey, Rs
 use serde_json::{Value, json};
 use sts_types::Kid;
 
-/// A public key that verifies signatures of exactly one algorithm (RFC 8725 section 3.1). Made by [`parse_jwk`](crate::parse_jwk) alone;
-/// parsed then, once.
+/// A public key that verifies signatures of exactly one algorithm (RFC 8725 section 3.1). Only
+/// [`parse_jwk`](crate::parse_jwk) makes one, so it is parsed once.
 #[derive(Clone)]
 pub struct VerifyingKey {
     algorithm: Algorithm,
     kid: Option<Kid>,
     key: ParsedPublicKey,
-    /// Of every signature by this key, in octets.
+    /// Length of every signature by this key, in octets.
     signature_length: usize,
     members: PublicMembers,
     thumbprint: String,
 }
 
-/// A signature does not verify; why not is nobody's business.
+/// The signature does not verify. The reason is withheld: it would only help an attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the signature does not verify")]
 pub struct BadSignature;
 
 impl VerifyingKey {
-    /// The key's identifier, when it has one.
+    /// The key's `kid`, if it has one.
     #[must_use]
     pub fn kid(&self) -> Option<&Kid> {
         self.kid.as_ref()
     }
 
-    /// The one algorithm this key verifies.
+    /// The one algorithm that this key verifies.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The RFC 7638 thumbprint, SHA-256 in base64url: the same for the same key, however its JWK is written.
+    /// The RFC 7638 thumbprint: SHA-256 in base64url. Every encoding of the same key has the same
+    /// thumbprint.
     #[must_use]
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
@@ -44,12 +45,12 @@ impl VerifyingKey {
 
     /// Verifies `signature` over `signing_input`.
     ///
-    /// The length of the signature is exact: the modulus for RSA, `r || s` at full width for ECDSA (RFC 7518 section 3.4; DER is
-    /// refused by that), 64 octets for Ed25519. A PSS salt has the length of the hash (RFC 7518 section 3.5). For ECDSA
-    /// `0 < r, s < n` and for Ed25519 `S < L`.
+    /// The length must be exact: the modulus for RSA, `r || s` at full width for ECDSA (RFC 7518
+    /// section 3.4, which rules out DER), 64 octets for Ed25519. A PSS salt must be as long as the
+    /// hash (RFC 7518 section 3.5). ECDSA requires `0 < r, s < n`, and Ed25519 requires `S < L`.
     ///
     /// # Errors
-    /// [`BadSignature`] for whatever reason.
+    /// [`BadSignature`], without a reason.
     pub fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         if signature.len() != self.signature_length {
             return Err(BadSignature);
@@ -57,7 +58,7 @@ impl VerifyingKey {
         self.key.verify_sig(signing_input, signature).map_err(|_| BadSignature)
     }
 
-    /// The public JWK: the members of the key type, `use`, `alg`, and `kid` when there is one.
+    /// The public JWK: the members of the key type, `use`, `alg`, and `kid` if there is one.
     #[must_use]
     pub fn public_jwk(&self) -> Value {
         let mut jwk = match &self.members {
@@ -75,12 +76,12 @@ impl VerifyingKey {
         jwk
     }
 
-    /// The same key under the name `kid`.
+    /// The same key with this `kid`.
     pub(crate) fn named(self, kid: Kid) -> Self {
         Self { kid: Some(kid), ..self }
     }
 
-    /// An RSA key; `n` and `e` come without leading zeros and were judged.
+    /// An RSA key. `n` and `e` have no leading zeros and are within the limits.
     pub(crate) fn rsa(algorithm: Algorithm, kid: Option<Kid>, n: &[u8], e: &[u8]) -> Result<Self, UnusableKey> {
         let parameters = rsa_parameters(algorithm).ok_or(UnusableKey::AlgorithmMismatch)?;
         let key =
@@ -89,18 +90,19 @@ impl VerifyingKey {
         Ok(Self::assemble(algorithm, kid, key, n.len(), members))
     }
 
-    /// An EC key; the coordinates have the curve's full width, which is checked to hold the point.
+    /// An EC key. The coordinates have the curve's full width. Fails if they are not a point on the
+    /// curve.
     pub(crate) fn ec(algorithm: Algorithm, kid: Option<Kid>, x: &[u8], y: &[u8]) -> Result<Self, UnusableKey> {
         let (crv, parameters) = ec_parameters(algorithm).ok_or(UnusableKey::AlgorithmMismatch)?;
-        // SEC 1 section 2.3.3, uncompressed.
+        // SEC 1 section 2.3.3, uncompressed point.
         let point = [&[0x04], x, y].concat();
         let key = ParsedPublicKey::new(parameters, &point).map_err(|_| UnusableKey::OffCurve)?;
         let members = PublicMembers::Ec { crv, x: base64url(x), y: base64url(y) };
         Ok(Self::assemble(algorithm, kid, key, x.len() + y.len(), members))
     }
 
-    /// An Ed25519 key of 32 octets that are canonical and not of small order. Whether they are a point at all shows at the first
-    /// verification: octets that are none verify nothing.
+    /// An Ed25519 key of 32 octets that are canonical and not of small order. Whether they are a
+    /// point at all shows at the first verification: otherwise nothing verifies.
     pub(crate) fn ed25519(kid: Option<Kid>, x: &[u8]) -> Result<Self, UnusableKey> {
         let key = ParsedPublicKey::new(&signature::ED25519, x).map_err(|_| UnusableKey::OffCurve)?;
         Ok(Self::assemble(Algorithm::EdDSA, kid, key, 64, PublicMembers::Ed25519 { x: base64url(x) }))
@@ -147,7 +149,8 @@ impl PublicMembers {
 }
 
 fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
-    // The PSS parameters of aws-lc default to a salt as long as the digest, and a verification with them accepts no other length.
+    // The PSS parameters of aws-lc default to a salt as long as the digest. Verification then
+    // accepts no other length.
     Some(match algorithm {
         Algorithm::RS256 => &signature::RSA_PKCS1_2048_8192_SHA256,
         Algorithm::RS384 => &signature::RSA_PKCS1_2048_8192_SHA384,

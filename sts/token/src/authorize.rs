@@ -1,29 +1,30 @@
-//! The step from verified claims to a grant: the only place where a policy decision becomes something that can be minted.
+//! Turns verified claims into a grant. A policy decision becomes mintable only here.
 
 use sts_policy::{Facts, Grant, Outcome, Refusal, Requested, RuleSet};
 use sts_types::UnixTime;
 
 use crate::VerifiedClaims;
 
-/// Verified claims with the grant that the rules gave them. Only [`VerifiedClaims::authorize`] makes one.
+/// Verified claims and the grant that the rules give them. Only [`VerifiedClaims::authorize`] makes
+/// one.
 pub struct Authorized {
     pub(crate) verified: VerifiedClaims,
     pub(crate) grant: Grant,
 }
 
-/// Verified claims that the rules refuse, with why.
+/// Verified claims that the rules refuse.
 pub struct Denied {
     /// The claims, for the decision event and the trace.
     pub verified: VerifiedClaims,
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
 }
 
 impl VerifiedClaims {
-    /// Judges the claims by `rules` for what was `requested`.
+    /// Decides by `rules` what the claims are granted of what was `requested`.
     ///
     /// # Errors
-    /// Gives the claims back with the refusal.
+    /// [`Denied`] with the claims and the refusal.
     pub fn authorize(self, rules: &RuleSet, requested: &Requested, now: UnixTime) -> Result<Authorized, Box<Denied>> {
         match rules.decide(self.facts(now), requested) {
             Outcome::Granted(grant) => Ok(Authorized { verified: self, grant }),
@@ -31,7 +32,7 @@ impl VerifiedClaims {
         }
     }
 
-    /// What policy sees of these claims.
+    /// The claims as policy rules see them.
     #[must_use]
     pub fn facts(&self, now: UnixTime) -> Facts<'_> {
         Facts { entry: self.entry(), claims: self.claims(), now }
@@ -45,7 +46,7 @@ impl Authorized {
         &self.grant
     }
 
-    /// The claims it was given to.
+    /// The claims that were granted it.
     #[must_use]
     pub fn verified(&self) -> &VerifiedClaims {
         &self.verified

@@ -1,11 +1,14 @@
-//! The evidence of one exchange. Each step consumes the one before, and each can be made in one place only:
+//! The steps of one exchange as types. Each step consumes the one before, and each type can be made
+//! in one place only:
 //!
 //! ```text
 //! UnverifiedToken --key--> SignedToken --clock--> VerifiedClaims --rules--> Authorized --signer--> MintedToken
 //! ```
 //!
-//! A token that comes again is a `RememberedToken`, whose signature need not be checked again. Beside it: our own signing keys ([`Keyring`]), and the tokens that we minted when they come back: verified by their signature
-//! ([`OwnToken`]), or by the record that was made with them ([`PresentedToken`]).
+//! A token that was verified before comes back as a `RememberedToken`, and its signature need not
+//! be checked again. This crate also has our signing keys ([`Keyring`]) and two checks for tokens
+//! that we minted: by signature ([`OwnToken`]), or by the record made with them
+//! ([`PresentedToken`]).
 
 mod authorize;
 mod keyring;

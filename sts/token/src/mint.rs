@@ -1,4 +1,4 @@
-//! The minted token: a JWT access token (RFC 9068) and its record.
+//! The minted token, a JWT access token (RFC 9068), and its record.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -8,59 +8,60 @@ use sts_types::{Entropy, Issuer, Jti, Lifetime, ReplayClaim, RequestId, TokenRec
 use crate::Authorized;
 use crate::own::MAX_OWN_TOKEN;
 
-/// Random bytes in a `jti`: 160 bits, so that nobody guesses or repeats one.
+/// Random bytes in a `jti`: 160 bits, so that nobody can guess one and none repeats.
 const JTI_BYTES: usize = 20;
 
-/// What a token is minted with, beside its grant.
+/// Inputs of minting besides the grant.
 pub struct MintContext<'a> {
-    /// Our `iss`.
+    /// `iss`: our issuer identifier.
     pub issuer: &'a Issuer,
     /// The key that signs.
     pub signer: &'a dyn Signer,
-    /// Where the `jti` comes from.
+    /// Randomness for the `jti`.
     pub entropy: &'a dyn Entropy,
-    /// Our `iat`, in milliseconds since the epoch.
+    /// `iat`, in milliseconds since the epoch.
     pub now_millis: u64,
-    /// Whether the token may not outlive its subject token.
+    /// Whether the token must expire no later than its subject token.
     pub cap_to_subject: bool,
-    /// Where its status will stand, when there are status lists.
+    /// Index of the token's status, if there are status lists.
     pub status: Option<StatusReference>,
-    /// The snapshot's generation, for the record.
+    /// Generation of the snapshot, for the record.
     pub generation: &'a str,
-    /// The request, for the record.
+    /// The request's id, for the record.
     pub request_id: &'a RequestId,
 }
 
-/// Where the status of a token stands: an index that no other token of its status window has, and what that comes to.
+/// Where to find the status of a token. No other token of its status window has the same index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusReference {
-    /// The index in the window, for the record.
+    /// The index within the window, for the record.
     pub index: u64,
     /// The URI of the list.
     pub uri: String,
-    /// The place in that list.
+    /// The index within that list.
     pub place: u32,
 }
 
-/// A signed token that nobody may see before its record is durable.
+/// A signed token. Nobody may see it before its record is durable.
 pub struct MintedToken {
     /// The compact JWS.
     pub jwt: String,
     /// Seconds until it expires.
     pub lifetime: Lifetime,
-    /// What the ledger keeps of it.
+    /// The record for the ledger.
     pub record: TokenRecord,
-    /// The one-use claims that the ledger takes in the same commit.
+    /// The one-use claims, which the ledger takes in the same commit.
     pub claims: Vec<ReplayClaim>,
 }
 
 /// Why no token was minted.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// With `cap_to_subject`: the subject token is within its leeway, there is no life left to give.
+    /// With `cap_to_subject`: the subject token has expired and is only accepted because of the
+    /// leeway.
     #[error("the subject token has no life left to give")]
     NoLifeLeft,
-    /// The claims that are copied make it larger than any token of ours is read.
+    /// With the copied claims the token exceeds the size that we accept back.
     #[error("the copied claims make the token too large")]
     TooLarge,
     /// The signing key failed.
@@ -68,8 +69,8 @@ pub enum MintError {
     Sign(#[from] SignError),
 }
 
-/// The claims in the order they are written. No foreign claim is at the top level, so none can
-/// overwrite a registered one.
+/// The claims in output order. Copied claims are never at the top level, so they cannot overwrite a
+/// registered claim.
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
@@ -99,7 +100,8 @@ struct Place<'a> {
     uri: &'a str,
 }
 
-/// Provenance: where the token came from.
+/// Provenance: the subject token's issuer, subject and copied claims, and the identity that
+/// matched.
 #[derive(Serialize)]
 struct Federated<'a> {
     iss: &'a str,
@@ -109,10 +111,10 @@ struct Federated<'a> {
 }
 
 impl Authorized {
-    /// How long the token will live when it is minted at `now`.
+    /// The lifetime of a token minted at `now`.
     ///
     /// # Errors
-    /// [`MintError::NoLifeLeft`]
+    /// [`MintError::NoLifeLeft`].
     pub fn lifetime(&self, now: UnixTime, cap_to_subject: bool) -> Result<Lifetime, MintError> {
         let granted = self.grant.lifetime;
         if !cap_to_subject {
@@ -122,7 +124,7 @@ impl Authorized {
         Lifetime::from_secs(left.min(granted.as_secs())).ok_or(MintError::NoLifeLeft)
     }
 
-    /// Mints the token that was authorized.
+    /// Mints the authorized token.
     ///
     /// # Errors
     /// See [`MintError`].
@@ -160,7 +162,7 @@ impl Authorized {
                 .as_ref()
                 .map(|status| Status { status_list: Place { idx: status.place, uri: &status.uri } }),
         };
-        // Room for what most tokens say, so that nothing is copied as it grows.
+        // Large enough for most tokens, so the buffer does not grow.
         let mut payload = Vec::with_capacity(1024);
         serde_json::to_writer(&mut payload, &claims).map_err(|_| SignError::Failed)?;
         let SignedCompact { jwt, digest } =

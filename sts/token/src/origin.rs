@@ -1,23 +1,26 @@
-//! Whose a token says it is.
+//! Which issuer an unverified token claims to come from.
 
 use sts_types::{ClaimSet, Issuer};
 
 use crate::registered::TokenFault;
 
-/// What a token says of where it comes from: good for looking up issuer entries and nothing else.
+/// The origin that an unverified token claims. Use it to look up issuer entries and for nothing
+/// else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimedOrigin {
-    /// Its `iss`.
+    /// The token's `iss`.
     Issuer(Issuer),
-    /// It has no `iss`, and its `sub` is a SPIFFE ID of this trust domain (JWT-SVID section 3: `iss` is optional).
+    /// The trust domain of the SPIFFE ID in `sub`, for a token without `iss` (JWT-SVID section 3
+    /// makes `iss` optional).
     TrustDomain(String),
 }
 
 impl ClaimedOrigin {
-    /// What those claims say.
+    /// Reads the origin from unverified claims.
     ///
     /// # Errors
-    /// [`TokenFault::Malformed`] when they say nothing, or `iss` is no text of an issuer.
+    /// [`TokenFault::Malformed`] if the claims name no origin, or `iss` is not an issuer
+    /// identifier.
     pub fn of(claims: &ClaimSet) -> Result<Self, TokenFault> {
         match claims.member("iss") {
             Some(iss) => iss
@@ -34,8 +37,9 @@ impl ClaimedOrigin {
     }
 }
 
-/// The trust domain of a SPIFFE ID with a path (SPIFFE-ID section 2): what stands between the scheme and the first slash,
-/// byte for byte. Neither a port nor a user name is taken off: with one it is another text, which no entry has.
+/// The trust domain of a SPIFFE ID with a path (SPIFFE-ID section 2): the text between the scheme
+/// and the first slash, byte for byte. A port or user name stays part of it; such a text matches no
+/// entry.
 pub(crate) fn trust_domain(sub: &str) -> Option<&str> {
     let (domain, path) = sub.strip_prefix("spiffe://")?.split_once('/')?;
     let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && !segment.contains('%');

@@ -1,4 +1,5 @@
-//! Verification of tokens that we minted: for introspection, revocation and the Bearer of our own endpoints.
+//! Verifies tokens that we minted, for introspection, revocation and bearer authentication at our
+//! own endpoints.
 
 use serde_json::{Map, Value};
 use sts_jose::CompactJws;
@@ -8,11 +9,13 @@ use sts_types::{
 
 use crate::Keyring;
 
-/// The largest token that we mint and read back, in bytes: what we mint, its holder can always revoke. Twice what a subject
-/// token may be, since claims of one may be copied; below what a form may be.
+/// Size limit of the tokens that we mint and accept back, in bytes. It applies to both, so that a
+/// holder can always revoke a token. It is twice the limit of a subject token, because its claims
+/// may be copied, and below the limit of a form.
 pub(crate) const MAX_OWN_TOKEN: usize = 32 * 1024;
 
-/// A token that one of our published keys signed, of our issuer, in time. Whether it was revoked only the ledger knows.
+/// A token of our issuer that one of our published keys signed and that has not expired. It may
+/// have been revoked: only the ledger knows that.
 pub struct OwnToken {
     /// `jti`.
     pub jti: Jti,
@@ -34,10 +37,11 @@ pub struct OwnToken {
     pub digest: Digest256,
 }
 
-/// Why a token is not one of ours that is alive. Callers outside learn no more than that it is not.
+/// Why a token is not a valid token of ours. Outside callers only learn that it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OwnTokenError {
-    /// Not a JWS, not `at+jwt`, not of our issuer, under a key that we do not publish, or a wrong signature.
+    /// Not a JWS, not `at+jwt`, not of our issuer, signed by a key that we do not publish, or with
+    /// a bad signature.
     #[error("not a token of ours")]
     Foreign,
     /// `exp` has passed.
@@ -46,7 +50,8 @@ pub enum OwnTokenError {
 }
 
 impl OwnToken {
-    /// Verifies `token` at `now` (RFC 9068 section 4). There is no leeway, since our own clock minted it.
+    /// Verifies `token` at `now` (RFC 9068 section 4). There is no leeway, because our own clock
+    /// set `exp`.
     ///
     /// # Errors
     /// See [`OwnTokenError`].
@@ -67,7 +72,7 @@ impl OwnToken {
             return Err(Foreign);
         }
         let time = |name: &str| claims.get(name).and_then(Json::as_i64).map(UnixTime::from_secs).ok_or(Foreign);
-        let own = Self {
+        let token = Self {
             jti: Jti::new(text("jti")?).map_err(|_| Foreign)?,
             account: AccountId::new(text("sub")?).map_err(|_| Foreign)?,
             audience: Audience::new(text("aud")?).map_err(|_| Foreign)?,
@@ -78,10 +83,10 @@ impl OwnToken {
             federated: claims.get("federated").map(Json::to_map).unwrap_or_default(),
             digest: sts_jose::sha256(token.as_bytes()),
         };
-        if now >= own.exp { Err(OwnTokenError::Expired) } else { Ok(own) }
+        if now >= token.exp { Err(OwnTokenError::Expired) } else { Ok(token) }
     }
 
-    /// Whether `record`, which must have been opened under our seal, is the one that was made with this token.
+    /// Whether `record` was made with this token. The caller must have verified its seal.
     #[must_use]
     pub fn is_recorded_by(&self, record: &TokenRecord) -> bool {
         record.token_digest == self.digest && record.account == self.account && record.kid == self.kid

@@ -1,4 +1,4 @@
-//! A text that says it is a token of ours, and the record that shows whether it is.
+//! A text that may be one of our tokens, and the record that shows whether it is.
 
 use sts_jose::{constant_time_eq, decode_base64url, sha256};
 use sts_types::{Digest256, Issuer, Jti, TokenRecord, UnixTime};
@@ -6,19 +6,22 @@ use sts_types::{Digest256, Issuer, Jti, TokenRecord, UnixTime};
 use crate::Keyring;
 use crate::own::MAX_OWN_TOKEN;
 
-/// A presented text of which nothing is believed: its `jti` only names the record to compare it with.
+/// An untrusted text. Its `jti` only selects the record to compare it with.
 ///
-/// A record is sealed by us and holds the digest of the one token that we signed with it. Whatever has that digest is that token, bit
-/// by bit: signature, `typ`, `kid` and claims were ours when it was minted, so that nothing is left for a signature to show.
+/// Each record carries our seal and the digest of the one token that we signed with it. A text with
+/// that digest is that token, bit for bit: its signature, `typ`, `kid` and claims were right when
+/// it was minted, so checking the signature again would show nothing new.
 pub struct PresentedToken {
     jti: Jti,
     digest: Digest256,
 }
 
 impl PresentedToken {
-    /// Reads which record `token` is to be compared with; `None` when it cannot be a token of ours as `issuer`.
+    /// Reads which record to compare `token` with; `None` if it cannot be a token of ours with
+    /// `issuer`.
     #[must_use]
     pub fn read(token: &str, issuer: &Issuer) -> Option<Self> {
+        // Cheapest check first: anyone can send a text to these endpoints.
         if token.len() > MAX_OWN_TOKEN {
             return None;
         }
@@ -30,14 +33,14 @@ impl PresentedToken {
         Some(Self { jti: Jti::new(&named.jti).ok()?, digest: sha256(token.as_bytes()) })
     }
 
-    /// The `jti` that it names.
     #[must_use]
     pub fn jti(&self) -> &Jti {
         &self.jti
     }
 
-    /// Whether it is the very token of `record`, which is in time at `now` and whose key we still publish. No leeway, since the clock
-    /// that minted it is ours. `record` must have been opened under our seal.
+    /// Whether it is the token of `record`, not expired at `now`, under a key that we still
+    /// publish. There is no leeway, because our own clock set `exp`. The caller must have verified
+    /// the seal of `record`.
     #[must_use]
     pub fn is_live_by(&self, record: &TokenRecord, keyring: &Keyring, now: UnixTime) -> bool {
         constant_time_eq(&self.digest.0, &record.token_digest.0)
@@ -47,7 +50,7 @@ impl PresentedToken {
     }
 }
 
-/// What is read of the payload.
+/// The members that are read.
 #[derive(serde::Deserialize)]
 struct Named {
     iss: String,

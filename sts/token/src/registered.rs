@@ -1,27 +1,28 @@
-//! The registered claims of a subject token, read strictly: a claim that is there with a wrong type refuses the token, it is
-//! never taken for absent (RFC 7519 section 4.1).
+//! The registered claims of a subject token, read strictly. A claim with the wrong type makes the
+//! token invalid and never counts as absent (RFC 7519 section 4.1).
 
 use sts_types::{Audience, ClaimSet, Json, Jti, Subject, UnixTime};
 
 use crate::TrustSpec;
 use crate::origin::trust_domain;
 
-/// The most values of `aud` that are read.
+/// Limit of the values in `aud`.
 const MAX_AUDIENCES: usize = 32;
 
-/// The largest integer that every JSON reader agrees about, 2^53.
+/// 2^53: the largest integer up to which every JSON reader is exact.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// What is wrong with a token itself. Each is named to the caller by its stable `reason`.
+/// What is wrong with a token. The caller sees its stable `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
-    /// Not a JWS we read, or a registered claim is missing or mistyped; says which rule, never repeats the token.
+    /// Not an acceptable JWS, or a registered claim is missing or has the wrong type. Names the
+    /// violated rule and never repeats the token.
     #[error("the subject token is malformed: {0}")]
     Malformed(&'static str),
-    /// An algorithm that is not accepted.
+    /// The token's algorithm is not accepted.
     #[error("the subject token's algorithm is not accepted")]
     Algorithm,
-    /// A kind of token that is not exchanged: its `typ`, or a `cnf`.
+    /// Tokens of this kind are not exchanged: the `typ` is not accepted, or there is a `cnf`.
     #[error("a token of this type is not exchanged")]
     TypeRefused,
     /// `exp` has passed.
@@ -30,19 +31,18 @@ pub enum TokenFault {
     /// `nbf` or `iat` is in the future.
     #[error("the subject token is not valid yet")]
     NotYetValid,
-    /// Its whole life, or its age, is beyond what the entry accepts.
+    /// Its lifetime or its age exceeds the entry's limit.
     #[error("the subject token lives too long or is too old")]
     TooOld,
 }
 
 impl TokenFault {
-    /// It does not say whose it is.
+    /// The token does not name its issuer.
     pub const NO_ISSUER: Self = Self::Malformed("`iss` is missing");
-    /// It does not say when it was issued, and its entry requires that.
+    /// The token has no `iat`, and its entry requires one.
     pub const NO_ISSUED_AT: Self = Self::Malformed("`iat` is missing");
 }
 
-/// The registered claims with their types.
 #[derive(Clone, Debug)]
 pub(crate) struct Registered {
     pub(crate) subject: Subject,
@@ -53,11 +53,11 @@ pub(crate) struct Registered {
     pub(crate) jti: Option<Jti>,
 }
 
-/// What the registered claims of a token of `trust` would be refused for at `now`. Nobody has signed them, so this proves nothing
-/// and makes nothing: it is for explanations.
+/// The fault that `SignedToken::judge` would find in unverified claims at `now`. For diagnosis
+/// only: without a signature the result proves nothing.
 ///
 /// # Errors
-/// The first fault.
+/// The first [`TokenFault`].
 pub fn judge_unsigned_claims(claims: &ClaimSet, trust: &TrustSpec, now: UnixTime) -> Result<(), TokenFault> {
     if claims.member("cnf").is_some() {
         return Err(TokenFault::TypeRefused);
@@ -65,7 +65,7 @@ pub fn judge_unsigned_claims(claims: &ClaimSet, trust: &TrustSpec, now: UnixTime
     judge_times(&read(claims, trust)?, trust, now)
 }
 
-/// Reads the registered claims; `iss` was read before the key was chosen.
+/// Reads the registered claims except `iss`, which was needed to choose the key.
 pub(crate) fn read(claims: &ClaimSet, trust: &TrustSpec) -> Result<Registered, TokenFault> {
     let subject = match claims.member("sub") {
         None => return Err(TokenFault::Malformed("`sub` is missing")),
@@ -74,7 +74,7 @@ pub(crate) fn read(claims: &ClaimSet, trust: &TrustSpec) -> Result<Registered, T
             .and_then(|text| Subject::new(text).ok())
             .ok_or(TokenFault::Malformed("`sub` is not a string of 1 to 1,024 bytes without control characters"))?,
     };
-    // A bundle of a federated domain may sign for others as well.
+    // The bundle of a federated domain may contain keys for other domains too.
     if trust.trust_domain.as_deref().is_some_and(|domain| trust_domain(subject.as_str()) != Some(domain)) {
         return Err(TokenFault::Malformed(
             "`sub` is no SPIFFE ID of the trust domain that its issuer is configured for",
@@ -108,7 +108,7 @@ fn audiences(aud: Option<Json<'_>>) -> Result<Vec<Audience>, TokenFault> {
     }
 }
 
-/// A `NumericDate` (RFC 7519 section 2): a finite number of at most 2^53, its fraction floored.
+/// A `NumericDate` (RFC 7519 section 2): a finite number of at most 2^53, rounded down.
 fn date(claims: &ClaimSet, name: &str, wrong: &'static str) -> Result<Option<UnixTime>, TokenFault> {
     let Some(value) = claims.member(name) else { return Ok(None) };
     let number = value.as_number().ok_or(TokenFault::Malformed(wrong))?;
@@ -126,7 +126,8 @@ fn date(claims: &ClaimSet, name: &str, wrong: &'static str) -> Result<Option<Uni
     seconds.map(|seconds| Some(UnixTime::from_secs(seconds))).ok_or(TokenFault::Malformed(wrong))
 }
 
-/// Judges the times at `now`. The boundaries, with leeway L: valid while `now < exp + L`, `nbf <= now + L`, `iat <= now + L`.
+/// Checks the times at `now`. With leeway L a token is valid while `now < exp + L`, `nbf <= now +
+/// L` and `iat <= now + L`.
 pub(crate) fn judge_times(token: &Registered, trust: &TrustSpec, now: UnixTime) -> Result<(), TokenFault> {
     let leeway = i64::from(trust.leeway);
     if now >= token.exp.plus(leeway) {
@@ -139,14 +140,15 @@ pub(crate) fn judge_times(token: &Registered, trust: &TrustSpec, now: UnixTime) 
     if token.nbf.is_some_and(|nbf| nbf > token.exp) || token.iat.is_some_and(|iat| iat > token.exp) {
         return Err(TokenFault::Malformed("the token expires before it begins"));
     }
-    // A token without `iat` begins no later than now: its whole life is at least what is left of it.
+    // A token without `iat` and `nbf` was issued at `now` at the latest, so its lifetime is at
+    // least what is left.
     let begins = token.iat.or(token.nbf).unwrap_or(now);
-    let at_most = |most: u64, seconds: i64| u64::try_from(seconds).is_ok_and(|seconds| seconds > most);
-    if at_most(trust.max_token_lifetime, token.exp.since(begins)) {
+    let exceeds = |limit: u64, seconds: i64| u64::try_from(seconds).is_ok_and(|seconds| seconds > limit);
+    if exceeds(trust.max_token_lifetime, token.exp.since(begins)) {
         return Err(TokenFault::TooOld);
     }
-    if let (Some(most), Some(iat)) = (trust.max_token_age, token.iat)
-        && at_most(most, now.since(iat))
+    if let (Some(max_age), Some(iat)) = (trust.max_token_age, token.iat)
+        && exceeds(max_age, now.since(iat))
     {
         return Err(TokenFault::TooOld);
     }

@@ -1,9 +1,11 @@
-//! Tokens that were verified lately: a projected token is presented again and again for an hour, and its signature does not change.
+//! Cache of verified tokens. Workloads present a projected token again and again for an hour, and
+//! its signature does not change.
 //!
-//! Lock-free and bounded: a fixed table, in which a token has one place and takes it from whoever has it. Most tokens come once: one
-//! is kept when it comes for the second time, and until then only its hash is. A token is found by all of its text, so that nothing
-//! which differs in one octet is taken for it. What is remembered is that a key of an issuer entry verified it; the times are judged
-//! anew each time, and it is for the caller to see that the entry still has that key.
+//! The cache is a lock-free table of fixed size. Each token maps to one place and replaces the
+//! token there. Most tokens come once, so the first time only the hash is stored and the second
+//! time the token. A lookup compares the whole text, so a token that differs in one octet is never
+//! found. A hit proves only that a key of the issuer entry verified the token. Its times are
+//! checked again each time, and the caller must check that the entry still has that key.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
@@ -17,23 +19,23 @@ use sts_types::{EntryName, Issuer, UnixTime};
 use crate::registered::TokenFault;
 use crate::verified::{Evidence, VerifiedClaims};
 
-/// How many tokens have a place.
+/// Number of places in the table.
 const PLACES: usize = 2048;
-/// The longest token that is remembered, in bytes: platforms' have half of it.
+/// Size limit of a cached token, in bytes. Platform tokens have half of that.
 const LONGEST: usize = 4096;
-/// How many of its last octets are hashed: half of the shortest signature.
+/// Number of final octets that are hashed: half of the shortest signature.
 const HASHED: usize = 43;
 
-/// The tokens that are remembered, verified by the rules of one snapshot.
+/// Cache of tokens that were verified under the rules of one snapshot.
 pub struct Remembered {
     places: Box<[Place]>,
-    /// Keyed, so that nobody can choose tokens that have one place.
+    /// The hash is keyed, so an attacker cannot choose tokens that share a place.
     hasher: RandomState,
 }
 
 #[derive(Default)]
 struct Place {
-    /// The hash of the token that came last and was not kept.
+    /// Hash of the last token that was not stored.
     seen: AtomicU64,
     held: ArcSwapOption<Held>,
 }
@@ -44,7 +46,7 @@ struct Held {
 }
 
 impl Remembered {
-    /// What is remembered of exactly this `token`.
+    /// The cached result for exactly this `token`.
     #[must_use]
     pub fn find(&self, token: &str) -> Option<RememberedToken> {
         let (place, _) = self.place(token)?;
@@ -53,7 +55,7 @@ impl Remembered {
         Some(RememberedToken(Arc::clone(&held.evidence)))
     }
 
-    /// Remembers that `token` is the one whose claims were verified, if it came before.
+    /// Stores the verified `token`, if it came before.
     pub fn remember(&self, token: &str, verified: &VerifiedClaims) {
         if token.len() <= LONGEST
             && let Some((place, hash)) = self.place(token)
@@ -63,17 +65,19 @@ impl Remembered {
         }
     }
 
-    /// Forgets the tokens that have expired at `now`.
+    /// Drops the tokens that have expired at `now`.
     pub fn forget_dead(&self, now: UnixTime) {
         for place in &self.places {
             let held = place.held.load();
             if held.as_ref().is_some_and(|held| held.evidence.judge_times(now) == Err(TokenFault::Expired)) {
+                // Only if it is still the same token: another one may have taken the place.
                 place.held.compare_and_swap(held, None);
             }
         }
     }
 
-    /// A token's place and hash. Its end is enough for both: that is of its signature, which no two tokens share.
+    /// A token's place and hash. The end of the token is enough: it is part of the signature, and
+    /// no two tokens share that.
     fn place(&self, token: &str) -> Option<(&Place, u64)> {
         let end = token.as_bytes().last_chunk::<HASHED>()?;
         let hash = self.hasher.hash_one(end);
@@ -93,7 +97,7 @@ impl std::fmt::Debug for Remembered {
     }
 }
 
-/// A token that a key verified once.
+/// A token that a key verified before.
 pub struct RememberedToken(Arc<Evidence>);
 
 impl RememberedToken {
@@ -115,10 +119,10 @@ impl RememberedToken {
         &self.0.key
     }
 
-    /// Judges the times at `now`, as for a token that is seen for the first time.
+    /// Checks the times at `now`, as for a new token.
     ///
     /// # Errors
-    /// The [`TokenFault`] of a token out of its time.
+    /// The [`TokenFault`] of a token that is expired or not valid yet.
     pub fn judge(self, now: UnixTime) -> Result<VerifiedClaims, TokenFault> {
         self.0.judge_times(now)?;
         Ok(VerifiedClaims::of(self.0))
@@ -169,7 +173,7 @@ mod tests {
         let found = remembered.find(&token).unwrap();
         assert_eq!(found.key().thumbprint(), key.verifying_key().thumbprint());
         assert_eq!(found.judge(NOW).unwrap().jti(), claims.jti());
-        // The same end, and so the same place.
+        // The same end, hence the same place.
         assert!(remembered.find(&format!("x{token}")).is_none());
         for short in ["", "x", &token[token.len() - HASHED..]] {
             assert!(remembered.find(short).is_none());
@@ -185,7 +189,7 @@ mod tests {
             remembered.remember(&long, &long_claims);
         }
         let later = NOW.plus(360);
-        // One in a thousand runs, both have one place.
+        // In one of a thousand runs both tokens share a place.
         if let Some(found) = remembered.find(&short) {
             assert_eq!(found.judge(later).err(), Some(TokenFault::Expired));
         }

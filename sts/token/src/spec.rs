@@ -1,36 +1,37 @@
-//! What a token of an issuer entry is verified by: plain data.
+//! Plain data that describes how to validate the tokens of an issuer entry.
 
 use sts_types::{Algorithm, EntryName, Issuer, Issuers};
 
 use crate::ClaimedOrigin;
 
-/// One issuer entry, as far as the verification of its tokens goes.
+/// The validation rules of one issuer entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrustSpec {
     /// The entry's name.
     pub entry: EntryName,
-    /// The `iss` it stands for, byte for byte, or those of a family.
+    /// The accepted `iss`, byte for byte, or a family of them.
     pub issuers: Issuers,
-    /// Algorithms that are accepted.
+    /// Accepted signature algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// Values of `typ` that are accepted beside none and `JWT`.
+    /// Accepted values of `typ`. `JWT` and no `typ` are always accepted.
     pub types: Vec<String>,
-    /// Tolerance for clocks that differ, in seconds (0 to 300).
+    /// Tolerance for clock differences, in seconds (0 to 300).
     pub leeway: u32,
-    /// The most that `exp - iat` may be, in seconds.
+    /// Limit of `exp - iat`, in seconds.
     pub max_token_lifetime: u64,
-    /// The most that `now - iat` may be, in seconds; `None` for no limit.
+    /// Limit of `now - iat`, in seconds; `None` for no limit.
     pub max_token_age: Option<u64>,
-    /// Whether `iat` must be there.
+    /// Whether `iat` is required.
     pub require_iat: bool,
-    /// The SPIFFE trust domain whose tokens are accepted without `iss`.
+    /// The SPIFFE trust domain whose tokens may omit `iss`.
     pub trust_domain: Option<String>,
-    /// Whether tokens of it are exchanged.
+    /// Whether its tokens are exchanged.
     pub enabled: bool,
 }
 
 impl TrustSpec {
-    /// The issuer that a token of that origin has, if it may be this entry's. A token without `iss` has the entry's.
+    /// The issuer of a token with that origin, if the token may belong to this entry. A token
+    /// without `iss` gets the entry's issuer.
     #[must_use]
     pub fn issuer_of<'a>(&'a self, origin: &'a ClaimedOrigin) -> Option<&'a Issuer> {
         match (origin, &self.issuers) {

@@ -1,5 +1,5 @@
-//! Signed status lists (draft-ietf-oauth-status-list): a bit for each token, compressed, so that who only has our keys learns of
-//! revocations.
+//! Signed status lists (draft-ietf-oauth-status-list): one bit per token, compressed. A verifier
+//! that only has our keys learns about revocations from them.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use sts_jose::{SignError, Signer, base64url};
 use sts_types::{Issuer, STATUS_LIST_LENGTH, UnixTime, rfc};
 
-/// A bit for each place of a list: whether its token is no longer valid.
+/// One bit per index of a list. A set bit means that the token is no longer valid.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StatusBits(Vec<u8>);
 
@@ -21,39 +21,39 @@ impl Default for StatusBits {
 }
 
 impl StatusBits {
-    /// How many tokens are no longer valid.
+    /// Number of tokens that are no longer valid.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 
-    /// Notes whatever `other` notes, too.
+    /// Sets every bit that is set in `other`.
     pub fn merge(&mut self, other: &Self) {
         for (byte, more) in self.0.iter_mut().zip(&other.0) {
             *byte |= more;
         }
     }
 
-    /// Notes that the token of that place is no longer valid.
+    /// Marks the token at index `place` as no longer valid.
     pub fn set(&mut self, place: u32) {
         if let Some(byte) = self.0.get_mut(place as usize / 8) {
-            // From the least significant bit on (section 4.1).
+            // The first token is the least significant bit (section 4.1).
             *byte |= 1 << (place % 8);
         }
     }
 }
 
-/// What a signed list says beside its bits.
+/// Claims of a signed list besides its bits.
 pub struct StatusListSpec<'a> {
-    /// Our `iss`.
+    /// `iss`: our issuer identifier.
     pub issuer: &'a Issuer,
-    /// Its `sub`: where it is fetched, as minted tokens name it.
+    /// `sub`: the URL of the list, as minted tokens name it.
     pub uri: &'a str,
-    /// When it was true.
+    /// When the bits were correct.
     pub iat: UnixTime,
-    /// Until when it may be relied on.
+    /// Until when verifiers may rely on the list.
     pub exp: UnixTime,
-    /// Seconds after which a verifier should fetch it anew.
+    /// Seconds after which a verifier should fetch the list again.
     pub ttl: u32,
 }
 
@@ -73,10 +73,10 @@ struct List {
     lst: String,
 }
 
-/// Signs a list (section 5.1), compressed as far as it goes (section 4.1).
+/// Signs a list (section 5.1) with maximum compression (section 4.1).
 ///
 /// # Errors
-/// When it cannot be compressed, or the key fails.
+/// [`SignError`] if compressing or signing fails.
 pub fn sign_status_list(
     signer: &dyn Signer,
     spec: &StatusListSpec<'_>,

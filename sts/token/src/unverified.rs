@@ -1,4 +1,4 @@
-//! A token that nobody has vouched for: it may only say which issuer to ask.
+//! A token before its signature is checked. It may only say which issuer to ask.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::registered::{self, TokenFault};
 use crate::verified::Evidence;
 use crate::{TrustSpec, VerifiedClaims};
 
-/// A compact JWS whose shape is right and whose signature is not checked.
+/// A well-formed compact JWS whose signature is not checked.
 ///
-/// Of its claims only `iss` may be read (of a token without one, the trust domain in `sub`), and only to look it up, byte for byte, among the configured issuers (RFC 8725
-/// section 3.8).
+/// Only one claim may be read: `iss`, or the trust domain in `sub` if there is no `iss`. It may
+/// only be used to look up the configured issuers, byte for byte (RFC 8725 section 3.8).
 pub struct UnverifiedToken<'a> {
     jws: CompactJws<'a>,
     claims: ClaimSet,
@@ -21,10 +21,11 @@ pub struct UnverifiedToken<'a> {
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// Reads the shape of `token`: a JWS in compact form, a strict header, a strict JSON payload that says whose it is.
+    /// Parses `token`: a compact JWS with a strict header and a strict JSON payload that names its
+    /// origin.
     ///
     /// # Errors
-    /// [`TokenFault::Malformed`], or [`TokenFault::Algorithm`] for an algorithm that nobody may use.
+    /// [`TokenFault::Malformed`], or [`TokenFault::Algorithm`] for an unsupported algorithm.
     pub fn parse(token: &'a str) -> Result<Self, TokenFault> {
         let jws = CompactJws::parse(token).map_err(|error| match error {
             JwsError::Algorithm => TokenFault::Algorithm,
@@ -36,7 +37,7 @@ impl<'a> UnverifiedToken<'a> {
         Ok(Self { jws, claims, origin })
     }
 
-    /// Whose the token claims to be; good for one look-up and nothing else.
+    /// The origin that the token claims. Use it for the lookup and for nothing else.
     #[must_use]
     pub fn claimed_origin(&self) -> &ClaimedOrigin {
         &self.origin
@@ -54,8 +55,9 @@ impl<'a> UnverifiedToken<'a> {
         self.jws.header().algorithm
     }
 
-    /// Judges algorithm and kind (`typ`, `cnf`) by the entries of the claimed issuer; with no entry, by what every entry
-    /// accepts, so that a caller learns of a wrong kind before a wrong issuer.
+    /// Checks algorithm and kind (`typ`, `cnf`) against the entries of the claimed issuer. Without
+    /// an entry it checks what every entry accepts, so that a caller hears about a wrong kind
+    /// before a wrong issuer.
     ///
     /// # Errors
     /// [`TokenFault::Algorithm`], [`TokenFault::TypeRefused`].
@@ -73,12 +75,12 @@ impl<'a> UnverifiedToken<'a> {
         Ok(())
     }
 
-    /// Checks the signature against each candidate: an entry's key that fits the header. The entry whose key verifies is
-    /// the token's issuer from here on.
+    /// Checks the signature with each candidate, a key of an entry that matches the header. The
+    /// entry of the key that verifies it is the token's issuer from here on.
     ///
     /// # Errors
-    /// Gives the token back when no candidate verifies it.
-    #[expect(clippy::result_large_err, reason = "the token moves back to its one caller, which goes on with it")]
+    /// The token itself, if no candidate verifies it.
+    #[expect(clippy::result_large_err, reason = "the token moves back to its one caller, which continues with it")]
     pub fn check_signature(self, candidates: &[(Arc<TrustSpec>, Arc<VerifyingKey>)]) -> Result<SignedToken<'a>, Self> {
         let fits = |trust: &TrustSpec| {
             trust.issuer_of(&self.origin).is_some()
@@ -93,8 +95,8 @@ impl<'a> UnverifiedToken<'a> {
     }
 }
 
-/// Absent and `JWT` are every entry's; any other must be listed. Compared as media types (RFC 7515 section 4.1.9): without
-/// case, with or without `application/`.
+/// Whether `typ` is accepted: absent and `JWT` always, any other value if it is listed. Compared as
+/// media types (RFC 7515 section 4.1.9): case-insensitive, with or without `application/`.
 fn accepts_typ(listed: &[String], typ: Option<&str>) -> bool {
     fn bare(typ: &str) -> &str {
         match typ.split_once('/') {
@@ -103,11 +105,12 @@ fn accepts_typ(listed: &[String], typ: Option<&str>) -> bool {
         }
     }
     typ.is_none_or(|typ| {
-        bare(typ).eq_ignore_ascii_case("JWT") || listed.iter().any(|own| bare(own).eq_ignore_ascii_case(bare(typ)))
+        bare(typ).eq_ignore_ascii_case("JWT")
+            || listed.iter().any(|accepted| bare(accepted).eq_ignore_ascii_case(bare(typ)))
     })
 }
 
-/// A token whose signature was verified by a key of one issuer entry; its times are not judged yet.
+/// A token whose signature a key of one issuer entry verified. Its times are not checked yet.
 pub struct SignedToken<'a> {
     token: UnverifiedToken<'a>,
     trust: Arc<TrustSpec>,
@@ -121,14 +124,15 @@ impl SignedToken<'_> {
         &self.trust.entry
     }
 
-    /// Judges the registered claims: types, presence, then times at `now` (RFC 7519 section 4.1).
+    /// Checks the registered claims: presence and types, then the times at `now` (RFC 7519 section
+    /// 4.1).
     ///
     /// # Errors
-    /// The first [`TokenFault`] found, in the order above.
+    /// The first [`TokenFault`], in this order.
     pub fn judge(self, now: UnixTime) -> Result<VerifiedClaims, TokenFault> {
         let registered = registered::read(&self.token.claims, &self.trust)?;
         registered::judge_times(&registered, &self.trust, now)?;
-        // The entry verified the token, so that it has an issuer for it.
+        // Never fails: `check_signature` accepts only entries that have an issuer for this token.
         let issuer = self.trust.issuer_of(&self.token.origin).ok_or(TokenFault::NO_ISSUER)?.clone();
         let signing_input = registered.jti.is_none().then(|| sts_jose::sha256(self.token.jws.signing_input()));
         Ok(VerifiedClaims::of(Arc::new(Evidence {

@@ -1,4 +1,4 @@
-//! The claims of a token that an issuer we trust has signed, in time.
+//! The verified claims of a token from a trusted issuer.
 
 use std::sync::Arc;
 
@@ -9,39 +9,41 @@ use sts_types::{Audience, ClaimSet, Digest256, EntryName, Issuer, Jti, Kid, Repl
 use crate::TrustSpec;
 use crate::registered::{self, Registered, TokenFault};
 
-/// How long after `exp` a one-use claim is kept: the largest leeway there is, whatever it is now, since a reload may raise it,
-/// and a margin for clocks of replicas that differ (incident TOB-PYPI26-1).
+/// How long a one-use claim is kept after `exp`: the largest leeway that can be configured, because
+/// a reload may raise it, plus a margin for clock differences between replicas (incident
+/// TOB-PYPI26-1).
 const REPLAY_KEPT: i64 = 300 + 120;
 
-/// What was found out about a token: a key verified its signature, and its registered claims have their types.
+/// What verification established: a key verified the signature, and the registered claims have the
+/// right types.
 pub(crate) struct Evidence {
     pub(crate) trust: Arc<TrustSpec>,
     pub(crate) issuer: Issuer,
     pub(crate) key: Arc<VerifyingKey>,
     pub(crate) registered: Registered,
     pub(crate) claims: ClaimSet,
-    /// What a token without a `jti` is told apart by.
+    /// Identifies a token without a `jti`.
     pub(crate) signing_input: Option<Digest256>,
 }
 
 impl Evidence {
-    /// Judges the times at `now`.
     pub(crate) fn judge_times(&self, now: UnixTime) -> Result<(), TokenFault> {
         registered::judge_times(&self.registered, &self.trust, now)
     }
 }
 
-/// Claims whose signature, registered claims and times were judged. [`crate::SignedToken::judge`] makes one, or
-/// [`crate::RememberedToken::judge`] of a token for which that was done before.
+/// Claims whose signature, registered claims and times were checked. Made by
+/// [`crate::SignedToken::judge`], or by [`crate::RememberedToken::judge`] for a token that was
+/// verified before.
 pub struct VerifiedClaims(Arc<Evidence>);
 
 impl VerifiedClaims {
-    /// Of a token whose times were judged just now.
+    /// For a token whose times were just checked.
     pub(crate) fn of(evidence: Arc<Evidence>) -> Self {
         Self(evidence)
     }
 
-    /// The same claims, for observers.
+    /// The same claims, read-only.
     #[must_use]
     pub fn observed(&self) -> ObservedClaims {
         ObservedClaims(Arc::clone(&self.0))
@@ -99,12 +101,13 @@ impl VerifiedClaims {
         &self.0.claims
     }
 
-    /// The digest of the subject token's jti, for the record.
+    /// Digest of the subject token's `jti`, for the record.
     pub(crate) fn jti_digest(&self) -> Option<Digest256> {
         self.jti().map(|jti| sts_jose::sha256(jti.as_str().as_bytes()))
     }
 
-    /// The one-use claim that the exchange takes on this token for `grant`, if it may not be exchanged again.
+    /// The one-use claim that an exchange for `grant` takes on this token. `None` if the token may be
+    /// exchanged again.
     #[must_use]
     pub fn claim_for(&self, grant: &Grant) -> Option<ReplayClaim> {
         match grant.replay {
@@ -114,9 +117,10 @@ impl VerifiedClaims {
         }
     }
 
-    /// The one-use claim on this token, for `account` only when given: keyed by the issuer entry with its issuer (of a family
-    /// each member counts its own) and the jti, or the signing input where there is no jti, so that two issuers and two kinds
-    /// of key never collide.
+    /// The one-use claim on this token; per `account` if one is given. The key covers the issuer
+    /// entry, the issuer (each member of a family counts on its own), and the `jti` or, without
+    /// one, the signing input. Different issuers and different kinds of identifier therefore never
+    /// collide.
     fn replay_claim(&self, account: Option<&str>) -> ReplayClaim {
         let (kind, value) = match self.jti() {
             Some(jti) => (b"jti".as_slice(), jti.as_str().as_bytes()),
@@ -137,8 +141,8 @@ impl VerifiedClaims {
     }
 }
 
-/// Claims that were verified, for those who tell of an exchange after it ended. They can be read and
-/// explained, but nothing can be authorized by them: only [`VerifiedClaims`] are evidence.
+/// Verified claims for observers of a finished exchange. They can be read and explained, but not
+/// authorized: only [`VerifiedClaims`] are evidence.
 #[derive(Clone)]
 pub struct ObservedClaims(Arc<Evidence>);
 
@@ -173,7 +177,7 @@ impl ObservedClaims {
         &self.0.key
     }
 
-    /// What policy sees of these claims.
+    /// The claims as policy rules see them.
     #[must_use]
     pub fn facts(&self, now: UnixTime) -> Facts<'_> {
         Facts { entry: self.entry(), claims: self.claims(), now }
@@ -216,7 +220,7 @@ mod tests {
         Arc::new(parse_jwk(&key.jwk(), &[Algorithm::ES256]).unwrap())
     }
 
-    /// `None` when no key verifies the token.
+    /// `None` if no key verifies the token.
     fn judged(key: &Key, trust: &TrustSpec, token: &str) -> Option<Result<VerifiedClaims, TokenFault>> {
         let candidates = [(Arc::new(trust.clone()), verifying(key))];
         let signed = UnverifiedToken::parse(token).unwrap().check_signature(&candidates).ok()?;
@@ -247,7 +251,7 @@ mod tests {
             own.replay_claim(account)
         };
         let kept = claim(&trust("one"), None);
-        // The largest leeway there is, and clocks that differ by two minutes.
+        // The largest leeway, plus two minutes of clock difference.
         assert_eq!(kept.until, UnixTime::from_secs(NOW + 600 + 300 + 120));
         assert_eq!(claim(&trust("one"), None).key, kept.key);
         assert_ne!(claim(&trust("other"), None).key, kept.key);

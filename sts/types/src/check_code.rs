@@ -1,10 +1,10 @@
-//! The stable codes of what `sts check` finds. Scripts and pages refer to a finding by its code, so
-//! the words of a message can change and its code cannot.
+//! The stable codes of the findings of `sts check`. Scripts and pages refer to a finding by its
+//! code: a message may change, its code may not.
 
 /// Declares the codes once, so that the list, the texts and the meanings cannot drift apart.
 macro_rules! check_codes {
     ($($code:ident $text:literal $meaning:literal)*) => {
-        /// The rule behind a finding. A code is never renamed and never means something else.
+        /// The rule behind a finding. A code is never renamed or reused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum CheckCode {
             $(#[doc = $meaning] $code,)*
@@ -14,7 +14,7 @@ macro_rules! check_codes {
             /// Every code, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$code,)*];
 
-            /// The code as it is printed, in kebab case.
+            /// The code in kebab case, as printed.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -22,7 +22,7 @@ macro_rules! check_codes {
                 }
             }
 
-            /// What the code stands for, in one sentence.
+            /// The meaning of the code, in one sentence.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self {
@@ -157,7 +157,7 @@ check_codes! {
     LoneWildcard "lone-wildcard" "A subject ends in a lone `*` that matches no branch."
     UnprotectedSharedIssuer "unprotected-shared-issuer" "`preset: none` takes the protection of a shared issuer away."
 
-    // Doubts about rules that load.
+    // Warnings about rules that load.
     SharedAudience "shared-audience" "Other services accept the same audience."
     SingleUseWithoutJti "single-use-without-jti" "Tokens of the platform have no `jti` and are handed out more than once."
     UnverifiedEmail "unverified-email" "A condition on `email` does not ask for `email_verified`."

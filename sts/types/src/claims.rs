@@ -1,10 +1,10 @@
-//! The claims of a token, parsed strictly and read by name or by pointer.
+//! The claims of a token, parsed strictly, with access by name or by pointer.
 
 use serde_json::{Map, Value};
 
 use crate::{Json, JsonObject, StrictJsonError};
 
-/// A JSON object of claims. Null members count as absent.
+/// A JSON object of claims. A null member counts as absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClaimSet(JsonObject);
 
@@ -12,30 +12,30 @@ impl ClaimSet {
     /// Parses a token's payload.
     ///
     /// # Errors
-    /// When the bytes are not one strict JSON object, see [`JsonObject::parse`].
+    /// [`StrictJsonError`] if the bytes are not one strict JSON object.
     pub fn parse(bytes: &[u8]) -> Result<Self, StrictJsonError> {
         JsonObject::parse(bytes).map(Self)
     }
 
-    /// The claim of that exact name; `None` when absent or null.
+    /// The claim with exactly this name; `None` if it is absent or null.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Json<'_>> {
         self.member(name).filter(|value| !value.is_null())
     }
 
-    /// The claim that is a string, by exact name.
+    /// The claim with exactly this name, if it is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.member(name).and_then(Json::as_str)
     }
 
-    /// The member of that exact name, null or not.
+    /// The member with exactly this name, which may be null.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<Json<'_>> {
         self.0.get(name)
     }
 
-    /// What `path` leads to; `None` when absent or null.
+    /// The value at `path`; `None` if it is absent or null.
     #[must_use]
     pub fn find(&self, path: &ClaimPath) -> Option<Json<'_>> {
         let mut parts = path.parts.iter();
@@ -46,12 +46,13 @@ impl ClaimSet {
         Some(value).filter(|value| !value.is_null())
     }
 
-    /// Every member with its name, nulls included, in the order of the token (of the map, when it was made of one).
+    /// All members with their names, including nulls, in the order of the token or of the map they
+    /// were made from.
     pub fn members(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
         self.0.members()
     }
 
-    /// As a map, nulls included.
+    /// The members as a map, including nulls.
     #[must_use]
     pub fn to_map(&self) -> Map<String, Value> {
         self.0.to_map()
@@ -64,17 +65,17 @@ impl From<Map<String, Value>> for ClaimSet {
     }
 }
 
-/// One exact claim name, or an RFC 6901 pointer through objects when it begins with `/`.
+/// An exact claim name, or an RFC 6901 pointer through objects if it starts with `/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClaimPath {
     text: String,
     parts: Vec<String>,
 }
 
-/// Why a text names no claim.
+/// Why a text is not the name of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimPathError {
-    /// The empty text.
+    /// The text is empty.
     #[error("a claim name is empty")]
     Empty,
     /// `~` in a pointer is followed by neither `0` nor `1` (RFC 6901 section 3).
@@ -98,7 +99,7 @@ impl ClaimPath {
         Ok(Self { text: text.to_owned(), parts })
     }
 
-    /// The path as it was written.
+    /// The path as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text

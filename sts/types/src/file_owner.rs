@@ -1,21 +1,22 @@
-//! Whose a new file or folder is.
+//! Ownership of new files and folders.
 
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::Path;
 
-/// Gives `file`, which this process has just made in `directory`, to the owner of that directory. A command that root
-/// runs beside a server of another user leaves files that the server can read.
+/// Gives `file`, which this process just created in `directory`, to the owner of that directory. A
+/// command that root runs for a server of another user thus leaves files that the server can read.
 ///
-/// The file must have been opened with `create_new`: anything else may have been put there by the owner of the
-/// directory, as a link to what is not theirs. For any user but root it changes nothing.
+/// The file must have been opened with `create_new`. Otherwise the owner of the directory may have
+/// placed a link there to a file that is not theirs. Does nothing for users other than root.
 ///
 /// # Errors
-/// What the system says; that this user may give nothing away is no error.
+/// The system's error. Missing permission to change the owner is no error.
 pub fn give_to_owner_of(directory: &Path, file: &File) -> io::Result<()> {
-    let (directory, own) = (std::fs::metadata(directory)?, file.metadata()?);
-    if own.nlink() == 1 { give(file, &directory) } else { Ok(()) }
+    let (directory, created) = (std::fs::metadata(directory)?, file.metadata()?);
+    // A second link may be in a folder of another user.
+    if created.nlink() == 1 { give(file, &directory) } else { Ok(()) }
 }
 
 fn give(file: &File, folder: &Metadata) -> io::Result<()> {
@@ -28,10 +29,11 @@ fn give(file: &File, folder: &Metadata) -> io::Result<()> {
     }
 }
 
-/// Makes the folder `path` and those that lead to it, each for the owner of the folder it is in; see [`give_to_owner_of`].
+/// Creates the folder `path` and its missing parents. Each goes to the owner of the folder that
+/// contains it, as with [`give_to_owner_of`].
 ///
 /// # Errors
-/// What the system says; that a folder is there already is no error.
+/// The system's error. An existing folder is no error.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     use rustix::fs::{Mode, OFlags};
     if path.is_dir() {
@@ -43,7 +45,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         created => created?,
     }
-    // The owner of `parent` may have put a link in its place by now.
+    // NOFOLLOW: the owner of `parent` may have replaced the new folder by a link.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let (folder, parent) = (File::from(rustix::fs::open(path, flags, Mode::empty())?), std::fs::metadata(parent)?);
     give(&folder, &parent)

@@ -1,8 +1,9 @@
-//! Issuers of one form: `https://oidc.eks.{region}.amazonaws.com/id/{cluster}`.
+//! Issuers of one form, such as `https://oidc.eks.{region}.amazonaws.com/id/{cluster}`.
 //!
-//! A template says of any text whether it is such an issuer, and what stands for each variable. A variable lies within one label
-//! of the host or one segment of the path, and its value within the characters that can neither end that part nor mean anything
-//! else in a URL: so a text has at most one reading, and no value reaches out of its place.
+//! A template decides whether a text is such an issuer, and finds the value of each variable. A
+//! variable stays within one label of the host or one segment of the path. Its value has only
+//! characters that cannot end that part or have a meaning in a URL. Each text therefore has at most
+//! one reading, and no value can reach into the next part.
 
 mod parse;
 
@@ -13,23 +14,23 @@ use regex::Regex;
 
 use crate::Issuer;
 
-/// The longest value of a variable, in bytes.
+/// Limit of a variable's value, in bytes.
 const LONGEST_VALUE: usize = 128;
 
-/// What may stand for a variable, as it is written.
+/// The configured rule for a variable's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VariableSpec {
-    /// One of these texts.
+    /// One of these values.
     OneOf(Vec<String>),
-    /// A text that this regular expression matches as a whole.
+    /// A value that this regular expression matches as a whole.
     Pattern(String),
 }
 
-/// The form of the issuers of a family.
+/// The form of a family's issuers.
 #[derive(Clone)]
 pub struct IssuerTemplate {
     text: String,
-    /// What comes before the first variable.
+    /// The text before the first variable.
     head: String,
     variables: Vec<Variable>,
 }
@@ -39,9 +40,9 @@ struct Variable {
     name: String,
     place: Place,
     rule: Rule,
-    /// The rest of the label or segment that it lies in.
+    /// The rest of the label or segment after the variable.
     suffix: String,
-    /// What comes after that, up to the next variable.
+    /// The text after that, up to the next variable.
     then: String,
 }
 
@@ -55,15 +56,15 @@ enum Place {
 enum Rule {
     OneOf(Vec<String>),
     Pattern(Regex, String),
-    /// Whatever its place allows.
+    /// Any value that its part of the URL allows.
     Anything,
 }
 
-/// What is wrong with a template.
+/// A fault in a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}; {help}")]
 pub struct TemplateError {
-    /// The variable whose rule is wrong; none when the template itself is.
+    /// The variable with the faulty rule; none if the template itself is faulty.
     pub variable: Option<String>,
     /// What is wrong.
     pub message: String,
@@ -82,10 +83,10 @@ impl TemplateError {
 }
 
 impl IssuerTemplate {
-    /// Reads a template and the rules of its variables.
+    /// Parses a template and the rules of its variables.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All faults of the template.
     pub fn new(text: &str, variables: &BTreeMap<String, VariableSpec>) -> Result<Self, Vec<TemplateError>> {
         let mut errors = Vec::new();
         let mut template = match parse::shape(text) {
@@ -107,7 +108,7 @@ impl IssuerTemplate {
                 },
             }
         }
-        for name in variables.keys().filter(|name| !template.names().any(|own| own == *name)) {
+        for name in variables.keys().filter(|name| !template.names().any(|used| used == *name)) {
             let error = TemplateError::new(
                 format!("the template has no variable `{{{}}}`", name.escape_debug()),
                 "remove it, or write it into `issuer_template`",
@@ -117,7 +118,7 @@ impl IssuerTemplate {
         if errors.is_empty() { Ok(template) } else { Err(errors) }
     }
 
-    /// The template as it was written.
+    /// The template as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -128,13 +129,13 @@ impl IssuerTemplate {
         self.variables.iter().map(|variable| variable.name.as_str())
     }
 
-    /// The variables that a pattern decides on, so that nobody can list the members.
+    /// The variables with a pattern. Their possible values cannot be listed.
     pub fn open_variables(&self) -> impl Iterator<Item = &str> {
         let open = self.variables.iter().filter(|variable| !matches!(variable.rule, Rule::OneOf(_)));
         open.map(|variable| variable.name.as_str())
     }
 
-    /// The values that are listed for the variable `name`; `None` when a pattern decides, or there is no such variable.
+    /// The listed values of the variable `name`; `None` if it has a pattern or does not exist.
     #[must_use]
     pub fn listed(&self, name: &str) -> Option<&[String]> {
         match &self.variables.iter().find(|variable| variable.name == name)?.rule {
@@ -143,13 +144,13 @@ impl IssuerTemplate {
         }
     }
 
-    /// Whether `issuer` is of this form.
+    /// Whether `issuer` has this form.
     #[must_use]
     pub fn covers(&self, issuer: &str) -> bool {
         self.read(issuer, |_, _| {}).is_some()
     }
 
-    /// What stands for each variable in `issuer`, in order; `None` when it is not of this form.
+    /// The values of the variables in `issuer`, in order; `None` if it does not have this form.
     #[must_use]
     pub fn values<'a>(&'a self, issuer: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
         let mut values = Vec::with_capacity(self.variables.len());
@@ -157,16 +158,18 @@ impl IssuerTemplate {
         Some(values)
     }
 
-    /// Whether `value` may stand for the variable `name`.
+    /// Whether the variable `name` accepts `value`.
     #[must_use]
     pub fn accepts(&self, name: &str, value: &str) -> bool {
         self.variables.iter().any(|variable| variable.name == name && variable.accepts(value))
     }
 
-    /// The issuer in which `value_of` a variable stands for it; `None` when it has none that may.
+    /// The issuer with the variables' values from `value_of`; `None` if one is missing or not
+    /// accepted.
     #[must_use]
     pub fn member(&self, value_of: impl Fn(&str) -> Option<String>) -> Option<Issuer> {
         self.write(|variable| {
+            // A variable with a list of values has a default: the first of them.
             let listed = match &variable.rule {
                 Rule::OneOf(values) => values.first().cloned(),
                 Rule::Pattern(..) | Rule::Anything => None,
@@ -176,15 +179,16 @@ impl IssuerTemplate {
         })
     }
 
-    /// A text of the form of its members, whatever the variables' rules: for judging what all members have in common, such as
-    /// their scheme.
+    /// An example of an issuer of this form that ignores the variables' rules. It serves to check
+    /// what all members have in common, such as the scheme.
     #[must_use]
     pub fn outline(&self) -> Option<Issuer> {
         self.write(|_| Some("x".to_owned()))
     }
 
-    /// The same form with every pattern left out, so that a variable stands for whatever its place allows. A pattern can
-    /// only narrow: what holds for this form holds for every family written in it, however tightly.
+    /// The same form without patterns: such a variable accepts everything that its part of the URL
+    /// allows. A pattern can only narrow, so a statement about this form holds for every family of
+    /// this form.
     #[must_use]
     pub fn without_patterns(&self) -> Self {
         let open = |variable: &Variable| match variable.rule {
@@ -194,11 +198,12 @@ impl IssuerTemplate {
         Self { variables: self.variables.iter().map(open).collect(), ..self.clone() }
     }
 
-    /// Whether some text may be of both forms. Two patterns for one place count as overlapping.
+    /// Whether an issuer can have both forms. Two patterns at the same position count as
+    /// overlapping.
     #[must_use]
     pub fn may_overlap(&self, other: &Self) -> bool {
-        let (own, others) = (self.pieces(), other.pieces());
-        own.len() == others.len() && own.iter().zip(&others).all(|(own, other)| own.may_equal(other))
+        let (pieces, other_pieces) = (self.pieces(), other.pieces());
+        pieces.len() == other_pieces.len() && pieces.iter().zip(&other_pieces).all(|(own, other)| own.may_equal(other))
     }
 
     fn write(&self, value: impl Fn(&Variable) -> Option<String>) -> Option<Issuer> {
@@ -211,7 +216,7 @@ impl IssuerTemplate {
         Issuer::new(&text).ok()
     }
 
-    /// The one way to read `issuer` as this template.
+    /// Reads `issuer` as this template. There is at most one way.
     fn read<'a>(&'a self, issuer: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
         let mut rest = issuer.strip_prefix(self.head.as_str())?;
         for variable in &self.variables {
@@ -227,7 +232,7 @@ impl IssuerTemplate {
         rest.is_empty().then_some(())
     }
 
-    /// Labels of the host and segments of the path, in order.
+    /// The labels of the host and the segments of the path, in order.
     fn pieces(&self) -> Vec<Piece<'_>> {
         let (scheme, rest) = self.text.split_once("://").unwrap_or(("", &self.text));
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -237,7 +242,7 @@ impl IssuerTemplate {
         parts.map(|(part, text)| self.piece(part, text.unwrap_or(part))).collect()
     }
 
-    /// The label or segment `text`, which is `part` without the mark at its end.
+    /// The piece for `part`. `text` is `part` without its separator.
     fn piece<'a>(&'a self, part: &'a str, text: &'a str) -> Piece<'a> {
         let end = part.strip_prefix(text).unwrap_or_default();
         let name = text.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.0)));
@@ -262,7 +267,7 @@ impl Variable {
             return false;
         }
         match &self.rule {
-            Rule::OneOf(values) => values.iter().any(|own| own == value),
+            Rule::OneOf(values) => values.iter().any(|allowed| allowed == value),
             Rule::Pattern(regex, _) => regex.is_match(value),
             Rule::Anything => true,
         }
@@ -270,8 +275,8 @@ impl Variable {
 }
 
 impl Place {
-    /// The characters of a value: of a host those of a label, in lower case; of a path the unreserved ones (RFC 3986 section
-    /// 2.3), none of which ends a segment or is written in two ways.
+    /// Characters of a value. In the host: those of a lower-case label. In the path: the unreserved
+    /// ones (RFC 3986 section 2.3), because none of them ends a segment or has a second spelling.
     fn allows(self, c: char) -> bool {
         match self {
             Self::Host => c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
@@ -287,16 +292,16 @@ impl Place {
     }
 }
 
-/// A segment that URL parsers take for a step.
+/// Segments that URL parsers resolve as relative.
 fn is_dots(value: &str) -> bool {
     matches!(value, "." | "..")
 }
 
-/// A label or segment.
+/// A label of the host or a segment of the path.
 struct Piece<'a> {
     /// Its text, up to its variable if it has one.
     text: &'a str,
-    /// What sets it apart from the next.
+    /// The separator after it.
     end: &'a str,
     variable: Option<&'a Variable>,
 }
@@ -307,19 +312,19 @@ impl Piece<'_> {
             (None, None) => self.text == other.text,
             (Some(_), None) => self.fits(other.text),
             (None, Some(_)) => other.fits(self.text),
-            (Some(own), Some(others)) => match (&own.rule, &others.rule) {
+            (Some(mine), Some(theirs)) => match (&mine.rule, &theirs.rule) {
                 (Rule::OneOf(values), _) => values.iter().any(|value| other.fits(&self.with(value))),
                 (_, Rule::OneOf(values)) => values.iter().any(|value| self.fits(&other.with(value))),
                 (Rule::Pattern(..) | Rule::Anything, Rule::Pattern(..) | Rule::Anything) => {
                     (self.text.starts_with(other.text) || other.text.starts_with(self.text))
-                        && (own.suffix.ends_with(&others.suffix) || others.suffix.ends_with(&own.suffix))
+                        && (mine.suffix.ends_with(&theirs.suffix) || theirs.suffix.ends_with(&mine.suffix))
                 }
             },
         };
         is_one_text && self.end == other.end
     }
 
-    /// Whether `text` is of this form.
+    /// Whether `text` has this form.
     fn fits(&self, text: &str) -> bool {
         let value = |variable: &Variable| text.strip_prefix(self.text)?.strip_suffix(variable.suffix.as_str());
         self.variable.is_some_and(|variable| value(variable).is_some_and(|value| variable.accepts(value)))
@@ -333,15 +338,15 @@ impl Piece<'_> {
 impl PartialEq for Rule {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::OneOf(own), Self::OneOf(other)) => own == other,
-            (Self::Pattern(_, own), Self::Pattern(_, other)) => own == other,
+            (Self::OneOf(this), Self::OneOf(other)) => this == other,
+            (Self::Pattern(_, this), Self::Pattern(_, other)) => this == other,
             (Self::Anything, Self::Anything) => true,
             _ => false,
         }
     }
 }
 
-/// Of the same text, with the same rules.
+/// Equal if text and rules are equal.
 impl PartialEq for IssuerTemplate {
     fn eq(&self, other: &Self) -> bool {
         let rules = |of: &Self| of.variables.iter().map(|variable| variable.rule.clone()).collect::<Vec<_>>();
@@ -531,7 +536,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is a member, putting its values back gives the same text: nothing was skipped or added in between.
+        /// For every member, inserting its values again gives the same text: the reader skips and
+        /// adds nothing.
         #[test]
         fn c077_reading_and_writing_a_member_agree(
             host in "[a-zA-Z0-9.@:/-]{1,8}",
@@ -549,7 +555,7 @@ mod tests {
             }
         }
 
-        /// Two templates that one text fits overlap.
+        /// If one text fits two templates, they overlap.
         #[test]
         fn a_text_of_two_forms_shows_that_they_overlap(
             parts in prop::collection::vec(prop::sample::select(vec!["a", "b", "{v}", "a{v}", "{v}a", "b{v}", "{v}."]), 2),

@@ -1,16 +1,16 @@
-//! What an issuer entry of the configuration stands for.
+//! The issuers of a configuration entry.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::{Issuer, IssuerTemplate};
 
-/// The issuers that a configuration entry stands for.
+/// One issuer, or a family of issuers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Issuers {
-    /// This one, byte for byte.
+    /// Exactly this issuer, compared byte for byte.
     One(Issuer),
-    /// Those of a form.
+    /// All issuers that match this template.
     Family(Arc<IssuerTemplate>),
 }
 
@@ -19,12 +19,12 @@ impl Issuers {
     #[must_use]
     pub fn covers(&self, issuer: &str) -> bool {
         match self {
-            Self::One(own) => own.as_str() == issuer,
+            Self::One(expected) => expected.as_str() == issuer,
             Self::Family(template) => template.covers(issuer),
         }
     }
 
-    /// The issuer, or the template, as it is written.
+    /// The issuer, or the template's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -33,7 +33,7 @@ impl Issuers {
         }
     }
 
-    /// The form, where there are many.
+    /// The template of a family.
     #[must_use]
     pub fn template(&self) -> Option<&IssuerTemplate> {
         match self {
@@ -42,7 +42,7 @@ impl Issuers {
         }
     }
 
-    /// The one issuer, or the member of the family in which `value_of` a variable stands for it.
+    /// The one issuer, or the family member with the variables' values from `value_of`.
     #[must_use]
     pub fn member(&self, value_of: impl Fn(&str) -> Option<String>) -> Option<Cow<'_, Issuer>> {
         match self {

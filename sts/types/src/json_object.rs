@@ -1,18 +1,19 @@
-//! One JSON object, flat in memory: its names and texts lie in one string, its values in one list. A token has thirty claims and more;
-//! as a tree each would be two allocations to make and two to free.
+//! A JSON object stored flat: one string for all names and texts, and one list for all values. A
+//! token has thirty claims or more, and a tree would cost two allocations and two frees per claim.
 
 use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-/// An object of JSON. It is made by [`JsonObject::parse`], which is strict, or of a [`Map`].
+/// A JSON object. Made by [`JsonObject::parse`], which is strict, or from a [`Map`].
 #[derive(Clone, Debug, Default)]
 pub struct JsonObject {
-    /// Every name and every text, one behind the other.
+    /// All names and texts, concatenated.
     text: String,
-    /// Every value in the order of its first octet: what is in a list or an object follows it. The first is the whole object.
+    /// All values in document order. The content of a list or object follows it. The first node is
+    /// the whole object.
     nodes: Vec<Node>,
-    /// Mark and place of each member of the whole object, in the order of mark and name.
+    /// Mark and node index of the top-level members, sorted by mark and name.
     index: Vec<(Mark, u32)>,
 }
 
@@ -20,11 +21,11 @@ pub struct JsonObject {
 struct Node {
     name: Name,
     value: Content,
-    /// The place behind this value and everything in it.
+    /// Index of the node after this value and its content.
     after: u32,
 }
 
-/// What a value is; of a list or an object, that it is one.
+/// A value. For a list or object only the type: its content is in the nodes that follow.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     Null,
@@ -35,42 +36,42 @@ pub(crate) enum Content {
     Object,
 }
 
-/// Where a text lies.
+/// The range of a text.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Span {
     from: u32,
     to: u32,
 }
 
-/// The name of a member; in a list every name is empty.
+/// The name of a member. It is empty for elements of a list.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Name {
     span: Span,
     mark: Mark,
 }
 
-/// A few octets of a name, by which most names differ.
+/// A few octets of a name. They differ for most names.
 type Mark = u32;
 
 const NOTHING: Node = Node { name: Name { span: Span { from: 0, to: 0 }, mark: 0 }, value: Content::Null, after: 0 };
 
 impl JsonObject {
-    /// Room for what `octets` of JSON usually hold.
+    /// An empty object with capacity for the usual content of `octets` of JSON.
     pub(crate) fn with_room_for(octets: usize) -> Self {
         let members = octets / 32 + 8;
         Self { text: String::with_capacity(octets), nodes: Vec::with_capacity(members), index: Vec::new() }
     }
 
-    /// The member of that exact name.
+    /// The member with exactly this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Json<'_>> {
         let mark = mark_of(name);
-        let from = self.index.partition_point(|(own, _)| *own < mark);
-        let alike = self.index.get(from..)?.iter().take_while(|(own, _)| *own == mark);
+        let from = self.index.partition_point(|(other, _)| *other < mark);
+        let alike = self.index.get(from..)?.iter().take_while(|(other, _)| *other == mark);
         alike.map(|(_, at)| Json { of: self, at: *at }).find(|member| member.name() == name)
     }
 
-    /// Every member, in the order of the text (of the map, when it was made of one).
+    /// All members, in the order of the text or of the map they were made from.
     pub fn members(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
         self.whole().members()
     }
@@ -95,22 +96,23 @@ impl JsonObject {
         Name { span: self.add_text(name), mark: mark_of(name) }
     }
 
-    /// Adds a value, and tells its place: a list or an object is closed when all in it was added.
+    /// Adds a value and returns its node index. A list or object must be closed after its content
+    /// was added.
     pub(crate) fn add(&mut self, name: Name, value: Content) -> usize {
         let at = self.nodes.len();
         self.nodes.push(Node { name, value, after: place(at + 1) });
         at
     }
 
-    /// Says that nothing more is in the list or object at `at`.
+    /// Marks the list or object at `at` as complete.
     pub(crate) fn close(&mut self, at: usize) {
         let after = place(self.nodes.len());
-        if let Some(own) = self.nodes.get_mut(at) {
-            own.after = after;
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.after = after;
         }
     }
 
-    /// Puts the members of the closed object at `at` in order; `false` when two of them have one name.
+    /// Sorts the members of the closed object at `at`. Returns false if two have the same name.
     #[must_use]
     pub(crate) fn order_members(&mut self, at: usize) -> bool {
         let members = Json { of: self, at: place(at) }.inner();
@@ -126,7 +128,7 @@ impl JsonObject {
         single
     }
 
-    /// Whether it is an object, and not another value.
+    /// Whether the whole value is an object.
     pub(crate) fn is_object(&self) -> bool {
         matches!(self.nodes.first(), Some(Node { value: Content::Object, .. }))
     }
@@ -154,7 +156,7 @@ impl JsonObject {
             self.copy(name, value);
         }
         self.close(at);
-        // A map has each name once.
+        // A map has no duplicate names.
         let _ = self.order_members(at);
     }
 
@@ -175,7 +177,7 @@ impl From<&Map<String, Value>> for JsonObject {
     }
 }
 
-/// Members in whatever order.
+/// Equal if the members are equal, in any order.
 impl PartialEq for JsonObject {
     fn eq(&self, other: &Self) -> bool {
         self.to_map() == other.to_map()
@@ -189,7 +191,7 @@ pub struct Json<'a> {
     at: u32,
 }
 
-/// What a value is.
+/// The type of a value, with the value itself if it is a scalar.
 #[derive(Clone, Copy, Debug)]
 pub enum JsonKind<'a> {
     /// `null`.
@@ -207,7 +209,7 @@ pub enum JsonKind<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// What it is.
+    /// The value's type and scalar value.
     #[must_use]
     pub fn kind(self) -> JsonKind<'a> {
         match &self.node().value {
@@ -226,7 +228,7 @@ impl<'a> Json<'a> {
         matches!(self.node().value, Content::Null)
     }
 
-    /// Its text, when it is a string.
+    /// The text of a string.
     #[must_use]
     pub fn as_str(self) -> Option<&'a str> {
         match self.kind() {
@@ -235,7 +237,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The number, when it is one.
+    /// The number, if it is one.
     #[must_use]
     pub fn as_number(self) -> Option<&'a Number> {
         match self.kind() {
@@ -244,13 +246,13 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The number, when it is one that an `i64` holds.
+    /// The number, if it fits in an `i64`.
     #[must_use]
     pub fn as_i64(self) -> Option<i64> {
         self.as_number().and_then(Number::as_i64)
     }
 
-    /// Of a list its elements, of anything else that one value.
+    /// The elements of a list. Any other value counts as a list with one element, as in `aud`.
     #[must_use]
     pub fn elements(self) -> Elements<'a> {
         match self.node().value {
@@ -259,13 +261,13 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The members of an object, in the order of [`JsonObject::members`]; of anything else none.
+    /// The members of an object in document order; empty for any other value.
     pub fn members(self) -> impl Iterator<Item = (&'a str, Json<'a>)> {
         let object = matches!(self.node().value, Content::Object);
         self.inner().filter(move |_| object).map(|member| (member.name(), member))
     }
 
-    /// The member of that exact name, when it is an object that has it.
+    /// The member with exactly this name, if this is an object.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Json<'a>> {
         if !matches!(self.node().value, Content::Object) {
@@ -275,7 +277,7 @@ impl<'a> Json<'a> {
         self.inner().find(|member| member.node().name.mark == mark && member.name() == name)
     }
 
-    /// As a tree.
+    /// The value as a tree.
     #[must_use]
     pub fn to_value(self) -> Value {
         match self.kind() {
@@ -288,7 +290,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// As a map, which is empty when it is not an object.
+    /// The members as a map; empty if this is not an object.
     #[must_use]
     pub fn to_map(self) -> Map<String, Value> {
         self.members().map(|(name, value)| (name.to_owned(), value.to_value())).collect()
@@ -298,7 +300,7 @@ impl<'a> Json<'a> {
         self.of.at(self.node().name.span)
     }
 
-    /// What is in a list or object.
+    /// The content of a list or object.
     fn inner(self) -> Elements<'a> {
         Elements { of: self.of, at: self.at.saturating_add(1), end: self.node().after }
     }
@@ -314,7 +316,7 @@ impl std::fmt::Debug for Json<'_> {
     }
 }
 
-/// Values beside one another.
+/// Iterator over sibling values.
 #[derive(Clone, Debug)]
 pub struct Elements<'a> {
     of: &'a JsonObject,
@@ -326,23 +328,23 @@ impl<'a> Iterator for Elements<'a> {
     type Item = Json<'a>;
 
     fn next(&mut self) -> Option<Json<'a>> {
-        let own = Json { of: self.of, at: self.at };
+        let value = Json { of: self.of, at: self.at };
         (self.at < self.end).then(|| {
-            self.at = own.node().after;
-            own
+            self.at = value.node().after;
+            value
         })
     }
 }
 
-/// A place in a text or a list. Nothing that is parsed is as long as 4 GiB.
+/// Converts a position. No document that is parsed reaches 4 GiB.
 fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// Length, first, middle and last octet.
+/// Length, and the first, middle and last octet.
 fn mark_of(name: &str) -> Mark {
     let octets = name.as_bytes();
-    let at = |place: usize| octets.get(place).copied().unwrap_or_default();
+    let at = |position: usize| octets.get(position).copied().unwrap_or_default();
     #[expect(
         clippy::cast_possible_truncation,
         reason = "names whose lengths agree in the low octet are compared whole"
@@ -402,7 +404,7 @@ mod tests {
 
     #[test]
     fn c035_names_that_look_alike_are_told_apart_and_the_same_name_twice_is_seen() {
-        // One length, and the same octets at both ends and in the middle.
+        // Same length, and the same first, middle and last octets.
         let names: Vec<String> = (0..2_000).map(|n| format!("a{n:04}m{:04}z", n ^ 0x5a5)).collect();
         let text = |names: &[String]| {
             let members: Vec<String> = names.iter().map(|name| format!("\"{name}\":\"{name}\"")).collect();

@@ -1,6 +1,6 @@
-//! Types of the domain that every crate of `sts` shares: names, strict claims, time, randomness, seals, and the terms of
-//! the RFCs. Nothing here performs I/O, but for what everything that reads secrets or writes files needs: [`read_secret_file`] and
-//! [`give_to_owner_of`].
+//! Domain types that all crates of `sts` share: names, strict claims, time, randomness, seals, and
+//! terms of the RFCs. Nothing here does I/O, except what every reader of secrets and writer of
+//! files needs: [`read_secret_file`] and [`give_to_owner_of`].
 
 mod check_code;
 mod claims;
@@ -42,8 +42,8 @@ pub use status::{STATUS_LIST_LENGTH, StatusListId, StatusListIdError, StatusWind
 pub use strict_json::{MAX_JSON_DEPTH, StrictJsonError, parse_object};
 pub use time::{Clock, Lifetime, UnixTime};
 
-/// A signature algorithm that we accept. The list is closed on purpose: there is no `none`, no HMAC,
-/// and no way to name another (RFC 7518 section 3.1, RFC 8037, RFC 9864).
+/// A supported signature algorithm. The list is closed on purpose: `none`, HMAC and any other
+/// algorithm have no variant (RFC 7518 section 3.1, RFC 8037, RFC 9864).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the variants are the registered names")]
 pub enum Algorithm {
@@ -60,7 +60,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm, in the order of the enum.
+    /// Every algorithm, in declaration order.
     pub const ALL: [Self; 10] = [
         Self::RS256,
         Self::RS384,
@@ -74,7 +74,7 @@ impl Algorithm {
         Self::EdDSA,
     ];
 
-    /// The name in a JOSE header. EdDSA means Ed25519 here, always.
+    /// The name in a JOSE header. EdDSA always means Ed25519 here.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that exact name; `Ed25519` (RFC 9864) is another name of EdDSA.
+    /// The algorithm with exactly this name. `Ed25519` (RFC 9864) is a synonym of EdDSA.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         if name == "Ed25519" {

@@ -1,9 +1,9 @@
-//! Newtypes of the domain. Each has one fallible constructor, so that a wrong value cannot be built.
+//! Newtypes of the domain. Each has one fallible constructor, so an invalid value cannot exist.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a text is not a name of the wanted kind. Never repeats the text.
+/// Why a text is not a name of this kind. Never contains the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NameError(pub &'static str);
@@ -15,23 +15,23 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks `text` and wraps it.
+            /// Checks and wraps `text`.
             ///
             /// # Errors
-            /// Says what such a name looks like when `text` is not one.
+            /// [`NameError`] with the rule for such names.
             pub fn new(text: &str) -> Result<Self, NameError> {
                 let check: fn(&str) -> Result<(), NameError> = $check;
                 check(text)?;
                 Ok(Self(Arc::from(text)))
             }
 
-            /// The same name in memory of its own, for what outlives a structure that is let go of.
+            /// A copy with its own memory, for use after a large structure is dropped.
             #[must_use]
             pub fn detached(&self) -> Self {
                 Self(Arc::from(&*self.0))
             }
 
-            /// The text, byte for byte as it was given.
+            /// The text, byte for byte.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -82,7 +82,8 @@ name! {
     Issuer, |text| bounded(text, 2048, "an issuer is 1 to 2,048 bytes without control characters")
 }
 name! {
-    /// The subject of a foreign token (`sub`): 1 to 1,024 bytes without control characters. Meaningful only with its issuer.
+    /// The subject of a foreign token (`sub`): 1 to 1,024 bytes without control characters. It has
+    /// a meaning only together with its issuer.
     Subject, |text| bounded(text, 1024, "a subject is 1 to 1,024 bytes without control characters")
 }
 name! {
@@ -94,11 +95,11 @@ name! {
     Jti, |text| bounded(text, 1024, "a jti is 1 to 1,024 bytes without control characters")
 }
 name! {
-    /// A key identifier (`kid`); an opaque text, never part of a path or a store key.
+    /// A key identifier (`kid`). It is opaque and never becomes part of a path or a store key.
     Kid, |text| bounded(text, 1024, "a kid is 1 to 1,024 bytes without control characters")
 }
 name! {
-    /// The name of an issuer entry in the configuration: the unit of trust.
+    /// The name of an issuer entry in the configuration, the unit of trust.
     EntryName, |text| grammar(text, "an issuer entry's name is `[a-z0-9][a-z0-9._-]{0,62}`")
 }
 name! {
@@ -106,7 +107,8 @@ name! {
     AccountName, |text| grammar(text, "a service account's name is `[a-z0-9][a-z0-9._-]{0,62}`")
 }
 name! {
-    /// A service account's id, which becomes `sub`; the username unless set. A lower-case UUID fits the same grammar.
+    /// A service account's id, used as `sub`. The default is the username. A lower-case UUID is
+    /// also valid.
     AccountId, |text| grammar(text, "a service account's id is `[a-z0-9][a-z0-9._-]{0,62}`, or a lower-case UUID")
 }
 name! {
@@ -118,7 +120,7 @@ name! {
     TeamName, |text| grammar(text, "a team's name is `[a-z0-9][a-z0-9._-]{0,62}`")
 }
 name! {
-    /// The name of an OIDC identity within its account; free text.
+    /// The name of an OIDC identity within its account. Free text.
     IdentityName, |text| bounded(text, 256, "an identity's name is 1 to 256 bytes without control characters")
 }
 name! {
@@ -133,7 +135,7 @@ name! {
     }
 }
 name! {
-    /// The identifier of one request of ours: a ULID. It is not a secret.
+    /// The identifier of a request to us, a ULID. It is not secret.
     RequestId, |text| {
         if text.len() == 26 && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()) {
             Ok(())
@@ -143,14 +145,14 @@ name! {
     }
 }
 
-fn bounded(text: &str, most: usize, message: &'static str) -> Result<(), NameError> {
-    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+fn bounded(text: &str, max_bytes: usize, message: &'static str) -> Result<(), NameError> {
+    if text.is_empty() || text.len() > max_bytes || text.chars().any(char::is_control) {
         return Err(NameError(message));
     }
     Ok(())
 }
 
-/// The one grammar of account ids, usernames, API, team and entry names.
+/// The common grammar of account ids, usernames, and names of APIs, teams and entries.
 fn grammar(text: &str, message: &'static str) -> Result<(), NameError> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let mut bytes = text.bytes();
@@ -164,22 +166,22 @@ fn grammar(text: &str, message: &'static str) -> Result<(), NameError> {
 #[must_use]
 pub fn is_uuid(text: &str) -> bool {
     text.len() == 36
-        && text.bytes().enumerate().all(|(at, b)| match at {
+        && text.bytes().enumerate().all(|(index, b)| match index {
             8 | 13 | 18 | 23 => b == b'-',
             _ => b.is_ascii_hexdigit(),
         })
 }
 
-/// Scopes in the order they were first named, without duplicates.
+/// Scopes without duplicates, in the order of their first appearance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct ScopeSet(Vec<Scope>);
 
 impl ScopeSet {
-    /// Parses a space-delimited `scope` parameter (RFC 6749 section 3.3); repeated and extra spaces are forgiven.
+    /// Parses a space-delimited `scope` parameter (RFC 6749 section 3.3). Extra spaces are ignored.
     ///
     /// # Errors
-    /// When a part is not a scope token.
+    /// [`NameError`] if a part is not a scope token.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         text.split(' ').filter(|part| !part.is_empty()).map(Scope::new).collect()
     }
@@ -193,7 +195,7 @@ impl ScopeSet {
     /// Whether `scope` is one of them.
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
-        self.0.iter().any(|own| own.as_str() == scope)
+        self.0.iter().any(|member| member.as_str() == scope)
     }
 
     /// The scopes in order.
@@ -201,7 +203,7 @@ impl ScopeSet {
         self.0.iter()
     }
 
-    /// Adds `scope` unless it is there.
+    /// Adds `scope` if it is missing.
     pub fn insert(&mut self, scope: Scope) {
         if !self.contains(scope.as_str()) {
             self.0.push(scope);
@@ -217,11 +219,11 @@ impl FromIterator<Scope> for ScopeSet {
     }
 }
 
-/// The `scope` claim's form: joined by single spaces.
+/// Joined by single spaces, as in the `scope` claim.
 impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, scope) in self.0.iter().enumerate() {
-            if at > 0 {
+        for (index, scope) in self.0.iter().enumerate() {
+            if index > 0 {
                 f.write_str(" ")?;
             }
             f.write_str(scope.as_str())?;

@@ -1,6 +1,6 @@
-//! "Did you mean": the nearest of a list of names.
+//! "Did you mean": the nearest name in a list.
 
-/// The candidate that `word` was most likely meant to be: at most a third of its characters wrong.
+/// The candidate nearest to `word`, if at most a third of the characters differ.
 #[must_use]
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     const LONGEST: usize = 64;
@@ -9,16 +9,16 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         return None;
     }
     let folded = |text: &str| text.to_lowercase().replace('-', "_");
-    let most = (length / 3).max(1);
+    let max_distance = (length / 3).max(1);
     candidates
         .into_iter()
         .map(|candidate| (distance(&folded(word), &folded(candidate)), candidate))
-        .filter(|(distance, _)| *distance <= most)
+        .filter(|(distance, _)| *distance <= max_distance)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, in which two neighbours swapped count as one.
+/// Damerau-Levenshtein distance: two swapped neighbours count as one edit.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut before: Vec<usize> = Vec::new();
@@ -27,7 +27,7 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, x) in a.chars().enumerate() {
         let mut next = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX / 2);
+            let cell = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
             let changed = cell(&row, j) + usize::from(x != *y);
             let mut best = changed.min(cell(&row, j + 1) + 1).min(cell(&next, j) + 1);
             if let (Some(j), Some(previous)) = (j.checked_sub(1), last)

@@ -1,8 +1,9 @@
-//! Where a configured value was written, so that whoever judges it can point there.
+//! Where a configured value was written, so that an error can point there.
 
 use std::hash::{Hash, Hasher};
 
-/// An opaque index into the configuration's table of source spans; `Origin::NONE` for values that no file wrote.
+/// An opaque index into the configuration's table of source spans. `Origin::NONE` marks values that
+/// are not from a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin(pub u32);
 
@@ -11,7 +12,7 @@ impl Origin {
     pub const NONE: Self = Self(u32::MAX);
 }
 
-/// A value and where it was written. Equality is that of the values.
+/// A value and its origin. Equality compares only the values.
 #[derive(Clone, Copy, Debug)]
 pub struct Located<T> {
     /// The value.
@@ -26,7 +27,7 @@ impl<T> Located<T> {
         Self { value, origin }
     }
 
-    /// `value`, from no file.
+    /// `value`, not from a file.
     pub const fn nowhere(value: T) -> Self {
         Self { value, origin: Origin::NONE }
     }

@@ -1,11 +1,11 @@
-//! The record of a minted token: what `sts-token` makes and `sts-store` keeps.
+//! The record of a minted token. `sts-token` makes it and `sts-store` keeps it.
 
 use crate::{
     AccountId, ApiName, Audience, Digest256, EntryName, IdentityName, Issuer, Jti, Kid, RequestId, ScopeSet, Subject,
     UnixTime,
 };
 
-/// The record of one minted token. It never holds the token.
+/// The record of one minted token. It never contains the token.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TokenRecord {
     /// Our `jti`.
@@ -14,7 +14,7 @@ pub struct TokenRecord {
     pub token_digest: Digest256,
     /// The account's id.
     pub account: AccountId,
-    /// The identity that decided.
+    /// The identity that matched.
     pub identity: IdentityName,
     /// The issuer entry whose key verified the subject token.
     pub entry: EntryName,
@@ -22,9 +22,9 @@ pub struct TokenRecord {
     pub issuer: Issuer,
     /// The subject token's `sub`.
     pub subject: Subject,
-    /// The `kid` that verified the subject token, when the key has one.
+    /// The `kid` of the key that verified the subject token, if it has one.
     pub subject_kid: Option<Kid>,
-    /// Digest of the subject token's `jti`, when it has one.
+    /// Digest of the subject token's `jti`, if it has one.
     pub subject_jti_digest: Option<Digest256>,
     /// The API's name.
     pub api: ApiName,
@@ -32,13 +32,13 @@ pub struct TokenRecord {
     pub audience: Audience,
     /// Our `scope`.
     pub scope: ScopeSet,
-    /// The claims that were copied, by name.
+    /// The copied claims, by name.
     pub claims: serde_json::Map<String, serde_json::Value>,
     /// Our `kid`.
     pub kid: Kid,
-    /// The snapshot under which it was granted.
+    /// Generation of the snapshot that granted it.
     pub generation: String,
-    /// Index among the tokens of its status window (that of `exp`), when it has one.
+    /// Index of the token within its status window (given by `exp`), if there are status lists.
     pub status_index: Option<u64>,
     /// Our `iat`.
     pub iat: UnixTime,
@@ -46,8 +46,9 @@ pub struct TokenRecord {
     pub iat_millis: u16,
     /// Our `exp`.
     pub exp: UnixTime,
-    /// Number of revocation rules that had been made when the store recorded this. The store sets it; records of earlier
-    /// versions have none. A rule without `before` goes by it, because the servers' clocks may differ.
+    /// How many revocation rules existed when the store recorded this. The store sets it; records
+    /// of earlier versions have none. Rules without `before` use it instead of a time, because the
+    /// servers' clocks may differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preceding_rules: Option<u64>,
     /// The request that minted it.
@@ -57,8 +58,9 @@ pub struct TokenRecord {
 /// A one-use claim on a subject token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayClaim {
-    /// Digest of issuer entry and jti, or of the signing input where there is no jti; of the account too for `once_per_account`.
+    /// Digest of issuer entry, issuer and `jti`, or the signing input without a `jti`. For
+    /// `once_per_account` also of the account.
     pub key: Digest256,
-    /// When the claim may be forgotten: the subject token's `exp` + leeway + margin.
+    /// When the claim may be forgotten: `exp` of the subject token, plus leeway and margin.
     pub until: UnixTime,
 }

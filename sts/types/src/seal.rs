@@ -1,4 +1,4 @@
-//! The seal on stored bytes: the store keeps it, the key stays with the signing keys.
+//! The seal on stored bytes. The store keeps the seal; its key is with the signing keys.
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -6,7 +6,7 @@
 pub struct Digest256(#[serde(with = "hexadecimal")] pub [u8; 32]);
 
 impl Digest256 {
-    /// Lower-case hexadecimal.
+    /// The digest in lower-case hexadecimal.
     #[must_use]
     pub fn to_hex(self) -> String {
         hex(&self.0)
@@ -19,12 +19,14 @@ impl std::fmt::Debug for Digest256 {
     }
 }
 
-/// A message authentication code (HMAC-SHA-256) over what the store holds, so that write access to the store forges nothing.
+/// A message authentication code (HMAC-SHA-256) over stored data. Write access to the store is not
+/// enough to forge it.
 pub trait Seal: Send + Sync + 'static {
-    /// The code over the octets of all `parts`, one behind the other: where one ends and the next begins is not told by it.
+    /// The code over the concatenated octets of all `parts`. It does not cover where one part ends
+    /// and the next begins.
     fn seal(&self, parts: &[&[u8]]) -> [u8; 32];
 
-    /// Whether `code` is the code over `parts`; constant-time.
+    /// Whether `code` is the code over `parts`. Constant-time.
     fn verify(&self, parts: &[&[u8]], code: &[u8]) -> bool;
 }
 
@@ -55,8 +57,8 @@ mod hexadecimal {
             return Err(wrong());
         }
         let mut bytes = [0; 32];
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            let pair = text.get(at * 2..at * 2 + 2).ok_or_else(wrong)?;
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            let pair = text.get(index * 2..index * 2 + 2).ok_or_else(wrong)?;
             *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
         }
         Ok(bytes)

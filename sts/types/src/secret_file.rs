@@ -1,9 +1,9 @@
-//! The one reader of secret files: the admin token, signing keys, seals, passwords, tokens and TLS keys.
+//! The only reader of secret files: admin token, signing keys, seals, passwords, bearer tokens and
+//! TLS keys.
 //!
-//! A file is judged on the handle it is read from, so nothing can be swapped between the check and
-//! the read. It must belong to the user that runs the process or to root, and give nobody else
-//! access; a group is accepted where the process itself is in that group, which is how Kubernetes'
-//! `fsGroup` leaves files.
+//! The check uses the same open file as the read, so nobody can swap the file in between. The file
+//! must belong to the user of this process or to root, and must give nobody else access. A group is
+//! accepted if this process is in it: Kubernetes' `fsGroup` leaves files like that.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -18,28 +18,28 @@ use zeroize::Zeroizing;
 
 use crate::{CheckCode, shown_path};
 
-/// Symbolic links followed on the way to one file, as many as Linux follows.
+/// Limit of symbolic links on the way to a file, the same as in Linux.
 const MAX_LINKS: usize = 40;
 
-/// Who puts a secret file where it is.
+/// Who creates a secret file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretOwner {
-    /// We write it ourselves: it is never reached through a link.
+    /// This software writes it, so a link there is refused.
     Ours,
-    /// An operator or orchestrator does. It may be a link, as in Kubernetes' mounts, if only we or
-    /// root can change the folders that hold the links.
+    /// An operator or orchestrator provides it. Links are allowed, as in Kubernetes' mounts, if
+    /// only this user and root can change the folders with the links.
     Configured,
 }
 
 /// The content of a secret file.
 pub struct SecretFile {
-    /// The bytes, wiped when dropped.
+    /// The content. It is wiped when dropped.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// Set when a group has access too: worth a warning.
+    /// Set if a group has access too, which deserves a warning.
     pub group: Option<GroupAccess>,
 }
 
-/// A group that the process is in has access to a secret file or folder.
+/// A group of this process has access to a secret file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupAccess {
     path: PathBuf,
@@ -55,7 +55,7 @@ impl std::fmt::Display for GroupAccess {
 }
 
 impl GroupAccess {
-    /// How to close it.
+    /// The command that closes the access.
     #[must_use]
     pub fn help(&self) -> String {
         format!("run `chmod g-rwx {}`, unless Kubernetes' `fsGroup` opened it", shell_word(&self.path))
@@ -92,7 +92,7 @@ enum Fault {
         mode: u32,
         gid: u32,
     },
-    /// A link to the secret lies in a folder that others can change.
+    /// A link to the secret is in a folder that other users can change.
     LinkIn {
         folder: PathBuf,
         uid: u32,
@@ -103,7 +103,7 @@ enum Fault {
 }
 
 impl Fault {
-    /// What is wrong with `subject`; `named` says it with its kind.
+    /// What is wrong with `subject`. `named` adds the kind to it.
     fn of(&self, subject: &str, named: impl Fn(&str) -> String) -> String {
         match self {
             Self::Io(error) => format!("{subject} cannot be read: {}", reason(error)),
@@ -112,7 +112,7 @@ impl Fault {
             }
             Self::NotAFile => format!("{subject} is not a regular file"),
             Self::NotAFolder => format!("{subject} is not a folder"),
-            Self::TooLarge(most) => format!("{subject} is larger than {} KiB", most / 1024),
+            Self::TooLarge(limit) => format!("{subject} is larger than {} KiB", limit / 1024),
             Self::Owner { kind, actual, mode, process } => format!(
                 "{} (mode {mode:04o}) belongs to user {actual}: it must belong to user {process}, which runs sts, or to root",
                 named(kind)
@@ -136,54 +136,54 @@ impl Fault {
 }
 
 impl SecretFileError {
-    /// The file or folder.
+    /// The path of the file or folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(&self.fault, Fault::Io(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether this user may not look.
+    /// Whether this user lacks permission to read it.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(&self.fault, Fault::Io(error) if error.kind() == io::ErrorKind::PermissionDenied)
     }
 
-    /// The rule that the file or folder breaks.
+    /// The violated rule.
     #[must_use]
     pub const fn code(&self) -> CheckCode {
         match &self.fault {
             Fault::Io(_) => CheckCode::MissingSecret,
             Fault::NotAFile | Fault::NotAFolder | Fault::TooLarge(_) => CheckCode::InvalidSecret,
             Fault::Owner { kind, .. } | Fault::OtherAccess { kind, .. } | Fault::ForeignGroup { kind, .. } => {
-                // A folder holds no secret by itself.
+                // A folder contains no secret itself.
                 if matches!(kind.as_bytes(), b"folder") { CheckCode::ExposedFolder } else { CheckCode::ExposedSecret }
             }
             Fault::Link | Fault::LinkIn { .. } => CheckCode::ExposedSecret,
         }
     }
 
-    /// What is wrong: the path, and the actual and the expected state.
+    /// The path, the actual state and the expected one.
     #[must_use]
     pub fn message(&self) -> String {
-        // What exists is a path; what does not may be a secret that was written in place of its file.
+        // An existing path can be shown. A missing one may be a secret, pasted instead of a path.
         let is_path = !matches!(self.fault, Fault::Io(_) | Fault::NotAFolder);
         let path = if is_path { format!("`{}`", self.path.display()) } else { shown_path(&self.path) };
         self.fault.of(&path, |kind| format!("the {kind} {path}"))
     }
 
-    /// What is wrong, of a file or folder that the reader knows already.
+    /// The same without the path, for a message that names the path already.
     #[must_use]
     pub fn reason(&self) -> String {
         self.fault.of("it", |_| "it".to_owned())
     }
 
-    /// What to do about it.
+    /// What the operator can do about it.
     #[must_use]
     pub fn help(&self) -> String {
         let path = shell_word(&self.path);
@@ -219,12 +219,12 @@ impl SecretFileError {
     }
 }
 
-/// Reads a secret file of at most `most` bytes. Nothing that is not a regular file is read, and
-/// none of them can make this wait.
+/// Reads a secret file of at most `max_bytes`. Only regular files are read, and none can block the
+/// process.
 ///
 /// # Errors
-/// When the file cannot be read, or somebody else may have read or written it.
-pub fn read_secret_file(path: &Path, owner: SecretOwner, most: u64) -> Result<SecretFile, SecretFileError> {
+/// [`SecretFileError`] if the file cannot be read, or others may have read or written it.
+pub fn read_secret_file(path: &Path, owner: SecretOwner, max_bytes: u64) -> Result<SecretFile, SecretFileError> {
     let fail = |fault| SecretFileError { path: path.to_owned(), fault };
     let process = Process::this().map_err(|error| fail(Fault::Io(error)))?;
     let (process, opened) = match owner {
@@ -234,8 +234,9 @@ pub fn read_secret_file(path: &Path, owner: SecretOwner, most: u64) -> Result<Se
             (process, resolved)
         }
     };
-    // Without NONBLOCK opening a FIFO waits for a writer.
+    // Without NONBLOCK, opening a FIFO waits for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    // Only the last part can still be a link: `resolve` has replaced the others.
     let file = File::from(
         rustix::fs::open(&opened, flags, Mode::empty())
             .map_err(|errno| fail(if errno == Errno::LOOP { Fault::Link } else { Fault::Io(errno.into()) }))?,
@@ -244,21 +245,22 @@ pub fn read_secret_file(path: &Path, owner: SecretOwner, most: u64) -> Result<Se
     if !metadata.is_file() {
         return Err(fail(Fault::NotAFile));
     }
-    let group = process.judge(&Access::of(&metadata), "file", 0o077).map_err(fail)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or(0) + 1));
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| fail(Fault::Io(error)))?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
-        return Err(fail(Fault::TooLarge(most)));
+    let group = process.check(&Access::of(&metadata), "file", 0o077).map_err(fail)?;
+    // Allocate the whole buffer first: a growing vector would leave copies of the secret behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len().min(max_bytes)).unwrap_or(0) + 1));
+    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(|error| fail(Fault::Io(error)))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > max_bytes {
+        return Err(fail(Fault::TooLarge(max_bytes)));
     }
     let group = group.map(|(gid, mode)| GroupAccess { path: path.to_owned(), gid, mode });
     Ok(SecretFile { bytes, group })
 }
 
-/// Judges a folder of ours that exists: nobody but us, root and a group that we are in may write to it. The sticky bit does not help, since
-/// with it others can still add files.
+/// Checks an existing folder of ours. Only this user, root and a group of this process may write to
+/// it. The sticky bit is not enough, because others could still add files.
 ///
 /// # Errors
-/// When somebody else can, or it is no folder.
+/// [`SecretFileError`] if others can write to it, or it is not a folder.
 pub fn check_private_folder(path: &Path) -> Result<Option<GroupAccess>, SecretFileError> {
     let fail = |fault| SecretFileError { path: path.to_owned(), fault };
     let metadata = std::fs::metadata(path).map_err(|error| fail(Fault::Io(error)))?;
@@ -266,14 +268,14 @@ pub fn check_private_folder(path: &Path) -> Result<Option<GroupAccess>, SecretFi
         return Err(fail(Fault::NotAFolder));
     }
     let process = Process::this().map_err(|error| fail(Fault::Io(error)))?;
-    let group = process.judge(&Access::of(&metadata), "folder", 0o022).map_err(fail)?;
+    let group = process.check(&Access::of(&metadata), "folder", 0o022).map_err(fail)?;
     Ok(group.map(|(gid, mode)| GroupAccess { path: path.to_owned(), gid, mode }))
 }
 
-/// The user and groups that files are judged for.
+/// The user and groups that file permissions are checked for.
 struct Process {
     uid: u32,
-    /// Another user whose files count as ours.
+    /// Another user whose files count as this user's.
     also: Option<u32>,
     groups: Vec<u32>,
 }
@@ -305,7 +307,8 @@ impl Process {
         })
     }
 
-    /// Commands that root runs beside a server of another user: what belongs to the owner of the folder is that server's own.
+    /// When root runs a command for a server of another user, files of the folder's owner belong to
+    /// that server.
     fn on_behalf_of(mut self, file: &Path) -> Self {
         if self.uid == 0 {
             let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -318,8 +321,8 @@ impl Process {
         uid == self.uid || uid == 0 || self.also == Some(uid)
     }
 
-    /// Judges the bits of `mask` that are open to group and others; answers the group that has access.
-    fn judge(&self, access: &Access, kind: &'static str, mask: u32) -> Result<Option<(u32, u32)>, Fault> {
+    /// Checks the permissions in `mask` for group and others. Returns the group that has access.
+    fn check(&self, access: &Access, kind: &'static str, mask: u32) -> Result<Option<(u32, u32)>, Fault> {
         let &Access { uid, gid, mode } = access;
         if !self.trusts(uid) {
             return Err(Fault::Owner { kind, actual: uid, mode, process: self.uid });
@@ -334,14 +337,16 @@ impl Process {
         }
     }
 
-    /// Whether only we and root can change where an entry of `folder` leads. In a sticky folder nobody can replace an entry of ours.
+    /// Whether only this user and root can change the target of an entry in `folder`. In a sticky
+    /// folder nobody else can replace an entry of ours.
     fn trusts_link(&self, folder: &Access, entry: &Access) -> bool {
         let is_closed = folder.mode & 0o002 == 0 && (folder.mode & 0o020 == 0 || self.groups.contains(&folder.gid));
         self.trusts(folder.uid) && (is_closed || (folder.is_sticky() && self.trusts(entry.uid)))
     }
 }
 
-/// The path without links; each that was followed lies in a folder that only we and root can change.
+/// Resolves the links of a path. Each link must be in a folder that only this user and root can
+/// change.
 fn resolve(path: &Path, process: &Process) -> Result<PathBuf, Fault> {
     let mut resolved = PathBuf::new();
     let mut pending: VecDeque<OsString> = parts(path).collect();
@@ -364,7 +369,7 @@ fn resolve(path: &Path, process: &Process) -> Result<PathBuf, Fault> {
             return Err(Fault::LinkIn { folder: folder.to_owned(), uid, gid, mode, process: process.uid });
         }
         let target = std::fs::read_link(&candidate).map_err(Fault::Io)?;
-        // Joining an absolute part starts over at the root.
+        // Joining an absolute part replaces the path so far.
         for part in parts(&target).collect::<Vec<_>>().into_iter().rev() {
             pending.push_front(part);
         }
@@ -376,13 +381,13 @@ fn parts(path: &Path) -> impl Iterator<Item = OsString> {
     path.components().filter(|part| *part != Component::CurDir).map(|part| part.as_os_str().to_owned())
 }
 
-/// The operating system's reason, without its number.
+/// The system's error text, without the number.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
-/// The path as one word of a shell.
+/// The path, quoted for a shell.
 fn shell_word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);

@@ -1,18 +1,18 @@
-//! How a path that somebody gave is shown to them.
+//! How an error message shows a path.
 
 use std::path::Path;
 
-/// Said in place of a value that is not shown.
+/// Replaces a value that is not shown.
 pub const HIDDEN_PATH: &str = "the value given (not shown: it does not look like a path, and may be a secret)";
 
-/// What files of ours and of those around us end in: a value that ends so is the name of a file.
+/// Common file extensions. A value with one of them is taken for a file name.
 const EXTENSIONS: &[&str] = &[
     "bak", "cer", "cfg", "conf", "crt", "csv", "d", "der", "env", "json", "jsonl", "jwks", "jwt", "key", "log", "md",
     "new", "old", "password", "pem", "pub", "redb", "seal", "secret", "tar", "token", "toml", "tsv", "txt", "yaml",
     "yml",
 ];
 
-/// How secrets of common services begin.
+/// Prefixes of common services' secrets, in lower case.
 const SECRET_PREFIXES: &[&str] = &[
     "eyj",
     "bearer ",
@@ -34,20 +34,21 @@ const SECRET_PREFIXES: &[&str] = &[
     "-----begin",
 ];
 
-/// The longest name of a file on any common system, in bytes.
+/// Longest file name on any common system, in bytes.
 const LONGEST_NAME: usize = 255;
-/// From this length on, letters of both cases and digits in one piece are taken for a random value.
+/// From this length on, one piece with upper case, lower case and digits counts as random.
 const SHORTEST_RANDOM: usize = 24;
 
-/// `path` in back-ticks, or a text in its place where the value looks like a token or secret. People paste a token
-/// where its file is expected, and an error message ends up in logs.
+/// `path` in back-ticks, or a placeholder if it looks like a token or secret. People paste a token
+/// where a file's path is expected, and error messages end up in logs.
 #[must_use]
 pub fn shown_path(path: &Path) -> String {
     let text = path.to_string_lossy();
     if looks_like_path(&text) { format!("`{text}`") } else { HIDDEN_PATH.to_owned() }
 }
 
-/// Whether `text` looks like a path. A doubtful value does not: a secret that is shown cannot be taken back.
+/// Whether `text` looks like a path. When in doubt it does not: a secret that was shown cannot be
+/// taken back.
 #[must_use]
 pub fn looks_like_path(text: &str) -> bool {
     if text.is_empty() || text.chars().any(char::is_control) || text.starts_with(['{', '[', '"', '\'']) {
@@ -71,11 +72,12 @@ fn has_secret_prefix(part: &str) -> bool {
     SECRET_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
 }
 
-/// Whether all of `text` is one random value, such as base64 makes it: a `/` may be one of its digits.
+/// Whether `text` is one random value, as base64 encoders make it. A `/` may be one of its digits.
 fn is_random(text: &str) -> bool {
     let is_digit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-');
     let has = |test: fn(&u8) -> bool| text.bytes().any(|b| test(&b));
-    // A path that begins as one and has folders is none, unless it ends as base64 does.
+    // A value that starts with `/` and has two slashes or more is a path, unless it is padded like
+    // base64.
     let is_padded = text.ends_with('=') || text.contains('+');
     let folders = text.matches('/').count();
     let is_hex = text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -88,12 +90,13 @@ fn is_random(text: &str) -> bool {
             && has(u8::is_ascii_lowercase)
 }
 
-/// Whether `text` is 128 bits or more in hexadecimal. Containers have folders of such names, so it is asked of the last part.
+/// Whether `text` is hexadecimal with 128 bits or more. Only checked for the last part of a path:
+/// containers have folders with such names.
 fn is_hex(text: &str) -> bool {
     text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Whether `text`, which has no `/`, is a name with an extension that files have.
+/// Whether `text` has no `/` and a common file extension.
 fn is_file_name(text: &str) -> bool {
     matches!(text, "." | "..")
         || text.rsplit_once('.').is_some_and(|(_, extension)| {

@@ -1,17 +1,19 @@
-//! Where a token's status stands in the Token Status Lists (draft-ietf-oauth-status-list).
+//! Position of a token in the Token Status Lists (draft-ietf-oauth-status-list).
 //!
-//! Tokens are grouped by the hour in which they expire, their window, so that a list is dropped whole once all of its tokens are
-//! dead. Within a window indexes count from 0 and fill one list after the other.
+//! Tokens are grouped by the hour in which they expire, the window. A window's lists are dropped
+//! together once all of its tokens have expired. Within a window, indexes count from 0 and fill one
+//! list after the other.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::UnixTime;
 
-/// How many tokens one list has room for, a bit each. Every list is that long, so that its length tells nothing.
+/// Number of tokens per list, one bit each. All lists have this length, so the length reveals
+/// nothing.
 pub const STATUS_LIST_LENGTH: u32 = 1 << 20;
 
-/// Seconds in a window.
+/// Length of a window, in seconds.
 const WINDOW: i64 = 3600;
 
 /// The tokens that expire within one hour.
@@ -19,7 +21,7 @@ const WINDOW: i64 = 3600;
 pub struct StatusWindow(u64);
 
 impl StatusWindow {
-    /// The window of that number, counted in hours since the epoch.
+    /// The window with that number, in hours since the epoch.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
@@ -31,13 +33,13 @@ impl StatusWindow {
         Self(u64::try_from(exp.as_secs().div_euclid(WINDOW)).unwrap_or(0))
     }
 
-    /// Its number.
+    /// The number, in hours since the epoch.
     #[must_use]
     pub const fn number(self) -> u64 {
         self.0
     }
 
-    /// The moment by which all of its tokens have expired.
+    /// The time by which all of its tokens have expired.
     #[must_use]
     pub fn end(self) -> UnixTime {
         let after = i64::try_from(self.0).unwrap_or(i64::MAX).saturating_add(1);
@@ -45,17 +47,18 @@ impl StatusWindow {
     }
 }
 
-/// One list: its window, and how many of that window come before it.
+/// Identifies a list: its window, and its number within the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StatusListId {
     /// The window.
     pub window: StatusWindow,
-    /// Its place among those of the window.
+    /// Number of the list within the window, from 0.
     pub number: u32,
 }
 
 impl StatusListId {
-    /// The list that index `index` of `window` is in, and the place in it; `None` when there are more than 2^52.
+    /// The list that contains `index` of `window`, and the index within the list; `None` from 2^52
+    /// on.
     #[must_use]
     pub fn holding(window: StatusWindow, index: u64) -> Option<(Self, u32)> {
         let length = u64::from(STATUS_LIST_LENGTH);
@@ -65,14 +68,14 @@ impl StatusListId {
     }
 }
 
-/// As its URI ends: `WINDOW-NUMBER`.
+/// `WINDOW-NUMBER`, as at the end of the list's URI.
 impl fmt::Display for StatusListId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.window.0, self.number)
     }
 }
 
-/// No list is called so.
+/// The text is not the id of a status list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a status list is named by two numbers and a hyphen between them")]
 pub struct StatusListIdError;
@@ -80,7 +83,7 @@ pub struct StatusListIdError;
 impl FromStr for StatusListId {
     type Err = StatusListIdError;
 
-    /// Each list has one spelling.
+    /// Accepts one spelling per list: no leading zeros or signs.
     fn from_str(text: &str) -> Result<Self, StatusListIdError> {
         let (window, number) = text.split_once('-').ok_or(StatusListIdError)?;
         let window = StatusWindow(window.parse().map_err(|_| StatusListIdError)?);

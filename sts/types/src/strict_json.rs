@@ -1,7 +1,7 @@
-//! JSON as a verifier reads it: UTF-8, one object, no duplicate member at any depth, bounded nesting.
+//! Strict JSON: UTF-8, one object, no duplicate member at any depth, limited nesting.
 //!
-//! Two parsers that disagree about a duplicate member are how forged claims pass (RFC 8725 section 2.4), so a
-//! duplicate refuses the document instead of picking a winner.
+//! If two parsers disagree about a duplicate member, an attacker can forge claims (RFC 8725 section
+//! 2.4). So a duplicate makes the document invalid; the parser does not pick a winner.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use serde_json::{Map, Number, Value};
 
 use crate::json_object::{Content, JsonObject, Name};
 
-/// The deepest nesting that is read: the outermost object is depth 1.
+/// Limit of the nesting depth. The outermost object has depth 1.
 pub const MAX_JSON_DEPTH: usize = 64;
 
-/// Why bytes are not an object that is accepted. Never repeats input.
+/// Why bytes are not an acceptable object. Never contains input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StrictJsonError {
     /// Not UTF-8.
@@ -22,7 +22,7 @@ pub enum StrictJsonError {
     /// Not JSON, a duplicate member, nested too deeply, or a number out of range.
     #[error("not strict JSON (syntax, duplicate member, nesting over 64, or a number out of range)")]
     Syntax,
-    /// JSON, and not an object.
+    /// JSON, but not an object.
     #[error("not a JSON object")]
     NotAnObject,
 }
@@ -42,23 +42,24 @@ impl JsonObject {
     /// See [`StrictJsonError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, StrictJsonError> {
         let text = std::str::from_utf8(bytes).map_err(|_| StrictJsonError::Encoding)?;
+        // Positions in a `JsonObject` are `u32`.
         if u32::try_from(text.len()).is_err() {
             return Err(StrictJsonError::Syntax);
         }
         let mut object = Self::with_room_for(text.len());
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let whole = Strict { object: &mut object, name: Name::default(), room: MAX_JSON_DEPTH };
+        let whole = Strict { object: &mut object, name: Name::default(), depth_left: MAX_JSON_DEPTH };
         whole.deserialize(&mut deserializer).map_err(|_| StrictJsonError::Syntax)?;
         deserializer.end().map_err(|_| StrictJsonError::Syntax)?;
         if object.is_object() { Ok(object) } else { Err(StrictJsonError::NotAnObject) }
     }
 }
 
-/// A value that is to be read into the object.
+/// Parses one value into the object.
 struct Strict<'o> {
     object: &'o mut JsonObject,
     name: Name,
-    room: usize,
+    depth_left: usize,
 }
 
 impl Strict<'_> {
@@ -67,9 +68,10 @@ impl Strict<'_> {
         Ok(())
     }
 
-    /// The room for what stands in a container, which itself must have room: an empty one counts too.
+    /// The depth left inside a container. The container itself needs one level, even if it is
+    /// empty.
     fn inner<E: serde::de::Error>(&self) -> Result<usize, E> {
-        self.room.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))
+        self.depth_left.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))
     }
 }
 
@@ -115,27 +117,27 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let room = self.inner()?;
+        let depth_left = self.inner()?;
         let Self { object, name, .. } = self;
-        let at = object.add(name, Content::List);
-        while seq.next_element_seed(Strict { object, name: Name::default(), room })?.is_some() {}
-        object.close(at);
+        let index = object.add(name, Content::List);
+        while seq.next_element_seed(Strict { object, name: Name::default(), depth_left })?.is_some() {}
+        object.close(index);
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let room = self.inner()?;
+        let depth_left = self.inner()?;
         let Self { object, name, .. } = self;
-        let at = object.add(name, Content::Object);
+        let index = object.add(name, Content::Object);
         while let Some(name) = map.next_key_seed(MemberName(object))? {
-            map.next_value_seed(Strict { object, name, room })?;
+            map.next_value_seed(Strict { object, name, depth_left })?;
         }
-        object.close(at);
-        if object.order_members(at) { Ok(()) } else { Err(A::Error::custom("duplicate member")) }
+        object.close(index);
+        if object.order_members(index) { Ok(()) } else { Err(A::Error::custom("duplicate member")) }
     }
 }
 
-/// The name of a member that is to be read into the object.
+/// Parses a member's name into the object.
 struct MemberName<'o>(&'o mut JsonObject);
 
 impl<'de> DeserializeSeed<'de> for MemberName<'_> {

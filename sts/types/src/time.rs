@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A moment in whole seconds since the Unix epoch: RFC 7519's `NumericDate` with the fraction floored.
+/// Whole seconds since the Unix epoch: a `NumericDate` (RFC 7519) rounded down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct UnixTime(i64);
 
 impl UnixTime {
-    /// The moment `seconds` after the epoch.
+    /// The time `seconds` after the epoch.
     #[must_use]
     pub const fn from_secs(seconds: i64) -> Self {
         Self(seconds)
@@ -21,13 +21,13 @@ impl UnixTime {
         self.0
     }
 
-    /// This moment plus `seconds`, saturating.
+    /// This time plus `seconds`, saturating.
     #[must_use]
     pub const fn plus(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))
     }
 
-    /// Seconds from `earlier` to this moment; negative when this moment is the earlier one; saturating.
+    /// Seconds from `earlier` to this time, saturating; negative if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
@@ -40,31 +40,31 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// The length of a token's life in whole seconds, at least 1.
+/// The lifetime of a token in whole seconds, at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Lifetime(u32);
 
 impl Lifetime {
-    /// A life of `seconds`; `None` for 0.
+    /// A lifetime of `seconds`; `None` for 0.
     #[must_use]
     pub const fn from_secs(seconds: u32) -> Option<Self> {
         if seconds == 0 { None } else { Some(Self(seconds)) }
     }
 
-    /// The life in seconds.
+    /// The lifetime in seconds.
     #[must_use]
     pub const fn as_secs(self) -> u32 {
         self.0
     }
 }
 
-/// The clock: wall time for what tokens and records say, monotonic time for timeouts and cool-downs.
+/// The clock: wall time for tokens and records, monotonic time for timeouts and cool-downs.
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since the Unix epoch.
     fn now_millis(&self) -> u64;
 
-    /// Time since an arbitrary fixed moment; never goes back, whatever happens to wall time.
+    /// Time since an arbitrary fixed moment. It never goes back, even if wall time does.
     fn monotonic(&self) -> Duration;
 
     /// Wall time in whole seconds.

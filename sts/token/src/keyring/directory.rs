@@ -1,8 +1,9 @@
-//! The directory of key files: one JSON file a key, and the key of the store's seal. Files are mode 0600, written whole or
-//! not at all, and never overwritten.
+//! The key directory: one JSON file per signing key, and the key of the store's seal. Files have
+//! mode 0600, are written atomically and never overwritten.
 //!
-//! Any number of processes may share it. Whoever would change something takes the lock first and looks again, since another may have
-//! done it meanwhile; the system gives the lock of a process that dies free.
+//! Any number of processes may share the directory. A process takes the lock before it changes
+//! something and then reads again, because another process may have made the change. The system
+//! releases the lock of a process that dies.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,20 +16,20 @@ use sts_types::{
 };
 use zeroize::Zeroizing;
 
-/// Why the keys are not usable. Names the file and what to do; never its content.
+/// Why the keys cannot be used. Names the file and the remedy, never the content.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
-    /// The file or directory cannot be read or written.
+    /// A file or the directory cannot be read or written.
     #[error("cannot {doing} {}: {error}", shown_path(path))]
     Io {
-        /// What was tried.
+        /// The failed operation.
         doing: &'static str,
-        /// On what.
+        /// Its target.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// The file does not hold what its name says.
+    /// The file has the wrong content.
     #[error(
         "{} is not a usable key file: {why}; restore it from a backup, or move it away to have a new key made",
         shown_path(path)
@@ -39,7 +40,7 @@ pub enum KeyringError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The file cannot be read, or somebody else has access to it.
+    /// A file cannot be read, or others have access to it.
     #[error("{0}")]
     Secret(#[from] SecretFileError),
     /// A new key could not be made.
@@ -47,38 +48,39 @@ pub enum KeyringError {
     Generate(Algorithm),
 }
 
-/// A key and when it was made.
+/// A signing key and its creation time.
 pub(super) struct StoredKey {
     pub(super) signer: SigningKey,
     pub(super) created: UnixTime,
 }
 
-/// The form of a key file.
+/// JSON of a key file.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeyFile {
     version: u32,
     algorithm: String,
     created: UnixTime,
-    /// PKCS #8 (RFC 5958), base64url.
+    /// PKCS #8 (RFC 5958) in base64url.
     pkcs8: Zeroizing<String>,
 }
 
 const VERSION: u32 = 1;
-/// Holds the longest life that a token under these keys may have had: a retired key is published that long.
+/// The file with the longest token lifetime ever configured. A retired key stays published that
+/// long.
 const LONGEST_LIFE_FILE: &str = "longest-life";
 const LOCK_FILE: &str = "lock";
 const SEAL_FILE: &str = "seal.key";
 const SEAL_BYTES: usize = 32;
-/// Larger than any key file of ours.
+/// Larger than any key file.
 const MAX_FILE: u64 = 64 * 1024;
 
 pub(super) struct Directory {
     path: PathBuf,
 }
 
-/// The right to change the directory, for as long as it is held.
-pub(super) struct Lock(#[expect(dead_code, reason = "closing the file gives the lock free")] std::fs::File);
+/// The exclusive right to change the directory. Dropping it releases the lock.
+pub(super) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] std::fs::File);
 
 impl Directory {
     pub(super) fn open(path: &Path) -> Result<Self, KeyringError> {
@@ -90,7 +92,7 @@ impl Directory {
         Ok(Self { path: path.to_owned() })
     }
 
-    /// Waits for the right to change the directory.
+    /// Waits for the exclusive right to change the directory.
     pub(super) fn lock(&self) -> Result<Lock, KeyringError> {
         let path = self.path.join(LOCK_FILE);
         let mut options = std::fs::OpenOptions::new();
@@ -101,7 +103,6 @@ impl Directory {
         locked.map(Lock).map_err(|error| self.io("lock", path, error))
     }
 
-    /// Reads every key file.
     pub(super) fn load(&self) -> Result<Vec<StoredKey>, KeyringError> {
         let listing = std::fs::read_dir(&self.path).map_err(|error| self.io("list", self.path.clone(), error))?;
         let mut keys = Vec::new();
@@ -109,7 +110,7 @@ impl Directory {
             let path = entry.map_err(|error| self.io("list", self.path.clone(), error))?.path();
             if path.extension().is_some_and(|extension| extension == "json") {
                 match read_key(&path) {
-                    // Another process has removed a dead key since the listing.
+                    // Another process removed this retired key after the listing.
                     Err(KeyringError::Secret(error)) if error.is_missing() => {}
                     key => keys.push(key?),
                 }
@@ -118,7 +119,6 @@ impl Directory {
         Ok(keys)
     }
 
-    /// Makes a key and its file.
     pub(super) fn create(
         &self,
         _lock: &Lock,
@@ -137,7 +137,7 @@ impl Directory {
         Ok(StoredKey { signer, created })
     }
 
-    /// Removes a dead key's file.
+    /// Deletes the file of a key whose last token has expired.
     pub(super) fn remove(&self, _lock: &Lock, kid: &Kid, algorithm: Algorithm) -> Result<(), KeyringError> {
         let path = self.key_path(kid, algorithm);
         match std::fs::remove_file(&path) {
@@ -146,12 +146,13 @@ impl Directory {
         }
     }
 
-    /// The seal's key, made when there is none.
+    /// Reads the seal's key, or creates it if there is none.
     pub(super) fn seal_key(&self, entropy: &dyn Entropy) -> Result<Zeroizing<[u8; SEAL_BYTES]>, KeyringError> {
         if let Some(key) = self.read_seal_key()? {
             return Ok(key);
         }
         let _lock = self.lock()?;
+        // Read again under the lock: another process may have created it.
         if let Some(key) = self.read_seal_key()? {
             return Ok(key);
         }
@@ -178,13 +179,14 @@ impl Directory {
         Ok(Some(key))
     }
 
-    /// The longest of `max_ttl` and what was written down before, by whichever process, which is written down.
+    /// Returns the larger of `max_ttl` and the value on disk, and writes it if it grew.
     pub(super) fn raise_longest_life(&self, max_ttl: u32) -> Result<u32, KeyringError> {
         let before = self.longest_life()?;
         if max_ttl <= before {
             return Ok(before);
         }
         let _lock = self.lock()?;
+        // Read again under the lock: another process may have raised it.
         let before = self.longest_life()?;
         if max_ttl <= before {
             return Ok(before);
@@ -192,13 +194,14 @@ impl Directory {
         let path = self.path.join(LONGEST_LIFE_FILE);
         let replaced = self.write_temporary(&path, format!("{max_ttl}\n").as_bytes()).and_then(|temporary| {
             std::fs::rename(temporary, &path)?;
+            // Sync the directory too, or a crash may undo the rename.
             std::fs::File::open(&self.path)?.sync_all()
         });
         replaced.map_err(|error| self.io("write", path, error))?;
         Ok(max_ttl)
     }
 
-    /// What was written down as the longest life of a token, in seconds; 0 when nothing was.
+    /// The longest token lifetime on disk, in seconds; 0 if there is no file.
     fn longest_life(&self) -> Result<u32, KeyringError> {
         let path = self.path.join(LONGEST_LIFE_FILE);
         match std::fs::read_to_string(&path) {
@@ -211,13 +214,14 @@ impl Directory {
     }
 
     fn key_path(&self, kid: &Kid, algorithm: Algorithm) -> PathBuf {
-        // A kid of ours is a thumbprint: base64url, safe in a file name.
+        // Our kids are thumbprints: base64url, which is safe in a file name.
         self.path.join(format!("{}-{kid}.json", algorithm.name().to_ascii_lowercase()))
     }
 
-    /// Writes a file that must not exist: whole, synced, under a temporary name first.
+    /// Writes and syncs a new file atomically. Fails if the file exists.
     fn write_new(&self, path: &Path, content: &[u8]) -> Result<(), KeyringError> {
         let written = self.write_temporary(path, content).and_then(|temporary| {
+            // A hard link fails if `path` exists; a rename would overwrite it.
             std::fs::hard_link(&temporary, path)?;
             std::fs::remove_file(&temporary)?;
             std::fs::File::open(&self.path)?.sync_all()
@@ -225,10 +229,10 @@ impl Directory {
         written.map_err(|error| self.io("write", path.to_owned(), error))
     }
 
-    /// Writes and syncs a file beside `path`, for the caller to put in place.
+    /// Writes and syncs a temporary file beside `path`. The caller moves it into place.
     fn write_temporary(&self, path: &Path, content: &[u8]) -> io::Result<PathBuf> {
         let temporary = path.with_extension("new");
-        // What a process that died left behind. Never opened: it might be a link to another file.
+        // Remove what a crashed process left. Do not open it: it might be a link to another file.
         match std::fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -238,6 +242,7 @@ impl Directory {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&temporary)?;
+        // Root may run this for a server of another user, who must be able to read the file.
         give_to_owner_of(&self.path, &file)?;
         file.write_all(content)?;
         file.sync_all()?;
@@ -266,8 +271,8 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     read_secret_file(path, SecretOwner::Ours, MAX_FILE).map(|file| file.bytes)
 }
 
-/// Judges every secret file in `directory` as it is judged when it is read; answers those that a group has access to. A directory that is not
-/// there yet holds none.
+/// Checks every secret file in `directory` as it is checked when read. Returns those that a group
+/// can access. A missing directory has no files.
 ///
 /// # Errors
 /// The first file that cannot be used.
@@ -280,7 +285,9 @@ pub fn check_key_files(directory: &Path) -> Result<Vec<GroupAccess>, KeyringErro
     let mut open_to_groups = Vec::new();
     for entry in listing {
         let path = entry.map_err(failed)?.path();
-        if path.file_name().is_some_and(|name| name == SEAL_FILE) || path.extension().is_some_and(|own| own == "json") {
+        if path.file_name().is_some_and(|name| name == SEAL_FILE)
+            || path.extension().is_some_and(|extension| extension == "json")
+        {
             match read_secret_file(&path, SecretOwner::Ours, MAX_FILE) {
                 Ok(file) => open_to_groups.extend(file.group),
                 Err(error) if error.is_missing() => {}

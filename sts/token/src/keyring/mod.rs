@@ -1,8 +1,8 @@
-//! Our signing keys: held parsed, rotated before they are old, published before they sign and until the last token under
-//! them is dead, so that a verifier with a cached key set can verify every live token.
+//! Our signing keys. A key is rotated in time, published before it signs, and stays published until
+//! its last token has expired, so a verifier with a cached key set can verify every valid token.
 //!
-//! The state of a key is a function of the key files and the clock, nothing else: whoever reads the same directory at the same
-//! moment signs with the same key.
+//! The phase of a key depends only on the key files and the clock. Processes that read the same
+//! directory at the same moment sign with the same key.
 
 mod directory;
 #[cfg(test)]
@@ -20,70 +20,70 @@ use sts_types::{Algorithm, Digest256, Entropy, Kid, UnixTime};
 use directory::{Directory, StoredKey};
 pub use directory::{KeyringError, check_key_files};
 
-/// How long others may cache our key set, in seconds.
+/// How long verifiers may cache our key set, in seconds.
 pub const MAX_AGE: i64 = 300;
 
-/// How long a new key is published before it signs, in seconds. Whoever shares the key directory must have read it, publish it in
-/// turn, and everybody's copy of the key set from before that must be out of date by then: within a minute, plus [`MAX_AGE`]. The
-/// other four minutes are for clocks that differ.
+/// How long a new key is published before it signs, in seconds. In that time every process that
+/// shares the directory must read and publish the key (within a minute), and cached key sets
+/// without it must expire ([`MAX_AGE`]). The other four minutes cover clock differences.
 const LEAD: i64 = 2 * MAX_AGE;
 
-/// What the keyring needs to know.
+/// Settings of the keyring.
 #[derive(Clone, Debug)]
 pub struct KeyringSpec {
-    /// The directory of the key files.
+    /// Directory of the key files.
     pub directory: PathBuf,
-    /// The algorithms that sign; the first is the default.
+    /// Algorithms to sign with. The first is the default.
     pub algorithms: Vec<Algorithm>,
-    /// How long a key signs, in seconds; `None` for no rotation by itself.
+    /// How long a key signs, in seconds; `None` turns scheduled rotation off.
     pub rotate_every: Option<u64>,
-    /// The longest life of a token, in seconds.
+    /// Longest lifetime of a token, in seconds.
     pub max_ttl: u32,
 }
 
-/// What a key is doing.
+/// Phase in the life of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyPhase {
-    /// Published, and not signing yet.
+    /// Published, but not signing yet.
     Next,
-    /// Signing.
+    /// Signing new tokens.
     Signing,
-    /// Published until the last token under it is dead.
+    /// Published until its last token has expired.
     Retiring,
 }
 
-/// One key of ours.
+/// One of our signing keys, with its schedule.
 #[derive(Clone)]
 pub struct HeldKey {
     signer: Arc<SigningKey>,
     verifying: Arc<VerifyingKey>,
-    /// When it was made.
+    /// When it was created.
     pub created: UnixTime,
-    /// When it begins to sign.
+    /// When it starts to sign.
     pub signs_from: UnixTime,
-    /// When its successor begins to sign.
+    /// When its successor starts to sign.
     pub signs_until: Option<UnixTime>,
-    /// When the last token under it is dead.
+    /// When its last token has expired.
     pub published_until: Option<UnixTime>,
-    /// Whether there was a key of its algorithm before it.
+    /// Whether it replaces an earlier key of its algorithm.
     succeeds: bool,
 }
 
 impl HeldKey {
-    /// Its `kid`.
+    /// The key's thumbprint.
     #[must_use]
     pub fn kid(&self) -> &Kid {
         self.signer.kid()
     }
 
-    /// Its algorithm.
+    /// The algorithm that it signs with.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.signer.algorithm()
     }
 
-    /// What it is doing at `now`.
+    /// Its phase at `now`.
     #[must_use]
     pub fn phase(&self, now: UnixTime) -> KeyPhase {
         if now < self.signs_from {
@@ -100,28 +100,30 @@ impl HeldKey {
     }
 }
 
-/// The keys at one moment, with the key set as it is served.
+/// The keys at one moment, and the key set document that is served.
 struct Held {
     keys: Vec<HeldKey>,
     document: Arc<[u8]>,
     etag: Arc<str>,
 }
 
-/// Our signing keys and the key of the store's seal.
+/// Our signing keys, and the key of the store's seal.
 pub struct Keyring {
     spec: KeyringSpec,
     directory: Directory,
     seal: HmacSeal,
     held: ArcSwap<Held>,
-    /// The longest `max_ttl` that any key here has signed under, in seconds.
+    /// The largest `max_ttl` that any key here has signed under, in seconds.
     longest_life: AtomicU32,
 }
 
 impl Keyring {
-    /// Opens the key directory, making it and what is missing in it: a key for each algorithm, and the seal's key.
+    /// Opens the key directory. Creates what is missing: the directory, a key per algorithm, and
+    /// the seal's key.
     ///
     /// # Errors
-    /// When a file cannot be read or written, or does not hold what its name says. Nothing is ever overwritten.
+    /// [`KeyringError`] if a file cannot be read or written, or has the wrong content. Never
+    /// overwrites a file.
     pub fn open(spec: KeyringSpec, entropy: &dyn Entropy, now: UnixTime) -> Result<Self, KeyringError> {
         let directory = Directory::open(&spec.directory)?;
         let seal = HmacSeal::new(&*directory.seal_key(entropy)?);
@@ -132,17 +134,18 @@ impl Keyring {
         Ok(keyring)
     }
 
-    /// Reads the directory again, makes what is due, and drops what is dead; answers whether the published keys changed.
+    /// Reads the directory again, creates due successors and deletes dead keys. Returns whether the
+    /// published keys changed.
     ///
     /// # Errors
-    /// As [`Keyring::open`]; the keys held so far go on.
+    /// As for [`Keyring::open`]. The current keys stay in use.
     pub fn turn(&self, now: UnixTime) -> Result<bool, KeyringError> {
         let longest_life = self.directory.raise_longest_life(self.spec.max_ttl)?;
         self.longest_life.fetch_max(longest_life, Ordering::Relaxed);
         let mut keys = self.scheduled()?;
         if keys.iter().any(|key| !key.is_published(now)) || self.due(&keys, now).next().is_some() {
             let lock = self.directory.lock()?;
-            // Whoever held the lock before may have done all of it.
+            // Read again under the lock: another process may have done all of it.
             keys = self.scheduled()?;
             let due: Vec<Algorithm> = self.due(&keys, now).collect();
             for &algorithm in &due {
@@ -159,11 +162,12 @@ impl Keyring {
         Ok(self.hold(keys))
     }
 
-    /// Reads the directory again, and neither makes nor drops a key: for as long as the time cannot be trusted. What another process
-    /// that shares the directory made is held from then on. Answers whether the published keys changed.
+    /// Reads the directory again without creating or deleting keys, for times when the clock cannot
+    /// be trusted. Picks up keys that another process created. Returns whether the published keys
+    /// changed.
     ///
     /// # Errors
-    /// As [`Keyring::open`]; the keys held so far go on.
+    /// As for [`Keyring::open`]. The current keys stay in use.
     pub fn reread(&self) -> Result<bool, KeyringError> {
         Ok(self.hold(self.scheduled()?))
     }
@@ -175,37 +179,41 @@ impl Keyring {
         changed
     }
 
-    /// The keys in the directory, each with its times.
+    /// The keys in the directory with their schedules.
     fn scheduled(&self) -> Result<Vec<HeldKey>, KeyringError> {
         Ok(schedule(self.directory.load()?, i64::from(self.longest_life.load(Ordering::Relaxed))))
     }
 
-    /// The algorithms that lack a key, or whose newest will be old by the time its successor may sign.
+    /// Algorithms without a key, or whose newest key will be too old when a successor created now
+    /// may start to sign.
     fn due(&self, keys: &[HeldKey], now: UnixTime) -> impl Iterator<Item = Algorithm> {
         let (lead, every) = (LEAD.unsigned_abs(), self.spec.rotate_every);
         self.spec.algorithms.iter().copied().filter(move |&algorithm| {
             newest(keys, algorithm).is_none_or(|newest| {
                 let age = u64::try_from(now.since(newest.created)).unwrap_or(0);
+                // A key must at least outlive the lead of its successor, or a new one would be due
+                // at once.
                 every.is_some_and(|every| age.saturating_add(lead) >= every.max(lead * 2))
             })
         })
     }
 
-    /// Told of the longest life that tokens may have from now on, in seconds. A longer one keeps retired keys published longer; a
-    /// shorter one changes nothing, since tokens of the longer life are out there.
+    /// Records a new maximum token lifetime, in seconds. A larger one keeps retired keys published
+    /// longer. A smaller one has no effect, because tokens with the old lifetime are still in use.
     ///
     /// # Errors
-    /// When it cannot be written down.
+    /// [`KeyringError`] if the value cannot be written.
     pub fn raise_longest_life(&self, max_ttl: u32) -> Result<(), KeyringError> {
         self.longest_life.store(self.directory.raise_longest_life(max_ttl)?, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Makes a successor for the key of each algorithm now, to sign once verifiers have had time to learn it, and answers the new
-    /// keys. Where a successor waits already, it is kept: of several processes that rotate at once, one makes the key.
+    /// Creates a successor for each algorithm's key now, and returns the new kids. A successor
+    /// starts to sign once verifiers have had time to fetch it. If one is already waiting, it is
+    /// kept, so several processes that rotate at once create one key.
     ///
     /// # Errors
-    /// As [`Keyring::open`].
+    /// As for [`Keyring::open`].
     pub fn rotate(&self, now: UnixTime) -> Result<Vec<Kid>, KeyringError> {
         let lock = self.directory.lock()?;
         let keys = self.scheduled()?;
@@ -215,8 +223,8 @@ impl Keyring {
             if newest.is_some_and(|newest| newest.succeeds && newest.phase(now) == KeyPhase::Next) {
                 continue;
             }
-            // Keys sign in the order they were made: of two made in one second, the new one might come first, and sign before
-            // anybody knows it.
+            // Keys sign in the order of their creation times. If two had the same second, the new
+            // one might sort first and sign before verifiers know it.
             let created = newest.map_or(now, |newest| now.max(newest.created.plus(1)));
             made.push(self.directory.create(&lock, algorithm, created)?.signer.kid().clone());
         }
@@ -227,11 +235,12 @@ impl Keyring {
     /// The key that signs with `algorithm` at `now`.
     ///
     /// # Errors
-    /// When no key of that algorithm is held.
+    /// [`SignError::Algorithm`] if there is no key of that algorithm.
     pub fn signer(&self, algorithm: Algorithm, now: UnixTime) -> Result<Arc<SigningKey>, SignError> {
         let held = self.held.load();
         let of_algorithm = || held.keys.iter().filter(|key| key.algorithm() == algorithm);
-        // A clock that went back finds no key that signs yet: the oldest one is the one that others know.
+        // After the clock was set back, no key may be in its signing phase. The oldest key is the
+        // one that verifiers know.
         of_algorithm()
             .find(|key| key.phase(now) == KeyPhase::Signing)
             .or_else(|| of_algorithm().min_by_key(|key| key.created))
@@ -239,7 +248,7 @@ impl Keyring {
             .ok_or(SignError::Algorithm)
     }
 
-    /// The default signing algorithm: the first configured.
+    /// The default signing algorithm: the first in the configuration.
     #[must_use]
     pub fn default_algorithm(&self) -> Algorithm {
         self.spec.algorithms.first().copied().unwrap_or(Algorithm::ES256)
@@ -251,38 +260,38 @@ impl Keyring {
         &self.spec.algorithms
     }
 
-    /// The published key of that `kid`.
+    /// The published key with that `kid`.
     #[must_use]
     pub fn verifying_key(&self, kid: &Kid, now: UnixTime) -> Option<Arc<VerifyingKey>> {
         let held = self.held.load();
         held.keys.iter().find(|key| key.kid() == kid && key.is_published(now)).map(|key| Arc::clone(&key.verifying))
     }
 
-    /// Whether the key of that `kid` is published.
+    /// Whether the key with that `kid` is published.
     #[must_use]
     pub fn publishes(&self, kid: &Kid, now: UnixTime) -> bool {
         self.held.load().keys.iter().any(|key| key.kid() == kid && key.is_published(now))
     }
 
-    /// Every key that is held, oldest first.
+    /// All keys, oldest first.
     #[must_use]
     pub fn keys(&self) -> Vec<HeldKey> {
         self.held.load().keys.clone()
     }
 
-    /// The key set as served (RFC 7517 section 5): public members only.
+    /// The key set document (RFC 7517 section 5). It has public members only.
     #[must_use]
     pub fn document(&self) -> Arc<[u8]> {
         Arc::clone(&self.held.load().document)
     }
 
-    /// The strong entity tag of [`Keyring::document`], quotes included.
+    /// The strong ETag of [`Keyring::document`], including quotes.
     #[must_use]
     pub fn etag(&self) -> Arc<str> {
         Arc::clone(&self.held.load().etag)
     }
 
-    /// The seal for what the store holds.
+    /// The seal for records in the store.
     #[must_use]
     pub fn seal(&self) -> HmacSeal {
         self.seal.clone()
@@ -299,12 +308,13 @@ impl Held {
     }
 }
 
-/// The key of an algorithm that was made last.
+/// The newest key of an algorithm.
 fn newest(keys: &[HeldKey], algorithm: Algorithm) -> Option<&HeldKey> {
     keys.iter().rev().find(|key| key.algorithm() == algorithm)
 }
 
-/// Gives each key its times: within one algorithm, keys sign one after the other in the order they were made.
+/// Computes each key's schedule. Keys of one algorithm sign one after the other, in order of
+/// creation.
 fn schedule(mut stored: Vec<StoredKey>, max_ttl: i64) -> Vec<HeldKey> {
     stored.sort_by(|a, b| (a.created, a.signer.kid().as_str()).cmp(&(b.created, b.signer.kid().as_str())));
     let mut keys: Vec<HeldKey> = Vec::with_capacity(stored.len());
@@ -312,7 +322,7 @@ fn schedule(mut stored: Vec<StoredKey>, max_ttl: i64) -> Vec<HeldKey> {
         let before = keys.iter_mut().rev().find(|key| key.algorithm() == signer.algorithm());
         let succeeds = before.is_some();
         let signs_from = match before {
-            // The first key of an algorithm signs at once: nobody has a token under another yet.
+            // The first key of an algorithm signs at once: no verifier relies on an earlier one.
             None => created,
             Some(before) => {
                 let from = created.plus(LEAD).max(before.signs_from);

@@ -1,4 +1,4 @@
-//! One directory, one clock that is moved by hand, and any number of keyrings on it.
+//! Several keyrings on one directory, with one clock that the tests move.
 
 use super::*;
 use sts_jose::OsEntropy;
@@ -86,7 +86,7 @@ fn c145_many_that_share_a_directory_start_and_rotate_at_once_and_have_one_key_an
         assert_eq!(ring.keys().len(), 2);
         assert_eq!(ring.etag(), rings[0].etag());
     }
-    // Left alone, they rotate by themselves, again to one successor.
+    // Scheduled rotation also creates one successor.
     let due = T0.plus(1000 + 30 * 86_400);
     std::thread::scope(|scope| {
         for ring in &rings {
@@ -106,7 +106,8 @@ fn md06_what_one_process_makes_the_others_publish_well_before_it_signs() {
     let [one, other] = [(); 2].map(|()| Keyring::open(spec(directory.path()), &OsEntropy, T0).unwrap());
     let rotated = T0.plus(5000);
     one.rotate(rotated).unwrap();
-    // The other one reads the directory within a minute; whoever fetched its key set before that asks again after `MAX_AGE`.
+    // The other process reads the directory within a minute. A verifier that fetched its key set
+    // before that fetches it again after `MAX_AGE`.
     let noticed = rotated.plus(60);
     assert!(other.turn(noticed).unwrap());
     assert_eq!(other.etag(), one.etag());
@@ -160,7 +161,7 @@ fn reading_again_takes_up_what_others_made_and_makes_and_drops_nothing_by_itself
     other.rotate(T0.plus(1000)).unwrap();
     assert!(ring.reread().unwrap());
     assert_eq!((ring.keys().len(), ring.etag()), (2, other.etag()));
-    // Whatever the time is, which would make a successor and end the first key.
+    // No time may be used here: it would create a successor and retire the first key.
     let late = T0.plus(400 * 86_400);
     assert!(!ring.reread().unwrap());
     assert_eq!(ring.keys().len(), 2);

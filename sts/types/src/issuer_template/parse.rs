@@ -1,20 +1,22 @@
-//! From the text of a template to its variables.
+//! Parses a template's text and its variables' rules.
 
 use regex::RegexBuilder;
 
 use super::{IssuerTemplate, LONGEST_VALUE, Place, Rule, TemplateError, Variable, VariableSpec, is_dots};
 use crate::Issuer;
 
-/// The most variables of a template.
+/// Limit of the variables in a template.
 const MOST_VARIABLES: usize = 8;
-/// The labels of the host that must follow its last variable, so that no variable chooses whose host it is.
+/// Number of fixed labels that must follow the last variable in the host, so that no variable can
+/// choose the domain.
 const FIXED_LABELS: usize = 2;
-/// What a variable is not called: every token has, or may have, a claim of that name (RFC 7519 section 4.1).
+/// Names that a variable must not have: tokens have, or may have, claims with these names (RFC 7519
+/// section 4.1).
 const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
-/// What a compiled pattern may take, in bytes.
+/// Size limit of a compiled pattern, in bytes.
 const REGEX_SIZE: usize = 1 << 20;
 
-/// Reads where the variables stand; their rules are not known yet.
+/// Finds the variables in a template. Their rules are added later.
 pub(super) fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
     let pieces = split(text)?;
     if Issuer::new(text).is_err() || !text.is_ascii() || text.contains(['?', '#', '@', '\\', '%']) {
@@ -38,7 +40,7 @@ pub(super) fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
     if let Some(Written::Literal(literal)) = pieces.next_if(|piece| matches!(piece, Written::Literal(_))) {
         literal.clone_into(&mut template.head);
     }
-    // Literals and variables alternate, but for variables side by side.
+    // Literals and variables alternate, except where variables are adjacent.
     while let Some(Written::Variable(at, name)) = pieces.next() {
         if REGISTERED.contains(&name) {
             return wrong(
@@ -46,7 +48,7 @@ pub(super) fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
                 "choose another name, since conditions on variables are written beside those on claims",
             );
         }
-        if template.names().any(|own| own == name) {
+        if template.names().any(|used| used == name) {
             return wrong(&format!("the variable `{{{name}}}` stands twice"), "give each place a name of its own");
         }
         let place = if at < path_begins { Place::Host } else { Place::Path };
@@ -81,7 +83,8 @@ fn wrong<T>(message: &str, help: &str) -> Result<T, TemplateError> {
     Err(TemplateError::new(message, help))
 }
 
-/// The host's last labels are fixed: else a variable could choose whose host is asked for keys.
+/// Checks that the last labels of the host are fixed. Otherwise a variable could choose the domain
+/// that is asked for keys.
 fn check_host(authority: &str) -> Result<(), TemplateError> {
     let Some(last) = authority.rfind('}') else { return Ok(()) };
     let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
@@ -89,6 +92,7 @@ fn check_host(authority: &str) -> Result<(), TemplateError> {
         return wrong("a variable stands for the port", "write the port");
     }
     let labels: Vec<&str> = host.get(last + 1..).unwrap_or_default().split('.').skip(1).collect();
+    // A number as the last label makes it an IPv4 address.
     let is_number = |label: &&str| label.bytes().all(|byte| byte.is_ascii_digit());
     if labels.len() < FIXED_LABELS
         || labels.iter().any(|label| label.is_empty())
@@ -105,15 +109,15 @@ fn check_host(authority: &str) -> Result<(), TemplateError> {
 #[derive(Clone, Copy)]
 enum Written<'a> {
     Literal(&'a str),
-    /// With its place in the text.
+    /// With its position in the text.
     Variable(usize, &'a str),
 }
 
 fn split(text: &str) -> Result<Vec<Written<'_>>, TemplateError> {
     let mut pieces = Vec::new();
-    let mut at = 0;
+    let mut position = 0;
     let stray = || TemplateError::new("a brace of the template has no partner", "write `{NAME}` for a variable");
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = text.get(position..).filter(|rest| !rest.is_empty()) {
         match rest.strip_prefix('{') {
             Some(inner) => {
                 let (name, _) = inner.split_once('}').ok_or_else(stray)?;
@@ -125,8 +129,8 @@ fn split(text: &str) -> Result<Vec<Written<'_>>, TemplateError> {
                     let message = format!("`{{{}}}` is not a variable", name.escape_debug());
                     return Err(TemplateError::new(message, "a variable's name is `[a-z][a-z0-9_]{0,31}`"));
                 }
-                pieces.push(Written::Variable(at, name));
-                at += name.len() + 2;
+                pieces.push(Written::Variable(position, name));
+                position += name.len() + 2;
             }
             None => {
                 let literal = rest.split_once('{').map_or(rest, |(literal, _)| literal);
@@ -134,7 +138,7 @@ fn split(text: &str) -> Result<Vec<Written<'_>>, TemplateError> {
                     return Err(stray());
                 }
                 pieces.push(Written::Literal(literal));
-                at += literal.len();
+                position += literal.len();
             }
         }
     }
@@ -169,7 +173,7 @@ pub(super) fn rule(spec: &VariableSpec, variable: &Variable) -> Result<Rule, Tem
                 )
             };
             let build = |text: &str| RegexBuilder::new(text).size_limit(REGEX_SIZE).build();
-            // By itself first: a stray `)` must not reach the anchors.
+            // Compile it alone first: otherwise a stray `)` could escape the group around it.
             build(text).map_err(wrong)?;
             let regex = build(&format!(r"\A(?:{text})\z")).map_err(wrong)?;
             Ok(Rule::Pattern(regex, text.clone()))

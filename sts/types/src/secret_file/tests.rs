@@ -30,7 +30,7 @@ fn f8_a_file_belongs_to_us_or_root_and_is_open_to_nobody_else() {
         (access(US, STRANGER, 0o620), false),
         (access(0, 0, 0o440), false),
     ] {
-        let judged = us().judge(&own, "file", 0o077);
+        let judged = us().check(&own, "file", 0o077);
         assert_eq!(matches!(judged, Ok(None)), fits, "{} {} {:o}: {judged:?}", own.uid, own.gid, own.mode);
     }
 }
@@ -38,10 +38,10 @@ fn f8_a_file_belongs_to_us_or_root_and_is_open_to_nobody_else() {
 #[test]
 fn fld14_access_of_a_group_that_we_are_in_is_taken_and_told() {
     for own in [access(0, OUR_GROUP, 0o440), access(US, OUR_GROUP, 0o660), access(US, US, 0o2640)] {
-        assert_eq!(us().judge(&own, "file", 0o077).unwrap(), Some((own.gid, own.mode)));
+        assert_eq!(us().check(&own, "file", 0o077).unwrap(), Some((own.gid, own.mode)));
     }
-    assert!(us().judge(&access(0, OUR_GROUP, 0o2775), "folder", 0o022).unwrap().is_some());
-    assert!(us().judge(&access(US, STRANGER, 0o755), "folder", 0o022).unwrap().is_none());
+    assert!(us().check(&access(0, OUR_GROUP, 0o2775), "folder", 0o022).unwrap().is_some());
+    assert!(us().check(&access(US, STRANGER, 0o755), "folder", 0o022).unwrap().is_none());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn f8_a_folder_that_others_can_write_to_is_refused_with_the_sticky_bit_too() {
         access(US, STRANGER, 0o770),
         access(STRANGER, US, 0o700),
     ] {
-        assert!(us().judge(&own, "folder", 0o022).is_err(), "{} {} {:o}", own.uid, own.gid, own.mode);
+        assert!(us().check(&own, "folder", 0o022).is_err(), "{} {} {:o}", own.uid, own.gid, own.mode);
     }
 }
 
