@@ -88,26 +88,26 @@ impl ConnectError {
             Caller::IssuerEntry => ("`ca_file`", "`proxy`"),
             Caller::CommandLine => ("`--ca-file`", "HTTPS_PROXY"),
         };
-        let behind_proxy = format!("if it is reached through a proxy only, set {proxy}");
+        let behind_proxy = format!("if only a proxy can reach it, set {proxy}");
         let or_file = if is_entry { ", or give the keys as `jwks_file`" } else { "" };
         match &self.cause {
             ConnectCause::Dns(_) => format!("check the host's name and this machine's DNS; {behind_proxy}{or_file}"),
             ConnectCause::Refused => {
-                format!("nothing listens on that port: check the URL, and that the server runs{or_file}")
+                format!("nothing listens on that port: check the URL and whether the server is running{or_file}")
             }
             ConnectCause::NoRoute => format!("check routes and firewalls; {behind_proxy}{or_file}"),
             ConnectCause::TimedOut => format!("a firewall may drop it; {behind_proxy}{or_file}"),
             ConnectCause::Closed => format!(
-                "the port may not speak TLS: check scheme and port of the URL; a firewall may do that, too: {behind_proxy}{or_file}"
+                "the port may not speak TLS: check the scheme and port of the URL; a firewall can be the cause, too: {behind_proxy}{or_file}"
             ),
             ConnectCause::NotTls => {
-                "the port speaks something else, plain HTTP for instance: check scheme and port of the URL".to_owned()
+                "the port does not speak TLS, perhaps plain HTTP: check the scheme and port of the URL".to_owned()
             }
             ConnectCause::Certificate(refused) => certificate_advice(&refused.why, ca_file),
-            ConnectCause::Tls(_) => format!(
-                "the server and this client agree on no TLS: 1.2 or 1.3 is needed, and no client certificate is sent{or_file}"
-            ),
-            ConnectCause::Proxy(_) => format!("check {proxy}, its credentials, and that it lets this host through"),
+            ConnectCause::Tls(_) => {
+                format!("the server must offer TLS 1.2 or 1.3 and must not require a client certificate{or_file}")
+            }
+            ConnectCause::Proxy(_) => format!("check {proxy}, its credentials, and whether it allows this host"),
             ConnectCause::Other(_) => behind_proxy,
         }
     }
@@ -120,15 +120,14 @@ fn certificate_advice(why: &CertificateFault, ca_file: &str) -> String {
         }
         CertificateFault::NotYetValid(_) => "check this machine's clock".to_owned(),
         CertificateFault::OtherName { .. } => {
-            "write the URL with a name that the certificate is for, or give the server a certificate for this name"
-                .to_owned()
+            "use a host name that is in the certificate, or give the server a certificate for this name".to_owned()
         }
         CertificateFault::UnknownAuthority { self_signed: true } => {
-            format!("if it is the right one, name a PEM file that holds it as {ca_file}")
+            format!("if it is the right certificate, set {ca_file} to a PEM file with it")
         }
         CertificateFault::UnknownAuthority { self_signed: false } => {
             format!(
-                "if that authority is yours, name a PEM file with its certificate as {ca_file}; else the server may leave out an intermediate certificate, or something on the way replaces it"
+                "if that authority is yours, set {ca_file} to a PEM file with its certificate; otherwise the server may not send an intermediate certificate, or a device on the way replaces its certificate"
             )
         }
         CertificateFault::Other(_) => {
@@ -143,9 +142,9 @@ impl std::fmt::Display for ConnectError {
         match &self.cause {
             ConnectCause::Dns(text) => write!(f, "DNS: the name was not resolved ({text})"),
             ConnectCause::Refused => f.write_str("connection refused"),
-            ConnectCause::NoRoute => f.write_str("there is no route to that address"),
+            ConnectCause::NoRoute => f.write_str("no route to that address"),
             ConnectCause::TimedOut => f.write_str("timed out"),
-            ConnectCause::Closed => f.write_str("the other side closed it before TLS was agreed"),
+            ConnectCause::Closed => f.write_str("the server closed it before the TLS handshake ended"),
             ConnectCause::NotTls => f.write_str("TLS: the answer is not TLS"),
             ConnectCause::Certificate(refused) => write!(f, "TLS: {refused}"),
             ConnectCause::Tls(text) => write!(f, "TLS: {text}"),

@@ -240,7 +240,7 @@ impl Entry {
             tracing::info!(
                 entry = %self.spec.name,
                 kind = error.fault.kind(),
-                "no keys for a member that no token has proven: {error}",
+                "no keys for a family member that no token has proven: {error}",
             );
         }
         self.control().landed_badly(cause, Moment::now(clock), clock.now(), self.spec.refresh_cooldown, &error);
@@ -299,10 +299,10 @@ impl Entry {
         match tokio::time::timeout(KEEP_DEADLINE, write).await {
             Ok(Ok(Ok(()))) => world.copies.note(&self.spec),
             Ok(Ok(Err(error))) => {
-                tracing::warn!(entry = %self.spec.name, "no copy of the issuer keys was kept for a restart: {error}");
+                tracing::warn!(entry = %self.spec.name, "the copy of the issuer keys for a restart was not written: {error}");
             }
             Ok(Err(_)) | Err(_) => {
-                tracing::warn!(entry = %self.spec.name, "the disk is slow to keep a copy of the issuer keys")
+                tracing::warn!(entry = %self.spec.name, "the copy of the issuer keys was not written in time: the disk is slow")
             }
         }
     }

@@ -70,7 +70,7 @@ pub enum FetchFault {
     #[error("the family has no room for another member now")]
     NoRoom,
     /// The deadline passed while a file was read.
-    #[error("not there within {} seconds", .0.as_secs())]
+    #[error("not read within {} seconds", .0.as_secs())]
     Timeout(Duration),
     /// The deadline passed before the response was complete.
     #[error("{}", timed_out_text(after, stage, target))]
@@ -101,8 +101,8 @@ pub enum FetchFault {
     },
     /// 401 or 403 from an origin that does not receive the bearer token.
     #[error(
-        "the issuer answered with status {0}; the bearer token was not shown there, for only the origin of `issuer` sees it: \
-         give this URL as `jwks_url` if it may see the token"
+        "the issuer answered with status {0}; the bearer token was not sent there, because only the origin of `issuer` gets it: \
+         if this URL may get the token, set it as `jwks_url`"
     )]
     BearerWithheld(u16),
     /// A redirect that was not followed.
@@ -191,12 +191,12 @@ fn timed_out_text(after: &Duration, stage: &Stage, target: &str) -> String {
             format!("DNS: the name of {target} was not resolved within {seconds} seconds; check this machine's DNS")
         }
         Stage::Connecting => format!(
-            "no connection to {target} within {seconds} seconds; a firewall may drop it: if it is reached through a proxy only, set \
+            "no connection to {target} within {seconds} seconds; a firewall may drop it: if only a proxy can reach it, set \
              `proxy`, or give the keys as `jwks_file`"
         ),
         Stage::Connected | Stage::Reused => {
             format!(
-                "connected to {target}, and no whole answer within {seconds} seconds; the server there is slow or stuck"
+                "connected to {target}, but no complete answer within {seconds} seconds; the server there is slow or stuck"
             )
         }
     }
@@ -209,7 +209,7 @@ fn status_advice(status: u16) -> &'static str {
             "; if it wants a token, as a Kubernetes API server does, set `bearer_token_file`, or give the keys as `jwks_file`"
         }
         404 | 410 => "; check the URL: an issuer without a discovery document needs `jwks_url`",
-        429 => "; it limits how often it is asked",
+        429 => "; it limits how often it may be asked",
         500..=599 => "; the fault is on the issuer's side",
         _ => "",
     }

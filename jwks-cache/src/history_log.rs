@@ -205,7 +205,7 @@ impl Recorder {
             let mut waiting = lock(&self.waiting);
             waiting.retry_at = None;
             if let Err(error) = result {
-                tracing::warn!(entry = %self.key.name, "the history of the issuer keys was not written, and will be tried again: {error}");
+                tracing::warn!(entry = %self.key.name, "the history of the issuer keys was not written and will be retried: {error}");
                 notes.append(&mut waiting.notes);
                 let excess = notes.len().saturating_sub(MOST_WAITING);
                 waiting.notes = notes.split_off(excess);

@@ -17,7 +17,7 @@ impl ProxyUrl {
             return Err("is neither an http nor an https URL");
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err("has more than scheme, host and port");
+            return Err("has more than a scheme, a host and a port");
         }
         Ok(Self(url))
     }

@@ -49,8 +49,8 @@ pub(crate) fn check(specs: &Specs) -> Vec<EntryError> {
             errors.push(EntryError::new(
                 CheckCode::DuplicateName,
                 name,
-                "there are two entries of this name",
-                "name them apart",
+                "two entries have this name",
+                "give each entry its own name",
             ));
         }
     }
@@ -67,8 +67,8 @@ fn check_overlaps(families: &[FamilySpec]) -> Vec<EntryError> {
             errors.push(EntryError::new(
                 CheckCode::OverlappingFamilies,
                 &other.name,
-                format!("an issuer may be of both its family and that of `{}`", family.name),
-                "keep their variables apart, such as by lists of values, or make them one entry",
+                format!("one issuer can belong to both its family and that of `{}`", family.name),
+                "make their variables disjoint, for instance with lists of values, or merge them into one entry",
             ));
         }
     }

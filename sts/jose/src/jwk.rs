@@ -350,10 +350,10 @@ mod tests {
     #[test]
     fn fld34_what_is_really_wrong_with_a_number_is_named() {
         for (jwk, said) in [
-            (with(ec(), json!({ "x": base64url(&[7; 31]) })), "`x` of the key has 31 octets in place of 32"),
-            (with(ec(), json!({ "y": base64url(&[7; 33]) })), "`y` of the key has 33 octets in place of 32"),
-            (with(ec(), json!({ "crv": "P-384" })), "`x` of the key has 32 octets in place of 48"),
-            (with(ed25519(), json!({ "x": base64url(&[7; 31]) })), "`x` of the key has 31 octets in place of 32"),
+            (with(ec(), json!({ "x": base64url(&[7; 31]) })), "`x` of the key has 31 octets instead of 32"),
+            (with(ec(), json!({ "y": base64url(&[7; 33]) })), "`y` of the key has 33 octets instead of 32"),
+            (with(ec(), json!({ "crv": "P-384" })), "`x` of the key has 32 octets instead of 48"),
+            (with(ed25519(), json!({ "x": base64url(&[7; 31]) })), "`x` of the key has 31 octets instead of 32"),
             (with(ec(), json!({ "x": "M KB" })), "`x` of the key is not base64url"),
             (with(rsa(), json!({ "e": 65537 })), "`e` of the key has the wrong type"),
             (with(ec(), json!({ "x": ec()["y"] })), "the point is not on its curve"),

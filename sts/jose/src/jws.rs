@@ -152,9 +152,9 @@ impl JwsHeader {
 /// Members that change how a token must be read. None is supported, so each makes the token
 /// invalid, no matter its value (RFC 7515 section 4.1.11, RFC 7797, RFC 7516).
 const REFUSED_MEMBERS: [(&str, &str); 4] = [
-    ("crit", "the header has `crit`; no extension is understood"),
+    ("crit", "the header has `crit`; no extension is supported"),
     ("b64", "the header has `b64`; payloads are always encoded"),
-    ("zip", "the header has `zip`; nothing is decompressed"),
+    ("zip", "the header has `zip`; compression is not supported"),
     ("enc", "the header has `enc`; only signed tokens are accepted"),
 ];
 

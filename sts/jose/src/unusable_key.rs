@@ -16,7 +16,7 @@ pub enum UnusableKey {
     #[error("`{0}` of the key is not base64url")]
     Encoding(&'static str),
     /// A member does not have the length that its curve requires (RFC 7518 section 6.2.1.2).
-    #[error("`{member}` of the key has {octets} octets in place of {expected}: it was cut off, or `crv` is wrong")]
+    #[error("`{member}` of the key has {octets} octets instead of {expected}: it was cut off, or `crv` is wrong")]
     Length {
         /// The member's name.
         member: &'static str,

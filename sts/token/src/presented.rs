@@ -33,6 +33,7 @@ impl PresentedToken {
         Some(Self { jti: Jti::new(&named.jti).ok()?, digest: sha256(token.as_bytes()) })
     }
 
+    /// The `jti` in the payload. It is not trusted.
     #[must_use]
     pub fn jti(&self) -> &Jti {
         &self.jti

@@ -1,4 +1,4 @@
-//! The lists that are published, for whoever asks.
+//! The published status lists, served to verifiers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,48 +12,49 @@ use tokio::sync::{Notify, watch};
 use crate::Service;
 use crate::reason::{Reason, Refused};
 
-/// How long it is waited for a list that another process may have begun a moment ago.
+/// How long a request waits for a list that another process may have started a moment ago.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Rounds after which a list that is still not there does not exist: the first may have begun too early to see it.
+/// Passes after which a missing list does not exist. The first pass may have started too early to
+/// see it.
 const ROUNDS: usize = 2;
-/// When to ask again for a list that could not be brought up to date.
+/// `Retry-After` when the lists cannot be brought up to date.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// A signed list.
+/// A signed status list.
 pub struct StatusList {
-    /// The JWS.
+    /// The list as a JWT.
     pub jwt: String,
-    /// Its entity tag, quotes included.
+    /// The entity tag, including quotes.
     pub etag: String,
     pub(super) signed: UnixTime,
     pub(super) expires: UnixTime,
-    /// `None` when every token is valid.
+    /// `None` if every token is valid.
     pub(super) bits: Option<StatusBits>,
 }
 
-/// What is published, and what the background is to hear of.
+/// The published lists, and the events that the background task waits for.
 pub(crate) struct Board {
     pub(super) lists: ArcSwap<HashMap<StatusListId, Arc<StatusList>>>,
-    /// Tokens that are known to be revoked, each alone: they stay in the lists, whatever a look at all records found that began
-    /// earlier.
+    /// Indexes of tokens that were revoked one by one. They stay in the lists, even if an older
+    /// scan of the records did not see the revocation.
     revoked_alone: Mutex<BTreeMap<StatusWindow, BTreeSet<u64>>>,
-    /// Asks for a round at once.
+    /// Asks for a pass at once.
     pub(super) wanted: Notify,
-    /// Rounds so far that have published every list there is.
+    /// Number of passes that published every list.
     pub(super) rounds: watch::Sender<u64>,
     pub(super) view: Mutex<StatusListsView>,
 }
 
-/// How the lists are, for operators.
+/// State of the status lists, for operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StatusListsView {
-    /// How many there are.
+    /// Number of lists.
     pub lists: usize,
-    /// Tokens in them that are not valid any more.
+    /// Number of tokens in them that are no longer valid.
     pub invalid: usize,
-    /// Monotonic time at which they were last brought up to date.
+    /// Monotonic time of the last update.
     pub updated: Option<Duration>,
-    /// How long the last look at all records took.
+    /// Duration of the last scan of all records.
     pub scan: Duration,
 }
 
@@ -70,20 +71,20 @@ impl Default for Board {
 }
 
 impl Board {
-    /// Has the token of `record` in its list as soon as that is signed anew.
+    /// Marks the token of `record` as revoked and asks for a pass now.
     pub(crate) fn revoked(&self, record: &TokenRecord) {
         self.note(record);
         self.wanted.notify_one();
     }
 
-    /// Has the token of `record` in its list with the next round.
+    /// Marks the token of `record` as revoked. The next pass publishes it.
     pub(super) fn note(&self, record: &TokenRecord) {
         if let Some(index) = record.status_index {
             self.revoked_alone().entry(StatusWindow::of(record.exp)).or_default().insert(index);
         }
     }
 
-    /// Has the records looked at for a rule that was made.
+    /// Asks for a pass now, because there is a new revocation rule.
     pub(crate) fn rule_made(&self) {
         self.wanted.notify_one();
     }
@@ -98,11 +99,11 @@ impl Board {
 }
 
 impl Service {
-    /// The list of that name.
+    /// The list with that name.
     ///
     /// # Errors
-    /// `not_found` when there is no such list, or all of its tokens are dead; `store_unavailable` when it could not be brought up to
-    /// date for so long that the last one is not to be relied on.
+    /// `not_found` if there is no such list, or all of its tokens have expired. `store_unavailable`
+    /// if the lists were not brought up to date for so long that the last one has expired.
     pub async fn status_list(&self, name: &str) -> Result<Arc<StatusList>, Refused> {
         let id: StatusListId = name.parse().map_err(|_| Reason::NotFound)?;
         let found = match self.board.list(id) {
@@ -110,6 +111,7 @@ impl Service {
             None if id.window.end() < self.clock.now() => None,
             None => self.awaited_list(id).await?,
         };
+        // No lookup in the store: a window that has ended gets no new list.
         let list = found.ok_or(Reason::NotFound)?;
         if list.expires <= self.clock.now() {
             return Err(out_of_date());
@@ -117,18 +119,19 @@ impl Service {
         Ok(list)
     }
 
-    /// How the status lists are.
+    /// The state of the status lists.
     #[must_use]
     pub fn status_lists(&self) -> StatusListsView {
         *self.board.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for a list that the next passes may publish.
     async fn awaited_list(&self, id: StatusListId) -> Result<Option<Arc<StatusList>>, Refused> {
         let mut rounds = self.board.rounds.subscribe();
-        let look = async {
+        let wait = async {
             for _ in 0..ROUNDS {
                 self.board.wanted.notify_one();
-                // The sender lives as long as the board.
+                // Never fails: the sender lives as long as this service.
                 let _ = rounds.changed().await;
                 if let Some(list) = self.board.list(id) {
                     return Some(list);
@@ -136,7 +139,7 @@ impl Service {
             }
             None
         };
-        tokio::time::timeout(PATIENCE, look).await.map_err(|_| out_of_date())
+        tokio::time::timeout(PATIENCE, wait).await.map_err(|_| out_of_date())
     }
 }
 

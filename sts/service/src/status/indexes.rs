@@ -1,5 +1,6 @@
-//! Indexes for tokens that are about to be minted. They are leased from the ledger in blocks, so that an exchange waits for the
-//! ledger once only; and given out in random order, so that an index does not tell how many tokens came before.
+//! Status list indexes for tokens about to be minted. The ledger leases them in blocks, so most
+//! exchanges need no extra round trip. They are handed out in random order, so an index does not
+//! reveal how many tokens were minted before.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,22 +8,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sts_store::{Lease, Ledger, LedgerError};
 use sts_types::{Entropy, StatusWindow, UnixTime};
 
-/// Indexes in a block.
+/// Number of indexes in a block.
 const BLOCK: u32 = 1024;
-/// With so many left of a window the next block is fetched, while these are given out.
+/// When this many indexes of a window are left, the next block is leased in the background.
 const LOW: usize = 256;
 
-/// The indexes that are leased and not given out yet.
+/// The leased indexes that are not used yet.
 pub(crate) struct StatusIndexes {
     ledger: Arc<dyn Ledger>,
     entropy: Arc<dyn Entropy>,
-    /// Locked for as long as it takes to take one out.
+    /// Held only while an index is taken out.
     free: Mutex<Free>,
-    /// One lease at a time: who waits for it finds what it brought.
+    /// Held while a block is leased. A task that waited for it finds the new block.
     leasing: tokio::sync::Mutex<()>,
 }
 
-/// What is free, all of it leased in one era.
+/// The unused indexes. All were leased in the same era.
 #[derive(Default)]
 struct Free {
     era: u64,
@@ -30,7 +31,7 @@ struct Free {
 }
 
 impl Free {
-    /// The blocks that may be used in `era`.
+    /// The blocks of `era`. Drops those of another era, which are no longer ours.
     fn of(&mut self, era: u64) -> &mut BTreeMap<StatusWindow, Vec<u64>> {
         if self.era != era {
             self.blocks.clear();
@@ -48,7 +49,7 @@ impl StatusIndexes {
     /// An index of `window` that no other token has.
     ///
     /// # Errors
-    /// What the ledger says, when none is left.
+    /// The ledger's error, if no index is left.
     pub(crate) async fn next(self: &Arc<Self>, window: StatusWindow) -> Result<u64, LedgerError> {
         loop {
             let (index, left) = {
@@ -58,11 +59,12 @@ impl StatusIndexes {
             };
             match index {
                 Some(index) => {
+                    // `==`, not `<=`: start one background lease per block.
                     if left == LOW {
                         let indexes = Arc::clone(self);
                         tokio::spawn(async move {
                             if let Err(error) = indexes.refill(window, LOW).await {
-                                tracing::warn!(%error, "indexes of status lists could not be leased ahead");
+                                tracing::warn!(%error, "no status list indexes could be leased in advance");
                             }
                         });
                     }
@@ -73,14 +75,14 @@ impl StatusIndexes {
         }
     }
 
-    /// Forgets what is left of windows that ended before `now`.
+    /// Forgets the indexes of windows that ended before `now`.
     pub(crate) fn forget_before(&self, now: UnixTime) {
         self.free().blocks.retain(|window, _| window.end() >= now);
     }
 
-    /// Leases a block, unless more than `enough` are left by now.
+    /// Leases a block, unless more than `enough` indexes are left by now.
     async fn refill(&self, window: StatusWindow, enough: usize) -> Result<(), LedgerError> {
-        let _alone = self.leasing.lock().await;
+        let _leasing = self.leasing.lock().await;
         let left = |free: &mut Free| free.of(self.ledger.lease_era()).get(&window).map_or(0, Vec::len);
         if left(&mut self.free()) > enough {
             return Ok(());
@@ -90,18 +92,18 @@ impl StatusIndexes {
         self.shuffle(&mut block);
         let mut free = self.free();
         let left = free.of(era).entry(window).or_default();
-        // What is left goes out first.
+        // Use up the older indexes first: `pop` takes from the end.
         block.append(left);
         *left = block;
         Ok(())
     }
 
     fn shuffle(&self, block: &mut [u64]) {
-        for at in (1..block.len()).rev() {
+        for index in (1..block.len()).rev() {
             let mut random = [0; 8];
             self.entropy.fill(&mut random);
-            let places = u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1);
-            block.swap(at, usize::try_from(u64::from_ne_bytes(random) % places).unwrap_or(0));
+            let choices = u64::try_from(index).unwrap_or(u64::MAX).saturating_add(1);
+            block.swap(index, usize::try_from(u64::from_ne_bytes(random) % choices).unwrap_or(0));
         }
     }
 

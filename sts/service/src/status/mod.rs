@@ -1,5 +1,6 @@
-//! Token Status Lists: how who verifies offline learns of revocations. Tokens are minted with an index (`indexes.rs`), and lists
-//! of what is no longer valid are kept up to date in the background (`board.rs`, `rounds.rs`).
+//! Token Status Lists: offline verifiers learn about revocations from them. Each token is minted
+//! with an index (`indexes.rs`). A background task keeps the lists of invalid tokens up to date
+//! (`rounds.rs`), and `board.rs` serves them.
 
 mod board;
 mod indexes;
@@ -11,10 +12,10 @@ pub(crate) use indexes::StatusIndexes;
 
 use sts_types::{Issuer, StatusListId};
 
-/// Seconds after which a verifier should fetch a list anew, and for which caches may keep it.
+/// Seconds after which a verifier should fetch a list again. Caches may keep it that long.
 pub const STATUS_LIST_TTL: u32 = 30;
 
-/// Where the list of `id` is fetched.
+/// The URL of the list `id`.
 pub(crate) fn uri(issuer: &Issuer, id: StatusListId) -> String {
     let root = issuer.as_str();
     format!("{}/status/{id}", root.strip_suffix('/').unwrap_or(root))

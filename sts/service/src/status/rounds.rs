@@ -1,9 +1,11 @@
-//! The background of the status lists: round after round, what was revoked, by token or by rule, and what lost its account,
-//! identity or issuer entry, gets into the lists.
+//! The background task of the status lists. Pass by pass it adds the tokens that were revoked, one
+//! by one or by a rule, and those whose account, identity or issuer entry is gone.
 //!
-//! A round asks the ledger for one small answer, and for the tokens that were revoked alone when there are any. Beside the rounds the
-//! records of an account are looked at for a rule that names one; and all records when a rule names none or reaches into the future,
-//! when another snapshot is in force, or when an account or identity ends, but never for more than a fifth of the time.
+//! A pass costs one small query, plus one for the tokens revoked one by one if there are new ones.
+//! Scans of the records run beside the passes. A rule that names an account causes a scan of that
+//! account's records. All records are scanned if a rule names no account or reaches into the
+//! future, if another snapshot is in force, or if an account or identity ends. Full scans take at
+//! most a fifth of the time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
@@ -20,102 +22,104 @@ use super::board::{StatusList, StatusListsView};
 use super::{STATUS_LIST_TTL, uri};
 use crate::{Service, Snapshot};
 
-/// Between two rounds, unless one is asked for.
+/// Time between two passes, unless one is requested.
 const PERIOD: Duration = Duration::from_secs(5);
-/// Between any two rounds.
+/// Minimum time between two passes.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How many times as long as a look at all records took none is begun after it.
+/// Pause after a full scan, as a multiple of its duration.
 const REST: u32 = 4;
-/// Seconds for which a signed list may be relied on.
+/// Lifetime of a signed list, in seconds.
 const VALIDITY: i64 = 300;
-/// Seconds after which a list is signed anew, whether or not anything changed.
+/// Age at which a list is signed again even if nothing changed, in seconds.
 const RENEWAL: i64 = 120;
-/// How long the window of a dead token is still answered, in seconds: as long as a verifier's leeway.
+/// How long the lists of an ended window are still served, in seconds. It covers the leeway of
+/// verifiers.
 const AFTERLIFE: i64 = 60;
-/// How long after it was decided a token may be recorded, in seconds. What is looked at sooner after a rule was made or the snapshot
-/// changed is looked at again: a token that was decided on before may have come after.
+/// How long after its decision a token may be recorded, in seconds. A scan that starts sooner after
+/// a new rule or snapshot is repeated, because a token decided before may be recorded after it.
 const SETTLING: i64 = 10;
-/// Records that are asked for at a time.
+/// Number of records per query.
 const PAGE: usize = 1000;
-/// How often a look at records begins anew when the record that it was to go on after is swept meanwhile.
+/// How often a scan starts again if the record that it should continue after was swept.
 const ATTEMPTS: usize = 5;
 
-/// What is known from one round to the next.
+/// State between passes.
 #[derive(Default)]
 struct Rounds<'a> {
+    /// Result of the last full scan, kept up to date by the passes.
     known: Option<Known>,
-    /// The looks at records that are under way.
-    looks: FuturesUnordered<BoxFuture<'a, Found>>,
-    /// Whether one of them is at all records.
+    /// The running scans.
+    scans: FuturesUnordered<BoxFuture<'a, Found>>,
+    /// Whether a full scan is running.
     scanning: bool,
-    /// The accounts whose records are looked at.
-    looking_at: BTreeSet<AccountId>,
-    /// What looks at accounts have found since the look at all records began.
-    found_meanwhile: Bits,
-    /// Whether all records are to be looked at, as soon as that may begin.
+    /// The accounts that are being scanned.
+    scanning_accounts: BTreeSet<AccountId>,
+    /// What account scans found since the full scan started.
+    found_during_scan: Bits,
+    /// Whether a full scan is needed as soon as one may start.
     scan_due: bool,
-    /// Monotonic time before which it may not.
-    rest_until: Duration,
-    /// The time of the last round.
+    /// Monotonic time of the earliest next full scan.
+    pause_until: Duration,
+    /// Time of the last pass.
     last: Option<UnixTime>,
-    /// The snapshot of the last round, and since when it is in force when another one was before it.
+    /// The snapshot of the last pass. If it replaced another one: since when it is in force.
     generation: Option<(String, Option<UnixTime>)>,
 }
 
-/// Which tokens are not valid, and what was there to be known when that was found.
+/// Which tokens are invalid, and the state of the ledger and the rules that this is based on.
 struct Known {
     mark: StatusMark,
-    /// The rules that need no other look.
+    /// Rules that need no further scan.
     rules: Vec<Revocation>,
-    /// All rules that were looked for, as of the last round. One that is taken back is missing in the next.
-    looked_for: Arc<[Revocation]>,
-    /// The snapshot that was in force, when it needs none.
+    /// All rules as of the last pass. If one is missing in the next pass, it was withdrawn.
+    all_rules: Arc<[Revocation]>,
+    /// The snapshot in force, if it needs no further scan.
     generation: Option<String>,
-    /// When something may be different although nothing was changed.
+    /// When validity may change by time alone.
     until: Option<UnixTime>,
-    /// How long the look at all records took, and when it ended on the monotonic clock.
+    /// Duration of the full scan, and when it ended on the monotonic clock.
     took: Duration,
     ended: Duration,
     invalid: Bits,
 }
 
-/// What a look at records found.
+/// Result of a scan.
 enum Found {
-    /// At all of them.
+    /// Of all records.
     All(Result<Known, LedgerError>),
-    /// At those of one account.
+    /// Of the records of one account.
     Account(AccountId, Result<Bits, LedgerError>),
 }
 
 type Bits = BTreeMap<StatusListId, StatusBits>;
 
 impl Service {
-    /// Keeps the status lists up to date for as long as the process runs.
+    /// Keeps the status lists up to date as long as the process runs.
     pub async fn keep_status_lists(&self) {
         let mut rounds = Rounds::default();
-        let mut failing = false;
+        let mut is_failing = false;
         loop {
-            let outcome = rounds.round(self).await;
-            // Without the feature nobody waits for a list.
+            let outcome = rounds.run_pass(self).await;
+            // If the feature is off, nobody needs the lists.
             let is_on = self.snapshot().status_list;
             match &outcome {
                 Ok(true) => self.board.rounds.send_modify(|count| *count = count.wrapping_add(1)),
-                Err(error) if !failing && is_on => {
+                Err(error) if !is_failing && is_on => {
                     tracing::error!(%error, "the status lists cannot be brought up to date; the last ones serve until they expire");
                 }
                 Ok(false) | Err(_) => {}
             }
-            if failing && outcome.is_ok() {
+            if is_failing && outcome.is_ok() {
                 tracing::info!("the status lists are brought up to date again");
             }
-            failing = outcome.is_err() && is_on;
-            // The looks go on whatever is waited for.
+            is_failing = outcome.is_err() && is_on;
+            // Collect scan results while waiting.
             let mut pause = std::pin::pin!(tokio::time::sleep(PAUSE));
             let mut is_wanted = false;
             loop {
                 tokio::select! {
                     () = &mut pause => break,
-                    Some(found) = rounds.looks.next() => {
+                    Some(found) = rounds.scans.next() => {
                         rounds.take(self, found);
                         is_wanted = true;
                     }
@@ -124,7 +128,7 @@ impl Service {
             if !is_wanted {
                 tokio::select! {
                     _ = tokio::time::timeout(PERIOD, self.board.wanted.notified()) => {}
-                    Some(found) = rounds.looks.next() => rounds.take(self, found),
+                    Some(found) = rounds.scans.next() => rounds.take(self, found),
                 }
             }
         }
@@ -132,10 +136,10 @@ impl Service {
 }
 
 impl<'a> Rounds<'a> {
-    /// Answers whether every list that there is was published.
-    async fn round(&mut self, service: &'a Service) -> Result<bool, LedgerError> {
+    /// Runs one pass. Returns whether every list was published.
+    async fn run_pass(&mut self, service: &'a Service) -> Result<bool, LedgerError> {
         let (now, snapshot) = (service.clock.now(), service.snapshot());
-        // What was let go of as dead, by a clock that was set back since, is alive again.
+        // The clock was set back: windows that were dropped as ended may be valid again.
         self.scan_due |= self.last.replace(now).is_some_and(|last| now < last);
         service.status.forget_before(now);
         service.board.revoked_alone().retain(|window, _| is_alive(*window, now));
@@ -144,7 +148,7 @@ impl<'a> Rounds<'a> {
             .leased
             .iter()
             .filter(|(window, _)| is_alive(**window, now))
-            .map(|(&own, &taken)| (own, taken))
+            .map(|(&window, &taken)| (window, taken))
             .collect();
         self.note_generation(&snapshot.generation, now);
         if leased.is_empty() {
@@ -160,19 +164,20 @@ impl<'a> Rounds<'a> {
         Ok(complete)
     }
 
+    /// Remembers since when the current snapshot is in force.
     fn note_generation(&mut self, generation: &str, now: UnixTime) {
-        if self.generation.as_ref().is_none_or(|(held, _)| held != generation) {
+        if self.generation.as_ref().is_none_or(|(last, _)| last != generation) {
             let since = self.generation.as_ref().map(|_| now);
             self.generation = Some((generation.to_owned(), since));
         }
     }
 
-    /// Whether what was decided under another snapshot than the one in force is recorded by now.
+    /// Whether every token that was decided under an earlier snapshot is recorded by now.
     fn is_generation_settled(&self, now: UnixTime) -> bool {
         self.generation.as_ref().is_some_and(|(_, since)| since.is_none_or(|since| since.plus(SETTLING) <= now))
     }
 
-    /// Learns what was revoked since the last round where that takes no look at all records.
+    /// Learns about revocations since the last pass that need no full scan.
     async fn catch_up(
         &mut self,
         service: &'a Service,
@@ -191,23 +196,24 @@ impl<'a> Rounds<'a> {
             }
             known.mark = mark.clone();
         }
-        // Bits are only ever added to those that are known, so valid tokens are found by a look at all records.
+        // Bits are only ever added here. Only a full scan finds that a token is valid again.
         let is_there = |rule: &Revocation| rules.iter().any(|other| other.id == rule.id);
-        self.scan_due |= known.looked_for.iter().any(|rule| rule.until >= now && !is_there(rule));
-        known.looked_for = Arc::clone(&rules);
+        self.scan_due |= known.all_rules.iter().any(|rule| rule.until >= now && !is_there(rule));
+        known.all_rules = Arc::clone(&rules);
         let mut settled = Vec::new();
         for rule in rules.iter().filter(|rule| !known.rules.contains(rule)) {
             match account_of(rule) {
-                // One that reaches into the future is looked at again and again, which is to leave time for other work.
+                // A rule that reaches into the future needs repeated scans. Full scans pause
+                // between them.
                 Some(account) if rule.before.is_none_or(|before| before <= now) => {
-                    if self.looking_at.insert(account.clone()) {
+                    if self.scanning_accounts.insert(account.clone()) {
                         settled.extend(is_settled(rule, now).then(|| rule.clone()));
                         let (snapshot, rules) = (Arc::clone(snapshot), Arc::clone(&rules));
-                        let look = async move {
-                            let bits = look_at(service, &snapshot, &rules, Some(&account), now).await;
+                        let scan = async move {
+                            let bits = scan_records(service, &snapshot, &rules, Some(&account), now).await;
                             Found::Account(account, bits)
                         };
-                        self.looks.push(look.boxed());
+                        self.scans.push(scan.boxed());
                     }
                 }
                 _ => self.scan_due = true,
@@ -218,42 +224,44 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
+    /// Starts a full scan if one is due and the pause after the last one is over.
     fn scan_if_due(&mut self, service: &'a Service, mark: StatusMark, snapshot: &Arc<Snapshot>, now: UnixTime) {
         let is_due = self.scan_due || self.known.is_none();
-        if is_due && !self.scanning && service.clock.monotonic() >= self.rest_until {
+        if is_due && !self.scanning && service.clock.monotonic() >= self.pause_until {
             (self.scanning, self.scan_due) = (true, false);
             let (snapshot, is_settled) = (Arc::clone(snapshot), self.is_generation_settled(now));
-            self.looks.push(async move { Found::All(scan(service, mark, &snapshot, is_settled, now).await) }.boxed());
+            self.scans.push(async move { Found::All(scan(service, mark, &snapshot, is_settled, now).await) }.boxed());
         }
     }
 
-    /// Takes what a look has found.
+    /// Merges the result of a scan.
     fn take(&mut self, service: &Service, found: Found) {
-        let failed = |error| tracing::warn!(%error, "the records could not be looked at for the status lists");
+        let failed = |error| tracing::warn!(%error, "the records could not be scanned for the status lists");
         match found {
             Found::All(fresh) => {
                 self.scanning = false;
                 match fresh {
                     Ok(mut fresh) => {
-                        self.rest_until = fresh.ended.saturating_add(fresh.took.saturating_mul(REST));
-                        // Both looked at what may have changed in between, so that there is another look.
-                        self.scan_due |= !self.found_meanwhile.is_empty();
-                        merge(&mut fresh.invalid, std::mem::take(&mut self.found_meanwhile));
+                        self.pause_until = fresh.ended.saturating_add(fresh.took.saturating_mul(REST));
+                        // An account scan and this scan may each have missed changes that the other
+                        // saw, so scan again.
+                        self.scan_due |= !self.found_during_scan.is_empty();
+                        merge(&mut fresh.invalid, std::mem::take(&mut self.found_during_scan));
                         self.known = Some(fresh);
                     }
                     Err(error) => {
                         failed(error);
                         self.scan_due = true;
-                        self.rest_until = service.clock.monotonic().saturating_add(PERIOD);
+                        self.pause_until = service.clock.monotonic().saturating_add(PERIOD);
                     }
                 }
             }
             Found::Account(account, bits) => {
-                self.looking_at.remove(&account);
+                self.scanning_accounts.remove(&account);
                 match (bits, &mut self.known) {
                     (Ok(bits), Some(known)) => {
                         if self.scanning {
-                            merge(&mut self.found_meanwhile, bits.clone());
+                            merge(&mut self.found_during_scan, bits.clone());
                         }
                         merge(&mut known.invalid, bits);
                     }
@@ -267,7 +275,7 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Signs what is new, changed or old, and lets go of what is dead.
+    /// Signs lists that are new, changed or due for renewal, and drops those of ended windows.
     fn publish(&self, service: &Service, snapshot: &Snapshot, leased: &[(StatusWindow, u64)], now: UnixTime) {
         let found = |id: StatusListId| self.known.as_ref().and_then(|known| known.invalid.get(&id));
         let mut invalid: HashMap<StatusListId, StatusBits> = HashMap::new();
@@ -287,6 +295,7 @@ impl<'a> Rounds<'a> {
                     Ok(list) => drop(lists.insert(id, Arc::new(list))),
                     Err(error) => {
                         tracing::error!(%error, list = %id, "a status list could not be signed");
+                        // Keep the old list. Verifiers may rely on it until it expires.
                         lists.extend(held.map(|list| (id, Arc::clone(list))));
                     }
                 },
@@ -308,7 +317,7 @@ fn merge(bits: &mut Bits, more: Bits) {
     }
 }
 
-/// The account whose tokens alone a rule covers, if it names one.
+/// The account of a rule that covers only tokens of one account.
 fn account_of(rule: &Revocation) -> Option<AccountId> {
     match &rule.scope {
         RevocationScope::Rule(rule) => rule.account.as_deref().and_then(|account| AccountId::new(account).ok()),
@@ -316,12 +325,14 @@ fn account_of(rule: &Revocation) -> Option<AccountId> {
     }
 }
 
-/// Whether every token that `rule` covers is recorded by `now`. A rule without `before` covers none that is recorded later.
+/// Whether every token that `rule` covers is recorded by `now`. A rule without `before` covers no
+/// token that is recorded after it.
 fn is_settled(rule: &Revocation, now: UnixTime) -> bool {
     rule.before.is_none_or(|before| before.max(rule.at).plus(SETTLING) <= now)
 }
 
-/// Looks at every record once; the snapshot may be settled by then.
+/// Scans all records once. `is_generation_settled` tells whether this scan is enough for the
+/// snapshot.
 async fn scan(
     service: &Service,
     mark: StatusMark,
@@ -331,12 +342,12 @@ async fn scan(
 ) -> Result<Known, LedgerError> {
     let began = service.clock.monotonic();
     let rules = service.ledger.rules().await?;
-    let invalid = look_at(service, snapshot, &rules, None, now).await?;
+    let invalid = scan_records(service, snapshot, &rules, None, now).await?;
     let ended = service.clock.monotonic();
     Ok(Known {
         mark,
         rules: rules.iter().filter(|rule| is_settled(rule, now)).cloned().collect(),
-        looked_for: rules,
+        all_rules: rules,
         generation: is_generation_settled.then(|| snapshot.generation.clone()),
         until: snapshot.rules.next_end(now.plus(-SETTLING)),
         took: ended.saturating_sub(began),
@@ -345,8 +356,8 @@ async fn scan(
     })
 }
 
-/// The bits of all lists that have any, of `account` or of all.
-async fn look_at(
+/// The bits of all lists that have any, for one account or for all.
+async fn scan_records(
     service: &Service,
     snapshot: &Snapshot,
     rules: &Arc<[Revocation]>,
@@ -354,15 +365,15 @@ async fn look_at(
     now: UnixTime,
 ) -> Result<Bits, LedgerError> {
     for _ in 0..ATTEMPTS {
-        if let Some(bits) = look_once(service, snapshot, rules, account, now).await? {
+        if let Some(bits) = try_scan(service, snapshot, rules, account, now).await? {
             return Ok(bits);
         }
     }
-    Err(LedgerError::Unavailable("the records change faster than they can be looked at".into()))
+    Err(LedgerError::Unavailable("the records change faster than they can be scanned".into()))
 }
 
-/// `None` when the record to go on after was swept.
-async fn look_once(
+/// `None` if the record to continue after was swept.
+async fn try_scan(
     service: &Service,
     snapshot: &Snapshot,
     rules: &Arc<[Revocation]>,
@@ -375,7 +386,8 @@ async fn look_once(
         let page =
             service.ledger.list(Listing { account: account.cloned(), after: after.clone(), limit: PAGE }).await?;
         if let (true, Some(after)) = (page.is_empty(), after) {
-            // Nothing comes after the last record, and after one that is not there any more.
+            // An empty page has two causes: the last record was reached, or the record `after` is
+            // gone.
             return Ok(service.ledger.look_up(after).await?.map(|_| bits));
         }
         for Entry { record, revoked } in &page {
@@ -409,12 +421,13 @@ fn sign(
     Ok(StatusList { jwt, etag, signed: now, expires, bits: bits.cloned() })
 }
 
-/// The lists that so many indexes of `window` fill.
+/// The lists that `taken` indexes of `window` fill.
 fn ids(window: StatusWindow, taken: u64) -> impl Iterator<Item = StatusListId> {
     let count = u32::try_from(taken.div_ceil(u64::from(STATUS_LIST_LENGTH))).unwrap_or(u32::MAX);
     (0..count).map(move |number| StatusListId { window, number })
 }
 
+/// Whether the lists of `window` are still served.
 fn is_alive(window: StatusWindow, now: UnixTime) -> bool {
     window.end().plus(AFTERLIFE) >= now
 }

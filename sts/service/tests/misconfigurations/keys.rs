@@ -90,7 +90,7 @@ fn a_key_that_nobody_has_is_told_with_what_the_entry_has() {
 fn an_issuer_that_cannot_be_reached_is_told_with_cause_and_setting() {
     for (kind, message, want) in [
         ("connect", "key set `https://ci.example/keys`: no connection: connection refused", "`ca_file`"),
-        ("timeout", "key set `https://ci.example/keys`: not there within 5 seconds", "`proxy`"),
+        ("timeout", "key set `https://ci.example/keys`: not read within 5 seconds", "`proxy`"),
         (
             "address_refused",
             "key set `https://ci.example/keys`: not dialled: 10.0.0.1 is private",
