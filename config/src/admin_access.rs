@@ -28,7 +28,7 @@ pub struct AdminAccess {
 }
 
 const ADMIN: &str = "admin";
-const DATA_DIR: &str = "data_dir";
+pub(crate) const DATA_DIR: &str = "data_dir";
 
 /// Reads `admin` and `data_dir` of the configuration at `path`; `environment` gives the value of a variable.
 ///
@@ -42,25 +42,38 @@ pub fn admin_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
 }
 
 fn read(reader: &mut Reader<'_>, path: &Path) -> Option<AdminAccess> {
-    let text: Arc<str> = match Files::default().text(path).map_err(|error| error.of_main(path)) {
-        Ok(text) => text.into(),
-        Err(Unusable { code, message, help, .. }) => {
-            reader.report.at(code, Severity::Error, None, message, Some(help));
-            return None;
-        }
-    };
-    let tree = whole(reader, path, &text).or_else(|| salvaged(reader, path, &text))?;
-    // What is wrong elsewhere is not what this is about.
-    let findings = std::mem::take(&mut reader.report.findings);
-    findings.iter().filter(|finding| concerns(finding, &tree)).cloned().for_each(|finding| {
-        reader.report.findings.push(finding);
+    const WANTED: &[&str] = &[ADMIN, DATA_DIR];
+    let text = text_of(path).map_err(|Unusable { code, message, help, .. }| {
+        reader.report.at(code, Severity::Error, None, message, Some(help));
     });
+    let tree = tree_with(reader, path, &text.ok()?, WANTED)?;
     let access = decode(reader, &tree);
     if reader.report.findings.is_fatal() { None } else { access }
 }
 
-/// Whether `finding` is about one of the two members: within it, or about a second one of its name.
-fn concerns(finding: &Diagnostic, tree: &Node) -> bool {
+/// The text of the main file.
+pub(crate) fn text_of(path: &Path) -> Result<Arc<str>, Unusable> {
+    Files::default().text(path).map(Into::into).map_err(|error| error.of_main(path))
+}
+
+/// The tree of `text`, which may have the members `wanted` alone. Only what is wrong with these is reported: what is wrong
+/// elsewhere is not what the caller is about.
+pub(crate) fn tree_with(reader: &mut Reader<'_>, path: &Path, text: &Arc<str>, wanted: &[&str]) -> Option<Node> {
+    let tree = whole(reader, path, text).or_else(|| salvaged(reader, path, text, wanted))?;
+    keep_findings_on(reader, &tree, wanted);
+    Some(tree)
+}
+
+/// Forgets the findings that are not about the members `wanted` of `tree`.
+pub(crate) fn keep_findings_on(reader: &mut Reader<'_>, tree: &Node, wanted: &[&str]) {
+    let findings = std::mem::take(&mut reader.report.findings);
+    findings.iter().filter(|finding| concerns(finding, tree, wanted)).cloned().for_each(|finding| {
+        reader.report.findings.push(finding);
+    });
+}
+
+/// Whether `finding` is about one of the members `wanted`: within it, or about a second one of its name.
+fn concerns(finding: &Diagnostic, tree: &Node, wanted: &[&str]) -> bool {
     let Value::Mapping(members) = &tree.value else { return true };
     let Some(at) = finding.place.as_ref().map(|place| (place.line, place.column)) else { return true };
     let start = |entry: &Entry| (entry.key_span.line, entry.key_span.column);
@@ -68,7 +81,7 @@ fn concerns(finding: &Diagnostic, tree: &Node) -> bool {
         let next = members.iter().map(start).filter(|next| *next > start(entry)).min();
         at >= start(entry) && next.is_none_or(|next| at < next)
     };
-    [ADMIN, DATA_DIR].iter().any(|name| {
+    wanted.iter().any(|name| {
         members.iter().any(|entry| entry.key == *name && is_within(entry)) || finding.message.contains(&quoted(name))
     })
 }
@@ -79,9 +92,9 @@ fn whole(reader: &mut Reader<'_>, path: &Path, text: &Arc<str>) -> Option<Node> 
     yaml::parse(file, text, &mut reader.report).filter(|tree| matches!(tree.value, Value::Mapping(_)))
 }
 
-/// The tree of the two members alone, where the text around them is not YAML.
-fn salvaged(reader: &mut Reader<'_>, path: &Path, text: &str) -> Option<Node> {
-    let kept: Arc<str> = salvage::members(text, &[ADMIN, DATA_DIR])?.into();
+/// The tree of the members `wanted` alone, where the text around them is not YAML.
+fn salvaged(reader: &mut Reader<'_>, path: &Path, text: &str, wanted: &[&str]) -> Option<Node> {
+    let kept: Arc<str> = salvage::members(text, wanted)?.into();
     let findings = std::mem::take(&mut reader.report.findings);
     let tree = whole(reader, path, &kept);
     if tree.is_none() || reader.report.findings.is_fatal() {
@@ -93,13 +106,7 @@ fn salvaged(reader: &mut Reader<'_>, path: &Path, text: &str) -> Option<Node> {
 
 fn decode(reader: &mut Reader<'_>, tree: &Node) -> Option<AdminAccess> {
     let Value::Mapping(members) = &tree.value else { return None };
-    let data_dir = match only(reader, members, DATA_DIR)? {
-        Some(entry) => {
-            let node = sound(reader, entry)?;
-            reader.path(node)?
-        }
-        None => PathBuf::from(DEFAULT_DATA_DIR),
-    };
+    let data_dir = data_dir(reader, members)?;
     let mut access = AdminAccess { listen: DEFAULT_ADMIN, cert_file: None, data_dir };
     let Some(admin) = only(reader, members, ADMIN)? else { return Some(access) };
     let node = sound(reader, admin)?;
@@ -114,6 +121,13 @@ fn decode(reader: &mut Reader<'_>, tree: &Node) -> Option<AdminAccess> {
     Some(access)
 }
 
+/// The value of `data_dir`, or its default.
+pub(crate) fn data_dir(reader: &mut Reader<'_>, members: &[Entry]) -> Option<PathBuf> {
+    let Some(entry) = only(reader, members, DATA_DIR)? else { return Some(PathBuf::from(DEFAULT_DATA_DIR)) };
+    let node = sound(reader, entry)?;
+    reader.path(node)
+}
+
 /// The certificate of `tls`; an empty mapping has none.
 fn certificate(reader: &mut Reader<'_>, tls: &Entry) -> Option<Option<PathBuf>> {
     let node = sound(reader, tls)?;
@@ -124,7 +138,7 @@ fn certificate(reader: &mut Reader<'_>, tls: &Entry) -> Option<Option<PathBuf>> 
 }
 
 /// The member of that name, if there is one; two of them say nothing for certain.
-fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str) -> Option<Option<&'n Entry>> {
+pub(crate) fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str) -> Option<Option<&'n Entry>> {
     let mut found = members.iter().filter(|entry| entry.key == name);
     let first = found.next();
     if let Some(second) = found.next() {
@@ -135,7 +149,7 @@ fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str) -> Option
 }
 
 /// The value of a member that could be read.
-fn sound<'n>(reader: &mut Reader<'_>, entry: &'n Entry) -> Option<&'n Node> {
+pub(crate) fn sound<'n>(reader: &mut Reader<'_>, entry: &'n Entry) -> Option<&'n Node> {
     if matches!(entry.node.value, Value::Broken) {
         let place = Place::new(&reader.report.sources, entry.key_span);
         let message = format!("the value of `{}` is not valid YAML", entry.key);

@@ -21,6 +21,7 @@ mod report;
 mod schema;
 mod settings;
 mod source;
+mod store_access;
 mod yaml;
 
 pub use admin_access::{AdminAccess, admin_access};
@@ -34,3 +35,4 @@ pub use settings::{
     AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, RedisAddress, RedisSettings,
     RedisTlsFiles, RedisTopology, Secret, Settings, SigningSettings, StoreSettings, TlsFiles, Written,
 };
+pub use store_access::store_access;

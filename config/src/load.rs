@@ -181,6 +181,7 @@ impl Load<'_> {
             trust: entries.trust,
             max_ttl: policy.tokens.max_ttl.value,
             rules: Arc::new(rules),
+            has_rules: true,
             apis_secrets: secrets,
             generation: String::new(),
             outline: Outline::default(),

@@ -53,6 +53,8 @@ pub struct Settings {
     pub max_ttl: Lifetime,
     /// The compiled rules.
     pub rules: Arc<sts_policy::RuleSet>,
+    /// Whether the rules are those of the configuration; [`crate::store_access`] reads none.
+    pub has_rules: bool,
     /// Introspection secrets, by API.
     pub apis_secrets: BTreeMap<ApiName, Secret>,
     /// Names this snapshot: 16 hexadecimal digits of a digest over every file and environment value that took part.

@@ -320,3 +320,41 @@ fn fld49_a_file_that_was_missing_is_taken_up_when_it_comes_wherever_that_is() {
     server.site().write("elsewhere/bare.other", "a secret that is long enough");
     until("the reload", || is_granted(&server, "svc:newcomer"));
 }
+
+#[test]
+fn fld10_callers_that_are_slow_hold_up_no_reload_and_are_judged_by_the_rules_in_force_when_they_are_done() {
+    use std::io::{Read as _, Write as _};
+    let server = Server::start_in(STS, world_site(&world()));
+    let access = server.token(&token("svc:octo"), &[]);
+    let without_octo = world().with("service_accounts/octo/enabled", false);
+    // The body lacks its last byte until after the reloads.
+    let body = sts_testkit::form(&[("token", &access)]);
+    let open = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(server.public()).unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic {}\r\nContent-Type: \
+             application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+            sts_testkit::basic("deploy", DEPLOY_SECRET),
+            body.len()
+        );
+        stream.write_all(format!("{head}{}", &body[..body.len() - 1]).as_bytes()).unwrap();
+        stream
+    };
+    let mut slow = open("/introspect");
+    let ((), took) = sts_testkit::timed(|| {
+        for (config, expected) in [(with_newcomer(), true), (world(), false), (with_newcomer(), true)] {
+            server.site().replace("sts.yaml", config.text());
+            server.signal("HUP");
+            until("the reload", || is_granted(&server, "svc:newcomer") == expected);
+        }
+        server.site().replace("sts.yaml", without_octo.text());
+        server.signal("HUP");
+        until("the last reload", || !is_granted(&server, "svc:octo"));
+    });
+    // A body may take ten seconds, and none of the reloads waits for it.
+    assert!(took < std::time::Duration::from_secs(8), "{took:?}");
+    slow.write_all(&body.as_bytes()[body.len() - 1..]).unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("{\"active\":false}"), "{answer}");
+}

@@ -20,4 +20,8 @@ pub(crate) use issuers::{KeysSpec, Sound, issuers};
 pub(crate) use platform::refuse_bare_preset_none;
 pub(crate) use policy_tests::TokenFile;
 pub(crate) use reader::{Fields, Reader};
-pub(crate) use server::{AccountFiles, DEFAULT_ADMIN, DEFAULT_DATA_DIR, FileKind, NamedFile, address, server};
+pub(crate) use server::{
+    AccountFiles, DEFAULT_ADMIN, DEFAULT_DATA_DIR, DEFAULT_DRAIN, DEFAULT_LIMITS, DEFAULT_LISTEN, DEFAULT_LOG,
+    FileKind, NamedFile, account_files, address, default_tokens, server, signing, stand_in,
+};
+pub(crate) use store::store;

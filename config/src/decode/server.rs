@@ -73,7 +73,7 @@ pub(crate) struct AccountFiles {
 /// Reads them.
 pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
     let issuer = reader.required(fields, "issuer", own_issuer);
-    let listen = reader.optional(fields, "listen", address).unwrap_or(SocketAddr::new(LOOPBACK, 8080));
+    let listen = reader.optional(fields, "listen", address).unwrap_or(DEFAULT_LISTEN);
     let mut tls_files = Vec::new();
     let tls = tls(reader, fields, &mut tls_files);
     let behind_tls_proxy = reader.optional(fields, "behind_tls_proxy", proxies).unwrap_or_default();
@@ -105,13 +105,15 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+/// The public listener that is not configured.
+pub(crate) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 8080);
 /// The admin listener that is not configured.
 pub(crate) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 9090);
 /// The `data_dir` that is not configured.
 pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/sts";
 
 /// Goes on in place of an issuer that was reported.
-pub(super) fn stand_in() -> Issuer {
+pub(crate) fn stand_in() -> Issuer {
     #[expect(clippy::expect_used, reason = "the constant fits the grammar of issuers")]
     Issuer::new("https://invalid.invalid").expect("an issuer")
 }
@@ -283,7 +285,7 @@ fn host_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     Some(text.value.to_ascii_lowercase())
 }
 
-fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>) -> SigningSettings {
+pub(crate) fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>) -> SigningSettings {
     const DAY: u64 = 86_400;
     let mut settings = SigningSettings {
         algorithms: vec![Algorithm::ES256, Algorithm::RS256],
@@ -330,15 +332,20 @@ pub(super) fn algorithms(reader: &mut Reader<'_>, node: &Node, words: &[(&str, A
     (!found.is_empty()).then_some(found)
 }
 
-/// `tokens:`, and its `cap_to_subject`.
-fn tokens(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (TokensSpec, bool) {
-    let mut spec = TokensSpec {
+/// `tokens:` where nothing is written.
+pub(crate) fn default_tokens() -> TokensSpec {
+    TokensSpec {
         ttl: Located::nowhere(seconds(900)),
         max_ttl: Located::nowhere(seconds(3600)),
         require_account: false,
         ignore_scopes: IGNORED_SCOPES.iter().filter_map(|scope| Scope::new(scope).ok()).collect(),
         copy_claims: Vec::new(),
-    };
+    }
+}
+
+/// `tokens:`, and its `cap_to_subject`.
+fn tokens(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (TokensSpec, bool) {
+    let mut spec = default_tokens();
     let Some(members) = reader.section(fields, "tokens") else { return (spec, false) };
     if members.node("max_ttl").is_some() {
         // A wrong `max_ttl` bounds nothing, so that no `ttl` is measured against its default.
@@ -368,18 +375,23 @@ pub(super) fn claim_names(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Lo
     reader.list_of(node, "claim names", Reader::located_text)
 }
 
+/// `limits:` where nothing is written.
+pub(crate) const DEFAULT_LIMITS: Limits =
+    Limits { failures_per_second: 50, failure_burst: 500, connections: 10_000, keep_alive: Duration::from_secs(75) };
+
 fn limits(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Limits {
-    let keep_alive = Duration::from_secs(75);
-    let Some(members) = reader.section(fields, "limits") else {
-        return Limits { failures_per_second: 50, failure_burst: 500, connections: 10_000, keep_alive };
-    };
+    let Limits { failures_per_second, failure_burst, connections, keep_alive } = DEFAULT_LIMITS;
+    let Some(members) = reader.section(fields, "limits") else { return DEFAULT_LIMITS };
     Limits {
         keep_alive: reader.optional(&members, "keep_alive", up_to_an_hour).unwrap_or(keep_alive),
-        failures_per_second: reader.integer_or(&members, "failures_per_second", 50),
-        failure_burst: reader.integer_or(&members, "failure_burst", 500),
-        connections: reader.integer_or(&members, "connections", 10_000),
+        failures_per_second: reader.integer_or(&members, "failures_per_second", failures_per_second),
+        failure_burst: reader.integer_or(&members, "failure_burst", failure_burst),
+        connections: reader.integer_or(&members, "connections", connections),
     }
 }
+
+/// `shutdown.drain` where nothing is written.
+pub(crate) const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
 
 fn drain(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Duration {
     let members = reader.section(fields, "shutdown");
@@ -389,7 +401,7 @@ fn drain(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Duration {
             bounded(reader, node, duration)
         })
     });
-    drain.unwrap_or(Duration::from_secs(10))
+    drain.unwrap_or(DEFAULT_DRAIN)
 }
 
 fn up_to_an_hour(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
@@ -410,8 +422,12 @@ fn bounded(reader: &mut Reader<'_>, node: &Node, duration: Duration) -> Option<D
     Some(duration)
 }
 
+/// `log:` where nothing is written.
+pub(crate) const DEFAULT_LOG: LogSettings =
+    LogSettings { format: LogFormat::Text, level: LogLevel::Info, claims: false };
+
 fn log(reader: &mut Reader<'_>, fields: &Fields<'_>) -> LogSettings {
-    let mut settings = LogSettings { format: LogFormat::Text, level: LogLevel::Info, claims: false };
+    let mut settings = DEFAULT_LOG;
     let Some(members) = reader.section(fields, "log") else { return settings };
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     if let Some(format) = reader.optional(&members, "format", |reader, node| reader.one_of(node, &formats)) {
@@ -431,7 +447,8 @@ fn audit(reader: &mut Reader<'_>, fields: &Fields<'_>) -> AuditSettings {
     AuditSettings { required: reader.flag_or(&members, "required", false) }
 }
 
-fn account_files(reader: &mut Reader<'_>, node: &Node) -> Option<AccountFiles> {
+/// One value of `accounts:`.
+pub(crate) fn account_files(reader: &mut Reader<'_>, node: &Node) -> Option<AccountFiles> {
     let text = reader.text(node)?;
     if text.value.is_empty() || text.value.contains('\0') {
         reader.error(

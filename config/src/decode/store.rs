@@ -32,7 +32,7 @@ pub(crate) struct Store {
 }
 
 /// Reads it.
-pub(super) fn store(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Store {
+pub(crate) fn store(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Store {
     let Some(node) = fields.node("store") else { return Store::default() };
     match node.value {
         Value::Mapping(_) => {

@@ -159,6 +159,7 @@ pub(crate) fn snapshot(settings: &Settings, issuers: JwksCache) -> Snapshot {
         generation: settings.generation.clone(),
         issuer: settings.issuer.clone(),
         rules: Arc::clone(&settings.rules),
+        has_rules: settings.has_rules,
         trust: TrustTable::new(settings.trust.clone()),
         keys: Arc::new(CachedKeys(issuers)),
         remembered: Remembered::default(),

@@ -141,27 +141,30 @@ impl Operation {
         query: &str,
         body: &Value,
     ) -> Result<Result<Self, String>, Option<&'static str>> {
-        let parts: Vec<String> = path.strip_prefix(PREFIX).ok_or(None)?.split('/').skip(1).map(unsegment).collect();
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        const READ: &str = "GET, HEAD";
+        // The names of the path are compared as they are sent: an encoded one is another path.
+        let parts: Vec<&str> =
+            path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('/')).ok_or(None)?.split('/').collect();
+        let alone = |operation: Self| alone(operation, query, body);
         let (allowed, operation) = match parts.as_slice() {
-            ["tokens"] => ("GET", tokens::from_query(query)),
-            ["tokens", jti] => ("GET", Ok(Self::ShowToken { jti: (*jti).to_owned() })),
+            ["tokens"] => (READ, tokens::from_query(query)),
+            ["tokens", jti] => (READ, alone(Self::ShowToken { jti: unsegment(jti) })),
             ["revocations"] => ("POST", tokens::revocation(query, body)),
-            ["revocation-rules"] => ("GET", Ok(Self::ListRevocationRules)),
-            ["revocation-rules", id] => ("DELETE", Ok(Self::UndoRule { id: (*id).to_owned() })),
-            ["keys"] => ("GET", Ok(Self::ListKeys)),
-            ["keys", "rotate"] => ("POST", Ok(Self::RotateKeys)),
-            ["issuers"] => ("GET", Ok(Self::ListIssuers)),
-            ["issuers", name] => ("GET", Ok(Self::ShowIssuer { name: (*name).to_owned() })),
-            ["issuers", name, "refresh"] => ("POST", issuer_refresh(name, body)),
-            ["issuers", name, "history"] => ("GET", issuer_history(name, query)),
-            ["store", "accept-epoch"] => ("POST", Ok(Self::AcceptEpoch)),
-            ["denials"] => ("GET", DenialsQuery::read(query).map(Self::ListDenials)),
-            ["denials", id] => ("GET", Ok(Self::ShowDenial { request_id: (*id).to_owned() })),
-            ["replay-claims", key] => ("GET", Ok(Self::FindReplayClaim { key: (*key).to_owned() })),
+            ["revocation-rules"] => (READ, alone(Self::ListRevocationRules)),
+            ["revocation-rules", id] => ("DELETE", alone(Self::UndoRule { id: unsegment(id) })),
+            ["keys"] => (READ, alone(Self::ListKeys)),
+            ["keys", "rotate"] => ("POST", alone(Self::RotateKeys)),
+            ["issuers"] => (READ, alone(Self::ListIssuers)),
+            ["issuers", name] => (READ, alone(Self::ShowIssuer { name: unsegment(name) })),
+            ["issuers", name, "refresh"] => ("POST", issuer_refresh(&unsegment(name), query, body)),
+            ["issuers", name, "history"] => (READ, issuer_history(&unsegment(name), query)),
+            ["store", "accept-epoch"] => ("POST", alone(Self::AcceptEpoch)),
+            ["denials"] => (READ, DenialsQuery::read(query).map(Self::ListDenials)),
+            ["denials", id] => (READ, alone(Self::ShowDenial { request_id: unsegment(id) })),
+            ["replay-claims", key] => (READ, alone(Self::FindReplayClaim { key: unsegment(key) })),
             _ => return Err(None),
         };
-        if method == allowed { Ok(operation) } else { Err(Some(allowed)) }
+        if allowed.split(", ").any(|allowed| allowed == method) { Ok(operation) } else { Err(Some(allowed)) }
     }
 
     /// What to say when it failed before it began: an error never says more than was tried.
@@ -183,6 +186,14 @@ impl Operation {
             Self::FindReplayClaim { .. } => replay_claims::NOT_LOOKED_UP,
             Self::AcceptEpoch => ACCEPTED_NOTHING,
         }
+    }
+
+    /// Whether it is about what the configuration says, and not about what is recorded.
+    pub(crate) fn needs_rules(&self) -> bool {
+        matches!(
+            self,
+            Self::ListIssuers | Self::ShowIssuer { .. } | Self::RefreshIssuer { .. } | Self::IssuerHistory { .. }
+        )
     }
 
     /// Whom it is open to.
@@ -237,6 +248,19 @@ impl Operation {
     }
 }
 
+/// `operation`, of which nothing more can be said. A `dry_run` that is passed over would do what it was to try.
+fn alone(operation: Operation, query: &str, body: &Value) -> Result<Operation, String> {
+    if !query.is_empty() {
+        return Err(format!("this path takes no query parameters: send none; {}", operation.undone()));
+    }
+    match body.as_object() {
+        Some(members) if !members.is_empty() => {
+            Err(format!("this path takes no members in its body: send none; {}", operation.undone()))
+        }
+        _ => Ok(operation),
+    }
+}
+
 fn issuer_history(name: &str, query: &str) -> Result<Operation, String> {
     let (mut at, mut issuer) = (None, None);
     for (parameter, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -251,16 +275,23 @@ fn issuer_history(name: &str, query: &str) -> Result<Operation, String> {
     Ok(Operation::IssuerHistory { name: name.to_owned(), issuer, at })
 }
 
-fn issuer_refresh(name: &str, body: &Value) -> Result<Operation, String> {
+fn issuer_refresh(name: &str, query: &str, body: &Value) -> Result<Operation, String> {
     /// What a refresh may say.
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Refresh {
         issuer: Option<String>,
     }
-    let refresh = serde_json::from_value::<Option<Refresh>>(body.clone());
-    let issuer = refresh.map_err(|_| "a refresh is an object, with `issuer` (a string) at most".to_owned())?;
+    let refresh = serde_json::from_value::<Option<Refresh>>(body.clone()).ok().filter(|_| query.is_empty());
+    let issuer = refresh.ok_or(
+        "a refresh takes an object with `issuer` (a string) at most, and no query parameters; no keys were fetched",
+    )?;
     Ok(Operation::RefreshIssuer { name: name.to_owned(), issuer: issuer.and_then(|refresh| refresh.issuer) })
+}
+
+/// How many are answered at most.
+fn limit(value: &str) -> Result<usize, String> {
+    value.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "`limit` is a whole number, 1 or more".to_owned())
 }
 
 /// Epoch seconds, or RFC 3339.
@@ -379,7 +410,19 @@ mod tests {
     fn a_revocation_with_an_unknown_field_is_refused() {
         let body = json!({ "accuont": "octo" });
         assert!(Operation::from_request("POST", "/admin/v1/revocations", "", &body).unwrap().is_err());
-        assert_eq!(Operation::from_request("DELETE", "/admin/v1/tokens", "", &Value::Null).unwrap_err(), Some("GET"));
-        assert_eq!(Operation::from_request("GET", "/admin/v2/tokens", "", &Value::Null).unwrap_err(), None);
+        assert_eq!(
+            Operation::from_request("DELETE", "/admin/v1/tokens", "", &Value::Null).unwrap_err(),
+            Some("GET, HEAD")
+        );
+        for nowhere in [
+            "/admin/v2/tokens",
+            "/admin/v1x/tokens",
+            "/admin/v1tokens",
+            "/admin/v1/%74okens",
+            "/admin/v1/keys%2Frotate",
+        ] {
+            assert_eq!(Operation::from_request("GET", nowhere, "", &Value::Null).unwrap_err(), None, "{nowhere}");
+        }
+        assert!(Operation::from_request("HEAD", "/admin/v1/tokens", "", &Value::Null).unwrap().is_ok());
     }
 }

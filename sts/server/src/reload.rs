@@ -88,6 +88,8 @@ pub(crate) struct Reload {
     /// Why the files as they are now were refused, as it was logged.
     refused: Option<String>,
     looks_since_refusal: u32,
+    /// Snapshots that are no longer in force, kept until no request holds them so that they are freed here.
+    retired: Vec<Arc<Snapshot>>,
 }
 
 /// The certificates that the listeners show.
@@ -142,6 +144,7 @@ impl Reload {
             glanced: Fingerprint::new(),
             refused: None,
             looks_since_refusal: 0,
+            retired: Vec::new(),
         };
         reload.glanced = reload.glance();
         reload.seen = reload.fingerprint();
@@ -151,6 +154,8 @@ impl Reload {
     /// Reloads if it is asked to, or if a file that takes part, or one of the same kind beside it, is other than it was at the
     /// last attempt.
     fn run(&mut self, cause: Cause) {
+        // To free a large policy takes longer than a request may.
+        self.retired.retain(|old| Arc::strong_count(old) > 1);
         if cause == Cause::Asked || self.is_changed(cause) {
             self.reload(cause);
         }
@@ -244,7 +249,7 @@ impl Reload {
         // Once it is so.
         tell_changes(&self.settings, &settings, &certificates, &warnings);
         self.settings = settings;
-        outlast(old);
+        self.retired.push(old);
         Ok(())
     }
 
@@ -329,18 +334,6 @@ fn some_of(names: &[String]) -> Vec<Cow<'_, str>> {
     let more = names.len().saturating_sub(MOST);
     let rest = (more > 0).then(|| format!("and {more} more").into());
     names.iter().take(MOST).map(|name| name.as_str().into()).chain(rest).collect()
-}
-
-/// Keeps `old` until no operation holds it, so that it is freed here: to free a large policy takes longer than a request may.
-fn outlast(old: Arc<Snapshot>) {
-    const PAUSE: Duration = Duration::from_millis(10);
-    const PAUSES: usize = 1_000;
-    for _ in 0..PAUSES {
-        if Arc::strong_count(&old) == 1 {
-            return;
-        }
-        std::thread::park_timeout(PAUSE);
-    }
 }
 
 /// The file as a listing of its directory names it: a bare name is in the working directory, which no empty path stands for.

@@ -40,7 +40,7 @@ pub(crate) enum StartError {
     /// The configuration does not say for certain where its server is.
     #[error("{}error: {}", .0.render(false), self.advice())]
     AdminUnknown(Diagnostics),
-    /// No server runs, and without its configuration its store is not opened.
+    /// No server runs, and what the work takes cannot be read from its configuration.
     #[error("{}error: {}", diagnostics.render(false), self.advice())]
     StoreNotOpened { missing: String, diagnostics: Diagnostics },
     #[error("cannot start the runtime: {0}")]
@@ -67,7 +67,7 @@ impl StartError {
                     .to_owned()
             }
             Self::StoreNotOpened { missing, .. } => format!(
-                "{missing}; without a server its store has to be opened here, which takes a configuration that loads"
+                "{missing}; without a server this is done here, which takes more of the configuration than can be read"
             ),
             other => other.to_string(),
         }

@@ -35,7 +35,7 @@ impl<'b> Parameters<'b> {
     /// # Errors
     /// `request_malformed` for anything else, and for what [`Parameters::new`] refuses.
     pub fn from_json(body: &[u8]) -> Result<Self, Refused> {
-        let members = sts_types::parse_object(body).map_err(|_| malformed("the body is not one strict JSON object"))?;
+        let members = sts_types::parse_object(body).map_err(|_| malformed(NOT_AN_OBJECT))?;
         if members.len() > MAX_PARAMETERS {
             return Err(malformed("a request has at most 64 parameters"));
         }
@@ -57,12 +57,16 @@ impl<'b> Parameters<'b> {
                 }
                 // An unknown parameter is ignored, whatever its type.
                 _ if !KNOWN.contains(&name.as_ref()) => {}
-                _ => return Err(malformed("a parameter is not a string")),
+                _ => return Err(Refused::on_parameter(&name, "is not a string: send it in quotes")),
             }
         }
         Self::new(pairs)
     }
 }
+
+/// Said of a JSON body that two readers could read differently, or not at all.
+pub const NOT_AN_OBJECT: &str =
+    "the body is not one strict JSON object: send one in UTF-8, with no member twice and nothing after it";
 
 fn malformed(rule: &'static str) -> Refused {
     Refused::because(Reason::RequestMalformed, rule)

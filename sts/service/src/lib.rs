@@ -29,6 +29,7 @@ mod token_mistake;
 mod verify;
 
 pub use bearer::{ApiSecret, Origin};
+pub use body::NOT_AN_OBJECT;
 pub use diagnosis::{RefusedRequest, diagnose};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome, event_schema};
 pub use exchange::Exchanged;
@@ -42,7 +43,7 @@ pub use operate::{
     CoveredTokens, ListError, RevocationError, RevocationRequest, Revoked, TokenPage, TokenQuery, TokenState,
     TokenView, Undone, UnknownName,
 };
-pub use parameters::{MAX_PARAMETERS, Parameters};
+pub use parameters::{MAX_PARAMETERS, PARAMETERS, Parameters};
 pub use pending_exchange::PendingExchange;
 pub use phase::{Phase, PhaseTimes};
 pub use presented::PresentedToken;

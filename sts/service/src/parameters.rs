@@ -7,6 +7,30 @@ use crate::reason::{Reason, Refused};
 /// The most parameters a request may have.
 pub const MAX_PARAMETERS: usize = 64;
 
+/// Parameters that OAuth requests have. Only these are named in a refusal: any other name is input.
+pub const PARAMETERS: [&str; 20] = [
+    "grant_type",
+    "subject_token",
+    "subject_token_type",
+    "actor_token",
+    "actor_token_type",
+    "requested_token_type",
+    "token",
+    "token_type_hint",
+    "access_token",
+    "refresh_token",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "password",
+    "code",
+    "audience",
+    "resource",
+    "scope",
+    "expires_in",
+];
+
 /// Parameters in the order they were sent, borrowed from a form where nothing had to be decoded. An empty value counts as omitted
 /// (RFC 6749 section 3.2).
 #[derive(Default)]
@@ -41,7 +65,7 @@ impl<'b> Parameters<'b> {
         let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_ref());
         let first = values.next();
         if values.next().is_some() {
-            return Err(Refused::because(Reason::RequestMalformed, "a parameter is repeated"));
+            return Err(Refused::on_parameter(name, "is sent more than once: send it once"));
         }
         Ok(first.filter(|value| !value.is_empty()))
     }

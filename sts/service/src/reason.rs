@@ -7,6 +7,8 @@ use sts_policy::Refusal;
 use sts_token::TokenFault;
 use sts_types::Issuer;
 
+use crate::parameters::PARAMETERS;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $description:literal;)*) => {
         /// A stable reason.
@@ -111,6 +113,14 @@ impl Refused {
     #[must_use]
     pub const fn because(reason: Reason, detail: &'static str) -> Self {
         Self { reason, detail: Some(Cow::Borrowed(detail)), retry_after: None }
+    }
+
+    /// A parameter of that name is wrong. Only a name of our own is repeated to the caller.
+    pub(crate) fn on_parameter(name: &str, wrong: &'static str) -> Self {
+        let known = PARAMETERS.iter().find(|known| **known == name);
+        let named = known.map_or_else(|| "a parameter".to_owned(), |name| format!("`{name}`"));
+        let detail = Some(Cow::Owned(format!("{named} {wrong}")));
+        Self { reason: Reason::RequestMalformed, detail, retry_after: None }
     }
 
     /// The subject token is for another audience: says which to ask for.

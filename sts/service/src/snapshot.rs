@@ -18,6 +18,9 @@ pub struct Snapshot {
     pub issuer: Issuer,
     /// The rules.
     pub rules: Arc<RuleSet>,
+    /// Whether the rules are those of the configuration. False beside a configuration that does not load: then nothing is known
+    /// of what stands behind a token.
+    pub has_rules: bool,
     /// How tokens of each issuer are verified.
     pub trust: TrustTable,
     /// The entries' keys.
@@ -40,8 +43,11 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Whether the rules in force still stand behind a recorded token: its account, identity and issuer entry are there,
-    /// enabled and in time.
+    /// enabled and in time. Without rules nothing speaks against it.
     pub(crate) fn supports(&self, record: &TokenRecord, now: UnixTime) -> bool {
+        if !self.has_rules {
+            return true;
+        }
         let provenance = Provenance {
             account: &record.account,
             identity: &record.identity,

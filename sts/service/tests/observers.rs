@@ -219,6 +219,7 @@ fn snapshot(directory: &std::path::Path, keys: Arc<SlowKeys>) -> Snapshot {
         signing: HashMap::new(),
         secrets: HashMap::new(),
         log_claims: false,
+        has_rules: true,
     }
 }
 

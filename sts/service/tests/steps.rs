@@ -357,6 +357,7 @@ fn snapshot(directory: &std::path::Path, config: &str, keys: Arc<FakeKeys>) -> S
         signing: HashMap::new(),
         secrets: HashMap::from([("deploy".parse_name(), ApiSecret::new(b"secret of deploy"))]),
         log_claims: false,
+        has_rules: true,
     }
 }
 

@@ -25,17 +25,17 @@ pub(super) struct CheckArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "sts.yaml")]
     config: PathBuf,
-    /// Tell what the configuration does to the tokens of its policy tests that OLD_CONFIG does not: exit code 1 when a verdict
-    /// changes
+    /// Compare with another configuration: list the tokens of the policy tests that it judges differently (exit code 1 if there
+    /// are any)
     #[arg(long, value_name = "OLD_CONFIG")]
     against: Option<PathBuf>,
-    /// With `--against`: judge the decisions of a file again, one decision event with claims in each line
+    /// With `--against`: also judge the decision events in this file again (one per line, with claims)
     #[arg(long, value_name = "FILE", requires = "against")]
     replay: Option<PathBuf>,
-    /// Take secret files that are not there as warnings: for checking rules where the secrets are not
+    /// Report missing secret files as warnings, to check rules where the secrets are not available
     #[arg(long)]
     without_secrets: bool,
-    /// Take warnings as errors
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
     /// Print one JSON document

@@ -9,29 +9,30 @@ use sts_types::UnixTime;
 use super::explain::rfc3339;
 use super::operate::{self, ServerArgs};
 use super::table::table;
+use super::tokens::limit;
 use crate::operation::{DenialsQuery, Operation};
 
 #[derive(Subcommand)]
 pub(super) enum DenialsCommand {
     /// List the refused requests of the last 24 hours, newest first
     List {
-        /// Only those that ask for this account, or came nearest to one of its identities
+        /// Only refusals that name this account, or came nearest to one of its identities
         #[arg(long)]
         account: Option<String>,
-        /// Only those of this issuer entry
+        /// Only refusals of tokens of this issuer entry
         #[arg(long, value_name = "ENTRY")]
         issuer: Option<String>,
-        /// Only those for this reason
+        /// Only refusals for this reason
         #[arg(long)]
         reason: Option<String>,
-        /// Count those that have these in common: reason, account, identity, condition, separated by commas
+        /// Group and count by these, separated by commas: reason, account, identity, condition
         #[arg(long, value_name = "NAMES")]
         group_by: Option<String>,
-        /// Go on after this request id
+        /// Continue after the refusal with this request id
         #[arg(long, value_name = "REQUEST_ID")]
         after: Option<String>,
-        /// The most that are listed
-        #[arg(long)]
+        /// List at most this many [default: 100]
+        #[arg(long, value_name = "N", value_parser = limit)]
         limit: Option<usize>,
         #[command(flatten)]
         server: ServerArgs,
@@ -110,7 +111,7 @@ pub(super) fn list(query: &DenialsQuery, value: &Value) -> String {
         ];
         let mut text = table(Some(&json!(items)), &columns, NONE);
         if let Some(next) = value.get("next").and_then(Value::as_str) {
-            text.push_str(&format!("\nthere are more: go on with --after {next}"));
+            text.push_str(&format!("\nthere are more: continue with --after {next}"));
         }
         return text;
     };
@@ -130,7 +131,11 @@ pub(super) fn list(query: &DenialsQuery, value: &Value) -> String {
     let mut columns = vec![("count", "COUNT")];
     columns.extend(names.iter().map(|(name, title)| (*name, title.as_str())));
     columns.extend([("last", "LAST"), ("request_id", "REQUEST"), ("summary", "CAUSE OF THE LAST")]);
-    table(Some(&Value::Array(rows)), &columns, NONE)
+    let mut text = table(Some(&Value::Array(rows)), &columns, NONE);
+    if let Some(left_out) = value.get("left_out").and_then(Value::as_u64).filter(|left_out| *left_out > 0) {
+        text.push_str(&format!("\n{left_out} smaller groups are left out: raise --limit to see them"));
+    }
+    text
 }
 
 fn member<'a>(value: &'a Value, name: &str) -> &'a str {

@@ -41,7 +41,7 @@ enum Command {
     Dev(dev::DevArgs),
     /// Check a configuration: errors, lints, policy tests
     Check(check::CheckArgs),
-    /// Say why a token is granted or refused
+    /// Explain why a token is granted or refused
     Explain(explain::ExplainArgs),
     /// Exchange the platform's ID token for an access token, and print it
     #[command(after_help = exchange::FINDING_THE_TOKEN)]
@@ -49,16 +49,16 @@ enum Command {
     /// List or rotate our signing keys
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// List the refused requests that are remembered, or show why one was refused
+    /// List the refused requests of the last 24 hours, or show why one was refused
     #[command(subcommand)]
     Denials(denials::DenialsCommand),
     /// List, show or revoke minted tokens
     #[command(subcommand)]
     Tokens(tokens::TokensCommand),
-    /// Show the issuer entries and their keys, or fetch them anew
+    /// Show the issuer entries and their keys, or fetch the keys again
     #[command(subcommand)]
     Issuers(IssuersCommand),
-    /// Decide about the store
+    /// Accept the store after it was emptied or restored
     #[command(subcommand)]
     Store(StoreCommand),
     /// Print the JSON Schema of the configuration, or another document
@@ -78,10 +78,10 @@ struct RequestArgs {
     /// The service account
     #[arg(long)]
     account: Option<String>,
-    /// The API, by name or audience; an account, too, as in a request
+    /// The API, by name or audience, or an account, as in a request (repeatable)
     #[arg(long)]
     audience: Vec<String>,
-    /// The API, by its URI
+    /// The API, by its URI (repeatable)
     #[arg(long)]
     resource: Vec<String>,
     /// Scopes, separated by spaces
@@ -98,16 +98,16 @@ impl RequestArgs {
 
 #[derive(Subcommand)]
 enum KeysCommand {
-    /// List the signing keys with what each is doing
+    /// List the signing keys and what each is used for
     List(operate::ServerArgs),
-    /// Make successors now; they sign once verifiers have had time to learn them
+    /// Make the next keys now; they sign once verifiers have had time to fetch them
     Rotate(operate::ServerArgs),
 }
 
 #[derive(Subcommand)]
 enum StoreCommand {
-    /// Take a Redis that was flushed, replaced or brought back from an older copy for the ledger from now on: tokens whose revocation
-    /// is missing from it come back to life
+    /// Accept a store that was emptied, replaced or restored from an older copy. Tokens whose revocation it has lost become
+    /// active again
     AcceptEpoch(operate::ServerArgs),
 }
 
@@ -126,20 +126,20 @@ enum IssuersCommand {
     History {
         /// The entry's name
         name: String,
-        /// Which issuer, where the entry stands for a family of them
+        /// The issuer, where the entry is a family of issuers
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
-        /// Only the keys that were trusted then: RFC 3339, or seconds since the epoch
+        /// Only the keys that were trusted at this time (RFC 3339, or seconds since the epoch)
         #[arg(long, value_name = "TIME", value_parser = explain::time)]
         at: Option<UnixTime>,
         #[command(flatten)]
         server: operate::ServerArgs,
     },
-    /// Fetch an entry's keys now; what the issuer has withdrawn is gone after it
+    /// Fetch an entry's keys now; keys that the issuer has withdrawn are dropped
     Refresh {
         /// The entry's name
         name: String,
-        /// Which issuer, where the entry stands for a family of them; else all that were asked for lately
+        /// The issuer, where the entry is a family of issuers [default: all that were used lately]
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
         #[command(flatten)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
-use sts_config::AdminAccess;
+use sts_config::{AdminAccess, Diagnostics, Settings};
 use sts_types::{CheckCode, Clock, UnixTime, shown_path};
 use zeroize::Zeroizing;
 
@@ -30,16 +30,16 @@ use crate::telemetry::Silent;
 /// Which server, and how to answer.
 #[derive(Args)]
 pub(super) struct ServerArgs {
-    /// The configuration file of the server; only its `admin` and `data_dir` are read while the server runs
+    /// The server's configuration file; while the server runs, only `admin` and `data_dir` are read
     #[arg(long, value_name = "FILE", default_value = "sts.yaml")]
     pub(super) config: PathBuf,
-    /// The admin listener's URL, in place of the configuration's
+    /// URL of the admin listener, instead of the one in the configuration
     #[arg(long, value_name = "URL", requires = "admin_token_file")]
     admin_url: Option<String>,
-    /// The file with the admin token (`-` for standard input), in place of the configuration's
+    /// File that holds the admin token (`-` for standard input), instead of the one in `data_dir`
     #[arg(long, value_name = "FILE", requires = "admin_url")]
     admin_token_file: Option<PathBuf>,
-    /// A file with the certificates of the authorities to trust at --admin-url, beside those that this machine trusts
+    /// A PEM file of CA certificates to trust at --admin-url, in addition to the system's
     #[arg(long, value_name = "FILE", requires = "admin_url")]
     ca_file: Option<PathBuf>,
     /// Print one JSON document
@@ -130,8 +130,8 @@ impl<'a> Session<'a> {
             Place::Nowhere(text) => text.clone(),
             Place::Here(engine) => return Ok(self.runtime.block_on(operation.run(&engine.desk, BY))),
         };
-        let settings = match load_untested(&self.args.config) {
-            Ok(loaded) => loaded.settings,
+        let settings = match settings_to_open(&self.args.config, &operation) {
+            Ok(settings) => settings,
             Err(diagnostics) => return Err(StartError::StoreNotOpened { missing, diagnostics }),
         };
         let opens = opens_store(&settings);
@@ -151,6 +151,23 @@ impl<'a> Session<'a> {
         let done = self.runtime.block_on(operation.run(&engine.desk, BY));
         self.place = Place::Here(Box::new(engine));
         Ok(done)
+    }
+}
+
+/// What the store is opened by: the configuration, or as much of it as can be read where it does not load and `operation` is
+/// about records alone.
+fn settings_to_open(config: &Path, operation: &Operation) -> Result<Settings, Diagnostics> {
+    match load_untested(config) {
+        Ok(loaded) => Ok(loaded.settings),
+        Err(diagnostics) if operation.needs_rules() => Err(diagnostics),
+        Err(_) => {
+            let settings = sts_config::store_access(config, &environment)?;
+            complain(&format!(
+                "warning: {} does not load, `sts check` shows why; its store is opened by `data_dir`, `store` and `signing` alone",
+                shown_path(config)
+            ));
+            Ok(settings)
+        }
     }
 }
 

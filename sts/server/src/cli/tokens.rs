@@ -32,9 +32,9 @@ pub(super) enum TokensCommand {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Revoke one token, or every token that all the given fields fit
+    /// Revoke one token, or all tokens that match every given option
     Revoke(RevokeArgs),
-    /// List the revocation rules in force, or take one back
+    /// List the revocation rules in force, or undo one
     #[command(subcommand)]
     Rules(RulesCommand),
 }
@@ -43,7 +43,7 @@ pub(super) enum TokensCommand {
 pub(super) enum RulesCommand {
     /// List the rules in force, oldest first
     List(ServerArgs),
-    /// Take a rule back: what it covered is active again, unless something else revokes it
+    /// Undo a rule: its tokens become active again, unless something else revokes them
     Undo {
         /// The rule's id
         id: String,
@@ -54,37 +54,37 @@ pub(super) enum RulesCommand {
 
 #[derive(Args)]
 pub(super) struct ListArgs {
-    /// Only this account's (username or id)
+    /// Only tokens of this account (username or id)
     #[arg(long)]
     account: Option<String>,
-    /// Only those of identities of this name
+    /// Only tokens of identities with this name
     #[arg(long)]
     identity: Option<String>,
-    /// Only those exchanged for tokens of this issuer entry
+    /// Only tokens exchanged for tokens of this issuer entry
     #[arg(long, value_name = "ENTRY")]
     issuer: Option<String>,
-    /// Only those whose subject token's `sub` this pattern matches
+    /// Only tokens whose subject token has a `sub` that matches this pattern
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     subject: Option<String>,
-    /// Only those for this API
+    /// Only tokens for this API
     #[arg(long, value_name = "API")]
     api: Option<String>,
-    /// Only those issued then or later: RFC 3339, or seconds since the epoch
+    /// Only tokens issued at this time or later (RFC 3339, or seconds since the epoch)
     #[arg(long, value_name = "TIME", value_parser = time)]
     issued_after: Option<UnixTime>,
-    /// Only those issued before: RFC 3339, or seconds since the epoch
+    /// Only tokens issued before this time (RFC 3339, or seconds since the epoch)
     #[arg(long, value_name = "TIME", value_parser = time)]
     issued_before: Option<UnixTime>,
-    /// Only those in this state: active, expired, revoked, inactive
+    /// Only tokens in this state: active, expired, revoked or inactive
     #[arg(long, value_parser = state)]
     state: Option<TokenState>,
-    /// Go on after this jti
+    /// Continue after the token with this jti
     #[arg(long, value_name = "JTI", allow_hyphen_values = true)]
     after: Option<String>,
-    /// The most tokens to list [default: 100]
-    #[arg(long, conflicts_with = "all")]
+    /// List at most this many tokens [default: 100]
+    #[arg(long, value_name = "N", value_parser = limit, conflicts_with = "all")]
     limit: Option<usize>,
-    /// List all of them
+    /// List all tokens
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -93,43 +93,43 @@ pub(super) struct ListArgs {
 
 #[derive(Args)]
 pub(super) struct RevokeArgs {
-    /// One token
+    /// The token with this jti
     #[arg(long, allow_hyphen_values = true)]
     jti: Option<String>,
     /// Tokens of this account (username or id)
     #[arg(long)]
     account: Option<String>,
-    /// Tokens of identities of this name
+    /// Tokens of identities with this name
     #[arg(long)]
     identity: Option<String>,
     /// Tokens exchanged for tokens of this issuer entry
     #[arg(long, value_name = "ENTRY")]
     issuer: Option<String>,
-    /// Tokens whose subject token's `sub` this pattern matches
+    /// Tokens whose subject token has a `sub` that matches this pattern
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     subject: Option<String>,
-    /// Tokens whose subject token this key of its issuer signed
+    /// Tokens whose subject token was signed by the issuer's key with this kid
     #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     issuer_kid: Option<String>,
-    /// Tokens that this key of ours signed
+    /// Tokens signed by our key with this kid
     #[arg(long, allow_hyphen_values = true)]
     kid: Option<String>,
-    /// Tokens granted under this snapshot
+    /// Tokens minted under this configuration generation
     #[arg(long)]
     generation: Option<String>,
-    /// Tokens with this copied claim
+    /// Tokens with a copied claim that matches this pattern (repeatable)
     #[arg(long, value_name = "NAME=PATTERN", value_parser = claim)]
     claim: Vec<(String, String)>,
-    /// Only tokens issued before: RFC 3339, or seconds since the epoch. Without it, every token recorded by now
+    /// Tokens issued before this time (RFC 3339, or seconds since the epoch) [default: every token recorded so far]
     #[arg(long, value_name = "TIME", value_parser = time)]
     before: Option<UnixTime>,
-    /// Why; kept with the revocation
+    /// Reason to record with the revocation
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Make the rule although nobody has a name in it
+    /// Make the rule even if it names an account, identity or issuer entry that does not exist
     #[arg(long)]
     force: bool,
-    /// Say how many tokens it would end, and revoke nothing
+    /// Count the tokens that would be revoked, and revoke nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -139,6 +139,11 @@ pub(super) struct RevokeArgs {
 fn claim(text: &str) -> Result<(String, String), String> {
     let (name, pattern) = text.split_once('=').ok_or("write NAME=PATTERN")?;
     Ok((name.to_owned(), pattern.to_owned()))
+}
+
+/// How many are listed at most.
+pub(super) fn limit(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "write a whole number, 1 or more".to_owned())
 }
 
 fn state(text: &str) -> Result<TokenState, String> {
@@ -175,7 +180,7 @@ impl RevokeArgs {
 impl ListArgs {
     /// Asks for page after page until there are as many as are wanted.
     pub(super) fn run(&self, session: &mut Session<'_>) -> Result<Done, StartError> {
-        let wanted = if self.all { usize::MAX } else { self.limit.unwrap_or(DEFAULT_LIMIT).max(1) };
+        let wanted = if self.all { usize::MAX } else { self.limit.unwrap_or(DEFAULT_LIMIT) };
         let mut query = self.query();
         let (mut tokens, mut notes): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
         loop {

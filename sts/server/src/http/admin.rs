@@ -9,7 +9,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
-use sts_service::{Reason, Refused};
+use sts_service::{NOT_AN_OBJECT, Reason, Refused};
 use sts_types::rfc;
 
 use super::credentials::{Credentials, credentials};
@@ -45,7 +45,7 @@ async fn handle(
     state: &AdminState,
     path: &str,
 ) -> Result<HttpResponse, Failure> {
-    super::head::refuse_large(request)?;
+    super::head::refuse_malformed(request)?;
     check_host(request, &state.hosts)?;
     match path {
         "/metrics" => {
@@ -105,13 +105,18 @@ async fn operate(
 /// When an operator may try again what failed for now.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Said to who sent nothing that could be a token.
+const NO_CREDENTIALS: &str = "no token was sent: send the admin token (`admin.token` in `data_dir`), or a token of ours with \
+                              `sts:read` or `sts:admin`, as `Authorization: Bearer`";
+
 /// Who asks, and what they may.
 async fn authenticate(request: &HttpRequest, state: &AdminState) -> Result<(String, Right), Failure> {
     let presented = match credentials(request)? {
         Credentials::Bearer(token) => token,
         // Whoever sent nothing, or another scheme, gets no error code (RFC 6750 section 3.1).
         Credentials::None | Credentials::PublicClient(_) | Credentials::Basic(_) => {
-            return Err(Failure::challenged(Reason::InvalidToken, BEARER));
+            let refused = Refused::because(Reason::InvalidToken, NO_CREDENTIALS);
+            return Err(Failure::challenged(refused, BEARER));
         }
     };
     if state.token.is(&presented) {
@@ -133,8 +138,8 @@ async fn read_json(request: &HttpRequest, payload: &mut Payload) -> Result<Value
     if media(request)? != Media::Json {
         return Err(Reason::MediaType.into());
     }
-    let members = sts_types::parse_object(&bytes)
-        .map_err(|_| Refused::because(Reason::RequestMalformed, "the body is not one strict JSON object"))?;
+    let members =
+        sts_types::parse_object(&bytes).map_err(|_| Refused::because(Reason::RequestMalformed, NOT_AN_OBJECT))?;
     Ok(Value::Object(members))
 }
 

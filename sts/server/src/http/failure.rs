@@ -36,6 +36,12 @@ impl Failure {
         Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }
     }
 
+    /// 431 for a head that the library does not hold. It is larger than ours in every other way, so it is the number.
+    pub(crate) fn too_many_fields() -> Self {
+        let refused = Refused::because(Reason::RequestMalformed, "the request has more than 96 header fields");
+        Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }
+    }
+
     /// With a text that says more than the reason does; for operators, since it may repeat what they sent.
     pub(crate) fn told(refused: impl Into<Refused>, text: String) -> Self {
         Self { told: Some(text), ..refused.into().into() }

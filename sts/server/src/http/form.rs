@@ -3,7 +3,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
-use sts_service::{Parameters, Reason, Refused};
+use sts_service::{PARAMETERS, Parameters, Reason, Refused};
 
 use super::Failure;
 
@@ -84,31 +84,9 @@ fn first_byte(body: &[u8]) -> Option<u8> {
 
 /// Parameters belong in the body: one in the query would land in logs (RFC 6749 section 3.2).
 fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
-    const OURS: [&str; 20] = [
-        "grant_type",
-        "subject_token",
-        "subject_token_type",
-        "actor_token",
-        "actor_token_type",
-        "requested_token_type",
-        "token",
-        "token_type_hint",
-        "access_token",
-        "refresh_token",
-        "client_id",
-        "client_secret",
-        "client_assertion",
-        "client_assertion_type",
-        "password",
-        "code",
-        "audience",
-        "resource",
-        "scope",
-        "expires_in",
-    ];
     let names = request.query_string().split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
     for name in names {
-        if name.contains('%') || OURS.contains(&name) {
+        if name.contains('%') || PARAMETERS.contains(&name) {
             let rule = "parameters belong in the body, not in the query";
             return Err(Refused::because(Reason::RequestMalformed, rule).into());
         }

@@ -2,7 +2,9 @@
 //! as ours.
 
 use actix_web::HttpRequest;
+use actix_web::http::header;
 use memchr::memchr;
+use sts_service::{Reason, Refused};
 
 use super::Failure;
 
@@ -12,8 +14,28 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_FIELD_NAME: usize = 65_535;
 
 /// Refuses a request whose head is over the limit. The connection has refused it before, unless it came behind another request.
-pub(super) fn refuse_large(request: &HttpRequest) -> Result<(), Failure> {
+fn refuse_large(request: &HttpRequest) -> Result<(), Failure> {
     if read_length(request) > MAX_HEAD { Err(Failure::head_too_large()) } else { Ok(()) }
+}
+
+/// Refuses a request whose body cannot be read, or whose `Host` is none (RFC 9112 section 3.2).
+pub(super) fn refuse_malformed(request: &HttpRequest) -> Result<(), Failure> {
+    refuse_large(request)?;
+    let malformed = |rule| Err(Refused::because(Reason::RequestMalformed, rule).into());
+    if asks_for_web_socket(request) {
+        return malformed("no WebSocket is opened here: send no `Upgrade` header");
+    }
+    let host = request.headers().get(header::HOST).map_or(&[][..], |value| value.as_bytes());
+    if !host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]@/".contains(byte)) {
+        return malformed("the Host header holds characters that no host has");
+    }
+    Ok(())
+}
+
+/// Whether the library takes whatever comes on the connection for the body of `request`, its length unread.
+pub(super) fn asks_for_web_socket(request: &HttpRequest) -> bool {
+    let mut values = request.headers().get_all(header::UPGRADE);
+    values.any(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn read_length(request: &HttpRequest) -> usize {

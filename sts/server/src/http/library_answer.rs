@@ -30,16 +30,20 @@ pub(super) fn rewritten(written: &[u8], request_id: impl FnOnce() -> RequestId) 
 /// 431 for a head of which the library sees no more than its beginning.
 pub(super) fn head_too_large(request_id: &RequestId) -> Bytes {
     let lines = ["HTTP/1.1 431 Request Header Fields Too Large", "connection: close"];
-    in_our_words(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &lines, request_id).map(Bytes::from).unwrap_or_default()
+    told(&Failure::head_too_large(), &lines, request_id).map(Bytes::from).unwrap_or_default()
 }
 
 fn in_our_words(status: StatusCode, lines: &[&str], request_id: &RequestId) -> Option<Vec<u8>> {
     let failure: Failure = match status {
         StatusCode::REQUEST_TIMEOUT => malformed("the head of the request did not arrive within 5 seconds"),
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Failure::head_too_large(),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Failure::too_many_fields(),
         status if status.is_client_error() => malformed("the request is not well-formed HTTP/1.1"),
         _ => Reason::ServerError.into(),
     };
+    told(&failure, lines, request_id)
+}
+
+fn told(failure: &Failure, lines: &[&str], request_id: &RequestId) -> Option<Vec<u8>> {
     let mut response = failure.response(request_id, false);
     failure::mark(&mut response, request_id);
     let mut head = lines.join("\r\n") + "\r\n";

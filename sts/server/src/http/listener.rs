@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 use super::capacity::Capacity;
 use super::connection::{Connection, HEADER_DEADLINE, InFlight, LINGER, NewRequestId};
-use super::{AdminState, Leaving, PublicState, admin, public};
+use super::{AdminState, Leaving, PublicState, admin, head, public};
 use crate::certificate::{self, CertificateProblem};
 
 /// The longest that a TLS handshake may take.
@@ -303,13 +303,18 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         async move {
             let in_flight = request.conn_data::<InFlight>().cloned().unwrap_or_default();
             let _handling = in_flight.begin();
-            let is_last = request.head().connection_type() == ConnectionType::Close;
+            let asked = request.head().connection_type();
+            let is_last = asked == ConnectionType::Close || head::asks_for_web_socket(&request);
             let leaving = state.leaving().clone();
             let mut response = match state {
                 ListenerState::Public(state) => public::serve(request, payload, state).await,
                 ListenerState::Admin(state) => admin::serve(request, payload, state).await,
             };
-            if leaving.has_begun() {
+            if asked == ConnectionType::Upgrade && response.head().connection_type() != ConnectionType::Close {
+                // Nothing is upgraded to, which the library would not say by itself.
+                response.head_mut().set_connection_type(ConnectionType::KeepAlive);
+            }
+            if leaving.has_begun() || is_last {
                 // So that a proxy opens its next connection to another server.
                 response.head_mut().set_connection_type(ConnectionType::Close);
             }

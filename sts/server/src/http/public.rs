@@ -18,7 +18,7 @@ use super::credentials::{Credentials, credentials, public_client};
 use super::failure::{BASIC, BASIC_OR_BEARER};
 use super::failure_limit::Admission;
 use super::form::{Accepts, parameters};
-use super::head::refuse_large;
+use super::head::refuse_malformed;
 use super::route::{Endpoint, endpoint, normalise};
 use super::{Failure, FailureLimit, Leaving, Metadata, Proxies, body};
 use crate::store_health::StoreHealth;
@@ -28,6 +28,10 @@ const SIGNED_INTROSPECTION: &str = "application/token-introspection+jwt";
 /// The media type of a signed status list (draft-ietf-oauth-status-list section 5.1).
 const STATUS_LIST: &str = "application/statuslist+jwt";
 const JSON: &str = "application/json";
+
+/// Said where somebody asks for an introspection and does not say who he is.
+const NO_CREDENTIALS: &str = "no credentials were sent: send the name and secret of an API as Basic, or a token of ours with \
+                              `sts:introspect` as Bearer";
 
 /// What the public handlers need.
 pub(crate) struct PublicState {
@@ -118,7 +122,7 @@ fn admit<'s>(
     context: &RequestContext,
     path: &str,
 ) -> Result<(Endpoint, Option<Admission<'s>>), Failure> {
-    refuse_large(request)?;
+    refuse_malformed(request)?;
     let endpoint = endpoint(path, &state.metadata.base).ok_or(Reason::NotFound);
     let is_probe = matches!(endpoint, Ok(Endpoint::Live | Endpoint::Ready));
     if !is_probe && !state.proxies.admit(request) {
@@ -230,8 +234,10 @@ async fn read_exchange<'b>(
 
 /// `POST /revoke`, RFC 7009 section 2. The token is the authority; credentials are not needed, and must be right if sent.
 async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Answered, Failure> {
+    let (credentials, body) = (credentials(request)?, body::read(request, payload).await?);
+    // Once the body is here: a slow caller is judged by the rules that are in force in the end, and holds no others.
     let snapshot = state.service.snapshot();
-    match credentials(request)? {
+    match credentials {
         Credentials::None | Credentials::PublicClient(_) => {}
         Credentials::Basic(readings) => {
             authenticate_basic(state, &snapshot, &readings)?;
@@ -240,7 +246,6 @@ async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicStat
             state.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_REVOKE, rfc::SCOPE_ADMIN]).await?;
         }
     }
-    let body = body::read(request, payload).await?;
     let parameters = parameters(request, &body, Accepts::Form)?;
     parameters.forbid_repeats(&[])?;
     refuse_body_credentials(&parameters)?;
@@ -250,18 +255,23 @@ async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicStat
 
 /// `POST /introspect`, RFC 7662 section 2; signed for who asks for that (RFC 9701 section 4).
 async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Answered, Failure> {
-    let snapshot = state.service.snapshot();
-    let caller = match credentials(request)? {
+    let credentials = match credentials(request)? {
         Credentials::None | Credentials::PublicClient(_) => {
-            return Err(Failure::challenged(Reason::InvalidClient, BASIC_OR_BEARER));
+            return Err(Failure::challenged(Refused::because(Reason::InvalidClient, NO_CREDENTIALS), BASIC_OR_BEARER));
         }
+        credentials => credentials,
+    };
+    let body = body::read(request, payload).await?;
+    // Once the body is here: a slow caller is judged by the rules that are in force in the end, and holds no others.
+    let snapshot = state.service.snapshot();
+    let caller = match credentials {
+        Credentials::None | Credentials::PublicClient(_) => return Err(Reason::InvalidClient.into()),
         Credentials::Basic(readings) => authenticate_basic(state, &snapshot, &readings)?,
         Credentials::Bearer(token) => {
             let bearer = state.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_INTROSPECT]).await?;
             Caller::Bearer(bearer.account)
         }
     };
-    let body = body::read(request, payload).await?;
     let parameters = parameters(request, &body, Accepts::Form)?;
     parameters.forbid_repeats(&[])?;
     refuse_body_credentials(&parameters)?;

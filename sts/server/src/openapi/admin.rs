@@ -149,7 +149,7 @@ fn parameters(name: &str, path: &str) -> Vec<Value> {
             query("after", text(), "The `next` of the page before."),
             query(
                 "limit",
-                json!({ "type": "integer", "minimum": 0, "maximum": 1000, "default": 100 }),
+                json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }),
                 "The most that are answered. There may be fewer and more to come: `next` says so.",
             ),
         ]),
@@ -168,7 +168,7 @@ fn parameters(name: &str, path: &str) -> Vec<Value> {
                 "What to count together: `reason`, `account`, `identity`, `condition`, separated by commas.",
             ),
             query("after", text(), "The request id that the page before ended with."),
-            query("limit", json!({ "type": "integer", "minimum": 0, "default": 100 }), "The most that are answered."),
+            query("limit", json!({ "type": "integer", "minimum": 1, "default": 100 }), "The most that are answered."),
         ]),
         "issuerHistory" => all.extend([
             query("issuer", text(), "Which issuer, where the entry stands for a family of them."),

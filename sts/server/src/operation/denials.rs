@@ -46,7 +46,7 @@ impl DenialsQuery {
                 }
                 "after" => &mut read.after,
                 "limit" if read.limit.is_none() => {
-                    read.limit = Some(value.parse().map_err(|_| "`limit` is a whole number".to_owned())?);
+                    read.limit = Some(super::limit(&value)?);
                     continue;
                 }
                 _ => return Err(FORM.to_owned()),
@@ -95,8 +95,9 @@ pub(super) async fn list(service: &Service, query: &DenialsQuery) -> Result<Valu
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
     if let Some(names) = &query.group_by {
         let mut groups = group(&wanted, &by(names).map_err(OperationFailure::Refused)?);
+        let left_out = groups.len().saturating_sub(limit);
         groups.truncate(limit);
-        return Ok(json!({ "items": groups, "next": null }));
+        return Ok(json!({ "items": groups, "next": null, "left_out": left_out }));
     }
     let from = match &query.after {
         None => 0,
@@ -158,7 +159,9 @@ mod tests {
             ..DenialsQuery::default()
         };
         assert_eq!(DenialsQuery::read(query.write().trim_start_matches('?')), Ok(query));
-        for wrong in ["account=a&account=b", "limit=x", "limit=1&limit=2", "group_by=colour", "before=1", "group_by="] {
+        for wrong in
+            ["account=a&account=b", "limit=x", "limit=0", "limit=1&limit=2", "group_by=colour", "before=1", "group_by="]
+        {
             assert!(DenialsQuery::read(wrong).is_err(), "{wrong}");
         }
     }

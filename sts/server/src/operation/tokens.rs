@@ -5,7 +5,7 @@ use sts_service::{ListError, RevocationError, RevocationRequest, TokenQuery, Tok
 use sts_store::{LedgerError, RuleId};
 use sts_types::{Jti, UnixTime};
 
-use super::{Desk, Operation, OperationFailure, moment, not_found, query, refused};
+use super::{Desk, Operation, OperationFailure, limit, moment, not_found, query, refused};
 
 /// A page of recorded tokens.
 pub(super) async fn list(desk: &Desk, query: TokenQuery) -> Result<Value, OperationFailure> {
@@ -39,7 +39,7 @@ pub(super) async fn revoke(desk: &Desk, request: RevocationRequest, by: &str) ->
         Err(RevocationError::Unavailable(error)) => Err(away(&error, "nothing was revoked")),
         Err(error @ RevocationError::UnknownToken) => Err(not_found(&undone(&error))),
         Err(RevocationError::UnknownName(name)) => Err(not_found(&format!(
-            "{}. With `force` the rule is made all the same, for a name that is yet to come",
+            "{}. If the name is yet to come, set `force` (`--force` on the command line)",
             undone(&name)
         ))),
         Err(error) => Err(refused(&undone(&error))),
@@ -108,7 +108,7 @@ pub(super) fn from_query(query: &str) -> Result<Operation, String> {
                 let state = state.ok_or("`state` is active, expired, revoked or inactive")?;
                 tokens.state = Some(state.1);
             }
-            "limit" => tokens.limit = Some(value.parse().map_err(|_| "`limit` is a whole number".to_owned())?),
+            "limit" => tokens.limit = Some(limit(&value)?),
             _ => return Err(format!("tokens are listed by {KNOWN}")),
         }
         seen.push(name);

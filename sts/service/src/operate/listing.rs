@@ -101,6 +101,10 @@ impl TokenPage {
 const FORGOTTEN: &str =
     "the token to go on after is not recorded, or forgotten because it has expired: list again from the start";
 
+/// Said where the state of a token is told without the rules.
+const WITHOUT_RULES: &str = "the configuration does not load: a token of an account, identity or issuer entry that is gone or disabled \
+                             is shown as active";
+
 /// Why nothing was listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
@@ -145,6 +149,9 @@ impl Service {
         let subject = query.subject.as_deref().map(Pattern::parse).transpose();
         let subject = subject.map_err(|error| ListError::Field("subject", error.to_string()))?;
         let mut notes = self.unknown_names(snapshot, &query).await?;
+        if !snapshot.has_rules {
+            notes.push(WITHOUT_RULES.to_owned());
+        }
         let account = match query.account.as_deref() {
             None => None,
             Some(name) => match account_id(snapshot, name) {

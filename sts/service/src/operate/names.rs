@@ -31,19 +31,23 @@ pub struct UnknownName {
     account: Option<String>,
     /// The nearest name that somebody has.
     nearest: Option<String>,
+    /// Whether the configuration was asked.
+    has_rules: bool,
 }
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, name, account, nearest } = self;
-        match account {
-            None => write!(f, "there is no {what} `{name}`, neither in the configuration nor in a record")?,
-            Some(account) => {
-                write!(
-                    f,
-                    "the service account `{account}` has no {what} `{name}`, neither in the configuration nor in a record"
-                )?;
+        let Self { what, name, account, nearest, has_rules } = self;
+        let looked = match has_rules {
+            true => "neither in the configuration nor in a record",
+            false => {
+                "neither in a record nor in what can be read of the configuration, which does not load: give an account's id, \
+                 which `sts tokens list` shows, or correct the configuration"
             }
+        };
+        match account {
+            None => write!(f, "there is no {what} `{name}`, {looked}")?,
+            Some(account) => write!(f, "the service account `{account}` has no {what} `{name}`, {looked}")?,
         }
         nearest.iter().try_for_each(|nearest| write!(f, "; did you mean `{nearest}`?"))
     }
@@ -123,7 +127,7 @@ impl Service {
         };
         let id = match account.map(|account| account_id(snapshot, account)) {
             // No record has a name that no account can have.
-            Some(None) => return Ok(Some(unknown(kind, name, owner, &configured))),
+            Some(None) => return Ok(Some(unknown(snapshot, kind, name, owner, &configured))),
             Some(Some(id)) => Some(id),
             None => None,
         };
@@ -140,12 +144,13 @@ impl Service {
             return Ok(None);
         }
         let all: BTreeSet<&str> = configured.into_iter().chain(recorded.iter().map(String::as_str)).collect();
-        Ok(Some(unknown(kind, name, owner, &all)))
+        Ok(Some(unknown(snapshot, kind, name, owner, &all)))
     }
 }
 
-fn unknown(kind: Kind, name: &str, account: Option<&str>, others: &BTreeSet<&str>) -> UnknownName {
+fn unknown(snapshot: &Snapshot, kind: Kind, name: &str, account: Option<&str>, others: &BTreeSet<&str>) -> UnknownName {
     UnknownName {
+        has_rules: snapshot.has_rules,
         what: kind.word(),
         name: name.to_owned(),
         account: account.map(str::to_owned),

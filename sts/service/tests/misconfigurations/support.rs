@@ -161,6 +161,7 @@ fn snapshot(config: &str, keys: Option<KeysView>) -> Snapshot {
         signing: HashMap::new(),
         secrets: HashMap::new(),
         log_claims: false,
+        has_rules: true,
     }
 }
 

@@ -1,0 +1,250 @@
+//! What opens the store where no server runs, read from a configuration that need not load.
+//!
+//! Only `data_dir`, `store` and `signing` must be readable: the store is found by the first two, and its seal lies with the
+//! signing keys. The accounts' names are known as far as they can be read, so that one can be named by its username; the rules
+//! are not, so nothing is granted or judged by what this gives.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sts_policy::{AccountSpec, RuleSet, Spec};
+use sts_types::{AccountId, AccountName, Located};
+
+use crate::admin_access::{DATA_DIR, data_dir, keep_findings_on, only, sound, text_of, tree_with};
+use crate::decode::{
+    DEFAULT_ADMIN, DEFAULT_DRAIN, DEFAULT_LIMITS, DEFAULT_LISTEN, DEFAULT_LOG, Reader, account_files, default_tokens,
+    signing, stand_in, store,
+};
+use crate::diagnostic::{Diagnostics, Severity};
+use crate::files::{Files, Unusable, expand};
+use crate::keys;
+use crate::outline::Outline;
+use crate::settings::{AdminSettings, AuditSettings, Settings, SigningSettings, StoreSettings};
+use crate::yaml::{Entry, Node, Value};
+
+const STORE: &str = "store";
+const SIGNING: &str = "signing";
+const ACCOUNTS: &str = "accounts";
+const SERVICE_ACCOUNTS: &str = "service_accounts";
+
+/// Reads what opens the store from the configuration at `path`; `environment` gives the value of a variable. The settings
+/// have no rules ([`Settings::has_rules`]).
+///
+/// # Errors
+/// When the file cannot be read, or does not say for certain which store it is. A guess could open another one.
+pub fn store_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Diagnostics> {
+    let mut reader = Reader::new(environment);
+    let found = read(&mut reader, path);
+    let (findings, _) = reader.report.finish();
+    let (data_dir, store, signing) = found.ok_or(findings)?;
+    let rules = names_alone(accounts(path, environment)).or_else(|| names_alone(BTreeMap::new()));
+    Ok(settings(data_dir, store, signing, rules.ok_or_else(Diagnostics::default)?))
+}
+
+fn read(reader: &mut Reader<'_>, path: &Path) -> Option<(PathBuf, StoreSettings, SigningSettings)> {
+    const WANTED: &[&str] = &[DATA_DIR, STORE, SIGNING];
+    let text = text_of(path).map_err(|Unusable { code, message, help, .. }| {
+        reader.report.at(code, Severity::Error, None, message, Some(help));
+    });
+    let tree = tree_with(reader, path, &text.ok()?, WANTED)?;
+    let fields = reader.fields(&tree, &keys::ROOT)?;
+    keep_findings_on(reader, &tree, WANTED);
+    let Value::Mapping(members) = &tree.value else { return None };
+    for name in [STORE, SIGNING] {
+        if let Some(entry) = only(reader, members, name)? {
+            sound(reader, entry)?;
+        }
+    }
+    let found = (data_dir(reader, members)?, store(reader, &fields).settings, signing(reader, &fields));
+    (!reader.report.findings.is_fatal()).then_some(found)
+}
+
+/// The accounts that can be read, by username; those with an id of their own have it. One whose id cannot be read, or that
+/// is there twice, is left out: what is done to an account must not reach another.
+fn accounts(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> BTreeMap<AccountName, Option<Located<AccountId>>> {
+    let mut reader = Reader::new(environment);
+    let (mut found, mut is_ambiguous) = (BTreeMap::new(), Vec::new());
+    let main = mapping_of(&mut reader, path, &[ACCOUNTS, SERVICE_ACCOUNTS]);
+    let files = main.iter().flatten().find(|entry| entry.key == ACCOUNTS);
+    let files = files.and_then(|entry| reader.one_or_more(&entry.node, account_files)).unwrap_or_default();
+    let mut all: Vec<Vec<Entry>> = main.into_iter().collect();
+    for file in files {
+        let path = reader.beside(file.span, &file.path);
+        let listed = if file.is_pattern { expand(&path).unwrap_or_default() } else { vec![path] };
+        all.extend(listed.iter().filter_map(|path| mapping_of(&mut reader, path, &[SERVICE_ACCOUNTS])));
+    }
+    for (name, id) in all.iter().flat_map(|members| named_accounts(&mut reader, members)).collect::<Vec<_>>() {
+        if found.insert(name.clone(), id).is_some() {
+            is_ambiguous.push(name);
+        }
+    }
+    found.retain(|name, id| !is_ambiguous.contains(name) && id.is_some());
+    found.into_iter().filter_map(|(name, id)| Some((name, id?))).collect()
+}
+
+/// The accounts of one file. The outer `None` stands for an id that cannot be read.
+type NamedAccount = (AccountName, Option<Option<Located<AccountId>>>);
+
+fn named_accounts(reader: &mut Reader<'_>, members: &[Entry]) -> Vec<NamedAccount> {
+    let accounts =
+        members.iter().filter(|entry| entry.key == SERVICE_ACCOUNTS).filter_map(|entry| match &entry.node.value {
+            Value::Mapping(accounts) => Some(accounts),
+            Value::Scalar(_) | Value::Sequence(_) | Value::Broken => None,
+        });
+    let one = |entry: &Entry| Some((AccountName::new(&entry.key).ok()?, id_of(reader, &entry.node)));
+    accounts.flatten().filter_map(one).collect()
+}
+
+/// The id of an account; `Some(None)` where it has none of its own.
+fn id_of(reader: &mut Reader<'_>, account: &Node) -> Option<Option<Located<AccountId>>> {
+    let Value::Mapping(members) = &account.value else { return None };
+    let mut ids = members.iter().filter(|entry| entry.key == "id");
+    let id = ids.next().map(|entry| reader.name(&entry.node, AccountId::new));
+    match (id, ids.next()) {
+        (_, Some(_)) | (Some(None), _) => None,
+        (id, None) => Some(id.flatten()),
+    }
+}
+
+/// The members `wanted`, at least, of a file.
+fn mapping_of(reader: &mut Reader<'_>, path: &Path, wanted: &[&str]) -> Option<Vec<Entry>> {
+    let text: Arc<str> = Files::default().text(path).ok()?.into();
+    match tree_with(reader, path, &text, wanted)?.value {
+        Value::Mapping(members) => Some(members),
+        Value::Scalar(_) | Value::Sequence(_) | Value::Broken => None,
+    }
+}
+
+/// Rules under which nobody is granted anything, and which know these accounts by name.
+fn names_alone(accounts: BTreeMap<AccountName, Option<Located<AccountId>>>) -> Option<RuleSet> {
+    let account = |(name, id): (AccountName, Option<Located<AccountId>>)| AccountSpec {
+        name: Located::nowhere(name),
+        id,
+        display_name: None,
+        enabled: false,
+        teams: Vec::new(),
+        grants: Vec::new(),
+        default_api: None,
+        ttl: None,
+        not_before: None,
+        not_after: None,
+        identities: Vec::new(),
+    };
+    let spec = Spec {
+        issuer: stand_in(),
+        tokens: default_tokens(),
+        issuers: Vec::new(),
+        apis: Vec::new(),
+        teams: Vec::new(),
+        accounts: accounts.into_iter().map(account).collect(),
+    };
+    RuleSet::compile(&spec).ok().map(|compiled| compiled.rules)
+}
+
+fn settings(data_dir: PathBuf, store: StoreSettings, signing: SigningSettings, rules: RuleSet) -> Settings {
+    Settings {
+        issuer: stand_in(),
+        listen: DEFAULT_LISTEN,
+        tls: None,
+        behind_tls_proxy: Vec::new(),
+        admin: AdminSettings { listen: DEFAULT_ADMIN, hosts: Vec::new(), tls: None },
+        data_dir,
+        store,
+        signing,
+        api_signing: BTreeMap::new(),
+        status_list: false,
+        cap_to_subject: false,
+        limits: DEFAULT_LIMITS,
+        drain: DEFAULT_DRAIN,
+        log: DEFAULT_LOG,
+        audit: AuditSettings::default(),
+        entries: jwks_cache::Specs::default(),
+        trust: Vec::new(),
+        max_ttl: default_tokens().max_ttl.value,
+        rules: Arc::new(rules),
+        has_rules: false,
+        apis_secrets: BTreeMap::new(),
+        generation: String::new(),
+        outline: Outline::default(),
+        files: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11";
+
+    fn access(text: &str, accounts: &str) -> Result<(Settings, PathBuf), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sts.yaml");
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(folder.path().join("a.yaml"), accounts).unwrap();
+        let settings = store_access(&path, &|_| None).map_err(|findings| findings.render(false))?;
+        Ok((settings, folder.path().to_owned()))
+    }
+
+    fn id(settings: &Settings, name: &str) -> Option<String> {
+        settings.rules.account(name).map(|account| account.id.to_string())
+    }
+
+    #[test]
+    fn fld22_the_store_is_found_and_accounts_are_known_by_name_whatever_else_is_wrong() {
+        let accounts = format!("service_accounts:\n  one:\n    id: {ID}\n    teams: 7\n  two: {{}}\n");
+        for text in [
+            "data_dir: d\naccounts: a.yaml\nnonsense: 1\n",
+            "data_dir: d\naccounts: [a.yaml]\nissuers: { a: [\n",
+            "{ \"data_dir\": \"d\", \"accounts\": \"*.yaml\", \"tokens\": { \"ttl\": [ } }",
+        ] {
+            let (settings, folder) = access(text, &accounts).unwrap();
+            assert_eq!(settings.data_dir, folder.join("d"), "{text}");
+            assert!(settings.store == StoreSettings::Embedded && !settings.has_rules, "{text}");
+            assert_eq!(id(&settings, "one").as_deref(), Some(ID), "{text}");
+            assert_eq!(id(&settings, "two").as_deref(), Some("two"), "{text}");
+        }
+        let redis = "data_dir: d\nstore: { url: 'redis://127.0.0.1:7', timeout: 2s }\nsigning: { keys_dir: k }\nx: [";
+        let (settings, folder) = access(redis, "").unwrap();
+        assert!(matches!(settings.store, StoreSettings::Redis(_)));
+        assert_eq!(settings.signing.keys_dir, Some(folder.join("k")));
+    }
+
+    #[test]
+    fn fld22_an_account_that_cannot_be_read_for_certain_is_left_out_alone() {
+        let left_out = [
+            "service_accounts:\n  one: { id: [x] }\n  two: {}\n",
+            "service_accounts:\n  one: { id: 'NO GOOD' }\n  two: {}\n",
+            "service_accounts:\n  one: 7\n  two: {}\n",
+            "service_accounts:\n  one: { id: ${NOT_SET} }\n  two: {}\n",
+        ];
+        for accounts in left_out {
+            let (settings, _) = access("accounts: a.yaml\nx: 1\n", accounts).unwrap();
+            assert_eq!((id(&settings, "one"), id(&settings, "two").as_deref()), (None, Some("two")), "{accounts}");
+        }
+        let twice = "service_accounts:\n  one: {}\n";
+        let (settings, _) = access(&format!("accounts: a.yaml\n{twice}"), twice).unwrap();
+        assert_eq!(id(&settings, "one"), None);
+        let (settings, _) = access("accounts: a.yaml\n", "service_accounts: [\n").unwrap();
+        assert_eq!(settings.rules.accounts().count(), 0);
+    }
+
+    #[test]
+    fn fld22_which_store_it_is_is_never_guessed() {
+        for text in [
+            "data_dir: d\nstore: { url: [ }\n",
+            "data_dir: d\nstore: ${NOT_SET}\n",
+            "data_dir: d\nstore: nowhere\n",
+            "data_dir: d\nstore: embedded\nstore: embedded\n",
+            "data_dir: d\nsigning: { keys_dir: ${NOT_SET} }\n",
+            "data_dir: d\nsigning: { keysdir: k }\n",
+            "data_dir: d\n store: redis://h\nx: [\n",
+            "data_dir: ${NOT_SET}\n",
+        ] {
+            assert!(access(text, "").is_err(), "{text}");
+        }
+    }
+}
