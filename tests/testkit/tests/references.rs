@@ -56,6 +56,18 @@ fn what_the_architecture_page_names_is_in_the_code() {
     assert_eq!(unknown, Vec::<&str>::new(), "sts/ARCHITECTURE.md names what is not in the code");
 }
 
+#[test]
+fn the_architecture_page_has_a_row_for_each_crate() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("sts/ARCHITECTURE.md")).unwrap();
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let members = manifest.split("members = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap();
+    // What fuzzing needs is no part of the product.
+    let members = members.split('"').skip(1).step_by(2).filter(|member| *member != "tests/fuzz/targets");
+    let missing: Vec<&str> = members.filter(|member| !page.contains(&format!("| [{member}]("))).collect();
+    assert_eq!(missing, Vec::<&str>::new(), "sts/ARCHITECTURE.md has no row for these crates");
+}
+
 /// Whether `line` has `reference`, followed by an id where that is what makes it one.
 fn refers(line: &str, reference: &str) -> bool {
     let is_id = |text: &str| {
