@@ -157,6 +157,7 @@ impl Load<'_> {
             apis: apis.specs,
             teams: accounts.teams,
             accounts: accounts.accounts,
+            faulty: self.reader.faulty.clone(),
         };
         let rules = self.compile(&policy)?;
         let mut key_specs = KeysSpec::specs(entries.keys);
@@ -256,7 +257,11 @@ impl Load<'_> {
         for error in key_sets::check(KeysSpec::specs(entries.iter().map(|entry| entry.spec.clone()))) {
             let report = &mut self.reader.report;
             let entry = entries.iter().find(|entry| *entry.spec.name() == error.entry);
+            // That an entry has no keys of its own was told where the entries were read.
+            let is_told = error.code == CheckCode::IssuerWithoutKeys
+                && entry.is_some_and(|entry| entry.spec.one().is_some_and(|spec| spec.source == KeySource::Discovery));
             if let Some(span) = entry.map(|entry| entry.place(error.key))
+                && !is_told
                 && !report.has_finding_at(span)
             {
                 let is_absent = error.code == CheckCode::MissingSecret && self.absent_secrets == AbsentSecrets::Warn;
@@ -273,7 +278,7 @@ impl Load<'_> {
     fn accounts(&mut self, main: &Fields<'_>, named: &[AccountFiles]) -> Option<Accounts> {
         let mut found = Accounts::default();
         accounts(&mut self.reader, main, &mut found);
-        let mut complete = true;
+        let mut complete = !self.reader.misses_account_files;
         let mut paths = Vec::new();
         for AccountFiles { path, span, is_pattern } in named {
             let path = self.reader.beside(*span, path);

@@ -46,7 +46,7 @@ impl RuleSet {
     /// # Errors
     /// All findings, when any of them is an error.
     pub fn compile_with_unsafe(spec: &Spec) -> Result<Compiled, Vec<Finding>> {
-        let mut findings = Findings::default();
+        let mut findings = Findings::beside(&spec.faulty);
         lifetimes(spec, &mut findings);
         let apis = apis(spec, &mut findings);
         names::check(spec, &mut findings);
@@ -83,6 +83,7 @@ impl RuleSet {
                 apis: spec.apis.clone(),
                 teams: Vec::new(),
                 accounts: Vec::new(),
+                faulty: crate::FaultyNames::default(),
             },
             guards: Some(Vec::new()),
         };

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use sts_types::{CheckCode, Origin};
 
+use crate::FaultyNames;
+
 /// One thing to say about the configuration. `message` is lower case with user text in back-ticks; `help` says what to write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
@@ -35,6 +37,9 @@ pub enum Severity {
 pub(crate) struct Findings {
     list: Vec<Finding>,
     seen: HashSet<Finding>,
+    errors: usize,
+    /// Names of which nothing more is to be said.
+    pub(crate) faulty: FaultyNames,
 }
 
 impl Findings {
@@ -74,13 +79,24 @@ impl Findings {
     fn note(&mut self, code: CheckCode, severity: Severity, origin: Origin, message: String, help: Option<String>) {
         let finding = Finding { code, origin, severity, message, help };
         if self.seen.insert(finding.clone()) {
+            self.errors += usize::from(severity == Severity::Error);
             self.list.push(finding);
         }
     }
 
+    /// No finding yet, beside names whose faults were reported.
+    pub(crate) fn beside(faulty: &FaultyNames) -> Self {
+        Self { faulty: faulty.clone(), ..Self::default() }
+    }
+
     /// Whether an error was noted.
     pub(crate) fn has_errors(&self) -> bool {
-        self.list.iter().any(|finding| finding.severity == Severity::Error)
+        self.errors() > 0
+    }
+
+    /// How many errors were noted.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
     }
 
     /// Everything noted, in the order noted.

@@ -44,6 +44,7 @@ pub(crate) fn spec(accounts: Vec<AccountSpec>) -> Spec {
         apis: vec![api("deploy", &["create", "read", "delete"]), api("logs", &[])],
         teams: vec![],
         accounts,
+        faulty: crate::FaultyNames::default(),
     }
 }
 

@@ -9,6 +9,7 @@ mod decision;
 mod diagnosis;
 mod events;
 mod explain;
+mod faulty;
 mod finding;
 #[cfg(test)]
 mod fixture;
@@ -31,6 +32,7 @@ pub use decision::{
     RequestedAccount, RequestedTarget,
 };
 pub use diagnosis::{Diagnosis, EntryView, diagnose_request, difference, shared_audience};
+pub use faulty::{FaultyNames, FaultySet};
 pub use finding::{Finding, Severity};
 pub use overlap::{Ambiguous, Overlaps, Shadowed};
 pub use pattern::{Pattern, PatternError};

@@ -7,6 +7,7 @@ use sts_types::{
     Scope, TeamName, UnixTime,
 };
 
+use crate::FaultyNames;
 use crate::preset::{KnownIssuer, Preset};
 
 /// The whole policy.
@@ -24,6 +25,8 @@ pub struct Spec {
     pub teams: Vec<TeamSpec>,
     /// `service_accounts:` of every file, in file order.
     pub accounts: Vec<AccountSpec>,
+    /// Names above, or missing above, whose declaration has a fault that was reported.
+    pub faulty: FaultyNames,
 }
 
 /// `tokens:`, as far as policy needs it.

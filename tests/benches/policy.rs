@@ -134,6 +134,7 @@ fn spec(kind: Kind, identities: usize) -> Spec {
         }],
         teams: vec![],
         accounts: (0..identities).map(|n| account(kind, n)).collect(),
+        faulty: Default::default(),
     }
 }
 

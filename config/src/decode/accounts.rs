@@ -31,7 +31,8 @@ pub(crate) struct Accounts {
 /// Reads `teams:`, `service_accounts:` and `tests:` of one file.
 pub(crate) fn accounts(reader: &mut Reader<'_>, fields: &Fields<'_>, found: &mut Accounts) {
     for (entry, members) in reader.named(fields, "teams") {
-        let Some(name) = reader.key_name(entry, TeamName::new) else { continue };
+        let before = reader.report.errors();
+        let Some(name) = reader.declared("teams", entry, TeamName::new) else { continue };
         if found.is_first(reader, ("team", name.value.to_string()), entry.key_span) {
             let team = TeamSpec {
                 name,
@@ -39,10 +40,11 @@ pub(crate) fn accounts(reader: &mut Reader<'_>, fields: &Fields<'_>, found: &mut
                 grants: reader.optional(&members, "grants", grants).unwrap_or_default(),
             };
             found.teams.push(team);
+            reader.note_faults_since(before, "teams", &entry.key);
         }
     }
     for (entry, members) in reader.named(fields, "service_accounts") {
-        let Some(name) = reader.key_name(entry, AccountName::new) else { continue };
+        let Some(name) = reader.declared("service_accounts", entry, AccountName::new) else { continue };
         if found.is_first(reader, ("service account", name.value.to_string()), entry.key_span) {
             let account = account(reader, name, &members);
             found.accounts.push(account);
@@ -69,15 +71,19 @@ impl Accounts {
 fn account(reader: &mut Reader<'_>, name: Located<AccountName>, fields: &Fields<'_>) -> AccountSpec {
     // For people only; nothing acts on it.
     reader.optional(fields, "description", Reader::text);
+    let before = reader.report.errors();
+    let teams = reader
+        .optional(fields, "teams", |reader, node| reader.list_of(node, "teams", Reader::located_text))
+        .unwrap_or_default();
+    let grants = reader.optional(fields, "grants", grants).unwrap_or_default();
+    reader.note_faults_since(before, "service_accounts", name.value.as_str());
     AccountSpec {
         name,
         id: reader.optional(fields, "id", |reader, node| reader.name(node, AccountId::new)),
         display_name: reader.optional(fields, "display_name", Reader::text).map(|text| text.value),
         enabled: reader.flag_or(fields, "enabled", true),
-        teams: reader
-            .optional(fields, "teams", |reader, node| reader.list_of(node, "teams", Reader::located_text))
-            .unwrap_or_default(),
-        grants: reader.optional(fields, "grants", grants).unwrap_or_default(),
+        teams,
+        grants,
         default_api: reader.optional(fields, "default_api", Reader::located_text),
         ttl: reader.optional(fields, "ttl", Reader::lifetime),
         not_before: reader.optional(fields, "not_before", Reader::time),

@@ -23,10 +23,12 @@ pub(crate) struct Apis {
 pub(crate) fn apis(reader: &mut Reader<'_>, fields: &Fields<'_>, signing: &[Algorithm], ignored: &[Scope]) -> Apis {
     let mut apis = Apis::default();
     for (entry, members) in reader.named(fields, "apis") {
-        if let Some(name) = reader.key_name(entry, ApiName::new) {
+        let before = reader.report.errors();
+        if let Some(name) = reader.declared("apis", entry, ApiName::new) {
             api(reader, name, &members, signing, &mut apis);
             warn_of_ignored(reader, &members, ignored, apis.specs.last());
         }
+        reader.note_faults_since(before, "apis", &entry.key);
     }
     apis
 }

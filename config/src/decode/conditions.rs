@@ -44,7 +44,7 @@ fn object(reader: &mut Reader<'_>, node: &Node) -> Option<ConditionObject> {
         or_absent: reader.flag_or(&fields, "or_absent", false),
     };
     let constrains = ["any_of", "all_of", "none_of", "regex", "present"].iter().any(|key| fields.node(key).is_some());
-    if !constrains {
+    if !constrains && !fields.has_unknown_key() {
         reader.error(
             CheckCode::EmptyCondition,
             node.span,
@@ -53,7 +53,7 @@ fn object(reader: &mut Reader<'_>, node: &Node) -> Option<ConditionObject> {
         );
         return None;
     }
-    Some(object)
+    constrains.then_some(object)
 }
 
 /// A list of scalars, one at least: an empty list would hold never, or always.

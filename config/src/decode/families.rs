@@ -39,7 +39,11 @@ pub(super) fn template(
             );
         }
     }
+    let before = reader.report.errors();
     let variables = variables(reader, fields);
+    if reader.report.errors() > before || (fields.node("variables").is_none() && fields.mentions("variables")) {
+        return None;
+    }
     let text = reader.text(fields.node("issuer_template")?)?;
     let rules = variables.iter().map(|(name, (rule, _))| (name.clone(), rule.clone())).collect();
     let template = match IssuerTemplate::new(&text.value, &rules) {

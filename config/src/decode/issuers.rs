@@ -12,7 +12,7 @@ use sts_types::{Algorithm, Audience, CheckCode, EntryName, Issuer, Issuers, Loca
 
 use super::families::template;
 use super::platform::{is_public, platform, refuse_domains_without_keys};
-use super::reader::{Fields, Reader};
+use super::reader::{Fields, Reader, listed};
 use super::server::{algorithms, checked_url, issuer_url, stand_in};
 use super::url;
 use crate::json::value_of;
@@ -91,7 +91,7 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
     let for_all = reader.optional(fields, "proxy", proxy).flatten();
     let mut spans = Vec::new();
     for (entry, members) in reader.named(fields, "issuers") {
-        let Some(name) = reader.key_name(entry, EntryName::new) else { continue };
+        let Some(name) = reader.declared("issuers", entry, EntryName::new) else { continue };
         let before = reader.report.errors();
         issuer(reader, name, &members, for_all.as_ref(), &mut entries);
         if let Some(own) = entries.policy.last()
@@ -124,14 +124,14 @@ fn issuer(
     proxy_for_all: Option<&ProxyUrl>,
     entries: &mut Entries,
 ) {
-    let is_family = fields.node("issuer_template").is_some();
+    let is_family = fields.mentions("issuer_template");
     let written = if is_family { template(reader, fields) } else { one_issuer(reader, fields) };
     let source = if is_family { KeySource::Discovery } else { key_source(reader, fields, &mut entries.key_files) };
     let checked = written.as_ref().and_then(|(_, checked)| checked.as_ref());
     let network = network(reader, fields, &source, checked);
     let public = is_public(checked, network.allow_private_network);
     let ca_file = fields.node("ca_file").and_then(|node| Some((reader.path(node)?, node.span)));
-    entries.key_files.extend(ca_file.clone());
+    entries.key_files.extend(ca_file.clone().filter(|_| is_fetched(&source)));
     let bearer_token_file = reader.optional(fields, "bearer_token_file", Reader::secret_path);
     let proxy = match reader.optional(fields, "proxy", proxy) {
         Some(own) => own,
@@ -466,20 +466,19 @@ fn refuse_shared_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans:
         .filter(|(issuer, sharers)| **issuer != stand_in && sharers.len() > 1)
         .map(|(_, sharers)| sharers)
     {
-        for (entry, span) in sharers.iter().filter(|(entry, _)| entry.source == KeySource::Discovery) {
-            let other =
-                sharers.iter().find(|(other, _)| other.name != entry.name).map_or("", |(other, _)| other.name.as_str());
-            let message = format!(
-                "issuer entries `{}` and `{other}` have the same `issuer`, and `{}` has no keys of its own to tell their \
-                     tokens apart",
-                entry.name, entry.name
-            );
-            reader.error(
-                CheckCode::IssuerWithoutKeys,
-                *span,
-                message,
-                "give each of them its own `jwks_file`, `jwks_url` or `jwks`",
-            );
-        }
+        let bare: Vec<_> = sharers.iter().filter(|(entry, _)| entry.source == KeySource::Discovery).collect();
+        let Some((_, span)) = bare.last() else { continue };
+        let names = listed(sharers.iter().map(|(entry, _)| entry.name.as_str()));
+        let without = listed(bare.iter().map(|(entry, _)| entry.name.as_str()));
+        let message = format!(
+            "issuer entries {names} have the same `issuer`, and nothing tells their tokens apart: {without} {}",
+            if bare.len() == 1 { "has no keys of its own" } else { "have no keys of their own" }
+        );
+        reader.error(
+            CheckCode::IssuerWithoutKeys,
+            *span,
+            message,
+            "give each of them its own `jwks_file`, `jwks_url` or `jwks`",
+        );
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuers: &I
         trust_domain: None,
         unprotected: false,
     };
-    if !is_read || fault.is_some() {
+    // A key that was misspelt may be one of those that say what the platform is.
+    if !is_read || fault.is_some() || fields.has_unknown_key() {
         // What the other keys say is about an issuer that nobody is. They are read for their own faults only, and a preset
         // that was known keeps the identities of this entry from being reported, too.
         if !fault.as_ref().is_some_and(|fault| fault.look_alike)
@@ -62,10 +63,14 @@ pub(super) fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuers: &I
         reader.optional(fields, "owner_claims", owner_claims);
         return own;
     }
+    let before = reader.report.errors();
     if let Some(node) = fields.node("preset") {
         preset(reader, node, &mut own, by_url);
     }
     sharing(reader, fields, &mut own);
+    if reader.report.errors() > before {
+        own.source = PresetSource::Faulty;
+    }
     own.trust_domain = fields.node("trust_domain").and_then(|node| trust_domain(reader, fields, node, &own));
     own
 }
@@ -136,7 +141,7 @@ fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
     if let Some(preset) = own.preset.filter(|preset| preset.names_owner()) {
         let message = format!("the preset `{}` knows which claims name the owner", preset.name());
         reader.error(CheckCode::KeyWithoutEffect, entry.key_span, message, "remove `owner_claims`");
-    } else if !own.shared {
+    } else if !own.shared && (written.is_some() || !fields.mentions("shared")) {
         let message = "`owner_claims` has no effect on an issuer that is not shared";
         reader.error(
             CheckCode::KeyWithoutEffect,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sts_types::{CheckCode, Located, nearest};
+use sts_policy::{FaultyNames, FaultySet};
+use sts_types::{CheckCode, Located, NameError, nearest};
 
 use crate::diagnostic::{Place, Severity};
 use crate::keys::{self, Key, Section};
@@ -19,6 +20,10 @@ pub(crate) struct Reader<'e> {
     pub(crate) variables: BTreeMap<String, String>,
     /// The key of the short rule that fits each issuer entry.
     pub(super) short_rules: BTreeMap<String, &'static str>,
+    /// Names whose declaration has a fault that was reported.
+    pub(crate) faulty: FaultyNames,
+    /// Whether an account file may be missing because of how `accounts` is written.
+    pub(crate) misses_account_files: bool,
 }
 
 /// The members of a mapping whose keys are all known.
@@ -42,6 +47,16 @@ impl<'n> Fields<'n> {
         self.section.key(key).and_then(Key::section)
     }
 
+    /// Whether `key` is there, or a key that was reported and probably means it.
+    pub(super) fn mentions(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key || meant(&entry.key, self.section) == Some(key))
+    }
+
+    /// Whether there is a key that was reported as unknown.
+    pub(super) fn has_unknown_key(&self) -> bool {
+        self.entries.iter().any(|entry| self.section.key(&entry.key).is_none())
+    }
+
     /// The member under `key`, if it is there.
     pub(crate) fn entry(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| entry.key == key)
@@ -50,7 +65,14 @@ impl<'n> Fields<'n> {
 
 impl<'e> Reader<'e> {
     pub(crate) fn new(environment: &'e dyn Fn(&str) -> Option<String>) -> Self {
-        Self { report: Report::default(), environment, variables: BTreeMap::new(), short_rules: BTreeMap::new() }
+        Self {
+            report: Report::default(),
+            environment,
+            variables: BTreeMap::new(),
+            short_rules: BTreeMap::new(),
+            faulty: FaultyNames::default(),
+            misses_account_files: false,
+        }
     }
 
     /// Reports an error.
@@ -85,10 +107,69 @@ impl<'e> Reader<'e> {
         for entry in entries {
             let broken = entry.key.is_empty() && entry.node.is_broken();
             if section.key(&entry.key).is_none() && !broken {
+                self.note_names_under(entry, section);
                 self.unknown_key(entry, section, meant(&entry.key));
             }
         }
         Some(Fields { section, span: node.span, entries })
+    }
+
+    /// What an unknown key was probably meant to declare is not missing elsewhere.
+    fn note_names_under(&mut self, entry: &Entry, section: &'static Section) {
+        let Some(key) = meant(&entry.key, section) else { return };
+        self.misses_account_files |= key == "accounts";
+        self.note_faulty_names(key, &entry.node);
+    }
+
+    /// Notes that the names declared in `node`, the value of `key`, have a fault that was reported.
+    fn note_faulty_names(&mut self, key: &str, node: &Node) {
+        let Some(names) = self.faulty_of(key) else { return };
+        match &node.value {
+            Value::Mapping(entries) => entries.iter().for_each(|entry| names.insert(&entry.key)),
+            Value::Scalar(_) | Value::Sequence(_) | Value::Broken => names.insert_every_name(),
+        }
+    }
+
+    /// The names with faults of what is declared under `key`.
+    pub(super) fn faulty_of(&mut self, key: &str) -> Option<&mut FaultySet> {
+        match key {
+            "teams" => Some(&mut self.faulty.teams),
+            "apis" => Some(&mut self.faulty.apis),
+            "issuers" => Some(&mut self.faulty.issuers),
+            "service_accounts" => Some(&mut self.faulty.accounts),
+            _ => None,
+        }
+    }
+
+    /// Notes an entry that is not YAML as a whole: its name, or every name where it has lost its own.
+    fn note_faulty_entry(&mut self, key: &str, entry: &Entry) {
+        let Some(names) = self.faulty_of(key) else { return };
+        if entry.key.is_empty() { names.insert_every_name() } else { names.insert(&entry.key) }
+    }
+
+    /// The name that is declared by `entry` under `key`.
+    pub(super) fn declared<T>(
+        &mut self,
+        key: &str,
+        entry: &Entry,
+        make: fn(&str) -> Result<T, NameError>,
+    ) -> Option<Located<T>> {
+        let name = self.key_name(entry, make);
+        if name.is_none()
+            && let Some(names) = self.faulty_of(key)
+        {
+            names.insert_misspelt(&entry.key);
+        }
+        name
+    }
+
+    /// Notes that the declaration of `name` under `key` has a fault, if one was reported since there were `errors`.
+    pub(super) fn note_faults_since(&mut self, errors: usize, key: &str, name: &str) {
+        if self.report.errors() > errors
+            && let Some(names) = self.faulty_of(key)
+        {
+            names.insert(name);
+        }
     }
 
     fn unknown_key(&mut self, entry: &Entry, section: &Section, meant: Option<String>) {
@@ -129,7 +210,7 @@ impl<'e> Reader<'e> {
         key: &str,
         read: impl FnOnce(&mut Self, &Node) -> Option<T>,
     ) -> Option<T> {
-        if fields.node(key).is_none() {
+        if !fields.mentions(key) {
             let doc = fields.section.key(key).map_or("", |key| key.doc);
             self.error(
                 CheckCode::MissingKey,
@@ -243,10 +324,31 @@ impl<'e> Reader<'e> {
     /// The members of a mapping of named things; an empty one is allowed, so that everything in it can be commented out.
     pub(super) fn named<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Vec<(&'n Entry, Fields<'n>)> {
         let Some(node) = fields.node(key).filter(|node| !node.is_nothing()) else { return Vec::new() };
-        let Some(entries) = self.mapping(node, &format!("`{key}`")) else { return Vec::new() };
+        let Some(entries) = self.mapping(node, &format!("`{key}`")) else {
+            self.note_faulty_names(key, node);
+            return Vec::new();
+        };
         let Some(section) = fields.section_of(key) else { return Vec::new() };
-        entries.iter().filter_map(|entry| self.fields(&entry.node, section).map(|members| (entry, members))).collect()
+        let mut found = Vec::new();
+        for entry in entries {
+            let before = self.report.errors();
+            found.extend(self.fields(&entry.node, section).map(|members| (entry, members)));
+            self.note_faults_since(before, key, &entry.key);
+            if entry.key.is_empty() || entry.node.is_broken() {
+                self.note_faulty_entry(key, entry);
+            }
+        }
+        found
     }
+}
+
+/// The key of `section` that an unknown one probably means.
+fn meant(unknown: &str, section: &'static Section) -> Option<&'static str> {
+    if section.key(unknown).is_some() {
+        return None;
+    }
+    let joined = unknown.split_once(':').and_then(|(key, _)| section.key(key)).map(|key| key.name);
+    joined.or_else(|| nearest(unknown, section.keys.iter().map(|key| key.name)))
 }
 
 /// What is wanted where a string is.

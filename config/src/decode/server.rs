@@ -97,10 +97,15 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
         drain: drain(reader, fields),
         log: log(reader, fields),
         audit: audit(reader, fields),
-        accounts: reader
-            .optional(fields, "accounts", |reader, node| reader.one_or_more(node, account_files))
-            .unwrap_or_default(),
+        accounts: accounts(reader, fields),
     }
+}
+
+fn accounts(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<AccountFiles> {
+    let before = reader.report.errors();
+    let files = reader.optional(fields, "accounts", |reader, node| reader.one_or_more(node, account_files));
+    reader.misses_account_files |= reader.report.errors() > before;
+    files.unwrap_or_default()
 }
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -222,7 +227,7 @@ fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
 
 /// Tokens never travel in the clear.
 fn refuse_plain_http(reader: &mut Reader<'_>, fields: &Fields<'_>, listen: SocketAddr) {
-    let protected = fields.node("tls").is_some() || fields.node("behind_tls_proxy").is_some();
+    let protected = fields.mentions("tls") || fields.mentions("behind_tls_proxy");
     if let Some(node) = fields.node("listen")
         && !protected
         && !listen.ip().to_canonical().is_loopback()
@@ -254,7 +259,7 @@ fn admin(
         .unwrap_or_default();
     settings.tls = tls(reader, &members, tls_files);
     let span = members.node("listen").map_or(members.span, |node| node.span);
-    if !settings.listen.ip().to_canonical().is_loopback() && members.node("tls").is_none() {
+    if !settings.listen.ip().to_canonical().is_loopback() && !members.mentions("tls") {
         let help = "add `tls: { cert_file: ..., key_file: ... }` to `admin`, or listen on `127.0.0.1`";
         reader.error(CheckCode::ListenerWithoutTls, span, "the admin listener is not on loopback and has no TLS", help);
     }
@@ -294,8 +299,13 @@ pub(crate) fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>) -> SigningSe
     };
     let Some(members) = reader.section(fields, "signing") else { return settings };
     let words = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA].map(|algorithm| (algorithm.name(), algorithm));
+    let before = reader.report.errors();
     if let Some(algorithms) = reader.optional(&members, "algorithms", |reader, node| algorithms(reader, node, &words)) {
         settings.algorithms = algorithms;
+    }
+    if reader.report.errors() > before || (members.has_unknown_key() && members.mentions("algorithms")) {
+        // The APIs' own choices are not measured against a list that could not be read.
+        settings.algorithms = Algorithm::ALL.to_vec();
     }
     if let Some(every) = reader.optional(&members, "rotate_every", Reader::duration) {
         settings.rotate_every = (!every.is_zero()).then_some(every);

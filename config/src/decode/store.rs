@@ -81,7 +81,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
         }
         Some(Where::Redis(redis)) => redis.tls.is_some(),
     };
-    if members.node("username").is_some() && members.node("password_file").is_none() {
+    if members.node("username").is_some() && !members.mentions("password_file") {
         refuse(reader, members, "username", "has no effect without `password_file`", "add `password_file`".to_owned());
     }
     if !tls {
@@ -96,7 +96,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
         }
     }
     for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
-        if members.node(one).is_some() && members.node(other).is_none() {
+        if tls && members.node(one).is_some() && !members.mentions(other) {
             refuse(reader, members, one, &format!("has no effect without `{other}`"), format!("add `{other}`"));
         }
     }
@@ -104,7 +104,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
     let named = |(file, kind): (&Option<(PathBuf, Span)>, FileKind)| {
         file.clone().map(|(path, span)| NamedFile { path, span, kind })
     };
-    store.tls_files.extend(files.into_iter().filter_map(named));
+    store.tls_files.extend(files.into_iter().filter(|_| tls).filter_map(named));
     if let Some(Where::Redis(mut redis)) = place {
         if let Some(tls) = &mut redis.tls {
             tls.ca_file = ca.map(|(path, _)| path);

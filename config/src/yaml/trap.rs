@@ -45,7 +45,7 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
         let end = (at..line.chars.len()).find(|i| line.at(*i) == Some('}')).map_or(line.chars.len(), |i| i + 1);
         return line.unquoted(at - 1, end, "`${...}` inside `[]` or `{}` needs quotes".to_owned());
     }
-    if info.contains("tabs ") || info.contains(" tab") {
+    if info.contains("tabs ") || info.contains(" tab") || line.at(0) == Some('\t') {
         return tab(text, file, number);
     }
     if let Some(finding) = missing_space(text, file, number) {

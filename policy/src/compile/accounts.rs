@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use sts_types::{AccountId, Audience, CheckCode, ClaimPath, Located, TeamName, UnixTime, is_uuid};
 
+use super::grants::Granted;
 use super::pool::Pool;
 use super::{broad, conditions, grants, identity_title, lints, platform_use};
 use crate::changes::Prints;
@@ -13,14 +14,16 @@ use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, name_help, quoted};
 use crate::identity::{ApiGrant, EntryRule, Identity, Terms, Window};
 use crate::ruleset::{Account, AccountTerms, Api};
-use crate::{AccountSpec, GrantedAccount, IdentitySpec, IssuerSpec, Preset, PresetSource, ShortRuleSpec, Spec};
+use crate::{
+    AccountSpec, GrantedAccount, IdentitySpec, IssuerSpec, Preset, PresetSource, ShortRuleSpec, Spec, TeamSpec,
+};
 
 /// Every account of `spec`.
 pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec<Account> {
     let teams = spec
         .teams
         .iter()
-        .map(|team| (team.name.value.as_str(), (&team.name.value, grants::compile(&team.grants, apis, findings))))
+        .map(|team| (team.name.value.as_str(), (&team.name.value, team_grants(team, apis, findings))))
         .collect();
     let entries = spec.issuers.iter().enumerate().map(|(at, entry)| (entry.name.value.as_str(), at)).collect();
     let shared: Vec<ClaimPath> =
@@ -29,6 +32,17 @@ pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec
     let told = HashSet::new();
     let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, pool, prints, told, findings };
     spec.accounts.iter().filter_map(|account| compiler.account(account)).collect()
+}
+
+/// What a team grants. One with a fault in it is known to have one from there on.
+fn team_grants(team: &TeamSpec, apis: &[Api], findings: &mut Findings) -> Vec<ApiGrant> {
+    let before = findings.errors();
+    let grants = grants::compile(&team.grants, apis, findings);
+    let names_faulty = team.grants.iter().any(|grant| findings.faulty.apis.contains(&grant.api.value));
+    if findings.errors() > before || names_faulty {
+        findings.faulty.teams.insert(team.name.value.as_str());
+    }
+    grants
 }
 
 struct Compiler<'a> {
@@ -55,12 +69,19 @@ impl Compiler<'_> {
         };
         let mut teams = Vec::new();
         let mut granted = Vec::new();
+        // What the account is granted is only known when everything that grants it is sound.
+        let before = self.findings.errors();
+        let faulty = &self.findings.faulty;
+        let mut is_known = !faulty.accounts.contains(account.name.value.as_str())
+            && !account.grants.iter().any(|grant| faulty.apis.contains(&grant.api.value));
         for name in &account.teams {
             match self.teams.get(name.value.as_str()) {
                 Some((team, grants)) => {
                     teams.push(team.detached());
                     granted.extend(grants.iter().cloned());
+                    is_known &= !self.findings.faulty.teams.contains(&name.value);
                 }
+                None if self.findings.faulty.teams.contains(&name.value) => is_known = false,
                 None => {
                     let help = name_help(&name.value, self.spec.teams.iter().map(|own| own.name.value.as_str()));
                     self.findings.error(
@@ -73,8 +94,9 @@ impl Compiler<'_> {
             }
         }
         granted.extend(grants::compile(&account.grants, self.apis, self.findings));
+        is_known &= self.findings.errors() == before;
         let grants = grants::unite(&granted, self.apis);
-        let default_target = self.default_target(account, &grants);
+        let default_target = self.default_target(account, &grants, is_known);
         let window = Window { enabled: account.enabled, not_before: account.not_before, not_after: account.not_after };
         self.window(account.not_before, account.not_after, account.name.origin, quoted(account.name.value.as_str()));
 
@@ -94,7 +116,7 @@ impl Compiler<'_> {
                     "give each identity a name of its own".to_owned(),
                 );
             }
-            identities.push(self.identity(account, &id, &grants, identity));
+            identities.push(self.identity(account, &id, Granted { grants: &grants, is_known }, identity));
         }
         Some(Account {
             granted: Arc::new(GrantedAccount { id, name: account.name.value.detached(), teams }),
@@ -111,7 +133,7 @@ impl Compiler<'_> {
     }
 
     /// `default_api`, which must be granted, else the account's only API.
-    fn default_target(&mut self, account: &AccountSpec, grants: &[ApiGrant]) -> Option<usize> {
+    fn default_target(&mut self, account: &AccountSpec, grants: &[ApiGrant], is_known: bool) -> Option<usize> {
         let Some(name) = &account.default_api else {
             return match grants {
                 [only] => Some(only.api),
@@ -119,7 +141,7 @@ impl Compiler<'_> {
             };
         };
         let (at, api) = grants::find(self.apis, name, self.findings)?;
-        if !grants.iter().any(|grant| grant.api == at) {
+        if is_known && !grants.iter().any(|grant| grant.api == at) {
             let message = format!(
                 "`default_api` {} is not granted to {}",
                 quoted(api.name.as_str()),
@@ -139,21 +161,25 @@ impl Compiler<'_> {
         &mut self,
         account: &AccountSpec,
         id: &AccountId,
-        granted: &[ApiGrant],
+        granted: Granted<'_>,
         spec: &IdentitySpec,
     ) -> Identity {
         let title = identity_title(account.name.value.as_str(), spec.name.as_str());
         let entries = self.entries(id, spec, &title);
         let all_issuers: &[IssuerSpec] = &self.spec.issuers;
-        let issuers: Vec<&IssuerSpec> = entries.iter().filter_map(|rule| all_issuers.get(rule.entry)).collect();
+        let is_sound = |issuer: &&IssuerSpec| !self.findings.faulty.issuers.contains(issuer.name.value.as_str());
+        let issuers: Vec<&IssuerSpec> =
+            entries.iter().filter_map(|rule| all_issuers.get(rule.entry)).filter(is_sound).collect();
+        let before = self.findings.errors();
         let subject = spec.subject.as_ref().and_then(|subject| conditions::pattern(subject, self.findings));
         let mut all = conditions::claims(&spec.claims, &issuers, self.findings);
         all.extend(self.short_rule(spec, &issuers));
+        let is_whole = self.findings.errors() == before;
         self.window(spec.not_before, spec.not_after, spec.origin, title.clone());
         let grants = grants::narrow(granted, spec.scopes.as_deref(), spec.grants.as_deref(), self.apis, self.findings);
 
         // A pattern that does not parse was noted; what is missing then would only be noise.
-        if spec.subject.is_some() == subject.is_some() && all.len() == written_conditions(spec) {
+        if is_whole && all.len() == written_conditions(spec) {
             let rule = broad::Rule { spec, title: &title, subject: subject.as_ref(), conditions: &all };
             broad::check(&rule, &issuers, self.findings);
             platform_use::check(&rule, &issuers, &mut self.told, self.findings);
@@ -203,6 +229,7 @@ impl Compiler<'_> {
                     ban_events: entry.preset.is_some_and(Preset::is_github_grammar),
                     preset: entry.preset,
                 }),
+                None if self.findings.faulty.issuers.contains(&name.value) => {}
                 None => {
                     let help = name_help(&name.value, self.spec.issuers.iter().map(|entry| entry.name.value.as_str()));
                     self.findings.error(

@@ -166,11 +166,16 @@ fn condition(
     name: &Located<String>,
     findings: &mut Findings,
 ) -> Option<Condition> {
+    let before = findings.errors();
     let (tests, or_absent) = match spec {
         ConditionSpec::Scalar(scalar) => (smallvec![Test::AnyOf(smallvec![matcher(scalar, plain, findings)?])], false),
         ConditionSpec::AnyOf(scalars) => (smallvec![Test::AnyOf(matchers(scalars, plain, name, findings))], false),
         ConditionSpec::Object(object) => (tests(object, plain, name, findings), object.or_absent),
     };
+    // With a test missing, the rule would be judged for what it is not.
+    if findings.errors() > before {
+        return None;
+    }
     if tests.is_empty() {
         let message = format!("the condition on {} tests nothing", quoted(&name.value));
         findings.error(CheckCode::EmptyCondition, name.origin, message, "write a value, or `present: true`".to_owned());

@@ -9,13 +9,22 @@ use crate::finding::{Findings, name_help, quoted};
 use crate::identity::ApiGrant;
 use crate::ruleset::Api;
 
+/// What an account is granted.
+#[derive(Clone, Copy)]
+pub(super) struct Granted<'a> {
+    pub(super) grants: &'a [ApiGrant],
+    /// Whether that is all: a team or grant with a fault may grant more.
+    pub(super) is_known: bool,
+}
+
 /// What `specs` grant: APIs and scopes that exist.
 pub(super) fn compile(specs: &[GrantSpec], apis: &[Api], findings: &mut Findings) -> Vec<ApiGrant> {
     let mut grants = Vec::new();
     for spec in specs {
         let Some((at, api)) = find(apis, &spec.api, findings) else { continue };
+        let is_known = !findings.faulty.apis.contains(api.name.as_str());
         for scope in &spec.scopes {
-            if !api.scopes.contains(scope.value.as_str()) {
+            if is_known && !api.scopes.contains(scope.value.as_str()) {
                 let message =
                     format!("API {} declares no scope {}", quoted(api.name.as_str()), quoted(scope.value.as_str()));
                 let help = name_help(scope.value.as_str(), api.scopes.iter().map(Scope::as_str));
@@ -41,7 +50,7 @@ pub(super) fn compile(specs: &[GrantSpec], apis: &[Api], findings: &mut Findings
 /// The API of that name.
 pub(super) fn find<'a>(apis: &'a [Api], name: &Located<String>, findings: &mut Findings) -> Option<(usize, &'a Api)> {
     let found = apis.iter().enumerate().find(|(_, api)| api.name.as_str() == name.value);
-    if found.is_none() {
+    if found.is_none() && !findings.faulty.apis.contains(&name.value) {
         let help = name_help(&name.value, apis.iter().map(|api| api.name.as_str()));
         findings.error(CheckCode::UnknownApi, name.origin, format!("there is no API {}", quoted(&name.value)), help);
     }
@@ -73,14 +82,14 @@ fn settle(grant: ApiGrant, apis: &[Api]) -> Option<ApiGrant> {
 
 /// `account`'s grants as far as `scopes` (of whichever API) and `grants` let them through. Going beyond them is an error.
 pub(super) fn narrow(
-    account: &[ApiGrant],
+    Granted { grants: account, is_known }: Granted<'_>,
     scopes: Option<&[Located<Scope>]>,
     grants: Option<&[GrantSpec]>,
     apis: &[Api],
     findings: &mut Findings,
 ) -> Vec<ApiGrant> {
     for scope in scopes.unwrap_or_default() {
-        if !account.iter().any(|grant| grant.scopes.contains(scope.value.as_str())) {
+        if is_known && !account.iter().any(|grant| grant.scopes.contains(scope.value.as_str())) {
             let message = format!("the service account is not granted the scope {}", quoted(scope.value.as_str()));
             let known = account.iter().flat_map(|grant| grant.scopes.iter()).map(Scope::as_str);
             let grant = || Some("grant it to the service account first".to_owned());
@@ -93,7 +102,7 @@ pub(super) fn narrow(
         }
     }
     let kept = grants.map(|specs| {
-        for spec in specs {
+        for spec in specs.iter().filter(|_| is_known) {
             within(account, spec, apis, findings);
         }
         compile(specs, apis, findings)

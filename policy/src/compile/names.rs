@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use sts_types::{CheckCode, Origin};
 
 use super::BUILT_IN;
-use crate::Spec;
 use crate::finding::{Findings, quoted};
+use crate::{IssuerSpec, PresetSource, Spec};
 
 /// Notes every collision, and what collides with ourselves.
 pub(super) fn check(spec: &Spec, findings: &mut Findings) {
@@ -29,7 +29,10 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     audiences(spec, findings);
     unique("issuer entry", spec.issuers.iter().map(|entry| (entry.name.value.as_str(), entry.name.origin)), findings);
     unique("team", spec.teams.iter().map(|team| (team.name.value.as_str(), team.name.origin)), findings);
-    for entry in spec.issuers.iter().filter(|entry| entry.issuer.value.covers(spec.issuer.as_str())) {
+    let is_ours = |entry: &&IssuerSpec| {
+        entry.preset_source != PresetSource::Faulty && entry.issuer.value.covers(spec.issuer.as_str())
+    };
+    for entry in spec.issuers.iter().filter(is_ours) {
         let message = format!("issuer entry {} is our own `issuer`", quoted(entry.name.value.as_str()));
         findings.error(
             CheckCode::OwnIssuer,
@@ -37,6 +40,7 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
             message,
             "remove it: our own tokens are never exchanged".to_owned(),
         );
+        findings.faulty.issuers.insert(entry.name.value.as_str());
     }
 }
 

@@ -12,7 +12,7 @@ use std::fmt;
 
 use regex::Regex;
 
-use crate::Issuer;
+use crate::{Issuer, nearest};
 
 /// Limit of a variable's value, in bytes.
 const LONGEST_VALUE: usize = 128;
@@ -93,8 +93,19 @@ impl IssuerTemplate {
             Ok(template) => template,
             Err(error) => return Err(vec![error]),
         };
+        let used: Vec<String> = template.names().map(str::to_owned).collect();
+        let mut misspelt = Vec::new();
         for variable in &mut template.variables {
+            let unused = || variables.keys().map(String::as_str).filter(|name| !used.iter().any(|own| own == name));
             match variables.get(&variable.name) {
+                None if let Some(name) = nearest(&variable.name, unused()) => {
+                    // The rule that nothing uses is the other side of the same slip.
+                    misspelt.push(name);
+                    errors.push(TemplateError::new(
+                        format!("the variable `{{{}}}` has no rule", variable.name),
+                        format!("`variables` has a rule for `{}`: give both one name", name.escape_debug()),
+                    ));
+                }
                 None => errors.push(TemplateError::new(
                     format!("the variable `{{{}}}` has no rule", variable.name),
                     format!(
@@ -108,7 +119,7 @@ impl IssuerTemplate {
                 },
             }
         }
-        for name in variables.keys().filter(|name| !template.names().any(|used| used == *name)) {
+        for name in variables.keys().filter(|name| !used.contains(name) && !misspelt.contains(&name.as_str())) {
             let error = TemplateError::new(
                 format!("the template has no variable `{{{}}}`", name.escape_debug()),
                 "remove it, or write it into `issuer_template`",
