@@ -24,7 +24,7 @@ fn until_all_say(server: &Server, is_ready: bool) {
 
 #[test]
 fn fld21_a_full_disk_is_told_by_readiness_and_metrics_alike_and_so_is_room_on_it() {
-    let server = Server::start_under(STS, world_site(&world()), "trap '' XFSZ");
+    let server = Server::start_in(STS, world_site(&world()));
     assert_eq!(told(&server), [true; 3]);
     for round in 0..3 {
         server.limit_files(Some(0));

@@ -3,7 +3,7 @@
 use crate::support::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use sts_testkit::{Request, Server};
+use sts_testkit::{Request, Server, send, until};
 
 fn jti(token: &str) -> String {
     let payload = sts_testkit::decode_base64url(token.split('.').nth(1).unwrap()).unwrap();
@@ -146,7 +146,7 @@ fn c150_sigterm_lets_open_work_end_and_exits_with_0() {
 
 #[test]
 fn c137_on_a_full_disk_nothing_is_minted_or_revoked_and_all_goes_on_when_there_is_room_again() {
-    let server = Server::start_under(STS, world_site(&world()), "trap '' XFSZ");
+    let server = Server::start_in(STS, world_site(&world()));
     let (first, second) = (server.token(&token("svc:octo"), &[]), server.token(&token("svc:octo"), &[]));
     assert_eq!(server.revoke(&first).status, 200);
     for _ in 0..3 {
@@ -214,4 +214,48 @@ fn c134_a_store_that_was_put_back_or_removed_answers_503_until_the_newest_is_the
     assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
     assert_eq!(server.revoke(&access).status, 200);
     assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access), json!({ "active": false }));
+}
+
+#[test]
+fn c134_a_store_that_is_removed_or_replaced_under_a_running_server_is_503_until_it_is_back() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let access = server.token(&token("svc:octo"), &[]);
+    let (data, aside) = (server.site().path("data"), server.site().path("aside"));
+    let (file, file_aside) = (data.join("sts.redb"), data.join("aside.redb"));
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        std::fs::copy(from, to).unwrap();
+    };
+    let assert_gone = |what: &str| {
+        let answer = server.exchange(&token("svc:octo"), &[]);
+        refused(&answer, 503, "temporarily_unavailable", "store_unavailable");
+        assert!(answer.header("retry-after").is_some(), "{what}");
+        refused(&server.revoke(&access), 503, "temporarily_unavailable", "store_unavailable");
+        let ready = send(server.admin(), &Request::get("/readyz"));
+        assert_eq!(ready.status, 503, "{what}");
+        assert_eq!(server.send(&Request::get("/readyz")).status, 503, "{what}");
+    };
+    let assert_back = |what: &str| {
+        until(what, || server.exchange(&token("svc:octo"), &[]).status == 200);
+        until(what, || server.send(&Request::get("/readyz")).status == 200);
+        assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true, "{what}");
+    };
+    std::fs::rename(&data, &aside).unwrap();
+    assert_gone("the whole folder");
+    // What is kept of issuers may have been written there meanwhile.
+    let _ = std::fs::remove_dir_all(&data);
+    std::fs::rename(&aside, &data).unwrap();
+    assert_back("the whole folder");
+    std::fs::rename(&file, &file_aside).unwrap();
+    assert_gone("the file");
+    let told = send(server.admin(), &Request::get("/readyz")).json()["store"].to_string();
+    assert!(told.contains("sts.redb"), "{told}");
+    std::fs::rename(&file_aside, &file).unwrap();
+    assert_back("the file");
+    // A copy of what there is, in its place: nothing is lost.
+    copy(&file, &file_aside);
+    std::fs::rename(&file_aside, &file).unwrap();
+    assert_back("a copy");
+    let last = server.token(&token("svc:octo"), &[]);
+    let server = server.crash_and_restart();
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &last)["active"], true, "what was answered is in the copy");
 }

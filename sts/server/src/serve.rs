@@ -58,6 +58,7 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
     environment::warn_of_proxies();
     runtime()?.block_on(async {
         let mut signals = Termination::listen()?.counted();
+        survive_file_limit()?;
         let drain = settings.drain;
         let running = start(config.to_owned(), settings, clock, ledger, &log)?;
         let running = running.told_of().await;
@@ -115,6 +116,12 @@ impl Termination {
         });
         count
     }
+}
+
+/// Has a write beyond the limit on the size of files (`ulimit -f`) fail like one to a full disk: by default it ends the process.
+fn survive_file_limit() -> Result<(), StartError> {
+    let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    signal(limit).map(drop).map_err(StartError::Runtime)
 }
 
 /// The runtime of everything but the HTTP workers, which have their own.

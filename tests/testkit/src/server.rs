@@ -123,8 +123,7 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// Has the system refuse it to write beyond that length to any file, as on a full disk; `None` for no such limit. It must have been
-    /// started under `trap '' XFSZ`.
+    /// Has the system refuse it to write beyond that length to any file, as on a full disk; `None` for no such limit.
     pub fn limit_files(&self, bytes: Option<u64>) {
         let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
         let pid = self.child.id().to_string();

@@ -189,7 +189,7 @@ fn place(args: &ServerArgs) -> Result<Place, StartError> {
     match token_file.try_exists() {
         Ok(true) => {}
         Ok(false) => {
-            return Ok(Place::Nowhere(format!("no server has run on {} yet", shown_path(&access.data_dir))));
+            return Ok(Place::Nowhere(format!("no server has run here yet: {} is not there", shown_path(&token_file))));
         }
         Err(error) => {
             let why = format!(

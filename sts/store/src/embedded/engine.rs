@@ -14,6 +14,7 @@ use redb::{Database, StorageError};
 use sts_types::{Clock, Seal, UnixTime};
 
 use super::open_error::OpenError;
+use super::open_file::OpenFile;
 use super::read::{self, Judge};
 use super::tally::{self, Doubt, Tally};
 use crate::alert::{Alert, Alerts, Place};
@@ -34,6 +35,8 @@ pub(super) struct Engine {
     pub(super) clock: Arc<dyn Clock>,
     alerts: Arc<dyn Alerts>,
     opener: Opener,
+    /// None for a store without a file.
+    file: Option<OpenFile>,
     state: ArcSwap<State>,
     rules: ArcSwap<Rules>,
     /// How many rules were ever made.
@@ -54,6 +57,7 @@ impl Engine {
     pub(super) fn new(
         database: Database,
         opener: Opener,
+        file: Option<OpenFile>,
         watermark: Option<PathBuf>,
         seal: Arc<dyn Seal>,
         clock: Arc<dyn Clock>,
@@ -64,6 +68,7 @@ impl Engine {
             clock,
             alerts,
             opener,
+            file,
             state: ArcSwap::from_pointee(Err(LedgerError::Unavailable("the store is not open yet".into()))),
             rules: ArcSwap::from_pointee(Rules::new([], UnixTime::from_secs(0))),
             rules_made: AtomicU64::new(0),
@@ -179,11 +184,18 @@ impl Engine {
             .map_err(|error| unavailable(&error))
             .and_then(|database| self.take_up(&database).map(|()| database).map_err(|error| unavailable(&error)));
         if state.is_ok() {
+            self.file.iter().for_each(OpenFile::note_opened);
             tracing::info!("the store is open again");
         }
         let state = Arc::new(state);
         self.state.store(Arc::clone(&state));
         state
+    }
+
+    /// # Errors
+    /// When what is written would be gone with this process.
+    pub(super) fn check_file(&self) -> Result<(), redb::Error> {
+        self.file.as_ref().map_or(Ok(()), OpenFile::check).map_err(redb::Error::Io)
     }
 
     /// Lets go of the database that was `used`, unless another has taken its place by now.

@@ -6,6 +6,7 @@
 mod engine;
 mod file;
 mod open_error;
+mod open_file;
 mod read;
 mod refusals;
 mod tables;
@@ -26,6 +27,7 @@ use redb::Database;
 use sts_types::{Clock, Digest256, Jti, Seal, StatusWindow, UnixTime};
 
 use self::engine::{Engine, Opener};
+use self::open_file::OpenFile;
 use self::write::{Encoded, Tables, WriteError};
 use self::writer::Writer;
 use crate::alert::Alerts;
@@ -112,7 +114,9 @@ impl EmbeddedLedger {
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, OpenError> {
-        let engine = Engine::new(database, opener, watermark, seal, clock, alerts)
+        // A store that has a name has a watermark beside it.
+        let file = watermark.is_some().then(|| OpenFile::new(path));
+        let engine = Engine::new(database, opener, file, watermark, seal, clock, alerts)
             .map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.to_string() })?;
         let engine = Arc::new(engine);
         let writer = Writer::start(Arc::clone(&engine)).map_err(|cause| OpenError::Io {
@@ -195,7 +199,8 @@ impl Ledger for EmbeddedLedger {
     /// The last commit is proof for ten seconds; after that a row is written.
     fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
         Box::pin(async move {
-            if self.engine.state().is_ok() && self.engine.since_commit() < PROOF {
+            let is_in_place = || self.engine.check_file().is_ok();
+            if self.engine.state().is_ok() && self.engine.since_commit() < PROOF && is_in_place() {
                 self.engine.believes()?;
                 return Ok(Vec::new());
             }

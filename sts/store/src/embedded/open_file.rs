@@ -36,7 +36,9 @@ impl OpenFile {
         let path = self.path.display();
         Err(io::Error::new(
             io::ErrorKind::NotFound,
-            format!("the store `{path}` was removed or replaced while it was in use: put the file back, or restart the server"),
+            format!(
+                "the store `{path}` was removed or replaced while it was in use: put the file back, or restart the server"
+            ),
         ))
     }
 }

@@ -149,6 +149,7 @@ fn run(engine: &Engine, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
 fn commit(engine: &Engine, state: &Arc<State>, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
     let database = state.as_ref().as_ref().map_err(LedgerError::clone)?;
     let written = guarded(|| -> Result<(), redb::Error> {
+        engine.check_file()?;
         let mut transaction = database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         let mut tables = Tables::open(&transaction)?;
