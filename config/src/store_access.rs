@@ -141,6 +141,7 @@ fn names_alone(accounts: BTreeMap<AccountName, Option<Located<AccountId>>>) -> O
         apis: Vec::new(),
         teams: Vec::new(),
         accounts: accounts.into_iter().map(account).collect(),
+        faulty: sts_policy::FaultyNames::default(),
     };
     RuleSet::compile(&spec).ok().map(|compiled| compiled.rules)
 }
