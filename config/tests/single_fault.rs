@@ -57,6 +57,16 @@ const ACCOUNTS: &str = "accounts.yaml";
 type Fault = (&'static str, &'static str, CheckCode);
 
 const IN_MAIN: &[Fault] = &[
+    (
+        "status_list: true",
+        "status_list: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+        CheckCode::YamlTooLarge,
+    ),
+    (
+        "issuers:\n",
+        "issuers:\n  mesh:\n    issuer: https://spire.example.com\n    preset: spiffe\n    trust_domain: spiffe://\n",
+        CheckCode::InvalidTrustDomain,
+    ),
     ("issuer: https://sts.example.com", "isuer: https://sts.example.com", CheckCode::UnknownKey),
     ("issuer: https://sts.example.com\nlisten", "listen", CheckCode::MissingKey),
     ("issuer: https://sts.example.com", "issuer: sts.example.com", CheckCode::InvalidUrl),
@@ -273,6 +283,11 @@ const IN_MAIN: &[Fault] = &[
 ];
 
 const IN_ACCOUNTS: &[Fault] = &[
+    (
+        "claims: { org_id: o-1, tier: { regex: \"gold|silver\" } }",
+        "subject: repo:octo/x:ref:refs/heads/main",
+        CheckCode::PresetRequired,
+    ),
     ("teams:\n  deployers:", "team:\n  deployers:", CheckCode::UnknownKey),
     ("  deployers:\n    display_name", "  Deployers:\n    display_name", CheckCode::InvalidName),
     ("  deployers:\n    display_name", "  de ployers:\n    display_name", CheckCode::InvalidName),
