@@ -9,6 +9,7 @@ mod azure_devops;
 mod bitbucket;
 mod buildkite;
 mod circleci;
+mod domain;
 mod fly;
 mod forgejo;
 mod github;
@@ -16,6 +17,7 @@ mod gitlab;
 mod google;
 mod harness;
 mod host;
+mod hosted;
 mod issuer_fault;
 mod jenkins;
 mod keycloak;
@@ -36,6 +38,8 @@ pub use issuer_fault::IssuerFault;
 pub use known::KnownIssuer;
 
 pub(crate) use audience::shared_audience;
+pub(crate) use hosted::OpenToAnybody;
+pub(crate) use issuer_fault::is_everybodys_tenant;
 pub(crate) use owner::{OwnerGrammar, OwnerText, Reach};
 pub(crate) use platform::{MemberPath, ShortRule};
 

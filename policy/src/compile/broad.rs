@@ -5,7 +5,7 @@ use sts_types::{CheckCode, Located, Origin};
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
 use crate::pattern::{Pattern, shortest};
-use crate::preset::{OwnerGrammar, OwnerText, Reach};
+use crate::preset::{OpenToAnybody, OwnerGrammar, OwnerText, Reach, is_everybodys_tenant};
 use crate::{IdentitySpec, IssuerSpec, Preset, PresetSource};
 
 use super::witness::Witness;
@@ -176,20 +176,47 @@ fn family(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
         let mut own = rule.conditions.iter().filter(|own| own.on_variable && own.path.as_str() == name);
         own.any(|condition| condition.is_exact())
     };
-    let free: Vec<String> =
-        template.open_variables().filter(|name| !is_fixed(name)).map(|name| format!("`{{{name}}}`")).collect();
-    let Some(first) = template.open_variables().find(|name| !is_fixed(name)) else { return };
+    everybodys_member(rule, issuer, findings);
+    let free: Vec<&str> = template.open_variables().filter(|name| !is_fixed(name)).collect();
+    let Some(first) = free.first() else { return };
+    let shown: Vec<String> = free.iter().map(|name| format!("`{{{name}}}`")).collect();
     let entry = quoted(issuer.name.value.as_str());
-    let message =
-        format!("{} accepts tokens of every {} that the pattern of {entry} fits", rule.title, free.join(" and "));
+    let anybody = match issuer.known {
+        Some(_) if issuer.preset == Some(Preset::Azure) => {
+            Some("anybody with a Microsoft account can have a tenant".to_owned())
+        }
+        Some(known) => Some(format!("anybody can have one at {}", known.name())),
+        None => OpenToAnybody::of(template, &free).map(|own| format!("whoever {} can have one", own.how)),
+    };
+    let is_open = issuer.shared || anybody.is_some();
+    let message = format!(
+        "{} accepts tokens of every {} that the pattern of {entry} fits{}",
+        rule.title,
+        shown.join(" and "),
+        anybody.map_or(String::new(), |anybody| format!(": {anybody}"))
+    );
     let help = format!(
         "write which are meant, such as `{first}: ...` under `claims:`, or list the values in the issuer entry's `variables`"
     );
-    if issuer.shared {
+    if is_open {
         let help = format!("{help}; or say why not with `allow_broad: \"...\"`");
         findings.unsafe_rule(CheckCode::AnyFamilyMember, rule.spec.origin, message, help);
     } else {
         findings.warning(CheckCode::AnyFamilyMember, rule.spec.origin, message, help);
+    }
+}
+
+/// A condition that means the word that stands for every tenant of Entra.
+fn everybodys_member(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
+    if issuer.preset != Some(Preset::Azure) {
+        return;
+    }
+    for condition in rule.conditions.iter().filter(|condition| condition.on_variable) {
+        let Some(word) = texts(condition).map(Pattern::as_str).find(|text| is_everybodys_tenant(text)) else { continue };
+        let message =
+            format!("{} is no tenant of Microsoft Entra: anybody with a Microsoft account can get a token there", quoted(word));
+        let help = "write the id of your own tenant".to_owned();
+        findings.unsafe_rule(CheckCode::AnyTenantIssuer, rule.claim_origin(condition.path.as_str()), message, help);
     }
 }
 

@@ -10,8 +10,12 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("aws", "AWS", ISSUERS, include_str!("samples/aws.json"))
 };
 
-/// One issuer per account.
-const ISSUERS: &[IssuerForm] = &[sole("https://{account_uuid}.tokens.sts.global.api.aws")];
+/// One issuer per account, in each of the clouds.
+const ISSUERS: &[IssuerForm] = &[
+    sole("https://{account_uuid}.tokens.sts.global.api.aws"),
+    sole("https://{account_uuid}.tokens.sts.global.api.amazonwebservices.com.cn"),
+    sole("https://{account_uuid}.tokens.sts.global.api.amazonwebservices.eu"),
+];
 
 /// Tags of the request are left out: the caller writes them.
 const SHORT_RULE: ShortRule = ShortRule {

@@ -22,6 +22,10 @@ const ISSUERS: &[IssuerForm] = &[
     sole("https://login.microsoftonline.us/{tenant_uuid}/v2.0"),
     sole("https://login.partner.microsoftonline.cn/{tenant_uuid}/v2.0"),
     sole("https://sts.chinacloudapi.cn/{tenant_uuid}/"),
+    sole("https://login.microsoftonline.us/{tenant_uuid}/"),
+    sole("https://login.chinacloudapi.cn/{tenant_uuid}/v2.0"),
+    sole("https://login.microsoftonline.de/{tenant_uuid}/v2.0"),
+    sole("https://sts.microsoftonline.de/{tenant_uuid}/"),
 ];
 
 /// `azp` is of tokens of version 2, `appid` and `xms_mirid` of version 1.

@@ -12,7 +12,8 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("google", "Google", ISSUERS, include_str!("samples/google.json"))
 };
 
-const ISSUERS: &[IssuerForm] = &[shared("https://accounts.google.com")];
+/// ID tokens have either (Google, "Verify the Google ID token on your server side").
+const ISSUERS: &[IssuerForm] = &[shared("https://accounts.google.com"), shared("accounts.google.com")];
 
 /// `azp` is no owner: of a person's token it is the client that anybody may sign in to.
 const OWNER: OwnerGrammar = OwnerGrammar {

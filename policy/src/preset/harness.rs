@@ -4,5 +4,11 @@ use super::platform::{IssuerForm, Platform, plain, sole};
 
 pub(super) const PLATFORM: Platform = plain("harness", "Harness", ISSUERS, include_str!("samples/harness.json"));
 
-/// One issuer per account.
-const ISSUERS: &[IssuerForm] = &[sole("https://app.harness.io/ng/api/oidc/account/{account}")];
+/// One issuer per account, on the host of the cluster that the account lives in.
+const ISSUERS: &[IssuerForm] = &[
+    sole("https://app.harness.io/ng/api/oidc/account/{account}"),
+    sole("https://app2.harness.io/ng/api/oidc/account/{account}"),
+    sole("https://app3.harness.io/ng/api/oidc/account/{account}"),
+    sole("https://app4.harness.io/ng/api/oidc/account/{account}"),
+    sole("https://app.eu.harness.io/ng/api/oidc/account/{account}"),
+];

@@ -1,7 +1,7 @@
 //! What is wrong with the URL of an issuer as such: it is no issuer of the platform whose host it has, or its host only
 //! looks like a platform's. No text here ever advises to trust such an issuer.
 
-use sts_types::{CheckCode, Issuer, Issuers};
+use sts_types::{CheckCode, Issuer, IssuerTemplate, Issuers};
 
 use super::Preset;
 use super::host::{Likeness, likeness};
@@ -36,6 +36,11 @@ const SITES: [(&str, Preset); 6] = [
 /// Words that stand where an Entra tenant's id should, for whoever signs in.
 const EVERYBODYS_TENANT: [&str; 4] = ["common", "organizations", "consumers", "{tenantid}"];
 
+/// Whether `word` stands for every tenant of Entra, or for everybody without one.
+pub(crate) fn is_everybodys_tenant(word: &str) -> bool {
+    EVERYBODYS_TENANT.iter().any(|own| own.eq_ignore_ascii_case(word))
+}
+
 impl IssuerFault {
     /// What is wrong with `issuers`, if anything is.
     #[must_use]
@@ -49,10 +54,40 @@ impl IssuerFault {
             };
             return Some(worse.unwrap_or_else(|| Self::document(&issuer)));
         }
+        if let Some(fault) = issuers.template().and_then(Self::of_listed_tenants) {
+            return Some(fault);
+        }
         if KnownIssuer::of(issuers).is_some() {
             return None;
         }
         Self::of_text(text)
+    }
+
+    /// A family of Entra's that lists a word for every tenant.
+    fn of_listed_tenants(template: &IssuerTemplate) -> Option<Self> {
+        let host = host_of(template.as_str())?;
+        let mut forms = FORMS.iter().filter(|form| form.preset == Some(Preset::Azure));
+        if !forms.any(|form| likeness(host, form.host()) == Some(Likeness::Same)) {
+            return None;
+        }
+        let listed = template.names().filter_map(|name| template.listed(name)).flatten();
+        let mut words = listed.map(String::as_str);
+        words.find(|word| is_everybodys_tenant(word)).map(|word| Self::everybodys_tenant(word, host))
+    }
+
+    /// A word for every tenant of Entra in the place of one.
+    fn everybodys_tenant(word: &str, host: &str) -> Self {
+        Self {
+            code: CheckCode::AnyTenantIssuer,
+            message: format!(
+                "{} is not a tenant of {}: anybody with a Microsoft account can get a token there",
+                quoted(word),
+                Preset::Azure.title()
+            ),
+            help: format!("write `https://{host}/TENANT-ID/v2.0`, with the id of your own tenant"),
+            preset: Some(Preset::Azure),
+            look_alike: false,
+        }
     }
 
     /// Like [`Self::of`], of a text that is no discovery document's URL.
@@ -97,15 +132,9 @@ impl IssuerFault {
         let name = first.name;
         let mut shown: Vec<String> = own.iter().map(|form| quoted(&form.shown())).collect();
         shown.dedup();
-        let tenant = text.split('/').find(|part| EVERYBODYS_TENANT.contains(part));
+        let tenant = text.split('/').find(|part| is_everybodys_tenant(part));
         if let (Some(Preset::Azure), Some(tenant)) = (first.preset, tenant) {
-            return Some(Self {
-                code: CheckCode::AnyTenantIssuer,
-                message: format!("{} is not a tenant of {name}: anybody can get a token there", quoted(tenant)),
-                help: format!("write `https://{host}/TENANT-ID/v2.0`, with the id of your own tenant"),
-                preset: first.preset,
-                look_alike: false,
-            });
+            return Some(Self::everybodys_tenant(tenant, host));
         }
         Some(Self {
             code: CheckCode::NotAPlatformIssuer,
@@ -224,7 +253,8 @@ mod tests {
             ("https://GitLab.com".to_owned(), "`https://gitlab.com`"),
             ("https://gitlab.com/oauth/discovery/keys".to_owned(), "`https://gitlab.com`"),
             ("gitlab.com".to_owned(), "`https://gitlab.com`"),
-            ("accounts.google.com".to_owned(), "`https://accounts.google.com`"),
+            ("accounts.google.com:443".to_owned(), "`https://accounts.google.com`"),
+            ("Accounts.Google.com".to_owned(), "`https://accounts.google.com`"),
             ("http://accounts.google.com".to_owned(), "`https://accounts.google.com`"),
             ("https://oidc.circleci.com/org/a/b".to_owned(), "`https://oidc.circleci.com/org/ORGANISATION`"),
             (
@@ -248,6 +278,7 @@ mod tests {
         for tenant in ["common", "organizations", "consumers", "{tenantid}"] {
             let found = fault(&format!("https://login.microsoftonline.com/{tenant}/v2.0")).unwrap();
             assert!(found.message.contains(&format!("`{tenant}` is not a tenant of Microsoft Entra")), "{found:?}");
+            assert!(found.message.contains("anybody with a Microsoft account"), "{found:?}");
             assert!(found.help.contains("https://login.microsoftonline.com/TENANT-ID/v2.0"), "{found:?}");
         }
     }

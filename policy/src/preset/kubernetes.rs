@@ -20,14 +20,20 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("kubernetes", "Kubernetes", ISSUERS, include_str!("samples/kubernetes.json"))
 };
 
-/// The clusters of EKS, GKE and AKS, each with an issuer of its own.
+/// The clusters of EKS, GKE and AKS, each with an issuer of its own, in the public and the sovereign clouds.
 const ISSUERS: &[IssuerForm] = &[
     sole("https://oidc.eks.{region}.amazonaws.com/id/{cluster}"),
     sole("https://oidc.eks.{region}.amazonaws.com.cn/id/{cluster}"),
+    sole("https://oidc.eks.{region}.amazonaws.eu/id/{cluster}"),
+    sole("https://oidc.eks.{region}.c2s.ic.gov/id/{cluster}"),
+    sole("https://oidc.eks.{region}.sc2s.sgov.gov/id/{cluster}"),
     sole("https://oidc-eks.{region}.api.aws/id/{cluster}"),
     sole("https://oidc-eks.{region}.api.amazonwebservices.com.cn/id/{cluster}"),
+    sole("https://oidc-eks.{region}.api.amazonwebservices.eu/id/{cluster}"),
     sole("https://container.googleapis.com/v1/projects/{project}/locations/{location}/clusters/{cluster}"),
     sole("https://{region}.oic.prod-aks.azure.com/{tenant_uuid}/{cluster_uuid}/"),
+    sole("https://{region}.oic.prod-aks.azure.us/{tenant_uuid}/{cluster_uuid}/"),
+    sole("https://{region}.oic.prod-aks.azure.cn/{tenant_uuid}/{cluster_uuid}/"),
 ];
 
 const SHORT_RULE: ShortRule = ShortRule {

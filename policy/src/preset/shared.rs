@@ -58,9 +58,24 @@ pub(super) const SHARED: &[SharedIssuer] = &[
     issuer("Ona", "https://app.gitpod.io"),
     // AWS: identity pools (the audience names the pool). Anybody can sign up in a user pool that does not forbid it.
     issuer("Amazon Cognito", "https://cognito-identity.amazonaws.com"),
+    issuer("Amazon Cognito", "https://cognito-identity-us-gov.amazonaws.com"),
+    issuer("Amazon Cognito", "https://cognito-identity.{region}.amazonaws.com.cn"),
     issuer("Amazon Cognito", "https://cognito-idp.{region}.amazonaws.com/{pool}"),
+    issuer("Amazon Cognito", "https://cognito-idp-fips.{region}.amazonaws.com/{pool}"),
+    issuer("Amazon Cognito", "https://cognito-idp.{region}.amazonaws.com.cn/{pool}"),
+    issuer("Amazon Cognito", "https://cognito-idp.{region}.amazonaws.eu/{pool}"),
     // Docs ("Verify ID tokens"): anybody can sign up in a project that does not forbid it.
     issuer("Firebase", "https://securetoken.google.com/{project}"),
+    issuer("Firebase", "https://session.firebase.google.com/{project}"),
+    // Docs ("Configure OAuth in identity domains"): every identity domain has this issuer unless its administrator changes it.
+    issuer("Oracle Cloud", "https://identity.oraclecloud.com/"),
+    issuer("Oracle Cloud", "https://identity.oraclecloud.com"),
+    // Docs ("IAM Identity Services"): one issuer for every account.
+    issuer("IBM Cloud", "https://iam.cloud.ibm.com/identity"),
+    issuer("IBM Cloud", "https://iam.cloud.ibm.com/oidc/token"),
+    // Docs ("SSO with OIDC").
+    issuer("JumpCloud", "https://oauth.id.jumpcloud.com/"),
+    issuer("JumpCloud", "https://oauth.id.eu.jumpcloud.com/"),
     // AWS.
     owned("DVC Studio", "https://studio.datachain.ai/api", &DVC_STUDIO),
     owned("Upbound", "https://proidc.upbound.io", &UPBOUND),

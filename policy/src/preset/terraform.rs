@@ -18,7 +18,7 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("terraform-cloud", "HCP Terraform", ISSUERS, include_str!("samples/terraform.json"))
 };
 
-const ISSUERS: &[IssuerForm] = &[shared("https://app.terraform.io")];
+const ISSUERS: &[IssuerForm] = &[shared("https://app.terraform.io"), shared("https://app.eu.terraform.io")];
 
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "organization:", ends: &[':'] }],
