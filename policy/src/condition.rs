@@ -1,4 +1,4 @@
-//! Conditions on claims, compiled.
+//! Compiled conditions on claims.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::pattern::Pattern;
 /// A condition on one claim.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Condition {
-    /// The claim, or the variable.
+    /// The claim, or the variable of the issuer template.
     pub(crate) path: Arc<ClaimPath>,
-    /// Whether it is on a variable of the issuer's template: on what the token's `iss` has there.
+    /// Whether `path` is a variable of the issuer template. Its value comes from the token's `iss`.
     pub(crate) on_variable: bool,
     /// All of these must hold.
     pub(crate) tests: Tests,
@@ -24,13 +24,13 @@ pub(crate) struct Condition {
     pub(crate) or_absent: bool,
 }
 
-/// All must hold; mostly there is one.
+/// Tests that must all hold. Usually one.
 pub(crate) type Tests = SmallVec<[Test; 1]>;
 
-/// Values to meet; mostly there is one.
+/// Accepted values. Usually one.
 pub(crate) type Matchers = SmallVec<[Matcher; 1]>;
 
-/// One test of a claim that is there. A scalar claim counts as a list of one.
+/// One test of a claim that is present. A scalar claim counts as a list of one element.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Test {
     /// Some element meets one of these.
@@ -41,7 +41,7 @@ pub(crate) enum Test {
     NoneOf(Matchers),
     /// Some element is a string that this expression matches.
     Regex(Box<Expression>),
-    /// The claim is there (`true`), or is not (`false`, and then it is the only test).
+    /// The claim is present (`true`) or absent (`false`). `false` is always the only test.
     Present(bool),
 }
 
@@ -49,11 +49,11 @@ pub(crate) enum Test {
 #[derive(Clone, Debug)]
 pub(crate) struct Expression {
     pub(crate) regex: Regex,
-    /// As it was written.
+    /// The expression as written, without the anchors.
     pub(crate) text: String,
 }
 
-/// Expressions are equal when they are written alike.
+/// Expressions are equal when their texts are.
 impl PartialEq for Expression {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -67,19 +67,20 @@ impl Hash for Expression {
     }
 }
 
-/// One value to meet. Types never mix: `"1"` is not `1`.
+/// One accepted value. Types never mix: `"1"` is not `1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Matcher {
-    /// A string that matches.
+    /// A string that the pattern matches.
     Text(Pattern),
-    /// A number that is equal.
+    /// An equal number.
     Number(Number),
-    /// This boolean.
+    /// An equal boolean.
     Bool(bool),
 }
 
 impl Condition {
-    /// Whether `claims` meet it. No condition on an absent (or null) claim holds, unless it says so.
+    /// Whether `claims` meet the condition. An absent or null claim meets only `or_absent` and
+    /// `present: false`; not even `none_of` holds without the claim.
     pub(crate) fn holds(&self, claims: &ClaimSet) -> bool {
         match claims.find(&self.path) {
             None => self.or_absent || matches!(self.tests.as_slice(), [Test::Present(false)]),
@@ -87,7 +88,7 @@ impl Condition {
         }
     }
 
-    /// What it wants, as text for people.
+    /// The accepted values, as text for people.
     pub(crate) fn expected(&self) -> String {
         let mut text = self.tests.iter().map(Test::expected).collect::<Vec<_>>().join(" and ");
         if self.or_absent {
@@ -96,21 +97,24 @@ impl Condition {
         text
     }
 
-    /// How the claim differs from what is wanted, where that is easy to overlook.
+    /// How the claim differs from the accepted values, if the difference is easy to overlook.
     pub(crate) fn difference(&self, claims: &ClaimSet) -> Option<Difference> {
         let value = claims.find(&self.path)?;
         self.tests.iter().filter(|test| !test.holds(value)).find_map(|test| match test {
             Test::AnyOf(wanted) | Test::AllOf(wanted) => {
-                let all =
-                    || wanted.iter().flat_map(|own| value.elements().filter_map(|element| own.difference(element)));
-                all().find(|own| own.is_spelling).or_else(|| all().next())
+                let differences = || {
+                    wanted.iter().flat_map(|matcher| value.elements().filter_map(|element| matcher.difference(element)))
+                };
+                differences().find(|difference| difference.is_spelling).or_else(|| differences().next())
             }
             Test::NoneOf(_) | Test::Regex(_) | Test::Present(_) => None,
         })
     }
 
-    /// The texts of which the claim of a token must have one for the condition to hold; `None` when it is not so simple.
+    /// The exact texts one of which the claim must have. `None` if the condition also accepts other
+    /// values, an absent claim, or is not on a claim.
     pub(crate) fn exact_texts(&self) -> Option<Vec<&str>> {
+        // The index looks texts up in the token's claims, where variables are not.
         if self.or_absent || self.on_variable {
             return None;
         }
@@ -120,14 +124,14 @@ impl Condition {
         })
     }
 
-    /// Whether only texts that are written out meet it.
+    /// Whether the condition accepts only texts without wildcards.
     pub(crate) fn is_exact(&self) -> bool {
         let exact =
-            |matchers: &[Matcher]| !matchers.is_empty() && matchers.iter().all(|own| own.exact_text().is_some());
+            |matchers: &[Matcher]| !matchers.is_empty() && matchers.iter().all(|one| one.exact_text().is_some());
         !self.or_absent && self.tests.iter().any(|test| matches!(test, Test::AnyOf(any) if exact(any)))
     }
 
-    /// A text that meets the first test, where it is that simple.
+    /// A text that meets the first `any_of` that accepts one.
     pub(crate) fn example(&self) -> Option<String> {
         self.tests.iter().find_map(|test| match test {
             Test::AnyOf(matchers) => matchers.iter().find_map(|matcher| match matcher {
@@ -138,7 +142,8 @@ impl Condition {
         })
     }
 
-    /// The most that a test asks of one text of the claim, for nearness.
+    /// How much of a wanted text the claim has, in characters, for ranking near misses. The best pair of
+    /// matcher and element counts.
     pub(crate) fn likeness(&self, claims: &ClaimSet) -> usize {
         let Some(value) = claims.find(&self.path) else { return 0 };
         let patterns = self.tests.iter().flat_map(|test| match test {
@@ -156,8 +161,8 @@ impl Test {
             Self::AnyOf(any) => any.iter().any(|matcher| value.elements().any(|element| matcher.fits(element))),
             Self::AllOf(all) => all.iter().all(|matcher| value.elements().any(|element| matcher.fits(element))),
             Self::NoneOf(none) => !none.iter().any(|matcher| value.elements().any(|element| matcher.fits(element))),
-            Self::Regex(own) => {
-                value.elements().any(|element| element.as_str().is_some_and(|text| own.regex.is_match(text)))
+            Self::Regex(expression) => {
+                value.elements().any(|element| element.as_str().is_some_and(|text| expression.regex.is_match(text)))
             }
             Self::Present(present) => *present,
         }
@@ -170,8 +175,8 @@ impl Test {
             Self::AnyOf(any) => format!("any of {}", list(any)),
             Self::AllOf(all) => format!("all of {}", list(all)),
             Self::NoneOf(none) => format!("none of {}", list(none)),
-            Self::Regex(own) => {
-                format!("a text that matches the regular expression {}", Value::from(own.text.as_str()))
+            Self::Regex(expression) => {
+                format!("a text that matches the regular expression {}", Value::from(expression.text.as_str()))
             }
             Self::Present(true) => "any value".to_owned(),
             Self::Present(false) => "no such claim".to_owned(),
@@ -180,7 +185,7 @@ impl Test {
 }
 
 impl Matcher {
-    /// Whether one element meets it.
+    /// Whether the matcher accepts one element of a claim.
     pub(crate) fn fits(&self, element: Json<'_>) -> bool {
         match (self, element.kind()) {
             (Self::Text(pattern), JsonKind::Text(text)) => pattern.matches(text),
@@ -190,7 +195,7 @@ impl Matcher {
         }
     }
 
-    /// What it wants, as JSON text.
+    /// The accepted value, as JSON text.
     fn expected(&self) -> String {
         match self {
             Self::Text(pattern) => Value::from(pattern.as_str()).to_string(),
@@ -199,7 +204,7 @@ impl Matcher {
         }
     }
 
-    /// The pattern, where it is one.
+    /// The pattern, unless the matcher is a number or boolean.
     pub(crate) fn pattern(&self) -> Option<&Pattern> {
         match self {
             Self::Text(pattern) => Some(pattern),
@@ -245,7 +250,8 @@ impl Matcher {
     }
 }
 
-/// Equality of numbers by value: `1` is `1.0`, and no rounding makes two integers equal.
+/// Compares numbers by value: `1` equals `1.0`. Integers are compared as integers, so rounding never
+/// makes two of them equal.
 fn equal(a: &Number, b: &Number) -> bool {
     match (a.as_i128(), b.as_i128()) {
         (Some(a), Some(b)) => a == b,
@@ -255,9 +261,9 @@ fn equal(a: &Number, b: &Number) -> bool {
     }
 }
 
-/// Whether a number written as a fraction is exactly `integer`.
+/// Whether a number written with a fraction or exponent is exactly `integer`.
 fn is_integer(number: &Number, integer: i128) -> bool {
-    /// Above it a double skips integers.
+    /// 2^53. Above it not every integer has a double.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     number.as_f64().is_some_and(|float| {
         #[expect(clippy::cast_possible_truncation, reason = "within 2^53 and without fraction the cast is exact")]

@@ -1,4 +1,4 @@
-//! Patterns: the one little language for text from tokens.
+//! The pattern language that rules match token text with.
 
 mod automaton;
 mod language;
@@ -11,34 +11,39 @@ use std::sync::Arc;
 use automaton::Automaton;
 pub(crate) use language::{Search, shortest};
 
-/// The most characters a pattern has.
+/// Longest pattern, in tokens: wildcards and characters, where an escape counts as one character.
 const MOST: usize = 2048;
 
-/// A pattern over Unicode scalars, always anchored at both ends. `*` is zero or more characters except `:` and `/`, `**` zero
-/// or more of any, `?` exactly one that is not `:` or `/`; `\` escapes `*`, `?` and `\` only.
+/// A pattern over Unicode scalar values, anchored at both ends.
 ///
-/// A match takes a bounded number of word operations for each character of the text, whatever pattern and text are.
+/// `*` matches zero or more characters other than `:` and `/`. `**` matches zero or more of any
+/// character. `?` matches exactly one character other than `:` and `/`. `\` escapes `*`, `?` and
+/// `\`, and nothing else.
+///
+/// The work per character of text is bounded, so neither a hostile pattern nor a hostile text makes
+/// a match slow.
 #[derive(Clone)]
 pub struct Pattern {
-    /// As it was written.
+    /// The text as written.
     text: Box<str>,
     head: Head,
-    /// What follows the head; `None` for an exact pattern.
+    /// `None` for an exact pattern.
     tail: Option<Arc<Tail>>,
 }
 
-/// The literal characters before the first wildcard, unescaped; the whole text of an exact pattern.
+/// The literal characters before the first wildcard, unescaped. An exact pattern is all head.
 #[derive(Clone)]
 enum Head {
-    /// As many bytes of the pattern as it was written.
+    /// The head has no escapes: it is this many bytes of the pattern's text.
     Written(usize),
-    /// There are escapes in what was written.
+    /// The head has escapes, so the unescaped text is kept apart.
     Unescaped(Box<str>),
 }
 
-/// What follows the head of a pattern, from the first wildcard on. Many patterns end alike (`**`), and share it.
+/// The rest of a pattern, from the first wildcard on. Many patterns have the same tail (`**`) and
+/// share one allocation.
 struct Tail {
-    /// As it was written.
+    /// The text as written.
     text: Box<str>,
     /// `None` for `**` alone, which accepts everything.
     automaton: Option<Automaton>,
@@ -59,14 +64,14 @@ impl Hash for Tail {
     }
 }
 
-/// Tails of patterns, each held once.
+/// Deduplicates tails.
 #[derive(Default)]
 pub(crate) struct Tails(HashSet<Arc<Tail>, foldhash::fast::RandomState>);
 
-/// Why a text is not a pattern.
+/// The text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// `\` stands before something it does not escape.
+    /// `\` precedes a character other than `*`, `?` and `\`.
     #[error("`\\` in a pattern escapes `*`, `?` and `\\` only; write `\\\\` for a backslash")]
     Escape,
     /// `\` is the last character.
@@ -106,7 +111,7 @@ impl Pattern {
         Ok(Self::from_tokens(text, &tokens(text)?))
     }
 
-    /// The pattern that matches exactly `literal`, whose characters mean nothing else.
+    /// Returns the pattern that matches `literal` and nothing else. Wildcards in it are escaped.
     #[must_use]
     pub fn literal(literal: &str) -> Self {
         let mut text = String::with_capacity(literal.len());
@@ -123,21 +128,22 @@ impl Pattern {
     fn from_tokens(text: &str, tokens: &[Token]) -> Self {
         let head: String = tokens.iter().map_while(|token| token.literal()).collect();
         let wild = tokens.iter().position(|token| token.literal().is_none());
-        let tail = wild.and_then(|at| tokens.get(at..)).map(|rest| Arc::new(Tail::new(rest)));
+        let tail = wild.and_then(|index| tokens.get(index..)).map(|rest| Arc::new(Tail::new(rest)));
         let head = if text.starts_with(&head) { Head::Written(head.len()) } else { Head::Unescaped(head.into()) };
         Self { text: text.into(), head, tail }
     }
 
-    /// Holds its tail in common with every other pattern of `tails` that ends alike.
+    /// Replaces the tail by the equal one in `tails`, or adds it there.
     pub(crate) fn share(&mut self, tails: &mut Tails) {
-        let Some(own) = &mut self.tail else { return };
-        match tails.0.get(own) {
-            Some(known) => *own = Arc::clone(known),
-            None => drop(tails.0.insert(Arc::clone(own))),
+        let Some(tail) = &mut self.tail else { return };
+        match tails.0.get(tail) {
+            Some(shared) => *tail = Arc::clone(shared),
+            None => drop(tails.0.insert(Arc::clone(tail))),
         }
     }
 
-    /// Whether the whole of `text` matches, byte for byte where the pattern is literal.
+    /// Whether the pattern matches the whole of `text`. Literal parts are compared byte for byte:
+    /// there is no Unicode normalisation and no case folding.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         match &self.tail {
@@ -146,19 +152,19 @@ impl Pattern {
         }
     }
 
-    /// Whether it has no wildcard: it matches exactly [`Pattern::literal_head`].
+    /// Whether the pattern has no wildcard and so matches [`Pattern::literal_head`] alone.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.tail.is_none()
     }
 
-    /// The pattern as it was written.
+    /// The pattern as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The literal text before the first wildcard, escapes resolved; all of it when there is none.
+    /// The literal text before the first wildcard, unescaped. The whole text of an exact pattern.
     #[must_use]
     pub fn literal_head(&self) -> &str {
         match &self.head {
@@ -167,25 +173,25 @@ impl Pattern {
         }
     }
 
-    /// The literal text after the last wildcard, escapes resolved; all of it when there is none.
+    /// The literal text after the last wildcard, unescaped. The whole text of an exact pattern.
     #[must_use]
     pub fn literal_ending(&self) -> &str {
         self.tail.as_ref().map_or_else(|| self.literal_head(), |tail| &tail.ending)
     }
 
-    /// A text that matches, with `x` for each wildcard.
+    /// A text that the pattern matches, with `x` for each wildcard.
     pub(crate) fn example(&self) -> String {
         let tokens = tokens(&self.text).unwrap_or_default();
         tokens.into_iter().map(|token| token.literal().unwrap_or('x')).collect()
     }
 
-    /// The same pattern with every `*` widened to `**`; `None` when there is no `*`.
+    /// The same pattern with every `*` widened to `**`. `None` without a `*`.
     pub(crate) fn widened(&self) -> Option<Self> {
         let mut wide = tokens(&self.text).ok()?;
         let stars = wide.iter_mut().filter(|token| **token == Token::Star);
-        let any = stars.map(|star| *star = Token::DoubleStar).count() > 0;
+        let has_star = stars.map(|star| *star = Token::DoubleStar).count() > 0;
         let text: String = wide.iter().map(Token::to_string).collect();
-        if any { Self::parse(&text).ok() } else { None }
+        if has_star { Self::parse(&text).ok() } else { None }
     }
 }
 
@@ -204,7 +210,7 @@ impl Tail {
     }
 }
 
-/// As it is written in a pattern.
+/// Prints the token as a pattern spells it.
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -229,7 +235,7 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// Patterns are equal when they are written alike.
+/// Patterns are equal when their texts are. Two spellings of one language are not.
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -279,7 +285,7 @@ mod tests {
         Pattern::parse(pattern).unwrap().matches(text)
     }
 
-    /// The definition, word by word; exponential, for small inputs.
+    /// The definition, spelled out. Exponential, so for small inputs only.
     fn oracle(pattern: &[char], text: &[char]) -> bool {
         let separator = |c: &char| matches!(c, ':' | '/');
         match pattern {
@@ -332,13 +338,14 @@ mod tests {
 
     #[test]
     fn a_star_at_a_word_boundary_goes_on_while_it_is_reached_again() {
-        // Before the last star there are 64 tokens, so that it is in a word of its own, and every further `a` reaches it anew.
+        // 64 tokens precede the last star, so it is in the second word. Every further `a` reaches it
+        // again.
         let pattern = Pattern::parse(&format!("*{}*b", "a".repeat(63))).unwrap();
         for more in 0..5 {
             assert!(pattern.matches(&("a".repeat(63 + more) + "b")), "{more} more");
         }
         assert!(!pattern.matches(&("a".repeat(62) + "b")));
-        // A star that may be passed at once reaches nothing but what follows it.
+        // A star may match nothing. It then leads only to the token after it.
         let pattern = Pattern::parse(&format!("*{}b", "a".repeat(126))).unwrap();
         assert!(pattern.matches(&("a".repeat(126) + "b")) && !pattern.matches("b"));
     }

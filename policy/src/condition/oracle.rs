@@ -1,4 +1,4 @@
-//! Conditions against a naive reading of their definition.
+//! Checks conditions against a naive implementation of their definition.
 
 use crate::fixture::*;
 use crate::{IdentitySpec, RuleSet};
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use sts_types::ClaimSet;
 
-/// Whether one element meets one value, as the definition has it; a pattern by trying everything.
+/// Whether one element meets one wanted value by the definition. A pattern is tried in every way.
 fn fits(wanted: &Value, element: &Value) -> bool {
     match (wanted, element) {
         (Value::String(pattern), Value::String(text)) => {
@@ -115,7 +115,7 @@ proptest! {
         let identity = of("own", claims(subject("i", "job"), json!({ "c": condition })));
         let mut spec = spec(vec![account("octo", vec![IdentitySpec { allow_broad: None, ..identity }])]);
         spec.issuers = vec![issuer("own", "https://own.example")];
-        // What means nothing is refused at load.
+        // `compile` refuses conditions without a meaning, such as an empty list.
         let Ok(compiled) = RuleSet::compile(&spec) else { return Ok(()) };
         let token: ClaimSet = json!({ "sub": "job", "aud": OURS, "c": claim }).as_object().cloned().unwrap().into();
         let outcome = outcome_of(&compiled.rules, "own", &token, &ask(&compiled.rules, &["octo"], ""));

@@ -1,4 +1,4 @@
-//! Single conditions, beside the oracle.
+//! Tests of single conditions. `oracle` compares random ones with the definition.
 
 use std::hash::BuildHasher as _;
 
@@ -162,14 +162,15 @@ fn the_nearest_text_counts() {
 
 #[test]
 fn a_value_of_another_type_that_is_written_alike_is_told() {
-    let hint =
-        |matcher: Matcher, element: Value| matcher.difference(token(element).get("c").unwrap()).map(|own| own.text);
-    let told = |rule: &str, token: &str| Some(format!("the rule has {rule}, the token {token}; types never mix"));
+    let hint = |matcher: Matcher, element: Value| {
+        matcher.difference(token(element).get("c").unwrap()).map(|difference| difference.text)
+    };
+    let expected = |rule: &str, token: &str| Some(format!("the rule has {rule}, the token {token}; types never mix"));
     let one = || Matcher::Number(1.into());
-    assert_eq!(hint(text("1"), json!(1)), told("a string", "a number: write it without quotes"));
-    assert_eq!(hint(text("true"), json!(true)), told("a string", "a boolean: write it without quotes"));
-    assert_eq!(hint(one(), json!("1")), told("a number", "a string: write it in quotes"));
-    assert_eq!(hint(Matcher::Bool(true), json!("true")), told("a boolean", "a string: write it in quotes"));
+    assert_eq!(hint(text("1"), json!(1)), expected("a string", "a number: write it without quotes"));
+    assert_eq!(hint(text("true"), json!(true)), expected("a string", "a boolean: write it without quotes"));
+    assert_eq!(hint(one(), json!("1")), expected("a number", "a string: write it in quotes"));
+    assert_eq!(hint(Matcher::Bool(true), json!("true")), expected("a boolean", "a string: write it in quotes"));
     for (matcher, element) in [
         (text("2"), json!(1)),
         (text("false"), json!(true)),

@@ -1,27 +1,27 @@
-//! What texts patterns have in common: a search through the product of their automata.
+//! Finds texts that several patterns match, by a search through the product of their automata.
 
 use std::collections::HashSet;
 
 use super::automaton::Automaton;
 use super::{Pattern, tokens};
 
-/// The most words of automata that one search steps, some tens of milliseconds of work: patterns that real rules are made of
-/// need a few thousand.
+/// Bound on the work of one search, in automaton words stepped: some tens of milliseconds. Patterns
+/// of real rules need a few thousand.
 const MOST_STEPS: usize = 8_000_000;
 
-/// What a search found.
+/// Result of [`shortest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Search {
     /// A shortest text.
     Text(String),
-    /// Proof that there is none.
+    /// No such text exists.
     Nothing,
-    /// Neither, within the bound on work.
+    /// The search reached its bound without an answer.
     GaveUp,
 }
 
 impl Search {
-    /// The text, if one was found.
+    /// The text, if the search found one.
     pub(crate) fn text(self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text),
@@ -30,10 +30,11 @@ impl Search {
     }
 }
 
-/// A shortest text that every one of `all_of` matches, and none of `none_of`.
+/// Searches a shortest text that every pattern of `all_of` matches and no pattern of `none_of` does.
 ///
-/// Sets of states are stepped as in matching, so the product is deterministic, complements included. Of characters that no
-/// pattern names one stands for all.
+/// The search steps whole state sets, as matching does. The product is therefore deterministic, and
+/// the complement of a pattern needs no construction of its own. One character represents all that
+/// no pattern names.
 pub(crate) fn shortest<'a>(
     all_of: impl IntoIterator<Item = &'a Pattern>,
     none_of: impl IntoIterator<Item = &'a Pattern>,
@@ -48,10 +49,11 @@ pub(crate) fn shortest<'a>(
     let mut seen = HashSet::from([start.clone()]);
     let mut reached: Vec<Step> = vec![Step { states: start, before: None }];
     let mut steps = 0;
-    let mut at = 0;
-    while let Some(states) = reached.get(at).map(|step| step.states.clone()) {
+    let mut index = 0;
+    // Breadth first, so the first text that is found is a shortest one.
+    while let Some(states) = reached.get(index).map(|step| step.states.clone()) {
         if is_wanted(&machines, &states) {
-            return Search::Text(spell(&reached, at));
+            return Search::Text(spell(&reached, index));
         }
         for &c in &alphabet {
             steps += words;
@@ -60,63 +62,65 @@ pub(crate) fn shortest<'a>(
                 continue;
             }
             seen.insert(next.clone());
-            reached.push(Step { states: next, before: Some((at, c)) });
+            reached.push(Step { states: next, before: Some((index, c)) });
         }
         if steps > MOST_STEPS {
             return Search::GaveUp;
         }
-        at += 1;
+        index += 1;
     }
     Search::Nothing
 }
 
 struct Machine {
     automaton: Automaton,
-    /// Whether it must match; else it must not.
+    /// Whether the pattern must match. If not, it must fail to match.
     must: bool,
 }
 
 impl Machine {
     fn new(pattern: &Pattern, must: bool) -> Self {
-        // A pattern's own text parses.
+        // The text of a `Pattern` always parses.
         Self { automaton: Automaton::new(&tokens(&pattern.text).unwrap_or_default()), must }
     }
 }
 
-/// A set of states, and how it was reached: from which, by which character.
+/// A state set of the product, and how the search reached it.
 struct Step {
     states: Vec<u64>,
+    /// The index of the step before and the character consumed; `None` for the start.
     before: Option<(usize, char)>,
 }
 
-/// Every character that any machine tells apart from others. First one that none names, as plain as can be.
+/// Every character that the machines treat differently, with one representative of all the others
+/// first. The representative is a plain letter if one is free, for readable examples.
 fn alphabet(machines: &[Machine]) -> Vec<char> {
     let mut named: Vec<char> = machines.iter().flat_map(|machine| machine.automaton.characters()).collect();
     named.extend([':', '/']);
     named.sort_unstable();
     named.dedup();
-    // Fewer characters are ever named than there are in the last range.
+    // The last range alone has more characters than patterns ever name, so one is always free.
     let plain = ('x'..='z').chain('a'..='w').chain('0'..='9').chain('\u{4e00}'..='\u{9fff}');
     let other = plain.into_iter().find(|c| named.binary_search(c).is_err());
     other.into_iter().chain(named).collect()
 }
 
-/// Does something with each machine and its part of `states`.
+/// Calls `act` with each machine and its part of `states`.
 fn for_each(machines: &[Machine], states: &mut [u64], mut act: impl FnMut(&Machine, &mut [u64])) {
     let mut rest = states;
     for machine in machines {
-        let Some((own, others)) = rest.split_at_mut_checked(machine.automaton.words()) else { return };
-        act(machine, own);
+        let Some((part, others)) = rest.split_at_mut_checked(machine.automaton.words()) else { return };
+        act(machine, part);
         rest = others;
     }
 }
 
-/// Steps every machine; whether all that must match still can.
+/// Steps every machine. Returns whether all machines that must match still can.
 fn consume(machines: &[Machine], states: &mut [u64], c: char) -> bool {
     let mut alive = true;
-    for_each(machines, states, |machine, own| {
-        let lives = machine.automaton.step(own, c);
-        alive &= lives || !machine.must;
+    for_each(machines, states, |machine, part| {
+        let can_match = machine.automaton.step(part, c);
+        alive &= can_match || !machine.must;
     });
     alive
 }
@@ -124,15 +128,15 @@ fn consume(machines: &[Machine], states: &mut [u64], c: char) -> bool {
 fn is_wanted(machines: &[Machine], states: &[u64]) -> bool {
     let mut rest = states;
     machines.iter().all(|machine| {
-        let Some((own, others)) = rest.split_at_checked(machine.automaton.words()) else { return false };
+        let Some((part, others)) = rest.split_at_checked(machine.automaton.words()) else { return false };
         rest = others;
-        machine.automaton.is_accepting(own) == machine.must
+        machine.automaton.is_accepting(part) == machine.must
     })
 }
 
-/// The text that led to the step at `at`.
-fn spell(reached: &[Step], at: usize) -> String {
-    let steps = std::iter::successors(reached.get(at), |step| reached.get(step.before?.0));
+/// The text that led to step `index`.
+fn spell(reached: &[Step], index: usize) -> String {
+    let steps = std::iter::successors(reached.get(index), |step| reached.get(step.before?.0));
     let mut text: Vec<char> = steps.filter_map(|step| Some(step.before?.1)).collect();
     text.reverse();
     text.into_iter().collect()
@@ -181,7 +185,7 @@ mod tests {
         assert_eq!(search(&[&long], &[]), Search::Text(long.clone()));
     }
 
-    /// Every text of up to four characters that can make a difference.
+    /// Every text of up to four characters, with one character for all those the patterns treat alike.
     fn texts() -> Vec<String> {
         let mut all = vec![String::new()];
         let mut last = all.clone();
@@ -205,7 +209,7 @@ mod tests {
         ) {
             let parsed: Vec<Pattern> = written.iter().filter_map(|parts| Pattern::parse(&parts.concat()).ok()).collect();
             let (all_of, none_of) = parsed.split_at(musts.min(parsed.len()));
-            let wanted = |text: &str| all_of.iter().all(|own| own.matches(text)) && !none_of.iter().any(|own| own.matches(text));
+            let wanted = |text: &str| all_of.iter().all(|pattern| pattern.matches(text)) && !none_of.iter().any(|pattern| pattern.matches(text));
             match shortest(all_of, none_of) {
                 Search::Text(text) => {
                     prop_assert!(wanted(&text), "{:?} but {:?}: {}", all_of, none_of, text);
