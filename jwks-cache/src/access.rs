@@ -156,7 +156,7 @@ pub(crate) fn bearer(path: &Path) -> Result<HeaderValue, BearerError> {
     Ok(header)
 }
 
-fn read(kind: DocumentKind, path: &Path, most: usize) -> Result<Vec<u8>, FetchError> {
+fn read(kind: DocumentKind, path: &Path, limit: usize) -> Result<Vec<u8>, FetchError> {
     let wrong = |fault| FetchError::new(kind, &path.to_string_lossy(), fault);
     let unreadable = |error: std::io::Error| wrong(FetchFault::Unreadable(bounded(&error.to_string())));
     // Check before opening: opening a named pipe blocks.
@@ -165,9 +165,9 @@ fn read(kind: DocumentKind, path: &Path, most: usize) -> Result<Vec<u8>, FetchEr
     }
     let mut bytes = Vec::new();
     // One byte more than the limit tells a file that is too long.
-    File::open(path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
-    if bytes.len() > most {
-        return Err(wrong(FetchFault::Unreadable(format!("larger than {most} bytes"))));
+    File::open(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() > limit {
+        return Err(wrong(FetchFault::Unreadable(format!("larger than {limit} bytes"))));
     }
     Ok(bytes)
 }

@@ -208,8 +208,8 @@ fn named(error: &(dyn Error + 'static)) -> Option<ConnectCause> {
     if error
         .get_ref()
         .is_some_and(|wrapped| wrapped.is::<rustls::Error>() || wrapped.is::<io::Error>() || wrapped.is::<Unresolved>())
-    // Go further down the chain: the wrapped error is more precise.
     {
+        // Go further down the chain: the wrapped error is more precise.
         return None;
     }
     match error.kind() {

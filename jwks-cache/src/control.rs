@@ -244,45 +244,45 @@ mod tests {
         #[test]
         fn c101_unknown_kids_start_one_fetch_per_cool_down(steps in prop::collection::vec(step(), 1..200)) {
             let mut control = Control::default();
-            let (sender, landed) = watch::channel(None);
+            let (sender, outcome) = watch::channel(None);
             let mut now = Moment::EPOCH;
-            let mut aboard: Option<HashSet<u64>> = None;
-            let mut last_landing: Option<(Moment, HashSet<u64>)> = None;
+            let mut in_flight: Option<HashSet<u64>> = None;
+            let mut last_fetch: Option<(Moment, HashSet<u64>)> = None;
             for step in steps {
                 match step {
                     Step::Pass(seconds) => now = now.plus(Duration::from_secs(seconds)),
                     Step::Ask(number) => {
                         let question = Question(number);
                         let joined = control.join(Some(question)).is_some();
-                        prop_assert_eq!(joined, aboard.is_some());
-                        if let Some(aboard) = &mut aboard {
-                            aboard.insert(number);
+                        prop_assert_eq!(joined, in_flight.is_some());
+                        if let Some(in_flight) = &mut in_flight {
+                            in_flight.insert(number);
                             continue;
                         }
-                        let recent = last_landing.as_ref().filter(|(at, _)| now < at.plus(COOL_DOWN));
+                        let recent = last_fetch.as_ref().filter(|(ended_at, _)| now < ended_at.plus(COOL_DOWN));
                         match control.admit_unknown(question, now) {
                             Admission::Go => {
                                 prop_assert!(recent.is_none());
-                                control.depart(Some(question), landed.clone());
-                                aboard = Some([number].into());
+                                control.depart(Some(question), outcome.clone());
+                                in_flight = Some([number].into());
                             }
-                            Admission::InVain => prop_assert!(recent.is_some_and(|(_, asked)| asked.contains(&number))),
+                            Admission::InVain => prop_assert!(recent.is_some_and(|(_, questions)| questions.contains(&number))),
                             Admission::NotYet(time) => {
-                                let Some((at, asked)) = recent else { panic!("there is no cool-down") };
-                                prop_assert!(!asked.contains(&number));
-                                prop_assert_eq!(now.plus(time), at.plus(COOL_DOWN));
+                                let Some((ended_at, questions)) = recent else { panic!("there is no cool-down") };
+                                prop_assert!(!questions.contains(&number));
+                                prop_assert_eq!(now.plus(time), ended_at.plus(COOL_DOWN));
                             }
                         }
                     }
-                    Step::Land(well) => {
-                        let Some(asked) = aboard.take() else { continue };
-                        if well {
+                    Step::Land(succeeded) => {
+                        let Some(questions) = in_flight.take() else { continue };
+                        if succeeded {
                             control.landed_well(Cause::UnknownKid, now, UnixTime::from_secs(0), now, COOL_DOWN, true);
-                            last_landing = Some((now, asked));
+                            last_fetch = Some((now, questions));
                         } else {
                             let error = FetchError::new(DocumentKind::KeySet, "x", FetchFault::Stopped);
                             control.landed_badly(Cause::UnknownKid, now, UnixTime::from_secs(0), COOL_DOWN, &error);
-                            last_landing = Some((now, HashSet::new()));
+                            last_fetch = Some((now, HashSet::new()));
                         }
                     }
                 }

@@ -253,7 +253,7 @@ impl Family {
     /// # Errors
     /// Time until there may be room.
     fn room(&self, members: &Members, standing: Standing, now: Moment) -> Result<Option<Issuer>, Duration> {
-        let most = match standing {
+        let limit = match standing {
             // The configuration limits their number.
             Standing::Named => return Ok(None),
             Standing::Proven => MOST_PROVEN,
@@ -261,7 +261,7 @@ impl Family {
             Standing::Unproven => MOST_UNPROVEN,
         };
         let peers = || members.iter().filter(|(issuer, member)| self.standing(issuer, member) == standing);
-        if peers().count() < most {
+        if peers().count() < limit {
             return Ok(None);
         }
         let is_evictable = |member: &Member| match standing {

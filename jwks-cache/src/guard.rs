@@ -256,13 +256,13 @@ mod tests {
         assert_eq!(allowed(HTTP, false), [false, false, true, false, false, false]);
         assert_eq!(allowed(PRIVATE, false), [false; 6]);
         // The error names the address, and no setting that would not help.
-        let told = |rule, https, address| Guard::new(rule, https).check(ip(address)).unwrap_err().to_string();
+        let message = |rule, https, address| Guard::new(rule, https).check(ip(address)).unwrap_err().to_string();
         for address in ["8.8.8.8", "10.0.0.1"] {
-            let text = told(HTTP, false, address);
+            let text = message(HTTP, false, address);
             assert!(text.contains("`allow_http`") && !text.contains("allow_private_network"), "{text}");
         }
         for address in ["10.0.0.1", "127.0.0.1"] {
-            assert!(told(PUBLIC_ONLY, true, address).contains("`allow_private_network: true`"));
+            assert!(message(PUBLIC_ONLY, true, address).contains("`allow_private_network: true`"));
         }
         let both = NetworkRule { allow_private_network: true, allow_http: true };
         assert_eq!(allowed(both, false), [false, false, true, false, false, false]);
@@ -304,10 +304,10 @@ mod tests {
         ] {
             assert_eq!(reach(ip(address)), want, "{address}");
         }
-        let told = Guard::new(PUBLIC_ONLY, true).check(ip("64:ff9b::10.0.0.1")).unwrap_err().to_string();
+        let message = Guard::new(PUBLIC_ONLY, true).check(ip("64:ff9b::10.0.0.1")).unwrap_err().to_string();
         assert!(
-            told.contains("64:ff9b::a00:1 (10.0.0.1 behind NAT64)") && told.contains("allow_private_network"),
-            "{told}"
+            message.contains("64:ff9b::a00:1 (10.0.0.1 behind NAT64)") && message.contains("allow_private_network"),
+            "{message}"
         );
         assert!(Guard::new(PRIVATE, true).check(ip("64:ff9b::10.0.0.1")).is_ok());
         // Plain http never leaves this host.

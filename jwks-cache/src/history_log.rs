@@ -112,13 +112,13 @@ impl HistoryLog {
             .map_or_else(|| Ok(Logged::default()), |path| load(&path, MAX_READ_BYTES).map(|(logged, _)| logged))
     }
 
-    /// The latest events of that log, at most `most`, from the end of its file. Skips unreadable
+    /// The latest events of that log, at most `limit`, from the end of its file. Skips unreadable
     /// lines. Blocks.
-    pub(crate) fn recent(&self, key: &LogKey, most: usize) -> Vec<KeySetSeen> {
+    pub(crate) fn recent(&self, key: &LogKey, limit: usize) -> Vec<KeySetSeen> {
         let _writers = lock(&self.writers);
         let loaded = self.path(key).and_then(|path| load(&path, MAX_TAIL_BYTES).ok());
         let mut events = loaded.map(|(logged, _)| logged.events).unwrap_or_default();
-        events.drain(..events.len().saturating_sub(most));
+        events.drain(..events.len().saturating_sub(limit));
         events
     }
 
@@ -263,17 +263,17 @@ impl Recorder {
     }
 }
 
-/// The events in the last `most` bytes of the file, and these bytes. A missing file counts as
+/// The events in the last `limit` bytes of the file, and these bytes. A missing file counts as
 /// empty.
-fn load(path: &Path, most: u64) -> io::Result<(Logged, Vec<u8>)> {
+fn load(path: &Path, limit: u64) -> io::Result<(Logged, Vec<u8>)> {
     let mut content = Vec::new();
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Logged::default(), content)),
         Err(error) => return Err(error),
         Ok(mut file) => {
             let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
-            file.take(most).read_to_end(&mut content)?;
+            file.seek(SeekFrom::Start(length.saturating_sub(limit)))?;
+            file.take(limit).read_to_end(&mut content)?;
         }
     }
     let mut logged = Logged::default();
@@ -344,9 +344,9 @@ fn create_anew(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The whole lines at the end of `content` that fit in `most` bytes.
-fn newest(content: &[u8], most: usize) -> &[u8] {
-    let Some(start) = content.len().checked_sub(most).filter(|start| *start > 0) else { return content };
+/// The whole lines at the end of `content` that fit in `limit` bytes.
+fn newest(content: &[u8], limit: usize) -> &[u8] {
+    let Some(start) = content.len().checked_sub(limit).filter(|start| *start > 0) else { return content };
     // Skip the line that the cut goes through, unless the cut is between two lines.
     let before = content.get(start - 1..).unwrap_or_default();
     let skipped = before.iter().position(|byte| *byte == b'\n').map_or(before.len(), |index| index + 1);

@@ -194,8 +194,8 @@ fn build(route: Route, resolver: Arc<dyn Resolver>, user_agent: &str) -> Result<
     };
     let client = match guard.is_https() {
         true => client.tls_backend_preconfigured(trust(roots.as_ref())?),
-        false => client.tls_certs_only([]),
         // No roots: plain http needs none, and the client must not load the system's.
+        false => client.tls_certs_only([]),
     };
     client.build().map_err(|error| unusable(&error))
 }

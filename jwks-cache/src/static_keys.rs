@@ -71,8 +71,8 @@ pub(crate) fn read_file(
     }
     let read = || {
         let mut document = Vec::new();
-        let most = MAX_DOCUMENT_BYTES as u64 + 1;
-        File::open(path).and_then(|file| file.take(most).read_to_end(&mut document)).map_err(unreadable)?;
+        let limit = MAX_DOCUMENT_BYTES as u64 + 1;
+        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut document)).map_err(unreadable)?;
         if document.len() > MAX_DOCUMENT_BYTES {
             return Err(wrong(FetchFault::TooLarge(MAX_DOCUMENT_BYTES)));
         }

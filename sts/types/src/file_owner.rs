@@ -15,7 +15,7 @@ use std::path::Path;
 /// The system's error. Missing permission to change the owner is no error.
 pub fn give_to_owner_of(directory: &Path, file: &File) -> io::Result<()> {
     let (directory, created) = (std::fs::metadata(directory)?, file.metadata()?);
-    // A second link may be in a folder of another user.
+    // A file with a second link is not new, and giving it away would change that path, too.
     if created.nlink() == 1 { give(file, &directory) } else { Ok(()) }
 }
 

@@ -234,9 +234,9 @@ pub fn read_secret_file(path: &Path, owner: SecretOwner, max_bytes: u64) -> Resu
             (process, resolved)
         }
     };
-    // Without NONBLOCK, opening a FIFO waits for a writer.
+    // Without NONBLOCK, opening a FIFO waits for a writer. NOFOLLOW refuses a link as the last part:
+    // `Ours` allows none, and for `Configured` `resolve` has followed it already.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    // Only the last part can still be a link: `resolve` has replaced the others.
     let file = File::from(
         rustix::fs::open(&opened, flags, Mode::empty())
             .map_err(|errno| fail(if errno == Errno::LOOP { Fault::Link } else { Fault::Io(errno.into()) }))?,

@@ -108,10 +108,10 @@ impl Service {
         let id: StatusListId = name.parse().map_err(|_| Reason::NotFound)?;
         let found = match self.board.list(id) {
             Some(list) => Some(list),
+            // A window that has ended gets no new list, so do not wait for one.
             None if id.window.end() < self.clock.now() => None,
             None => self.awaited_list(id).await?,
         };
-        // No lookup in the store: a window that has ended gets no new list.
         let list = found.ok_or(Reason::NotFound)?;
         if list.expires <= self.clock.now() {
             return Err(out_of_date());
