@@ -292,7 +292,7 @@ async fn families_that_cannot_be_told_apart_or_reached_are_refused() {
     assert_eq!(said(vec![of("a", "https://e.example/{cluster}"), of("b", "https://f.example/{cluster}")]), "");
     for (families, wanted) in [
         (vec![of("a", "https://e.example/{cluster}"), of("b", "https://e.example/x{cluster}")], "that of `a`"),
-        (vec![of("plain", "https://e.example/{cluster}")], "two entries of this name"),
+        (vec![of("plain", "https://e.example/{cluster}")], "two entries have this name"),
         (vec![of("a", "http://e.example/{cluster}")], "loopback"),
         (vec![of("a", "https://169.254.169.254/{cluster}")], "not dialled"),
         (vec![FamilySpec { algorithms: Vec::new(), ..of("a", "https://e.example/{cluster}") }], "no algorithm"),
