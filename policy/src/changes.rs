@@ -1,4 +1,4 @@
-//! Which accounts a new policy adds, removes and changes.
+//! Which accounts a new policy adds, removes and changes, for the log line of a reload.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
@@ -8,26 +8,27 @@ use foldhash::quality::FixedState;
 use crate::ruleset::RuleSet;
 use crate::{AccountSpec, IdentitySpec, Spec};
 
-/// The accounts, by username, in which two policies differ.
+/// The accounts in which two policies differ, by username.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountChanges {
     /// Only in the new one.
     pub added: Vec<String>,
     /// Only in the old one.
     pub removed: Vec<String>,
-    /// In both, but not alike: itself, or what its teams grant. Where in the files they stand makes no difference.
+    /// In both, but the account or one of its teams differs. Their position in the files does not
+    /// count.
     pub changed: Vec<String>,
 }
 
 impl AccountChanges {
-    /// What is other in `new` than in `old`.
+    /// Compares `old` with `new`.
     #[must_use]
     pub fn between(old: &RuleSet, new: &RuleSet) -> Self {
         let (before, after) = (prints(old), prints(new));
         let only = |one: &BTreeMap<&str, u64>, other: &BTreeMap<&str, u64>| {
             one.keys().filter(|name| !other.contains_key(*name)).map(|name| (*name).to_owned()).collect()
         };
-        let is_changed = |(name, print): &(&&str, &u64)| before.get(*name).is_some_and(|own| own != *print);
+        let is_changed = |(name, print): &(&&str, &u64)| before.get(*name).is_some_and(|old| old != *print);
         Self {
             added: only(&after, &before),
             removed: only(&before, &after),
@@ -64,7 +65,8 @@ impl<'a> Prints<'a> {
     }
 }
 
-/// Hashes all of `account` but where it stands.
+/// Hashes all of `account` except its position. The patterns name every field, so a new field cannot
+/// be forgotten.
 fn without_places(account: &AccountSpec, hasher: &mut impl std::hash::Hasher) {
     let AccountSpec {
         name,

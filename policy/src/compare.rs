@@ -1,4 +1,4 @@
-//! What a change of policy does: tokens judged under the rules before and after.
+//! Effect of a policy change: the verdict on a token under the old rules and under the new ones.
 
 use serde::Serialize;
 use sts_types::{ClaimSet, EntryName, UnixTime};
@@ -6,41 +6,41 @@ use sts_types::{ClaimSet, EntryName, UnixTime};
 use crate::resolve::Asked;
 use crate::{Facts, Outcome, RuleSet};
 
-/// A token with the request that it came with.
+/// A token, with the request that carried it.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The issuer entry whose key verified it.
+    /// The issuer entry whose key verified the token.
     pub entry: EntryName,
-    /// Its claims.
+    /// The token's claims.
     pub claims: ClaimSet,
-    /// Values of `audience` and `resource`.
+    /// Values of the `audience` parameter.
     pub audience: Vec<String>,
-    /// `resource` values that are not among `audience`.
+    /// Values of the `resource` parameter.
     pub resource: Vec<String>,
-    /// `scope`.
+    /// The `scope` parameter.
     pub scope: Option<String>,
-    /// When it is judged as of.
+    /// The time of the decision.
     pub now: UnixTime,
 }
 
-/// What comes of a token, as far as its caller and our records can tell.
+/// The result for one token, in the terms that callers and records see.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 pub enum Verdict {
-    /// It is exchanged.
+    /// The token is exchanged.
     Granted {
-        /// The account's id: `sub`.
+        /// The account's id, which becomes `sub`.
         account: String,
         /// The identity that decides.
         identity: String,
-        /// `aud`.
+        /// `aud` of the minted token.
         audience: String,
-        /// `scope`.
+        /// `scope` of the minted token.
         scope: String,
-        /// Seconds.
+        /// Lifetime of the minted token in seconds.
         expires_in: u32,
     },
-    /// It is not.
+    /// The token is refused.
     Refused {
         /// The stable reason.
         reason: &'static str,
@@ -60,7 +60,7 @@ pub enum Change {
 }
 
 impl RuleSet {
-    /// What comes of a token whose signature, times and entry hold.
+    /// The verdict on a token whose signature, times and issuer entry are verified already.
     #[must_use]
     pub fn verdict(&self, case: &Case) -> Verdict {
         if !self.entry_by_name.contains_key(&case.entry) {
@@ -91,7 +91,7 @@ impl RuleSet {
 }
 
 impl Change {
-    /// How `before` changes into `after`; `None` when it does not, or is refused for another reason.
+    /// The change from `before` to `after`. `None` if they are equal, or both refuse.
     #[must_use]
     pub fn between(before: &Verdict, after: &Verdict) -> Option<Self> {
         match (before, after) {
@@ -102,7 +102,7 @@ impl Change {
         }
     }
 
-    /// For people.
+    /// The change in words, for people.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

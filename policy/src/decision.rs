@@ -1,4 +1,4 @@
-//! What a decision is made of: the request that is judged, the grant or refusal that comes out, and the trace of how.
+//! The types of a decision: the resolved request, the grant or refusal, and the trace that explains it.
 
 use std::sync::Arc;
 
@@ -9,28 +9,29 @@ use sts_types::{
 
 use crate::spec::Replay;
 
-/// The evidence-free facts of one token, as policy sees them.
+/// A verified token, as policy sees it. Policy trusts these values; verification is the caller's duty.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// The issuer entry whose key verified it.
+    /// The issuer entry whose key verified the token.
     pub entry: &'a EntryName,
-    /// Its claims.
+    /// The token's claims.
     pub claims: &'a ClaimSet,
-    /// When it is judged.
+    /// The time of the decision.
     pub now: UnixTime,
 }
 
-/// Target and scope of a request, with every name resolved; made by [`crate::RuleSet::resolve`].
+/// Account, target and scope of a request with every name resolved. [`crate::RuleSet::resolve`] makes
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requested {
-    /// The account named, if one was.
+    /// The account.
     pub account: RequestedAccount,
-    /// The API named, if one was.
+    /// The API.
     pub target: RequestedTarget,
-    /// Scopes asked for, `ignore_scopes` already dropped; `None` when none was asked for.
+    /// The requested scopes that some API declares, without `ignore_scopes`. `None` if there are none.
     pub scopes: Option<ScopeSet>,
-    /// Whether a scope was asked for that no API declares, or that no scope can be: refused as `scope_not_granted` once an
-    /// identity has matched.
+    /// Whether the request has a scope that no API declares, or that is not even a valid scope. Once an
+    /// identity has matched, this is refused as `scope_not_granted`.
     pub unknown_scope: bool,
     /// `expires_in`.
     pub lifetime: Option<Lifetime>,
@@ -39,101 +40,103 @@ pub struct Requested {
 /// The account that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestedAccount {
-    /// None: the accounts are searched.
+    /// The request names none, so every account is tried.
     Any,
-    /// One that exists, by its index in the rule set.
+    /// An existing account, by its index in the rule set.
     Known(usize),
-    /// A name that nobody has; matches nobody.
+    /// The name of no account. It matches none.
     Nobody,
 }
 
 /// The API that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestedTarget {
-    /// None: the account's only or default API.
+    /// The request names none: the account's only or default API.
     Default,
-    /// One that exists, by its index in the rule set.
+    /// An existing API, by its index in the rule set.
     Api(usize),
-    /// An unknown or malformed one, or more than one: refused once an identity has matched.
+    /// An unknown or malformed name, or more than one API. Refused once an identity has matched.
     Refused,
 }
 
-/// A request that cannot be judged (`request_malformed`).
+/// The request is invalid (`request_malformed`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Two different accounts are named.
+    /// The request names two different accounts.
     #[error("`audience` names more than one service account")]
     TwoAccounts,
 }
 
-/// The answer of the engine: the one thing the hot path needs.
+/// The result of a decision.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The token gets a grant.
+    /// The request is granted.
     Granted(Grant),
-    /// It does not.
+    /// The request is refused.
     Refused(Refusal),
 }
 
-/// What an identity was granted for one request.
+/// The grant for one request.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// Its account.
+    /// The account of the identity that decided.
     pub account: Arc<GrantedAccount>,
     /// The identity that decided.
     pub identity: IdentityName,
     /// The API's name.
     pub api: ApiName,
-    /// The `aud` to mint.
+    /// `aud` of the token to mint.
     pub audience: Audience,
-    /// The scopes to mint.
+    /// `scope` of the token to mint.
     pub scopes: ScopeSet,
-    /// The smallest of requested, identity's, account's and `tokens.max_ttl`.
+    /// The shortest of the requested lifetime, the `ttl` of identity and account (`tokens.ttl` if neither
+    /// has one) and `tokens.max_ttl`.
     pub lifetime: Lifetime,
     /// How often the subject token may be used.
     pub replay: Replay,
-    /// The claims to copy under `federated.claims`, with the name to copy each by.
+    /// The claims of the subject token to copy to `federated.claims`.
     pub copy_claims: Arc<[ClaimPath]>,
 }
 
 /// The account part of a grant.
 #[derive(Clone, Debug)]
 pub struct GrantedAccount {
-    /// `sub` and `client_id`.
+    /// `sub` and `client_id` of the minted token.
     pub id: AccountId,
     /// The username.
     pub name: AccountName,
-    /// `groups`.
+    /// `groups` of the minted token.
     pub teams: Vec<TeamName>,
 }
 
-/// Why nothing is granted; the first three are one answer to the caller (`not_authorized`).
+/// Why nothing is granted. The first three give the caller the same answer (`not_authorized`), so that
+/// strangers do not learn which accounts exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The account named does not exist.
+    /// The named account does not exist.
     NoSuchAccount,
-    /// The account named is disabled or outside its times.
+    /// The named account is disabled, or outside its `not_before` and `not_after`.
     AccountDisabled,
-    /// No identity of the account named, or of any account, matches.
+    /// No identity of the named account matches, or of any account if the request names none.
     NoIdentityMatched,
-    /// More than one account fits and none was named.
+    /// The request names no account, and more than one grants it.
     AmbiguousAccount,
-    /// An identity matches; the API is unknown, not granted, or more than one is named.
+    /// An identity matches, but the API is unknown or not granted, or the request names more than one.
     TargetNotGranted,
-    /// An identity matches; no API is named and the account has more than one and no `default_api`.
+    /// An identity matches, but the request names no API and the account has no default.
     TargetRequired,
-    /// An identity matches and the API is granted, but not every scope asked for.
+    /// An identity matches and the API is granted, but not every requested scope.
     ScopeNotGranted,
 }
 
 impl Refusal {
-    /// Whether it is for want of an account with an identity that matches: one answer to the caller, whatever the cause.
+    /// Whether no identity matched (`not_authorized`). The caller gets one answer for all causes.
     #[must_use]
     pub const fn is_policy(self) -> bool {
         matches!(self, Self::NoSuchAccount | Self::AccountDisabled | Self::NoIdentityMatched)
     }
 
-    /// The stable `reason`.
+    /// The stable `reason` code.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -146,49 +149,50 @@ impl Refusal {
     }
 }
 
-/// A decision with its whole trace, for people: `explain`, policy tests, the decision event of a refusal.
+/// A decision with its trace, for `sts explain`, policy tests and the decision event of a refusal.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Decision {
-    /// The outcome, without what only minting needs.
+    /// The outcome. Not serialized; the decision event has members of its own for it.
     #[serde(skip)]
     pub outcome: Outcome,
-    /// Every identity that was tried, nearest miss first when nothing matched, in the order tried otherwise; the 50 first
-    /// of them when no account was named.
+    /// The identities that were tried, at most 50. If none matched, the nearest miss comes first;
+    /// otherwise they are in the order of the decision.
     pub trace: Vec<IdentityTrace>,
 }
 
-/// How one identity was judged.
+/// The trace of one identity.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct IdentityTrace {
-    /// Its account's username.
+    /// The username of its account.
     pub account: AccountName,
     /// Its name.
     pub identity: IdentityName,
-    /// Where it was written.
+    /// Position of the identity in the files.
     #[serde(skip)]
     pub origin: Origin,
     /// Every condition, in the order issuer, state, subject, audience, claims, events.
     pub conditions: Vec<ConditionTrace>,
-    /// Whether all of them hold.
+    /// Whether all conditions hold.
     pub matched: bool,
-    /// Whether it matched and its grant covers what was asked; `None` when it did not match.
+    /// Whether the identity's grant covers the request. `None` if the identity did not match.
     pub covers: Option<bool>,
 }
 
-/// How one condition was judged.
+/// The trace of one condition.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct ConditionTrace {
-    /// What is judged: `issuer`, `enabled`, `subject`, `audience`, or the claim's name or pointer.
+    /// What the condition is on: `issuer`, `enabled`, `not_before`, `not_after`, `subject`, `audience`,
+    /// or the name or pointer of a claim.
     pub on: String,
-    /// What the rule wants, as text for people.
+    /// The accepted values, as text for people.
     pub expected: String,
-    /// What the token has, as JSON text, bounded; `None` when absent.
+    /// The token's value as JSON text, truncated if long. `None` if absent.
     pub actual: Option<String>,
-    /// Whether it holds.
+    /// Whether the condition holds.
     pub holds: bool,
-    /// How the value differs from the one wanted, where that is easy to overlook.
+    /// How the value differs from an accepted one, if the difference is easy to overlook.
     pub hint: Option<String>,
-    /// Whether the value is the one wanted, written in another way.
+    /// Whether the value is an accepted one in another spelling.
     #[serde(skip)]
     pub(crate) is_spelling: bool,
 }

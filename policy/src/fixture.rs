@@ -1,4 +1,4 @@
-//! Policies for tests, written shortly.
+//! Builders of short policies for tests.
 
 use serde_json::{Value, json};
 use sts_types::{
@@ -29,7 +29,8 @@ pub(crate) fn scopes(list: &[&str]) -> Vec<Located<Scope>> {
     list.iter().map(|scope| at(Scope::new(scope).unwrap())).collect()
 }
 
-/// The issuer entry `github`, an API `deploy` with three scopes, an API `logs` with none.
+/// A policy with the issuer entry `github`, the API `deploy` with three scopes, and the API `logs`
+/// with none.
 pub(crate) fn spec(accounts: Vec<AccountSpec>) -> Spec {
     Spec {
         issuer: Issuer::new(OURS).unwrap(),
@@ -86,7 +87,7 @@ pub(crate) fn team(name: &str, grants: Vec<GrantSpec>) -> TeamSpec {
     TeamSpec { name: at(TeamName::new(name).unwrap()), display_name: None, grants }
 }
 
-/// An account granted `deploy` with `create` and `read`.
+/// An account with a grant of `create` and `read` for `deploy`.
 pub(crate) fn account(name: &str, identities: Vec<IdentitySpec>) -> AccountSpec {
     AccountSpec {
         name: at(AccountName::new(name).unwrap()),
@@ -107,7 +108,7 @@ pub(crate) fn with_id(account: AccountSpec, id: &str) -> AccountSpec {
     AccountSpec { id: Some(at(AccountId::new(id).unwrap())), ..account }
 }
 
-/// An identity of `github` without any condition.
+/// An identity of the entry `github` without conditions.
 pub(crate) fn identity(name: &str) -> IdentitySpec {
     IdentitySpec {
         origin: Origin::NONE,
@@ -182,15 +183,16 @@ pub(crate) fn rules(spec: &Spec) -> RuleSet {
     RuleSet::compile(spec).unwrap_or_else(|findings| panic!("{findings:#?}")).rules
 }
 
-/// Everything that is wrong, each as `severity: message / help`.
+/// Every finding of the compiler, as `severity: message / help`.
 pub(crate) fn findings(spec: &Spec) -> Vec<String> {
     let all = RuleSet::compile(spec).map_or_else(|findings| findings, |compiled| compiled.warnings);
     all.into_iter()
-        .map(|own| format!("{:?}: {} / {}", own.severity, own.message, own.help.unwrap_or_default()))
+        .map(|finding| format!("{:?}: {} / {}", finding.severity, finding.message, finding.help.unwrap_or_default()))
         .collect()
 }
 
-/// GitHub's typical token for us, with these claims changed; `null` removes one.
+/// The claims of a typical GitHub token for us, with `changes` applied. `null` makes a claim count as
+/// absent.
 pub(crate) fn token(changes: Value) -> ClaimSet {
     let mut claims = Preset::GithubActions.sample();
     claims.insert("aud".to_owned(), OURS.into());
@@ -208,7 +210,8 @@ pub(crate) fn ask(rules: &RuleSet, audience: &[&str], scope: &str) -> Requested 
     rules.resolve(&Asked { audience: &words(audience), scope: Some(scope), ..Asked::default() }).unwrap()
 }
 
-/// Decides both ways, checks that they agree, and says the outcome shortly: the identity and scopes, or the refusal.
+/// Decides with and without a trace, checks that both agree, and returns the outcome in short: identity
+/// and scopes, or the refusal.
 pub(crate) fn outcome(rules: &RuleSet, claims: &ClaimSet, requested: &Requested) -> String {
     outcome_of(rules, "github", claims, requested)
 }
@@ -216,16 +219,16 @@ pub(crate) fn outcome(rules: &RuleSet, claims: &ClaimSet, requested: &Requested)
 pub(crate) fn outcome_of(rules: &RuleSet, of: &str, claims: &ClaimSet, requested: &Requested) -> String {
     let entry = entry(of);
     let facts = Facts { entry: &entry, claims, now: NOW };
-    let say = |outcome: Outcome| match outcome {
+    let in_short = |outcome: Outcome| match outcome {
         Outcome::Granted(grant) => {
             format!("{}/{}: {} [{}]", grant.account.name, grant.identity, grant.api, grant.scopes)
         }
         Outcome::Refused(refusal) => format!("{refusal:?}"),
     };
-    let decided = say(rules.decide(facts, requested));
+    let decided = in_short(rules.decide(facts, requested));
     let Decision { outcome, trace } = rules.explain(facts, requested);
-    let matched = trace.iter().any(|own| own.matched);
-    let covers = |own: &IdentityTrace| own.covers == Some(true);
+    let matched = trace.iter().any(|identity| identity.matched);
+    let covers = |identity: &IdentityTrace| identity.covers == Some(true);
     match &outcome {
         Outcome::Granted(_) => {
             let decider = trace.iter().position(covers);
@@ -240,6 +243,6 @@ pub(crate) fn outcome_of(rules: &RuleSet, of: &str, claims: &ClaimSet, requested
         }
         Outcome::Refused(_) => {}
     }
-    assert_eq!(decided, say(outcome));
+    assert_eq!(decided, in_short(outcome));
     decided
 }

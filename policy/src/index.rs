@@ -1,4 +1,4 @@
-//! Finding the identities a token may match without trying all of them.
+//! Index of identities: finds those that a token may match, without trying all of them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,7 +10,7 @@ use sts_types::{ClaimPath, ClaimSet, Json};
 use crate::identity::Identity;
 use crate::ruleset::Account;
 
-/// An identity by the indices of its account and of itself.
+/// Position of an identity: the index of its account, and its index in that account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct IdentityAt {
     pub(crate) account: usize,
@@ -18,20 +18,20 @@ pub(crate) struct IdentityAt {
 }
 
 impl IdentityAt {
-    /// The identity itself.
     pub(crate) fn of(self, accounts: &[Account]) -> Option<&Identity> {
         accounts.get(self.account)?.identities.get(self.identity)
     }
 }
 
-/// Identities that a token may match: mostly very few.
+/// Identities that a token may match. Usually very few.
 pub(crate) type Candidates = SmallVec<[IdentityAt; 4]>;
 
-/// Identities by the hash of a text. Not by the text, whose comparison would be one more place in memory to wait for: what
-/// is found is judged anyway, so two texts of one hash cost that and no more.
+/// Identities by the hash of a text. The text itself is not stored: comparing it would cost another
+/// cache miss. The evaluator checks every candidate anyway, so a hash collision only costs one more
+/// check.
 type ByHash = HashMap<u64, Places, BuildHasherDefault<Hashed>>;
 
-/// Hashes what is a hash already.
+/// Hasher for keys that are hashes already.
 #[derive(Default)]
 struct Hashed(u64);
 
@@ -80,24 +80,28 @@ impl Places {
     }
 }
 
-/// The identities of one issuer entry. Each is filed under one thing that a token must have for it to match: its exact
-/// subject, a claim's exact text, or the literal beginning of its subject pattern; whichever it shares with the fewest others.
+/// The identities of one issuer entry.
+///
+/// Each identity is filed under one thing that a matching token must have: the exact subject, an
+/// exact claim value, or the literal head of the subject pattern. Of these, the index takes the one
+/// that the fewest identities share.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    /// Its key is drawn for each index, so that nobody can choose texts that share a hash.
+    /// Keyed at random for each index, so that nobody can choose texts that collide.
     hasher: RandomState,
     subjects: ByHash,
     claims: Vec<(ClaimPath, ByHash)>,
     heads: Heads,
-    /// Those without any of these: tried every time.
+    /// Identities without any such key. Every token is checked against them.
     rest: Vec<IdentityAt>,
-    /// All of them, in file order.
+    /// Every identity of the entry, in file order.
     members: Vec<IdentityAt>,
-    /// All with a subject, by the literal beginning of it in lower case: neighbours are near misses.
+    /// Every identity with a subject, sorted by its literal head in lower case. Near misses are
+    /// neighbours.
     by_likeness: Vec<IdentityAt>,
 }
 
-/// What an identity can be filed under.
+/// A key that an identity can be filed under.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Key<'a> {
     Subject(&'a str),
@@ -106,7 +110,8 @@ enum Key<'a> {
 }
 
 impl Index {
-    /// Files `members` of `accounts`. Of keys that are equally rare the `preferred` claims come first: they tell owners apart.
+    /// Builds the index of `members`. Among equally rare keys an exact subject comes first, then the
+    /// `preferred` claims, which name the token's owner.
     pub(crate) fn new(members: Vec<IdentityAt>, accounts: &[Account], preferred: &[&str]) -> Self {
         let identities = || members.iter().filter_map(|at| Some((*at, at.of(accounts)?)));
         let mut shared: HashMap<Key<'_>, usize, foldhash::fast::RandomState> = HashMap::default();
@@ -116,11 +121,12 @@ impl Index {
         let mut index = Self::default();
         let mut heads: Vec<(&str, IdentityAt)> = Vec::new();
         for (at, identity) in identities() {
+            // A group is as rare as its most common key.
             let crowd = |group: &Vec<Key<'_>>| group.iter().filter_map(|key| shared.get(key)).max().copied();
             let rank = |group: &Vec<Key<'_>>| match group.first() {
                 Some(Key::Subject(_)) => 0,
                 Some(Key::Claim(path, _)) => {
-                    1 + preferred.iter().position(|own| *own == path.as_str()).unwrap_or(preferred.len())
+                    1 + preferred.iter().position(|claim| *claim == path.as_str()).unwrap_or(preferred.len())
                 }
                 Some(Key::Head(_)) | None => usize::MAX,
             };
@@ -143,19 +149,19 @@ impl Index {
             }
         }
         index.heads = Heads::new(&heads, &index.hasher);
-        index.by_likeness = identities().filter(|(_, own)| own.subject.is_some()).map(|(at, _)| at).collect();
+        index.by_likeness = identities().filter(|(_, identity)| identity.subject.is_some()).map(|(at, _)| at).collect();
         index.by_likeness.sort_by_cached_key(|at| (folded(head(*at, accounts)).collect::<Vec<u8>>(), *at));
         index.members = members;
         index
     }
 
     fn texts_of(&mut self, path: &ClaimPath) -> &mut ByHash {
-        let place = self.claims.iter().position(|(own, _)| own == path).unwrap_or_else(|| {
+        let index = self.claims.iter().position(|(claim, _)| claim == path).unwrap_or_else(|| {
             self.claims.push((path.clone(), ByHash::default()));
             self.claims.len() - 1
         });
-        #[expect(clippy::indexing_slicing, reason = "the place was found or made in the line above")]
-        &mut self.claims[place].1
+        #[expect(clippy::indexing_slicing, reason = "the statement above found or pushed the element")]
+        &mut self.claims[index].1
     }
 
     /// Every identity of the entry, in file order.
@@ -163,11 +169,11 @@ impl Index {
         self.members.iter().copied()
     }
 
-    /// Every identity that may match `claims`, in file order.
+    /// Every identity that may match `claims`, in file order. Misses none that does match.
     pub(crate) fn candidates(&self, claims: &ClaimSet) -> Candidates {
         let mut found = Candidates::from_slice(&self.rest);
         let mut add = |table: &ByHash, hash| {
-            table.get(&hash).into_iter().for_each(|places| found.extend_from_slice(places.as_slice()));
+            table.get(&hash).into_iter().for_each(|identities| found.extend_from_slice(identities.as_slice()));
         };
         let subject = claims.text("sub");
         if let Some(sub) = subject.filter(|_| !self.subjects.is_empty()) {
@@ -185,8 +191,8 @@ impl Index {
         found
     }
 
-    /// Identities that `claims` may nearly match, at most about `most`: those that have something exact in common with the
-    /// token, and those whose subject begins most like the token's, case aside.
+    /// Identities that `claims` may nearly match: up to `most` that share a key with the token, and up
+    /// to `most` whose subject sorts next to the token's, case ignored.
     pub(crate) fn near_misses(&self, claims: &ClaimSet, accounts: &[Account], most: usize) -> Vec<IdentityAt> {
         let sub = claims.text("sub").unwrap_or_default();
         let middle = self.by_likeness.partition_point(|at| folded(head(*at, accounts)).lt(folded(sub)));
@@ -199,7 +205,8 @@ impl Index {
     }
 }
 
-/// Every group of keys that an identity can be filed under; a token that it matches has one key of each group.
+/// The groups of keys that an identity can be filed under. A token that matches the identity has at
+/// least one key of every group.
 fn keys(identity: &Identity) -> Vec<Vec<Key<'_>>> {
     let subject = identity.subject.as_ref().map(|subject| match subject.literal_head() {
         text if subject.is_exact() => vec![Key::Subject(text)],
@@ -213,7 +220,7 @@ fn keys(identity: &Identity) -> Vec<Vec<Key<'_>>> {
 }
 
 fn head(at: IdentityAt, accounts: &[Account]) -> &str {
-    at.of(accounts).and_then(|own| own.subject.as_ref()).map_or("", |subject| subject.literal_head())
+    at.of(accounts).and_then(|identity| identity.subject.as_ref()).map_or("", |subject| subject.literal_head())
 }
 
 fn folded(text: &str) -> impl Iterator<Item = u8> + '_ {
@@ -245,7 +252,8 @@ impl Heads {
         own
     }
 
-    /// Gives `each` the hash of every beginning of `text` that is of a known length, in one pass over it.
+    /// Calls `each` with the hash of every prefix of `text` that has one of the `lengths`. One pass over
+    /// the text is enough, because the hasher continues from prefix to prefix.
     fn hashes(&self, text: &str, hasher: &RandomState, mut each: impl FnMut(u64)) {
         let mut state: DefaultHasher = hasher.build_hasher();
         let mut from = 0;

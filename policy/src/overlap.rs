@@ -1,4 +1,5 @@
-//! Identities that meet: one that never decides because an earlier one takes all, and accounts that one token can reach.
+//! Overlaps between identities: an identity that never decides because an earlier one accepts all its
+//! tokens, and two accounts that one token can reach.
 
 mod relation;
 
@@ -14,71 +15,74 @@ use crate::ruleset::{Account, RuleSet};
 use crate::{Preset, Spec};
 use relation::{Meeting, meet, takes_all};
 
-/// The most pairs of identities that are looked at: some seconds of work in a policy that is made to be slow.
+/// Bound on the pairs of identities compared: some seconds of work in a policy built to be slow.
 const MOST_PAIRS: usize = 100_000;
 
-/// The most overlaps that are told.
+/// Bound on the overlaps reported.
 const MOST_TOLD: usize = 200;
 
-/// What identities of a policy have in common. It is judged as if every claim had one value.
+/// The overlaps in a policy. The comparison assumes that every claim has one value, not a list.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Overlaps {
     /// Identities that never decide.
     pub shadowed: Vec<Shadowed>,
     /// Accounts that one token can reach.
     pub ambiguous: Vec<Ambiguous>,
-    /// Whether there was too much to look at or to tell all of it.
+    /// Whether the comparison stopped at a bound, so that overlaps may be missing.
     pub incomplete: bool,
 }
 
-/// An identity that never decides: an earlier one of its account accepts every token that it does, and grants all that it does.
+/// An identity that never decides: an earlier identity of its account accepts every token that it
+/// accepts, and grants everything that it grants.
 #[derive(Clone, Debug, Serialize)]
 pub struct Shadowed {
     /// The account.
     pub account: AccountName,
     /// The identity that never decides.
     pub identity: IdentityName,
-    /// The earlier one.
+    /// The earlier identity that decides in its place.
     pub by: IdentityName,
-    /// Where the identity was written.
+    /// Position of the identity in the files.
     #[serde(skip)]
     pub origin: Origin,
 }
 
-/// Two accounts that one token can reach, so that a request which names neither is ambiguous.
+/// Two accounts that one token can reach. A request that names neither is ambiguous.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ambiguous {
     /// The accounts, in file order.
     pub accounts: [AccountName; 2],
     /// The identity of each.
     pub identities: [IdentityName; 2],
-    /// A subject that both accept, when either has a subject.
+    /// A subject that both identities accept, if at least one of them has a subject pattern.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// Whether such a token surely exists; else the conditions are of kinds that were not compared.
+    /// Whether a token that both accept surely exists. `false` where the two have conditions that the
+    /// comparison cannot relate.
     pub certain: bool,
-    /// Where the second identity was written.
+    /// Position of the second identity in the files.
     #[serde(skip)]
     pub origin: Origin,
 }
 
 impl RuleSet {
-    /// What identities have in common, of the policy that was compiled from `spec`.
+    /// Finds the overlaps between identities. `spec` must be the spec that this rule set was compiled
+    /// from.
     #[must_use]
     pub fn overlaps(&self, spec: &Spec) -> Overlaps {
         let mut found = Overlaps::default();
-        let mut told = HashSet::new();
-        let mut looked_at = HashSet::new();
+        let mut reported = HashSet::new();
+        let mut compared = HashSet::new();
         for (entry, spec) in self.entries.iter().zip(&spec.issuers) {
             let members: Vec<IdentityAt> = entry.index.members().collect();
             for (a, b) in pairs(&members, &self.accounts, spec.preset) {
-                if found.shadowed.len() + found.ambiguous.len() >= MOST_TOLD || looked_at.len() >= MOST_PAIRS {
+                if found.shadowed.len() + found.ambiguous.len() >= MOST_TOLD || compared.len() >= MOST_PAIRS {
                     found.incomplete = true;
                     return found;
                 }
                 let pair = if a < b { (a, b) } else { (b, a) };
-                if looked_at.insert(pair) {
-                    self.compare(pair.0, pair.1, spec.preset, &mut told, &mut found);
+                if compared.insert(pair) {
+                    self.compare(pair.0, pair.1, spec.preset, &mut reported, &mut found);
                 }
             }
         }
@@ -90,7 +94,7 @@ impl RuleSet {
         first: IdentityAt,
         second: IdentityAt,
         preset: Option<Preset>,
-        told: &mut HashSet<(usize, usize, usize)>,
+        reported: &mut HashSet<(usize, usize, usize)>,
         found: &mut Overlaps,
     ) {
         let (Some((a_account, a)), Some((b_account, b))) = (self.identity(first), self.identity(second)) else {
@@ -100,8 +104,8 @@ impl RuleSet {
             return;
         }
         if first.account == second.account {
-            // Each is told once.
-            if takes_all(a, b) && told.insert((second.account, second.identity, usize::MAX)) {
+            // Several earlier identities may shadow one; report it once.
+            if takes_all(a, b) && reported.insert((second.account, second.identity, usize::MAX)) {
                 found.shadowed.push(Shadowed {
                     account: b_account.granted.name.clone(),
                     identity: b.name.clone(),
@@ -115,12 +119,12 @@ impl RuleSet {
         if self.require_account || !enabled || !same_request(a_account, a, b_account, b) {
             return;
         }
-        // Two accounts are told once.
-        if told.contains(&(first.account, second.account, 0)) {
+        // Several identities of two accounts may overlap; report the accounts once.
+        if reported.contains(&(first.account, second.account, 0)) {
             return;
         }
         let Some(Meeting { subject, certain }) = meet(a, b, preset) else { return };
-        told.insert((first.account, second.account, 0));
+        reported.insert((first.account, second.account, 0));
         found.ambiguous.push(Ambiguous {
             accounts: [a_account.granted.name.clone(), b_account.granted.name.clone()],
             identities: [a.name.clone(), b.name.clone()],
@@ -131,7 +135,8 @@ impl RuleSet {
     }
 }
 
-/// The pairs of identities that can have a token in common, rarest kinship first; a pair may come more than once.
+/// The pairs of identities that may share a token: their subject heads or exact claim values fit
+/// together. The smallest groups come first, and a pair may come more than once.
 fn pairs<'a>(
     members: &'a [IdentityAt],
     accounts: &'a [Account],
@@ -157,7 +162,7 @@ fn pairs<'a>(
             rest.push(at);
         }
     }
-    // A subject that names the repository is kin to the rules that name it in a claim.
+    // A subject pattern that names the repository joins the identities that name it in a claim.
     let paths: HashSet<&ClaimPath> = texts.keys().map(|(path, _)| *path).collect();
     for (head, under) in &heads {
         let named = claims_of(preset, head);
@@ -170,6 +175,7 @@ fn pairs<'a>(
         }
     }
     let mut groups: Vec<(Vec<IdentityAt>, Vec<IdentityAt>)> = Vec::new();
+    // The heads are sorted, so the heads that a head begins with form a stack.
     let mut open: Vec<(&str, &Vec<IdentityAt>)> = Vec::new();
     for (head, under) in &heads {
         while open.last().is_some_and(|(beginning, _)| !head.starts_with(beginning)) {
@@ -188,7 +194,7 @@ fn pairs<'a>(
     groups.into_iter().flat_map(both).filter(|(a, b)| a != b)
 }
 
-/// The claims that follow from the beginning of a subject.
+/// The claims that the preset derives from the literal head of a subject.
 fn claims_of(preset: Option<Preset>, head: &str) -> ClaimSet {
     let mut claims = Map::new();
     if let Some(preset) = preset {
@@ -197,12 +203,13 @@ fn claims_of(preset: Option<Preset>, head: &str) -> ClaimSet {
     claims.into()
 }
 
-/// Whether a request that names nothing, or one that names an API which both grant, is covered by both.
+/// Whether both identities cover the same request: one without a target, or one for an API that both
+/// grant.
 fn same_request(a_account: &Account, a: &Identity, b_account: &Account, b: &Identity) -> bool {
-    let default = |account: &Account, own: &Identity| {
-        account.terms.default_target.is_some_and(|api| own.terms.grants.iter().any(|grant| grant.api == api))
+    let default = |account: &Account, identity: &Identity| {
+        account.terms.default_target.is_some_and(|api| identity.terms.grants.iter().any(|grant| grant.api == api))
     };
-    let shares = |own: &ApiGrant| b.terms.grants.iter().any(|other| other.api == own.api);
+    let shares = |grant: &ApiGrant| b.terms.grants.iter().any(|other| other.api == grant.api);
     (default(a_account, a) && default(b_account, b)) || a.terms.grants.iter().any(shares)
 }
 

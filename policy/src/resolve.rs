@@ -1,4 +1,4 @@
-//! Resolving the names of a request: which account, which API, which scopes.
+//! Resolves the names of a request to an account, an API and scopes.
 
 use sts_types::{Lifetime, Scope, ScopeSet};
 
@@ -21,16 +21,18 @@ pub struct Asked<'a> {
 }
 
 impl RuleSet {
-    /// Resolves the names of a request. Everything about the target that cannot be granted becomes
-    /// [`RequestedTarget::Refused`], so that only callers that matched learn of it.
+    /// Resolves the names of a request. A target that cannot be granted becomes
+    /// [`RequestedTarget::Refused`] rather than an error, so that only a caller with a matching
+    /// identity learns about it.
     ///
     /// # Errors
-    /// When the request names two accounts.
+    /// If the request names two accounts.
     pub fn resolve(&self, asked: &Asked<'_>) -> Result<Requested, RequestError> {
         let mut account = RequestedAccount::Any;
         let mut target = RequestedTarget::Default;
         let names = asked.audience.iter().enumerate().filter(|(_, name)| !name.is_empty());
-        // A value that is repeated says nothing new, whether anybody has the name or not: strangers learn nothing from it.
+        // Repeated values count once, whether the name exists or not. Otherwise a stranger could tell
+        // the two apart, because two unknown names are an error and a known name twice is not.
         for (_, name) in names.filter(|(at, name)| !asked.audience.iter().take(*at).any(|before| before == *name)) {
             match self.mean(name) {
                 Meant::Account(named) => name_account(&mut account, named)?,
@@ -38,7 +40,7 @@ impl RuleSet {
             }
         }
         for uri in asked.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty()) {
-            // Absolute and without fragment (RFC 8693 section 2.1); what is not is no API's.
+            // RFC 8693 section 2.1: an absolute URI without fragment. No other text names an API.
             let well_formed = uri.contains(':') && !uri.contains('#');
             let api = self.api_by_audience.get(uri).filter(|_| well_formed);
             name_target(&mut target, api.map_or(RequestedTarget::Refused, |at| RequestedTarget::Api(*at)));
@@ -64,19 +66,19 @@ impl RuleSet {
         }
     }
 
-    /// The scopes asked for, and whether any is one that no API declares.
+    /// The requested scopes that some API declares, and whether others were requested, too.
     fn scopes(&self, text: &str) -> (Option<ScopeSet>, bool) {
-        let mut known = ScopeSet::default();
+        let mut declared = ScopeSet::default();
         let mut unknown = false;
         for part in text.split(' ').filter(|part| !part.is_empty()) {
             match self.declared_scopes.get(part) {
                 _ if self.ignore_scopes.iter().any(|ignored| ignored.as_str() == part) => {}
-                Some(scope) => known.insert(Scope::clone(scope)),
+                Some(scope) => declared.insert(Scope::clone(scope)),
                 None => unknown = true,
             }
         }
-        let asked = (!known.is_empty()).then_some(known);
-        (asked, unknown)
+        let scopes = (!declared.is_empty()).then_some(declared);
+        (scopes, unknown)
     }
 }
 
@@ -86,7 +88,7 @@ enum Meant {
 }
 
 fn name_account(account: &mut RequestedAccount, named: RequestedAccount) -> Result<(), RequestError> {
-    // The username beside the id of one account is one account; two unknown names are two.
+    // The username and the id of one account name one account. Two unknown names are two accounts.
     match *account {
         RequestedAccount::Any => *account = named,
         RequestedAccount::Known(_) if *account == named => {}
@@ -98,7 +100,7 @@ fn name_account(account: &mut RequestedAccount, named: RequestedAccount) -> Resu
 fn name_target(target: &mut RequestedTarget, named: RequestedTarget) {
     *target = match *target {
         RequestedTarget::Default => named,
-        own if own == named => named,
+        current if current == named => named,
         _ => RequestedTarget::Refused,
     };
 }
@@ -142,7 +144,7 @@ mod tests {
             (&["deploy", "https://nowhere.example"], &[], None, (Any, Refused)),
             (&["sts"], &[], None, (Any, Api(0))),
             (&[OURS], &[], None, (Any, Api(0))),
-            // `resource` is always an API's URI.
+            // `resource` is always the URI of an API, never a name.
             (&[], &["deploy"], None, (Any, Refused)),
             (&[], &["octo"], None, (Any, Refused)),
             (&[], &["/deploy"], None, (Any, Refused)),

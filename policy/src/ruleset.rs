@@ -1,4 +1,4 @@
-//! The compiled policy, and what can be looked up in it.
+//! The compiled policy and its look-ups.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use crate::identity::{ApiGrant, Identity, Window};
 use crate::index::Index;
 use crate::{Case, Expectation, Finding, GrantedAccount, Spec, TestSpec};
 
-/// An immutable, compiled policy. It decides (`judge.rs`) on requests whose names it resolved (`resolve.rs`).
+/// An immutable, compiled policy. [`RuleSet::resolve`] resolves the names of a request, and
+/// [`RuleSet::decide`] decides on it.
 #[derive(Debug)]
 pub struct RuleSet {
     pub(crate) ttl: Lifetime,
@@ -28,21 +29,22 @@ pub struct RuleSet {
     pub(crate) api_by_audience: HashMap<Audience, usize>,
     pub(crate) declared_scopes: HashSet<Scope>,
     pub(crate) accounts: Vec<Account>,
-    /// By username and by id.
+    /// Keyed by username and by id.
     pub(crate) account_by_name: HashMap<Arc<str>, usize>,
-    /// What was written, without teams and accounts: a changed identity is compiled within it to see what a change would do.
+    /// The spec without teams and accounts. The diagnosis compiles a changed identity in it, to see
+    /// what the change would do.
     pub(crate) frame: Spec,
-    /// Tokens that must stay refused, as the policy tests have them. `None` where there are too many to try them all: no change
-    /// of the rules is advised then.
+    /// Tokens that the policy tests expect to be refused. `None` if there are too many to try; the
+    /// diagnosis then proposes no change of the rules.
     pub(crate) guards: Option<Vec<Case>>,
 }
 
-/// A policy that compiled.
+/// Result of a successful compilation.
 #[derive(Debug)]
 pub struct Compiled {
     /// The rules.
     pub rules: RuleSet,
-    /// Lints.
+    /// Findings that do not keep the policy from being used.
     pub warnings: Vec<Finding>,
 }
 
@@ -50,14 +52,13 @@ pub struct Compiled {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) enabled: bool,
-    /// Our issuer, and every audience configured for the entry or an identity of it.
+    /// Our issuer, and every audience configured for the entry or one of its identities.
     pub(crate) audiences: HashSet<Audience>,
-    /// The form of its issuers, where there are many.
+    /// Set if the entry accepts every issuer of this form, rather than one.
     pub(crate) template: Option<Arc<IssuerTemplate>>,
     pub(crate) index: Index,
 }
 
-/// An API.
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) name: ApiName,
@@ -66,29 +67,28 @@ pub(crate) struct Api {
     pub(crate) scopes: ScopeSet,
 }
 
-/// A service account.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) granted: Arc<GrantedAccount>,
     pub(crate) display_name: Option<Box<str>>,
     pub(crate) terms: Arc<AccountTerms>,
-    /// Other for an account that was written otherwise.
+    /// Fingerprint of the account's configuration, to see what a reload changes.
     pub(crate) print: u64,
-    /// Mostly one, which is then found where the account is.
+    /// Usually one, which is stored inline and saves a cache miss.
     pub(crate) identities: SmallVec<[Identity; 1]>,
 }
 
-/// What many accounts have alike.
+/// The part of an account that many accounts have in common, stored once.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AccountTerms {
     pub(crate) window: Window,
     pub(crate) grants: Vec<ApiGrant>,
-    /// The API meant when a request names none: the account's only one, or `default_api`.
+    /// Target of a request that names no API: the account's only API, or its `default_api`.
     pub(crate) default_target: Option<usize>,
     pub(crate) ttl: Option<Lifetime>,
 }
 
-/// Where a token of ours came from, as its record has it.
+/// Where one of our tokens came from, according to its token record.
 #[derive(Clone, Copy, Debug)]
 pub struct Provenance<'a> {
     /// The account's id.
@@ -97,11 +97,11 @@ pub struct Provenance<'a> {
     pub identity: &'a IdentityName,
     /// The issuer entry of the subject token.
     pub entry: &'a EntryName,
-    /// Our `iat`.
+    /// `iat` of our token.
     pub issued: UnixTime,
 }
 
-/// One account, to look at.
+/// Read-only view of an account.
 #[derive(Clone, Debug)]
 pub struct AccountView<'a> {
     /// The username.
@@ -110,17 +110,17 @@ pub struct AccountView<'a> {
     pub id: &'a AccountId,
     /// For people.
     pub display_name: Option<&'a str>,
-    /// Whether it gets tokens, its times apart.
+    /// Whether the account is enabled. Its `not_before` and `not_after` do not count here.
     pub enabled: bool,
     /// Its teams.
     pub teams: &'a [TeamName],
-    /// What it is granted, by API, its teams' grants included.
+    /// Its granted scopes by API, including those of its teams.
     pub grants: Vec<(&'a ApiName, &'a ScopeSet)>,
     /// Its identities, in file order.
     pub identities: Vec<&'a IdentityName>,
 }
 
-/// One API, to look at.
+/// Read-only view of an API.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiView<'a> {
     /// Its name.
@@ -133,19 +133,21 @@ pub struct ApiView<'a> {
     pub scopes: &'a ScopeSet,
 }
 
-/// The most policy tests that are kept to hold a change against.
+/// Bound on the policy tests that every proposed change is tried against.
 const MAX_GUARDS: usize = 1000;
 
 impl RuleSet {
-    /// Keeps the tokens that `tests` want refused, so that no change is advised that would let one of them in.
+    /// Keeps the tokens that `tests` expect to be refused. The diagnosis then proposes no change that
+    /// would let one of them in.
     pub fn guard(&mut self, spec: &Spec, tests: &[TestSpec], now: UnixTime) {
         let denials = || tests.iter().filter(|test| test.expect == Expectation::Deny);
         self.guards = (denials().count() <= MAX_GUARDS)
             .then(|| denials().filter_map(|test| crate::test_case(self, spec, test, now).ok()).collect());
     }
 
-    /// Whether some value of `aud` is one that a token of `entry` can have here: our issuer, any audience configured for the
-    /// entry or its identities, or a UUID (an account's id, which is not looked up).
+    /// Whether a token of `entry` with this `aud` may be meant for us: one of its values is our issuer,
+    /// an audience configured for the entry or its identities, or a UUID (which may be the id of an
+    /// account; this is not looked up).
     #[must_use]
     pub fn knows_audience(&self, entry: &EntryName, claims: &ClaimSet) -> bool {
         let Some(entry) = self.entry_by_name.get(entry).and_then(|at| self.entries.get(*at)) else { return false };
@@ -153,31 +155,34 @@ impl RuleSet {
         values.any(|value| is_uuid(value) || entry.audiences.contains(value))
     }
 
-    /// Whether a token may still be active: its account, identity and issuer entry exist, belong together, are enabled and in
-    /// time, and it was not issued before account or identity began. So raising a `not_before` ends what was issued earlier.
+    /// Whether a minted token may still be active: its account, identity and issuer entry exist, belong
+    /// together, are enabled and inside their times, and the token was not issued before the
+    /// `not_before` of account or identity. Raising a `not_before` therefore ends every token issued
+    /// before it.
     #[must_use]
     pub fn still_active(&self, token: &Provenance<'_>, now: UnixTime) -> bool {
         let Provenance { account, identity, entry, issued } = *token;
-        let lives = |window: &Window| window.is_open(now) && window.not_before.is_none_or(|from| from <= issued);
+        let is_live = |window: &Window| window.is_open(now) && window.not_before.is_none_or(|from| from <= issued);
         let account = self
             .account_by_name
             .get(account.as_str())
-            .and_then(|at| self.accounts.get(*at))
-            .filter(|own| own.granted.id == *account);
+            .and_then(|index| self.accounts.get(*index))
+            // The map also holds usernames, but a record names an account by its id.
+            .filter(|found| found.granted.id == *account);
         let entry =
-            self.entry_by_name.get(entry).filter(|at| self.entries.get(**at).is_some_and(|entry| entry.enabled));
+            self.entry_by_name.get(entry).filter(|index| self.entries.get(**index).is_some_and(|entry| entry.enabled));
         let (Some(account), Some(entry)) = (account, entry) else { return false };
-        lives(&account.terms.window)
-            && account
-                .identities
-                .iter()
-                .any(|own| own.name == *identity && lives(&own.terms.window) && own.rule(*entry).is_some())
+        is_live(&account.terms.window)
+            && account.identities.iter().any(|candidate| {
+                candidate.name == *identity && is_live(&candidate.terms.window) && candidate.rule(*entry).is_some()
+            })
     }
 
-    /// When the next account or identity ends (`not_after`) after `now`: what was minted for it is inactive from then on.
+    /// The next `not_after` of an account or identity after `now`. Its tokens become inactive then.
     #[must_use]
     pub fn next_end(&self, now: UnixTime) -> Option<UnixTime> {
-        let identities = self.accounts.iter().flat_map(|account| &account.identities).map(|own| own.terms.window);
+        let identities =
+            self.accounts.iter().flat_map(|account| &account.identities).map(|identity| identity.terms.window);
         let windows = self.accounts.iter().map(|account| account.terms.window).chain(identities);
         windows.filter_map(|window| window.not_after).filter(|end| *end > now).min()
     }
@@ -187,13 +192,13 @@ impl RuleSet {
         self.accounts.iter().map(Account::view)
     }
 
-    /// The account of that username or id.
+    /// Looks an account up by username or id.
     #[must_use]
     pub fn account(&self, name_or_id: &str) -> Option<AccountView<'_>> {
         self.account_by_name.get(name_or_id).and_then(|at| self.accounts.get(*at)).map(Account::view)
     }
 
-    /// The username of the account that a request names, by the index in [`crate::RequestedAccount::Known`].
+    /// The username of the account at `index`, which comes from [`crate::RequestedAccount::Known`].
     #[must_use]
     pub fn account_name(&self, index: usize) -> Option<&AccountName> {
         self.accounts.get(index).map(|account| &account.granted.name)
@@ -204,13 +209,13 @@ impl RuleSet {
         self.apis.iter().map(Api::view)
     }
 
-    /// The API of that name.
+    /// Looks an API up by name.
     #[must_use]
     pub fn api(&self, name: &str) -> Option<ApiView<'_>> {
         self.api_by_name.get(name).and_then(|at| self.apis.get(*at)).map(Api::view)
     }
 
-    /// The API of that audience.
+    /// Looks an API up by its audience.
     #[must_use]
     pub fn api_by_audience(&self, audience: &str) -> Option<ApiView<'_>> {
         self.api_by_audience.get(audience).and_then(|at| self.apis.get(*at)).map(Api::view)

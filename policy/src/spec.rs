@@ -1,6 +1,8 @@
-//! What a rule set is compiled from: plain data, one type per concept of the configuration. Names are checked already; what
-//! they refer to, what patterns mean and what is too broad is judged by [`crate::RuleSet::compile`]. Each value keeps its
-//! [`Origin`](sts_types::Origin), so that a finding points at the place that caused it.
+//! The input of the compiler: plain data, one type per concept of the configuration.
+//!
+//! The form of every name is checked already. [`crate::RuleSet::compile`] resolves references, parses
+//! patterns and rejects rules that are too broad. Each value keeps its [`Origin`](sts_types::Origin),
+//! so that a finding points at its cause.
 
 use sts_types::{
     AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Issuers, Lifetime, Located, Origin,
@@ -13,7 +15,7 @@ use crate::preset::{KnownIssuer, Preset};
 /// The whole policy.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// Our own `iss`; also the audience of the built-in API `sts`.
+    /// Our own `iss`. Also the audience of the built-in API `sts`.
     pub issuer: Issuer,
     /// `tokens:`.
     pub tokens: TokensSpec,
@@ -25,22 +27,23 @@ pub struct Spec {
     pub teams: Vec<TeamSpec>,
     /// `service_accounts:` of every file, in file order.
     pub accounts: Vec<AccountSpec>,
-    /// Names above, or missing above, whose declaration has a fault that was reported.
+    /// Names whose declaration has a reported fault, whether the fields above contain them or not.
+    /// References to them are not reported again.
     pub faulty: FaultyNames,
 }
 
-/// `tokens:`, as far as policy needs it.
+/// The part of `tokens:` that policy needs.
 #[derive(Clone, Debug)]
 pub struct TokensSpec {
-    /// The lifetime when neither identity nor account sets one. Default 15 minutes.
+    /// The lifetime if neither identity nor account sets one. Default: 15 minutes.
     pub ttl: Located<Lifetime>,
-    /// The longest lifetime there is. Default 1 hour.
+    /// The longest lifetime of any token. Default: 1 hour.
     pub max_ttl: Located<Lifetime>,
     /// Whether a request must name its account.
     pub require_account: bool,
-    /// Requested scopes that are dropped unseen.
+    /// Requested scopes to ignore, because clients send them whatever the server is.
     pub ignore_scopes: Vec<Scope>,
-    /// Claims copied under `federated.claims` for every account: names or pointers.
+    /// Claims to copy to `federated.claims` for every account: names or JSON pointers.
     pub copy_claims: Vec<Located<String>>,
 }
 
@@ -56,166 +59,167 @@ pub enum Replay {
     OncePerAccount,
 }
 
-/// How an issuer entry came to its preset.
+/// Where the preset of an issuer entry comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresetSource {
-    /// Known by the URL.
+    /// Recognised by the issuer URL.
     Url,
-    /// Written.
+    /// `preset:` is set.
     Written,
     /// `preset: none`.
     WrittenNone,
-    /// Nothing says what platform it is.
+    /// There is no `preset:`, and the URL is of no known platform.
     Unsaid,
-    /// The issuer is wrong, and this was reported: what would follow from it is not reported as well.
+    /// The issuer has a fault that is reported already. What follows from it is not reported as well.
     Faulty,
 }
 
-/// One issuer entry, as far as policy needs it.
+/// The part of an issuer entry that policy needs.
 #[derive(Clone, Debug)]
 pub struct IssuerSpec {
     /// The entry's name.
     pub name: Located<EntryName>,
-    /// The `iss` it stands for, or the form of those.
+    /// The accepted `iss`, or the template of the accepted ones.
     pub issuer: Located<Issuers>,
-    /// The preset in force: written, or known by the URL; `None` for none or `preset: none`.
+    /// The preset in force: as written, or recognised by the URL. `None` also for `preset: none`.
     pub preset: Option<Preset>,
-    /// How the preset was settled.
+    /// Where the preset comes from.
     pub preset_source: PresetSource,
-    /// The publicly known platform that the issuer belongs to.
+    /// The public platform that the issuer belongs to.
     pub known: Option<KnownIssuer>,
-    /// Whether many tenants share the issuer: written `shared: true`, or known by the URL.
+    /// Whether many tenants share the issuer: `shared: true`, or recognised by the URL.
     pub shared: bool,
     /// Whether `shared` is written.
     pub shared_written: bool,
-    /// `owner_claims:`, names or pointers of the claims that name the owner.
+    /// `owner_claims:`: names or JSON pointers of the claims that name the owner of a token.
     pub owner_claims: Vec<Located<String>>,
-    /// Whether the issuer is an https URL of a host that everybody can reach, as far as its text says.
+    /// Whether the issuer is an https URL of a public host, judging by its text alone.
     pub public: bool,
-    /// `audience:` of the entry; empty when not given.
+    /// `audience:` of the entry; empty if absent.
     pub audience: Vec<Located<Audience>>,
-    /// Whether a token must have exactly one audience (default, preset applied).
+    /// Whether a token must have exactly one audience, defaults and preset applied.
     pub sole_audience: bool,
     /// `replay:` of the entry.
     pub replay: Replay,
-    /// Whether tokens of it are exchanged.
+    /// Whether tokens of this issuer are exchanged.
     pub enabled: bool,
 }
 
-/// One API that tokens are minted for.
+/// An API that tokens are minted for.
 #[derive(Clone, Debug)]
 pub struct ApiSpec {
     /// Its name.
     pub name: Located<ApiName>,
-    /// Its `aud`.
+    /// `aud` of its tokens.
     pub audience: Located<Audience>,
-    /// For people.
+    /// A name for people.
     pub display_name: Option<String>,
-    /// The scopes it declares; may be empty.
+    /// The scopes that it declares; may be empty.
     pub scopes: Vec<Located<Scope>>,
 }
 
-/// What an account may ask for: scopes of one API.
+/// A grant: scopes of one API that an account may request.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct GrantSpec {
     /// The API's name; `sts` is the built-in one.
     pub api: Located<String>,
-    /// The scopes granted, each declared by the API; empty for an API that declares none.
+    /// The granted scopes. The compiler checks that the API declares them. Empty for an API without
+    /// scopes.
     pub scopes: Vec<Located<Scope>>,
 }
 
 /// A team: a set of grants shared by accounts.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct TeamSpec {
-    /// Its name; a value of the `groups` claim.
+    /// Its name, which becomes a value of the `groups` claim.
     pub name: Located<TeamName>,
-    /// For people.
+    /// A name for people.
     pub display_name: Option<String>,
     /// Its grants.
     pub grants: Vec<GrantSpec>,
 }
 
-/// One service account.
+/// A service account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountSpec {
     /// The username.
     pub name: Located<AccountName>,
-    /// `id:`; the username when not given.
+    /// `id:`. The username takes its place if absent.
     pub id: Option<Located<AccountId>>,
-    /// For people.
+    /// A name for people.
     pub display_name: Option<String>,
     /// Whether it gets tokens.
     pub enabled: bool,
-    /// Names of teams.
+    /// Names of its teams.
     pub teams: Vec<Located<String>>,
-    /// Grants of its own, beside those of its teams.
+    /// Its own grants, in addition to those of its teams.
     pub grants: Vec<GrantSpec>,
-    /// The API meant when a request names none.
+    /// The API of a request that names none.
     pub default_api: Option<Located<String>>,
     /// Lifetime of its tokens.
     pub ttl: Option<Located<Lifetime>>,
-    /// No token before.
+    /// It gets no token before this time.
     pub not_before: Option<UnixTime>,
-    /// No token from then on.
+    /// It gets no token at or after this time.
     pub not_after: Option<UnixTime>,
     /// Its identities, in file order.
     pub identities: Vec<IdentitySpec>,
 }
 
-/// One OIDC identity of an account.
+/// An OIDC identity of an account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IdentitySpec {
-    /// Where the identity begins; for findings about the whole of it.
+    /// Start of the identity, for findings about the whole of it.
     pub origin: Origin,
-    /// Its name, unique in its account; `identity N` (from 1) when not given.
+    /// Its name, unique in its account. `identity N`, counted from 1, if it has none.
     pub name: IdentityName,
-    /// Names of issuer entries, one or more.
+    /// Names of issuer entries, at least one.
     pub issuers: Vec<Located<String>>,
     /// The subject pattern.
     pub subject: Option<Located<String>>,
-    /// Audiences that are accepted in place of the entry's; empty when not given.
+    /// Audiences to accept in place of the entry's; empty if absent.
     pub audience: Vec<Located<Audience>>,
-    /// `claims:`: claim name or pointer to condition.
+    /// `claims:`: the name or JSON pointer of a claim, and the condition on it.
     pub claims: Vec<(Located<String>, ConditionSpec)>,
-    /// A platform's short rule (`github: {...}`), with the key it stands under.
+    /// The short rule of a platform (`github: {...}`).
     pub short_rule: Option<ShortRuleSpec>,
-    /// Narrowing of the account's scopes, whichever API they are of.
+    /// Narrows the account's grants to these scopes, in every API.
     pub scopes: Option<Vec<Located<Scope>>>,
-    /// Narrowing of the account's grants.
+    /// Narrows the account's grants.
     pub grants: Option<Vec<GrantSpec>>,
     /// Lifetime of its tokens.
     pub ttl: Option<Located<Lifetime>>,
-    /// Claims to copy, beside `tokens.copy_claims`.
+    /// Claims to copy, in addition to `tokens.copy_claims`.
     pub copy_claims: Vec<Located<String>>,
     /// `replay:` of the identity, in place of the entry's.
     pub replay: Option<Replay>,
-    /// Whether it matches at all.
+    /// Whether it matches any token.
     pub enabled: bool,
-    /// No match before.
+    /// It matches no token before this time.
     pub not_before: Option<UnixTime>,
-    /// No match from then on.
+    /// It matches no token at or after this time.
     pub not_after: Option<UnixTime>,
-    /// `allow_broad: "why"`.
+    /// `allow_broad:`, the reason why a broad rule is accepted.
     pub allow_broad: Option<Located<String>>,
 }
 
-/// A platform's short rule.
+/// The short rule of a platform.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct ShortRuleSpec {
-    /// The platform's key: `github`, `gitlab`, `kubernetes`.
+    /// The key it is written under, such as `github`, `gitlab` or `kubernetes`.
     pub key: Located<String>,
     /// Its members, in file order.
     pub members: Vec<(Located<String>, ConditionSpec)>,
 }
 
-/// A scalar to compare with: what was written, and whether a plain (unquoted) YAML number wrote it.
+/// A scalar to compare a claim with. Quotes decide: `"1"` is a string, `1` a number.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub enum ScalarSpec {
-    /// A string: a pattern.
+    /// A pattern for string claims.
     Text(String),
-    /// A number: equality with numbers.
+    /// A number. Equals number claims by value.
     Number(serde_json::Number),
-    /// A boolean: equality with booleans.
+    /// A boolean. Equals boolean claims.
     Bool(bool),
 }
 
@@ -230,7 +234,7 @@ pub enum ConditionSpec {
     Object(Box<ConditionObject>),
 }
 
-/// The long form of a condition; what is not given does not constrain, and at least one member is given.
+/// The long form of a condition. At least one member is set; absent members do not constrain.
 #[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct ConditionObject {
     /// Some element meets one of these.
@@ -241,7 +245,7 @@ pub struct ConditionObject {
     pub none_of: Option<Vec<Located<ScalarSpec>>>,
     /// Some element matches the whole of this regular expression.
     pub regex: Option<Located<String>>,
-    /// Whether the claim is there.
+    /// Whether the claim must be present (`true`) or absent (`false`).
     pub present: Option<Located<bool>>,
     /// Whether an absent claim meets the condition.
     pub or_absent: bool,
@@ -250,30 +254,31 @@ pub struct ConditionObject {
 /// One policy test of a `tests:` list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TestSpec {
-    /// Where the test begins.
+    /// Start of the test.
     pub origin: Origin,
     /// Its name, for people.
     pub name: String,
-    /// The token that is judged.
+    /// The token of the request.
     pub token: TestTokenSpec,
-    /// The issuer entry whose key signed it. Needed where several entries share the token's `iss`.
+    /// The issuer entry whose key signed the token. Needed if several entries share the token's `iss`.
     pub issuer: Option<Located<String>>,
-    /// The account named, as in a request.
+    /// The account that the request names.
     pub account: Option<Located<String>>,
-    /// `audience` values, as in a request.
+    /// The `audience` values of the request.
     pub audience: Vec<String>,
-    /// `resource` values, as in a request.
+    /// The `resource` values of the request.
     pub resource: Vec<String>,
-    /// `scope`, as in a request.
+    /// The `scope` of the request.
     pub scope: Option<String>,
-    /// What should come out.
+    /// The expected outcome.
     pub expect: Expectation,
-    /// For a deny: the condition of the nearest identity that should fail (`subject`, `audience`, a claim's name).
+    /// For a denial: the condition that should fail for the nearest identity (`subject`, `audience`, or
+    /// the name of a claim).
     pub because: Option<Located<String>>,
 }
 
 impl TestSpec {
-    /// Whether `other` says the same, wherever it stands.
+    /// Whether `other` is the same test. The position does not count.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Self { origin: other.origin, ..self.clone() } == *other
@@ -283,18 +288,18 @@ impl TestSpec {
 /// The token of a policy test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TestTokenSpec {
-    /// `preset:`: the claims start as that preset's sample.
+    /// `preset:`. The token starts with the sample claims of this preset.
     pub preset: Option<Located<String>>,
-    /// Claims that are written, over the sample's.
+    /// Claims that replace or extend the sample's.
     pub claims: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What a policy test expects.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expectation {
-    /// `deny`: no grant, for whatever reason.
+    /// `deny`: no grant, for any reason.
     Deny,
-    /// A grant, with what is given of it.
+    /// A grant. The members that are set must agree with it.
     Grant {
         /// The account's username or id.
         account: Option<Located<String>>,

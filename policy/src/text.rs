@@ -1,4 +1,4 @@
-//! Decisions as text for people.
+//! Renders decisions as text for people.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ pub fn summary(rules: &RuleSet, facts: Facts<'_>, asked: &Asked<'_>, decision: &
     }
 }
 
-/// The whole trace: a line for each identity, and below it one for each condition.
+/// The whole trace: one line per identity, and one line per condition below it.
 #[must_use]
 pub fn render(decision: &Decision) -> String {
     let mut out = String::new();
@@ -27,7 +27,7 @@ pub fn render(decision: &Decision) -> String {
             (true, Some(false)) => "matches, but its grant does not cover the request",
             (true, _) => "matches",
         };
-        // Writing to a string never fails.
+        // Writing to a `String` never fails.
         let _ = writeln!(out, "{} {verdict}", title(identity));
         for condition in &identity.conditions {
             let mark = if condition.holds { "ok  " } else { "FAIL" };
@@ -202,7 +202,7 @@ mod tests {
     fn the_trace_is_whole_and_nearest_first() {
         let (_, decision) =
             explained(&policy(), json!({ "event_name": "issue_comment", "repository_id": "1" }), &[], "");
-        let order: Vec<&str> = decision.trace.iter().map(|own| own.identity.as_str()).collect();
+        let order: Vec<&str> = decision.trace.iter().map(|identity| identity.identity.as_str()).collect();
         assert_eq!(order, ["main branch", "x", "production"]);
         assert_eq!(
             render(&decision).lines().take(6).collect::<Vec<_>>(),
@@ -218,7 +218,8 @@ mod tests {
             ]
         );
         let (_, granted) = explained(&policy(), json!({}), &["octo"], "");
-        let tried: Vec<_> = granted.trace.iter().map(|own| (own.identity.as_str(), own.matched, own.covers)).collect();
+        let tried: Vec<_> =
+            granted.trace.iter().map(|tried| (tried.identity.as_str(), tried.matched, tried.covers)).collect();
         assert_eq!(tried, [("production", false, None), ("main branch", true, Some(true))]);
     }
 

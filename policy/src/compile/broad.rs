@@ -212,9 +212,13 @@ fn everybodys_member(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findin
         return;
     }
     for condition in rule.conditions.iter().filter(|condition| condition.on_variable) {
-        let Some(word) = texts(condition).map(Pattern::as_str).find(|text| is_everybodys_tenant(text)) else { continue };
-        let message =
-            format!("{} is no tenant of Microsoft Entra: anybody with a Microsoft account can get a token there", quoted(word));
+        let Some(word) = texts(condition).map(Pattern::as_str).find(|text| is_everybodys_tenant(text)) else {
+            continue;
+        };
+        let message = format!(
+            "{} is no tenant of Microsoft Entra: anybody with a Microsoft account can get a token there",
+            quoted(word)
+        );
         let help = "write the id of your own tenant".to_owned();
         findings.unsafe_rule(CheckCode::AnyTenantIssuer, rule.claim_origin(condition.path.as_str()), message, help);
     }

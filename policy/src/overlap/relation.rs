@@ -1,4 +1,5 @@
-//! How two identities stand to each other. Whatever is not known counts against a certain answer.
+//! How two identities relate: does one accept everything that the other does, and can one token match
+//! both? Where the comparison cannot tell, it never answers with certainty.
 
 use std::sync::Arc;
 
@@ -8,25 +9,28 @@ use crate::condition::{Condition, Matcher, Test};
 use crate::identity::{ApiGrant, Identity, Window};
 use crate::pattern::{Pattern, Search, shortest};
 
-/// Whether `a` accepts every token that `b` accepts, whenever it does, and grants all that it grants.
+/// Whether `a` accepts every token that `b` accepts, at every time, and grants everything that `b`
+/// grants.
 pub(super) fn takes_all(a: &Identity, b: &Identity) -> bool {
     let audiences = b.terms.entries.iter().all(|rule| {
-        a.rule(rule.entry).is_some_and(|own| {
-            (own.enabled || !rule.enabled)
-                && (!own.ban_events || rule.ban_events)
-                && rule.audiences.iter().all(|audience| own.audiences.contains(audience))
+        a.rule(rule.entry).is_some_and(|wider| {
+            (wider.enabled || !rule.enabled)
+                && (!wider.ban_events || rule.ban_events)
+                && rule.audiences.iter().all(|audience| wider.audiences.contains(audience))
         })
     });
     let subject = match (&a.subject, &b.subject) {
         (None, _) => true,
-        (Some(own), Some(other)) => is_within(other, own),
+        (Some(outer), Some(inner)) => is_within(inner, outer),
         (Some(_), None) => false,
     };
-    let conditions =
-        a.conditions.iter().all(|own| b.conditions.iter().any(|other| own.path == other.path && implies(other, own)));
+    let conditions = a
+        .conditions
+        .iter()
+        .all(|wanted| b.conditions.iter().any(|given| given.path == wanted.path && implies(given, wanted)));
     let covers = |grant: &ApiGrant| {
-        let same = a.terms.grants.iter().find(|own| own.api == grant.api);
-        same.is_some_and(|own| grant.scopes.iter().all(|scope| own.scopes.contains(scope.as_str())))
+        let same = a.terms.grants.iter().find(|wider| wider.api == grant.api);
+        same.is_some_and(|wider| grant.scopes.iter().all(|scope| wider.scopes.contains(scope.as_str())))
     };
     lasts(&a.terms.window, &b.terms.window) && audiences && subject && conditions && b.terms.grants.iter().all(covers)
 }
@@ -38,7 +42,7 @@ fn lasts(a: &Window, b: &Window) -> bool {
         && a.not_after.is_none_or(|until| b.not_after.is_some_and(|other| other <= until))
 }
 
-/// Whether every text that `inner` matches is one that `outer` matches; `false` when that is not known.
+/// Whether `outer` matches every text that `inner` matches; `false` if the search gave up.
 fn is_within(inner: &Pattern, outer: &Pattern) -> bool {
     if inner.is_exact() {
         return outer.matches(inner.literal_head());
@@ -46,7 +50,7 @@ fn is_within(inner: &Pattern, outer: &Pattern) -> bool {
     inner == outer || (!outer.is_exact() && shortest([inner], [outer]) == Search::Nothing)
 }
 
-/// Whether every claim that meets `a` meets `b`; `false` when that is not known.
+/// Whether every claim that meets `a` also meets `b`; `false` if the comparison cannot tell.
 fn implies(a: &Condition, b: &Condition) -> bool {
     (b.or_absent || !a.or_absent) && b.tests.iter().all(|wanted| a.tests.iter().any(|test| test_implies(test, wanted)))
 }
@@ -74,12 +78,13 @@ pub(super) struct Meeting {
     pub(super) certain: bool,
 }
 
-/// Whether one token can match both, as far as that is known.
+/// A token that both identities may accept; `None` if no token can match both.
 pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option<Meeting> {
-    let audiences = a.terms.entries.iter().any(|own| {
-        b.rule(own.entry).is_some_and(|other| {
-            let common = own.audiences.iter().any(|audience| other.audiences.contains(audience));
-            own.enabled && other.enabled && (common || !own.sole_audience)
+    let audiences = a.terms.entries.iter().any(|rule| {
+        b.rule(rule.entry).is_some_and(|other| {
+            let common = rule.audiences.iter().any(|audience| other.audiences.contains(audience));
+            // Without `sole_audience` a token may carry an audience of each.
+            rule.enabled && other.enabled && (common || !rule.sole_audience)
         })
     });
     if !audiences {
@@ -87,7 +92,8 @@ pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option
     }
     let mut certain = true;
     let subject = match (&a.subject, &b.subject) {
-        (Some(own), Some(other)) => match shortest([own, other], [&Pattern::literal("")]) {
+        // An empty subject would be a poor example, so the search excludes it.
+        (Some(first), Some(second)) => match shortest([first, second], [&Pattern::literal("")]) {
             Search::Text(text) => Some(text),
             Search::Nothing => return None,
             Search::GaveUp => {
@@ -98,32 +104,35 @@ pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option
         (Some(one), None) | (None, Some(one)) => shortest([one], [&Pattern::literal("")]).text(),
         (None, None) => None,
     };
-    // What the subject says in advance of a claim that the other names.
+    // The subject of one may fix the value of a claim that the other has a condition on.
     let heads = [(&a.subject, b), (&b.subject, a)];
     for (subject, other) in heads {
-        let named = claims_of(preset, subject.as_ref().map_or("", |own| own.literal_head()));
-        let contradicted = |own: &Arc<Condition>| named.find(&own.path).is_some() && !own.holds(&named);
+        let named = claims_of(preset, subject.as_ref().map_or("", |pattern| pattern.literal_head()));
+        let contradicted =
+            |condition: &Arc<Condition>| named.find(&condition.path).is_some() && !condition.holds(&named);
         if other.conditions.iter().any(contradicted) {
             return None;
         }
     }
-    for own in a.conditions.iter() {
-        for other in b.conditions.iter().filter(|other| other.path == own.path) {
-            if (!own.or_absent || !other.or_absent) && exclude(own, other) {
+    for first in a.conditions.iter() {
+        for second in b.conditions.iter().filter(|second| second.path == first.path) {
+            // Two conditions with `or_absent` meet in a token without the claim.
+            if (!first.or_absent || !second.or_absent) && exclude(first, second) {
                 return None;
             }
-            certain &= is_plain(own) && is_plain(other) && own.tests.len() + other.tests.len() == 2;
+            certain &= is_plain(first) && is_plain(second) && first.tests.len() + second.tests.len() == 2;
         }
     }
-    // Where each asks for what the other says nothing of, no known token has both.
-    let asks = |one: &Identity, other: &Identity| {
-        let of_claims = one
+    // The answer is certain only if the conditions of one are all on what the other constrains, too.
+    // If each has a condition of its own, a token with both values may not exist.
+    let adds_nothing = |one: &Identity, other: &Identity| {
+        let claims = one
             .conditions
             .iter()
-            .all(|own| is_plain(own) && other.conditions.iter().any(|known| known.path == own.path));
-        of_claims && (one.subject.is_none() || other.subject.is_some())
+            .all(|condition| is_plain(condition) && other.conditions.iter().any(|same| same.path == condition.path));
+        claims && (one.subject.is_none() || other.subject.is_some())
     };
-    certain &= asks(a, b) || asks(b, a);
+    certain &= adds_nothing(a, b) || adds_nothing(b, a);
     Some(Meeting { subject, certain })
 }
 
@@ -131,7 +140,7 @@ fn is_plain(condition: &Condition) -> bool {
     condition.tests.iter().all(|test| matches!(test, Test::AnyOf(_) | Test::Present(_)))
 }
 
-/// Whether no one value meets both.
+/// Whether no single value meets both conditions; `false` if the comparison cannot tell.
 fn exclude(a: &Condition, b: &Condition) -> bool {
     let apart = |m: &Matcher, n: &Matcher| match (m, n) {
         (Matcher::Text(own), Matcher::Text(other)) => shortest([own, other], []) == Search::Nothing,

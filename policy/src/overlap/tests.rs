@@ -1,4 +1,4 @@
-//! Overlaps, by example and against what is decided.
+//! Tests of overlaps: examples, and a comparison with actual decisions.
 
 use super::*;
 use crate::fixture::*;
@@ -20,7 +20,7 @@ fn shadows(first: IdentitySpec, second: IdentitySpec) -> bool {
         ..identity
     };
     let found = overlaps(vec![account("octo", vec![named(first, "first"), named(second, "second")])]);
-    assert!(found.shadowed.iter().all(|own| own.identity.as_str() == "second" && own.by.as_str() == "first"));
+    assert!(found.shadowed.iter().all(|pair| pair.identity.as_str() == "second" && pair.by.as_str() == "first"));
     !found.shadowed.is_empty()
 }
 
@@ -35,7 +35,7 @@ fn c078_an_identity_that_never_decides_is_found() {
         (subject("i", MAIN), subject("i", MAIN), true),
         (subject("i", "repo:octo-org/*:ref:**"), subject("i", "repo:octo-org/a*:ref:refs/heads/*"), true),
         (subject("i", "repo:octo-org/*:ref:refs/heads/*"), subject("i", "repo:octo-org/a:ref:**"), false),
-        // The first that matches and covers: one that grants less leaves the rest to others.
+        // An identity that grants less than asked leaves the decision to later ones.
         (narrow(&["read"]), subject("i", MAIN), false),
         (wide(), IdentitySpec { scopes: Some(scopes(&["read"])), ..subject("i", MAIN) }, true),
         (IdentitySpec { enabled: false, ..wide() }, subject("i", MAIN), false),
@@ -61,18 +61,19 @@ fn c078_an_identity_that_never_decides_is_found() {
             with(MAIN, json!({ "environment": { "any_of": ["prod"], "or_absent": true } })),
             false,
         ),
-        // The banned events are left to those that name them.
+        // An identity that does not name `event_name` refuses the banned events, so it shadows none
+        // that names it.
         (wide(), with("repo:octo-org/**", json!({ "event_name": "pull_request" })), false),
     ] {
-        let said = format!("{:?} before {:?}", first.subject, second.subject);
-        assert_eq!(shadows(first, second), wanted, "{said}");
+        let case = format!("{:?} before {:?}", first.subject, second.subject);
+        assert_eq!(shadows(first, second), wanted, "{case}");
     }
 }
 
 fn meeting(a: IdentitySpec, b: IdentitySpec) -> Option<(Option<String>, bool)> {
     let found = overlaps(vec![account("a", vec![a]), account("b", vec![b])]).ambiguous;
     assert!(found.len() < 2);
-    found.into_iter().next().map(|own| (own.subject, own.certain))
+    found.into_iter().next().map(|pair| (pair.subject, pair.certain))
 }
 
 #[test]
@@ -110,8 +111,8 @@ fn c078_two_accounts_that_one_token_can_reach_are_found() {
             None,
         ),
     ] {
-        let said = format!("{:?} {:?} and {:?} {:?}", a.subject, a.claims, b.subject, b.claims);
-        assert_eq!(meeting(a, b), wanted, "{said}");
+        let case = format!("{:?} {:?} and {:?} {:?}", a.subject, a.claims, b.subject, b.claims);
+        assert_eq!(meeting(a, b), wanted, "{case}");
     }
     let mut spec = spec(vec![account("a", vec![subject("i", MAIN)]), account("b", vec![subject("i", MAIN)])]);
     spec.tokens.require_account = true;

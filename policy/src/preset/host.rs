@@ -28,8 +28,7 @@ pub(super) enum Likeness {
 const ENDINGS: [&str; 8] = ["co", "cm", "om", "con", "org", "net", "io", "corn"];
 
 /// Endings that nobody can register: a host under them is somebody's own network.
-const PRIVATE_ENDINGS: [&str; 9] =
-    ["local", "internal", "intranet", "lan", "home", "corp", "svc", "localhost", "test"];
+const PRIVATE_ENDINGS: [&str; 9] = ["local", "internal", "intranet", "lan", "home", "corp", "svc", "localhost", "test"];
 
 /// Well-known hosts that lie near to one of ours and are none.
 const NEIGHBOURS: [&str; 1] = ["gitea.com"];

@@ -234,7 +234,8 @@ impl OpenToAnybody {
             Host => is_open(&host),
             Path(segments) => is_open(&host) || path.split('/').take(segments).any(is_open),
         };
-        let found = HOSTED.iter().find(|(domain, tenant, _)| is_within(&host, domain, *tenant) && stands_for_tenant(*tenant));
+        let found =
+            HOSTED.iter().find(|(domain, tenant, _)| is_within(&host, domain, *tenant) && stands_for_tenant(*tenant));
         if let Some((_, _, vendor)) = found {
             return Some(Self { how: format!("has an account at {vendor}") });
         }
@@ -247,9 +248,8 @@ impl OpenToAnybody {
 /// Whether `host` is of `domain`: below it where the host names the tenant, else the domain itself.
 fn is_within(host: &str, domain: &str, tenant: Tenant) -> bool {
     let mut own = host.rsplit('.');
-    let is_below = domain.rsplit('.').all(|label| {
-        own.next().is_some_and(|own| label == "*" || own == label || fits(own, label))
-    });
+    let is_below =
+        domain.rsplit('.').all(|label| own.next().is_some_and(|own| label == "*" || own == label || fits(own, label)));
     let more = own.next().is_some();
     is_below && (matches!(tenant, Host) == more)
 }

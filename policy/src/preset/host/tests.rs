@@ -98,7 +98,10 @@ fn fld3_other_clouds_of_a_platform_are_the_platform() {
         ("https://oidc.eks.us-iso-east-1.c2s.ic.gov/id/0123456789ABCDEF0123456789ABCDEF", Some(Preset::Kubernetes)),
         ("https://oidc.eks.us-isob-east-1.sc2s.sgov.gov/id/0123456789ABCDEF0123456789ABCDEF", Some(Preset::Kubernetes)),
         ("https://oidc-eks.us-gov-west-1.api.aws/id/0123456789ABCDEF0123456789ABCDEF", Some(Preset::Kubernetes)),
-        ("https://oidc-eks.cn-north-1.api.amazonwebservices.com.cn/id/0123456789ABCDEF0123456789ABCDEF", Some(Preset::Kubernetes)),
+        (
+            "https://oidc-eks.cn-north-1.api.amazonwebservices.com.cn/id/0123456789ABCDEF0123456789ABCDEF",
+            Some(Preset::Kubernetes),
+        ),
         ("https://usgovvirginia.oic.prod-aks.azure.us/TENANT/TENANT/", Some(Preset::Kubernetes)),
         ("https://chinaeast2.oic.prod-aks.azure.cn/TENANT/TENANT/", Some(Preset::Kubernetes)),
         ("https://login.microsoftonline.us/TENANT/v2.0", Some(Preset::Azure)),
