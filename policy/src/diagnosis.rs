@@ -3,6 +3,8 @@
 mod candidate;
 pub(crate) mod difference;
 mod entries;
+mod expression;
+mod hidden;
 mod mismatch;
 pub(crate) mod moment;
 mod names;
@@ -121,4 +123,10 @@ pub fn difference(wanted: &str, actual: &str) -> Option<String> {
 #[must_use]
 pub fn shared_audience(audience: &str) -> Option<&'static str> {
     crate::preset::shared_audience(audience)
+}
+
+/// Whether a reader takes `host` for `known`, which is another one.
+#[must_use]
+pub fn is_look_alike_host(host: &str, known: &str) -> bool {
+    crate::preset::is_near_host(host, known)
 }

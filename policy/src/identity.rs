@@ -367,10 +367,15 @@ impl EntryRule {
                 "the token has more than one audience, which only `sole_audience: false` on the issuer entry takes";
             return Some(remark(text.to_owned()));
         }
+        let known = values().find_map(|value| {
+            let other = crate::preset::shared_audience(value)
+                .map(|service| format!("that is the audience of {service}: the token is for another relying party"));
+            other.or_else(|| self.preset?.own_audience(value).map(str::to_owned))
+        });
         let near =
             |own: &Audience| values().find_map(|value| difference::between(&Pattern::literal(own.as_str()), value));
         let all = || self.audiences.iter().filter_map(near);
-        all().find(|own| own.is_spelling).or_else(|| all().next())
+        all().find(|own| own.is_spelling).or(known.map(remark)).or_else(|| all().next())
     }
 }
 

@@ -31,7 +31,7 @@ pub use decision::{
     ConditionTrace, Decision, Facts, Grant, GrantedAccount, IdentityTrace, Outcome, Refusal, RequestError, Requested,
     RequestedAccount, RequestedTarget,
 };
-pub use diagnosis::{Diagnosis, EntryView, diagnose_request, difference, shared_audience};
+pub use diagnosis::{Diagnosis, EntryView, diagnose_request, difference, is_look_alike_host, shared_audience};
 pub use faulty::{FaultyNames, FaultySet};
 pub use finding::{Finding, Severity};
 pub use overlap::{Ambiguous, Overlaps, Shadowed};

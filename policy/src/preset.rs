@@ -99,6 +99,11 @@ impl Default for IssuerDefaults {
     }
 }
 
+/// Whether `host` only looks like `known`.
+pub(crate) fn is_near_host(host: &str, known: &str) -> bool {
+    host::likeness(host, known) == Some(host::Likeness::Near)
+}
+
 impl Preset {
     /// Every preset, in the order of the documentation.
     pub const ALL: [Self; 22] = [

@@ -54,6 +54,18 @@ impl RuleSet {
         Ok(Requested { account, target, scopes, unknown_scope, lifetime: asked.lifetime })
     }
 
+    /// Whether a request names more than one API, whatever else is wrong with it.
+    #[must_use]
+    pub fn names_several_targets(&self, asked: &Asked<'_>) -> bool {
+        let of_audience = asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty());
+        let of_audience = of_audience.filter(|name| matches!(self.mean(name), Meant::Target(_)));
+        let api = |name: &str| self.api_by_name.get(name).or_else(|| self.api_by_audience.get(name)).copied();
+        let of_resource = asked.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty());
+        let mut named = of_audience.chain(of_resource).map(|name| api(name).ok_or(name));
+        let first = named.next();
+        first.is_some_and(|first| named.any(|other| other != first))
+    }
+
     /// What one value of `audience` means. A bare name nobody has is an account that nobody matches.
     fn mean(&self, name: &str) -> Meant {
         if let Some(at) = self.account_by_name.get(name) {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use sts_types::{ClaimSet, IdentityName, Located, Origin};
+use sts_types::{ClaimSet, EntryName, IdentityName, Located, Origin};
 
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Finding, Severity};
@@ -40,6 +40,13 @@ impl<'a> Candidate<'a> {
         if let Some(account) = spec.accounts.first_mut() {
             change(account);
         }
+        Self { rules: self.rules, spec, said: self.said.clone() }
+    }
+
+    /// The same with that issuer entry enabled.
+    pub(super) fn with_enabled(&self, entry: &EntryName) -> Self {
+        let mut spec = self.spec.clone();
+        spec.issuers.iter_mut().filter(|own| own.name.value == *entry).for_each(|own| own.enabled = true);
         Self { rules: self.rules, spec, said: self.said.clone() }
     }
 
@@ -161,7 +168,7 @@ fn condition_spec(condition: &Condition) -> ConditionSpec {
     ConditionSpec::Object(Box::new(object))
 }
 
-fn scalar_spec(matcher: &Matcher) -> Located<ScalarSpec> {
+pub(super) fn scalar_spec(matcher: &Matcher) -> Located<ScalarSpec> {
     Located::nowhere(match matcher {
         Matcher::Text(pattern) => ScalarSpec::Text(pattern.as_str().to_owned()),
         Matcher::Number(number) => ScalarSpec::Number(number.clone()),

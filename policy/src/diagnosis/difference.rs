@@ -1,6 +1,9 @@
 //! How a text differs from the one that was wanted, where the difference is easy to overlook.
 
-use crate::finding::{is_invisible, quoted};
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+use super::{expression, hidden};
+use crate::finding::quoted;
 use crate::pattern::Pattern;
 
 /// A difference, as the owner reads it.
@@ -20,22 +23,27 @@ struct Spelling {
 }
 
 /// The ways to write one thing, the likeliest first.
-const SPELLINGS: [Spelling; 14] = [
+const SPELLINGS: [Spelling; 16] = [
     Spelling { name: "the letter case", plain: |text| text.to_lowercase() },
     Spelling { name: "a trailing `/`", plain: |text| text.strip_suffix('/').unwrap_or(text).to_owned() },
     Spelling { name: "the scheme (`https://`)", plain: |text| without_scheme(text).to_owned() },
     Spelling { name: "slashes", plain: single_slashes },
     Spelling { name: "a line break at the end", plain: |text| text.trim_end_matches(['\r', '\n']).to_owned() },
     Spelling { name: "blanks or invisible characters", plain: visible },
-    Spelling { name: "quotes", plain: |text| text.replace(['"', '\'', '`', '“', '”', '‘', '’'], "") },
+    Spelling { name: "quotes", plain: |text| text.replace(hidden::is_quote, "") },
+    Spelling { name: "braces", plain: |text| text.replace(['{', '}'], "") },
     Spelling { name: "the port", plain: |text| text.replacen(":443", "", 1) },
     Spelling { name: "URL encoding (the issuer writes `:` inside a value as `%3A`)", plain: percent_decoded },
     Spelling { name: "the ids that the subject carries (`owner@id/repository@id`)", plain: without_ids },
     Spelling { name: "the prefix of a ref (`refs/heads/`, `refs/tags/`)", plain: without_ref_prefix },
     Spelling { name: "hyphens and underscores", plain: |text| text.replace(['-', '_'], "") },
     Spelling { name: "the ending `.git`", plain: |text| text.strip_suffix(".git").unwrap_or(text).to_owned() },
+    Spelling { name: NORMALISATION, plain: normalised },
     Spelling { name: "letters that only look alike", plain: look_alikes },
 ];
+
+/// One letter can be one character or several, and a character can have forms of its own for layout.
+const NORMALISATION: &str = "the Unicode normalisation (one letter, written as other characters)";
 
 /// The longest text that is compared: beyond it nobody judges by eye.
 const MAX_COMPARED: usize = 4096;
@@ -46,15 +54,19 @@ pub(crate) fn between(pattern: &Pattern, text: &str) -> Option<Difference> {
         return None;
     }
     let spelling = |text: String| Some(Difference { text, is_spelling: true });
-    if let Some(one) = SPELLINGS.iter().find(|own| is_twin(pattern, text, own.plain)) {
-        return spelling(format!("they differ only by {}", one.name));
-    }
     if text.starts_with(pattern.literal_head()) && pattern.widened().is_some_and(|wide| wide.matches(text)) {
         let text = "`*` stops at `:` and `/`: `**` in its place matches".to_owned();
         return spelling(text);
     }
+    if let Some(one) = SPELLINGS.iter().find(|own| is_twin(pattern, text, own.plain)) {
+        let detail = hidden::extra(pattern.literal_head(), text).map_or(String::new(), |extra| format!(": {extra}"));
+        return spelling(format!("they differ only by {}{detail}", one.name));
+    }
     if let Some(names) = several_spellings(pattern, text) {
         return spelling(format!("they differ only by {}", names.join(" and ")));
+    }
+    if let Some(how) = expression::taken_for_pattern(pattern, text) {
+        return Some(Difference { text: how, is_spelling: true });
     }
     id_forms(pattern, text).or_else(|| where_they_part(pattern, text))
 }
@@ -96,7 +108,8 @@ fn id_forms(pattern: &Pattern, text: &str) -> Option<Difference> {
         () if text.is_empty() => None,
         () if text.bytes().all(|byte| byte.is_ascii_digit()) => Some("a number (an id)"),
         () if sts_types::is_uuid(&text.to_ascii_lowercase()) => Some("a UUID"),
-        () if text.contains('@') => Some("an e-mail address"),
+        () if text.split_once('@').is_some_and(|(_, host)| host.contains('.')) => Some("an e-mail address"),
+        () if text.contains('@') => None,
         () if text.contains("://") => Some("a URI"),
         () if text.starts_with("arn:") => Some("an ARN"),
         () if text.contains(['/', ':']) => None,
@@ -155,7 +168,12 @@ fn single_slashes(text: &str) -> String {
 }
 
 fn visible(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(*c)).collect()
+    text.chars().filter(|c| !hidden::is_hidden(*c)).collect()
+}
+
+/// Normalisation form KC: composed, and without forms that differ by layout alone.
+fn normalised(text: &str) -> String {
+    ComposingNormalizerBorrowed::new_nfkc().normalize(text).into_owned()
 }
 
 fn without_scheme(text: &str) -> &str {
@@ -208,7 +226,7 @@ fn without_ref_prefix(text: &str) -> String {
 
 /// Letters of other alphabets that look like Latin ones, as these.
 fn look_alikes(text: &str) -> String {
-    const ALIKE: [(char, char); 26] = [
+    const ALIKE: [(char, char); 28] = [
         ('а', 'a'),
         ('е', 'e'),
         ('о', 'o'),
@@ -230,6 +248,8 @@ fn look_alikes(text: &str) -> String {
         ('Р', 'P'),
         ('С', 'C'),
         ('Т', 'T'),
+        ('к', 'k'),
+        ('ɡ', 'g'),
         ('–', '-'),
         ('‑', '-'),
         ('—', '-'),
@@ -271,6 +291,21 @@ mod tests {
             ("my_app", "my-app", "hyphens"),
             ("https://a.example/r", "https://a.example/r.git", ".git"),
             ("main", "mаin", "look alike"),
+            ("repo:acme/.*", "repo:acme/app:ref:refs/heads/main", "regular expression"),
+            ("repo:acme/app:ref:refs/heads/(main|release)", "repo:acme/app:ref:refs/heads/main", "regular expression"),
+            ("^main$", "main", "regular expression"),
+            ("1d397906-81bf-459e-9a8d-eae79c0bc5f3", "{1d397906-81bf-459e-9a8d-eae79c0bc5f3}", "only by braces"),
+            ("Abc", "Abc@clients", "goes on with `@clients`"),
+            ("caf\u{e9}", "cafe\u{301}", "Unicode normalisation"),
+            ("ｍain", "main", "Unicode normalisation"),
+            ("main ", "main", "the expected value has a blank at its end"),
+            (" main", "main", "the expected value has a blank at its beginning"),
+            ("main\u{a0}", "main", "the expected value has a no-break space (U+00A0) at its end"),
+            ("main", "\u{feff}main", "the actual value has a byte order mark (U+FEFF) at its beginning"),
+            ("main\r", "main", "the expected value has a carriage return at its end"),
+            ("ma\tin", "main", "the expected value has a tab in it"),
+            ("'main'", "main", "quotes: the expected value has them"),
+            ("main", "“main”", "quotes: the actual value has them"),
             ("https://A.example", "http://a.example/", "the letter case and a trailing `/` and the scheme"),
             ("octo-org", "65", "the rule has a name, the token a number (an id)"),
             ("7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11", "octo", "the rule has a UUID, the token a name"),

@@ -1,8 +1,12 @@
 //! Issuer entries and their audiences, for diagnoses of tokens that never reached the rules.
 
-use sts_types::{EntryName, Issuers, is_uuid};
+use sts_types::{ClaimSet, EntryName, IssuerTemplate, Issuers, UnixTime, is_uuid};
 
+use super::candidate::Candidate;
+use crate::identity::Identity;
+use crate::resolve::Asked;
 use crate::ruleset::RuleSet;
+use crate::{Facts, Preset};
 
 /// One issuer entry, to look at.
 #[derive(Clone, Copy, Debug)]
@@ -13,10 +17,18 @@ pub struct EntryView<'a> {
     pub issuer: &'a str,
     /// Whether its tokens are exchanged.
     pub enabled: bool,
+    /// Its platform.
+    pub preset: Option<Preset>,
     issuers: &'a Issuers,
 }
 
 impl EntryView<'_> {
+    /// The template of a family.
+    #[must_use]
+    pub fn template(&self) -> Option<&IssuerTemplate> {
+        self.issuers.template()
+    }
+
     /// Whether it stands for that issuer.
     #[must_use]
     pub fn covers(&self, iss: &str) -> bool {
@@ -31,6 +43,7 @@ impl RuleSet {
             name: &own.name.value,
             issuer: own.issuer.value.as_str(),
             enabled: own.enabled,
+            preset: own.preset,
             issuers: &own.issuer.value,
         })
     }
@@ -50,6 +63,25 @@ impl RuleSet {
         rest.sort_unstable();
         all.extend(rest);
         all
+    }
+
+    /// Whether an API has that name or audience.
+    #[must_use]
+    pub fn is_api(&self, name: &str) -> bool {
+        self.api_by_name.contains_key(name) || self.api_by_audience.contains_key(name)
+    }
+
+    /// Whether `asked` would be granted were that entry enabled, with every lint and policy test.
+    #[must_use]
+    pub fn grants_if_enabled(&self, entry: &EntryName, claims: &ClaimSet, now: UnixTime, asked: &Asked<'_>) -> bool {
+        /// Enough to find one that fits; each is compiled.
+        const MAX_TRIED: usize = 50;
+        let facts = Facts { entry, claims, now };
+        let takes = |identity: &&Identity| identity.terms.entries.iter().any(|rule| rule.name == *entry);
+        let all = self.accounts.iter().flat_map(|account| account.identities.iter().map(move |own| (account, own)));
+        all.filter(|(_, own)| takes(own)).take(MAX_TRIED).any(|(account, identity)| {
+            Candidate::new(self, account, identity).is_some_and(|own| own.with_enabled(entry).holds(facts, asked))
+        })
     }
 
     /// Where a caller sets the audience of the entry's tokens, where its platform is known.

@@ -5,7 +5,7 @@ use sts_types::{ClaimPath, ClaimSet, Json, Located, UnixTime};
 
 use super::candidate::{Candidate, identity_of};
 use super::refusal::Refused;
-use super::{difference, names};
+use super::{difference, expression, names};
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::quoted;
 use crate::identity::{Check, Identity, Judged, Memo};
@@ -25,7 +25,7 @@ pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
     let variables = refused.rules.variables(refused.facts);
     let memo = Memo::default();
     let judged = refused.rules.judged(refused.facts, &variables, &memo);
-    let failed: Vec<Failed<'_>> = identity
+    let mut failed: Vec<Failed<'_>> = identity
         .checks(&own_account.terms.window)
         .into_iter()
         .zip(&nearest.conditions)
@@ -36,6 +36,8 @@ pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
             preset: identity.nearest_rule(&judged).and_then(|rule| rule.preset),
         })
         .collect();
+    // A refused event is the cause of whatever else it changes about the token.
+    failed.sort_by_key(|own| !matches!(own.check, Check::Event));
     let Some(first) = failed.first() else { return Diagnosis::default() };
     let shown: Vec<String> = failed.iter().take(MAX_SHOWN).map(Failed::comparison).collect();
     let more = match failed.len().saturating_sub(MAX_SHOWN) {
@@ -47,8 +49,7 @@ pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
     let note = note.map_or(String::new(), |note| format!(" ({note})"));
     let cause =
         format!("{account}; the nearest identity is {}: {}{more}{note}", super::title(nearest), shown.join(", and "));
-    let mut found = Diagnosis::new("", cause).at(&*first.trace.on).expected(&*first.trace.expected);
-    found = found.actual(first.trace.actual.as_deref().unwrap_or("absent"));
+    let found = Diagnosis::new("", cause).at(&*first.trace.on).expected(first.expected()).actual(first.actual());
     let fixer = Fixer { refused, account: own_account, identity, nearest, judged: &judged };
     match fixer.fix(&failed) {
         Some(fix) => found.fix(fix),
@@ -63,7 +64,12 @@ fn nobody(refused: &Refused<'_>) -> Diagnosis {
         Some(_) => format!("{}; it has no identity", refused.account_title()),
         None => format!("no account was named; no identity accepts tokens of issuer entry {}", quoted(entry)),
     };
-    Diagnosis::new("", cause).at("identities").actual("none").expected(format!("an identity with `issuer: {entry}`"))
+    let found = Diagnosis::new("", cause);
+    let found = found.at("identities").actual("none").expected(format!("an identity with `issuer: {entry}`"));
+    match refused.account() {
+        Some(_) => found.fix(format!("add an identity with `issuer: {entry}` that fits this token to the account")),
+        None => found.fix(format!("add an identity with `issuer: {entry}` to the account that this token is to get")),
+    }
 }
 
 /// A check that fails.
@@ -75,10 +81,45 @@ struct Failed<'a> {
 
 impl Failed<'_> {
     fn comparison(&self) -> String {
-        let ConditionTrace { on, expected, actual, hint, .. } = self.trace;
-        let actual = actual.as_deref().unwrap_or("absent");
-        let hint = hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
-        format!("{} is {actual}, expected {expected}{hint}", quoted(on))
+        let (on, expected, actual) = (quoted(&self.trace.on), self.expected(), self.actual());
+        match self.check {
+            Check::Event if self.trace.actual.is_none() => {
+                "the token has no `event_name`, and its `sub` is that of a pull request, which strangers can open"
+                    .to_owned()
+            }
+            Check::Event => {
+                format!(
+                    "{on} is {actual}, which strangers can cause: only an identity that names `event_name` takes it"
+                )
+            }
+            Check::Enabled(of, _) => format!("the {of} is disabled: {on} is {actual}, expected {expected}"),
+            Check::NotBefore(of, from) => {
+                format!("the {of} begins at {} ({on}), and it is {actual}", moment(from))
+            }
+            Check::NotAfter(of, until) => {
+                format!("the {of} ended at {} ({on}), and it is {actual}", moment(until))
+            }
+            Check::Issuer | Check::Subject(_) | Check::Audience | Check::Claim(_) => {
+                let hint = self.trace.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+                format!("{on} is {actual}, expected {expected}{hint}")
+            }
+        }
+    }
+
+    fn expected(&self) -> String {
+        match self.check {
+            // The whole list stands in the trace.
+            Check::Event => "an event that takes write access, such as \"push\"".to_owned(),
+            Check::Enabled(..) => "true".to_owned(),
+            _ => super::shown(&self.trace.expected),
+        }
+    }
+
+    fn actual(&self) -> String {
+        match self.check {
+            Check::Enabled(..) => "false".to_owned(),
+            _ => self.trace.actual.as_deref().unwrap_or("absent").to_owned(),
+        }
     }
 
     /// Where else the token has what is wanted, or a claim of nearly that name.
@@ -87,8 +128,18 @@ impl Failed<'_> {
         if condition.on_variable {
             return None;
         }
-        if let Some(place) = elsewhere(condition, claims) {
+        if let Some(place) = self.elsewhere(claims) {
             return Some(format!("the token has the value as {}", quoted(&place)));
+        }
+        let callee = |wanted: &Pattern| {
+            let place = claims
+                .text("job_workflow_ref")
+                .is_some_and(|own| own.starts_with(&format!("{}/", wanted.literal_head())));
+            wanted.is_exact() && place && condition.path.as_str() == "repository"
+        };
+        if patterns(condition).any(callee) {
+            let text = "that is the repository of the reusable workflow, which `job_workflow_ref` names; `repository` is the caller's";
+            return Some(text.to_owned());
         }
         if claims.find(&condition.path).is_some() {
             return None;
@@ -97,8 +148,22 @@ impl Failed<'_> {
         if is_null {
             return Some(format!("the token's {} is null, which counts as absent", quoted(condition.path.as_str())));
         }
+        if self.is_sent_by_platform(condition) {
+            return None;
+        }
         let (name, _) = names::nearest(condition.path.as_str(), claims.members().map(|(name, _)| name))?;
         Some(format!("the token has a claim {}", quoted(name)))
+    }
+
+    /// Where else the token has the value, if the claim is none that the platform sends.
+    fn elsewhere(&self, claims: &ClaimSet) -> Option<String> {
+        let Check::Claim(condition) = self.check else { return None };
+        if self.is_sent_by_platform(condition) { None } else { elsewhere(condition, claims) }
+    }
+
+    /// Whether the platform's tokens have a claim of that name, so that the rule has not misnamed it.
+    fn is_sent_by_platform(&self, condition: &Condition) -> bool {
+        self.preset.is_some_and(|own| own.sample().contains_key(condition.path.as_str()))
     }
 
     /// What the caller's platform is to send, as the end of "present a token ...".
@@ -132,7 +197,47 @@ impl Failed<'_> {
             Check::Audience => return preset.audience_setting().map(str::to_owned),
             _ => return None,
         };
-        preset.how_to_send(&self.trace.on, &example)
+        let actual = self.trace.actual.as_deref().and_then(|text| serde_json::from_str::<String>(text).ok());
+        preset.how_to_send(&self.trace.on, &example, actual.as_deref())
+    }
+
+    /// Whether the rule has only the end of what the token has.
+    fn is_end_of_actual(&self) -> bool {
+        let wanted = match self.check {
+            Check::Subject(pattern) => Some(pattern),
+            Check::Claim(condition) => patterns(condition).next(),
+            _ => None,
+        };
+        let actual = self.trace.actual.as_deref().and_then(|text| serde_json::from_str::<String>(text).ok());
+        wanted.zip(actual).is_some_and(|(own, actual)| own.is_exact() && actual.ends_with(own.literal_head()))
+    }
+
+    /// Whether the rule has one value in mind.
+    fn is_exact(&self) -> bool {
+        match self.check {
+            Check::Subject(pattern) => pattern.is_exact(),
+            Check::Claim(condition) => condition.is_exact(),
+            _ => true,
+        }
+    }
+
+    /// The form that the platform gives the claim, where the rule has one that no token has.
+    fn form(&self) -> Option<&'static str> {
+        let wanted: Vec<&Pattern> = match self.check {
+            Check::Subject(pattern) => vec![pattern],
+            Check::Claim(condition) => patterns(condition).collect(),
+            Check::Audience => {
+                return self.preset?.form_of_audience(&self.trace.expected, self.trace.actual.as_deref()?);
+            }
+            _ => return None,
+        };
+        if wanted.iter().any(|own| expression::is_one(own)) && self.trace.is_spelling {
+            return Some("a pattern (`*`, `**`, `?`) or a list of them");
+        }
+        let preset = self.preset?;
+        let form = |own: &&Pattern| preset.form_of(&self.trace.on, own.literal_head()).filter(|_| own.is_exact());
+        // One value in the right form can be met.
+        if wanted.iter().all(|own| form(own).is_some()) { wanted.first().and_then(form) } else { None }
     }
 }
 
@@ -197,31 +302,57 @@ impl Fixer<'_> {
             return Some(format!("name the account {name} in `audience`, whose identity {identity} takes this token"));
         }
         let owner = self.owner_change(failed);
-        let caller = self.caller_change(failed);
-        // Two spellings of one thing: the configuration is mostly what was mistyped.
         let is_spelling = failed.iter().all(|own| own.trace.is_spelling);
-        let changes: Vec<String> = match is_spelling {
-            true => owner.into_iter().chain(caller).collect(),
+        if let Some(form) = self.change_of_form(failed) {
+            let is_literal = failed.iter().all(|own| own.trace.is_spelling || own.is_end_of_actual());
+            return owner.filter(|_| is_literal).or(Some(form));
+        }
+        let caller = self.caller_change(failed);
+        // Two spellings of one thing: the configuration is mostly what was mistyped, and the platform spells its own names.
+        let is_ours = |own: &Failed<'_>| {
+            own.elsewhere(self.judged.claims).is_some()
+                || (own.trace.is_spelling && own.is_exact() && own.how().is_none())
+        };
+        let is_ours = owner.is_some() && failed.iter().all(is_ours);
+        let changes: Vec<String> = match is_spelling || is_ours {
+            true => owner.into_iter().chain(caller.filter(|_| !is_ours)).collect(),
             false => caller.into_iter().chain(owner).collect(),
         };
         (!changes.is_empty()).then(|| changes.join(", or "))
     }
 
-    /// What the caller is to present. It suffices: each failing check is about the token, and the identity covers the request.
-    fn caller_change(&self, failed: &[Failed<'_>]) -> Option<String> {
-        cover(self.account, self.identity, self.refused.requested).ok()?;
-        if let [Failed { check: Check::Event, .. }] = failed {
-            return Some("start the workflow by another event, such as `push` or `workflow_dispatch`".to_owned());
-        }
-        let (issuers, rest): (Vec<_>, Vec<_>) = failed.iter().partition(|own| matches!(own.check, Check::Issuer));
-        let state =
-            |own: &&&Failed<'_>| matches!(own.check, Check::Enabled(..) | Check::NotBefore(..) | Check::NotAfter(..));
-        if rest.iter().any(|own| state(&own)) {
+    /// What the owner is to write where the platform never sends what the rule wants; what else fails is the caller's.
+    fn change_of_form(&self, failed: &[Failed<'_>]) -> Option<String> {
+        let (forms, rest): (Vec<&Failed<'_>>, Vec<&Failed<'_>>) = failed.iter().partition(|own| own.form().is_some());
+        let changes = forms.iter().filter_map(|own| Some(format!("{} to {}", quoted(&own.trace.on), own.form()?)));
+        let changes: Vec<String> = changes.collect();
+        if changes.is_empty() {
             return None;
         }
-        let mut wanted: Vec<String> = Vec::new();
+        let changed = format!("in {}, change {}", super::title(self.nearest), changes.join(" and "));
+        match rest.as_slice() {
+            [] => Some(changed),
+            rest => Some(format!("{changed}, and {}", self.caller_change_of(rest)?)),
+        }
+    }
+
+    /// What the caller is to present. It suffices: each failing check is about the token, and the identity covers the request.
+    fn caller_change(&self, failed: &[Failed<'_>]) -> Option<String> {
+        self.caller_change_of(&failed.iter().collect::<Vec<_>>())
+    }
+
+    fn caller_change_of(&self, failed: &[&Failed<'_>]) -> Option<String> {
+        cover(self.account, self.identity, self.refused.requested).ok()?;
+        let is_state =
+            |own: &&&Failed<'_>| matches!(own.check, Check::Enabled(..) | Check::NotBefore(..) | Check::NotAfter(..));
+        if failed.iter().any(|own| is_state(&own)) {
+            return None;
+        }
+        let is_event = |own: &&&Failed<'_>| matches!(own.check, Check::Event);
+        let is_issuer = |own: &&&Failed<'_>| matches!(own.check, Check::Issuer);
+        let rest: Vec<&&Failed<'_>> = failed.iter().filter(|own| !is_event(own) && !is_issuer(own)).collect();
         let mut of_issuer = String::new();
-        if !issuers.is_empty() {
+        if failed.iter().any(|own| is_issuer(&own)) {
             let rule = self.identity.terms.entries.iter().find(|rule| rule.enabled)?;
             let issuer = self.refused.rules.frame.issuers.get(rule.entry)?;
             of_issuer = format!(
@@ -230,20 +361,22 @@ impl Fixer<'_> {
                 quoted(issuer.issuer.value.as_str())
             );
             // A token of another platform has nothing in common with this one: all its claims are to be as the identity has them.
-            if !rest.is_empty() {
+            if failed.len() > 1 {
                 return Some(format!("present a token{of_issuer} that meets the other conditions, too"));
             }
         }
-        for own in &rest {
-            wanted.push(match own.check {
-                Check::Event => "of another event, such as `push`".to_owned(),
-                _ => own.wanted()?,
-            });
-        }
+        let wanted: Vec<String> = rest.iter().map(|own| own.wanted()).collect::<Option<_>>()?;
         let how: Vec<String> = rest.iter().filter_map(|own| own.how()).collect();
         let how = if how.is_empty() { String::new() } else { format!(" ({})", how.join("; ")) };
         let wanted = if wanted.is_empty() { String::new() } else { format!(" {}", wanted.join(" and ")) };
-        Some(format!("present a token{of_issuer}{wanted}{how}"))
+        if !failed.iter().any(|own| is_event(&own)) {
+            return Some(format!("present a token{of_issuer}{wanted}{how}"));
+        }
+        let other = "start the workflow by another event, such as `push` or `workflow_dispatch`";
+        match rest.as_slice() {
+            [] => Some(other.to_owned()),
+            _ => Some(format!("{other}, for a token{wanted}{how}")),
+        }
     }
 
     /// What the owner may change of the identity: tried as a whole, with every lint and policy test.
@@ -267,13 +400,15 @@ impl Fixer<'_> {
                 _ => identity_of(account).into_iter().for_each(|own| own.enabled = true),
             })),
             Check::NotBefore(of, _) => {
-                Some(OwnerChange::new("an earlier `not_before`".to_owned(), move |account| match of {
+                let text = format!("an earlier `not_before` ({} at the latest)", moment(now));
+                Some(OwnerChange::new(text, move |account| match of {
                     "account" => account.not_before = Some(now),
                     _ => identity_of(account).into_iter().for_each(|own| own.not_before = Some(now)),
                 }))
             }
             Check::NotAfter(of, _) => {
-                Some(OwnerChange::new("a later `not_after`".to_owned(), move |account| match of {
+                let text = format!("a later `not_after` (after {})", moment(now));
+                Some(OwnerChange::new(text, move |account| match of {
                     "account" => account.not_after = None,
                     _ => identity_of(account).into_iter().for_each(|own| own.not_after = None),
                 }))
@@ -298,7 +433,7 @@ impl Fixer<'_> {
         }
         let Some(value) = self.judged.claims.find(&condition.path) else {
             // The claim is misnamed: its value stands elsewhere in the token.
-            let place = elsewhere(condition, self.judged.claims)?;
+            let place = failed.elsewhere(self.judged.claims)?;
             ClaimPath::parse(&place).ok()?;
             return Some(OwnerChange::new(format!("`{place}` in place of `{path}`"), move |account| {
                 let claims = identity_of(account).and_then(|own| own.claims.get_mut(at));
@@ -324,9 +459,19 @@ impl Fixer<'_> {
             ScalarSpec::Number(number) => number.to_string(),
             ScalarSpec::Bool(value) => value.to_string(),
         };
-        Some(OwnerChange::new(format!("`{path}: {shown}`"), move |account| {
+        let has_owner_list = any.len() > 1 && !failed.trace.is_spelling;
+        if !has_owner_list {
+            return Some(OwnerChange::new(format!("`{path}: {shown}`"), move |account| {
+                let claims = identity_of(account).and_then(|own| own.claims.get_mut(at));
+                claims.into_iter().for_each(|(_, own)| *own = ConditionSpec::Scalar(Located::nowhere(scalar.clone())));
+            }));
+        }
+        // Those that the list lets in stay in.
+        let mut all: Vec<_> = any.iter().map(super::candidate::scalar_spec).collect();
+        all.push(Located::nowhere(scalar));
+        Some(OwnerChange::new(format!("{shown} into the list of `{path}`"), move |account| {
             let claims = identity_of(account).and_then(|own| own.claims.get_mut(at));
-            claims.into_iter().for_each(|(_, own)| *own = ConditionSpec::Scalar(Located::nowhere(scalar.clone())));
+            claims.into_iter().for_each(|(_, own)| *own = ConditionSpec::AnyOf(all.clone()));
         }))
     }
 
@@ -336,6 +481,10 @@ impl Fixer<'_> {
         let entry = rule.and_then(|rule| self.refused.rules.frame.issuers.get(rule.entry))?;
         if pattern.widened().is_some_and(|wide| wide.matches(text)) && text.starts_with(pattern.literal_head()) {
             return pattern.widened().map(|wide| wide.as_str().to_owned());
+        }
+        let meant = expression::as_pattern(pattern).filter(|own| own.as_str() != pattern.as_str());
+        if let Some(meant) = meant.filter(|own| own.matches(text)) {
+            return Some(meant.as_str().to_owned());
         }
         let names_owner = claim == "sub" || entry.preset.is_none_or(|own| own.lent_claims().contains(&claim));
         let is_safe = if failed.trace.is_spelling {

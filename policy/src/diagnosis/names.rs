@@ -28,7 +28,13 @@ pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
         difference.is_spelling.then_some(difference.text)
     };
     let twin = known.iter().find_map(|name| Some((*name, Some(spelling(name)?))));
-    twin.or_else(|| Some((did_you_mean(wrong, known.iter().copied())?, None)))
+    let below = || {
+        let is_below =
+            |name: &&&str| name.contains("://") && wrong.strip_prefix(**name).is_some_and(|rest| rest.starts_with('/'));
+        let name = known.iter().filter(is_below).max_by_key(|name| name.len())?;
+        Some((*name, Some(format!("it goes on with {}", quoted(wrong.strip_prefix(*name)?)))))
+    };
+    twin.or_else(below).or_else(|| Some((did_you_mean(wrong, known.iter().copied())?, None)))
 }
 
 /// Values of `audience` that are no URI: names of accounts, as far as their form goes.
@@ -50,6 +56,9 @@ pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
     let wrong = bare_names(refused.asked).into_iter().find(is_unknown).unwrap_or_default();
     let accounts = || rules.accounts.iter().flat_map(|own| [own.granted.name.as_str(), own.granted.id.as_str()]);
     let apis = || rules.apis.iter().map(|own| own.name.as_str());
+    if let Some(found) = several_in_one(refused, wrong) {
+        return found;
+    }
     let mut cause = format!("there is no such account {}", quoted(wrong));
     let mut nearest_name = None;
     if let Some(kind) = other_kind(rules, wrong) {
@@ -71,6 +80,24 @@ pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
         Some(name) => found.fix(format!("name {} in `audience`", quoted(&name))),
         None => found,
     }
+}
+
+/// A value that has more than one name.
+fn several_in_one(refused: &Refused<'_>, wrong: &str) -> Option<Diagnosis> {
+    let parts: Vec<&str> = wrong.split([',', ';', ' ']).filter(|part| !part.is_empty()).collect();
+    let rules = refused.rules;
+    let is_name = |name: &&str| rules.account_by_name.contains_key(*name) || rules.is_api(name);
+    if parts.len() < 2 || !parts.iter().all(is_name) {
+        return None;
+    }
+    let listed = list(parts.iter().copied());
+    let cause = format!("`audience` has more than one name in one value: {}", quoted(wrong));
+    let found = Diagnosis::new("", cause).at("audience").actual(wrong).expected("one name in each value");
+    let mut changed = Changed::new(refused.asked);
+    changed.audience.retain(|own| own != wrong);
+    changed.audience.extend(parts.iter().map(|part| (*part).to_owned()));
+    let suffices = refused.grant_for(&changed.asked()).is_some();
+    Some(if suffices { found.fix(format!("send `audience` once for each name: {listed}")) } else { found })
 }
 
 /// What else has a name that was taken for an account's.

@@ -138,9 +138,15 @@ impl<'a> Refused<'a> {
             candidate.holds(self.facts, self.asked).then_some(())
         };
         let fix = match found.claim.as_deref() {
-            Some("enabled") => format!("write `enabled: true` on the account {title}"),
-            Some(key) => format!("change `{key}` of the account {title}"),
-            None => String::new(),
+            Some("not_before") => {
+                let now = mismatch::moment(now);
+                format!("write an earlier `not_before` ({now} at the latest) on the account {title}")
+            }
+            Some("not_after") => {
+                let now = mismatch::moment(now);
+                format!("write a later `not_after` (after {now}) on the account {title}")
+            }
+            _ => format!("write `enabled: true` on the account {title}"),
         };
         // Opening an account is no fix for a token that none of its identities accepts.
         if account.identities.iter().find_map(opened).is_some() {

@@ -103,8 +103,10 @@ fn fix_scopes(
     for scope in asked {
         let nearest = || names::nearest(scope, own.iter().map(Scope::as_str)).map(|(name, _)| name);
         let split = scope.split(',').all(|part| own.contains(part)).then(|| scope.split(',').collect::<Vec<_>>());
+        let bare = scope.strip_prefix(api.audience.as_str()).map(|rest| rest.trim_start_matches(['/', ':']));
         match split {
             _ if own.contains(scope) => kept.push(scope),
+            None if bare.is_some_and(|bare| own.contains(bare)) => kept.extend(bare),
             Some(parts) => kept.extend(parts),
             None => kept.extend(nearest()),
         }
@@ -142,6 +144,15 @@ fn why_missing(
     }
     if let Some(other) = refused.rules.apis.iter().find(|own| own.scopes.contains(scope)) {
         return format!("it is a scope of API {}", quoted(other.name.as_str()));
+    }
+    if scope.ends_with("/.default") {
+        return "`.default` is Entra's way to ask for all that is granted: here that is a request without `scope`"
+            .to_owned();
+    }
+    if let Some(bare) = scope.strip_prefix(api.audience.as_str()).map(|rest| rest.trim_start_matches(['/', ':']))
+        && api.scopes.contains(bare)
+    {
+        return format!("a scope has no audience before it: it is {}", quoted(bare));
     }
     if scope.contains(',') {
         return "scopes are separated by spaces, not by commas".to_owned();

@@ -2,7 +2,13 @@
 
 /// The service that an audience of the incoming token is known to be of.
 pub(crate) fn shared_audience(audience: &str) -> Option<&'static str> {
-    const EXACT: [(&str, &str); 18] = [
+    const EXACT: [(&str, &str); 21] = [
+        (
+            "32555940559.apps.googleusercontent.com",
+            "the gcloud command line, which sends its own without `--audiences`",
+        ),
+        ("00000003-0000-0000-c000-000000000000", "Microsoft Graph"),
+        ("00000002-0000-0000-c000-000000000000", "Azure AD Graph"),
         ("sts.amazonaws.com", "AWS STS"),
         ("api://AzureADTokenExchange", "Microsoft Entra"),
         ("api://AzureADTokenExchangeUSGov", "Microsoft Entra"),

@@ -25,6 +25,8 @@ const RESPONSE_QUANTUM: Duration = Duration::from_millis(5);
 /// When a caller may try again whose exchange could not be audited.
 const AUDIT_RETRY: Duration = Duration::from_secs(1);
 
+const SEVERAL_TARGETS: &str = "more than one target is named: name one API in audience or resource";
+
 fn audit_unavailable() -> Refused {
     Refused::for_now(Reason::AuditUnavailable, AUDIT_RETRY)
 }
@@ -94,13 +96,19 @@ impl Service {
             return Err(Refused::audience(&snapshot.issuer));
         }
         // Only now: which names exist is nothing that a caller without a valid token may learn.
-        let requested = resolve(snapshot, &request)?;
+        let asked = asked(&request);
+        let requested = resolve(snapshot, &asked)?;
         let now = self.clock.now();
         let authorized = match verified.authorize(&snapshot.rules, &requested, now) {
             Ok(authorized) => authorized,
             Err(denied) => {
                 record.denied = Some((requested, now));
-                return Err(Reason::from(denied.refusal).into());
+                return Err(match Reason::from(denied.refusal) {
+                    Reason::TargetNotGranted if snapshot.rules.names_several_targets(&asked) => {
+                        Refused::because(Reason::TargetNotGranted, SEVERAL_TARGETS)
+                    }
+                    reason => reason.into(),
+                });
             }
         };
         record.account = Some(authorized.grant().account.name.to_string());
@@ -210,15 +218,18 @@ fn seconds(millis: u64) -> UnixTime {
     UnixTime::from_secs(i64::try_from(millis / 1000).unwrap_or(i64::MAX))
 }
 
-fn resolve(snapshot: &Snapshot, request: &ExchangeRequest<'_>) -> Result<Requested, Refused> {
-    let asked = Asked {
+fn asked<'a>(request: &'a ExchangeRequest<'_>) -> Asked<'a> {
+    Asked {
         audience: &request.audience,
         resource: &request.resource,
         scope: request.scope,
         client_id: request.client_id,
         lifetime: request.lifetime,
-    };
-    snapshot.rules.resolve(&asked).map_err(|error| match error {
+    }
+}
+
+fn resolve(snapshot: &Snapshot, asked: &Asked<'_>) -> Result<Requested, Refused> {
+    snapshot.rules.resolve(asked).map_err(|error| match error {
         RequestError::TwoAccounts => {
             Refused::because(Reason::RequestMalformed, "`audience` names more than one service account")
         }

@@ -66,7 +66,7 @@ reasons! {
     /// More than one account fits.
     AmbiguousAccount = "ambiguous_account", "the subject token fits more than one service account: name one in audience";
     /// The API is not granted.
-    TargetNotGranted = "target_not_granted", "the target is not granted, or more than one is named";
+    TargetNotGranted = "target_not_granted", "the target is not granted: ask for an API that is granted to the service account";
     /// An API must be named.
     TargetRequired = "target_required", "name the target API in audience or resource";
     /// Not every scope is granted.

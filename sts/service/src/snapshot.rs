@@ -102,7 +102,7 @@ impl TrustTable {
 
     /// The entry of that name, if it is trusted.
     pub(crate) fn entry(&self, name: &EntryName) -> Option<Arc<TrustSpec>> {
-        self.by_issuer.values().flatten().chain(&self.families).find(|spec| spec.entry == *name).cloned()
+        self.all().find(|spec| spec.entry == *name).cloned()
     }
 
     /// The entries that a token of that origin may be of.
@@ -112,6 +112,16 @@ impl TrustTable {
             ClaimedOrigin::Issuer(issuer) => self.entries(issuer),
             ClaimedOrigin::TrustDomain(domain) => self.by_domain.get(domain).map_or(&[], Vec::as_slice),
         }
+    }
+
+    /// Every trusted entry.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<TrustSpec>> {
+        self.by_issuer.values().flatten().chain(&self.families)
+    }
+
+    /// The trust domains whose tokens are taken without `iss`, each with an entry.
+    pub(crate) fn trust_domains(&self) -> impl Iterator<Item = (&str, &Arc<TrustSpec>)> {
+        self.by_domain.iter().flat_map(|(domain, all)| all.iter().map(move |own| (domain.as_str(), own)))
     }
 
     /// The names of the configured entries, whether or not they are trusted.

@@ -209,6 +209,13 @@ impl IssuerTemplate {
         Self { variables: self.variables.iter().map(open).collect(), ..self.clone() }
     }
 
+    /// The same form, in which each variable stands for whatever its place allows: to see what a text has in each place.
+    #[must_use]
+    pub fn without_rules(&self) -> Self {
+        let open = |variable: &Variable| Variable { rule: Rule::Anything, ..variable.clone() };
+        Self { variables: self.variables.iter().map(open).collect(), ..self.clone() }
+    }
+
     /// Whether an issuer can have both forms. Two patterns at the same position count as
     /// overlapping.
     #[must_use]

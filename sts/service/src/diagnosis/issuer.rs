@@ -1,8 +1,10 @@
 //! Tokens of issuers that nobody trusts.
 
-use sts_policy::{Diagnosis, IssuerFault, Preset};
+use sts_policy::{Diagnosis, EntryView, IssuerFault, Preset};
 use sts_types::Issuer;
 
+use super::attempt::{Attempt, with_fixes};
+use super::look_alike::{self, LookAlike};
 use super::view::{TokenView, shown_text};
 
 /// No enabled entry has the token's `iss`.
@@ -26,20 +28,13 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
         return Some(found(cause).fix("use it as it is at the API, and exchange the platform's ID token"));
     }
     if let Some(off) = entries.iter().find(|own| !own.enabled && own.covers(iss)) {
-        let why = format!(" that is enabled: issuer entry `{}` is off (`enabled: false`)", off.name);
-        return Some(found(why).fix(format!("write `enabled: true` on issuer entry `{}`", off.name)));
+        return Some(disabled(token, off, found));
     }
-    let near =
-        entries.iter().filter(|own| own.enabled).find_map(|own| Some((own, sts_policy::difference(own.issuer, iss)?)));
-    if let Some((own, how)) = near {
-        let found = found(format!("; that of issuer entry `{}` is {}: {how}", own.name, shown_text(own.issuer)));
-        // The same host under the same scheme is the same issuer, however its path is written.
-        let loads = Issuer::new(iss).is_ok_and(|own| IssuerFault::of(&own.into()).is_none());
-        return Some(if loads && origin(own.issuer).is_some() && origin(own.issuer) == origin(iss) {
-            found.fix(format!("write `issuer: {iss}` on issuer entry `{}`, as the token has it", own.name))
-        } else {
-            found.fix(format!("present a token whose `iss` is {}", shown_text(own.issuer)))
-        });
+    if let Some(member) = entries.iter().filter(|own| own.enabled).find_map(|own| unlisted(iss, own)) {
+        return Some(found(member).fix("present a token of a member that `variables` lists"));
+    }
+    if let Some(near) = look_alike::nearest(iss, entries.iter().filter(|own| own.enabled)) {
+        return Some(near_miss(token, iss, &near, found));
     }
     let same_place =
         entries.iter().find(|own| own.enabled && origin(iss).is_some() && origin(own.issuer) == origin(iss));
@@ -49,17 +44,93 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
         format!("; issuer entry `{}` is {}, on the same host", own.name, shown_text(own.issuer))
     } else if let Some(preset) = Preset::for_issuer(iss) {
         format!("; it is the issuer of the platform `{}`; trusted are {trusted}", preset.name())
+    } else if let Some(fault) = Issuer::new(iss).ok().and_then(|own| IssuerFault::of(&own.into())) {
+        format!("; {}; trusted are {trusted}", fault.message)
     } else {
         format!("; trusted are {trusted}")
     };
     let found = found(why);
-    let enabled = entries.iter().find(|own| own.enabled)?;
+    let Some(enabled) = likeliest(token, &entries) else { return Some(found) };
     let one = same_place.unwrap_or(enabled);
-    Some(found.fix(format!(
+    Some(found.fix(present_of(one)))
+}
+
+/// The enabled entry of whose platform the token has most claims.
+fn likeliest<'e, 'r>(token: &TokenView<'_>, entries: &'e [EntryView<'r>]) -> Option<&'e EntryView<'r>> {
+    /// Claims that every token has say nothing.
+    const COMMON: [&str; 7] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
+    let likeness = |own: &&EntryView<'_>| {
+        let sample = own.preset.map(Preset::sample).unwrap_or_default();
+        sample.keys().filter(|name| !COMMON.contains(&name.as_str()) && token.claim(name).is_some()).count()
+    };
+    // Of entries that are alike, the first.
+    entries.iter().filter(|own| own.enabled).rev().max_by_key(likeness)
+}
+
+/// An entry that is off.
+fn disabled(token: &TokenView<'_>, off: &EntryView<'_>, found: impl Fn(String) -> Diagnosis) -> Diagnosis {
+    let name = off.name;
+    let why = format!(" that is enabled: issuer entry `{name}` is off (`enabled: false`)");
+    let (rules, asked, now) = (&token.snapshot.rules, &token.request.asked, token.now());
+    let suffices = token.claims.as_deref().is_some_and(|claims| rules.grants_if_enabled(name, claims, now, asked));
+    if suffices {
+        return found(why).fix(format!("write `enabled: true` on issuer entry `{name}`"));
+    }
+    let found = found(format!("{why}, and no identity would take this token if it were on"));
+    match rules.issuer_entries().find(|own| own.enabled) {
+        Some(one) => found.fix(present_of(&one)),
+        None => found,
+    }
+}
+
+/// A member of a family whose variables do not take it.
+fn unlisted(iss: &str, entry: &EntryView<'_>) -> Option<String> {
+    let template = entry.template()?;
+    let form = template.without_rules();
+    let values = form.values(iss)?;
+    let wrong = values.iter().filter(|(name, value)| !template.accepts(name, value)).map(|(name, value)| {
+        let wanted = match template.listed(name) {
+            Some(listed) => {
+                format!("one of {}", listed.iter().take(6).map(|own| shown_text(own)).collect::<Vec<_>>().join(", "))
+            }
+            None => "what its pattern takes".to_owned(),
+        };
+        format!("`{name}` is {}, expected {wanted}", shown_text(value))
+    });
+    let wrong = wrong.collect::<Vec<_>>().join(" and ");
+    (!wrong.is_empty()).then(|| {
+        format!("; it has the form of issuer entry `{}` ({}), and {wrong} (`variables`)", entry.name, entry.issuer)
+    })
+}
+
+/// An `iss` that is nearly that of an entry.
+fn near_miss(
+    token: &TokenView<'_>,
+    iss: &str,
+    near: &LookAlike<'_, '_>,
+    found: impl Fn(String) -> Diagnosis,
+) -> Diagnosis {
+    let own = near.entry;
+    let differences = near.differences.join(" and ");
+    let own_issuer = shown_text(own.issuer);
+    let found = found(format!("; that of issuer entry `{}` is {own_issuer}: {differences}", own.name));
+    // The same host under the same scheme is the same issuer, however its slashes are written.
+    let loads = || Issuer::new(iss).is_ok_and(|own| IssuerFault::of(&own.into()).is_none());
+    if near.is_same && loads() {
+        let fix = format!("write `issuer: {iss}` on issuer entry `{}`, as the token has it", own.name);
+        let attempt = Attempt::of_named_entry(token, own.name, fix.clone());
+        return with_fixes(token, found, &fix, [attempt]);
+    }
+    let note = if near.is_other_host { ", and trust no other host" } else { "" };
+    found.fix(format!("present a token whose `iss` is {own_issuer}{note}"))
+}
+
+fn present_of(one: &EntryView<'_>) -> String {
+    format!(
         "present a token of a trusted issuer, such as that of issuer entry `{}` ({})",
         one.name,
         shown_text(one.issuer)
-    )))
+    )
 }
 
 /// Scheme and host of a URL, in lower case.

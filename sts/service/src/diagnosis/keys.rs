@@ -2,6 +2,7 @@
 
 use sts_policy::Diagnosis;
 use sts_token::TrustSpec;
+use sts_types::Kid;
 
 use super::view::{TokenView, shown_text, span, time};
 use crate::issuer_keys::KeysView;
@@ -85,51 +86,87 @@ fn refresh(trust: &TrustSpec, view: &KeysView) -> String {
     }
 }
 
-/// The entry has no key of that kid and algorithm.
+/// What one entry's key set says of the token's `kid`, the most telling first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Clue {
+    OtherAlgorithm,
+    Skipped,
+    Withdrawn,
+    Near,
+    Nothing,
+}
+
+/// Why an entry has no key for the token, with what ends that.
+fn clue(token: &TokenView<'_>, trust: &TrustSpec, view: &KeysView) -> (Clue, String, String) {
+    let kid = token.header_text("kid");
+    let has_kid = |own: Option<&Kid>| own.is_some_and(|own| Some(own.as_str()) == kid);
+    if let Some(key) = view.keys.iter().find(|key| has_kid(key.kid.as_ref())) {
+        let (own, alg) = (key.algorithm.name(), token.header_text("alg").unwrap_or_default());
+        return (
+            Clue::OtherAlgorithm,
+            format!("the key of that `kid` is for {own}, not for {alg}"),
+            format!("have the issuer sign by {own}, or publish the key with `alg` {alg}"),
+        );
+    }
+    if let Some(key) = view.skipped.iter().find(|key| has_kid(key.kid.as_ref())) {
+        let why = format!("the key of that `kid` is not used: {}", key.why);
+        return (Clue::Skipped, why, "have the issuer publish a key that can be used".to_owned());
+    }
+    let before = view.recent.iter().rev().find(|set| set.keys.iter().any(|key| has_kid(key.kid.as_ref())));
+    if let Some(set) = before {
+        let why = format!(
+            "it had that key until later than {}: the issuer withdrew it, and the token is older",
+            time(set.at.as_secs())
+        );
+        return (Clue::Withdrawn, why, "request a new token".to_owned());
+    }
+    let near = kid.and_then(|kid| {
+        let mut own = view.keys.iter().filter_map(|key| key.kid.as_ref().map(|own| own.as_str()));
+        own.find_map(|own| Some((own, sts_policy::difference(own, kid)?)))
+    });
+    if let Some((own, how)) = near {
+        return (Clue::Near, format!("the nearest is {}: {how}", shown_text(own)), refresh(trust, view));
+    }
+    let why = if matches!(view.setting, "jwks_file" | "jwks") {
+        "it looks like a rotation that the configured key set does not have yet, or a token of another cluster or issuer"
+    } else {
+        "it looks like a rotation, or a token of another issuer"
+    };
+    (Clue::Nothing, why.to_owned(), refresh(trust, view))
+}
+
+/// The entry of another issuer whose key set has the token's `kid`, for a sentence.
+fn elsewhere(token: &TokenView<'_>) -> Option<(String, String)> {
+    let kid = token.header_text("kid")?;
+    let has_it = |view: &KeysView| view.keys.iter().any(|key| key.kid.as_ref().is_some_and(|own| own.as_str() == kid));
+    let (trust, view) = token.other_keys().into_iter().find(|(_, view)| has_it(view))?;
+    let place = view.place.as_deref().map_or_else(String::new, |place| format!(" {place}"));
+    let (entry, iss) = (&trust.entry, shown_text(trust.issuers.as_str()));
+    Some((
+        format!(
+            "the key set of issuer entry `{entry}` (`iss` {iss}, `{}`{place}) has a key of that `kid`",
+            view.setting
+        ),
+        format!(
+            "if that key signed it, have the issuer send `iss` {iss}, or give {} the key set that its tokens are signed by",
+            token.entry_names()
+        ),
+    ))
+}
+
+/// No entry has a key of that kid and algorithm.
 pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
     let views = token.keys();
-    let kid = token.header_text("kid");
-    let has_kid = |own: Option<&str>| own.is_some() && own == kid;
-    let mut why = String::new();
-    let mut fix = None;
-    for (trust, view) in &views {
-        let same = view.keys.iter().find(|key| has_kid(key.kid.as_ref().map(|kid| kid.as_str())));
-        let skipped = view.skipped.iter().find(|key| has_kid(key.kid.as_ref().map(|kid| kid.as_str())));
-        let before = view
-            .recent
-            .iter()
-            .rev()
-            .find(|set| set.keys.iter().any(|key| has_kid(key.kid.as_ref().map(|kid| kid.as_str()))));
-        let near = kid.and_then(|kid| {
-            let own = view.keys.iter().filter_map(|key| key.kid.as_ref().map(|kid| kid.as_str()));
-            own.filter_map(|own| Some((own, sts_policy::difference(own, kid)?))).next()
-        });
-        let alg = token.header_text("alg").unwrap_or_default();
-        if let Some(key) = same {
-            why = format!("; the key of that `kid` is for {}, not for {alg}", key.algorithm.name());
-            fix =
-                Some(format!("have the issuer sign by {}, or publish the key with `alg` {alg}", key.algorithm.name()));
-        } else if let Some(key) = skipped {
-            why = format!("; the key of that `kid` is not used: {}", key.why);
-            fix = Some("have the issuer publish a key that can be used".to_owned());
-        } else if let Some(set) = before {
-            why = format!(
-                "; it had that key until later than {}: the issuer withdrew it, and the token is older",
-                time(set.at.as_secs())
-            );
-            fix = Some("request a new token".to_owned());
-        } else if let Some((own, how)) = near {
-            why = format!("; the nearest is {}: {how}", shown_text(own));
-        } else if matches!(view.setting, "jwks_file" | "jwks") {
-            why = "; it looks like a rotation that the configured key set does not have yet, or a token of another cluster or issuer".to_owned();
-        } else {
-            why = "; it looks like a rotation, or a token of another issuer".to_owned();
-        }
-        fix = fix.or_else(|| Some(refresh(trust, view)));
-    }
+    let mut clues: Vec<_> = views.iter().map(|(trust, view)| clue(token, trust, view)).collect();
+    clues.sort_by_key(|(clue, ..)| *clue);
+    let other = elsewhere(token);
+    let (why, fix) = match (clues.into_iter().next(), other) {
+        (Some((Clue::Nothing, ..)) | None, Some((why, fix))) => (format!("; {why}"), fix),
+        (Some((_, why, fix)), _) => (format!("; {why}"), fix),
+        (None, None) => (String::new(), "request a new token".to_owned()),
+    };
     let cause = format!("{}; {}{why}", of_token(token), all_entries(token, &views));
     let found = Diagnosis::new("", cause).at("kid").actual(actual(token)).expected(expected(&views));
-    let fix = fix.unwrap_or_else(|| "request a new token".to_owned());
     Some(found.fix(format!("{fix}{}", or_other_issuer(token))))
 }
 
@@ -137,32 +174,43 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
 pub(super) fn signature(token: &TokenView<'_>) -> Option<Diagnosis> {
     let views = token.keys();
     let kid = token.header_text("kid");
-    let has_same = views.iter().any(|(_, view)| {
+    let has_kid = |view: &KeysView| {
         view.keys.iter().any(|key| key.kid.is_some() && key.kid.as_ref().map(|kid| kid.as_str()) == kid)
-    });
-    let why = match (kid, has_same) {
-        (None, _) => "the token names no key, and none of the keys that fit its algorithm verifies it",
-        (Some(_), true) => {
-            "the key of that `kid` does not verify it: another key pair signed it under the same `kid`, or the token was changed on its way"
-        }
-        (Some(_), false) => "none of the keys that were tried verifies it",
     };
-    let cause = format!("{}; {}; {why}", of_token(token), all_entries(token, &views));
+    let having: Vec<&(&TrustSpec, KeysView)> = views.iter().filter(|(_, view)| has_kid(view)).collect();
+    let why = match (kid, having.as_slice()) {
+        (None, _) => "the token names no key, and none of the keys that fit its algorithm verifies it".to_owned(),
+        (Some(_), []) => "none of the keys that were tried verifies it".to_owned(),
+        (Some(_), [(trust, _)]) if views.len() > 1 => format!(
+            "of these only issuer entry `{}` has that `kid`, and its key does not verify it: another key pair signed it under the same \
+             `kid`, or the token was changed on its way",
+            trust.entry
+        ),
+        (Some(_), _) => {
+            "the key of that `kid` does not verify it: another key pair signed it under the same `kid`, or the token was changed on its way".to_owned()
+        }
+    };
+    let other = elsewhere(token);
+    let also = other.as_ref().map_or(String::new(), |(why, _)| format!("; {why}, too"));
+    let cause = format!("{}; {}; {why}{also}", of_token(token), all_entries(token, &views));
     let found = Diagnosis::new("", cause).at("signature").actual(actual(token)).expected(expected(&views));
-    let fix = match views.first() {
+    let fix = match having.first().copied().or(views.first()) {
         Some((trust, view)) => refresh(trust, view),
         None => "request a new token".to_owned(),
     };
+    let other = other.map_or(String::new(), |(_, fix)| format!("; {fix}"));
     Some(found.fix(format!(
-        "send the token unchanged; if the issuer has new keys under an old `kid`, {fix}{}",
+        "send the token unchanged; if the issuer has new keys under an old `kid`, {fix}{other}{}",
         or_other_issuer(token)
     )))
 }
 
 /// Where the token is another issuer's, no key set helps.
 fn or_other_issuer(token: &TokenView<'_>) -> String {
-    let iss = token.claim_text("iss").map(shown_text).unwrap_or_default();
-    format!("; if another issuer than {iss} signed it, present a token of this one")
+    match token.claim_text("iss").map(shown_text) {
+        Some(iss) => format!("; if another issuer than {iss} signed it, present a token of this one"),
+        None => "; if another trust domain signed it, present a token of this one".to_owned(),
+    }
 }
 
 /// The entry's keys could not be looked up.

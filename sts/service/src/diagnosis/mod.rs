@@ -1,13 +1,17 @@
 //! The one place that knows why a request is refused, for its owner: `sts explain`, the decision event and remembered refusals
 //! all show what [`diagnose`] makes.
 
+mod attempt;
 mod audience;
 mod issuer;
 mod keys;
+mod look_alike;
 mod presented;
 mod registered;
 mod request;
+mod spiffe;
 mod times;
+mod units;
 mod view;
 
 pub use view::RefusedRequest;
@@ -23,21 +27,25 @@ use view::TokenView;
 /// It may try changes on the rules, so it belongs off the request path. It does no I/O.
 #[must_use]
 pub fn diagnose(snapshot: &Snapshot, request: &RefusedRequest<'_>) -> Diagnosis {
-    let token = TokenView::of(snapshot, request);
+    diagnosed(&TokenView::of(snapshot, request))
+}
+
+fn diagnosed(token: &TokenView<'_>) -> Diagnosis {
+    let (snapshot, request) = (token.snapshot, token.request);
     let reason = request.refused.reason;
     let found = match reason {
-        Reason::TokenMalformed => presented::malformed(&token).or_else(|| registered::malformed(&token)),
-        Reason::TokenAlgorithm => presented::algorithm(&token),
-        Reason::TokenTypeRefused => presented::kind(&token),
-        Reason::IssuerUnknown => issuer::unknown(&token),
-        Reason::KeyUnknown => keys::unknown(&token),
-        Reason::SignatureInvalid => keys::signature(&token),
-        Reason::IssuerUnavailable => keys::unavailable(&token),
-        Reason::TokenExpired => times::expired(&token),
-        Reason::TokenNotYetValid => times::not_yet_valid(&token),
-        Reason::TokenTooOld => times::too_old(&token),
-        Reason::TokenReplayed => times::replayed(&token),
-        Reason::TokenAudience => audience::foreign(&token),
+        Reason::TokenMalformed => presented::malformed(token).or_else(|| registered::malformed(token)),
+        Reason::TokenAlgorithm => presented::algorithm(token),
+        Reason::TokenTypeRefused => presented::kind(token),
+        Reason::IssuerUnknown => issuer::unknown(token),
+        Reason::KeyUnknown => keys::unknown(token),
+        Reason::SignatureInvalid => keys::signature(token),
+        Reason::IssuerUnavailable => keys::unavailable(token),
+        Reason::TokenExpired => times::expired(token),
+        Reason::TokenNotYetValid => times::not_yet_valid(token),
+        Reason::TokenTooOld => times::too_old(token),
+        Reason::TokenReplayed => times::replayed(token),
+        Reason::TokenAudience => audience::foreign(token),
         _ => rules(snapshot, request, reason).or_else(|| Some(request::diagnose(request))),
     };
     let found = found.unwrap_or_else(|| Diagnosis::new("", request.refused.text()));

@@ -36,7 +36,7 @@ const AWS: &str = "send the token of `GetWebIdentityToken`, or the projected fil
 pub(super) fn malformed(token: &TokenView<'_>) -> Option<Diagnosis> {
     let text = token.request.token?;
     let found = |what: &str, fix: &str| {
-        let cause = format!("{}: the subject token is {what}", token.request.refused.text());
+        let cause = format!("the subject token is {what}");
         Some(
             Diagnosis::new("", cause)
                 .at("subject_token")
@@ -73,17 +73,23 @@ pub(super) fn malformed(token: &TokenView<'_>) -> Option<Diagnosis> {
             );
         }
         parts => {
-            return found(&format!("a text of {} parts", parts.len()), "send the whole token, as the platform gave it");
+            return found(
+                &format!("a text of {}, and a signed token has three parts", counted(parts.len())),
+                "send the whole token, as the platform gave it",
+            );
         }
     }
     broken_part(token, &parts)
 }
 
+fn counted(parts: usize) -> String {
+    format!("{parts} parts separated by dots")
+}
+
 /// A JWS that cannot be read, by the part at fault.
 fn broken_part(token: &TokenView<'_>, parts: &[&str]) -> Option<Diagnosis> {
-    let rule = token.request.refused.text();
     let found = |claim: &str, actual: String, expected: &str, fix: &str| {
-        let cause = format!("{rule}: {claim} is {actual}, expected {expected}");
+        let cause = format!("the token's {claim} is {actual}, expected {expected}");
         Some(Diagnosis::new("", cause).at(claim).actual(actual).expected(expected).fix(fix))
     };
     for (name, part) in ["header", "payload", "signature"].into_iter().zip(parts) {
@@ -114,7 +120,9 @@ fn broken_part(token: &TokenView<'_>, parts: &[&str]) -> Option<Diagnosis> {
     }
     for member in ["crit", "b64", "zip", "enc"] {
         if token.header.as_ref().and_then(|header| header.get(member)).is_some() {
-            return found(member, "in the header".to_owned(), "no such member", "have the issuer sign without it");
+            let cause = format!("`{member}` is in the header, and no such member is understood");
+            let found = Diagnosis::new("", cause).at(member).actual("in the header").expected("no such member");
+            return Some(found.fix("have the issuer sign without it"));
         }
     }
     if token.claims.is_none() {

@@ -4,7 +4,10 @@ use serde_json::Value;
 use sts_policy::Diagnosis;
 use sts_types::{Audience, Issuer, Json, JsonKind, Jti, Subject};
 
-use super::view::{TokenView, shown_misfit};
+use super::attempt::{Attempt, with_fixes};
+use super::units::{not_seconds, seconds_of_date};
+use super::view::{TokenView, shown_misfit, shown_text};
+use super::{audience as audiences, spiffe};
 
 /// The most values of `aud` that are read.
 const MAX_AUDIENCES: usize = 32;
@@ -15,10 +18,14 @@ pub(super) fn malformed(token: &TokenView<'_>) -> Option<Diagnosis> {
     let text = |name, rule: fn(&str) -> bool, expected| {
         member(token, name, true, expected, |value| value.as_str().is_some_and(rule))
     };
+    if let Some(found) = spiffe::without_issuer(token) {
+        return Some(found);
+    }
     text("iss", |text| Issuer::new(text).is_ok(), "a text of 1 to 2,048 bytes without control characters")
         .or_else(|| {
             text("sub", |text| Subject::new(text).is_ok(), "a text of 1 to 1,024 bytes without control characters")
         })
+        .or_else(|| spiffe::other_domain(token))
         .or_else(|| audience(token))
         .or_else(|| date(token, "exp", true))
         .or_else(|| date(token, "nbf", false))
@@ -27,7 +34,7 @@ pub(super) fn malformed(token: &TokenView<'_>) -> Option<Diagnosis> {
             let is_jti = |value: Json<'_>| value.as_str().is_some_and(|text| Jti::new(text).is_ok());
             member(token, "jti", false, "a text of 1 to 1,024 bytes without control characters", is_jti)
         })
-        .or_else(|| backwards(token))
+        .or_else(|| not_seconds(token).or_else(|| backwards(token)))
 }
 
 fn member(
@@ -60,7 +67,9 @@ fn member(
     Some(match (name, value) {
         ("iat", None) => {
             let entry = token.entry().map(|trust| trust.entry.to_string()).unwrap_or_default();
-            found.fix(format!("have the issuer send `iat`, or write `require_iat: false` on issuer entry `{entry}`"))
+            let fix = format!("have the issuer send `iat`, or write `require_iat: false` on issuer entry `{entry}`");
+            let loosened = Attempt::of_entry(token, fix.clone(), |trust| trust.require_iat = false);
+            with_fixes(token, found, &fix, [loosened])
         }
         ("sub", None) => found.fix("have the issuer send `sub`: it names the workload"),
         (name, None) => found.fix(format!("have the issuer send `{name}`")),
@@ -90,7 +99,15 @@ fn audience(token: &TokenView<'_>) -> Option<Diagnosis> {
         let mut elements = value.elements();
         count > 0 && elements.all(|own| own.as_str().is_some_and(|text| Audience::new(text).is_ok()))
     };
-    member(token, "aud", true, expected, is_audience)
+    let found = member(token, "aud", true, expected, is_audience)?;
+    // Whatever is wrong with it, what to ask for is the same.
+    let ours = audiences::expected(token).unwrap_or_else(|| shown_text(token.snapshot.issuer.as_str()));
+    let of = if token.entries.is_empty() { String::new() } else { format!(" for {}", token.entry_names()) };
+    let cause = match token.claim("aud") {
+        None => format!("`aud` is missing, expected {ours}{of}"),
+        Some(_) => format!("{}: {ours}{of}", found.cause),
+    };
+    Some(audiences::requested_anew(token, Diagnosis { cause, ..found }.expected(ours)))
 }
 
 fn date(token: &TokenView<'_>, name: &str, is_required: bool) -> Option<Diagnosis> {
@@ -101,9 +118,25 @@ fn date(token: &TokenView<'_>, name: &str, is_required: bool) -> Option<Diagnosi
     };
     let found = member(token, name, is_required, "a number of seconds since 1970", is_date)?;
     match token.claim(name).map(Json::to_value) {
-        Some(Value::String(text)) if text.parse::<f64>().is_ok() => {
-            Some(found.fix(format!("have the issuer send `{name}` as the number {text}, without quotes")))
+        Some(Value::String(text)) if text.trim().parse::<f64>().is_ok_and(f64::is_finite) => {
+            let (text, fix) = (text.trim(), "without quotes");
+            let fix = format!("have the issuer send `{name}` as the number {text}, {fix}");
+            let number = text.parse::<i64>().map(Value::from).or_else(|_| text.parse::<f64>().map(Value::from)).ok();
+            Some(with_fixes(token, found, &fix, [Attempt::of_claims(token, fix.clone(), &[(name, number)])]))
         }
+        Some(Value::String(text)) if seconds_of_date(&text).is_some() => {
+            let seconds = seconds_of_date(&text)?;
+            let cause = format!("{} (it is a date in words)", found.cause);
+            let fix = format!("have the issuer send `{name}` as the number {seconds}");
+            let found = Diagnosis { cause, ..found };
+            Some(with_fixes(
+                token,
+                found,
+                &fix,
+                [Attempt::of_claims(token, fix.clone(), &[(name, Some(seconds.into()))])],
+            ))
+        }
+        Some(Value::Number(_)) => not_seconds(token).or(Some(found)),
         _ => Some(found),
     }
 }

@@ -16,18 +16,49 @@ pub(super) fn diagnose(request: &RefusedRequest<'_>) -> Diagnosis {
         Reason::BodyTooLarge => "send a body of at most 64 KiB",
         Reason::MediaType => "send `Content-Type: application/x-www-form-urlencoded`, or JSON as `application/json`",
         Reason::RateLimited => "wait as long as `Retry-After` says, and mend what is refused",
+        Reason::AuditUnavailable => "send it again; `/readyz` on the admin listener says which sink fails",
+        Reason::AuditUnavailable => "send it again; `/readyz` on the admin listener says which sink fails",
         Reason::StoreUnavailable => "send it again; `/readyz` on the admin listener says what the store lacks",
         Reason::ServerError => "look for the request id in the log",
         Reason::NotFound => "send exchanges to `/token`",
         Reason::MethodNotAllowed => "use the method that `Allow` names",
         _ => "",
     };
-    // Texts of ours put the parameter in back-ticks.
-    let parameter = text.split('`').nth(1);
-    let found = Diagnosis::new("", text);
-    let found = match parameter {
-        Some(name) => found.at(name),
-        None => found,
+    // A text that says what to do itself says it once.
+    let (cause, told) = match text.split_once(": ") {
+        Some((cause, told)) if ADVICE.iter().any(|verb| told.starts_with(verb)) => (cause, told),
+        _ => (text, ""),
     };
-    if fix.is_empty() { found } else { found.fix(fix) }
+    let found = Diagnosis::new("", cause);
+    // Texts of ours put the parameter in back-ticks.
+    let found = match (text.split('`').nth(1), at_fault(request.refused.reason)) {
+        (_, Some(place)) => found.at(place),
+        (Some(name), None) => found.at(name),
+        (None, None) => found,
+    };
+    match (told, fix) {
+        ("", "") => found,
+        ("", fix) => found.fix(fix),
+        (told, _) => found.fix(told),
+    }
+}
+
+/// How advice begins in texts that callers are told.
+const ADVICE: [&str; 8] = ["send ", "name ", "request ", "ask ", "write ", "set ", "the client ", "use "];
+
+/// What is at fault, where no parameter is.
+fn at_fault(reason: Reason) -> Option<&'static str> {
+    Some(match reason {
+        Reason::InvalidClient | Reason::InvalidToken => "Authorization",
+        Reason::GrantUnsupported => "grant_type",
+        Reason::MediaType => "Content-Type",
+        Reason::InsufficientScope => "scope",
+        Reason::StoreUnavailable => "store",
+        Reason::AuditUnavailable => "audit.required",
+        Reason::RateLimited => "limits",
+        Reason::NotFound => "path",
+        Reason::MethodNotAllowed => "method",
+        Reason::BodyTooLarge => "body",
+        _ => return None,
+    })
 }

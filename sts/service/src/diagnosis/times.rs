@@ -2,10 +2,14 @@
 
 use sts_policy::Diagnosis;
 
+use super::attempt::{Attempt, with_fixes};
+use super::units::not_seconds;
 use super::view::{TokenView, span, time};
 
-/// Seconds of the year 5138: what is beyond them was meant as milliseconds.
-const MILLISECONDS: i64 = 100_000_000_000;
+/// The most that `leeway` may be, in seconds.
+const MAX_LEEWAY: i64 = 300;
+/// A token that lives, or is, older than this is a password: no hint asks for it to be taken.
+const MAX_ADVISED: i64 = 7 * 86_400;
 
 /// `exp` has passed.
 pub(super) fn expired(token: &TokenView<'_>) -> Option<Diagnosis> {
@@ -28,7 +32,8 @@ pub(super) fn expired(token: &TokenView<'_>) -> Option<Diagnosis> {
         _ => "request a new token right before the exchange".to_owned(),
     };
     let expected = format!("later than {}", time(now.saturating_sub(leeway)));
-    Some(Diagnosis::new("", cause).at("exp").actual(time(exp)).expected(expected).fix(fix))
+    let found = Diagnosis::new("", cause).at("exp").actual(time(exp)).expected(expected);
+    Some(with_fixes(token, found, &fix, [Attempt::of_fresh_token(token, fix.clone(), None)]))
 }
 
 fn judged_at(token: &TokenView<'_>) -> String {
@@ -37,6 +42,9 @@ fn judged_at(token: &TokenView<'_>) -> String {
 
 /// `nbf` or `iat` lies ahead.
 pub(super) fn not_yet_valid(token: &TokenView<'_>) -> Option<Diagnosis> {
+    if let Some(found) = not_seconds(token) {
+        return Some(found);
+    }
     let now = token.now().as_secs();
     let leeway = token.entry().map_or(60, |trust| i64::from(trust.leeway));
     let (name, at) = ["nbf", "iat"]
@@ -45,11 +53,6 @@ pub(super) fn not_yet_valid(token: &TokenView<'_>) -> Option<Diagnosis> {
         .filter(|(_, at)| *at > now.saturating_add(leeway))
         .max_by_key(|(_, at)| *at)?;
     let ahead = at.saturating_sub(now);
-    if at >= MILLISECONDS {
-        let cause = format!("`{name}` is {at}, which is in milliseconds: seconds are expected");
-        let found = Diagnosis::new("", cause).at(name).actual(at.to_string()).expected((at / 1000).to_string());
-        return Some(found.fix(format!("write `{name}` in seconds since 1970: {}", at / 1000)));
-    }
     let cause = format!(
         "`{name}` is {} ({at}), {} ahead of our clock, {}; {} of leeway are given",
         time(at),
@@ -58,31 +61,29 @@ pub(super) fn not_yet_valid(token: &TokenView<'_>) -> Option<Diagnosis> {
         span(leeway)
     );
     let entry = token.entry().map(|trust| trust.entry.to_string()).unwrap_or_default();
-    let fix = if ahead <= 300 {
-        format!("set both clocks by NTP, or write `leeway: {ahead}s` on issuer entry `{entry}`")
-    } else {
-        format!(
-            "send the token at {} or later, or set the issuer's clock and ours by NTP",
-            time(at.saturating_sub(leeway))
-        )
-    };
     let expected = format!("at most {}", time(now.saturating_add(leeway)));
-    Some(Diagnosis::new("", cause).at(name).actual(time(at)).expected(expected).fix(fix))
+    let found = Diagnosis::new("", cause).at(name).actual(time(at)).expected(expected);
+    if ahead <= MAX_LEEWAY {
+        let fix = format!("set both clocks by NTP, or write `leeway: {ahead}s` on issuer entry `{entry}`");
+        let widened = Attempt::of_entry(token, fix.clone(), |trust| trust.leeway = u32::try_from(ahead).unwrap_or(0));
+        return Some(with_fixes(token, found, &fix, [widened]));
+    }
+    let later = time(at.saturating_sub(leeway));
+    let fix = format!("send the token at {later} or later, or set the issuer's clock and ours by NTP");
+    Some(with_fixes(token, found, &fix, [Attempt::of_fresh_token(token, fix.clone(), None)]))
 }
 
 /// It lives too long, or is too old.
 pub(super) fn too_old(token: &TokenView<'_>) -> Option<Diagnosis> {
+    if let Some(found) = not_seconds(token) {
+        return Some(found);
+    }
     let trust = token.entry()?;
     let (exp, now) = (token.moment("exp")?, token.now().as_secs());
     let begins = token.moment("iat").or_else(|| token.moment("nbf")).unwrap_or(now);
     let (lives, most) = (exp.saturating_sub(begins), i64::try_from(trust.max_token_lifetime).unwrap_or(i64::MAX));
     let entry = &trust.entry;
     if lives > most {
-        if exp >= MILLISECONDS {
-            let cause = format!("`exp` is {exp}, which is in milliseconds: seconds are expected");
-            let found = Diagnosis::new("", cause).at("exp").actual(exp.to_string()).expected((exp / 1000).to_string());
-            return Some(found.fix(format!("write `exp` in seconds since 1970: {}", exp / 1000)));
-        }
         let from = if token.moment("iat").is_some() { "`exp` - `iat`" } else { "`exp` - now" };
         let cause = format!(
             "the token lives {} ({from}), at most {} is accepted from issuer entry `{entry}` (`max_token_lifetime`)",
@@ -93,12 +94,14 @@ pub(super) fn too_old(token: &TokenView<'_>) -> Option<Diagnosis> {
             .at("max_token_lifetime")
             .actual(span(lives))
             .expected(format!("at most {}", span(most)));
-        let mut fix = format!("request a token that lives at most {}", span(most));
-        // A token that lives for weeks is a password: no hint asks for it to be taken.
-        if lives <= 7 * 86_400 {
-            fix.push_str(&format!(", or write `max_token_lifetime: {}` on issuer entry `{entry}`", setting(lives)));
-        }
-        return Some(found.fix(fix));
+        let shorter = format!("request a token that lives at most {}", span(most));
+        let longer = format!("write `max_token_lifetime: {}` on issuer entry `{entry}`", setting(lives));
+        let widened = (lives <= MAX_ADVISED).then(|| {
+            let lives = u64::try_from(lives).unwrap_or(0);
+            Attempt::of_entry(token, longer, |trust| trust.max_token_lifetime = lives)
+        });
+        let shortened = Attempt::of_fresh_token(token, shorter.clone(), Some(most));
+        return Some(with_fixes(token, found, &shorter, [shortened, widened.flatten()]));
     }
     let (iat, most) = (token.moment("iat")?, i64::try_from(trust.max_token_age?).unwrap_or(i64::MAX));
     let age = now.saturating_sub(iat);
@@ -111,9 +114,13 @@ pub(super) fn too_old(token: &TokenView<'_>) -> Option<Diagnosis> {
     );
     let found =
         Diagnosis::new("", cause).at("max_token_age").actual(span(age)).expected(format!("at most {}", span(most)));
-    Some(found.fix(format!(
-        "request a new token right before the exchange, or raise `max_token_age` of issuer entry `{entry}`"
-    )))
+    let new = "request a new token right before the exchange";
+    let older = format!("write `max_token_age: {}` on issuer entry `{entry}`", setting(age));
+    let widened = (age <= MAX_ADVISED).then(|| {
+        let age = u64::try_from(age).ok();
+        Attempt::of_entry(token, older, |trust| trust.max_token_age = age)
+    });
+    Some(with_fixes(token, found, new, [Attempt::of_fresh_token(token, new.to_owned(), Some(most)), widened.flatten()]))
 }
 
 /// A duration as the configuration writes it, rounded up to seconds.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use sts_policy::Asked;
 use sts_store::EarlierUse;
-use sts_token::TrustSpec;
-use sts_types::{ClaimSet, EntryName, Issuer, Json, JsonObject, UnixTime};
+use sts_token::{ClaimedOrigin, TrustSpec};
+use sts_types::{ClaimSet, EntryName, Issuers, Json, JsonObject, UnixTime};
 
 use crate::Snapshot;
 use crate::issuer_keys::KeysView;
@@ -43,8 +43,12 @@ pub(super) struct TokenView<'a> {
     pub(super) request: &'a RefusedRequest<'a>,
     pub(super) header: Option<JsonObject>,
     pub(super) claims: Option<Cow<'a, ClaimSet>>,
-    /// The entries it may be of: the one that is known, else those of its `iss`.
+    /// Whose it says it is.
+    origin: Option<ClaimedOrigin>,
+    /// The entries it may be of: the one that is known, else those of its `iss` or trust domain.
     pub(super) entries: Vec<Arc<TrustSpec>>,
+    /// How many faults of the token were found, and mended, before this one.
+    pub(super) depth: u8,
 }
 
 impl<'a> TokenView<'a> {
@@ -54,12 +58,12 @@ impl<'a> TokenView<'a> {
         let header = part().and_then(|bytes| JsonObject::parse(&bytes).ok());
         let payload = part().and_then(|bytes| ClaimSet::parse(&bytes).ok());
         let claims = request.claims.map(Cow::Borrowed).or_else(|| payload.map(Cow::Owned));
-        let issuer = claims.as_ref().and_then(|claims| claims.text("iss")).and_then(|iss| Issuer::new(iss).ok());
-        let mut entries = issuer.map_or_else(Vec::new, |issuer| snapshot.trust.entries(&issuer).to_vec());
+        let origin = claims.as_ref().and_then(|claims| ClaimedOrigin::of(claims).ok());
+        let mut entries = origin.as_ref().map_or_else(Vec::new, |origin| snapshot.trust.entries_of(origin).to_vec());
         if let Some(known) = request.entry.and_then(|entry| snapshot.trust.entry(entry)) {
             entries = vec![known];
         }
-        Self { snapshot, request, header, claims, entries }
+        Self { snapshot, request, header, claims, origin, entries, depth: 0 }
     }
 
     pub(super) fn now(&self) -> UnixTime {
@@ -102,9 +106,21 @@ impl<'a> TokenView<'a> {
 
     /// What is known of the keys of each entry.
     pub(super) fn keys(&self) -> Vec<(&TrustSpec, KeysView)> {
-        let Some(issuer) = self.claim_text("iss").and_then(|iss| Issuer::new(iss).ok()) else { return Vec::new() };
-        let view = |trust: &'_ Arc<TrustSpec>| self.snapshot.keys.view(&trust.entry, &issuer);
+        let view = |trust: &'_ Arc<TrustSpec>| {
+            let issuer = trust.issuer_of(self.origin.as_ref()?)?;
+            self.snapshot.keys.view(&trust.entry, issuer)
+        };
         self.entries.iter().filter_map(|trust| Some((&**trust, view(trust)?))).collect()
+    }
+
+    /// What is known of the keys of all other entries that have one issuer.
+    pub(super) fn other_keys(&self) -> Vec<(Arc<TrustSpec>, KeysView)> {
+        let is_other = |trust: &&Arc<TrustSpec>| self.entries.iter().all(|own| own.entry != trust.entry);
+        let view = |trust: &Arc<TrustSpec>| {
+            let Issuers::One(issuer) = &trust.issuers else { return None };
+            Some((Arc::clone(trust), self.snapshot.keys.view(&trust.entry, issuer)?))
+        };
+        self.snapshot.trust.all().filter(is_other).filter_map(view).collect()
     }
 
     /// The entries for a sentence.

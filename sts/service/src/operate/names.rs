@@ -49,7 +49,7 @@ impl fmt::Display for UnknownName {
             None => write!(f, "there is no {what} `{name}`, {looked}")?,
             Some(account) => write!(f, "the service account `{account}` has no {what} `{name}`, {looked}")?,
         }
-        nearest.iter().try_for_each(|nearest| write!(f, "; did you mean `{nearest}`?"))
+        nearest.iter().try_for_each(|nearest| write!(f, " (did you mean `{nearest}`?)"))
     }
 }
 

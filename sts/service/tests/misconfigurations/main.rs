@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod attacks;
+mod field;
+mod issuers;
 mod keys;
 mod rules;
+mod spelling;
 mod support;
 mod tokens;

@@ -381,7 +381,7 @@ fn fld06_conditions_of_other_platforms_that_do_not_fit() {
             "{ issuer: ci, subject: \"svc:octo\", enabled: false }",
             "",
             json!({}),
-            &["`enabled` is identity disabled", "write `enabled: true`"],
+            &["the identity is disabled: `enabled` is false, expected true", "write `enabled: true`"],
         ),
         case(
             "{ issuer: ci, subject: \"svc:octo\", not_before: 2027-01-01T00:00:00Z }",

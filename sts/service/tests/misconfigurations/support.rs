@@ -32,6 +32,7 @@ issuers:
   google: { issuer: "https://accounts.google.com" }
   spire: { issuer: "https://oidc-discovery.octo.example", preset: spiffe }
   ci: { issuer: "https://ci.example/", jwks_url: "https://ci.example/keys", max_token_age: 10m, replay: once }
+  MORE
   off: { issuer: "https://off.example", jwks_url: "https://off.example/keys", enabled: false }
 apis:
   deploy: { audience: "https://deploy.example.com", scopes: [read, write] }
@@ -57,6 +58,10 @@ pub(crate) struct Case {
     pub(crate) audience: &'static [&'static str],
     pub(crate) resource: &'static [&'static str],
     pub(crate) scope: &'static str,
+    /// More issuer entries.
+    pub(crate) issuers: &'static str,
+    /// The entry whose key would have signed, where several share the `iss`.
+    pub(crate) entry: Option<&'static str>,
     /// What the first line has.
     pub(crate) wants: &'static [&'static str],
 }
@@ -68,7 +73,18 @@ pub(crate) fn case(
     claims: Value,
     wants: &'static [&'static str],
 ) -> Case {
-    Case { identity, account: "", preset, claims, audience: &["octo-deploy"], resource: &[], scope: "", wants }
+    Case {
+        identity,
+        account: "",
+        preset,
+        claims,
+        audience: &["octo-deploy"],
+        resource: &[],
+        scope: "",
+        issuers: "",
+        entry: None,
+        wants,
+    }
 }
 
 /// Asserts that the first line of each explanation says what it should.
@@ -98,7 +114,9 @@ impl Case {
         } else {
             self.identity
         };
-        let snapshot = snapshot(&CONFIG.replace("IDENTITY", identity).replace("ACCOUNT", self.account), None);
+        let config =
+            CONFIG.replace("IDENTITY", identity).replace("ACCOUNT", self.account).replace("MORE", self.issuers);
+        let snapshot = snapshot(&config, Vec::new());
         let mut claims = Preset::from_name(self.preset).map(Preset::sample).unwrap_or_else(bare);
         if self.preset != "azure" {
             claims.insert("aud".to_owned(), json!("https://sts.example.com"));
@@ -115,7 +133,7 @@ impl Case {
         let (audience, resource) = (words(self.audience), words(self.resource));
         let asked = Asked { audience: &audience, resource: &resource, scope: Some(self.scope), ..Asked::default() };
         let claims: ClaimSet = claims.into();
-        explain(&snapshot, Presented::Claims { claims, entry: None }, &asked)
+        explain(&snapshot, Presented::Claims { claims, entry: self.entry }, &asked)
     }
 }
 
@@ -138,10 +156,17 @@ pub(crate) fn explain(snapshot: &Snapshot, presented: Presented<'_>, asked: &Ask
 /// The configuration of the cases, with one sound identity.
 pub(crate) fn sound(keys: Option<KeysView>) -> Snapshot {
     let identity = "{ issuer: ci, subject: \"svc:octo\" }";
-    snapshot(&CONFIG.replace("IDENTITY", identity).replace("ACCOUNT", ""), keys)
+    let config = CONFIG.replace("IDENTITY", identity).replace("ACCOUNT", "").replace("MORE", "");
+    snapshot(&config, keys.map(|view| ("ci", view)).into_iter().collect())
 }
 
-fn snapshot(config: &str, keys: Option<KeysView>) -> Snapshot {
+/// The same with more issuer entries, and keys by entry.
+pub(crate) fn sound_with(issuers: &str, keys: Vec<(&'static str, KeysView)>) -> Snapshot {
+    let identity = "{ issuer: ci, subject: \"svc:octo\" }";
+    snapshot(&CONFIG.replace("IDENTITY", identity).replace("ACCOUNT", "").replace("MORE", issuers), keys)
+}
+
+fn snapshot(config: &str, keys: Vec<(&'static str, KeysView)>) -> Snapshot {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sts.yaml");
     std::fs::write(&path, config).unwrap();
@@ -177,8 +202,8 @@ impl Clock for Fixed {
     }
 }
 
-/// Keys that are known of and verify nothing.
-struct Keys(Option<KeysView>);
+/// Keys that are known of and verify nothing, by entry.
+struct Keys(Vec<(&'static str, KeysView)>);
 
 impl IssuerKeys for Keys {
     fn cached(&self, _: KeyQuestion<'_>) -> Option<Candidates> {
@@ -186,7 +211,7 @@ impl IssuerKeys for Keys {
     }
 
     fn find<'a>(&'a self, _: KeyQuestion<'a>) -> BoxFuture<'a, KeyAnswer> {
-        let unavailable = self.0.as_ref().is_some_and(|view| view.last_error.is_some());
+        let unavailable = self.0.iter().any(|(_, view)| view.last_error.is_some());
         async move {
             if unavailable {
                 KeyAnswer::Unavailable(KeyUnavailable { retry_after: Duration::from_secs(5) })
@@ -203,7 +228,7 @@ impl IssuerKeys for Keys {
 
     fn verified(&self, _: KeyQuestion<'_>) {}
 
-    fn view(&self, _: &EntryName, _: &Issuer) -> Option<KeysView> {
-        self.0.clone()
+    fn view(&self, entry: &EntryName, _: &Issuer) -> Option<KeysView> {
+        self.0.iter().find(|(name, _)| *name == entry.as_str()).map(|(_, view)| view.clone())
     }
 }

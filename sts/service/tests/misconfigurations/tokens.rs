@@ -31,9 +31,19 @@ fn registered_claims_that_are_wrong() {
         ),
         of(json!({ "iss": "https://ci.example//" }), &["by slashes"]),
         of(json!({ "iss": "https://ci.example/realms/octo" }), &["on the same host", "\"https://ci.example/\""]),
-        of(
+        case(
+            "{ issuer: off, subject: \"svc:octo\" }",
+            "",
             json!({ "iss": "https://off.example" }),
             &["issuer entry `off` is off", "write `enabled: true` on issuer entry `off`"],
+        ),
+        of(
+            json!({ "iss": "https://off.example" }),
+            &[
+                "issuer entry `off` is off",
+                "no identity would take this token if it were on",
+                "present a token of a trusted issuer",
+            ],
         ),
         of(json!({ "iss": "https://sts.example.com" }), &["a token of ours"]),
         of(
@@ -97,7 +107,12 @@ fn registered_claims_that_are_wrong() {
         of(json!({ "exp": NOW * 1000 + 600_000 }), &["token_too_old", "in milliseconds", "1790000660"]),
         of(
             json!({ "iat": NOW * 1000, "exp": NOW * 1000 + 1 }),
-            &["token_not_yet_valid", "`iat` is 1790000060000, which is in milliseconds"],
+            &[
+                "token_not_yet_valid",
+                "`iat` and `exp` are in milliseconds, and seconds since 1970 are expected",
+                "`iat` is 1790000060000, `exp` is 1790000060001",
+                "divide by 1000",
+            ],
         ),
         of(
             json!({ "iat": NOW + 120 }),

@@ -1,0 +1,58 @@
+//! Characters that nobody sees in a value, said by name and place.
+
+use crate::finding::is_invisible;
+
+/// A blank of any kind, a control character, or one without width.
+pub(super) fn is_hidden(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || is_invisible(c)
+}
+
+/// Quotes, as configurations, shells and word processors write them.
+pub(super) fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`' | '“' | '”' | '‘' | '’')
+}
+
+/// What one of the values has and the other has not; `None` where both have as much.
+pub(super) fn extra(expected: &str, actual: &str) -> Option<String> {
+    let count = |text: &str, is_one: fn(char) -> bool| text.chars().filter(|c| is_one(*c)).count();
+    for (is_one, say) in [(is_hidden as fn(char) -> bool, one as fn(&str) -> Option<String>), (is_quote, quotes)] {
+        let (wanted, sent) = (count(expected, is_one), count(actual, is_one));
+        let (who, text) = match wanted.cmp(&sent) {
+            std::cmp::Ordering::Equal => continue,
+            std::cmp::Ordering::Greater => ("expected", expected),
+            std::cmp::Ordering::Less => ("actual", actual),
+        };
+        return say(text).map(|what| format!("the {who} value has {what}"));
+    }
+    None
+}
+
+fn quotes(_: &str) -> Option<String> {
+    Some("them".to_owned())
+}
+
+/// The first hidden character, the ends first: that is where they are overlooked.
+fn one(text: &str) -> Option<String> {
+    let at_end = text.chars().next_back().filter(|c| is_hidden(*c)).map(|c| (c, "at its end"));
+    let at_beginning = || text.chars().next().filter(|c| is_hidden(*c)).map(|c| (c, "at its beginning"));
+    let within = || text.chars().find(|c| is_hidden(*c)).map(|c| (c, "in it"));
+    let (c, place) = at_end.or_else(at_beginning).or_else(within)?;
+    Some(format!("{} {place}", name(c)))
+}
+
+fn name(c: char) -> String {
+    let name = match c {
+        ' ' => return "a blank".to_owned(),
+        '\t' => return "a tab".to_owned(),
+        '\r' => return "a carriage return".to_owned(),
+        '\n' => return "a line break".to_owned(),
+        '\u{a0}' => "a no-break space",
+        '\u{feff}' => "a byte order mark",
+        '\u{200b}'..='\u{200d}' => "a character without width",
+        '\u{ad}' => "a soft hyphen",
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "a character that turns the direction of writing",
+        c if c.is_whitespace() => "a blank of another kind",
+        _ => "an invisible character",
+    };
+    format!("{name} (U+{:04X})", u32::from(c))
+}
