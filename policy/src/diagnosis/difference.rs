@@ -173,6 +173,10 @@ fn visible(text: &str) -> String {
 
 /// Normalisation form KC: composed, and without forms that differ by layout alone.
 fn normalised(text: &str) -> String {
+    // Nearly every value is ASCII, which has one form.
+    if text.is_ascii() {
+        return text.to_owned();
+    }
     ComposingNormalizerBorrowed::new_nfkc().normalize(text).into_owned()
 }
 
@@ -256,6 +260,9 @@ fn look_alikes(text: &str) -> String {
         ('⁄', '/'),
         ('：', ':'),
     ];
+    if text.is_ascii() {
+        return text.to_owned();
+    }
     text.chars().map(|c| ALIKE.iter().find(|(other, _)| *other == c).map_or(c, |(_, latin)| *latin)).collect()
 }
 

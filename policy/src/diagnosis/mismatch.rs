@@ -148,17 +148,17 @@ impl Failed<'_> {
         if is_null {
             return Some(format!("the token's {} is null, which counts as absent", quoted(condition.path.as_str())));
         }
+        let (name, _) = names::nearest(condition.path.as_str(), claims.members().map(|(name, _)| name))?;
         if self.is_sent_by_platform(condition) {
             return None;
         }
-        let (name, _) = names::nearest(condition.path.as_str(), claims.members().map(|(name, _)| name))?;
         Some(format!("the token has a claim {}", quoted(name)))
     }
 
     /// Where else the token has the value, if the claim is none that the platform sends.
     fn elsewhere(&self, claims: &ClaimSet) -> Option<String> {
         let Check::Claim(condition) = self.check else { return None };
-        if self.is_sent_by_platform(condition) { None } else { elsewhere(condition, claims) }
+        elsewhere(condition, claims).filter(|_| !self.is_sent_by_platform(condition))
     }
 
     /// Whether the platform's tokens have a claim of that name, so that the rule has not misnamed it.

@@ -44,7 +44,7 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
         format!("; issuer entry `{}` is {}, on the same host", own.name, shown_text(own.issuer))
     } else if let Some(preset) = Preset::for_issuer(iss) {
         format!("; it is the issuer of the platform `{}`; trusted are {trusted}", preset.name())
-    } else if let Some(fault) = Issuer::new(iss).ok().and_then(|own| IssuerFault::of(&own.into())) {
+    } else if let Some(fault) = platform_like(iss) {
         format!("; {}; trusted are {trusted}", fault.message)
     } else {
         format!("; trusted are {trusted}")
@@ -55,6 +55,16 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
     Some(found.fix(present_of(one)))
 }
 
+/// What is wrong with an issuer that looks like a platform's. Strangers choose it, and to compare it with every platform takes
+/// time, so most are not.
+fn platform_like(iss: &str) -> Option<IssuerFault> {
+    const FAMILIAR: [&str; 12] =
+        ["hub", "lab", "ogle", "micros", "windows", "amazon", "circle", "terraf", "build", "bucket", "vercel", "azure"];
+    let lower = iss.to_ascii_lowercase();
+    let is_familiar = FAMILIAR.iter().any(|part| lower.contains(part)) || !iss.is_ascii();
+    is_familiar.then(|| IssuerFault::of(&Issuer::new(iss).ok()?.into())).flatten()
+}
+
 /// The enabled entry of whose platform the token has most claims.
 fn likeliest<'e, 'r>(token: &TokenView<'_>, entries: &'e [EntryView<'r>]) -> Option<&'e EntryView<'r>> {
     /// Claims that every token has say nothing.
@@ -63,6 +73,11 @@ fn likeliest<'e, 'r>(token: &TokenView<'_>, entries: &'e [EntryView<'r>]) -> Opt
         let sample = own.preset.map(Preset::sample).unwrap_or_default();
         sample.keys().filter(|name| !COMMON.contains(&name.as_str()) && token.claim(name).is_some()).count()
     };
+    let has_more =
+        token.claims.as_deref().is_some_and(|claims| claims.members().any(|(name, _)| !COMMON.contains(&name)));
+    if !has_more {
+        return entries.iter().find(|own| own.enabled);
+    }
     // Of entries that are alike, the first.
     entries.iter().filter(|own| own.enabled).rev().max_by_key(likeness)
 }

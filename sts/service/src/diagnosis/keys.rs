@@ -159,11 +159,12 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
     let views = token.keys();
     let mut clues: Vec<_> = views.iter().map(|(trust, view)| clue(token, trust, view)).collect();
     clues.sort_by_key(|(clue, ..)| *clue);
-    let other = elsewhere(token);
-    let (why, fix) = match (clues.into_iter().next(), other) {
-        (Some((Clue::Nothing, ..)) | None, Some((why, fix))) => (format!("; {why}"), fix),
-        (Some((_, why, fix)), _) => (format!("; {why}"), fix),
-        (None, None) => (String::new(), "request a new token".to_owned()),
+    let (why, fix) = match clues.into_iter().next() {
+        Some((clue, why, fix)) if clue != Clue::Nothing => (format!("; {why}"), fix),
+        nothing => match (elsewhere(token), nothing) {
+            (Some((why, fix)), _) | (None, Some((_, why, fix))) => (format!("; {why}"), fix),
+            (None, None) => (String::new(), "request a new token".to_owned()),
+        },
     };
     let cause = format!("{}; {}{why}", of_token(token), all_entries(token, &views));
     let found = Diagnosis::new("", cause).at("kid").actual(actual(token)).expected(expected(&views));
@@ -190,7 +191,7 @@ pub(super) fn signature(token: &TokenView<'_>) -> Option<Diagnosis> {
             "the key of that `kid` does not verify it: another key pair signed it under the same `kid`, or the token was changed on its way".to_owned()
         }
     };
-    let other = elsewhere(token);
+    let other = if having.is_empty() { elsewhere(token) } else { None };
     let also = other.as_ref().map_or(String::new(), |(why, _)| format!("; {why}, too"));
     let cause = format!("{}; {}; {why}{also}", of_token(token), all_entries(token, &views));
     let found = Diagnosis::new("", cause).at("signature").actual(actual(token)).expected(expected(&views));

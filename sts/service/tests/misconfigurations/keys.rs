@@ -9,7 +9,7 @@ use sts_service::{
 use sts_store::EarlierUse;
 use sts_types::{Algorithm, Kid, RequestId, UnixTime};
 
-use crate::support::{NOW, bare, explain, sound};
+use crate::support::{NOW, bare, explain, sound, sound_with};
 
 fn token(kid: Option<&str>) -> String {
     let mut header = json!({ "alg": "ES256" });
@@ -145,4 +145,91 @@ fn fld42_a_replayed_token_and_a_bad_signature_are_diagnosed_from_what_is_known()
         let line = said(*reason, None);
         assert!(line.starts_with(&format!("refused: {}: ", reason.name())) && !line.contains(&token), "{line}");
     }
+}
+
+#[test]
+fn fld05_of_entries_that_share_an_issuer_the_key_set_that_has_the_kid_is_named() {
+    const WEST: &str = "west: { issuer: \"https://ci.example/\", jwks_url: \"https://west.example/keys\" }";
+    let of = |kid: &str, place: &str| KeysView {
+        keys: vec![key(kid)],
+        place: Some(place.to_owned()),
+        recent: Vec::new(),
+        skipped: Vec::new(),
+        ..view()
+    };
+    let both = || {
+        let east = of("east-1", "https://ci.example/keys");
+        sound_with(WEST, vec![("ci", east), ("west", of("west-1", "https://west.example/keys"))])
+    };
+    let said = |reason: Reason, kid: &str| {
+        let (snapshot, refused, token) = (both(), reason.into(), token(Some(kid)));
+        let (token, asked, now) = (Some(token.as_str()), Asked::default(), UnixTime::from_secs(NOW));
+        let request =
+            RefusedRequest { refused: &refused, token, entry: None, claims: None, asked, now, earlier_use: None };
+        diagnose(&snapshot, &request).line()
+    };
+    for (reason, kid, wants) in [
+        (
+            Reason::SignatureInvalid,
+            "west-1",
+            ["only issuer entry `west` has that `kid`", "\"east-1\"", "sts issuers refresh west"],
+        ),
+        (Reason::SignatureInvalid, "east-1", ["only issuer entry `ci` has that `kid`", "\"west-1\"", "refresh ci"]),
+        (
+            Reason::KeyUnknown,
+            "north-1",
+            ["issuer entry `ci` has \"east-1\"", "issuer entry `west` has \"west-1\"", "looks like a rotation"],
+        ),
+        (
+            Reason::KeyUnknown,
+            "WEST-1",
+            ["the nearest is \"west-1\": they differ only by the letter case", "`west`", "refresh west"],
+        ),
+    ] {
+        let line = said(reason, kid);
+        for want in wants {
+            assert!(line.contains(want), "{want}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_kid_of_another_issuers_key_set_is_named() {
+    let other = KeysView { keys: vec![key("other-1")], place: Some("other.jwks.json".to_owned()), ..view() };
+    let snapshot = sound_with("", vec![("ci", KeysView { recent: Vec::new(), ..view() }), ("gitlab", other)]);
+    let line = explain(&snapshot, Presented::Token(&token(Some("other-1"))), &Asked::default()).summary;
+    for want in [
+        "refused: key_unknown: ",
+        "the key set of issuer entry `gitlab` (`iss` \"https://gitlab.com\"",
+        "has a key of that `kid`",
+        "give issuer entry `ci` the key set that its tokens are signed by",
+    ] {
+        assert!(line.contains(want), "{want}: {line}");
+    }
+}
+
+#[test]
+fn a_member_of_a_family_is_told_with_its_own_keys() {
+    const FAMILY: &str = "eks: { issuer_template: \"https://oidc.eks.{region}.amazonaws.com/id/{cluster}\", preset: kubernetes, \
+                          variables: { region: [eu-west-1], cluster: \"[0-9A-F]{32}\" } }";
+    let iss = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
+    let part = |value: &Value| base64url(value.to_string().as_bytes());
+    let mut claims = Value::Object(bare());
+    claims["iss"] = json!(iss);
+    let token = format!("{}.{}.{}", part(&json!({ "alg": "ES256", "kid": "k" })), part(&claims), base64url(&[1; 64]));
+    let message = format!("document `{iss}/.well-known/openid-configuration`: no connection: connection refused");
+    let error = KeysFailure { at: UnixTime::from_secs(NOW - 5), kind: "connect", message };
+    let unreachable =
+        KeysView { setting: "issuer", state: "absent", keys: Vec::new(), last_error: Some(error), ..view() };
+    let line =
+        explain(&sound_with(FAMILY, vec![("eks", unreachable)]), Presented::Token(&token), &Asked::default()).summary;
+    for want in ["refused: issuer_unavailable: ", iss, "connection refused", "`ca_file`", "`eks`"] {
+        assert!(line.contains(want), "{want}: {line}");
+    }
+    // Nobody has shown yet that this member signs anything, and there is no room for more of those.
+    let waiting =
+        KeysView { setting: "issuer", state: "absent", keys: Vec::new(), place: None, recent: Vec::new(), ..view() };
+    let line =
+        explain(&sound_with(FAMILY, vec![("eks", waiting)]), Presented::Token(&token), &Asked::default()).summary;
+    assert!(line.starts_with("refused: key_unknown: ") && line.contains("`eks` has no usable key"), "{line}");
 }
