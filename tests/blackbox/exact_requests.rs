@@ -113,6 +113,10 @@ fn fld51_a_limit_of_nothing_is_refused_and_groups_that_are_left_out_are_counted(
     for subject in ["svc:nobody", "svc:twin"] {
         assert_eq!(server.exchange(&token(subject), &[]).status, 400);
     }
+    let typo = server.cli(&["denials", "list", "--reason", "not_authorised"]).ended(1);
+    assert!(typo.stderr.contains("did you mean `not_authorized`?"), "{}", typo.stderr);
+    let none = server.cli(&["denials", "list", "--reason", "token_expired"]).ended(0);
+    assert!(none.stdout.contains("that fits"), "{}", none.stdout);
     let grouped = server.cli(&["denials", "list", "--group-by", "reason", "--limit", "1"]).ended(0);
     assert!(grouped.stdout.contains("1 smaller groups are left out"), "{}", grouped.stdout);
     let all = server.cli(&["denials", "list", "--group-by", "reason"]).ended(0);

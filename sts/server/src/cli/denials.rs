@@ -97,7 +97,9 @@ fn token(presented: &Value) -> String {
 
 /// The list as a table: one row for each refusal, or for each group with what it has in common.
 pub(super) fn list(query: &DenialsQuery, value: &Value) -> String {
-    const NONE: &str = "no refused request is remembered";
+    let is_filtered = [&query.account, &query.issuer, &query.reason].into_iter().any(Option::is_some);
+    let none =
+        if is_filtered { "no refused request that fits is remembered" } else { "no refused request is remembered" };
     let items = value.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let Some(names) = &query.group_by else {
         let columns = [
@@ -109,7 +111,7 @@ pub(super) fn list(query: &DenialsQuery, value: &Value) -> String {
             ("nearest_identity", "NEAREST IDENTITY"),
             ("cause", "CAUSE"),
         ];
-        let mut text = table(Some(&json!(items)), &columns, NONE);
+        let mut text = table(Some(&json!(items)), &columns, none);
         if let Some(next) = value.get("next").and_then(Value::as_str) {
             text.push_str(&format!("\nthere are more: continue with --after {next}"));
         }
@@ -131,7 +133,7 @@ pub(super) fn list(query: &DenialsQuery, value: &Value) -> String {
     let mut columns = vec![("count", "COUNT")];
     columns.extend(names.iter().map(|(name, title)| (*name, title.as_str())));
     columns.extend([("last", "LAST"), ("request_id", "REQUEST"), ("summary", "CAUSE OF THE LAST")]);
-    let mut text = table(Some(&Value::Array(rows)), &columns, NONE);
+    let mut text = table(Some(&Value::Array(rows)), &columns, none);
     if let Some(left_out) = value.get("left_out").and_then(Value::as_u64).filter(|left_out| *left_out > 0) {
         text.push_str(&format!("\n{left_out} smaller groups are left out: raise --limit to see them"));
     }

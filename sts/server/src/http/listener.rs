@@ -143,8 +143,16 @@ pub(crate) fn read_certificate(TlsFiles { cert_file, key_file }: &TlsFiles) -> R
     let pem = read_secret_file(key_file, SecretOwner::Configured, MAX_KEY_FILE)?.bytes;
     let key =
         PrivateKeyDer::from_pem_slice(&pem).map_err(|error| wrong("a private key", key_file, error.to_string()))?;
-    CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
-        .map_err(|error| wrong("a certificate and its key", cert_file, error.to_string()))
+    CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider()).map_err(|error| {
+        let why = match error {
+            rustls::Error::InconsistentKeys(_) => format!(
+                "its key is not the one in {}: give the certificate and the key that belong together",
+                sts_types::shown_path(key_file)
+            ),
+            error => error.to_string(),
+        };
+        wrong("the certificate of a key", cert_file, why)
+    })
 }
 
 /// What clients will say of a certificate.

@@ -1,8 +1,8 @@
 //! Refused requests that are remembered: one by its request id, and all of them, grouped on request.
 
 use serde_json::{Value, json};
-use sts_service::{GroupBy, RememberedRefusal, Service, group};
-use sts_types::RequestId;
+use sts_service::{GroupBy, Reason, RememberedRefusal, Service, group};
+use sts_types::{RequestId, nearest};
 
 use super::OperationFailure;
 
@@ -39,7 +39,10 @@ impl DenialsQuery {
             let place = match &*name {
                 "account" => &mut read.account,
                 "issuer" => &mut read.issuer,
-                "reason" => &mut read.reason,
+                "reason" => {
+                    reason(&value)?;
+                    &mut read.reason
+                }
                 "group_by" => {
                     by(&value)?;
                     &mut read.group_by
@@ -79,6 +82,18 @@ impl DenialsQuery {
             && self.issuer.as_ref().is_none_or(|issuer| refusal.issuer_entry.as_ref() == Some(issuer))
             && self.reason.as_ref().is_none_or(|reason| refusal.diagnosis.reason == **reason)
     }
+}
+
+/// Refuses a reason that no refusal has: an empty list would say that there are no such refusals, and not why.
+fn reason(name: &str) -> Result<(), String> {
+    let names = || Reason::ALL.iter().map(|reason| reason.name());
+    if names().any(|known| known == name) {
+        return Ok(());
+    }
+    Err(match nearest(name, names()) {
+        Some(near) => format!("`reason` is none that a request is refused for; did you mean `{near}`?"),
+        None => "`reason` is none that a request is refused for; each refusal in the list names its own".to_owned(),
+    })
 }
 
 fn by(names: &str) -> Result<Vec<GroupBy>, String> {
@@ -159,9 +174,16 @@ mod tests {
             ..DenialsQuery::default()
         };
         assert_eq!(DenialsQuery::read(query.write().trim_start_matches('?')), Ok(query));
-        for wrong in
-            ["account=a&account=b", "limit=x", "limit=0", "limit=1&limit=2", "group_by=colour", "before=1", "group_by="]
-        {
+        for wrong in [
+            "account=a&account=b",
+            "limit=x",
+            "limit=0",
+            "reason=not_authorised",
+            "limit=1&limit=2",
+            "group_by=colour",
+            "before=1",
+            "group_by=",
+        ] {
             assert!(DenialsQuery::read(wrong).is_err(), "{wrong}");
         }
     }
