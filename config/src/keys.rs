@@ -99,8 +99,8 @@ pub(crate) static ROOT: Section = Section {
         Key::new(
             "behind_tls_proxy",
             Kind::Texts,
-            "Address blocks of the proxies that end TLS, as narrow as they are: nobody else is served plain http, and their \
-             `X-Forwarded-For` is believed.",
+            "Addresses or address blocks of the proxies that terminate TLS. List only these: nobody else is served over plain \
+             http, and their `X-Forwarded-For` is trusted.",
         ),
         Key::new("admin", Kind::Section(&ADMIN), "The admin listener."),
         Key::new(
@@ -118,7 +118,7 @@ pub(crate) static ROOT: Section = Section {
         Key::new(
             "status_list",
             Kind::Flag,
-            "Whether minted tokens point to a Token Status List, so that who verifies offline learns of revocations.",
+            "Whether minted tokens refer to a Token Status List, so that offline verifiers learn of revocations.",
         )
         .default("false"),
         Key::new(
@@ -129,9 +129,9 @@ pub(crate) static ROOT: Section = Section {
         Key::new("signing", Kind::Section(&SIGNING), "Our signing keys."),
         Key::new("tokens", Kind::Section(&TOKENS), "The tokens that are minted."),
         Key::new("limits", Kind::Section(&LIMITS), "Limits on callers."),
-        Key::new("shutdown", Kind::Section(&SHUTDOWN), "How the server ends on SIGTERM."),
+        Key::new("shutdown", Kind::Section(&SHUTDOWN), "How the server shuts down on SIGTERM."),
         Key::new("log", Kind::Section(&LOG), "Logging."),
-        Key::new("audit", Kind::Section(&AUDIT), "The audit trail: an event for each decision, on standard output."),
+        Key::new("audit", Kind::Section(&AUDIT), "The audit trail: one event for each decision, on standard output."),
         Key::new("issuers", Kind::Named(&ISSUER), "Issuer entries: whose ID tokens are exchanged."),
         Key::new("apis", Kind::Named(&API), "APIs that tokens are minted for."),
         Key::new(
@@ -251,7 +251,7 @@ static SHUTDOWN: Section = Section {
     keys: &[Key::new(
         "drain",
         Kind::Duration,
-        "How long requests are still served, up to 1h, after readiness has ended: as long as balancers take to notice.",
+        "How long requests are still served after readiness has ended, at most 1h. Load balancers need this time to notice.",
     )
     .default("10s")],
 };
@@ -261,7 +261,7 @@ static AUDIT: Section = Section {
     keys: &[Key::new(
         "required",
         Kind::Flag,
-        "Whether a decision that no sink can take is refused (503) before anything is recorded.",
+        "Whether a decision that cannot be written to the audit trail is refused with 503 before anything is recorded.",
     )
     .default("false")],
 };
@@ -273,10 +273,10 @@ static LOG: Section = Section {
         Key::new(
             "level",
             Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
-            "The least severity that is logged.",
+            "The lowest severity that is logged.",
         )
         .default("info"),
-        Key::new("claims", Kind::Flag, "Whether decision events hold the claims of the subject token.")
+        Key::new("claims", Kind::Flag, "Whether decision events contain the claims of the subject token.")
             .default("false"),
     ],
 };
@@ -299,13 +299,13 @@ static ISSUER: Section = Section {
         Key::new(
             "preset",
             Kind::Text,
-            "The platform, for self-hosted issuers; well-known ones are known by their URL. `none` for none.",
+            "The platform of a self-hosted issuer. Well-known issuers are recognised by their URL. `none` means no platform.",
         ),
         Key::new("shared", Kind::Flag, "Whether many tenants share the issuer."),
         Key::new(
             "owner_claims",
             Kind::TextOrTexts,
-            "Of a shared issuer without a preset, the claims (names or pointers) that name the owner; without it only an exact subject fixes the owner.",
+            "Claims (names or pointers) that name the owner, for a shared issuer without a preset. Without it only an exact subject fixes the owner.",
         ),
         Key::new(
             "audience",

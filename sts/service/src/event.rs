@@ -260,7 +260,7 @@ pub fn event_schema() -> Value {
             "event": { "const": "decision" },
             "version": { "const": EVENT_VERSION },
             "time": { "type": "string", "format": "date-time", "description": "UTC, milliseconds" },
-            "level": { "enum": ["INFO", "WARN"], "description": "`WARN` where a fault on our side or behind us kept the request from being judged" },
+            "level": { "enum": ["INFO", "WARN"], "description": "`WARN` where a fault of the server, or of something that it depends on, kept the request from being judged" },
             "request_id": text("the ULID that the caller was given, also in `X-Request-Id`"),
             "outcome": { "enum": Outcome::ALL.map(Outcome::name), "description": "`abandoned`: the caller hung up before there was an answer" },
             "reason": { "enum": crate::Reason::ALL.iter().map(|reason| reason.name()).collect::<Vec<_>>(), "description": "absent when granted or abandoned" },
@@ -283,7 +283,7 @@ pub fn event_schema() -> Value {
             "cause": text("why it was refused, for the owner"),
             "presented": {
                 "type": "object",
-                "description": "what a refused token says of itself; anybody may have written it unless it is verified",
+                "description": "what a refused token says about itself; unless `verified` is true, anybody may have written it",
                 "additionalProperties": false,
                 "required": ["verified"],
                 "properties": {
