@@ -1,4 +1,4 @@
-//! Trees as JSON: claims of policy tests, inline key sets.
+//! Converts YAML trees to JSON, for the claims of policy tests and inline key sets.
 
 use serde_json::{Map, Value as Json};
 use sts_types::CheckCode;
@@ -7,7 +7,8 @@ use crate::decode::Reader;
 use crate::render::quoted;
 use crate::yaml::{Node, Plain, Value, resolve};
 
-/// A value as JSON; unquoted scalars mean what YAML's core schema says. `None` after something was reported.
+/// Converts a value to JSON. Unquoted scalars follow the core schema of YAML. Returns `None` after
+/// reporting a fault.
 pub(crate) fn value_of(reader: &mut Reader<'_>, node: &Node) -> Option<Json> {
     match &node.value {
         Value::Scalar(scalar) if scalar.plain => match resolve(&scalar.text) {
@@ -37,7 +38,7 @@ pub(crate) fn value_of(reader: &mut Reader<'_>, node: &Node) -> Option<Json> {
         },
         Value::Scalar(_) => reader.text(node).map(|text| Json::String(text.value)),
         Value::Sequence(items) => {
-            // All of them are read before any is missed, so that everything wrong is reported.
+            // Collect before the first `None` ends the conversion, so that every fault is reported.
             let values: Vec<Option<Json>> = items.iter().map(|item| value_of(reader, item)).collect();
             values.into_iter().collect::<Option<Vec<_>>>().map(Json::Array)
         }
@@ -50,13 +51,14 @@ pub(crate) fn value_of(reader: &mut Reader<'_>, node: &Node) -> Option<Json> {
     }
 }
 
-/// An unquoted text; the words that YAML 1.1 took for truth values are ambiguous, and refused.
+/// Converts an unquoted string. Refuses the words that are booleans in YAML 1.1.
 fn text_of(reader: &mut Reader<'_>, node: &Node, text: &str) -> Option<Json> {
     refuse_old_truth(reader, node, text)?;
     reader.text(node).map(|text| Json::String(text.value))
 }
 
-/// Reports `no`, `yes` and the like without quotes where a claim's value stands: older YAML reads them as truth values.
+/// Refuses an unquoted `no`, `yes` and the like as the value of a claim: YAML 1.1 reads them as
+/// booleans, so the author may have meant either.
 pub(crate) fn refuse_old_truth(reader: &mut Reader<'_>, node: &Node, text: &str) -> Option<()> {
     let truth = match text.to_ascii_lowercase().as_str() {
         "yes" | "on" | "y" => "true",

@@ -1,4 +1,4 @@
-//! What was written, name by name, so that a reload can say what changed.
+//! Digests of the configuration by name, so that a reload can log what changed.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,12 +8,13 @@ use sts_types::Digest256;
 
 use crate::yaml::{Node, Value};
 
-/// Keys whose members have names of their own.
+/// Keys that are mappings from a name to a declaration. Their changes are reported by name.
 const NAMED: [&str; 3] = ["issuers", "apis", "teams"];
-/// Keys that are told of in another way: accounts by what they may do, account files by what they hold.
-const TOLD_ELSEWHERE: [&str; 2] = ["service_accounts", "accounts"];
+/// Keys that do not count here: accounts are compared after compilation
+/// ([`sts_policy::AccountChanges`]), and account files by their contents.
+const REPORTED_ELSEWHERE: [&str; 2] = ["service_accounts", "accounts"];
 
-/// A digest of everything that was written, but for service accounts.
+/// A digest of everything in the configuration except service accounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline {
     named: [BTreeMap<String, u64>; NAMED.len()],
@@ -28,11 +29,11 @@ pub struct NameChanges {
     pub added: Vec<String>,
     /// Only in the old one.
     pub removed: Vec<String>,
-    /// In both, but not alike.
+    /// In both, but different.
     pub changed: Vec<String>,
 }
 
-/// What differs between two configurations, service accounts apart.
+/// The differences between two configurations, without service accounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Issuer entries.
@@ -41,14 +42,14 @@ pub struct Changes {
     pub apis: NameChanges,
     /// Teams.
     pub teams: NameChanges,
-    /// Other keys of the top level.
+    /// All other top-level keys.
     pub settings: NameChanges,
     /// Files with secrets, certificates, key sets and claims, by path.
     pub files: NameChanges,
 }
 
 impl NameChanges {
-    /// Whether there are none.
+    /// Whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
@@ -85,22 +86,22 @@ impl Outline {
         let Value::Mapping(entries) = &tree.value else { return };
         for entry in entries {
             let named = NAMED.iter().position(|name| *name == entry.key);
-            match (named.and_then(|at| self.named.get_mut(at)), &entry.node.value) {
+            match (named.and_then(|index| self.named.get_mut(index)), &entry.node.value) {
                 (Some(names), Value::Mapping(members)) => {
                     members.iter().for_each(|member| add(names, &member.key, &member.node));
                 }
-                _ if TOLD_ELSEWHERE.contains(&entry.key.as_str()) => {}
+                _ if REPORTED_ELSEWHERE.contains(&entry.key.as_str()) => {}
                 _ => add(&mut self.settings, &entry.key, &entry.node),
             }
         }
     }
 
-    /// Adds a file that is not written in YAML.
+    /// Adds a file other than a YAML file.
     pub(crate) fn add_file(&mut self, path: &Path, digest: Digest256) {
         self.files.insert(path.to_owned(), digest);
     }
 
-    /// What is other in `new`.
+    /// Compares this configuration with `new`.
     #[must_use]
     pub fn changes_to(&self, new: &Self) -> Changes {
         let [issuers, apis, teams] = &self.named;
@@ -118,14 +119,15 @@ impl Outline {
     }
 }
 
-/// A name that stands in two files counts with both.
+/// Adds the digest of one declaration. `^` combines the digests of a name that occurs in several files,
+/// whatever their order.
 fn add(names: &mut BTreeMap<String, u64>, name: &str, node: &Node) {
     let mut hasher = DefaultHasher::new();
     digest(node, &mut hasher);
     *names.entry(name.to_owned()).or_default() ^= hasher.finish();
 }
 
-/// Wherever in the file it stands.
+/// Hashes a value without its position.
 fn digest(node: &Node, hasher: &mut DefaultHasher) {
     match &node.value {
         Value::Scalar(scalar) => (0u8, &scalar.text, scalar.plain).hash(hasher),

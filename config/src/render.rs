@@ -1,4 +1,4 @@
-//! Findings as text for people.
+//! Renders findings as text for people.
 
 use std::fmt::Write as _;
 
@@ -6,14 +6,15 @@ use unicode_width::UnicodeWidthChar as _;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Excerpt, Place, Severity};
 
-/// The widest part of a line that is shown, in columns of the terminal.
+/// Longest excerpt of a source line, in terminal columns.
 const WIDEST: usize = 110;
-/// Columns kept before a finding on a line that is cut.
+/// Columns to keep before the underlined part when a long line is cut.
 const BEFORE: usize = 40;
 const TAB: &str = "    ";
 
 impl Diagnostics {
-    /// Every finding with its source line underlined and the code of its rule, and a last line with their number. Ends with a line break unless empty.
+    /// Renders every finding with its underlined source line and the code of its rule, then a line with
+    /// the number of findings. Ends with a line break unless empty.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let mut out = String::new();
@@ -89,7 +90,8 @@ impl Place {
 }
 
 impl Excerpt {
-    /// The text to show, how far to indent the underline, and how wide it is, in columns.
+    /// Cuts the line to fit. Returns the text to show, the indentation of the underline, and its width,
+    /// both in columns.
     fn fit(&self, length: usize) -> (String, usize, usize) {
         let cells: Vec<(String, usize)> = self.text.chars().map(cell).collect();
         let columns = |cells: &[(String, usize)]| cells.iter().map(|(_, width)| width).sum::<usize>();
@@ -97,8 +99,8 @@ impl Excerpt {
         let (before, rest) = cells.split_at(offset);
         let (marked, after) = rest.split_at(length.min(rest.len()));
 
-        let cuts = self.cut_before || columns(&cells) > WIDEST;
-        let skip = if cuts { before.len() - tail_within(before, BEFORE) } else { 0 };
+        let is_cut = self.cut_before || columns(&cells) > WIDEST;
+        let skip = if is_cut { before.len() - tail_within(before, BEFORE) } else { 0 };
         let shown_before = before.get(skip..).unwrap_or_default();
         let mut line = String::new();
         if skip > 0 || self.cut_before {
@@ -110,14 +112,14 @@ impl Excerpt {
         let mut used = indent;
         let mut underlined = 0;
         let mut cut = self.cut_after;
-        for (at, (text, width)) in marked.iter().chain(after).enumerate() {
+        for (index, (text, width)) in marked.iter().chain(after).enumerate() {
             if used + width > WIDEST {
                 cut = true;
                 break;
             }
             line.push_str(text);
             used += width;
-            if at < marked.len() {
+            if index < marked.len() {
                 underlined += width;
             }
         }
@@ -128,7 +130,7 @@ impl Excerpt {
     }
 }
 
-/// How many of the last cells fit into `room` columns.
+/// The number of cells at the end that fit into `room` columns.
 fn tail_within(cells: &[(String, usize)], room: usize) -> usize {
     let mut used = 0;
     cells
@@ -141,7 +143,7 @@ fn tail_within(cells: &[(String, usize)], room: usize) -> usize {
         .count()
 }
 
-/// How a character is shown, and how many columns that takes.
+/// The printed form of a character, and its width in columns.
 fn cell(c: char) -> (String, usize) {
     match c {
         '\t' => (TAB.to_owned(), TAB.len()),
@@ -150,18 +152,18 @@ fn cell(c: char) -> (String, usize) {
     }
 }
 
-/// Controls, and marks that reorder or hide text around them.
+/// Whether a character is a control, or a mark that reorders or hides the text around it.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// `text` with everything replaced that a terminal would act upon.
+/// Replaces every character that a terminal would interpret rather than print.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_invisible(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// User text in back-ticks: bounded, and with nothing in it that a terminal would act upon.
+/// Puts user text in back-ticks, truncated and safe to print on a terminal.
 pub(crate) fn quoted(text: &str) -> String {
     const MOST: usize = 80;
     let mut shown: String = printable(text).chars().take(MOST).map(|c| if c == '`' { '\'' } else { c }).collect();
@@ -171,7 +173,7 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
-/// ANSI colours, or none.
+/// Paints with ANSI colours, or not at all.
 #[derive(Clone, Copy)]
 struct Palette(bool);
 

@@ -1,11 +1,13 @@
-//! The JSON Schema of the configuration, made from the table of keys.
+//! Generates the JSON Schema of the configuration from the table of keys.
 
 use serde_json::{Map, Value, json};
 
 use crate::keys::{CONDITION, Key, Kind, ROOT, Section};
 
-/// The JSON Schema (draft 2020-12) of the main file; an account file is one with `teams`, `service_accounts` and `tests` only.
-/// It is for editors: it knows keys and kinds, and [`crate::load`] knows the rest.
+/// The JSON Schema (draft 2020-12) of the main file. It also fits account files, whose only keys are
+/// `teams`, `service_accounts` and `tests`.
+///
+/// The schema is for editors. It knows keys and types only; [`crate::load`] checks everything else.
 #[must_use]
 pub fn json_schema() -> Value {
     let mut schema = section(&ROOT, false);
@@ -30,7 +32,8 @@ pub fn json_schema() -> Value {
     schema
 }
 
-/// A mapping's schema. The top level has no required keys: account files share it.
+/// The schema of a mapping. Without `strict`, no key is required. The top level is not strict, because
+/// account files share its schema.
 fn section(section: &Section, strict: bool) -> Value {
     let properties: Map<String, Value> = section.keys.iter().map(|key| (key.name.to_owned(), self::key(key))).collect();
     let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
@@ -57,7 +60,7 @@ fn key(key: &Key) -> Value {
     schema
 }
 
-/// A default, written as YAML in the table: a list, a number, a truth value or a text.
+/// Parses a default from the table of keys, which has it as YAML: a list, number, boolean or string.
 fn default_of(yaml: &str) -> Value {
     if let Some(items) = yaml.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return items.split(", ").map(|item| json!(item.trim_matches('"'))).collect();

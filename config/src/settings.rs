@@ -1,4 +1,4 @@
-//! What a configuration comes to: one immutable, validated snapshot.
+//! The loaded configuration: one immutable, validated snapshot.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,62 +13,64 @@ use zeroize::Zeroizing;
 use crate::outline::Outline;
 use crate::source::Sources;
 
-/// Everything that the configuration says, checked and with its defaults filled in.
+/// The whole configuration, checked, with defaults filled in.
 pub struct Settings {
     /// Our own `iss`.
     pub issuer: Issuer,
     /// The public listener.
     pub listen: SocketAddr,
-    /// The public listener's certificate, when it speaks TLS itself.
+    /// The public listener's certificate, if it terminates TLS itself.
     pub tls: Option<TlsFiles>,
-    /// Peers whose forwarding headers are believed; empty when no proxy terminates TLS.
+    /// Proxies whose forwarding headers are trusted. Empty if no proxy terminates TLS.
     pub behind_tls_proxy: Vec<IpNetwork>,
     /// The admin listener.
     pub admin: AdminSettings,
-    /// The embedded store, the signing keys, the admin token and the last good issuer keys.
+    /// Directory of the embedded store, the signing keys, the admin token and the last good issuer
+    /// keys.
     pub data_dir: PathBuf,
-    /// Where tokens are recorded.
+    /// The store of token records.
     pub store: StoreSettings,
     /// Our signing keys.
     pub signing: SigningSettings,
-    /// Algorithms of APIs that set `signing_algorithm`; each is one of `signing.algorithms`.
+    /// `signing_algorithm` of the APIs that set it. Each is one of `signing.algorithms`.
     pub api_signing: BTreeMap<ApiName, Algorithm>,
-    /// Whether minted tokens point to a status list (`status_list`).
+    /// Whether minted tokens refer to a status list (`status_list`).
     pub status_list: bool,
-    /// Whether a minted token ends no later than the subject token (`tokens.cap_to_subject`).
+    /// Whether a minted token expires no later than its subject token (`tokens.cap_to_subject`).
     pub cap_to_subject: bool,
     /// Limits on callers.
     pub limits: Limits,
-    /// How long requests are still served after readiness has ended.
+    /// How long a stopping server goes on serving requests after it has turned unready.
     pub drain: Duration,
     /// Logging.
     pub log: LogSettings,
     /// The audit trail.
     pub audit: AuditSettings,
-    /// The issuer entries, as far as their keys go.
+    /// The issuer entries for the key cache: where their keys come from.
     pub entries: jwks_cache::Specs,
-    /// The issuer entries, as far as verification goes; the same entries.
+    /// The same issuer entries for token verification.
     pub trust: Vec<sts_token::TrustSpec>,
-    /// The longest lifetime that a minted token has (`tokens.max_ttl`).
+    /// Longest lifetime of a minted token (`tokens.max_ttl`).
     pub max_ttl: Lifetime,
     /// The compiled rules.
     pub rules: Arc<sts_policy::RuleSet>,
-    /// Whether the rules are those of the configuration; [`crate::store_access`] reads none.
+    /// Whether `rules` holds the configured rules. [`crate::store_access`] reads none.
     pub has_rules: bool,
     /// Introspection secrets, by API.
     pub apis_secrets: BTreeMap<ApiName, Secret>,
-    /// Names this snapshot: 16 hexadecimal digits of a digest over every file and environment value that took part.
+    /// Name of this snapshot: 16 hexadecimal digits of a digest over every file and environment value
+    /// that the load read.
     pub generation: String,
-    /// What was written, to tell what a reload changes.
+    /// Digests by name, to log what a reload changes.
     pub outline: Outline,
-    /// Every file that took part, to be watched for changes.
+    /// Every file that the load read, to watch for changes.
     pub files: Vec<PathBuf>,
 }
 
 /// What was written, for those who look at it. A server lets go of it when it serves: it is several times as large as the
 /// rules that came of it.
 pub struct Written {
-    /// What the rules were compiled from.
+    /// The spec that the rules were compiled from.
     pub policy: sts_policy::Spec,
     /// The policy tests of every file; see [`crate::run_policy_tests`].
     pub tests: Vec<sts_policy::TestSpec>,
@@ -82,7 +84,7 @@ impl std::fmt::Debug for Written {
     }
 }
 
-/// Prints the generation only: a snapshot is large, and holds secrets.
+/// Prints the generation only, because a snapshot is large and holds secrets.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings").field("generation", &self.generation).finish_non_exhaustive()
@@ -101,9 +103,9 @@ pub struct TlsFiles {
 /// `admin:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminSettings {
-    /// The listener; on loopback unless it speaks TLS.
+    /// The listener. Without TLS it is on loopback.
     pub listen: SocketAddr,
-    /// Values of `Host` that are accepted beside IP literals and `localhost`; lower case.
+    /// Accepted values of `Host`, in addition to IP literals and `localhost`. Lower case.
     pub hosts: Vec<String>,
     /// The listener's certificate.
     pub tls: Option<TlsFiles>,
@@ -115,43 +117,43 @@ pub enum StoreSettings {
     /// The embedded store, in `data_dir`.
     #[default]
     Embedded,
-    /// A Redis that several processes may share.
+    /// Redis, which several processes can share.
     Redis(Box<RedisSettings>),
 }
 
-/// Which Redis, and how to speak to it.
+/// Connection to Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisSettings {
-    /// Where it is.
+    /// The addresses to connect to.
     pub topology: RedisTopology,
-    /// The number of the database.
+    /// Database number.
     pub database: u32,
-    /// Set when TLS is spoken.
+    /// Set if the connection uses TLS.
     pub tls: Option<RedisTlsFiles>,
-    /// The ACL user; `None` for the default one.
+    /// ACL user; `None` for the default user.
     pub username: Option<String>,
     /// File with the password.
     pub password_file: Option<PathBuf>,
-    /// What every key begins with.
+    /// Prefix of every key.
     pub prefix: String,
-    /// The deadline of one operation.
+    /// Deadline of one operation.
     pub timeout: Duration,
-    /// How many replicas must have a revocation before it is answered.
+    /// How many replicas must acknowledge a revocation before the caller gets an answer.
     pub wait_replicas: u32,
 }
 
-/// Where a Redis is.
+/// How Redis is deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisTopology {
-    /// There.
+    /// One server.
     Single(RedisAddress),
-    /// A Redis Cluster, with nodes that know it.
+    /// A Redis Cluster, by some of its nodes.
     Cluster(Vec<RedisAddress>),
-    /// Where sentinels say.
+    /// A server that Redis Sentinel monitors.
     Sentinel {
         /// The sentinels.
         sentinels: Vec<RedisAddress>,
-        /// The name by which they know it.
+        /// Name of the monitored master.
         name: String,
     },
 }
@@ -159,64 +161,64 @@ pub enum RedisTopology {
 /// Host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisAddress {
-    /// A name or an address, without brackets.
+    /// A host name or IP address. An IPv6 address has no brackets.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
-/// The files of TLS to Redis, PEM.
+/// PEM files for TLS to Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedisTlsFiles {
-    /// The only CA certificates that are trusted.
+    /// CA certificates. If set, no others are trusted.
     pub ca_file: Option<PathBuf>,
-    /// Certificate chain and private key of ours.
+    /// Our client certificate chain and its private key.
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// `signing:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningSettings {
-    /// One key is kept for each; the first is the default. Never empty.
+    /// The algorithms, with one current key each. The first is the default. Never empty.
     pub algorithms: Vec<Algorithm>,
-    /// How often keys are replaced; `None` for never.
+    /// Rotation interval; `None` for no rotation.
     pub rotate_every: Option<Duration>,
-    /// Where keys are kept, when not in `data_dir`.
+    /// Directory of the keys, if not `data_dir`.
     pub keys_dir: Option<PathBuf>,
 }
 
 /// `limits:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Refused requests per source address and second; 0 for no limit.
+    /// Allowed rate of refused requests per source address; 0 for no limit.
     pub failures_per_second: u32,
-    /// Refused requests in one burst.
+    /// Refused requests that a source address may send in one burst.
     pub failure_burst: u32,
-    /// Open connections.
+    /// Maximum number of open connections.
     pub connections: u32,
-    /// How long an idle connection is kept.
+    /// How long an idle connection stays open.
     pub keep_alive: Duration,
 }
 
 /// `audit:`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuditSettings {
-    /// Whether a decision that no sink can take is refused.
+    /// Whether to refuse a request whose decision event no sink takes.
     pub required: bool,
 }
 
 /// `log:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// The shape of a line.
+    /// Format of the log lines.
     pub format: LogFormat,
-    /// The least severity that is written.
+    /// Least severe level that is logged.
     pub level: LogLevel,
-    /// Whether decision events hold the subject token's claims.
+    /// Whether decision events contain the claims of the subject token.
     pub claims: bool,
 }
 
-/// The shape of a log line.
+/// Format of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -225,7 +227,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// The least severity that is logged.
+/// Severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the variants are the usual names")]
 pub enum LogLevel {
@@ -237,7 +239,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The name as it is configured.
+    /// The name in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -250,7 +252,7 @@ impl LogLevel {
     }
 }
 
-/// A secret read from a file. `Debug` prints nothing of it, and its memory is wiped.
+/// A secret from a file. `Debug` does not print it, and dropping it wipes its memory.
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -258,7 +260,7 @@ impl Secret {
         Self(text)
     }
 
-    /// The secret itself, for comparison in constant time.
+    /// The secret. Compare it in constant time.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -279,7 +281,7 @@ pub struct IpNetwork {
 }
 
 impl IpNetwork {
-    /// Parses `ADDRESS/PREFIX`, or one address. `None` when it is neither, or has bits set past the prefix.
+    /// Parses `ADDRESS/PREFIX` or a single address. `None` if the text is neither, or has host bits set.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
@@ -294,7 +296,7 @@ impl IpNetwork {
             Some(_) => return None,
         };
         let network = Self { address, prefix };
-        // Addresses are compared in their IPv4 form.
+        // `contains` compares an IPv4-mapped address as IPv4, so a mapped block becomes an IPv4 block.
         let network = match (address.to_canonical(), prefix.checked_sub(96)) {
             (v4 @ IpAddr::V4(_), Some(prefix)) if address.is_ipv6() => Self { address: v4, prefix },
             _ => network,
@@ -303,7 +305,7 @@ impl IpNetwork {
             .then_some(network)
     }
 
-    /// Whether it holds more addresses than a subnet has: more than a /24 of IPv4, or a /64 of IPv6.
+    /// Whether the block is larger than one subnet: an IPv4 /24 or an IPv6 /64.
     pub(crate) const fn is_wide(&self) -> bool {
         self.prefix < if self.address.is_ipv4() { 24 } else { 64 }
     }
@@ -311,12 +313,12 @@ impl IpNetwork {
     /// Whether `address` is in the block. An IPv4-mapped IPv6 address counts as its IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        let (own_width, own) = bits(self.address);
-        let (width, other) = bits(address.to_canonical());
-        own_width == width && other & self.mask() == own
+        let (network_width, network) = bits(self.address);
+        let (width, address) = bits(address.to_canonical());
+        network_width == width && address & self.mask() == network
     }
 
-    /// Ones for the bits of the prefix, at the width of the address.
+    /// The network mask, in as many low bits as the address has.
     fn mask(self) -> u128 {
         let (width, _) = bits(self.address);
         let host = width.saturating_sub(u32::from(self.prefix));

@@ -1,15 +1,16 @@
-//! The files that were read, and where in them a value stands.
+//! The files of the configuration, and positions in them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sts_types::Origin;
 
-/// Index of a file in [`Sources`].
+/// Identifies a file of [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId(u32);
 
-/// A range of characters of one file. Lines and columns count from 1, in characters; the end is exclusive.
+/// A range of characters in one file. Lines and columns count from 1; columns are characters, not
+/// bytes. The end is exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) file: FileId,
@@ -26,7 +27,7 @@ impl Span {
     }
 }
 
-/// The configuration's files with their text, and the table behind [`Origin`].
+/// The text of every file, and the table that maps an [`Origin`] to its span.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     files: Vec<Source>,
@@ -42,19 +43,18 @@ struct Source {
 }
 
 impl Sources {
-    /// Keeps a file.
     pub(crate) fn add(&mut self, path: &Path, text: Arc<str>) -> FileId {
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(offset, _)| offset + 1)).collect();
         self.files.push(Source { path: path.to_owned(), text, lines });
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// The path of `file`, as it was reached.
+    /// The path that `file` was opened by.
     pub(crate) fn path(&self, file: FileId) -> &Path {
         self.source(file).map_or(Path::new(""), |source| &source.path)
     }
 
-    /// Which file, in the order of reading, was reached by `path`.
+    /// Index of the file that was opened by `path`, in the order of reading.
     pub(crate) fn position(&self, path: &Path) -> Option<usize> {
         self.files.iter().position(|source| source.path == path)
     }
@@ -62,13 +62,14 @@ impl Sources {
     /// One line (from 1) without its line break.
     pub(crate) fn line(&self, file: FileId, line: u32) -> Option<&str> {
         let source = self.source(file)?;
-        let at = usize::try_from(line).ok()?.checked_sub(1)?;
-        let start = *source.lines.get(at)?;
+        let index = usize::try_from(line).ok()?.checked_sub(1)?;
+        let start = *source.lines.get(index)?;
         let rest = source.text.get(start..)?;
         rest.split('\n').next()
     }
 
-    /// `span`, or the start of the last line where a parser counted past the end of the file.
+    /// Returns `span`, or the start of the last line if `span` is past the end of the file. The YAML
+    /// parser reports such positions for mistakes it sees at the end.
     pub(crate) fn within(&self, span: Span) -> Span {
         let lines = self.source(span.file).map_or(1, |source| u32::try_from(source.lines.len()).unwrap_or(u32::MAX));
         if span.line <= lines {
@@ -77,13 +78,13 @@ impl Sources {
         Span { line: lines, end_line: lines, ..Span::start_of(span.file) }
     }
 
-    /// A handle of `span` for specs that other crates judge.
+    /// Registers `span` and returns its handle, for specs that other crates check.
     pub(crate) fn origin(&mut self, span: Span) -> Origin {
         self.spans.push(span);
         Origin(u32::try_from(self.spans.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// What [`Self::origin`] was given.
+    /// The span that [`Self::origin`] registered.
     pub(crate) fn span(&self, origin: Origin) -> Option<Span> {
         self.spans.get(usize::try_from(origin.0).ok()?).copied()
     }

@@ -41,7 +41,7 @@ pub struct TokensSpec {
     pub max_ttl: Located<Lifetime>,
     /// Whether a request must name its account.
     pub require_account: bool,
-    /// Requested scopes to ignore, because clients send them whatever the server is.
+    /// Requested scopes to ignore. Some client libraries always send one of their own.
     pub ignore_scopes: Vec<Scope>,
     /// Claims to copy to `federated.claims` for every account: names or JSON pointers.
     pub copy_claims: Vec<Located<String>>,

@@ -1,7 +1,8 @@
-//! The part of YAML that is read, as a tree in which everything knows its place.
+//! The subset of YAML that the configuration may use, parsed into a tree with source positions.
 //!
-//! One document of mappings, sequences and scalars. Anchors, aliases, tags, merge keys and duplicate keys are refused by name:
-//! each is a way for a file to mean something else than what a reader sees.
+//! A file is one document of mappings, sequences and scalars. Anchors, aliases, tags, merge keys and
+//! duplicate keys are refused, each with a message of its own: they let a file mean something other
+//! than what a reader sees.
 
 mod parse;
 mod scalar;
@@ -12,33 +13,31 @@ pub(crate) use scalar::{Plain, resolve};
 
 use crate::source::Span;
 
-/// One value.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// Where it is: the whole of a scalar or flow collection; for a block collection and for nothing at all, the key it stands
-    /// under, or its first entry.
+    /// What a finding underlines: a scalar or flow collection as a whole. A block collection or an empty
+    /// value has no short extent of its own, so this is its key, or the first entry if it has no key.
     pub(crate) span: Span,
     pub(crate) value: Value,
 }
 
-/// What a value is.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     Scalar(Scalar),
     Sequence(Vec<Node>),
     Mapping(Vec<Entry>),
-    /// What has been complained about already.
+    /// A value with a reported fault. Readers skip it without a second finding.
     Broken,
 }
 
-/// A scalar's text, and whether it was written without quotes (only then can it mean anything but a text).
 #[derive(Clone, Debug)]
 pub(crate) struct Scalar {
     pub(crate) text: String,
+    /// Whether the scalar has no quotes. Only then can it be anything but a string.
     pub(crate) plain: bool,
 }
 
-/// One member of a mapping. Where the key was refused, it is empty and the value broken.
+/// One member of a mapping. If the key was refused, `key` is empty and the value is broken.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
@@ -47,17 +46,16 @@ pub(crate) struct Entry {
 }
 
 impl Node {
-    /// Whether nothing was written: `key:` and the end of the line.
+    /// Whether the value is missing: `key:` and the end of the line.
     pub(crate) fn is_nothing(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.plain && scalar.text.is_empty())
     }
 
-    /// Whether it is `[]`.
     pub(crate) fn is_empty_list(&self) -> bool {
         matches!(&self.value, Value::Sequence(items) if items.is_empty())
     }
 
-    /// Whether anything in it was complained about when it was parsed.
+    /// Whether any part of the value has a fault that the parser reported.
     pub(crate) fn is_broken(&self) -> bool {
         match &self.value {
             Value::Scalar(_) => false,

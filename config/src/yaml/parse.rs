@@ -1,4 +1,4 @@
-//! Parser events to a tree.
+//! Builds the tree from parser events.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,22 +12,23 @@ use crate::render::quoted;
 use crate::report::Report;
 use crate::source::{FileId, Span};
 
-/// The deepest nesting that is read.
+/// Deepest nesting of a file.
 const MAX_DEPTH: usize = 64;
-/// The most values that one file may hold.
+/// Most values of a file.
 const MAX_NODES: usize = 1_000_000;
-/// Keys of a mapping that are looked for one by one. Few mappings have more, and a table of names for each takes longer.
+/// Mappings with fewer keys find duplicates by a linear search. Most mappings are that small, and a
+/// hash map for each would take longer.
 const MANY: usize = 16;
-/// How many refused anchors, tags and duplicate keys of one file are reported.
+/// Bound on the reported anchors, tags and duplicate keys of a file.
 const MAX_MISTAKES: usize = 200;
-/// How many mistakes in YAML itself are stepped over in one file.
+/// Bound on the syntax errors of a file that the parser recovers from.
 const MAX_REPAIRS: usize = 20;
 
-/// Parses the text of one file. What is wrong goes into `report`; `None` when that leaves no tree to read. An empty file is an
-/// empty mapping.
+/// Parses the text of one file. Findings go into `report`. Returns `None` if there is no tree to read.
+/// An empty file is an empty mapping.
 ///
-/// A mistake whose extent is known (see [`trap`]) is stepped over, so that the mistakes after it are reported by the same run:
-/// the text is patched, and what stands at the patch is [`Value::Broken`].
+/// The parser recovers from a mistake of known extent (see [`trap`]), so that one run reports the later
+/// mistakes, too. It patches the text and parses again; the value at the patch is [`Value::Broken`].
 pub(crate) fn parse(file: FileId, text: &str, report: &mut Report) -> Option<Node> {
     let mut text = Cow::Borrowed(text);
     let mut patches: Vec<(u32, u32)> = Vec::new();
@@ -52,7 +53,7 @@ pub(crate) fn parse(file: FileId, text: &str, report: &mut Report) -> Option<Nod
                 let patched = trap.patch.and_then(|span| patch(&text, span));
                 findings.push(trap.mistake);
                 let Some((patched, at)) = patched else {
-                    // Where the text is patched and read again, these are found again.
+                    // Only here: after a patch, the next pass finds these mistakes again.
                     findings.append(&mut builder.findings);
                     break;
                 };
@@ -65,11 +66,12 @@ pub(crate) fn parse(file: FileId, text: &str, report: &mut Report) -> Option<Nod
     None
 }
 
-/// `text` with the characters of `span` (of one line) replaced by as many `x`, so that no place moves.
+/// Replaces the characters of `span`, which is on one line, by as many `x`. All later positions stay
+/// the same.
 fn patch(text: &str, span: Span) -> Option<(String, (u32, u32))> {
     let length = usize::try_from(span.end_column.checked_sub(span.column)?).ok()?;
-    let line_at = usize::try_from(span.line).ok()?.checked_sub(1)?;
-    let start: usize = text.split_inclusive('\n').take(line_at).map(str::len).sum();
+    let line_index = usize::try_from(span.line).ok()?.checked_sub(1)?;
+    let start: usize = text.split_inclusive('\n').take(line_index).map(str::len).sum();
     let line = text.get(start..)?;
     let skipped: usize =
         line.chars().take(usize::try_from(span.column).ok()?.checked_sub(1)?).map(char::len_utf8).sum();
@@ -84,7 +86,7 @@ enum Stop {
     Budget(Mistake),
 }
 
-/// What is wrong with the text of a file.
+/// A mistake in the text of a file, not reported yet.
 pub(super) struct Mistake {
     pub(super) code: CheckCode,
     pub(super) span: Span,
@@ -102,7 +104,7 @@ impl Mistake {
     }
 }
 
-/// A collection that is being read.
+/// A collection whose end the parser has not reached yet.
 struct Open {
     span: Span,
     flow: bool,
@@ -111,11 +113,11 @@ struct Open {
 
 enum Kind {
     Sequence(Vec<Node>),
-    /// The key that waits for its value is `Some(None)` when it was refused.
     Mapping {
         entries: Vec<Entry>,
+        /// The key whose value comes next; `Some(None)` if that key was refused.
         key: Option<Option<(String, Span)>>,
-        /// Where each key is in `entries`, once there are [`MANY`].
+        /// Index of each key in `entries`. Empty until there are [`MANY`].
         seen: HashMap<String, usize>,
     },
 }
@@ -192,7 +194,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Anchors and tags change what a text means somewhere else than where it stands. Whether one was there.
+    /// Reports the anchor and the tag of a node, and returns whether there was one. Both are refused
+    /// because they change the meaning of a text from another place.
     fn refuse_properties(&mut self, text: &str, span: Span, anchor: usize, tag: Option<&saphyr_parser::Tag>) -> bool {
         let refused = [
             (
@@ -204,7 +207,7 @@ impl Builder<'_> {
             ),
             (tag.is_some(), '!', CheckCode::YamlTag, "tags (`!`) are not supported", "remove it"),
         ];
-        for (_, mark, code, message, advice) in refused.iter().filter(|(there, ..)| *there) {
+        for (_, mark, code, message, advice) in refused.iter().filter(|(is_present, ..)| *is_present) {
             let line = usize::try_from(span.line)
                 .ok()
                 .and_then(|line| text.split('\n').nth(line.checked_sub(1)?))
@@ -216,7 +219,7 @@ impl Builder<'_> {
             };
             self.findings.push(Mistake { code: *code, span, message: (*message).to_owned(), help: Some(help) });
         }
-        refused.iter().any(|(there, ..)| *there)
+        refused.iter().any(|(is_present, ..)| *is_present)
     }
 
     fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, span: Span, refused: bool) -> Result<(), Stop> {
@@ -243,7 +246,7 @@ impl Builder<'_> {
             (span.end_line, span.end_column) = (end.end_line, end.end_column);
         }
         let value = match open.kind {
-            // There are very many of these, and what a vector has to spare is as much as what it holds.
+            // There are very many collections, and spare capacity would double their memory.
             Kind::Sequence(mut items) => {
                 items.shrink_to_fit();
                 if let (false, Some(first)) = (open.flow, items.first()) {
@@ -266,7 +269,8 @@ impl Builder<'_> {
         self.value_of(node, true)
     }
 
-    /// Puts a finished value where it belongs. `shows` says that the value has a place of its own to point at.
+    /// Adds a finished value to the open collection. If the value has no extent of its own to underline
+    /// (`shows` is false), findings about it underline its key.
     fn value_of(&mut self, mut node: Node, shows: bool) -> Result<(), Stop> {
         self.nodes += 1;
         if self.findings.len() >= MAX_MISTAKES {
@@ -317,7 +321,7 @@ impl Builder<'_> {
     }
 }
 
-/// The entry of that key, if there is one.
+/// The first entry with the key `name`. Refused keys do not count.
 fn first_of<'e>(entries: &'e [Entry], seen: &mut HashMap<String, usize>, name: &str) -> Option<&'e Entry> {
     let is_refused = |entry: &Entry| entry.key.is_empty() && matches!(entry.node.value, Value::Broken);
     if entries.len() < MANY {
@@ -325,12 +329,13 @@ fn first_of<'e>(entries: &'e [Entry], seen: &mut HashMap<String, usize>, name: &
     }
     if seen.is_empty() {
         let named = entries.iter().enumerate().filter(|(_, entry)| !is_refused(entry));
-        seen.extend(named.map(|(at, entry)| (entry.key.clone(), at)));
+        seen.extend(named.map(|(index, entry)| (entry.key.clone(), index)));
     }
     entries.get(*seen.get(name)?)
 }
 
-/// The text of a key; `None` for what is none and was, or is hereby, complained about.
+/// The text of a key. Returns `None` for an invalid key, which is reported here unless it was reported
+/// before.
 fn key_of(node: Node, findings: &mut Vec<Mistake>) -> Option<(String, Span)> {
     let (code, message, help) = match node.value {
         Value::Scalar(scalar) if scalar.plain && scalar.text == "<<" => (

@@ -1,23 +1,24 @@
-//! What an unquoted scalar means: YAML 1.2's core schema (section 10.3.2), in which `no`, `on` and dates are texts.
+//! Resolves unquoted scalars by the core schema of YAML 1.2 (section 10.3.2). In it, `no`, `on` and
+//! dates are strings.
 
 use serde_json::Number;
 
-/// The meaning of an unquoted scalar.
+/// Type and value of an unquoted scalar.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Plain {
-    /// Nothing was written.
+    /// An empty scalar: no value is written.
     Empty,
     /// `null` or `~`.
     Null,
     Bool(bool),
     /// A number that JSON can hold.
     Number(Number),
-    /// A number that JSON cannot hold: not finite, or out of range.
+    /// A number that JSON cannot hold: not finite, or out of range. The caller refuses it rather than
+    /// lose digits.
     OddNumber,
     Text,
 }
 
-/// Resolves an unquoted scalar.
 pub(crate) fn resolve(text: &str) -> Plain {
     match text {
         "" => Plain::Empty,
@@ -54,7 +55,8 @@ fn number(text: &str) -> Plain {
     Plain::Text
 }
 
-/// `( "." [0-9]+ | [0-9]+ ( "." [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`
+/// Whether `text`, without its sign, is a float of the core schema:
+/// `( "." [0-9]+ | [0-9]+ ( "." [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`.
 fn is_float(text: &str) -> bool {
     let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {

@@ -1,5 +1,7 @@
-//! What a mistake in YAML was meant to be. Most are strings that YAML takes for something else because they have no quotes;
-//! where the extent of such a string is known, the finding covers it and names the quoted form to write.
+//! Explains syntax errors by what the author probably meant.
+//!
+//! Most of them are strings without quotes that YAML takes for something else. If the extent of such a
+//! string is known, the finding underlines it and shows the quoted form.
 
 use saphyr_parser::ScanError;
 use sts_types::CheckCode;
@@ -9,10 +11,10 @@ use crate::keys;
 use crate::render::{printable, quoted};
 use crate::source::{FileId, Span};
 
-/// A mistake, explained.
+/// A syntax error with its explanation.
 pub(super) struct Trap {
     pub(super) mistake: Mistake,
-    /// The text that can be stepped over to read on.
+    /// The text to replace so that the parser can go on. `None` if the extent of the mistake is unknown.
     pub(super) patch: Option<Span>,
 }
 
@@ -27,7 +29,7 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
     let (mut number, mut at) = (error.marker().line(), error.marker().col());
     let last = text.trim_end().split('\n').count();
     if number > last {
-        // The parser noticed at the end of the file what the last line lacks.
+        // The parser saw the mistake of the last line only at the end of the file.
         (number, at) = (last, Line::new(text, file, last).indentation());
     }
     let line = Line::new(text, file, number);
@@ -64,6 +66,7 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
                 "put the whole string in quotes; inside double quotes, write `\\\"` for `\"`",
             ),
         };
+        // Without a quote at the start of the value, its extent is unknown.
         let patch = matches!(first, Some('"' | '\'')).then(|| line.span(start, line.end_of_line()));
         let span = line.span(at, line.end_of_line().max(at + 1));
         return Trap::new(CheckCode::YamlSyntax, span, message.to_owned(), Some(help.to_owned()), patch);
@@ -81,7 +84,8 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
     line.other(at, info)
 }
 
-/// The text after `key: ` on the line of `span`, when it begins with `mark`; else `span`. What it is quoted, too.
+/// The extent of the value on the line of `span`, and its quoted form, if the value begins with `mark`.
+/// Otherwise `span` and `None`.
 pub(super) fn value_with(text_line: &str, span: Span, mark: char) -> (Span, Option<String>) {
     let line = Line { file: span.file, number: span.line, chars: text_line.chars().collect() };
     let start = line.value_start();
@@ -123,12 +127,11 @@ impl Line {
         }
     }
 
-    /// How many characters the line is indented by.
     fn indentation(&self) -> usize {
         self.chars.iter().take_while(|c| c.is_whitespace()).count()
     }
 
-    /// Where the value begins that stands after `- ` and `key: ` on this line.
+    /// Start of the value on this line, after any `- ` and `key: `.
     fn value_start(&self) -> usize {
         let blank = |index: usize| self.at(index).is_none_or(|c| c == ' ' || c == '\t');
         let skip = |mut index: usize| {
@@ -158,7 +161,7 @@ impl Line {
         start
     }
 
-    /// The end of the line, without comment and trailing blanks.
+    /// End of the line's content, without a comment and trailing blanks.
     fn end_of_line(&self) -> usize {
         let comment =
             (1..self.chars.len()).find(|i| self.at(*i) == Some('#') && self.at(i - 1).is_some_and(char::is_whitespace));
@@ -169,7 +172,8 @@ impl Line {
         end
     }
 
-    /// The end of the value that begins at `start`: the end of the line, or of the flow collection's item.
+    /// End of the value that begins at `start`: the colon after a key, the end of the item inside a flow
+    /// collection, or the end of the line.
     fn end_of_value(&self, start: usize) -> usize {
         let end = self.end_of_line();
         if self.is_key_position(start) {
@@ -195,12 +199,12 @@ impl Line {
         item
     }
 
-    /// Whether nothing but indentation and `- ` stands before `start`.
+    /// Whether only indentation and `- ` precede `start`, so that a key may begin there.
     fn is_key_position(&self, start: usize) -> bool {
         self.chars.iter().take(start).all(|c| matches!(c, ' ' | '-'))
     }
 
-    /// The characters in single quotes, as YAML.
+    /// The text from `from` to `to` as a single-quoted YAML string.
     fn quote(&self, from: usize, to: usize) -> String {
         format!("'{}'", self.text(from, to).replace('\'', "''"))
     }
@@ -208,7 +212,7 @@ impl Line {
     fn unquoted(&self, from: usize, to: usize, message: String) -> Trap {
         let span = self.span(from, to);
         let form = self.quote(from, to);
-        // Back-ticks around a text with back-ticks would show another text.
+        // `quoted` replaces back-ticks, so it would show another text.
         let help = if form.contains('`') {
             format!("put it in single quotes: {}", printable(&form).chars().take(80).collect::<String>())
         } else {
@@ -228,8 +232,8 @@ impl Line {
                     break;
                 }
                 '\\' => {
-                    let known = self.at(index + 1).is_some_and(|c| "0abtnvfre \"/\\N_LPxuU\t".contains(c));
-                    if !known && bad.is_none() {
+                    let is_valid = self.at(index + 1).is_some_and(|c| "0abtnvfre \"/\\N_LPxuU\t".contains(c));
+                    if !is_valid && bad.is_none() {
                         bad = Some(index);
                     }
                     index += 2;
@@ -273,12 +277,12 @@ impl Line {
     }
 }
 
-/// Indentation by a tab, on the line where the parser stopped or the one after.
+/// Explains a tab used as indentation, on the line where the parser stopped or the next one.
 fn tab(text: &str, file: FileId, number: usize) -> Trap {
     let indented = |number: usize| {
         let line = Line::new(text, file, number);
         let tab = line.chars.iter().take_while(|c| c.is_whitespace()).position(|c| *c == '\t');
-        tab.map(|at| line.span(at, at + 1))
+        tab.map(|index| line.span(index, index + 1))
     };
     let span = indented(number).or_else(|| indented(number + 1));
     let span = span.unwrap_or_else(|| Line::new(text, file, number).span(0, 1));
@@ -286,7 +290,8 @@ fn tab(text: &str, file: FileId, number: usize) -> Trap {
     Trap::new(CheckCode::YamlTab, span, message, Some("indent with spaces".to_owned()), None)
 }
 
-/// `key:value` on the line where the parser stopped, or the line with text before it.
+/// Explains `key:value`, on the line where the parser stopped or the nearest non-blank line above. Only
+/// known keys count, so that a string with a colon is not taken for one.
 fn missing_space(text: &str, file: FileId, number: usize) -> Option<Trap> {
     let above = (1..number).rev().find(|above| !Line::new(text, file, *above).text(0, usize::MAX).trim().is_empty());
     [Some(number), above].into_iter().flatten().find_map(|number| {
