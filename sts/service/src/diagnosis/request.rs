@@ -17,7 +17,6 @@ pub(super) fn diagnose(request: &RefusedRequest<'_>) -> Diagnosis {
         Reason::MediaType => "send `Content-Type: application/x-www-form-urlencoded`, or JSON as `application/json`",
         Reason::RateLimited => "wait as long as `Retry-After` says, and mend what is refused",
         Reason::AuditUnavailable => "send it again; `/readyz` on the admin listener says which sink fails",
-        Reason::AuditUnavailable => "send it again; `/readyz` on the admin listener says which sink fails",
         Reason::StoreUnavailable => "send it again; `/readyz` on the admin listener says what the store lacks",
         Reason::ServerError => "look for the request id in the log",
         Reason::NotFound => "send exchanges to `/token`",

@@ -5,9 +5,11 @@
 
 mod attacks;
 mod field;
+mod fixes;
 mod issuers;
 mod keys;
 mod rules;
 mod spelling;
 mod support;
 mod tokens;
+mod ways;

@@ -17,7 +17,7 @@ use sts_types::{ClaimSet, Clock, EntryName, Issuer};
 /// When everything is judged, by default a minute after the samples were issued.
 pub(crate) const NOW: i64 = 1_790_000_060;
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 issuer: https://sts.example.com
 listen: 127.0.0.1:8080
 data_dir: data
@@ -166,7 +166,7 @@ pub(crate) fn sound_with(issuers: &str, keys: Vec<(&'static str, KeysView)>) -> 
     snapshot(&CONFIG.replace("IDENTITY", identity).replace("ACCOUNT", "").replace("MORE", issuers), keys)
 }
 
-fn snapshot(config: &str, keys: Vec<(&'static str, KeysView)>) -> Snapshot {
+pub(crate) fn snapshot(config: &str, keys: Vec<(&'static str, KeysView)>) -> Snapshot {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sts.yaml");
     std::fs::write(&path, config).unwrap();
