@@ -1,11 +1,13 @@
 //! Files to settings.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use jwks_cache::{EntrySpec, KeySource};
 use serde_json::{Map, Value};
 use sts_policy::{Finding, RuleSet, Spec, TestSpec};
+use sts_token::TrustSpec;
 use sts_types::{CheckCode, ClaimSet, GroupAccess, SecretOwner, read_secret_file, shown_path};
 
 use crate::decode::{
@@ -146,7 +148,7 @@ impl Load<'_> {
             }
             secrets.insert(name, secret);
         }
-        self.check_key_sets(entries.sound);
+        self.check_key_sets(&entries.sound, &entries.trust);
         let accounts = self.accounts(&fields, &server.accounts)?;
         let identities: Vec<_> = accounts.accounts.iter().flat_map(|account| &account.identities).collect();
         refuse_bare_preset_none(&mut self.reader, &entries.unprotected, &identities);
@@ -246,7 +248,7 @@ impl Load<'_> {
         }
     }
 
-    fn check_key_sets(&mut self, entries: Vec<Sound>) {
+    fn check_key_sets(&mut self, entries: &[Sound], trust: &[TrustSpec]) {
         for entry in entries
             .iter()
             .filter(|entry| matches!(entry.spec.one(), Some(EntrySpec { source: KeySource::Inline(_), .. })))
@@ -254,7 +256,14 @@ impl Load<'_> {
             // Somebody may have written a private key.
             self.reader.report.hide_line(entry.keys);
         }
-        for error in key_sets::check(KeysSpec::specs(entries.iter().map(|entry| entry.spec.clone()))) {
+        let mut domains: BTreeMap<&str, Vec<&EntrySpec>> = BTreeMap::new();
+        for spec in entries.iter().filter_map(|entry| entry.spec.one()) {
+            let domain = trust.iter().find(|own| own.entry == spec.name).and_then(|own| own.trust_domain.as_deref());
+            domain.into_iter().for_each(|domain| domains.entry(domain).or_default().push(spec));
+        }
+        let mut errors = key_sets::check(KeysSpec::specs(entries.iter().map(|entry| entry.spec.clone())));
+        errors.extend(domains.iter().flat_map(|(domain, sharers)| key_sets::shared_in_domain(domain, sharers)));
+        for error in errors {
             let report = &mut self.reader.report;
             let entry = entries.iter().find(|entry| *entry.spec.name() == error.entry);
             // That an entry has no keys of its own was told where the entries were read.

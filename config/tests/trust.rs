@@ -341,7 +341,7 @@ fn f1_fld4_a_known_platforms_host_that_no_preset_recognises_is_an_error() {
         json!({ "issuer": "https://gitlab.com/acme", "preset": "gitlab" }),
         json!({ "issuer": "https://gitlab.com/acme", "preset": "none" }),
         json!({ "issuer": "https://gitlab.com/acme", "jwks_url": "https://gitlab.com/oauth/discovery/keys" }),
-        json!({ "issuer": "accounts.google.com", "jwks_url": "https://www.googleapis.com/oauth2/v3/certs" }),
+        json!({ "issuer": "accounts.google.com:443", "jwks_url": "https://www.googleapis.com/oauth2/v3/certs" }),
         json!({ "issuer": "https://oidc.codefresh.io/acme" }),
         json!({ "issuer": format!("https://login.microsoftonline.com/{UUID}") }),
         json!({ "issuer": "https://github.com/acme" }),

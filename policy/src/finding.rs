@@ -124,11 +124,9 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-/// Characters that show nothing, look like a blank, or reorder what is shown: bidirectional controls, zero-width characters,
-/// separators.
+/// Characters that show nothing, look like a blank, or reorder what is shown.
 pub(crate) fn is_invisible(c: char) -> bool {
-    (c.is_whitespace() && !c.is_ascii())
-        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    (c.is_whitespace() && !c.is_ascii()) || sts_types::is_invisible(c)
 }
 
 /// The name of `known` that `wrong` was probably meant to be.

@@ -208,13 +208,30 @@ fn fld43_explain_runs_while_a_policy_test_fails_or_a_pattern_is_unsafe() {
         let site = world_site(&config);
         STS.run(site.root(), &["check", "--config", "sts.yaml"]).ended(1);
         site.write("token", token("svc:octo"));
-        let granted = explain(&site, &["--token", "token", "--account", "octo"]).ended(0);
+        let granted = explain(&site, &["--token", "token", "--account", "octo"]).ended(2);
         assert!(
             granted.stderr.contains("refuses this configuration") && granted.stderr.contains(told),
             "{}",
             granted.stderr
         );
+        // Who reads standard output alone is told before anything else.
+        let first = granted.first_line();
+        assert!(first.starts_with("not in force: ") && first.contains(told), "{first}");
+        assert!(
+            !first.contains("granted") && granted.stdout.contains("rules alone say: granted"),
+            "{}",
+            granted.stdout
+        );
+        let json = explain(&site, &["--token", "token", "--account", "octo", "--json"]).ended(2).json();
+        assert_eq!((&json["verdict"], &json["configuration"]["loads"]), (&json!("not_in_force"), &json!(false)));
+        assert_eq!(json["verdict_of_rules_alone"], "granted");
+        assert!(!json["configuration"]["refused_by"].as_array().unwrap().is_empty(), "{json}");
+        assert!(json["summary"].as_str().unwrap().starts_with("not in force: "), "{json}");
     }
+    let site = world_site(&world());
+    site.write("token", token("svc:octo"));
+    let sound = explain(&site, &["--token", "token", "--account", "octo", "--json"]).ended(0).json();
+    assert_eq!((&sound["verdict"], &sound["configuration"]["loads"]), (&json!("granted"), &json!(true)));
     // What the unsafe rule does is explained, too.
     let site = world_site(&world().with("issuers/github", json!({
         "issuer": "https://token.actions.githubusercontent.com", "jwks": sts_testkit::Key::set(&[&KEYS.rs256]),

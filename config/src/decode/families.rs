@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sts_types::{CheckCode, IssuerTemplate, Issuers, Located, VariableSpec};
 
 use super::reader::{Fields, Reader};
+use super::server::refuse_hidden_char;
 use super::url;
 use crate::source::Span;
 use crate::yaml::{Node, Value};
@@ -45,6 +46,9 @@ pub(super) fn template(
         return None;
     }
     let text = reader.text(fields.node("issuer_template")?)?;
+    if refuse_hidden_char(reader, &text, "`issuer_template`") {
+        return None;
+    }
     let rules = variables.iter().map(|(name, (rule, _))| (name.clone(), rule.clone())).collect();
     let template = match IssuerTemplate::new(&text.value, &rules) {
         Ok(template) => template,

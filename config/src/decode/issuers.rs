@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jwks_cache::{EntrySpec, FamilySpec, KeySource, NetworkRule, ProxyUrl, Specs};
-use sts_policy::{IssuerDefaults, IssuerSpec, Preset, Replay};
+use sts_policy::{IssuerDefaults, IssuerSpec, KnownIssuer, Preset, Replay};
 use sts_token::TrustSpec;
 use sts_types::{Algorithm, Audience, CheckCode, EntryName, Issuer, Issuers, Located};
 
 use super::families::template;
 use super::platform::{is_public, platform, refuse_domains_without_keys};
 use super::reader::{Fields, Reader, listed};
-use super::server::{algorithms, checked_url, issuer_url, stand_in};
+use super::server::{algorithms, checked_url, issuer_url, refuse_hidden_char, stand_in};
 use super::url;
 use crate::json::value_of;
 use crate::source::Span;
@@ -126,7 +126,12 @@ fn issuer(
 ) {
     let is_family = fields.mentions("issuer_template");
     let written = if is_family { template(reader, fields) } else { one_issuer(reader, fields) };
-    let source = if is_family { KeySource::Discovery } else { key_source(reader, fields, &mut entries.key_files) };
+    let mut source = if is_family { KeySource::Discovery } else { key_source(reader, fields, &mut entries.key_files) };
+    if let (KeySource::Discovery, Some((issuer, _))) = (&source, &written)
+        && let Some(url) = known_keys_url(issuer.value.as_str())
+    {
+        source = KeySource::Url(url.to_owned());
+    }
     let checked = written.as_ref().and_then(|(_, checked)| checked.as_ref());
     let network = network(reader, fields, &source, checked);
     let public = is_public(checked, network.allow_private_network);
@@ -232,8 +237,10 @@ fn one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<I
         );
     }
     let has_keys = ["jwks_file", "jwks_url", "jwks"].iter().any(|key| fields.node(key).is_some());
+    let has_known_keys =
+        |node: &Node| matches!(&node.value, Value::Scalar(scalar) if known_keys_url(&scalar.text).is_some());
     let read = |reader: &mut Reader<'_>, node: &Node| {
-        if has_keys {
+        if has_keys || has_known_keys(node) {
             compared_issuer(reader, node)
         } else {
             issuer_url(reader, node).map(|(issuer, checked)| (issuer, Some(checked)))
@@ -246,6 +253,9 @@ fn one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<I
 /// An issuer that is compared and never fetched: any text, such as `api`. Credentials in it would be shown everywhere.
 fn compared_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issuer>, Option<url::Checked>)> {
     let text = reader.text(node)?;
+    if refuse_hidden_char(reader, &text, "`issuer`") {
+        return None;
+    }
     match url::check(&text.value, true) {
         Err(unfit) if unfit.secret => {
             reader.report.hide_line(text.span);
@@ -254,6 +264,11 @@ fn compared_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issu
         }
         checked => Some((reader.name(node, Issuer::new)?, checked.ok())),
     }
+}
+
+/// Where the keys of a known issuer are that is no URL, so that there is no discovery.
+fn known_keys_url(issuer: &str) -> Option<&'static str> {
+    KnownIssuer::of_url(issuer).and_then(KnownIssuer::keys_url)
 }
 
 fn is_fetched(source: &KeySource) -> bool {
@@ -453,6 +468,9 @@ fn refuse_unused(reader: &mut Reader<'_>, fields: &Fields<'_>, source: &KeySourc
     }
 }
 
+/// What to do where the keys of two entries do not tell them apart.
+const OWN_KEYS_HELP: &str = "give each of them its own `jwks_file`, `jwks_url` or `jwks`";
+
 /// Entries may share one issuer if the key that verifies a token tells them apart.
 fn refuse_shared_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans: &[Span]) {
     let mut by_issuer: BTreeMap<&Issuer, Vec<(&EntrySpec, Span)>> = BTreeMap::new();
@@ -467,18 +485,25 @@ fn refuse_shared_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans:
         .map(|(_, sharers)| sharers)
     {
         let bare: Vec<_> = sharers.iter().filter(|(entry, _)| entry.source == KeySource::Discovery).collect();
-        let Some((_, span)) = bare.last() else { continue };
-        let names = listed(sharers.iter().map(|(entry, _)| entry.name.as_str()));
-        let without = listed(bare.iter().map(|(entry, _)| entry.name.as_str()));
-        let message = format!(
-            "issuer entries {names} have the same `issuer`, and nothing tells their tokens apart: {without} {}",
-            if bare.len() == 1 { "has no keys of its own" } else { "have no keys of their own" }
-        );
-        reader.error(
-            CheckCode::IssuerWithoutKeys,
-            *span,
-            message,
-            "give each of them its own `jwks_file`, `jwks_url` or `jwks`",
-        );
+        if let Some((_, span)) = bare.last() {
+            let names = listed(sharers.iter().map(|(entry, _)| entry.name.as_str()));
+            let without = listed(bare.iter().map(|(entry, _)| entry.name.as_str()));
+            let message = format!(
+                "issuer entries {names} have the same `issuer`, and nothing tells their tokens apart: {without} {}",
+                if bare.len() == 1 { "has no keys of its own" } else { "have no keys of their own" }
+            );
+            reader.error(CheckCode::IssuerWithoutKeys, *span, message, OWN_KEYS_HELP);
+        }
+        // The same keys in a file or in the configuration are found by their thumbprints.
+        let fetched = sharers.iter().filter(|(entry, _)| matches!(entry.source, KeySource::Url(_)));
+        for (entry, span) in fetched {
+            let mut before = sharers.iter().map(|(other, _)| *other).take_while(|other| other.name != entry.name);
+            let Some(other) = before.find(|other| other.source == entry.source) else { continue };
+            let message = format!(
+                "issuer entries `{}` and `{}` have the same `issuer` and the same `jwks_url`",
+                other.name, entry.name
+            );
+            reader.error(CheckCode::IssuerWithoutKeys, *span, message, OWN_KEYS_HELP);
+        }
     }
 }

@@ -6,6 +6,7 @@ mod apis;
 mod conditions;
 mod families;
 mod issuers;
+mod owner_claims;
 mod platform;
 mod policy_tests;
 mod reader;

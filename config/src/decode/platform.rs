@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use jwks_cache::{EntrySpec, KeySource};
 use sts_policy::{IdentitySpec, IssuerFault, KnownIssuer, Preset, PresetSource};
-use sts_types::{CheckCode, ClaimPath, EntryName, Issuers, Located};
+use sts_types::{CheckCode, EntryName, Issuers, Located};
 
 use super::issuers::Entries;
+use super::owner_claims::owner_claims;
 use super::reader::{Fields, Reader, listed};
 use super::url;
 use crate::diagnostic::{Place, Severity};
@@ -133,15 +134,19 @@ fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
     own.shared = is_known || written.unwrap_or(by_preset);
     own.shared_written = written.is_some();
     let Some(entry) = fields.entry("owner_claims") else { return };
-    let before = reader.report.errors();
-    let claims = owner_claims(reader, &entry.node).unwrap_or_default();
-    if reader.report.errors() > before {
-        return;
-    }
     if let Some(preset) = own.preset.filter(|preset| preset.names_owner()) {
         let message = format!("the preset `{}` knows which claims name the owner", preset.name());
         reader.error(CheckCode::KeyWithoutEffect, entry.key_span, message, "remove `owner_claims`");
-    } else if !own.shared && (written.is_some() || !fields.mentions("shared")) {
+        return;
+    }
+    let before = reader.report.errors();
+    let claims = owner_claims(reader, &entry.node).unwrap_or_default();
+    if reader.report.errors() > before {
+        // That no identity fixes the owner would only follow from it.
+        own.source = PresetSource::Faulty;
+        return;
+    }
+    if !own.shared && (written.is_some() || !fields.mentions("shared")) {
         let message = "`owner_claims` has no effect on an issuer that is not shared";
         reader.error(
             CheckCode::KeyWithoutEffect,
@@ -151,39 +156,6 @@ fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
         );
     }
     own.owner_claims = claims;
-}
-
-/// Names or pointers of claims that name the owner.
-fn owner_claims(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<String>>> {
-    const REGISTERED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp"];
-    let claims = reader.one_or_more(node, |reader, item| {
-        let text = reader.text(item)?;
-        let path = match ClaimPath::parse(&text.value) {
-            Ok(path) => path,
-            Err(error) => {
-                reader.error(
-                    CheckCode::InvalidClaimName,
-                    text.span,
-                    format!("{} is not the name of a claim", text.shown()),
-                    error.to_string(),
-                );
-                return None;
-            }
-        };
-        if REGISTERED.contains(&path.claim()) {
-            let help =
-                "name a claim that the issuer sets for each tenant; an exact `subject` fixes the owner by itself";
-            reader.error(
-                CheckCode::InvalidOwnerClaim,
-                text.span,
-                format!("the claim {} cannot tell tenants apart", text.shown()),
-                help,
-            );
-            return None;
-        }
-        Some(reader.located(text.value, text.span))
-    })?;
-    (!claims.is_empty()).then_some(claims)
 }
 
 /// `trust_domain:`, of tokens without `iss` (SPIFFE JWT-SVID section 3).

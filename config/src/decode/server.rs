@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sts_policy::TokensSpec;
-use sts_types::{Algorithm, CheckCode, Issuer, Lifetime, Located, Scope};
+use sts_types::{Algorithm, CheckCode, Issuer, Lifetime, Located, Scope, hidden_char};
 
 use super::reader::{Fields, Reader};
+use super::scalars::Text;
 use super::store::{Store, store};
 use super::url;
+use crate::render::quoted;
 use crate::settings::{
     AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, SigningSettings, TlsFiles,
 };
@@ -151,6 +153,9 @@ pub(super) fn checked_url(
     query: bool,
 ) -> Option<(String, url::Checked)> {
     let text = reader.text(node)?;
+    if refuse_hidden_char(reader, &text, what) {
+        return None;
+    }
     match url::check(&text.value, query) {
         Ok(checked) => Some((text.value, checked)),
         Err(unfit) => {
@@ -161,6 +166,23 @@ pub(super) fn checked_url(
             None
         }
     }
+}
+
+/// Reports a character of `text` that nobody sees, which makes it another text than the one that is read.
+pub(super) fn refuse_hidden_char(reader: &mut Reader<'_>, text: &Text, what: &str) -> bool {
+    let Some(found) = hidden_char(&text.value) else { return false };
+    let help = if text.value.contains('@') {
+        // What stands before it may be a password.
+        reader.report.hide_line(text.span);
+        "write it without that character".to_owned()
+    } else if text.variable.is_some() {
+        "set the variable again without that character".to_owned()
+    } else {
+        let visible = text.value.chars().filter(|c| !c.is_whitespace() && hidden_char(&format!("x{c}x")).is_none());
+        format!("write {}, by hand", quoted(&visible.collect::<String>()))
+    };
+    reader.error(CheckCode::HiddenCharacter, text.span, format!("{what} contains {found}"), help);
+    true
 }
 
 /// An IP address with its port.

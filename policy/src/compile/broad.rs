@@ -185,7 +185,7 @@ fn family(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
         Some(_) if issuer.preset == Some(Preset::Azure) => {
             Some("anybody with a Microsoft account can have a tenant".to_owned())
         }
-        Some(known) => Some(format!("anybody can have one at {}", known.name())),
+        Some(_) => Some("anybody with an account at the platform can have one".to_owned()),
         None => OpenToAnybody::of(template, &free).map(|own| format!("whoever {} can have one", own.how)),
     };
     let is_open = issuer.shared || anybody.is_some();
@@ -216,7 +216,7 @@ fn everybodys_member(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findin
             continue;
         };
         let message = format!(
-            "{} is no tenant of Microsoft Entra: anybody with a Microsoft account can get a token there",
+            "{} is not a tenant of Microsoft Entra: anybody with a Microsoft account can get a token there",
             quoted(word)
         );
         let help = "write the id of your own tenant".to_owned();

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use sts_types::{CheckCode, Origin};
+use sts_types::{CheckCode, Issuers, Origin};
 
 use super::BUILT_IN;
 use crate::finding::{Findings, quoted};
@@ -29,10 +29,11 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     audiences(spec, findings);
     unique("issuer entry", spec.issuers.iter().map(|entry| (entry.name.value.as_str(), entry.name.origin)), findings);
     unique("team", spec.teams.iter().map(|team| (team.name.value.as_str(), team.name.origin)), findings);
-    let is_ours = |entry: &&IssuerSpec| {
-        entry.preset_source != PresetSource::Faulty && entry.issuer.value.covers(spec.issuer.as_str())
-    };
-    for entry in spec.issuers.iter().filter(is_ours) {
+    let sound = || spec.issuers.iter().filter(|entry| entry.preset_source != PresetSource::Faulty);
+    for entry in sound() {
+        other_spelling_of_ours(entry, spec.issuer.as_str(), findings);
+    }
+    for entry in sound().filter(|entry| entry.issuer.value.covers(spec.issuer.as_str())) {
         let message = format!("issuer entry {} is our own `issuer`", quoted(entry.name.value.as_str()));
         findings.error(
             CheckCode::OwnIssuer,
@@ -41,6 +42,52 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
             "remove it: our own tokens are never exchanged".to_owned(),
         );
         findings.faulty.issuers.insert(entry.name.value.as_str());
+    }
+}
+
+/// Our own issuer in a spelling that no token has, but for one of somebody who means to be taken for us.
+fn other_spelling_of_ours(entry: &IssuerSpec, ours: &str, findings: &mut Findings) {
+    let own = &entry.issuer.value;
+    if own.covers(ours) {
+        return;
+    }
+    let difference = match own {
+        Issuers::One(issuer) if folded(issuer.as_str()) == folded(ours) => difference(issuer.as_str(), ours),
+        Issuers::One(_) => return,
+        Issuers::Family(template) => {
+            let bare = ours.trim_end_matches('/');
+            let spellings = [bare.to_owned(), format!("{bare}/"), ours.to_lowercase()];
+            let Some(spelling) = spellings.iter().find(|text| template.covers(text)) else { return };
+            difference(spelling, ours)
+        }
+    };
+    let message =
+        format!("issuer entry {} is our own `issuer`, written with {difference}", quoted(entry.name.value.as_str()));
+    let help = "remove it: our own tokens are never exchanged".to_owned();
+    findings.error(CheckCode::OwnIssuer, entry.issuer.origin, message, help);
+}
+
+/// One spelling of all that lead to the same server: scheme and default port left out, lower case, no slash at the end.
+fn folded(issuer: &str) -> String {
+    let lower = issuer.trim().to_lowercase();
+    let rest = lower.split_once("://").map_or(lower.as_str(), |(_, rest)| rest);
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = [":443", ":80"].into_iter().find_map(|port| authority.strip_suffix(port)).unwrap_or(authority);
+    format!("{}{}", host.trim_end_matches('.'), path.trim_end_matches('/'))
+}
+
+/// How two spellings of one issuer differ.
+fn difference(own: &str, ours: &str) -> &'static str {
+    let bare = |text: &str| text.trim_end_matches('/').to_owned();
+    let scheme = |text: &str| text.split_once("://").map(|(scheme, _)| scheme.to_lowercase());
+    if own.eq_ignore_ascii_case(ours) {
+        "other letter case"
+    } else if bare(own) == bare(ours) {
+        "another slash at its end"
+    } else if scheme(own) != scheme(ours) {
+        "another scheme"
+    } else {
+        "a port or dot that changes nothing, other letter case or another slash"
     }
 }
 

@@ -61,6 +61,13 @@ impl KnownIssuer {
         FORMS.get(self.form)?.preset
     }
 
+    /// Where the keys are of an issuer that is no URL, so that no discovery document leads to them.
+    #[must_use]
+    pub fn keys_url(self) -> Option<&'static str> {
+        let form = FORMS.get(self.form)?;
+        KEYS.iter().find(|(issuer, _)| *issuer == form.url).map(|(_, keys)| *keys)
+    }
+
     /// The platform's name, for people.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -76,6 +83,9 @@ impl KnownIssuer {
 
 /// Hosts with a path for each customer's cluster (OpenShift on AWS): a known issuer there says nothing about the others.
 const HOSTS_OF_MANY: [&str; 2] = ["rh-oidc.s3.us-east-1.amazonaws.com", "oidc.op1.openshiftapps.com"];
+
+/// Key sets of known issuers that are no URLs.
+const KEYS: [(&str, &str); 1] = [("accounts.google.com", "https://www.googleapis.com/oauth2/v3/certs")];
 
 /// Known issuers of one form.
 pub(super) struct Form {

@@ -110,11 +110,12 @@ check_codes! {
     AnyTenantIssuer "any-tenant-issuer" "The issuer stands for every tenant of a platform."
     LookAlikeIssuer "look-alike-issuer" "The host looks like that of a known platform and belongs to somebody else."
     IssuerSlash "issuer-slash" "The issuer differs from a known one by its last slash."
+    HiddenCharacter "hidden-character" "An issuer or URL has a blank, control character or invisible character in it."
     OwnIssuer "own-issuer" "An issuer entry or API claims what belongs to this server's own issuer."
     InvalidIssuerTemplate "invalid-issuer-template" "An `issuer_template` or one of its variables is not valid."
     OverlappingFamilies "overlapping-families" "One issuer can belong to two families."
     IssuerWithoutKeys "issuer-without-keys" "Issuer entries share an issuer or trust domain, and their keys do not tell them apart."
-    SharedKey "shared-key" "Two issuer entries of one issuer hold the same key."
+    SharedKey "shared-key" "Two issuer entries of one issuer or trust domain hold the same key."
     InvalidKeySet "invalid-key-set" "The value or file is not a usable set of public keys."
     InvalidCaFile "invalid-ca-file" "The file does not hold CA certificates in PEM."
     AddressNotAllowed "address-not-allowed" "The address of an issuer or key set may not be connected to."
@@ -125,6 +126,7 @@ check_codes! {
     SharedContradicted "shared-contradicted" "The issuer signs for many tenants, and its entry says otherwise."
     InvalidClaimName "invalid-claim-name" "The value is neither a claim's name nor a JSON pointer to one."
     InvalidOwnerClaim "invalid-owner-claim" "`owner_claims` names a claim that cannot tell tenants apart."
+    DoubtfulOwnerClaim "doubtful-owner-claim" "`owner_claims` names a claim whose values each tenant chooses."
     InvalidTrustDomain "invalid-trust-domain" "The value is not a SPIFFE trust domain."
 
     // APIs, teams, accounts and identities.

@@ -72,7 +72,10 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    note_refused(&loaded);
+    let not_in_force = not_in_force(&loaded);
+    if let Some(note) = &not_in_force {
+        complain(&format!("note: {note}; `sts check` lists them"));
+    }
     let explained = match explain(args, &loaded.settings, &input, None) {
         Ok(Ok(Explanation { replay_claim: Some(key), .. })) => {
             explain(args, &loaded.settings, &input, find_use(&args.server, key).as_ref())
@@ -82,11 +85,16 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     match explained {
         Ok(Ok(explanation)) => {
             if args.server.json {
-                say(&json!(explanation).to_string());
+                say(&json_of(&explanation, &loaded, not_in_force.as_deref()).to_string());
             } else {
-                say(&text(&explanation));
+                say(&text(&explanation, not_in_force.as_deref()));
             }
-            if explanation.is_granted() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            match (explanation.is_granted(), not_in_force) {
+                (true, None) => ExitCode::SUCCESS,
+                // No server grants anything by a configuration that does not load.
+                (true, Some(_)) => ExitCode::from(2),
+                (false, _) => ExitCode::FAILURE,
+            }
         }
         Ok(Err(error)) => {
             complain(&format!("error: {error}"));
@@ -99,15 +107,41 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     }
 }
 
-/// Says that what is explained is not what a server would run by.
-fn note_refused(loaded: &Loaded) {
-    let refused = loaded.warnings.iter().filter(|finding| finding.severity.refuses()).count();
-    if refused > 0 {
-        let what = if refused == 1 { "1 finding" } else { &format!("{refused} findings") };
-        complain(&format!(
-            "note: `sts serve` refuses this configuration ({what}: policy tests that fail, rules that are unsafe); `sts check` lists them"
-        ));
+/// That what is explained is not what a server would run by.
+fn not_in_force(loaded: &Loaded) -> Option<String> {
+    let refused = loaded.warnings.iter().filter(|finding| finding.severity.refuses());
+    let what = match refused.count() {
+        0 => return None,
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    };
+    Some(format!("`sts serve` refuses this configuration ({what}: policy tests that fail, rules that are unsafe)"))
+}
+
+/// The first line of an answer whose configuration does not load.
+fn first_line(explanation: &Explanation, not_in_force: &str) -> String {
+    // Who reads no further must not take a grant by the rules alone for a grant.
+    let end = if explanation.is_granted() { ".\nIts rules alone say: " } else { "; its rules alone say: " };
+    format!("not in force: {not_in_force}{end}{}", explanation.summary)
+}
+
+/// The explanation, with what refuses the configuration.
+fn json_of(explanation: &Explanation, loaded: &Loaded, not_in_force: Option<&str>) -> serde_json::Value {
+    let mut shown = json!(explanation);
+    let findings = loaded.warnings.to_json();
+    let shown_findings = loaded.warnings.iter().zip(findings.as_array().into_iter().flatten());
+    let refused_by: Vec<_> =
+        shown_findings.filter(|(own, _)| own.severity.refuses()).map(|(_, finding)| finding).collect();
+    if let Some(members) = shown.as_object_mut() {
+        members
+            .insert("configuration".to_owned(), json!({ "loads": not_in_force.is_none(), "refused_by": refused_by }));
+        if let Some(note) = not_in_force {
+            members.insert("verdict".to_owned(), json!("not_in_force"));
+            members.insert("verdict_of_rules_alone".to_owned(), json!(explanation.verdict));
+            members.insert("summary".to_owned(), json!(first_line(explanation, note).replace('\n', " ")));
+        }
     }
+    shown
 }
 
 enum Input {
@@ -166,8 +200,8 @@ fn find_use(server: &ServerArgs, key: Digest256) -> Option<TakenClaim> {
     }
 }
 
-fn text(explanation: &Explanation) -> String {
-    let mut text = explanation.summary.clone();
+fn text(explanation: &Explanation, not_in_force: Option<&str>) -> String {
+    let mut text = not_in_force.map_or_else(|| explanation.summary.clone(), |note| first_line(explanation, note));
     if let Some(entry) = &explanation.issuer_entry {
         text.push_str(&format!("\n\nissuer entry: {entry}"));
     }

@@ -1,0 +1,221 @@
+//! `owner_claims:`, the claims of a shared issuer's tokens that name the tenant.
+
+use sts_types::{CheckCode, ClaimPath, Located};
+
+use super::reader::Reader;
+use crate::yaml::Node;
+
+/// Claims that every issuer sends, or that say how somebody signed in (RFC 7519, RFC 8693, OpenID Connect).
+const PROTOCOL: [&str; 38] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "azp",
+    "nonce",
+    "auth_time",
+    "acr",
+    "amr",
+    "at_hash",
+    "c_hash",
+    "s_hash",
+    "sid",
+    "scope",
+    "scp",
+    "scopes",
+    "typ",
+    "type",
+    "token_use",
+    "token_type",
+    "alg",
+    "kid",
+    "ver",
+    "cnf",
+    "act",
+    "may_act",
+    "events",
+    "toe",
+    "txn",
+    "idp",
+    "rh",
+    "uti",
+    "aio",
+    "email_verified",
+    "updated_at",
+];
+
+/// Claims about one run or one person. Whoever starts a run chooses them, in any tenant.
+const OF_THE_CALLER: [&str; 66] = [
+    "environment",
+    "environment_name",
+    "env",
+    "deployment_environment",
+    "deployment_tier",
+    "tier",
+    "stage",
+    "ref",
+    "ref_name",
+    "ref_type",
+    "ref_path",
+    "ref_protected",
+    "branch",
+    "branch_name",
+    "build_branch",
+    "git_branch",
+    "git_ref",
+    "git_tag",
+    "tag",
+    "head_ref",
+    "base_ref",
+    "vcs_ref",
+    "scm_ref",
+    "actor",
+    "actor_id",
+    "triggering_actor",
+    "triggered_by",
+    "user",
+    "username",
+    "user_name",
+    "user_login",
+    "user_email",
+    "login",
+    "preferred_username",
+    "nickname",
+    "given_name",
+    "family_name",
+    "event",
+    "event_name",
+    "trigger",
+    "trigger_type",
+    "pipeline_source",
+    "workflow",
+    "workflow_name",
+    "job",
+    "job_name",
+    "step",
+    "step_key",
+    "task",
+    "task_name",
+    "run_id",
+    "run_number",
+    "run_attempt",
+    "build_number",
+    "commit",
+    "sha",
+    "commit_sha",
+    "runner_environment",
+    "runner",
+    "ip",
+    "region",
+    "zone",
+    "hostname",
+    "purpose",
+    "session_name",
+    "audience",
+];
+
+/// Names that each tenant gives by itself, so that two tenants can have the same one.
+const NAMES: [&str; 30] = [
+    "name",
+    "display_name",
+    "title",
+    "description",
+    "project",
+    "project_name",
+    "repo",
+    "repo_name",
+    "repository_name",
+    "pipeline",
+    "pipeline_name",
+    "workspace_name",
+    "team",
+    "team_name",
+    "group",
+    "groups",
+    "role",
+    "roles",
+    "permissions",
+    "namespace",
+    "service",
+    "service_account",
+    "application",
+    "app",
+    "email",
+    "client_id",
+    "labels",
+    "tags",
+    "attributes",
+    "metadata",
+];
+
+/// Reads names or pointers of claims that name the owner.
+pub(super) fn owner_claims(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<String>>> {
+    let claims = reader.one_or_more(node, owner_claim)?;
+    (!claims.is_empty()).then_some(claims)
+}
+
+fn owner_claim(reader: &mut Reader<'_>, item: &Node) -> Option<Located<String>> {
+    let text = reader.text(item)?;
+    let path = match ClaimPath::parse(&text.value) {
+        Ok(path) if path.claim().trim().is_empty() || text.value.ends_with('/') => {
+            let help = "write the name of a claim, such as `org_id`";
+            reader.error(
+                CheckCode::InvalidClaimName,
+                text.span,
+                format!("{} is not the name of a claim", text.shown()),
+                help,
+            );
+            return None;
+        }
+        Ok(path) => path,
+        Err(error) => {
+            let message = format!("{} is not the name of a claim", text.shown());
+            reader.error(CheckCode::InvalidClaimName, text.span, message, error.to_string());
+            return None;
+        }
+    };
+    let word = folded(&text.value);
+    let why = if PROTOCOL.contains(&path.claim()) || PROTOCOL.contains(&word.as_str()) {
+        Some("every tenant's tokens have it")
+    } else if OF_THE_CALLER.contains(&word.as_str()) {
+        Some("whoever asks for a token chooses it, in any tenant")
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        let help = "name a claim that the issuer sets for each tenant, such as `org_id`; an exact `subject` fixes the owner by itself";
+        let message = format!("the claim {} cannot tell tenants apart: {why}", text.shown());
+        reader.error(CheckCode::InvalidOwnerClaim, text.span, message, help);
+        return None;
+    }
+    if NAMES.contains(&word.as_str()) {
+        let message = format!(
+            "the claim {} may not tell tenants apart: each tenant chooses such names, and two can choose the same",
+            text.shown()
+        );
+        let help = "name the claim with the tenant's id, if the issuer sends one";
+        reader.warning(CheckCode::DoubtfulOwnerClaim, text.span, message, help);
+    }
+    Some(reader.located(text.value, text.span))
+}
+
+/// The last part of a name or pointer, in one spelling: `https://ci.example/claims/Environment` is `environment`.
+fn folded(text: &str) -> String {
+    let last = text.rsplit(['/', ':']).next().unwrap_or(text);
+    let mut folded = String::with_capacity(last.len() + 4);
+    let mut before = '_';
+    for c in last.chars() {
+        if c.is_uppercase() && before.is_lowercase() {
+            folded.push('_');
+        }
+        before = c;
+        match c {
+            '-' | '.' | ' ' => folded.push('_'),
+            c => folded.extend(c.to_lowercase()),
+        }
+    }
+    folded
+}
