@@ -284,7 +284,7 @@ mod tests {
             ("https://{bucket}.s3.eu-west-1.amazonaws.com/x", "Amazon S3"),
             ("https://{bucket}.s3.{region}.amazonaws.com", "Amazon S3"),
             ("https://s3.eu-west-1.amazonaws.com/{bucket}/oidc", "Amazon S3"),
-            ("https://{bucket}.s3-eu-west-1.amazonaws.com", "AWS"),
+            ("https://{bucket}.s3-eu-west-1.amazonaws.com", "Amazon S3"),
             ("https://{id}.cloudfront.net", "CloudFront"),
             ("https://{project}.supabase.co/auth/v1", "Supabase"),
             ("https://idcs-{id}.identity.oraclecloud.com", "Oracle Cloud"),
