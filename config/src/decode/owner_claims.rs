@@ -178,25 +178,23 @@ fn owner_claim(reader: &mut Reader<'_>, item: &Node) -> Option<Located<String>> 
         }
     };
     let word = folded(&text.value);
-    let why = if PROTOCOL.contains(&path.claim()) || PROTOCOL.contains(&word.as_str()) {
-        Some("every tenant's tokens have it")
-    } else if OF_THE_CALLER.contains(&word.as_str()) {
-        Some("whoever asks for a token chooses it, in any tenant")
+    if PROTOCOL.contains(&path.claim()) || PROTOCOL.contains(&word.as_str()) {
+        let help = "name a claim that the issuer sets for each tenant, such as `org_id`; an exact `subject` fixes the owner by itself";
+        let message = format!("the claim {} cannot tell tenants apart: every tenant's tokens have it", text.shown());
+        reader.error(CheckCode::InvalidOwnerClaim, text.span, message, help);
+        return None;
+    }
+    // Only the operator knows the issuer, so these load.
+    let why = if OF_THE_CALLER.contains(&word.as_str()) {
+        Some("such a claim is usually chosen by whoever starts a run, in any tenant")
+    } else if NAMES.contains(&word.as_str()) {
+        Some("each tenant chooses such names, and two can choose the same")
     } else {
         None
     };
     if let Some(why) = why {
-        let help = "name a claim that the issuer sets for each tenant, such as `org_id`; an exact `subject` fixes the owner by itself";
-        let message = format!("the claim {} cannot tell tenants apart: {why}", text.shown());
-        reader.error(CheckCode::InvalidOwnerClaim, text.span, message, help);
-        return None;
-    }
-    if NAMES.contains(&word.as_str()) {
-        let message = format!(
-            "the claim {} may not tell tenants apart: each tenant chooses such names, and two can choose the same",
-            text.shown()
-        );
-        let help = "name the claim with the tenant's id, if the issuer sends one";
+        let message = format!("the claim {} may not tell tenants apart: {why}", text.shown());
+        let help = "name the claim that the issuer sets to the tenant's id, such as `org_id`";
         reader.warning(CheckCode::DoubtfulOwnerClaim, text.span, message, help);
     }
     Some(reader.located(text.value, text.span))
