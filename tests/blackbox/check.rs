@@ -203,16 +203,17 @@ fn fld23_a_certificate_that_clients_will_not_accept_is_refused() {
     let us = "https://sts.example.com";
     check(&tls_site(us, &["sts.example.com"], (2020, 2090)), &[]).ended(0);
     check(&tls_site(us, &["*.example.com"], (2020, 2090)), &[]).ended(0);
-    for (names, dates, part) in [
-        (["sts.example.com"], (2020, 2021), "expired at 2021-01-01"),
-        (["sts.example.com"], (2080, 2090), "not valid before 2080-01-01"),
-        (["other.example.com"], (2020, 2090), "does not name `sts.example.com`"),
-        (["localhost"], (2020, 2090), "does not name `sts.example.com`"),
+    for (names, dates, part, code) in [
+        (["sts.example.com"], (2020, 2021), "expired at 2021-01-01", "certificate-expired"),
+        (["sts.example.com"], (2080, 2090), "not valid before 2080-01-01", "certificate-not-yet-valid"),
+        (["other.example.com"], (2020, 2090), "does not name `sts.example.com`", "certificate-wrong-host"),
+        (["localhost"], (2020, 2090), "does not name `sts.example.com`", "certificate-wrong-host"),
     ] {
         let site = tls_site(us, &names, dates);
         let finished = check(&site, &[]).ended(2);
         assert!(finished.stderr.contains(part) && finished.stderr.contains("tls.crt"), "{}", finished.stderr);
-        assert_eq!(check(&site, &["--json"]).ended(2).json()["ok"], false);
+        let document = check(&site, &["--json"]).ended(2).json();
+        assert_eq!((&document["ok"], &document["diagnostics"][0]["rule"]), (&json!(false), &json!(code)));
     }
     // A pair that does not fit.
     let site = tls_site(us, &["sts.example.com"], (2020, 2090));
@@ -223,6 +224,7 @@ fn fld23_a_certificate_that_clients_will_not_accept_is_refused() {
     // An expired one keeps no server waiting for clients that cannot come.
     let (_, finished) = Server::try_start(STS, tls_site(us, &["sts.example.com"], (2020, 2021))).err().unwrap();
     assert!(finished.code == Some(2) && finished.stderr.contains("expired"), "{}", finished.text());
+    assert!(finished.stderr.contains("rule: certificate-expired"), "{}", finished.text());
     for names in [["localhost"], ["other.example.com"]] {
         let (_, finished) = Server::try_start(STS, tls_site(us, &names, (2020, 2090))).err().unwrap();
         assert!(finished.code == Some(2) && finished.stderr.contains("does not name"), "{}", finished.text());
@@ -286,4 +288,26 @@ fn strict_takes_warnings_as_errors_and_every_finding_has_the_code_of_its_rule() 
         codes(&check(&site, &["--json"]).ended(2).json())
     };
     assert_eq!(unknown(world().with("limits/x", 1)), unknown(world().with("limits/y", 1)));
+}
+
+#[test]
+fn a_server_that_does_not_start_names_the_code_that_a_check_names() {
+    for (key, value, code) in [
+        ("limits/x", json!(1), "unknown-key"),
+        ("apis/deploy/audience", json!("deploy"), "invalid-audience"),
+        ("apis/deploy/introspection_secret_file", json!("missing.secret"), "missing-secret"),
+        ("issuers/far", json!({ "issuer": "https://169.254.169.254" }), "address-not-allowed"),
+    ] {
+        let config = world().with(key, value);
+        let document = check(&world_site(&config), &["--json"]).ended(2).json();
+        let codes: Vec<&str> =
+            document["diagnostics"].as_array().unwrap().iter().filter_map(|one| one["rule"].as_str()).collect();
+        assert_eq!(codes, [code], "{document}");
+        let (_, finished) = Server::try_start(STS, world_site(&config)).err().unwrap();
+        assert!(finished.stderr.contains(&format!("rule: {code}")), "{}", finished.text());
+    }
+    // What is recorded and cannot be read is a finding, too.
+    let site = world_site(&world());
+    let finished = check(&site, &["--against", "sts.yaml", "--replay", "missing.jsonl", "--json"]).ended(2).json();
+    assert_eq!(finished["diagnostics"][0]["rule"], "unreadable-file", "{finished}");
 }
