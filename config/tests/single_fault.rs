@@ -57,6 +57,7 @@ const ACCOUNTS: &str = "accounts.yaml";
 type Fault = (&'static str, &'static str, CheckCode);
 
 const IN_MAIN: &[Fault] = &[
+    ("https://gitlab.example.com", "\"https://gitlab.example.com \"", CheckCode::HiddenCharacter),
     (
         "status_list: true",
         "status_list: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",

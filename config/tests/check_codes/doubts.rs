@@ -17,6 +17,7 @@ pub(super) const DOUBTS: &[(&str, &str, CheckCode)] = &[
     ("service_account: deployer", "service_account: default", CheckCode::DefaultServiceAccount),
     ("repository_id: 1296269, ", "", CheckCode::RecycledName),
     ("    shared: true\n    owner_claims: [org_id]\n", "", CheckCode::TenancyUnknown),
+    ("owner_claims: [org_id]", "owner_claims: [org_id, environment]", CheckCode::DoubtfulOwnerClaim),
     ("repository_owner_id: \"65\"", "repository_owner_id: \"65\", event_name: \"push*\"", CheckCode::UnnamedEvent),
     (
         "        kubernetes: { namespace: prod, service_account: deployer }\n",
