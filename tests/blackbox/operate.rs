@@ -63,6 +63,28 @@ fn fld40_a_name_that_nobody_has_is_an_error_with_the_nearest_one_and_revokes_not
 }
 
 #[test]
+fn fld40_an_api_key_that_nobody_has_is_an_error_and_a_whole_key_is_never_shown() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let access = server.token(&token("svc:octo"), &[]);
+    let refused = server.cli(&["tokens", "revoke", "--api-key", "0123456789aB"]).ended(1);
+    for wanted in ["there is no API key `0123456789aB`", "nothing was revoked"] {
+        assert!(refused.stderr.contains(wanted), "{wanted}: {}", refused.text());
+    }
+    for force in [&[][..], &["--force"]] {
+        let whole = "sts_0123456789aBabcdefghijklmnopqrstuvwxyz0123456789abcdef";
+        let refused = server.cli(&[&["tokens", "revoke", "--api-key", whole], force].concat()).ended(1);
+        assert!(refused.stderr.contains("an API key's id is the 12 letters and digits"), "{}", refused.text());
+        assert!(!refused.text().contains(whole) && !server.lines().text().contains(whole), "{}", refused.text());
+    }
+    let forced = server.cli(&["tokens", "revoke", "--api-key", "0123456789aB", "--force", "--json"]).ended(0).json();
+    assert_eq!(forced["revocation"]["scope"], json!({ "rule": { "api_key": "0123456789aB" } }));
+    assert_eq!(forced["covered"], 0);
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true, "it is of an ID token");
+    let listed = server.cli(&["tokens", "rules", "list"]).ended(0);
+    assert!(listed.stdout.contains("api_key=0123456789aB"), "{}", listed.stdout);
+}
+
+#[test]
 fn fld40_an_account_that_is_gone_from_the_configuration_is_revocable_by_its_records() {
     let server = Server::start_in(STS, world_site(&world()));
     let access = server.token(&token("svc:short"), &[]);

@@ -112,7 +112,7 @@ impl DecisionEvent {
                 .or_else(|| refusal.and_then(|refusal| refusal.issuer_entry.clone())),
             subject: claims.map(|claims| redacted(claims.subject().as_str())),
             account: record.account.or_else(|| refusal.and_then(|refusal| refusal.account.clone())),
-            identity: minted.map(|minted| minted.identity.to_string()),
+            identity: minted.and_then(|minted| minted.proof.federated()).map(|proof| proof.identity.to_string()),
             nearest_identity: refusal.and_then(|refusal| refusal.nearest_identity.clone()),
             failing_condition: refusal.and_then(|refusal| refusal.failing_condition.clone()),
             cause: refusal.map(|refusal| refusal.diagnosis.cause.clone()).map(|cause| redacted(&cause)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sts_policy::{Asked, RequestError, Requested};
 use sts_store::Issued;
-use sts_token::{Authorized, MintContext, MintError, MintedToken, StatusReference};
+use sts_token::{Authorized, CallerProof, MintContext, MintError, MintedToken, StatusReference};
 use sts_types::{RequestId, ScopeSet, StatusListId, StatusWindow, UnixTime};
 
 use crate::decision_record::{Conclusion, DecisionRecord};
@@ -113,7 +113,9 @@ impl Service {
         };
         record.account = Some(authorized.grant().account.name.to_string());
         // Only what is granted something: strangers must not take the places of those who are.
-        snapshot.remembered.remember(request.subject_token, authorized.verified());
+        if let CallerProof::Federated(verified) = authorized.proof() {
+            snapshot.remembered.remember(request.subject_token, verified);
+        }
         record.enter(Phase::Mint, &*self.clock);
         let now_millis = self.clock.now_millis();
         let status = self.status_of(snapshot, &authorized, now_millis).await?;

@@ -1,13 +1,13 @@
 //! Introspection (RFC 7662): whether a token of ours is active, for those who may know.
 
 use sts_store::Entry;
-use sts_token::PresentedToken;
-use sts_types::{AccountId, ApiName, Jti, TokenRecord, rfc};
+use sts_token::{PresentedToken, Provenance};
+use sts_types::{AccountId, ApiName, Issuer, Jti, TokenRecord, rfc};
 
 use crate::reason::{Reason, Refused};
 use crate::{Service, Snapshot};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Said when the store does not answer: the caller must not take it for a verdict.
 const NOT_LOOKED_UP: &str =
@@ -47,7 +47,10 @@ pub struct ActiveToken {
     iat: i64,
     jti: String,
     token_type: &'static str,
-    federated: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    federated: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<Value>,
 }
 
 impl Introspection {
@@ -75,9 +78,9 @@ impl Service {
             Caller::Api(name) => snapshot.rules.api(name.as_str()).is_some_and(|api| *api.audience == record.audience),
         };
         let record = self.supported_record(snapshot, presented.jti()).await?;
-        Ok(record
-            .filter(|record| is_token(record) && visible(record))
-            .map_or(Introspection::INACTIVE, |record| Introspection::Active(Box::new(active(snapshot, record)))))
+        Ok(record.filter(|record| is_token(record) && visible(record)).map_or(Introspection::INACTIVE, |record| {
+            Introspection::Active(Box::new(active(&snapshot.issuer, &record)))
+        }))
     }
 
     /// Signs an answer for the caller who asked (RFC 9701 section 5). It has a `typ` of its own and no claim at its top that an
@@ -127,16 +130,11 @@ impl Service {
     }
 }
 
-fn active(snapshot: &Snapshot, record: TokenRecord) -> ActiveToken {
-    let federated = json!({
-        "iss": record.issuer,
-        "sub": record.subject,
-        "identity": record.identity,
-        "claims": record.claims,
-    });
+fn active(issuer: &Issuer, record: &TokenRecord) -> ActiveToken {
+    let Provenance { federated, credential } = Provenance::of(&record.proof, &record.claims);
     ActiveToken {
         active: true,
-        iss: snapshot.issuer.to_string(),
+        iss: issuer.to_string(),
         sub: record.account.to_string(),
         client_id: record.account.to_string(),
         aud: record.audience.to_string(),
@@ -145,6 +143,52 @@ fn active(snapshot: &Snapshot, record: TokenRecord) -> ActiveToken {
         iat: record.iat.as_secs(),
         jti: record.jti.to_string(),
         token_type: "Bearer",
-        federated: federated.as_object().cloned().unwrap_or_default(),
+        federated: federated.map(|federated| json!(federated)),
+        credential: credential.map(|credential| json!(credential)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Map;
+    use sts_store::contract::{federated, record};
+    use sts_types::{ApiKeyId, ApiKeyProof, Proof};
+
+    fn answer(record: &TokenRecord) -> Value {
+        let issuer = Issuer::new("https://sts.example.com").unwrap();
+        json!(Introspection::Active(Box::new(active(&issuer, record))))
+    }
+
+    #[test]
+    fn an_answer_says_what_the_token_was_minted_on_and_of_a_descendant_what_its_root_was() {
+        let of_id_token = record("a", "octo");
+        let key = Proof::ApiKey(ApiKeyProof { id: ApiKeyId::new("0123456789aB").unwrap() });
+        let of_key = TokenRecord { proof: key, claims: Map::new(), ..record("b", "octo") };
+        for (root, member, wanted) in [
+            (
+                &of_id_token,
+                "federated",
+                json!({
+                    "iss": federated().issuer, "sub": federated().subject, "identity": "main branch",
+                    "claims": of_id_token.claims,
+                }),
+            ),
+            (&of_key, "credential", json!({ "type": "api_key", "id": "0123456789aB" })),
+        ] {
+            let child = TokenRecord { proof: root.proof.descendant(root.jti.clone()), ..root.clone() };
+            for record in [root, &child] {
+                let answer = answer(record);
+                assert_eq!(answer[member], wanted);
+                let members: Vec<&str> =
+                    answer.as_object().unwrap().keys().map(String::as_str).filter(|name| *name != member).collect();
+                let mut others = members;
+                others.sort_unstable();
+                assert_eq!(
+                    others,
+                    ["active", "aud", "client_id", "exp", "iat", "iss", "jti", "scope", "sub", "token_type"]
+                );
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sts_policy::Pattern;
 use sts_store::{Entry, LedgerError, Revocation, RevocationRule, RevocationScope, RuleId};
-use sts_types::{AccountId, Jti, TokenRecord, UnixTime};
+use sts_types::{AccountId, ApiKeyId, Jti, TokenRecord, UnixTime};
 
 pub use listing::{ListError, TokenPage, TokenQuery, TokenState, TokenView};
 pub use names::UnknownName;
@@ -61,7 +61,9 @@ pub struct CoveredTokens {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RevocationError {
     /// It would cover every token.
-    #[error("name what to revoke: jti, account, identity, issuer, subject, issuer_kid, kid, generation or claim")]
+    #[error(
+        "name what to revoke: jti, account, identity, issuer, subject, api_key, issuer_kid, kid, generation or claim"
+    )]
     NoField,
     /// The token of that `jti` does not fit the other fields.
     #[error("the token of that jti does not fit the other fields")]
@@ -110,12 +112,17 @@ impl Service {
         request: RevocationRequest,
         by: &str,
     ) -> Result<Revoked, RevocationError> {
+        if let Some(id) = &request.api_key {
+            // Whoever gives the whole key here is not shown it again.
+            ApiKeyId::new(id).map_err(|error| RevocationError::Field("api_key", error.to_string()))?;
+        }
         if !request.force {
             let named = Named {
                 account: request.account.as_deref(),
                 identity: request.identity.as_deref(),
                 issuer: request.issuer.as_deref(),
                 api: None,
+                api_key: request.api_key.as_deref(),
             };
             if let Some(unknown) = self.unknown_name(snapshot, &named).await? {
                 return Err(RevocationError::UnknownName(unknown));
@@ -269,6 +276,7 @@ fn rule(snapshot: &Snapshot, request: &RevocationRequest) -> Result<RevocationRu
         identity: request.identity.clone(),
         issuer: request.issuer.clone(),
         subject: request.subject.clone(),
+        api_key: request.api_key.clone(),
         issuer_kid: request.issuer_kid.clone(),
         kid: request.kid.clone(),
         generation: request.generation.clone(),

@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use serde_json::Value;
 use sts_policy::Pattern;
 use sts_store::{Revocation, RevocationRule, RevocationScope};
-use sts_types::TokenRecord;
+use sts_types::{Kid, Proof, Subject, TokenRecord};
 
 /// The compiled form of the list it was made from.
 struct Compiled {
@@ -110,18 +110,28 @@ fn covers(revocation: &Revocation, compiled: Option<&CompiledRule>, record: &Tok
     let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
     revocation.reaches(record)
         && is(&rule.account, record.account.as_str())
-        && is(&rule.identity, record.identity.as_str())
-        && is(&rule.issuer, record.entry.as_str())
         && is(&rule.kid, record.kid.as_str())
         && is(&rule.generation, &record.generation)
-        && rule
-            .issuer_kid
-            .as_deref()
-            .is_none_or(|kid| record.subject_kid.as_ref().is_some_and(|own| own.as_str() == kid))
+        && fits_proof(rule, compiled, &record.proof)
         && compiled.is_none_or(|compiled| {
-            compiled.subject.as_ref().is_none_or(|pattern| pattern.matches(record.subject.as_str()))
-                && compiled.claims.iter().all(|(name, pattern)| claim_matches(record.claims.get(name), pattern))
+            compiled.claims.iter().all(|(name, pattern)| claim_matches(record.claims.get(name), pattern))
         })
+}
+
+/// Whether a token that was minted on `proof` fits the fields of a rule that are about it. A token that was exchanged for
+/// one of ours fits what that one fits: its root's fields are its own.
+fn fits_proof(rule: &RevocationRule, compiled: Option<&CompiledRule>, proof: &Proof) -> bool {
+    let is = |wanted: &Option<String>, own: Option<&str>| wanted.is_none() || wanted.as_deref() == own;
+    let federated = proof.federated();
+    let subject = |subject: &Subject| {
+        let pattern = compiled.and_then(|compiled| compiled.subject.as_ref());
+        pattern.is_none_or(|pattern| pattern.matches(subject.as_str()))
+    };
+    is(&rule.identity, federated.map(|own| own.identity.as_str()))
+        && is(&rule.issuer, federated.map(|own| own.entry.as_str()))
+        && is(&rule.issuer_kid, federated.and_then(|own| own.subject_kid.as_ref()).map(Kid::as_str))
+        && (rule.subject.is_none() || federated.is_some_and(|own| subject(&own.subject)))
+        && is(&rule.api_key, proof.api_key().map(|own| own.id.as_str()))
 }
 
 /// As a condition does: a list by any of its elements, numbers and booleans by their text.
@@ -131,5 +141,56 @@ fn claim_matches(value: Option<&Value>, pattern: &Pattern) -> bool {
         Some(Value::String(text)) => pattern.matches(text),
         Some(Value::Array(values)) => values.iter().any(|value| claim_matches(Some(value), pattern)),
         Some(scalar) => pattern.matches(&scalar.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sts_store::contract::{record, rule};
+    use sts_types::{ApiKeyId, ApiKeyProof, Jti, UnixTime};
+
+    const ID: &str = "0123456789aB";
+
+    /// Records of the same account: of an ID token, of an API key, and each exchanged on.
+    fn records() -> [TokenRecord; 4] {
+        let jti = |text: &str| Jti::new(text).unwrap();
+        let of_token = record("of a token", "octo");
+        let key = Proof::ApiKey(ApiKeyProof { id: ApiKeyId::new(ID).unwrap() });
+        let claims = serde_json::Map::new();
+        let of_key = TokenRecord { proof: key.clone(), claims, ..record("of a key", "octo") };
+        let child = TokenRecord { proof: of_token.proof.descendant(jti("of a token")), ..of_token.clone() };
+        let child_of_key = TokenRecord { proof: key.descendant(jti("of a key")), ..of_key.clone() };
+        [of_token, of_key, child, child_of_key]
+    }
+
+    #[test]
+    fn a_rule_matches_over_the_proof_and_what_a_proof_has_not_it_does_not_fit() {
+        let text = |text: &str| Some(text.to_owned());
+        let none = RevocationRule::default;
+        let (token, key, both, neither) =
+            ([true, false, true, false], [false, true, false, true], [true; 4], [false; 4]);
+        for (fields, wanted) in [
+            (RevocationRule { account: text("octo"), ..none() }, both),
+            (RevocationRule { identity: text("main branch"), ..none() }, token),
+            (RevocationRule { issuer: text("github"), ..none() }, token),
+            (RevocationRule { issuer: text("gitlab"), ..none() }, neither),
+            (RevocationRule { subject: text("repo:octo-org/**"), ..none() }, token),
+            (RevocationRule { subject: text("**"), ..none() }, token),
+            // Written by another version: it is not understood, and still is about subjects.
+            (RevocationRule { subject: text("\\broken"), ..none() }, token),
+            (RevocationRule { issuer_kid: text("cc413527-173f-5a05-976e-9c52b1d7b431"), ..none() }, token),
+            (RevocationRule { claim: [("repository_id".to_owned(), "**".to_owned())].into(), ..none() }, token),
+            (RevocationRule { api_key: text(ID), ..none() }, key),
+            (RevocationRule { api_key: text("0123456789ab"), ..none() }, neither),
+            (RevocationRule { api_key: text(ID), account: text("octo"), ..none() }, key),
+            (RevocationRule { api_key: text(ID), account: text("other"), ..none() }, neither),
+            (RevocationRule { api_key: text(ID), issuer: text("github"), ..none() }, neither),
+        ] {
+            let shown = format!("{fields:?}");
+            let revocation =
+                Revocation { scope: RevocationScope::Rule(fields), ..rule("octo", UnixTime::from_secs(1)) };
+            assert_eq!(records().map(|record| covers_alone(&revocation, &record)), wanted, "{shown}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sts_policy::{Provenance, RuleSet};
 use sts_token::{ClaimedOrigin, Remembered, TrustSpec};
-use sts_types::{Algorithm, ApiName, EntryName, Issuer, Issuers, TokenRecord, UnixTime};
+use sts_types::{Algorithm, ApiName, EntryName, Issuer, Issuers, Proof, TokenRecord, UnixTime};
 
 use crate::IssuerKeys;
 use crate::bearer::ApiSecret;
@@ -42,19 +42,26 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether the rules in force still stand behind a recorded token: its account, identity and issuer entry are there,
+    /// Whether the rules in force still stand behind a recorded token: its account and what it was minted on are there,
     /// enabled and in time. Without rules nothing speaks against it.
     pub(crate) fn supports(&self, record: &TokenRecord, now: UnixTime) -> bool {
         if !self.has_rules {
             return true;
         }
-        let provenance = Provenance {
-            account: &record.account,
-            identity: &record.identity,
-            entry: &record.entry,
-            issued: record.iat,
-        };
-        self.trust.has(&record.entry, &record.issuer) && self.rules.still_active(&provenance, now)
+        match &record.proof {
+            Proof::Federated(proof) => {
+                let provenance = Provenance {
+                    account: &record.account,
+                    identity: &proof.identity,
+                    entry: &proof.entry,
+                    issued: record.iat,
+                };
+                self.trust.has(&proof.entry, &proof.issuer) && self.rules.still_active(&provenance, now)
+            }
+            // Nothing here knows which API keys are in force, or whether the tokens are that this
+            // one came from, and what nobody can vouch for is not active.
+            Proof::ApiKey(_) | Proof::Own(_) => false,
+        }
     }
 }
 

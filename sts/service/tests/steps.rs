@@ -14,14 +14,18 @@ use serde_json::{Value, json};
 use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
 use sts_service::{
     ApiSecret, Caller, Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable,
-    KeysView, Parameters, Parts, Phase, PhaseTimes, Reason, Refused, RequestContext, Service, Snapshot, TrustTable,
+    KeysView, Parameters, Parts, Phase, PhaseTimes, Reason, Refused, RequestContext, RevocationRequest, Service,
+    Snapshot, TrustTable,
 };
 use sts_store::{
     Acceptance, EarlierUse, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
     RevocationRule, RevocationScope, RuleId, StatusMark, TakenClaim, TokenRecord, Warning,
 };
 use sts_token::{Keyring, KeyringSpec};
-use sts_types::{AccountId, Algorithm, Clock, Digest256, EntryName, Issuer, Kid, StatusWindow, UnixTime, rfc};
+use sts_types::{
+    AccountId, Algorithm, ApiKeyId, ApiKeyProof, Clock, Digest256, EntryName, FederatedProof, Issuer, Kid, Proof,
+    StatusWindow, UnixTime, rfc,
+};
 
 const NOW: i64 = 1_790_000_060;
 const ISSUER: &str = "https://issuer.example";
@@ -516,6 +520,48 @@ async fn c057_a_token_that_may_be_used_once_is_used_once_and_not_spent_on_a_typo
     assert!(until.iter().all(|until| *until > NOW + 240 + 60), "c058: kept beyond exp and leeway");
 }
 
+fn of_api_key() -> Proof {
+    Proof::ApiKey(ApiKeyProof { id: ApiKeyId::new("0123456789aB").unwrap() })
+}
+
+#[tokio::test]
+async fn tokens_of_an_api_key_are_revoked_by_its_id_and_a_key_that_nobody_has_is_refused_unless_forced() {
+    let fixture = Fixture::new();
+    let snapshot = fixture.service.snapshot();
+    fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+    let of = |id: &str, force: bool| RevocationRequest {
+        api_key: Some(id.to_owned()),
+        force,
+        ..RevocationRequest::default()
+    };
+    let refusal = async |request| fixture.service.revoke(&snapshot, request, "test").await.unwrap_err().to_string();
+    assert!(refusal(of("0123456789aB", false)).await.contains("there is no API key `0123456789aB`"));
+    // A whole key is not shown again, forced or not.
+    for force in [false, true] {
+        let text = refusal(of("sts_0123456789aBsecretsecretsecret", force)).await;
+        assert!(text.contains("`api_key` is not usable") && !text.contains("secretsecret"), "{text}");
+    }
+    let forced = fixture.service.revoke(&snapshot, of("0123456789aB", true), "test").await.unwrap();
+    assert_eq!(forced.coverage.covered, Some(0), "no token of an ID token is one of a key");
+    *fixture.ledger.rules.lock().unwrap() = Arc::from([]);
+
+    fixture.ledger.edit(|entry| entry.record.proof = of_api_key());
+    let near = refusal(of("0123456789aC", false)).await;
+    assert!(near.contains("did you mean `0123456789aB`?"), "{near}");
+    for (request, covered) in [
+        (RevocationRequest { account: Some("octo".to_owned()), ..of("0123456789aB", false) }, 1),
+        (of("0123456789aB", false), 0),
+    ] {
+        let revoked = fixture.service.revoke(&snapshot, request, "test").await.unwrap();
+        assert_eq!(revoked.coverage.covered, Some(covered), "the second finds nothing left");
+    }
+}
+
+fn federated_mut(entry: &mut Entry) -> &mut FederatedProof {
+    let Proof::Federated(proof) = &mut entry.record.proof else { panic!("not of an ID token") };
+    proof
+}
+
 #[tokio::test]
 async fn in03_a_token_is_active_only_while_everything_agrees() {
     let fixture = Fixture::new();
@@ -525,9 +571,12 @@ async fn in03_a_token_is_active_only_while_everything_agrees() {
     for change in [
         |entry: &mut Entry| entry.record.token_digest = sts_jose::sha256(b"another token"),
         |entry: &mut Entry| entry.record.account = sts_types::AccountId::new("gone").unwrap(),
-        |entry: &mut Entry| entry.record.identity = sts_types::IdentityName::new("gone").unwrap(),
-        |entry: &mut Entry| entry.record.entry = EntryName::new("gone").unwrap(),
+        |entry: &mut Entry| federated_mut(entry).identity = sts_types::IdentityName::new("gone").unwrap(),
+        |entry: &mut Entry| federated_mut(entry).entry = EntryName::new("gone").unwrap(),
         |entry: &mut Entry| entry.record.kid = Kid::new("another").unwrap(),
+        // Nobody knows of such a key, or of such a parent.
+        |entry: &mut Entry| entry.record.proof = of_api_key(),
+        |entry: &mut Entry| entry.record.proof = entry.record.proof.descendant(entry.record.jti.clone()),
     ] {
         let before = fixture.ledger.records.lock().unwrap().clone();
         fixture.ledger.edit(change);
@@ -598,6 +647,7 @@ async fn a_rule_covers_what_all_its_fields_fit_and_nothing_issued_later() {
     let fixture = Fixture::new();
     let token = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
     let record = fixture.ledger.records.lock().unwrap().values().next().unwrap().record.clone();
+    let subject_kid = record.proof.federated().unwrap().subject_kid.as_ref().map(ToString::to_string);
     let rule = RevocationRule::default;
     let text = |text: &str| Some(text.to_owned());
     let claim = |pattern: &str| [("run_id".to_owned(), pattern.to_owned())].into();
@@ -609,9 +659,9 @@ async fn a_rule_covers_what_all_its_fields_fit_and_nothing_issued_later() {
         (RevocationRule { identity: text("main"), issuer: text("cd"), ..rule() }, NOW + 1, true),
         (RevocationRule { subject: text("job:*"), ..rule() }, NOW + 1, false),
         (RevocationRule { subject: text("*"), ..rule() }, NOW + 1, true),
-        (RevocationRule { issuer_kid: record.subject_kid.as_ref().map(ToString::to_string), ..rule() }, NOW + 1, false),
+        (RevocationRule { issuer_kid: subject_kid.clone(), ..rule() }, NOW + 1, false),
         (RevocationRule { kid: text(record.kid.as_str()), ..rule() }, NOW + 1, false),
-        (RevocationRule { kid: record.subject_kid.as_ref().map(ToString::to_string), ..rule() }, NOW + 1, true),
+        (RevocationRule { kid: subject_kid.clone(), ..rule() }, NOW + 1, true),
         (RevocationRule { generation: text(&record.generation), ..rule() }, NOW + 1, false),
         (RevocationRule { claim: claim("4?"), ..rule() }, NOW + 1, false),
         (RevocationRule { claim: claim("5?"), ..rule() }, NOW + 1, true),

@@ -2,19 +2,27 @@
 //!
 //! The seal binds a value to where it was written, so that neither a value of another table nor one moved to another key opens.
 
-use sts_types::Seal;
+use sts_types::{Seal, TokenRecord};
 
 use crate::alert::{Fault, Place};
+use crate::record_of_version_1::RecordOfVersion1;
 
-/// The version that is written. A value of a later one is never guessed at.
-const VERSION: u8 = 1;
 const SEAL_LEN: usize = 32;
+
+/// The version in which values of a place are written. A value of a later one is never guessed at.
+const fn version_of(place: Place) -> u8 {
+    match place {
+        Place::Record => 2,
+        Place::Revocation | Place::Rule | Place::Epoch | Place::Refusal | Place::Claim => 1,
+    }
+}
 
 /// Seals `payload` for `key` in `place`.
 pub(crate) fn seal(seal: &dyn Seal, place: Place, key: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(1 + SEAL_LEN + payload.len());
-    let octets = sealed_octets(VERSION, place, key);
-    stored.push(VERSION);
+    let version = version_of(place);
+    let octets = sealed_octets(version, place, key);
+    stored.push(version);
     stored.extend_from_slice(&seal.seal(&[&octets, key, payload]));
     stored.extend_from_slice(payload);
     stored
@@ -31,18 +39,19 @@ pub(crate) fn seal_value(
     value: &impl serde::Serialize,
 ) -> serde_json::Result<Vec<u8>> {
     let mut stored = Vec::with_capacity(1536);
-    stored.push(VERSION);
+    let version = version_of(place);
+    stored.push(version);
     stored.extend_from_slice(&[0; SEAL_LEN]);
     serde_json::to_writer(&mut stored, value)?;
     if let Some((head, payload)) = stored.split_at_mut_checked(1 + SEAL_LEN)
         && let [_, code @ ..] = head
     {
-        code.copy_from_slice(&seal.seal(&[&sealed_octets(VERSION, place, key), key, payload]));
+        code.copy_from_slice(&seal.seal(&[&sealed_octets(version, place, key), key, payload]));
     }
     Ok(stored)
 }
 
-/// Opens what [`seal`] made for that very `key` and `place`, and decodes it.
+/// Opens what [`seal`] made for that very `key` and `place`, and decodes it. For records there is [`open_record`].
 ///
 /// # Errors
 /// The fault for which the value counts as absent.
@@ -52,15 +61,34 @@ pub(crate) fn open<T: serde::de::DeserializeOwned>(
     key: &[u8],
     stored: &[u8],
 ) -> Result<T, Fault> {
+    let (_, payload) = unseal(seal, place, key, stored)?;
+    serde_json::from_slice(payload).map_err(|_| Fault::Form)
+}
+
+/// Opens a record of any version there was.
+///
+/// # Errors
+/// The fault for which the record counts as absent.
+pub(crate) fn open_record(seal: &dyn Seal, key: &[u8], stored: &[u8]) -> Result<TokenRecord, Fault> {
+    let (version, payload) = unseal(seal, Place::Record, key, stored)?;
+    match version {
+        1 => serde_json::from_slice::<RecordOfVersion1>(payload).map(TokenRecord::from),
+        _ => serde_json::from_slice(payload),
+    }
+    .map_err(|_| Fault::Form)
+}
+
+/// The version of a stored value and its payload, once its seal fits.
+fn unseal<'a>(seal: &dyn Seal, place: Place, key: &[u8], stored: &'a [u8]) -> Result<(u8, &'a [u8]), Fault> {
     let (&version, sealed) = stored.split_first().ok_or(Fault::Form)?;
-    if version > VERSION {
+    if version > version_of(place) {
         return Err(Fault::Newer);
     }
     let (code, payload) = sealed.split_at_checked(SEAL_LEN).ok_or(Fault::Form)?;
     if !seal.verify(&[&sealed_octets(version, place, key), key, payload], code) {
         return Err(Fault::Seal);
     }
-    serde_json::from_slice(payload).map_err(|_| Fault::Form)
+    Ok((version, payload))
 }
 
 /// What is sealed before key and payload. The key's length keeps one key's tail from being another payload's head.

@@ -15,6 +15,7 @@ mod embedded;
 mod ledger;
 mod multiset;
 mod record;
+mod record_of_version_1;
 mod redis;
 mod refusals;
 mod rules;

@@ -82,6 +82,9 @@ pub struct RevocationRule {
     /// A pattern on the subject token's `sub`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// The id of an API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
     /// The `kid` that verified the subject token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer_kid: Option<String>,

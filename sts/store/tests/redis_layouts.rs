@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use sts_store::contract::{START, TestSeal, record, revocation, rule};
+use sts_store::contract::{START, TestSeal, in_version_1, record, revocation, rule};
 use sts_store::{Acceptance, Alert, Fault, Ledger, Place, TokenRecord};
 use sts_testkit::RedisServer;
 use sts_types::{Jti, Seal as _, UnixTime};
@@ -54,7 +54,7 @@ impl Earlier {
 
     async fn issue(&mut self, record: &TokenRecord) {
         let (id, account) = (digest(b't', record.jti.as_str()), digest(b'a', record.account.as_str()));
-        let mut content = serde_json::to_value(record).unwrap();
+        let mut content = in_version_1(record);
         content.as_object_mut().unwrap().remove("preceding_rules");
         self.run(redis::cmd("SET").arg(format!("sts:{{sts}}:t:{id}")).arg(sealed(1, &id, &content))).await;
         let millis = record.iat.as_secs() * 1000 + i64::from(record.iat_millis);

@@ -1,14 +1,34 @@
-//! Turns verified claims into a grant. A policy decision becomes mintable only here.
+//! Turns a proof into a grant. A policy decision becomes mintable only here.
 
 use sts_policy::{Facts, Grant, Outcome, Refusal, Requested, RuleSet};
-use sts_types::UnixTime;
+use sts_types::{ApiKeyId, TokenRecord, UnixTime};
 
 use crate::VerifiedClaims;
 
-/// Verified claims and the grant that the rules give them. Only [`VerifiedClaims::authorize`] makes
-/// one.
+/// What a caller has proven. Each variant can be made in one place only, by what verified it.
+pub enum CallerProof {
+    /// A platform's ID token.
+    Federated(VerifiedClaims),
+    /// An API key. No grant takes one yet.
+    ApiKey(VerifiedApiKey),
+    /// A token of ours. No grant takes one yet.
+    Own(VerifiedParent),
+}
+
+/// An API key whose secret was presented.
+pub struct VerifiedApiKey {
+    pub(crate) id: ApiKeyId,
+    pub(crate) expires_at: UnixTime,
+}
+
+/// A token of ours whose record, and the records of all tokens that it came from, are in force.
+pub struct VerifiedParent {
+    pub(crate) record: TokenRecord,
+}
+
+/// A proof and the grant that the rules give it. Only [`VerifiedClaims::authorize`] makes one.
 pub struct Authorized {
-    pub(crate) verified: VerifiedClaims,
+    pub(crate) proof: CallerProof,
     pub(crate) grant: Grant,
 }
 
@@ -27,7 +47,7 @@ impl VerifiedClaims {
     /// [`Denied`] with the claims and the refusal.
     pub fn authorize(self, rules: &RuleSet, requested: &Requested, now: UnixTime) -> Result<Authorized, Box<Denied>> {
         match rules.decide(self.facts(now), requested) {
-            Outcome::Granted(grant) => Ok(Authorized { verified: self, grant }),
+            Outcome::Granted(grant) => Ok(Authorized { proof: CallerProof::Federated(self), grant }),
             Outcome::Refused(refusal) => Err(Box::new(Denied { verified: self, refusal })),
         }
     }
@@ -46,9 +66,9 @@ impl Authorized {
         &self.grant
     }
 
-    /// The claims that were granted it.
+    /// The proof that was granted it.
     #[must_use]
-    pub fn verified(&self) -> &VerifiedClaims {
-        &self.verified
+    pub fn proof(&self) -> &CallerProof {
+        &self.proof
     }
 }

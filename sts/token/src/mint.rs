@@ -3,10 +3,14 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sts_jose::{SignError, SignedCompact, Signer};
-use sts_types::{Entropy, Issuer, Jti, Lifetime, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc};
+use sts_policy::Grant;
+use sts_types::{
+    ApiKeyProof, ClaimPath, Entropy, Issuer, Jti, Lifetime, Proof, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc,
+};
 
-use crate::Authorized;
 use crate::own::MAX_OWN_TOKEN;
+use crate::provenance::{Credential, Federated, Provenance};
+use crate::{Authorized, CallerProof};
 
 /// Random bytes in a `jti`: 160 bits, so that nobody can guess one and none repeats.
 const JTI_BYTES: usize = 20;
@@ -83,7 +87,12 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
     groups: &'a [sts_types::TeamName],
-    federated: Federated<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    federated: Option<Federated<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<Credential<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
 }
@@ -100,16 +109,6 @@ struct Place<'a> {
     uri: &'a str,
 }
 
-/// Provenance: the subject token's issuer, subject and copied claims, and the identity that
-/// matched.
-#[derive(Serialize)]
-struct Federated<'a> {
-    iss: &'a str,
-    sub: &'a str,
-    identity: &'a str,
-    claims: &'a Map<String, Value>,
-}
-
 impl Authorized {
     /// The lifetime of a token minted at `now`.
     ///
@@ -117,10 +116,13 @@ impl Authorized {
     /// [`MintError::NoLifeLeft`].
     pub fn lifetime(&self, now: UnixTime, cap_to_subject: bool) -> Result<Lifetime, MintError> {
         let granted = self.grant.lifetime;
-        if !cap_to_subject {
-            return Ok(granted);
-        }
-        let left = u32::try_from(self.verified.expires_at().since(now)).unwrap_or(0);
+        let end = match &self.proof {
+            CallerProof::Federated(verified) => cap_to_subject.then(|| verified.expires_at()),
+            CallerProof::ApiKey(key) => Some(key.expires_at),
+            CallerProof::Own(parent) => Some(parent.record.exp),
+        };
+        let Some(end) = end else { return Ok(granted) };
+        let left = u32::try_from(end.since(now)).unwrap_or(0);
         Lifetime::from_secs(left.min(granted.as_secs())).ok_or(MintError::NoLifeLeft)
     }
 
@@ -131,15 +133,13 @@ impl Authorized {
     pub fn mint(self, context: &MintContext<'_>) -> Result<MintedToken, MintError> {
         let now = UnixTime::from_secs(i64::try_from(context.now_millis / 1000).unwrap_or(i64::MAX));
         let lifetime = self.lifetime(now, context.cap_to_subject)?;
-        let Self { verified, grant } = self;
+        let Self { proof, grant } = self;
         let exp = now.plus(i64::from(lifetime.as_secs()));
         let jti = new_jti(context.entropy)?;
         let scope = (!grant.scopes.is_empty()).then(|| grant.scopes.to_string());
-        let copied: Map<String, Value> = grant
-            .copy_claims
-            .iter()
-            .filter_map(|path| verified.claims().find(path).map(|value| (path.as_str().to_owned(), value.to_value())))
-            .collect();
+        let replay_claims = replay_claims(&proof, &grant);
+        let (proof, copied) = recorded(proof, &grant);
+        let provenance = Provenance::of(&proof, &copied);
 
         let claims = Claims {
             iss: context.issuer.as_str(),
@@ -151,12 +151,9 @@ impl Authorized {
             jti: jti.as_str(),
             scope: scope.as_deref(),
             groups: &grant.account.teams,
-            federated: Federated {
-                iss: verified.issuer().as_str(),
-                sub: verified.subject().as_str(),
-                identity: grant.identity.as_str(),
-                claims: &copied,
-            },
+            federated: provenance.federated,
+            credential: provenance.credential,
+            parent: proof.parent().map(Jti::as_str),
             status: context
                 .status
                 .as_ref()
@@ -172,17 +169,11 @@ impl Authorized {
             return Err(MintError::TooLarge);
         }
 
-        let claims = verified.claim_for(&grant).into_iter().collect();
         let record = TokenRecord {
             jti,
             token_digest: digest,
             account: grant.account.id.clone(),
-            identity: grant.identity,
-            entry: verified.entry().clone(),
-            issuer: verified.issuer().clone(),
-            subject: verified.subject().clone(),
-            subject_kid: verified.kid().cloned(),
-            subject_jti_digest: verified.jti_digest(),
+            proof,
             api: grant.api,
             audience: grant.audience,
             scope: grant.scopes,
@@ -196,7 +187,35 @@ impl Authorized {
             preceding_rules: None,
             request_id: context.request_id.clone(),
         };
-        Ok(MintedToken { jwt, lifetime, record, claims })
+        Ok(MintedToken { jwt, lifetime, record, claims: replay_claims })
+    }
+}
+
+/// The one-use claims that this proof takes.
+fn replay_claims(proof: &CallerProof, grant: &Grant) -> Vec<ReplayClaim> {
+    match proof {
+        CallerProof::Federated(verified) => verified.claim_for(grant).into_iter().collect(),
+        CallerProof::ApiKey(_) | CallerProof::Own(_) => Vec::new(),
+    }
+}
+
+/// What the record keeps of a proof, and the claims that are copied from it.
+fn recorded(proof: CallerProof, grant: &Grant) -> (Proof, Map<String, Value>) {
+    match proof {
+        CallerProof::Federated(verified) => {
+            let found = |path: &ClaimPath| {
+                verified.claims().find(path).map(|value| (path.as_str().to_owned(), value.to_value()))
+            };
+            (
+                Proof::Federated(verified.recorded(grant.identity.clone())),
+                grant.copy_claims.iter().filter_map(found).collect(),
+            )
+        }
+        CallerProof::ApiKey(key) => (Proof::ApiKey(ApiKeyProof { id: key.id }), Map::new()),
+        CallerProof::Own(parent) => {
+            let TokenRecord { jti, proof, claims, .. } = parent.record;
+            (proof.descendant(jti), claims)
+        }
     }
 }
 
@@ -204,4 +223,114 @@ fn new_jti(entropy: &dyn Entropy) -> Result<Jti, SignError> {
     let mut random = [0; JTI_BYTES];
     entropy.fill(&mut random);
     Jti::new(&sts_jose::base64url(&random)).map_err(|_| SignError::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use sts_jose::OsEntropy;
+    use sts_policy::{GrantedAccount, Replay};
+    use sts_types::{
+        AccountId, AccountName, Algorithm, ApiKeyId, ApiName, Audience, IdentityName, Kid, ScopeSet, TeamName,
+    };
+
+    use super::*;
+    use crate::{VerifiedApiKey, VerifiedParent};
+
+    const NOW: i64 = 1_790_000_100;
+
+    struct TestSigner(Kid, Value);
+
+    impl Signer for TestSigner {
+        fn algorithm(&self) -> Algorithm {
+            Algorithm::ES256
+        }
+
+        fn kid(&self) -> &Kid {
+            &self.0
+        }
+
+        fn public_jwk(&self) -> &Value {
+            &self.1
+        }
+
+        fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SignError> {
+            Ok(vec![1; 64])
+        }
+    }
+
+    fn grant() -> Grant {
+        let account = GrantedAccount {
+            id: AccountId::new("octo").unwrap(),
+            name: AccountName::new("octo").unwrap(),
+            teams: vec![TeamName::new("deployers").unwrap()],
+        };
+        Grant {
+            account: Arc::new(account),
+            identity: IdentityName::new("of no ID token").unwrap(),
+            api: ApiName::new("deploy").unwrap(),
+            audience: Audience::new("https://deploy.example.com").unwrap(),
+            scopes: ScopeSet::parse("deployments:create").unwrap(),
+            lifetime: Lifetime::from_secs(900).unwrap(),
+            replay: Replay::Once,
+            copy_claims: Arc::from([ClaimPath::parse("run_id").unwrap()]),
+        }
+    }
+
+    /// The record of a token that was minted on an ID token, and expires 800 s after [`NOW`].
+    fn parent() -> TokenRecord {
+        serde_json::from_slice(include_bytes!("../../../tests/fuzz/seeds/record/record")).unwrap()
+    }
+
+    fn mint(proof: CallerProof) -> Result<(Value, MintedToken), MintError> {
+        let minted = Authorized { proof, grant: grant() }.mint(&MintContext {
+            issuer: &Issuer::new("https://sts.example.com").unwrap(),
+            signer: &TestSigner(Kid::new("ours").unwrap(), json!({})),
+            entropy: &OsEntropy,
+            now_millis: u64::try_from(NOW).unwrap() * 1000,
+            cap_to_subject: false,
+            status: None,
+            generation: "generation",
+            request_id: &RequestId::new("01J8Z3QK5V6W7X8Y9ZABCDEFGH").unwrap(),
+        })?;
+        let payload = sts_jose::decode_base64url(minted.jwt.split('.').nth(1).unwrap()).unwrap();
+        Ok((serde_json::from_slice(&payload).unwrap(), minted))
+    }
+
+    #[test]
+    fn a_token_of_an_api_key_names_the_key_and_ends_with_it() {
+        let key = |expires: i64| {
+            CallerProof::ApiKey(VerifiedApiKey {
+                id: ApiKeyId::new("0123456789aB").unwrap(),
+                expires_at: UnixTime::from_secs(NOW + expires),
+            })
+        };
+        let (claims, minted) = mint(key(86_400)).unwrap();
+        assert_eq!(claims["credential"], json!({ "type": "api_key", "id": "0123456789aB" }));
+        assert_eq!((claims.get("federated"), claims.get("parent")), (None, None));
+        assert_eq!((minted.lifetime.as_secs(), minted.claims.len(), minted.record.claims.len()), (900, 0, 0));
+        assert_eq!(minted.record.proof.api_key().unwrap().id.as_str(), "0123456789aB");
+        assert_eq!(mint(key(60)).unwrap().1.lifetime.as_secs(), 60);
+        assert!(matches!(mint(key(0)), Err(MintError::NoLifeLeft)));
+    }
+
+    #[test]
+    fn a_token_of_a_token_keeps_the_provenance_of_its_root_names_its_parent_and_ends_with_it() {
+        let root = parent();
+        let (claims, minted) = mint(CallerProof::Own(VerifiedParent { record: root.clone() })).unwrap();
+        assert_eq!(claims["parent"], json!(root.jti));
+        assert_eq!(
+            claims["federated"],
+            json!({ "iss": "https://ci.example", "sub": "main", "identity": "main", "claims": { "run_id": "42" } })
+        );
+        assert_eq!(claims.get("credential"), None);
+        assert_eq!((minted.lifetime.as_secs(), minted.record.exp), (800, root.exp));
+        assert_eq!(minted.record.proof, root.proof.descendant(root.jti.clone()));
+        let (claims, grandchild) = mint(CallerProof::Own(VerifiedParent { record: minted.record.clone() })).unwrap();
+        assert_eq!(claims["parent"], json!(minted.record.jti));
+        let Proof::Own(own) = &grandchild.record.proof else { panic!("{:?}", grandchild.record.proof) };
+        assert_eq!((&own.parent, &own.ancestors), (&minted.record.jti, &vec![root.jti]));
+    }
 }

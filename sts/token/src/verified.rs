@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use sts_jose::VerifyingKey;
 use sts_policy::{Facts, Grant, Replay};
-use sts_types::{Audience, ClaimSet, Digest256, EntryName, Issuer, Jti, Kid, ReplayClaim, Subject, UnixTime};
+use sts_types::{
+    Audience, ClaimSet, Digest256, EntryName, FederatedProof, IdentityName, Issuer, Jti, Kid, ReplayClaim, Subject,
+    UnixTime,
+};
 
 use crate::TrustSpec;
 use crate::registered::{self, Registered, TokenFault};
@@ -101,8 +104,20 @@ impl VerifiedClaims {
         &self.0.claims
     }
 
+    /// What the record keeps of the token that `identity` let in.
+    pub(crate) fn recorded(&self, identity: IdentityName) -> FederatedProof {
+        FederatedProof {
+            identity,
+            entry: self.entry().clone(),
+            issuer: self.issuer().clone(),
+            subject: self.subject().clone(),
+            subject_kid: self.kid().cloned(),
+            subject_jti_digest: self.jti_digest(),
+        }
+    }
+
     /// Digest of the subject token's `jti`, for the record.
-    pub(crate) fn jti_digest(&self) -> Option<Digest256> {
+    fn jti_digest(&self) -> Option<Digest256> {
         self.jti().map(|jti| sts_jose::sha256(jti.as_str().as_bytes()))
     }
 

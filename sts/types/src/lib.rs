@@ -13,6 +13,7 @@ mod json_object;
 mod names;
 mod nearest;
 mod origin;
+mod proof;
 mod record;
 pub mod rfc;
 mod seal;
@@ -31,11 +32,12 @@ pub use issuer_template::{IssuerTemplate, TemplateError, VariableSpec};
 pub use issuers::Issuers;
 pub use json_object::{Elements, Json, JsonKind, JsonObject};
 pub use names::{
-    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Jti, Kid, NameError, RequestId, Scope,
-    ScopeSet, Subject, TeamName, is_uuid,
+    AccountId, AccountName, ApiKeyId, ApiName, Audience, EntryName, IdentityName, Issuer, Jti, Kid, NameError,
+    RequestId, Scope, ScopeSet, Subject, TeamName, is_uuid,
 };
 pub use nearest::nearest;
 pub use origin::{Located, Origin};
+pub use proof::{ApiKeyProof, FederatedProof, OwnProof, Proof, RootProof};
 pub use record::{ReplayClaim, TokenRecord};
 pub use seal::{Digest256, Seal, hex};
 pub use secret_file::{GroupAccess, SecretFile, SecretFileError, SecretOwner, check_private_folder, read_secret_file};

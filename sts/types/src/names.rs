@@ -99,6 +99,13 @@ name! {
     Kid, |text| bounded(text, 1024, "a kid is 1 to 1,024 bytes without control characters")
 }
 name! {
+    /// The id of an API key: the part of the key that is no secret.
+    ApiKeyId, |text| {
+        let is_id = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_id { Ok(()) } else { Err(NameError("an API key's id is the 12 letters and digits after `sts_`")) }
+    }
+}
+name! {
     /// The name of an issuer entry in the configuration, the unit of trust.
     EntryName, |text| grammar(text, "an issuer entry's name is `[a-z0-9][a-z0-9._-]{0,62}`")
 }

@@ -1,9 +1,6 @@
 //! The record of a minted token. `sts-token` makes it and `sts-store` keeps it.
 
-use crate::{
-    AccountId, ApiName, Audience, Digest256, EntryName, IdentityName, Issuer, Jti, Kid, RequestId, ScopeSet, Subject,
-    UnixTime,
-};
+use crate::{AccountId, ApiName, Audience, Digest256, Jti, Kid, Proof, RequestId, ScopeSet, UnixTime};
 
 /// The record of one minted token. It never contains the token.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -14,18 +11,8 @@ pub struct TokenRecord {
     pub token_digest: Digest256,
     /// The account's id.
     pub account: AccountId,
-    /// The identity that matched.
-    pub identity: IdentityName,
-    /// The issuer entry whose key verified the subject token.
-    pub entry: EntryName,
-    /// The subject token's `iss`.
-    pub issuer: Issuer,
-    /// The subject token's `sub`.
-    pub subject: Subject,
-    /// The `kid` of the key that verified the subject token, if it has one.
-    pub subject_kid: Option<Kid>,
-    /// Digest of the subject token's `jti`, if it has one.
-    pub subject_jti_digest: Option<Digest256>,
+    /// What it was minted on.
+    pub proof: Proof,
     /// The API's name.
     pub api: ApiName,
     /// Our `aud`.

@@ -108,6 +108,9 @@ pub(super) struct RevokeArgs {
     /// Tokens whose subject token has a `sub` that matches this pattern
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     subject: Option<String>,
+    /// Tokens minted on the API key with this id
+    #[arg(long, value_name = "ID")]
+    api_key: Option<String>,
     /// Tokens whose subject token was signed by the issuer's key with this kid
     #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     issuer_kid: Option<String>,
@@ -164,6 +167,7 @@ impl RevokeArgs {
             identity: self.identity,
             issuer: self.issuer,
             subject: self.subject,
+            api_key: self.api_key,
             issuer_kid: self.issuer_kid,
             kid: self.kid,
             generation: self.generation,

@@ -253,6 +253,7 @@ mod tests {
     #[test]
     fn a_documented_revocation_has_the_members_that_are_read() {
         let read = serde_json::to_value(RevocationRequest {
+            api_key: Some(String::new()),
             before: Some(sts_types::UnixTime::from_secs(1)),
             force: true,
             dry_run: true,

@@ -74,7 +74,8 @@ pub(super) fn all() -> Value {
                 "iat": seconds(),
                 "jti": text(),
                 "token_type": { "const": "Bearer" },
-                "federated": { "type": "object" },
+                "federated": { "type": "object", "description": "The ID token that it was minted on." },
+                "credential": { "type": "object", "description": "The credential of ours that it was minted on." },
             },
         },
         "Metadata": {
@@ -145,6 +146,7 @@ pub(super) fn all() -> Value {
                 "identity": text(),
                 "issuer": { "type": "string", "description": "An issuer entry's name." },
                 "subject": { "type": "string", "description": "A pattern." },
+                "api_key": { "type": "string", "description": "An API key's id." },
                 "issuer_kid": text(),
                 "kid": text(),
                 "generation": text(),

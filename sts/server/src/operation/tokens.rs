@@ -118,8 +118,8 @@ pub(super) fn from_query(query: &str) -> Result<Operation, String> {
 
 /// The revocation that a body, and `dry_run` in the query string, ask for.
 pub(super) fn revocation(query: &str, body: &Value) -> Result<Operation, String> {
-    const FORM: &str = "a revocation is an object of jti, account, identity, issuer, subject, issuer_kid, kid, generation and \
-                        reason (strings), claim (an object of patterns, NAME=PATTERN, or a list of these), before (epoch \
+    const FORM: &str = "a revocation is an object of jti, account, identity, issuer, subject, api_key, issuer_kid, kid, \
+                        generation and reason (strings), claim (an object of patterns, NAME=PATTERN, or a list of these), before (epoch \
                         seconds, or RFC 3339), force and dry_run (booleans); nothing was revoked";
     let mut request: RevocationRequest = serde_json::from_value(body.clone()).map_err(|_| FORM.to_owned())?;
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {

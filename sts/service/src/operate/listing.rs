@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use sts_policy::Pattern;
 use sts_store::{Entry, Revocation};
-use sts_types::{AccountId, Jti, TokenRecord, UnixTime};
+use sts_token::Provenance;
+use sts_types::{AccountId, FederatedProof, Jti, Proof, TokenRecord, UnixTime};
 
 use super::names::{Named, UnknownName};
 use crate::{Service, Snapshot};
@@ -44,12 +47,34 @@ impl TokenState {
 /// A recorded token, as operators see it.
 #[derive(Serialize)]
 pub struct TokenView {
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "members")]
     record: TokenRecord,
     state: TokenState,
     /// Who revoked it, when and why: it alone, or by a rule that covers it.
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked: Option<Revocation>,
+}
+
+/// The members of a record, with those of its proof beside the others.
+fn members<S: Serializer>(record: &TokenRecord, serializer: S) -> Result<S::Ok, S::Error> {
+    let object = |value: serde_json::Result<Value>| match value {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err(S::Error::custom("a record is an object")),
+        Err(error) => Err(S::Error::custom(error)),
+    };
+    let mut members = object(serde_json::to_value(record))?;
+    members.remove("proof");
+    if let Some(federated) = record.proof.federated() {
+        members.extend(object(serde_json::to_value(federated))?);
+    }
+    if let Some(credential) = Provenance::of(&record.proof, &record.claims).credential {
+        members.insert("credential".to_owned(), json!(credential));
+    }
+    if let Proof::Own(own) = &record.proof {
+        members.insert("parent".to_owned(), json!(own.parent));
+        members.insert("ancestors".to_owned(), json!(own.ancestors));
+    }
+    members.serialize(serializer)
 }
 
 /// Which tokens to list: all that are given must fit.
@@ -127,13 +152,21 @@ impl Filter {
     fn fits(&self, token: &TokenView) -> bool {
         let (query, record) = (&self.query, &token.record);
         let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
-        is(&query.identity, record.identity.as_str())
-            && is(&query.issuer, record.entry.as_str())
+        // A token that goes back to no ID token has no identity, issuer or subject to fit.
+        let federated = record.proof.federated();
+        let is_of = |wanted: &Option<String>, own: fn(&FederatedProof) -> &str| {
+            wanted.is_none() || wanted.as_deref() == federated.map(own)
+        };
+        is_of(&query.identity, |own| own.identity.as_str())
+            && is_of(&query.issuer, |own| own.entry.as_str())
             && is(&query.api, record.api.as_str())
             && query.issued_after.is_none_or(|from| record.iat >= from)
             && query.issued_before.is_none_or(|before| record.iat < before)
             && query.state.is_none_or(|state| token.state == state)
-            && self.subject.as_ref().is_none_or(|pattern| pattern.matches(record.subject.as_str()))
+            && self
+                .subject
+                .as_ref()
+                .is_none_or(|pattern| federated.is_some_and(|own| pattern.matches(own.subject.as_str())))
     }
 }
 
@@ -210,6 +243,7 @@ impl Service {
             identity: query.identity.as_deref(),
             issuer: query.issuer.as_deref(),
             api: query.api.as_deref(),
+            api_key: None,
         };
         let unknown = self.unknown_name(snapshot, &named).await?;
         Ok(unknown.iter().map(UnknownName::to_string).collect())
@@ -236,4 +270,37 @@ impl Service {
 /// under its id.
 pub(super) fn account_id(snapshot: &Snapshot, name: &str) -> Option<AccountId> {
     snapshot.rules.account(name).map(|account| account.id.clone()).or_else(|| AccountId::new(name).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sts_store::contract::{in_version_1, record};
+    use sts_types::{ApiKeyId, ApiKeyProof};
+
+    fn shown(record: TokenRecord) -> Value {
+        json!(TokenView { record, state: TokenState::Active, revoked: None })
+    }
+
+    #[test]
+    fn a_token_shows_what_it_was_minted_on_beside_its_other_members() {
+        let of_id_token = record("a", "octo");
+        let mut wanted = in_version_1(&of_id_token);
+        wanted["state"] = json!("active");
+        assert_eq!(shown(of_id_token.clone()), wanted, "the members that it always had");
+
+        let key = Proof::ApiKey(ApiKeyProof { id: ApiKeyId::new("0123456789aB").unwrap() });
+        let of_key = shown(TokenRecord { proof: key.clone(), ..of_id_token.clone() });
+        assert_eq!(of_key["credential"], json!({ "type": "api_key", "id": "0123456789aB" }));
+        for absent in ["identity", "entry", "issuer", "subject", "subject_kid", "proof", "parent"] {
+            assert_eq!(of_key.get(absent), None, "{absent}");
+        }
+        let parent = |text| Jti::new(text).unwrap();
+        let child = of_id_token.proof.descendant(parent("x")).descendant(parent("y"));
+        let child = shown(TokenRecord { proof: child, ..of_id_token });
+        assert_eq!(
+            (&child["parent"], &child["ancestors"], &child["identity"], child.get("credential")),
+            (&json!("y"), &json!(["x"]), &json!("main branch"), None)
+        );
+    }
 }

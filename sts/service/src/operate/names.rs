@@ -19,6 +19,7 @@ pub(super) struct Named<'a> {
     pub(super) identity: Option<&'a str>,
     pub(super) issuer: Option<&'a str>,
     pub(super) api: Option<&'a str>,
+    pub(super) api_key: Option<&'a str>,
 }
 
 /// A name that nobody has.
@@ -60,6 +61,7 @@ enum Kind {
     Issuer,
     Api,
     Identity,
+    ApiKey,
 }
 
 impl Kind {
@@ -69,16 +71,19 @@ impl Kind {
             Self::Issuer => "issuer entry",
             Self::Api => "API",
             Self::Identity => "identity",
+            Self::ApiKey => "API key",
         }
     }
 
-    /// The name in a record.
-    fn of(self, record: &TokenRecord) -> &str {
+    /// The name in a record, if it has one of that kind.
+    fn of(self, record: &TokenRecord) -> Option<&str> {
+        let federated = || record.proof.federated();
         match self {
-            Self::Account => record.account.as_str(),
-            Self::Issuer => record.entry.as_str(),
-            Self::Api => record.api.as_str(),
-            Self::Identity => record.identity.as_str(),
+            Self::Account => Some(record.account.as_str()),
+            Self::Issuer => federated().map(|proof| proof.entry.as_str()),
+            Self::Api => Some(record.api.as_str()),
+            Self::Identity => federated().map(|proof| proof.identity.as_str()),
+            Self::ApiKey => record.proof.api_key().map(|proof| proof.id.as_str()),
         }
     }
 }
@@ -95,6 +100,7 @@ impl Service {
             (Kind::Issuer, named.issuer),
             (Kind::Api, named.api),
             (Kind::Identity, named.identity),
+            (Kind::ApiKey, named.api_key),
         ];
         for (kind, name) in given.into_iter().filter_map(|(kind, name)| Some((kind, name?))) {
             let unknown = self.unknown(snapshot, named, kind, name).await?;
@@ -116,14 +122,14 @@ impl Service {
         if configured.contains(name) {
             return Ok(None);
         }
-        // Identities are looked for among the account's own where one is named.
+        // Identities and API keys are looked for among the account's own where one is named.
         let owner = match kind {
-            Kind::Identity => named.account,
+            Kind::Identity | Kind::ApiKey => named.account,
             Kind::Account | Kind::Issuer | Kind::Api => None,
         };
         let account = match kind {
             Kind::Account => Some(name),
-            Kind::Identity | Kind::Issuer | Kind::Api => owner,
+            Kind::Identity | Kind::ApiKey | Kind::Issuer | Kind::Api => owner,
         };
         let id = match account.map(|account| account_id(snapshot, account)) {
             // No record has a name that no account can have.
@@ -133,7 +139,7 @@ impl Service {
         };
         let mut recorded: BTreeSet<String> = BTreeSet::new();
         let note = |entry: Option<&Entry>| {
-            let Some(own) = entry.map(|entry| kind.of(&entry.record)) else { return true };
+            let Some(own) = entry.and_then(|entry| kind.of(&entry.record)) else { return true };
             if !recorded.contains(own) {
                 recorded.insert(own.to_owned());
             }
@@ -165,6 +171,8 @@ fn configured_names<'s>(snapshot: &'s Snapshot, named: &Named<'_>, kind: Kind) -
         Kind::Account => rules.accounts().flat_map(|account| [account.name.as_str(), account.id.as_str()]).collect(),
         Kind::Issuer => snapshot.trust.names().collect(),
         Kind::Api => rules.apis().map(|api| api.name.as_str()).collect(),
+        // Keys are no part of the configuration.
+        Kind::ApiKey => BTreeSet::new(),
         Kind::Identity => {
             let own = rules.accounts().filter(|account| {
                 named.account.is_none_or(|name| account.name.as_str() == name || account.id.as_str() == name)

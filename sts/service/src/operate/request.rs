@@ -19,6 +19,9 @@ pub struct RevocationRequest {
     pub issuer: Option<String>,
     /// A pattern on the subject token's `sub`.
     pub subject: Option<String>,
+    /// An API key's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
     /// The `kid` that verified the subject token.
     pub issuer_kid: Option<String>,
     /// Our `kid`.

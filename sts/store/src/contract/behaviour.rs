@@ -1,17 +1,23 @@
 //! The promises, one function each.
 
-use sts_types::{AccountId, Digest256, Jti, RequestId, StatusWindow};
+use sts_types::{AccountId, ApiKeyId, ApiKeyProof, Digest256, FederatedProof, Jti, Proof, RequestId, StatusWindow};
 
-use super::{Rig, START, claim, record, replayed, revocation, rule};
+use super::{Rig, START, claim, federated, record, replayed, revocation, rule};
 use crate::{EarlierUse, Entry, Issued, Lease, LedgerError, Listing, Revocation, TakenClaim, TokenRecord};
 
 /// All fields come back, foreign text and nested claims included.
 pub async fn a_record_is_read_as_it_was_written(rig: &Rig) {
     let full = record("full", "octo-deploy");
-    let mut bare =
-        TokenRecord { subject_kid: None, subject_jti_digest: None, status_index: None, ..record("bare", "a") };
+    let bare = FederatedProof { subject_kid: None, subject_jti_digest: None, ..federated() };
+    let mut bare = TokenRecord { proof: Proof::Federated(bare), status_index: None, ..record("bare", "a") };
     bare.claims.clear();
-    for record in [full, bare] {
+    let key = Proof::ApiKey(ApiKeyProof { id: ApiKeyId::new("0123456789aB").unwrap() });
+    let of_key = TokenRecord { proof: key.clone(), ..record("of a key", "a") };
+    let jti = |text| Jti::new(text).unwrap();
+    let child = TokenRecord { proof: key.descendant(jti("of a key")), ..record("child", "a") };
+    let deep = full.proof.descendant(jti("full")).descendant(jti("x")).descendant(jti("y"));
+    let deep = TokenRecord { proof: deep, ..record("deep", "a") };
+    for record in [full, bare, of_key, child, deep] {
         assert_eq!(rig.issue(record.clone()).await, Issued::Recorded);
         assert_eq!(rig.look_up(record.jti.as_str()).await, Some(Entry { record, revoked: None }));
     }

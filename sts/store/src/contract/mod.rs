@@ -17,7 +17,9 @@ mod samples;
 pub use attacks::{ATTACKS, assert_all_attacks};
 pub use behaviour::*;
 pub use refusals::*;
-pub use samples::{AlertLog, ManualClock, START, TestSeal, claim, record, replayed, revocation, rule};
+pub use samples::{
+    AlertLog, ManualClock, START, TestSeal, claim, federated, in_version_1, record, replayed, revocation, rule,
+};
 
 use std::any::Any;
 use std::sync::Arc;

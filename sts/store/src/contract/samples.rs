@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sts_types::{
-    AccountId, ApiName, Audience, Clock, Digest256, EntryName, IdentityName, Issuer, Jti, Kid, RequestId, ScopeSet,
-    Seal, Subject, UnixTime,
+    AccountId, ApiName, Audience, Clock, Digest256, EntryName, FederatedProof, IdentityName, Issuer, Jti, Kid, Proof,
+    RequestId, ScopeSet, Seal, Subject, UnixTime,
 };
 
 use crate::{
@@ -87,6 +87,28 @@ impl Alerts for AlertLog {
     }
 }
 
+/// The ID token that each [`record`] names; all that is optional is there.
+pub fn federated() -> FederatedProof {
+    FederatedProof {
+        identity: IdentityName::new("main branch").unwrap(),
+        entry: EntryName::new("github").unwrap(),
+        issuer: Issuer::new("https://token.actions.githubusercontent.com").unwrap(),
+        subject: Subject::new("repo:octo-org/octo-repo:ref:refs/heads/main").unwrap(),
+        subject_kid: Some(Kid::new("cc413527-173f-5a05-976e-9c52b1d7b431").unwrap()),
+        subject_jti_digest: Some(Digest256([2; 32])),
+    }
+}
+
+/// The record as version 1 of the form wrote it, which knew ID tokens only.
+pub fn in_version_1(record: &TokenRecord) -> serde_json::Value {
+    let mut content = serde_json::to_value(record).unwrap();
+    let mut proof = content["proof"]["federated"].take();
+    let members = content.as_object_mut().unwrap();
+    members.remove("proof");
+    members.append(proof.as_object_mut().unwrap());
+    content
+}
+
 /// The record of a token of `account`, issued at [`START`] for 15 minutes; all that is optional is there.
 pub fn record(jti: &str, account: &str) -> TokenRecord {
     let claims = serde_json::json!({
@@ -97,12 +119,7 @@ pub fn record(jti: &str, account: &str) -> TokenRecord {
         jti: Jti::new(jti).unwrap(),
         token_digest: Digest256([1; 32]),
         account: AccountId::new(account).unwrap(),
-        identity: IdentityName::new("main branch").unwrap(),
-        entry: EntryName::new("github").unwrap(),
-        issuer: Issuer::new("https://token.actions.githubusercontent.com").unwrap(),
-        subject: Subject::new("repo:octo-org/octo-repo:ref:refs/heads/main").unwrap(),
-        subject_kid: Some(Kid::new("cc413527-173f-5a05-976e-9c52b1d7b431").unwrap()),
-        subject_jti_digest: Some(Digest256([2; 32])),
+        proof: Proof::Federated(federated()),
         api: ApiName::new("deploy").unwrap(),
         audience: Audience::new("https://deploy.example.com").unwrap(),
         scope: ScopeSet::parse("deployments:create releases:read").unwrap(),

@@ -27,6 +27,14 @@ impl Judge<'_> {
         codec::open(self.seal, place, key, stored).map_err(|fault| self.alerts.raise(Alert { place, fault })).ok()
     }
 
+    /// The record of that number, of whichever version.
+    fn open_record(&self, number: u64, stored: &[u8]) -> Option<TokenRecord> {
+        let place = Place::Record;
+        codec::open_record(self.seal, &number.to_be_bytes(), stored)
+            .map_err(|fault| self.alerts.raise(Alert { place, fault }))
+            .ok()
+    }
+
     /// The exchange that took the claim of `key` which is taken until then. A version before this one takes claims and writes nothing
     /// here, so that the value may be of an earlier taking.
     pub(super) fn use_told_by(&self, key: &[u8; 32], until: i64, stored: &[u8]) -> Option<EarlierUse> {
@@ -68,7 +76,7 @@ pub(super) fn look_up(
         return Ok(None);
     };
     let Some(stored) = transaction.open_table(RECORDS)?.get(number)? else { return Ok(None) };
-    let Some(record) = judge.open::<TokenRecord>(Place::Record, &number.to_be_bytes(), stored.value()) else {
+    let Some(record) = judge.open_record(number, stored.value()) else {
         return Ok(None);
     };
     if record.jti != *jti {
@@ -117,7 +125,7 @@ pub(super) fn list(
     let records = transaction.open_table(RECORDS)?;
     let mut page = Vec::new();
     let mut add = |number: u64, stored: &[u8]| -> Result<bool, redb::Error> {
-        if let Some(record) = judge.open::<TokenRecord>(Place::Record, &number.to_be_bytes(), stored)
+        if let Some(record) = judge.open_record(number, stored)
             && listing.account.as_ref().is_none_or(|account| *account == record.account)
             && let Some(entry) = with_revocation(&transaction, judge, record, now)?
         {

@@ -23,7 +23,7 @@ impl Lineage {
     /// Opens the record of `id` that was written in this epoch or one before. Earlier versions sealed records for no epoch: theirs
     /// count where their store was taken over.
     pub(super) fn open_record(&self, seal: &dyn Seal, id: &str, stored: &[u8]) -> Result<TokenRecord, Fault> {
-        let open = |key: &[u8]| codec::open(seal, Place::Record, key, stored);
+        let open = |key: &[u8]| codec::open_record(seal, key, stored);
         let mut opened = open(&key(id, &self.id));
         for epoch in &self.former {
             if opened != Err(Fault::Seal) {

@@ -94,9 +94,11 @@ async fn c133_a_record_that_is_not_as_it_was_written_is_absent_and_raises_an_ale
     let no_record = codec::seal(&TestSeal(1), Place::Record, &0_u64.to_be_bytes(), b"{}");
     let other_place = codec::seal(&TestSeal(1), Place::Rule, &0_u64.to_be_bytes(), &sound[33..]);
     let mut newer = sound.clone();
-    newer[0] = 2;
+    newer[0] = 3;
     let mut older = sound.clone();
     older[0] = 0;
+    let mut of_version_1 = sound.clone();
+    of_version_1[0] = 1;
     let mut flipped = sound.clone();
     *flipped.last_mut().unwrap() ^= 1;
     let cases = [
@@ -105,6 +107,7 @@ async fn c133_a_record_that_is_not_as_it_was_written_is_absent_and_raises_an_ale
         (forged, Fault::Seal),
         (other_place, Fault::Seal),
         (older, Fault::Seal),
+        (of_version_1, Fault::Seal),
         (newer, Fault::Newer),
         (no_record, Fault::Form),
         (Vec::new(), Fault::Form),
@@ -385,12 +388,15 @@ proptest! {
         record.claims.insert(claim.clone(), claim.into());
         record.claims.insert("number".to_owned(), number.into());
         let stored = codec::seal(&TestSeal(1), Place::Record, &key, &serde_json::to_vec(&record).unwrap());
-        let open = |place, key: &[u8]| codec::open::<crate::TokenRecord>(&TestSeal(1), place, key, &stored);
-        prop_assert_eq!(open(Place::Record, &key), Ok(record));
-        prop_assert_eq!(open(Place::Revocation, &key), Err(Fault::Seal));
+        let open = |key: &[u8]| codec::open_record(&TestSeal(1), key, &stored);
+        prop_assert_eq!(open(&key), Ok(record.clone()));
         if other != key {
-            prop_assert_eq!(open(Place::Record, &other), Err(Fault::Seal));
+            prop_assert_eq!(open(&other), Err(Fault::Seal));
         }
+        // What was sealed for another place is no record.
+        let elsewhere = codec::seal(&TestSeal(1), Place::Refusal, &key, &serde_json::to_vec(&record).unwrap());
+        prop_assert_eq!(codec::open_record(&TestSeal(1), &key, &elsewhere), Err(Fault::Seal));
+        prop_assert!(codec::open::<serde_json::Value>(&TestSeal(1), Place::Revocation, &key, &stored).is_err());
     }
 
     #[test]
