@@ -1,8 +1,9 @@
 //! What opens the store where no server runs, read from a configuration that need not load.
 //!
-//! Only `data_dir`, `store` and `signing` must be readable: the store is found by the first two, and its seal lies with the
-//! signing keys. The accounts' names are known as far as they can be read, so that one can be named by its username; the rules
-//! are not, so nothing is granted or judged by what this gives.
+//! Only `data_dir`, `store` and `signing` must be readable: the first two say which store it is,
+//! and the key of its seal lies with the signing keys. Usernames are known as far as they can be
+//! read, so that an account can be named by one. The rules are not, so nothing is granted or
+//! judged by these settings.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,11 +29,12 @@ const SIGNING: &str = "signing";
 const ACCOUNTS: &str = "accounts";
 const SERVICE_ACCOUNTS: &str = "service_accounts";
 
-/// Reads what opens the store from the configuration at `path`; `environment` gives the value of a variable. The settings
-/// have no rules ([`Settings::has_rules`]).
+/// Reads what opens the store from the configuration at `path`; `environment` gives the value of a
+/// variable. The settings have no rules ([`Settings::has_rules`]).
 ///
 /// # Errors
-/// When the file cannot be read, or does not say for certain which store it is. A guess could open another one.
+/// When the file cannot be read, or does not say for certain which store it is. A guess could open
+/// another one.
 pub fn store_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Diagnostics> {
     let mut reader = Reader::new(environment);
     let found = read(&mut reader, path);
@@ -60,14 +62,14 @@ fn read(reader: &mut Reader<'_>, path: &Path) -> Option<(PathBuf, StoreSettings,
     (!reader.report.findings.is_fatal()).then_some(found)
 }
 
-/// The accounts that can be read, by username; those with an id of their own have it. One whose id cannot be read, or that
-/// is there twice, is left out: what is done to an account must not reach another.
+/// The accounts that can be read, by username, with their own ids. One whose id cannot be read, or
+/// that is there twice, is left out: what is done to one account must not reach another.
 fn accounts(
     path: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> BTreeMap<AccountName, Option<Located<AccountId>>> {
     let mut reader = Reader::new(environment);
-    let (mut found, mut is_ambiguous) = (BTreeMap::new(), Vec::new());
+    let (mut found, mut duplicates) = (BTreeMap::new(), Vec::new());
     let main = mapping_of(&mut reader, path, &[ACCOUNTS, SERVICE_ACCOUNTS]);
     let files = main.iter().flatten().find(|entry| entry.key == ACCOUNTS);
     let files = files.and_then(|entry| reader.one_or_more(&entry.node, account_files)).unwrap_or_default();
@@ -79,11 +81,11 @@ fn accounts(
     }
     for (name, id) in all.iter().flat_map(|members| named_accounts(&mut reader, members)).collect::<Vec<_>>() {
         if found.insert(name.clone(), id).is_some() {
-            is_ambiguous.push(name);
+            duplicates.push(name);
         }
     }
-    found.retain(|name, id| !is_ambiguous.contains(name) && id.is_some());
-    found.into_iter().filter_map(|(name, id)| Some((name, id?))).collect()
+    let known = found.into_iter().filter(|(name, _)| !duplicates.contains(name));
+    known.filter_map(|(name, id)| Some((name, id?))).collect()
 }
 
 /// The accounts of one file. The outer `None` stands for an id that cannot be read.

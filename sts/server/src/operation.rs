@@ -248,7 +248,7 @@ impl Operation {
     }
 }
 
-/// `operation`, of which nothing more can be said. A `dry_run` that is passed over would do what it was to try.
+/// `operation`, which takes no parameters. A `dry_run` that is ignored would do what it was to try.
 fn alone(operation: Operation, query: &str, body: &Value) -> Result<Operation, String> {
     if !query.is_empty() {
         return Err(format!("this path takes no query parameters: send none; {}", operation.undone()));

@@ -88,7 +88,8 @@ pub(crate) struct Reload {
     /// Why the files as they are now were refused, as it was logged.
     refused: Option<String>,
     looks_since_refusal: u32,
-    /// Snapshots that are no longer in force, kept until no request holds them so that they are freed here.
+    /// Snapshots that are no longer in force, kept until no request holds them, so that they are freed
+    /// here.
     retired: Vec<Arc<Snapshot>>,
 }
 

@@ -118,7 +118,8 @@ impl Termination {
     }
 }
 
-/// Has a write beyond the limit on the size of files (`ulimit -f`) fail like one to a full disk: by default it ends the process.
+/// Has a write beyond the limit on the size of files (`ulimit -f`) fail like one to a full disk. By
+/// default it ends the process.
 fn survive_file_limit() -> Result<(), StartError> {
     let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     signal(limit).map(drop).map_err(StartError::Runtime)

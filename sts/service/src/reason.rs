@@ -115,7 +115,7 @@ impl Refused {
         Self { reason, detail: Some(Cow::Borrowed(detail)), retry_after: None }
     }
 
-    /// A parameter of that name is wrong. Only a name of our own is repeated to the caller.
+    /// A parameter of that name is wrong. Only a name that we know is repeated to the caller.
     pub(crate) fn on_parameter(name: &str, wrong: &'static str) -> Self {
         let known = PARAMETERS.iter().find(|known| **known == name);
         let named = known.map_or_else(|| "a parameter".to_owned(), |name| format!("`{name}`"));

@@ -18,8 +18,8 @@ pub struct Snapshot {
     pub issuer: Issuer,
     /// The rules.
     pub rules: Arc<RuleSet>,
-    /// Whether the rules are those of the configuration. False beside a configuration that does not load: then nothing is known
-    /// of what stands behind a token.
+    /// Whether the rules are those of the configuration. False where it does not load: then nothing
+    /// is known of what stands behind a token.
     pub has_rules: bool,
     /// How tokens of each issuer are verified.
     pub trust: TrustTable,

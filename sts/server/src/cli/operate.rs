@@ -154,8 +154,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What the store is opened by: the configuration, or as much of it as can be read where it does not load and `operation` is
-/// about records alone.
+/// The settings to open the store by. Where the configuration does not load and `operation` is only
+/// about records, as much of it as can be read.
 fn settings_to_open(config: &Path, operation: &Operation) -> Result<Settings, Diagnostics> {
     match load_untested(config) {
         Ok(loaded) => Ok(loaded.settings),

@@ -36,7 +36,8 @@ impl Failure {
         Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }
     }
 
-    /// 431 for a head that the library does not hold. It is larger than ours in every other way, so it is the number.
+    /// 431 for a head that the library cannot hold. Its limits are wider than ours but for the number
+    /// of fields.
     pub(crate) fn too_many_fields() -> Self {
         let refused = Refused::because(Reason::RequestMalformed, "the request has more than 96 header fields");
         Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }

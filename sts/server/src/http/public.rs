@@ -235,7 +235,7 @@ async fn read_exchange<'b>(
 /// `POST /revoke`, RFC 7009 section 2. The token is the authority; credentials are not needed, and must be right if sent.
 async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Answered, Failure> {
     let (credentials, body) = (credentials(request)?, body::read(request, payload).await?);
-    // Once the body is here: a slow caller is judged by the rules that are in force in the end, and holds no others.
+    // Taken once the body is here: a slow caller is judged by the rules in force when it is done.
     let snapshot = state.service.snapshot();
     match credentials {
         Credentials::None | Credentials::PublicClient(_) => {}
@@ -262,7 +262,7 @@ async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &Public
         credentials => credentials,
     };
     let body = body::read(request, payload).await?;
-    // Once the body is here: a slow caller is judged by the rules that are in force in the end, and holds no others.
+    // Taken once the body is here: a slow caller is judged by the rules in force when it is done.
     let snapshot = state.service.snapshot();
     let caller = match credentials {
         Credentials::None | Credentials::PublicClient(_) => return Err(Reason::InvalidClient.into()),

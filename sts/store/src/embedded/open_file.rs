@@ -1,5 +1,5 @@
-//! Whether the name of the store still leads to the file that is open: what is written to a file that was removed or replaced
-//! is gone with the process, however durable it was.
+//! Whether the name of the store still leads to the file that is open. What is written to a file
+//! that was removed or replaced is gone with the process, however durable it was.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
