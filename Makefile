@@ -48,11 +48,23 @@ fuzz: ## property tests on other inputs, 100,000 mutants of one token, every rea
 
 # Of each this many mutants one is tried: `make mutants MUTANTS=0/8`.
 MUTANTS ?= 0/1
-# What a wrong line of lets somebody in: the verifier, the fetch guard, the matcher.
-MUTATED = $(addprefix --file=,$(addprefix sts/token/src/,registered.rs unverified.rs verified.rs own.rs presented.rs) \
-	$(addprefix sts/jose/src/,jws.rs verifying_key.rs jwk.rs) $(addprefix sts/types/src/,strict_json.rs json_object.rs) \
-	jwks-cache/src/guard.rs \
-	$(addprefix policy/src/,pattern.rs pattern/automaton.rs pattern/language.rs condition.rs judge.rs resolve.rs))
+# What a wrong line of lets somebody in: the verifier, the fetch guard, the matcher, what is known of platforms, the two stores'
+# revocations, secrets on disk, and who asks.
+MUTATED = $(addprefix --file=, \
+	$(addprefix sts/token/src/,registered.rs unverified.rs verified.rs own.rs presented.rs origin.rs) \
+	$(addprefix sts/jose/src/,jws.rs verifying_key.rs jwk.rs) \
+	$(addprefix sts/types/src/,strict_json.rs json_object.rs secret_file.rs origin.rs issuer_template.rs issuers.rs) \
+	$(addprefix sts/store/src/,multiset.rs watermark.rs record.rs rules.rs) \
+	$(addprefix sts/store/src/redis/,mark.rs guard.rs issue.rs commit.rs load.rs seen_claims.rs lineage.rs rebuild.rs \
+		registry.rs) \
+	$(addprefix sts/service/src/,rules_in_force.rs revoke.rs introspect.rs redact.rs operate/names.rs operate/scan.rs) \
+	$(addprefix sts/server/src/http/,failure_limit.rs source.rs credentials.rs) \
+	$(addprefix jwks-cache/src/,guard.rs family.rs admissions.rs candidates.rs redirect.rs entry_keys.rs) \
+	$(addprefix policy/src/,pattern.rs pattern/automaton.rs pattern/language.rs condition.rs judge.rs resolve.rs events.rs \
+		preset.rs) \
+	$(addprefix policy/src/preset/,known.rs host.rs shared.rs owner.rs meant.rs platform.rs github.rs gitlab.rs \
+		kubernetes.rs issuer_fault.rs) \
+	$(addprefix policy/src/compile/,platform_use.rs broad.rs accounts.rs lints.rs))
 
 mutants: ## every wrong line that a tool can think of in what decides, and whether a test sees it (hours); needs cargo-mutants
 	$(CARGO) mutants --workspace --test-workspace=false --minimum-test-timeout 30 --shard $(MUTANTS) --output target \

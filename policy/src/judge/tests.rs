@@ -645,3 +645,29 @@ fn what_stands_for_a_variable_is_read_from_the_tokens_own_issuer() {
     assert_eq!(of_issuer("https://oidc.eu-west-1.example.com"), "octo/i: deploy [create read]");
     assert_eq!(of_issuer("https://oidc.us-east-2.example.com"), "NoIdentityMatched");
 }
+
+#[test]
+fn c069_a_token_that_does_not_say_its_event_is_judged_by_its_subject() {
+    let owner = json!({ "repository_owner_id": "65" });
+    for rules in [one(claims(identity("i"), owner.clone())), one(claims(subject("i", "repo:octo-org/**"), owner))] {
+        let without = |sub: &str| token(json!({ "event_name": null, "sub": sub }));
+        assert!(matches(&rules, &without(MAIN)));
+        assert!(!matches(&rules, &without("repo:octo-org/octo-repo:pull_request")));
+    }
+}
+
+#[test]
+fn c069_a_regular_expression_lifts_the_refusal_when_it_has_an_events_name() {
+    let by = |regex: &str| {
+        one(claims(identity("i"), json!({ "repository_owner_id": "65", "event_name": { "regex": regex } })))
+    };
+    for named in ["push|pull_request", "pull_request(_target)?", "fork", ".*_request"] {
+        let event = if named == "fork" { "fork" } else { "pull_request" };
+        assert!(matches(&by(named), &token(json!({ "event_name": event }))), "{named}");
+        assert!(!matches(&by(named), &token(json!({ "event_name": "gollum" }))), "{named}");
+    }
+    for any in [".*", "[a-z_]+", "p.*", "(?:pul|pus).*", "[^0-9]+"] {
+        assert!(matches(&by(any), &token(json!({ "event_name": "push" }))), "{any}");
+        assert!(!matches(&by(any), &token(json!({ "event_name": "pull_request" }))), "{any}");
+    }
+}

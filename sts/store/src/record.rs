@@ -235,3 +235,40 @@ pub struct Listing {
     /// The most records to answer.
     pub limit: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{START, record, rule};
+
+    #[test]
+    fn a_rule_reaches_what_was_there_when_it_was_made() {
+        let made = |order: Option<u64>| Revocation { order, ..rule("octo", START.plus(1000)) };
+        let issued = |seconds: i64, preceding_rules: Option<u64>| TokenRecord {
+            iat: START.plus(seconds),
+            preceding_rules,
+            ..record("j", "octo")
+        };
+        // By the order of both, whatever the clocks say.
+        assert!(made(Some(3)).reaches(&issued(9, Some(2))));
+        assert!(!made(Some(3)).reaches(&issued(-9, Some(3))));
+        // A record of an earlier version is judged by the whole second.
+        assert!(made(Some(3)).reaches(&issued(-1, None)));
+        assert!(made(Some(3)).reaches(&issued(0, None)));
+        assert!(!made(Some(3)).reaches(&issued(1, None)));
+        assert!(made(None).reaches(&issued(1, None)) && made(None).reaches(&issued(1, Some(7))));
+    }
+
+    #[test]
+    fn a_rule_with_a_moment_covers_what_was_issued_before_its_millisecond() {
+        let until = Revocation { before: Some(START), before_millis: 7, order: Some(1), ..rule("octo", START) };
+        let issued = |seconds: i64, iat_millis: u16| TokenRecord {
+            iat: START.plus(seconds),
+            iat_millis,
+            preceding_rules: Some(9),
+            ..record("j", "octo")
+        };
+        assert!(until.reaches(&issued(0, 6)) && until.reaches(&issued(-1, 999)));
+        assert!(!until.reaches(&issued(0, 7)) && !until.reaches(&issued(1, 0)));
+    }
+}

@@ -112,4 +112,17 @@ mod tests {
             assert!(matches!(Watermark::read(&path), Err(WatermarkError::Damaged { .. })));
         }
     }
+
+    #[test]
+    fn the_form_of_a_sealed_mark_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mark.json");
+        for (mark, is_sealed) in
+            [(Watermark::new("e".to_owned(), 1), false), (Watermark::of_sealed("e".to_owned(), 1), true)]
+        {
+            mark.write(&path).unwrap();
+            let read = Watermark::read(&path).unwrap().unwrap();
+            assert_eq!((read.is_of_sealed(), read), (is_sealed, mark));
+        }
+    }
 }

@@ -290,4 +290,35 @@ mod tests {
         }
         assert!(malformed(&with("\"x\":1")));
     }
+
+    #[test]
+    fn a_spiffe_id_is_of_the_trust_domain_of_its_entry() {
+        let of = |domain: Option<&str>, subject: &str| {
+            let trust = TrustSpec { trust_domain: domain.map(str::to_owned), ..trust() };
+            judge_by(&trust, &format!(r#"{{"sub":"{subject}","aud":"a","iat":{NOW},"exp":{}}}"#, NOW + 60))
+        };
+        assert!(of(Some("acme.example"), "spiffe://acme.example/deployer").is_ok());
+        for other in ["spiffe://other.example/deployer", "spiffe://acme.example.evil/x", "acme.example", "x"] {
+            assert!(malformed(&of(Some("acme.example"), other)), "{other}");
+            assert!(of(None, other).is_ok(), "{other}");
+        }
+    }
+
+    #[test]
+    fn dates_are_exact_up_to_two_to_the_53rd() {
+        let date = |value: &str| {
+            let claims = ClaimSet::parse(format!(r#"{{"nbf":{value}}}"#).as_bytes()).unwrap();
+            date(&claims, "nbf", "wrong").map(|date| date.map(UnixTime::as_secs))
+        };
+        let most = 1_i64 << 53;
+        for exact in [most, -most, 0] {
+            assert_eq!(date(&exact.to_string()), Ok(Some(exact)));
+            assert_eq!(date(&format!("{exact}.0")), Ok(Some(exact)));
+        }
+        for beyond in [most + 1, -most - 1] {
+            assert!(date(&beyond.to_string()).is_err(), "{beyond}");
+            assert!(date(&format!("{}.0", beyond * 2)).is_err(), "{beyond}");
+        }
+        assert_eq!((date("-1.5"), date("1.5")), (Ok(Some(-2)), Ok(Some(1))));
+    }
 }

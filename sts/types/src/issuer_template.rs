@@ -592,4 +592,23 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn templates_are_the_same_with_the_same_text_and_rules() {
+        let form = "https://i.example/{tenant}";
+        let of = |text: &str, values: &[&str]| template(text, &[("tenant", values)]);
+        let all = [
+            of(form, &["a", "b"]),
+            of(form, &["b", "c"]),
+            of(form, &["[a-z]+"]),
+            of(form, &["[0-9]+"]),
+            of("https://o.example/{tenant}", &["[0-9]+"]),
+            of(form, &["[0-9]+"]).without_patterns(),
+        ];
+        for (at, own) in all.iter().enumerate() {
+            for (other_at, other) in all.iter().enumerate() {
+                assert_eq!(*own == other.clone(), at == other_at, "{at} {other_at}");
+            }
+        }
+    }
 }

@@ -165,7 +165,7 @@ impl RedisLedger {
             let live = revoked.tokens.iter().filter(|(_, until)| live_until(UnixTime::from_secs(**until)) >= now);
             let all = live.map(|(id, until)| (sts_types::hex(id), *until));
             let count = revoked.tokens.len().max(1);
-            all.skip(if count > LOOKED_AT { from % count } else { 0 }).take(LOOKED_AT).collect()
+            all.skip(first_of_look(from, count)).take(LOOKED_AT).collect()
         });
         let mut batch = self.inspector.reading(Batch::atomic());
         batch.add(command("ZCARD", &[self.names().revocations()]));
@@ -222,6 +222,11 @@ impl RedisLedger {
     }
 }
 
+/// Where a look begins among `count` revocations: looks one after the other see all of them.
+fn first_of_look(from: usize, count: usize) -> usize {
+    if count > LOOKED_AT { from % count } else { 0 }
+}
+
 /// The reply to `HGETALL` of the rules.
 pub(super) fn read_rules(replies: &mut Replies) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
     let flat: Vec<Option<Vec<u8>>> = replies.list()?;
@@ -231,4 +236,22 @@ pub(super) fn read_rules(replies: &mut Replies) -> Result<BTreeMap<String, Vec<u
         rules.insert(String::from_utf8(id.clone()).map_err(|_| Trouble::Form)?, stored.clone());
     }
     Ok(rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_one_after_the_other_see_every_revocation() {
+        for count in [1_usize, 511, 512, 513, 600, 1000, 1024, 5000] {
+            let mut seen = std::collections::BTreeSet::new();
+            for look in 0..=count.div_ceil(LOOKED_AT) {
+                let first = first_of_look(look * LOOKED_AT, count);
+                seen.extend((0..count).skip(first).take(LOOKED_AT));
+            }
+            assert_eq!(seen.len(), count);
+        }
+        assert_eq!(first_of_look(7, 512), 0, "all are seen at once");
+    }
 }

@@ -275,3 +275,66 @@ fn opened(seal: &dyn Seal, rules: &BTreeMap<String, Vec<u8>>, now: UnixTime) -> 
     opened.sort_by_key(|rule| (rule.order, rule.at));
     Rules::new(opened, now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{START, TestSeal};
+
+    const OLD: TokenId = [1; 16];
+    const EDGE: TokenId = [2; 16];
+
+    fn next(epoch: &str, sequence: u64, revoked: &Revoked) -> Verified {
+        let mark = SealedMark { epoch: epoch.to_owned(), sequence, ..revoked.sum(&TestSeal(1)) };
+        Verified { sealed: format!("{epoch} {sequence}").into_bytes(), mark: Arc::new(mark) }
+    }
+
+    fn holding(tokens: &[(TokenId, i64)]) -> Revoked {
+        Revoked { tokens: tokens.iter().copied().collect(), rules: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_sweep_forgets_what_ended_before_its_moment_in_both_ways_of_reading_it() {
+        let swept = [Change::Swept(100)];
+        let mut fresh = holding(&[(OLD, 99), (EDGE, 100)]);
+        fresh.apply(&swept, BTreeMap::new());
+        assert_eq!(fresh.tokens, holding(&[(EDGE, 100)]).tokens);
+
+        let registry = Registry::new();
+        let first = holding(&[(OLD, 99), (EDGE, 100)]);
+        assert!(registry.replace(&TestSeal(1), next("e", 1, &first), first, START));
+        let follows = registry.advance(&TestSeal(1), next("e", 2, &fresh), &swept, BTreeMap::new(), START);
+        assert!(follows && registry.read(|revoked| revoked.tokens == fresh.tokens));
+    }
+
+    #[test]
+    fn what_is_known_to_be_revoked_is_not_lost_to_a_fresh_read_of_the_same_epoch() {
+        let live = START.plus(500).as_secs();
+        let known = || {
+            let registry = Registry::new();
+            let first = holding(&[(OLD, live), (EDGE, live)]);
+            assert!(registry.replace(&TestSeal(1), next("e", 1, &first), first, START));
+            registry
+        };
+        let takes = |epoch: &str, tokens: &[(TokenId, i64)], now: UnixTime| {
+            let fresh = holding(tokens);
+            known().replace(&TestSeal(1), next(epoch, 2, &fresh), fresh, now)
+        };
+        assert!(takes("e", &[(OLD, live), (EDGE, live + 1)], START));
+        assert!(!takes("e", &[(OLD, live)], START), "one is missing");
+        assert!(!takes("e", &[(OLD, live), (EDGE, live - 1)], START), "one would end earlier");
+        assert!(takes("other", &[(OLD, live)], START), "another epoch was accepted");
+        let last = live_until(UnixTime::from_secs(live));
+        assert!(!takes("e", &[(OLD, live)], last), "it may live to the end of that second");
+        assert!(takes("e", &[(OLD, live)], last.plus(1)), "nobody misses what is dead");
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_not_taken() {
+        let registry = Registry::new();
+        let first = holding(&[(OLD, 99)]);
+        let other = next("e", 1, &holding(&[(OLD, 98)]));
+        assert!(!registry.replace(&TestSeal(1), other, first, START));
+        assert!(registry.verified().is_none() && !registry.is_sound());
+    }
+}
