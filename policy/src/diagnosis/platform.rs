@@ -152,7 +152,7 @@ const FORMS: [Form; 19] = [
     Form {
         presets: GITHUB,
         claims: &["subject", "sub"],
-        fits: |text| !(text.contains(":refs/") && !text.contains(":ref:refs/")) && has_whole_ref(text),
+        fits: |text| (text.contains(":ref:refs/") || !text.contains(":refs/")) && has_whole_ref(text),
         text: "`repo:OWNER/REPOSITORY:ref:refs/heads/BRANCH`, or `...:environment:NAME` for a job with an environment",
     },
     Form {
