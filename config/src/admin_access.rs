@@ -11,8 +11,8 @@ use std::sync::Arc;
 use sts_types::CheckCode;
 
 use crate::decode::{DEFAULT_ADMIN, DEFAULT_DATA_DIR, Reader, address};
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-use crate::files::{Files, Unusable};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceLocation};
+use crate::files::{FileError, Files};
 use crate::render::quoted;
 use crate::yaml::{self, Entry, Node, Value};
 
@@ -43,7 +43,7 @@ pub fn admin_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
 
 fn read(reader: &mut Reader<'_>, path: &Path) -> Option<AdminAccess> {
     const WANTED: &[&str] = &[ADMIN, DATA_DIR];
-    let text = text_of(path).map_err(|Unusable { code, message, help, .. }| {
+    let text = text_of(path).map_err(|FileError { code, message, help, .. }| {
         reader.report.at(code, Severity::Error, None, message, Some(help));
     });
     let tree = tree_with(reader, path, &text.ok()?, WANTED)?;
@@ -52,7 +52,7 @@ fn read(reader: &mut Reader<'_>, path: &Path) -> Option<AdminAccess> {
 }
 
 /// The text of the main file.
-pub(crate) fn text_of(path: &Path) -> Result<Arc<str>, Unusable> {
+pub(crate) fn text_of(path: &Path) -> Result<Arc<str>, FileError> {
     Files::default().text(path).map(Into::into).map_err(|error| error.of_main(path))
 }
 
@@ -151,7 +151,7 @@ pub(crate) fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str
 /// The value of a member that could be read.
 pub(crate) fn sound<'n>(reader: &mut Reader<'_>, entry: &'n Entry) -> Option<&'n Node> {
     if matches!(entry.node.value, Value::Broken) {
-        let place = Place::new(&reader.report.sources, entry.key_span);
+        let place = SourceLocation::new(&reader.report.sources, entry.key_span);
         let message = format!("the value of `{}` is not valid YAML", entry.key);
         reader.report.at(CheckCode::YamlSyntax, Severity::Error, Some(place), message, None);
         return None;

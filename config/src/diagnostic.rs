@@ -30,7 +30,7 @@ pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
     /// Where it is; `None` for what no file holds.
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
     /// What is wrong: lower case, user text in back-ticks.
     pub message: String,
     /// What to write instead.
@@ -77,7 +77,7 @@ impl Severity {
 
 /// Where a finding is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file, by the path it was reached by.
     pub file: PathBuf,
     /// The line, from 1.
@@ -106,7 +106,7 @@ pub(crate) struct Excerpt {
 /// Characters of a line that are kept before a finding, and after its first character.
 const CONTEXT: usize = 100;
 
-impl Place {
+impl SourceLocation {
     /// The place of `span`, with its line to show.
     pub(crate) fn new(sources: &Sources, span: Span) -> Self {
         let span = sources.within(span);
@@ -153,7 +153,11 @@ impl Diagnostics {
     }
 
     /// Sorts by file (as `position` counts them), line and column, and drops the text of lines that are `secret`.
-    pub(crate) fn finish(&mut self, position: impl Fn(&Path) -> Option<usize>, secret: impl Fn(&Place) -> bool) {
+    pub(crate) fn finish(
+        &mut self,
+        position: impl Fn(&Path) -> Option<usize>,
+        secret: impl Fn(&SourceLocation) -> bool,
+    ) {
         self.list.sort_by_key(|diagnostic| {
             diagnostic.place.as_ref().map(|place| (position(&place.file), place.line, place.column))
         });

@@ -28,7 +28,7 @@ pub(crate) struct Files(Vec<(PathBuf, Digest256)>);
 
 /// Why a file cannot be used, and what to do.
 #[derive(Debug)]
-pub(crate) struct Unusable {
+pub(crate) struct FileError {
     pub(crate) code: CheckCode,
     pub(crate) message: String,
     pub(crate) help: String,
@@ -36,7 +36,7 @@ pub(crate) struct Unusable {
     pub(crate) is_absent_secret: bool,
 }
 
-impl Unusable {
+impl FileError {
     /// The same of the configuration itself, which no file names.
     pub(crate) fn of_main(self, path: &Path) -> Self {
         let is_missing = matches!(path.try_exists(), Ok(false));
@@ -59,7 +59,7 @@ impl Unusable {
     }
 }
 
-impl From<SecretFileError> for Unusable {
+impl From<SecretFileError> for FileError {
     fn from(error: SecretFileError) -> Self {
         let is_absent_secret = error.is_missing() || error.is_denied();
         Self { code: error.code(), message: error.message(), help: error.help(), is_absent_secret }
@@ -68,10 +68,10 @@ impl From<SecretFileError> for Unusable {
 
 impl Files {
     /// A file's text, without a byte order mark and with LF as its only line break.
-    pub(crate) fn text(&mut self, path: &Path) -> Result<String, Unusable> {
+    pub(crate) fn text(&mut self, path: &Path) -> Result<String, FileError> {
         let bytes = self.bytes(path, MAX_FILE)?;
         let not_text =
-            |help: &str| Unusable::new(CheckCode::FileNotUtf8, format!("{} is not UTF-8 text", shown(path)), help);
+            |help: &str| FileError::new(CheckCode::FileNotUtf8, format!("{} is not UTF-8 text", shown(path)), help);
         if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
             return Err(not_text("it looks like UTF-16: save it as UTF-8"));
         }
@@ -82,20 +82,20 @@ impl Files {
     }
 
     /// Notes a file that another crate reads.
-    pub(crate) fn note(&mut self, path: &Path) -> Result<(), Unusable> {
+    pub(crate) fn note(&mut self, path: &Path) -> Result<(), FileError> {
         self.bytes(path, MAX_FILE).map(drop)
     }
 
     /// Judges and notes a secret file that another crate reads.
-    pub(crate) fn note_secret(&mut self, path: &Path) -> Result<Option<GroupAccess>, Unusable> {
+    pub(crate) fn note_secret(&mut self, path: &Path) -> Result<Option<GroupAccess>, FileError> {
         self.secret_bytes(path).map(|(_, group)| group)
     }
 
     /// A secret: the file's text without one line break (LF or CRLF) at its end. A byte order mark, other control characters
     /// and an empty file are refused. With it, the group that can read the file.
-    pub(crate) fn secret(&mut self, path: &Path) -> Result<(Secret, Option<GroupAccess>), Unusable> {
+    pub(crate) fn secret(&mut self, path: &Path) -> Result<(Secret, Option<GroupAccess>), FileError> {
         let unfit = |what: &str, help: &str| {
-            Unusable::new(CheckCode::InvalidSecret, format!("the secret in {} {what}", shown(path)), help)
+            FileError::new(CheckCode::InvalidSecret, format!("the secret in {} {what}", shown(path)), help)
         };
         let (bytes, group) = self.secret_bytes(path)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| unfit("is not UTF-8 text", "write printable characters"))?;
@@ -115,7 +115,7 @@ impl Files {
         Ok((Secret::new(Zeroizing::new(text.to_owned())), group))
     }
 
-    fn secret_bytes(&mut self, path: &Path) -> Result<(Zeroizing<Vec<u8>>, Option<GroupAccess>), Unusable> {
+    fn secret_bytes(&mut self, path: &Path) -> Result<(Zeroizing<Vec<u8>>, Option<GroupAccess>), FileError> {
         let file = read_secret_file(path, SecretOwner::Configured, MAX_SECRET);
         // Watched even while it cannot be used, so that the cure is noticed.
         let digest = file.as_ref().map_or(Digest256([0; 32]), |file| sha256(&file.bytes));
@@ -154,7 +154,7 @@ impl Files {
         paths
     }
 
-    fn bytes(&mut self, path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, Unusable> {
+    fn bytes(&mut self, path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
         let failed = |error: std::io::Error| {
             let help = match error.kind() {
                 std::io::ErrorKind::NotFound => {
@@ -163,7 +163,7 @@ impl Files {
                 std::io::ErrorKind::PermissionDenied => "let the user that runs sts read it",
                 _ => "correct the path",
             };
-            Unusable::new(
+            FileError::new(
                 CheckCode::UnreadableFile,
                 format!("{} cannot be read: {}", shown(path), reason(&error)),
                 help,
@@ -171,7 +171,7 @@ impl Files {
         };
         // Before it is opened: opening a FIFO waits for a writer.
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(Unusable::new(
+            return Err(FileError::new(
                 CheckCode::UnreadableFile,
                 format!("{} is not a regular file", shown(path)),
                 "write the path of a file",
@@ -182,7 +182,7 @@ impl Files {
         file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
             let message = format!("{} is larger than {} KiB", shown(path), most / 1024);
-            return Err(Unusable::new(CheckCode::FileTooLarge, message, "split it, or correct the path"));
+            return Err(FileError::new(CheckCode::FileTooLarge, message, "split it, or correct the path"));
         }
         self.0.push((path.to_owned(), sha256(&bytes)));
         Ok(bytes)
@@ -204,12 +204,12 @@ fn shown(path: &Path) -> String {
 ///
 /// # Errors
 /// When `*` stands in another part, a folder cannot be read, or nothing matches.
-pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Unusable> {
+pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, FileError> {
     let last = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.to_string_lossy().contains('*') {
         let message = format!("{} has a `*` before its last part", shown(pattern));
-        return Err(Unusable::new(
+        return Err(FileError::new(
             CheckCode::InvalidFilePattern,
             message,
             "write one pattern for each folder: `accounts: [a/*.yaml, b/*.yaml]`",
@@ -219,7 +219,7 @@ pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Unusable> {
         return Ok(vec![pattern.to_owned()]);
     }
     let failed = |error: std::io::Error| {
-        Unusable::new(
+        FileError::new(
             CheckCode::UnreadableFile,
             format!("the folder {} cannot be read: {}", shown(folder), reason(&error)),
             "create it, or correct the path; a relative path is relative to the file that names it",
@@ -237,7 +237,7 @@ pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Unusable> {
     }
     if found.is_empty() {
         let message = format!("no file matches {}", shown(pattern));
-        return Err(Unusable::new(CheckCode::NoMatchingFile, message, "create one, or correct the pattern"));
+        return Err(FileError::new(CheckCode::NoMatchingFile, message, "create one, or correct the pattern"));
     }
     found.sort();
     Ok(found)

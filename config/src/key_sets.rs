@@ -10,8 +10,8 @@ use sts_types::{CheckCode, Clock, Entropy, EntryName};
 /// What is wrong with the entries' URLs and key sets. Nothing is dialled, and no state is read or written.
 pub(crate) fn check(specs: Specs) -> Vec<EntryError> {
     let environment = Environment {
-        clock: Arc::new(Stopped),
-        entropy: Arc::new(Stopped),
+        clock: Arc::new(StoppedClock),
+        entropy: Arc::new(StoppedClock),
         state_dir: None,
         resolver: None,
         user_agent: String::new(),
@@ -62,9 +62,9 @@ fn thumbprints(entry: &EntrySpec) -> Vec<String> {
 }
 
 /// Neither time nor chance has a part in a check.
-struct Stopped;
+struct StoppedClock;
 
-impl Clock for Stopped {
+impl Clock for StoppedClock {
     fn now_millis(&self) -> u64 {
         0
     }
@@ -74,7 +74,7 @@ impl Clock for Stopped {
     }
 }
 
-impl Entropy for Stopped {
+impl Entropy for StoppedClock {
     fn fill(&self, bytes: &mut [u8]) {
         bytes.fill(0);
     }

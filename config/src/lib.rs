@@ -25,7 +25,7 @@ mod store_access;
 mod yaml;
 
 pub use admin_access::{AdminAccess, admin_access};
-pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceLocation};
 pub use load::{AbsentSecrets, Loaded, load, load_to_explain, load_with};
 pub use outline::{Changes, NameChanges, Outline};
 pub use overlaps::describe_overlaps;
@@ -33,6 +33,6 @@ pub use policy_tests::{guard, run_policy_tests};
 pub use schema::json_schema;
 pub use settings::{
     AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, RedisAddress, RedisSettings,
-    RedisTlsFiles, RedisTopology, Secret, Settings, SigningSettings, StoreSettings, TlsFiles, Written,
+    RedisTlsFiles, RedisTopology, Secret, Settings, SigningSettings, SourceDocuments, StoreSettings, TlsFiles,
 };
 pub use store_access::store_access;

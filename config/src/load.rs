@@ -11,16 +11,16 @@ use sts_token::TrustSpec;
 use sts_types::{CheckCode, ClaimSet, GroupAccess, SecretOwner, read_secret_file, shown_path};
 
 use crate::decode::{
-    AccountFiles, Accounts, Fields, FileKind, KeysSpec, NamedFile, Reader, Sound, TokenFile, accounts, apis, issuers,
-    refuse_bare_preset_none, server,
+    AccountFiles, Accounts, Fields, FileKind, KeysSpec, NamedFile, Reader, TokenFile, ValidEntry, accounts, apis,
+    issuers, refuse_bare_preset_none, server,
 };
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-use crate::files::{Files, NEW_SECRET, STRONG_SECRET, Unusable, expand};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceLocation};
+use crate::files::{FileError, Files, NEW_SECRET, STRONG_SECRET, expand};
 use crate::key_sets;
 use crate::keys::{self, Section};
 use crate::named_members;
 use crate::outline::Outline;
-use crate::settings::{Settings, Written};
+use crate::settings::{Settings, SourceDocuments};
 use crate::source::Span;
 use crate::yaml::{self, Node};
 
@@ -33,7 +33,7 @@ pub struct Loaded {
     /// What a server runs by.
     pub settings: Settings,
     /// What that was made of.
-    pub written: Written,
+    pub written: SourceDocuments,
     /// What is worth a look.
     pub warnings: Diagnostics,
 }
@@ -97,7 +97,7 @@ fn read(
                 outline.add_file(path, digest);
             });
             let settings = Settings { generation, outline, files: files.into_paths(), ..draft };
-            Ok(Loaded { settings, written: Written { policy, tests, sources }, warnings: findings })
+            Ok(Loaded { settings, written: SourceDocuments { policy, tests, sources }, warnings: findings })
         }
         Some(_) | None => Err(findings),
     }
@@ -135,7 +135,7 @@ impl Load<'_> {
             let secret = self.files.secret(&path);
             let Some(secret) = self.report_secret(secret, span) else { continue };
             if secret.expose().chars().count() < STRONG_SECRET {
-                let place = Some(Place::new(&self.reader.report.sources, span));
+                let place = Some(SourceLocation::new(&self.reader.report.sources, span));
                 let message =
                     format!("the secret of API `{name}` is shorter than {STRONG_SECRET} characters and can be guessed");
                 self.reader.report.at(
@@ -204,7 +204,7 @@ impl Load<'_> {
                 // It comes and goes with its key.
                 let noted = self.files.note(path).map_err(|unusable| match path.exists() {
                     true => unusable,
-                    false => Unusable { code: CheckCode::MissingSecret, is_absent_secret: true, ..unusable },
+                    false => FileError { code: CheckCode::MissingSecret, is_absent_secret: true, ..unusable },
                 });
                 self.report_secret(noted.map(|()| ((), None)), *span);
             }
@@ -216,13 +216,13 @@ impl Load<'_> {
     }
 
     /// Bearer tokens are read for each fetch, since they are rotated under a running server; one that is not there yet may come.
-    fn judge_bearer_tokens(&mut self, entries: &[Sound]) {
+    fn judge_bearer_tokens(&mut self, entries: &[ValidEntry]) {
         for entry in entries {
             let path = entry.spec.one().and_then(|spec| spec.bearer_token_file.as_ref());
             if let Some(path) = path.filter(|path| path.exists()) {
                 let read = read_secret_file(path, SecretOwner::Configured, MAX_BEARER);
                 self.report_secret(
-                    read.map(|file| ((), file.group)).map_err(Unusable::from),
+                    read.map(|file| ((), file.group)).map_err(FileError::from),
                     entry.place(Some("bearer_token_file")),
                 );
             }
@@ -230,7 +230,7 @@ impl Load<'_> {
     }
 
     /// A secret that was read, with a warning where a group can read it, too.
-    fn report_secret<T>(&mut self, result: Result<(T, Option<GroupAccess>), Unusable>, span: Span) -> Option<T> {
+    fn report_secret<T>(&mut self, result: Result<(T, Option<GroupAccess>), FileError>, span: Span) -> Option<T> {
         match result {
             Ok((secret, group)) => {
                 if let Some(group) = group {
@@ -238,7 +238,7 @@ impl Load<'_> {
                 }
                 Some(secret)
             }
-            Err(Unusable { code, message, help, is_absent_secret: true })
+            Err(FileError { code, message, help, is_absent_secret: true })
                 if self.absent_secrets == AbsentSecrets::Warn =>
             {
                 self.reader.warning(code, span, message, help);
@@ -248,7 +248,7 @@ impl Load<'_> {
         }
     }
 
-    fn check_key_sets(&mut self, entries: &[Sound], trust: &[TrustSpec]) {
+    fn check_key_sets(&mut self, entries: &[ValidEntry], trust: &[TrustSpec]) {
         for entry in entries
             .iter()
             .filter(|entry| matches!(entry.spec.one(), Some(EntrySpec { source: KeySource::Inline(_), .. })))
@@ -275,7 +275,7 @@ impl Load<'_> {
             {
                 let is_absent = error.code == CheckCode::MissingSecret && self.absent_secrets == AbsentSecrets::Warn;
                 let severity = if is_absent { Severity::Warning } else { Severity::Error };
-                let place = Place::new(&report.sources, span);
+                let place = SourceLocation::new(&report.sources, span);
                 let message = format!("issuer entry `{}`: {}", error.entry, error.message);
                 report.at(error.code, severity, Some(place), message, Some(error.help));
             }
@@ -360,12 +360,12 @@ impl Load<'_> {
         Some(tree)
     }
 
-    fn report_unusable<T>(&mut self, result: Result<T, Unusable>, named_at: Option<Span>) -> Option<T> {
+    fn report_unusable<T>(&mut self, result: Result<T, FileError>, named_at: Option<Span>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
-            Err(Unusable { code, message, help, .. }) => {
+            Err(FileError { code, message, help, .. }) => {
                 let report = &mut self.reader.report;
-                let place = named_at.map(|span| Place::new(&report.sources, span));
+                let place = named_at.map(|span| SourceLocation::new(&report.sources, span));
                 report.at(code, Severity::Error, place, message, Some(help));
                 None
             }
@@ -404,7 +404,7 @@ impl Load<'_> {
                 sts_policy::Severity::Unsafe => Severity::Unsafe,
                 sts_policy::Severity::Warning => Severity::Warning,
             };
-            let place = report.sources.span(origin).map(|span| Place::new(&report.sources, span));
+            let place = report.sources.span(origin).map(|span| SourceLocation::new(&report.sources, span));
             report.findings.push(Diagnostic { code, severity, place, message, help });
         }
         rules

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use sts_policy::{Finding, TestFailure, TestPassed, run_test};
 use sts_types::{CheckCode, Origin, UnixTime};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceLocation};
 use crate::load::Loaded;
 
 /// Runs every policy test as of `now`. A test that fails is one finding at its place, with its cause.
 #[must_use]
 pub fn run_policy_tests(Loaded { settings, written, .. }: &Loaded, now: UnixTime) -> Diagnostics {
     let mut findings = Diagnostics::default();
-    let place = |origin: Origin| written.sources.span(origin).map(|span| Place::new(&written.sources, span));
+    let place = |origin: Origin| written.sources.span(origin).map(|span| SourceLocation::new(&written.sources, span));
     for test in &written.tests {
         let finding = match run_test(&settings.rules, &written.policy, test, now) {
             Ok(TestPassed { warning: None }) => continue,

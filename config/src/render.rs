@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthChar as _;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Excerpt, Place, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity, SourceLocation};
 
 /// Longest excerpt of a source line, in terminal columns.
 const WIDEST: usize = 110;
@@ -76,7 +76,7 @@ impl Diagnostic {
     }
 }
 
-impl Place {
+impl SourceLocation {
     fn render(&self, out: &mut String, palette: Palette, gutter: usize) {
         let file = printable(&self.file.to_string_lossy());
         let _ = writeln!(out, "{:gutter$}{} {file}:{}:{}", "", palette.frame("-->"), self.line, self.column);

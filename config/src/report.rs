@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sts_types::CheckCode;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceLocation};
 use crate::source::{FileId, Sources, Span};
 
 /// The files read so far, and what was found in them.
@@ -21,7 +21,7 @@ pub(crate) struct Report {
 impl Report {
     /// An error at `span`.
     pub(crate) fn error(&mut self, code: CheckCode, span: Span, message: impl Into<String>, help: Option<String>) {
-        let place = Place::new(&self.sources, span);
+        let place = SourceLocation::new(&self.sources, span);
         self.at(code, Severity::Error, Some(place), message.into(), help);
     }
 
@@ -30,7 +30,7 @@ impl Report {
         &mut self,
         code: CheckCode,
         severity: Severity,
-        place: Option<Place>,
+        place: Option<SourceLocation>,
         message: String,
         help: Option<String>,
     ) {
@@ -51,7 +51,7 @@ impl Report {
     pub(crate) fn finish(self) -> (Diagnostics, Sources) {
         let Self { sources, mut findings, secret_lines, secret_paths } = self;
         findings.hide_paths(&secret_paths);
-        let is_secret = |place: &Place| {
+        let is_secret = |place: &SourceLocation| {
             secret_lines.iter().any(|(file, line)| (sources.path(*file), *line) == (place.file.as_path(), place.line))
         };
         findings.finish(|path| sources.position(path), is_secret);

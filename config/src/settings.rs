@@ -69,7 +69,7 @@ pub struct Settings {
 
 /// What was written, for those who look at it. A server lets go of it when it serves: it is several times as large as the
 /// rules that came of it.
-pub struct Written {
+pub struct SourceDocuments {
     /// The spec that the rules were compiled from.
     pub policy: sts_policy::Spec,
     /// The policy tests of every file; see [`crate::run_policy_tests`].
@@ -78,9 +78,9 @@ pub struct Written {
 }
 
 /// Prints how much there is only.
-impl std::fmt::Debug for Written {
+impl std::fmt::Debug for SourceDocuments {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Written").field("accounts", &self.policy.accounts.len()).finish_non_exhaustive()
+        f.debug_struct("SourceDocuments").field("accounts", &self.policy.accounts.len()).finish_non_exhaustive()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::decode::{
     signing, stand_in, store,
 };
 use crate::diagnostic::{Diagnostics, Severity};
-use crate::files::{Files, Unusable, expand};
+use crate::files::{FileError, Files, expand};
 use crate::keys;
 use crate::outline::Outline;
 use crate::settings::{AdminSettings, AuditSettings, Settings, SigningSettings, StoreSettings};
@@ -46,7 +46,7 @@ pub fn store_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
 
 fn read(reader: &mut Reader<'_>, path: &Path) -> Option<(PathBuf, StoreSettings, SigningSettings)> {
     const WANTED: &[&str] = &[DATA_DIR, STORE, SIGNING];
-    let text = text_of(path).map_err(|Unusable { code, message, help, .. }| {
+    let text = text_of(path).map_err(|FileError { code, message, help, .. }| {
         reader.report.at(code, Severity::Error, None, message, Some(help));
     });
     let tree = tree_with(reader, path, &text.ok()?, WANTED)?;

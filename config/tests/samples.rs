@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use jwks_cache::KeySource;
-use sts_config::{IpNetwork, Loaded, LogFormat, LogLevel, StoreSettings, Written, json_schema, load, run_policy_tests};
+use sts_config::{
+    IpNetwork, Loaded, LogFormat, LogLevel, SourceDocuments, StoreSettings, json_schema, load, run_policy_tests,
+};
 use sts_policy::{Preset, ScalarSpec};
 use sts_types::{Algorithm, UnixTime};
 
@@ -46,7 +48,7 @@ fn loaded(folder: &Path) -> Loaded {
 #[test]
 fn the_samples_load_as_printed() {
     let folder = samples();
-    let Loaded { settings, written: Written { policy, .. }, warnings } = loaded(folder.path());
+    let Loaded { settings, written: SourceDocuments { policy, .. }, warnings } = loaded(folder.path());
     assert_eq!(warnings.render(false), "");
     let at = |name: &str| folder.path().join(name);
 
@@ -127,7 +129,7 @@ fn what_is_not_written_has_its_documented_default() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");
     fs::write(&path, "issuer: http://localhost:8080\nlisten: ${LISTEN}\nbehind_tls_proxy: [10.0.0.0/8]\n").unwrap();
-    let Loaded { settings, written: Written { policy, .. }, .. } =
+    let Loaded { settings, written: SourceDocuments { policy, .. }, .. } =
         load(&path, &|name| (name == "LISTEN").then(|| "0.0.0.0:80".to_owned()))
             .unwrap_or_else(|f| panic!("{}", f.render(false)));
     assert_eq!(settings.listen, "0.0.0.0:80".parse().unwrap());
@@ -212,7 +214,7 @@ service_accounts:
     fs::write(&path, text).unwrap();
     let read = |value: &str| {
         let value = value.to_owned();
-        let Loaded { settings, written: Written { policy, .. }, .. } =
+        let Loaded { settings, written: SourceDocuments { policy, .. }, .. } =
             load(&path, &|_| Some(value.clone())).unwrap_or_else(|f| panic!("{}", f.render(false)));
         let identity = policy.accounts[0].identities[0].clone();
         let sts_policy::ConditionSpec::AnyOf(values) = &identity.claims[0].1 else { panic!("a list") };

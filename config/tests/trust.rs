@@ -12,7 +12,7 @@ use std::fs;
 
 use serde_json::{Map, Value, json};
 use sts_config::load;
-use sts_policy::{Asked, Facts, Outcome, Preset, RuleSet};
+use sts_policy::{Facts, Outcome, Preset, RequestedNames, RuleSet};
 use sts_types::{ClaimSet, EntryName, UnixTime};
 
 /// What the loader says of one issuer entry `e` and one identity `i` of it: the exit code, and every finding.
@@ -67,7 +67,7 @@ impl Judged {
             claims: &ClaimSet::from(claims),
             now: UnixTime::from_secs(1_790_000_000),
         };
-        matches!(rules.decide(facts, &rules.resolve(&Asked::default()).unwrap()), Outcome::Granted(_))
+        matches!(rules.decide(facts, &rules.resolve(&RequestedNames::default()).unwrap()), Outcome::Granted(_))
     }
 }
 

@@ -15,7 +15,7 @@ use sts_types::{CheckCode, SecretFileError, SecretOwner, read_secret_file, shown
 use url::{Origin, Url};
 
 use crate::fetch_error::bounded;
-use crate::{DocumentKind, EntrySpec, FetchError, FetchFault, KeySource, ProxyUrl};
+use crate::{DocumentKind, EntrySpec, FetchError, FetchErrorKind, KeySource, ProxyUrl};
 
 /// Size limit of a CA bundle, in bytes. A bundle of all public authorities has 220 kB.
 const MAX_BUNDLE_BYTES: usize = 1024 * 1024;
@@ -137,7 +137,7 @@ impl BearerError {
             Self::Content(what) => (format!("it {what}"), None),
         };
         let kind = DocumentKind::BearerTokenFile;
-        FetchError { hint, ..FetchError::new(kind, &path.to_string_lossy(), FetchFault::Unreadable(fault)) }
+        FetchError { hint, ..FetchError::new(kind, &path.to_string_lossy(), FetchErrorKind::Unreadable(fault)) }
     }
 }
 
@@ -158,20 +158,20 @@ pub(crate) fn bearer(path: &Path) -> Result<HeaderValue, BearerError> {
 
 fn read(kind: DocumentKind, path: &Path, limit: usize) -> Result<Vec<u8>, FetchError> {
     let wrong = |fault| FetchError::new(kind, &path.to_string_lossy(), fault);
-    let unreadable = |error: std::io::Error| wrong(FetchFault::Unreadable(bounded(&error.to_string())));
+    let unreadable = |error: std::io::Error| wrong(FetchErrorKind::Unreadable(bounded(&error.to_string())));
     // Check before opening: opening a named pipe blocks.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(wrong(FetchFault::Unreadable("not a regular file".to_owned())));
+        return Err(wrong(FetchErrorKind::Unreadable("not a regular file".to_owned())));
     }
     let mut bytes = Vec::new();
     // One byte more than the limit tells a file that is too long.
     File::open(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     if bytes.len() > limit {
-        return Err(wrong(FetchFault::Unreadable(format!("larger than {limit} bytes"))));
+        return Err(wrong(FetchErrorKind::Unreadable(format!("larger than {limit} bytes"))));
     }
     Ok(bytes)
 }
 
 fn unfit(kind: DocumentKind, path: &Path, what: &'static str) -> FetchError {
-    FetchError::new(kind, &path.to_string_lossy(), FetchFault::Unreadable(what.to_owned()))
+    FetchError::new(kind, &path.to_string_lossy(), FetchErrorKind::Unreadable(what.to_owned()))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::moment::Moment;
+use crate::monotonic_time::MonotonicTime;
 
 /// Bucket size.
 const BURST: u32 = 128;
@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Default)]
 pub(crate) struct Admissions {
     /// When the bucket is full again; `None` when it is full.
-    full_at: Option<Moment>,
+    full_at: Option<MonotonicTime>,
 }
 
 impl Admissions {
@@ -23,17 +23,17 @@ impl Admissions {
     ///
     /// # Errors
     /// The time until the next admission.
-    pub(crate) fn check(&self, now: Moment) -> Result<(), Duration> {
+    pub(crate) fn check(&self, now: MonotonicTime) -> Result<(), Duration> {
         let wait = now.until(self.after_one(now)).saturating_sub(INTERVAL * BURST);
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    pub(crate) fn take(&mut self, now: Moment) {
+    pub(crate) fn take(&mut self, now: MonotonicTime) {
         self.full_at = Some(self.after_one(now));
     }
 
     /// When the bucket would be full again after one admission at `now`.
-    fn after_one(&self, now: Moment) -> Moment {
+    fn after_one(&self, now: MonotonicTime) -> MonotonicTime {
         self.full_at.filter(|full_at| *full_at > now).unwrap_or(now).plus(INTERVAL)
     }
 }
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn f5_a_burst_is_admitted_and_then_two_a_second() {
         let mut admissions = Admissions::default();
-        let mut taken = |from: Moment, seconds: u64| {
+        let mut taken = |from: MonotonicTime, seconds: u64| {
             let mut count = 0;
             for millis in 0..seconds * 1000 {
                 let now = from.plus(Duration::from_millis(millis));
@@ -56,8 +56,8 @@ mod tests {
             }
             count
         };
-        assert_eq!(taken(Moment::EPOCH, 10), 128 + 19);
-        let later = Moment::EPOCH.plus(Duration::from_secs(3600));
+        assert_eq!(taken(MonotonicTime::EPOCH, 10), 128 + 19);
+        let later = MonotonicTime::EPOCH.plus(Duration::from_secs(3600));
         assert_eq!(taken(later, 1), 128 + 1, "the bucket holds no more than a burst");
     }
 }

@@ -11,19 +11,19 @@ use sts_types::{Algorithm, EntryName, Kid};
 use tokio::task::spawn_blocking;
 use tokio::time::MissedTickBehavior;
 
-use crate::control::{Admission, Cause, Question};
+use crate::control::{Admission, Cause, LookupDigest};
 use crate::draft::{Draft, shared_static_keys};
-use crate::entry::{Entry, Landing};
+use crate::entry::{Entry, FetchHandle};
 use crate::entry_ref::LogKey;
 use crate::family::{Family, Member};
-use crate::fetch::World;
+use crate::fetch::FetchContext;
 use crate::history_log::HistoryLog;
-use crate::moment::Moment;
-use crate::slot::{Found, Slot};
+use crate::monotonic_time::MonotonicTime;
+use crate::slot::{Slot, SlotLookup};
 use crate::validate::{self, EntryError};
 use crate::{
     Candidates, DocumentKind, EntryKeys, EntryRef, EntryStatus, EntryView, Environment, FamilySpec, FamilyStatus,
-    FetchError, FetchFault, HistoryError, KeyHistory, RefreshReport, Specs, last_good,
+    FetchError, FetchErrorKind, HistoryError, KeyHistory, RefreshReport, Specs, last_good,
 };
 
 /// Interval of the check for due refreshes.
@@ -42,7 +42,7 @@ pub struct JwksCache {
 }
 
 struct Inner {
-    world: Arc<World>,
+    context: Arc<FetchContext>,
     log: Arc<HistoryLog>,
     slots: HashMap<EntryName, Slot>,
     /// Entry names in the order of their specs.
@@ -87,7 +87,7 @@ impl JwksCache {
     /// families whose templates overlap.
     pub fn new(specs: impl Into<Specs>, environment: Environment) -> Result<Self, Vec<EntryError>> {
         let log = Arc::new(HistoryLog::new(&environment));
-        Self::build(specs.into(), Arc::new(World::new(environment)), log, None)
+        Self::build(specs.into(), Arc::new(FetchContext::new(environment)), log, None)
     }
 
     /// Builds the cache for a new configuration. Entries whose spec is unchanged keep their state;
@@ -96,7 +96,7 @@ impl JwksCache {
     /// # Errors
     /// As for [`Self::new`]. On an error this cache stays as it is.
     pub fn with_entries(&self, specs: impl Into<Specs>) -> Result<Self, Vec<EntryError>> {
-        Self::build(specs.into(), Arc::clone(&self.inner.world), Arc::clone(&self.inner.log), Some(&self.inner))
+        Self::build(specs.into(), Arc::clone(&self.inner.context), Arc::clone(&self.inner.log), Some(&self.inner))
     }
 
     /// The current set of `entry`, for inspection. `None` if it was never loaded or is past
@@ -118,7 +118,7 @@ impl JwksCache {
     ) -> CacheAnswer {
         let now = self.now();
         match self.with_slot(entry.into(), now, |slot| slot.look_up(now, kid, algorithm)) {
-            Some(Found::Keys(candidates)) => CacheAnswer::Hit(candidates),
+            Some(SlotLookup::Keys(candidates)) => CacheAnswer::Hit(candidates),
             _ => CacheAnswer::Miss,
         }
     }
@@ -140,9 +140,9 @@ impl JwksCache {
     ) -> Result<Candidates, LookupError> {
         let slot = &*self.slot(entry.into()).await?;
         match slot.look_up(self.now(), kid, algorithm) {
-            Found::Keys(candidates) => return Ok(candidates),
-            Found::Shared => return Err(LookupError::Unknown),
-            Found::NoSuchKey | Found::NoKeys => {}
+            SlotLookup::Keys(candidates) => return Ok(candidates),
+            SlotLookup::Shared => return Err(LookupError::Unknown),
+            SlotLookup::NoSuchKey | SlotLookup::NoKeys => {}
         }
         let landing = match self.ask(slot, kid, algorithm) {
             Asked::Answered(answer) => return answer,
@@ -150,7 +150,7 @@ impl JwksCache {
         };
         let outcome = landing.outcome(&slot.entry).await;
         match (slot.look_up(self.now(), kid, algorithm), outcome) {
-            (Found::Keys(candidates), _) => Ok(candidates),
+            (SlotLookup::Keys(candidates), _) => Ok(candidates),
             (_, Ok(_)) => Err(LookupError::Unknown),
             (_, Err(_)) => {
                 let retry_after = slot.entry.control().retry_after(self.now());
@@ -174,14 +174,14 @@ impl JwksCache {
         }
         let now = self.now();
         let at_hand = || match slot.look_up(self.now(), kid, algorithm) {
-            Found::Keys(candidates) => Some(candidates),
-            Found::Shared | Found::NoSuchKey | Found::NoKeys => None,
+            SlotLookup::Keys(candidates) => Some(candidates),
+            SlotLookup::Shared | SlotLookup::NoSuchKey | SlotLookup::NoKeys => None,
         };
         let (before, landing) = {
             // Read the keys under the lock, so that they are those from before the fetch.
             let mut control = slot.entry.control();
             let before = at_hand();
-            match control.join(None).map(Landing::of) {
+            match control.join(None).map(FetchHandle::of) {
                 Some(landing) => (before, landing),
                 None if control.admit_unknown(self.question(kid, algorithm), now) != Admission::Go => {
                     // A report for another token may have replaced the set since this token's
@@ -192,7 +192,7 @@ impl JwksCache {
                 }
                 None => {
                     let (landing, _) =
-                        slot.entry.join_or_start(&self.inner.world, &mut control, Cause::UnknownKid, None);
+                        slot.entry.join_or_start(&self.inner.context, &mut control, Cause::UnknownKid, None);
                     (before, landing)
                 }
             }
@@ -223,15 +223,15 @@ impl JwksCache {
         let entry = entry.into();
         let slot = &*self.slot(entry).await.map_err(|error| {
             let fault = match error {
-                LookupError::Unknown => FetchFault::UnknownEntry,
-                LookupError::Unavailable { .. } => FetchFault::NoRoom,
+                LookupError::Unknown => FetchErrorKind::UnknownEntry,
+                LookupError::Unavailable { .. } => FetchErrorKind::NoRoom,
             };
             FetchError::new(DocumentKind::Entry, entry.name.as_str(), fault)
         })?;
         loop {
             let (landing, started_here) = {
                 let mut control = slot.entry.control();
-                slot.entry.join_or_start(&self.inner.world, &mut control, Cause::Operator, None)
+                slot.entry.join_or_start(&self.inner.context, &mut control, Cause::Operator, None)
             };
             let outcome = landing.outcome(&slot.entry).await;
             // A fetch that started before this call may have read the old keys.
@@ -249,7 +249,7 @@ impl JwksCache {
             let _ = landing.outcome(&entry).await;
         }
         for entry in self.new_proofs() {
-            entry.keep_current(&self.inner.world).await;
+            entry.keep_current(&self.inner.context).await;
         }
         let now = self.now();
         for entry in self.entries().into_iter().filter(|entry| entry.is_proven()) {
@@ -319,7 +319,7 @@ impl JwksCache {
     /// The state of every entry, in the order of their specs.
     #[must_use]
     pub fn status(&self) -> Vec<EntryStatus> {
-        let (now, wall_time) = (self.now(), self.inner.world.environment.clock.now());
+        let (now, wall_time) = (self.now(), self.inner.context.environment.clock.now());
         self.inner
             .order
             .iter()
@@ -334,7 +334,7 @@ impl JwksCache {
     #[must_use]
     pub fn view<'a>(&self, entry: impl Into<EntryRef<'a>>) -> Option<EntryView> {
         let EntryRef { name, issuer } = entry.into();
-        let (now, wall_time) = (self.now(), self.inner.world.environment.clock.now());
+        let (now, wall_time) = (self.now(), self.inner.context.environment.clock.now());
         match self.inner.slots.get(name) {
             Some(slot) => {
                 issuer.is_none_or(|issuer| *issuer == slot.entry.spec.issuer).then(|| slot.view(now, wall_time))
@@ -346,13 +346,13 @@ impl JwksCache {
     /// The state of every family, in the order of their specs.
     #[must_use]
     pub fn families(&self) -> Vec<FamilyStatus> {
-        let (now, wall_time) = (self.now(), self.inner.world.environment.clock.now());
+        let (now, wall_time) = (self.now(), self.inner.context.environment.clock.now());
         self.inner.families.iter().map(|family| family.status(now, wall_time)).collect()
     }
 
     fn build(
         specs: Specs,
-        world: Arc<World>,
+        context: Arc<FetchContext>,
         log: Arc<HistoryLog>,
         previous: Option<&Inner>,
     ) -> Result<Self, Vec<EntryError>> {
@@ -360,7 +360,7 @@ impl JwksCache {
         let mut drafts = Vec::with_capacity(specs.entries.len());
         for spec in specs.entries {
             let kept = previous.and_then(|inner| inner.slots.get(&spec.name)).filter(|slot| slot.entry.spec == spec);
-            match Draft::new(spec, kept.map(|slot| Arc::clone(&slot.entry)), &world, &log) {
+            match Draft::new(spec, kept.map(|slot| Arc::clone(&slot.entry)), &context, &log) {
                 Ok(draft) => drafts.push(draft),
                 Err(error) => errors.push(error),
             }
@@ -391,7 +391,7 @@ impl JwksCache {
         };
         let families = specs.families.into_iter().map(family).collect();
         let hasher = previous.map_or_else(RandomState::new, |inner| inner.hasher.clone());
-        Ok(Self { inner: Arc::new(Inner { world, log, slots, order, families, hasher }) })
+        Ok(Self { inner: Arc::new(Inner { context, log, slots, order, families, hasher }) })
     }
 
     fn family(&self, name: &EntryName) -> Option<&Arc<Family>> {
@@ -399,7 +399,7 @@ impl JwksCache {
     }
 
     /// Calls `read` with the slot of `entry`, if there is one. Lock-free.
-    fn with_slot<T>(&self, entry: EntryRef<'_>, now: Moment, read: impl FnOnce(&Slot) -> T) -> Option<T> {
+    fn with_slot<T>(&self, entry: EntryRef<'_>, now: MonotonicTime, read: impl FnOnce(&Slot) -> T) -> Option<T> {
         match self.inner.slots.get(entry.name) {
             Some(slot) => entry.issuer.is_none_or(|issuer| *issuer == slot.entry.spec.issuer).then(|| read(slot)),
             None => self.family(entry.name)?.with_member(entry.issuer?, now, read),
@@ -413,7 +413,7 @@ impl JwksCache {
             return is_its_issuer.then_some(SlotRef::Entry(slot)).ok_or(LookupError::Unknown);
         }
         let (family, issuer) = self.family(entry.name).zip(entry.issuer).ok_or(LookupError::Unknown)?;
-        let member = family.member(issuer, &self.inner.world, &self.inner.log, self.now()).await;
+        let member = family.member(issuer, &self.inner.context, &self.inner.log, self.now()).await;
         member.map(SlotRef::Member).map_err(|wait| wait.map_or(LookupError::Unknown, unavailable))
     }
 
@@ -432,8 +432,8 @@ impl JwksCache {
     /// Writes copies of the keys of newly proven members.
     fn keep_new_proofs(&self) {
         for entry in self.new_proofs() {
-            let world = Arc::clone(&self.inner.world);
-            tokio::spawn(async move { entry.keep_current(&world).await });
+            let context = Arc::clone(&self.inner.context);
+            tokio::spawn(async move { entry.keep_current(&context).await });
         }
     }
 
@@ -449,27 +449,27 @@ impl JwksCache {
         let mut control = slot.entry.control();
         // Look up again under the lock: a fetch may have finished since the first lookup.
         let cause = match slot.look_up(now, kid, algorithm) {
-            Found::Keys(candidates) => return Asked::Answered(Ok(candidates)),
-            Found::Shared => return Asked::Answered(Err(LookupError::Unknown)),
-            Found::NoSuchKey if slot.entry.is_inline() => return Asked::Answered(Err(LookupError::Unknown)),
-            Found::NoSuchKey => Cause::UnknownKid,
-            Found::NoKeys => Cause::Load,
+            SlotLookup::Keys(candidates) => return Asked::Answered(Ok(candidates)),
+            SlotLookup::Shared => return Asked::Answered(Err(LookupError::Unknown)),
+            SlotLookup::NoSuchKey if slot.entry.is_inline() => return Asked::Answered(Err(LookupError::Unknown)),
+            SlotLookup::NoSuchKey => Cause::UnknownKid,
+            SlotLookup::NoKeys => Cause::Load,
         };
-        if let Some(landed) = control.join(Some(question)) {
-            return Asked::Waiting(Landing::of(landed));
+        if let Some(outcome_receiver) = control.join(Some(question)) {
+            return Asked::Waiting(FetchHandle::of(outcome_receiver));
         }
         let admission =
             if cause == Cause::Load { control.admit_load(now) } else { control.admit_unknown(question, now) };
         match admission {
             Admission::Go => {
-                Asked::Waiting(slot.entry.join_or_start(&self.inner.world, &mut control, cause, Some(question)).0)
+                Asked::Waiting(slot.entry.join_or_start(&self.inner.context, &mut control, cause, Some(question)).0)
             }
-            Admission::InVain => Asked::Answered(Err(LookupError::Unknown)),
+            Admission::Negative => Asked::Answered(Err(LookupError::Unknown)),
             Admission::NotYet(time) => Asked::Answered(Err(unavailable(time))),
         }
     }
 
-    fn start_due(&self) -> Vec<(Arc<Entry>, Landing)> {
+    fn start_due(&self) -> Vec<(Arc<Entry>, FetchHandle)> {
         let now = self.now();
         let members = self.inner.families.iter().flat_map(|family| family.refreshed(now));
         let members = members.map(|member| Arc::clone(&member.slot.entry));
@@ -480,7 +480,7 @@ impl JwksCache {
             if !control.is_due(now) {
                 return None;
             }
-            let (landing, _) = entry.join_or_start(&self.inner.world, &mut control, Cause::Background, None);
+            let (landing, _) = entry.join_or_start(&self.inner.context, &mut control, Cause::Background, None);
             drop(control);
             Some((entry, landing))
         })
@@ -489,9 +489,9 @@ impl JwksCache {
 
     /// Deletes old copies on disk.
     fn sweep_copies(&self) {
-        let Some(dir) = self.inner.world.environment.state_dir.clone() else { return };
+        let Some(dir) = self.inner.context.environment.state_dir.clone() else { return };
         let longest = self.entries().iter().map(|entry| entry.spec.max_stale).max().unwrap_or_default();
-        let (now, idle) = (self.inner.world.environment.clock.now(), longest.max(COPY_KEPT));
+        let (now, idle) = (self.inner.context.environment.clock.now(), longest.max(COPY_KEPT));
         spawn_blocking(move || match last_good::sweep(&dir, now, idle) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 tracing::warn!("old copies of issuer keys were not removed: {error}");
@@ -509,12 +509,12 @@ impl JwksCache {
         }
     }
 
-    fn question(&self, kid: Option<&Kid>, algorithm: Algorithm) -> Question {
-        Question(self.inner.hasher.hash_one((kid, algorithm)))
+    fn question(&self, kid: Option<&Kid>, algorithm: Algorithm) -> LookupDigest {
+        LookupDigest(self.inner.hasher.hash_one((kid, algorithm)))
     }
 
-    fn now(&self) -> Moment {
-        Moment::now(&*self.inner.world.environment.clock)
+    fn now(&self) -> MonotonicTime {
+        MonotonicTime::now(&*self.inner.context.environment.clock)
     }
 }
 
@@ -538,7 +538,7 @@ impl Deref for SlotRef<'_> {
 /// Result of [`JwksCache::ask`]: an answer, or a fetch to wait for.
 enum Asked {
     Answered(Result<Candidates, LookupError>),
-    Waiting(Landing),
+    Waiting(FetchHandle),
 }
 
 fn unavailable(time: Duration) -> LookupError {

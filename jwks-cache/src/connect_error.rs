@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io;
 
 use crate::fetch_error::bounded;
-use crate::tls::{CertificateFault, CertificateRefused};
+use crate::tls::{CertificateFault, CertificateRefusedError};
 
 /// A connection that could not be opened, or that broke before the response.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +34,7 @@ pub enum ConnectCause {
     /// The peer does not speak TLS.
     NotTls,
     /// The peer's certificate was refused.
-    Certificate(CertificateRefused),
+    Certificate(CertificateRefusedError),
     /// Any other failure of the TLS handshake.
     Tls(String),
     /// The proxy refused the tunnel.
@@ -56,7 +56,7 @@ pub enum Caller {
 /// connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Unresolved(pub(crate) io::Error);
+pub(crate) struct UnresolvedNameError(pub(crate) io::Error);
 
 impl ConnectError {
     /// The connection error behind `error`, from a request to `target`; `None` if the connection
@@ -198,17 +198,16 @@ fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 }
 
 fn named(error: &(dyn Error + 'static)) -> Option<ConnectCause> {
-    if let Some(Unresolved(error)) = error.downcast_ref() {
+    if let Some(UnresolvedNameError(error)) = error.downcast_ref() {
         return Some(ConnectCause::Dns(bounded(&error.to_string())));
     }
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return Some(tls_cause(error));
     }
     let error = error.downcast_ref::<io::Error>()?;
-    if error
-        .get_ref()
-        .is_some_and(|wrapped| wrapped.is::<rustls::Error>() || wrapped.is::<io::Error>() || wrapped.is::<Unresolved>())
-    {
+    if error.get_ref().is_some_and(|wrapped| {
+        wrapped.is::<rustls::Error>() || wrapped.is::<io::Error>() || wrapped.is::<UnresolvedNameError>()
+    }) {
         // Go further down the chain: the wrapped error is more precise.
         return None;
     }
@@ -225,7 +224,7 @@ fn named(error: &(dyn Error + 'static)) -> Option<ConnectCause> {
 fn tls_cause(error: &rustls::Error) -> ConnectCause {
     match error {
         rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
-            match other.0.downcast_ref::<CertificateRefused>() {
+            match other.0.downcast_ref::<CertificateRefusedError>() {
                 Some(refused) => ConnectCause::Certificate(refused.clone()),
                 None => ConnectCause::Tls(bounded(&error.to_string())),
             }

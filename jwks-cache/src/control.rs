@@ -11,9 +11,9 @@ use tokio::sync::watch;
 
 use crate::fetch::Validator;
 use crate::history::SeenFrom;
-use crate::moment::Moment;
+use crate::monotonic_time::MonotonicTime;
 use crate::static_keys::FileMark;
-use crate::{FetchCounts, FetchError, FetchFault, LastError, LastFetch, RefreshReport};
+use crate::{FetchCounts, FetchError, FetchErrorKind, LastError, LastFetch, RefreshReport};
 
 /// Pause after the first failure. It doubles with each further failure, up to the entry's
 /// cool-down.
@@ -22,7 +22,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(60);
 /// Limit of the remembered questions that the issuer had no key for. Further questions count as not
 /// asked yet.
-const MOST_IN_VAIN: usize = 1024;
+const MOST_NEGATIVE: usize = 1024;
 
 /// Outcome of a fetch, shared by all its waiters.
 pub(crate) type Outcome = Result<RefreshReport, FetchError>;
@@ -43,41 +43,41 @@ pub(crate) enum Cause {
 
 /// Digest of a token's kid and algorithm. Token text is never kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Question(pub(crate) u64);
+pub(crate) struct LookupDigest(pub(crate) u64);
 
 /// Whether a token may start a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Go,
     /// No: a fetch of this cool-down already asked, and the issuer has no such key.
-    InVain,
+    Negative,
     /// Not until this much time has passed.
     NotYet(Duration),
 }
 
 /// A fetch in progress.
-struct Flight {
+struct InFlightFetch {
     /// Questions that this fetch answers.
-    questions: HashSet<Question>,
+    questions: HashSet<LookupDigest>,
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
 struct CoolDown {
-    until: Moment,
+    until: MonotonicTime,
     /// Questions that the fetch before this cool-down found no key for.
-    not_found: HashSet<Question>,
+    not_found: HashSet<LookupDigest>,
 }
 
 /// The state behind an entry's lock.
 #[derive(Default)]
 pub(crate) struct Control {
-    flight: Option<Flight>,
+    in_flight: Option<InFlightFetch>,
     cool_down: Option<CoolDown>,
     failures: u32,
     /// No load before this time, after a failed one.
-    retry_at: Option<Moment>,
+    retry_at: Option<MonotonicTime>,
     /// When the next background refresh is due; `None` before the first one, which is due at once.
-    due_at: Option<Moment>,
+    due_at: Option<MonotonicTime>,
     pub(crate) last_fetch: Option<LastFetch>,
     pub(crate) last_error: Option<LastError>,
     pub(crate) counts: FetchCounts,
@@ -89,27 +89,27 @@ pub(crate) struct Control {
 
 impl Control {
     /// Joins the fetch in progress, if there is one, for `question`.
-    pub(crate) fn join(&mut self, question: Option<Question>) -> Option<watch::Receiver<Option<Outcome>>> {
+    pub(crate) fn join(&mut self, question: Option<LookupDigest>) -> Option<watch::Receiver<Option<Outcome>>> {
         // A channel closed without an outcome means that the task died with its runtime. Nobody may
         // wait for it.
-        let flight = self.flight.as_mut().filter(|flight| flight.outcome.has_changed().is_ok())?;
-        remember(&mut flight.questions, question);
-        Some(flight.outcome.clone())
+        let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.outcome.has_changed().is_ok())?;
+        remember(&mut in_flight.questions, question);
+        Some(in_flight.outcome.clone())
     }
 
     /// Registers a started fetch.
-    pub(crate) fn depart(&mut self, question: Option<Question>, outcome: watch::Receiver<Option<Outcome>>) {
+    pub(crate) fn begin_fetch(&mut self, question: Option<LookupDigest>, outcome: watch::Receiver<Option<Outcome>>) {
         let mut questions = HashSet::new();
         remember(&mut questions, question);
-        self.flight = Some(Flight { questions, outcome });
+        self.in_flight = Some(InFlightFetch { questions, outcome });
     }
 
     /// Whether an unknown kid may start a fetch.
-    pub(crate) fn admit_unknown(&self, question: Question, now: Moment) -> Admission {
+    pub(crate) fn admit_unknown(&self, question: LookupDigest, now: MonotonicTime) -> Admission {
         match &self.cool_down {
             Some(cool_down) if now < cool_down.until => {
                 if cool_down.not_found.contains(&question) {
-                    Admission::InVain
+                    Admission::Negative
                 } else {
                     Admission::NotYet(now.until(cool_down.until))
                 }
@@ -119,7 +119,7 @@ impl Control {
     }
 
     /// Whether a token may start the load of an entry that has no usable keys.
-    pub(crate) fn admit_load(&self, now: Moment) -> Admission {
+    pub(crate) fn admit_load(&self, now: MonotonicTime) -> Admission {
         match self.retry_at {
             Some(retry_at) if now < retry_at => Admission::NotYet(now.until(retry_at)),
             _ => Admission::Go,
@@ -127,28 +127,28 @@ impl Control {
     }
 
     /// Whether a background refresh is due.
-    pub(crate) fn is_due(&self, now: Moment) -> bool {
+    pub(crate) fn is_due(&self, now: MonotonicTime) -> bool {
         self.due_at.is_none_or(|due_at| due_at <= now)
     }
 
-    pub(crate) fn due_in(&self, now: Moment) -> Duration {
+    pub(crate) fn due_in(&self, now: MonotonicTime) -> Duration {
         self.due_at.map_or(Duration::ZERO, |due_at| now.until(due_at))
     }
 
     /// Time until a caller whose fetch failed may try again.
-    pub(crate) fn retry_after(&self, now: Moment) -> Duration {
+    pub(crate) fn retry_after(&self, now: MonotonicTime) -> Duration {
         let cool_down = self.cool_down.as_ref().map_or(Duration::ZERO, |cool_down| now.until(cool_down.until));
         let pause = self.retry_at.map_or(Duration::ZERO, |retry_at| now.until(retry_at));
         cool_down.max(pause)
     }
 
     /// Records a successful fetch that ended at `at`. The next refresh is due at `due_at`.
-    pub(crate) fn landed_well(
+    pub(crate) fn record_success(
         &mut self,
         cause: Cause,
-        now: Moment,
+        now: MonotonicTime,
         at: UnixTime,
-        due_at: Moment,
+        due_at: MonotonicTime,
         cool_down: Duration,
         changed: bool,
     ) {
@@ -164,33 +164,33 @@ impl Control {
         self.last_fetch = Some(LastFetch { at, outcome });
         // Every question that joined this fetch and still has no key was answered: the issuer does
         // not have it.
-        let questions = self.flight.take().map(|flight| flight.questions).unwrap_or_default();
+        let questions = self.in_flight.take().map(|in_flight| in_flight.questions).unwrap_or_default();
         if cause == Cause::UnknownKid {
             self.cool_down = Some(CoolDown { until: now.plus(cool_down), not_found: questions });
         }
     }
 
     /// Records that a polled file is unchanged.
-    pub(crate) fn landed_untouched(&mut self, due_at: Moment) {
+    pub(crate) fn record_unchanged(&mut self, due_at: MonotonicTime) {
         self.due_at = Some(due_at);
-        self.flight = None;
+        self.in_flight = None;
     }
 
     /// Records a failed fetch that ended at `at`. Its callers got no answer, so their questions
     /// stay open.
-    pub(crate) fn landed_badly(
+    pub(crate) fn record_failure(
         &mut self,
         cause: Cause,
-        now: Moment,
+        now: MonotonicTime,
         at: UnixTime,
         cool_down: Duration,
         error: &FetchError,
     ) {
-        self.flight = None;
+        self.in_flight = None;
         let doubled = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
         self.failures = self.failures.saturating_add(1).min(16);
         let asked_for = match error.fault {
-            FetchFault::Status { retry_after, .. } => retry_after.unwrap_or_default().min(LONGEST_ASKED_PAUSE),
+            FetchErrorKind::Status { retry_after, .. } => retry_after.unwrap_or_default().min(LONGEST_ASKED_PAUSE),
             _ => Duration::ZERO,
         };
         let retry_at = now.plus(doubled.min(cool_down).max(asked_for));
@@ -205,9 +205,9 @@ impl Control {
     }
 }
 
-fn remember(questions: &mut HashSet<Question>, question: Option<Question>) {
+fn remember(questions: &mut HashSet<LookupDigest>, question: Option<LookupDigest>) {
     if let Some(question) = question
-        && questions.len() < MOST_IN_VAIN
+        && questions.len() < MOST_NEGATIVE
     {
         questions.insert(question);
     }
@@ -245,14 +245,14 @@ mod tests {
         fn c101_unknown_kids_start_one_fetch_per_cool_down(steps in prop::collection::vec(step(), 1..200)) {
             let mut control = Control::default();
             let (sender, outcome) = watch::channel(None);
-            let mut now = Moment::EPOCH;
+            let mut now = MonotonicTime::EPOCH;
             let mut in_flight: Option<HashSet<u64>> = None;
-            let mut last_fetch: Option<(Moment, HashSet<u64>)> = None;
+            let mut last_fetch: Option<(MonotonicTime, HashSet<u64>)> = None;
             for step in steps {
                 match step {
                     Step::Pass(seconds) => now = now.plus(Duration::from_secs(seconds)),
                     Step::Ask(number) => {
-                        let question = Question(number);
+                        let question = LookupDigest(number);
                         let joined = control.join(Some(question)).is_some();
                         prop_assert_eq!(joined, in_flight.is_some());
                         if let Some(in_flight) = &mut in_flight {
@@ -263,10 +263,10 @@ mod tests {
                         match control.admit_unknown(question, now) {
                             Admission::Go => {
                                 prop_assert!(recent.is_none());
-                                control.depart(Some(question), outcome.clone());
+                                control.begin_fetch(Some(question), outcome.clone());
                                 in_flight = Some([number].into());
                             }
-                            Admission::InVain => prop_assert!(recent.is_some_and(|(_, questions)| questions.contains(&number))),
+                            Admission::Negative => prop_assert!(recent.is_some_and(|(_, questions)| questions.contains(&number))),
                             Admission::NotYet(time) => {
                                 let Some((ended_at, questions)) = recent else { panic!("there is no cool-down") };
                                 prop_assert!(!questions.contains(&number));
@@ -277,11 +277,11 @@ mod tests {
                     Step::Land(succeeded) => {
                         let Some(questions) = in_flight.take() else { continue };
                         if succeeded {
-                            control.landed_well(Cause::UnknownKid, now, UnixTime::from_secs(0), now, COOL_DOWN, true);
+                            control.record_success(Cause::UnknownKid, now, UnixTime::from_secs(0), now, COOL_DOWN, true);
                             last_fetch = Some((now, questions));
                         } else {
-                            let error = FetchError::new(DocumentKind::KeySet, "x", FetchFault::Stopped);
-                            control.landed_badly(Cause::UnknownKid, now, UnixTime::from_secs(0), COOL_DOWN, &error);
+                            let error = FetchError::new(DocumentKind::KeySet, "x", FetchErrorKind::Stopped);
+                            control.record_failure(Cause::UnknownKid, now, UnixTime::from_secs(0), COOL_DOWN, &error);
                             last_fetch = Some((now, HashSet::new()));
                         }
                     }

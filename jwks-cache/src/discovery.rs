@@ -9,7 +9,7 @@ use sts_types::Issuer;
 use url::Url;
 
 use crate::fetch_error::bounded;
-use crate::{FetchFault, NetworkRule};
+use crate::{FetchErrorKind, NetworkRule};
 
 /// Limit of a `jwks_uri`, in bytes.
 const MAX_URI_BYTES: usize = 2048;
@@ -30,15 +30,15 @@ pub(crate) fn discovery_url(issuer: &Issuer) -> String {
 /// The `jwks_uri` of the discovery document of `issuer`.
 ///
 /// # Errors
-/// [`FetchFault::NotDiscovery`] if it is not a discovery document, [`FetchFault::OtherIssuer`] if
-/// it names another issuer, [`FetchFault::JwksUri`] if its `jwks_uri` must not be fetched.
-pub fn read_discovery(document: &[u8], issuer: &Issuer, rule: NetworkRule) -> Result<Url, FetchFault> {
-    let document: Document = serde_json::from_slice(document).map_err(|_| FetchFault::NotDiscovery)?;
+/// [`FetchErrorKind::NotDiscovery`] if it is not a discovery document, [`FetchErrorKind::OtherIssuer`] if
+/// it names another issuer, [`FetchErrorKind::JwksUri`] if its `jwks_uri` must not be fetched.
+pub fn read_discovery(document: &[u8], issuer: &Issuer, rule: NetworkRule) -> Result<Url, FetchErrorKind> {
+    let document: Document = serde_json::from_slice(document).map_err(|_| FetchErrorKind::NotDiscovery)?;
     // OpenID Connect Discovery section 4.3 requires an exact match, so compare bytes, not URLs.
     if document.issuer != issuer.as_str() {
-        return Err(FetchFault::OtherIssuer { found: bounded(&document.issuer) });
+        return Err(FetchErrorKind::OtherIssuer { found: bounded(&document.issuer) });
     }
-    key_set_url(&document.jwks_uri, rule).map_err(FetchFault::JwksUri)
+    key_set_url(&document.jwks_uri, rule).map_err(FetchErrorKind::JwksUri)
 }
 
 /// Parses a URL that keys may be fetched from. Its host may differ from the issuer's (Google's and
@@ -101,7 +101,7 @@ mod tests {
             "",
             "https://a.example:443/t",
         ] {
-            assert_eq!(read(found), Err(FetchFault::OtherIssuer { found: found.to_owned() }));
+            assert_eq!(read(found), Err(FetchErrorKind::OtherIssuer { found: found.to_owned() }));
         }
     }
 
@@ -171,12 +171,12 @@ mod tests {
         ] {
             assert_eq!(
                 read_discovery(text.as_bytes(), &issuer("https://a.example"), STRICT),
-                Err(FetchFault::NotDiscovery),
+                Err(FetchErrorKind::NotDiscovery),
                 "{text}"
             );
         }
         let twice = br#"{"issuer":"https://b.example","issuer":"https://a.example","jwks_uri":"https://a.example/k"}"#;
-        assert_eq!(read_discovery(twice, &issuer("https://a.example"), STRICT), Err(FetchFault::NotDiscovery));
+        assert_eq!(read_discovery(twice, &issuer("https://a.example"), STRICT), Err(FetchErrorKind::NotDiscovery));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use sts_types::CheckCode;
 
 use crate::entry::Entry;
 use crate::entry_ref::LogKey;
-use crate::fetch::World;
+use crate::fetch::FetchContext;
 use crate::history_log::{HistoryLog, Recorder};
 use crate::static_keys::{self, FileMark};
 use crate::validate::{self, EntryError};
@@ -27,10 +27,10 @@ impl Draft {
     pub(crate) fn new(
         spec: EntrySpec,
         kept: Option<Arc<Entry>>,
-        world: &World,
+        context: &FetchContext,
         log: &Arc<HistoryLog>,
     ) -> Result<Self, EntryError> {
-        let clock = &*world.environment.clock;
+        let clock = &*context.environment.clock;
         let name = spec.name.clone();
         let read = match &spec.source {
             KeySource::File(path) => {
@@ -59,7 +59,7 @@ impl Draft {
             KeySource::Discovery | KeySource::Url(_) => None,
         };
         let entry = kept.unwrap_or_else(|| {
-            let keys = match (&world.environment.state_dir, &spec.source) {
+            let keys = match (&context.environment.state_dir, &spec.source) {
                 (Some(dir), KeySource::Discovery | KeySource::Url(_)) => last_good::load(dir, &spec, clock),
                 _ => None,
             };

@@ -8,14 +8,14 @@ use arc_swap::ArcSwapOption;
 use sts_types::UnixTime;
 use tokio::sync::watch;
 
-use crate::control::{Admission, Cause, Control, Outcome, Question};
-use crate::entry_keys::{IndexedSet, Life};
-use crate::fetch::{Fetched, World, fetch, read_file};
+use crate::control::{Admission, Cause, Control, LookupDigest, Outcome};
+use crate::entry_keys::{IndexedSet, Validity};
+use crate::fetch::{FetchContext, Fetched, fetch, read_file};
 use crate::history::{KeySeen, KeySetSeen, SeenFrom};
 use crate::history_log::Recorder;
-use crate::moment::Moment;
+use crate::monotonic_time::MonotonicTime;
 use crate::static_keys::{FileMark, is_alarming};
-use crate::{DocumentKind, EntryKeys, EntrySpec, FetchError, FetchFault, KeySource, RefreshReport, last_good};
+use crate::{DocumentKind, EntryKeys, EntrySpec, FetchError, FetchErrorKind, KeySource, RefreshReport, last_good};
 
 /// Poll interval of key files.
 const FILE_POLL: Duration = Duration::from_secs(2);
@@ -83,9 +83,9 @@ impl Entry {
     }
 
     /// Keeps a copy of the current set on disk, for an entry that was proven after its fetch.
-    pub(crate) async fn keep_current(&self, world: &World) {
+    pub(crate) async fn keep_current(&self, context: &FetchContext) {
         if let Some(keys) = self.last() {
-            self.keep(world, &keys).await;
+            self.keep(context, &keys).await;
         }
     }
 
@@ -95,12 +95,12 @@ impl Entry {
     }
 
     /// When the last usable keys expired, if there are none at `now`.
-    pub(crate) fn lapsed_at(&self, now: Moment) -> Option<UnixTime> {
+    pub(crate) fn lapsed_at(&self, now: MonotonicTime) -> Option<UnixTime> {
         lapsed_at(self.current.load().as_deref(), self.created_at, now)
     }
 
     /// Calls `read` with the set that is usable at `now`. Lock-free.
-    pub(crate) fn with_usable<T>(&self, now: Moment, read: impl FnOnce(&EntryKeys) -> T) -> Option<T> {
+    pub(crate) fn with_usable<T>(&self, now: MonotonicTime, read: impl FnOnce(&EntryKeys) -> T) -> Option<T> {
         self.current.load().as_ref().filter(|keys| keys.is_usable(now)).map(|keys| read(keys))
     }
 
@@ -120,7 +120,7 @@ impl Entry {
     }
 
     /// Whether there is neither a fetch in progress nor a pause after a failure.
-    pub(crate) fn is_settled(&self, now: Moment) -> bool {
+    pub(crate) fn is_settled(&self, now: MonotonicTime) -> bool {
         let mut control = self.control();
         control.join(None).is_none() && control.admit_load(now) == Admission::Go
     }
@@ -128,23 +128,23 @@ impl Entry {
     /// Joins the fetch in progress, or starts one. The flag is true if this call started it.
     pub(crate) fn join_or_start(
         self: &Arc<Self>,
-        world: &Arc<World>,
+        context: &Arc<FetchContext>,
         control: &mut Control,
         cause: Cause,
-        question: Option<Question>,
-    ) -> (Landing, bool) {
-        if let Some(landed) = control.join(question) {
-            return (Landing(landed), false);
+        question: Option<LookupDigest>,
+    ) -> (FetchHandle, bool) {
+        if let Some(outcome_receiver) = control.join(question) {
+            return (FetchHandle(outcome_receiver), false);
         }
-        let (sender, landed) = watch::channel(None);
-        control.depart(question, landed.clone());
-        let (entry, world) = (Arc::clone(self), Arc::clone(world));
+        let (sender, outcome_receiver) = watch::channel(None);
+        control.begin_fetch(question, outcome_receiver.clone());
+        let (entry, context) = (Arc::clone(self), Arc::clone(context));
         // Its own task, so that a caller that gives up does not cancel the fetch for others.
         tokio::spawn(async move {
-            let outcome = entry.run_fetch(&world, cause).await;
+            let outcome = entry.run_fetch(&context, cause).await;
             sender.send_replace(Some(outcome));
         });
-        (Landing(landed), true)
+        (FetchHandle(outcome_receiver), true)
     }
 
     /// Installs a set that was read while the configuration was loaded.
@@ -158,7 +158,7 @@ impl Entry {
     }
 
     /// Fetches or reads the keys, and records the outcome.
-    async fn run_fetch(&self, world: &World, cause: Cause) -> Outcome {
+    async fn run_fetch(&self, context: &FetchContext, cause: Cause) -> Outcome {
         let fetched = match &self.spec.source {
             KeySource::Inline(_) => Ok(Fetched::Untouched),
             KeySource::File(path) => {
@@ -170,19 +170,19 @@ impl Entry {
             KeySource::Discovery | KeySource::Url(_) => {
                 // An operator wants the keys themselves, not a 304.
                 let validator = if cause == Cause::Operator { None } else { self.control().validator.clone() };
-                fetch(world, &self.spec, validator).await
+                fetch(context, &self.spec, validator).await
             }
         };
         match fetched {
-            Ok(fetched) => self.install(world, cause, fetched).await,
-            Err(error) => Err(self.fail(world, cause, error)),
+            Ok(fetched) => self.install(context, cause, fetched).await,
+            Err(error) => Err(self.fail(context, cause, error)),
         }
     }
 
     /// Installs the fetched set as the current one.
-    async fn install(&self, world: &World, cause: Cause, fetched: Fetched) -> Outcome {
-        let clock = &*world.environment.clock;
-        let now = Moment::now(clock);
+    async fn install(&self, context: &FetchContext, cause: Cause, fetched: Fetched) -> Outcome {
+        let clock = &*context.environment.clock;
+        let now = MonotonicTime::now(clock);
         let before = self.last();
         let source = self.seen_from(&fetched);
         let (set, fresh, validator) = match (fetched, &before) {
@@ -192,20 +192,20 @@ impl Entry {
             }
             (Fetched::File(set), _) => (Arc::new(set), None, None),
             (Fetched::Untouched, Some(before)) => {
-                self.control().landed_untouched(now.plus(FILE_POLL));
+                self.control().record_unchanged(now.plus(FILE_POLL));
                 return Ok(report(before.set(), false, None));
             }
             (Fetched::NotModified { .. } | Fetched::Untouched, None) => {
-                let fault = FetchFault::Status { status: 304, retry_after: None };
+                let fault = FetchErrorKind::Status { status: 304, retry_after: None };
                 return Err(self.fail(
-                    world,
+                    context,
                     cause,
                     FetchError::new(DocumentKind::KeySet, self.spec.issuer.as_str(), fault),
                 ));
             }
         };
         let changed = before.as_ref().is_none_or(|before| before.set().digest != set.digest);
-        let life = fresh.map(|fresh| Life::new(now, fresh, self.spec.max_stale));
+        let life = fresh.map(|fresh| Validity::new(now, fresh, self.spec.max_stale));
         let keys = Arc::new(EntryKeys::new(Arc::clone(&set), clock.now(), life));
         self.current.store(Some(Arc::clone(&keys)));
         let lapsed = lapsed_at(before.as_deref(), self.created_at, now);
@@ -217,22 +217,22 @@ impl Entry {
         }
         self.log(&set, changed);
         if fresh.is_some() && self.is_proven() {
-            self.keep(world, &keys).await;
+            self.keep(context, &keys).await;
         }
-        let due_at = now.plus(fresh.map_or(FILE_POLL, |fresh| self.refresh_delay(world, fresh)));
+        let due_at = now.plus(fresh.map_or(FILE_POLL, |fresh| self.refresh_delay(context, fresh)));
         let mut control = self.control();
         control.validator = validator;
-        control.landed_well(cause, now, clock.now(), due_at, self.spec.refresh_cooldown, changed);
+        control.record_success(cause, now, clock.now(), due_at, self.spec.refresh_cooldown, changed);
         Ok(report(&set, changed, fresh))
     }
 
-    fn fail(&self, world: &World, cause: Cause, error: FetchError) -> FetchError {
-        let clock = &*world.environment.clock;
+    fn fail(&self, context: &FetchContext, cause: Cause, error: FetchError) -> FetchError {
+        let clock = &*context.environment.clock;
         if self.is_proven() {
             tracing::warn!(
                 entry = %self.spec.name,
                 kind = error.fault.kind(),
-                serving = self.with_usable(Moment::now(clock), |_| ()).is_some(),
+                serving = self.with_usable(MonotonicTime::now(clock), |_| ()).is_some(),
                 "issuer keys were not refreshed: {error}",
             );
         } else {
@@ -243,7 +243,13 @@ impl Entry {
                 "no keys for a family member that no token has proven: {error}",
             );
         }
-        self.control().landed_badly(cause, Moment::now(clock), clock.now(), self.spec.refresh_cooldown, &error);
+        self.control().record_failure(
+            cause,
+            MonotonicTime::now(clock),
+            clock.now(),
+            self.spec.refresh_cooldown,
+            &error,
+        );
         error
     }
 
@@ -291,13 +297,13 @@ impl Entry {
 
     /// Keeps a copy on disk. Callers do not need it, so a slow disk delays them by
     /// [`KEEP_DEADLINE`] at most.
-    async fn keep(&self, world: &World, keys: &EntryKeys) {
-        let Some(dir) = world.environment.state_dir.clone() else { return };
+    async fn keep(&self, context: &FetchContext, keys: &EntryKeys) {
+        let Some(dir) = context.environment.state_dir.clone() else { return };
         let (spec, set, fetched_at) = (self.spec.clone(), Arc::clone(keys.set()), keys.fetched_at());
-        let entropy = Arc::clone(&world.environment.entropy);
+        let entropy = Arc::clone(&context.environment.entropy);
         let write = tokio::task::spawn_blocking(move || last_good::keep(&dir, &spec, &set, fetched_at, &*entropy));
         match tokio::time::timeout(KEEP_DEADLINE, write).await {
-            Ok(Ok(Ok(()))) => world.copies.note(&self.spec),
+            Ok(Ok(Ok(()))) => context.copies.note(&self.spec),
             Ok(Ok(Err(error))) => {
                 tracing::warn!(entry = %self.spec.name, "the copy of the issuer keys for a restart was not written: {error}");
             }
@@ -309,15 +315,15 @@ impl Entry {
 
     /// Delay until the refresh: 75 to 90 percent of `fresh`, chosen at random, so that replicas do
     /// not all refresh at once.
-    fn refresh_delay(&self, world: &World, fresh: Duration) -> Duration {
+    fn refresh_delay(&self, context: &FetchContext, fresh: Duration) -> Duration {
         let mut byte = [0];
-        world.environment.entropy.fill(&mut byte);
+        context.environment.entropy.fill(&mut byte);
         let [byte] = byte;
         fresh.mul_f64(0.75 + 0.15 * f64::from(byte) / 256.0)
     }
 }
 
-fn lapsed_at(last: Option<&EntryKeys>, created_at: UnixTime, now: Moment) -> Option<UnixTime> {
+fn lapsed_at(last: Option<&EntryKeys>, created_at: UnixTime, now: MonotonicTime) -> Option<UnixTime> {
     match last {
         None => Some(created_at),
         Some(keys) if keys.is_usable(now) => None,
@@ -330,17 +336,18 @@ fn report(set: &IndexedSet, changed: bool, fresh_for: Option<Duration>) -> Refre
 }
 
 /// A handle to a fetch in progress.
-pub(crate) struct Landing(watch::Receiver<Option<Outcome>>);
+pub(crate) struct FetchHandle(watch::Receiver<Option<Outcome>>);
 
-impl Landing {
-    pub(crate) fn of(landed: watch::Receiver<Option<Outcome>>) -> Self {
-        Self(landed)
+impl FetchHandle {
+    pub(crate) fn of(outcome_receiver: watch::Receiver<Option<Outcome>>) -> Self {
+        Self(outcome_receiver)
     }
 
     /// Waits for the fetch to end.
     pub(crate) async fn outcome(mut self, entry: &Entry) -> Outcome {
         let outcome = self.0.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
-        outcome
-            .unwrap_or_else(|| Err(FetchError::new(DocumentKind::Entry, entry.spec.name.as_str(), FetchFault::Stopped)))
+        outcome.unwrap_or_else(|| {
+            Err(FetchError::new(DocumentKind::Entry, entry.spec.name.as_str(), FetchErrorKind::Stopped))
+        })
     }
 }

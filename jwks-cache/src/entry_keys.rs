@@ -9,36 +9,36 @@ use sts_jose::{KeySet, KeySetError, SkippedKey, VerifyingKey, digest_of_parts, s
 use sts_types::{Algorithm, Digest256, Kid, UnixTime};
 
 use crate::Candidates;
-use crate::moment::Moment;
+use crate::monotonic_time::MonotonicTime;
 
 /// The keys of an entry from one fetch or file read. A new set replaces it as a whole.
 #[derive(Debug)]
 pub struct EntryKeys {
     set: Arc<IndexedSet>,
     fetched_at: UnixTime,
-    life: Option<Life>,
+    life: Option<Validity>,
 }
 
 /// Lifetime of a fetched set. A static set has none: it stays in use until it is replaced.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Life {
+pub(crate) struct Validity {
     /// When the set was fetched.
-    fetched: Moment,
+    fetched: MonotonicTime,
     /// How long it is fresh after that.
     fresh: Duration,
     /// How long it may be used after that.
     usable: Duration,
 }
 
-impl Life {
+impl Validity {
     /// The lifetime of a set fetched at `fetched`.
-    pub(crate) fn new(fetched: Moment, fresh: Duration, max_stale: Duration) -> Self {
+    pub(crate) fn new(fetched: MonotonicTime, fresh: Duration, max_stale: Duration) -> Self {
         Self { fetched, fresh, usable: max_stale.max(fresh) }
     }
 }
 
 impl EntryKeys {
-    pub(crate) fn new(set: Arc<IndexedSet>, fetched_at: UnixTime, life: Option<Life>) -> Self {
+    pub(crate) fn new(set: Arc<IndexedSet>, fetched_at: UnixTime, life: Option<Validity>) -> Self {
         Self { set, fetched_at, life }
     }
 
@@ -77,17 +77,17 @@ impl EntryKeys {
     }
 
     /// Whether the set was fetched less than `age` ago. False for static sets.
-    pub(crate) fn is_younger_than(&self, age: Duration, now: Moment) -> bool {
+    pub(crate) fn is_younger_than(&self, age: Duration, now: MonotonicTime) -> bool {
         self.life.is_some_and(|life| now < life.fetched.plus(age))
     }
 
     /// Whether the set is fresh at `now`. Static sets always are.
-    pub(crate) fn is_fresh(&self, now: Moment) -> bool {
+    pub(crate) fn is_fresh(&self, now: MonotonicTime) -> bool {
         self.life.is_none_or(|life| now < life.fetched.plus(life.fresh))
     }
 
     /// Whether the set may be used at `now`.
-    pub(crate) fn is_usable(&self, now: Moment) -> bool {
+    pub(crate) fn is_usable(&self, now: MonotonicTime) -> bool {
         self.life.is_none_or(|life| now < life.fetched.plus(life.usable))
     }
 }

@@ -25,9 +25,9 @@ use sts_types::{Issuer, UnixTime};
 use crate::admissions::Admissions;
 use crate::entry::Entry;
 use crate::entry_ref::LogKey;
-use crate::fetch::World;
+use crate::fetch::FetchContext;
 use crate::history_log::{HistoryLog, Recorder};
-use crate::moment::Moment;
+use crate::monotonic_time::MonotonicTime;
 use crate::slot::Slot;
 use crate::{EntrySpec, FamilySpec, FamilyStatus, FetchCounts, last_good};
 
@@ -75,7 +75,7 @@ pub(crate) struct Member {
 
 /// What vouches for a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum MemberProof {
     Named,
     Proven,
     Restored,
@@ -93,7 +93,12 @@ impl Family {
     }
 
     /// Calls `read` with the member of that issuer, if there is one. Lock-free.
-    pub(crate) fn with_member<T>(&self, issuer: &Issuer, now: Moment, read: impl FnOnce(&Slot) -> T) -> Option<T> {
+    pub(crate) fn with_member<T>(
+        &self,
+        issuer: &Issuer,
+        now: MonotonicTime,
+        read: impl FnOnce(&Slot) -> T,
+    ) -> Option<T> {
         self.members.load().get(issuer).map(|member| {
             member.touch_if_unproven(now);
             read(&member.slot)
@@ -113,9 +118,9 @@ impl Family {
     pub(crate) async fn member(
         &self,
         issuer: &Issuer,
-        world: &Arc<World>,
+        context: &Arc<FetchContext>,
         log: &Arc<HistoryLog>,
-        now: Moment,
+        now: MonotonicTime,
     ) -> Result<Arc<Member>, Option<Duration>> {
         if let Some(member) = self.members.load().get(issuer) {
             member.touch_if_unproven(now);
@@ -125,11 +130,11 @@ impl Family {
             return Err(None);
         }
         let spec = self.spec.member(issuer.clone());
-        let made = if world.copies.has(&spec) {
-            restore(spec, world, log, now).await
+        let made = if context.copies.has(&spec) {
+            restore(spec, context, log, now).await
         } else {
             let recorder = Recorder::empty(Arc::clone(log), LogKey::member(spec.name.clone(), issuer.clone()));
-            let entry = Entry::new(spec, None, recorder, world.environment.clock.now(), false);
+            let entry = Entry::new(spec, None, recorder, context.environment.clock.now(), false);
             Arc::new(Member::new(entry, false, now))
         };
         self.admit(issuer, made, now).map_err(|wait| {
@@ -139,7 +144,7 @@ impl Family {
     }
 
     /// Records that a key of that member verified a token. Takes a lock only the first time.
-    pub(crate) fn prove(&self, issuer: &Issuer, now: Moment) {
+    pub(crate) fn prove(&self, issuer: &Issuer, now: MonotonicTime) {
         let Some(member) = self.peek(issuer) else { return };
         member.touch(now);
         if member.is_proven() {
@@ -152,9 +157,9 @@ impl Family {
             return;
         }
         let evicted = match self.standing(issuer, &member) {
-            Standing::Named => None,
+            MemberProof::Named => None,
             // Without room it keeps its standing, and its keys still serve.
-            _ => match self.room(&members, Standing::Proven, now) {
+            _ => match self.room(&members, MemberProof::Proven, now) {
                 Ok(evicted) => evicted,
                 Err(_) => return,
             },
@@ -177,17 +182,17 @@ impl Family {
 
     /// Members worth a background refresh: they have had keys, are proven or named by the rules,
     /// and are in use.
-    pub(crate) fn refreshed(&self, now: Moment) -> Vec<Arc<Member>> {
+    pub(crate) fn refreshed(&self, now: MonotonicTime) -> Vec<Arc<Member>> {
         let members = self.members.load();
         let is_due = |(issuer, member): &(&Issuer, &Arc<Member>)| {
-            let vouched = matches!(self.standing(issuer, member), Standing::Proven | Standing::Named);
+            let vouched = matches!(self.standing(issuer, member), MemberProof::Proven | MemberProof::Named);
             vouched && member.slot.entry.last().is_some() && !member.is_idle(now)
         };
         members.iter().filter(is_due).map(|(_, member)| Arc::clone(member)).collect()
     }
 
     /// Forgets idle members.
-    pub(crate) fn tidy(&self, now: Moment) {
+    pub(crate) fn tidy(&self, now: MonotonicTime) {
         let is_kept = |member: &Member| !(member.is_idle(now) && member.slot.entry.is_settled(now));
         if self.members.load().values().all(|member| is_kept(member)) {
             return;
@@ -200,7 +205,7 @@ impl Family {
     }
 
     /// The status at `now`. `wall_time` is the same moment on the wall clock.
-    pub(crate) fn status(&self, now: Moment, wall_time: UnixTime) -> FamilyStatus {
+    pub(crate) fn status(&self, now: MonotonicTime, wall_time: UnixTime) -> FamilyStatus {
         let mut members: Vec<_> =
             self.members.load().values().map(|member| member.slot.status(now, wall_time)).collect();
         members.sort_by(|a, b| a.issuer.cmp(&b.issuer));
@@ -215,7 +220,7 @@ impl Family {
         }
     }
 
-    fn admit(&self, issuer: &Issuer, made: Arc<Member>, now: Moment) -> Result<Arc<Member>, Duration> {
+    fn admit(&self, issuer: &Issuer, made: Arc<Member>, now: MonotonicTime) -> Result<Arc<Member>, Duration> {
         let mut changing = self.changing();
         let members = self.members.load();
         // Another task may have added the member since the lookup.
@@ -223,11 +228,11 @@ impl Family {
             return Ok(Arc::clone(member));
         }
         let standing = self.standing(issuer, &made);
-        if standing == Standing::Unproven {
+        if standing == MemberProof::Unproven {
             changing.admissions.check(now)?;
         }
         let evicted = self.room(&members, standing, now)?;
-        if standing == Standing::Unproven {
+        if standing == MemberProof::Unproven {
             // Taken only now: a member that finds no room must not use up an admission.
             changing.admissions.take(now);
         }
@@ -235,15 +240,15 @@ impl Family {
         Ok(made)
     }
 
-    fn standing(&self, issuer: &Issuer, member: &Member) -> Standing {
+    fn standing(&self, issuer: &Issuer, member: &Member) -> MemberProof {
         if self.named.load().contains(issuer) {
-            Standing::Named
+            MemberProof::Named
         } else if member.is_proven() {
-            Standing::Proven
+            MemberProof::Proven
         } else if member.is_restored {
-            Standing::Restored
+            MemberProof::Restored
         } else {
-            Standing::Unproven
+            MemberProof::Unproven
         }
     }
 
@@ -252,26 +257,26 @@ impl Family {
     ///
     /// # Errors
     /// Time until there may be room.
-    fn room(&self, members: &Members, standing: Standing, now: Moment) -> Result<Option<Issuer>, Duration> {
+    fn room(&self, members: &Members, standing: MemberProof, now: MonotonicTime) -> Result<Option<Issuer>, Duration> {
         let limit = match standing {
             // The configuration limits their number.
-            Standing::Named => return Ok(None),
-            Standing::Proven => MOST_PROVEN,
-            Standing::Restored => MOST_RESTORED,
-            Standing::Unproven => MOST_UNPROVEN,
+            MemberProof::Named => return Ok(None),
+            MemberProof::Proven => MOST_PROVEN,
+            MemberProof::Restored => MOST_RESTORED,
+            MemberProof::Unproven => MOST_UNPROVEN,
         };
         let peers = || members.iter().filter(|(issuer, member)| self.standing(issuer, member) == standing);
         if peers().count() < limit {
             return Ok(None);
         }
         let is_evictable = |member: &Member| match standing {
-            Standing::Proven => member.unused_for(now) >= IN_USE,
+            MemberProof::Proven => member.unused_for(now) >= IN_USE,
             // If a member in its pause were evicted, the next token would fetch its keys at once.
             _ => member.slot.entry.is_settled(now),
         };
         let evictable = peers().filter(|(_, member)| is_evictable(member));
         let oldest = evictable.min_by_key(|(_, member)| member.used_at.load(Ordering::Relaxed));
-        let wait = if standing == Standing::Proven { IN_USE } else { self.spec.refresh_cooldown };
+        let wait = if standing == MemberProof::Proven { IN_USE } else { self.spec.refresh_cooldown };
         oldest.map(|(issuer, _)| Some(issuer.clone())).ok_or(wait)
     }
 
@@ -296,8 +301,13 @@ impl Family {
 }
 
 /// Builds a member from its copy and its history on disk.
-async fn restore(spec: EntrySpec, world: &Arc<World>, log: &Arc<HistoryLog>, now: Moment) -> Arc<Member> {
-    let (world_there, log_there, spec_there) = (Arc::clone(world), Arc::clone(log), spec.clone());
+async fn restore(
+    spec: EntrySpec,
+    context: &Arc<FetchContext>,
+    log: &Arc<HistoryLog>,
+    now: MonotonicTime,
+) -> Arc<Member> {
+    let (world_there, log_there, spec_there) = (Arc::clone(context), Arc::clone(log), spec.clone());
     let key = LogKey::member(spec.name.clone(), spec.issuer.clone());
     let key_there = key.clone();
     let read = tokio::task::spawn_blocking(move || {
@@ -308,32 +318,32 @@ async fn restore(spec: EntrySpec, world: &Arc<World>, log: &Arc<HistoryLog>, now
     });
     // A read that panics counts as no copy.
     let (kept, recorder) = read.await.unwrap_or_else(|_| (None, Recorder::empty(Arc::clone(log), key)));
-    let entry = Entry::new(spec, kept, recorder, world.environment.clock.now(), false);
+    let entry = Entry::new(spec, kept, recorder, context.environment.clock.now(), false);
     Arc::new(Member::new(entry, true, now))
 }
 
 impl Member {
-    fn new(entry: Entry, is_restored: bool, now: Moment) -> Self {
+    fn new(entry: Entry, is_restored: bool, now: MonotonicTime) -> Self {
         let slot = Slot { entry: Arc::new(entry), siblings: Vec::new() };
         Self { slot, used_at: AtomicU64::new(now.as_millis()), is_restored }
     }
 
     /// Records a use by an unverified token. A proven member ignores it.
-    fn touch_if_unproven(&self, now: Moment) {
+    fn touch_if_unproven(&self, now: MonotonicTime) {
         if !self.is_proven() {
             self.touch(now);
         }
     }
 
-    fn touch(&self, now: Moment) {
+    fn touch(&self, now: MonotonicTime) {
         self.used_at.store(now.as_millis(), Ordering::Relaxed);
     }
 
-    fn unused_for(&self, now: Moment) -> Duration {
+    fn unused_for(&self, now: MonotonicTime) -> Duration {
         Duration::from_millis(now.as_millis().saturating_sub(self.used_at.load(Ordering::Relaxed)))
     }
 
-    fn is_idle(&self, now: Moment) -> bool {
+    fn is_idle(&self, now: MonotonicTime) -> bool {
         self.unused_for(now) >= IDLE
     }
 

@@ -15,24 +15,24 @@ use crate::copies::Copies;
 use crate::entry_keys::IndexedSet;
 use crate::environment::SystemResolver;
 use crate::freshness::freshness;
-use crate::guard::Guard;
-use crate::http::{self, Answer, Ask, Clients};
+use crate::guard::AddressGuard;
+use crate::http::{self, Answer, Clients, DocumentRequest};
 use crate::progress::{Progress, Stage};
 use crate::static_keys::{self, FileMark};
-use crate::{DocumentKind, EntrySpec, Environment, FetchError, FetchFault, KeySource, discovery};
+use crate::{DocumentKind, EntrySpec, Environment, FetchError, FetchErrorKind, KeySource, discovery};
 
 /// Deadline of a whole fetch: name resolution, connections, discovery document and key set.
 pub(crate) const FETCH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Shared resources of all fetches.
-pub(crate) struct World {
+pub(crate) struct FetchContext {
     pub(crate) environment: Environment,
     /// Which copies of keys are on disk.
     pub(crate) copies: Copies,
     clients: Clients,
 }
 
-impl World {
+impl FetchContext {
     /// Lists the copies on disk. Blocks.
     pub(crate) fn new(environment: Environment) -> Self {
         let resolver = environment.resolver.clone().unwrap_or_else(|| Arc::new(SystemResolver));
@@ -63,21 +63,21 @@ pub(crate) enum Fetched {
 
 /// Fetches the keys of an entry with discovery or a URL.
 pub(crate) async fn fetch(
-    world: &World,
+    context: &FetchContext,
     spec: &EntrySpec,
     validator: Option<Validator>,
 ) -> Result<Fetched, FetchError> {
-    let fetched = fetch_documents(world, spec, validator).await;
-    fetched.map_err(|error| FetchError { hint: proxy_hint(&world.environment, spec, &error.fault), ..error })
+    let fetched = fetch_documents(context, spec, validator).await;
+    fetched.map_err(|error| FetchError { hint: proxy_hint(&context.environment, spec, &error.fault), ..error })
 }
 
 /// A hint about proxies in the environment. They are not used, because a proxy resolves and dials
 /// past the address guard. In a network whose only way out is a proxy, that is the likely cause of
 /// a failed connection.
-fn proxy_hint(environment: &Environment, spec: &EntrySpec, fault: &FetchFault) -> Option<String> {
+fn proxy_hint(environment: &Environment, spec: &EntrySpec, fault: &FetchErrorKind) -> Option<String> {
     let is_connection = match fault {
-        FetchFault::Connect(_) => true,
-        FetchFault::TimedOut { stage, .. } => matches!(stage, Stage::Resolving | Stage::Connecting),
+        FetchErrorKind::Connect(_) => true,
+        FetchErrorKind::TimedOut { stage, .. } => matches!(stage, Stage::Resolving | Stage::Connecting),
         _ => false,
     };
     let variables = environment.ignored_proxies.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -86,30 +86,34 @@ fn proxy_hint(environment: &Environment, spec: &EntrySpec, fault: &FetchFault) -
     })
 }
 
-async fn fetch_documents(world: &World, spec: &EntrySpec, validator: Option<Validator>) -> Result<Fetched, FetchError> {
+async fn fetch_documents(
+    context: &FetchContext,
+    spec: &EntrySpec,
+    validator: Option<Validator>,
+) -> Result<Fetched, FetchError> {
     let deadline = Instant::now() + FETCH_DEADLINE;
     let access = access(spec, deadline).await?;
     let url = match &spec.source {
         KeySource::Url(text) => discovery::key_set_url(text, spec.network)
-            .map_err(|what| FetchError::new(DocumentKind::KeySet, text, FetchFault::JwksUri(what)))?,
-        _ => discover(world, spec, &access, deadline).await?,
+            .map_err(|what| FetchError::new(DocumentKind::KeySet, text, FetchErrorKind::JwksUri(what)))?,
+        _ => discover(context, spec, &access, deadline).await?,
     };
     let wrong = |fault| FetchError::new(DocumentKind::KeySet, &without_query(&url), fault);
     let place = without_query(&url);
     // The ETag belongs to one URL. After a change of `jwks_uri` the request must be unconditional.
     let etag = validator.as_ref().filter(|validator| validator.url == url).map(|validator| &validator.etag);
     let to_error = |fault| match fault {
-        FetchFault::Status { status: status @ (401 | 403), .. } if access.withholds_bearer(&url) => {
-            wrong(FetchFault::BearerWithheld(status))
+        FetchErrorKind::Status { status: status @ (401 | 403), .. } if access.withholds_bearer(&url) => {
+            wrong(FetchErrorKind::BearerWithheld(status))
         }
         fault => wrong(fault),
     };
-    match get(world, spec, &access, (&url, DocumentKind::KeySet), etag, deadline).await.map_err(to_error)? {
+    match get(context, spec, &access, (&url, DocumentKind::KeySet), etag, deadline).await.map_err(to_error)? {
         Answer::NotModified { headers } => Ok(Fetched::NotModified { fresh: freshness(&headers), place }),
         Answer::Document { body, headers } => {
             let set = IndexedSet::parse(body, &spec.algorithms).map_err(|error| match error {
-                KeySetError::Json(_) if http::is_web_page(&headers) => wrong(FetchFault::ContentType),
-                error => wrong(FetchFault::KeySet(error)),
+                KeySetError::Json(_) if http::is_web_page(&headers) => wrong(FetchErrorKind::ContentType),
+                error => wrong(FetchErrorKind::KeySet(error)),
             })?;
             let validator = etag_of(&headers).map(|etag| Validator { url: url.clone(), etag });
             Ok(Fetched::Set { set, fresh: freshness(&headers), validator, place })
@@ -128,8 +132,8 @@ pub(crate) async fn read_file(
     let read = tokio::task::spawn_blocking(move || static_keys::read_file(&path_there, &algorithms, previous));
     let wrong = |fault| (None, Err(FetchError::new(DocumentKind::File, &path.to_string_lossy(), fault)));
     match timeout_at(Instant::now() + FETCH_DEADLINE, read).await {
-        Err(_) => wrong(FetchFault::Timeout(FETCH_DEADLINE)),
-        Ok(Err(_)) => wrong(FetchFault::Stopped),
+        Err(_) => wrong(FetchErrorKind::Timeout(FETCH_DEADLINE)),
+        Ok(Err(_)) => wrong(FetchErrorKind::Stopped),
         Ok(Ok((mark, read))) => (mark, read.map(|set| set.map_or(Fetched::Untouched, Fetched::File))),
     }
 }
@@ -140,44 +144,49 @@ async fn access(spec: &EntrySpec, deadline: Instant) -> Result<Access, FetchErro
     let read = tokio::task::spawn_blocking(move || Access::read(&spec_there));
     let wrong = |fault| Err(FetchError::new(DocumentKind::Entry, spec.name.as_str(), fault));
     match timeout_at(deadline, read).await {
-        Err(_) => wrong(FetchFault::Timeout(FETCH_DEADLINE)),
-        Ok(Err(_)) => wrong(FetchFault::Stopped),
+        Err(_) => wrong(FetchErrorKind::Timeout(FETCH_DEADLINE)),
+        Ok(Err(_)) => wrong(FetchErrorKind::Stopped),
         Ok(Ok(read)) => read,
     }
 }
 
-async fn discover(world: &World, spec: &EntrySpec, access: &Access, deadline: Instant) -> Result<Url, FetchError> {
+async fn discover(
+    context: &FetchContext,
+    spec: &EntrySpec,
+    access: &Access,
+    deadline: Instant,
+) -> Result<Url, FetchError> {
     let text = discovery::discovery_url(&spec.issuer);
     let wrong = |fault| FetchError::new(DocumentKind::Discovery, &text, fault);
-    let url = discovery::key_set_url(&text, spec.network).map_err(|what| wrong(FetchFault::JwksUri(what)))?;
-    match get(world, spec, access, (&url, DocumentKind::Discovery), None, deadline).await.map_err(wrong)? {
+    let url = discovery::key_set_url(&text, spec.network).map_err(|what| wrong(FetchErrorKind::JwksUri(what)))?;
+    match get(context, spec, access, (&url, DocumentKind::Discovery), None, deadline).await.map_err(wrong)? {
         Answer::Document { body, headers } => {
             discovery::read_discovery(&body, &spec.issuer, spec.network).map_err(|fault| match fault {
-                FetchFault::NotDiscovery if http::is_web_page(&headers) => wrong(FetchFault::ContentType),
+                FetchErrorKind::NotDiscovery if http::is_web_page(&headers) => wrong(FetchErrorKind::ContentType),
                 fault => wrong(fault),
             })
         }
         // The request was unconditional, so 304 is an error.
-        Answer::NotModified { .. } => Err(wrong(FetchFault::Status { status: 304, retry_after: None })),
+        Answer::NotModified { .. } => Err(wrong(FetchErrorKind::Status { status: 304, retry_after: None })),
     }
 }
 
 async fn get(
-    world: &World,
+    context: &FetchContext,
     spec: &EntrySpec,
     access: &Access,
     (url, document): (&Url, DocumentKind),
     etag: Option<&HeaderValue>,
     deadline: Instant,
-) -> Result<Answer, FetchFault> {
+) -> Result<Answer, FetchErrorKind> {
     let progress = Arc::new(Progress::default());
-    let guard = Guard::new(spec.network, url.scheme() == "https");
-    let ask = Ask { url, document, guard, access, etag, progress: &progress };
-    let answer = timeout_at(deadline, world.clients.get(ask)).await;
+    let guard = AddressGuard::new(spec.network, url.scheme() == "https");
+    let ask = DocumentRequest { url, document, guard, access, etag, progress: &progress };
+    let answer = timeout_at(deadline, context.clients.get(ask)).await;
     answer.unwrap_or_else(|_| {
-        let ask = Ask { url, document, guard, access, etag, progress: &progress };
+        let ask = DocumentRequest { url, document, guard, access, etag, progress: &progress };
         let target = http::target(&ask, url);
-        Err(FetchFault::TimedOut { after: FETCH_DEADLINE, stage: progress.stage(), target })
+        Err(FetchErrorKind::TimedOut { after: FETCH_DEADLINE, stage: progress.stage(), target })
     })
 }
 

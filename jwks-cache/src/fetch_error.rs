@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sts_jose::KeySetError;
 
-use crate::{AddressRefused, Caller, ConnectError, Stage};
+use crate::{AddressRefusedError, Caller, ConnectError, Stage};
 
 /// A failed fetch or a failed read of a key file. The keys from before stay in use.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -18,13 +18,13 @@ pub struct FetchError {
     /// Its URL without the query, or its path; escaped and truncated.
     pub location: String,
     /// What went wrong.
-    pub fault: FetchFault,
+    pub fault: FetchErrorKind,
     /// Another possible cause.
     pub hint: Option<String>,
 }
 
 impl FetchError {
-    pub(crate) fn new(document: DocumentKind, location: &str, fault: FetchFault) -> Self {
+    pub(crate) fn new(document: DocumentKind, location: &str, fault: FetchErrorKind) -> Self {
         Self { document, location: bounded(location), fault, hint: None }
     }
 }
@@ -62,7 +62,7 @@ impl std::fmt::Display for DocumentKind {
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum FetchFault {
+pub enum FetchErrorKind {
     /// No entry has that name.
     #[error("there is no such entry")]
     UnknownEntry,
@@ -84,7 +84,7 @@ pub enum FetchFault {
     },
     /// The host resolves to an address that must not be dialled.
     #[error("not dialled: {0}")]
-    Address(AddressRefused),
+    Address(AddressRefusedError),
     /// The connection failed: name resolution, TCP or TLS.
     #[error("{error}; {advice}", error = .0, advice = .0.advice(Caller::IssuerEntry))]
     Connect(ConnectError),
@@ -156,7 +156,7 @@ pub enum FetchFault {
     Stopped,
 }
 
-impl FetchFault {
+impl FetchErrorKind {
     /// A short stable name for metrics.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -2,20 +2,20 @@
 //!
 //! The guard checks the address that is dialled, not the host name. It sits between resolver and
 //! connector, so no second resolution can return another address (DNS rebinding). IP literals never
-//! reach the resolver; [`Guard::check_literal`] checks them.
+//! reach the resolver; [`AddressGuard::check_literal`] checks them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use url::Host;
 
-use crate::connect_error::Unresolved;
+use crate::connect_error::UnresolvedNameError;
 use crate::progress::Progress;
 use crate::{NetworkRule, Resolver};
 
 /// Classes of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum AddressClass {
     /// Globally reachable.
     Public,
     /// RFC 1918, ULA, CGNAT.
@@ -30,14 +30,14 @@ pub(crate) enum Reach {
 /// A URL's host, or one of its addresses, must not be dialled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{address}{} is {what}", .inside.map(|inside| format!(" ({inside} behind NAT64)")).unwrap_or_default())]
-pub struct AddressRefused {
+pub struct AddressRefusedError {
     address: IpAddr,
     /// The IPv4 address that NAT64 translates it to.
     inside: Option<Ipv4Addr>,
     what: &'static str,
 }
 
-impl AddressRefused {
+impl AddressRefusedError {
     /// The address that was refused.
     #[must_use]
     pub fn address(&self) -> IpAddr {
@@ -47,13 +47,13 @@ impl AddressRefused {
 
 /// The address rule of one HTTP client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Guard {
+pub(crate) struct AddressGuard {
     public: bool,
     private: bool,
     loopback: bool,
 }
 
-impl Guard {
+impl AddressGuard {
     /// The guard for a URL of that scheme. Plain http reaches loopback only, no matter what else
     /// the rule allows.
     pub(crate) fn new(rule: NetworkRule, https: bool) -> Self {
@@ -69,22 +69,28 @@ impl Guard {
         self.public
     }
 
-    pub(crate) fn check(self, address: IpAddr) -> Result<(), AddressRefused> {
+    pub(crate) fn check(self, address: IpAddr) -> Result<(), AddressRefusedError> {
         let what = match reach(address) {
-            Reach::Public if self.public => return Ok(()),
-            Reach::Private if self.private => return Ok(()),
-            Reach::Loopback if self.loopback => return Ok(()),
-            Reach::Public => "not a loopback address, and plain http (`allow_http`) goes to loopback only",
-            Reach::Private if !self.public => "a private address, and plain http (`allow_http`) goes to loopback only",
-            Reach::Private => "a private address; set `allow_private_network: true` for this issuer if that is meant",
-            Reach::Loopback => "a loopback address; set `allow_private_network: true` for this issuer if that is meant",
-            Reach::Never => "an address that is never dialled (link-local, multicast, reserved or translated)",
+            AddressClass::Public if self.public => return Ok(()),
+            AddressClass::Private if self.private => return Ok(()),
+            AddressClass::Loopback if self.loopback => return Ok(()),
+            AddressClass::Public => "not a loopback address, and plain http (`allow_http`) goes to loopback only",
+            AddressClass::Private if !self.public => {
+                "a private address, and plain http (`allow_http`) goes to loopback only"
+            }
+            AddressClass::Private => {
+                "a private address; set `allow_private_network: true` for this issuer if that is meant"
+            }
+            AddressClass::Loopback => {
+                "a loopback address; set `allow_private_network: true` for this issuer if that is meant"
+            }
+            AddressClass::Never => "an address that is never dialled (link-local, multicast, reserved or translated)",
         };
-        Err(AddressRefused { address, inside: inside(address), what })
+        Err(AddressRefusedError { address, inside: inside(address), what })
     }
 
     /// Checks a host that is an IP literal. The resolver checks names.
-    pub(crate) fn check_literal(self, host: &Host<&str>) -> Result<(), AddressRefused> {
+    pub(crate) fn check_literal(self, host: &Host<&str>) -> Result<(), AddressRefusedError> {
         match host {
             Host::Ipv4(address) => self.check(IpAddr::V4(*address)),
             Host::Ipv6(address) => self.check(IpAddr::V6(*address)),
@@ -96,7 +102,7 @@ impl Guard {
 /// The guarded resolver of an HTTP client. One refused address refuses the whole name: with a mixed
 /// answer the connector might otherwise pick the bad one.
 pub(crate) struct GuardedResolver {
-    pub(crate) guard: Guard,
+    pub(crate) guard: AddressGuard,
     pub(crate) resolver: Arc<dyn Resolver>,
 }
 
@@ -106,7 +112,7 @@ impl reqwest::dns::Resolve for GuardedResolver {
         Progress::resolving();
         let answer = self.resolver.resolve(name.as_str());
         Box::pin(async move {
-            let addresses = answer.await.map_err(Unresolved)?;
+            let addresses = answer.await.map_err(UnresolvedNameError)?;
             Progress::resolved(&addresses);
             for address in &addresses {
                 guard.check(*address)?;
@@ -119,19 +125,19 @@ impl reqwest::dns::Resolve for GuardedResolver {
 }
 
 /// Classifies an address by the IANA special-purpose registries (RFC 6890 and its updates).
-pub(crate) fn reach(address: IpAddr) -> Reach {
+pub(crate) fn reach(address: IpAddr) -> AddressClass {
     match address {
         IpAddr::V4(address) => reach_v4(address),
         IpAddr::V6(address) => reach_v6(address),
     }
 }
 
-fn reach_v4(address: Ipv4Addr) -> Reach {
+fn reach_v4(address: Ipv4Addr) -> AddressClass {
     match address.octets() {
-        [127, ..] => Reach::Loopback,
+        [127, ..] => AddressClass::Loopback,
         // Metadata services: Alibaba Cloud's is in CGNAT space, Azure's is in public space.
-        [100, 100, 100, 200] | [168, 63, 129, 16] => Reach::Never,
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Reach::Private,
+        [100, 100, 100, 200] | [168, 63, 129, 16] => AddressClass::Never,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => AddressClass::Private,
         // "this network", link-local, IETF assignments, documentation, 6to4 relays, benchmarking,
         // multicast and above.
         [0, ..]
@@ -141,30 +147,30 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
         | [198, 18 | 19, ..]
         | [198, 51, 100, _]
         | [203, 0, 113, _]
-        | [224..=255, ..] => Reach::Never,
-        _ => Reach::Public,
+        | [224..=255, ..] => AddressClass::Never,
+        _ => AddressClass::Public,
     }
 }
 
-fn reach_v6(address: Ipv6Addr) -> Reach {
+fn reach_v6(address: Ipv6Addr) -> AddressClass {
     if address == Ipv6Addr::LOCALHOST {
-        return Reach::Loopback;
+        return AddressClass::Loopback;
     }
     if let Some(reach) = reach_translated(address) {
         return reach;
     }
     match address.segments() {
         // The metadata services of AWS and Google, in ULA space.
-        [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..] => Reach::Never,
-        [0xfc00..=0xfdff, ..] => Reach::Private,
+        [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..] => AddressClass::Never,
+        [0xfc00..=0xfdff, ..] => AddressClass::Private,
         // IETF assignments with Teredo, documentation, 6to4.
         [0x2001, 0x0000..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0x0000..=0x0fff, ..] => {
-            Reach::Never
+            AddressClass::Never
         }
         // Global unicast. Nothing else is public: unspecified, IPv4-mapped and IPv4-compatible,
         // discard, segment routing, link-local, site-local, multicast.
-        [0x2000..=0x3fff, ..] => Reach::Public,
-        _ => Reach::Never,
+        [0x2000..=0x3fff, ..] => AddressClass::Public,
+        _ => AddressClass::Never,
     }
 }
 
@@ -181,7 +187,7 @@ fn inside(address: IpAddr) -> Option<Ipv4Addr> {
 
 /// The class of the IPv4 address behind a NAT64 address. In an IPv6-only network, DNS64 returns
 /// such an address for every host that has only IPv4.
-fn reach_translated(address: Ipv6Addr) -> Option<Reach> {
+fn reach_translated(address: Ipv6Addr) -> Option<AddressClass> {
     let last = inside(address.into())?;
     let octets = address.octets();
     // With the local-use prefix, a translator may place the IPv4 address elsewhere, around the zero
@@ -194,12 +200,12 @@ fn reach_translated(address: Ipv6Addr) -> Option<Reach> {
     };
     let others = others.into_iter().flatten().filter(|[first, ..]| *first != 0).map(Ipv4Addr::from);
     let strictest = others.chain([last]).map(reach_v4).max_by_key(|reach| match reach {
-        Reach::Public => 0,
-        Reach::Private => 1,
-        Reach::Loopback | Reach::Never => 2,
+        AddressClass::Public => 0,
+        AddressClass::Private => 1,
+        AddressClass::Loopback | AddressClass::Never => 2,
     });
     // The translator's loopback is not ours.
-    strictest.map(|reach| if reach == Reach::Loopback { Reach::Never } else { reach })
+    strictest.map(|reach| if reach == AddressClass::Loopback { AddressClass::Never } else { reach })
 }
 
 #[cfg(test)]
@@ -217,14 +223,14 @@ mod tests {
     #[test]
     fn c089_every_special_range_has_its_reach_up_to_its_edges() {
         for (want, addresses) in [
-            (Reach::Loopback, "127.0.0.1 127.0.0.0 127.255.255.255 ::1"),
+            (AddressClass::Loopback, "127.0.0.1 127.0.0.0 127.255.255.255 ::1"),
             (
-                Reach::Private,
+                AddressClass::Private,
                 "10.0.0.0 10.255.255.255 172.16.0.0 172.31.255.255 192.168.0.0 192.168.255.255 100.64.0.0 100.127.255.255 \
                  fc00:: fd00::1 fdff:ffff::1",
             ),
             (
-                Reach::Never,
+                AddressClass::Never,
                 "0.0.0.0 0.1.2.3 169.254.169.254 169.254.0.0 169.254.255.255 100.100.100.200 168.63.129.16 192.0.0.1 192.0.0.192 192.0.2.1 \
                  192.88.99.1 198.18.0.1 198.19.255.255 198.51.100.7 203.0.113.9 224.0.0.1 239.255.255.255 240.0.0.1 \
                  255.255.255.255 :: ::ffff:127.0.0.1 ::ffff:8.8.8.8 ::127.0.0.1 ::8.8.8.8 ::2 fe80::1 febf::1 fec0::1 ff02::1 \
@@ -232,7 +238,7 @@ mod tests {
                  2002:808:808:: 3fff::1 3fff:fff::1 5f00::1 fd00:ec2::254 fd20:ce::254 4000::1 1fff::1",
             ),
             (
-                Reach::Public,
+                AddressClass::Public,
                 "8.8.8.8 1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0 169.253.255.255 \
                  169.255.0.0 172.15.255.255 172.32.0.0 192.0.1.1 192.167.255.255 192.169.0.0 198.17.255.255 198.20.0.0 \
                  223.255.255.255 2001:200::1 2001:4860:4860::8888 2606:4700::1111 2a00::1 2003::1 3ffe::1",
@@ -248,7 +254,7 @@ mod tests {
     fn c089_c091_bc09_a_rule_widens_the_guard_by_exactly_what_it_names() {
         let allowed = |rule, https| {
             ["8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254", "224.0.0.1", "::ffff:10.0.0.1"]
-                .map(|address| Guard::new(rule, https).check(ip(address)).is_ok())
+                .map(|address| AddressGuard::new(rule, https).check(ip(address)).is_ok())
         };
         assert_eq!(allowed(PUBLIC_ONLY, true), [true, false, false, false, false, false]);
         assert_eq!(allowed(PRIVATE, true), [true, true, true, false, false, false]);
@@ -256,7 +262,7 @@ mod tests {
         assert_eq!(allowed(HTTP, false), [false, false, true, false, false, false]);
         assert_eq!(allowed(PRIVATE, false), [false; 6]);
         // The error names the address, and no setting that would not help.
-        let message = |rule, https, address| Guard::new(rule, https).check(ip(address)).unwrap_err().to_string();
+        let message = |rule, https, address| AddressGuard::new(rule, https).check(ip(address)).unwrap_err().to_string();
         for address in ["8.8.8.8", "10.0.0.1"] {
             let text = message(HTTP, false, address);
             assert!(text.contains("`allow_http`") && !text.contains("allow_private_network"), "{text}");
@@ -271,54 +277,54 @@ mod tests {
     #[test]
     fn fld19_an_address_behind_nat64_is_judged_by_the_ipv4_address_inside_it() {
         for (address, want) in [
-            ("64:ff9b::8.8.8.8", Reach::Public),
-            ("64:ff9b::140.82.121.3", Reach::Public),
-            ("64:ff9b::10.0.0.1", Reach::Private),
-            ("64:ff9b::172.16.0.1", Reach::Private),
-            ("64:ff9b::192.168.1.1", Reach::Private),
-            ("64:ff9b::100.64.0.1", Reach::Private),
-            ("64:ff9b::127.0.0.1", Reach::Never),
-            ("64:ff9b::169.254.169.254", Reach::Never),
-            ("64:ff9b::168.63.129.16", Reach::Never),
-            ("64:ff9b::100.100.100.200", Reach::Never),
-            ("64:ff9b::0.0.0.0", Reach::Never),
-            ("64:ff9b::224.0.0.1", Reach::Never),
-            ("64:ff9b::255.255.255.255", Reach::Never),
-            ("64:ff9b:1::8.8.8.8", Reach::Public),
-            ("64:ff9b:1:fffe::10.0.0.1", Reach::Never),
-            ("64:ff9b:1::10.0.0.1", Reach::Private),
-            ("64:ff9b:1::127.0.0.1", Reach::Never),
-            ("64:ff9b:1::169.254.169.254", Reach::Never),
+            ("64:ff9b::8.8.8.8", AddressClass::Public),
+            ("64:ff9b::140.82.121.3", AddressClass::Public),
+            ("64:ff9b::10.0.0.1", AddressClass::Private),
+            ("64:ff9b::172.16.0.1", AddressClass::Private),
+            ("64:ff9b::192.168.1.1", AddressClass::Private),
+            ("64:ff9b::100.64.0.1", AddressClass::Private),
+            ("64:ff9b::127.0.0.1", AddressClass::Never),
+            ("64:ff9b::169.254.169.254", AddressClass::Never),
+            ("64:ff9b::168.63.129.16", AddressClass::Never),
+            ("64:ff9b::100.100.100.200", AddressClass::Never),
+            ("64:ff9b::0.0.0.0", AddressClass::Never),
+            ("64:ff9b::224.0.0.1", AddressClass::Never),
+            ("64:ff9b::255.255.255.255", AddressClass::Never),
+            ("64:ff9b:1::8.8.8.8", AddressClass::Public),
+            ("64:ff9b:1:fffe::10.0.0.1", AddressClass::Never),
+            ("64:ff9b:1::10.0.0.1", AddressClass::Private),
+            ("64:ff9b:1::127.0.0.1", AddressClass::Never),
+            ("64:ff9b:1::169.254.169.254", AddressClass::Never),
             // Read at other offsets it is 10.0.0.1, 169.254.169.254 and 127.0.0.1.
-            ("64:ff9b:1:a00:0:100:8.8.8.8", Reach::Private),
-            ("64:ff9b:1:a9fe:a9:fe00:8.8.8.8", Reach::Never),
-            ("64:ff9b:1::7f:0:808:808", Reach::Never),
+            ("64:ff9b:1:a00:0:100:8.8.8.8", AddressClass::Private),
+            ("64:ff9b:1:a9fe:a9:fe00:8.8.8.8", AddressClass::Never),
+            ("64:ff9b:1::7f:0:808:808", AddressClass::Never),
             // Just outside the prefixes.
-            ("64:ff9b:0:0:0:1:808:808", Reach::Never),
-            ("64:ff9b:2::8.8.8.8", Reach::Never),
-            ("64:ff9a::8.8.8.8", Reach::Never),
+            ("64:ff9b:0:0:0:1:808:808", AddressClass::Never),
+            ("64:ff9b:2::8.8.8.8", AddressClass::Never),
+            ("64:ff9a::8.8.8.8", AddressClass::Never),
             // Other notations of an IPv4 address must not pass either.
-            ("::ffff:8.8.8.8", Reach::Never),
-            ("2002:808:808::", Reach::Never),
-            ("2001:0:808:808::", Reach::Never),
+            ("::ffff:8.8.8.8", AddressClass::Never),
+            ("2002:808:808::", AddressClass::Never),
+            ("2001:0:808:808::", AddressClass::Never),
         ] {
             assert_eq!(reach(ip(address)), want, "{address}");
         }
-        let message = Guard::new(PUBLIC_ONLY, true).check(ip("64:ff9b::10.0.0.1")).unwrap_err().to_string();
+        let message = AddressGuard::new(PUBLIC_ONLY, true).check(ip("64:ff9b::10.0.0.1")).unwrap_err().to_string();
         assert!(
             message.contains("64:ff9b::a00:1 (10.0.0.1 behind NAT64)") && message.contains("allow_private_network"),
             "{message}"
         );
-        assert!(Guard::new(PRIVATE, true).check(ip("64:ff9b::10.0.0.1")).is_ok());
+        assert!(AddressGuard::new(PRIVATE, true).check(ip("64:ff9b::10.0.0.1")).is_ok());
         // Plain http never leaves this host.
         for address in ["64:ff9b::8.8.8.8", "64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1"] {
-            assert!(Guard::new(HTTP, false).check(ip(address)).is_err(), "{address}");
+            assert!(AddressGuard::new(HTTP, false).check(ip(address)).is_err(), "{address}");
         }
     }
 
     #[test]
     fn c089_odd_spellings_of_an_address_are_judged_as_the_address() {
-        let guard = Guard::new(PUBLIC_ONLY, true);
+        let guard = AddressGuard::new(PUBLIC_ONLY, true);
         for host in ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "127.0.0.1.", "[::ffff:7f00:1]", "[::]", "0"] {
             let url = url::Url::parse(&format!("https://{host}/")).unwrap();
             assert!(guard.check_literal(&url.host().unwrap()).is_err(), "{host}");
@@ -339,7 +345,7 @@ mod tests {
         use reqwest::dns::Resolve as _;
         let resolve = async |addresses: &[&str]| {
             let resolver = Arc::new(Fixed(addresses.iter().map(|address| ip(address)).collect()));
-            let guarded = GuardedResolver { guard: Guard::new(PUBLIC_ONLY, true), resolver };
+            let guarded = GuardedResolver { guard: AddressGuard::new(PUBLIC_ONLY, true), resolver };
             guarded
                 .resolve("issuer.test".parse().unwrap())
                 .await

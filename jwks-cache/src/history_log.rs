@@ -19,7 +19,7 @@ use sts_types::{create_folder, give_to_owner_of};
 use crate::Environment;
 use crate::entry_ref::LogKey;
 use crate::history::{KeySeen, KeySetSeen};
-use crate::moment::Moment;
+use crate::monotonic_time::MonotonicTime;
 
 /// Size limit of a file, in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;
@@ -76,18 +76,18 @@ pub(crate) struct Recorder {
     log: Arc<HistoryLog>,
     key: LogKey,
     serial: u64,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<PendingWrites>,
     /// The recent sets, so that a refusal can be explained without reading the disk.
     recent: Mutex<VecDeque<KeySetSeen>>,
     kids_reused: AtomicU64,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct PendingWrites {
     notes: VecDeque<Note>,
     is_writing: bool,
     /// No write before this time, after a failed one.
-    retry_at: Option<Moment>,
+    retry_at: Option<MonotonicTime>,
 }
 
 struct Note {
@@ -175,7 +175,7 @@ impl Recorder {
 
     /// Whether there is something to write at `now` and no write is running. If true, the caller
     /// must call [`Self::write`].
-    pub(crate) fn is_due(&self, now: Moment) -> bool {
+    pub(crate) fn is_due(&self, now: MonotonicTime) -> bool {
         let mut waiting = lock(&self.waiting);
         let is_due =
             !waiting.notes.is_empty() && !waiting.is_writing && waiting.retry_at.is_none_or(|retry_at| retry_at <= now);
@@ -184,7 +184,7 @@ impl Recorder {
     }
 
     /// Writes all notes, and warns about kids that name another key than before. Blocks.
-    pub(crate) fn write(&self, now: Moment) {
+    pub(crate) fn write(&self, now: MonotonicTime) {
         let mut writers = lock(&self.log.writers);
         loop {
             let mut notes = {
@@ -364,7 +364,7 @@ mod tests {
     use super::*;
     use crate::history::SeenFrom;
 
-    const NOW: Moment = Moment::EPOCH;
+    const NOW: MonotonicTime = MonotonicTime::EPOCH;
 
     fn log(dir: &Path, max_bytes: usize) -> Arc<HistoryLog> {
         Arc::new(HistoryLog {

@@ -16,12 +16,12 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::access::{Access, Roots};
-use crate::connect_error::Unresolved;
+use crate::connect_error::UnresolvedNameError;
 use crate::fetch_error::bounded;
 use crate::freshness::delta_seconds;
-use crate::guard::{Guard, GuardedResolver};
+use crate::guard::{AddressGuard, GuardedResolver};
 use crate::progress::{NoteConnections, Progress, Stage};
-use crate::{AddressRefused, ConnectError, DocumentKind, FetchFault, ProxyUrl, Resolver, redirect, tls};
+use crate::{AddressRefusedError, ConnectError, DocumentKind, FetchErrorKind, ProxyUrl, Resolver, redirect, tls};
 
 /// Size limit of a document, in bytes after decompression. Real key sets have 1 to 5 kB.
 pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
@@ -37,7 +37,7 @@ pub(crate) struct Clients {
 /// Everything that needs a client of its own.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Route {
-    guard: Guard,
+    guard: AddressGuard,
     /// The roots that replace the system's.
     roots: Option<Roots>,
     proxy: Option<ProxyUrl>,
@@ -46,10 +46,10 @@ struct Route {
 }
 
 /// A request for one document.
-pub(crate) struct Ask<'a> {
+pub(crate) struct DocumentRequest<'a> {
     pub(crate) url: &'a Url,
     pub(crate) document: DocumentKind,
-    pub(crate) guard: Guard,
+    pub(crate) guard: AddressGuard,
     pub(crate) access: &'a Access,
     /// The ETag that makes the request conditional.
     pub(crate) etag: Option<&'a HeaderValue>,
@@ -71,7 +71,7 @@ impl Clients {
     }
 
     /// Gets a document. Follows one redirect within the origin.
-    pub(crate) async fn get(&self, ask: Ask<'_>) -> Result<Answer, FetchFault> {
+    pub(crate) async fn get(&self, ask: DocumentRequest<'_>) -> Result<Answer, FetchErrorKind> {
         let response = self.send(&ask, ask.url).await?;
         if !is_redirect(response.status()) {
             return self.answer(&ask, response).await;
@@ -84,14 +84,14 @@ impl Clients {
         self.answer(&ask, response).await
     }
 
-    async fn answer(&self, ask: &Ask<'_>, response: Response) -> Result<Answer, FetchFault> {
+    async fn answer(&self, ask: &DocumentRequest<'_>, response: Response) -> Result<Answer, FetchErrorKind> {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if ask.etag.is_some() => {
                 return Ok(Answer::NotModified { headers: response.headers().clone() });
             }
             status => {
-                return Err(FetchFault::Status {
+                return Err(FetchErrorKind::Status {
                     status: status.as_u16(),
                     retry_after: retry_after(response.headers()),
                 });
@@ -103,9 +103,9 @@ impl Clients {
 
     /// Sends the request. A server may close an idle connection, and the client notices only when
     /// it uses that connection. In that case this sends the request once more, on a new connection.
-    async fn send(&self, ask: &Ask<'_>, url: &Url) -> Result<Response, FetchFault> {
-        let host = url.host().ok_or(FetchFault::JwksUri("has no host"))?;
-        ask.guard.check_literal(&host).map_err(FetchFault::Address)?;
+    async fn send(&self, ask: &DocumentRequest<'_>, url: &Url) -> Result<Response, FetchErrorKind> {
+        let host = url.host().ok_or(FetchErrorKind::JwksUri("has no host"))?;
+        ask.guard.check_literal(&host).map_err(FetchErrorKind::Address)?;
         let sent = self.send_once(ask, url, true).await?;
         let sent = match sent {
             Err(error) if ask.progress.stage() == Stage::Reused && is_unanswered(&error) => {
@@ -118,10 +118,10 @@ impl Clients {
 
     async fn send_once(
         &self,
-        ask: &Ask<'_>,
+        ask: &DocumentRequest<'_>,
         url: &Url,
         is_pooled: bool,
-    ) -> Result<Result<Response, reqwest::Error>, FetchFault> {
+    ) -> Result<Result<Response, reqwest::Error>, FetchErrorKind> {
         let (roots, proxy) = (ask.access.roots.clone(), ask.access.proxy.clone());
         let client = self.client(Route { guard: ask.guard, roots, proxy, is_pooled }).await?;
         let accept = HeaderValue::from_static("application/json, application/jwk-set+json;q=0.9");
@@ -136,14 +136,14 @@ impl Clients {
         Ok(ask.progress.watch(request.send()).await)
     }
 
-    async fn client(&self, route: Route) -> Result<Client, FetchFault> {
+    async fn client(&self, route: Route) -> Result<Client, FetchErrorKind> {
         let cell = self.cell(&route);
         let client = cell.get_or_try_init(|| async {
             let (resolver, user_agent) = (Arc::clone(&self.resolver), self.user_agent.clone());
             // Reading the CA certificates blocks for some milliseconds.
             tokio::task::spawn_blocking(move || build(route, resolver, &user_agent))
                 .await
-                .map_err(|_| FetchFault::Stopped)?
+                .map_err(|_| FetchErrorKind::Stopped)?
         });
         client.await.cloned()
     }
@@ -163,13 +163,13 @@ impl Clients {
 }
 
 /// Checks that a client can be built with these certificates. Blocks.
-pub(crate) fn check(access: &Access) -> Result<(), FetchFault> {
+pub(crate) fn check(access: &Access) -> Result<(), FetchErrorKind> {
     trust(access.roots.as_ref()).map(drop)
 }
 
-fn build(route: Route, resolver: Arc<dyn Resolver>, user_agent: &str) -> Result<Client, FetchFault> {
+fn build(route: Route, resolver: Arc<dyn Resolver>, user_agent: &str) -> Result<Client, FetchErrorKind> {
     let Route { guard, roots, proxy, is_pooled } = route;
-    let unusable = |error: &reqwest::Error| FetchFault::Client(bounded(&innermost(error)));
+    let unusable = |error: &reqwest::Error| FetchErrorKind::Client(bounded(&innermost(error)));
     let client = Client::builder()
         .user_agent(user_agent)
         // Through a proxy, plain http would not end at this host's loopback.
@@ -201,11 +201,13 @@ fn build(route: Route, resolver: Arc<dyn Resolver>, user_agent: &str) -> Result<
 }
 
 /// The TLS configuration with the given roots, or with the system's.
-fn trust(roots: Option<&Roots>) -> Result<rustls::ClientConfig, FetchFault> {
-    let certificates = roots.map(Roots::certificates).transpose().map_err(FetchFault::Unreadable)?;
+fn trust(roots: Option<&Roots>) -> Result<rustls::ClientConfig, FetchErrorKind> {
+    let certificates = roots.map(Roots::certificates).transpose().map_err(FetchErrorKind::Unreadable)?;
     tls::client_config(certificates.as_deref()).map_err(|error| match roots {
-        None => FetchFault::Client(bounded(&error.to_string())),
-        Some(_) => FetchFault::Unreadable(format!("its certificates cannot be used: {}", bounded(&error.to_string()))),
+        None => FetchErrorKind::Client(bounded(&error.to_string())),
+        Some(_) => {
+            FetchErrorKind::Unreadable(format!("its certificates cannot be used: {}", bounded(&error.to_string())))
+        }
     })
 }
 
@@ -218,7 +220,7 @@ impl reqwest::dns::Resolve for ProxyResolver {
         Progress::resolving();
         let answer = self.0.resolve(name.as_str());
         Box::pin(async move {
-            let addresses = answer.await.map_err(Unresolved)?;
+            let addresses = answer.await.map_err(UnresolvedNameError)?;
             Progress::resolved(&addresses);
             let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(addresses) as reqwest::dns::Addrs)
@@ -227,13 +229,13 @@ impl reqwest::dns::Resolve for ProxyResolver {
 }
 
 /// Reads a body and counts the decompressed bytes, so a decompression bomb stops at the limit.
-async fn read(response: Response, ask: &Ask<'_>) -> Result<Bytes, FetchFault> {
+async fn read(response: Response, ask: &DocumentRequest<'_>) -> Result<Bytes, FetchErrorKind> {
     let mut body = BytesMut::new();
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| fault(&error, ask, ask.url))?;
         if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
-            return Err(FetchFault::TooLarge(MAX_DOCUMENT_BYTES));
+            return Err(FetchErrorKind::TooLarge(MAX_DOCUMENT_BYTES));
         }
         body.extend_from_slice(&chunk);
     }
@@ -282,22 +284,22 @@ fn is_unanswered(error: &reqwest::Error) -> bool {
 }
 
 // A refused address is somewhere in the chain, below the client's own error.
-fn fault(error: &reqwest::Error, ask: &Ask<'_>, url: &Url) -> FetchFault {
+fn fault(error: &reqwest::Error, ask: &DocumentRequest<'_>, url: &Url) -> FetchErrorKind {
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(refused) = cause.downcast_ref::<AddressRefused>() {
-            return FetchFault::Address(refused.clone());
+        if let Some(refused) = cause.downcast_ref::<AddressRefusedError>() {
+            return FetchErrorKind::Address(refused.clone());
         }
         source = cause.source();
     }
     match ConnectError::of(&target(ask, url), error) {
-        Some(error) => FetchFault::Connect(error),
-        None => FetchFault::Transfer(bounded(&innermost(error))),
+        Some(error) => FetchErrorKind::Connect(error),
+        None => FetchErrorKind::Transfer(bounded(&innermost(error))),
     }
 }
 
 /// Host and port, with the addresses that were tried or the proxy.
-pub(crate) fn target(ask: &Ask<'_>, url: &Url) -> String {
+pub(crate) fn target(ask: &DocumentRequest<'_>, url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().map_or_else(String::new, |port| format!(":{port}"));
     if let Some(proxy) = &ask.access.proxy {

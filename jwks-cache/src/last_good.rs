@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use sts_jose::digest_of_parts;
 use sts_types::{Clock, Digest256, Entropy, UnixTime, create_folder, give_to_owner_of};
 
-use crate::entry_keys::{IndexedSet, Life};
+use crate::entry_keys::{IndexedSet, Validity};
 use crate::fetch::parse_kept;
 use crate::http::MAX_DOCUMENT_BYTES;
-use crate::moment::Moment;
+use crate::monotonic_time::MonotonicTime;
 use crate::{EntryKeys, EntrySpec, KeySource};
 
 /// The version of the file's format.
@@ -28,7 +28,7 @@ const VERSION: u32 = 1;
 const MAX_FILE_BYTES: u64 = 6 * MAX_DOCUMENT_BYTES as u64 + 8192;
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredKeySet {
     version: u32,
     entry: String,
     issuer: String,
@@ -39,7 +39,7 @@ struct Kept {
     digest: Digest256,
 }
 
-impl Kept {
+impl StoredKeySet {
     /// Digest of all other members.
     fn digest(&self) -> Digest256 {
         digest_of_parts(&[
@@ -63,7 +63,7 @@ pub(crate) fn keep(
     entropy: &dyn Entropy,
 ) -> io::Result<()> {
     let document = std::str::from_utf8(&set.document).map_err(io::Error::other)?.to_owned();
-    let mut kept = Kept {
+    let mut kept = StoredKeySet {
         version: VERSION,
         entry: spec.name.to_string(),
         issuer: spec.issuer.to_string(),
@@ -102,7 +102,7 @@ pub(crate) fn keep(
 pub(crate) fn load(dir: &Path, spec: &EntrySpec, clock: &dyn Clock) -> Option<EntryKeys> {
     let mut content = Vec::new();
     File::open(file_path(dir, spec)).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut content).ok()?;
-    let kept: Kept = serde_json::from_slice(&content).ok()?;
+    let kept: StoredKeySet = serde_json::from_slice(&content).ok()?;
     let belongs_to_spec = kept.version == VERSION
         && kept.entry == spec.name.as_str()
         && kept.issuer == spec.issuer.as_str()
@@ -114,7 +114,7 @@ pub(crate) fn load(dir: &Path, spec: &EntrySpec, clock: &dyn Clock) -> Option<En
         return None;
     }
     let set = parse_kept(kept.document.into(), spec)?;
-    let life = Life::new(Moment::now(clock).minus(age), Duration::ZERO, spec.max_stale);
+    let life = Validity::new(MonotonicTime::now(clock).minus(age), Duration::ZERO, spec.max_stale);
     Some(EntryKeys::new(set.into(), kept.fetched_at, Some(life)))
 }
 

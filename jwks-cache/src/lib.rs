@@ -44,7 +44,7 @@ mod history;
 mod history_log;
 mod http;
 mod last_good;
-mod moment;
+mod monotonic_time;
 mod outbound;
 mod progress;
 mod proxy_url;
@@ -64,8 +64,8 @@ pub use discovery::read_discovery;
 pub use entry_keys::EntryKeys;
 pub use entry_ref::EntryRef;
 pub use environment::{Environment, ResolveFuture, Resolver};
-pub use fetch_error::{DocumentKind, FetchError, FetchFault};
-pub use guard::AddressRefused;
+pub use fetch_error::{DocumentKind, FetchError, FetchErrorKind};
+pub use guard::AddressRefusedError;
 pub use history::{HistoryError, InForce, KeyHistory, KeySeen, KeySetSeen, SeenFrom};
 pub use outbound::client_builder;
 pub use progress::Stage;
@@ -75,7 +75,7 @@ pub use status::{
     EntryState, EntryStatus, FamilyStatus, FetchCounts, KeyStatus, LastError, LastFetch, RefreshReport,
     SkippedKeyStatus, SourceKind,
 };
-pub use tls::{CertificateFault, CertificateRefused};
+pub use tls::{CertificateFault, CertificateRefusedError};
 pub use validate::EntryError;
 pub use view::EntryView;
 

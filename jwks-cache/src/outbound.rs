@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::connect_error::Unresolved;
+use crate::connect_error::UnresolvedNameError;
 use crate::environment::SystemResolver;
 use crate::fetch_error::bounded;
 use crate::{Resolver as _, tls};
@@ -43,7 +43,8 @@ impl reqwest::dns::Resolve for NamingResolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let answer = SystemResolver.resolve(name.as_str());
         Box::pin(async move {
-            let addresses = answer.await.map_err(Unresolved)?.into_iter().map(|address| SocketAddr::new(address, 0));
+            let addresses =
+                answer.await.map_err(UnresolvedNameError)?.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(addresses) as reqwest::dns::Addrs)
         })
     }

@@ -8,7 +8,7 @@ use reqwest::header::LOCATION;
 use url::Url;
 
 use crate::fetch_error::bounded;
-use crate::{DocumentKind, FetchFault};
+use crate::{DocumentKind, FetchErrorKind};
 
 /// Limit of a redirect's URL, in bytes.
 const MAX_BYTES: usize = 2048;
@@ -16,11 +16,11 @@ const MAX_BYTES: usize = 2048;
 /// The URL that a redirect from `url` points to.
 ///
 /// # Errors
-/// [`FetchFault::Redirect`] if it must not be followed.
-pub(crate) fn target(url: &Url, response: &Response, document: DocumentKind) -> Result<Url, FetchFault> {
+/// [`FetchErrorKind::Redirect`] if it must not be followed.
+pub(crate) fn target(url: &Url, response: &Response, document: DocumentKind) -> Result<Url, FetchErrorKind> {
     let refused = |to: Option<String>, why| {
         let status = response.status().as_u16();
-        FetchFault::Redirect { status, to, why, help: help(document) }
+        FetchErrorKind::Redirect { status, to, why, help: help(document) }
     };
     let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
     let next = location.filter(|text| text.len() <= MAX_BYTES).and_then(|text| url.join(text).ok());
@@ -38,11 +38,11 @@ pub(crate) fn target(url: &Url, response: &Response, document: DocumentKind) -> 
 }
 
 /// The error for a second redirect.
-pub(crate) fn second(response: &Response, document: DocumentKind) -> FetchFault {
+pub(crate) fn second(response: &Response, document: DocumentKind) -> FetchErrorKind {
     let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
     // A relative URL stays within the origin, which the error's location names already.
     let to = location.and_then(|text| Url::parse(text).ok()).map(|url| origin(&url));
-    FetchFault::Redirect {
+    FetchErrorKind::Redirect {
         status: response.status().as_u16(),
         to,
         why: "after another one; only one is followed",

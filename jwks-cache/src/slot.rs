@@ -6,7 +6,7 @@ use sts_jose::VerifyingKey;
 use sts_types::{Algorithm, Kid, UnixTime};
 
 use crate::entry::Entry;
-use crate::moment::Moment;
+use crate::monotonic_time::MonotonicTime;
 use crate::{Candidates, EntryKeys, EntryState, EntryStatus, EntryView, KeyStatus, SkippedKeyStatus};
 
 /// An entry and its siblings.
@@ -17,7 +17,7 @@ pub(crate) struct Slot {
 }
 
 /// Result of a lookup in an entry's current set.
-pub(crate) enum Found {
+pub(crate) enum SlotLookup {
     /// Keys to try.
     Keys(Candidates),
     /// Keys match, but another entry of the issuer has each of them too.
@@ -30,18 +30,18 @@ pub(crate) enum Found {
 
 impl Slot {
     /// The keys for a token with this kid and algorithm, without those that siblings have too.
-    pub(crate) fn look_up(&self, now: Moment, kid: Option<&Kid>, algorithm: Algorithm) -> Found {
+    pub(crate) fn look_up(&self, now: MonotonicTime, kid: Option<&Kid>, algorithm: Algorithm) -> SlotLookup {
         let found = self.entry.with_usable(now, |keys| keys.set().candidates(kid, algorithm).cloned());
         let candidates = match found {
-            None => return Found::NoKeys,
-            Some(None) => return Found::NoSuchKey,
+            None => return SlotLookup::NoKeys,
+            Some(None) => return SlotLookup::NoSuchKey,
             Some(Some(candidates)) => candidates,
         };
         if self.siblings.is_empty() || candidates.iter().all(|key| self.sharers(key).next().is_none()) {
-            return Found::Keys(candidates);
+            return SlotLookup::Keys(candidates);
         }
         let unshared = candidates.iter().filter(|key| self.sharers(key).next().is_none()).cloned();
-        Candidates::of(unshared).map_or(Found::Shared, Found::Keys)
+        Candidates::of(unshared).map_or(SlotLookup::Shared, SlotLookup::Keys)
     }
 
     /// The siblings that have `key` too. An expired set counts: its key still says nothing about
@@ -51,7 +51,7 @@ impl Slot {
     }
 
     /// The status at `now`. `wall_time` is the same moment on the wall clock.
-    pub(crate) fn status(&self, now: Moment, wall_time: UnixTime) -> EntryStatus {
+    pub(crate) fn status(&self, now: MonotonicTime, wall_time: UnixTime) -> EntryStatus {
         let spec = &self.entry.spec;
         let last = self.entry.last();
         let (last_fetch, last_error, fetches, due_in) = {
@@ -96,7 +96,7 @@ impl Slot {
     }
 
     /// The view at `now`. `wall_time` is the same moment on the wall clock.
-    pub(crate) fn view(&self, now: Moment, wall_time: UnixTime) -> EntryView {
+    pub(crate) fn view(&self, now: MonotonicTime, wall_time: UnixTime) -> EntryView {
         let status = self.status(now, wall_time);
         let (seen_from, mark) = {
             let control = self.entry.control();
@@ -120,7 +120,7 @@ impl Slot {
     }
 }
 
-fn state(keys: Option<&EntryKeys>, now: Moment) -> EntryState {
+fn state(keys: Option<&EntryKeys>, now: MonotonicTime) -> EntryState {
     match keys {
         None => EntryState::Absent,
         Some(keys) if keys.is_fresh(now) => EntryState::Fresh,

@@ -16,7 +16,7 @@ use sts_types::{Algorithm, UnixTime};
 use crate::entry_keys::IndexedSet;
 use crate::fetch_error::bounded;
 use crate::http::MAX_DOCUMENT_BYTES;
-use crate::{DocumentKind, FetchError, FetchFault};
+use crate::{DocumentKind, FetchError, FetchErrorKind};
 
 /// Tells a changed file from an unchanged one without reading it. Follows symbolic links, so a
 /// swapped link counts as a change. The modification time alone is not enough: images and archives
@@ -57,13 +57,13 @@ pub(crate) fn read_file(
     previous: Option<FileMark>,
 ) -> (Option<FileMark>, Result<Option<IndexedSet>, FetchError>) {
     let wrong = |fault| FetchError::new(DocumentKind::File, &path.to_string_lossy(), fault);
-    let unreadable = |error: std::io::Error| wrong(FetchFault::Unreadable(bounded(&error.to_string())));
+    let unreadable = |error: std::io::Error| wrong(FetchErrorKind::Unreadable(bounded(&error.to_string())));
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) => return (None, Err(unreadable(error))),
     };
     if !metadata.is_file() {
-        return (None, Err(wrong(FetchFault::Unreadable("not a regular file".to_owned()))));
+        return (None, Err(wrong(FetchErrorKind::Unreadable("not a regular file".to_owned()))));
     }
     let mark = FileMark::from(&metadata);
     if previous == Some(mark) {
@@ -74,7 +74,7 @@ pub(crate) fn read_file(
         let limit = MAX_DOCUMENT_BYTES as u64 + 1;
         File::open(path).and_then(|file| file.take(limit).read_to_end(&mut document)).map_err(unreadable)?;
         if document.len() > MAX_DOCUMENT_BYTES {
-            return Err(wrong(FetchFault::TooLarge(MAX_DOCUMENT_BYTES)));
+            return Err(wrong(FetchErrorKind::TooLarge(MAX_DOCUMENT_BYTES)));
         }
         parse(document.into(), algorithms).map(Some).map_err(wrong)
     };
@@ -82,15 +82,15 @@ pub(crate) fn read_file(
 }
 
 /// Parses a key set from the configuration.
-pub(crate) fn inline(jwks: &serde_json::Value, algorithms: &[Algorithm]) -> Result<IndexedSet, FetchFault> {
+pub(crate) fn inline(jwks: &serde_json::Value, algorithms: &[Algorithm]) -> Result<IndexedSet, FetchErrorKind> {
     parse(jwks.to_string().into(), algorithms)
 }
 
-fn parse(document: Bytes, algorithms: &[Algorithm]) -> Result<IndexedSet, FetchFault> {
+fn parse(document: Bytes, algorithms: &[Algorithm]) -> Result<IndexedSet, FetchErrorKind> {
     match IndexedSet::parse_given(document, algorithms) {
-        Ok(set) if is_alarming(&set.skipped) => Err(FetchFault::PrivateKey),
-        Err(KeySetError::Empty(skipped)) if is_alarming(&skipped) => Err(FetchFault::PrivateKey),
-        parsed => parsed.map_err(FetchFault::KeySet),
+        Ok(set) if is_alarming(&set.skipped) => Err(FetchErrorKind::PrivateKey),
+        Err(KeySetError::Empty(skipped)) if is_alarming(&skipped) => Err(FetchErrorKind::PrivateKey),
+        parsed => parsed.map_err(FetchErrorKind::KeySet),
     }
 }
 

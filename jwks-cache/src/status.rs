@@ -151,7 +151,7 @@ pub struct SkippedKeyStatus {
 pub struct LastFetch {
     /// When it ended.
     pub at: UnixTime,
-    /// `replaced`, `unchanged`, or a failure as named by [`crate::FetchFault::kind`].
+    /// `replaced`, `unchanged`, or a failure as named by [`crate::FetchErrorKind::kind`].
     pub outcome: &'static str,
 }
 
@@ -171,7 +171,7 @@ pub struct FetchCounts {
     pub replaced: u64,
     /// Fetches that brought the same set, 304 included.
     pub unchanged: u64,
-    /// Failures by [`crate::FetchFault::kind`].
+    /// Failures by [`crate::FetchErrorKind::kind`].
     pub failed: BTreeMap<&'static str, u64>,
 }
 

@@ -16,7 +16,7 @@ use crate::fetch_error::bounded;
 /// A refused server certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the certificate of `{subject}`, issued by `{issuer}`, {why}")]
-pub struct CertificateRefused {
+pub struct CertificateRefusedError {
     /// Its subject, or its first host name if the subject is empty; escaped and truncated.
     pub subject: String,
     /// Its issuer; escaped and truncated.
@@ -144,10 +144,10 @@ impl ServerCertVerifier for NamingVerifier {
     }
 }
 
-fn name(certificate: &CertificateDer<'_>, host: &ServerName<'_>, why: &CertificateError) -> CertificateRefused {
+fn name(certificate: &CertificateDer<'_>, host: &ServerName<'_>, why: &CertificateError) -> CertificateRefusedError {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
         let unknown = || "a certificate that cannot be read".to_owned();
-        return CertificateRefused {
+        return CertificateRefusedError {
             subject: unknown(),
             issuer: unknown(),
             why: CertificateFault::Other(bounded(&why.to_string())),
@@ -186,7 +186,7 @@ fn name(certificate: &CertificateDer<'_>, host: &ServerName<'_>, why: &Certifica
         other => CertificateFault::Other(bounded(&other.to_string())),
     };
     let subject = if subject.is_empty() { names.into_iter().next().unwrap_or_default() } else { subject };
-    CertificateRefused { subject: bounded(&subject), issuer: bounded(&issuer), why }
+    CertificateRefusedError { subject: bounded(&subject), issuer: bounded(&issuer), why }
 }
 
 /// Host names and addresses in the certificate.

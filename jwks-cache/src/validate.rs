@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::access::{Access, bearer};
 use crate::discovery::{discovery_url, key_set_url};
-use crate::guard::{Guard, Reach, reach};
+use crate::guard::{AddressClass, AddressGuard, reach};
 use crate::{DocumentKind, EntrySpec, FamilySpec, FetchError, KeySource, Specs, http};
 
 /// An entry that cannot be used with this configuration.
@@ -187,7 +187,7 @@ fn check_access(spec: &EntrySpec) -> Result<(), EntryError> {
 fn check_host(url: &Url, spec: &EntrySpec) -> Result<(), String> {
     let https = url.scheme() == "https";
     let host = url.host().ok_or_else(|| "it has no host".to_owned())?;
-    Guard::new(spec.network, https).check_literal(&host).map_err(|refused| refused.to_string())?;
+    AddressGuard::new(spec.network, https).check_literal(&host).map_err(|refused| refused.to_string())?;
     if https || is_loopback(&host) {
         return Ok(());
     }
@@ -200,8 +200,8 @@ fn is_loopback(host: &Host<&str>) -> bool {
             let name = name.strip_suffix('.').unwrap_or(name);
             name == "localhost" || name.ends_with(".localhost")
         }
-        Host::Ipv4(address) => reach((*address).into()) == Reach::Loopback,
-        Host::Ipv6(address) => reach((*address).into()) == Reach::Loopback,
+        Host::Ipv4(address) => reach((*address).into()) == AddressClass::Loopback,
+        Host::Ipv6(address) => reach((*address).into()) == AddressClass::Loopback,
     }
 }
 

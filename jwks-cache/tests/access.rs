@@ -7,7 +7,7 @@ mod support;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use jwks_cache::{DocumentKind, EntrySpec, FetchError, FetchFault, JwksCache, KeySource, NetworkRule, ProxyUrl};
+use jwks_cache::{DocumentKind, EntrySpec, FetchError, FetchErrorKind, JwksCache, KeySource, NetworkRule, ProxyUrl};
 use rcgen::{CertificateParams, KeyPair};
 use support::secure::{Authority, SecureIssuer, acceptor, entry};
 use support::{FakeIssuer, KEYS, Outside, Reply, find, has, jwk, name, spec};
@@ -58,7 +58,7 @@ async fn an_issuer_is_believed_under_the_authority_of_its_ca_file_only() {
     for untrusted in [Some(other_file), None] {
         let cache = Outside::new().cache([issuer.entry(untrusted)]);
         let error = refused(&cache).await;
-        assert!(matches!(error.fault, FetchFault::Connect(_)), "{error}");
+        assert!(matches!(error.fault, FetchErrorKind::Connect(_)), "{error}");
     }
     assert_eq!(issuer.inner.requests(), before);
 }
@@ -68,7 +68,7 @@ async fn a_certificate_for_another_name_is_refused_under_the_right_authority() {
     let (folder, own) = (Folder::new(), Authority::new());
     let issuer = SecureIssuer::start(own.acceptor("issuer.example")).await;
     let cache = Outside::new().cache([issuer.entry(Some(folder.write("ca.pem", &own.pem())))]);
-    assert!(matches!(refused(&cache).await.fault, FetchFault::Connect(_)));
+    assert!(matches!(refused(&cache).await.fault, FetchErrorKind::Connect(_)));
     assert_eq!(issuer.inner.requests(), 0);
 }
 
@@ -79,7 +79,7 @@ async fn a_self_signed_certificate_is_refused_unless_it_is_the_ca_file() {
     let pem = certificate.pem();
     let issuer = SecureIssuer::start(acceptor(certificate, &key)).await;
     let outside = Outside::new();
-    assert!(matches!(refused(&outside.cache([issuer.entry(None)])).await.fault, FetchFault::Connect(_)));
+    assert!(matches!(refused(&outside.cache([issuer.entry(None)])).await.fault, FetchErrorKind::Connect(_)));
     let cache = outside.cache([issuer.entry(Some(folder.write("ca.pem", &pem)))]);
     assert!(find(&cache, "a", "k1").await.is_ok());
 }
@@ -93,7 +93,7 @@ async fn a_ca_file_that_changes_is_what_the_next_fetch_trusts() {
     cache.refresh(&name("a")).await.unwrap();
 
     folder.write("ca.pem", &other.pem());
-    assert!(matches!(refused(&cache).await.fault, FetchFault::Connect(_)));
+    assert!(matches!(refused(&cache).await.fault, FetchErrorKind::Connect(_)));
     std::fs::remove_file(&path).unwrap();
     let error = refused(&cache).await;
     assert_eq!((error.document, error.location.as_str()), (DocumentKind::CaFile, path.to_str().unwrap()));
@@ -286,7 +286,7 @@ async fn c107_a_proxy_that_refuses_or_is_not_trusted_is_a_fault_that_names_no_cr
     ] {
         let cache = Outside::new().cache([proxied(&folder, &own, &url)]);
         let error = refused(&cache).await;
-        assert!(matches!(error.fault, FetchFault::Connect(_)), "{error}");
+        assert!(matches!(error.fault, FetchErrorKind::Connect(_)), "{error}");
         let shown = format!("{error} {error:?} {:?} {cache:?}", cache.status());
         assert!(!shown.contains("hunter2") && !shown.contains("secret-1"), "{shown}");
     }
@@ -304,12 +304,12 @@ async fn a_key_set_elsewhere_that_wants_the_withheld_token_is_told_what_to_confi
     let with_token =
         EntrySpec { bearer_token_file: Some(folder.write("token", "secret-1\n")), ..issuer.entry(Some(ca.clone())) };
     let error = refused(&Outside::new().cache([with_token])).await;
-    assert_eq!(error.fault, FetchFault::BearerWithheld(401));
+    assert_eq!(error.fault, FetchErrorKind::BearerWithheld(401));
     assert!(error.to_string().contains("`jwks_url`") && error.to_string().contains(&elsewhere.url), "{error}");
     assert!(!error.to_string().contains("secret-1"));
     // Without a token there is none to give.
     let error = refused(&Outside::new().cache([issuer.entry(Some(ca))])).await;
-    assert_eq!(error.fault, FetchFault::Status { status: 401, retry_after: None });
+    assert_eq!(error.fault, FetchErrorKind::Status { status: 401, retry_after: None });
 }
 
 #[tokio::test]

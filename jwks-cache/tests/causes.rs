@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jwks_cache::{
-    CertificateFault, ConnectCause, EntrySpec, FetchError, FetchFault, KeySource, NetworkRule, ResolveFuture, Resolver,
+    CertificateFault, ConnectCause, EntrySpec, FetchError, FetchErrorKind, KeySource, NetworkRule, ResolveFuture,
+    Resolver,
 };
 use rcgen::{CertificateParams, DnType, KeyPair};
 use support::secure::{Authority, SecureIssuer, acceptor, entry};
@@ -112,7 +113,7 @@ async fn fld47_a_refused_certificate_is_named_with_its_authority_and_what_cures_
     let leaf = params("127.0.0.1", "leaf").signed_by(&key, &own.0).unwrap();
     let issuer = SecureIssuer::start(acceptor(leaf, &key)).await;
     let error = failure(&Outside::new(), by_url(&issuer.url, None)).await;
-    let FetchFault::Connect(connect) = &error.fault else { panic!("{error}") };
+    let FetchErrorKind::Connect(connect) = &error.fault else { panic!("{error}") };
     let ConnectCause::Certificate(refused) = &connect.cause else { panic!("{error}") };
     assert_eq!(refused.why, CertificateFault::UnknownAuthority { self_signed: false });
 }
@@ -190,7 +191,7 @@ async fn fld19_a_name_behind_nat64_is_dialled_or_refused_by_the_address_inside()
         let mut entry = by_url("https://issuer.example", None);
         entry.network = NetworkRule { allow_private_network, allow_http: false };
         let error = failure(&outside, entry).await;
-        assert_eq!(matches!(error.fault, FetchFault::Address(_)), is_refused, "{address}: {error}");
+        assert_eq!(matches!(error.fault, FetchErrorKind::Address(_)), is_refused, "{address}: {error}");
         assert!(error.to_string().contains("behind NAT64"), "{error}");
     }
 }

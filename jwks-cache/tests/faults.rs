@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jwks_cache::{EntrySpec, FetchFault, JwksCache, KeySource, LookupError, NetworkRule, ResolveFuture, Resolver};
+use jwks_cache::{EntrySpec, FetchErrorKind, JwksCache, KeySource, LookupError, NetworkRule, ResolveFuture, Resolver};
 use rcgen::{CertificateParams, KeyPair};
 use support::secure::{Authority, SecureIssuer, acceptor, entry};
 use support::{FakeIssuer, KEYS, Outside, Reply, find, has, jwk, jwks, name};
@@ -126,7 +126,10 @@ async fn c093_c094_delay_is_waited_for_and_silence_and_drip_end_at_the_deadline(
             // From here on time passes by itself whenever nothing else can happen.
             tokio::time::pause();
             let fault = refresh.await.unwrap().unwrap_err().fault;
-            assert!(matches!(fault, FetchFault::TimedOut { after, .. } if after == Duration::from_secs(5)), "{fault}");
+            assert!(
+                matches!(fault, FetchErrorKind::TimedOut { after, .. } if after == Duration::from_secs(5)),
+                "{fault}"
+            );
             tokio::time::resume();
             assert!(has(&scene.cache, "a", "k1"));
         }
@@ -176,7 +179,7 @@ async fn c093_tls_that_cannot_be_trusted_is_a_fault_and_no_request() {
     for url in [issuer.url.clone(), cut_url, old_url] {
         let entry = entry("https://issuer.example", KeySource::Url(format!("{url}{KEYS}")), Some(ca.clone()));
         let error = Outside::new().cache([entry]).refresh(&name("a")).await.unwrap_err();
-        assert!(matches!(error.fault, FetchFault::Connect(_)), "{url}: {error}");
+        assert!(matches!(error.fault, FetchErrorKind::Connect(_)), "{url}: {error}");
     }
     assert_eq!(issuer.inner.requests(), 0);
 }
@@ -252,7 +255,7 @@ async fn c089_c090_a_name_that_flaps_is_dialled_at_judged_addresses_only_and_its
         resolver.now(flap);
         let asked = resolver.asked.load(Ordering::SeqCst);
         let error = cache.refresh(&name("a")).await.unwrap_err();
-        assert!(matches!(error.fault, FetchFault::Address(_)), "{flap:?}: {error}");
+        assert!(matches!(error.fault, FetchErrorKind::Address(_)), "{flap:?}: {error}");
         assert_eq!(
             resolver.asked.load(Ordering::SeqCst),
             asked + 1,
@@ -261,13 +264,13 @@ async fn c089_c090_a_name_that_flaps_is_dialled_at_judged_addresses_only_and_its
         assert!(has(&cache, "a", "k1"));
     }
     resolver.now(&[]);
-    assert!(matches!(cache.refresh(&name("a")).await.unwrap_err().fault, FetchFault::Connect(_)));
+    assert!(matches!(cache.refresh(&name("a")).await.unwrap_err().fault, FetchErrorKind::Connect(_)));
     resolver.now(&["127.0.0.1"]);
     cache.refresh(&name("a")).await.unwrap();
     assert_eq!(issuer.inner.key_fetches(), 2);
     // Whoever turns the name to a machine of his own has no certificate for it.
     let error = outside.cache([at(&impostor)]).refresh(&name("a")).await.unwrap_err();
-    assert!(matches!(error.fault, FetchFault::Connect(_)), "{error}");
+    assert!(matches!(error.fault, FetchErrorKind::Connect(_)), "{error}");
     assert_eq!(impostor.inner.requests(), 0);
 }
 
@@ -285,7 +288,7 @@ async fn c089_a_public_name_that_turns_private_is_not_dialled_without_leave() {
     for private in ["127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd12::1", "::1"] {
         resolver.now(&[private]);
         let error = cache.refresh(&name("a")).await.unwrap_err();
-        assert!(matches!(error.fault, FetchFault::Address(_)), "{private}: {error}");
+        assert!(matches!(error.fault, FetchErrorKind::Address(_)), "{private}: {error}");
         assert!(error.to_string().contains("allow_private_network"), "{error}");
     }
     assert_eq!(issuer.connections(), 0);
@@ -303,9 +306,9 @@ async fn c091_the_leave_of_one_entry_is_no_other_entrys() {
     let cache = Outside::new().cache([issuer.entry(Some(ca))]);
     cache.refresh(&name("a")).await.unwrap();
     issuer.keys_at("https://169.254.169.254");
-    assert!(matches!(cache.refresh(&name("a")).await.unwrap_err().fault, FetchFault::Address(_)));
+    assert!(matches!(cache.refresh(&name("a")).await.unwrap_err().fault, FetchErrorKind::Address(_)));
     issuer.keys_at(&elsewhere.inner.url);
-    assert!(matches!(cache.refresh(&name("a")).await.unwrap_err().fault, FetchFault::JwksUri(_)));
+    assert!(matches!(cache.refresh(&name("a")).await.unwrap_err().fault, FetchErrorKind::JwksUri(_)));
     let mut strict = entry(&issuer.url, KeySource::Discovery, None);
     strict.network = NetworkRule::default();
     assert!(JwksCache::new(vec![strict], Outside::new().environment).is_err());

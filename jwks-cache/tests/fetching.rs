@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jwks_cache::{FetchFault, JwksCache, KeySource, LookupError, NetworkRule, ResolveFuture, Resolver, Stage};
+use jwks_cache::{FetchErrorKind, JwksCache, KeySource, LookupError, NetworkRule, ResolveFuture, Resolver, Stage};
 use serde_json::json;
 use sts_jose::KeySetError;
 use sts_types::Algorithm;
 use support::{DISCOVERY, FakeIssuer, KEYS, Outside, Reply, find, has, jwk, jwks, name, spec};
 
 /// The fault of one fetch of the entry `a`.
-async fn fault(cache: &JwksCache) -> FetchFault {
+async fn fault(cache: &JwksCache) -> FetchErrorKind {
     cache.refresh(&name("a")).await.unwrap_err().fault
 }
 
@@ -52,7 +52,7 @@ async fn c102_an_unknown_entry_leads_nowhere() {
     for number in 0..1000 {
         assert_eq!(find(&cache, &format!("x{number}"), "k1").await.unwrap_err(), LookupError::Unknown);
     }
-    assert_eq!(cache.refresh(&name("x")).await.unwrap_err().fault, FetchFault::UnknownEntry);
+    assert_eq!(cache.refresh(&name("x")).await.unwrap_err().fault, FetchErrorKind::UnknownEntry);
     assert_eq!(issuer.connections(), 0);
     assert_eq!(cache.status().len(), 1);
 }
@@ -62,7 +62,7 @@ async fn c095_a_faulty_answer_keeps_the_old_keys_and_is_named() {
     let issuer = FakeIssuer::start([jwk("k1")]).await;
     let cache = Outside::new().cache([issuer.by_url("a")]);
     assert!(find(&cache, "a", "k1").await.is_ok());
-    let status = |status, retry_after| FetchFault::Status { status, retry_after };
+    let status = |status, retry_after| FetchErrorKind::Status { status, retry_after };
     let json = |body: &str| Reply::body("application/json", body);
     let not_json = KeySetError::Json(sts_types::StrictJsonError::Syntax);
     let table = [
@@ -76,14 +76,14 @@ async fn c095_a_faulty_answer_keeps_the_old_keys_and_is_named() {
         (Reply::status(204), status(204, None)),
         (Reply::status(206), status(206, None)),
         (Reply::status(304), status(304, None)),
-        (json(""), FetchFault::KeySet(not_json.clone())),
-        (json("{\"keys\":["), FetchFault::KeySet(not_json.clone())),
-        (json("[]"), FetchFault::KeySet(KeySetError::Json(sts_types::StrictJsonError::NotAnObject))),
-        (json("{\"keys\":{}}"), FetchFault::KeySet(KeySetError::NoKeys)),
-        (json("{\"keys\":[]}"), FetchFault::KeySet(KeySetError::Empty(Vec::new()))),
-        (json("{\"keys\":[],\"keys\":[]}"), FetchFault::KeySet(not_json.clone())),
-        (Reply::body("text/html; charset=utf-8", "<html>"), FetchFault::ContentType),
-        (Reply::body("text/plain", "<html>"), FetchFault::KeySet(not_json)),
+        (json(""), FetchErrorKind::KeySet(not_json.clone())),
+        (json("{\"keys\":["), FetchErrorKind::KeySet(not_json.clone())),
+        (json("[]"), FetchErrorKind::KeySet(KeySetError::Json(sts_types::StrictJsonError::NotAnObject))),
+        (json("{\"keys\":{}}"), FetchErrorKind::KeySet(KeySetError::NoKeys)),
+        (json("{\"keys\":[]}"), FetchErrorKind::KeySet(KeySetError::Empty(Vec::new()))),
+        (json("{\"keys\":[],\"keys\":[]}"), FetchErrorKind::KeySet(not_json.clone())),
+        (Reply::body("text/html; charset=utf-8", "<html>"), FetchErrorKind::ContentType),
+        (Reply::body("text/plain", "<html>"), FetchErrorKind::KeySet(not_json)),
     ];
     for (reply, want) in table {
         issuer.reply(KEYS, reply);
@@ -117,7 +117,7 @@ async fn c095_json_under_another_name_is_read() {
 /// What a redirect comes to: its target as it is told, and why it is not followed.
 async fn redirect(cache: &JwksCache) -> (Option<String>, &'static str) {
     match fault(cache).await {
-        FetchFault::Redirect { to, why, help, .. } => {
+        FetchErrorKind::Redirect { to, why, help, .. } => {
             assert!(help.contains("`jwks_url`"), "{help}");
             (to, why)
         }
@@ -152,7 +152,7 @@ async fn c088_fld33_no_redirect_leaves_the_origin() {
     }
     for location in ["", "http://", "http://[::1"] {
         issuer.reply(DISCOVERY, Reply::status(302).with("Location", location));
-        assert!(matches!(fault(&cache).await, FetchFault::Redirect { .. }), "{location}");
+        assert!(matches!(fault(&cache).await, FetchErrorKind::Redirect { .. }), "{location}");
     }
     issuer.reply(DISCOVERY, Reply::status(302));
     assert_eq!(redirect(&cache).await, (None, "without a usable `Location`"));
@@ -196,7 +196,7 @@ async fn fld18_a_request_on_a_connection_that_the_issuer_closed_is_sent_once_mor
     let mute = FakeIssuer::start([]).await;
     mute.reply(KEYS, Reply::Raw(Vec::new()));
     let cache = Outside::new().cache([mute.by_url("a")]);
-    assert!(matches!(fault(&cache).await, FetchFault::Transfer(_)));
+    assert!(matches!(fault(&cache).await, FetchErrorKind::Transfer(_)));
     assert_eq!((mute.requests(), mute.connections()), (1, 1));
 }
 
@@ -209,7 +209,7 @@ async fn c087_a_discovery_document_of_another_issuer_is_discarded() {
     for found in [format!("{}/", issuer.url), issuer.url.to_uppercase(), "https://evil.example/\u{1b}[2J".to_owned()] {
         issuer.reply(DISCOVERY, Reply::json(&json!({ "issuer": found, "jwks_uri": format!("{}{KEYS}", issuer.url) })));
         let error = cache.refresh(&name("a")).await.unwrap_err();
-        assert!(matches!(error.fault, FetchFault::OtherIssuer { .. }), "{error}");
+        assert!(matches!(error.fault, FetchErrorKind::OtherIssuer { .. }), "{error}");
         assert!(!error.to_string().contains('\u{1b}'));
         assert!(has(&cache, "a", "k1"));
     }
@@ -229,7 +229,7 @@ async fn c092_a_jwks_uri_that_is_no_web_address_is_not_followed() {
         "http://u:p@127.0.0.1/",
     ] {
         issuer.reply(DISCOVERY, Reply::json(&json!({ "issuer": issuer.url, "jwks_uri": uri })));
-        assert!(matches!(fault(&cache).await, FetchFault::JwksUri(_)), "{uri}");
+        assert!(matches!(fault(&cache).await, FetchErrorKind::JwksUri(_)), "{uri}");
     }
     assert_eq!(issuer.key_fetches(), 0);
 }
@@ -250,7 +250,7 @@ async fn c088_c089_a_jwks_uri_with_a_forbidden_address_is_not_dialled() {
         "http://8.8.8.8/",
     ] {
         issuer.reply(DISCOVERY, Reply::json(&json!({ "issuer": issuer.url, "jwks_uri": uri })));
-        assert!(matches!(fault(&cache).await, FetchFault::Address(_)), "{uri}");
+        assert!(matches!(fault(&cache).await, FetchErrorKind::Address(_)), "{uri}");
     }
 }
 
@@ -288,7 +288,7 @@ async fn c089_c090_the_address_that_is_dialled_is_the_one_that_was_judged() {
     let url = format!("http://issuer.localhost:{port}{KEYS}");
     let cache = outside.cache([spec("a", "https://issuer.example", KeySource::Url(url))]);
     for round in 1..=4 {
-        assert!(matches!(fault(&cache).await, FetchFault::Address(_)), "{round}");
+        assert!(matches!(fault(&cache).await, FetchErrorKind::Address(_)), "{round}");
         assert_eq!((resolver.asked.load(Ordering::SeqCst), issuer.connections()), (round, 0));
     }
     // The fifth answer is good; it is asked for once, and that address is dialled.
@@ -310,7 +310,7 @@ async fn c093_a_host_that_cannot_be_reached_is_a_connection_fault() {
         let mut entry = spec("a", "https://issuer.example", KeySource::Url(url.clone()));
         entry.network.allow_private_network = true;
         let cache = outside.cache([entry]);
-        assert!(matches!(fault(&cache).await, FetchFault::Connect(_)), "{url}");
+        assert!(matches!(fault(&cache).await, FetchErrorKind::Connect(_)), "{url}");
     }
     assert_eq!(not_tls.requests(), 0);
 }
@@ -330,7 +330,7 @@ async fn c093_a_resolver_that_stalls_is_bounded_by_the_deadline() {
     let mut entry = spec("a", "https://issuer.example", KeySource::Discovery);
     entry.network = NetworkRule::default();
     let cache = outside.cache([entry]);
-    assert!(matches!(fault(&cache).await, FetchFault::TimedOut { stage: Stage::Resolving, .. }));
+    assert!(matches!(fault(&cache).await, FetchErrorKind::TimedOut { stage: Stage::Resolving, .. }));
 }
 
 #[tokio::test]
@@ -349,7 +349,7 @@ async fn c094_a_document_over_256_kib_is_cut_off_compressed_or_not() {
         Reply::Endless,
     ] {
         issuer.reply(KEYS, reply);
-        assert_eq!(fault(&cache).await, FetchFault::TooLarge(256 * 1024));
+        assert_eq!(fault(&cache).await, FetchErrorKind::TooLarge(256 * 1024));
         assert!(has(&cache, "a", "k1"));
     }
 }
@@ -369,11 +369,11 @@ async fn c094_a_response_that_breaks_off_or_lies_is_refused() {
     ] {
         issuer.reply(KEYS, reply);
         let fault = fault(&cache).await;
-        assert!(matches!(fault, FetchFault::Transfer(_)), "{fault}");
+        assert!(matches!(fault, FetchErrorKind::Transfer(_)), "{fault}");
     }
     // A length that is too short cuts the JSON.
     issuer.reply(KEYS, raw("Content-Length: 20"));
-    assert!(matches!(fault(&cache).await, FetchFault::KeySet(_)));
+    assert!(matches!(fault(&cache).await, FetchErrorKind::KeySet(_)));
     assert!(cache.cached(&name("a")).is_none());
 }
 
@@ -393,7 +393,10 @@ async fn c094_one_deadline_bounds_silence_and_drip() {
             // From here on time passes by itself whenever nothing else can happen.
             tokio::time::pause();
             let fault = fetch.await.unwrap();
-            assert!(matches!(&fault, FetchFault::TimedOut { stage: Stage::Connected | Stage::Reused, .. }), "{fault}");
+            assert!(
+                matches!(&fault, FetchErrorKind::TimedOut { stage: Stage::Connected | Stage::Reused, .. }),
+                "{fault}"
+            );
             assert!(fault.to_string().contains("5 seconds") && fault.to_string().contains("127.0.0.1:"), "{fault}");
             tokio::time::resume();
         }
@@ -407,11 +410,11 @@ async fn c096_a_set_of_more_than_100_keys_is_refused_whole() {
     assert!(find(&cache, "a", "k1").await.is_ok());
     let key = jwk("k2");
     issuer.publish(vec![key.clone(); 101]);
-    assert_eq!(fault(&cache).await, FetchFault::KeySet(KeySetError::TooManyKeys));
+    assert_eq!(fault(&cache).await, FetchErrorKind::KeySet(KeySetError::TooManyKeys));
     let mut long = key.clone();
     long["x5c"] = json!(["A".repeat(17 * 1024)]);
     issuer.publish([long]);
-    assert_eq!(fault(&cache).await, FetchFault::KeySet(KeySetError::KeyTooLong));
+    assert_eq!(fault(&cache).await, FetchErrorKind::KeySet(KeySetError::KeyTooLong));
     assert!(has(&cache, "a", "k1") && !has(&cache, "a", "k2"));
     issuer.publish(vec![key; 100]);
     assert!(cache.refresh(&name("a")).await.is_ok());
@@ -455,7 +458,7 @@ async fn c105_an_entity_tag_saves_the_second_body() {
     assert_eq!((status.fetched_at, status.fresh_until), (Some(now), Some(now.plus(200))));
     assert!(has(&cache, "a", "k1"));
     // An operator's refresh is unconditional.
-    assert_eq!(fault(&cache).await, FetchFault::Status { status: 304, retry_after: None });
+    assert_eq!(fault(&cache).await, FetchErrorKind::Status { status: 304, retry_after: None });
     assert!(!issuer.last_head().to_lowercase().contains("if-none-match"));
 }
 
@@ -540,5 +543,5 @@ async fn algorithms_of_the_entry_bind_its_keys() {
     let mut entry = issuer.by_url("a");
     entry.algorithms = vec![Algorithm::RS256];
     let cache = Outside::new().cache([entry]);
-    assert!(matches!(fault(&cache).await, FetchFault::KeySet(KeySetError::Empty(_))));
+    assert!(matches!(fault(&cache).await, FetchErrorKind::KeySet(KeySetError::Empty(_))));
 }

@@ -42,12 +42,12 @@ fn prints(rules: &RuleSet) -> BTreeMap<&str, u64> {
 }
 
 /// Tells accounts apart by what was written of them: that itself is not kept with the rules.
-pub(crate) struct Prints<'a> {
+pub(crate) struct Fingerprints<'a> {
     state: FixedState,
     teams: HashMap<&'a str, u64>,
 }
 
-impl<'a> Prints<'a> {
+impl<'a> Fingerprints<'a> {
     /// For the accounts of `spec`.
     pub(crate) fn of(spec: &'a Spec) -> Self {
         let state = FixedState::default();

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sts_types::{ClaimSet, EntryName, UnixTime};
 
-use crate::resolve::Asked;
+use crate::resolve::RequestedNames;
 use crate::{Facts, Outcome, RuleSet};
 
 /// A token, with the request that carried it.
@@ -66,7 +66,7 @@ impl RuleSet {
         if !self.entry_by_name.contains_key(&case.entry) {
             return Verdict::Refused { reason: "issuer_unknown" };
         }
-        let asked = Asked {
+        let asked = RequestedNames {
             audience: &case.audience,
             resource: &case.resource,
             scope: case.scope.as_deref(),

@@ -4,10 +4,10 @@ mod accounts;
 mod broad;
 mod conditions;
 mod grants;
+mod interner;
 mod lints;
 mod names;
 mod platform_use;
-mod pool;
 mod witness;
 
 use std::collections::{HashMap, HashSet};

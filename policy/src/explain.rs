@@ -1,9 +1,9 @@
 //! Why: the trace of a decision, nearest miss first. The one trace that `sts explain`, the decision event and the admin view
 //! all show.
 
-use crate::identity::{Identity, Judged, Memo};
+use crate::evaluate::{Chosen, cover};
+use crate::identity::{ConditionCache, EvaluationContext, Identity};
 use crate::index::IdentityAt;
-use crate::judge::{Chosen, cover};
 use crate::ruleset::{Account, RuleSet};
 use crate::{ConditionTrace, Decision, Facts, IdentityTrace, Outcome, Refusal, Requested, RequestedAccount};
 
@@ -19,13 +19,13 @@ impl RuleSet {
     #[must_use]
     pub fn explain(&self, facts: Facts<'_>, requested: &Requested) -> Decision {
         let variables = self.variables(facts);
-        let memo = Memo::default();
-        let judged = self.judged(facts, &variables, &memo);
-        let chosen = self.choose(&judged, requested);
-        let tried = self.tried(&judged, requested, &chosen);
-        let trace = tried.into_iter().filter_map(|at| self.trace(at, &judged, requested)).collect();
+        let memo = ConditionCache::default();
+        let context = self.context(facts, &variables, &memo);
+        let chosen = self.choose(&context, requested);
+        let tried = self.tried(&context, requested, &chosen);
+        let trace = tried.into_iter().filter_map(|at| self.trace(at, &context, requested)).collect();
         let outcome = match chosen {
-            Ok(chosen) => Outcome::Granted(self.grant(chosen, &judged, requested)),
+            Ok(chosen) => Outcome::Granted(self.grant(chosen, &context, requested)),
             Err(refusal) => Outcome::Refused(refusal),
         };
         Decision { outcome, trace }
@@ -34,13 +34,13 @@ impl RuleSet {
     /// How each condition of one identity of this rule set goes.
     pub(crate) fn conditions(&self, of: (&Account, &Identity), facts: Facts<'_>) -> Vec<ConditionTrace> {
         let (account, identity) = of;
-        identity.trace(&account.terms.window, &self.judged(facts, &self.variables(facts), &Memo::default()))
+        identity.trace(&account.terms.window, &self.context(facts, &self.variables(facts), &ConditionCache::default()))
     }
 
     /// The identities that a trace shows.
     fn tried(
         &self,
-        judged: &Judged<'_>,
+        context: &EvaluationContext<'_>,
         requested: &Requested,
         chosen: &Result<Chosen<'_>, Refusal>,
     ) -> Vec<IdentityAt> {
@@ -52,20 +52,20 @@ impl RuleSet {
             (Err(Refusal::NoSuchAccount), _) => Vec::new(),
             (Err(Refusal::NoIdentityMatched | Refusal::AccountDisabled), RequestedAccount::Known(account)) => {
                 let near = |at: &IdentityAt| at.account == account;
-                self.nearest_first(self.of_account(account), near, judged)
+                self.nearest_first(self.of_account(account), near, context)
             }
             (Err(Refusal::NoIdentityMatched | Refusal::AccountDisabled), _) => {
-                let entry = judged.entry.and_then(|entry| self.entries.get(entry));
+                let entry = context.entry.and_then(|entry| self.entries.get(entry));
                 let of_entry = entry.into_iter().flat_map(|entry| entry.index.members());
-                self.nearest_first(of_entry, |_| true, judged)
+                self.nearest_first(of_entry, |_| true, context)
             }
             // Some match: these are what the refusal is about.
             (Err(_), named) => {
                 let asked = |at: &IdentityAt| !matches!(named, RequestedAccount::Known(own) if own != at.account);
                 let matches = |at: &IdentityAt| {
-                    self.identity(*at).is_some_and(|(account, own)| own.matches(&account.terms.window, judged))
+                    self.identity(*at).is_some_and(|(account, own)| own.matches(&account.terms.window, context))
                 };
-                self.candidates(judged).into_iter().filter(asked).filter(matches).take(MOST_TRACED).collect()
+                self.candidates(context).into_iter().filter(asked).filter(matches).take(MOST_TRACED).collect()
             }
         }
     }
@@ -80,29 +80,30 @@ impl RuleSet {
         &self,
         all: impl Iterator<Item = IdentityAt>,
         is_one: impl Fn(&IdentityAt) -> bool,
-        judged: &Judged<'_>,
+        context: &EvaluationContext<'_>,
     ) -> Vec<IdentityAt> {
         let mut ranked: Vec<IdentityAt> = all.take(MOST_RANKED + 1).collect();
         if ranked.len() > MOST_RANKED
-            && let Some(entry) = judged.entry.and_then(|entry| self.entries.get(entry))
+            && let Some(entry) = context.entry.and_then(|entry| self.entries.get(entry))
         {
             ranked.truncate(MOST_TRACED);
-            ranked
-                .extend(entry.index.near_misses(judged.claims, &self.accounts, MOST_RANKED).into_iter().filter(is_one));
+            ranked.extend(
+                entry.index.near_misses(context.claims, &self.accounts, MOST_RANKED).into_iter().filter(is_one),
+            );
             ranked.sort_unstable();
             ranked.dedup();
         }
         let distance = |at: IdentityAt| {
-            Some((self.identity(at).map(|(account, own)| own.distance(&account.terms.window, judged))?, at))
+            Some((self.identity(at).map(|(account, own)| own.distance(&account.terms.window, context))?, at))
         };
         let mut ranked: Vec<_> = ranked.into_iter().filter_map(distance).collect();
         ranked.sort_unstable();
         ranked.into_iter().map(|(_, at)| at).take(MOST_TRACED).collect()
     }
 
-    fn trace(&self, at: IdentityAt, judged: &Judged<'_>, requested: &Requested) -> Option<IdentityTrace> {
+    fn trace(&self, at: IdentityAt, context: &EvaluationContext<'_>, requested: &Requested) -> Option<IdentityTrace> {
         let (account, identity) = self.identity(at)?;
-        let conditions = identity.trace(&account.terms.window, judged);
+        let conditions = identity.trace(&account.terms.window, context);
         let matched = conditions.iter().all(|condition| condition.holds);
         Some(IdentityTrace {
             account: account.granted.name.clone(),

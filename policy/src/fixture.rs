@@ -207,7 +207,9 @@ pub(crate) fn entry(name: &str) -> EntryName {
 
 /// A request that names `audience` and `scope`.
 pub(crate) fn ask(rules: &RuleSet, audience: &[&str], scope: &str) -> Requested {
-    rules.resolve(&Asked { audience: &words(audience), scope: Some(scope), ..Asked::default() }).unwrap()
+    rules
+        .resolve(&RequestedNames { audience: &words(audience), scope: Some(scope), ..RequestedNames::default() })
+        .unwrap()
 }
 
 /// Decides with and without a trace, checks that both agree, and returns the outcome in short: identity

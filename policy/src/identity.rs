@@ -89,20 +89,20 @@ pub(crate) struct ApiGrant {
 
 /// Which conditions hold of a token. Identities of one place share most of theirs (`repository`), which are then judged once.
 #[derive(Default)]
-pub(crate) struct Memo(RefCell<SmallVec<[(usize, bool); Memo::MOST]>>);
+pub(crate) struct ConditionCache(RefCell<SmallVec<[(usize, bool); ConditionCache::MOST]>>);
 
-impl Memo {
+impl ConditionCache {
     /// Conditions that are kept in mind; to look through more takes longer than to judge one.
     const MOST: usize = 8;
 
     /// Whether `condition` holds, by `judge` unless that is known. The condition is known by its place in the rules.
-    fn holds(&self, condition: &Condition, judge: impl FnOnce() -> bool) -> bool {
+    fn holds(&self, condition: &Condition, evaluate: impl FnOnce() -> bool) -> bool {
         let place = std::ptr::from_ref(condition).addr();
         let mut known = self.0.borrow_mut();
         if let Some((_, holds)) = known.iter().find(|(own, _)| *own == place) {
             return *holds;
         }
-        let holds = judge();
+        let holds = evaluate();
         if known.len() < Self::MOST {
             known.push((place, holds));
         }
@@ -112,17 +112,17 @@ impl Memo {
 
 /// A token to judge, its issuer entry looked up.
 #[derive(Clone, Copy)]
-pub(crate) struct Judged<'a> {
+pub(crate) struct EvaluationContext<'a> {
     pub(crate) entry: Option<usize>,
     pub(crate) entry_name: &'a EntryName,
     pub(crate) claims: &'a ClaimSet,
     /// What stands for the variables of the entry's template in `iss`; empty where there is no template.
     pub(crate) variables: &'a ClaimSet,
     pub(crate) now: UnixTime,
-    pub(crate) memo: &'a Memo,
+    pub(crate) memo: &'a ConditionCache,
 }
 
-impl<'a> Judged<'a> {
+impl<'a> EvaluationContext<'a> {
     /// What `condition` is on.
     fn subject_of(&self, condition: &Condition) -> &'a ClaimSet {
         if condition.on_variable { self.variables } else { self.claims }
@@ -162,8 +162,8 @@ pub(crate) struct Distance {
 
 impl Identity {
     /// Whether every check holds.
-    pub(crate) fn matches(&self, account: &Window, judged: &Judged<'_>) -> bool {
-        let visited = self.visit_checks(account, |check| match self.holds(check, judged) {
+    pub(crate) fn matches(&self, account: &Window, context: &EvaluationContext<'_>) -> bool {
+        let visited = self.visit_checks(account, |check| match self.holds(check, context) {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         });
@@ -171,28 +171,28 @@ impl Identity {
     }
 
     /// How each check goes.
-    pub(crate) fn trace(&self, account: &Window, judged: &Judged<'_>) -> Vec<ConditionTrace> {
-        self.checks(account).into_iter().map(|check| self.trace_one(check, judged)).collect()
+    pub(crate) fn trace(&self, account: &Window, context: &EvaluationContext<'_>) -> Vec<ConditionTrace> {
+        self.checks(account).into_iter().map(|check| self.trace_one(check, context)).collect()
     }
 
     /// How near `judged` comes.
-    pub(crate) fn distance(&self, account: &Window, judged: &Judged<'_>) -> Distance {
+    pub(crate) fn distance(&self, account: &Window, context: &EvaluationContext<'_>) -> Distance {
         let (mut failed, mut held, mut like) = (0, 0, 0);
         for check in self.checks(account) {
-            if self.holds(check, judged) {
+            if self.holds(check, context) {
                 held += 1;
                 continue;
             }
             failed += 1;
             like += match check {
                 Check::Subject(pattern) => {
-                    judged.claims.text("sub").map_or(0, |sub| difference::likeness(pattern, sub))
+                    context.claims.text("sub").map_or(0, |sub| difference::likeness(pattern, sub))
                 }
-                Check::Claim(condition) => condition.likeness(judged.subject_of(condition)),
+                Check::Claim(condition) => condition.likeness(context.subject_of(condition)),
                 _ => 0,
             };
         }
-        let other_issuer = !self.holds(Check::Issuer, judged);
+        let other_issuer = !self.holds(Check::Issuer, context);
         Distance { other_issuer, failed, held: std::cmp::Reverse(held), like: std::cmp::Reverse(like) }
     }
 
@@ -242,33 +242,33 @@ impl Identity {
     }
 
     /// The one place where a check is judged.
-    fn holds(&self, check: Check<'_>, judged: &Judged<'_>) -> bool {
-        let claims = judged.claims;
+    fn holds(&self, check: Check<'_>, context: &EvaluationContext<'_>) -> bool {
+        let claims = context.claims;
         match check {
-            Check::Issuer => judged.entry.and_then(|entry| self.rule(entry)).is_some_and(|rule| rule.enabled),
+            Check::Issuer => context.entry.and_then(|entry| self.rule(entry)).is_some_and(|rule| rule.enabled),
             Check::Enabled(_, window) => window.enabled,
-            Check::NotBefore(_, from) => from <= judged.now,
-            Check::NotAfter(_, until) => judged.now < until,
+            Check::NotBefore(_, from) => from <= context.now,
+            Check::NotAfter(_, until) => context.now < until,
             Check::Subject(pattern) => claims.text("sub").is_some_and(|sub| pattern.matches(sub)),
-            Check::Audience => self.nearest_rule(judged).is_some_and(|rule| rule.accepts(claims.get("aud"))),
-            Check::Claim(condition) => judged.memo.holds(condition, || condition.holds(judged.subject_of(condition))),
+            Check::Audience => self.nearest_rule(context).is_some_and(|rule| rule.accepts(claims.get("aud"))),
+            Check::Claim(condition) => context.memo.holds(condition, || condition.holds(context.subject_of(condition))),
             Check::Event => {
-                !self.nearest_rule(judged).is_some_and(|rule| rule.ban_events)
+                !self.nearest_rule(context).is_some_and(|rule| rule.ban_events)
                     || events::is_writers(claims.get("event_name"), || claims.text("sub"))
             }
         }
     }
 
-    fn trace_one(&self, check: Check<'_>, judged: &Judged<'_>) -> ConditionTrace {
-        let holds = self.holds(check, judged);
-        let claims = judged.claims;
+    fn trace_one(&self, check: Check<'_>, context: &EvaluationContext<'_>) -> ConditionTrace {
+        let holds = self.holds(check, context);
+        let claims = context.claims;
         let state = |on: &str, expected: String, actual: String| (on.to_owned(), expected, Some(actual), None);
         let (on, expected, actual, hint) = match check {
             Check::Issuer => {
                 let wanted = self.terms.entries.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>().join(" or ");
-                let off = self.terms.entries.iter().any(|rule| Some(rule.entry) == judged.entry && !rule.enabled);
+                let off = self.terms.entries.iter().any(|rule| Some(rule.entry) == context.entry && !rule.enabled);
                 let hint = off.then(|| remark("the issuer entry is disabled".to_owned()));
-                ("issuer".to_owned(), wanted, Some(judged.entry_name.to_string()), hint)
+                ("issuer".to_owned(), wanted, Some(context.entry_name.to_string()), hint)
             }
             Check::Enabled(of, window) => state(
                 "enabled",
@@ -276,13 +276,13 @@ impl Identity {
                 format!("{of} {}", if window.enabled { "enabled" } else { "disabled" }),
             ),
             Check::NotBefore(of, from) => {
-                state("not_before", format!("{of} from {} on", rfc3339(from)), rfc3339(judged.now))
+                state("not_before", format!("{of} from {} on", rfc3339(from)), rfc3339(context.now))
             }
             Check::NotAfter(of, until) => {
-                state("not_after", format!("{of} until {}", rfc3339(until)), rfc3339(judged.now))
+                state("not_after", format!("{of} until {}", rfc3339(until)), rfc3339(context.now))
             }
             Check::Subject(pattern) => {
-                let preset = self.nearest_rule(judged).and_then(|rule| rule.preset).filter(|_| !holds);
+                let preset = self.nearest_rule(context).and_then(|rule| rule.preset).filter(|_| !holds);
                 let hint = claims.text("sub").and_then(|sub| {
                     let difference = difference::between(pattern, sub);
                     let is_spelling = difference.as_ref().is_some_and(|own| own.is_spelling);
@@ -292,7 +292,7 @@ impl Identity {
                 ("subject".to_owned(), Value::from(pattern.as_str()).to_string(), claims.get("sub").map(bounded), hint)
             }
             Check::Audience => {
-                let rule = self.nearest_rule(judged);
+                let rule = self.nearest_rule(context);
                 let audience = claims.get("aud");
                 let expected = rule.map(EntryRule::expected_audience).unwrap_or_default();
                 (
@@ -303,7 +303,7 @@ impl Identity {
                 )
             }
             Check::Claim(condition) => {
-                let on = judged.subject_of(condition);
+                let on = context.subject_of(condition);
                 let actual = on.find(&condition.path).map(bounded);
                 (condition.path.to_string(), condition.expected(), actual, condition.difference(on))
             }
@@ -319,8 +319,8 @@ impl Identity {
     }
 
     /// The rule for the token's entry; for a token of another one (which fails [`Check::Issuer`]) the first.
-    pub(crate) fn nearest_rule(&self, judged: &Judged<'_>) -> Option<&EntryRule> {
-        judged.entry.and_then(|entry| self.rule(entry)).or(self.terms.entries.first())
+    pub(crate) fn nearest_rule(&self, context: &EvaluationContext<'_>) -> Option<&EntryRule> {
+        context.entry.and_then(|entry| self.rule(entry)).or(self.terms.entries.first())
     }
 }
 
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_condition_is_judged_once_and_never_taken_for_another() {
-        let conditions: Vec<Condition> = (0..2 * Memo::MOST)
+        let conditions: Vec<Condition> = (0..2 * ConditionCache::MOST)
             .map(|_| Condition {
                 path: Arc::new(ClaimPath::parse("c").unwrap()),
                 on_variable: false,
@@ -423,19 +423,19 @@ mod tests {
                 or_absent: false,
             })
             .collect();
-        let memo = Memo::default();
+        let memo = ConditionCache::default();
         let wanted = |at: usize| at.is_multiple_of(3);
-        let mut judged = 0;
+        let mut context = 0;
         for _ in 0..3 {
             for (at, condition) in conditions.iter().enumerate() {
                 let holds = memo.holds(condition, || {
-                    judged += 1;
+                    context += 1;
                     wanted(at)
                 });
                 assert_eq!(holds, wanted(at), "{at}");
             }
         }
         // The first of them once, those for which there was no room every time.
-        assert_eq!(judged, Memo::MOST + 3 * Memo::MOST);
+        assert_eq!(context, ConditionCache::MOST + 3 * ConditionCache::MOST);
     }
 }

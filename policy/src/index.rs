@@ -29,7 +29,7 @@ pub(crate) type Candidates = SmallVec<[IdentityAt; 4]>;
 /// Identities by the hash of a text. The text itself is not stored: comparing it would cost another
 /// cache miss. The evaluator checks every candidate anyway, so a hash collision only costs one more
 /// check.
-type ByHash = HashMap<u64, Places, BuildHasherDefault<Hashed>>;
+type ByHash = HashMap<u64, IdentityList, BuildHasherDefault<Hashed>>;
 
 /// Hasher for keys that are hashes already.
 #[derive(Default)]
@@ -53,12 +53,12 @@ impl Hasher for Hashed {
 
 /// One or more identities.
 #[derive(Debug)]
-enum Places {
+enum IdentityList {
     One(IdentityAt),
     Many(Vec<IdentityAt>),
 }
 
-impl Places {
+impl IdentityList {
     fn put(table: &mut ByHash, hash: u64, at: IdentityAt) {
         match table.entry(hash) {
             Entry::Vacant(free) => drop(free.insert(Self::One(at))),
@@ -91,7 +91,7 @@ pub(crate) struct Index {
     hasher: RandomState,
     subjects: ByHash,
     claims: Vec<(ClaimPath, ByHash)>,
-    heads: Heads,
+    heads: PrefixIndex,
     /// Identities without any such key. Every token is checked against them.
     rest: Vec<IdentityAt>,
     /// Every identity of the entry, in file order.
@@ -138,17 +138,17 @@ impl Index {
                 match key {
                     Key::Subject(text) => {
                         let hash = index.hasher.hash_one(text);
-                        Places::put(&mut index.subjects, hash, at);
+                        IdentityList::put(&mut index.subjects, hash, at);
                     }
                     Key::Claim(path, text) => {
                         let hash = index.hasher.hash_one(text);
-                        Places::put(index.texts_of(path), hash, at);
+                        IdentityList::put(index.texts_of(path), hash, at);
                     }
                     Key::Head(text) => heads.push((text, at)),
                 }
             }
         }
-        index.heads = Heads::new(&heads, &index.hasher);
+        index.heads = PrefixIndex::new(&heads, &index.hasher);
         index.by_likeness = identities().filter(|(_, identity)| identity.subject.is_some()).map(|(at, _)| at).collect();
         index.by_likeness.sort_by_cached_key(|at| (folded(head(*at, accounts)).collect::<Vec<u8>>(), *at));
         index.members = members;
@@ -230,13 +230,13 @@ fn folded(text: &str) -> impl Iterator<Item = u8> + '_ {
 /// Identities by the literal beginnings of their subjects, found by looking up the beginnings of a subject that are as long
 /// as any of these.
 #[derive(Debug, Default)]
-struct Heads {
+struct PrefixIndex {
     /// In bytes, ascending.
     lengths: Vec<usize>,
     under: ByHash,
 }
 
-impl Heads {
+impl PrefixIndex {
     fn new(heads: &[(&str, IdentityAt)], hasher: &RandomState) -> Self {
         let mut lengths: Vec<usize> = heads.iter().map(|(text, _)| text.len()).collect();
         lengths.sort_unstable();
@@ -246,7 +246,7 @@ impl Heads {
         for (text, at) in heads {
             let mut last = None;
             own.hashes(text, hasher, |hash| last = Some(hash));
-            last.into_iter().for_each(|hash| Places::put(&mut under, hash, *at));
+            last.into_iter().for_each(|hash| IdentityList::put(&mut under, hash, *at));
         }
         own.under = under;
         own
@@ -322,10 +322,10 @@ mod tests {
                 .map(|(at, head)| (head.as_str(), IdentityAt { account: at, identity: 0 }))
                 .collect();
             let hasher = RandomState::new();
-            let heads = Heads::new(&heads, &hasher);
+            let heads = PrefixIndex::new(&heads, &hasher);
             let mut found: Vec<usize> = vec![];
             heads.hashes(&text, &hasher, |hash| {
-                found.extend(heads.under.get(&hash).into_iter().flat_map(Places::as_slice).map(|at| at.account));
+                found.extend(heads.under.get(&hash).into_iter().flat_map(IdentityList::as_slice).map(|at| at.account));
             });
             found.sort_unstable();
             let wanted: Vec<usize> =

@@ -7,6 +7,7 @@ mod compile;
 mod condition;
 mod decision;
 mod diagnosis;
+mod evaluate;
 mod events;
 mod explain;
 mod faulty;
@@ -15,7 +16,6 @@ mod finding;
 mod fixture;
 mod identity;
 mod index;
-mod judge;
 mod overlap;
 mod pattern;
 mod policy_test;
@@ -38,7 +38,7 @@ pub use overlap::{Ambiguous, Overlaps, Shadowed};
 pub use pattern::{Pattern, PatternError};
 pub use policy_test::{TestFailure, TestPassed, run_test, test_case};
 pub use preset::{IssuerDefaults, IssuerFault, KnownIssuer, Preset};
-pub use resolve::Asked;
+pub use resolve::RequestedNames;
 pub use ruleset::{AccountView, ApiView, Compiled, Provenance, RuleSet};
 pub use spec::{
     AccountSpec, ApiSpec, ConditionObject, ConditionSpec, Expectation, GrantSpec, IdentitySpec, IssuerSpec,

@@ -13,7 +13,7 @@ use crate::identity::{ApiGrant, Identity};
 use crate::index::IdentityAt;
 use crate::ruleset::{Account, RuleSet};
 use crate::{Preset, Spec};
-use relation::{Meeting, meet, takes_all};
+use relation::{CommonToken, meet, takes_all};
 
 /// Bound on the pairs of identities compared: some seconds of work in a policy built to be slow.
 const MOST_PAIRS: usize = 100_000;
@@ -123,7 +123,7 @@ impl RuleSet {
         if reported.contains(&(first.account, second.account, 0)) {
             return;
         }
-        let Some(Meeting { subject, certain }) = meet(a, b, preset) else { return };
+        let Some(CommonToken { subject, certain }) = meet(a, b, preset) else { return };
         reported.insert((first.account, second.account, 0));
         found.ambiguous.push(Ambiguous {
             accounts: [a_account.granted.name.clone(), b_account.granted.name.clone()],

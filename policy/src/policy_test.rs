@@ -5,7 +5,7 @@ mod token;
 use sts_types::{CheckCode, Origin, ScopeSet, UnixTime};
 
 use crate::finding::{did_you_mean, quoted};
-use crate::resolve::Asked;
+use crate::resolve::RequestedNames;
 use crate::text::{render, summary};
 use crate::{
     Case, Decision, Expectation, Facts, Finding, Grant, Outcome, Requested, RuleSet, Severity, Spec, TestSpec,
@@ -40,22 +40,22 @@ pub struct TestFailure {
 pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) -> Result<TestPassed, TestFailure> {
     let audience = audience(test);
     let (asked, requested) = request(rules, test, &audience)?;
-    let judged = meant(rules, spec, test, &requested, now)?;
-    let facts = Facts { entry: &judged.candidate.entry, claims: &judged.candidate.claims, now };
+    let context = meant(rules, spec, test, &requested, now)?;
+    let facts = Facts { entry: &context.candidate.entry, claims: &context.candidate.claims, now };
     let decision = rules.explain(facts, &requested);
     let said = summary(rules, facts, &asked, &decision);
     let fails =
         |origin, message, help| TestFailure { origin, message, help, decision: Some(Box::new(decision.clone())) };
-    match (&test.expect, &judged.outcome) {
+    match (&test.expect, &context.outcome) {
         (Expectation::Deny, Outcome::Refused(refusal)) => match &test.because {
-            Some(because) if !judged.is_because_of(test) => {
+            Some(because) if !context.is_because_of(test) => {
                 let found =
-                    if judged.failed.is_empty() { refusal.reason().to_owned() } else { judged.failed.join("`, `") };
+                    if context.failed.is_empty() { refusal.reason().to_owned() } else { context.failed.join("`, `") };
                 let message = format!("refused, but because of `{found}`, not {}", quoted(&because.value));
                 let help = "change the token so that only that condition fails, or write the cause found".to_owned();
                 Err(fails(because.origin, message, Some(help)))
             }
-            _ => Ok(TestPassed { warning: doubt(test, &judged) }),
+            _ => Ok(TestPassed { warning: doubt(test, &context) }),
         },
         (Expectation::Deny, Outcome::Granted(_)) => {
             Err(fails(test.origin, format!("expected a refusal, but {said}"), None))
@@ -91,13 +91,15 @@ fn meant<'a>(
     test: &TestSpec,
     requested: &Requested,
     now: UnixTime,
-) -> Result<Judged<'a>, TestFailure> {
+) -> Result<EvaluatedToken<'a>, TestFailure> {
     let broken = |origin, message: String, help: Option<String>| TestFailure { origin, message, help, decision: None };
     let candidates =
         token::candidates(rules, spec, test).map_err(|error| broken(error.origin, error.message, error.help))?;
-    let judged = candidates.into_iter().map(|candidate| Judged::new(rules, candidate, requested, now));
-    let nearness = |judged: &Judged<'_>| (!judged.is_as_expected(test), judged.distance(), !judged.is_because_of(test));
-    judged.min_by_key(nearness).ok_or_else(|| {
+    let context = candidates.into_iter().map(|candidate| EvaluatedToken::new(rules, candidate, requested, now));
+    let nearness = |context: &EvaluatedToken<'_>| {
+        (!context.is_as_expected(test), context.distance(), !context.is_because_of(test))
+    };
+    context.min_by_key(nearness).ok_or_else(|| {
         let help = "add an identity that accepts such tokens, or write the token's `iss`".to_owned();
         broken(test.origin, "no issuer entry has such tokens".to_owned(), Some(help))
     })
@@ -113,7 +115,7 @@ fn request<'a>(
     rules: &RuleSet,
     test: &'a TestSpec,
     audience: &'a [String],
-) -> Result<(Asked<'a>, Requested), TestFailure> {
+) -> Result<(RequestedNames<'a>, Requested), TestFailure> {
     let broken = |origin, message, help| TestFailure { origin, message, help, decision: None };
     if let Some(account) = &test.account
         && rules.account(&account.value).is_none()
@@ -123,8 +125,13 @@ fn request<'a>(
         let message = format!("there is no account {}", quoted(&account.value));
         return Err(broken(account.origin, message, help));
     }
-    let asked =
-        Asked { audience, resource: &test.resource, scope: test.scope.as_deref(), client_id: None, lifetime: None };
+    let asked = RequestedNames {
+        audience,
+        resource: &test.resource,
+        scope: test.scope.as_deref(),
+        client_id: None,
+        lifetime: None,
+    };
     let requested = rules.resolve(&asked).map_err(|error| {
         let help = "name the account once: in `account`, or in `audience`".to_owned();
         broken(test.origin, error.to_string(), Some(help))
@@ -133,14 +140,14 @@ fn request<'a>(
 }
 
 /// A candidate token with what comes of it.
-struct Judged<'a> {
+struct EvaluatedToken<'a> {
     candidate: Candidate<'a>,
     outcome: Outcome,
     /// The conditions on which the nearest identity fails, where the refusal is for want of one that matches.
     failed: Vec<String>,
 }
 
-impl<'a> Judged<'a> {
+impl<'a> EvaluatedToken<'a> {
     fn new(rules: &RuleSet, candidate: Candidate<'a>, requested: &Requested, now: UnixTime) -> Self {
         let facts = Facts { entry: &candidate.entry, claims: &candidate.claims, now };
         let outcome = rules.decide(facts, requested);
@@ -192,8 +199,8 @@ impl<'a> Judged<'a> {
 }
 
 /// A refusal that has more than one cause would stay one if a single cause were lost.
-fn doubt(test: &TestSpec, judged: &Judged<'_>) -> Option<Finding> {
-    let causes = judged.causes();
+fn doubt(test: &TestSpec, context: &EvaluatedToken<'_>) -> Option<Finding> {
+    let causes = context.causes();
     (causes.len() > 1).then(|| Finding {
         code: CheckCode::PolicyTestUnclear,
         origin: test.origin,

@@ -23,7 +23,6 @@ mod jenkins;
 mod keycloak;
 mod known;
 mod kubernetes;
-mod meant;
 mod octopus;
 mod okta;
 mod owner;
@@ -31,6 +30,7 @@ mod platform;
 mod shared;
 mod spacelift;
 mod spiffe;
+mod suggestion;
 mod terraform;
 mod vercel;
 
@@ -40,7 +40,7 @@ pub use known::KnownIssuer;
 pub(crate) use audience::shared_audience;
 pub(crate) use hosted::OpenToAnybody;
 pub(crate) use issuer_fault::is_everybodys_tenant;
-pub(crate) use owner::{OwnerGrammar, OwnerText, Reach};
+pub(crate) use owner::{OwnerGrammar, OwnerScope, OwnerText};
 pub(crate) use platform::{MemberPath, ShortRule};
 
 use platform::Platform;

@@ -7,7 +7,7 @@ use crate::{RequestError, Requested, RequestedAccount, RequestedTarget};
 
 /// Target and scope of a request as it was asked, nothing resolved. Empty values count as omitted (RFC 6749 section 3.2).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked<'a> {
+pub struct RequestedNames<'a> {
     /// Values of `audience`.
     pub audience: &'a [String],
     /// Values of `resource`.
@@ -27,16 +27,16 @@ impl RuleSet {
     ///
     /// # Errors
     /// If the request names two accounts.
-    pub fn resolve(&self, asked: &Asked<'_>) -> Result<Requested, RequestError> {
+    pub fn resolve(&self, asked: &RequestedNames<'_>) -> Result<Requested, RequestError> {
         let mut account = RequestedAccount::Any;
         let mut target = RequestedTarget::Default;
         let names = asked.audience.iter().enumerate().filter(|(_, name)| !name.is_empty());
         // Repeated values count once, whether the name exists or not. Otherwise a stranger could tell
         // the two apart, because two unknown names are an error and a known name twice is not.
         for (_, name) in names.filter(|(at, name)| !asked.audience.iter().take(*at).any(|before| before == *name)) {
-            match self.mean(name) {
-                Meant::Account(named) => name_account(&mut account, named)?,
-                Meant::Target(named) => name_target(&mut target, named),
+            match self.classify(name) {
+                NameKind::Account(named) => name_account(&mut account, named)?,
+                NameKind::Target(named) => name_target(&mut target, named),
             }
         }
         for uri in asked.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty()) {
@@ -56,9 +56,9 @@ impl RuleSet {
 
     /// Whether a request names more than one API, whatever else is wrong with it.
     #[must_use]
-    pub fn names_several_targets(&self, asked: &Asked<'_>) -> bool {
+    pub fn names_several_targets(&self, asked: &RequestedNames<'_>) -> bool {
         let of_audience = asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty());
-        let of_audience = of_audience.filter(|name| matches!(self.mean(name), Meant::Target(_)));
+        let of_audience = of_audience.filter(|name| matches!(self.classify(name), NameKind::Target(_)));
         let api = |name: &str| self.api_by_name.get(name).or_else(|| self.api_by_audience.get(name)).copied();
         let of_resource = asked.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty());
         let mut named = of_audience.chain(of_resource).map(|name| api(name).ok_or(name));
@@ -67,14 +67,14 @@ impl RuleSet {
     }
 
     /// What one value of `audience` means. A bare name nobody has is an account that nobody matches.
-    fn mean(&self, name: &str) -> Meant {
+    fn classify(&self, name: &str) -> NameKind {
         if let Some(at) = self.account_by_name.get(name) {
-            return Meant::Account(RequestedAccount::Known(*at));
+            return NameKind::Account(RequestedAccount::Known(*at));
         }
         match self.api_by_name.get(name).or_else(|| self.api_by_audience.get(name)) {
-            Some(at) => Meant::Target(RequestedTarget::Api(*at)),
-            None if name.contains([':', '/']) => Meant::Target(RequestedTarget::Refused),
-            None => Meant::Account(RequestedAccount::Nobody),
+            Some(at) => NameKind::Target(RequestedTarget::Api(*at)),
+            None if name.contains([':', '/']) => NameKind::Target(RequestedTarget::Refused),
+            None => NameKind::Account(RequestedAccount::Nobody),
         }
     }
 
@@ -94,7 +94,7 @@ impl RuleSet {
     }
 }
 
-enum Meant {
+enum NameKind {
     Account(RequestedAccount),
     Target(RequestedTarget),
 }
@@ -129,7 +129,7 @@ mod tests {
     ) -> Result<(RequestedAccount, RequestedTarget), RequestError> {
         let rules = rules(&spec(vec![with_id(account("octo", vec![]), UUID), account("other", vec![])]));
         let (audience, resource) = (words(audience), words(resource));
-        let asked = Asked { audience: &audience, resource: &resource, client_id, ..Asked::default() };
+        let asked = RequestedNames { audience: &audience, resource: &resource, client_id, ..RequestedNames::default() };
         rules.resolve(&asked).map(|requested| (requested.account, requested.target))
     }
 
@@ -179,7 +179,9 @@ mod tests {
             spec.apis.push(crate::ApiSpec { audience, ..api(name, &[]) });
         }
         let rules = rules(&spec);
-        let target = |uri: &str| rules.resolve(&Asked { resource: &words(&[uri]), ..Asked::default() }).unwrap().target;
+        let target = |uri: &str| {
+            rules.resolve(&RequestedNames { resource: &words(&[uri]), ..RequestedNames::default() }).unwrap().target
+        };
         assert_eq!(target("https://x.example#a"), RequestedTarget::Refused);
         assert_eq!(target("/relative"), RequestedTarget::Refused);
         assert_eq!(target("urn:example:c"), RequestedTarget::Api(5));

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use crate::compile::duration;
 use crate::diagnosis::title;
 use crate::finding::quoted;
-use crate::resolve::Asked;
+use crate::resolve::RequestedNames;
 use crate::{ConditionTrace, Decision, Facts, Grant, Outcome, RuleSet};
 
 /// The first line of `sts explain`: the verdict; of a refusal with its cause and what would end it. One line, bounded.
 #[must_use]
-pub fn summary(rules: &RuleSet, facts: Facts<'_>, asked: &Asked<'_>, decision: &Decision) -> String {
+pub fn summary(rules: &RuleSet, facts: Facts<'_>, asked: &RequestedNames<'_>, decision: &Decision) -> String {
     match &decision.outcome {
         Outcome::Granted(grant) => granted(grant),
         Outcome::Refused(_) => rules.diagnose(facts, asked, decision).map_or_else(String::new, |own| own.line()),
@@ -80,7 +80,7 @@ mod tests {
     fn explained(spec: &Spec, changes: serde_json::Value, names: &[&str], scope: &str) -> (String, Decision) {
         let rules = rules(spec);
         let audience = words(names);
-        let asked = Asked { audience: &audience, scope: Some(scope), ..Asked::default() };
+        let asked = RequestedNames { audience: &audience, scope: Some(scope), ..RequestedNames::default() };
         let (entry, claims) = (entry("github"), token(changes));
         let facts = Facts { entry: &entry, claims: &claims, now: NOW };
         let decision = rules.explain(facts, &rules.resolve(&asked).unwrap());

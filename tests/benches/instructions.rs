@@ -20,11 +20,11 @@ use std::sync::Arc;
 
 use sts_config::Settings;
 use sts_jose::{Algorithm, OsEntropy, Signer as _, SigningKey, VerifyingKey};
-use sts_policy::{Asked, Requested};
+use sts_policy::{Requested, RequestedNames};
 use sts_service::Parameters;
 use sts_store::contract::{AlertLog, ManualClock};
 use sts_store::{EmbeddedLedger, Ledger as _, TokenRecord};
-use sts_token::{Keyring, KeyringSpec, MintContext, Remembered, UnverifiedToken, VerifiedClaims};
+use sts_token::{Keyring, KeyringSpec, MintContext, UnverifiedToken, VerifiedClaims, VerifiedTokenCache};
 use sts_types::{Jti, RequestId, UnixTime};
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/benches/instructions.tsv");
@@ -158,7 +158,7 @@ struct Exchange {
     body: String,
     token: String,
     issuer_key: Arc<VerifyingKey>,
-    remembered: Remembered,
+    remembered: VerifiedTokenCache,
     keyring: Keyring,
     ledger: EmbeddedLedger,
     runtime: tokio::runtime::Runtime,
@@ -177,7 +177,7 @@ impl Exchange {
         let settings = sts_config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
         let settings = settings.settings;
         let token = sts_jose::sign_compact(&signing, "JWT", CLAIMS.as_bytes()).unwrap();
-        let asked = Asked {
+        let asked = RequestedNames {
             audience: &["octo-deploy".to_owned()],
             resource: &["https://deploy.example.com".to_owned()],
             scope: Some("deployments:create"),
@@ -202,7 +202,7 @@ impl Exchange {
             body: form(&token),
             token,
             issuer_key: Arc::new(signing.verifying_key()),
-            remembered: Remembered::default(),
+            remembered: VerifiedTokenCache::default(),
             keyring,
             ledger,
             runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap(),
@@ -256,11 +256,11 @@ impl Exchange {
         token.check_kind(std::slice::from_ref(&trust)).unwrap();
         let signed = token.check_signature(&[(trust, Arc::clone(&self.issuer_key))]);
         let Ok(signed) = signed else { panic!("the signature does not verify") };
-        signed.judge(NOW).unwrap()
+        signed.validate(NOW).unwrap()
     }
 
     fn remembered(&self) -> VerifiedClaims {
-        self.remembered.find(&self.token).unwrap().judge(NOW).unwrap()
+        self.remembered.find(&self.token).unwrap().validate(NOW).unwrap()
     }
 
     fn mint(&self) -> sts_token::MintedToken {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use divan::{Bencher, black_box};
 use serde_json::json;
 use sts_policy::{
-    AccountSpec, ApiSpec, Asked, ConditionSpec, Facts, GrantSpec, IdentitySpec, IssuerSpec, KnownIssuer, Preset,
-    PresetSource, Replay, RuleSet, ScalarSpec, Spec, TokensSpec,
+    AccountSpec, ApiSpec, ConditionSpec, Facts, GrantSpec, IdentitySpec, IssuerSpec, KnownIssuer, Preset, PresetSource,
+    Replay, RequestedNames, RuleSet, ScalarSpec, Spec, TokensSpec,
 };
 use sts_types::{
     AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, Issuer, Lifetime, Located, Origin, Scope,
@@ -169,7 +169,7 @@ fn decide(bencher: Bencher<'_, '_>, kind: Kind, identities: usize, busy: usize) 
     const STRIDE: usize = 7_919;
     let rules = rules(kind, identities);
     let entry = EntryName::new("github").expect("a name");
-    let requested = rules.resolve(&Asked::default()).expect("a request");
+    let requested = rules.resolve(&RequestedNames::default()).expect("a request");
     let now = UnixTime::from_secs(1_790_000_000);
     let decide = |claims: &ClaimSet| {
         let outcome = rules.decide(Facts { entry: &entry, claims, now }, black_box(&requested));
@@ -217,7 +217,7 @@ fn patterns_that_share_a_prefix(bencher: Bencher<'_, '_>, identities: usize) {
 fn explain_a_refusal(bencher: Bencher<'_, '_>, identities: usize) {
     let rules = rules(Kind::Exact, identities);
     let entry = EntryName::new("github").expect("a name");
-    let requested = rules.resolve(&Asked::default()).expect("a request");
+    let requested = rules.resolve(&RequestedNames::default()).expect("a request");
     let claims = token(Kind::Exact, identities + 1);
     let now = UnixTime::from_secs(1_790_000_000);
     bencher.bench_local(|| rules.explain(Facts { entry: &entry, claims: &claims, now }, black_box(&requested)));

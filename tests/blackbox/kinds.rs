@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use sts_testkit::{Forge, Request, Response, Server, claims_samples, exchange_request, now, rejoin, send};
 
 /// A place that takes a token or a secret, and the request that offers one there.
-type Place = (&'static str, fn(&Server, &str) -> Response);
+type SourceLocation = (&'static str, fn(&Server, &str) -> Response);
 
 /// Whether the place took what it was offered is seen by the status alone: `200`, or what comes after the door.
-const PLACES: [Place; 9] = [
+const PLACES: [SourceLocation; 9] = [
     ("subject token", |server, offered| server.send(&exchange_request(offered, &[]))),
     ("credentials of the exchange", |server, offered| {
         server.send(&exchange_request(&token("svc:octo"), &[]).bearer(offered))

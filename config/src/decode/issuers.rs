@@ -28,7 +28,7 @@ pub(crate) struct Entries {
     /// Key set files and CA files, with their places. Files with bearer tokens are none of them: their rotation is no reload.
     pub(crate) key_files: Vec<(PathBuf, Span)>,
     /// Entries without fault so far.
-    pub(crate) sound: Vec<Sound>,
+    pub(crate) sound: Vec<ValidEntry>,
     /// Entries whose URL is that of a known shared issuer and that say `preset: none`.
     pub(crate) unprotected: Vec<EntryName>,
 }
@@ -70,7 +70,7 @@ impl KeysSpec {
 }
 
 /// An entry without fault so far, and where it stands.
-pub(crate) struct Sound {
+pub(crate) struct ValidEntry {
     pub(crate) spec: KeysSpec,
     /// The place of its keys.
     pub(crate) keys: Span,
@@ -78,7 +78,7 @@ pub(crate) struct Sound {
     pub(crate) access: Vec<(&'static str, Span)>,
 }
 
-impl Sound {
+impl ValidEntry {
     /// The place of `key`, or of the entry's keys.
     pub(crate) fn place(&self, key: Option<&str>) -> Span {
         self.access.iter().find(|(name, _)| Some(*name) == key).map_or(self.keys, |(_, span)| *span)
@@ -105,7 +105,7 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
                 .into_iter()
                 .find_map(|key| members.node(key));
             let access = ["ca_file", "bearer_token_file", "proxy"];
-            entries.sound.push(Sound {
+            entries.sound.push(ValidEntry {
                 spec: spec.clone(),
                 keys: keys.map_or(entry.key_span, |node| node.span),
                 access: access.iter().filter_map(|key| Some((*key, members.node(key)?.span))).collect(),

@@ -10,7 +10,7 @@ use super::issuers::Entries;
 use super::owner_claims::owner_claims;
 use super::reader::{Fields, Reader, listed};
 use super::url;
-use crate::diagnostic::{Place, Severity};
+use crate::diagnostic::{Severity, SourceLocation};
 use crate::render::quoted;
 use crate::source::Span;
 use crate::yaml::Node;
@@ -264,7 +264,7 @@ pub(crate) fn refuse_bare_preset_none(
             );
             let help =
                 "remove `preset: none` from the issuer entry, or say why with `allow_broad: \"...\"` in this identity";
-            let place = Place::new(&reader.report.sources, span);
+            let place = SourceLocation::new(&reader.report.sources, span);
             reader.report.at(
                 CheckCode::UnprotectedSharedIssuer,
                 Severity::Unsafe,

@@ -41,19 +41,19 @@ pub(crate) fn store(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Store {
             with_members(reader, &members, url)
         }
         Value::Scalar(_) | Value::Sequence(_) | Value::Broken => match url(reader, node) {
-            Some(Where::Redis(redis)) => Store { settings: StoreSettings::Redis(redis), ..Store::default() },
-            Some(Where::Embedded) | None => Store::default(),
+            Some(StoreUrl::Redis(redis)) => Store { settings: StoreSettings::Redis(redis), ..Store::default() },
+            Some(StoreUrl::Embedded) | None => Store::default(),
         },
     }
 }
 
 /// What a URL says.
-enum Where {
+enum StoreUrl {
     Embedded,
     Redis(Box<RedisSettings>),
 }
 
-fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Where>) -> Store {
+fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<StoreUrl>) -> Store {
     let mut store = Store::default();
     let file = |reader: &mut Reader<'_>, key| {
         let read = if key == "password_file" { Reader::secret_path } else { Reader::path };
@@ -67,7 +67,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
     let timeout = reader.optional(members, "timeout", timeout);
     let tls = match &place {
         None => return store,
-        Some(Where::Embedded) => {
+        Some(StoreUrl::Embedded) => {
             for key in ["username", "password_file", "ca_file", "cert_file", "key_file", "prefix", "timeout"] {
                 refuse(
                     reader,
@@ -79,7 +79,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
             }
             return Store::default();
         }
-        Some(Where::Redis(redis)) => redis.tls.is_some(),
+        Some(StoreUrl::Redis(redis)) => redis.tls.is_some(),
     };
     if members.node("username").is_some() && !members.mentions("password_file") {
         refuse(reader, members, "username", "has no effect without `password_file`", "add `password_file`".to_owned());
@@ -105,7 +105,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Whe
         file.clone().map(|(path, span)| NamedFile { path, span, kind })
     };
     store.tls_files.extend(files.into_iter().filter(|_| tls).filter_map(named));
-    if let Some(Where::Redis(mut redis)) = place {
+    if let Some(StoreUrl::Redis(mut redis)) = place {
         if let Some(tls) = &mut redis.tls {
             tls.ca_file = ca.map(|(path, _)| path);
             tls.client = certificate.zip(key).map(|((certificate, _), (key, _))| (certificate, key));
@@ -125,10 +125,10 @@ fn refuse(reader: &mut Reader<'_>, members: &Fields<'_>, key: &str, why: &str, h
     }
 }
 
-fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Where> {
+fn url(reader: &mut Reader<'_>, node: &Node) -> Option<StoreUrl> {
     let text = reader.text(node)?;
     if text.value == "embedded" {
-        return Some(Where::Embedded);
+        return Some(StoreUrl::Embedded);
     }
     match parse(&text.value) {
         Ok(found) => {
@@ -141,7 +141,7 @@ fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Where> {
                     help,
                 );
             }
-            Some(Where::Redis(Box::new(found)))
+            Some(StoreUrl::Redis(Box::new(found)))
         }
         Err(unfit) => {
             if unfit.secret {
@@ -153,7 +153,7 @@ fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Where> {
     }
 }
 
-fn report(reader: &mut Reader<'_>, text: &Text, unfit: Unfit) {
+fn report(reader: &mut Reader<'_>, text: &Text, unfit: StoreUrlError) {
     reader.error(unfit.code(), text.span, unfit.message, unfit.help);
 }
 
@@ -168,27 +168,27 @@ fn is_loopback(topology: &RedisTopology) -> bool {
 }
 
 /// What is wrong with a URL, and what to write.
-struct Unfit {
+struct StoreUrlError {
     message: String,
     help: String,
     /// Whether it may hold a password, so that it must not be shown.
     secret: bool,
 }
 
-impl Unfit {
+impl StoreUrlError {
     const fn code(&self) -> CheckCode {
         if self.secret { CheckCode::CredentialsInUrl } else { CheckCode::InvalidStore }
     }
 }
 
-fn unfit(message: impl Into<String>, help: impl Into<String>) -> Unfit {
-    Unfit { message: message.into(), help: help.into(), secret: false }
+fn unfit(message: impl Into<String>, help: impl Into<String>) -> StoreUrlError {
+    StoreUrlError { message: message.into(), help: help.into(), secret: false }
 }
 
-fn parse(text: &str) -> Result<RedisSettings, Unfit> {
+fn parse(text: &str) -> Result<RedisSettings, StoreUrlError> {
     let (scheme, rest) = text.split_once("://").ok_or_else(|| unfit("this is not a kind of store", HOW))?;
     if rest.contains('@') {
-        return Err(Unfit {
+        return Err(StoreUrlError {
             secret: true,
             ..unfit(
                 "the store's URL holds a user name or password",
@@ -260,7 +260,7 @@ fn parse(text: &str) -> Result<RedisSettings, Unfit> {
     })
 }
 
-fn address(text: &str, default_port: u16) -> Result<RedisAddress, Unfit> {
+fn address(text: &str, default_port: u16) -> Result<RedisAddress, StoreUrlError> {
     let wrong = || unfit("a host in the store's URL is not valid", "write `HOST`, `HOST:PORT` or `[IPV6]:PORT`");
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -286,7 +286,7 @@ fn address(text: &str, default_port: u16) -> Result<RedisAddress, Unfit> {
     Ok(RedisAddress { host: host.to_owned(), port })
 }
 
-fn wait_replicas(query: &str) -> Result<u32, Unfit> {
+fn wait_replicas(query: &str) -> Result<u32, StoreUrlError> {
     let number = query.strip_prefix("wait_replicas=").and_then(|number| number.parse().ok());
     number.filter(|number| *number <= MOST_REPLICAS).ok_or_else(|| {
         unfit(

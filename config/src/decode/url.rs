@@ -16,26 +16,26 @@ pub(super) struct Checked {
 }
 
 /// What a URL must not have; says what to write.
-pub(super) struct Unfit {
+pub(super) struct UrlError {
     pub(super) message: &'static str,
     pub(super) help: &'static str,
     /// Whether the URL holds credentials, so that it must not be shown.
     pub(super) secret: bool,
 }
 
-impl Unfit {
+impl UrlError {
     /// The rule that the URL breaks.
     pub(super) const fn code(&self) -> CheckCode {
         if self.secret { CheckCode::CredentialsInUrl } else { CheckCode::InvalidUrl }
     }
 }
 
-const fn unfit(message: &'static str, help: &'static str) -> Unfit {
-    Unfit { message, help, secret: false }
+const fn unfit(message: &'static str, help: &'static str) -> UrlError {
+    UrlError { message, help, secret: false }
 }
 
 /// Checks an issuer or key set URL (OpenID Connect Discovery section 2, RFC 8414 section 2).
-pub(super) fn check(text: &str, query: bool) -> Result<Checked, Unfit> {
+pub(super) fn check(text: &str, query: bool) -> Result<Checked, UrlError> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(unfit(
             "it has a space, backslash or control character",
@@ -48,7 +48,7 @@ pub(super) fn check(text: &str, query: bool) -> Result<Checked, Unfit> {
     }
     let url = Url::parse(text).map_err(|_| unfit("it is not a URL", "write `https://HOST...`"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Unfit {
+        return Err(UrlError {
             secret: true,
             ..unfit("it holds a user name or password", "remove everything before the `@`")
         });

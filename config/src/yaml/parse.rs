@@ -43,12 +43,12 @@ pub(crate) fn parse(file: FileId, text: &str, report: &mut Report) -> Option<Nod
                 findings.into_iter().for_each(|mistake| mistake.report(report));
                 return Some(builder.root.unwrap_or(nothing));
             }
-            Err(Stop::Budget(mistake)) => {
+            Err(ParseStop::Budget(mistake)) => {
                 findings.append(&mut builder.findings);
                 findings.push(mistake);
                 break;
             }
-            Err(Stop::Syntax(error)) => {
+            Err(ParseStop::Syntax(error)) => {
                 let trap = trap::explain(&text, file, &error);
                 let patched = trap.patch.and_then(|span| patch(&text, span));
                 findings.push(trap.mistake);
@@ -81,7 +81,7 @@ fn patch(text: &str, span: Span) -> Option<(String, (u32, u32))> {
     (length > 0).then(|| (format!("{before}{}{rest}", "x".repeat(length)), (span.line, span.column)))
 }
 
-enum Stop {
+enum ParseStop {
     Syntax(saphyr_parser::ScanError),
     Budget(Mistake),
 }
@@ -95,8 +95,8 @@ pub(super) struct Mistake {
 }
 
 impl Mistake {
-    fn too_large(span: Span, message: String, help: &str) -> Stop {
-        Stop::Budget(Self { code: CheckCode::YamlTooLarge, span, message, help: Some(help.to_owned()) })
+    fn too_large(span: Span, message: String, help: &str) -> ParseStop {
+        ParseStop::Budget(Self { code: CheckCode::YamlTooLarge, span, message, help: Some(help.to_owned()) })
     }
 
     fn report(self, report: &mut Report) {
@@ -132,16 +132,16 @@ struct Builder<'p> {
 }
 
 impl Builder<'_> {
-    fn run(&mut self, text: &str) -> Result<(), Stop> {
+    fn run(&mut self, text: &str) -> Result<(), ParseStop> {
         let mut documents = 0;
         for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-            let (event, range) = event.map_err(Stop::Syntax)?;
+            let (event, range) = event.map_err(ParseStop::Syntax)?;
             let span = self.span(range);
             match event {
                 Event::DocumentStart(_) => {
                     documents += 1;
                     if documents > 1 {
-                        return Err(Stop::Budget(Mistake {
+                        return Err(ParseStop::Budget(Mistake {
                             code: CheckCode::YamlMultipleDocuments,
                             span,
                             message: "a second YAML document begins here".to_owned(),
@@ -222,7 +222,7 @@ impl Builder<'_> {
         refused.iter().any(|(is_present, ..)| *is_present)
     }
 
-    fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, span: Span, refused: bool) -> Result<(), Stop> {
+    fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, span: Span, refused: bool) -> Result<(), ParseStop> {
         let value = if refused || self.patches.contains(&(span.line, span.column)) {
             Value::Broken
         } else {
@@ -231,7 +231,7 @@ impl Builder<'_> {
         self.value(Node { span, value })
     }
 
-    fn begin(&mut self, span: Span, flow: bool, kind: Kind) -> Result<(), Stop> {
+    fn begin(&mut self, span: Span, flow: bool, kind: Kind) -> Result<(), ParseStop> {
         if self.open.len() >= MAX_DEPTH {
             return Err(Mistake::too_large(span, format!("nested more than {MAX_DEPTH} deep"), "nest less deeply"));
         }
@@ -239,7 +239,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn end(&mut self, end: Span) -> Result<(), Stop> {
+    fn end(&mut self, end: Span) -> Result<(), ParseStop> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let mut span = open.span;
         if open.flow {
@@ -265,13 +265,13 @@ impl Builder<'_> {
         self.value_of(Node { span, value }, open.flow)
     }
 
-    fn value(&mut self, node: Node) -> Result<(), Stop> {
+    fn value(&mut self, node: Node) -> Result<(), ParseStop> {
         self.value_of(node, true)
     }
 
     /// Adds a finished value to the open collection. If the value has no extent of its own to underline
     /// (`shows` is false), findings about it underline its key.
-    fn value_of(&mut self, mut node: Node, shows: bool) -> Result<(), Stop> {
+    fn value_of(&mut self, mut node: Node, shows: bool) -> Result<(), ParseStop> {
         self.nodes += 1;
         if self.findings.len() >= MAX_MISTAKES {
             let message = format!("the file has more than {MAX_MISTAKES} mistakes; the rest of it was not read");

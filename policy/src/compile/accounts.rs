@@ -7,9 +7,9 @@ use smallvec::SmallVec;
 use sts_types::{AccountId, Audience, CheckCode, ClaimPath, Located, TeamName, UnixTime, is_uuid};
 
 use super::grants::Granted;
-use super::pool::Pool;
+use super::interner::Interner;
 use super::{broad, conditions, grants, identity_title, lints, platform_use};
-use crate::changes::Prints;
+use crate::changes::Fingerprints;
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, name_help, quoted};
 use crate::identity::{ApiGrant, EntryRule, Identity, Terms, Window};
@@ -28,9 +28,9 @@ pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec
     let entries = spec.issuers.iter().enumerate().map(|(at, entry)| (entry.name.value.as_str(), at)).collect();
     let shared: Vec<ClaimPath> =
         spec.tokens.copy_claims.iter().filter_map(|claim| conditions::path(claim, findings)).collect();
-    let (pool, prints) = (Pool::default(), Prints::of(spec));
+    let (interner, prints) = (Interner::default(), Fingerprints::of(spec));
     let told = HashSet::new();
-    let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, pool, prints, told, findings };
+    let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, interner, prints, told, findings };
     spec.accounts.iter().filter_map(|account| compiler.account(account)).collect()
 }
 
@@ -53,8 +53,8 @@ struct Compiler<'a> {
     entries: HashMap<&'a str, usize>,
     /// `tokens.copy_claims`.
     copy_claims: Vec<ClaimPath>,
-    pool: Pool,
-    prints: Prints<'a>,
+    interner: Interner,
+    prints: Fingerprints<'a>,
     /// Issuer entries of which it was said that they must name their platform.
     told: HashSet<&'a str>,
     findings: &'a mut Findings,
@@ -122,7 +122,7 @@ impl Compiler<'_> {
             granted: Arc::new(GrantedAccount { id, name: account.name.value.detached(), teams }),
             display_name: account.display_name.as_deref().map(Into::into),
             print: self.prints.print(account),
-            terms: self.pool.account_terms(AccountTerms {
+            terms: self.interner.account_terms(AccountTerms {
                 window,
                 grants,
                 default_target,
@@ -191,11 +191,11 @@ impl Compiler<'_> {
             entries.into_iter().map(|rule| EntryRule { ban_events: rule.ban_events && !ban_lifted, ..rule }).collect();
         let copy_claims = self.copy_claims(spec);
         Identity {
-            name: self.pool.name(&spec.name),
+            name: self.interner.name(&spec.name),
             origin: spec.origin,
-            subject: subject.map(|subject| self.pool.subject(subject)),
-            conditions: self.pool.conditions(all),
-            terms: self.pool.terms(Terms {
+            subject: subject.map(|subject| self.interner.subject(subject)),
+            conditions: self.interner.conditions(all),
+            terms: self.interner.terms(Terms {
                 window: Window { enabled: spec.enabled, not_before: spec.not_before, not_after: spec.not_after },
                 entries,
                 grants,

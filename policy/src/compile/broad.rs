@@ -5,7 +5,7 @@ use sts_types::{CheckCode, Located, Origin};
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
 use crate::pattern::{Pattern, shortest};
-use crate::preset::{OpenToAnybody, OwnerGrammar, OwnerText, Reach, is_everybodys_tenant};
+use crate::preset::{OpenToAnybody, OwnerGrammar, OwnerScope, OwnerText, is_everybodys_tenant};
 use crate::{IdentitySpec, IssuerSpec, Preset, PresetSource};
 
 use super::witness::Witness;
@@ -76,12 +76,12 @@ impl<'a> Owner<'a> {
         }
     }
 
-    fn reach(&self, pattern: &Pattern) -> Reach {
+    fn reach(&self, pattern: &Pattern) -> OwnerScope {
         match self.grammar {
             Some(grammar) => grammar.subject_reach(pattern),
-            None if pattern.literal_head().is_empty() => Reach::ManyOwners,
-            None if pattern.is_exact() => Reach::OneOwner,
-            None => Reach::Elsewhere,
+            None if pattern.literal_head().is_empty() => OwnerScope::ManyOwners,
+            None if pattern.is_exact() => OwnerScope::OneOwner,
+            None => OwnerScope::Elsewhere,
         }
     }
 
@@ -116,7 +116,7 @@ impl Rule<'_> {
     }
 
     pub(super) fn fixes_owner(&self, owner: &Owner<'_>) -> bool {
-        let subject = |pattern: &Pattern| owner.reach(pattern) == Reach::OneOwner;
+        let subject = |pattern: &Pattern| owner.reach(pattern) == OwnerScope::OneOwner;
         let claim = |condition: &Condition| {
             let mut forms = owner.forms(claim_name(condition), condition.path.as_str());
             forms.any(|form| fixed_by(condition, &|matcher| fixes(form, matcher)))
@@ -148,7 +148,7 @@ fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mu
     let (entry, grammar) = (quoted(issuer.name.value.as_str()), owner.grammar);
     let help = format!("{}; or say why not with `allow_broad: \"...\"`", owner.advice());
     let mut across = false;
-    for pattern in rule.subjects().filter(|pattern| owner.reach(pattern) == Reach::ManyOwners) {
+    for pattern in rule.subjects().filter(|pattern| owner.reach(pattern) == OwnerScope::ManyOwners) {
         across = true;
         let forms = grammar.map_or(&[][..], |own| own.subjects);
         let witness = Witness::against(pattern, forms, grammar.map_or(&[], |own| own.shapes));
@@ -274,7 +274,7 @@ pub(super) fn texts(condition: &Condition) -> impl Iterator<Item = &Pattern> {
 
 pub(super) fn fixes(form: OwnerText, matcher: &Matcher) -> bool {
     match matcher {
-        Matcher::Text(pattern) => form.reach(pattern) == Reach::OneOwner,
+        Matcher::Text(pattern) => form.reach(pattern) == OwnerScope::OneOwner,
         Matcher::Number(_) => matches!(form, OwnerText::Whole),
         Matcher::Bool(_) => false,
     }

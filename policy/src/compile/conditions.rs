@@ -14,7 +14,7 @@ use crate::{ConditionObject, ConditionSpec, IssuerSpec, Preset, ScalarSpec, Shor
 
 /// What plain numbers and booleans mean where they stand.
 #[derive(Clone, Copy)]
-enum Plain {
+enum BareScalars {
     /// Themselves.
     Value,
     /// An error: the platform's claim is a string.
@@ -32,12 +32,12 @@ pub(super) fn claims(
     let one = |(name, spec): &(Located<String>, ConditionSpec)| {
         let path = path(name, findings)?;
         if let Some(template) = variable_of(name, issuers, findings) {
-            let condition = condition(path, spec, Plain::Text, name, findings)?;
+            let condition = condition(path, spec, BareScalars::Text, name, findings)?;
             refuse_impossible(&condition, name, template, findings);
             return Some(Condition { on_variable: true, ..condition });
         }
         let text_claim = issuers.iter().filter_map(|issuer| issuer.preset).find(|own| own.is_text_claim(path.as_str()));
-        let plain = text_claim.map_or(Plain::Value, Plain::Quote);
+        let plain = text_claim.map_or(BareScalars::Value, BareScalars::Quote);
         condition(path, spec, plain, name, findings)
     };
     members.iter().filter_map(one).collect()
@@ -104,10 +104,10 @@ pub(super) fn short_rule(spec: &ShortRuleSpec, rule: &ShortRule, findings: &mut 
         let member = rule.members.iter().find(|(own, _)| *own == name.value);
         let open = rule.open_prefix.is_some_and(|prefix| name.value.starts_with(prefix));
         let (text, plain) = match member {
-            Some((_, MemberPath::Path(path))) => (*path, Plain::Text),
-            Some((_, MemberPath::Value(path))) => (*path, Plain::Value),
-            Some((own, MemberPath::Same)) => (*own, Plain::Text),
-            None if open => (name.value.as_str(), Plain::Text),
+            Some((_, MemberPath::Path(path))) => (*path, BareScalars::Text),
+            Some((_, MemberPath::Value(path))) => (*path, BareScalars::Value),
+            Some((own, MemberPath::Same)) => (*own, BareScalars::Text),
+            None if open => (name.value.as_str(), BareScalars::Text),
             None => {
                 let message = format!("`{}:` has no member {}", rule.key, quoted(&name.value));
                 let meant = rule.meant_by(&name.value).map(|own| format!("write `{own}`"));
@@ -162,7 +162,7 @@ pub(super) fn path(text: &Located<String>, findings: &mut Findings) -> Option<Cl
 fn condition(
     path: ClaimPath,
     spec: &ConditionSpec,
-    plain: Plain,
+    plain: BareScalars,
     name: &Located<String>,
     findings: &mut Findings,
 ) -> Option<Condition> {
@@ -184,7 +184,7 @@ fn condition(
     Some(Condition { path: Arc::new(path), on_variable: false, tests, or_absent })
 }
 
-fn tests(object: &ConditionObject, plain: Plain, name: &Located<String>, findings: &mut Findings) -> Tests {
+fn tests(object: &ConditionObject, plain: BareScalars, name: &Located<String>, findings: &mut Findings) -> Tests {
     let mut tests = Tests::new();
     if let Some(any) = &object.any_of {
         tests.push(Test::AnyOf(matchers(any, plain, name, findings)));
@@ -220,7 +220,7 @@ fn tests(object: &ConditionObject, plain: Plain, name: &Located<String>, finding
 
 fn matchers(
     scalars: &[Located<ScalarSpec>],
-    plain: Plain,
+    plain: BareScalars,
     name: &Located<String>,
     findings: &mut Findings,
 ) -> Matchers {
@@ -231,7 +231,7 @@ fn matchers(
     scalars.iter().filter_map(|scalar| matcher(scalar, plain, findings)).collect()
 }
 
-fn matcher(scalar: &Located<ScalarSpec>, plain: Plain, findings: &mut Findings) -> Option<Matcher> {
+fn matcher(scalar: &Located<ScalarSpec>, plain: BareScalars, findings: &mut Findings) -> Option<Matcher> {
     let written = match &scalar.value {
         ScalarSpec::Text(text) => {
             return pattern(&Located::new(text.clone(), scalar.origin), findings).map(Matcher::Text);
@@ -240,7 +240,7 @@ fn matcher(scalar: &Located<ScalarSpec>, plain: Plain, findings: &mut Findings) 
         ScalarSpec::Bool(value) => value.to_string(),
     };
     match plain {
-        Plain::Quote(preset) => {
+        BareScalars::Quote(preset) => {
             let message =
                 format!("`{}` sends this claim as a string, which {} never matches", preset.name(), quoted(&written));
             findings.error(
@@ -252,13 +252,13 @@ fn matcher(scalar: &Located<ScalarSpec>, plain: Plain, findings: &mut Findings) 
             None
         }
         // A number with a fraction or an exponent is no id: its digits may not be those that were written.
-        Plain::Text if matches!(&scalar.value, ScalarSpec::Number(number) if number.is_f64()) => {
+        BareScalars::Text if matches!(&scalar.value, ScalarSpec::Number(number) if number.is_f64()) => {
             let message = format!("{} is not a whole number", quoted(&written));
             findings.error(CheckCode::AmbiguousScalar, scalar.origin, message, "write it in quotes".to_owned());
             None
         }
-        Plain::Text => Some(Matcher::Text(Pattern::literal(&written))),
-        Plain::Value => Some(match &scalar.value {
+        BareScalars::Text => Some(Matcher::Text(Pattern::literal(&written))),
+        BareScalars::Value => Some(match &scalar.value {
             ScalarSpec::Bool(value) => Matcher::Bool(*value),
             ScalarSpec::Number(number) => Matcher::Number(number.clone()),
             ScalarSpec::Text(text) => Matcher::Text(Pattern::literal(text)),

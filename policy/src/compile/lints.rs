@@ -7,7 +7,7 @@ use super::broad::{Owner, Rule, claim_name, fixed_by, fixes, texts};
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
 use crate::pattern::{Pattern, shortest};
-use crate::preset::{OwnerGrammar, OwnerText, Reach, shared_audience};
+use crate::preset::{OwnerGrammar, OwnerScope, OwnerText, shared_audience};
 use crate::{IssuerSpec, Preset, PresetSource, Replay, Spec};
 
 /// Notes what is doubtful about issuer entries.
@@ -236,7 +236,7 @@ fn github(rule: &Rule<'_>, grammar: &OwnerGrammar, findings: &mut Findings) {
             format!("{} carries no branch: any branch that may deploy to the environment gets in", quoted(text));
         let help = "protect the environment on GitHub, or add a condition on `ref`".to_owned();
         findings.warning(CheckCode::EnvironmentWithoutBranch, rule.subject_origin(), message, help);
-    } else if !subject.literal_head().starts_with("repo:") && grammar.subject_reach(subject) != Reach::ManyOwners {
+    } else if !subject.literal_head().starts_with("repo:") && grammar.subject_reach(subject) != OwnerScope::ManyOwners {
         let message = format!("{} follows a customised template, whose values nothing keeps apart", quoted(text));
         let help = "match on claims instead, with a `github:` block".to_owned();
         findings.warning(CheckCode::CustomisedSubject, rule.subject_origin(), message, help);

@@ -60,7 +60,7 @@ fn accepted(pattern: &Pattern, shapes: &[Pattern], own: &[Pattern]) -> Option<St
 mod tests {
     use super::*;
     use crate::Preset;
-    use crate::preset::Reach;
+    use crate::preset::OwnerScope;
     use proptest::prelude::*;
 
     fn against(preset: Preset, pattern: &str) -> Option<String> {
@@ -128,9 +128,9 @@ mod tests {
                 prop_assert!(witness.other.is_none() || witness.other.as_deref().and_then(owner_of) != owner_of(&witness.text), "{:?}", witness);
             }
             match owner.subject_reach(&pattern) {
-                Reach::ManyOwners => prop_assert!(witness.is_some(), "{} is refused without proof", pattern),
-                Reach::OneOwner => prop_assert!(witness.is_none(), "{} is accepted in spite of {:?}", pattern, witness),
-                Reach::Elsewhere => {}
+                OwnerScope::ManyOwners => prop_assert!(witness.is_some(), "{} is refused without proof", pattern),
+                OwnerScope::OneOwner => prop_assert!(witness.is_none(), "{} is accepted in spite of {:?}", pattern, witness),
+                OwnerScope::Elsewhere => {}
             }
         }
     }

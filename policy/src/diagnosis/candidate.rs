@@ -8,7 +8,7 @@ use sts_types::{ClaimSet, EntryName, IdentityName, Located, Origin};
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Finding, Severity};
 use crate::identity::{ApiGrant, Identity};
-use crate::resolve::Asked;
+use crate::resolve::RequestedNames;
 use crate::ruleset::{Account, RuleSet};
 use crate::{
     AccountSpec, Case, ConditionObject, ConditionSpec, Facts, GrantSpec, IdentitySpec, Outcome, ScalarSpec, Spec,
@@ -52,7 +52,7 @@ impl<'a> Candidate<'a> {
 
     /// Whether the change suffices, is safe, and would load: no finding that was not there before, the token is granted what was
     /// asked for, and no policy test that refuses a token grants it.
-    pub(super) fn holds(&self, facts: Facts<'_>, asked: &Asked<'_>) -> bool {
+    pub(super) fn holds(&self, facts: Facts<'_>, asked: &RequestedNames<'_>) -> bool {
         let Ok(compiled) = RuleSet::compile_with_unsafe(&self.spec) else { return false };
         let is_new = |severity: Severity, message: &str| !self.said.contains(&(severity, message.to_owned()));
         let refuses = |own: &Finding| own.severity > Severity::Warning && is_new(own.severity, &own.message);
@@ -67,7 +67,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// Whether events that strangers can cause stay refused: a subject that ends in `:pull_request`, for one, would take them.
-    fn keeps_events(&self, changed: &RuleSet, facts: Facts<'_>, asked: &Asked<'_>) -> bool {
+    fn keeps_events(&self, changed: &RuleSet, facts: Facts<'_>, asked: &RequestedNames<'_>) -> bool {
         let grants = |rules: &RuleSet, claims: &ClaimSet| {
             let Ok(requested) = rules.resolve(asked) else { return false };
             matches!(rules.decide(Facts { claims, ..facts }, &requested), Outcome::Granted(_))

@@ -4,7 +4,7 @@ use sts_types::{ClaimSet, EntryName, IssuerTemplate, Issuers, UnixTime, is_uuid}
 
 use super::candidate::Candidate;
 use crate::identity::Identity;
-use crate::resolve::Asked;
+use crate::resolve::RequestedNames;
 use crate::ruleset::RuleSet;
 use crate::{Facts, Preset};
 
@@ -73,7 +73,13 @@ impl RuleSet {
 
     /// Whether `asked` would be granted were that entry enabled, with every lint and policy test.
     #[must_use]
-    pub fn grants_if_enabled(&self, entry: &EntryName, claims: &ClaimSet, now: UnixTime, asked: &Asked<'_>) -> bool {
+    pub fn grants_if_enabled(
+        &self,
+        entry: &EntryName,
+        claims: &ClaimSet,
+        now: UnixTime,
+        asked: &RequestedNames<'_>,
+    ) -> bool {
         /// Enough to find one that fits; each is compiled.
         const MAX_TRIED: usize = 50;
         let facts = Facts { entry, claims, now };

@@ -7,9 +7,9 @@ use super::candidate::{Candidate, identity_of};
 use super::refusal::Refused;
 use super::{difference, expression, names};
 use crate::condition::{Condition, Matcher, Test};
+use crate::evaluate::cover;
 use crate::finding::quoted;
-use crate::identity::{Check, Identity, Judged, Memo};
-use crate::judge::cover;
+use crate::identity::{Check, ConditionCache, EvaluationContext, Identity};
 use crate::pattern::Pattern;
 use crate::ruleset::Account;
 use crate::{AccountSpec, ConditionSpec, ConditionTrace, Diagnosis, IdentityTrace, Preset, ScalarSpec};
@@ -23,8 +23,8 @@ pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
     let Some(nearest) = refused.decision.trace.first() else { return nobody(refused) };
     let Some((own_account, identity)) = refused.identity(nearest) else { return Diagnosis::default() };
     let variables = refused.rules.variables(refused.facts);
-    let memo = Memo::default();
-    let judged = refused.rules.judged(refused.facts, &variables, &memo);
+    let memo = ConditionCache::default();
+    let context = refused.rules.context(refused.facts, &variables, &memo);
     let mut failed: Vec<Failed<'_>> = identity
         .checks(&own_account.terms.window)
         .into_iter()
@@ -33,7 +33,7 @@ pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
         .map(|(check, trace)| Failed {
             check,
             trace,
-            preset: identity.nearest_rule(&judged).and_then(|rule| rule.preset),
+            preset: identity.nearest_rule(&context).and_then(|rule| rule.preset),
         })
         .collect();
     // A refused event is the cause of whatever else it changes about the token.
@@ -50,7 +50,7 @@ pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
     let cause =
         format!("{account}; the nearest identity is {}: {}{more}{note}", super::title(nearest), shown.join(", and "));
     let found = Diagnosis::new("", cause).at(&*first.trace.on).expected(first.expected()).actual(first.actual());
-    let fixer = Fixer { refused, account: own_account, identity, nearest, judged: &judged };
+    let fixer = Fixer { refused, account: own_account, identity, nearest, context: &context };
     match fixer.fix(&failed) {
         Some(fix) => found.fix(fix),
         None => found,
@@ -291,7 +291,7 @@ struct Fixer<'a> {
     account: &'a Account,
     identity: &'a Identity,
     nearest: &'a IdentityTrace,
-    judged: &'a Judged<'a>,
+    context: &'a EvaluationContext<'a>,
 }
 
 impl Fixer<'_> {
@@ -310,7 +310,7 @@ impl Fixer<'_> {
         let caller = self.caller_change(failed);
         // Two spellings of one thing: the configuration is mostly what was mistyped, and the platform spells its own names.
         let is_ours = |own: &Failed<'_>| {
-            own.elsewhere(self.judged.claims).is_some()
+            own.elsewhere(self.context.claims).is_some()
                 || (own.trace.is_spelling && own.is_exact() && own.how().is_none())
         };
         let is_ours = owner.is_some() && failed.iter().all(is_ours);
@@ -431,9 +431,9 @@ impl Fixer<'_> {
         if condition.on_variable {
             return None;
         }
-        let Some(value) = self.judged.claims.find(&condition.path) else {
+        let Some(value) = self.context.claims.find(&condition.path) else {
             // The claim is misnamed: its value stands elsewhere in the token.
-            let place = failed.elsewhere(self.judged.claims)?;
+            let place = failed.elsewhere(self.context.claims)?;
             ClaimPath::parse(&place).ok()?;
             return Some(OwnerChange::new(format!("`{place}` in place of `{path}`"), move |account| {
                 let claims = identity_of(account).and_then(|own| own.claims.get_mut(at));
@@ -477,7 +477,7 @@ impl Fixer<'_> {
 
     /// The pattern to write in place of `pattern`; `None` where that could let in somebody else.
     fn rewritten(&self, claim: &str, pattern: &Pattern, text: &str, failed: &Failed<'_>) -> Option<String> {
-        let rule = self.identity.nearest_rule(self.judged);
+        let rule = self.identity.nearest_rule(self.context);
         let entry = rule.and_then(|rule| self.refused.rules.frame.issuers.get(rule.entry))?;
         if pattern.widened().is_some_and(|wide| wide.matches(text)) && text.starts_with(pattern.literal_head()) {
             return pattern.widened().map(|wide| wide.as_str().to_owned());

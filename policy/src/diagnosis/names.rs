@@ -4,7 +4,7 @@ use super::difference;
 use super::refusal::Refused;
 use crate::finding::{did_you_mean, quoted};
 use crate::pattern::Pattern;
-use crate::resolve::Asked;
+use crate::resolve::RequestedNames;
 use crate::{Diagnosis, RuleSet};
 
 /// The most names that a sentence lists.
@@ -38,7 +38,7 @@ pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
 }
 
 /// Values of `audience` that are no URI: names of accounts, as far as their form goes.
-pub(super) fn bare_names<'a>(asked: &Asked<'a>) -> Vec<&'a str> {
+pub(super) fn bare_names<'a>(asked: &RequestedNames<'a>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for name in asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty() && !name.contains([':', '/']))
     {
@@ -122,11 +122,11 @@ pub(super) struct Changed<'a> {
     audience: Vec<String>,
     resource: Vec<String>,
     scope: Option<String>,
-    rest: Asked<'a>,
+    rest: RequestedNames<'a>,
 }
 
 impl<'a> Changed<'a> {
-    pub(super) fn new(asked: &Asked<'a>) -> Self {
+    pub(super) fn new(asked: &RequestedNames<'a>) -> Self {
         Self {
             audience: asked.audience.to_vec(),
             resource: asked.resource.to_vec(),
@@ -148,12 +148,12 @@ impl<'a> Changed<'a> {
         self
     }
 
-    pub(super) fn asked(&self) -> Asked<'_> {
-        Asked { audience: &self.audience, resource: &self.resource, scope: self.scope.as_deref(), ..self.rest }
+    pub(super) fn asked(&self) -> RequestedNames<'_> {
+        RequestedNames { audience: &self.audience, resource: &self.resource, scope: self.scope.as_deref(), ..self.rest }
     }
 }
 
-fn renamed<'a>(asked: &Asked<'a>, wrong: &str, name: &str) -> Changed<'a> {
+fn renamed<'a>(asked: &RequestedNames<'a>, wrong: &str, name: &str) -> Changed<'a> {
     let mut changed = Changed::new(asked);
     for own in changed.audience.iter_mut().filter(|own| *own == wrong) {
         name.clone_into(own);

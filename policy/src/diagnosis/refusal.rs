@@ -4,7 +4,7 @@ use super::candidate::Candidate;
 use super::{mismatch, names, target};
 use crate::finding::quoted;
 use crate::identity::Identity;
-use crate::resolve::Asked;
+use crate::resolve::RequestedNames;
 use crate::ruleset::{Account, RuleSet};
 use crate::{
     Decision, Diagnosis, Facts, Grant, IdentityTrace, Outcome, Refusal, RequestError, Requested, RequestedAccount,
@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Refused<'a> {
     pub(super) rules: &'a RuleSet,
     pub(super) facts: Facts<'a>,
-    pub(super) asked: &'a Asked<'a>,
+    pub(super) asked: &'a RequestedNames<'a>,
     pub(super) requested: &'a Requested,
     pub(super) decision: &'a Decision,
 }
@@ -23,7 +23,7 @@ pub(super) struct Refused<'a> {
 impl RuleSet {
     /// Why `decision` on `facts` refuses what was `asked`, and what would end it; `None` for a grant.
     #[must_use]
-    pub fn diagnose(&self, facts: Facts<'_>, asked: &Asked<'_>, decision: &Decision) -> Option<Diagnosis> {
+    pub fn diagnose(&self, facts: Facts<'_>, asked: &RequestedNames<'_>, decision: &Decision) -> Option<Diagnosis> {
         let Outcome::Refused(refusal) = &decision.outcome else { return None };
         let requested = match self.resolve(asked) {
             Ok(requested) => requested,
@@ -48,7 +48,7 @@ impl RuleSet {
 
 /// Why a request cannot be judged at all.
 #[must_use]
-pub fn diagnose_request(error: RequestError, asked: &Asked<'_>) -> Diagnosis {
+pub fn diagnose_request(error: RequestError, asked: &RequestedNames<'_>) -> Diagnosis {
     let named = names::bare_names(asked);
     match error {
         RequestError::TwoAccounts => Diagnosis::new(
@@ -64,7 +64,7 @@ pub fn diagnose_request(error: RequestError, asked: &Asked<'_>) -> Diagnosis {
 
 impl<'a> Refused<'a> {
     /// What the same token is granted for another request.
-    pub(super) fn grant_for(&self, asked: &Asked<'_>) -> Option<Grant> {
+    pub(super) fn grant_for(&self, asked: &RequestedNames<'_>) -> Option<Grant> {
         self.grant_of(&self.rules.resolve(asked).ok()?)
     }
 

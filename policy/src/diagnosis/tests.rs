@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sts_types::ClaimSet;
 
 use crate::fixture::*;
-use crate::{Asked, ConditionSpec, Facts, IdentitySpec, Outcome, RuleSet, ScalarSpec, Spec};
+use crate::{ConditionSpec, Facts, IdentitySpec, Outcome, RequestedNames, RuleSet, ScalarSpec, Spec};
 
 /// Values that tokens and rules have, near misses among them.
 const SUBJECTS: [&str; 9] = [
@@ -87,7 +87,7 @@ fn attacks(token: &ClaimSet) -> Vec<ClaimSet> {
     ]
 }
 
-fn granted(rules: &RuleSet, token: &ClaimSet, asked: &Asked<'_>) -> bool {
+fn granted(rules: &RuleSet, token: &ClaimSet, asked: &RequestedNames<'_>) -> bool {
     let Ok(requested) = rules.resolve(asked) else { return false };
     let entry = entry("github");
     matches!(rules.decide(Facts { entry: &entry, claims: token, now: NOW }, &requested), Outcome::Granted(_))
@@ -161,7 +161,7 @@ proptest! {
         let rules = compiled.rules;
         let token = token(sent);
         let audience = words(&["octo"]);
-        let asked = Asked { audience: &audience, ..Asked::default() };
+        let asked = RequestedNames { audience: &audience, ..RequestedNames::default() };
         let entry = entry("github");
         let facts = Facts { entry: &entry, claims: &token, now: NOW };
         let decision = rules.explain(facts, &rules.resolve(&asked).unwrap());
@@ -196,7 +196,7 @@ fn fld06_trust_in_another_issuer_is_never_the_fix() {
     spec.issuers.push(issuer("gitlab", "https://gitlab.com"));
     let rules = rules(&spec);
     let audience = words(&["octo"]);
-    let asked = Asked { audience: &audience, ..Asked::default() };
+    let asked = RequestedNames { audience: &audience, ..RequestedNames::default() };
     let (entry, claims) = (entry("github"), token(json!({})));
     let facts = Facts { entry: &entry, claims: &claims, now: NOW };
     let decision = rules.explain(facts, &rules.resolve(&asked).unwrap());
@@ -211,7 +211,7 @@ fn fld06_a_change_that_a_policy_test_forbids_is_not_advised() {
     let spec = spec(vec![account("octo", vec![rule])]);
     let said = |rules: &RuleSet| {
         let audience = words(&["octo"]);
-        let asked = Asked { audience: &audience, ..Asked::default() };
+        let asked = RequestedNames { audience: &audience, ..RequestedNames::default() };
         let (entry, claims) = (entry("github"), token(json!({ "environment": "staging" })));
         let facts = Facts { entry: &entry, claims: &claims, now: NOW };
         let decision = rules.explain(facts, &rules.resolve(&asked).unwrap());

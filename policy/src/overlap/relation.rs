@@ -73,13 +73,13 @@ fn test_implies(a: &Test, b: &Test) -> bool {
 }
 
 /// A token that two identities accept.
-pub(super) struct Meeting {
+pub(super) struct CommonToken {
     pub(super) subject: Option<String>,
     pub(super) certain: bool,
 }
 
 /// A token that both identities may accept; `None` if no token can match both.
-pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option<Meeting> {
+pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option<CommonToken> {
     let audiences = a.terms.entries.iter().any(|rule| {
         b.rule(rule.entry).is_some_and(|other| {
             let common = rule.audiences.iter().any(|audience| other.audiences.contains(audience));
@@ -133,7 +133,7 @@ pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option
         claims && (one.subject.is_none() || other.subject.is_some())
     };
     certain &= adds_nothing(a, b) || adds_nothing(b, a);
-    Some(Meeting { subject, certain })
+    Some(CommonToken { subject, certain })
 }
 
 fn is_plain(condition: &Condition) -> bool {

@@ -44,7 +44,7 @@ pub(crate) enum OwnerText {
 
 /// How far a pattern reaches, as a form of text that names the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum OwnerScope {
     /// It fits one owner only.
     OneOwner,
     /// It is of this form, and fits many owners.
@@ -55,21 +55,21 @@ pub(crate) enum Reach {
 
 impl OwnerText {
     /// How far `pattern` reaches on texts of this form.
-    pub(crate) fn reach(self, pattern: &Pattern) -> Reach {
+    pub(crate) fn reach(self, pattern: &Pattern) -> OwnerScope {
         let head = pattern.literal_head();
         match self {
-            Self::Whole if pattern.is_exact() && !head.is_empty() => Reach::OneOwner,
-            Self::Whole => Reach::ManyOwners,
+            Self::Whole if pattern.is_exact() && !head.is_empty() => OwnerScope::OneOwner,
+            Self::Whole => OwnerScope::ManyOwners,
             Self::Between { prefix, ends } => match head.strip_prefix(prefix) {
                 Some(rest) => match rest.find(ends) {
-                    Some(1..) => Reach::OneOwner,
-                    Some(0) => Reach::Elsewhere,
-                    None if pattern.is_exact() && !rest.is_empty() => Reach::OneOwner,
-                    None if pattern.is_exact() => Reach::Elsewhere,
-                    None => Reach::ManyOwners,
+                    Some(1..) => OwnerScope::OneOwner,
+                    Some(0) => OwnerScope::Elsewhere,
+                    None if pattern.is_exact() && !rest.is_empty() => OwnerScope::OneOwner,
+                    None if pattern.is_exact() => OwnerScope::Elsewhere,
+                    None => OwnerScope::ManyOwners,
                 },
-                None if !pattern.is_exact() && prefix.starts_with(head) => Reach::ManyOwners,
-                None => Reach::Elsewhere,
+                None if !pattern.is_exact() && prefix.starts_with(head) => OwnerScope::ManyOwners,
+                None => OwnerScope::Elsewhere,
             },
         }
     }
@@ -112,17 +112,17 @@ impl OwnerText {
 
 impl OwnerGrammar {
     /// How far a subject pattern reaches.
-    pub(crate) fn subject_reach(&self, pattern: &Pattern) -> Reach {
+    pub(crate) fn subject_reach(&self, pattern: &Pattern) -> OwnerScope {
         let reaches = || self.subjects.iter().map(|form| form.reach(pattern));
         let is_exact = self.exact_subject && pattern.is_exact() && !pattern.literal_head().is_empty();
-        if is_exact || reaches().any(|reach| reach == Reach::OneOwner) {
-            Reach::OneOwner
+        if is_exact || reaches().any(|reach| reach == OwnerScope::OneOwner) {
+            OwnerScope::OneOwner
         } else if (!pattern.is_exact() && pattern.literal_head().is_empty())
-            || reaches().any(|reach| reach == Reach::ManyOwners)
+            || reaches().any(|reach| reach == OwnerScope::ManyOwners)
         {
-            Reach::ManyOwners
+            OwnerScope::ManyOwners
         } else {
-            Reach::Elsewhere
+            OwnerScope::Elsewhere
         }
     }
 }
@@ -146,7 +146,7 @@ mod tests {
         ) {
             let Ok(pattern) = Pattern::parse(&format!("{beginning}{}", parts.concat())) else { return Ok(()) };
             let owner = Preset::GithubActions.owner().unwrap();
-            if owner.subject_reach(&pattern) != Reach::OneOwner {
+            if owner.subject_reach(&pattern) != OwnerScope::OneOwner {
                 return Ok(());
             }
             let matched = ["acme", "acme-evil", "evil", "a", "acmex", "xacme"].into_iter().filter(|owner| {
@@ -162,10 +162,10 @@ mod tests {
     #[test]
     fn a_text_that_is_the_owner_fixes_it_when_it_is_exact() {
         let reach = |text: &str| OwnerText::Whole.reach(&Pattern::parse(text).unwrap());
-        assert_eq!(reach("65"), Reach::OneOwner);
-        assert_eq!(reach("6\\*"), Reach::OneOwner);
+        assert_eq!(reach("65"), OwnerScope::OneOwner);
+        assert_eq!(reach("6\\*"), OwnerScope::OneOwner);
         for many in ["6*", "**", "?", ""] {
-            assert_eq!(reach(many), Reach::ManyOwners, "{many}");
+            assert_eq!(reach(many), OwnerScope::ManyOwners, "{many}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Parses a JSON Web Key as the public half of a signature key, and as nothing else (RFC 7517, RFC
 //! 7518 section 6, RFC 8037).
 
-use crate::{Algorithm, UnusableKey, VerifyingKey, decode_base64url, roca, small_order};
+use crate::{Algorithm, UnusableKeyError, VerifyingKey, decode_base64url, roca, small_order};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use sts_types::Kid;
@@ -25,15 +25,15 @@ const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k",
 /// The key is checked on its own. Primes shared with other keys are not detected.
 ///
 /// # Errors
-/// See [`UnusableKey`]. Published secrets are reported before any other fault.
-pub fn parse_jwk(jwk: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, UnusableKey> {
-    let jwk = Members(jwk.as_object().ok_or(UnusableKey::NotAnObject)?);
+/// See [`UnusableKeyError`]. Published secrets are reported before any other fault.
+pub fn parse_jwk(jwk: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, UnusableKeyError> {
+    let jwk = Members(jwk.as_object().ok_or(UnusableKeyError::NotAnObject)?);
     let key_type = jwk.required("kty");
     if key_type == Ok("oct") {
-        return Err(UnusableKey::Symmetric);
+        return Err(UnusableKeyError::Symmetric);
     }
     if PRIVATE_MEMBERS.iter().any(|name| jwk.0.contains_key(*name)) {
-        return Err(UnusableKey::PrivateMaterial);
+        return Err(UnusableKeyError::PrivateMaterial);
     }
     let key_type = key_type?;
     verifies_signatures(&jwk)?;
@@ -55,16 +55,16 @@ pub fn parse_jwk(jwk: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, 
         }
         "OKP" => {
             if jwk.required("crv")? != "Ed25519" {
-                return Err(UnusableKey::UnknownCurve);
+                return Err(UnusableKeyError::UnknownCurve);
             }
             bind(&jwk, algorithms, Some(Algorithm::EdDSA), |named| named == Algorithm::EdDSA)?;
             let x = jwk.octets("x", 32)?;
             if small_order::is_weak(&x) {
-                return Err(UnusableKey::SmallOrder);
+                return Err(UnusableKeyError::SmallOrder);
             }
             VerifyingKey::ed25519(kid, &x)
         }
-        _ => Err(UnusableKey::UnknownKeyType),
+        _ => Err(UnusableKeyError::UnknownKeyType),
     }
 }
 
@@ -75,25 +75,25 @@ fn bind(
     allowed: &[Algorithm],
     otherwise: Option<Algorithm>,
     fits: impl Fn(Algorithm) -> bool,
-) -> Result<Algorithm, UnusableKey> {
+) -> Result<Algorithm, UnusableKeyError> {
     let algorithm = match jwk.optional("alg")? {
         Some(name) => {
-            let named = Algorithm::from_name(name).ok_or(UnusableKey::UnknownAlgorithm)?;
+            let named = Algorithm::from_name(name).ok_or(UnusableKeyError::UnknownAlgorithm)?;
             if !fits(named) {
-                return Err(UnusableKey::AlgorithmMismatch);
+                return Err(UnusableKeyError::AlgorithmMismatch);
             }
             named
         }
-        None => otherwise.ok_or(UnusableKey::AlgorithmNotAllowed)?,
+        None => otherwise.ok_or(UnusableKeyError::AlgorithmNotAllowed)?,
     };
-    if allowed.contains(&algorithm) { Ok(algorithm) } else { Err(UnusableKey::AlgorithmNotAllowed) }
+    if allowed.contains(&algorithm) { Ok(algorithm) } else { Err(UnusableKeyError::AlgorithmNotAllowed) }
 }
 
 /// `use` and `key_ops`, if present, must both allow verification (RFC 7517 sections 4.2 and 4.3).
 /// SPIFFE bundles write `jwt-svid` instead of `sig` (SPIFFE JWT-SVID section 6.2).
-fn verifies_signatures(jwk: &Members<'_>) -> Result<(), UnusableKey> {
+fn verifies_signatures(jwk: &Members<'_>) -> Result<(), UnusableKeyError> {
     if !matches!(jwk.optional("use")?, None | Some("sig" | "jwt-svid")) {
-        return Err(UnusableKey::NotForSignatures);
+        return Err(UnusableKeyError::NotForSignatures);
     }
     match jwk.0.get("key_ops") {
         None => Ok(()),
@@ -101,17 +101,17 @@ fn verifies_signatures(jwk: &Members<'_>) -> Result<(), UnusableKey> {
             if operations.iter().any(|operation| operation == "verify") {
                 Ok(())
             } else {
-                Err(UnusableKey::NotForSignatures)
+                Err(UnusableKeyError::NotForSignatures)
             }
         }
-        Some(_) => Err(UnusableKey::MemberType("key_ops")),
+        Some(_) => Err(UnusableKeyError::MemberType("key_ops")),
     }
 }
 
-fn kid(jwk: &Members<'_>) -> Result<Option<Kid>, UnusableKey> {
+fn kid(jwk: &Members<'_>) -> Result<Option<Kid>, UnusableKeyError> {
     match jwk.optional("kid")? {
         None | Some("") => Ok(None),
-        Some(kid) => Kid::new(kid).map(Some).map_err(|_| UnusableKey::MemberType("kid")),
+        Some(kid) => Kid::new(kid).map(Some).map_err(|_| UnusableKeyError::MemberType("kid")),
     }
 }
 
@@ -122,33 +122,33 @@ fn is_rsa(algorithm: Algorithm) -> bool {
 
 /// The algorithm of a curve, and the width of a coordinate in octets (RFC 7518 sections 3.4 and
 /// 6.2.1).
-fn curve(name: &str) -> Result<(Algorithm, usize), UnusableKey> {
+fn curve(name: &str) -> Result<(Algorithm, usize), UnusableKeyError> {
     match name {
         "P-256" => Ok((Algorithm::ES256, 32)),
         "P-384" => Ok((Algorithm::ES384, 48)),
         "P-521" => Ok((Algorithm::ES512, 66)),
-        _ => Err(UnusableKey::UnknownCurve),
+        _ => Err(UnusableKeyError::UnknownCurve),
     }
 }
 
 /// `n` and `e` without leading zeros, within the limits above.
-fn rsa_members(jwk: &Members<'_>) -> Result<(Vec<u8>, Vec<u8>), UnusableKey> {
+fn rsa_members(jwk: &Members<'_>) -> Result<(Vec<u8>, Vec<u8>), UnusableKeyError> {
     let n = jwk.integer("n")?;
     let e = jwk.integer("e")?;
     let bits = n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
     if !MODULUS_BITS.contains(&bits) {
-        return Err(UnusableKey::ModulusSize);
+        return Err(UnusableKeyError::ModulusSize);
     }
     if e.len() > 8 {
-        return Err(UnusableKey::Exponent);
+        return Err(UnusableKeyError::Exponent);
     }
     // At most eight octets, so no bit is shifted out.
     let exponent = e.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
     if exponent.is_multiple_of(2) || !EXPONENTS.contains(&exponent) {
-        return Err(UnusableKey::Exponent);
+        return Err(UnusableKeyError::Exponent);
     }
     if n.last().is_none_or(|last| last.is_multiple_of(2)) || roca::has_fingerprint(&n) {
-        return Err(UnusableKey::WeakModulus);
+        return Err(UnusableKeyError::WeakModulus);
     }
     Ok((n, e))
 }
@@ -156,41 +156,41 @@ fn rsa_members(jwk: &Members<'_>) -> Result<(Vec<u8>, Vec<u8>), UnusableKey> {
 /// A coordinate at full width. `fault` is set if it was written at another width.
 struct Coordinate {
     octets: Vec<u8>,
-    fault: Option<UnusableKey>,
+    fault: Option<UnusableKeyError>,
 }
 
 /// The members of one JWK, read by type.
 struct Members<'a>(&'a Map<String, Value>);
 
 impl<'a> Members<'a> {
-    fn optional(&self, name: &'static str) -> Result<Option<&'a str>, UnusableKey> {
+    fn optional(&self, name: &'static str) -> Result<Option<&'a str>, UnusableKeyError> {
         match self.0.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(UnusableKey::MemberType(name)),
+            Some(_) => Err(UnusableKeyError::MemberType(name)),
         }
     }
 
-    fn required(&self, name: &'static str) -> Result<&'a str, UnusableKey> {
-        self.optional(name)?.ok_or(UnusableKey::MissingMember(name))
+    fn required(&self, name: &'static str) -> Result<&'a str, UnusableKeyError> {
+        self.optional(name)?.ok_or(UnusableKeyError::MissingMember(name))
     }
 
     /// A member of exactly `width` octets.
-    fn octets(&self, name: &'static str, width: usize) -> Result<Vec<u8>, UnusableKey> {
+    fn octets(&self, name: &'static str, width: usize) -> Result<Vec<u8>, UnusableKeyError> {
         let octets = self.bytes(name)?;
         let found = octets.len();
         if found == width {
             Ok(octets)
         } else {
-            Err(UnusableKey::Length { member: name, octets: found, expected: width })
+            Err(UnusableKeyError::Length { member: name, octets: found, expected: width })
         }
     }
 
     /// A coordinate, padded to the full `width` of its curve. Some issuers leave out leading zeros
     /// or write one too many.
-    fn coordinate(&self, name: &'static str, width: usize) -> Result<Coordinate, UnusableKey> {
+    fn coordinate(&self, name: &'static str, width: usize) -> Result<Coordinate, UnusableKeyError> {
         let written = self.bytes(name)?;
-        let fault = UnusableKey::Length { member: name, octets: written.len(), expected: width };
+        let fault = UnusableKeyError::Length { member: name, octets: written.len(), expected: width };
         let zeros = written.iter().take_while(|octet| **octet == 0).count();
         let number = written.get(zeros..).unwrap_or_default();
         let missing = width.checked_sub(number.len()).ok_or(fault)?;
@@ -200,18 +200,18 @@ impl<'a> Members<'a> {
 
     /// The bytes of a number. Padding and the standard base64 alphabet are accepted: they cannot
     /// change the value.
-    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, UnusableKey> {
+    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, UnusableKeyError> {
         let text = self.required(name)?;
         let bare = text.trim_end_matches('=');
         let is_padded = text.len() - bare.len() <= 2;
         let is_plain = bare.contains(['+', '/']) && !bare.contains(['-', '_']);
         let bare = if is_plain { Cow::Owned(bare.replace('+', "-").replace('/', "_")) } else { Cow::Borrowed(bare) };
-        decode_base64url(&bare).filter(|_| is_padded).ok_or(UnusableKey::Encoding(name))
+        decode_base64url(&bare).filter(|_| is_padded).ok_or(UnusableKeyError::Encoding(name))
     }
 
     /// An unsigned big-endian integer (`Base64urlUInt`, RFC 7518 section 2) without leading zeros.
     /// Java encoders put a zero before the modulus, because Java's bytes are signed.
-    fn integer(&self, name: &'static str) -> Result<Vec<u8>, UnusableKey> {
+    fn integer(&self, name: &'static str) -> Result<Vec<u8>, UnusableKeyError> {
         let mut octets = self.bytes(name)?;
         let zeros = octets.iter().take_while(|octet| **octet == 0).count();
         octets.drain(..zeros);
@@ -253,7 +253,7 @@ mod tests {
         jwk
     }
 
-    fn parse(jwk: &Value) -> Result<VerifyingKey, UnusableKey> {
+    fn parse(jwk: &Value) -> Result<VerifyingKey, UnusableKeyError> {
         parse_jwk(jwk, &Algorithm::ALL)
     }
 

@@ -1,6 +1,6 @@
 //! A JWK set: its usable keys, and why the other keys are unusable (RFC 7517 section 5).
 
-use crate::{Algorithm, UnusableKey, VerifyingKey, parse_jwk};
+use crate::{Algorithm, UnusableKeyError, VerifyingKey, parse_jwk};
 use serde_json::Value;
 use std::sync::Arc;
 use sts_types::{Kid, StrictJsonError, parse_object};
@@ -27,7 +27,7 @@ pub struct SkippedKey {
     /// Its `kid`, if it has a well-formed one.
     pub kid: Option<Kid>,
     /// The first rule that it violates.
-    pub why: UnusableKey,
+    pub why: UnusableKeyError,
 }
 
 /// Why a document is not a key set. Never contains input.
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn j13_a_set_without_a_usable_key_is_refused_and_says_why_each_was_skipped() {
         assert_eq!(parse(&[]).unwrap_err(), KeySetError::Empty(vec![]));
-        let why = UnusableKey::Symmetric;
+        let why = UnusableKeyError::Symmetric;
         let skipped = vec![SkippedKey { index: 0, kid: None, why }];
         assert_eq!(parse(&[json!({ "kty": "oct", "k": "AA" })]).unwrap_err(), KeySetError::Empty(skipped));
     }

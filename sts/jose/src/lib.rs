@@ -46,5 +46,5 @@ pub use seal::HmacSeal;
 pub use sign::{SignError, SignedCompact, Signer, sign_compact, sign_compact_digested};
 pub use signing_key::{SigningKey, SigningKeyError};
 pub use sts_types::Algorithm;
-pub use unusable_key::UnusableKey;
+pub use unusable_key::UnusableKeyError;
 pub use verifying_key::{BadSignature, VerifyingKey};

@@ -33,7 +33,7 @@ pub enum SigningKeyError {
     Pkcs8,
     /// The public half violates a rule that our own verifiers apply.
     #[error("the key is not usable: {0}")]
-    Unusable(#[from] crate::UnusableKey),
+    Unusable(#[from] crate::UnusableKeyError),
     /// The public half did not verify the key's own signature.
     #[error("the key does not verify what it signs")]
     SelfTest,

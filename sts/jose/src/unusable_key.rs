@@ -2,7 +2,7 @@
 
 /// Why a JWK cannot verify signatures. Never contains input: it names a member, but not its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UnusableKey {
+pub enum UnusableKeyError {
     /// An element of `keys` that is not an object.
     #[error("the key is not a JSON object")]
     NotAnObject,
@@ -68,7 +68,7 @@ pub enum UnusableKey {
     SmallOrder,
 }
 
-impl UnusableKey {
+impl UnusableKeyError {
     /// A stable name for metrics and events.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

@@ -1,6 +1,6 @@
 //! A public key, parsed and bound to one algorithm.
 
-use crate::{Algorithm, UnusableKey, base64url, thumbprint::thumbprint};
+use crate::{Algorithm, UnusableKeyError, base64url, thumbprint::thumbprint};
 use aws_lc_rs::signature::{self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents};
 use serde_json::{Value, json};
 use sts_types::Kid;
@@ -82,29 +82,30 @@ impl VerifyingKey {
     }
 
     /// An RSA key. `n` and `e` have no leading zeros and are within the limits.
-    pub(crate) fn rsa(algorithm: Algorithm, kid: Option<Kid>, n: &[u8], e: &[u8]) -> Result<Self, UnusableKey> {
-        let parameters = rsa_parameters(algorithm).ok_or(UnusableKey::AlgorithmMismatch)?;
-        let key =
-            RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).map_err(|_| UnusableKey::WeakModulus)?;
+    pub(crate) fn rsa(algorithm: Algorithm, kid: Option<Kid>, n: &[u8], e: &[u8]) -> Result<Self, UnusableKeyError> {
+        let parameters = rsa_parameters(algorithm).ok_or(UnusableKeyError::AlgorithmMismatch)?;
+        let key = RsaPublicKeyComponents { n, e }
+            .to_parsed_public_key(parameters)
+            .map_err(|_| UnusableKeyError::WeakModulus)?;
         let members = PublicMembers::Rsa { n: base64url(n), e: base64url(e) };
         Ok(Self::assemble(algorithm, kid, key, n.len(), members))
     }
 
     /// An EC key. The coordinates have the curve's full width. Fails if they are not a point on the
     /// curve.
-    pub(crate) fn ec(algorithm: Algorithm, kid: Option<Kid>, x: &[u8], y: &[u8]) -> Result<Self, UnusableKey> {
-        let (crv, parameters) = ec_parameters(algorithm).ok_or(UnusableKey::AlgorithmMismatch)?;
+    pub(crate) fn ec(algorithm: Algorithm, kid: Option<Kid>, x: &[u8], y: &[u8]) -> Result<Self, UnusableKeyError> {
+        let (crv, parameters) = ec_parameters(algorithm).ok_or(UnusableKeyError::AlgorithmMismatch)?;
         // SEC 1 section 2.3.3, uncompressed point.
         let point = [&[0x04], x, y].concat();
-        let key = ParsedPublicKey::new(parameters, &point).map_err(|_| UnusableKey::OffCurve)?;
+        let key = ParsedPublicKey::new(parameters, &point).map_err(|_| UnusableKeyError::OffCurve)?;
         let members = PublicMembers::Ec { crv, x: base64url(x), y: base64url(y) };
         Ok(Self::assemble(algorithm, kid, key, x.len() + y.len(), members))
     }
 
     /// An Ed25519 key of 32 octets that are canonical and not of small order. Whether they are a
     /// point at all shows at the first verification: otherwise nothing verifies.
-    pub(crate) fn ed25519(kid: Option<Kid>, x: &[u8]) -> Result<Self, UnusableKey> {
-        let key = ParsedPublicKey::new(&signature::ED25519, x).map_err(|_| UnusableKey::OffCurve)?;
+    pub(crate) fn ed25519(kid: Option<Kid>, x: &[u8]) -> Result<Self, UnusableKeyError> {
+        let key = ParsedPublicKey::new(&signature::ED25519, x).map_err(|_| UnusableKeyError::OffCurve)?;
         Ok(Self::assemble(Algorithm::EdDSA, kid, key, 64, PublicMembers::Ed25519 { x: base64url(x) }))
     }
 

@@ -66,7 +66,7 @@ pub(crate) enum Right {
 
 /// Why an operation did not happen: a text for the operator.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum OperationFailure {
+pub(crate) enum OperationError {
     #[error("{0}")]
     NotFound(String),
     #[error("{0}")]
@@ -81,14 +81,14 @@ pub(crate) enum OperationFailure {
 }
 
 /// What operations work on.
-pub(crate) struct Desk {
+pub(crate) struct AppState {
     pub(crate) service: Arc<Service>,
     pub(crate) issuers: watch::Sender<JwksCache>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: Arc<StoreHealth>,
 }
 
-impl Desk {
+impl AppState {
     /// Whether exchanges can be served, as far as is known.
     pub(crate) fn is_ready(&self) -> bool {
         self.service.can_audit() && self.store.is_ready(self.service.clock().monotonic())
@@ -209,41 +209,41 @@ impl Operation {
     }
 
     /// Does it, for `by`.
-    pub(crate) async fn run(self, desk: &Desk, by: &str) -> Result<Value, OperationFailure> {
+    pub(crate) async fn run(self, state: &AppState, by: &str) -> Result<Value, OperationError> {
         match self {
-            Self::ListTokens(query) => tokens::list(desk, *query).await,
-            Self::ShowToken { jti } => tokens::show(desk, &jti).await,
-            Self::Revoke(request) => tokens::revoke(desk, *request, by).await,
-            Self::ListRevocationRules => tokens::rules(desk).await,
-            Self::UndoRule { id } => tokens::undo_rule(desk, &id, by).await,
-            Self::ListKeys => Ok(keys::list(&desk.service)),
-            Self::RotateKeys => keys::rotate(&desk.service, by),
-            Self::ListIssuers => Ok(issuers::list(&desk.issuers.borrow())),
-            Self::ShowIssuer { name } => issuers::show(&desk.issuers.borrow(), &name),
+            Self::ListTokens(query) => tokens::list(state, *query).await,
+            Self::ShowToken { jti } => tokens::show(state, &jti).await,
+            Self::Revoke(request) => tokens::revoke(state, *request, by).await,
+            Self::ListRevocationRules => tokens::rules(state).await,
+            Self::UndoRule { id } => tokens::undo_rule(state, &id, by).await,
+            Self::ListKeys => Ok(keys::list(&state.service)),
+            Self::RotateKeys => keys::rotate(&state.service, by),
+            Self::ListIssuers => Ok(issuers::list(&state.issuers.borrow())),
+            Self::ShowIssuer { name } => issuers::show(&state.issuers.borrow(), &name),
             Self::RefreshIssuer { name, issuer } => {
-                let cache = desk.issuers.borrow().clone();
+                let cache = state.issuers.borrow().clone();
                 issuers::refresh(&cache, &name, issuer.as_deref()).await
             }
             Self::IssuerHistory { name, issuer, at } => {
-                let cache = desk.issuers.borrow().clone();
+                let cache = state.issuers.borrow().clone();
                 issuers::history(&cache, &name, issuer.as_deref(), at).await
             }
-            Self::AcceptEpoch => match desk.service.accept_epoch().await {
+            Self::AcceptEpoch => match state.service.accept_epoch().await {
                 Ok(Acceptance::Accepted) => {
                     // Whoever is told of it finds the server ready.
-                    let _ = desk.store.look(&desk.service).await;
+                    let _ = state.store.look(&state.service).await;
                     tracing::warn!(%by, "the store was accepted as it is: what was revoked and is forgotten has come back");
                     Ok(json!({ "accepted": true }))
                 }
                 Ok(Acceptance::NothingToAccept) => Ok(json!({ "accepted": false })),
                 Err(error) => {
                     tracing::error!(%error, "the store did not answer");
-                    Err(OperationFailure::StoreUnavailable(ACCEPTED_NOTHING))
+                    Err(OperationError::StoreUnavailable(ACCEPTED_NOTHING))
                 }
             },
-            Self::ListDenials(query) => denials::list(&desk.service, &query).await,
-            Self::ShowDenial { request_id } => denials::show(&desk.service, &request_id).await,
-            Self::FindReplayClaim { key } => replay_claims::find(&desk.service, &key).await,
+            Self::ListDenials(query) => denials::list(&state.service, &query).await,
+            Self::ShowDenial { request_id } => denials::show(&state.service, &request_id).await,
+            Self::FindReplayClaim { key } => replay_claims::find(&state.service, &key).await,
         }
     }
 }
@@ -301,12 +301,12 @@ fn moment(name: &str, value: &str) -> Result<UnixTime, String> {
     seconds.map(UnixTime::from_secs).ok_or_else(|| format!("`{name}` is epoch seconds, or RFC 3339"))
 }
 
-fn refused(error: &impl std::fmt::Display) -> OperationFailure {
-    OperationFailure::Refused(error.to_string())
+fn refused(error: &impl std::fmt::Display) -> OperationError {
+    OperationError::Refused(error.to_string())
 }
 
-fn not_found(text: &str) -> OperationFailure {
-    OperationFailure::NotFound(text.to_owned())
+fn not_found(text: &str) -> OperationError {
+    OperationError::NotFound(text.to_owned())
 }
 
 /// The parameters that there are, after a `?`; nothing where there is none.

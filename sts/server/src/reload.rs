@@ -19,9 +19,9 @@ use tokio::sync::mpsc;
 use tracing::field::display;
 
 use crate::certificate::public_host;
-use crate::engine::snapshot;
+use crate::components::snapshot;
 use crate::http::{BindError, ServedCertificate, leaf_problems, read_certificate};
-use crate::operation::Desk;
+use crate::operation::AppState;
 
 /// File changes come in bursts: what is read after this much quiet is one change.
 const QUIET: Duration = Duration::from_millis(200);
@@ -81,7 +81,7 @@ fn tested(mut loaded: Loaded, now: UnixTime) -> Result<Loaded, Diagnostics> {
 pub(crate) struct Reload {
     config: PathBuf,
     settings: Settings,
-    desk: Arc<Desk>,
+    state: Arc<AppState>,
     certificates: Certificates,
     seen: Fingerprint,
     glanced: Fingerprint,
@@ -125,7 +125,7 @@ impl FileState {
 
 /// Why the files are read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+enum ReloadTrigger {
     /// SIGHUP.
     Asked,
     /// The system told of a change in one of the directories.
@@ -135,11 +135,11 @@ enum Cause {
 }
 
 impl Reload {
-    pub(crate) fn new(config: PathBuf, settings: Settings, desk: Arc<Desk>, certificates: Certificates) -> Self {
+    pub(crate) fn new(config: PathBuf, settings: Settings, state: Arc<AppState>, certificates: Certificates) -> Self {
         let mut reload = Self {
             config,
             settings,
-            desk,
+            state,
             certificates,
             seen: Fingerprint::new(),
             glanced: Fingerprint::new(),
@@ -154,16 +154,16 @@ impl Reload {
 
     /// Reloads if it is asked to, or if a file that takes part, or one of the same kind beside it, is other than it was at the
     /// last attempt.
-    fn run(&mut self, cause: Cause) {
+    fn run(&mut self, cause: ReloadTrigger) {
         // To free a large policy takes longer than a request may.
         self.retired.retain(|old| Arc::strong_count(old) > 1);
-        if cause == Cause::Asked || self.is_changed(cause) {
+        if cause == ReloadTrigger::Asked || self.is_changed(cause) {
             self.reload(cause);
         }
     }
 
-    fn is_changed(&mut self, cause: Cause) -> bool {
-        if cause == Cause::Due && self.refused.is_some() {
+    fn is_changed(&mut self, cause: ReloadTrigger) -> bool {
+        if cause == ReloadTrigger::Due && self.refused.is_some() {
             self.looks_since_refusal += 1;
             if self.looks_since_refusal >= LOOKS_TO_RETRY {
                 return true;
@@ -173,11 +173,11 @@ impl Reload {
         let glanced = self.glance();
         let is_same = glanced == self.glanced;
         self.glanced = glanced;
-        !(is_same && cause == Cause::Due) && self.fingerprint() != self.seen
+        !(is_same && cause == ReloadTrigger::Due) && self.fingerprint() != self.seen
     }
 
     /// Puts the files as they are now in force, or says why not, in the log and to whoever watches the metrics.
-    fn reload(&mut self, cause: Cause) {
+    fn reload(&mut self, cause: ReloadTrigger) {
         self.glanced = self.glance();
         self.seen = self.fingerprint();
         self.looks_since_refusal = 0;
@@ -186,24 +186,24 @@ impl Reload {
             Ok(()) if self.refused.take().is_some() && self.settings.generation == before => {
                 tracing::info!(generation = %before, "the files are well again: they say what is in force");
             }
-            Ok(()) if cause == Cause::Asked && self.settings.generation == before => {
+            Ok(()) if cause == ReloadTrigger::Asked && self.settings.generation == before => {
                 tracing::info!(generation = %before, "the files were read again as SIGHUP asks, and nothing has changed");
             }
             Ok(()) => {}
             Err(why) => {
                 // What was said of a refusal that goes on need not be said every few seconds.
-                if cause == Cause::Asked || self.refused.as_ref() != Some(&why) {
+                if cause == ReloadTrigger::Asked || self.refused.as_ref() != Some(&why) {
                     tracing::error!(generation = %self.settings.generation, "the configuration was not reloaded, the old one goes on: {why}");
                 }
                 self.refused = Some(why);
             }
         }
-        self.desk.metrics.configuration(self.refused.is_none());
+        self.state.metrics.configuration(self.refused.is_none());
     }
 
     /// The error says why something else stays in force.
     fn put_in_force(&mut self) -> Result<(), String> {
-        let now = self.desk.service.clock().now();
+        let now = self.state.service.clock().now();
         let loaded = load(&self.config, now).map_err(|diagnostics| format!("\n{}", diagnostics.render(false)))?;
         let Loaded { settings, written, warnings } = loaded;
         drop(written);
@@ -214,7 +214,7 @@ impl Reload {
             return Err(format!("`{key}` takes effect at a restart only"));
         }
         let issuers = self
-            .desk
+            .state
             .issuers
             .borrow()
             .with_entries(settings.entries.clone())
@@ -235,7 +235,7 @@ impl Reload {
             }
         }
         let max_ttl = settings.max_ttl.as_secs();
-        self.desk.service.keyring().raise_longest_life(max_ttl).map_err(|error| error.to_string())?;
+        self.state.service.keyring().raise_longest_life(max_ttl).map_err(|error| error.to_string())?;
         for key in needs_restart(&self.settings, &settings) {
             tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
         }
@@ -244,11 +244,11 @@ impl Reload {
             certificates.push(listener);
             served.replace(certificate);
         }
-        self.desk.metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
-        let old = self.desk.service.swap(snapshot(&settings, issuers.clone()));
-        self.desk.issuers.send_replace(issuers);
+        self.state.metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
+        let old = self.state.service.swap(snapshot(&settings, issuers.clone()));
+        self.state.issuers.send_replace(issuers);
         // Once it is so.
-        tell_changes(&self.settings, &settings, &certificates, &warnings);
+        log_changes(&self.settings, &settings, &certificates, &warnings);
         self.settings = settings;
         self.retired.push(old);
         Ok(())
@@ -299,7 +299,7 @@ impl Reload {
 }
 
 /// Says all that a reload changes.
-fn tell_changes(old: &Settings, new: &Settings, certificates: &[&str], warnings: &Diagnostics) {
+fn log_changes(old: &Settings, new: &Settings, certificates: &[&str], warnings: &Diagnostics) {
     let accounts = AccountChanges::between(&old.rules, &new.rules);
     let Changes { issuers, apis, teams, settings, files } = old.outline.changes_to(&new.outline);
     let told = |changes: &NameChanges| {
@@ -393,10 +393,10 @@ pub(crate) async fn watch(mut reload: Reload, mut hangup: Signal) {
         }
         let cause = tokio::select! {
             biased;
-            _ = hangup.recv() => Cause::Asked,
+            _ = hangup.recv() => ReloadTrigger::Asked,
             // Without a watcher the channel is closed.
             Some(()) = changes.recv() => settled(&mut changes, &mut hangup).await,
-            _ = looks.tick() => Cause::Due,
+            _ = looks.tick() => ReloadTrigger::Due,
         };
         reload = match attempt(reload, cause).await {
             Some(reload) => reload,
@@ -406,21 +406,21 @@ pub(crate) async fn watch(mut reload: Reload, mut hangup: Signal) {
 }
 
 /// Waits for the end of a burst of changes, but neither longer than [`SETTLED`] nor past a SIGHUP.
-async fn settled(changes: &mut mpsc::Receiver<()>, hangup: &mut Signal) -> Cause {
+async fn settled(changes: &mut mpsc::Receiver<()>, hangup: &mut Signal) -> ReloadTrigger {
     let mut most = std::pin::pin!(tokio::time::sleep(SETTLED));
     loop {
         tokio::select! {
             biased;
-            _ = hangup.recv() => return Cause::Asked,
-            () = &mut most => return Cause::Told,
+            _ = hangup.recv() => return ReloadTrigger::Asked,
+            () = &mut most => return ReloadTrigger::Told,
             Some(()) = changes.recv() => {}
-            () = tokio::time::sleep(QUIET) => return Cause::Told,
+            () = tokio::time::sleep(QUIET) => return ReloadTrigger::Told,
         }
     }
 }
 
 /// Runs off the request path; `None` when it panicked.
-async fn attempt(mut reload: Reload, cause: Cause) -> Option<Reload> {
+async fn attempt(mut reload: Reload, cause: ReloadTrigger) -> Option<Reload> {
     let attempt = tokio::task::spawn_blocking(move || {
         reload.run(cause);
         reload

@@ -16,18 +16,18 @@ use tokio::sync::watch;
 use crate::admin_token::AdminToken;
 use crate::certificate::public_host;
 use crate::clock::SystemClock;
-use crate::engine::Engine;
+use crate::components::Components;
 use crate::http::{
-    AdminState, BindError, FailureLimit, Leaving, ListenerSpec, Listeners, Metadata, Proxies, PublicState,
+    AdminState, BindError, Draining, FailureLimit, ListenerSpec, Listeners, Metadata, Proxies, PublicState,
 };
+use crate::maintenance::maintenance;
 use crate::metrics::Metrics;
-use crate::operation::Desk;
+use crate::operation::AppState;
 use crate::reload::{Certificates, Reload, load};
 use crate::start_error::StartError;
 use crate::store_health::watch_store;
 use crate::telemetry::{self, EventLog, Log};
-use crate::upkeep::upkeep;
-use crate::{custody, environment, reload};
+use crate::{environment, file_permissions, reload};
 
 /// The longest that a second signal waits for connections to be closed.
 const IMMEDIATELY: Duration = Duration::from_millis(200);
@@ -36,11 +36,11 @@ const IMMEDIATELY: Duration = Duration::from_millis(200);
 pub(crate) struct Running {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
-    pub(crate) engine: Engine,
+    pub(crate) engine: Components,
     pub(crate) events: Arc<EventLog>,
     /// Whether it is still to be said that the server is ready.
     is_ready_untold: bool,
-    leaving: Leaving,
+    draining: Draining,
     listeners: Listeners,
     reload: Reload,
     hangup: Signal,
@@ -62,7 +62,7 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
         let drain = settings.drain;
         let running = start(config.to_owned(), settings, clock, ledger, &log)?;
         let running = running.told_of().await;
-        let leaving = running.leaving.clone();
+        let draining = running.draining.clone();
         let mut more_signals = signals.clone();
         // The channel ends with the runtime, so that waiting for it never fails.
         let at_once = async move {
@@ -70,7 +70,7 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
         };
         let shutdown = async move {
             let _ = signals.wait_for(|count| *count > 0).await;
-            leaving.begin();
+            draining.begin();
             tracing::info!(
                 ?drain,
                 "not ready any more; requests are served until the drain is over or a second signal comes"
@@ -140,13 +140,13 @@ fn start(
 ) -> Result<Running, StartError> {
     let public = ListenerSpec::bind("listen", settings.listen, settings.tls.as_ref())?;
     let admin = ListenerSpec::bind("admin.listen", settings.admin.listen, settings.admin.tls.as_ref())?;
-    judge_certificate(&public, settings.tls.as_ref(), public_host(&settings).as_deref(), clock.now())?;
-    judge_certificate(&admin, settings.admin.tls.as_ref(), None, clock.now())?;
+    check_certificate(&public, settings.tls.as_ref(), public_host(&settings).as_deref(), clock.now())?;
+    check_certificate(&admin, settings.admin.tls.as_ref(), None, clock.now())?;
     start_on(config, settings, clock, ledger, log, public, admin)
 }
 
 /// Refuses a certificate that clients will not accept.
-fn judge_certificate(
+fn check_certificate(
     listener: &ListenerSpec,
     files: Option<&TlsFiles>,
     host: Option<&str>,
@@ -173,34 +173,34 @@ pub(crate) fn start_on(
         (public.address().unwrap_or(settings.listen), admin.address().unwrap_or(settings.admin.listen));
 
     // Before anything is read from them, or made in them.
-    custody::check_folders(&settings)?;
+    file_permissions::check_folders(&settings)?;
     let metrics = Arc::new(Metrics::default());
     let events = Arc::new(EventLog::start(settings.log.format, settings.audit.required, Arc::clone(&metrics)));
     metrics.put_sinks(events.sinks().iter().cloned().chain([log.sink()]).collect());
-    let engine = Engine::open(&settings, clock, Arc::clone(&events) as _, metrics, ledger)?;
+    let engine = Components::open(&settings, clock, Arc::clone(&events) as _, metrics, ledger)?;
     let token = AdminToken::open(&settings.data_dir, &OsEntropy)?;
-    for access in custody::check_everything(&settings)? {
+    for access in file_permissions::check_everything(&settings)? {
         tracing::warn!("{access}; {}", access.help());
     }
 
-    let leaving = Leaving::default();
+    let draining = Draining::default();
     let public_state = Data::new(PublicState {
-        service: Arc::clone(&engine.desk.service),
+        service: Arc::clone(&engine.state.service),
         metadata: Metadata::new(&settings.issuer, &settings.signing.algorithms),
         proxies: Proxies::new(settings.behind_tls_proxy.clone(), settings.tls.is_some()),
         limit: FailureLimit::new(settings.limits.failures_per_second, settings.limits.failure_burst),
-        leaving: leaving.clone(),
-        store: Arc::clone(&engine.desk.store),
+        draining: draining.clone(),
+        store: Arc::clone(&engine.state.store),
     });
     let admin_state = Data::new(AdminState {
-        desk: Arc::clone(&engine.desk),
+        state: Arc::clone(&engine.state),
         token,
         hosts: settings.admin.hosts.clone(),
-        leaving: leaving.clone(),
+        draining: draining.clone(),
     });
     let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };
     let listeners = Listeners::start(public, public_state, &settings.limits, admin, admin_state)?;
-    let reload = Reload::new(config, settings, Arc::clone(&engine.desk), certificates);
+    let reload = Reload::new(config, settings, Arc::clone(&engine.state), certificates);
     // Before anybody is told that we are ready: until it is listened for, SIGHUP ends a process.
     let hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
     Ok(Running {
@@ -209,7 +209,7 @@ pub(crate) fn start_on(
         engine,
         events,
         is_ready_untold: false,
-        leaving,
+        draining,
         listeners,
         reload,
         hangup,
@@ -219,10 +219,10 @@ pub(crate) fn start_on(
 impl Running {
     /// Says where it listens, and that it is ready if `/readyz` says so, too; else that is said once it does.
     async fn told_of(mut self) -> Self {
-        let desk = &self.engine.desk;
+        let state = &self.engine.state;
         // Read from here on without being looked at.
-        let _ = desk.store.look(&desk.service).await;
-        self.is_ready_untold = !desk.is_ready();
+        let _ = state.store.look(&state.service).await;
+        self.is_ready_untold = !state.is_ready();
         let (public, admin) = (self.public, self.admin);
         if self.is_ready_untold {
             tracing::info!(%public, %admin, "listening");
@@ -235,26 +235,26 @@ impl Running {
     /// Serves until `shutdown`, then lets open requests end, unless `at_once` comes first.
     pub(crate) async fn until(self, shutdown: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
         let addresses = (self.public, self.admin);
-        let Self { engine, events, is_ready_untold, leaving, listeners, reload, hangup, .. } = self;
+        let Self { engine, events, is_ready_untold, draining, listeners, reload, hangup, .. } = self;
         let Listeners { public, admin, closing } = listeners;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let background = [
-            tokio::spawn(watch_store(Arc::clone(&engine.desk.store), Arc::clone(&engine.desk.service))),
-            tokio::spawn(upkeep(
+            tokio::spawn(watch_store(Arc::clone(&engine.state.store), Arc::clone(&engine.state.service))),
+            tokio::spawn(maintenance(
                 Arc::clone(&engine.keyring),
                 Arc::clone(&engine.ledger),
-                Arc::clone(&engine.desk.service),
+                Arc::clone(&engine.state.service),
             )),
-            tokio::spawn(keep_issuers_fresh(Arc::clone(&engine.desk))),
-            tokio::spawn(keep_status_lists(Arc::clone(&engine.desk))),
-            tokio::spawn(keep_refusals(Arc::clone(&engine.desk))),
+            tokio::spawn(keep_issuers_fresh(Arc::clone(&engine.state))),
+            tokio::spawn(keep_status_lists(Arc::clone(&engine.state))),
+            tokio::spawn(keep_refusals(Arc::clone(&engine.state))),
             tokio::spawn(reload::watch(reload, hangup)),
         ];
         let readiness = is_ready_untold
-            .then(|| tokio::spawn(tell_when_ready(Arc::clone(&engine.desk), leaving.clone(), addresses)));
+            .then(|| tokio::spawn(notify_when_ready(Arc::clone(&engine.state), draining.clone(), addresses)));
         let servers = [tokio::spawn(public), tokio::spawn(admin)];
         shutdown.await;
-        leaving.begin();
+        draining.begin();
         tracing::info!("shutting down");
         closing.begin();
         let stop = |gracefully| {
@@ -276,37 +276,37 @@ impl Running {
             let _ = tokio::time::timeout(IMMEDIATELY, server).await;
         }
         // The last answers have left; their events follow before we end.
-        engine.desk.service.told_of_exchanges().await;
-        engine.desk.service.save_refusals().await;
+        engine.state.service.told_of_exchanges().await;
+        engine.state.service.save_refusals().await;
         // Blocks, and nothing else is left to be done.
         events.close();
     }
 }
 
 /// Writes refusals to the store.
-async fn keep_refusals(desk: Arc<Desk>) {
-    desk.service.keep_refusals().await;
+async fn keep_refusals(state: Arc<AppState>) {
+    state.service.keep_refusals().await;
 }
 
 /// Says that the server is ready once `/readyz` does.
-async fn tell_when_ready(desk: Arc<Desk>, leaving: Leaving, (public, admin): (SocketAddr, SocketAddr)) {
+async fn notify_when_ready(state: Arc<AppState>, draining: Draining, (public, admin): (SocketAddr, SocketAddr)) {
     const PAUSE: Duration = Duration::from_millis(100);
-    while !desk.is_ready() {
+    while !state.is_ready() {
         tokio::time::sleep(PAUSE).await;
     }
-    if !leaving.has_begun() {
+    if !draining.has_begun() {
         tracing::info!(%public, %admin, "ready");
     }
 }
 
 /// Keeps the status lists up to date.
-async fn keep_status_lists(desk: Arc<Desk>) {
-    desk.service.keep_status_lists().await;
+async fn keep_status_lists(state: Arc<AppState>) {
+    state.service.keep_status_lists().await;
 }
 
 /// Runs the key cache that is in force; a reload replaces it.
-async fn keep_issuers_fresh(desk: Arc<Desk>) {
-    let mut in_force = desk.issuers.subscribe();
+async fn keep_issuers_fresh(state: Arc<AppState>) {
+    let mut in_force = state.issuers.subscribe();
     loop {
         let cache = in_force.borrow_and_update().clone();
         let replaced = async {

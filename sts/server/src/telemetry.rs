@@ -199,9 +199,9 @@ fn text(event: &DecisionEvent, json: &[u8]) -> String {
 }
 
 /// Counts nothing and writes nothing: for the command line's own use of the service.
-pub(crate) struct Silent;
+pub(crate) struct NoEvents;
 
-impl EventSink for Silent {
+impl EventSink for NoEvents {
     fn decision(&self, _: &DecisionEvent) {}
 }
 

@@ -6,14 +6,14 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::parameters::{MAX_PARAMETERS, Parameters};
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 
 impl<'b> Parameters<'b> {
     /// Reads a form.
     ///
     /// # Errors
     /// `request_malformed` for broken percent-encoding, what is not UTF-8, and what [`Parameters::new`] refuses.
-    pub fn from_form(body: &'b [u8]) -> Result<Self, Refused> {
+    pub fn from_form(body: &'b [u8]) -> Result<Self, RefusedError> {
         let mut pairs = Vec::with_capacity(8);
         let mut rest = Some(body);
         while let Some(text) = rest {
@@ -34,7 +34,7 @@ impl<'b> Parameters<'b> {
     ///
     /// # Errors
     /// `request_malformed` for anything else, and for what [`Parameters::new`] refuses.
-    pub fn from_json(body: &[u8]) -> Result<Self, Refused> {
+    pub fn from_json(body: &[u8]) -> Result<Self, RefusedError> {
         let members = sts_types::parse_object(body).map_err(|_| malformed(NOT_AN_OBJECT))?;
         if members.len() > MAX_PARAMETERS {
             return Err(malformed("a request has at most 64 parameters"));
@@ -57,7 +57,7 @@ impl<'b> Parameters<'b> {
                 }
                 // An unknown parameter is ignored, whatever its type.
                 _ if !KNOWN.contains(&name.as_ref()) => {}
-                _ => return Err(Refused::on_parameter(&name, "is not a string: send it in quotes")),
+                _ => return Err(RefusedError::on_parameter(&name, "is not a string: send it in quotes")),
             }
         }
         Self::new(pairs)
@@ -68,8 +68,8 @@ impl<'b> Parameters<'b> {
 pub const NOT_AN_OBJECT: &str =
     "the body is not one strict JSON object: send one in UTF-8, with no member twice and nothing after it";
 
-fn malformed(rule: &'static str) -> Refused {
-    Refused::because(Reason::RequestMalformed, rule)
+fn malformed(rule: &'static str) -> RefusedError {
+    RefusedError::because(Reason::RequestMalformed, rule)
 }
 
 /// What stands before the first `mark`, and what behind it.
@@ -79,7 +79,7 @@ fn cut(text: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
 }
 
 /// Undoes `+` and percent-encoding.
-fn decode(text: &[u8]) -> Result<Cow<'_, str>, Refused> {
+fn decode(text: &[u8]) -> Result<Cow<'_, str>, RefusedError> {
     let broken = || malformed("the form's percent-encoding is broken");
     let digit = |b: u8| char::from(b).to_digit(16).ok_or_else(broken);
     let undecodable = || malformed("a parameter is not UTF-8");

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sts_policy::{Asked, Requested};
+use sts_policy::{Requested, RequestedNames};
 use sts_store::EarlierUse;
 use sts_token::ObservedClaims;
 use sts_types::{Clock, EntryName, Lifetime, RequestId, TokenRecord, UnixTime};
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::Snapshot;
 use crate::phase::{Phase, PhaseTimes, Stopwatch};
-use crate::reason::Refused;
+use crate::reason::RefusedError;
 use crate::request::{ExchangeRequest, MAX_SUBJECT_TOKEN};
 
 /// What an exchange has learned so far. Noting a fact costs the same whatever the decision will be:
@@ -26,7 +26,7 @@ pub(crate) struct DecisionRecord {
     /// The issuer entry, once it is certain.
     pub(crate) entry: Option<EntryName>,
     /// What the request names, once its shape was judged.
-    pub(crate) asked: Option<AskedNames>,
+    pub(crate) asked: Option<NamesInRequest>,
     /// The subject token of a request that was refused. It is explained, and then wiped.
     pub(crate) token: Option<Zeroizing<String>>,
     /// The claims, once verified.
@@ -75,7 +75,7 @@ impl DecisionRecord {
 
     /// Notes what the request names.
     pub(crate) fn asked(&mut self, request: &ExchangeRequest<'_>) {
-        self.asked = Some(AskedNames {
+        self.asked = Some(NamesInRequest {
             audience: request.audience.clone(),
             resource: request.resource.clone(),
             scope: request.scope.map(str::to_owned),
@@ -92,7 +92,7 @@ impl DecisionRecord {
 
 /// Account, target and scope, as a request names them.
 #[derive(Clone, Default)]
-pub(crate) struct AskedNames {
+pub(crate) struct NamesInRequest {
     pub(crate) audience: Vec<String>,
     pub(crate) resource: Vec<String>,
     pub(crate) scope: Option<String>,
@@ -100,15 +100,15 @@ pub(crate) struct AskedNames {
     pub(crate) lifetime: Option<Lifetime>,
 }
 
-impl AskedNames {
+impl NamesInRequest {
     /// The values of `audience` and `resource`.
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.audience.iter().chain(&self.resource)
     }
 
     /// As the rules read it.
-    pub(crate) fn as_asked(&self) -> Asked<'_> {
-        Asked {
+    pub(crate) fn as_asked(&self) -> RequestedNames<'_> {
+        RequestedNames {
             audience: &self.audience,
             resource: &self.resource,
             scope: self.scope.as_deref(),
@@ -122,14 +122,14 @@ impl AskedNames {
 #[derive(Debug)]
 pub(crate) enum Conclusion {
     Granted,
-    Refused(Refused),
+    Refused(RefusedError),
     /// The caller hung up before the answer was known.
     Abandoned,
 }
 
 impl Conclusion {
     /// The refusal, if it is one.
-    pub(crate) fn refused(&self) -> Option<&Refused> {
+    pub(crate) fn refused(&self) -> Option<&RefusedError> {
         match self {
             Self::Refused(refused) => Some(refused),
             Self::Granted | Self::Abandoned => None,

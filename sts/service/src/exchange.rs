@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sts_policy::{Asked, RequestError, Requested};
+use sts_policy::{RequestError, Requested, RequestedNames};
 use sts_store::Issued;
 use sts_token::{Authorized, CallerProof, MintContext, MintError, MintedToken, StatusReference};
 use sts_types::{RequestId, ScopeSet, StatusListId, StatusWindow, UnixTime};
@@ -12,7 +12,7 @@ use crate::decision_record::{Conclusion, DecisionRecord};
 use crate::parameters::Parameters;
 use crate::pending_exchange::PendingExchange;
 use crate::phase::Phase;
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 use crate::request::ExchangeRequest;
 use crate::verify::verify;
 use crate::{Service, Snapshot};
@@ -27,8 +27,8 @@ const AUDIT_RETRY: Duration = Duration::from_secs(1);
 
 const SEVERAL_TARGETS: &str = "more than one target is named: name one API in audience or resource";
 
-fn audit_unavailable() -> Refused {
-    Refused::for_now(Reason::AuditUnavailable, AUDIT_RETRY)
+fn audit_unavailable() -> RefusedError {
+    RefusedError::for_now(Reason::AuditUnavailable, AUDIT_RETRY)
 }
 
 /// A successful exchange, as the answer tells it.
@@ -50,7 +50,7 @@ impl Service {
         &self,
         parameters: &Parameters<'_>,
         pending: &mut PendingExchange,
-    ) -> Result<Exchanged, Refused> {
+    ) -> Result<Exchanged, RefusedError> {
         let snapshot = self.snapshot.load_full();
         pending.run_under(&snapshot);
         let request_id = pending.request_id().clone();
@@ -83,7 +83,7 @@ impl Service {
         parameters: &Parameters<'_>,
         request_id: &RequestId,
         record: &mut DecisionRecord,
-    ) -> Result<Exchanged, Refused> {
+    ) -> Result<Exchanged, RefusedError> {
         record.enter(Phase::Parse, &*self.clock);
         self.require_audit()?;
         let request = ExchangeRequest::parse(parameters)?;
@@ -93,7 +93,7 @@ impl Service {
         record.claims = Some(verified.observed());
         record.enter(Phase::Decide, &*self.clock);
         if !snapshot.rules.knows_audience(verified.entry(), verified.claims()) {
-            return Err(Refused::audience(&snapshot.issuer));
+            return Err(RefusedError::audience(&snapshot.issuer));
         }
         // Only now: which names exist is nothing that a caller without a valid token may learn.
         let asked = asked(&request);
@@ -105,7 +105,7 @@ impl Service {
                 record.denied = Some((requested, now));
                 return Err(match Reason::from(denied.refusal) {
                     Reason::TargetNotGranted if snapshot.rules.names_several_targets(&asked) => {
-                        Refused::because(Reason::TargetNotGranted, SEVERAL_TARGETS)
+                        RefusedError::because(Reason::TargetNotGranted, SEVERAL_TARGETS)
                     }
                     reason => reason.into(),
                 });
@@ -127,7 +127,7 @@ impl Service {
     }
 
     /// Nothing is decided that cannot be audited where it must be.
-    fn require_audit(&self) -> Result<(), Refused> {
+    fn require_audit(&self) -> Result<(), RefusedError> {
         if self.can_audit() { Ok(()) } else { Err(audit_unavailable()) }
     }
 
@@ -137,14 +137,14 @@ impl Service {
         snapshot: &Snapshot,
         authorized: &Authorized,
         now_millis: u64,
-    ) -> Result<Option<StatusReference>, Refused> {
+    ) -> Result<Option<StatusReference>, RefusedError> {
         if !snapshot.status_list {
             return Ok(None);
         }
         let now = seconds(now_millis);
         let life = authorized.lifetime(now, snapshot.cap_to_subject).map_err(|_| Reason::TokenExpired)?;
         let window = StatusWindow::of(now.plus(i64::from(life.as_secs())));
-        let index = self.status.next(window).await.map_err(|error| Refused::by_ledger(&error))?;
+        let index = self.status.next(window).await.map_err(|error| RefusedError::by_ledger(&error))?;
         let (list, place) = StatusListId::holding(window, index).ok_or(Reason::ServerError)?;
         Ok(Some(StatusReference { index, uri: crate::status::uri(&snapshot.issuer, list), place }))
     }
@@ -156,12 +156,12 @@ impl Service {
         request_id: &RequestId,
         now_millis: u64,
         status: Option<StatusReference>,
-    ) -> Result<MintedToken, Refused> {
+    ) -> Result<MintedToken, RefusedError> {
         let algorithm =
             snapshot.signing.get(&authorized.grant().api).copied().unwrap_or_else(|| self.keyring.default_algorithm());
         let failed = |error: &dyn std::fmt::Display| {
             tracing::error!(%error, "no token could be signed");
-            Refused::from(Reason::ServerError)
+            RefusedError::from(Reason::ServerError)
         };
         let signer = self.keyring.signer(algorithm, seconds(now_millis)).map_err(|error| failed(&error))?;
         authorized
@@ -177,7 +177,7 @@ impl Service {
             })
             .map_err(|error| match error {
                 MintError::NoLifeLeft => Reason::TokenExpired.into(),
-                MintError::TooLarge => Refused::because(
+                MintError::TooLarge => RefusedError::because(
                     Reason::TokenMalformed,
                     "the claims that are copied make the access token larger than 32 KiB",
                 ),
@@ -186,7 +186,7 @@ impl Service {
     }
 
     /// Records the token; only a recorded one is answered.
-    async fn record(&self, minted: MintedToken, record: &mut DecisionRecord) -> Result<Exchanged, Refused> {
+    async fn record(&self, minted: MintedToken, record: &mut DecisionRecord) -> Result<Exchanged, RefusedError> {
         let MintedToken { jwt, lifetime, record: token, claims } = minted;
         let scope = token.scope.clone();
         // Noted before the store has it: the caller may hang up before the store answers.
@@ -201,7 +201,7 @@ impl Service {
                 record.earlier_use = taken.earlier_use;
                 Err(Reason::TokenReplayed.into())
             }
-            Err(error) => Err(Refused::by_ledger(&error)),
+            Err(error) => Err(RefusedError::by_ledger(&error)),
         }
     }
 
@@ -220,8 +220,8 @@ fn seconds(millis: u64) -> UnixTime {
     UnixTime::from_secs(i64::try_from(millis / 1000).unwrap_or(i64::MAX))
 }
 
-fn asked<'a>(request: &'a ExchangeRequest<'_>) -> Asked<'a> {
-    Asked {
+fn asked<'a>(request: &'a ExchangeRequest<'_>) -> RequestedNames<'a> {
+    RequestedNames {
         audience: &request.audience,
         resource: &request.resource,
         scope: request.scope,
@@ -230,10 +230,10 @@ fn asked<'a>(request: &'a ExchangeRequest<'_>) -> Asked<'a> {
     }
 }
 
-fn resolve(snapshot: &Snapshot, asked: &Asked<'_>) -> Result<Requested, Refused> {
+fn resolve(snapshot: &Snapshot, asked: &RequestedNames<'_>) -> Result<Requested, RefusedError> {
     snapshot.rules.resolve(asked).map_err(|error| match error {
         RequestError::TwoAccounts => {
-            Refused::because(Reason::RequestMalformed, "`audience` names more than one service account")
+            RefusedError::because(Reason::RequestMalformed, "`audience` names more than one service account")
         }
     })
 }

@@ -1,14 +1,14 @@
 //! Why a token would be granted or refused, without exchanging it: the same steps as the exchange, up to the decision.
 
 use serde::Serialize;
-use sts_policy::{Asked, Decision, Diagnosis, Facts, Outcome, RequestError};
+use sts_policy::{Decision, Diagnosis, Facts, Outcome, RequestError, RequestedNames};
 use sts_store::{EarlierUse, LedgerError, TakenClaim};
-use sts_token::{ClaimedOrigin, TokenFault, TrustSpec, VerifiedClaims};
+use sts_token::{ClaimedOrigin, TokenRuleError, TrustSpec, VerifiedClaims};
 use sts_types::{ClaimSet, Clock, Digest256, EntryName, UnixTime};
 
 use crate::decision_record::DecisionRecord;
 use crate::diagnosis::{RefusedRequest, diagnose};
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 use crate::verify::verify;
 use crate::{Service, Snapshot};
 
@@ -120,7 +120,11 @@ impl Service {
     ///
     /// # Errors
     /// When the question names no entry, or a wrong one.
-    pub async fn explain(&self, presented: Presented<'_>, asked: &Asked<'_>) -> Result<Explanation, ExplainError> {
+    pub async fn explain(
+        &self,
+        presented: Presented<'_>,
+        asked: &RequestedNames<'_>,
+    ) -> Result<Explanation, ExplainError> {
         explain(&self.snapshot(), &*self.clock, presented, asked, None).await
     }
 
@@ -141,7 +145,7 @@ pub async fn explain(
     snapshot: &Snapshot,
     clock: &dyn Clock,
     presented: Presented<'_>,
-    asked: &Asked<'_>,
+    asked: &RequestedNames<'_>,
     taken: Option<&TakenClaim>,
 ) -> Result<Explanation, ExplainError> {
     let now = clock.now();
@@ -156,7 +160,7 @@ async fn explain_token(
     snapshot: &Snapshot,
     clock: &dyn Clock,
     token: &str,
-    asked: &Asked<'_>,
+    asked: &RequestedNames<'_>,
     now: UnixTime,
     taken: Option<&TakenClaim>,
 ) -> Explanation {
@@ -188,10 +192,10 @@ fn explain_claims(
     snapshot: &Snapshot,
     claims: &ClaimSet,
     entry: Option<&str>,
-    asked: &Asked<'_>,
+    asked: &RequestedNames<'_>,
     now: UnixTime,
 ) -> Result<Explanation, ExplainError> {
-    let refuse = |refused: Refused, entry: Option<&EntryName>| {
+    let refuse = |refused: RefusedError, entry: Option<&EntryName>| {
         let claims = Some(claims);
         let request =
             RefusedRequest { refused: &refused, token: None, entry, claims, asked: *asked, now, earlier_use: None };
@@ -206,7 +210,7 @@ fn explain_claims(
             };
             match snapshot.trust.entries_of(&origin) {
                 [] if matches!(origin, ClaimedOrigin::TrustDomain(_)) => {
-                    return Ok(refuse(TokenFault::NO_ISSUER.into(), None));
+                    return Ok(refuse(TokenRuleError::NO_ISSUER.into(), None));
                 }
                 [] => return Ok(refuse(Reason::IssuerUnknown.into(), None)),
                 [only] => only.as_ref().clone(),
@@ -220,14 +224,14 @@ fn explain_claims(
     };
     // Claims that were written by hand to ask the rules have no times.
     let fault = match claims.member("exp") {
-        Some(_) => sts_token::judge_unsigned_claims(claims, &trust, now).err(),
+        Some(_) => sts_token::validate_unsigned_claims(claims, &trust, now).err(),
         None => None,
     };
     let decide = || decide(snapshot, Explained { token: None, entry: &trust.entry, claims }, asked, now);
     match fault {
         None => Ok(decide()),
         // An `iat` is easily left out by hand. The rules have the first word then.
-        Some(fault) if fault == TokenFault::NO_ISSUED_AT => {
+        Some(fault) if fault == TokenRuleError::NO_ISSUED_AT => {
             let decided = decide();
             Ok(if decided.is_granted() { refuse(fault.into(), Some(&trust.entry)) } else { decided })
         }
@@ -262,21 +266,22 @@ struct Explained<'a> {
 }
 
 /// Explains the decision on claims of one entry.
-fn decide(snapshot: &Snapshot, explained: Explained<'_>, asked: &Asked<'_>, now: UnixTime) -> Explanation {
+fn decide(snapshot: &Snapshot, explained: Explained<'_>, asked: &RequestedNames<'_>, now: UnixTime) -> Explanation {
     let Explained { token, entry, claims } = explained;
-    let refuse = |refused: Refused| {
+    let refuse = |refused: RefusedError| {
         let (entry, claims) = (Some(entry), Some(claims));
         let request = RefusedRequest { refused: &refused, token, entry, claims, asked: *asked, now, earlier_use: None };
         diagnose(snapshot, &request)
     };
     let name = Some(entry.to_string());
     if !snapshot.rules.knows_audience(entry, claims) {
-        return Explanation::refused(refuse(Refused::audience(&snapshot.issuer)), name, now);
+        return Explanation::refused(refuse(RefusedError::audience(&snapshot.issuer)), name, now);
     }
     let requested = match snapshot.rules.resolve(asked) {
         Ok(requested) => requested,
         Err(RequestError::TwoAccounts) => {
-            let refused = Refused::because(Reason::RequestMalformed, "`audience` names more than one service account");
+            let refused =
+                RefusedError::because(Reason::RequestMalformed, "`audience` names more than one service account");
             return Explanation::refused(refuse(refused), name, now);
         }
     };
@@ -314,7 +319,7 @@ fn spend(
     decided: Explanation,
     verified: &VerifiedClaims,
     explained: Explained<'_>,
-    asked: &Asked<'_>,
+    asked: &RequestedNames<'_>,
     taken: Option<&TakenClaim>,
 ) -> Explanation {
     let Some(Outcome::Granted(grant)) = decided.decision.as_ref().map(|decision| &decision.outcome) else {
@@ -326,7 +331,7 @@ fn spend(
     let is_earlier = |used: &EarlierUse| i64::try_from(used.at_millis / 1000).is_ok_and(|used| used <= now.as_secs());
     let spent = taken.filter(|taken| Some(taken.key) == key && taken.earlier_use.as_ref().is_none_or(is_earlier));
     let Some(spent) = spent else { return Explanation { replay_claim: key, ..decided } };
-    let refused = Refused::from(Reason::TokenReplayed);
+    let refused = RefusedError::from(Reason::TokenReplayed);
     let request = RefusedRequest {
         refused: &refused,
         token: explained.token,

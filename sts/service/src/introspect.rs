@@ -4,7 +4,7 @@ use sts_store::Entry;
 use sts_token::{PresentedToken, Provenance};
 use sts_types::{AccountId, ApiName, Issuer, Jti, TokenRecord, rfc};
 
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 use crate::{Service, Snapshot};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ impl Service {
         snapshot: &Snapshot,
         caller: &Caller,
         token: &str,
-    ) -> Result<Introspection, Refused> {
+    ) -> Result<Introspection, RefusedError> {
         let Some(presented) = PresentedToken::read(token, &snapshot.issuer) else {
             return Ok(Introspection::INACTIVE);
         };
@@ -93,10 +93,10 @@ impl Service {
         snapshot: &Snapshot,
         caller: &Caller,
         introspection: &Introspection,
-    ) -> Result<String, Refused> {
+    ) -> Result<String, RefusedError> {
         let failed = |error: &dyn std::fmt::Display| {
             tracing::error!(%error, "no introspection answer could be signed");
-            Refused::from(Reason::ServerError)
+            RefusedError::from(Reason::ServerError)
         };
         let (audience, algorithm) = match caller {
             Caller::Api(name) => (
@@ -120,8 +120,8 @@ impl Service {
         &self,
         snapshot: &Snapshot,
         jti: &Jti,
-    ) -> Result<Option<TokenRecord>, Refused> {
-        let failed = |error| Refused::store_away(&error, NOT_LOOKED_UP);
+    ) -> Result<Option<TokenRecord>, RefusedError> {
+        let failed = |error| RefusedError::store_away(&error, NOT_LOOKED_UP);
         // Both at once: for a store at the other end of a wire that is one way there and back.
         let (entry, rules) = tokio::try_join!(self.ledger.look_up(jti.clone()), self.ledger.rules()).map_err(failed)?;
         let Some(Entry { record, revoked: None }) = entry else { return Ok(None) };

@@ -1,17 +1,16 @@
 //! Exchange, introspect, revoke: the one place where the order of steps is decided. No HTTP here, and no implementation of
 //! a key source or a ledger: both are traits that the composition root fills.
 
-mod bearer;
 mod body;
 mod decision_record;
 mod diagnosis;
+mod endpoint_auth;
 mod event;
 mod exchange;
 mod explain;
 mod introspect;
 mod issuer_keys;
 mod observers;
-mod operate;
 mod parameters;
 mod pending_exchange;
 mod phase;
@@ -25,12 +24,13 @@ mod revoke;
 mod rules_in_force;
 mod snapshot;
 mod status;
+mod token_admin;
 mod token_mistake;
 mod verify;
 
-pub use bearer::{ApiSecret, Origin};
 pub use body::NOT_AN_OBJECT;
 pub use diagnosis::{RefusedRequest, diagnose};
+pub use endpoint_auth::{ApiSecret, Origin};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome, event_schema};
 pub use exchange::Exchanged;
 pub use explain::{ExplainError, Explanation, Presented, WouldMint, explain};
@@ -39,19 +39,19 @@ pub use issuer_keys::{
     Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,
     SkippedKeyView,
 };
-pub use operate::{
-    CoveredTokens, ListError, RevocationError, RevocationRequest, Revoked, TokenPage, TokenQuery, TokenState,
-    TokenView, Undone, UnknownName,
-};
 pub use parameters::{MAX_PARAMETERS, PARAMETERS, Parameters};
 pub use pending_exchange::PendingExchange;
 pub use phase::{Phase, PhaseTimes};
 pub use presented::PresentedToken;
-pub use reason::{Reason, Refused};
+pub use reason::{Reason, RefusedError};
 pub use refusals::{DenialGroup, GroupBy, RememberedRefusal, group};
 pub use request::{ExchangeRequest, NO_CLIENT_AUTHENTICATION, RequestContext};
 pub use snapshot::{Snapshot, TrustTable};
 pub use status::{STATUS_LIST_TTL, StatusList, StatusListsView};
+pub use token_admin::{
+    CoveredTokens, ListError, RevocationError, RevocationRequest, Revoked, TokenPage, TokenQuery, TokenState,
+    TokenView, UndoneRule, UnknownName,
+};
 
 use std::sync::Arc;
 
@@ -64,10 +64,10 @@ use observers::Observers;
 use precise_timer::PreciseTimer;
 use refusals::Refusals;
 use rules_in_force::RulesInForce;
-use status::{Board, StatusIndexes};
+use status::{PublishedLists, StatusIndexes};
 
 /// What the service is made of; the composition root chooses each.
-pub struct Parts {
+pub struct ServiceDependencies {
     /// The rules to begin with.
     pub snapshot: Snapshot,
     /// Where minted tokens are recorded.
@@ -98,19 +98,19 @@ pub struct Service {
     timer: PreciseTimer,
     rules: RulesInForce,
     status: Arc<StatusIndexes>,
-    board: Board,
+    published: PublishedLists,
 }
 
 impl Service {
     /// A service of these parts.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let Parts { snapshot, ledger, keyring, clock, entropy, refusals: refusal_store, events } = parts;
+    pub fn new(parts: ServiceDependencies) -> Self {
+        let ServiceDependencies { snapshot, ledger, keyring, clock, entropy, refusals: refusal_store, events } = parts;
         let refusals = Arc::new(Refusals::default());
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             status: StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy)),
-            board: Board::default(),
+            published: PublishedLists::default(),
             ledger,
             keyring,
             clock,

@@ -30,11 +30,11 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 /// A queue that never blocks a request, and the thread that empties it.
 pub(crate) struct Observers {
     /// `None` when the system has no thread to spare.
-    queue: Option<SyncSender<Waiting>>,
+    queue: Option<SyncSender<QueuedExchange>>,
     progress: Arc<Progress>,
 }
 
-struct Waiting {
+struct QueuedExchange {
     exchange: Box<EndedExchange>,
     handed_over: Instant,
 }
@@ -82,7 +82,7 @@ impl Observers {
         }
         // Counted before it can be told, so that no count of those told runs ahead.
         self.progress.handed_over.fetch_add(1, Ordering::AcqRel);
-        let waiting = Waiting { exchange: Box::new(exchange), handed_over: now() };
+        let waiting = QueuedExchange { exchange: Box::new(exchange), handed_over: now() };
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(waiting).is_err()) {
             self.progress.dropped.fetch_add(1, Ordering::Relaxed);
             self.progress.handed_over.fetch_sub(1, Ordering::AcqRel);
@@ -118,7 +118,7 @@ impl Observers {
 
 /// What the thread owns. It ends once the queue is empty and its senders are gone.
 struct Thread {
-    receiver: Receiver<Waiting>,
+    receiver: Receiver<QueuedExchange>,
     events: Arc<dyn EventSink>,
     refusals: Arc<Refusals>,
     progress: Arc<Progress>,
@@ -140,7 +140,7 @@ impl Thread {
         }
     }
 
-    fn next(&self) -> Option<Waiting> {
+    fn next(&self) -> Option<QueuedExchange> {
         match self.receiver.try_recv() {
             Ok(waiting) => Some(waiting),
             Err(TryRecvError::Empty) => self.receiver.recv().ok(),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 
 /// The most parameters a request may have.
 pub const MAX_PARAMETERS: usize = 64;
@@ -41,13 +41,13 @@ impl<'b> Parameters<'b> {
     ///
     /// # Errors
     /// `request_malformed` for more than [`MAX_PARAMETERS`], or a NUL.
-    pub fn new(pairs: Vec<(Cow<'b, str>, Cow<'b, str>)>) -> Result<Self, Refused> {
+    pub fn new(pairs: Vec<(Cow<'b, str>, Cow<'b, str>)>) -> Result<Self, RefusedError> {
         if pairs.len() > MAX_PARAMETERS {
-            return Err(Refused::because(Reason::RequestMalformed, "a request has at most 64 parameters"));
+            return Err(RefusedError::because(Reason::RequestMalformed, "a request has at most 64 parameters"));
         }
         let holds_nul = |text: &str| memchr::memchr(0, text.as_bytes()).is_some();
         if pairs.iter().any(|(name, value)| holds_nul(name) || holds_nul(value)) {
-            return Err(Refused::because(Reason::RequestMalformed, "a parameter holds a NUL"));
+            return Err(RefusedError::because(Reason::RequestMalformed, "a parameter holds a NUL"));
         }
         Ok(Self(pairs))
     }
@@ -61,11 +61,11 @@ impl<'b> Parameters<'b> {
     ///
     /// # Errors
     /// `request_malformed` when it is repeated, whatever the values (RFC 6749 section 3.2).
-    pub fn one(&self, name: &str) -> Result<Option<&str>, Refused> {
+    pub fn one(&self, name: &str) -> Result<Option<&str>, RefusedError> {
         let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_ref());
         let first = values.next();
         if values.next().is_some() {
-            return Err(Refused::on_parameter(name, "is sent more than once: send it once"));
+            return Err(RefusedError::on_parameter(name, "is sent more than once: send it once"));
         }
         Ok(first.filter(|value| !value.is_empty()))
     }
@@ -74,10 +74,10 @@ impl<'b> Parameters<'b> {
     ///
     /// # Errors
     /// `request_malformed` when the body has another.
-    pub fn add_client_id(&mut self, client_id: String) -> Result<(), Refused> {
+    pub fn add_client_id(&mut self, client_id: String) -> Result<(), RefusedError> {
         match self.one("client_id")? {
             Some(own) if own == client_id => Ok(()),
-            Some(_) => Err(Refused::because(
+            Some(_) => Err(RefusedError::because(
                 Reason::RequestMalformed,
                 "`client_id` and the user name of the Authorization header differ: send one of them",
             )),
@@ -93,7 +93,7 @@ impl<'b> Parameters<'b> {
     ///
     /// # Errors
     /// `request_malformed`.
-    pub fn forbid_repeats(&self, may_repeat: &[&str]) -> Result<(), Refused> {
+    pub fn forbid_repeats(&self, may_repeat: &[&str]) -> Result<(), RefusedError> {
         self.0
             .iter()
             .filter(|(name, _)| !may_repeat.contains(&name.as_ref()))

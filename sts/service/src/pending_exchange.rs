@@ -9,7 +9,7 @@ use sts_types::{Clock, RequestId};
 use crate::decision_record::{Conclusion, DecisionRecord, EndedExchange};
 use crate::observers::Observers;
 use crate::phase::PhaseTimes;
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 use crate::request::RequestContext;
 use crate::{Service, Snapshot};
 
@@ -50,7 +50,7 @@ impl Service {
 
 impl PendingExchange {
     /// Refuses a request that was not read.
-    pub fn refuse(&mut self, refused: &Refused) {
+    pub fn refuse(&mut self, refused: &RefusedError) {
         self.conclude(Conclusion::Refused(refused.clone()));
     }
 

@@ -25,11 +25,11 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    due: BinaryHeap<Reverse<Waiting>>,
+    due: BinaryHeap<Reverse<PendingWake>>,
     is_over: bool,
 }
 
-struct Waiting {
+struct PendingWake {
     until: Instant,
     waker: oneshot::Sender<()>,
 }
@@ -47,7 +47,7 @@ impl PreciseTimer {
     pub(crate) async fn after(&self, time: Duration) {
         let Some(shared) = &self.shared else { return tokio::time::sleep(time).await };
         let (waker, woken) = oneshot::channel();
-        shared.lock().due.push(Reverse(Waiting { until: now() + time, waker }));
+        shared.lock().due.push(Reverse(PendingWake { until: now() + time, waker }));
         shared.changed.notify_one();
         // The sender is dropped only with the timer, which we hold.
         let _ = woken.await;
@@ -90,21 +90,21 @@ fn now() -> Instant {
     Instant::now()
 }
 
-impl Ord for Waiting {
+impl Ord for PendingWake {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.until.cmp(&other.until)
     }
 }
 
-impl PartialOrd for Waiting {
+impl PartialOrd for PendingWake {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Eq for Waiting {}
+impl Eq for PendingWake {}
 
-impl PartialEq for Waiting {
+impl PartialEq for PendingWake {
     fn eq(&self, other: &Self) -> bool {
         self.until == other.until
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use sts_policy::Refusal;
-use sts_token::TokenFault;
+use sts_token::TokenRuleError;
 use sts_types::Issuer;
 
 use crate::parameters::PARAMETERS;
@@ -99,7 +99,7 @@ reasons! {
 
 /// A refusal, as the caller learns of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedError {
     /// Why.
     pub reason: Reason,
     /// Which rule, in place of the reason's usual description; a text of ours, never input.
@@ -108,7 +108,7 @@ pub struct Refused {
     pub retry_after: Option<Duration>,
 }
 
-impl Refused {
+impl RefusedError {
     /// Refused for `reason`, which rule being `detail`.
     #[must_use]
     pub const fn because(reason: Reason, detail: &'static str) -> Self {
@@ -144,21 +144,21 @@ impl Refused {
     }
 }
 
-impl From<Reason> for Refused {
+impl From<Reason> for RefusedError {
     fn from(reason: Reason) -> Self {
         Self { reason, detail: None, retry_after: None }
     }
 }
 
-impl From<TokenFault> for Refused {
-    fn from(fault: TokenFault) -> Self {
+impl From<TokenRuleError> for RefusedError {
+    fn from(fault: TokenRuleError) -> Self {
         match fault {
-            TokenFault::Malformed(rule) => Self::because(Reason::TokenMalformed, rule),
-            TokenFault::Algorithm => Reason::TokenAlgorithm.into(),
-            TokenFault::TypeRefused => Reason::TokenTypeRefused.into(),
-            TokenFault::Expired => Reason::TokenExpired.into(),
-            TokenFault::NotYetValid => Reason::TokenNotYetValid.into(),
-            TokenFault::TooOld => Reason::TokenTooOld.into(),
+            TokenRuleError::Malformed(rule) => Self::because(Reason::TokenMalformed, rule),
+            TokenRuleError::Algorithm => Reason::TokenAlgorithm.into(),
+            TokenRuleError::TypeRefused => Reason::TokenTypeRefused.into(),
+            TokenRuleError::Expired => Reason::TokenExpired.into(),
+            TokenRuleError::NotYetValid => Reason::TokenNotYetValid.into(),
+            TokenRuleError::TooOld => Reason::TokenTooOld.into(),
         }
     }
 }
@@ -178,7 +178,7 @@ impl From<Refusal> for Reason {
 /// How long a caller waits before it asks a store again that did not answer.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
-impl Refused {
+impl RefusedError {
     /// The ledger did not record a token.
     pub(crate) fn by_ledger(error: &sts_store::LedgerError) -> Self {
         Self::store_away(error, "the token could not be recorded right now; nothing was minted")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sts_types::{Clock, Entropy, Lifetime, RequestId, rfc};
 
 use crate::parameters::Parameters;
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 
 /// Who asks, and when.
 pub struct RequestContext {
@@ -46,11 +46,11 @@ impl<'a> ExchangeRequest<'a> {
     ///
     /// # Errors
     /// `request_malformed`, `grant_unsupported`, `invalid_client`, or `token_malformed` for a token over the limit.
-    pub fn parse(parameters: &'a Parameters<'_>) -> Result<Self, Refused> {
-        let malformed = |rule| Err(Refused::because(Reason::RequestMalformed, rule));
+    pub fn parse(parameters: &'a Parameters<'_>) -> Result<Self, RefusedError> {
+        let malformed = |rule| Err(RefusedError::because(Reason::RequestMalformed, rule));
         parameters.forbid_repeats(&["audience", "resource"])?;
         if CREDENTIALS.iter().any(|name| parameters.has(name)) {
-            return Err(Refused::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION));
+            return Err(RefusedError::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION));
         }
         match parameters.one("grant_type")? {
             None => return malformed("`grant_type` is missing"),
@@ -87,7 +87,7 @@ impl<'a> ExchangeRequest<'a> {
             },
         };
         if subject_token.len() > MAX_SUBJECT_TOKEN {
-            return Err(Refused::because(Reason::TokenMalformed, "the subject token is over 16 KiB"));
+            return Err(RefusedError::because(Reason::TokenMalformed, "the subject token is over 16 KiB"));
         }
         Ok(Self {
             subject_token,
@@ -130,7 +130,7 @@ pub(crate) fn new_request_id(clock: &dyn Clock, entropy: &dyn Entropy) -> Reques
 mod tests {
     use super::*;
 
-    fn parse(pairs: &[(&str, &str)]) -> Result<(), Refused> {
+    fn parse(pairs: &[(&str, &str)]) -> Result<(), RefusedError> {
         let base = [
             ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
             ("subject_token", "t"),

@@ -3,8 +3,8 @@
 use sts_store::{Entry, Revocation, RevocationScope};
 use sts_token::OwnTokenError;
 
-use crate::bearer::Origin;
-use crate::reason::Refused;
+use crate::endpoint_auth::Origin;
+use crate::reason::RefusedError;
 use crate::{Service, Snapshot};
 
 /// Who revoked, when presenting the token was the authority.
@@ -17,14 +17,14 @@ impl Service {
     ///
     /// # Errors
     /// `store_unavailable` when the revocation is not durable.
-    pub async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<Origin, Refused> {
+    pub async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<Origin, RefusedError> {
         let own = match self.verify_own(snapshot, token) {
             Ok(own) => own,
             Err(OwnTokenError::Expired) => return Ok(Origin::Ours),
             Err(OwnTokenError::Foreign) => return Ok(Origin::Foreign),
         };
         let failed =
-            |error| Refused::store_away(&error, "the store does not answer right now; the token was not revoked");
+            |error| RefusedError::store_away(&error, "the store does not answer right now; the token was not revoked");
         let Some(Entry { record, .. }) = self.ledger.look_up(own.jti.clone()).await.map_err(failed)? else {
             return Ok(Origin::Ours);
         };
@@ -44,7 +44,7 @@ impl Service {
             until: record.exp,
         };
         self.ledger.revoke(revocation).await.map_err(failed)?;
-        self.board.revoked(&record);
+        self.published.revoked(&record);
         Ok(Origin::Ours)
     }
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sts_policy::{Provenance, RuleSet};
-use sts_token::{ClaimedOrigin, Remembered, TrustSpec};
+use sts_token::{ClaimedOrigin, TrustSpec, VerifiedTokenCache};
 use sts_types::{Algorithm, ApiName, EntryName, Issuer, Issuers, Proof, TokenRecord, UnixTime};
 
 use crate::IssuerKeys;
-use crate::bearer::ApiSecret;
+use crate::endpoint_auth::ApiSecret;
 
 /// Settings and rules in force.
 pub struct Snapshot {
@@ -26,7 +26,7 @@ pub struct Snapshot {
     /// The entries' keys.
     pub keys: Arc<dyn IssuerKeys>,
     /// Tokens that these entries' keys verified lately.
-    pub remembered: Remembered,
+    pub remembered: VerifiedTokenCache,
     /// Whether a minted token may not outlive its subject token.
     pub cap_to_subject: bool,
     /// Whether minted tokens point to a status list.

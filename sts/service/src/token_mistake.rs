@@ -5,14 +5,16 @@ use std::borrow::Cow;
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 use serde_json::Value;
-use sts_token::TokenFault;
+use sts_token::TokenRuleError;
 
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 
 /// The refusal of a subject token whose shape is wrong, with the mistake behind it if that can be told.
-pub(crate) fn explained(token: &str, fault: TokenFault) -> Refused {
+pub(crate) fn explained(token: &str, fault: TokenRuleError) -> RefusedError {
     match (fault, mistake(token)) {
-        (TokenFault::Malformed(_), Some(text)) => Refused { detail: Some(text), ..Reason::TokenMalformed.into() },
+        (TokenRuleError::Malformed(_), Some(text)) => {
+            RefusedError { detail: Some(text), ..Reason::TokenMalformed.into() }
+        }
         (fault, _) => fault.into(),
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use sts_jose::VerifyingKey;
-use sts_token::{ClaimedOrigin, RememberedToken, SignedToken, TokenFault, TrustSpec, UnverifiedToken, VerifiedClaims};
+use sts_token::{CachedToken, ClaimedOrigin, SignedToken, TokenRuleError, TrustSpec, UnverifiedToken, VerifiedClaims};
 use sts_types::{Algorithm, Clock, Kid};
 
 use crate::Snapshot;
 use crate::decision_record::DecisionRecord;
 use crate::issuer_keys::{KeyAnswer, KeyQuestion};
 use crate::phase::Phase;
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 use crate::token_mistake;
 
 /// Verifies the subject token by a key of an entry that has its issuer, and notes in `record` which entry that is as soon as it is
@@ -20,7 +20,7 @@ pub(crate) async fn verify(
     clock: &dyn Clock,
     token: &str,
     record: &mut DecisionRecord,
-) -> Result<VerifiedClaims, Refused> {
+) -> Result<VerifiedClaims, RefusedError> {
     if let Some(remembered) = remembered(snapshot, clock, token, record) {
         record.entry = Some(remembered.entry().clone());
         snapshot.keys.verified(KeyQuestion {
@@ -29,13 +29,13 @@ pub(crate) async fn verify(
             kid: remembered.key().kid(),
             algorithm: remembered.key().algorithm(),
         });
-        return Ok(remembered.judge(clock.now())?);
+        return Ok(remembered.validate(clock.now())?);
     }
     let token = UnverifiedToken::parse(token).map_err(|fault| token_mistake::explained(token, fault))?;
     let entries = snapshot.trust.entries_of(token.claimed_origin());
     if entries.is_empty() && matches!(token.claimed_origin(), ClaimedOrigin::TrustDomain(_)) {
         // Where no entry names the trust domain, a token without `iss` is nobody's.
-        return Err(TokenFault::NO_ISSUER.into());
+        return Err(TokenRuleError::NO_ISSUER.into());
     }
     token.check_kind(entries)?;
     match entries {
@@ -45,16 +45,11 @@ pub(crate) async fn verify(
     }
     let signed = check_signature(snapshot, entries, token, clock, record).await?;
     record.entry = Some(signed.entry().clone());
-    Ok(signed.judge(clock.now())?)
+    Ok(signed.validate(clock.now())?)
 }
 
 /// The token, if a key verified it before that its entry still has.
-fn remembered(
-    snapshot: &Snapshot,
-    clock: &dyn Clock,
-    token: &str,
-    record: &mut DecisionRecord,
-) -> Option<RememberedToken> {
+fn remembered(snapshot: &Snapshot, clock: &dyn Clock, token: &str, record: &mut DecisionRecord) -> Option<CachedToken> {
     let remembered = snapshot.remembered.find(token)?;
     record.enter(Phase::Keys, clock);
     let key = remembered.key();
@@ -79,7 +74,7 @@ async fn check_signature<'a>(
     token: UnverifiedToken<'a>,
     clock: &dyn Clock,
     record: &mut DecisionRecord,
-) -> Result<SignedToken<'a>, Refused> {
+) -> Result<SignedToken<'a>, RefusedError> {
     record.enter(Phase::Keys, clock);
     let (origin, kid, algorithm) = (token.claimed_origin().clone(), token.kid().cloned(), token.algorithm());
     let asked = |trust| question(trust, &origin, kid.as_ref(), algorithm);
@@ -139,7 +134,7 @@ async fn check_signature<'a>(
         }
     }
     Err(match unavailable {
-        Some(why) => Refused::for_now(Reason::IssuerUnavailable, why.retry_after),
+        Some(why) => RefusedError::for_now(Reason::IssuerUnavailable, why.retry_after),
         None if tried_a_key => Reason::SignatureInvalid.into(),
         None => Reason::KeyUnknown.into(),
     })

@@ -12,8 +12,8 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
 use sts_service::{
-    Candidates, DecisionEvent, EventSink, GroupBy, IssuerKeys, KeyAnswer, KeyQuestion, KeysView, Parameters, Parts,
-    PendingExchange, Reason, Refused, RequestContext, Service, Snapshot, TrustTable, group,
+    Candidates, DecisionEvent, EventSink, GroupBy, IssuerKeys, KeyAnswer, KeyQuestion, KeysView, Parameters,
+    PendingExchange, Reason, RefusedError, RequestContext, Service, ServiceDependencies, Snapshot, TrustTable, group,
 };
 use sts_store::EmbeddedLedger;
 use sts_store::contract::{AlertLog, TestSeal};
@@ -135,7 +135,7 @@ impl Fixture {
             rotate_every: None,
             max_ttl: 3600,
         };
-        let service = Service::new(Parts {
+        let service = Service::new(ServiceDependencies {
             snapshot: snapshot(directory.path(), Arc::clone(&keys)),
             ledger: Arc::clone(&store) as _,
             keyring: Arc::new(Keyring::open(keyring, &OsEntropy, clock.now()).unwrap()),
@@ -170,7 +170,7 @@ impl Fixture {
         })
     }
 
-    async fn exchange(&self, token: &str, pending: &mut PendingExchange) -> Result<(), Refused> {
+    async fn exchange(&self, token: &str, pending: &mut PendingExchange) -> Result<(), RefusedError> {
         let pairs = [
             ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
             ("subject_token_type", rfc::TOKEN_TYPE_JWT),
@@ -207,7 +207,7 @@ fn snapshot(directory: &std::path::Path, keys: Arc<SlowKeys>) -> Snapshot {
     let settings =
         sts_config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{}", errors.render(false))).settings;
     Snapshot {
-        remembered: sts_token::Remembered::default(),
+        remembered: sts_token::VerifiedTokenCache::default(),
         generation: settings.generation.clone(),
         issuer: settings.issuer.clone(),
         rules: Arc::clone(&settings.rules),

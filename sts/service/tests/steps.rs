@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
 use sts_service::{
     ApiSecret, Caller, Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable,
-    KeysView, Parameters, Parts, Phase, PhaseTimes, Reason, Refused, RequestContext, RevocationRequest, Service,
-    Snapshot, TrustTable,
+    KeysView, Parameters, Phase, PhaseTimes, Reason, RefusedError, RequestContext, RevocationRequest, Service,
+    ServiceDependencies, Snapshot, TrustTable,
 };
 use sts_store::{
     Acceptance, EarlierUse, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
@@ -278,7 +278,7 @@ impl Fixture {
             rotate_every: None,
             max_ttl: 3600,
         };
-        let service = Service::new(Parts {
+        let service = Service::new(ServiceDependencies {
             snapshot: snapshot(directory.path(), config, Arc::clone(&keys)),
             ledger: Arc::clone(&ledger) as _,
             keyring: Arc::new(Keyring::open(keyring, &OsEntropy, clock.now()).unwrap()),
@@ -301,7 +301,7 @@ impl Fixture {
         sts_jose::sign_compact(&self.issuer_key, "JWT", claims.to_string().as_bytes()).unwrap()
     }
 
-    async fn exchange(&self, token: &str, more: &[(&str, &str)]) -> Result<String, Refused> {
+    async fn exchange(&self, token: &str, more: &[(&str, &str)]) -> Result<String, RefusedError> {
         let base = [
             ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
             ("subject_token_type", rfc::TOKEN_TYPE_JWT),
@@ -322,7 +322,7 @@ impl Fixture {
         self.exchange(token, more).await.err().map(|refused| refused.reason)
     }
 
-    async fn introspect(&self, token: &str) -> Result<Value, Refused> {
+    async fn introspect(&self, token: &str) -> Result<Value, RefusedError> {
         let caller = Caller::Bearer(AccountId::new("introspector").unwrap());
         let answer = self.service.introspect(&self.service.snapshot(), &caller, token).await?;
         Ok(serde_json::to_value(answer).unwrap())
@@ -349,7 +349,7 @@ fn snapshot(directory: &std::path::Path, config: &str, keys: Arc<FakeKeys>) -> S
     let settings =
         sts_config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{}", errors.render(false))).settings;
     Snapshot {
-        remembered: sts_token::Remembered::default(),
+        remembered: sts_token::VerifiedTokenCache::default(),
         generation: settings.generation.clone(),
         issuer: settings.issuer.clone(),
         rules: Arc::clone(&settings.rules),
@@ -452,7 +452,7 @@ async fn c128_c129_nothing_is_answered_when_the_record_is_not_durable() {
 async fn keys_that_cannot_be_looked_up_are_503_and_never_a_verdict() {
     let fixture = Fixture::with("", true);
     let refused = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap_err();
-    assert_eq!(refused, Refused::for_now(Reason::IssuerUnavailable, Duration::from_secs(7)));
+    assert_eq!(refused, RefusedError::for_now(Reason::IssuerUnavailable, Duration::from_secs(7)));
     assert_eq!(fixture.last_event()["issuer_entry"], "ci");
 }
 

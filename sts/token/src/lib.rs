@@ -5,7 +5,7 @@
 //! UnverifiedToken --key--> SignedToken --clock--> VerifiedClaims --rules--> Authorized --signer--> MintedToken
 //! ```
 //!
-//! A token that was verified before comes back as a `RememberedToken`, and its signature need not
+//! A token that was verified before comes back as a `CachedToken`, and its signature need not
 //! be checked again. This crate also has our signing keys ([`Keyring`]) and two checks for tokens
 //! that we minted: by signature ([`OwnToken`]), or by the record made with them
 //! ([`PresentedToken`]).
@@ -18,11 +18,11 @@ mod own;
 mod presented;
 mod provenance;
 mod registered;
-mod remembered;
 mod spec;
 mod status_list;
 mod unverified;
 mod verified;
+mod verified_token_cache;
 
 pub use authorize::{Authorized, CallerProof, Denied, VerifiedApiKey, VerifiedParent};
 pub use keyring::{HeldKey, KeyPhase, Keyring, KeyringError, KeyringSpec, MAX_AGE, check_key_files};
@@ -31,9 +31,9 @@ pub use origin::ClaimedOrigin;
 pub use own::{OwnToken, OwnTokenError};
 pub use presented::PresentedToken;
 pub use provenance::{Credential, Federated, Provenance};
-pub use registered::{TokenFault, judge_unsigned_claims};
-pub use remembered::{Remembered, RememberedToken};
+pub use registered::{TokenRuleError, validate_unsigned_claims};
 pub use spec::TrustSpec;
 pub use status_list::{StatusBits, StatusListSpec, sign_status_list};
 pub use unverified::{SignedToken, UnverifiedToken};
 pub use verified::{ObservedClaims, VerifiedClaims};
+pub use verified_token_cache::{CachedToken, VerifiedTokenCache};

@@ -100,11 +100,11 @@ struct Claims<'a> {
 /// draft-ietf-oauth-status-list section 6.2.
 #[derive(Serialize)]
 struct Status<'a> {
-    status_list: Place<'a>,
+    status_list: StatusEntry<'a>,
 }
 
 #[derive(Serialize)]
-struct Place<'a> {
+struct StatusEntry<'a> {
     idx: u32,
     uri: &'a str,
 }
@@ -157,7 +157,7 @@ impl Authorized {
             status: context
                 .status
                 .as_ref()
-                .map(|status| Status { status_list: Place { idx: status.place, uri: &status.uri } }),
+                .map(|status| Status { status_list: StatusEntry { idx: status.place, uri: &status.uri } }),
         };
         // Large enough for most tokens, so the buffer does not grow.
         let mut payload = Vec::with_capacity(1024);

@@ -2,7 +2,7 @@
 
 use sts_types::{ClaimSet, Issuer};
 
-use crate::registered::TokenFault;
+use crate::registered::TokenRuleError;
 
 /// The origin that an unverified token claims. Use it to look up issuer entries and for nothing
 /// else.
@@ -19,20 +19,20 @@ impl ClaimedOrigin {
     /// Reads the origin from unverified claims.
     ///
     /// # Errors
-    /// [`TokenFault::Malformed`] if the claims name no origin, or `iss` is not an issuer
+    /// [`TokenRuleError::Malformed`] if the claims name no origin, or `iss` is not an issuer
     /// identifier.
-    pub fn of(claims: &ClaimSet) -> Result<Self, TokenFault> {
+    pub fn of(claims: &ClaimSet) -> Result<Self, TokenRuleError> {
         match claims.member("iss") {
             Some(iss) => iss
                 .as_str()
                 .and_then(|iss| Issuer::new(iss).ok())
                 .map(Self::Issuer)
-                .ok_or(TokenFault::Malformed("`iss` is not an issuer identifier")),
+                .ok_or(TokenRuleError::Malformed("`iss` is not an issuer identifier")),
             None => claims
                 .text("sub")
                 .and_then(trust_domain)
                 .map(|domain| Self::TrustDomain(domain.to_owned()))
-                .ok_or(TokenFault::NO_ISSUER),
+                .ok_or(TokenRuleError::NO_ISSUER),
         }
     }
 }
@@ -50,7 +50,7 @@ pub(crate) fn trust_domain(sub: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn of(claims: &str) -> Result<ClaimedOrigin, TokenFault> {
+    fn of(claims: &str) -> Result<ClaimedOrigin, TokenRuleError> {
         ClaimedOrigin::of(&ClaimSet::parse(claims.as_bytes()).unwrap())
     }
 
@@ -71,7 +71,7 @@ mod tests {
             r#"{"sub":"https://example.org/a"}"#,
             r#"{"sub":["spiffe://example.org/a"]}"#,
         ] {
-            assert_eq!(of(none), Err(TokenFault::NO_ISSUER), "{none}");
+            assert_eq!(of(none), Err(TokenRuleError::NO_ISSUER), "{none}");
         }
     }
 
@@ -79,7 +79,7 @@ mod tests {
     fn an_iss_that_is_there_is_never_taken_for_absent() {
         for wrong in ["null", "1", "\"\"", "[]", "\"a\\u0000\""] {
             let claims = format!(r#"{{"iss":{wrong},"sub":"spiffe://example.org/a"}}"#);
-            assert_eq!(of(&claims), Err(TokenFault::Malformed("`iss` is not an issuer identifier")), "{wrong}");
+            assert_eq!(of(&claims), Err(TokenRuleError::Malformed("`iss` is not an issuer identifier")), "{wrong}");
         }
         assert_eq!(of(r#"{"iss":"api","sub":"s"}"#), Ok(ClaimedOrigin::Issuer(Issuer::new("api").unwrap())));
     }

@@ -26,7 +26,7 @@ impl PresentedToken {
             return None;
         }
         let payload = decode_base64url(token.split('.').nth(1)?)?;
-        let named: Named = serde_json::from_slice(&payload).ok()?;
+        let named: UnverifiedPayload = serde_json::from_slice(&payload).ok()?;
         if named.iss != issuer.as_str() {
             return None;
         }
@@ -53,7 +53,7 @@ impl PresentedToken {
 
 /// The members that are read.
 #[derive(serde::Deserialize)]
-struct Named {
+struct UnverifiedPayload {
     iss: String,
     jti: String,
 }

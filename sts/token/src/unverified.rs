@@ -6,7 +6,7 @@ use sts_jose::{CompactJws, JwsError, VerifyingKey};
 use sts_types::{Algorithm, ClaimSet, EntryName, Kid, UnixTime};
 
 use crate::origin::ClaimedOrigin;
-use crate::registered::{self, TokenFault};
+use crate::registered::{self, TokenRuleError};
 use crate::verified::Evidence;
 use crate::{TrustSpec, VerifiedClaims};
 
@@ -25,14 +25,14 @@ impl<'a> UnverifiedToken<'a> {
     /// origin.
     ///
     /// # Errors
-    /// [`TokenFault::Malformed`], or [`TokenFault::Algorithm`] for an unsupported algorithm.
-    pub fn parse(token: &'a str) -> Result<Self, TokenFault> {
+    /// [`TokenRuleError::Malformed`], or [`TokenRuleError::Algorithm`] for an unsupported algorithm.
+    pub fn parse(token: &'a str) -> Result<Self, TokenRuleError> {
         let jws = CompactJws::parse(token).map_err(|error| match error {
-            JwsError::Algorithm => TokenFault::Algorithm,
-            JwsError::Malformed(rule) => TokenFault::Malformed(rule),
+            JwsError::Algorithm => TokenRuleError::Algorithm,
+            JwsError::Malformed(rule) => TokenRuleError::Malformed(rule),
         })?;
         let claims =
-            ClaimSet::parse(jws.payload()).map_err(|_| TokenFault::Malformed("the payload is not strict JSON"))?;
+            ClaimSet::parse(jws.payload()).map_err(|_| TokenRuleError::Malformed("the payload is not strict JSON"))?;
         let origin = ClaimedOrigin::of(&claims)?;
         Ok(Self { jws, claims, origin })
     }
@@ -60,17 +60,17 @@ impl<'a> UnverifiedToken<'a> {
     /// before a wrong issuer.
     ///
     /// # Errors
-    /// [`TokenFault::Algorithm`], [`TokenFault::TypeRefused`].
-    pub fn check_kind(&self, trusts: &[Arc<TrustSpec>]) -> Result<(), TokenFault> {
+    /// [`TokenRuleError::Algorithm`], [`TokenRuleError::TypeRefused`].
+    pub fn check_kind(&self, trusts: &[Arc<TrustSpec>]) -> Result<(), TokenRuleError> {
         if !trusts.is_empty() && !trusts.iter().any(|trust| trust.algorithms.contains(&self.algorithm())) {
-            return Err(TokenFault::Algorithm);
+            return Err(TokenRuleError::Algorithm);
         }
         let typ = self.jws.header().typ.as_deref();
         if !(accepts_typ(&[], typ) || trusts.iter().any(|trust| accepts_typ(&trust.types, typ))) {
-            return Err(TokenFault::TypeRefused);
+            return Err(TokenRuleError::TypeRefused);
         }
         if self.claims.member("cnf").is_some() {
-            return Err(TokenFault::TypeRefused);
+            return Err(TokenRuleError::TypeRefused);
         }
         Ok(())
     }
@@ -128,12 +128,12 @@ impl SignedToken<'_> {
     /// 4.1).
     ///
     /// # Errors
-    /// The first [`TokenFault`], in this order.
-    pub fn judge(self, now: UnixTime) -> Result<VerifiedClaims, TokenFault> {
+    /// The first [`TokenRuleError`], in this order.
+    pub fn validate(self, now: UnixTime) -> Result<VerifiedClaims, TokenRuleError> {
         let registered = registered::read(&self.token.claims, &self.trust)?;
-        registered::judge_times(&registered, &self.trust, now)?;
+        registered::validate_times(&registered, &self.trust, now)?;
         // Never fails: `check_signature` accepts only entries that have an issuer for this token.
-        let issuer = self.trust.issuer_of(&self.token.origin).ok_or(TokenFault::NO_ISSUER)?.clone();
+        let issuer = self.trust.issuer_of(&self.token.origin).ok_or(TokenRuleError::NO_ISSUER)?.clone();
         let signing_input = registered.jti.is_none().then(|| sts_jose::sha256(self.token.jws.signing_input()));
         Ok(VerifiedClaims::of(Arc::new(Evidence {
             trust: self.trust,

@@ -10,7 +10,7 @@ use sts_types::{
 };
 
 use crate::TrustSpec;
-use crate::registered::{self, Registered, TokenFault};
+use crate::registered::{self, Registered, TokenRuleError};
 
 /// How long a one-use claim is kept after `exp`: the largest leeway that can be configured, because
 /// a reload may raise it, plus a margin for clock differences between replicas (incident
@@ -30,13 +30,13 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    pub(crate) fn judge_times(&self, now: UnixTime) -> Result<(), TokenFault> {
-        registered::judge_times(&self.registered, &self.trust, now)
+    pub(crate) fn validate_times(&self, now: UnixTime) -> Result<(), TokenRuleError> {
+        registered::validate_times(&self.registered, &self.trust, now)
     }
 }
 
 /// Claims whose signature, registered claims and times were checked. Made by
-/// [`crate::SignedToken::judge`], or by [`crate::RememberedToken::judge`] for a token that was
+/// [`crate::SignedToken::judge`], or by [`crate::CachedToken::judge`] for a token that was
 /// verified before.
 pub struct VerifiedClaims(Arc<Evidence>);
 
@@ -236,10 +236,10 @@ mod tests {
     }
 
     /// `None` if no key verifies the token.
-    fn judged(key: &Key, trust: &TrustSpec, token: &str) -> Option<Result<VerifiedClaims, TokenFault>> {
+    fn judged(key: &Key, trust: &TrustSpec, token: &str) -> Option<Result<VerifiedClaims, TokenRuleError>> {
         let candidates = [(Arc::new(trust.clone()), verifying(key))];
         let signed = UnverifiedToken::parse(token).unwrap().check_signature(&candidates).ok()?;
-        Some(signed.judge(UnixTime::from_secs(NOW)))
+        Some(signed.validate(UnixTime::from_secs(NOW)))
     }
 
     fn verified(key: &Key, trust: &TrustSpec, token: &str) -> VerifiedClaims {
@@ -302,14 +302,14 @@ mod tests {
         let plain = of(&claims(), "JWT");
         assert_eq!(check(&plain, &[]), Ok(()));
         assert_eq!(check(&plain, &[others.clone(), trust("two")]), Ok(()), "any entry is enough");
-        assert_eq!(check(&plain, std::slice::from_ref(&others)), Err(TokenFault::Algorithm));
+        assert_eq!(check(&plain, std::slice::from_ref(&others)), Err(TokenRuleError::Algorithm));
         let typed = of(&claims(), "at+jwt");
-        assert_eq!(check(&typed, &[trust("one")]), Err(TokenFault::TypeRefused));
-        assert_eq!(check(&typed, &[]), Err(TokenFault::TypeRefused));
+        assert_eq!(check(&typed, &[trust("one")]), Err(TokenRuleError::TypeRefused));
+        assert_eq!(check(&typed, &[]), Err(TokenRuleError::TypeRefused));
         assert_eq!(check(&typed, std::slice::from_ref(&listing)), Ok(()));
         let mut bound = claims();
         bound["cnf"] = serde_json::json!({ "jkt": "x" });
-        assert_eq!(check(&of(&bound, "JWT"), &[trust("one")]), Err(TokenFault::TypeRefused));
+        assert_eq!(check(&of(&bound, "JWT"), &[trust("one")]), Err(TokenRuleError::TypeRefused));
     }
 
     #[test]

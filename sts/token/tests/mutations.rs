@@ -42,7 +42,7 @@ fn ours(token: &str) -> Option<String> {
     trust.issuer_of(token.claimed_origin())?;
     token.check_kind(&[Arc::clone(trust)]).ok()?;
     let signed = token.check_signature(std::slice::from_ref(&*CANDIDATE)).ok()?;
-    Some(signed.judge(UnixTime::from_secs(NOW)).ok()?.subject().as_str().to_owned())
+    Some(signed.validate(UnixTime::from_secs(NOW)).ok()?.subject().as_str().to_owned())
 }
 
 /// What the other implementation makes of it: signature, algorithm and issuer, and the times by their plain meaning.

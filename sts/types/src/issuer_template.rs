@@ -38,8 +38,8 @@ pub struct IssuerTemplate {
 #[derive(Clone)]
 struct Variable {
     name: String,
-    place: Place,
-    rule: Rule,
+    place: UrlPart,
+    rule: VariableRule,
     /// The rest of the label or segment after the variable.
     suffix: String,
     /// The text after that, up to the next variable.
@@ -47,13 +47,13 @@ struct Variable {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum UrlPart {
     Host,
     Path,
 }
 
 #[derive(Clone)]
-enum Rule {
+enum VariableRule {
     OneOf(Vec<String>),
     Pattern(Regex, String),
     /// Any value that its part of the URL allows.
@@ -142,7 +142,7 @@ impl IssuerTemplate {
 
     /// The variables with a pattern. Their possible values cannot be listed.
     pub fn open_variables(&self) -> impl Iterator<Item = &str> {
-        let open = self.variables.iter().filter(|variable| !matches!(variable.rule, Rule::OneOf(_)));
+        let open = self.variables.iter().filter(|variable| !matches!(variable.rule, VariableRule::OneOf(_)));
         open.map(|variable| variable.name.as_str())
     }
 
@@ -150,8 +150,8 @@ impl IssuerTemplate {
     #[must_use]
     pub fn listed(&self, name: &str) -> Option<&[String]> {
         match &self.variables.iter().find(|variable| variable.name == name)?.rule {
-            Rule::OneOf(values) => Some(values),
-            Rule::Pattern(..) | Rule::Anything => None,
+            VariableRule::OneOf(values) => Some(values),
+            VariableRule::Pattern(..) | VariableRule::Anything => None,
         }
     }
 
@@ -182,8 +182,8 @@ impl IssuerTemplate {
         self.write(|variable| {
             // A variable with a list of values has a default: the first of them.
             let listed = match &variable.rule {
-                Rule::OneOf(values) => values.first().cloned(),
-                Rule::Pattern(..) | Rule::Anything => None,
+                VariableRule::OneOf(values) => values.first().cloned(),
+                VariableRule::Pattern(..) | VariableRule::Anything => None,
             };
             let value = value_of(&variable.name).or(listed)?;
             variable.accepts(&value).then_some(value)
@@ -203,8 +203,10 @@ impl IssuerTemplate {
     #[must_use]
     pub fn without_patterns(&self) -> Self {
         let open = |variable: &Variable| match variable.rule {
-            Rule::OneOf(_) => variable.clone(),
-            Rule::Pattern(..) | Rule::Anything => Variable { rule: Rule::Anything, ..variable.clone() },
+            VariableRule::OneOf(_) => variable.clone(),
+            VariableRule::Pattern(..) | VariableRule::Anything => {
+                Variable { rule: VariableRule::Anything, ..variable.clone() }
+            }
         };
         Self { variables: self.variables.iter().map(open).collect(), ..self.clone() }
     }
@@ -212,7 +214,7 @@ impl IssuerTemplate {
     /// The same form, in which each variable stands for whatever its place allows: to see what a text has in each place.
     #[must_use]
     pub fn without_rules(&self) -> Self {
-        let open = |variable: &Variable| Variable { rule: Rule::Anything, ..variable.clone() };
+        let open = |variable: &Variable| Variable { rule: VariableRule::Anything, ..variable.clone() };
         Self { variables: self.variables.iter().map(open).collect(), ..self.clone() }
     }
 
@@ -280,19 +282,19 @@ impl Variable {
         if value.is_empty()
             || value.len() > LONGEST_VALUE
             || !value.chars().all(|c| self.place.allows(c))
-            || (self.place == Place::Path && is_dots(value))
+            || (self.place == UrlPart::Path && is_dots(value))
         {
             return false;
         }
         match &self.rule {
-            Rule::OneOf(values) => values.iter().any(|allowed| allowed == value),
-            Rule::Pattern(regex, _) => regex.is_match(value),
-            Rule::Anything => true,
+            VariableRule::OneOf(values) => values.iter().any(|allowed| allowed == value),
+            VariableRule::Pattern(regex, _) => regex.is_match(value),
+            VariableRule::Anything => true,
         }
     }
 }
 
-impl Place {
+impl UrlPart {
     /// Characters of a value. In the host: those of a lower-case label. In the path: the unreserved
     /// ones (RFC 3986 section 2.3), because none of them ends a segment or has a second spelling.
     fn allows(self, c: char) -> bool {
@@ -331,9 +333,12 @@ impl Piece<'_> {
             (Some(_), None) => self.fits(other.text),
             (None, Some(_)) => other.fits(self.text),
             (Some(mine), Some(theirs)) => match (&mine.rule, &theirs.rule) {
-                (Rule::OneOf(values), _) => values.iter().any(|value| other.fits(&self.with(value))),
-                (_, Rule::OneOf(values)) => values.iter().any(|value| self.fits(&other.with(value))),
-                (Rule::Pattern(..) | Rule::Anything, Rule::Pattern(..) | Rule::Anything) => {
+                (VariableRule::OneOf(values), _) => values.iter().any(|value| other.fits(&self.with(value))),
+                (_, VariableRule::OneOf(values)) => values.iter().any(|value| self.fits(&other.with(value))),
+                (
+                    VariableRule::Pattern(..) | VariableRule::Anything,
+                    VariableRule::Pattern(..) | VariableRule::Anything,
+                ) => {
                     (self.text.starts_with(other.text) || other.text.starts_with(self.text))
                         && (mine.suffix.ends_with(&theirs.suffix) || theirs.suffix.ends_with(&mine.suffix))
                 }
@@ -353,7 +358,7 @@ impl Piece<'_> {
     }
 }
 
-impl PartialEq for Rule {
+impl PartialEq for VariableRule {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::OneOf(this), Self::OneOf(other)) => this == other,

@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 use sts_config::{AbsentSecrets, Diagnostics, Loaded, Settings, Severity};
 use sts_types::{CheckCode, Clock, UnixTime};
 
-use super::against::{Comparison, compare};
+use super::compare::{Comparison, compare};
 use super::{complain, say};
 use crate::certificate::public_host;
 use crate::clock::SystemClock;
-use crate::custody;
-use crate::engine::issuer_cache;
+use crate::components::issuer_cache;
+use crate::file_permissions;
 use crate::http::{leaf_problems, read_certificate};
 use crate::reload::{load_to_check, load_untested};
 use crate::start_error::StartError;
@@ -53,9 +53,9 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     };
     let Loaded { settings, written, warnings } = &loaded;
     let mut findings = warnings.clone();
-    judge_custody(settings, &mut findings);
-    judge_certificates(settings, now, &mut findings);
-    judge_issuers(settings, clock, args.without_secrets, &mut findings);
+    check_permissions(settings, &mut findings);
+    check_certificates(settings, now, &mut findings);
+    check_issuers(settings, clock, args.without_secrets, &mut findings);
     if findings.is_fatal() {
         return refused(args, &findings);
     }
@@ -101,8 +101,8 @@ fn refused(args: &CheckArgs, findings: &Diagnostics) -> ExitCode {
 }
 
 /// Who has access to what a server keeps.
-fn judge_custody(settings: &Settings, findings: &mut Diagnostics) {
-    match custody::check_everything(settings) {
+fn check_permissions(settings: &Settings, findings: &mut Diagnostics) {
+    match file_permissions::check_everything(settings) {
         Ok(open_to_groups) => {
             for access in open_to_groups {
                 let code = CheckCode::GroupReadableSecret;
@@ -129,7 +129,7 @@ fn judge_custody(settings: &Settings, findings: &mut Diagnostics) {
 }
 
 /// Whether clients of each listener with TLS will accept its certificate.
-fn judge_certificates(settings: &Settings, now: UnixTime, findings: &mut Diagnostics) {
+fn check_certificates(settings: &Settings, now: UnixTime, findings: &mut Diagnostics) {
     let host = public_host(settings);
     let listeners = [("tls", &settings.tls, host.as_deref()), ("admin.tls", &settings.admin.tls, None)];
     for (key, files, host) in listeners {
@@ -153,7 +153,7 @@ fn judge_certificates(settings: &Settings, now: UnixTime, findings: &mut Diagnos
 }
 
 /// Whether a key cache can be made of the issuer entries.
-fn judge_issuers(settings: &Settings, clock: Arc<dyn Clock>, without_secrets: bool, findings: &mut Diagnostics) {
+fn check_issuers(settings: &Settings, clock: Arc<dyn Clock>, without_secrets: bool, findings: &mut Diagnostics) {
     match issuer_cache(settings, clock, None) {
         Ok(_) => {}
         Err(StartError::Configuration(own)) => {

@@ -7,7 +7,7 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::operation::{Operation, OperationFailure};
+use crate::operation::{Operation, OperationError};
 
 /// How long the running server may take. It counts tokens for half of that.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -22,8 +22,8 @@ pub(super) struct AdminClient {
 }
 
 /// What came of asking.
-pub(super) enum Asked {
-    Done(Result<Value, OperationFailure>),
+pub(super) enum AdminAnswer {
+    Done(Result<Value, OperationError>),
     /// Nothing listens there: the text says so.
     NobodyThere(String),
 }
@@ -56,7 +56,7 @@ impl AdminClient {
     }
 
     /// Asks for `operation`.
-    pub(super) async fn ask(&self, operation: &Operation) -> Asked {
+    pub(super) async fn ask(&self, operation: &Operation) -> AdminAnswer {
         let (method, path, body) = operation.to_request();
         let is_read = method == Method::GET;
         let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&*self.token);
@@ -65,7 +65,7 @@ impl AdminClient {
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) if is_refused(&error) => return Asked::NobodyThere(self.unreachable(&error)),
+            Err(error) if is_refused(&error) => return AdminAnswer::NobodyThere(self.unreachable(&error)),
             Err(error) => return self.no_answer(&error, is_read, operation),
         };
         let status = response.status();
@@ -78,29 +78,29 @@ impl AdminClient {
             return failed(text, operation);
         };
         if status.is_success() {
-            return Asked::Done(Ok(value));
+            return AdminAnswer::Done(Ok(value));
         }
         let told = value.get("error_description").and_then(Value::as_str).unwrap_or("no description").to_owned();
-        Asked::Done(Err(match status.as_u16() {
-            401 => OperationFailure::Refused(format!(
+        AdminAnswer::Done(Err(match status.as_u16() {
+            401 => OperationError::Refused(format!(
                 "the server at {} does not accept the admin token of {}: is it the token of that server? {}",
                 self.url,
                 self.token_source,
                 operation.undone()
             )),
-            404 => OperationFailure::NotFound(told),
-            400..=499 => OperationFailure::Refused(told),
-            _ => OperationFailure::Failed(told),
+            404 => OperationError::NotFound(told),
+            400..=499 => OperationError::Refused(told),
+            _ => OperationError::Failed(told),
         }))
     }
 
     /// What to say where the request was not answered: it may have been carried out, unless it never arrived.
-    fn no_answer(&self, error: &reqwest::Error, is_read: bool, operation: &Operation) -> Asked {
+    fn no_answer(&self, error: &reqwest::Error, is_read: bool, operation: &Operation) -> AdminAnswer {
         let text = self.unreachable(error);
         if is_read || error.is_connect() {
             return failed(text, operation);
         }
-        Asked::Done(Err(OperationFailure::Failed(format!(
+        AdminAnswer::Done(Err(OperationError::Failed(format!(
             "{text}; the request was sent, so it may have been carried out: look, and run the command again, which does no harm"
         ))))
     }
@@ -111,8 +111,8 @@ impl AdminClient {
     }
 }
 
-fn failed(text: String, operation: &Operation) -> Asked {
-    Asked::Done(Err(OperationFailure::Failed(format!("{text}; {}", operation.undone()))))
+fn failed(text: String, operation: &Operation) -> AdminAnswer {
+    AdminAnswer::Done(Err(OperationError::Failed(format!("{text}; {}", operation.undone()))))
 }
 
 /// Why the server was not reached, and what to do about it.

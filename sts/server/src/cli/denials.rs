@@ -6,8 +6,8 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use sts_types::UnixTime;
 
+use super::admin_commands::{self, ServerArgs};
 use super::explain::rfc3339;
-use super::operate::{self, ServerArgs};
 use super::table::table;
 use super::tokens::limit;
 use crate::operation::{DenialsQuery, Operation};
@@ -50,9 +50,11 @@ pub(super) fn run(command: DenialsCommand) -> ExitCode {
     match command {
         DenialsCommand::List { account, issuer, reason, group_by, after, limit, server } => {
             let query = DenialsQuery { account, issuer, reason, group_by, after, limit };
-            operate::run(&server, Operation::ListDenials(query))
+            admin_commands::run(&server, Operation::ListDenials(query))
         }
-        DenialsCommand::Show { request_id, server } => operate::run(&server, Operation::ShowDenial { request_id }),
+        DenialsCommand::Show { request_id, server } => {
+            admin_commands::run(&server, Operation::ShowDenial { request_id })
+        }
     }
 }
 

@@ -63,7 +63,7 @@ const DEADLINE: Duration = Duration::from_secs(15);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why there is no token, and whether it is the caller's usage.
-enum NoToken {
+enum ExchangeError {
     Usage(String),
     Failed(String),
 }
@@ -81,18 +81,18 @@ pub(super) fn run(args: &ExchangeArgs) -> ExitCode {
             say(&text);
             ExitCode::SUCCESS
         }
-        Err(NoToken::Failed(text)) => {
+        Err(ExchangeError::Failed(text)) => {
             complain(&format!("error: {text}"));
             ExitCode::FAILURE
         }
-        Err(NoToken::Usage(text)) => {
+        Err(ExchangeError::Usage(text)) => {
             complain(&format!("error: {text}"));
             ExitCode::from(2)
         }
     }
 }
 
-async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
+async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, ExchangeError> {
     let server = server(&args.url)?;
     let url = format!("{server}/token");
     let client = client(&url, args.ca_file.as_deref())?;
@@ -111,15 +111,15 @@ async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
     let response = client.post(&url).form(&form).send().await.map_err(|error| unreachable(&url, &url, error))?;
     let status = response.status();
     if status.is_redirection() {
-        return Err(NoToken::Failed(redirected(&url, &response)));
+        return Err(ExchangeError::Failed(redirected(&url, &response)));
     }
     let answer: Value = response
         .json()
         .await
-        .map_err(|_| NoToken::Failed(format!("{url} answered {status} without JSON: is it an sts server?")))?;
+        .map_err(|_| ExchangeError::Failed(format!("{url} answered {status} without JSON: is it an sts server?")))?;
     if !status.is_success() {
         let member = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
-        return Err(NoToken::Failed(format!(
+        return Err(ExchangeError::Failed(format!(
             "refused: {}: {} (request id {})",
             member("reason"),
             member("error_description"),
@@ -127,7 +127,7 @@ async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
         )));
     }
     let access_token = answer.get("access_token").and_then(Value::as_str);
-    let access_token = access_token.ok_or_else(|| NoToken::Failed(format!("{url} answered no access token")))?;
+    let access_token = access_token.ok_or_else(|| ExchangeError::Failed(format!("{url} answered no access token")))?;
     Ok(Zeroizing::new(match args.output {
         Output::Token => access_token.to_owned(),
         Output::Json => answer.to_string(),
@@ -148,9 +148,11 @@ async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
 }
 
 /// The server's URL without its trailing slash: https, or http on loopback, since the ID token is a secret.
-fn server(url: &str) -> Result<&str, NoToken> {
+fn server(url: &str) -> Result<&str, ExchangeError> {
     let parsed = Url::parse(url).map_err(|_| {
-        NoToken::Usage("--url is not a URL: write the one of the server, such as `https://sts.example.com`".to_owned())
+        ExchangeError::Usage(
+            "--url is not a URL: write the one of the server, such as `https://sts.example.com`".to_owned(),
+        )
     })?;
     let loopback = match parsed.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -162,7 +164,7 @@ fn server(url: &str) -> Result<&str, NoToken> {
         "https" => {}
         "http" if loopback => {}
         _ => {
-            return Err(NoToken::Usage(
+            return Err(ExchangeError::Usage(
                 "--url must be https: the ID token is a secret (http is for loopback only)".to_owned(),
             ));
         }
@@ -170,9 +172,9 @@ fn server(url: &str) -> Result<&str, NoToken> {
     Ok(url.trim_end_matches('/'))
 }
 
-async fn id_token(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
+async fn id_token(args: &ExchangeArgs) -> Result<Zeroizing<String>, ExchangeError> {
     if let Some(file) = &args.token_file {
-        return super::explain::read(file).map(Zeroizing::new).map_err(NoToken::Usage);
+        return super::explain::read(file).map(Zeroizing::new).map_err(ExchangeError::Usage);
     }
     if let (Some(url), Some(token)) =
         (variable("ACTIONS_ID_TOKEN_REQUEST_URL"), variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
@@ -184,9 +186,9 @@ async fn id_token(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
         return Ok(token);
     }
     if let Some(file) = variable("STS_ID_TOKEN_FILE") {
-        return super::explain::read(&PathBuf::from(&*file)).map(Zeroizing::new).map_err(NoToken::Usage);
+        return super::explain::read(&PathBuf::from(&*file)).map(Zeroizing::new).map_err(ExchangeError::Usage);
     }
-    Err(NoToken::Usage(
+    Err(ExchangeError::Usage(
         "found no ID token: give --token-file, run in a GitHub Actions job with `permissions: id-token: write`, or set STS_ID_TOKEN or \
          STS_ID_TOKEN_FILE"
             .to_owned(),
@@ -194,9 +196,9 @@ async fn id_token(args: &ExchangeArgs) -> Result<Zeroizing<String>, NoToken> {
 }
 
 /// Asks a GitHub Actions runner for an ID token.
-async fn from_github(url: &str, token: &str, audience: &str) -> Result<Zeroizing<String>, NoToken> {
+async fn from_github(url: &str, token: &str, audience: &str) -> Result<Zeroizing<String>, ExchangeError> {
     let mut target =
-        Url::parse(url).map_err(|_| NoToken::Failed("ACTIONS_ID_TOKEN_REQUEST_URL is not a URL".to_owned()))?;
+        Url::parse(url).map_err(|_| ExchangeError::Failed("ACTIONS_ID_TOKEN_REQUEST_URL is not a URL".to_owned()))?;
     target.query_pairs_mut().append_pair("audience", audience);
     // The runner's certificate is of a public authority, whatever ours is.
     let sent = client(url, None)?.get(target).bearer_auth(token).send().await;
@@ -205,28 +207,28 @@ async fn from_github(url: &str, token: &str, audience: &str) -> Result<Zeroizing
     let answer: Value = response.json().await.unwrap_or_default();
     match answer.get("value").and_then(Value::as_str) {
         Some(value) if status.is_success() => Ok(Zeroizing::new(value.to_owned())),
-        _ => Err(NoToken::Failed(format!("the GitHub runner answered {status} without an ID token"))),
+        _ => Err(ExchangeError::Failed(format!("the GitHub runner answered {status} without an ID token"))),
     }
 }
 
 /// A client for that URL. Plain http goes to this host only, so it needs no certificates and asks no proxy.
-fn client(url: &str, ca_file: Option<&Path>) -> Result<reqwest::Client, NoToken> {
+fn client(url: &str, ca_file: Option<&Path>) -> Result<reqwest::Client, ExchangeError> {
     let builder = if url.starts_with("http:") {
         reqwest::Client::builder().tls_certs_only([]).no_proxy()
     } else {
-        let pem = ca_file.map(super::explain::read).transpose().map_err(NoToken::Usage)?;
+        let pem = ca_file.map(super::explain::read).transpose().map_err(ExchangeError::Usage)?;
         jwks_cache::client_builder(pem.as_deref().map(str::as_bytes)).map_err(|what| match ca_file {
-            Some(path) => NoToken::Usage(format!("--ca-file {}: {what}", sts_types::shown_path(path))),
-            None => NoToken::Failed(what),
+            Some(path) => ExchangeError::Usage(format!("--ca-file {}: {what}", sts_types::shown_path(path))),
+            None => ExchangeError::Failed(what),
         })?
     };
     let builder =
         builder.timeout(DEADLINE).connect_timeout(CONNECT_DEADLINE).redirect(reqwest::redirect::Policy::none());
-    builder.build().map_err(|error| NoToken::Failed(error.to_string()))
+    builder.build().map_err(|error| ExchangeError::Failed(error.to_string()))
 }
 
 /// Why `what`, at `url`, gave no answer, and what to do.
-fn unreachable(what: &str, url: &str, error: reqwest::Error) -> NoToken {
+fn unreachable(what: &str, url: &str, error: reqwest::Error) -> ExchangeError {
     let target = Url::parse(url).ok().and_then(|url| {
         let port = url.port_or_known_default().map_or_else(String::new, |port| format!(":{port}"));
         Some(format!("{}{port}", url.host_str()?))
@@ -252,7 +254,7 @@ fn unreachable(what: &str, url: &str, error: reqwest::Error) -> NoToken {
         _ if url.starts_with("http:") => String::new(),
         names => format!(" (a proxy is set in the environment: {})", names.join(", ")),
     };
-    NoToken::Failed(format!("cannot reach {what}: {said}{through}"))
+    ExchangeError::Failed(format!("cannot reach {what}: {said}{through}"))
 }
 
 /// The token is a secret: it is sent where the caller said, and nowhere else.

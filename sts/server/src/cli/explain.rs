@@ -7,15 +7,15 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 use sts_config::{Loaded, Settings};
-use sts_policy::Asked;
+use sts_policy::RequestedNames;
 use sts_service::{ExplainError, Explanation, Presented};
 use sts_store::TakenClaim;
 use sts_types::{ClaimSet, Clock, Digest256, Json, UnixTime, shown_path};
 
-use super::operate::{self, ServerArgs, Session};
+use super::admin_commands::{self, ServerArgs, Session};
 use super::{RequestArgs, complain, fail, say};
 use crate::clock::{ClockAt, SystemClock};
-use crate::engine::{issuer_cache, snapshot};
+use crate::components::{issuer_cache, snapshot};
 use crate::operation::{Operation, replay_claims};
 use crate::reload::load_to_explain;
 use crate::start_error::StartError;
@@ -49,7 +49,7 @@ const MAX_INPUT: u64 = 1024 * 1024;
 
 pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     if let Some(request_id) = &args.denial {
-        let shown = operate::run(&args.server, Operation::ShowDenial { request_id: request_id.clone() });
+        let shown = admin_commands::run(&args.server, Operation::ShowDenial { request_id: request_id.clone() });
         // What is explained is a refusal, as it is for a token that would be refused now.
         return if shown == ExitCode::SUCCESS { ExitCode::FAILURE } else { shown };
     }
@@ -166,7 +166,7 @@ fn explain(
     };
     let snapshot = snapshot(settings, issuer_cache(settings, Arc::clone(&clock), None)?);
     let audience: Vec<String> = args.request.audiences().map(str::to_owned).collect();
-    let asked = Asked {
+    let asked = RequestedNames {
         audience: &audience,
         resource: &args.request.resource,
         scope: args.request.scope.as_deref(),

@@ -1,13 +1,13 @@
 //! The command line. Exit codes: 0 done, 1 refused or failed, 2 usage or configuration.
 
-mod against;
+mod admin_commands;
 mod check;
 mod client;
+mod compare;
 mod denials;
 mod exchange;
 mod explain;
 mod issuers;
-mod operate;
 mod schema;
 mod table;
 mod tokens;
@@ -99,28 +99,28 @@ impl RequestArgs {
 #[derive(Subcommand)]
 enum KeysCommand {
     /// List the signing keys and what each is used for
-    List(operate::ServerArgs),
+    List(admin_commands::ServerArgs),
     /// Make the next keys now; they sign once verifiers have had time to fetch them
-    Rotate(operate::ServerArgs),
+    Rotate(admin_commands::ServerArgs),
 }
 
 #[derive(Subcommand)]
 enum StoreCommand {
     /// Accept a store that was emptied, replaced or restored from an older copy. Tokens whose revocation it has lost become
     /// active again
-    AcceptEpoch(operate::ServerArgs),
+    AcceptEpoch(admin_commands::ServerArgs),
 }
 
 #[derive(Subcommand)]
 enum IssuersCommand {
     /// List the issuer entries
-    List(operate::ServerArgs),
+    List(admin_commands::ServerArgs),
     /// Show one issuer entry
     Show {
         /// The entry's name
         name: String,
         #[command(flatten)]
-        server: operate::ServerArgs,
+        server: admin_commands::ServerArgs,
     },
     /// Show which keys an entry had, and when
     History {
@@ -133,7 +133,7 @@ enum IssuersCommand {
         #[arg(long, value_name = "TIME", value_parser = explain::time)]
         at: Option<UnixTime>,
         #[command(flatten)]
-        server: operate::ServerArgs,
+        server: admin_commands::ServerArgs,
     },
     /// Fetch an entry's keys now; keys that the issuer has withdrawn are dropped
     Refresh {
@@ -143,7 +143,7 @@ enum IssuersCommand {
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
         #[command(flatten)]
-        server: operate::ServerArgs,
+        server: admin_commands::ServerArgs,
     },
 }
 
@@ -174,18 +174,18 @@ pub fn run() -> ExitCode {
         Command::Schema(args) => schema::run(&args),
         Command::Denials(command) => denials::run(command),
         Command::Tokens(command) => run_tokens(command),
-        Command::Keys(KeysCommand::List(server)) => operate::run(&server, Operation::ListKeys),
-        Command::Keys(KeysCommand::Rotate(server)) => operate::run(&server, Operation::RotateKeys),
-        Command::Store(StoreCommand::AcceptEpoch(server)) => operate::run(&server, Operation::AcceptEpoch),
-        Command::Issuers(IssuersCommand::List(server)) => operate::run(&server, Operation::ListIssuers),
+        Command::Keys(KeysCommand::List(server)) => admin_commands::run(&server, Operation::ListKeys),
+        Command::Keys(KeysCommand::Rotate(server)) => admin_commands::run(&server, Operation::RotateKeys),
+        Command::Store(StoreCommand::AcceptEpoch(server)) => admin_commands::run(&server, Operation::AcceptEpoch),
+        Command::Issuers(IssuersCommand::List(server)) => admin_commands::run(&server, Operation::ListIssuers),
         Command::Issuers(IssuersCommand::Show { name, server }) => {
-            operate::run(&server, Operation::ShowIssuer { name })
+            admin_commands::run(&server, Operation::ShowIssuer { name })
         }
         Command::Issuers(IssuersCommand::History { name, issuer, at, server }) => {
-            operate::run(&server, Operation::IssuerHistory { name, issuer, at })
+            admin_commands::run(&server, Operation::IssuerHistory { name, issuer, at })
         }
         Command::Issuers(IssuersCommand::Refresh { name, issuer, server }) => {
-            operate::run(&server, Operation::RefreshIssuer { name, issuer })
+            admin_commands::run(&server, Operation::RefreshIssuer { name, issuer })
         }
     }
 }
@@ -218,17 +218,21 @@ fn looks_like_secret(value: &str) -> bool {
 
 fn run_tokens(command: tokens::TokensCommand) -> ExitCode {
     match command {
-        TokensCommand::List(args) => operate::run_list(&args),
-        TokensCommand::Show { jti, server } => operate::run(&server, Operation::ShowToken { jti }),
+        TokensCommand::List(args) => admin_commands::run_list(&args),
+        TokensCommand::Show { jti, server } => admin_commands::run(&server, Operation::ShowToken { jti }),
         TokensCommand::Revoke(args) => match args.into_parts() {
-            Ok((server, operation)) => operate::run(&server, operation),
+            Ok((server, operation)) => admin_commands::run(&server, operation),
             Err(message) => {
                 complain(&format!("error: {message}"));
                 ExitCode::from(2)
             }
         },
-        TokensCommand::Rules(RulesCommand::List(server)) => operate::run(&server, Operation::ListRevocationRules),
-        TokensCommand::Rules(RulesCommand::Undo { id, server }) => operate::run(&server, Operation::UndoRule { id }),
+        TokensCommand::Rules(RulesCommand::List(server)) => {
+            admin_commands::run(&server, Operation::ListRevocationRules)
+        }
+        TokensCommand::Rules(RulesCommand::Undo { id, server }) => {
+            admin_commands::run(&server, Operation::UndoRule { id })
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use sts_service::{RevocationRequest, TokenQuery, TokenState};
 use sts_types::UnixTime;
 
+use super::admin_commands::{Done, ServerArgs, Session};
 use super::explain::time;
-use super::operate::{Done, ServerArgs, Session};
 use super::table::table;
-use crate::operation::{Operation, OperationFailure};
+use crate::operation::{Operation, OperationError};
 use crate::start_error::StartError;
 
 /// Tokens that are listed when neither `--limit` nor `--all` is given.
@@ -203,7 +203,7 @@ impl ListArgs {
             let next = take("next").as_str().map(str::to_owned);
             if take("forgotten") == Value::Bool(true) && !tokens.is_empty() {
                 let text = "the records changed while they were listed; run the command again".to_owned();
-                return Ok(Err(OperationFailure::Failed(text)));
+                return Ok(Err(OperationError::Failed(text)));
             }
             if next.is_none() || tokens.len() >= wanted {
                 show_progress(None);

@@ -1,9 +1,9 @@
 //! `sts dev`: a local issuer, a server, and one exchange shown step by step. The server is configured by files, written to a
 //! temporary directory and loaded as any others, so that what is shown is what `sts serve` does.
 
+mod demo;
 mod files;
 mod issuer;
-mod walk;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -19,9 +19,9 @@ use crate::http::{BindError, ListenerSpec};
 use crate::reload::load;
 use crate::start_error::StartError;
 use crate::{serve, telemetry};
+use demo::Demo;
 use files::Files;
 use issuer::LocalIssuer;
-use walk::Walk;
 
 #[derive(Args)]
 pub(crate) struct DevArgs {
@@ -65,16 +65,16 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
         let log = telemetry::install(settings.log);
         let running = serve::start_on(files.config.clone(), settings, clock, None, &log, public, admin)?;
 
-        let service = Arc::clone(&running.engine.desk.service);
-        let walk = Walk::new(running.public, &files, &issuer, service, Arc::clone(&running.events));
+        let service = Arc::clone(&running.engine.state.service);
+        let demo = Demo::new(running.public, &files, &issuer, service, Arc::clone(&running.events));
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move {
             let _ = stopped.await;
         };
         let serving = tokio::spawn(running.until(shutdown, std::future::pending()));
-        let walked = walk.show().await;
+        let walked = demo.show().await;
         if walked.is_ok() && !args.once {
-            say(&walk.by_hand());
+            say(&demo.by_hand());
             say("\nServing until Ctrl-C. A changed file is loaded at once.");
             serve::Termination::listen()?.asked().await;
         }

@@ -9,30 +9,30 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
-use sts_service::{NOT_AN_OBJECT, Reason, Refused};
+use sts_service::{NOT_AN_OBJECT, Reason, RefusedError};
 use sts_types::rfc;
 
 use super::credentials::{Credentials, credentials};
 use super::failure::{BEARER, Failure};
 use super::form::{Media, media};
-use super::{Leaving, body, route};
+use super::{Draining, body, route};
 use crate::admin_token::AdminToken;
 use crate::metrics;
 use crate::openapi;
-use crate::operation::{Desk, Operation, OperationFailure, Right};
+use crate::operation::{AppState, Operation, OperationError, Right};
 use crate::sinks::SinkStatus;
 
 /// What the admin handlers need.
 pub(crate) struct AdminState {
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) state: Arc<AppState>,
     pub(crate) token: AdminToken,
     pub(crate) hosts: Vec<String>,
-    pub(crate) leaving: Leaving,
+    pub(crate) draining: Draining,
 }
 
 /// Every request of the admin listener.
 pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Data<AdminState>) -> HttpResponse {
-    let request_id = state.desk.service.new_request_id();
+    let request_id = state.state.service.new_request_id();
     let path = route::normalise(request.path());
     let outcome = super::caught(handle(&request, &mut payload, &state, &path)).await;
     let response = super::answer(outcome, &request_id, false);
@@ -50,7 +50,7 @@ async fn handle(
     match path {
         "/metrics" => {
             get_only(request)?;
-            Ok(measured(&state.desk).await)
+            Ok(measured(&state.state).await)
         }
         "/readyz" => {
             get_only(request)?;
@@ -87,18 +87,18 @@ async fn operate(
     if operation.right() == Right::Admin && right == Right::Read {
         return Err(Reason::InsufficientScope.into());
     }
-    match operation.run(&state.desk, &by).await {
+    match operation.run(&state.state, &by).await {
         Ok(value) => Ok(private(StatusCode::OK, &value)),
-        Err(OperationFailure::NotFound(text)) => Err(Failure::told(Reason::NotFound, text)),
-        Err(OperationFailure::Refused(text)) => Err(Failure::told(Reason::RequestMalformed, text)),
-        Err(failure @ OperationFailure::StoreUnavailable(_)) => {
-            state.desk.store.request_failed(state.desk.service.clock().monotonic());
-            Err(Failure::told(Refused::for_now(Reason::StoreUnavailable, RETRY), failure.to_string()))
+        Err(OperationError::NotFound(text)) => Err(Failure::told(Reason::NotFound, text)),
+        Err(OperationError::Refused(text)) => Err(Failure::told(Reason::RequestMalformed, text)),
+        Err(failure @ OperationError::StoreUnavailable(_)) => {
+            state.state.store.request_failed(state.state.service.clock().monotonic());
+            Err(Failure::told(RefusedError::for_now(Reason::StoreUnavailable, RETRY), failure.to_string()))
         }
-        Err(OperationFailure::IssuerUnavailable(text)) => {
-            Err(Failure::told(Refused::for_now(Reason::IssuerUnavailable, RETRY), text))
+        Err(OperationError::IssuerUnavailable(text)) => {
+            Err(Failure::told(RefusedError::for_now(Reason::IssuerUnavailable, RETRY), text))
         }
-        Err(OperationFailure::Failed(text)) => Err(Failure::told(Reason::ServerError, text)),
+        Err(OperationError::Failed(text)) => Err(Failure::told(Reason::ServerError, text)),
     }
 }
 
@@ -115,14 +115,14 @@ async fn authenticate(request: &HttpRequest, state: &AdminState) -> Result<(Stri
         Credentials::Bearer(token) => token,
         // Whoever sent nothing, or another scheme, gets no error code (RFC 6750 section 3.1).
         Credentials::None | Credentials::PublicClient(_) | Credentials::Basic(_) => {
-            let refused = Refused::because(Reason::InvalidToken, NO_CREDENTIALS);
+            let refused = RefusedError::because(Reason::InvalidToken, NO_CREDENTIALS);
             return Err(Failure::challenged(refused, BEARER));
         }
     };
     if state.token.is(&presented) {
         return Ok(("admin token".to_owned(), Right::Admin));
     }
-    let service = &state.desk.service;
+    let service = &state.state.service;
     let own =
         service.authenticate_bearer(&service.snapshot(), &presented, &[rfc::SCOPE_READ, rfc::SCOPE_ADMIN]).await?;
     let right = if own.scope.contains(rfc::SCOPE_ADMIN) { Right::Admin } else { Right::Read };
@@ -139,14 +139,14 @@ async fn read_json(request: &HttpRequest, payload: &mut Payload) -> Result<Value
         return Err(Reason::MediaType.into());
     }
     let members =
-        sts_types::parse_object(&bytes).map_err(|_| Refused::because(Reason::RequestMalformed, NOT_AN_OBJECT))?;
+        sts_types::parse_object(&bytes).map_err(|_| RefusedError::because(Reason::RequestMalformed, NOT_AN_OBJECT))?;
     Ok(Value::Object(members))
 }
 
 /// Both the `Host` and the authority that the target may have, which a server may take for the host (RFC 9112 section 3.2.2).
 fn check_host(request: &HttpRequest, hosts: &[String]) -> Result<(), Failure> {
     let refused = || {
-        Failure::from(Refused::because(
+        Failure::from(RefusedError::because(
             Reason::RequestMalformed,
             "this Host is not served here; list it under admin.hosts",
         ))
@@ -170,27 +170,30 @@ fn is_served(authority: &str, hosts: &[String]) -> bool {
         || hosts.iter().any(|host| host.eq_ignore_ascii_case(bare) || host.eq_ignore_ascii_case(authority))
 }
 
-async fn measured(desk: &Desk) -> HttpResponse {
+async fn measured(state: &AppState) -> HttpResponse {
     // What was answered before is counted.
-    desk.service.told_of_exchanges().await;
-    let cache = desk.issuers.borrow().clone();
-    let text = desk.metrics.render(
-        &desk.service.snapshot().generation,
+    state.service.told_of_exchanges().await;
+    let cache = state.issuers.borrow().clone();
+    let text = state.metrics.render(
+        &state.service.snapshot().generation,
         &cache.status(),
         &cache.families(),
-        (desk.service.status_lists(), desk.service.clock().monotonic()),
-        metrics::Dropped { decisions: desk.service.dropped_decisions(), refusals: desk.service.dropped_refusals() },
-        desk.store.read(desk.service.clock().monotonic()).as_ref(),
+        (state.service.status_lists(), state.service.clock().monotonic()),
+        metrics::DroppedObservations {
+            decisions: state.service.dropped_decisions(),
+            refusals: state.service.dropped_refusals(),
+        },
+        state.store.read(state.service.clock().monotonic()).as_ref(),
     );
     HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text)
 }
 
 async fn ready(state: &AdminState) -> HttpResponse {
-    let store = state.desk.store.look(&state.desk.service).await;
-    let is_audited = state.desk.service.can_audit();
-    let is_ready = store.is_ok() && is_audited && !state.leaving.has_begun();
+    let store = state.state.store.look(&state.state.service).await;
+    let is_audited = state.state.service.can_audit();
+    let is_ready = store.is_ok() && is_audited && !state.draining.has_begun();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let cache = state.desk.issuers.borrow().clone();
+    let cache = state.state.issuers.borrow().clone();
     let issuers: Vec<Value> = cache.status().iter().map(|own| json!({ "name": own.name, "status": own })).collect();
     let families: Vec<Value> = cache.families().iter().map(|own| json!({ "name": own.name, "status": own })).collect();
     let (told, warnings) = match &store {
@@ -202,8 +205,8 @@ async fn ready(state: &AdminState) -> HttpResponse {
         "store": told,
         "store_warnings": warnings,
         "audit": if is_audited { "ok" } else { "no sink takes decision events, and `audit.required` is set" },
-        "sinks": state.desk.metrics.sinks().iter().map(SinkStatus::to_json).collect::<Vec<_>>(),
-        "generation": state.desk.service.snapshot().generation,
+        "sinks": state.state.metrics.sinks().iter().map(SinkStatus::to_json).collect::<Vec<_>>(),
+        "generation": state.state.service.snapshot().generation,
         "issuers": issuers,
         "families": families,
     });

@@ -10,7 +10,7 @@ use actix_web::web::{BytesMut, Payload};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use sts_service::{Reason, Refused};
+use sts_service::{Reason, RefusedError};
 
 use super::Failure;
 
@@ -30,7 +30,7 @@ pub(crate) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result
         let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
         while let Some(chunk) = payload.next().await {
             let chunk =
-                chunk.map_err(|_| Refused::because(Reason::RequestMalformed, "the body did not arrive whole"))?;
+                chunk.map_err(|_| RefusedError::because(Reason::RequestMalformed, "the body did not arrive whole"))?;
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(Failure::from(Reason::BodyTooLarge));
             }
@@ -38,7 +38,7 @@ pub(crate) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result
         }
         Ok(body.freeze())
     };
-    let late = || Refused::because(Reason::RequestMalformed, "the body did not arrive within 10 seconds");
+    let late = || RefusedError::because(Reason::RequestMalformed, "the body did not arrive within 10 seconds");
     let body = tokio::time::timeout(DEADLINE, read).await.map_err(|_| late())??;
     request.extensions_mut().insert(ReadWhole);
     Ok(body)
@@ -61,16 +61,16 @@ pub(super) fn close_if_unread(request: &HttpRequest, payload: Payload, mut respo
         response.extensions_mut().insert(payload);
         return response;
     }
-    response.map_body(|_, body| Keeping { body, _payload: payload }.boxed())
+    response.map_body(|_, body| BodyWithPayload { body, _payload: payload }.boxed())
 }
 
 /// A response's body that keeps the request's payload alive until it is sent.
-struct Keeping {
+struct BodyWithPayload {
     body: BoxBody,
     _payload: Payload,
 }
 
-impl MessageBody for Keeping {
+impl MessageBody for BodyWithPayload {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {

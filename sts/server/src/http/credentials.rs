@@ -3,7 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use data_encoding::BASE64;
-use sts_service::{NO_CLIENT_AUTHENTICATION, Reason, Refused};
+use sts_service::{NO_CLIENT_AUTHENTICATION, Reason, RefusedError};
 use zeroize::Zeroizing;
 
 use super::Failure;
@@ -24,9 +24,12 @@ pub(crate) fn credentials(request: &HttpRequest) -> Result<Credentials, Failure>
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let Some(value) = values.next() else { return Ok(Credentials::None) };
     if values.next().is_some() {
-        return Err(Refused::because(Reason::RequestMalformed, "there is more than one Authorization header").into());
+        return Err(
+            RefusedError::because(Reason::RequestMalformed, "there is more than one Authorization header").into()
+        );
     }
-    let broken = || Failure::from(Refused::because(Reason::RequestMalformed, "the Authorization header is malformed"));
+    let broken =
+        || Failure::from(RefusedError::because(Reason::RequestMalformed, "the Authorization header is malformed"));
     // One space, then token68: no tab, no second space, no comma (Keycloak GHSA-gv94-wp4h-vv8p).
     let (scheme, rest) = value.to_str().map_err(|_| broken())?.split_once(' ').ok_or_else(broken)?;
     let token68 = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
@@ -55,7 +58,7 @@ pub(super) fn public_client(request: &HttpRequest) -> Result<Option<String>, Fai
     match credentials(request) {
         Ok(Credentials::None) => Ok(None),
         Ok(Credentials::PublicClient(client_id)) => Ok(client_id),
-        Ok(_) | Err(_) => Err(Refused::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION).into()),
+        Ok(_) | Err(_) => Err(RefusedError::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION).into()),
     }
 }
 

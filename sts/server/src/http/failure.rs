@@ -4,13 +4,13 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde_json::json;
-use sts_service::{Reason, Refused};
+use sts_service::{Reason, RefusedError};
 use sts_types::RequestId;
 
 /// A refusal on its way out.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    refused: Refused,
+    refused: RefusedError,
     challenge: Option<&'static str>,
     allow: Option<&'static str>,
     /// Said in place of the refusal's own text, to operators only.
@@ -26,25 +26,25 @@ impl Failure {
     }
 
     /// With this `WWW-Authenticate`.
-    pub(crate) fn challenged(refused: impl Into<Refused>, challenge: &'static str) -> Self {
+    pub(crate) fn challenged(refused: impl Into<RefusedError>, challenge: &'static str) -> Self {
         Self { challenge: Some(challenge), ..refused.into().into() }
     }
 
     /// 431 (RFC 6585 section 5).
     pub(crate) fn head_too_large() -> Self {
-        let refused = Refused::because(Reason::RequestMalformed, "the head of the request is over 64 KiB");
+        let refused = RefusedError::because(Reason::RequestMalformed, "the head of the request is over 64 KiB");
         Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }
     }
 
     /// 431 for a head that the library cannot hold. Its limits are wider than ours but for the number
     /// of fields.
     pub(crate) fn too_many_fields() -> Self {
-        let refused = Refused::because(Reason::RequestMalformed, "the request has more than 96 header fields");
+        let refused = RefusedError::because(Reason::RequestMalformed, "the request has more than 96 header fields");
         Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }
     }
 
     /// With a text that says more than the reason does; for operators, since it may repeat what they sent.
-    pub(crate) fn told(refused: impl Into<Refused>, text: String) -> Self {
+    pub(crate) fn told(refused: impl Into<RefusedError>, text: String) -> Self {
         Self { told: Some(text), ..refused.into().into() }
     }
 
@@ -74,13 +74,13 @@ impl Failure {
         self.refused.reason
     }
 
-    pub(crate) fn refused(&self) -> &Refused {
+    pub(crate) fn refused(&self) -> &RefusedError {
         &self.refused
     }
 }
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
+impl From<RefusedError> for Failure {
+    fn from(refused: RefusedError) -> Self {
         let challenge = match refused.reason {
             Reason::InvalidClient => Some(BASIC),
             Reason::InvalidToken => Some(BEARER_INVALID_TOKEN),
@@ -93,7 +93,7 @@ impl From<Refused> for Failure {
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Refused::from(reason).into()
+        RefusedError::from(reason).into()
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
             let failure = Failure::from(reason);
             let withholds = failure.status().as_u16() >= 500 || reason.name() == "not_authorized";
             assert_eq!(failure.description(&id).contains(id.as_str()), withholds, "{}", reason.name());
-            let described = Failure::from(Refused { detail: Some("why".into()), ..reason.into() });
+            let described = Failure::from(RefusedError { detail: Some("why".into()), ..reason.into() });
             assert_eq!(described.description(&id).contains(id.as_str()), withholds, "{}", reason.name());
         }
         let told = Failure::told(Reason::ServerError, "an operator is told the cause".to_owned());

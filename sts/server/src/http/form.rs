@@ -3,7 +3,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
-use sts_service::{PARAMETERS, Parameters, Reason, Refused};
+use sts_service::{PARAMETERS, Parameters, Reason, RefusedError};
 
 use super::Failure;
 
@@ -46,17 +46,17 @@ fn unread(why: &'static str, accepts: Accepts) -> Failure {
         Accepts::FormOrJson => "application/x-www-form-urlencoded or application/json",
     };
     let detail = format!("{why}: send {read}").into();
-    Refused { detail: Some(detail), ..Reason::MediaType.into() }.into()
+    RefusedError { detail: Some(detail), ..Reason::MediaType.into() }.into()
 }
 
 /// Many clients send a form unless told otherwise, so a JSON body under that type is a common mistake.
-fn from_form(body: &[u8], accepts: Accepts) -> Result<Parameters<'_>, Refused> {
+fn from_form(body: &[u8], accepts: Accepts) -> Result<Parameters<'_>, RefusedError> {
     let read = Parameters::from_form(body);
     let is_sound = || read.as_ref().is_ok_and(|read| read.has("grant_type") || read.has("token"));
     if !matches!(first_byte(body), Some(b'{' | b'[')) || is_sound() {
         return read;
     }
-    Err(Refused::because(
+    Err(RefusedError::because(
         Reason::RequestMalformed,
         match accepts {
             Accepts::Form => "the body is JSON: send its members as a form (application/x-www-form-urlencoded)",
@@ -67,10 +67,10 @@ fn from_form(body: &[u8], accepts: Accepts) -> Result<Parameters<'_>, Refused> {
     ))
 }
 
-fn from_json(body: &[u8]) -> Result<Parameters<'_>, Refused> {
+fn from_json(body: &[u8]) -> Result<Parameters<'_>, RefusedError> {
     let looks_like_a_form = || !matches!(first_byte(body), None | Some(b'{' | b'[' | b'"')) && body.contains(&b'=');
     Parameters::from_json(body).map_err(|refused| match looks_like_a_form() {
-        true => Refused::because(
+        true => RefusedError::because(
             Reason::RequestMalformed,
             "the body is a form, but its Content-Type says that it is JSON: send it as application/x-www-form-urlencoded",
         ),
@@ -88,7 +88,7 @@ fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
     for name in names {
         if name.contains('%') || PARAMETERS.contains(&name) {
             let rule = "parameters belong in the body, not in the query";
-            return Err(Refused::because(Reason::RequestMalformed, rule).into());
+            return Err(RefusedError::because(Reason::RequestMalformed, rule).into());
         }
     }
     Ok(())
@@ -96,7 +96,7 @@ fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
 
 /// The one media type of a body, in UTF-8 and not compressed.
 pub(super) fn media(request: &HttpRequest) -> Result<Media, Failure> {
-    read_media(request).map_err(|why| Refused::because(Reason::MediaType, why).into())
+    read_media(request).map_err(|why| RefusedError::because(Reason::MediaType, why).into())
 }
 
 fn read_media(request: &HttpRequest) -> Result<Media, &'static str> {

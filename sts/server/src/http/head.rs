@@ -4,7 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use memchr::memchr;
-use sts_service::{Reason, Refused};
+use sts_service::{Reason, RefusedError};
 
 use super::Failure;
 
@@ -21,7 +21,7 @@ fn refuse_large(request: &HttpRequest) -> Result<(), Failure> {
 /// Refuses a request whose body cannot be read, or whose `Host` is none (RFC 9112 section 3.2).
 pub(super) fn refuse_malformed(request: &HttpRequest) -> Result<(), Failure> {
     refuse_large(request)?;
-    let malformed = |rule| Err(Refused::because(Reason::RequestMalformed, rule).into());
+    let malformed = |rule| Err(RefusedError::because(Reason::RequestMalformed, rule).into());
     if asks_for_web_socket(request) {
         return malformed("no WebSocket is opened here: send no `Upgrade` header");
     }

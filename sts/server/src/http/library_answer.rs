@@ -4,7 +4,7 @@
 use actix_web::body::MessageBody as _;
 use actix_web::http::StatusCode;
 use bytes::Bytes;
-use sts_service::{Reason, Refused};
+use sts_service::{Reason, RefusedError};
 use sts_types::RequestId;
 
 use super::{Failure, failure};
@@ -56,7 +56,7 @@ fn told(failure: &Failure, lines: &[&str], request_id: &RequestId) -> Option<Vec
 }
 
 fn malformed(rule: &'static str) -> Failure {
-    Refused::because(Reason::RequestMalformed, rule).into()
+    RefusedError::because(Reason::RequestMalformed, rule).into()
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 use super::capacity::Capacity;
 use super::connection::{Connection, HEADER_DEADLINE, InFlight, LINGER, NewRequestId};
-use super::{AdminState, Leaving, PublicState, admin, head, public};
+use super::{AdminState, Draining, PublicState, admin, head, public};
 use crate::certificate::{self, CertificateProblem};
 
 /// The longest that a TLS handshake may take.
@@ -176,13 +176,13 @@ fn tls_config(certificate: Arc<ServedCertificate>) -> Result<rustls::ServerConfi
 pub(crate) struct Listeners {
     pub(crate) public: Server,
     pub(crate) admin: Server,
-    pub(crate) closing: Closing,
+    pub(crate) closing: ConnectionShutdown,
 }
 
 /// Tells every connection that it ends with the request that is being handled, or now if there is none.
-pub(crate) struct Closing(watch::Sender<bool>);
+pub(crate) struct ConnectionShutdown(watch::Sender<bool>);
 
-impl Closing {
+impl ConnectionShutdown {
     /// From here on.
     pub(crate) fn begin(&self) {
         self.0.send_replace(true);
@@ -220,7 +220,7 @@ impl Listeners {
         Ok(Self {
             public: server(public, ListenerState::Public(public_state), workers, per_worker, options.clone())?,
             admin: server(admin, ListenerState::Admin(admin_state), 1, capacity.admin, options)?,
-            closing: Closing(closing),
+            closing: ConnectionShutdown(closing),
         })
     }
 }
@@ -240,17 +240,17 @@ enum ListenerState {
 }
 
 impl ListenerState {
-    fn leaving(&self) -> &Leaving {
+    fn draining(&self) -> &Draining {
         match self {
-            Self::Public(state) => &state.leaving,
-            Self::Admin(state) => &state.leaving,
+            Self::Public(state) => &state.draining,
+            Self::Admin(state) => &state.draining,
         }
     }
 
     fn new_request_id(&self) -> NewRequestId {
         let service = match self {
             Self::Public(state) => Arc::clone(&state.service),
-            Self::Admin(state) => Arc::clone(&state.desk.service),
+            Self::Admin(state) => Arc::clone(&state.state.service),
         };
         Rc::new(move || service.new_request_id())
     }
@@ -313,7 +313,7 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
             let _handling = in_flight.begin();
             let asked = request.head().connection_type();
             let is_last = asked == ConnectionType::Close || head::asks_for_web_socket(&request);
-            let leaving = state.leaving().clone();
+            let draining = state.draining().clone();
             let mut response = match state {
                 ListenerState::Public(state) => public::serve(request, payload, state).await,
                 ListenerState::Admin(state) => admin::serve(request, payload, state).await,
@@ -322,7 +322,7 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
                 // Nothing is upgraded to, which the library would not say by itself.
                 response.head_mut().set_connection_type(ConnectionType::KeepAlive);
             }
-            if leaving.has_begun() || is_last {
+            if draining.has_begun() || is_last {
                 // So that a proxy opens its next connection to another server.
                 response.head_mut().set_connection_type(ConnectionType::Close);
             }

@@ -4,29 +4,29 @@
 mod admin;
 mod body;
 mod capacity;
+mod client_ip;
 mod connection;
 mod credentials;
+mod draining;
 mod failure;
 mod failure_limit;
 mod form;
 mod head;
-mod leaving;
 mod library_answer;
 mod listener;
 mod metadata;
 mod public;
 mod route;
-mod source;
 
 pub(crate) use admin::AdminState;
+pub(crate) use client_ip::Proxies;
+pub(crate) use draining::Draining;
 pub(crate) use failure::Failure;
 pub(crate) use failure_limit::FailureLimit;
-pub(crate) use leaving::Leaving;
 pub(crate) use listener::{BindError, ListenerSpec, Listeners, ServedCertificate, leaf_problems, read_certificate};
 pub(crate) use metadata::Metadata;
 pub(crate) use public::PublicState;
 pub(crate) use route::Endpoint;
-pub(crate) use source::Proxies;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

@@ -9,7 +9,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use sts_service::{
-    Caller, Introspection, Origin, Parameters, Reason, Refused, RequestContext, STATUS_LIST_TTL, Service, Snapshot,
+    Caller, Introspection, Origin, Parameters, Reason, RefusedError, RequestContext, STATUS_LIST_TTL, Service, Snapshot,
 };
 use sts_token::MAX_AGE;
 use sts_types::rfc;
@@ -20,7 +20,7 @@ use super::failure_limit::Admission;
 use super::form::{Accepts, parameters};
 use super::head::refuse_malformed;
 use super::route::{Endpoint, endpoint, normalise};
-use super::{Failure, FailureLimit, Leaving, Metadata, Proxies, body};
+use super::{Draining, Failure, FailureLimit, Metadata, Proxies, body};
 use crate::store_health::StoreHealth;
 
 /// The media type of a signed introspection answer (RFC 9701 section 8.2).
@@ -39,7 +39,7 @@ pub(crate) struct PublicState {
     pub(crate) metadata: Metadata,
     pub(crate) proxies: Proxies,
     pub(crate) limit: FailureLimit,
-    pub(crate) leaving: Leaving,
+    pub(crate) draining: Draining,
     pub(crate) store: Arc<StoreHealth>,
 }
 
@@ -75,13 +75,13 @@ pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Dat
 }
 
 /// What a handler answers when it does not refuse.
-struct Answered {
+struct Reply {
     response: HttpResponse,
     /// Whether the caller presented what is not ours, which counts as refused although the protocol answers it with 200.
     is_foreign: bool,
 }
 
-impl From<HttpResponse> for Answered {
+impl From<HttpResponse> for Reply {
     fn from(response: HttpResponse) -> Self {
         Self { response, is_foreign: false }
     }
@@ -90,7 +90,7 @@ impl From<HttpResponse> for Answered {
 /// What the outcome of a request says of the store.
 fn note_store(
     endpoint: Endpoint,
-    outcome: &std::thread::Result<Result<Answered, Failure>>,
+    outcome: &std::thread::Result<Result<Reply, Failure>>,
     state: &PublicState,
     context: &RequestContext,
 ) {
@@ -107,7 +107,7 @@ fn note_store(
 }
 
 /// Whether a request counts against its source. A handler that panics is our fault.
-fn is_callers_fault(outcome: &std::thread::Result<Result<Answered, Failure>>) -> bool {
+fn is_callers_fault(outcome: &std::thread::Result<Result<Reply, Failure>>) -> bool {
     match outcome {
         Ok(Ok(answered)) => answered.is_foreign,
         Ok(Err(failure)) => !failure.is_ours(),
@@ -127,7 +127,7 @@ fn admit<'s>(
     let is_probe = matches!(endpoint, Ok(Endpoint::Live | Endpoint::Ready));
     if !is_probe && !state.proxies.admit(request) {
         let rule = "plain http is served to the proxy that ends TLS alone: connect through it";
-        return Err(Refused::because(Reason::RequestMalformed, rule).into());
+        return Err(RefusedError::because(Reason::RequestMalformed, rule).into());
     }
     let endpoint = check_method(request, endpoint?)?;
     if endpoint.methods() != "POST" {
@@ -137,7 +137,7 @@ fn admit<'s>(
     match state.limit.admit(source, context.arrived) {
         Ok(admission) => Ok((endpoint, Some(admission))),
         Err(wait) => {
-            let refused = Refused::for_now(Reason::RateLimited, wait);
+            let refused = RefusedError::for_now(Reason::RateLimited, wait);
             if endpoint == Endpoint::Token {
                 state.service.begin_exchange(context).refuse(&refused);
             }
@@ -160,7 +160,7 @@ async fn handle(
     payload: &mut Payload,
     state: &PublicState,
     context: &RequestContext,
-) -> Result<Answered, Failure> {
+) -> Result<Reply, Failure> {
     let response = match endpoint {
         Endpoint::Token => token(request, payload, state, context).await?,
         Endpoint::Revoke => {
@@ -233,7 +233,7 @@ async fn read_exchange<'b>(
 }
 
 /// `POST /revoke`, RFC 7009 section 2. The token is the authority; credentials are not needed, and must be right if sent.
-async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Answered, Failure> {
+async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Reply, Failure> {
     let (credentials, body) = (credentials(request)?, body::read(request, payload).await?);
     // Taken once the body is here: a slow caller is judged by the rules in force when it is done.
     let snapshot = state.service.snapshot();
@@ -250,14 +250,17 @@ async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicStat
     parameters.forbid_repeats(&[])?;
     refuse_body_credentials(&parameters)?;
     let origin = state.service.revoke_presented(&snapshot, required_token(&parameters)?).await?;
-    Ok(Answered { response: private(StatusCode::OK).finish(), is_foreign: origin == Origin::Foreign })
+    Ok(Reply { response: private(StatusCode::OK).finish(), is_foreign: origin == Origin::Foreign })
 }
 
 /// `POST /introspect`, RFC 7662 section 2; signed for who asks for that (RFC 9701 section 4).
-async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Answered, Failure> {
+async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Reply, Failure> {
     let credentials = match credentials(request)? {
         Credentials::None | Credentials::PublicClient(_) => {
-            return Err(Failure::challenged(Refused::because(Reason::InvalidClient, NO_CREDENTIALS), BASIC_OR_BEARER));
+            return Err(Failure::challenged(
+                RefusedError::because(Reason::InvalidClient, NO_CREDENTIALS),
+                BASIC_OR_BEARER,
+            ));
         }
         credentials => credentials,
     };
@@ -286,7 +289,7 @@ async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &Public
         let answer = serde_json::to_string(&introspection).map_err(|_| Reason::ServerError)?;
         private(StatusCode::OK).content_type(JSON).body(answer)
     };
-    Ok(Answered { response, is_foreign })
+    Ok(Reply { response, is_foreign })
 }
 
 /// Whether a signed answer is asked for by name, and plain JSON not rather (RFC 9110 section 12.5.1).
@@ -328,14 +331,14 @@ fn refuse_body_credentials(parameters: &Parameters<'_>) -> Result<(), Failure> {
 }
 
 fn required_token<'a>(parameters: &'a Parameters<'_>) -> Result<&'a str, Failure> {
-    let missing = || Refused::because(Reason::RequestMalformed, "`token` is missing");
+    let missing = || RefusedError::because(Reason::RequestMalformed, "`token` is missing");
     Ok(parameters.one("token")?.ok_or_else(missing)?)
 }
 
 /// `GET /readyz`: what is known. It waits for nothing.
 fn ready(state: &PublicState) -> HttpResponse {
     let is_store_ready = state.store.is_ready(state.service.clock().monotonic());
-    if is_store_ready && state.service.can_audit() && !state.leaving.has_begun() {
+    if is_store_ready && state.service.can_audit() && !state.draining.has_begun() {
         HttpResponse::Ok().finish()
     } else {
         HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).finish()

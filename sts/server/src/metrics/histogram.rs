@@ -32,7 +32,7 @@ pub(crate) struct Histogram {
 }
 
 /// A histogram at one moment.
-pub(crate) struct Counted {
+pub(crate) struct HistogramSnapshot {
     /// The upper bound of each bucket, and how many durations are not above it; the last bound is `+Inf`.
     pub(crate) cumulative: Vec<(&'static str, u64)>,
     /// Their sum in seconds.
@@ -49,7 +49,7 @@ impl Histogram {
     }
 
     /// What was counted so far.
-    pub(crate) fn read(&self) -> Counted {
+    pub(crate) fn read(&self) -> HistogramSnapshot {
         let mut count = 0;
         let mut add = |bound, bucket: &AtomicU64| {
             count += bucket.load(Ordering::Relaxed);
@@ -58,7 +58,10 @@ impl Histogram {
         let mut cumulative: Vec<_> =
             BOUNDS.iter().zip(&self.buckets).map(|((bound, _), bucket)| add(*bound, bucket)).collect();
         cumulative.push(add("+Inf", &self.above));
-        Counted { cumulative, sum: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64() }
+        HistogramSnapshot {
+            cumulative,
+            sum: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64(),
+        }
     }
 }
 
@@ -80,7 +83,7 @@ mod tests {
         for micros in [0, 50, 51, 1_000, 5_000_000, 5_000_001] {
             histogram.observe(Duration::from_micros(micros));
         }
-        let Counted { cumulative, sum } = histogram.read();
+        let HistogramSnapshot { cumulative, sum } = histogram.read();
         let count = |bound: &str| cumulative.iter().find(|(other, _)| *other == bound).unwrap().1;
         assert_eq!(["0.00005", "0.0001", "0.0005", "0.001", "2.5", "5", "+Inf"].map(count), [2, 3, 3, 4, 4, 5, 6]);
         assert!((sum - 10.001_102).abs() < 1e-9, "{sum}");

@@ -27,7 +27,7 @@ use exposition::{Exposition, Kind};
 pub(crate) const MEDIA_TYPE: &str = Exposition::MEDIA_TYPE;
 
 /// What was not told or remembered of exchanges, for want of space.
-pub(crate) struct Dropped {
+pub(crate) struct DroppedObservations {
     pub(crate) decisions: u64,
     pub(crate) refusals: u64,
 }
@@ -81,7 +81,7 @@ impl Metrics {
         issuers: &[EntryStatus],
         families: &[FamilyStatus],
         status_lists: (StatusListsView, Duration),
-        dropped: Dropped,
+        dropped: DroppedObservations,
         store: Option<&Readiness>,
     ) -> String {
         let mut out = Exposition::default();

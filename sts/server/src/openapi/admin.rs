@@ -24,7 +24,7 @@ const OPERATIONS: &[Row] = &[
         "/admin/v1/revocation-rules/{id}",
         "undoRevocationRule",
         "Take a rule back: the tokens that it covered are active again, unless something else revokes them",
-        "Undone",
+        "UndoneRule",
     ),
     ("get", "/admin/v1/keys", "listKeys", "Our signing keys", "SigningKeys"),
     ("post", "/admin/v1/keys/rotate", "rotateKeys", "Make successors for our signing keys", "SigningKeys"),

@@ -87,7 +87,7 @@ fn errors(statuses: &[u16]) -> Map<String, Value> {
 
 const fn meaning(status: u16) -> &'static str {
     match status {
-        400 => "Refused: `reason` says why, as far as the caller may know",
+        400 => "RefusedError: `reason` says why, as far as the caller may know",
         401 => "Credentials are missing, misplaced or wrong",
         403 => "The bearer's token does not have the scope",
         404 => "There is no such thing",

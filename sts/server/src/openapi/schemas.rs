@@ -134,7 +134,7 @@ pub(super) fn all() -> Value {
             "revocation": { "type": "object", "description": "As it is recorded; not there for a dry run." },
             "dry_run": { "type": "boolean", "description": "Whether nothing was revoked." },
         })),
-        "Undone": covering(json!(["undone", "covered", "at_least"]), json!({
+        "UndoneRule": covering(json!(["undone", "covered", "at_least"]), json!({
             "undone": { "type": "object", "description": "The rule that was taken back." },
         })),
         "Revocation": {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sts_service::{GroupBy, Reason, RememberedRefusal, Service, group};
 use sts_types::{RequestId, nearest};
 
-use super::OperationFailure;
+use super::OperationError;
 
 /// Refusals of a page when no limit is asked for.
 const DEFAULT_PAGE: usize = 100;
@@ -104,12 +104,12 @@ fn by(names: &str) -> Result<Vec<GroupBy>, String> {
 }
 
 /// A page, newest first, as `{items, next}`; or the groups, largest first.
-pub(super) async fn list(service: &Service, query: &DenialsQuery) -> Result<Value, OperationFailure> {
-    let all = service.denials().await.map_err(|_| OperationFailure::StoreUnavailable(NOT_LISTED))?;
+pub(super) async fn list(service: &Service, query: &DenialsQuery) -> Result<Value, OperationError> {
+    let all = service.denials().await.map_err(|_| OperationError::StoreUnavailable(NOT_LISTED))?;
     let wanted: Vec<RememberedRefusal> = all.into_iter().filter(|refusal| query.wants(refusal)).collect();
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
     if let Some(names) = &query.group_by {
-        let mut groups = group(&wanted, &by(names).map_err(OperationFailure::Refused)?);
+        let mut groups = group(&wanted, &by(names).map_err(OperationError::Refused)?);
         let left_out = groups.len().saturating_sub(limit);
         groups.truncate(limit);
         return Ok(json!({ "items": groups, "next": null, "left_out": left_out }));
@@ -137,24 +137,24 @@ fn brief(refusal: &RememberedRefusal) -> Value {
 }
 
 /// One refusal with its whole trace.
-pub(super) async fn show(service: &Service, request_id: &str) -> Result<Value, OperationFailure> {
+pub(super) async fn show(service: &Service, request_id: &str) -> Result<Value, OperationError> {
     match service.denial(request_id).await {
         Ok(Some(refusal)) => Ok(json!(refusal)),
         Ok(None) => Err(not_remembered(request_id)),
-        Err(_) => Err(OperationFailure::StoreUnavailable(
+        Err(_) => Err(OperationError::StoreUnavailable(
             "the refusal may be remembered there, and its decision event is in the log",
         )),
     }
 }
 
-fn not_remembered(request_id: &str) -> OperationFailure {
+fn not_remembered(request_id: &str) -> OperationError {
     let Ok(request_id) = RequestId::new(request_id) else {
-        return OperationFailure::NotFound(
+        return OperationError::NotFound(
             "that is not a request id: one has 26 letters and digits, and stands in the answer and its X-Request-Id header"
                 .to_owned(),
         );
     };
-    OperationFailure::NotFound(format!(
+    OperationError::NotFound(format!(
         "no refusal of request {request_id} is remembered: refusals are kept for 24 hours, those that name no issuer of ours for \
          less, and the most frequent give way when there are too many. The decision event of each request is in the log of the \
          server that answered it: grep {request_id} there"

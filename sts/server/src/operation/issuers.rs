@@ -1,11 +1,11 @@
 //! What operators see of issuer entries and families, and have them do.
 
 use futures_util::{StreamExt as _, stream};
-use jwks_cache::{EntryRef, FamilyStatus, FetchError, FetchFault, HistoryError, InForce, JwksCache, KeyHistory};
+use jwks_cache::{EntryRef, FamilyStatus, FetchError, FetchErrorKind, HistoryError, InForce, JwksCache, KeyHistory};
 use serde_json::{Value, json};
 use sts_types::{EntryName, Issuer, UnixTime};
 
-use super::{OperationFailure, not_found};
+use super::{OperationError, not_found};
 
 /// How many members of a family are refreshed at a time.
 const AT_ONCE: usize = 16;
@@ -16,7 +16,7 @@ pub(super) fn list(cache: &JwksCache) -> Value {
 }
 
 /// One entry or family.
-pub(super) fn show(cache: &JwksCache, name: &str) -> Result<Value, OperationFailure> {
+pub(super) fn show(cache: &JwksCache, name: &str) -> Result<Value, OperationError> {
     if let Some(status) = cache.status().into_iter().find(|entry| entry.name.as_str() == name) {
         return Ok(json!(status));
     }
@@ -24,7 +24,7 @@ pub(super) fn show(cache: &JwksCache, name: &str) -> Result<Value, OperationFail
 }
 
 /// Fetches the keys of an entry, of one member of a family, or of all its members that were asked for lately.
-pub(super) async fn refresh(cache: &JwksCache, name: &str, issuer: Option<&str>) -> Result<Value, OperationFailure> {
+pub(super) async fn refresh(cache: &JwksCache, name: &str, issuer: Option<&str>) -> Result<Value, OperationError> {
     let (entry, issuer) = (entry_name(name)?, issuer_of(issuer)?);
     if let Some(issuer) = &issuer {
         return cache.refresh(EntryRef::of_issuer(&entry, issuer)).await.map(|done| json!(done)).map_err(not_refreshed);
@@ -48,7 +48,7 @@ pub(super) async fn refresh(cache: &JwksCache, name: &str, issuer: Option<&str>)
     }
     match failed.as_slice() {
         [] => Ok(json!({ "members": done })),
-        [first, ..] => Err(OperationFailure::IssuerUnavailable(format!(
+        [first, ..] => Err(OperationError::IssuerUnavailable(format!(
             "{} of {} members were not refreshed; the first: {first}",
             failed.len(),
             failed.len() + done.len()
@@ -62,7 +62,7 @@ pub(super) async fn history(
     name: &str,
     issuer: Option<&str>,
     at: Option<UnixTime>,
-) -> Result<Value, OperationFailure> {
+) -> Result<Value, OperationError> {
     let (entry, issuer) = (entry_name(name)?, issuer_of(issuer)?);
     let of = match &issuer {
         Some(issuer) => EntryRef::of_issuer(&entry, issuer),
@@ -71,19 +71,19 @@ pub(super) async fn history(
     match cache.history(of).await {
         Ok(history) => Ok(at.map_or_else(|| json!(history), |at| in_force(&history, at))),
         Err(HistoryError::UnknownEntry) if issuer.is_none() && family(cache, name).is_some() => {
-            Err(OperationFailure::Refused(
+            Err(OperationError::Refused(
                 "this is a family of issuers, each with a history of its own: say which with --issuer URL".to_owned(),
             ))
         }
         Err(HistoryError::UnknownEntry) => Err(unknown()),
-        Err(error @ HistoryError::Unreadable(_)) => Err(OperationFailure::Failed(error.to_string())),
+        Err(error @ HistoryError::Unreadable(_)) => Err(OperationError::Failed(error.to_string())),
     }
 }
 
-fn not_refreshed(error: FetchError) -> OperationFailure {
+fn not_refreshed(error: FetchError) -> OperationError {
     match error.fault {
-        FetchFault::UnknownEntry => unknown(),
-        _ => OperationFailure::IssuerUnavailable(error.to_string()),
+        FetchErrorKind::UnknownEntry => unknown(),
+        _ => OperationError::IssuerUnavailable(error.to_string()),
     }
 }
 
@@ -91,15 +91,15 @@ fn family(cache: &JwksCache, name: &str) -> Option<FamilyStatus> {
     cache.families().into_iter().find(|family| family.name.as_str() == name)
 }
 
-fn entry_name(name: &str) -> Result<EntryName, OperationFailure> {
+fn entry_name(name: &str) -> Result<EntryName, OperationError> {
     EntryName::new(name).map_err(|_| unknown())
 }
 
-fn issuer_of(text: Option<&str>) -> Result<Option<Issuer>, OperationFailure> {
-    text.map(Issuer::new).transpose().map_err(|error| OperationFailure::Refused(error.to_string()))
+fn issuer_of(text: Option<&str>) -> Result<Option<Issuer>, OperationError> {
+    text.map(Issuer::new).transpose().map_err(|error| OperationError::Refused(error.to_string()))
 }
 
-fn unknown() -> OperationFailure {
+fn unknown() -> OperationError {
     not_found(&HistoryError::UnknownEntry.to_string())
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sts_service::Service;
 
-use super::OperationFailure;
+use super::OperationError;
 
 /// The keys with what each is doing.
 pub(super) fn list(service: &Service) -> Value {
@@ -28,9 +28,9 @@ pub(super) fn list(service: &Service) -> Value {
 }
 
 /// Makes successors where none wait. `made` names those that were made now.
-pub(super) fn rotate(service: &Service, by: &str) -> Result<Value, OperationFailure> {
+pub(super) fn rotate(service: &Service, by: &str) -> Result<Value, OperationError> {
     let rotated = service.keyring().rotate(service.clock().now());
-    let made = rotated.map_err(|error| OperationFailure::Failed(error.to_string()))?;
+    let made = rotated.map_err(|error| OperationError::Failed(error.to_string()))?;
     if made.is_empty() {
         tracing::info!(%by, "signing keys not rotated: their successors wait already");
     } else {

@@ -5,18 +5,17 @@ use sts_service::Service;
 use sts_store::{EarlierUse, TakenClaim};
 use sts_types::Digest256;
 
-use super::OperationFailure;
+use super::OperationError;
 
 /// The claim of the key with these hexadecimal digits.
-pub(super) async fn find(service: &Service, key: &str) -> Result<Value, OperationFailure> {
-    let key: Digest256 = serde_json::from_value(json!(key)).map_err(|_| {
-        OperationFailure::NotFound("the key of a claim has 64 lower-case hexadecimal digits".to_owned())
-    })?;
+pub(super) async fn find(service: &Service, key: &str) -> Result<Value, OperationError> {
+    let key: Digest256 = serde_json::from_value(json!(key))
+        .map_err(|_| OperationError::NotFound("the key of a claim has 64 lower-case hexadecimal digits".to_owned()))?;
     match service.find_claim(key).await {
         Ok(taken) => Ok(answer(taken.as_ref())),
         Err(error) => {
             tracing::error!(%error, "the store did not answer");
-            Err(OperationFailure::StoreUnavailable(NOT_LOOKED_UP))
+            Err(OperationError::StoreUnavailable(NOT_LOOKED_UP))
         }
     }
 }

@@ -5,28 +5,28 @@ use sts_service::{ListError, RevocationError, RevocationRequest, TokenQuery, Tok
 use sts_store::{LedgerError, RuleId};
 use sts_types::{Jti, UnixTime};
 
-use super::{Desk, Operation, OperationFailure, limit, moment, not_found, query, refused};
+use super::{AppState, Operation, OperationError, limit, moment, not_found, query, refused};
 
 /// A page of recorded tokens.
-pub(super) async fn list(desk: &Desk, query: TokenQuery) -> Result<Value, OperationFailure> {
-    let listed = desk.service.list_tokens(&desk.service.snapshot(), query).await;
+pub(super) async fn list(state: &AppState, query: TokenQuery) -> Result<Value, OperationError> {
+    let listed = state.service.list_tokens(&state.service.snapshot(), query).await;
     listed.map(|page| json!(page)).map_err(|error| match error {
         ListError::Unavailable(error) => away(&error, "nothing was listed"),
         ListError::Field(..) => refused(&error),
     })
 }
 
-pub(super) async fn show(desk: &Desk, jti: &str) -> Result<Value, OperationFailure> {
+pub(super) async fn show(state: &AppState, jti: &str) -> Result<Value, OperationError> {
     let jti = Jti::new(jti).map_err(|error| refused(&error))?;
-    let token = desk.service.show_token(&desk.service.snapshot(), jti).await;
+    let token = state.service.show_token(&state.service.snapshot(), jti).await;
     let token = token.map_err(|error| away(&error, "the token was not looked up"))?;
     token.map(|token| json!(token)).ok_or_else(|| not_found("no live token has that jti"))
 }
 
-pub(super) async fn revoke(desk: &Desk, request: RevocationRequest, by: &str) -> Result<Value, OperationFailure> {
+pub(super) async fn revoke(state: &AppState, request: RevocationRequest, by: &str) -> Result<Value, OperationError> {
     let dry_run = request.dry_run;
     let undone = |text: &dyn std::fmt::Display| format!("{text}; nothing was revoked");
-    match desk.service.revoke(&desk.service.snapshot(), request, by).await {
+    match state.service.revoke(&state.service.snapshot(), request, by).await {
         Ok(revoked) => {
             if !dry_run {
                 tracing::warn!(revocation = %json!(revoked), "revoked");
@@ -46,23 +46,23 @@ pub(super) async fn revoke(desk: &Desk, request: RevocationRequest, by: &str) ->
     }
 }
 
-pub(super) async fn rules(desk: &Desk) -> Result<Value, OperationFailure> {
-    let rules = desk.service.revocation_rules().await.map_err(|error| away(&error, "nothing was listed"))?;
+pub(super) async fn rules(state: &AppState) -> Result<Value, OperationError> {
+    let rules = state.service.revocation_rules().await.map_err(|error| away(&error, "nothing was listed"))?;
     Ok(json!({ "revocation_rules": &*rules }))
 }
 
-pub(super) async fn undo_rule(desk: &Desk, id: &str, by: &str) -> Result<Value, OperationFailure> {
+pub(super) async fn undo_rule(state: &AppState, id: &str, by: &str) -> Result<Value, OperationError> {
     let unknown = || not_found("no revocation rule in force has that id; `sts tokens rules list` shows them");
     let id: RuleId = id.parse().map_err(|_| unknown())?;
-    let undone = desk.service.undo_rule(id).await.map_err(|error| away(&error, "no rule was taken back"))?;
+    let undone = state.service.undo_rule(id).await.map_err(|error| away(&error, "no rule was taken back"))?;
     let undone = undone.ok_or_else(unknown)?;
     tracing::warn!(undone = %json!(undone), %by, "a revocation rule was taken back");
     Ok(json!(undone))
 }
 
-fn away(error: &LedgerError, undone: &'static str) -> OperationFailure {
+fn away(error: &LedgerError, undone: &'static str) -> OperationError {
     tracing::error!(%error, "the store did not answer");
-    OperationFailure::StoreUnavailable(undone)
+    OperationError::StoreUnavailable(undone)
 }
 
 /// The query string of a listing.

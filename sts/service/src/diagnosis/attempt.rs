@@ -7,7 +7,7 @@ use sts_token::TrustSpec;
 use sts_types::{ClaimSet, EntryName, Json, UnixTime};
 
 use super::view::{RefusedRequest, TokenView};
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 
 /// So many faults of one token are told, one behind another.
 const MAX_DEPTH: u8 = 3;
@@ -120,14 +120,14 @@ fn rest(token: &TokenView<'_>, attempt: &Attempt) -> Option<Diagnosis> {
 }
 
 /// What the exchange would answer, key and signature apart.
-fn refusal(token: &TokenView<'_>, attempt: &Attempt, now: UnixTime) -> Option<Refused> {
+fn refusal(token: &TokenView<'_>, attempt: &Attempt, now: UnixTime) -> Option<RefusedError> {
     let Attempt { trust, claims, .. } = attempt;
-    if let Err(fault) = sts_token::judge_unsigned_claims(claims, trust, now) {
+    if let Err(fault) = sts_token::validate_unsigned_claims(claims, trust, now) {
         return Some(fault.into());
     }
     let rules = &token.snapshot.rules;
     if !rules.knows_audience(&trust.entry, claims) {
-        return Some(Refused::audience(&token.snapshot.issuer));
+        return Some(RefusedError::audience(&token.snapshot.issuer));
     }
     let Ok(requested) = rules.resolve(&token.request.asked) else { return Some(Reason::RequestMalformed.into()) };
     let facts = sts_policy::Facts { entry: &trust.entry, claims, now };

@@ -27,7 +27,7 @@ where
 
 fn compared<'e, 'r>(iss: &str, entry: &'e EntryView<'r>) -> Option<LookAlike<'e, 'r>> {
     let own = entry.issuer;
-    let (Some(sent), Some(wanted)) = (Parts::of(iss), Parts::of(own)) else {
+    let (Some(sent), Some(wanted)) = (ServiceDependencies::of(iss), ServiceDependencies::of(own)) else {
         let how = sts_policy::difference(own, iss)?;
         return Some(LookAlike { entry, differences: vec![how], is_same: false, is_other_host: false });
     };
@@ -53,7 +53,7 @@ fn compared<'e, 'r>(iss: &str, entry: &'e EntryView<'r>) -> Option<LookAlike<'e,
 }
 
 /// Whether the hosts are one, with the differences; `None` where nobody takes one for the other.
-fn hosts(sent: &Parts<'_>, wanted: &Parts<'_>) -> Option<(bool, Vec<String>)> {
+fn hosts(sent: &ServiceDependencies<'_>, wanted: &ServiceDependencies<'_>) -> Option<(bool, Vec<String>)> {
     if sent.host == wanted.host {
         return Some((true, Vec::new()));
     }
@@ -117,14 +117,14 @@ fn bounded(text: &str) -> String {
 }
 
 /// A URL in parts.
-struct Parts<'a> {
+struct ServiceDependencies<'a> {
     scheme: &'a str,
     host: &'a str,
     port: Option<&'a str>,
     path: &'a str,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> ServiceDependencies<'a> {
     fn of(url: &'a str) -> Option<Self> {
         let is_scheme = |scheme: &&str| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme))?;

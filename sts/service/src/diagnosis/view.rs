@@ -4,20 +4,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
-use sts_policy::Asked;
+use sts_policy::RequestedNames;
 use sts_store::EarlierUse;
 use sts_token::{ClaimedOrigin, TrustSpec};
 use sts_types::{ClaimSet, EntryName, Issuers, Json, JsonObject, UnixTime};
 
 use crate::Snapshot;
 use crate::issuer_keys::KeysView;
-use crate::reason::Refused;
+use crate::reason::RefusedError;
 
 /// What is known of a refused request. It is diagnosed off the request path: a diagnosis may try fixes on the rules.
 #[derive(Clone, Copy)]
 pub struct RefusedRequest<'a> {
     /// The refusal, as the caller was told.
-    pub refused: &'a Refused,
+    pub refused: &'a RefusedError,
     /// The subject token as it was presented. Its claims are shown, never believed.
     pub token: Option<&'a str>,
     /// The issuer entry, once known.
@@ -25,7 +25,7 @@ pub struct RefusedRequest<'a> {
     /// The verified claims, where verification came so far; or claims that nobody has signed.
     pub claims: Option<&'a ClaimSet>,
     /// Account, target and scope, as they were asked for.
-    pub asked: Asked<'a>,
+    pub asked: RequestedNames<'a>,
     /// When it was judged.
     pub now: UnixTime,
     /// The earlier use of a one-use token, where it is known.

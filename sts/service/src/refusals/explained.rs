@@ -27,7 +27,7 @@ const NOT_LOOKED_FOR: &str = "the cause was not looked for, since too many reque
 
 /// How far a refused request came, as far as its share of the space is concerned.
 #[derive(Clone, Copy)]
-enum Standing {
+enum RefusalStage {
     /// It names no issuer of ours.
     Stranger = 0,
     /// It names an issuer of ours, and nobody has verified that.
@@ -97,10 +97,10 @@ impl RememberedRefusal {
 }
 
 /// How far the request came, and the issuer entry that it names if that is certain.
-fn standing(exchange: &EndedExchange, presented: Option<&PresentedToken>) -> (Standing, Option<EntryName>) {
+fn standing(exchange: &EndedExchange, presented: Option<&PresentedToken>) -> (RefusalStage, Option<EntryName>) {
     let record = &exchange.record;
     if let Some(claims) = &record.claims {
-        return (Standing::Verified, Some(claims.entry().clone()));
+        return (RefusalStage::Verified, Some(claims.entry().clone()));
     }
     let issuer = presented.and_then(|token| Issuer::new(token.iss.as_deref()?).ok());
     let named = issuer.as_ref().map_or(&[][..], |issuer| exchange.snapshot.trust.entries(issuer));
@@ -109,7 +109,7 @@ fn standing(exchange: &EndedExchange, presented: Option<&PresentedToken>) -> (St
         _ => None,
     });
     let is_named = entry.is_some() || !named.is_empty();
-    (if is_named { Standing::Named } else { Standing::Stranger }, entry)
+    (if is_named { RefusalStage::Named } else { RefusalStage::Stranger }, entry)
 }
 
 fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {
@@ -141,13 +141,18 @@ fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {
 
 /// Its share of the space. Nothing that a stranger can choose freely is part of it, but for the lane: one noisy network fills a
 /// lane, and leaves the others.
-fn share(standing: Standing, entry: Option<&EntryName>, account: Option<&str>, source: Option<IpAddr>) -> RefusalShare {
+fn share(
+    standing: RefusalStage,
+    entry: Option<&EntryName>,
+    account: Option<&str>,
+    source: Option<IpAddr>,
+) -> RefusalShare {
     let lane = lane(source).to_be_bytes();
     let entry = entry.map_or("", EntryName::as_str);
     let kind = [standing as u8];
     let digest = sts_jose::digest_of_parts(&[&kind, entry.as_bytes(), account.unwrap_or("").as_bytes(), &lane]);
     let number = digest.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-    RefusalShare { is_small: matches!(standing, Standing::Stranger), number }
+    RefusalShare { is_small: matches!(standing, RefusalStage::Stranger), number }
 }
 
 /// By the network of the caller: /24 for IPv4, /64 for IPv6.

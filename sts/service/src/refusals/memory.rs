@@ -16,14 +16,14 @@ const SLACK: usize = 64;
 /// A bounded, fairly shared memory. Its lock is held for a push or a scan, never over I/O.
 #[derive(Default)]
 pub(crate) struct Refusals {
-    held: Mutex<VecDeque<Held>>,
+    held: Mutex<VecDeque<HeldRefusal>>,
     /// Told of each refusal that is not stored yet.
     arrived: Notify,
     /// Refusals that went before the store had them.
     dropped: AtomicU64,
 }
 
-struct Held {
+struct HeldRefusal {
     refusal: StoredRefusal,
     is_stored: bool,
 }
@@ -31,7 +31,7 @@ struct Held {
 impl Refusals {
     pub(crate) fn remember(&self, refusal: StoredRefusal) {
         let mut held = self.lock();
-        held.push_back(Held { refusal, is_stored: false });
+        held.push_back(HeldRefusal { refusal, is_stored: false });
         if held.len() > HELD.full + SLACK
             || held.iter().filter(|held| held.refusal.share.is_small).count() > HELD.small + SLACK
         {
@@ -88,7 +88,7 @@ impl Refusals {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Held>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<HeldRefusal>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

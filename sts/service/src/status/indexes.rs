@@ -18,19 +18,19 @@ pub(crate) struct StatusIndexes {
     ledger: Arc<dyn Ledger>,
     entropy: Arc<dyn Entropy>,
     /// Held only while an index is taken out.
-    free: Mutex<Free>,
+    free: Mutex<FreeIndexes>,
     /// Held while a block is leased. A task that waited for it finds the new block.
     leasing: tokio::sync::Mutex<()>,
 }
 
 /// The unused indexes. All were leased in the same era.
 #[derive(Default)]
-struct Free {
+struct FreeIndexes {
     era: u64,
     blocks: BTreeMap<StatusWindow, Vec<u64>>,
 }
 
-impl Free {
+impl FreeIndexes {
     /// The blocks of `era`. Drops those of another era, which are no longer ours.
     fn of(&mut self, era: u64) -> &mut BTreeMap<StatusWindow, Vec<u64>> {
         if self.era != era {
@@ -83,7 +83,7 @@ impl StatusIndexes {
     /// Leases a block, unless more than `enough` indexes are left by now.
     async fn refill(&self, window: StatusWindow, enough: usize) -> Result<(), LedgerError> {
         let _leasing = self.leasing.lock().await;
-        let left = |free: &mut Free| free.of(self.ledger.lease_era()).get(&window).map_or(0, Vec::len);
+        let left = |free: &mut FreeIndexes| free.of(self.ledger.lease_era()).get(&window).map_or(0, Vec::len);
         if left(&mut self.free()) > enough {
             return Ok(());
         }
@@ -107,7 +107,7 @@ impl StatusIndexes {
         }
     }
 
-    fn free(&self) -> MutexGuard<'_, Free> {
+    fn free(&self) -> MutexGuard<'_, FreeIndexes> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,13 +2,13 @@
 //! with an index (`indexes.rs`). A background task keeps the lists of invalid tokens up to date
 //! (`rounds.rs`), and `board.rs` serves them.
 
-mod board;
 mod indexes;
-mod rounds;
+mod published;
+mod publisher;
 
-pub(crate) use board::Board;
-pub use board::{StatusList, StatusListsView};
 pub(crate) use indexes::StatusIndexes;
+pub(crate) use published::PublishedLists;
+pub use published::{StatusList, StatusListsView};
 
 use sts_types::{Issuer, StatusListId};
 

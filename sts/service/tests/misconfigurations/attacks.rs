@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sts_policy::{Asked, Facts, Verdict};
+use sts_policy::{Facts, RequestedNames, Verdict};
 use sts_types::UnixTime;
 
 use crate::support::NOW;
@@ -21,11 +21,11 @@ fn fld06_no_attack_is_let_in_by_the_fix_that_is_named_for_it() {
             continue;
         }
         refused += 1;
-        let asked = Asked {
+        let asked = RequestedNames {
             audience: &case.audience,
             resource: &case.resource,
             scope: case.scope.as_deref(),
-            ..Asked::default()
+            ..RequestedNames::default()
         };
         let Ok(requested) = rules.resolve(&asked) else { continue };
         let facts = Facts { entry: &case.entry, claims: &case.claims, now };

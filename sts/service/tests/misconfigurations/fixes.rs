@@ -2,7 +2,7 @@
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
-use sts_policy::Asked;
+use sts_policy::RequestedNames;
 use sts_service::Presented;
 use sts_types::ClaimSet;
 
@@ -40,7 +40,7 @@ impl World {
             .replace("IDENTITY", identity)
             .replace("ACCOUNT", &self.account)
             .replace("MORE", "");
-        let asked = Asked { audience: &self.audience, ..Asked::default() };
+        let asked = RequestedNames { audience: &self.audience, ..RequestedNames::default() };
         let claims: ClaimSet = claims.clone().into();
         explain(&snapshot(&config, Vec::new()), Presented::Claims { claims, entry: None }, &asked)
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sts_jose::base64url;
-use sts_policy::Asked;
+use sts_policy::RequestedNames;
 use sts_service::{
     KeySetView, KeyView, KeysFailure, KeysView, Presented, Reason, RefusedRequest, SkippedKeyView, diagnose,
 };
@@ -43,7 +43,7 @@ fn view() -> KeysView {
 }
 
 fn line(view: KeysView, kid: Option<&str>) -> String {
-    explain(&sound(Some(view)), Presented::Token(&token(kid)), &Asked::default()).summary
+    explain(&sound(Some(view)), Presented::Token(&token(kid)), &RequestedNames::default()).summary
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn fld42_a_replayed_token_and_a_bad_signature_are_diagnosed_from_what_is_known()
     };
     let said = |reason: Reason, earlier_use| {
         let refused = reason.into();
-        let (token, asked, now) = (Some(token.as_str()), Asked::default(), UnixTime::from_secs(NOW));
+        let (token, asked, now) = (Some(token.as_str()), RequestedNames::default(), UnixTime::from_secs(NOW));
         diagnose(
             &snapshot,
             &RefusedRequest { refused: &refused, token, entry: None, claims: None, asked, now, earlier_use },
@@ -163,7 +163,7 @@ fn fld05_of_entries_that_share_an_issuer_the_key_set_that_has_the_kid_is_named()
     };
     let said = |reason: Reason, kid: &str| {
         let (snapshot, refused, token) = (both(), reason.into(), token(Some(kid)));
-        let (token, asked, now) = (Some(token.as_str()), Asked::default(), UnixTime::from_secs(NOW));
+        let (token, asked, now) = (Some(token.as_str()), RequestedNames::default(), UnixTime::from_secs(NOW));
         let request =
             RefusedRequest { refused: &refused, token, entry: None, claims: None, asked, now, earlier_use: None };
         diagnose(&snapshot, &request).line()
@@ -197,7 +197,7 @@ fn fld05_of_entries_that_share_an_issuer_the_key_set_that_has_the_kid_is_named()
 fn a_kid_of_another_issuers_key_set_is_named() {
     let other = KeysView { keys: vec![key("other-1")], place: Some("other.jwks.json".to_owned()), ..view() };
     let snapshot = sound_with("", vec![("ci", KeysView { recent: Vec::new(), ..view() }), ("gitlab", other)]);
-    let line = explain(&snapshot, Presented::Token(&token(Some("other-1"))), &Asked::default()).summary;
+    let line = explain(&snapshot, Presented::Token(&token(Some("other-1"))), &RequestedNames::default()).summary;
     for want in [
         "refused: key_unknown: ",
         "the key set of issuer entry `gitlab` (`iss` \"https://gitlab.com\"",
@@ -222,7 +222,8 @@ fn a_member_of_a_family_is_told_with_its_own_keys() {
     let unreachable =
         KeysView { setting: "issuer", state: "absent", keys: Vec::new(), last_error: Some(error), ..view() };
     let line =
-        explain(&sound_with(FAMILY, vec![("eks", unreachable)]), Presented::Token(&token), &Asked::default()).summary;
+        explain(&sound_with(FAMILY, vec![("eks", unreachable)]), Presented::Token(&token), &RequestedNames::default())
+            .summary;
     for want in ["refused: issuer_unavailable: ", iss, "connection refused", "`ca_file`", "`eks`"] {
         assert!(line.contains(want), "{want}: {line}");
     }
@@ -230,6 +231,7 @@ fn a_member_of_a_family_is_told_with_its_own_keys() {
     let waiting =
         KeysView { setting: "issuer", state: "absent", keys: Vec::new(), place: None, recent: Vec::new(), ..view() };
     let line =
-        explain(&sound_with(FAMILY, vec![("eks", waiting)]), Presented::Token(&token), &Asked::default()).summary;
+        explain(&sound_with(FAMILY, vec![("eks", waiting)]), Presented::Token(&token), &RequestedNames::default())
+            .summary;
     assert!(line.starts_with("refused: key_unknown: ") && line.contains("`eks` has no usable key"), "{line}");
 }

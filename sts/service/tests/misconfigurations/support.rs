@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use sts_policy::{Asked, Preset};
+use sts_policy::{Preset, RequestedNames};
 use sts_service::{
     Candidates, Explanation, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable, KeysView, Presented, Snapshot,
     TrustTable,
@@ -131,7 +131,12 @@ impl Case {
             };
         }
         let (audience, resource) = (words(self.audience), words(self.resource));
-        let asked = Asked { audience: &audience, resource: &resource, scope: Some(self.scope), ..Asked::default() };
+        let asked = RequestedNames {
+            audience: &audience,
+            resource: &resource,
+            scope: Some(self.scope),
+            ..RequestedNames::default()
+        };
         let claims: ClaimSet = claims.into();
         explain(&snapshot, Presented::Claims { claims, entry: self.entry }, &asked)
     }
@@ -148,7 +153,7 @@ pub(crate) fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }
 
-pub(crate) fn explain(snapshot: &Snapshot, presented: Presented<'_>, asked: &Asked<'_>) -> Explanation {
+pub(crate) fn explain(snapshot: &Snapshot, presented: Presented<'_>, asked: &RequestedNames<'_>) -> Explanation {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(sts_service::explain(snapshot, &Fixed, presented, asked, None)).unwrap()
 }
@@ -174,7 +179,7 @@ pub(crate) fn snapshot(config: &str, keys: Vec<(&'static str, KeysView)>) -> Sna
         .unwrap_or_else(|errors| panic!("{}\n{config}", errors.render(false)))
         .settings;
     Snapshot {
-        remembered: sts_token::Remembered::default(),
+        remembered: sts_token::VerifiedTokenCache::default(),
         generation: String::new(),
         issuer: settings.issuer.clone(),
         rules: Arc::clone(&settings.rules),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sts_jose::base64url;
-use sts_policy::Asked;
+use sts_policy::RequestedNames;
 use sts_service::{Explanation, Presented};
 
 use crate::support::{Case, NOW, assert_all, bare, case, explain, sound};
@@ -150,7 +150,7 @@ fn registered_claims_that_are_wrong() {
 
 /// What is said of a text in place of a token.
 fn said(token: &str) -> Explanation {
-    explain(&sound(None), Presented::Token(token), &Asked::default())
+    explain(&sound(None), Presented::Token(token), &RequestedNames::default())
 }
 
 /// A token of that header and these claims, with a signature that nobody made.

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use sts_jose::base64url;
-use sts_policy::Asked;
-use sts_service::{Explanation, Presented, Reason, Refused, RefusedRequest, diagnose};
+use sts_policy::RequestedNames;
+use sts_service::{Explanation, Presented, Reason, RefusedError, RefusedRequest, diagnose};
 use sts_types::{ClaimSet, UnixTime};
 
 use crate::support::{NOW, bare, explain, sound, words};
@@ -163,7 +163,7 @@ fn shown(way: &Way, is_token: bool) -> Option<Explanation> {
             assert!(!why.is_empty());
             return None;
         }
-        Text(text) => return Some(explain(&sound(None), Presented::Token(text), &Asked::default())),
+        Text(text) => return Some(explain(&sound(None), Presented::Token(text), &RequestedNames::default())),
         Case(changes, account, scope) => (changes, *account, *scope),
     };
     let mut claims = bare();
@@ -176,7 +176,7 @@ fn shown(way: &Way, is_token: bool) -> Option<Explanation> {
         }
     }
     let audience = asked_for(account);
-    let asked = Asked { audience: &audience, scope: Some(scope), ..Asked::default() };
+    let asked = RequestedNames { audience: &audience, scope: Some(scope), ..RequestedNames::default() };
     if !is_token {
         let claims: ClaimSet = claims.into();
         return Some(explain(&sound(None), Presented::Claims { claims, entry: None }, &asked));
@@ -213,15 +213,15 @@ fn fld42_each_reason_names_cause_values_and_fix_by_each_way_that_comes_to_it() {
 fn fld42_a_refusal_that_no_token_caused_says_once_what_to_do() {
     let snapshot = sound(None);
     for reason in Reason::ALL {
-        let refused: Refused = (*reason).into();
-        let (asked, now) = (Asked::default(), UnixTime::from_secs(NOW));
+        let refused: RefusedError = (*reason).into();
+        let (asked, now) = (RequestedNames::default(), UnixTime::from_secs(NOW));
         let request =
             RefusedRequest { refused: &refused, token: None, entry: None, claims: None, asked, now, earlier_use: None };
         let line = diagnose(&snapshot, &request).line();
         assert!(line.starts_with(&format!("refused: {}: ", reason.name())), "{line}");
     }
-    let told = Refused::because(Reason::InvalidClient, sts_service::NO_CLIENT_AUTHENTICATION);
-    let (asked, now) = (Asked::default(), UnixTime::from_secs(NOW));
+    let told = RefusedError::because(Reason::InvalidClient, sts_service::NO_CLIENT_AUTHENTICATION);
+    let (asked, now) = (RequestedNames::default(), UnixTime::from_secs(NOW));
     let request =
         RefusedRequest { refused: &told, token: None, entry: None, claims: None, asked, now, earlier_use: None };
     let found = diagnose(&snapshot, &request);

@@ -15,8 +15,8 @@ use sts_types::{Clock, Seal, UnixTime};
 
 use super::open_error::OpenError;
 use super::open_file::OpenFile;
-use super::read::{self, Judge};
-use super::tally::{self, Doubt, Tally};
+use super::read::{self, RecordReader};
+use super::tally::{self, IntegrityError, Tally};
 use crate::alert::{Alert, Alerts, Place};
 use crate::ledger::LedgerError;
 use crate::record::Revocation;
@@ -30,7 +30,7 @@ pub(super) type Opener = Box<dyn Fn() -> Result<Database, OpenError> + Send + Sy
 pub(super) type State = Result<Database, LedgerError>;
 
 /// What the readers and the writer share.
-pub(super) struct Engine {
+pub(super) struct DatabaseHandle {
     pub(super) seal: Arc<dyn Seal>,
     pub(super) clock: Arc<dyn Clock>,
     alerts: Arc<dyn Alerts>,
@@ -49,7 +49,7 @@ pub(super) struct Engine {
     committed: AtomicU64,
 }
 
-impl Engine {
+impl DatabaseHandle {
     /// Serves `database`, and opens it anew by `opener` when it fails. Revocations that are missing put the store in doubt.
     ///
     /// # Errors
@@ -90,12 +90,12 @@ impl Engine {
     /// Reads from a snapshot.
     pub(super) fn read<T>(
         &self,
-        read: impl FnOnce(&Database, &Judge<'_>) -> Result<T, redb::Error>,
+        read: impl FnOnce(&Database, &RecordReader<'_>) -> Result<T, redb::Error>,
     ) -> Result<T, LedgerError> {
         let state = self.state();
         let database = state.as_ref().as_ref().map_err(LedgerError::clone)?;
         self.believes()?;
-        guarded(|| read(database, &self.judge())).map_err(|error| {
+        guarded(|| read(database, &self.check())).map_err(|error| {
             tracing::error!(error = %error, "the store cannot be read");
             self.fail(&state, &error)
         })
@@ -123,7 +123,7 @@ impl Engine {
         let seen = self.watermark.as_deref().map_or(Ok(None), Watermark::read);
         let verdict = match &seen {
             Ok(seen) => guarded(|| tally::verify(database, &*self.seal, seen.as_ref()))?,
-            Err(error) => Err(Doubt::Watermark(error.to_string())),
+            Err(error) => Err(IntegrityError::Watermark(error.to_string())),
         };
         match verdict {
             Ok(tally) => {
@@ -173,7 +173,7 @@ impl Engine {
 
     /// Reads the rules anew, after one was written.
     pub(super) fn reload_rules(&self, database: &Database) -> Result<(), redb::Error> {
-        let rules = guarded(|| read::rules(database, &self.judge()))?;
+        let rules = guarded(|| read::rules(database, &self.check()))?;
         self.rules.store(Arc::new(Rules::new(rules, self.clock.now())));
         Ok(())
     }
@@ -216,8 +216,8 @@ impl Engine {
         self.clock.monotonic().saturating_sub(Duration::from_millis(self.committed.load(Ordering::Relaxed)))
     }
 
-    pub(super) fn judge(&self) -> Judge<'_> {
-        Judge { seal: &*self.seal, alerts: &*self.alerts }
+    pub(super) fn check(&self) -> RecordReader<'_> {
+        RecordReader { seal: &*self.seal, alerts: &*self.alerts }
     }
 }
 

@@ -26,7 +26,7 @@ use std::time::Duration;
 use redb::Database;
 use sts_types::{Clock, Digest256, Jti, Seal, StatusWindow, UnixTime};
 
-use self::engine::{Engine, Opener};
+use self::engine::{DatabaseHandle, Opener};
 use self::open_file::OpenFile;
 use self::write::{Encoded, Tables, WriteError};
 use self::writer::Writer;
@@ -49,7 +49,7 @@ const PROOF: Duration = Duration::from_secs(10);
 /// Dropping it waits for the writes that were begun, and gives the file free.
 pub struct EmbeddedLedger {
     writer: Writer,
-    engine: Arc<Engine>,
+    engine: Arc<DatabaseHandle>,
     /// Issues since the last step of a sweep.
     issued: AtomicUsize,
 }
@@ -95,7 +95,7 @@ impl EmbeddedLedger {
     /// Has the writer carry out `work`, unless revocations are missing.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Engine, &mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
+        work: impl FnOnce(&DatabaseHandle, &mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let engine = Arc::clone(&self.engine);
         let believing = move |tables: &mut Tables<'_>| {
@@ -116,7 +116,7 @@ impl EmbeddedLedger {
     ) -> Result<Self, OpenError> {
         // A store that has a name has a watermark beside it.
         let file = watermark.is_some().then(|| OpenFile::new(path));
-        let engine = Engine::new(database, opener, file, watermark, seal, clock, alerts)
+        let engine = DatabaseHandle::new(database, opener, file, watermark, seal, clock, alerts)
             .map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.to_string() })?;
         let engine = Arc::new(engine);
         let writer = Writer::start(Arc::clone(&engine)).map_err(|cause| OpenError::Io {
@@ -150,7 +150,7 @@ impl Ledger for EmbeddedLedger {
         Box::pin(async move {
             self.mend().await?;
             let now = self.engine.clock.now();
-            self.engine.read(|database, judge| read::find_claim(database, judge, key, now))
+            self.engine.read(|database, check| read::find_claim(database, check, key, now))
         })
     }
 
@@ -159,7 +159,7 @@ impl Ledger for EmbeddedLedger {
         Box::pin(async move {
             self.mend().await?;
             let now = self.engine.clock.now();
-            self.engine.read(|database, judge| read::look_up(database, judge, &jti, now))
+            self.engine.read(|database, check| read::look_up(database, check, &jti, now))
         })
     }
 
@@ -190,7 +190,7 @@ impl Ledger for EmbeddedLedger {
             let engine = Arc::clone(&self.engine);
             let now = engine.clock.now();
             let page = tokio::task::spawn_blocking(move || {
-                engine.read(|database, judge| read::list(database, judge, &listing, now))
+                engine.read(|database, check| read::list(database, check, &listing, now))
             });
             page.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the listing was given up".into())))
         })

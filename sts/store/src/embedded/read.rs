@@ -16,12 +16,12 @@ use crate::record::{EarlierUse, Entry, Listing, Revocation, TakenClaim, TokenRec
 use crate::rules::with_id;
 
 /// What it takes to judge stored bytes.
-pub(super) struct Judge<'a> {
+pub(super) struct RecordReader<'a> {
     pub(super) seal: &'a dyn Seal,
     pub(super) alerts: &'a dyn Alerts,
 }
 
-impl Judge<'_> {
+impl RecordReader<'_> {
     /// Decodes a stored value; when it is not what was written, raises an alert and counts it as absent.
     pub(super) fn open<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], stored: &[u8]) -> Option<T> {
         codec::open(self.seal, place, key, stored).map_err(|fault| self.alerts.raise(Alert { place, fault })).ok()
@@ -46,7 +46,7 @@ impl Judge<'_> {
 /// The claim of `key`, if it is taken at `now`.
 pub(super) fn find_claim(
     database: &Database,
-    judge: &Judge<'_>,
+    check: &RecordReader<'_>,
     key: Digest256,
     now: UnixTime,
 ) -> Result<Option<TakenClaim>, redb::Error> {
@@ -59,7 +59,7 @@ pub(super) fn find_claim(
     let earlier_use = match transaction.open_table(CLAIM_USES) {
         // A file of an earlier version, which no claim was written to since.
         Err(TableError::TableDoesNotExist(_)) => None,
-        uses => uses?.get(&key.0)?.and_then(|stored| judge.use_told_by(&key.0, until, stored.value())),
+        uses => uses?.get(&key.0)?.and_then(|stored| check.use_told_by(&key.0, until, stored.value())),
     };
     Ok(Some(TakenClaim { key, earlier_use }))
 }
@@ -67,7 +67,7 @@ pub(super) fn find_claim(
 /// The live record of `jti` with its revocation.
 pub(super) fn look_up(
     database: &Database,
-    judge: &Judge<'_>,
+    check: &RecordReader<'_>,
     jti: &Jti,
     now: UnixTime,
 ) -> Result<Option<Entry>, redb::Error> {
@@ -76,15 +76,15 @@ pub(super) fn look_up(
         return Ok(None);
     };
     let Some(stored) = transaction.open_table(RECORDS)?.get(number)? else { return Ok(None) };
-    let Some(record) = judge.open_record(number, stored.value()) else {
+    let Some(record) = check.open_record(number, stored.value()) else {
         return Ok(None);
     };
     if record.jti != *jti {
         // The index is not sealed; a record that answers to another name is as good as forged.
-        judge.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
+        check.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
         return Ok(None);
     }
-    with_revocation(&transaction, judge, record, now)
+    with_revocation(&transaction, check, record, now)
 }
 
 /// The end of the record that dies last.
@@ -94,7 +94,7 @@ pub(super) fn last_end(database: &Database) -> Result<Option<UnixTime>, redb::Er
 }
 
 /// What status lists are made from beside the records.
-pub(super) fn status(database: &Database, judge: &Judge<'_>) -> Result<StatusMark, redb::Error> {
+pub(super) fn status(database: &Database, check: &RecordReader<'_>) -> Result<StatusMark, redb::Error> {
     let transaction = database.begin_read()?;
     let mut leased = BTreeMap::new();
     for row in transaction.open_table(LEASES)?.iter()? {
@@ -103,14 +103,14 @@ pub(super) fn status(database: &Database, judge: &Judge<'_>) -> Result<StatusMar
     }
     let stored = transaction.open_table(TALLIES)?.get(TALLY)?.map(|stored| stored.value().to_vec());
     // One that cannot be read is noticed where revocations are written; here it is another number, whatever it was before.
-    let revocations = Tally::decode(judge.seal, stored.as_deref()).map_or(u64::MAX, |tally| tally.sequence());
+    let revocations = Tally::decode(check.seal, stored.as_deref()).map_or(u64::MAX, |tally| tally.sequence());
     Ok(StatusMark { leased, revocations, tokens: 0 })
 }
 
 /// A page of live records, newest first.
 pub(super) fn list(
     database: &Database,
-    judge: &Judge<'_>,
+    check: &RecordReader<'_>,
     listing: &Listing,
     now: UnixTime,
 ) -> Result<Vec<Entry>, redb::Error> {
@@ -125,9 +125,9 @@ pub(super) fn list(
     let records = transaction.open_table(RECORDS)?;
     let mut page = Vec::new();
     let mut add = |number: u64, stored: &[u8]| -> Result<bool, redb::Error> {
-        if let Some(record) = judge.open_record(number, stored)
+        if let Some(record) = check.open_record(number, stored)
             && listing.account.as_ref().is_none_or(|account| *account == record.account)
-            && let Some(entry) = with_revocation(&transaction, judge, record, now)?
+            && let Some(entry) = with_revocation(&transaction, check, record, now)?
         {
             page.push(entry);
         }
@@ -161,12 +161,12 @@ pub(super) fn list(
 }
 
 /// The rules that can be read, oldest first.
-pub(super) fn rules(database: &Database, judge: &Judge<'_>) -> Result<Vec<Revocation>, redb::Error> {
+pub(super) fn rules(database: &Database, check: &RecordReader<'_>) -> Result<Vec<Revocation>, redb::Error> {
     let mut rules = Vec::new();
     for row in database.begin_read()?.open_table(RULES)?.iter()? {
         let (number, stored) = row?;
-        let rule = judge.open::<Revocation>(Place::Rule, &number.value().to_be_bytes(), stored.value());
-        rules.extend(rule.map(|rule| with_id(judge.seal, rule)));
+        let rule = check.open::<Revocation>(Place::Rule, &number.value().to_be_bytes(), stored.value());
+        rules.extend(rule.map(|rule| with_id(check.seal, rule)));
     }
     Ok(rules)
 }
@@ -174,7 +174,7 @@ pub(super) fn rules(database: &Database, judge: &Judge<'_>) -> Result<Vec<Revoca
 /// A revocation that is there and cannot be read is one all the same: what was revoked must not come back by damage to it.
 fn with_revocation(
     transaction: &ReadTransaction,
-    judge: &Judge<'_>,
+    check: &RecordReader<'_>,
     record: TokenRecord,
     now: UnixTime,
 ) -> Result<Option<Entry>, redb::Error> {
@@ -183,7 +183,7 @@ fn with_revocation(
     }
     let key = record.jti.as_str();
     let revoked = transaction.open_table(REVOCATIONS)?.get(key)?.map(|stored| {
-        judge
+        check
             .open::<Revocation>(Place::Revocation, key.as_bytes(), stored.value())
             .unwrap_or_else(|| Revocation::in_place_of_a_broken_one(record.jti.clone(), now, UNREADABLE))
     });

@@ -4,7 +4,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Tab
 use sts_types::{RequestId, Seal, UnixTime};
 
 use super::EmbeddedLedger;
-use super::read::Judge;
+use super::read::RecordReader;
 use super::tables::{REFUSALS, REFUSALS_BY_TIME};
 use super::write::{Encoded, Tables, WriteError};
 use crate::alert::Place;
@@ -27,7 +27,7 @@ impl RefusalStore for EmbeddedLedger {
         Box::pin(async move {
             self.mend().await?;
             let now = self.engine.clock.now();
-            self.engine.read(|database, judge| find(database, judge, &request_id, now))
+            self.engine.read(|database, check| find(database, check, &request_id, now))
         })
     }
 
@@ -36,7 +36,7 @@ impl RefusalStore for EmbeddedLedger {
             self.mend().await?;
             let (engine, now) = (std::sync::Arc::clone(&self.engine), self.engine.clock.now());
             let page =
-                tokio::task::spawn_blocking(move || engine.read(|database, judge| latest(database, judge, limit, now)));
+                tokio::task::spawn_blocking(move || engine.read(|database, check| latest(database, check, limit, now)));
             page.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the listing was given up".into())))
         })
     }
@@ -92,7 +92,7 @@ impl Tables<'_> {
 
 fn find(
     database: &Database,
-    judge: &Judge<'_>,
+    check: &RecordReader<'_>,
     request_id: &RequestId,
     now: UnixTime,
 ) -> Result<Option<StoredRefusal>, redb::Error> {
@@ -103,13 +103,13 @@ fn find(
         table => table?,
     };
     let Some(stored) = refusals.get(key)? else { return Ok(None) };
-    let refusal: Option<StoredRefusal> = judge.open(Place::Refusal, key.as_bytes(), stored.value());
+    let refusal: Option<StoredRefusal> = check.open(Place::Refusal, key.as_bytes(), stored.value());
     Ok(refusal.filter(|refusal| refusal.until() >= now))
 }
 
 fn latest(
     database: &Database,
-    judge: &Judge<'_>,
+    check: &RecordReader<'_>,
     limit: usize,
     now: UnixTime,
 ) -> Result<Vec<StoredRefusal>, redb::Error> {
@@ -128,7 +128,7 @@ fn latest(
         let (key, _) = row?;
         let id = key.value().1;
         if let Some(stored) = refusals.get(id)? {
-            found.extend(judge.open::<StoredRefusal>(Place::Refusal, id.as_bytes(), stored.value()));
+            found.extend(check.open::<StoredRefusal>(Place::Refusal, id.as_bytes(), stored.value()));
         }
     }
     Ok(found)

@@ -29,7 +29,7 @@ pub(super) struct Tally {
 /// The form in which it is stored.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored {
+struct StoredTally {
     epoch: String,
     sequence: u64,
     /// None in what earlier versions wrote.
@@ -42,7 +42,7 @@ struct Stored {
 
 /// Why the revocations in the store are not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Doubt {
+pub(super) enum IntegrityError {
     #[error("their tally cannot be read")]
     Tally(Fault),
     #[error("some were taken out, put back or altered")]
@@ -55,7 +55,7 @@ pub(super) enum Doubt {
     Watermark(String),
 }
 
-impl Doubt {
+impl IntegrityError {
     /// What the alert says of it.
     pub(super) fn fault(&self) -> Fault {
         match self {
@@ -74,7 +74,7 @@ impl Tally {
     /// The fault for which it cannot be believed.
     pub(super) fn decode(seal: &dyn Seal, stored: Option<&[u8]>) -> Result<Self, Fault> {
         let Some(stored) = stored else { return Ok(Self::default()) };
-        let Stored { epoch, sequence, rules, rows, nonce, masked } =
+        let StoredTally { epoch, sequence, rules, rows, nonce, masked } =
             codec::open(seal, Place::Epoch, TALLY.as_bytes(), stored)?;
         Ok(Self { epoch, sequence, rules, rows, sum: xor(masked.0, mask(seal, &nonce.0)) })
     }
@@ -90,7 +90,7 @@ impl Tally {
         let content = [b"nonce".as_slice(), epoch.as_bytes(), numbers.as_flattened(), sum];
         let nonce = code(seal, &content);
         let masked = xor(*sum, mask(seal, &nonce));
-        let stored = Stored {
+        let stored = StoredTally {
             epoch: epoch.clone(),
             sequence: *sequence,
             rules: *rules,
@@ -160,13 +160,13 @@ impl Tally {
     }
 
     /// Whether the store is the one of `seen`, or one that has gone on from it.
-    fn follows(&self, seen: Option<&Watermark>) -> Result<(), Doubt> {
+    fn follows(&self, seen: Option<&Watermark>) -> Result<(), IntegrityError> {
         match seen {
             None => Ok(()),
             Some(seen) if self.sequence < seen.sequence => {
-                Err(Doubt::Older { there: self.sequence, seen: seen.sequence })
+                Err(IntegrityError::Older { there: self.sequence, seen: seen.sequence })
             }
-            Some(seen) if self.epoch != seen.epoch => Err(Doubt::Other),
+            Some(seen) if self.epoch != seen.epoch => Err(IntegrityError::Other),
             Some(_) => Ok(()),
         }
     }
@@ -177,7 +177,7 @@ pub(super) fn verify(
     database: &Database,
     seal: &dyn Seal,
     seen: Option<&Watermark>,
-) -> Result<Result<Tally, Doubt>, redb::Error> {
+) -> Result<Result<Tally, IntegrityError>, redb::Error> {
     let transaction = database.begin_read()?;
     let stored = match transaction.open_table(TALLIES) {
         // A store in which nothing was ever revoked may lack the table.
@@ -186,7 +186,7 @@ pub(super) fn verify(
     };
     let tally = match Tally::decode(seal, stored.as_deref()) {
         Ok(tally) => tally,
-        Err(fault) => return Ok(Err(Doubt::Tally(fault))),
+        Err(fault) => return Ok(Err(IntegrityError::Tally(fault))),
     };
     let mut there = Tally { rows: 0, sum: [0; 32], ..tally.clone() };
     for row in transaction.open_table(REVOCATIONS)?.iter()? {
@@ -194,7 +194,7 @@ pub(super) fn verify(
         if is_sealed(seal, Place::Revocation, key.value().as_bytes(), stored.value()) {
             there.add(seal, Place::Revocation, key.value().as_bytes(), stored.value());
         } else {
-            return Ok(Err(Doubt::Altered));
+            return Ok(Err(IntegrityError::Altered));
         }
     }
     for row in transaction.open_table(RULES)?.iter()? {
@@ -203,10 +203,10 @@ pub(super) fn verify(
         if is_sealed(seal, Place::Rule, &key, stored.value()) {
             there.add(seal, Place::Rule, &key, stored.value());
         } else {
-            return Ok(Err(Doubt::Altered));
+            return Ok(Err(IntegrityError::Altered));
         }
     }
-    Ok(if there == tally { tally.follows(seen).map(|()| tally) } else { Err(Doubt::Altered) })
+    Ok(if there == tally { tally.follows(seen).map(|()| tally) } else { Err(IntegrityError::Altered) })
 }
 
 fn is_sealed(seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8]) -> bool {

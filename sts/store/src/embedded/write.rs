@@ -3,7 +3,7 @@
 use redb::{ReadableTable, Table, WriteTransaction};
 use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
 
-use super::engine::Engine;
+use super::engine::DatabaseHandle;
 use super::tables::{
     BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, LEASES, META, PROBE, RECORD_ENDS, RECORDS, REFUSALS,
     REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
@@ -132,7 +132,7 @@ impl<'txn> Tables<'txn> {
     /// Takes the claims, when all are free, and records the token.
     pub(super) fn issue(
         &mut self,
-        engine: &Engine,
+        engine: &DatabaseHandle,
         mut record: Encoded<TokenRecord>,
         claims: &[ReplayClaim],
     ) -> Result<Issued, WriteError> {
@@ -184,8 +184,13 @@ impl<'txn> Tables<'txn> {
     }
 
     /// The exchange that took the claim which is taken until then.
-    fn use_of(&mut self, engine: &Engine, key: &[u8; 32], until: i64) -> Result<Option<EarlierUse>, redb::Error> {
-        Ok(self.claim_uses()?.get(key)?.and_then(|stored| engine.judge().use_told_by(key, until, stored.value())))
+    fn use_of(
+        &mut self,
+        engine: &DatabaseHandle,
+        key: &[u8; 32],
+        until: i64,
+    ) -> Result<Option<EarlierUse>, redb::Error> {
+        Ok(self.claim_uses()?.get(key)?.and_then(|stored| engine.check().use_told_by(key, until, stored.value())))
     }
 
     fn claim_uses(&mut self) -> Result<&mut ClaimUses<'txn>, redb::Error> {
@@ -367,8 +372,8 @@ impl<'txn> Tables<'txn> {
     }
 
     /// Forgets at most `most` rows whose time passed before `now`.
-    pub(super) fn sweep(&mut self, seal: &dyn Seal, now: UnixTime, most: usize) -> Result<Swept, WriteError> {
-        let mut swept = Swept { records: 0, rows: 0 };
+    pub(super) fn sweep(&mut self, seal: &dyn Seal, now: UnixTime, most: usize) -> Result<SweepStep, WriteError> {
+        let mut swept = SweepStep { records: 0, rows: 0 };
         let now = now.as_secs();
         while swept.rows < most {
             let Some((end, number)) = first_before(&self.record_ends, now, |(end, number)| (end, number))? else {
@@ -450,7 +455,7 @@ struct HeldRule {
 }
 
 /// What one step of a sweep did.
-pub(super) struct Swept {
+pub(super) struct SweepStep {
     /// Records forgotten.
     pub(super) records: usize,
     /// Rows of any kind forgotten; fewer than asked for when nothing is left.

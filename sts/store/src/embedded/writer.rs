@@ -9,7 +9,7 @@ use std::time::Duration;
 use redb::Durability;
 use tokio::sync::{mpsc, oneshot};
 
-use super::engine::{Engine, State, guarded};
+use super::engine::{DatabaseHandle, State, guarded};
 use super::write::{Tables, WriteError};
 use crate::ledger::LedgerError;
 
@@ -30,7 +30,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(engine: Arc<Engine>) -> std::io::Result<Self> {
+    pub(super) fn start(engine: Arc<DatabaseHandle>) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || run(&engine, waiting))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
@@ -118,7 +118,7 @@ where
     }
 }
 
-fn run(engine: &Engine, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+fn run(engine: &DatabaseHandle, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
     let mut reopen_from = Duration::ZERO;
     while let Some(first) = waiting.blocking_recv() {
         let mut batch = vec![first];
@@ -146,7 +146,7 @@ fn run(engine: &Engine, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
 }
 
 /// Carries out `batch` in one transaction; it is durable when this is `Ok`.
-fn commit(engine: &Engine, state: &Arc<State>, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
+fn commit(engine: &DatabaseHandle, state: &Arc<State>, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
     let database = state.as_ref().as_ref().map_err(LedgerError::clone)?;
     let written = guarded(|| -> Result<(), redb::Error> {
         engine.check_file()?;

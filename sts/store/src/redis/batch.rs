@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::link::Connected;
-use super::trouble::{Trouble, refuse_ends, refuse_errors};
+use super::connection_pool::Connected;
+use super::error::{RedisStoreError, refuse_ends, refuse_errors};
 
 /// Commands for one round trip.
 pub(super) struct Batch {
@@ -45,7 +45,7 @@ impl Batch {
     pub(super) async fn send(
         mut self,
         connection: &mut redis::aio::MultiplexedConnection,
-    ) -> Result<Vec<Value>, Trouble> {
+    ) -> Result<Vec<Value>, RedisStoreError> {
         if self.atomic {
             self.pipeline.add_command(redis::cmd("EXEC"));
         }
@@ -55,7 +55,7 @@ impl Batch {
         let sent = self.commands + if self.atomic { 2 } else { 0 } + usize::from(self.wait.is_some());
         let mut replies = connection.send_packed_commands(&self.pipeline, 0, sent).await?;
         if replies.len() != sent {
-            return Err(Trouble::Form);
+            return Err(RedisStoreError::Form);
         }
         let acknowledged = if self.wait.is_some() { replies.pop() } else { None };
         if self.atomic {
@@ -65,8 +65,8 @@ impl Batch {
             replies = match outcome {
                 Some(Value::Array(replies)) if replies.len() == self.commands => replies,
                 Some(Value::ServerError(error)) => return Err((&error).into()),
-                Some(Value::Nil) => return Err(Trouble::Conflict),
-                _ => return Err(Trouble::Form),
+                Some(Value::Nil) => return Err(RedisStoreError::Conflict),
+                _ => return Err(RedisStoreError::Form),
             };
             refuse_errors(&replies)?;
         } else {
@@ -76,10 +76,10 @@ impl Batch {
             match acknowledged {
                 Some(Value::Int(reached)) if reached >= i64::from(wanted) => {}
                 Some(Value::Int(reached)) => {
-                    return Err(Trouble::Replicas { reached: u32::try_from(reached).unwrap_or(0), wanted });
+                    return Err(RedisStoreError::Replicas { reached: u32::try_from(reached).unwrap_or(0), wanted });
                 }
                 Some(Value::ServerError(error)) => return Err((&error).into()),
-                _ => return Err(Trouble::Form),
+                _ => return Err(RedisStoreError::Form),
             }
         }
         Ok(replies)
@@ -104,7 +104,7 @@ impl Replies {
         Self { over: Some(connected), ..self }
     }
 
-    /// The connection that they came over, when a [`Link`](super::link::Link) sent for them.
+    /// The connection that they came over, when a [`ConnectionPool`](super::connection_pool::ConnectionPool) sent for them.
     pub(super) fn connected(&self) -> Option<&Arc<Connected>> {
         self.over.as_ref()
     }
@@ -115,80 +115,84 @@ impl Replies {
     }
 
     /// The next, whatever it is but an error.
-    pub(super) fn value(&mut self) -> Result<Value, Trouble> {
-        match self.values.next().ok_or(Trouble::Form)? {
+    pub(super) fn value(&mut self) -> Result<Value, RedisStoreError> {
+        match self.values.next().ok_or(RedisStoreError::Form)? {
             Value::ServerError(error) => Err((&error).into()),
             value => Ok(value),
         }
     }
 
     /// The next, octets or nothing.
-    pub(super) fn bytes(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
+    pub(super) fn bytes(&mut self) -> Result<Option<Vec<u8>>, RedisStoreError> {
         optional_bytes(self.value()?)
     }
 
     /// The next, a number.
-    pub(super) fn number(&mut self) -> Result<i64, Trouble> {
+    pub(super) fn number(&mut self) -> Result<i64, RedisStoreError> {
         match self.value()? {
             Value::Int(number) => Ok(number),
-            _ => Err(Trouble::Form),
+            _ => Err(RedisStoreError::Form),
         }
     }
 
     /// The next, whether a SET took place.
-    pub(super) fn was_set(&mut self) -> Result<bool, Trouble> {
+    pub(super) fn was_set(&mut self) -> Result<bool, RedisStoreError> {
         match self.value()? {
             Value::Okay => Ok(true),
             Value::Nil => Ok(false),
-            _ => Err(Trouble::Form),
+            _ => Err(RedisStoreError::Form),
         }
     }
 
     /// The next, a list of octets or nothing each.
-    pub(super) fn list(&mut self) -> Result<Vec<Option<Vec<u8>>>, Trouble> {
+    pub(super) fn list(&mut self) -> Result<Vec<Option<Vec<u8>>>, RedisStoreError> {
         match self.value()? {
             Value::Array(values) => values.into_iter().map(optional_bytes).collect(),
-            _ => Err(Trouble::Form),
+            _ => Err(RedisStoreError::Form),
         }
     }
 
     /// The next, a list of texts or nothing.
-    pub(super) fn texts_or_none(&mut self) -> Result<Option<Vec<String>>, Trouble> {
+    pub(super) fn texts_or_none(&mut self) -> Result<Option<Vec<String>>, RedisStoreError> {
         match self.value()? {
             Value::Nil => Ok(None),
             Value::Array(values) => Ok(Some(texts(values)?)),
-            _ => Err(Trouble::Form),
+            _ => Err(RedisStoreError::Form),
         }
     }
 
     /// The next, a step of a scan: where to go on, and what it found.
-    pub(super) fn scan(&mut self) -> Result<(String, Vec<String>), Trouble> {
-        let Value::Array(parts) = self.value()? else { return Err(Trouble::Form) };
-        let Ok([cursor, Value::Array(found)]) = <[Value; 2]>::try_from(parts) else { return Err(Trouble::Form) };
-        let cursor = texts(vec![cursor])?.pop().ok_or(Trouble::Form)?;
+    pub(super) fn scan(&mut self) -> Result<(String, Vec<String>), RedisStoreError> {
+        let Value::Array(parts) = self.value()? else { return Err(RedisStoreError::Form) };
+        let Ok([cursor, Value::Array(found)]) = <[Value; 2]>::try_from(parts) else {
+            return Err(RedisStoreError::Form);
+        };
+        let cursor = texts(vec![cursor])?.pop().ok_or(RedisStoreError::Form)?;
         Ok((cursor, texts(found)?))
     }
 
     /// The next, a list of texts.
-    pub(super) fn texts(&mut self) -> Result<Vec<String>, Trouble> {
-        self.texts_or_none()?.ok_or(Trouble::Form)
+    pub(super) fn texts(&mut self) -> Result<Vec<String>, RedisStoreError> {
+        self.texts_or_none()?.ok_or(RedisStoreError::Form)
     }
 }
 
-fn texts(values: Vec<Value>) -> Result<Vec<String>, Trouble> {
+fn texts(values: Vec<Value>) -> Result<Vec<String>, RedisStoreError> {
     values
         .into_iter()
-        .map(|value| optional_bytes(value)?.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Trouble::Form))
+        .map(|value| {
+            optional_bytes(value)?.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(RedisStoreError::Form)
+        })
         .collect()
 }
 
-fn optional_bytes(value: Value) -> Result<Option<Vec<u8>>, Trouble> {
+fn optional_bytes(value: Value) -> Result<Option<Vec<u8>>, RedisStoreError> {
     match value {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(bytes)),
         Value::SimpleString(text) => Ok(Some(text.into_bytes())),
         Value::ServerError(error) => Err((&error).into()),
-        _ => Err(Trouble::Form),
+        _ => Err(RedisStoreError::Form),
     }
 }
 

@@ -8,11 +8,11 @@ use redis::{Cmd, cmd};
 use sts_types::UnixTime;
 
 use super::batch::{Batch, Replies, command};
-use super::guard::Mark;
+use super::error::RedisStoreError;
 use super::mark::SealedMark;
-use super::read::{Found, found};
+use super::read::{StoredValue, found};
 use super::registry::{Change, Verified, token_id};
-use super::trouble::Trouble;
+use super::rollback_guard::StoreMark;
 use super::{RedisLedger, forget_at};
 use crate::alert::Place;
 use crate::codec;
@@ -26,14 +26,14 @@ const ATTEMPTS: u32 = 50;
 const MOST_FORGOTTEN: usize = 1000;
 
 /// What a transaction is to write.
-struct Plan {
+struct PlannedWrite {
     mark: SealedMark,
     commands: Vec<Cmd>,
     changes: Vec<Change>,
     rules: std::collections::BTreeMap<String, Vec<u8>>,
 }
 
-impl Plan {
+impl PlannedWrite {
     /// Writes down what was done to tokens, for the processes that follow.
     fn log(&mut self, names: &super::Names, change: Change) {
         self.mark.changes = self.mark.changes.saturating_add(1);
@@ -44,7 +44,7 @@ impl Plan {
 
 impl RedisLedger {
     /// Records a revocation: only what is there, in the sum, and remembered here is answered.
-    pub(super) async fn record_revocation(&self, revocation: Revocation) -> Result<Revocation, Trouble> {
+    pub(super) async fn record_revocation(&self, revocation: Revocation) -> Result<Revocation, RedisStoreError> {
         match revocation.scope.clone() {
             RevocationScope::Token(jti) => {
                 let id = self.names().id(&jti);
@@ -65,7 +65,7 @@ impl RedisLedger {
             }
             RevocationScope::Rule(_) => {
                 let plan = |held: &Verified, _: &mut Replies| self.plan_rule(held, &revocation).map(Some);
-                let made = self.commit(|_| {}, plan).await?.ok_or(Trouble::Form)?;
+                let made = self.commit(|_| {}, plan).await?.ok_or(RedisStoreError::Form)?;
                 self.wait_for_replicas().await?;
                 Ok(made)
             }
@@ -73,13 +73,13 @@ impl RedisLedger {
     }
 
     /// Takes a rule back.
-    pub(super) async fn take_back_rule(&self, id: &RuleId) -> Result<Option<Revocation>, Trouble> {
+    pub(super) async fn take_back_rule(&self, id: &RuleId) -> Result<Option<Revocation>, RedisStoreError> {
         let plan = |held: &Verified, _: &mut Replies| {
             let mut plan = self.plan_of(held);
             let Some(stored) = plan.rules.remove(id.as_str()) else { return Ok(None) };
             let seal = &*self.inspector.seal;
             let rule: Revocation =
-                codec::open(seal, Place::Rule, id.as_str().as_bytes(), &stored).map_err(|_| Trouble::Form)?;
+                codec::open(seal, Place::Rule, id.as_str().as_bytes(), &stored).map_err(|_| RedisStoreError::Form)?;
             if rule.until < self.clock().now() {
                 return Ok(None);
             }
@@ -93,7 +93,7 @@ impl RedisLedger {
     }
 
     /// Forgets revoked tokens and rules whose time has passed; whether there may be more.
-    pub(super) async fn forget_revocations(&self, now: UnixTime) -> Result<bool, Trouble> {
+    pub(super) async fn forget_revocations(&self, now: UnixTime) -> Result<bool, RedisStoreError> {
         let is_over = |until: i64| live_until(UnixTime::from_secs(until)) < now;
         let is_due = self.registry.read(|revoked| revoked.tokens.values().any(|until| is_over(*until)))
             || self.registry.rules_end_before(now);
@@ -135,16 +135,22 @@ impl RedisLedger {
         Ok(self.commit(|_| {}, plan).await?.unwrap_or(false))
     }
 
-    fn plan_of(&self, held: &Verified) -> Plan {
+    fn plan_of(&self, held: &Verified) -> PlannedWrite {
         let rules = self.registry.read(|revoked| revoked.rules.clone());
         let mut mark = SealedMark::clone(&held.mark);
         mark.sequence = mark.sequence.saturating_add(1);
-        Plan { mark, commands: Vec::new(), changes: Vec::new(), rules }
+        PlannedWrite { mark, commands: Vec::new(), changes: Vec::new(), rules }
     }
 
-    fn plan_token(&self, held: &Verified, id: &str, key: &str, revocation: &Revocation) -> Result<Plan, Trouble> {
+    fn plan_token(
+        &self,
+        held: &Verified,
+        id: &str,
+        key: &str,
+        revocation: &Revocation,
+    ) -> Result<PlannedWrite, RedisStoreError> {
         let seal = &*self.inspector.seal;
-        let octets = token_id(id).ok_or(Trouble::Form)?;
+        let octets = token_id(id).ok_or(RedisStoreError::Form)?;
         let mut plan = self.plan_of(held);
         let known = self.registry.read(|revoked| revoked.tokens.get(&octets).copied());
         if let Some(known) = known {
@@ -153,7 +159,7 @@ impl RedisLedger {
         let until = known.unwrap_or(i64::MIN).max(revocation.until.as_secs());
         plan.mark.add_token(seal, &octets, until);
         let stored =
-            codec::seal_value(seal, Place::Revocation, id.as_bytes(), revocation).map_err(|_| Trouble::Form)?;
+            codec::seal_value(seal, Place::Revocation, id.as_bytes(), revocation).map_err(|_| RedisStoreError::Form)?;
         let gone = forget_at(live_until(UnixTime::from_secs(until)));
         plan.commands.push(cmd("SET").arg(key).arg(stored).arg("PXAT").arg(gone).to_owned());
         plan.commands.push(cmd("ZADD").arg(self.names().revocations()).arg(until).arg(id).to_owned());
@@ -162,11 +168,11 @@ impl RedisLedger {
     }
 
     /// A rule takes the place of itself when it is made again.
-    fn plan_rule(&self, held: &Verified, rule: &Revocation) -> Result<(Plan, Revocation), Trouble> {
+    fn plan_rule(&self, held: &Verified, rule: &Revocation) -> Result<(PlannedWrite, Revocation), RedisStoreError> {
         let seal = &*self.inspector.seal;
         let mut plan = self.plan_of(held);
         let mut rule = Revocation { id: rule_id(seal, rule), ..rule.clone() };
-        let id = rule.id.as_ref().ok_or(Trouble::Form)?.to_string();
+        let id = rule.id.as_ref().ok_or(RedisStoreError::Form)?.to_string();
         if let Some(stored) = plan.rules.remove(&id) {
             plan.mark.remove_rule(seal, &id, &stored);
             let before: Option<Revocation> = codec::open(seal, Place::Rule, id.as_bytes(), &stored).ok();
@@ -174,7 +180,7 @@ impl RedisLedger {
         }
         plan.mark.rules = plan.mark.rules.saturating_add(1);
         rule.order = Some(plan.mark.rules);
-        let stored = codec::seal_value(seal, Place::Rule, id.as_bytes(), &rule).map_err(|_| Trouble::Form)?;
+        let stored = codec::seal_value(seal, Place::Rule, id.as_bytes(), &rule).map_err(|_| RedisStoreError::Form)?;
         plan.mark.add_rule(seal, &id, &stored);
         plan.commands.push(cmd("HSET").arg(self.names().rules()).arg(&id).arg(&stored).to_owned());
         plan.rules.insert(id, stored);
@@ -186,8 +192,8 @@ impl RedisLedger {
     async fn commit<T>(
         &self,
         read: impl Fn(&mut Batch),
-        plan: impl Fn(&Verified, &mut Replies) -> Result<Option<(Plan, T)>, Trouble>,
-    ) -> Result<Option<T>, Trouble> {
+        plan: impl Fn(&Verified, &mut Replies) -> Result<Option<(PlannedWrite, T)>, RedisStoreError>,
+    ) -> Result<Option<T>, RedisStoreError> {
         let turn = self.commits.lock().await;
         let mut done = None;
         for attempt in 0..ATTEMPTS {
@@ -202,14 +208,14 @@ impl RedisLedger {
                 break;
             };
             match self.write(plan, &replies).await {
-                Err(Trouble::Conflict) => {
+                Err(RedisStoreError::Conflict) => {
                     // Each process waits for another while.
                     let mut random = [0; 1];
                     self.entropy.fill(&mut random);
                     let [random] = random;
                     tokio::time::sleep(Duration::from_micros(u64::from(random) * u64::from(attempt + 1) * 4)).await;
                 }
-                Err(trouble) => return Err(trouble),
+                Err(error) => return Err(error),
                 Ok(()) => {
                     done = Some(Some(outcome));
                     break;
@@ -217,10 +223,10 @@ impl RedisLedger {
             }
         }
         drop(turn);
-        done.ok_or(Trouble::Conflict)
+        done.ok_or(RedisStoreError::Conflict)
     }
 
-    async fn watch(&self, read: impl Fn(&mut Batch)) -> Result<(Mark, Replies), Trouble> {
+    async fn watch(&self, read: impl Fn(&mut Batch)) -> Result<(StoreMark, Replies), RedisStoreError> {
         let mut first = Batch::plain();
         let names = self.names();
         first.add(command("WATCH", &[names.mark(), names.rules(), names.revocations(), names.revoked()]));
@@ -241,8 +247,8 @@ impl RedisLedger {
         Ok((mark, replies))
     }
 
-    async fn write(&self, plan: Plan, after: &Replies) -> Result<(), Trouble> {
-        let Plan { mark, commands, changes, rules } = plan;
+    async fn write(&self, plan: PlannedWrite, after: &Replies) -> Result<(), RedisStoreError> {
+        let PlannedWrite { mark, commands, changes, rules } = plan;
         let sealed = mark.encode(&*self.inspector.seal)?;
         let mut commit = Batch::atomic();
         commit.add(cmd("HSET").arg(self.names().mark()).arg("sealed").arg(&sealed).to_owned());
@@ -260,7 +266,7 @@ impl RedisLedger {
 
     /// Answers once so many replicas have all that was written by now. Even what stands already is waited for: an earlier attempt may
     /// have been refused for want of replicas. Whoever waits holds up nobody else's change.
-    async fn wait_for_replicas(&self) -> Result<(), Trouble> {
+    async fn wait_for_replicas(&self) -> Result<(), RedisStoreError> {
         let Some(waiting) = &self.waiting else { return Ok(()) };
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut batch = Batch::plain();
@@ -272,13 +278,13 @@ impl RedisLedger {
 
     /// Whether the revocation that was found stands: it is the first, unless it cannot be read, is not in the sum, or would be forgotten
     /// earlier than the new one.
-    fn stands(&self, id: &str, held: &Found, revocation: &Revocation) -> bool {
+    fn stands(&self, id: &str, held: &StoredValue, revocation: &Revocation) -> bool {
         match held {
-            Found::Bytes(held) if self.registry.revokes(id) => {
+            StoredValue::Bytes(held) if self.registry.revokes(id) => {
                 codec::open::<Revocation>(&*self.inspector.seal, Place::Revocation, id.as_bytes(), held)
                     .is_ok_and(|held| held.until >= revocation.until)
             }
-            Found::Bytes(_) | Found::Nothing | Found::Foreign => false,
+            StoredValue::Bytes(_) | StoredValue::Nothing | StoredValue::Foreign => false,
         }
     }
 }

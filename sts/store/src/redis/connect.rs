@@ -13,9 +13,9 @@ use sts_types::{SecretOwner, read_secret_file};
 use zeroize::Zeroizing;
 
 use super::batch::{Batch, Replies, command};
+use super::error::{ErrorReply, RedisStoreError};
 use super::open_error::RedisOpenError;
 use super::spec::{Node, RedisSpec, RedisTls, Topology};
-use super::trouble::{Named, Trouble};
 
 /// Makes connections as one [`RedisSpec`] says.
 pub(super) struct Connector {
@@ -37,21 +37,21 @@ impl Connector {
     }
 
     /// A connection to the primary.
-    pub(super) async fn connect(&self) -> Result<(Node, MultiplexedConnection), Trouble> {
+    pub(super) async fn connect(&self) -> Result<(Node, MultiplexedConnection), RedisStoreError> {
         let node = self.primary().await?;
-        let password = self.password().map_err(|error| Trouble::Connection(error.to_string().into()))?;
+        let password = self.password().map_err(|error| RedisStoreError::Connection(error.to_string().into()))?;
         let connection = self.open(&node, password.as_ref(), self.spec.database).await?;
         Ok((node, connection))
     }
 
     /// The primary, as the first says who knows right now; each is given a share of the time.
-    pub(super) async fn primary(&self) -> Result<Node, Trouble> {
-        let mut last = Trouble::Connection("there is nobody to ask for the primary".into());
+    pub(super) async fn primary(&self) -> Result<Node, RedisStoreError> {
+        let mut last = RedisStoreError::Connection("there is nobody to ask for the primary".into());
         for node in self.knowing() {
             match tokio::time::timeout(self.spec.timeout, self.ask(&node)).await {
                 Ok(Ok(primary)) => return Ok(primary),
-                Ok(Err(trouble)) => last = trouble,
-                Err(_) => last = Trouble::Connection(format!("{node} does not answer").into()),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = RedisStoreError::Connection(format!("{node} does not answer").into()),
             }
         }
         Err(last)
@@ -68,7 +68,7 @@ impl Connector {
         }
     }
 
-    async fn ask(&self, node: &Node) -> Result<Node, Trouble> {
+    async fn ask(&self, node: &Node) -> Result<Node, RedisStoreError> {
         match &self.spec.topology {
             Topology::Single(node) => Ok(node.clone()),
             Topology::Sentinel { name, .. } => self.ask_sentinel(node, name).await,
@@ -82,32 +82,35 @@ impl Connector {
     }
 
     /// Sentinels often want no password: it is shown only to those that ask for one.
-    async fn ask_sentinel(&self, sentinel: &Node, name: &str) -> Result<Node, Trouble> {
+    async fn ask_sentinel(&self, sentinel: &Node, name: &str) -> Result<Node, RedisStoreError> {
         let answer = match primary_of(name, self.open(sentinel, None, 0).await?).await {
-            Err(Trouble::Named(Named::NoAuth)) => {
-                let password = self.password().map_err(|error| Trouble::Connection(error.to_string().into()))?;
+            Err(RedisStoreError::Named(ErrorReply::NoAuth)) => {
+                let password =
+                    self.password().map_err(|error| RedisStoreError::Connection(error.to_string().into()))?;
                 primary_of(name, self.open(sentinel, password.as_ref(), 0).await?).await?
             }
             answer => answer?,
         };
-        let unknown = || Trouble::Connection(format!("the sentinel {sentinel} knows no `{name}`").into());
-        let [host, port] = <[String; 2]>::try_from(answer.ok_or_else(unknown)?).map_err(|_| Trouble::Form)?;
-        Ok(Node { host, port: port.parse().map_err(|_| Trouble::Form)? })
+        let unknown = || RedisStoreError::Connection(format!("the sentinel {sentinel} knows no `{name}`").into());
+        let [host, port] = <[String; 2]>::try_from(answer.ok_or_else(unknown)?).map_err(|_| RedisStoreError::Form)?;
+        Ok(Node { host, port: port.parse().map_err(|_| RedisStoreError::Form)? })
     }
 
-    async fn ask_cluster(&self, asked: &Node) -> Result<Node, Trouble> {
-        let password = self.password().map_err(|error| Trouble::Connection(error.to_string().into()))?;
+    async fn ask_cluster(&self, asked: &Node) -> Result<Node, RedisStoreError> {
+        let password = self.password().map_err(|error| RedisStoreError::Connection(error.to_string().into()))?;
         let mut connection = self.open(asked, password.as_ref(), 0).await?;
         let mut batch = Batch::plain();
         batch.add(command("CLUSTER", &["KEYSLOT", &self.slot_key])).add(command("CLUSTER", &["SLOTS"]));
         let mut replies = Replies::from(batch.send(&mut connection).await?);
         let (slot, ranges) = (replies.number()?, replies.value()?);
-        let Value::Array(ranges) = ranges else { return Err(Trouble::Form) };
+        let Value::Array(ranges) = ranges else { return Err(RedisStoreError::Form) };
         let mut primary = None;
         let mut heard_of = Vec::new();
         for range in &ranges {
-            let Value::Array(range) = range else { return Err(Trouble::Form) };
-            let [Value::Int(first), Value::Int(last), nodes @ ..] = range.as_slice() else { return Err(Trouble::Form) };
+            let Value::Array(range) = range else { return Err(RedisStoreError::Form) };
+            let [Value::Int(first), Value::Int(last), nodes @ ..] = range.as_slice() else {
+                return Err(RedisStoreError::Form);
+            };
             let nodes: Vec<Node> = nodes.iter().filter_map(|node| cluster_node(node, asked)).collect();
             if (*first..=*last).contains(&slot) {
                 primary = nodes.first().cloned();
@@ -115,7 +118,7 @@ impl Connector {
             heard_of.extend(nodes);
         }
         *self.heard_of.lock().unwrap_or_else(PoisonError::into_inner) = heard_of;
-        primary.ok_or(Trouble::Named(Named::ClusterDown))
+        primary.ok_or(RedisStoreError::Named(ErrorReply::ClusterDown))
     }
 
     async fn open(
@@ -123,17 +126,20 @@ impl Connector {
         node: &Node,
         password: Option<&Zeroizing<String>>,
         database: u32,
-    ) -> Result<MultiplexedConnection, Trouble> {
-        let client =
-            self.client(node, password, database).map_err(|error| Trouble::Connection(error.to_string().into()))?;
+    ) -> Result<MultiplexedConnection, RedisStoreError> {
+        let client = self
+            .client(node, password, database)
+            .map_err(|error| RedisStoreError::Connection(error.to_string().into()))?;
         // The deadlines are the caller's.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE_BUFFER);
-        client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| match Trouble::from(error) {
-            Trouble::Connection(why) => Trouble::Connection(format!("{node}: {why}").into()),
-            trouble => trouble,
+        client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| match RedisStoreError::from(
+            error,
+        ) {
+            RedisStoreError::Connection(why) => RedisStoreError::Connection(format!("{node}: {why}").into()),
+            error => error,
         })
     }
 
@@ -204,7 +210,7 @@ fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, RedisOpenError> {
     Ok(read_secret_file(path, SecretOwner::Configured, MAX_SECRET)?.bytes)
 }
 
-async fn primary_of(name: &str, mut sentinel: MultiplexedConnection) -> Result<Option<Vec<String>>, Trouble> {
+async fn primary_of(name: &str, mut sentinel: MultiplexedConnection) -> Result<Option<Vec<String>>, RedisStoreError> {
     let mut batch = Batch::plain();
     batch.add(command("SENTINEL", &["get-master-addr-by-name", name]));
     Replies::from(batch.send(&mut sentinel).await?).texts_or_none()

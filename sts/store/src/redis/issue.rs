@@ -3,9 +3,9 @@
 use sts_types::{Digest256, ReplayClaim, TokenRecord};
 
 use super::batch::{Batch, Replies, command, sized};
-use super::guard::Mark;
+use super::error::RedisStoreError;
+use super::rollback_guard::StoreMark;
 use super::seen_claims::SeenClaim;
-use super::trouble::Trouble;
 use super::{RedisLedger, forget_at};
 use crate::alert::{Alert, Fault, Place};
 use crate::codec;
@@ -23,7 +23,7 @@ impl RedisLedger {
         mut record: TokenRecord,
         claims: Vec<ReplayClaim>,
     ) -> Result<Issued, LedgerError> {
-        self.settle_doubt().await?;
+        self.recheck_integrity().await?;
         let claims = distinct(claims);
         let names = self.names();
         let (id, account_id) = (names.id(&record.jti), names.account_id(&record.account));
@@ -57,8 +57,8 @@ impl RedisLedger {
         let now = self.clock().now();
         let seen: Vec<_> = claims.iter().map(|claim| self.seen_claims.standing(&claim.key, now)).collect();
         let mut replies = self.link.run(batch).await?;
-        let judged = Mark::read(&mut replies)
-            .and_then(|mut mark| self.guard().judge(&mut mark, floor).map(|_| mark.numbers.rules));
+        let judged = StoreMark::read(&mut replies)
+            .and_then(|mut mark| self.guard().check(&mut mark, floor).map(|_| mark.numbers.rules));
         let mut undo: Vec<redis::Cmd> = Vec::new();
         let taken = self.read_claims(&mut replies, &claims, seen, judged.is_ok(), &mut undo)?;
         let recorded = replies.was_set()?;
@@ -127,7 +127,7 @@ impl RedisLedger {
         }
         let held = replies.list()?;
         if held.len() != claims.len() {
-            return Err(Trouble::Form.into());
+            return Err(RedisStoreError::Form.into());
         }
         let mut first = None;
         for ((claim, seen), held) in claims.iter().zip(seen).zip(held) {
@@ -176,7 +176,7 @@ impl RedisLedger {
     }
 
     /// The claim of `key`, if it is taken in Redis or was seen taken.
-    pub(super) async fn find_taken(&self, key: Digest256) -> Result<Option<TakenClaim>, Trouble> {
+    pub(super) async fn find_taken(&self, key: Digest256) -> Result<Option<TakenClaim>, RedisStoreError> {
         let mut batch = self.inspector.reading(Batch::plain());
         let name = self.names().claim(key);
         batch.add(command("EXISTS", &[&name])).add(command("MGET", &[&name]));

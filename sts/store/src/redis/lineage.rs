@@ -3,7 +3,7 @@
 
 use sts_types::{Seal, TokenRecord};
 
-use super::trouble::Trouble;
+use super::error::RedisStoreError;
 use crate::alert::{Fault, Place};
 use crate::codec;
 
@@ -16,8 +16,13 @@ pub(super) struct Lineage {
 
 impl Lineage {
     /// Seals a record of `id`.
-    pub(super) fn seal_record(&self, seal: &dyn Seal, id: &str, record: &TokenRecord) -> Result<Vec<u8>, Trouble> {
-        codec::seal_value(seal, Place::Record, &key(id, &self.id), record).map_err(|_| Trouble::Form)
+    pub(super) fn seal_record(
+        &self,
+        seal: &dyn Seal,
+        id: &str,
+        record: &TokenRecord,
+    ) -> Result<Vec<u8>, RedisStoreError> {
+        codec::seal_value(seal, Place::Record, &key(id, &self.id), record).map_err(|_| RedisStoreError::Form)
     }
 
     /// Opens the record of `id` that was written in this epoch or one before. Earlier versions sealed records for no epoch: theirs

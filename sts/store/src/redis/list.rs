@@ -2,8 +2,8 @@
 
 use super::RedisLedger;
 use super::batch::{Batch, command};
-use super::read::{Found, whole};
-use super::trouble::Trouble;
+use super::error::RedisStoreError;
+use super::read::{StoredValue, whole};
 use crate::record::{Entry, Listing};
 
 /// The most records in one page of a listing.
@@ -14,7 +14,7 @@ pub(super) const STEP: usize = 100;
 impl RedisLedger {
     /// Walks the index of the account, or of all, from newest to oldest, in steps that hold nobody else up. None when the record to
     /// go on after is forgotten.
-    pub(super) async fn page(&self, listing: Listing) -> Result<Vec<Entry>, Trouble> {
+    pub(super) async fn page(&self, listing: Listing) -> Result<Vec<Entry>, RedisStoreError> {
         let limit = listing.limit.min(PAGE);
         let index = match &listing.account {
             None => self.names().all().to_owned(),
@@ -48,7 +48,7 @@ impl RedisLedger {
             let rows = replies.texts()?;
             let mut ids = Vec::with_capacity(STEP);
             for row in rows.chunks_exact(2) {
-                let [id, score] = row else { return Err(Trouble::Form) };
+                let [id, score] = row else { return Err(RedisStoreError::Form) };
                 let score = whole(score)?;
                 // Within one millisecond they are in reverse order of their ids.
                 if after.as_ref().is_none_or(|(last, last_id)| score < *last || id < last_id) {
@@ -67,7 +67,7 @@ impl RedisLedger {
     }
 
     /// The live records of `ids`, with their revocations; all that fits `listing`.
-    pub(super) async fn entries(&self, ids: &[String], listing: &Listing) -> Result<Vec<Entry>, Trouble> {
+    pub(super) async fn entries(&self, ids: &[String], listing: &Listing) -> Result<Vec<Entry>, RedisStoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -84,10 +84,10 @@ impl RedisLedger {
         let mut entries = Vec::new();
         for (id, record) in ids.iter().zip(records) {
             let mut revocation = super::read::found(&mut replies)?;
-            if matches!((&revocation, &record), (Found::Nothing, Some(_))) && self.was_deleted(id).await? {
-                revocation = Found::Foreign;
+            if matches!((&revocation, &record), (StoredValue::Nothing, Some(_))) && self.was_deleted(id).await? {
+                revocation = StoredValue::Foreign;
             }
-            let record = record.map_or(Found::Nothing, Found::Bytes);
+            let record = record.map_or(StoredValue::Nothing, StoredValue::Bytes);
             if let Some(record) = self.open_record(id, record)?
                 && listing.account.as_ref().is_none_or(|account| *account == record.account)
             {

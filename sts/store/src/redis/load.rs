@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::RedisLedger;
 use super::batch::{Batch, Replies, command};
-use super::guard::Mark;
+use super::error::RedisStoreError;
 use super::read::whole;
 use super::registry::{Change, Revoked, Verified, token_id};
-use super::trouble::Trouble;
+use super::rollback_guard::StoreMark;
 use crate::alert::{Alert, Fault, Place};
 use crate::ledger::live_until;
 use sts_types::UnixTime;
@@ -28,7 +28,7 @@ const LOOKED_AT: usize = 512;
 
 impl RedisLedger {
     /// Makes sure that the revocations in memory are those under `mark` or a later one, and that they add up.
-    pub(super) async fn catch_up(&self, mark: &Mark) -> Result<(), Trouble> {
+    pub(super) async fn catch_up(&self, mark: &StoreMark) -> Result<(), RedisStoreError> {
         if self.registry.is_at(mark.sealed.as_deref()) {
             return Ok(());
         }
@@ -60,21 +60,21 @@ impl RedisLedger {
     }
 
     /// Remembers that Redis has not the revocations that were made, and answers what it refuses with.
-    pub(super) fn suspect(&self, place: Place, fault: Fault) -> Trouble {
-        let trouble = Trouble::Doubt(
+    pub(super) fn suspect(&self, place: Place, fault: Fault) -> RedisStoreError {
+        let error = RedisStoreError::Doubt(
             "the revocations in this Redis are not those that were made: some were deleted, put back or altered, so that what was \
              revoked may come back to life. Bring the right data back, or accept the loss with `sts store accept-epoch`"
                 .into(),
         );
-        if self.registry.suspect(trouble.clone()) {
-            tracing::error!(error = %trouble, "the Redis store is not trusted: nothing is minted and no token is active");
+        if self.registry.suspect(error.clone()) {
+            tracing::error!(error = %error, "the Redis store is not trusted: nothing is minted and no token is active");
             self.alerts.raise(Alert { place, fault });
         }
-        trouble
+        error
     }
 
     /// Goes on by the log of changes; whether that added up.
-    async fn follow_log(&self, verified: &Verified, mark: &Mark) -> Result<bool, Trouble> {
+    async fn follow_log(&self, verified: &Verified, mark: &StoreMark) -> Result<bool, RedisStoreError> {
         let Some(missed) = mark.numbers.changes.checked_sub(verified.mark.changes).filter(|missed| *missed <= LOGGED)
         else {
             return Ok(false);
@@ -92,7 +92,7 @@ impl RedisLedger {
         &self,
         since: u64,
         missed: u64,
-    ) -> Result<Option<(Mark, Vec<Change>, BTreeMap<String, Vec<u8>>)>, Trouble> {
+    ) -> Result<Option<(StoreMark, Vec<Change>, BTreeMap<String, Vec<u8>>)>, RedisStoreError> {
         let mut batch = self.inspector.reading(Batch::atomic());
         let from = format!("-{}", missed.saturating_add(SLACK));
         batch.add(command("LRANGE", &[self.names().revoked(), &from, "-1"]));
@@ -108,7 +108,7 @@ impl RedisLedger {
     }
 
     /// Reads all revocations; whether they add up. What changes while they are read is made up for by the log.
-    async fn load_all(&self) -> Result<bool, Trouble> {
+    async fn load_all(&self) -> Result<bool, RedisStoreError> {
         for _ in 0..ATTEMPTS {
             let floor = self.guard().floor();
             let (began, _) = self.judged(floor, self.link.run(self.inspector.reading(Batch::plain())).await?)?;
@@ -119,7 +119,7 @@ impl RedisLedger {
                 batch.add(command("ZSCAN", &[self.names().revocations(), &cursor, "COUNT", STEP]));
                 let (next, rows) = self.link.run(batch).await?.scan()?;
                 for row in rows.chunks_exact(2) {
-                    let [id, until] = row else { return Err(Trouble::Form) };
+                    let [id, until] = row else { return Err(RedisStoreError::Form) };
                     let Some(id) = token_id(id) else { return Ok(false) };
                     fresh.tokens.insert(id, whole(until)?);
                 }
@@ -142,7 +142,7 @@ impl RedisLedger {
     }
 
     /// Whether each revoked token that may live has its revocation: the sum does not cover it.
-    async fn have_values(&self, fresh: &Revoked) -> Result<bool, Trouble> {
+    async fn have_values(&self, fresh: &Revoked) -> Result<bool, RedisStoreError> {
         let now = self.clock().now();
         let live = fresh.tokens.iter().filter(|(_, until)| live_until(UnixTime::from_secs(**until)) >= now);
         let keys: Vec<String> = live.map(|(id, _)| self.names().revocation(&sts_types::hex(id))).collect();
@@ -158,7 +158,7 @@ impl RedisLedger {
 
     /// Looks whether Redis still has what is known: all rules, the number of revoked tokens, and some of their revocations, others
     /// each time.
-    pub(super) async fn look_for_revocations(&self) -> Result<(), Trouble> {
+    pub(super) async fn look_for_revocations(&self) -> Result<(), RedisStoreError> {
         let now = self.clock().now();
         let from = self.looked_at.fetch_add(LOOKED_AT, std::sync::atomic::Ordering::Relaxed);
         let sample: Vec<(String, i64)> = self.registry.read(|revoked| {
@@ -203,7 +203,7 @@ impl RedisLedger {
     }
 
     /// Whether a token is revoked whose revocation Redis did not have: then somebody has deleted it.
-    pub(super) async fn was_deleted(&self, id: &str) -> Result<bool, Trouble> {
+    pub(super) async fn was_deleted(&self, id: &str) -> Result<bool, RedisStoreError> {
         if !self.registry.revokes(id) {
             return Ok(false);
         }
@@ -228,12 +228,12 @@ fn first_of_look(from: usize, count: usize) -> usize {
 }
 
 /// The reply to `HGETALL` of the rules.
-pub(super) fn read_rules(replies: &mut Replies) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
+pub(super) fn read_rules(replies: &mut Replies) -> Result<BTreeMap<String, Vec<u8>>, RedisStoreError> {
     let flat: Vec<Option<Vec<u8>>> = replies.list()?;
     let mut rules = BTreeMap::new();
     for pair in flat.chunks_exact(2) {
-        let [Some(id), Some(stored)] = pair else { return Err(Trouble::Form) };
-        rules.insert(String::from_utf8(id.clone()).map_err(|_| Trouble::Form)?, stored.clone());
+        let [Some(id), Some(stored)] = pair else { return Err(RedisStoreError::Form) };
+        rules.insert(String::from_utf8(id.clone()).map_err(|_| RedisStoreError::Form)?, stored.clone());
     }
     Ok(rules)
 }

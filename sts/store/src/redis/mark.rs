@@ -3,7 +3,7 @@
 
 use sts_types::{Digest256, Seal};
 
-use super::trouble::Trouble;
+use super::error::RedisStoreError;
 use crate::alert::{Fault, Place};
 use crate::codec;
 use crate::multiset::{code, mask, row_code, xor};
@@ -30,7 +30,7 @@ pub(super) struct SealedMark {
 /// The form in which it is stored.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored {
+struct StoredMark {
     epoch: String,
     sequence: u64,
     changes: u64,
@@ -42,18 +42,18 @@ struct Stored {
 
 impl SealedMark {
     pub(super) fn decode(seal: &dyn Seal, stored: &[u8]) -> Result<Self, Fault> {
-        let Stored { epoch, sequence, changes, rules, rows, nonce, masked } =
+        let StoredMark { epoch, sequence, changes, rules, rows, nonce, masked } =
             codec::open(seal, Place::Epoch, MARK_KEY, stored)?;
         Ok(Self { epoch, sequence, changes, rules, rows, sum: xor(masked.0, mask(seal, &nonce.0)) })
     }
 
-    pub(super) fn encode(&self, seal: &dyn Seal) -> Result<Vec<u8>, Trouble> {
+    pub(super) fn encode(&self, seal: &dyn Seal) -> Result<Vec<u8>, RedisStoreError> {
         let Self { epoch, sequence, changes, rules, rows, sum } = self.clone();
         let numbers = [sequence, changes, rules, rows].map(u64::to_be_bytes);
         let nonce = code(seal, &[b"nonce".as_slice(), epoch.as_bytes(), numbers.as_flattened(), &sum]);
         let masked = Digest256(xor(sum, mask(seal, &nonce)));
-        let stored = Stored { epoch, sequence, changes, rules, rows, nonce: Digest256(nonce), masked };
-        codec::seal_value(seal, Place::Epoch, MARK_KEY, &stored).map_err(|_| Trouble::Form)
+        let stored = StoredMark { epoch, sequence, changes, rules, rows, nonce: Digest256(nonce), masked };
+        codec::seal_value(seal, Place::Epoch, MARK_KEY, &stored).map_err(|_| RedisStoreError::Form)
     }
 
     /// Takes a revoked token in.

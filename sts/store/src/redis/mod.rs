@@ -8,10 +8,11 @@ mod batch;
 mod breaker;
 mod commit;
 mod connect;
-mod guard;
+mod connection_pool;
+mod error;
+mod health;
 mod issue;
 mod lineage;
-mod link;
 mod list;
 mod load;
 mod mark;
@@ -21,12 +22,11 @@ mod read;
 mod rebuild;
 mod refusals;
 mod registry;
+mod rollback_guard;
 mod seen_claims;
 mod spec;
 mod status;
 mod sweep;
-mod trouble;
-mod vitals;
 
 pub use open_error::RedisOpenError;
 pub use spec::{Node, RedisSpec, RedisTls, Topology};
@@ -42,13 +42,13 @@ use sts_types::{Clock, Digest256, Entropy, Jti, Seal, StatusWindow, UnixTime};
 
 use self::batch::{Batch, Replies, command, sized};
 use self::connect::Connector;
-use self::guard::{FIELDS, Guard, Mark};
-use self::link::{Inspect, Link};
+use self::connection_pool::{ConnectionPool, Inspect};
+use self::error::RedisStoreError;
+use self::health::Health;
 use self::names::Names;
 use self::registry::Registry;
+use self::rollback_guard::{FIELDS, RollbackGuard, StoreMark};
 use self::seen_claims::SeenClaims;
-use self::trouble::Trouble;
-use self::vitals::Vitals;
 use crate::alert::{Alert, Alerts, Place};
 use crate::codec;
 use crate::ledger::{Acceptance, Lease, Ledger, LedgerFuture, StatusMark};
@@ -76,13 +76,13 @@ pub struct RedisParts {
 
 /// The ledger in a Redis.
 pub struct RedisLedger {
-    link: Arc<Link<Inspector>>,
+    link: Arc<ConnectionPool<Inspector>>,
     /// Connections of their own for changes to the revocations: no other transaction may come between a WATCH and its EXEC.
-    committing: Arc<Link<Inspector>>,
+    committing: Arc<ConnectionPool<Inspector>>,
     /// One change of this process at a time.
     commits: tokio::sync::Mutex<()>,
     /// Connections of their own to wait for replicas: whoever waits holds up all that come after on the same one.
-    waiting: Option<Arc<Link<Inspector>>>,
+    waiting: Option<Arc<ConnectionPool<Inspector>>>,
     inspector: Arc<Inspector>,
     entropy: Arc<dyn Entropy>,
     alerts: Arc<dyn Alerts>,
@@ -105,12 +105,13 @@ impl RedisLedger {
     pub fn open(spec: RedisSpec, parts: RedisParts) -> Result<Self, RedisOpenError> {
         let RedisParts { seal, clock, entropy, alerts, runtime, watermark } = parts;
         let names = Names::new(&spec.prefix, Arc::clone(&seal));
-        let guard = Arc::new(Guard::open(watermark, Arc::clone(&seal), Arc::clone(&alerts))?);
+        let guard = Arc::new(RollbackGuard::open(watermark, Arc::clone(&seal), Arc::clone(&alerts))?);
         let (timeout, wait_replicas) = (spec.timeout, spec.wait_replicas);
         let connector = Arc::new(Connector::new(spec, names.mark().to_owned())?);
         let inspector =
             Arc::new(Inspector { names, guard, seal, clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) });
-        let link = |timeout| Link::new(Arc::clone(&connector), Arc::clone(&inspector), Arc::clone(&clock), timeout);
+        let link =
+            |timeout| ConnectionPool::new(Arc::clone(&connector), Arc::clone(&inspector), Arc::clone(&clock), timeout);
         Ok(Self {
             link: link(timeout),
             committing: link(timeout),
@@ -131,7 +132,7 @@ impl RedisLedger {
     }
 
     /// Sends a batch whose first command is the reading of the mark, and judges that.
-    async fn guarded(&self, batch: Batch) -> Result<(Mark, Replies), Trouble> {
+    async fn guarded(&self, batch: Batch) -> Result<(StoreMark, Replies), RedisStoreError> {
         let floor = self.admitted()?;
         let (mark, replies) = self.judged(floor, self.link.run(batch).await?)?;
         self.catch_up(&mark).await?;
@@ -139,24 +140,24 @@ impl RedisLedger {
     }
 
     /// Before a batch is sent: the floor that its mark is to be [judged](Self::judged) by, unless Redis is known to be unfit.
-    fn admitted(&self) -> Result<u64, Trouble> {
+    fn admitted(&self) -> Result<u64, RedisStoreError> {
         self.guard().admits()?;
         Ok(self.guard().floor())
     }
 
     /// Reads the mark that is the first of the replies, and judges it.
-    fn judged(&self, floor: u64, mut replies: Replies) -> Result<(Mark, Replies), Trouble> {
-        let mut mark = Mark::read(&mut replies)?;
-        if self.judge(&mut mark, floor)? {
+    fn judged(&self, floor: u64, mut replies: Replies) -> Result<(StoreMark, Replies), RedisStoreError> {
+        let mut mark = StoreMark::read(&mut replies)?;
+        if self.check(&mut mark, floor)? {
             let guard = Arc::clone(self.guard());
             self.runtime.spawn(async move { guard.save().await });
         }
         Ok((mark, replies))
     }
 
-    /// See [`Guard::judge`]. Whoever is doubted is asked over new connections from then on.
-    fn judge(&self, mark: &mut Mark, floor: u64) -> Result<bool, Trouble> {
-        self.guard().judge(mark, floor).inspect_err(|_| self.distrust())
+    /// See [`RollbackGuard::judge`]. Whoever is doubted is asked over new connections from then on.
+    fn check(&self, mark: &mut StoreMark, floor: u64) -> Result<bool, RedisStoreError> {
+        self.guard().check(mark, floor).inspect_err(|_| self.distrust())
     }
 
     fn distrust(&self) {
@@ -168,40 +169,40 @@ impl RedisLedger {
 
     /// Before the first write, and the first after a doubt: nothing is written to a Redis that is not the one that is known, with all
     /// that was revoked.
-    async fn settle_doubt(&self) -> Result<(), Trouble> {
-        if self.guard().is_in_doubt() || !self.registry.is_sound() || self.guard().lineage().is_err() {
+    async fn recheck_integrity(&self) -> Result<(), RedisStoreError> {
+        if self.guard().has_integrity_error() || !self.registry.is_sound() || self.guard().lineage().is_err() {
             Box::pin(self.guarded(self.inspector.reading(Batch::plain()))).await?;
         }
         Ok(())
     }
 
-    async fn look_at(&self) -> Result<Vec<Warning>, Trouble> {
+    async fn look_at(&self) -> Result<Vec<Warning>, RedisStoreError> {
         self.link.follow_primary().await?;
         self.committing.follow_primary().await?;
         let mut batch = self.inspector.reading(Batch::plain());
         let now = self.clock().now_millis();
-        add_vitals(&mut batch);
+        add_health(&mut batch);
         batch.add(command("SET", &[self.names().probe(), "1", "PX", "60000"]));
         // Not through the gate that this very look opens and closes.
         let floor = self.guard().floor();
         let mut replies = self.link.run(batch).await?;
-        let mark = Mark::read(&mut replies);
-        let warnings = judge_vitals(&mut replies, now);
-        self.guard().note_fitness(warnings.as_ref().map(|_| ()).map_err(Trouble::clone));
+        let mark = StoreMark::read(&mut replies);
+        let warnings = check_health(&mut replies, now);
+        self.guard().note_fitness(warnings.as_ref().map(|_| ()).map_err(RedisStoreError::clone));
         let warnings = warnings?;
         let mut mark = mark?;
-        self.judge(&mut mark, floor)?;
+        self.check(&mut mark, floor)?;
         replies.value()?;
         self.catch_up(&mark).await?;
         self.look_for_revocations().await?;
         Ok(warnings)
     }
 
-    async fn accept(&self) -> Result<Acceptance, Trouble> {
+    async fn accept(&self) -> Result<Acceptance, RedisStoreError> {
         let floor = self.guard().floor();
         let mut replies = self.link.run(self.inspector.reading(Batch::plain())).await?;
-        let mut mark = Mark::read(&mut replies)?;
-        if self.guard().judge(&mut mark, floor).is_ok() && self.catch_up(&mark).await.is_ok() {
+        let mut mark = StoreMark::read(&mut replies)?;
+        if self.guard().check(&mut mark, floor).is_ok() && self.catch_up(&mark).await.is_ok() {
             return Ok(Acceptance::NothingToAccept);
         }
         let turn = self.commits.lock().await;
@@ -227,7 +228,7 @@ impl RedisLedger {
         &self.inspector.names
     }
 
-    fn guard(&self) -> &Arc<Guard> {
+    fn guard(&self) -> &Arc<RollbackGuard> {
         &self.inspector.guard
     }
 
@@ -241,31 +242,31 @@ fn forget_at(until: UnixTime) -> i64 {
     until.plus(MARGIN).as_secs().saturating_mul(1000).max(1)
 }
 
-fn add_vitals(batch: &mut Batch) {
+fn add_health(batch: &mut Batch) {
     batch.add(redis::cmd("INFO")).add(redis::cmd("TIME")).add(command("ACL", &["WHOAMI"]));
 }
 
-fn judge_vitals(replies: &mut Replies, our_millis: u64) -> Result<Vec<Warning>, Trouble> {
+fn check_health(replies: &mut Replies, our_millis: u64) -> Result<Vec<Warning>, RedisStoreError> {
     let info = match replies.value()? {
         Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Value::VerbatimString { text, .. } => text,
-        _ => return Err(Trouble::Form),
+        _ => return Err(RedisStoreError::Form),
     };
     let time = replies.texts()?;
-    let [seconds, micros] = time.as_slice() else { return Err(Trouble::Form) };
-    let number = |text: &String| text.parse::<u64>().map_err(|_| Trouble::Form);
+    let [seconds, micros] = time.as_slice() else { return Err(RedisStoreError::Form) };
+    let number = |text: &String| text.parse::<u64>().map_err(|_| RedisStoreError::Form);
     let redis_millis = number(seconds)?.saturating_mul(1000).saturating_add(number(micros)? / 1000);
     // A Redis without ACLs, or a user who may not ask, has told all there is to know.
     let user = replies.bytes().ok().flatten().unwrap_or_default();
     let user = String::from_utf8_lossy(&user);
-    Vitals { info: &info, user: &user, redis_millis, our_millis }.judge()
+    Health { info: &info, user: &user, redis_millis, our_millis }.check()
 }
 
 /// Sees to each new connection: the node is the primary, forgets nothing, and holds the ledger that is known. In a new store it begins
 /// the first epoch.
 struct Inspector {
     names: Names,
-    guard: Arc<Guard>,
+    guard: Arc<RollbackGuard>,
     seal: Arc<dyn Seal>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -286,15 +287,15 @@ impl Inspect for Inspector {
         self.reading(Batch::plain())
     }
 
-    async fn inspect(&self, connection: &mut MultiplexedConnection) -> Result<(), Trouble> {
+    async fn inspect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisStoreError> {
         let mut batch = self.reading(Batch::plain());
-        add_vitals(&mut batch);
+        add_health(&mut batch);
         let now = self.clock.now_millis();
         let mut replies = Replies::from(batch.send(connection).await?);
-        let mark = Mark::read(&mut replies)?;
-        let fitness = judge_vitals(&mut replies, now).map(|_| ());
-        if let Err(trouble @ Trouble::Named(_)) = fitness {
-            return Err(trouble);
+        let mark = StoreMark::read(&mut replies)?;
+        let fitness = check_health(&mut replies, now).map(|_| ());
+        if let Err(error @ RedisStoreError::Named(_)) = fitness {
+            return Err(error);
         }
         self.guard.note_fitness(fitness);
         let is_taken_over = mark.epoch.is_some() && mark.sealed.is_none() && self.take_over(connection, &mark).await?;
@@ -313,9 +314,9 @@ impl Inspect for Inspector {
         }
         let mut replies = Replies::from(self.reading(Batch::plain()).send(connection).await?);
         let floor = self.guard.floor();
-        match self.guard.judge(&mut Mark::read(&mut replies)?, floor) {
+        match self.guard.check(&mut StoreMark::read(&mut replies)?, floor) {
             // Each operation is told of it. An operator can accept the loss over this connection.
-            Err(Trouble::Doubt(_)) => return Ok(()),
+            Err(RedisStoreError::Doubt(_)) => return Ok(()),
             judged => judged?,
         };
         self.guard.save().await;
@@ -325,7 +326,7 @@ impl Inspect for Inspector {
 
 impl Inspector {
     /// Whether nothing was ever kept here. Where there are records and no epoch, somebody has deleted it.
-    async fn is_empty(&self, connection: &mut MultiplexedConnection) -> Result<bool, Trouble> {
+    async fn is_empty(&self, connection: &mut MultiplexedConnection) -> Result<bool, RedisStoreError> {
         let names = &self.names;
         let keys = [names.all(), names.ends(), names.rules(), names.revocations(), names.revoked(), names.leases()];
         let mut batch = Batch::plain();
@@ -334,7 +335,11 @@ impl Inspector {
     }
 
     /// Takes the store of an earlier version over, when it is the one that this process knew; whether it was.
-    async fn take_over(&self, connection: &mut MultiplexedConnection, mark: &Mark) -> Result<bool, Trouble> {
+    async fn take_over(
+        &self,
+        connection: &mut MultiplexedConnection,
+        mark: &StoreMark,
+    ) -> Result<bool, RedisStoreError> {
         let sequence = self.earlier_sequence(connection).await?;
         if mark.sealed.is_some() || !self.guard.is_known_of_earlier_version(mark, sequence) {
             return Ok(false);
@@ -346,8 +351,8 @@ impl Inspector {
                 "the Redis store of an earlier version was taken over; servers of that version serve no more"
             ),
             // Another process was quicker.
-            Err(Trouble::Conflict) => {}
-            Err(trouble) => return Err(trouble),
+            Err(RedisStoreError::Conflict) => {}
+            Err(error) => return Err(error),
         }
         Ok(true)
     }

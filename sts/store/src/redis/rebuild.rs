@@ -8,12 +8,12 @@ use redis::{Value, cmd};
 use sts_types::{Jti, TokenRecord, UnixTime};
 
 use super::batch::{Batch, Replies, command};
-use super::guard::Mark;
+use super::error::RedisStoreError;
 use super::lineage::Lineage;
 use super::mark::SealedMark;
 use super::read::{RULE_KEY, found, whole};
 use super::registry::token_id;
-use super::trouble::Trouble;
+use super::rollback_guard::StoreMark;
 use super::{Inspector, forget_at};
 use crate::alert::Place;
 use crate::codec;
@@ -34,7 +34,7 @@ impl Inspector {
         connection: &mut MultiplexedConnection,
         epoch: Vec<u8>,
         mut mark: SealedMark,
-    ) -> Result<Mark, Trouble> {
+    ) -> Result<StoreMark, RedisStoreError> {
         let mut batch = Batch::plain();
         batch.add(command("WATCH", &[self.names.mark()]));
         let mut batch = self.reading(batch);
@@ -51,7 +51,7 @@ impl Inspector {
         for rule in rules {
             let id = rule.id.as_ref().map(ToString::to_string).unwrap_or_default();
             let stored =
-                codec::seal_value(&*self.seal, Place::Rule, id.as_bytes(), &rule).map_err(|_| Trouble::Form)?;
+                codec::seal_value(&*self.seal, Place::Rule, id.as_bytes(), &rule).map_err(|_| RedisStoreError::Form)?;
             mark.rules = mark.rules.max(rule.order.unwrap_or(0));
             mark.add_rule(&*self.seal, &id, &stored);
             commit.add(cmd("HSET").arg(self.names.rules()).arg(&id).arg(&stored).to_owned());
@@ -61,7 +61,7 @@ impl Inspector {
             let mut add = cmd("ZADD");
             add.arg(self.names.revocations());
             for (id, until) in some {
-                mark.add_token(&*self.seal, &token_id(id).ok_or(Trouble::Form)?, *until);
+                mark.add_token(&*self.seal, &token_id(id).ok_or(RedisStoreError::Form)?, *until);
                 add.arg(until).arg(id);
             }
             commit.add(add);
@@ -75,7 +75,7 @@ impl Inspector {
         set.arg(self.names.mark()).arg("epoch").arg(&epoch).arg("sealed").arg(&sealed);
         commit.add(set);
         commit.send(connection).await?;
-        Ok(Mark { epoch: Some(epoch), sealed: Some(sealed), numbers: std::sync::Arc::new(mark) })
+        Ok(StoreMark { epoch: Some(epoch), sealed: Some(sealed), numbers: std::sync::Arc::new(mark) })
     }
 
     /// The rules that can be read, of this version or an earlier one.
@@ -102,7 +102,7 @@ impl Inspector {
         &self,
         connection: &mut MultiplexedConnection,
         lineage: &Lineage,
-    ) -> Result<Vec<(String, i64)>, Trouble> {
+    ) -> Result<Vec<(String, i64)>, RedisStoreError> {
         let listed = self.scan(connection, self.names.revocations()).await?;
         let recorded = self.scan(connection, self.names.all()).await?;
         let is_listed: BTreeSet<&str> = listed.iter().map(|(id, _)| id.as_str()).collect();
@@ -121,7 +121,7 @@ impl Inspector {
             for (id, listed) in some {
                 let (revocation, record) = (found(&mut replies)?, found(&mut replies)?);
                 let opened = match &record {
-                    super::read::Found::Bytes(stored) => lineage.open_record(&*self.seal, id, stored).ok(),
+                    super::read::StoredValue::Bytes(stored) => lineage.open_record(&*self.seal, id, stored).ok(),
                     _ => None,
                 };
                 if let Some(until) = self.until_of(connection, id, *listed, revocation, opened).await? {
@@ -138,32 +138,32 @@ impl Inspector {
         connection: &mut MultiplexedConnection,
         id: &str,
         listed: Option<i64>,
-        revocation: super::read::Found,
+        revocation: super::read::StoredValue,
         record: Option<TokenRecord>,
-    ) -> Result<Option<i64>, Trouble> {
-        use super::read::Found;
+    ) -> Result<Option<i64>, RedisStoreError> {
+        use super::read::StoredValue;
         let opened: Option<Revocation> = match &revocation {
-            Found::Bytes(stored) => codec::open(&*self.seal, Place::Revocation, id.as_bytes(), stored).ok(),
-            Found::Nothing | Found::Foreign => None,
+            StoredValue::Bytes(stored) => codec::open(&*self.seal, Place::Revocation, id.as_bytes(), stored).ok(),
+            StoredValue::Nothing | StoredValue::Foreign => None,
         };
         if let Some(opened) = opened {
             return Ok(Some(listed.unwrap_or(i64::MIN).max(opened.until.as_secs())));
         }
-        if listed.is_none() && matches!(revocation, Found::Nothing) {
+        if listed.is_none() && matches!(revocation, StoredValue::Nothing) {
             return Ok(None);
         }
         // Without its record a token is not active anyway.
         let Some(record) = record else { return Ok(None) };
         let now = self.clock.now();
-        let jti = Jti::new(record.jti.as_str()).map_err(|_| Trouble::Form)?;
+        let jti = Jti::new(record.jti.as_str()).map_err(|_| RedisStoreError::Form)?;
         let until = listed.map_or(record.exp, |listed| record.exp.max(UnixTime::from_secs(listed)));
         let again = Revocation {
             scope: RevocationScope::Token(jti.clone()),
             until,
             ..Revocation::in_place_of_a_broken_one(jti, now, ACCEPTANCE)
         };
-        let stored =
-            codec::seal_value(&*self.seal, Place::Revocation, id.as_bytes(), &again).map_err(|_| Trouble::Form)?;
+        let stored = codec::seal_value(&*self.seal, Place::Revocation, id.as_bytes(), &again)
+            .map_err(|_| RedisStoreError::Form)?;
         let mut batch = Batch::atomic();
         let key = self.names.revocation(id);
         batch.add(cmd("SET").arg(&key).arg(stored).arg("PXAT").arg(forget_at(live_until(until))).to_owned());
@@ -172,18 +172,22 @@ impl Inspector {
     }
 
     /// All members of a sorted set with their scores; none when it is something else.
-    async fn scan(&self, connection: &mut MultiplexedConnection, key: &str) -> Result<Vec<(String, i64)>, Trouble> {
+    async fn scan(
+        &self,
+        connection: &mut MultiplexedConnection,
+        key: &str,
+    ) -> Result<Vec<(String, i64)>, RedisStoreError> {
         let mut members = std::collections::BTreeMap::new();
         let mut cursor = "0".to_owned();
         loop {
             let mut batch = Batch::plain();
             batch.add(command("ZSCAN", &[key, &cursor, "COUNT", "1000"]));
             let (next, rows) = match Replies::from(batch.send(connection).await?).scan() {
-                Err(Trouble::Named(super::trouble::Named::WrongType)) => return Ok(Vec::new()),
+                Err(RedisStoreError::Named(super::error::ErrorReply::WrongType)) => return Ok(Vec::new()),
                 step => step?,
             };
             for row in rows.chunks_exact(2) {
-                let [id, score] = row else { return Err(Trouble::Form) };
+                let [id, score] = row else { return Err(RedisStoreError::Form) };
                 if token_id(id).is_some() {
                     members.insert(id.clone(), whole(score)?);
                 }
@@ -196,14 +200,17 @@ impl Inspector {
     }
 
     /// The numbers of revocations in the mark of an earlier version.
-    pub(super) async fn earlier_sequence(&self, connection: &mut MultiplexedConnection) -> Result<u64, Trouble> {
+    pub(super) async fn earlier_sequence(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<u64, RedisStoreError> {
         let mut batch = Batch::plain();
         batch.add(command("HMGET", &[self.names.mark(), "sequence"]));
         let mut replies = Replies::from(batch.send(connection).await?);
-        let Value::Array(fields) = replies.value()? else { return Err(Trouble::Form) };
+        let Value::Array(fields) = replies.value()? else { return Err(RedisStoreError::Form) };
         match fields.first() {
             Some(Value::BulkString(digits)) => {
-                std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(Trouble::Form)
+                std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(RedisStoreError::Form)
             }
             _ => Ok(0),
         }

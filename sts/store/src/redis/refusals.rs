@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use sts_types::{RequestId, UnixTime};
 
 use super::batch::{Batch, command, sized};
+use super::error::RedisStoreError;
 use super::read::found;
-use super::trouble::Trouble;
 use super::{RedisLedger, forget_at};
 use crate::alert::Place;
 use crate::codec;
@@ -22,7 +22,7 @@ const UNCOUNTED: usize = 64;
 impl RefusalStore for RedisLedger {
     fn remember(&self, refusals: Vec<StoredRefusal>) -> LedgerFuture<'_, ()> {
         Box::pin(async move {
-            self.settle_doubt().await?;
+            self.recheck_integrity().await?;
             let mut batch = Batch::atomic();
             for refusal in &refusals {
                 let id = self.names().refusal_id(&refusal.request_id);
@@ -78,7 +78,7 @@ impl RefusalStore for RedisLedger {
 }
 
 impl RedisLedger {
-    async fn latest_refusals(&self, limit: usize) -> Result<Vec<StoredRefusal>, Trouble> {
+    async fn latest_refusals(&self, limit: usize) -> Result<Vec<StoredRefusal>, RedisStoreError> {
         let Some(last) = limit.checked_sub(1) else { return Ok(Vec::new()) };
         let mut batch = Batch::plain();
         batch.add(command("ZREVRANGE", &[self.names().refusals(), "0", &last.to_string()]));
@@ -103,7 +103,7 @@ impl RedisLedger {
     }
 
     /// Removes what does not fit.
-    async fn make_room(&self) -> Result<(), Trouble> {
+    async fn make_room(&self) -> Result<(), RedisStoreError> {
         let mut batch = Batch::plain();
         batch.add(command("ZREVRANGE", &[self.names().refusals(), "0", "-1"]));
         let members = self.link.run(batch).await?.texts()?;
@@ -118,7 +118,7 @@ impl RedisLedger {
         Ok(())
     }
 
-    async fn remove_refusals(&self, members: &[String]) -> Result<(), Trouble> {
+    async fn remove_refusals(&self, members: &[String]) -> Result<(), RedisStoreError> {
         if members.is_empty() {
             return Ok(());
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use sts_types::{Seal, UnixTime};
 
+use super::error::RedisStoreError;
 use super::mark::SealedMark;
-use super::trouble::Trouble;
 use crate::alert::Place;
 use crate::codec;
 use crate::ledger::live_until;
@@ -49,7 +49,7 @@ pub(super) struct Registry {
     revoked: RwLock<Revoked>,
     verified: ArcSwapOption<Verified>,
     rules: ArcSwap<Rules>,
-    suspicion: ArcSwapOption<Trouble>,
+    suspicion: ArcSwapOption<RedisStoreError>,
     /// Monotonic time before which a Redis under suspicion is not read again.
     pub(super) loading: tokio::sync::Mutex<Duration>,
 }
@@ -143,12 +143,12 @@ impl Registry {
     }
 
     /// What is wrong with the revocations in Redis.
-    pub(super) fn suspicion(&self) -> Option<Trouble> {
-        self.suspicion.load().as_ref().map(|trouble| Trouble::clone(trouble))
+    pub(super) fn suspicion(&self) -> Option<RedisStoreError> {
+        self.suspicion.load().as_ref().map(|error| RedisStoreError::clone(error))
     }
 
     /// Distrusts Redis until all of it was verified anew. Answers whether that is news.
-    pub(super) fn suspect(&self, why: Trouble) -> bool {
+    pub(super) fn suspect(&self, why: RedisStoreError) -> bool {
         self.suspicion.swap(Some(Arc::new(why))).is_none()
     }
 

@@ -6,10 +6,10 @@ use sts_types::{StatusWindow, TokenRecord, UnixTime};
 
 use super::RedisLedger;
 use super::batch::{Batch, command};
+use super::error::RedisStoreError;
 use super::list::STEP;
 use super::load::LOGGED;
 use super::registry::Change;
-use super::trouble::Trouble;
 use crate::ledger::{Lease, StatusMark, live_until};
 use crate::record::Listing;
 
@@ -18,14 +18,14 @@ const SLACK: u64 = 256;
 
 impl RedisLedger {
     /// Nothing is taken from a Redis in doubt: an older copy would give indexes a second time.
-    pub(super) async fn take_indexes(&self, window: StatusWindow, count: u32) -> Result<Lease, Trouble> {
-        self.settle_doubt().await?;
+    pub(super) async fn take_indexes(&self, window: StatusWindow, count: u32) -> Result<Lease, RedisStoreError> {
+        self.recheck_integrity().await?;
         let mut batch = self.inspector.reading(Batch::atomic());
         batch.add(command("HINCRBY", &[self.names().leases(), &window.number().to_string(), &count.to_string()]));
         let floor = self.admitted()?;
         let (_, mut replies) = self.judged(floor, self.link.run_on_newest(batch).await?)?;
         let first = replies.number()?.checked_sub(i64::from(count)).and_then(|first| u64::try_from(first).ok());
-        Ok(Lease { first: first.ok_or(Trouble::Form)?, era: self.era_of(replies.connection()) })
+        Ok(Lease { first: first.ok_or(RedisStoreError::Form)?, era: self.era_of(replies.connection()) })
     }
 
     /// The era of what was taken over that connection. While it lives Redis has lost nothing. Behind another one may be a Redis that
@@ -36,21 +36,24 @@ impl RedisLedger {
         connection.saturating_add(self.guard().epochs())
     }
 
-    pub(super) async fn find_status(&self) -> Result<StatusMark, Trouble> {
+    pub(super) async fn find_status(&self) -> Result<StatusMark, RedisStoreError> {
         let mut batch = self.inspector.reading(Batch::plain());
         batch.add(command("HGETALL", &[self.names().leases()]));
         let (mark, mut replies) = self.guarded(batch).await?;
         let mut leased = BTreeMap::new();
         for pair in replies.texts()?.chunks_exact(2) {
-            let [window, taken] = pair else { return Err(Trouble::Form) };
-            let number = |text: &String| text.parse::<u64>().map_err(|_| Trouble::Form);
+            let [window, taken] = pair else { return Err(RedisStoreError::Form) };
+            let number = |text: &String| text.parse::<u64>().map_err(|_| RedisStoreError::Form);
             leased.insert(StatusWindow::new(number(window)?), number(taken)?);
         }
         Ok(StatusMark { leased, revocations: mark.numbers.sequence, tokens: mark.numbers.changes })
     }
 
     /// The list of ids is not sealed, so each must lead to a sealed revocation; if one does not, or any is missing, it is not believed.
-    pub(super) async fn find_revoked_since(&self, seen: &StatusMark) -> Result<Option<Vec<TokenRecord>>, Trouble> {
+    pub(super) async fn find_revoked_since(
+        &self,
+        seen: &StatusMark,
+    ) -> Result<Option<Vec<TokenRecord>>, RedisStoreError> {
         let tokens = self.guarded(self.inspector.reading(Batch::plain())).await?.0.numbers.changes;
         let wanted = match tokens.checked_sub(seen.tokens) {
             Some(0) => return Ok(Some(Vec::new())),
@@ -84,7 +87,7 @@ impl RedisLedger {
     }
 
     /// Forgets windows whose tokens are all dead, and ids of revoked tokens that every process has seen by now.
-    pub(super) async fn forget_leases(&self, now: UnixTime) -> Result<(), Trouble> {
+    pub(super) async fn forget_leases(&self, now: UnixTime) -> Result<(), RedisStoreError> {
         let mark = self.find_status().await?;
         let mut batch = Batch::plain();
         batch.add(command("LTRIM", &[self.names().revoked(), &format!("-{LOGGED}"), "-1"]));

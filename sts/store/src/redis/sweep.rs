@@ -5,7 +5,7 @@ use sts_types::UnixTime;
 
 use super::RedisLedger;
 use super::batch::{Batch, command};
-use super::trouble::Trouble;
+use super::error::RedisStoreError;
 
 /// The most rows that one step forgets.
 const STEP: usize = 100;
@@ -14,7 +14,7 @@ const ID_LEN: usize = 32;
 
 impl RedisLedger {
     /// In steps; of several processes that sweep at once, each row is counted by one.
-    pub(super) async fn forget_dead(&self, now: UnixTime) -> Result<usize, Trouble> {
+    pub(super) async fn forget_dead(&self, now: UnixTime) -> Result<usize, RedisStoreError> {
         let mut records = 0;
         loop {
             let (seen, forgotten) = self.forget_some(now).await?;
@@ -23,13 +23,13 @@ impl RedisLedger {
                 break;
             }
         }
-        self.settle_doubt().await?;
+        self.recheck_integrity().await?;
         while self.forget_revocations(now).await? {}
         self.forget_leases(now).await?;
         Ok(records)
     }
 
-    async fn forget_some(&self, now: UnixTime) -> Result<(usize, usize), Trouble> {
+    async fn forget_some(&self, now: UnixTime) -> Result<(usize, usize), RedisStoreError> {
         let (ends, all) = (self.names().ends(), self.names().all());
         let mut batch = self.inspector.reading(Batch::plain());
         let (before, count) = (format!("({now}"), STEP.to_string());
@@ -41,7 +41,7 @@ impl RedisLedger {
         }
         let mut batch = Batch::atomic();
         for member in &members {
-            let (id, account_id) = member.split_at_checked(ID_LEN).ok_or(Trouble::Form)?;
+            let (id, account_id) = member.split_at_checked(ID_LEN).ok_or(RedisStoreError::Form)?;
             batch.add(command("DEL", &[self.names().record(id)]));
             batch.add(command("ZREM", &[all, id]));
             batch.add(command("ZREM", &[self.names().account(account_id).as_str(), id]));

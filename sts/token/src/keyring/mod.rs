@@ -101,7 +101,7 @@ impl HeldKey {
 }
 
 /// The keys at one moment, and the key set document that is served.
-struct Held {
+struct KeyState {
     keys: Vec<HeldKey>,
     document: Arc<[u8]>,
     etag: Arc<str>,
@@ -112,7 +112,7 @@ pub struct Keyring {
     spec: KeyringSpec,
     directory: Directory,
     seal: HmacSeal,
-    held: ArcSwap<Held>,
+    held: ArcSwap<KeyState>,
     /// The largest `max_ttl` that any key here has signed under, in seconds.
     longest_life: AtomicU32,
 }
@@ -127,10 +127,10 @@ impl Keyring {
     pub fn open(spec: KeyringSpec, entropy: &dyn Entropy, now: UnixTime) -> Result<Self, KeyringError> {
         let directory = Directory::open(&spec.directory)?;
         let seal = HmacSeal::new(&*directory.seal_key(entropy)?);
-        let held = ArcSwap::from_pointee(Held::new(Vec::new()));
+        let held = ArcSwap::from_pointee(KeyState::new(Vec::new()));
         let longest_life = AtomicU32::new(directory.raise_longest_life(spec.max_ttl)?);
         let keyring = Self { spec, directory, seal, held, longest_life };
-        keyring.turn(now)?;
+        keyring.maintain(now)?;
         Ok(keyring)
     }
 
@@ -139,7 +139,7 @@ impl Keyring {
     ///
     /// # Errors
     /// As for [`Keyring::open`]. The current keys stay in use.
-    pub fn turn(&self, now: UnixTime) -> Result<bool, KeyringError> {
+    pub fn maintain(&self, now: UnixTime) -> Result<bool, KeyringError> {
         let longest_life = self.directory.raise_longest_life(self.spec.max_ttl)?;
         self.longest_life.fetch_max(longest_life, Ordering::Relaxed);
         let mut keys = self.scheduled()?;
@@ -173,7 +173,7 @@ impl Keyring {
     }
 
     fn hold(&self, keys: Vec<HeldKey>) -> bool {
-        let held = Held::new(keys);
+        let held = KeyState::new(keys);
         let changed = held.etag != self.held.load().etag;
         self.held.store(Arc::new(held));
         changed
@@ -229,7 +229,7 @@ impl Keyring {
             made.push(self.directory.create(&lock, algorithm, created)?.signer.kid().clone());
         }
         drop(lock);
-        self.turn(now).map(|_| made)
+        self.maintain(now).map(|_| made)
     }
 
     /// The key that signs with `algorithm` at `now`.
@@ -298,7 +298,7 @@ impl Keyring {
     }
 }
 
-impl Held {
+impl KeyState {
     fn new(keys: Vec<HeldKey>) -> Self {
         let published: Vec<&Value> = keys.iter().map(|key| key.signer.public_jwk()).collect();
         let document: Arc<[u8]> = json!({ "keys": published }).to_string().into_bytes().into();

@@ -31,7 +31,7 @@ fn md06_c145_a_new_key_is_published_before_it_signs_and_kept_until_its_last_toke
 
     let last_use = rotated.plus(LEAD);
     assert!(ring.verifying_key(&first, last_use.plus(3600)).is_some());
-    assert!(ring.turn(last_use.plus(3600 + LEAD)).unwrap(), "the published set changed");
+    assert!(ring.maintain(last_use.plus(3600 + LEAD)).unwrap(), "the published set changed");
     assert!(ring.verifying_key(&first, last_use).is_none(), "dropped");
     let files = std::fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(files, 4, "one key, the seal, the longest life, and the lock");
@@ -82,7 +82,7 @@ fn c145_many_that_share_a_directory_start_and_rotate_at_once_and_have_one_key_an
         }
     });
     for ring in &rings {
-        ring.turn(T0.plus(1060)).unwrap();
+        ring.maintain(T0.plus(1060)).unwrap();
         assert_eq!(ring.keys().len(), 2);
         assert_eq!(ring.etag(), rings[0].etag());
     }
@@ -90,12 +90,12 @@ fn c145_many_that_share_a_directory_start_and_rotate_at_once_and_have_one_key_an
     let due = T0.plus(1000 + 30 * 86_400);
     std::thread::scope(|scope| {
         for ring in &rings {
-            scope.spawn(move || ring.turn(due).unwrap());
+            scope.spawn(move || ring.maintain(due).unwrap());
         }
     });
     let waiting = |ring: &Keyring| ring.keys().iter().filter(|key| key.phase(due) == KeyPhase::Next).count();
     for ring in &rings {
-        ring.turn(due).unwrap();
+        ring.maintain(due).unwrap();
         assert_eq!((waiting(ring), ring.etag()), (1, rings[0].etag()));
     }
 }
@@ -109,7 +109,7 @@ fn md06_what_one_process_makes_the_others_publish_well_before_it_signs() {
     // The other process reads the directory within a minute. A verifier that fetched its key set
     // before that fetches it again after `MAX_AGE`.
     let noticed = rotated.plus(60);
-    assert!(other.turn(noticed).unwrap());
+    assert!(other.maintain(noticed).unwrap());
     assert_eq!(other.etag(), one.etag());
     let known_everywhere = noticed.plus(MAX_AGE);
     let kid = |ring: &Keyring, at| ring.signer(Algorithm::ES256, at).unwrap().kid().clone();
@@ -126,7 +126,7 @@ fn md06_a_longer_life_that_another_process_was_told_of_keeps_keys_here_too() {
     let first = one.signer(Algorithm::ES256, T0).unwrap().kid().clone();
     other.rotate(T0.plus(1)).unwrap();
     let last_token_dies = T0.plus(1 + LEAD + 86_400);
-    other.turn(last_token_dies).unwrap();
+    other.maintain(last_token_dies).unwrap();
     assert!(other.publishes(&first, last_token_dies));
 }
 
@@ -146,8 +146,8 @@ fn c145_rotating_again_while_a_successor_waits_makes_no_other() {
 fn keys_rotate_by_themselves_and_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let ring = Keyring::open(spec(directory.path()), &OsEntropy, T0).unwrap();
-    assert!(!ring.turn(T0.plus(29 * 86_400)).unwrap());
-    assert!(ring.turn(T0.plus(30 * 86_400)).unwrap());
+    assert!(!ring.maintain(T0.plus(29 * 86_400)).unwrap());
+    assert!(ring.maintain(T0.plus(30 * 86_400)).unwrap());
     let again = Keyring::open(spec(directory.path()), &OsEntropy, T0.plus(30 * 86_400)).unwrap();
     assert_eq!(again.etag(), ring.etag());
     assert_eq!(again.keys().len(), 2);
@@ -165,7 +165,7 @@ fn reading_again_takes_up_what_others_made_and_makes_and_drops_nothing_by_itself
     let late = T0.plus(400 * 86_400);
     assert!(!ring.reread().unwrap());
     assert_eq!(ring.keys().len(), 2);
-    assert!(ring.turn(late).unwrap());
+    assert!(ring.maintain(late).unwrap());
 }
 
 #[test]

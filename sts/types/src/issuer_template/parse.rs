@@ -2,7 +2,7 @@
 
 use regex::RegexBuilder;
 
-use super::{IssuerTemplate, LONGEST_VALUE, Place, Rule, TemplateError, Variable, VariableSpec, is_dots};
+use super::{IssuerTemplate, LONGEST_VALUE, TemplateError, UrlPart, Variable, VariableRule, VariableSpec, is_dots};
 use crate::Issuer;
 
 /// Limit of the variables in a template.
@@ -51,7 +51,7 @@ pub(super) fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
         if template.names().any(|used| used == name) {
             return wrong(&format!("the variable `{{{name}}}` stands twice"), "give each place a name of its own");
         }
-        let place = if at < path_begins { Place::Host } else { Place::Path };
+        let place = if at < path_begins { UrlPart::Host } else { UrlPart::Path };
         let after = match pieces.next_if(|piece| matches!(piece, Written::Literal(_))) {
             Some(Written::Literal(literal)) => literal,
             _ => "",
@@ -67,7 +67,7 @@ pub(super) fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
         template.variables.push(Variable {
             name: name.to_owned(),
             place,
-            rule: Rule::OneOf(Vec::new()),
+            rule: VariableRule::OneOf(Vec::new()),
             suffix: suffix.to_owned(),
             then: then.to_owned(),
         });
@@ -145,7 +145,7 @@ fn split(text: &str) -> Result<Vec<Written<'_>>, TemplateError> {
     Ok(pieces)
 }
 
-pub(super) fn rule(spec: &VariableSpec, variable: &Variable) -> Result<Rule, TemplateError> {
+pub(super) fn rule(spec: &VariableSpec, variable: &Variable) -> Result<VariableRule, TemplateError> {
     match spec {
         VariableSpec::OneOf(values) => {
             if values.is_empty() {
@@ -163,7 +163,7 @@ pub(super) fn rule(spec: &VariableSpec, variable: &Variable) -> Result<Rule, Tem
                     ));
                 }
             }
-            Ok(Rule::OneOf(values.clone()))
+            Ok(VariableRule::OneOf(values.clone()))
         }
         VariableSpec::Pattern(text) => {
             let wrong = |_| {
@@ -176,7 +176,7 @@ pub(super) fn rule(spec: &VariableSpec, variable: &Variable) -> Result<Rule, Tem
             // Compile it alone first: otherwise a stray `)` could escape the group around it.
             build(text).map_err(wrong)?;
             let regex = build(&format!(r"\A(?:{text})\z")).map_err(wrong)?;
-            Ok(Rule::Pattern(regex, text.clone()))
+            Ok(VariableRule::Pattern(regex, text.clone()))
         }
     }
 }

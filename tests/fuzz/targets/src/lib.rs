@@ -147,7 +147,7 @@ pub fn json_body(data: &[u8]) {
     }
 }
 
-fn asked(parameters: Result<Parameters<'_>, sts_service::Refused>) {
+fn asked(parameters: Result<Parameters<'_>, sts_service::RefusedError>) {
     if let Ok(parameters) = parameters {
         for name in ["subject_token", "audience"] {
             let count = parameters.all(name).count();

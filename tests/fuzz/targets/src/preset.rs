@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::{Map, Value};
-use sts_policy::{Asked, Facts, Outcome, Preset, RuleSet};
+use sts_policy::{Facts, Outcome, Preset, RequestedNames, RuleSet};
 use sts_types::{ClaimSet, EntryName, UnixTime};
 
 const OURS: &str = "https://sts.example.com";
@@ -51,7 +51,7 @@ service_accounts:
 
 fn accepts(rules: &RuleSet, claims: Map<String, Value>) -> bool {
     let entry = EntryName::new("ci").expect("a name");
-    let requested = rules.resolve(&Asked::default()).expect("a request");
+    let requested = rules.resolve(&RequestedNames::default()).expect("a request");
     let facts = Facts { entry: &entry, claims: &ClaimSet::from(claims), now: UnixTime::from_secs(1_790_000_000) };
     matches!(rules.decide(facts, &requested), Outcome::Granted(_))
 }

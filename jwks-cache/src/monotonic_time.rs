@@ -7,9 +7,9 @@ use sts_types::Clock;
 /// Milliseconds on [`Clock::monotonic`]. Negative before the clock's zero: a set loaded from disk
 /// may have been fetched before this process started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(i64);
+pub(crate) struct MonotonicTime(i64);
 
-impl Moment {
+impl MonotonicTime {
     #[cfg(test)]
     pub(crate) const EPOCH: Self = Self(0);
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use sts_types::ClaimSet;
 
-use crate::identity::{ApiGrant, Identity, Judged, Memo};
+use crate::identity::{ApiGrant, ConditionCache, EvaluationContext, Identity};
 use crate::index::{Candidates, IdentityAt};
 use crate::ruleset::{Account, RuleSet};
 use crate::{Facts, Grant, Outcome, Refusal, Requested, RequestedAccount, RequestedTarget};
@@ -25,17 +25,22 @@ impl RuleSet {
     #[must_use]
     pub fn decide(&self, facts: Facts<'_>, requested: &Requested) -> Outcome {
         let variables = self.variables(facts);
-        let memo = Memo::default();
-        let judged = self.judged(facts, &variables, &memo);
-        match self.choose(&judged, requested) {
-            Ok(chosen) => Outcome::Granted(self.grant(chosen, &judged, requested)),
+        let memo = ConditionCache::default();
+        let context = self.context(facts, &variables, &memo);
+        match self.choose(&context, requested) {
+            Ok(chosen) => Outcome::Granted(self.grant(chosen, &context, requested)),
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
 
-    pub(crate) fn judged<'a>(&self, facts: Facts<'a>, variables: &'a ClaimSet, memo: &'a Memo) -> Judged<'a> {
+    pub(crate) fn context<'a>(
+        &self,
+        facts: Facts<'a>,
+        variables: &'a ClaimSet,
+        memo: &'a ConditionCache,
+    ) -> EvaluationContext<'a> {
         let entry = self.entry_by_name.get(facts.entry.as_str()).copied();
-        Judged { entry, entry_name: facts.entry, claims: facts.claims, variables, now: facts.now, memo }
+        EvaluationContext { entry, entry_name: facts.entry, claims: facts.claims, variables, now: facts.now, memo }
     }
 
     /// What stands for the variables of the entry's template in `iss`.
@@ -47,16 +52,16 @@ impl RuleSet {
         values.collect::<Map<_, _>>().into()
     }
 
-    pub(crate) fn choose(&self, judged: &Judged<'_>, requested: &Requested) -> Result<Chosen<'_>, Refusal> {
+    pub(crate) fn choose(&self, context: &EvaluationContext<'_>, requested: &Requested) -> Result<Chosen<'_>, Refusal> {
         match requested.account {
             RequestedAccount::Nobody => Err(Refusal::NoSuchAccount),
             RequestedAccount::Known(at) => match self.accounts.get(at) {
                 None => Err(Refusal::NoSuchAccount),
-                Some(account) if !account.terms.window.is_open(judged.now) => Err(Refusal::AccountDisabled),
-                Some(account) => self.choose_in(at, account, judged, requested),
+                Some(account) if !account.terms.window.is_open(context.now) => Err(Refusal::AccountDisabled),
+                Some(account) => self.choose_in(at, account, context, requested),
             },
             RequestedAccount::Any if self.require_account => Err(Refusal::NoIdentityMatched),
-            RequestedAccount::Any => self.search(judged, requested),
+            RequestedAccount::Any => self.search(context, requested),
         }
     }
 
@@ -65,7 +70,7 @@ impl RuleSet {
         &'a self,
         at: usize,
         account: &'a Account,
-        judged: &Judged<'_>,
+        context: &EvaluationContext<'_>,
         requested: &Requested,
     ) -> Result<Chosen<'a>, Refusal> {
         let all = account.identities.len();
@@ -73,22 +78,22 @@ impl RuleSet {
             return first_that_covers(
                 account,
                 (0..all).map(|identity| IdentityAt { account: at, identity }),
-                judged,
+                context,
                 requested,
             );
         }
-        let own = self.candidates(judged).into_iter().filter(|candidate| candidate.account == at);
-        first_that_covers(account, own, judged, requested)
+        let own = self.candidates(context).into_iter().filter(|candidate| candidate.account == at);
+        first_that_covers(account, own, context, requested)
     }
 
     /// Of the accounts with an identity that matches and covers the request exactly one must be left.
-    fn search(&self, judged: &Judged<'_>, requested: &Requested) -> Result<Chosen<'_>, Refusal> {
+    fn search(&self, context: &EvaluationContext<'_>, requested: &Requested) -> Result<Chosen<'_>, Refusal> {
         let mut found: Option<Chosen<'_>> = None;
         let mut refusal = Refusal::NoIdentityMatched;
-        let candidates = self.candidates(judged);
+        let candidates = self.candidates(context);
         for own in candidates.chunk_by(|a, b| a.account == b.account) {
             let Some(account) = own.first().and_then(|at| self.accounts.get(at.account)) else { continue };
-            match first_that_covers(account, own.iter().copied(), judged, requested) {
+            match first_that_covers(account, own.iter().copied(), context, requested) {
                 Ok(_) if found.is_some() => return Err(Refusal::AmbiguousAccount),
                 Ok(chosen) => found = Some(chosen),
                 Err(other) => refusal = closest(refusal, other),
@@ -98,16 +103,16 @@ impl RuleSet {
     }
 
     /// Every identity that may match, in file order.
-    pub(crate) fn candidates(&self, judged: &Judged<'_>) -> Candidates {
-        let entry = judged.entry.and_then(|entry| self.entries.get(entry));
-        entry.map(|entry| entry.index.candidates(judged.claims)).unwrap_or_default()
+    pub(crate) fn candidates(&self, context: &EvaluationContext<'_>) -> Candidates {
+        let entry = context.entry.and_then(|entry| self.entries.get(entry));
+        entry.map(|entry| entry.index.candidates(context.claims)).unwrap_or_default()
     }
 
-    pub(crate) fn grant(&self, chosen: Chosen<'_>, judged: &Judged<'_>, requested: &Requested) -> Grant {
+    pub(crate) fn grant(&self, chosen: Chosen<'_>, context: &EvaluationContext<'_>, requested: &Requested) -> Grant {
         let Chosen { account, identity, grant, .. } = chosen;
         let configured = [identity.terms.ttl, account.terms.ttl].into_iter().flatten().min().unwrap_or(self.ttl);
         let lifetime = requested.lifetime.map_or(configured, |asked| asked.min(configured)).min(self.max_ttl);
-        let replay = judged.entry.and_then(|entry| identity.rule(entry)).map(|rule| rule.replay).unwrap_or_default();
+        let replay = context.entry.and_then(|entry| identity.rule(entry)).map(|rule| rule.replay).unwrap_or_default();
         Grant {
             account: account.granted.clone(),
             identity: identity.name.clone(),
@@ -130,13 +135,13 @@ impl RuleSet {
 fn first_that_covers<'a>(
     account: &'a Account,
     identities: impl Iterator<Item = IdentityAt>,
-    judged: &Judged<'_>,
+    context: &EvaluationContext<'_>,
     requested: &Requested,
 ) -> Result<Chosen<'a>, Refusal> {
     let mut refusal = Refusal::NoIdentityMatched;
     for at in identities {
         let Some(identity) =
-            account.identities.get(at.identity).filter(|own| own.matches(&account.terms.window, judged))
+            account.identities.get(at.identity).filter(|own| own.matches(&account.terms.window, context))
         else {
             continue;
         };

@@ -14,7 +14,7 @@ use crate::{Service, Snapshot};
 
 /// The names in a request.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Named<'a> {
+pub(super) struct NamedObjects<'a> {
     pub(super) account: Option<&'a str>,
     pub(super) identity: Option<&'a str>,
     pub(super) issuer: Option<&'a str>,
@@ -93,7 +93,7 @@ impl Service {
     pub(super) async fn unknown_name(
         &self,
         snapshot: &Snapshot,
-        named: &Named<'_>,
+        named: &NamedObjects<'_>,
     ) -> Result<Option<UnknownName>, LedgerError> {
         let given = [
             (Kind::Account, named.account),
@@ -114,7 +114,7 @@ impl Service {
     async fn unknown(
         &self,
         snapshot: &Snapshot,
-        named: &Named<'_>,
+        named: &NamedObjects<'_>,
         kind: Kind,
         name: &str,
     ) -> Result<Option<UnknownName>, LedgerError> {
@@ -165,7 +165,7 @@ fn unknown(snapshot: &Snapshot, kind: Kind, name: &str, account: Option<&str>, o
 }
 
 /// The names that the configuration has.
-fn configured_names<'s>(snapshot: &'s Snapshot, named: &Named<'_>, kind: Kind) -> BTreeSet<&'s str> {
+fn configured_names<'s>(snapshot: &'s Snapshot, named: &NamedObjects<'_>, kind: Kind) -> BTreeSet<&'s str> {
     let rules = &snapshot.rules;
     match kind {
         Kind::Account => rules.accounts().flat_map(|account| [account.name.as_str(), account.id.as_str()]).collect(),

@@ -16,7 +16,7 @@ use arc_swap::ArcSwapOption;
 use sts_jose::VerifyingKey;
 use sts_types::{EntryName, Issuer, UnixTime};
 
-use crate::registered::TokenFault;
+use crate::registered::TokenRuleError;
 use crate::verified::{Evidence, VerifiedClaims};
 
 /// Number of places in the table.
@@ -27,7 +27,7 @@ const LONGEST: usize = 4096;
 const HASHED: usize = 43;
 
 /// Cache of tokens that were verified under the rules of one snapshot.
-pub struct Remembered {
+pub struct VerifiedTokenCache {
     places: Box<[Place]>,
     /// The hash is keyed, so an attacker cannot choose tokens that share a place.
     hasher: RandomState,
@@ -45,14 +45,14 @@ struct Held {
     evidence: Arc<Evidence>,
 }
 
-impl Remembered {
+impl VerifiedTokenCache {
     /// The cached result for exactly this `token`.
     #[must_use]
-    pub fn find(&self, token: &str) -> Option<RememberedToken> {
+    pub fn find(&self, token: &str) -> Option<CachedToken> {
         let (place, _) = self.place(token)?;
         let held = place.held.load();
         let held = held.as_ref().filter(|held| *held.token == *token)?;
-        Some(RememberedToken(Arc::clone(&held.evidence)))
+        Some(CachedToken(Arc::clone(&held.evidence)))
     }
 
     /// Stores the verified `token`, if it came before.
@@ -69,7 +69,7 @@ impl Remembered {
     pub fn forget_dead(&self, now: UnixTime) {
         for place in &self.places {
             let held = place.held.load();
-            if held.as_ref().is_some_and(|held| held.evidence.judge_times(now) == Err(TokenFault::Expired)) {
+            if held.as_ref().is_some_and(|held| held.evidence.validate_times(now) == Err(TokenRuleError::Expired)) {
                 // Only if it is still the same token: another one may have taken the place.
                 place.held.compare_and_swap(held, None);
             }
@@ -85,22 +85,22 @@ impl Remembered {
     }
 }
 
-impl Default for Remembered {
+impl Default for VerifiedTokenCache {
     fn default() -> Self {
         Self { places: (0..PLACES).map(|_| Place::default()).collect(), hasher: RandomState::new() }
     }
 }
 
-impl std::fmt::Debug for Remembered {
+impl std::fmt::Debug for VerifiedTokenCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Remembered").finish_non_exhaustive()
+        f.debug_struct("VerifiedTokenCache").finish_non_exhaustive()
     }
 }
 
 /// A token that a key verified before.
-pub struct RememberedToken(Arc<Evidence>);
+pub struct CachedToken(Arc<Evidence>);
 
-impl RememberedToken {
+impl CachedToken {
     /// The issuer entry whose key verified it.
     #[must_use]
     pub fn entry(&self) -> &EntryName {
@@ -122,9 +122,9 @@ impl RememberedToken {
     /// Checks the times at `now`, as for a new token.
     ///
     /// # Errors
-    /// The [`TokenFault`] of a token that is expired or not valid yet.
-    pub fn judge(self, now: UnixTime) -> Result<VerifiedClaims, TokenFault> {
-        self.0.judge_times(now)?;
+    /// The [`TokenRuleError`] of a token that is expired or not valid yet.
+    pub fn validate(self, now: UnixTime) -> Result<VerifiedClaims, TokenRuleError> {
+        self.0.validate_times(now)?;
         Ok(VerifiedClaims::of(self.0))
     }
 }
@@ -159,20 +159,20 @@ mod tests {
         };
         let candidates = [(Arc::new(trust), Arc::new(key.verifying_key()))];
         let Ok(signed) = UnverifiedToken::parse(&token).unwrap().check_signature(&candidates) else { panic!() };
-        let verified = signed.judge(NOW).unwrap();
+        let verified = signed.validate(NOW).unwrap();
         (token, verified)
     }
 
     #[test]
     fn a_token_is_kept_when_it_comes_for_the_second_time_and_found_by_all_of_its_text() {
-        let (key, remembered) = (SigningKey::generate(Algorithm::EdDSA).unwrap(), Remembered::default());
+        let (key, remembered) = (SigningKey::generate(Algorithm::EdDSA).unwrap(), VerifiedTokenCache::default());
         let (token, claims) = verified(&key, 1, 300);
         remembered.remember(&token, &claims);
         assert!(remembered.find(&token).is_none());
         remembered.remember(&token, &claims);
         let found = remembered.find(&token).unwrap();
         assert_eq!(found.key().thumbprint(), key.verifying_key().thumbprint());
-        assert_eq!(found.judge(NOW).unwrap().jti(), claims.jti());
+        assert_eq!(found.validate(NOW).unwrap().jti(), claims.jti());
         // The same end, hence the same place.
         assert!(remembered.find(&format!("x{token}")).is_none());
         for short in ["", "x", &token[token.len() - HASHED..]] {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_expired_token_is_refused_and_forgotten() {
-        let (key, remembered) = (SigningKey::generate(Algorithm::EdDSA).unwrap(), Remembered::default());
+        let (key, remembered) = (SigningKey::generate(Algorithm::EdDSA).unwrap(), VerifiedTokenCache::default());
         let ((short, short_claims), (long, long_claims)) = (verified(&key, 1, 300), verified(&key, 2, 600));
         for _ in 0..2 {
             remembered.remember(&short, &short_claims);
@@ -191,7 +191,7 @@ mod tests {
         let later = NOW.plus(360);
         // In one of a thousand runs both tokens share a place.
         if let Some(found) = remembered.find(&short) {
-            assert_eq!(found.judge(later).err(), Some(TokenFault::Expired));
+            assert_eq!(found.validate(later).err(), Some(TokenRuleError::Expired));
         }
         remembered.forget_dead(later);
         assert!(remembered.find(&short).is_none());
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn however_many_come_no_more_are_kept_than_there_are_places_and_long_ones_never() {
-        let (key, remembered) = (SigningKey::generate(Algorithm::EdDSA).unwrap(), Remembered::default());
+        let (key, remembered) = (SigningKey::generate(Algorithm::EdDSA).unwrap(), VerifiedTokenCache::default());
         let (token, claims) = verified(&key, 1, 300);
         let many = (0..3 * PLACES).map(|number| format!("{token}{number:043}"));
         for token in many.clone() {

@@ -19,7 +19,7 @@ pub use request::RevocationRequest;
 use crate::rules_in_force::{Coverage, RulesInForce, covers_alone};
 use crate::{Service, Snapshot};
 use listing::account_id;
-use names::Named;
+use names::NamedObjects;
 use scan::Scanned;
 
 /// The longest reason that is kept, in bytes.
@@ -40,7 +40,7 @@ pub struct Revoked {
 
 /// A rule that was taken back.
 #[derive(Debug, Serialize)]
-pub struct Undone {
+pub struct UndoneRule {
     /// The rule, as it was recorded.
     pub undone: Revocation,
     /// How many tokens it covered that nothing else revokes.
@@ -117,7 +117,7 @@ impl Service {
             ApiKeyId::new(id).map_err(|error| RevocationError::Field("api_key", error.to_string()))?;
         }
         if !request.force {
-            let named = Named {
+            let named = NamedObjects {
                 account: request.account.as_deref(),
                 identity: request.identity.as_deref(),
                 issuer: request.issuer.as_deref(),
@@ -139,14 +139,14 @@ impl Service {
     ///
     /// # Errors
     /// What the ledger says; the rule is in force still.
-    pub async fn undo_rule(&self, id: RuleId) -> Result<Option<Undone>, LedgerError> {
+    pub async fn undo_rule(&self, id: RuleId) -> Result<Option<UndoneRule>, LedgerError> {
         let Some(undone) = self.ledger.undo_rule(id).await? else { return Ok(None) };
-        self.board.rule_made();
+        self.published.rule_made();
         let coverage = match self.ledger.rules().await {
             Ok(others) => self.coverage(&undone, &others).await,
             Err(error) => not_counted(&error),
         };
-        Ok(Some(Undone { undone, coverage }))
+        Ok(Some(UndoneRule { undone, coverage }))
     }
 
     async fn revoke_token(
@@ -169,7 +169,7 @@ impl Service {
         revocation.scope = RevocationScope::Token(jti);
         revocation.until = token.record.exp;
         let revocation = self.ledger.revoke(revocation).await?;
-        self.board.revoked(&token.record);
+        self.published.revoked(&token.record);
         Ok(Revoked { revocation: Some(revocation), coverage, dry_run })
     }
 
@@ -184,7 +184,7 @@ impl Service {
         let last = self.ledger.last_end().await?;
         revocation.until = last.map_or(revocation.until, |last| last.max(revocation.until));
         let revocation = self.ledger.revoke(revocation).await?;
-        self.board.rule_made();
+        self.published.rule_made();
         let coverage = self.coverage(&revocation, &others).await;
         Ok(Revoked { revocation: Some(revocation), coverage, dry_run })
     }

@@ -18,7 +18,7 @@ use sts_store::{Entry, LedgerError, Listing, Revocation, RevocationScope, Status
 use sts_token::{StatusBits, StatusListSpec, sign_status_list};
 use sts_types::{AccountId, STATUS_LIST_LENGTH, StatusListId, StatusWindow, UnixTime};
 
-use super::board::{StatusList, StatusListsView};
+use super::published::{StatusList, StatusListsView};
 use super::{STATUS_LIST_TTL, uri};
 use crate::{Service, Snapshot};
 
@@ -45,11 +45,11 @@ const ATTEMPTS: usize = 5;
 
 /// State between passes.
 #[derive(Default)]
-struct Rounds<'a> {
+struct Publisher<'a> {
     /// Result of the last full scan, kept up to date by the passes.
-    known: Option<Known>,
+    result: Option<ScanResult>,
     /// The running scans.
-    scans: FuturesUnordered<BoxFuture<'a, Found>>,
+    scans: FuturesUnordered<BoxFuture<'a, ScanOutcome>>,
     /// Whether a full scan is running.
     scanning: bool,
     /// The accounts that are being scanned.
@@ -67,7 +67,7 @@ struct Rounds<'a> {
 }
 
 /// Which tokens are invalid, and the state of the ledger and the rules that this is based on.
-struct Known {
+struct ScanResult {
     mark: StatusMark,
     /// Rules that need no further scan.
     rules: Vec<Revocation>,
@@ -84,9 +84,9 @@ struct Known {
 }
 
 /// Result of a scan.
-enum Found {
+enum ScanOutcome {
     /// Of all records.
-    All(Result<Known, LedgerError>),
+    All(Result<ScanResult, LedgerError>),
     /// Of the records of one account.
     Account(AccountId, Result<Bits, LedgerError>),
 }
@@ -96,14 +96,14 @@ type Bits = BTreeMap<StatusListId, StatusBits>;
 impl Service {
     /// Keeps the status lists up to date as long as the process runs.
     pub async fn keep_status_lists(&self) {
-        let mut rounds = Rounds::default();
+        let mut rounds = Publisher::default();
         let mut is_failing = false;
         loop {
             let outcome = rounds.run_pass(self).await;
             // If the feature is off, nobody needs the lists.
             let is_on = self.snapshot().status_list;
             match &outcome {
-                Ok(true) => self.board.rounds.send_modify(|count| *count = count.wrapping_add(1)),
+                Ok(true) => self.published.rounds.send_modify(|count| *count = count.wrapping_add(1)),
                 Err(error) if !is_failing && is_on => {
                     tracing::error!(%error, "the status lists cannot be brought up to date; the last ones serve until they expire");
                 }
@@ -127,7 +127,7 @@ impl Service {
             }
             if !is_wanted {
                 tokio::select! {
-                    _ = tokio::time::timeout(PERIOD, self.board.wanted.notified()) => {}
+                    _ = tokio::time::timeout(PERIOD, self.published.wanted.notified()) => {}
                     Some(found) = rounds.scans.next() => rounds.take(self, found),
                 }
             }
@@ -135,14 +135,14 @@ impl Service {
     }
 }
 
-impl<'a> Rounds<'a> {
+impl<'a> Publisher<'a> {
     /// Runs one pass. Returns whether every list was published.
     async fn run_pass(&mut self, service: &'a Service) -> Result<bool, LedgerError> {
         let (now, snapshot) = (service.clock.now(), service.snapshot());
         // The clock was set back: windows that were dropped as ended may be valid again.
         self.scan_due |= self.last.replace(now).is_some_and(|last| now < last);
         service.status.forget_before(now);
-        service.board.revoked_alone().retain(|window, _| is_alive(*window, now));
+        service.published.revoked_alone().retain(|window, _| is_alive(*window, now));
         let mark = service.ledger.status().await?;
         let leased: Vec<(StatusWindow, u64)> = mark
             .leased
@@ -157,7 +157,7 @@ impl<'a> Rounds<'a> {
             self.catch_up(service, &mark, &snapshot, now).await?;
             self.scan_if_due(service, mark, &snapshot, now);
         }
-        let complete = leased.is_empty() || self.known.is_some();
+        let complete = leased.is_empty() || self.result.is_some();
         if complete {
             self.publish(service, &snapshot, &leased, now);
         }
@@ -185,23 +185,23 @@ impl<'a> Rounds<'a> {
         snapshot: &Arc<Snapshot>,
         now: UnixTime,
     ) -> Result<(), LedgerError> {
-        let Some(known) = &mut self.known else { return Ok(()) };
+        let Some(result) = &mut self.result else { return Ok(()) };
         let rules = service.ledger.rules().await?;
         self.scan_due |=
-            known.generation.as_ref() != Some(&snapshot.generation) || known.until.is_some_and(|until| until <= now);
-        if known.mark.revocations != mark.revocations {
-            match service.ledger.revoked_since(&known.mark).await? {
-                Some(records) => records.iter().for_each(|record| service.board.note(record)),
+            result.generation.as_ref() != Some(&snapshot.generation) || result.until.is_some_and(|until| until <= now);
+        if result.mark.revocations != mark.revocations {
+            match service.ledger.revoked_since(&result.mark).await? {
+                Some(records) => records.iter().for_each(|record| service.published.note(record)),
                 None => self.scan_due = true,
             }
-            known.mark = mark.clone();
+            result.mark = mark.clone();
         }
         // Bits are only ever added here. Only a full scan finds that a token is valid again.
         let is_there = |rule: &Revocation| rules.iter().any(|other| other.id == rule.id);
-        self.scan_due |= known.all_rules.iter().any(|rule| rule.until >= now && !is_there(rule));
-        known.all_rules = Arc::clone(&rules);
+        self.scan_due |= result.all_rules.iter().any(|rule| rule.until >= now && !is_there(rule));
+        result.all_rules = Arc::clone(&rules);
         let mut settled = Vec::new();
-        for rule in rules.iter().filter(|rule| !known.rules.contains(rule)) {
+        for rule in rules.iter().filter(|rule| !result.rules.contains(rule)) {
             match account_of(rule) {
                 // A rule that reaches into the future needs repeated scans. Full scans pause
                 // between them.
@@ -211,7 +211,7 @@ impl<'a> Rounds<'a> {
                         let (snapshot, rules) = (Arc::clone(snapshot), Arc::clone(&rules));
                         let scan = async move {
                             let bits = scan_records(service, &snapshot, &rules, Some(&account), now).await;
-                            Found::Account(account, bits)
+                            ScanOutcome::Account(account, bits)
                         };
                         self.scans.push(scan.boxed());
                     }
@@ -219,26 +219,27 @@ impl<'a> Rounds<'a> {
                 _ => self.scan_due = true,
             }
         }
-        known.rules.retain(|rule| rules.contains(rule));
-        known.rules.extend(settled);
+        result.rules.retain(|rule| rules.contains(rule));
+        result.rules.extend(settled);
         Ok(())
     }
 
     /// Starts a full scan if one is due and the pause after the last one is over.
     fn scan_if_due(&mut self, service: &'a Service, mark: StatusMark, snapshot: &Arc<Snapshot>, now: UnixTime) {
-        let is_due = self.scan_due || self.known.is_none();
+        let is_due = self.scan_due || self.result.is_none();
         if is_due && !self.scanning && service.clock.monotonic() >= self.pause_until {
             (self.scanning, self.scan_due) = (true, false);
             let (snapshot, is_settled) = (Arc::clone(snapshot), self.is_generation_settled(now));
-            self.scans.push(async move { Found::All(scan(service, mark, &snapshot, is_settled, now).await) }.boxed());
+            self.scans
+                .push(async move { ScanOutcome::All(scan(service, mark, &snapshot, is_settled, now).await) }.boxed());
         }
     }
 
     /// Merges the result of a scan.
-    fn take(&mut self, service: &Service, found: Found) {
+    fn take(&mut self, service: &Service, found: ScanOutcome) {
         let failed = |error| tracing::warn!(%error, "the records could not be scanned for the status lists");
         match found {
-            Found::All(fresh) => {
+            ScanOutcome::All(fresh) => {
                 self.scanning = false;
                 match fresh {
                     Ok(mut fresh) => {
@@ -247,7 +248,7 @@ impl<'a> Rounds<'a> {
                         // saw, so scan again.
                         self.scan_due |= !self.found_during_scan.is_empty();
                         merge(&mut fresh.invalid, std::mem::take(&mut self.found_during_scan));
-                        self.known = Some(fresh);
+                        self.result = Some(fresh);
                     }
                     Err(error) => {
                         failed(error);
@@ -256,14 +257,14 @@ impl<'a> Rounds<'a> {
                     }
                 }
             }
-            Found::Account(account, bits) => {
+            ScanOutcome::Account(account, bits) => {
                 self.scanning_accounts.remove(&account);
-                match (bits, &mut self.known) {
-                    (Ok(bits), Some(known)) => {
+                match (bits, &mut self.result) {
+                    (Ok(bits), Some(result)) => {
                         if self.scanning {
                             merge(&mut self.found_during_scan, bits.clone());
                         }
-                        merge(&mut known.invalid, bits);
+                        merge(&mut result.invalid, bits);
                     }
                     (Ok(_), None) => {}
                     (Err(error), _) => {
@@ -277,14 +278,14 @@ impl<'a> Rounds<'a> {
 
     /// Signs lists that are new, changed or due for renewal, and drops those of ended windows.
     fn publish(&self, service: &Service, snapshot: &Snapshot, leased: &[(StatusWindow, u64)], now: UnixTime) {
-        let found = |id: StatusListId| self.known.as_ref().and_then(|known| known.invalid.get(&id));
+        let found = |id: StatusListId| self.result.as_ref().and_then(|result| result.invalid.get(&id));
         let mut invalid: HashMap<StatusListId, StatusBits> = HashMap::new();
-        for (window, indexes) in service.board.revoked_alone().iter() {
+        for (window, indexes) in service.published.revoked_alone().iter() {
             for (id, place) in indexes.iter().filter_map(|index| StatusListId::holding(*window, *index)) {
                 invalid.entry(id).or_insert_with(|| found(id).cloned().unwrap_or_default()).set(place);
             }
         }
-        let published = service.board.lists.load_full();
+        let published = service.published.lists.load_full();
         let mut lists = HashMap::new();
         for id in leased.iter().flat_map(|(window, taken)| ids(*window, *taken)) {
             let bits = invalid.get(&id).or_else(|| found(id));
@@ -301,13 +302,13 @@ impl<'a> Rounds<'a> {
                 },
             }
         }
-        *service.board.view.lock().unwrap_or_else(PoisonError::into_inner) = StatusListsView {
+        *service.published.view.lock().unwrap_or_else(PoisonError::into_inner) = StatusListsView {
             lists: lists.len(),
             invalid: lists.values().filter_map(|list| list.bits.as_ref()).map(StatusBits::count).sum(),
             updated: (snapshot.status_list || !lists.is_empty()).then(|| service.clock.monotonic()),
-            scan: self.known.as_ref().map_or(Duration::ZERO, |known| known.took),
+            scan: self.result.as_ref().map_or(Duration::ZERO, |result| result.took),
         };
-        service.board.lists.store(Arc::new(lists));
+        service.published.lists.store(Arc::new(lists));
     }
 }
 
@@ -339,12 +340,12 @@ async fn scan(
     snapshot: &Snapshot,
     is_generation_settled: bool,
     now: UnixTime,
-) -> Result<Known, LedgerError> {
+) -> Result<ScanResult, LedgerError> {
     let began = service.clock.monotonic();
     let rules = service.ledger.rules().await?;
     let invalid = scan_records(service, snapshot, &rules, None, now).await?;
     let ended = service.clock.monotonic();
-    Ok(Known {
+    Ok(ScanResult {
         mark,
         rules: rules.iter().filter(|rule| is_settled(rule, now)).cloned().collect(),
         all_rules: rules,

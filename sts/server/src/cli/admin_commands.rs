@@ -13,19 +13,19 @@ use sts_config::{AdminAccess, Diagnostics, Settings};
 use sts_types::{CheckCode, Clock, UnixTime, shown_path};
 use zeroize::Zeroizing;
 
-use super::client::{AdminClient, Asked, admin_url};
+use super::client::{AdminAnswer, AdminClient, admin_url};
 use super::explain::rfc3339;
 use super::table::table;
 use super::{complain, denials, fail, issuers, say, tokens};
 use crate::admin_token;
 use crate::clock::SystemClock;
-use crate::engine::{Engine, opens_store};
+use crate::components::{Components, opens_store};
 use crate::http::BindError;
 use crate::metrics::Metrics;
-use crate::operation::{Operation, OperationFailure};
+use crate::operation::{Operation, OperationError};
 use crate::reload::{environment, load_untested};
 use crate::start_error::StartError;
-use crate::telemetry::Silent;
+use crate::telemetry::NoEvents;
 
 /// Which server, and how to answer.
 #[derive(Args)]
@@ -48,7 +48,7 @@ pub(super) struct ServerArgs {
 }
 
 /// What an operation came to.
-pub(super) type Done = Result<Value, OperationFailure>;
+pub(super) type Done = Result<Value, OperationError>;
 
 /// Does the operation wherever it can be done, and prints what came of it.
 pub(super) fn run(args: &ServerArgs, operation: Operation) -> ExitCode {
@@ -100,16 +100,16 @@ pub(super) fn refuse(json: bool, error: &dyn std::fmt::Display) {
 pub(super) struct Session<'a> {
     args: &'a ServerArgs,
     runtime: tokio::runtime::Runtime,
-    place: Place,
+    place: Backend,
 }
 
-enum Place {
+enum Backend {
     /// At a running server. Where none runs at the configured address, its store may be opened.
     Server { client: AdminClient, may_open: bool },
     /// Nothing is known of a running server.
     Nowhere(String),
     /// In this process.
-    Here(Box<Engine>),
+    Here(Box<Components>),
 }
 
 impl<'a> Session<'a> {
@@ -120,15 +120,15 @@ impl<'a> Session<'a> {
     /// Does the operation at the running server, or here when none runs.
     pub(super) fn perform(&mut self, operation: Operation) -> Result<Done, StartError> {
         let missing = match &self.place {
-            Place::Server { client, may_open } => match self.runtime.block_on(client.ask(&operation)) {
-                Asked::Done(done) => return Ok(done),
-                Asked::NobodyThere(text) if *may_open => text,
-                Asked::NobodyThere(text) => {
-                    return Ok(Err(OperationFailure::Failed(format!("{text}; {}", operation.undone()))));
+            Backend::Server { client, may_open } => match self.runtime.block_on(client.ask(&operation)) {
+                AdminAnswer::Done(done) => return Ok(done),
+                AdminAnswer::NobodyThere(text) if *may_open => text,
+                AdminAnswer::NobodyThere(text) => {
+                    return Ok(Err(OperationError::Failed(format!("{text}; {}", operation.undone()))));
                 }
             },
-            Place::Nowhere(text) => text.clone(),
-            Place::Here(engine) => return Ok(self.runtime.block_on(operation.run(&engine.desk, BY))),
+            Backend::Nowhere(text) => text.clone(),
+            Backend::Here(engine) => return Ok(self.runtime.block_on(operation.run(&engine.state, BY))),
         };
         let settings = match settings_to_open(&self.args.config, &operation) {
             Ok(settings) => settings,
@@ -136,7 +136,7 @@ impl<'a> Session<'a> {
         };
         let opens = opens_store(&settings);
         if !opens.exists() {
-            return Ok(Err(OperationFailure::Failed(format!(
+            return Ok(Err(OperationError::Failed(format!(
                 "{missing}; and `{}` is not there to open the store without one: start a server with `sts serve`, or give \
                  --admin-url and --admin-token-file; {}",
                 opens.display(),
@@ -146,10 +146,10 @@ impl<'a> Session<'a> {
         // What drives the connections to a store is this runtime.
         let entered = self.runtime.enter();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let engine = Engine::open(&settings, clock, Arc::new(Silent), Arc::new(Metrics::default()), None)?;
+        let engine = Components::open(&settings, clock, Arc::new(NoEvents), Arc::new(Metrics::default()), None)?;
         drop(entered);
-        let done = self.runtime.block_on(operation.run(&engine.desk, BY));
-        self.place = Place::Here(Box::new(engine));
+        let done = self.runtime.block_on(operation.run(&engine.state, BY));
+        self.place = Backend::Here(Box::new(engine));
         Ok(done)
     }
 }
@@ -175,13 +175,13 @@ fn settings_to_open(config: &Path, operation: &Operation) -> Result<Settings, Di
 const BY: &str = "command line";
 
 /// Where the server is, as far as the arguments and the configuration say.
-fn place(args: &ServerArgs) -> Result<Place, StartError> {
+fn place(args: &ServerArgs) -> Result<Backend, StartError> {
     if let (Some(url), Some(file)) = (&args.admin_url, &args.admin_token_file) {
         let url = admin_url(url).map_err(StartError::Usage)?;
         let token = given_token(file)?;
         let authorities = args.ca_file.as_deref().map(certificates).transpose()?;
         let client = AdminClient::new(&url, authorities.as_deref(), token, "--admin-token-file".to_owned());
-        return Ok(Place::Server { client: client.map_err(StartError::Usage)?, may_open: false });
+        return Ok(Backend::Server { client: client.map_err(StartError::Usage)?, may_open: false });
     }
     let access = sts_config::admin_access(&args.config, &environment).map_err(StartError::AdminUnknown)?;
     let token_file = admin_token::path(&access.data_dir);
@@ -189,7 +189,10 @@ fn place(args: &ServerArgs) -> Result<Place, StartError> {
     match token_file.try_exists() {
         Ok(true) => {}
         Ok(false) => {
-            return Ok(Place::Nowhere(format!("no server has run here yet: {} is not there", shown_path(&token_file))));
+            return Ok(Backend::Nowhere(format!(
+                "no server has run here yet: {} is not there",
+                shown_path(&token_file)
+            )));
         }
         Err(error) => {
             let why = format!(
@@ -200,7 +203,7 @@ fn place(args: &ServerArgs) -> Result<Place, StartError> {
     }
     let token = admin_token::read(&token_file)?;
     let client = AdminClient::new(&url, certificate.as_deref(), token, shown_path(&token_file));
-    Ok(Place::Server { client: client.map_err(StartError::Usage)?, may_open: true })
+    Ok(Backend::Server { client: client.map_err(StartError::Usage)?, may_open: true })
 }
 
 /// The admin token of `--admin-token-file`.

@@ -10,7 +10,7 @@ use sts_store::{Entry, Revocation};
 use sts_token::Provenance;
 use sts_types::{AccountId, FederatedProof, Jti, Proof, TokenRecord, UnixTime};
 
-use super::names::{Named, UnknownName};
+use super::names::{NamedObjects, UnknownName};
 use crate::{Service, Snapshot};
 
 /// The most records in one page.
@@ -238,7 +238,7 @@ impl Service {
         snapshot: &Snapshot,
         query: &TokenQuery,
     ) -> Result<Vec<String>, sts_store::LedgerError> {
-        let named = Named {
+        let named = NamedObjects {
             account: query.account.as_deref(),
             identity: query.identity.as_deref(),
             issuer: query.issuer.as_deref(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sts_jose::{CompactJws, KeySet};
-use sts_policy::Asked;
+use sts_policy::RequestedNames;
 use sts_service::{Presented, Service};
 use sts_types::{Algorithm, rfc};
 
@@ -16,7 +16,7 @@ use crate::cli::say;
 use crate::telemetry::EventLog;
 
 /// What the walk walks through.
-pub(super) struct Walk {
+pub(super) struct Demo {
     server: String,
     config: PathBuf,
     accounts: PathBuf,
@@ -36,7 +36,7 @@ struct RequestUrls {
 /// A step that failed, for people.
 type Step<T> = Result<T, String>;
 
-impl Walk {
+impl Demo {
     pub(super) fn new(
         server: SocketAddr,
         files: &Files,
@@ -119,7 +119,7 @@ impl Walk {
     /// What `sts explain` says.
     async fn decision(&self, id_token: &str) {
         let audience = ["octo-deploy".to_owned()];
-        let asked = Asked { audience: &audience, ..Asked::default() };
+        let asked = RequestedNames { audience: &audience, ..RequestedNames::default() };
         let Ok(explanation) = self.service.explain(Presented::Token(id_token), &asked).await else { return };
         say(&format!("  {}", explanation.summary));
         if let Some(decision) = &explanation.decision {

@@ -10,7 +10,7 @@ use sts_types::{StatusListId, StatusWindow, TokenRecord, UnixTime};
 use tokio::sync::{Notify, watch};
 
 use crate::Service;
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 
 /// How long a request waits for a list that another process may have started a moment ago.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ pub struct StatusList {
 }
 
 /// The published lists, and the events that the background task waits for.
-pub(crate) struct Board {
+pub(crate) struct PublishedLists {
     pub(super) lists: ArcSwap<HashMap<StatusListId, Arc<StatusList>>>,
     /// Indexes of tokens that were revoked one by one. They stay in the lists, even if an older
     /// scan of the records did not see the revocation.
@@ -58,7 +58,7 @@ pub struct StatusListsView {
     pub scan: Duration,
 }
 
-impl Default for Board {
+impl Default for PublishedLists {
     fn default() -> Self {
         Self {
             lists: ArcSwap::default(),
@@ -70,7 +70,7 @@ impl Default for Board {
     }
 }
 
-impl Board {
+impl PublishedLists {
     /// Marks the token of `record` as revoked and asks for a pass now.
     pub(crate) fn revoked(&self, record: &TokenRecord) {
         self.note(record);
@@ -104,9 +104,9 @@ impl Service {
     /// # Errors
     /// `not_found` if there is no such list, or all of its tokens have expired. `store_unavailable`
     /// if the lists were not brought up to date for so long that the last one has expired.
-    pub async fn status_list(&self, name: &str) -> Result<Arc<StatusList>, Refused> {
+    pub async fn status_list(&self, name: &str) -> Result<Arc<StatusList>, RefusedError> {
         let id: StatusListId = name.parse().map_err(|_| Reason::NotFound)?;
-        let found = match self.board.list(id) {
+        let found = match self.published.list(id) {
             Some(list) => Some(list),
             // A window that has ended gets no new list, so do not wait for one.
             None if id.window.end() < self.clock.now() => None,
@@ -122,18 +122,18 @@ impl Service {
     /// The state of the status lists.
     #[must_use]
     pub fn status_lists(&self) -> StatusListsView {
-        *self.board.view.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.published.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a list that the next passes may publish.
-    async fn awaited_list(&self, id: StatusListId) -> Result<Option<Arc<StatusList>>, Refused> {
-        let mut rounds = self.board.rounds.subscribe();
+    async fn awaited_list(&self, id: StatusListId) -> Result<Option<Arc<StatusList>>, RefusedError> {
+        let mut rounds = self.published.rounds.subscribe();
         let wait = async {
             for _ in 0..ROUNDS {
-                self.board.wanted.notify_one();
+                self.published.wanted.notify_one();
                 // Never fails: the sender lives as long as this service.
                 let _ = rounds.changed().await;
-                if let Some(list) = self.board.list(id) {
+                if let Some(list) = self.published.list(id) {
                     return Some(list);
                 }
             }
@@ -143,7 +143,7 @@ impl Service {
     }
 }
 
-fn out_of_date() -> Refused {
+fn out_of_date() -> RefusedError {
     const UNDONE: &str = "the store does not answer right now; the status list could not be brought up to date";
-    Refused { detail: Some(UNDONE.into()), ..Refused::for_now(Reason::StoreUnavailable, RETRY) }
+    RefusedError { detail: Some(UNDONE.into()), ..RefusedError::for_now(Reason::StoreUnavailable, RETRY) }
 }

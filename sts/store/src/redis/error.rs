@@ -9,7 +9,7 @@ use crate::ledger::LedgerError;
 
 /// Why an operation has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum RedisStoreError {
     /// The deadline passed. Whether Redis did it is unknown.
     #[error("Redis did not answer within {} ms", .0.as_millis())]
     Deadline(Duration),
@@ -21,7 +21,7 @@ pub(super) enum Trouble {
     Connection(Arc<str>),
     /// Redis answered with an error.
     #[error("{0}")]
-    Named(Named),
+    Named(ErrorReply),
     /// An answer of the wrong form: it is no Redis, or something stands between.
     #[error("Redis answered in a form that is not its own")]
     Form,
@@ -43,7 +43,7 @@ pub(super) enum Trouble {
 
 /// An error that Redis names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Named {
+pub(super) enum ErrorReply {
     #[error("Redis has moved the keys of this store to another node (MOVED)")]
     Moved,
     #[error("Redis is moving the keys of this store to another node (ASK, TRYAGAIN)")]
@@ -78,7 +78,7 @@ pub(super) enum Named {
     Unknown,
 }
 
-impl Named {
+impl ErrorReply {
     fn of(code: &str, detail: &str) -> Self {
         match code {
             "MOVED" => Self::Moved,
@@ -101,19 +101,19 @@ impl Named {
     }
 }
 
-impl From<&ServerError> for Trouble {
+impl From<&ServerError> for RedisStoreError {
     fn from(error: &ServerError) -> Self {
-        Self::Named(Named::of(error.code(), error.details().unwrap_or_default()))
+        Self::Named(ErrorReply::of(error.code(), error.details().unwrap_or_default()))
     }
 }
 
-impl From<RedisError> for Trouble {
+impl From<RedisError> for RedisStoreError {
     fn from(error: RedisError) -> Self {
         if let Some(code) = error.code() {
-            return Self::Named(Named::of(code, error.detail().unwrap_or_default()));
+            return Self::Named(ErrorReply::of(code, error.detail().unwrap_or_default()));
         }
         match error.kind() {
-            redis::ErrorKind::AuthenticationFailed => Self::Named(Named::WrongPass),
+            redis::ErrorKind::AuthenticationFailed => Self::Named(ErrorReply::WrongPass),
             redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => Self::Form,
             // What the client says of sockets and certificates; it holds addresses, and no credentials.
             _ => Self::Connection(error.to_string().into()),
@@ -121,20 +121,20 @@ impl From<RedisError> for Trouble {
     }
 }
 
-impl Trouble {
+impl RedisStoreError {
     /// Whether the connection it was met on is of no more use: broken, silent, or to a node that is not (any more) the primary.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
             Self::Deadline(_) | Self::Connection(_) | Self::Form => true,
             Self::Named(named) => matches!(
                 named,
-                Named::Moved
-                    | Named::ReadOnly
-                    | Named::MasterDown
-                    | Named::NoAuth
-                    | Named::WrongPass
-                    | Named::TooManyClients
-                    | Named::ClusterDown
+                ErrorReply::Moved
+                    | ErrorReply::ReadOnly
+                    | ErrorReply::MasterDown
+                    | ErrorReply::NoAuth
+                    | ErrorReply::WrongPass
+                    | ErrorReply::TooManyClients
+                    | ErrorReply::ClusterDown
             ),
             Self::Open(_) | Self::Conflict | Self::Replicas { .. } | Self::Doubt(_) => false,
         }
@@ -146,23 +146,23 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for LedgerError {
-    fn from(trouble: Trouble) -> Self {
-        Self::Unavailable(trouble.to_string().into())
+impl From<RedisStoreError> for LedgerError {
+    fn from(error: RedisStoreError) -> Self {
+        Self::Unavailable(error.to_string().into())
     }
 }
 
 /// The first error among `replies`.
-pub(super) fn refuse_errors(replies: &[Value]) -> Result<(), Trouble> {
+pub(super) fn refuse_errors(replies: &[Value]) -> Result<(), RedisStoreError> {
     errors(replies).next().map_or(Ok(()), Err)
 }
 
 /// The first error among `replies` that makes the connection useless.
-pub(super) fn refuse_ends(replies: &[Value]) -> Result<(), Trouble> {
-    errors(replies).find(Trouble::ends_connection).map_or(Ok(()), Err)
+pub(super) fn refuse_ends(replies: &[Value]) -> Result<(), RedisStoreError> {
+    errors(replies).find(RedisStoreError::ends_connection).map_or(Ok(()), Err)
 }
 
-fn errors(replies: &[Value]) -> impl Iterator<Item = Trouble> {
+fn errors(replies: &[Value]) -> impl Iterator<Item = RedisStoreError> {
     replies.iter().filter_map(|reply| match reply {
         Value::ServerError(error) => Some(error.into()),
         _ => None,
@@ -191,14 +191,14 @@ mod tests {
             "NOREPLICAS",
             "WRONGTYPE",
         ];
-        let named: Vec<Named> = codes.iter().map(|code| Named::of(code, "")).collect();
+        let named: Vec<ErrorReply> = codes.iter().map(|code| ErrorReply::of(code, "")).collect();
         for (at, name) in named.iter().enumerate() {
-            assert_ne!(*name, Named::Unknown, "{}", codes[at]);
+            assert_ne!(*name, ErrorReply::Unknown, "{}", codes[at]);
             assert!(!named[..at].contains(name), "{}", codes[at]);
             assert!(name.to_string().contains(codes[at]), "{name}");
         }
-        assert_eq!(Named::of("TRYAGAIN", ""), Named::Moving);
-        assert_eq!(Named::of("ERR", "max number of clients reached"), Named::TooManyClients);
-        assert_eq!(Named::of("ERR", "syntax error"), Named::Unknown);
+        assert_eq!(ErrorReply::of("TRYAGAIN", ""), ErrorReply::Moving);
+        assert_eq!(ErrorReply::of("ERR", "max number of clients reached"), ErrorReply::TooManyClients);
+        assert_eq!(ErrorReply::of("ERR", "syntax error"), ErrorReply::Unknown);
     }
 }

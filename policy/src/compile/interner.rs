@@ -14,21 +14,21 @@ use crate::pattern::{Pattern, Tails};
 use crate::ruleset::AccountTerms;
 
 /// Nothing a stranger sends gets in here.
-type Known<T> = HashSet<T, RandomState>;
+type Interned<T> = HashSet<T, RandomState>;
 
 /// What was met so far.
 #[derive(Default)]
-pub(super) struct Pool {
-    names: Known<IdentityName>,
+pub(super) struct Interner {
+    names: Interned<IdentityName>,
     tails: Tails,
-    paths: Known<Arc<ClaimPath>>,
-    conditions: Known<Arc<Condition>>,
-    condition_lists: Known<Arc<[Arc<Condition>]>>,
-    terms: Known<Arc<Terms>>,
-    account_terms: Known<Arc<AccountTerms>>,
+    paths: Interned<Arc<ClaimPath>>,
+    conditions: Interned<Arc<Condition>>,
+    condition_lists: Interned<Arc<[Arc<Condition>]>>,
+    terms: Interned<Arc<Terms>>,
+    account_terms: Interned<Arc<AccountTerms>>,
 }
 
-impl Pool {
+impl Interner {
     /// Nothing that the spec holds: its memory is given back in one piece once it is not needed any more.
     pub(super) fn name(&mut self, name: &IdentityName) -> IdentityName {
         if let Some(known) = self.names.get(name) {
@@ -80,7 +80,7 @@ impl Pool {
     }
 }
 
-fn shared<T: Hash + Eq>(known: &mut Known<Arc<T>>, value: Arc<T>) -> Arc<T> {
+fn shared<T: Hash + Eq>(known: &mut Interned<Arc<T>>, value: Arc<T>) -> Arc<T> {
     if let Some(known) = known.get(&value) {
         return Arc::clone(known);
     }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Whether this server is about to stop. Everything goes on as before, only `/readyz` says no, on both listeners, so that
 /// balancers send nobody any more.
 #[derive(Clone, Default)]
-pub(crate) struct Leaving(Arc<AtomicBool>);
+pub(crate) struct Draining(Arc<AtomicBool>);
 
-impl Leaving {
+impl Draining {
     /// From here on.
     pub(crate) fn begin(&self) {
         self.0.store(true, Ordering::Release);

@@ -12,15 +12,15 @@ use arc_swap::ArcSwapOption;
 use sts_types::{Entropy, Seal, UnixTime};
 
 use super::batch::Replies;
+use super::error::RedisStoreError;
 use super::lineage::Lineage;
 use super::mark::SealedMark;
 use super::open_error::RedisOpenError;
-use super::trouble::Trouble;
 use crate::alert::{Alert, Alerts, Fault, Place};
 use crate::codec;
 use crate::watermark::Watermark;
 
-/// The fields of the mark, as [`Mark::read`] takes them.
+/// The fields of the mark, as [`StoreMark::read`] takes them.
 pub(super) const FIELDS: [&str; 2] = ["epoch", "sealed"];
 /// The most former epochs that one names: replicas that missed more acceptances want one of their own.
 const MOST_FORMER: usize = 32;
@@ -30,7 +30,7 @@ const EARLIER_EPOCH_KEY: &[u8] = b"epoch";
 
 /// What Redis holds about the store as a whole.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Mark {
+pub(super) struct StoreMark {
     /// The sealed epoch.
     pub(super) epoch: Option<Vec<u8>>,
     /// The sealed mark.
@@ -39,10 +39,10 @@ pub(super) struct Mark {
     pub(super) numbers: Arc<SealedMark>,
 }
 
-impl Mark {
+impl StoreMark {
     /// Takes the reply to `HMGET` of the mark's [`FIELDS`].
-    pub(super) fn read(replies: &mut Replies) -> Result<Self, Trouble> {
-        let [epoch, sealed] = <[_; 2]>::try_from(replies.list()?).map_err(|_| Trouble::Form)?;
+    pub(super) fn read(replies: &mut Replies) -> Result<Self, RedisStoreError> {
+        let [epoch, sealed] = <[_; 2]>::try_from(replies.list()?).map_err(|_| RedisStoreError::Form)?;
         Ok(Self { epoch, sealed, numbers: Arc::default() })
     }
 }
@@ -57,25 +57,25 @@ struct Epoch {
 }
 
 /// The epoch that is known.
-struct Held {
+struct KnownEpoch {
     id: String,
     /// As it is stored, once it was seen: the same octets need no seal to be judged.
     stored: Option<Vec<u8>>,
 }
 
 #[derive(Default)]
-struct Known {
-    epoch: Option<Held>,
+struct LastSeen {
+    epoch: Option<KnownEpoch>,
     sequence: u64,
     /// The mark that was opened last.
     opened: Option<(Vec<u8>, Arc<SealedMark>)>,
 }
 
 /// Judges marks, and remembers the highest.
-pub(super) struct Guard {
-    known: Mutex<Known>,
-    doubt: ArcSwapOption<Trouble>,
-    unfit: ArcSwapOption<Trouble>,
+pub(super) struct RollbackGuard {
+    known: Mutex<LastSeen>,
+    doubt: ArcSwapOption<RedisStoreError>,
+    unfit: ArcSwapOption<RedisStoreError>,
     /// The epoch that is known, with those before it, once it was seen.
     lineage: ArcSwapOption<Lineage>,
     /// How often another epoch was taken for the one that is known.
@@ -90,12 +90,12 @@ pub(super) struct Guard {
     alerts: Arc<dyn Alerts>,
 }
 
-impl Guard {
+impl RollbackGuard {
     /// Goes on from what is remembered in `file`.
     pub(super) fn open(file: PathBuf, seal: Arc<dyn Seal>, alerts: Arc<dyn Alerts>) -> Result<Self, RedisOpenError> {
         let saved = Watermark::read(&file)?;
-        let known = saved.as_ref().map_or_else(Known::default, |mark| Known {
-            epoch: Some(Held { id: mark.epoch.clone(), stored: None }),
+        let known = saved.as_ref().map_or_else(LastSeen::default, |mark| LastSeen {
+            epoch: Some(KnownEpoch { id: mark.epoch.clone(), stored: None }),
             sequence: mark.sequence,
             opened: None,
         });
@@ -120,17 +120,17 @@ impl Guard {
     }
 
     /// Whether the last mark that was seen is in doubt: then look at it before anything is written.
-    pub(super) fn is_in_doubt(&self) -> bool {
+    pub(super) fn has_integrity_error(&self) -> bool {
         self.doubt.load().is_some()
     }
 
     /// Refuses while Redis is set up such that it may forget.
-    pub(super) fn admits(&self) -> Result<(), Trouble> {
+    pub(super) fn admits(&self) -> Result<(), RedisStoreError> {
         self.unfit.load().as_ref().map_or(Ok(()), |unfit| Err((**unfit).clone()))
     }
 
     /// Notes whether Redis is set up such that it may forget.
-    pub(super) fn note_fitness(&self, fitness: Result<(), Trouble>) {
+    pub(super) fn note_fitness(&self, fitness: Result<(), RedisStoreError>) {
         self.unfit.store(fitness.err().map(Arc::new));
     }
 
@@ -152,10 +152,10 @@ impl Guard {
 
     /// Judges `mark`, which was asked for when `floor` was known. `true` when it was higher than any before, so that it should be
     /// saved.
-    pub(super) fn judge(&self, mark: &mut Mark, floor: u64) -> Result<bool, Trouble> {
-        let judged = self.judge_by(&mut self.known(), mark, floor);
+    pub(super) fn check(&self, mark: &mut StoreMark, floor: u64) -> Result<bool, RedisStoreError> {
+        let judged = self.check_by(&mut self.known(), mark, floor);
         match &judged {
-            Ok(_) if self.is_in_doubt() => {
+            Ok(_) if self.has_integrity_error() => {
                 self.doubt.store(None);
                 tracing::info!("the Redis store is the one that is known again");
             }
@@ -171,7 +171,7 @@ impl Guard {
         judged
     }
 
-    fn judge_by(&self, known: &mut Known, mark: &mut Mark, mut floor: u64) -> Result<bool, Trouble> {
+    fn check_by(&self, known: &mut LastSeen, mark: &mut StoreMark, mut floor: u64) -> Result<bool, RedisStoreError> {
         let stored = mark.epoch.as_ref().ok_or_else(|| {
             doubt(
                 "this Redis does not hold the ledger that this sts knows: it was flushed, or it is another one; what was revoked would \
@@ -238,9 +238,9 @@ impl Guard {
         Ok(raised)
     }
 
-    fn unseal_mark(&self, sealed: &[u8]) -> Result<SealedMark, Trouble> {
+    fn unseal_mark(&self, sealed: &[u8]) -> Result<SealedMark, RedisStoreError> {
         SealedMark::decode(&*self.seal, sealed).map_err(|fault| {
-            if !self.is_in_doubt() {
+            if !self.has_integrity_error() {
                 self.alerts.raise(Alert { place: Place::Epoch, fault });
             }
             doubt(
@@ -252,7 +252,7 @@ impl Guard {
 
     /// Whether the epoch of `mark` is that of an earlier version, and the one that this process knew when it ran that version. Then
     /// what is there may be taken over: nothing that was revoked under it is missing.
-    pub(super) fn is_known_of_earlier_version(&self, mark: &Mark, sequence: u64) -> bool {
+    pub(super) fn is_known_of_earlier_version(&self, mark: &StoreMark, sequence: u64) -> bool {
         let epoch: Option<Epoch> = mark
             .epoch
             .as_ref()
@@ -292,10 +292,10 @@ impl Guard {
     /// A new, sealed epoch that follows the one that is known and the one of `mark`; and the mark to begin it with.
     pub(super) fn next_epoch(
         &self,
-        mark: &Mark,
+        mark: &StoreMark,
         entropy: &dyn Entropy,
         now: UnixTime,
-    ) -> Result<(Vec<u8>, SealedMark), Trouble> {
+    ) -> Result<(Vec<u8>, SealedMark), RedisStoreError> {
         let mut former = Vec::new();
         let known = self.known();
         former.extend(known.epoch.as_ref().map(|held| held.id.clone()));
@@ -328,17 +328,18 @@ impl Guard {
             rules,
             ..SealedMark::default()
         };
-        let stored = codec::seal_value(&*self.seal, Place::Epoch, EPOCH_KEY, &epoch).map_err(|_| Trouble::Form)?;
+        let stored =
+            codec::seal_value(&*self.seal, Place::Epoch, EPOCH_KEY, &epoch).map_err(|_| RedisStoreError::Form)?;
         Ok((stored, begun))
     }
 
     /// Takes a mark that an operator has accepted for what is known from now on.
-    pub(super) fn accept(&self, mark: &Mark) -> Result<(), Trouble> {
-        let stored = mark.epoch.as_ref().ok_or(Trouble::Form)?;
+    pub(super) fn accept(&self, mark: &StoreMark) -> Result<(), RedisStoreError> {
+        let stored = mark.epoch.as_ref().ok_or(RedisStoreError::Form)?;
         let epoch = self.unseal(stored)?;
         let mut known = self.known();
         self.hold(&mut known, epoch, stored);
-        let sealed = mark.sealed.as_ref().ok_or(Trouble::Form)?;
+        let sealed = mark.sealed.as_ref().ok_or(RedisStoreError::Form)?;
         let numbers = Arc::new(self.unseal_mark(sealed)?);
         known.sequence = numbers.sequence;
         self.rules.store(numbers.rules, Ordering::Release);
@@ -349,28 +350,28 @@ impl Guard {
     }
 
     /// The epoch that is known, with those before it.
-    pub(super) fn lineage(&self) -> Result<Arc<Lineage>, Trouble> {
+    pub(super) fn lineage(&self) -> Result<Arc<Lineage>, RedisStoreError> {
         self.lineage.load_full().ok_or_else(|| doubt("the epoch of this Redis was not read yet"))
     }
 
     /// The lineage that begins with a stored epoch.
-    pub(super) fn lineage_of(&self, stored: &[u8]) -> Result<Lineage, Trouble> {
+    pub(super) fn lineage_of(&self, stored: &[u8]) -> Result<Lineage, RedisStoreError> {
         let Epoch { id, former, .. } = self.unseal(stored)?;
         Ok(Lineage { id, former })
     }
 
-    fn hold(&self, known: &mut Known, epoch: Epoch, stored: &[u8]) {
+    fn hold(&self, known: &mut LastSeen, epoch: Epoch, stored: &[u8]) {
         let Epoch { id, former, .. } = epoch;
-        known.epoch = Some(Held { id: id.clone(), stored: Some(stored.to_vec()) });
+        known.epoch = Some(KnownEpoch { id: id.clone(), stored: Some(stored.to_vec()) });
         self.lineage.store(Some(Arc::new(Lineage { id, former })));
     }
 
-    fn unseal(&self, stored: &[u8]) -> Result<Epoch, Trouble> {
+    fn unseal(&self, stored: &[u8]) -> Result<Epoch, RedisStoreError> {
         if codec::open::<Epoch>(&*self.seal, Place::Epoch, EARLIER_EPOCH_KEY, stored).is_ok() {
             return Err(doubt(EARLIER));
         }
         codec::open(&*self.seal, Place::Epoch, EPOCH_KEY, stored).map_err(|fault| {
-            if !self.is_in_doubt() {
+            if !self.has_integrity_error() {
                 self.alerts.raise(Alert { place: Place::Epoch, fault });
             }
             doubt(
@@ -380,7 +381,7 @@ impl Guard {
         })
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, LastSeen> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -389,6 +390,6 @@ impl Guard {
 const EARLIER: &str = "this Redis holds the ledger of an earlier version of sts, whose revocations are not sealed as a whole. A server that \
                        knows it from before takes it over; when none does, accept it with `sts store accept-epoch`";
 
-fn doubt(text: &str) -> Trouble {
-    Trouble::Doubt(text.into())
+fn doubt(text: &str) -> RedisStoreError {
+    RedisStoreError::Doubt(text.into())
 }

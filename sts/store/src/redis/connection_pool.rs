@@ -13,8 +13,8 @@ use tokio::runtime::{self, Handle};
 use super::batch::{Batch, Replies};
 use super::breaker::{Admission, Breaker};
 use super::connect::{Connector, connect_deadline};
+use super::error::RedisStoreError;
 use super::spec::Node;
-use super::trouble::Trouble;
 
 /// A connection, and to whom.
 pub(super) struct Connected {
@@ -33,21 +33,24 @@ const IDLE: Duration = Duration::from_millis(900);
 /// What is to be seen to on a new connection before it is used.
 pub(super) trait Inspect: Send + Sync + 'static {
     /// Whether it may be used.
-    fn inspect(&self, connection: &mut MultiplexedConnection) -> impl Future<Output = Result<(), Trouble>> + Send;
+    fn inspect(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> impl Future<Output = Result<(), RedisStoreError>> + Send;
 
     /// A question that any primary answers, and that changes nothing.
     fn question(&self) -> Batch;
 }
 
 /// The way to the primary.
-pub(super) struct Link<I> {
+pub(super) struct ConnectionPool<I> {
     connector: Arc<Connector>,
     inspector: Arc<I>,
     clock: Arc<dyn Clock>,
     timeout: Duration,
     /// A connection for each runtime that asks: it is driven there, so that as a rule neither question nor answer changes threads. One
     /// without a connection uses another's meanwhile.
-    slots: ArcSwap<Vec<(runtime::Id, Arc<Slot>)>>,
+    slots: ArcSwap<Vec<(runtime::Id, Arc<ConnectionSlot>)>>,
     breaker: Breaker,
     /// What the breaker opened for.
     last_failure: ArcSwap<Arc<str>>,
@@ -61,7 +64,7 @@ pub(super) struct Link<I> {
 const TRUSTED: Duration = Duration::from_secs(5);
 
 /// The connection that something is sent over.
-enum Which {
+enum ConnectionChoice {
     /// That of the runtime which asks, or another's while it has none.
     Any,
     /// The newest of all.
@@ -72,11 +75,11 @@ enum Which {
 
 /// The place of one connection.
 #[derive(Default)]
-struct Slot {
+struct ConnectionSlot {
     connected: ArcSwapOption<Connected>,
     /// Attempts to connect so far, and what became of the last.
     attempts: AtomicU64,
-    connecting: tokio::sync::Mutex<Option<Trouble>>,
+    connecting: tokio::sync::Mutex<Option<RedisStoreError>>,
     /// Whether an attempt is under way that nobody waits for, and until when there is to be no other, in milliseconds of the monotonic
     /// clock.
     begun: AtomicBool,
@@ -91,7 +94,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Slot {
+impl ConnectionSlot {
     /// Whether an attempt that nobody waits for is to begin. It must be told when it [ends](Self::ends).
     fn begins(&self, now: Duration) -> bool {
         self.pause_until.load(Ordering::Acquire) <= millis(now) && !self.begun.swap(true, Ordering::AcqRel)
@@ -114,7 +117,7 @@ impl Slot {
     }
 }
 
-impl<I: Inspect> Link<I> {
+impl<I: Inspect> ConnectionPool<I> {
     pub(super) fn new(
         connector: Arc<Connector>,
         inspector: Arc<I>,
@@ -135,24 +138,28 @@ impl<I: Inspect> Link<I> {
     }
 
     /// Sends `batch`; one reply for each of its commands, before the deadline or not at all.
-    pub(super) async fn run(self: &Arc<Self>, batch: Batch) -> Result<Replies, Trouble> {
-        self.run_in(Which::Any, batch).await
+    pub(super) async fn run(self: &Arc<Self>, batch: Batch) -> Result<Replies, RedisStoreError> {
+        self.run_in(ConnectionChoice::Any, batch).await
     }
 
     /// The same over the newest of all connections: what it answers was true when every other one was there already.
-    pub(super) async fn run_on_newest(self: &Arc<Self>, batch: Batch) -> Result<Replies, Trouble> {
-        self.run_in(Which::Newest, batch).await
+    pub(super) async fn run_on_newest(self: &Arc<Self>, batch: Batch) -> Result<Replies, RedisStoreError> {
+        self.run_in(ConnectionChoice::Newest, batch).await
     }
 
     /// The same over the connection that `replies` came over, or not at all: behind another one may be another Redis, for which what
     /// was answered says nothing.
-    pub(super) async fn run_after(self: &Arc<Self>, replies: &Replies, batch: Batch) -> Result<Replies, Trouble> {
-        let over = replies.connected().cloned().ok_or(Trouble::Form)?;
-        self.run_in(Which::This(over), batch).await
+    pub(super) async fn run_after(
+        self: &Arc<Self>,
+        replies: &Replies,
+        batch: Batch,
+    ) -> Result<Replies, RedisStoreError> {
+        let over = replies.connected().cloned().ok_or(RedisStoreError::Form)?;
+        self.run_in(ConnectionChoice::This(over), batch).await
     }
 
     /// Sends it over `which` connection, if the breaker lets it pass at all.
-    async fn run_in(self: &Arc<Self>, which: Which, batch: Batch) -> Result<Replies, Trouble> {
+    async fn run_in(self: &Arc<Self>, which: ConnectionChoice, batch: Batch) -> Result<Replies, RedisStoreError> {
         match self.breaker.admits(self.clock.monotonic()) {
             Admission::Passes => self.send(which, batch).await,
             Admission::Refused => Err(self.open()),
@@ -166,48 +173,48 @@ impl<I: Inspect> Link<I> {
     }
 
     /// Why nothing is sent while the breaker is open.
-    fn open(&self) -> Trouble {
-        Trouble::Open(Arc::clone(&self.last_failure.load()))
+    fn open(&self) -> RedisStoreError {
+        RedisStoreError::Open(Arc::clone(&self.last_failure.load()))
     }
 
     /// Sends `batch`, and tells the breaker what became of it.
-    async fn send(self: &Arc<Self>, which: Which, batch: Batch) -> Result<Replies, Trouble> {
+    async fn send(self: &Arc<Self>, which: ConnectionChoice, batch: Batch) -> Result<Replies, RedisStoreError> {
         let mut used = None;
         let sent = tokio::time::timeout(self.timeout, async {
             let connected = match which {
-                Which::Any => loop {
+                ConnectionChoice::Any => loop {
                     let connected = self.own_or_lent().await?;
                     if self.is_open(&connected).await {
                         break connected;
                     }
                 },
-                Which::Newest => loop {
+                ConnectionChoice::Newest => loop {
                     let connected = self.connected(&self.newest()).await?;
                     if self.is_open(&connected).await {
                         break connected;
                     }
                 },
                 // It has answered a moment ago.
-                Which::This(connected) => connected,
+                ConnectionChoice::This(connected) => connected,
             };
             used = Some(Arc::clone(&connected));
             let values = batch.send(&mut connected.connection.clone()).await?;
             connected.answered.store(millis(self.clock.monotonic()), Ordering::Relaxed);
             Ok(Replies::from(values).over(connected))
         });
-        let outcome = sent.await.unwrap_or(Err(Trouble::Deadline(self.timeout)));
+        let outcome = sent.await.unwrap_or(Err(RedisStoreError::Deadline(self.timeout)));
         match &outcome {
-            Err(trouble) => {
-                if trouble.is_silence() {
-                    self.last_failure.store(Arc::new(trouble.to_string().into()));
+            Err(error) => {
+                if error.is_silence() {
+                    self.last_failure.store(Arc::new(error.to_string().into()));
                     self.breaker.failed(self.clock.monotonic());
                 } else {
                     self.breaker.succeeded();
                 }
-                if trouble.ends_connection()
+                if error.ends_connection()
                     && let Some(used) = used
                 {
-                    self.ended(&used, trouble);
+                    self.ended(&used, error);
                 }
             }
             Ok(_) => self.breaker.succeeded(),
@@ -225,7 +232,7 @@ impl<I: Inspect> Link<I> {
         let mut connection = connected.connection.clone();
         let asked = tokio::time::timeout(self.timeout / 4, self.inspector.question().send(&mut connection));
         let is_open = match asked.await {
-            Ok(answer) => !answer.is_err_and(|trouble| trouble.is_silence()),
+            Ok(answer) => !answer.is_err_and(|error| error.is_silence()),
             Err(_) => false,
         };
         if !is_open {
@@ -237,10 +244,10 @@ impl<I: Inspect> Link<I> {
 
     /// What ended one connection has most likely ended all: nobody else is to find that out by a failure of his own. Only the silence of
     /// one that was lent may be that of the runtime which lent it, and says nothing of the others.
-    fn ended(&self, used: &Arc<Connected>, trouble: &Trouble) {
+    fn ended(&self, used: &Arc<Connected>, error: &RedisStoreError) {
         let slots = self.slots.load();
         let Some((_, holder)) = slots.iter().find(|(_, slot)| slot.holds(used)) else { return };
-        if matches!(trouble, Trouble::Deadline(_)) && !self.slot().holds(used) {
+        if matches!(error, RedisStoreError::Deadline(_)) && !self.slot().holds(used) {
             holder.give_up(used);
         } else {
             self.give_up_all();
@@ -254,22 +261,22 @@ impl<I: Inspect> Link<I> {
     }
 
     /// A connection that is the caller's alone.
-    pub(super) async fn apart(&self) -> Result<MultiplexedConnection, Trouble> {
+    pub(super) async fn apart(&self) -> Result<MultiplexedConnection, RedisStoreError> {
         let within = connect_deadline(self.timeout);
         let made = tokio::time::timeout(within, self.connector.connect()).await;
-        made.unwrap_or(Err(Trouble::Deadline(within))).map(|(_, connection)| connection)
+        made.unwrap_or(Err(RedisStoreError::Deadline(within))).map(|(_, connection)| connection)
     }
 
     /// Gives the connection up when those who know say that another node is the primary now: an old one that was cut off may still
     /// answer.
-    pub(super) async fn follow_primary(&self) -> Result<(), Trouble> {
+    pub(super) async fn follow_primary(&self) -> Result<(), RedisStoreError> {
         let slots = self.slots.load_full();
         let in_use = || slots.iter().filter_map(|(_, slot)| Some((slot, slot.connected.load_full()?)));
         if !self.connector.primary_may_change_unseen() || in_use().next().is_none() {
             return Ok(());
         }
         let primary = tokio::time::timeout(connect_deadline(self.timeout), self.connector.primary()).await;
-        let primary = primary.unwrap_or(Err(Trouble::Deadline(self.timeout)))?;
+        let primary = primary.unwrap_or(Err(RedisStoreError::Deadline(self.timeout)))?;
         for (slot, connected) in in_use().filter(|(_, connected)| connected.node != primary) {
             tracing::warn!("the sentinels have made another Redis the primary");
             slot.give_up(&connected);
@@ -294,15 +301,15 @@ impl<I: Inspect> Link<I> {
     }
 
     /// The slot of the runtime that asks.
-    fn slot(&self) -> Arc<Slot> {
+    fn slot(&self) -> Arc<ConnectionSlot> {
         let asking = Handle::current().id();
-        let of_it = |slots: &[(runtime::Id, Arc<Slot>)]| {
+        let of_it = |slots: &[(runtime::Id, Arc<ConnectionSlot>)]| {
             slots.iter().find(|(id, _)| *id == asking).map(|(_, slot)| Arc::clone(slot))
         };
         if let Some(slot) = of_it(&self.slots.load()) {
             return slot;
         }
-        let slot = Arc::new(Slot::default());
+        let slot = Arc::new(ConnectionSlot::default());
         self.slots.rcu(|slots| {
             let mut slots = Vec::clone(slots);
             slots.push((asking, Arc::clone(&slot)));
@@ -313,10 +320,10 @@ impl<I: Inspect> Link<I> {
     }
 
     /// The slot of the newest connection; when that is gone, the asking runtime's, in which a newer one will be.
-    fn newest(&self) -> Arc<Slot> {
+    fn newest(&self) -> Arc<ConnectionSlot> {
         let number = self.connections();
         let is_newest =
-            |slot: &Slot| slot.connected.load().as_ref().is_some_and(|connected| connected.number == number);
+            |slot: &ConnectionSlot| slot.connected.load().as_ref().is_some_and(|connected| connected.number == number);
         let newest = self.slots.load().iter().find(|(_, slot)| is_newest(slot)).map(|(_, slot)| Arc::clone(slot));
         newest.unwrap_or_else(|| {
             let own = self.slot();
@@ -328,7 +335,7 @@ impl<I: Inspect> Link<I> {
     }
 
     /// The connection of the runtime that asks; while that is being made, the newest that another has, which nobody need wait for.
-    async fn own_or_lent(self: &Arc<Self>) -> Result<Arc<Connected>, Trouble> {
+    async fn own_or_lent(self: &Arc<Self>) -> Result<Arc<Connected>, RedisStoreError> {
         let slot = self.slot();
         if let Some(own) = slot.connected.load_full() {
             return Ok(own);
@@ -349,7 +356,7 @@ impl<I: Inspect> Link<I> {
         Ok(lent)
     }
 
-    async fn connected(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<Arc<Connected>, Trouble> {
+    async fn connected(self: &Arc<Self>, slot: &Arc<ConnectionSlot>) -> Result<Arc<Connected>, RedisStoreError> {
         if let Some(connected) = slot.connected.load_full() {
             return Ok(connected);
         }
@@ -361,15 +368,15 @@ impl<I: Inspect> Link<I> {
     }
 
     /// Makes the connection, once for all who want it: who waited for an attempt that failed takes its outcome for his own.
-    async fn connect(&self, slot: &Slot, seen: u64) -> Result<Arc<Connected>, Trouble> {
+    async fn connect(&self, slot: &ConnectionSlot, seen: u64) -> Result<Arc<Connected>, RedisStoreError> {
         let mut last = slot.connecting.lock().await;
         if let Some(connected) = slot.connected.load_full() {
             return Ok(connected);
         }
         if slot.attempts.load(Ordering::Acquire) != seen
-            && let Some(trouble) = &*last
+            && let Some(error) = &*last
         {
-            return Err(trouble.clone());
+            return Err(error.clone());
         }
         let within = connect_deadline(self.timeout);
         let made = tokio::time::timeout(within, async {
@@ -379,15 +386,15 @@ impl<I: Inspect> Link<I> {
             let answered = AtomicU64::new(millis(self.clock.monotonic()));
             Ok(Arc::new(Connected { node, connection, number, answered }))
         });
-        let made = made.await.unwrap_or(Err(Trouble::Deadline(within)));
+        let made = made.await.unwrap_or(Err(RedisStoreError::Deadline(within)));
         slot.attempts.fetch_add(1, Ordering::AcqRel);
         match &made {
             Ok(connected) => {
                 tracing::info!(node = %connected.node, "connected to Redis");
                 slot.connected.store(Some(Arc::clone(connected)));
             }
-            Err(trouble) if last.as_ref() != Some(trouble) => {
-                tracing::warn!(error = %trouble, "no connection to Redis")
+            Err(error) if last.as_ref() != Some(error) => {
+                tracing::warn!(error = %error, "no connection to Redis")
             }
             Err(_) => {}
         }

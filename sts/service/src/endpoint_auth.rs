@@ -4,7 +4,7 @@ use sts_jose::{constant_time_eq, sha256};
 use sts_token::{OwnToken, OwnTokenError};
 use sts_types::{ApiName, Digest256, rfc};
 
-use crate::reason::{Reason, Refused};
+use crate::reason::{Reason, RefusedError};
 use crate::{Service, Snapshot};
 
 /// The digest of an API's introspection secret: all that is kept of it. High-entropy secrets need no slow hash.
@@ -51,7 +51,7 @@ impl Service {
         snapshot: &Snapshot,
         token: &str,
         scopes: &[&str],
-    ) -> Result<OwnToken, Refused> {
+    ) -> Result<OwnToken, RefusedError> {
         let own = self.own_token(snapshot, token).ok_or(Reason::InvalidToken)?;
         let for_us = own.audience.as_str() == snapshot.issuer.as_str();
         // Whoever comes here is not known yet: the signature is verified before the store is asked.

@@ -6,27 +6,27 @@ use std::sync::Arc;
 use jwks_cache::{Environment, JwksCache};
 use sts_config::{Diagnostics, RedisAddress, RedisSettings, RedisTlsFiles, RedisTopology, Settings, StoreSettings};
 use sts_jose::OsEntropy;
-use sts_service::{ApiSecret, EventSink, Parts, Service, Snapshot, TrustTable};
+use sts_service::{ApiSecret, EventSink, Service, ServiceDependencies, Snapshot, TrustTable};
 use sts_store::{
     Alert, Alerts, EmbeddedLedger, Ledger, Node, RedisLedger, RedisParts, RedisSpec, RedisTls, RefusalStore, Topology,
 };
-use sts_token::{Keyring, KeyringSpec, Remembered};
+use sts_token::{Keyring, KeyringSpec, VerifiedTokenCache};
 use sts_types::{Clock, Entropy, Seal};
 use tokio::sync::watch;
 
 use crate::issuer_keys::CachedKeys;
 use crate::metrics::Metrics;
-use crate::operation::Desk;
+use crate::operation::AppState;
 use crate::start_error::StartError;
 
 /// Everything that runs behind the listeners.
-pub(crate) struct Engine {
-    pub(crate) desk: Arc<Desk>,
+pub(crate) struct Components {
+    pub(crate) state: Arc<AppState>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) keyring: Arc<Keyring>,
 }
 
-impl Engine {
+impl Components {
     /// Opens keys and store, and puts `settings` in force; `ledger` takes the place of the store that they name. It wants to be called
     /// within a runtime.
     pub(crate) fn open(
@@ -56,7 +56,7 @@ impl Engine {
         };
         let issuers = issuer_cache(settings, Arc::clone(&clock), Some(settings.data_dir.join("issuers")))?;
         metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
-        let service = Service::new(Parts {
+        let service = Service::new(ServiceDependencies {
             snapshot: snapshot(settings, issuers.clone()),
             ledger: Arc::clone(&ledger),
             keyring: Arc::clone(&keyring),
@@ -65,9 +65,13 @@ impl Engine {
             refusals,
             events,
         });
-        let desk =
-            Desk { service: Arc::new(service), issuers: watch::Sender::new(issuers), metrics, store: Arc::default() };
-        Ok(Self { desk: Arc::new(desk), ledger, keyring })
+        let state = AppState {
+            service: Arc::new(service),
+            issuers: watch::Sender::new(issuers),
+            metrics,
+            store: Arc::default(),
+        };
+        Ok(Self { state: Arc::new(state), ledger, keyring })
     }
 }
 
@@ -162,7 +166,7 @@ pub(crate) fn snapshot(settings: &Settings, issuers: JwksCache) -> Snapshot {
         has_rules: settings.has_rules,
         trust: TrustTable::new(settings.trust.clone()),
         keys: Arc::new(CachedKeys(issuers)),
-        remembered: Remembered::default(),
+        remembered: VerifiedTokenCache::default(),
         cap_to_subject: settings.cap_to_subject,
         status_list: settings.status_list,
         max_ttl: settings.max_ttl.as_secs(),

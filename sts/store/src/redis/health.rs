@@ -2,7 +2,7 @@
 
 use crate::warning::Warning;
 
-use super::trouble::{Named, Trouble};
+use super::error::{ErrorReply, RedisStoreError};
 
 /// A clock of Redis that differs by more is told of. Keys live ten minutes longer than they must, so that this much harms nothing.
 const CLOCK_TOLERANCE_MILLIS: u64 = 5_000;
@@ -10,7 +10,7 @@ const CLOCK_TOLERANCE_MILLIS: u64 = 5_000;
 const LEAST_VERSION: (u32, u32) = (6, 2);
 
 /// What Redis says.
-pub(super) struct Vitals<'a> {
+pub(super) struct Health<'a> {
     /// The answer to INFO.
     pub(super) info: &'a str,
     /// The answer to ACL WHOAMI.
@@ -21,14 +21,14 @@ pub(super) struct Vitals<'a> {
     pub(super) our_millis: u64,
 }
 
-impl Vitals<'_> {
+impl Health<'_> {
     /// What its operator should hear of.
     ///
     /// # Errors
     /// What makes it unfit: it may forget what it was told, or it is not the primary.
-    pub(super) fn judge(&self) -> Result<Vec<Warning>, Trouble> {
+    pub(super) fn check(&self) -> Result<Vec<Warning>, RedisStoreError> {
         if self.field("role") == Some("slave") {
-            return Err(Trouble::Named(Named::ReadOnly));
+            return Err(RedisStoreError::Named(ErrorReply::ReadOnly));
         }
         let mut warnings = Vec::new();
         match self.field("maxmemory_policy") {
@@ -37,7 +37,7 @@ impl Vitals<'_> {
                 // The word comes from Redis, which is not to write into our log what it likes.
                 let policy: String =
                     policy.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect();
-                return Err(Trouble::Doubt(
+                return Err(RedisStoreError::Doubt(
                     format!(
                         "this Redis may forget revocations when its memory is full: its `maxmemory-policy` is `{policy}`, and must be \
                          `noeviction`"
@@ -119,14 +119,14 @@ mod tests {
     const SOUND: &str = "# Server\r\nredis_version:7.0.15\r\nrole:master\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n\
                          aof_last_write_status:ok\r\nrdb_last_bgsave_status:ok\r\n";
 
-    fn judge(info: &str, user: &str, redis_millis: u64) -> Result<Vec<&'static str>, Trouble> {
-        let vitals = Vitals { info, user, redis_millis, our_millis: 1_000_000 };
-        vitals.judge().map(|warnings| warnings.iter().map(|warning| warning.name).collect())
+    fn check(info: &str, user: &str, redis_millis: u64) -> Result<Vec<&'static str>, RedisStoreError> {
+        let health = Health { info, user, redis_millis, our_millis: 1_000_000 };
+        health.check().map(|warnings| warnings.iter().map(|warning| warning.name).collect())
     }
 
     #[test]
     fn c132_c136_each_weakness_has_its_warning_and_a_sound_redis_has_none() {
-        assert_eq!(judge(SOUND, "sts", 1_004_999), Ok(vec![]));
+        assert_eq!(check(SOUND, "sts", 1_004_999), Ok(vec![]));
         let cases = [
             (SOUND.replace("aof_enabled:1", "aof_enabled:0"), "sts", 1_000_000, "no_persistence"),
             (SOUND.replace("write_status:ok", "write_status:err"), "sts", 1_000_000, "saving_fails"),
@@ -138,19 +138,19 @@ mod tests {
             (SOUND.replace("maxmemory_policy", "other"), "sts", 1_000_000, "eviction_unknown"),
         ];
         for (info, user, millis, warning) in cases {
-            assert_eq!(judge(&info, user, millis), Ok(vec![warning]));
+            assert_eq!(check(&info, user, millis), Ok(vec![warning]));
         }
     }
 
     #[test]
     fn c132_c135_a_redis_that_evicts_or_is_a_replica_is_unfit() {
         for policy in ["allkeys-lru", "volatile-ttl", "volatile-lru", "allkeys-random"] {
-            let unfit = judge(&SOUND.replace("noeviction", policy), "sts", 1_000_000).unwrap_err();
+            let unfit = check(&SOUND.replace("noeviction", policy), "sts", 1_000_000).unwrap_err();
             assert!(unfit.to_string().contains(policy), "{unfit}");
         }
         assert_eq!(
-            judge(&SOUND.replace("role:master", "role:slave"), "sts", 1_000_000),
-            Err(Trouble::Named(Named::ReadOnly))
+            check(&SOUND.replace("role:master", "role:slave"), "sts", 1_000_000),
+            Err(RedisStoreError::Named(ErrorReply::ReadOnly))
         );
     }
 }

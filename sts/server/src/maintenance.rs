@@ -12,7 +12,7 @@ use sts_types::Clock;
 const UPKEEP: Duration = Duration::from_secs(60);
 
 /// Keeps keys and store in order, off the request path, for as long as the server runs.
-pub(crate) async fn upkeep(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, service: Arc<Service>) {
+pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, service: Arc<Service>) {
     let mut tick = tokio::time::interval(UPKEEP);
     let mut steps = ClockSteps::new(service.clock());
     loop {
@@ -28,7 +28,7 @@ pub(crate) async fn upkeep(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, servi
         // Nothing is lost by that: what comes again is verified again.
         service.snapshot().remembered.forget_dead(now);
         let keyring = Arc::clone(&keyring);
-        let keys = move || if may_forget { keyring.turn(now) } else { keyring.reread() };
+        let keys = move || if may_forget { keyring.maintain(now) } else { keyring.reread() };
         match tokio::task::spawn_blocking(keys).await {
             Ok(Ok(true)) => tracing::info!("the published signing keys changed"),
             Ok(Ok(false)) | Err(_) => {}

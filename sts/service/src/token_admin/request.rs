@@ -79,14 +79,14 @@ fn moment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Un
     use serde::de::Error as _;
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Moment {
+    enum TimeText {
         Seconds(i64),
         Text(String),
     }
-    match Option::<Moment>::deserialize(deserializer)? {
+    match Option::<TimeText>::deserialize(deserializer)? {
         None => Ok(None),
-        Some(Moment::Seconds(seconds)) => Ok(Some(UnixTime::from_secs(seconds))),
-        Some(Moment::Text(text)) => chrono::DateTime::parse_from_rfc3339(&text)
+        Some(TimeText::Seconds(seconds)) => Ok(Some(UnixTime::from_secs(seconds))),
+        Some(TimeText::Text(text)) => chrono::DateTime::parse_from_rfc3339(&text)
             .map(|time| Some(UnixTime::from_secs(time.timestamp())))
             .map_err(|_| D::Error::custom("`before` is epoch seconds or RFC 3339")),
     }

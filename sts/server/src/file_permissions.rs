@@ -7,7 +7,7 @@ use sts_token::check_key_files;
 use sts_types::{GroupAccess, SecretFileError, SecretOwner, check_private_folder, read_secret_file};
 
 use crate::admin_token;
-use crate::engine::keys_dir;
+use crate::components::keys_dir;
 use crate::start_error::StartError;
 
 /// The folders that exist and that a group we are in can write to.
