@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use jwks_cache::{EntrySpec, KeySource};
 use serde_json::{Map, Value};
+use sts_claims::ClaimSet;
 use sts_policy::{Finding, RuleSet, Spec, TestSpec};
 use sts_token::TrustSpec;
-use sts_types::{CheckCode, ClaimSet, GroupAccess, SecretOwner, read_secret_file, shown_path};
+use sts_types::{CheckCode, GroupAccess, SecretOwner, read_secret_file, shown_path};
 
 use crate::decode::{
     AccountFiles, Accounts, Fields, FileKind, KeysSpec, NamedFile, Reader, TokenFile, ValidEntry, accounts, apis,

@@ -11,9 +11,10 @@
 use std::fs;
 
 use serde_json::{Map, Value, json};
+use sts_claims::ClaimSet;
 use sts_config::load;
 use sts_policy::{Facts, Outcome, Preset, RequestedNames, RuleSet};
-use sts_types::{ClaimSet, EntryName, UnixTime};
+use sts_types::{EntryName, UnixTime};
 
 /// What the loader says of one issuer entry `e` and one identity `i` of it: the exit code, and every finding.
 struct Judged {

@@ -64,7 +64,7 @@ async fn c095_a_faulty_answer_keeps_the_old_keys_and_is_named() {
     assert!(find(&cache, "a", "k1").await.is_ok());
     let status = |status, retry_after| FetchErrorKind::Status { status, retry_after };
     let json = |body: &str| Reply::body("application/json", body);
-    let not_json = KeySetError::Json(sts_types::StrictJsonError::Syntax);
+    let not_json = KeySetError::Json(sts_claims::StrictJsonError::Syntax);
     let table = [
         (Reply::status(500), status(500, None)),
         (Reply::status(503), status(503, None)),
@@ -78,7 +78,7 @@ async fn c095_a_faulty_answer_keeps_the_old_keys_and_is_named() {
         (Reply::status(304), status(304, None)),
         (json(""), FetchErrorKind::KeySet(not_json.clone())),
         (json("{\"keys\":["), FetchErrorKind::KeySet(not_json.clone())),
-        (json("[]"), FetchErrorKind::KeySet(KeySetError::Json(sts_types::StrictJsonError::NotAnObject))),
+        (json("[]"), FetchErrorKind::KeySet(KeySetError::Json(sts_claims::StrictJsonError::NotAnObject))),
         (json("{\"keys\":{}}"), FetchErrorKind::KeySet(KeySetError::NoKeys)),
         (json("{\"keys\":[]}"), FetchErrorKind::KeySet(KeySetError::Empty(Vec::new()))),
         (json("{\"keys\":[],\"keys\":[]}"), FetchErrorKind::KeySet(not_json.clone())),

@@ -1,7 +1,8 @@
 //! Effect of a policy change: the verdict on a token under the old rules and under the new ones.
 
 use serde::Serialize;
-use sts_types::{ClaimSet, EntryName, UnixTime};
+use sts_claims::ClaimSet;
+use sts_types::{EntryName, UnixTime};
 
 use crate::resolve::RequestedNames;
 use crate::{Facts, Outcome, RuleSet};

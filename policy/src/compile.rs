@@ -191,7 +191,8 @@ mod tests {
     use crate::fixture::*;
     use crate::{IdentitySpec, PresetSource, Severity};
     use serde_json::json;
-    use sts_types::{AccountId, ClaimPath, Issuer, UnixTime};
+    use sts_claims::ClaimPath;
+    use sts_types::{AccountId, Issuer, UnixTime};
 
     const MAIN: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use regex::Regex;
 use serde_json::{Number, Value};
 use smallvec::SmallVec;
-use sts_types::{ClaimPath, ClaimSet, Json, JsonKind};
+use sts_claims::{ClaimPath, ClaimSet, Json, JsonKind};
 
 use crate::diagnosis::difference::{self, Difference};
 use crate::pattern::Pattern;

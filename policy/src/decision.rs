@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use sts_claims::{ClaimPath, ClaimSet};
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, ClaimPath, ClaimSet, EntryName, IdentityName, Lifetime, Origin,
-    ScopeSet, TeamName, UnixTime,
+    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Lifetime, Origin, ScopeSet, TeamName, UnixTime,
 };
 
 use crate::spec::Replay;

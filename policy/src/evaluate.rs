@@ -1,7 +1,7 @@
 //! The evaluator: one implementation, which decides for the exchange, and for those who ask why (`explain.rs`).
 
 use serde_json::{Map, Value};
-use sts_types::ClaimSet;
+use sts_claims::ClaimSet;
 
 use crate::identity::{ApiGrant, ConditionCache, EvaluationContext, Identity};
 use crate::index::{Candidates, IdentityAt};

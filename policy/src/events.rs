@@ -40,7 +40,7 @@ pub(crate) fn expected() -> String {
 
 /// Whether a token of GitHub's grammar is of an event that only somebody with write access can cause. A token that does
 /// not say its event is judged by its subject, which names a pull request as such.
-pub(crate) fn is_writers<'a>(event: Option<sts_types::Json<'_>>, subject: impl FnOnce() -> Option<&'a str>) -> bool {
+pub(crate) fn is_writers<'a>(event: Option<sts_claims::Json<'_>>, subject: impl FnOnce() -> Option<&'a str>) -> bool {
     match event {
         Some(event) => event.elements().all(|own| own.as_str().is_some_and(|name| WRITERS_EVENTS.contains(&name))),
         None => !subject().is_some_and(|subject| subject.ends_with(":pull_request")),

@@ -1,9 +1,10 @@
 //! Builders of short policies for tests.
 
 use serde_json::{Value, json};
+use sts_claims::ClaimSet;
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, Issuer, Lifetime, Located, Origin,
-    Scope, TeamName, UnixTime,
+    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Lifetime, Located, Origin, Scope,
+    TeamName, UnixTime,
 };
 
 use crate::*;

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use smallvec::SmallVec;
-use sts_types::{
-    ApiName, Audience, ClaimPath, ClaimSet, EntryName, IdentityName, Json, Lifetime, Origin, ScopeSet, UnixTime,
-};
+use sts_claims::{ClaimPath, ClaimSet, Json};
+use sts_types::{ApiName, Audience, EntryName, IdentityName, Lifetime, Origin, ScopeSet, UnixTime};
 
 use crate::condition::Condition;
 use crate::diagnosis::difference::{self, Difference};

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher, RandomState};
 
 use smallvec::SmallVec;
-use sts_types::{ClaimPath, ClaimSet, Json};
+use sts_claims::{ClaimPath, ClaimSet, Json};
 
 use crate::identity::Identity;
 use crate::ruleset::Account;

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 use serde_json::Map;
-use sts_types::{AccountName, ClaimPath, ClaimSet, IdentityName, Json, Origin};
+use sts_claims::{ClaimPath, ClaimSet, Json};
+use sts_types::{AccountName, IdentityName, Origin};
 
 use crate::identity::{ApiGrant, Identity};
 use crate::index::IdentityAt;

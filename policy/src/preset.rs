@@ -45,7 +45,8 @@ pub(crate) use platform::{MemberPath, ShortRule};
 
 use platform::Platform;
 use serde_json::{Map, Value};
-use sts_types::{Algorithm, ClaimSet};
+use sts_claims::ClaimSet;
+use sts_types::Algorithm;
 
 /// A platform whose tokens are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -281,7 +282,7 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sts_types::Json;
+    use sts_claims::Json;
 
     #[test]
     fn names_are_unique_and_found() {
@@ -406,7 +407,7 @@ mod tests {
                 .iter()
                 .chain(preset.owner().iter().flat_map(|own| own.claims.iter().map(|(claim, _)| claim)))
             {
-                assert!(sts_types::ClaimPath::parse(claim).is_ok(), "{claim}");
+                assert!(sts_claims::ClaimPath::parse(claim).is_ok(), "{claim}");
             }
             let Some(rule) = preset.short_rule() else { continue };
             for (member, path) in rule.members {
@@ -415,7 +416,7 @@ mod tests {
                     MemberPath::Path(path) => (path, true),
                     MemberPath::Value(path) => (path, false),
                 };
-                let found = claims.find(&sts_types::ClaimPath::parse(path).unwrap());
+                let found = claims.find(&sts_claims::ClaimPath::parse(path).unwrap());
                 assert!(found.is_none_or(|value| is_text(value) == wants_text), "{preset:?} {member}");
             }
         }

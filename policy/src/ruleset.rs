@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use sts_claims::{ClaimSet, Json};
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, IssuerTemplate, Json, Lifetime,
-    Scope, ScopeSet, TeamName, UnixTime, is_uuid,
+    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, IssuerTemplate, Lifetime, Scope, ScopeSet,
+    TeamName, UnixTime, is_uuid,
 };
 
 use crate::identity::{ApiGrant, Identity, Window};

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use divan::{Bencher, black_box};
 use serde_json::json;
+use sts_claims::ClaimSet;
 use sts_policy::{
     AccountSpec, ApiSpec, ConditionSpec, Facts, GrantSpec, IdentitySpec, IssuerSpec, KnownIssuer, Preset, PresetSource,
     Replay, RequestedNames, RuleSet, ScalarSpec, Spec, TokensSpec,
 };
 use sts_types::{
-    AccountName, ApiName, Audience, ClaimSet, EntryName, IdentityName, Issuer, Lifetime, Located, Origin, Scope,
-    UnixTime,
+    AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Lifetime, Located, Origin, Scope, UnixTime,
 };
 
 const SIZES: [usize; 3] = [10, 1_000, 1_000_000];

@@ -371,7 +371,7 @@ fn inline_keys(reader: &mut Reader<'_>, node: &Node) -> Option<serde_json::Value
     let keys = match &node.value {
         Value::Scalar(_) => {
             let text = reader.text(node)?;
-            sts_types::parse_object(text.value.as_bytes()).map(serde_json::Value::Object).ok()
+            sts_claims::parse_object(text.value.as_bytes()).map(serde_json::Value::Object).ok()
         }
         Value::Mapping(_) => Some(value_of(reader, node)?),
         Value::Sequence(_) => None,

@@ -1,6 +1,7 @@
 //! `owner_claims:`, the claims of a shared issuer's tokens that name the tenant.
 
-use sts_types::{CheckCode, ClaimPath, Located};
+use sts_claims::ClaimPath;
+use sts_types::{CheckCode, Located};
 
 use super::reader::Reader;
 use crate::yaml::Node;

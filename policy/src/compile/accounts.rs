@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use sts_types::{AccountId, Audience, CheckCode, ClaimPath, Located, TeamName, UnixTime, is_uuid};
+use sts_claims::ClaimPath;
+use sts_types::{AccountId, Audience, CheckCode, Located, TeamName, UnixTime, is_uuid};
 
 use super::grants::Granted;
 use super::interner::Interner;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 use smallvec::smallvec;
-use sts_types::{CheckCode, ClaimPath, IssuerTemplate, Located};
+use sts_claims::ClaimPath;
+use sts_types::{CheckCode, IssuerTemplate, Located};
 
 use crate::condition::{Condition, Expression, Matcher, Matchers, Test, Tests};
 use crate::finding::{Findings, name_help, quoted};

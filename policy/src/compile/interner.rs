@@ -6,7 +6,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use sts_types::{ClaimPath, IdentityName};
+use sts_claims::ClaimPath;
+use sts_types::IdentityName;
 
 use crate::condition::{Condition, Matcher, Test};
 use crate::identity::Terms;

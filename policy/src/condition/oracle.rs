@@ -4,7 +4,7 @@ use crate::fixture::*;
 use crate::{IdentitySpec, RuleSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sts_types::ClaimSet;
+use sts_claims::ClaimSet;
 
 /// Whether one element meets one wanted value by the definition. A pattern is tried in every way.
 fn fits(wanted: &Value, element: &Value) -> bool {

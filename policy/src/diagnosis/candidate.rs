@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use sts_types::{ClaimSet, EntryName, IdentityName, Located, Origin};
+use sts_claims::ClaimSet;
+use sts_types::{EntryName, IdentityName, Located, Origin};
 
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Finding, Severity};

@@ -1,6 +1,7 @@
 //! Issuer entries and their audiences, for diagnoses of tokens that never reached the rules.
 
-use sts_types::{ClaimSet, EntryName, IssuerTemplate, Issuers, UnixTime, is_uuid};
+use sts_claims::ClaimSet;
+use sts_types::{EntryName, IssuerTemplate, Issuers, UnixTime, is_uuid};
 
 use super::candidate::Candidate;
 use crate::identity::Identity;

@@ -1,7 +1,8 @@
 //! No identity matches: the nearest one, what fails of it, and what would make it match.
 
 use serde_json::Value;
-use sts_types::{ClaimPath, ClaimSet, Json, Located, UnixTime};
+use sts_claims::{ClaimPath, ClaimSet, Json};
+use sts_types::{Located, UnixTime};
 
 use super::candidate::{Candidate, identity_of};
 use super::refusal::Refused;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use regex::Regex;
 use serde_json::{Map, Value, json};
-use sts_types::ClaimSet;
+use sts_claims::ClaimSet;
 
 use crate::fixture::*;
 use crate::{ConditionSpec, Facts, IdentitySpec, Outcome, RequestedNames, RuleSet, ScalarSpec, Spec};

@@ -8,7 +8,8 @@ use crate::fixture::*;
 use crate::{IdentitySpec, IssuerSpec, Spec};
 use proptest::prelude::*;
 use serde_json::json;
-use sts_types::{ClaimSet, IssuerTemplate, Issuers, Lifetime, UnixTime, VariableSpec};
+use sts_claims::ClaimSet;
+use sts_types::{IssuerTemplate, Issuers, Lifetime, UnixTime, VariableSpec};
 
 const MAIN: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
 

@@ -1,7 +1,8 @@
 //! The tokens a policy test may mean: one for each identity it may be near to.
 
 use serde_json::{Map, Value};
-use sts_types::{ClaimPath, ClaimSet, EntryName, Located, Origin};
+use sts_claims::{ClaimPath, ClaimSet};
+use sts_types::{EntryName, Located, Origin};
 
 use crate::condition::Condition;
 use crate::finding::{name_help, quoted};

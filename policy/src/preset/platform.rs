@@ -1,7 +1,8 @@
 //! The shape of what is known about one platform.
 
 use serde_json::{Map, Value};
-use sts_types::{Algorithm, ClaimSet};
+use sts_claims::ClaimSet;
+use sts_types::Algorithm;
 
 use super::IssuerDefaults;
 use super::owner::OwnerGrammar;

@@ -2,7 +2,8 @@
 //! tokens and the JSON serialisation are refused by their shape.
 
 use crate::{Algorithm, BadSignature, VerifyingKey, decode_base64url};
-use sts_types::{Json, JsonObject, Kid, StrictJsonError};
+use sts_claims::{Json, JsonObject, StrictJsonError};
+use sts_types::Kid;
 
 /// Size limit of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;

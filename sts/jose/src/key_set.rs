@@ -3,7 +3,8 @@
 use crate::{Algorithm, UnusableKeyError, VerifyingKey, parse_jwk};
 use serde_json::Value;
 use std::sync::Arc;
-use sts_types::{Kid, StrictJsonError, parse_object};
+use sts_claims::{StrictJsonError, parse_object};
+use sts_types::Kid;
 
 /// Limit of the keys in a set, usable or not.
 pub const MAX_KEYS: usize = 100;

@@ -35,7 +35,7 @@ impl<'b> Parameters<'b> {
     /// # Errors
     /// `request_malformed` for anything else, and for what [`Parameters::new`] refuses.
     pub fn from_json(body: &[u8]) -> Result<Self, RefusedError> {
-        let members = sts_types::parse_object(body).map_err(|_| malformed(NOT_AN_OBJECT))?;
+        let members = sts_claims::parse_object(body).map_err(|_| malformed(NOT_AN_OBJECT))?;
         if members.len() > MAX_PARAMETERS {
             return Err(malformed("a request has at most 64 parameters"));
         }

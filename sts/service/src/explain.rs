@@ -1,10 +1,11 @@
 //! Why a token would be granted or refused, without exchanging it: the same steps as the exchange, up to the decision.
 
 use serde::Serialize;
+use sts_claims::ClaimSet;
 use sts_policy::{Decision, Diagnosis, Facts, Outcome, RequestError, RequestedNames};
 use sts_store::{EarlierUse, LedgerError, TakenClaim};
 use sts_token::{ClaimedOrigin, TokenRuleError, TrustSpec, VerifiedClaims};
-use sts_types::{ClaimSet, Clock, Digest256, EntryName, UnixTime};
+use sts_types::{Clock, Digest256, EntryName, UnixTime};
 
 use crate::decision_record::DecisionRecord;
 use crate::diagnosis::{RefusedRequest, diagnose};

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
+use sts_claims::ClaimSet;
 use sts_token::ObservedClaims;
-use sts_types::ClaimSet;
 
 use crate::redact::redacted;
 
@@ -61,12 +61,12 @@ impl PresentedToken {
         };
         let text = |name: &str| header.get(name).and_then(Value::as_str);
         let name = |member: &str| text(member).filter(|name| name.len() <= MAX_NAME).map(redacted);
-        let moment = |name: &str| shown.get(name).and_then(sts_types::Json::as_number).cloned();
-        let audiences = shown.get("aud").into_iter().flat_map(sts_types::Json::elements);
+        let moment = |name: &str| shown.get(name).and_then(sts_claims::Json::as_number).cloned();
+        let audiences = shown.get("aud").into_iter().flat_map(sts_claims::Json::elements);
         Some(Self {
             verified: claims.is_some(),
             iss: shown.text("iss").map(redacted),
-            aud: audiences.filter_map(sts_types::Json::as_str).take(MAX_AUDIENCES).map(redacted).collect(),
+            aud: audiences.filter_map(sts_claims::Json::as_str).take(MAX_AUDIENCES).map(redacted).collect(),
             kid: text("kid").map(redacted),
             alg: name("alg"),
             typ: name("typ"),

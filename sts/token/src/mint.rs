@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sts_claims::ClaimPath;
 use sts_jose::{SignError, SignedCompact, Signer};
 use sts_policy::Grant;
 use sts_types::{
-    ApiKeyProof, ClaimPath, Entropy, Issuer, Jti, Lifetime, Proof, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc,
+    ApiKeyProof, Entropy, Issuer, Jti, Lifetime, Proof, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc,
 };
 
 use crate::own::MAX_OWN_TOKEN;

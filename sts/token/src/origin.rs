@@ -1,6 +1,7 @@
 //! Which issuer an unverified token claims to come from.
 
-use sts_types::{ClaimSet, Issuer};
+use sts_claims::ClaimSet;
+use sts_types::Issuer;
 
 use crate::registered::TokenRuleError;
 

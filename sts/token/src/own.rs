@@ -2,10 +2,9 @@
 //! own endpoints.
 
 use serde_json::{Map, Value};
+use sts_claims::{ClaimSet, Json};
 use sts_jose::CompactJws;
-use sts_types::{
-    AccountId, Audience, ClaimSet, Digest256, Issuer, Json, Jti, Kid, ScopeSet, TokenRecord, UnixTime, rfc,
-};
+use sts_types::{AccountId, Audience, Digest256, Issuer, Jti, Kid, ScopeSet, TokenRecord, UnixTime, rfc};
 
 use crate::Keyring;
 

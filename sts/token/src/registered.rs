@@ -1,7 +1,8 @@
 //! The registered claims of a subject token, read strictly. A claim with the wrong type makes the
 //! token invalid and never counts as absent (RFC 7519 section 4.1).
 
-use sts_types::{Audience, ClaimSet, Json, Jti, Subject, UnixTime};
+use sts_claims::{ClaimSet, Json};
+use sts_types::{Audience, Jti, Subject, UnixTime};
 
 use crate::TrustSpec;
 use crate::origin::trust_domain;

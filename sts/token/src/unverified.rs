@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use sts_claims::ClaimSet;
 use sts_jose::{CompactJws, JwsError, VerifyingKey};
-use sts_types::{Algorithm, ClaimSet, EntryName, Kid, UnixTime};
+use sts_types::{Algorithm, EntryName, Kid, UnixTime};
 
 use crate::origin::ClaimedOrigin;
 use crate::registered::{self, TokenRuleError};

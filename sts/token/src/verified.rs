@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use sts_claims::ClaimSet;
 use sts_jose::VerifyingKey;
 use sts_policy::{Facts, Grant, Replay};
 use sts_types::{
-    Audience, ClaimSet, Digest256, EntryName, FederatedProof, IdentityName, Issuer, Jti, Kid, ReplayClaim, Subject,
-    UnixTime,
+    Audience, Digest256, EntryName, FederatedProof, IdentityName, Issuer, Jti, Kid, ReplayClaim, Subject, UnixTime,
 };
 
 use crate::TrustSpec;
@@ -253,7 +253,7 @@ mod tests {
         let own = verified(&key, &trust("one"), &token);
         assert_eq!(own.audiences().iter().map(Audience::as_str).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((own.jti().map(Jti::as_str), own.kid().map(Kid::as_str)), (Some("j"), Some("k")));
-        assert_eq!(own.claims().get("more").and_then(sts_types::Json::as_i64), Some(1));
+        assert_eq!(own.claims().get("more").and_then(sts_claims::Json::as_i64), Some(1));
         assert_eq!(own.jti_digest(), Some(sts_jose::sha256(b"j")));
         assert_eq!(UnverifiedToken::parse(&token).unwrap().kid().map(Kid::as_str), Some("k"));
     }

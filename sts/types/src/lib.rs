@@ -1,15 +1,13 @@
-//! Domain types that all crates of `sts` share: names, strict claims, time, randomness, seals, and
+//! Domain types that all crates of `sts` share: names, time, randomness, seals, and
 //! terms of the RFCs. Nothing here does I/O, except what every reader of secrets and writer of
 //! files needs: [`read_secret_file`] and [`give_to_owner_of`].
 
 mod check_code;
-mod claims;
 mod entropy;
 mod file_owner;
 mod hidden_char;
 mod issuer_template;
 mod issuers;
-mod json_object;
 mod names;
 mod nearest;
 mod origin;
@@ -20,17 +18,14 @@ mod seal;
 mod secret_file;
 mod shown_path;
 mod status;
-mod strict_json;
 mod time;
 
 pub use check_code::CheckCode;
-pub use claims::{ClaimPath, ClaimPathError, ClaimSet};
 pub use entropy::Entropy;
 pub use file_owner::{create_folder, give_to_owner_of};
 pub use hidden_char::{HiddenChar, hidden_char, is_invisible};
 pub use issuer_template::{IssuerTemplate, TemplateError, VariableSpec};
 pub use issuers::Issuers;
-pub use json_object::{Elements, Json, JsonKind, JsonObject};
 pub use names::{
     AccountId, AccountName, ApiKeyId, ApiName, Audience, EntryName, IdentityName, Issuer, Jti, Kid, NameError,
     RequestId, Scope, ScopeSet, Subject, TeamName, is_uuid,
@@ -43,7 +38,6 @@ pub use seal::{Digest256, Seal, hex};
 pub use secret_file::{GroupAccess, SecretFile, SecretFileError, SecretOwner, check_private_folder, read_secret_file};
 pub use shown_path::{HIDDEN_PATH, looks_like_path, shown_path};
 pub use status::{STATUS_LIST_LENGTH, StatusListId, StatusListIdError, StatusWindow};
-pub use strict_json::{MAX_JSON_DEPTH, StrictJsonError, parse_object};
 pub use time::{Clock, Lifetime, UnixTime};
 
 /// A supported signature algorithm. The list is closed on purpose: `none`, HMAC and any other

@@ -11,22 +11,43 @@ use serde_json::{Value, json};
 /// sees a token; `sts-service` reaches issuer keys through a trait; only the server names implementations.
 const EDGES: &[(&str, &[&str])] = &[
     ("sts-types", &[]),
-    ("sts-jose", &["sts-types"]),
+    ("sts-claims", &["sts-types"]),
+    ("sts-jose", &["sts-types", "sts-claims"]),
     ("jwks-cache", &["sts-types", "sts-jose"]),
-    ("sts-policy", &["sts-types"]),
-    ("sts-token", &["sts-types", "sts-jose", "sts-policy"]),
+    ("sts-policy", &["sts-types", "sts-claims"]),
+    ("sts-token", &["sts-types", "sts-claims", "sts-jose", "sts-policy"]),
     ("sts-store", &["sts-types"]),
-    ("sts-service", &["sts-types", "sts-jose", "sts-policy", "sts-store", "sts-token"]),
-    ("sts-config", &["sts-types", "sts-jose", "sts-policy", "jwks-cache", "sts-token"]),
+    ("sts-service", &["sts-types", "sts-claims", "sts-jose", "sts-policy", "sts-store", "sts-token"]),
+    ("sts-config", &["sts-types", "sts-claims", "sts-jose", "sts-policy", "jwks-cache", "sts-token"]),
     (
         "sts",
-        &["sts-types", "sts-jose", "jwks-cache", "sts-policy", "sts-token", "sts-store", "sts-service", "sts-config"],
+        &[
+            "sts-types",
+            "sts-claims",
+            "sts-jose",
+            "jwks-cache",
+            "sts-policy",
+            "sts-token",
+            "sts-store",
+            "sts-service",
+            "sts-config",
+        ],
     ),
     ("sts-testkit", &["sts-types", "sts-jose"]),
     // For tests only: it reaches every reader of untrusted bytes.
     (
         "sts-fuzz",
-        &["sts-types", "sts-jose", "jwks-cache", "sts-policy", "sts-token", "sts-store", "sts-service", "sts-config"],
+        &[
+            "sts-types",
+            "sts-claims",
+            "sts-jose",
+            "jwks-cache",
+            "sts-policy",
+            "sts-token",
+            "sts-store",
+            "sts-service",
+            "sts-config",
+        ],
     ),
 ];
 

@@ -1,6 +1,6 @@
 //! Customised subjects: GitHub lets an organisation choose which claims a subject is made of.
 
-use sts_types::ClaimSet;
+use sts_claims::ClaimSet;
 
 use crate::finding::quoted;
 

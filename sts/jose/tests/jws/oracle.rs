@@ -24,7 +24,7 @@ fn oracle(token: &str, jwk: &Value, algorithm: Algorithm) -> Option<Value> {
 fn ours(token: &str, algorithm: Algorithm) -> Option<Value> {
     let jws = CompactJws::parse(token).ok()?;
     jws.verify(&KEYS.verifying(algorithm)).ok()?;
-    sts_types::parse_object(jws.payload()).ok().map(Value::Object)
+    sts_claims::parse_object(jws.payload()).ok().map(Value::Object)
 }
 
 #[test]

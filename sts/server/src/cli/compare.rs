@@ -7,9 +7,10 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use sts_claims::ClaimSet;
 use sts_config::Loaded;
 use sts_policy::{Case, Change, TestSpec, Verdict};
-use sts_types::{ClaimSet, EntryName, UnixTime, shown_path};
+use sts_types::{EntryName, UnixTime, shown_path};
 
 use super::explain;
 

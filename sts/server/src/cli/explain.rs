@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
+use sts_claims::{ClaimSet, Json};
 use sts_config::{Loaded, Settings};
 use sts_policy::RequestedNames;
 use sts_service::{ExplainError, Explanation, Presented};
 use sts_store::TakenClaim;
-use sts_types::{ClaimSet, Clock, Digest256, Json, UnixTime, shown_path};
+use sts_types::{Clock, Digest256, UnixTime, shown_path};
 
 use super::admin_commands::{self, ServerArgs, Session};
 use super::{RequestArgs, complain, fail, say};

@@ -139,7 +139,7 @@ async fn read_json(request: &HttpRequest, payload: &mut Payload) -> Result<Value
         return Err(Reason::MediaType.into());
     }
     let members =
-        sts_types::parse_object(&bytes).map_err(|_| RefusedError::because(Reason::RequestMalformed, NOT_AN_OBJECT))?;
+        sts_claims::parse_object(&bytes).map_err(|_| RefusedError::because(Reason::RequestMalformed, NOT_AN_OBJECT))?;
     Ok(Value::Object(members))
 }
 

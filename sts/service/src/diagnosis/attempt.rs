@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use sts_claims::{ClaimSet, Json};
 use sts_policy::Diagnosis;
 use sts_token::TrustSpec;
-use sts_types::{ClaimSet, EntryName, Json, UnixTime};
+use sts_types::{EntryName, UnixTime};
 
 use super::view::{RefusedRequest, TokenView};
 use crate::reason::{Reason, RefusedError};

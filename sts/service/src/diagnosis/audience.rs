@@ -1,7 +1,8 @@
 //! Tokens that were made for somebody else, or for nobody.
 
+use sts_claims::Json;
 use sts_policy::Diagnosis;
-use sts_types::{EntryName, Json};
+use sts_types::EntryName;
 
 use super::attempt::{Attempt, with_fixes};
 use super::view::{TokenView, shown_text};

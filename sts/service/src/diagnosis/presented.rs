@@ -1,7 +1,8 @@
 //! What was presented in place of a signed ID token, and tokens of a kind that is not exchanged.
 
+use sts_claims::Json;
 use sts_policy::Diagnosis;
-use sts_types::{Algorithm, Json};
+use sts_types::Algorithm;
 
 use super::view::{TokenView, shown_misfit, shown_text};
 

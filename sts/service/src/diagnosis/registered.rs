@@ -1,8 +1,9 @@
 //! Registered claims that are missing, or of a wrong type.
 
 use serde_json::Value;
+use sts_claims::{Json, JsonKind};
 use sts_policy::Diagnosis;
-use sts_types::{Audience, Issuer, Json, JsonKind, Jti, Subject};
+use sts_types::{Audience, Issuer, Jti, Subject};
 
 use super::attempt::{Attempt, with_fixes};
 use super::units::{not_seconds, seconds_of_date};

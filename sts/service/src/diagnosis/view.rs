@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
+use sts_claims::{ClaimSet, Json, JsonObject};
 use sts_policy::RequestedNames;
 use sts_store::EarlierUse;
 use sts_token::{ClaimedOrigin, TrustSpec};
-use sts_types::{ClaimSet, EntryName, Issuers, Json, JsonObject, UnixTime};
+use sts_types::{EntryName, Issuers, UnixTime};
 
 use crate::Snapshot;
 use crate::issuer_keys::KeysView;

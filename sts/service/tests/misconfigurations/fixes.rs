@@ -2,9 +2,9 @@
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
+use sts_claims::ClaimSet;
 use sts_policy::RequestedNames;
 use sts_service::Presented;
-use sts_types::ClaimSet;
 
 use crate::support::{CONFIG, NOW, bare, explain, snapshot, words};
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
+use sts_claims::ClaimSet;
 use sts_policy::{Preset, RequestedNames};
 use sts_service::{
     Candidates, Explanation, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable, KeysView, Presented, Snapshot,
     TrustTable,
 };
-use sts_types::{ClaimSet, Clock, EntryName, Issuer};
+use sts_types::{Clock, EntryName, Issuer};
 
 /// When everything is judged, by default a minute after the samples were issued.
 pub(crate) const NOW: i64 = 1_790_000_060;

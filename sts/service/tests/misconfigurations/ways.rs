@@ -1,10 +1,11 @@
 //! Each reason, by each way of asking: what the first line names. A way that cannot produce a reason says why.
 
 use serde_json::{Value, json};
+use sts_claims::ClaimSet;
 use sts_jose::base64url;
 use sts_policy::RequestedNames;
 use sts_service::{Explanation, Presented, Reason, RefusedError, RefusedRequest, diagnose};
-use sts_types::{ClaimSet, UnixTime};
+use sts_types::UnixTime;
 
 use crate::support::{NOW, bare, explain, sound, words};
 

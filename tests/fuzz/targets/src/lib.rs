@@ -16,12 +16,13 @@ use std::sync::Arc;
 
 use jwks_cache::NetworkRule;
 use serde_json::Value;
+use sts_claims::ClaimSet;
 use sts_jose::{Algorithm, CompactJws, KeySet, base64url, decode_base64url};
 use sts_policy::RuleSet;
 use sts_service::Parameters;
 use sts_store::Revocation;
 use sts_token::UnverifiedToken;
-use sts_types::{ClaimSet, Issuer, TokenRecord};
+use sts_types::{Issuer, TokenRecord};
 
 pub use pattern::pattern;
 pub use preset::{let_in, preset};

@@ -3,8 +3,9 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::{Map, Value};
+use sts_claims::ClaimSet;
 use sts_policy::{Facts, Outcome, Preset, RequestedNames, RuleSet};
-use sts_types::{ClaimSet, EntryName, UnixTime};
+use sts_types::{EntryName, UnixTime};
 
 const OURS: &str = "https://sts.example.com";
 

@@ -35,7 +35,7 @@ fn good_seeds_are_good() {
     let seed = |place: &str| std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../seeds").join(place)).unwrap();
     serde_json::from_slice::<sts_types::TokenRecord>(&seed("record/record")).unwrap();
     serde_json::from_slice::<sts_store::Revocation>(&seed("record/revocation")).unwrap();
-    sts_types::ClaimSet::parse(&seed("claims/all")).unwrap();
+    sts_claims::ClaimSet::parse(&seed("claims/all")).unwrap();
     assert_eq!(sts_jose::KeySet::parse(&seed("jwk_set/two"), &sts_jose::Algorithm::ALL).unwrap().keys.len(), 2);
     assert!(sts_service::Parameters::from_form(&seed("form/honest")).is_ok());
     assert!(sts_service::Parameters::from_json(&seed("json_body/honest")).is_ok());
