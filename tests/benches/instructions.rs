@@ -20,11 +20,12 @@ use std::sync::Arc;
 
 use sts_config::Settings;
 use sts_jose::{Algorithm, OsEntropy, Signer as _, SigningKey, VerifyingKey};
+use sts_keyring::{Keyring, KeyringSpec};
 use sts_policy::{Requested, RequestedNames};
 use sts_service::Parameters;
 use sts_store::contract::{AlertLog, ManualClock};
 use sts_store::{EmbeddedLedger, Ledger as _, TokenRecord};
-use sts_token::{Keyring, KeyringSpec, MintContext, UnverifiedToken, VerifiedClaims, VerifiedTokenCache};
+use sts_token::{MintContext, UnverifiedToken, VerifiedClaims, VerifiedTokenCache};
 use sts_types::{Jti, RequestId, UnixTime};
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/benches/instructions.tsv");

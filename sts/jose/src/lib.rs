@@ -47,4 +47,4 @@ pub use sign::{SignError, SignedCompact, Signer, sign_compact, sign_compact_dige
 pub use signing_key::{SigningKey, SigningKeyError};
 pub use sts_types::Algorithm;
 pub use unusable_key::UnusableKeyError;
-pub use verifying_key::{BadSignature, VerifyingKey};
+pub use verifying_key::{BadSignature, VerifyingKey, VerifyingKeys};

@@ -1,9 +1,11 @@
 //! A public key, parsed and bound to one algorithm.
 
+use std::sync::Arc;
+
 use crate::{Algorithm, UnusableKeyError, base64url, thumbprint::thumbprint};
 use aws_lc_rs::signature::{self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents};
 use serde_json::{Value, json};
-use sts_types::Kid;
+use sts_types::{Kid, UnixTime};
 
 /// A public key that verifies signatures of exactly one algorithm (RFC 8725 section 3.1). Only
 /// [`parse_jwk`](crate::parse_jwk) makes one, so it is parsed once.
@@ -176,4 +178,10 @@ fn ec_parameters(algorithm: Algorithm) -> Option<(&'static str, &'static EcdsaVe
         | Algorithm::PS512
         | Algorithm::EdDSA => return None,
     })
+}
+
+/// Keys to verify with, by `kid`, that change with time: our own key set, or another issuer's.
+pub trait VerifyingKeys {
+    /// The key of that `kid` that is published at `now`.
+    fn verifying_key(&self, kid: &Kid, now: UnixTime) -> Option<Arc<VerifyingKey>>;
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use jwks_cache::{Environment, JwksCache};
 use sts_config::{Diagnostics, RedisAddress, RedisSettings, RedisTlsFiles, RedisTopology, Settings, StoreSettings};
 use sts_jose::OsEntropy;
+use sts_keyring::{Keyring, KeyringSpec};
 use sts_service::{ApiSecret, EventSink, Service, ServiceDependencies, Snapshot, TrustTable};
 use sts_store::{
     Alert, Alerts, EmbeddedLedger, Ledger, Node, RedisLedger, RedisParts, RedisSpec, RedisTls, RefusalStore, Topology,
 };
-use sts_token::{Keyring, KeyringSpec, VerifiedTokenCache};
+use sts_token::VerifiedTokenCache;
 use sts_types::{Clock, Entropy, Seal};
 use tokio::sync::watch;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sts_config::Settings;
-use sts_token::check_key_files;
+use sts_keyring::check_key_files;
 use sts_types::{GroupAccess, SecretFileError, SecretOwner, check_private_folder, read_secret_file};
 
 use crate::admin_token;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sts_keyring::Keyring;
 use sts_service::Service;
 use sts_store::Ledger;
-use sts_token::Keyring;
 use sts_types::Clock;
 
 /// How often. New keys of another process that shares the key directory are published here within this time.

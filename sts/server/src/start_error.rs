@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use sts_config::Diagnostics;
+use sts_keyring::KeyringError;
 use sts_store::{OpenError, RedisOpenError};
-use sts_token::KeyringError;
 use sts_types::{CheckCode, SecretFileError, shown_path};
 
 use crate::http::BindError;

@@ -82,6 +82,6 @@ impl Service {
     }
 
     pub(crate) fn verify_own(&self, snapshot: &Snapshot, token: &str) -> Result<OwnToken, OwnTokenError> {
-        OwnToken::verify(token, &self.keyring, &snapshot.issuer, self.clock.now())
+        OwnToken::verify(token, &*self.keyring, &snapshot.issuer, self.clock.now())
     }
 }

@@ -72,7 +72,7 @@ impl Service {
         let Some(presented) = PresentedToken::read(token, &snapshot.issuer) else {
             return Ok(Introspection::INACTIVE);
         };
-        let is_token = |record: &TokenRecord| presented.is_live_by(record, &self.keyring, self.clock.now());
+        let is_token = |record: &TokenRecord| presented.is_live_by(record, &*self.keyring, self.clock.now());
         let visible = |record: &TokenRecord| match caller {
             Caller::Bearer(_) => true,
             Caller::Api(name) => snapshot.rules.api(name.as_str()).is_some_and(|api| *api.audience == record.audience),

@@ -56,8 +56,8 @@ pub use token_admin::{
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use sts_keyring::Keyring;
 use sts_store::{Ledger, RefusalStore};
-use sts_token::Keyring;
 use sts_types::{Clock, Entropy, RequestId};
 
 use observers::Observers;

@@ -11,13 +11,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
+use sts_keyring::{Keyring, KeyringSpec};
 use sts_service::{
     Candidates, DecisionEvent, EventSink, GroupBy, IssuerKeys, KeyAnswer, KeyQuestion, KeysView, Parameters,
     PendingExchange, Reason, RefusedError, RequestContext, Service, ServiceDependencies, Snapshot, TrustTable, group,
 };
 use sts_store::EmbeddedLedger;
 use sts_store::contract::{AlertLog, TestSeal};
-use sts_token::{Keyring, KeyringSpec};
 use sts_types::{Algorithm, Clock, EntryName, Issuer, rfc};
 
 const NOW: i64 = 1_790_000_060;

@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
+use sts_keyring::{Keyring, KeyringSpec};
 use sts_service::{
     ApiSecret, Caller, Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable,
     KeysView, Parameters, Phase, PhaseTimes, Reason, RefusedError, RequestContext, RevocationRequest, Service,
@@ -21,7 +22,6 @@ use sts_store::{
     Acceptance, EarlierUse, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
     RevocationRule, RevocationScope, RuleId, StatusMark, TakenClaim, TokenRecord, Warning,
 };
-use sts_token::{Keyring, KeyringSpec};
 use sts_types::{
     AccountId, Algorithm, ApiKeyId, ApiKeyProof, Clock, Digest256, EntryName, FederatedProof, Issuer, Kid, Proof,
     StatusWindow, UnixTime, rfc,

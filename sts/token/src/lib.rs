@@ -11,7 +11,6 @@
 //! ([`PresentedToken`]).
 
 mod authorize;
-mod keyring;
 mod mint;
 mod origin;
 mod own;
@@ -25,7 +24,6 @@ mod verified;
 mod verified_token_cache;
 
 pub use authorize::{Authorized, CallerProof, Denied, VerifiedApiKey, VerifiedParent};
-pub use keyring::{HeldKey, KeyPhase, Keyring, KeyringError, KeyringSpec, MAX_AGE, check_key_files};
 pub use mint::{MintContext, MintError, MintedToken, StatusReference};
 pub use origin::ClaimedOrigin;
 pub use own::{OwnToken, OwnTokenError};

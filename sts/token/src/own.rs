@@ -3,10 +3,8 @@
 
 use serde_json::{Map, Value};
 use sts_claims::{ClaimSet, Json};
-use sts_jose::CompactJws;
+use sts_jose::{CompactJws, VerifyingKeys};
 use sts_types::{AccountId, Audience, Digest256, Issuer, Jti, Kid, ScopeSet, TokenRecord, UnixTime, rfc};
-
-use crate::Keyring;
 
 /// Size limit of the tokens that we mint and accept back, in bytes. It applies to both, so that a
 /// holder can always revoke a token. It is twice the limit of a subject token, because its claims
@@ -54,7 +52,12 @@ impl OwnToken {
     ///
     /// # Errors
     /// See [`OwnTokenError`].
-    pub fn verify(token: &str, keyring: &Keyring, issuer: &Issuer, now: UnixTime) -> Result<Self, OwnTokenError> {
+    pub fn verify(
+        token: &str,
+        keys: &impl VerifyingKeys,
+        issuer: &Issuer,
+        now: UnixTime,
+    ) -> Result<Self, OwnTokenError> {
         use OwnTokenError::Foreign;
         let jws = CompactJws::parse_up_to(token, MAX_OWN_TOKEN).map_err(|_| Foreign)?;
         let header = jws.header();
@@ -62,7 +65,7 @@ impl OwnToken {
             return Err(Foreign);
         }
         let kid = header.kid.clone().ok_or(Foreign)?;
-        let key = keyring.verifying_key(&kid, now).ok_or(Foreign)?;
+        let key = keys.verifying_key(&kid, now).ok_or(Foreign)?;
         jws.verify(&key).map_err(|_| Foreign)?;
 
         let claims = ClaimSet::parse(jws.payload()).map_err(|_| Foreign)?;

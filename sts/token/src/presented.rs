@@ -1,9 +1,8 @@
 //! A text that may be one of our tokens, and the record that shows whether it is.
 
-use sts_jose::{constant_time_eq, decode_base64url, sha256};
+use sts_jose::{VerifyingKeys, constant_time_eq, decode_base64url, sha256};
 use sts_types::{Digest256, Issuer, Jti, TokenRecord, UnixTime};
 
-use crate::Keyring;
 use crate::own::MAX_OWN_TOKEN;
 
 /// An untrusted text. Its `jti` only selects the record to compare it with.
@@ -43,11 +42,11 @@ impl PresentedToken {
     /// publish. There is no leeway, because our own clock set `exp`. The caller must have verified
     /// the seal of `record`.
     #[must_use]
-    pub fn is_live_by(&self, record: &TokenRecord, keyring: &Keyring, now: UnixTime) -> bool {
+    pub fn is_live_by(&self, record: &TokenRecord, keys: &impl VerifyingKeys, now: UnixTime) -> bool {
         constant_time_eq(&self.digest.0, &record.token_digest.0)
             && self.jti == record.jti
             && now < record.exp
-            && keyring.publishes(&record.kid, now)
+            && keys.verifying_key(&record.kid, now).is_some()
     }
 }
 

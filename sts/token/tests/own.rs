@@ -4,8 +4,9 @@
 
 use serde_json::{Value, json};
 use sts_jose::{OsEntropy, Signer as _, sha256};
+use sts_keyring::{Keyring, KeyringSpec};
 use sts_testkit::{Algorithm, Forge, Key};
-use sts_token::{Keyring, KeyringSpec, OwnToken, OwnTokenError, PresentedToken};
+use sts_token::{OwnToken, OwnTokenError, PresentedToken};
 use sts_types::{AccountId, Issuer, Jti, Kid, TokenRecord, UnixTime};
 
 const NOW: i64 = 1_790_000_000;

@@ -13,11 +13,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sts-types", &[]),
     ("sts-claims", &["sts-types"]),
     ("sts-jose", &["sts-types", "sts-claims"]),
+    ("sts-keyring", &["sts-types", "sts-jose"]),
     ("jwks-cache", &["sts-types", "sts-jose"]),
     ("sts-policy", &["sts-types", "sts-claims"]),
     ("sts-token", &["sts-types", "sts-claims", "sts-jose", "sts-policy"]),
     ("sts-store", &["sts-types"]),
-    ("sts-service", &["sts-types", "sts-claims", "sts-jose", "sts-policy", "sts-store", "sts-token"]),
+    ("sts-service", &["sts-types", "sts-claims", "sts-jose", "sts-keyring", "sts-policy", "sts-store", "sts-token"]),
     ("sts-config", &["sts-types", "sts-claims", "sts-jose", "sts-policy", "jwks-cache", "sts-token"]),
     (
         "sts",

@@ -8,10 +8,10 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
+use sts_keyring::MAX_AGE;
 use sts_service::{
     Caller, Introspection, Origin, Parameters, Reason, RefusedError, RequestContext, STATUS_LIST_TTL, Service, Snapshot,
 };
-use sts_token::MAX_AGE;
 use sts_types::rfc;
 
 use super::credentials::{Credentials, credentials, public_client};

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
-use sts_jose::{HmacSeal, SignError, Signer, SigningKey, VerifyingKey};
+use sts_jose::{HmacSeal, SignError, Signer, SigningKey, VerifyingKey, VerifyingKeys};
 use sts_types::{Algorithm, Digest256, Entropy, Kid, UnixTime};
 
 use directory::{Directory, StoredKey};
@@ -260,19 +260,6 @@ impl Keyring {
         &self.spec.algorithms
     }
 
-    /// The published key with that `kid`.
-    #[must_use]
-    pub fn verifying_key(&self, kid: &Kid, now: UnixTime) -> Option<Arc<VerifyingKey>> {
-        let held = self.held.load();
-        held.keys.iter().find(|key| key.kid() == kid && key.is_published(now)).map(|key| Arc::clone(&key.verifying))
-    }
-
-    /// Whether the key with that `kid` is published.
-    #[must_use]
-    pub fn publishes(&self, kid: &Kid, now: UnixTime) -> bool {
-        self.held.load().keys.iter().any(|key| key.kid() == kid && key.is_published(now))
-    }
-
     /// All keys, oldest first.
     #[must_use]
     pub fn keys(&self) -> Vec<HeldKey> {
@@ -295,6 +282,13 @@ impl Keyring {
     #[must_use]
     pub fn seal(&self) -> HmacSeal {
         self.seal.clone()
+    }
+}
+
+impl VerifyingKeys for Keyring {
+    fn verifying_key(&self, kid: &Kid, now: UnixTime) -> Option<Arc<VerifyingKey>> {
+        let held = self.held.load();
+        held.keys.iter().find(|key| key.kid() == kid && key.is_published(now)).map(|key| Arc::clone(&key.verifying))
     }
 }
 
