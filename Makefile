@@ -14,7 +14,7 @@ test: ## every test, every command of the README and deploy/docs, and the OpenAP
 	tests/openapi/run
 
 crash: ## kill -9 at a thousand instants under load, and everything acknowledged is kept (some minutes)
-	STS_CRASH_KILLS=1000 $(CARGO) test --locked --package sts-store --test crash -- --nocapture c138
+	STS_CRASH_KILLS=1000 $(CARGO) test --locked --package sts-store-embedded --test crash -- --nocapture c138
 
 bench: ## the server beside a bare handler and beside others, into tests/benches/RESULTS.md (half an hour on an idle machine)
 	.ci/prerequisites wrk valgrind npm
@@ -25,7 +25,7 @@ pgo: ## the server by profile-guided optimisation, trained by the benches, into 
 
 bench-parts: ## measured times of signatures, decisions, the store, reloads and floods
 	$(CARGO) bench --locked --package sts-jose --package sts-policy --package jwks-cache --bench '*'
-	$(CARGO) bench --locked --package sts-store --bench store
+	$(CARGO) bench --locked --package sts-store-redis --bench store
 	$(CARGO) bench --locked --package sts --bench start --bench scale --bench storm --bench hostile
 
 instructions: ## instructions of the parts of an exchange, compared with tests/benches/instructions.tsv; STS_BLESS=1 writes that

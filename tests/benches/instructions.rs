@@ -24,7 +24,8 @@ use sts_keyring::{Keyring, KeyringSpec};
 use sts_policy::{Requested, RequestedNames};
 use sts_service::Parameters;
 use sts_store::contract::{AlertLog, ManualClock};
-use sts_store::{EmbeddedLedger, Ledger as _, TokenRecord};
+use sts_store::{Ledger as _, TokenRecord};
+use sts_store_embedded::EmbeddedLedger;
 use sts_token::{MintContext, UnverifiedToken, VerifiedClaims, VerifiedTokenCache};
 use sts_types::{Jti, RequestId, UnixTime};
 

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, record, revocation, rule};
-use sts_store::{
-    EmbeddedLedger, Entry, Ledger, Listing, Node, RedisLedger, RedisParts, RedisSpec, Revocation, TokenRecord, Topology,
-};
+use sts_store::{Entry, Ledger, Listing, Revocation, TokenRecord};
+use sts_store_embedded::EmbeddedLedger;
+use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, Topology};
 use sts_testkit::RedisServer;
 use sts_types::{AccountId, Jti, Seal};
 use tokio::runtime::Runtime;

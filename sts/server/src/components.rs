@@ -8,9 +8,9 @@ use sts_config::{Diagnostics, RedisAddress, RedisSettings, RedisTlsFiles, RedisT
 use sts_jose::OsEntropy;
 use sts_keyring::{Keyring, KeyringSpec};
 use sts_service::{ApiSecret, EventSink, Service, ServiceDependencies, Snapshot, TrustTable};
-use sts_store::{
-    Alert, Alerts, EmbeddedLedger, Ledger, Node, RedisLedger, RedisParts, RedisSpec, RedisTls, RefusalStore, Topology,
-};
+use sts_store::{Alert, Alerts, Ledger, RefusalStore};
+use sts_store_embedded::EmbeddedLedger;
+use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, RedisTls, Topology};
 use sts_token::VerifiedTokenCache;
 use sts_types::{Clock, Entropy, Seal};
 use tokio::sync::watch;

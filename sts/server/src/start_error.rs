@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use sts_config::Diagnostics;
 use sts_keyring::KeyringError;
-use sts_store::{OpenError, RedisOpenError};
+use sts_store_embedded::OpenError;
+use sts_store_redis::RedisOpenError;
 use sts_types::{CheckCode, SecretFileError, shown_path};
 
 use crate::http::BindError;

@@ -16,8 +16,8 @@ use sts_service::{
     Candidates, DecisionEvent, EventSink, GroupBy, IssuerKeys, KeyAnswer, KeyQuestion, KeysView, Parameters,
     PendingExchange, Reason, RefusedError, RequestContext, Service, ServiceDependencies, Snapshot, TrustTable, group,
 };
-use sts_store::EmbeddedLedger;
 use sts_store::contract::{AlertLog, TestSeal};
+use sts_store_embedded::EmbeddedLedger;
 use sts_types::{Algorithm, Clock, EntryName, Issuer, rfc};
 
 const NOW: i64 = 1_790_000_060;

@@ -18,7 +18,7 @@ const fn version_of(place: Place) -> u8 {
 }
 
 /// Seals `payload` for `key` in `place`.
-pub(crate) fn seal(seal: &dyn Seal, place: Place, key: &[u8], payload: &[u8]) -> Vec<u8> {
+pub fn seal(seal: &dyn Seal, place: Place, key: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(1 + SEAL_LEN + payload.len());
     let version = version_of(place);
     let octets = sealed_octets(version, place, key);
@@ -32,7 +32,7 @@ pub(crate) fn seal(seal: &dyn Seal, place: Place, key: &[u8], payload: &[u8]) ->
 ///
 /// # Errors
 /// When it cannot be encoded.
-pub(crate) fn seal_value(
+pub fn seal_value(
     seal: &dyn Seal,
     place: Place,
     key: &[u8],
@@ -55,7 +55,7 @@ pub(crate) fn seal_value(
 ///
 /// # Errors
 /// The fault for which the value counts as absent.
-pub(crate) fn open<T: serde::de::DeserializeOwned>(
+pub fn open<T: serde::de::DeserializeOwned>(
     seal: &dyn Seal,
     place: Place,
     key: &[u8],
@@ -69,7 +69,7 @@ pub(crate) fn open<T: serde::de::DeserializeOwned>(
 ///
 /// # Errors
 /// The fault for which the record counts as absent.
-pub(crate) fn open_record(seal: &dyn Seal, key: &[u8], stored: &[u8]) -> Result<TokenRecord, Fault> {
+pub fn open_record(seal: &dyn Seal, key: &[u8], stored: &[u8]) -> Result<TokenRecord, Fault> {
     let (version, payload) = unseal(seal, Place::Record, key, stored)?;
     match version {
         1 => serde_json::from_slice::<RecordOfVersion1>(payload).map(TokenRecord::from),

@@ -116,6 +116,6 @@ pub enum Acceptance {
 const AFTERLIFE: i64 = 60;
 
 /// The last moment at which the record of a token that expires at `exp` is answered; after it the record is dead and may be swept.
-pub(crate) fn live_until(exp: UnixTime) -> UnixTime {
+pub fn live_until(exp: UnixTime) -> UnixTime {
     exp.plus(AFTERLIFE)
 }

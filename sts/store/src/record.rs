@@ -42,7 +42,7 @@ impl EarlierUse {
 }
 
 /// `claims` without those whose key comes twice, so that no issue is a replay of itself.
-pub(crate) fn distinct(claims: Vec<ReplayClaim>) -> Vec<ReplayClaim> {
+pub fn distinct(claims: Vec<ReplayClaim>) -> Vec<ReplayClaim> {
     if claims.len() < 2 {
         return claims;
     }
@@ -114,7 +114,7 @@ impl RuleId {
     const LEN: usize = 16;
 
     /// The id that `code` stands for.
-    pub(crate) fn from_code(code: [u8; 32]) -> Self {
+    pub fn from_code(code: [u8; 32]) -> Self {
         Self(sts_types::hex(code.get(..Self::LEN).unwrap_or_default()))
     }
 
@@ -149,7 +149,7 @@ impl std::fmt::Display for RuleId {
 }
 
 /// Stands for the author of a revocation that cannot be read.
-pub(crate) const UNREADABLE: &str = "unknown";
+pub const UNREADABLE: &str = "unknown";
 
 /// No token can live longer, in seconds: its lifetime has 32 bits.
 const LONGEST_LIFE: i64 = u32::MAX as i64;
@@ -184,7 +184,7 @@ pub struct Revocation {
 
 impl Revocation {
     /// What stands for the revocation of `jti` when it is there and cannot be read: it lasts longer than any token lives.
-    pub(crate) fn in_place_of_a_broken_one(jti: Jti, now: UnixTime, by: &str) -> Self {
+    pub fn in_place_of_a_broken_one(jti: Jti, now: UnixTime, by: &str) -> Self {
         Self {
             id: None,
             scope: RevocationScope::Token(jti),

@@ -11,7 +11,7 @@ const ID_DOMAIN: [u8; 2] = [0, b'u'];
 
 /// The id of the rule that `revocation` is; `None` when it is of one token. The order is no part of it: a rule that is made again
 /// stays the same.
-pub(crate) fn rule_id(seal: &dyn Seal, revocation: &Revocation) -> Option<RuleId> {
+pub fn rule_id(seal: &dyn Seal, revocation: &Revocation) -> Option<RuleId> {
     let RevocationScope::Rule(rule) = &revocation.scope else { return None };
     // What holds only text is always encoded.
     let content = serde_json::to_vec(&(rule, revocation.before, revocation.before_millis)).unwrap_or_default();
@@ -19,7 +19,7 @@ pub(crate) fn rule_id(seal: &dyn Seal, revocation: &Revocation) -> Option<RuleId
 }
 
 /// Names a rule that an earlier version wrote without an id.
-pub(crate) fn with_id(seal: &dyn Seal, mut rule: Revocation) -> Revocation {
+pub fn with_id(seal: &dyn Seal, mut rule: Revocation) -> Revocation {
     if rule.id.is_none() {
         rule.id = rule_id(seal, &rule);
     }
@@ -27,7 +27,7 @@ pub(crate) fn with_id(seal: &dyn Seal, mut rule: Revocation) -> Revocation {
 }
 
 /// The rules, and those of them that are in force at some moment, oldest first.
-pub(crate) struct Rules {
+pub struct Rules {
     /// Every rule that is there: a clock that was set forward and goes back finds them again.
     all: Arc<[Revocation]>,
     in_force: Arc<[Revocation]>,
@@ -39,22 +39,22 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// These rules, as of `now`.
-    pub(crate) fn new(rules: impl IntoIterator<Item = Revocation>, now: UnixTime) -> Self {
+    pub fn new(rules: impl IntoIterator<Item = Revocation>, now: UnixTime) -> Self {
         Self::chosen(rules.into_iter().collect(), now)
     }
 
     /// The rules in force, when they are those of `now`.
-    pub(crate) fn all_at(&self, now: UnixTime) -> Option<Arc<[Revocation]>> {
+    pub fn all_at(&self, now: UnixTime) -> Option<Arc<[Revocation]>> {
         (self.from <= now && now <= self.until).then(|| Arc::clone(&self.in_force))
     }
 
     /// Whether the time of any of them passed before `now`.
-    pub(crate) fn end_before(&self, now: UnixTime) -> bool {
+    pub fn end_before(&self, now: UnixTime) -> bool {
         self.all.iter().any(|rule| rule.until < now)
     }
 
     /// The same rules as of another moment.
-    pub(crate) fn pruned(&self, now: UnixTime) -> Self {
+    pub fn pruned(&self, now: UnixTime) -> Self {
         Self::chosen(Arc::clone(&self.all), now)
     }
 

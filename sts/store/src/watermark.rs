@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 /// What is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Watermark {
+pub struct Watermark {
     version: u32,
     /// The id of the epoch.
-    pub(crate) epoch: String,
+    pub epoch: String,
     /// The highest sequence number seen in it.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
 }
 
 /// Why there is none to go by.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WatermarkError {
+pub enum WatermarkError {
     /// The system failed.
     #[error("the highest revocation seen, `{path}`, cannot be {doing}: {cause}")]
     Io {
@@ -43,22 +43,23 @@ const PLAIN: u32 = 1;
 const SEALED: u32 = 2;
 
 impl Watermark {
-    pub(crate) const fn new(epoch: String, sequence: u64) -> Self {
+    /// Of a store without a sealed mark.
+    pub const fn new(epoch: String, sequence: u64) -> Self {
         Self { version: PLAIN, epoch, sequence }
     }
 
     /// That of a Redis whose mark is sealed. From then on none without such a mark is believed.
-    pub(crate) const fn of_sealed(epoch: String, sequence: u64) -> Self {
+    pub const fn of_sealed(epoch: String, sequence: u64) -> Self {
         Self { version: SEALED, epoch, sequence }
     }
 
     /// Whether the store had a sealed mark.
-    pub(crate) const fn is_of_sealed(&self) -> bool {
+    pub const fn is_of_sealed(&self) -> bool {
         self.version == SEALED
     }
 
     /// What is in the file; `None` when there is none.
-    pub(crate) fn read(path: &Path) -> Result<Option<Self>, WatermarkError> {
+    pub fn read(path: &Path) -> Result<Option<Self>, WatermarkError> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -70,7 +71,7 @@ impl Watermark {
     }
 
     /// Writes the file: whole, and durable once this returns.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), WatermarkError> {
+    pub fn write(&self, path: &Path) -> Result<(), WatermarkError> {
         let failed = |cause| WatermarkError::Io { path: path.to_owned(), doing: "written", cause };
         let bytes = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
         let temporary: PathBuf = path.with_extension("new");

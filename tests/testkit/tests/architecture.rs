@@ -18,6 +18,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sts-policy", &["sts-types", "sts-claims"]),
     ("sts-token", &["sts-types", "sts-claims", "sts-jose", "sts-policy"]),
     ("sts-store", &["sts-types"]),
+    ("sts-store-embedded", &["sts-types", "sts-store"]),
+    ("sts-store-redis", &["sts-types", "sts-store"]),
     ("sts-service", &["sts-types", "sts-claims", "sts-jose", "sts-keyring", "sts-policy", "sts-store", "sts-token"]),
     ("sts-config", &["sts-types", "sts-claims", "sts-jose", "sts-policy", "jwks-cache", "sts-token"]),
     (
@@ -56,13 +58,16 @@ const EDGES: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("aws-lc-rs", &["sts-jose", "sts-testkit"]),
     ("saphyr-parser", &["sts-config"]),
-    ("redb", &["sts-store"]),
-    ("redis", &["sts-store"]),
+    ("redb", &["sts-store-embedded"]),
+    ("redis", &["sts-store-redis"]),
     ("reqwest", &["jwks-cache", "sts", "sts-testkit"]),
     ("actix-web", &["sts"]),
     ("clap", &["sts"]),
     ("rustls", &["jwks-cache", "sts"]),
-    ("tokio", &["jwks-cache", "sts-store", "sts-service", "sts", "sts-testkit"]),
+    (
+        "tokio",
+        &["jwks-cache", "sts-store", "sts-store-embedded", "sts-store-redis", "sts-service", "sts", "sts-testkit"],
+    ),
     // Other implementations of what we do: what tests compare with, never what ships.
     ("jsonwebtoken", &["sts-testkit"]),
     ("openidconnect", &[]),

@@ -12,7 +12,7 @@ use crate::ledger::LedgerFuture;
 pub const REFUSAL_KEPT: i64 = 86_400;
 
 /// What a store holds at most.
-pub(crate) const STORED: Capacity = Capacity { full: 4096, small: 256 };
+pub const STORED: Capacity = Capacity { full: 4096, small: 256 };
 
 /// A refusal as it is kept. What its payload means is the service's business.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -29,7 +29,7 @@ pub struct StoredRefusal {
 
 impl StoredRefusal {
     /// The moment until which it is remembered.
-    pub(crate) fn until(&self) -> UnixTime {
+    pub fn until(&self) -> UnixTime {
         seconds(self.time_millis).plus(REFUSAL_KEPT)
     }
 }
@@ -39,7 +39,7 @@ pub(crate) fn seconds(millis: u64) -> UnixTime {
 }
 
 /// The first millisecond that is still remembered at `now`.
-pub(crate) fn remembered_from(now: UnixTime) -> u64 {
+pub fn remembered_from(now: UnixTime) -> u64 {
     u64::try_from(now.plus(-REFUSAL_KEPT).as_secs()).unwrap_or(0).saturating_mul(1000)
 }
 

@@ -27,7 +27,7 @@ pub struct Capacity {
 
 impl RefusalShare {
     /// Octets of its text.
-    pub(crate) const TEXT_LEN: usize = 17;
+    pub const TEXT_LEN: usize = 17;
 }
 
 impl fmt::Display for RefusalShare {

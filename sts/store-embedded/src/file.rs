@@ -1,0 +1,170 @@
+//! The file: made whole or not at all, opened only when every checksum in it holds.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError};
+
+use super::open_error::OpenError;
+use super::tables::{META, SCHEMA, SCHEMA_VERSION};
+use super::write::Tables;
+
+/// Memory for pages, in bytes. The system caches the file as well, so that more of ours buys little.
+const CACHE: usize = 8 << 20;
+
+/// Opens the store at `path`; makes it when there is nothing at all.
+pub(super) fn open_or_create(path: &Path) -> Result<Database, OpenError> {
+    match open(path) {
+        Err(OpenError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+            create(path)?;
+            open(path)
+        }
+        opened => opened,
+    }
+}
+
+/// Opens the store at `path`, which must be there.
+///
+/// All checksums are verified, which reads the whole file (a millisecond or so for each MiB): the engine trusts the pages that it
+/// reads later, and a damaged one could pass for an empty table.
+pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
+    let io = |cause| OpenError::Io { path: path.to_owned(), doing: "opened", cause };
+    let kind = fs::metadata(path).map_err(io)?;
+    if !kind.is_file() {
+        return Err(damaged(path, "it is not a file"));
+    }
+    if kind.len() == 0 {
+        return Err(damaged(path, "it is empty"));
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+    open_engine(path, || builder().create_with_backend(FileBackend::new(file)?))
+}
+
+/// Opens the engine by `open`, through which a test can put failures under it, and checks the schema.
+pub(super) fn open_engine(
+    path: &Path,
+    open: impl FnOnce() -> Result<Database, DatabaseError>,
+) -> Result<Database, OpenError> {
+    // The engine reports damage as an error; should it trip over a damaged page instead, that is damage too.
+    let database = match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(opened) => opened.map_err(|error| refusal(path, error))?,
+        Err(_) => return Err(damaged(path, "its structure is broken")),
+    };
+    match schema(&database) {
+        Ok(Some(SCHEMA_VERSION)) => Ok(database),
+        Ok(Some(found)) if found > SCHEMA_VERSION => {
+            Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION })
+        }
+        Ok(_) => Err(damaged(path, "it holds no ledger of sts")),
+        Err(error) => Err(damaged(path, &error.to_string())),
+    }
+}
+
+/// The engine's settings.
+pub(super) fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    builder
+}
+
+/// Makes an empty store beside `path` and links it there: whoever is killed meanwhile leaves no half-made store behind. A link,
+/// unlike a rename, never replaces a store that another process made in the meantime.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let io = |cause| OpenError::Io { path: path.to_owned(), doing: "created", cause };
+    let draft = draft_path(path);
+    match fs::remove_file(&draft) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(io(cause)),
+        _ => {}
+    }
+    make(&draft).map_err(io)?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft).map_err(io)?;
+    match linked {
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => {
+            // A file system without links: make it in place, where being killed leaves a file that the next start refuses.
+            make(path).map_err(io)?;
+        }
+        _ => {}
+    }
+    sync_directory(path).map_err(io)
+}
+
+/// Makes an empty store in a new file.
+fn make(path: &Path) -> io::Result<()> {
+    let backend = FileBackend::new(private_file(path)?).map_err(io::Error::other)?;
+    let database = builder().create_with_backend(backend).map_err(io_error)?;
+    initialise(&database).map_err(io::Error::other)
+}
+
+/// An empty store without a file.
+#[cfg(any(test, feature = "in-memory"))]
+pub(super) fn in_memory(path: &Path) -> Result<Database, OpenError> {
+    let database =
+        builder().create_with_backend(redb::backends::InMemoryBackend::new()).map_err(|error| refusal(path, error))?;
+    initialise(&database).map_err(|error| damaged(path, &error.to_string()))?;
+    Ok(database)
+}
+
+/// Makes every table, so that a reader never meets a missing one, and marks the schema.
+pub(super) fn initialise(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    Tables::open(&transaction)?.mark_schema()?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn schema(database: &Database) -> Result<Option<u64>, redb::Error> {
+    let meta = match database.begin_read()?.open_table(META) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        table => table?,
+    };
+    Ok(meta.get(SCHEMA)?.map(|version| version.value()))
+}
+
+fn refusal(path: &Path, error: DatabaseError) -> OpenError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            OpenError::Held { path: path.to_owned() }
+        }
+        DatabaseError::Storage(StorageError::Io(cause)) => match cause.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => damaged(path, &cause.to_string()),
+            _ => OpenError::Io { path: path.to_owned(), doing: "opened", cause },
+        },
+        error => damaged(path, &error.to_string()),
+    }
+}
+
+fn io_error(error: DatabaseError) -> io::Error {
+    match error {
+        DatabaseError::Storage(StorageError::Io(cause)) => cause,
+        error => io::Error::other(error),
+    }
+}
+
+fn damaged(path: &Path, what: &str) -> OpenError {
+    OpenError::Damaged { path: path.to_owned(), what: what.to_owned() }
+}
+
+fn draft_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+/// Only the owner reads the ledger: subjects and claims are nobody else's business.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Makes the new name durable.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,270 @@
+//! The embedded store: one process, one file.
+//!
+//! Writes go through one thread that commits them in groups, reads take a snapshot of their own. Every answer to a write is given
+//! after the fsync that made it durable.
+
+mod engine;
+mod file;
+mod open_error;
+mod open_file;
+mod read;
+mod refusals;
+mod tables;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod write;
+mod writer;
+
+pub use open_error::OpenError;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redb::Database;
+use sts_types::{Clock, Digest256, Jti, Seal, StatusWindow, UnixTime};
+
+use self::engine::{DatabaseHandle, Opener};
+use self::open_file::OpenFile;
+use self::write::{Encoded, Tables, WriteError};
+use self::writer::Writer;
+use sts_store::Alerts;
+use sts_store::Warning;
+use sts_store::backend::distinct;
+use sts_store::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
+use sts_store::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
+
+/// The most records in one page of a listing.
+const PAGE: usize = 1000;
+/// How many rows one step of a sweep forgets: it shares its transaction with whatever waits to be issued.
+const SWEEP_STEP: usize = 64;
+/// How many at most, when more has to go for it to forget faster than others issue.
+const LONGEST_SWEEP_STEP: usize = 1024;
+/// How long the last commit is proof enough that the store takes writes.
+const PROOF: Duration = Duration::from_secs(10);
+
+/// The ledger in one file of this process. Its futures run on a Tokio runtime with time enabled.
+///
+/// Dropping it waits for the writes that were begun, and gives the file free.
+pub struct EmbeddedLedger {
+    writer: Writer,
+    engine: Arc<DatabaseHandle>,
+    /// Issues since the last step of a sweep.
+    issued: AtomicUsize,
+}
+
+impl EmbeddedLedger {
+    /// Opens the store at `path`, a file; makes it when there is nothing at that path. It verifies every checksum in the file. What it
+    /// remembers of the revocations lies beside it: a store that has fewer opens, and answers nothing until that is accepted.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(
+        path: &Path,
+        seal: Arc<dyn Seal>,
+        clock: Arc<dyn Clock>,
+        alerts: Arc<dyn Alerts>,
+    ) -> Result<Self, OpenError> {
+        let database = file::open_or_create(path)?;
+        let owned = path.to_owned();
+        // Reopening never makes a new file: a store that vanished while it was in use is a failure, not an empty ledger.
+        let watermark = watermark_path(path);
+        Self::start(path, database, Box::new(move || file::open(&owned)), Some(watermark), seal, clock, alerts)
+    }
+
+    /// A ledger that is gone with its process, for the tests of other crates: no file, no fsync, all else alike.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    #[cfg(any(test, feature = "in-memory"))]
+    pub fn in_memory(seal: Arc<dyn Seal>, clock: Arc<dyn Clock>, alerts: Arc<dyn Alerts>) -> Result<Self, OpenError> {
+        let path = Path::new("in memory");
+        let gone = move || Err(OpenError::Damaged { path: path.to_owned(), what: "it is gone".to_owned() });
+        Self::start(path, file::in_memory(path)?, Box::new(gone), None, seal, clock, alerts)
+    }
+
+    /// Has the writer open a store that has failed, so that reads come back without waiting for a write.
+    async fn mend(&self) -> Result<(), LedgerError> {
+        if self.engine.state().is_err() {
+            self.writer.submit(|_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the writer carry out `work`, unless revocations are missing.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&DatabaseHandle, &mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let engine = Arc::clone(&self.engine);
+        let believing = move |tables: &mut Tables<'_>| {
+            engine.believes().map_err(WriteError::Refused)?;
+            work(&engine, tables)
+        };
+        self.writer.submit(believing).await
+    }
+
+    fn start(
+        path: &Path,
+        database: Database,
+        opener: Opener,
+        watermark: Option<PathBuf>,
+        seal: Arc<dyn Seal>,
+        clock: Arc<dyn Clock>,
+        alerts: Arc<dyn Alerts>,
+    ) -> Result<Self, OpenError> {
+        // A store that has a name has a watermark beside it.
+        let file = watermark.is_some().then(|| OpenFile::new(path));
+        let engine = DatabaseHandle::new(database, opener, file, watermark, seal, clock, alerts)
+            .map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.to_string() })?;
+        let engine = Arc::new(engine);
+        let writer = Writer::start(Arc::clone(&engine)).map_err(|cause| OpenError::Io {
+            path: path.to_owned(),
+            doing: "served by a thread",
+            cause,
+        })?;
+        Ok(Self { writer, engine, issued: AtomicUsize::new(0) })
+    }
+}
+
+/// Where it is remembered how far the revocations of the store at `path` have come.
+fn watermark_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".seen");
+    PathBuf::from(name)
+}
+
+impl Ledger for EmbeddedLedger {
+    fn issue(&self, mut record: TokenRecord, claims: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+        Box::pin(async move {
+            // As a rule it is the right number still when the writer comes to it.
+            record.preceding_rules = Some(self.engine.rules_made());
+            let (record, claims) = (Encoded::new(record)?, distinct(claims));
+            self.issued.fetch_add(1, Ordering::Relaxed);
+            self.write(move |engine, tables| tables.issue(engine, record, &claims)).await
+        })
+    }
+
+    fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {
+        Box::pin(async move {
+            self.mend().await?;
+            let now = self.engine.clock.now();
+            self.engine.read(|database, check| read::find_claim(database, check, key, now))
+        })
+    }
+
+    /// Reads on the calling thread: a few pages, mostly in memory, are read sooner than another thread is woken.
+    fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>> {
+        Box::pin(async move {
+            self.mend().await?;
+            let now = self.engine.clock.now();
+            self.engine.read(|database, check| read::look_up(database, check, &jti, now))
+        })
+    }
+
+    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation> {
+        Box::pin(self.write(move |engine, tables| tables.revoke(&*engine.seal, revocation, engine.clock.now())))
+    }
+
+    fn undo_rule(&self, id: RuleId) -> LedgerFuture<'_, Option<Revocation>> {
+        Box::pin(self.write(move |engine, tables| tables.undo_rule(&*engine.seal, &id, engine.clock.now())))
+    }
+
+    fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>> {
+        Box::pin(std::future::ready(self.engine.rules()))
+    }
+
+    fn last_end(&self) -> LedgerFuture<'_, Option<UnixTime>> {
+        Box::pin(async move {
+            self.mend().await?;
+            self.engine.read(|database, _| read::last_end(database))
+        })
+    }
+
+    /// Answers at most 1,000 records at a time, and none when the record to go on after is forgotten.
+    fn list(&self, mut listing: Listing) -> LedgerFuture<'_, Vec<Entry>> {
+        Box::pin(async move {
+            self.mend().await?;
+            listing.limit = listing.limit.min(PAGE);
+            let engine = Arc::clone(&self.engine);
+            let now = engine.clock.now();
+            let page = tokio::task::spawn_blocking(move || {
+                engine.read(|database, check| read::list(database, check, &listing, now))
+            });
+            page.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the listing was given up".into())))
+        })
+    }
+
+    /// The last commit is proof for ten seconds; after that a row is written.
+    fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
+        Box::pin(async move {
+            let is_in_place = || self.engine.check_file().is_ok();
+            if self.engine.state().is_ok() && self.engine.since_commit() < PROOF && is_in_place() {
+                self.engine.believes()?;
+                return Ok(Vec::new());
+            }
+            let now = self.engine.clock.now();
+            self.write(move |_, tables| Ok(tables.probe(now)?)).await?;
+            Ok(Vec::new())
+        })
+    }
+
+    fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize> {
+        Box::pin(async move {
+            let mut records = 0;
+            self.issued.store(0, Ordering::Relaxed);
+            loop {
+                // A token that dies leaves two rows to be forgotten when it took a claim.
+                let step = self.issued.swap(0, Ordering::Relaxed).saturating_mul(4);
+                let step = step.clamp(SWEEP_STEP, LONGEST_SWEEP_STEP);
+                let swept = self.write(move |engine, tables| tables.sweep(&*engine.seal, now, step)).await?;
+                records += swept.records;
+                if swept.rows < step {
+                    return Ok(records);
+                }
+            }
+        })
+    }
+
+    /// What was taken once is in the file for good: there is one era.
+    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
+        Box::pin(async move {
+            let first = self.write(move |_, tables| tables.lease(window, count)).await?;
+            Ok(Lease { first, era: self.lease_era() })
+        })
+    }
+
+    fn status(&self) -> LedgerFuture<'_, StatusMark> {
+        Box::pin(async move {
+            self.mend().await?;
+            self.engine.read(read::status)
+        })
+    }
+
+    /// No other process revokes while this one has the file, unless it was put back meanwhile.
+    fn revoked_since<'a>(&'a self, seen: &'a StatusMark) -> LedgerFuture<'a, Option<Vec<TokenRecord>>> {
+        Box::pin(async move { Ok((self.status().await?.revocations >= seen.revocations).then(Vec::new)) })
+    }
+
+    fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {
+        Box::pin(async move {
+            self.mend().await?;
+            if self.engine.believes().is_ok() {
+                return Ok(Acceptance::NothingToAccept);
+            }
+            let engine = Arc::clone(&self.engine);
+            let accept = move |tables: &mut Tables<'_>| {
+                let (seen, now) = (engine.remembered(), engine.clock.now());
+                tables.accept(&*engine.seal, seen.as_ref(), now)
+            };
+            let lost = self.writer.submit(accept).await?;
+            tracing::warn!(
+                lost,
+                "an operator has taken the store as it is; so many revocation rules could not be read and are forgotten"
+            );
+            Ok(Acceptance::Accepted)
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! Remembered refusals in the file: a row of its own for each, and an index by time that also holds whose share it takes.
+
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError};
+use sts_types::{RequestId, Seal, UnixTime};
+
+use super::EmbeddedLedger;
+use super::read::RecordReader;
+use super::tables::{REFUSALS, REFUSALS_BY_TIME};
+use super::write::{Encoded, Tables, WriteError};
+use sts_store::Place;
+use sts_store::backend::codec;
+use sts_store::backend::{STORED, remembered_from};
+use sts_store::{LedgerError, LedgerFuture};
+use sts_store::{RefusalStore, StoredRefusal, surplus};
+
+/// Rows that one transaction forgets.
+const STEP: usize = 64;
+
+impl RefusalStore for EmbeddedLedger {
+    fn remember(&self, refusals: Vec<StoredRefusal>) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            let refusals: Vec<_> = refusals.into_iter().map(Encoded::new).collect::<Result<_, _>>()?;
+            self.write(move |engine, tables| tables.remember(&*engine.seal, &refusals)).await
+        })
+    }
+
+    fn find(&self, request_id: RequestId) -> LedgerFuture<'_, Option<StoredRefusal>> {
+        Box::pin(async move {
+            self.mend().await?;
+            let now = self.engine.clock.now();
+            self.engine.read(|database, check| find(database, check, &request_id, now))
+        })
+    }
+
+    fn latest(&self, limit: usize) -> LedgerFuture<'_, Vec<StoredRefusal>> {
+        Box::pin(async move {
+            self.mend().await?;
+            let (engine, now) = (std::sync::Arc::clone(&self.engine), self.engine.clock.now());
+            let page =
+                tokio::task::spawn_blocking(move || engine.read(|database, check| latest(database, check, limit, now)));
+            page.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the listing was given up".into())))
+        })
+    }
+
+    fn forget(&self, now: UnixTime) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            while self.write(move |_, tables| tables.forget_refusals(now)).await? == STEP {}
+            Ok(())
+        })
+    }
+}
+
+impl Tables<'_> {
+    fn remember(&mut self, seal: &dyn Seal, refusals: &[Encoded<StoredRefusal>]) -> Result<(), WriteError> {
+        for Encoded { value, payload } in refusals {
+            let key = value.request_id.as_str();
+            let stored = codec::seal(seal, Place::Refusal, key.as_bytes(), payload);
+            self.refusals.insert(key, stored.as_slice())?;
+            self.refusals_by_time.insert((value.time_millis, key), value.share.to_string().as_str())?;
+        }
+        // Fewer than this fit whatever their shares are.
+        if self.refusals_by_time.len()? <= STORED.small as u64 {
+            return Ok(());
+        }
+        let mut rows = Vec::new();
+        for row in self.refusals_by_time.iter()? {
+            let (key, share) = row?;
+            let (time, id) = key.value();
+            // A share that cannot be read is nobody's.
+            rows.push((share.value().parse().unwrap_or_default(), (time, id.to_owned())));
+        }
+        for (time, id) in surplus(rows, STORED) {
+            self.refusals.remove(id.as_str())?;
+            self.refusals_by_time.remove((time, id.as_str()))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets some that are too old, and answers how many.
+    fn forget_refusals(&mut self, now: UnixTime) -> Result<usize, WriteError> {
+        let mut dead = Vec::new();
+        for row in self.refusals_by_time.range(..(remembered_from(now), ""))?.take(STEP) {
+            let (time, id) = row.map(|(key, _)| (key.value().0, key.value().1.to_owned()))?;
+            dead.push((time, id));
+        }
+        for (time, id) in &dead {
+            self.refusals.remove(id.as_str())?;
+            self.refusals_by_time.remove((*time, id.as_str()))?;
+        }
+        Ok(dead.len())
+    }
+}
+
+fn find(
+    database: &Database,
+    check: &RecordReader<'_>,
+    request_id: &RequestId,
+    now: UnixTime,
+) -> Result<Option<StoredRefusal>, redb::Error> {
+    let key = request_id.as_str();
+    let refusals = match database.begin_read()?.open_table(REFUSALS) {
+        // A file of an earlier version, which nothing was written to since.
+        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+        table => table?,
+    };
+    let Some(stored) = refusals.get(key)? else { return Ok(None) };
+    let refusal: Option<StoredRefusal> = check.open(Place::Refusal, key.as_bytes(), stored.value());
+    Ok(refusal.filter(|refusal| refusal.until() >= now))
+}
+
+fn latest(
+    database: &Database,
+    check: &RecordReader<'_>,
+    limit: usize,
+    now: UnixTime,
+) -> Result<Vec<StoredRefusal>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let (refusals, by_time) = match (transaction.open_table(REFUSALS), transaction.open_table(REFUSALS_BY_TIME)) {
+        (Err(TableError::TableDoesNotExist(_)), _) | (_, Err(TableError::TableDoesNotExist(_))) => {
+            return Ok(Vec::new());
+        }
+        (refusals, by_time) => (refusals?, by_time?),
+    };
+    let mut found = Vec::new();
+    for row in by_time.range((remembered_from(now), "")..)?.rev() {
+        if found.len() == limit {
+            break;
+        }
+        let (key, _) = row?;
+        let id = key.value().1;
+        if let Some(stored) = refusals.get(id)? {
+            found.extend(check.open::<StoredRefusal>(Place::Refusal, id.as_bytes(), stored.value()));
+        }
+    }
+    Ok(found)
+}

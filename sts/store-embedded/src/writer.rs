@@ -1,0 +1,181 @@
+//! The one writer: a thread that takes what waits, carries it out in one transaction, and answers once that is durable.
+//!
+//! Group commit makes the cost of an fsync shared: while one batch is being written, the next one gathers.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use redb::Durability;
+use tokio::sync::{mpsc, oneshot};
+
+use super::engine::{DatabaseHandle, State, guarded};
+use super::write::{Tables, WriteError};
+use sts_store::LedgerError;
+
+/// How many requests wait at most; a store that is that far behind is not available.
+const QUEUE: usize = 4096;
+/// The most requests in one transaction, which bounds how long one of them waits for its neighbours.
+const BATCH: usize = 256;
+/// How long a caller waits for its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the writer waits before it opens a failed database anew.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The way to the writer thread. Dropping it ends the thread, once everything that waits is done.
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(engine: Arc<DatabaseHandle>) -> std::io::Result<Self> {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || run(&engine, waiting))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Has `work` carried out in the next transaction and answers once it is durable.
+    pub(super) async fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let unavailable = |why: &str| LedgerError::Unavailable(why.into());
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(|| unavailable("the store is closed"))?;
+        queue.try_send(Box::new(Request { work: Some(work), outcome: None, reply })).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => unavailable("too many writes wait for the store"),
+            mpsc::error::TrySendError::Closed(_) => unavailable("the store's writer has ended"),
+        })?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(unavailable("the store's writer has ended")),
+            Err(_) => Err(unavailable("the store takes too long to write")),
+        }
+    }
+
+    /// Whether a request waits that the thread has not taken yet.
+    #[cfg(test)]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.capacity() < QUEUE)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer has panicked");
+        }
+    }
+}
+
+/// One request on its way through the writer.
+trait Job: Send {
+    /// Whether nobody waits for the answer any more: a caller that was told "unavailable" must not spend a claim.
+    fn is_abandoned(&self) -> bool;
+    /// Carries it out in the batch's transaction. An error here ends the whole batch.
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error>;
+    /// Answers, with the outcome when the batch is durable.
+    fn answer(self: Box<Self>, batch: Result<(), LedgerError>);
+}
+
+struct Request<T, W> {
+    work: Option<W>,
+    outcome: Option<Result<T, LedgerError>>,
+    reply: oneshot::Sender<Result<T, LedgerError>>,
+}
+
+impl<T, W> Job for Request<T, W>
+where
+    T: Send,
+    W: FnOnce(&mut Tables<'_>) -> Result<T, WriteError> + Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+        if let Some(work) = self.work.take() {
+            self.outcome = Some(match work(tables) {
+                Ok(outcome) => Ok(outcome),
+                Err(WriteError::Refused(error)) => Err(error),
+                Err(WriteError::Engine(error)) => return Err(error),
+            });
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, batch: Result<(), LedgerError>) {
+        let Self { outcome, reply, .. } = *self;
+        let undone = || Err(LedgerError::Unavailable("the write was not carried out".into()));
+        let answer = batch.and_then(|()| outcome.unwrap_or_else(undone));
+        // A caller that has gone away meanwhile needs no answer.
+        let _ = reply.send(answer);
+    }
+}
+
+fn run(engine: &DatabaseHandle, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+    let mut reopen_from = Duration::ZERO;
+    while let Some(first) = waiting.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.push(next);
+        }
+        batch.retain(|job| !job.is_abandoned());
+        if batch.is_empty() {
+            continue;
+        }
+        let mut state = engine.state();
+        if state.is_err() && engine.clock.monotonic() >= reopen_from {
+            state = engine.reopen();
+            reopen_from = engine.clock.monotonic().saturating_add(PAUSE);
+        }
+        let outcome = commit(engine, &state, &mut batch);
+        // Let go of a failed database before anybody hears of it, so that whoever tries again finds it closed.
+        drop(state);
+        for job in batch {
+            job.answer(outcome.clone());
+        }
+    }
+}
+
+/// Carries out `batch` in one transaction; it is durable when this is `Ok`.
+fn commit(engine: &DatabaseHandle, state: &Arc<State>, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
+    let database = state.as_ref().as_ref().map_err(LedgerError::clone)?;
+    let written = guarded(|| -> Result<(), redb::Error> {
+        engine.check_file()?;
+        let mut transaction = database.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        let mut tables = Tables::open(&transaction)?;
+        for job in batch {
+            job.apply(&mut tables)?;
+        }
+        let changed = tables.finish(&*engine.seal)?;
+        transaction.commit()?;
+        match changed.tally {
+            Some(tally) if changed.accepted => engine.accepted(&tally),
+            Some(tally) => engine.remember(&tally),
+            None => {}
+        }
+        if changed.rules {
+            engine.reload_rules(database)?;
+        }
+        Ok(())
+    });
+    match written {
+        Ok(()) => {
+            engine.mark_commit();
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "the store cannot be written");
+            Err(engine.fail(state, &error))
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Killed at any instant, the store keeps all that it acknowledged.
+//!
+//! The test runs itself again as a child, which works on the store and says what was acknowledged, kills it, and looks.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails is to end")]
+
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, claim, record, revocation, rule};
+use sts_store::{EarlierUse, Issued, Ledger, ReplayClaim, RevocationScope, TokenRecord};
+use sts_store_embedded::{EmbeddedLedger, OpenError};
+use sts_types::{Digest256, Jti, Seal};
+
+/// Where the child finds its store. The variable is how a test hands something to itself.
+const STORE: &str = "STS_STORE_CRASH_TEST";
+/// How often it is killed when nothing else is asked for.
+const KILLS: usize = 24;
+/// Asks for more kills: `make crash`.
+const MORE_KILLS: &str = "STS_CRASH_KILLS";
+/// So many kills are survived by one store; then a new one begins, so that looking at it all stays quick.
+const KILLS_OF_A_STORE: usize = 50;
+const WORKERS: usize = 8;
+
+fn open(path: &Path) -> Result<EmbeddedLedger, OpenError> {
+    EmbeddedLedger::open(path, Arc::new(TestSeal(1)), Arc::new(ManualClock::default()), Arc::new(AlertLog::default()))
+}
+
+#[tokio::test]
+async fn c138_c140_killed_at_any_instant_it_keeps_all_that_it_acknowledged() {
+    let kills = std::env::var_os(MORE_KILLS).map_or(KILLS, |kills| kills.to_str().unwrap().parse().unwrap());
+    let mut counts = HashMap::<String, usize>::new();
+    for first in (0..kills).step_by(KILLS_OF_A_STORE) {
+        for line in survive(first..kills.min(first + KILLS_OF_A_STORE)).await {
+            *counts.entry(line.split(' ').next().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    println!("{kills} kills; acknowledged and kept: {counts:?}");
+    for kind in ["issued", "revoked", "claimed", "rule"] {
+        assert!(counts[kind] > kills, "{kind}: {}", counts[kind]);
+    }
+}
+
+/// Kills the work on one store again and again; all that was acknowledged, and is there.
+async fn survive(kills: Range<usize>) -> HashSet<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.redb");
+    let mut acknowledged = HashSet::new();
+    for kill in kills {
+        let mut said = HashSet::new();
+        let mut child = spawn(&path);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The instant differs from kill to kill: some in the first commits, some among sweeps and growth of the file.
+        let wanted = (kill * 37) % 400;
+        for _ in 0..wanted {
+            let line = lines.next();
+            assert!(line.is_some(), "the child ended by itself; what it says is above");
+            note(&mut said, &line.unwrap().unwrap());
+        }
+        if kill % 10 == 9 {
+            assert!(matches!(open(&path), Err(OpenError::Held { .. })), "two processes had the store open");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What was said before the kill and is still in the pipe was acknowledged too.
+        lines.map_while(Result::ok).for_each(|line| note(&mut said, &line));
+        if path.exists() {
+            check(&path, &said).await;
+        }
+        acknowledged.extend(said);
+    }
+    check(&path, &acknowledged).await;
+    acknowledged
+}
+
+/// Opens the store as a restart would.
+async fn check(path: &Path, acknowledged: &HashSet<String>) {
+    let ledger = open(path).unwrap();
+    let rules: HashSet<String> = ledger
+        .rules()
+        .await
+        .unwrap()
+        .iter()
+        .filter_map(|rule| match &rule.scope {
+            RevocationScope::Rule(rule) => rule.account.clone(),
+            RevocationScope::Token(_) => None,
+        })
+        .collect();
+    let mut claims = Vec::new();
+    for line in acknowledged {
+        let (kind, name) = line.split_once(' ').unwrap();
+        let entry = ledger.look_up(Jti::new(name).unwrap()).await.unwrap();
+        match kind {
+            "issued" => assert!(entry.is_some(), "{line}"),
+            "revoked" => assert!(entry.unwrap().revoked.is_some(), "{line}"),
+            "claimed" => claims.push(ledger.issue(record("again", "octo"), vec![claim_of(name)])),
+            "rule" => assert!(rules.contains(name), "{line}"),
+            _ => unreachable!("{line}"),
+        }
+    }
+    for again in futures_util::future::join_all(claims).await {
+        let Issued::Replayed(taken) = again.unwrap() else { panic!("a claim is free again") };
+        assert_eq!(taken.earlier_use, Some(EarlierUse::of(&record("any", "octo"))));
+    }
+}
+
+fn note(said: &mut HashSet<String>, line: &str) {
+    // The test harness that runs the child has lines of its own; the last line may be cut off by the kill.
+    if let Some(line) = line.strip_prefix("> ").and_then(|line| line.strip_suffix(" <")) {
+        said.insert(line.to_owned());
+    }
+}
+
+fn claim_of(name: &str) -> ReplayClaim {
+    ReplayClaim { key: Digest256(TestSeal(0).seal(&[name.as_bytes()])), ..claim(0, START.plus(100_000)) }
+}
+
+fn spawn(path: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "works_until_it_is_killed", "--ignored", "--nocapture"])
+        .env(STORE, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The child.
+#[tokio::test]
+#[ignore = "it is run by the test above, and never ends by itself"]
+async fn works_until_it_is_killed() {
+    let Some(path) = std::env::var_os(STORE) else { return };
+    let ledger = open(Path::new(&path)).unwrap();
+    let workers = (0..WORKERS).map(|worker| work(&ledger, worker));
+    futures_util::future::join_all(workers).await;
+}
+
+/// Issues, claims, revokes and sweeps; each is said as soon as it is acknowledged.
+async fn work(ledger: &EmbeddedLedger, worker: usize) {
+    let run = std::process::id();
+    for n in 0.. {
+        let name = format!("{run}-{worker}-{n}");
+        match n % 8 {
+            0..=3 => {
+                ledger.issue(record(&name, "octo"), vec![]).await.unwrap();
+                say("issued", &name);
+            }
+            4 => {
+                assert_eq!(ledger.issue(record(&name, "octo"), vec![claim_of(&name)]).await.unwrap(), Issued::Recorded);
+                say("claimed", &name);
+            }
+            5..=6 => {
+                ledger.issue(record(&name, "octo"), vec![]).await.unwrap();
+                ledger.revoke(revocation(&name, "leaked")).await.unwrap();
+                say("revoked", &name);
+            }
+            _ => {
+                let dead = TokenRecord { exp: START.plus(-1000), ..record(&name, "octo") };
+                ledger.issue(dead, vec![]).await.unwrap();
+                ledger.sweep(START).await.unwrap();
+                // Rules are rare, and all of them are read anew after each.
+                if worker == 0 {
+                    ledger.revoke(rule(&name, START.plus(100_000))).await.unwrap();
+                    say("rule", &name);
+                }
+            }
+        }
+    }
+}
+
+fn say(kind: &str, name: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "> {kind} {name} <").unwrap();
+    out.flush().unwrap();
+}

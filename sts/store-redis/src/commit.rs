@@ -1,0 +1,290 @@
+//! Changing the revocations: what is written and the sealed mark move in one transaction, which takes place only while the mark is the
+//! one that was read (WATCH).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, cmd};
+use sts_types::UnixTime;
+
+use super::batch::{Batch, Replies, command};
+use super::error::RedisStoreError;
+use super::mark::SealedMark;
+use super::read::{StoredValue, found};
+use super::registry::{Change, Verified, token_id};
+use super::rollback_guard::StoreMark;
+use super::{RedisLedger, forget_at};
+use sts_store::Place;
+use sts_store::backend::codec;
+use sts_store::backend::live_until;
+use sts_store::backend::rule_id;
+use sts_store::{Revocation, RevocationScope, RuleId};
+
+/// How often a change is tried anew because another process was quicker.
+const ATTEMPTS: u32 = 50;
+/// The most tokens that one transaction forgets.
+const MOST_FORGOTTEN: usize = 1000;
+
+/// What a transaction is to write.
+struct PlannedWrite {
+    mark: SealedMark,
+    commands: Vec<Cmd>,
+    changes: Vec<Change>,
+    rules: std::collections::BTreeMap<String, Vec<u8>>,
+}
+
+impl PlannedWrite {
+    /// Writes down what was done to tokens, for the processes that follow.
+    fn log(&mut self, names: &super::Names, change: Change) {
+        self.mark.changes = self.mark.changes.saturating_add(1);
+        self.commands.push(command("RPUSH", &[names.revoked(), &change.to_text()]));
+        self.changes.push(change);
+    }
+}
+
+impl RedisLedger {
+    /// Records a revocation: only what is there, in the sum, and remembered here is answered.
+    pub(super) async fn record_revocation(&self, revocation: Revocation) -> Result<Revocation, RedisStoreError> {
+        match revocation.scope.clone() {
+            RevocationScope::Token(jti) => {
+                let id = self.names().id(&jti);
+                let key = self.names().revocation(&id);
+                let read = |batch: &mut Batch| {
+                    batch.add(command("GET", &[&key]));
+                };
+                let plan = |held: &Verified, replies: &mut Replies| {
+                    let held_value = found(replies)?;
+                    if self.stands(&id, &held_value, &revocation) {
+                        return Ok(None);
+                    }
+                    self.plan_token(held, &id, &key, &revocation).map(|plan| Some((plan, revocation.clone())))
+                };
+                let recorded = self.commit(read, plan).await?.unwrap_or(revocation.clone());
+                self.wait_for_replicas().await?;
+                Ok(recorded)
+            }
+            RevocationScope::Rule(_) => {
+                let plan = |held: &Verified, _: &mut Replies| self.plan_rule(held, &revocation).map(Some);
+                let made = self.commit(|_| {}, plan).await?.ok_or(RedisStoreError::Form)?;
+                self.wait_for_replicas().await?;
+                Ok(made)
+            }
+        }
+    }
+
+    /// Takes a rule back.
+    pub(super) async fn take_back_rule(&self, id: &RuleId) -> Result<Option<Revocation>, RedisStoreError> {
+        let plan = |held: &Verified, _: &mut Replies| {
+            let mut plan = self.plan_of(held);
+            let Some(stored) = plan.rules.remove(id.as_str()) else { return Ok(None) };
+            let seal = &*self.inspector.seal;
+            let rule: Revocation =
+                codec::open(seal, Place::Rule, id.as_str().as_bytes(), &stored).map_err(|_| RedisStoreError::Form)?;
+            if rule.until < self.clock().now() {
+                return Ok(None);
+            }
+            plan.mark.remove_rule(seal, id.as_str(), &stored);
+            plan.commands.push(command("HDEL", &[self.names().rules(), id.as_str()]));
+            Ok(Some((plan, rule)))
+        };
+        let undone = self.commit(|_| {}, plan).await?;
+        self.wait_for_replicas().await?;
+        Ok(undone)
+    }
+
+    /// Forgets revoked tokens and rules whose time has passed; whether there may be more.
+    pub(super) async fn forget_revocations(&self, now: UnixTime) -> Result<bool, RedisStoreError> {
+        let is_over = |until: i64| live_until(UnixTime::from_secs(until)) < now;
+        let is_due = self.registry.read(|revoked| revoked.tokens.values().any(|until| is_over(*until)))
+            || self.registry.rules_end_before(now);
+        if !is_due {
+            return Ok(false);
+        }
+        let plan = |held: &Verified, _: &mut Replies| {
+            let mut plan = self.plan_of(held);
+            let seal = &*self.inspector.seal;
+            let mut over: Vec<([u8; 16], i64)> = self.registry.read(|revoked| {
+                revoked.tokens.iter().filter(|(_, until)| is_over(**until)).map(|(id, until)| (*id, *until)).collect()
+            });
+            over.sort_unstable_by_key(|(_, until)| *until);
+            let last = over.get(MOST_FORGOTTEN).or(over.last()).map(|(_, until)| *until);
+            if let Some(last) = last {
+                let before = last.saturating_add(1);
+                let gone = over.iter().filter(|(_, until)| *until < before);
+                gone.for_each(|(id, until)| plan.mark.remove_token(seal, id, *until));
+                let range = [self.names().revocations(), "-inf", &format!("({before}")];
+                plan.commands.push(command("ZREMRANGEBYSCORE", &range));
+                plan.log(self.names(), Change::Swept(before));
+            }
+            let dead: Vec<(String, Vec<u8>)> = plan
+                .rules
+                .iter()
+                .filter(|(id, stored)| {
+                    codec::open::<Revocation>(seal, Place::Rule, id.as_bytes(), stored)
+                        .is_ok_and(|rule| rule.until < now)
+                })
+                .map(|(id, stored)| (id.clone(), stored.clone()))
+                .collect();
+            for (id, stored) in dead {
+                plan.mark.remove_rule(seal, &id, &stored);
+                plan.commands.push(command("HDEL", &[self.names().rules(), &id]));
+                plan.rules.remove(&id);
+            }
+            Ok((!plan.commands.is_empty()).then_some((plan, over.len() > MOST_FORGOTTEN)))
+        };
+        Ok(self.commit(|_| {}, plan).await?.unwrap_or(false))
+    }
+
+    fn plan_of(&self, held: &Verified) -> PlannedWrite {
+        let rules = self.registry.read(|revoked| revoked.rules.clone());
+        let mut mark = SealedMark::clone(&held.mark);
+        mark.sequence = mark.sequence.saturating_add(1);
+        PlannedWrite { mark, commands: Vec::new(), changes: Vec::new(), rules }
+    }
+
+    fn plan_token(
+        &self,
+        held: &Verified,
+        id: &str,
+        key: &str,
+        revocation: &Revocation,
+    ) -> Result<PlannedWrite, RedisStoreError> {
+        let seal = &*self.inspector.seal;
+        let octets = token_id(id).ok_or(RedisStoreError::Form)?;
+        let mut plan = self.plan_of(held);
+        let known = self.registry.read(|revoked| revoked.tokens.get(&octets).copied());
+        if let Some(known) = known {
+            plan.mark.remove_token(seal, &octets, known);
+        }
+        let until = known.unwrap_or(i64::MIN).max(revocation.until.as_secs());
+        plan.mark.add_token(seal, &octets, until);
+        let stored =
+            codec::seal_value(seal, Place::Revocation, id.as_bytes(), revocation).map_err(|_| RedisStoreError::Form)?;
+        let gone = forget_at(live_until(UnixTime::from_secs(until)));
+        plan.commands.push(cmd("SET").arg(key).arg(stored).arg("PXAT").arg(gone).to_owned());
+        plan.commands.push(cmd("ZADD").arg(self.names().revocations()).arg(until).arg(id).to_owned());
+        plan.log(self.names(), Change::Token(octets, until));
+        Ok(plan)
+    }
+
+    /// A rule takes the place of itself when it is made again.
+    fn plan_rule(&self, held: &Verified, rule: &Revocation) -> Result<(PlannedWrite, Revocation), RedisStoreError> {
+        let seal = &*self.inspector.seal;
+        let mut plan = self.plan_of(held);
+        let mut rule = Revocation { id: rule_id(seal, rule), ..rule.clone() };
+        let id = rule.id.as_ref().ok_or(RedisStoreError::Form)?.to_string();
+        if let Some(stored) = plan.rules.remove(&id) {
+            plan.mark.remove_rule(seal, &id, &stored);
+            let before: Option<Revocation> = codec::open(seal, Place::Rule, id.as_bytes(), &stored).ok();
+            rule.until = before.map_or(rule.until, |before| before.until.max(rule.until));
+        }
+        plan.mark.rules = plan.mark.rules.saturating_add(1);
+        rule.order = Some(plan.mark.rules);
+        let stored = codec::seal_value(seal, Place::Rule, id.as_bytes(), &rule).map_err(|_| RedisStoreError::Form)?;
+        plan.mark.add_rule(seal, &id, &stored);
+        plan.commands.push(cmd("HSET").arg(self.names().rules()).arg(&id).arg(&stored).to_owned());
+        plan.rules.insert(id, stored);
+        Ok((plan, rule))
+    }
+
+    /// Carries out what `plan` makes of the revocations as they are, and of the replies to what `read` adds; anew when another
+    /// process was quicker. The changes of one process come one after the other.
+    async fn commit<T>(
+        &self,
+        read: impl Fn(&mut Batch),
+        plan: impl Fn(&Verified, &mut Replies) -> Result<Option<(PlannedWrite, T)>, RedisStoreError>,
+    ) -> Result<Option<T>, RedisStoreError> {
+        let turn = self.commits.lock().await;
+        let mut done = None;
+        for attempt in 0..ATTEMPTS {
+            let (mark, mut replies) = self.watch(&read).await?;
+            self.catch_up(&mark).await?;
+            // Another one was quicker already.
+            let Some(held) = self.registry.verified().filter(|held| Some(&held.sealed) == mark.sealed.as_ref()) else {
+                continue;
+            };
+            let Some((plan, outcome)) = plan(&held, &mut replies)? else {
+                done = Some(None);
+                break;
+            };
+            match self.write(plan, &replies).await {
+                Err(RedisStoreError::Conflict) => {
+                    // Each process waits for another while.
+                    let mut random = [0; 1];
+                    self.entropy.fill(&mut random);
+                    let [random] = random;
+                    tokio::time::sleep(Duration::from_micros(u64::from(random) * u64::from(attempt + 1) * 4)).await;
+                }
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    done = Some(Some(outcome));
+                    break;
+                }
+            }
+        }
+        drop(turn);
+        done.ok_or(RedisStoreError::Conflict)
+    }
+
+    async fn watch(&self, read: impl Fn(&mut Batch)) -> Result<(StoreMark, Replies), RedisStoreError> {
+        let mut first = Batch::plain();
+        let names = self.names();
+        first.add(command("WATCH", &[names.mark(), names.rules(), names.revocations(), names.revoked()]));
+        let mut first = self.inspector.reading(first);
+        // A transaction is not undone when one of its commands meets a key that holds something else: that is to show before.
+        first.add(command("HMGET", &[names.rules(), "any"]));
+        first.add(command("ZCARD", &[names.revocations()]));
+        first.add(command("LRANGE", &[names.revoked(), "-1", "-1"]));
+        read(&mut first);
+        self.guard().admits()?;
+        let floor = self.guard().floor();
+        let mut replies = self.committing.run(first).await?;
+        replies.value()?;
+        let (mark, mut replies) = self.judged(floor, replies)?;
+        for _ in 0..3 {
+            replies.value()?;
+        }
+        Ok((mark, replies))
+    }
+
+    async fn write(&self, plan: PlannedWrite, after: &Replies) -> Result<(), RedisStoreError> {
+        let PlannedWrite { mark, commands, changes, rules } = plan;
+        let sealed = mark.encode(&*self.inspector.seal)?;
+        let mut commit = Batch::atomic();
+        commit.add(cmd("HSET").arg(self.names().mark()).arg("sealed").arg(&sealed).to_owned());
+        for command in commands {
+            commit.add(command);
+        }
+        self.committing.run_after(after, commit).await?;
+        let sequence = mark.sequence;
+        let next = Verified { sealed, mark: Arc::new(mark) };
+        self.registry.advance(&*self.inspector.seal, next, &changes, rules, self.clock().now());
+        self.guard().raise(sequence);
+        self.guard().save().await;
+        Ok(())
+    }
+
+    /// Answers once so many replicas have all that was written by now. Even what stands already is waited for: an earlier attempt may
+    /// have been refused for want of replicas. Whoever waits holds up nobody else's change.
+    async fn wait_for_replicas(&self) -> Result<(), RedisStoreError> {
+        let Some(waiting) = &self.waiting else { return Ok(()) };
+        let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        let mut batch = Batch::plain();
+        // Redis waits for the last write of this very connection, and so for all before it.
+        batch.add(command("SET", &[self.names().probe(), "1", "PX", "60000"]));
+        batch.wait_for(self.wait_replicas, millis);
+        waiting.run(batch).await?.value().map(drop)
+    }
+
+    /// Whether the revocation that was found stands: it is the first, unless it cannot be read, is not in the sum, or would be forgotten
+    /// earlier than the new one.
+    fn stands(&self, id: &str, held: &StoredValue, revocation: &Revocation) -> bool {
+        match held {
+            StoredValue::Bytes(held) if self.registry.revokes(id) => {
+                codec::open::<Revocation>(&*self.inspector.seal, Place::Revocation, id.as_bytes(), held)
+                    .is_ok_and(|held| held.until >= revocation.until)
+            }
+            StoredValue::Bytes(_) | StoredValue::Nothing | StoredValue::Foreign => false,
+        }
+    }
+}

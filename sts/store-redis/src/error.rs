@@ -1,0 +1,204 @@
+//! What goes wrong with Redis, by name. None of it is ever read as "not there" or "not revoked".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{RedisError, ServerError, Value};
+
+use sts_store::LedgerError;
+
+/// Why an operation has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RedisStoreError {
+    /// The deadline passed. Whether Redis did it is unknown.
+    #[error("Redis did not answer within {} ms", .0.as_millis())]
+    Deadline(Duration),
+    /// The breaker is open.
+    #[error("Redis failed several times in a row, and is tried again in a moment; the last failure: {0}")]
+    Open(Arc<str>),
+    /// No connection, or it ended.
+    #[error("no connection to Redis: {0}")]
+    Connection(Arc<str>),
+    /// Redis answered with an error.
+    #[error("{0}")]
+    Named(ErrorReply),
+    /// An answer of the wrong form: it is no Redis, or something stands between.
+    #[error("Redis answered in a form that is not its own")]
+    Form,
+    /// Another process changed the revocations at the same moment; nothing was written.
+    #[error("other servers revoke at the same moment, again and again; nothing was written")]
+    Conflict,
+    /// A revocation is on too few replicas.
+    #[error("the revocation is on {reached} of {wanted} replicas: it is not safe from a failover yet")]
+    Replicas {
+        /// How many have it.
+        reached: u32,
+        /// How many should.
+        wanted: u32,
+    },
+    /// It is not to be trusted with the ledger as it is.
+    #[error("{0}")]
+    Doubt(Arc<str>),
+}
+
+/// An error that Redis names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ErrorReply {
+    #[error("Redis has moved the keys of this store to another node (MOVED)")]
+    Moved,
+    #[error("Redis is moving the keys of this store to another node (ASK, TRYAGAIN)")]
+    Moving,
+    #[error("the Redis Cluster is down (CLUSTERDOWN)")]
+    ClusterDown,
+    #[error("this Redis is a replica and takes no writes (READONLY)")]
+    ReadOnly,
+    #[error("this Redis is a replica without its primary (MASTERDOWN)")]
+    MasterDown,
+    #[error("Redis is still loading its data (LOADING)")]
+    Loading,
+    #[error("Redis is busy with a script (BUSY)")]
+    Busy,
+    #[error("Redis wants a password: set `store.password_file` (NOAUTH)")]
+    NoAuth,
+    #[error("Redis does not take this user name and password (WRONGPASS)")]
+    WrongPass,
+    #[error("the Redis user may not run a command that is needed: give it the rights of deploy/redis/sts.acl (NOPERM)")]
+    NoPermission,
+    #[error("Redis cannot save its data to disk and refuses writes (MISCONF)")]
+    CannotSave,
+    #[error("Redis is out of memory: raise `maxmemory` (OOM)")]
+    OutOfMemory,
+    #[error("Redis has too few replicas to take writes (NOREPLICAS)")]
+    TooFewReplicas,
+    #[error("a key of this store holds something else: it was written by another program (WRONGTYPE)")]
+    WrongType,
+    #[error("Redis has as many clients as it may have (max number of clients reached)")]
+    TooManyClients,
+    #[error("Redis refused a command that it should know: version 6.2 or later is needed")]
+    Unknown,
+}
+
+impl ErrorReply {
+    fn of(code: &str, detail: &str) -> Self {
+        match code {
+            "MOVED" => Self::Moved,
+            "ASK" | "TRYAGAIN" => Self::Moving,
+            "CLUSTERDOWN" => Self::ClusterDown,
+            "READONLY" => Self::ReadOnly,
+            "MASTERDOWN" => Self::MasterDown,
+            "LOADING" => Self::Loading,
+            "BUSY" => Self::Busy,
+            "NOAUTH" => Self::NoAuth,
+            "WRONGPASS" => Self::WrongPass,
+            "NOPERM" => Self::NoPermission,
+            "MISCONF" => Self::CannotSave,
+            "OOM" => Self::OutOfMemory,
+            "NOREPLICAS" => Self::TooFewReplicas,
+            "WRONGTYPE" => Self::WrongType,
+            _ if detail.starts_with("max number of clients") => Self::TooManyClients,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl From<&ServerError> for RedisStoreError {
+    fn from(error: &ServerError) -> Self {
+        Self::Named(ErrorReply::of(error.code(), error.details().unwrap_or_default()))
+    }
+}
+
+impl From<RedisError> for RedisStoreError {
+    fn from(error: RedisError) -> Self {
+        if let Some(code) = error.code() {
+            return Self::Named(ErrorReply::of(code, error.detail().unwrap_or_default()));
+        }
+        match error.kind() {
+            redis::ErrorKind::AuthenticationFailed => Self::Named(ErrorReply::WrongPass),
+            redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => Self::Form,
+            // What the client says of sockets and certificates; it holds addresses, and no credentials.
+            _ => Self::Connection(error.to_string().into()),
+        }
+    }
+}
+
+impl RedisStoreError {
+    /// Whether the connection it was met on is of no more use: broken, silent, or to a node that is not (any more) the primary.
+    pub(super) fn ends_connection(&self) -> bool {
+        match self {
+            Self::Deadline(_) | Self::Connection(_) | Self::Form => true,
+            Self::Named(named) => matches!(
+                named,
+                ErrorReply::Moved
+                    | ErrorReply::ReadOnly
+                    | ErrorReply::MasterDown
+                    | ErrorReply::NoAuth
+                    | ErrorReply::WrongPass
+                    | ErrorReply::TooManyClients
+                    | ErrorReply::ClusterDown
+            ),
+            Self::Open(_) | Self::Conflict | Self::Replicas { .. } | Self::Doubt(_) => false,
+        }
+    }
+
+    /// Whether nobody answered, which is what the breaker counts.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Deadline(_) | Self::Connection(_) | Self::Form)
+    }
+}
+
+impl From<RedisStoreError> for LedgerError {
+    fn from(error: RedisStoreError) -> Self {
+        Self::Unavailable(error.to_string().into())
+    }
+}
+
+/// The first error among `replies`.
+pub(super) fn refuse_errors(replies: &[Value]) -> Result<(), RedisStoreError> {
+    errors(replies).next().map_or(Ok(()), Err)
+}
+
+/// The first error among `replies` that makes the connection useless.
+pub(super) fn refuse_ends(replies: &[Value]) -> Result<(), RedisStoreError> {
+    errors(replies).find(RedisStoreError::ends_connection).map_or(Ok(()), Err)
+}
+
+fn errors(replies: &[Value]) -> impl Iterator<Item = RedisStoreError> {
+    replies.iter().filter_map(|reply| match reply {
+        Value::ServerError(error) => Some(error.into()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c131_every_error_of_redis_has_a_name_of_its_own() {
+        let codes = [
+            "MOVED",
+            "ASK",
+            "CLUSTERDOWN",
+            "READONLY",
+            "MASTERDOWN",
+            "LOADING",
+            "BUSY",
+            "NOAUTH",
+            "WRONGPASS",
+            "NOPERM",
+            "MISCONF",
+            "OOM",
+            "NOREPLICAS",
+            "WRONGTYPE",
+        ];
+        let named: Vec<ErrorReply> = codes.iter().map(|code| ErrorReply::of(code, "")).collect();
+        for (at, name) in named.iter().enumerate() {
+            assert_ne!(*name, ErrorReply::Unknown, "{}", codes[at]);
+            assert!(!named[..at].contains(name), "{}", codes[at]);
+            assert!(name.to_string().contains(codes[at]), "{name}");
+        }
+        assert_eq!(ErrorReply::of("TRYAGAIN", ""), ErrorReply::Moving);
+        assert_eq!(ErrorReply::of("ERR", "max number of clients reached"), ErrorReply::TooManyClients);
+        assert_eq!(ErrorReply::of("ERR", "syntax error"), ErrorReply::Unknown);
+    }
+}

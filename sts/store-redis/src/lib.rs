@@ -1,0 +1,421 @@
+//! The store for more than one machine: a Redis that any number of processes share.
+//!
+//! All keys of one ledger lie in one slot, so that an issue is one transaction in one round trip, on a Cluster too, and so that one
+//! sequence number tells whether anything is missing. Values are sealed and versioned as in the embedded store. Everything is read
+//! from and written to the primary.
+
+mod batch;
+mod breaker;
+mod commit;
+mod connect;
+mod connection_pool;
+mod error;
+mod health;
+mod issue;
+mod lineage;
+mod list;
+mod load;
+mod mark;
+mod names;
+mod open_error;
+mod read;
+mod rebuild;
+mod refusals;
+mod registry;
+mod rollback_guard;
+mod seen_claims;
+mod spec;
+mod status;
+mod sweep;
+
+pub use open_error::RedisOpenError;
+pub use spec::{Node, RedisSpec, RedisTls, Topology};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use sts_types::{Clock, Digest256, Entropy, Jti, Seal, StatusWindow, UnixTime};
+
+use self::batch::{Batch, Replies, command, sized};
+use self::connect::Connector;
+use self::connection_pool::{ConnectionPool, Inspect};
+use self::error::RedisStoreError;
+use self::health::Health;
+use self::names::Names;
+use self::registry::Registry;
+use self::rollback_guard::{FIELDS, RollbackGuard, StoreMark};
+use self::seen_claims::SeenClaims;
+use sts_store::Warning;
+use sts_store::backend::codec;
+use sts_store::{Acceptance, Lease, Ledger, LedgerFuture, StatusMark};
+use sts_store::{Alert, Alerts, Place};
+use sts_store::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
+
+/// How much longer than it must a key lives in Redis, in seconds: its clock is not ours.
+const MARGIN: i64 = 600;
+
+/// What a Redis store is made of beside its [`RedisSpec`].
+pub struct RedisParts {
+    /// Seals what is stored.
+    pub seal: Arc<dyn Seal>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for the names of epochs.
+    pub entropy: Arc<dyn Entropy>,
+    /// Hears of stored values that are not what was written.
+    pub alerts: Arc<dyn Alerts>,
+    /// Where what need not be waited for is done; connections are driven by the runtimes that made them.
+    pub runtime: tokio::runtime::Handle,
+    /// The file that keeps the highest revocation seen, for the next run.
+    pub watermark: PathBuf,
+}
+
+/// The ledger in a Redis.
+pub struct RedisLedger {
+    link: Arc<ConnectionPool<Inspector>>,
+    /// Connections of their own for changes to the revocations: no other transaction may come between a WATCH and its EXEC.
+    committing: Arc<ConnectionPool<Inspector>>,
+    /// One change of this process at a time.
+    commits: tokio::sync::Mutex<()>,
+    /// Connections of their own to wait for replicas: whoever waits holds up all that come after on the same one.
+    waiting: Option<Arc<ConnectionPool<Inspector>>>,
+    inspector: Arc<Inspector>,
+    entropy: Arc<dyn Entropy>,
+    alerts: Arc<dyn Alerts>,
+    runtime: tokio::runtime::Handle,
+    timeout: Duration,
+    wait_replicas: u32,
+    registry: Arc<Registry>,
+    /// Revoked tokens that were looked for.
+    looked_at: AtomicUsize,
+    seen_claims: SeenClaims,
+    /// Refusals written since it was last seen whether all fit.
+    uncounted_refusals: AtomicUsize,
+}
+
+impl RedisLedger {
+    /// A ledger in the Redis of `spec`. Nothing is sent yet: while Redis is away, every operation says so.
+    ///
+    /// # Errors
+    /// See [`RedisOpenError`].
+    pub fn open(spec: RedisSpec, parts: RedisParts) -> Result<Self, RedisOpenError> {
+        let RedisParts { seal, clock, entropy, alerts, runtime, watermark } = parts;
+        let names = Names::new(&spec.prefix, Arc::clone(&seal));
+        let guard = Arc::new(RollbackGuard::open(watermark, Arc::clone(&seal), Arc::clone(&alerts))?);
+        let (timeout, wait_replicas) = (spec.timeout, spec.wait_replicas);
+        let connector = Arc::new(Connector::new(spec, names.mark().to_owned())?);
+        let inspector =
+            Arc::new(Inspector { names, guard, seal, clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) });
+        let link =
+            |timeout| ConnectionPool::new(Arc::clone(&connector), Arc::clone(&inspector), Arc::clone(&clock), timeout);
+        Ok(Self {
+            link: link(timeout),
+            committing: link(timeout),
+            commits: tokio::sync::Mutex::default(),
+            // The wait has the whole deadline, and the way there and back as much again.
+            waiting: (wait_replicas > 0).then(|| link(timeout.saturating_mul(2))),
+            inspector,
+            entropy,
+            alerts,
+            runtime,
+            timeout,
+            wait_replicas,
+            registry: Arc::new(Registry::new()),
+            looked_at: AtomicUsize::new(0),
+            seen_claims: SeenClaims::default(),
+            uncounted_refusals: AtomicUsize::new(0),
+        })
+    }
+
+    /// Sends a batch whose first command is the reading of the mark, and judges that.
+    async fn guarded(&self, batch: Batch) -> Result<(StoreMark, Replies), RedisStoreError> {
+        let floor = self.admitted()?;
+        let (mark, replies) = self.judged(floor, self.link.run(batch).await?)?;
+        self.catch_up(&mark).await?;
+        Ok((mark, replies))
+    }
+
+    /// Before a batch is sent: the floor that its mark is to be [judged](Self::judged) by, unless Redis is known to be unfit.
+    fn admitted(&self) -> Result<u64, RedisStoreError> {
+        self.guard().admits()?;
+        Ok(self.guard().floor())
+    }
+
+    /// Reads the mark that is the first of the replies, and judges it.
+    fn judged(&self, floor: u64, mut replies: Replies) -> Result<(StoreMark, Replies), RedisStoreError> {
+        let mut mark = StoreMark::read(&mut replies)?;
+        if self.check(&mut mark, floor)? {
+            let guard = Arc::clone(self.guard());
+            self.runtime.spawn(async move { guard.save().await });
+        }
+        Ok((mark, replies))
+    }
+
+    /// See [`RollbackGuard::judge`]. Whoever is doubted is asked over new connections from then on.
+    fn check(&self, mark: &mut StoreMark, floor: u64) -> Result<bool, RedisStoreError> {
+        self.guard().check(mark, floor).inspect_err(|_| self.distrust())
+    }
+
+    fn distrust(&self) {
+        [Some(&self.link), Some(&self.committing), self.waiting.as_ref()]
+            .into_iter()
+            .flatten()
+            .for_each(|link| link.distrust());
+    }
+
+    /// Before the first write, and the first after a doubt: nothing is written to a Redis that is not the one that is known, with all
+    /// that was revoked.
+    async fn recheck_integrity(&self) -> Result<(), RedisStoreError> {
+        if self.guard().has_integrity_error() || !self.registry.is_sound() || self.guard().lineage().is_err() {
+            Box::pin(self.guarded(self.inspector.reading(Batch::plain()))).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_at(&self) -> Result<Vec<Warning>, RedisStoreError> {
+        self.link.follow_primary().await?;
+        self.committing.follow_primary().await?;
+        let mut batch = self.inspector.reading(Batch::plain());
+        let now = self.clock().now_millis();
+        add_health(&mut batch);
+        batch.add(command("SET", &[self.names().probe(), "1", "PX", "60000"]));
+        // Not through the gate that this very look opens and closes.
+        let floor = self.guard().floor();
+        let mut replies = self.link.run(batch).await?;
+        let mark = StoreMark::read(&mut replies);
+        let warnings = check_health(&mut replies, now);
+        self.guard().note_fitness(warnings.as_ref().map(|_| ()).map_err(RedisStoreError::clone));
+        let warnings = warnings?;
+        let mut mark = mark?;
+        self.check(&mut mark, floor)?;
+        replies.value()?;
+        self.catch_up(&mark).await?;
+        self.look_for_revocations().await?;
+        Ok(warnings)
+    }
+
+    async fn accept(&self) -> Result<Acceptance, RedisStoreError> {
+        let floor = self.guard().floor();
+        let mut replies = self.link.run(self.inspector.reading(Batch::plain())).await?;
+        let mut mark = StoreMark::read(&mut replies)?;
+        if self.guard().check(&mut mark, floor).is_ok() && self.catch_up(&mark).await.is_ok() {
+            return Ok(Acceptance::NothingToAccept);
+        }
+        let turn = self.commits.lock().await;
+        let (epoch, begun) = self.guard().next_epoch(&mark, &*self.entropy, self.clock().now())?;
+        let mut connection = self.link.apart().await?;
+        let mark = self.inspector.rebuild(&mut connection, epoch, begun).await?;
+        self.guard().accept(&mark)?;
+        self.guard().save().await;
+        self.registry.forget();
+        drop(turn);
+        self.catch_up(&mark).await?;
+        Ok(Acceptance::Accepted)
+    }
+
+    /// Decodes a stored value; when it is not what was written, raises an alert and counts it as absent.
+    fn unseal<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], stored: &[u8]) -> Option<T> {
+        codec::open(&*self.inspector.seal, place, key, stored)
+            .map_err(|fault| self.alerts.raise(Alert { place, fault }))
+            .ok()
+    }
+
+    fn names(&self) -> &Names {
+        &self.inspector.names
+    }
+
+    fn guard(&self) -> &Arc<RollbackGuard> {
+        &self.inspector.guard
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.inspector.clock
+    }
+}
+
+/// Milliseconds since the epoch at which a key may go that matters until `until`.
+fn forget_at(until: UnixTime) -> i64 {
+    until.plus(MARGIN).as_secs().saturating_mul(1000).max(1)
+}
+
+fn add_health(batch: &mut Batch) {
+    batch.add(redis::cmd("INFO")).add(redis::cmd("TIME")).add(command("ACL", &["WHOAMI"]));
+}
+
+fn check_health(replies: &mut Replies, our_millis: u64) -> Result<Vec<Warning>, RedisStoreError> {
+    let info = match replies.value()? {
+        Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Value::VerbatimString { text, .. } => text,
+        _ => return Err(RedisStoreError::Form),
+    };
+    let time = replies.texts()?;
+    let [seconds, micros] = time.as_slice() else { return Err(RedisStoreError::Form) };
+    let number = |text: &String| text.parse::<u64>().map_err(|_| RedisStoreError::Form);
+    let redis_millis = number(seconds)?.saturating_mul(1000).saturating_add(number(micros)? / 1000);
+    // A Redis without ACLs, or a user who may not ask, has told all there is to know.
+    let user = replies.bytes().ok().flatten().unwrap_or_default();
+    let user = String::from_utf8_lossy(&user);
+    Health { info: &info, user: &user, redis_millis, our_millis }.check()
+}
+
+/// Sees to each new connection: the node is the primary, forgets nothing, and holds the ledger that is known. In a new store it begins
+/// the first epoch.
+struct Inspector {
+    names: Names,
+    guard: Arc<RollbackGuard>,
+    seal: Arc<dyn Seal>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Inspector {
+    /// `batch` with the reading of the mark added.
+    fn reading(&self, mut batch: Batch) -> Batch {
+        let mut read = sized("HMGET", 1 + FIELDS.len(), 0);
+        read.arg(self.names.mark()).arg(&FIELDS);
+        batch.add(read);
+        batch
+    }
+}
+
+impl Inspect for Inspector {
+    fn question(&self) -> Batch {
+        self.reading(Batch::plain())
+    }
+
+    async fn inspect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisStoreError> {
+        let mut batch = self.reading(Batch::plain());
+        add_health(&mut batch);
+        let now = self.clock.now_millis();
+        let mut replies = Replies::from(batch.send(connection).await?);
+        let mark = StoreMark::read(&mut replies)?;
+        let fitness = check_health(&mut replies, now).map(|_| ());
+        if let Err(error @ RedisStoreError::Named(_)) = fitness {
+            return Err(error);
+        }
+        self.guard.note_fitness(fitness);
+        let is_taken_over = mark.epoch.is_some() && mark.sealed.is_none() && self.take_over(connection, &mark).await?;
+        // What was taken over is remembered before it is used: from then on the earlier mark is none.
+        if self.guard.is_settled() && !is_taken_over {
+            return Ok(());
+        }
+        if mark.epoch.is_none() && self.is_empty(connection).await? {
+            let (epoch, begun) = self.guard.next_epoch(&mark, &*self.entropy, self.clock.now())?;
+            // Of several processes that begin at once, one wins; all go on with what is there then.
+            let mut begin = Batch::atomic();
+            let sealed = begun.encode(&*self.seal)?;
+            begin.add(redis::cmd("HSETNX").arg(self.names.mark()).arg("epoch").arg(epoch).to_owned());
+            begin.add(redis::cmd("HSETNX").arg(self.names.mark()).arg("sealed").arg(sealed).to_owned());
+            begin.send(connection).await?;
+        }
+        let mut replies = Replies::from(self.reading(Batch::plain()).send(connection).await?);
+        let floor = self.guard.floor();
+        match self.guard.check(&mut StoreMark::read(&mut replies)?, floor) {
+            // Each operation is told of it. An operator can accept the loss over this connection.
+            Err(RedisStoreError::Doubt(_)) => return Ok(()),
+            judged => judged?,
+        };
+        self.guard.save().await;
+        Ok(())
+    }
+}
+
+impl Inspector {
+    /// Whether nothing was ever kept here. Where there are records and no epoch, somebody has deleted it.
+    async fn is_empty(&self, connection: &mut MultiplexedConnection) -> Result<bool, RedisStoreError> {
+        let names = &self.names;
+        let keys = [names.all(), names.ends(), names.rules(), names.revocations(), names.revoked(), names.leases()];
+        let mut batch = Batch::plain();
+        batch.add(command("EXISTS", &keys));
+        Ok(Replies::from(batch.send(connection).await?).number()? == 0)
+    }
+
+    /// Takes the store of an earlier version over, when it is the one that this process knew; whether it was.
+    async fn take_over(
+        &self,
+        connection: &mut MultiplexedConnection,
+        mark: &StoreMark,
+    ) -> Result<bool, RedisStoreError> {
+        let sequence = self.earlier_sequence(connection).await?;
+        if mark.sealed.is_some() || !self.guard.is_known_of_earlier_version(mark, sequence) {
+            return Ok(false);
+        }
+        let (epoch, mut begun) = self.guard.next_epoch(mark, &*self.entropy, self.clock.now())?;
+        begun.sequence = begun.sequence.max(sequence);
+        match self.rebuild(connection, epoch, begun).await {
+            Ok(_) => tracing::warn!(
+                "the Redis store of an earlier version was taken over; servers of that version serve no more"
+            ),
+            // Another process was quicker.
+            Err(RedisStoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+}
+
+impl Ledger for RedisLedger {
+    fn issue(&self, record: TokenRecord, claims: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued> {
+        Box::pin(self.issue_record(record, claims))
+    }
+
+    fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {
+        Box::pin(async move { Ok(self.find_taken(key).await?) })
+    }
+
+    fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>> {
+        Box::pin(async move { Ok(self.find(&jti).await?) })
+    }
+
+    fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation> {
+        Box::pin(async move { Ok(self.record_revocation(revocation).await?) })
+    }
+
+    fn undo_rule(&self, id: RuleId) -> LedgerFuture<'_, Option<Revocation>> {
+        Box::pin(async move { Ok(self.take_back_rule(&id).await?) })
+    }
+
+    fn rules(&self) -> LedgerFuture<'_, Arc<[Revocation]>> {
+        Box::pin(async move { Ok(self.rules_in_force().await?) })
+    }
+
+    fn last_end(&self) -> LedgerFuture<'_, Option<UnixTime>> {
+        Box::pin(async move { Ok(self.find_last_end().await?) })
+    }
+
+    fn list(&self, listing: Listing) -> LedgerFuture<'_, Vec<Entry>> {
+        Box::pin(async move { Ok(self.page(listing).await?) })
+    }
+
+    fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
+        Box::pin(async move { Ok(self.look_at().await?) })
+    }
+
+    fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize> {
+        Box::pin(async move { Ok(self.forget_dead(now).await?) })
+    }
+
+    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
+        Box::pin(async move { Ok(self.take_indexes(window, count).await?) })
+    }
+
+    fn lease_era(&self) -> u64 {
+        self.era_of(self.link.connections())
+    }
+
+    fn status(&self) -> LedgerFuture<'_, StatusMark> {
+        Box::pin(async move { Ok(self.find_status().await?) })
+    }
+
+    fn revoked_since<'a>(&'a self, seen: &'a StatusMark) -> LedgerFuture<'a, Option<Vec<TokenRecord>>> {
+        Box::pin(async move { Ok(self.find_revoked_since(seen).await?) })
+    }
+
+    fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {
+        Box::pin(async move { Ok(self.accept().await?) })
+    }
+}

@@ -1,0 +1,178 @@
+//! The names of our keys. All of them lie in one slot of a Cluster, so that whatever belongs together is written in one transaction
+//! and one sequence number speaks for all of it. No text of a user is in a name: it is replaced by a keyed digest.
+
+use std::sync::Arc;
+
+use sts_types::{AccountId, Digest256, Jti, RequestId, Seal};
+
+/// Octets of a keyed digest that stand in a name: no two texts meet in 128 bits.
+const DIGEST_LEN: usize = 16;
+/// No sealed value begins with this, so that no name is ever the code of a value.
+const NAME_DOMAIN: u8 = 0;
+
+/// The names under one prefix.
+pub(super) struct Names {
+    base: String,
+    seal: Arc<dyn Seal>,
+    mark: String,
+    rules: String,
+    revoked: String,
+    revocations: String,
+    all: String,
+    ends: String,
+    leases: String,
+    probe: String,
+    refusals: String,
+}
+
+impl Names {
+    /// `sts:` gives `sts:{sts}:`: what stands in braces decides the slot.
+    pub(super) fn new(prefix: &str, seal: Arc<dyn Seal>) -> Self {
+        let base = format!("{prefix}{{{}}}:", prefix.trim_end_matches(':'));
+        let named = |name| format!("{base}{name}");
+        Self {
+            seal,
+            mark: named("mark"),
+            rules: named("rules"),
+            revoked: named("revoked"),
+            revocations: named("revocations"),
+            all: named("all"),
+            ends: named("ends"),
+            leases: named("leases"),
+            probe: named("probe"),
+            refusals: named("denials"),
+            base,
+        }
+    }
+
+    /// Hash: the sealed epoch of the store, and the sealed mark of its revocations.
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Hash: sealed rules by id.
+    pub(super) fn rules(&self) -> &str {
+        &self.rules
+    }
+
+    /// List: changes to the tokens that are revoked alone, the latest last.
+    pub(super) fn revoked(&self) -> &str {
+        &self.revoked
+    }
+
+    /// Sorted set: ids of the tokens that are revoked alone, by the second until which they are.
+    pub(super) fn revocations(&self) -> &str {
+        &self.revocations
+    }
+
+    /// Sorted set: ids of all records by the millisecond of their issue.
+    pub(super) fn all(&self) -> &str {
+        &self.all
+    }
+
+    /// Sorted set: id and account of all records by the second of their end.
+    pub(super) fn ends(&self) -> &str {
+        &self.ends
+    }
+
+    /// Hash: how many indexes of each status window are taken.
+    pub(super) fn leases(&self) -> &str {
+        &self.leases
+    }
+
+    /// Sorted set: share and id of the remembered refusals by the millisecond of the refusal.
+    pub(super) fn refusals(&self) -> &str {
+        &self.refusals
+    }
+
+    /// The id that stands for a refused request.
+    pub(super) fn refusal_id(&self, request_id: &RequestId) -> String {
+        self.digest(b'd', request_id.as_str())
+    }
+
+    /// The sealed refusal of an id.
+    pub(super) fn refusal(&self, id: &str) -> String {
+        self.named("d:", id)
+    }
+
+    /// What readiness writes.
+    pub(super) fn probe(&self) -> &str {
+        &self.probe
+    }
+
+    /// The id that stands for a jti.
+    pub(super) fn id(&self, jti: &Jti) -> String {
+        self.digest(b't', jti.as_str())
+    }
+
+    /// The id that stands for an account.
+    pub(super) fn account_id(&self, account: &AccountId) -> String {
+        self.digest(b'a', account.as_str())
+    }
+
+    /// The sealed record of an id.
+    pub(super) fn record(&self, id: &str) -> String {
+        self.named("t:", id)
+    }
+
+    /// The sealed revocation of an id.
+    pub(super) fn revocation(&self, id: &str) -> String {
+        self.named("r:", id)
+    }
+
+    /// Sorted set: ids of an account's records by the millisecond of their issue.
+    pub(super) fn account(&self, account_id: &str) -> String {
+        self.named("a:", account_id)
+    }
+
+    /// A one-use claim.
+    pub(super) fn claim(&self, key: Digest256) -> String {
+        self.named("c:", &key.to_hex())
+    }
+
+    fn named(&self, kind: &str, rest: &str) -> String {
+        [self.base.as_str(), kind, rest].concat()
+    }
+
+    fn digest(&self, kind: u8, text: &str) -> String {
+        let code = self.seal.seal(&[&[NAME_DOMAIN, kind], text.as_bytes()]);
+        sts_types::hex(code.get(..DIGEST_LEN).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sts_store::contract::TestSeal;
+
+    #[test]
+    fn every_name_has_the_prefix_and_one_slot_and_no_text_of_a_user() {
+        let names = Names::new("sts:", Arc::new(TestSeal(1)));
+        let text = "{x}\r\n sts:mark".replace(['\r', '\n'], "");
+        let id = names.id(&Jti::new(&text).unwrap());
+        let account = names.account_id(&AccountId::new("octo").unwrap());
+        assert_ne!(id, account);
+        let code = TestSeal(1).seal(&[b"\0aocto"]);
+        assert_eq!(account, sts_types::hex(&code[..16]), "as earlier versions named it");
+        assert_ne!(names.id(&Jti::new("octo").unwrap()), account, "a jti and an account of one text are two ids");
+        for name in [
+            names.mark(),
+            names.rules(),
+            names.all(),
+            names.ends(),
+            names.leases(),
+            names.revoked(),
+            names.revocations(),
+            names.probe(),
+            names.refusals(),
+            &names.refusal(&names.refusal_id(&RequestId::new("01J9ZQ4T5M3N8K7R6S2V1W0XYZ").unwrap())),
+            &names.record(&id),
+            &names.revocation(&id),
+            &names.account(&account),
+            &names.claim(Digest256([7; 32])),
+        ] {
+            assert!(name.starts_with("sts:{sts}:"), "{name}");
+            assert!(!name.contains("octo") && name.matches('{').count() == 1, "{name}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Remembered refusals in Redis: a sealed value for each, which ends by itself, and one sorted set of their shares and ids by
+//! time.
+
+use std::sync::atomic::Ordering;
+
+use sts_types::{RequestId, UnixTime};
+
+use super::batch::{Batch, command, sized};
+use super::error::RedisStoreError;
+use super::read::found;
+use super::{RedisLedger, forget_at};
+use sts_store::Place;
+use sts_store::backend::codec;
+use sts_store::backend::{STORED, remembered_from};
+use sts_store::{LedgerError, LedgerFuture};
+use sts_store::{RefusalShare, RefusalStore, StoredRefusal, surplus};
+
+/// Values that one round trip reads or removes.
+const STEP: usize = 64;
+/// So many more than fit are there at most for each process, before they are counted.
+const UNCOUNTED: usize = 64;
+
+impl RefusalStore for RedisLedger {
+    fn remember(&self, refusals: Vec<StoredRefusal>) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            self.recheck_integrity().await?;
+            let mut batch = Batch::atomic();
+            for refusal in &refusals {
+                let id = self.names().refusal_id(&refusal.request_id);
+                let stored = codec::seal_value(&*self.inspector.seal, Place::Refusal, id.as_bytes(), refusal)
+                    .map_err(|_| LedgerError::Unavailable("a refusal cannot be encoded".into()))?;
+                let mut set = sized("SET", 4, stored.len());
+                set.arg(self.names().refusal(&id)).arg(stored).arg("PXAT").arg(forget_at(refusal.until()));
+                batch.add(set);
+                let mut add = sized("ZADD", 3, 0);
+                add.arg(self.names().refusals()).arg(refusal.time_millis).arg(format!("{}{id}", refusal.share));
+                batch.add(add);
+            }
+            self.link.run(batch).await?;
+            let uncounted = self.uncounted_refusals.fetch_add(refusals.len(), Ordering::Relaxed) + refusals.len();
+            if uncounted >= UNCOUNTED {
+                self.uncounted_refusals.store(0, Ordering::Relaxed);
+                self.make_room().await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn find(&self, request_id: RequestId) -> LedgerFuture<'_, Option<StoredRefusal>> {
+        Box::pin(async move {
+            let id = self.names().refusal_id(&request_id);
+            let mut batch = Batch::plain();
+            batch.add(command("GET", &[self.names().refusal(&id)]));
+            let mut replies = self.link.run(batch).await?;
+            let refusal: Option<StoredRefusal> = self.open_found(Place::Refusal, id.as_bytes(), found(&mut replies)?);
+            let now = self.clock().now();
+            Ok(refusal.filter(|refusal| refusal.request_id == request_id && refusal.until() >= now))
+        })
+    }
+
+    fn latest(&self, limit: usize) -> LedgerFuture<'_, Vec<StoredRefusal>> {
+        Box::pin(async move { Ok(self.latest_refusals(limit).await?) })
+    }
+
+    fn forget(&self, now: UnixTime) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            let (before, count) = (format!("({}", remembered_from(now)), STEP.to_string());
+            loop {
+                let mut batch = Batch::plain();
+                batch.add(command("ZRANGEBYSCORE", &[self.names().refusals(), "-inf", &before, "LIMIT", "0", &count]));
+                let members = self.link.run(batch).await?.texts()?;
+                self.remove_refusals(&members).await?;
+                if members.len() < STEP {
+                    return Ok(self.make_room().await?);
+                }
+            }
+        })
+    }
+}
+
+impl RedisLedger {
+    async fn latest_refusals(&self, limit: usize) -> Result<Vec<StoredRefusal>, RedisStoreError> {
+        let Some(last) = limit.checked_sub(1) else { return Ok(Vec::new()) };
+        let mut batch = Batch::plain();
+        batch.add(command("ZREVRANGE", &[self.names().refusals(), "0", &last.to_string()]));
+        let members = self.link.run(batch).await?.texts()?;
+        let now = self.clock().now();
+        let mut refusals = Vec::with_capacity(members.len());
+        for some in members.chunks(STEP) {
+            let ids: Vec<&str> = some.iter().filter_map(|member| id_of(member)).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let mut batch = Batch::plain();
+            batch.add(command("MGET", &ids.iter().map(|id| self.names().refusal(id)).collect::<Vec<_>>()));
+            let values = self.link.run(batch).await?.list()?;
+            let opened = ids
+                .iter()
+                .zip(values)
+                .filter_map(|(id, value)| self.unseal::<StoredRefusal>(Place::Refusal, id.as_bytes(), &value?));
+            refusals.extend(opened.filter(|refusal| refusal.until() >= now));
+        }
+        Ok(refusals)
+    }
+
+    /// Removes what does not fit.
+    async fn make_room(&self) -> Result<(), RedisStoreError> {
+        let mut batch = Batch::plain();
+        batch.add(command("ZREVRANGE", &[self.names().refusals(), "0", "-1"]));
+        let members = self.link.run(batch).await?.texts()?;
+        let share_of = |member: &String| -> RefusalShare {
+            member.get(..RefusalShare::TEXT_LEN).and_then(|share| share.parse().ok()).unwrap_or_default()
+        };
+        let rows = members.into_iter().rev().map(|member| (share_of(&member), member));
+        let gone = surplus(rows, STORED);
+        for some in gone.chunks(STEP) {
+            self.remove_refusals(some).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_refusals(&self, members: &[String]) -> Result<(), RedisStoreError> {
+        if members.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::atomic();
+        for member in members {
+            if let Some(id) = id_of(member) {
+                batch.add(command("DEL", &[self.names().refusal(id)]));
+            }
+            batch.add(command("ZREM", &[self.names().refusals(), member]));
+        }
+        self.link.run(batch).await.map(|_| ())
+    }
+}
+
+fn id_of(member: &str) -> Option<&str> {
+    member.get(RefusalShare::TEXT_LEN..)
+}

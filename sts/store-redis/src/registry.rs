@@ -1,0 +1,340 @@
+//! The live revocations in memory, as they were under the mark that was verified last. What is missing in Redis and known here was
+//! deleted there.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use sts_types::{Seal, UnixTime};
+
+use super::error::RedisStoreError;
+use super::mark::SealedMark;
+use sts_store::Place;
+use sts_store::Revocation;
+use sts_store::backend::Rules;
+use sts_store::backend::codec;
+use sts_store::backend::live_until;
+
+/// The octets of a token's id.
+pub(super) type TokenId = [u8; 16];
+
+/// The mark that was verified last.
+pub(super) struct Verified {
+    /// As it is stored.
+    pub(super) sealed: Vec<u8>,
+    pub(super) mark: Arc<SealedMark>,
+}
+
+/// What is revoked.
+#[derive(Clone, Default)]
+pub(super) struct Revoked {
+    /// Until when each token is to stay revoked.
+    pub(super) tokens: HashMap<TokenId, i64>,
+    /// The sealed rules by id.
+    pub(super) rules: BTreeMap<String, Vec<u8>>,
+}
+
+/// One step from one mark to the next, as the log of changes has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// A token was revoked, or for longer than before.
+    Token(TokenId, i64),
+    /// All tokens were forgotten whose time had passed before that moment.
+    Swept(i64),
+}
+
+pub(super) struct Registry {
+    /// Changes only together with `verified`.
+    revoked: RwLock<Revoked>,
+    verified: ArcSwapOption<Verified>,
+    rules: ArcSwap<Rules>,
+    suspicion: ArcSwapOption<RedisStoreError>,
+    /// Monotonic time before which a Redis under suspicion is not read again.
+    pub(super) loading: tokio::sync::Mutex<Duration>,
+}
+
+impl Change {
+    /// The text of it in the log.
+    pub(super) fn to_text(self) -> String {
+        match self {
+            Self::Token(id, until) => format!("{}{until}", sts_types::hex(&id)),
+            Self::Swept(before) => format!("-{before}"),
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix('-') {
+            Some(before) => before.parse().ok().map(Self::Swept),
+            None => {
+                let (id, until) = text.split_at_checked(32)?;
+                Some(Self::Token(token_id(id)?, until.parse().ok()?))
+            }
+        }
+    }
+}
+
+/// The octets of an id in hexadecimal.
+pub(super) fn token_id(hex: &str) -> Option<TokenId> {
+    let mut id = [0; 16];
+    if hex.len() != 32 || !hex.is_ascii() {
+        return None;
+    }
+    for (octet, at) in id.iter_mut().zip((0..32).step_by(2)) {
+        *octet = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(id)
+}
+
+impl Revoked {
+    /// The sum over all of it.
+    pub(super) fn sum(&self, seal: &dyn Seal) -> SealedMark {
+        let mut sum = SealedMark::default();
+        self.tokens.iter().for_each(|(id, until)| sum.add_token(seal, id, *until));
+        self.rules.iter().for_each(|(id, stored)| sum.add_rule(seal, id, stored));
+        sum
+    }
+
+    /// Makes `changes`, and takes these rules for the former.
+    pub(super) fn apply(&mut self, changes: &[Change], rules: BTreeMap<String, Vec<u8>>) {
+        for change in changes {
+            match *change {
+                Change::Token(id, until) => drop(self.tokens.insert(id, until)),
+                Change::Swept(before) => self.tokens.retain(|_, until| *until >= before),
+            }
+        }
+        self.rules = rules;
+    }
+}
+
+impl Registry {
+    pub(super) fn new() -> Self {
+        Self {
+            revoked: RwLock::default(),
+            verified: ArcSwapOption::empty(),
+            rules: ArcSwap::from_pointee(Rules::new([], UnixTime::from_secs(0))),
+            suspicion: ArcSwapOption::empty(),
+            loading: tokio::sync::Mutex::new(Duration::ZERO),
+        }
+    }
+
+    /// The mark that was verified last.
+    pub(super) fn verified(&self) -> Option<Arc<Verified>> {
+        self.verified.load_full()
+    }
+
+    /// Whether `sealed` is the mark that was verified last, and nothing is wrong with it.
+    pub(super) fn is_at(&self, sealed: Option<&[u8]>) -> bool {
+        self.suspicion.load().is_none()
+            && self.verified.load().as_ref().is_some_and(|verified| Some(verified.sealed.as_slice()) == sealed)
+    }
+
+    /// Forgets all of it, since an operator has accepted another state.
+    pub(super) fn forget(&self) {
+        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        *revoked = Revoked::default();
+        self.verified.store(None);
+        self.suspicion.store(None);
+    }
+
+    /// Whether it was verified at all, and nothing is wrong.
+    pub(super) fn is_sound(&self) -> bool {
+        self.suspicion.load().is_none() && self.verified.load().is_some()
+    }
+
+    /// What is wrong with the revocations in Redis.
+    pub(super) fn suspicion(&self) -> Option<RedisStoreError> {
+        self.suspicion.load().as_ref().map(|error| RedisStoreError::clone(error))
+    }
+
+    /// Distrusts Redis until all of it was verified anew. Answers whether that is news.
+    pub(super) fn suspect(&self, why: RedisStoreError) -> bool {
+        self.suspicion.swap(Some(Arc::new(why))).is_none()
+    }
+
+    /// Whether a token is revoked alone.
+    pub(super) fn revokes(&self, id: &str) -> bool {
+        token_id(id).is_some_and(|id| self.read(|revoked| revoked.tokens.contains_key(&id)))
+    }
+
+    /// Whether the time of some rule passed before `now`.
+    pub(super) fn rules_end_before(&self, now: UnixTime) -> bool {
+        self.rules.load().end_before(now)
+    }
+
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Revoked) -> T) -> T {
+        read(&self.revoked.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same, unless the revocations are those of another mark by now.
+    pub(super) fn read_at<T>(&self, sealed: &[u8], read: impl FnOnce(&Revoked) -> T) -> Option<T> {
+        let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
+        let is_at = self.verified.load().as_ref().is_some_and(|verified| verified.sealed == sealed);
+        is_at.then(|| read(&revoked))
+    }
+
+    /// The rules in force, oldest first.
+    pub(super) fn rules(&self, now: UnixTime) -> Arc<[Revocation]> {
+        loop {
+            match self.rules.load().all_at(now) {
+                Some(rules) => return rules,
+                None => drop(self.rules.rcu(|rules| rules.pruned(now))),
+            }
+        }
+    }
+
+    /// Goes on from the verified mark to `next` by `changes`, when that adds up.
+    pub(super) fn advance(
+        &self,
+        seal: &dyn Seal,
+        next: Verified,
+        changes: &[Change],
+        rules: BTreeMap<String, Vec<u8>>,
+        now: UnixTime,
+    ) -> bool {
+        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(before) = self.verified.load_full() else { return false };
+        let mut sum = SealedMark::clone(&before.mark);
+        let mut overlay: HashMap<TokenId, Option<i64>> = HashMap::new();
+        for change in changes {
+            match *change {
+                Change::Token(id, until) => {
+                    let held = overlay.get(&id).copied().unwrap_or_else(|| revoked.tokens.get(&id).copied());
+                    if let Some(held) = held {
+                        sum.remove_token(seal, &id, held);
+                    }
+                    sum.add_token(seal, &id, until);
+                    overlay.insert(id, Some(until));
+                }
+                Change::Swept(before) => {
+                    let known: Vec<_> = revoked.tokens.iter().map(|(id, until)| (*id, *until)).collect();
+                    for (id, until) in known {
+                        if !overlay.contains_key(&id) && until < before {
+                            overlay.insert(id, Some(until));
+                        }
+                    }
+                    for (id, held) in &mut overlay {
+                        if let Some(until) = *held
+                            && until < before
+                        {
+                            sum.remove_token(seal, id, until);
+                            *held = None;
+                        }
+                    }
+                }
+            }
+        }
+        let rules_changed = rules != revoked.rules;
+        if rules_changed {
+            revoked.rules.iter().for_each(|(id, stored)| sum.remove_rule(seal, id, stored));
+            rules.iter().for_each(|(id, stored)| sum.add_rule(seal, id, stored));
+        }
+        if !sum.adds_up_to(&next.mark) {
+            return false;
+        }
+        for (id, held) in overlay {
+            match held {
+                Some(until) => drop(revoked.tokens.insert(id, until)),
+                None => drop(revoked.tokens.remove(&id)),
+            }
+        }
+        if rules_changed {
+            self.rules.store(Arc::new(opened(seal, &rules, now)));
+            revoked.rules = rules;
+        }
+        self.verified.store(Some(Arc::new(next)));
+        true
+    }
+
+    /// Takes all that was read under `next`, when it adds up, and what is known here is among it.
+    pub(super) fn replace(&self, seal: &dyn Seal, next: Verified, fresh: Revoked, now: UnixTime) -> bool {
+        if !fresh.sum(seal).adds_up_to(&next.mark) {
+            return false;
+        }
+        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        let is_same_epoch = self.verified.load().as_ref().is_some_and(|before| before.mark.epoch == next.mark.epoch);
+        let is_kept = |(id, until): (&TokenId, &i64)| {
+            live_until(UnixTime::from_secs(*until)) < now || fresh.tokens.get(id).is_some_and(|fresh| fresh >= until)
+        };
+        // Redis lost the last writes, and another process went on from there: the numbers are right, and a revocation is missing.
+        if is_same_epoch && !revoked.tokens.iter().all(is_kept) {
+            return false;
+        }
+        self.rules.store(Arc::new(opened(seal, &fresh.rules, now)));
+        *revoked = fresh;
+        self.verified.store(Some(Arc::new(next)));
+        self.suspicion.store(None);
+        true
+    }
+}
+
+/// The rules in the order in which they were made.
+fn opened(seal: &dyn Seal, rules: &BTreeMap<String, Vec<u8>>, now: UnixTime) -> Rules {
+    let mut opened: Vec<Revocation> =
+        rules.iter().filter_map(|(id, stored)| codec::open(seal, Place::Rule, id.as_bytes(), stored).ok()).collect();
+    opened.sort_by_key(|rule| (rule.order, rule.at));
+    Rules::new(opened, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sts_store::contract::{START, TestSeal};
+
+    const OLD: TokenId = [1; 16];
+    const EDGE: TokenId = [2; 16];
+
+    fn next(epoch: &str, sequence: u64, revoked: &Revoked) -> Verified {
+        let mark = SealedMark { epoch: epoch.to_owned(), sequence, ..revoked.sum(&TestSeal(1)) };
+        Verified { sealed: format!("{epoch} {sequence}").into_bytes(), mark: Arc::new(mark) }
+    }
+
+    fn holding(tokens: &[(TokenId, i64)]) -> Revoked {
+        Revoked { tokens: tokens.iter().copied().collect(), rules: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_sweep_forgets_what_ended_before_its_moment_in_both_ways_of_reading_it() {
+        let swept = [Change::Swept(100)];
+        let mut fresh = holding(&[(OLD, 99), (EDGE, 100)]);
+        fresh.apply(&swept, BTreeMap::new());
+        assert_eq!(fresh.tokens, holding(&[(EDGE, 100)]).tokens);
+
+        let registry = Registry::new();
+        let first = holding(&[(OLD, 99), (EDGE, 100)]);
+        assert!(registry.replace(&TestSeal(1), next("e", 1, &first), first, START));
+        let follows = registry.advance(&TestSeal(1), next("e", 2, &fresh), &swept, BTreeMap::new(), START);
+        assert!(follows && registry.read(|revoked| revoked.tokens == fresh.tokens));
+    }
+
+    #[test]
+    fn what_is_known_to_be_revoked_is_not_lost_to_a_fresh_read_of_the_same_epoch() {
+        let live = START.plus(500).as_secs();
+        let known = || {
+            let registry = Registry::new();
+            let first = holding(&[(OLD, live), (EDGE, live)]);
+            assert!(registry.replace(&TestSeal(1), next("e", 1, &first), first, START));
+            registry
+        };
+        let takes = |epoch: &str, tokens: &[(TokenId, i64)], now: UnixTime| {
+            let fresh = holding(tokens);
+            known().replace(&TestSeal(1), next(epoch, 2, &fresh), fresh, now)
+        };
+        assert!(takes("e", &[(OLD, live), (EDGE, live + 1)], START));
+        assert!(!takes("e", &[(OLD, live)], START), "one is missing");
+        assert!(!takes("e", &[(OLD, live), (EDGE, live - 1)], START), "one would end earlier");
+        assert!(takes("other", &[(OLD, live)], START), "another epoch was accepted");
+        let last = live_until(UnixTime::from_secs(live));
+        assert!(!takes("e", &[(OLD, live)], last), "it may live to the end of that second");
+        assert!(takes("e", &[(OLD, live)], last.plus(1)), "nobody misses what is dead");
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_not_taken() {
+        let registry = Registry::new();
+        let first = holding(&[(OLD, 99)]);
+        let other = next("e", 1, &holding(&[(OLD, 98)]));
+        assert!(!registry.replace(&TestSeal(1), other, first, START));
+        assert!(registry.verified().is_none() && !registry.is_sound());
+    }
+}
