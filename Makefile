@@ -53,16 +53,16 @@ MUTANTS ?= 0/1
 MUTATED = $(addprefix --file=, \
 	$(addprefix sts/token/src/,registered.rs unverified.rs verified.rs own.rs presented.rs origin.rs) \
 	$(addprefix sts/jose/src/,jws.rs verifying_key.rs jwk.rs) \
-	$(addprefix sts/types/src/,strict_json.rs json_object.rs secret_file.rs origin.rs issuer_template.rs issuers.rs) \
+	$(addprefix sts/claims/src/,strict_json.rs json_object.rs) $(addprefix sts/types/src/,secret_file.rs origin.rs issuer_template.rs issuers.rs) \
 	$(addprefix sts/store/src/,multiset.rs watermark.rs record.rs rules.rs) \
-	$(addprefix sts/store/src/redis/,mark.rs guard.rs issue.rs commit.rs load.rs seen_claims.rs lineage.rs rebuild.rs \
+	$(addprefix sts/store-redis/src/,mark.rs rollback_guard.rs issue.rs commit.rs load.rs seen_claims.rs lineage.rs rebuild.rs \
 		registry.rs) \
-	$(addprefix sts/service/src/,rules_in_force.rs revoke.rs introspect.rs redact.rs operate/names.rs operate/scan.rs) \
-	$(addprefix sts/server/src/http/,failure_limit.rs source.rs credentials.rs) \
+	$(addprefix sts/service/src/,rules_in_force.rs revoke.rs introspect.rs redact.rs token_admin/names.rs token_admin/scan.rs) \
+	$(addprefix sts/server/src/http/,failure_limit.rs client_ip.rs credentials.rs) \
 	$(addprefix jwks-cache/src/,guard.rs family.rs admissions.rs candidates.rs redirect.rs entry_keys.rs) \
-	$(addprefix policy/src/,pattern.rs pattern/automaton.rs pattern/language.rs condition.rs judge.rs resolve.rs events.rs \
+	$(addprefix policy/src/,pattern.rs pattern/automaton.rs pattern/language.rs condition.rs evaluate.rs resolve.rs events.rs \
 		preset.rs) \
-	$(addprefix policy/src/preset/,known.rs host.rs shared.rs owner.rs meant.rs platform.rs github.rs gitlab.rs \
+	$(addprefix policy/src/preset/,known.rs host.rs shared.rs owner.rs suggestion.rs platform.rs github.rs gitlab.rs \
 		kubernetes.rs issuer_fault.rs) \
 	$(addprefix policy/src/compile/,platform_use.rs broad.rs accounts.rs lints.rs))
 
