@@ -449,7 +449,7 @@ async fn fld42_a_claim_whose_use_somebody_wrote_names_no_exchange_and_is_taken_a
         assert_eq!(store.alerts.take(), alerts);
     }
     // As an earlier version left it.
-    store.tamper(|txn| drop(txn.delete_table(CLAIM_USES).unwrap()));
+    store.tamper(|txn| assert!(txn.delete_table(CLAIM_USES).unwrap()));
     let unknown = TakenClaim { key: one.key, earlier_use: None };
     assert_eq!(store.open(1).find_claim(one.key).await.unwrap(), Some(unknown));
 }
