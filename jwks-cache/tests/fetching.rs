@@ -139,6 +139,8 @@ async fn c088_fld33_no_redirect_leaves_the_origin() {
             (format!("http://localhost:{}{KEYS}", port(&issuer)), format!("http://localhost:{}", port(&issuer))),
             (issuer.url.replace("http:", "https:"), issuer.url.replace("http:", "https:")),
             (format!("http://user:hunter2@127.0.0.1:{}/", port(&issuer)), issuer.url.clone()),
+            (format!("http://user@127.0.0.1:{}/", port(&issuer)), issuer.url.clone()),
+            (format!("http://:hunter2@127.0.0.1:{}/", port(&issuer)), issuer.url.clone()),
             ("https://169.254.169.254/".to_owned(), "https://169.254.169.254".to_owned()),
             ("file:///etc/passwd".to_owned(), "file:".to_owned()),
         ] {

@@ -443,4 +443,69 @@ mod tests {
         ];
         assert_eq!(keys, wanted);
     }
+
+    #[test]
+    fn members_of_a_short_rule_and_claims_of_the_platform_are_known_to_be_text() {
+        for preset in Preset::ALL {
+            for (name, path) in preset.short_rule().map_or(&[][..], |rule| rule.members) {
+                let (claim, is_text) = match path {
+                    MemberPath::Same => (*name, true),
+                    MemberPath::Path(path) => (*path, true),
+                    MemberPath::Value(path) => (*path, false),
+                };
+                assert_eq!(preset.is_text_claim(claim), is_text, "{preset:?} {claim}");
+            }
+        }
+        assert!(Preset::GithubActions.is_text_claim("run_id") && !Preset::GithubActions.is_text_claim("exp"));
+        assert!(Preset::Gitlab.is_text_claim("jti") && !Preset::Jenkins.is_text_claim("build_number"));
+    }
+
+    #[test]
+    fn what_a_platform_is_known_for_differs() {
+        let named = |preset: &Preset| preset.names_owner();
+        assert!(Preset::ALL.iter().any(named) && !named(&Preset::Jenkins) && !named(&Preset::Kubernetes));
+        assert!(Preset::Jenkins.is_self_hosted() && Preset::Gitlab.is_self_hosted());
+        assert!(!Preset::Google.is_self_hosted() && !Preset::Vercel.is_self_hosted());
+    }
+
+    #[test]
+    fn a_subject_and_the_claims_behind_it_follow_from_each_other() {
+        let adopted = |preset: Preset, subject: &str| {
+            let mut claims = preset.sample();
+            preset.adopt_subject(subject, &mut claims);
+            ClaimSet::from(claims)
+        };
+        for preset in [Preset::GithubActions, Preset::Forgejo, Preset::Gitlab, Preset::Kubernetes] {
+            assert!(preset.subject_of(&preset.sample()).is_some(), "{preset:?}");
+        }
+        let github = adopted(Preset::GithubActions, "repo:acme@1/app@2:ref:refs/heads/main");
+        for (claim, value) in [
+            ("repository", "acme/app"),
+            ("repository_owner", "acme"),
+            ("repository_owner_id", "1"),
+            ("repository_id", "2"),
+        ] {
+            assert_eq!(github.text(claim), Some(value), "{claim}");
+        }
+        let gitlab = adopted(Preset::Gitlab, "project_path:acme/team/app:ref_type:branch:ref:main");
+        assert_eq!(gitlab.text("project_path"), Some("acme/team/app"));
+        assert_eq!(gitlab.text("namespace_path"), Some("acme/team"));
+        let kubernetes = adopted(Preset::Kubernetes, "system:serviceaccount:prod:deployer");
+        let at = |path: &str| kubernetes.find(&sts_types::ClaimPath::parse(path).unwrap()).and_then(Json::as_str);
+        assert_eq!(at("/kubernetes.io/namespace"), Some("prod"));
+        assert_eq!(at("/kubernetes.io/serviceaccount/name"), Some("deployer"));
+    }
+
+    #[test]
+    fn a_subject_has_an_id_where_githubs_grammar_puts_one() {
+        let has_id = Preset::GithubActions.owner().unwrap().subject_has_id;
+        for with in ["repo:octo@65/app@74:ref", "repo:octo@65/app:ref", "repository_id:74:", "repository_owner_id:65"] {
+            assert!(has_id(with), "{with}");
+        }
+        for without in
+            ["repo:octo/app:ref", "repo:octo/app@7:ref", "repo:octo@x/app:ref", "repo:octo/app:ref@6", "x:@1"]
+        {
+            assert!(!has_id(without), "{without}");
+        }
+    }
 }

@@ -543,4 +543,18 @@ mod tests {
         let said = said(GITHUB, subject("i", "repo:***"));
         assert_eq!(said, format!("Error: `repo:***` is not a pattern / {}", PatternError::ThreeStars));
     }
+
+    #[test]
+    fn c061_a_subject_that_begins_with_a_wildcard_reaches_across_owners_of_an_unknown_platform() {
+        let of = |pattern: &str| {
+            let mut spec = with("https://ci.example", subject("i", pattern));
+            spec.issuers[0].shared = true;
+            findings(&spec).join("\n")
+        };
+        for across in ["*:deploy", "**", "?cme:deploy"] {
+            assert!(of(across).contains("reaches across owners"), "{across}: {}", of(across));
+        }
+        assert!(!of("acme:*").contains("reaches across owners"));
+        assert!(!of("acme:deploy").contains("Error"));
+    }
 }

@@ -419,4 +419,38 @@ mod tests {
             said(CLUSTER, subject("i", "system:serviceaccount:*:*")).contains("Warning: `system:serviceaccount:*:*`")
         );
     }
+
+    #[test]
+    fn c069_a_condition_on_the_event_that_lists_none_is_told_what_it_does() {
+        let of = |event: serde_json::Value| {
+            said(GITHUB, claims(identity("i"), json!({ "repository_owner_id": "65", "event_name": event })))
+        };
+        for (event, wanted) in [
+            (json!({ "regex": "push|pull_request" }), Some("takes the place of the refusal")),
+            (json!("pull_request*"), Some("takes the place of the refusal")),
+            (json!({ "regex": ".*" }), Some("names no event")),
+            (json!({ "none_of": ["issues"] }), Some("names no event")),
+            (json!("*"), Some("names no event")),
+            (json!("push"), None),
+            (json!(["push", "pull_request"]), None),
+        ] {
+            let said = of(event.clone());
+            assert_eq!(said.contains("on `event_name`"), wanted.is_some(), "{event}: {said}");
+            assert!(said.contains(wanted.unwrap_or_default()), "{event}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_public_issuer_of_unknown_tenancy_is_told_where_a_rule_names_no_subject() {
+        let url = "https://ci.example";
+        for (identity, is_told) in [
+            (claims(identity("i"), json!({ "team": "a" })), true),
+            (subject("i", "*:deploy"), true),
+            (subject("i", "acme:*"), false),
+            (claims(identity("i"), json!({ "sub": "acme:deploy" })), false),
+        ] {
+            let said = said(url, identity.clone());
+            assert_eq!(said.contains("whether others can get tokens"), is_told, "{identity:?}: {said}");
+        }
+    }
 }

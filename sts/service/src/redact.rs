@@ -85,4 +85,21 @@ mod tests {
         assert_eq!(redacted(&"\u{e9}".repeat(200)), format!("{}...", "\u{e9}".repeat(128)));
         assert_eq!(redacted(&"a".repeat(256)), "a".repeat(256));
     }
+
+    #[test]
+    fn a_long_word_is_no_secret_by_its_length_alone() {
+        let word = "a_long_word_that_is_neither_a_token_nor_a_key";
+        let short = format!("sts_{}", "a".repeat(47));
+        for text in [
+            format!("sts_x {word}"),
+            format!("https://{word}/@"),
+            "eyJ0123456789abc".to_owned(),
+            short.clone(),
+            format!("{short}-"),
+        ] {
+            assert_eq!(redacted(&text), text);
+        }
+        assert_eq!(redacted("eyJ0123456789abcd"), "[removed]");
+        assert_eq!(redacted(&format!("{short}a")), "[removed]");
+    }
 }

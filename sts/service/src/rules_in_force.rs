@@ -147,7 +147,7 @@ fn claim_matches(value: Option<&Value>, pattern: &Pattern) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sts_store::contract::{record, rule};
+    use sts_store::contract::{record, revocation, rule};
     use sts_types::{ApiKeyId, ApiKeyProof, Jti, UnixTime};
 
     const ID: &str = "0123456789aB";
@@ -192,5 +192,46 @@ mod tests {
                 Revocation { scope: RevocationScope::Rule(fields), ..rule("octo", UnixTime::from_secs(1)) };
             assert_eq!(records().map(|record| covers_alone(&revocation, &record)), wanted, "{shown}");
         }
+    }
+
+    #[test]
+    fn a_rule_covers_our_key_a_generation_and_claims_by_their_text() {
+        let own = record("j", "octo");
+        let covers = |change: &dyn Fn(&mut RevocationRule)| {
+            let mut fields = RevocationRule::default();
+            change(&mut fields);
+            let own_rule = Revocation { scope: RevocationScope::Rule(fields), ..rule("octo", UnixTime::from_secs(1)) };
+            covers_alone(&own_rule, &own)
+        };
+        assert!(covers(&|rule| rule.kid = Some(own.kid.to_string())));
+        assert!(!covers(&|rule| rule.kid = Some("another".to_owned())));
+        assert!(covers(&|rule| rule.generation = Some(own.generation.clone())));
+        assert!(!covers(&|rule| rule.generation = Some("another".to_owned())));
+        for (name, pattern, is_covered) in [
+            ("repository", "octo-org/*", true),
+            ("repository", "other/*", false),
+            ("runner", "true", true),
+            ("attempt", "1", true),
+            ("none", "*", false),
+            ("event", "*", false),
+            ("absent", "*", false),
+        ] {
+            let claim = [(name.to_owned(), pattern.to_owned())];
+            assert_eq!(covers(&|rule| rule.claim = claim.clone().into()), is_covered, "{name} {pattern}");
+        }
+        let token = revocation("j", "stolen");
+        assert!(covers_alone(&token, &own) && !covers_alone(&token, &record("k", "octo")));
+    }
+
+    #[test]
+    fn a_new_list_is_compiled_and_the_oldest_that_covers_is_named() {
+        let in_force = RulesInForce::default();
+        let until = UnixTime::from_secs(i64::MAX);
+        let (own, other) = (rule("octo", until), rule("other", until));
+        let newer = Revocation { reason: Some("later".to_owned()), ..own.clone() };
+        let covering = |list: &[Revocation]| in_force.covering(&list.to_vec().into(), &record("j", "octo"));
+        assert_eq!(covering(&[]), None);
+        assert_eq!(covering(std::slice::from_ref(&other)), None);
+        assert_eq!(covering(&[other, own.clone(), newer]), Some(own));
     }
 }

@@ -541,6 +541,8 @@ mod tests {
             (of("https://e.example/{a}"), of("https://e.example/{a}"), true),
             (of("https://e.example/{a}"), of("https://e.example/x-{a}"), true),
             (of("https://e.example/y-{a}"), of("https://e.example/x-{a}"), false),
+            (of("https://e.example/y-{a}"), of("https://e.example/y-z{a}"), true),
+            (of("https://e.example/{a}-y"), of("https://e.example/{a}x-y"), true),
             (of("https://e.example/{a}-y"), of("https://e.example/{a}-x"), false),
             (of("https://e.example/{a}"), of("https://f.example/{a}"), false),
             (of("https://e.example/{a}"), of("https://e.example/{a}/b"), false),
@@ -615,5 +617,12 @@ mod tests {
                 assert_eq!(*own == other.clone(), at == other_at, "{at} {other_at}");
             }
         }
+    }
+
+    #[test]
+    fn the_listed_values_are_those_of_that_variable() {
+        let listed = |name: &str| eks().listed(name).map(<[String]>::to_vec);
+        assert_eq!(listed("region"), Some(vec!["eu-west-1".to_owned(), "us-east-2".to_owned()]));
+        assert_eq!((listed("cluster"), listed("zone")), (None, None));
     }
 }

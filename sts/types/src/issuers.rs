@@ -57,3 +57,29 @@ impl From<Issuer> for Issuers {
         Self::One(issuer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::VariableSpec;
+
+    #[test]
+    fn one_issuer_is_its_only_member_and_a_family_has_one_for_each_value() {
+        let issuer = Issuer::new("https://i.example/a").unwrap();
+        let one = Issuers::from(issuer.clone());
+        assert_eq!(one.member(|_| None).as_deref(), Some(&issuer));
+        assert!(one.covers("https://i.example/a") && !one.covers("https://i.example/b") && one.template().is_none());
+
+        let values = VariableSpec::OneOf(vec!["a".to_owned(), "b".to_owned()]);
+        let variables = BTreeMap::from([("tenant".to_owned(), values)]);
+        let template = IssuerTemplate::new("https://i.example/{tenant}", &variables).unwrap();
+        let family = Issuers::Family(Arc::new(template));
+        let member = |value: &str| family.member(|_| Some(value.to_owned())).map(|member| member.to_string());
+        assert_eq!(member("b").as_deref(), Some("https://i.example/b"));
+        assert_eq!(member("c"), None);
+        assert!(family.covers("https://i.example/a") && !family.covers("https://i.example/c"));
+        assert_eq!((family.as_str(), family.template().is_some()), ("https://i.example/{tenant}", true));
+    }
+}

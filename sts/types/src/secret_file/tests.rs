@@ -145,3 +145,38 @@ fn f8_an_error_names_path_actual_and_expected_and_the_command_to_run() {
         assert!(error.contains(part), "{part}: {error}");
     }
 }
+
+#[test]
+fn f8_root_takes_the_owner_of_the_folder_for_the_servers_user_and_nobody_else_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = std::fs::metadata(folder.path()).unwrap().uid();
+    let by = |uid: u32| Process { uid, ..us() }.on_behalf_of(&folder.path().join("key")).also;
+    assert_eq!((by(0), by(US)), (Some(owner), None));
+    let root = Process { also: Some(US), uid: 0, groups: vec![] };
+    assert!(root.trusts(US) && root.trusts(0) && !root.trusts(STRANGER) && !us().trusts(STRANGER));
+}
+
+#[test]
+fn f8_a_folder_of_ours_is_judged_as_it_is_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(check_private_folder(folder.path()).unwrap(), None);
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+    assert_eq!(check_private_folder(folder.path()).unwrap_err().code(), CheckCode::ExposedFolder);
+    let file = made(folder.path(), "file", 0o600);
+    assert_eq!(check_private_folder(&file).unwrap_err().code(), CheckCode::InvalidSecret);
+    let missing = check_private_folder(&folder.path().join("none")).unwrap_err();
+    assert!(missing.is_missing() && !missing.is_denied());
+}
+
+#[test]
+fn fld58_what_is_not_there_may_be_a_secret_and_is_not_repeated() {
+    let secret = "sts_9w8e7r6t5y4u3i2o1p0aSDFGHJKLqwertzuiop";
+    let error = read_secret_file(Path::new(secret), SecretOwner::Configured, 10).err().unwrap();
+    assert!(error.is_missing() && !error.message().contains(secret), "{}", error.message());
+    let folder = tempfile::tempdir().unwrap();
+    let large = made(folder.path(), "large", 0o600);
+    std::fs::write(&large, [b'x'; 11]).unwrap();
+    let error = read_secret_file(&large, SecretOwner::Configured, 10).err().unwrap();
+    assert!(error.message().contains(&large.display().to_string()), "{}", error.message());
+}
