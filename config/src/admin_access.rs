@@ -1,7 +1,8 @@
-//! Where a running server is spoken to, read from a configuration that need not load.
+//! Reads the address of a running server's admin listener from a configuration that may not load.
 //!
-//! An operator who must revoke a token now cannot wait until a broken account file is mended. So only `admin` and
-//! `data_dir` are read, and mistakes anywhere else are passed over, mistakes in the YAML itself included.
+//! An operator who must revoke a token now cannot wait for somebody to repair an account file. So
+//! this reads only `admin` and `data_dir`, and ignores mistakes anywhere else, even in the YAML
+//! itself.
 
 mod salvage;
 
@@ -16,24 +17,26 @@ use crate::files::{FileError, Files};
 use crate::render::quoted;
 use crate::yaml::{self, Entry, Node, Value};
 
-/// What a command needs in order to speak to a running server.
+/// What a command needs to talk to a running server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminAccess {
     /// The admin listener.
     pub listen: SocketAddr,
-    /// The certificate that the admin listener shows, where it has one.
+    /// The certificate of the admin listener, if it uses TLS.
     pub cert_file: Option<PathBuf>,
-    /// Where the admin token is.
+    /// Directory with the admin token.
     pub data_dir: PathBuf,
 }
 
 const ADMIN: &str = "admin";
 pub(crate) const DATA_DIR: &str = "data_dir";
 
-/// Reads `admin` and `data_dir` of the configuration at `path`; `environment` gives the value of a variable.
+/// Reads `admin` and `data_dir` of the configuration at `path`. `environment` returns the value of
+/// an environment variable.
 ///
 /// # Errors
-/// When the file cannot be read, or does not say for certain where the server is. A guess could reach another server.
+/// If the file cannot be read, or is ambiguous about the address. A guess could reach another
+/// server.
 pub fn admin_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<AdminAccess, Diagnostics> {
     let mut reader = Reader::new(environment);
     let access = read(&mut reader, path);
@@ -51,20 +54,20 @@ fn read(reader: &mut Reader<'_>, path: &Path) -> Option<AdminAccess> {
     if reader.report.findings.is_fatal() { None } else { access }
 }
 
-/// The text of the main file.
+/// Reads the text of the main file.
 pub(crate) fn text_of(path: &Path) -> Result<Arc<str>, FileError> {
     Files::default().text(path).map(Into::into).map_err(|error| error.of_main(path))
 }
 
-/// The tree of `text`, which may have the members `wanted` alone. Only what is wrong with these is reported: what is wrong
-/// elsewhere is not what the caller is about.
+/// Parses `text`, or at least its members `wanted`. Reports only faults in these; the caller does
+/// not need the others.
 pub(crate) fn tree_with(reader: &mut Reader<'_>, path: &Path, text: &Arc<str>, wanted: &[&str]) -> Option<Node> {
     let tree = whole(reader, path, text).or_else(|| salvaged(reader, path, text, wanted))?;
     keep_findings_on(reader, &tree, wanted);
     Some(tree)
 }
 
-/// Forgets the findings that are not about the members `wanted` of `tree`.
+/// Drops findings that are not about the members `wanted` of `tree`.
 pub(crate) fn keep_findings_on(reader: &mut Reader<'_>, tree: &Node, wanted: &[&str]) {
     let findings = std::mem::take(&mut reader.report.findings);
     findings.iter().filter(|finding| concerns(finding, tree, wanted)).cloned().for_each(|finding| {
@@ -72,7 +75,7 @@ pub(crate) fn keep_findings_on(reader: &mut Reader<'_>, tree: &Node, wanted: &[&
     });
 }
 
-/// Whether `finding` is about one of the members `wanted`: within it, or about a second one of its name.
+/// Whether `finding` is inside one of the members `wanted`, or about a duplicate of one.
 fn concerns(finding: &Diagnostic, tree: &Node, wanted: &[&str]) -> bool {
     let Value::Mapping(members) = &tree.value else { return true };
     let Some(at) = finding.place.as_ref().map(|place| (place.line, place.column)) else { return true };
@@ -86,13 +89,13 @@ fn concerns(finding: &Diagnostic, tree: &Node, wanted: &[&str]) -> bool {
     })
 }
 
-/// The tree of a text that is YAML.
+/// Parses the whole text.
 fn whole(reader: &mut Reader<'_>, path: &Path, text: &Arc<str>) -> Option<Node> {
     let file = reader.report.sources.add(path, Arc::clone(text));
     yaml::parse(file, text, &mut reader.report).filter(|tree| matches!(tree.value, Value::Mapping(_)))
 }
 
-/// The tree of the members `wanted` alone, where the text around them is not YAML.
+/// Parses the members `wanted` alone, if the text around them is not valid YAML.
 fn salvaged(reader: &mut Reader<'_>, path: &Path, text: &str, wanted: &[&str]) -> Option<Node> {
     let kept: Arc<str> = salvage::members(text, wanted)?.into();
     let findings = std::mem::take(&mut reader.report.findings);
@@ -121,14 +124,14 @@ fn decode(reader: &mut Reader<'_>, tree: &Node) -> Option<AdminAccess> {
     Some(access)
 }
 
-/// The value of `data_dir`, or its default.
+/// Reads `data_dir`, or returns its default.
 pub(crate) fn data_dir(reader: &mut Reader<'_>, members: &[Entry]) -> Option<PathBuf> {
     let Some(entry) = only(reader, members, DATA_DIR)? else { return Some(PathBuf::from(DEFAULT_DATA_DIR)) };
     let node = sound(reader, entry)?;
     reader.path(node)
 }
 
-/// The certificate of `tls`; an empty mapping has none.
+/// Reads `cert_file` of `tls`. An empty mapping has none.
 fn certificate(reader: &mut Reader<'_>, tls: &Entry) -> Option<Option<PathBuf>> {
     let node = sound(reader, tls)?;
     let tls = reader.mapping(node, "`tls`")?;
@@ -137,7 +140,8 @@ fn certificate(reader: &mut Reader<'_>, tls: &Entry) -> Option<Option<PathBuf>> 
     reader.path(node).map(Some)
 }
 
-/// The member of that name, if there is one; two of them say nothing for certain.
+/// The member `name`, if present. Reports a duplicate and returns `None`, because either could be
+/// meant.
 pub(crate) fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str) -> Option<Option<&'n Entry>> {
     let mut found = members.iter().filter(|entry| entry.key == name);
     let first = found.next();
@@ -148,7 +152,7 @@ pub(crate) fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str
     Some(first)
 }
 
-/// The value of a member that could be read.
+/// The value of a member. Reports a broken one.
 pub(crate) fn sound<'n>(reader: &mut Reader<'_>, entry: &'n Entry) -> Option<&'n Node> {
     if matches!(entry.node.value, Value::Broken) {
         let place = SourceLocation::new(&reader.report.sources, entry.key_span);

@@ -1,4 +1,4 @@
-//! Reading files: bounded, as UTF-8, and counted into the snapshot's digest.
+//! Reads the files of a configuration, with bounds on their size, and records their digests.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -13,16 +13,16 @@ use zeroize::Zeroizing;
 use crate::render::quoted;
 use crate::settings::Secret;
 
-/// The largest file that is read.
+/// Largest file, in bytes.
 const MAX_FILE: u64 = 10 * 1024 * 1024;
-/// The largest secret.
+/// Largest secret file, in bytes.
 const MAX_SECRET: u64 = 64 * 1024;
-/// The shortest secret that is no cause for a warning, in characters.
+/// Shortest secret without a warning, in characters.
 pub(crate) const STRONG_SECRET: usize = 16;
-/// How to come by a secret.
+/// Help for a missing or weak secret.
 pub(crate) const NEW_SECRET: &str = "make a new one: `openssl rand -base64 32 > FILE`";
 
-/// Every file that took part, with a digest of its bytes.
+/// Every file read so far, with the digest of its bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Files(Vec<(PathBuf, Digest256)>);
 
@@ -32,12 +32,12 @@ pub(crate) struct FileError {
     pub(crate) code: CheckCode,
     pub(crate) message: String,
     pub(crate) help: String,
-    /// Whether it is a secret that is not there, or not for this user to read.
+    /// Whether the file is a secret that is missing, or that this user may not read.
     pub(crate) is_absent_secret: bool,
 }
 
 impl FileError {
-    /// The same of the configuration itself, which no file names.
+    /// Adapts the help to the main file, whose path comes from the command line.
     pub(crate) fn of_main(self, path: &Path) -> Self {
         let is_missing = matches!(path.try_exists(), Ok(false));
         let help = if path.is_dir() {
@@ -67,7 +67,7 @@ impl From<SecretFileError> for FileError {
 }
 
 impl Files {
-    /// A file's text, without a byte order mark and with LF as its only line break.
+    /// Reads a text file. Removes a byte order mark, and converts line breaks to LF.
     pub(crate) fn text(&mut self, path: &Path) -> Result<String, FileError> {
         let bytes = self.bytes(path, MAX_FILE)?;
         let not_text =
@@ -77,22 +77,23 @@ impl Files {
         }
         let text = std::str::from_utf8(&bytes).map_err(|_| not_text("save it as UTF-8"))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        // As YAML does (section 5.4), and so that everybody counts the same lines.
+        // YAML does the same (section 5.4). It also makes all readers agree on line numbers.
         Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
     }
 
-    /// Notes a file that another crate reads.
+    /// Records a file that another crate reads.
     pub(crate) fn note(&mut self, path: &Path) -> Result<(), FileError> {
         self.bytes(path, MAX_FILE).map(drop)
     }
 
-    /// Judges and notes a secret file that another crate reads.
+    /// Checks and records a secret file that another crate reads.
     pub(crate) fn note_secret(&mut self, path: &Path) -> Result<Option<GroupAccess>, FileError> {
         self.secret_bytes(path).map(|(_, group)| group)
     }
 
-    /// A secret: the file's text without one line break (LF or CRLF) at its end. A byte order mark, other control characters
-    /// and an empty file are refused. With it, the group that can read the file.
+    /// Reads a secret: the text of the file without one line break (LF or CRLF) at the end. Refuses
+    /// a byte order mark, other control characters and an empty file. Also returns the group that
+    /// can read the file, if any.
     pub(crate) fn secret(&mut self, path: &Path) -> Result<(Secret, Option<GroupAccess>), FileError> {
         let unfit = |what: &str, help: &str| {
             FileError::new(CheckCode::InvalidSecret, format!("the secret in {} {what}", shown(path)), help)
@@ -117,17 +118,18 @@ impl Files {
 
     fn secret_bytes(&mut self, path: &Path) -> Result<(Zeroizing<Vec<u8>>, Option<GroupAccess>), FileError> {
         let file = read_secret_file(path, SecretOwner::Configured, MAX_SECRET);
-        // Watched even while it cannot be used, so that the cure is noticed.
+        // Record an unusable file, too: it is then watched, and a reload notices the repair.
         let digest = file.as_ref().map_or(Digest256([0; 32]), |file| sha256(&file.bytes));
         self.0.push((path.to_owned(), digest));
         let file = file?;
         Ok((file.bytes, file.group))
     }
 
-    /// Names the snapshot by everything that took part: the files, and the environment variables with their values.
+    /// The name of the snapshot: a digest of all files, and of the environment variables with their
+    /// values.
     pub(crate) fn generation<'v>(&self, variables: impl Iterator<Item = (&'v String, &'v String)>) -> String {
         let mut parts: Vec<Vec<u8>> = Vec::new();
-        // Without the paths: the same files elsewhere are the same configuration.
+        // Paths do not count: the same files in another directory are the same configuration.
         for (_, digest) in &self.0 {
             parts.extend([b"file".to_vec(), digest.0.to_vec()]);
         }
@@ -138,12 +140,12 @@ impl Files {
         digest_of_parts(&parts).to_hex().chars().take(16).collect()
     }
 
-    /// Every file with the digest of its content.
+    /// Every file with its digest.
     pub(crate) fn digests(&self) -> impl Iterator<Item = (&Path, Digest256)> {
         self.0.iter().map(|(path, digest)| (path.as_path(), *digest))
     }
 
-    /// The paths, in the order in which they were read.
+    /// The paths in the order of reading, without duplicates.
     pub(crate) fn into_paths(self) -> Vec<PathBuf> {
         let mut paths: Vec<PathBuf> = Vec::new();
         for (path, _) in self.0 {
@@ -169,7 +171,7 @@ impl Files {
                 help,
             )
         };
-        // Before it is opened: opening a FIFO waits for a writer.
+        // Check before opening, because opening a FIFO blocks until there is a writer.
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(FileError::new(
                 CheckCode::UnreadableFile,
@@ -189,7 +191,7 @@ impl Files {
     }
 }
 
-/// The operating system's reason, without its number.
+/// The operating system's message, without the error number.
 fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
@@ -200,10 +202,11 @@ fn shown(path: &Path) -> String {
     if looks_like_path(&text) { quoted(&text) } else { shown_path(path) }
 }
 
-/// The files that `pattern` stands for, sorted: `*` in the last part stands for any characters, but not for a leading dot.
+/// The files that match `pattern`, sorted. `*` is a wildcard in the last part of the path; it does
+/// not match a leading dot.
 ///
 /// # Errors
-/// When `*` stands in another part, a folder cannot be read, or nothing matches.
+/// If another part contains `*`, the folder cannot be read, or nothing matches.
 pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, FileError> {
     let last = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -243,7 +246,7 @@ pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(found)
 }
 
-/// Whether `name` matches `pattern`, in which `*` stands for any characters.
+/// Whether `name` matches `pattern`, where `*` matches any characters.
 fn matches_name(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };

@@ -1,29 +1,29 @@
-//! Every key of the configuration, once. This table decides what an unknown key is, what this build refuses by name, and what
-//! the JSON Schema says.
+//! The table of all keys of the configuration. The decoders use it to report unknown keys, and the
+//! JSON Schema is generated from it.
 
 /// The keys of one mapping.
 #[derive(Debug)]
 pub(crate) struct Section {
-    /// What the mapping is called in messages.
+    /// Name of the mapping in messages.
     pub(crate) name: &'static str,
     pub(crate) keys: &'static [Key],
 }
 
-/// One key.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
-    /// What it is for: one sentence.
+    /// Its purpose in one sentence.
     pub(crate) doc: &'static str,
     /// Its default, as YAML.
     pub(crate) default: Option<&'static str>,
     pub(crate) required: bool,
-    /// Whether exactly one of the keys of its mapping that say so must be there.
+    /// Whether the key is one of several alternatives. Exactly one of those in a mapping is
+    /// required.
     pub(crate) either: bool,
 }
 
-/// What a key's value looks like.
+/// The type of a key's value.
 #[derive(Debug)]
 pub(crate) enum Kind {
     Text,
@@ -45,17 +45,17 @@ pub(crate) enum Kind {
     WordOrSection(&'static str, &'static Section),
     Sections(&'static Section),
     Named(&'static Section),
-    /// API name to list of scopes.
+    /// A mapping from API names to lists of scopes.
     Grants,
-    /// Claim to condition.
+    /// A mapping from claims to conditions.
     Conditions,
-    /// A list of scalars to compare with.
+    /// A list of scalars to compare a claim with.
     Scalars,
-    /// Claim to any value.
+    /// A mapping from claims to any values.
     Claims,
     /// A JSON Web Key Set.
     KeySet,
-    /// Variable to a list of values, or a regular expression.
+    /// A mapping from variables to lists of values or regular expressions.
     Variables,
 }
 
@@ -78,7 +78,7 @@ impl Key {
 }
 
 impl Section {
-    /// The key of that name.
+    /// Looks a key up by name.
     pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
     }
@@ -503,7 +503,7 @@ pub(crate) static EXPECT: Section = Section {
     ],
 };
 
-/// Whether any mapping has a key of that name.
+/// Whether any mapping has a key of this name.
 pub(crate) fn is_known(name: &str) -> bool {
     fn within(section: &Section, name: &str) -> bool {
         section.keys.iter().any(|key| key.name == name || key.section().is_some_and(|inner| within(inner, name)))
@@ -512,7 +512,7 @@ pub(crate) fn is_known(name: &str) -> bool {
 }
 
 impl Key {
-    /// The mapping that the value is, or is made of.
+    /// The keys of the value, or of the mappings in it.
     pub(crate) fn section(&self) -> Option<&'static Section> {
         match &self.kind {
             Kind::Section(inner)
@@ -544,7 +544,8 @@ impl Key {
 mod tests {
     use super::*;
 
-    /// The list "All keys" of the documentation. `...` after the short rules stands for those of the other platforms.
+    /// The list "All keys" of the documentation. `...` after the short rules means those of the
+    /// other platforms.
     const ALL: &str = "
         issuer listen tls{cert_file key_file} behind_tls_proxy admin{listen hosts tls{cert_file key_file}} data_dir
         store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts proxy

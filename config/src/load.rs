@@ -1,4 +1,4 @@
-//! Files to settings.
+//! Loads a configuration: reads its files, decodes and checks them, and compiles the rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,53 +25,53 @@ use crate::settings::{Settings, SourceDocuments};
 use crate::source::Span;
 use crate::yaml::{self, Node};
 
-/// The largest bearer token that is judged, in bytes: more than any that is shown.
+/// Largest bearer token file, in bytes. Real bearer tokens are much shorter.
 const MAX_BEARER: u64 = 64 * 1024;
 
 /// A configuration that loaded.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What a server runs by.
+    /// The settings of a server.
     pub settings: Settings,
-    /// What that was made of.
+    /// The specs that the settings were made from.
     pub written: SourceDocuments,
-    /// What is worth a look.
+    /// Findings that do not prevent the load.
     pub warnings: Diagnostics,
 }
 
-/// Reads `path`, the account files that it names and every other file that takes part, and checks all of it.
+/// Loads the configuration at `path` with all files that it names, and checks everything.
 ///
-/// `environment` gives the value of a variable. A secret file loses one line break (LF or CRLF) at its end and nothing else; a
-/// byte order mark in it is refused.
+/// `environment` returns the value of an environment variable. A secret is the text of its file
+/// without one line break (LF or CRLF) at the end; a byte order mark is refused.
 ///
 /// # Errors
-/// Everything that is wrong, not the first: see [`Diagnostics::exit_code`].
+/// All findings, not only the first. See [`Diagnostics::exit_code`].
 pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
     load_with(path, environment, AbsentSecrets::Refuse)
 }
 
-/// Reads `path` as [`load`] does, to explain decisions and never to serve: patterns that are refused as unsafe are kept, since
-/// they are often what the question is about. They are among the warnings.
+/// Loads like [`load`], to explain decisions and never to serve. Unsafe patterns stay in the rules,
+/// because the question is often about them; they are among the warnings.
 ///
 /// # Errors
-/// As of [`load`], without what is unsafe.
+/// As for [`load`], except that unsafe rules are no error.
 pub fn load_to_explain(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
     read(path, environment, AbsentSecrets::Refuse, |findings| findings.exit_code() > 1)
 }
 
-/// What to make of secret files that are not there, or not for this user to read.
+/// How to treat secret files that are missing, or that this user may not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbsentSecrets {
-    /// The load is refused.
+    /// The load fails.
     Refuse,
-    /// A warning: the rules are checked where the secrets are not.
+    /// The load warns. For checks on machines that do not have the secrets.
     Warn,
 }
 
-/// As [`load`], with a choice about absent secrets.
+/// Loads like [`load`], with a choice about absent secrets.
 ///
 /// # Errors
-/// As [`load`].
+/// As for [`load`].
 pub fn load_with(
     path: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
@@ -112,7 +112,8 @@ struct Load<'e> {
 }
 
 impl Load<'_> {
-    /// Settings that are good if nothing was reported, the policy and its tests.
+    /// Reads everything: the settings, the policy and its tests. They are valid only if no error
+    /// was reported.
     fn everything(&mut self, path: &Path) -> Option<(Settings, Spec, Vec<TestSpec>)> {
         let main = self.tree(path, None)?;
         let fields = self.reader.fields(&main, &keys::ROOT)?;
@@ -194,7 +195,7 @@ impl Load<'_> {
         Some((settings, policy, accounts.tests))
     }
 
-    /// Reads a file that another crate will read, so that its change is one of the configuration.
+    /// Reads a file that another crate will read, to check it and to watch it for changes.
     fn note(&mut self, NamedFile { path, span, kind }: &NamedFile) {
         match kind {
             FileKind::Secret => {
@@ -202,7 +203,8 @@ impl Load<'_> {
                 self.report_secret(noted, *span);
             }
             FileKind::Certificate => {
-                // It comes and goes with its key.
+                // A machine without the key usually has no certificate either, so a missing one
+                // counts as an absent secret.
                 let noted = self.files.note(path).map_err(|unusable| match path.exists() {
                     true => unusable,
                     false => FileError { code: CheckCode::MissingSecret, is_absent_secret: true, ..unusable },
@@ -216,7 +218,8 @@ impl Load<'_> {
         }
     }
 
-    /// Bearer tokens are read for each fetch, since they are rotated under a running server; one that is not there yet may come.
+    /// Checks the files of bearer tokens. A missing one is no error: each fetch reads its file, so
+    /// it may appear later.
     fn judge_bearer_tokens(&mut self, entries: &[ValidEntry]) {
         for entry in entries {
             let path = entry.spec.one().and_then(|spec| spec.bearer_token_file.as_ref());
@@ -230,7 +233,7 @@ impl Load<'_> {
         }
     }
 
-    /// A secret that was read, with a warning where a group can read it, too.
+    /// Unwraps a secret. Warns if a group can read its file, and reports a failed read.
     fn report_secret<T>(&mut self, result: Result<(T, Option<GroupAccess>), FileError>, span: Span) -> Option<T> {
         match result {
             Ok((secret, group)) => {
@@ -254,12 +257,13 @@ impl Load<'_> {
             .iter()
             .filter(|entry| matches!(entry.spec.one(), Some(EntrySpec { source: KeySource::Inline(_), .. })))
         {
-            // Somebody may have written a private key.
+            // The key set may contain a private key by mistake.
             self.reader.report.hide_line(entry.keys);
         }
         let mut domains: BTreeMap<&str, Vec<&EntrySpec>> = BTreeMap::new();
         for spec in entries.iter().filter_map(|entry| entry.spec.one()) {
-            let domain = trust.iter().find(|own| own.entry == spec.name).and_then(|own| own.trust_domain.as_deref());
+            let domain =
+                trust.iter().find(|trust| trust.entry == spec.name).and_then(|trust| trust.trust_domain.as_deref());
             domain.into_iter().for_each(|domain| domains.entry(domain).or_default().push(spec));
         }
         let mut errors = key_sets::check(KeysSpec::specs(entries.iter().map(|entry| entry.spec.clone())));
@@ -267,7 +271,7 @@ impl Load<'_> {
         for error in errors {
             let report = &mut self.reader.report;
             let entry = entries.iter().find(|entry| *entry.spec.name() == error.entry);
-            // That an entry has no keys of its own was told where the entries were read.
+            // Decoding the entries has reported those without keys of their own.
             let is_told = error.code == CheckCode::IssuerWithoutKeys
                 && entry.is_some_and(|entry| entry.spec.one().is_some_and(|spec| spec.source == KeySource::Discovery));
             if let Some(span) = entry.map(|entry| entry.place(error.key))
@@ -283,8 +287,8 @@ impl Load<'_> {
         }
     }
 
-    /// The accounts of the main file and of every account file. `None` when a file could not be read as YAML: what it would
-    /// have held is then missing everywhere, and every mention of it would be reported.
+    /// Reads the accounts of the main file and of every account file. `None` if a file could not be
+    /// read: its contents would be missing, and every reference to them would be reported.
     fn accounts(&mut self, main: &Fields<'_>, named: &[AccountFiles]) -> Option<Accounts> {
         let mut found = Accounts::default();
         accounts(&mut self.reader, main, &mut found);
@@ -299,7 +303,7 @@ impl Load<'_> {
             }
         }
         for (path, span) in paths {
-            // Two patterns may meet in one file, and a pattern may reach the main file.
+            // Two patterns may match the same file, and a pattern may match the main file.
             if self.reader.report.sources.position(&path).is_none() {
                 complete &= self.account_file(&path, span, &mut found).is_some();
             }
@@ -314,7 +318,7 @@ impl Load<'_> {
         complete.then_some(found)
     }
 
-    /// The claims of a test's token, as its file has them.
+    /// Reads the claims of a test token from its file.
     fn token_claims(&mut self, file: &TokenFile, names_entry: bool) -> Option<Map<String, Value>> {
         let text = self.files.text(&file.path);
         let text = self.report_unusable(text, Some(file.span))?;
@@ -373,18 +377,19 @@ impl Load<'_> {
         }
     }
 
-    /// Compiles the rules. What stands where something was reported already is not reported again.
+    /// Compiles the rules. Drops findings at positions that already have one.
     fn compile(&mut self, spec: &Spec) -> Option<RuleSet> {
-        // On a thread of its own because of memory: the C library keeps a heap for each. What was read is several times as large
-        // as the rules, and is let go of in one piece when they do not lie in the midst of it.
+        // A thread of its own saves memory, because the C library gives each thread its own heap.
+        // The specs are several times as large as the rules. If the rules are not scattered among
+        // them, the memory of the specs can be returned in one piece.
         let compiled = std::thread::scope(|threads| {
             match std::thread::Builder::new().spawn_scoped(threads, || RuleSet::compile_with_unsafe(spec)) {
                 Ok(compiling) => compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                // There may be no more threads.
+                // The system may refuse a new thread.
                 Err(_) => RuleSet::compile_with_unsafe(spec),
             }
         });
-        // What is unsafe refuses the load by its finding; only `load_to_explain` looks at such rules.
+        // An unsafe rule fails the load by its finding. Only `load_to_explain` uses such rules.
         let (rules, findings) = match compiled {
             Ok(compiled) => (Some(compiled.rules), compiled.warnings),
             Err(findings) => (None, findings),
@@ -393,7 +398,7 @@ impl Load<'_> {
         let new: Vec<Finding> = findings
             .into_iter()
             .filter(|finding| {
-                // A warning at the same place must not hide what refuses the load.
+                // A warning at the same position must not hide a finding that fails the load.
                 let refuses = finding.severity > sts_policy::Severity::Warning;
                 let is_said = |span| if refuses { report.has_refusal_at(span) } else { report.has_finding_at(span) };
                 report.sources.span(finding.origin).is_none_or(|span| !is_said(span))

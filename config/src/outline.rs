@@ -119,8 +119,8 @@ impl Outline {
     }
 }
 
-/// Adds the digest of one declaration. `^` combines the digests of a name that occurs in several files,
-/// whatever their order.
+/// Adds the digest of one declaration. `^` combines the digests of a name that occurs in several
+/// files, whatever their order.
 fn add(names: &mut BTreeMap<String, u64>, name: &str, node: &Node) {
     let mut hasher = DefaultHasher::new();
     digest(node, &mut hasher);

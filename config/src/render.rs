@@ -13,8 +13,8 @@ const BEFORE: usize = 40;
 const TAB: &str = "    ";
 
 impl Diagnostics {
-    /// Renders every finding with its underlined source line and the code of its rule, then a line with
-    /// the number of findings. Ends with a line break unless empty.
+    /// Renders every finding with its underlined source line and the code of its rule, then a line
+    /// with the number of findings. Ends with a line break unless empty.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let mut out = String::new();
@@ -90,8 +90,8 @@ impl SourceLocation {
 }
 
 impl Excerpt {
-    /// Cuts the line to fit. Returns the text to show, the indentation of the underline, and its width,
-    /// both in columns.
+    /// Cuts the line to fit. Returns the text to show, the indentation of the underline, and its
+    /// width, both in columns.
     fn fit(&self, length: usize) -> (String, usize, usize) {
         let cells: Vec<(String, usize)> = self.text.chars().map(cell).collect();
         let columns = |cells: &[(String, usize)]| cells.iter().map(|(_, width)| width).sum::<usize>();

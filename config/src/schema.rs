@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::keys::{CONDITION, Key, Kind, ROOT, Section};
 
-/// The JSON Schema (draft 2020-12) of the main file. It also fits account files, whose only keys are
-/// `teams`, `service_accounts` and `tests`.
+/// The JSON Schema (draft 2020-12) of the main file. It also fits account files, whose only keys
+/// are `teams`, `service_accounts` and `tests`.
 ///
 /// The schema is for editors. It knows keys and types only; [`crate::load`] checks everything else.
 #[must_use]
@@ -32,8 +32,8 @@ pub fn json_schema() -> Value {
     schema
 }
 
-/// The schema of a mapping. Without `strict`, no key is required. The top level is not strict, because
-/// account files share its schema.
+/// The schema of a mapping. Without `strict`, no key is required. The top level is not strict,
+/// because account files share its schema.
 fn section(section: &Section, strict: bool) -> Value {
     let properties: Map<String, Value> = section.keys.iter().map(|key| (key.name.to_owned(), self::key(key))).collect();
     let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
@@ -60,7 +60,8 @@ fn key(key: &Key) -> Value {
     schema
 }
 
-/// Parses a default from the table of keys, which has it as YAML: a list, number, boolean or string.
+/// Parses a default from the table of keys, which has it as YAML: a list, number, boolean or
+/// string.
 fn default_of(yaml: &str) -> Value {
     if let Some(items) = yaml.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return items.split(", ").map(|item| json!(item.trim_matches('"'))).collect();

@@ -58,8 +58,8 @@ pub struct Settings {
     pub has_rules: bool,
     /// Introspection secrets, by API.
     pub apis_secrets: BTreeMap<ApiName, Secret>,
-    /// Name of this snapshot: 16 hexadecimal digits of a digest over every file and environment value
-    /// that the load read.
+    /// Name of this snapshot: 16 hexadecimal digits of a digest over every file and environment
+    /// value that the load read.
     pub generation: String,
     /// Digests by name, to log what a reload changes.
     pub outline: Outline,
@@ -67,8 +67,8 @@ pub struct Settings {
     pub files: Vec<PathBuf>,
 }
 
-/// What was written, for those who look at it. A server lets go of it when it serves: it is several times as large as the
-/// rules that came of it.
+/// What was written, for those who look at it. A server lets go of it when it serves: it is several
+/// times as large as the rules that came of it.
 pub struct SourceDocuments {
     /// The spec that the rules were compiled from.
     pub policy: sts_policy::Spec,
@@ -281,7 +281,8 @@ pub struct IpNetwork {
 }
 
 impl IpNetwork {
-    /// Parses `ADDRESS/PREFIX` or a single address. `None` if the text is neither, or has host bits set.
+    /// Parses `ADDRESS/PREFIX` or a single address. `None` if the text is neither, or has host bits
+    /// set.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
@@ -296,7 +297,8 @@ impl IpNetwork {
             Some(_) => return None,
         };
         let network = Self { address, prefix };
-        // `contains` compares an IPv4-mapped address as IPv4, so a mapped block becomes an IPv4 block.
+        // `contains` compares an IPv4-mapped address as IPv4, so a mapped block becomes an IPv4
+        // block.
         let network = match (address.to_canonical(), prefix.checked_sub(96)) {
             (v4 @ IpAddr::V4(_), Some(prefix)) if address.is_ipv6() => Self { address: v4, prefix },
             _ => network,

@@ -68,8 +68,8 @@ impl Sources {
         rest.split('\n').next()
     }
 
-    /// Returns `span`, or the start of the last line if `span` is past the end of the file. The YAML
-    /// parser reports such positions for mistakes it sees at the end.
+    /// Returns `span`, or the start of the last line if `span` is past the end of the file. The
+    /// YAML parser reports such positions for mistakes it sees at the end.
     pub(crate) fn within(&self, span: Span) -> Span {
         let lines = self.source(span.file).map_or(1, |source| u32::try_from(source.lines.len()).unwrap_or(u32::MAX));
         if span.line <= lines {

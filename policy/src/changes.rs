@@ -41,32 +41,33 @@ fn prints(rules: &RuleSet) -> BTreeMap<&str, u64> {
     rules.accounts.iter().map(|account| (account.granted.name.as_str(), account.print)).collect()
 }
 
-/// Tells accounts apart by what was written of them: that itself is not kept with the rules.
+/// Computes fingerprints of accounts' configuration. Keeping the fingerprint with the rules takes
+/// less memory than keeping the configuration.
 pub(crate) struct Fingerprints<'a> {
     state: FixedState,
     teams: HashMap<&'a str, u64>,
 }
 
 impl<'a> Fingerprints<'a> {
-    /// For the accounts of `spec`.
+    /// Prepares fingerprints for the accounts of `spec`.
     pub(crate) fn of(spec: &'a Spec) -> Self {
         let state = FixedState::default();
         let teams = spec.teams.iter().map(|team| (team.name.value.as_str(), state.hash_one(team))).collect();
         Self { state, teams }
     }
 
-    /// That of `account`: of itself and of its teams, wherever they stand.
+    /// The fingerprint of `account` and its teams. Positions do not count.
     pub(crate) fn print(&self, account: &AccountSpec) -> u64 {
         let mut hasher = self.state.build_hasher();
         without_places(account, &mut hasher);
-        let teams = account.teams.iter().filter_map(|own| self.teams.get(own.value.as_str()));
+        let teams = account.teams.iter().filter_map(|team| self.teams.get(team.value.as_str()));
         teams.for_each(|team| team.hash(&mut hasher));
         hasher.finish()
     }
 }
 
-/// Hashes all of `account` except its position. The patterns name every field, so a new field cannot
-/// be forgotten.
+/// Hashes all of `account` except its position. The patterns name every field, so a new field
+/// cannot be forgotten.
 fn without_places(account: &AccountSpec, hasher: &mut impl std::hash::Hasher) {
     let AccountSpec {
         name,

@@ -1,4 +1,5 @@
-//! Compiling a policy: every name looked up, every pattern parsed, and everything that is wrong said at once.
+//! Compiles a policy: resolves every name, parses every pattern, and reports all findings of one
+//! run.
 
 mod accounts;
 mod broad;
@@ -27,24 +28,24 @@ const BUILT_IN_SCOPES: [&str; 4] = ["sts:introspect", "sts:revoke", "sts:read", 
 const BUILT_IN: &str = "sts";
 
 impl RuleSet {
-    /// Compiles a policy, or says everything that is wrong with it, lints included.
+    /// Compiles a policy.
     ///
     /// # Errors
-    /// All findings, when any of them is worse than a lint.
+    /// All findings, lints included, if one of them is worse than a lint.
     pub fn compile(spec: &Spec) -> Result<Compiled, Vec<Finding>> {
         match Self::compile_with_unsafe(spec) {
-            Ok(Compiled { warnings, .. }) if warnings.iter().any(|own| own.severity > Severity::Warning) => {
+            Ok(Compiled { warnings, .. }) if warnings.iter().any(|finding| finding.severity > Severity::Warning) => {
                 Err(warnings)
             }
             other => other,
         }
     }
 
-    /// Compiles a policy even where patterns or rules are refused as unsafe; these are then among the warnings. Good for
-    /// explaining what the rules would do, never for serving them.
+    /// Compiles a policy even if it has unsafe patterns or rules, which are then among the
+    /// warnings. Use the result to explain what the rules would do. Never serve them.
     ///
     /// # Errors
-    /// All findings, when any of them is an error.
+    /// All findings, if one of them is an error.
     pub fn compile_with_unsafe(spec: &Spec) -> Result<Compiled, Vec<Finding>> {
         let mut findings = Findings::beside(&spec.faulty);
         lifetimes(spec, &mut findings);
@@ -54,13 +55,13 @@ impl RuleSet {
         let accounts = accounts::compile(spec, &apis, &mut findings);
         let entries = entries(spec, &accounts);
         let mut account_by_name = HashMap::new();
-        for (at, account) in accounts.iter().enumerate() {
-            account_by_name.insert(account.granted.name.as_str().into(), at);
-            account_by_name.insert(account.granted.id.as_str().into(), at);
+        for (index, account) in accounts.iter().enumerate() {
+            account_by_name.insert(account.granted.name.as_str().into(), index);
+            account_by_name.insert(account.granted.id.as_str().into(), index);
         }
-        let refuse = findings.has_errors();
+        let has_errors = findings.has_errors();
         let findings = findings.into_vec();
-        if refuse {
+        if has_errors {
             return Err(findings);
         }
         let rules = Self {
@@ -91,7 +92,8 @@ impl RuleSet {
     }
 }
 
-/// `ttl` over `max_ttl`, wherever it is written. A default is not written: it is cut instead.
+/// Reports every written `ttl` above `max_ttl`. A default above it is no error: the decision caps
+/// it.
 fn lifetimes(spec: &Spec, findings: &mut Findings) {
     let most = spec.tokens.max_ttl.value;
     let mut check = |ttl: &Located<Lifetime>| {
@@ -103,12 +105,12 @@ fn lifetimes(spec: &Spec, findings: &mut Findings) {
     };
     check(&spec.tokens.ttl);
     for account in &spec.accounts {
-        let own = account.identities.iter().filter_map(|identity| identity.ttl.as_ref());
-        account.ttl.iter().chain(own).for_each(&mut check);
+        let identities = account.identities.iter().filter_map(|identity| identity.ttl.as_ref());
+        account.ttl.iter().chain(identities).for_each(&mut check);
     }
 }
 
-/// A lifetime as the configuration writes it.
+/// Formats a lifetime in the notation of the configuration (`15m`).
 pub(crate) fn duration(lifetime: Lifetime) -> String {
     let seconds = lifetime.as_secs();
     match [(86_400, 'd'), (3_600, 'h'), (60, 'm')].into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)) {
@@ -146,7 +148,7 @@ fn apis(spec: &Spec, findings: &mut Findings) -> Vec<Api> {
     apis
 }
 
-/// The issuer entries, each with the audiences and the index of the identities that accept it.
+/// The issuer entries, each with the audiences and the index of the identities that name it.
 fn entries(spec: &Spec, accounts: &[crate::ruleset::Account]) -> Vec<Entry> {
     let ours = Audience::new(spec.issuer.as_str());
     let configured =
@@ -164,12 +166,12 @@ fn entries(spec: &Spec, accounts: &[crate::ruleset::Account]) -> Vec<Entry> {
         })
         .collect();
     let mut members = vec![Vec::new(); entries.len()];
-    for (account, own) in accounts.iter().enumerate() {
-        for (identity, compiled) in own.identities.iter().enumerate() {
+    for (account, compiled_account) in accounts.iter().enumerate() {
+        for (identity, compiled) in compiled_account.identities.iter().enumerate() {
             for rule in &compiled.terms.entries {
                 let Some(entry) = entries.get_mut(rule.entry) else { continue };
                 entry.audiences.extend(rule.audiences.iter().cloned());
-                members.get_mut(rule.entry).into_iter().for_each(|own| own.push(IdentityAt { account, identity }));
+                members.get_mut(rule.entry).into_iter().for_each(|list| list.push(IdentityAt { account, identity }));
             }
         }
     }
@@ -180,7 +182,7 @@ fn entries(spec: &Spec, accounts: &[crate::ruleset::Account]) -> Vec<Entry> {
     entries
 }
 
-/// An account and identity, as messages name them.
+/// Names an identity in a message.
 fn identity_title(account: &str, identity: &str) -> String {
     format!("identity {} of {}", quoted(identity), quoted(account))
 }
@@ -204,8 +206,8 @@ mod tests {
         claims(subject("main", MAIN), json!({ "repository_owner_id": "65" }))
     }
 
-    /// What is said about `change` of a sound policy.
-    fn said(change: impl FnOnce(&mut Spec)) -> String {
+    /// The findings after `change` to a policy without findings.
+    fn report(change: impl FnOnce(&mut Spec)) -> String {
         let mut spec = sound();
         change(&mut spec);
         findings(&spec).join("\n")
@@ -213,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_sound_policy_has_no_findings() {
-        assert_eq!(said(|_| {}), "");
+        assert_eq!(report(|_| {}), "");
     }
 
     #[test]
@@ -247,10 +249,10 @@ mod tests {
             ("Error: there is another team `t`", |spec| spec.teams.extend([team("t", vec![]), team("t", vec![])])),
             ("Error: issuer entry `self` is our own `issuer`", |spec| spec.issuers.push(issuer("self", OURS))),
         ] {
-            let said = said(change);
-            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+            let report = report(change);
+            assert!(report.starts_with(wanted), "wanted {wanted}, got {report}");
         }
-        assert_eq!(said(|spec| spec.accounts[0].id = id("octo")), "", "an account may be its own id");
+        assert_eq!(report(|spec| spec.accounts[0].id = id("octo")), "", "an account may be its own id");
     }
 
     struct ApiSpecWith;
@@ -294,14 +296,14 @@ mod tests {
                 spec.accounts[0].grants = vec![grant("deploy", &[])]
             }),
         ] {
-            let said = said(change);
-            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+            let report = report(change);
+            assert!(report.starts_with(wanted), "wanted {wanted}, got {report}");
         }
     }
 
     #[test]
     fn an_identity_never_goes_beyond_its_account() {
-        let narrowed = |identity: IdentitySpec| said(|spec| spec.accounts[0].identities = vec![identity]);
+        let narrowed = |identity: IdentitySpec| report(|spec| spec.accounts[0].identities = vec![identity]);
         let base = main;
         for (wanted, identity) in [
             (
@@ -321,8 +323,8 @@ mod tests {
                 IdentitySpec { grants: Some(vec![grant("deploy", &["x"])]), ..base() },
             ),
         ] {
-            let said = narrowed(identity);
-            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+            let report = narrowed(identity);
+            assert!(report.starts_with(wanted), "wanted {wanted}, got {report}");
         }
         assert_eq!(narrowed(IdentitySpec { scopes: Some(scopes(&["read"])), ..base() }), "");
     }
@@ -383,8 +385,8 @@ mod tests {
                 }),
             ),
         ] {
-            let said = said(change);
-            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+            let report = report(change);
+            assert!(report.starts_with(wanted), "wanted {wanted}, got {report}");
         }
     }
 
@@ -402,14 +404,15 @@ mod tests {
 
     #[test]
     fn c084_there_are_no_templates_and_claims_are_copied_by_path_only() {
-        // A claim never becomes a name: only paths of claims are configured, and they are no patterns.
-        let said = said(|spec| {
+        // A claim never becomes a name: only paths of claims are configured, and they are no
+        // patterns.
+        let report = report(|spec| {
             spec.tokens.copy_claims = vec![at("/a~2".to_owned())];
             spec.accounts[0].identities[0].copy_claims = vec![at(String::new())];
         });
         assert!(
-            said.contains("`/a~2` is not the name of a claim") && said.contains("`` is not the name of a claim"),
-            "{said}"
+            report.contains("`/a~2` is not the name of a claim") && report.contains("`` is not the name of a claim"),
+            "{report}"
         );
         let mut spec = sound();
         spec.accounts[0].identities[0].copy_claims = vec![at("*".to_owned())];
@@ -420,7 +423,7 @@ mod tests {
     #[test]
     fn conditions_that_mean_nothing_are_refused() {
         let on = |condition: serde_json::Value| {
-            said(|spec| {
+            report(|spec| {
                 let all = json!({ "c": condition, "repository_owner_id": "65" });
                 spec.accounts[0].identities[0] = claims(subject("main", MAIN), all);
             })
@@ -436,19 +439,19 @@ mod tests {
             ("Error: `a)|(?:b` is not a regular expression", json!({ "regex": "a)|(?:b" })),
             ("Error: the regular expression `(\\w{1000}){1000}` is too big", json!({ "regex": "(\\w{1000}){1000}" })),
         ] {
-            let said = on(condition);
-            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
+            let report = on(condition);
+            assert!(report.starts_with(wanted), "wanted {wanted}, got {report}");
         }
         assert_eq!(on(json!({ "regex": "(?i)prod|test" })), "");
         let pointer =
-            said(|spec| spec.accounts[0].identities[0] = claims(subject("main", MAIN), json!({ "/a~": "x" })));
+            report(|spec| spec.accounts[0].identities[0] = claims(subject("main", MAIN), json!({ "/a~": "x" })));
         assert!(pointer.starts_with("Error: `/a~` is not the name of a claim / in a pointer"), "{pointer}");
     }
 
     #[test]
     fn a_plain_number_where_the_platform_sends_a_string_is_named() {
         let on = |name: &str, value: serde_json::Value| {
-            said(|spec| {
+            report(|spec| {
                 let all = json!({ name: value, "repository_id": "74" });
                 spec.accounts[0].identities[0] = claims(subject("main", MAIN), all);
             })
@@ -464,7 +467,7 @@ mod tests {
     #[test]
     fn a_short_rule_fits_its_platform_and_has_its_members() {
         let on = |key: &str, rule: serde_json::Value| {
-            said(|spec| spec.accounts[0].identities[0] = short(subject("main", MAIN), key, rule))
+            report(|spec| spec.accounts[0].identities[0] = short(subject("main", MAIN), key, rule))
         };
         for (wanted, key, rule) in [
             ("Error: there is no short rule `gitlub`", "gitlub", json!({})),
@@ -480,9 +483,9 @@ mod tests {
             ("Error: `github:` is empty", "github", json!({})),
             ("Error: `1.5` is not a whole number", "github", json!({ "repository_id": 1.5 })),
         ] {
-            let said = on(key, rule);
-            assert!(said.starts_with(wanted), "wanted {wanted}, got {said}");
-            assert_eq!(said.matches("Error").count(), 1, "one cause, one error: {said}");
+            let report = on(key, rule);
+            assert!(report.starts_with(wanted), "wanted {wanted}, got {report}");
+            assert_eq!(report.matches("Error").count(), 1, "one cause, one error: {report}");
         }
         assert_eq!(on("github", json!({ "repository_id": 74, "ref_protected": true, "repo_property_team": "x" })), "");
         let mut spec = sound();

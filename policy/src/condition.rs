@@ -142,8 +142,8 @@ impl Condition {
         })
     }
 
-    /// How much of a wanted text the claim has, in characters, for ranking near misses. The best pair of
-    /// matcher and element counts.
+    /// How much of a wanted text the claim has, in characters, for ranking near misses. The best
+    /// pair of matcher and element counts.
     pub(crate) fn likeness(&self, claims: &ClaimSet) -> usize {
         let Some(value) = claims.find(&self.path) else { return 0 };
         let patterns = self.tests.iter().flat_map(|test| match test {
@@ -250,8 +250,8 @@ impl Matcher {
     }
 }
 
-/// Compares numbers by value: `1` equals `1.0`. Integers are compared as integers, so rounding never
-/// makes two of them equal.
+/// Compares numbers by value: `1` equals `1.0`. Integers are compared as integers, so rounding
+/// never makes two of them equal.
 fn equal(a: &Number, b: &Number) -> bool {
     match (a.as_i128(), b.as_i128()) {
         (Some(a), Some(b)) => a == b,

@@ -1,4 +1,5 @@
-//! The types of a decision: the resolved request, the grant or refusal, and the trace that explains it.
+//! The types of a decision: the resolved request, the grant or refusal, and the trace that explains
+//! it.
 
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use sts_types::{
 
 use crate::spec::Replay;
 
-/// A verified token, as policy sees it. Policy trusts these values; verification is the caller's duty.
+/// A verified token, as policy sees it. Policy trusts these values; verification is the caller's
+/// duty.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The issuer entry whose key verified the token.
@@ -20,18 +22,19 @@ pub struct Facts<'a> {
     pub now: UnixTime,
 }
 
-/// Account, target and scope of a request with every name resolved. [`crate::RuleSet::resolve`] makes
-/// it.
+/// Account, target and scope of a request with every name resolved. [`crate::RuleSet::resolve`]
+/// makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requested {
     /// The account.
     pub account: RequestedAccount,
     /// The API.
     pub target: RequestedTarget,
-    /// The requested scopes that some API declares, without `ignore_scopes`. `None` if there are none.
+    /// The requested scopes that some API declares, without `ignore_scopes`. `None` if there are
+    /// none.
     pub scopes: Option<ScopeSet>,
-    /// Whether the request has a scope that no API declares, or that is not even a valid scope. Once an
-    /// identity has matched, this is refused as `scope_not_granted`.
+    /// Whether the request has a scope that no API declares, or that is not even a valid scope.
+    /// Once an identity has matched, this is refused as `scope_not_granted`.
     pub unknown_scope: bool,
     /// `expires_in`.
     pub lifetime: Option<Lifetime>,
@@ -89,8 +92,8 @@ pub struct Grant {
     pub audience: Audience,
     /// `scope` of the token to mint.
     pub scopes: ScopeSet,
-    /// The shortest of the requested lifetime, the `ttl` of identity and account (`tokens.ttl` if neither
-    /// has one) and `tokens.max_ttl`.
+    /// The shortest of the requested lifetime, the `ttl` of identity and account (`tokens.ttl` if
+    /// neither has one) and `tokens.max_ttl`.
     pub lifetime: Lifetime,
     /// How often the subject token may be used.
     pub replay: Replay,
@@ -109,8 +112,8 @@ pub struct GrantedAccount {
     pub teams: Vec<TeamName>,
 }
 
-/// Why nothing is granted. The first three give the caller the same answer (`not_authorized`), so that
-/// strangers do not learn which accounts exist.
+/// Why nothing is granted. The first three give the caller the same answer (`not_authorized`), so
+/// that strangers do not learn which accounts exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The named account does not exist.
@@ -121,7 +124,8 @@ pub enum Refusal {
     NoIdentityMatched,
     /// The request names no account, and more than one grants it.
     AmbiguousAccount,
-    /// An identity matches, but the API is unknown or not granted, or the request names more than one.
+    /// An identity matches, but the API is unknown or not granted, or the request names more than
+    /// one.
     TargetNotGranted,
     /// An identity matches, but the request names no API and the account has no default.
     TargetRequired,
@@ -181,8 +185,8 @@ pub struct IdentityTrace {
 /// The trace of one condition.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct ConditionTrace {
-    /// What the condition is on: `issuer`, `enabled`, `not_before`, `not_after`, `subject`, `audience`,
-    /// or the name or pointer of a claim.
+    /// What the condition is on: `issuer`, `enabled`, `not_before`, `not_after`, `subject`,
+    /// `audience`, or the name or pointer of a claim.
     pub on: String,
     /// The accepted values, as text for people.
     pub expected: String,

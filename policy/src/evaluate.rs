@@ -1,4 +1,4 @@
-//! The evaluator: one implementation, which decides for the exchange, and for those who ask why (`explain.rs`).
+//! The evaluator. The exchange and the trace (`explain.rs`) share this one implementation.
 
 use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
@@ -8,10 +8,10 @@ use crate::index::{Candidates, IdentityAt};
 use crate::ruleset::{Account, RuleSet};
 use crate::{Facts, Grant, Outcome, Refusal, Requested, RequestedAccount, RequestedTarget};
 
-/// An account with no more identities than this is gone through as it stands, without the index.
+/// An account with at most this many identities is searched without the index.
 const FEW: usize = 16;
 
-/// What was decided for one account: the identity, and the grant it draws on.
+/// The decision for one account: the identity, and its grant.
 #[derive(Clone, Copy)]
 pub(crate) struct Chosen<'a> {
     pub(crate) at: IdentityAt,
@@ -21,7 +21,7 @@ pub(crate) struct Chosen<'a> {
 }
 
 impl RuleSet {
-    /// Decides. Builds no trace.
+    /// Decides on a request, without a trace.
     #[must_use]
     pub fn decide(&self, facts: Facts<'_>, requested: &Requested) -> Outcome {
         let variables = self.variables(facts);
@@ -43,7 +43,7 @@ impl RuleSet {
         EvaluationContext { entry, entry_name: facts.entry, claims: facts.claims, variables, now: facts.now, memo }
     }
 
-    /// What stands for the variables of the entry's template in `iss`.
+    /// The values that the variables of the entry's template have in `iss`.
     pub(crate) fn variables(&self, facts: Facts<'_>) -> ClaimSet {
         let entry = self.entry_by_name.get(facts.entry.as_str()).and_then(|entry| self.entries.get(*entry));
         let template = entry.and_then(|entry| entry.template.as_deref());
@@ -65,7 +65,8 @@ impl RuleSet {
         }
     }
 
-    /// The first identity of the account that matches and covers the request; if some match and none covers, why.
+    /// The first identity of the account that matches and covers the request. If some match but
+    /// none covers it, the reason.
     fn choose_in<'a>(
         &'a self,
         at: usize,
@@ -82,18 +83,19 @@ impl RuleSet {
                 requested,
             );
         }
-        let own = self.candidates(context).into_iter().filter(|candidate| candidate.account == at);
-        first_that_covers(account, own, context, requested)
+        let candidates = self.candidates(context).into_iter().filter(|candidate| candidate.account == at);
+        first_that_covers(account, candidates, context, requested)
     }
 
-    /// Of the accounts with an identity that matches and covers the request exactly one must be left.
+    /// Searches all accounts. Exactly one must have an identity that matches and covers the
+    /// request.
     fn search(&self, context: &EvaluationContext<'_>, requested: &Requested) -> Result<Chosen<'_>, Refusal> {
         let mut found: Option<Chosen<'_>> = None;
         let mut refusal = Refusal::NoIdentityMatched;
         let candidates = self.candidates(context);
-        for own in candidates.chunk_by(|a, b| a.account == b.account) {
-            let Some(account) = own.first().and_then(|at| self.accounts.get(at.account)) else { continue };
-            match first_that_covers(account, own.iter().copied(), context, requested) {
+        for of_account in candidates.chunk_by(|a, b| a.account == b.account) {
+            let Some(account) = of_account.first().and_then(|at| self.accounts.get(at.account)) else { continue };
+            match first_that_covers(account, of_account.iter().copied(), context, requested) {
                 Ok(_) if found.is_some() => return Err(Refusal::AmbiguousAccount),
                 Ok(chosen) => found = Some(chosen),
                 Err(other) => refusal = closest(refusal, other),
@@ -131,7 +133,8 @@ impl RuleSet {
     }
 }
 
-/// The first of `identities`, in file order, that matches and covers the request; if some match and none covers, why.
+/// The first of `identities` that matches and covers the request. If some match but none covers it,
+/// the reason.
 fn first_that_covers<'a>(
     account: &'a Account,
     identities: impl Iterator<Item = IdentityAt>,
@@ -141,7 +144,7 @@ fn first_that_covers<'a>(
     let mut refusal = Refusal::NoIdentityMatched;
     for at in identities {
         let Some(identity) =
-            account.identities.get(at.identity).filter(|own| own.matches(&account.terms.window, context))
+            account.identities.get(at.identity).filter(|identity| identity.matches(&account.terms.window, context))
         else {
             continue;
         };
@@ -153,7 +156,7 @@ fn first_that_covers<'a>(
     Err(refusal)
 }
 
-/// The grant of `identity` that covers target and scopes.
+/// The grant of `identity` that covers the requested API and scopes.
 pub(crate) fn cover<'a>(
     account: &Account,
     identity: &'a Identity,
@@ -172,7 +175,8 @@ pub(crate) fn cover<'a>(
     Ok(grant)
 }
 
-/// Of two reasons the one that came further: `target_not_granted` only when nobody grants the API.
+/// The one of two refusals that is closer to a grant. `target_not_granted` therefore means that no
+/// matching identity grants the API.
 fn closest(a: Refusal, b: Refusal) -> Refusal {
     let rank = |refusal| match refusal {
         Refusal::ScopeNotGranted => 3,

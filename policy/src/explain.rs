@@ -1,5 +1,5 @@
-//! Why: the trace of a decision, nearest miss first. The one trace that `sts explain`, the decision event and the admin view
-//! all show.
+//! The trace of a decision, nearest miss first. `sts explain`, the decision event and the admin
+//! page show the same trace.
 
 use crate::evaluate::{Chosen, cover};
 use crate::identity::{ConditionCache, EvaluationContext, Identity};
@@ -7,15 +7,15 @@ use crate::index::IdentityAt;
 use crate::ruleset::{Account, RuleSet};
 use crate::{ConditionTrace, Decision, Facts, IdentityTrace, Outcome, Refusal, Requested, RequestedAccount};
 
-/// The most identities that a trace shows: enough to see the near misses of a large policy.
+/// Most identities in a trace. Enough for the near misses of a large policy.
 const MOST_TRACED: usize = 50;
 
-/// The most identities that are ranked by how near they come: a refusal must not cost more in a large policy than in a small.
-/// Of more than these only those that the index finds alike are ranked.
+/// Most identities to rank by distance, so that a refusal in a large policy costs no more than in a
+/// small one. With more identities, only those that the index finds similar are ranked.
 const MOST_RANKED: usize = 250;
 
 impl RuleSet {
-    /// Decides as [`RuleSet::decide`] does, and says why.
+    /// Decides like [`RuleSet::decide`], with a trace.
     #[must_use]
     pub fn explain(&self, facts: Facts<'_>, requested: &Requested) -> Decision {
         let variables = self.variables(facts);
@@ -31,13 +31,13 @@ impl RuleSet {
         Decision { outcome, trace }
     }
 
-    /// How each condition of one identity of this rule set goes.
+    /// Evaluates each condition of one identity.
     pub(crate) fn conditions(&self, of: (&Account, &Identity), facts: Facts<'_>) -> Vec<ConditionTrace> {
         let (account, identity) = of;
         identity.trace(&account.terms.window, &self.context(facts, &self.variables(facts), &ConditionCache::default()))
     }
 
-    /// The identities that a trace shows.
+    /// The identities of the trace.
     fn tried(
         &self,
         context: &EvaluationContext<'_>,
@@ -59,11 +59,12 @@ impl RuleSet {
                 let of_entry = entry.into_iter().flat_map(|entry| entry.index.members());
                 self.nearest_first(of_entry, |_| true, context)
             }
-            // Some match: these are what the refusal is about.
+            // Some identities matched, and the refusal is about these.
             (Err(_), named) => {
                 let asked = |at: &IdentityAt| !matches!(named, RequestedAccount::Known(own) if own != at.account);
                 let matches = |at: &IdentityAt| {
-                    self.identity(*at).is_some_and(|(account, own)| own.matches(&account.terms.window, context))
+                    self.identity(*at)
+                        .is_some_and(|(account, identity)| identity.matches(&account.terms.window, context))
                 };
                 self.candidates(context).into_iter().filter(asked).filter(matches).take(MOST_TRACED).collect()
             }
@@ -71,11 +72,12 @@ impl RuleSet {
     }
 
     fn of_account(&self, account: usize) -> impl Iterator<Item = IdentityAt> + use<> {
-        let count = self.accounts.get(account).map_or(0, |own| own.identities.len());
+        let count = self.accounts.get(account).map_or(0, |account| account.identities.len());
         (0..count).map(move |identity| IdentityAt { account, identity })
     }
 
-    /// The nearest of `all`; of too many to rank, the nearest of those that the index finds alike and of the first.
+    /// The nearest of `all`. If there are too many to rank, the nearest of the first ones and of
+    /// those that the index finds similar.
     fn nearest_first(
         &self,
         all: impl Iterator<Item = IdentityAt>,
@@ -94,7 +96,7 @@ impl RuleSet {
             ranked.dedup();
         }
         let distance = |at: IdentityAt| {
-            Some((self.identity(at).map(|(account, own)| own.distance(&account.terms.window, context))?, at))
+            Some((self.identity(at).map(|(account, identity)| identity.distance(&account.terms.window, context))?, at))
         };
         let mut ranked: Vec<_> = ranked.into_iter().filter_map(distance).collect();
         ranked.sort_unstable();

@@ -1,29 +1,29 @@
-//! Names that are declared with a fault. The fault was reported where it is, and what follows from
-//! it elsewhere is not reported as well: one cause is one finding.
+//! Names whose declaration has a fault. The fault is reported once, at the declaration; findings
+//! that would only follow from it are suppressed.
 
 use std::collections::BTreeSet;
 
 use sts_types::nearest;
 
-/// Such names, by what they are names of.
+/// Names whose declaration has a reported fault, by kind.
 #[derive(Clone, Debug, Default)]
 pub struct FaultyNames {
-    /// Teams, whose grants are not known.
+    /// Teams. Their grants are unknown.
     pub teams: FaultySet,
-    /// APIs, whose scopes are not known.
+    /// APIs. Their scopes are unknown.
     pub apis: FaultySet,
-    /// Issuer entries, whose issuer is not known.
+    /// Issuer entries. Their issuer is unknown.
     pub issuers: FaultySet,
-    /// Service accounts, whose grants are not known.
+    /// Service accounts. Their grants are unknown.
     pub accounts: FaultySet,
 }
 
-/// Names of one kind.
+/// The faulty names of one kind.
 #[derive(Clone, Debug, Default)]
 pub struct FaultySet {
     every_name: bool,
     names: BTreeSet<String>,
-    /// Texts that stand where a name should, and are none.
+    /// Invalid texts in the place of a name.
     misspelt: Vec<String>,
 }
 
@@ -33,12 +33,13 @@ impl FaultySet {
         self.names.insert(name.to_owned());
     }
 
-    /// Adds a text that is no name, though a name was meant.
+    /// Adds an invalid text in the place of a name. References to a similar name are then not
+    /// reported.
     pub fn insert_misspelt(&mut self, text: &str) {
         self.misspelt.push(text.to_owned());
     }
 
-    /// Notes that nobody knows which names are declared.
+    /// Records that the declared names are unknown, so every name counts as faulty.
     pub fn insert_every_name(&mut self) {
         self.every_name = true;
     }

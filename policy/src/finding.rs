@@ -1,4 +1,4 @@
-//! What is wrong, or doubtful, in a policy, said to the person who wrote it.
+//! Findings: faults and doubts in a policy, reported to its author.
 
 use std::collections::HashSet;
 
@@ -6,14 +6,14 @@ use sts_types::{CheckCode, Origin};
 
 use crate::FaultyNames;
 
-/// One thing to say about the configuration. `message` is lower case with user text in back-ticks; `help` says what to write.
+/// A finding about the configuration. `message` is in lower case, with user text in back-ticks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
-    /// The rule behind it.
+    /// The rule that was broken.
     pub code: CheckCode,
-    /// The place that caused it.
+    /// Position of the cause in the files.
     pub origin: Origin,
-    /// How bad it is.
+    /// How serious the finding is.
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
@@ -21,29 +21,29 @@ pub struct Finding {
     pub help: Option<String>,
 }
 
-/// How bad a finding is.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
-    /// A lint: loads all the same.
+    /// A lint. The policy loads all the same.
     Warning,
-    /// A pattern or rule that means something but is refused as unsafe (`sts check` exits 1).
+    /// A valid pattern or rule that is refused because it is unsafe (`sts check` exits 1).
     Unsafe,
     /// A configuration error (`sts check` exits 2).
     Error,
 }
 
-/// Collects findings while everything is looked at, each once.
+/// Collects the findings of a compilation, without duplicates.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     list: Vec<Finding>,
     seen: HashSet<Finding>,
     errors: usize,
-    /// Names of which nothing more is to be said.
+    /// Names with a reported fault. What follows from it is not reported as well.
     pub(crate) faulty: FaultyNames,
 }
 
 impl Findings {
-    /// Notes an error.
+    /// Adds an error.
     pub(crate) fn error(
         &mut self,
         code: CheckCode,
@@ -54,7 +54,7 @@ impl Findings {
         self.note(code, Severity::Error, origin, message.into(), help.into());
     }
 
-    /// Notes a refusal as unsafe.
+    /// Adds a refusal of an unsafe rule.
     pub(crate) fn unsafe_rule(
         &mut self,
         code: CheckCode,
@@ -65,7 +65,7 @@ impl Findings {
         self.note(code, Severity::Unsafe, origin, message.into(), help.into());
     }
 
-    /// Notes a lint.
+    /// Adds a lint.
     pub(crate) fn warning(
         &mut self,
         code: CheckCode,
@@ -84,33 +84,34 @@ impl Findings {
         }
     }
 
-    /// No finding yet, beside names whose faults were reported.
+    /// Starts without findings, but with names whose faults were reported before.
     pub(crate) fn beside(faulty: &FaultyNames) -> Self {
         Self { faulty: faulty.clone(), ..Self::default() }
     }
 
-    /// Whether an error was noted.
+    /// Whether there is an error.
     pub(crate) fn has_errors(&self) -> bool {
         self.errors() > 0
     }
 
-    /// How many errors were noted.
+    /// The number of errors.
     pub(crate) fn errors(&self) -> usize {
         self.errors
     }
 
-    /// Everything noted, in the order noted.
+    /// Every finding, in the order of the report.
     pub(crate) fn into_vec(self) -> Vec<Finding> {
         self.list
     }
 }
 
-/// `text` in back-ticks, for a message: control characters and back-ticks escaped, at most 120 characters.
+/// Puts `text` in back-ticks for a message. Control characters, invisible characters and back-ticks
+/// are escaped; a text longer than 120 characters is cut.
 pub(crate) fn quoted(text: &str) -> String {
     const MOST: usize = 120;
     let mut out = String::from("`");
-    for (at, c) in text.chars().enumerate() {
-        if at == MOST {
+    for (index, c) in text.chars().enumerate() {
+        if index == MOST {
             out.push('…');
             break;
         }
@@ -124,12 +125,12 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-/// Characters that show nothing, look like a blank, or reorder what is shown.
+/// Whether a character shows nothing, looks like a blank, or reorders the text around it.
 pub(crate) fn is_invisible(c: char) -> bool {
     (c.is_whitespace() && !c.is_ascii()) || sts_types::is_invisible(c)
 }
 
-/// The name of `known` that `wrong` was probably meant to be.
+/// The name in `known` that `wrong` probably means.
 pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = (wrong.chars().count() / 3).clamp(1, 3);
     known
@@ -140,7 +141,7 @@ pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a 
         .map(|(_, name)| name)
 }
 
-/// Help for an unknown name: the probable one, else all there are if they are few.
+/// Help for an unknown name: the probable one, or else all names if there are few.
 pub(crate) fn name_help<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
     if let Some(name) = did_you_mean(wrong, known.iter().copied()) {
@@ -153,7 +154,7 @@ pub(crate) fn name_help<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str
     }
 }
 
-/// Edit distance, adjacent swaps counting one. Names are short; longer texts are cut.
+/// Edit distance, where swapping two neighbours counts as one. Only the first 64 characters count.
 fn edits(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().take(64).collect();
     let b: Vec<char> = b.chars().take(64).collect();

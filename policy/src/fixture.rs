@@ -192,8 +192,8 @@ pub(crate) fn findings(spec: &Spec) -> Vec<String> {
         .collect()
 }
 
-/// The claims of a typical GitHub token for us, with `changes` applied. `null` makes a claim count as
-/// absent.
+/// The claims of a typical GitHub token for us, with `changes` applied. `null` makes a claim count
+/// as absent.
 pub(crate) fn token(changes: Value) -> ClaimSet {
     let mut claims = Preset::GithubActions.sample();
     claims.insert("aud".to_owned(), OURS.into());
@@ -213,8 +213,8 @@ pub(crate) fn ask(rules: &RuleSet, audience: &[&str], scope: &str) -> Requested 
         .unwrap()
 }
 
-/// Decides with and without a trace, checks that both agree, and returns the outcome in short: identity
-/// and scopes, or the refusal.
+/// Decides with and without a trace, checks that both agree, and returns the outcome in short:
+/// identity and scopes, or the refusal.
 pub(crate) fn outcome(rules: &RuleSet, claims: &ClaimSet, requested: &Requested) -> String {
     outcome_of(rules, "github", claims, requested)
 }

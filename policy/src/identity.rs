@@ -1,4 +1,4 @@
-//! One identity, compiled: the checks it is made of, judged one by one, whether anybody reads the trace or not.
+//! A compiled identity and its checks. Decisions and traces evaluate the same checks, one by one.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -15,7 +15,6 @@ use crate::diagnosis::moment::rfc3339;
 use crate::pattern::Pattern;
 use crate::{ConditionTrace, Preset, Replay, events};
 
-/// An identity of an account.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) name: IdentityName,
@@ -25,19 +24,20 @@ pub(crate) struct Identity {
     pub(crate) terms: Arc<Terms>,
 }
 
-/// What many identities have alike: everything but what tells their tokens apart.
+/// The part of an identity that many identities have in common, stored once. It has everything
+/// except the conditions on tokens.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Terms {
     pub(crate) window: Window,
-    /// One for each issuer entry that is accepted.
+    /// One rule for each accepted issuer entry.
     pub(crate) entries: Vec<EntryRule>,
-    /// What may be asked for: the account's grants, narrowed.
+    /// The account's grants, narrowed by the identity.
     pub(crate) grants: Vec<ApiGrant>,
     pub(crate) ttl: Option<Lifetime>,
     pub(crate) copy_claims: Arc<[ClaimPath]>,
 }
 
-/// What an identity wants of tokens of one issuer entry.
+/// What an identity requires of tokens of one issuer entry.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct EntryRule {
     /// The entry's index.
@@ -46,13 +46,13 @@ pub(crate) struct EntryRule {
     pub(crate) name: EntryName,
     /// Whether the entry is enabled.
     pub(crate) enabled: bool,
-    /// Audiences that are accepted.
+    /// Accepted audiences.
     pub(crate) audiences: Arc<[Audience]>,
     /// Whether `aud` must be exactly one value.
     pub(crate) sole_audience: bool,
     /// How often one token may be used.
     pub(crate) replay: Replay,
-    /// Whether events that a stranger can cause are refused (`events`).
+    /// Whether to refuse events that strangers can cause (see `events`).
     pub(crate) ban_events: bool,
     /// The entry's preset.
     pub(crate) preset: Option<Preset>,
@@ -67,7 +67,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Whether it is in force at `now`: from `not_before` on, until before `not_after`.
+    /// Whether it is in force at `now`: at or after `not_before`, and before `not_after`.
     pub(crate) fn is_open(&self, now: UnixTime) -> bool {
         self.enabled && self.not_before.is_none_or(|from| from <= now) && self.not_after.is_none_or(|until| now < until)
     }
@@ -86,43 +86,46 @@ pub(crate) struct ApiGrant {
     pub(crate) scopes: ScopeSet,
 }
 
-/// Which conditions hold of a token. Identities of one place share most of theirs (`repository`), which are then judged once.
+/// Remembers which conditions hold for a token. Identities for one repository share most
+/// conditions, so each is evaluated only once.
 #[derive(Default)]
 pub(crate) struct ConditionCache(RefCell<SmallVec<[(usize, bool); ConditionCache::MOST]>>);
 
 impl ConditionCache {
-    /// Conditions that are kept in mind; to look through more takes longer than to judge one.
+    /// Most conditions to remember. Searching more would take longer than evaluating one.
     const MOST: usize = 8;
 
-    /// Whether `condition` holds, by `judge` unless that is known. The condition is known by its place in the rules.
+    /// Whether `condition` holds. Calls `evaluate` unless the result is cached. The key is the
+    /// address of the condition in the rules.
     fn holds(&self, condition: &Condition, evaluate: impl FnOnce() -> bool) -> bool {
-        let place = std::ptr::from_ref(condition).addr();
-        let mut known = self.0.borrow_mut();
-        if let Some((_, holds)) = known.iter().find(|(own, _)| *own == place) {
+        let address = std::ptr::from_ref(condition).addr();
+        let mut cached = self.0.borrow_mut();
+        if let Some((_, holds)) = cached.iter().find(|(key, _)| *key == address) {
             return *holds;
         }
         let holds = evaluate();
-        if known.len() < Self::MOST {
-            known.push((place, holds));
+        if cached.len() < Self::MOST {
+            cached.push((address, holds));
         }
         holds
     }
 }
 
-/// A token to judge, its issuer entry looked up.
+/// The token under evaluation, with its issuer entry looked up.
 #[derive(Clone, Copy)]
 pub(crate) struct EvaluationContext<'a> {
     pub(crate) entry: Option<usize>,
     pub(crate) entry_name: &'a EntryName,
     pub(crate) claims: &'a ClaimSet,
-    /// What stands for the variables of the entry's template in `iss`; empty where there is no template.
+    /// The values that the variables of the entry's template have in `iss`. Empty without a
+    /// template.
     pub(crate) variables: &'a ClaimSet,
     pub(crate) now: UnixTime,
     pub(crate) memo: &'a ConditionCache,
 }
 
 impl<'a> EvaluationContext<'a> {
-    /// What `condition` is on.
+    /// The values that `condition` is on: the token's claims, or the variables.
     fn subject_of(&self, condition: &Condition) -> &'a ClaimSet {
         if condition.on_variable { self.variables } else { self.claims }
     }
@@ -131,31 +134,31 @@ impl<'a> EvaluationContext<'a> {
 /// One check of an identity.
 #[derive(Clone, Copy)]
 pub(crate) enum Check<'a> {
-    /// The token is of one of its issuer entries, which is enabled.
+    /// The token comes from one of the identity's issuer entries, and the entry is enabled.
     Issuer,
-    /// Account or identity is enabled.
+    /// The account or identity is enabled.
     Enabled(&'static str, Window),
-    /// Account or identity has begun.
+    /// `not_before` of the account or identity has passed.
     NotBefore(&'static str, UnixTime),
-    /// Account or identity has not ended.
+    /// `not_after` of the account or identity has not passed.
     NotAfter(&'static str, UnixTime),
-    /// `sub` matches.
+    /// The pattern matches `sub`.
     Subject(&'a Pattern),
-    /// `aud` is one of the accepted.
+    /// `aud` is accepted.
     Audience,
-    /// A claim is as wanted.
+    /// A condition on a claim holds.
     Claim(&'a Condition),
-    /// The event takes write access.
+    /// The event needs write access.
     Event,
 }
 
-/// How near a token comes to an identity; the smaller, the nearer.
+/// Distance of a token from an identity. The smaller, the nearer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Distance {
     other_issuer: bool,
     failed: usize,
     held: std::cmp::Reverse<usize>,
-    /// Characters that failed texts share with what was wanted.
+    /// Leading characters that failed values share with the expected ones.
     like: std::cmp::Reverse<usize>,
 }
 
@@ -169,12 +172,12 @@ impl Identity {
         visited.is_continue()
     }
 
-    /// How each check goes.
+    /// Evaluates every check, with the details for people.
     pub(crate) fn trace(&self, account: &Window, context: &EvaluationContext<'_>) -> Vec<ConditionTrace> {
         self.checks(account).into_iter().map(|check| self.trace_one(check, context)).collect()
     }
 
-    /// How near `judged` comes.
+    /// The distance of the token from this identity.
     pub(crate) fn distance(&self, account: &Window, context: &EvaluationContext<'_>) -> Distance {
         let (mut failed, mut held, mut like) = (0, 0, 0);
         for check in self.checks(account) {
@@ -195,12 +198,12 @@ impl Identity {
         Distance { other_issuer, failed, held: std::cmp::Reverse(held), like: std::cmp::Reverse(like) }
     }
 
-    /// What it wants of tokens of that entry.
+    /// The rule for tokens of `entry`, if the identity accepts them.
     pub(crate) fn rule(&self, entry: usize) -> Option<&EntryRule> {
         self.terms.entries.iter().find(|rule| rule.entry == entry)
     }
 
-    /// The checks, in the order in which they are visited.
+    /// The checks, in the order of evaluation.
     pub(crate) fn checks(&self, account: &Window) -> Vec<Check<'_>> {
         let mut checks = Vec::new();
         let _: ControlFlow<()> = self.visit_checks(account, |check| {
@@ -210,17 +213,18 @@ impl Identity {
         checks
     }
 
-    /// Visits the checks in the order issuer, state, subject, audience, claims, event, until `visit` breaks.
+    /// Visits the checks in the order issuer, state, subject, audience, claims, event, until
+    /// `visit` breaks.
     ///
-    /// The decision runs through here, so each check is visited where it is known: a chain of iterators over
-    /// them took a tenth of a decision.
+    /// This is on the hot path of the exchange. A chain of iterators over the checks took a tenth
+    /// of a decision, so this calls `visit` directly.
     fn visit_checks<'a, B>(
         &'a self,
         account: &Window,
         mut visit: impl FnMut(Check<'a>) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         visit(Check::Issuer)?;
-        // That the account is enabled goes without saying.
+        // An enabled account needs no line in the trace.
         if !account.enabled {
             visit(Check::Enabled("account", *account))?;
         }
@@ -240,7 +244,7 @@ impl Identity {
         ControlFlow::Continue(())
     }
 
-    /// The one place where a check is judged.
+    /// Evaluates a check. Decisions, traces and distances all come here.
     fn holds(&self, check: Check<'_>, context: &EvaluationContext<'_>) -> bool {
         let claims = context.claims;
         match check {
@@ -284,7 +288,7 @@ impl Identity {
                 let preset = self.nearest_rule(context).and_then(|rule| rule.preset).filter(|_| !holds);
                 let hint = claims.text("sub").and_then(|sub| {
                     let difference = difference::between(pattern, sub);
-                    let is_spelling = difference.as_ref().is_some_and(|own| own.is_spelling);
+                    let is_spelling = difference.as_ref().is_some_and(|difference| difference.is_spelling);
                     let note = preset.and_then(|preset| preset.subject_note(claims, sub));
                     note.map(|text| Difference { text, is_spelling }).or(difference)
                 });
@@ -313,17 +317,18 @@ impl Identity {
             }
         };
         let hint = hint.filter(|_| !holds);
-        let is_spelling = hint.as_ref().is_some_and(|own| own.is_spelling);
-        ConditionTrace { on, expected, actual, holds, hint: hint.map(|own| own.text), is_spelling }
+        let is_spelling = hint.as_ref().is_some_and(|hint| hint.is_spelling);
+        ConditionTrace { on, expected, actual, holds, hint: hint.map(|hint| hint.text), is_spelling }
     }
 
-    /// The rule for the token's entry; for a token of another one (which fails [`Check::Issuer`]) the first.
+    /// The rule for the token's entry. For a token of another entry, which fails [`Check::Issuer`],
+    /// the first rule.
     pub(crate) fn nearest_rule(&self, context: &EvaluationContext<'_>) -> Option<&EntryRule> {
         context.entry.and_then(|entry| self.rule(entry)).or(self.terms.entries.first())
     }
 }
 
-/// Visits the limits in time that `window` has.
+/// Visits the checks of `not_before` and `not_after`.
 fn visit_times<'a, B>(
     of: &'static str,
     window: &Window,
@@ -339,11 +344,13 @@ fn visit_times<'a, B>(
 }
 
 impl EntryRule {
-    /// Whether `aud` is a string or a list of strings, as many as may be, and one of them is accepted byte for byte.
+    /// Whether `aud` is a string or a list of strings, has only one value if `sole_audience` is
+    /// set, and one value equals an accepted audience byte for byte.
     fn accepts(&self, aud: Option<Json<'_>>) -> bool {
         let Some(aud) = aud else { return false };
-        let accepted =
-            |value: Json<'_>| value.as_str().is_some_and(|text| self.audiences.iter().any(|own| own.as_str() == text));
+        let accepted = |value: Json<'_>| {
+            value.as_str().is_some_and(|text| self.audiences.iter().any(|accepted| accepted.as_str() == text))
+        };
         let count = aud.elements().count();
         aud.elements().all(|value| value.as_str().is_some())
             && (count == 1 || !self.sole_audience)
@@ -351,8 +358,12 @@ impl EntryRule {
     }
 
     fn expected_audience(&self) -> String {
-        let list =
-            self.audiences.iter().map(|own| Value::from(own.as_str()).to_string()).collect::<Vec<_>>().join(" or ");
+        let list = self
+            .audiences
+            .iter()
+            .map(|audience| Value::from(audience.as_str()).to_string())
+            .collect::<Vec<_>>()
+            .join(" or ");
         if self.sole_audience { format!("{list}, alone") } else { list }
     }
 
@@ -360,7 +371,7 @@ impl EntryRule {
         let values = || aud.into_iter().flat_map(Json::elements).filter_map(Json::as_str);
         if values().count() > 1
             && self.sole_audience
-            && values().any(|value| self.audiences.iter().any(|own| own.as_str() == value))
+            && values().any(|value| self.audiences.iter().any(|accepted| accepted.as_str() == value))
         {
             let text =
                 "the token has more than one audience, which only `sole_audience: false` on the issuer entry takes";
@@ -371,27 +382,28 @@ impl EntryRule {
                 .map(|service| format!("that is the audience of {service}: the token is for another relying party"));
             other.or_else(|| self.preset?.own_audience(value).map(str::to_owned))
         });
-        let near =
-            |own: &Audience| values().find_map(|value| difference::between(&Pattern::literal(own.as_str()), value));
+        let near = |audience: &Audience| {
+            values().find_map(|value| difference::between(&Pattern::literal(audience.as_str()), value))
+        };
         let all = || self.audiences.iter().filter_map(near);
-        all().find(|own| own.is_spelling).or(known.map(remark)).or_else(|| all().next())
+        all().find(|hint| hint.is_spelling).or(known.map(remark)).or_else(|| all().next())
     }
 }
 
-/// Something to know that is no other spelling.
+/// A hint that is not about spelling.
 fn remark(text: String) -> Difference {
     Difference { text, is_spelling: false }
 }
 
-/// A claim as JSON text, cut where it gets long.
+/// A claim as JSON text, truncated and without invisible characters.
 fn bounded(value: Json<'_>) -> String {
     const MOST: usize = 256;
     let mut text = value.to_value().to_string();
-    if let Some((at, _)) = text.char_indices().nth(MOST) {
-        text.truncate(at);
+    if let Some((end, _)) = text.char_indices().nth(MOST) {
+        text.truncate(end);
         text.push('…');
     }
-    // JSON escapes control characters; these it does not.
+    // JSON leaves C1 controls and invisible characters as they are.
     let hidden = |c: char| crate::finding::is_invisible(c) || c.is_control();
     if !text.contains(hidden) {
         return text;
@@ -424,17 +436,17 @@ mod tests {
             .collect();
         let memo = ConditionCache::default();
         let wanted = |at: usize| at.is_multiple_of(3);
-        let mut context = 0;
+        let mut evaluated = 0;
         for _ in 0..3 {
             for (at, condition) in conditions.iter().enumerate() {
                 let holds = memo.holds(condition, || {
-                    context += 1;
+                    evaluated += 1;
                     wanted(at)
                 });
                 assert_eq!(holds, wanted(at), "{at}");
             }
         }
-        // The first of them once, those for which there was no room every time.
-        assert_eq!(context, ConditionCache::MOST + 3 * ConditionCache::MOST);
+        // The cached ones were evaluated once, the others in each of the three rounds.
+        assert_eq!(evaluated, ConditionCache::MOST + 3 * ConditionCache::MOST);
     }
 }

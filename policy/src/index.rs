@@ -51,7 +51,7 @@ impl Hasher for Hashed {
     }
 }
 
-/// One or more identities.
+/// One or more identities. Most keys have one, which needs no allocation.
 #[derive(Debug)]
 enum IdentityList {
     One(IdentityAt),
@@ -62,11 +62,11 @@ impl IdentityList {
     fn put(table: &mut ByHash, hash: u64, at: IdentityAt) {
         match table.entry(hash) {
             Entry::Vacant(free) => drop(free.insert(Self::One(at))),
-            Entry::Occupied(mut known) => match known.get_mut() {
+            Entry::Occupied(mut entry) => match entry.get_mut() {
                 Self::Many(list) => list.push(at),
                 Self::One(first) => {
                     let both = vec![*first, at];
-                    known.insert(Self::Many(both));
+                    entry.insert(Self::Many(both));
                 }
             },
         }
@@ -110,8 +110,8 @@ enum Key<'a> {
 }
 
 impl Index {
-    /// Builds the index of `members`. Among equally rare keys an exact subject comes first, then the
-    /// `preferred` claims, which name the token's owner.
+    /// Builds the index of `members`. Among equally rare keys an exact subject comes first, then
+    /// the `preferred` claims, which name the token's owner.
     pub(crate) fn new(members: Vec<IdentityAt>, accounts: &[Account], preferred: &[&str]) -> Self {
         let identities = || members.iter().filter_map(|at| Some((*at, at.of(accounts)?)));
         let mut shared: HashMap<Key<'_>, usize, foldhash::fast::RandomState> = HashMap::default();
@@ -191,8 +191,8 @@ impl Index {
         found
     }
 
-    /// Identities that `claims` may nearly match: up to `most` that share a key with the token, and up
-    /// to `most` whose subject sorts next to the token's, case ignored.
+    /// Identities that `claims` may nearly match: up to `most` that share a key with the token, and
+    /// up to `most` whose subject sorts next to the token's, case ignored.
     pub(crate) fn near_misses(&self, claims: &ClaimSet, accounts: &[Account], most: usize) -> Vec<IdentityAt> {
         let sub = claims.text("sub").unwrap_or_default();
         let middle = self.by_likeness.partition_point(|at| folded(head(*at, accounts)).lt(folded(sub)));
@@ -227,8 +227,8 @@ fn folded(text: &str) -> impl Iterator<Item = u8> + '_ {
     text.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
-/// Identities by the literal beginnings of their subjects, found by looking up the beginnings of a subject that are as long
-/// as any of these.
+/// Index of identities by the literal head of their subject pattern. A look-up tries every prefix
+/// of the token's subject that is as long as some head.
 #[derive(Debug, Default)]
 struct PrefixIndex {
     /// In bytes, ascending.
@@ -241,19 +241,19 @@ impl PrefixIndex {
         let mut lengths: Vec<usize> = heads.iter().map(|(text, _)| text.len()).collect();
         lengths.sort_unstable();
         lengths.dedup();
-        let mut own = Self { lengths, under: ByHash::default() };
+        let mut index = Self { lengths, under: ByHash::default() };
         let mut under = ByHash::default();
         for (text, at) in heads {
             let mut last = None;
-            own.hashes(text, hasher, |hash| last = Some(hash));
+            index.hashes(text, hasher, |hash| last = Some(hash));
             last.into_iter().for_each(|hash| IdentityList::put(&mut under, hash, *at));
         }
-        own.under = under;
-        own
+        index.under = under;
+        index
     }
 
-    /// Calls `each` with the hash of every prefix of `text` that has one of the `lengths`. One pass over
-    /// the text is enough, because the hasher continues from prefix to prefix.
+    /// Calls `each` with the hash of every prefix of `text` that has one of the `lengths`. One pass
+    /// over the text is enough, because the hasher continues from prefix to prefix.
     fn hashes(&self, text: &str, hasher: &RandomState, mut each: impl FnMut(u64)) {
         let mut state: DefaultHasher = hasher.build_hasher();
         let mut from = 0;

@@ -1,5 +1,8 @@
-//! The policy decision engine of sts: claims and a request in, a decision with its whole trace out. Pure: no I/O, no clock,
-//! no evidence; the same engine serves the exchange, `explain` and policy tests.
+//! The policy decision engine of sts. It takes verified claims and a request, and returns a
+//! decision, on demand with its trace.
+//!
+//! The engine is pure: no I/O, no clock, no signatures. The exchange, `sts explain` and policy
+//! tests all use it.
 
 mod changes;
 mod compare;

@@ -1,5 +1,5 @@
-//! Overlaps between identities: an identity that never decides because an earlier one accepts all its
-//! tokens, and two accounts that one token can reach.
+//! Overlaps between identities: an identity that never decides because an earlier one accepts all
+//! its tokens, and two accounts that one token can reach.
 
 mod relation;
 
@@ -58,8 +58,8 @@ pub struct Ambiguous {
     /// A subject that both identities accept, if at least one of them has a subject pattern.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// Whether a token that both accept surely exists. `false` where the two have conditions that the
-    /// comparison cannot relate.
+    /// Whether a token that both accept surely exists. `false` where the two have conditions that
+    /// the comparison cannot relate.
     pub certain: bool,
     /// Position of the second identity in the files.
     #[serde(skip)]
@@ -67,8 +67,8 @@ pub struct Ambiguous {
 }
 
 impl RuleSet {
-    /// Finds the overlaps between identities. `spec` must be the spec that this rule set was compiled
-    /// from.
+    /// Finds the overlaps between identities. `spec` must be the spec that this rule set was
+    /// compiled from.
     #[must_use]
     pub fn overlaps(&self, spec: &Spec) -> Overlaps {
         let mut found = Overlaps::default();
@@ -204,8 +204,8 @@ fn claims_of(preset: Option<Preset>, head: &str) -> ClaimSet {
     claims.into()
 }
 
-/// Whether both identities cover the same request: one without a target, or one for an API that both
-/// grant.
+/// Whether both identities cover the same request: one without a target, or one for an API that
+/// both grant.
 fn same_request(a_account: &Account, a: &Identity, b_account: &Account, b: &Identity) -> bool {
     let default = |account: &Account, identity: &Identity| {
         account.terms.default_target.is_some_and(|api| identity.terms.grants.iter().any(|grant| grant.api == api))

@@ -338,8 +338,8 @@ mod tests {
 
     #[test]
     fn a_star_at_a_word_boundary_goes_on_while_it_is_reached_again() {
-        // 64 tokens precede the last star, so it is in the second word. Every further `a` reaches it
-        // again.
+        // 64 tokens precede the last star, so it is in the second word. Every further `a` reaches
+        // it again.
         let pattern = Pattern::parse(&format!("*{}*b", "a".repeat(63))).unwrap();
         for more in 0..5 {
             assert!(pattern.matches(&("a".repeat(63 + more) + "b")), "{more} more");

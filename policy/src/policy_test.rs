@@ -1,4 +1,4 @@
-//! Policy tests: what a configuration's `tests:` say, run against its own rules.
+//! Runs the `tests:` of a configuration against its rules.
 
 mod token;
 
@@ -12,80 +12,84 @@ use crate::{
 };
 use token::Candidate;
 
-/// A policy test that holds.
+/// A policy test that passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TestPassed {
-    /// A doubt about it: a refusal that has more than one cause proves little.
+    /// Set if the refusal has more than one cause, so that the test proves little.
     pub warning: Option<Finding>,
 }
 
-/// A policy test that does not hold.
+/// A policy test that failed.
 #[derive(Clone, Debug)]
 pub struct TestFailure {
-    /// The test, or the part of it that is wrong.
+    /// Position of the test, or of the part that is wrong.
     pub origin: Origin,
-    /// What came out instead.
+    /// The actual outcome.
     pub message: String,
     /// What to do.
     pub help: Option<String>,
-    /// The decision, when there was one.
+    /// The decision. `None` if the test could not be run.
     pub decision: Option<Box<Decision>>,
 }
 
-/// Runs one policy test, as of `now`. A token that starts from a preset takes what names its owner from the nearest identity,
-/// so that it differs from a token that matches only in what the test writes.
+/// Runs one policy test at the time `now`. A token that starts from a preset takes the claims that
+/// name its owner from the nearest identity. It then differs from a matching token only in what the
+/// test writes.
 ///
 /// # Errors
-/// When the outcome is not the one expected, or the test cannot be run.
+/// If the outcome differs from the expected one, or the test cannot be run.
 pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) -> Result<TestPassed, TestFailure> {
     let audience = audience(test);
     let (asked, requested) = request(rules, test, &audience)?;
-    let context = meant(rules, spec, test, &requested, now)?;
-    let facts = Facts { entry: &context.candidate.entry, claims: &context.candidate.claims, now };
+    let evaluated = likely_token(rules, spec, test, &requested, now)?;
+    let facts = Facts { entry: &evaluated.candidate.entry, claims: &evaluated.candidate.claims, now };
     let decision = rules.explain(facts, &requested);
-    let said = summary(rules, facts, &asked, &decision);
+    let verdict = summary(rules, facts, &asked, &decision);
     let fails =
         |origin, message, help| TestFailure { origin, message, help, decision: Some(Box::new(decision.clone())) };
-    match (&test.expect, &context.outcome) {
+    match (&test.expect, &evaluated.outcome) {
         (Expectation::Deny, Outcome::Refused(refusal)) => match &test.because {
-            Some(because) if !context.is_because_of(test) => {
-                let found =
-                    if context.failed.is_empty() { refusal.reason().to_owned() } else { context.failed.join("`, `") };
+            Some(because) if !evaluated.is_because_of(test) => {
+                let found = if evaluated.failed.is_empty() {
+                    refusal.reason().to_owned()
+                } else {
+                    evaluated.failed.join("`, `")
+                };
                 let message = format!("refused, but because of `{found}`, not {}", quoted(&because.value));
                 let help = "change the token so that only that condition fails, or write the cause found".to_owned();
                 Err(fails(because.origin, message, Some(help)))
             }
-            _ => Ok(TestPassed { warning: doubt(test, &context) }),
+            _ => Ok(TestPassed { warning: unclear_refusal(test, &evaluated) }),
         },
         (Expectation::Deny, Outcome::Granted(_)) => {
-            Err(fails(test.origin, format!("expected a refusal, but {said}"), None))
+            Err(fails(test.origin, format!("expected a refusal, but {verdict}"), None))
         }
         (Expectation::Grant { .. }, Outcome::Granted(grant)) => match differs(test, grant) {
             None => Ok(TestPassed::default()),
-            Some((origin, what)) => Err(fails(origin, format!("{what}; {said}"), None)),
+            Some((origin, what)) => Err(fails(origin, format!("{what}; {verdict}"), None)),
         },
         (Expectation::Grant { .. }, Outcome::Refused(_)) => {
-            Err(fails(test.origin, format!("expected a grant, but {said}"), first_failing(&decision)))
+            Err(fails(test.origin, format!("expected a grant, but {verdict}"), first_failing(&decision)))
         }
     }
 }
 
-/// The token of a policy test with its request, to be judged under other rules too.
+/// The token and request of a policy test, to decide on them under other rules, too.
 ///
 /// # Errors
-/// When the test cannot be run.
+/// If the test cannot be run.
 pub fn test_case(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) -> Result<Case, TestFailure> {
     let named = audience(test);
     let (_, requested) = request(rules, test, &named)?;
-    let Candidate { entry, claims, .. } = meant(rules, spec, test, &requested, now)?.candidate;
+    let Candidate { entry, claims, .. } = likely_token(rules, spec, test, &requested, now)?.candidate;
     let account = test.account.iter().map(|account| account.value.clone());
     let audience = test.audience.iter().cloned().chain(account).collect();
     Ok(Case { entry, claims, audience, resource: test.resource.clone(), scope: test.scope.clone(), now })
 }
 
-/// Of the tokens that a test may mean the one that its author had in mind: the nearest to a grant, and of equals the one that
-/// is as the test says.
-fn meant<'a>(
+/// Picks the token that the author of a test probably means: one with the expected grant, or else
+/// the nearest to a grant, or else one that fails for the expected cause.
+fn likely_token<'a>(
     rules: &'a RuleSet,
     spec: &Spec,
     test: &TestSpec,
@@ -95,17 +99,17 @@ fn meant<'a>(
     let broken = |origin, message: String, help: Option<String>| TestFailure { origin, message, help, decision: None };
     let candidates =
         token::candidates(rules, spec, test).map_err(|error| broken(error.origin, error.message, error.help))?;
-    let context = candidates.into_iter().map(|candidate| EvaluatedToken::new(rules, candidate, requested, now));
-    let nearness = |context: &EvaluatedToken<'_>| {
-        (!context.is_as_expected(test), context.distance(), !context.is_because_of(test))
+    let evaluated = candidates.into_iter().map(|candidate| EvaluatedToken::new(rules, candidate, requested, now));
+    let nearness = |evaluated: &EvaluatedToken<'_>| {
+        (!evaluated.is_as_expected(test), evaluated.distance(), !evaluated.is_because_of(test))
     };
-    context.min_by_key(nearness).ok_or_else(|| {
+    evaluated.min_by_key(nearness).ok_or_else(|| {
         let help = "add an identity that accepts such tokens, or write the token's `iss`".to_owned();
         broken(test.origin, "no issuer entry has such tokens".to_owned(), Some(help))
     })
 }
 
-/// The values of `audience` of a test: its `account` is one more.
+/// The `audience` values of a test's request. `account` adds one.
 fn audience(test: &TestSpec) -> Vec<String> {
     test.audience.iter().cloned().chain(test.account.iter().map(|account| account.value.clone())).collect()
 }
@@ -120,7 +124,7 @@ fn request<'a>(
     if let Some(account) = &test.account
         && rules.account(&account.value).is_none()
     {
-        let names = rules.accounts().map(|own| own.name.as_str()).collect::<Vec<_>>();
+        let names = rules.accounts().map(|account| account.name.as_str()).collect::<Vec<_>>();
         let help = did_you_mean(&account.value, names).map(|name| format!("write `{name}`"));
         let message = format!("there is no account {}", quoted(&account.value));
         return Err(broken(account.origin, message, help));
@@ -143,7 +147,8 @@ fn request<'a>(
 struct EvaluatedToken<'a> {
     candidate: Candidate<'a>,
     outcome: Outcome,
-    /// The conditions on which the nearest identity fails, where the refusal is for want of one that matches.
+    /// The failed conditions of the nearest identity. Empty unless the refusal is that none
+    /// matched.
     failed: Vec<String>,
 }
 
@@ -153,9 +158,13 @@ impl<'a> EvaluatedToken<'a> {
         let outcome = rules.decide(facts, requested);
         let conditions = match (&outcome, candidate.near) {
             (Outcome::Refused(refusal), Some(near)) if refusal.is_policy() => rules.conditions(near, facts),
-            (Outcome::Refused(refusal), None) if refusal.is_policy() => {
-                rules.explain(facts, requested).trace.into_iter().next().map(|own| own.conditions).unwrap_or_default()
-            }
+            (Outcome::Refused(refusal), None) if refusal.is_policy() => rules
+                .explain(facts, requested)
+                .trace
+                .into_iter()
+                .next()
+                .map(|identity| identity.conditions)
+                .unwrap_or_default(),
             _ => Vec::new(),
         };
         let failed =
@@ -163,12 +172,12 @@ impl<'a> EvaluatedToken<'a> {
         Self { candidate, outcome, failed }
     }
 
-    /// Whether the very grant came out that the test expects.
+    /// Whether the outcome is the grant that the test expects.
     fn is_as_expected(&self, test: &TestSpec) -> bool {
         matches!(&self.outcome, Outcome::Granted(grant) if differs(test, grant).is_none())
     }
 
-    /// Whether it is refused for the cause that the test names, or the test names none.
+    /// Whether the cause of the refusal is the one in the test's `because`, if it has one.
     fn is_because_of(&self, test: &TestSpec) -> bool {
         let Some(because) = &test.because else { return true };
         let wanted = match because.value.as_str() {
@@ -181,7 +190,8 @@ impl<'a> EvaluatedToken<'a> {
         reason || self.failed.iter().any(|on| on == wanted || *on == because.value)
     }
 
-    /// How far the token is from a grant: granted, matched, else the causes of the nearest miss.
+    /// Distance to a grant: 0 if granted, 1 if an identity matched, otherwise 1 plus the causes of
+    /// the nearest miss.
     fn distance(&self) -> usize {
         match &self.outcome {
             Outcome::Granted(_) => 0,
@@ -189,8 +199,8 @@ impl<'a> EvaluatedToken<'a> {
         }
     }
 
-    /// The failed conditions, each cause once: a subject that follows from the claims the test writes is no cause of its own
-    /// beside a claim that fails too.
+    /// The failed conditions, each cause once. If the subject follows from claims that the test
+    /// writes, it is no cause of its own beside a failed claim.
     fn causes(&self) -> Vec<&str> {
         let others = self.failed.iter().any(|on| on != "subject");
         let follows = others && self.candidate.derived_subject;
@@ -198,9 +208,9 @@ impl<'a> EvaluatedToken<'a> {
     }
 }
 
-/// A refusal that has more than one cause would stay one if a single cause were lost.
-fn doubt(test: &TestSpec, context: &EvaluatedToken<'_>) -> Option<Finding> {
-    let causes = context.causes();
+/// Warns about a refusal with several causes: the test would still pass if one of them were lost.
+fn unclear_refusal(test: &TestSpec, evaluated: &EvaluatedToken<'_>) -> Option<Finding> {
+    let causes = evaluated.causes();
     (causes.len() > 1).then(|| Finding {
         code: CheckCode::PolicyTestUnclear,
         origin: test.origin,
@@ -210,7 +220,7 @@ fn doubt(test: &TestSpec, context: &EvaluatedToken<'_>) -> Option<Finding> {
     })
 }
 
-/// What of the grant is not as expected.
+/// The first difference between the grant and the expected one.
 fn differs(test: &TestSpec, grant: &Grant) -> Option<(Origin, String)> {
     let Expectation::Grant { account, identity, scopes } = &test.expect else { return None };
     if let Some(account) = account
@@ -229,7 +239,7 @@ fn differs(test: &TestSpec, grant: &Grant) -> Option<(Origin, String)> {
     (!same).then(|| (origin, format!("expected the scopes {}", quoted(&wanted.to_string()))))
 }
 
-/// The first line of the trace that fails.
+/// The first failed condition of the trace, as a line.
 fn first_failing(decision: &Decision) -> Option<String> {
     let trace = render(decision);
     trace.lines().map(str::trim).find(|line| line.starts_with("FAIL")).map(str::to_owned)
@@ -408,11 +418,11 @@ mod tests {
 
     /// Two clusters that call themselves the same, each with an account of its own.
     fn clusters() -> Spec {
-        let own = |entry: &str| {
+        let entry_account = |entry: &str| {
             let pod = subject("pod", "system:serviceaccount:prod:deployer");
             account(&format!("of-{entry}"), vec![of(entry, pod)])
         };
-        let mut spec = spec(vec![own("a"), own("b")]);
+        let mut spec = spec(vec![entry_account("a"), entry_account("b")]);
         let cluster =
             |name: &str| IssuerSpec { preset: Some(Preset::Kubernetes), ..issuer(name, "https://cluster.local") };
         spec.issuers = vec![cluster("a"), cluster("b"), issuer("github", GITHUB)];
@@ -429,8 +439,8 @@ mod tests {
         for token in [whole, sample, no_iss] {
             let of_a = || test(token.clone(), "of-a", grants("pod", &["create", "read"]));
             assert_eq!(run(&spec, &signed_by(of_a(), "a")), Ok(TestPassed::default()), "{token}");
-            let said = run(&spec, &signed_by(of_a(), "b")).unwrap_err();
-            assert!(said.starts_with("expected a grant, but refused"), "{said}");
+            let verdict = run(&spec, &signed_by(of_a(), "b")).unwrap_err();
+            assert!(verdict.starts_with("expected a grant, but refused"), "{verdict}");
             let crossed = || test(token.clone(), "of-b", Expectation::Deny);
             assert_eq!(run(&spec, &because(signed_by(crossed(), "a"), "issuer")), Ok(TestPassed::default()), "{token}");
             assert!(run(&spec, &signed_by(crossed(), "b")).unwrap_err().starts_with("expected a refusal, but granted"));
@@ -442,22 +452,25 @@ mod tests {
         let mut spec = clusters();
         let whole = json!({ "iss": "https://cluster.local", "sub": "x", "aud": OURS });
         for token in [whole, json!({ "preset": "kubernetes" })] {
-            let said = run_test(&rules(&spec), &spec, &test(token, "of-a", Expectation::Deny), NOW).unwrap_err();
-            assert_eq!(said.message, "the issuer entries `a`, `b` share the `iss` `https://cluster.local`");
-            assert!(said.help.unwrap().contains("`issuer: a`"));
+            let verdict = run_test(&rules(&spec), &spec, &test(token, "of-a", Expectation::Deny), NOW).unwrap_err();
+            assert_eq!(verdict.message, "the issuer entries `a`, `b` share the `iss` `https://cluster.local`");
+            assert!(verdict.help.unwrap().contains("`issuer: a`"));
         }
         let github = json!({ "preset": "github-actions" });
         for (entry, wanted) in [
             ("gihub", "there is no issuer entry `gihub`"),
             ("a", "issuer entry `a` has the preset `kubernetes`, not `github-actions`"),
         ] {
-            let said = run(&spec, &signed_by(test(github.clone(), "of-a", Expectation::Deny), entry)).unwrap_err();
-            assert_eq!(said, wanted);
+            let verdict = run(&spec, &signed_by(test(github.clone(), "of-a", Expectation::Deny), entry)).unwrap_err();
+            assert_eq!(verdict, wanted);
         }
         let other = json!({ "iss": "https://other.example", "sub": "x" });
-        let said = run(&spec, &signed_by(test(other, "of-a", Expectation::Deny), "b")).unwrap_err();
-        assert!(said.contains("`https://other.example`") && said.contains("`https://cluster.local`"), "{said}");
-        // An entry that is off is nobody's.
+        let verdict = run(&spec, &signed_by(test(other, "of-a", Expectation::Deny), "b")).unwrap_err();
+        assert!(
+            verdict.contains("`https://other.example`") && verdict.contains("`https://cluster.local`"),
+            "{verdict}"
+        );
+        // A disabled entry does not count.
         spec.issuers[1].enabled = false;
         let of_a = test(json!({ "preset": "kubernetes" }), "of-a", grants("pod", &["create", "read"]));
         assert_eq!(run(&spec, &of_a), Ok(TestPassed::default()));

@@ -1,5 +1,5 @@
-//! Platforms: what is known about the issuers of workload tokens. One file per platform, each with up to three faces: the
-//! defaults of its issuer entries, its short rule, and the claims of a typical token.
+//! Presets: what is known about the platforms that issue workload tokens. Each platform has a file
+//! with the defaults of its issuer entries, its short rule, and the claims of a typical token.
 
 mod audience;
 mod auth0;
@@ -48,7 +48,7 @@ use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
 use sts_types::Algorithm;
 
-/// A platform whose tokens are known.
+/// A known platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the variants are the platforms' names")]
 pub enum Preset {
@@ -76,20 +76,21 @@ pub enum Preset {
     Forgejo,
 }
 
-/// What an issuer entry gets where the configuration says nothing.
+/// Defaults of an issuer entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IssuerDefaults {
-    /// Algorithms that are accepted.
+    /// Accepted signature algorithms.
     pub algorithms: &'static [Algorithm],
-    /// The most that `exp - iat` may be, in seconds.
+    /// Upper bound of `exp - iat`, in seconds.
     pub max_token_lifetime: u64,
-    /// Whether `iat` must be there.
+    /// Whether a token must have an `iat`.
     pub require_iat: bool,
     /// Whether a token must have exactly one audience.
     pub sole_audience: bool,
-    /// Whether every issuer of the platform serves many tenants. Where only some do, see [`Preset::shared_by_url`].
+    /// Whether every issuer of the platform serves many tenants. If only some do, this is `false`,
+    /// and [`Preset::shared_by_url`] tells them apart.
     pub shared: bool,
-    /// Values of the header's `typ` that are accepted beside none and `JWT`.
+    /// Accepted values of the header's `typ`, in addition to `JWT` and no `typ`.
     pub types: &'static [&'static str],
 }
 
@@ -100,7 +101,7 @@ impl Default for IssuerDefaults {
     }
 }
 
-/// Whether `host` only looks like `known`.
+/// Whether `host` looks like `known` but is another host.
 pub(crate) fn is_near_host(host: &str, known: &str) -> bool {
     host::likeness(host, known) == Some(host::Likeness::Near)
 }
@@ -132,7 +133,7 @@ impl Preset {
         Self::Forgejo,
     ];
 
-    /// The preset of that exact name. `none` is not one: it is the absence of a preset.
+    /// Looks a preset up by its exact name. `none` is not a preset but the absence of one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|preset| preset.name() == name)
@@ -150,20 +151,21 @@ impl Preset {
         KnownIssuer::of_url(url).and_then(KnownIssuer::preset)
     }
 
-    /// Whether `url` is a publicly known issuer that signs for many tenants, so that its signature says nothing about the
-    /// owner.
+    /// Whether `url` is a publicly known issuer that signs for many tenants. Its signature proves
+    /// nothing about the owner of a token.
     #[must_use]
     pub fn shared_by_url(url: &str) -> bool {
         KnownIssuer::of_url(url).is_some_and(|known| known.shared)
     }
 
-    /// Whether it is known how its tokens name their owner.
+    /// Whether the way its tokens name their owner is known.
     #[must_use]
     pub fn names_owner(self) -> bool {
         self.owner().is_some()
     }
 
-    /// Whether people run it on hosts of their own, so that its preset may be written for any host.
+    /// Whether people run the platform on hosts of their own, so that `preset:` may name it for any
+    /// host.
     pub(crate) fn is_self_hosted(self) -> bool {
         self.platform().issuers.is_empty()
             || matches!(
@@ -178,29 +180,30 @@ impl Preset {
         self.platform().title
     }
 
-    /// What an entry of the platform gets where the configuration says nothing.
+    /// Defaults of the platform's issuer entries.
     #[must_use]
     pub fn defaults(self) -> IssuerDefaults {
         self.platform().defaults
     }
 
-    /// The key of its short rule in an identity (`github`, `gitlab`, `kubernetes`, ...), if it has one.
+    /// The key of its short rule in an identity (`github`, `gitlab`, `kubernetes`, ...), if it has
+    /// one.
     #[must_use]
     pub fn short_rule_key(self) -> Option<&'static str> {
         self.platform().short_rule.map(|rule| rule.key)
     }
 
-    /// The claims of a typical token, fictional, with times around 1790000000.
+    /// The claims of a typical, fictional token. Its times are around 1790000000.
     #[must_use]
     pub fn sample(self) -> Map<String, Value> {
         match serde_json::from_str(self.platform().sample) {
             Ok(Value::Object(claims)) => claims,
-            // A test parses every sample.
+            // Never: a test parses every sample.
             Ok(_) | Err(_) => Map::new(),
         }
     }
 
-    /// Whether its tokens have a `jti`. Where they have none, only their text tells two of them apart.
+    /// Whether its tokens have a `jti`. Without one, only the whole text tells two tokens apart.
     pub(crate) fn sends_jti(self) -> bool {
         self.sample().contains_key("jti")
     }
@@ -210,7 +213,7 @@ impl Preset {
         self.platform().short_rule
     }
 
-    /// How its tokens name their owner, where it is known.
+    /// How its tokens name their owner, if known.
     pub(crate) fn owner(self) -> Option<&'static OwnerGrammar> {
         self.platform().owner
     }
@@ -220,7 +223,8 @@ impl Preset {
         matches!(self, Self::GithubActions | Self::Forgejo)
     }
 
-    /// Whether the platform always sends `claim` as a string, so that a number or boolean in a rule can never match.
+    /// Whether the platform always sends `claim` as a string, so that a number or boolean in a rule
+    /// can never match.
     pub(crate) fn is_text_claim(self, claim: &str) -> bool {
         let is_member = |(name, path): &(&str, MemberPath)| match path {
             MemberPath::Same => *name == claim,
@@ -231,22 +235,24 @@ impl Preset {
             || self.short_rule().is_some_and(|rule| rule.members.iter().any(is_member))
     }
 
-    /// Claims of a policy test's token that come from the nearest identity: ids and what names the owner.
+    /// Claims that the token of a policy test takes from the nearest identity: ids, and names of
+    /// the owner.
     pub(crate) fn lent_claims(self) -> &'static [&'static str] {
         self.platform().lent_claims
     }
 
-    /// The subject a real token with these claims has, where the platform derives it from them.
+    /// The subject of a real token with these claims, if the platform derives it from them.
     pub(crate) fn subject_of(self, claims: &Map<String, Value>) -> Option<String> {
         (self.platform().subject_of)(claims)
     }
 
-    /// Fills in the claims that follow from an exact subject (`repo:octo-org/octo-repo:...` names the repository).
+    /// Adds the claims that follow from the beginning of a subject: `repo:octo-org/octo-repo:...`
+    /// names the repository.
     pub(crate) fn adopt_subject(self, subject: &str, claims: &mut Map<String, Value>) {
         (self.platform().adopt_subject)(subject, claims);
     }
 
-    /// What to tell the owner of a token whose subject is of an unusual shape.
+    /// Explains a subject of an unusual form to the owner of the token.
     pub(crate) fn subject_note(self, claims: &ClaimSet, subject: &str) -> Option<String> {
         (self.platform().subject_note)(claims, subject)
     }
@@ -405,7 +411,7 @@ mod tests {
             for claim in preset
                 .lent_claims()
                 .iter()
-                .chain(preset.owner().iter().flat_map(|own| own.claims.iter().map(|(claim, _)| claim)))
+                .chain(preset.owner().iter().flat_map(|grammar| grammar.claims.iter().map(|(claim, _)| claim)))
             {
                 assert!(sts_claims::ClaimPath::parse(claim).is_ok(), "{claim}");
             }

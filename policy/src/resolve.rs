@@ -5,18 +5,19 @@ use sts_types::{Lifetime, Scope, ScopeSet};
 use crate::ruleset::RuleSet;
 use crate::{RequestError, Requested, RequestedAccount, RequestedTarget};
 
-/// Target and scope of a request as it was asked, nothing resolved. Empty values count as omitted (RFC 6749 section 3.2).
+/// The names in a request, before they are resolved. Empty values count as omitted (RFC 6749
+/// section 3.2).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestedNames<'a> {
-    /// Values of `audience`.
+    /// Values of the `audience` parameter.
     pub audience: &'a [String],
-    /// Values of `resource`.
+    /// Values of the `resource` parameter.
     pub resource: &'a [String],
-    /// `scope`.
+    /// The `scope` parameter.
     pub scope: Option<&'a str>,
-    /// `client_id`.
+    /// The `client_id` parameter.
     pub client_id: Option<&'a str>,
-    /// `expires_in`.
+    /// The lifetime of the `expires_in` parameter.
     pub lifetime: Option<Lifetime>,
 }
 
@@ -31,8 +32,8 @@ impl RuleSet {
         let mut account = RequestedAccount::Any;
         let mut target = RequestedTarget::Default;
         let names = asked.audience.iter().enumerate().filter(|(_, name)| !name.is_empty());
-        // Repeated values count once, whether the name exists or not. Otherwise a stranger could tell
-        // the two apart, because two unknown names are an error and a known name twice is not.
+        // Repeated values count once, whether the name exists or not. Otherwise a stranger could
+        // tell the two apart, because two unknown names are an error and a known name twice is not.
         for (_, name) in names.filter(|(at, name)| !asked.audience.iter().take(*at).any(|before| before == *name)) {
             match self.classify(name) {
                 NameKind::Account(named) => name_account(&mut account, named)?,
@@ -54,7 +55,7 @@ impl RuleSet {
         Ok(Requested { account, target, scopes, unknown_scope, lifetime: asked.lifetime })
     }
 
-    /// Whether a request names more than one API, whatever else is wrong with it.
+    /// Whether a request names more than one API. Other faults of the request do not matter here.
     #[must_use]
     pub fn names_several_targets(&self, asked: &RequestedNames<'_>) -> bool {
         let of_audience = asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty());
@@ -66,7 +67,8 @@ impl RuleSet {
         first.is_some_and(|first| named.any(|other| other != first))
     }
 
-    /// What one value of `audience` means. A bare name nobody has is an account that nobody matches.
+    /// Tells whether a value of `audience` names an account or an API. An unknown name without `:`
+    /// and `/` counts as an account that does not exist.
     fn classify(&self, name: &str) -> NameKind {
         if let Some(at) = self.account_by_name.get(name) {
             return NameKind::Account(RequestedAccount::Known(*at));

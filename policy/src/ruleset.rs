@@ -138,17 +138,17 @@ pub struct ApiView<'a> {
 const MAX_GUARDS: usize = 1000;
 
 impl RuleSet {
-    /// Keeps the tokens that `tests` expect to be refused. The diagnosis then proposes no change that
-    /// would let one of them in.
+    /// Keeps the tokens that `tests` expect to be refused. The diagnosis then proposes no change
+    /// that would let one of them in.
     pub fn guard(&mut self, spec: &Spec, tests: &[TestSpec], now: UnixTime) {
         let denials = || tests.iter().filter(|test| test.expect == Expectation::Deny);
         self.guards = (denials().count() <= MAX_GUARDS)
             .then(|| denials().filter_map(|test| crate::test_case(self, spec, test, now).ok()).collect());
     }
 
-    /// Whether a token of `entry` with this `aud` may be meant for us: one of its values is our issuer,
-    /// an audience configured for the entry or its identities, or a UUID (which may be the id of an
-    /// account; this is not looked up).
+    /// Whether a token of `entry` with this `aud` may be meant for us: one of its values is our
+    /// issuer, an audience configured for the entry or its identities, or a UUID (which may be the
+    /// id of an account; this is not looked up).
     #[must_use]
     pub fn knows_audience(&self, entry: &EntryName, claims: &ClaimSet) -> bool {
         let Some(entry) = self.entry_by_name.get(entry).and_then(|at| self.entries.get(*at)) else { return false };
@@ -156,10 +156,10 @@ impl RuleSet {
         values.any(|value| is_uuid(value) || entry.audiences.contains(value))
     }
 
-    /// Whether a minted token may still be active: its account, identity and issuer entry exist, belong
-    /// together, are enabled and inside their times, and the token was not issued before the
-    /// `not_before` of account or identity. Raising a `not_before` therefore ends every token issued
-    /// before it.
+    /// Whether a minted token may still be active: its account, identity and issuer entry exist,
+    /// belong together, are enabled and inside their times, and the token was not issued before the
+    /// `not_before` of account or identity. Raising a `not_before` therefore ends every token
+    /// issued before it.
     #[must_use]
     pub fn still_active(&self, token: &Provenance<'_>, now: UnixTime) -> bool {
         let Provenance { account, identity, entry, issued } = *token;

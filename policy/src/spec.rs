@@ -1,8 +1,8 @@
 //! The input of the compiler: plain data, one type per concept of the configuration.
 //!
-//! The form of every name is checked already. [`crate::RuleSet::compile`] resolves references, parses
-//! patterns and rejects rules that are too broad. Each value keeps its [`Origin`](sts_types::Origin),
-//! so that a finding points at its cause.
+//! The form of every name is checked already. [`crate::RuleSet::compile`] resolves references,
+//! parses patterns and rejects rules that are too broad. Each value keeps its
+//! [`Origin`](sts_types::Origin), so that a finding points at its cause.
 
 use sts_types::{
     AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Issuers, Lifetime, Located, Origin,
@@ -70,7 +70,8 @@ pub enum PresetSource {
     WrittenNone,
     /// There is no `preset:`, and the URL is of no known platform.
     Unsaid,
-    /// The issuer has a fault that is reported already. What follows from it is not reported as well.
+    /// The issuer has a fault that is reported already. What follows from it is not reported as
+    /// well.
     Faulty,
 }
 
@@ -260,7 +261,8 @@ pub struct TestSpec {
     pub name: String,
     /// The token of the request.
     pub token: TestTokenSpec,
-    /// The issuer entry whose key signed the token. Needed if several entries share the token's `iss`.
+    /// The issuer entry whose key signed the token. Needed if several entries share the token's
+    /// `iss`.
     pub issuer: Option<Located<String>>,
     /// The account that the request names.
     pub account: Option<Located<String>>,
@@ -272,8 +274,8 @@ pub struct TestSpec {
     pub scope: Option<String>,
     /// The expected outcome.
     pub expect: Expectation,
-    /// For a denial: the condition that should fail for the nearest identity (`subject`, `audience`, or
-    /// the name of a claim).
+    /// For a denial: the condition that should fail for the nearest identity (`subject`,
+    /// `audience`, or the name of a claim).
     pub because: Option<Located<String>>,
 }
 

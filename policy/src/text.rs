@@ -8,12 +8,15 @@ use crate::finding::quoted;
 use crate::resolve::RequestedNames;
 use crate::{ConditionTrace, Decision, Facts, Grant, Outcome, RuleSet};
 
-/// The first line of `sts explain`: the verdict; of a refusal with its cause and what would end it. One line, bounded.
+/// The first line of `sts explain`: the verdict, and for a refusal its cause and what would end it.
+/// It has a bounded length.
 #[must_use]
 pub fn summary(rules: &RuleSet, facts: Facts<'_>, asked: &RequestedNames<'_>, decision: &Decision) -> String {
     match &decision.outcome {
         Outcome::Granted(grant) => granted(grant),
-        Outcome::Refused(_) => rules.diagnose(facts, asked, decision).map_or_else(String::new, |own| own.line()),
+        Outcome::Refused(_) => {
+            rules.diagnose(facts, asked, decision).map_or_else(String::new, |diagnosis| diagnosis.line())
+        }
     }
 }
 

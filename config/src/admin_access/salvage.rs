@@ -1,9 +1,10 @@
-//! A few members of a mapping, taken out of a text that is not YAML as a whole.
+//! Extracts a few members of a mapping from a text that is not valid YAML as a whole.
 
 use std::ops::Range;
 
-/// `text` with everything but the top-level members `wanted` blanked out, so that lines and columns stay where they are.
-/// `None` when a wanted name stands only where it may or may not be a top-level member.
+/// Blanks out everything in `text` except the top-level members `wanted`. Lines and columns stay
+/// the same. Returns `None` if a wanted name occurs only in places where it may not be a top-level
+/// member.
 pub(super) fn members(text: &str, wanted: &[&str]) -> Option<String> {
     let first = text.lines().map(str::trim_start).find(|line| !is_aside(line));
     let is_flow = first.is_some_and(|line| line.starts_with('{'));
@@ -16,12 +17,14 @@ pub(super) fn members(text: &str, wanted: &[&str]) -> Option<String> {
     Some(if is_flow { wrapped(&blanked) } else { blanked })
 }
 
-/// Whether a line says nothing: empty, a comment, or the start of the document.
+/// Whether a line has no content: it is empty, a comment, a directive, or the start of the
+/// document.
 fn is_aside(line: &str) -> bool {
     line.is_empty() || line.starts_with('#') || line.starts_with("---") || line.starts_with('%')
 }
 
-/// Lines of members that begin at the first column, each with the lines below it that are indented.
+/// The ranges of members in block style: a line that begins in the first column, and the indented
+/// lines below it.
 fn block_members(text: &str, wanted: &[&str]) -> Vec<Range<usize>> {
     let mut kept: Vec<Range<usize>> = Vec::new();
     let (mut start, mut is_kept) = (0, false);
@@ -38,7 +41,7 @@ fn block_members(text: &str, wanted: &[&str]) -> Vec<Range<usize>> {
     kept
 }
 
-/// Members of the outermost braces, each with the comma after it.
+/// The ranges of members inside the outermost braces, each with the comma after it.
 fn flow_members(text: &str, wanted: &[&str]) -> Vec<Range<usize>> {
     let mut kept = Vec::new();
     let (mut depth, mut start, mut quote, mut before) = (0_usize, 0, None, ' ');
@@ -80,25 +83,26 @@ fn flow_members(text: &str, wanted: &[&str]) -> Vec<Range<usize>> {
     kept
 }
 
-/// The key that `text` begins with, without its quotes.
+/// The key at the beginning of `text`, without quotes.
 fn key(text: &str) -> Option<&str> {
     let (key, _) = text.split_once(':')?;
     Some(key.trim().trim_matches(['"', '\'']))
 }
 
-/// `text` with spaces in place of the characters at `hidden` places.
+/// Replaces the characters at the offsets that `hidden` accepts by spaces.
 fn blank(text: &str, hidden: impl Fn(usize) -> bool) -> String {
     let spaced = text.char_indices().map(|(at, c)| if c != '\n' && hidden(at) { ' ' } else { c });
     spaced.collect()
 }
 
-/// Members in braces, on their lines. Where the text has no room for a brace, there is no member either.
+/// Puts members into braces without moving lines. The opening brace takes the place of the first
+/// blank.
 fn wrapped(members: &str) -> String {
     let inner = members.strip_prefix(' ').unwrap_or(members).trim_end().trim_end_matches(',');
     format!("{{{inner} }}")
 }
 
-/// Whether `name` stands in `text` as a key does, outside of comments.
+/// Whether `text` contains `name` as a key, outside of comments.
 fn mentions(text: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     text.lines().map(|line| line.split(" #").next().unwrap_or(line)).filter(|line| !line.starts_with('#')).any(|line| {

@@ -1,4 +1,4 @@
-//! Teams and service accounts, of one file after the other.
+//! Decodes teams, service accounts and policy tests, file by file.
 
 use std::collections::HashMap;
 
@@ -16,15 +16,15 @@ use crate::render::quoted;
 use crate::source::Span;
 use crate::yaml::{Node, Value};
 
-/// What the account files come to, the main file included.
+/// The contents of all account files and the main file.
 #[derive(Default)]
 pub(crate) struct Accounts {
     pub(crate) teams: Vec<TeamSpec>,
     pub(crate) accounts: Vec<AccountSpec>,
     pub(crate) tests: Vec<TestSpec>,
-    /// Files with the claims of tests' tokens, to be read.
+    /// Files with the claims of test tokens, not read yet.
     pub(crate) token_files: Vec<TokenFile>,
-    /// Names that are taken, with their first place.
+    /// Kind and name of everything declared so far, with its position.
     taken: HashMap<(&'static str, String), Span>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn accounts(reader: &mut Reader<'_>, fields: &Fields<'_>, found: &mut
 }
 
 impl Accounts {
-    /// Whether no other file has something of that kind and name.
+    /// Whether the kind and name are new. Reports a duplicate.
     fn is_first(&mut self, reader: &mut Reader<'_>, key: (&'static str, String), span: Span) -> bool {
         let Some(first) = self.taken.get(&key) else {
             self.taken.insert(key, span);
@@ -69,7 +69,7 @@ impl Accounts {
 }
 
 fn account(reader: &mut Reader<'_>, name: Located<AccountName>, fields: &Fields<'_>) -> AccountSpec {
-    // For people only; nothing acts on it.
+    // Only for readers of the file. Read it for its faults.
     reader.optional(fields, "description", Reader::text);
     let before = reader.report.errors();
     let teams = reader
@@ -92,7 +92,7 @@ fn account(reader: &mut Reader<'_>, name: Located<AccountName>, fields: &Fields<
     }
 }
 
-/// API to list of scopes; policy judges the names.
+/// Reads a mapping from APIs to lists of scopes. Policy checks the names.
 fn grants(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<GrantSpec>> {
     let entries = reader.mapping(node, "a grant (API to list of scopes)")?;
     let mut found = Vec::new();
@@ -104,19 +104,20 @@ fn grants(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<GrantSpec>> {
     Some(found)
 }
 
-/// Identities without fault. One with a fault is left out: with a condition missing, it would be judged for what it is not.
+/// Reads identities, and leaves out those with a fault: without one of its conditions, a rule would
+/// seem too broad.
 fn identities(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<IdentitySpec> {
     let Some(node) = fields.node("identities") else { return Vec::new() };
     let Some(items) = reader.list(node, "identities") else { return Vec::new() };
     let Some(section) = fields.section_of("identities") else { return Vec::new() };
     let mut found = Vec::new();
-    for (at, item) in items.iter().enumerate() {
+    for (index, item) in items.iter().enumerate() {
         let before = reader.report.errors();
         let platform = platform_key(reader, item);
         let meant = |key: &str| meant_by(key, platform, section);
         let Some(members) = reader.fields_with(item, section, &meant) else { continue };
         let is_whole = !item.is_broken();
-        let identity = identity(reader, &members, at + 1);
+        let identity = identity(reader, &members, index + 1);
         if is_whole && reader.report.errors() == before {
             found.extend(identity);
         }
@@ -124,7 +125,7 @@ fn identities(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<IdentitySpec>
     found
 }
 
-/// The key of the short rule that fits the first issuer entry of an identity.
+/// The key of the short rule for the first issuer entry of an identity.
 fn platform_key(reader: &Reader<'_>, item: &Node) -> Option<&'static str> {
     let Value::Mapping(entries) = &item.value else { return None };
     let issuer = &entries.iter().find(|entry| entry.key == "issuer")?.node;
@@ -136,19 +137,19 @@ fn platform_key(reader: &Reader<'_>, item: &Node) -> Option<&'static str> {
     reader.short_rules.get(&scalar.text).copied()
 }
 
-/// What an unknown key of an identity was meant to be, where that is a platform's short rule: of those that look alike, the
-/// one that fits the issuer.
+/// Suggests a short rule in place of an unknown key of an identity. Among similar keys, the one
+/// that fits the issuer wins.
 fn meant_by(key: &str, platform: Option<&'static str>, section: &Section) -> Option<String> {
     let is_near = |name: &str| nearest(key, [name]).is_some();
     let rules = || Preset::ALL.iter().filter_map(|preset| preset.short_rule_key());
-    let others = section.keys.iter().map(|own| own.name).filter(|name| !rules().any(|rule| rule == *name));
+    let others = section.keys.iter().map(|key| key.name).filter(|name| !rules().any(|rule| rule == *name));
     if nearest(key, others).is_some() {
         return None;
     }
-    if let Some(fitting) = platform.filter(|own| is_near(own)) {
+    if let Some(fitting) = platform.filter(|key| is_near(key)) {
         return Some(format!("did you mean `{fitting}`?"));
     }
-    let near: Vec<String> = rules().filter(|own| is_near(own)).map(|own| format!("`{own}`")).collect();
+    let near: Vec<String> = rules().filter(|rule| is_near(rule)).map(|rule| format!("`{rule}`")).collect();
     if !near.is_empty() {
         return Some(format!("did you mean {}?", near.join(" or ")));
     }
@@ -184,7 +185,7 @@ fn identity(reader: &mut Reader<'_>, fields: &Fields<'_>, number: usize) -> Opti
     Some(spec)
 }
 
-/// `allow_broad:` says why, or it would be ticked off without a thought.
+/// Reads `allow_broad:`. It must be a reason; a mere `true` would be set without a thought.
 fn reason(reader: &mut Reader<'_>, node: &Node) -> Option<Located<String>> {
     let text = match &node.value {
         Value::Scalar(scalar) if scalar.plain && matches!(scalar.text.as_str(), "true" | "false") => None,
@@ -202,7 +203,7 @@ fn reason(reader: &mut Reader<'_>, node: &Node) -> Option<Located<String>> {
     text
 }
 
-/// The one short rule of an identity.
+/// Reads the short rule of an identity, which has at most one.
 fn short_rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<ShortRuleSpec> {
     let mut found: Option<ShortRuleSpec> = None;
     for key in Preset::ALL.iter().filter_map(|preset| preset.short_rule_key()) {

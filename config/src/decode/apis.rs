@@ -10,16 +10,17 @@ use super::reader::{Fields, Reader, listed};
 use crate::source::Span;
 use crate::yaml::Node;
 
-/// What `apis:` comes to.
+/// The contents of `apis:`.
 #[derive(Default)]
 pub(crate) struct Apis {
     pub(crate) specs: Vec<ApiSpec>,
     pub(crate) signing: BTreeMap<ApiName, Algorithm>,
-    /// Secret files, to be read.
+    /// Files with introspection secrets, not read yet.
     pub(crate) secret_files: Vec<(ApiName, PathBuf, Span)>,
 }
 
-/// Reads `apis:`. `signing` lists the algorithms that keys are kept for, `ignored` the scopes that no request can ask for.
+/// Reads `apis:`. `signing` lists the server's signing algorithms, `ignored` the scopes of
+/// `tokens.ignore_scopes`.
 pub(crate) fn apis(reader: &mut Reader<'_>, fields: &Fields<'_>, signing: &[Algorithm], ignored: &[Scope]) -> Apis {
     let mut apis = Apis::default();
     for (entry, members) in reader.named(fields, "apis") {
@@ -47,14 +48,14 @@ fn api(reader: &mut Reader<'_>, name: Located<ApiName>, fields: &Fields<'_>, sig
     {
         apis.secret_files.push((name.value.clone(), path, node.span));
     }
-    // An API whose audience is wrong stays known by name, so that its users are not reported, too.
+    // Keep an API with a wrong audience, so that references to it are not reported as well.
     let stand_in = || Audience::new(&format!("urn:invalid:{}", name.value)).ok().map(Located::nowhere);
     if let Some(audience) = audience.or_else(stand_in) {
         apis.specs.push(ApiSpec { name, audience, display_name, scopes });
     }
 }
 
-/// One of the algorithms that the server keeps keys for.
+/// Reads an algorithm, which must be one of the server's.
 fn signing_algorithm(reader: &mut Reader<'_>, node: &Node, signing: &[Algorithm]) -> Option<Algorithm> {
     let all = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
     let algorithm = reader.one_of(node, &all)?;
@@ -68,7 +69,8 @@ fn signing_algorithm(reader: &mut Reader<'_>, node: &Node, signing: &[Algorithm]
     Some(algorithm)
 }
 
-/// A request for such a scope alone is one for no scope, and gets the whole grant.
+/// Warns about a scope that is also in `tokens.ignore_scopes`. A request for it alone counts as a
+/// request without scopes, and gets the whole grant.
 fn warn_of_ignored(reader: &mut Reader<'_>, fields: &Fields<'_>, ignored: &[Scope], api: Option<&ApiSpec>) {
     let (Some(node), Some(api)) = (fields.node("scopes"), api) else { return };
     for scope in api.scopes.iter().filter(|scope| ignored.contains(&scope.value)) {
@@ -85,7 +87,8 @@ fn warn_of_ignored(reader: &mut Reader<'_>, fields: &Fields<'_>, ignored: &[Scop
     }
 }
 
-/// An API's audience: a URI, so that it is never taken for the name of an account or API in a request.
+/// Reads the audience of an API. It must be a URI, so that a request never confuses it with the
+/// name of an account or API.
 fn audience_uri(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Audience>> {
     let audience = reader.name(node, Audience::new)?;
     let text = audience.value.as_str();
@@ -101,7 +104,7 @@ fn audience_uri(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Audience
     Some(audience)
 }
 
-/// A list of scopes; one that stands there twice is reported.
+/// Reads a list of scopes. Reports duplicates.
 pub(super) fn scopes(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<Scope>>> {
     let mut found: Vec<Located<Scope>> = Vec::new();
     reader.list_of(node, "scopes", |reader, item| {

@@ -1,4 +1,4 @@
-//! Conditions on claims: a scalar, a list of scalars, or the long form.
+//! Decodes conditions on claims: a scalar, a list of scalars, or the long form.
 
 use sts_policy::{ConditionObject, ConditionSpec, ScalarSpec};
 use sts_types::{CheckCode, Located};
@@ -9,7 +9,7 @@ use crate::keys;
 use crate::render::quoted;
 use crate::yaml::{Node, Plain, Value, resolve};
 
-/// A mapping of claims to conditions.
+/// Reads a mapping from claims to conditions.
 pub(super) fn conditions(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<(Located<String>, ConditionSpec)>> {
     let entries = reader.mapping(node, "a block of conditions")?;
     let mut found = Vec::new();
@@ -56,7 +56,7 @@ fn object(reader: &mut Reader<'_>, node: &Node) -> Option<ConditionObject> {
     constrains.then_some(object)
 }
 
-/// A list of scalars, one at least: an empty list would hold never, or always.
+/// Reads a list of at least one scalar. A condition with an empty list would hold never, or always.
 fn scalars(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<ScalarSpec>>> {
     if node.is_empty_list() {
         reader.error(
@@ -83,7 +83,7 @@ fn scalar(reader: &mut Reader<'_>, node: &Node) -> Option<Located<ScalarSpec>> {
                 return None;
             }
             Plain::Bool(value) => return Some(reader.located(ScalarSpec::Bool(value), node.span)),
-            // `0123` and `1e3` are numbers to YAML and ids to people.
+            // YAML takes `0123` and `1e3` for numbers, people for ids.
             Plain::Number(number) if number.to_string() == written.text => {
                 return Some(reader.located(ScalarSpec::Number(number), node.span));
             }

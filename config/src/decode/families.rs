@@ -1,4 +1,4 @@
-//! `issuer_template:`, the form of a family's issuers.
+//! `issuer_template:`, the template of a family's issuers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ pub(super) fn template(
     }
 }
 
-/// `variables:`, each with its place.
+/// Reads `variables:`, each with its position.
 fn variables(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, (VariableSpec, Span)> {
     let Some(entries) = fields.node("variables").and_then(|node| reader.mapping(node, "`variables`")) else {
         return BTreeMap::new();
@@ -91,7 +91,7 @@ fn variables(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, (
         .collect()
 }
 
-/// A list of values, or a regular expression.
+/// Reads the rule of a variable: a list of values, or a regular expression.
 fn variable(reader: &mut Reader<'_>, node: &Node) -> Option<VariableSpec> {
     match &node.value {
         Value::Sequence(_) => {

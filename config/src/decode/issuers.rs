@@ -1,4 +1,4 @@
-//! `issuers:`: one entry comes to what policy, key cache and verification each need of it.
+//! `issuers:`. Each entry becomes three specs: for policy, for the key cache, and for verification.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,21 +19,22 @@ use crate::json::value_of;
 use crate::source::Span;
 use crate::yaml::{Node, Value};
 
-/// What `issuers:` comes to; the three lists hold the same entries in the same order.
+/// The contents of `issuers:`. The first three lists have the same entries in the same order.
 #[derive(Default)]
 pub(crate) struct Entries {
     pub(crate) policy: Vec<IssuerSpec>,
     pub(crate) keys: Vec<KeysSpec>,
     pub(crate) trust: Vec<TrustSpec>,
-    /// Key set files and CA files, with their places. Files with bearer tokens are none of them: their rotation is no reload.
+    /// Key set files and CA files, with their positions. Without bearer token files, because
+    /// rotating a token must not cause a reload.
     pub(crate) key_files: Vec<(PathBuf, Span)>,
-    /// Entries without fault so far.
+    /// Entries without a fault so far.
     pub(crate) sound: Vec<ValidEntry>,
-    /// Entries whose URL is that of a known shared issuer and that say `preset: none`.
+    /// Entries with the URL of a known shared issuer and `preset: none`.
     pub(crate) unprotected: Vec<EntryName>,
 }
 
-/// An entry, as far as its keys go.
+/// The spec of an entry for the key cache.
 #[derive(Clone)]
 pub(crate) enum KeysSpec {
     One(EntrySpec),
@@ -48,7 +49,7 @@ impl KeysSpec {
         }
     }
 
-    /// The entry of one issuer.
+    /// The entry, unless it is a family.
     pub(crate) fn one(&self) -> Option<&EntrySpec> {
         match self {
             Self::One(entry) => Some(entry),
@@ -56,7 +57,7 @@ impl KeysSpec {
         }
     }
 
-    /// What a key cache is made from.
+    /// Collects the specs for a key cache.
     pub(crate) fn specs(all: impl IntoIterator<Item = Self>) -> Specs {
         let mut specs = Specs::default();
         for spec in all {
@@ -69,17 +70,17 @@ impl KeysSpec {
     }
 }
 
-/// An entry without fault so far, and where it stands.
+/// An entry without a fault so far, with its positions.
 pub(crate) struct ValidEntry {
     pub(crate) spec: KeysSpec,
-    /// The place of its keys.
+    /// Position of the setting that its keys come from.
     pub(crate) keys: Span,
-    /// The places of what says how it is reached.
+    /// Positions of the settings for network access, by key.
     pub(crate) access: Vec<(&'static str, Span)>,
 }
 
 impl ValidEntry {
-    /// The place of `key`, or of the entry's keys.
+    /// Position of the setting `key`, or of the entry's keys.
     pub(crate) fn place(&self, key: Option<&str>) -> Span {
         self.access.iter().find(|(name, _)| Some(*name) == key).map_or(self.keys, |(_, span)| *span)
     }
@@ -94,10 +95,10 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
         let Some(name) = reader.declared("issuers", entry, EntryName::new) else { continue };
         let before = reader.report.errors();
         issuer(reader, name, &members, for_all.as_ref(), &mut entries);
-        if let Some(own) = entries.policy.last()
-            && let Some(key) = own.preset.and_then(Preset::short_rule_key)
+        if let Some(spec) = entries.policy.last()
+            && let Some(key) = spec.preset.and_then(Preset::short_rule_key)
         {
-            reader.short_rules.insert(own.name.value.to_string(), key);
+            reader.short_rules.insert(spec.name.value.to_string(), key);
         }
         spans.push(entry.key_span);
         if let (true, Some(spec)) = (reader.report.errors() == before, entries.keys.last()) {
@@ -139,22 +140,25 @@ fn issuer(
     entries.key_files.extend(ca_file.clone().filter(|_| is_fetched(&source)));
     let bearer_token_file = reader.optional(fields, "bearer_token_file", Reader::secret_path);
     let proxy = match reader.optional(fields, "proxy", proxy) {
-        Some(own) => own,
-        // Plain http goes to this host only, and a proxy would leave it.
+        Some(proxy) => proxy,
+        // Plain http must not leave this host, so it never goes through the common proxy.
         None => proxy_for_all.filter(|_| is_fetched(&source) && !network.allow_http).cloned(),
     };
     refuse_unused(reader, fields, &source);
     let is_read = written.is_some();
-    // An entry whose issuer is wrong stays known by name, so that the identities that name it are not reported, too.
+    // Keep an entry with a wrong issuer, so that references to it are not reported as well.
     let issuer = written.map_or_else(|| Located::nowhere(stand_in().into()), |(issuer, _)| issuer);
     let platform = platform(reader, fields, &issuer.value, is_read);
     if platform.unprotected {
         entries.unprotected.push(name.value.clone());
     }
     let defaults = platform.preset.map_or_else(IssuerDefaults::default, Preset::defaults);
-    // EdDSA by both of its names (RFC 8037, RFC 9864).
-    let all: Vec<_> =
-        Algorithm::ALL.map(|own| (own.name(), own)).into_iter().chain([("Ed25519", Algorithm::EdDSA)]).collect();
+    // EdDSA has two names (RFC 8037, RFC 9864).
+    let all: Vec<_> = Algorithm::ALL
+        .map(|algorithm| (algorithm.name(), algorithm))
+        .into_iter()
+        .chain([("Ed25519", Algorithm::EdDSA)])
+        .collect();
     let algorithms = reader
         .optional(fields, "algorithms", |reader, node| algorithms(reader, node, &all))
         .unwrap_or_else(|| defaults.algorithms.to_vec());
@@ -226,7 +230,8 @@ fn issuer(
     });
 }
 
-/// `issuer:`. It is a URL where it is fetched; an entry with keys of its own only compares it.
+/// Reads `issuer:`. It must be a URL if the keys are found by discovery. An entry with keys of its
+/// own only compares it.
 fn one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<Issuers>, Option<url::Checked>)> {
     if let Some(entry) = fields.entry("variables") {
         reader.error(
@@ -250,7 +255,8 @@ fn one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Located<I
     Some((Located::new(issuer.value.into(), issuer.origin), checked))
 }
 
-/// An issuer that is compared and never fetched: any text, such as `api`. Credentials in it would be shown everywhere.
+/// Reads an issuer that is only compared, never fetched. It may be any text, such as `api`, but
+/// without credentials: issuers appear in logs and pages.
 fn compared_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issuer>, Option<url::Checked>)> {
     let text = reader.text(node)?;
     if refuse_hidden_char(reader, &text, "`issuer`") {
@@ -275,7 +281,7 @@ fn is_fetched(source: &KeySource) -> bool {
     matches!(source, KeySource::Discovery | KeySource::Url(_))
 }
 
-/// `proxy:`, or `none` for none. Its credentials are shown nowhere.
+/// Reads `proxy:`; `none` for no proxy. Messages never show its credentials.
 fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<Option<ProxyUrl>> {
     let text = reader.text(node)?;
     if text.value == "none" {
@@ -297,12 +303,12 @@ fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<Option<ProxyUrl>> {
         .map(Some)
 }
 
-/// `audience:`, one or more exact values.
+/// Reads `audience:`, one or more exact values.
 pub(super) fn audiences(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<Audience>>> {
     reader.one_or_more(node, |reader, item| reader.name(item, Audience::new))
 }
 
-/// `replay:`.
+/// Reads `replay:`.
 pub(super) fn replay(reader: &mut Reader<'_>, node: &Node) -> Option<Replay> {
     reader
         .one_of(node, &[("allow", Replay::Allow), ("once", Replay::Once), ("once_per_account", Replay::OncePerAccount)])
@@ -337,7 +343,7 @@ fn leeway(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
     u32::try_from(leeway.as_secs()).ok()
 }
 
-/// Where the keys come from: at most one of the three keys.
+/// Reads the source of the keys: one of `jwks_file`, `jwks_url` and `jwks`, or discovery.
 fn key_source(reader: &mut Reader<'_>, fields: &Fields<'_>, files: &mut Vec<(PathBuf, Span)>) -> KeySource {
     let given: Vec<_> =
         ["jwks_file", "jwks_url", "jwks"].into_iter().filter(|key| fields.node(key).is_some()).collect();
@@ -366,7 +372,7 @@ fn key_source(reader: &mut Reader<'_>, fields: &Fields<'_>, files: &mut Vec<(Pat
     KeySource::Discovery
 }
 
-/// A key set written as YAML, or as a text that is JSON.
+/// Reads an inline key set: a YAML mapping, or a string with JSON.
 fn inline_keys(reader: &mut Reader<'_>, node: &Node) -> Option<serde_json::Value> {
     let keys = match &node.value {
         Value::Scalar(_) => {
@@ -389,7 +395,7 @@ fn inline_keys(reader: &mut Reader<'_>, node: &Node) -> Option<serde_json::Value
     keys
 }
 
-/// The rules of section "Development": https, and plain http to loopback only.
+/// Reads the network rules. Plain http is allowed to loopback only, and needs `allow_http`.
 fn network(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
@@ -404,7 +410,7 @@ fn network(
         KeySource::Url(url) => url::check(url, true).ok(),
         KeySource::Discovery | KeySource::File(_) | KeySource::Inline(_) => None,
     };
-    // An issuer that is not fetched is only compared, whatever its scheme.
+    // An issuer that is only compared may have any scheme.
     let fetched = issuer.filter(|_| *source == KeySource::Discovery);
     for (key, checked) in [("issuer", fetched), ("issuer_template", fetched), ("jwks_url", keys.as_ref())] {
         let (Some(checked), Some(node)) = (checked, fields.node(key)) else { continue };
@@ -439,7 +445,7 @@ fn network(
     rule
 }
 
-/// Keys that say how the network is used, beside keys that never come over it.
+/// Reports network settings of an entry whose keys never come over the network.
 fn refuse_unused(reader: &mut Reader<'_>, fields: &Fields<'_>, source: &KeySource) {
     let held = match source {
         KeySource::File(_) => "jwks_file",
@@ -471,7 +477,8 @@ fn refuse_unused(reader: &mut Reader<'_>, fields: &Fields<'_>, source: &KeySourc
 /// What to do where the keys of two entries do not tell them apart.
 const OWN_KEYS_HELP: &str = "give each of them its own `jwks_file`, `jwks_url` or `jwks`";
 
-/// Entries may share one issuer if the key that verifies a token tells them apart.
+/// Reports entries with the same issuer, unless each has keys of its own. The key that verifies a
+/// token then tells them apart.
 fn refuse_shared_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans: &[Span]) {
     let mut by_issuer: BTreeMap<&Issuer, Vec<(&EntrySpec, Span)>> = BTreeMap::new();
     let ones = entries.keys.iter().zip(spans).filter_map(|(entry, span)| Some((entry.one()?, span)));

@@ -1,5 +1,6 @@
-//! Trees to specs. Every reader reports what is wrong and goes on, so that one run finds everything; what it returns then is
-//! only good enough to go on with, and is thrown away at the end.
+//! Decodes trees to specs. Every reader reports faults and goes on, so that one run finds all of
+//! them. The value it returns after a fault is only a stand-in, which the load throws away at the
+//! end.
 
 mod accounts;
 mod apis;

@@ -6,7 +6,8 @@ use sts_types::{CheckCode, Located};
 use super::reader::Reader;
 use crate::yaml::Node;
 
-/// Claims that every issuer sends, or that say how somebody signed in (RFC 7519, RFC 8693, OpenID Connect).
+/// Claims that every issuer sends, or that describe how somebody signed in (RFC 7519, RFC 8693,
+/// OpenID Connect).
 const PROTOCOL: [&str; 38] = [
     "iss",
     "sub",
@@ -48,7 +49,7 @@ const PROTOCOL: [&str; 38] = [
     "updated_at",
 ];
 
-/// Claims about one run or one person. Whoever starts a run chooses them, in any tenant.
+/// Claims about one run or one person. Every tenant can choose them when it starts a run.
 const OF_THE_CALLER: [&str; 66] = [
     "environment",
     "environment_name",
@@ -118,7 +119,7 @@ const OF_THE_CALLER: [&str; 66] = [
     "audience",
 ];
 
-/// Names that each tenant gives by itself, so that two tenants can have the same one.
+/// Names that each tenant chooses, so that two tenants can have the same one.
 const NAMES: [&str; 30] = [
     "name",
     "display_name",
@@ -152,7 +153,7 @@ const NAMES: [&str; 30] = [
     "metadata",
 ];
 
-/// Reads names or pointers of claims that name the owner.
+/// Reads the names or JSON pointers of claims that name the owner.
 pub(super) fn owner_claims(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<String>>> {
     let claims = reader.one_or_more(node, owner_claim)?;
     (!claims.is_empty()).then_some(claims)
@@ -185,7 +186,7 @@ fn owner_claim(reader: &mut Reader<'_>, item: &Node) -> Option<Located<String>> 
         reader.error(CheckCode::InvalidOwnerClaim, text.span, message, help);
         return None;
     }
-    // Only the operator knows the issuer, so these load.
+    // Only the operator knows what the issuer puts into these, so they are no error.
     let why = if OF_THE_CALLER.contains(&word.as_str()) {
         Some("such a claim is usually chosen by whoever starts a run, in any tenant")
     } else if NAMES.contains(&word.as_str()) {
@@ -201,7 +202,8 @@ fn owner_claim(reader: &mut Reader<'_>, item: &Node) -> Option<Located<String>> 
     Some(reader.located(text.value, text.span))
 }
 
-/// The last part of a name or pointer, in one spelling: `https://ci.example/claims/Environment` is `environment`.
+/// Normalises the last part of a claim name or pointer: `https://ci.example/claims/Environment`
+/// becomes `environment`.
 fn folded(text: &str) -> String {
     let last = text.rsplit(['/', ':']).next().unwrap_or(text);
     let mut folded = String::with_capacity(last.len() + 4);

@@ -1,4 +1,5 @@
-//! What platform an issuer entry is of, and who has tokens there: `preset`, `shared`, `owner_claims`, `trust_domain`.
+//! The platform of an issuer entry and its tenancy: `preset`, `shared`, `owner_claims`,
+//! `trust_domain`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::render::quoted;
 use crate::source::Span;
 use crate::yaml::Node;
 
-/// What the entry's keys say about it.
+/// The platform settings of an entry.
 pub(super) struct PlatformOf {
     pub(super) preset: Option<Preset>,
     pub(super) source: PresetSource,
@@ -24,11 +25,11 @@ pub(super) struct PlatformOf {
     pub(super) shared_written: bool,
     pub(super) owner_claims: Vec<Located<String>>,
     pub(super) trust_domain: Option<String>,
-    /// A known shared issuer without the rules of its platform.
+    /// Whether this is a known shared issuer without the checks of its platform.
     pub(super) unprotected: bool,
 }
 
-/// The preset in force, and whether many tenants share the issuer. `is_read` says that the issuer could be read.
+/// Reads the platform settings. `is_read` tells whether the issuer could be read.
 pub(super) fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuers: &Issuers, is_read: bool) -> PlatformOf {
     let fault = if is_read { IssuerFault::of(issuers) } else { None };
     let known = if is_read { KnownIssuer::of(issuers) } else { None };
@@ -39,7 +40,7 @@ pub(super) fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuers: &I
     }
     let by_url = known.and_then(KnownIssuer::preset);
     let is_shared = known.is_some_and(|known| known.shared);
-    let mut own = PlatformOf {
+    let mut settings = PlatformOf {
         preset: by_url,
         source: if by_url.is_some() { PresetSource::Url } else { PresetSource::Unsaid },
         known,
@@ -49,44 +50,44 @@ pub(super) fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuers: &I
         trust_domain: None,
         unprotected: false,
     };
-    // A key that was misspelt may be one of those that say what the platform is.
+    // An unknown key may be a misspelt `preset` or `shared`.
     if !is_read || fault.is_some() || fields.has_unknown_key() {
-        // What the other keys say is about an issuer that nobody is. They are read for their own faults only, and a preset
-        // that was known keeps the identities of this entry from being reported, too.
+        // The other settings describe an issuer that does not exist, so they are read for their own
+        // faults only. The preset keeps the identities of this entry from being reported as well.
         if !fault.as_ref().is_some_and(|fault| fault.look_alike)
             && let Some(node) = fields.node("preset")
         {
-            preset(reader, node, &mut own, None);
+            preset(reader, node, &mut settings, None);
         }
-        own.source = PresetSource::Faulty;
-        own.preset = fault.and_then(|fault| fault.preset).or(own.preset);
+        settings.source = PresetSource::Faulty;
+        settings.preset = fault.and_then(|fault| fault.preset).or(settings.preset);
         reader.optional(fields, "shared", Reader::flag);
         reader.optional(fields, "owner_claims", owner_claims);
-        return own;
+        return settings;
     }
     let before = reader.report.errors();
     if let Some(node) = fields.node("preset") {
-        preset(reader, node, &mut own, by_url);
+        preset(reader, node, &mut settings, by_url);
     }
-    sharing(reader, fields, &mut own);
+    sharing(reader, fields, &mut settings);
     if reader.report.errors() > before {
-        own.source = PresetSource::Faulty;
+        settings.source = PresetSource::Faulty;
     }
-    own.trust_domain = fields.node("trust_domain").and_then(|node| trust_domain(reader, fields, node, &own));
-    own
+    settings.trust_domain = fields.node("trust_domain").and_then(|node| trust_domain(reader, fields, node, &settings));
+    settings
 }
 
-/// `preset:`.
-fn preset(reader: &mut Reader<'_>, node: &Node, own: &mut PlatformOf, by_url: Option<Preset>) {
+/// Reads `preset:`.
+fn preset(reader: &mut Reader<'_>, node: &Node, platform: &mut PlatformOf, by_url: Option<Preset>) {
     let Some(text) = reader.text(node) else { return };
     if text.value == "none" {
-        own.preset = None;
-        own.source = PresetSource::WrittenNone;
-        own.unprotected = own.shared && own.known.is_some();
+        platform.preset = None;
+        platform.source = PresetSource::WrittenNone;
+        platform.unprotected = platform.shared && platform.known.is_some();
         return;
     }
     let Some(written) = Preset::from_name(&text.value) else {
-        // What it was meant to be keeps the identities of this entry from being reported, too.
+        // The suggested preset keeps the identities of this entry from being reported as well.
         let meant = by_url.or_else(|| Preset::meant_by(&text.value));
         let help = match meant {
             Some(_) if by_url.is_some() => "remove `preset`: it is known by the URL".to_owned(),
@@ -94,18 +95,19 @@ fn preset(reader: &mut Reader<'_>, node: &Node, own: &mut PlatformOf, by_url: Op
             None => format!("the presets are {}, and `none`", listed(Preset::ALL.iter().map(|preset| preset.name()))),
         };
         reader.error(CheckCode::UnknownPreset, text.span, format!("there is no preset {}", text.shown()), help);
-        own.preset = meant;
-        own.source = PresetSource::Faulty;
+        platform.preset = meant;
+        platform.source = PresetSource::Faulty;
         return;
     };
-    match (by_url, own.known.map(KnownIssuer::name)) {
+    match (by_url, platform.known.map(KnownIssuer::name)) {
         (Some(known), _) if known != written => {
             let message =
                 format!("the preset of this issuer is `{}`, by its URL, and not {}", known.name(), text.shown());
             reader.error(CheckCode::PresetMismatch, text.span, message, "remove `preset`");
         }
         (Some(_), _) => {}
-        // Another platform's grammar would say what names the owner, by claims that are nobody's there.
+        // The grammar of another platform would name the owner by claims that this issuer does not
+        // vouch for.
         (None, Some(name)) => {
             reader.error(
                 CheckCode::PresetMismatch,
@@ -114,14 +116,14 @@ fn preset(reader: &mut Reader<'_>, node: &Node, own: &mut PlatformOf, by_url: Op
                 "remove `preset`",
             );
         }
-        (None, None) => (own.preset, own.source) = (Some(written), PresetSource::Written),
+        (None, None) => (platform.preset, platform.source) = (Some(written), PresetSource::Written),
     }
 }
 
-/// `shared:` and `owner_claims:`.
-fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
+/// Reads `shared:` and `owner_claims:`.
+fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, platform: &mut PlatformOf) {
     let written = reader.optional(fields, "shared", Reader::flag);
-    let is_known = own.known.is_some_and(|known| known.shared);
+    let is_known = platform.known.is_some_and(|known| known.shared);
     if let (Some(false), true, Some(node)) = (written, is_known, fields.node("shared")) {
         reader.error(
             CheckCode::SharedContradicted,
@@ -130,11 +132,11 @@ fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
             "remove `shared`",
         );
     }
-    let by_preset = own.preset.is_some_and(|preset| preset.defaults().shared);
-    own.shared = is_known || written.unwrap_or(by_preset);
-    own.shared_written = written.is_some();
+    let by_preset = platform.preset.is_some_and(|preset| preset.defaults().shared);
+    platform.shared = is_known || written.unwrap_or(by_preset);
+    platform.shared_written = written.is_some();
     let Some(entry) = fields.entry("owner_claims") else { return };
-    if let Some(preset) = own.preset.filter(|preset| preset.names_owner()) {
+    if let Some(preset) = platform.preset.filter(|preset| preset.names_owner()) {
         let message = format!("the preset `{}` knows which claims name the owner", preset.name());
         reader.error(CheckCode::KeyWithoutEffect, entry.key_span, message, "remove `owner_claims`");
         return;
@@ -143,10 +145,10 @@ fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
     let claims = owner_claims(reader, &entry.node).unwrap_or_default();
     if reader.report.errors() > before {
         // That no identity fixes the owner would only follow from it.
-        own.source = PresetSource::Faulty;
+        platform.source = PresetSource::Faulty;
         return;
     }
-    if !own.shared && (written.is_some() || !fields.mentions("shared")) {
+    if !platform.shared && (written.is_some() || !fields.mentions("shared")) {
         let message = "`owner_claims` has no effect on an issuer that is not shared";
         reader.error(
             CheckCode::KeyWithoutEffect,
@@ -155,13 +157,13 @@ fn sharing(reader: &mut Reader<'_>, fields: &Fields<'_>, own: &mut PlatformOf) {
             "add `shared: true`, or remove `owner_claims`",
         );
     }
-    own.owner_claims = claims;
+    platform.owner_claims = claims;
 }
 
-/// `trust_domain:`, of tokens without `iss` (SPIFFE JWT-SVID section 3).
-fn trust_domain(reader: &mut Reader<'_>, fields: &Fields<'_>, node: &Node, own: &PlatformOf) -> Option<String> {
+/// Reads `trust_domain:`, for tokens without `iss` (SPIFFE JWT-SVID section 3).
+fn trust_domain(reader: &mut Reader<'_>, fields: &Fields<'_>, node: &Node, platform: &PlatformOf) -> Option<String> {
     let text = reader.text(node)?;
-    if let (Some(entry), true) = (fields.entry("trust_domain"), own.source != PresetSource::Faulty) {
+    if let (Some(entry), true) = (fields.entry("trust_domain"), platform.source != PresetSource::Faulty) {
         if fields.node("issuer_template").is_some() {
             let help = "write an entry with `issuer` for each trust domain";
             reader.error(
@@ -172,7 +174,7 @@ fn trust_domain(reader: &mut Reader<'_>, fields: &Fields<'_>, node: &Node, own: 
             );
             return None;
         }
-        if own.preset != Some(Preset::Spiffe) {
+        if platform.preset != Some(Preset::Spiffe) {
             let help = "add `preset: spiffe`, or remove it";
             reader.error(
                 CheckCode::KeyWithoutEffect,
@@ -199,12 +201,13 @@ fn trust_domain(reader: &mut Reader<'_>, fields: &Fields<'_>, node: &Node, own: 
     None
 }
 
-/// Whether everybody can reach the issuer, as far as its text says.
+/// Whether the issuer is a public https URL, judging by its text alone.
 pub(super) fn is_public(checked: Option<&url::Checked>, allow_private_network: bool) -> bool {
     checked.is_some_and(|checked| !checked.http && checked.public) && !allow_private_network
 }
 
-/// Entries may have one trust domain if the key that verifies a token tells them apart.
+/// Reports entries with the same trust domain, unless the key that verifies a token tells them
+/// apart.
 pub(super) fn refuse_domains_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans: &[Span]) {
     let mut by_domain: BTreeMap<&str, Vec<(&EntrySpec, Span)>> = BTreeMap::new();
     for ((keys, trust), span) in entries.keys.iter().zip(&entries.trust).zip(spans) {
@@ -217,7 +220,7 @@ pub(super) fn refuse_domains_without_keys(reader: &mut Reader<'_>, entries: &Ent
             let mut others = sharers.iter().map(|(other, _)| *other).filter(|other| other.name != entry.name);
             let same_keys = others.clone().find(|other| other.source == entry.source);
             let Some(other) = same_keys.or_else(|| others.next()) else { continue };
-            // Those of one issuer are told of by that.
+            // `refuse_shared_without_keys` reports entries of one issuer.
             if other.issuer == entry.issuer {
                 continue;
             }
@@ -246,7 +249,8 @@ pub(super) fn refuse_domains_without_keys(reader: &mut Reader<'_>, entries: &Ent
     }
 }
 
-/// `preset: none` takes a shared issuer's protection away: each identity must say why it wants that.
+/// Reports identities without `allow_broad` on a shared issuer with `preset: none`. That setting
+/// removes the protection, so each identity must give a reason.
 pub(crate) fn refuse_bare_preset_none(
     reader: &mut Reader<'_>,
     unprotected: &[EntryName],

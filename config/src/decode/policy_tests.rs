@@ -13,9 +13,9 @@ use crate::source::Span;
 use crate::yaml::{Node, Value};
 use sts_types::{CheckCode, nearest};
 
-/// A file that holds the claims of a test's token.
+/// A file with the claims of a test token.
 pub(crate) struct TokenFile {
-    /// The test, by its place among all of them.
+    /// Index of the test among all of them.
     pub(crate) test: usize,
     pub(crate) path: PathBuf,
     pub(crate) span: Span,
@@ -40,12 +40,12 @@ pub(super) fn policy_tests(
     }
 }
 
-fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, at: usize) -> Option<(TestSpec, Option<TokenFile>)> {
+fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, index: usize) -> Option<(TestSpec, Option<TokenFile>)> {
     let name = reader.optional(fields, "name", Reader::text).map(|text| text.value);
     let origin = reader.located((), fields.span).origin;
     let issuer = reader.optional(fields, "issuer", Reader::located_text);
-    let named = issuer.is_some();
-    let token = reader.required(fields, "token", |reader, node| token(reader, node, at, named));
+    let names_entry = issuer.is_some();
+    let token = reader.required(fields, "token", |reader, node| token(reader, node, index, names_entry));
     let expect = reader.required(fields, "expect", expectation);
     let because = reader.optional(fields, "because", Reader::located_text);
     if let (Some(Expectation::Grant { .. }), Some(entry)) = (&expect, fields.entry("because")) {
@@ -62,7 +62,7 @@ fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, at: usize) -> Optio
     let (token, file) = token.unzip();
     let test = TestSpec {
         origin,
-        name: name.unwrap_or_else(|| format!("test {}", at + 1)),
+        name: name.unwrap_or_else(|| format!("test {}", index + 1)),
         account: reader.optional(fields, "account", Reader::located_text),
         audience: reader.optional(fields, "audience", texts).unwrap_or_default(),
         resource: reader.optional(fields, "resource", texts).unwrap_or_default(),
@@ -75,7 +75,7 @@ fn policy_test(reader: &mut Reader<'_>, fields: &Fields<'_>, at: usize) -> Optio
     Some((test, file?))
 }
 
-/// The token's claims, of which `preset` is not one; or the file that holds them.
+/// Reads a test token: its claims with an optional `preset`, or the path of a file with the claims.
 fn token(
     reader: &mut Reader<'_>,
     node: &Node,

@@ -1,4 +1,4 @@
-//! Readers of mappings and lists. Each returns `None` after it has reported why.
+//! Readers of mappings and lists. Each returns `None` after reporting the reason.
 
 use std::collections::BTreeMap;
 
@@ -12,52 +12,52 @@ use crate::report::Report;
 use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};
 
-/// What every reader needs: where to report, and the environment.
+/// State of the decoding: the report, the environment, and what later readers need to know.
 pub(crate) struct Reader<'e> {
     pub(crate) report: Report,
     pub(super) environment: &'e dyn Fn(&str) -> Option<String>,
-    /// Every variable that was read, with its value.
+    /// Every environment variable read so far, with its value.
     pub(crate) variables: BTreeMap<String, String>,
-    /// The key of the short rule that fits each issuer entry.
+    /// The key of the short rule for each issuer entry, by its name.
     pub(super) short_rules: BTreeMap<String, &'static str>,
-    /// Names whose declaration has a fault that was reported.
+    /// Names whose declaration has a reported fault.
     pub(crate) faulty: FaultyNames,
-    /// Whether an account file may be missing because of how `accounts` is written.
+    /// Whether account files may be missing because of a fault in `accounts`.
     pub(crate) misses_account_files: bool,
 }
 
-/// The members of a mapping whose keys are all known.
+/// The members of a mapping, after unknown keys were reported.
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'n> {
     pub(super) section: &'static Section,
-    /// Where the mapping is; what is missing from it is reported there.
+    /// Position of the mapping. Missing keys are reported there.
     pub(crate) span: Span,
     entries: &'n [Entry],
 }
 
 impl<'n> Fields<'n> {
-    /// The value under `key`, if it is there.
+    /// The value of `key`, if present.
     pub(crate) fn node(&self, key: &str) -> Option<&'n Node> {
         debug_assert!(self.section.key(key).is_some(), "`{key}` is not in the table of keys");
         self.entry(key).map(|entry| &entry.node)
     }
 
-    /// The keys that the value under `key` has, or each of its members.
+    /// The keys of the mapping under `key`, or of each mapping in it.
     pub(super) fn section_of(&self, key: &str) -> Option<&'static Section> {
         self.section.key(key).and_then(Key::section)
     }
 
-    /// Whether `key` is there, or a key that was reported and probably means it.
+    /// Whether `key` is present, or an unknown key that probably means it.
     pub(super) fn mentions(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key || meant(&entry.key, self.section) == Some(key))
     }
 
-    /// Whether there is a key that was reported as unknown.
+    /// Whether there is an unknown key.
     pub(super) fn has_unknown_key(&self) -> bool {
         self.entries.iter().any(|entry| self.section.key(&entry.key).is_none())
     }
 
-    /// The member under `key`, if it is there.
+    /// The member with the key `key`, if present.
     pub(crate) fn entry(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
@@ -75,28 +75,26 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// Reports an error.
     pub(crate) fn error(&mut self, code: CheckCode, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.report.error(code, span, message, Some(help.into()));
     }
 
-    /// Reports a doubt.
     pub(crate) fn warning(&mut self, code: CheckCode, span: Span, message: impl Into<String>, help: impl Into<String>) {
         let place = SourceLocation::new(&self.report.sources, span);
         self.report.at(code, Severity::Warning, Some(place), message.into(), Some(help.into()));
     }
 
-    /// `value`, with a handle of where it stands.
+    /// Attaches to `value` a handle of its position.
     pub(crate) fn located<T>(&mut self, value: T, span: Span) -> Located<T> {
         Located::new(value, self.report.sources.origin(span))
     }
 
-    /// The members of a mapping; keys that are unknown are reported.
+    /// The members of a mapping. Reports unknown keys.
     pub(crate) fn fields<'n>(&mut self, node: &'n Node, section: &'static Section) -> Option<Fields<'n>> {
         self.fields_with(node, section, &|_| None)
     }
 
-    /// Like [`Self::fields`]; `meant` knows more of what an unknown key was meant to be than that it looks like another.
+    /// Like [`Self::fields`], with a `meant` that suggests keys beyond those that look similar.
     pub(super) fn fields_with<'n>(
         &mut self,
         node: &'n Node,
@@ -114,14 +112,15 @@ impl<'e> Reader<'e> {
         Some(Fields { section, span: node.span, entries })
     }
 
-    /// What an unknown key was probably meant to declare is not missing elsewhere.
+    /// Marks the names under an unknown key as faulty if the key probably means a declaration.
+    /// References to these names are then not reported as well.
     fn note_names_under(&mut self, entry: &Entry, section: &'static Section) {
         let Some(key) = meant(&entry.key, section) else { return };
         self.misses_account_files |= key == "accounts";
         self.note_faulty_names(key, &entry.node);
     }
 
-    /// Notes that the names declared in `node`, the value of `key`, have a fault that was reported.
+    /// Marks the names that `node`, the value of `key`, declares as faulty.
     fn note_faulty_names(&mut self, key: &str, node: &Node) {
         let Some(names) = self.faulty_of(key) else { return };
         match &node.value {
@@ -130,7 +129,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// The names with faults of what is declared under `key`.
+    /// The faulty names of the kind that `key` declares.
     pub(super) fn faulty_of(&mut self, key: &str) -> Option<&mut FaultySet> {
         match key {
             "teams" => Some(&mut self.faulty.teams),
@@ -141,13 +140,13 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// Notes an entry that is not YAML as a whole: its name, or every name where it has lost its own.
+    /// Marks the name of a broken entry as faulty, or every name if the entry's own is lost.
     fn note_faulty_entry(&mut self, key: &str, entry: &Entry) {
         let Some(names) = self.faulty_of(key) else { return };
         if entry.key.is_empty() { names.insert_every_name() } else { names.insert(&entry.key) }
     }
 
-    /// The name that is declared by `entry` under `key`.
+    /// The name that `entry` declares under `key`.
     pub(super) fn declared<T>(
         &mut self,
         key: &str,
@@ -163,7 +162,7 @@ impl<'e> Reader<'e> {
         name
     }
 
-    /// Notes that the declaration of `name` under `key` has a fault, if one was reported since there were `errors`.
+    /// Marks `name`, declared under `key`, as faulty if there are more than `errors` errors by now.
     pub(super) fn note_faults_since(&mut self, errors: usize, key: &str, name: &str) {
         if self.report.errors() > errors
             && let Some(names) = self.faulty_of(key)
@@ -193,7 +192,7 @@ impl<'e> Reader<'e> {
         self.error(CheckCode::UnknownKey, entry.key_span, message, help);
     }
 
-    /// What is read from `key`'s value by `read`, when the key is there.
+    /// Reads the value of `key`, if present.
     pub(crate) fn optional<T>(
         &mut self,
         fields: &Fields<'_>,
@@ -203,7 +202,7 @@ impl<'e> Reader<'e> {
         fields.node(key).and_then(|node| read(self, node))
     }
 
-    /// Like [`Self::optional`]; a missing key is an error.
+    /// Reads the value of `key`. Reports a missing key.
     pub(crate) fn required<T>(
         &mut self,
         fields: &Fields<'_>,
@@ -222,7 +221,7 @@ impl<'e> Reader<'e> {
         self.optional(fields, key, read)
     }
 
-    /// The entries of a mapping that is called `name` in messages.
+    /// The entries of a mapping. Messages call it `name`.
     pub(crate) fn mapping<'n>(&mut self, node: &'n Node, name: &str) -> Option<&'n [Entry]> {
         match &node.value {
             Value::Mapping(entries) => Some(entries),
@@ -234,7 +233,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// The items of a list; `what` it is a list of.
+    /// The items of a list. Messages call them `what`.
     pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
         match &node.value {
             Value::Sequence(items) => Some(items),
@@ -246,7 +245,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// The items of a list, each read by `read`.
+    /// Reads every item of a list.
     pub(crate) fn list_of<T>(
         &mut self,
         node: &Node,
@@ -257,7 +256,7 @@ impl<'e> Reader<'e> {
         Some(items.iter().filter_map(|item| read(self, item)).collect())
     }
 
-    /// One value, or a list of one or more; an empty list is reported.
+    /// Reads a single value, or a list of at least one. Reports an empty list.
     pub(crate) fn one_or_more<T>(
         &mut self,
         node: &Node,
@@ -279,7 +278,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// Reports that `node` is not what is wanted; `instead_of_scalar` says what to write in place of a single value.
+    /// Reports a value of the wrong kind. `instead_of_scalar` is the help for a single value.
     pub(super) fn wrong_kind(&mut self, node: &Node, wanted: &str, instead_of_scalar: &str) {
         let mut code = CheckCode::WrongType;
         let (found, help) = match &node.value {
@@ -315,13 +314,14 @@ impl<'e> Reader<'e> {
         node.span.line == node.span.end_line && matches!(first, Some('{' | '['))
     }
 
-    /// The members of the mapping under `key`, if it is there.
+    /// The members of the mapping under `key`, if present.
     pub(super) fn section<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<Fields<'n>> {
         let node = fields.node(key)?;
         self.fields(node, fields.section_of(key)?)
     }
 
-    /// The members of a mapping of named things; an empty one is allowed, so that everything in it can be commented out.
+    /// The members of a mapping from names to declarations. It may be empty, so that an operator
+    /// can comment out everything in it.
     pub(super) fn named<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Vec<(&'n Entry, Fields<'n>)> {
         let Some(node) = fields.node(key).filter(|node| !node.is_nothing()) else { return Vec::new() };
         let Some(entries) = self.mapping(node, &format!("`{key}`")) else {
@@ -351,20 +351,20 @@ fn meant(unknown: &str, section: &'static Section) -> Option<&'static str> {
     joined.or_else(|| nearest(unknown, section.keys.iter().map(|key| key.name)))
 }
 
-/// What is wanted where a string is.
+/// Message for a value that must be a string.
 pub(super) const WANTED_STRING: &str = "this must be a string";
 
-/// Whether `key` is the `*_file` form of what somebody wrote in place.
+/// Whether `key` is the `*_file` form of the key `written`.
 fn is_file_of(key: &Key, written: &str) -> bool {
     key.name.strip_suffix("_file") == Some(written)
 }
 
-/// Names in back-ticks, separated by commas.
+/// Lists names in back-ticks, separated by commas.
 pub(crate) fn listed<'w>(words: impl Iterator<Item = &'w str>) -> String {
     words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// A sentence of the table of keys, to go on after a colon.
+/// Turns a sentence of the table of keys into text after a colon: lower case, no full stop.
 fn sentence(doc: &str) -> String {
     let mut chars = doc.trim_end_matches('.').chars();
     let second_is_lower = doc.chars().nth(1).is_some_and(|c| c.is_lowercase() || c == ' ');

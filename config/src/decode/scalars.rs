@@ -1,4 +1,4 @@
-//! Readers of single values. Each returns `None` after it has reported why.
+//! Readers of single values. Each returns `None` after reporting the reason.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::source::Span;
 use crate::yaml::{Entry, Node, Plain, Value, resolve};
 use sts_types::nearest;
 
-/// A text, and where it is.
+/// A string with its position.
 pub(crate) struct Text {
     pub(crate) value: String,
     pub(crate) span: Span,
-    /// The environment variable that held it.
+    /// The environment variable that it comes from.
     pub(crate) variable: Option<String>,
 }
 
 impl Text {
-    /// The text for a message; never the value of a variable.
+    /// The text for a message. Never the value of a variable, which may be a secret.
     pub(crate) fn shown(&self) -> String {
         match &self.variable {
             Some(name) => format!("the value of `${{{name}}}`"),
@@ -31,12 +31,11 @@ impl Text {
 }
 
 impl Reader<'_> {
-    /// A switch with its default.
     pub(crate) fn flag_or(&mut self, fields: &Fields<'_>, key: &str, default: bool) -> bool {
         self.optional(fields, key, Self::flag).unwrap_or(default)
     }
 
-    /// A text.
+    /// Reads a string. Reports an unquoted scalar that YAML reads as something else.
     pub(crate) fn text(&mut self, node: &Node) -> Option<Text> {
         let scalar = match &node.value {
             Value::Scalar(scalar) => scalar,
@@ -72,7 +71,7 @@ impl Reader<'_> {
         self.with_environment(&scalar.text, node.span)
     }
 
-    /// `text`, or the value of the variable that it names.
+    /// Resolves `${NAME}` to the value of the environment variable; any other text stays as it is.
     fn with_environment(&mut self, text: &str, span: Span) -> Option<Text> {
         let literal = || Text { value: text.to_owned(), span, variable: None };
         let is_name = |name: &str| {
@@ -127,7 +126,8 @@ impl Reader<'_> {
         Some(Text { value, span, variable: Some(name.to_owned()) })
     }
 
-    /// A text that may be written without quotes whatever YAML makes of it: the caller parses it strictly.
+    /// Reads a string that needs no quotes even if YAML takes it for a number or boolean. The
+    /// caller parses it strictly.
     fn word(&mut self, node: &Node, wanted: &str) -> Option<Text> {
         match &node.value {
             Value::Scalar(scalar)
@@ -144,17 +144,18 @@ impl Reader<'_> {
         }
     }
 
-    /// A text with a handle of where it stands.
+    /// Reads a string with a handle of its position.
     pub(crate) fn located_text(&mut self, node: &Node) -> Option<Located<String>> {
         let text = self.text(node)?;
         Some(self.located(text.value, text.span))
     }
 
-    /// A text as a pattern: what comes from the environment stands for itself, `*` and all.
+    /// Reads a pattern. The value of an environment variable is literal: its wildcards are escaped.
     pub(crate) fn pattern(&mut self, node: &Node) -> Option<Located<String>> {
         let text = self.text(node)?;
         if text.value.ends_with('\n') {
-            // A block text (`|`) ends so. It would match nothing, and in a `none_of` exclude nothing.
+            // A block scalar (`|`) ends in a line break. It would match nothing, and in a `none_of`
+            // exclude nothing.
             self.error(
                 CheckCode::TrailingLineBreak,
                 text.span,
@@ -167,7 +168,7 @@ impl Reader<'_> {
         Some(self.located(value, text.span))
     }
 
-    /// A name of the domain.
+    /// Reads a name, such as that of an account or API.
     pub(crate) fn name<T>(&mut self, node: &Node, make: fn(&str) -> Result<T, NameError>) -> Option<Located<T>> {
         let text = self.text(node)?;
         match make(&text.value) {
@@ -184,7 +185,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A key as a name of the domain.
+    /// Reads the key of `entry` as a name.
     pub(crate) fn key_name<T>(&mut self, entry: &Entry, make: fn(&str) -> Result<T, NameError>) -> Option<Located<T>> {
         match make(&entry.key) {
             Ok(name) => Some(self.located(name, entry.key_span)),
@@ -200,7 +201,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A switch.
+    /// Reads `true` or `false`.
     pub(crate) fn flag(&mut self, node: &Node) -> Option<bool> {
         let text = self.word(node, "this must be `true` or `false`")?;
         let quoted_word = matches!(&node.value, Value::Scalar(scalar) if !scalar.plain) && text.variable.is_none();
@@ -226,7 +227,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A whole number within the limits that the table of keys sets for `key`.
+    /// Reads a whole number within the limits of `key` in the table of keys.
     pub(crate) fn integer_or(&mut self, fields: &Fields<'_>, key: &str, default: u32) -> u32 {
         let limits = fields.section.key(key).map(|key| &key.kind);
         let &Kind::Integer(least, most) = limits.unwrap_or(&Kind::Integer(0, u32::MAX)) else { return default };
@@ -247,7 +248,7 @@ impl Reader<'_> {
         .unwrap_or(default)
     }
 
-    /// A duration such as `90s`; zero is one.
+    /// Reads a duration such as `90s`. Zero is allowed.
     pub(crate) fn duration(&mut self, node: &Node) -> Option<Duration> {
         let text = self.word(node, "this must be a duration such as `90s`")?;
         let parsed = parse_duration(&text.value);
@@ -264,7 +265,7 @@ impl Reader<'_> {
         parsed
     }
 
-    /// A duration of at least a second.
+    /// Reads a duration of at least one second.
     pub(crate) fn positive_duration(&mut self, node: &Node) -> Option<Duration> {
         let duration = self.duration(node)?;
         if duration.is_zero() {
@@ -274,7 +275,7 @@ impl Reader<'_> {
         Some(duration)
     }
 
-    /// A token's lifetime.
+    /// Reads the lifetime of a token.
     pub(crate) fn lifetime(&mut self, node: &Node) -> Option<Located<Lifetime>> {
         let duration = self.positive_duration(node)?;
         let lifetime = u32::try_from(duration.as_secs()).ok().and_then(Lifetime::from_secs);
@@ -284,7 +285,7 @@ impl Reader<'_> {
         lifetime.map(|lifetime| self.located(lifetime, node.span))
     }
 
-    /// A moment, RFC 3339.
+    /// Reads a time (RFC 3339).
     pub(crate) fn time(&mut self, node: &Node) -> Option<UnixTime> {
         let text = self.text(node)?;
         match chrono::DateTime::parse_from_rfc3339(&text.value) {
@@ -297,14 +298,15 @@ impl Reader<'_> {
         }
     }
 
-    /// A path, relative to the file that names it.
+    /// Reads a path. A relative path is relative to the file that names it.
     pub(crate) fn path(&mut self, node: &Node) -> Option<PathBuf> {
-        /// A shorter value that is no secret's file is hardly a secret.
+        /// Shortest value that may be a secret in the wrong place.
         const SHORTEST_SECRET: usize = 16;
         self.path_unless_secret(node, SHORTEST_SECRET)
     }
 
-    /// The path of a file that holds a secret: somebody may have written the secret itself.
+    /// Reads the path of a secret file. If the value does not look like a path, it may be the
+    /// secret itself, and messages hide it.
     pub(crate) fn secret_path(&mut self, node: &Node) -> Option<PathBuf> {
         self.path_unless_secret(node, 0)
     }
@@ -323,12 +325,12 @@ impl Reader<'_> {
         Some(path)
     }
 
-    /// `path` relative to the file of `span`.
+    /// Resolves `path` relative to the file of `span`.
     pub(crate) fn beside(&self, span: Span, path: &str) -> PathBuf {
         self.report.sources.path(span.file).parent().map_or_else(|| PathBuf::from(path), |parent| parent.join(path))
     }
 
-    /// One word of a list.
+    /// Reads one of several words.
     pub(crate) fn one_of<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(node)?;
         let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
@@ -344,7 +346,7 @@ impl Reader<'_> {
     }
 }
 
-/// `text` as a pattern that matches exactly itself.
+/// Escapes wildcards, so that the pattern matches `text` alone.
 fn escape_pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for c in text.chars() {
@@ -356,7 +358,7 @@ fn escape_pattern(text: &str) -> String {
     pattern
 }
 
-/// A whole number and its unit.
+/// Parses a whole number with a unit.
 fn parse_duration(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let seconds = match unit {
@@ -370,7 +372,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    // A thousand years, so that sums of such durations and times never overflow.
+    // A thousand years at most, so that sums with times never overflow.
     const MOST: u64 = 1000 * 365 * 86400;
     let total = digits.parse::<u64>().ok()?.checked_mul(seconds)?;
     (total <= MOST).then(|| Duration::from_secs(total))

@@ -1,4 +1,4 @@
-//! The server's own keys: everything at the top level that is not about issuers, APIs and accounts.
+//! The server's own settings: every top-level key except issuers, APIs and accounts.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -18,11 +18,11 @@ use crate::settings::{
 use crate::source::Span;
 use crate::yaml::Node;
 
-/// What client libraries add to every request by themselves: Google's the first, those for OpenID Connect the others.
+/// Scopes that client libraries add to every request: Google's the first, OpenID Connect libraries
+/// the others.
 const IGNORED_SCOPES: [&str; 5] =
     ["https://www.googleapis.com/auth/cloud-platform", "openid", "profile", "email", "offline_access"];
 
-/// The server's own settings.
 pub(crate) struct Server {
     pub(crate) issuer: Issuer,
     pub(crate) listen: SocketAddr,
@@ -44,7 +44,7 @@ pub(crate) struct Server {
     pub(crate) accounts: Vec<AccountFiles>,
 }
 
-/// A file that the configuration names and another crate reads.
+/// A file that another crate reads.
 #[derive(Clone)]
 pub(crate) struct NamedFile {
     pub(crate) path: PathBuf,
@@ -52,12 +52,11 @@ pub(crate) struct NamedFile {
     pub(crate) kind: FileKind,
 }
 
-/// What a named file is to us.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileKind {
-    /// For everybody to read.
+    /// Readable by everybody.
     Public,
-    /// A certificate chain, which lives beside its key.
+    /// A certificate chain. It is usually deployed together with its key.
     Certificate,
     /// A private key.
     Secret,
@@ -68,11 +67,10 @@ pub(crate) struct AccountFiles {
     /// The path as written.
     pub(crate) path: String,
     pub(crate) span: Span,
-    /// Whether `*` stands for any characters; not in a path that comes from the environment.
+    /// Whether `*` is a wildcard. Not if the path comes from an environment variable.
     pub(crate) is_pattern: bool,
 }
 
-/// Reads them.
 pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
     let issuer = reader.required(fields, "issuer", own_issuer);
     let listen = reader.optional(fields, "listen", address).unwrap_or(DEFAULT_LISTEN);
@@ -112,14 +110,13 @@ fn accounts(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<AccountFiles> {
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// The public listener that is not configured.
+/// Default address of the public listener.
 pub(crate) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 8080);
-/// The admin listener that is not configured.
+/// Default address of the admin listener.
 pub(crate) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 9090);
-/// The `data_dir` that is not configured.
 pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/sts";
 
-/// Goes on in place of an issuer that was reported.
+/// Takes the place of an issuer with a reported fault.
 pub(crate) fn stand_in() -> Issuer {
     #[expect(clippy::expect_used, reason = "the constant fits the grammar of issuers")]
     Issuer::new("https://invalid.invalid").expect("an issuer")
@@ -139,13 +136,13 @@ fn own_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<Issuer> {
     Some(checked.0.value)
 }
 
-/// An issuer identifier that keeps the rules for URLs.
+/// Reads an issuer that must be a URL.
 pub(super) fn issuer_url(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issuer>, url::Checked)> {
     let checked = checked_url(reader, node, "`issuer`", false)?;
     Some((reader.name(node, Issuer::new)?, checked.1))
 }
 
-/// A text that keeps the rules for URLs; `query` says whether it may have one.
+/// Reads a URL. `query` tells whether it may have a query.
 pub(super) fn checked_url(
     reader: &mut Reader<'_>,
     node: &Node,
@@ -168,7 +165,7 @@ pub(super) fn checked_url(
     }
 }
 
-/// Reports a character of `text` that nobody sees, which makes it another text than the one that is read.
+/// Reports an invisible character in `text`. With it, the text differs from what a reader sees.
 pub(super) fn refuse_hidden_char(reader: &mut Reader<'_>, text: &Text, what: &str) -> bool {
     let Some(found) = hidden_char(&text.value) else { return false };
     let help = if text.value.contains('@') {
@@ -185,7 +182,7 @@ pub(super) fn refuse_hidden_char(reader: &mut Reader<'_>, text: &Text, what: &st
     true
 }
 
-/// An IP address with its port.
+/// Reads an IP address with a port.
 pub(crate) fn address(reader: &mut Reader<'_>, node: &Node) -> Option<SocketAddr> {
     let text = reader.text(node)?;
     let parsed = text.value.parse().ok();
@@ -201,7 +198,7 @@ pub(crate) fn address(reader: &mut Reader<'_>, node: &Node) -> Option<SocketAddr
     parsed
 }
 
-/// `tls:` of a listener; its files are added to `files`.
+/// Reads `tls:` of a listener, and adds its files to `files`.
 fn tls(reader: &mut Reader<'_>, fields: &Fields<'_>, files: &mut Vec<NamedFile>) -> Option<TlsFiles> {
     let members = reader.section(fields, "tls")?;
     let mut file = |reader: &mut Reader<'_>, key, kind| {
@@ -247,7 +244,8 @@ fn proxies(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<IpNetwork>> {
     Some(networks)
 }
 
-/// Tokens never travel in the clear.
+/// Reports a public listener without TLS that is not on loopback. Tokens must never travel
+/// unencrypted.
 fn refuse_plain_http(reader: &mut Reader<'_>, fields: &Fields<'_>, listen: SocketAddr) {
     let protected = fields.mentions("tls") || fields.mentions("behind_tls_proxy");
     if let Some(node) = fields.node("listen")
@@ -326,7 +324,7 @@ pub(crate) fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>) -> SigningSe
         settings.algorithms = algorithms;
     }
     if reader.report.errors() > before || (members.has_unknown_key() && members.mentions("algorithms")) {
-        // The APIs' own choices are not measured against a list that could not be read.
+        // Without a readable list, accept any algorithm of an API rather than report it as well.
         settings.algorithms = Algorithm::ALL.to_vec();
     }
     if let Some(every) = reader.optional(&members, "rotate_every", Reader::duration) {
@@ -336,7 +334,7 @@ pub(crate) fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>) -> SigningSe
     settings
 }
 
-/// A list of algorithms, one at least and none twice.
+/// Reads a list of at least one algorithm. Reports duplicates.
 pub(super) fn algorithms(reader: &mut Reader<'_>, node: &Node, words: &[(&str, Algorithm)]) -> Option<Vec<Algorithm>> {
     let mut found = Vec::new();
     reader.list_of(node, "algorithms", |reader, item| {
@@ -364,7 +362,7 @@ pub(super) fn algorithms(reader: &mut Reader<'_>, node: &Node, words: &[(&str, A
     (!found.is_empty()).then_some(found)
 }
 
-/// `tokens:` where nothing is written.
+/// Defaults of `tokens:`.
 pub(crate) fn default_tokens() -> TokensSpec {
     TokensSpec {
         ttl: Located::nowhere(seconds(900)),
@@ -375,12 +373,13 @@ pub(crate) fn default_tokens() -> TokensSpec {
     }
 }
 
-/// `tokens:`, and its `cap_to_subject`.
+/// Reads `tokens:`, and returns `cap_to_subject` apart, because policy does not need it.
 fn tokens(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (TokensSpec, bool) {
     let mut spec = default_tokens();
     let Some(members) = reader.section(fields, "tokens") else { return (spec, false) };
     if members.node("max_ttl").is_some() {
-        // A wrong `max_ttl` bounds nothing, so that no `ttl` is measured against its default.
+        // A faulty `max_ttl` bounds nothing; its default would make correct `ttl` values look
+        // wrong.
         spec.max_ttl =
             reader.optional(&members, "max_ttl", Reader::lifetime).unwrap_or(Located::nowhere(seconds(u32::MAX)));
         spec.ttl.value = spec.ttl.value.min(spec.max_ttl.value);
@@ -402,12 +401,12 @@ fn seconds(seconds: u32) -> Lifetime {
     Lifetime::from_secs(seconds).expect("a lifetime")
 }
 
-/// A list of claim names or pointers; policy judges them.
+/// Reads a list of claim names or JSON pointers. Policy checks them.
 pub(super) fn claim_names(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<String>>> {
     reader.list_of(node, "claim names", Reader::located_text)
 }
 
-/// `limits:` where nothing is written.
+/// Defaults of `limits:`.
 pub(crate) const DEFAULT_LIMITS: Limits =
     Limits { failures_per_second: 50, failure_burst: 500, connections: 10_000, keep_alive: Duration::from_secs(75) };
 
@@ -422,7 +421,7 @@ fn limits(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Limits {
     }
 }
 
-/// `shutdown.drain` where nothing is written.
+/// Default of `shutdown.drain`.
 pub(crate) const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
 
 fn drain(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Duration {
@@ -454,7 +453,7 @@ fn bounded(reader: &mut Reader<'_>, node: &Node, duration: Duration) -> Option<D
     Some(duration)
 }
 
-/// `log:` where nothing is written.
+/// Defaults of `log:`.
 pub(crate) const DEFAULT_LOG: LogSettings =
     LogSettings { format: LogFormat::Text, level: LogLevel::Info, claims: false };
 
@@ -479,7 +478,7 @@ fn audit(reader: &mut Reader<'_>, fields: &Fields<'_>) -> AuditSettings {
     AuditSettings { required: reader.flag_or(&members, "required", false) }
 }
 
-/// One value of `accounts:`.
+/// Reads one value of `accounts:`.
 pub(crate) fn account_files(reader: &mut Reader<'_>, node: &Node) -> Option<AccountFiles> {
     let text = reader.text(node)?;
     if text.value.is_empty() || text.value.contains('\0') {

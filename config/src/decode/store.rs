@@ -1,4 +1,4 @@
-//! `store:`: a word, a URL, or a mapping with what a URL must not hold.
+//! `store:`: a word, a URL, or a mapping with the settings that do not belong into a URL.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -12,18 +12,19 @@ use crate::settings::{RedisAddress, RedisSettings, RedisTopology, StoreSettings}
 use crate::source::Span;
 use crate::yaml::{Node, Value};
 
-/// What is kept when nothing else is said.
+/// Default prefix of every key.
 pub(crate) const PREFIX: &str = "sts:";
 const TIMEOUT: Duration = Duration::from_millis(250);
-/// Shorter deadlines pass by themselves on a busy machine; callers do not wait longer.
+/// Allowed deadlines. On a busy machine, operations would miss shorter ones without a fault;
+/// callers do not wait longer than ten seconds.
 const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
-/// The most replicas that a revocation may wait for.
+/// Most replicas that a revocation may wait for.
 const MOST_REPLICAS: u32 = 16;
 const HOW: &str = "write `embedded`, `redis://HOST`, `redis-cluster://HOST,HOST` or `redis-sentinel://HOST,HOST/NAME`; `rediss...` for TLS";
 
-/// The store, and the files that it names with their places.
+/// The store settings, and the files they name with their positions.
 #[derive(Default)]
 pub(crate) struct Store {
     pub(crate) settings: StoreSettings,
@@ -167,11 +168,11 @@ fn is_loopback(topology: &RedisTopology) -> bool {
     })
 }
 
-/// What is wrong with a URL, and what to write.
+/// A fault in a store URL.
 struct StoreUrlError {
     message: String,
     help: String,
-    /// Whether it may hold a password, so that it must not be shown.
+    /// Whether the URL may contain a password, so that messages must not show it.
     secret: bool,
 }
 

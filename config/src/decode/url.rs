@@ -1,17 +1,17 @@
-//! The rules for URLs: https, or http on loopback, and nothing that makes two spellings of one identifier.
+//! Rules for URLs: https, or http on loopback, and nothing that gives one identifier two spellings.
 
 use std::net::IpAddr;
 
 use sts_types::CheckCode;
 use url::{Host, Url};
 
-/// A URL as far as its rules go.
+/// What the rules need to know about a URL.
 pub(super) struct Checked {
     /// Whether it is plain http.
     pub(super) http: bool,
     /// Whether its host is `localhost` or a loopback address.
     pub(super) loopback: bool,
-    /// Whether its host is a name that everybody can resolve, as far as the name says.
+    /// Whether its host is a public name, judging by the name alone.
     pub(super) public: bool,
 }
 
@@ -66,7 +66,8 @@ pub(super) fn check(text: &str, query: bool) -> Result<Checked, UrlError> {
     Ok(Checked { http, loopback, public })
 }
 
-/// Endings of names that mean something in one network only (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`, and custom).
+/// Endings of names that are private to a network (RFC 6761, RFC 6762, RFC 8375, ICANN's
+/// `internal`, and common practice).
 const PRIVATE_ENDINGS: [&str; 11] =
     ["local", "localhost", "internal", "intranet", "private", "lan", "home", "corp", "arpa", "svc", "test"];
 

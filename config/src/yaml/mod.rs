@@ -1,8 +1,8 @@
 //! The subset of YAML that the configuration may use, parsed into a tree with source positions.
 //!
-//! A file is one document of mappings, sequences and scalars. Anchors, aliases, tags, merge keys and
-//! duplicate keys are refused, each with a message of its own: they let a file mean something other
-//! than what a reader sees.
+//! A file is one document of mappings, sequences and scalars. Anchors, aliases, tags, merge keys
+//! and duplicate keys are refused, each with a message of its own: they let a file mean something
+//! other than what a reader sees.
 
 mod parse;
 mod scalar;
@@ -15,8 +15,9 @@ use crate::source::Span;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// What a finding underlines: a scalar or flow collection as a whole. A block collection or an empty
-    /// value has no short extent of its own, so this is its key, or the first entry if it has no key.
+    /// What a finding underlines: a scalar or flow collection as a whole. A block collection or an
+    /// empty value has no short extent of its own, so this is its key, or the first entry if it has
+    /// no key.
     pub(crate) span: Span,
     pub(crate) value: Value,
 }

@@ -24,11 +24,12 @@ const MAX_MISTAKES: usize = 200;
 /// Bound on the syntax errors of a file that the parser recovers from.
 const MAX_REPAIRS: usize = 20;
 
-/// Parses the text of one file. Findings go into `report`. Returns `None` if there is no tree to read.
-/// An empty file is an empty mapping.
+/// Parses the text of one file. Findings go into `report`. Returns `None` if there is no tree to
+/// read. An empty file is an empty mapping.
 ///
-/// The parser recovers from a mistake of known extent (see [`trap`]), so that one run reports the later
-/// mistakes, too. It patches the text and parses again; the value at the patch is [`Value::Broken`].
+/// The parser recovers from a mistake of known extent (see [`trap`]), so that one run reports the
+/// later mistakes, too. It patches the text and parses again; the value at the patch is
+/// [`Value::Broken`].
 pub(crate) fn parse(file: FileId, text: &str, report: &mut Report) -> Option<Node> {
     let mut text = Cow::Borrowed(text);
     let mut patches: Vec<(u32, u32)> = Vec::new();
@@ -66,8 +67,8 @@ pub(crate) fn parse(file: FileId, text: &str, report: &mut Report) -> Option<Nod
     None
 }
 
-/// Replaces the characters of `span`, which is on one line, by as many `x`. All later positions stay
-/// the same.
+/// Replaces the characters of `span`, which is on one line, by as many `x`. All later positions
+/// stay the same.
 fn patch(text: &str, span: Span) -> Option<(String, (u32, u32))> {
     let length = usize::try_from(span.end_column.checked_sub(span.column)?).ok()?;
     let line_index = usize::try_from(span.line).ok()?.checked_sub(1)?;
@@ -194,8 +195,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports the anchor and the tag of a node, and returns whether there was one. Both are refused
-    /// because they change the meaning of a text from another place.
+    /// Reports the anchor and the tag of a node, and returns whether there was one. Both are
+    /// refused because they change the meaning of a text from another place.
     fn refuse_properties(&mut self, text: &str, span: Span, anchor: usize, tag: Option<&saphyr_parser::Tag>) -> bool {
         let refused = [
             (
@@ -269,8 +270,8 @@ impl Builder<'_> {
         self.value_of(node, true)
     }
 
-    /// Adds a finished value to the open collection. If the value has no extent of its own to underline
-    /// (`shows` is false), findings about it underline its key.
+    /// Adds a finished value to the open collection. If the value has no extent of its own to
+    /// underline (`shows` is false), findings about it underline its key.
     fn value_of(&mut self, mut node: Node, shows: bool) -> Result<(), ParseStop> {
         self.nodes += 1;
         if self.findings.len() >= MAX_MISTAKES {
@@ -334,8 +335,8 @@ fn first_of<'e>(entries: &'e [Entry], seen: &mut HashMap<String, usize>, name: &
     entries.get(*seen.get(name)?)
 }
 
-/// The text of a key. Returns `None` for an invalid key, which is reported here unless it was reported
-/// before.
+/// The text of a key. Returns `None` for an invalid key, which is reported here unless it was
+/// reported before.
 fn key_of(node: Node, findings: &mut Vec<Mistake>) -> Option<(String, Span)> {
     let (code, message, help) = match node.value {
         Value::Scalar(scalar) if scalar.plain && scalar.text == "<<" => (

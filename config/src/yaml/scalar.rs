@@ -13,8 +13,8 @@ pub(crate) enum Plain {
     Bool(bool),
     /// A number that JSON can hold.
     Number(Number),
-    /// A number that JSON cannot hold: not finite, or out of range. The caller refuses it rather than
-    /// lose digits.
+    /// A number that JSON cannot hold: not finite, or out of range. The caller refuses it rather
+    /// than lose digits.
     OddNumber,
     Text,
 }

@@ -1,7 +1,7 @@
 //! Explains syntax errors by what the author probably meant.
 //!
-//! Most of them are strings without quotes that YAML takes for something else. If the extent of such a
-//! string is known, the finding underlines it and shows the quoted form.
+//! Most of them are strings without quotes that YAML takes for something else. If the extent of
+//! such a string is known, the finding underlines it and shows the quoted form.
 
 use saphyr_parser::ScanError;
 use sts_types::CheckCode;
@@ -14,7 +14,8 @@ use crate::source::{FileId, Span};
 /// A syntax error with its explanation.
 pub(super) struct Trap {
     pub(super) mistake: Mistake,
-    /// The text to replace so that the parser can go on. `None` if the extent of the mistake is unknown.
+    /// The text to replace so that the parser can go on. `None` if the extent of the mistake is
+    /// unknown.
     pub(super) patch: Option<Span>,
 }
 
@@ -84,8 +85,8 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
     line.other(at, info)
 }
 
-/// The extent of the value on the line of `span`, and its quoted form, if the value begins with `mark`.
-/// Otherwise `span` and `None`.
+/// The extent of the value on the line of `span`, and its quoted form, if the value begins with
+/// `mark`. Otherwise `span` and `None`.
 pub(super) fn value_with(text_line: &str, span: Span, mark: char) -> (Span, Option<String>) {
     let line = Line { file: span.file, number: span.line, chars: text_line.chars().collect() };
     let start = line.value_start();
@@ -172,8 +173,8 @@ impl Line {
         end
     }
 
-    /// End of the value that begins at `start`: the colon after a key, the end of the item inside a flow
-    /// collection, or the end of the line.
+    /// End of the value that begins at `start`: the colon after a key, the end of the item inside a
+    /// flow collection, or the end of the line.
     fn end_of_value(&self, start: usize) -> usize {
         let end = self.end_of_line();
         if self.is_key_position(start) {
@@ -290,8 +291,8 @@ fn tab(text: &str, file: FileId, number: usize) -> Trap {
     Trap::new(CheckCode::YamlTab, span, message, Some("indent with spaces".to_owned()), None)
 }
 
-/// Explains `key:value`, on the line where the parser stopped or the nearest non-blank line above. Only
-/// known keys count, so that a string with a colon is not taken for one.
+/// Explains `key:value`, on the line where the parser stopped or the nearest non-blank line above.
+/// Only known keys count, so that a string with a colon is not taken for one.
 fn missing_space(text: &str, file: FileId, number: usize) -> Option<Trap> {
     let above = (1..number).rev().find(|above| !Line::new(text, file, *above).text(0, usize::MAX).trim().is_empty());
     [Some(number), above].into_iter().flatten().find_map(|number| {

@@ -1,4 +1,4 @@
-//! Accounts and their identities.
+//! Compiles accounts and their identities.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,6 @@ use crate::{
     AccountSpec, GrantedAccount, IdentitySpec, IssuerSpec, Preset, PresetSource, ShortRuleSpec, Spec, TeamSpec,
 };
 
-/// Every account of `spec`.
 pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec<Account> {
     let teams = spec
         .teams
@@ -30,12 +29,14 @@ pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec
     let shared: Vec<ClaimPath> =
         spec.tokens.copy_claims.iter().filter_map(|claim| conditions::path(claim, findings)).collect();
     let (interner, prints) = (Interner::default(), Fingerprints::of(spec));
-    let told = HashSet::new();
-    let mut compiler = Compiler { spec, apis, teams, entries, copy_claims: shared, interner, prints, told, findings };
+    let reported = HashSet::new();
+    let mut compiler =
+        Compiler { spec, apis, teams, entries, copy_claims: shared, interner, prints, reported, findings };
     spec.accounts.iter().filter_map(|account| compiler.account(account)).collect()
 }
 
-/// What a team grants. One with a fault in it is known to have one from there on.
+/// The grants of a team. A team with a fault joins the faulty names, so that what follows from the
+/// fault is not reported as well.
 fn team_grants(team: &TeamSpec, apis: &[Api], findings: &mut Findings) -> Vec<ApiGrant> {
     let before = findings.errors();
     let grants = grants::compile(&team.grants, apis, findings);
@@ -50,19 +51,20 @@ struct Compiler<'a> {
     spec: &'a Spec,
     apis: &'a [Api],
     teams: HashMap<&'a str, (&'a TeamName, Vec<ApiGrant>)>,
-    /// Issuer entries by name.
+    /// Indices of the issuer entries, by name.
     entries: HashMap<&'a str, usize>,
     /// `tokens.copy_claims`.
     copy_claims: Vec<ClaimPath>,
     interner: Interner,
     prints: Fingerprints<'a>,
-    /// Issuer entries of which it was said that they must name their platform.
-    told: HashSet<&'a str>,
+    /// Issuer entries already reported as lacking their `preset`.
+    reported: HashSet<&'a str>,
     findings: &'a mut Findings,
 }
 
 impl Compiler<'_> {
-    /// `None` only when its name is no id, which its grammar rules out.
+    /// Returns `None` only if the account's name is not a valid id. The grammar of names rules that
+    /// out.
     fn account(&mut self, account: &AccountSpec) -> Option<Account> {
         let id = match &account.id {
             Some(id) => id.value.detached(),
@@ -70,7 +72,8 @@ impl Compiler<'_> {
         };
         let mut teams = Vec::new();
         let mut granted = Vec::new();
-        // What the account is granted is only known when everything that grants it is sound.
+        // With a fault in a grant or a team, the account's grants are unknown, and "not granted"
+        // would be a false finding.
         let before = self.findings.errors();
         let faulty = &self.findings.faulty;
         let mut is_known = !faulty.accounts.contains(account.name.value.as_str())
@@ -84,7 +87,7 @@ impl Compiler<'_> {
                 }
                 None if self.findings.faulty.teams.contains(&name.value) => is_known = false,
                 None => {
-                    let help = name_help(&name.value, self.spec.teams.iter().map(|own| own.name.value.as_str()));
+                    let help = name_help(&name.value, self.spec.teams.iter().map(|team| team.name.value.as_str()));
                     self.findings.error(
                         CheckCode::UnknownTeam,
                         name.origin,
@@ -133,7 +136,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// `default_api`, which must be granted, else the account's only API.
+    /// `default_api`, which must be granted, or the account's only API.
     fn default_target(&mut self, account: &AccountSpec, grants: &[ApiGrant], is_known: bool) -> Option<usize> {
         let Some(name) = &account.default_api else {
             return match grants {
@@ -179,15 +182,17 @@ impl Compiler<'_> {
         self.window(spec.not_before, spec.not_after, spec.origin, title.clone());
         let grants = grants::narrow(granted, spec.scopes.as_deref(), spec.grants.as_deref(), self.apis, self.findings);
 
-        // A pattern that does not parse was noted; what is missing then would only be noise.
+        // A rule with a reported fault is incomplete, so the checks of its breadth would only add
+        // noise.
         if is_whole && all.len() == written_conditions(spec) {
             let rule = broad::Rule { spec, title: &title, subject: subject.as_ref(), conditions: &all };
             broad::check(&rule, &issuers, self.findings);
-            platform_use::check(&rule, &issuers, &mut self.told, self.findings);
+            platform_use::check(&rule, &issuers, &mut self.reported, self.findings);
             lints::identity(&rule, &issuers, self.spec.issuer.as_str(), self.findings);
         }
-        let ban_lifted =
-            names_event(&all) || subject.as_ref().is_some_and(|own| own.literal_ending().ends_with(":pull_request"));
+        // A rule that names the event decides about it itself.
+        let ban_lifted = names_event(&all)
+            || subject.as_ref().is_some_and(|pattern| pattern.literal_ending().ends_with(":pull_request"));
         let entries =
             entries.into_iter().map(|rule| EntryRule { ban_events: rule.ban_events && !ban_lifted, ..rule }).collect();
         let copy_claims = self.copy_claims(spec);
@@ -245,7 +250,8 @@ impl Compiler<'_> {
         rules
     }
 
-    /// The identity's list if given, else the entry's, else our issuer or the account's id where that is a UUID.
+    /// The accepted audiences: the identity's list, or else the entry's, or else our issuer and the
+    /// account's id if that is a UUID.
     fn audiences(&self, id: &AccountId, spec: &IdentitySpec, entry: &IssuerSpec) -> Arc<[Audience]> {
         let given = |list: &[Located<Audience>]| {
             list.iter().map(|audience| audience.value.detached()).collect::<Arc<[Audience]>>()
@@ -256,8 +262,11 @@ impl Compiler<'_> {
         if !entry.audience.is_empty() {
             return given(&entry.audience);
         }
-        let own = is_uuid(id.as_str()).then_some(id.as_str());
-        std::iter::once(self.spec.issuer.as_str()).chain(own).filter_map(|text| Audience::new(text).ok()).collect()
+        let id_audience = is_uuid(id.as_str()).then_some(id.as_str());
+        std::iter::once(self.spec.issuer.as_str())
+            .chain(id_audience)
+            .filter_map(|text| Audience::new(text).ok())
+            .collect()
     }
 
     fn short_rule(&mut self, spec: &IdentitySpec, issuers: &[&IssuerSpec]) -> Vec<crate::condition::Condition> {
@@ -278,25 +287,26 @@ impl Compiler<'_> {
         };
         if let Some(other) = issuers.iter().find(|issuer| !fits(issuer)) {
             self.other_platform(written, preset, other);
-            // Its members are judged by no rule: that they fit none would only be noise.
+            // Without a matching rule every member would be unknown, which would only add noise.
             return Vec::new();
         }
         preset.short_rule().map_or_else(Vec::new, |rule| conditions::short_rule(written, rule, self.findings))
     }
 
-    /// A short rule of another platform than the entry's.
+    /// Reports a short rule of a platform other than the entry's.
     fn other_platform(&mut self, written: &ShortRuleSpec, preset: Preset, issuer: &IssuerSpec) {
         let key = written.key.value.as_str();
-        let has = issuer.preset.map_or("no preset".to_owned(), |own| format!("the preset `{}`", own.name()));
+        let has = issuer.preset.map_or("no preset".to_owned(), |written| format!("the preset `{}`", written.name()));
         let message = format!(
             "`{key}:` cannot be used with the issuer entry {}, which has {has}",
             quoted(issuer.name.value.as_str())
         );
-        let of_platform = |own: &&IssuerSpec| own.preset == Some(preset) && own.preset_source != PresetSource::Faulty;
+        let of_platform =
+            |entry: &&IssuerSpec| entry.preset == Some(preset) && entry.preset_source != PresetSource::Faulty;
         let named = self.spec.issuers.iter().find(of_platform);
-        let other = named.map(|own| format!(", or name the issuer entry {}", quoted(own.name.value.as_str())));
+        let other = named.map(|entry| format!(", or name the issuer entry {}", quoted(entry.name.value.as_str())));
         let help = match issuer.preset {
-            Some(own) => match own.short_rule() {
+            Some(written_preset) => match written_preset.short_rule() {
                 Some(rule) => {
                     let members: Vec<&str> = rule.members.iter().take(3).map(|(name, _)| *name).collect();
                     format!(
@@ -320,7 +330,7 @@ impl Compiler<'_> {
         self.findings.error(CheckCode::ShortRuleMismatch, written.key.origin, message, help);
     }
 
-    /// `tokens.copy_claims` and then the identity's own, each once.
+    /// `tokens.copy_claims` followed by the identity's own, without duplicates.
     fn copy_claims(&mut self, spec: &IdentitySpec) -> Arc<[ClaimPath]> {
         let mut all = self.copy_claims.clone();
         for path in spec.copy_claims.iter().filter_map(|claim| conditions::path(claim, self.findings)) {
@@ -346,24 +356,25 @@ impl Compiler<'_> {
     }
 }
 
-/// How many conditions were written.
+/// The number of conditions in the configuration.
 fn written_conditions(spec: &IdentitySpec) -> usize {
     spec.claims.len() + spec.short_rule.as_ref().map_or(0, |rule| rule.members.len())
 }
 
-/// Whether a condition names the events that are meant, so that the identity decides about events itself. One that only
-/// excludes some, or that fits any, adds to the refusal of strangers' events and does not replace it.
+/// Whether a condition names the accepted events, so that the identity decides about events itself.
+/// A condition that only excludes some events, or accepts any, does not lift the ban on events that
+/// strangers can cause: both then apply.
 pub(super) fn names_event(all: &[Condition]) -> bool {
     let named = |matcher: &Matcher| matches!(matcher, Matcher::Text(pattern) if pattern.literal_head().len() >= 4);
-    // A word within a regular expression is an event that it names.
+    // A word of four letters or more in a regular expression counts as the name of an event.
     let has_word = |text: &str| text.split(|c: char| !c.is_ascii_lowercase()).any(|word| word.len() >= 4);
     let names = |test: &Test| match test {
         Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.iter().all(named),
         Test::Regex(expression) => has_word(&expression.text),
         Test::NoneOf(_) | Test::Present(_) => false,
     };
-    all.iter().any(|own| {
-        let is_on_event = !own.on_variable && matches!(own.path.as_str(), "event_name" | "/event_name");
-        is_on_event && own.tests.iter().any(names)
+    all.iter().any(|condition| {
+        let is_on_event = !condition.on_variable && matches!(condition.path.as_str(), "event_name" | "/event_name");
+        is_on_event && condition.tests.iter().any(names)
     })
 }

@@ -1,4 +1,5 @@
-//! Rules that would let strangers in: on an issuer that many share, the signature says nothing about the owner.
+//! Finds rules that would let strangers in. On a shared issuer the signature proves nothing about
+//! the owner of a token, so the rule must.
 
 use sts_types::{CheckCode, Located, Origin};
 
@@ -10,7 +11,7 @@ use crate::{IdentitySpec, IssuerSpec, Preset, PresetSource};
 
 use super::witness::Witness;
 
-/// One identity, as far as this is concerned.
+/// The part of an identity that these checks need.
 pub(super) struct Rule<'a> {
     pub(super) spec: &'a IdentitySpec,
     pub(super) title: &'a str,
@@ -18,9 +19,9 @@ pub(super) struct Rule<'a> {
     pub(super) conditions: &'a [Condition],
 }
 
-/// Notes what is unsafe about an identity for tokens of `issuers`.
+/// Reports what is unsafe about an identity that accepts tokens of `issuers`.
 pub(super) fn check(rule: &Rule<'_>, issuers: &[&IssuerSpec], findings: &mut Findings) {
-    // A blank reason is none.
+    // A blank reason excuses nothing.
     let excused = rule.spec.allow_broad.as_ref().is_some_and(|why| !why.value.trim().is_empty());
     for issuer in issuers.iter().filter(|issuer| issuer.preset_source != PresetSource::Faulty) {
         let owner = Owner::of(issuer);
@@ -29,13 +30,15 @@ pub(super) fn check(rule: &Rule<'_>, issuers: &[&IssuerSpec], findings: &mut Fin
                 lone_star(pattern, issuer.preset.and_then(Preset::short_rule_key), rule.subject_origin(), findings);
             }
         }
-        let many_members = issuer.issuer.value.template().is_some_and(|own| own.open_variables().next().is_some());
+        let many_members =
+            issuer.issuer.value.template().is_some_and(|template| template.open_variables().next().is_some());
         if many_members && !excused {
             family(rule, issuer, findings);
         }
-        // Of a family it is the platform that says whether many share one member, or `owner_claims`.
+        // For a family, `shared` is about the members together. Whether many tenants share one
+        // member follows from the platform, or from `owner_claims`.
         let shared_member = if many_members {
-            issuer.preset.is_some_and(|own| own.defaults().shared)
+            issuer.preset.is_some_and(|preset| preset.defaults().shared)
                 || issuer.known.is_some_and(|known| known.shared_member)
                 || !issuer.owner_claims.is_empty()
         } else {
@@ -47,9 +50,9 @@ pub(super) fn check(rule: &Rule<'_>, issuers: &[&IssuerSpec], findings: &mut Fin
     }
 }
 
-/// What names the owner in the tokens of an entry.
+/// How the tokens of an entry name their owner.
 pub(super) struct Owner<'a> {
-    /// The platform's grammar, where it is known.
+    /// The platform's grammar, if known.
     pub(super) grammar: Option<&'static OwnerGrammar>,
     /// `owner_claims` of the entry.
     claims: &'a [Located<String>],
@@ -61,7 +64,7 @@ impl<'a> Owner<'a> {
         Self { grammar, claims: &issuer.owner_claims }
     }
 
-    /// What to write in an identity that fixes no owner.
+    /// The help for an identity that fixes no owner.
     fn advice(&self) -> String {
         match (self.grammar, self.claims) {
             (Some(grammar), _) => grammar.advice.to_owned(),
@@ -85,25 +88,25 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// The forms in which a claim of that name tells the owner.
+    /// The forms in which the claim `name` (or pointer `path`) names the owner.
     fn forms<'b>(&'b self, name: &'b str, path: &'b str) -> impl Iterator<Item = OwnerText> + use<'a, 'b> {
-        let is_it = move |own: &str| own == name || own == path;
+        let is_it = move |claim: &str| claim == name || claim == path;
         let known = self.grammar.into_iter().flat_map(|grammar| grammar.claims);
-        let known = known.filter(move |(own, _)| is_it(own)).map(|(_, form)| *form);
-        let bare = |own: &'b str| own.strip_prefix('/').filter(|rest| !rest.contains(['/', '~'])).unwrap_or(own);
-        let written = self.claims.iter().filter(move |own| is_it(&own.value) || bare(&own.value) == name);
+        let known = known.filter(move |(claim, _)| is_it(claim)).map(|(_, form)| *form);
+        let bare = |claim: &'b str| claim.strip_prefix('/').filter(|rest| !rest.contains(['/', '~'])).unwrap_or(claim);
+        let written = self.claims.iter().filter(move |claim| is_it(&claim.value) || bare(&claim.value) == name);
         known.chain(written.map(|_| OwnerText::Whole))
     }
 }
 
 impl Rule<'_> {
-    /// Every pattern on `sub`, wherever it was written.
+    /// Every pattern on `sub`: the `subject`, and conditions on the claim.
     pub(super) fn subjects(&self) -> impl Iterator<Item = &Pattern> {
         let written = self.conditions.iter().filter(|condition| is_subject(condition)).flat_map(texts);
         self.subject.into_iter().chain(written)
     }
 
-    /// Where the condition on that claim was written, or the identity.
+    /// Position of the condition on `claim`, or of the identity if there is none.
     pub(super) fn claim_origin(&self, claim: &str) -> Origin {
         let named = self.spec.claims.iter().find(|(name, _)| name.value.trim_start_matches('/') == claim);
         named.map_or(self.spec.origin, |(name, _)| name.origin)
@@ -126,12 +129,13 @@ impl Rule<'_> {
         self.subject.is_some_and(subject) || self.conditions.iter().any(claim)
     }
 
-    /// What a stranger's token may have and still be accepted, where a pattern is what lets it in.
+    /// Describes a stranger's token that the rule accepts, if a pattern lets it in.
     fn stranger(&self, grammar: Option<&OwnerGrammar>) -> Option<String> {
         let grammar = grammar?;
         let claims = self.conditions.iter().filter(|condition| !condition.or_absent).find_map(|condition| {
             let name = claim_name(condition);
-            let (_, form) = grammar.claims.iter().find(|(own, _)| *own == name || *own == condition.path.as_str())?;
+            let (_, form) =
+                grammar.claims.iter().find(|(claim, _)| *claim == name || *claim == condition.path.as_str())?;
             let witness = |pattern: &Pattern| Witness::against(pattern, &[*form], &[]);
             let witness = texts(condition).find_map(witness)?;
             Some(format!("of {}, {}", quoted(condition.path.as_str()), witness.say()))
@@ -150,8 +154,8 @@ fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mu
     let mut across = false;
     for pattern in rule.subjects().filter(|pattern| owner.reach(pattern) == OwnerScope::ManyOwners) {
         across = true;
-        let forms = grammar.map_or(&[][..], |own| own.subjects);
-        let witness = Witness::against(pattern, forms, grammar.map_or(&[], |own| own.shapes));
+        let forms = grammar.map_or(&[][..], |grammar| grammar.subjects);
+        let witness = Witness::against(pattern, forms, grammar.map_or(&[], |grammar| grammar.shapes));
         let message = format!(
             "{} reaches across owners, and many share the issuer of {entry}{}",
             quoted(pattern.as_str()),
@@ -169,12 +173,14 @@ fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mu
     }
 }
 
-/// On a family whose members nobody can list, an identity names the members it means: else whoever runs one gets in.
+/// Reports an identity that accepts every member of an open family. It must name the members,
+/// because anybody who runs one could get in.
 fn family(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
     let Some(template) = issuer.issuer.value.template() else { return };
     let is_fixed = |name: &str| {
-        let mut own = rule.conditions.iter().filter(|own| own.on_variable && own.path.as_str() == name);
-        own.any(|condition| condition.is_exact())
+        let mut on_variable =
+            rule.conditions.iter().filter(|condition| condition.on_variable && condition.path.as_str() == name);
+        on_variable.any(|condition| condition.is_exact())
     };
     everybodys_member(rule, issuer, findings);
     let free: Vec<&str> = template.open_variables().filter(|name| !is_fixed(name)).collect();
@@ -186,7 +192,7 @@ fn family(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
             Some("anybody with a Microsoft account can have a tenant".to_owned())
         }
         Some(_) => Some("anybody with an account at the platform can have one".to_owned()),
-        None => OpenToAnybody::of(template, &free).map(|own| format!("whoever {} can have one", own.how)),
+        None => OpenToAnybody::of(template, &free).map(|open| format!("whoever {} can have one", open.how)),
     };
     let is_open = issuer.shared || anybody.is_some();
     let message = format!(
@@ -206,7 +212,7 @@ fn family(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
     }
 }
 
-/// A condition that means the word that stands for every tenant of Entra.
+/// Reports a condition on the word that stands for every tenant of Entra.
 fn everybodys_member(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
     if issuer.preset != Some(Preset::Azure) {
         return;
@@ -224,7 +230,8 @@ fn everybodys_member(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findin
     }
 }
 
-/// A lone `*` as the last part, right after the repository or after `:ref:`. It never matches a branch: refs have slashes.
+/// Reports a lone `*` right after the repository or after `:ref:`. Its author means every branch,
+/// but it matches none, because refs have slashes.
 fn lone_star(pattern: &Pattern, block: Option<&str>, origin: Origin, findings: &mut Findings) {
     let text = pattern.as_str();
     let Some(before) = text.strip_suffix(":*") else { return };
@@ -253,7 +260,7 @@ fn lone_star(pattern: &Pattern, block: Option<&str>, origin: Origin, findings: &
     findings.unsafe_rule(CheckCode::LoneWildcard, origin, message, help);
 }
 
-/// Whether a condition lets through only what `fixes` says fixes the owner.
+/// Whether every claim that meets the condition has a value that `fixes` accepts.
 pub(super) fn fixed_by(condition: &Condition, fixes: &dyn Fn(&Matcher) -> bool) -> bool {
     let test = |test: &Test| match test {
         Test::AnyOf(any) => !any.is_empty() && any.iter().all(fixes),
@@ -263,7 +270,7 @@ pub(super) fn fixed_by(condition: &Condition, fixes: &dyn Fn(&Matcher) -> bool) 
     !condition.or_absent && !condition.on_variable && condition.tests.iter().any(test)
 }
 
-/// The patterns that texts of the claim are to meet.
+/// The patterns of the condition's `any_of` and `all_of` tests.
 pub(super) fn texts(condition: &Condition) -> impl Iterator<Item = &Pattern> {
     let matchers = condition.tests.iter().flat_map(|test| match test {
         Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.as_slice(),
@@ -284,8 +291,8 @@ fn is_subject(condition: &Condition) -> bool {
     matches!(condition.path.as_str(), "sub" | "/sub")
 }
 
-/// The claim a condition is on, where a pointer of one step is its claim's name.
-/// Of a condition on a variable it is none.
+/// The name of the claim that a condition is on. A pointer of one step counts as the claim's name.
+/// Empty for a condition on a variable.
 pub(super) fn claim_name(condition: &Condition) -> &str {
     if condition.on_variable {
         return "";
@@ -304,12 +311,12 @@ mod tests {
     use serde_json::json;
     use sts_types::Located;
 
-    /// What is said about an identity for tokens of the issuer of that URL.
-    fn said(url: &str, identity: IdentitySpec) -> String {
+    /// The findings about an identity that accepts tokens of the issuer at `url`.
+    fn report(url: &str, identity: IdentitySpec) -> String {
         findings(&with(url, identity)).join("\n")
     }
 
-    /// Whether it loads, lints or not.
+    /// Whether the policy compiles; lints do not count.
     fn loads(url: &str, identity: IdentitySpec) -> bool {
         RuleSet::compile(&with(url, identity)).is_ok()
     }
@@ -356,10 +363,10 @@ mod tests {
                 claims(identity("i"), json!({ "sub": pattern })),
                 claims(identity("i"), json!({ "/sub": [pattern] })),
             ] {
-                let said = said(url, identity);
-                assert!(said.starts_with(&wanted), "wanted {wanted}, got {said}");
+                let report = report(url, identity);
+                assert!(report.starts_with(&wanted), "wanted {wanted}, got {report}");
             }
-            let excused = said(url, allowed(subject("i", pattern), "everybody may"));
+            let excused = report(url, allowed(subject("i", pattern), "everybody may"));
             assert!(!excused.contains("Unsafe") && !excused.contains("Error"), "{excused}");
         }
     }
@@ -382,13 +389,13 @@ mod tests {
         ];
         let wanted = "Unsafe: identity `i` of `octo` fits tokens of every owner: many share the issuer of `e`";
         for block in blocks {
-            let said = said(GITHUB, short(identity("i"), "github", block.clone()));
-            assert!(said.starts_with(wanted), "{block}: {said}");
+            let report = report(GITHUB, short(identity("i"), "github", block.clone()));
+            assert!(report.starts_with(wanted), "{block}: {report}");
         }
-        assert!(said(GITHUB, identity("i")).starts_with(wanted));
-        assert!(said(GITHUB, claims(identity("i"), json!({ "aud": OURS }))).starts_with(wanted));
+        assert!(report(GITHUB, identity("i")).starts_with(wanted));
+        assert!(report(GITHUB, claims(identity("i"), json!({ "aud": OURS }))).starts_with(wanted));
         assert!(
-            said(GITHUB, subject("i", "environment:production")).contains(wanted),
+            report(GITHUB, subject("i", "environment:production")).contains(wanted),
             "a customised template without the owner"
         );
         for url in [
@@ -397,9 +404,9 @@ mod tests {
             "https://app.terraform.io",
             "https://accounts.google.com",
         ] {
-            assert!(said(url, claims(identity("i"), json!({ "x": "y" }))).starts_with(wanted), "{url}");
+            assert!(report(url, claims(identity("i"), json!({ "x": "y" }))).starts_with(wanted), "{url}");
         }
-        assert!(said(GITHUB, allowed(identity("i"), " ")).starts_with(wanted), "a blank reason is none");
+        assert!(report(GITHUB, allowed(identity("i"), " ")).starts_with(wanted), "a blank reason is none");
     }
 
     #[test]
@@ -443,9 +450,9 @@ mod tests {
             json!({ "repository_owner_id": "65", "ref": "refs/heads/main" }),
         );
         assert!(
-            said(GITHUB, identity.clone()).starts_with("Unsafe: `repo:*/*:environment:prod` reaches across owners")
+            report(GITHUB, identity.clone()).starts_with("Unsafe: `repo:*/*:environment:prod` reaches across owners")
         );
-        assert_eq!(said(GITHUB, allowed(identity, "the owner's id is fixed")), "");
+        assert_eq!(report(GITHUB, allowed(identity, "the owner's id is fixed")), "");
     }
 
     #[test]
@@ -469,15 +476,17 @@ mod tests {
                     allowed(subject("i", pattern), "why not"),
                     claims(identity("i"), json!({ "sub": pattern })),
                 ] {
-                    let said = said(url, identity);
-                    assert!(said.contains("Unsafe: ") && said.contains(help), "{pattern}: {said}");
+                    let report = report(url, identity);
+                    assert!(report.contains("Unsafe: ") && report.contains(help), "{pattern}: {report}");
                 }
             }
         }
         for fine in ["repo:o/r:**", "repo:o/r:ref:refs/heads/*", "repo:o/r:ref:refs/tags/v*"] {
             assert!(loads(GITHUB, subject("i", fine)), "{fine}");
         }
-        assert!(!said("https://gitlab.com", subject("i", "project_path:g/p:ref_type:branch:ref:*")).contains("Unsafe"));
+        assert!(
+            !report("https://gitlab.com", subject("i", "project_path:g/p:ref_type:branch:ref:*")).contains("Unsafe")
+        );
     }
 
     #[test]
@@ -540,8 +549,8 @@ mod tests {
 
     #[test]
     fn a_pattern_that_does_not_parse_is_one_finding() {
-        let said = said(GITHUB, subject("i", "repo:***"));
-        assert_eq!(said, format!("Error: `repo:***` is not a pattern / {}", PatternError::ThreeStars));
+        let report = report(GITHUB, subject("i", "repo:***"));
+        assert_eq!(report, format!("Error: `repo:***` is not a pattern / {}", PatternError::ThreeStars));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Conditions: from what was written to what is judged.
+//! Compiles conditions on claims.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use crate::pattern::Pattern;
 use crate::preset::{MemberPath, ShortRule};
 use crate::{ConditionObject, ConditionSpec, IssuerSpec, Preset, ScalarSpec, ShortRuleSpec};
 
-/// What plain numbers and booleans mean where they stand.
+/// The meaning of unquoted numbers and booleans in a condition.
 #[derive(Clone, Copy)]
 enum BareScalars {
-    /// Themselves.
+    /// A number or boolean.
     Value,
-    /// An error: the platform's claim is a string.
+    /// An error, because this platform sends the claim as a string.
     Quote(Preset),
-    /// The string claim's text (short rules).
+    /// A string: short rules spare their authors the quotes.
     Text,
 }
 
-/// `claims:`, for tokens of these presets.
+/// Compiles `claims:` for tokens of `issuers`.
 pub(super) fn claims(
     members: &[(Located<String>, ConditionSpec)],
     issuers: &[&IssuerSpec],
@@ -37,21 +37,22 @@ pub(super) fn claims(
             refuse_impossible(&condition, name, template, findings);
             return Some(Condition { on_variable: true, ..condition });
         }
-        let text_claim = issuers.iter().filter_map(|issuer| issuer.preset).find(|own| own.is_text_claim(path.as_str()));
+        let text_claim =
+            issuers.iter().filter_map(|issuer| issuer.preset).find(|preset| preset.is_text_claim(path.as_str()));
         let plain = text_claim.map_or(BareScalars::Value, BareScalars::Quote);
         condition(path, spec, plain, name, findings)
     };
     members.iter().filter_map(one).collect()
 }
 
-/// The template of which `name` is a variable: then it is what `iss` has there that is meant, and a claim of that name is
-/// written as a pointer.
+/// The issuer template that has `name` as a variable. The condition is then on the variable's value
+/// in `iss`; a claim of the same name must be written as a pointer.
 fn variable_of<'a>(
     name: &Located<String>,
     issuers: &[&'a IssuerSpec],
     findings: &mut Findings,
 ) -> Option<&'a IssuerTemplate> {
-    let has = |template: &&IssuerTemplate| template.names().any(|own| own == name.value);
+    let has = |template: &&IssuerTemplate| template.names().any(|variable| variable == name.value);
     let mut templates = issuers.iter().filter_map(|issuer| issuer.issuer.value.template().filter(has));
     let template = templates.next()?;
     if templates.count() + 1 < issuers.len() {
@@ -66,7 +67,7 @@ fn variable_of<'a>(
     Some(template)
 }
 
-/// A condition on a variable that lists a value which cannot stand for it.
+/// Reports a value in a condition on a variable that the template's rules exclude.
 fn refuse_impossible(
     condition: &Condition,
     name: &Located<String>,
@@ -95,24 +96,23 @@ fn refuse_impossible(
     }
 }
 
-/// A short rule.
 pub(super) fn short_rule(spec: &ShortRuleSpec, rule: &ShortRule, findings: &mut Findings) -> Vec<Condition> {
     if spec.members.is_empty() {
         let help = format!("write what to match, such as `{}`", rule.members.first().map_or("", |(name, _)| name));
         findings.error(CheckCode::EmptyCondition, spec.key.origin, format!("`{}:` is empty", rule.key), help);
     }
     let one = |(name, spec): &(Located<String>, ConditionSpec)| {
-        let member = rule.members.iter().find(|(own, _)| *own == name.value);
+        let member = rule.members.iter().find(|(key, _)| *key == name.value);
         let open = rule.open_prefix.is_some_and(|prefix| name.value.starts_with(prefix));
         let (text, plain) = match member {
             Some((_, MemberPath::Path(path))) => (*path, BareScalars::Text),
             Some((_, MemberPath::Value(path))) => (*path, BareScalars::Value),
-            Some((own, MemberPath::Same)) => (*own, BareScalars::Text),
+            Some((claim, MemberPath::Same)) => (*claim, BareScalars::Text),
             None if open => (name.value.as_str(), BareScalars::Text),
             None => {
                 let message = format!("`{}:` has no member {}", rule.key, quoted(&name.value));
-                let meant = rule.meant_by(&name.value).map(|own| format!("write `{own}`"));
-                let help = meant.or_else(|| name_help(&name.value, rule.members.iter().map(|(own, _)| *own)));
+                let meant = rule.meant_by(&name.value).map(|member| format!("write `{member}`"));
+                let help = meant.or_else(|| name_help(&name.value, rule.members.iter().map(|(member, _)| *member)));
                 findings.error(
                     CheckCode::UnknownKey,
                     name.origin,
@@ -128,7 +128,7 @@ pub(super) fn short_rule(spec: &ShortRuleSpec, rule: &ShortRule, findings: &mut 
     spec.members.iter().filter_map(one).collect()
 }
 
-/// The pattern that `text` writes.
+/// Parses a pattern, or reports it and returns `None`.
 pub(super) fn pattern(text: &Located<String>, findings: &mut Findings) -> Option<Pattern> {
     match Pattern::parse(&text.value) {
         Ok(pattern) => Some(pattern),
@@ -144,7 +144,7 @@ pub(super) fn pattern(text: &Located<String>, findings: &mut Findings) -> Option
     }
 }
 
-/// The claim path that `text` writes.
+/// Parses a claim name or pointer, or reports it and returns `None`.
 pub(super) fn path(text: &Located<String>, findings: &mut Findings) -> Option<ClaimPath> {
     match ClaimPath::parse(&text.value) {
         Ok(path) => Some(path),
@@ -173,7 +173,7 @@ fn condition(
         ConditionSpec::AnyOf(scalars) => (smallvec![Test::AnyOf(matchers(scalars, plain, name, findings))], false),
         ConditionSpec::Object(object) => (tests(object, plain, name, findings), object.or_absent),
     };
-    // With a test missing, the rule would be judged for what it is not.
+    // Without one of its tests, the rule would seem too broad.
     if findings.errors() > before {
         return None;
     }
@@ -252,7 +252,8 @@ fn matcher(scalar: &Located<ScalarSpec>, plain: BareScalars, findings: &mut Find
             );
             None
         }
-        // A number with a fraction or an exponent is no id: its digits may not be those that were written.
+        // A number with a fraction or exponent is no id, and its printed digits may differ from the
+        // written ones.
         BareScalars::Text if matches!(&scalar.value, ScalarSpec::Number(number) if number.is_f64()) => {
             let message = format!("{} is not a whole number", quoted(&written));
             findings.error(CheckCode::AmbiguousScalar, scalar.origin, message, "write it in quotes".to_owned());
@@ -267,7 +268,8 @@ fn matcher(scalar: &Located<ScalarSpec>, plain: BareScalars, findings: &mut Find
     }
 }
 
-/// The expression, anchored at both ends. It is parsed alone first, so that no unbalanced parenthesis reaches the anchors.
+/// Compiles a regular expression, anchored at both ends. It is first compiled alone: an unbalanced
+/// parenthesis (`a)|(b`) could otherwise escape the anchors.
 fn regex(text: &Located<String>, findings: &mut Findings) -> Option<Regex> {
     const MOST_BYTES: usize = 1 << 20;
     let build = |text: &str| RegexBuilder::new(text).size_limit(MOST_BYTES).build();
@@ -279,7 +281,7 @@ fn regex(text: &Located<String>, findings: &mut Findings) -> Option<Regex> {
             None
         }
         Err(error) => {
-            // The last line says what is wrong, after a drawing of where.
+            // The error is a drawing of the position; its last line has the message.
             let why = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
             let message = format!("{} is not a regular expression", quoted(&text.value));
             findings.error(CheckCode::InvalidRegex, text.origin, message, why);

@@ -1,4 +1,4 @@
-//! Grants: which scopes of which API, united over teams, narrowed by identities.
+//! Compiles grants: scopes of APIs, united over teams and narrowed by identities.
 
 use std::collections::HashMap;
 
@@ -57,22 +57,22 @@ pub(super) fn find<'a>(apis: &'a [Api], name: &Located<String>, findings: &mut F
     found
 }
 
-/// Everything that any of `grants` grants, by API in the order first granted, scopes in the order the API declares them. An
-/// API that declares scopes and keeps none is not granted.
+/// Unites `grants`: APIs in the order of their first grant, scopes in the order the API declares
+/// them. An API that declares scopes is dropped if none of them is granted.
 pub(super) fn unite<'a>(grants: impl IntoIterator<Item = &'a ApiGrant>, apis: &[Api]) -> Vec<ApiGrant> {
     let mut united: Vec<ApiGrant> = Vec::new();
-    let mut places = HashMap::new();
+    let mut indices = HashMap::new();
     for grant in grants {
-        let place = *places.entry(grant.api).or_insert(united.len());
-        match united.get_mut(place) {
-            Some(own) => grant.scopes.iter().for_each(|scope| own.scopes.insert(scope.clone())),
+        let index = *indices.entry(grant.api).or_insert(united.len());
+        match united.get_mut(index) {
+            Some(united_grant) => grant.scopes.iter().for_each(|scope| united_grant.scopes.insert(scope.clone())),
             None => united.push(grant.clone()),
         }
     }
     united.into_iter().filter_map(|grant| settle(grant, apis)).collect()
 }
 
-/// `grant` with its scopes in order; `None` when nothing is left of it.
+/// Sorts the scopes of `grant` in the API's order. `None` if nothing is granted.
 fn settle(grant: ApiGrant, apis: &[Api]) -> Option<ApiGrant> {
     let api = apis.get(grant.api)?;
     let scopes: ScopeSet = api.scopes.iter().filter(|scope| grant.scopes.contains(scope.as_str())).cloned().collect();
@@ -80,7 +80,8 @@ fn settle(grant: ApiGrant, apis: &[Api]) -> Option<ApiGrant> {
     kept.then_some(ApiGrant { scopes, ..grant })
 }
 
-/// `account`'s grants as far as `scopes` (of whichever API) and `grants` let them through. Going beyond them is an error.
+/// Narrows the grants of `account` to `scopes` (in every API) and to `grants`. Reports what they
+/// have beyond those of the account.
 pub(super) fn narrow(
     Granted { grants: account, is_known }: Granted<'_>,
     scopes: Option<&[Located<Scope>]>,
@@ -110,11 +111,11 @@ pub(super) fn narrow(
     let narrowed = account.iter().filter_map(|grant| {
         let by_grants = match &kept {
             None => None,
-            Some(kept) => Some(&kept.iter().find(|own| own.api == grant.api)?.scopes),
+            Some(kept) => Some(&kept.iter().find(|other| other.api == grant.api)?.scopes),
         };
         let lets = |scope: &&Scope| {
-            scopes.is_none_or(|own| own.iter().any(|kept| kept.value == **scope))
-                && by_grants.is_none_or(|own| own.contains(scope.as_str()))
+            scopes.is_none_or(|list| list.iter().any(|kept| kept.value == **scope))
+                && by_grants.is_none_or(|granted| granted.contains(scope.as_str()))
         };
         settle(ApiGrant { scopes: grant.scopes.iter().filter(lets).cloned().collect(), ..grant.clone() }, apis)
     });

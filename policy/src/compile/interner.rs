@@ -1,5 +1,5 @@
-//! What many identities have alike, held once: it takes less memory, and a decision among a million identities finds it in
-//! the processor's caches.
+//! What many identities have alike, held once: it takes less memory, and a decision among a million
+//! identities finds it in the processor's caches.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -30,7 +30,8 @@ pub(super) struct Interner {
 }
 
 impl Interner {
-    /// Nothing that the spec holds: its memory is given back in one piece once it is not needed any more.
+    /// Nothing that the spec holds: its memory is given back in one piece once it is not needed any
+    /// more.
     pub(super) fn name(&mut self, name: &IdentityName) -> IdentityName {
         if let Some(known) = self.names.get(name) {
             return known.clone();

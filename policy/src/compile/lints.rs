@@ -1,4 +1,4 @@
-//! Lints: rules that load, and that somebody should look at.
+//! Lints: doubtful rules that load all the same.
 
 use sts_types::{Audience, CheckCode, Located, Origin};
 
@@ -10,7 +10,7 @@ use crate::pattern::{Pattern, shortest};
 use crate::preset::{OwnerGrammar, OwnerScope, OwnerText, shared_audience};
 use crate::{IssuerSpec, Preset, PresetSource, Replay, Spec};
 
-/// Notes what is doubtful about issuer entries.
+/// Reports what is doubtful about issuer entries.
 pub(super) fn entries(spec: &Spec, findings: &mut Findings) {
     for issuer in &spec.issuers {
         audiences(&issuer.audience, &[issuer], spec.issuer.as_str(), findings);
@@ -18,7 +18,7 @@ pub(super) fn entries(spec: &Spec, findings: &mut Findings) {
     }
 }
 
-/// Notes what is doubtful about an identity for tokens of `issuers`.
+/// Reports what is doubtful about an identity that accepts tokens of `issuers`.
 pub(super) fn identity(rule: &Rule<'_>, issuers: &[&IssuerSpec], ours: &str, findings: &mut Findings) {
     audiences(&rule.spec.audience, issuers, ours, findings);
     unverified_email(rule, findings);
@@ -44,9 +44,11 @@ pub(super) fn identity(rule: &Rule<'_>, issuers: &[&IssuerSpec], ours: &str, fin
     }
 }
 
-/// An audience that other services accept too: a token that was asked for one of them can be presented to us, and ours to them.
+/// Reports an audience that other services accept, too. A token requested for such a service can be
+/// presented to us, and ours to it.
 fn audiences(list: &[Located<Audience>], issuers: &[&IssuerSpec], ours: &str, findings: &mut Findings) {
-    // The tokens of service connections have this one whatever is asked for.
+    // Tokens of Azure DevOps service connections always have a shared audience; nothing else can be
+    // requested.
     let fixed = |issuer: &&IssuerSpec| issuer.preset == Some(Preset::AzureDevops);
     for audience in list {
         let text = audience.value.as_str();
@@ -62,7 +64,7 @@ fn audiences(list: &[Located<Audience>], issuers: &[&IssuerSpec], ours: &str, fi
     }
 }
 
-/// One-use tokens of a platform that hands out the same token again and again.
+/// Reports single use of tokens without `jti`. Such a platform may hand out the same token again.
 fn used_once(replay: Replay, issuer: &IssuerSpec, origin: Origin, findings: &mut Findings) {
     let Some(preset) = issuer.preset.filter(|preset| replay != Replay::Allow && !preset.sends_jti()) else { return };
     let message = format!(
@@ -77,11 +79,11 @@ fn used_once(replay: Replay, issuer: &IssuerSpec, origin: Origin, findings: &mut
     );
 }
 
-/// An address that nobody has shown to be theirs.
+/// Reports a condition on `email` without one on `email_verified`.
 fn unverified_email(rule: &Rule<'_>, findings: &mut Findings) {
     let on = |name: &'static str| move |condition: &&Condition| claim_name(condition) == name;
-    if rule.conditions.iter().any(|own| on("email")(&own))
-        && !rule.conditions.iter().any(|own| on("email_verified")(&own))
+    if rule.conditions.iter().any(|condition| on("email")(&condition))
+        && !rule.conditions.iter().any(|condition| on("email_verified")(&condition))
     {
         let origin = rule.claim_origin("email");
         let message =
@@ -95,13 +97,14 @@ fn unverified_email(rule: &Rule<'_>, findings: &mut Findings) {
     }
 }
 
-/// The service account that every pod runs as which names none.
+/// Reports a rule that accepts a namespace's `default` service account. Every pod that names no
+/// service account runs as it.
 fn default_service_account(rule: &Rule<'_>, findings: &mut Findings) {
     const NAME: &str = "/kubernetes.io/serviceaccount/name";
     const UID: &str = "/kubernetes.io/serviceaccount/uid";
     let exact = |matcher: &Matcher| fixes(OwnerText::Whole, matcher);
     let on = |path: &'static str| move |condition: &&Condition| condition.path.as_str() == path;
-    if rule.conditions.iter().filter(|own| on(UID)(own)).any(|own| fixed_by(own, &exact)) {
+    if rule.conditions.iter().filter(|condition| on(UID)(condition)).any(|condition| fixed_by(condition, &exact)) {
         return;
     }
     let excluded = |condition: &Condition| {
@@ -109,10 +112,11 @@ fn default_service_account(rule: &Rule<'_>, findings: &mut Findings) {
             condition.tests.iter().filter_map(|test| if let Test::NoneOf(none) = test { Some(none) } else { None });
         none.flatten().any(|matcher| matches!(matcher, Matcher::Text(text) if text.matches("default")))
     };
-    let named: Vec<&Condition> = rule.conditions.iter().filter(|own| on(NAME)(own)).collect();
-    let by_claim = named
-        .iter()
-        .all(|own| !excluded(own) && (texts(own).next().is_none() || texts(own).any(|text| text.matches("default"))));
+    let named: Vec<&Condition> = rule.conditions.iter().filter(|condition| on(NAME)(condition)).collect();
+    let by_claim = named.iter().all(|condition| {
+        !excluded(condition)
+            && (texts(condition).next().is_none() || texts(condition).any(|text| text.matches("default")))
+    });
     let Ok(default) = Pattern::parse("system:serviceaccount:?*:default") else { return };
     let subjects: Vec<String> =
         rule.subjects().filter_map(|pattern| shortest([pattern, &default], []).text()).collect();
@@ -127,7 +131,8 @@ fn default_service_account(rule: &Rule<'_>, findings: &mut Findings) {
     findings.warning(CheckCode::DefaultServiceAccount, rule.subject_origin(), message, help);
 }
 
-/// Names that somebody else can have one day: renamed, deleted and registered anew.
+/// Reports an owner that is fixed by name only. After a rename or deletion, somebody else can
+/// register the name.
 fn recycled_names(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mut Findings) {
     let Some(grammar) = owner.grammar.filter(|_| issuer.preset_source != PresetSource::WrittenNone) else { return };
     if grammar.ids.is_empty() || !rule.fixes_owner(owner) {
@@ -135,10 +140,12 @@ fn recycled_names(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findi
     }
     let is_id = |condition: &Condition| {
         let name = claim_name(condition);
-        let own = grammar.ids.iter().any(|id| *id == name || *id == condition.path.as_str());
-        own && fixed_by(condition, &|matcher| fixes(OwnerText::Whole, matcher))
+        let is_id_claim = grammar.ids.iter().any(|id| *id == name || *id == condition.path.as_str());
+        is_id_claim && fixed_by(condition, &|matcher| fixes(OwnerText::Whole, matcher))
     };
-    if rule.conditions.iter().any(is_id) || rule.subjects().any(|own| (grammar.subject_has_id)(own.literal_head())) {
+    if rule.conditions.iter().any(is_id)
+        || rule.subjects().any(|pattern| (grammar.subject_has_id)(pattern.literal_head()))
+    {
         return;
     }
     let message = format!("{} goes by names, and names are recycled: who has the name next gets in", rule.title);
@@ -146,10 +153,11 @@ fn recycled_names(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findi
     findings.warning(CheckCode::RecycledName, rule.subject_origin(), message, help);
 }
 
-/// An issuer that everybody can reach, and nothing says whether everybody can get a token there, too. It matters where an
-/// identity would let any of its tenants in: without a subject, and without a claim that is known to name the owner.
+/// Reports a public issuer whose tenancy is unknown: can strangers get tokens there? The question
+/// matters if an identity would accept any tenant, because it has no subject and no claim that is
+/// known to name the owner.
 fn tenancy_unsaid(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mut Findings) {
-    // Of the other presets it is known that an issuer has one tenant: a cluster, a realm, an account.
+    // An issuer of any other preset has one tenant: a cluster, a realm, an account.
     let is_unknown = match issuer.preset_source {
         PresetSource::Unsaid | PresetSource::WrittenNone => true,
         PresetSource::Written => owner.grammar.is_some(),
@@ -171,12 +179,12 @@ fn tenancy_unsaid(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findi
     findings.warning(CheckCode::TenancyUnknown, rule.spec.origin, message, help);
 }
 
-/// A condition on the event that lists none by its name.
+/// Reports conditions on `event_name` that list no event by its full name.
 fn unnamed_events(rule: &Rule<'_>, findings: &mut Findings) {
-    let on_event = |own: &&Condition| !own.on_variable && claim_name(own) == "event_name";
+    let on_event = |condition: &&Condition| !condition.on_variable && claim_name(condition) == "event_name";
     let named = |matcher: &Matcher| matches!(matcher, Matcher::Text(pattern) if pattern.is_exact());
     let conditions: Vec<&Condition> = rule.conditions.iter().filter(on_event).collect();
-    if conditions.is_empty() || conditions.iter().any(|own| fixed_by(own, &named)) {
+    if conditions.is_empty() || conditions.iter().any(|condition| fixed_by(condition, &named)) {
         return;
     }
     let message = if names_event(rule.conditions) {
@@ -194,7 +202,7 @@ fn unnamed_events(rule: &Rule<'_>, findings: &mut Findings) {
     );
 }
 
-/// Much more than one workload, on an issuer of one tenant.
+/// Reports a rule for an issuer of one tenant that accepts much more than one workload.
 fn breadth(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
     let entry = quoted(issuer.name.value.as_str());
     let empty = |pattern: &Pattern| !pattern.as_str().chars().any(char::is_alphanumeric);
@@ -249,8 +257,8 @@ mod tests {
     use crate::{IdentitySpec, Replay, Spec};
     use serde_json::json;
 
-    /// What is said about an identity for tokens of the issuer of that URL.
-    fn said(url: &str, identity: IdentitySpec) -> String {
+    /// The findings about an identity that accepts tokens of the issuer at `url`.
+    fn report(url: &str, identity: IdentitySpec) -> String {
         findings(&with(url, identity)).join("\n")
     }
 
@@ -268,15 +276,15 @@ mod tests {
         const WANTED: &str = "Warning: tokens of `google` have no `jti`: with one use only, a token that the platform kept and hands out again is refused / make sure that each exchange asks for a token of its own";
         let machine = || subject("i", "112233445566778899001");
         let once = |replay| IdentitySpec { replay: Some(replay), ..machine() };
-        assert_eq!(said(GOOGLE, machine()), "");
-        assert_eq!(said(GOOGLE, once(Replay::Allow)), "");
-        assert_eq!(said(GOOGLE, once(Replay::Once)), WANTED);
-        assert_eq!(said(GOOGLE, once(Replay::OncePerAccount)), WANTED);
+        assert_eq!(report(GOOGLE, machine()), "");
+        assert_eq!(report(GOOGLE, once(Replay::Allow)), "");
+        assert_eq!(report(GOOGLE, once(Replay::Once)), WANTED);
+        assert_eq!(report(GOOGLE, once(Replay::OncePerAccount)), WANTED);
         let mut of_entry = with(GOOGLE, machine());
         of_entry.issuers[0].replay = Replay::Once;
         assert_eq!(findings(&of_entry).join("\n"), WANTED);
         let job = claims(subject("i", "repo:octo-org/r:**"), json!({ "repository_id": "74" }));
-        assert_eq!(said(GITHUB, IdentitySpec { replay: Some(Replay::Once), ..job }), "");
+        assert_eq!(report(GITHUB, IdentitySpec { replay: Some(Replay::Once), ..job }), "");
     }
 
     #[test]
@@ -289,7 +297,7 @@ mod tests {
             claims(subject("i", "repo:octo-org/**"), json!({ "repository_id": "7*" })),
             short(identity("i"), "github", json!({ "repository_owner": "octo-org" })),
         ] {
-            assert_eq!(said(GITHUB, doubtful.clone()), wanted, "{doubtful:?}");
+            assert_eq!(report(GITHUB, doubtful.clone()), wanted, "{doubtful:?}");
         }
         for sound in [
             claims(subject("i", "repo:octo-org/**"), json!({ "repository_owner_id": "65" })),
@@ -297,17 +305,19 @@ mod tests {
             subject("i", "repo:octo-org@65/octo-repo@74:ref:refs/heads/main"),
             subject("i", "repository_owner_id:65:**"),
         ] {
-            assert!(!said(GITHUB, sound.clone()).contains("recycled"), "{sound:?}");
+            assert!(!report(GITHUB, sound.clone()).contains("recycled"), "{sound:?}");
         }
         let enterprise = "https://token.actions.githubusercontent.com/octo-enterprise";
-        assert_eq!(said(enterprise, subject("i", "repo:octo-org/**")), "", "names of one's own enterprise");
+        assert_eq!(report(enterprise, subject("i", "repo:octo-org/**")), "", "names of one's own enterprise");
         assert!(
-            said("https://gitlab.com", subject("i", "project_path:g/p:**")).contains("`project_id` or `namespace_id`")
+            report("https://gitlab.com", subject("i", "project_path:g/p:**"))
+                .contains("`project_id` or `namespace_id`")
         );
         assert!(
-            said("https://app.terraform.io", subject("i", "organization:o:**")).contains("`terraform_organization_id`")
+            report("https://app.terraform.io", subject("i", "organization:o:**"))
+                .contains("`terraform_organization_id`")
         );
-        assert_eq!(said("https://accounts.google.com", subject("i", "100000000000000000001")), "");
+        assert_eq!(report("https://accounts.google.com", subject("i", "100000000000000000001")), "");
     }
 
     #[test]
@@ -315,11 +325,11 @@ mod tests {
         let email = json!({ "email": "deployer@octo.iam.gserviceaccount.com" });
         let wanted = "Warning: `email` without `email_verified`: the issuer may not have checked whose address it is";
         for url in ["https://accounts.google.com", "https://own.example"] {
-            assert!(said(url, claims(subject("i", "1000"), email.clone())).contains(wanted), "{url}");
+            assert!(report(url, claims(subject("i", "1000"), email.clone())).contains(wanted), "{url}");
         }
         let mut both = email;
         both["email_verified"] = json!(true);
-        assert_eq!(said("https://accounts.google.com", claims(subject("i", "1000"), both)), "");
+        assert_eq!(report("https://accounts.google.com", claims(subject("i", "1000"), both)), "");
     }
 
     #[test]
@@ -339,8 +349,8 @@ mod tests {
                 "accepts `system:serviceaccount:NAMESPACE:default`",
             ),
         ] {
-            let said = said(CLUSTER, doubtful);
-            assert!(said.starts_with("Warning: ") && said.contains(wanted), "{said}");
+            let report = report(CLUSTER, doubtful);
+            assert!(report.starts_with("Warning: ") && report.contains(wanted), "{report}");
         }
         for sound in [
             subject("i", "system:serviceaccount:prod:deployer"),
@@ -353,7 +363,7 @@ mod tests {
                 json!({ "namespace": "prod", "service_account": { "none_of": ["default"] } }),
             ),
         ] {
-            assert_eq!(said(CLUSTER, sound.clone()), "", "{sound:?}");
+            assert_eq!(report(CLUSTER, sound.clone()), "", "{sound:?}");
         }
     }
 
@@ -373,25 +383,25 @@ mod tests {
                  ask for tokens with an audience of our own, such as `{OURS}`"
             );
             let identity = IdentitySpec { audience: audience(text), ..subject("i", "job") };
-            assert_eq!(said("https://own.example", identity), wanted);
+            assert_eq!(report("https://own.example", identity), wanted);
             let mut spec = with("https://own.example", subject("i", "job"));
             spec.issuers[0].audience = audience(text);
             assert_eq!(findings(&spec), [wanted]);
         }
         let mine = IdentitySpec { audience: audience("https://sts.amazonaws.com.octo.example"), ..subject("i", "job") };
-        assert_eq!(said("https://own.example", mine), "");
+        assert_eq!(report("https://own.example", mine), "");
         let fixed = IdentitySpec { audience: audience("api://AzureADTokenExchange"), ..subject("i", "sc://o/p/c") };
         let devops = "https://vstoken.dev.azure.com/33333333-4444-4555-8666-777777777777";
-        assert_eq!(said(devops, fixed), "", "nothing else can be asked for there");
+        assert_eq!(report(devops, fixed), "", "nothing else can be asked for there");
     }
 
     #[test]
     fn lints_warn_and_load_all_the_same() {
         let owned = |sub: &str| claims(subject("i", sub), json!({ "repository_owner_id": "65" }));
-        let environment = said(GITHUB, owned("repo:o/r:environment:prod"));
+        let environment = report(GITHUB, owned("repo:o/r:environment:prod"));
         assert!(environment.starts_with("Warning: `repo:o/r:environment:prod` carries no branch"), "{environment}");
         assert_eq!(
-            said(
+            report(
                 GITHUB,
                 claims(
                     subject("i", "repo:o/r:environment:prod"),
@@ -400,7 +410,7 @@ mod tests {
             ),
             ""
         );
-        let template = said(
+        let template = report(
             GITHUB,
             claims(subject("i", "environment:prod:repository_owner:o"), json!({ "repository_owner": "o" })),
         );
@@ -409,21 +419,21 @@ mod tests {
             "{template}"
         );
         assert!(
-            said("https://own.example", identity("i"))
+            report("https://own.example", identity("i"))
                 .starts_with("Warning: identity `i` of `octo` accepts every token of `e`")
         );
         assert!(
-            said("https://own.example", subject("i", "**")).starts_with("Warning: `**` accepts nearly every token")
+            report("https://own.example", subject("i", "**")).starts_with("Warning: `**` accepts nearly every token")
         );
         assert!(
-            said(CLUSTER, subject("i", "system:serviceaccount:*:*")).contains("Warning: `system:serviceaccount:*:*`")
+            report(CLUSTER, subject("i", "system:serviceaccount:*:*")).contains("Warning: `system:serviceaccount:*:*`")
         );
     }
 
     #[test]
     fn c069_a_condition_on_the_event_that_lists_none_is_told_what_it_does() {
         let of = |event: serde_json::Value| {
-            said(GITHUB, claims(identity("i"), json!({ "repository_owner_id": "65", "event_name": event })))
+            report(GITHUB, claims(identity("i"), json!({ "repository_owner_id": "65", "event_name": event })))
         };
         for (event, wanted) in [
             (json!({ "regex": "push|pull_request" }), Some("takes the place of the refusal")),
@@ -434,9 +444,9 @@ mod tests {
             (json!("push"), None),
             (json!(["push", "pull_request"]), None),
         ] {
-            let said = of(event.clone());
-            assert_eq!(said.contains("on `event_name`"), wanted.is_some(), "{event}: {said}");
-            assert!(said.contains(wanted.unwrap_or_default()), "{event}: {said}");
+            let report = of(event.clone());
+            assert_eq!(report.contains("on `event_name`"), wanted.is_some(), "{event}: {report}");
+            assert!(report.contains(wanted.unwrap_or_default()), "{event}: {report}");
         }
     }
 
@@ -449,8 +459,8 @@ mod tests {
             (subject("i", "acme:*"), false),
             (claims(identity("i"), json!({ "sub": "acme:deploy" })), false),
         ] {
-            let said = said(url, identity.clone());
-            assert_eq!(said.contains("whether others can get tokens"), is_told, "{identity:?}: {said}");
+            let report = report(url, identity.clone());
+            assert_eq!(report.contains("whether others can get tokens"), is_told, "{identity:?}: {report}");
         }
     }
 }

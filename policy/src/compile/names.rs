@@ -1,5 +1,5 @@
-//! Names: account ids, usernames, API names (and audiences that look like them) are one namespace, in which a request means
-//! one thing by one word.
+//! Checks that names are unique. Account ids, usernames, API names and audiences that look like
+//! names share one namespace, so that each name in a request has one meaning.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::BUILT_IN;
 use crate::finding::{Findings, quoted};
 use crate::{IssuerSpec, PresetSource, Spec};
 
-/// Notes every collision, and what collides with ourselves.
+/// Reports every collision, with our own names, too.
 pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     let mut names = Names { taken: HashMap::new(), findings };
     for api in &spec.apis {
@@ -45,7 +45,8 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     }
 }
 
-/// Our own issuer in a spelling that no token has, but for one of somebody who means to be taken for us.
+/// Our own issuer in a spelling that no token has, but for one of somebody who means to be taken
+/// for us.
 fn other_spelling_of_ours(entry: &IssuerSpec, ours: &str, findings: &mut Findings) {
     let own = &entry.issuer.value;
     if own.covers(ours) {
@@ -67,7 +68,8 @@ fn other_spelling_of_ours(entry: &IssuerSpec, ours: &str, findings: &mut Finding
     findings.error(CheckCode::OwnIssuer, entry.issuer.origin, message, help);
 }
 
-/// One spelling of all that lead to the same server: scheme and default port left out, lower case, no slash at the end.
+/// One spelling of all that lead to the same server: scheme and default port left out, lower case,
+/// no slash at the end.
 fn folded(issuer: &str) -> String {
     let lower = issuer.trim().to_lowercase();
     let rest = lower.split_once("://").map_or(lower.as_str(), |(_, rest)| rest);
@@ -77,14 +79,14 @@ fn folded(issuer: &str) -> String {
 }
 
 /// How two spellings of one issuer differ.
-fn difference(own: &str, ours: &str) -> &'static str {
+fn difference(issuer: &str, ours: &str) -> &'static str {
     let bare = |text: &str| text.trim_end_matches('/').to_owned();
     let scheme = |text: &str| text.split_once("://").map(|(scheme, _)| scheme.to_lowercase());
-    if own.eq_ignore_ascii_case(ours) {
+    if issuer.eq_ignore_ascii_case(ours) {
         "other letter case"
-    } else if bare(own) == bare(ours) {
+    } else if bare(issuer) == bare(ours) {
         "another slash at its end"
-    } else if scheme(own) != scheme(ours) {
+    } else if scheme(issuer) != scheme(ours) {
         "another scheme"
     } else {
         "a port or dot that changes nothing, other letter case or another slash"
@@ -107,7 +109,7 @@ impl Names<'_> {
             None => {
                 self.taken.insert(name.to_owned(), (kind, account));
             }
-            // An account whose id is its own username.
+            // The id of an account may equal its own username.
             Some((_, owner)) if owner.is_some() && *owner == account => {}
             Some((other, _)) => {
                 let same = if *other == kind { format!("another {kind}") } else { with_article(other) };

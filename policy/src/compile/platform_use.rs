@@ -1,5 +1,5 @@
-//! Identities that are written for a platform, on an issuer entry that does not say that it is one: the platform's rules would
-//! silently not apply.
+//! Finds identities written for a platform whose issuer entry does not name that platform. Without
+//! the preset, the checks for the platform would silently not apply.
 
 use std::collections::HashSet;
 use sts_types::CheckCode;
@@ -10,15 +10,15 @@ use crate::finding::{Findings, quoted};
 use crate::pattern::{Pattern, shortest};
 use crate::{IssuerSpec, Preset, PresetSource};
 
-/// Notes each entry once that must name its platform, and adds it to `told`.
+/// Reports each entry that must name its platform, once, and adds it to `reported`.
 pub(super) fn check<'a>(
     rule: &Rule<'_>,
     issuers: &[&'a IssuerSpec],
-    told: &mut HashSet<&'a str>,
+    reported: &mut HashSet<&'a str>,
     findings: &mut Findings,
 ) {
     for issuer in issuers.iter().filter(|issuer| issuer.known.is_none()) {
-        if told.contains(issuer.name.value.as_str()) {
+        if reported.contains(issuer.name.value.as_str()) {
             continue;
         }
         let found = match issuer.preset_source {
@@ -27,7 +27,7 @@ pub(super) fn check<'a>(
             PresetSource::Url | PresetSource::WrittenNone | PresetSource::Faulty => None,
         };
         let Some((preset, evidence)) = found else { continue };
-        told.insert(issuer.name.value.as_str());
+        reported.insert(issuer.name.value.as_str());
         let entry = quoted(issuer.name.value.as_str());
         let says = match issuer.preset {
             None => format!("nothing says that {entry} is one"),
@@ -47,7 +47,7 @@ pub(super) fn check<'a>(
     }
 }
 
-/// The platform whose instances have issuers of that form.
+/// The platform whose self-hosted instances have issuers of this form.
 fn of_url(issuer: &str) -> Option<(Preset, String)> {
     // GitHub Enterprise Server; Forgejo and Gitea.
     let forms = [("/_services/token", Preset::GithubActions), ("/api/actions", Preset::Forgejo)];
@@ -81,7 +81,7 @@ fn by_subject(rule: &Rule<'_>) -> Option<(Preset, String)> {
     written().or_else(expression)
 }
 
-/// The platform that an identity is written for, and what shows it.
+/// The platform that an identity is written for, with the evidence.
 fn platform_of(rule: &Rule<'_>) -> Option<(Preset, String)> {
     let by_claim = || {
         rule.conditions.iter().find_map(|condition| {
@@ -90,7 +90,7 @@ fn platform_of(rule: &Rule<'_>) -> Option<(Preset, String)> {
             Some((preset, format!("the claim {}", quoted(claim))))
         })
     };
-    // A short rule says the platform itself, and is judged where it stands.
+    // A short rule names the platform itself, and has a check of its own.
     if rule.spec.short_rule.is_some() {
         return None;
     }
@@ -107,13 +107,14 @@ fn by_claims_together(rule: &Rule<'_>) -> Option<(Preset, String)> {
 }
 
 impl Preset {
-    /// The platform in whose grammar a subject is written, where that is a platform with rules of its own.
+    /// The platform whose grammar the subject follows, among those with checks of their own.
     fn of_subject(pattern: &Pattern) -> Option<Self> {
         let (text, head) = (pattern.as_str(), pattern.literal_head());
         let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| head.starts_with(prefix));
         let has = |parts: &[&str]| parts.iter().all(|part| text.contains(part));
         let is_repository = || {
-            // A pattern that no such subject fits (`repo:acme/*` stops before the second `:`) is of another grammar.
+            // A pattern that matches no such subject is of another grammar: the `*` of
+            // `repo:acme/*` stops before the second `:`.
             let shape = Pattern::parse("repo:?*/?*:?**").ok();
             begins(&["repo:"]) && shape.is_some_and(|shape| shortest([pattern, &shape], []).text().is_some())
         };
@@ -138,7 +139,7 @@ impl Preset {
         .map(|(preset, _)| preset)
     }
 
-    /// The platform in whose grammar a regular expression on `sub` begins.
+    /// The platform whose grammar the beginning of a regular expression on `sub` follows.
     fn of_expression(text: &str) -> Option<Self> {
         let text = text.trim_start_matches(['^', '(', '?', ':']).replace('\\', "");
         let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
@@ -150,7 +151,7 @@ impl Preset {
         begins(&["project_path:"]).then_some(Self::Gitlab)
     }
 
-    /// The platform that alone sends a claim of that name.
+    /// The only platform that sends a claim of this name.
     fn of_claim(name: &str) -> Option<Self> {
         match name {
             "repository_owner"
@@ -213,10 +214,10 @@ mod tests {
             (subject("i", "org/1/project/2/user/3"), "circleci"),
             (subject("i", "owner:acme:project:p:environment:production"), "vercel"),
         ] {
-            let said = findings(&with(identity.clone())).join("\n");
-            let errors = said.lines().filter(|line| line.starts_with("Error")).count();
-            assert!(said.contains(&format!("`preset: {preset}`")) && errors == 1, "{identity:?}: {said}");
-            assert!(said.contains("`preset: none`"), "{said}");
+            let report = findings(&with(identity.clone())).join("\n");
+            let errors = report.lines().filter(|line| line.starts_with("Error")).count();
+            assert!(report.contains(&format!("`preset: {preset}`")) && errors == 1, "{identity:?}: {report}");
+            assert!(report.contains("`preset: none`"), "{report}");
             let mut none = with(identity.clone());
             none.issuers[0].preset_source = PresetSource::WrittenNone;
             assert!(!findings(&none).join("").contains("Error"), "{identity:?}");
@@ -245,8 +246,8 @@ mod tests {
             claims(identity("i"), json!({ "sub": { "regex": "repo:octo/app:.*" } })),
             claims(identity("i"), json!({ "sub": { "regex": "^(repo:octo/app:.*)$" } })),
         ] {
-            let said = findings(&with(identity.clone())).join("\n");
-            assert!(said.contains("`preset: github-actions`"), "{identity:?}: {said}");
+            let report = findings(&with(identity.clone())).join("\n");
+            assert!(report.contains("`preset: github-actions`"), "{identity:?}: {report}");
         }
         for (url, preset) in [
             ("https://ghes.example/_services/token", "github-actions"),
@@ -254,8 +255,8 @@ mod tests {
         ] {
             let mut spec = with(subject("i", "svc:deployer"));
             spec.issuers = vec![issuer("e", url)];
-            let said = findings(&spec).join("\n");
-            assert!(said.contains(&format!("`preset: {preset}`")), "{url}: {said}");
+            let report = findings(&spec).join("\n");
+            assert!(report.contains(&format!("`preset: {preset}`")), "{url}: {report}");
         }
     }
 
@@ -279,7 +280,7 @@ mod tests {
     fn f1_one_entry_is_told_once() {
         let mut spec = with(subject("i", "repo:octo/app:ref:refs/heads/main"));
         spec.accounts[0].identities.push(of("e", subject("j", "repo:octo/app:ref:refs/heads/dev")));
-        let errors = findings(&spec).iter().filter(|own| own.starts_with("Error")).count();
+        let errors = findings(&spec).iter().filter(|finding| finding.starts_with("Error")).count();
         assert_eq!(errors, 1);
     }
 }

@@ -1,23 +1,25 @@
-//! Proof that a pattern reaches across owners: a text of somebody else that it accepts, by a search through its automaton.
+//! Proves that a pattern reaches across owners: finds a text of another owner that it accepts, by a
+//! search through its automaton.
 
 use crate::finding::quoted;
 use crate::pattern::{Pattern, shortest};
 use crate::preset::OwnerText;
 
-/// Texts that a pattern accepts.
+/// Accepted texts that show how far a pattern reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Witness {
-    /// The owner that the pattern's author seems to mean, and the first text is not of.
+    /// The owner that the pattern's author seems to mean. `text` does not belong to it.
     pub(super) meant: Option<String>,
-    /// A text that is accepted.
+    /// An accepted text.
     pub(super) text: String,
-    /// Where nobody is meant: another one, of another owner.
+    /// If the author means no particular owner: an accepted text of a second owner.
     pub(super) other: Option<String>,
 }
 
 impl Witness {
-    /// A witness against `pattern` as one of `forms` of text that name the owner. Texts of these `shapes` are preferred, which
-    /// are those that the platform could send. `None` when it fits one owner only, or the search gave up.
+    /// Searches a witness against `pattern`, where `forms` are the forms of text that name an
+    /// owner. Texts of one of the `shapes` are preferred, because the platform could send them.
+    /// `None` if the pattern fits one owner only, or the search gave up.
     pub(super) fn against(pattern: &Pattern, forms: &[OwnerText], shapes: &[&str]) -> Option<Self> {
         let mut shapes: Vec<Pattern> = shapes.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
         if let Some((form, owner)) = owner_of(forms, pattern.literal_head()) {
@@ -28,13 +30,13 @@ impl Witness {
         let text = accepted(pattern, &shapes, &[])?;
         let owned = owner_of(forms, &text);
         let other = owned.and_then(|(form, owner)| accepted(pattern, &shapes, &form.texts_of(owner)));
-        // The same text, once as a name and once as an id, would not look like two owners.
+        // One word as a name and as an id would not look like two owners.
         let other =
             other.filter(|other| owner_of(forms, other).map(|(_, owner)| owner) != owned.map(|(_, owner)| owner));
         Some(Self { meant: None, text, other })
     }
 
-    /// What is accepted, for people.
+    /// Describes the witness, for people.
     pub(super) fn say(&self) -> String {
         let text = quoted(&self.text);
         match (&self.meant, &self.other) {
@@ -45,15 +47,16 @@ impl Witness {
     }
 }
 
-/// The owner whose text this is, with the form by which it says so.
+/// The owner that `text` names, with the form that matched.
 fn owner_of<'a>(forms: &[OwnerText], text: &'a str) -> Option<(OwnerText, &'a str)> {
     forms.iter().find_map(|form| Some((*form, form.owner(text)?)))
 }
 
-/// A shortest text that `pattern` accepts and none of `own` does: of the first shape that has one, else any but the empty one.
-fn accepted(pattern: &Pattern, shapes: &[Pattern], own: &[Pattern]) -> Option<String> {
-    let shaped = shapes.iter().find_map(|shape| shortest([pattern, shape], own).text());
-    shaped.or_else(|| shortest([pattern], own.iter().chain([&Pattern::literal("")])).text())
+/// A shortest text that `pattern` accepts and no pattern of `own` does. It has the first shape that
+/// allows one; otherwise it is any text but the empty one.
+fn accepted(pattern: &Pattern, shapes: &[Pattern], owners: &[Pattern]) -> Option<String> {
+    let shaped = shapes.iter().find_map(|shape| shortest([pattern, shape], owners).text());
+    shaped.or_else(|| shortest([pattern], owners.iter().chain([&Pattern::literal("")])).text())
 }
 
 #[cfg(test)]
@@ -65,7 +68,7 @@ mod tests {
 
     fn against(preset: Preset, pattern: &str) -> Option<String> {
         let owner = preset.owner().unwrap();
-        Witness::against(&Pattern::parse(pattern).unwrap(), owner.subjects, owner.shapes).map(|own| own.say())
+        Witness::against(&Pattern::parse(pattern).unwrap(), owner.subjects, owner.shapes).map(|witness| witness.say())
     }
 
     #[test]

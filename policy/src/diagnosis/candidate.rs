@@ -1,5 +1,5 @@
-//! Changes of one identity, tried before anybody is told to make them: compiled with every lint, judged on the token, and
-//! held against the policy tests.
+//! Tries a change of one identity before the diagnosis proposes it: compiles it with every lint,
+//! decides on the token, and runs the policy tests against it.
 
 use std::collections::HashSet;
 
@@ -16,49 +16,51 @@ use crate::{
     Verdict,
 };
 
-/// Events that strangers can cause, one of each kind.
+/// Events that strangers can cause. One of each kind is enough to try.
 const STRANGERS_EVENTS: [&str; 5] = ["pull_request_target", "workflow_run", "issue_comment", "issues", "pull_request"];
 
-/// One account with one identity, written as a configuration would write it.
+/// A spec with one account and one identity, to change and compile.
 pub(super) struct Candidate<'a> {
     rules: &'a RuleSet,
     spec: Spec,
-    /// What is said of it as it stands.
-    said: HashSet<(Severity, String)>,
+    /// The findings before any change.
+    findings_before: HashSet<(Severity, String)>,
 }
 
 impl<'a> Candidate<'a> {
-    /// The account and identity as they are.
+    /// Starts from the account and identity as they are. `None` if they do not compile alone.
     pub(super) fn new(rules: &'a RuleSet, account: &Account, identity: &Identity) -> Option<Self> {
         let spec = Spec { accounts: vec![account_spec(rules, account, identity)], ..rules.frame.clone() };
-        let said = findings(&spec)?;
-        Some(Self { rules, spec, said })
+        let findings_before = findings(&spec)?;
+        Some(Self { rules, spec, findings_before })
     }
 
-    /// The same with a change. The conditions stand under `claims` in the order of the compiled identity.
+    /// Applies a change. All conditions are under `claims`, in the order of the compiled identity.
     pub(super) fn changed(&self, change: impl FnOnce(&mut AccountSpec)) -> Self {
         let mut spec = self.spec.clone();
         if let Some(account) = spec.accounts.first_mut() {
             change(account);
         }
-        Self { rules: self.rules, spec, said: self.said.clone() }
+        Self { rules: self.rules, spec, findings_before: self.findings_before.clone() }
     }
 
-    /// The same with that issuer entry enabled.
+    /// Enables an issuer entry.
     pub(super) fn with_enabled(&self, entry: &EntryName) -> Self {
         let mut spec = self.spec.clone();
-        spec.issuers.iter_mut().filter(|own| own.name.value == *entry).for_each(|own| own.enabled = true);
-        Self { rules: self.rules, spec, said: self.said.clone() }
+        spec.issuers.iter_mut().filter(|issuer| issuer.name.value == *entry).for_each(|issuer| issuer.enabled = true);
+        Self { rules: self.rules, spec, findings_before: self.findings_before.clone() }
     }
 
-    /// Whether the change suffices, is safe, and would load: no finding that was not there before, the token is granted what was
-    /// asked for, and no policy test that refuses a token grants it.
+    /// Whether the change suffices, is safe, and would load: it adds no finding, the request is
+    /// granted, and every token that the policy tests expect to be refused stays refused.
     pub(super) fn holds(&self, facts: Facts<'_>, asked: &RequestedNames<'_>) -> bool {
         let Ok(compiled) = RuleSet::compile_with_unsafe(&self.spec) else { return false };
-        let is_new = |severity: Severity, message: &str| !self.said.contains(&(severity, message.to_owned()));
-        let refuses = |own: &Finding| own.severity > Severity::Warning && is_new(own.severity, &own.message);
+        let is_new =
+            |severity: Severity, message: &str| !self.findings_before.contains(&(severity, message.to_owned()));
+        let refuses =
+            |finding: &Finding| finding.severity > Severity::Warning && is_new(finding.severity, &finding.message);
         // A warning may quote the text that changes, so warnings are counted.
-        if compiled.warnings.iter().any(refuses) || compiled.warnings.len() > self.said.len() {
+        if compiled.warnings.iter().any(refuses) || compiled.warnings.len() > self.findings_before.len() {
             return false;
         }
         let Ok(requested) = compiled.rules.resolve(asked) else { return false };
@@ -67,7 +69,8 @@ impl<'a> Candidate<'a> {
             && self.keeps_events(&compiled.rules, facts, asked)
     }
 
-    /// Whether events that strangers can cause stay refused: a subject that ends in `:pull_request`, for one, would take them.
+    /// Whether events that strangers can cause stay refused. A subject that ends in
+    /// `:pull_request`, for one, would accept them.
     fn keeps_events(&self, changed: &RuleSet, facts: Facts<'_>, asked: &RequestedNames<'_>) -> bool {
         let grants = |rules: &RuleSet, claims: &ClaimSet| {
             let Ok(requested) = rules.resolve(asked) else { return false };
@@ -93,10 +96,10 @@ pub(super) fn identity_of(account: &mut AccountSpec) -> Option<&mut IdentitySpec
     account.identities.first_mut()
 }
 
-/// `None` for what does not even compile, which is no fault of a change.
+/// The findings of a spec. `None` if it does not even compile, which no change is to blame for.
 fn findings(spec: &Spec) -> Option<HashSet<(Severity, String)>> {
     let compiled = RuleSet::compile_with_unsafe(spec).ok()?;
-    Some(compiled.warnings.into_iter().map(|own| (own.severity, own.message)).collect())
+    Some(compiled.warnings.into_iter().map(|finding| (finding.severity, finding.message)).collect())
 }
 
 fn account_spec(rules: &RuleSet, account: &Account, identity: &Identity) -> AccountSpec {
@@ -132,7 +135,7 @@ fn identity_spec(name: &IdentityName, identity: &Identity) -> IdentitySpec {
         claims: identity
             .conditions
             .iter()
-            .map(|own| (Located::nowhere(own.path.to_string()), condition_spec(own)))
+            .map(|condition| (Located::nowhere(condition.path.to_string()), condition_spec(condition)))
             .collect(),
         short_rule: None,
         scopes: None,
@@ -162,7 +165,7 @@ fn condition_spec(condition: &Condition) -> ConditionSpec {
             Test::AnyOf(any) => object.any_of = list(any),
             Test::AllOf(all) => object.all_of = list(all),
             Test::NoneOf(none) => object.none_of = list(none),
-            Test::Regex(own) => object.regex = Some(Located::nowhere(own.text.clone())),
+            Test::Regex(expression) => object.regex = Some(Located::nowhere(expression.text.clone())),
             Test::Present(present) => object.present = Some(Located::nowhere(*present)),
         }
     }

@@ -1,4 +1,4 @@
-//! How a text differs from the one that was wanted, where the difference is easy to overlook.
+//! Explains how a text differs from the expected one, if the difference is easy to overlook.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
@@ -6,23 +6,23 @@ use super::{expression, hidden};
 use crate::finding::quoted;
 use crate::pattern::Pattern;
 
-/// A difference, as the owner reads it.
+/// A difference between two texts, in words for the owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// What differs, in words.
+    /// The difference in words.
     pub(crate) text: String,
-    /// Whether nothing else does: both texts stand for the same thing, written in two ways.
+    /// Whether both texts mean the same thing and only differ in spelling.
     pub(crate) is_spelling: bool,
 }
 
-/// One way to write the same thing differently.
+/// One way in which spellings of a thing differ.
 struct Spelling {
     name: &'static str,
-    /// The text without that difference.
+    /// Removes the difference from a text.
     plain: fn(&str) -> String,
 }
 
-/// The ways to write one thing, the likeliest first.
+/// The ways in which spellings differ, the likeliest first.
 const SPELLINGS: [Spelling; 16] = [
     Spelling { name: "the letter case", plain: |text| text.to_lowercase() },
     Spelling { name: "a trailing `/`", plain: |text| text.strip_suffix('/').unwrap_or(text).to_owned() },
@@ -42,13 +42,15 @@ const SPELLINGS: [Spelling; 16] = [
     Spelling { name: "letters that only look alike", plain: look_alikes },
 ];
 
-/// One letter can be one character or several, and a character can have forms of its own for layout.
+/// Unicode can write one letter as one character or as several, and has compatibility forms for
+/// layout.
 const NORMALISATION: &str = "the Unicode normalisation (one letter, written as other characters)";
 
-/// The longest text that is compared: beyond it nobody judges by eye.
+/// Longest text to compare. Nobody compares longer ones by eye.
 const MAX_COMPARED: usize = 4096;
 
-/// How `text`, which `pattern` does not match, differs from it; `None` where they have nothing in common.
+/// How `text` differs from `pattern`. `None` if the pattern matches, or the two have nothing in
+/// common.
 pub(crate) fn between(pattern: &Pattern, text: &str) -> Option<Difference> {
     if text.len() > MAX_COMPARED || pattern.matches(text) {
         return None;
@@ -58,7 +60,7 @@ pub(crate) fn between(pattern: &Pattern, text: &str) -> Option<Difference> {
         let text = "`*` stops at `:` and `/`: `**` in its place matches".to_owned();
         return spelling(text);
     }
-    if let Some(one) = SPELLINGS.iter().find(|own| is_twin(pattern, text, own.plain)) {
+    if let Some(one) = SPELLINGS.iter().find(|spelling| is_twin(pattern, text, spelling.plain)) {
         let detail = hidden::extra(pattern.literal_head(), text).map_or(String::new(), |extra| format!(": {extra}"));
         return spelling(format!("they differ only by {}{detail}", one.name));
     }
@@ -71,25 +73,25 @@ pub(crate) fn between(pattern: &Pattern, text: &str) -> Option<Difference> {
     id_forms(pattern, text).or_else(|| where_they_part(pattern, text))
 }
 
-/// The fewest spellings that together explain the difference.
+/// A smallest set of spellings that together explain the difference.
 fn several_spellings(pattern: &Pattern, text: &str) -> Option<Vec<&'static str>> {
     let fits = |chosen: &[&Spelling]| {
-        is_twin(pattern, text, |text| chosen.iter().fold(text.to_owned(), |text, own| (own.plain)(&text)))
+        is_twin(pattern, text, |text| chosen.iter().fold(text.to_owned(), |text, spelling| (spelling.plain)(&text)))
     };
     let mut chosen: Vec<&Spelling> = SPELLINGS.iter().collect();
     if !fits(&chosen) {
         return None;
     }
     for spelling in SPELLINGS.iter().rev() {
-        let without: Vec<&Spelling> = chosen.iter().copied().filter(|own| own.name != spelling.name).collect();
+        let without: Vec<&Spelling> = chosen.iter().copied().filter(|other| other.name != spelling.name).collect();
         if fits(&without) {
             chosen = without;
         }
     }
-    Some(chosen.into_iter().map(|own| own.name).collect())
+    Some(chosen.into_iter().map(|spelling| spelling.name).collect())
 }
 
-/// Whether `text` would match if both were written in the plain way.
+/// Whether the pattern matches once `plain` has removed the difference from both.
 fn is_twin(pattern: &Pattern, text: &str, plain: impl Fn(&str) -> String) -> bool {
     let (head, text) = (plain(pattern.literal_head()), plain(text));
     if head.is_empty() || text.is_empty() {
@@ -101,7 +103,7 @@ fn is_twin(pattern: &Pattern, text: &str, plain: impl Fn(&str) -> String) -> boo
     Pattern::parse(&plain(pattern.as_str())).is_ok_and(|twin| twin.matches(&text))
 }
 
-/// An id where a name is wanted, or the other way round.
+/// Explains a text of the wrong kind, such as an id in the place of a name.
 fn id_forms(pattern: &Pattern, text: &str) -> Option<Difference> {
     let wanted = pattern.literal_head();
     let kind = |text: &str| match () {
@@ -120,7 +122,7 @@ fn id_forms(pattern: &Pattern, text: &str) -> Option<Difference> {
     differ.then(|| Difference { text: format!("the rule has {wanted}, the token {sent}"), is_spelling: false })
 }
 
-/// What both begin with, and how each goes on.
+/// Explains where two texts part, or that one is the beginning or the end of the other.
 fn where_they_part(pattern: &Pattern, text: &str) -> Option<Difference> {
     let wanted = pattern.literal_head();
     let common = wanted.chars().zip(text.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>();
@@ -140,9 +142,9 @@ fn where_they_part(pattern: &Pattern, text: &str) -> Option<Difference> {
         let before = text.strip_suffix(wanted).unwrap_or_default();
         return say(format!("the token's has {} before it", quoted(before)));
     }
-    // A short common beginning, or a scheme, is chance.
-    let own = wanted.get(..common).unwrap_or_default();
-    if own.len() < 3 || own.ends_with("://") || "https://".starts_with(own) {
+    // A common beginning that is short or only a scheme means nothing.
+    let shared = wanted.get(..common).unwrap_or_default();
+    if shared.len() < 3 || shared.ends_with("://") || "https://".starts_with(shared) {
         return None;
     }
     let beginning = quoted(wanted.get(..common)?);
@@ -156,13 +158,13 @@ fn where_they_part(pattern: &Pattern, text: &str) -> Option<Difference> {
     ))
 }
 
-/// How many characters of the pattern's literal beginning the text shares, case aside: the nearest rule is the one that shares
-/// most.
+/// The number of leading characters that the text shares with the pattern's literal head, case
+/// ignored. The nearest rule shares most.
 pub(crate) fn likeness(pattern: &Pattern, text: &str) -> usize {
     pattern.literal_head().chars().zip(text.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
 }
 
-/// `text` without slashes at its ends, and none twice in a row.
+/// Removes slashes at both ends, and repeated ones.
 fn single_slashes(text: &str) -> String {
     text.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
@@ -171,9 +173,9 @@ fn visible(text: &str) -> String {
     text.chars().filter(|c| !hidden::is_hidden(*c)).collect()
 }
 
-/// Normalisation form KC: composed, and without forms that differ by layout alone.
+/// Converts to Unicode normalisation form KC: composed, without compatibility forms.
 fn normalised(text: &str) -> String {
-    // Nearly every value is ASCII, which has one form.
+    // Nearly every value is ASCII, which is normalised already.
     if text.is_ascii() {
         return text.to_owned();
     }
@@ -182,7 +184,7 @@ fn normalised(text: &str) -> String {
 
 fn without_scheme(text: &str) -> &str {
     let is_scheme =
-        |scheme: &str| ["https", "http", "spiffe", "api"].iter().any(|own| scheme.eq_ignore_ascii_case(own));
+        |scheme: &str| ["https", "http", "spiffe", "api"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)).map_or(text, |(_, rest)| rest)
 }
 
@@ -205,7 +207,7 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
-/// `owner@1/repository@2` as `owner/repository`.
+/// Rewrites `owner@1/repository@2` to `owner/repository`.
 pub(super) fn without_ids(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -228,7 +230,7 @@ fn without_ref_prefix(text: &str) -> String {
     })
 }
 
-/// Letters of other alphabets that look like Latin ones, as these.
+/// Replaces letters of other alphabets by the Latin ones they look like.
 fn look_alikes(text: &str) -> String {
     const ALIKE: [(char, char); 28] = [
         ('а', 'a'),
@@ -270,8 +272,8 @@ fn look_alikes(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn said(pattern: &str, text: &str) -> String {
-        between(&Pattern::parse(pattern).unwrap(), text).map(|own| own.text).unwrap_or_default()
+    fn explained(pattern: &str, text: &str) -> String {
+        between(&Pattern::parse(pattern).unwrap(), text).map(|difference| difference.text).unwrap_or_default()
     }
 
     #[test]
@@ -324,11 +326,11 @@ mod tests {
             ("octo", "octo-org", "goes on with `-org`"),
             ("octo-repo", "octo-org/octo-repo", "before it"),
         ] {
-            let said = said(pattern, actual);
-            assert!(said.contains(wanted), "{pattern} on {actual}: {said}");
+            let explained = explained(pattern, actual);
+            assert!(explained.contains(wanted), "{pattern} on {actual}: {explained}");
         }
-        assert_eq!(said("main", "dev"), "");
-        assert_eq!(said("main", "main"), "");
-        assert_eq!(said("/", ""), "");
+        assert_eq!(explained("main", "dev"), "");
+        assert_eq!(explained("main", "main"), "");
+        assert_eq!(explained("/", ""), "");
     }
 }

@@ -1,13 +1,14 @@
-//! Regular expressions where a pattern is read: other systems take them, so people write them.
+//! Recognises regular expressions in the place of patterns. Other systems accept them, so people
+//! write them here, too.
 
 use regex::Regex;
 
 use crate::pattern::Pattern;
 
-/// The largest expression that is tried, in bytes.
+/// Longest expression to try, in bytes.
 const MAX_EXPRESSION: usize = 512;
 
-/// What is said where `pattern`, read as a regular expression, would match `text`.
+/// The explanation, if `pattern` would match `text` as a regular expression.
 pub(super) fn taken_for_pattern(pattern: &Pattern, text: &str) -> Option<String> {
     let written = pattern.as_str();
     if !is_one(pattern) || written.len() > MAX_EXPRESSION {
@@ -20,12 +21,13 @@ pub(super) fn taken_for_pattern(pattern: &Pattern, text: &str) -> Option<String>
     })
 }
 
-/// Whether the pattern has what only an expression has.
+/// Whether the pattern contains syntax of regular expressions.
 pub(super) fn is_one(pattern: &Pattern) -> bool {
-    [".*", ".+", "(", "[", "|", "^", "$", "\\d", "\\w"].iter().any(|own| pattern.as_str().contains(own))
+    [".*", ".+", "(", "[", "|", "^", "$", "\\d", "\\w"].iter().any(|syntax| pattern.as_str().contains(syntax))
 }
 
-/// The pattern that was meant, where the expression is that simple: `.*` and `.+` for any text, all else as it is.
+/// Translates a simple expression to a pattern: `.*` and `.+` become `**`. `None` if it has other
+/// syntax.
 pub(super) fn as_pattern(pattern: &Pattern) -> Option<Pattern> {
     let written = pattern.as_str();
     let bare = written.strip_prefix('^').unwrap_or(written);

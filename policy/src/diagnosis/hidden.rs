@@ -1,18 +1,19 @@
-//! Characters that nobody sees in a value, said by name and place.
+//! Names characters that a reader does not see in a value, and where they are.
 
 use crate::finding::is_invisible;
 
-/// A blank of any kind, a control character, or one without width.
+/// Whether `c` is white space of any kind, a control character, or invisible.
 pub(super) fn is_hidden(c: char) -> bool {
     c.is_whitespace() || c.is_control() || is_invisible(c)
 }
 
-/// Quotes, as configurations, shells and word processors write them.
+/// Whether `c` is a quote of configurations, shells or word processors.
 pub(super) fn is_quote(c: char) -> bool {
     matches!(c, '"' | '\'' | '`' | '“' | '”' | '‘' | '’')
 }
 
-/// What one of the values has and the other has not; `None` where both have as much.
+/// The hidden characters or quotes that one of the values has more of. `None` if both have the same
+/// number.
 pub(super) fn extra(expected: &str, actual: &str) -> Option<String> {
     let count = |text: &str, is_one: fn(char) -> bool| text.chars().filter(|c| is_one(*c)).count();
     for (is_one, say) in [(is_hidden as fn(char) -> bool, one as fn(&str) -> Option<String>), (is_quote, quotes)] {
@@ -31,7 +32,8 @@ fn quotes(_: &str) -> Option<String> {
     Some("them".to_owned())
 }
 
-/// The first hidden character, the ends first: that is where they are overlooked.
+/// Names one hidden character. The end and the beginning come first, where it is easiest to
+/// overlook.
 fn one(text: &str) -> Option<String> {
     let at_end = text.chars().next_back().filter(|c| is_hidden(*c)).map(|c| (c, "at its end"));
     let at_beginning = || text.chars().next().filter(|c| is_hidden(*c)).map(|c| (c, "at its beginning"));

@@ -1,4 +1,5 @@
-//! No identity matches: the nearest one, what fails of it, and what would make it match.
+//! Diagnoses a refusal because no identity matched: finds the nearest one, its failed conditions,
+//! and a change that would make it match.
 
 use serde_json::Value;
 use sts_claims::{ClaimPath, ClaimSet, Json};
@@ -15,10 +16,10 @@ use crate::pattern::Pattern;
 use crate::ruleset::Account;
 use crate::{AccountSpec, ConditionSpec, ConditionTrace, Diagnosis, IdentityTrace, Preset, ScalarSpec};
 
-/// The most failed conditions that the first line holds.
+/// Most failed conditions in the first line.
 const MAX_SHOWN: usize = 4;
 
-/// No identity of the account, or of any, matches the token.
+/// No identity of the account, or of any account, matches the token.
 pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
     let account = refused.account_title();
     let Some(nearest) = refused.decision.trace.first() else { return nobody(refused) };
@@ -37,8 +38,8 @@ pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
             preset: identity.nearest_rule(&context).and_then(|rule| rule.preset),
         })
         .collect();
-    // A refused event is the cause of whatever else it changes about the token.
-    failed.sort_by_key(|own| !matches!(own.check, Check::Event));
+    // The event changes other claims, too. If it is refused, it is their cause, so it comes first.
+    failed.sort_by_key(|failure| !matches!(failure.check, Check::Event));
     let Some(first) = failed.first() else { return Diagnosis::default() };
     let shown: Vec<String> = failed.iter().take(MAX_SHOWN).map(Failed::comparison).collect();
     let more = match failed.len().saturating_sub(MAX_SHOWN) {
@@ -46,7 +47,7 @@ pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
         1 => ", and one more condition fails".to_owned(),
         more => format!(", and {more} more conditions fail"),
     };
-    let note = failed.iter().find_map(|own| own.note(refused.facts.claims));
+    let note = failed.iter().find_map(|failure| failure.note(refused.facts.claims));
     let note = note.map_or(String::new(), |note| format!(" ({note})"));
     let cause =
         format!("{account}; the nearest identity is {}: {}{more}{note}", super::title(nearest), shown.join(", and "));
@@ -58,7 +59,7 @@ pub(super) fn no_identity_matched(refused: &Refused<'_>) -> Diagnosis {
     }
 }
 
-/// There is no identity to be near to.
+/// There is no identity at all.
 fn nobody(refused: &Refused<'_>) -> Diagnosis {
     let entry = refused.facts.entry.as_str();
     let cause = match refused.account() {
@@ -73,7 +74,7 @@ fn nobody(refused: &Refused<'_>) -> Diagnosis {
     }
 }
 
-/// A check that fails.
+/// A failed check.
 struct Failed<'a> {
     check: Check<'a>,
     trace: &'a ConditionTrace,
@@ -109,7 +110,7 @@ impl Failed<'_> {
 
     fn expected(&self) -> String {
         match self.check {
-            // The whole list stands in the trace.
+            // The trace has the whole list.
             Check::Event => "an event that takes write access, such as \"push\"".to_owned(),
             Check::Enabled(..) => "true".to_owned(),
             _ => super::shown(&self.trace.expected),
@@ -123,7 +124,7 @@ impl Failed<'_> {
         }
     }
 
-    /// Where else the token has what is wanted, or a claim of nearly that name.
+    /// A hint about the token: another claim has the expected value, or nearly the expected name.
     fn note(&self, claims: &ClaimSet) -> Option<String> {
         let Check::Claim(condition) = self.check else { return None };
         if condition.on_variable {
@@ -135,7 +136,7 @@ impl Failed<'_> {
         let callee = |wanted: &Pattern| {
             let place = claims
                 .text("job_workflow_ref")
-                .is_some_and(|own| own.starts_with(&format!("{}/", wanted.literal_head())));
+                .is_some_and(|text| text.starts_with(&format!("{}/", wanted.literal_head())));
             wanted.is_exact() && place && condition.path.as_str() == "repository"
         };
         if patterns(condition).any(callee) {
@@ -156,18 +157,19 @@ impl Failed<'_> {
         Some(format!("the token has a claim {}", quoted(name)))
     }
 
-    /// Where else the token has the value, if the claim is none that the platform sends.
+    /// Another claim with the expected value. `None` if the platform sends the named claim, so that
+    /// the rule did not misname it.
     fn elsewhere(&self, claims: &ClaimSet) -> Option<String> {
         let Check::Claim(condition) = self.check else { return None };
         elsewhere(condition, claims).filter(|_| !self.is_sent_by_platform(condition))
     }
 
-    /// Whether the platform's tokens have a claim of that name, so that the rule has not misnamed it.
+    /// Whether the platform's tokens have a claim of this name.
     fn is_sent_by_platform(&self, condition: &Condition) -> bool {
-        self.preset.is_some_and(|own| own.sample().contains_key(condition.path.as_str()))
+        self.preset.is_some_and(|preset| preset.sample().contains_key(condition.path.as_str()))
     }
 
-    /// What the caller's platform is to send, as the end of "present a token ...".
+    /// What the token must have, as the end of "present a token ...".
     fn wanted(&self) -> Option<String> {
         let expected = &self.trace.expected;
         match self.check {
@@ -189,7 +191,7 @@ impl Failed<'_> {
         }
     }
 
-    /// How a caller's platform is made to send that.
+    /// How the caller makes the platform send it.
     fn how(&self) -> Option<String> {
         let preset = self.preset?;
         let example = match self.check {
@@ -202,7 +204,7 @@ impl Failed<'_> {
         preset.how_to_send(&self.trace.on, &example, actual.as_deref())
     }
 
-    /// Whether the rule has only the end of what the token has.
+    /// Whether the expected value is the end of the token's.
     fn is_end_of_actual(&self) -> bool {
         let wanted = match self.check {
             Check::Subject(pattern) => Some(pattern),
@@ -210,10 +212,12 @@ impl Failed<'_> {
             _ => None,
         };
         let actual = self.trace.actual.as_deref().and_then(|text| serde_json::from_str::<String>(text).ok());
-        wanted.zip(actual).is_some_and(|(own, actual)| own.is_exact() && actual.ends_with(own.literal_head()))
+        wanted
+            .zip(actual)
+            .is_some_and(|(pattern, actual)| pattern.is_exact() && actual.ends_with(pattern.literal_head()))
     }
 
-    /// Whether the rule has one value in mind.
+    /// Whether the rule lists exact values.
     fn is_exact(&self) -> bool {
         match self.check {
             Check::Subject(pattern) => pattern.is_exact(),
@@ -222,7 +226,7 @@ impl Failed<'_> {
         }
     }
 
-    /// The form that the platform gives the claim, where the rule has one that no token has.
+    /// The form in which the platform sends the claim, if the rule has one that no token has.
     fn form(&self) -> Option<&'static str> {
         let wanted: Vec<&Pattern> = match self.check {
             Check::Subject(pattern) => vec![pattern],
@@ -232,13 +236,14 @@ impl Failed<'_> {
             }
             _ => return None,
         };
-        if wanted.iter().any(|own| expression::is_one(own)) && self.trace.is_spelling {
+        if wanted.iter().any(|pattern| expression::is_one(pattern)) && self.trace.is_spelling {
             return Some("a pattern (`*`, `**`, `?`) or a list of them");
         }
         let preset = self.preset?;
-        let form = |own: &&Pattern| preset.form_of(&self.trace.on, own.literal_head()).filter(|_| own.is_exact());
-        // One value in the right form can be met.
-        if wanted.iter().all(|own| form(own).is_some()) { wanted.first().and_then(form) } else { None }
+        let form =
+            |pattern: &&Pattern| preset.form_of(&self.trace.on, pattern.literal_head()).filter(|_| pattern.is_exact());
+        // One value in the right form is enough for a token to match.
+        if wanted.iter().all(|pattern| form(pattern).is_some()) { wanted.first().and_then(form) } else { None }
     }
 }
 
@@ -256,14 +261,14 @@ fn patterns(condition: &Condition) -> impl Iterator<Item = &Pattern> {
 
 /// Another claim of the token that meets the condition.
 fn elsewhere(condition: &Condition, claims: &ClaimSet) -> Option<String> {
-    // What fits many values says nothing where it is met.
-    let is_telling = condition.is_exact() && patterns(condition).any(|own| own.literal_head().len() > 1);
+    // A match with a broad condition, or with one letter, would be chance.
+    let is_telling = condition.is_exact() && patterns(condition).any(|pattern| pattern.literal_head().len() > 1);
     if !is_telling {
         return None;
     }
     let fits = |value: Json<'_>| {
         condition.tests.iter().all(|test| match test {
-            Test::AnyOf(any) => any.iter().any(|own| value.elements().any(|element| own.fits(element))),
+            Test::AnyOf(any) => any.iter().any(|matcher| value.elements().any(|element| matcher.fits(element))),
             _ => false,
         })
     };
@@ -286,7 +291,7 @@ fn elsewhere(condition: &Condition, claims: &ClaimSet) -> Option<String> {
     })
 }
 
-/// Finds a change of the token or of the nearest identity, and tries it.
+/// Finds a change to the token or to the nearest identity, and tries it.
 struct Fixer<'a> {
     refused: &'a Refused<'a>,
     account: &'a Account,
@@ -296,23 +301,25 @@ struct Fixer<'a> {
 }
 
 impl Fixer<'_> {
-    /// The caller's change, and the owner's where that is safe; another account that takes the token as it is comes first.
+    /// Proposes the caller's change, and the owner's if it is safe. If another account accepts the
+    /// token as it is, naming that account comes first.
     fn fix(&self, failed: &[Failed<'_>]) -> Option<String> {
         if let Some(grant) = self.refused.account().and_then(|_| self.refused.grant_of_any()) {
             let (name, identity) = (quoted(grant.account.name.as_str()), quoted(grant.identity.as_str()));
             return Some(format!("name the account {name} in `audience`, whose identity {identity} takes this token"));
         }
         let owner = self.owner_change(failed);
-        let is_spelling = failed.iter().all(|own| own.trace.is_spelling);
+        let is_spelling = failed.iter().all(|failure| failure.trace.is_spelling);
         if let Some(form) = self.change_of_form(failed) {
-            let is_literal = failed.iter().all(|own| own.trace.is_spelling || own.is_end_of_actual());
+            let is_literal = failed.iter().all(|failure| failure.trace.is_spelling || failure.is_end_of_actual());
             return owner.filter(|_| is_literal).or(Some(form));
         }
         let caller = self.caller_change(failed);
-        // Two spellings of one thing: the configuration is mostly what was mistyped, and the platform spells its own names.
-        let is_ours = |own: &Failed<'_>| {
-            own.elsewhere(self.context.claims).is_some()
-                || (own.trace.is_spelling && own.is_exact() && own.how().is_none())
+        // If only the spelling differs, the typo is usually in the configuration: the platform
+        // spells its own names right.
+        let is_ours = |failure: &Failed<'_>| {
+            failure.elsewhere(self.context.claims).is_some()
+                || (failure.trace.is_spelling && failure.is_exact() && failure.how().is_none())
         };
         let is_ours = owner.is_some() && failed.iter().all(is_ours);
         let changes: Vec<String> = match is_spelling || is_ours {
@@ -322,10 +329,13 @@ impl Fixer<'_> {
         (!changes.is_empty()).then(|| changes.join(", or "))
     }
 
-    /// What the owner is to write where the platform never sends what the rule wants; what else fails is the caller's.
+    /// The owner's change if the platform never sends the expected form. Other failed conditions
+    /// are left to the caller.
     fn change_of_form(&self, failed: &[Failed<'_>]) -> Option<String> {
-        let (forms, rest): (Vec<&Failed<'_>>, Vec<&Failed<'_>>) = failed.iter().partition(|own| own.form().is_some());
-        let changes = forms.iter().filter_map(|own| Some(format!("{} to {}", quoted(&own.trace.on), own.form()?)));
+        let (forms, rest): (Vec<&Failed<'_>>, Vec<&Failed<'_>>) =
+            failed.iter().partition(|failure| failure.form().is_some());
+        let changes =
+            forms.iter().filter_map(|failure| Some(format!("{} to {}", quoted(&failure.trace.on), failure.form()?)));
         let changes: Vec<String> = changes.collect();
         if changes.is_empty() {
             return None;
@@ -337,23 +347,26 @@ impl Fixer<'_> {
         }
     }
 
-    /// What the caller is to present. It suffices: each failing check is about the token, and the identity covers the request.
+    /// The caller's change. It suffices: every failed check is about the token, and the identity
+    /// covers the request.
     fn caller_change(&self, failed: &[Failed<'_>]) -> Option<String> {
         self.caller_change_of(&failed.iter().collect::<Vec<_>>())
     }
 
     fn caller_change_of(&self, failed: &[&Failed<'_>]) -> Option<String> {
         cover(self.account, self.identity, self.refused.requested).ok()?;
-        let is_state =
-            |own: &&&Failed<'_>| matches!(own.check, Check::Enabled(..) | Check::NotBefore(..) | Check::NotAfter(..));
-        if failed.iter().any(|own| is_state(&own)) {
+        let is_state = |failure: &&&Failed<'_>| {
+            matches!(failure.check, Check::Enabled(..) | Check::NotBefore(..) | Check::NotAfter(..))
+        };
+        if failed.iter().any(|failure| is_state(&failure)) {
             return None;
         }
-        let is_event = |own: &&&Failed<'_>| matches!(own.check, Check::Event);
-        let is_issuer = |own: &&&Failed<'_>| matches!(own.check, Check::Issuer);
-        let rest: Vec<&&Failed<'_>> = failed.iter().filter(|own| !is_event(own) && !is_issuer(own)).collect();
+        let is_event = |failure: &&&Failed<'_>| matches!(failure.check, Check::Event);
+        let is_issuer = |failure: &&&Failed<'_>| matches!(failure.check, Check::Issuer);
+        let rest: Vec<&&Failed<'_>> =
+            failed.iter().filter(|failure| !is_event(failure) && !is_issuer(failure)).collect();
         let mut of_issuer = String::new();
-        if failed.iter().any(|own| is_issuer(&own)) {
+        if failed.iter().any(|failure| is_issuer(&failure)) {
             let rule = self.identity.terms.entries.iter().find(|rule| rule.enabled)?;
             let issuer = self.refused.rules.frame.issuers.get(rule.entry)?;
             of_issuer = format!(
@@ -361,16 +374,17 @@ impl Fixer<'_> {
                 quoted(rule.name.as_str()),
                 quoted(issuer.issuer.value.as_str())
             );
-            // A token of another platform has nothing in common with this one: all its claims are to be as the identity has them.
+            // A token of another issuer has nothing in common with this one, so a list of claims to
+            // change would not help.
             if failed.len() > 1 {
                 return Some(format!("present a token{of_issuer} that meets the other conditions, too"));
             }
         }
-        let wanted: Vec<String> = rest.iter().map(|own| own.wanted()).collect::<Option<_>>()?;
-        let how: Vec<String> = rest.iter().filter_map(|own| own.how()).collect();
+        let wanted: Vec<String> = rest.iter().map(|failure| failure.wanted()).collect::<Option<_>>()?;
+        let how: Vec<String> = rest.iter().filter_map(|failure| failure.how()).collect();
         let how = if how.is_empty() { String::new() } else { format!(" ({})", how.join("; ")) };
         let wanted = if wanted.is_empty() { String::new() } else { format!(" {}", wanted.join(" and ")) };
-        if !failed.iter().any(|own| is_event(&own)) {
+        if !failed.iter().any(|failure| is_event(&failure)) {
             return Some(format!("present a token{of_issuer}{wanted}{how}"));
         }
         let other = "start the workflow by another event, such as `push` or `workflow_dispatch`";
@@ -380,15 +394,16 @@ impl Fixer<'_> {
         }
     }
 
-    /// What the owner may change of the identity: tried as a whole, with every lint and policy test.
+    /// The owner's change of the identity. It is tried as a whole, with every lint and policy test.
     fn owner_change(&self, failed: &[Failed<'_>]) -> Option<String> {
-        let changes: Vec<OwnerChange> = failed.iter().map(|own| self.owner_change_of(own)).collect::<Option<_>>()?;
+        let changes: Vec<OwnerChange> =
+            failed.iter().map(|failure| self.owner_change_of(failure)).collect::<Option<_>>()?;
         let candidate = Candidate::new(self.refused.rules, self.account, self.identity)?;
-        let changed = candidate.changed(|account| changes.iter().for_each(|own| (own.apply)(account)));
+        let changed = candidate.changed(|account| changes.iter().for_each(|change| (change.apply)(account)));
         if !changed.holds(self.refused.facts, self.refused.asked) {
             return None;
         }
-        let all: Vec<&str> = changes.iter().map(|own| own.text.as_str()).collect();
+        let all: Vec<&str> = changes.iter().map(|change| change.text.as_str()).collect();
         Some(format!("write {} in {}", all.join(" and "), super::title(self.nearest)))
     }
 
@@ -398,20 +413,20 @@ impl Fixer<'_> {
             Check::Issuer | Check::Event | Check::Audience => None,
             Check::Enabled(of, _) => Some(OwnerChange::new("`enabled: true`".to_owned(), move |account| match of {
                 "account" => account.enabled = true,
-                _ => identity_of(account).into_iter().for_each(|own| own.enabled = true),
+                _ => identity_of(account).into_iter().for_each(|identity| identity.enabled = true),
             })),
             Check::NotBefore(of, _) => {
                 let text = format!("an earlier `not_before` ({} at the latest)", moment(now));
                 Some(OwnerChange::new(text, move |account| match of {
                     "account" => account.not_before = Some(now),
-                    _ => identity_of(account).into_iter().for_each(|own| own.not_before = Some(now)),
+                    _ => identity_of(account).into_iter().for_each(|identity| identity.not_before = Some(now)),
                 }))
             }
             Check::NotAfter(of, _) => {
                 let text = format!("a later `not_after` (after {})", moment(now));
                 Some(OwnerChange::new(text, move |account| match of {
                     "account" => account.not_after = None,
-                    _ => identity_of(account).into_iter().for_each(|own| own.not_after = None),
+                    _ => identity_of(account).into_iter().for_each(|identity| identity.not_after = None),
                 }))
             }
             Check::Subject(pattern) => {
@@ -419,7 +434,9 @@ impl Fixer<'_> {
                 let text = self.rewritten("sub", pattern, sub, failed)?;
                 let shown = Value::from(text.as_str());
                 Some(OwnerChange::new(format!("`subject: {shown}`"), move |account| {
-                    identity_of(account).into_iter().for_each(|own| own.subject = Some(Located::nowhere(text.clone())));
+                    identity_of(account)
+                        .into_iter()
+                        .for_each(|identity| identity.subject = Some(Located::nowhere(text.clone())));
                 }))
             }
             Check::Claim(condition) => self.owner_change_of_claim(condition, failed),
@@ -427,24 +444,24 @@ impl Fixer<'_> {
     }
 
     fn owner_change_of_claim(&self, condition: &Condition, failed: &Failed<'_>) -> Option<OwnerChange> {
-        let at = self.identity.conditions.iter().position(|own| std::ptr::eq(&raw const **own, condition))?;
+        let at = self.identity.conditions.iter().position(|other| std::ptr::eq(&raw const **other, condition))?;
         let path = condition.path.to_string();
         if condition.on_variable {
             return None;
         }
         let Some(value) = self.context.claims.find(&condition.path) else {
-            // The claim is misnamed: its value stands elsewhere in the token.
+            // The rule misnames the claim if another claim of the token has the value.
             let place = failed.elsewhere(self.context.claims)?;
             ClaimPath::parse(&place).ok()?;
             return Some(OwnerChange::new(format!("`{place}` in place of `{path}`"), move |account| {
-                let claims = identity_of(account).and_then(|own| own.claims.get_mut(at));
+                let claims = identity_of(account).and_then(|identity| identity.claims.get_mut(at));
                 claims.into_iter().for_each(|(name, _)| name.value.clone_from(&place));
             }));
         };
         let [Test::AnyOf(any)] = condition.tests.as_slice() else { return None };
         let scalar = match (value.as_str(), any.first()?) {
             (Some(text), Matcher::Text(pattern)) => ScalarSpec::Text(self.rewritten(&path, pattern, text, failed)?),
-            // Types that differ: what the token has, as it has it.
+            // The types differ: take the token's value with its type.
             _ => match value.to_value() {
                 Value::String(text) => ScalarSpec::Text(Pattern::literal(&text).as_str().to_owned()),
                 Value::Number(number) => ScalarSpec::Number(number),
@@ -463,36 +480,38 @@ impl Fixer<'_> {
         let has_owner_list = any.len() > 1 && !failed.trace.is_spelling;
         if !has_owner_list {
             return Some(OwnerChange::new(format!("`{path}: {shown}`"), move |account| {
-                let claims = identity_of(account).and_then(|own| own.claims.get_mut(at));
-                claims.into_iter().for_each(|(_, own)| *own = ConditionSpec::Scalar(Located::nowhere(scalar.clone())));
+                let claims = identity_of(account).and_then(|identity| identity.claims.get_mut(at));
+                claims
+                    .into_iter()
+                    .for_each(|(_, condition)| *condition = ConditionSpec::Scalar(Located::nowhere(scalar.clone())));
             }));
         }
-        // Those that the list lets in stay in.
+        // Keep every value that the list accepts now.
         let mut all: Vec<_> = any.iter().map(super::candidate::scalar_spec).collect();
         all.push(Located::nowhere(scalar));
         Some(OwnerChange::new(format!("{shown} into the list of `{path}`"), move |account| {
-            let claims = identity_of(account).and_then(|own| own.claims.get_mut(at));
-            claims.into_iter().for_each(|(_, own)| *own = ConditionSpec::AnyOf(all.clone()));
+            let claims = identity_of(account).and_then(|identity| identity.claims.get_mut(at));
+            claims.into_iter().for_each(|(_, condition)| *condition = ConditionSpec::AnyOf(all.clone()));
         }))
     }
 
-    /// The pattern to write in place of `pattern`; `None` where that could let in somebody else.
+    /// The pattern to write in place of `pattern`. `None` if it could let in somebody else.
     fn rewritten(&self, claim: &str, pattern: &Pattern, text: &str, failed: &Failed<'_>) -> Option<String> {
         let rule = self.identity.nearest_rule(self.context);
         let entry = rule.and_then(|rule| self.refused.rules.frame.issuers.get(rule.entry))?;
         if pattern.widened().is_some_and(|wide| wide.matches(text)) && text.starts_with(pattern.literal_head()) {
             return pattern.widened().map(|wide| wide.as_str().to_owned());
         }
-        let meant = expression::as_pattern(pattern).filter(|own| own.as_str() != pattern.as_str());
-        if let Some(meant) = meant.filter(|own| own.matches(text)) {
+        let meant = expression::as_pattern(pattern).filter(|meant| meant.as_str() != pattern.as_str());
+        if let Some(meant) = meant.filter(|meant| meant.matches(text)) {
             return Some(meant.as_str().to_owned());
         }
-        let names_owner = claim == "sub" || entry.preset.is_none_or(|own| own.lent_claims().contains(&claim));
+        let names_owner = claim == "sub" || entry.preset.is_none_or(|preset| preset.lent_claims().contains(&claim));
         let is_safe = if failed.trace.is_spelling {
-            // Where many share an issuer, a name spelt otherwise may be somebody else's.
+            // On a shared issuer, another spelling of a name may belong to somebody else.
             !entry.shared
                 || !names_owner
-                || entry.preset.is_some_and(|own| own.is_github_grammar() && same_letters(pattern, text))
+                || entry.preset.is_some_and(|preset| preset.is_github_grammar() && same_letters(pattern, text))
                 || same_place(entry.preset, pattern, text)
         } else if claim == "sub" {
             same_place(entry.preset, pattern, text)
@@ -503,26 +522,26 @@ impl Fixer<'_> {
     }
 }
 
-/// GitHub's names are the same in any case.
+/// Whether only the letter case differs. GitHub's names ignore it.
 fn same_letters(pattern: &Pattern, text: &str) -> bool {
     pattern.is_exact() && pattern.literal_head().eq_ignore_ascii_case(text)
 }
 
-/// Whether both subjects name the same repository or project, letter for letter.
+/// Whether both subjects name the same repository or project, byte for byte.
 fn same_place(preset: Option<Preset>, pattern: &Pattern, text: &str) -> bool {
-    let is_placed = preset.is_some_and(|own| own.is_github_grammar() || own == Preset::Gitlab);
+    let is_placed = preset.is_some_and(|preset| preset.is_github_grammar() || preset == Preset::Gitlab);
     let place = |text: &str| -> Option<String> {
         let mut parts = text.splitn(3, ':');
         let (kind, name, _) = (parts.next()?, parts.next()?, parts.next()?);
         (!name.is_empty() && !name.contains(['*', '?', '\\'])).then(|| format!("{kind}:{name}"))
     };
-    let Some((own, other)) = place(pattern.as_str()).zip(place(text)) else { return false };
-    // Names with ids say more than names alone, so they are the same place or a narrower one.
-    let named = || difference::without_ids(&other) == own && !own.contains('@');
-    is_placed && (own == other || named())
+    let Some((wanted, other)) = place(pattern.as_str()).zip(place(text)) else { return false };
+    // A name with ids is at least as narrow as the name alone.
+    let named = || difference::without_ids(&other) == wanted && !wanted.contains('@');
+    is_placed && (wanted == other || named())
 }
 
-/// One change of an account with one identity.
+/// A change of one condition, with its text for the owner.
 struct OwnerChange {
     text: String,
     apply: Box<dyn Fn(&mut AccountSpec)>,
@@ -534,7 +553,7 @@ impl OwnerChange {
     }
 }
 
-/// A moment for people, with the seconds that a token or a log would have.
+/// Formats a time for people.
 pub(super) fn moment(at: UnixTime) -> String {
     super::moment::rfc3339(at)
 }

@@ -1,8 +1,9 @@
-//! Moments for people.
+//! Formats times for people.
 
 use sts_types::UnixTime;
 
-/// RFC 3339 in UTC, to the second; the bare number of seconds for years that no calendar of ours has.
+/// Formats a time as RFC 3339 in UTC, to the second. Times before 1970 or after 9999 become a
+/// number of seconds.
 pub(crate) fn rfc3339(at: UnixTime) -> String {
     const DAY: i64 = 86_400;
     const YEAR_10000: i64 = 253_402_300_800;
@@ -11,7 +12,8 @@ pub(crate) fn rfc3339(at: UnixTime) -> String {
         return format!("{seconds} s since 1970");
     }
     let (days, rest) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
-    // Days since 0000-03-01, in eras of 400 years (Howard Hinnant, "chrono-compatible low-level date algorithms").
+    // Days since 0000-03-01, in eras of 400 years (Howard Hinnant, "chrono-compatible low-level
+    // date algorithms").
     let shifted = days + 719_468;
     let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;

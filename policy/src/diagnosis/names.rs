@@ -1,4 +1,4 @@
-//! Names that nobody has, with the nearest that exists.
+//! Diagnoses unknown names, and finds the nearest existing one.
 
 use super::difference;
 use super::refusal::Refused;
@@ -7,10 +7,10 @@ use crate::pattern::Pattern;
 use crate::resolve::RequestedNames;
 use crate::{Diagnosis, RuleSet};
 
-/// The most names that a sentence lists.
+/// Most names listed in a sentence.
 const MAX_LISTED: usize = 8;
 
-/// Names in back-ticks, as many as a reader takes in.
+/// Lists names in back-ticks, and counts those beyond [`MAX_LISTED`].
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     let shown = names.iter().take(MAX_LISTED).map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
@@ -20,7 +20,7 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// The nearest of `known` to `wrong`, with how it differs where that is easy to overlook.
+/// The nearest of `known` to `wrong`, with the difference if it is easy to overlook.
 pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, Option<String>)> {
     let known: Vec<&str> = known.into_iter().collect();
     let spelling = |name: &str| {
@@ -37,7 +37,7 @@ pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
     twin.or_else(below).or_else(|| Some((did_you_mean(wrong, known.iter().copied())?, None)))
 }
 
-/// Values of `audience` that are no URI: names of accounts, as far as their form goes.
+/// The `audience` values that are not URIs and so may be names of accounts.
 pub(super) fn bare_names<'a>(asked: &RequestedNames<'a>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for name in asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty() && !name.contains([':', '/']))
@@ -49,13 +49,14 @@ pub(super) fn bare_names<'a>(asked: &RequestedNames<'a>) -> Vec<&'a str> {
     names
 }
 
-/// The request names an account that nobody has.
+/// The request names an account that does not exist.
 pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
     let rules = refused.rules;
     let is_unknown = |name: &&str| !rules.account_by_name.contains_key(*name) && !rules.api_by_name.contains_key(*name);
     let wrong = bare_names(refused.asked).into_iter().find(is_unknown).unwrap_or_default();
-    let accounts = || rules.accounts.iter().flat_map(|own| [own.granted.name.as_str(), own.granted.id.as_str()]);
-    let apis = || rules.apis.iter().map(|own| own.name.as_str());
+    let accounts =
+        || rules.accounts.iter().flat_map(|account| [account.granted.name.as_str(), account.granted.id.as_str()]);
+    let apis = || rules.apis.iter().map(|api| api.name.as_str());
     if let Some(found) = several_in_one(refused, wrong) {
         return found;
     }
@@ -82,7 +83,7 @@ pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
     }
 }
 
-/// A value that has more than one name.
+/// Diagnoses a value with more than one name in it.
 fn several_in_one(refused: &Refused<'_>, wrong: &str) -> Option<Diagnosis> {
     let parts: Vec<&str> = wrong.split([',', ';', ' ']).filter(|part| !part.is_empty()).collect();
     let rules = refused.rules;
@@ -94,30 +95,32 @@ fn several_in_one(refused: &Refused<'_>, wrong: &str) -> Option<Diagnosis> {
     let cause = format!("`audience` has more than one name in one value: {}", quoted(wrong));
     let found = Diagnosis::new("", cause).at("audience").actual(wrong).expected("one name in each value");
     let mut changed = Changed::new(refused.asked);
-    changed.audience.retain(|own| own != wrong);
+    changed.audience.retain(|value| value != wrong);
     changed.audience.extend(parts.iter().map(|part| (*part).to_owned()));
     let suffices = refused.grant_for(&changed.asked()).is_some();
     Some(if suffices { found.fix(format!("send `audience` once for each name: {listed}")) } else { found })
 }
 
-/// What else has a name that was taken for an account's.
+/// The kind of thing, other than an account, that has this name.
 fn other_kind(rules: &RuleSet, name: &str) -> Option<String> {
-    if rules.accounts.iter().any(|own| own.granted.teams.iter().any(|team| team.as_str() == name)) {
+    if rules.accounts.iter().any(|account| account.granted.teams.iter().any(|team| team.as_str() == name)) {
         return Some("a team".to_owned());
     }
     if rules.entry_by_name.contains_key(name) {
         return Some("an issuer entry".to_owned());
     }
-    let by_title = rules.accounts.iter().find(|own| own.display_name.as_deref() == Some(name));
+    let by_title = rules.accounts.iter().find(|account| account.display_name.as_deref() == Some(name));
     if let Some(account) = by_title {
         return Some(format!("the display name of account {}", quoted(account.granted.name.as_str())));
     }
-    let of_identity =
-        rules.accounts.iter().find(|own| own.identities.iter().any(|identity| identity.name.as_str() == name))?;
+    let of_identity = rules
+        .accounts
+        .iter()
+        .find(|account| account.identities.iter().any(|identity| identity.name.as_str() == name))?;
     Some(format!("an identity of account {}", quoted(of_identity.granted.name.as_str())))
 }
 
-/// A request with one value changed.
+/// A copy of a request, to change and try.
 pub(super) struct Changed<'a> {
     audience: Vec<String>,
     resource: Vec<String>,
@@ -135,7 +138,7 @@ impl<'a> Changed<'a> {
         }
     }
 
-    /// With these APIs in place of all that were asked for.
+    /// Names this API in place of all requested ones.
     pub(super) fn for_api(mut self, rules: &RuleSet, api: &str) -> Self {
         self.resource.clear();
         self.audience.retain(|name| rules.account_by_name.contains_key(name.as_str()));
@@ -155,8 +158,8 @@ impl<'a> Changed<'a> {
 
 fn renamed<'a>(asked: &RequestedNames<'a>, wrong: &str, name: &str) -> Changed<'a> {
     let mut changed = Changed::new(asked);
-    for own in changed.audience.iter_mut().filter(|own| *own == wrong) {
-        name.clone_into(own);
+    for value in changed.audience.iter_mut().filter(|value| *value == wrong) {
+        name.clone_into(value);
     }
     changed
 }

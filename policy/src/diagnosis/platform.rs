@@ -1,4 +1,4 @@
-//! How each platform's jobs are made to send what a rule wants.
+//! How to make each platform send the claims that a rule expects.
 
 use crate::Preset;
 
@@ -34,7 +34,7 @@ impl Preset {
         })
     }
 
-    /// What is known of an audience that the platform sends by itself.
+    /// Explains an audience that the platform sends by default.
     pub(crate) fn own_audience(self, audience: &str) -> Option<&'static str> {
         match self {
             Self::Azure if sts_types::is_uuid(audience) => {
@@ -47,7 +47,7 @@ impl Preset {
         }
     }
 
-    /// The same of its audiences, as both are shown.
+    /// Like [`Self::form_of`], for the audience. Both values are JSON text, as a trace has them.
     pub(super) fn form_of_audience(self, wanted: &str, actual: &str) -> Option<&'static str> {
         let is_id = |text: &str| sts_types::is_uuid(text.trim_matches('"'));
         let is_uri = wanted.starts_with("\"api://");
@@ -58,14 +58,14 @@ impl Preset {
         .then_some("the id of the application that tokens are requested for")
     }
 
-    /// The form in which the platform sends a claim, where `wanted` has another one: no token of it is ever like that, so
-    /// the rule is what has to change.
+    /// The form in which the platform sends a claim, if `wanted` has another one. No token can then
+    /// match, so the rule must change.
     pub(super) fn form_of(self, claim: &str, wanted: &str) -> Option<&'static str> {
-        let form = FORMS.iter().find(|own| own.presets.contains(&self) && own.claims.contains(&claim))?;
+        let form = FORMS.iter().find(|form| form.presets.contains(&self) && form.claims.contains(&claim))?;
         (!(form.fits)(wanted)).then_some(form.text)
     }
 
-    /// What makes a job send `example` as that claim, in place of `actual`.
+    /// How to make a job send the claim with the value `example` instead of `actual`.
     pub(super) fn how_to_send(self, claim: &str, example: &str, actual: Option<&str>) -> Option<String> {
         match self {
             Self::GithubActions | Self::Forgejo => github(claim, example, actual),
@@ -89,7 +89,7 @@ impl Preset {
     }
 }
 
-/// How a platform writes some of its claims.
+/// The form of some of a platform's claims.
 struct Form {
     presets: &'static [Preset],
     claims: &'static [&'static str],
@@ -221,7 +221,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether every `ref:` of a subject is followed by a whole ref.
+/// Whether a whole ref (`refs/...`) or a wildcard follows `:ref:` in a subject.
 fn has_whole_ref(subject: &str) -> bool {
     subject.split_once(":ref:").is_none_or(|(_, rest)| rest.starts_with("refs/") || rest.starts_with(['*', '?']))
 }
@@ -235,8 +235,8 @@ fn github(claim: &str, example: &str, actual: Option<&str>) -> Option<String> {
             let parts =
                 |text: &'_ str| text.strip_prefix("repo:")?.split_once(':').map(|(a, b)| (a.to_owned(), b.to_owned()));
             let (place, context) = parts(example)?;
-            // No job setting makes another repository's token, nor another spelling of the same.
-            let is_same_place = actual.and_then(parts).is_none_or(|(own, sent)| own == place && sent != context);
+            // No job setting changes the repository, or the spelling of its name.
+            let is_same_place = actual.and_then(parts).is_none_or(|(other, sent)| other == place && sent != context);
             match context.split_once(':').filter(|_| is_same_place) {
                 Some(("environment", name)) => Some(format!("write `environment: {name}` on the job")),
                 Some(("ref", name)) => {

@@ -1,4 +1,4 @@
-//! The diagnosis of each refusal by the rules.
+//! Diagnoses each kind of refusal.
 
 use super::candidate::Candidate;
 use super::{mismatch, names, target};
@@ -10,7 +10,7 @@ use crate::{
     Decision, Diagnosis, Facts, Grant, IdentityTrace, Outcome, Refusal, RequestError, Requested, RequestedAccount,
 };
 
-/// One refused request under its rules.
+/// A refused request, with the rules and the decision.
 #[derive(Clone, Copy)]
 pub(super) struct Refused<'a> {
     pub(super) rules: &'a RuleSet,
@@ -21,7 +21,7 @@ pub(super) struct Refused<'a> {
 }
 
 impl RuleSet {
-    /// Why `decision` on `facts` refuses what was `asked`, and what would end it; `None` for a grant.
+    /// Explains why `decision` refuses the request, and what would end that. `None` for a grant.
     #[must_use]
     pub fn diagnose(&self, facts: Facts<'_>, asked: &RequestedNames<'_>, decision: &Decision) -> Option<Diagnosis> {
         let Outcome::Refused(refusal) = &decision.outcome else { return None };
@@ -46,7 +46,7 @@ impl RuleSet {
     }
 }
 
-/// Why a request cannot be judged at all.
+/// Explains why a request is invalid.
 #[must_use]
 pub fn diagnose_request(error: RequestError, asked: &RequestedNames<'_>) -> Diagnosis {
     let named = names::bare_names(asked);
@@ -63,7 +63,7 @@ pub fn diagnose_request(error: RequestError, asked: &RequestedNames<'_>) -> Diag
 }
 
 impl<'a> Refused<'a> {
-    /// What the same token is granted for another request.
+    /// The grant that the same token gets for another request.
     pub(super) fn grant_for(&self, asked: &RequestedNames<'_>) -> Option<Grant> {
         self.grant_of(&self.rules.resolve(asked).ok()?)
     }
@@ -75,7 +75,7 @@ impl<'a> Refused<'a> {
         }
     }
 
-    /// What the same request is granted where it names no account.
+    /// The grant that the same request gets if it names no account.
     pub(super) fn grant_of_any(&self) -> Option<Grant> {
         self.grant_of(&Requested { account: RequestedAccount::Any, ..self.requested.clone() })
     }
@@ -88,7 +88,7 @@ impl<'a> Refused<'a> {
         }
     }
 
-    /// The account for a sentence.
+    /// Names the account at the start of a sentence.
     pub(super) fn account_title(&self) -> String {
         let named = self.account().map(|account| format!("account {}", quoted(account.granted.name.as_str())));
         named.unwrap_or_else(|| "no account was named".to_owned())
@@ -97,7 +97,7 @@ impl<'a> Refused<'a> {
     /// The compiled identity of a trace.
     pub(super) fn identity(&self, trace: &IdentityTrace) -> Option<(&'a Account, &'a Identity)> {
         let account = self.rules.accounts.get(*self.rules.account_by_name.get(trace.account.as_str())?)?;
-        Some((account, account.identities.iter().find(|own| own.name == trace.identity)?))
+        Some((account, account.identities.iter().find(|identity| identity.name == trace.identity)?))
     }
 
     fn account_disabled(&self) -> Diagnosis {
@@ -148,7 +148,7 @@ impl<'a> Refused<'a> {
             }
             _ => format!("write `enabled: true` on the account {title}"),
         };
-        // Opening an account is no fix for a token that none of its identities accepts.
+        // Opening the account does not help if none of its identities accepts the token.
         if account.identities.iter().find_map(opened).is_some() {
             return found.fix(fix);
         }
@@ -160,13 +160,13 @@ impl<'a> Refused<'a> {
         let found = Diagnosis::new("", "no account was named, and `tokens.require_account` is on")
             .at("audience")
             .expected("the name of a service account");
-        // The search is off, so each account is asked for by name.
+        // Without the search over all accounts, try each by name.
         let fits = |at: &usize| {
             let requested = Requested { account: RequestedAccount::Known(*at), ..self.requested.clone() };
             self.grant_of(&requested).is_some()
         };
         let candidates =
-            self.decision.trace.iter().filter_map(|own| self.rules.account_by_name.get(own.account.as_str()));
+            self.decision.trace.iter().filter_map(|identity| self.rules.account_by_name.get(identity.account.as_str()));
         match candidates.copied().find(fits).and_then(|at| self.rules.account_name(at)) {
             Some(name) => found.fix(format!("name {} in `audience`", quoted(name.as_str()))),
             None => found.fix("name the account in `audience`"),
@@ -175,9 +175,9 @@ impl<'a> Refused<'a> {
 
     fn ambiguous_account(&self) -> Diagnosis {
         let mut fitting: Vec<&str> = Vec::new();
-        for own in self.decision.trace.iter().filter(|own| own.covers == Some(true)) {
-            if !fitting.contains(&own.account.as_str()) {
-                fitting.push(own.account.as_str());
+        for identity in self.decision.trace.iter().filter(|identity| identity.covers == Some(true)) {
+            if !fitting.contains(&identity.account.as_str()) {
+                fitting.push(identity.account.as_str());
             }
         }
         let names = names::list(fitting.iter().copied());

@@ -1,4 +1,5 @@
-//! What is wrong with the API or the scopes that were asked for. Only a token that matched an identity comes so far.
+//! Diagnoses a refused API or scope. The token matched an identity, or the request would have been
+//! refused before.
 
 use sts_types::{Located, Scope, ScopeSet};
 
@@ -10,7 +11,7 @@ use crate::identity::{ApiGrant, Identity};
 use crate::ruleset::{Account, Api};
 use crate::{Diagnosis, GrantSpec, IdentityTrace, RequestedTarget};
 
-/// No API was named, and the account has no default one.
+/// The request names no API, and the account has no default.
 pub(super) fn required(refused: &Refused<'_>) -> Diagnosis {
     let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
     let apis: Vec<&str> = identity.terms.grants.iter().map(|grant| grant.name.as_str()).collect();
@@ -33,7 +34,7 @@ pub(super) fn required(refused: &Refused<'_>) -> Diagnosis {
     }
 }
 
-/// The API is unknown, not granted, or more than one is named.
+/// The API is unknown or not granted, or the request names more than one.
 pub(super) fn not_granted(refused: &Refused<'_>) -> Diagnosis {
     let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
     let api = match refused.requested.target {
@@ -52,8 +53,8 @@ pub(super) fn not_granted(refused: &Refused<'_>) -> Diagnosis {
     };
     let cause = format!("{}; {matched} matches, but API {name} is not granted: {why}", refused.account_title());
     let found = Diagnosis::new("", cause).at("audience").actual(api.name.as_str()).expected(granted);
-    let other = identity.terms.grants.iter().find(|own| grants(refused, own.name.as_str(), Scopes::AsAsked));
-    let ask = other.map(|own| format!("ask for the API {}", quoted(own.name.as_str())));
+    let other = identity.terms.grants.iter().find(|grant| grants(refused, grant.name.as_str(), Scopes::AsAsked));
+    let ask = other.map(|grant| format!("ask for the API {}", quoted(grant.name.as_str())));
     let missing = refused.requested.scopes.as_ref().unwrap_or(&api.scopes);
     let add = widened(refused, (account, identity), api, missing).then(|| match narrowed {
         Some(_) => format!("add API {name} to the grants of identity {matched}"),
@@ -62,7 +63,7 @@ pub(super) fn not_granted(refused: &Refused<'_>) -> Diagnosis {
     or(found, ask, add)
 }
 
-/// Not every scope is granted.
+/// Not every requested scope is granted.
 pub(super) fn scope_not_granted(refused: &Refused<'_>) -> Diagnosis {
     let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
     let target = match refused.requested.target {
@@ -72,48 +73,53 @@ pub(super) fn scope_not_granted(refused: &Refused<'_>) -> Diagnosis {
     };
     let Some(api) = target.and_then(|at| refused.rules.apis.get(at)) else { return Diagnosis::default() };
     let of = |all: &[ApiGrant]| all.iter().find(|grant| grant.name == api.name).map(|grant| grant.scopes.clone());
-    let (own, of_account) =
+    let (granted_scopes, of_account) =
         (of(&identity.terms.grants).unwrap_or_default(), of(&account.terms.grants).unwrap_or_default());
-    let ignored = |scope: &&str| refused.rules.ignore_scopes.iter().any(|own| own.as_str() == *scope);
-    let asked: Vec<&str> =
-        refused.asked.scope.unwrap_or_default().split(' ').filter(|own| !own.is_empty() && !ignored(own)).collect();
-    let missing: Vec<&str> = asked.iter().copied().filter(|scope| !own.contains(scope)).collect();
+    let ignored = |scope: &&str| refused.rules.ignore_scopes.iter().any(|ignored| ignored.as_str() == *scope);
+    let asked: Vec<&str> = refused
+        .asked
+        .scope
+        .unwrap_or_default()
+        .split(' ')
+        .filter(|scope| !scope.is_empty() && !ignored(scope))
+        .collect();
+    let missing: Vec<&str> = asked.iter().copied().filter(|scope| !granted_scopes.contains(scope)).collect();
     let first = missing.first().copied().unwrap_or_default();
     let why = why_missing(refused, first, api, &of_account, (account, &matched));
-    let granted = if own.is_empty() { "nothing".to_owned() } else { quoted(&own.to_string()) };
+    let granted = if granted_scopes.is_empty() { "nothing".to_owned() } else { quoted(&granted_scopes.to_string()) };
     let cause = format!(
         "{}; {matched} matches, but not all scopes are granted for API {}: {} is not ({why}); granted are {granted}",
         refused.account_title(),
         quoted(api.name.as_str()),
         names::list(missing.iter().copied()),
     );
-    let found = Diagnosis::new("", cause).at("scope").actual(asked.join(" ")).expected(own.to_string());
-    fix_scopes(refused, found, (account, identity, &matched), api, (&asked, &missing, &own, &of_account))
+    let found = Diagnosis::new("", cause).at("scope").actual(asked.join(" ")).expected(granted_scopes.to_string());
+    fix_scopes(refused, found, (account, identity, &matched), api, (&asked, &missing, &granted_scopes, &of_account))
 }
 
-/// Asking for what is granted, or granting what is asked for.
+/// Proposes to request only granted scopes, or to grant the missing ones.
 fn fix_scopes(
     refused: &Refused<'_>,
     found: Diagnosis,
     (account, identity, matched): (&Account, &Identity, &str),
     api: &Api,
-    (asked, missing, own, of_account): (&[&str], &[&str], &ScopeSet, &ScopeSet),
+    (asked, missing, granted, of_account): (&[&str], &[&str], &ScopeSet, &ScopeSet),
 ) -> Diagnosis {
     let mut kept: Vec<&str> = Vec::new();
     for scope in asked {
-        let nearest = || names::nearest(scope, own.iter().map(Scope::as_str)).map(|(name, _)| name);
-        let split = scope.split(',').all(|part| own.contains(part)).then(|| scope.split(',').collect::<Vec<_>>());
+        let nearest = || names::nearest(scope, granted.iter().map(Scope::as_str)).map(|(name, _)| name);
+        let split = scope.split(',').all(|part| granted.contains(part)).then(|| scope.split(',').collect::<Vec<_>>());
         let bare = scope.strip_prefix(api.audience.as_str()).map(|rest| rest.trim_start_matches(['/', ':']));
         match split {
-            _ if own.contains(scope) => kept.push(scope),
-            None if bare.is_some_and(|bare| own.contains(bare)) => kept.extend(bare),
+            _ if granted.contains(scope) => kept.push(scope),
+            None if bare.is_some_and(|bare| granted.contains(bare)) => kept.extend(bare),
             Some(parts) => kept.extend(parts),
             None => kept.extend(nearest()),
         }
     }
-    let scope = if kept.is_empty() { own.to_string() } else { kept.join(" ") };
+    let scope = if kept.is_empty() { granted.to_string() } else { kept.join(" ") };
     let ask = grants(refused, api.name.as_str(), Scopes::These(&scope)).then(|| format!("ask for {}", quoted(&scope)));
-    let declared: ScopeSet = missing.iter().filter_map(|own| Scope::new(own).ok()).collect();
+    let declared: ScopeSet = missing.iter().filter_map(|scope| Scope::new(scope).ok()).collect();
     let add = widened(refused, (account, identity), api, &declared).then(|| {
         let missing = names::list(missing.iter().copied());
         if declared.iter().all(|scope| of_account.contains(scope.as_str())) {
@@ -128,7 +134,7 @@ fn fix_scopes(
     or(found, ask, add)
 }
 
-/// Why one scope is not granted.
+/// Explains why one scope is not granted.
 fn why_missing(
     refused: &Refused<'_>,
     scope: &str,
@@ -142,7 +148,7 @@ fn why_missing(
     if api.scopes.contains(scope) {
         return format!("it is not in {}", grantors(account));
     }
-    if let Some(other) = refused.rules.apis.iter().find(|own| own.scopes.contains(scope)) {
+    if let Some(other) = refused.rules.apis.iter().find(|api| api.scopes.contains(scope)) {
         return format!("it is a scope of API {}", quoted(other.name.as_str()));
     }
     if scope.ends_with("/.default") {
@@ -164,7 +170,7 @@ fn why_missing(
     }
 }
 
-/// A target that is no API's, or several.
+/// The target is not an API, or several.
 fn unusable_target(refused: &Refused<'_>, matched: &str, identity: &Identity) -> Diagnosis {
     let rules = refused.rules;
     let account = refused.account_title();
@@ -214,20 +220,20 @@ fn unusable_target(refused: &Refused<'_>, matched: &str, identity: &Identity) ->
     or(found, nearest.or_else(other).map(|name| format!("ask for {} in `audience`", quoted(name))), None)
 }
 
-/// The identity that matches and does not cover: its title, account and itself.
+/// The identity that matched without covering the request: its title, account and itself.
 fn matched<'a>(refused: &Refused<'a>) -> Option<(String, &'a Account, &'a Identity)> {
-    let trace: &IdentityTrace = refused.decision.trace.iter().find(|own| own.matched)?;
+    let trace: &IdentityTrace = refused.decision.trace.iter().find(|identity| identity.matched)?;
     let (account, identity) = refused.identity(trace)?;
     Some((super::title(trace), account, identity))
 }
 
-/// Which scopes are asked for.
+/// The scopes of a request to try.
 enum Scopes<'a> {
     AsAsked,
     These(&'a str),
 }
 
-/// Whether the token is granted that API.
+/// Whether a request for this API would be granted.
 fn grants(refused: &Refused<'_>, api: &str, scopes: Scopes<'_>) -> bool {
     let changed = Changed::new(refused.asked).for_api(refused.rules, api);
     let changed = match scopes {
@@ -237,17 +243,17 @@ fn grants(refused: &Refused<'_>, api: &str, scopes: Scopes<'_>) -> bool {
     refused.grant_for(&changed.asked()).is_some()
 }
 
-/// Whether account and identity may be granted `scopes` of `api` too.
+/// Whether it is safe and enough to grant `scopes` of `api` to account and identity, too.
 fn widened(refused: &Refused<'_>, (account, identity): (&Account, &Identity), api: &Api, scopes: &ScopeSet) -> bool {
-    // Our own scopes are given with more thought than a hint has.
+    // Never propose our own API's scopes: they give power over all tokens.
     if api.name.as_str() == "sts" {
         return false;
     }
     let with = |grants: &[ApiGrant]| {
         let mut all: Vec<GrantSpec> = grants.iter().map(grant_spec).collect();
         let more = || scopes.iter().cloned().map(Located::nowhere);
-        match all.iter_mut().find(|own| own.api.value == api.name.as_str()) {
-            Some(own) => own.scopes.extend(more()),
+        match all.iter_mut().find(|grant| grant.api.value == api.name.as_str()) {
+            Some(grant) => grant.scopes.extend(more()),
             None => all.push(GrantSpec { api: Located::nowhere(api.name.to_string()), scopes: more().collect() }),
         }
         all
@@ -255,15 +261,15 @@ fn widened(refused: &Refused<'_>, (account, identity): (&Account, &Identity), ap
     Candidate::new(refused.rules, account, identity).is_some_and(|candidate| {
         let changed = candidate.changed(|spec| {
             spec.grants = with(&account.terms.grants);
-            if let Some(own) = identity_of(spec) {
-                own.grants = Some(with(&identity.terms.grants));
+            if let Some(changed) = identity_of(spec) {
+                changed.grants = Some(with(&identity.terms.grants));
             }
         });
         changed.holds(refused.facts, refused.asked)
     })
 }
 
-/// Where the grants of an account come from.
+/// Names the places that the grants of an account come from.
 fn grantors(account: &Account) -> String {
     match account.granted.teams.as_slice() {
         [] => "its `grants`".to_owned(),
@@ -272,13 +278,13 @@ fn grantors(account: &Account) -> String {
     }
 }
 
-/// A grant as it is written.
+/// Formats a grant as the configuration writes it.
 fn written(api: &Api, scopes: &ScopeSet) -> String {
     let scopes = scopes.iter().map(|scope| format!("{:?}", scope.as_str())).collect::<Vec<_>>().join(", ");
     format!("{}: [{scopes}]", api.name)
 }
 
-/// With what the caller can change, and what the owner can.
+/// Adds the caller's and the owner's change as alternatives.
 fn or(found: Diagnosis, caller: Option<String>, owner: Option<String>) -> Diagnosis {
     let fix: Vec<String> = caller.into_iter().chain(owner).collect();
     if fix.is_empty() { found } else { found.fix(fix.join(", or ")) }

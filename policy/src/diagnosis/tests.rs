@@ -1,4 +1,5 @@
-//! A fix is named only if it suffices, is safe, and would load: each that is named is made, by what its text says, and judged.
+//! A proposed fix must suffice, be safe, and load. These tests read the text of each fix, make the
+//! change, and decide again.
 
 use proptest::prelude::*;
 use regex::Regex;
@@ -8,7 +9,7 @@ use sts_claims::ClaimSet;
 use crate::fixture::*;
 use crate::{ConditionSpec, Facts, IdentitySpec, Outcome, RequestedNames, RuleSet, ScalarSpec, Spec};
 
-/// Values that tokens and rules have, near misses among them.
+/// Values for tokens and rules, with near misses among them.
 const SUBJECTS: [&str; 9] = [
     "repo:octo-org/octo-repo:ref:refs/heads/main",
     "repo:octo-org/octo-repo:ref:refs/heads/a/b",
@@ -38,7 +39,7 @@ fn rule() -> impl Strategy<Value = IdentitySpec> {
             if number {
                 all.insert("run_number".to_owned(), json!(7));
             }
-            let base = own_subject.map_or_else(|| identity("i"), |own| subject("i", own));
+            let base = own_subject.map_or_else(|| identity("i"), |pattern| subject("i", pattern));
             claims(base, Value::Object(all))
         },
     )
@@ -65,7 +66,7 @@ fn sent() -> impl Strategy<Value = Value> {
         })
 }
 
-/// Tokens that strangers can get when the owner can get `token`.
+/// Tokens that strangers can get if the owner can get `token`.
 fn attacks(token: &ClaimSet) -> Vec<ClaimSet> {
     let with = |changes: Value| {
         let mut claims = token.to_map();
@@ -93,15 +94,15 @@ fn granted(rules: &RuleSet, token: &ClaimSet, asked: &RequestedNames<'_>) -> boo
     matches!(rules.decide(Facts { entry: &entry, claims: token, now: NOW }, &requested), Outcome::Granted(_))
 }
 
-/// Makes the owner's change, as its text says.
+/// Applies the owner's change according to its text.
 fn changed(spec: &Spec, text: &str) -> Spec {
     let mut spec = spec.clone();
-    let own = spec.accounts[0].identities.first_mut().unwrap();
+    let identity = spec.accounts[0].identities.first_mut().unwrap();
     let item = Regex::new(r#"`([^`:]+): ("(?:[^"\\]|\\.)*"|true|false|-?\d+)`"#).unwrap();
     for found in item.captures_iter(text) {
         let value: Value = serde_json::from_str(&found[2]).unwrap();
         if &found[1] == "subject" {
-            own.subject = Some(at(value.as_str().unwrap().to_owned()));
+            identity.subject = Some(at(value.as_str().unwrap().to_owned()));
             continue;
         }
         let scalar = match value {
@@ -110,33 +111,33 @@ fn changed(spec: &Spec, text: &str) -> Spec {
             Value::Bool(value) => ScalarSpec::Bool(value),
             other => panic!("{other}"),
         };
-        let place = own.claims.iter_mut().find(|(name, _)| name.value == found[1]).unwrap();
+        let place = identity.claims.iter_mut().find(|(name, _)| name.value == found[1]).unwrap();
         place.1 = ConditionSpec::Scalar(at(scalar));
     }
     let moved = Regex::new("`([^`]+)` in place of `([^`]+)`").unwrap();
     for found in moved.captures_iter(text) {
-        let place = own.claims.iter_mut().find(|(name, _)| name.value == found[2]).unwrap();
+        let place = identity.claims.iter_mut().find(|(name, _)| name.value == found[2]).unwrap();
         place.0.value = found[1].to_owned();
     }
     spec
 }
 
-/// Gives the claims that a fix names the token's own values.
+/// Sets the claims that a fix names to the token's own values.
 fn conformed(spec: &Spec, text: &str, token: &ClaimSet) -> Spec {
     let mut spec = spec.clone();
-    let own = spec.accounts[0].identities.first_mut().unwrap();
-    for (name, condition) in &mut own.claims {
+    let identity = spec.accounts[0].identities.first_mut().unwrap();
+    for (name, condition) in &mut identity.claims {
         if text.contains(&format!("`{}` to ", name.value)) {
             *condition = ConditionSpec::Scalar(at(ScalarSpec::Text(token.text(&name.value).unwrap().to_owned())));
         }
     }
     if text.contains("`subject` to ") {
-        own.subject = Some(at(token.text("sub").unwrap().to_owned()));
+        identity.subject = Some(at(token.text("sub").unwrap().to_owned()));
     }
     spec
 }
 
-/// Makes the caller's change of the token; `None` where it names a pattern, which has no one value.
+/// Applies the caller's change to the token. `None` if it names a pattern, which has many values.
 fn presented(token: &ClaimSet, text: &str) -> Option<ClaimSet> {
     let mut claims = token.to_map();
     let item = Regex::new(r#"whose `([^`]+)` (is|matches) ("(?:[^"\\]|\\.)*"|true|false|-?\d+)"#).unwrap();
@@ -177,7 +178,8 @@ proptest! {
             }
         }
         let caller = owner.replace_all(fix, "");
-        // A rule in a form that no token has: with the token's own value in its place, what else is named suffices.
+        // The rule has a form that no token has. With the token's own value there, the rest of the
+        // fix must suffice.
         let rules = match Regex::new("^in `i` of `octo`, change (.+?)(?:, and |$)").unwrap().captures(fix) {
             Some(found) => RuleSet::compile(&conformed(&spec, &found[1], &token)).unwrap().rules,
             None => rules,

@@ -1,4 +1,4 @@
-//! What is decided, by requirement and corpus number.
+//! Tests of decisions. The number in a test's name is its row in the corpus of attacks.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ fn c061_a_pattern_of_one_owner_does_not_reach_another() {
 
 #[test]
 fn fld1_c069_strangers_events_are_refused_unless_the_identity_names_the_event() {
-    // Every event of the platforms' documentation that does not take write access, and what nobody has heard of yet.
+    // Every documented event that needs no write access, and unknown ones.
     const STRANGERS: [&str; 38] = [
         "pull_request",
         "pull_request_target",
@@ -110,7 +110,7 @@ fn c069_a_subject_that_ends_in_pull_request_accepts_that_event_and_no_branch() {
     assert!(matches(&rules, &token(pull_request.clone())));
     assert!(!matches(&rules, &token(json!({}))));
     assert!(!matches(&one(subject("i", "repo:octo-org/octo-repo:ref:refs/heads/*")), &token(pull_request.clone())));
-    // A wildcard that happens to fit is not the text.
+    // A text that looks like the pattern does not match it.
     assert!(!matches(&one(subject("i", "repo:octo-org/octo-repo:pull*_request")), &token(pull_request)));
 }
 
@@ -280,7 +280,7 @@ fn of_several_accounts_that_match_the_one_that_came_furthest_names_the_reason() 
     let mut only_logs = account("c", vec![subject("i", MAIN)]);
     only_logs.grants = vec![grant("logs", &[])];
     let decide = |accounts: &[&crate::AccountSpec], names: &[&str]| {
-        let rules = rules(&spec(accounts.iter().map(|own| (*own).clone()).collect()));
+        let rules = rules(&spec(accounts.iter().map(|account| (*account).clone()).collect()));
         outcome(&rules, &token(json!({})), &ask(&rules, names, "delete"))
     };
     let one_api = account("b", vec![subject("i", MAIN)]);
@@ -366,8 +366,8 @@ fn in04_raising_a_not_before_ends_what_was_issued_earlier() {
 fn a_token_stays_active_by_its_accounts_id_only() {
     let rules = rules(&spec(vec![with_id(account("octo", vec![subject("i", MAIN)]), UUID)]));
     assert!(!active(&rules, NOW), "the username is not the id");
-    assert!(rules.account("octo").is_some_and(|own| own.id.as_str() == UUID));
-    assert!(rules.account(UUID).is_some_and(|own| own.name.as_str() == "octo"));
+    assert!(rules.account("octo").is_some_and(|account| account.id.as_str() == UUID));
+    assert!(rules.account(UUID).is_some_and(|account| account.name.as_str() == "octo"));
 }
 
 #[test]
@@ -475,7 +475,7 @@ fn the_lifetime_is_the_smallest_and_the_replay_rule_the_nearest() {
     assert_eq!(grant(&spec, None).replay, crate::Replay::OncePerAccount);
 
     spec.accounts[0].identities[0].copy_claims = vec![at("run_id".to_owned()), at("actor".to_owned())];
-    let names = grant(&spec, None).copy_claims.iter().map(|own| own.to_string()).collect::<Vec<_>>();
+    let names = grant(&spec, None).copy_claims.iter().map(|path| path.to_string()).collect::<Vec<_>>();
     assert_eq!(names, ["actor", "run_id"]);
 }
 
@@ -524,7 +524,7 @@ fn c050_c051_conditions_are_on_exact_names_and_pointers_through_objects() {
     assert!(!regex(json!({ "c": "ax" })) && !regex(json!({ "c": "xb" })) && !regex(json!({ "c": "b\n" })));
 }
 
-/// Small policies and tokens of few words, so that they meet often.
+/// Small policies and tokens from few words, so that they match often.
 fn identity_strategy() -> impl Strategy<Value = IdentitySpec> {
     let word = || proptest::sample::select(vec!["x", "y", "*", "**"]);
     (
@@ -580,9 +580,9 @@ proptest! {
         let allowed: Vec<&str> = own.iter().chain(teams.iter().flatten()).copied().collect();
         let whole = scopes_for("");
         if let Some(whole) = &whole {
-            // Several teams add up, and nothing else does.
+            // The grants of several teams add up, and nothing else does.
             prop_assert!(whole.iter().all(|one| allowed.contains(&one.as_str())), "{:?}", whole);
-            prop_assert!(allowed.iter().all(|one| whole.iter().any(|own| own == one)), "{:?}", whole);
+            prop_assert!(allowed.iter().all(|one| whole.iter().any(|granted| granted == one)), "{:?}", whole);
         }
         if let Some(granted) = scopes_for(&asked.join(" ")).filter(|_| !asked.is_empty()) {
             prop_assert!(granted.iter().all(|one| allowed.contains(&one.as_str()) && asked.contains(&one.as_str())), "{:?}", granted);
@@ -599,7 +599,7 @@ proptest! {
     ) {
         let accounts = written.into_iter().enumerate().map(|(at, identities)| {
             let identities = identities.into_iter().enumerate();
-            let named = identities.map(|(n, own)| IdentitySpec { name: sts_types::IdentityName::new(&format!("i{n}")).unwrap(), ..own });
+            let named = identities.map(|(n, identity)| IdentitySpec { name: sts_types::IdentityName::new(&format!("i{n}")).unwrap(), ..identity });
             account(&format!("a{at}"), named.collect())
         });
         let mut spec = spec(accounts.collect());
@@ -607,21 +607,21 @@ proptest! {
         let rules = rules(&spec);
         let token: ClaimSet = json!({ "sub": sub, "aud": OURS, "c": claim }).as_object().cloned().unwrap().into();
         let of = |names: &[&str]| outcome_of(&rules, issuer_name, &token, &ask(&rules, names, scope));
-        let each: Vec<String> = spec.accounts.iter().map(|own| of(&[own.name.value.as_str()])).collect();
-        let granted: Vec<&String> = each.iter().filter(|own| own.contains('/')).collect();
+        let each: Vec<String> = spec.accounts.iter().map(|account| of(&[account.name.value.as_str()])).collect();
+        let granted: Vec<&String> = each.iter().filter(|outcome| outcome.contains('/')).collect();
         let wanted = match granted.as_slice() {
-            [] if each.iter().any(|own| own == "ScopeNotGranted") => "ScopeNotGranted".to_owned(),
+            [] if each.iter().any(|outcome| outcome == "ScopeNotGranted") => "ScopeNotGranted".to_owned(),
             [] => "NoIdentityMatched".to_owned(),
             [only] => (*only).clone(),
             _ => "AmbiguousAccount".to_owned(),
         };
         prop_assert_eq!(of(&[]), wanted);
-        // Alternatives only add: without its last identity an account gets nothing that it would not get with it.
-        for (at, own) in spec.accounts.iter().enumerate().filter(|(_, own)| !own.identities.is_empty()) {
+        // Identities only add: without its last identity, an account never gets more.
+        for (at, account) in spec.accounts.iter().enumerate().filter(|(_, account)| !account.identities.is_empty()) {
             let mut fewer = spec.clone();
             fewer.accounts[at].identities.pop();
             let fewer = super::tests::rules(&fewer);
-            let before = outcome_of(&fewer, issuer_name, &token, &ask(&fewer, &[own.name.value.as_str()], scope));
+            let before = outcome_of(&fewer, issuer_name, &token, &ask(&fewer, &[account.name.value.as_str()], scope));
             prop_assert!(!before.contains('/') || before == each[at]);
         }
     }

@@ -1,5 +1,5 @@
-//! How two identities relate: does one accept everything that the other does, and can one token match
-//! both? Where the comparison cannot tell, it never answers with certainty.
+//! How two identities relate: does one accept everything that the other does, and can one token
+//! match both? Where the comparison cannot tell, it never answers with certainty.
 
 use std::sync::Arc;
 
@@ -61,13 +61,13 @@ fn test_implies(a: &Test, b: &Test) -> bool {
         _ => inner == outer,
     };
     match (a, b) {
-        (Test::Present(own), Test::Present(other)) => own == other,
+        (Test::Present(first), Test::Present(other)) => first == other,
         (Test::AnyOf(_) | Test::AllOf(_) | Test::NoneOf(_) | Test::Regex(_), Test::Present(present)) => *present,
-        (Test::AnyOf(own), Test::AnyOf(other)) => own.iter().all(|m| other.iter().any(|n| within(m, n))),
-        (Test::AllOf(own), Test::AnyOf(other)) => own.iter().any(|m| other.iter().any(|n| within(m, n))),
-        (Test::AllOf(own), Test::AllOf(other)) => other.iter().all(|n| own.iter().any(|m| within(m, n))),
-        (Test::NoneOf(own), Test::NoneOf(other)) => other.iter().all(|n| own.iter().any(|m| within(n, m))),
-        (Test::Regex(own), Test::Regex(other)) => own == other,
+        (Test::AnyOf(first), Test::AnyOf(other)) => first.iter().all(|m| other.iter().any(|n| within(m, n))),
+        (Test::AllOf(first), Test::AnyOf(other)) => first.iter().any(|m| other.iter().any(|n| within(m, n))),
+        (Test::AllOf(first), Test::AllOf(other)) => other.iter().all(|n| first.iter().any(|m| within(m, n))),
+        (Test::NoneOf(first), Test::NoneOf(other)) => other.iter().all(|n| first.iter().any(|m| within(n, m))),
+        (Test::Regex(first), Test::Regex(other)) => first == other,
         _ => false,
     }
 }
@@ -123,8 +123,8 @@ pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option
             certain &= is_plain(first) && is_plain(second) && first.tests.len() + second.tests.len() == 2;
         }
     }
-    // The answer is certain only if the conditions of one are all on what the other constrains, too.
-    // If each has a condition of its own, a token with both values may not exist.
+    // The answer is certain only if the conditions of one are all on what the other constrains,
+    // too. If each has a condition of its own, a token with both values may not exist.
     let adds_nothing = |one: &Identity, other: &Identity| {
         let claims = one
             .conditions
@@ -143,17 +143,17 @@ fn is_plain(condition: &Condition) -> bool {
 /// Whether no single value meets both conditions; `false` if the comparison cannot tell.
 fn exclude(a: &Condition, b: &Condition) -> bool {
     let apart = |m: &Matcher, n: &Matcher| match (m, n) {
-        (Matcher::Text(own), Matcher::Text(other)) => shortest([own, other], []) == Search::Nothing,
+        (Matcher::Text(first), Matcher::Text(other)) => shortest([first, other], []) == Search::Nothing,
         (Matcher::Number(_), Matcher::Number(_)) | (Matcher::Bool(_), Matcher::Bool(_)) => m != n,
         _ => true,
     };
     let one_way = |left: &Test, right: &Test| match (left, right) {
-        (Test::AnyOf(own) | Test::AllOf(own), Test::AnyOf(other) | Test::AllOf(other)) => {
-            own.iter().all(|m| other.iter().all(|n| apart(m, n)))
+        (Test::AnyOf(first) | Test::AllOf(first), Test::AnyOf(second) | Test::AllOf(second)) => {
+            first.iter().all(|m| second.iter().all(|n| apart(m, n)))
         }
-        (Test::AnyOf(own), Test::NoneOf(none)) => own.iter().all(|m| match m {
-            Matcher::Text(own) => {
-                none.iter().any(|n| if let Matcher::Text(other) = n { is_within(own, other) } else { false })
+        (Test::AnyOf(any), Test::NoneOf(none)) => any.iter().all(|m| match m {
+            Matcher::Text(inner) => {
+                none.iter().any(|n| if let Matcher::Text(outer) = n { is_within(inner, outer) } else { false })
             }
             Matcher::Number(_) | Matcher::Bool(_) => none.contains(m),
         }),
@@ -161,5 +161,5 @@ fn exclude(a: &Condition, b: &Condition) -> bool {
         (Test::Present(false), _) => true,
         _ => false,
     };
-    a.tests.iter().any(|own| b.tests.iter().any(|other| one_way(own, other) || one_way(other, own)))
+    a.tests.iter().any(|first| b.tests.iter().any(|other| one_way(first, other) || one_way(other, first)))
 }

@@ -122,8 +122,8 @@ fn c078_two_accounts_that_one_token_can_reach_are_found() {
 #[test]
 fn a_large_policy_without_overlaps_is_looked_through_to_the_end() {
     let accounts = (0..2_000).map(|n| {
-        let own = short(identity("block"), "github", json!({ "repository": format!("o/r{n}"), "repository_id": n }));
-        account(&format!("a{n}"), vec![subject("i", &format!("repo:o/r{n}:ref:refs/heads/**")), own])
+        let block = short(identity("block"), "github", json!({ "repository": format!("o/r{n}"), "repository_id": n }));
+        account(&format!("a{n}"), vec![subject("i", &format!("repo:o/r{n}:ref:refs/heads/**")), block])
     });
     let found = overlaps(accounts.collect());
     assert!(found.shadowed.is_empty() && found.ambiguous.is_empty() && !found.incomplete, "{found:?}");
@@ -155,13 +155,13 @@ proptest! {
         let mut spec = spec(vec![account("octo", identities)]);
         spec.issuers = vec![issuer("own", "https://own.example")];
         let rules = rules(&spec);
-        let shadowed: Vec<String> = rules.overlaps(&spec).shadowed.iter().map(|own| own.identity.to_string()).collect();
+        let shadowed: Vec<String> = rules.overlaps(&spec).shadowed.iter().map(|pair| pair.identity.to_string()).collect();
         for sub in ["x", "y", "z", "xx", ":"] {
             for claim in [json!("x"), json!("y"), json!("z"), json!(null)] {
                 for scope in ["", "create", "read", "create read"] {
                     let token = json!({ "sub": sub, "aud": OURS, "c": claim }).as_object().cloned().unwrap().into();
                     let out = outcome_of(&rules, "own", &token, &ask(&rules, &["octo"], scope));
-                    prop_assert!(!shadowed.iter().any(|own| out.starts_with(&format!("octo/{own}:"))), "{} decides", out);
+                    prop_assert!(!shadowed.iter().any(|identity| out.starts_with(&format!("octo/{identity}:"))), "{} decides", out);
                 }
             }
         }

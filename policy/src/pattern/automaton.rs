@@ -89,11 +89,13 @@ impl Automaton {
         self.characters.iter().copied()
     }
 
-    /// Writes the start states into `states`, which must be all zeros and [`Automaton::words`] long.
+    /// Writes the start states into `states`, which must be all zeros and [`Automaton::words`]
+    /// long.
     pub(super) fn begin(&self, states: &mut [u64]) {
         if let (Some(first), Some(stars)) = (states.first_mut(), self.set(STARS).first()) {
             // A leading star may match nothing, so the state after it is a start state, too. Two
-            // stars are never adjacent (`**` is one token, `***` is refused), so one pass is enough.
+            // stars are never adjacent (`**` is one token, `***` is refused), so one pass is
+            // enough.
             *first = 1 | (stars & 1) << 1;
         }
     }
@@ -103,7 +105,8 @@ impl Automaton {
         states.get(self.accept / WORD).is_some_and(|word| word >> (self.accept % WORD) & 1 == 1)
     }
 
-    /// Consumes one character. Returns whether any state is left; if none is, no further text matches.
+    /// Consumes one character. Returns whether any state is left; if none is, no further text
+    /// matches.
     pub(super) fn step(&self, states: &mut [u64], c: char) -> bool {
         let separator = matches!(c, ':' | '/');
         let literal = self.characters.binary_search(&c).map_or(&[][..], |character| self.set(LITERALS + character));

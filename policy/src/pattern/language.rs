@@ -30,7 +30,8 @@ impl Search {
     }
 }
 
-/// Searches a shortest text that every pattern of `all_of` matches and no pattern of `none_of` does.
+/// Searches a shortest text that every pattern of `all_of` matches and no pattern of `none_of`
+/// does.
 ///
 /// The search steps whole state sets, as matching does. The product is therefore deterministic, and
 /// the complement of a pattern needs no construction of its own. One character represents all that
@@ -185,7 +186,8 @@ mod tests {
         assert_eq!(search(&[&long], &[]), Search::Text(long.clone()));
     }
 
-    /// Every text of up to four characters, with one character for all those the patterns treat alike.
+    /// Every text of up to four characters, with one character for all those the patterns treat
+    /// alike.
     fn texts() -> Vec<String> {
         let mut all = vec![String::new()];
         let mut last = all.clone();

@@ -1,4 +1,4 @@
-//! The tokens a policy test may mean: one for each identity it may be near to.
+//! Builds the tokens that a policy test may mean: one for each identity that it may be near to.
 
 use serde_json::{Map, Value};
 use sts_claims::{ClaimPath, ClaimSet};
@@ -11,17 +11,17 @@ use crate::pattern::Pattern;
 use crate::ruleset::{Account, RuleSet};
 use crate::{Expectation, IssuerSpec, Preset, Spec, TestSpec};
 
-/// One token.
+/// A token that the test may mean.
 pub(super) struct Candidate<'a> {
     pub(super) entry: EntryName,
     pub(super) claims: ClaimSet,
-    /// The account and identity it is near to, by which it was made.
+    /// The account and identity that the token was built for.
     pub(super) near: Option<(&'a Account, &'a Identity)>,
-    /// Whether `sub` was made from the other claims.
+    /// Whether `sub` was derived from the other claims.
     pub(super) derived_subject: bool,
 }
 
-/// Why there is none.
+/// No token could be built.
 pub(super) struct TokenError {
     pub(super) origin: Origin,
     pub(super) message: String,
@@ -49,15 +49,15 @@ pub(super) fn candidates<'a>(
 fn signer<'a>(spec: &'a Spec, test: &TestSpec) -> Result<Option<&'a IssuerSpec>, TokenError> {
     let Some(name) = &test.issuer else { return Ok(None) };
     let wrong = |message: String, help: Option<String>| TokenError { origin: name.origin, message, help };
-    let Some(entry) = spec.issuers.iter().find(|own| own.name.value.as_str() == name.value) else {
-        let help = name_help(&name.value, spec.issuers.iter().map(|own| own.name.value.as_str()));
+    let Some(entry) = spec.issuers.iter().find(|entry| entry.name.value.as_str() == name.value) else {
+        let help = name_help(&name.value, spec.issuers.iter().map(|entry| entry.name.value.as_str()));
         return Err(wrong(format!("there is no issuer entry {}", quoted(&name.value)), help));
     };
     match test.token.claims.get("iss").and_then(Value::as_str) {
         Some(iss) if !entry.issuer.value.covers(iss) => {
-            let own = quoted(entry.issuer.value.as_str());
+            let issuer = quoted(entry.issuer.value.as_str());
             let message = format!(
-                "the token's `iss` is {}, and that of issuer entry {} is {own}",
+                "the token's `iss` is {}, and that of issuer entry {} is {issuer}",
                 quoted(iss),
                 quoted(&name.value)
             );
@@ -67,7 +67,8 @@ fn signer<'a>(spec: &'a Spec, test: &TestSpec) -> Result<Option<&'a IssuerSpec>,
     }
 }
 
-/// A test that names no entry says nothing where several entries share the token's `iss`: only a signature tells them apart.
+/// Refuses a test without `issuer` if several entries share the token's `iss`. Only a signature
+/// could tell them apart.
 fn refuse_ambiguous<'a>(
     spec: &Spec,
     test: &TestSpec,
@@ -77,9 +78,9 @@ fn refuse_ambiguous<'a>(
         let Some(iss) = candidate.claims.text("iss") else { continue };
         let sharing = entries_of(spec, iss);
         if sharing.len() > 1 {
-            let names = sharing.iter().map(|own| quoted(own.name.value.as_str())).collect::<Vec<_>>();
+            let names = sharing.iter().map(|entry| quoted(entry.name.value.as_str())).collect::<Vec<_>>();
             let message = format!("the issuer entries {} share the `iss` {}", names.join(", "), quoted(iss));
-            let first = sharing.first().map_or("ENTRY", |own| own.name.value.as_str());
+            let first = sharing.first().map_or("ENTRY", |entry| entry.name.value.as_str());
             let help = format!("name the entry whose key signed the token: `issuer: {first}`, for instance");
             return Err(TokenError { origin: test.origin, message, help: Some(help) });
         }
@@ -87,18 +88,20 @@ fn refuse_ambiguous<'a>(
     Ok(found)
 }
 
-/// The entries that a token of `iss` may be of: those that name it, else a family. A disabled one counts only where all are.
+/// The entries that a token with this `iss` may belong to. Enabled entries come before disabled
+/// ones, and entries that name the issuer before families.
 fn entries_of<'a>(spec: &'a Spec, iss: &str) -> Vec<&'a IssuerSpec> {
-    let mut of_issuer: Vec<&IssuerSpec> = spec.issuers.iter().filter(|own| own.issuer.value.covers(iss)).collect();
-    for is_better in [|own: &IssuerSpec| own.enabled, |own: &IssuerSpec| own.issuer.value.template().is_none()] {
-        if of_issuer.iter().any(|own| is_better(own)) {
-            of_issuer.retain(|own| is_better(own));
+    let mut of_issuer: Vec<&IssuerSpec> = spec.issuers.iter().filter(|entry| entry.issuer.value.covers(iss)).collect();
+    for is_better in [|entry: &IssuerSpec| entry.enabled, |entry: &IssuerSpec| entry.issuer.value.template().is_none()]
+    {
+        if of_issuer.iter().any(|entry| is_better(entry)) {
+            of_issuer.retain(|entry| is_better(entry));
         }
     }
     of_issuer
 }
 
-/// A token that starts as the preset's sample.
+/// Builds tokens from the preset's sample.
 fn of_preset<'a>(
     rules: &'a RuleSet,
     spec: &Spec,
@@ -112,9 +115,9 @@ fn of_preset<'a>(
         return Err(wrong(format!("there is no preset {}", quoted(&name.value)), help));
     };
     if let Some(entry) = signer.filter(|entry| entry.preset != Some(preset)) {
-        let has = entry.preset.map_or("no preset".to_owned(), |own| format!("the preset `{}`", own.name()));
+        let has = entry.preset.map_or("no preset".to_owned(), |other| format!("the preset `{}`", other.name()));
         let message = format!("issuer entry {} has {has}, not `{}`", quoted(entry.name.value.as_str()), name.value);
-        let help = entry.preset.map(|own| format!("write `preset: {}`", own.name()));
+        let help = entry.preset.map(|other| format!("write `preset: {}`", other.name()));
         return Err(wrong(message, help));
     }
     let fitting = |issuer: &&IssuerSpec| match signer {
@@ -123,9 +126,11 @@ fn of_preset<'a>(
     };
     let mut found = Vec::new();
     for (account, identity) in identities(rules, test) {
-        // A token of the entry that is named is made like those of another that the identity accepts: only who signed differs.
-        let own = identity.terms.entries.iter().filter_map(|rule| Some((rule, spec.issuers.get(rule.entry)?)));
-        let (mut accepted, others): (Vec<_>, Vec<_>) = own.partition(|(_, issuer)| fitting(issuer));
+        // If the identity does not accept the named entry, build the token like one of an entry
+        // that it accepts. It then differs only in who signed it.
+        let rules_of_identity =
+            identity.terms.entries.iter().filter_map(|rule| Some((rule, spec.issuers.get(rule.entry)?)));
+        let (mut accepted, others): (Vec<_>, Vec<_>) = rules_of_identity.partition(|(_, issuer)| fitting(issuer));
         if let (Some(entry), true, Some((rule, _))) = (signer, accepted.is_empty(), others.first()) {
             accepted.push((rule, entry));
         }
@@ -141,7 +146,7 @@ fn of_preset<'a>(
     Ok(found)
 }
 
-/// A token that is written whole: its `iss`, or the entry that the test names, says whose it is.
+/// Builds a token from the written claims alone. Its `iss`, or the named entry, decides the issuer.
 fn plain<'a>(spec: &Spec, test: &TestSpec, signer: Option<&IssuerSpec>) -> Result<Candidate<'a>, TokenError> {
     let mut claims = test.token.claims.clone();
     let wrong = |message: String, help: Option<String>| TokenError { origin: test.origin, message, help };
@@ -166,7 +171,7 @@ fn plain<'a>(spec: &Spec, test: &TestSpec, signer: Option<&IssuerSpec>) -> Resul
     Ok(Candidate { entry: issuer.name.value.clone(), claims: claims.into(), near: None, derived_subject: false })
 }
 
-/// The identities a test may be near to: of the account it names, else of all.
+/// The identities that a test may be near to: those of the named account, or all.
 fn identities<'a>(rules: &'a RuleSet, test: &TestSpec) -> impl Iterator<Item = (&'a Account, &'a Identity)> {
     let expected = match &test.expect {
         Expectation::Grant { account, .. } => account.as_ref(),
@@ -181,13 +186,13 @@ fn identities<'a>(rules: &'a RuleSet, test: &TestSpec) -> impl Iterator<Item = (
     accounts.flat_map(|(_, account)| account.identities.iter().map(move |identity| (account, identity)))
 }
 
-/// Whether an entry has such tokens, and the `iss` that the test writes, if it writes one.
+/// Whether the entry has this preset, and the `iss` of the test, if it has one.
 fn fits(issuer: &IssuerSpec, preset: Preset, test: &TestSpec) -> bool {
     let iss = test.token.claims.get("iss").and_then(Value::as_str);
     issuer.preset == Some(preset) && iss.is_none_or(|iss| issuer.issuer.value.covers(iss))
 }
 
-/// The preset's sample, as the identity's platform would send it to us, with what the test writes.
+/// Builds the token that the identity's platform would send us, with the claims of the test on top.
 fn sample<'a>(
     preset: Preset,
     issuer: &IssuerSpec,
@@ -196,15 +201,16 @@ fn sample<'a>(
     test: &TestSpec,
 ) -> Candidate<'a> {
     let mut claims = preset.sample();
-    // Of a family the member that the identity names; where it names none, any would do.
+    // A family needs a member: the one that the identity names, or else any.
     let value = |name: &str| {
         let mut conditions = near.into_iter().flat_map(|(identity, _)| identity.conditions.iter());
-        conditions.find(|own| own.on_variable && own.path.as_str() == name)?.example()
+        conditions.find(|condition| condition.on_variable && condition.path.as_str() == name)?.example()
     };
     let member = issuer.issuer.value.member(value);
-    let iss = member.as_ref().map_or(issuer.issuer.value.as_str(), |own| own.as_str());
+    let iss = member.as_ref().map_or(issuer.issuer.value.as_str(), |member| member.as_str());
     claims.insert("iss".to_owned(), iss.into());
-    let audience = near.and_then(|(_, rule)| rule.audiences.first()).map_or(spec.issuer.as_str(), |own| own.as_str());
+    let audience =
+        near.and_then(|(_, rule)| rule.audiences.first()).map_or(spec.issuer.as_str(), |audience| audience.as_str());
     let audience = match claims.get("aud") {
         Some(Value::Array(_)) => Value::from(vec![audience]),
         _ => Value::from(audience),
@@ -224,21 +230,24 @@ fn sample<'a>(
     let after = preset.subject_of(&claims);
     let mut derived_subject = false;
     if !test.token.claims.contains_key("sub") {
-        // The subject follows what the test writes; where that leaves it alone, it is one that the identity accepts.
+        // If the written claims change the subject, it follows them. Otherwise it is one that the
+        // identity accepts.
         derived_subject = before != after;
-        let own = pattern.filter(|own| !derived_subject && !after.as_ref().is_some_and(|after| own.matches(after)));
-        if let Some(subject) = own.map(Pattern::example).or(after) {
+        let accepted =
+            pattern.filter(|accepted| !derived_subject && !after.as_ref().is_some_and(|after| accepted.matches(after)));
+        if let Some(subject) = accepted.map(Pattern::example).or(after) {
             claims.insert("sub".to_owned(), subject.into());
         }
     }
     Candidate { entry: issuer.name.value.clone(), claims: claims.into(), near: None, derived_subject }
 }
 
-/// Writes a claim of the test over the sample's; of an object only the members that are written, so that the rest stays typical.
+/// Writes a claim of the test over the sample's. Objects are merged, so that the members that the
+/// test leaves out stay typical.
 fn write(name: &str, value: &Value, claims: &mut Map<String, Value>) {
     match (claims.get_mut(name), value) {
-        (Some(Value::Object(own)), Value::Object(members)) => {
-            members.iter().for_each(|(name, value)| write(name, value, own));
+        (Some(Value::Object(object)), Value::Object(members)) => {
+            members.iter().for_each(|(name, value)| write(name, value, object));
         }
         _ => {
             claims.insert(name.to_owned(), value.clone());
@@ -246,13 +255,13 @@ fn write(name: &str, value: &Value, claims: &mut Map<String, Value>) {
     }
 }
 
-/// Puts the value that `condition` wants into `claims`, where the claim is one that names the owner.
+/// Sets a claim that names the owner to a value that `condition` accepts.
 fn lend(preset: Preset, condition: &Condition, claims: &mut Map<String, Value>) {
     let path = &condition.path;
-    let lent = !condition.on_variable && preset.lent_claims().iter().any(|own| *own == path.as_str());
+    let lent = !condition.on_variable && preset.lent_claims().iter().any(|claim| *claim == path.as_str());
     let Some(value) = condition.example().filter(|_| lent) else { return };
     set(path, &value, claims);
-    // What names the repository names its owner too.
+    // The name of a repository contains its owner's.
     if path.as_str() == "repository"
         && let Some((owner, _)) = value.split_once('/')
     {
@@ -265,7 +274,7 @@ fn lend(preset: Preset, condition: &Condition, claims: &mut Map<String, Value>) 
     }
 }
 
-/// Sets what `path` leads to, through objects that are there.
+/// Sets the claim at `path`. Creates no missing objects on the way.
 fn set(path: &ClaimPath, value: &str, claims: &mut Map<String, Value>) {
     if !path.as_str().starts_with('/') {
         claims.insert(path.as_str().to_owned(), value.into());

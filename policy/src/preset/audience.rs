@@ -1,6 +1,6 @@
 //! Audiences that many services and tenants share.
 
-/// The service that an audience of the incoming token is known to be of.
+/// The service that an audience of an incoming token belongs to, if it is a well-known one.
 pub(crate) fn shared_audience(audience: &str) -> Option<&'static str> {
     const EXACT: [(&str, &str); 21] = [
         (
@@ -38,7 +38,7 @@ pub(crate) fn shared_audience(audience: &str) -> Option<&'static str> {
         ("https://fly.io/", "Fly.io"),
         ("ari:cloud:bitbucket::workspace/", "Bitbucket"),
     ];
-    let exact = EXACT.into_iter().find(|(own, _)| *own == audience);
-    let begins = || BEGINNINGS.into_iter().find(|(own, _)| audience.starts_with(own));
+    let exact = EXACT.into_iter().find(|(known, _)| *known == audience);
+    let begins = || BEGINNINGS.into_iter().find(|(prefix, _)| audience.starts_with(prefix));
     exact.or_else(begins).map(|(_, service)| service)
 }

@@ -1,4 +1,5 @@
-//! Auth0 client credentials: one issuer per tenant, a list of audiences with the user-info endpoint.
+//! Auth0 client credentials: one issuer per tenant. The audience is a list with the user-info
+//! endpoint.
 
 use super::IssuerDefaults;
 use super::platform::{DEFAULTS, Platform, SELF_HOSTED, plain};

@@ -1,4 +1,4 @@
-//! AWS outbound federation: one issuer per account, RSA or P-384 as the caller picks.
+//! AWS outbound federation: one issuer per account. The caller picks RSA or P-384.
 
 use super::IssuerDefaults;
 use super::platform::{DEFAULTS, IssuerForm, MemberPath, Platform, ShortRule, plain, sole};
@@ -17,7 +17,7 @@ const ISSUERS: &[IssuerForm] = &[
     sole("https://{account_uuid}.tokens.sts.global.api.amazonwebservices.eu"),
 ];
 
-/// Tags of the request are left out: the caller writes them.
+/// Without the request's tags, because the caller chooses them.
 const SHORT_RULE: ShortRule = ShortRule {
     key: "aws",
     members: &[

@@ -10,9 +10,10 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("azure", "Microsoft Entra", ISSUERS, include_str!("samples/azure.json"))
 };
 
-/// One issuer per tenant and version of the protocol, in each of the clouds. `common` and its like are no issuers. Two
-/// tenants are everybody's: that of personal accounts, and the one that signs for Sentinel's connectors (AWS IAM User
-/// Guide, "Identity-provider controls for shared OIDC providers").
+/// One issuer per tenant and version of the protocol, in each of the clouds. `common` and its like
+/// are no issuers. Two tenants are open to everybody: that of personal accounts, and the one that
+/// signs for Sentinel's connectors (AWS IAM User Guide, "Identity-provider controls for shared OIDC
+/// providers").
 const ISSUERS: &[IssuerForm] = &[
     shared("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"),
     shared("https://sts.windows.net/9188040d-6c67-4c5b-b112-36a304b66dad/"),
@@ -28,7 +29,7 @@ const ISSUERS: &[IssuerForm] = &[
     sole("https://sts.microsoftonline.de/{tenant_uuid}/"),
 ];
 
-/// `azp` is of tokens of version 2, `appid` and `xms_mirid` of version 1.
+/// Tokens of version 2 have `azp`; those of version 1 have `appid` and `xms_mirid`.
 const SHORT_RULE: ShortRule = ShortRule {
     key: "azure",
     members: &[

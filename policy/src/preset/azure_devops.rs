@@ -11,7 +11,7 @@ pub(super) const PLATFORM: Platform = Platform {
 const ISSUERS: &[IssuerForm] =
     &[sole("https://vstoken.dev.azure.com/{organisation_uuid}"), shared("https://vstoken.dev.azure.com")];
 
-/// Of pipeline tokens; those of service connections have a subject only.
+/// For pipeline tokens. Those of service connections have a subject only.
 const SHORT_RULE: ShortRule = ShortRule {
     key: "azure_devops",
     members: &[

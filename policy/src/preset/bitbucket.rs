@@ -11,7 +11,7 @@ pub(super) const PLATFORM: Platform = Platform {
 const ISSUERS: &[IssuerForm] =
     &[sole("https://api.bitbucket.org/2.0/workspaces/{workspace}/pipelines-config/identity/oidc")];
 
-/// UUIDs stand in braces. The subject changes with every step, so that rules go by claims.
+/// The values are UUIDs in braces. The subject differs for every step, so rules need claims.
 const SHORT_RULE: ShortRule = ShortRule {
     key: "bitbucket",
     members: &[

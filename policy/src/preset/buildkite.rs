@@ -28,7 +28,7 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     advice: "begin `subject` with `organization:SLUG:`, or add the claim `organization_id`",
 };
 
-/// A branch says nothing of who wrote the code: forks have branches too.
+/// A branch does not tell who wrote the code: forks have branches, too.
 const SHORT_RULE: ShortRule = ShortRule {
     key: "buildkite",
     members: &[

@@ -24,7 +24,7 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     advice: "begin `subject` with `org/ORGANISATION-ID/`, or add the claim `oidc.circleci.com/org-id`",
 };
 
-/// A fork builds with a `vcs-origin` of its own.
+/// Builds of a fork have the fork's `vcs-origin`.
 const SHORT_RULE: ShortRule = ShortRule {
     key: "circleci",
     members: &[

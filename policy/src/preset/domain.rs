@@ -1,17 +1,20 @@
-//! Who can register a host, as the Public Suffix List says.
+//! Registrable domains, according to the Public Suffix List.
 
-/// The part of `host` that its owner registered with a registry: `example.co.uk` of `ci.example.co.uk`.
+/// The part of `host` that its owner registered with a registry: `example.co.uk` for
+/// `ci.example.co.uk`.
 pub(super) fn registered(host: &str) -> Option<&str> {
     let mut suffix = text(psl::suffix(host.as_bytes())?.as_bytes())?;
-    // A company that gives out names below its own domain registered that domain.
-    while let Some(found) = psl::suffix(suffix.as_bytes()).filter(|own| own.typ() == Some(psl::Type::Private)) {
+    // A private suffix is the domain of a company that gives out names below it. Go up to what the
+    // company itself registered.
+    while let Some(found) = psl::suffix(suffix.as_bytes()).filter(|suffix| suffix.typ() == Some(psl::Type::Private)) {
         suffix = text(found.as_bytes())?.split_once('.')?.1;
         suffix = text(psl::suffix(suffix.as_bytes())?.as_bytes())?;
     }
     with_one_label_more(host, suffix)
 }
 
-/// The suffix of `host` below which anybody can get a name, from a registry or from a company that hosts others.
+/// The suffix of `host` below which anybody can get a name, from a registry or from a hosting
+/// company.
 pub(super) fn public_suffix(host: &str) -> Option<PublicSuffix<'_>> {
     let suffix = psl::suffix(host.as_bytes()).filter(psl::Suffix::is_known)?;
     let is_company = suffix.typ() == Some(psl::Type::Private);
@@ -22,12 +25,12 @@ pub(super) fn public_suffix(host: &str) -> Option<PublicSuffix<'_>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PublicSuffix<'a> {
     pub(super) text: &'a str,
-    /// Whether a company gives out the names, and no registry.
+    /// Whether a company gives out the names, rather than a registry.
     pub(super) is_company: bool,
 }
 
 impl PublicSuffix<'_> {
-    /// The name below the suffix that `host` lies in.
+    /// The name directly below the suffix that contains `host`.
     pub(super) fn name_in<'h>(&self, host: &'h str) -> Option<&'h str> {
         with_one_label_more(host, self.text)
     }
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_suffix_that_gives_names_to_anybody_is_found() {
-        let of = |host| public_suffix(host).map(|own| (own.text, own.is_company, own.name_in(host)));
+        let of = |host| public_suffix(host).map(|suffix| (suffix.text, suffix.is_company, suffix.name_in(host)));
         assert_eq!(of("x.octo.github.io"), Some(("github.io", true, Some("octo.github.io"))));
         assert_eq!(of("{x}.co.uk"), Some(("co.uk", false, Some("{x}.co.uk"))));
         assert_eq!(of("{x}.acme.com"), Some(("com", false, Some("acme.com"))));

@@ -12,6 +12,7 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("forgejo", "Forgejo", ISSUERS, include_str!("samples/forgejo.json"))
 };
 
-/// Codeberg hosts everybody's repositories. An instance's issuer is its URL followed by `/api/actions` (Forgejo documentation,
-/// "Actions, OpenID Connect"); a census of shared issuers names the bare host.
+/// Codeberg, which hosts everybody's repositories. The issuer of an instance is its URL followed by
+/// `/api/actions` (Forgejo documentation, "Actions, OpenID Connect"); a census of shared issuers
+/// names the bare host.
 const ISSUERS: &[IssuerForm] = &[shared("https://codeberg.org/api/actions"), shared("https://codeberg.org")];

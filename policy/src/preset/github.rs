@@ -1,4 +1,5 @@
-//! GitHub Actions: one issuer for everybody, one per enterprise where it is set so, and GitHub Enterprise Server's own.
+//! GitHub Actions: one issuer for everybody, one per enterprise that enables it, and one per GitHub
+//! Enterprise Server.
 
 mod template;
 
@@ -18,8 +19,8 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("github-actions", "GitHub Actions", ISSUERS, include_str!("samples/github.json"))
 };
 
-/// The public issuer and its predecessor; `.../ENTERPRISE` below it; `https://token.actions.SUBDOMAIN.ghe.com[/SUBDOMAIN]`
-/// for data residency.
+/// The public issuer and its predecessor; `.../ENTERPRISE` below it;
+/// `https://token.actions.SUBDOMAIN.ghe.com[/SUBDOMAIN]` for data residency.
 const ISSUERS: &[IssuerForm] = &[
     shared("https://token.actions.githubusercontent.com"),
     sole("https://token.actions.githubusercontent.com/{enterprise}"),
@@ -63,8 +64,9 @@ const SHORT_RULE: ShortRule = ShortRule {
     open_prefix: Some("repo_property_"),
 };
 
-/// By name, with ids (`repo:o@1/r@2:...`), and the customised templates that begin with the owner. A name can hold none of
-/// the ends. `job_workflow_ref` is no owner: it names a reusable workflow that anybody may call.
+/// Subjects by name, with ids (`repo:o@1/r@2:...`), and of the customised templates that begin with
+/// the owner. A name contains none of the end characters. `job_workflow_ref` does not name the
+/// owner: it names a reusable workflow, which anybody may call.
 pub(super) const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[
         OwnerText::Between { prefix: "repo:", ends: &['/', '@'] },
@@ -96,7 +98,7 @@ fn has_id(subject: &str) -> bool {
     by_name || subject.starts_with("repository_id:") || subject.starts_with("repository_owner_id:")
 }
 
-/// Every claim is a string, ids and `ref_protected` too, but for the registered times.
+/// Every claim is a string, even ids and `ref_protected`. Only the registered times are numbers.
 pub(super) fn is_text_claim(claim: &str) -> bool {
     !matches!(claim, "exp" | "iat" | "nbf")
 }

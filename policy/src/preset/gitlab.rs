@@ -63,7 +63,9 @@ const SHORT_RULE: ShortRule = ShortRule {
     open_prefix: None,
 };
 
-/// `ci_config_ref_uri` is no owner: any project may use another's configuration. In the pipeline of a merge request from a fork the `project_*` claims name the fork; `job_project_*` the project that runs it.
+/// `ci_config_ref_uri` does not name the owner: any project may use another's configuration. In the
+/// pipeline of a merge request from a fork, the `project_*` claims name the fork, and
+/// `job_project_*` the project that runs the pipeline.
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "project_path:", ends: &['/'] }],
     exact_subject: false,
@@ -83,7 +85,7 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     advice: "begin `subject` with `project_path:GROUP/`, or add `namespace_id` or `project_id`",
 };
 
-/// Ids are strings; `runner_id`, the times and lists of groups are not.
+/// Ids are strings. `runner_id`, times and lists of groups are not.
 fn is_text_claim(claim: &str) -> bool {
     SHORT_RULE.members.iter().any(|(member, _)| *member == claim && claim != "groups_direct")
         || matches!(claim, "sub" | "jti")

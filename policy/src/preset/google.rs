@@ -1,4 +1,4 @@
-//! Google service accounts: one issuer for everybody; the subject is the numeric unique id.
+//! Google service accounts: one issuer for everybody. The subject is the numeric unique id.
 
 use super::IssuerDefaults;
 use super::owner::{OwnerGrammar, OwnerText, never};
@@ -12,10 +12,11 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("google", "Google", ISSUERS, include_str!("samples/google.json"))
 };
 
-/// ID tokens have either (Google, "Verify the Google ID token on your server side").
+/// ID tokens have one or the other (Google, "Verify the Google ID token on your server side").
 const ISSUERS: &[IssuerForm] = &[shared("https://accounts.google.com"), shared("accounts.google.com")];
 
-/// `azp` is no owner: of a person's token it is the client that anybody may sign in to.
+/// `azp` does not name the owner: in a person's token it is the client, and anybody may sign in
+/// there.
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Whole],
     exact_subject: false,
@@ -31,7 +32,7 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     advice: "write the service account's numeric unique id as `subject`",
 };
 
-/// The last three are of the metadata server, with `format=full`.
+/// Only tokens of the metadata server with `format=full` have the last three.
 const SHORT_RULE: ShortRule = ShortRule {
     key: "google",
     members: &[

@@ -1,8 +1,9 @@
-//! Whether a host is that of a known platform, or looks like it.
+//! Tells whether a host belongs to a known platform, or only looks like it.
 //!
-//! A look-alike is a host that somebody else can register and that a reader takes for the platform's. Hosts are compared
-//! label by label, where a label in braces stands for any. How many letters may differ depends on the label: in a short
-//! one another letter makes another word, and the word is somebody's name.
+//! A look-alike is a host that somebody else can register and that a reader takes for the
+//! platform's. Hosts are compared label by label; a label in braces matches any. How many letters
+//! may differ depends on the length of the label: in a short one, another letter makes another
+//! word, which may be somebody's name.
 
 mod spelling;
 #[cfg(test)]
@@ -15,25 +16,25 @@ use super::domain::{public_suffix, registered};
 use super::known::FORMS;
 use spelling::{edits, is_slip, skeleton};
 
-/// How a host stands to a known one.
+/// How a host compares with a known one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Likeness {
-    /// It is that host.
+    /// It is the known host.
     Same,
-    /// A reader takes it for that host.
+    /// It is another host that a reader takes for the known one.
     Near,
 }
 
-/// Endings by which a domain of two labels is imitated.
+/// Top-level domains used to imitate a domain of two labels.
 const ENDINGS: [&str; 8] = ["co", "cm", "om", "con", "org", "net", "io", "corn"];
 
-/// Endings that nobody can register: a host under them is somebody's own network.
+/// Endings that nobody can register. A host below them is in a private network.
 const PRIVATE_ENDINGS: [&str; 9] = ["local", "internal", "intranet", "lan", "home", "corp", "svc", "localhost", "test"];
 
-/// Well-known hosts that lie near to one of ours and are none.
+/// Well-known hosts that resemble a known host but are not meant to.
 const NEIGHBOURS: [&str; 1] = ["gitea.com"];
 
-/// Domains of the platforms' companies beside those of their known issuers: other clouds of theirs, and other countries.
+/// Further domains of the platforms' companies, such as other clouds and other countries.
 const VENDORS_DOMAINS: [&str; 22] = [
     "amazonaws.com.cn",
     "amazonaws.eu",
@@ -59,20 +60,20 @@ const VENDORS_DOMAINS: [&str; 22] = [
     "gitlab-dedicated.com",
 ];
 
-/// Domains of which every host is a known platform's company's.
+/// Domains that belong to a known platform's company as a whole.
 static VENDORS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     let of_forms = FORMS.iter().filter_map(|form| registered(form.host()));
     VENDORS_DOMAINS.into_iter().chain(of_forms).collect()
 });
 
-/// The shortest label in which a letter too many or another letter is still taken for a slip.
+/// Shortest label in which one wrong or extra letter counts as a slip.
 const LONG_NAME: usize = 6;
-/// The shortest label in which two are.
+/// Shortest label in which two wrong letters count as a slip.
 const LONG_FOR_TWO: usize = 9;
-/// The most wrong letters of a host.
+/// Most wrong letters in a whole host.
 const MOST: usize = 2;
 
-/// How `host` stands to `known`; both may have variables in braces.
+/// Compares `host` with `known`. Both may have variables in braces. `None` if they are unrelated.
 pub(super) fn likeness(host: &str, known: &str) -> Option<Likeness> {
     let host = bare(host);
     if is_same(&host, known) {
@@ -90,7 +91,7 @@ pub(super) fn likeness(host: &str, known: &str) -> Option<Likeness> {
     is_near.then_some(Likeness::Near)
 }
 
-/// Without port, root dot and capitals; punycode as it is shown.
+/// Strips the port and the root dot, lowers the case, and decodes punycode to what a reader sees.
 fn bare(host: &str) -> String {
     let host = host.split_once(':').map_or(host, |(host, _)| host);
     let host = host.strip_suffix('.').unwrap_or(host).to_lowercase();
@@ -103,15 +104,15 @@ fn labels(host: &str) -> impl Iterator<Item = &str> {
 
 fn is_same(host: &str, known: &str) -> bool {
     labels(host).count() == labels(known).count()
-        && labels(host).zip(labels(known)).all(|(own, other)| own == other || fits(own, other))
+        && labels(host).zip(labels(known)).all(|(label, other)| label == other || fits(label, other))
 }
 
-/// Whether two labels, one of which has a variable, may be one text.
-pub(super) fn fits(own: &str, other: &str) -> bool {
-    match (parts(own), parts(other)) {
+/// Whether two labels, at least one of them with a variable, can have the same text.
+pub(super) fn fits(label: &str, other: &str) -> bool {
+    match (parts(label), parts(other)) {
         (None, None) => false,
         (Some((head, tail)), None) => has(other, head, tail),
-        (None, Some((head, tail))) => has(own, head, tail),
+        (None, Some((head, tail))) => has(label, head, tail),
         (Some((head, tail)), Some((other_head, other_tail))) => {
             (head.starts_with(other_head) || other_head.starts_with(head))
                 && (tail.ends_with(other_tail) || other_tail.ends_with(tail))
@@ -119,7 +120,7 @@ pub(super) fn fits(own: &str, other: &str) -> bool {
     }
 }
 
-/// What stands before and after the variable of a label.
+/// The text before and after the variable of a label.
 fn parts(label: &str) -> Option<(&str, &str)> {
     let (head, rest) = label.split_once('{')?;
     Some((head, rest.split_once('}')?.1))
@@ -129,15 +130,15 @@ fn has(label: &str, head: &str, tail: &str) -> bool {
     label.len() > head.len() + tail.len() && label.starts_with(head) && label.ends_with(tail)
 }
 
-/// Whether `host` belongs to the company of a known platform, though not by the domain of `known`. What a company hosts
-/// for others there is not its own.
+/// Whether `host` is below another domain of a known platform's company. Hosts that the company
+/// gives to others there do not count as its own.
 fn is_other_vendors(host: &str, known: &str) -> bool {
     let Some(domain) = registered(host) else { return false };
-    let hosts_others = public_suffix(host).is_some_and(|own| own.is_company && own.text != domain);
+    let hosts_others = public_suffix(host).is_some_and(|suffix| suffix.is_company && suffix.text != domain);
     VENDORS.contains(domain) && registered(known) != Some(domain) && !hosts_others
 }
 
-/// Whether every label is that of `known`, or a slip away from it.
+/// Whether every label equals that of `known` or is a slip away from it.
 fn by_label(host: &str, known: &str) -> bool {
     if labels(host).count() != labels(known).count() {
         return false;
@@ -146,18 +147,18 @@ fn by_label(host: &str, known: &str) -> bool {
     let name_at = name_at(known);
     let last = labels(known).count().saturating_sub(1);
     let mut wrong = 0;
-    for (at, (own, other)) in labels(host).zip(labels(known)).enumerate() {
-        let cost = if own == other || fits(own, other) {
+    for (at, (label, other)) in labels(host).zip(labels(known)).enumerate() {
+        let cost = if label == other || fits(label, other) {
             Some(0)
-        } else if own.contains('{') || other.contains('{') {
+        } else if label.contains('{') || other.contains('{') {
             None
         } else if at == last {
-            ENDINGS.contains(&own).then_some(1)
-        } else if is_one_domain && has_other_number(own, other) {
+            ENDINGS.contains(&label).then_some(1)
+        } else if is_one_domain && has_other_number(label, other) {
             // `app3` beside `app`: the company numbers its hosts.
             None
         } else {
-            slips(own, other, Some(at) == name_at)
+            slips(label, other, Some(at) == name_at)
         };
         let Some(cost) = cost else { return false };
         wrong += cost;
@@ -165,24 +166,24 @@ fn by_label(host: &str, known: &str) -> bool {
     wrong <= MOST
 }
 
-/// The place of the label of `known` that its company registered.
+/// Index of the label of `known` that its company registered.
 fn name_at(known: &str) -> Option<usize> {
     labels(known).count().checked_sub(labels(registered(known)?).count())
 }
 
-fn has_other_number(own: &str, other: &str) -> bool {
+fn has_other_number(written: &str, other: &str) -> bool {
     let name = |label: &'_ str| label.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
-    name(own) == name(other)
+    name(written) == name(other)
 }
 
-/// The wrong letters of a label, where a reader may miss them. `is_name` says that it is the registered name, which stands
-/// for its owner by itself.
-fn slips(own: &str, known: &str, is_name: bool) -> Option<usize> {
-    let (own_shape, known_shape) = (skeleton(own), skeleton(known));
+/// The number of wrong letters in a label, if few enough for a reader to miss. `is_name` marks the
+/// registered name, which identifies its owner by itself and so allows fewer.
+fn slips(label: &str, known: &str, is_name: bool) -> Option<usize> {
+    let (own_shape, known_shape) = (skeleton(label), skeleton(known));
     if own_shape == known_shape {
         return Some(0);
     }
-    if is_slip(own, known) {
+    if is_slip(label, known) {
         return Some(1);
     }
     let length = known.chars().count();
@@ -192,72 +193,74 @@ fn slips(own: &str, known: &str, is_name: bool) -> Option<usize> {
         4.. if !is_name => 1,
         _ => 0,
     };
-    let as_written = edits(own, known);
+    let as_written = edits(label, known);
     let wrong = if most < 2 { as_written } else { as_written.min(edits(&own_shape, &known_shape)) };
     (wrong <= most).then_some(wrong)
 }
 
-/// Whether the hosts differ only by dots and hyphens, in the number of labels, too.
+/// Whether the hosts differ only by dots and hyphens, and so in the number of labels.
 fn by_dots(host: &str, known: &str) -> bool {
-    /// Letters of a host in which one more dot is not seen.
+    /// Shortest host in which a reader misses one more dot.
     const LONG: usize = 12;
     let squeezed = |text: &str| skeleton(text).replace(['.', '-'], "");
-    let (own, others) = (labels(host).count(), labels(known).count());
+    let (count, others) = (labels(host).count(), labels(known).count());
     let is_long = known.len() >= LONG;
-    own != others
+    count != others
         && !host.contains('{')
         && !known.contains('{')
-        && (own < others || is_long)
+        && (count < others || is_long)
         && squeezed(host) == squeezed(known)
 }
 
 /// Whether only the top-level domain differs.
 fn has_own_name(host: &str, known: &str) -> bool {
-    let (Some((own, _)), Some((name, _))) = (host.rsplit_once('.'), known.rsplit_once('.')) else { return false };
-    is_same(own, name)
+    let (Some((host_name, _)), Some((name, _))) = (host.rsplit_once('.'), known.rsplit_once('.')) else { return false };
+    is_same(host_name, name)
 }
 
-/// Whether the top-level domain is one by which a name is imitated. A short name, and one without more before it, is a
-/// word that many use.
+/// Whether the top-level domain imitates that of `known`. Any ending does for a long name below
+/// another label. A short or lone name is a word that many use, so only typical endings count.
 fn has_other_ending(host: &str, known: &str) -> bool {
     let (Some((_, ending)), Some((name, _))) = (host.rsplit_once('.'), known.rsplit_once('.')) else { return false };
     let is_long = name.contains('.') && name.rsplit('.').next().is_some_and(|name| name.len() >= LONG_NAME);
     is_long || ENDINGS.contains(&ending)
 }
 
-/// The whole of a known host in somebody else's domain, its dots as they are or as hyphens.
+/// Whether `host` contains the whole known host inside somebody else's domain, with its dots or
+/// with hyphens instead.
 fn contains_known(host: &str, known: &str) -> bool {
-    let (own, others): (Vec<&str>, Vec<&str>) = (labels(host).collect(), labels(known).collect());
+    let (host_labels, others): (Vec<&str>, Vec<&str>) = (labels(host).collect(), labels(known).collect());
     let is_it = |window: &[&str]| {
         let last = window.len().saturating_sub(1);
-        window.iter().zip(&others).enumerate().all(|(at, (own, other))| {
-            let begins_so = || at == last && own.strip_prefix(*other).is_some_and(|rest| rest.starts_with('-'));
-            own == other || fits(own, other) || begins_so()
+        window.iter().zip(&others).enumerate().all(|(at, (host_labels, other))| {
+            let begins_so = || at == last && host_labels.strip_prefix(*other).is_some_and(|rest| rest.starts_with('-'));
+            host_labels == other || fits(host_labels, other) || begins_so()
         })
     };
-    // At the end of the host it is the known domain itself.
-    let in_front = own.windows(others.len().max(1)).rev().skip(1).any(is_it);
-    let tail_begins_so = own.len() == others.len() && is_it(&own);
+    // At the end of the host it would be the known domain itself.
+    let in_front = host_labels.windows(others.len().max(1)).rev().skip(1).any(is_it);
+    let tail_begins_so = host_labels.len() == others.len() && is_it(&host_labels);
     let hyphened = known.replace('.', "-");
     let as_label = |label: &&str| {
         label.split_once(&hyphened).is_some_and(|(before, after)| {
             (before.is_empty() || before.ends_with('-')) && (after.is_empty() || after.starts_with('-'))
         })
     };
-    in_front || tail_begins_so || (!known.contains('{') && own.iter().any(as_label))
+    in_front || tail_begins_so || (!known.contains('{') && host_labels.iter().any(as_label))
 }
 
-/// Whether the registered domain alone is a slip away from a long one: whatever stands before it, it is not theirs.
+/// Whether the registered domain alone is a slip away from a long one. The labels before it do not
+/// matter: the domain is not the company's.
 fn by_domain(host: &str, known: &str) -> bool {
-    /// Letters of a name that is nobody else's by chance.
+    /// Shortest name that nobody else has by chance.
     const LONG: usize = 8;
-    /// Letters of a name in which two wrong ones are not seen.
+    /// Shortest name in which a reader misses two wrong letters.
     const LONG_FOR_TWO: usize = 12;
-    let (Some(own), Some(other)) = (registered(host), registered(known)) else { return false };
-    let (Some((own, own_suffix)), Some((other, suffix))) = (own.split_once('.'), other.split_once('.')) else {
+    let (Some(domain), Some(other)) = (registered(host), registered(known)) else { return false };
+    let (Some((domain, own_suffix)), Some((other, suffix))) = (domain.split_once('.'), other.split_once('.')) else {
         return false;
     };
-    if own == other || own_suffix != suffix || own.contains('{') {
+    if domain == other || own_suffix != suffix || domain.contains('{') {
         return false;
     }
     let most = match other.chars().count() {
@@ -265,5 +268,5 @@ fn by_domain(host: &str, known: &str) -> bool {
         LONG.. => 1,
         _ => return false,
     };
-    skeleton(own) == skeleton(other) || edits(own, other) <= most
+    skeleton(domain) == skeleton(other) || edits(domain, other) <= most
 }

@@ -1,33 +1,35 @@
-//! Hosts where anybody can have an issuer of their own: identity providers with a tenant for each customer, and companies
-//! that host anybody's files or programs. A variable of a family that stands for the tenant there stands for everybody.
+//! Hosts where anybody can have an issuer: identity providers with a tenant per customer, and
+//! companies that host anybody's files or programs. If a family has a variable in the place of the
+//! tenant, it accepts everybody.
 //!
-//! Companies that give out names below a suffix of theirs, and registries, are known by the Public Suffix List. The list here
-//! has those that are not in it. A wrong entry costs one listed value in a configuration; a missing one lets strangers in.
+//! The Public Suffix List covers registries, and companies that give out names below a suffix. The
+//! list here has the others. A wrong entry costs an operator one listed value; a missing one lets
+//! strangers in.
 
 use sts_types::IssuerTemplate;
 
 use super::domain::public_suffix;
 use super::host::fits;
 
-/// Who can have a member of a family.
+/// The reason why anybody can have a member of a family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OpenToAnybody {
-    /// What anybody does to have one, for people: `has an account at Okta`.
+    /// What anybody does to get one, as the end of a sentence: `has an account at Okta`.
     pub(crate) how: String,
 }
 
-/// Where a host's URLs name the tenant.
+/// The part of a URL that names the tenant.
 #[derive(Clone, Copy)]
 enum Tenant {
-    /// In the host.
+    /// A label of the host.
     Host,
-    /// In one of the first segments of the path.
+    /// One of the first segments of the path, as many as this.
     Path(usize),
 }
 
 use Tenant::{Host, Path};
 
-/// Domains (`*` is any one label), where the tenant stands, and whose they are.
+/// Domain (`*` is any one label), part of the URL that names the tenant, and the company.
 const HOSTED: &[(&str, Tenant, &str)] = &[
     // Identity providers with a host for each tenant.
     ("okta.com", Host, "Okta"),
@@ -223,7 +225,7 @@ const HOSTED: &[(&str, Tenant, &str)] = &[
 ];
 
 impl OpenToAnybody {
-    /// How anybody can have a member of the family, where one of its variables `free` stands for the tenant.
+    /// How anybody can get a member of the family, if one of its `free` variables names the tenant.
     pub(crate) fn of(template: &IssuerTemplate, free: &[&str]) -> Option<Self> {
         let rest = template.as_str().split_once("://")?.1;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -245,7 +247,8 @@ impl OpenToAnybody {
     }
 }
 
-/// Whether `host` is of `domain`: below it where the host names the tenant, else the domain itself.
+/// Whether `host` belongs to `domain`: below it if the host names the tenant, otherwise the domain
+/// itself.
 fn is_within(host: &str, domain: &str, tenant: Tenant) -> bool {
     let mut own = host.rsplit('.');
     let is_below =
@@ -268,7 +271,7 @@ mod tests {
         };
         let rules: BTreeMap<String, VariableSpec> = names.map(|name| (name.to_owned(), rule(name))).collect();
         let template = IssuerTemplate::new(text, &rules).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
-        OpenToAnybody::of(&template, &template.open_variables().collect::<Vec<_>>()).map(|own| own.how)
+        OpenToAnybody::of(&template, &template.open_variables().collect::<Vec<_>>()).map(|open| open.how)
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What is wrong with the URL of an issuer as such: it is no issuer of the platform whose host it has, or its host only
-//! looks like a platform's. No text here ever advises to trust such an issuer.
+//! Faults in the URL of an issuer: it is on a platform's host but is none of its issuers, or its
+//! host only looks like a platform's. No message here advises an operator to trust such an issuer.
 
 use sts_types::{CheckCode, Issuer, IssuerTemplate, Issuers};
 
@@ -8,22 +8,24 @@ use super::host::{Likeness, likeness};
 use super::known::{FORMS, Form, KnownIssuer};
 use crate::finding::quoted;
 
-/// Why an issuer, or the template of a family, must not be configured.
+/// The reason why an issuer, or the template of a family, must not be configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerFault {
-    /// The rule behind it.
+    /// The rule that was broken.
     pub code: CheckCode,
     /// What is wrong.
     pub message: String,
     /// What to write.
     pub help: String,
-    /// Whether the host only looks like a platform's: nothing that is said of the entry may lead to trusting it.
+    /// Whether the host only looks like a platform's. No other finding about the entry may then
+    /// lead an operator to trust it.
     pub look_alike: bool,
-    /// The platform that was probably meant, so that what follows from the fault is not reported as well.
+    /// The platform that was probably meant. Findings that only follow from the fault are
+    /// suppressed.
     pub preset: Option<Preset>,
 }
 
-/// Sites of platforms that people take for their issuers.
+/// Platforms' web sites that people take for the issuer.
 const SITES: [(&str, Preset); 6] = [
     ("github.com", Preset::GithubActions),
     ("api.github.com", Preset::GithubActions),
@@ -33,21 +35,22 @@ const SITES: [(&str, Preset); 6] = [
     ("bitbucket.org", Preset::Bitbucket),
 ];
 
-/// Words that stand where an Entra tenant's id should, for whoever signs in.
+/// Words in the place of an Entra tenant's id that accept whoever signs in.
 const EVERYBODYS_TENANT: [&str; 4] = ["common", "organizations", "consumers", "{tenantid}"];
 
-/// Whether `word` stands for every tenant of Entra, or for everybody without one.
+/// Whether `word` stands for every tenant of Entra, or for everybody without a tenant.
 pub(crate) fn is_everybodys_tenant(word: &str) -> bool {
-    EVERYBODYS_TENANT.iter().any(|own| own.eq_ignore_ascii_case(word))
+    EVERYBODYS_TENANT.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 impl IssuerFault {
-    /// What is wrong with `issuers`, if anything is.
+    /// The fault of `issuers`, if there is one.
     #[must_use]
     pub fn of(issuers: &Issuers) -> Option<Self> {
         let text = issuers.as_str();
         if let Some(issuer) = issuer_of_document(text) {
-            // Of a template only the host is judged: what is left is a template, too, and no issuer.
+            // The remaining text of a family is a template, not an issuer, so only its host is
+            // checked.
             let worse = match issuers {
                 Issuers::One(_) => Self::of_text(&issuer),
                 Issuers::Family(_) => host_of(&issuer).and_then(Self::near),
@@ -63,7 +66,7 @@ impl IssuerFault {
         Self::of_text(text)
     }
 
-    /// A family of Entra's that lists a word for every tenant.
+    /// An Entra family whose variable lists a word for every tenant.
     fn of_listed_tenants(template: &IssuerTemplate) -> Option<Self> {
         let host = host_of(template.as_str())?;
         let mut forms = FORMS.iter().filter(|form| form.preset == Some(Preset::Azure));
@@ -75,7 +78,7 @@ impl IssuerFault {
         words.find(|word| is_everybodys_tenant(word)).map(|word| Self::everybodys_tenant(word, host))
     }
 
-    /// A word for every tenant of Entra in the place of one.
+    /// A word for every tenant in the place of an Entra tenant.
     fn everybodys_tenant(word: &str, host: &str) -> Self {
         Self {
             code: CheckCode::AnyTenantIssuer,
@@ -90,7 +93,7 @@ impl IssuerFault {
         }
     }
 
-    /// Like [`Self::of`], of a text that is no discovery document's URL.
+    /// Like [`Self::of`], for a text that is not the URL of a discovery document.
     fn of_text(text: &str) -> Option<Self> {
         if KnownIssuer::of_url(text).is_some() {
             return None;
@@ -102,7 +105,7 @@ impl IssuerFault {
     }
 
     fn document(issuer: &str) -> Self {
-        // Where the platform's issuers end in a slash, so does this one.
+        // The issuers of some platforms end in a slash, which the document's URL does not show.
         let slashed = format!("{issuer}/");
         let is_known = |url: &str| KnownIssuer::of_url(url).is_some();
         let issuer = if !is_known(issuer) && is_known(&slashed) { slashed } else { issuer.to_owned() };
@@ -115,22 +118,22 @@ impl IssuerFault {
         }
     }
 
-    /// A known platform's host in a URL that is none of its issuers.
+    /// A URL on a known platform's host that is none of its issuers.
     fn of_known_host(text: &str, host: &str) -> Option<Self> {
         let site =
             SITES.iter().find(|(site, _)| likeness(host, site) == Some(Likeness::Same)).map(|(_, preset)| *preset);
-        let own: Vec<&Form> = match site {
+        let forms: Vec<&Form> = match site {
             Some(preset) => FORMS.iter().filter(|form| form.preset == Some(preset)).take(1).collect(),
             None => FORMS
                 .iter()
                 .filter(|form| form.owns_host() && likeness(host, form.host()) == Some(Likeness::Same))
                 .collect(),
         };
-        // The id of one tenant is somebody else's, and no advice.
-        let own: Vec<&Form> = own.into_iter().filter(|form| !form.names_a_tenant()).collect();
-        let first = *own.first()?;
+        // Never advise the id of somebody else's tenant.
+        let forms: Vec<&Form> = forms.into_iter().filter(|form| !form.names_a_tenant()).collect();
+        let first = *forms.first()?;
         let name = first.name;
-        let mut shown: Vec<String> = own.iter().map(|form| quoted(&form.shown())).collect();
+        let mut shown: Vec<String> = forms.iter().map(|form| quoted(&form.shown())).collect();
         shown.dedup();
         let tenant = text.split('/').find(|part| is_everybodys_tenant(part));
         if let (Some(Preset::Azure), Some(tenant)) = (first.preset, tenant) {
@@ -163,7 +166,8 @@ impl IssuerFault {
     }
 }
 
-/// Issuers are compared byte for byte: a slash too many or too few is another issuer, that nobody is.
+/// A known issuer with a slash too many or too few. Issuers are compared byte for byte, so no token
+/// has it.
 fn other_slash(text: &str) -> Option<IssuerFault> {
     let other = text.strip_suffix('/').map_or_else(|| format!("{text}/"), str::to_owned);
     let known = KnownIssuer::of_url(&other)?;
@@ -177,7 +181,7 @@ fn other_slash(text: &str) -> Option<IssuerFault> {
     })
 }
 
-/// The issuer that the document at `url` is of, where that is the URL of a metadata document or key set under
+/// The issuer that a metadata document or key set at `url` belongs to, if `url` is under
 /// `/.well-known` (OpenID Connect Discovery section 4, RFC 8414 section 3).
 fn issuer_of_document(url: &str) -> Option<String> {
     const FOLDER: &str = "/.well-known";
@@ -189,7 +193,7 @@ fn issuer_of_document(url: &str) -> Option<String> {
         return None;
     }
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    // RFC 8414 puts the folder before the issuer's path.
+    // RFC 8414 puts `/.well-known` before the issuer's path, Discovery after it.
     let path = rest.trim_start_matches('/').split_once('/').map_or("", |(_, path)| path);
     let scheme_only = before.ends_with(':') || before.ends_with("//");
     let path = path.trim_end_matches('/');
@@ -197,7 +201,7 @@ fn issuer_of_document(url: &str) -> Option<String> {
     (!scheme_only && Issuer::new(&issuer).is_ok()).then_some(issuer)
 }
 
-/// The host of a URL, or of a text that is one but for its scheme.
+/// The host of a URL, or of a URL without its scheme.
 fn host_of(text: &str) -> Option<&str> {
     let rest = match text.split_once("://") {
         Some((_, rest)) => rest.split(['/', '?', '#']).next()?.rsplit('@').next()?,

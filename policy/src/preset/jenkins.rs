@@ -7,6 +7,6 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("jenkins", "Jenkins", SELF_HOSTED, include_str!("samples/jenkins.json"))
 };
 
-/// The subject is the URL of the job, with its slash, unless a template makes it another.
+/// The subject is the URL of the job, with its last slash, unless a template changes it.
 const SHORT_RULE: ShortRule =
     ShortRule { key: "jenkins", members: &[("job", MemberPath::Path("sub"))], open_prefix: None };

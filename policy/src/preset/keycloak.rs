@@ -1,4 +1,4 @@
-//! Keycloak client credentials: audiences come from mappers, often several.
+//! Keycloak client credentials. Mappers add the audiences, often several.
 
 use super::IssuerDefaults;
 use super::platform::{ALL_ALGORITHMS, DEFAULTS, Platform, SELF_HOSTED, plain};

@@ -1,7 +1,7 @@
-//! What is publicly known about issuers: whose they are, and whether many tenants share them.
+//! Publicly known issuers: which platform they belong to, and whether many tenants share them.
 //!
-//! A family is recognised by the fixed text of its template, whatever its variables allow. A pattern can only narrow: an
-//! operator who writes a tighter one never gets less protection.
+//! A family is recognised by the fixed text of its template, whatever its variables allow. A
+//! tighter pattern for a variable therefore never weakens the protection.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -16,16 +16,18 @@ use super::shared::{SHARED, SIGN_IN};
 /// The known platform that an entry's issuers belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownIssuer {
-    /// Its place among the known forms.
+    /// Index in [`FORMS`].
     form: usize,
-    /// Whether the entry accepts tokens of many tenants: an issuer that many share, or a family with an open variable.
+    /// Whether the entry accepts tokens of many tenants: a shared issuer, or a family with an open
+    /// variable.
     pub shared: bool,
-    /// Whether one issuer alone signs for many tenants, so that naming the member of a family does not name the tenant.
+    /// Whether a single issuer signs for many tenants. Naming the member of a family then does not
+    /// name the tenant.
     pub shared_member: bool,
 }
 
 impl KnownIssuer {
-    /// What is known about them.
+    /// Looks up an issuer or a family.
     #[must_use]
     pub fn of(issuers: &Issuers) -> Option<Self> {
         match issuers {
@@ -34,7 +36,7 @@ impl KnownIssuer {
         }
     }
 
-    /// What is known about the issuer of exactly that URL.
+    /// Looks up an issuer by its exact URL.
     #[must_use]
     pub fn of_url(url: &str) -> Option<Self> {
         let form = FORMS.iter().position(|form| form.covers(url))?;
@@ -49,8 +51,8 @@ impl KnownIssuer {
         let (form, _) = *found.first()?;
         let shared_form = |(_, tenancy): &(usize, Tenancy)| *tenancy == Tenancy::Shared;
         let is_open = template.open_variables().next().is_some();
-        // With an open variable an identity names the member it means, which is one of the platform's sole issuers unless
-        // there is none.
+        // With an open variable, an identity must name the member. That is an issuer of one tenant,
+        // unless all the platform's issuers are shared.
         let shared_member = if is_open { found.iter().all(shared_form) } else { found.iter().any(shared_form) };
         Some(Self { form, shared: is_open || shared_member, shared_member })
     }
@@ -74,40 +76,41 @@ impl KnownIssuer {
         FORMS.get(self.form).map_or("", |form| form.name)
     }
 
-    /// How its tokens name their owner, where that is known.
+    /// How its tokens name their owner, if known.
     pub(crate) fn owner(self) -> Option<&'static OwnerGrammar> {
         let form = FORMS.get(self.form)?;
         form.preset.map_or(form.owner, Preset::owner)
     }
 }
 
-/// Hosts with a path for each customer's cluster (OpenShift on AWS): a known issuer there says nothing about the others.
+/// Hosts with one path per customer's cluster (OpenShift on AWS). A known issuer there says nothing
+/// about other paths.
 const HOSTS_OF_MANY: [&str; 2] = ["rh-oidc.s3.us-east-1.amazonaws.com", "oidc.op1.openshiftapps.com"];
 
 /// Key sets of known issuers that are no URLs.
 const KEYS: [(&str, &str); 1] = [("accounts.google.com", "https://www.googleapis.com/oauth2/v3/certs")];
 
-/// Known issuers of one form.
+/// A form of known issuer URLs.
 pub(super) struct Form {
     pub(super) url: &'static str,
     pub(super) name: &'static str,
     pub(super) preset: Option<Preset>,
-    /// Whether workloads get tokens of it. People sign in at the others.
+    /// Whether workloads get tokens from it. People sign in at the others.
     pub(super) is_for_workloads: bool,
     owner: Option<&'static OwnerGrammar>,
     tenancy: Tenancy,
-    /// `None` where the URL has no variable.
+    /// `None` if the URL has no variable.
     template: Option<IssuerTemplate>,
 }
 
-/// Every known form: those of presets first.
+/// Every known form, those of presets first.
 pub(super) static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
     let of_presets = Preset::ALL.into_iter().flat_map(|preset| {
         let platform = preset.platform();
         let form = move |form: &IssuerForm| Form::new(form, platform.title, Some(preset), None, true);
         platform.issuers.iter().map(form)
     });
-    let workloads = SHARED.iter().map(|own| Form::new(&own.form, own.name, None, own.owner, true));
+    let workloads = SHARED.iter().map(|issuer| Form::new(&issuer.form, issuer.name, None, issuer.owner, true));
     let people = SIGN_IN.iter().map(|(form, name)| Form::new(form, name, None, None, false));
     of_presets.chain(workloads).chain(people).collect()
 });
@@ -124,13 +127,13 @@ impl Form {
         Self { url: form.url, name, preset, is_for_workloads, owner, tenancy: form.tenancy, template }
     }
 
-    /// Whether it is one tenant's, by an id in its path.
+    /// Whether the issuer belongs to one tenant, judging by an id in its path.
     pub(super) fn names_a_tenant(&self) -> bool {
         let is_id = |part: &str| part.len() >= 20 && part.bytes().any(|byte| byte.is_ascii_digit());
         self.template.is_none() && self.url.split('/').skip(3).any(is_id)
     }
 
-    /// Whether every issuer of its host is of this platform.
+    /// Whether every issuer on its host belongs to this platform.
     pub(super) fn owns_host(&self) -> bool {
         !HOSTS_OF_MANY.contains(&self.host())
     }
@@ -143,13 +146,13 @@ impl Form {
         self.template.as_ref().map_or_else(|| family.covers(self.url), |template| family.may_overlap(template))
     }
 
-    /// Its host, variables in braces.
+    /// The host of the URL, with variables in braces.
     pub(super) fn host(&self) -> &'static str {
         let rest = self.url.split_once("://").map_or(self.url, |(_, rest)| rest);
         rest.split_once('/').map_or(rest, |(host, _)| host)
     }
 
-    /// Its URL as a person writes it: variables in capitals, without braces.
+    /// The URL for a message: variables in capitals, without braces.
     pub(super) fn shown(&self) -> String {
         let mut shown = String::with_capacity(self.url.len());
         let mut in_name = false;
@@ -165,13 +168,13 @@ impl Form {
     }
 }
 
-/// The form of `url`; `None` where it has no variable.
+/// Parses the template of `url`. `None` if it has no variable.
 fn template(url: &str) -> Option<IssuerTemplate> {
     const UUID: &str = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
     let names = url.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
     let rules: BTreeMap<String, VariableSpec> = names
         .map(|name| {
-            // What begins with a dot is a `.well-known` folder, and no name.
+            // No name begins with a dot; `.well-known` does.
             let pattern = if name.ends_with("_uuid") { UUID } else { "[^.].*" };
             (name.to_owned(), VariableSpec::Pattern(pattern.to_owned()))
         })

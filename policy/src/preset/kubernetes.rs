@@ -1,4 +1,5 @@
-//! Kubernetes projected service-account tokens, on any cluster; those of EKS, GKE and AKS are known by their issuer.
+//! Projected service-account tokens of any Kubernetes cluster. Those of EKS, GKE and AKS are
+//! recognised by their issuer.
 
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("kubernetes", "Kubernetes", ISSUERS, include_str!("samples/kubernetes.json"))
 };
 
-/// The clusters of EKS, GKE and AKS, each with an issuer of its own, in the public and the sovereign clouds.
+/// Clusters of EKS, GKE and AKS in the public and the sovereign clouds. Each has its own issuer.
 const ISSUERS: &[IssuerForm] = &[
     sole("https://oidc.eks.{region}.amazonaws.com/id/{cluster}"),
     sole("https://oidc.eks.{region}.amazonaws.com.cn/id/{cluster}"),
@@ -58,9 +59,9 @@ fn is_text_claim(claim: &str) -> bool {
 
 /// `system:serviceaccount:NS:SA`
 fn subject_of(claims: &Map<String, Value>) -> Option<String> {
-    let own = claims.get("kubernetes.io")?;
-    let namespace = own.get("namespace")?.as_str()?;
-    let account = own.get("serviceaccount")?.get("name")?.as_str()?;
+    let kubernetes = claims.get("kubernetes.io")?;
+    let namespace = kubernetes.get("namespace")?.as_str()?;
+    let account = kubernetes.get("serviceaccount")?.get("name")?.as_str()?;
     Some(format!("system:serviceaccount:{namespace}:{account}"))
 }
 
@@ -70,9 +71,9 @@ fn adopt_subject(subject: &str, claims: &mut Map<String, Value>) {
     else {
         return;
     };
-    let Some(Value::Object(own)) = claims.get_mut("kubernetes.io") else { return };
-    own.insert("namespace".to_owned(), namespace.into());
-    if let Some(Value::Object(known)) = own.get_mut("serviceaccount") {
+    let Some(Value::Object(kubernetes)) = claims.get_mut("kubernetes.io") else { return };
+    kubernetes.insert("namespace".to_owned(), namespace.into());
+    if let Some(Value::Object(known)) = kubernetes.get_mut("serviceaccount") {
         known.insert("name".to_owned(), account.into());
     }
 }

@@ -7,7 +7,7 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("octopus", "Octopus Deploy", SELF_HOSTED, include_str!("samples/octopus.json"))
 };
 
-/// Slugs.
+/// The values are slugs.
 const SHORT_RULE: ShortRule = ShortRule {
     key: "octopus",
     members: &[

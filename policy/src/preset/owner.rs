@@ -1,29 +1,29 @@
-//! How a platform's tokens name their owner. On an issuer that many share, the signature says nothing about the tenant; only
-//! a rule that fixes the owner does.
+//! How a platform's tokens name their owner. The signature of a shared issuer proves nothing about
+//! the tenant, so a rule must fix the owner.
 
 use crate::pattern::Pattern;
 
-/// Where the owner stands in the tokens of a platform.
+/// How the tokens of a platform name their owner.
 pub(crate) struct OwnerGrammar {
-    /// Forms of `sub`.
+    /// Forms of `sub` that name the owner.
     pub(crate) subjects: &'static [OwnerText],
-    /// Whether any exact subject fixes the owner, whatever its form: true where every subject is one tenant's, but not
-    /// where a tenant can make a subject like another's (GitHub's customised templates).
+    /// Whether any exact subject fixes the owner. False if a tenant can produce the subject of
+    /// another, as with GitHub's customised templates.
     pub(crate) exact_subject: bool,
-    /// What subjects look like as a whole, as patterns: so that a stranger's is one that the platform could send.
+    /// Patterns of whole subjects, to find examples that the platform could send.
     pub(crate) shapes: &'static [&'static str],
-    /// Claims (names or pointers) that fix the owner, with the form that does.
+    /// Claims (names or pointers) that fix the owner, with the form of their value.
     pub(crate) claims: &'static [(&'static str, OwnerText)],
-    /// Claims that name the owner or what it owns by an id that is never given to another; empty where names are ids, or are
-    /// never given to another either.
+    /// Claims that name the owner or its property by an id that is never reused. Empty if names are
+    /// never reused either.
     pub(crate) ids: &'static [&'static str],
-    /// Whether a subject that begins so has such an id.
+    /// Whether a subject with this literal head contains such an id.
     pub(crate) subject_has_id: fn(&str) -> bool,
-    /// What to write, for people.
+    /// What to write in a rule, for people.
     pub(crate) advice: &'static str,
 }
 
-/// For subjects without ids.
+/// `subject_has_id` of platforms whose subjects have no ids.
 pub(super) fn never(_: &str) -> bool {
     false
 }
@@ -35,9 +35,9 @@ pub(crate) enum OwnerText {
     Whole,
     /// `prefix`, the owner, then one of the `ends`.
     Between {
-        /// What stands before the owner.
+        /// The text before the owner.
         prefix: &'static str,
-        /// The characters that end the owner's name, none of which can be in it.
+        /// The characters that may follow the owner. An owner's name contains none of them.
         ends: &'static [char],
     },
 }
@@ -45,11 +45,11 @@ pub(crate) enum OwnerText {
 /// How far a pattern reaches, as a form of text that names the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OwnerScope {
-    /// It fits one owner only.
+    /// It matches texts of one owner only.
     OneOwner,
-    /// It is of this form, and fits many owners.
+    /// It has this form, and matches texts of many owners.
     ManyOwners,
-    /// It is of another form: it says nothing about the owner.
+    /// It has another form, which says nothing about the owner.
     Elsewhere,
 }
 
@@ -76,7 +76,8 @@ impl OwnerText {
 }
 
 impl OwnerText {
-    /// The owner that `text` begins with, as far as it is of this form: all there is, where nothing ends the name.
+    /// The owner that `text` names, if it has this form. Without an end character, the owner is the
+    /// rest of the text.
     pub(crate) fn owner(self, text: &str) -> Option<&str> {
         let owner = match self {
             Self::Whole => text,
@@ -88,7 +89,7 @@ impl OwnerText {
         (!owner.is_empty()).then_some(owner)
     }
 
-    /// Every text of this form that names `owner`, as patterns.
+    /// Patterns that together match every text of this form that names `owner`.
     pub(crate) fn texts_of(self, owner: &str) -> Vec<Pattern> {
         match self {
             Self::Whole => vec![Pattern::literal(owner)],
@@ -100,7 +101,7 @@ impl OwnerText {
         }
     }
 
-    /// Texts of this form, whoever the owner is, as patterns.
+    /// Patterns that match texts of this form, for any owner.
     pub(crate) fn texts(self) -> Vec<Pattern> {
         let written = match self {
             Self::Whole => vec!["?**".to_owned()],
@@ -152,7 +153,7 @@ mod tests {
             let matched = ["acme", "acme-evil", "evil", "a", "acmex", "xacme"].into_iter().filter(|owner| {
                 let ids = ["", "@1", "@23"];
                 let repositories = ids.iter().flat_map(|id| ["app", "x"].map(|name| format!("repo:{owner}{id}/{name}{id}")));
-                let mut subjects = repositories.flat_map(|own| ["pull_request", "ref:refs/heads/acme/app", "environment:acme"].map(|rest| format!("{own}:{rest}")));
+                let mut subjects = repositories.flat_map(|repository| ["pull_request", "ref:refs/heads/acme/app", "environment:acme"].map(|rest| format!("{repository}:{rest}")));
                 subjects.any(|subject| pattern.matches(&subject))
             });
             prop_assert!(matched.count() <= 1, "{}", pattern);

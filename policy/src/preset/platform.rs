@@ -1,4 +1,4 @@
-//! The shape of what is known about one platform.
+//! The type behind a preset.
 
 use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
@@ -24,28 +24,29 @@ pub(super) struct Platform {
     pub(super) lent_claims: &'static [&'static str],
     pub(super) subject_of: fn(&Map<String, Value>) -> Option<String>,
     pub(super) adopt_subject: fn(&str, &mut Map<String, Value>),
-    /// What to tell the owner of a token whose subject is of an unusual shape.
+    /// Explains a subject of an unusual form to the owner of the token.
     pub(super) subject_note: fn(&ClaimSet, &str) -> Option<String>,
 }
 
-/// For whom an issuer signs.
+/// The number of tenants that an issuer signs for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tenancy {
-    /// One tenant: its signature tells whose the token is.
+    /// One tenant, so the signature proves the owner of a token.
     Sole,
-    /// Many: anybody can get a token of it.
+    /// Many tenants: anybody can get a token.
     Shared,
 }
 
-/// Well-known public issuers of one form.
+/// A form of well-known public issuers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IssuerForm {
-    /// Their URL. `{name}` stands for one label of the host or segment of the path, `{name_uuid}` for one that is a UUID.
+    /// The URL. `{name}` is one label of the host or segment of the path, `{name_uuid}` one that is
+    /// a UUID.
     pub(super) url: &'static str,
     pub(super) tenancy: Tenancy,
 }
 
-/// Issuers of one tenant each.
+/// Issuers with one tenant each.
 pub(super) const fn sole(url: &'static str) -> IssuerForm {
     IssuerForm { url, tenancy: Tenancy::Sole }
 }
@@ -55,33 +56,35 @@ pub(super) const fn shared(url: &'static str) -> IssuerForm {
     IssuerForm { url, tenancy: Tenancy::Shared }
 }
 
-/// Every issuer of the platform is somebody's own host.
+/// For platforms that only run on hosts of their users.
 pub(super) const SELF_HOSTED: &[IssuerForm] = &[];
 
-/// A short rule (`github: {...}`): members, each a claim, whose plain numbers and booleans stand for the string claims.
+/// A short rule (`github: {...}`). Each member is a condition on a claim; unquoted numbers and
+/// booleans count as strings.
 pub(crate) struct ShortRule {
     /// Its key in an identity.
     pub(crate) key: &'static str,
     /// Its members.
     pub(crate) members: &'static [(&'static str, MemberPath)],
-    /// Members that are claims by their own name when they begin so (`repo_property_`).
+    /// Any member with this prefix is the claim of the same name (`repo_property_`).
     pub(crate) open_prefix: Option<&'static str>,
 }
 
-/// What a member of a short rule stands for.
+/// The claim behind a member of a short rule.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum MemberPath {
     /// The claim of the same name.
     Same,
     /// This claim name or pointer.
     Path(&'static str),
-    /// This claim name or pointer, whose value is no string: plain numbers and booleans stand for themselves.
+    /// This claim name or pointer, which is not a string: unquoted numbers and booleans keep their
+    /// type.
     Value(&'static str),
 }
 
 use Algorithm::{ES256, ES384, ES512, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
 
-/// The defaults of an entry without a preset; platforms spell out what differs.
+/// The defaults of an entry without a preset. Platforms override what differs.
 pub(super) const DEFAULTS: IssuerDefaults = IssuerDefaults {
     algorithms: &[RS256, ES256, EdDSA],
     max_token_lifetime: 86_400,
@@ -91,10 +94,10 @@ pub(super) const DEFAULTS: IssuerDefaults = IssuerDefaults {
     types: &[],
 };
 
-/// For platforms whose keys are the operator's choice.
+/// For platforms whose operators choose the algorithm of their keys.
 pub(super) const ALL_ALGORITHMS: &[Algorithm] = &[RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA];
 
-/// A platform of which only the defaults of its issuer entries differ from nothing.
+/// A platform without a short rule, owner grammar or special subjects.
 pub(super) const fn plain(
     name: &'static str,
     title: &'static str,

@@ -1,17 +1,18 @@
-//! Public issuers that many tenants share and that have no preset. Their signature says nothing about the tenant.
+//! Shared public issuers without a preset. Their signature proves nothing about the tenant.
 //!
-//! Sources: the table "Identity-provider controls for shared OIDC providers" in the AWS IAM User Guide (AWS), a public census
-//! of workload issuers of September 2026 (census), and the platforms' own documentation (docs). A wrong entry costs one
-//! subject in an identity; a missing one lets strangers in, so a doubtful one stands here.
+//! Sources: the table "Identity-provider controls for shared OIDC providers" in the AWS IAM User
+//! Guide (AWS), a public census of workload issuers of September 2026 (census), and the platforms'
+//! own documentation (docs). A wrong entry costs an operator one subject in an identity; a missing
+//! one lets strangers in. So the list includes doubtful issuers.
 
 use super::owner::{OwnerGrammar, OwnerText, never};
 use super::platform::{IssuerForm, shared};
 
-/// One of them.
+/// A shared issuer.
 pub(super) struct SharedIssuer {
     pub(super) name: &'static str,
     pub(super) form: IssuerForm,
-    /// How its tokens name their owner; without it only an exact subject does.
+    /// How its tokens name their owner. Without it, only an exact subject does.
     pub(super) owner: Option<&'static OwnerGrammar>,
 }
 
@@ -27,7 +28,8 @@ const fn owned(name: &'static str, url: &'static str, owner: &'static OwnerGramm
 pub(super) const SHARED: &[SharedIssuer] = &[
     // AWS, census, docs; claims as Sigstore's Fulcio reads them.
     owned("Codefresh", "https://oidc.codefresh.io", &CODEFRESH),
-    // AWS, census, docs ("OIDC client integration"). The audience names the organisation, and the subject, too.
+    // AWS, census, docs ("OIDC client integration"). The audience names the organisation, and the
+    // subject, too.
     owned("Pulumi Cloud", "https://api.pulumi.com/oidc", &PULUMI),
     owned("Pulumi Cloud", "https://api.pulumi.com/oidc/v2", &PULUMI),
     // AWS, census, docs ("AWS provider configuration").
@@ -56,7 +58,8 @@ pub(super) const SHARED: &[SharedIssuer] = &[
     issuer("Gitpod", "https://api.gitpod.io/idp"),
     issuer("Gitpod", "https://services.gitpod.io/idp"),
     issuer("Ona", "https://app.gitpod.io"),
-    // AWS: identity pools (the audience names the pool). Anybody can sign up in a user pool that does not forbid it.
+    // AWS: identity pools (the audience names the pool). Anybody can sign up in a user pool that
+    // does not forbid it.
     issuer("Amazon Cognito", "https://cognito-identity.amazonaws.com"),
     issuer("Amazon Cognito", "https://cognito-identity-us-gov.amazonaws.com"),
     issuer("Amazon Cognito", "https://cognito-identity.{region}.amazonaws.com.cn"),
@@ -64,10 +67,11 @@ pub(super) const SHARED: &[SharedIssuer] = &[
     issuer("Amazon Cognito", "https://cognito-idp-fips.{region}.amazonaws.com/{pool}"),
     issuer("Amazon Cognito", "https://cognito-idp.{region}.amazonaws.com.cn/{pool}"),
     issuer("Amazon Cognito", "https://cognito-idp.{region}.amazonaws.eu/{pool}"),
-    // Docs ("Verify ID tokens"): anybody can sign up in a project that does not forbid it.
+    // Docs ("Verify ID tokens"). Anybody can sign up in a project unless its settings forbid it.
     issuer("Firebase", "https://securetoken.google.com/{project}"),
     issuer("Firebase", "https://session.firebase.google.com/{project}"),
-    // Docs ("Configure OAuth in identity domains"): every identity domain has this issuer unless its administrator changes it.
+    // Docs ("Configure OAuth in identity domains"): every identity domain has this issuer unless
+    // its administrator changes it.
     issuer("Oracle Cloud", "https://identity.oraclecloud.com/"),
     issuer("Oracle Cloud", "https://identity.oraclecloud.com"),
     // Docs ("IAM Identity Services"): one issuer for every account.
@@ -90,7 +94,7 @@ pub(super) const SHARED: &[SharedIssuer] = &[
     issuer("IBM Turbonomic", "https://oidc.op1.openshiftapps.com/2c51blsaqa9gkjt0o9rt11mle8mmropu"),
 ];
 
-/// Where people sign in. Everybody has, or can make, an account; `sub` is the person.
+/// Issuers that people sign in at. Anybody can have an account; `sub` is the person.
 pub(super) const SIGN_IN: &[(IssuerForm, &str)] = &[
     (shared("https://appleid.apple.com"), "Sign in with Apple"),
     (shared("https://www.facebook.com"), "Facebook Login"),
@@ -113,7 +117,7 @@ pub(super) const SIGN_IN: &[(IssuerForm, &str)] = &[
     (shared("https://sso.redhat.com/auth/realms/redhat-external"), "Red Hat"),
 ];
 
-/// A grammar in which any exact subject is one tenant's.
+/// A grammar in which every exact subject belongs to one tenant.
 const fn grammar(
     subjects: &'static [OwnerText],
     claims: &'static [(&'static str, OwnerText)],

@@ -1,4 +1,4 @@
-//! SPIFFE JWT-SVIDs: `iat` is optional, the key is any of the common ones.
+//! SPIFFE JWT-SVIDs: `iat` is optional, and any common algorithm may sign.
 
 use super::IssuerDefaults;
 use super::platform::{ALL_ALGORITHMS, DEFAULTS, MemberPath, Platform, SELF_HOSTED, ShortRule, plain};
@@ -9,6 +9,6 @@ pub(super) const PLATFORM: Platform = Platform {
     ..plain("spiffe", "SPIFFE", SELF_HOSTED, include_str!("samples/spiffe.json"))
 };
 
-/// `spiffe://TRUST-DOMAIN/PATH`.
+/// The subject is `spiffe://TRUST-DOMAIN/PATH`.
 const SHORT_RULE: ShortRule =
     ShortRule { key: "spiffe", members: &[("id", MemberPath::Path("sub"))], open_prefix: None };

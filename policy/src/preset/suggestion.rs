@@ -1,11 +1,11 @@
-//! What a person meant who wrote another word for a platform, or for a member of its short rule.
+//! Suggests the preset or the member of a short rule that an unknown word probably means.
 
 use sts_types::nearest;
 
 use super::Preset;
 use super::platform::ShortRule;
 
-/// Words that people use for a platform.
+/// Other words for platforms.
 const PLATFORMS: [(&str, Preset); 46] = [
     ("github", Preset::GithubActions),
     ("gh", Preset::GithubActions),
@@ -55,7 +55,7 @@ const PLATFORMS: [(&str, Preset); 46] = [
     ("codeberg", Preset::Forgejo),
 ];
 
-/// Words that people use for members, by the key of the short rule.
+/// Other words for members, by the key of the short rule.
 const MEMBERS: &[(&str, &[(&str, &str)])] = &[
     (
         "github",
@@ -174,45 +174,48 @@ const MEMBERS: &[(&str, &[(&str, &str)])] = &[
 ];
 
 impl Preset {
-    /// The preset that `word` was probably meant to be.
+    /// The preset that `word` probably means.
     #[must_use]
     pub fn meant_by(word: &str) -> Option<Self> {
         let folded = fold(word);
         let by_name = || Self::ALL.into_iter().find(|preset| fold(preset.name()) == folded);
-        let by_word = || PLATFORMS.iter().find(|(own, _)| *own == folded).map(|(_, preset)| *preset);
+        let by_word = || PLATFORMS.iter().find(|(other_word, _)| *other_word == folded).map(|(_, preset)| *preset);
         let by_likeness = || {
-            let words = Self::ALL.iter().map(|preset| preset.name()).chain(PLATFORMS.iter().map(|(own, _)| *own));
-            let near = nearest(&folded, words.filter(|own| own.len() > 3))?;
-            Self::from_name(near).or_else(|| PLATFORMS.iter().find(|(own, _)| *own == near).map(|(_, preset)| *preset))
+            let words =
+                Self::ALL.iter().map(|preset| preset.name()).chain(PLATFORMS.iter().map(|(other_word, _)| *other_word));
+            let near = nearest(&folded, words.filter(|word| word.len() > 3))?;
+            Self::from_name(near)
+                .or_else(|| PLATFORMS.iter().find(|(other_word, _)| *other_word == near).map(|(_, preset)| *preset))
         };
         by_name().or_else(by_word).or_else(by_likeness)
     }
 }
 
 impl ShortRule {
-    /// The member that `word` was probably meant to be.
+    /// The member that `word` probably means.
     pub(crate) fn meant_by(&self, word: &str) -> Option<&'static str> {
         let folded = fold(word);
         let names = || self.members.iter().map(|(name, _)| *name);
         let by_word = || {
             let (_, words) = MEMBERS.iter().find(|(key, _)| *key == self.key)?;
-            words.iter().find(|(own, _)| *own == folded).map(|(_, member)| *member)
+            words.iter().find(|(other_word, _)| *other_word == folded).map(|(_, member)| *member)
         };
         let exact = names().find(|name| *name == folded);
         exact.or_else(by_word).or_else(|| nearest(&folded, names())).or_else(|| by_parts(&folded, names()))
     }
 }
 
-/// The shortest of `names` that has every part of `word` in order, each as it is or longer: `repo_id` is `repository_id`.
+/// The shortest of `names` whose parts begin with the parts of `word`, in order: `repo_id` finds
+/// `repository_id`.
 fn by_parts(word: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let has_all = |name: &&str| {
         let mut parts = name.split('_');
-        word.split('_').all(|own| !own.is_empty() && parts.any(|part| part.starts_with(own)))
+        word.split('_').all(|part_of_word| !part_of_word.is_empty() && parts.any(|part| part.starts_with(part_of_word)))
     };
     names.filter(has_all).min_by_key(|name| (name.split('_').count(), name.len()))
 }
 
-/// Lower case with underscores, however it was written.
+/// Converts any spelling to lower case with underscores.
 fn fold(word: &str) -> String {
     let mut folded = String::with_capacity(word.len() + 4);
     let mut before: Option<char> = None;

@@ -1,4 +1,4 @@
-//! HCP Terraform, and Terraform Enterprise on hosts of its own.
+//! HCP Terraform, and Terraform Enterprise on hosts of its users.
 
 use super::owner::{OwnerGrammar, OwnerText, never};
 use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
@@ -36,7 +36,7 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     advice: "begin `subject` with `organization:NAME:`, or add the claim `terraform_organization_id`",
 };
 
-/// `run_phase` is `plan` or `apply`: a plan runs for everybody who may propose a change.
+/// `run_phase` is `plan` or `apply`. Anybody who may propose a change can start a plan.
 const SHORT_RULE: ShortRule = ShortRule {
     key: "terraform",
     members: &[

@@ -1,13 +1,14 @@
-//! Customised subjects: GitHub lets an organisation choose which claims a subject is made of.
+//! Customised subjects: a GitHub organisation can choose the claims that make up its subjects.
 
 use sts_claims::ClaimSet;
 
 use crate::finding::quoted;
 
-/// The keys of the template that made this subject, in order; `None` when it is not made of the token's own claims. The values
-/// are never guessed from the text: a value may hold anything, `:` too.
+/// The keys of the template behind a subject, in order. `None` if the subject is not made of the
+/// token's own claims. The text alone cannot tell where a value ends, because it may contain
+/// anything, even `:`. So the values come from the claims.
 pub(super) fn of(claims: &ClaimSet, subject: &str) -> Option<Vec<String>> {
-    /// The most keys that are looked for; the platform allows fewer.
+    /// Bound on the keys. The platform allows fewer.
     const MOST: usize = 16;
     let mut keys = Vec::new();
     let mut rest = subject;
@@ -22,7 +23,7 @@ pub(super) fn of(claims: &ClaimSet, subject: &str) -> Option<Vec<String>> {
     None
 }
 
-/// What to tell the owner of a subject that is not as GitHub makes it by itself.
+/// Explains a subject that does not follow GitHub's default template.
 pub(super) fn note(claims: &ClaimSet, subject: &str) -> Option<String> {
     let keys = of(claims, subject)?;
     match keys.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -38,7 +39,7 @@ pub(super) fn note(claims: &ClaimSet, subject: &str) -> Option<String> {
     }
 }
 
-/// The longest key with its value that `text` begins with, and what follows.
+/// The longest key and value that `text` begins with, and the rest of the text.
 fn first<'a>(claims: &ClaimSet, text: &'a str) -> Option<(String, &'a str)> {
     let claim = |name: &str| claims.text(name).unwrap_or_default();
     let escaped = |name: &str| claim(name).replace(':', "%3A");
@@ -90,7 +91,10 @@ mod tests {
             assert_eq!(keys.as_deref(), wanted, "{subject}");
         }
         assert_eq!(note(&claims, "repo:octo-org/octo-repo:ref:refs/heads/main"), None);
-        let said = note(&claims, "repo:octo-org/octo-repo:ref:refs/heads/main:actor:octocat").unwrap();
-        assert!(said.starts_with("your organisation sends the subject template `repo`, `context`, `actor`"), "{said}");
+        let report = note(&claims, "repo:octo-org/octo-repo:ref:refs/heads/main:actor:octocat").unwrap();
+        assert!(
+            report.starts_with("your organisation sends the subject template `repo`, `context`, `actor`"),
+            "{report}"
+        );
     }
 }

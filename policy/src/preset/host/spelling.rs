@@ -1,6 +1,6 @@
-//! How far two spellings are apart.
+//! Distance between two spellings.
 
-/// The text with letters that look alike made one.
+/// Replaces letters that look alike by one of them.
 pub(super) fn skeleton(text: &str) -> String {
     let alike = |c: char| match c {
         '0' | 'о' | 'ο' | 'օ' | 'ø' | 'ó' | 'ö' | 'ò' | 'ô' | 'õ' | 'ō' | 'ọ' => 'o',
@@ -32,43 +32,43 @@ pub(super) fn skeleton(text: &str) -> String {
         '‐' | '‑' | '–' | '—' | '−' => '-',
         c => c,
     };
-    // A mark above or below a letter is easily missed.
+    // A mark above or below a letter is easy to miss.
     let text: String = text.chars().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).map(alike).collect();
     text.replace("rn", "m").replace("vv", "w").replace("cl", "d")
 }
 
-/// Whether `own` is `known` with a letter left out or doubled, two neighbours swapped, or a hyphen put in: none of these
-/// makes another word of a short one.
-pub(super) fn is_slip(own: &str, known: &str) -> bool {
-    let (own, known): (Vec<char>, Vec<char>) = (own.chars().collect(), known.chars().collect());
+/// Whether `own` is `known` with a letter left out or doubled, two neighbours swapped, or a hyphen
+/// added. Even in a short word, none of these makes another word.
+pub(super) fn is_slip(written: &str, known: &str) -> bool {
+    let (written, known): (Vec<char>, Vec<char>) = (written.chars().collect(), known.chars().collect());
     let without = |text: &[char], at: usize| {
         let (before, after) = text.split_at_checked(at).unwrap_or((text, &[]));
         [before, after.get(1..).unwrap_or_default()].concat()
     };
-    let left_out = || known.len() > 2 && (0..known.len()).any(|at| without(&known, at) == own);
+    let left_out = || known.len() > 2 && (0..known.len()).any(|at| without(&known, at) == written);
     let put_in = || {
-        (0..own.len()).any(|at| {
-            let is_double = at.checked_sub(1).and_then(|before| own.get(before)) == own.get(at);
-            (own.get(at) == Some(&'-') || is_double) && without(&own, at) == known
+        (0..written.len()).any(|at| {
+            let is_double = at.checked_sub(1).and_then(|before| written.get(before)) == written.get(at);
+            (written.get(at) == Some(&'-') || is_double) && without(&written, at) == known
         })
     };
     let swapped = || {
         (1..known.len()).any(|at| {
             let mut text = known.clone();
             text.swap(at - 1, at);
-            text == own
+            text == written
         })
     };
     left_out() || put_in() || swapped()
 }
 
 /// Damerau-Levenshtein distance.
-pub(super) fn edits(own: &str, known: &str) -> usize {
+pub(super) fn edits(written: &str, known: &str) -> usize {
     let known: Vec<char> = known.chars().collect();
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=known.len()).collect();
     let mut last = None;
-    for (at, c) in own.chars().enumerate() {
+    for (at, c) in written.chars().enumerate() {
         let mut next = vec![at + 1];
         for (column, letter) in known.iter().enumerate() {
             let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX / 2);

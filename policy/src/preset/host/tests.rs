@@ -286,7 +286,7 @@ fn fld3_whoever_imitates_a_platform_is_told() {
         "https://oidc.eks.eu-west-1.amazonaws.com-eks.io/id/0123456789ABCDEF0123456789ABCDEF",
         "https://cognito-idp.eu-west-1.amazonaws.com.co/pool",
         "https://acme.app.spacelift.io.evil.io",
-        // The domain, whatever stands before it.
+        // The registered domain, below any other labels.
         "https://vstoken.action.githubusercontnet.com",
         "https://idp.githubuserconten.com",
         "https://identity.buildkit.com",
