@@ -229,14 +229,14 @@ mod tests {
         let set = Arc::new(IndexedSet::parse(document.into(), &[Algorithm::ES256]).unwrap());
         let of = |life| EntryKeys::new(Arc::clone(&set), UnixTime::from_secs(1000), life);
         let (fresh, stale) = (Duration::from_secs(10), Duration::from_secs(30));
-        let at = |millis: u64| Moment::EPOCH.plus(Duration::from_millis(millis));
-        let fetched = of(Some(Life::new(Moment::EPOCH, fresh, stale)));
+        let at = |millis: u64| MonotonicTime::EPOCH.plus(Duration::from_millis(millis));
+        let fetched = of(Some(Validity::new(MonotonicTime::EPOCH, fresh, stale)));
         assert!(fetched.is_fresh(at(9_999)) && !fetched.is_fresh(at(10_000)));
         assert!(fetched.is_usable(at(29_999)) && !fetched.is_usable(at(30_000)));
         assert!(fetched.is_younger_than(fresh, at(9_999)) && !fetched.is_younger_than(fresh, at(10_000)));
         assert_eq!(fetched.fresh_until(), Some(UnixTime::from_secs(1010)));
         assert_eq!(fetched.stale_until(), Some(UnixTime::from_secs(1030)));
-        let longer = of(Some(Life::new(Moment::EPOCH, stale, fresh)));
+        let longer = of(Some(Validity::new(MonotonicTime::EPOCH, stale, fresh)));
         assert!(longer.is_usable(at(29_999)), "a fresh set is usable");
         let given = of(None);
         assert!(given.is_fresh(at(1 << 40)) && given.is_usable(at(1 << 40)) && !given.is_younger_than(fresh, at(0)));

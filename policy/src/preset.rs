@@ -497,7 +497,7 @@ mod tests {
         assert_eq!(gitlab.text("project_path"), Some("acme/team/app"));
         assert_eq!(gitlab.text("namespace_path"), Some("acme/team"));
         let kubernetes = adopted(Preset::Kubernetes, "system:serviceaccount:prod:deployer");
-        let at = |path: &str| kubernetes.find(&sts_types::ClaimPath::parse(path).unwrap()).and_then(Json::as_str);
+        let at = |path: &str| kubernetes.find(&sts_claims::ClaimPath::parse(path).unwrap()).and_then(Json::as_str);
         assert_eq!(at("/kubernetes.io/namespace"), Some("prod"));
         assert_eq!(at("/kubernetes.io/serviceaccount/name"), Some("deployer"));
     }
