@@ -337,4 +337,56 @@ mod tests {
         assert!(!registry.replace(&TestSeal(1), other, first, START));
         assert!(registry.verified().is_none() && !registry.is_sound());
     }
+
+    #[test]
+    fn a_change_is_read_as_it_was_written_and_nothing_else_is_one() {
+        for change in
+            [Change::Token([0xab; 16], 1_800_000_000), Change::Token(OLD, -5), Change::Swept(7), Change::Swept(-7)]
+        {
+            assert_eq!(Change::parse(&change.to_text()), Some(change));
+        }
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(token_id(id).map(|octets| (octets[0], octets[1], octets[15])), Some((0x01, 0x23, 0xef)));
+        let (short, long, foreign) = (&id[..31], format!("{id}0"), id.replace('f', "g"));
+        for wrong in [short, &long, &foreign, "", "\u{e9}23456789abcdef0123456789abcdef"] {
+            assert_eq!(token_id(wrong), None, "{wrong}");
+        }
+        for wrong in ["", "-", "-x", id, &format!("{id}x"), &format!("{short} 7")] {
+            assert_eq!(Change::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn going_on_by_the_log_comes_to_what_reading_all_comes_to() {
+        let rules = |text: &str| BTreeMap::from([(text.to_owned(), text.as_bytes().to_vec())]);
+        let first = Revoked { rules: rules("one"), ..holding(&[(OLD, 100), (EDGE, 200), ([3; 16], 50)]) };
+        let changes = [
+            Change::Token(OLD, 300),
+            Change::Token([4; 16], 150),
+            Change::Token([4; 16], 160),
+            Change::Swept(200),
+            Change::Token([5; 16], 250),
+            Change::Token([3; 16], 400),
+            Change::Swept(250),
+        ];
+        let mut last = first.clone();
+        last.apply(&changes, rules("two"));
+        assert_eq!(last.tokens, holding(&[(OLD, 300), ([5; 16], 250), ([3; 16], 400)]).tokens);
+        let registry = Registry::new();
+        assert!(
+            !registry.advance(&TestSeal(1), next("e", 2, &last), &changes, rules("two"), START),
+            "nothing is known"
+        );
+        assert!(registry.replace(&TestSeal(1), next("e", 1, &first), first.clone(), START));
+        for (wrong, own_rules) in [(&changes[..6], "two"), (&changes[1..], "two"), (&changes[..], "one")] {
+            assert!(!registry.advance(&TestSeal(1), next("e", 2, &last), wrong, rules(own_rules), START));
+            assert!(registry.read(|revoked| revoked.tokens == first.tokens && revoked.rules == first.rules));
+            assert!(registry.is_at(Some(b"e 1")));
+        }
+        assert!(registry.advance(&TestSeal(1), next("e", 2, &last), &changes, rules("two"), START));
+        assert!(registry.read(|revoked| revoked.tokens == last.tokens && revoked.rules == last.rules));
+        assert!(registry.is_at(Some(b"e 2")) && !registry.is_at(Some(b"e 1")) && !registry.is_at(None));
+        assert!(registry.read_at(b"e 2", |_| ()).is_some() && registry.read_at(b"e 1", |_| ()).is_none());
+        assert!(registry.revokes(&sts_types::hex(&OLD)) && !registry.revokes(&sts_types::hex(&EDGE)));
+    }
 }

@@ -271,4 +271,13 @@ mod tests {
         assert!(until.reaches(&issued(0, 6)) && until.reaches(&issued(-1, 999)));
         assert!(!until.reaches(&issued(0, 7)) && !until.reaches(&issued(1, 0)));
     }
+
+    #[test]
+    fn a_rules_id_is_32_lower_case_hexadecimal_digits() {
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(id.parse::<RuleId>().unwrap().as_str(), id);
+        for wrong in [&id[..31], &format!("{id}0"), &id.to_uppercase(), &id.replace('f', "g"), "", " "] {
+            assert!(wrong.parse::<RuleId>().is_err(), "{wrong}");
+        }
+    }
 }

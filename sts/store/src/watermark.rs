@@ -126,4 +126,15 @@ mod tests {
             assert_eq!((read.is_of_sealed(), read), (is_sealed, mark));
         }
     }
+
+    #[test]
+    fn what_cannot_be_read_is_no_fresh_start_and_what_cannot_be_written_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mark.json");
+        std::fs::create_dir(&path).unwrap();
+        let read = Watermark::read(&path).unwrap_err();
+        assert!(matches!(read, WatermarkError::Io { doing: "read", .. }), "{read}");
+        let written = Watermark::new("e".to_owned(), 1).write(&path).unwrap_err();
+        assert!(matches!(written, WatermarkError::Io { doing: "written", .. }), "{written}");
+    }
 }
