@@ -326,6 +326,21 @@ pub async fn a_sweep_forgets_what_is_dead_and_nothing_else(rig: &Rig) {
     assert_eq!(rig.issue(replay).await, Issued::Recorded, "its jti is forgotten altogether");
 }
 
+/// What may be answered is not forgotten, to the second.
+pub async fn a_sweep_at_the_last_second_forgets_no_revocation(rig: &Rig) {
+    rig.issue(record("a", "octo")).await;
+    rig.ledger.revoke(Revocation { until: START.plus(960), ..revocation("a", "leaked") }).await.unwrap();
+    let kept = rig.ledger.revoke(rule("octo", START.plus(900))).await.unwrap();
+    let other = rig.ledger.revoke(rule("other", START.plus(900))).await.unwrap();
+    rig.clock.advance(900);
+    rig.ledger.sweep(START.plus(900)).await.unwrap();
+    assert_eq!(*rig.ledger.rules().await.unwrap(), [kept, other.clone()]);
+    assert_eq!(rig.ledger.undo_rule(other.id.clone().unwrap()).await.unwrap(), Some(other));
+    rig.clock.advance(60);
+    rig.ledger.sweep(START.plus(960)).await.unwrap();
+    assert!(rig.look_up("a").await.unwrap().revoked.is_some());
+}
+
 /// Whoever asks, however many at once, and whatever the number that was asked for before.
 pub async fn no_index_is_leased_twice(rig: &Rig) {
     let (one, other) = (StatusWindow::of(START), StatusWindow::of(START.plus(3600)));

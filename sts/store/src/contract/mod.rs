@@ -60,6 +60,7 @@ macro_rules! contract_tests {
             a_listing_keeps_to_its_account
             a_dead_record_is_not_answered
             a_sweep_forgets_what_is_dead_and_nothing_else
+            a_sweep_at_the_last_second_forgets_no_revocation
             no_index_is_leased_twice
             a_sweep_forgets_the_leases_of_dead_windows_alone
             every_revocation_raises_the_number
