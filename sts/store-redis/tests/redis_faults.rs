@@ -315,10 +315,11 @@ async fn c130_c134_a_redis_with_fewer_revocations_than_were_seen_is_an_older_cop
 #[tokio::test]
 async fn c134_indexes_that_redis_may_have_lost_sight_of_belong_to_an_era_that_is_over() {
     let mut store = Store::new(RedisServer::with("appendonly yes\n"));
-    let (one, two) = (store.ledger(1), store.ledger(2));
+    let (one, two, idle) = (store.ledger(1), store.ledger(2), store.ledger(3));
     let window = StatusWindow::of(START);
     let leases = [one.lease(window, 8).await.unwrap(), two.lease(window, 8).await.unwrap()];
-    assert_eq!((leases[0].first, leases[1].first), (0, 8));
+    let idles = idle.lease(window, 8).await.unwrap();
+    assert_eq!((leases[0].first, leases[1].first, idles.first), (0, 8, 16));
     assert_eq!((leases[0].era, leases[1].era), (one.lease_era(), two.lease_era()));
 
     // Flushed, and taken as it is at one of them: both count from 0 anew, and neither uses what it had.
@@ -329,6 +330,9 @@ async fn c134_indexes_that_redis_may_have_lost_sight_of_belong_to_an_era_that_is
     two.look_up(jti("a")).await.unwrap();
     assert_ne!(one.lease_era(), leases[0].era);
     assert_ne!(two.lease_era(), leases[1].era);
+    // Over the connection that it had, and without having seen the loss.
+    idle.look_up(jti("a")).await.unwrap();
+    assert_ne!(idle.lease_era(), idles.era);
     let again = one.lease(window, 8).await.unwrap();
     assert_eq!((again.first, again.era), (0, one.lease_era()));
 
