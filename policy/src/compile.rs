@@ -69,10 +69,15 @@ impl RuleSet {
             max_ttl: spec.tokens.max_ttl.value,
             require_account: spec.tokens.require_account,
             ignore_scopes: spec.tokens.ignore_scopes.clone(),
-            entry_by_name: spec.issuers.iter().enumerate().map(|(at, entry)| (entry.name.value.clone(), at)).collect(),
+            entry_by_name: spec
+                .issuers
+                .iter()
+                .enumerate()
+                .map(|(index, entry)| (entry.name.value.clone(), index))
+                .collect(),
             entries,
-            api_by_name: apis.iter().enumerate().map(|(at, api)| (api.name.clone(), at)).collect(),
-            api_by_audience: apis.iter().enumerate().map(|(at, api)| (api.audience.clone(), at)).collect(),
+            api_by_name: apis.iter().enumerate().map(|(index, api)| (api.name.clone(), index)).collect(),
+            api_by_audience: apis.iter().enumerate().map(|(index, api)| (api.audience.clone(), index)).collect(),
             declared_scopes: apis.iter().flat_map(|api| api.scopes.iter().cloned()).collect(),
             apis,
             accounts,

@@ -55,10 +55,10 @@ impl RuleSet {
     pub(crate) fn choose(&self, context: &EvaluationContext<'_>, requested: &Requested) -> Result<Chosen<'_>, Refusal> {
         match requested.account {
             RequestedAccount::Nobody => Err(Refusal::NoSuchAccount),
-            RequestedAccount::Known(at) => match self.accounts.get(at) {
+            RequestedAccount::Known(index) => match self.accounts.get(index) {
                 None => Err(Refusal::NoSuchAccount),
                 Some(account) if !account.terms.window.is_open(context.now) => Err(Refusal::AccountDisabled),
-                Some(account) => self.choose_in(at, account, context, requested),
+                Some(account) => self.choose_in(index, account, context, requested),
             },
             RequestedAccount::Any if self.require_account => Err(Refusal::NoIdentityMatched),
             RequestedAccount::Any => self.search(context, requested),
@@ -69,7 +69,7 @@ impl RuleSet {
     /// none covers it, the reason.
     fn choose_in<'a>(
         &'a self,
-        at: usize,
+        index: usize,
         account: &'a Account,
         context: &EvaluationContext<'_>,
         requested: &Requested,
@@ -78,12 +78,12 @@ impl RuleSet {
         if all <= FEW {
             return first_that_covers(
                 account,
-                (0..all).map(|identity| IdentityAt { account: at, identity }),
+                (0..all).map(|identity| IdentityAt { account: index, identity }),
                 context,
                 requested,
             );
         }
-        let candidates = self.candidates(context).into_iter().filter(|candidate| candidate.account == at);
+        let candidates = self.candidates(context).into_iter().filter(|candidate| candidate.account == index);
         first_that_covers(account, candidates, context, requested)
     }
 

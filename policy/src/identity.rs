@@ -435,15 +435,15 @@ mod tests {
             })
             .collect();
         let memo = ConditionCache::default();
-        let wanted = |at: usize| at.is_multiple_of(3);
+        let wanted = |index: usize| index.is_multiple_of(3);
         let mut evaluated = 0;
         for _ in 0..3 {
-            for (at, condition) in conditions.iter().enumerate() {
+            for (index, condition) in conditions.iter().enumerate() {
                 let holds = memo.holds(condition, || {
                     evaluated += 1;
-                    wanted(at)
+                    wanted(index)
                 });
-                assert_eq!(holds, wanted(at), "{at}");
+                assert_eq!(holds, wanted(index), "{index}");
             }
         }
         // The cached ones were evaluated once, the others in each of the three rounds.

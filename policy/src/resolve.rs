@@ -34,7 +34,8 @@ impl RuleSet {
         let names = asked.audience.iter().enumerate().filter(|(_, name)| !name.is_empty());
         // Repeated values count once, whether the name exists or not. Otherwise a stranger could
         // tell the two apart, because two unknown names are an error and a known name twice is not.
-        for (_, name) in names.filter(|(at, name)| !asked.audience.iter().take(*at).any(|before| before == *name)) {
+        for (_, name) in names.filter(|(index, name)| !asked.audience.iter().take(*index).any(|before| before == *name))
+        {
             match self.classify(name) {
                 NameKind::Account(named) => name_account(&mut account, named)?,
                 NameKind::Target(named) => name_target(&mut target, named),
@@ -44,12 +45,12 @@ impl RuleSet {
             // RFC 8693 section 2.1: an absolute URI without fragment. No other text names an API.
             let well_formed = uri.contains(':') && !uri.contains('#');
             let api = self.api_by_audience.get(uri).filter(|_| well_formed);
-            name_target(&mut target, api.map_or(RequestedTarget::Refused, |at| RequestedTarget::Api(*at)));
+            name_target(&mut target, api.map_or(RequestedTarget::Refused, |index| RequestedTarget::Api(*index)));
         }
         if account == RequestedAccount::Any
-            && let Some(at) = asked.client_id.and_then(|name| self.account_by_name.get(name))
+            && let Some(index) = asked.client_id.and_then(|name| self.account_by_name.get(name))
         {
-            account = RequestedAccount::Known(*at);
+            account = RequestedAccount::Known(*index);
         }
         let (scopes, unknown_scope) = self.scopes(asked.scope.unwrap_or_default());
         Ok(Requested { account, target, scopes, unknown_scope, lifetime: asked.lifetime })
@@ -70,11 +71,11 @@ impl RuleSet {
     /// Tells whether a value of `audience` names an account or an API. An unknown name without `:`
     /// and `/` counts as an account that does not exist.
     fn classify(&self, name: &str) -> NameKind {
-        if let Some(at) = self.account_by_name.get(name) {
-            return NameKind::Account(RequestedAccount::Known(*at));
+        if let Some(index) = self.account_by_name.get(name) {
+            return NameKind::Account(RequestedAccount::Known(*index));
         }
         match self.api_by_name.get(name).or_else(|| self.api_by_audience.get(name)) {
-            Some(at) => NameKind::Target(RequestedTarget::Api(*at)),
+            Some(index) => NameKind::Target(RequestedTarget::Api(*index)),
             None if name.contains([':', '/']) => NameKind::Target(RequestedTarget::Refused),
             None => NameKind::Account(RequestedAccount::Nobody),
         }

@@ -151,7 +151,9 @@ impl RuleSet {
     /// id of an account; this is not looked up).
     #[must_use]
     pub fn knows_audience(&self, entry: &EntryName, claims: &ClaimSet) -> bool {
-        let Some(entry) = self.entry_by_name.get(entry).and_then(|at| self.entries.get(*at)) else { return false };
+        let Some(entry) = self.entry_by_name.get(entry).and_then(|index| self.entries.get(*index)) else {
+            return false;
+        };
         let mut values = claims.get("aud").into_iter().flat_map(Json::elements).filter_map(Json::as_str);
         values.any(|value| is_uuid(value) || entry.audiences.contains(value))
     }
@@ -196,7 +198,7 @@ impl RuleSet {
     /// Looks an account up by username or id.
     #[must_use]
     pub fn account(&self, name_or_id: &str) -> Option<AccountView<'_>> {
-        self.account_by_name.get(name_or_id).and_then(|at| self.accounts.get(*at)).map(Account::view)
+        self.account_by_name.get(name_or_id).and_then(|index| self.accounts.get(*index)).map(Account::view)
     }
 
     /// The username of the account at `index`, which comes from [`crate::RequestedAccount::Known`].
@@ -213,13 +215,13 @@ impl RuleSet {
     /// Looks an API up by name.
     #[must_use]
     pub fn api(&self, name: &str) -> Option<ApiView<'_>> {
-        self.api_by_name.get(name).and_then(|at| self.apis.get(*at)).map(Api::view)
+        self.api_by_name.get(name).and_then(|index| self.apis.get(*index)).map(Api::view)
     }
 
     /// Looks an API up by its audience.
     #[must_use]
     pub fn api_by_audience(&self, audience: &str) -> Option<ApiView<'_>> {
-        self.api_by_audience.get(audience).and_then(|at| self.apis.get(*at)).map(Api::view)
+        self.api_by_audience.get(audience).and_then(|index| self.apis.get(*index)).map(Api::view)
     }
 }
 

@@ -9,8 +9,8 @@ pub(super) fn members(text: &str, wanted: &[&str]) -> Option<String> {
     let first = text.lines().map(str::trim_start).find(|line| !is_aside(line));
     let is_flow = first.is_some_and(|line| line.starts_with('{'));
     let kept = if is_flow { flow_members(text, wanted) } else { block_members(text, wanted) };
-    let blanked = blank(text, |at| !kept.iter().any(|range| range.contains(&at)));
-    let rest = blank(text, |at| kept.iter().any(|range| range.contains(&at)));
+    let blanked = blank(text, |offset| !kept.iter().any(|range| range.contains(&offset)));
+    let rest = blank(text, |offset| kept.iter().any(|range| range.contains(&offset)));
     if wanted.iter().any(|name| !mentions(&blanked, name) && mentions(&rest, name)) {
         return None;
     }
@@ -51,7 +51,7 @@ fn flow_members(text: &str, wanted: &[&str]) -> Vec<Range<usize>> {
             kept.push(range);
         }
     };
-    for (at, c) in text.char_indices() {
+    for (offset, c) in text.char_indices() {
         let previous = std::mem::replace(&mut before, c);
         match (quote, c) {
             _ if comment => comment = c != '\n',
@@ -61,18 +61,18 @@ fn flow_members(text: &str, wanted: &[&str]) -> Vec<Range<usize>> {
             (None, '#') if previous.is_whitespace() => comment = true,
             (None, '{' | '[') => {
                 depth += 1;
-                start = if depth == 1 { at + 1 } else { start };
+                start = if depth == 1 { offset + 1 } else { start };
             }
             (None, '}' | ']') => {
                 if depth == 1 {
-                    take(start..at);
-                    start = at;
+                    take(start..offset);
+                    start = offset;
                 }
                 depth = depth.saturating_sub(1);
             }
             (None, ',') if depth == 1 => {
-                take(start..at + 1);
-                start = at + 1;
+                take(start..offset + 1);
+                start = offset + 1;
             }
             _ => {}
         }
@@ -91,7 +91,7 @@ fn key(text: &str) -> Option<&str> {
 
 /// Replaces the characters at the offsets that `hidden` accepts by spaces.
 fn blank(text: &str, hidden: impl Fn(usize) -> bool) -> String {
-    let spaced = text.char_indices().map(|(at, c)| if c != '\n' && hidden(at) { ' ' } else { c });
+    let spaced = text.char_indices().map(|(offset, c)| if c != '\n' && hidden(offset) { ' ' } else { c });
     spaced.collect()
 }
 
@@ -106,9 +106,9 @@ fn wrapped(members: &str) -> String {
 fn mentions(text: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     text.lines().map(|line| line.split(" #").next().unwrap_or(line)).filter(|line| !line.starts_with('#')).any(|line| {
-        line.match_indices(name).any(|(at, _)| {
-            let before = line.get(..at).and_then(|text| text.chars().next_back());
-            let after = line.get(at + name.len()..).unwrap_or_default().trim_start_matches(['"', '\'']);
+        line.match_indices(name).any(|(offset, _)| {
+            let before = line.get(..offset).and_then(|text| text.chars().next_back());
+            let after = line.get(offset + name.len()..).unwrap_or_default().trim_start_matches(['"', '\'']);
             before.is_none_or(|c| !is_part(c)) && after.trim_start().starts_with(':')
         })
     })

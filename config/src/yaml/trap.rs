@@ -27,26 +27,30 @@ impl Trap {
 
 /// Explains why `text` could not be parsed.
 pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
-    let (mut number, mut at) = (error.marker().line(), error.marker().col());
+    let (mut number, mut column) = (error.marker().line(), error.marker().col());
     let last = text.trim_end().split('\n').count();
     if number > last {
         // The parser saw the mistake of the last line only at the end of the file.
-        (number, at) = (last, Line::new(text, file, last).indentation());
+        (number, column) = (last, Line::new(text, file, last).indentation());
     }
     let line = Line::new(text, file, number);
     let info = error.info();
-    let found = line.at(at);
+    let found = line.at(column);
 
     if let Some(c) = found.filter(|c| "*&!@%`".contains(*c)) {
         let what = if c == '`' { "a back-tick".to_owned() } else { format!("`{c}`") };
-        return line.unquoted(at, line.end_of_value(at), format!("a string that begins with {what} needs quotes"));
+        return line.unquoted(
+            column,
+            line.end_of_value(column),
+            format!("a string that begins with {what} needs quotes"),
+        );
     }
     if info.contains("escape") || info.contains("hexadecimal") {
-        return line.bad_escape(at);
+        return line.bad_escape(column);
     }
-    if found == Some('{') && at.checked_sub(1).and_then(|before| line.at(before)) == Some('$') {
-        let end = (at..line.chars.len()).find(|i| line.at(*i) == Some('}')).map_or(line.chars.len(), |i| i + 1);
-        return line.unquoted(at - 1, end, "`${...}` inside `[]` or `{}` needs quotes".to_owned());
+    if found == Some('{') && column.checked_sub(1).and_then(|before| line.at(before)) == Some('$') {
+        let end = (column..line.chars.len()).find(|i| line.at(*i) == Some('}')).map_or(line.chars.len(), |i| i + 1);
+        return line.unquoted(column - 1, end, "`${...}` inside `[]` or `{}` needs quotes".to_owned());
     }
     if info.contains("tabs ") || info.contains(" tab") || line.at(0) == Some('\t') {
         return tab(text, file, number);
@@ -69,20 +73,20 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
         };
         // Without a quote at the start of the value, its extent is unknown.
         let patch = matches!(first, Some('"' | '\'')).then(|| line.span(start, line.end_of_line()));
-        let span = line.span(at, line.end_of_line().max(at + 1));
+        let span = line.span(column, line.end_of_line().max(column + 1));
         return Trap::new(CheckCode::YamlSyntax, span, message.to_owned(), Some(help.to_owned()), patch);
     }
-    let closed = line.chars.iter().take(at).rev().find(|c| **c != ' ').copied();
+    let closed = line.chars.iter().take(column).rev().find(|c| **c != ' ').copied();
     if matches!((first, closed), (Some('{'), Some('}')) | (Some('['), Some(']')))
         || matches!(first, Some('>' | '|')) && info.contains("block scalar")
     {
         let message = format!("a string that begins with `{}` needs quotes", first.unwrap_or('{'));
         return line.unquoted(start, line.end_of_line(), message);
     }
-    if info.contains("mapping values are not allowed") && start > 0 && at > start {
+    if info.contains("mapping values are not allowed") && start > 0 && column > start {
         return line.unquoted(start, line.end_of_line(), "a string that contains `: ` needs quotes".to_owned());
     }
-    line.other(at, info)
+    line.other(column, info)
 }
 
 /// The extent of the value on the line of `span`, and its quoted form, if the value begins with
@@ -222,8 +226,8 @@ impl Line {
         Trap::new(CheckCode::YamlUnquotedString, span, message, Some(help), Some(span))
     }
 
-    fn bad_escape(&self, at: usize) -> Trap {
-        let mut index = at + 1;
+    fn bad_escape(&self, column: usize) -> Trap {
+        let mut index = column + 1;
         let mut bad = None;
         let mut end = None;
         while let Some(c) = self.at(index) {
@@ -242,20 +246,20 @@ impl Line {
                 _ => index += 1,
             }
         }
-        let (from, to) = bad.map_or((at, at + 1), |bad| (bad, bad + 2));
+        let (from, to) = bad.map_or((column, column + 1), |bad| (bad, bad + 2));
         let message = format!("{} is not a valid escape in double quotes", quoted(&self.text(from, to)));
         let help = match end {
             Some(end) => format!(
                 "write `\\\\` for a backslash, or put the string in single quotes: {}",
-                quoted(&self.quote(at + 1, end - 1))
+                quoted(&self.quote(column + 1, end - 1))
             ),
             None => "write `\\\\` for a backslash, or put the string in single quotes".to_owned(),
         };
-        let patch = end.map(|end| self.span(at, end));
+        let patch = end.map(|end| self.span(column, end));
         Trap::new(CheckCode::YamlEscape, self.span(from, to), message, Some(help), patch)
     }
 
-    fn other(&self, at: usize, info: &str) -> Trap {
+    fn other(&self, column: usize, info: &str) -> Trap {
         let (message, help) = match info {
             i if i.contains("unprintable") => {
                 ("control characters are not allowed", "remove it, or write it as an escape in double quotes")
@@ -273,7 +277,7 @@ impl Line {
                 "check this line and the one above: the keys of a mapping start in the same column, each followed by `: `",
             ),
         };
-        let span = self.span(at, at + 1);
+        let span = self.span(column, column + 1);
         Trap::new(CheckCode::YamlSyntax, span, message.to_owned(), Some(help.to_owned()), None)
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec
         .iter()
         .map(|team| (team.name.value.as_str(), (&team.name.value, team_grants(team, apis, findings))))
         .collect();
-    let entries = spec.issuers.iter().enumerate().map(|(at, entry)| (entry.name.value.as_str(), at)).collect();
+    let entries = spec.issuers.iter().enumerate().map(|(index, entry)| (entry.name.value.as_str(), index)).collect();
     let shared: Vec<ClaimPath> =
         spec.tokens.copy_claims.iter().filter_map(|claim| conditions::path(claim, findings)).collect();
     let (interner, prints) = (Interner::default(), Fingerprints::of(spec));
@@ -144,8 +144,8 @@ impl Compiler<'_> {
                 _ => None,
             };
         };
-        let (at, api) = grants::find(self.apis, name, self.findings)?;
-        if is_known && !grants.iter().any(|grant| grant.api == at) {
+        let (index, api) = grants::find(self.apis, name, self.findings)?;
+        if is_known && !grants.iter().any(|grant| grant.api == index) {
             let message = format!(
                 "`default_api` {} is not granted to {}",
                 quoted(api.name.as_str()),
@@ -158,7 +158,7 @@ impl Compiler<'_> {
                 name_help(&name.value, grants.iter().map(|grant| grant.name.as_str())),
             );
         }
-        Some(at)
+        Some(index)
     }
 
     fn identity(
@@ -223,10 +223,10 @@ impl Compiler<'_> {
         let mut rules: Vec<EntryRule> = Vec::new();
         for name in &spec.issuers {
             let found = self.entries.get(name.value.as_str()).copied();
-            match found.and_then(|at| Some((at, self.spec.issuers.get(at)?))) {
-                Some((at, _)) if rules.iter().any(|rule| rule.entry == at) => {}
-                Some((at, entry)) => rules.push(EntryRule {
-                    entry: at,
+            match found.and_then(|index| Some((index, self.spec.issuers.get(index)?))) {
+                Some((index, _)) if rules.iter().any(|rule| rule.entry == index) => {}
+                Some((index, entry)) => rules.push(EntryRule {
+                    entry: index,
                     name: entry.name.value.detached(),
                     enabled: entry.enabled,
                     audiences: self.audiences(id, spec, entry),

@@ -21,7 +21,7 @@ pub(super) struct Granted<'a> {
 pub(super) fn compile(specs: &[GrantSpec], apis: &[Api], findings: &mut Findings) -> Vec<ApiGrant> {
     let mut grants = Vec::new();
     for spec in specs {
-        let Some((at, api)) = find(apis, &spec.api, findings) else { continue };
+        let Some((index, api)) = find(apis, &spec.api, findings) else { continue };
         let is_known = !findings.faulty.apis.contains(api.name.as_str());
         for scope in &spec.scopes {
             if is_known && !api.scopes.contains(scope.value.as_str()) {
@@ -42,7 +42,7 @@ pub(super) fn compile(specs: &[GrantSpec], apis: &[Api], findings: &mut Findings
             findings.warning(CheckCode::EmptyGrant, spec.api.origin, message, help);
         }
         let scopes = spec.scopes.iter().map(|scope| scope.value.clone()).collect();
-        grants.push(ApiGrant { api: at, name: api.name.clone(), audience: api.audience.clone(), scopes });
+        grants.push(ApiGrant { api: index, name: api.name.clone(), audience: api.audience.clone(), scopes });
     }
     grants
 }

@@ -15,10 +15,10 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     for api in &spec.apis {
         names.take(api.name.value.as_str(), "API", api.name.origin, None);
     }
-    for (at, account) in spec.accounts.iter().enumerate() {
-        names.take(account.name.value.as_str(), "service account", account.name.origin, Some(at));
+    for (index, account) in spec.accounts.iter().enumerate() {
+        names.take(account.name.value.as_str(), "service account", account.name.origin, Some(index));
         if let Some(id) = &account.id {
-            names.take(id.value.as_str(), "service account's id", id.origin, Some(at));
+            names.take(id.value.as_str(), "service account's id", id.origin, Some(index));
         }
     }
     for api in spec.apis.iter().filter(|api| !api.audience.value.as_str().contains([':', '/'])) {

@@ -113,7 +113,7 @@ fn account_spec(rules: &RuleSet, account: &Account, identity: &Identity) -> Acco
         grants: terms.grants.iter().map(grant_spec).collect(),
         default_api: terms
             .default_target
-            .and_then(|at| rules.apis.get(at))
+            .and_then(|index| rules.apis.get(index))
             .map(|api| Located::nowhere(api.name.to_string())),
         ttl: None,
         not_before: terms.window.not_before,

@@ -53,16 +53,16 @@ impl RuleSet {
     /// the entry (our issuer if it has none), then those of its identities, sorted.
     #[must_use]
     pub fn audiences(&self, entry: &EntryName) -> Vec<&str> {
-        let Some(at) = self.entry_by_name.get(entry.as_str()) else { return Vec::new() };
+        let Some(index) = self.entry_by_name.get(entry.as_str()) else { return Vec::new() };
         let ours = self.frame.issuer.as_str();
-        let configured = self.frame.issuers.get(*at).map_or(&[][..], |entry| &entry.audience);
+        let configured = self.frame.issuers.get(*index).map_or(&[][..], |entry| &entry.audience);
         let mut all: Vec<&str> = configured.iter().map(|audience| audience.value.as_str()).collect();
         if all.is_empty() {
             all.push(ours);
         }
         let known = self
             .entries
-            .get(*at)
+            .get(*index)
             .into_iter()
             .flat_map(|audience| &audience.audiences)
             .map(|audience| audience.as_str());
@@ -103,7 +103,7 @@ impl RuleSet {
     /// Where a caller sets the audience of the entry's tokens, if that is known for its platform.
     #[must_use]
     pub fn audience_setting(&self, entry: &EntryName) -> Option<&'static str> {
-        let at = self.entry_by_name.get(entry.as_str())?;
-        self.frame.issuers.get(*at)?.preset?.audience_setting()
+        let index = self.entry_by_name.get(entry.as_str())?;
+        self.frame.issuers.get(*index)?.preset?.audience_setting()
     }
 }

@@ -444,7 +444,7 @@ impl Fixer<'_> {
     }
 
     fn owner_change_of_claim(&self, condition: &Condition, failed: &Failed<'_>) -> Option<OwnerChange> {
-        let at = self.identity.conditions.iter().position(|other| std::ptr::eq(&raw const **other, condition))?;
+        let index = self.identity.conditions.iter().position(|other| std::ptr::eq(&raw const **other, condition))?;
         let path = condition.path.to_string();
         if condition.on_variable {
             return None;
@@ -454,7 +454,7 @@ impl Fixer<'_> {
             let place = failed.elsewhere(self.context.claims)?;
             ClaimPath::parse(&place).ok()?;
             return Some(OwnerChange::new(format!("`{place}` in place of `{path}`"), move |account| {
-                let claims = identity_of(account).and_then(|identity| identity.claims.get_mut(at));
+                let claims = identity_of(account).and_then(|identity| identity.claims.get_mut(index));
                 claims.into_iter().for_each(|(name, _)| name.value.clone_from(&place));
             }));
         };
@@ -480,7 +480,7 @@ impl Fixer<'_> {
         let has_owner_list = any.len() > 1 && !failed.trace.is_spelling;
         if !has_owner_list {
             return Some(OwnerChange::new(format!("`{path}: {shown}`"), move |account| {
-                let claims = identity_of(account).and_then(|identity| identity.claims.get_mut(at));
+                let claims = identity_of(account).and_then(|identity| identity.claims.get_mut(index));
                 claims
                     .into_iter()
                     .for_each(|(_, condition)| *condition = ConditionSpec::Scalar(Located::nowhere(scalar.clone())));
@@ -490,7 +490,7 @@ impl Fixer<'_> {
         let mut all: Vec<_> = any.iter().map(super::candidate::scalar_spec).collect();
         all.push(Located::nowhere(scalar));
         Some(OwnerChange::new(format!("{shown} into the list of `{path}`"), move |account| {
-            let claims = identity_of(account).and_then(|identity| identity.claims.get_mut(at));
+            let claims = identity_of(account).and_then(|identity| identity.claims.get_mut(index));
             claims.into_iter().for_each(|(_, condition)| *condition = ConditionSpec::AnyOf(all.clone()));
         }))
     }

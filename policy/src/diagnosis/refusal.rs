@@ -83,7 +83,7 @@ impl<'a> Refused<'a> {
     /// The account that the request names, if it exists.
     pub(super) fn account(&self) -> Option<&'a Account> {
         match self.requested.account {
-            RequestedAccount::Known(at) => self.rules.accounts.get(at),
+            RequestedAccount::Known(index) => self.rules.accounts.get(index),
             RequestedAccount::Any | RequestedAccount::Nobody => None,
         }
     }
@@ -161,13 +161,13 @@ impl<'a> Refused<'a> {
             .at("audience")
             .expected("the name of a service account");
         // Without the search over all accounts, try each by name.
-        let fits = |at: &usize| {
-            let requested = Requested { account: RequestedAccount::Known(*at), ..self.requested.clone() };
+        let fits = |index: &usize| {
+            let requested = Requested { account: RequestedAccount::Known(*index), ..self.requested.clone() };
             self.grant_of(&requested).is_some()
         };
         let candidates =
             self.decision.trace.iter().filter_map(|identity| self.rules.account_by_name.get(identity.account.as_str()));
-        match candidates.copied().find(fits).and_then(|at| self.rules.account_name(at)) {
+        match candidates.copied().find(fits).and_then(|index| self.rules.account_name(index)) {
             Some(name) => found.fix(format!("name {} in `audience`", quoted(name.as_str()))),
             None => found.fix("name the account in `audience`"),
         }

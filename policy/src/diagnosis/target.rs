@@ -39,8 +39,8 @@ pub(super) fn not_granted(refused: &Refused<'_>) -> Diagnosis {
     let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
     let api = match refused.requested.target {
         RequestedTarget::Refused => return unusable_target(refused, &matched, identity),
-        RequestedTarget::Api(at) => refused.rules.apis.get(at),
-        RequestedTarget::Default => account.terms.default_target.and_then(|at| refused.rules.apis.get(at)),
+        RequestedTarget::Api(index) => refused.rules.apis.get(index),
+        RequestedTarget::Default => account.terms.default_target.and_then(|index| refused.rules.apis.get(index)),
     };
     let Some(api) = api else { return Diagnosis::default() };
     let granted = names::list(identity.terms.grants.iter().map(|grant| grant.name.as_str()));
@@ -67,11 +67,11 @@ pub(super) fn not_granted(refused: &Refused<'_>) -> Diagnosis {
 pub(super) fn scope_not_granted(refused: &Refused<'_>) -> Diagnosis {
     let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
     let target = match refused.requested.target {
-        RequestedTarget::Api(at) => Some(at),
+        RequestedTarget::Api(index) => Some(index),
         RequestedTarget::Default => account.terms.default_target,
         RequestedTarget::Refused => None,
     };
-    let Some(api) = target.and_then(|at| refused.rules.apis.get(at)) else { return Diagnosis::default() };
+    let Some(api) = target.and_then(|index| refused.rules.apis.get(index)) else { return Diagnosis::default() };
     let of = |all: &[ApiGrant]| all.iter().find(|grant| grant.name == api.name).map(|grant| grant.scopes.clone());
     let (granted_scopes, of_account) =
         (of(&identity.terms.grants).unwrap_or_default(), of(&account.terms.grants).unwrap_or_default());
@@ -204,7 +204,7 @@ fn unusable_target(refused: &Refused<'_>, matched: &str, identity: &Identity) ->
     let known =
         || rules.apis.iter().map(|api| api.audience.as_str()).chain(rules.apis.iter().map(|api| api.name.as_str()));
     let by_name =
-        rules.api_by_name.get(wrong).and_then(|at| rules.apis.get(*at)).map(|api| (api.audience.as_str(), None));
+        rules.api_by_name.get(wrong).and_then(|index| rules.apis.get(*index)).map(|api| (api.audience.as_str(), None));
     let nearest = by_name.or_else(|| names::nearest(wrong, known()));
     let near = match &nearest {
         Some((name, Some(how))) => format!("; the nearest is {}: {how}", quoted(name)),

@@ -182,7 +182,8 @@ fn identities<'a>(rules: &'a RuleSet, test: &TestSpec) -> impl Iterator<Item = (
         .and_then(|name| rules.account_by_name.get(name))
         .or_else(|| test.audience.iter().find_map(|name| rules.account_by_name.get(name.as_str())))
         .copied();
-    let accounts = rules.accounts.iter().enumerate().filter(move |(at, _)| named.is_none_or(|named| named == *at));
+    let accounts =
+        rules.accounts.iter().enumerate().filter(move |(index, _)| named.is_none_or(|named| named == *index));
     accounts.flat_map(|(_, account)| account.identities.iter().map(move |identity| (account, identity)))
 }
 

@@ -144,21 +144,21 @@ fn by_label(host: &str, known: &str) -> bool {
         return false;
     }
     let is_one_domain = registered(host) == registered(known);
-    let name_at = name_at(known);
+    let name_index = name_at(known);
     let last = labels(known).count().saturating_sub(1);
     let mut wrong = 0;
-    for (at, (label, other)) in labels(host).zip(labels(known)).enumerate() {
+    for (index, (label, other)) in labels(host).zip(labels(known)).enumerate() {
         let cost = if label == other || fits(label, other) {
             Some(0)
         } else if label.contains('{') || other.contains('{') {
             None
-        } else if at == last {
+        } else if index == last {
             ENDINGS.contains(&label).then_some(1)
         } else if is_one_domain && has_other_number(label, other) {
             // `app3` beside `app`: the company numbers its hosts.
             None
         } else {
-            slips(label, other, Some(at) == name_at)
+            slips(label, other, Some(index) == name_index)
         };
         let Some(cost) = cost else { return false };
         wrong += cost;
@@ -232,9 +232,9 @@ fn contains_known(host: &str, known: &str) -> bool {
     let (host_labels, others): (Vec<&str>, Vec<&str>) = (labels(host).collect(), labels(known).collect());
     let is_it = |window: &[&str]| {
         let last = window.len().saturating_sub(1);
-        window.iter().zip(&others).enumerate().all(|(at, (host_labels, other))| {
-            let begins_so = || at == last && host_labels.strip_prefix(*other).is_some_and(|rest| rest.starts_with('-'));
-            host_labels == other || fits(host_labels, other) || begins_so()
+        window.iter().zip(&others).enumerate().all(|(index, (label, other))| {
+            let begins_so = || index == last && label.strip_prefix(*other).is_some_and(|rest| rest.starts_with('-'));
+            label == other || fits(label, other) || begins_so()
         })
     };
     // At the end of the host it would be the known domain itself.

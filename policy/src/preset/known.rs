@@ -46,7 +46,7 @@ impl KnownIssuer {
 
     fn of_family(template: &IssuerTemplate) -> Option<Self> {
         let template = template.without_patterns();
-        let fits = |(at, form): (usize, &'static Form)| form.may_overlap(&template).then_some((at, form.tenancy));
+        let fits = |(index, form): (usize, &'static Form)| form.may_overlap(&template).then_some((index, form.tenancy));
         let found: Vec<_> = FORMS.iter().enumerate().filter_map(fits).collect();
         let (form, _) = *found.first()?;
         let shared_form = |(_, tenancy): &(usize, Tenancy)| *tenancy == Tenancy::Shared;
@@ -191,8 +191,10 @@ mod tests {
         for form in FORMS.iter() {
             assert_eq!(form.template.is_some(), form.url.contains('{'), "{}", form.url);
             let uuid = "33333333-4444-4555-8666-777777777777";
-            let filled = form.url.split('{').enumerate().map(|(at, part)| match part.split_once('}') {
-                Some((name, rest)) if at > 0 => format!("{}{rest}", if name.ends_with("_uuid") { uuid } else { "a1" }),
+            let filled = form.url.split('{').enumerate().map(|(index, part)| match part.split_once('}') {
+                Some((name, rest)) if index > 0 => {
+                    format!("{}{rest}", if name.ends_with("_uuid") { uuid } else { "a1" })
+                }
                 _ => part.to_owned(),
             });
             let url: String = filled.collect();

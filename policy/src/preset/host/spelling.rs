@@ -41,21 +41,21 @@ pub(super) fn skeleton(text: &str) -> String {
 /// added. Even in a short word, none of these makes another word.
 pub(super) fn is_slip(written: &str, known: &str) -> bool {
     let (written, known): (Vec<char>, Vec<char>) = (written.chars().collect(), known.chars().collect());
-    let without = |text: &[char], at: usize| {
-        let (before, after) = text.split_at_checked(at).unwrap_or((text, &[]));
+    let without = |text: &[char], index: usize| {
+        let (before, after) = text.split_at_checked(index).unwrap_or((text, &[]));
         [before, after.get(1..).unwrap_or_default()].concat()
     };
-    let left_out = || known.len() > 2 && (0..known.len()).any(|at| without(&known, at) == written);
+    let left_out = || known.len() > 2 && (0..known.len()).any(|index| without(&known, index) == written);
     let put_in = || {
-        (0..written.len()).any(|at| {
-            let is_double = at.checked_sub(1).and_then(|before| written.get(before)) == written.get(at);
-            (written.get(at) == Some(&'-') || is_double) && without(&written, at) == known
+        (0..written.len()).any(|index| {
+            let is_double = index.checked_sub(1).and_then(|before| written.get(before)) == written.get(index);
+            (written.get(index) == Some(&'-') || is_double) && without(&written, index) == known
         })
     };
     let swapped = || {
-        (1..known.len()).any(|at| {
+        (1..known.len()).any(|index| {
             let mut text = known.clone();
-            text.swap(at - 1, at);
+            text.swap(index - 1, index);
             text == written
         })
     };
@@ -68,10 +68,10 @@ pub(super) fn edits(written: &str, known: &str) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=known.len()).collect();
     let mut last = None;
-    for (at, c) in written.chars().enumerate() {
-        let mut next = vec![at + 1];
+    for (row_index, c) in written.chars().enumerate() {
+        let mut next = vec![row_index + 1];
         for (column, letter) in known.iter().enumerate() {
-            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX / 2);
+            let cell = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
             let changed = cell(&row, column) + usize::from(c != *letter);
             let best = changed.min(cell(&row, column + 1) + 1).min(cell(&next, column) + 1);
             let swapped = column
