@@ -26,7 +26,7 @@ pub(crate) const NEW_SECRET: &str = "make a new one: `openssl rand -base64 32 > 
 #[derive(Debug, Default)]
 pub(crate) struct Files(Vec<(PathBuf, Digest256)>);
 
-/// Why a file cannot be used, and what to do.
+/// The reason why a file cannot be used, and what to do.
 #[derive(Debug)]
 pub(crate) struct FileError {
     pub(crate) code: CheckCode,

@@ -77,7 +77,7 @@ pub struct SourceDocuments {
     pub(crate) sources: Sources,
 }
 
-/// Prints how much there is only.
+/// Prints only the number of accounts.
 impl std::fmt::Debug for SourceDocuments {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SourceDocuments").field("accounts", &self.policy.accounts.len()).finish_non_exhaustive()

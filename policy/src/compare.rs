@@ -56,7 +56,7 @@ pub enum Change {
     NewlyAllowed,
     /// Granted before, refused now.
     NewlyDenied,
-    /// Granted otherwise: another account, identity, audience, scope or lifetime.
+    /// Granted before and now, but with another account, identity, audience, scope or lifetime.
     Changed,
 }
 

@@ -247,7 +247,7 @@ mod tests {
                 spec.apis.push(ApiSpecWith::audience("x", "octo"))
             }),
             ("Error: our `issuer` is the audience", |spec| spec.apis.push(ApiSpecWith::audience("x", OURS))),
-            ("Error: the audience `https://deploy.example.com` is that of API `deploy`", |spec| {
+            ("Error: API `deploy` already has the audience `https://deploy.example.com`", |spec| {
                 spec.apis.push(ApiSpecWith::audience("x", "https://deploy.example.com"));
             }),
             ("Error: there is another issuer entry `github`", |spec| spec.issuers.push(issuer("github", GITHUB))),
@@ -297,7 +297,7 @@ mod tests {
             ("Error: service account `octo` has two identities named `main`", |spec| {
                 spec.accounts[0].identities.push(subject("main", MAIN))
             }),
-            ("Warning: nothing of API `deploy` is granted", |spec| {
+            ("Warning: no scope of API `deploy` is granted", |spec| {
                 spec.accounts[0].grants = vec![grant("deploy", &[])]
             }),
         ] {
@@ -356,7 +356,8 @@ mod tests {
         assert_eq!(of("repo:o/r:c", &["logs"], ""), "octo/all: logs []");
         assert_eq!(of("repo:o/r:a", &["deploy"], ""), "TargetNotGranted");
         assert_eq!(of("repo:o/r:a", &["logs"], ""), "octo/logs: logs []");
-        // An API that declares scopes and keeps none is not granted; one that declares none is.
+        // A grant of an API that declares scopes needs at least one. An API without scopes needs
+        // none.
         assert_eq!(of("repo:o/r:b", &["deploy"], ""), "TargetNotGranted");
         assert_eq!(of("repo:o/r:b", &["logs"], ""), "octo/none: logs []");
         let view = rules.account("octo").unwrap();

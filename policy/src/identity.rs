@@ -312,7 +312,7 @@ impl Identity {
             }
             Check::Event => {
                 let hint =
-                    remark("strangers can cause it; only an identity that names `event_name` takes it".to_owned());
+                    remark("strangers can cause it; only an identity that names `event_name` accepts it".to_owned());
                 ("event_name".to_owned(), events::expected(), claims.get("event_name").map(bounded), Some(hint))
             }
         };
@@ -374,7 +374,7 @@ impl EntryRule {
             && values().any(|value| self.audiences.iter().any(|accepted| accepted.as_str() == value))
         {
             let text =
-                "the token has more than one audience, which only `sole_audience: false` on the issuer entry takes";
+                "the token has more than one audience, which only `sole_audience: false` on the issuer entry allows";
             return Some(remark(text.to_owned()));
         }
         let known = values().find_map(|value| {

@@ -328,7 +328,7 @@ mod tests {
 
         #[test]
         fn long_patterns_cross_word_boundaries(head in 0_usize..200, tail in 0_usize..200, gap in 0_usize..9) {
-            // A wildcard first, so that everything after it runs in the automaton.
+            // The pattern begins with a wildcard, so all of it is in the automaton.
             let pattern = format!("?{}*{}", "a".repeat(head), "b".repeat(tail));
             let text = |b: usize| format!("x{}{}{}", "a".repeat(head), "c".repeat(gap), "b".repeat(b));
             prop_assert!(matches(&pattern, &text(tail)));

@@ -143,7 +143,7 @@ fn request<'a>(
     Ok((asked, requested))
 }
 
-/// A candidate token with what comes of it.
+/// A candidate token with its outcome.
 struct EvaluatedToken<'a> {
     candidate: Candidate<'a>,
     outcome: Outcome,
@@ -265,7 +265,7 @@ mod tests {
         spec(vec![account("octo-deploy", vec![short(identity("production"), "github", production), main])])
     }
 
-    /// A test of `account` (none when empty), its token as JSON with `preset` among the claims.
+    /// A test that names `account`, unless empty. `token` is JSON with `preset` among the claims.
     fn test(token: Value, account: &str, expect: Expectation) -> TestSpec {
         let Value::Object(mut claims) = token else { panic!("an object") };
         let preset = claims.remove("preset").map(|name| at(name.as_str().unwrap().to_owned()));
@@ -416,7 +416,7 @@ mod tests {
         TestSpec { issuer: Some(at(entry.to_owned())), ..test }
     }
 
-    /// Two clusters that call themselves the same, each with an account of its own.
+    /// Two clusters with the same `iss`, and one account for each.
     fn clusters() -> Spec {
         let entry_account = |entry: &str| {
             let pod = subject("pod", "system:serviceaccount:prod:deployer");

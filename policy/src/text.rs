@@ -171,7 +171,7 @@ mod tests {
         }
         let event = first_line(json!({ "event_name": "pull_request_target" }), &["octo"], "");
         assert!(event.contains("`event_name` is \"pull_request_target\", which strangers can cause"), "{event}");
-        assert!(event.contains("only an identity that names `event_name` takes it"), "{event}");
+        assert!(event.contains("only an identity that names `event_name` accepts it"), "{event}");
         // The list of what is taken stands in the trace.
         assert!(!event.contains("merge_group"), "{event}");
         assert!(

@@ -33,7 +33,7 @@ fn lints_have_a_place_and_advice_and_load_all_the_same() {
     let site = world_site(&with_account("acme", doubtful).with("issuers/github", github));
     let document = check(&site, &["--json"]).ended(0).json();
     for (part, help) in [
-        ("goes by names, and names are recycled", "`repository_id`"),
+        ("names its owner without an id, and names are recycled", "`repository_id`"),
         ("the audience `sts.amazonaws.com` is that of AWS STS", "https://sts.example.com"),
         ("`email` without `email_verified`", "email_verified: true"),
     ] {

@@ -15,11 +15,11 @@ pub(super) struct Checked {
     pub(super) public: bool,
 }
 
-/// What a URL must not have; says what to write.
+/// A fault in a URL.
 pub(super) struct UrlError {
     pub(super) message: &'static str,
     pub(super) help: &'static str,
-    /// Whether the URL holds credentials, so that it must not be shown.
+    /// Whether the URL contains credentials, so that messages must not show it.
     pub(super) secret: bool,
 }
 

@@ -150,7 +150,7 @@ impl Rule<'_> {
 
 fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mut Findings) {
     let (entry, grammar) = (quoted(issuer.name.value.as_str()), owner.grammar);
-    let help = format!("{}; or say why not with `allow_broad: \"...\"`", owner.advice());
+    let help = format!("{}; or give a reason with `allow_broad: \"...\"`", owner.advice());
     let mut across = false;
     for pattern in rule.subjects().filter(|pattern| owner.reach(pattern) == OwnerScope::ManyOwners) {
         across = true;
@@ -202,10 +202,10 @@ fn family(rule: &Rule<'_>, issuer: &IssuerSpec, findings: &mut Findings) {
         anybody.map_or(String::new(), |anybody| format!(": {anybody}"))
     );
     let help = format!(
-        "write which are meant, such as `{first}: ...` under `claims:`, or list the values in the issuer entry's `variables`"
+        "name the accepted ones, such as `{first}: ...` under `claims:`, or list the values in the issuer entry's `variables`"
     );
     if is_open {
-        let help = format!("{help}; or say why not with `allow_broad: \"...\"`");
+        let help = format!("{help}; or give a reason with `allow_broad: \"...\"`");
         findings.unsafe_rule(CheckCode::AnyFamilyMember, rule.spec.origin, message, help);
     } else {
         findings.warning(CheckCode::AnyFamilyMember, rule.spec.origin, message, help);

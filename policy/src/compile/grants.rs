@@ -9,15 +9,15 @@ use crate::finding::{Findings, name_help, quoted};
 use crate::identity::ApiGrant;
 use crate::ruleset::Api;
 
-/// What an account is granted.
+/// The grants of an account.
 #[derive(Clone, Copy)]
 pub(super) struct Granted<'a> {
     pub(super) grants: &'a [ApiGrant],
-    /// Whether that is all: a team or grant with a fault may grant more.
+    /// Whether the list is complete. A team or grant with a fault may grant more.
     pub(super) is_known: bool,
 }
 
-/// What `specs` grant: APIs and scopes that exist.
+/// Compiles grants. Reports unknown APIs and scopes, and empty grants.
 pub(super) fn compile(specs: &[GrantSpec], apis: &[Api], findings: &mut Findings) -> Vec<ApiGrant> {
     let mut grants = Vec::new();
     for spec in specs {
@@ -34,7 +34,7 @@ pub(super) fn compile(specs: &[GrantSpec], apis: &[Api], findings: &mut Findings
         }
         if spec.scopes.is_empty() && !api.scopes.is_empty() {
             let message = format!(
-                "nothing of API {} is granted: it declares scopes, and none is listed",
+                "no scope of API {} is granted: the API declares scopes, and the grant lists none",
                 quoted(api.name.as_str())
             );
             let help =
@@ -122,7 +122,7 @@ pub(super) fn narrow(
     narrowed.collect()
 }
 
-/// Notes what `spec` has beyond the account's grants.
+/// Reports what `spec` has beyond the account's grants.
 fn within(account: &[ApiGrant], spec: &GrantSpec, apis: &[Api], findings: &mut Findings) {
     let Some(api) = apis.iter().find(|api| api.name.as_str() == spec.api.value) else { return };
     let Some(grant) = account.iter().find(|grant| grant.name.as_str() == spec.api.value) else {

@@ -148,7 +148,10 @@ fn recycled_names(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findi
     {
         return;
     }
-    let message = format!("{} goes by names, and names are recycled: who has the name next gets in", rule.title);
+    let message = format!(
+        "{} names its owner without an id, and names are recycled: the next owner of the name gets in",
+        rule.title
+    );
     let help = format!("add {}", grammar.ids.iter().take(2).map(|id| quoted(id)).collect::<Vec<_>>().join(" or "));
     findings.warning(CheckCode::RecycledName, rule.subject_origin(), message, help);
 }
@@ -289,7 +292,7 @@ mod tests {
 
     #[test]
     fn c071_names_without_ids_are_doubtful_where_names_are_recycled() {
-        let wanted = "Warning: identity `i` of `octo` goes by names, and names are recycled: who has the name next gets in / add `repository_id` or `repository_owner_id`";
+        let wanted = "Warning: identity `i` of `octo` names its owner without an id, and names are recycled: the next owner of the name gets in / add `repository_id` or `repository_owner_id`";
         for doubtful in [
             subject("i", "repo:octo-org/octo-repo:ref:refs/heads/main"),
             subject("i", "repo:octo-org/**"),

@@ -138,7 +138,7 @@ fn audiences(spec: &Spec, findings: &mut Findings) {
                 "give the API an audience of its own".to_owned(),
             );
         } else if let Some(other) = taken.insert(audience, api.name.value.as_str()) {
-            let message = format!("the audience {} is that of API {} already", quoted(audience), quoted(other));
+            let message = format!("API {} already has the audience {}", quoted(other), quoted(audience));
             findings.error(
                 CheckCode::DuplicateAudience,
                 api.audience.origin,

@@ -97,8 +97,8 @@ fn platform_of(rule: &Rule<'_>) -> Option<(Preset, String)> {
     by_subject(rule).or_else(by_claim).or_else(|| by_claims_together(rule))
 }
 
-/// `repository` alone is a claim of many platforms. Beside these, and with no subject of another
-/// grammar, it is GitHub's.
+/// Recognises GitHub by several claims together. Many platforms send `repository`, but together
+/// with one of these claims, and without a subject of another grammar, it is GitHub's.
 fn by_claims_together(rule: &Rule<'_>) -> Option<(Preset, String)> {
     let has = |name: &str| rule.conditions.iter().any(|condition| claim_name(condition) == name);
     let beside = ["ref", "environment", "workflow", "actor", "ref_type"].into_iter().find(|name| has(name))?;

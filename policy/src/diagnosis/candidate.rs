@@ -59,7 +59,8 @@ impl<'a> Candidate<'a> {
             |severity: Severity, message: &str| !self.findings_before.contains(&(severity, message.to_owned()));
         let refuses =
             |finding: &Finding| finding.severity > Severity::Warning && is_new(finding.severity, &finding.message);
-        // A warning may quote the text that changes, so warnings are counted.
+        // A warning may quote the changed text, so its message cannot be compared. Compare the
+        // number.
         if compiled.warnings.iter().any(refuses) || compiled.warnings.len() > self.findings_before.len() {
             return false;
         }

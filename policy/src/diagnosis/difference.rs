@@ -129,10 +129,10 @@ fn where_they_part(pattern: &Pattern, text: &str) -> Option<Difference> {
     let (wanted_rest, text_rest) = (wanted.get(common..)?, text.get(common..)?);
     let say = |text: String| Some(Difference { text, is_spelling: false });
     if pattern.is_exact() && common == wanted.len() && common > 0 {
-        return say(format!("the token's goes on with {}", quoted(text_rest)));
+        return say(format!("the token's continues with {}", quoted(text_rest)));
     }
     if common == text.len() && common > 0 {
-        return say(format!("the rule's goes on with {}", quoted(wanted_rest)));
+        return say(format!("the rule's continues with {}", quoted(wanted_rest)));
     }
     if pattern.is_exact() && !text.is_empty() && wanted.len() > text.len() && wanted.ends_with(text) {
         let before = wanted.strip_suffix(text).unwrap_or_default();
@@ -149,10 +149,10 @@ fn where_they_part(pattern: &Pattern, text: &str) -> Option<Difference> {
     }
     let beginning = quoted(wanted.get(..common)?);
     if wanted_rest.is_empty() {
-        return say(format!("they are alike as far as {beginning}"));
+        return say(format!("they agree up to {beginning}"));
     }
     say(format!(
-        "after {beginning} the token's goes on with {}, the rule's with {}",
+        "after {beginning} the token's continues with {}, the rule's with {}",
         quoted(text_rest),
         quoted(wanted_rest)
     ))
@@ -304,7 +304,7 @@ mod tests {
             ("repo:acme/app:ref:refs/heads/(main|release)", "repo:acme/app:ref:refs/heads/main", "regular expression"),
             ("^main$", "main", "regular expression"),
             ("1d397906-81bf-459e-9a8d-eae79c0bc5f3", "{1d397906-81bf-459e-9a8d-eae79c0bc5f3}", "only by braces"),
-            ("Abc", "Abc@clients", "goes on with `@clients`"),
+            ("Abc", "Abc@clients", "continues with `@clients`"),
             ("caf\u{e9}", "cafe\u{301}", "Unicode normalisation"),
             ("ｍain", "main", "Unicode normalisation"),
             ("main ", "main", "the expected value has a blank at its end"),
@@ -321,9 +321,9 @@ mod tests {
             (
                 "repo:o/r:ref:refs/heads/main",
                 "repo:o/r:environment:prod",
-                "after `repo:o/r:` the token's goes on with `environment:prod`",
+                "after `repo:o/r:` the token's continues with `environment:prod`",
             ),
-            ("octo", "octo-org", "goes on with `-org`"),
+            ("octo", "octo-org", "continues with `-org`"),
             ("octo-repo", "octo-org/octo-repo", "before it"),
         ] {
             let explained = explained(pattern, actual);

@@ -91,7 +91,7 @@ impl Failed<'_> {
             }
             Check::Event => {
                 format!(
-                    "{on} is {actual}, which strangers can cause: only an identity that names `event_name` takes it"
+                    "{on} is {actual}, which strangers can cause: only an identity that names `event_name` accepts it"
                 )
             }
             Check::Enabled(of, _) => format!("the {of} is disabled: {on} is {actual}, expected {expected}"),
@@ -306,7 +306,9 @@ impl Fixer<'_> {
     fn fix(&self, failed: &[Failed<'_>]) -> Option<String> {
         if let Some(grant) = self.refused.account().and_then(|_| self.refused.grant_of_any()) {
             let (name, identity) = (quoted(grant.account.name.as_str()), quoted(grant.identity.as_str()));
-            return Some(format!("name the account {name} in `audience`, whose identity {identity} takes this token"));
+            return Some(format!(
+                "name the account {name} in `audience`, whose identity {identity} accepts this token"
+            ));
         }
         let owner = self.owner_change(failed);
         let is_spelling = failed.iter().all(|failure| failure.trace.is_spelling);

@@ -32,7 +32,7 @@ pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
         let is_below =
             |name: &&&str| name.contains("://") && wrong.strip_prefix(**name).is_some_and(|rest| rest.starts_with('/'));
         let name = known.iter().filter(is_below).max_by_key(|name| name.len())?;
-        Some((*name, Some(format!("it goes on with {}", quoted(wrong.strip_prefix(*name)?)))))
+        Some((*name, Some(format!("it continues with {}", quoted(wrong.strip_prefix(*name)?)))))
     };
     twin.or_else(below).or_else(|| Some((did_you_mean(wrong, known.iter().copied())?, None)))
 }

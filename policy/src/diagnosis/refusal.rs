@@ -152,7 +152,7 @@ impl<'a> Refused<'a> {
         if account.identities.iter().find_map(opened).is_some() {
             return found.fix(fix);
         }
-        let cause = format!("{}; no identity of it would accept the token either", found.cause);
+        let cause = format!("{}; none of its identities would accept the token either", found.cause);
         Diagnosis { cause, ..found }
     }
 

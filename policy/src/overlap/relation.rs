@@ -72,7 +72,7 @@ fn test_implies(a: &Test, b: &Test) -> bool {
     }
 }
 
-/// A token that two identities accept.
+/// A token that two identities may both accept.
 pub(super) struct CommonToken {
     pub(super) subject: Option<String>,
     pub(super) certain: bool,

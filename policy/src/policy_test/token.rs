@@ -28,7 +28,7 @@ pub(super) struct TokenError {
     pub(super) help: Option<String>,
 }
 
-/// Every token the test may mean.
+/// Builds every token that the test may mean.
 pub(super) fn candidates<'a>(
     rules: &'a RuleSet,
     spec: &Spec,

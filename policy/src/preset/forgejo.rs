@@ -1,4 +1,4 @@
-//! Forgejo Actions: GitHub's grammar on hosts of its own.
+//! Forgejo Actions: GitHub's grammar on self-hosted instances.
 
 use super::github;
 use super::platform::{IssuerForm, Platform, plain, shared};

@@ -1,4 +1,4 @@
-//! GitLab CI/CD: gitlab.com for everybody, and instances of one's own.
+//! GitLab CI/CD: gitlab.com for everybody, and self-hosted instances.
 
 use serde_json::{Map, Value};
 

@@ -35,7 +35,7 @@ const SITES: [(&str, Preset); 6] = [
     ("bitbucket.org", Preset::Bitbucket),
 ];
 
-/// Words in the place of an Entra tenant's id that accept whoever signs in.
+/// Words in the place of an Entra tenant's id that accept any account.
 const EVERYBODYS_TENANT: [&str; 4] = ["common", "organizations", "consumers", "{tenantid}"];
 
 /// Whether `word` stands for every tenant of Entra, or for everybody without a tenant.

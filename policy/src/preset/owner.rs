@@ -42,7 +42,7 @@ pub(crate) enum OwnerText {
     },
 }
 
-/// How far a pattern reaches, as a form of text that names the owner.
+/// How many owners a pattern accepts, when it matches texts that name an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OwnerScope {
     /// It matches texts of one owner only.
@@ -54,7 +54,7 @@ pub(crate) enum OwnerScope {
 }
 
 impl OwnerText {
-    /// How far `pattern` reaches on texts of this form.
+    /// How many owners `pattern` accepts among texts of this form.
     pub(crate) fn reach(self, pattern: &Pattern) -> OwnerScope {
         let head = pattern.literal_head();
         match self {
@@ -112,7 +112,7 @@ impl OwnerText {
 }
 
 impl OwnerGrammar {
-    /// How far a subject pattern reaches.
+    /// How many owners a subject pattern accepts.
     pub(crate) fn subject_reach(&self, pattern: &Pattern) -> OwnerScope {
         let reaches = || self.subjects.iter().map(|form| form.reach(pattern));
         let is_exact = self.exact_subject && pattern.is_exact() && !pattern.literal_head().is_empty();

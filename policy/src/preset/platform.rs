@@ -56,7 +56,7 @@ pub(super) const fn shared(url: &'static str) -> IssuerForm {
     IssuerForm { url, tenancy: Tenancy::Shared }
 }
 
-/// For platforms that only run on hosts of their users.
+/// For platforms that are always self-hosted.
 pub(super) const SELF_HOSTED: &[IssuerForm] = &[];
 
 /// A short rule (`github: {...}`). Each member is a condition on a claim; unquoted numbers and

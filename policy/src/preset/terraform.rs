@@ -1,4 +1,4 @@
-//! HCP Terraform, and Terraform Enterprise on hosts of its users.
+//! HCP Terraform, and self-hosted Terraform Enterprise.
 
 use super::owner::{OwnerGrammar, OwnerText, never};
 use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, shared};

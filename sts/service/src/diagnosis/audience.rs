@@ -25,7 +25,7 @@ pub(super) fn foreign(token: &TokenView<'_>) -> Option<Diagnosis> {
     let iss = token.claim_text("iss");
     let below = values.iter().find_map(|value| {
         let rest = wanted.iter().find_map(|own| value.strip_prefix(own).filter(|rest| rest.starts_with('/')))?;
-        Some(format!(" (it goes on with {})", shown_text(rest)))
+        Some(format!(" (it continues with {})", shown_text(rest)))
     });
     let is_joined = |value: &&&str| value.split([',', ' ']).filter(|part| wanted.contains(part)).count() > 0;
     let joined = values.iter().find(is_joined);

@@ -116,7 +116,7 @@ fn fld06_what_others_ran_into_is_told_with_cause_and_fix() {
             POD,
             "kubernetes",
             json!({ "sub": "system:serviceaccount:octo-ns:default" }),
-            &["goes on with `default`", "`serviceAccountName: octo-sa`"],
+            &["continues with `default`", "`serviceAccountName: octo-sa`"],
         ),
         // CircleCI's default audience.
         of(
@@ -179,7 +179,7 @@ fn fld06_what_others_ran_into_is_told_with_cause_and_fix() {
             json!({ "project_path": "octo-group/sub/octo-project" }),
             &[
                 "`project_path` is \"octo-group/sub/octo-project\"",
-                "goes on with `sub/octo-project`",
+                "continues with `sub/octo-project`",
                 "present a token whose",
             ],
         ),
@@ -237,7 +237,7 @@ fn fld06_what_others_ran_into_is_told_with_cause_and_fix() {
                 "{ issuer: a0, subject: OctoClientId0000000000000000001 }",
                 "auth0",
                 json!({}),
-                &["goes on with `@clients`", "change `subject` to `CLIENT-ID@clients`"],
+                &["continues with `@clients`", "change `subject` to `CLIENT-ID@clients`"],
             )
         },
         // An issuer without its slash.
@@ -267,7 +267,7 @@ fn fld06_what_others_ran_into_is_told_with_cause_and_fix() {
                 "{ issuer: fly, subject: \"octo-org:octo-app\" }",
                 "fly",
                 json!({}),
-                &["goes on with `:octo-machine`", "change `subject` to `ORG:APP:MACHINE`"],
+                &["continues with `:octo-machine`", "change `subject` to `ORG:APP:MACHINE`"],
             )
         },
         // A preview in place of production.
@@ -345,7 +345,7 @@ fn fld06_what_others_ran_into_is_told_with_cause_and_fix() {
         // A URL below an API's audience.
         Case {
             audience: &["octo-deploy", "https://deploy.example.com/v1/projects"],
-            ..of(CI, "", json!({}), &["it goes on with `/v1/projects`", "ask for `https://deploy.example.com`"])
+            ..of(CI, "", json!({}), &["it continues with `/v1/projects`", "ask for `https://deploy.example.com`"])
         },
         // The built-in API, which nobody granted.
         Case {
@@ -364,7 +364,7 @@ fn fld06_what_others_ran_into_is_told_with_cause_and_fix() {
             MAIN,
             GITHUB,
             json!({ "aud": "https://sts.example.com/token" }),
-            &["it goes on with \"/token\"", "request the token with the audience"],
+            &["it continues with \"/token\"", "request the token with the audience"],
         ),
         // Two audiences in one text.
         of(
@@ -427,7 +427,7 @@ fn fld06_what_others_ran_into_is_told_with_cause_and_fix() {
             "{ issuer: cluster, subject: \"system:serviceaccount:octo-ns:octo-sa\", claims: { \"/kubernetes.io/pod/name\": octo-pod } }",
             "kubernetes",
             json!({ "kubernetes.io": { "namespace": "octo-ns", "pod": { "name": "octo-pod-7d4b9c-x2x4z" } } }),
-            &["goes on with `-7d4b9c-x2x4z`", "present a token whose"],
+            &["continues with `-7d4b9c-x2x4z`", "present a token whose"],
         ),
         // Somebody who is not on the list.
         of(

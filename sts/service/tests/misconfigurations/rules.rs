@@ -237,7 +237,7 @@ fn fld06_conditions_of_other_platforms_that_do_not_fit() {
             "{ issuer: gitlab, subject: \"project_path:octo-group/octo-project:ref_type:branch:ref:develop\" }",
             "gitlab",
             json!({}),
-            &["`subject`", "goes on with `main`", "`develop`"],
+            &["`subject`", "continues with `main`", "`develop`"],
         ),
         case(
             "{ issuer: gitlab, gitlab: { project_id: 20 }, claims: { runner_id: \"1\" } }",
@@ -251,7 +251,7 @@ fn fld06_conditions_of_other_platforms_that_do_not_fit() {
             json!({}),
             &[
                 "`subject` is \"system:serviceaccount:octo-ns:octo-sa\"",
-                "goes on with `-sa`",
+                "continues with `-sa`",
                 "`serviceAccountName: octo`",
             ],
         ),
@@ -327,7 +327,7 @@ fn fld06_conditions_of_other_platforms_that_do_not_fit() {
             "{ issuer: terraform, subject: \"organization:octo-org:project:Default Project:workspace:octo-workspace:run_phase:plan\" }",
             "terraform-cloud",
             json!({}),
-            &["goes on with `apply`", "`plan`"],
+            &["continues with `apply`", "`plan`"],
         ),
         case(
             "{ issuer: circleci, subject: \"org/c9035eb6-6eb2-4c85-8a81-d9ed6a1d1d1e/project/*/user/*\" }",
