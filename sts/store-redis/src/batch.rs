@@ -1,4 +1,4 @@
-//! Commands that travel together, and what comes back.
+//! Commands that are sent together, and their replies.
 
 use std::sync::Arc;
 
@@ -16,32 +16,33 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Commands that others may come between. Errors are answered in place, but for those that are about the connection.
+    /// Commands without a transaction: those of other clients may run in between. An error takes
+    /// its command's place among the replies, except one that ends the connection.
     pub(super) fn plain() -> Self {
         Self { pipeline: Pipeline::with_capacity(8), commands: 0, atomic: false, wait: None }
     }
 
-    /// A transaction: all of it or nothing (MULTI and EXEC).
+    /// A transaction: all commands or none (MULTI and EXEC).
     pub(super) fn atomic() -> Self {
         let mut batch = Self { atomic: true, ..Self::plain() };
         batch.pipeline.add_command(redis::cmd("MULTI"));
         batch
     }
 
-    /// Adds a command.
     pub(super) fn add(&mut self, command: Cmd) -> &mut Self {
         self.pipeline.add_command(command);
         self.commands += 1;
         self
     }
 
-    /// Holds the answer back until so many replicas have what was written, for so many milliseconds at most.
+    /// Delays the replies until this many replicas have the writes, for this many milliseconds at
+    /// most.
     pub(super) fn wait_for(&mut self, replicas: u32, millis: u64) -> &mut Self {
         self.wait = (replicas > 0).then_some((replicas, millis));
         self
     }
 
-    /// Sends it; one reply for each command that was added.
+    /// Sends the batch. Returns one reply per added command.
     pub(super) async fn send(
         mut self,
         connection: &mut redis::aio::MultiplexedConnection,
@@ -60,7 +61,8 @@ impl Batch {
         let acknowledged = if self.wait.is_some() { replies.pop() } else { None };
         if self.atomic {
             let outcome = replies.pop();
-            // An error while they are queued is the cause of the abort that EXEC tells of.
+            // An error while the commands are queued is the cause. EXEC only reports that it
+            // aborted.
             refuse_errors(&replies)?;
             replies = match outcome {
                 Some(Value::Array(replies)) if replies.len() == self.commands => replies,
@@ -86,35 +88,36 @@ impl Batch {
     }
 }
 
-/// Replies, taken one after the other.
+/// Replies, read one after the other.
 pub(super) struct Replies {
     values: std::vec::IntoIter<Value>,
-    over: Option<Arc<Connected>>,
+    connected: Option<Arc<Connected>>,
 }
 
 impl From<Vec<Value>> for Replies {
     fn from(replies: Vec<Value>) -> Self {
-        Self { values: replies.into_iter(), over: None }
+        Self { values: replies.into_iter(), connected: None }
     }
 }
 
 impl Replies {
-    /// These, which came over that connection.
-    pub(super) fn over(self, connected: Arc<Connected>) -> Self {
-        Self { over: Some(connected), ..self }
+    /// Remembers the connection that the replies came over.
+    pub(super) fn with_connection(self, connected: Arc<Connected>) -> Self {
+        Self { connected: Some(connected), ..self }
     }
 
-    /// The connection that they came over, when a [`ConnectionPool`](super::connection_pool::ConnectionPool) sent for them.
+    /// The connection that the replies came over, if a
+    /// [`ConnectionPool`](super::connection_pool::ConnectionPool) sent the batch.
     pub(super) fn connected(&self) -> Option<&Arc<Connected>> {
-        self.over.as_ref()
+        self.connected.as_ref()
     }
 
     /// The number of that connection.
     pub(super) fn connection(&self) -> u64 {
-        self.over.as_ref().map_or(0, |connected| connected.number)
+        self.connected.as_ref().map_or(0, |connected| connected.number)
     }
 
-    /// The next, whatever it is but an error.
+    /// The next reply, of any type. An error reply becomes an error.
     pub(super) fn value(&mut self) -> Result<Value, RedisStoreError> {
         match self.values.next().ok_or(RedisStoreError::Form)? {
             Value::ServerError(error) => Err((&error).into()),
@@ -122,12 +125,12 @@ impl Replies {
         }
     }
 
-    /// The next, octets or nothing.
+    /// The next reply: octets, or nil.
     pub(super) fn bytes(&mut self) -> Result<Option<Vec<u8>>, RedisStoreError> {
         optional_bytes(self.value()?)
     }
 
-    /// The next, a number.
+    /// The next reply: a number.
     pub(super) fn number(&mut self) -> Result<i64, RedisStoreError> {
         match self.value()? {
             Value::Int(number) => Ok(number),
@@ -135,7 +138,7 @@ impl Replies {
         }
     }
 
-    /// The next, whether a SET took place.
+    /// The next reply: whether a SET took place.
     pub(super) fn was_set(&mut self) -> Result<bool, RedisStoreError> {
         match self.value()? {
             Value::Okay => Ok(true),
@@ -144,7 +147,7 @@ impl Replies {
         }
     }
 
-    /// The next, a list of octets or nothing each.
+    /// The next reply: a list of octets or nil.
     pub(super) fn list(&mut self) -> Result<Vec<Option<Vec<u8>>>, RedisStoreError> {
         match self.value()? {
             Value::Array(values) => values.into_iter().map(optional_bytes).collect(),
@@ -152,7 +155,7 @@ impl Replies {
         }
     }
 
-    /// The next, a list of texts or nothing.
+    /// The next reply: a list of texts, or nil.
     pub(super) fn texts_or_none(&mut self) -> Result<Option<Vec<String>>, RedisStoreError> {
         match self.value()? {
             Value::Nil => Ok(None),
@@ -161,7 +164,7 @@ impl Replies {
         }
     }
 
-    /// The next, a step of a scan: where to go on, and what it found.
+    /// The next reply, of a scan: the next cursor, and the rows.
     pub(super) fn scan(&mut self) -> Result<(String, Vec<String>), RedisStoreError> {
         let Value::Array(parts) = self.value()? else { return Err(RedisStoreError::Form) };
         let Ok([cursor, Value::Array(found)]) = <[Value; 2]>::try_from(parts) else {
@@ -171,7 +174,7 @@ impl Replies {
         Ok((cursor, texts(found)?))
     }
 
-    /// The next, a list of texts.
+    /// The next reply: a list of texts.
     pub(super) fn texts(&mut self) -> Result<Vec<String>, RedisStoreError> {
         self.texts_or_none()?.ok_or(RedisStoreError::Form)
     }
@@ -196,15 +199,14 @@ fn optional_bytes(value: Value) -> Result<Option<Vec<u8>>, RedisStoreError> {
     }
 }
 
-/// A command with room for so many arguments, beside names of keys of so many octets together.
+/// A command with room for this many arguments, beside values of this many octets in all.
 pub(super) fn sized(name: &str, arguments: usize, octets: usize) -> Cmd {
-    // A name of ours has some 50 octets.
+    // Our key names have some 50 octets.
     let mut command = Cmd::with_capacity(arguments + 1, name.len() + arguments * 64 + octets);
     command.arg(name);
     command
 }
 
-/// The command of that name with these arguments.
 pub(super) fn command<A: redis::ToRedisArgs>(name: &str, arguments: &[A]) -> Cmd {
     let mut command = sized(name, arguments.len(), 0);
     for argument in arguments {

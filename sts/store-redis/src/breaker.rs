@@ -1,40 +1,38 @@
-//! The circuit breaker: after some failures in a row nobody waits for Redis any more, but for one call now and then that finds out
-//! whether it is back.
+//! The circuit breaker. After several failures in a row, no call goes to Redis, except one now and
+//! then that probes whether it is back.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Failures in a row that open it.
+/// Failures in a row that open the breaker.
 const PATIENCE: u32 = 5;
-/// The first pause between two probes; each failed probe doubles it.
+/// The first pause between two probes. Each failed probe doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Closed to begin with.
+/// The breaker. It starts closed.
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     failures: u32,
-    /// When the next call may pass, on the monotonic clock; read only when open.
+    /// When the next call may pass, on the monotonic clock. Read only while the breaker is open.
     next: Duration,
 }
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It passes.
     Passes,
-    /// It passes to find out whether Redis is back: its outcome must be told, whoever has waited for it.
+    /// The call passes as a probe. Its outcome must be reported even if its caller is gone.
     Probes,
-    /// It does not pass.
     Refused,
 }
 
 impl Breaker {
-    /// What becomes of a call at `now`. While it is open one call passes per pause, and what becomes of that is not waited for.
+    /// Decides about a call at `now`. While the breaker is open, one call passes per pause.
     pub(super) fn admits(&self, now: Duration) -> Admission {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failures < PATIENCE {
@@ -47,12 +45,12 @@ impl Breaker {
         Admission::Probes
     }
 
-    /// A call was answered.
+    /// Reports that a call was answered.
     pub(super) fn succeeded(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).failures = 0;
     }
 
-    /// A call was not answered, or not in time.
+    /// Reports that a call was not answered, or not in time.
     pub(super) fn failed(&self, now: Duration) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.failures = state.failures.saturating_add(1);

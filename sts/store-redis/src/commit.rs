@@ -1,5 +1,5 @@
-//! Changing the revocations: what is written and the sealed mark move in one transaction, which takes place only while the mark is the
-//! one that was read (WATCH).
+//! Changes to the revocations. Each change and the new sealed mark are written in one transaction.
+//! It runs only if the mark is still the one that was read (WATCH).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use sts_store::backend::live_until;
 use sts_store::backend::rule_id;
 use sts_store::{Revocation, RevocationScope, RuleId};
 
-/// How often a change is tried anew because another process was quicker.
+/// How often a change is tried again because another process was faster.
 const ATTEMPTS: u32 = 50;
 /// The most tokens that one transaction forgets.
 const MOST_FORGOTTEN: usize = 1000;
 
-/// What a transaction is to write.
+/// What a transaction will write.
 struct PlannedWrite {
     mark: SealedMark,
     commands: Vec<Cmd>,
@@ -34,7 +34,7 @@ struct PlannedWrite {
 }
 
 impl PlannedWrite {
-    /// Writes down what was done to tokens, for the processes that follow.
+    /// Adds a change of a token to the log that other processes follow.
     fn log(&mut self, names: &super::Names, change: Change) {
         self.mark.changes = self.mark.changes.saturating_add(1);
         self.commands.push(command("RPUSH", &[names.revoked(), &change.to_text()]));
@@ -43,7 +43,7 @@ impl PlannedWrite {
 }
 
 impl RedisLedger {
-    /// Records a revocation: only what is there, in the sum, and remembered here is answered.
+    /// Records a revocation. Returns only after the value is in Redis, in the sum and in memory.
     pub(super) async fn record_revocation(&self, revocation: Revocation) -> Result<Revocation, RedisStoreError> {
         match revocation.scope.clone() {
             RevocationScope::Token(jti) => {
@@ -52,30 +52,30 @@ impl RedisLedger {
                 let read = |batch: &mut Batch| {
                     batch.add(command("GET", &[&key]));
                 };
-                let plan = |held: &Verified, replies: &mut Replies| {
-                    let held_value = found(replies)?;
-                    if self.stands(&id, &held_value, &revocation) {
+                let plan = |verified: &Verified, replies: &mut Replies| {
+                    let stored_value = found(replies)?;
+                    if self.suffices(&id, &stored_value, &revocation) {
                         return Ok(None);
                     }
-                    self.plan_token(held, &id, &key, &revocation).map(|plan| Some((plan, revocation.clone())))
+                    self.plan_token(verified, &id, &key, &revocation).map(|plan| Some((plan, revocation.clone())))
                 };
                 let recorded = self.commit(read, plan).await?.unwrap_or(revocation.clone());
                 self.wait_for_replicas().await?;
                 Ok(recorded)
             }
             RevocationScope::Rule(_) => {
-                let plan = |held: &Verified, _: &mut Replies| self.plan_rule(held, &revocation).map(Some);
-                let made = self.commit(|_| {}, plan).await?.ok_or(RedisStoreError::Form)?;
+                let plan = |verified: &Verified, _: &mut Replies| self.plan_rule(verified, &revocation).map(Some);
+                let created = self.commit(|_| {}, plan).await?.ok_or(RedisStoreError::Form)?;
                 self.wait_for_replicas().await?;
-                Ok(made)
+                Ok(created)
             }
         }
     }
 
-    /// Takes a rule back.
+    /// Removes a rule.
     pub(super) async fn take_back_rule(&self, id: &RuleId) -> Result<Option<Revocation>, RedisStoreError> {
-        let plan = |held: &Verified, _: &mut Replies| {
-            let mut plan = self.plan_of(held);
+        let plan = |verified: &Verified, _: &mut Replies| {
+            let mut plan = self.plan_of(verified);
             let Some(stored) = plan.rules.remove(id.as_str()) else { return Ok(None) };
             let seal = &*self.inspector.seal;
             let rule: Revocation =
@@ -87,12 +87,12 @@ impl RedisLedger {
             plan.commands.push(command("HDEL", &[self.names().rules(), id.as_str()]));
             Ok(Some((plan, rule)))
         };
-        let undone = self.commit(|_| {}, plan).await?;
+        let removed = self.commit(|_| {}, plan).await?;
         self.wait_for_replicas().await?;
-        Ok(undone)
+        Ok(removed)
     }
 
-    /// Forgets revoked tokens and rules whose time has passed; whether there may be more.
+    /// Forgets revoked tokens and rules that have expired. Returns whether there may be more.
     pub(super) async fn forget_revocations(&self, now: UnixTime) -> Result<bool, RedisStoreError> {
         let is_over = |until: i64| live_until(UnixTime::from_secs(until)) < now;
         let is_due = self.registry.read(|revoked| revoked.tokens.values().any(|until| is_over(*until)))
@@ -100,8 +100,8 @@ impl RedisLedger {
         if !is_due {
             return Ok(false);
         }
-        let plan = |held: &Verified, _: &mut Replies| {
-            let mut plan = self.plan_of(held);
+        let plan = |verified: &Verified, _: &mut Replies| {
+            let mut plan = self.plan_of(verified);
             let seal = &*self.inspector.seal;
             let mut over: Vec<([u8; 16], i64)> = self.registry.read(|revoked| {
                 revoked.tokens.iter().filter(|(_, until)| is_over(**until)).map(|(id, until)| (*id, *until)).collect()
@@ -135,28 +135,29 @@ impl RedisLedger {
         Ok(self.commit(|_| {}, plan).await?.unwrap_or(false))
     }
 
-    fn plan_of(&self, held: &Verified) -> PlannedWrite {
+    // All tokens below `before` go, and no others. A tie at `last` therefore goes as a whole.
+    fn plan_of(&self, verified: &Verified) -> PlannedWrite {
         let rules = self.registry.read(|revoked| revoked.rules.clone());
-        let mut mark = SealedMark::clone(&held.mark);
+        let mut mark = SealedMark::clone(&verified.mark);
         mark.sequence = mark.sequence.saturating_add(1);
         PlannedWrite { mark, commands: Vec::new(), changes: Vec::new(), rules }
     }
 
     fn plan_token(
         &self,
-        held: &Verified,
+        verified: &Verified,
         id: &str,
         key: &str,
         revocation: &Revocation,
     ) -> Result<PlannedWrite, RedisStoreError> {
         let seal = &*self.inspector.seal;
         let octets = token_id(id).ok_or(RedisStoreError::Form)?;
-        let mut plan = self.plan_of(held);
-        let known = self.registry.read(|revoked| revoked.tokens.get(&octets).copied());
-        if let Some(known) = known {
-            plan.mark.remove_token(seal, &octets, known);
+        let mut plan = self.plan_of(verified);
+        let previous = self.registry.read(|revoked| revoked.tokens.get(&octets).copied());
+        if let Some(previous) = previous {
+            plan.mark.remove_token(seal, &octets, previous);
         }
-        let until = known.unwrap_or(i64::MIN).max(revocation.until.as_secs());
+        let until = previous.unwrap_or(i64::MIN).max(revocation.until.as_secs());
         plan.mark.add_token(seal, &octets, until);
         let stored =
             codec::seal_value(seal, Place::Revocation, id.as_bytes(), revocation).map_err(|_| RedisStoreError::Form)?;
@@ -167,10 +168,10 @@ impl RedisLedger {
         Ok(plan)
     }
 
-    /// A rule takes the place of itself when it is made again.
-    fn plan_rule(&self, held: &Verified, rule: &Revocation) -> Result<(PlannedWrite, Revocation), RedisStoreError> {
+    /// Making the same rule again replaces the earlier one, and keeps the later of both ends.
+    fn plan_rule(&self, verified: &Verified, rule: &Revocation) -> Result<(PlannedWrite, Revocation), RedisStoreError> {
         let seal = &*self.inspector.seal;
-        let mut plan = self.plan_of(held);
+        let mut plan = self.plan_of(verified);
         let mut rule = Revocation { id: rule_id(seal, rule), ..rule.clone() };
         let id = rule.id.as_ref().ok_or(RedisStoreError::Form)?.to_string();
         if let Some(stored) = plan.rules.remove(&id) {
@@ -187,29 +188,32 @@ impl RedisLedger {
         Ok((plan, rule))
     }
 
-    /// Carries out what `plan` makes of the revocations as they are, and of the replies to what `read` adds; anew when another
-    /// process was quicker. The changes of one process come one after the other.
+    /// Runs `plan` on the current revocations and on the replies to what `read` adds, and carries
+    /// it out. Starts over if another process was faster. The changes of one process run one after
+    /// the other.
     async fn commit<T>(
         &self,
         read: impl Fn(&mut Batch),
         plan: impl Fn(&Verified, &mut Replies) -> Result<Option<(PlannedWrite, T)>, RedisStoreError>,
     ) -> Result<Option<T>, RedisStoreError> {
-        let turn = self.commits.lock().await;
+        let commit_guard = self.commits.lock().await;
         let mut done = None;
         for attempt in 0..ATTEMPTS {
             let (mark, mut replies) = self.watch(&read).await?;
             self.catch_up(&mark).await?;
-            // Another one was quicker already.
-            let Some(held) = self.registry.verified().filter(|held| Some(&held.sealed) == mark.sealed.as_ref()) else {
+            // Another process has changed the mark since the read.
+            let Some(verified) =
+                self.registry.verified().filter(|verified| Some(&verified.sealed) == mark.sealed.as_ref())
+            else {
                 continue;
             };
-            let Some((plan, outcome)) = plan(&held, &mut replies)? else {
+            let Some((plan, outcome)) = plan(&verified, &mut replies)? else {
                 done = Some(None);
                 break;
             };
             match self.write(plan, &replies).await {
                 Err(RedisStoreError::Conflict) => {
-                    // Each process waits for another while.
+                    // A random pause, so that the processes do not collide again.
                     let mut random = [0; 1];
                     self.entropy.fill(&mut random);
                     let [random] = random;
@@ -222,7 +226,7 @@ impl RedisLedger {
                 }
             }
         }
-        drop(turn);
+        drop(commit_guard);
         done.ok_or(RedisStoreError::Conflict)
     }
 
@@ -231,16 +235,17 @@ impl RedisLedger {
         let names = self.names();
         first.add(command("WATCH", &[names.mark(), names.rules(), names.revocations(), names.revoked()]));
         let mut first = self.inspector.reading(first);
-        // A transaction is not undone when one of its commands meets a key that holds something else: that is to show before.
+        // A transaction is not rolled back when one of its commands meets a key of the wrong type.
+        // These reads find such a key first.
         first.add(command("HMGET", &[names.rules(), "any"]));
         first.add(command("ZCARD", &[names.revocations()]));
         first.add(command("LRANGE", &[names.revoked(), "-1", "-1"]));
         read(&mut first);
         self.guard().admits()?;
         let floor = self.guard().floor();
-        let mut replies = self.committing.run(first).await?;
+        let mut replies = self.commit_pool.run(first).await?;
         replies.value()?;
-        let (mark, mut replies) = self.judged(floor, replies)?;
+        let (mark, mut replies) = self.verify_mark(floor, replies)?;
         for _ in 0..3 {
             replies.value()?;
         }
@@ -255,7 +260,7 @@ impl RedisLedger {
         for command in commands {
             commit.add(command);
         }
-        self.committing.run_after(after, commit).await?;
+        self.commit_pool.run_after(after, commit).await?;
         let sequence = mark.sequence;
         let next = Verified { sealed, mark: Arc::new(mark) };
         self.registry.advance(&*self.inspector.seal, next, &changes, rules, self.clock().now());
@@ -264,25 +269,27 @@ impl RedisLedger {
         Ok(())
     }
 
-    /// Answers once so many replicas have all that was written by now. Even what stands already is waited for: an earlier attempt may
-    /// have been refused for want of replicas. Whoever waits holds up nobody else's change.
+    /// Waits until enough replicas have everything that was written so far. It waits even if the
+    /// revocation was there already: an earlier attempt may have failed for lack of replicas. It
+    /// blocks no other change.
     async fn wait_for_replicas(&self) -> Result<(), RedisStoreError> {
-        let Some(waiting) = &self.waiting else { return Ok(()) };
+        let Some(replica_wait_pool) = &self.replica_wait_pool else { return Ok(()) };
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut batch = Batch::plain();
-        // Redis waits for the last write of this very connection, and so for all before it.
+        // WAIT covers the writes of its own connection only. This write comes after all others, so
+        // a replica that has it has those, too.
         batch.add(command("SET", &[self.names().probe(), "1", "PX", "60000"]));
         batch.wait_for(self.wait_replicas, millis);
-        waiting.run(batch).await?.value().map(drop)
+        replica_wait_pool.run(batch).await?.value().map(drop)
     }
 
-    /// Whether the revocation that was found stands: it is the first, unless it cannot be read, is not in the sum, or would be forgotten
-    /// earlier than the new one.
-    fn stands(&self, id: &str, held: &StoredValue, revocation: &Revocation) -> bool {
-        match held {
-            StoredValue::Bytes(held) if self.registry.revokes(id) => {
-                codec::open::<Revocation>(&*self.inspector.seal, Place::Revocation, id.as_bytes(), held)
-                    .is_ok_and(|held| held.until >= revocation.until)
+    /// Whether the stored revocation suffices. The first revocation of a token stays, unless it
+    /// cannot be read, is missing from the sum, or would be forgotten before the new one.
+    fn suffices(&self, id: &str, existing: &StoredValue, revocation: &Revocation) -> bool {
+        match existing {
+            StoredValue::Bytes(existing) if self.registry.revokes(id) => {
+                codec::open::<Revocation>(&*self.inspector.seal, Place::Revocation, id.as_bytes(), existing)
+                    .is_ok_and(|existing| existing.until >= revocation.until)
             }
             StoredValue::Bytes(_) | StoredValue::Nothing | StoredValue::Foreign => false,
         }

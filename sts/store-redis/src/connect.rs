@@ -1,4 +1,5 @@
-//! Finds the primary and makes a connection to it: directly, by the sentinels, or by any node of a Cluster.
+//! Finds the primary and connects to it: directly, through the sentinels, or through any node of a
+//! Cluster.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -17,26 +18,26 @@ use super::error::{ErrorReply, RedisStoreError};
 use super::open_error::RedisOpenError;
 use super::spec::{Node, RedisSpec, RedisTls, Topology};
 
-/// Makes connections as one [`RedisSpec`] says.
+/// Connects as a [`RedisSpec`] says.
 pub(super) struct Connector {
     spec: RedisSpec,
-    /// The key whose slot all our keys share.
+    /// A key in the slot that all our keys share.
     slot_key: String,
-    /// Nodes of the Cluster that were heard of, to ask when those that are configured are gone.
-    heard_of: Mutex<Vec<Node>>,
+    /// Cluster nodes found so far, for the case that all configured ones are gone.
+    discovered: Mutex<Vec<Node>>,
 }
 
 impl Connector {
-    /// Checks that every file can be read and holds what it should.
+    /// Fails if a file cannot be read or holds the wrong thing.
     pub(super) fn new(spec: RedisSpec, slot_key: String) -> Result<Self, RedisOpenError> {
-        let connector = Self { spec, slot_key, heard_of: Mutex::default() };
+        let connector = Self { spec, slot_key, discovered: Mutex::default() };
         connector.password()?;
         let anywhere = Node { host: "localhost".to_owned(), port: 6379 };
         connector.client(&anywhere, None, 0)?;
         Ok(connector)
     }
 
-    /// A connection to the primary.
+    /// Connects to the primary.
     pub(super) async fn connect(&self) -> Result<(Node, MultiplexedConnection), RedisStoreError> {
         let node = self.primary().await?;
         let password = self.password().map_err(|error| RedisStoreError::Connection(error.to_string().into()))?;
@@ -44,10 +45,10 @@ impl Connector {
         Ok((node, connection))
     }
 
-    /// The primary, as the first says who knows right now; each is given a share of the time.
+    /// The primary, according to the first node that answers. Each node gets one timeout.
     pub(super) async fn primary(&self) -> Result<Node, RedisStoreError> {
         let mut last = RedisStoreError::Connection("there is nobody to ask for the primary".into());
-        for node in self.knowing() {
+        for node in self.candidates() {
             match tokio::time::timeout(self.spec.timeout, self.ask(&node)).await {
                 Ok(Ok(primary)) => return Ok(primary),
                 Ok(Err(error)) => last = error,
@@ -57,13 +58,13 @@ impl Connector {
         Err(last)
     }
 
-    fn knowing(&self) -> Vec<Node> {
+    fn candidates(&self) -> Vec<Node> {
         match &self.spec.topology {
             Topology::Single(node) => vec![node.clone()],
             Topology::Sentinel { sentinels, .. } => sentinels.clone(),
             Topology::Cluster(nodes) => {
-                let heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
-                nodes.iter().chain(heard_of.iter()).cloned().collect()
+                let discovered = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
+                nodes.iter().chain(discovered.iter()).cloned().collect()
             }
         }
     }
@@ -76,12 +77,12 @@ impl Connector {
         }
     }
 
-    /// Whether others decide which node is the primary.
+    /// Whether the primary may change without an error on our connections.
     pub(super) fn primary_may_change_unseen(&self) -> bool {
         matches!(self.spec.topology, Topology::Sentinel { .. })
     }
 
-    /// Sentinels often want no password: it is shown only to those that ask for one.
+    /// Sentinels often have no password. We send ours only to a sentinel that asks for one.
     async fn ask_sentinel(&self, sentinel: &Node, name: &str) -> Result<Node, RedisStoreError> {
         let answer = match primary_of(name, self.open(sentinel, None, 0).await?).await {
             Err(RedisStoreError::Named(ErrorReply::NoAuth)) => {
@@ -96,28 +97,28 @@ impl Connector {
         Ok(Node { host, port: port.parse().map_err(|_| RedisStoreError::Form)? })
     }
 
-    async fn ask_cluster(&self, asked: &Node) -> Result<Node, RedisStoreError> {
+    async fn ask_cluster(&self, source: &Node) -> Result<Node, RedisStoreError> {
         let password = self.password().map_err(|error| RedisStoreError::Connection(error.to_string().into()))?;
-        let mut connection = self.open(asked, password.as_ref(), 0).await?;
+        let mut connection = self.open(source, password.as_ref(), 0).await?;
         let mut batch = Batch::plain();
         batch.add(command("CLUSTER", &["KEYSLOT", &self.slot_key])).add(command("CLUSTER", &["SLOTS"]));
         let mut replies = Replies::from(batch.send(&mut connection).await?);
         let (slot, ranges) = (replies.number()?, replies.value()?);
         let Value::Array(ranges) = ranges else { return Err(RedisStoreError::Form) };
         let mut primary = None;
-        let mut heard_of = Vec::new();
+        let mut discovered = Vec::new();
         for range in &ranges {
             let Value::Array(range) = range else { return Err(RedisStoreError::Form) };
             let [Value::Int(first), Value::Int(last), nodes @ ..] = range.as_slice() else {
                 return Err(RedisStoreError::Form);
             };
-            let nodes: Vec<Node> = nodes.iter().filter_map(|node| cluster_node(node, asked)).collect();
+            let nodes: Vec<Node> = nodes.iter().filter_map(|node| cluster_node(node, source)).collect();
             if (*first..=*last).contains(&slot) {
                 primary = nodes.first().cloned();
             }
-            heard_of.extend(nodes);
+            discovered.extend(nodes);
         }
-        *self.heard_of.lock().unwrap_or_else(PoisonError::into_inner) = heard_of;
+        *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = discovered;
         primary.ok_or(RedisStoreError::Named(ErrorReply::ClusterDown))
     }
 
@@ -130,7 +131,7 @@ impl Connector {
         let client = self
             .client(node, password, database)
             .map_err(|error| RedisStoreError::Connection(error.to_string().into()))?;
-        // The deadlines are the caller's.
+        // The caller sets the deadlines.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
@@ -189,7 +190,7 @@ impl Connector {
 /// The largest password or key, in bytes.
 const MAX_SECRET: u64 = 64 * 1024;
 
-/// Requests that may wait to be written before callers wait themselves.
+/// Requests that may wait in the write queue before callers block.
 const PIPELINE_BUFFER: usize = 1024;
 
 fn certificates(tls: &RedisTls) -> Result<TlsCertificates, RedisOpenError> {
@@ -216,8 +217,8 @@ async fn primary_of(name: &str, mut sentinel: MultiplexedConnection) -> Result<O
     Replies::from(batch.send(&mut sentinel).await?).texts_or_none()
 }
 
-/// A node in an answer to CLUSTER SLOTS; one without an address of its own is the one that was asked.
-fn cluster_node(value: &Value, asked: &Node) -> Option<Node> {
+/// A node in the reply to CLUSTER SLOTS. If it has no address, it is the node that sent the reply.
+fn cluster_node(value: &Value, source: &Node) -> Option<Node> {
     let Value::Array(parts) = value else { return None };
     let [host, Value::Int(port), ..] = parts.as_slice() else { return None };
     let host = match host {
@@ -225,11 +226,12 @@ fn cluster_node(value: &Value, asked: &Node) -> Option<Node> {
         Value::Nil => String::new(),
         _ => return None,
     };
-    let host = if host.is_empty() || host == "?" { asked.host.clone() } else { host };
+    let host = if host.is_empty() || host == "?" { source.host.clone() } else { host };
     Some(Node { host, port: u16::try_from(*port).ok()? })
 }
 
-/// How long making a connection may take, whatever an operation may: several parties may have to be asked.
+/// The deadline for a connection, whatever the deadline of an operation: several nodes may have to
+/// be asked.
 pub(super) fn connect_deadline(timeout: Duration) -> Duration {
     timeout.saturating_mul(8).max(Duration::from_secs(2))
 }

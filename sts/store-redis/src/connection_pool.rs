@@ -1,5 +1,6 @@
-//! Connections to the primary, one for each runtime that asks: made when it is needed (until then another's does), given up when it is
-//! of no more use, made anew without a restart.
+//! The connections to the primary: one per Tokio runtime. A connection is made on first use (until
+//! it is there, its runtime borrows another's), dropped when it is broken, and made again without a
+//! restart.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,92 +17,96 @@ use super::connect::{Connector, connect_deadline};
 use super::error::RedisStoreError;
 use super::spec::Node;
 
-/// A connection, and to whom.
+/// A connection and the node at its other end.
 pub(super) struct Connected {
     pub(super) node: Node,
     connection: MultiplexedConnection,
-    /// Its place among all that were made, from 1 on.
+    /// The connection's number, counted over all connections from 1.
     pub(super) number: u64,
-    /// Its last answer, in milliseconds of the monotonic clock.
+    /// The time of its last reply, in milliseconds of the monotonic clock.
     answered: AtomicU64,
 }
 
-/// Silence after which a connection is tried before it is used. Redis (`timeout`) and what stands between close idle
-/// connections, Redis after a second at the soonest, and some say nothing of it.
+/// After this much silence a connection is tested before use. Redis closes idle connections
+/// (`timeout`, one second at the least), and so do proxies. Some do it without a sign.
 const IDLE: Duration = Duration::from_millis(900);
 
-/// What is to be seen to on a new connection before it is used.
+/// Checks a new connection before its first use.
 pub(super) trait Inspect: Send + Sync + 'static {
-    /// Whether it may be used.
+    /// Fails if the connection must not be used.
     fn inspect(
         &self,
         connection: &mut MultiplexedConnection,
     ) -> impl Future<Output = Result<(), RedisStoreError>> + Send;
 
-    /// A question that any primary answers, and that changes nothing.
-    fn question(&self) -> Batch;
+    /// A read-only request that every primary answers.
+    fn ping(&self) -> Batch;
 }
 
-/// The way to the primary.
+/// The connections to the primary.
 pub(super) struct ConnectionPool<I> {
     connector: Arc<Connector>,
     inspector: Arc<I>,
     clock: Arc<dyn Clock>,
     timeout: Duration,
-    /// A connection for each runtime that asks: it is driven there, so that as a rule neither question nor answer changes threads. One
-    /// without a connection uses another's meanwhile.
+    /// One slot per runtime. A runtime drives its own connection, so requests and replies rarely
+    /// change threads. A runtime without a connection borrows another's meanwhile.
     slots: ArcSwap<Vec<(runtime::Id, Arc<ConnectionSlot>)>>,
     breaker: Breaker,
-    /// What the breaker opened for.
+    /// The failure that opened the breaker.
     last_failure: ArcSwap<Arc<str>>,
-    /// Connections so far, of all slots.
+    /// Number of connections made so far, over all slots.
     connections: AtomicU64,
-    /// Until when nobody is distrusted again, in milliseconds of the monotonic clock.
+    /// Until this time [`distrust`](Self::distrust) does nothing, in milliseconds of the monotonic
+    /// clock.
     trusted_until: AtomicU64,
 }
 
-/// How long connections are kept whatever is thought of who answers: a Redis that lost its data is the same over a new one.
+/// The shortest time between two replacements of all connections by [`ConnectionPool::distrust`]. A
+/// Redis that lost its data is the same over a new connection.
 const TRUSTED: Duration = Duration::from_secs(5);
 
-/// The connection that something is sent over.
+/// Which connection a batch uses.
 enum ConnectionChoice {
-    /// That of the runtime which asks, or another's while it has none.
+    /// The runtime's own connection, or a borrowed one while it has none.
     Any,
-    /// The newest of all.
+    /// The newest of all connections.
     Newest,
-    /// This one.
+    /// This connection.
     This(Arc<Connected>),
 }
 
-/// The place of one connection.
+/// The place of one runtime's connection.
 #[derive(Default)]
 struct ConnectionSlot {
     connected: ArcSwapOption<Connected>,
-    /// Attempts to connect so far, and what became of the last.
+    /// Attempts to connect so far.
     attempts: AtomicU64,
+    /// Held during an attempt. The value is the error of the last attempt, if it failed.
     connecting: tokio::sync::Mutex<Option<RedisStoreError>>,
-    /// Whether an attempt is under way that nobody waits for, and until when there is to be no other, in milliseconds of the monotonic
-    /// clock.
+    /// Whether a background attempt is under way.
     begun: AtomicBool,
+    // In milliseconds of the monotonic clock. No background attempt starts before it.
     pause_until: AtomicU64,
 }
 
-/// The pause after an attempt to connect that failed and that nobody waited for.
+/// The pause after a failed background attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A time of the monotonic clock.
+/// A time of the monotonic clock in milliseconds.
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl ConnectionSlot {
-    /// Whether an attempt that nobody waits for is to begin. It must be told when it [ends](Self::ends).
-    fn begins(&self, now: Duration) -> bool {
+    /// Whether to start a background attempt now. If so, the caller must call [`Self::finish`]
+    /// after it.
+    fn try_begin(&self, now: Duration) -> bool {
         self.pause_until.load(Ordering::Acquire) <= millis(now) && !self.begun.swap(true, Ordering::AcqRel)
     }
 
-    /// The attempt is over; when it failed, then.
-    fn ends(&self, failed: Option<Duration>) {
+    /// Ends a background attempt. `failed` is the time of a failure.
+    fn finish(&self, failed: Option<Duration>) {
         if let Some(now) = failed {
             self.pause_until.store(millis(now.saturating_add(PAUSE)), Ordering::Release);
         }
@@ -109,10 +114,10 @@ impl ConnectionSlot {
     }
 
     fn holds(&self, connection: &Arc<Connected>) -> bool {
-        self.connected.load().as_ref().is_some_and(|own| Arc::ptr_eq(own, connection))
+        self.connected.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, connection))
     }
 
-    fn give_up(&self, used: &Arc<Connected>) {
+    fn discard(&self, used: &Arc<Connected>) {
         self.connected.compare_and_swap(used, None);
     }
 }
@@ -137,18 +142,19 @@ impl<I: Inspect> ConnectionPool<I> {
         })
     }
 
-    /// Sends `batch`; one reply for each of its commands, before the deadline or not at all.
+    /// Sends `batch`. Returns one reply per command, or an error once the deadline passes.
     pub(super) async fn run(self: &Arc<Self>, batch: Batch) -> Result<Replies, RedisStoreError> {
         self.run_in(ConnectionChoice::Any, batch).await
     }
 
-    /// The same over the newest of all connections: what it answers was true when every other one was there already.
+    /// Sends `batch` over the newest connection. Its reply was therefore true when every other
+    /// connection already existed.
     pub(super) async fn run_on_newest(self: &Arc<Self>, batch: Batch) -> Result<Replies, RedisStoreError> {
         self.run_in(ConnectionChoice::Newest, batch).await
     }
 
-    /// The same over the connection that `replies` came over, or not at all: behind another one may be another Redis, for which what
-    /// was answered says nothing.
+    /// Sends `batch` over the connection that `replies` came over, or fails. Another connection may
+    /// lead to another Redis, for which these replies say nothing.
     pub(super) async fn run_after(
         self: &Arc<Self>,
         replies: &Replies,
@@ -158,32 +164,33 @@ impl<I: Inspect> ConnectionPool<I> {
         self.run_in(ConnectionChoice::This(over), batch).await
     }
 
-    /// Sends it over `which` connection, if the breaker lets it pass at all.
+    /// Sends `batch` over the chosen connection, unless the breaker is open.
     async fn run_in(self: &Arc<Self>, which: ConnectionChoice, batch: Batch) -> Result<Replies, RedisStoreError> {
         match self.breaker.admits(self.clock.monotonic()) {
             Admission::Passes => self.send(which, batch).await,
-            Admission::Refused => Err(self.open()),
-            // A caller may go away, or be given up for another of his calls that was refused: the probe goes on.
+            Admission::Refused => Err(self.breaker_error()),
+            // A caller may be dropped during the probe. The spawned task finishes the probe all the
+            // same, so the breaker always learns its outcome.
             Admission::Probes => {
-                let link = Arc::clone(self);
-                let probe = tokio::spawn(async move { link.send(which, batch).await });
-                probe.await.unwrap_or_else(|_| Err(self.open()))
+                let pool = Arc::clone(self);
+                let probe = tokio::spawn(async move { pool.send(which, batch).await });
+                probe.await.unwrap_or_else(|_| Err(self.breaker_error()))
             }
         }
     }
 
-    /// Why nothing is sent while the breaker is open.
-    fn open(&self) -> RedisStoreError {
+    /// The error while the breaker is open.
+    fn breaker_error(&self) -> RedisStoreError {
         RedisStoreError::Open(Arc::clone(&self.last_failure.load()))
     }
 
-    /// Sends `batch`, and tells the breaker what became of it.
+    /// Sends `batch` and reports the outcome to the breaker.
     async fn send(self: &Arc<Self>, which: ConnectionChoice, batch: Batch) -> Result<Replies, RedisStoreError> {
         let mut used = None;
-        let sent = tokio::time::timeout(self.timeout, async {
+        let sending = tokio::time::timeout(self.timeout, async {
             let connected = match which {
                 ConnectionChoice::Any => loop {
-                    let connected = self.own_or_lent().await?;
+                    let connected = self.own_or_borrowed().await?;
                     if self.is_open(&connected).await {
                         break connected;
                     }
@@ -194,15 +201,15 @@ impl<I: Inspect> ConnectionPool<I> {
                         break connected;
                     }
                 },
-                // It has answered a moment ago.
+                // This connection has replied a moment ago, so it needs no test.
                 ConnectionChoice::This(connected) => connected,
             };
             used = Some(Arc::clone(&connected));
             let values = batch.send(&mut connected.connection.clone()).await?;
             connected.answered.store(millis(self.clock.monotonic()), Ordering::Relaxed);
-            Ok(Replies::from(values).over(connected))
+            Ok(Replies::from(values).with_connection(connected))
         });
-        let outcome = sent.await.unwrap_or(Err(RedisStoreError::Deadline(self.timeout)));
+        let outcome = sending.await.unwrap_or(Err(RedisStoreError::Deadline(self.timeout)));
         match &outcome {
             Err(error) => {
                 if error.is_silence() {
@@ -222,53 +229,55 @@ impl<I: Inspect> ConnectionPool<I> {
         outcome
     }
 
-    /// Whether the other side still has a connection that was idle. One that was closed is given up before anything is written to
-    /// it: a write whose answer is lost may have taken a claim, so that it cannot be repeated.
+    /// Tests a connection that was idle. A closed one is dropped before anything is written to it:
+    /// a write whose reply is lost may have taken a claim, so it cannot be repeated.
     async fn is_open(&self, connected: &Arc<Connected>) -> bool {
         let idle = millis(self.clock.monotonic()).saturating_sub(connected.answered.load(Ordering::Relaxed));
         if idle < millis(IDLE) {
             return true;
         }
         let mut connection = connected.connection.clone();
-        let asked = tokio::time::timeout(self.timeout / 4, self.inspector.question().send(&mut connection));
-        let is_open = match asked.await {
+        let reply = tokio::time::timeout(self.timeout / 4, self.inspector.ping().send(&mut connection));
+        let is_open = match reply.await {
             Ok(answer) => !answer.is_err_and(|error| error.is_silence()),
             Err(_) => false,
         };
         if !is_open {
             tracing::debug!(node = %connected.node, "an idle connection to Redis was closed; another is made");
-            self.slots.load().iter().for_each(|(_, slot)| slot.give_up(connected));
+            self.slots.load().iter().for_each(|(_, slot)| slot.discard(connected));
         }
         is_open
     }
 
-    /// What ended one connection has most likely ended all: nobody else is to find that out by a failure of his own. Only the silence of
-    /// one that was lent may be that of the runtime which lent it, and says nothing of the others.
+    /// Drops the connections after a failure. A failure on one usually means that all are broken,
+    /// so drop them all rather than let each caller find out. A timeout on a borrowed connection is
+    /// different: the runtime that drives it may be stalled, and that says nothing about the
+    /// others.
     fn ended(&self, used: &Arc<Connected>, error: &RedisStoreError) {
         let slots = self.slots.load();
         let Some((_, holder)) = slots.iter().find(|(_, slot)| slot.holds(used)) else { return };
         if matches!(error, RedisStoreError::Deadline(_)) && !self.slot().holds(used) {
-            holder.give_up(used);
+            holder.discard(used);
         } else {
-            self.give_up_all();
+            self.discard_all();
         }
     }
 
-    /// How many connections there were. A Redis has lost nothing while the newest lives, and whatever comes after a loss comes over one
-    /// that is newer.
+    /// How many connections were made so far. Redis has lost no data while the newest connection
+    /// lives. After a loss, every connection has a higher number.
     pub(super) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Acquire)
     }
 
-    /// A connection that is the caller's alone.
-    pub(super) async fn apart(&self) -> Result<MultiplexedConnection, RedisStoreError> {
-        let within = connect_deadline(self.timeout);
-        let made = tokio::time::timeout(within, self.connector.connect()).await;
-        made.unwrap_or(Err(RedisStoreError::Deadline(within))).map(|(_, connection)| connection)
+    /// Makes a connection for this caller alone.
+    pub(super) async fn dedicated(&self) -> Result<MultiplexedConnection, RedisStoreError> {
+        let deadline = connect_deadline(self.timeout);
+        let made = tokio::time::timeout(deadline, self.connector.connect()).await;
+        made.unwrap_or(Err(RedisStoreError::Deadline(deadline))).map(|(_, connection)| connection)
     }
 
-    /// Gives the connection up when those who know say that another node is the primary now: an old one that was cut off may still
-    /// answer.
+    /// Drops the connections to a former primary, according to the sentinels. An old primary that
+    /// is cut off may still answer over them.
     pub(super) async fn follow_primary(&self) -> Result<(), RedisStoreError> {
         let slots = self.slots.load_full();
         let in_use = || slots.iter().filter_map(|(_, slot)| Some((slot, slot.connected.load_full()?)));
@@ -279,120 +288,126 @@ impl<I: Inspect> ConnectionPool<I> {
         let primary = primary.unwrap_or(Err(RedisStoreError::Deadline(self.timeout)))?;
         for (slot, connected) in in_use().filter(|(_, connected)| connected.node != primary) {
             tracing::warn!("the sentinels have made another Redis the primary");
-            slot.give_up(&connected);
+            slot.discard(&connected);
         }
         Ok(())
     }
 
-    /// Gives every connection up since who answers is not who is known: a name may lead to another Redis by now, while the one before
-    /// goes on answering over what was made to it.
+    /// Drops all connections because the Redis behind them failed its check. The host name may lead
+    /// to another Redis by now, while the old one goes on answering over the old connections.
     pub(super) fn distrust(&self) {
         let now = self.clock.monotonic();
         let until = self.trusted_until.load(Ordering::Acquire);
         let (from, to) = (millis(now), millis(now.saturating_add(TRUSTED)));
         if until <= from && self.trusted_until.compare_exchange(until, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
         {
-            self.give_up_all();
+            self.discard_all();
         }
     }
 
-    fn give_up_all(&self) {
+    fn discard_all(&self) {
         self.slots.load().iter().for_each(|(_, slot)| slot.connected.store(None));
     }
 
-    /// The slot of the runtime that asks.
+    /// The slot of the current runtime.
     fn slot(&self) -> Arc<ConnectionSlot> {
-        let asking = Handle::current().id();
-        let of_it = |slots: &[(runtime::Id, Arc<ConnectionSlot>)]| {
-            slots.iter().find(|(id, _)| *id == asking).map(|(_, slot)| Arc::clone(slot))
+        let runtime_id = Handle::current().id();
+        let slot_in = |slots: &[(runtime::Id, Arc<ConnectionSlot>)]| {
+            slots.iter().find(|(id, _)| *id == runtime_id).map(|(_, slot)| Arc::clone(slot))
         };
-        if let Some(slot) = of_it(&self.slots.load()) {
+        if let Some(slot) = slot_in(&self.slots.load()) {
             return slot;
         }
         let slot = Arc::new(ConnectionSlot::default());
         self.slots.rcu(|slots| {
             let mut slots = Vec::clone(slots);
-            slots.push((asking, Arc::clone(&slot)));
+            slots.push((runtime_id, Arc::clone(&slot)));
             slots
         });
-        // Another thread of the same runtime may have been first.
-        of_it(&self.slots.load()).unwrap_or(slot)
+        // Another thread of the same runtime may have added its slot first.
+        slot_in(&self.slots.load()).unwrap_or(slot)
     }
 
-    /// The slot of the newest connection; when that is gone, the asking runtime's, in which a newer one will be.
+    /// The slot of the newest connection. If that connection is gone, the current runtime's slot,
+    /// emptied so that a newer connection gets made in it.
     fn newest(&self) -> Arc<ConnectionSlot> {
         let number = self.connections();
         let is_newest =
             |slot: &ConnectionSlot| slot.connected.load().as_ref().is_some_and(|connected| connected.number == number);
         let newest = self.slots.load().iter().find(|(_, slot)| is_newest(slot)).map(|(_, slot)| Arc::clone(slot));
         newest.unwrap_or_else(|| {
-            let own = self.slot();
-            if let Some(older) = own.connected.load_full() {
-                own.give_up(&older);
+            let slot = self.slot();
+            if let Some(older) = slot.connected.load_full() {
+                slot.discard(&older);
             }
-            own
+            slot
         })
     }
 
-    /// The connection of the runtime that asks; while that is being made, the newest that another has, which nobody need wait for.
-    async fn own_or_lent(self: &Arc<Self>) -> Result<Arc<Connected>, RedisStoreError> {
+    /// The current runtime's connection. While that is being made, the newest connection of another
+    /// runtime, so that nobody waits.
+    async fn own_or_borrowed(self: &Arc<Self>) -> Result<Arc<Connected>, RedisStoreError> {
         let slot = self.slot();
-        if let Some(own) = slot.connected.load_full() {
-            return Ok(own);
+        if let Some(connected) = slot.connected.load_full() {
+            return Ok(connected);
         }
         let slots = self.slots.load_full();
         let others = slots.iter().filter_map(|(_, slot)| slot.connected.load_full());
-        let Some(lent) = others.max_by_key(|connected| connected.number) else {
+        let Some(borrowed) = others.max_by_key(|connected| connected.number) else {
             return self.connected(&slot).await;
         };
-        if slot.begins(self.clock.monotonic()) {
-            let link = Arc::clone(self);
+        if slot.try_begin(self.clock.monotonic()) {
+            let pool = Arc::clone(self);
             tokio::spawn(async move {
-                let seen = slot.attempts.load(Ordering::Acquire);
-                let made = link.connect(&slot, seen).await;
-                slot.ends(made.is_err().then(|| link.clock.monotonic()));
+                let attempt_number = slot.attempts.load(Ordering::Acquire);
+                let made = pool.connect(&slot, attempt_number).await;
+                slot.finish(made.is_err().then(|| pool.clock.monotonic()));
             });
         }
-        Ok(lent)
+        Ok(borrowed)
     }
 
     async fn connected(self: &Arc<Self>, slot: &Arc<ConnectionSlot>) -> Result<Arc<Connected>, RedisStoreError> {
         if let Some(connected) = slot.connected.load_full() {
             return Ok(connected);
         }
-        let seen = slot.attempts.load(Ordering::Acquire);
-        let (link, slot) = (Arc::clone(self), Arc::clone(slot));
-        // Should we be given up meanwhile, the connection is still made, for whoever comes next.
-        let attempt = tokio::spawn(async move { link.connect(&slot, seen).await });
-        attempt.await.unwrap_or_else(|_| Err(self.open()))
+        let attempt_number = slot.attempts.load(Ordering::Acquire);
+        let (pool, slot) = (Arc::clone(self), Arc::clone(slot));
+        // The task finishes even if this caller is dropped, so the next caller finds the
+        // connection.
+        let attempt = tokio::spawn(async move { pool.connect(&slot, attempt_number).await });
+        attempt.await.unwrap_or_else(|_| Err(self.breaker_error()))
     }
 
-    /// Makes the connection, once for all who want it: who waited for an attempt that failed takes its outcome for his own.
-    async fn connect(&self, slot: &ConnectionSlot, seen: u64) -> Result<Arc<Connected>, RedisStoreError> {
+    /// Connects once for all callers that wait for `slot`. If that attempt fails, they all get its
+    /// error.
+    async fn connect(&self, slot: &ConnectionSlot, attempt_number: u64) -> Result<Arc<Connected>, RedisStoreError> {
         let mut last = slot.connecting.lock().await;
         if let Some(connected) = slot.connected.load_full() {
             return Ok(connected);
         }
-        if slot.attempts.load(Ordering::Acquire) != seen
+        // Another caller's attempt failed while this one waited for the lock.
+        if slot.attempts.load(Ordering::Acquire) != attempt_number
             && let Some(error) = &*last
         {
             return Err(error.clone());
         }
-        let within = connect_deadline(self.timeout);
-        let made = tokio::time::timeout(within, async {
+        let deadline = connect_deadline(self.timeout);
+        let made = tokio::time::timeout(deadline, async {
             let (node, mut connection) = self.connector.connect().await?;
             self.inspector.inspect(&mut connection).await?;
             let number = self.connections.fetch_add(1, Ordering::AcqRel) + 1;
             let answered = AtomicU64::new(millis(self.clock.monotonic()));
             Ok(Arc::new(Connected { node, connection, number, answered }))
         });
-        let made = made.await.unwrap_or(Err(RedisStoreError::Deadline(within)));
+        let made = made.await.unwrap_or(Err(RedisStoreError::Deadline(deadline)));
         slot.attempts.fetch_add(1, Ordering::AcqRel);
         match &made {
             Ok(connected) => {
                 tracing::info!(node = %connected.node, "connected to Redis");
                 slot.connected.store(Some(Arc::clone(connected)));
             }
+            // Log a repeated error only once.
             Err(error) if last.as_ref() != Some(error) => {
                 tracing::warn!(error = %error, "no connection to Redis")
             }

@@ -1,4 +1,4 @@
-//! What goes wrong with Redis, by name. None of it is ever read as "not there" or "not revoked".
+//! Everything that can go wrong with Redis. No error is ever read as "not there" or "not revoked".
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,41 +7,41 @@ use redis::{RedisError, ServerError, Value};
 
 use sts_store::LedgerError;
 
-/// Why an operation has no answer.
+/// Why an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RedisStoreError {
-    /// The deadline passed. Whether Redis did it is unknown.
+    /// The deadline passed. Redis may or may not have carried out the command.
     #[error("Redis did not answer within {} ms", .0.as_millis())]
     Deadline(Duration),
-    /// The breaker is open.
+    /// The circuit breaker is open.
     #[error("Redis failed several times in a row, and is tried again in a moment; the last failure: {0}")]
     Open(Arc<str>),
-    /// No connection, or it ended.
+    /// The connection could not be made, or it broke.
     #[error("no connection to Redis: {0}")]
     Connection(Arc<str>),
     /// Redis answered with an error.
     #[error("{0}")]
     Named(ErrorReply),
-    /// An answer of the wrong form: it is no Redis, or something stands between.
+    /// A reply of the wrong form. The other side is no Redis, or a proxy changes its replies.
     #[error("Redis answered in a form that is not its own")]
     Form,
-    /// Another process changed the revocations at the same moment; nothing was written.
+    /// Another process changed the revocations at the same moment. Nothing was written.
     #[error("other servers revoke at the same moment, again and again; nothing was written")]
     Conflict,
-    /// A revocation is on too few replicas.
+    /// The revocation reached too few replicas.
     #[error("the revocation is on {reached} of {wanted} replicas: it is not safe from a failover yet")]
     Replicas {
-        /// How many have it.
+        /// Replicas that have it.
         reached: u32,
-        /// How many should.
+        /// Replicas that should have it.
         wanted: u32,
     },
-    /// It is not to be trusted with the ledger as it is.
+    /// Redis failed an integrity check: it lost data, was altered, or may lose data.
     #[error("{0}")]
-    Doubt(Arc<str>),
+    Integrity(Arc<str>),
 }
 
-/// An error that Redis names.
+/// An error reply, by its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ErrorReply {
     #[error("Redis has moved the keys of this store to another node (MOVED)")]
@@ -115,14 +115,16 @@ impl From<RedisError> for RedisStoreError {
         match error.kind() {
             redis::ErrorKind::AuthenticationFailed => Self::Named(ErrorReply::WrongPass),
             redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => Self::Form,
-            // What the client says of sockets and certificates; it holds addresses, and no credentials.
+            // The client's text about sockets and certificates. It contains addresses, and no
+            // credentials.
             _ => Self::Connection(error.to_string().into()),
         }
     }
 }
 
 impl RedisStoreError {
-    /// Whether the connection it was met on is of no more use: broken, silent, or to a node that is not (any more) the primary.
+    /// Whether the connection is of no more use: it is broken, silent, or its node is not (or no
+    /// longer) the primary.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
             Self::Deadline(_) | Self::Connection(_) | Self::Form => true,
@@ -136,11 +138,11 @@ impl RedisStoreError {
                     | ErrorReply::TooManyClients
                     | ErrorReply::ClusterDown
             ),
-            Self::Open(_) | Self::Conflict | Self::Replicas { .. } | Self::Doubt(_) => false,
+            Self::Open(_) | Self::Conflict | Self::Replicas { .. } | Self::Integrity(_) => false,
         }
     }
 
-    /// Whether nobody answered, which is what the breaker counts.
+    /// Whether nobody answered. The breaker counts these.
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Self::Deadline(_) | Self::Connection(_) | Self::Form)
     }
@@ -152,12 +154,12 @@ impl From<RedisStoreError> for LedgerError {
     }
 }
 
-/// The first error among `replies`.
+/// Fails with the first error among `replies`.
 pub(super) fn refuse_errors(replies: &[Value]) -> Result<(), RedisStoreError> {
     errors(replies).next().map_or(Ok(()), Err)
 }
 
-/// The first error among `replies` that makes the connection useless.
+/// Fails with the first error among `replies` that makes the connection useless.
 pub(super) fn refuse_ends(replies: &[Value]) -> Result<(), RedisStoreError> {
     errors(replies).find(RedisStoreError::ends_connection).map_or(Ok(()), Err)
 }
@@ -192,10 +194,10 @@ mod tests {
             "WRONGTYPE",
         ];
         let named: Vec<ErrorReply> = codes.iter().map(|code| ErrorReply::of(code, "")).collect();
-        for (at, name) in named.iter().enumerate() {
-            assert_ne!(*name, ErrorReply::Unknown, "{}", codes[at]);
-            assert!(!named[..at].contains(name), "{}", codes[at]);
-            assert!(name.to_string().contains(codes[at]), "{name}");
+        for (index, name) in named.iter().enumerate() {
+            assert_ne!(*name, ErrorReply::Unknown, "{}", codes[index]);
+            assert!(!named[..index].contains(name), "{}", codes[index]);
+            assert!(name.to_string().contains(codes[index]), "{name}");
         }
         assert_eq!(ErrorReply::of("TRYAGAIN", ""), ErrorReply::Moving);
         assert_eq!(ErrorReply::of("ERR", "max number of clients reached"), ErrorReply::TooManyClients);

@@ -1,31 +1,33 @@
-//! What Redis says of itself, judged: what makes it unfit to keep a ledger, and what its operator should hear of.
+//! Evaluates what Redis reports about itself: what makes it unfit to keep a ledger, and what its
+//! operator should know.
 
 use sts_store::Warning;
 
 use super::error::{ErrorReply, RedisStoreError};
 
-/// A clock of Redis that differs by more is told of. Keys live ten minutes longer than they must, so that this much harms nothing.
+/// A larger clock difference gives a warning. Keys live ten minutes longer than they must, so a
+/// difference of this size does no harm.
 const CLOCK_TOLERANCE_MILLIS: u64 = 5_000;
 /// The first version that knows `SET ... PXAT`.
 const LEAST_VERSION: (u32, u32) = (6, 2);
 
-/// What Redis says.
+/// What Redis reports.
 pub(super) struct Health<'a> {
-    /// The answer to INFO.
+    /// The reply to INFO.
     pub(super) info: &'a str,
-    /// The answer to ACL WHOAMI.
+    /// The reply to ACL WHOAMI.
     pub(super) user: &'a str,
-    /// The answer to TIME, in milliseconds since the epoch.
+    /// The reply to TIME, in milliseconds since the epoch.
     pub(super) redis_millis: u64,
-    /// Our own time.
+    /// Our own time, in milliseconds since the epoch.
     pub(super) our_millis: u64,
 }
 
 impl Health<'_> {
-    /// What its operator should hear of.
+    /// Warnings for the operator.
     ///
     /// # Errors
-    /// What makes it unfit: it may forget what it was told, or it is not the primary.
+    /// If Redis may evict keys, or is not the primary.
     pub(super) fn check(&self) -> Result<Vec<Warning>, RedisStoreError> {
         if self.field("role") == Some("slave") {
             return Err(RedisStoreError::Named(ErrorReply::ReadOnly));
@@ -34,10 +36,10 @@ impl Health<'_> {
         match self.field("maxmemory_policy") {
             Some("noeviction") => {}
             Some(policy) => {
-                // The word comes from Redis, which is not to write into our log what it likes.
+                // This word comes from Redis, which must not write arbitrary text into our log.
                 let policy: String =
                     policy.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect();
-                return Err(RedisStoreError::Doubt(
+                return Err(RedisStoreError::Integrity(
                     format!(
                         "this Redis may forget revocations when its memory is full: its `maxmemory-policy` is `{policy}`, and must be \
                          `noeviction`"

@@ -1,4 +1,4 @@
-//! Recording a token: claims, record and indexes in one transaction.
+//! Issues a token: its claims, record and indexes go into one transaction.
 
 use sts_types::{Digest256, ReplayClaim, TokenRecord};
 
@@ -14,12 +14,13 @@ use sts_store::backend::live_until;
 use sts_store::{Alert, Fault, Place};
 use sts_store::{EarlierUse, Issued, TakenClaim};
 
-/// What earlier versions wrote for a claim that is taken. It does not say which exchange took it.
+/// The value that earlier versions wrote for a taken claim. It does not say which exchange took it.
 const TAKEN: &[u8] = b"1";
 
 impl RedisLedger {
-    /// Each claim is one atomic set-if-absent. Nothing in a transaction can depend on it, so what was written beside a claim that was
-    /// taken is taken back at once; nobody was ever given that token.
+    /// Each claim is one atomic set-if-absent. No later command in a transaction can depend on its
+    /// outcome, so if a claim was taken already, the other writes are undone at once. Nobody has
+    /// received that token.
     pub(super) async fn issue_record(
         &self,
         mut record: TokenRecord,
@@ -53,16 +54,16 @@ impl RedisLedger {
             batch.add(add);
         }
 
-        let floor = self.admitted()?;
-        // Asked before the command leaves: a rival at this very server may lose to this one, and
-        // note the claim as taken, before the answer that says we have it is read.
+        let floor = self.verification_floor()?;
+        // Read `seen` before the command is sent. A concurrent exchange on this server may lose
+        // against this one and mark the claim as seen before this one reads the reply that it won.
         let now = self.clock().now();
         let seen: Vec<_> = claims.iter().map(|claim| self.seen_claims.standing(&claim.key, now)).collect();
-        let mut replies = self.link.run(batch).await?;
-        let judged = StoreMark::read(&mut replies)
+        let mut replies = self.pool.run(batch).await?;
+        let checked = StoreMark::read(&mut replies)
             .and_then(|mut mark| self.guard().check(&mut mark, floor).map(|_| mark.numbers.rules));
         let mut undo: Vec<redis::Cmd> = Vec::new();
-        let taken = self.read_claims(&mut replies, &claims, seen, judged.is_ok(), &mut undo)?;
+        let taken = self.read_claims(&mut replies, &claims, seen, checked.is_ok(), &mut undo)?;
         let recorded = replies.was_set()?;
         if recorded {
             undo.push(command("DEL", &[&record_key]));
@@ -72,9 +73,9 @@ impl RedisLedger {
                 undo.push(command("ZREM", &[*key, *member]));
             }
         }
-        let is_doubted = judged.is_err();
-        let outcome = match (judged, taken) {
-            (Err(doubt), _) => Err(doubt.into()),
+        let is_untrusted = checked.is_err();
+        let outcome = match (checked, taken) {
+            (Err(error), _) => Err(error.into()),
             (Ok(_), Some(taken)) => Ok(Issued::Replayed(taken)),
             (Ok(_), None) if !recorded => Err(LedgerError::Duplicate),
             (Ok(rules), None) => {
@@ -88,65 +89,68 @@ impl RedisLedger {
                 return Ok(Issued::Recorded);
             }
         };
-        // Seldom needed, and as large as all of this.
+        // Boxed, because it is rare and its future is as large as the rest of this one.
         Box::pin(self.take_back(undo, &replies)).await;
-        if is_doubted {
+        if is_untrusted {
             self.distrust();
         }
         outcome
     }
 
-    /// Adds the taking of `claims` for the token of `record`, behind a look at what is there.
+    /// Adds the commands that take `claims` for the token of `record`, after a read of their
+    /// current values.
     fn add_claims(&self, batch: &mut Batch, claims: &[ReplayClaim], record: &TokenRecord) -> Result<(), LedgerError> {
         if claims.is_empty() {
             return Ok(());
         }
-        // Not GET: it fails, and with it the transaction, where somebody put another kind of value.
-        let mut look = sized("MGET", claims.len(), 0);
+        // Not GET: GET fails on a value of another type, and the transaction with it.
+        let mut read = sized("MGET", claims.len(), 0);
         claims.iter().for_each(|claim| {
-            look.arg(self.names().claim(claim.key));
+            read.arg(self.names().claim(claim.key));
         });
-        batch.add(look);
+        batch.add(read);
         let used = EarlierUse::of(record);
         for claim in claims {
-            batch.add(self.claiming(claim, Some(&used), "NX")?);
+            batch.add(self.set_claim(claim, Some(&used), "NX")?);
         }
         Ok(())
     }
 
-    /// Reads what came of [`Self::add_claims`], adds to `undo` what takes it back, and answers the first claim that was taken already.
-    /// A Redis that is not the one that is known says nothing of any claim.
+    /// Reads the replies to [`Self::add_claims`], collects in `undo` the commands that undo them,
+    /// and returns the first claim that was taken already. The claims of a Redis that failed its
+    /// check mean nothing.
     fn read_claims(
         &self,
         replies: &mut Replies,
         claims: &[ReplayClaim],
         seen: Vec<Option<SeenClaim>>,
-        is_known: bool,
+        is_trusted: bool,
         undo: &mut Vec<redis::Cmd>,
     ) -> Result<Option<TakenClaim>, LedgerError> {
         if claims.is_empty() {
             return Ok(None);
         }
-        let held = replies.list()?;
-        if held.len() != claims.len() {
+        let existing = replies.list()?;
+        if existing.len() != claims.len() {
             return Err(RedisStoreError::Form.into());
         }
         let mut first = None;
-        for ((claim, seen), held) in claims.iter().zip(seen).zip(held) {
+        for ((claim, seen), existing) in claims.iter().zip(seen).zip(existing) {
             let was_free = replies.was_set()?;
-            if was_free && (seen.is_none() || !is_known) {
+            if was_free && (seen.is_none() || !is_trusted) {
                 undo.push(command("DEL", &[&self.names().claim(claim.key)]));
                 continue;
             }
-            if !is_known {
+            if !is_trusted {
                 continue;
             }
-            let earlier_use = seen.and_then(|seen| seen.used).or_else(|| self.use_told_by(claim.key, held.as_deref()));
+            let earlier_use =
+                seen.and_then(|seen| seen.used).or_else(|| self.earlier_use_in(claim.key, existing.as_deref()));
             if was_free {
-                // Somebody has freed it, or Redis has lost it. It stays taken from now on, by the
-                // exchange that took it first and not by this one.
+                // Somebody freed the claim, or Redis lost it. It stays taken from now on, by the
+                // exchange that took it first.
                 self.alerts.raise(Alert { place: Place::Claim, fault: Fault::Missing });
-                undo.push(self.claiming(claim, earlier_use.as_ref(), "XX")?);
+                undo.push(self.set_claim(claim, earlier_use.as_ref(), "XX")?);
             }
             self.seen_claims.remember(claim, earlier_use.clone(), self.clock().now());
             first.get_or_insert(TakenClaim { key: claim.key, earlier_use });
@@ -154,8 +158,8 @@ impl RedisLedger {
         Ok(first)
     }
 
-    /// Writes that the claim is taken, and by which exchange.
-    fn claiming(
+    /// The command that marks a claim as taken, and by which exchange.
+    fn set_claim(
         &self,
         claim: &ReplayClaim,
         used: Option<&EarlierUse>,
@@ -171,45 +175,48 @@ impl RedisLedger {
         Ok(set)
     }
 
-    /// The exchange that took the claim of `key`, by its value in Redis. One that cannot be believed leaves the claim taken.
-    fn use_told_by(&self, key: Digest256, stored: Option<&[u8]>) -> Option<EarlierUse> {
+    /// The exchange that took the claim, according to its value in Redis. The claim stays taken if
+    /// the value cannot be trusted.
+    fn earlier_use_in(&self, key: Digest256, stored: Option<&[u8]>) -> Option<EarlierUse> {
         let stored = stored.filter(|stored| *stored != TAKEN)?;
         self.unseal(Place::Claim, &key.0, stored)
     }
 
-    /// The claim of `key`, if it is taken in Redis or was seen taken.
+    /// The claim of `key`, if Redis has it or this process has seen it taken.
     pub(super) async fn find_taken(&self, key: Digest256) -> Result<Option<TakenClaim>, RedisStoreError> {
         let mut batch = self.inspector.reading(Batch::plain());
         let name = self.names().claim(key);
         batch.add(command("EXISTS", &[&name])).add(command("MGET", &[&name]));
         let (_, mut replies) = self.guarded(batch).await?;
         let is_there = replies.number()? > 0;
-        let held = replies.list()?.pop().flatten();
+        let existing = replies.list()?.pop().flatten();
         let seen = self.seen_claims.standing(&key, self.clock().now());
         if !is_there && seen.is_none() {
             return Ok(None);
         }
-        let earlier_use = seen.and_then(|seen| seen.used).or_else(|| self.use_told_by(key, held.as_deref()));
+        let earlier_use = seen.and_then(|seen| seen.used).or_else(|| self.earlier_use_in(key, existing.as_deref()));
         Ok(Some(TakenClaim { key, earlier_use }))
     }
 
-    /// Writes a record anew with the number of rules that there were in the transaction which recorded it. Nobody has its token
-    /// before that: by another number a rule could miss it, or cover it that was made before.
+    /// Writes the record again, with the number of rules at the time of its transaction. Nobody has
+    /// the token before that. With another number, a rule could miss the token, or cover it
+    /// although the rule is older.
     async fn record_again(&self, id: &str, record: &TokenRecord, written: &Replies) -> Result<(), LedgerError> {
         let stored = self.guard().lineage()?.seal_record(&*self.inspector.seal, id, record)?;
         let mut set = sized("SET", 5, stored.len());
         set.arg(self.names().record(id)).arg(stored).arg("XX").arg("PXAT").arg(forget_at(live_until(record.exp)));
         let mut batch = Batch::plain();
         batch.add(set);
-        if self.link.run_after(written, batch).await?.was_set()? {
+        if self.pool.run_after(written, batch).await?.was_set()? {
             Ok(())
         } else {
             Err(LedgerError::Unavailable("the record of the token is gone already".into()))
         }
     }
 
-    /// Takes back what this issue wrote, from where it wrote it: another Redis may have a claim under that name that stands. Should that
-    /// fail, a record stays whose token nobody has, until it dies.
+    /// Undoes the writes of this issue over the same connection: another Redis may hold a valid
+    /// claim under that name. If this fails, a record stays until it expires, and nobody has its
+    /// token.
     async fn take_back(&self, undo: Vec<redis::Cmd>, written: &Replies) {
         if undo.is_empty() {
             return;
@@ -218,7 +225,7 @@ impl RedisLedger {
         for command in undo {
             batch.add(command);
         }
-        if let Err(error) = self.link.run_after(written, batch).await {
+        if let Err(error) = self.pool.run_after(written, batch).await {
             tracing::warn!(%error, "the record of a token that was never answered stays listed until it expires");
         }
     }

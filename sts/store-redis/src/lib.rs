@@ -1,8 +1,8 @@
-//! The store for more than one machine: a Redis that any number of processes share.
+//! A token ledger in Redis, shared by any number of processes.
 //!
-//! All keys of one ledger lie in one slot, so that an issue is one transaction in one round trip, on a Cluster too, and so that one
-//! sequence number tells whether anything is missing. Values are sealed and versioned as in the embedded store. Everything is read
-//! from and written to the primary.
+//! All keys of a ledger share one hash slot. An issue is therefore one transaction and one round
+//! trip, on a Redis Cluster too, and one sequence number covers the whole ledger. Values are sealed
+//! and versioned as in the embedded store. All reads and writes go to the primary.
 
 mod batch;
 mod breaker;
@@ -55,20 +55,21 @@ use sts_store::{Acceptance, Lease, Ledger, LedgerFuture, StatusMark};
 use sts_store::{Alert, Alerts, Place};
 use sts_store::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
 
-/// How much longer than it must a key lives in Redis, in seconds: its clock is not ours.
+/// How many seconds a key lives in Redis beyond its need, because the clocks of Redis and of this
+/// process differ.
 const MARGIN: i64 = 600;
 
-/// What a Redis store is made of beside its [`RedisSpec`].
+/// What a Redis store needs besides its [`RedisSpec`].
 pub struct RedisParts {
-    /// Seals what is stored.
+    /// Seals the stored values.
     pub seal: Arc<dyn Seal>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Randomness, for the names of epochs.
+    /// Randomness for the names of epochs.
     pub entropy: Arc<dyn Entropy>,
-    /// Hears of stored values that are not what was written.
+    /// Receives an alert for each stored value that was altered.
     pub alerts: Arc<dyn Alerts>,
-    /// Where what need not be waited for is done; connections are driven by the runtimes that made them.
+    /// Runs background tasks. Each connection is driven by the runtime that made it.
     pub runtime: tokio::runtime::Handle,
     /// The file that keeps the highest revocation seen, for the next run.
     pub watermark: PathBuf,
@@ -76,13 +77,14 @@ pub struct RedisParts {
 
 /// The ledger in a Redis.
 pub struct RedisLedger {
-    link: Arc<ConnectionPool<Inspector>>,
-    /// Connections of their own for changes to the revocations: no other transaction may come between a WATCH and its EXEC.
-    committing: Arc<ConnectionPool<Inspector>>,
-    /// One change of this process at a time.
+    pool: Arc<ConnectionPool<Inspector>>,
+    /// Separate connections for changes to the revocations: no other transaction may come between a
+    /// WATCH and its EXEC.
+    commit_pool: Arc<ConnectionPool<Inspector>>,
+    /// This process makes one change at a time.
     commits: tokio::sync::Mutex<()>,
-    /// Connections of their own to wait for replicas: whoever waits holds up all that come after on the same one.
-    waiting: Option<Arc<ConnectionPool<Inspector>>>,
+    /// Separate connections for WAIT, which blocks all later commands on its connection.
+    replica_wait_pool: Option<Arc<ConnectionPool<Inspector>>>,
     inspector: Arc<Inspector>,
     entropy: Arc<dyn Entropy>,
     alerts: Arc<dyn Alerts>,
@@ -90,15 +92,16 @@ pub struct RedisLedger {
     timeout: Duration,
     wait_replicas: u32,
     registry: Arc<Registry>,
-    /// Revoked tokens that were looked for.
-    looked_at: AtomicUsize,
+    /// Where the next sample of revoked tokens begins.
+    next_sample: AtomicUsize,
     seen_claims: SeenClaims,
-    /// Refusals written since it was last seen whether all fit.
+    /// Refusals written since the store last checked that all fit.
     uncounted_refusals: AtomicUsize,
 }
 
 impl RedisLedger {
-    /// A ledger in the Redis of `spec`. Nothing is sent yet: while Redis is away, every operation says so.
+    /// Creates a ledger in the Redis of `spec`. It sends nothing yet. While Redis is away, every
+    /// operation returns an error.
     ///
     /// # Errors
     /// See [`RedisOpenError`].
@@ -110,14 +113,14 @@ impl RedisLedger {
         let connector = Arc::new(Connector::new(spec, names.mark().to_owned())?);
         let inspector =
             Arc::new(Inspector { names, guard, seal, clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) });
-        let link =
+        let pool =
             |timeout| ConnectionPool::new(Arc::clone(&connector), Arc::clone(&inspector), Arc::clone(&clock), timeout);
         Ok(Self {
-            link: link(timeout),
-            committing: link(timeout),
+            pool: pool(timeout),
+            commit_pool: pool(timeout),
             commits: tokio::sync::Mutex::default(),
-            // The wait has the whole deadline, and the way there and back as much again.
-            waiting: (wait_replicas > 0).then(|| link(timeout.saturating_mul(2))),
+            // WAIT may take the whole timeout, and the round trip as much again.
+            replica_wait_pool: (wait_replicas > 0).then(|| pool(timeout.saturating_mul(2))),
             inspector,
             entropy,
             alerts,
@@ -125,28 +128,29 @@ impl RedisLedger {
             timeout,
             wait_replicas,
             registry: Arc::new(Registry::new()),
-            looked_at: AtomicUsize::new(0),
+            next_sample: AtomicUsize::new(0),
             seen_claims: SeenClaims::default(),
             uncounted_refusals: AtomicUsize::new(0),
         })
     }
 
-    /// Sends a batch whose first command is the reading of the mark, and judges that.
+    /// Sends a batch that begins with the read of the mark, and checks that mark.
     async fn guarded(&self, batch: Batch) -> Result<(StoreMark, Replies), RedisStoreError> {
-        let floor = self.admitted()?;
-        let (mark, replies) = self.judged(floor, self.link.run(batch).await?)?;
+        let floor = self.verification_floor()?;
+        let (mark, replies) = self.verify_mark(floor, self.pool.run(batch).await?)?;
         self.catch_up(&mark).await?;
         Ok((mark, replies))
     }
 
-    /// Before a batch is sent: the floor that its mark is to be [judged](Self::judged) by, unless Redis is known to be unfit.
-    fn admitted(&self) -> Result<u64, RedisStoreError> {
+    /// The floor for a batch that is about to be sent; see [`RollbackGuard::floor`]. Fails while
+    /// Redis is unfit.
+    fn verification_floor(&self) -> Result<u64, RedisStoreError> {
         self.guard().admits()?;
         Ok(self.guard().floor())
     }
 
-    /// Reads the mark that is the first of the replies, and judges it.
-    fn judged(&self, floor: u64, mut replies: Replies) -> Result<(StoreMark, Replies), RedisStoreError> {
+    /// Reads the mark, which is the first reply, and checks it.
+    fn verify_mark(&self, floor: u64, mut replies: Replies) -> Result<(StoreMark, Replies), RedisStoreError> {
         let mut mark = StoreMark::read(&mut replies)?;
         if self.check(&mut mark, floor)? {
             let guard = Arc::clone(self.guard());
@@ -155,20 +159,20 @@ impl RedisLedger {
         Ok((mark, replies))
     }
 
-    /// See [`RollbackGuard::judge`]. Whoever is doubted is asked over new connections from then on.
+    /// See [`RollbackGuard::check`]. After a failure, later requests use new connections.
     fn check(&self, mark: &mut StoreMark, floor: u64) -> Result<bool, RedisStoreError> {
         self.guard().check(mark, floor).inspect_err(|_| self.distrust())
     }
 
     fn distrust(&self) {
-        [Some(&self.link), Some(&self.committing), self.waiting.as_ref()]
+        [Some(&self.pool), Some(&self.commit_pool), self.replica_wait_pool.as_ref()]
             .into_iter()
             .flatten()
-            .for_each(|link| link.distrust());
+            .for_each(|pool| pool.distrust());
     }
 
-    /// Before the first write, and the first after a doubt: nothing is written to a Redis that is not the one that is known, with all
-    /// that was revoked.
+    /// Checks the mark before the first write, and before the first write after a failed check.
+    /// Nothing may be written to another Redis, or to one that lost revocations.
     async fn recheck_integrity(&self) -> Result<(), RedisStoreError> {
         if self.guard().has_integrity_error() || !self.registry.is_sound() || self.guard().lineage().is_err() {
             Box::pin(self.guarded(self.inspector.reading(Batch::plain()))).await?;
@@ -176,16 +180,16 @@ impl RedisLedger {
         Ok(())
     }
 
-    async fn look_at(&self) -> Result<Vec<Warning>, RedisStoreError> {
-        self.link.follow_primary().await?;
-        self.committing.follow_primary().await?;
+    async fn probe(&self) -> Result<Vec<Warning>, RedisStoreError> {
+        self.pool.follow_primary().await?;
+        self.commit_pool.follow_primary().await?;
         let mut batch = self.inspector.reading(Batch::plain());
         let now = self.clock().now_millis();
         add_health(&mut batch);
         batch.add(command("SET", &[self.names().probe(), "1", "PX", "60000"]));
-        // Not through the gate that this very look opens and closes.
+        // Not through `verification_floor`: this probe sets the fitness that the floor depends on.
         let floor = self.guard().floor();
-        let mut replies = self.link.run(batch).await?;
+        let mut replies = self.pool.run(batch).await?;
         let mark = StoreMark::read(&mut replies);
         let warnings = check_health(&mut replies, now);
         self.guard().note_fitness(warnings.as_ref().map(|_| ()).map_err(RedisStoreError::clone));
@@ -194,30 +198,30 @@ impl RedisLedger {
         self.check(&mut mark, floor)?;
         replies.value()?;
         self.catch_up(&mark).await?;
-        self.look_for_revocations().await?;
+        self.sample_revocations().await?;
         Ok(warnings)
     }
 
     async fn accept(&self) -> Result<Acceptance, RedisStoreError> {
         let floor = self.guard().floor();
-        let mut replies = self.link.run(self.inspector.reading(Batch::plain())).await?;
+        let mut replies = self.pool.run(self.inspector.reading(Batch::plain())).await?;
         let mut mark = StoreMark::read(&mut replies)?;
         if self.guard().check(&mut mark, floor).is_ok() && self.catch_up(&mark).await.is_ok() {
             return Ok(Acceptance::NothingToAccept);
         }
-        let turn = self.commits.lock().await;
+        let commit_guard = self.commits.lock().await;
         let (epoch, begun) = self.guard().next_epoch(&mark, &*self.entropy, self.clock().now())?;
-        let mut connection = self.link.apart().await?;
+        let mut connection = self.pool.dedicated().await?;
         let mark = self.inspector.rebuild(&mut connection, epoch, begun).await?;
         self.guard().accept(&mark)?;
         self.guard().save().await;
         self.registry.forget();
-        drop(turn);
+        drop(commit_guard);
         self.catch_up(&mark).await?;
         Ok(Acceptance::Accepted)
     }
 
-    /// Decodes a stored value; when it is not what was written, raises an alert and counts it as absent.
+    /// Unseals a stored value. An altered value raises an alert and counts as absent.
     fn unseal<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], stored: &[u8]) -> Option<T> {
         codec::open(&*self.inspector.seal, place, key, stored)
             .map_err(|fault| self.alerts.raise(Alert { place, fault }))
@@ -237,7 +241,7 @@ impl RedisLedger {
     }
 }
 
-/// Milliseconds since the epoch at which a key may go that matters until `until`.
+/// Milliseconds since the epoch at which Redis may drop a key that is needed until `until`.
 fn forget_at(until: UnixTime) -> i64 {
     until.plus(MARGIN).as_secs().saturating_mul(1000).max(1)
 }
@@ -256,14 +260,15 @@ fn check_health(replies: &mut Replies, our_millis: u64) -> Result<Vec<Warning>, 
     let [seconds, micros] = time.as_slice() else { return Err(RedisStoreError::Form) };
     let number = |text: &String| text.parse::<u64>().map_err(|_| RedisStoreError::Form);
     let redis_millis = number(seconds)?.saturating_mul(1000).saturating_add(number(micros)? / 1000);
-    // A Redis without ACLs, or a user who may not ask, has told all there is to know.
+    // A Redis without ACLs does not know the command, and some users may not run it. Then the name
+    // stays empty.
     let user = replies.bytes().ok().flatten().unwrap_or_default();
     let user = String::from_utf8_lossy(&user);
     Health { info: &info, user: &user, redis_millis, our_millis }.check()
 }
 
-/// Sees to each new connection: the node is the primary, forgets nothing, and holds the ledger that is known. In a new store it begins
-/// the first epoch.
+/// Checks each new connection: its node is the primary, evicts nothing, and holds the ledger that
+/// this process trusts. In an empty store it begins the first epoch.
 struct Inspector {
     names: Names,
     guard: Arc<RollbackGuard>,
@@ -273,7 +278,7 @@ struct Inspector {
 }
 
 impl Inspector {
-    /// `batch` with the reading of the mark added.
+    /// Adds the read of the mark to `batch`.
     fn reading(&self, mut batch: Batch) -> Batch {
         let mut read = sized("HMGET", 1 + FIELDS.len(), 0);
         read.arg(self.names.mark()).arg(&FIELDS);
@@ -283,7 +288,7 @@ impl Inspector {
 }
 
 impl Inspect for Inspector {
-    fn question(&self) -> Batch {
+    fn ping(&self) -> Batch {
         self.reading(Batch::plain())
     }
 
@@ -299,13 +304,14 @@ impl Inspect for Inspector {
         }
         self.guard.note_fitness(fitness);
         let is_taken_over = mark.epoch.is_some() && mark.sealed.is_none() && self.take_over(connection, &mark).await?;
-        // What was taken over is remembered before it is used: from then on the earlier mark is none.
+        // The guard must remember the new mark of a takeover before it is used. After that, the
+        // mark of the earlier version no longer counts.
         if self.guard.is_settled() && !is_taken_over {
             return Ok(());
         }
         if mark.epoch.is_none() && self.is_empty(connection).await? {
             let (epoch, begun) = self.guard.next_epoch(&mark, &*self.entropy, self.clock.now())?;
-            // Of several processes that begin at once, one wins; all go on with what is there then.
+            // Several processes may begin at once. One wins, and all of them read what it wrote.
             let mut begin = Batch::atomic();
             let sealed = begun.encode(&*self.seal)?;
             begin.add(redis::cmd("HSETNX").arg(self.names.mark()).arg("epoch").arg(epoch).to_owned());
@@ -315,9 +321,10 @@ impl Inspect for Inspector {
         let mut replies = Replies::from(self.reading(Batch::plain()).send(connection).await?);
         let floor = self.guard.floor();
         match self.guard.check(&mut StoreMark::read(&mut replies)?, floor) {
-            // Each operation is told of it. An operator can accept the loss over this connection.
-            Err(RedisStoreError::Doubt(_)) => return Ok(()),
-            judged => judged?,
+            // Each operation reports this error itself. The connection stays usable, so that an
+            // operator can accept the loss over it.
+            Err(RedisStoreError::Integrity(_)) => return Ok(()),
+            checked => checked?,
         };
         self.guard.save().await;
         Ok(())
@@ -325,7 +332,8 @@ impl Inspect for Inspector {
 }
 
 impl Inspector {
-    /// Whether nothing was ever kept here. Where there are records and no epoch, somebody has deleted it.
+    /// Whether nothing was ever stored here. Records without an epoch mean that somebody deleted
+    /// the epoch.
     async fn is_empty(&self, connection: &mut MultiplexedConnection) -> Result<bool, RedisStoreError> {
         let names = &self.names;
         let keys = [names.all(), names.ends(), names.rules(), names.revocations(), names.revoked(), names.leases()];
@@ -334,7 +342,8 @@ impl Inspector {
         Ok(Replies::from(batch.send(connection).await?).number()? == 0)
     }
 
-    /// Takes the store of an earlier version over, when it is the one that this process knew; whether it was.
+    /// Takes over the store of an earlier version, if it is the store that this process trusted.
+    /// Returns whether it was.
     async fn take_over(
         &self,
         connection: &mut MultiplexedConnection,
@@ -350,7 +359,7 @@ impl Inspector {
             Ok(_) => tracing::warn!(
                 "the Redis store of an earlier version was taken over; servers of that version serve no more"
             ),
-            // Another process was quicker.
+            // Another process was faster.
             Err(RedisStoreError::Conflict) => {}
             Err(error) => return Err(error),
         }
@@ -392,7 +401,7 @@ impl Ledger for RedisLedger {
     }
 
     fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
-        Box::pin(async move { Ok(self.look_at().await?) })
+        Box::pin(async move { Ok(self.probe().await?) })
     }
 
     fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize> {
@@ -404,7 +413,7 @@ impl Ledger for RedisLedger {
     }
 
     fn lease_era(&self) -> u64 {
-        self.era_of(self.link.connections())
+        self.era_of(self.pool.connections())
     }
 
     fn status(&self) -> LedgerFuture<'_, StatusMark> {

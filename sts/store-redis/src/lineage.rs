@@ -1,5 +1,6 @@
-//! The epochs whose records count. A record is sealed for the epoch in which it was written, so that what is left of a store whose epoch
-//! somebody deleted is no part of the store that a new server begins in its place: nobody knows any more what was revoked of it.
+//! The epochs whose records count. A record is sealed for the epoch in which it was written. If
+//! somebody deletes the epoch, a new server begins another one, and the leftover records do not
+//! count in it: nobody knows any more which of them were revoked.
 
 use sts_types::{Seal, TokenRecord};
 
@@ -7,7 +8,7 @@ use super::error::RedisStoreError;
 use sts_store::backend::codec;
 use sts_store::{Fault, Place};
 
-/// The epoch in force, and those whose loss was accepted; the latest first.
+/// The current epoch and the former ones whose loss an operator accepted. Latest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lineage {
     pub(super) id: String,
@@ -15,7 +16,6 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
-    /// Seals a record of `id`.
     pub(super) fn seal_record(
         &self,
         seal: &dyn Seal,
@@ -25,8 +25,8 @@ impl Lineage {
         codec::seal_value(seal, Place::Record, &key(id, &self.id), record).map_err(|_| RedisStoreError::Form)
     }
 
-    /// Opens the record of `id` that was written in this epoch or one before. Earlier versions sealed records for no epoch: theirs
-    /// count where their store was taken over.
+    /// Opens the record of `id` if it belongs to this epoch or a former one. Earlier versions
+    /// sealed records for no epoch. Those count only in a store that was taken over.
     pub(super) fn open_record(&self, seal: &dyn Seal, id: &str, stored: &[u8]) -> Result<TokenRecord, Fault> {
         let open = |key: &[u8]| codec::open_record(seal, key, stored);
         let mut opened = open(&key(id, &self.id));
@@ -43,7 +43,7 @@ impl Lineage {
     }
 }
 
-/// Both have one length always, so that no two pairs make one key.
+/// Ids and epochs each have a fixed length, so no two pairs give the same key.
 fn key(id: &str, epoch: &str) -> Vec<u8> {
     [id.as_bytes(), epoch.as_bytes()].concat()
 }
@@ -61,15 +61,15 @@ mod tests {
             former: former.iter().map(|id| (*id).to_owned()).collect(),
         };
         let stored = lineage("e1", &[]).seal_record(&seal, "id", &written).unwrap();
-        for (own, is_open) in [
+        for (lineage_under_test, is_open) in [
             (lineage("e1", &[]), true),
             (lineage("e2", &["e1"]), true),
             (lineage("e3", &["e2", "e1"]), true),
             (lineage("e2", &[]), false),
             (lineage("e3", &["e2"]), false),
         ] {
-            let opened = own.open_record(&seal, "id", &stored);
-            assert_eq!(opened, if is_open { Ok(written.clone()) } else { Err(Fault::Seal) }, "{own:?}");
+            let opened = lineage_under_test.open_record(&seal, "id", &stored);
+            assert_eq!(opened, if is_open { Ok(written.clone()) } else { Err(Fault::Seal) }, "{lineage_under_test:?}");
         }
         let earlier = codec::seal_value(&seal, Place::Record, b"id", &written).unwrap();
         assert_eq!(lineage("e2", &["e1"]).open_record(&seal, "id", &earlier), Ok(written));

@@ -12,8 +12,8 @@ const PAGE: usize = 1000;
 pub(super) const STEP: usize = 100;
 
 impl RedisLedger {
-    /// Walks the index of the account, or of all, from newest to oldest, in steps that hold nobody else up. None when the record to
-    /// go on after is forgotten.
+    /// Walks the index of the account, or of all records, from newest to oldest, in small steps
+    /// that block nobody. Empty if the record in `after` is forgotten.
     pub(super) async fn page(&self, listing: Listing) -> Result<Vec<Entry>, RedisStoreError> {
         let limit = listing.limit.min(PAGE);
         let index = match &listing.account {
@@ -33,7 +33,7 @@ impl RedisLedger {
                 }
             }
         };
-        // By score and not by rank: what is issued meanwhile moves every rank.
+        // By score and not by rank: a token that is issued meanwhile would shift every rank.
         let newest = after.as_ref().map_or_else(|| "+inf".to_owned(), |(score, _)| score.to_string());
         let mut page = Vec::new();
         let mut offset = 0;
@@ -50,7 +50,7 @@ impl RedisLedger {
             for row in rows.chunks_exact(2) {
                 let [id, score] = row else { return Err(RedisStoreError::Form) };
                 let score = whole(score)?;
-                // Within one millisecond they are in reverse order of their ids.
+                // Redis sorts equal scores by id, here in reverse.
                 if after.as_ref().is_none_or(|(last, last_id)| score < *last || id < last_id) {
                     ids.push(id.clone());
                 }
@@ -66,7 +66,7 @@ impl RedisLedger {
         Ok(page)
     }
 
-    /// The live records of `ids`, with their revocations; all that fits `listing`.
+    /// The live records of `ids` that match `listing`, with their revocations.
     pub(super) async fn entries(&self, ids: &[String], listing: &Listing) -> Result<Vec<Entry>, RedisStoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -75,7 +75,8 @@ impl RedisLedger {
         let records: Vec<String> = ids.iter().map(|id| self.names().record(id)).collect();
         let revocations: Vec<String> = ids.iter().map(|id| self.names().revocation(id)).collect();
         batch.add(command("MGET", &records));
-        // One by one: MGET cannot tell a key of another type from one that is not there, which for a revocation is a difference.
+        // One GET each: MGET answers nil for a key of another type, too, and for a revocation the
+        // difference matters.
         for key in &revocations {
             batch.add(command("GET", &[key]));
         }

@@ -1,4 +1,4 @@
-//! Bringing the revocations in memory up to the mark in Redis, and looking whether Redis still has them.
+//! Brings the revocations in memory up to the mark in Redis, and checks that Redis still has them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,31 +13,32 @@ use sts_store::backend::live_until;
 use sts_store::{Alert, Fault, Place};
 use sts_types::UnixTime;
 
-/// How many changes the log keeps for the processes that have not seen them yet.
+/// How many changes the log keeps for processes that have not read them yet.
 pub(super) const LOGGED: u64 = 10_000;
-/// How many more are read than there were by the time of the last look.
+/// How many more log entries a read asks for, because changes may arrive between the last mark and
+/// this read.
 const SLACK: u64 = 256;
-/// Rows that one step of reading all asks for.
+/// Rows per `ZSCAN` step.
 const STEP: &str = "1000";
-/// How often reading all begins anew when more changes meanwhile than the log keeps.
+/// How often a full read starts over when more changes arrive meanwhile than the log keeps.
 const ATTEMPTS: usize = 3;
-/// How long a Redis under suspicion is not read again.
+/// How long to wait before reading a Redis again that failed its check.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Revocations whose presence one look at readiness makes sure of.
-const LOOKED_AT: usize = 512;
+/// How many revocations one readiness check looks up.
+const SAMPLE_SIZE: usize = 512;
 
 impl RedisLedger {
-    /// Makes sure that the revocations in memory are those under `mark` or a later one, and that they add up.
+    /// Brings the revocations in memory up to `mark` or a later one, and checks that they add up.
     pub(super) async fn catch_up(&self, mark: &StoreMark) -> Result<(), RedisStoreError> {
         if self.registry.is_at(mark.sealed.as_deref()) {
             return Ok(());
         }
-        // One reads for all who wait.
+        // One task reads for all that wait here.
         let mut next_load = self.registry.loading.lock().await;
         if let Some(verified) = self.registry.verified().filter(|_| self.registry.is_sound()) {
-            let (held, wanted) = (&verified.mark, &mark.numbers);
-            if held.epoch == wanted.epoch
-                && (held.sequence > wanted.sequence || Some(&verified.sealed) == mark.sealed.as_ref())
+            let (current, wanted) = (&verified.mark, &mark.numbers);
+            if current.epoch == wanted.epoch
+                && (current.sequence > wanted.sequence || Some(&verified.sealed) == mark.sealed.as_ref())
             {
                 return Ok(());
             }
@@ -59,9 +60,10 @@ impl RedisLedger {
         Err(self.suspect(Place::Revocation, Fault::Missing))
     }
 
-    /// Remembers that Redis has not the revocations that were made, and answers what it refuses with.
+    /// Records that the revocations in Redis are not the ones that were made. Returns the error
+    /// that callers get from now on.
     pub(super) fn suspect(&self, place: Place, fault: Fault) -> RedisStoreError {
-        let error = RedisStoreError::Doubt(
+        let error = RedisStoreError::Integrity(
             "the revocations in this Redis are not those that were made: some were deleted, put back or altered, so that what was \
              revoked may come back to life. Bring the right data back, or accept the loss with `sts store accept-epoch`"
                 .into(),
@@ -73,7 +75,7 @@ impl RedisLedger {
         error
     }
 
-    /// Goes on by the log of changes; whether that added up.
+    /// Applies the log of changes. Returns whether the result adds up.
     async fn follow_log(&self, verified: &Verified, mark: &StoreMark) -> Result<bool, RedisStoreError> {
         let Some(missed) = mark.numbers.changes.checked_sub(verified.mark.changes).filter(|missed| *missed <= LOGGED)
         else {
@@ -87,7 +89,7 @@ impl RedisLedger {
         Ok(self.registry.advance(&*self.inspector.seal, next, &changes, rules, self.clock().now()))
     }
 
-    /// The mark of one moment, with the changes since there were `since` and the rules.
+    /// Reads the mark, the rules, and the changes after the first `since`, all at one moment.
     async fn read_log(
         &self,
         since: u64,
@@ -98,7 +100,7 @@ impl RedisLedger {
         batch.add(command("LRANGE", &[self.names().revoked(), &from, "-1"]));
         batch.add(command("HGETALL", &[self.names().rules()]));
         let floor = self.guard().floor();
-        let (mark, mut replies) = self.judged(floor, self.link.run(batch).await?)?;
+        let (mark, mut replies) = self.verify_mark(floor, self.pool.run(batch).await?)?;
         let log = replies.texts()?;
         let rules = read_rules(&mut replies)?;
         let missed = mark.numbers.changes.checked_sub(since).and_then(|missed| usize::try_from(missed).ok());
@@ -107,17 +109,18 @@ impl RedisLedger {
         Ok(changes.map(|changes| (mark, changes, rules)))
     }
 
-    /// Reads all revocations; whether they add up. What changes while they are read is made up for by the log.
+    /// Reads all revocations and returns whether they add up. The log supplies the changes that
+    /// arrive during the scan.
     async fn load_all(&self) -> Result<bool, RedisStoreError> {
         for _ in 0..ATTEMPTS {
             let floor = self.guard().floor();
-            let (began, _) = self.judged(floor, self.link.run(self.inspector.reading(Batch::plain())).await?)?;
+            let (began, _) = self.verify_mark(floor, self.pool.run(self.inspector.reading(Batch::plain())).await?)?;
             let mut fresh = Revoked::default();
             let mut cursor = "0".to_owned();
             loop {
                 let mut batch = Batch::plain();
                 batch.add(command("ZSCAN", &[self.names().revocations(), &cursor, "COUNT", STEP]));
-                let (next, rows) = self.link.run(batch).await?.scan()?;
+                let (next, rows) = self.pool.run(batch).await?.scan()?;
                 for row in rows.chunks_exact(2) {
                     let [id, until] = row else { return Err(RedisStoreError::Form) };
                     let Some(id) = token_id(id) else { return Ok(false) };
@@ -141,31 +144,32 @@ impl RedisLedger {
         Ok(false)
     }
 
-    /// Whether each revoked token that may live has its revocation: the sum does not cover it.
+    /// Whether every revoked token that may still live has its revocation value. The sum does not
+    /// cover these values.
     async fn have_values(&self, fresh: &Revoked) -> Result<bool, RedisStoreError> {
         let now = self.clock().now();
         let live = fresh.tokens.iter().filter(|(_, until)| live_until(UnixTime::from_secs(**until)) >= now);
         let keys: Vec<String> = live.map(|(id, _)| self.names().revocation(&sts_types::hex(id))).collect();
-        for some in keys.chunks(LOOKED_AT) {
+        for some in keys.chunks(SAMPLE_SIZE) {
             let mut batch = Batch::plain();
             batch.add(command("EXISTS", some));
-            if usize::try_from(self.link.run(batch).await?.number()?) != Ok(some.len()) {
+            if usize::try_from(self.pool.run(batch).await?.number()?) != Ok(some.len()) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Looks whether Redis still has what is known: all rules, the number of revoked tokens, and some of their revocations, others
-    /// each time.
-    pub(super) async fn look_for_revocations(&self) -> Result<(), RedisStoreError> {
+    /// Checks that Redis still has what we know: all rules, the number of revoked tokens, and a
+    /// sample of their revocations. Each call takes another sample.
+    pub(super) async fn sample_revocations(&self) -> Result<(), RedisStoreError> {
         let now = self.clock().now();
-        let from = self.looked_at.fetch_add(LOOKED_AT, std::sync::atomic::Ordering::Relaxed);
+        let from = self.next_sample.fetch_add(SAMPLE_SIZE, std::sync::atomic::Ordering::Relaxed);
         let sample: Vec<(String, i64)> = self.registry.read(|revoked| {
             let live = revoked.tokens.iter().filter(|(_, until)| live_until(UnixTime::from_secs(**until)) >= now);
             let all = live.map(|(id, until)| (sts_types::hex(id), *until));
             let count = revoked.tokens.len().max(1);
-            all.skip(first_of_look(from, count)).take(LOOKED_AT).collect()
+            all.skip(sample_start(from, count)).take(SAMPLE_SIZE).collect()
         });
         let mut batch = self.inspector.reading(Batch::atomic());
         batch.add(command("ZCARD", &[self.names().revocations()]));
@@ -202,12 +206,12 @@ impl RedisLedger {
         }
     }
 
-    /// Whether a token is revoked whose revocation Redis did not have: then somebody has deleted it.
+    /// Whether somebody deleted the revocation of a token that we know to be revoked.
     pub(super) async fn was_deleted(&self, id: &str) -> Result<bool, RedisStoreError> {
         if !self.registry.revokes(id) {
             return Ok(false);
         }
-        // It may have been forgotten between two commands.
+        // A sweep may have removed it between two commands. Read again in one transaction.
         let mut batch = self.inspector.reading(Batch::atomic());
         batch.add(command("EXISTS", &[self.names().revocation(id)]));
         let (mark, mut replies) = self.guarded(batch).await?;
@@ -222,9 +226,9 @@ impl RedisLedger {
     }
 }
 
-/// Where a look begins among `count` revocations: looks one after the other see all of them.
-fn first_of_look(from: usize, count: usize) -> usize {
-    if count > LOOKED_AT { from % count } else { 0 }
+/// Where a sample begins among `count` revocations. Successive samples cover all of them.
+fn sample_start(from: usize, count: usize) -> usize {
+    if count > SAMPLE_SIZE { from % count } else { 0 }
 }
 
 /// The reply to `HGETALL` of the rules.
@@ -246,12 +250,12 @@ mod tests {
     fn looks_one_after_the_other_see_every_revocation() {
         for count in [1_usize, 511, 512, 513, 600, 1000, 1024, 5000] {
             let mut seen = std::collections::BTreeSet::new();
-            for look in 0..=count.div_ceil(LOOKED_AT) {
-                let first = first_of_look(look * LOOKED_AT, count);
-                seen.extend((0..count).skip(first).take(LOOKED_AT));
+            for look in 0..=count.div_ceil(SAMPLE_SIZE) {
+                let first = sample_start(look * SAMPLE_SIZE, count);
+                seen.extend((0..count).skip(first).take(SAMPLE_SIZE));
             }
             assert_eq!(seen.len(), count);
         }
-        assert_eq!(first_of_look(7, 512), 0, "all are seen at once");
+        assert_eq!(sample_start(7, 512), 0, "all are seen at once");
     }
 }

@@ -1,5 +1,6 @@
-//! The sealed mark: how many revocations were ever made, and a sum over those that are there. It moves with each of them, in the same
-//! transaction, so that a revocation that somebody deleted, put back or altered makes another sum.
+//! The sealed mark: the number of revocations ever made, and a sum over the current ones. Every
+//! revocation changes it in the same transaction. A revocation that somebody deletes, restores or
+//! alters therefore gives another sum.
 
 use sts_types::{Digest256, Seal};
 
@@ -10,24 +11,24 @@ use sts_store::{Fault, Place};
 
 const MARK_KEY: &[u8] = b"mark";
 
-/// What the mark says.
+/// The content of the mark.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SealedMark {
     /// The id of the epoch.
     pub(super) epoch: String,
-    /// How many revocations were ever made, taken back or forgotten.
+    /// Counts every revocation that was made, taken back or forgotten.
     pub(super) sequence: u64,
     /// How many entries the log of changes ever had.
     pub(super) changes: u64,
     /// How many rules were ever made.
     pub(super) rules: u64,
-    /// How many revocations are there.
+    /// How many revocations exist now.
     pub(super) rows: u64,
     /// The sum over those.
     pub(super) sum: [u8; 32],
 }
 
-/// The form in which it is stored.
+/// The stored form.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredMark {
@@ -56,31 +57,31 @@ impl SealedMark {
         codec::seal_value(seal, Place::Epoch, MARK_KEY, &stored).map_err(|_| RedisStoreError::Form)
     }
 
-    /// Takes a revoked token in.
+    /// Adds a revoked token.
     pub(super) fn add_token(&mut self, seal: &dyn Seal, id: &[u8; 16], until: i64) {
         self.sum = xor(self.sum, token_code(seal, id, until));
         self.rows = self.rows.saturating_add(1);
     }
 
-    /// Takes one out that was taken in.
+    /// Removes a token that was added before.
     pub(super) fn remove_token(&mut self, seal: &dyn Seal, id: &[u8; 16], until: i64) {
         self.sum = xor(self.sum, token_code(seal, id, until));
         self.rows = self.rows.saturating_sub(1);
     }
 
-    /// Takes a sealed rule in.
+    /// Adds a sealed rule.
     pub(super) fn add_rule(&mut self, seal: &dyn Seal, id: &str, stored: &[u8]) {
         self.sum = xor(self.sum, row_code(seal, Place::Rule, id.as_bytes(), stored));
         self.rows = self.rows.saturating_add(1);
     }
 
-    /// Takes one out that was taken in.
+    /// Removes a rule that was added before.
     pub(super) fn remove_rule(&mut self, seal: &dyn Seal, id: &str, stored: &[u8]) {
         self.sum = xor(self.sum, row_code(seal, Place::Rule, id.as_bytes(), stored));
         self.rows = self.rows.saturating_sub(1);
     }
 
-    /// Whether both stand for the same revocations.
+    /// Whether both cover the same revocations.
     pub(super) fn adds_up_to(&self, other: &Self) -> bool {
         (self.rows, self.sum) == (other.rows, other.sum)
     }

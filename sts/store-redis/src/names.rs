@@ -1,13 +1,14 @@
-//! The names of our keys. All of them lie in one slot of a Cluster, so that whatever belongs together is written in one transaction
-//! and one sequence number speaks for all of it. No text of a user is in a name: it is replaced by a keyed digest.
+//! The names of our keys. All of them share one hash slot of a Cluster, so one transaction can
+//! write them together and one sequence number covers them all. No name contains text of a user: a
+//! keyed digest replaces it.
 
 use std::sync::Arc;
 
 use sts_types::{AccountId, Digest256, Jti, RequestId, Seal};
 
-/// Octets of a keyed digest that stand in a name: no two texts meet in 128 bits.
+/// Octets of the keyed digest in a name. 128 bits rule out collisions.
 const DIGEST_LEN: usize = 16;
-/// No sealed value begins with this, so that no name is ever the code of a value.
+/// No sealed value begins with this octet, so a name is never the seal of a value.
 const NAME_DOMAIN: u8 = 0;
 
 /// The names under one prefix.
@@ -26,7 +27,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// `sts:` gives `sts:{sts}:`: what stands in braces decides the slot.
+    /// `sts:` gives `sts:{sts}:`. The part in braces decides the slot.
     pub(super) fn new(prefix: &str, seal: Arc<dyn Seal>) -> Self {
         let base = format!("{prefix}{{{}}}:", prefix.trim_end_matches(':'));
         let named = |name| format!("{base}{name}");
@@ -50,27 +51,27 @@ impl Names {
         &self.mark
     }
 
-    /// Hash: sealed rules by id.
+    /// Hash: the sealed rules by id.
     pub(super) fn rules(&self) -> &str {
         &self.rules
     }
 
-    /// List: changes to the tokens that are revoked alone, the latest last.
+    /// List: the log of changes to revoked tokens, the latest last.
     pub(super) fn revoked(&self) -> &str {
         &self.revoked
     }
 
-    /// Sorted set: ids of the tokens that are revoked alone, by the second until which they are.
+    /// Sorted set: ids of the revoked tokens, by the second at which the revocation ends.
     pub(super) fn revocations(&self) -> &str {
         &self.revocations
     }
 
-    /// Sorted set: ids of all records by the millisecond of their issue.
+    /// Sorted set: ids of all records, by the millisecond of their issue.
     pub(super) fn all(&self) -> &str {
         &self.all
     }
 
-    /// Sorted set: id and account of all records by the second of their end.
+    /// Sorted set: id and account of all records, by the second of their end.
     pub(super) fn ends(&self) -> &str {
         &self.ends
     }
@@ -80,52 +81,52 @@ impl Names {
         &self.leases
     }
 
-    /// Sorted set: share and id of the remembered refusals by the millisecond of the refusal.
+    /// Sorted set: share and id of the remembered refusals, by the millisecond of the refusal.
     pub(super) fn refusals(&self) -> &str {
         &self.refusals
     }
 
-    /// The id that stands for a refused request.
+    /// The id of a refused request.
     pub(super) fn refusal_id(&self, request_id: &RequestId) -> String {
         self.digest(b'd', request_id.as_str())
     }
 
-    /// The sealed refusal of an id.
+    /// String: the sealed refusal of an id.
     pub(super) fn refusal(&self, id: &str) -> String {
         self.named("d:", id)
     }
 
-    /// What readiness writes.
+    /// String: the key that the readiness probe writes.
     pub(super) fn probe(&self) -> &str {
         &self.probe
     }
 
-    /// The id that stands for a jti.
+    /// The id of a jti.
     pub(super) fn id(&self, jti: &Jti) -> String {
         self.digest(b't', jti.as_str())
     }
 
-    /// The id that stands for an account.
+    /// The id of an account.
     pub(super) fn account_id(&self, account: &AccountId) -> String {
         self.digest(b'a', account.as_str())
     }
 
-    /// The sealed record of an id.
+    /// String: the sealed record of an id.
     pub(super) fn record(&self, id: &str) -> String {
         self.named("t:", id)
     }
 
-    /// The sealed revocation of an id.
+    /// String: the sealed revocation of an id.
     pub(super) fn revocation(&self, id: &str) -> String {
         self.named("r:", id)
     }
 
-    /// Sorted set: ids of an account's records by the millisecond of their issue.
+    /// Sorted set: ids of an account's records, by the millisecond of their issue.
     pub(super) fn account(&self, account_id: &str) -> String {
         self.named("a:", account_id)
     }
 
-    /// A one-use claim.
+    /// String: a one-use claim.
     pub(super) fn claim(&self, key: Digest256) -> String {
         self.named("c:", &key.to_hex())
     }

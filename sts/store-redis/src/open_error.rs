@@ -1,10 +1,11 @@
-//! Why the Redis store cannot be set up: what is wrong with files of ours. That Redis is away is no reason.
+//! Why the Redis store cannot be set up. All reasons are local files. An unreachable Redis is no
+//! such reason.
 
 use std::path::PathBuf;
 
 use sts_store::backend::WatermarkError;
 
-/// Why [`crate::RedisLedger::open`] refused.
+/// Why [`crate::RedisLedger::open`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisOpenError {
@@ -13,14 +14,14 @@ pub enum RedisOpenError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         cause: std::io::Error,
     },
-    /// A file with a secret cannot be read, or somebody else has access to it.
+    /// A secret file cannot be read, or somebody else has access to it.
     #[error("{0}")]
     Secret(#[from] sts_types::SecretFileError),
-    /// The password is not text.
+    /// The password is not UTF-8.
     #[error("the password in `{}` is not UTF-8 text: write printable characters", path.display())]
     PasswordText {
         /// The file.
@@ -32,10 +33,10 @@ pub enum RedisOpenError {
         /// The file.
         path: PathBuf,
     },
-    /// Certificates or key of the store do not work.
+    /// The certificates or the key of the store are not usable.
     #[error("the TLS files of `store` do not work: {0}")]
     Client(String),
-    /// What is remembered of the store cannot be read.
+    /// The watermark file cannot be read.
     #[error("{0}; restore it, or move it away to trust the Redis as it is")]
     Watermark(String),
 }

@@ -1,4 +1,4 @@
-//! Reading records and rules.
+//! Reads records and rules.
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use sts_store::backend::live_until;
 use sts_store::{Alert, Fault, Place};
 use sts_store::{Entry, Revocation};
 
-/// What a rule of an earlier version is sealed for: its list had no names within.
+/// The key that rules of an earlier version are sealed for. Its list had no ids.
 pub(super) const RULE_KEY: &[u8] = b"rule";
 
-/// A value as it was found.
+/// A value as Redis returned it.
 pub(super) enum StoredValue {
     Nothing,
     Bytes(Vec<u8>),
-    /// Something that is no value of ours.
+    /// A value of another type, which is not ours.
     Foreign,
 }
 
 impl RedisLedger {
-    /// The live record of `jti` with its revocation, in one round trip.
+    /// The live record of `jti` and its revocation, in one round trip.
     pub(super) async fn find(&self, jti: &Jti) -> Result<Option<Entry>, RedisStoreError> {
         let id = self.names().id(jti);
         let mut batch = self.inspector.reading(Batch::plain());
@@ -46,7 +46,7 @@ impl RedisLedger {
         Ok(self.with_revocation(&id, record, revocation))
     }
 
-    /// A record that counts in the epoch that is known; one that does not raises an alert.
+    /// Unseals a record of the trusted epoch or a former one. Any other record raises an alert.
     pub(super) fn open_record(&self, id: &str, found: StoredValue) -> Result<Option<TokenRecord>, RedisStoreError> {
         let opened = match found {
             StoredValue::Nothing => return Ok(None),
@@ -56,8 +56,8 @@ impl RedisLedger {
         Ok(opened.map_err(|fault| self.alerts.raise(Alert { place: Place::Record, fault })).ok())
     }
 
-    /// The entry of a record that lives. A revocation that is there and cannot be read is one all the same: what was revoked must not
-    /// come back by damage to it.
+    /// The entry of a live record. An unreadable revocation counts as a revocation: damage must not
+    /// bring a revoked token back.
     pub(super) fn with_revocation(&self, id: &str, record: TokenRecord, revocation: StoredValue) -> Option<Entry> {
         let now = self.clock().now();
         if now > live_until(record.exp) {
@@ -65,8 +65,8 @@ impl RedisLedger {
         }
         let revoked = match revocation {
             StoredValue::Nothing => None,
-            there => Some(
-                self.open_found(Place::Revocation, id.as_bytes(), there)
+            stored => Some(
+                self.open_found(Place::Revocation, id.as_bytes(), stored)
                     .unwrap_or_else(|| Revocation::in_place_of_a_broken_one(record.jti.clone(), now, UNREADABLE)),
             ),
         };
@@ -89,13 +89,13 @@ impl RedisLedger {
         }
     }
 
-    /// The rules in force. That there are no others is asked of Redis each time.
+    /// The rules in force. Each call checks with Redis that there are no others.
     pub(super) async fn rules_in_force(&self) -> Result<Arc<[Revocation]>, RedisStoreError> {
         self.guarded(self.inspector.reading(Batch::plain())).await?;
         Ok(self.registry.rules(self.clock().now()))
     }
 
-    /// The end of the record that dies last.
+    /// The end of the record that expires last.
     pub(super) async fn find_last_end(&self) -> Result<Option<UnixTime>, RedisStoreError> {
         let mut batch = self.inspector.reading(Batch::plain());
         batch.add(command("ZREVRANGE", &[self.names().ends(), "0", "0", "WITHSCORES"]));
@@ -107,7 +107,7 @@ impl RedisLedger {
     }
 }
 
-/// The next reply to a GET. A key that holds no string is not ours.
+/// The reply to a GET. A key that holds no string is not ours.
 pub(super) fn found(replies: &mut Replies) -> Result<StoredValue, RedisStoreError> {
     match replies.value() {
         Ok(Value::Nil) => Ok(StoredValue::Nothing),
@@ -118,7 +118,8 @@ pub(super) fn found(replies: &mut Replies) -> Result<StoredValue, RedisStoreErro
     }
 }
 
-/// A score of ours: a whole number that a double holds exactly, however Redis writes it.
+/// A score that we wrote: a whole number that a double holds exactly, in whatever form Redis prints
+/// it.
 pub(super) fn whole(score: &str) -> Result<i64, RedisStoreError> {
     let number: f64 = score.parse().map_err(|_| RedisStoreError::Form)?;
     #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and scores of ours are far below 2^53")]

@@ -1,5 +1,5 @@
-//! Making the sealed mark anew from what is there: when an operator accepts a loss, and when the store of an earlier version is taken
-//! over.
+//! Rebuilds the sealed mark from what Redis holds, when an operator accepts a loss or when the
+//! store of an earlier version is taken over.
 
 use std::collections::BTreeSet;
 
@@ -21,14 +21,14 @@ use sts_store::backend::live_until;
 use sts_store::backend::with_id;
 use sts_store::{Revocation, RevocationScope};
 
-/// Ids that one round trip reads.
+/// Ids per round trip.
 const STEP: usize = 100;
-/// The author of a revocation in place of one that is gone.
+/// The author of a revocation that replaces a lost one.
 const ACCEPTANCE: &str = "sts store accept-epoch";
 
 impl Inspector {
-    /// Begins `epoch` with all revocations that are there, over a connection that is nobody else's. What is listed as revoked and cannot
-    /// be read stays revoked.
+    /// Begins `epoch` with all revocations that Redis holds, over a connection that nobody else
+    /// uses. A token that is listed as revoked stays revoked even if its revocation cannot be read.
     pub(super) async fn rebuild(
         &self,
         connection: &mut MultiplexedConnection,
@@ -43,8 +43,8 @@ impl Inspector {
         let mut replies = Replies::from(batch.send(connection).await?);
         replies.value()?;
         replies.value()?;
-        let rules = self.rules_there(&mut replies);
-        let tokens = self.tokens_there(connection, &self.guard.lineage_of(&epoch)?).await?;
+        let rules = self.read_stored_rules(&mut replies);
+        let tokens = self.read_revoked_tokens(connection, &self.guard.lineage_of(&epoch)?).await?;
 
         let mut commit = Batch::atomic();
         commit.add(command("DEL", &[self.names.rules()]));
@@ -57,10 +57,10 @@ impl Inspector {
             commit.add(cmd("HSET").arg(self.names.rules()).arg(&id).arg(&stored).to_owned());
         }
         commit.add(command("DEL", &[self.names.revocations()]));
-        for some in tokens.chunks(STEP) {
+        for chunk in tokens.chunks(STEP) {
             let mut add = cmd("ZADD");
             add.arg(self.names.revocations());
-            for (id, until) in some {
+            for (id, until) in chunk {
                 mark.add_token(&*self.seal, &token_id(id).ok_or(RedisStoreError::Form)?, *until);
                 add.arg(until).arg(id);
             }
@@ -68,7 +68,7 @@ impl Inspector {
         }
         mark.sequence = mark.sequence.saturating_add(1);
         let sealed = mark.encode(&*self.seal)?;
-        // The log of an earlier version is of another form.
+        // The log of an earlier version has another format.
         commit.add(command("DEL", &[self.names.revoked()]));
         commit.add(command("HDEL", &[self.names.mark(), "sequence", "rules", "tokens"]));
         let mut set = cmd("HSET");
@@ -78,8 +78,8 @@ impl Inspector {
         Ok(StoreMark { epoch: Some(epoch), sealed: Some(sealed), numbers: std::sync::Arc::new(mark) })
     }
 
-    /// The rules that can be read, of this version or an earlier one.
-    fn rules_there(&self, replies: &mut Replies) -> Vec<Revocation> {
+    /// Reads the rules of this version and of an earlier one. Unreadable rules are left out.
+    fn read_stored_rules(&self, replies: &mut Replies) -> Vec<Revocation> {
         let open = |key: &[u8], stored: &[u8]| {
             codec::open::<Revocation>(&*self.seal, Place::Rule, key, stored).ok().map(|rule| with_id(&*self.seal, rule))
         };
@@ -97,8 +97,9 @@ impl Inspector {
         rules
     }
 
-    /// The tokens that are listed as revoked, and those of the records that have a revocation; until when each is.
-    async fn tokens_there(
+    /// The listed revoked tokens, and those whose record has a revocation. Each comes with the end
+    /// of its revocation.
+    async fn read_revoked_tokens(
         &self,
         connection: &mut MultiplexedConnection,
         lineage: &Lineage,
@@ -111,14 +112,14 @@ impl Inspector {
         let all: Vec<(String, Option<i64>)> =
             listed.iter().map(|(id, until)| (id.clone(), Some(*until))).chain(others).collect();
         let mut tokens = Vec::new();
-        for some in all.chunks(STEP) {
+        for chunk in all.chunks(STEP) {
             let mut batch = Batch::plain();
-            for (id, _) in some {
+            for (id, _) in chunk {
                 batch.add(command("GET", &[self.names.revocation(id)]));
                 batch.add(command("GET", &[self.names.record(id)]));
             }
             let mut replies = Replies::from(batch.send(connection).await?);
-            for (id, listed) in some {
+            for (id, listed) in chunk {
                 let (revocation, record) = (found(&mut replies)?, found(&mut replies)?);
                 let opened = match &record {
                     super::read::StoredValue::Bytes(stored) => lineage.open_record(&*self.seal, id, stored).ok(),
@@ -132,7 +133,8 @@ impl Inspector {
         Ok(tokens)
     }
 
-    /// Until when the token of `id` is revoked, if it is. A revocation that is gone or cannot be read is made anew.
+    /// When the revocation of the token `id` ends, if it is revoked. A revocation that is gone or
+    /// unreadable is made again.
     async fn until_of(
         &self,
         connection: &mut MultiplexedConnection,
@@ -152,7 +154,7 @@ impl Inspector {
         if listed.is_none() && matches!(revocation, StoredValue::Nothing) {
             return Ok(None);
         }
-        // Without its record a token is not active anyway.
+        // A token without a record is not active anyway.
         let Some(record) = record else { return Ok(None) };
         let now = self.clock.now();
         let jti = Jti::new(record.jti.as_str()).map_err(|_| RedisStoreError::Form)?;
@@ -171,7 +173,7 @@ impl Inspector {
         Ok(Some(until.as_secs()))
     }
 
-    /// All members of a sorted set with their scores; none when it is something else.
+    /// All members of a sorted set with their scores. Empty if the key holds another type.
     async fn scan(
         &self,
         connection: &mut MultiplexedConnection,
@@ -199,7 +201,7 @@ impl Inspector {
         }
     }
 
-    /// The numbers of revocations in the mark of an earlier version.
+    /// The number of revocations in the mark of an earlier version.
     pub(super) async fn earlier_sequence(
         &self,
         connection: &mut MultiplexedConnection,

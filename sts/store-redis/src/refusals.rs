@@ -1,5 +1,5 @@
-//! Remembered refusals in Redis: a sealed value for each, which ends by itself, and one sorted set of their shares and ids by
-//! time.
+//! Remembered refusals in Redis: one sealed value for each, which expires by itself, and one sorted
+//! set of shares and ids by time.
 
 use std::sync::atomic::Ordering;
 
@@ -17,7 +17,8 @@ use sts_store::{RefusalShare, RefusalStore, StoredRefusal, surplus};
 
 /// Values that one round trip reads or removes.
 const STEP: usize = 64;
-/// So many more than fit are there at most for each process, before they are counted.
+/// How many refusals a process writes before it checks the limit. At most this many per process are
+/// over the limit.
 const UNCOUNTED: usize = 64;
 
 impl RefusalStore for RedisLedger {
@@ -36,7 +37,7 @@ impl RefusalStore for RedisLedger {
                 add.arg(self.names().refusals()).arg(refusal.time_millis).arg(format!("{}{id}", refusal.share));
                 batch.add(add);
             }
-            self.link.run(batch).await?;
+            self.pool.run(batch).await?;
             let uncounted = self.uncounted_refusals.fetch_add(refusals.len(), Ordering::Relaxed) + refusals.len();
             if uncounted >= UNCOUNTED {
                 self.uncounted_refusals.store(0, Ordering::Relaxed);
@@ -51,7 +52,7 @@ impl RefusalStore for RedisLedger {
             let id = self.names().refusal_id(&request_id);
             let mut batch = Batch::plain();
             batch.add(command("GET", &[self.names().refusal(&id)]));
-            let mut replies = self.link.run(batch).await?;
+            let mut replies = self.pool.run(batch).await?;
             let refusal: Option<StoredRefusal> = self.open_found(Place::Refusal, id.as_bytes(), found(&mut replies)?);
             let now = self.clock().now();
             Ok(refusal.filter(|refusal| refusal.request_id == request_id && refusal.until() >= now))
@@ -68,7 +69,7 @@ impl RefusalStore for RedisLedger {
             loop {
                 let mut batch = Batch::plain();
                 batch.add(command("ZRANGEBYSCORE", &[self.names().refusals(), "-inf", &before, "LIMIT", "0", &count]));
-                let members = self.link.run(batch).await?.texts()?;
+                let members = self.pool.run(batch).await?.texts()?;
                 self.remove_refusals(&members).await?;
                 if members.len() < STEP {
                     return Ok(self.make_room().await?);
@@ -83,17 +84,17 @@ impl RedisLedger {
         let Some(last) = limit.checked_sub(1) else { return Ok(Vec::new()) };
         let mut batch = Batch::plain();
         batch.add(command("ZREVRANGE", &[self.names().refusals(), "0", &last.to_string()]));
-        let members = self.link.run(batch).await?.texts()?;
+        let members = self.pool.run(batch).await?.texts()?;
         let now = self.clock().now();
         let mut refusals = Vec::with_capacity(members.len());
-        for some in members.chunks(STEP) {
-            let ids: Vec<&str> = some.iter().filter_map(|member| id_of(member)).collect();
+        for chunk in members.chunks(STEP) {
+            let ids: Vec<&str> = chunk.iter().filter_map(|member| id_of(member)).collect();
             if ids.is_empty() {
                 continue;
             }
             let mut batch = Batch::plain();
             batch.add(command("MGET", &ids.iter().map(|id| self.names().refusal(id)).collect::<Vec<_>>()));
-            let values = self.link.run(batch).await?.list()?;
+            let values = self.pool.run(batch).await?.list()?;
             let opened = ids
                 .iter()
                 .zip(values)
@@ -103,18 +104,18 @@ impl RedisLedger {
         Ok(refusals)
     }
 
-    /// Removes what does not fit.
+    /// Removes the refusals above the limit.
     async fn make_room(&self) -> Result<(), RedisStoreError> {
         let mut batch = Batch::plain();
         batch.add(command("ZREVRANGE", &[self.names().refusals(), "0", "-1"]));
-        let members = self.link.run(batch).await?.texts()?;
+        let members = self.pool.run(batch).await?.texts()?;
         let share_of = |member: &String| -> RefusalShare {
             member.get(..RefusalShare::TEXT_LEN).and_then(|share| share.parse().ok()).unwrap_or_default()
         };
         let rows = members.into_iter().rev().map(|member| (share_of(&member), member));
-        let gone = surplus(rows, STORED);
-        for some in gone.chunks(STEP) {
-            self.remove_refusals(some).await?;
+        let excess = surplus(rows, STORED);
+        for chunk in excess.chunks(STEP) {
+            self.remove_refusals(chunk).await?;
         }
         Ok(())
     }
@@ -130,7 +131,7 @@ impl RedisLedger {
             }
             batch.add(command("ZREM", &[self.names().refusals(), member]));
         }
-        self.link.run(batch).await.map(|_| ())
+        self.pool.run(batch).await.map(|_| ())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The live revocations in memory, as they were under the mark that was verified last. What is missing in Redis and known here was
-//! deleted there.
+//! The live revocations in memory, as of the last verified mark. A revocation that is here and not
+//! in Redis was deleted there.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,7 +16,7 @@ use sts_store::backend::Rules;
 use sts_store::backend::codec;
 use sts_store::backend::live_until;
 
-/// The octets of a token's id.
+/// The 16 octets of a token's id.
 pub(super) type TokenId = [u8; 16];
 
 /// The mark that was verified last.
@@ -26,21 +26,21 @@ pub(super) struct Verified {
     pub(super) mark: Arc<SealedMark>,
 }
 
-/// What is revoked.
+/// Everything that is revoked.
 #[derive(Clone, Default)]
 pub(super) struct Revoked {
-    /// Until when each token is to stay revoked.
+    /// When each token's revocation ends, in seconds since the epoch.
     pub(super) tokens: HashMap<TokenId, i64>,
     /// The sealed rules by id.
     pub(super) rules: BTreeMap<String, Vec<u8>>,
 }
 
-/// One step from one mark to the next, as the log of changes has it.
+/// One entry of the log of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// A token was revoked, or for longer than before.
+    /// A token was revoked, or its revocation was extended.
     Token(TokenId, i64),
-    /// All tokens were forgotten whose time had passed before that moment.
+    /// All tokens were forgotten whose revocation ended before this second.
     Swept(i64),
 }
 
@@ -50,12 +50,12 @@ pub(super) struct Registry {
     verified: ArcSwapOption<Verified>,
     rules: ArcSwap<Rules>,
     suspicion: ArcSwapOption<RedisStoreError>,
-    /// Monotonic time before which a Redis under suspicion is not read again.
+    /// Monotonic time before which a Redis that failed its check is not read again.
     pub(super) loading: tokio::sync::Mutex<Duration>,
 }
 
 impl Change {
-    /// The text of it in the log.
+    /// The entry's text in the log.
     pub(super) fn to_text(self) -> String {
         match self {
             Self::Token(id, until) => format!("{}{until}", sts_types::hex(&id)),
@@ -74,14 +74,14 @@ impl Change {
     }
 }
 
-/// The octets of an id in hexadecimal.
+/// Parses an id in hexadecimal.
 pub(super) fn token_id(hex: &str) -> Option<TokenId> {
     let mut id = [0; 16];
     if hex.len() != 32 || !hex.is_ascii() {
         return None;
     }
-    for (octet, at) in id.iter_mut().zip((0..32).step_by(2)) {
-        *octet = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
+    for (octet, start) in id.iter_mut().zip((0..32).step_by(2)) {
+        *octet = u8::from_str_radix(hex.get(start..start + 2)?, 16).ok()?;
     }
     Some(id)
 }
@@ -95,7 +95,7 @@ impl Revoked {
         sum
     }
 
-    /// Makes `changes`, and takes these rules for the former.
+    /// Applies `changes` and replaces the rules.
     pub(super) fn apply(&mut self, changes: &[Change], rules: BTreeMap<String, Vec<u8>>) {
         for change in changes {
             match *change {
@@ -123,13 +123,13 @@ impl Registry {
         self.verified.load_full()
     }
 
-    /// Whether `sealed` is the mark that was verified last, and nothing is wrong with it.
+    /// Whether `sealed` is the mark that was verified last, and no check has failed since.
     pub(super) fn is_at(&self, sealed: Option<&[u8]>) -> bool {
         self.suspicion.load().is_none()
             && self.verified.load().as_ref().is_some_and(|verified| Some(verified.sealed.as_slice()) == sealed)
     }
 
-    /// Forgets all of it, since an operator has accepted another state.
+    /// Forgets everything, because an operator has accepted another state.
     pub(super) fn forget(&self) {
         let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
         *revoked = Revoked::default();
@@ -137,27 +137,27 @@ impl Registry {
         self.suspicion.store(None);
     }
 
-    /// Whether it was verified at all, and nothing is wrong.
+    /// Whether some mark was verified, and no check has failed since.
     pub(super) fn is_sound(&self) -> bool {
         self.suspicion.load().is_none() && self.verified.load().is_some()
     }
 
-    /// What is wrong with the revocations in Redis.
+    /// The error of the failed check, if there is one.
     pub(super) fn suspicion(&self) -> Option<RedisStoreError> {
         self.suspicion.load().as_ref().map(|error| RedisStoreError::clone(error))
     }
 
-    /// Distrusts Redis until all of it was verified anew. Answers whether that is news.
+    /// Distrusts Redis until all of it was verified again. Returns whether this is new.
     pub(super) fn suspect(&self, why: RedisStoreError) -> bool {
         self.suspicion.swap(Some(Arc::new(why))).is_none()
     }
 
-    /// Whether a token is revoked alone.
+    /// Whether the token itself is revoked. Rules are not considered.
     pub(super) fn revokes(&self, id: &str) -> bool {
         token_id(id).is_some_and(|id| self.read(|revoked| revoked.tokens.contains_key(&id)))
     }
 
-    /// Whether the time of some rule passed before `now`.
+    /// Whether some rule expired before `now`.
     pub(super) fn rules_end_before(&self, now: UnixTime) -> bool {
         self.rules.load().end_before(now)
     }
@@ -166,7 +166,7 @@ impl Registry {
         read(&self.revoked.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The same, unless the revocations are those of another mark by now.
+    /// Reads the revocations, but only if `sealed` is still their mark.
     pub(super) fn read_at<T>(&self, sealed: &[u8], read: impl FnOnce(&Revoked) -> T) -> Option<T> {
         let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
         let is_at = self.verified.load().as_ref().is_some_and(|verified| verified.sealed == sealed);
@@ -183,7 +183,8 @@ impl Registry {
         }
     }
 
-    /// Goes on from the verified mark to `next` by `changes`, when that adds up.
+    /// Advances from the verified mark to `next` by applying `changes`. Does nothing and returns
+    /// `false` if the sums differ.
     pub(super) fn advance(
         &self,
         seal: &dyn Seal,
@@ -193,32 +194,34 @@ impl Registry {
         now: UnixTime,
     ) -> bool {
         let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        // Tokens as they are after the changes so far. `None` means that the token is gone. The
+        // changes apply only if the sum is right at the end.
         let Some(before) = self.verified.load_full() else { return false };
         let mut sum = SealedMark::clone(&before.mark);
         let mut overlay: HashMap<TokenId, Option<i64>> = HashMap::new();
         for change in changes {
             match *change {
                 Change::Token(id, until) => {
-                    let held = overlay.get(&id).copied().unwrap_or_else(|| revoked.tokens.get(&id).copied());
-                    if let Some(held) = held {
-                        sum.remove_token(seal, &id, held);
+                    let current = overlay.get(&id).copied().unwrap_or_else(|| revoked.tokens.get(&id).copied());
+                    if let Some(current) = current {
+                        sum.remove_token(seal, &id, current);
                     }
                     sum.add_token(seal, &id, until);
                     overlay.insert(id, Some(until));
                 }
                 Change::Swept(before) => {
-                    let known: Vec<_> = revoked.tokens.iter().map(|(id, until)| (*id, *until)).collect();
-                    for (id, until) in known {
+                    let present: Vec<_> = revoked.tokens.iter().map(|(id, until)| (*id, *until)).collect();
+                    for (id, until) in present {
                         if !overlay.contains_key(&id) && until < before {
                             overlay.insert(id, Some(until));
                         }
                     }
-                    for (id, held) in &mut overlay {
-                        if let Some(until) = *held
+                    for (id, current) in &mut overlay {
+                        if let Some(until) = *current
                             && until < before
                         {
                             sum.remove_token(seal, id, until);
-                            *held = None;
+                            *current = None;
                         }
                     }
                 }
@@ -232,21 +235,22 @@ impl Registry {
         if !sum.adds_up_to(&next.mark) {
             return false;
         }
-        for (id, held) in overlay {
-            match held {
+        for (id, current) in overlay {
+            match current {
                 Some(until) => drop(revoked.tokens.insert(id, until)),
                 None => drop(revoked.tokens.remove(&id)),
             }
         }
         if rules_changed {
-            self.rules.store(Arc::new(opened(seal, &rules, now)));
+            self.rules.store(Arc::new(open_rules(seal, &rules, now)));
             revoked.rules = rules;
         }
         self.verified.store(Some(Arc::new(next)));
         true
     }
 
-    /// Takes all that was read under `next`, when it adds up, and what is known here is among it.
+    /// Replaces everything by what was read under `next`, if the sum is right and no known
+    /// revocation is missing.
     pub(super) fn replace(&self, seal: &dyn Seal, next: Verified, fresh: Revoked, now: UnixTime) -> bool {
         if !fresh.sum(seal).adds_up_to(&next.mark) {
             return false;
@@ -256,11 +260,12 @@ impl Registry {
         let is_kept = |(id, until): (&TokenId, &i64)| {
             live_until(UnixTime::from_secs(*until)) < now || fresh.tokens.get(id).is_some_and(|fresh| fresh >= until)
         };
-        // Redis lost the last writes, and another process went on from there: the numbers are right, and a revocation is missing.
+        // This happens when Redis lost its last writes and another process went on from there. The
+        // numbers are right, but a revocation is missing.
         if is_same_epoch && !revoked.tokens.iter().all(is_kept) {
             return false;
         }
-        self.rules.store(Arc::new(opened(seal, &fresh.rules, now)));
+        self.rules.store(Arc::new(open_rules(seal, &fresh.rules, now)));
         *revoked = fresh;
         self.verified.store(Some(Arc::new(next)));
         self.suspicion.store(None);
@@ -268,12 +273,12 @@ impl Registry {
     }
 }
 
-/// The rules in the order in which they were made.
-fn opened(seal: &dyn Seal, rules: &BTreeMap<String, Vec<u8>>, now: UnixTime) -> Rules {
-    let mut opened: Vec<Revocation> =
+/// The rules, unsealed, in the order in which they were made.
+fn open_rules(seal: &dyn Seal, rules: &BTreeMap<String, Vec<u8>>, now: UnixTime) -> Rules {
+    let mut open_rules: Vec<Revocation> =
         rules.iter().filter_map(|(id, stored)| codec::open(seal, Place::Rule, id.as_bytes(), stored).ok()).collect();
-    opened.sort_by_key(|rule| (rule.order, rule.at));
-    Rules::new(opened, now)
+    open_rules.sort_by_key(|rule| (rule.order, rule.at));
+    Rules::new(open_rules, now)
 }
 
 #[cfg(test)]
@@ -310,7 +315,7 @@ mod tests {
     #[test]
     fn what_is_known_to_be_revoked_is_not_lost_to_a_fresh_read_of_the_same_epoch() {
         let live = START.plus(500).as_secs();
-        let known = || {
+        let present = || {
             let registry = Registry::new();
             let first = holding(&[(OLD, live), (EDGE, live)]);
             assert!(registry.replace(&TestSeal(1), next("e", 1, &first), first, START));
@@ -318,7 +323,7 @@ mod tests {
         };
         let takes = |epoch: &str, tokens: &[(TokenId, i64)], now: UnixTime| {
             let fresh = holding(tokens);
-            known().replace(&TestSeal(1), next(epoch, 2, &fresh), fresh, now)
+            present().replace(&TestSeal(1), next(epoch, 2, &fresh), fresh, now)
         };
         assert!(takes("e", &[(OLD, live), (EDGE, live + 1)], START));
         assert!(!takes("e", &[(OLD, live)], START), "one is missing");

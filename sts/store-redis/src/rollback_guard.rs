@@ -1,8 +1,10 @@
-//! Whether the Redis that answers is the one that is known, with nothing forgotten.
+//! Detects a Redis that was rolled back, flushed or exchanged.
 //!
-//! Every operation reads the epoch, which one process made when the store was new, and the sealed mark, whose sequence number every
-//! revocation raises. Without the epoch, or with a lower number than was ever seen, revocations are missing: nothing is answered
-//! until an operator accepts the loss, which begins an epoch that names those it follows.
+//! Every operation reads two values. One process writes the epoch when the store is new. Every
+//! revocation raises the sequence number of the sealed mark. If the epoch is missing, or the number
+//! is lower than one we saw before, then revocations are missing. In that case the store answers
+//! nothing until an operator accepts the loss. Acceptance begins a new epoch that names the epochs
+//! before it.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,12 +22,14 @@ use sts_store::backend::Watermark;
 use sts_store::backend::codec;
 use sts_store::{Alert, Alerts, Fault, Place};
 
-/// The fields of the mark, as [`StoreMark::read`] takes them.
+/// The fields of the mark, in the order that [`StoreMark::read`] expects.
 pub(super) const FIELDS: [&str; 2] = ["epoch", "sealed"];
-/// The most former epochs that one names: replicas that missed more acceptances want one of their own.
+/// The most former epochs that an epoch names. A replica that missed more acceptances than that
+/// needs an acceptance of its own.
 const MOST_FORMER: usize = 32;
 const EPOCH_KEY: &[u8] = b"epoch of a sealed mark";
-/// Of the epochs of earlier versions, which had no sealed mark. They do not open the new ones: what they would write is not in the sum.
+/// The key for epochs of earlier versions, which had no sealed mark. It differs from [`EPOCH_KEY`],
+/// so an old server cannot open a new epoch and write revocations that the sum does not cover.
 const EARLIER_EPOCH_KEY: &[u8] = b"epoch";
 
 /// What Redis holds about the store as a whole.
@@ -35,7 +39,7 @@ pub(super) struct StoreMark {
     pub(super) epoch: Option<Vec<u8>>,
     /// The sealed mark.
     pub(super) sealed: Option<Vec<u8>>,
-    /// What it says, once it was judged.
+    /// The opened mark. [`RollbackGuard::check`] fills it in.
     pub(super) numbers: Arc<SealedMark>,
 }
 
@@ -47,19 +51,19 @@ impl StoreMark {
     }
 }
 
-/// The time between two losses, named by whoever began it.
+/// The time between two accepted losses.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Epoch {
     id: String,
-    /// The epochs before it, whose loss was accepted; the latest first.
+    /// The epochs before this one, whose loss an operator accepted. Latest first.
     former: Vec<String>,
     since: UnixTime,
 }
 
-/// The epoch that is known.
+/// The epoch that this process trusts.
 struct KnownEpoch {
     id: String,
-    /// As it is stored, once it was seen: the same octets need no seal to be judged.
+    /// The sealed octets, once we have seen them. Equal octets need no second unsealing.
     stored: Option<Vec<u8>>,
 }
 
@@ -67,22 +71,23 @@ struct KnownEpoch {
 struct LastSeen {
     epoch: Option<KnownEpoch>,
     sequence: u64,
-    /// The mark that was opened last.
+    /// The mark that was opened last, sealed and in plain.
     opened: Option<(Vec<u8>, Arc<SealedMark>)>,
 }
 
-/// Judges marks, and remembers the highest.
+/// Checks each mark and remembers the highest one.
 pub(super) struct RollbackGuard {
-    known: Mutex<LastSeen>,
-    doubt: ArcSwapOption<RedisStoreError>,
+    last_seen: Mutex<LastSeen>,
+    integrity_error: ArcSwapOption<RedisStoreError>,
     unfit: ArcSwapOption<RedisStoreError>,
-    /// The epoch that is known, with those before it, once it was seen.
+    /// The trusted epoch and its former ones, once it was read.
     lineage: ArcSwapOption<Lineage>,
-    /// How often another epoch was taken for the one that is known.
+    /// How often this process switched to another epoch.
     epochs: AtomicU64,
-    /// Whether a sealed mark was ever seen. From then on a store without one is not taken over.
+    /// Whether this process ever saw a sealed mark. After that it never takes a store without one
+    /// over.
     has_seen_sealed: AtomicBool,
-    /// The number of rules made in the last mark that was seen.
+    /// The number of rules ever made, according to the last mark.
     rules: AtomicU64,
     file: PathBuf,
     saved: tokio::sync::Mutex<Option<Watermark>>,
@@ -91,17 +96,17 @@ pub(super) struct RollbackGuard {
 }
 
 impl RollbackGuard {
-    /// Goes on from what is remembered in `file`.
+    /// Continues from what `file` remembers.
     pub(super) fn open(file: PathBuf, seal: Arc<dyn Seal>, alerts: Arc<dyn Alerts>) -> Result<Self, RedisOpenError> {
         let saved = Watermark::read(&file)?;
-        let known = saved.as_ref().map_or_else(LastSeen::default, |mark| LastSeen {
+        let last_seen = saved.as_ref().map_or_else(LastSeen::default, |mark| LastSeen {
             epoch: Some(KnownEpoch { id: mark.epoch.clone(), stored: None }),
             sequence: mark.sequence,
             opened: None,
         });
         Ok(Self {
-            known: Mutex::new(known),
-            doubt: ArcSwapOption::empty(),
+            last_seen: Mutex::new(last_seen),
+            integrity_error: ArcSwapOption::empty(),
             unfit: ArcSwapOption::empty(),
             lineage: ArcSwapOption::empty(),
             epochs: AtomicU64::new(0),
@@ -114,126 +119,140 @@ impl RollbackGuard {
         })
     }
 
-    /// Whether an epoch is known; without one, the first that is met is adopted.
+    /// Whether this process already trusts an epoch. If not, it adopts the first one it meets.
     pub(super) fn is_settled(&self) -> bool {
-        self.known().epoch.is_some()
+        self.last_seen().epoch.is_some()
     }
 
-    /// Whether the last mark that was seen is in doubt: then look at it before anything is written.
+    /// Whether the last mark failed its check. Nothing may be written until a new mark passes.
     pub(super) fn has_integrity_error(&self) -> bool {
-        self.doubt.load().is_some()
+        self.integrity_error.load().is_some()
     }
 
-    /// Refuses while Redis is set up such that it may forget.
+    /// Fails while the settings of Redis allow it to evict keys.
     pub(super) fn admits(&self) -> Result<(), RedisStoreError> {
         self.unfit.load().as_ref().map_or(Ok(()), |unfit| Err((**unfit).clone()))
     }
 
-    /// Notes whether Redis is set up such that it may forget.
+    /// Records whether the settings of Redis allow it to evict keys.
     pub(super) fn note_fitness(&self, fitness: Result<(), RedisStoreError>) {
         self.unfit.store(fitness.err().map(Arc::new));
     }
 
-    /// The number of rules made in the last mark that was seen.
+    /// The number of rules ever made, according to the last mark.
     pub(super) fn rules(&self) -> u64 {
         self.rules.load(Ordering::Acquire)
     }
 
-    /// A number that another epoch raises.
+    /// A counter that rises with every switch to another epoch.
     pub(super) fn epochs(&self) -> u64 {
         self.epochs.load(Ordering::Acquire)
     }
 
-    /// The highest sequence number seen so far: whatever is asked from now on must not be answered with a lower one. Answers that
-    /// are under way at once may be read in any order, so each is held to what was known when it was asked for.
+    /// The highest sequence number seen so far. A request that is sent from now on must not be
+    /// answered with a lower one. Replies to concurrent requests can be read in any order, so each
+    /// reply is compared with the floor at the time of its request.
     pub(super) fn floor(&self) -> u64 {
-        self.known().sequence
+        self.last_seen().sequence
     }
 
-    /// Judges `mark`, which was asked for when `floor` was known. `true` when it was higher than any before, so that it should be
-    /// saved.
+    /// Checks `mark`, whose request was sent when the floor was `floor`. Returns `true` if the mark
+    /// is higher than any before, so that it should be saved.
     pub(super) fn check(&self, mark: &mut StoreMark, floor: u64) -> Result<bool, RedisStoreError> {
-        let judged = self.check_by(&mut self.known(), mark, floor);
-        match &judged {
+        let verdict = self.check_by(&mut self.last_seen(), mark, floor);
+        match &verdict {
             Ok(_) if self.has_integrity_error() => {
-                self.doubt.store(None);
+                self.integrity_error.store(None);
                 tracing::info!("the Redis store is the one that is known again");
             }
             Ok(_) => {}
-            Err(doubt) => {
-                let news = self.doubt.swap(Some(Arc::new(doubt.clone()))).is_none_or(|before| *before != *doubt);
-                if news {
+            Err(integrity_error) => {
+                let is_new_error = self
+                    .integrity_error
+                    .swap(Some(Arc::new(integrity_error.clone())))
+                    .is_none_or(|before| *before != *integrity_error);
+                if is_new_error {
                     self.alerts.raise(Alert { place: Place::Epoch, fault: Fault::Missing });
-                    tracing::error!(error = %doubt, "the Redis store is not trusted: nothing is minted and no token is active");
+                    tracing::error!(error = %integrity_error, "the Redis store is not trusted: nothing is minted and no token is active");
                 }
             }
         }
-        judged
+        verdict
     }
 
-    fn check_by(&self, known: &mut LastSeen, mark: &mut StoreMark, mut floor: u64) -> Result<bool, RedisStoreError> {
+    fn check_by(
+        &self,
+        last_seen: &mut LastSeen,
+        mark: &mut StoreMark,
+        mut floor: u64,
+    ) -> Result<bool, RedisStoreError> {
         let stored = mark.epoch.as_ref().ok_or_else(|| {
-            doubt(
+            integrity_error(
                 "this Redis does not hold the ledger that this sts knows: it was flushed, or it is another one; what was revoked would \
                  come back. Bring its data back, or accept the loss with `sts store accept-epoch`",
             )
         })?;
-        let same = known.epoch.as_ref().is_some_and(|held| held.stored.as_ref() == Some(stored));
-        let epoch = if same { None } else { Some(self.unseal(stored)?) };
+        let is_same_epoch =
+            last_seen.epoch.as_ref().is_some_and(|known_epoch| known_epoch.stored.as_ref() == Some(stored));
+        let epoch = if is_same_epoch { None } else { Some(self.unseal(stored)?) };
         let sealed = mark.sealed.as_ref().ok_or_else(|| {
-            doubt(
+            integrity_error(
                 "the mark of the revocations in this Redis was deleted: what was revoked may come back. Bring its data back, or accept \
                  the loss with `sts store accept-epoch`",
             )
         })?;
-        let opened = known.opened.as_ref().filter(|(stored, _)| stored == sealed).map(|(_, mark)| Arc::clone(mark));
+        let opened = last_seen.opened.as_ref().filter(|(stored, _)| stored == sealed).map(|(_, mark)| Arc::clone(mark));
         let numbers = match opened {
             Some(numbers) => numbers,
             None => Arc::new(self.unseal_mark(sealed)?),
         };
-        let id = epoch.as_ref().map(|epoch| &epoch.id).or(known.epoch.as_ref().map(|held| &held.id));
-        let other = || {
-            doubt(
+        let id = epoch.as_ref().map(|epoch| &epoch.id).or(last_seen.epoch.as_ref().map(|known_epoch| &known_epoch.id));
+        let other_ledger = || {
+            integrity_error(
                 "this Redis holds another ledger, or an older copy, than this sts knows: what was revoked may come back. Bring the right \
                  one back, or accept this one with `sts store accept-epoch`",
             )
         };
         if id != Some(&numbers.epoch) {
-            return Err(other());
+            return Err(other_ledger());
         }
-        let follows = match (&epoch, &known.epoch) {
-            (Some(epoch), Some(held)) if held.id != epoch.id => {
-                if !epoch.former.contains(&held.id) {
-                    return Err(other());
+        let follows = match (&epoch, &last_seen.epoch) {
+            (Some(epoch), Some(known_epoch)) if known_epoch.id != epoch.id => {
+                if !epoch.former.contains(&known_epoch.id) {
+                    return Err(other_ledger());
                 }
                 true
             }
             _ => false,
         };
+        // A new epoch may restart its numbers, so the old floor does not apply to it.
         if follows {
             floor = 0;
         }
         let sequence = numbers.sequence;
         if sequence < floor {
-            return Err(doubt(&format!(
+            return Err(integrity_error(&format!(
                 "this Redis is an older copy: it has {sequence} revocations where {floor} were seen; those that are missing would come \
                  back to life. Bring the newer data back, or accept the loss with `sts store accept-epoch`"
             )));
         }
         if follows {
             tracing::warn!("an operator has accepted a loss of the Redis store; this sts follows");
-            known.sequence = 0;
+            last_seen.sequence = 0;
             self.epochs.fetch_add(1, Ordering::AcqRel);
         }
         if let Some(epoch) = epoch {
-            self.hold(known, epoch, stored);
+            self.hold(last_seen, epoch, stored);
         }
-        if known.opened.as_ref().is_none_or(|(_, held)| !Arc::ptr_eq(held, &numbers)) && sequence >= known.sequence {
-            known.opened = Some((sealed.clone(), Arc::clone(&numbers)));
+        // Replies can arrive out of order. Keep the newest mark only.
+        if last_seen.opened.as_ref().is_none_or(|(_, last_mark)| !Arc::ptr_eq(last_mark, &numbers))
+            && sequence >= last_seen.sequence
+        {
+            last_seen.opened = Some((sealed.clone(), Arc::clone(&numbers)));
             self.rules.store(numbers.rules, Ordering::Release);
         }
-        let raised = !same || sequence > known.sequence;
-        known.sequence = known.sequence.max(sequence);
+        let raised = !is_same_epoch || sequence > last_seen.sequence;
+        last_seen.sequence = last_seen.sequence.max(sequence);
         mark.numbers = numbers;
         Ok(raised)
     }
@@ -243,39 +262,40 @@ impl RollbackGuard {
             if !self.has_integrity_error() {
                 self.alerts.raise(Alert { place: Place::Epoch, fault });
             }
-            doubt(
+            integrity_error(
                 "the mark of the revocations in this Redis was altered: what was revoked may come back. Bring its data back, or accept \
                  the loss with `sts store accept-epoch`",
             )
         })
     }
 
-    /// Whether the epoch of `mark` is that of an earlier version, and the one that this process knew when it ran that version. Then
-    /// what is there may be taken over: nothing that was revoked under it is missing.
+    /// Whether `mark` has the epoch of an earlier version, and this process trusted that epoch when
+    /// it ran that version. Only then may the store be taken over, because no revocation is missing
+    /// from it.
     pub(super) fn is_known_of_earlier_version(&self, mark: &StoreMark, sequence: u64) -> bool {
         let epoch: Option<Epoch> = mark
             .epoch
             .as_ref()
             .and_then(|stored| codec::open(&*self.seal, Place::Epoch, EARLIER_EPOCH_KEY, stored).ok());
-        let known = self.known();
+        let last_seen = self.last_seen();
         !self.has_seen_sealed.load(Ordering::Acquire)
-            && sequence >= known.sequence
-            && epoch.is_some_and(|epoch| known.epoch.as_ref().is_some_and(|held| held.id == epoch.id))
+            && sequence >= last_seen.sequence
+            && epoch.is_some_and(|epoch| last_seen.epoch.as_ref().is_some_and(|known_epoch| known_epoch.id == epoch.id))
     }
 
-    /// Takes the number that a revocation of our own has brought.
+    /// Raises the floor after a revocation of our own.
     pub(super) fn raise(&self, sequence: u64) {
-        let mut known = self.known();
-        known.sequence = known.sequence.max(sequence);
+        let mut last_seen = self.last_seen();
+        last_seen.sequence = last_seen.sequence.max(sequence);
     }
 
-    /// Saves what is known, unless it is saved already.
+    /// Writes the epoch and the highest number to the file, unless they are there already.
     pub(super) async fn save(self: &Arc<Self>) {
         let mut saved = self.saved.lock().await;
         let mark = {
-            let known = self.known();
-            let Some(held) = &known.epoch else { return };
-            Watermark::of_sealed(held.id.clone(), known.sequence)
+            let last_seen = self.last_seen();
+            let Some(known_epoch) = &last_seen.epoch else { return };
+            Watermark::of_sealed(known_epoch.id.clone(), last_seen.sequence)
         };
         if saved.as_ref() == Some(&mark) {
             return;
@@ -289,7 +309,8 @@ impl RollbackGuard {
         }
     }
 
-    /// A new, sealed epoch that follows the one that is known and the one of `mark`; and the mark to begin it with.
+    /// Creates the epoch that follows the trusted one and the one of `mark`. Returns it sealed,
+    /// with the mark to begin it with.
     pub(super) fn next_epoch(
         &self,
         mark: &StoreMark,
@@ -297,15 +318,15 @@ impl RollbackGuard {
         now: UnixTime,
     ) -> Result<(Vec<u8>, SealedMark), RedisStoreError> {
         let mut former = Vec::new();
-        let known = self.known();
-        former.extend(known.epoch.as_ref().map(|held| held.id.clone()));
-        let there = mark.epoch.as_ref().and_then(|stored| {
+        let last_seen = self.last_seen();
+        former.extend(last_seen.epoch.as_ref().map(|known_epoch| known_epoch.id.clone()));
+        let current = mark.epoch.as_ref().and_then(|stored| {
             let open = |key| codec::open::<Epoch>(&*self.seal, Place::Epoch, key, stored).ok();
             open(EPOCH_KEY).or_else(|| open(EARLIER_EPOCH_KEY))
         });
-        if let Some(there) = there {
-            former.push(there.id);
-            former.extend(there.former);
+        if let Some(current) = current {
+            former.push(current.id);
+            former.extend(current.former);
         }
         let mut seen = std::collections::HashSet::new();
         former.retain(|id| seen.insert(id.clone()));
@@ -313,18 +334,18 @@ impl RollbackGuard {
         let mut random = [0; 16];
         entropy.fill(&mut random);
         let epoch = Epoch { id: random.iter().map(|byte| format!("{byte:02x}")).collect(), former, since: now };
-        let there =
+        let current =
             mark.sealed.as_ref().and_then(|sealed| SealedMark::decode(&*self.seal, sealed).ok()).unwrap_or_default();
-        let opened = known.opened.as_ref().map(|(_, mark)| mark.rules).unwrap_or_default();
-        // Records remember how many rules there were, so a number that is lost must not begin anew below theirs. Nobody makes a rule
-        // each second, hence the time is above all of them.
-        let is_new = known.epoch.is_none() && mark.epoch.is_none();
+        let opened = last_seen.opened.as_ref().map(|(_, mark)| mark.rules).unwrap_or_default();
+        // Records store how many rules existed at their issue, so a lost counter must not restart
+        // below theirs. Nobody makes a rule every second, hence the Unix time is above all of them.
+        let is_new = last_seen.epoch.is_none() && mark.epoch.is_none();
         let since = if is_new { 0 } else { u64::try_from(now.as_secs()).unwrap_or(0) };
-        let rules = there.rules.max(opened).max(since);
+        let rules = current.rules.max(opened).max(since);
         let begun = SealedMark {
             epoch: epoch.id.clone(),
-            sequence: there.sequence.max(known.sequence),
-            changes: there.changes,
+            sequence: current.sequence.max(last_seen.sequence),
+            changes: current.changes,
             rules,
             ..SealedMark::default()
         };
@@ -333,63 +354,63 @@ impl RollbackGuard {
         Ok((stored, begun))
     }
 
-    /// Takes a mark that an operator has accepted for what is known from now on.
+    /// Trusts `mark` from now on, because an operator has accepted it.
     pub(super) fn accept(&self, mark: &StoreMark) -> Result<(), RedisStoreError> {
         let stored = mark.epoch.as_ref().ok_or(RedisStoreError::Form)?;
         let epoch = self.unseal(stored)?;
-        let mut known = self.known();
-        self.hold(&mut known, epoch, stored);
+        let mut last_seen = self.last_seen();
+        self.hold(&mut last_seen, epoch, stored);
         let sealed = mark.sealed.as_ref().ok_or(RedisStoreError::Form)?;
         let numbers = Arc::new(self.unseal_mark(sealed)?);
-        known.sequence = numbers.sequence;
+        last_seen.sequence = numbers.sequence;
         self.rules.store(numbers.rules, Ordering::Release);
-        known.opened = Some((sealed.clone(), numbers));
+        last_seen.opened = Some((sealed.clone(), numbers));
         self.epochs.fetch_add(1, Ordering::AcqRel);
-        self.doubt.store(None);
+        self.integrity_error.store(None);
         Ok(())
     }
 
-    /// The epoch that is known, with those before it.
+    /// The trusted epoch and its former ones.
     pub(super) fn lineage(&self) -> Result<Arc<Lineage>, RedisStoreError> {
-        self.lineage.load_full().ok_or_else(|| doubt("the epoch of this Redis was not read yet"))
+        self.lineage.load_full().ok_or_else(|| integrity_error("the epoch of this Redis was not read yet"))
     }
 
-    /// The lineage that begins with a stored epoch.
+    /// The lineage of a sealed epoch.
     pub(super) fn lineage_of(&self, stored: &[u8]) -> Result<Lineage, RedisStoreError> {
         let Epoch { id, former, .. } = self.unseal(stored)?;
         Ok(Lineage { id, former })
     }
 
-    fn hold(&self, known: &mut LastSeen, epoch: Epoch, stored: &[u8]) {
+    fn hold(&self, last_seen: &mut LastSeen, epoch: Epoch, stored: &[u8]) {
         let Epoch { id, former, .. } = epoch;
-        known.epoch = Some(KnownEpoch { id: id.clone(), stored: Some(stored.to_vec()) });
+        last_seen.epoch = Some(KnownEpoch { id: id.clone(), stored: Some(stored.to_vec()) });
         self.lineage.store(Some(Arc::new(Lineage { id, former })));
     }
 
     fn unseal(&self, stored: &[u8]) -> Result<Epoch, RedisStoreError> {
         if codec::open::<Epoch>(&*self.seal, Place::Epoch, EARLIER_EPOCH_KEY, stored).is_ok() {
-            return Err(doubt(EARLIER));
+            return Err(integrity_error(EARLIER));
         }
         codec::open(&*self.seal, Place::Epoch, EPOCH_KEY, stored).map_err(|fault| {
             if !self.has_integrity_error() {
                 self.alerts.raise(Alert { place: Place::Epoch, fault });
             }
-            doubt(
+            integrity_error(
                 "the epoch in this Redis was not written with our key: every sts that shares a Redis needs the same keys \
                  (`signing.keys_dir`); if the keys were replaced on purpose, accept it with `sts store accept-epoch`",
             )
         })
     }
 
-    fn known(&self) -> MutexGuard<'_, LastSeen> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_seen(&self) -> MutexGuard<'_, LastSeen> {
+        self.last_seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Of a store that was not taken over yet.
+/// The message for a store of an earlier version that nobody has taken over yet.
 const EARLIER: &str = "this Redis holds the ledger of an earlier version of sts, whose revocations are not sealed as a whole. A server that \
                        knows it from before takes it over; when none does, accept it with `sts store accept-epoch`";
 
-fn doubt(text: &str) -> RedisStoreError {
-    RedisStoreError::Doubt(text.into())
+fn integrity_error(text: &str) -> RedisStoreError {
+    RedisStoreError::Integrity(text.into())
 }

@@ -1,5 +1,5 @@
-//! The claims on one-use tokens that this process has seen taken. Their absence cannot be sealed in Redis, so somebody with write access
-//! there could free one. He cannot free it here.
+//! Claims on one-use tokens that this process has seen taken. Redis cannot seal the absence of a
+//! claim, so somebody with write access there could free one. This memory keeps it taken.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use sts_types::{Digest256, ReplayClaim, UnixTime};
 
 use sts_store::EarlierUse;
 
-/// The most claims that are remembered; those that end first are forgotten first.
+/// The most claims to remember. Those that end first are forgotten first.
 const MOST: usize = 65_536;
 
 #[derive(Default)]
@@ -20,21 +20,21 @@ struct Claims {
     by_end: BTreeSet<(UnixTime, [u8; 32])>,
 }
 
-/// A claim that was seen taken.
+/// A claim that this process has seen taken.
 #[derive(Clone)]
 pub(super) struct SeenClaim {
     until: UnixTime,
-    /// The exchange that took it, if that is known.
+    /// The exchange that took it, if known.
     pub(super) used: Option<EarlierUse>,
 }
 
 impl SeenClaims {
-    /// The claim, if it was seen taken and still stands.
+    /// The claim, if it was seen taken and has not ended.
     pub(super) fn standing(&self, key: &Digest256, now: UnixTime) -> Option<SeenClaim> {
         self.claims().seen.get(key).filter(|seen| seen.until >= now).cloned()
     }
 
-    /// Remembers that it is taken, and by which exchange.
+    /// Remembers that the claim is taken, and by which exchange.
     pub(super) fn remember(&self, claim: &ReplayClaim, used: Option<EarlierUse>, now: UnixTime) {
         let mut claims = self.claims();
         if let Some(before) = claims.seen.insert(claim.key, SeenClaim { until: claim.until, used }) {

@@ -1,22 +1,23 @@
-//! Which Redis, and how to speak to it.
+//! The address of a Redis, and how to connect to it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A Redis to keep the ledger in.
+/// A Redis that holds the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisSpec {
-    /// Where it is.
+    /// Where the primary is.
     pub topology: Topology,
-    /// The number of the database; 0 in a Cluster.
+    /// The database number; 0 in a Cluster.
     pub database: u32,
-    /// Whether TLS is spoken, to sentinels too, and with which files.
+    /// The TLS files. With TLS, the connections to sentinels use it, too. `None` for plain TCP.
     pub tls: Option<RedisTls>,
     /// The ACL user; `None` for the default one.
     pub username: Option<String>,
-    /// File with the password, read whenever a connection is made.
+    /// The file with the password. It is read again for every connection.
     pub password_file: Option<PathBuf>,
-    /// What every key begins with. It holds no `{` and no `}`, which have a meaning of their own in a Cluster.
+    /// The prefix of every key, without `{` and `}`, which have a meaning of their own in a
+    /// Cluster.
     pub prefix: String,
     /// The deadline of one operation.
     pub timeout: Duration,
@@ -24,18 +25,18 @@ pub struct RedisSpec {
     pub wait_replicas: u32,
 }
 
-/// Where the primary is found.
+/// How to find the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topology {
-    /// There it is.
+    /// At this node.
     Single(Node),
-    /// The node of a Redis Cluster that has our slot; these are asked which one that is.
+    /// The node of a Redis Cluster that has our slot. These nodes know which one that is.
     Cluster(Vec<Node>),
-    /// These sentinels know it by that name.
+    /// The sentinels know its address.
     Sentinel {
         /// The sentinels.
         sentinels: Vec<Node>,
-        /// The name of what they watch.
+        /// The name of the primary that they monitor.
         name: String,
     },
 }
@@ -49,12 +50,12 @@ pub struct Node {
     pub port: u16,
 }
 
-/// The files of TLS, PEM, read whenever a connection is made.
+/// TLS files in PEM. They are read again for every connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedisTls {
-    /// The only CA certificates that are trusted; the system's when there is none.
+    /// The only CA certificates to trust; `None` for those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Certificate chain and private key that we show.
+    /// The client's certificate chain and private key.
     pub client: Option<(PathBuf, PathBuf)>,
 }
 

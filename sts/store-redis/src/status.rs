@@ -1,4 +1,5 @@
-//! What status lists need of Redis: indexes that nobody else has, and what there is to know before a list is made.
+//! The store's part of status lists: indexes that no other process has, and the input for a new
+//! list.
 
 use std::collections::BTreeMap;
 
@@ -14,25 +15,29 @@ use sts_store::Listing;
 use sts_store::backend::live_until;
 use sts_store::{Lease, StatusMark};
 
-/// How many more are read than were revoked by the time of the last look.
+/// How many more log entries a read asks for, because revocations may arrive between the last mark
+/// and this read.
 const SLACK: u64 = 256;
 
 impl RedisLedger {
-    /// Nothing is taken from a Redis in doubt: an older copy would give indexes a second time.
+    /// Leases indexes. An older copy of Redis would lease them a second time, so a Redis that
+    /// failed its check leases nothing.
     pub(super) async fn take_indexes(&self, window: StatusWindow, count: u32) -> Result<Lease, RedisStoreError> {
         self.recheck_integrity().await?;
         let mut batch = self.inspector.reading(Batch::atomic());
         batch.add(command("HINCRBY", &[self.names().leases(), &window.number().to_string(), &count.to_string()]));
-        let floor = self.admitted()?;
-        let (_, mut replies) = self.judged(floor, self.link.run_on_newest(batch).await?)?;
+        let floor = self.verification_floor()?;
+        let (_, mut replies) = self.verify_mark(floor, self.pool.run_on_newest(batch).await?)?;
         let first = replies.number()?.checked_sub(i64::from(count)).and_then(|first| u64::try_from(first).ok());
         Ok(Lease { first: first.ok_or(RedisStoreError::Form)?, era: self.era_of(replies.connection()) })
     }
 
-    /// The era of what was taken over that connection. While it lives Redis has lost nothing. Behind another one may be a Redis that
-    /// lost its last writes: records and leases in the order they were made, so that no record there has an index of a lost lease;
-    /// what is left of one is not used any more. An exchange that took its index just before the loss may still record it: should
-    /// another token get that index, revoking either shows both as revoked.
+    /// The era of a lease that came over this connection. Redis has lost nothing while that
+    /// connection lives. A later connection may lead to a Redis that lost its last writes. It lost
+    /// records and leases in the order they were made, so no record there has an index of a lost
+    /// lease, and the rest of such a lease is not used any more. An exchange that took its index
+    /// just before the loss may still record its token. If another token gets the same index,
+    /// revoking either shows both as revoked.
     pub(super) fn era_of(&self, connection: u64) -> u64 {
         connection.saturating_add(self.guard().epochs())
     }
@@ -50,7 +55,8 @@ impl RedisLedger {
         Ok(StatusMark { leased, revocations: mark.numbers.sequence, tokens: mark.numbers.changes })
     }
 
-    /// The list of ids is not sealed, so each must lead to a sealed revocation; if one does not, or any is missing, it is not believed.
+    /// Reads the tokens revoked since `seen`. The list of ids is not sealed, so each id must lead
+    /// to a sealed revocation. If one does not, or one is missing, the result is `None`.
     pub(super) async fn find_revoked_since(
         &self,
         seen: &StatusMark,
@@ -75,19 +81,20 @@ impl RedisLedger {
             Change::Swept(_) => None,
         });
         let ids: Vec<String> = revoked.collect();
-        // The log is not sealed. One id in the place of another is not believed.
+        // The log is not sealed. A repeated id may stand in the place of another one.
         if ids.iter().collect::<std::collections::BTreeSet<_>>().len() < ids.len() {
             return Ok(None);
         }
         let mut records = Vec::with_capacity(ids.len());
-        for some in ids.chunks(STEP) {
-            let entries = self.entries(some, &Listing::default()).await?;
+        for chunk in ids.chunks(STEP) {
+            let entries = self.entries(chunk, &Listing::default()).await?;
             records.extend(entries.into_iter().filter(|entry| entry.revoked.is_some()).map(|entry| entry.record));
         }
         Ok((records.len() == ids.len()).then_some(records))
     }
 
-    /// Forgets windows whose tokens are all dead, and ids of revoked tokens that every process has seen by now.
+    /// Forgets windows whose tokens are all dead, and log entries that every process has read by
+    /// now.
     pub(super) async fn forget_leases(&self, now: UnixTime) -> Result<(), RedisStoreError> {
         let mark = self.find_status().await?;
         let mut batch = Batch::plain();
@@ -99,7 +106,7 @@ impl RedisLedger {
             forget.arg(self.names().leases()).arg(&dead);
             batch.add(forget);
         }
-        let mut replies = self.link.run(batch).await?;
+        let mut replies = self.pool.run(batch).await?;
         replies.value()?;
         if !dead.is_empty() {
             replies.number()?;

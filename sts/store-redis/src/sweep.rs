@@ -1,5 +1,5 @@
-//! Forgetting what is dead. Redis forgets records, claims and the values of revocations by itself; what is swept is their rows in the
-//! indexes, and what counts in the sealed sum.
+//! Forgets expired data. Redis drops records, claims and revocation values by itself. The sweep
+//! removes their rows from the indexes and from the sealed sum.
 
 use sts_types::UnixTime;
 
@@ -7,13 +7,13 @@ use super::RedisLedger;
 use super::batch::{Batch, command};
 use super::error::RedisStoreError;
 
-/// The most rows that one step forgets.
+/// The most rows per step.
 const STEP: usize = 100;
 /// Hexadecimal digits of an id.
 const ID_LEN: usize = 32;
 
 impl RedisLedger {
-    /// In steps; of several processes that sweep at once, each row is counted by one.
+    /// Works in steps. If several processes sweep at once, only one of them counts each row.
     pub(super) async fn forget_dead(&self, now: UnixTime) -> Result<usize, RedisStoreError> {
         let mut records = 0;
         loop {
@@ -47,7 +47,7 @@ impl RedisLedger {
             batch.add(command("ZREM", &[self.names().account(account_id).as_str(), id]));
             batch.add(command("ZREM", &[ends, member]));
         }
-        let mut replies = self.link.run(batch).await?;
+        let mut replies = self.pool.run(batch).await?;
         let mut forgotten = 0;
         for _ in &members {
             for _ in 0..3 {
