@@ -103,7 +103,7 @@ async fn check(path: &Path, acknowledged: &HashSet<String>) {
         }
     }
     for again in futures_util::future::join_all(claims).await {
-        let Issued::Replayed(taken) = again.unwrap() else { panic!("a claim is free again") };
+        let Issued::Replayed(taken) = again.unwrap() else { unreachable!("a claim is free again") };
         assert_eq!(taken.earlier_use, Some(EarlierUse::of(&record("any", "octo"))));
     }
 }

@@ -23,7 +23,8 @@ pub struct VerifiedApiKey {
 
 /// A token of ours whose record, and the records of all tokens that it came from, are in force.
 pub struct VerifiedParent {
-    pub(crate) record: TokenRecord,
+    // Larger than the other proofs together.
+    pub(crate) record: Box<TokenRecord>,
 }
 
 /// A proof and the grant that the rules give it. Only [`VerifiedClaims::authorize`] makes one.
