@@ -169,4 +169,37 @@ mod tests {
             assert_eq!(reach(many), OwnerScope::ManyOwners, "{many}");
         }
     }
+
+    #[test]
+    fn a_text_with_the_owner_between_two_others_fixes_it_once_it_has_ended() {
+        let form = OwnerText::Between { prefix: "repo:", ends: &['/'] };
+        let reach = |text: &str| form.reach(&Pattern::parse(text).unwrap());
+        for one in ["repo:acme/**", "repo:acme/app", "repo:acme"] {
+            assert_eq!(reach(one), OwnerScope::OneOwner, "{one}");
+        }
+        for many in ["repo:**", "repo:acme**", "re**", "**", "?epo:acme/app"] {
+            assert_eq!(reach(many), OwnerScope::ManyOwners, "{many}");
+        }
+        for elsewhere in ["repo:/app", "repo:", "re", "other:acme/**", ""] {
+            assert_eq!(reach(elsewhere), OwnerScope::Elsewhere, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn an_exact_subject_fixes_the_owner_where_it_is_there() {
+        const SUBJECTS: &[OwnerText] = &[OwnerText::Between { prefix: "team:", ends: &[':'] }];
+        let of = |exact_subject: bool| {
+            let grammar = OwnerGrammar { subjects: SUBJECTS, exact_subject, ..*Preset::GithubActions.owner().unwrap() };
+            move |text: &str| grammar.subject_reach(&Pattern::parse(text).unwrap())
+        };
+        assert_eq!(of(true)("anything"), OwnerScope::OneOwner);
+        assert_eq!(of(false)("anything"), OwnerScope::Elsewhere);
+        assert_eq!(of(true)(""), OwnerScope::Elsewhere);
+        assert_eq!(of(true)("any*"), OwnerScope::Elsewhere);
+        for exact_subject in [true, false] {
+            assert_eq!(of(exact_subject)("*thing"), OwnerScope::ManyOwners);
+            assert_eq!(of(exact_subject)("team:*"), OwnerScope::ManyOwners);
+            assert_eq!(of(exact_subject)("team:a:*"), OwnerScope::OneOwner);
+        }
+    }
 }

@@ -248,6 +248,7 @@ async fn c134_a_flushed_redis_answers_nothing_until_that_is_accepted_and_every_r
     one.revoke(revocation("a", "leaked")).await.unwrap();
     assert!(two.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some());
     assert_eq!(one.accept_epoch().await.unwrap(), Acceptance::NothingToAccept);
+    let before = one.status().await.unwrap().revocations;
     store.server.order(&["FLUSHALL"]);
     for ledger in [&one, &two, &store.ledger(1)] {
         let text = refusal(ledger.look_up(jti("a")).await);
@@ -268,6 +269,8 @@ async fn c134_a_flushed_redis_answers_nothing_until_that_is_accepted_and_every_r
         ledger.ready().await.unwrap();
         assert_eq!(ledger.accept_epoch().await.unwrap(), Acceptance::NothingToAccept);
     }
+    let after = two.status().await.unwrap().revocations;
+    assert!(before < after, "the number goes on, so that no number stands for two states: {before} {after}");
     assert_eq!(two.issue(record("b", "octo"), vec![]).await.unwrap(), Issued::Recorded);
 }
 
