@@ -1,4 +1,5 @@
-//! A server that cannot start: exit code 2, and a message that says what, where, and what to do; nothing is overwritten.
+//! Servers that cannot start: exit code 2, and a message that says what, where, and what to do.
+//! Nothing is overwritten.
 
 use crate::support::*;
 use serde_json::json;

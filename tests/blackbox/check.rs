@@ -1,4 +1,4 @@
-//! `sts check` beyond right and wrong: lints, overlaps, and what a change does to tokens.
+//! `sts check` beyond valid and invalid: lints, overlaps, and the effect of a change on tokens.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ fn check(site: &Site, arguments: &[&str]) -> Finished {
     STS.run(site.root(), &[&["check", "--config", "sts.yaml"], arguments].concat())
 }
 
-/// The world with one more account.
+/// The shared configuration with one more account.
 fn with_account(name: &str, identities: Value) -> Config {
     world().with(&format!("service_accounts/{name}"), json!({ "teams": ["deployers"], "identities": identities }))
 }
@@ -155,8 +155,8 @@ fn what_cannot_be_compared_is_told() {
     check(&site, &["--replay", "events.jsonl"]).ended(2);
 }
 
-/// The rules that are shipped as examples, with the attacks on them as policy tests: fork pull requests, renamed repositories,
-/// other organisations, missing claims, customised subjects.
+/// The shipped example rules, with the attacks on them as policy tests: fork pull requests, renamed
+/// repositories, other organisations, missing claims, customised subjects.
 #[test]
 fn c069_c070_c071_c072_c074_the_attacks_on_every_platform_are_refused_by_the_rules_that_are_shipped() {
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/examples/attacks/sts.yaml");

@@ -1,4 +1,4 @@
-//! `sts check` and `sts schema`: every error at its place, all of them, and what to write instead.
+//! `sts check` and `sts schema`: all errors at once, each with its place and what to write instead.
 
 use crate::support::*;
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! Who may reach secret files and the folders that hold ours, and what becomes of a server whose files others can reach.
+//! Access to secret files and to our folders, and the behaviour of a server whose files others can
+//! access.
 
 use crate::support::*;
 use serde_json::json;
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use sts_testkit::{Config, Finished, Request, Server, Site, send};
 
-/// A user and a group that nobody here has.
+/// A user and a group that do not exist here.
 const USER: u32 = 4711;
 const GROUP: u32 = 4712;
 const STRANGER: u32 = 4713;
@@ -31,7 +32,7 @@ fn refused_start(site: Site, parts: &[&str]) -> (Site, Finished) {
     (site, finished)
 }
 
-/// A site whose server has made its files.
+/// A directory in which a server has created its files.
 fn used_site() -> Site {
     Server::start_in(STS, world_site(&world())).terminate().1
 }
@@ -136,7 +137,7 @@ fn f8_a_changed_admin_token_takes_effect_at_once() {
     assert_eq!(status(second), 401);
 }
 
-/// A server of `user` in `groups`.
+/// Starts a server as `user` in `groups`.
 fn start_as(site: Site, user: u32, groups: &str) -> Result<Server, (Site, Finished)> {
     let mut command = Command::new("setpriv");
     command.args([&format!("--reuid={user}"), &format!("--regid={user}"), &format!("--groups={groups}")]);
@@ -145,7 +146,8 @@ fn start_as(site: Site, user: u32, groups: &str) -> Result<Server, (Site, Finish
     Server::try_start_by(STS, site, command)
 }
 
-/// Everything below `path` belongs to `user` and `group`, with at least the bits of `mode` for folders and files.
+/// Gives everything below `path` to `user` and `group`, and adds at least the bits of `mode` to
+/// folders and files.
 fn give(path: &Path, (user, group): (u32, u32), (folder_mode, file_mode): (u32, u32)) {
     chown(path, Some(user), Some(group)).unwrap();
     if path.is_dir() {
@@ -166,7 +168,8 @@ fn fld14_f8_volumes_as_fs_group_leaves_them_serve_the_first_start_and_every_late
     for name in ["data", "keys"] {
         std::fs::create_dir(site.path(name)).unwrap();
     }
-    // What kubelet does at each mount: the group and its bits on everything, setgid on folders; root owns a fresh volume.
+    // What kubelet does at each mount: the group and its bits on everything, setgid on folders;
+    // root owns a fresh volume.
     let mount = |site: &Site, owner: u32| {
         for name in ["data", "keys"] {
             give(&site.path(name), (owner, GROUP), (0o2770, 0o660));

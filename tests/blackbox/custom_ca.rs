@@ -1,5 +1,5 @@
-//! An issuer of somebody's own authority that wants a bearer token, as a Kubernetes API server does (`ca_file`,
-//! `bearer_token_file`).
+//! An issuer with a private CA that demands a bearer token, like a Kubernetes API server
+//! (`ca_file`, `bearer_token_file`).
 
 use crate::support::*;
 use rustls::pki_types::pem::PemObject as _;
@@ -12,8 +12,8 @@ use sts_testkit::{Algorithm, Forge, Key, Server, corpus_file};
 
 const TOKEN: &str = "token-of-the-cluster";
 
-/// An https issuer on `localhost` that answers whoever shows the token, and 401 to others. Returns
-/// its `iss`.
+/// An https issuer on `localhost` that answers requests with the token, and all others with 401.
+/// Returns its `iss`.
 fn issuer(key: &Key) -> String {
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()

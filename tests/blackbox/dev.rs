@@ -63,7 +63,7 @@ fn the_client_fails_with_1_when_refused_and_2_on_usage_and_prints_no_token() {
     nobody.ended(1);
 }
 
-/// `sts dev`, until it is ended.
+/// A running `sts dev`. It is ended when it is dropped.
 struct Dev(std::process::Child, sts_testkit::Lines);
 
 impl Dev {

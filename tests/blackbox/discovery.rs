@@ -1,10 +1,10 @@
-//! Issuer keys as the server uses them: discovery, unknown kids, stale keys, wrong documents, isolation.
+//! Issuer keys in the server: discovery, unknown kids, stale keys, wrong documents, isolation.
 
 use crate::support::*;
 use serde_json::{Value, json};
 use sts_testkit::{Algorithm, Config, FakeIssuer, Forge, Key, Page, Response, Server, Site, now, until};
 
-/// A server that trusts `issuer` by discovery, and what to exchange there.
+/// A server that trusts `issuer` by discovery, and a token to exchange there.
 struct Scene {
     issuer: FakeIssuer,
     server: Server,

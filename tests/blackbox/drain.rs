@@ -1,4 +1,5 @@
-//! Idle connections, and how a server leaves: readiness first, then the drain, then the end.
+//! Idle connections, and the shutdown of a server: readiness fails first, then comes the drain,
+//! then the end.
 
 use crate::support::*;
 use serde_json::json;
@@ -17,7 +18,7 @@ impl KeptAlive {
         Self(stream)
     }
 
-    /// The head of the answer to a request that has none but a head.
+    /// The head of the answer to a request without a body.
     fn ask(&mut self, path: &str) -> String {
         self.0.write_all(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
         let mut head = Vec::new();
@@ -29,7 +30,7 @@ impl KeptAlive {
         String::from_utf8(head).unwrap().to_lowercase()
     }
 
-    /// Whether the server has closed it in order; waits for that.
+    /// Waits, and returns whether the server has closed the connection in order.
     fn is_closed(&mut self) -> bool {
         self.0.read(&mut [0]).is_ok_and(|count| count == 0)
     }

@@ -1,4 +1,4 @@
-//! Errors on every path and status, and paths and methods themselves .
+//! Errors on every path and status, and the paths and methods themselves.
 
 use crate::support::*;
 use serde_json::json;

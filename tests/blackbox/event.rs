@@ -1,4 +1,5 @@
-//! Decision events: one JSON line for every exchange, by the committed schema, and never a token.
+//! Decision events: one JSON line for every exchange, which matches the committed schema and never
+//! contains a token.
 
 use crate::support::*;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What is asked in a way that could mean something else is refused, and the refusal says what is wrong and what to send.
+//! Ambiguous requests are refused. The refusal says what is wrong and what to send.
 
 use crate::support::*;
 use serde_json::{Value, json};

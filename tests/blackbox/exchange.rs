@@ -1,4 +1,4 @@
-//! The exchange as it is meant to go: its answer, the minted token, and that others verify it.
+//! Successful exchanges: the answer, the minted token, and its verification by others.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -245,7 +245,7 @@ fn at02_without_a_word_es256_is_signed_with_and_rs256_is_at_hand_for_an_api_that
     assert_eq!((algorithm("svc:octo", DEPLOY), algorithm("svc:bare", BARE)), (json!("ES256"), json!("RS256")));
 }
 
-/// The claims of a token of ours, unverified.
+/// The unverified claims of a token of ours.
 fn claims_of(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&sts_testkit::decode_base64url(payload).unwrap()).unwrap()

@@ -143,7 +143,7 @@ fn c022_c124_text_of_a_token_is_shown_escaped() {
     assert!(!finished.stdout.contains('\u{202e}') && !finished.stdout.contains('\u{1b}'), "{:?}", finished.stdout);
 }
 
-/// Two clusters that call themselves the same, each with keys and an account of its own.
+/// Two clusters with the same issuer, each with its own keys and account.
 fn clusters() -> sts_testkit::Config {
     const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
     let entry = |keys: Value| json!({ "issuer": CLUSTER, "preset": "kubernetes", "jwks": keys });

@@ -1,10 +1,11 @@
-//! Families of issuers: `issuer_template`, its variables in conditions, and what operators see of the members.
+//! Families of issuers: `issuer_template`, its variables in conditions, and what operators see of
+//! the members.
 
 use crate::support::*;
 use serde_json::{Value, json};
 use sts_testkit::{Algorithm, Config, Exposition, FakeIssuer, Forge, Key, Page, Request, Server, Site, send, until};
 
-/// A fake of which `/c/NAME` is a member, and a server that trusts the family `clusters`.
+/// A fake issuer whose paths `/c/NAME` are members, and a server that trusts the family `clusters`.
 struct Scene {
     fake: FakeIssuer,
     server: Server,
@@ -17,7 +18,7 @@ impl Scene {
         Self { fake, server }
     }
 
-    /// Lets the fake be that member, with that key.
+    /// Makes the fake issuer serve that member with that key.
     fn publish(&self, cluster: &str, key: &Key) {
         publish(&self.fake, cluster, key);
     }

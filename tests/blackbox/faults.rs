@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use sts_testkit::{Request, Server, exchange_request, send, try_send, until};
 
-/// A connection whose request never ends, as far as it gets.
+/// A connection with a request that never ends. `None` if the server does not let it in.
 fn begin(server: &Server, body: usize) -> Option<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&server.public(), Duration::from_millis(200)).ok()?;
     stream.set_write_timeout(Some(Duration::from_secs(1))).ok()?;
@@ -93,7 +93,8 @@ fn c114_nobody_keeps_a_connection_by_being_slow_at_any_time_of_it() {
         assert_eq!(&head, b"HTTP/1.1 200");
         stream
     };
-    // A second head that does not end, one that does not begin, one that comes byte by byte, and answers that nobody reads.
+    // A second head that does not end, one that does not begin, one that comes byte by byte, and
+    // answers that nobody reads.
     let mut held: Vec<TcpStream> = (0..4).map(|_| answered()).collect();
     let mut unread = held.pop().unwrap();
     let mut dripping = held.pop().unwrap();

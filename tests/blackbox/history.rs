@@ -1,11 +1,11 @@
-//! The history of an issuer's keys: `sts issuers history`, and what it is read from.
+//! The history of an issuer's keys: `sts issuers history`, and the data behind it.
 
 use crate::support::*;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use sts_testkit::{Algorithm, Config, Key, Request, Server, Site, send};
 
-/// A server whose entry `a` has its keys in a file.
+/// A server whose entry `a` reads its keys from a file.
 fn server(keys: &[&Key]) -> Server {
     let config = Config::new().with("issuers/a", json!({ "issuer": "https://a.example", "jwks_file": "keys.json" }));
     let site = Site::with(&config);
@@ -65,7 +65,8 @@ fn it_tells_which_keys_were_trusted_at_a_moment_and_afterwards_from_disk() {
     let early = server.cli(&["issuers", "history", "a", "--at", "2020-01-01T00:00:00Z"]).ended(0).stdout;
     assert_eq!(early.trim(), "the history does not reach back to 2020-01-01T00:00:00Z");
 
-    // Ended properly, it has written everything; no server is needed to read it, and a torn line hides no other.
+    // Ended properly, it has written everything; no server is needed to read it, and a torn line
+    // hides no other.
     let (_, site) = server.terminate();
     let files = log_files(&site);
     assert_eq!(files.len(), 1);

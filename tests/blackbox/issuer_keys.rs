@@ -1,5 +1,6 @@
-//! Issuers' keys as the field has them: key sets without kids, sloppy numbers, redirects, connections that close, proxies, and
-//! what is said when an issuer or the server itself cannot be reached.
+//! Real problems with issuers' keys: key sets without kids, imprecise numbers, redirects,
+//! connections that close, proxies, and the errors when an issuer or the server itself cannot be
+//! reached.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ fn token_of<'a>(key: &'a Key, issuer: &str) -> Forge<'a> {
     Forge::new(key, &claims("svc:field")).claim("iss", issuer)
 }
 
-/// The key set of `key`, with its one JWK changed.
+/// The key set of `key`, with a change to its one JWK.
 fn bent(key: &Key, bend: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Value {
     let mut set = Key::set(&[key]);
     bend(set["keys"][0].as_object_mut().unwrap());

@@ -1,14 +1,15 @@
-//! Every kind of token and secret in every place that takes one: each opens its own place only.
+//! Every kind of token and secret at every endpoint that takes one. Each works at its own endpoint
+//! only.
 
 use crate::support::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use sts_testkit::{Forge, Request, Response, Server, claims_samples, exchange_request, now, rejoin, send};
 
-/// A place that takes a token or a secret, and the request that offers one there.
+/// An endpoint that takes a token or a secret, and a request that sends one there.
 type SourceLocation = (&'static str, fn(&Server, &str) -> Response);
 
-/// Whether the place took what it was offered is seen by the status alone: `200`, or what comes after the door.
+/// The status alone shows whether the endpoint accepted it: `200`, or the status of a later check.
 const PLACES: [SourceLocation; 9] = [
     ("subject token", |server, offered| server.send(&exchange_request(offered, &[]))),
     ("credentials of the exchange", |server, offered| {

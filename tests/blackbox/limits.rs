@@ -1,4 +1,5 @@
-//! The limit on refused requests, against callers who send in parallel, hang up, or are many.
+//! The limit on refused requests, against callers that send in parallel, hang up, or use many
+//! addresses.
 
 use crate::support::*;
 use serde_json::json;
@@ -9,7 +10,8 @@ use sts_testkit::{Request, Server, exchange_request, form, until};
 
 const BURST: usize = 20;
 
-/// A server behind a proxy, so that a test chooses the address it comes from, with this burst and one refusal a second.
+/// A server behind a proxy, so that a test can choose its address, with this burst and one refusal
+/// per second.
 fn limited() -> Server {
     let limits = json!({ "failures_per_second": 1, "failure_burst": BURST });
     Server::start_in(STS, world_site(&world().with("limits", limits).with("behind_tls_proxy", json!(["127.0.0.1"]))))
@@ -36,7 +38,7 @@ impl HeldBack {
         Self { stream, last: last.to_owned() }
     }
 
-    /// Sends the last byte, and reads the status; none where the server has hung up already.
+    /// Sends the last byte and reads the status. `None` if the server has hung up.
     fn finish(mut self) -> Option<u16> {
         let _ = self.stream.write_all(&self.last);
         let mut answer = Vec::new();

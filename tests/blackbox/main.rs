@@ -1,5 +1,6 @@
-//! What the outside sees of the built binary: every sentence of the contract that can be told from outside, over HTTP and the
-//! command line. Names carry the ids of requirements and attack corpus that they show.
+//! Black-box tests of the built binary, over HTTP and the command line: everything that the
+//! contract promises to the outside. A test's name has the ids of the requirements and attacks that
+//! it covers.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What Prometheus is told, and what readiness and `sts issuers` say of the same facts.
+//! The Prometheus metrics, and the same facts in readiness and `sts issuers`.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ fn hash(exposition: &Exposition) -> String {
     hashes[0].clone()
 }
 
-/// The shared world with the issuer as the entry `fake`.
+/// The shared configuration with the issuer as the entry `fake`.
 fn with_fake(issuer: &FakeIssuer) -> Config {
     world()
         .with("issuers/fake", json!({ "issuer": issuer.url(), "allow_http": true }))

@@ -1,10 +1,10 @@
-//! Naming account and target, and how little a refusal says.
+//! How a request names account and target, and how little a refusal reveals.
 
 use crate::support::*;
 use serde_json::{Value, json};
 use sts_testkit::{Response, Server};
 
-/// The account and audience that were minted for, or the reason of the refusal.
+/// The account and audience of the minted token, or the reason of the refusal.
 fn outcome(response: &Response) -> (String, String) {
     if response.status != 200 {
         return (reason_of(response), String::new());
@@ -16,7 +16,7 @@ fn outcome(response: &Response) -> (String, String) {
     (text("sub"), text("aud"))
 }
 
-/// A subject and what it asks for, and what comes of it: account and audience, or the reason.
+/// A subject, its request, and the expected result: account and audience, or the reason.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
 
 #[track_caller]
@@ -99,7 +99,7 @@ fn f7_values_that_name_two_accounts_are_malformed_once_the_token_is_verified() {
     }
 }
 
-/// An answer without what differs from request to request.
+/// An answer without the parts that differ from request to request.
 fn plain(response: &Response) -> (u16, Vec<(String, String)>, String) {
     let id = response.json()["request_id"].as_str().unwrap().to_owned();
     let varies = |name: &str| ["date", "x-request-id"].contains(&name.to_ascii_lowercase().as_str());

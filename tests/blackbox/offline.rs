@@ -1,5 +1,5 @@
-//! Commands beside a server that is stopped and a configuration that does not load: what is recorded can still be listed,
-//! shown and revoked, and files stay their owner's.
+//! Commands with a stopped server and a configuration that does not load. They can still list, show
+//! and revoke tokens, and files keep their owner.
 
 use crate::redis::shared_world;
 use crate::support::*;
@@ -7,7 +7,7 @@ use serde_json::json;
 use std::path::Path;
 use sts_testkit::{Config, Finished, RedisServer, Server, Site};
 
-/// `octo` has an id of its own, so that its username is known from the configuration alone.
+/// `octo` has its own id, so that only the configuration knows its username.
 fn split_world() -> Config {
     world().without("service_accounts/octo").with("accounts", "accounts/*.yaml")
 }

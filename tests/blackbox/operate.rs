@@ -1,5 +1,5 @@
-//! What operators do with tokens, rules and keys, and what they are told: names that nobody has, counts, what was not done,
-//! configurations that do not load, and servers that cannot be reached.
+//! What operators do with tokens, rules and keys, and what they are told: unknown names, counts,
+//! work that was not done, configurations that do not load, and unreachable servers.
 
 use crate::redis::shared_world;
 use crate::support::*;

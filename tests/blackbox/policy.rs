@@ -1,4 +1,4 @@
-//! The two sample files as they are printed, GitHub's grammar, and what is refused at load.
+//! The two sample files as documented, GitHub's grammar, and errors at load.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use sts_testkit::{Config, Finished, Forge, Key, Response, Sample, Server, Site, 
 const MAIN: &str = include_str!("../../config/tests/samples/sts.yaml");
 const OCTO: &str = include_str!("../../config/tests/samples/accounts/octo.yaml");
 
-/// The two files, with the files that they name; `bend` makes of the main file what a test can run.
+/// The two files, with the files that they name. `bend` adapts the main file to the test.
 fn samples(bend: impl FnOnce(String) -> String) -> Site {
     let site = Site::new();
     site.write("sts.yaml", bend(MAIN.to_owned()));
@@ -21,7 +21,7 @@ fn samples(bend: impl FnOnce(String) -> String) -> Site {
     site
 }
 
-/// The samples on loopback, in a directory of the test's own, with a key of ours for GitHub.
+/// The samples on loopback, in the test's own directory, with our own key for GitHub.
 static SAMPLES: LazyLock<Server> = LazyLock::new(|| Server::start_in(STS, samples(runnable)));
 
 fn runnable(main: String) -> String {
@@ -42,7 +42,7 @@ fn runnable(main: String) -> String {
     replace(main, known, &format!("{known}\n    jwks: {jwks}"))
 }
 
-/// A GitHub token with these claims over the sample's.
+/// A GitHub token with these claims in place of the sample's.
 fn github(claims: &Value) -> String {
     let sample = Sample::of("github-actions").at(now() - 5);
     let base = Forge::new(&KEYS.rs256, &sample)
@@ -166,7 +166,8 @@ fn fld1_c069_strangers_events_are_refused_however_the_identity_is_written() {
     ] {
         granted(&ask(&json!({ "event_name": event }), &[]));
     }
-    // Naming `event_name`, or a subject that ends so, lifts it; on every issuer of GitHub's grammar.
+    // Naming `event_name`, or a subject that ends so, lifts it; on every issuer of GitHub's
+    // grammar.
     let server = Server::start_in(
         STS,
         world_site(&github_world(&[
@@ -193,7 +194,7 @@ fn fld1_c069_strangers_events_are_refused_however_the_identity_is_written() {
     assert_eq!(event("pattern", "pull_request_target", main), "not_authorized");
 }
 
-/// The world with GitHub and one account for each of these identities.
+/// The shared configuration with GitHub and one account for each of these identities.
 fn github_world(identities: &[(&str, Value)]) -> Config {
     let start = world().with(
         "issuers/github",

@@ -1,10 +1,11 @@
-//! `/readyz` and `sts_store_ready` are one truth, whatever the store lacks, and nobody who asks waits for the store.
+//! `/readyz` and `sts_store_ready` always agree, whatever is wrong with the store, and no caller
+//! waits for the store.
 
 use crate::redis::shared_world;
 use crate::support::*;
 use sts_testkit::{RedisServer, Request, Server, Site, until};
 
-/// What each of them says: the public listener, the gauge, the admin listener.
+/// The three answers: the public listener, the gauge, the admin listener.
 fn told(server: &Server) -> [bool; 3] {
     let public = server.send(&Request::get("/readyz")).status == 200;
     let metrics = sts_testkit::send(server.admin(), &Request::get("/metrics")).text();

@@ -1,5 +1,5 @@
-//! What real platforms send: published tokens with their issuers' own keys, and every platform's claims (pitfalls 1 to 16 of
-//! workload identity are in these files).
+//! Input of real platforms: published tokens with their issuers' own keys, and every platform's
+//! claims (these files contain pitfalls 1 to 16 of workload identity).
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use sts_testkit::{
     recorded_token, rejoin,
 };
 
-/// A published token, its moment, and a rule that fits it.
+/// A published token, its time, and a rule that matches it.
 struct Recorded {
     name: &'static str,
     issuer: &'static str,
@@ -112,7 +112,8 @@ fn c015_a_published_token_that_was_touched_is_refused() {
     }
 }
 
-/// The preset of a platform whose issuers are somebody's own hosts; the others are known by their URL.
+/// The preset of a platform whose issuers have private hosts. The others are recognised by their
+/// URL.
 fn self_hosted(sample: &str) -> Option<&'static str> {
     Some(match sample {
         "github-enterprise-server" => "github-actions",
@@ -141,7 +142,7 @@ fn key(sample: &Sample) -> Key {
     Key::new(algorithm, sample.header["kid"].as_str().unwrap())
 }
 
-/// One server for one sample: its issuer, its own `aud`, and an account with its exact subject.
+/// A server for one sample: its issuer, its own `aud`, and an account with its exact subject.
 fn server(sample: &Sample, key: &Key, preset: Option<&str>) -> Server {
     let text = |name: &str| sample.claims[name].as_str().unwrap().to_owned();
     let audience = sample.claims.get("aud").cloned().unwrap_or_else(|| json!("https://sts.octo.example"));

@@ -1,10 +1,10 @@
-//! Several servers that share a Redis: what is recorded and revoked at one, all know.
+//! Servers that share a Redis: each knows what any of them records and revokes.
 
 use crate::support::*;
 use serde_json::json;
 use sts_testkit::{Config, Forge, RedisCertificates, RedisServer, Request, Server, Site, until};
 
-/// [`world`] on a Redis, with the keys that all replicas share.
+/// [`world`] on a Redis, with keys that all replicas share.
 pub(crate) fn shared_world(redis: &RedisServer, keys: &Site) -> Config {
     world()
         // As patient as a machine with other work to do wants it.
@@ -12,7 +12,7 @@ pub(crate) fn shared_world(redis: &RedisServer, keys: &Site) -> Config {
         .with("signing/keys_dir", keys.root().to_str().unwrap())
 }
 
-/// Servers one after the other, since the first makes the keys.
+/// Starts servers one after the other, because the first creates the keys.
 fn replicas<const N: usize>(config: &Config) -> [Server; N] {
     std::array::from_fn(|_| Server::start_in(STS, world_site(config)))
 }
@@ -50,7 +50,7 @@ fn introspection(server: &Server, access: &str) -> sts_testkit::Response {
     server.send(&Request::post_form("/introspect", &[("token", access)]).basic("deploy", DEPLOY_SECRET))
 }
 
-/// Nothing is minted, nothing is active, nothing is revoked; who verifies offline is served.
+/// Asserts that nothing is minted, active or revoked, and that offline verifiers are still served.
 fn assert_store_unavailable(server: &Server, access: &str) {
     let exchange = server.exchange(&token("svc:octo"), &[]);
     refused(&exchange, 503, "temporarily_unavailable", "store_unavailable");

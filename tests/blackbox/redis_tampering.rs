@@ -1,4 +1,4 @@
-//! Somebody writes to the Redis of the store with all rights there are: nothing that was revoked is active again.
+//! An attacker with all rights writes to the store's Redis. No revoked token is active again.
 
 use crate::redis::shared_world;
 use crate::support::*;
@@ -7,7 +7,7 @@ use sts_testkit::{Config, RedisServer, Request, Server, Site, until};
 
 const PASSWORD: &str = "password-of-the-store";
 
-/// A Redis with the users that we ship, spoken to as an operator who may do everything.
+/// A Redis with the users that we ship, seen by an operator with all rights.
 fn redis_with_our_users() -> RedisServer {
     let shipped = include_str!("../../deploy/redis/sts.acl");
     let users = shipped.replace("REPLACE-WITH-A-LONG-RANDOM-PASSWORD", PASSWORD);
@@ -30,7 +30,7 @@ fn site(config: &Config) -> Site {
 /// The tokens of one server.
 struct Scene {
     server: Server,
-    /// Revoked by who holds it.
+    /// Revoked by its holder.
     alone: String,
     /// Revoked by a rule.
     ruled: String,
@@ -72,7 +72,7 @@ impl Scene {
         self.server.send(&Request::get("/readyz")).status
     }
 
-    /// Nothing comes back, nothing is minted, and an operator is told.
+    /// Asserts that no token comes back, nothing is minted, and an operator is told.
     fn assert_doubted(&self, what: &str) {
         for _ in 0..3 {
             assert!(!self.is_active(&self.alone) && !self.is_active(&self.ruled), "{what}");
@@ -92,7 +92,7 @@ impl Scene {
     }
 }
 
-/// What an intruder does to bring back what was revoked.
+/// What an attacker does to bring revoked tokens back.
 fn attacks(keys: &[String]) -> Vec<(&'static str, Vec<Vec<String>>)> {
     let order = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
     let revocation = keys.iter().find(|key| key.contains(":r:") && key.starts_with("sts:")).unwrap();

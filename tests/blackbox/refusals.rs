@@ -1,4 +1,4 @@
-//! What is kept of refused requests, and how their owner finds it.
+//! The memory of refused requests, and how their owner finds one.
 
 use crate::redis::shared_world;
 use crate::support::*;
@@ -13,7 +13,7 @@ fn id(response: &Response) -> String {
     response.header("x-request-id").unwrap().to_owned()
 }
 
-/// A token for each way to be refused before a rule is asked, where the token names an issuer of ours.
+/// A token for each refusal that happens before the rules and names a configured issuer.
 fn refused_tokens() -> Vec<(&'static str, String)> {
     vec![
         ("token_algorithm", forge("svc:octo").header("alg", "none").sign()),

@@ -126,7 +126,7 @@ fn a_reload_tells_which_accounts_it_adds_removes_and_changes() {
     }
 }
 
-/// Files as Kubernetes mounts a ConfigMap: links through `..data`, which is replaced by one rename.
+/// Files in the form of a Kubernetes ConfigMap: links through `..data`, which one rename replaces.
 #[test]
 fn a_config_map_that_is_swapped_is_reloaded_whole() {
     let site = Site::new();

@@ -167,7 +167,7 @@ fn an_identity_may_say_it_for_itself() {
     granted(&server.exchange(&often, &[]));
 }
 
-/// The first line that `sts explain` prints of that refusal.
+/// The first line that `sts explain` prints for that refusal.
 fn first_line(server: &Server, replay: &Response) -> String {
     let id = replay.json()["request_id"].as_str().unwrap().to_owned();
     let shown = server.cli(&["explain", "--denial", &id]).ended(1).stdout;
@@ -178,7 +178,8 @@ fn request_of(answer: &Response) -> String {
     answer.header("x-request-id").unwrap().to_owned()
 }
 
-/// Replays `token`, which was used by the request `used`, at each of these servers, and asks as its owner when that was.
+/// Replays `token`, which the request `used` has used, at each of these servers. Then asks, as the
+/// owner, when it was used.
 fn assert_owner_is_told(servers: &[&Server], token: &str, used: &str) {
     for server in servers {
         let replay = server.exchange(token, &[]);
@@ -276,7 +277,8 @@ fn fld42_explain_tells_of_a_token_that_was_used_whether_a_server_runs_or_not() {
         assert_told(&|args| server.cli(&[&["explain"], args].concat()));
         let (_, site) = server.terminate();
         assert_told(&|args| STS.run(site.root(), &[&["explain", "--config", "sts.yaml"], args].concat()));
-        // It was never used where no server ever ran; whether it was is not known, and that is said.
+        // It was never used where no server ever ran; whether it was is not known, and that is
+        // said.
         let elsewhere = world_site(&world());
         elsewhere.write("spent.jwt", &spent);
         let told = STS.run(elsewhere.root(), &["explain", "--token", "spent.jwt"]).ended(0);

@@ -1,4 +1,4 @@
-//! The exchange request's own shape (RFC 8693 section 2.1, RFC 6749 section 3.2).
+//! The shape of the exchange request (RFC 8693 section 2.1, RFC 6749 section 3.2).
 
 use crate::support::*;
 use sts_testkit::{Request, Response, exchange_request, form, send_raw};
@@ -6,7 +6,7 @@ use sts_testkit::{Request, Response, exchange_request, form, send_raw};
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
-/// A form as it is, with the parameters of an honest request first.
+/// A literal form, which begins with the parameters of a valid request.
 fn with(more: &str) -> Response {
     let honest = form(&[("grant_type", GRANT), ("subject_token_type", JWT), ("subject_token", &token("svc:octo"))]);
     raw(&format!("{honest}{more}"))

@@ -1,4 +1,4 @@
-//! Revocation: by whoever presents the token (RFC 7009), and by rules over the records.
+//! Revocation by the holder of a token (RFC 7009), and by rules over the records.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ fn rv02_credentials_that_are_wrong_are_401_and_nothing_is_revoked() {
     assert!(!active(&WORLD, &access));
 }
 
-/// A server with tokens of several accounts, identities and subjects, to be revoked by rules.
+/// A server with tokens of several accounts, identities and subjects, for rules to revoke.
 struct Scene {
     server: Server,
     tokens: Vec<(&'static str, String)>,

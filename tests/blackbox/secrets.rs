@@ -1,11 +1,12 @@
-//! Canaries: a secret in every field and on every way to fail, at the log's most talkative level, is found nowhere.
+//! Canaries: a secret in every field and on every error path, at the most verbose log level,
+//! appears nowhere.
 
 use crate::support::*;
 use serde_json::json;
 use std::path::Path;
 use sts_testkit::{FakeIssuer, Key, Page, Request, Server, base64url, exchange_request, send, send_raw, until};
 
-/// What must never come out, and what it looks like in the encodings that it may have on the way.
+/// The canaries, in every encoding that they may have on the way.
 const CANARY: &str = "cAnArY0cAnArY1cAnArY2cAnArY3cAnArY4";
 
 fn assert_free_of_it(what: &str, bytes: &[u8]) {
@@ -26,7 +27,8 @@ fn c125_a_secret_that_is_sent_in_any_field_is_found_in_no_output_at_any_level() 
     let server = Server::start_in(STS, world_site(&config));
     let honest = token("svc:octo");
     let mut answers = Vec::new();
-    // As each parameter of each endpoint, in each form of a body; but for account, target and scope, which are told to operators.
+    // As each parameter of each endpoint, in each form of a body; but for account, target and
+    // scope, which are told to operators.
     for name in [
         "grant_type",
         "subject_token",
@@ -70,7 +72,8 @@ fn c125_a_secret_that_is_sent_in_any_field_is_found_in_no_output_at_any_level() 
     ] {
         answers.push(send(server.admin(), &request));
     }
-    // As parts of a token that fails at each of its steps: signature, header, claims that nothing looks at.
+    // As parts of a token that fails at each of its steps: signature, header, claims that nothing
+    // looks at.
     for bent in [
         forge("svc:octo").sign_with(|_| CANARY.as_bytes().to_vec()),
         forge("svc:octo").header("alg", CANARY).sign(),
@@ -206,7 +209,7 @@ fn c125_the_token_that_keys_are_fetched_with_is_used_and_never_shown() {
     }
 }
 
-/// The messages of findings, without the lines of the file that they point at.
+/// The messages of findings, without the quoted lines of the file.
 fn messages(document: &serde_json::Value) -> String {
     let findings = document["diagnostics"].as_array().unwrap();
     findings.iter().map(|finding| format!("{} {}\n", finding["message"], finding["help"])).collect()

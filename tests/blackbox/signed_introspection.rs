@@ -1,4 +1,4 @@
-//! Signed introspection answers (RFC 9701), and that none is ever taken for a token.
+//! Signed introspection answers (RFC 9701). None of them passes for a token.
 
 use crate::support::*;
 use jsonwebtoken::jwk::JwkSet;
@@ -18,7 +18,7 @@ fn ask_signed(server: &Server, token: &str) -> String {
     response.text()
 }
 
-/// The claims of an answer, verified by our published keys and the rules of RFC 9701 alone.
+/// The claims of an answer, verified with our published keys and the rules of RFC 9701 alone.
 fn verified(server: &Server, answer: &str, audience: &str) -> Value {
     let set: JwkSet = serde_json::from_value(server.jwks()).unwrap();
     let header = decode_header(answer).unwrap();
@@ -109,7 +109,8 @@ fn in02_a_signed_inactive_answer_is_one_size_whatever_the_cause() {
 #[test]
 fn bc07_a_signed_answer_opens_nothing_anywhere_and_no_verifier_of_tokens_takes_it() {
     let server = Server::start_in(STS, world_site(&world()));
-    // One about a token of the highest rights, asked for by its own bearer, whose account the answer names.
+    // One about a token of the highest rights, asked for by its own bearer, whose account the
+    // answer names.
     let root = server.token(&token("svc:root"), &[("scope", "sts:admin sts:revoke")]);
     let introspector = server.token(&token("svc:introspector"), &[]);
     let response = server.send(&post(&root).header("Accept", SIGNED).bearer(&introspector));

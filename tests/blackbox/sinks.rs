@@ -1,4 +1,5 @@
-//! Standard output and standard error that are not read, full, closed or gone: nothing waits for them, and what is lost is told.
+//! Standard output and standard error that nobody reads, or that are full, closed or gone. Nothing
+//! waits for them, and the server reports lost lines.
 
 use crate::support::*;
 use serde_json::Value;
@@ -7,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use sts_testkit::{Config, Request, Response, Site, exchange_request, send, timed, try_send, until};
 
-/// A server whose streams a shell has set, at ports of its own.
+/// A server on its own ports, whose streams a shell has redirected.
 struct Apart {
     child: Child,
     site: Site,
@@ -20,7 +21,7 @@ fn free_port() -> std::net::SocketAddr {
 }
 
 impl Apart {
-    /// `redirections` are the shell's; what they leave alone is a pipe that nobody reads.
+    /// `redirections` are the shell's. Any other stream is a pipe that nobody reads.
     fn start(config: Config, redirections: &str) -> Self {
         let (public, admin) = (free_port(), free_port());
         let config = config.with("listen", public.to_string()).with("admin/listen", admin.to_string());
@@ -47,7 +48,8 @@ impl Apart {
         send(self.admin, &Request::get("/metrics")).text().lines().any(|own| own.starts_with(line))
     }
 
-    /// Exchanges, probes and keys are served, and SIGTERM ends it in time and well.
+    /// Asserts that exchanges, probes and keys are served, and that SIGTERM ends the server in time
+    /// with exit code 0.
     fn serves_and_ends(mut self) -> Site {
         for _ in 0..20 {
             assert_eq!(self.exchange().status, 200);

@@ -1,4 +1,4 @@
-//! Token Status Lists: a verifier with nothing but our keys learns of revocations.
+//! Token Status Lists: a verifier learns of revocations with our public keys alone.
 
 use crate::redis::shared_world;
 use crate::support::*;

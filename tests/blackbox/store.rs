@@ -1,4 +1,4 @@
-//! The ledger from outside: what is durable, what a second process gets, what damage does.
+//! The ledger from outside: what is durable, what a second process gets, and what damage does.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -59,7 +59,8 @@ fn c138_every_answered_token_and_every_answered_revocation_survives_kill_9_at_an
             if revoked.contains(&jti(access)) {
                 assert_eq!(state, json!({ "active": false }), "a revocation was lost");
             } else if state["active"] != true {
-                // Revoked without an answer: the kill came between the two. It must be recorded as that, and never be absent.
+                // Revoked without an answer: the kill came between the two. It must be recorded as
+                // that, and never be absent.
                 let shown = server.cli(&["tokens", "show", &jti(access), "--json"]).ended(0).json();
                 assert_eq!(shown["state"], "revoked", "an answered token is not recorded: {shown}");
             }
@@ -104,7 +105,7 @@ fn c139_a_truncated_or_overwritten_store_is_refused_and_left_as_it_is() {
     assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
 }
 
-/// The store's file within the site: the one that grows with tokens.
+/// The store's file in the directory: the one that grows with tokens.
 fn store_file(site: &sts_testkit::Site) -> String {
     let entries = std::fs::read_dir(site.path("data")).unwrap().map(|entry| entry.unwrap());
     let largest =
@@ -202,7 +203,8 @@ fn c134_a_store_that_was_put_back_or_removed_answers_503_until_the_newest_is_the
     assert_eq!(server.send(&Request::get("/readyz")).status, 200);
     assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access), json!({ "active": false }));
 
-    // An operator who has nothing newer takes the older copy, and its revocations, for all there is.
+    // An operator who has nothing newer takes the older copy, and its revocations, for all there
+    // is.
     let (_, site) = server.terminate();
     site.write("data/sts.redb", &copy);
     let server = Server::start_in(STS, site);

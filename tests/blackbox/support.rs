@@ -1,4 +1,4 @@
-//! The one world that most tests share, and what they all assert of an answer.
+//! The configuration and server that most tests share, and their common assertions.
 
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ pub(crate) const STS: Sts = Sts(env!("CARGO_BIN_EXE_sts"));
 /// Our issuer.
 pub(crate) const US: &str = Config::ISSUER;
 
-/// The issuer of the entry `plain`: nobody's preset, so nothing but the defaults.
+/// The issuer of the entry `plain`. No preset matches it, so it has the defaults only.
 pub(crate) const PLAIN: &str = "https://issuer.example";
 
 pub(crate) const DEPLOY: &str = "https://deploy.example.com";
@@ -30,7 +30,7 @@ pub(crate) struct Keys {
     pub(crate) eddsa: Key,
     pub(crate) ps256: Key,
     pub(crate) es384: Key,
-    /// Of another issuer than `plain`.
+    /// The key of another issuer than `plain`.
     pub(crate) other: Key,
     pub(crate) nobodys: Key,
 }
@@ -45,7 +45,7 @@ pub(crate) static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     nobodys: Key::new(Algorithm::ES256, "es"),
 });
 
-/// The server that every test shares which changes nothing that another could see.
+/// The shared server, for tests that change nothing that another test could see.
 pub(crate) static WORLD: LazyLock<Server> = LazyLock::new(|| Server::start_in(STS, world_site(&world())));
 
 /// A directory with that configuration and the secrets that [`world`] names.
@@ -56,7 +56,7 @@ pub(crate) fn world_site(config: &Config) -> Site {
     site
 }
 
-/// Three APIs, a team, and one account for each thing that an account can be.
+/// Three APIs, a team, and one account for each feature of accounts.
 pub(crate) fn world() -> Config {
     let keys = &*KEYS;
     let plain = Key::set(&[&keys.rs256, &keys.es256, &keys.eddsa, &keys.ps256, &keys.es384]);
@@ -188,17 +188,17 @@ pub(crate) fn claims(subject: &str) -> Value {
     json!({ "iss": PLAIN, "sub": subject, "aud": US, "iat": now - 5, "exp": now + 600 })
 }
 
-/// A token of the entry `plain`, to be bent further.
+/// A token of the entry `plain`, for further changes.
 pub(crate) fn forge(subject: &str) -> Forge<'static> {
     Forge::new(&KEYS.es256, &claims(subject))
 }
 
-/// An honest token of the entry `plain`.
+/// A valid token of the entry `plain`.
 pub(crate) fn token(subject: &str) -> String {
     forge(subject).sign()
 }
 
-/// An honest token of another entry, under RS256.
+/// A valid token of another entry, signed with RS256.
 pub(crate) fn token_of(issuer: &str, subject: &str) -> String {
     Forge::new(&KEYS.rs256, &claims(subject)).claim("iss", issuer).sign()
 }
@@ -213,14 +213,14 @@ pub(crate) fn send(request: &Request) -> Response {
     WORLD.send(request)
 }
 
-/// The answer, having been granted.
+/// Asserts that the answer is a grant, and returns it.
 #[track_caller]
 pub(crate) fn granted(response: &Response) -> Value {
     assert_eq!(response.status, 200, "{}", response.text());
     response.json()
 }
 
-/// Asserts the refusal of `reason` in every particular that the contract has for errors.
+/// Asserts a refusal for `reason` in every detail that the contract has for errors.
 #[track_caller]
 pub(crate) fn refused(response: &Response, status: u16, error: &str, reason: &str) {
     let body = response.json();
@@ -229,7 +229,7 @@ pub(crate) fn refused(response: &Response, status: u16, error: &str, reason: &st
     assert_error_shape(response);
 }
 
-/// What every error of the public listener looks like (RFC 6749 section 5.2).
+/// Asserts the form of every error of the public listener (RFC 6749 section 5.2).
 #[track_caller]
 pub(crate) fn assert_error_shape(response: &Response) {
     let body = response.json();
@@ -250,7 +250,8 @@ pub(crate) fn invalid(response: &Response, reason: &str) {
     refused(response, 400, "invalid_request", reason);
 }
 
-/// Whether a token of the shared issuer entry with these claims is judged to be of an honest shape: the first failure, or granted.
+/// The verdict on a token of the shared issuer entry with these claims: the first failure, or
+/// granted.
 pub(crate) fn reason_of(response: &Response) -> String {
     if response.status == 200 {
         "granted".to_owned()

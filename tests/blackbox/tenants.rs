@@ -1,4 +1,5 @@
-//! Issuers that many share: whose token it is stands in the path of the issuer, in a claim, or in the address of the keys.
+//! Issuers that many tenants share. The tenant is in the path of the issuer, in a claim, or in the
+//! URL of the keys.
 
 use crate::support::*;
 use serde_json::json;

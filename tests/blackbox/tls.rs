@@ -1,4 +1,4 @@
-//! TLS on the public listener (RFC 9325), and what stands behind a proxy.
+//! TLS on the public listener (RFC 9325), and the server behind a proxy.
 
 use crate::support::*;
 use rustls::pki_types::pem::PemObject as _;
@@ -40,7 +40,8 @@ fn o2_07_the_listener_speaks_tls_1_2_and_1_3_and_no_plain_http() {
     assert!(!plain.starts_with(b"HTTP/1.1 200"));
 }
 
-/// A ClientHello of these versions' own making: `version` is the newest that the client speaks, `suites` are all it offers.
+/// A hand-made ClientHello: `version` is the newest that the client speaks, `suites` are all that
+/// it offers.
 fn hello(version: [u8; 2], suites: &[u16]) -> Vec<u8> {
     let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
     let vector = |bytes: &[u8]| [&length(bytes), bytes].concat();
@@ -48,7 +49,8 @@ fn hello(version: [u8; 2], suites: &[u16]) -> Vec<u8> {
     let extension = |kind: u16, content: Vec<u8>| [kind.to_be_bytes().to_vec(), vector(&content)].concat();
     let extensions = [
         extension(0, vector(&[&[0], vector(b"localhost").as_slice()].concat())),
-        // secp256r1, x25519; uncompressed points; ECDSA and RSA with SHA-256, and with SHA-1 for who is old.
+        // secp256r1, x25519; uncompressed points; ECDSA and RSA with SHA-256, and with SHA-1 for
+        // who is old.
         extension(10, vector(&words(&[23, 29]))),
         extension(11, vec![1, 0]),
         extension(13, vector(&words(&[0x0403, 0x0804, 0x0401, 0x0203, 0x0201]))),
@@ -81,7 +83,7 @@ fn o2_07_old_versions_and_weak_suites_end_in_the_handshake() {
     }
 }
 
-/// The type of the first record that comes back.
+/// The type of the first record of the answer.
 fn send_first(server: &Server, bytes: &[u8]) -> Option<u8> {
     let mut socket = TcpStream::connect(server.public()).unwrap();
     socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();

@@ -1,4 +1,5 @@
-//! The subject token's shape, algorithm, signature and claims: parts A and B of the attack corpus, over HTTP.
+//! The subject token's shape, algorithm, signature and claims: parts A and B of the attack corpus,
+//! over HTTP.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -102,7 +103,7 @@ fn c004_c005_c006_an_hmac_keyed_with_anything_public_is_no_signature() {
     }
 }
 
-/// As `openssl` writes a public key.
+/// The form in which `openssl` writes a public key.
 fn pem(der: &[u8]) -> String {
     let text = data_encoding::BASE64.encode(der);
     let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -397,7 +398,8 @@ fn c032_j01_base64url_has_one_spelling() {
         ];
         each("token_malformed", cases);
     }
-    // 64 bytes leave four unused bits in the last character: each spelling of them but zero is another text.
+    // 64 bytes leave four unused bits in the last character: each spelling of them but zero is
+    // another text.
     let own = token("svc:octo");
     let (head, last) = own.split_at(own.len() - 1);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -1,5 +1,5 @@
-//! Which issuers an operator may trust, and how: issuers of any text with keys of the entry's own, trust domains, and what the
-//! command line says of hosts that look like a platform's.
+//! Which issuers an operator may trust, and how: issuers of any text with their own keys, trust
+//! domains, and the warnings about hosts that resemble a platform's.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ fn es256(kid: &str) -> Key {
     Key::new(Algorithm::ES256, kid)
 }
 
-/// The world with that entry `e`, and an account `e` for one subject of it.
+/// The shared configuration with that entry `e`, and an account `e` for one subject of it.
 fn with_entry(entry: &Value, subject: &str) -> Config {
     world()
         .with("issuers/e", entry.clone())

@@ -1,4 +1,4 @@
-//! Bytes that no honest client sends, by raw sockets, on both listeners.
+//! Bytes that no honest client sends, over raw sockets, on both listeners.
 
 use crate::support::*;
 use std::net::SocketAddr;
@@ -8,8 +8,9 @@ fn listeners() -> [SocketAddr; 2] {
     [WORLD.public(), WORLD.admin()]
 }
 
-/// Every status that came back over one connection, until the server closed it. The last answer, if it is an error, has the shape
-/// of all errors, whether a handler made it or the HTTP library.
+/// Every status that came back over one connection, until the server closed it. If the last answer
+/// is an error, asserts that it has the form of all errors, whether a handler or the HTTP library
+/// made it.
 fn statuses(address: SocketAddr, bytes: &[u8]) -> Vec<u16> {
     let answer = send_raw(address, bytes);
     let text = String::from_utf8_lossy(&answer);
@@ -27,7 +28,8 @@ fn statuses(address: SocketAddr, bytes: &[u8]) -> Vec<u16> {
     answers.into_iter().filter_map(after).collect()
 }
 
-/// What a proxy that read the framing otherwise would have let through: a request of its own, which must never be answered.
+/// The request that a proxy with another view of the framing would have let through. It must never
+/// be answered.
 const SMUGGLED: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
 /// Heads and bodies whose framing two servers could read differently.
@@ -78,8 +80,8 @@ fn c113_no_framing_that_two_servers_could_read_differently_lets_a_second_request
     }
 }
 
-/// Sound requests that are answered before, or without, their body being of interest. The body is a request, which must never be
-/// taken for one.
+/// Valid requests that are answered without reading their body. The body is a request, which must
+/// never be taken for one.
 fn with_a_request_for_a_body() -> Vec<(String, String)> {
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
@@ -125,7 +127,8 @@ fn c113_through_a_proxy_that_keeps_its_connection_every_request_gets_its_own_ans
     let proxy = Nginx::before(WORLD.public());
     let honest = Request::get("/.well-known/jwks.json");
     let own_answers = |what: &str| {
-        // Over the connection that the proxy still has, if there is one. What was smuggled would be answered in its place.
+        // Over the connection that the proxy still has, if there is one. What was smuggled would be
+        // answered in its place.
         for _ in 0..2 {
             let answer = send(proxy.address(), &honest);
             assert_eq!(answer.status, 200, "{what}: {}", answer.text());

@@ -68,7 +68,7 @@ impl JsonObject {
         let mark = mark_of(name);
         let from = self.index.partition_point(|(other, _)| *other < mark);
         let alike = self.index.get(from..)?.iter().take_while(|(other, _)| *other == mark);
-        alike.map(|(_, at)| Json { of: self, at: *at }).find(|member| member.name() == name)
+        alike.map(|(_, node_index)| Json { object: self, node_index: *node_index }).find(|member| member.name() == name)
     }
 
     /// All members, in the order of the text or of the map they were made from.
@@ -83,7 +83,7 @@ impl JsonObject {
     }
 
     fn whole(&self) -> Json<'_> {
-        Json { of: self, at: 0 }
+        Json { object: self, node_index: 0 }
     }
 
     pub(crate) fn add_text(&mut self, text: &str) -> Span {
@@ -99,30 +99,31 @@ impl JsonObject {
     /// Adds a value and returns its node index. A list or object must be closed after its content
     /// was added.
     pub(crate) fn add(&mut self, name: Name, value: Content) -> usize {
-        let at = self.nodes.len();
-        self.nodes.push(Node { name, value, after: place(at + 1) });
-        at
+        let node_index = self.nodes.len();
+        self.nodes.push(Node { name, value, after: place(node_index + 1) });
+        node_index
     }
 
-    /// Marks the list or object at `at` as complete.
-    pub(crate) fn close(&mut self, at: usize) {
+    /// Marks the list or object at `node_index` as complete.
+    pub(crate) fn close(&mut self, node_index: usize) {
         let after = place(self.nodes.len());
-        if let Some(node) = self.nodes.get_mut(at) {
+        if let Some(node) = self.nodes.get_mut(node_index) {
             node.after = after;
         }
     }
 
-    /// Sorts the members of the closed object at `at`. Returns false if two have the same name.
+    /// Sorts the members of the closed object at `node_index`. Returns false if two have the same
+    /// name.
     #[must_use]
-    pub(crate) fn order_members(&mut self, at: usize) -> bool {
-        let members = Json { of: self, at: place(at) }.inner();
-        let mut index: Vec<(Mark, u32)> = members.map(|member| (member.node().name.mark, member.at)).collect();
-        let order = |(mark, at): &(Mark, u32), (other, place): &(Mark, u32)| {
-            mark.cmp(other).then_with(|| self.name_at(*at).cmp(self.name_at(*place)))
+    pub(crate) fn order_members(&mut self, node_index: usize) -> bool {
+        let members = Json { object: self, node_index: place(node_index) }.inner();
+        let mut index: Vec<(Mark, u32)> = members.map(|member| (member.node().name.mark, member.node_index)).collect();
+        let order = |(mark, node_index): &(Mark, u32), (other, place): &(Mark, u32)| {
+            mark.cmp(other).then_with(|| self.name_at(*node_index).cmp(self.name_at(*place)))
         };
         index.sort_unstable_by(order);
         let single = index.is_sorted_by(|a, b| order(a, b) == Ordering::Less);
-        if at == 0 {
+        if node_index == 0 {
             self.index = index;
         }
         single
@@ -140,9 +141,9 @@ impl JsonObject {
             Value::Number(number) => Content::Number(number.clone()),
             Value::String(text) => Content::Text(self.add_text(text)),
             Value::Array(list) => {
-                let at = self.add(name, Content::List);
+                let node_index = self.add(name, Content::List);
                 list.iter().for_each(|value| self.copy(Name::default(), value));
-                return self.close(at);
+                return self.close(node_index);
             }
             Value::Object(map) => return self.copy_map(name, map),
         };
@@ -150,21 +151,21 @@ impl JsonObject {
     }
 
     fn copy_map(&mut self, name: Name, map: &Map<String, Value>) {
-        let at = self.add(name, Content::Object);
+        let node_index = self.add(name, Content::Object);
         for (name, value) in map {
             let name = self.add_name(name);
             self.copy(name, value);
         }
-        self.close(at);
+        self.close(node_index);
         // A map has no duplicate names.
-        let _ = self.order_members(at);
+        let _ = self.order_members(node_index);
     }
 
-    fn name_at(&self, at: u32) -> &str {
-        Json { of: self, at }.name()
+    fn name_at(&self, node_index: u32) -> &str {
+        Json { object: self, node_index }.name()
     }
 
-    fn at(&self, span: Span) -> &str {
+    fn text_at(&self, span: Span) -> &str {
         self.text.get(span.from as usize..span.to as usize).unwrap_or_default()
     }
 }
@@ -187,8 +188,8 @@ impl PartialEq for JsonObject {
 /// A value in a [`JsonObject`].
 #[derive(Clone, Copy)]
 pub struct Json<'a> {
-    of: &'a JsonObject,
-    at: u32,
+    object: &'a JsonObject,
+    node_index: u32,
 }
 
 /// The type of a value, with the value itself if it is a scalar.
@@ -216,7 +217,7 @@ impl<'a> Json<'a> {
             Content::Null => JsonKind::Null,
             Content::Bool(value) => JsonKind::Bool(*value),
             Content::Number(number) => JsonKind::Number(number),
-            Content::Text(span) => JsonKind::Text(self.of.at(*span)),
+            Content::Text(span) => JsonKind::Text(self.object.text_at(*span)),
             Content::List => JsonKind::List,
             Content::Object => JsonKind::Object,
         }
@@ -257,7 +258,7 @@ impl<'a> Json<'a> {
     pub fn elements(self) -> Elements<'a> {
         match self.node().value {
             Content::List => self.inner(),
-            _ => Elements { of: self.of, at: self.at, end: self.node().after },
+            _ => Elements { object: self.object, node_index: self.node_index, end: self.node().after },
         }
     }
 
@@ -297,16 +298,16 @@ impl<'a> Json<'a> {
     }
 
     fn name(self) -> &'a str {
-        self.of.at(self.node().name.span)
+        self.object.text_at(self.node().name.span)
     }
 
     /// The content of a list or object.
     fn inner(self) -> Elements<'a> {
-        Elements { of: self.of, at: self.at.saturating_add(1), end: self.node().after }
+        Elements { object: self.object, node_index: self.node_index.saturating_add(1), end: self.node().after }
     }
 
     fn node(self) -> &'a Node {
-        self.of.nodes.get(self.at as usize).unwrap_or(&NOTHING)
+        self.object.nodes.get(self.node_index as usize).unwrap_or(&NOTHING)
     }
 }
 
@@ -319,8 +320,8 @@ impl std::fmt::Debug for Json<'_> {
 /// Iterator over sibling values.
 #[derive(Clone, Debug)]
 pub struct Elements<'a> {
-    of: &'a JsonObject,
-    at: u32,
+    object: &'a JsonObject,
+    node_index: u32,
     end: u32,
 }
 
@@ -328,29 +329,29 @@ impl<'a> Iterator for Elements<'a> {
     type Item = Json<'a>;
 
     fn next(&mut self) -> Option<Json<'a>> {
-        let value = Json { of: self.of, at: self.at };
-        (self.at < self.end).then(|| {
-            self.at = value.node().after;
+        let value = Json { object: self.object, node_index: self.node_index };
+        (self.node_index < self.end).then(|| {
+            self.node_index = value.node().after;
             value
         })
     }
 }
 
 /// Converts a position. No document that is parsed reaches 4 GiB.
-fn place(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
+fn place(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
 }
 
 /// Length, and the first, middle and last octet.
 fn mark_of(name: &str) -> Mark {
     let octets = name.as_bytes();
-    let at = |position: usize| octets.get(position).copied().unwrap_or_default();
+    let octet_at = |position: usize| octets.get(position).copied().unwrap_or_default();
     #[expect(
         clippy::cast_possible_truncation,
         reason = "names whose lengths agree in the low octet are compared whole"
     )]
     let length = octets.len() as u8;
-    Mark::from_be_bytes([length, at(0), at(octets.len() / 2), at(octets.len().wrapping_sub(1))])
+    Mark::from_be_bytes([length, octet_at(0), octet_at(octets.len() / 2), octet_at(octets.len().wrapping_sub(1))])
 }
 
 #[cfg(test)]

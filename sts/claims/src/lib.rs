@@ -1,7 +1,8 @@
-//! JSON as tokens and requests carry it, read strictly, and the claims of a token.
+//! JSON in tokens and requests, parsed strictly, and the claims of a token.
 //!
-//! One reader serves JOSE headers, claims and request bodies: it refuses duplicate members (RFC 8259 section 4 leaves their
-//! meaning open), nesting deeper than [`MAX_JSON_DEPTH`] and anything after the value.
+//! One parser serves JOSE headers, claims and request bodies. It refuses duplicate members (RFC
+//! 8259 section 4 leaves their meaning open), nesting deeper than [`MAX_JSON_DEPTH`], and anything
+//! after the value.
 
 mod claim_set;
 mod json_object;

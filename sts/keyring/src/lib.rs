@@ -112,7 +112,7 @@ pub struct Keyring {
     spec: KeyringSpec,
     directory: Directory,
     seal: HmacSeal,
-    held: ArcSwap<KeyState>,
+    state: ArcSwap<KeyState>,
     /// The largest `max_ttl` that any key here has signed under, in seconds.
     longest_life: AtomicU32,
 }
@@ -127,9 +127,9 @@ impl Keyring {
     pub fn open(spec: KeyringSpec, entropy: &dyn Entropy, now: UnixTime) -> Result<Self, KeyringError> {
         let directory = Directory::open(&spec.directory)?;
         let seal = HmacSeal::new(&*directory.seal_key(entropy)?);
-        let held = ArcSwap::from_pointee(KeyState::new(Vec::new()));
+        let state = ArcSwap::from_pointee(KeyState::new(Vec::new()));
         let longest_life = AtomicU32::new(directory.raise_longest_life(spec.max_ttl)?);
-        let keyring = Self { spec, directory, seal, held, longest_life };
+        let keyring = Self { spec, directory, seal, state, longest_life };
         keyring.maintain(now)?;
         Ok(keyring)
     }
@@ -159,7 +159,7 @@ impl Keyring {
             }
             keys.retain(|key| key.is_published(now));
         }
-        Ok(self.hold(keys))
+        Ok(self.replace_keys(keys))
     }
 
     /// Reads the directory again without creating or deleting keys, for times when the clock cannot
@@ -169,13 +169,13 @@ impl Keyring {
     /// # Errors
     /// As for [`Keyring::open`]. The current keys stay in use.
     pub fn reread(&self) -> Result<bool, KeyringError> {
-        Ok(self.hold(self.scheduled()?))
+        Ok(self.replace_keys(self.scheduled()?))
     }
 
-    fn hold(&self, keys: Vec<HeldKey>) -> bool {
-        let held = KeyState::new(keys);
-        let changed = held.etag != self.held.load().etag;
-        self.held.store(Arc::new(held));
+    fn replace_keys(&self, keys: Vec<HeldKey>) -> bool {
+        let state = KeyState::new(keys);
+        let changed = state.etag != self.state.load().etag;
+        self.state.store(Arc::new(state));
         changed
     }
 
@@ -217,7 +217,7 @@ impl Keyring {
     pub fn rotate(&self, now: UnixTime) -> Result<Vec<Kid>, KeyringError> {
         let lock = self.directory.lock()?;
         let keys = self.scheduled()?;
-        let mut made = Vec::new();
+        let mut new_kids = Vec::new();
         for &algorithm in &self.spec.algorithms {
             let newest = newest(&keys, algorithm);
             if newest.is_some_and(|newest| newest.succeeds && newest.phase(now) == KeyPhase::Next) {
@@ -226,10 +226,10 @@ impl Keyring {
             // Keys sign in the order of their creation times. If two had the same second, the new
             // one might sort first and sign before verifiers know it.
             let created = newest.map_or(now, |newest| now.max(newest.created.plus(1)));
-            made.push(self.directory.create(&lock, algorithm, created)?.signer.kid().clone());
+            new_kids.push(self.directory.create(&lock, algorithm, created)?.signer.kid().clone());
         }
         drop(lock);
-        self.maintain(now).map(|_| made)
+        self.maintain(now).map(|_| new_kids)
     }
 
     /// The key that signs with `algorithm` at `now`.
@@ -237,8 +237,8 @@ impl Keyring {
     /// # Errors
     /// [`SignError::Algorithm`] if there is no key of that algorithm.
     pub fn signer(&self, algorithm: Algorithm, now: UnixTime) -> Result<Arc<SigningKey>, SignError> {
-        let held = self.held.load();
-        let of_algorithm = || held.keys.iter().filter(|key| key.algorithm() == algorithm);
+        let state = self.state.load();
+        let of_algorithm = || state.keys.iter().filter(|key| key.algorithm() == algorithm);
         // After the clock was set back, no key may be in its signing phase. The oldest key is the
         // one that verifiers know.
         of_algorithm()
@@ -263,19 +263,19 @@ impl Keyring {
     /// All keys, oldest first.
     #[must_use]
     pub fn keys(&self) -> Vec<HeldKey> {
-        self.held.load().keys.clone()
+        self.state.load().keys.clone()
     }
 
     /// The key set document (RFC 7517 section 5). It has public members only.
     #[must_use]
     pub fn document(&self) -> Arc<[u8]> {
-        Arc::clone(&self.held.load().document)
+        Arc::clone(&self.state.load().document)
     }
 
     /// The strong ETag of [`Keyring::document`], including quotes.
     #[must_use]
     pub fn etag(&self) -> Arc<str> {
-        Arc::clone(&self.held.load().etag)
+        Arc::clone(&self.state.load().etag)
     }
 
     /// The seal for records in the store.
@@ -287,8 +287,8 @@ impl Keyring {
 
 impl VerifyingKeys for Keyring {
     fn verifying_key(&self, kid: &Kid, now: UnixTime) -> Option<Arc<VerifyingKey>> {
-        let held = self.held.load();
-        held.keys.iter().find(|key| key.kid() == kid && key.is_published(now)).map(|key| Arc::clone(&key.verifying))
+        let state = self.state.load();
+        state.keys.iter().find(|key| key.kid() == kid && key.is_published(now)).map(|key| Arc::clone(&key.verifying))
     }
 }
 

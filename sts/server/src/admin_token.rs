@@ -1,4 +1,5 @@
-//! The admin token: 256 random bits in `data_dir/admin.token`, made at the first start, mode 0600.
+//! The admin token: 256 random bits in `data_dir/admin.token`, created at the first start, mode
+//! 0600.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,29 +10,29 @@ use zeroize::Zeroizing;
 
 use crate::start_error::StartError;
 
-/// Random bytes in the token.
+/// Random octets in the token.
 const BYTES: usize = 32;
-/// The largest file that is read, in bytes.
+/// The largest file to read, in octets.
 const MAX_FILE: u64 = 4096;
 
-/// Where the token is kept.
+/// The path of the token.
 pub(crate) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.token")
 }
 
-/// The token of a running server. The file is read for each request that presents a token, so a
-/// changed one takes effect at once.
+/// The token of a running server. The file is read for every request that presents a token, so a
+/// changed token takes effect at once.
 pub(crate) struct AdminToken {
     path: PathBuf,
-    /// What was logged last about a file that cannot be used.
-    told: Mutex<Option<String>>,
+    /// The last error that was logged about the file. Each is logged once.
+    last_logged: Mutex<Option<String>>,
 }
 
 impl AdminToken {
-    /// Makes the token when there is none, and checks that it can be used.
+    /// Creates the token if there is none, and checks that it is usable.
     pub(crate) fn open(data_dir: &Path, entropy: &dyn Entropy) -> Result<Self, StartError> {
         let path = path(data_dir);
-        // A dangling link is there, too, and must not be written through.
+        // `symlink_metadata` also sees a dangling link, which must not be written through.
         if path.symlink_metadata().is_err() {
             let mut random = Zeroizing::new([0; BYTES]);
             entropy.fill(&mut *random);
@@ -43,23 +44,24 @@ impl AdminToken {
             })?;
         }
         read(&path)?;
-        Ok(Self { path, told: Mutex::default() })
+        Ok(Self { path, last_logged: Mutex::default() })
     }
 
-    /// Whether `presented` is the token that the file holds now. While the file cannot be used, nothing is. Blocks for a small read.
+    /// Whether `presented` is the token that the file holds now. No token is accepted while the
+    /// file is not usable. Blocks for a small read.
     pub(crate) fn is(&self, presented: &str) -> bool {
         let read = read(&self.path);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last_logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
         match read {
             Ok(token) => {
-                *told = None;
+                *last_logged = None;
                 sts_jose::constant_time_eq(presented.as_bytes(), token.as_bytes())
             }
             Err(error) => {
                 let text = error.to_string();
-                if told.as_ref() != Some(&text) {
+                if last_logged.as_ref() != Some(&text) {
                     tracing::error!("no admin token is accepted: {text}");
-                    *told = Some(text);
+                    *last_logged = Some(text);
                 }
                 false
             }
@@ -72,7 +74,7 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, StartError> {
     read_as(path, SecretOwner::Ours)
 }
 
-/// Reads a token that was put where it is by an operator or orchestrator.
+/// Reads a token that an operator or orchestrator put at `path`.
 pub(crate) fn read_given(path: &Path) -> Result<Zeroizing<String>, StartError> {
     read_as(path, SecretOwner::Configured)
 }

@@ -1,4 +1,4 @@
-//! What clients will say of a certificate: its dates, and the names it is for.
+//! Checks a certificate as its clients will: its dates and its names.
 
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -7,7 +7,8 @@ use sts_config::Settings;
 use sts_types::{CheckCode, UnixTime};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-/// Why clients will not accept a certificate, although it belongs to its key. The certificate is the subject of the text.
+/// Why clients will not accept a certificate that matches its key. The texts continue a sentence
+/// about the certificate.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertificateProblem {
     #[error("expired at {0}")]
@@ -19,7 +20,7 @@ pub(crate) enum CertificateProblem {
 }
 
 impl CertificateProblem {
-    /// The rule that the certificate breaks.
+    /// The check code of this problem.
     pub(crate) const fn code(&self) -> CheckCode {
         match self {
             Self::Expired(_) => CheckCode::CertificateExpired,
@@ -28,7 +29,7 @@ impl CertificateProblem {
         }
     }
 
-    /// What to do.
+    /// What to do about it.
     pub(crate) const fn help(&self) -> &'static str {
         match self {
             Self::Expired(_) => "renew it",
@@ -38,10 +39,12 @@ impl CertificateProblem {
     }
 }
 
-/// What is wrong with the leaf certificate at `now`; `host` is what clients connect to, where that is known.
+/// The problems of the leaf certificate at `now`. `host` is the name that clients connect to, if
+/// known.
 pub(crate) fn problems(leaf: &CertificateDer<'_>, now: UnixTime, host: Option<&str>) -> Vec<CertificateProblem> {
     let mut found = Vec::new();
-    // One that this parser cannot read is the key's and the clients' to judge.
+    // A certificate that this parser cannot read gets no check of its dates. Loading its key and
+    // its clients judge it.
     if let Ok((_, certificate)) = X509Certificate::from_der(leaf) {
         let (from, until) =
             (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
@@ -65,7 +68,7 @@ fn rfc3339(seconds: i64) -> String {
     time.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).unwrap_or_default()
 }
 
-/// The host that clients of the public listener connect to; unknown where a proxy stands between.
+/// The host that clients of the public listener connect to. Unknown behind a proxy that ends TLS.
 pub(crate) fn public_host(settings: &Settings) -> Option<String> {
     if settings.behind_tls_proxy.is_empty() { issuer_host(settings.issuer.as_str()) } else { None }
 }

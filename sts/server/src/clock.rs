@@ -1,10 +1,10 @@
-//! The real clock. The one place that may ask the system what time it is.
+//! The real clock. No other code may ask the system for the time.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sts_types::{Clock, UnixTime};
 
-/// The system's wall and monotonic clocks.
+/// The system's wall clock and monotonic clock.
 pub(crate) struct SystemClock {
     started: Instant,
 }
@@ -19,7 +19,7 @@ impl SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else takes as a parameter")]
     fn now_millis(&self) -> u64 {
-        // A wall clock before 1970 is no clock: everything is judged as of 1970, where no token is valid.
+        // A wall clock before 1970 is broken. The time is then 1970, when no token is valid.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
@@ -29,7 +29,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// Wall time that stands still, for `sts explain --at`; monotonic time goes on, so that deadlines still hold.
+/// A wall clock that stands still, for `sts explain --at`. Its monotonic time goes on, so that
+/// deadlines still work.
 pub(crate) struct ClockAt {
     pub(crate) wall: UnixTime,
     pub(crate) system: SystemClock,

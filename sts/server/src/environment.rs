@@ -1,6 +1,7 @@
-//! The variables that the process was started with, as far as we look at any.
+//! The environment variables that the server looks at.
 
-/// Variables that many programs take a proxy from. Ours for issuers is `proxy` in the configuration.
+/// Variables that set a proxy in many programs. The server uses `proxy` in its configuration
+/// instead.
 const PROXY_VARIABLES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /// Those of them that are set.
@@ -9,7 +10,7 @@ pub(crate) fn proxy_variables() -> Vec<String> {
     PROXY_VARIABLES.iter().filter(is_set).map(|name| (*name).to_owned()).collect()
 }
 
-/// Says at the start that variables which name a proxy are not used.
+/// Warns at the start that the server ignores these variables.
 pub(crate) fn warn_of_proxies() {
     let variables = proxy_variables();
     if !variables.is_empty() {

@@ -1,4 +1,4 @@
-//! Who may reach what we keep: `data_dir`, the key directory and the secret files in them.
+//! Checks who can access our files: `data_dir`, the key directory and the secret files in them.
 
 use std::path::Path;
 
@@ -10,16 +10,16 @@ use crate::admin_token;
 use crate::components::keys_dir;
 use crate::start_error::StartError;
 
-/// The folders that exist and that a group we are in can write to.
+/// The existing folders that one of our groups can write to.
 ///
 /// # Errors
-/// The first that others can write to.
+/// The first folder that others can write to.
 pub(crate) fn check_folders(settings: &Settings) -> Result<Vec<GroupAccess>, StartError> {
     let mut open_to_groups = Vec::new();
     for (key, folder) in [("data_dir", settings.data_dir.as_path()), ("signing.keys_dir", &keys_dir(settings))] {
         match check_private_folder(folder) {
             Ok(group) => open_to_groups.extend(group),
-            // It is made at the start.
+            // The server creates it at the start.
             Err(error) if error.is_missing() => {}
             Err(error) => return Err(StartError::Folder { key, error }),
         }
@@ -27,10 +27,10 @@ pub(crate) fn check_folders(settings: &Settings) -> Result<Vec<GroupAccess>, Sta
     Ok(open_to_groups)
 }
 
-/// As [`check_folders`], and the files that we keep in them: what `serve` would say of them all.
+/// Like [`check_folders`], and also the files in them: everything that `serve` would report.
 ///
 /// # Errors
-/// The first that somebody else has access to.
+/// The first file or folder that somebody else can access.
 pub(crate) fn check_everything(settings: &Settings) -> Result<Vec<GroupAccess>, StartError> {
     let mut open_to_groups = check_folders(settings)?;
     open_to_groups.extend(admin_token_access(&settings.data_dir).map_err(StartError::Secret)?);

@@ -1,4 +1,4 @@
-//! The key cache as the service sees it.
+//! Adapts the key cache to the service's trait.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;

@@ -1,4 +1,5 @@
-//! What is done every minute: signing keys are turned, and what is dead in the store and in memory is forgotten.
+//! The work of every minute: rotates signing keys, and forgets expired data in the store and in
+//! memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,13 @@ use sts_service::Service;
 use sts_store::Ledger;
 use sts_types::Clock;
 
-/// How often. New keys of another process that shares the key directory are published here within this time.
-const UPKEEP: Duration = Duration::from_secs(60);
+/// The interval. This server publishes a new key of another process in the same key directory
+/// within this time.
+const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Keeps keys and store in order, off the request path, for as long as the server runs.
+/// Maintains keys and store, outside of requests, for as long as the server runs.
 pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, service: Arc<Service>) {
-    let mut tick = tokio::time::interval(UPKEEP);
+    let mut tick = tokio::time::interval(INTERVAL);
     let mut steps = ClockSteps::new(service.clock());
     loop {
         tick.tick().await;
@@ -25,7 +27,7 @@ pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, 
         }
         let may_forget = steps.may_forget(service.clock());
         let now = service.clock().now();
-        // Nothing is lost by that: what comes again is verified again.
+        // Forgetting a verified token is safe: if it comes again, it is verified again.
         service.snapshot().remembered.forget_dead(now);
         let keyring = Arc::clone(&keyring);
         let keys = move || if may_forget { keyring.maintain(now) } else { keyring.reread() };
@@ -45,29 +47,31 @@ pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, 
     }
 }
 
-/// The smallest jump of the wall clock that counts as one, in milliseconds; clocks that are merely kept right are slewed by less.
+/// The smallest jump of the wall clock that counts as a step, in milliseconds. Time synchronisation
+/// slews a clock by less.
 const STEP: i128 = 10_000;
-/// How long after a step nothing is done that cannot be undone.
+/// After a step, how long to do nothing that cannot be undone.
 const PAUSE: Duration = Duration::from_secs(3600);
 
-/// Steps of the wall clock, as the monotonic one shows them. What a clock that was wrongly set forward declares dead, such as a one-use
-/// claim, must still be there when it is set back.
+/// Detects steps of the wall clock by comparing it with the monotonic clock. If a clock is wrongly
+/// set forward, live data such as a one-use claim looks expired. It must still be there when the
+/// clock is set back.
 struct ClockSteps {
-    /// Wall time less monotonic time, in milliseconds.
-    ahead: i128,
+    /// Wall time minus monotonic time, in milliseconds.
+    wall_offset: i128,
     /// Monotonic time until which nothing is forgotten.
     pause_until: Duration,
 }
 
 impl ClockSteps {
     fn new(clock: &dyn Clock) -> Self {
-        Self { ahead: ahead(clock), pause_until: Duration::ZERO }
+        Self { wall_offset: wall_offset(clock), pause_until: Duration::ZERO }
     }
 
-    /// By how many seconds the clock was set since this was last asked, if it was.
+    /// The size of the step since the last call, in seconds, if there was one.
     fn observe(&mut self, clock: &dyn Clock) -> Option<i128> {
-        let ahead = ahead(clock);
-        let step = ahead - std::mem::replace(&mut self.ahead, ahead);
+        let wall_offset = wall_offset(clock);
+        let step = wall_offset - std::mem::replace(&mut self.wall_offset, wall_offset);
         (step.abs() >= STEP).then(|| {
             self.pause_until = clock.monotonic().saturating_add(PAUSE);
             step / 1000
@@ -79,7 +83,7 @@ impl ClockSteps {
     }
 }
 
-fn ahead(clock: &dyn Clock) -> i128 {
+fn wall_offset(clock: &dyn Clock) -> i128 {
     i128::from(clock.now_millis()) - i128::try_from(clock.monotonic().as_millis()).unwrap_or(i128::MAX)
 }
 

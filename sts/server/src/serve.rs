@@ -1,4 +1,4 @@
-//! `sts serve`: from a configuration to two listeners, and back down in order.
+//! `sts serve`: from a configuration to two listeners, and an orderly shutdown.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,8 @@ use crate::store_health::watch_store;
 use crate::telemetry::{self, EventLog, Log};
 use crate::{environment, file_permissions, reload};
 
-/// The longest that a second signal waits for connections to be closed.
-const IMMEDIATELY: Duration = Duration::from_millis(200);
+/// The longest that a shutdown waits for connections after a second signal.
+const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A server that is listening.
 pub(crate) struct Running {
@@ -38,15 +38,15 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
     pub(crate) engine: Components,
     pub(crate) events: Arc<EventLog>,
-    /// Whether it is still to be said that the server is ready.
-    is_ready_untold: bool,
+    /// Whether the log still has to say that the server is ready.
+    must_announce_ready: bool,
     draining: Draining,
     listeners: Listeners,
     reload: Reload,
     hangup: Signal,
 }
 
-/// Runs until SIGTERM or SIGINT; `ledger` takes the place of the store that the configuration names.
+/// Runs until SIGTERM or SIGINT. `ledger` replaces the configured store.
 pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let Loaded { settings, written, warnings } = load(config, clock.now()).map_err(StartError::Configuration)?;
@@ -57,14 +57,14 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
     }
     environment::warn_of_proxies();
     runtime()?.block_on(async {
-        let mut signals = Termination::listen()?.counted();
+        let mut signals = Termination::listen()?.count_signals();
         survive_file_limit()?;
         let drain = settings.drain;
         let running = start(config.to_owned(), settings, clock, ledger, &log)?;
-        let running = running.told_of().await;
+        let running = running.announced().await;
         let draining = running.draining.clone();
         let mut more_signals = signals.clone();
-        // The channel ends with the runtime, so that waiting for it never fails.
+        // The sender lives as long as the runtime, so `wait_for` does not fail.
         let at_once = async move {
             let _ = more_signals.wait_for(|count| *count > 1).await;
         };
@@ -82,14 +82,13 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
     })
 }
 
-/// SIGTERM and SIGINT, heard from [`Termination::listen`] on.
+/// SIGTERM and SIGINT, from the call of [`Termination::listen`] on.
 pub(crate) struct Termination {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Termination {
-    /// Listens.
     pub(crate) fn listen() -> Result<Self, StartError> {
         Ok(Self {
             terminate: signal(SignalKind::terminate()).map_err(StartError::Runtime)?,
@@ -97,20 +96,20 @@ impl Termination {
         })
     }
 
-    /// The next of them.
-    pub(crate) async fn asked(&mut self) {
+    /// Waits for the next of them.
+    pub(crate) async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
     }
 
-    /// How many have come, from here on.
-    fn counted(mut self) -> watch::Receiver<u32> {
+    /// Counts them from now on.
+    fn count_signals(mut self) -> watch::Receiver<u32> {
         let (sender, count) = watch::channel(0);
         tokio::spawn(async move {
             loop {
-                self.asked().await;
+                self.received().await;
                 sender.send_modify(|count| *count += 1);
             }
         });
@@ -118,19 +117,19 @@ impl Termination {
     }
 }
 
-/// Has a write beyond the limit on the size of files (`ulimit -f`) fail like one to a full disk. By
-/// default it ends the process.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail like a write to a full disk. By
+/// default the signal ends the process.
 fn survive_file_limit() -> Result<(), StartError> {
     let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     signal(limit).map(drop).map_err(StartError::Runtime)
 }
 
-/// The runtime of everything but the HTTP workers, which have their own.
+/// The runtime for everything but the HTTP workers, which have their own.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(StartError::Runtime)
 }
 
-/// Binds what `settings` say, and starts.
+/// Binds the configured addresses and starts the server.
 fn start(
     config: PathBuf,
     settings: Settings,
@@ -159,7 +158,7 @@ fn check_certificate(
     }
 }
 
-/// Opens and starts everything behind these listeners; answers once requests are served.
+/// Opens and starts everything behind these listeners. Requests are served once it returns.
 pub(crate) fn start_on(
     config: PathBuf,
     settings: Settings,
@@ -172,7 +171,7 @@ pub(crate) fn start_on(
     let (public_address, admin_address) =
         (public.address().unwrap_or(settings.listen), admin.address().unwrap_or(settings.admin.listen));
 
-    // Before anything is read from them, or made in them.
+    // Check the folders before anything is read from them or created in them.
     file_permissions::check_folders(&settings)?;
     let metrics = Arc::new(Metrics::default());
     let events = Arc::new(EventLog::start(settings.log.format, settings.audit.required, Arc::clone(&metrics)));
@@ -201,14 +200,14 @@ pub(crate) fn start_on(
     let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };
     let listeners = Listeners::start(public, public_state, &settings.limits, admin, admin_state)?;
     let reload = Reload::new(config, settings, Arc::clone(&engine.state), certificates);
-    // Before anybody is told that we are ready: until it is listened for, SIGHUP ends a process.
+    // Listen before the log says "ready": until then, SIGHUP would end the process.
     let hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
     Ok(Running {
         public: public_address,
         admin: admin_address,
         engine,
         events,
-        is_ready_untold: false,
+        must_announce_ready: false,
         draining,
         listeners,
         reload,
@@ -217,14 +216,15 @@ pub(crate) fn start_on(
 }
 
 impl Running {
-    /// Says where it listens, and that it is ready if `/readyz` says so, too; else that is said once it does.
-    async fn told_of(mut self) -> Self {
+    /// Logs the addresses, and that the server is ready if `/readyz` says so too. If not, the log
+    /// says so later.
+    async fn announced(mut self) -> Self {
         let state = &self.engine.state;
-        // Read from here on without being looked at.
+        // Probe the store, so that `is_ready` has an answer.
         let _ = state.store.look(&state.service).await;
-        self.is_ready_untold = !state.is_ready();
+        self.must_announce_ready = !state.is_ready();
         let (public, admin) = (self.public, self.admin);
-        if self.is_ready_untold {
+        if self.must_announce_ready {
             tracing::info!(%public, %admin, "listening");
         } else {
             tracing::info!(%public, %admin, "ready");
@@ -232,10 +232,10 @@ impl Running {
         self
     }
 
-    /// Serves until `shutdown`, then lets open requests end, unless `at_once` comes first.
+    /// Serves until `shutdown`. Then it finishes open requests, unless `at_once` comes first.
     pub(crate) async fn until(self, shutdown: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
         let addresses = (self.public, self.admin);
-        let Self { engine, events, is_ready_untold, draining, listeners, reload, hangup, .. } = self;
+        let Self { engine, events, must_announce_ready, draining, listeners, reload, hangup, .. } = self;
         let Listeners { public, admin, closing } = listeners;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let background = [
@@ -250,7 +250,7 @@ impl Running {
             tokio::spawn(keep_refusals(Arc::clone(&engine.state))),
             tokio::spawn(reload::watch(reload, hangup)),
         ];
-        let readiness = is_ready_untold
+        let readiness = must_announce_ready
             .then(|| tokio::spawn(notify_when_ready(Arc::clone(&engine.state), draining.clone(), addresses)));
         let servers = [tokio::spawn(public), tokio::spawn(admin)];
         shutdown.await;
@@ -265,20 +265,20 @@ impl Running {
         };
         tokio::select! {
             biased;
-            // A stop that has begun cannot be hurried: it is left behind.
-            () = at_once => drop(tokio::time::timeout(IMMEDIATELY, stop(false)).await),
+            // actix cannot speed up a stop that has begun. Wait a moment, then leave it behind.
+            () = at_once => drop(tokio::time::timeout(STOP_TIMEOUT, stop(false)).await),
             () = stop(true) => {}
         }
         for task in background.into_iter().chain(readiness) {
             task.abort();
         }
         for server in servers {
-            let _ = tokio::time::timeout(IMMEDIATELY, server).await;
+            let _ = tokio::time::timeout(STOP_TIMEOUT, server).await;
         }
-        // The last answers have left; their events follow before we end.
+        // All answers are sent. Wait for their events and refusals.
         engine.state.service.told_of_exchanges().await;
         engine.state.service.save_refusals().await;
-        // Blocks, and nothing else is left to be done.
+        // This blocks, but nothing else is left to do.
         events.close();
     }
 }
@@ -288,7 +288,7 @@ async fn keep_refusals(state: Arc<AppState>) {
     state.service.keep_refusals().await;
 }
 
-/// Says that the server is ready once `/readyz` does.
+/// Logs that the server is ready once `/readyz` says so.
 async fn notify_when_ready(state: Arc<AppState>, draining: Draining, (public, admin): (SocketAddr, SocketAddr)) {
     const PAUSE: Duration = Duration::from_millis(100);
     while !state.is_ready() {
@@ -304,13 +304,13 @@ async fn keep_status_lists(state: Arc<AppState>) {
     state.service.keep_status_lists().await;
 }
 
-/// Runs the key cache that is in force; a reload replaces it.
+/// Runs the current key cache. A reload replaces it.
 async fn keep_issuers_fresh(state: Arc<AppState>) {
     let mut in_force = state.issuers.subscribe();
     loop {
         let cache = in_force.borrow_and_update().clone();
         let replaced = async {
-            // The sender lives as long as the desk, which this task holds.
+            // The sender lives as long as `state`, which this task holds.
             let _ = in_force.changed().await;
         };
         cache.run(replaced).await;

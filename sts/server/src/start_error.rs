@@ -1,4 +1,5 @@
-//! Why the server does not start: what, where, and what to do. Each ends the process with exit code 2.
+//! Why the server does not start: what, where, and what to do. Each error ends the process with
+//! exit code 2.
 
 use std::io;
 use std::path::PathBuf;
@@ -35,13 +36,13 @@ pub(crate) enum StartError {
     Folder { key: &'static str, error: SecretFileError },
     #[error("cannot {doing} the admin token {}: {why}", shown_path(path))]
     AdminToken { doing: &'static str, path: PathBuf, why: String },
-    /// The arguments do not go together, or one cannot be.
+    /// The arguments contradict each other, or one is invalid.
     #[error("{0}")]
     Usage(String),
-    /// The configuration does not say for certain where its server is.
+    /// The configuration does not say for certain where its server listens.
     #[error("{}error: {}", .0.render(false), self.advice())]
     AdminUnknown(Diagnostics),
-    /// No server runs, and what the work takes cannot be read from its configuration.
+    /// No server runs, and the configuration lacks what the work needs.
     #[error("{}error: {}", diagnostics.render(false), self.advice())]
     StoreNotOpened { missing: String, diagnostics: Diagnostics },
     #[error("cannot start the runtime: {0}")]
@@ -49,7 +50,7 @@ pub(crate) enum StartError {
 }
 
 impl StartError {
-    /// The rule that `sts check` would name, where it is no finding with a rule of its own.
+    /// The check code that `sts check` would name. `None` if no check covers the error.
     pub(crate) fn code(&self) -> Option<CheckCode> {
         match self {
             Self::Listen(error) => error.code(),
@@ -59,7 +60,7 @@ impl StartError {
         }
     }
 
-    /// What to do, where the findings in a configuration do not say it.
+    /// What to do, if the findings in the configuration do not say it.
     pub(crate) fn advice(&self) -> String {
         match self {
             Self::AdminUnknown(_) => {

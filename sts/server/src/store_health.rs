@@ -1,5 +1,6 @@
-//! How the store is: one truth, which both listeners' readiness and the metrics tell. It is looked at now and then, and what becomes of
-//! requests changes it at once, so that nobody who asks has to wait for the store.
+//! The state of the store, shared by the readiness of both listeners and by the metrics. A
+//! background task probes the store, and the outcome of each request updates the state at once.
+//! Readers therefore never wait for the store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,130 +10,135 @@ use sts_service::Service;
 use sts_store::{LedgerError, Warning};
 use tokio::sync::Notify;
 
-/// What came of asking the store whether it is ready.
+/// The result of a store probe.
 pub(crate) type Readiness = Result<Vec<Warning>, LedgerError>;
 
-/// How old an answer may be before whoever reads it asks for another.
+/// Reading a result that is older than this requests a new probe.
 const FRESH: Duration = Duration::from_secs(1);
-/// How often it is looked at though nobody asks.
+/// Interval of the store probe when nobody requests one.
 const IDLE: Duration = Duration::from_secs(10);
-/// The same while it is not ready.
+/// The same interval while the store is not ready.
 const UNREADY: Duration = Duration::from_secs(1);
-/// The least time between two looks, whoever asks.
+/// The shortest time between two probes.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How the store is; not ready before it was looked at.
+/// The state of the store. It is not ready before the first probe.
 #[derive(Default)]
 pub(crate) struct StoreHealth {
-    /// A copy of the outcome, read without the lock.
+    /// A copy of the outcome, for reading without the lock.
     is_ready: AtomicBool,
     state: Mutex<State>,
-    /// Somebody wants it looked at.
-    wanted: Notify,
-    /// One look at a time.
-    looking: tokio::sync::Mutex<()>,
+    /// Signalled when somebody requests a probe.
+    requested: Notify,
+    /// Only one probe runs at a time.
+    probing: tokio::sync::Mutex<()>,
 }
 
-/// All moments are of the monotonic clock.
+/// All times are of the monotonic clock.
 #[derive(Default)]
 struct State {
-    /// None before the first look.
+    /// `None` before the first probe.
     outcome: Option<Result<(), LedgerError>>,
     warnings: Vec<Warning>,
-    /// When the last look began.
-    looked: Option<Duration>,
-    /// When it was last known to fail.
+    /// When the last probe began.
+    probed: Option<Duration>,
+    /// The time of the last failure.
     failed: Option<Duration>,
-    /// What the log says of it.
-    told: Option<Result<Vec<&'static str>, ()>>,
+    /// What the log says about the store so far.
+    logged: Option<Result<Vec<&'static str>, ()>>,
 }
 
 impl StoreHealth {
-    /// Whether it is ready, without a wait. An old answer has it looked at again.
+    /// Whether the store is ready, without waiting. If the result is old, requests a new probe.
     pub(crate) fn is_ready(&self, now: Duration) -> bool {
         self.read(now);
         self.is_ready.load(Ordering::Acquire)
     }
 
-    /// What was learned last; none before the first look. An old answer has it looked at again.
+    /// The last result, or `None` before the first probe. If the result is old, requests a new
+    /// probe.
     pub(crate) fn read(&self, now: Duration) -> Option<Readiness> {
         let state = self.state();
-        if state.looked.is_none_or(|looked| now.saturating_sub(looked) >= FRESH) {
-            self.wanted.notify_one();
+        if state.probed.is_none_or(|probed| now.saturating_sub(probed) >= FRESH) {
+            self.requested.notify_one();
         }
         let warnings = || state.warnings.clone();
         state.outcome.clone().map(|outcome| outcome.map(|()| warnings()))
     }
 
-    /// A request got no answer from the store.
+    /// Records that the store failed a request.
     pub(crate) fn request_failed(&self, now: Duration) {
         let mut state = self.state();
         state.failed = state.failed.max(Some(now));
         if state.outcome.as_ref().is_none_or(Result::is_ok) {
             let text = "it did not answer a request, or refused it; it is looked at again";
-            self.put(&mut state, Err(LedgerError::Unavailable(text.into())));
+            self.set(&mut state, Err(LedgerError::Unavailable(text.into())));
         }
-        self.wanted.notify_one();
+        self.requested.notify_one();
     }
 
-    /// A token was recorded for a request that came at `arrived`. That nobody can when the store is away, full or in doubt.
+    /// Records that the store saved a token for a request that arrived at `arrived`. A store that
+    /// is away, full or not trusted cannot do that.
     pub(crate) fn token_was_recorded(&self, arrived: Duration) {
         if self.is_ready.load(Ordering::Acquire) {
             return;
         }
         let mut state = self.state();
         if state.failed.is_none_or(|failed| failed < arrived) {
-            self.put(&mut state, Ok(()));
+            self.set(&mut state, Ok(()));
         }
-        self.wanted.notify_one();
+        self.requested.notify_one();
     }
 
-    /// Looks at the store, and answers what is true from then on. Whoever comes while somebody looks gets the answer of the next look.
+    /// Probes the store, and returns a result that is true from now on. A caller that comes during
+    /// a probe gets the result of the next one.
     pub(crate) async fn look(&self, service: &Service) -> Readiness {
         let arrived = service.clock().monotonic();
-        let _turn = self.looking.lock().await;
-        if let Some(known) = self.known_at(arrived) {
-            return known;
+        let _guard = self.probing.lock().await;
+        if let Some(recent) = self.recent_result(arrived) {
+            return recent;
         }
         let began = service.clock().monotonic();
         let readiness = service.ready().await;
         self.note(began, service.clock().monotonic(), readiness)
     }
 
-    /// What the last look has shown, when it began after `now`, or shortly before and nothing has failed.
-    fn known_at(&self, now: Duration) -> Option<Readiness> {
+    /// The result of the last probe, if it is recent enough: it began after `now`, or shortly
+    /// before and succeeded.
+    fn recent_result(&self, now: Duration) -> Option<Readiness> {
         let state = self.state();
-        let looked = state.looked?;
+        let probed = state.probed?;
         let is_known = match state.outcome.as_ref()? {
-            Ok(()) => now.saturating_sub(looked) < PAUSE,
-            Err(_) => looked > now,
+            Ok(()) => now.saturating_sub(probed) < PAUSE,
+            Err(_) => probed > now,
         };
         is_known.then(|| state.outcome.clone().unwrap_or(Ok(())).map(|()| state.warnings.clone()))
     }
 
-    /// Notes what a look has shown that went from `began` to `now`. What failed meanwhile is not mended by it.
+    /// Records the result of a probe that ran from `began` to `now`. A success does not cancel a
+    /// failure that happened meanwhile.
     fn note(&self, began: Duration, now: Duration, readiness: Readiness) -> Readiness {
         let mut state = self.state();
-        state.looked = Some(began);
+        state.probed = Some(began);
         match readiness {
             Ok(warnings) => {
                 state.warnings = warnings;
                 if state.failed.is_none_or(|failed| failed < began) {
-                    self.put(&mut state, Ok(()));
+                    self.set(&mut state, Ok(()));
                 } else {
-                    self.wanted.notify_one();
+                    self.requested.notify_one();
                 }
             }
             Err(error) => {
                 state.failed = state.failed.max(Some(now));
-                self.put(&mut state, Err(error));
+                self.set(&mut state, Err(error));
             }
         }
-        state.tell();
+        state.log_changes();
         state.outcome.clone().unwrap_or(Ok(())).map(|()| state.warnings.clone())
     }
 
-    fn put(&self, state: &mut State, outcome: Result<(), LedgerError>) {
+    fn set(&self, state: &mut State, outcome: Result<(), LedgerError>) {
         self.is_ready.store(outcome.is_ok(), Ordering::Release);
         state.outcome = Some(outcome);
     }
@@ -143,41 +149,41 @@ impl StoreHealth {
 }
 
 impl State {
-    /// Tells the operator what has changed since he was last told.
-    fn tell(&mut self) {
-        let told = match &self.outcome {
+    /// Logs what has changed since the last call.
+    fn log_changes(&mut self) {
+        let logged = match &self.outcome {
             Some(Ok(())) => {
-                let known: &[&str] = match &self.told {
-                    Some(Ok(known)) => known,
+                let known_warnings: &[&str] = match &self.logged {
+                    Some(Ok(known_warnings)) => known_warnings,
                     Some(Err(())) => {
                         tracing::info!("the store is ready again");
                         &[]
                     }
                     None => &[],
                 };
-                for warning in self.warnings.iter().filter(|warning| !known.contains(&warning.name)) {
+                for warning in self.warnings.iter().filter(|warning| !known_warnings.contains(&warning.name)) {
                     tracing::warn!(warning = warning.name, "{}", warning.text);
                 }
                 Ok(self.warnings.iter().map(|warning| warning.name).collect())
             }
             Some(Err(error)) => {
-                if self.told != Some(Err(())) {
+                if self.logged != Some(Err(())) {
                     tracing::error!(%error, "the store is not ready");
                 }
                 Err(())
             }
             None => return,
         };
-        self.told = Some(told);
+        self.logged = Some(logged);
     }
 }
 
-/// Looks at the store for as long as the server runs: when somebody wants it, and now and then.
+/// Probes the store for as long as the server runs: on request, and at intervals.
 pub(crate) async fn watch_store(health: Arc<StoreHealth>, service: Arc<Service>) {
     loop {
         let is_ready = health.look(&service).await.is_ok();
         tokio::time::sleep(PAUSE).await;
-        let _ = tokio::time::timeout(if is_ready { IDLE } else { UNREADY }, health.wanted.notified()).await;
+        let _ = tokio::time::timeout(if is_ready { IDLE } else { UNREADY }, health.requested.notified()).await;
     }
 }
 
@@ -228,7 +234,7 @@ mod tests {
             use std::future::Future as _;
             health.read(now);
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            std::pin::pin!(health.wanted.notified()).as_mut().poll(&mut context).is_ready()
+            std::pin::pin!(health.requested.notified()).as_mut().poll(&mut context).is_ready()
         };
         assert!(wants(&health, at(0)), "nobody has looked");
         health.note(at(0), at(1), Ok(Vec::new())).unwrap();

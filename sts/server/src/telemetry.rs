@@ -1,4 +1,5 @@
-//! Decision events on standard output and logs on standard error, one line each; in JSON both name time and level alike.
+//! Decision events on standard output and logs on standard error, one per line. In JSON, both use
+//! the same names for time and level.
 
 mod json;
 
@@ -21,10 +22,10 @@ use crate::clock::SystemClock;
 use crate::metrics::Metrics;
 use crate::sinks::{Sink, Stream};
 
-/// Time that a sink has at the end to write what it has taken.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a sink may write pending lines at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The log of this process. Dropping it gives its last lines time to be written.
+/// The log of this process. Dropping it flushes the last lines.
 pub(crate) struct Log(Arc<Sink>);
 
 impl Log {
@@ -36,12 +37,12 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.0.close(LAST_WORDS);
+        self.0.close(FLUSH_TIMEOUT);
     }
 }
 
-/// Installs the log: our crates at the configured level, the others' warnings, but for what strangers make of HTTP: an error for each
-/// line of nonsense would be theirs to fill the log with.
+/// Installs the log. Our crates log at the configured level, other crates warnings only. actix_http
+/// logs nothing, because strangers could fill the log with one error per malformed request line.
 pub(crate) fn install(settings: LogSettings) -> Log {
     let sink = Sink::start("stderr", Stream::stderr());
     let level = settings.level.name();
@@ -50,7 +51,7 @@ pub(crate) fn install(settings: LogSettings) -> Log {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(directives))
         .with_writer(LogLines(Arc::clone(&sink)))
-        // What it would print of a fault of its own, it would print in a way that panics.
+        // The library would print its own errors with a macro that panics.
         .log_internal_errors(false)
         .with_ansi(false);
     // A second server in one process (there is none outside tests) keeps the first one's log.
@@ -59,20 +60,20 @@ pub(crate) fn install(settings: LogSettings) -> Log {
         LogFormat::Text => builder.with_timer(WallTime(SystemClock::new())).with_target(false).try_init(),
     };
     std::panic::set_hook(Box::new(|panic| {
-        let (place, message) = told(panic.location(), panic.payload());
+        let (place, message) = describe_panic(panic.location(), panic.payload());
         tracing::error!(%place, message, "a panic: a fault of sts itself");
     }));
     Log(sink)
 }
 
-/// What is said of a panic: its place, and its message where that is a constant of the source. One that was put together at run
-/// time may hold what a caller sent, or a secret.
-fn told<'a>(place: Option<&Location<'_>>, payload: &'a (dyn Any + Send)) -> (String, &'a str) {
+/// What the log says about a panic: its place, and its message if that is a constant of the source.
+/// A message formatted at run time may contain caller input or a secret.
+fn describe_panic<'a>(place: Option<&Location<'_>>, payload: &'a (dyn Any + Send)) -> (String, &'a str) {
     let place = place.map(ToString::to_string).unwrap_or_default();
     (place, payload.downcast_ref::<&'static str>().copied().unwrap_or("withheld: it may hold what must not be logged"))
 }
 
-/// Hands log lines to a sink.
+/// Passes log lines to a sink.
 struct LogLines(Arc<Sink>);
 
 /// One line, written by one call.
@@ -89,7 +90,7 @@ impl<'a> MakeWriter<'a> for LogLines {
 impl io::Write for LogLine<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.offer(line);
-        // What was lost is counted; nobody here could do anything about it.
+        // Lost lines are counted by the sink. The caller could do nothing about them.
         Ok(line.len())
     }
 
@@ -98,7 +99,7 @@ impl io::Write for LogLine<'_> {
     }
 }
 
-/// The time at the head of a text line, as decision events have it.
+/// The time of a text line, in the format of decision events.
 struct WallTime(SystemClock);
 
 impl FormatTime for WallTime {
@@ -107,7 +108,7 @@ impl FormatTime for WallTime {
     }
 }
 
-/// Counts decision events and hands them to sinks.
+/// Counts decision events and passes them to sinks.
 pub(crate) struct EventLog {
     format: LogFormat,
     is_required: bool,
@@ -116,34 +117,34 @@ pub(crate) struct EventLog {
 }
 
 impl EventLog {
-    /// Events go to standard output. With `is_required` nothing may be decided that it cannot take.
+    /// Events go to standard output. With `is_required`, the server refuses exchanges while the
+    /// sink takes no events.
     pub(crate) fn start(format: LogFormat, is_required: bool, metrics: Arc<Metrics>) -> Self {
         Self { format, is_required, metrics, sinks: vec![Sink::start("stdout", Stream::stdout())] }
     }
 
-    /// The sinks.
     pub(crate) fn sinks(&self) -> &[Arc<Sink>] {
         &self.sinks
     }
 
-    /// Waits until the events so far are written, but not for long.
+    /// Waits until the events so far are written, up to a timeout.
     pub(crate) fn flush(&self) {
         for sink in &self.sinks {
-            sink.flush(LAST_WORDS);
+            sink.flush(FLUSH_TIMEOUT);
         }
     }
 
-    /// Takes no more events, and gives the last ones time to be written.
+    /// Takes no more events, and flushes the last ones.
     pub(crate) fn close(&self) {
         for sink in &self.sinks {
-            sink.close(LAST_WORDS);
+            sink.close(FLUSH_TIMEOUT);
         }
     }
 }
 
 impl EventSink for EventLog {
     fn decision(&self, event: &DecisionEvent) {
-        /// What a longer line took is given back.
+        /// Above this size the buffer's memory is released.
         const KEPT: usize = 4096;
         thread_local! {
             static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -173,7 +174,7 @@ impl EventSink for EventLog {
     }
 }
 
-/// An event as a line of the log has it.
+/// An event as a log line.
 #[derive(Serialize)]
 struct EventLine<'a> {
     level: &'static str,
@@ -181,12 +182,13 @@ struct EventLine<'a> {
     event: &'a DecisionEvent,
 }
 
-/// By the same names as log lines.
+/// The same level names as in log lines.
 fn level(event: &DecisionEvent) -> &'static str {
     if event.outcome == Outcome::Unavailable { "WARN" } else { "INFO" }
 }
 
-/// The event for people: the same members as `name=value`, values in JSON so that no text can break the line.
+/// The event for people: the same members as `name=value`, with values in JSON so that no text can
+/// break the line.
 fn text(event: &DecisionEvent, json: &[u8]) -> String {
     let members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).unwrap_or_default();
     let mut line = format!("{} decision {}", event.time, event.outcome.name());
@@ -198,7 +200,7 @@ fn text(event: &DecisionEvent, json: &[u8]) -> String {
     line
 }
 
-/// Counts nothing and writes nothing: for the command line's own use of the service.
+/// Counts nothing and writes nothing. For the command line's own use of the service.
 pub(crate) struct NoEvents;
 
 impl EventSink for NoEvents {
@@ -212,10 +214,10 @@ mod tests {
     #[test]
     fn c125_a_panic_says_where_it_was_and_nothing_that_was_sent() {
         let here = Location::caller();
-        let (place, message) = told(Some(here), &"index out of range");
+        let (place, message) = describe_panic(Some(here), &"index out of range");
         assert!(place.starts_with(file!()));
         assert_eq!(message, "index out of range");
         let sent = format!("no such key: {}", "canary");
-        assert!(!told(Some(here), &sent).1.contains("canary"));
+        assert!(!describe_panic(Some(here), &sent).1.contains("canary"));
     }
 }

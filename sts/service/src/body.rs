@@ -1,5 +1,6 @@
-//! Parameters out of a body: a form (`application/x-www-form-urlencoded`), or JSON with the same names. Strict: what is not
-//! well-formed is refused, never repaired, so that no two readers can disagree about a request.
+//! Reads parameters from a body: a form (`application/x-www-form-urlencoded`), or JSON with the
+//! same names. The reader is strict. It refuses a malformed body and never repairs one, so that no
+//! two readers can disagree about a request.
 
 use std::borrow::Cow;
 
@@ -12,25 +13,27 @@ impl<'b> Parameters<'b> {
     /// Reads a form.
     ///
     /// # Errors
-    /// `request_malformed` for broken percent-encoding, what is not UTF-8, and what [`Parameters::new`] refuses.
+    /// `request_malformed` for broken percent-encoding, for text that is not UTF-8, and for what
+    /// [`Parameters::new`] refuses.
     pub fn from_form(body: &'b [u8]) -> Result<Self, RefusedError> {
         let mut pairs = Vec::with_capacity(8);
         let mut rest = Some(body);
         while let Some(text) = rest {
-            let (pair, next) = match cut(text, b'&') {
+            let (pair, next) = match split_once(text, b'&') {
                 Some((pair, next)) => (pair, Some(next)),
                 None => (text, None),
             };
             rest = next;
             if !pair.is_empty() {
-                let (name, value) = cut(pair, b'=').unwrap_or((pair, &[]));
+                let (name, value) = split_once(pair, b'=').unwrap_or((pair, &[]));
                 pairs.push((decode(name)?, decode(value)?));
             }
         }
         Self::new(pairs)
     }
 
-    /// Reads JSON: one strict object of strings; `audience` and `resource` may be lists of them, `expires_in` a number.
+    /// Reads JSON: one strict object of strings. `audience` and `resource` may be lists of strings,
+    /// `expires_in` a number.
     ///
     /// # Errors
     /// `request_malformed` for anything else, and for what [`Parameters::new`] refuses.
@@ -43,7 +46,7 @@ impl<'b> Parameters<'b> {
         for (name, value) in members {
             let name = Cow::Owned(name);
             match value {
-                // As good as an empty one.
+                // Counts as empty.
                 Value::Null => pairs.push((name, Cow::Borrowed(""))),
                 Value::String(text) => pairs.push((name, text.into())),
                 Value::Number(number) if name == "expires_in" => pairs.push((name, number.to_string().into())),
@@ -64,7 +67,7 @@ impl<'b> Parameters<'b> {
     }
 }
 
-/// Said of a JSON body that two readers could read differently, or not at all.
+/// The message for a JSON body that two readers could read differently, or not at all.
 pub const NOT_AN_OBJECT: &str =
     "the body is not one strict JSON object: send one in UTF-8, with no member twice and nothing after it";
 
@@ -72,13 +75,13 @@ fn malformed(rule: &'static str) -> RefusedError {
     RefusedError::because(Reason::RequestMalformed, rule)
 }
 
-/// What stands before the first `mark`, and what behind it.
-fn cut(text: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
+/// The parts before and after the first `mark`.
+fn split_once(text: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
     let (before, from) = text.split_at_checked(memchr::memchr(mark, text)?)?;
     Some((before, from.get(1..)?))
 }
 
-/// Undoes `+` and percent-encoding.
+/// Decodes `+` and percent-encoding.
 fn decode(text: &[u8]) -> Result<Cow<'_, str>, RefusedError> {
     let broken = || malformed("the form's percent-encoding is broken");
     let digit = |b: u8| char::from(b).to_digit(16).ok_or_else(broken);
@@ -88,8 +91,8 @@ fn decode(text: &[u8]) -> Result<Cow<'_, str>, RefusedError> {
     }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = memchr::memchr2(b'%', b'+', rest) {
-        let (plain, coded) = rest.split_at_checked(at).ok_or_else(broken)?;
+    while let Some(index) = memchr::memchr2(b'%', b'+', rest) {
+        let (plain, coded) = rest.split_at_checked(index).ok_or_else(broken)?;
         bytes.extend_from_slice(plain);
         rest = match coded {
             [b'+', rest @ ..] => {
@@ -107,7 +110,7 @@ fn decode(text: &[u8]) -> Result<Cow<'_, str>, RefusedError> {
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| undecodable())
 }
 
-/// The parameters whose type is judged in a JSON body.
+/// The parameters whose type is checked in a JSON body.
 const KNOWN: [&str; 14] = [
     "grant_type",
     "subject_token",

@@ -1,4 +1,5 @@
-//! Who calls our own endpoints: a registered API with its secret, or the bearer of a token of ours.
+//! Authenticates callers of our own endpoints: a registered API with its secret, or the holder of a
+//! token of ours.
 
 use sts_jose::{constant_time_eq, sha256};
 use sts_token::{OwnToken, OwnTokenError};
@@ -7,7 +8,8 @@ use sts_types::{ApiName, Digest256, rfc};
 use crate::reason::{Reason, RefusedError};
 use crate::{Service, Snapshot};
 
-/// The digest of an API's introspection secret: all that is kept of it. High-entropy secrets need no slow hash.
+/// The digest of an API's introspection secret. The secret itself is not kept. A high-entropy
+/// secret needs no slow hash.
 #[derive(Clone)]
 pub struct ApiSecret(Digest256);
 
@@ -23,17 +25,18 @@ impl ApiSecret {
     }
 }
 
-/// Whose token somebody presented, dead or alive.
+/// Who signed a presented token, live or expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// One of our keys signed it.
+    /// One of our keys.
     Ours,
-    /// Anything else.
+    /// Somebody else, or nobody.
     Foreign,
 }
 
 impl Service {
-    /// The API of that name and secret; the work is the same whether the name, the secret or both are wrong.
+    /// The API of that name and secret. The work is the same whether the name, the secret or both
+    /// are wrong.
     #[must_use]
     pub fn authenticate_api(&self, snapshot: &Snapshot, name: &str, secret: &str) -> Option<ApiName> {
         let nobody = ApiSecret(Digest256([0; 32]));
@@ -42,10 +45,10 @@ impl Service {
         registered.filter(|_| right).map(|(name, _)| name.clone())
     }
 
-    /// The bearer of a live token of ours for our own API that has one of `scopes`.
+    /// The holder of a live token of ours for our own API with one of `scopes`.
     ///
     /// # Errors
-    /// `invalid_token`, `insufficient_scope`, or `store_unavailable` when the ledger does not answer.
+    /// `invalid_token`, `insufficient_scope`, or `store_unavailable` if the ledger does not answer.
     pub async fn authenticate_bearer(
         &self,
         snapshot: &Snapshot,
@@ -54,7 +57,7 @@ impl Service {
     ) -> Result<OwnToken, RefusedError> {
         let own = self.own_token(snapshot, token).ok_or(Reason::InvalidToken)?;
         let for_us = own.audience.as_str() == snapshot.issuer.as_str();
-        // Whoever comes here is not known yet: the signature is verified before the store is asked.
+        // Anybody can send a token, so its signature is verified before the store is asked.
         let record = if for_us { self.supported_record(snapshot, &own.jti).await? } else { None };
         if record.is_none_or(|record| !own.is_recorded_by(&record)) {
             return Err(Reason::InvalidToken.into());
@@ -68,7 +71,7 @@ impl Service {
         }
     }
 
-    /// Whose token it is, by its signature.
+    /// Who signed the token.
     #[must_use]
     pub fn origin(&self, snapshot: &Snapshot, token: &str) -> Origin {
         match self.verify_own(snapshot, token) {

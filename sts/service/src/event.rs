@@ -1,4 +1,4 @@
-//! The decision event: one for every exchange, whatever became of it.
+//! The decision event: one for every exchange, whatever its outcome.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::presented::PresentedToken;
 use crate::redact::redacted;
 use crate::refusals::RememberedRefusal;
 
-/// The version of the event's form; it changes when a field changes its meaning or goes.
+/// The version of the event's format. It changes if a field changes its meaning or goes.
 pub const EVENT_VERSION: u32 = 2;
 
-/// What became of one exchange. It never holds a token.
+/// The outcome of one exchange. It never contains a token.
 #[derive(Clone, Debug, Serialize)]
 pub struct DecisionEvent {
     /// Always `decision`.
@@ -28,9 +28,9 @@ pub struct DecisionEvent {
     pub time: String,
     /// The request's id.
     pub request_id: String,
-    /// What it came to.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The stable reason; absent when granted or abandoned.
+    /// The stable reason. Absent if granted or abandoned.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "reason_name")]
     pub reason: Option<Reason>,
     /// Which rule of that reason.
@@ -42,56 +42,57 @@ pub struct DecisionEvent {
     /// The subject token's `sub`, once verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// The account: granted, or named by the request and existing.
+    /// The account: the granted one, or the existing one that the request names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// The identity that decided.
+    /// The identity that granted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
-    /// The identity that came nearest, `account/identity`, when policy refused.
+    /// The nearest identity, `account/identity`, if policy refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nearest_identity: Option<String>,
-    /// The first condition of it that failed.
+    /// Its first condition that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_condition: Option<FailedCondition>,
     /// Why it was refused, for the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// What a refused token says of itself.
+    /// What a refused token claims about itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presented: Option<PresentedToken>,
-    /// The exchange that a one-use token was spent on, where that is known.
+    /// The exchange that used up a one-use token, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earlier_use: Option<EarlierExchange>,
-    /// The minted `aud`; when refused, the values of `audience` and `resource` that were asked for, joined by spaces.
+    /// The minted `aud`. If refused, the requested values of `audience` and `resource`, joined by
+    /// spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
-    /// The minted `scope`; when refused, the one asked for.
+    /// The minted `scope`. If refused, the requested one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The minted `jti`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
-    /// The snapshot it ran under.
+    /// The generation of the snapshot.
     pub generation: String,
     /// The caller's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
-    /// From arrival to decision.
+    /// From arrival to decision, in microseconds.
     pub duration_us: u64,
-    /// The token's claims, with `log.claims: true`, once verified.
+    /// The token's claims with `log.claims: true`, once verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claims: Option<Value>,
-    /// Where the time went: for measuring, and not written.
+    /// Time spent in each phase. For metrics; not written.
     #[serde(skip)]
     pub phases: PhaseTimes,
-    /// How long the answer was then held back: for measuring, and not written.
+    /// How long the answer was then held back. For metrics; not written.
     #[serde(skip)]
     pub held: Duration,
 }
 
 impl DecisionEvent {
-    /// The event of an exchange, which policy refused with `refusal` if that is given.
+    /// The event of an exchange. `refusal` is given if the exchange was refused.
     pub(crate) fn of(exchange: EndedExchange, refusal: Option<&RememberedRefusal>) -> Self {
         let EndedExchange { snapshot, request_id, source, ended_millis, phases, record, conclusion } = exchange;
         let refused = conclusion.refused();
@@ -134,7 +135,7 @@ impl DecisionEvent {
     }
 }
 
-/// The identity that came nearest, as `account/identity`, and the first of its conditions that failed.
+/// The nearest identity, as `account/identity`, and its first condition that failed.
 pub(crate) fn nearest_miss(decision: Option<&Decision>) -> (Option<String>, Option<FailedCondition>) {
     let Some(nearest) = decision.and_then(|decision| decision.trace.first()) else { return (None, None) };
     let failed = nearest.conditions.iter().find(|condition| !condition.holds).map(|condition| FailedCondition {
@@ -154,7 +155,7 @@ fn rfc3339_millis(millis: u64) -> String {
         .unwrap_or_default()
 }
 
-/// What an exchange came to.
+/// The outcome of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -162,7 +163,7 @@ pub enum Outcome {
     Granted,
     /// The request, its token or the rules do not allow it.
     Refused,
-    /// Nothing was judged to the end.
+    /// The exchange could not be decided.
     Unavailable,
     /// The caller hung up before there was an answer.
     Abandoned,
@@ -214,12 +215,12 @@ pub struct FailedCondition {
     pub on: String,
     /// What the rule wants.
     pub expected: String,
-    /// What the token has; absent when the claim is.
+    /// What the token has. Absent if the claim is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<String>,
 }
 
-/// The exchange that a one-use token was spent on.
+/// The exchange that used up a one-use token.
 #[derive(Clone, Debug, Serialize)]
 pub struct EarlierExchange {
     /// RFC 3339 in UTC.
@@ -228,17 +229,18 @@ pub struct EarlierExchange {
     pub request_id: String,
 }
 
-/// Where decision events go.
+/// Receives decision events.
 pub trait EventSink: Send + Sync + 'static {
-    /// Takes one event, on the observers' thread. While it blocks, no other exchange is told.
+    /// Takes one event on the observers' thread. While it blocks, no other event is delivered.
     fn decision(&self, event: &DecisionEvent);
 
-    /// Whether a decision may be made only where its event will be told.
+    /// Whether an exchange is refused if its event could not be delivered.
     fn is_required(&self) -> bool {
         false
     }
 
-    /// Whether a decision may be made while `waiting` others are still to be told: false when no sink could take it, and one has to.
+    /// Whether `waiting` pending events and one more could be delivered. False if no sink could
+    /// take them and one must.
     fn is_available(&self, _waiting: usize) -> bool {
         true
     }

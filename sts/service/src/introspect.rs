@@ -1,4 +1,4 @@
-//! Introspection (RFC 7662): whether a token of ours is active, for those who may know.
+//! Introspection (RFC 7662): whether a token of ours is active, for callers who may know.
 
 use sts_store::Entry;
 use sts_token::{PresentedToken, Provenance};
@@ -9,19 +9,19 @@ use crate::{Service, Snapshot};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Said when the store does not answer: the caller must not take it for a verdict.
+/// The message when the store does not answer. The caller must not take it for a verdict.
 const NOT_LOOKED_UP: &str =
     "the store does not answer right now; the token was not looked up, and nothing is said of whether it is active";
 
-/// Who asks.
+/// The caller.
 pub enum Caller {
-    /// A registered API: it sees tokens whose `aud` is its own.
+    /// A registered API. It sees tokens whose `aud` is its own.
     Api(ApiName),
-    /// The account that bears a token with `sts:introspect`: it sees all.
+    /// The account of a token with `sts:introspect`. It sees all tokens.
     Bearer(AccountId),
 }
 
-/// The answer. Every inactive token gets the same one, whatever the cause (RFC 7662 section 2.2).
+/// The answer. All inactive tokens get the same one, whatever the cause (RFC 7662 section 2.2).
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum Introspection {
@@ -34,7 +34,7 @@ pub enum Introspection {
     Active(Box<ActiveToken>),
 }
 
-/// What an active token is said to be.
+/// The answer for an active token.
 #[derive(Serialize)]
 pub struct ActiveToken {
     active: bool,
@@ -54,7 +54,7 @@ pub struct ActiveToken {
 }
 
 impl Introspection {
-    /// The one inactive answer.
+    /// The answer for every inactive token.
     pub const INACTIVE: Self = Self::Inactive { active: false };
 }
 
@@ -62,7 +62,7 @@ impl Service {
     /// Introspects `token` for `caller`.
     ///
     /// # Errors
-    /// `store_unavailable` when the ledger does not answer: that is never read as inactive or active.
+    /// `store_unavailable` if the ledger does not answer. That never counts as inactive or active.
     pub async fn introspect(
         &self,
         snapshot: &Snapshot,
@@ -83,11 +83,11 @@ impl Service {
         }))
     }
 
-    /// Signs an answer for the caller who asked (RFC 9701 section 5). It has a `typ` of its own and no claim at its top that an
-    /// access token is read by, so that nobody who looks for one takes it for one.
+    /// Signs an answer for the caller (RFC 9701 section 5). It has its own `typ`, and none of an
+    /// access token's claims at its top level, so that it cannot pass for an access token.
     ///
     /// # Errors
-    /// `server_error` when no key can sign.
+    /// `server_error` if no key can sign.
     pub fn sign_introspection(
         &self,
         snapshot: &Snapshot,
@@ -114,15 +114,16 @@ impl Service {
             .map_err(|error| failed(&error))
     }
 
-    /// The record of `jti`, when nothing revokes it and its account, identity and issuer entry exist and are enabled. Whether a
-    /// token that somebody presents is the one of that record, the caller has to see.
+    /// The record of `jti`, if nothing revokes it and its account, identity and issuer entry still
+    /// exist and are enabled. The caller has to check that the presented token is the one of the
+    /// record.
     pub(crate) async fn supported_record(
         &self,
         snapshot: &Snapshot,
         jti: &Jti,
     ) -> Result<Option<TokenRecord>, RefusedError> {
         let failed = |error| RefusedError::store_away(&error, NOT_LOOKED_UP);
-        // Both at once: for a store at the other end of a wire that is one way there and back.
+        // Both at once, so that a remote store costs one round trip.
         let (entry, rules) = tokio::try_join!(self.ledger.look_up(jti.clone()), self.ledger.rules()).map_err(failed)?;
         let Some(Entry { record, revoked: None }) = entry else { return Ok(None) };
         let supported = !self.rules.covers(&rules, &record) && snapshot.supports(&record, self.clock.now());

@@ -1,4 +1,4 @@
-//! What the exchange needs of a key cache.
+//! The service's interface to the key cache.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,30 +7,31 @@ use futures_util::future::BoxFuture;
 use sts_jose::VerifyingKey;
 use sts_types::{Algorithm, EntryName, Issuer, Kid, UnixTime};
 
-/// Keys of one entry that fit a header: one with a kid (more where the kid repeats), up to four without.
+/// Keys of one entry that match a header: one with a kid (more if the kid repeats), up to four
+/// without.
 pub type Candidates = Vec<Arc<VerifyingKey>>;
 
-/// What a look-up came to.
+/// The result of a look-up.
 pub enum KeyAnswer {
-    /// These keys fit.
+    /// These keys match.
     Found(Candidates),
-    /// The entry has no such key, and was asked lately enough to know.
+    /// The entry has no such key, and was fetched recently enough to be sure.
     Unknown,
-    /// The entry could not be asked.
+    /// The keys could not be fetched.
     Unavailable(KeyUnavailable),
 }
 
-/// The keys could not be looked up.
+/// The keys could not be fetched.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyUnavailable {
-    /// When it may be otherwise.
+    /// When to try again.
     pub retry_after: Duration,
 }
 
-/// Which keys a token asks for.
+/// The keys that a token needs.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyQuestion<'a> {
-    /// An issuer entry whose issuer, or one of whose issuers, the token claims to be from.
+    /// An issuer entry that covers the issuer that the token claims.
     pub entry: &'a EntryName,
     /// That issuer.
     pub issuer: &'a Issuer,
@@ -40,12 +41,13 @@ pub struct KeyQuestion<'a> {
     pub algorithm: Algorithm,
 }
 
-/// What is known of one entry's keys, for explaining a refusal.
+/// The state of one entry's keys, for explaining a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeysView {
-    /// The configuration key that the keys come from: `issuer` (discovery), `jwks_url`, `jwks_file` or `jwks`.
+    /// The configuration key that sets the source of the keys: `issuer` (discovery), `jwks_url`,
+    /// `jwks_file` or `jwks`.
     pub setting: &'static str,
-    /// The URL or file that the current keys were read from; `None` for inline keys, and for a copy on disk.
+    /// The URL or file of the current keys. `None` for inline keys, and for a copy on disk.
     pub place: Option<String>,
     /// `absent`, `fresh`, `stale` or `expired`. Only fresh and stale keys verify tokens.
     pub state: &'static str,
@@ -55,11 +57,11 @@ pub struct KeysView {
     pub skipped: Vec<SkippedKeyView>,
     /// When the set was fetched, or its file read.
     pub fetched_at: Option<UnixTime>,
-    /// When the key file was last changed.
+    /// When the key file last changed.
     pub file_modified_at: Option<UnixTime>,
     /// The last failure since the last success.
     pub last_error: Option<KeysFailure>,
-    /// The last sets, oldest first, the current one included: at most eight.
+    /// The last key sets, oldest first, including the current one: at most eight.
     pub recent: Vec<KeySetView>,
 }
 
@@ -83,21 +85,21 @@ pub struct SkippedKeyView {
     pub why: String,
 }
 
-/// A fetch, or the reading of a key file, that failed.
+/// A failed fetch, or a failed read of a key file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeysFailure {
     /// When.
     pub at: UnixTime,
     /// A short stable name of the cause.
     pub kind: &'static str,
-    /// Document, place and cause in words, with the setting that cures it.
+    /// Document, place and cause in words, with the setting that helps.
     pub message: String,
 }
 
-/// A key set that the entry had.
+/// A former or current key set of the entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySetView {
-    /// Since when.
+    /// Since when it was in use.
     pub at: UnixTime,
     /// Its keys.
     pub keys: Vec<KeyView>,
@@ -105,19 +107,20 @@ pub struct KeySetView {
 
 /// The verification keys of issuer entries.
 pub trait IssuerKeys: Send + Sync + 'static {
-    /// The keys at hand; `None` when the issuer must be asked. No I/O, no lock.
+    /// The cached keys. `None` if the issuer must be asked. No I/O, no lock.
     fn cached(&self, question: KeyQuestion<'_>) -> Option<Candidates>;
 
-    /// The keys, asking the issuer when none is at hand.
+    /// The keys, fetched from the issuer if none are cached.
     fn find<'a>(&'a self, question: KeyQuestion<'a>) -> BoxFuture<'a, KeyAnswer>;
 
-    /// Told that a key at hand did not verify a token: newer keys, for entries known to reuse a kid.
+    /// Reports that a cached key did not verify a token. Returns newer keys for entries that are
+    /// known to reuse a kid.
     fn signature_failed<'a>(&'a self, question: KeyQuestion<'a>) -> BoxFuture<'a, Option<Candidates>>;
 
-    /// Told that a key of that answer verified a token. Until then nobody has shown that the issuer signs
-    /// anything: of a family, anyone can write the name of any member. No I/O.
+    /// Reports that a key from this look-up verified a token. Only that shows that the issuer signs
+    /// tokens: anybody can write the name of any member of a family into a token. No I/O.
     fn verified(&self, question: KeyQuestion<'_>);
 
-    /// What is known of the entry's keys; `None` when there is nothing to know. No I/O.
+    /// The state of the entry's keys. `None` if there is none. No I/O.
     fn view(&self, entry: &EntryName, issuer: &Issuer) -> Option<KeysView>;
 }

@@ -1,5 +1,5 @@
-//! What is told of an exchange after its answer has left: the decision event, and the memory of refusals. Both are made
-//! on one thread, so that an answer's time shows nothing of what is told of it.
+//! Work after the answer of an exchange: the decision event and the memory of refusals. One thread
+//! does both, so that the time of an answer reveals nothing about it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,14 +14,15 @@ use crate::decision_record::EndedExchange;
 use crate::event::{DecisionEvent, EventSink};
 use crate::refusals::{Refusals, RememberedRefusal};
 
-/// The most exchanges that wait to be told: what a busy server ends in a third of a second.
+/// The most exchanges that wait for this thread. A busy server ends that many in a third of a
+/// second.
 const CAPACITY: usize = 4096;
 
-/// With more than this waiting, refusals are told without their trace, which costs most.
+/// If more than this wait, refusals are recorded without their trace, which takes the most time.
 const CROWDED: u64 = CAPACITY as u64 / 2;
 
-/// No exchange is told sooner than this after its answer was handed to the network, so that the
-/// work does not compete with the answer for a processor.
+/// The thread waits at least this long after an answer was handed to the network, so that it does
+/// not compete with the answer for a processor.
 const SETTLE: Duration = Duration::from_millis(5);
 
 /// The longest wait for observers to catch up.
@@ -29,7 +30,7 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 
 /// A queue that never blocks a request, and the thread that empties it.
 pub(crate) struct Observers {
-    /// `None` when the system has no thread to spare.
+    /// `None` if the system could not start the thread.
     queue: Option<SyncSender<QueuedExchange>>,
     progress: Arc<Progress>,
 }
@@ -39,12 +40,13 @@ struct QueuedExchange {
     handed_over: Instant,
 }
 
-/// How many exchanges were handed over, told, and lost.
+/// How many exchanges were handed over, observed, and lost.
 struct Progress {
     handed_over: AtomicU64,
-    told: watch::Sender<u64>,
+    observed: watch::Sender<u64>,
     dropped: AtomicU64,
-    /// Places in the queue that are taken or reserved, the exchange that is being told included.
+    /// Places in the queue that are taken or reserved, including the exchange that is being
+    /// observed.
     places: AtomicUsize,
 }
 
@@ -52,7 +54,7 @@ impl Observers {
     pub(crate) fn start(events: Arc<dyn EventSink>, refusals: Arc<Refusals>) -> Self {
         let progress = Arc::new(Progress {
             handed_over: AtomicU64::new(0),
-            told: watch::Sender::new(0),
+            observed: watch::Sender::new(0),
             dropped: AtomicU64::new(0),
             places: AtomicUsize::new(0),
         });
@@ -62,40 +64,40 @@ impl Observers {
         Self { queue: spawned.is_ok().then_some(sender), progress }
     }
 
-    /// Keeps a place for an exchange that is under way; false when none is free.
+    /// Reserves a place for an exchange in progress. Returns false if none is free.
     pub(crate) fn reserve(&self) -> bool {
         let take = |taken: usize| (taken < CAPACITY).then_some(taken + 1);
         self.queue.is_some() && self.progress.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
     }
 
-    /// How many exchanges are still to be told, or have a place kept for them.
+    /// How many exchanges wait or have a reserved place.
     pub(crate) fn waiting(&self) -> usize {
         self.progress.places.load(Ordering::Acquire)
     }
 
-    /// Takes an exchange whose answer is about to be sent; `has_place` says that its place was kept. Never blocks: what does not
-    /// fit is counted.
+    /// Takes an exchange whose answer is about to be sent. `has_place` says that a place was
+    /// reserved for it. Never blocks. An exchange that does not fit is lost and counted.
     pub(crate) fn hand_over(&self, exchange: EndedExchange, has_place: bool) {
         if !has_place && !self.reserve() {
             self.progress.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        // Counted before it can be told, so that no count of those told runs ahead.
+        // Count it before the thread can see it, so that `observed` never exceeds `handed_over`.
         self.progress.handed_over.fetch_add(1, Ordering::AcqRel);
-        let waiting = QueuedExchange { exchange: Box::new(exchange), handed_over: now() };
-        if self.queue.as_ref().is_none_or(|queue| queue.try_send(waiting).is_err()) {
+        let queued = QueuedExchange { exchange: Box::new(exchange), handed_over: now() };
+        if self.queue.as_ref().is_none_or(|queue| queue.try_send(queued).is_err()) {
             self.progress.dropped.fetch_add(1, Ordering::Relaxed);
             self.progress.handed_over.fetch_sub(1, Ordering::AcqRel);
             self.progress.places.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    /// How many exchanges were not told, for want of space in the queue or through a fault of ours.
+    /// How many exchanges were lost, because the queue was full or by a bug of ours.
     pub(crate) fn dropped(&self) -> u64 {
         self.progress.dropped.load(Ordering::Relaxed)
     }
 
-    /// What the operator should hear, once an exchange was not told.
+    /// A warning for the operator, once an exchange was lost.
     pub(crate) fn warning(&self) -> Option<Warning> {
         let dropped = self.dropped();
         (dropped > 0).then(|| Warning {
@@ -107,16 +109,16 @@ impl Observers {
         })
     }
 
-    /// Waits until every exchange that was handed over before this call is told, but not for long.
+    /// Waits until every exchange that was handed over before this call is observed, up to a limit.
     pub(crate) async fn caught_up(&self) {
         let target = self.progress.handed_over.load(Ordering::Acquire);
-        let mut told = self.progress.told.subscribe();
-        // An error would mean that the sender is gone, and it lives as long as we do.
-        let _ = tokio::time::timeout(CATCH_UP, told.wait_for(|told| *told >= target)).await;
+        let mut observed = self.progress.observed.subscribe();
+        // An error would mean that the sender is gone, but `self` holds it.
+        let _ = tokio::time::timeout(CATCH_UP, observed.wait_for(|observed| *observed >= target)).await;
     }
 }
 
-/// What the thread owns. It ends once the queue is empty and its senders are gone.
+/// The state of the thread. The thread ends once the queue is empty and its senders are gone.
 struct Thread {
     receiver: Receiver<QueuedExchange>,
     events: Arc<dyn EventSink>,
@@ -126,34 +128,34 @@ struct Thread {
 
 impl Thread {
     fn run(self) {
-        while let Some(waiting) = self.next() {
-            if now().saturating_duration_since(waiting.handed_over) < SETTLE {
-                // Those that come meanwhile are told in the same batch.
+        while let Some(queued) = self.next() {
+            if now().saturating_duration_since(queued.handed_over) < SETTLE {
+                // Exchanges that end meanwhile join the same batch.
                 settle();
             }
-            let told = std::panic::catch_unwind(AssertUnwindSafe(|| self.tell(*waiting.exchange)));
-            if told.is_err() {
+            let observed = std::panic::catch_unwind(AssertUnwindSafe(|| self.tell(*queued.exchange)));
+            if observed.is_err() {
                 self.progress.dropped.fetch_add(1, Ordering::Relaxed);
             }
             self.progress.places.fetch_sub(1, Ordering::AcqRel);
-            self.progress.told.send_modify(|told| *told += 1);
+            self.progress.observed.send_modify(|observed| *observed += 1);
         }
     }
 
     fn next(&self) -> Option<QueuedExchange> {
         match self.receiver.try_recv() {
-            Ok(waiting) => Some(waiting),
+            Ok(queued) => Some(queued),
             Err(TryRecvError::Empty) => self.receiver.recv().ok(),
             Err(TryRecvError::Disconnected) => None,
         }
     }
 
     fn tell(&self, exchange: EndedExchange) {
-        let waiting = self.progress.handed_over.load(Ordering::Relaxed) - *self.progress.told.borrow();
+        let waiting = self.progress.handed_over.load(Ordering::Relaxed) - *self.progress.observed.borrow();
         let ended_millis = exchange.ended_millis;
         let refusal = RememberedRefusal::of(&exchange, waiting > CROWDED);
         let event = DecisionEvent::of(exchange, refusal.as_ref().map(|(refusal, _)| refusal));
-        // First the memory: whoever reads the event finds the refusal.
+        // First the memory, so that a reader of the event finds the refusal.
         if let Some(stored) = refusal.and_then(|(refusal, share)| refusal.to_stored(ended_millis, share)) {
             self.refusals.remember(stored);
         }

@@ -1,15 +1,15 @@
-//! Where the time of an exchange goes.
+//! Measures the phases of an exchange.
 
 use std::time::Duration;
 
-/// A part of an exchange, in the order in which they come.
+/// A phase of an exchange. The phases run in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// From arrival until the request's body is read: what the caller's network takes.
+    /// From arrival until the request's body is read. The caller's network takes this time.
     Receive,
-    /// The request's shape, what it names, and the token's shape.
+    /// The request's shape, the names in it, and the token's shape.
     Parse,
-    /// The issuer's keys: at hand, or waited for.
+    /// The issuer's keys: cached, or fetched.
     Keys,
     /// The signature and the token's times.
     Verify,
@@ -46,13 +46,13 @@ impl Phase {
 pub struct PhaseTimes([Option<Duration>; Phase::ALL.len()]);
 
 impl PhaseTimes {
-    /// The time of `phase`; none if the exchange did not come to it.
+    /// The time of `phase`. `None` if the exchange did not reach it.
     #[must_use]
     pub fn of(&self, phase: Phase) -> Option<Duration> {
         self.0.get(phase as usize).copied().flatten()
     }
 
-    /// The time of all phases together.
+    /// The sum of all phases.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.0.iter().flatten().sum()
@@ -65,8 +65,8 @@ impl PhaseTimes {
     }
 }
 
-/// Measures the phases of one exchange. Exactly one phase runs at any moment, so that their times
-/// add up to the whole. Moments are those of a monotonic clock.
+/// Measures the phases of one exchange. Exactly one phase runs at any time, so their times add up
+/// to the whole. Times are of a monotonic clock.
 pub(crate) struct Stopwatch {
     since: Duration,
     running: Phase,
@@ -74,7 +74,7 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Starts with [`Phase::Receive`] at the moment the request arrived.
+    /// Starts with [`Phase::Receive`] at the time of arrival.
     pub(crate) fn since(arrived: Duration) -> Self {
         Self { since: arrived, running: Phase::Receive, times: PhaseTimes::default() }
     }

@@ -1,9 +1,10 @@
-//! Text of a caller, made fit for logs and the memory of refusals: bounded, and without what may be a secret.
+//! Makes a caller's text fit for logs and for the memory of refusals: short, and without possible
+//! secrets.
 
-/// The longest text of a caller that is repeated, in bytes.
+/// The longest caller text to repeat, in octets.
 const MAX_TEXT: usize = 256;
 
-/// At most [`MAX_TEXT`] bytes of `text`, with tokens, API keys and passwords in URLs replaced.
+/// The first [`MAX_TEXT`] octets of `text`, with tokens, API keys and passwords in URLs replaced.
 pub(crate) fn redacted(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_TEXT);
     let (start, is_cut) = match text.split_at_checked(end) {
@@ -28,11 +29,11 @@ fn may_hold_a_secret(text: &str) -> bool {
 
 fn replace_secrets(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_word_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let length =
-            if is_of_a_word(first) { rest.find(|c| !is_of_a_word(c)).unwrap_or(rest.len()) } else { first.len_utf8() };
+            if is_word_char(first) { rest.find(|c| !is_word_char(c)).unwrap_or(rest.len()) } else { first.len_utf8() };
         let (piece, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
         shown.push_str(if is_secret(piece) { "[removed]" } else { piece });
         rest = after;
@@ -48,7 +49,7 @@ fn is_secret(word: &str) -> bool {
             .is_some_and(|key| key.len() >= 48 && key.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-/// `scheme://user:password@host` without what stands before the `@`.
+/// `scheme://user:password@host` without the part before the `@`.
 fn without_user_info(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let authority_end = rest.find(['/', '?', '#', ' ']).unwrap_or(rest.len());

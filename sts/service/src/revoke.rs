@@ -1,4 +1,4 @@
-//! Revocation by whoever holds the token (RFC 7009).
+//! Revocation by the holder of a token (RFC 7009).
 
 use sts_store::{Entry, Revocation, RevocationScope};
 use sts_token::OwnTokenError;
@@ -7,16 +7,17 @@ use crate::endpoint_auth::Origin;
 use crate::reason::RefusedError;
 use crate::{Service, Snapshot};
 
-/// Who revoked, when presenting the token was the authority.
+/// The author of a revocation by a token's holder.
 const TOKEN_HOLDER: &str = "token holder";
 
 impl Service {
-    /// Revokes `token`. Presenting the whole token is the authority to revoke that one token: its signature is verified before
-    /// anything is read or written. What is not ours, dead or unknown is done without a write. What is revoked already is
-    /// revoked again: the store may have refused to vouch for it the first time. Tells whose token it was.
+    /// Revokes `token`. Presenting the whole token is the authority to revoke that one token. Its
+    /// signature is verified before anything is read or written. A token that is not ours, expired
+    /// or unknown needs no write. A revoked token is revoked again, because the store may not have
+    /// confirmed the first revocation. Returns whether the token is ours.
     ///
     /// # Errors
-    /// `store_unavailable` when the revocation is not durable.
+    /// `store_unavailable` if the revocation is not durable.
     pub async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<Origin, RefusedError> {
         let own = match self.verify_own(snapshot, token) {
             Ok(own) => own,

@@ -1,4 +1,4 @@
-//! Revocation rules, compiled once for each list that the ledger hands out.
+//! Revocation rules, compiled once for each list that the ledger returns.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use sts_policy::Pattern;
 use sts_store::{Revocation, RevocationRule, RevocationScope};
 use sts_types::{Kid, Proof, Subject, TokenRecord};
 
-/// The compiled form of the list it was made from.
+/// The compiled form of the list `of`.
 struct Compiled {
     of: Arc<[Revocation]>,
     rules: Vec<(Revocation, Option<CompiledRule>)>,
@@ -20,23 +20,24 @@ struct CompiledRule {
     claims: Vec<(String, Pattern)>,
 }
 
-/// The rules in force.
+/// Caches the compiled form of the rules in force.
 #[derive(Default)]
 pub(crate) struct RulesInForce(ArcSwapOption<Compiled>);
 
 impl RulesInForce {
-    /// Whether one of `list` covers `record`.
+    /// Whether a rule in `list` covers `record`.
     pub(crate) fn covers(&self, list: &Arc<[Revocation]>, record: &TokenRecord) -> bool {
         self.covering(list, record).is_some()
     }
 
-    /// The oldest of `list` that covers `record`.
+    /// The oldest rule in `list` that covers `record`.
     pub(crate) fn covering(&self, list: &Arc<[Revocation]>, record: &TokenRecord) -> Option<Revocation> {
         if list.is_empty() {
             return None;
         }
-        let held = self.0.load();
-        let compiled = match held.as_ref().filter(|compiled| Arc::ptr_eq(&compiled.of, list)) {
+        let last = self.0.load();
+        // The ledger returns the same `Arc` until a rule changes.
+        let compiled = match last.as_ref().filter(|compiled| Arc::ptr_eq(&compiled.of, list)) {
             Some(compiled) => Arc::clone(compiled),
             None => {
                 let fresh = Arc::new(compile(list));
@@ -64,13 +65,13 @@ impl<'a> Coverage<'a> {
         Self { revocation, compiled }
     }
 
-    /// Whether it would cover `record`, were it in force.
+    /// Whether it would cover `record` if it were in force.
     pub(crate) fn covers(&self, record: &TokenRecord) -> bool {
         covers(self.revocation, self.compiled.as_ref(), record)
     }
 }
 
-/// Whether `revocation` would cover `record`, were it in force.
+/// Whether `revocation` would cover `record` if it were in force.
 pub(crate) fn covers_alone(revocation: &Revocation, record: &TokenRecord) -> bool {
     Coverage::new(revocation).covers(record)
 }
@@ -89,8 +90,9 @@ fn compile(list: &Arc<[Revocation]>) -> Compiled {
     Compiled { of: Arc::clone(list), rules }
 }
 
-/// `None` when a pattern does not parse. Patterns are checked before a rule is recorded, so such a rule was written by another
-/// version: it then covers whatever its other fields cover, since a revocation that is not understood must not be lost.
+/// `None` if a pattern does not parse. Patterns are checked before a rule is recorded, so another
+/// version wrote such a rule. It then covers everything that its other fields match, because a
+/// revocation that we do not understand must not be lost.
 fn compile_rule(rule: &RevocationRule) -> Option<CompiledRule> {
     let subject = rule.subject.as_deref().map(Pattern::parse).transpose().ok()?;
     let claims = rule
@@ -107,7 +109,7 @@ fn covers(revocation: &Revocation, compiled: Option<&CompiledRule>, record: &Tok
         RevocationScope::Token(jti) => return *jti == record.jti,
         RevocationScope::Rule(rule) => rule,
     };
-    let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
+    let is = |wanted: &Option<String>, actual: &str| wanted.as_deref().is_none_or(|wanted| wanted == actual);
     revocation.reaches(record)
         && is(&rule.account, record.account.as_str())
         && is(&rule.kid, record.kid.as_str())
@@ -118,23 +120,23 @@ fn covers(revocation: &Revocation, compiled: Option<&CompiledRule>, record: &Tok
         })
 }
 
-/// Whether a token that was minted on `proof` fits the fields of a rule that are about it. A token that was exchanged for
-/// one of ours fits what that one fits: its root's fields are its own.
+/// Whether a token with this proof matches the fields of a rule that are about the proof. A token
+/// that was exchanged for a token of ours has the proof of its root.
 fn fits_proof(rule: &RevocationRule, compiled: Option<&CompiledRule>, proof: &Proof) -> bool {
-    let is = |wanted: &Option<String>, own: Option<&str>| wanted.is_none() || wanted.as_deref() == own;
+    let is = |wanted: &Option<String>, actual: Option<&str>| wanted.is_none() || wanted.as_deref() == actual;
     let federated = proof.federated();
     let subject = |subject: &Subject| {
         let pattern = compiled.and_then(|compiled| compiled.subject.as_ref());
         pattern.is_none_or(|pattern| pattern.matches(subject.as_str()))
     };
-    is(&rule.identity, federated.map(|own| own.identity.as_str()))
-        && is(&rule.issuer, federated.map(|own| own.entry.as_str()))
-        && is(&rule.issuer_kid, federated.and_then(|own| own.subject_kid.as_ref()).map(Kid::as_str))
-        && (rule.subject.is_none() || federated.is_some_and(|own| subject(&own.subject)))
-        && is(&rule.api_key, proof.api_key().map(|own| own.id.as_str()))
+    is(&rule.identity, federated.map(|proof| proof.identity.as_str()))
+        && is(&rule.issuer, federated.map(|proof| proof.entry.as_str()))
+        && is(&rule.issuer_kid, federated.and_then(|proof| proof.subject_kid.as_ref()).map(Kid::as_str))
+        && (rule.subject.is_none() || federated.is_some_and(|proof| subject(&proof.subject)))
+        && is(&rule.api_key, proof.api_key().map(|proof| proof.id.as_str()))
 }
 
-/// As a condition does: a list by any of its elements, numbers and booleans by their text.
+/// Matches as a condition does: a list by any of its elements, numbers and booleans by their text.
 fn claim_matches(value: Option<&Value>, pattern: &Pattern) -> bool {
     match value {
         None | Some(Value::Null | Value::Object(_)) => false,
@@ -196,16 +198,16 @@ mod tests {
 
     #[test]
     fn a_rule_covers_our_key_a_generation_and_claims_by_their_text() {
-        let own = record("j", "octo");
+        let actual = record("j", "octo");
         let covers = |change: &dyn Fn(&mut RevocationRule)| {
             let mut fields = RevocationRule::default();
             change(&mut fields);
             let own_rule = Revocation { scope: RevocationScope::Rule(fields), ..rule("octo", UnixTime::from_secs(1)) };
-            covers_alone(&own_rule, &own)
+            covers_alone(&own_rule, &actual)
         };
-        assert!(covers(&|rule| rule.kid = Some(own.kid.to_string())));
+        assert!(covers(&|rule| rule.kid = Some(actual.kid.to_string())));
         assert!(!covers(&|rule| rule.kid = Some("another".to_owned())));
-        assert!(covers(&|rule| rule.generation = Some(own.generation.clone())));
+        assert!(covers(&|rule| rule.generation = Some(actual.generation.clone())));
         assert!(!covers(&|rule| rule.generation = Some("another".to_owned())));
         for (name, pattern, is_covered) in [
             ("repository", "octo-org/*", true),
@@ -220,18 +222,18 @@ mod tests {
             assert_eq!(covers(&|rule| rule.claim = claim.clone().into()), is_covered, "{name} {pattern}");
         }
         let token = revocation("j", "stolen");
-        assert!(covers_alone(&token, &own) && !covers_alone(&token, &record("k", "octo")));
+        assert!(covers_alone(&token, &actual) && !covers_alone(&token, &record("k", "octo")));
     }
 
     #[test]
     fn a_new_list_is_compiled_and_the_oldest_that_covers_is_named() {
         let in_force = RulesInForce::default();
         let until = UnixTime::from_secs(i64::MAX);
-        let (own, other) = (rule("octo", until), rule("other", until));
-        let newer = Revocation { reason: Some("later".to_owned()), ..own.clone() };
+        let (actual, other) = (rule("octo", until), rule("other", until));
+        let newer = Revocation { reason: Some("later".to_owned()), ..actual.clone() };
         let covering = |list: &[Revocation]| in_force.covering(&list.to_vec().into(), &record("j", "octo"));
         assert_eq!(covering(&[]), None);
         assert_eq!(covering(std::slice::from_ref(&other)), None);
-        assert_eq!(covering(&[other, own.clone(), newer]), Some(own));
+        assert_eq!(covering(&[other, actual.clone(), newer]), Some(actual));
     }
 }

@@ -1,4 +1,4 @@
-//! The rules under which one exchange runs: immutable, swapped whole.
+//! The settings and rules that one exchange uses: immutable, replaced as a whole.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,40 +10,40 @@ use sts_types::{Algorithm, ApiName, EntryName, Issuer, Issuers, Proof, TokenReco
 use crate::IssuerKeys;
 use crate::endpoint_auth::ApiSecret;
 
-/// Settings and rules in force.
+/// The current settings and rules.
 pub struct Snapshot {
-    /// A digest of everything the snapshot was made from; every record and event carries it.
+    /// A digest of everything that the snapshot was made from. Every record and event has it.
     pub generation: String,
     /// Our `iss`.
     pub issuer: Issuer,
     /// The rules.
     pub rules: Arc<RuleSet>,
-    /// Whether the rules are those of the configuration. False where it does not load: then nothing
-    /// is known of what stands behind a token.
+    /// Whether the rules come from the configuration. False if it does not load. Then nothing is
+    /// known about the account and identity of a token.
     pub has_rules: bool,
     /// How tokens of each issuer are verified.
     pub trust: TrustTable,
     /// The entries' keys.
     pub keys: Arc<dyn IssuerKeys>,
-    /// Tokens that these entries' keys verified lately.
+    /// Tokens that these keys verified recently.
     pub remembered: VerifiedTokenCache,
-    /// Whether a minted token may not outlive its subject token.
+    /// Whether a minted token must not outlive its subject token.
     pub cap_to_subject: bool,
     /// Whether minted tokens point to a status list.
     pub status_list: bool,
-    /// The longest life of a minted token, in seconds: how long a revocation rule can matter.
+    /// The longest lifetime of a minted token, in seconds. A revocation rule matters for that long.
     pub max_ttl: u32,
-    /// The algorithm that signs for an API that sets its own.
+    /// The signing algorithm of each API that sets its own.
     pub signing: HashMap<ApiName, Algorithm>,
     /// The introspection secrets, by API.
     pub secrets: HashMap<ApiName, ApiSecret>,
-    /// Whether decision events carry the token's claims.
+    /// Whether decision events include the token's claims.
     pub log_claims: bool,
 }
 
 impl Snapshot {
-    /// Whether the rules in force still stand behind a recorded token: its account and what it was minted on are there,
-    /// enabled and in time. Without rules nothing speaks against it.
+    /// Whether the current rules still support a recorded token: its account and its proof still
+    /// exist, are enabled, and have not expired. Without rules, nothing speaks against it.
     pub(crate) fn supports(&self, record: &TokenRecord, now: UnixTime) -> bool {
         if !self.has_rules {
             return true;
@@ -58,8 +58,8 @@ impl Snapshot {
                 };
                 self.trust.has(&proof.entry, &proof.issuer) && self.rules.still_active(&provenance, now)
             }
-            // Nothing here knows which API keys are in force, or whether the tokens are that this
-            // one came from, and what nobody can vouch for is not active.
+            // The snapshot does not know which API keys are valid, or whether the parent tokens are
+            // active. A token that nobody can vouch for is not active.
             Proof::ApiKey(_) | Proof::Own(_) => false,
         }
     }
@@ -68,11 +68,11 @@ impl Snapshot {
 /// The trusted entries, by the exact bytes of `iss`, or by its form.
 pub struct TrustTable {
     by_issuer: HashMap<Issuer, Vec<Arc<TrustSpec>>>,
-    /// No issuer is of two of them.
+    /// No two of them cover the same issuer.
     families: Vec<Arc<TrustSpec>>,
-    /// Entries that take tokens without `iss`, by their trust domain.
+    /// Entries that take tokens without `iss`, by trust domain.
     by_domain: HashMap<String, Vec<Arc<TrustSpec>>>,
-    /// The name of every entry, those that are disabled included.
+    /// The name of every entry, including disabled ones.
     names: BTreeSet<EntryName>,
 }
 
@@ -97,8 +97,8 @@ impl TrustTable {
         Self { by_issuer, families, by_domain, names }
     }
 
-    /// The entries of `issuer`; none when it is not trusted. Entries that name it come before a family that it is of the form of:
-    /// what is written out says more.
+    /// The entries of `issuer`. Empty if it is not trusted. An entry that names the issuer takes
+    /// precedence over a family that covers it, because it is more specific.
     #[must_use]
     pub fn entries(&self, issuer: &Issuer) -> &[Arc<TrustSpec>] {
         if let Some(entries) = self.by_issuer.get(issuer) {
@@ -112,7 +112,7 @@ impl TrustTable {
         self.all().find(|spec| spec.entry == *name).cloned()
     }
 
-    /// The entries that a token of that origin may be of.
+    /// The entries that a token of that origin may belong to.
     #[must_use]
     pub fn entries_of(&self, origin: &ClaimedOrigin) -> &[Arc<TrustSpec>] {
         match origin {
@@ -126,20 +126,20 @@ impl TrustTable {
         self.by_issuer.values().flatten().chain(&self.families)
     }
 
-    /// The trust domains whose tokens are taken without `iss`, each with an entry.
+    /// The trust domains whose tokens need no `iss`, each with an entry.
     pub(crate) fn trust_domains(&self) -> impl Iterator<Item = (&str, &Arc<TrustSpec>)> {
-        self.by_domain.iter().flat_map(|(domain, all)| all.iter().map(move |own| (domain.as_str(), own)))
+        self.by_domain.iter().flat_map(|(domain, all)| all.iter().map(move |spec| (domain.as_str(), spec)))
     }
 
-    /// The names of the configured entries, whether or not they are trusted.
+    /// The names of the configured entries, trusted or not.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(EntryName::as_str)
     }
 
-    /// Whether the entry is trusted, and stands for that issuer.
+    /// Whether the entry is trusted and covers that issuer.
     #[must_use]
     pub fn has(&self, entry: &EntryName, issuer: &Issuer) -> bool {
-        let mut own = self.by_issuer.values().flatten().chain(&self.families).filter(|spec| spec.entry == *entry);
-        own.any(|spec| spec.issuers.covers(issuer.as_str()))
+        let mut specs = self.by_issuer.values().flatten().chain(&self.families).filter(|spec| spec.entry == *entry);
+        specs.any(|spec| spec.issuers.covers(issuer.as_str()))
     }
 }

@@ -1,5 +1,6 @@
-//! What a caller most likely did when what it sent is no token: the value was quoted, masked, not filled in, or is something else
-//! altogether. Only looked at once the token's shape was refused; the texts are ours and repeat nothing.
+//! Finds the likely mistake when the subject token is no token at all: the value was quoted,
+//! masked, not filled in, or is something else. This runs only after the token's shape was refused.
+//! The texts are constants and repeat no input.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use sts_token::TokenRuleError;
 
 use crate::reason::{Reason, RefusedError};
 
-/// The refusal of a subject token whose shape is wrong, with the mistake behind it if that can be told.
+/// The refusal of a malformed subject token, with the mistake behind it if one is recognised.
 pub(crate) fn explained(token: &str, fault: TokenRuleError) -> RefusedError {
     match (fault, mistake(token)) {
         (TokenRuleError::Malformed(_), Some(text)) => {
@@ -38,7 +39,7 @@ fn mistake(token: &str) -> Option<Cow<'static, str>> {
     json_document(bare).or_else(|| Some(Cow::Borrowed(blanks(token).or_else(|| encoded(bare))?)))
 }
 
-/// The words that languages and shells print for a value that is not there.
+/// The words that languages and shells print for a missing value.
 fn nothing(bare: &str) -> Option<Cow<'static, str>> {
     const WORDS: [&str; 9] = ["null", "undefined", "none", "nil", "nan", "true", "false", "[object Object]", "<nil>"];
     if bare.is_empty() {
@@ -72,7 +73,7 @@ fn placeholder(bare: &str) -> Option<&'static str> {
     let is_in_angles = bare.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).is_some_and(is_name);
     let is_named = ["your_", "your-", "env.", "process.env", "steps.", "secrets.", "os.environ"]
         .iter()
-        .any(|start| bare.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start)));
+        .any(|start| bare.get(..start.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(start)));
     (bare.starts_with('$') || between("%", "%") || between("{{", "}}") || is_in_braces || is_in_angles || is_named)
         .then_some(
             "the subject token is the name of a variable that was not replaced by its value: check how this step is quoted and which shell runs it",
@@ -103,12 +104,12 @@ fn other_document(bare: &str) -> Option<&'static str> {
 
 fn prefixed(bare: &str) -> Option<&'static str> {
     const PREFIXES: [&str; 7] = ["bearer ", "bearer:", "bearer%20", "authorization:", "jwt ", "token ", "basic "];
-    PREFIXES.iter().any(|prefix| bare.get(..prefix.len()).is_some_and(|own| own.eq_ignore_ascii_case(prefix))).then_some(
+    PREFIXES.iter().any(|prefix| bare.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))).then_some(
         "the subject token has a prefix such as Bearer, which belongs in an Authorization header: send the token alone",
     )
 }
 
-/// Credentials of platforms that are no ID tokens, by how they begin.
+/// Credentials of platforms that are not ID tokens, by their prefix.
 fn other_token(bare: &str) -> Option<&'static str> {
     const OTHER: [&str; 15] = [
         "ghp_",
@@ -132,7 +133,7 @@ fn other_token(bare: &str) -> Option<&'static str> {
     )
 }
 
-/// Where a token can be found, in place of the token.
+/// The location of a token instead of the token.
 fn place(bare: &str) -> Option<&'static str> {
     let is_path = bare.starts_with(['/', '@', '~']) || bare.starts_with("./") || bare.starts_with("../");
     if is_path || bare.starts_with("file:") {
@@ -142,9 +143,9 @@ fn place(bare: &str) -> Option<&'static str> {
         .then_some("the subject token is a URL: send the token that the platform answers there")
 }
 
-/// A whole JSON document, such as what a platform's token endpoint answers.
+/// A whole JSON document, such as the answer of a platform's token endpoint.
 fn json_document(bare: &str) -> Option<Cow<'static, str>> {
-    /// Members that platforms and libraries put an ID token in.
+    /// Members in which platforms and libraries put an ID token.
     const MEMBERS: [&str; 10] = [
         "value",
         "id_token",
@@ -161,9 +162,9 @@ fn json_document(bare: &str) -> Option<Cow<'static, str>> {
         return None;
     }
     let document = serde_json::from_str::<Value>(bare).ok();
-    let held =
+    let member =
         MEMBERS.iter().find(|name| document.as_ref().is_some_and(|json| json.get(name).is_some_and(Value::is_string)));
-    Some(match held {
+    Some(match member {
         Some(name) => format!("the subject token is a JSON document: send the value of its member `{name}` alone").into(),
         None => "the subject token is a JSON document: send the token in it alone; if there is none, the platform has answered with an error".into(),
     })
@@ -189,7 +190,7 @@ fn blanks(token: &str) -> Option<&'static str> {
     )
 }
 
-/// A token under one more encoding.
+/// A token with one encoding too many.
 fn encoded(bare: &str) -> Option<&'static str> {
     let is_percent_encoded = bare
         .split('%')
@@ -206,7 +207,7 @@ fn encoded(bare: &str) -> Option<&'static str> {
     is_base64.then_some("the subject token is the base64 of a token: decode it first")
 }
 
-/// Characters without width that editors and shells put before or behind a text.
+/// Zero-width characters that editors and shells put before or after a text.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\0')
 }

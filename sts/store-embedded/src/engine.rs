@@ -1,7 +1,7 @@
-//! The open database, which readers share with the one writer, and what happens when it fails.
+//! The open database. The readers share it with the one writer.
 //!
-//! After an I/O error the engine answers nothing more until it is opened anew. The writer does that, see [`super::writer`]; until it
-//! succeeds every call is answered with [`LedgerError::Unavailable`].
+//! After an I/O error the handle answers nothing until the database is opened again. The writer
+//! does that, see [`super::writer`]. Until then every call gets [`LedgerError::Unavailable`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use sts_store::backend::Rules;
 use sts_store::backend::Watermark;
 use sts_store::{Alert, Alerts, Place};
 
-/// Opens the file anew; a parameter, so that a test can put failures under it.
+/// Opens the file again. A parameter, so that a test can inject failures.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, OpenError> + Send + Sync>;
 
 /// The database, or why there is none.
@@ -35,25 +35,26 @@ pub(super) struct DatabaseHandle {
     pub(super) clock: Arc<dyn Clock>,
     alerts: Arc<dyn Alerts>,
     opener: Opener,
-    /// None for a store without a file.
+    /// `None` for a store without a file.
     file: Option<OpenFile>,
     state: ArcSwap<State>,
     rules: ArcSwap<Rules>,
     /// How many rules were ever made.
     rules_made: AtomicU64,
-    /// Why the revocations are not believed; nothing is answered then.
-    doubt: ArcSwapOption<LedgerError>,
-    /// The file of the watermark; a store without a file has none.
+    /// The error of a failed integrity check. While it is set, every call gets it.
+    integrity_error: ArcSwapOption<LedgerError>,
+    /// The file of the watermark. `None` for a store without a file.
     watermark: Option<PathBuf>,
     /// Monotonic milliseconds of the last commit.
     committed: AtomicU64,
 }
 
 impl DatabaseHandle {
-    /// Serves `database`, and opens it anew by `opener` when it fails. Revocations that are missing put the store in doubt.
+    /// Serves `database`, and reopens it with `opener` when it fails. If revocations are missing,
+    /// every later call fails.
     ///
     /// # Errors
-    /// When the revocations cannot be read: without them, what was revoked would pass.
+    /// If the revocations cannot be read: without them, revoked tokens would pass.
     pub(super) fn new(
         database: Database,
         opener: Opener,
@@ -63,7 +64,7 @@ impl DatabaseHandle {
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, redb::Error> {
-        let engine = Self {
+        let handle = Self {
             seal,
             clock,
             alerts,
@@ -72,17 +73,17 @@ impl DatabaseHandle {
             state: ArcSwap::from_pointee(Err(LedgerError::Unavailable("the store is not open yet".into()))),
             rules: ArcSwap::from_pointee(Rules::new([], UnixTime::from_secs(0))),
             rules_made: AtomicU64::new(0),
-            doubt: ArcSwapOption::empty(),
+            integrity_error: ArcSwapOption::empty(),
             watermark,
             committed: AtomicU64::new(0),
         };
-        engine.take_up(&database)?;
-        engine.state.store(Arc::new(Ok(database)));
-        engine.mark_commit();
-        Ok(engine)
+        handle.load(&database)?;
+        handle.state.store(Arc::new(Ok(database)));
+        handle.mark_commit();
+        Ok(handle)
     }
 
-    /// The database as it is now. Whoever holds it keeps it open, so it is not to be kept.
+    /// The current database. The returned value keeps it open, so drop it soon.
     pub(super) fn state(&self) -> Arc<State> {
         self.state.load_full()
     }
@@ -94,7 +95,7 @@ impl DatabaseHandle {
     ) -> Result<T, LedgerError> {
         let state = self.state();
         let database = state.as_ref().as_ref().map_err(LedgerError::clone)?;
-        self.believes()?;
+        self.check_integrity()?;
         guarded(|| read(database, &self.check())).map_err(|error| {
             tracing::error!(error = %error, "the store cannot be read");
             self.fail(&state, &error)
@@ -103,7 +104,7 @@ impl DatabaseHandle {
 
     /// The rules in force.
     pub(super) fn rules(&self) -> Result<Arc<[Revocation]>, LedgerError> {
-        self.believes()?;
+        self.check_integrity()?;
         let now = self.clock.now();
         loop {
             match self.rules.load().all_at(now) {
@@ -113,54 +114,54 @@ impl DatabaseHandle {
         }
     }
 
-    /// Refuses while revocations are known to be missing.
-    pub(super) fn believes(&self) -> Result<(), LedgerError> {
-        self.doubt.load().as_ref().map_or(Ok(()), |doubt| Err(LedgerError::clone(doubt)))
+    /// Fails while revocations are missing.
+    pub(super) fn check_integrity(&self) -> Result<(), LedgerError> {
+        self.integrity_error.load().as_ref().map_or(Ok(()), |integrity_error| Err(LedgerError::clone(integrity_error)))
     }
 
-    /// Adds up the revocations in `database` and reads its rules, as they are when it is opened.
-    fn take_up(&self, database: &Database) -> Result<(), redb::Error> {
-        let seen = self.watermark.as_deref().map_or(Ok(None), Watermark::read);
-        let verdict = match &seen {
-            Ok(seen) => guarded(|| tally::verify(database, &*self.seal, seen.as_ref()))?,
+    /// Adds up the revocations of a newly opened `database` and reads its rules.
+    fn load(&self, database: &Database) -> Result<(), redb::Error> {
+        let watermark = self.watermark.as_deref().map_or(Ok(None), Watermark::read);
+        let verdict = match &watermark {
+            Ok(watermark) => guarded(|| tally::verify(database, &*self.seal, watermark.as_ref()))?,
             Err(error) => Err(IntegrityError::Watermark(error.to_string())),
         };
         match verdict {
             Ok(tally) => {
-                self.doubt.store(None);
+                self.integrity_error.store(None);
                 self.remember(&tally);
                 self.reload_rules(database)
             }
-            Err(doubt) => {
+            Err(integrity_error) => {
                 let error = unavailable(&format_args!(
-                    "the revocations in the store are not believed: {doubt}. What was revoked may come back to life, so that nothing is \
+                    "the revocations in the store are not believed: {integrity_error}. What was revoked may come back to life, so that nothing is \
                      minted and no token is active: bring the right file back, or accept the loss with `sts store accept-epoch`"
                 ));
                 tracing::error!(%error, "the store is in doubt");
-                self.alerts.raise(Alert { place: Place::Epoch, fault: doubt.fault() });
-                self.doubt.store(Some(Arc::new(error)));
+                self.alerts.raise(Alert { place: Place::Epoch, fault: integrity_error.fault() });
+                self.integrity_error.store(Some(Arc::new(error)));
                 Ok(())
             }
         }
     }
 
-    /// The highest sequence that is remembered, if it can be read.
+    /// The saved watermark, if it can be read.
     pub(super) fn remembered(&self) -> Option<Watermark> {
         self.watermark.as_deref().and_then(|path| Watermark::read(path).ok().flatten())
     }
 
-    /// Takes the store as it is, after an operator accepted what `tally` says of it.
+    /// Trusts the store again, after an operator accepted the state of `tally`.
     pub(super) fn accepted(&self, tally: &Tally) {
         self.remember(tally);
-        self.doubt.store(None);
+        self.integrity_error.store(None);
     }
 
-    /// How many rules were ever made. The writer sees it exactly.
+    /// How many rules were ever made. Exact on the writer's thread.
     pub(super) fn rules_made(&self) -> u64 {
         self.rules_made.load(Ordering::Acquire)
     }
 
-    /// Remembers how far the revocations have come, so that an older copy of the store is known for one.
+    /// Saves the number of revocations, so that an older copy of the store is recognised.
     pub(super) fn remember(&self, tally: &Tally) {
         self.rules_made.store(tally.rules(), Ordering::Release);
         if let (Some(path), Some(mark)) = (&self.watermark, tally.watermark())
@@ -171,18 +172,18 @@ impl DatabaseHandle {
         }
     }
 
-    /// Reads the rules anew, after one was written.
+    /// Reads the rules again, after one was written.
     pub(super) fn reload_rules(&self, database: &Database) -> Result<(), redb::Error> {
         let rules = guarded(|| read::rules(database, &self.check()))?;
         self.rules.store(Arc::new(Rules::new(rules, self.clock.now())));
         Ok(())
     }
 
-    /// Opens the database anew, after it has failed and its last reader has closed it.
+    /// Opens the database again, after it has failed and its last reader has closed it.
     pub(super) fn reopen(&self) -> Arc<State> {
         let state = (self.opener)()
             .map_err(|error| unavailable(&error))
-            .and_then(|database| self.take_up(&database).map(|()| database).map_err(|error| unavailable(&error)));
+            .and_then(|database| self.load(&database).map(|()| database).map_err(|error| unavailable(&error)));
         if state.is_ok() {
             self.file.iter().for_each(OpenFile::note_opened);
             tracing::info!("the store is open again");
@@ -192,26 +193,28 @@ impl DatabaseHandle {
         state
     }
 
+    /// Checks that the path still leads to the open file.
+    ///
     /// # Errors
-    /// When what is written would be gone with this process.
+    /// If it does not. Writes would then be lost with this process.
     pub(super) fn check_file(&self) -> Result<(), redb::Error> {
         self.file.as_ref().map_or(Ok(()), OpenFile::check).map_err(redb::Error::Io)
     }
 
-    /// Lets go of the database that was `used`, unless another has taken its place by now.
+    /// Drops the database `used`, unless another one has replaced it.
     pub(super) fn fail(&self, used: &Arc<State>, cause: &redb::Error) -> LedgerError {
         let error = unavailable(cause);
         self.state.compare_and_swap(used, Arc::new(Err(error.clone())));
         error
     }
 
-    /// Notes that a commit has succeeded.
+    /// Records the time of a successful commit.
     pub(super) fn mark_commit(&self) {
         let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
         self.committed.store(now, Ordering::Relaxed);
     }
 
-    /// Time since the last commit that succeeded.
+    /// Time since the last successful commit.
     pub(super) fn since_commit(&self) -> Duration {
         self.clock.monotonic().saturating_sub(Duration::from_millis(self.committed.load(Ordering::Relaxed)))
     }
@@ -221,8 +224,8 @@ impl DatabaseHandle {
     }
 }
 
-/// Runs `work` on the engine. Its pages were sound when it was opened; should one rot under it, it may panic, which is a failure of
-/// the store like any other.
+/// Runs `work` on the database. redb checks its pages when it opens the file. If one is damaged
+/// later, redb may panic, and that is an error of the store like any other.
 pub(super) fn guarded<T, E: From<StorageError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(StorageError::Corrupted("the engine stumbled over a damaged page".to_owned()).into()))

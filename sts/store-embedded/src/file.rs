@@ -1,4 +1,5 @@
-//! The file: made whole or not at all, opened only when every checksum in it holds.
+//! The store's file. It is created as a whole or not at all, and opened only if every checksum in
+//! it is right.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -12,10 +13,10 @@ use super::open_error::OpenError;
 use super::tables::{META, SCHEMA, SCHEMA_VERSION};
 use super::write::Tables;
 
-/// Memory for pages, in bytes. The system caches the file as well, so that more of ours buys little.
+/// Page cache in bytes. The operating system caches the file as well, so a larger one gains little.
 const CACHE: usize = 8 << 20;
 
-/// Opens the store at `path`; makes it when there is nothing at all.
+/// Opens the store at `path`, or creates it if nothing is there.
 pub(super) fn open_or_create(path: &Path) -> Result<Database, OpenError> {
     match open(path) {
         Err(OpenError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
@@ -26,29 +27,29 @@ pub(super) fn open_or_create(path: &Path) -> Result<Database, OpenError> {
     }
 }
 
-/// Opens the store at `path`, which must be there.
+/// Opens the existing store at `path`.
 ///
-/// All checksums are verified, which reads the whole file (a millisecond or so for each MiB): the engine trusts the pages that it
-/// reads later, and a damaged one could pass for an empty table.
+/// This verifies all checksums, which reads the whole file (about a millisecond per MiB). redb
+/// trusts the pages that it reads later, and a damaged page could pass for an empty table.
 pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     let io = |cause| OpenError::Io { path: path.to_owned(), doing: "opened", cause };
-    let kind = fs::metadata(path).map_err(io)?;
-    if !kind.is_file() {
+    let metadata = fs::metadata(path).map_err(io)?;
+    if !metadata.is_file() {
         return Err(damaged(path, "it is not a file"));
     }
-    if kind.len() == 0 {
+    if metadata.len() == 0 {
         return Err(damaged(path, "it is empty"));
     }
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
     open_engine(path, || builder().create_with_backend(FileBackend::new(file)?))
 }
 
-/// Opens the engine by `open`, through which a test can put failures under it, and checks the schema.
+/// Opens the database with `open` and checks the schema. A test can inject failures through `open`.
 pub(super) fn open_engine(
     path: &Path,
     open: impl FnOnce() -> Result<Database, DatabaseError>,
 ) -> Result<Database, OpenError> {
-    // The engine reports damage as an error; should it trip over a damaged page instead, that is damage too.
+    // redb reports damage as an error. A panic on a damaged page means damage, too.
     let database = match catch_unwind(AssertUnwindSafe(open)) {
         Ok(opened) => opened.map_err(|error| refusal(path, error))?,
         Err(_) => return Err(damaged(path, "its structure is broken")),
@@ -63,15 +64,16 @@ pub(super) fn open_engine(
     }
 }
 
-/// The engine's settings.
+/// The settings of redb.
 pub(super) fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
     builder
 }
 
-/// Makes an empty store beside `path` and links it there: whoever is killed meanwhile leaves no half-made store behind. A link,
-/// unlike a rename, never replaces a store that another process made in the meantime.
+/// Creates an empty store beside `path` and links it there, so a process that is killed leaves no
+/// partial store. A link never replaces a store that another process has created meanwhile; a
+/// rename would.
 fn create(path: &Path) -> Result<(), OpenError> {
     let io = |cause| OpenError::Io { path: path.to_owned(), doing: "created", cause };
     let draft = draft_path(path);
@@ -79,21 +81,22 @@ fn create(path: &Path) -> Result<(), OpenError> {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(io(cause)),
         _ => {}
     }
-    make(&draft).map_err(io)?;
+    create_file(&draft).map_err(io)?;
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft).map_err(io)?;
     match linked {
         Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => {
-            // A file system without links: make it in place, where being killed leaves a file that the next start refuses.
-            make(path).map_err(io)?;
+            // The file system has no links. Create the store in place; if this process is killed,
+            // the next start refuses the partial file.
+            create_file(path).map_err(io)?;
         }
         _ => {}
     }
     sync_directory(path).map_err(io)
 }
 
-/// Makes an empty store in a new file.
-fn make(path: &Path) -> io::Result<()> {
+/// Creates an empty store in a new file.
+fn create_file(path: &Path) -> io::Result<()> {
     let backend = FileBackend::new(private_file(path)?).map_err(io::Error::other)?;
     let database = builder().create_with_backend(backend).map_err(io_error)?;
     initialise(&database).map_err(io::Error::other)
@@ -108,7 +111,7 @@ pub(super) fn in_memory(path: &Path) -> Result<Database, OpenError> {
     Ok(database)
 }
 
-/// Makes every table, so that a reader never meets a missing one, and marks the schema.
+/// Creates every table, so that a reader never misses one, and writes the schema version.
 pub(super) fn initialise(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     Tables::open(&transaction)?.mark_schema()?;
@@ -154,7 +157,7 @@ fn draft_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Only the owner reads the ledger: subjects and claims are nobody else's business.
+/// Mode 0600: subjects and claims are private.
 fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);

@@ -1,7 +1,7 @@
 //! The embedded store: one process, one file.
 //!
-//! Writes go through one thread that commits them in groups, reads take a snapshot of their own. Every answer to a write is given
-//! after the fsync that made it durable.
+//! Writes go through one thread that commits them in groups. Each read takes its own snapshot. A
+//! write returns only after the fsync that made it durable.
 
 mod engine;
 mod file;
@@ -38,26 +38,27 @@ use sts_store::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenCl
 
 /// The most records in one page of a listing.
 const PAGE: usize = 1000;
-/// How many rows one step of a sweep forgets: it shares its transaction with whatever waits to be issued.
+/// How many rows one sweep step forgets. It shares its transaction with waiting issues.
 const SWEEP_STEP: usize = 64;
-/// How many at most, when more has to go for it to forget faster than others issue.
+/// The largest sweep step, when expired rows pile up faster than the usual steps remove them.
 const LONGEST_SWEEP_STEP: usize = 1024;
-/// How long the last commit is proof enough that the store takes writes.
-const PROOF: Duration = Duration::from_secs(10);
+/// How long a commit proves that the store takes writes.
+const COMMIT_PROOF: Duration = Duration::from_secs(10);
 
 /// The ledger in one file of this process. Its futures run on a Tokio runtime with time enabled.
 ///
-/// Dropping it waits for the writes that were begun, and gives the file free.
+/// Dropping it waits for pending writes and releases the file.
 pub struct EmbeddedLedger {
     writer: Writer,
     engine: Arc<DatabaseHandle>,
-    /// Issues since the last step of a sweep.
+    /// Issues since the last sweep step.
     issued: AtomicUsize,
 }
 
 impl EmbeddedLedger {
-    /// Opens the store at `path`, a file; makes it when there is nothing at that path. It verifies every checksum in the file. What it
-    /// remembers of the revocations lies beside it: a store that has fewer opens, and answers nothing until that is accepted.
+    /// Opens the store in the file `path`, or creates it if nothing is there. This verifies every
+    /// checksum in the file. The watermark of the revocations lies beside it. A store with fewer
+    /// revocations opens, but answers nothing until an operator accepts the loss.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -69,12 +70,14 @@ impl EmbeddedLedger {
     ) -> Result<Self, OpenError> {
         let database = file::open_or_create(path)?;
         let owned = path.to_owned();
-        // Reopening never makes a new file: a store that vanished while it was in use is a failure, not an empty ledger.
+        // Reopening never creates a file: if the store vanishes while it is in use, that is an
+        // error, not an empty ledger.
         let watermark = watermark_path(path);
         Self::start(path, database, Box::new(move || file::open(&owned)), Some(watermark), seal, clock, alerts)
     }
 
-    /// A ledger that is gone with its process, for the tests of other crates: no file, no fsync, all else alike.
+    /// A ledger that exists only in this process, for the tests of other crates. No file and no
+    /// fsync, but otherwise the same.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -85,25 +88,25 @@ impl EmbeddedLedger {
         Self::start(path, file::in_memory(path)?, Box::new(gone), None, seal, clock, alerts)
     }
 
-    /// Has the writer open a store that has failed, so that reads come back without waiting for a write.
-    async fn mend(&self) -> Result<(), LedgerError> {
+    /// Lets the writer reopen a store that has failed, so that reads work again without a write.
+    async fn reopen_if_failed(&self) -> Result<(), LedgerError> {
         if self.engine.state().is_err() {
             self.writer.submit(|_| Ok(())).await?;
         }
         Ok(())
     }
 
-    /// Has the writer carry out `work`, unless revocations are missing.
+    /// Runs `work` on the writer thread, unless revocations are missing.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&DatabaseHandle, &mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let engine = Arc::clone(&self.engine);
-        let believing = move |tables: &mut Tables<'_>| {
-            engine.believes().map_err(WriteError::Refused)?;
+        let checked_work = move |tables: &mut Tables<'_>| {
+            engine.check_integrity().map_err(WriteError::Refused)?;
             work(&engine, tables)
         };
-        self.writer.submit(believing).await
+        self.writer.submit(checked_work).await
     }
 
     fn start(
@@ -115,7 +118,7 @@ impl EmbeddedLedger {
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, OpenError> {
-        // A store that has a name has a watermark beside it.
+        // Only a store with a file has a watermark.
         let file = watermark.is_some().then(|| OpenFile::new(path));
         let engine = DatabaseHandle::new(database, opener, file, watermark, seal, clock, alerts)
             .map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.to_string() })?;
@@ -129,7 +132,7 @@ impl EmbeddedLedger {
     }
 }
 
-/// Where it is remembered how far the revocations of the store at `path` have come.
+/// The path of the watermark of the store at `path`.
 fn watermark_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".seen");
@@ -139,7 +142,8 @@ fn watermark_path(path: &Path) -> PathBuf {
 impl Ledger for EmbeddedLedger {
     fn issue(&self, mut record: TokenRecord, claims: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued> {
         Box::pin(async move {
-            // As a rule it is the right number still when the writer comes to it.
+            // Usually this is still the right number when the writer gets to it. If not, the writer
+            // encodes the record again.
             record.preceding_rules = Some(self.engine.rules_made());
             let (record, claims) = (Encoded::new(record)?, distinct(claims));
             self.issued.fetch_add(1, Ordering::Relaxed);
@@ -149,18 +153,19 @@ impl Ledger for EmbeddedLedger {
 
     fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {
         Box::pin(async move {
-            self.mend().await?;
+            self.reopen_if_failed().await?;
             let now = self.engine.clock.now();
-            self.engine.read(|database, check| read::find_claim(database, check, key, now))
+            self.engine.read(|database, reader| read::find_claim(database, reader, key, now))
         })
     }
 
-    /// Reads on the calling thread: a few pages, mostly in memory, are read sooner than another thread is woken.
+    /// Reads on the calling thread. A few pages, mostly cached, take less time than waking another
+    /// thread.
     fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>> {
         Box::pin(async move {
-            self.mend().await?;
+            self.reopen_if_failed().await?;
             let now = self.engine.clock.now();
-            self.engine.read(|database, check| read::look_up(database, check, &jti, now))
+            self.engine.read(|database, reader| read::look_up(database, reader, &jti, now))
         })
     }
 
@@ -178,31 +183,32 @@ impl Ledger for EmbeddedLedger {
 
     fn last_end(&self) -> LedgerFuture<'_, Option<UnixTime>> {
         Box::pin(async move {
-            self.mend().await?;
+            self.reopen_if_failed().await?;
             self.engine.read(|database, _| read::last_end(database))
         })
     }
 
-    /// Answers at most 1,000 records at a time, and none when the record to go on after is forgotten.
+    /// Returns at most 1,000 records, and none if the record in `after` is forgotten.
     fn list(&self, mut listing: Listing) -> LedgerFuture<'_, Vec<Entry>> {
         Box::pin(async move {
-            self.mend().await?;
+            self.reopen_if_failed().await?;
             listing.limit = listing.limit.min(PAGE);
             let engine = Arc::clone(&self.engine);
             let now = engine.clock.now();
             let page = tokio::task::spawn_blocking(move || {
-                engine.read(|database, check| read::list(database, check, &listing, now))
+                engine.read(|database, reader| read::list(database, reader, &listing, now))
             });
             page.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the listing was given up".into())))
         })
     }
 
-    /// The last commit is proof for ten seconds; after that a row is written.
+    /// A commit proves for ten seconds that the store takes writes. After that, a probe writes a
+    /// row.
     fn ready(&self) -> LedgerFuture<'_, Vec<Warning>> {
         Box::pin(async move {
             let is_in_place = || self.engine.check_file().is_ok();
-            if self.engine.state().is_ok() && self.engine.since_commit() < PROOF && is_in_place() {
-                self.engine.believes()?;
+            if self.engine.state().is_ok() && self.engine.since_commit() < COMMIT_PROOF && is_in_place() {
+                self.engine.check_integrity()?;
                 return Ok(Vec::new());
             }
             let now = self.engine.clock.now();
@@ -216,7 +222,7 @@ impl Ledger for EmbeddedLedger {
             let mut records = 0;
             self.issued.store(0, Ordering::Relaxed);
             loop {
-                // A token that dies leaves two rows to be forgotten when it took a claim.
+                // A token with a claim leaves two rows to forget.
                 let step = self.issued.swap(0, Ordering::Relaxed).saturating_mul(4);
                 let step = step.clamp(SWEEP_STEP, LONGEST_SWEEP_STEP);
                 let swept = self.write(move |engine, tables| tables.sweep(&*engine.seal, now, step)).await?;
@@ -228,7 +234,7 @@ impl Ledger for EmbeddedLedger {
         })
     }
 
-    /// What was taken once is in the file for good: there is one era.
+    /// A lease is in the file for good, so there is only one era.
     fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
         Box::pin(async move {
             let first = self.write(move |_, tables| tables.lease(window, count)).await?;
@@ -238,20 +244,21 @@ impl Ledger for EmbeddedLedger {
 
     fn status(&self) -> LedgerFuture<'_, StatusMark> {
         Box::pin(async move {
-            self.mend().await?;
+            self.reopen_if_failed().await?;
             self.engine.read(read::status)
         })
     }
 
-    /// No other process revokes while this one has the file, unless it was put back meanwhile.
+    /// No other process revokes while this one holds the file, unless an older copy was put back
+    /// meanwhile.
     fn revoked_since<'a>(&'a self, seen: &'a StatusMark) -> LedgerFuture<'a, Option<Vec<TokenRecord>>> {
         Box::pin(async move { Ok((self.status().await?.revocations >= seen.revocations).then(Vec::new)) })
     }
 
     fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance> {
         Box::pin(async move {
-            self.mend().await?;
-            if self.engine.believes().is_ok() {
+            self.reopen_if_failed().await?;
+            if self.engine.check_integrity().is_ok() {
                 return Ok(Acceptance::NothingToAccept);
             }
             let engine = Arc::clone(&self.engine);

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-/// Why [`crate::EmbeddedLedger::open`] refused. A file that is not a sound store is never overwritten and never taken for an
-/// empty one: an empty ledger would forget every revocation.
+/// Why [`crate::EmbeddedLedger::open`] failed. A file that is not a sound store is never
+/// overwritten and never taken for an empty one: an empty ledger would forget every revocation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -20,11 +20,11 @@ pub enum OpenError {
         path: PathBuf,
         /// `created`, `opened` or `served by a thread`.
         doing: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         cause: std::io::Error,
     },
-    /// The file is there and is not a sound store: empty, truncated, damaged, or something else altogether.
+    /// The file exists, but is not a sound store: empty, truncated, damaged, or something else.
     #[error(
         "the store `{path}` is damaged or not a store ({what}): restore it from a backup, or move it away to start with an empty one, \
          which forgets all tokens and revocations; where tokens were revoked, `sts store accept-epoch` is needed after either"
@@ -32,7 +32,7 @@ pub enum OpenError {
     Damaged {
         /// The store's file.
         path: PathBuf,
-        /// What was found.
+        /// What is wrong with it.
         what: String,
     },
     /// A newer version wrote it.
@@ -44,7 +44,7 @@ pub enum OpenError {
         path: PathBuf,
         /// Its schema version.
         found: u64,
-        /// The newest version that is known here.
+        /// The newest version that this program knows.
         known: u64,
     },
 }

@@ -1,5 +1,5 @@
-//! Whether the name of the store still leads to the file that is open. What is written to a file
-//! that was removed or replaced is gone with the process, however durable it was.
+//! Checks whether the store's path still leads to the open file. After the file is removed or
+//! replaced, everything written to it is lost when the process ends, even if it was synced.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,18 +16,18 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    /// The file at `path`, which was opened just now.
+    /// The file at `path`, which was just opened.
     pub(super) fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), opened: Mutex::new(identity(path).ok()) }
     }
 
-    /// Notes that the file was opened anew.
+    /// Records that the file was opened again.
     pub(super) fn note_opened(&self) {
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = identity(&self.path).ok();
     }
 
     /// # Errors
-    /// When the name leads elsewhere by now, or nowhere.
+    /// If the path leads to another file by now, or to none.
     pub(super) fn check(&self) -> io::Result<()> {
         let opened = *self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if opened.is_some() && identity(&self.path).ok() == opened {

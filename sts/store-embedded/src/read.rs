@@ -1,4 +1,4 @@
-//! What is read from one snapshot of the tables. A read takes no lock of ours and waits for no writer.
+//! Reads from one snapshot of the tables. A read takes no lock of ours and waits for no writer.
 
 use std::collections::BTreeMap;
 
@@ -17,19 +17,18 @@ use sts_store::backend::with_id;
 use sts_store::{Alert, Alerts, Fault, Place};
 use sts_store::{EarlierUse, Entry, Listing, Revocation, TakenClaim, TokenRecord};
 
-/// What it takes to judge stored bytes.
+/// Unseals stored values.
 pub(super) struct RecordReader<'a> {
     pub(super) seal: &'a dyn Seal,
     pub(super) alerts: &'a dyn Alerts,
 }
 
 impl RecordReader<'_> {
-    /// Decodes a stored value; when it is not what was written, raises an alert and counts it as absent.
+    /// Unseals a stored value. An altered value raises an alert and counts as absent.
     pub(super) fn open<T: serde::de::DeserializeOwned>(&self, place: Place, key: &[u8], stored: &[u8]) -> Option<T> {
         codec::open(self.seal, place, key, stored).map_err(|fault| self.alerts.raise(Alert { place, fault })).ok()
     }
 
-    /// The record of that number, of whichever version.
     fn open_record(&self, number: u64, stored: &[u8]) -> Option<TokenRecord> {
         let place = Place::Record;
         codec::open_record(self.seal, &number.to_be_bytes(), stored)
@@ -37,9 +36,9 @@ impl RecordReader<'_> {
             .ok()
     }
 
-    /// The exchange that took the claim of `key` which is taken until then. A version before this one takes claims and writes nothing
-    /// here, so that the value may be of an earlier taking.
-    pub(super) fn use_told_by(&self, key: &[u8; 32], until: i64, stored: &[u8]) -> Option<EarlierUse> {
+    /// The exchange that took the claim that ends at `until`. An earlier version takes claims and
+    /// writes nothing here, so the stored value may belong to a former claim of the same key.
+    pub(super) fn earlier_use_in(&self, key: &[u8; 32], until: i64, stored: &[u8]) -> Option<EarlierUse> {
         let (end, earlier_use) = self.open::<(i64, EarlierUse)>(Place::Claim, key, stored)?;
         (end == until).then_some(earlier_use)
     }
@@ -48,7 +47,7 @@ impl RecordReader<'_> {
 /// The claim of `key`, if it is taken at `now`.
 pub(super) fn find_claim(
     database: &Database,
-    check: &RecordReader<'_>,
+    reader: &RecordReader<'_>,
     key: Digest256,
     now: UnixTime,
 ) -> Result<Option<TakenClaim>, redb::Error> {
@@ -59,17 +58,17 @@ pub(super) fn find_claim(
     };
     let Some(until) = until.filter(|until| UnixTime::from_secs(*until) >= now) else { return Ok(None) };
     let earlier_use = match transaction.open_table(CLAIM_USES) {
-        // A file of an earlier version, which no claim was written to since.
+        // A file of an earlier version, in which no claim was taken since.
         Err(TableError::TableDoesNotExist(_)) => None,
-        uses => uses?.get(&key.0)?.and_then(|stored| check.use_told_by(&key.0, until, stored.value())),
+        uses => uses?.get(&key.0)?.and_then(|stored| reader.earlier_use_in(&key.0, until, stored.value())),
     };
     Ok(Some(TakenClaim { key, earlier_use }))
 }
 
-/// The live record of `jti` with its revocation.
+/// The live record of `jti` and its revocation.
 pub(super) fn look_up(
     database: &Database,
-    check: &RecordReader<'_>,
+    reader: &RecordReader<'_>,
     jti: &Jti,
     now: UnixTime,
 ) -> Result<Option<Entry>, redb::Error> {
@@ -78,25 +77,25 @@ pub(super) fn look_up(
         return Ok(None);
     };
     let Some(stored) = transaction.open_table(RECORDS)?.get(number)? else { return Ok(None) };
-    let Some(record) = check.open_record(number, stored.value()) else {
+    let Some(record) = reader.open_record(number, stored.value()) else {
         return Ok(None);
     };
     if record.jti != *jti {
-        // The index is not sealed; a record that answers to another name is as good as forged.
-        check.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
+        // The index is not sealed. A record under another name counts as forged.
+        reader.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
         return Ok(None);
     }
-    with_revocation(&transaction, check, record, now)
+    with_revocation(&transaction, reader, record, now)
 }
 
-/// The end of the record that dies last.
+/// The end of the record that expires last.
 pub(super) fn last_end(database: &Database) -> Result<Option<UnixTime>, redb::Error> {
     let ends = database.begin_read()?.open_table(RECORD_ENDS)?;
     Ok(ends.last()?.map(|(key, _)| UnixTime::from_secs(key.value().0)))
 }
 
-/// What status lists are made from beside the records.
-pub(super) fn status(database: &Database, check: &RecordReader<'_>) -> Result<StatusMark, redb::Error> {
+/// The input for status lists besides the records.
+pub(super) fn status(database: &Database, reader: &RecordReader<'_>) -> Result<StatusMark, redb::Error> {
     let transaction = database.begin_read()?;
     let mut leased = BTreeMap::new();
     for row in transaction.open_table(LEASES)?.iter()? {
@@ -104,15 +103,15 @@ pub(super) fn status(database: &Database, check: &RecordReader<'_>) -> Result<St
         leased.insert(StatusWindow::new(window.value()), taken.value());
     }
     let stored = transaction.open_table(TALLIES)?.get(TALLY)?.map(|stored| stored.value().to_vec());
-    // One that cannot be read is noticed where revocations are written; here it is another number, whatever it was before.
-    let revocations = Tally::decode(check.seal, stored.as_deref()).map_or(u64::MAX, |tally| tally.sequence());
+    // The writer reports an unreadable tally. Here it only has to differ from every earlier number.
+    let revocations = Tally::decode(reader.seal, stored.as_deref()).map_or(u64::MAX, |tally| tally.sequence());
     Ok(StatusMark { leased, revocations, tokens: 0 })
 }
 
 /// A page of live records, newest first.
 pub(super) fn list(
     database: &Database,
-    check: &RecordReader<'_>,
+    reader: &RecordReader<'_>,
     listing: &Listing,
     now: UnixTime,
 ) -> Result<Vec<Entry>, redb::Error> {
@@ -127,9 +126,9 @@ pub(super) fn list(
     let records = transaction.open_table(RECORDS)?;
     let mut page = Vec::new();
     let mut add = |number: u64, stored: &[u8]| -> Result<bool, redb::Error> {
-        if let Some(record) = check.open_record(number, stored)
+        if let Some(record) = reader.open_record(number, stored)
             && listing.account.as_ref().is_none_or(|account| *account == record.account)
-            && let Some(entry) = with_revocation(&transaction, check, record, now)?
+            && let Some(entry) = with_revocation(&transaction, reader, record, now)?
         {
             page.push(entry);
         }
@@ -162,21 +161,22 @@ pub(super) fn list(
     Ok(page)
 }
 
-/// The rules that can be read, oldest first.
-pub(super) fn rules(database: &Database, check: &RecordReader<'_>) -> Result<Vec<Revocation>, redb::Error> {
+/// The readable rules, oldest first.
+pub(super) fn rules(database: &Database, reader: &RecordReader<'_>) -> Result<Vec<Revocation>, redb::Error> {
     let mut rules = Vec::new();
     for row in database.begin_read()?.open_table(RULES)?.iter()? {
         let (number, stored) = row?;
-        let rule = check.open::<Revocation>(Place::Rule, &number.value().to_be_bytes(), stored.value());
-        rules.extend(rule.map(|rule| with_id(check.seal, rule)));
+        let rule = reader.open::<Revocation>(Place::Rule, &number.value().to_be_bytes(), stored.value());
+        rules.extend(rule.map(|rule| with_id(reader.seal, rule)));
     }
     Ok(rules)
 }
 
-/// A revocation that is there and cannot be read is one all the same: what was revoked must not come back by damage to it.
+/// The entry of a live record. An unreadable revocation counts as a revocation: damage must not
+/// bring a revoked token back.
 fn with_revocation(
     transaction: &ReadTransaction,
-    check: &RecordReader<'_>,
+    reader: &RecordReader<'_>,
     record: TokenRecord,
     now: UnixTime,
 ) -> Result<Option<Entry>, redb::Error> {
@@ -185,7 +185,7 @@ fn with_revocation(
     }
     let key = record.jti.as_str();
     let revoked = transaction.open_table(REVOCATIONS)?.get(key)?.map(|stored| {
-        check
+        reader
             .open::<Revocation>(Place::Revocation, key.as_bytes(), stored.value())
             .unwrap_or_else(|| Revocation::in_place_of_a_broken_one(record.jti.clone(), now, UNREADABLE))
     });

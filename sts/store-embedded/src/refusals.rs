@@ -1,4 +1,4 @@
-//! Remembered refusals in the file: a row of its own for each, and an index by time that also holds whose share it takes.
+//! Remembered refusals in the file: one row each, and an index by time that also holds the share.
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError};
 use sts_types::{RequestId, Seal, UnixTime};
@@ -13,7 +13,7 @@ use sts_store::backend::{STORED, remembered_from};
 use sts_store::{LedgerError, LedgerFuture};
 use sts_store::{RefusalStore, StoredRefusal, surplus};
 
-/// Rows that one transaction forgets.
+/// Rows per transaction.
 const STEP: usize = 64;
 
 impl RefusalStore for EmbeddedLedger {
@@ -26,18 +26,19 @@ impl RefusalStore for EmbeddedLedger {
 
     fn find(&self, request_id: RequestId) -> LedgerFuture<'_, Option<StoredRefusal>> {
         Box::pin(async move {
-            self.mend().await?;
+            self.reopen_if_failed().await?;
             let now = self.engine.clock.now();
-            self.engine.read(|database, check| find(database, check, &request_id, now))
+            self.engine.read(|database, reader| find(database, reader, &request_id, now))
         })
     }
 
     fn latest(&self, limit: usize) -> LedgerFuture<'_, Vec<StoredRefusal>> {
         Box::pin(async move {
-            self.mend().await?;
+            self.reopen_if_failed().await?;
             let (engine, now) = (std::sync::Arc::clone(&self.engine), self.engine.clock.now());
-            let page =
-                tokio::task::spawn_blocking(move || engine.read(|database, check| latest(database, check, limit, now)));
+            let page = tokio::task::spawn_blocking(move || {
+                engine.read(|database, reader| latest(database, reader, limit, now))
+            });
             page.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the listing was given up".into())))
         })
     }
@@ -58,7 +59,7 @@ impl Tables<'_> {
             self.refusals.insert(key, stored.as_slice())?;
             self.refusals_by_time.insert((value.time_millis, key), value.share.to_string().as_str())?;
         }
-        // Fewer than this fit whatever their shares are.
+        // Below this limit all of them fit, whatever their shares.
         if self.refusals_by_time.len()? <= STORED.small as u64 {
             return Ok(());
         }
@@ -66,7 +67,7 @@ impl Tables<'_> {
         for row in self.refusals_by_time.iter()? {
             let (key, share) = row?;
             let (time, id) = key.value();
-            // A share that cannot be read is nobody's.
+            // An unreadable share counts as the default share.
             rows.push((share.value().parse().unwrap_or_default(), (time, id.to_owned())));
         }
         for (time, id) in surplus(rows, STORED) {
@@ -76,7 +77,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Forgets some that are too old, and answers how many.
+    /// Forgets one step of refusals that are too old. Returns how many.
     fn forget_refusals(&mut self, now: UnixTime) -> Result<usize, WriteError> {
         let mut dead = Vec::new();
         for row in self.refusals_by_time.range(..(remembered_from(now), ""))?.take(STEP) {
@@ -93,24 +94,24 @@ impl Tables<'_> {
 
 fn find(
     database: &Database,
-    check: &RecordReader<'_>,
+    reader: &RecordReader<'_>,
     request_id: &RequestId,
     now: UnixTime,
 ) -> Result<Option<StoredRefusal>, redb::Error> {
     let key = request_id.as_str();
     let refusals = match database.begin_read()?.open_table(REFUSALS) {
-        // A file of an earlier version, which nothing was written to since.
+        // A file of an earlier version that nothing was written to since.
         Err(TableError::TableDoesNotExist(_)) => return Ok(None),
         table => table?,
     };
     let Some(stored) = refusals.get(key)? else { return Ok(None) };
-    let refusal: Option<StoredRefusal> = check.open(Place::Refusal, key.as_bytes(), stored.value());
+    let refusal: Option<StoredRefusal> = reader.open(Place::Refusal, key.as_bytes(), stored.value());
     Ok(refusal.filter(|refusal| refusal.until() >= now))
 }
 
 fn latest(
     database: &Database,
-    check: &RecordReader<'_>,
+    reader: &RecordReader<'_>,
     limit: usize,
     now: UnixTime,
 ) -> Result<Vec<StoredRefusal>, redb::Error> {
@@ -129,7 +130,7 @@ fn latest(
         let (key, _) = row?;
         let id = key.value().1;
         if let Some(stored) = refusals.get(id)? {
-            found.extend(check.open::<StoredRefusal>(Place::Refusal, id.as_bytes(), stored.value()));
+            found.extend(reader.open::<StoredRefusal>(Place::Refusal, id.as_bytes(), stored.value()));
         }
     }
     Ok(found)

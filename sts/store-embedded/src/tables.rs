@@ -1,12 +1,13 @@
-//! What the file holds. Records are keyed by their number, in the order of their commits: appending to the end of a tree is
-//! several times cheaper than inserting at random, and a page of the listing is one walk backwards.
+//! The tables of the file. Records are keyed by a number in the order of their commits. Appending
+//! to the end of a tree is several times cheaper than inserting at random, and a page of the
+//! listing is one walk backwards.
 
 use redb::TableDefinition;
 
-/// The schema that is written, under [`SCHEMA`] in [`META`].
+/// The current schema version, stored under [`SCHEMA`] in [`META`].
 pub(super) const SCHEMA_VERSION: u64 = 1;
 pub(super) const SCHEMA: &str = "schema";
-/// Written by the probe of readiness, see `write::Tables::probe`.
+/// Written by the readiness probe, see `write::Tables::probe`.
 pub(super) const PROBE: &str = "probe";
 
 /// Numbers about the store itself.
@@ -18,28 +19,28 @@ pub(super) const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new
 pub(super) const BY_JTI: TableDefinition<'_, &str, u64> = TableDefinition::new("records_by_jti");
 /// Account and number of the record.
 pub(super) const BY_ACCOUNT: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("records_by_account");
-/// When it may go, and number of the record -> its jti and account, so that a sweep reads no record.
+/// End and number of the record -> its jti and account, so that a sweep reads no record.
 pub(super) const RECORD_ENDS: TableDefinition<'_, (i64, u64), (&str, &str)> = TableDefinition::new("records_by_end");
 
-/// Replay key -> until when it is taken.
+/// Replay key -> end of the claim.
 pub(super) const CLAIMS: TableDefinition<'_, &[u8; 32], i64> = TableDefinition::new("claims");
-/// Replay key -> sealed: until when it is taken, and the exchange that took it.
+/// Replay key -> sealed: end of the claim, and the exchange that took it.
 pub(super) const CLAIM_USES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("claim_uses");
-/// When it may go, and the replay key.
+/// End of the claim, and its replay key.
 pub(super) const CLAIM_ENDS: TableDefinition<'_, (i64, &[u8; 32]), ()> = TableDefinition::new("claims_by_end");
 
 /// jti -> the sealed revocation of that token.
 pub(super) const REVOCATIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("revocations");
-/// When it may go, and the jti.
+/// End of the revocation, and the jti.
 pub(super) const REVOCATION_ENDS: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("revocations_by_end");
 
-/// [`TALLY`] -> the sealed tally of all revocations; none before the first.
+/// [`TALLY`] -> the sealed tally of all revocations. Empty before the first one.
 pub(super) const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
 pub(super) const TALLY: &str = "revocations";
 
 /// Request id -> the sealed refusal of that request.
 pub(super) const REFUSALS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("refusals");
-/// Millisecond of the refusal and request id -> whose share of the space it takes.
+/// Millisecond of the refusal and request id -> its share.
 pub(super) const REFUSALS_BY_TIME: TableDefinition<'_, (u64, &str), &str> = TableDefinition::new("refusals_by_time");
 
 /// Status window -> how many of its indexes are taken.
@@ -47,5 +48,5 @@ pub(super) const LEASES: TableDefinition<'_, u64, u64> = TableDefinition::new("s
 
 /// Number of the rule, in the order they were made -> the sealed rule.
 pub(super) const RULES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rules");
-/// When it may go, and the number of the rule.
+/// End and number of the rule.
 pub(super) const RULE_ENDS: TableDefinition<'_, (i64, u64), ()> = TableDefinition::new("rules_by_end");

@@ -1,5 +1,6 @@
-//! What all revocations in the store come to: how many were ever made, and a sealed sum over those that are there. A revocation
-//! that somebody took out, put back or altered makes another sum, and an older copy of the store has a lower number.
+//! The sealed tally of all revocations in the store: how many were ever made, and a sum over the
+//! current ones. Somebody who removes, restores or alters a revocation changes the sum. An older
+//! copy of the store has a lower number.
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableError};
 use sts_types::{Digest256, Seal, UnixTime};
@@ -11,28 +12,29 @@ use sts_store::backend::codec;
 use sts_store::backend::multiset::{code, mask, row_code, xor};
 use sts_store::{Fault, Place};
 
-/// The revocations of a store.
+/// The tally.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
-    /// The id of the epoch: the time since an operator last accepted a loss. Empty before the first revocation.
+    /// The id of the epoch, which begins when an operator accepts a loss. Empty before the first
+    /// revocation.
     epoch: String,
     /// How many revocations were ever made.
     sequence: u64,
     /// How many rules were ever made.
     rules: u64,
-    /// How many revocations are there.
+    /// How many revocations exist now.
     rows: u64,
     /// The sum over those.
     sum: [u8; 32],
 }
 
-/// The form in which it is stored.
+/// The stored form.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredTally {
     epoch: String,
     sequence: u64,
-    /// None in what earlier versions wrote.
+    /// Missing in what earlier versions wrote.
     #[serde(default)]
     rules: u64,
     rows: u64,
@@ -40,7 +42,7 @@ struct StoredTally {
     masked: Digest256,
 }
 
-/// Why the revocations in the store are not believed.
+/// Why the revocations in the store cannot be trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum IntegrityError {
     #[error("their tally cannot be read")]
@@ -56,7 +58,7 @@ pub(super) enum IntegrityError {
 }
 
 impl IntegrityError {
-    /// What the alert says of it.
+    /// The fault for the alert.
     pub(super) fn fault(&self) -> Fault {
         match self {
             Self::Tally(fault) => *fault,
@@ -68,10 +70,10 @@ impl IntegrityError {
 }
 
 impl Tally {
-    /// Reads the tally; none yet means that nothing was ever revoked.
+    /// Reads the tally. A store without one has never revoked anything.
     ///
     /// # Errors
-    /// The fault for which it cannot be believed.
+    /// The fault because of which it cannot be trusted.
     pub(super) fn decode(seal: &dyn Seal, stored: Option<&[u8]>) -> Result<Self, Fault> {
         let Some(stored) = stored else { return Ok(Self::default()) };
         let StoredTally { epoch, sequence, rules, rows, nonce, masked } =
@@ -82,10 +84,11 @@ impl Tally {
     /// The stored form.
     ///
     /// # Errors
-    /// When it cannot be encoded.
+    /// If it cannot be encoded.
     pub(super) fn encode(&self, seal: &dyn Seal) -> Result<Vec<u8>, redb::Error> {
         let Self { epoch, sequence, rules, rows, sum } = self;
-        // A nonce that follows from the content is the same for the same sum only, whatever copy of the store goes on from here.
+        // The nonce follows from the content, so two copies of a store that go different ways use
+        // the same nonce only for the same sum.
         let numbers = [*sequence, *rules, *rows].map(u64::to_be_bytes);
         let content = [b"nonce".as_slice(), epoch.as_bytes(), numbers.as_flattened(), sum];
         let nonce = code(seal, &content);
@@ -101,19 +104,19 @@ impl Tally {
         codec::seal_value(seal, Place::Epoch, TALLY.as_bytes(), &stored).map_err(|error| redb::Error::Io(error.into()))
     }
 
-    /// Takes a row in.
+    /// Adds a row.
     pub(super) fn add(&mut self, seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8]) {
         self.sum = xor(self.sum, row_code(seal, place, key, stored));
         self.rows = self.rows.saturating_add(1);
     }
 
-    /// Takes a row out that was taken in.
+    /// Removes a row that was added before.
     pub(super) fn remove(&mut self, seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8]) {
         self.sum = xor(self.sum, row_code(seal, place, key, stored));
         self.rows = self.rows.saturating_sub(1);
     }
 
-    /// Counts one more revocation; the first begins an epoch.
+    /// Counts one more revocation. The first one begins an epoch.
     pub(super) fn count(&mut self, seal: &dyn Seal, now: UnixTime) {
         if self.epoch.is_empty() {
             self.begin_epoch(seal, now);
@@ -121,25 +124,25 @@ impl Tally {
         self.sequence = self.sequence.saturating_add(1);
     }
 
-    /// Counts one more rule, and answers its place.
+    /// Counts one more rule and returns its number.
     pub(super) fn count_rule(&mut self) -> u64 {
         self.rules = self.rules.saturating_add(1);
         self.rules
     }
 
-    /// The tally of a store that an operator has accepted: that of the rows that are taken in from here on. `there` is the one it
-    /// held, as far as that can be read.
-    pub(super) fn succeeding(seal: &dyn Seal, seen: Option<&Watermark>, there: &Self, now: UnixTime) -> Self {
-        let sequence = seen.map_or(0, |seen| seen.sequence).max(there.sequence).saturating_add(1);
-        // Records remember how many rules there were, so a number that is lost must not begin anew below theirs. Nobody makes a
-        // rule each second, hence the time is above all of them.
-        let rules = there.rules.max(u64::try_from(now.as_secs()).unwrap_or(0));
+    /// The tally of a store that an operator has accepted. Its rows are added from here on.
+    /// `stored` is the store's former tally, or the default if that cannot be read.
+    pub(super) fn succeeding(seal: &dyn Seal, seen: Option<&Watermark>, stored: &Self, now: UnixTime) -> Self {
+        let sequence = seen.map_or(0, |seen| seen.sequence).max(stored.sequence).saturating_add(1);
+        // Records store how many rules existed at their issue, so a lost counter must not restart
+        // below theirs. Nobody makes a rule every second, hence the Unix time is above all of them.
+        let rules = stored.rules.max(u64::try_from(now.as_secs()).unwrap_or(0));
         let mut tally = Self { sequence, rules, ..Self::default() };
         tally.begin_epoch(seal, now);
         tally
     }
 
-    /// What is to be remembered of it outside of the store; nothing before the first revocation.
+    /// What to remember outside of the store. `None` before the first revocation.
     pub(super) fn watermark(&self) -> Option<Watermark> {
         (!self.epoch.is_empty()).then(|| Watermark::new(self.epoch.clone(), self.sequence))
     }
@@ -159,7 +162,7 @@ impl Tally {
         self.epoch = Digest256(code(seal, &content)).to_hex();
     }
 
-    /// Whether the store is the one of `seen`, or one that has gone on from it.
+    /// Checks that the store is the one of `seen`, or a later state of it.
     fn follows(&self, seen: Option<&Watermark>) -> Result<(), IntegrityError> {
         match seen {
             None => Ok(()),
@@ -172,7 +175,8 @@ impl Tally {
     }
 }
 
-/// Adds up the revocations of `database`, and compares them with the sealed tally and with what was `seen` of the store before.
+/// Adds up the revocations of `database`, and compares them with the sealed tally and with the
+/// watermark `seen`.
 pub(super) fn verify(
     database: &Database,
     seal: &dyn Seal,
@@ -180,7 +184,7 @@ pub(super) fn verify(
 ) -> Result<Result<Tally, IntegrityError>, redb::Error> {
     let transaction = database.begin_read()?;
     let stored = match transaction.open_table(TALLIES) {
-        // A store in which nothing was ever revoked may lack the table.
+        // A store that has never revoked anything may lack the table.
         Err(TableError::TableDoesNotExist(_)) => None,
         table => table?.get(TALLY)?.map(|stored| stored.value().to_vec()),
     };
@@ -188,11 +192,11 @@ pub(super) fn verify(
         Ok(tally) => tally,
         Err(fault) => return Ok(Err(IntegrityError::Tally(fault))),
     };
-    let mut there = Tally { rows: 0, sum: [0; 32], ..tally.clone() };
+    let mut counted = Tally { rows: 0, sum: [0; 32], ..tally.clone() };
     for row in transaction.open_table(REVOCATIONS)?.iter()? {
         let (key, stored) = row?;
         if is_sealed(seal, Place::Revocation, key.value().as_bytes(), stored.value()) {
-            there.add(seal, Place::Revocation, key.value().as_bytes(), stored.value());
+            counted.add(seal, Place::Revocation, key.value().as_bytes(), stored.value());
         } else {
             return Ok(Err(IntegrityError::Altered));
         }
@@ -201,12 +205,12 @@ pub(super) fn verify(
         let (number, stored) = row?;
         let key = number.value().to_be_bytes();
         if is_sealed(seal, Place::Rule, &key, stored.value()) {
-            there.add(seal, Place::Rule, &key, stored.value());
+            counted.add(seal, Place::Rule, &key, stored.value());
         } else {
             return Ok(Err(IntegrityError::Altered));
         }
     }
-    Ok(if there == tally { tally.follows(seen).map(|()| tally) } else { Err(IntegrityError::Altered) })
+    Ok(if counted == tally { tally.follows(seen).map(|()| tally) } else { Err(IntegrityError::Altered) })
 }
 
 fn is_sealed(seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8]) -> bool {

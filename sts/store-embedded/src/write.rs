@@ -1,4 +1,4 @@
-//! What is done to the tables within one transaction: issue, revoke, sweep. Each either writes all of its rows or none.
+//! The writes within one transaction: issue, revoke, sweep. Each writes all of its rows or none.
 
 use redb::{ReadableTable, Table, WriteTransaction};
 use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
@@ -17,15 +17,15 @@ use sts_store::backend::live_until;
 use sts_store::backend::{rule_id, with_id};
 use sts_store::{EarlierUse, Issued, Revocation, RevocationScope, RuleId, TakenClaim, TokenRecord};
 
-/// Who made a revocation in place of one that could not be read.
+/// The author of a revocation that replaces an unreadable one.
 const ACCEPTANCE: &str = "sts store accept-epoch";
 
-/// Why one request of a batch was not carried out.
+/// Why a request of a batch failed.
 #[derive(Debug)]
 pub(super) enum WriteError {
-    /// This request is refused and wrote nothing; the others of its batch go on.
+    /// This request failed and wrote nothing. The others of its batch go on.
     Refused(LedgerError),
-    /// The engine failed: the whole batch is lost.
+    /// The database failed. The whole batch is lost.
     Engine(redb::Error),
 }
 
@@ -35,7 +35,7 @@ impl<E: Into<redb::Error>> From<E> for WriteError {
     }
 }
 
-/// A record with its payload, encoded before the writer thread sees it.
+/// A value, encoded before it reaches the writer thread.
 pub(super) struct Encoded<T> {
     /// The value.
     pub(super) value: T,
@@ -63,7 +63,7 @@ pub(super) struct Tables<'txn> {
     record_ends: Table<'txn, (i64, u64), (&'static str, &'static str)>,
     claims: Table<'txn, &'static [u8; 32], i64>,
     claim_ends: Table<'txn, (i64, &'static [u8; 32]), ()>,
-    /// Opened by the first claim: most exchanges take none.
+    /// Opened by the first claim. Most exchanges take none.
     claim_uses: Option<ClaimUses<'txn>>,
     transaction: &'txn WriteTransaction,
     revocations: Table<'txn, &'static str, &'static [u8]>,
@@ -80,19 +80,19 @@ pub(super) struct Tables<'txn> {
 /// Which exchange took each claim.
 type ClaimUses<'txn> = Table<'txn, &'static [u8; 32], &'static [u8]>;
 
-/// What a transaction did to the revocations.
+/// What a transaction changed about the revocations.
 #[derive(Default)]
 pub(super) struct Changed {
     /// Whether a rule was written or forgotten.
     pub(super) rules: bool,
-    /// What all revocations come to, if any was written or forgotten.
+    /// The new tally, if any revocation was written or forgotten.
     pub(super) tally: Option<Tally>,
     /// Whether an operator has accepted the store as it is.
     pub(super) accepted: bool,
 }
 
 impl<'txn> Tables<'txn> {
-    /// Opens every table, making those that are not there.
+    /// Opens every table, and creates those that are missing.
     pub(super) fn open(transaction: &'txn WriteTransaction) -> Result<Self, redb::Error> {
         Ok(Self {
             meta: transaction.open_table(META)?,
@@ -116,7 +116,7 @@ impl<'txn> Tables<'txn> {
         })
     }
 
-    /// Writes what the revocations come to, and answers what changed.
+    /// Writes the tally and returns the changes.
     pub(super) fn finish(mut self, seal: &dyn Seal) -> Result<Changed, redb::Error> {
         if let Some(tally) = &self.changed.tally {
             self.tallies.insert(TALLY, tally.encode(seal)?.as_slice())?;
@@ -124,13 +124,13 @@ impl<'txn> Tables<'txn> {
         Ok(self.changed)
     }
 
-    /// Marks a new file with the schema.
+    /// Writes the schema version into a new file.
     pub(super) fn mark_schema(&mut self) -> Result<(), redb::Error> {
         self.meta.insert(SCHEMA, SCHEMA_VERSION)?;
         Ok(())
     }
 
-    /// Takes the claims, when all are free, and records the token.
+    /// Takes the claims if all of them are free, and records the token.
     pub(super) fn issue(
         &mut self,
         engine: &DatabaseHandle,
@@ -139,6 +139,7 @@ impl<'txn> Tables<'txn> {
     ) -> Result<Issued, WriteError> {
         let (seal, now) = (&*engine.seal, engine.clock.now());
         let preceding = self.changed.tally.as_ref().map_or_else(|| engine.rules_made(), Tally::rules);
+        // A rule may have been made since the record was encoded.
         if record.value.preceding_rules != Some(preceding) {
             record.value.preceding_rules = Some(preceding);
             record = Encoded::new(record.value).map_err(WriteError::Refused)?;
@@ -149,12 +150,12 @@ impl<'txn> Tables<'txn> {
         }
         for claim in claims {
             if let Some(until) = self.taken_until(&claim.key.0, now)? {
-                let earlier_use = self.use_of(engine, &claim.key.0, until)?;
+                let earlier_use = self.earlier_use(engine, &claim.key.0, until)?;
                 return Ok(Issued::Replayed(TakenClaim { key: claim.key, earlier_use }));
             }
         }
         for claim in claims {
-            self.take(seal, claim, &EarlierUse::of(&record.value))?;
+            self.take_claim(seal, claim, &EarlierUse::of(&record.value))?;
         }
         let number = next_number(&self.records)?;
         let stored = codec::seal(seal, Place::Record, &number.to_be_bytes(), &record.payload);
@@ -165,18 +166,18 @@ impl<'txn> Tables<'txn> {
         Ok(Issued::Recorded)
     }
 
-    /// Until when the claim is taken, if it is. One whose time has passed may be taken anew.
+    /// When the claim ends, if it is taken. A claim that has ended is free again.
     fn taken_until(&self, key: &[u8; 32], now: UnixTime) -> Result<Option<i64>, redb::Error> {
         let until = self.claims.get(key)?.map(|until| until.value());
         Ok(until.filter(|until| UnixTime::from_secs(*until) >= now))
     }
 
-    /// Takes a claim that is free.
-    fn take(&mut self, seal: &dyn Seal, claim: &ReplayClaim, by: &EarlierUse) -> Result<(), WriteError> {
+    /// Takes a free claim.
+    fn take_claim(&mut self, seal: &dyn Seal, claim: &ReplayClaim, by: &EarlierUse) -> Result<(), WriteError> {
         let (key, until) = (&claim.key.0, claim.until.as_secs());
-        let passed = self.claims.insert(key, until)?.map(|passed| passed.value());
-        if let Some(passed) = passed {
-            self.claim_ends.remove((passed, key))?;
+        let former_end = self.claims.insert(key, until)?.map(|former_end| former_end.value());
+        if let Some(former_end) = former_end {
+            self.claim_ends.remove((former_end, key))?;
         }
         self.claim_ends.insert((until, key), ())?;
         let stored = codec::seal_value(seal, Place::Claim, key, &(until, by)).map_err(|_| not_encoded());
@@ -184,25 +185,26 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    /// The exchange that took the claim which is taken until then.
-    fn use_of(
+    /// The exchange that took the claim that ends at `until`.
+    fn earlier_use(
         &mut self,
         engine: &DatabaseHandle,
         key: &[u8; 32],
         until: i64,
     ) -> Result<Option<EarlierUse>, redb::Error> {
-        Ok(self.claim_uses()?.get(key)?.and_then(|stored| engine.check().use_told_by(key, until, stored.value())))
+        Ok(self.claim_uses()?.get(key)?.and_then(|stored| engine.check().earlier_use_in(key, until, stored.value())))
     }
 
     fn claim_uses(&mut self) -> Result<&mut ClaimUses<'txn>, redb::Error> {
-        let open = match self.claim_uses.take() {
-            Some(open) => open,
+        let table = match self.claim_uses.take() {
+            Some(table) => table,
             None => self.transaction.open_table(CLAIM_USES)?,
         };
-        Ok(self.claim_uses.insert(open))
+        Ok(self.claim_uses.insert(table))
     }
 
-    /// Records a revocation. The first of a token stands, unless it would be forgotten earlier than the new one.
+    /// Records a revocation. The first one of a token stays, unless it would be forgotten before
+    /// the new one.
     pub(super) fn revoke(
         &mut self,
         seal: &dyn Seal,
@@ -210,12 +212,15 @@ impl<'txn> Tables<'txn> {
         now: UnixTime,
     ) -> Result<Revocation, WriteError> {
         let RevocationScope::Token(jti) = &revocation.scope else { return self.make_rule(seal, revocation, now) };
-        let held = self.revocations.get(jti.as_str())?.map(|stored| stored.value().to_vec());
-        if let Some(stored) = held {
-            let held: Option<Revocation> = codec::open(seal, Place::Revocation, jti.as_str().as_bytes(), &stored).ok();
-            match held {
-                Some(held) if held.until >= revocation.until => return Ok(held),
-                held => self.take_out_revocation(seal, jti.as_str(), &stored, held.map(|held| held.until))?,
+        let existing = self.revocations.get(jti.as_str())?.map(|stored| stored.value().to_vec());
+        if let Some(stored) = existing {
+            let existing: Option<Revocation> =
+                codec::open(seal, Place::Revocation, jti.as_str().as_bytes(), &stored).ok();
+            match existing {
+                Some(existing) if existing.until >= revocation.until => return Ok(existing),
+                existing => {
+                    self.take_out_revocation(seal, jti.as_str(), &stored, existing.map(|existing| existing.until))?
+                }
             }
         }
         let Encoded { value, payload } = Encoded::new(revocation.clone()).map_err(WriteError::Refused)?;
@@ -224,12 +229,12 @@ impl<'txn> Tables<'txn> {
         Ok(value)
     }
 
-    /// Records a rule, in place of itself when it is made again.
+    /// Records a rule. Making the same rule again replaces the earlier one.
     fn make_rule(&mut self, seal: &dyn Seal, mut rule: Revocation, now: UnixTime) -> Result<Revocation, WriteError> {
         rule.id = rule_id(seal, &rule);
-        if let Some(held) = self.find_rule(seal, rule.id.as_ref())? {
-            rule.until = rule.until.max(held.value.until);
-            self.take_out_rule(seal, &held)?;
+        if let Some(existing) = self.find_rule(seal, rule.id.as_ref())? {
+            rule.until = rule.until.max(existing.value.until);
+            self.take_out_rule(seal, &existing)?;
         }
         rule.order = Some(self.tally(seal)?.count_rule());
         let Encoded { value: rule, payload } = Encoded::new(rule).map_err(WriteError::Refused)?;
@@ -244,18 +249,18 @@ impl<'txn> Tables<'txn> {
         Ok(rule)
     }
 
-    /// Takes a rule back that is in force.
+    /// Removes a rule that is in force.
     pub(super) fn undo_rule(
         &mut self,
         seal: &dyn Seal,
         id: &RuleId,
         now: UnixTime,
     ) -> Result<Option<Revocation>, WriteError> {
-        let held = self.find_rule(seal, Some(id))?.filter(|held| held.value.until >= now);
-        let Some(held) = held else { return Ok(None) };
-        self.take_out_rule(seal, &held)?;
+        let existing = self.find_rule(seal, Some(id))?.filter(|existing| existing.value.until >= now);
+        let Some(existing) = existing else { return Ok(None) };
+        self.take_out_rule(seal, &existing)?;
         self.tally(seal)?.count(seal, now);
-        Ok(Some(held.value))
+        Ok(Some(existing.value))
     }
 
     fn find_rule(&self, seal: &dyn Seal, id: Option<&RuleId>) -> Result<Option<HeldRule>, WriteError> {
@@ -272,10 +277,10 @@ impl<'txn> Tables<'txn> {
         Ok(None)
     }
 
-    fn take_out_rule(&mut self, seal: &dyn Seal, held: &HeldRule) -> Result<(), WriteError> {
-        self.rules.remove(held.number)?;
-        self.rule_ends.remove((held.value.until.as_secs(), held.number))?;
-        self.tally(seal)?.remove(seal, Place::Rule, &held.number.to_be_bytes(), &held.stored);
+    fn take_out_rule(&mut self, seal: &dyn Seal, existing: &HeldRule) -> Result<(), WriteError> {
+        self.rules.remove(existing.number)?;
+        self.rule_ends.remove((existing.value.until.as_secs(), existing.number))?;
+        self.tally(seal)?.remove(seal, Place::Rule, &existing.number.to_be_bytes(), &existing.stored);
         self.changed.rules = true;
         Ok(())
     }
@@ -310,11 +315,12 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    /// What the revocations come to so far, to be changed.
+    /// The tally so far, to be changed.
     fn tally(&mut self, seal: &dyn Seal) -> Result<&mut Tally, WriteError> {
         if self.changed.tally.is_none() {
             let stored = self.tallies.get(TALLY)?.map(|stored| stored.value().to_vec());
-            // It could be read when the store was opened; somebody writes to the file beside us.
+            // It was readable when the store was opened, so another process has written to the
+            // file.
             let unreadable = |_| LedgerError::Unavailable("the tally of the revocations cannot be read".into());
             let tally = Tally::decode(seal, stored.as_deref()).map_err(unreadable).map_err(WriteError::Refused)?;
             self.changed.tally = Some(tally);
@@ -322,8 +328,9 @@ impl<'txn> Tables<'txn> {
         Ok(self.changed.tally.get_or_insert_default())
     }
 
-    /// Takes the revocations that can be read for all there are, and begins an epoch with them. What was a token's revocation and
-    /// cannot be read still revokes that token; a rule that cannot be read is forgotten. Answers how many were.
+    /// Accepts the readable revocations as the complete set, and begins an epoch with them. A token
+    /// whose revocation cannot be read stays revoked. A rule that cannot be read is forgotten.
+    /// Returns how many were.
     pub(super) fn accept(
         &mut self,
         seal: &dyn Seal,
@@ -331,8 +338,9 @@ impl<'txn> Tables<'txn> {
         now: UnixTime,
     ) -> Result<usize, WriteError> {
         let stored = self.tallies.get(TALLY)?.map(|stored| stored.value().to_vec());
-        let there = Tally::decode(seal, stored.as_deref()).unwrap_or_default();
-        self.changed = Changed { rules: true, tally: Some(Tally::succeeding(seal, seen, &there, now)), accepted: true };
+        let stored_tally = Tally::decode(seal, stored.as_deref()).unwrap_or_default();
+        self.changed =
+            Changed { rules: true, tally: Some(Tally::succeeding(seal, seen, &stored_tally, now)), accepted: true };
 
         let mut broken = Vec::new();
         let rows: Vec<(String, Vec<u8>)> = self
@@ -349,9 +357,9 @@ impl<'txn> Tables<'txn> {
             }
         }
         for jti in broken {
-            let again = Encoded::new(Revocation::in_place_of_a_broken_one(jti.clone(), now, ACCEPTANCE))
+            let replacement = Encoded::new(Revocation::in_place_of_a_broken_one(jti.clone(), now, ACCEPTANCE))
                 .map_err(WriteError::Refused)?;
-            self.put_in_revocation(seal, &jti, again.value.until, &again.payload)?;
+            self.put_in_revocation(seal, &jti, replacement.value.until, &replacement.payload)?;
         }
 
         let mut lost = Vec::new();
@@ -372,11 +380,11 @@ impl<'txn> Tables<'txn> {
         Ok(lost.len())
     }
 
-    /// Forgets at most `most` rows whose time passed before `now`.
-    pub(super) fn sweep(&mut self, seal: &dyn Seal, now: UnixTime, most: usize) -> Result<SweepStep, WriteError> {
-        let mut swept = SweepStep { records: 0, rows: 0 };
+    /// Forgets at most `limit` rows that ended before `now`.
+    pub(super) fn sweep(&mut self, seal: &dyn Seal, now: UnixTime, limit: usize) -> Result<SweepStep, WriteError> {
+        let mut step = SweepStep { records: 0, rows: 0 };
         let now = now.as_secs();
-        while swept.rows < most {
+        while step.rows < limit {
             let Some((end, number)) = first_before(&self.record_ends, now, |(end, number)| (end, number))? else {
                 break;
             };
@@ -386,21 +394,21 @@ impl<'txn> Tables<'txn> {
                 self.by_account.remove((account, number))?;
             }
             self.records.remove(number)?;
-            swept.records += 1;
-            swept.rows += 1;
+            step.records += 1;
+            step.rows += 1;
         }
-        while swept.rows < most {
+        while step.rows < limit {
             let Some((end, key)) = first_before(&self.claim_ends, now, |(end, key)| (end, *key))? else { break };
             self.claim_ends.remove((end, &key))?;
             self.claims.remove(&key)?;
             self.claim_uses()?.remove(&key)?;
-            swept.rows += 1;
+            step.rows += 1;
         }
-        while swept.rows < most {
+        while step.rows < limit {
             let first = first_before(&self.revocation_ends, now, |(end, jti)| (end, jti.to_owned()))?;
             let Some((end, key)) = first else { break };
             self.revocation_ends.remove((end, key.as_str()))?;
-            swept.rows += 1;
+            step.rows += 1;
             let stored = self.revocations.get(key.as_str())?.map(|stored| stored.value().to_vec());
             if let Some(stored) = stored
                 && is_dead(seal, Place::Revocation, key.as_bytes(), &stored, now)
@@ -408,10 +416,10 @@ impl<'txn> Tables<'txn> {
                 self.take_out_revocation(seal, &key, &stored, None)?;
             }
         }
-        while swept.rows < most {
+        while step.rows < limit {
             let Some((end, number)) = first_before(&self.rule_ends, now, |(end, number)| (end, number))? else { break };
             self.rule_ends.remove((end, number))?;
-            swept.rows += 1;
+            step.rows += 1;
             let key = number.to_be_bytes();
             let stored = self.rules.get(number)?.map(|stored| stored.value().to_vec());
             if let Some(stored) = stored
@@ -422,26 +430,26 @@ impl<'txn> Tables<'txn> {
                 self.changed.rules = true;
             }
         }
-        while swept.rows < most {
+        while step.rows < limit {
             let first = self.leases.first()?.map(|(window, _)| window.value());
             let is_dead = |window: &u64| live_until(StatusWindow::new(*window).end()).as_secs() < now;
             let Some(window) = first.filter(is_dead) else { break };
             self.leases.remove(window)?;
-            swept.rows += 1;
+            step.rows += 1;
         }
-        Ok(swept)
+        Ok(step)
     }
 
-    /// Takes `count` indexes of `window`, and answers the first.
+    /// Takes `count` indexes of `window` and returns the first.
     pub(super) fn lease(&mut self, window: StatusWindow, count: u32) -> Result<u64, WriteError> {
         let first = self.leases.get(window.number())?.map_or(0, |taken| taken.value());
-        let full = || WriteError::Refused(LedgerError::Unavailable("the status lists of an hour are full".into()));
-        let taken = first.checked_add(u64::from(count)).ok_or_else(full)?;
+        let exhausted = || WriteError::Refused(LedgerError::Unavailable("the status lists of an hour are full".into()));
+        let taken = first.checked_add(u64::from(count)).ok_or_else(exhausted)?;
         self.leases.insert(window.number(), taken)?;
         Ok(first)
     }
 
-    /// Writes a row for no other purpose than to learn whether the store takes writes.
+    /// Writes a row only to learn whether the store takes writes.
     pub(super) fn probe(&mut self, now: UnixTime) -> Result<(), redb::Error> {
         self.meta.insert(PROBE, u64::try_from(now.as_secs()).unwrap_or(0))?;
         Ok(())
@@ -459,11 +467,12 @@ struct HeldRule {
 pub(super) struct SweepStep {
     /// Records forgotten.
     pub(super) records: usize,
-    /// Rows of any kind forgotten; fewer than asked for when nothing is left.
+    /// Rows of any kind forgotten. Fewer than the limit if nothing is left.
     pub(super) rows: usize,
 }
 
-/// Whether a revocation says itself that its time passed before `now`: the index by time is not sealed, and must not end one early.
+/// Whether the revocation itself says that it ended before `now`. The index by time is not sealed,
+/// so it must not end a revocation early.
 fn is_dead(seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8], now: i64) -> bool {
     codec::open::<Revocation>(seal, place, key, stored).is_ok_and(|revocation| revocation.until.as_secs() < now)
 }
@@ -472,11 +481,11 @@ fn next_number<'txn>(table: &Table<'txn, u64, &'static [u8]>) -> Result<u64, red
     Ok(table.last()?.map_or(0, |(number, _)| number.value().saturating_add(1)))
 }
 
-/// The first key of a table ordered by end, when that end is before `now`.
+/// The first key of a table that is ordered by end, if that end is before `now`.
 fn first_before<K: redb::Key, V: redb::Value, T>(
     table: &Table<'_, K, V>,
     now: i64,
-    own: impl for<'a> FnOnce(K::SelfType<'a>) -> (i64, T),
+    split_key: impl for<'a> FnOnce(K::SelfType<'a>) -> (i64, T),
 ) -> Result<Option<(i64, T)>, redb::Error> {
-    Ok(table.first()?.map(|(key, _)| own(key.value())).filter(|(end, _)| *end < now))
+    Ok(table.first()?.map(|(key, _)| split_key(key.value())).filter(|(end, _)| *end < now))
 }

@@ -1,6 +1,8 @@
-//! The one writer: a thread that takes what waits, carries it out in one transaction, and answers once that is durable.
+//! The writer thread. It collects the waiting requests, carries them out in one transaction, and
+//! answers once that is durable.
 //!
-//! Group commit makes the cost of an fsync shared: while one batch is being written, the next one gathers.
+//! This is a group commit, which shares the cost of an fsync: while one batch is being written, the
+//! next one gathers.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,16 +15,17 @@ use super::engine::{DatabaseHandle, State, guarded};
 use super::write::{Tables, WriteError};
 use sts_store::LedgerError;
 
-/// How many requests wait at most; a store that is that far behind is not available.
+/// The most requests that wait. A store that is further behind counts as unavailable.
 const QUEUE: usize = 4096;
-/// The most requests in one transaction, which bounds how long one of them waits for its neighbours.
+/// The most requests per transaction. This bounds how long one of them waits for the others.
 const BATCH: usize = 256;
 /// How long a caller waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the writer waits before it opens a failed database anew.
+/// The pause before a failed database is opened again.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The way to the writer thread. Dropping it ends the thread, once everything that waits is done.
+/// Sends requests to the writer thread. Dropping it ends the thread after all waiting requests are
+/// done.
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
@@ -31,12 +34,12 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread.
     pub(super) fn start(engine: Arc<DatabaseHandle>) -> std::io::Result<Self> {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || run(&engine, waiting))?;
+        let (queue, requests) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || run(&engine, requests))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Has `work` carried out in the next transaction and answers once it is durable.
+    /// Runs `work` in the next transaction. Returns once it is durable.
     pub(super) async fn submit<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
@@ -73,13 +76,14 @@ impl Drop for Writer {
     }
 }
 
-/// One request on its way through the writer.
+/// A request to the writer.
 trait Job: Send {
-    /// Whether nobody waits for the answer any more: a caller that was told "unavailable" must not spend a claim.
+    /// Whether the caller has stopped waiting. It was told "unavailable", so its request must not
+    /// spend a claim.
     fn is_abandoned(&self) -> bool;
-    /// Carries it out in the batch's transaction. An error here ends the whole batch.
+    /// Carries out the request in the batch's transaction. An error here fails the whole batch.
     fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error>;
-    /// Answers, with the outcome when the batch is durable.
+    /// Sends the outcome, once the batch is durable or has failed.
     fn answer(self: Box<Self>, batch: Result<(), LedgerError>);
 }
 
@@ -113,17 +117,17 @@ where
         let Self { outcome, reply, .. } = *self;
         let undone = || Err(LedgerError::Unavailable("the write was not carried out".into()));
         let answer = batch.and_then(|()| outcome.unwrap_or_else(undone));
-        // A caller that has gone away meanwhile needs no answer.
+        // The caller may be gone. Then nobody needs the answer.
         let _ = reply.send(answer);
     }
 }
 
-fn run(engine: &DatabaseHandle, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
-    let mut reopen_from = Duration::ZERO;
-    while let Some(first) = waiting.blocking_recv() {
+fn run(engine: &DatabaseHandle, mut requests: mpsc::Receiver<Box<dyn Job>>) {
+    let mut next_reopen = Duration::ZERO;
+    while let Some(first) = requests.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH
-            && let Ok(next) = waiting.try_recv()
+            && let Ok(next) = requests.try_recv()
         {
             batch.push(next);
         }
@@ -132,12 +136,13 @@ fn run(engine: &DatabaseHandle, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
             continue;
         }
         let mut state = engine.state();
-        if state.is_err() && engine.clock.monotonic() >= reopen_from {
+        if state.is_err() && engine.clock.monotonic() >= next_reopen {
             state = engine.reopen();
-            reopen_from = engine.clock.monotonic().saturating_add(PAUSE);
+            next_reopen = engine.clock.monotonic().saturating_add(PAUSE);
         }
         let outcome = commit(engine, &state, &mut batch);
-        // Let go of a failed database before anybody hears of it, so that whoever tries again finds it closed.
+        // Drop a failed database before the answers go out, so that a caller who tries again finds
+        // it closed.
         drop(state);
         for job in batch {
             job.answer(outcome.clone());
@@ -145,7 +150,7 @@ fn run(engine: &DatabaseHandle, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
     }
 }
 
-/// Carries out `batch` in one transaction; it is durable when this is `Ok`.
+/// Carries out `batch` in one transaction. `Ok` means that it is durable.
 fn commit(engine: &DatabaseHandle, state: &Arc<State>, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
     let database = state.as_ref().as_ref().map_err(LedgerError::clone)?;
     let written = guarded(|| -> Result<(), redb::Error> {

@@ -1,8 +1,8 @@
 //! A token ledger in Redis, shared by any number of processes.
 //!
 //! All keys of a ledger share one hash slot. An issue is therefore one transaction and one round
-//! trip, on a Redis Cluster too, and one sequence number covers the whole ledger. Values are sealed
-//! and versioned as in the embedded store. All reads and writes go to the primary.
+//! trip, on a Redis Cluster too, and one sequence number shows whether revocations are missing.
+//! Values are sealed and versioned as in the embedded store. All reads and writes go to the primary.
 
 mod batch;
 mod breaker;

@@ -225,7 +225,7 @@ impl RollbackGuard {
             }
             _ => false,
         };
-        // A new epoch may restart its numbers, so the old floor does not apply to it.
+        // An operator accepted a loss, so the numbers may be lower than those seen before.
         if follows {
             floor = 0;
         }

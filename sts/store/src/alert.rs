@@ -1,8 +1,8 @@
-//! What the operator must hear of: stored bytes that are not what was written.
+//! Alerts about stored values that were altered or are missing.
 
-/// Where alerts go; the composition root turns them into metrics and log events.
+/// Receives alerts. The server turns them into metrics and log events.
 pub trait Alerts: Send + Sync + 'static {
-    /// Takes one alert. It must not block: it is called on the read path.
+    /// Takes one alert. It is called on the read path, so it must not block.
     fn raise(&self, alert: Alert);
 }
 
@@ -12,7 +12,8 @@ impl<F: Fn(Alert) + Send + Sync + 'static> Alerts for F {
     }
 }
 
-/// A stored value that was treated as absent. It names no stored text: what is in a tampered store is not to be repeated.
+/// A stored value that was treated as absent. It contains no stored text, because an attacker may
+/// have written that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Alert {
     /// Where the value was.
@@ -21,7 +22,7 @@ pub struct Alert {
     pub fault: Fault,
 }
 
-/// What kind of value an [`Alert`] is about.
+/// The kind of value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// The record of a token.
@@ -56,13 +57,13 @@ impl Place {
 /// What is wrong with a stored value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// Its seal is not ours: somebody wrote to the store, or the seal's key changed.
+    /// Its seal is wrong: somebody wrote to the store, or the seal's key changed.
     Seal,
-    /// It is not in the form that this version writes.
+    /// Its form is not the one that this version writes.
     Form,
     /// A newer version of `sts` wrote it.
     Newer,
-    /// What was there is gone.
+    /// The value is gone.
     Missing,
 }
 

@@ -1,6 +1,8 @@
-//! How values are stored: a version byte, the seal over place, key and payload, then the payload as JSON.
+//! The stored form of a value: a version octet, the seal over place, key and payload, then the
+//! payload as JSON.
 //!
-//! The seal binds a value to where it was written, so that neither a value of another table nor one moved to another key opens.
+//! The seal binds a value to its place. A value of another table, or one that was moved to another
+//! key, does not open.
 
 use sts_types::{Seal, TokenRecord};
 
@@ -9,7 +11,7 @@ use crate::record_of_version_1::RecordOfVersion1;
 
 const SEAL_LEN: usize = 32;
 
-/// The version in which values of a place are written. A value of a later one is never guessed at.
+/// The version in which values of a place are written. A value of a later version is an error.
 const fn version_of(place: Place) -> u8 {
     match place {
         Place::Record => 2,
@@ -28,10 +30,10 @@ pub fn seal(seal: &dyn Seal, place: Place, key: &[u8], payload: &[u8]) -> Vec<u8
     stored
 }
 
-/// The same for `value`, encoded where it is to lie.
+/// Like [`seal`], but encodes `value` straight into the result.
 ///
 /// # Errors
-/// When it cannot be encoded.
+/// If it cannot be encoded.
 pub fn seal_value(
     seal: &dyn Seal,
     place: Place,
@@ -51,10 +53,11 @@ pub fn seal_value(
     Ok(stored)
 }
 
-/// Opens what [`seal`] made for that very `key` and `place`, and decodes it. For records there is [`open_record`].
+/// Opens a value that [`seal`] made for this `key` and `place`, and decodes it. For records use
+/// [`open_record`].
 ///
 /// # Errors
-/// The fault for which the value counts as absent.
+/// The fault because of which the value counts as absent.
 pub fn open<T: serde::de::DeserializeOwned>(
     seal: &dyn Seal,
     place: Place,
@@ -65,10 +68,10 @@ pub fn open<T: serde::de::DeserializeOwned>(
     serde_json::from_slice(payload).map_err(|_| Fault::Form)
 }
 
-/// Opens a record of any version there was.
+/// Opens a record of this version or any earlier one.
 ///
 /// # Errors
-/// The fault for which the record counts as absent.
+/// The fault because of which the record counts as absent.
 pub fn open_record(seal: &dyn Seal, key: &[u8], stored: &[u8]) -> Result<TokenRecord, Fault> {
     let (version, payload) = unseal(seal, Place::Record, key, stored)?;
     match version {
@@ -78,7 +81,7 @@ pub fn open_record(seal: &dyn Seal, key: &[u8], stored: &[u8]) -> Result<TokenRe
     .map_err(|_| Fault::Form)
 }
 
-/// The version of a stored value and its payload, once its seal fits.
+/// Verifies the seal, and returns the version and the payload.
 fn unseal<'a>(seal: &dyn Seal, place: Place, key: &[u8], stored: &'a [u8]) -> Result<(u8, &'a [u8]), Fault> {
     let (&version, sealed) = stored.split_first().ok_or(Fault::Form)?;
     if version > version_of(place) {
@@ -91,7 +94,8 @@ fn unseal<'a>(seal: &dyn Seal, place: Place, key: &[u8], stored: &'a [u8]) -> Re
     Ok((version, payload))
 }
 
-/// What is sealed before key and payload. The key's length keeps one key's tail from being another payload's head.
+/// The sealed octets before key and payload. The length of the key keeps the boundary between the
+/// two unambiguous.
 fn sealed_octets(version: u8, place: Place, key: &[u8]) -> [u8; 10] {
     let tag = match place {
         Place::Record => 1,

@@ -1,11 +1,14 @@
 //! The ledger of sts: issue, look up, revoke.
 //!
-//! [`Ledger`] is what a store promises; `sts-store-embedded` keeps it in one file of one process, `sts-store-redis` in a Redis that any
-//! number of processes share. What is stored is sealed under a key that the store does not hold: a record that somebody else wrote
-//! or altered counts as absent and raises an [`Alert`], and a store whose revocations are fewer than were made answers nothing until
-//! an operator accepts the loss. No error of the store is ever read as "not recorded" or "not revoked".
+//! [`Ledger`] is the contract of a store. `sts-store-embedded` keeps the ledger in one file of one
+//! process, `sts-store-redis` in a Redis that any number of processes share. Values are sealed
+//! under a key that the store does not hold. A record that somebody else wrote or altered counts as
+//! absent and raises an [`Alert`]. A store with fewer revocations than were made answers nothing
+//! until an operator accepts the loss. No error of the store is ever read as "not recorded" or "not
+//! revoked".
 //!
-//! The promises are a test-suite, `contract` (behind the feature of that name), that every store is put through.
+//! The contract is also a test suite, `contract` (behind the feature of that name), which every
+//! store runs.
 
 mod alert;
 mod codec;
@@ -29,14 +32,13 @@ pub use record::{
 pub use refusals::{Capacity, REFUSAL_KEPT, RefusalShare, RefusalStore, StoredRefusal, surplus};
 pub use warning::Warning;
 
-/// What implementations of a store share: how values are sealed and coded, how rules are kept, and what is remembered beside
-/// the store.
+/// What the stores share: sealing, rules, and the watermark.
 pub mod backend {
-    /// How a value is sealed, and opened again.
+    /// Seals and opens values.
     pub mod codec {
         pub use crate::codec::{open, open_record, seal, seal_value};
     }
-    /// Codes of rows whose sum does not depend on their order.
+    /// Codes of rows, whose sum does not depend on their order.
     pub mod multiset {
         pub use crate::multiset::{code, mask, row_code, xor};
     }

@@ -1,4 +1,4 @@
-//! What the ledger holds: plain data, versioned where it is encoded.
+//! The data that the ledger holds. [`crate::backend::codec`] adds a version to each value.
 
 use sts_types::{AccountId, Digest256, Jti, RequestId, UnixTime};
 
@@ -9,7 +9,7 @@ pub use sts_types::{ReplayClaim, TokenRecord};
 pub enum Issued {
     /// The record and all claims are durable.
     Recorded,
-    /// This claim was taken already, the first such of those given; nothing was written.
+    /// The first claim that was taken already. Nothing was written.
     Replayed(TakenClaim),
 }
 
@@ -18,11 +18,12 @@ pub enum Issued {
 pub struct TakenClaim {
     /// The claim's key.
     pub key: Digest256,
-    /// The exchange that took it. Claims of earlier versions, and values that cannot be believed, do not tell.
+    /// The exchange that took it. `None` for claims of earlier versions and for values that cannot
+    /// be trusted.
     pub earlier_use: Option<EarlierUse>,
 }
 
-/// The exchange that a one-use token was spent on.
+/// The exchange that used up a one-use token.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EarlierUse {
     /// When, in milliseconds since the epoch.
@@ -41,15 +42,15 @@ impl EarlierUse {
     }
 }
 
-/// `claims` without those whose key comes twice, so that no issue is a replay of itself.
+/// Removes duplicate keys from `claims`, so that no issue is a replay of itself.
 pub fn distinct(claims: Vec<ReplayClaim>) -> Vec<ReplayClaim> {
     if claims.len() < 2 {
         return claims;
     }
     let mut distinct: Vec<ReplayClaim> = Vec::with_capacity(claims.len());
     for claim in claims {
-        match distinct.iter_mut().find(|own| own.key == claim.key) {
-            Some(own) => own.until = own.until.max(claim.until),
+        match distinct.iter_mut().find(|known_claim| known_claim.key == claim.key) {
+            Some(known_claim) => known_claim.until = known_claim.until.max(claim.until),
             None => distinct.push(claim),
         }
     }
@@ -62,11 +63,11 @@ pub fn distinct(claims: Vec<ReplayClaim>) -> Vec<ReplayClaim> {
 pub enum RevocationScope {
     /// One token.
     Token(Jti),
-    /// Every token that all the given fields fit.
+    /// Every token that matches the rule.
     Rule(RevocationRule),
 }
 
-/// A rule over the records' fields: all that are given must match; at least one is given.
+/// A rule over the fields of a record. All given fields must match, and at least one is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RevocationRule {
@@ -99,12 +100,13 @@ pub struct RevocationRule {
     pub claim: std::collections::BTreeMap<String, String>,
 }
 
-/// The id of a rule. The same rule, made again, has the same id: it follows from the rule's fields and its `before`.
+/// The id of a rule. It follows from the rule's fields and its `before`, so the same rule always
+/// gets the same id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub struct RuleId(String);
 
-/// A text that is no [`RuleId`].
+/// The text is not a [`RuleId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a rule's id is 32 lower-case hexadecimal digits")]
 pub struct RuleIdError;
@@ -113,7 +115,7 @@ impl RuleId {
     /// Octets of an id.
     const LEN: usize = 16;
 
-    /// The id that `code` stands for.
+    /// The id for a keyed digest of the rule.
     pub fn from_code(code: [u8; 32]) -> Self {
         Self(sts_types::hex(code.get(..Self::LEN).unwrap_or_default()))
     }
@@ -148,42 +150,43 @@ impl std::fmt::Display for RuleId {
     }
 }
 
-/// Stands for the author of a revocation that cannot be read.
+/// The author of a revocation that cannot be read.
 pub const UNREADABLE: &str = "unknown";
 
-/// No token can live longer, in seconds: its lifetime has 32 bits.
+/// The longest lifetime of a token, in seconds. A lifetime has 32 bits.
 const LONGEST_LIFE: i64 = u32::MAX as i64;
 
-/// A revocation, as it is recorded.
+/// A revocation as recorded.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Revocation {
-    /// The rule's id. The ledger sets it; a revocation of one token has none.
+    /// The rule's id, set by the ledger. A revocation of one token has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<RuleId>,
     /// What it covers.
     pub scope: RevocationScope,
-    /// A rule covers the tokens with an `iat` before this moment, where it is given. Else it covers every token recorded when
-    /// the rule was made, and none recorded later, whatever the clocks say.
+    /// If given, the rule covers the tokens whose `iat` is before this moment. Otherwise it covers
+    /// every token that was recorded before the rule, whatever the clocks say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<UnixTime>,
     /// The millisecond within `before`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub before_millis: u16,
-    /// Place of the rule among all that were ever made, from 1 on. The ledger sets it; rules of earlier versions have none.
+    /// The number of the rule among all that were ever made, from 1. The ledger sets it. Rules of
+    /// earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<u64>,
     /// When it was made.
     pub at: UnixTime,
     /// Who made it: `token holder`, `admin token`, or an account's id.
     pub by: String,
-    /// Why, as given.
+    /// The reason that was given.
     pub reason: Option<String>,
-    /// When the last token it can cover is dead, and it may be forgotten.
+    /// When the last token that it can cover has expired. After that it may be forgotten.
     pub until: UnixTime,
 }
 
 impl Revocation {
-    /// What stands for the revocation of `jti` when it is there and cannot be read: it lasts longer than any token lives.
+    /// Replaces the unreadable revocation of `jti`. It lasts longer than any token lives.
     pub fn in_place_of_a_broken_one(jti: Jti, now: UnixTime, by: &str) -> Self {
         Self {
             id: None,
@@ -198,13 +201,14 @@ impl Revocation {
         }
     }
 
-    /// Whether `record` is among those that were there in time for this rule. A rule that is not made yet reaches all.
+    /// Whether `record` is old enough for this rule. A rule that is not recorded yet covers every
+    /// record.
     #[must_use]
     pub fn reaches(&self, record: &TokenRecord) -> bool {
         match (self.before, self.order, record.preceding_rules) {
             (Some(before), ..) => (record.iat, record.iat_millis) < (before, self.before_millis),
             (None, Some(order), Some(preceding)) => preceding < order,
-            // A record of an earlier version does not know its place. The whole second is covered.
+            // A record of an earlier version has no such number. Cover the whole second.
             (None, Some(_), None) => record.iat <= self.at,
             (None, None, _) => true,
         }
@@ -216,23 +220,24 @@ fn is_zero(number: &u16) -> bool {
     *number == 0
 }
 
-/// A record with its own revocation, if it was revoked by jti. Rules are judged by the caller over [`crate::Ledger::rules`].
+/// A record, with its own revocation if it was revoked by jti. The caller evaluates the rules of
+/// [`crate::Ledger::rules`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The record.
     pub record: TokenRecord,
-    /// The revocation of this very token.
+    /// The revocation of this token itself.
     pub revoked: Option<Revocation>,
 }
 
-/// Which records to list: all that are given must match; newest first.
+/// Which records to list, newest first. All given fields must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Only this account's (id).
+    /// Only records of this account.
     pub account: Option<AccountId>,
-    /// Go on after this jti, the last of the page before.
+    /// Only records after this jti, which was the last of the previous page.
     pub after: Option<Jti>,
-    /// The most records to answer.
+    /// The most records to return.
     pub limit: usize,
 }
 

@@ -1,4 +1,5 @@
-//! Records as version 1 wrote them: every token was minted on an ID token, whose facts stood beside the others.
+//! Records in the format of version 1. Every token was minted for an ID token, and its facts stood
+//! next to the other fields.
 
 use serde_json::{Map, Value};
 use sts_types::{

@@ -1,4 +1,5 @@
-//! The revocation rules in memory: a mint and an introspection read them without touching the file.
+//! The revocation rules in memory, so that an exchange or an introspection need not read the store
+//! for them.
 
 use std::sync::Arc;
 
@@ -6,19 +7,19 @@ use sts_types::{Seal, UnixTime};
 
 use crate::record::{Revocation, RevocationScope, RuleId};
 
-/// No sealed value begins with these octets, so that no id is ever the code of a value.
+/// No sealed value begins with these octets, so an id is never the seal of a value.
 const ID_DOMAIN: [u8; 2] = [0, b'u'];
 
-/// The id of the rule that `revocation` is; `None` when it is of one token. The order is no part of it: a rule that is made again
-/// stays the same.
+/// The id of a rule. `None` for the revocation of one token. The order is not part of it, so a rule
+/// that is made again keeps its id.
 pub fn rule_id(seal: &dyn Seal, revocation: &Revocation) -> Option<RuleId> {
     let RevocationScope::Rule(rule) = &revocation.scope else { return None };
-    // What holds only text is always encoded.
+    // Text always encodes.
     let content = serde_json::to_vec(&(rule, revocation.before, revocation.before_millis)).unwrap_or_default();
     Some(RuleId::from_code(seal.seal(&[&ID_DOMAIN, &content])))
 }
 
-/// Names a rule that an earlier version wrote without an id.
+/// Adds the id to a rule of an earlier version.
 pub fn with_id(seal: &dyn Seal, mut rule: Revocation) -> Revocation {
     if rule.id.is_none() {
         rule.id = rule_id(seal, &rule);
@@ -26,39 +27,39 @@ pub fn with_id(seal: &dyn Seal, mut rule: Revocation) -> Revocation {
     rule
 }
 
-/// The rules, and those of them that are in force at some moment, oldest first.
+/// All rules, and those in force at some moment, oldest first.
 pub struct Rules {
-    /// Every rule that is there: a clock that was set forward and goes back finds them again.
+    /// Every stored rule. If a clock was set forward and goes back, its rules are still here.
     all: Arc<[Revocation]>,
     in_force: Arc<[Revocation]>,
-    /// The moment for which they were chosen.
+    /// The first moment for which `in_force` is valid.
     from: UnixTime,
-    /// The last moment at which all of them are in force.
+    /// The last moment for which `in_force` is valid.
     until: UnixTime,
 }
 
 impl Rules {
-    /// These rules, as of `now`.
+    /// Selects the rules in force at `now`.
     pub fn new(rules: impl IntoIterator<Item = Revocation>, now: UnixTime) -> Self {
-        Self::chosen(rules.into_iter().collect(), now)
+        Self::select(rules.into_iter().collect(), now)
     }
 
-    /// The rules in force, when they are those of `now`.
+    /// The rules in force at `now`. `None` if they must be selected again.
     pub fn all_at(&self, now: UnixTime) -> Option<Arc<[Revocation]>> {
         (self.from <= now && now <= self.until).then(|| Arc::clone(&self.in_force))
     }
 
-    /// Whether the time of any of them passed before `now`.
+    /// Whether some rule expired before `now`.
     pub fn end_before(&self, now: UnixTime) -> bool {
         self.all.iter().any(|rule| rule.until < now)
     }
 
-    /// The same rules as of another moment.
+    /// The same rules, selected for another moment.
     pub fn pruned(&self, now: UnixTime) -> Self {
-        Self::chosen(Arc::clone(&self.all), now)
+        Self::select(Arc::clone(&self.all), now)
     }
 
-    fn chosen(all: Arc<[Revocation]>, now: UnixTime) -> Self {
+    fn select(all: Arc<[Revocation]>, now: UnixTime) -> Self {
         let in_force: Arc<[Revocation]> = all.iter().filter(|rule| rule.until >= now).cloned().collect();
         let until = in_force.iter().map(|rule| rule.until).min().unwrap_or(UnixTime::from_secs(i64::MAX));
         Self { all, in_force, from: now, until }

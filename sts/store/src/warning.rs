@@ -1,10 +1,10 @@
-//! What the operator of a store should hear of, although it works.
+//! Warnings about a store that works.
 
-/// A weakness of the store as it is set up.
+/// A weakness in the setup of a store.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Warning {
     /// A short stable name, for metric labels.
     pub name: &'static str,
-    /// What it is and what to do.
+    /// What is weak, and what to do about it.
     pub text: String,
 }

@@ -1,10 +1,10 @@
-//! What this process remembers of the store from one run to the next: its epoch and the highest revocation sequence seen. A store
-//! that holds less is an older copy, or was emptied.
+//! What a process remembers of the store from one run to the next: its epoch and the highest
+//! revocation number seen. A store with a lower number is an older copy, or was emptied.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// What is remembered.
+/// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watermark {
@@ -15,21 +15,21 @@ pub struct Watermark {
     pub sequence: u64,
 }
 
-/// Why there is none to go by.
+/// Why the watermark cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WatermarkError {
-    /// The system failed.
+    /// A system call failed.
     #[error("the highest revocation seen, `{path}`, cannot be {doing}: {cause}")]
     Io {
         /// The file.
         path: PathBuf,
         /// `read` or `written`.
         doing: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         cause: io::Error,
     },
-    /// The file is not as it was written.
+    /// The file has the wrong content.
     #[error("the highest revocation seen, `{path}`, is damaged")]
     Damaged {
         /// The file.
@@ -37,18 +37,18 @@ pub enum WatermarkError {
     },
 }
 
-/// The version of a store that is judged when it is opened, and of every store that earlier versions left.
+/// The version for an embedded store, and for every store of earlier versions.
 const PLAIN: u32 = 1;
-/// The version of a Redis whose mark is sealed.
+/// The version for a Redis with a sealed mark.
 const SEALED: u32 = 2;
 
 impl Watermark {
-    /// Of a store without a sealed mark.
+    /// The watermark of a store without a sealed mark.
     pub const fn new(epoch: String, sequence: u64) -> Self {
         Self { version: PLAIN, epoch, sequence }
     }
 
-    /// That of a Redis whose mark is sealed. From then on none without such a mark is believed.
+    /// The watermark of a Redis with a sealed mark. After that, a mark without a seal is refused.
     pub const fn of_sealed(epoch: String, sequence: u64) -> Self {
         Self { version: SEALED, epoch, sequence }
     }
@@ -58,7 +58,7 @@ impl Watermark {
         self.version == SEALED
     }
 
-    /// What is in the file; `None` when there is none.
+    /// Reads the file. `None` if it does not exist.
     pub fn read(path: &Path) -> Result<Option<Self>, WatermarkError> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
@@ -70,12 +70,12 @@ impl Watermark {
         if matches!(mark.version, PLAIN | SEALED) { Ok(Some(mark)) } else { Err(damaged()) }
     }
 
-    /// Writes the file: whole, and durable once this returns.
+    /// Replaces the file atomically. It is durable once this returns.
     pub fn write(&self, path: &Path) -> Result<(), WatermarkError> {
         let failed = |cause| WatermarkError::Io { path: path.to_owned(), doing: "written", cause };
         let bytes = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
         let temporary: PathBuf = path.with_extension("new");
-        // What a process that died left behind. Never opened: it might be a link to another file.
+        // Remove what a crashed process left. Do not open it: it might be a link to another file.
         match std::fs::remove_file(&temporary) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed(cause)),
             _ => {}

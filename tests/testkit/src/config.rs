@@ -1,4 +1,4 @@
-//! A configuration and the directory that it lives in.
+//! A configuration and its directory.
 
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -6,17 +6,18 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// The main file as JSON, which is YAML, with defaults that let a server start on loopback at ports of its own choice.
+/// The main file as JSON, which is valid YAML. Its defaults let a server start on free loopback
+/// ports.
 #[derive(Clone, Debug)]
 pub struct Config(Value);
 
 impl Config {
-    /// Our issuer, as the defaults have it.
+    /// Our issuer in the defaults.
     pub const ISSUER: &'static str = "https://sts.example.com";
 
-    /// A configuration without issuers, APIs and accounts. The limit on refusals is off: most tests provoke them. The drain is
-    /// short: most tests have no balancer. One kind of
-    /// key is made, since making an RSA key takes longer than all the rest of a start.
+    /// A configuration without issuers, APIs and accounts. The limit on refusals is off, because
+    /// most tests cause some. The drain is short, because most tests have no load balancer. Only
+    /// one signing key is made, because an RSA key takes longer than the rest of the start.
     #[must_use]
     pub fn new() -> Self {
         Self(json!({
@@ -31,7 +32,7 @@ impl Config {
         }))
     }
 
-    /// With the value at a path such as `issuers/github/audience`; what lies between is made.
+    /// Sets the value at a path such as `issuers/github/audience`. Missing parents are created.
     #[must_use]
     pub fn with(mut self, path: &str, value: impl Into<Value>) -> Self {
         let place = path.split('/').fold(&mut self.0, |node, name| &mut node[name]);
@@ -39,10 +40,10 @@ impl Config {
         self
     }
 
-    /// Without the value at a path.
+    /// Removes the value at a path.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is none.
     #[must_use]
     pub fn without(mut self, path: &str) -> Self {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -64,7 +65,7 @@ impl Default for Config {
     }
 }
 
-/// A directory of a test's own, removed when dropped.
+/// A test's own directory, removed when dropped.
 pub struct Site(TempDir);
 
 impl Site {
@@ -82,7 +83,7 @@ impl Site {
         site
     }
 
-    /// Writes a file, making the directories on the way. A new one has mode 0600, as a secret must.
+    /// Writes a file, and creates its directories. A new file has mode 0600, as a secret must.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -91,7 +92,8 @@ impl Site {
         file.write_all(content.as_ref()).unwrap();
     }
 
-    /// Writes a file in one step, as editors and orchestrators do: whole beside it, then renamed over it.
+    /// Replaces a file atomically, as editors and orchestrators do: writes a new file beside it and
+    /// renames it.
     pub fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
         let beside = format!("{name}.new");
         self.write(&beside, content);
@@ -104,7 +106,7 @@ impl Site {
         std::fs::read(self.path(name)).unwrap()
     }
 
-    /// A path in it.
+    /// A path inside the directory.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)

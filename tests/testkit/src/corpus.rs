@@ -1,4 +1,4 @@
-//! The committed documents and claims of real issuers.
+//! Committed documents and claims of real issuers.
 
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub fn corpus_json(name: &str) -> Value {
     serde_json::from_slice(&bytes).unwrap()
 }
 
-/// A platform's claims, as it makes them, with times around `iat` 1790000000.
+/// A platform's claims in their real form, with times around `iat` 1790000000.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// The file's name without `.claims.json`.
@@ -28,7 +28,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// That sample.
+    /// Reads the sample of that name.
     #[must_use]
     pub fn of(name: &str) -> Self {
         let Value::Object(mut claims) = corpus_json(&format!("issuers/{name}.claims.json")) else {
@@ -37,7 +37,7 @@ impl Sample {
         Self { name: name.to_owned(), header: claims.remove("_header").expect("a header"), claims }
     }
 
-    /// The claims with every time moved, so that `iat` is `iat`.
+    /// The claims with all times shifted to this `iat`.
     #[must_use]
     pub fn at(&self, iat: i64) -> Value {
         let mut claims = self.claims.clone();
@@ -65,7 +65,7 @@ pub fn claims_samples() -> Vec<Sample> {
     names.iter().map(|name| Sample::of(name)).collect()
 }
 
-/// A published, expired token as it was sent, put together from its parts.
+/// A published, expired token as it was sent, joined from its parts.
 #[must_use]
 pub fn recorded_token(name: &str) -> String {
     let parts = corpus_json(&format!("issuers/{name}.recorded-token.json"));

@@ -1,4 +1,4 @@
-//! A strict reader of Prometheus' text format 0.0.4: what it does not expect, it does not take.
+//! A strict parser of Prometheus' text format 0.0.4. It rejects everything that it does not expect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +13,12 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    /// Reads a whole text.
+    /// Parses a whole text.
     ///
     /// # Panics
-    /// When it is not well formed: a family without help or type or not in one piece, a sample outside its family or twice, a bad
-    /// name, escape or number, a histogram whose buckets are not cumulative or not those of its count.
+    /// If it is malformed: a family without help or type or not in one piece, a sample outside its
+    /// family or twice, a bad name, escape or number, a histogram whose buckets are not cumulative
+    /// or do not match its count.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         assert!(text.ends_with('\n'), "the last line ends, too");
@@ -61,7 +62,7 @@ impl Exposition {
         self.samples.keys().filter(move |(other, _)| other == name).map(|(_, labels)| labels)
     }
 
-    /// Every value that a label has anywhere.
+    /// Every value of a label, in any sample.
     #[must_use]
     pub fn label_values(&self, label: &str) -> BTreeSet<&str> {
         self.samples.keys().filter_map(|(_, labels)| labels.get(label)).map(String::as_str).collect()
@@ -119,7 +120,7 @@ fn sample(line: &str) -> (String, Labels, f64) {
     (name.to_owned(), labels, number(value))
 }
 
-/// The text up to the closing quote, its escapes undone, and what is behind.
+/// The unescaped text up to the closing quote, and the rest.
 fn quoted(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut characters = text.char_indices();

@@ -1,4 +1,5 @@
-//! An issuer on loopback: discovery and key set over plain HTTP, with contents and faults that a test switches.
+//! An issuer on loopback. It serves discovery and a key set over plain HTTP, with contents and
+//! faults that a test can change.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -6,14 +7,14 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 
-/// What a path answers.
+/// The answer of a path.
 #[derive(Clone, Debug)]
 pub enum Page {
     /// 200 with that JSON.
     Json(Value),
-    /// These bytes as they are, header fields included, and then the end of the connection.
+    /// These bytes as they are, including header fields. Then the connection closes.
     Raw(Vec<u8>),
-    /// The connection is taken and nothing is ever said, until the issuer is dropped.
+    /// Accepts the connection and never answers, until the issuer is dropped.
     Silence,
 }
 
@@ -42,7 +43,7 @@ struct State {
     over: bool,
 }
 
-/// A running issuer; it stops when it is dropped.
+/// A running issuer. It stops when it is dropped.
 pub struct FakeIssuer {
     address: SocketAddr,
     state: Arc<(Mutex<State>, Condvar)>,
@@ -52,7 +53,7 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/keys";
 
 impl FakeIssuer {
-    /// An issuer that publishes this key set.
+    /// Starts an issuer that publishes this key set.
     #[must_use]
     pub fn start(jwks: &Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -80,7 +81,7 @@ impl FakeIssuer {
         format!("http://{}", self.address)
     }
 
-    /// Where its keys are.
+    /// The URL of its keys.
     #[must_use]
     pub fn jwks_url(&self) -> String {
         format!("http://{}{JWKS}", self.address)
@@ -96,35 +97,35 @@ impl FakeIssuer {
         self.page(JWKS, page);
     }
 
-    /// Replaces any path.
+    /// Replaces the answer of any path.
     pub fn page(&self, path: &str, page: Page) {
         self.state.0.lock().unwrap().pages.insert(path.to_owned(), page);
     }
 
-    /// How often the discovery document was asked for.
+    /// How often the discovery document was fetched.
     #[must_use]
     pub fn discoveries(&self) -> usize {
         self.asked(DISCOVERY)
     }
 
-    /// How often the key set was asked for.
+    /// How often the key set was fetched.
     #[must_use]
     pub fn fetches(&self) -> usize {
         self.asked(JWKS)
     }
 
-    /// How often a path was asked for.
+    /// How often a path was fetched.
     #[must_use]
     pub fn asked(&self, path: &str) -> usize {
         self.state.0.lock().unwrap().asked.get(path).copied().unwrap_or(0)
     }
 
-    /// Takes requests, and answers none of them until [`release`](Self::release).
+    /// Accepts requests, and answers none of them until [`release`](Self::release).
     pub fn hold(&self) {
         self.state.0.lock().unwrap().held = true;
     }
 
-    /// Answers everything that is held.
+    /// Answers all held requests.
     pub fn release(&self) {
         self.state.0.lock().unwrap().held = false;
         self.state.1.notify_all();
@@ -138,7 +139,7 @@ impl Drop for FakeIssuer {
             state.held = false;
         }
         self.state.1.notify_all();
-        // Wakes the accepting thread, which then sees that it is over.
+        // Wakes the accepting thread, which then ends.
         drop(TcpStream::connect(self.address));
     }
 }
@@ -170,7 +171,7 @@ fn answer(mut stream: TcpStream, state: &(Mutex<State>, Condvar)) {
             .into_bytes()
         }
         Some(Page::Silence) => {
-            // The client's own end is the only one that comes.
+            // Only the client can end this connection.
             let _ = reader.read(&mut [0]);
             return;
         }

@@ -1,10 +1,10 @@
-//! Tokens of any shape, honest and broken.
+//! Tokens of any shape, valid and broken.
 
 use crate::{Key, now};
 use serde_json::{Map, Value, json};
 use sts_jose::base64url;
 
-/// A token in the making. It starts as an honest one and is bent from there.
+/// A token under construction. It starts as a valid one, and a test changes it from there.
 #[derive(Clone)]
 pub struct Forge<'a> {
     key: &'a Key,
@@ -23,7 +23,7 @@ impl<'a> Forge<'a> {
         Self { key, header: header.to_string().into_bytes(), payload: claims.to_string().into_bytes() }
     }
 
-    /// With that header member; `Value::Null` is written as `null`.
+    /// Sets a header member. `Value::Null` is written as `null`.
     #[must_use]
     pub fn header(self, name: &str, value: impl Into<Value>) -> Self {
         let mut header: Map<String, Value> = serde_json::from_slice(&self.header).unwrap();
@@ -31,7 +31,7 @@ impl<'a> Forge<'a> {
         self.raw_header(Value::Object(header).to_string())
     }
 
-    /// Without that header member.
+    /// Removes a header member.
     #[must_use]
     pub fn no_header(self, name: &str) -> Self {
         let mut header: Map<String, Value> = serde_json::from_slice(&self.header).unwrap();
@@ -39,13 +39,13 @@ impl<'a> Forge<'a> {
         self.raw_header(Value::Object(header).to_string())
     }
 
-    /// With these bytes for the whole header.
+    /// Replaces the whole header by these bytes.
     #[must_use]
     pub fn raw_header(self, bytes: impl Into<Vec<u8>>) -> Self {
         Self { header: bytes.into(), ..self }
     }
 
-    /// With that claim.
+    /// Sets a claim.
     #[must_use]
     pub fn claim(self, name: &str, value: impl Into<Value>) -> Self {
         let mut claims: Map<String, Value> = serde_json::from_slice(&self.payload).unwrap();
@@ -53,7 +53,7 @@ impl<'a> Forge<'a> {
         self.raw_payload(Value::Object(claims).to_string())
     }
 
-    /// Without that claim.
+    /// Removes a claim.
     #[must_use]
     pub fn no_claim(self, name: &str) -> Self {
         let mut claims: Map<String, Value> = serde_json::from_slice(&self.payload).unwrap();
@@ -61,7 +61,7 @@ impl<'a> Forge<'a> {
         self.raw_payload(Value::Object(claims).to_string())
     }
 
-    /// With that claim as JSON text, and beside one of the same name: what a `Value` cannot hold.
+    /// Adds a claim as JSON text, even beside one of the same name. A `Value` cannot do that.
     #[must_use]
     pub fn raw_claim(self, name: &str, json: &str) -> Self {
         let payload = String::from_utf8(self.payload.clone()).unwrap();
@@ -69,13 +69,13 @@ impl<'a> Forge<'a> {
         self.raw_payload(format!("{open},\"{name}\":{json}}}"))
     }
 
-    /// With these bytes for the whole payload.
+    /// Replaces the whole payload by these bytes.
     #[must_use]
     pub fn raw_payload(self, bytes: impl Into<Vec<u8>>) -> Self {
         Self { payload: bytes.into(), ..self }
     }
 
-    /// Valid from five minutes ago for ten more, as GitHub's tokens are.
+    /// Valid from five minutes ago for ten more minutes, like GitHub's tokens.
     #[must_use]
     pub fn fresh(self) -> Self {
         let now = now();
@@ -94,13 +94,13 @@ impl<'a> Forge<'a> {
         &self.payload
     }
 
-    /// Signed truly.
+    /// Signs it with its key.
     #[must_use]
     pub fn sign(&self) -> String {
         self.sign_with(|input| self.key.sign(input))
     }
 
-    /// Signed by whatever.
+    /// Appends the result of any signing function.
     #[must_use]
     pub fn sign_with(&self, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
         let input = self.input();
@@ -108,14 +108,14 @@ impl<'a> Forge<'a> {
         format!("{input}.{}", base64url(&signature))
     }
 
-    /// Header and payload, encoded and joined: what is signed.
+    /// Header and payload, encoded and joined: the signing input.
     #[must_use]
     pub fn input(&self) -> String {
         format!("{}.{}", base64url(&self.header), base64url(&self.payload))
     }
 }
 
-/// The token with part `at` (0 header, 1 payload, 2 signature) replaced by what `bend` makes of its text.
+/// Replaces part `at` of the token (0 header, 1 payload, 2 signature) by the result of `bend`.
 #[must_use]
 pub fn rejoin(token: &str, at: usize, bend: impl FnOnce(&str) -> String) -> String {
     let mut parts: Vec<String> = token.split('.').map(str::to_owned).collect();

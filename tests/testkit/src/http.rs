@@ -1,11 +1,11 @@
-//! HTTP/1.1 as tests need it: every byte of a request is the test's own, every byte of an answer is seen.
+//! HTTP/1.1 for tests. A test controls every byte of a request and sees every byte of an answer.
 
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// The longest that any answer is waited for: over every deadline of the server.
+/// The longest wait for an answer: longer than every deadline of the server.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request.
@@ -24,7 +24,7 @@ impl Request {
         Self { method: method.to_owned(), target: target.to_owned(), ..Self::default() }
     }
 
-    /// The same, sent to another target.
+    /// The same request for another target.
     #[must_use]
     pub fn at(self, target: &str) -> Self {
         Self { target: target.to_owned(), ..self }
@@ -74,7 +74,7 @@ impl Request {
         self.header("Authorization", &format!("Basic {}", basic(name, secret)))
     }
 
-    /// The bytes on the wire. `Host` is the address unless the test gave one.
+    /// The bytes on the wire. `Host` is the address unless the test sets one.
     fn encode(&self, address: SocketAddr) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", self.method, self.target);
         if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -92,7 +92,7 @@ impl Request {
     }
 }
 
-/// Name and secret as `Authorization: Basic` has them (RFC 7617).
+/// Name and secret in the form of `Authorization: Basic` (RFC 7617).
 #[must_use]
 pub fn basic(name: &str, secret: &str) -> String {
     data_encoding::BASE64.encode(format!("{name}:{secret}").as_bytes())
@@ -105,7 +105,7 @@ pub struct Response {
     pub status: u16,
     /// The header fields, in order.
     pub headers: Vec<(String, String)>,
-    /// The body, with any chunked coding undone.
+    /// The body, without chunked coding.
     pub body: Vec<u8>,
 }
 
@@ -113,7 +113,7 @@ impl Response {
     /// Reads one whole answer.
     ///
     /// # Panics
-    /// When the bytes are no HTTP/1.1 answer.
+    /// If the bytes are not an HTTP/1.1 answer.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
@@ -132,10 +132,10 @@ impl Response {
         response
     }
 
-    /// The value of that field, and the only one.
+    /// The only value of that field.
     ///
     /// # Panics
-    /// When the field is repeated.
+    /// If the field is repeated.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
@@ -176,7 +176,8 @@ pub fn send(address: SocketAddr, request: &Request) -> Response {
     Response::parse(&send_raw(address, &request.encode(address)))
 }
 
-/// Sends a request and reads its answer, if there is a whole one: the server may die at any moment.
+/// Sends a request and reads its answer. `None` if there is no whole answer, because the server may
+/// die at any moment.
 #[must_use]
 pub fn try_send(address: SocketAddr, request: &Request) -> Option<Response> {
     let mut stream = TcpStream::connect(address).ok()?;
@@ -190,8 +191,8 @@ pub fn try_send(address: SocketAddr, request: &Request) -> Option<Response> {
     (announced.unwrap_or(0) <= answer.len() - end - 4).then_some(response)
 }
 
-/// Sends bytes and reads until the server closes. A server that closes early, while bytes are still being sent, is read all the
-/// same.
+/// Sends bytes and reads until the server closes. It also reads the answer of a server that closes
+/// while bytes are still being sent.
 #[must_use]
 pub fn send_raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();

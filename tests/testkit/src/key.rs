@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{
 use serde_json::{Value, json};
 use sts_jose::{Algorithm, base64url};
 
-/// A key pair with the one algorithm that it signs with, and the `kid` that it is published under.
+/// A key pair with its one algorithm and the `kid` under which it is published.
 pub struct Key {
     algorithm: Algorithm,
     kid: Option<String>,
@@ -22,13 +22,13 @@ enum Private {
 }
 
 impl Key {
-    /// A fresh key.
+    /// A new key.
     #[must_use]
     pub fn new(algorithm: Algorithm, kid: &str) -> Self {
         Self::of_size(algorithm, kid, KeySize::Rsa2048)
     }
 
-    /// A fresh key; `size` counts for RSA.
+    /// A new key. `size` applies to RSA only.
     #[must_use]
     pub fn of_size(algorithm: Algorithm, kid: &str, size: KeySize) -> Self {
         let ec = |curve, how: &'static EcdsaSigningAlgorithm| Private::Ec(curve, EcdsaKeyPair::generate(how).unwrap());
@@ -42,7 +42,8 @@ impl Key {
         Self { algorithm, kid: Some(kid.to_owned()), private }
     }
 
-    /// One of a server's own signing keys, from its key file: what only a thief or we ourselves could sign with.
+    /// A server's own signing key, from its key file. Only the server, or a thief, could sign with
+    /// it.
     #[must_use]
     pub fn of_server(file: &Value, kid: &str) -> Self {
         assert_eq!(file["algorithm"], "ES256", "what the servers of tests sign with");
@@ -51,25 +52,25 @@ impl Key {
         Self { algorithm: Algorithm::ES256, kid: Some(kid.to_owned()), private: Private::Ec("P-256", pair) }
     }
 
-    /// The same key, published and named in headers without a `kid`.
+    /// The same key without a `kid`, in the key set and in headers.
     #[must_use]
     pub fn without_kid(self) -> Self {
         Self { kid: None, ..self }
     }
 
-    /// What it signs with.
+    /// Its algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// What it is published under.
+    /// Its `kid`.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// The signature over `input`, as a JWS has it.
+    /// The JWS signature over `input`.
     #[must_use]
     pub fn sign(&self, input: &[u8]) -> Vec<u8> {
         self.sign_as(self.algorithm, input)
@@ -90,7 +91,7 @@ impl Key {
         }
     }
 
-    /// The public bytes, without any structure: modulus, point or Ed25519 key. Attackers try them as an HMAC secret.
+    /// The bare public bytes: modulus, point or Ed25519 key. Attackers try them as an HMAC secret.
     #[must_use]
     pub fn public_bytes(&self) -> Vec<u8> {
         match &self.private {
@@ -100,7 +101,7 @@ impl Key {
         }
     }
 
-    /// The public key as DER, in the form that its library gives it.
+    /// The public key as DER, in the form of its library.
     #[must_use]
     pub fn public_der(&self) -> Vec<u8> {
         match &self.private {
@@ -109,7 +110,7 @@ impl Key {
         }
     }
 
-    /// The public JWK, bound to its algorithm.
+    /// The public JWK with its `alg`.
     #[must_use]
     pub fn jwk(&self) -> Value {
         let mut jwk = match &self.private {
@@ -151,7 +152,7 @@ fn padding(algorithm: Algorithm) -> &'static dyn RsaEncoding {
     }
 }
 
-/// The HMAC that JOSE calls `HS256`, `HS384` or `HS512`, which no issuer of ours signs with: attackers do.
+/// The HMAC of `HS256`, `HS384` or `HS512`. No issuer of ours signs with it; attackers do.
 #[must_use]
 pub fn hmac(name: &str, secret: &[u8], input: &[u8]) -> Vec<u8> {
     use aws_lc_rs::hmac::{HMAC_SHA256, HMAC_SHA384, HMAC_SHA512, Key, sign};

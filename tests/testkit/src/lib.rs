@@ -1,8 +1,8 @@
-//! What black-box tests need: a forge for tokens of any shape, fake issuers on loopback, a harness that drives the built binary,
-//! and a verifier that shares no code with it.
+//! Tools for black-box tests: a forge for tokens of any shape, fake issuers on loopback, a harness
+//! that runs the built binary, and a verifier that shares no code with it.
 //!
-//! Everything here is blocking, and speaks HTTP/1.1 by itself, so that a test can also send what no client library would. A step
-//! that cannot be taken panics: it is a failed test.
+//! Everything here blocks, and speaks HTTP/1.1 by itself, so that a test can also send what no
+//! client library would. A step that fails panics, and fails the test.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What a child process prints, as it prints it.
+//! The output of a child process, while it is printed.
 
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read};
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
 
 impl Lines {
-    /// Collects what `stream` gives, until it ends; in `own`, too, which has nothing of another stream.
+    /// Collects the lines of `stream` until it ends, here and in `own`, which collects no other
+    /// stream.
     pub(crate) fn collect(&self, stream: impl Read + Send + 'static, own: &Self) -> JoinHandle<()> {
         let both = [self.clone(), own.clone()];
         std::thread::spawn(move || {
@@ -26,7 +27,7 @@ impl Lines {
         })
     }
 
-    /// Collects what `stream` gives, until it ends.
+    /// Collects the lines of `stream` until it ends.
     pub fn read(&self, stream: impl Read + Send + 'static) {
         drop(self.collect(stream, &Self::default()));
     }
@@ -37,21 +38,21 @@ impl Lines {
         self.0.0.lock().unwrap().clone()
     }
 
-    /// Everything so far, as one text.
+    /// All lines so far, as one text.
     #[must_use]
     pub fn text(&self) -> String {
         self.all().join("\n")
     }
 
-    /// The first value that `find` makes of a line, waiting for one that is still to come.
+    /// The first value that `find` returns for a line. Waits for lines that are still to come.
     ///
     /// # Panics
-    /// When none comes within 20 seconds.
+    /// If none comes within 20 seconds.
     pub fn wait<T>(&self, what: &str, mut find: impl FnMut(&str) -> Option<T>) -> T {
         self.wait_for(&mut find, &mut || true).unwrap_or_else(|| panic!("no {what} in:\n{}", self.text()))
     }
 
-    /// As [`wait`](Self::wait), but gives up as soon as `alive` does not hold.
+    /// Like [`wait`](Self::wait), but gives up as soon as `alive` returns false.
     #[expect(clippy::disallowed_methods, reason = "the deadline of a line that another process prints")]
     pub(crate) fn wait_for<T>(
         &self,
@@ -61,10 +62,11 @@ impl Lines {
         let (list, changed) = &*self.0;
         let mut list = list.lock().unwrap();
         let mut seen = 0;
-        // However many other lines come in that time.
+        // The limit holds however many other lines come.
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {
-            // Asked before the lines are read: what a process printed before it ended is still found.
+            // Ask before reading the lines, so that the last lines of a process that has ended are
+            // still found.
             let alive = alive();
             if let Some(found) = list[seen..].iter().find_map(|line| find(line)) {
                 return Some(found);

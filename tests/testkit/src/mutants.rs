@@ -1,17 +1,17 @@
-//! Tokens that are one honest token, bent in every way that a seeded generator thinks of.
+//! Mutations of one valid token, from a seeded generator.
 
 use crate::{Forge, base64url, hmac};
 use serde_json::{Map, Value};
 
-/// Bends of one token without an end. About half of them are signed by its true key, so that what judges claims is reached as well
-/// as what judges signatures.
+/// An endless series of mutations of one token. About half of them are signed by its real key, so
+/// that they reach the checks of claims as well as those of signatures.
 pub struct Mutants<'a> {
     random: Random,
     honest: Forge<'a>,
 }
 
 impl<'a> Mutants<'a> {
-    /// The bends of `honest` that this seed makes, the same on every machine.
+    /// The mutations of `honest` for this seed, the same on every machine.
     #[must_use]
     pub fn new(seed: u64, honest: Forge<'a>) -> Self {
         Self { random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)), honest }
@@ -40,7 +40,7 @@ fn mutant(random: &mut Random, honest: &Forge<'_>) -> String {
         3 => bent.sign_with(|input| honest.key().sign(input).into_iter().rev().collect()),
         _ => bent.sign(),
     };
-    // The text of the whole, now and then.
+    // Now and then, mutate the text of the whole token.
     if random.below(6) == 0 {
         let at = random.below(token.len());
         match random.below(5) {
@@ -54,7 +54,7 @@ fn mutant(random: &mut Random, honest: &Forge<'_>) -> String {
     token
 }
 
-/// xorshift64*: the same bends from the same seed, on every machine.
+/// xorshift64*: the same mutations for the same seed, on every machine.
 struct Random(u64);
 
 impl Random {
@@ -116,7 +116,7 @@ const VALUES: &[&str] = &[
     r#"{"a":1,"a":2}"#,
 ];
 
-/// One bend of a JSON text.
+/// One mutation of a JSON text.
 fn bend(random: &mut Random, bytes: &mut Vec<u8>) {
     let at = random.below(bytes.len());
     match random.below(9) {
@@ -134,12 +134,12 @@ fn bend(random: &mut Random, bytes: &mut Vec<u8>) {
         _ => {
             let (name, value) = (random.pick(MEMBERS), random.pick(VALUES));
             match (serde_json::from_slice::<Map<String, Value>>(bytes), serde_json::from_str(value)) {
-                // In place of the member that is there.
+                // Replaces the member that is there.
                 (Ok(mut members), Ok(value)) if random.below(2) == 0 => {
                     members.insert(name.to_owned(), value);
                     *bytes = Value::Object(members).to_string().into_bytes();
                 }
-                // One more, perhaps of the same name.
+                // Adds a member, perhaps of the same name.
                 _ if bytes.last() == Some(&b'}') => {
                     bytes.pop();
                     bytes.extend_from_slice(format!(r#","{name}":{value}}}"#).as_bytes());

@@ -1,4 +1,4 @@
-//! A real nginx on loopback, before a server of ours.
+//! A real nginx on loopback, in front of a server.
 
 use crate::until;
 use std::net::{SocketAddr, TcpListener};
@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-/// A running `nginx` that passes requests on over one connection, which it keeps. It is killed when it is dropped.
+/// A running `nginx` that forwards requests over one kept connection. It is killed when it is
+/// dropped.
 pub struct Nginx {
     address: SocketAddr,
     child: Child,
@@ -14,15 +15,17 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// One before `upstream`. It passes on as much as it can be made to: headers that it does not like, and bodies as they come.
+    /// Starts one in front of `upstream`. It forwards as much as its settings allow: even invalid
+    /// headers, and bodies unbuffered.
     ///
     /// # Panics
-    /// When there is no `nginx`, or it does not start.
+    /// If there is no `nginx`, or it does not start.
     #[must_use]
     pub fn before(upstream: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().display().to_string();
-        // Another process may take the port between our asking for it and nginx's: then nginx ends, and the next try has another.
+        // Another process may take the port before nginx does. Then nginx ends, and the next
+        // attempt uses another port.
         for _ in 0..20 {
             let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).unwrap();
             let scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -54,7 +57,7 @@ impl Nginx {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap_or_else(|error| panic!("nginx does not start ({error}): .ci/prerequisites installs it"));
-            // It writes the file once it listens; when somebody else has the port, it ends.
+            // nginx writes this file once it listens, and ends if the port is taken.
             let mut ended = false;
             until("nginx listens, or ends", || {
                 ended = child.try_wait().unwrap().is_some();
@@ -70,7 +73,7 @@ impl Nginx {
         );
     }
 
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -1,4 +1,4 @@
-//! Real time, for tests against a server that has a real clock.
+//! The real time, for tests against a server with a real clock.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ pub fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
-/// What `step` makes, and how long it takes.
+/// The result of `step`, and its duration.
 #[expect(clippy::disallowed_methods, reason = "how long another process takes is real time")]
 pub fn timed<T>(step: impl FnOnce() -> T) -> (T, Duration) {
     let begun = Instant::now();
@@ -17,10 +17,10 @@ pub fn timed<T>(step: impl FnOnce() -> T) -> (T, Duration) {
     (made, begun.elapsed())
 }
 
-/// Asks until `condition` holds.
+/// Polls until `condition` holds.
 ///
 /// # Panics
-/// When it does not hold within 20 seconds, which no healthy server needs.
+/// If that takes over 20 seconds. No healthy server needs that long.
 #[expect(clippy::disallowed_methods, reason = "the deadline of a condition that another process makes true")]
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);

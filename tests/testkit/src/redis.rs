@@ -1,4 +1,5 @@
-//! A real redis-server on loopback, alone or as one of several, and a client for it that shares no code with ours.
+//! A real redis-server on loopback, alone or in a group, and a client for it that shares no code
+//! with ours.
 
 use crate::until;
 use std::fmt::Write as _;
@@ -16,18 +17,18 @@ pub struct RedisServer {
     directory: TempDir,
     child: Option<Child>,
     watchdog: Option<Child>,
-    /// Who and with what password [`command`](Self::command) speaks.
+    /// User and password for [`command`](Self::command).
     login: Option<(String, String)>,
 }
 
-/// What Redis answered.
+/// A reply of Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisReply {
     /// A status, a number or a string.
     Text(String),
     /// An error.
     Error(String),
-    /// Nothing.
+    /// Nil.
     Nil,
     /// A list.
     List(Vec<RedisReply>),
@@ -37,7 +38,7 @@ impl RedisReply {
     /// The text.
     ///
     /// # Panics
-    /// When it is none.
+    /// If it is not a text.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -49,7 +50,7 @@ impl RedisReply {
     /// The texts of a list.
     ///
     /// # Panics
-    /// When it is none.
+    /// If it is not a list of texts.
     #[must_use]
     pub fn texts(&self) -> Vec<&str> {
         match self {
@@ -60,7 +61,7 @@ impl RedisReply {
 }
 
 impl RedisServer {
-    /// A server that keeps nothing on disk.
+    /// A server without persistence.
     #[must_use]
     pub fn start() -> Self {
         Self::with("")
@@ -79,7 +80,7 @@ impl RedisServer {
     }
 
     fn new(lines: &str, sentinel: bool) -> Self {
-        // Another process may take the port between our asking for it and redis-server's.
+        // Another process may take the port before redis-server does.
         for _ in 0..20 {
             let directory = tempfile::tempdir().unwrap();
             let port = free_port();
@@ -101,7 +102,7 @@ impl RedisServer {
         panic!("no redis-server could be started");
     }
 
-    /// Speaks as this user from now on.
+    /// Uses this user from now on.
     #[must_use]
     pub fn login(mut self, user: &str, password: &str) -> Self {
         self.login = Some((user.to_owned(), password.to_owned()));
@@ -132,10 +133,10 @@ impl RedisServer {
         self.directory.path().join(name)
     }
 
-    /// Ends it as a crash would.
+    /// Kills it, as a crash would.
     ///
     /// # Panics
-    /// When it has ended already.
+    /// If it has ended already.
     pub fn kill(&mut self) {
         for mut child in [self.watchdog.take(), self.child.take()].into_iter().flatten() {
             child.kill().unwrap();
@@ -146,7 +147,7 @@ impl RedisServer {
     /// Starts it again, on the same port and files.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "it runs");
         assert!(self.launch(), "{}", std::fs::read_to_string(self.path("redis.log")).unwrap_or_default());
@@ -158,18 +159,18 @@ impl RedisServer {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
-    /// What it answers to one command, over a connection of its own.
+    /// The reply to one command, over a new connection.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// If it does not answer.
     pub fn command(&self, parts: &[&str]) -> RedisReply {
         self.try_command(parts).unwrap_or_else(|error| panic!("{parts:?}: {error}"))
     }
 
-    /// What it answers to one command, over a connection of its own.
+    /// The reply to one command, over a new connection.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// If it does not answer.
     pub fn try_command(&self, parts: &[&str]) -> std::io::Result<RedisReply> {
         let stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
@@ -180,22 +181,22 @@ impl RedisServer {
         ask(&mut reader, parts)
     }
 
-    /// Has it run a command that it must not refuse.
+    /// Runs a command that must succeed.
     ///
     /// # Panics
-    /// When it refuses.
+    /// If it fails.
     pub fn order(&self, parts: &[&str]) {
         let reply = self.command(parts);
         assert!(!matches!(reply, RedisReply::Error(_)), "{parts:?}: {reply:?}");
     }
 
-    /// Every key it holds.
+    /// Every key that it holds.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
         self.command(&["KEYS", "*"]).texts().into_iter().map(str::to_owned).collect()
     }
 
-    /// Whether it came up; it does not when its port is another's by now.
+    /// Whether it has started. It has not if another process took its port.
     fn launch(&mut self) -> bool {
         let _ = std::fs::remove_file(self.path("redis.log"));
         let mut command = Command::new("redis-server");
@@ -208,7 +209,7 @@ impl RedisServer {
         let mut ended = false;
         until("redis-server to be ready", || {
             ended = child.try_wait().unwrap().is_some();
-            // Who answers at the port may be another; what it logs is its own.
+            // Another process may answer at the port, so look at this server's own log.
             let log = std::fs::read_to_string(self.path("redis.log")).unwrap_or_default();
             ended || log.contains("Ready to accept connections") || log.contains("Sentinel ID is")
         });
@@ -230,7 +231,8 @@ impl Drop for RedisServer {
     }
 }
 
-/// A port that is free now, and whose neighbour 10,000 higher exists: a Cluster's nodes talk there.
+/// A free port whose neighbour 10,000 higher exists. The nodes of a Cluster talk to each other
+/// there.
 fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -240,7 +242,8 @@ fn free_port() -> u16 {
     }
 }
 
-/// Ends the server when this process ends without dropping it: its standard input is a pipe that ends with this process.
+/// Ends the server when this process ends without dropping it. Its standard input is a pipe that
+/// closes with this process.
 fn watchdog(server: &Child, directory: &Path) -> Child {
     let script = r#"read -r _; kill -9 "$1" && rm -rf "$2""#;
     let mut command = Command::new("sh");

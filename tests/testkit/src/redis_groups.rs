@@ -1,8 +1,8 @@
-//! Several redis-servers that belong together: a Cluster, and a primary with its replica and a sentinel.
+//! Groups of redis-servers: a Cluster, and a primary with its replica and a sentinel.
 
 use crate::{RedisServer, until};
 
-/// A Redis Cluster of three primaries, each with a third of the slots, that keep what they are told on disk.
+/// A Redis Cluster of three primaries, each with a third of the slots, with their data on disk.
 pub struct RedisCluster {
     /// The nodes, in the order of their slots.
     pub nodes: Vec<RedisServer>,
@@ -12,10 +12,10 @@ pub struct RedisCluster {
 const SLOTS: usize = 16_384;
 
 impl RedisCluster {
-    /// Starts it, and waits until every node knows it to be whole.
+    /// Starts it, and waits until every node reports a complete Cluster.
     ///
     /// # Panics
-    /// When it does not come together.
+    /// If that never happens.
     #[must_use]
     pub fn start() -> Self {
         const CONFIG: &str = "cluster-enabled yes\ncluster-node-timeout 5000\nappendonly yes\n";
@@ -34,10 +34,10 @@ impl RedisCluster {
         cluster
     }
 
-    /// Which node has the slot of `key`.
+    /// The node that has the slot of `key`.
     ///
     /// # Panics
-    /// When none has it.
+    /// If no node has it.
     #[must_use]
     pub fn owner(&self, key: &str) -> usize {
         let slot = self.nodes[0].command(&["CLUSTER", "KEYSLOT", key]).text().to_owned();
@@ -48,7 +48,7 @@ impl RedisCluster {
         self.nodes.iter().position(has).unwrap_or_else(|| panic!("nobody has slot {slot}"))
     }
 
-    /// Moves the slot of `key`, with all that is in it, to the next node.
+    /// Moves the slot of `key`, with all its keys, to the next node.
     pub fn move_slot(&self, key: &str) {
         let slot = self.nodes[0].command(&["CLUSTER", "KEYSLOT", key]).text().to_owned();
         let from = self.owner(key);
@@ -83,7 +83,7 @@ fn is_whole(node: &RedisServer, nodes: usize) -> bool {
 
 /// A primary with a replica, and a sentinel that watches them as `mymaster`.
 pub struct RedisPair {
-    /// The primary, to begin with.
+    /// The first primary.
     pub primary: RedisServer,
     /// Its replica.
     pub replica: RedisServer,

@@ -1,4 +1,4 @@
-//! Certificates for a Redis that speaks TLS and wants its clients to show one.
+//! Certificates for a Redis with TLS and client certificates.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 pub struct RedisCertificates(TempDir);
 
 impl RedisCertificates {
-    /// Makes them.
+    /// Creates them.
     #[must_use]
     pub fn make() -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -29,7 +29,7 @@ impl RedisCertificates {
         {
             let key = KeyPair::generate().unwrap();
             let mut params = CertificateParams::new(subjects).unwrap();
-            // Whoever is called like the authority counts as signed by himself.
+            // A certificate with the authority's name would count as self-signed.
             params.distinguished_name.push(DnType::CommonName, name);
             let certificate = params.signed_by(&key, &authority).unwrap();
             write(&format!("{name}.crt"), certificate.pem());
@@ -44,7 +44,8 @@ impl RedisCertificates {
         self.0.path().join(name)
     }
 
-    /// What makes a redis-server speak TLS only, and only with clients that show a certificate of the authority.
+    /// Arguments for a redis-server that speaks TLS only, and only with clients that have a
+    /// certificate of the authority.
     #[must_use]
     pub fn server_lines(&self) -> String {
         let path = |name: &str| self.path(name).display().to_string();

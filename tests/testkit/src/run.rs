@@ -1,4 +1,4 @@
-//! The built binary, run to its end.
+//! Runs the built binary to its end.
 
 use serde_json::Value;
 use std::path::Path;
@@ -11,7 +11,7 @@ pub struct Sts(pub &'static str);
 /// A process that has ended.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// The exit code; `None` when a signal ended it.
+    /// The exit code. `None` if a signal ended it.
     pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,
@@ -20,7 +20,7 @@ pub struct Finished {
 }
 
 impl Sts {
-    /// The command in that directory, in an environment without anything that it might take up by itself.
+    /// The command in that directory, with an empty environment so that it picks up no settings.
     #[must_use]
     pub fn command(&self, directory: &Path) -> Command {
         let mut command = Command::new(self.0);
@@ -65,10 +65,10 @@ impl Finished {
         self.stdout.lines().next().unwrap_or_default()
     }
 
-    /// Itself, having ended with that code.
+    /// Asserts the exit code.
     ///
     /// # Panics
-    /// When it ended otherwise.
+    /// If it is another one.
     pub fn ended(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.text());
         self

@@ -1,4 +1,4 @@
-//! A running server: the built binary on loopback, in a directory of its own.
+//! A running server: the built binary on loopback, in its own directory.
 
 use crate::{Config, Finished, Key, Lines, Request, Response, Site, Sts, form, send};
 use serde_json::Value;
@@ -29,25 +29,27 @@ impl Server {
     /// Starts a server on the `sts.yaml` of that directory.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start_in(sts: Sts, site: Site) -> Self {
         Self::try_start(sts, site).unwrap_or_else(|(_, finished)| panic!("no start: {}", finished.text()))
     }
 
-    /// Starts a server on the `sts.yaml` of that directory, and waits until it is ready or has ended.
+    /// Starts a server on the `sts.yaml` of that directory, and waits until it is ready or has
+    /// ended.
     ///
     /// # Errors
-    /// The process and its directory, when it ended.
+    /// The process and its directory, if it ended.
     pub fn try_start(sts: Sts, site: Site) -> Result<Self, (Site, Finished)> {
         let command = sts.command(site.root());
         Self::spawn(sts, site, command)
     }
 
-    /// Starts a server by a command that ends in the binary, and waits until it is ready or has ended.
+    /// Starts a server with a command that ends in the binary, and waits until it is ready or has
+    /// ended.
     ///
     /// # Errors
-    /// The process and its directory, when it ended.
+    /// The process and its directory, if it ended.
     pub fn try_start_by(sts: Sts, site: Site, command: Command) -> Result<Self, (Site, Finished)> {
         Self::spawn(sts, site, command)
     }
@@ -55,7 +57,7 @@ impl Server {
     /// Starts a server in a shell that has run `limits` first, such as `ulimit -n 64`.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start_under(sts: Sts, site: Site, limits: &str) -> Self {
         let mut command = Command::new("sh");
@@ -76,7 +78,7 @@ impl Server {
         let Some((public, admin)) = lines.wait_for(&mut ready, &mut alive) else {
             assert!(!alive(), "neither ready nor ended:\n{}", lines.text());
             let code = child.wait().unwrap().code();
-            // They end with the streams: what was printed last is in.
+            // The readers end with the streams, so the last lines are in.
             for reader in readers {
                 reader.join().unwrap();
             }
@@ -93,7 +95,7 @@ impl Server {
         Self::start_in(sts, self.kill())
     }
 
-    /// Ends it by `SIGKILL`, and gives its directory back.
+    /// Ends it by `SIGKILL`, and returns its directory.
     #[must_use]
     pub fn kill(mut self) -> Site {
         self.child.kill().unwrap();
@@ -101,16 +103,16 @@ impl Server {
         self.site.take().expect("a directory")
     }
 
-    /// Ends it by `SIGTERM`, and gives its exit code and its directory back.
+    /// Ends it by `SIGTERM`, and returns its exit code and its directory.
     #[must_use]
     pub fn terminate(self) -> (Option<i32>, Site) {
         self.signal("TERM");
-        // The second one ends the time for leaving, in which nobody is left to be told.
+        // The second signal ends the drain, because no client is left.
         self.signal("TERM");
         self.wait()
     }
 
-    /// Waits until it has ended by itself, and gives its exit code and its directory back.
+    /// Waits until it has ended by itself, and returns its exit code and its directory.
     #[must_use]
     pub fn wait(mut self) -> (Option<i32>, Site) {
         let code = self.child.wait().unwrap().code();
@@ -123,7 +125,8 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// Has the system refuse it to write beyond that length to any file, as on a full disk; `None` for no such limit.
+    /// Limits the size of the files that it can write, as if the disk were full. `None` removes the
+    /// limit.
     pub fn limit_files(&self, bytes: Option<u64>) {
         let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
         let pid = self.child.id().to_string();
@@ -140,24 +143,24 @@ impl Server {
     /// Whether it still runs.
     ///
     /// # Panics
-    /// When the system does not tell.
+    /// If the system does not tell.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         let status = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        // What has ended and was not waited for is a zombie.
+        // A process that has ended and was not waited for is a zombie.
         !status.is_empty() && !status.contains(") Z ")
     }
 
     /// Its directory.
     ///
     /// # Panics
-    /// Never: it is given away only with the server itself.
+    /// Never: only methods that consume the server take it.
     #[must_use]
     pub fn site(&self) -> &Site {
         self.site.as_ref().expect("a directory")
     }
 
-    /// What it has printed on both streams: events on standard output, logs on standard error.
+    /// Its output on both streams: events on standard output, logs on standard error.
     #[must_use]
     pub fn lines(&self) -> &Lines {
         &self.lines
@@ -193,7 +196,8 @@ impl Server {
         String::from_utf8(self.site().read("data/admin.token")).unwrap().trim().to_owned()
     }
 
-    /// An exchange of `token` with further parameters, which replace a default one of the same name.
+    /// An exchange of `token` with further parameters, which replace a default one of the same
+    /// name.
     #[must_use]
     pub fn exchange(&self, token: &str, parameters: &[(&str, &str)]) -> Response {
         self.send(&exchange_request(token, parameters))
@@ -207,10 +211,10 @@ impl Server {
         response.json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// The key that it signs with, read from its files.
+    /// Its signing key, read from its files.
     ///
     /// # Panics
-    /// When there is none, or more than one.
+    /// If there is none, or more than one.
     #[must_use]
     pub fn signing_key(&self) -> Key {
         let kid = self.jwks()["keys"][0]["kid"].as_str().unwrap().to_owned();
@@ -226,7 +230,7 @@ impl Server {
         self.send(&Request::get("/.well-known/jwks.json")).json()
     }
 
-    /// What an API learns of `token`.
+    /// An API's introspection of `token`.
     #[must_use]
     pub fn introspect(&self, api: &str, secret: &str, token: &str) -> Value {
         let request = Request::post_form("/introspect", &[("token", token)]).basic(api, secret);
@@ -261,8 +265,9 @@ impl Drop for Server {
     }
 }
 
-/// Ends the server and removes its directory when this process ends without dropping them: a server that many tests share is in
-/// a static, which is never dropped. Its standard input is a pipe that ends with this process, however that ends.
+/// Ends the server and removes its directory when this process ends. A server that many tests share
+/// is in a static, which is never dropped. Its standard input is a pipe that closes with this
+/// process, however that ends.
 fn watchdog(server: &Child, site: &Site) -> Child {
     let script = r#"read -r _; kill -9 "$1" && rm -rf "$2""#;
     let mut command = Command::new("sh");
@@ -270,7 +275,8 @@ fn watchdog(server: &Child, site: &Site) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// A `POST /token` for `token`, with further parameters, which replace a default one of the same name.
+/// A `POST /token` for `token`, with further parameters, which replace a default one of the same
+/// name.
 #[must_use]
 pub fn exchange_request(token: &str, parameters: &[(&str, &str)]) -> Request {
     let defaults = [("grant_type", GRANT), ("subject_token_type", JWT), ("subject_token", token)];
@@ -280,7 +286,7 @@ pub fn exchange_request(token: &str, parameters: &[(&str, &str)]) -> Request {
     Request::new("POST", "/token").body("application/x-www-form-urlencoded", form(&all))
 }
 
-/// The addresses in the line that says that the server is ready, in either log format.
+/// The addresses in the log line that says that the server is ready, in either format.
 fn ready(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let json: Value = serde_json::from_str(line).unwrap_or_default();
     let address = |name: &str| match json[name].as_str() {

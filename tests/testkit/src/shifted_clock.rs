@@ -1,9 +1,10 @@
-//! A wall clock that is wrong, for one process.
+//! A wrong wall clock for one process.
 
 use crate::Site;
 use std::process::Command;
 
-/// Answers for the wall clock of a process that has it preloaded: the system's time and the seconds in a file.
+/// A library to preload. It makes the wall clock return the system's time plus the seconds in a
+/// file.
 const SOURCE: &str = r#"
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -27,15 +28,14 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 }
 "#;
 
-/// A wall clock that runs ahead or behind by as much as a test says, and that the test can set at any time. The monotonic
-/// clock is right.
+/// A wall clock that a test can set ahead or behind at any time. The monotonic clock is right.
 pub struct ShiftedClock(Site);
 
 impl ShiftedClock {
     /// A clock that is right until it is [set](Self::set).
     ///
     /// # Panics
-    /// When there is no C compiler, which a Rust toolchain links with.
+    /// If there is no C compiler. A Rust toolchain needs one to link.
     #[must_use]
     pub fn new() -> Self {
         let site = Site::new();
@@ -47,12 +47,12 @@ impl ShiftedClock {
         Self(site)
     }
 
-    /// Sets it to so many seconds after the right time, or before it.
+    /// Sets it this many seconds after the right time, or before it.
     pub fn set(&self, seconds: i64) {
         self.0.replace("shift", seconds.to_string());
     }
 
-    /// What a shell runs before a server that is to have this clock, for [`crate::Server::start_under`].
+    /// Shell commands to run before a server with this clock, for [`crate::Server::start_under`].
     #[must_use]
     pub fn environment(&self) -> String {
         let path = |name: &str| self.0.path(name).display().to_string();

@@ -1,5 +1,5 @@
-//! Another service that learns of revocations offline, as draft-ietf-oauth-status-list has it: from our published keys and the
-//! list that a token points to.
+//! An independent service that learns of revocations offline (draft-ietf-oauth-status-list), from
+//! our published keys and a token's status list.
 
 use flate2::read::ZlibDecoder;
 use jsonwebtoken::jwk::JwkSet;
@@ -7,20 +7,20 @@ use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 use std::io::Read as _;
 
-/// Where a verified token's status stands.
+/// The position of a verified token's status.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StatusPlace {
     /// The list's URI.
     pub uri: String,
-    /// The place in it.
+    /// The index in the list.
     pub index: usize,
 }
 
 impl StatusPlace {
-    /// Where the claims of a token say.
+    /// The position according to a token's claims.
     ///
     /// # Panics
-    /// When they do not.
+    /// If they have none.
     #[must_use]
     pub fn of(claims: &Value) -> Self {
         let reference = &claims["status"]["status_list"];
@@ -28,10 +28,10 @@ impl StatusPlace {
         Self { uri: reference["uri"].as_str().expect("a URI").to_owned(), index }
     }
 
-    /// Whether `list`, fetched from there, says that the token is valid.
+    /// Whether `list`, fetched from that URI, says that the token is valid.
     ///
     /// # Errors
-    /// Why the list is not to be relied on.
+    /// Why the list cannot be trusted.
     pub fn is_valid_by(&self, list: &str, jwks: &Value) -> Result<bool, String> {
         let set: JwkSet = serde_json::from_value(jwks.clone()).map_err(|error| error.to_string())?;
         let header = decode_header(list).map_err(|error| error.to_string())?;

@@ -1,4 +1,5 @@
-//! Another service that verifies our tokens offline: `jsonwebtoken` on our published key set, and nothing of ours.
+//! An independent service that verifies our tokens offline, with `jsonwebtoken` on our published
+//! key set and none of our code.
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
@@ -14,10 +15,10 @@ pub struct OwnToken {
     pub claims: Value,
 }
 
-/// Verifies signature, `iss`, `aud` and `exp` of `token` by the key set `jwks`.
+/// Verifies signature, `iss`, `aud` and `exp` of `token` with the key set `jwks`.
 ///
 /// # Errors
-/// What the library says, as text.
+/// The library's error, as text.
 pub fn verify_offline(token: &str, jwks: &Value, issuer: &str, audience: &str) -> Result<OwnToken, String> {
     let set: JwkSet = serde_json::from_value(jwks.clone()).map_err(|error| error.to_string())?;
     let header = decode_header(token).map_err(|error| error.to_string())?;

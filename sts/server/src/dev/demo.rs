@@ -1,4 +1,5 @@
-//! One exchange, shown step by step over real HTTP: claims in, decision, claims out, and what becomes of the token.
+//! The demo of `sts dev`: one exchange over real HTTP, step by step. It shows the claims in, the
+//! decision, the claims out, and what happens to the token.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use super::issuer::{LocalIssuer, REQUEST_TOKEN};
 use crate::cli::say;
 use crate::telemetry::EventLog;
 
-/// What the walk walks through.
+/// The demo's server, files and URLs.
 pub(super) struct Demo {
     server: String,
     config: PathBuf,
@@ -26,14 +27,14 @@ pub(super) struct Demo {
     events: Arc<EventLog>,
 }
 
-/// Where each platform that the local issuer plays is asked for an ID token.
+/// The local issuer's URLs for an ID token of each platform.
 struct RequestUrls {
     github: String,
     gitlab: String,
     kubernetes: String,
 }
 
-/// A step that failed, for people.
+/// The error is a text for people.
 type Step<T> = Result<T, String>;
 
 impl Demo {
@@ -59,7 +60,7 @@ impl Demo {
         }
     }
 
-    /// Shows every step; the first that does not come out as it must is the error.
+    /// Shows every step. Fails with the first one that gives a wrong result.
     pub(super) async fn show(&self) -> Step<()> {
         let client = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
         say(&format!(
@@ -116,11 +117,11 @@ impl Demo {
             .ok_or_else(|| "the local issuer answered no token".to_owned())
     }
 
-    /// What `sts explain` says.
+    /// Shows what `sts explain` says.
     async fn decision(&self, id_token: &str) {
         let audience = ["octo-deploy".to_owned()];
-        let asked = RequestedNames { audience: &audience, ..RequestedNames::default() };
-        let Ok(explanation) = self.service.explain(Presented::Token(id_token), &asked).await else { return };
+        let requested = RequestedNames { audience: &audience, ..RequestedNames::default() };
+        let Ok(explanation) = self.service.explain(Presented::Token(id_token), &requested).await else { return };
         say(&format!("  {}", explanation.summary));
         if let Some(decision) = &explanation.decision {
             sts_policy::render(decision).lines().for_each(|line| say(&format!("  {line}")));
@@ -135,7 +136,7 @@ impl Demo {
             ("audience", "octo-deploy"),
         ];
         let response = self.post(client, "/token", &form).await?;
-        // The event follows the answer, and is shown before it.
+        // The event comes after the answer. Wait for it, to show it first.
         self.service.told_of_exchanges().await;
         self.events.flush();
         let status = response.status();
@@ -180,7 +181,7 @@ impl Demo {
         client.post(format!("{}{path}", self.server)).form(form).send().await.map_err(|error| error.to_string())
     }
 
-    /// The same by hand, for each platform that the local issuer plays, and a refusal with its explanation.
+    /// The same steps as shell commands, for each platform, and a refusal with its explanation.
     pub(super) fn by_hand(&self) -> String {
         let Self { server, request_urls: RequestUrls { github, gitlab, kubernetes }, secret, config, .. } = self;
         let sts = std::env::current_exe().map_or_else(|_| "sts".to_owned(), |path| path.display().to_string());
@@ -238,7 +239,7 @@ fn heading(number: u8, text: &str) {
     say(&format!("\n{number}. {text}"));
 }
 
-/// The claims of a compact JWS, to look at.
+/// The claims of a compact JWS, unverified, for display.
 fn payload(token: &str) -> Step<Value> {
     let segment = token.split('.').nth(1).and_then(sts_jose::decode_base64url).ok_or("not a compact JWS")?;
     serde_json::from_slice(&segment).map_err(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! The configuration that `sts dev` runs on, as files.
+//! The configuration files of `sts dev`.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use sts_types::Entropy as _;
 
 use crate::start_error::StartError;
 
-/// The files' directory, and what the walk needs to know of them.
+/// The paths of the files, and the secret in them.
 pub(super) struct Files {
     pub(super) config: PathBuf,
     pub(super) accounts: PathBuf,

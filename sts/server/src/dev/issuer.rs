@@ -1,5 +1,6 @@
-//! The local issuer: GitHub-, GitLab- and Kubernetes-shaped ID tokens over plain http on loopback, each platform under a path
-//! of its own with its own discovery document. It answers as a GitHub runner's `ACTIONS_ID_TOKEN_REQUEST_URL` does.
+//! The local issuer. It serves ID tokens in the form of GitHub, GitLab and Kubernetes over plain
+//! http on loopback. Each platform has its own path and discovery document. The answer is that of a
+//! GitHub runner's `ACTIONS_ID_TOKEN_REQUEST_URL`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,15 +18,15 @@ use super::local;
 use crate::http::{BindError, ListenerSpec};
 use crate::start_error::StartError;
 
-/// What a job would have in `ACTIONS_ID_TOKEN_REQUEST_TOKEN`.
+/// The value of `ACTIONS_ID_TOKEN_REQUEST_TOKEN` in a job.
 pub(super) const REQUEST_TOKEN: &str = "dev";
 
-/// One platform that the issuer plays.
+/// A platform that the issuer imitates.
 struct Platform {
     path: &'static str,
     preset: Preset,
     audience: &'static str,
-    /// `exp - iat`, in seconds, and `iat - nbf`.
+    /// `exp - iat` and `iat - nbf`, in seconds.
     life: (i64, i64),
 }
 
@@ -85,7 +86,8 @@ impl LocalIssuer {
         self.address
     }
 
-    /// What a job would have in `ACTIONS_ID_TOKEN_REQUEST_URL`: it has a query, to which `&audience=` is added.
+    /// The value of `ACTIONS_ID_TOKEN_REQUEST_URL` in a job. It has a query, to which a job adds
+    /// `&audience=`.
     pub(super) fn request_url(&self, platform: &str) -> String {
         format!("http://{}/{platform}/token?api-version=2.0", self.address)
     }
@@ -118,8 +120,8 @@ async fn key_set(path: web::Path<String>, state: Data<State>) -> HttpResponse {
     }
 }
 
-/// Mints an ID token. `audience` sets `aud`; any other parameter but `api-version` sets the string claim of its name, so that a
-/// refusal can be tried: `&event_name=pull_request`.
+/// Mints an ID token. `audience` sets `aud`. Any other parameter but `api-version` sets the string
+/// claim of its name, so that a refusal can be tried: `&event_name=pull_request`.
 async fn token(request: HttpRequest, path: web::Path<String>, state: Data<State>) -> HttpResponse {
     let Some(platform) = platform(&path) else { return HttpResponse::NotFound().finish() };
     let authorized = request

@@ -1,5 +1,5 @@
-//! `sts dev`: a local issuer, a server, and one exchange shown step by step. The server is configured by files, written to a
-//! temporary directory and loaded as any others, so that what is shown is what `sts serve` does.
+//! `sts dev`: a local issuer, a server, and one exchange shown step by step. The server loads its
+//! configuration from files in a temporary directory, so the demo shows what `sts serve` does.
 
 mod demo;
 mod files;
@@ -33,10 +33,9 @@ pub(crate) struct DevArgs {
     port: Option<u16>,
 }
 
-/// The server's port unless another is asked for.
+/// The server's default port.
 const PORT: u16 = 8080;
 
-/// Runs it.
 pub(crate) fn run(args: &DevArgs) -> ExitCode {
     match run_dev(args) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -51,7 +50,7 @@ pub(crate) fn run(args: &DevArgs) -> ExitCode {
     }
 }
 
-/// The inner result is the walk's: the text of the step that failed.
+/// The inner error is the text of the demo step that failed.
 fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
     let directory = tempfile::Builder::new().prefix("sts-dev-").tempdir().map_err(StartError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -67,21 +66,21 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
 
         let service = Arc::clone(&running.engine.state.service);
         let demo = Demo::new(running.public, &files, &issuer, service, Arc::clone(&running.events));
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (stop, stop_requested) = oneshot::channel::<()>();
         let shutdown = async move {
-            let _ = stopped.await;
+            let _ = stop_requested.await;
         };
         let serving = tokio::spawn(running.until(shutdown, std::future::pending()));
-        let walked = demo.show().await;
-        if walked.is_ok() && !args.once {
+        let outcome = demo.show().await;
+        if outcome.is_ok() && !args.once {
             say(&demo.by_hand());
             say("\nServing until Ctrl-C. A changed file is loaded at once.");
-            serve::Termination::listen()?.asked().await;
+            serve::Termination::listen()?.received().await;
         }
         drop(stop);
         let _ = serving.await;
         issuer.stop().await;
-        Ok(walked)
+        Ok(outcome)
     })
 }
 
@@ -93,7 +92,7 @@ fn bind_public(args: &DevArgs) -> Result<ListenerSpec, BindError> {
     }
 }
 
-/// A port of the loopback address: nothing of this is for other machines.
+/// A port of the loopback address. Other machines must not reach the demo.
 const fn local(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }

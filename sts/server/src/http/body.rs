@@ -1,4 +1,4 @@
-//! Reading a body: bounded in size and time.
+//! Reads a request body, with limits on size and time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,12 +14,12 @@ use sts_service::{Reason, RefusedError};
 
 use super::Failure;
 
-/// The largest body, in bytes.
+/// The largest body, in octets.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 /// The longest that a body may take to arrive.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The whole body.
+/// Reads the whole body.
 pub(crate) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Failure> {
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -44,14 +44,15 @@ pub(crate) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result
     Ok(body)
 }
 
-/// Put into a request's extensions once its body was read to its end.
+/// In a request's extensions: its body was read to the end.
 struct ReadWhole;
 
-/// Has the connection closed after `response` when some of the request's body may be still to come: whoever sends it slowly would
-/// hold the connection for as long as he likes.
+/// Closes the connection after `response` if part of the request's body may still come. Otherwise a
+/// slow sender could hold the connection for ever.
 ///
-/// actix reads a chunked payload that was dropped to its end, without a deadline; one that is alive when the answer has been sent
-/// makes it close. So the answer keeps it alive.
+/// actix reads a dropped chunked payload to its end, without a deadline. If the payload is still
+/// alive when the answer has been sent, actix closes the connection. So the answer keeps the
+/// payload alive.
 pub(super) fn close_if_unread(request: &HttpRequest, payload: Payload, mut response: HttpResponse) -> HttpResponse {
     if request.extensions().contains::<ReadWhole>() || !is_announced(request) {
         return response;
@@ -64,7 +65,7 @@ pub(super) fn close_if_unread(request: &HttpRequest, payload: Payload, mut respo
     response.map_body(|_, body| BodyWithPayload { body, _payload: payload }.boxed())
 }
 
-/// A response's body that keeps the request's payload alive until it is sent.
+/// A response body that keeps the request's payload alive until it is sent.
 struct BodyWithPayload {
     body: BoxBody,
     _payload: Payload,

@@ -1,33 +1,35 @@
-//! How many connections this process can hold at once: fewer than `limits.connections` where the system gives it too few files or
-//! too little memory for them, so that what is too much is kept waiting and nothing is ended by it.
+//! How many connections this process can hold. It is fewer than `limits.connections` if the system
+//! gives it too few files or too little memory. Further connections then wait, and no open one is
+//! ended.
 
 use std::path::Path;
 
-/// What each listener may hold.
+/// The most connections per listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Capacity {
     pub(super) public: usize,
     pub(super) admin: usize,
 }
 
-/// The admin listener's open connections, where there is room for them.
+/// The admin listener's connections, if there is room for them.
 const ADMIN_CONNECTIONS: usize = 256;
-/// Files that are open beside connections: fetches of keys, the store, logs.
+/// Open files besides connections: fetches of keys, the store, logs.
 const OTHER_FILES: usize = 128;
-/// Memory that is used beside connections, in bytes.
+/// Memory besides connections, in octets.
 const OTHER_MEMORY: usize = 32 << 20;
-/// The most memory that one connection takes, in bytes: a head and a body of the largest size, twice for what an allocator cannot
-/// give back at once.
+/// The most memory that one connection takes, in octets: a head and a body of the largest size,
+/// doubled for what the allocator cannot return at once.
 const CONNECTION_MEMORY: usize = 2 * (128 + 64) * 1024;
 
 impl Capacity {
-    /// What of `wanted` connections this process can hold.
+    /// How many of the `wanted` connections this process can hold.
     pub(super) fn here(wanted: usize) -> Self {
         Self::of(wanted, open_files(), memory())
     }
 
     fn of(wanted: usize, files: Option<usize>, memory: Option<usize>) -> Self {
-        // A connection too many would leave no file for the store, issuer keys and the admin listener.
+        // Keep files for the store, issuer keys and the admin listener. One connection too many
+        // would take them.
         let by_files = files.map(|limit| limit - (ADMIN_CONNECTIONS + OTHER_FILES).min(limit / 4 * 3));
         let by_memory = memory.map(|limit| limit.saturating_sub(OTHER_MEMORY) / CONNECTION_MEMORY);
         let admin = by_memory.map_or(ADMIN_CONNECTIONS, |all| ADMIN_CONNECTIONS.min(all / 4));
@@ -36,25 +38,25 @@ impl Capacity {
     }
 }
 
-/// How many files this process may have open, where the system tells.
+/// How many files this process may have open, if the system tells.
 fn open_files() -> Option<usize> {
     limit(&read("/proc/self/limits")?, "Max open files")
 }
 
-/// How much memory this process may use, where something limits it: its container (cgroup), or its own limits.
+/// How much memory this process may use, if its container (cgroup) or its own limits say so.
 fn memory() -> Option<usize> {
     let limits = read("/proc/self/limits").unwrap_or_default();
-    let own = ["Max data size", "Max address space"].map(|name| limit(&limits, name));
-    let group = read("/proc/self/cgroup").unwrap_or_default();
-    let group = group.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let process_limits = ["Max data size", "Max address space"].map(|name| limit(&limits, name));
+    let cgroup = read("/proc/self/cgroup").unwrap_or_default();
+    let cgroup = cgroup.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
     let root = Path::new("/sys/fs/cgroup");
     let files =
-        [root.join(group).join("memory.max"), root.join("memory.max"), root.join("memory/memory.limit_in_bytes")];
+        [root.join(cgroup).join("memory.max"), root.join("memory.max"), root.join("memory/memory.limit_in_bytes")];
     let groups = files.iter().filter_map(|file| read(file)?.trim().parse().ok());
-    own.into_iter().flatten().chain(groups).min()
+    process_limits.into_iter().flatten().chain(groups).min()
 }
 
-/// A limit in force by its name, in `/proc/self/limits`; nothing for none.
+/// The soft limit of that name in `/proc/self/limits`. `None` if there is no limit.
 fn limit(limits: &str, name: &str) -> Option<usize> {
     limits.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
 }

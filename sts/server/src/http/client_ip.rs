@@ -1,4 +1,4 @@
-//! The address that a request came from. Forwarding headers are believed from configured proxies only.
+//! The client's address. Only configured proxies may set it in forwarding headers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,23 +10,25 @@ use sts_config::IpNetwork;
 #[derive(Clone, Default)]
 pub(crate) struct Proxies {
     networks: Vec<IpNetwork>,
-    /// Whether a proxy is what protects the callers' tokens on their way to us.
+    /// Whether proxies, not we, protect the callers' tokens with TLS.
     end_tls: bool,
 }
 
 impl Proxies {
-    /// The proxies in `networks`; `tls` says whether we end TLS ourselves.
+    /// The proxies in `networks`. `tls` says whether we end TLS ourselves.
     pub(crate) fn new(networks: Vec<IpNetwork>, tls: bool) -> Self {
         Self { end_tls: !tls && !networks.is_empty(), networks }
     }
 
-    /// Whether the peer may send tokens here: where proxies end TLS, nobody else's have come encrypted.
+    /// Whether the peer may send tokens here. Where proxies end TLS, a request from anybody else
+    /// came unencrypted.
     pub(crate) fn admit(&self, request: &HttpRequest) -> bool {
         !self.end_tls || request.peer_addr().is_some_and(|peer| self.is_one(peer.ip()))
     }
 
-    /// The caller's address: the peer's, or, when the peer is one of our proxies, the last address of `X-Forwarded-For` that is
-    /// not. Whatever stands before that one was written by somebody we do not know.
+    /// The caller's address. This is the peer's address, unless the peer is one of our proxies.
+    /// Then it is the last address in `X-Forwarded-For` that is not a proxy of ours. Anything
+    /// before that one comes from an unknown sender.
     pub(crate) fn source(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip().to_canonical();
         if !self.is_one(peer) {

@@ -1,6 +1,8 @@
-//! A connection, between its socket or TLS and the HTTP library: nobody holds one by being slow.
+//! A wrapper between the socket or TLS stream and the HTTP library, which stops slow peers from
+//! holding a connection.
 //!
-//! The library's own deadline is for the head of the first request only, and it waits for ever for a peer that does not read.
+//! The library has a deadline for the head of the first request only. It waits for ever for a peer
+//! that does not read.
 
 use std::cell::Cell;
 use std::io;
@@ -19,13 +21,13 @@ use super::library_answer::{head_too_large, rewritten};
 
 /// The longest that a request's head may take.
 pub(super) const HEADER_DEADLINE: Duration = Duration::from_secs(5);
-/// The longest that a peer may take to read what was written: as long as a body may take.
+/// The longest that a peer may take to read what was written. The same as for a body.
 const READER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a peer may take to close a connection that was closed on our side.
+/// How long a peer may take to close a connection after our side has closed it.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// Which of a connection's requests are being handled: told by the handler, seen by the connection.
+/// Counts a connection's requests in progress. The handler writes it, the connection reads it.
 #[derive(Clone, Default)]
 pub(super) struct InFlight(Rc<Count>);
 
@@ -37,24 +39,25 @@ struct Count {
 }
 
 impl InFlight {
-    /// A request's head was read; it is handled until what is returned is dropped.
+    /// Records that a request's head was read. The request is in progress until the result is
+    /// dropped.
     pub(super) fn begin(&self) -> Handling {
         self.0.begun.set(self.0.begun.get() + 1);
         Handling(self.clone())
     }
 
-    /// No further request is read: what still comes belongs to nothing.
+    /// Records that no further request is read. Later octets belong to none.
     pub(super) fn end(&self) {
         self.0.is_last.set(true);
     }
 
-    /// Whether what comes now is no head.
+    /// Whether the next octets are no head.
     fn is_ours(&self) -> bool {
         self.0.is_last.get() || self.0.begun.get() != self.0.ended.get()
     }
 }
 
-/// A request that is being handled.
+/// A request in progress.
 pub(super) struct Handling(InFlight);
 
 impl Drop for Handling {
@@ -67,23 +70,23 @@ impl Drop for Handling {
 /// Makes a request's id.
 pub(super) type NewRequestId = Rc<dyn Fn() -> RequestId>;
 
-/// A connection.
 pub(super) struct Connection<T> {
     io: T,
     in_flight: InFlight,
     new_request_id: NewRequestId,
-    /// Runs while some bytes of a head are here and others are not; beside it, the requests that had begun before.
+    /// The deadline of a partly received head, with the number of requests that had begun before
+    /// it.
     head: Option<(Pin<Box<Sleep>>, u64)>,
-    /// How large that head is so far.
+    /// The length of that head so far.
     head_length: HeadLength,
-    /// What is sent in the end to a peer whose head is too large; nothing more is read of what it sends.
-    farewell: Option<Bytes>,
-    /// Runs while such a peer is waited for, so that it reads the answer before the connection is gone.
+    /// The last answer, for a peer whose head is too large. Nothing more is read from that peer.
+    final_answer: Option<Bytes>,
+    /// The deadline for such a peer to read the answer before the connection is dropped.
     lingering: Option<Pin<Box<Sleep>>>,
-    /// Runs from the first byte that the peer did not take until it has taken all.
+    /// Runs from the first octet that the peer did not take until it has taken all.
     reader: Option<Pin<Box<Sleep>>>,
-    /// What is sent in place of an answer of the library's.
-    instead: Bytes,
+    /// Replaces an answer of the library's.
+    replacement: Bytes,
 }
 
 impl<T> Connection<T> {
@@ -94,10 +97,10 @@ impl<T> Connection<T> {
             new_request_id,
             head: None,
             head_length: HeadLength::default(),
-            farewell: None,
+            final_answer: None,
             lingering: None,
             reader: None,
-            instead: Bytes::new(),
+            replacement: Bytes::new(),
         }
     }
 
@@ -105,16 +108,16 @@ impl<T> Connection<T> {
         self.in_flight.clone()
     }
 
-    /// Stops waiting for a head that has been read.
-    fn settle_head(&mut self) {
+    /// Ends the deadline of a head that has been read.
+    fn finish_head(&mut self) {
         let begun = self.in_flight.0.begun.get();
         if self.head.as_ref().is_some_and(|(_, before)| *before != begun) {
             self.head = None;
         }
     }
 
-    /// Ends the connection of a peer that has not taken what was written for too long.
-    fn bounded<R>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+    /// Fails the write if the peer has not read for too long.
+    fn with_deadline<R>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if outcome.is_pending() {
             let reader = self.reader.get_or_insert_with(|| Box::pin(sleep(READER_DEADLINE)));
             ready!(reader.as_mut().poll(cx));
@@ -125,7 +128,8 @@ impl<T> Connection<T> {
 }
 
 impl<T: AsyncRead + Unpin> Connection<T> {
-    /// Throws away what the peer still sends: a connection that is closed with bytes unread is reset, and the answer lost with it.
+    /// Discards what the peer still sends. Closing a connection with unread octets resets it, and
+    /// the peer would lose the answer.
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
         let mut scratch = [0; 4096];
@@ -144,17 +148,17 @@ impl<T: AsyncRead + Unpin> Connection<T> {
 impl<T: AsyncWrite + Unpin> Connection<T> {
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.bounded(cx, outcome)
+        self.with_deadline(cx, outcome)
     }
 
-    fn write_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.instead.is_empty() {
-            let bytes = self.instead.clone();
+    fn write_replacement(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.replacement.is_empty() {
+            let bytes = self.replacement.clone();
             let count = ready!(self.write(cx, &bytes))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.instead.advance(count);
+            self.replacement.advance(count);
         }
         Poll::Ready(Ok(()))
     }
@@ -163,13 +167,13 @@ impl<T: AsyncWrite + Unpin> Connection<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.settle_head();
-        if this.farewell.is_some() {
+        this.finish_head();
+        if this.final_answer.is_some() {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut this.io).poll_read(cx, buffer);
-        // A body has a deadline of its own.
+        // A body has its own deadline.
         if this.in_flight.is_ours() {
             return outcome;
         }
@@ -181,7 +185,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
             }
             this.head_length.observe(fresh);
             if this.head_length.is_too_large() {
-                this.farewell = Some(head_too_large(&(this.new_request_id)()));
+                this.final_answer = Some(head_too_large(&(this.new_request_id)()));
                 buffer.set_filled(before);
                 return Poll::Ready(Ok(()));
             }
@@ -190,7 +194,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
             && let Some((deadline, _)) = &mut this.head
         {
             ready!(deadline.as_mut().poll(cx));
-            // As if the peer had said that nothing more comes.
+            // Pretend that the peer has closed its side.
             return Poll::Ready(Ok(()));
         }
         outcome
@@ -200,13 +204,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.write_instead(cx))?;
+        ready!(this.write_replacement(cx))?;
         match rewritten(bytes, &*this.new_request_id) {
             Some((0, answer)) => {
-                this.instead = answer.into();
+                this.replacement = answer.into();
                 Poll::Ready(Ok(bytes.len()))
             }
-            // First what stands before it; it comes again as the rest.
+            // First write what comes before the library's answer. That answer comes again with the
+            // next call.
             Some((begins, _)) => this.write(cx, bytes.get(..begins).unwrap_or(bytes)),
             None => this.write(cx, bytes),
         }
@@ -214,25 +219,25 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.settle_head();
-        ready!(this.write_instead(cx))?;
+        this.finish_head();
+        ready!(this.write_replacement(cx))?;
         let outcome = Pin::new(&mut this.io).poll_flush(cx);
-        ready!(this.bounded(cx, outcome))?;
+        ready!(this.with_deadline(cx, outcome))?;
         this.reader = None;
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(farewell) = this.farewell.as_mut().filter(|farewell| !farewell.is_empty()) {
-            this.instead = std::mem::take(farewell);
+        if let Some(final_answer) = this.final_answer.as_mut().filter(|final_answer| !final_answer.is_empty()) {
+            this.replacement = std::mem::take(final_answer);
         }
-        ready!(this.write_instead(cx))?;
+        ready!(this.write_replacement(cx))?;
         if this.lingering.is_none() {
             let outcome = Pin::new(&mut this.io).poll_shutdown(cx);
-            ready!(this.bounded(cx, outcome))?;
+            ready!(this.with_deadline(cx, outcome))?;
         }
-        if this.farewell.is_none() {
+        if this.final_answer.is_none() {
             return Poll::Ready(Ok(()));
         }
         this.linger(cx).map(Ok)

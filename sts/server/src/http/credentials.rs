@@ -11,15 +11,17 @@ use super::Failure;
 /// The credentials of a request.
 pub(crate) enum Credentials {
     None,
-    /// Basic with an empty password, which OAuth libraries send by default for a client without a secret: it proves nothing. The
-    /// user name, form-decoded (RFC 6749 section 2.3.1), is a `client_id`.
+    /// Basic with an empty password, which OAuth libraries send by default for a client without a
+    /// secret. It proves nothing. The user name, form-decoded (RFC 6749 section 2.3.1), is a
+    /// `client_id`.
     PublicClient(Option<String>),
-    /// Name and secret in both readings: as sent, as most clients mean it, and form-decoded, as RFC 6749 section 2.3.1 wants.
+    /// Name and secret in both readings: as sent, which most clients mean, and form-decoded, as RFC
+    /// 6749 section 2.3.1 demands.
     Basic([(String, Zeroizing<String>); 2]),
     Bearer(Zeroizing<String>),
 }
 
-/// Reads the one `Authorization` header; more than one, or one that is not well-formed, is refused.
+/// Reads the `Authorization` header. Refuses a second one, and one that is malformed.
 pub(crate) fn credentials(request: &HttpRequest) -> Result<Credentials, Failure> {
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let Some(value) = values.next() else { return Ok(Credentials::None) };
@@ -53,7 +55,8 @@ pub(crate) fn credentials(request: &HttpRequest) -> Result<Credentials, Failure>
     }
 }
 
-/// The `client_id` that the header of a request to `/token` names, where nothing in it is to prove who the client is.
+/// The `client_id` in the header of a request to `/token`. Refuses credentials that would prove who
+/// the client is.
 pub(super) fn public_client(request: &HttpRequest) -> Result<Option<String>, Failure> {
     match credentials(request) {
         Ok(Credentials::None) => Ok(None),

@@ -1,15 +1,15 @@
-//! The way out: readiness ends before anything else does.
+//! The drain before a shutdown: `/readyz` fails first, everything else goes on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether this server is about to stop. Everything goes on as before, only `/readyz` says no, on both listeners, so that
-/// balancers send nobody any more.
+/// Whether this server is about to stop. Requests are still served, but `/readyz` fails on both
+/// listeners, so that load balancers send no new clients.
 #[derive(Clone, Default)]
 pub(crate) struct Draining(Arc<AtomicBool>);
 
 impl Draining {
-    /// From here on.
+    /// Starts the drain.
     pub(crate) fn begin(&self) {
         self.0.store(true, Ordering::Release);
     }

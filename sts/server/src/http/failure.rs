@@ -1,4 +1,5 @@
-//! The one table from reason to wire (RFC 6749 section 5.2, RFC 8693 section 2.2.2).
+//! The table from reason to HTTP status and OAuth error (RFC 6749 section 5.2, RFC 8693 section
+//! 2.2.2).
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -7,25 +8,25 @@ use serde_json::json;
 use sts_service::{Reason, RefusedError};
 use sts_types::RequestId;
 
-/// A refusal on its way out.
+/// An error answer.
 #[derive(Debug)]
 pub(crate) struct Failure {
     refused: RefusedError,
     challenge: Option<&'static str>,
     allow: Option<&'static str>,
-    /// Said in place of the refusal's own text, to operators only.
+    /// Replaces the refusal's own text. For operators only.
     told: Option<String>,
-    /// In place of the reason's own status.
+    /// Replaces the reason's own status.
     status: Option<StatusCode>,
 }
 
 impl Failure {
-    /// 405 with the methods that there are.
+    /// 405 with the allowed methods.
     pub(crate) fn method(allow: &'static str) -> Self {
         Self { allow: Some(allow), ..Reason::MethodNotAllowed.into() }
     }
 
-    /// With this `WWW-Authenticate`.
+    /// With this `WWW-Authenticate` header.
     pub(crate) fn challenged(refused: impl Into<RefusedError>, challenge: &'static str) -> Self {
         Self { challenge: Some(challenge), ..refused.into().into() }
     }
@@ -36,19 +37,20 @@ impl Failure {
         Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }
     }
 
-    /// 431 for a head that the library cannot hold. Its limits are wider than ours but for the number
-    /// of fields.
+    /// 431 for a head that the library cannot hold. Except for the number of fields, its limits are
+    /// wider than ours.
     pub(crate) fn too_many_fields() -> Self {
         let refused = RefusedError::because(Reason::RequestMalformed, "the request has more than 96 header fields");
         Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }
     }
 
-    /// With a text that says more than the reason does; for operators, since it may repeat what they sent.
+    /// With a text that says more than the reason does. For operators only, because it may repeat
+    /// their input.
     pub(crate) fn told(refused: impl Into<RefusedError>, text: String) -> Self {
         Self { told: Some(text), ..refused.into().into() }
     }
 
-    /// At an endpoint that mints nothing: a fault of ours says that `undone` was not done.
+    /// For an endpoint that mints nothing: a server error says instead that `undone` was not done.
     pub(crate) fn instead_of_minting(mut self, undone: &'static str) -> Self {
         let cause = match self.refused.reason {
             Reason::StoreUnavailable => "the store cannot be asked right now",
@@ -60,7 +62,7 @@ impl Failure {
         self
     }
 
-    /// Whether the fault is ours, so that the caller can only try again.
+    /// Whether the error is on our side, so that the caller can only try again.
     pub(crate) fn is_ours(&self) -> bool {
         self.status().is_server_error()
     }
@@ -101,7 +103,7 @@ impl From<Reason> for Failure {
 pub(crate) const BASIC: &str = "Basic realm=\"sts\", charset=\"UTF-8\"";
 /// RFC 6750 section 3: no credentials, no error code.
 pub(crate) const BEARER: &str = "Bearer realm=\"sts\"";
-/// Either, where both are taken.
+/// For endpoints that take either.
 pub(crate) const BASIC_OR_BEARER: &str = "Basic realm=\"sts\", charset=\"UTF-8\", Bearer realm=\"sts\"";
 const BEARER_INVALID_TOKEN: &str = "Bearer realm=\"sts\", error=\"invalid_token\"";
 const BEARER_INSUFFICIENT_SCOPE: &str = "Bearer realm=\"sts\", error=\"insufficient_scope\"";
@@ -142,11 +144,11 @@ fn wire(reason: Reason) -> (StatusCode, &'static str) {
     }
 }
 
-/// The longest that a caller is asked to wait, in seconds.
+/// The longest `Retry-After`, in seconds.
 const MAX_RETRY_AFTER: u64 = 3600;
 
 impl Failure {
-    /// The answer; `well_known` adds the members that some clients of discovery documents show.
+    /// The answer. `well_known` adds the members that some clients of discovery documents show.
     pub(crate) fn response(&self, request_id: &RequestId, well_known: bool) -> HttpResponse {
         let (_, error) = wire(self.refused.reason);
         let description = self.description(request_id);
@@ -175,7 +177,8 @@ impl Failure {
         response.content_type("application/json").body(body.to_string())
     }
 
-    /// A description that withholds the cause names the request id, since most clients show nothing but the description.
+    /// The text of the error. If it hides the cause, it names the request id, because most clients
+    /// show nothing but the description.
     fn description(&self, request_id: &RequestId) -> String {
         let text = ascii(self.told.as_deref().unwrap_or(self.refused.text()));
         let withholds_cause = self.told.is_none() && (self.is_ours() || self.refused.reason == Reason::NotAuthorized);
@@ -186,12 +189,13 @@ impl Failure {
     }
 }
 
-/// RFC 6749 section 5.2: printable ASCII without `"` and `\`. Our texts quote with back-ticks already.
+/// RFC 6749 section 5.2 allows printable ASCII without `"` and `\`. Our texts quote with back-ticks
+/// already.
 fn ascii(text: &str) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '\'' }).collect()
 }
 
-/// The headers that every answer carries.
+/// Adds the headers of every answer.
 pub(crate) fn mark(response: &mut HttpResponse, request_id: &RequestId) {
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {

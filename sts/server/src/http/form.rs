@@ -1,5 +1,5 @@
-//! Which reader a body goes to: a form (`application/x-www-form-urlencoded`), or JSON with the same names, by one clear
-//! `Content-Type`.
+//! Chooses the reader of a body by its one `Content-Type`: a form
+//! (`application/x-www-form-urlencoded`), or JSON with the same names.
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
@@ -16,7 +16,7 @@ pub(crate) enum Accepts {
     FormOrJson,
 }
 
-/// What a body says that it is.
+/// The media type of a body.
 #[derive(PartialEq, Eq)]
 pub(super) enum Media {
     /// `application/x-www-form-urlencoded`.
@@ -39,7 +39,7 @@ pub(crate) fn parameters<'b>(
     }
 }
 
-/// 415, with what is read here.
+/// 415, with the accepted media types.
 fn unread(why: &'static str, accepts: Accepts) -> Failure {
     let read = match accepts {
         Accepts::Form => "application/x-www-form-urlencoded",
@@ -49,7 +49,7 @@ fn unread(why: &'static str, accepts: Accepts) -> Failure {
     RefusedError { detail: Some(detail), ..Reason::MediaType.into() }.into()
 }
 
-/// Many clients send a form unless told otherwise, so a JSON body under that type is a common mistake.
+/// Many clients send the form type by default, so JSON under that type is a common mistake.
 fn from_form(body: &[u8], accepts: Accepts) -> Result<Parameters<'_>, RefusedError> {
     let read = Parameters::from_form(body);
     let is_sound = || read.as_ref().is_ok_and(|read| read.has("grant_type") || read.has("token"));
@@ -82,7 +82,7 @@ fn first_byte(body: &[u8]) -> Option<u8> {
     body.trim_ascii_start().first().copied()
 }
 
-/// Parameters belong in the body: one in the query would land in logs (RFC 6749 section 3.2).
+/// Parameters belong in the body. A query would end up in logs (RFC 6749 section 3.2).
 fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
     let names = request.query_string().split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
     for name in names {
@@ -94,7 +94,7 @@ fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The one media type of a body, in UTF-8 and not compressed.
+/// The body's only media type, in UTF-8 and uncompressed.
 pub(super) fn media(request: &HttpRequest) -> Result<Media, Failure> {
     read_media(request).map_err(|why| RefusedError::because(Reason::MediaType, why).into())
 }
@@ -124,7 +124,7 @@ fn read_media(request: &HttpRequest) -> Result<Media, &'static str> {
     for parameter in parts.filter(|part| !part.is_empty()) {
         let (name, value) = parameter.split_once('=').ok_or("the Content-Type is malformed")?;
         let charset = name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"'));
-        if charset.is_some_and(|own| !["utf-8", "us-ascii"].iter().any(|read| own.eq_ignore_ascii_case(read))) {
+        if charset.is_some_and(|charset| !["utf-8", "us-ascii"].iter().any(|read| charset.eq_ignore_ascii_case(read))) {
             return Err("only UTF-8 is read here");
         }
     }

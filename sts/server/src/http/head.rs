@@ -1,5 +1,5 @@
-//! The size of a request's head. The HTTP library has a limit of its own, twice ours, and panics at a field name that is as long
-//! as ours.
+//! Limits the size of a request's head. The HTTP library's own limit is twice ours, and the library
+//! panics on a field name of our limit's length.
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
@@ -8,17 +8,18 @@ use sts_service::{Reason, RefusedError};
 
 use super::Failure;
 
-/// The largest head, in bytes.
+/// The largest head, in octets.
 const MAX_HEAD: usize = 64 * 1024;
-/// The longest field name that the library can hold, in bytes.
+/// The longest field name that the library can hold, in octets.
 const MAX_FIELD_NAME: usize = 65_535;
 
-/// Refuses a request whose head is over the limit. The connection has refused it before, unless it came behind another request.
+/// Refuses a request whose head is too large. The connection refuses it earlier, unless it came
+/// right behind another request.
 fn refuse_large(request: &HttpRequest) -> Result<(), Failure> {
     if read_length(request) > MAX_HEAD { Err(Failure::head_too_large()) } else { Ok(()) }
 }
 
-/// Refuses a request whose body cannot be read, or whose `Host` is none (RFC 9112 section 3.2).
+/// Refuses a request whose body cannot be read, or whose `Host` is invalid (RFC 9112 section 3.2).
 pub(super) fn refuse_malformed(request: &HttpRequest) -> Result<(), Failure> {
     refuse_large(request)?;
     let malformed = |rule| Err(RefusedError::because(Reason::RequestMalformed, rule).into());
@@ -32,7 +33,8 @@ pub(super) fn refuse_malformed(request: &HttpRequest) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the library takes whatever comes on the connection for the body of `request`, its length unread.
+/// Whether the library takes everything that follows for the body of `request`, whatever its
+/// length.
 pub(super) fn asks_for_web_socket(request: &HttpRequest) -> bool {
     let mut values = request.headers().get_all(header::UPGRADE);
     values.any(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
@@ -46,32 +48,33 @@ fn read_length(request: &HttpRequest) -> usize {
     line + fields + "\r\n".len()
 }
 
-/// Measures a head as its bytes come, before anything parses it.
+/// Measures a head while its octets arrive, before anything parses it.
 #[derive(Clone, Copy, Default)]
 pub(super) struct HeadLength {
     bytes: usize,
-    /// Of the line that has begun.
+    /// Length of the current line.
     line: usize,
-    /// Whether a line that is not blank has ended: blank ones may stand before a request.
+    /// Whether a non-blank line has ended. Blank lines may come before a request.
     has_text: bool,
-    /// Whether the colon behind the line's field name has come.
+    /// Whether the colon after the line's field name has come.
     is_named: bool,
     is_complete: bool,
     has_long_name: bool,
 }
 
 impl HeadLength {
-    /// Measures `bytes`. Those behind the head are a body's or another request's, of which only a field name can be too long.
+    /// Measures `bytes`. Octets after the head belong to a body or to another request; in those,
+    /// only the length of a field name matters.
     pub(super) fn observe(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let end = memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+            let end = memchr(b'\n', bytes).map_or(bytes.len(), |index| index + 1);
             let (part, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
             self.observe_part(part);
             bytes = rest;
         }
     }
 
-    /// Measures a part of a line, or all of it.
+    /// Measures part of a line, or all of it.
     fn observe_part(&mut self, part: &[u8]) {
         if !self.is_named
             && let Some(colon) = memchr(b':', part)

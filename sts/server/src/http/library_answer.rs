@@ -1,5 +1,6 @@
-//! What the HTTP library answers by itself, when a request's head cannot be read (400), is too large (431) or does not come (408),
-//! said as every other error is. The library has no hook for these answers: they are known where they leave.
+//! Replaces the answers that the HTTP library gives by itself: when a request's head cannot be read
+//! (400), is too large (431) or does not arrive (408). They then look like every other error of
+//! ours. The library has no hook for them, so they are found in its output.
 
 use actix_web::body::MessageBody as _;
 use actix_web::http::StatusCode;
@@ -9,13 +10,14 @@ use sts_types::RequestId;
 
 use super::{Failure, failure};
 
-/// The library's own answer at the end of `written`: where it begins, and what is sent in its place.
+/// Finds the library's own answer at the end of `written`. Returns its start, and the answer to
+/// send instead.
 ///
-/// It has no body, and no request id, which each answer of a handler has.
+/// The library's own answer has no body and no request id. Every answer of a handler has one.
 pub(super) fn rewritten(written: &[u8], request_id: impl FnOnce() -> RequestId) -> Option<(usize, Vec<u8>)> {
     let heads = written.strip_suffix(b"\r\n\r\n")?;
-    let begins = heads.windows(7).rposition(|window| window == b"HTTP/1.")?;
-    let head = std::str::from_utf8(heads.get(begins..)?).ok()?;
+    let start = heads.windows(7).rposition(|window| window == b"HTTP/1.")?;
+    let head = std::str::from_utf8(heads.get(start..)?).ok()?;
     let (status_line, fields) = head.split_once("\r\n")?;
     let status = StatusCode::from_bytes(status_line.as_bytes().get(9..12)?).ok()?;
     let is_ours = |line: &str| line.is_empty() || line.starts_with("x-request-id:");
@@ -23,27 +25,27 @@ pub(super) fn rewritten(written: &[u8], request_id: impl FnOnce() -> RequestId) 
         return None;
     }
     let date = fields.split("\r\n").find(|line| line.starts_with("date:")).unwrap_or("date:");
-    let answer = in_our_words(status, &[status_line, date, "connection: close"], &request_id())?;
-    Some((begins, answer))
+    let answer = our_answer(status, &[status_line, date, "connection: close"], &request_id())?;
+    Some((start, answer))
 }
 
-/// 431 for a head of which the library sees no more than its beginning.
+/// 431 for a head of which the library sees only the beginning.
 pub(super) fn head_too_large(request_id: &RequestId) -> Bytes {
     let lines = ["HTTP/1.1 431 Request Header Fields Too Large", "connection: close"];
-    told(&Failure::head_too_large(), &lines, request_id).map(Bytes::from).unwrap_or_default()
+    encode(&Failure::head_too_large(), &lines, request_id).map(Bytes::from).unwrap_or_default()
 }
 
-fn in_our_words(status: StatusCode, lines: &[&str], request_id: &RequestId) -> Option<Vec<u8>> {
+fn our_answer(status: StatusCode, lines: &[&str], request_id: &RequestId) -> Option<Vec<u8>> {
     let failure: Failure = match status {
         StatusCode::REQUEST_TIMEOUT => malformed("the head of the request did not arrive within 5 seconds"),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Failure::too_many_fields(),
         status if status.is_client_error() => malformed("the request is not well-formed HTTP/1.1"),
         _ => Reason::ServerError.into(),
     };
-    told(&failure, lines, request_id)
+    encode(&failure, lines, request_id)
 }
 
-fn told(failure: &Failure, lines: &[&str], request_id: &RequestId) -> Option<Vec<u8>> {
+fn encode(failure: &Failure, lines: &[&str], request_id: &RequestId) -> Option<Vec<u8>> {
     let mut response = failure.response(request_id, false);
     failure::mark(&mut response, request_id);
     let mut head = lines.join("\r\n") + "\r\n";
@@ -73,8 +75,8 @@ mod tests {
     #[test]
     fn an_answer_of_the_library_is_told_as_ours_are_and_keeps_its_status_and_date() {
         let written = format!("{OURS}{LIBRARYS}");
-        let (begins, answer) = rewritten(written.as_bytes(), id).unwrap();
-        assert_eq!(begins, OURS.len(), "what was answered before it is left alone");
+        let (start, answer) = rewritten(written.as_bytes(), id).unwrap();
+        assert_eq!(start, OURS.len(), "what was answered before it is left alone");
         let answer = String::from_utf8(answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\ndate: now\r\nconnection: close\r\n"));

@@ -33,18 +33,18 @@ use crate::certificate::{self, CertificateProblem};
 
 /// The longest that a TLS handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
-/// The largest file with a private key, in bytes.
+/// The largest private key file, in octets.
 const MAX_KEY_FILE: u64 = 64 * 1024;
-/// How long requests that are still handled when the drain is over may take to end, in seconds.
+/// How many seconds the requests in progress may take after the drain.
 const LAST_REQUESTS_SECONDS: u64 = 2;
 
-/// A listener that is bound.
+/// A bound listener.
 pub(crate) struct ListenerSpec {
     pub(crate) socket: TcpListener,
     pub(crate) certificate: Option<Arc<ServedCertificate>>,
 }
 
-/// Why an address cannot be listened on, or a certificate not be used.
+/// Why an address cannot be bound, or a certificate not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BindError {
     #[error("cannot listen on {address} (`{key}`): {error}; {}", advice(.error))]
@@ -64,7 +64,7 @@ impl BindError {
         Self::Certificate { code: problem.code(), what: "a certificate chain", path: path.to_owned(), why }
     }
 
-    /// The rule of a check that is broken, where a check can tell.
+    /// The check code of the error, if a check covers it.
     pub(crate) fn code(&self) -> Option<CheckCode> {
         match self {
             Self::Certificate { code, .. } => Some(*code),
@@ -84,19 +84,19 @@ fn advice(error: &io::Error) -> &'static str {
 }
 
 impl ListenerSpec {
-    /// Binds `address`, which the configuration gives under `key`.
+    /// Binds `address`, which the configuration sets under `key`.
     pub(crate) fn bind(key: &'static str, address: SocketAddr, tls: Option<&TlsFiles>) -> Result<Self, BindError> {
         let socket = TcpListener::bind(address).map_err(|error| BindError::Address { key, address, error })?;
         Ok(Self { socket, certificate: tls.map(ServedCertificate::open).transpose()? })
     }
 
-    /// Where it listens: the port is known even when 0 was asked for.
+    /// The bound address. It has a port even if port 0 was configured.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.socket.local_addr().ok()
     }
 }
 
-/// A listener's certificate, which a reload may replace; connections take the one that is there when they begin.
+/// A listener's certificate. A reload may replace it; each connection keeps the one it began with.
 #[derive(Debug)]
 pub(crate) struct ServedCertificate {
     in_force: ArcSwap<CertifiedKey>,
@@ -109,22 +109,22 @@ impl ResolvesServerCert for ServedCertificate {
 }
 
 impl ServedCertificate {
-    /// The certificate of these files.
+    /// Reads the certificate from these files.
     pub(crate) fn open(files: &TlsFiles) -> Result<Arc<Self>, BindError> {
         Ok(Arc::new(Self { in_force: ArcSwap::from_pointee(read_certificate(files)?) }))
     }
 
-    /// Whether this is the certificate in force.
+    /// Whether this is the current certificate.
     pub(crate) fn serves(&self, certificate: &CertifiedKey) -> bool {
         self.in_force.load().cert == certificate.cert
     }
 
-    /// What clients will say of the certificate in force.
+    /// The problems that clients will have with the current certificate.
     pub(crate) fn problems(&self, now: UnixTime, host: Option<&str>) -> Vec<CertificateProblem> {
         leaf_problems(&self.in_force.load(), now, host)
     }
 
-    /// Puts another certificate in force.
+    /// Replaces the current certificate.
     pub(crate) fn replace(&self, certificate: CertifiedKey) {
         self.in_force.store(Arc::new(certificate));
     }
@@ -155,7 +155,7 @@ pub(crate) fn read_certificate(TlsFiles { cert_file, key_file }: &TlsFiles) -> R
     })
 }
 
-/// What clients will say of a certificate.
+/// The problems that clients will have with a certificate.
 pub(crate) fn leaf_problems(certificate: &CertifiedKey, now: UnixTime, host: Option<&str>) -> Vec<CertificateProblem> {
     certificate.cert.first().map(|leaf| certificate::problems(leaf, now, host)).unwrap_or_default()
 }
@@ -179,11 +179,10 @@ pub(crate) struct Listeners {
     pub(crate) closing: ConnectionShutdown,
 }
 
-/// Tells every connection that it ends with the request that is being handled, or now if there is none.
+/// Tells every connection to close: after its current request, or at once if it has none.
 pub(crate) struct ConnectionShutdown(watch::Sender<bool>);
 
 impl ConnectionShutdown {
-    /// From here on.
     pub(crate) fn begin(&self) {
         self.0.send_replace(true);
     }
@@ -198,8 +197,8 @@ impl Listeners {
         admin: ListenerSpec,
         admin_state: Data<AdminState>,
     ) -> Result<Self, BindError> {
-        // One for each core: with fewer a core stays idle, more on a core answer no more and their callers wait longer (measured:
-        // tests/benches/RESULTS.md, "By workers").
+        // One worker per core. With fewer, a core stays idle. More per core do not raise
+        // throughput, and callers wait longer (measured: tests/benches/RESULTS.md, "By workers").
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let wanted = usize::try_from(limits.connections).unwrap_or(usize::MAX);
         let capacity = Capacity::here(wanted);
@@ -212,8 +211,9 @@ impl Listeners {
         }
         let workers = workers.min(capacity.public);
         let per_worker = capacity.public / workers;
-        // Whoever begins handshakes and does not end them must find the limit on connections, not a smaller one of its own, at
-        // which nobody would be let in until they are given up.
+        // By default, actix-tls has a lower limit on concurrent handshakes. A client that begins
+        // handshakes and never ends them would then lock everybody out until they time out. Here it
+        // meets the limit on connections first.
         max_concurrent_tls_connect(per_worker.max(capacity.admin));
         let (closing, closed) = watch::channel(false);
         let options = ConnectionOptions { keep_alive: limits.keep_alive, closed };
@@ -225,14 +225,14 @@ impl Listeners {
     }
 }
 
-/// What every connection is kept by.
+/// The settings of every connection.
 #[derive(Clone)]
 struct ConnectionOptions {
     keep_alive: Duration,
     closed: watch::Receiver<bool>,
 }
 
-/// What a listener's handlers need.
+/// The state for a listener's handlers.
 #[derive(Clone)]
 enum ListenerState {
     Public(Data<PublicState>),
@@ -272,7 +272,7 @@ fn server(
         None => builder.listen("http", socket, move || {
             let new_request_id = state.new_request_id();
             let connection = move |socket: TcpStream| {
-                let (peer, new_request_id) = (prepared(&socket), Rc::clone(&new_request_id));
+                let (peer, new_request_id) = (prepare_socket(&socket), Rc::clone(&new_request_id));
                 async move { Ok::<_, ()>((Connection::new(socket, new_request_id), peer)) }
             };
             fn_service(connection).and_then(http(state.clone(), options.clone()))
@@ -283,7 +283,7 @@ fn server(
             builder.listen("https", socket, move || {
                 let new_request_id = state.new_request_id();
                 let connection = move |stream: TlsStream<TcpStream>| {
-                    let peer = prepared(stream.get_ref().0);
+                    let peer = prepare_socket(stream.get_ref().0);
                     (Connection::new(stream, Rc::clone(&new_request_id)), peer)
                 };
                 let secured = acceptor.clone().map_err(|_| ()).map(connection);
@@ -294,14 +294,15 @@ fn server(
     Ok(builder.map_err(BindError::Server)?.run())
 }
 
-/// The address of the peer, to whom answers go out as soon as they are written.
-fn prepared(socket: &TcpStream) -> Option<SocketAddr> {
-    // Without it an answer is only later.
+/// Turns Nagle's algorithm off, so that answers leave at once. Returns the peer's address.
+fn prepare_socket(socket: &TcpStream) -> Option<SocketAddr> {
+    // A failure only delays answers.
     let _ = socket.set_nodelay(true);
     socket.peer_addr().ok()
 }
 
-/// HTTP/1.1 on connections, as `actix_web::HttpServer` would serve it if it let the connection be ours.
+/// HTTP/1.1 on our own [`Connection`] type, set up as `actix_web::HttpServer` would do it. That one
+/// does not let us wrap the socket.
 fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     state: ListenerState,
     ConnectionOptions { keep_alive, closed }: ConnectionOptions,
@@ -311,19 +312,19 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         async move {
             let in_flight = request.conn_data::<InFlight>().cloned().unwrap_or_default();
             let _handling = in_flight.begin();
-            let asked = request.head().connection_type();
-            let is_last = asked == ConnectionType::Close || head::asks_for_web_socket(&request);
+            let requested_type = request.head().connection_type();
+            let is_last = requested_type == ConnectionType::Close || head::asks_for_web_socket(&request);
             let draining = state.draining().clone();
             let mut response = match state {
                 ListenerState::Public(state) => public::serve(request, payload, state).await,
                 ListenerState::Admin(state) => admin::serve(request, payload, state).await,
             };
-            if asked == ConnectionType::Upgrade && response.head().connection_type() != ConnectionType::Close {
-                // Nothing is upgraded to, which the library would not say by itself.
+            if requested_type == ConnectionType::Upgrade && response.head().connection_type() != ConnectionType::Close {
+                // The server never upgrades a connection. The library would not say so by itself.
                 response.head_mut().set_connection_type(ConnectionType::KeepAlive);
             }
             if draining.has_begun() || is_last {
-                // So that a proxy opens its next connection to another server.
+                // A proxy then opens its next connection to another server.
                 response.head_mut().set_connection_type(ConnectionType::Close);
             }
             if is_last || response.head().connection_type() == ConnectionType::Close {
@@ -340,7 +341,7 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .graceful_shutdown_signal(move || {
             let mut closed = closed.clone();
             async move {
-                // It fails when the server is gone, and we with it.
+                // An error means that the server is gone, and this connection with it.
                 let _ = closed.wait_for(|closed| *closed).await;
             }
         })
@@ -348,6 +349,6 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
             data.insert(connection.in_flight());
         })
         .h1(map_config(app, |()| AppConfig::default()))
-        // Nobody is left to be told.
+        // Nobody is left to receive the error.
         .map_err(|_| ())
 }

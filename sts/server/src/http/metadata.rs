@@ -1,5 +1,5 @@
-//! Our metadata (RFC 8414, OpenID Connect Discovery): every URL absolute, built from `issuer` alone, and nothing in it that is
-//! not there.
+//! Our metadata (RFC 8414, OpenID Connect Discovery). Every URL is absolute and built from `issuer`
+//! alone. The document lists only what exists.
 
 use serde_json::{Value, json};
 use sts_types::{Algorithm, Digest256, Issuer, rfc};
@@ -28,7 +28,8 @@ fn describe(issuer: &Issuer, algorithms: &[Algorithm]) -> Value {
     let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
     json!({
         "issuer": issuer,
-        // Required by RFC 8414 and OpenID Connect Discovery, and never empty. There is no authorization endpoint, so nothing is asked of it.
+        // Required by RFC 8414 and OpenID Connect Discovery, and must not be empty. There is no
+        // authorization endpoint, hence `none`.
         "response_types_supported": ["none"],
         "token_endpoint": at("/token"),
         "token_endpoint_auth_methods_supported": ["none"],

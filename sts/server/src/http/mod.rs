@@ -1,5 +1,5 @@
-//! HTTP: two listeners, one way in (route, read, call one service method) and one way out (answer or failure, marked with the
-//! request id).
+//! HTTP: two listeners. Each request is routed and read, and calls one service method. Each answer
+//! or failure gets the request id.
 
 mod admin;
 mod body;
@@ -37,12 +37,13 @@ use futures_util::future::CatchUnwind;
 use sts_service::Reason;
 use sts_types::RequestId;
 
-/// Runs a handler to its end or its panic. Not an `async fn`: its future would hold the handler's twice.
+/// Runs a handler and catches its panic. Not an `async fn`, whose future would hold the handler's
+/// twice.
 fn caught<F: Future>(handler: F) -> CatchUnwind<AssertUnwindSafe<F>> {
     AssertUnwindSafe(handler).catch_unwind()
 }
 
-/// Turns what a handler came to into the answer; a handler that panics is one 500, and the process lives.
+/// The answer for a handler's outcome. A panic becomes a 500, and the process goes on.
 fn answer(
     outcome: std::thread::Result<Result<HttpResponse, Failure>>,
     request_id: &RequestId,

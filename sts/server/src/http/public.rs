@@ -1,4 +1,4 @@
-//! The public listener's handlers: read, call one service method, answer.
+//! The handlers of the public listener: read, call one service method, answer.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,11 +29,11 @@ const SIGNED_INTROSPECTION: &str = "application/token-introspection+jwt";
 const STATUS_LIST: &str = "application/statuslist+jwt";
 const JSON: &str = "application/json";
 
-/// Said where somebody asks for an introspection and does not say who he is.
+/// The message for an introspection request without credentials.
 const NO_CREDENTIALS: &str = "no credentials were sent: send the name and secret of an API as Basic, or a token of ours with \
                               `sts:introspect` as Bearer";
 
-/// What the public handlers need.
+/// The state of the public handlers.
 pub(crate) struct PublicState {
     pub(crate) service: Arc<Service>,
     pub(crate) metadata: Metadata,
@@ -43,7 +43,7 @@ pub(crate) struct PublicState {
     pub(crate) store: Arc<StoreHealth>,
 }
 
-/// Every request of the public listener.
+/// Handles every request of the public listener.
 pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Data<PublicState>) -> HttpResponse {
     let context = RequestContext {
         request_id: state.service.new_request_id(),
@@ -66,7 +66,7 @@ pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Dat
     if let Ok(Err(failure)) = &outcome
         && failure.is_ours()
     {
-        // The caller is told this id in place of the cause.
+        // The caller gets this id instead of the cause.
         let (request_id, reason) = (&context.request_id, failure.refused().reason.name());
         tracing::error!(%request_id, reason, "a request failed by a fault that is not the caller's");
     }
@@ -74,10 +74,11 @@ pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Dat
     body::close_if_unread(&request, payload, response)
 }
 
-/// What a handler answers when it does not refuse.
+/// A handler's answer, unless it refuses.
 struct Reply {
     response: HttpResponse,
-    /// Whether the caller presented what is not ours, which counts as refused although the protocol answers it with 200.
+    /// Whether the presented token is not ours. That counts against the caller, although the
+    /// protocol demands a 200.
     is_foreign: bool,
 }
 
@@ -87,7 +88,7 @@ impl From<HttpResponse> for Reply {
     }
 }
 
-/// What the outcome of a request says of the store.
+/// Updates the state of the store by the outcome of a request.
 fn note_store(
     endpoint: Endpoint,
     outcome: &std::thread::Result<Result<Reply, Failure>>,
@@ -95,7 +96,7 @@ fn note_store(
     context: &RequestContext,
 ) {
     match outcome {
-        // A status list may be late although the store answers.
+        // A status list may be late even if the store works.
         Ok(Err(failure))
             if failure.refused().reason == Reason::StoreUnavailable && endpoint != Endpoint::StatusList =>
         {
@@ -106,7 +107,7 @@ fn note_store(
     }
 }
 
-/// Whether a request counts against its source. A handler that panics is our fault.
+/// Whether a request counts against its source. A panic of a handler is our fault.
 fn is_callers_fault(outcome: &std::thread::Result<Result<Reply, Failure>>) -> bool {
     match outcome {
         Ok(Ok(answered)) => answered.is_foreign,
@@ -115,7 +116,7 @@ fn is_callers_fault(outcome: &std::thread::Result<Result<Reply, Failure>>) -> bo
     }
 }
 
-/// The endpoint of a request that may be handled, and what it takes from the limit on refusals of its source.
+/// The endpoint of an acceptable request, and its share of the source's limit on refusals.
 fn admit<'s>(
     request: &HttpRequest,
     state: &'s PublicState,
@@ -204,7 +205,8 @@ async fn token(
     let parameters = read_exchange(request, payload, &mut body).await;
     let parameters = parameters.inspect_err(|failure| pending.refuse(failure.refused()))?;
     let exchanged = state.service.exchange(&parameters, &mut pending).await?;
-    // RFC 8693 section 2.2.1. Nothing here needs an escape: base64url and dots, a number, and scopes, which have neither `"` nor `\`.
+    // RFC 8693 section 2.2.1. Nothing here needs an escape: base64url and dots, a number, and
+    // scopes, which contain neither `"` nor `\`.
     let mut body = String::with_capacity(exchanged.access_token.len() + 256);
     write!(
         body,
@@ -232,10 +234,12 @@ async fn read_exchange<'b>(
     Ok(parameters)
 }
 
-/// `POST /revoke`, RFC 7009 section 2. The token is the authority; credentials are not needed, and must be right if sent.
+/// `POST /revoke`, RFC 7009 section 2. The token is the authority. Credentials are optional, but
+/// must be right if sent.
 async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Reply, Failure> {
     let (credentials, body) = (credentials(request)?, body::read(request, payload).await?);
-    // Taken once the body is here: a slow caller is judged by the rules in force when it is done.
+    // Take the snapshot after the body is here, so that a slow caller is judged by the rules in
+    // force at the end.
     let snapshot = state.service.snapshot();
     match credentials {
         Credentials::None | Credentials::PublicClient(_) => {}
@@ -253,7 +257,7 @@ async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicStat
     Ok(Reply { response: private(StatusCode::OK).finish(), is_foreign: origin == Origin::Foreign })
 }
 
-/// `POST /introspect`, RFC 7662 section 2; signed for who asks for that (RFC 9701 section 4).
+/// `POST /introspect`, RFC 7662 section 2. The answer is signed on request (RFC 9701 section 4).
 async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Reply, Failure> {
     let credentials = match credentials(request)? {
         Credentials::None | Credentials::PublicClient(_) => {
@@ -265,7 +269,8 @@ async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &Public
         credentials => credentials,
     };
     let body = body::read(request, payload).await?;
-    // Taken once the body is here: a slow caller is judged by the rules in force when it is done.
+    // Take the snapshot after the body is here, so that a slow caller is judged by the rules in
+    // force at the end.
     let snapshot = state.service.snapshot();
     let caller = match credentials {
         Credentials::None | Credentials::PublicClient(_) => return Err(Reason::InvalidClient.into()),
@@ -292,7 +297,8 @@ async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &Public
     Ok(Reply { response, is_foreign })
 }
 
-/// Whether a signed answer is asked for by name, and plain JSON not rather (RFC 9110 section 12.5.1).
+/// Whether the caller asks for a signed answer by name, and does not prefer plain JSON (RFC 9110
+/// section 12.5.1).
 fn prefers_signed(request: &HttpRequest) -> bool {
     let (mut signed, mut plain) = (0.0, 0.0);
     for value in request.headers().get_all(header::ACCEPT).filter_map(|value| value.to_str().ok()) {
@@ -311,7 +317,7 @@ fn prefers_signed(request: &HttpRequest) -> bool {
     signed > 0.0 && signed >= plain
 }
 
-/// Both readings of the header are tried, whichever fits first, so that the work is always the same.
+/// Always tries both readings of the header, so that the work is the same whichever one is right.
 fn authenticate_basic(
     state: &PublicState,
     snapshot: &Snapshot,
@@ -322,7 +328,8 @@ fn authenticate_basic(
     sent.or(decoded).map(Caller::Api).ok_or_else(|| Failure::challenged(Reason::InvalidClient, BASIC))
 }
 
-/// Credentials travel in the header only; two ways at once is a mistake to be told (RFC 6749 section 2.3).
+/// Credentials travel in the header only. Using two methods at once is an error (RFC 6749 section
+/// 2.3).
 fn refuse_body_credentials(parameters: &Parameters<'_>) -> Result<(), Failure> {
     if ["client_secret", "client_assertion"].iter().any(|name| parameters.has(name)) {
         return Err(Failure::challenged(Reason::InvalidClient, BASIC));
@@ -335,7 +342,7 @@ fn required_token<'a>(parameters: &'a Parameters<'_>) -> Result<&'a str, Failure
     Ok(parameters.one("token")?.ok_or_else(missing)?)
 }
 
-/// `GET /readyz`: what is known. It waits for nothing.
+/// `GET /readyz`: answers from the known state and waits for nothing.
 fn ready(state: &PublicState) -> HttpResponse {
     let is_store_ready = state.store.is_ready(state.service.clock().monotonic());
     if is_store_ready && state.service.can_audit() && !state.draining.has_begun() {
@@ -352,7 +359,8 @@ fn private(status: StatusCode) -> actix_web::HttpResponseBuilder {
     response
 }
 
-/// A public document with its entity tag: 304 for who has it already (RFC 9110 section 13.1.2).
+/// A public document with its entity tag: 304 if the caller already has it (RFC 9110 section
+/// 13.1.2).
 fn document(
     request: &HttpRequest,
     media_type: &str,
@@ -360,13 +368,14 @@ fn document(
     etag: &str,
     content: impl Into<bytes::Bytes>,
 ) -> HttpResponse {
-    let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-    });
-    let mut response = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    let is_cached =
+        request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok()).any(|value| {
+            value.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+        });
+    let mut response = HttpResponse::build(if is_cached { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     response
         .insert_header((header::ETAG, etag))
         .insert_header((header::CACHE_CONTROL, format!("public, max-age={max_age}")))
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
-    if known { response.finish() } else { response.content_type(media_type).body(content.into()) }
+    if is_cached { response.finish() } else { response.content_type(media_type).body(content.into()) }
 }

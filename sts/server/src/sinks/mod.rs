@@ -1,5 +1,5 @@
-//! Sinks: where decision events and log lines go. Each is a bounded queue with a thread that writes, so that a slow, full, closed or broken
-//! stream never blocks whoever has something to say.
+//! Sinks for decision events and log lines. Each sink is a bounded queue and a thread that writes.
+//! A slow, full, closed or broken stream therefore never blocks the sender of a line.
 
 mod stream;
 
@@ -11,21 +11,21 @@ use serde_json::{Value, json};
 
 pub(crate) use stream::Stream;
 
-/// Bytes that may wait to be written: what the busiest server says in some seconds.
+/// The most bytes that wait. The busiest server needs some seconds to write that much.
 const MAX_WAITING: usize = 8 * 1024 * 1024;
-/// Room that is kept free for one more line, so that a sink that says it has room has it.
+/// Free space that an available sink guarantees for the next line.
 const ROOM: usize = 64 * 1024;
-/// Room that is kept free for each event that is still to be told.
+/// Free space to keep for each pending event.
 const ROOM_OF_WAITING: usize = 4 * 1024;
-/// Pause between attempts to write to a stream that failed.
+/// The pause between attempts to write to a stream that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Something that lines are written to. Writing may block.
+/// A target for lines. Writing may block.
 pub(crate) trait LineWriter: Send + 'static {
     /// Writes lines, each of which ends in a line feed.
     ///
     /// # Errors
-    /// The cause, with the number of bytes of whole lines that were written before it.
+    /// The cause, and how many bytes of whole lines were written before it.
     fn write_lines(&mut self, lines: &[u8]) -> Result<(), (usize, io::Error)>;
 }
 
@@ -41,16 +41,16 @@ pub(crate) struct Sink {
 struct Queue {
     /// Whole lines that wait.
     waiting: Vec<u8>,
-    /// Whether lines are being written that do not wait any more.
+    /// Whether the thread is writing lines that it has taken from the queue.
     is_writing: bool,
     /// Lines that were not written, or not at the first attempt.
     lost: u64,
-    /// Why the last write failed. While it is set nothing is taken.
+    /// Why the last write failed. While it is set, the sink takes no lines.
     fault: Option<String>,
     is_closed: bool,
 }
 
-/// What is known of a sink.
+/// The state of a sink.
 pub(crate) struct SinkStatus {
     pub(crate) name: &'static str,
     pub(crate) is_available: bool,
@@ -60,7 +60,7 @@ pub(crate) struct SinkStatus {
 }
 
 impl SinkStatus {
-    /// As readiness shows it.
+    /// The JSON for the readiness answer.
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "name": self.name,
@@ -73,7 +73,8 @@ impl SinkStatus {
 }
 
 impl Sink {
-    /// A sink in front of `writer`; without one, because the stream was closed before we began, it takes nothing.
+    /// Starts a sink for `writer`. If there is no writer, because the stream was closed before the
+    /// process began, the sink takes no lines.
     pub(crate) fn start(name: &'static str, writer: Result<impl LineWriter, String>) -> Arc<Self> {
         Self::bounded(name, writer, MAX_WAITING)
     }
@@ -81,9 +82,9 @@ impl Sink {
     fn bounded(name: &'static str, writer: Result<impl LineWriter, String>, max_waiting: usize) -> Arc<Self> {
         let sink = Arc::new(Self { name, max_waiting, queue: Mutex::default(), changed: Condvar::new() });
         let started = writer.and_then(|writer| {
-            let own = Arc::clone(&sink);
+            let writer_sink = Arc::clone(&sink);
             let thread = std::thread::Builder::new().name(format!("sink-{name}"));
-            thread.spawn(move || own.run(writer)).map_err(|error| error.to_string())
+            thread.spawn(move || writer_sink.run(writer)).map_err(|error| error.to_string())
         });
         if let Err(fault) = started {
             sink.lock().fault = Some(fault);
@@ -91,7 +92,8 @@ impl Sink {
         sink
     }
 
-    /// Takes a line, which ends in a line feed; one that it cannot take is lost and counted. Never waits for the stream.
+    /// Queues a line, which ends in a line feed. Never waits for the stream. A line that does not
+    /// fit is lost and counted. Returns whether it fits.
     pub(crate) fn offer(&self, line: &[u8]) -> bool {
         let mut queue = self.lock();
         if queue.fault.is_some() || queue.is_closed || queue.waiting.len() + line.len() > self.max_waiting {
@@ -104,7 +106,7 @@ impl Sink {
         true
     }
 
-    /// Whether a line would be taken after `lines` others that are on their way.
+    /// Whether another line would fit after `lines` pending ones.
     pub(crate) fn has_room_behind(&self, lines: usize) -> bool {
         let queue = self.lock();
         let room = lines.saturating_mul(ROOM_OF_WAITING);
@@ -132,18 +134,18 @@ impl Sink {
         }
     }
 
-    /// Waits until everything that was taken is written, but no longer than `most`.
-    pub(crate) fn flush(&self, most: Duration) {
+    /// Waits until all queued lines are written, at most for `timeout`.
+    pub(crate) fn flush(&self, timeout: Duration) {
         let queue = self.lock();
         let is_busy = |queue: &mut Queue| queue.fault.is_none() && (queue.is_writing || !queue.waiting.is_empty());
-        drop(self.changed.wait_timeout_while(queue, most, is_busy));
+        drop(self.changed.wait_timeout_while(queue, timeout, is_busy));
     }
 
-    /// Takes nothing more, and gives what was taken until then `most` to be written.
-    pub(crate) fn close(&self, most: Duration) {
+    /// Takes no more lines, and waits for the queued ones, at most for `timeout`.
+    pub(crate) fn close(&self, timeout: Duration) {
         self.lock().is_closed = true;
         self.changed.notify_all();
-        self.flush(most);
+        self.flush(timeout);
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -163,9 +165,10 @@ impl Sink {
         }
     }
 
-    /// Exchanges `lines`, which are written, for those that wait; false at the end.
+    /// Takes all waiting lines into `lines`, whose old content is written. Returns false at the
+    /// end.
     fn take(&self, lines: &mut Vec<u8>) -> bool {
-        // What a burst took is given back.
+        // Release the memory of a burst.
         lines.clear();
         lines.shrink_to(ROOM);
         let mut queue = self.lock();
@@ -184,7 +187,7 @@ impl Sink {
 
     fn fail(&self, lost: u64, error: &io::Error) {
         let mut queue = self.lock();
-        // What waits behind lines that cannot be written cannot be written either.
+        // The lines in the queue cannot be written either.
         let waiting = std::mem::take(&mut queue.waiting);
         queue.lost += lost + count_lines(&waiting);
         queue.fault = Some(error.to_string());
@@ -194,7 +197,7 @@ impl Sink {
         tracing::error!(sink = self.name, %error, lost, "lines cannot be written, and are lost until they can be");
     }
 
-    /// Tries to write one of the lines until it is written; false at the end.
+    /// Repeats an attempt to write one line until it succeeds. Returns false at the end.
     fn retry(&self, writer: &mut impl LineWriter, line: &[u8]) -> bool {
         loop {
             let queue = self.lock();

@@ -1,4 +1,4 @@
-//! Standard output and standard error as what they are: files that may be full, closed, slow or gone.
+//! Writers for standard output and standard error, which may be full, closed, slow or gone.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
@@ -10,10 +10,10 @@ use rustix::fs::OFlags;
 
 use super::LineWriter;
 
-/// Bytes that one write to a pipe takes whole (POSIX has 512, Linux 4096), whoever else writes to it.
+/// Bytes that one write to a pipe writes atomically (POSIX guarantees 512, Linux 4096).
 const ATOMIC: usize = 4096;
 
-/// A standard stream, written to without the standard library's lock and buffer.
+/// A standard stream, without the standard library's lock and buffer.
 pub(crate) struct Stream {
     file: File,
     /// Whether the last write ended within a line.
@@ -24,7 +24,7 @@ impl Stream {
     /// Standard output.
     ///
     /// # Errors
-    /// When it was closed before the process began.
+    /// If it was closed before the process began.
     pub(crate) fn stdout() -> Result<Self, String> {
         Self::of(rustix::stdio::stdout())
     }
@@ -32,7 +32,7 @@ impl Stream {
     /// Standard error.
     ///
     /// # Errors
-    /// When it was closed before the process began.
+    /// If it was closed before the process began.
     pub(crate) fn stderr() -> Result<Self, String> {
         Self::of(rustix::stdio::stderr())
     }
@@ -87,16 +87,17 @@ impl LineWriter for Stream {
     }
 }
 
-/// The length of as many whole lines as one write takes whole, and of one line at least.
+/// The length of as many whole lines as one atomic write takes, but of at least one line.
 fn chunk(lines: &[u8]) -> usize {
     let within = lines.get(..ATOMIC).unwrap_or(lines);
     let last = within.iter().rposition(|byte| *byte == b'\n');
     let first = || lines.iter().position(|byte| *byte == b'\n');
-    last.or_else(first).map_or(lines.len(), |at| at + 1)
+    last.or_else(first).map_or(lines.len(), |index| index + 1)
 }
 
-/// Whether `stream` is the /dev/null that the standard library opens, for reading and writing, in place of a stream that is closed when the
-/// process begins. One that somebody chose is opened for writing alone.
+/// Whether `stream` is the /dev/null that the standard library opens in place of a stream that was
+/// closed when the process began. It opens that for reading and writing. A user's redirection to
+/// /dev/null is open for writing only.
 fn is_stand_in(stream: BorrowedFd<'_>) -> io::Result<bool> {
     let metadata = File::from(stream.try_clone_to_owned()?).metadata()?;
     let null = std::fs::metadata("/dev/null");

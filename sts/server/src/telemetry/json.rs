@@ -1,4 +1,5 @@
-//! Log lines as JSON: `time`, `level`, `event`, `message`, `target` and the line's own members, as values and never as JSON in a string.
+//! Log lines as JSON: `time`, `level`, `event`, `message`, `target` and the fields of the line. A
+//! structured field is JSON itself, not a string of JSON.
 
 use std::fmt::{self, Write as _};
 
@@ -75,9 +76,9 @@ impl Visit for Members {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = String::new();
-        // Writing to a string does not fail, unless the value's own Debug does.
+        // Writing to a string fails only if the value's own `Debug` fails.
         let _ = write!(text, "{value:?}");
-        // Lists and documents are handed over as text that is JSON.
+        // Lists and documents arrive as their JSON text.
         let is_structure = field.name() != "message" && text.starts_with(['[', '{']);
         match serde_json::from_str::<Value>(&text) {
             Ok(value) if is_structure => self.insert(field, value),
@@ -86,7 +87,7 @@ impl Visit for Members {
     }
 }
 
-/// The wall time in RFC 3339, UTC, with milliseconds.
+/// The wall-clock time in RFC 3339, UTC, with milliseconds.
 pub(super) fn rfc3339_millis(clock: &SystemClock) -> String {
     i64::try_from(clock.now_millis())
         .ok()

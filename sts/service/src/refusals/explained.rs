@@ -1,4 +1,4 @@
-//! From the facts of an exchange to what is remembered of its refusal.
+//! Turns the facts of a refused exchange into the remembered refusal.
 
 use std::net::IpAddr;
 
@@ -15,37 +15,38 @@ use crate::event::nearest_miss;
 use crate::presented::PresentedToken;
 use crate::redact::{redacted, without_secrets};
 
-/// The longest trace that is remembered, in bytes of its JSON.
+/// The longest trace to remember, in octets of its JSON.
 const MAX_TRACE: usize = 8 * 1024;
-/// The longest texts that are remembered, in bytes.
+/// The longest text to remember, in octets.
 const MAX_LINE: usize = 2048;
-/// So many shares of the space one account of one issuer entry has. Each caller's network takes one of them.
+/// How many shares of the space one account of one issuer entry has. Each caller's network uses one
+/// of them.
 const LANES: u64 = 16;
 
-/// The cause when there was no time to look for it.
+/// The cause if there was no time to look for it.
 const NOT_LOOKED_FOR: &str = "the cause was not looked for, since too many requests were refused at once";
 
-/// How far a refused request came, as far as its share of the space is concerned.
+/// How far a refused request got. This decides its share of the space.
 #[derive(Clone, Copy)]
 enum RefusalStage {
-    /// It names no issuer of ours.
+    /// It names no configured issuer.
     Stranger = 0,
-    /// It names an issuer of ours, and nobody has verified that.
+    /// It names a configured issuer, unverified.
     Named = 1,
     /// A key of the issuer verified its token.
     Verified = 2,
 }
 
 impl RememberedRefusal {
-    /// The refusal that `exchange` ended in, with its share of the space; `None` if it was not refused. The trace and the diagnosis
-    /// are left out if `is_brief`.
+    /// The refusal of `exchange` and its share of the space. `None` if the exchange was not
+    /// refused. If `is_brief`, the trace and the diagnosis are left out.
     pub(crate) fn of(exchange: &EndedExchange, is_brief: bool) -> Option<(Self, RefusalShare)> {
         let refused = exchange.conclusion.refused()?;
         let record = &exchange.record;
         let rules = &exchange.snapshot.rules;
         let claims = record.claims.as_ref();
         let presented = record.token.as_ref().and_then(|token| PresentedToken::of(token, claims));
-        let (standing, entry) = standing(exchange, presented.as_ref());
+        let (stage, entry) = stage_and_entry(exchange, presented.as_ref());
         let decision = record
             .denied
             .as_ref()
@@ -62,7 +63,7 @@ impl RememberedRefusal {
         } else {
             diagnosis(exchange, entry.as_ref())
         };
-        let share = share(standing, entry.as_ref(), account.as_deref(), exchange.source);
+        let share = share(stage, entry.as_ref(), account.as_deref(), exchange.source);
         let asked = record.asked.as_ref();
         let refusal = Self {
             request_id: exchange.request_id.clone(),
@@ -86,7 +87,8 @@ impl RememberedRefusal {
         Some((refusal, share))
     }
 
-    /// As it is kept; `None` for one that is not kept: what the limit turned away would only push out the others.
+    /// The stored form. `None` for a request that the rate limit refused, because it would only
+    /// push out other refusals.
     pub(crate) fn to_stored(&self, time_millis: u64, share: RefusalShare) -> Option<StoredRefusal> {
         if self.diagnosis.reason == Reason::RateLimited.name() {
             return None;
@@ -96,8 +98,8 @@ impl RememberedRefusal {
     }
 }
 
-/// How far the request came, and the issuer entry that it names if that is certain.
-fn standing(exchange: &EndedExchange, presented: Option<&PresentedToken>) -> (RefusalStage, Option<EntryName>) {
+/// How far the request got, and its issuer entry if that is certain.
+fn stage_and_entry(exchange: &EndedExchange, presented: Option<&PresentedToken>) -> (RefusalStage, Option<EntryName>) {
     let record = &exchange.record;
     if let Some(claims) = &record.claims {
         return (RefusalStage::Verified, Some(claims.entry().clone()));
@@ -128,7 +130,8 @@ fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {
             earlier_use: record.earlier_use.as_ref(),
         },
     );
-    // Whatever a caller wrote where: what is remembered is read by more people than the request was.
+    // A caller may have put a secret anywhere. More people read a remembered refusal than saw the
+    // request.
     Diagnosis {
         reason: diagnosis.reason,
         cause: without_secrets(diagnosis.cause),
@@ -139,23 +142,23 @@ fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {
     }
 }
 
-/// Its share of the space. Nothing that a stranger can choose freely is part of it, but for the lane: one noisy network fills a
-/// lane, and leaves the others.
+/// The share of the space. A stranger can freely choose nothing in it but the lane. One noisy
+/// network fills one lane and leaves the others free.
 fn share(
-    standing: RefusalStage,
+    stage: RefusalStage,
     entry: Option<&EntryName>,
     account: Option<&str>,
     source: Option<IpAddr>,
 ) -> RefusalShare {
     let lane = lane(source).to_be_bytes();
     let entry = entry.map_or("", EntryName::as_str);
-    let kind = [standing as u8];
+    let kind = [stage as u8];
     let digest = sts_jose::digest_of_parts(&[&kind, entry.as_bytes(), account.unwrap_or("").as_bytes(), &lane]);
     let number = digest.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-    RefusalShare { is_small: matches!(standing, RefusalStage::Stranger), number }
+    RefusalShare { is_small: matches!(stage, RefusalStage::Stranger), number }
 }
 
-/// By the network of the caller: /24 for IPv4, /64 for IPv6.
+/// The lane of the caller's network: /24 for IPv4, /64 for IPv6.
 fn lane(source: Option<IpAddr>) -> u64 {
     let network = match source {
         None => [0; 8],
@@ -169,7 +172,7 @@ fn lane(source: Option<IpAddr>) -> u64 {
     digest.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first)) % LANES
 }
 
-/// Without the identities that do not fit, the farthest first.
+/// Drops identities from the trace until it fits, the farthest first.
 fn bounded_trace(mut decision: Decision) -> Decision {
     while decision.trace.len() > 1 && serde_json::to_vec(&decision).is_ok_and(|written| written.len() > MAX_TRACE) {
         let fewer = decision.trace.len() / 2;

@@ -1,4 +1,4 @@
-//! Refusals that have one cause, counted together.
+//! Counts refusals with the same cause together.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -8,21 +8,21 @@ use sts_types::{RequestId, UnixTime};
 
 use super::RememberedRefusal;
 
-/// By what refusals are grouped.
+/// A property to group refusals by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupBy {
     /// The stable reason.
     Reason,
-    /// The account that was asked for, or the nearest identity's.
+    /// The requested account, or that of the nearest identity.
     Account,
     /// The nearest identity.
     Identity,
-    /// The claim, or whatever else, that is at fault.
+    /// The claim or condition at fault.
     Condition,
 }
 
 impl GroupBy {
-    /// Every one.
+    /// Every property.
     pub const ALL: [Self; 4] = [Self::Reason, Self::Account, Self::Identity, Self::Condition];
 
     /// The name in queries and answers.
@@ -36,10 +36,10 @@ impl GroupBy {
         }
     }
 
-    /// Reads names that commas separate.
+    /// Parses a comma-separated list.
     ///
     /// # Errors
-    /// The name that there is not.
+    /// The unknown name.
     pub fn parse(names: &str) -> Result<Vec<Self>, String> {
         let one = |name: &str| {
             Self::ALL.into_iter().find(|by| by.name() == name.trim()).ok_or_else(|| name.trim().to_owned())
@@ -60,7 +60,7 @@ impl GroupBy {
     }
 }
 
-/// Refusals that are alike.
+/// Refusals with the same cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DenialGroup {
     /// What they have in common.
@@ -72,26 +72,26 @@ pub struct DenialGroup {
     pub first: UnixTime,
     /// When the last was refused.
     pub last: UnixTime,
-    /// The last of them, to look at.
+    /// The request id of the last one, as an example.
     pub request_id: RequestId,
-    /// Its verdict with its cause.
+    /// The verdict of that one, with its cause.
     pub summary: String,
 }
 
-/// Groups of `refusals`, which come newest first; the largest group first.
+/// Groups `refusals`, which come newest first. The largest group comes first.
 #[must_use]
 pub fn group(refusals: &[RememberedRefusal], by: &[GroupBy]) -> Vec<DenialGroup> {
     let mut groups: Vec<DenialGroup> = Vec::new();
-    let mut places: HashMap<Vec<Option<String>>, usize> = HashMap::new();
+    let mut indexes: HashMap<Vec<Option<String>>, usize> = HashMap::new();
     for refusal in refusals {
         let key: Vec<Option<String>> = by.iter().map(|by| by.of(refusal)).collect();
-        if let Some(group) = places.get(&key).and_then(|place| groups.get_mut(*place)) {
+        if let Some(group) = indexes.get(&key).and_then(|index| groups.get_mut(*index)) {
             group.count += 1;
             group.first = group.first.min(refusal.time);
             continue;
         }
         let common = by.iter().zip(&key).map(|(by, value)| (by.name().to_owned(), value.clone().into())).collect();
-        places.insert(key, groups.len());
+        indexes.insert(key, groups.len());
         groups.push(DenialGroup {
             common,
             count: 1,

@@ -1,4 +1,5 @@
-//! The latest refusals in memory: the first place to look, and where they wait until the store has them.
+//! The latest refusals in memory. A look-up reads them first, and they wait here until the store
+//! has them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,18 +9,18 @@ use sts_store::{Capacity, RefusalShare, StoredRefusal, surplus};
 use sts_types::RequestId;
 use tokio::sync::Notify;
 
-/// What is held in memory.
+/// The capacity of the memory.
 const HELD: Capacity = Capacity { full: 1024, small: 128 };
-/// So many more are held at most, before the surplus goes.
+/// How far the memory may exceed its capacity before the surplus is removed.
 const SLACK: usize = 64;
 
-/// A bounded, fairly shared memory. Its lock is held for a push or a scan, never over I/O.
+/// A bounded memory, shared fairly. Its lock is held for a push or a scan, never over I/O.
 #[derive(Default)]
 pub(crate) struct Refusals {
     held: Mutex<VecDeque<HeldRefusal>>,
-    /// Told of each refusal that is not stored yet.
+    /// Signalled for each refusal that is not stored yet.
     arrived: Notify,
-    /// Refusals that went before the store had them.
+    /// Refusals that were removed before the store had them.
     dropped: AtomicU64,
 }
 
@@ -36,10 +37,10 @@ impl Refusals {
             || held.iter().filter(|held| held.refusal.share.is_small).count() > HELD.small + SLACK
         {
             let rows = held.iter().map(|held| (held.refusal.share, held.refusal.request_id.clone()));
-            let gone: HashSet<RequestId> = surplus(rows.collect::<Vec<_>>(), HELD).into_iter().collect();
-            let lost = held.iter().filter(|held| !held.is_stored && gone.contains(&held.refusal.request_id)).count();
+            let removed: HashSet<RequestId> = surplus(rows.collect::<Vec<_>>(), HELD).into_iter().collect();
+            let lost = held.iter().filter(|held| !held.is_stored && removed.contains(&held.refusal.request_id)).count();
             self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
-            held.retain(|held| !gone.contains(&held.refusal.request_id));
+            held.retain(|held| !removed.contains(&held.refusal.request_id));
         }
         drop(held);
         self.arrived.notify_one();
@@ -49,41 +50,41 @@ impl Refusals {
         self.lock().iter().rev().find(|held| held.refusal.request_id == *request_id).map(|held| held.refusal.clone())
     }
 
-    /// All that are held, oldest first.
+    /// All refusals in memory, oldest first.
     pub(crate) fn all(&self) -> Vec<StoredRefusal> {
         self.lock().iter().map(|held| held.refusal.clone()).collect()
     }
 
-    /// Up to `count` that the store does not have yet, taken from each share in turn.
+    /// Up to `count` refusals that the store does not have yet, taken from each share in turn.
     pub(crate) fn unstored(&self, count: usize) -> Vec<StoredRefusal> {
         let held = self.lock();
-        let mut turns: HashMap<RefusalShare, usize> = HashMap::new();
+        let mut counts: HashMap<RefusalShare, usize> = HashMap::new();
         let mut waiting: Vec<(usize, &StoredRefusal)> = held
             .iter()
             .filter(|held| !held.is_stored)
             .map(|held| {
-                let turn = turns.entry(held.refusal.share).or_default();
-                *turn += 1;
-                (*turn, &held.refusal)
+                let position = counts.entry(held.refusal.share).or_default();
+                *position += 1;
+                (*position, &held.refusal)
             })
             .collect();
-        waiting.sort_by_key(|(turn, _)| *turn);
+        waiting.sort_by_key(|(position, _)| *position);
         waiting.into_iter().take(count).map(|(_, refusal)| refusal.clone()).collect()
     }
 
-    /// Notes that the store has these.
+    /// Marks these refusals as stored.
     pub(crate) fn stored(&self, request_ids: &HashSet<RequestId>) {
         for held in self.lock().iter_mut().filter(|held| request_ids.contains(&held.refusal.request_id)) {
             held.is_stored = true;
         }
     }
 
-    /// Waits until there is one that the store does not have, or was one since this was last called.
+    /// Waits until there is a refusal that the store does not have.
     pub(crate) async fn arrived(&self) {
         self.arrived.notified().await;
     }
 
-    /// How many went before the store had them.
+    /// How many refusals were removed before the store had them.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! Refused requests, remembered for the owner who was given a request id: the latest in memory, and a day of them in the store,
-//! where every replica finds them.
+//! Refused requests, remembered for the owner who was given a request id. The latest are in memory.
+//! A day of them is in the store, where every replica finds them.
 
 mod explained;
 mod groups;
@@ -21,20 +21,20 @@ use crate::presented::PresentedToken;
 pub use groups::{DenialGroup, GroupBy, group};
 pub(crate) use memory::Refusals;
 
-/// What is remembered of a refused request. It holds no token and no claims beyond those that the
-/// rules look at.
+/// What is remembered of a refused request. It contains no token, and only those claims that the
+/// rules use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RememberedRefusal {
     /// The request.
     pub request_id: RequestId,
     /// When it was refused.
     pub time: UnixTime,
-    /// The verdict with its cause, one line.
+    /// The verdict with its cause, in one line.
     pub summary: String,
-    /// The reason, the cause, and the change that would end it.
+    /// The reason, the cause, and the change that would help.
     #[serde(flatten)]
     pub diagnosis: Diagnosis,
-    /// What the caller was told.
+    /// The text that the caller got.
     pub told: String,
     /// The issuer entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,27 +45,27 @@ pub struct RememberedRefusal {
     /// The account that the request names, if it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// The identity that came nearest, `account/identity`.
+    /// The nearest identity, `account/identity`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest_identity: Option<String>,
-    /// The first condition of it that failed.
+    /// Its first condition that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_condition: Option<FailedCondition>,
-    /// What the token says of itself.
+    /// What the token claims about itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presented: Option<PresentedToken>,
-    /// The values of `audience` and `resource` that were asked for.
+    /// The requested values of `audience` and `resource`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<String>,
-    /// The `scope` that was asked for.
+    /// The requested `scope`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The caller's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
-    /// The rules it was judged by.
+    /// The generation of the rules.
     pub generation: String,
-    /// The decision with its trace, if the rules were asked.
+    /// The decision with its trace, if the rules were evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Value>,
     /// The whole trace as text for people.
@@ -74,10 +74,10 @@ pub struct RememberedRefusal {
 }
 
 impl Service {
-    /// The refusal of that request, if it is remembered here or in the store.
+    /// The refusal of that request, from memory or from the store.
     ///
     /// # Errors
-    /// When it is not remembered here, and the store does not answer.
+    /// If it is not in memory and the store does not answer.
     pub async fn denial(&self, request_id: &str) -> Result<Option<RememberedRefusal>, LedgerError> {
         self.observers.caught_up().await;
         let Ok(request_id) = RequestId::new(request_id) else { return Ok(None) };
@@ -88,10 +88,10 @@ impl Service {
         Ok(store.find(request_id).await?.as_ref().and_then(read))
     }
 
-    /// The refusals that are remembered here or in the store, newest first.
+    /// All remembered refusals, newest first.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// If the store does not answer.
     pub async fn denials(&self) -> Result<Vec<RememberedRefusal>, LedgerError> {
         /// More than a store holds.
         const ALL: usize = 10_000;
@@ -108,7 +108,7 @@ impl Service {
     }
 }
 
-/// What was stored, unless a version of another form stored it.
+/// The stored refusal. `None` if another version stored it in another format.
 fn read(refusal: &StoredRefusal) -> Option<RememberedRefusal> {
     serde_json::from_value(refusal.payload.clone()).ok()
 }

@@ -1,23 +1,23 @@
-//! From memory to the store, off the request path.
+//! Writes refusals from memory to the store, outside of requests.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::Service;
 
-/// Refusals that are written at once: few enough that an issue behind them does not notice.
+/// Refusals per write. Few enough that an issue behind them is not delayed.
 const BATCH: usize = 32;
 /// The pause between two batches.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The pause after a failure.
 const BACK_OFF: Duration = Duration::from_secs(2);
-/// How often what is too old is forgotten.
+/// How often old refusals are forgotten.
 const SWEEP: Duration = Duration::from_secs(300);
-/// The longest that a server that ends waits for the store.
-const LAST_WAIT: Duration = Duration::from_secs(2);
+/// The longest that a shutdown waits for the store.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Service {
-    /// Writes refusals to the store as they come, for as long as the server runs.
+    /// Writes new refusals to the store, for as long as the server runs.
     pub async fn keep_refusals(&self) {
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
@@ -25,23 +25,23 @@ impl Service {
                 () = self.refusals.arrived() => {}
                 _ = sweep.tick() => self.forget_refusals().await,
             }
-            while let Some(is_stored) = self.save_some().await {
+            while let Some(is_stored) = self.save_batch().await {
                 tokio::time::sleep(if is_stored { PAUSE } else { BACK_OFF }).await;
             }
         }
     }
 
-    /// Writes what the store does not have yet, before the server ends.
+    /// Writes the remaining refusals before the server ends.
     pub async fn save_refusals(&self) {
         self.observers.caught_up().await;
-        let all = async { while self.save_some().await == Some(true) {} };
-        if tokio::time::timeout(LAST_WAIT, all).await.is_err() {
+        let all = async { while self.save_batch().await == Some(true) {} };
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, all).await.is_err() {
             tracing::warn!("the store did not take the last refusals in time; only the log has them");
         }
     }
 
-    /// Writes a batch; whether the store took it, or `None` if there was nothing to write.
-    async fn save_some(&self) -> Option<bool> {
+    /// Writes a batch. Returns whether the store took it, or `None` if there was nothing to write.
+    async fn save_batch(&self) -> Option<bool> {
         let store = self.refusal_store.as_ref()?;
         let batch = self.refusals.unstored(BATCH);
         if batch.is_empty() {

@@ -1,7 +1,7 @@
-//! What somebody who writes to a store does to bring back what was revoked. A store brings the deeds, in its own format, and shows that
-//! each leaves it in doubt.
+//! Attacks on a store that try to bring revoked tokens back. Each store carries them out in its own
+//! format, and shows that it then refuses to answer.
 
-/// The deeds, by name.
+/// The attacks by name.
 pub const ATTACKS: [&str; 11] = [
     "a revocation is gone",
     "the rules are gone",
@@ -16,7 +16,7 @@ pub const ATTACKS: [&str; 11] = [
     "something else is among the rules",
 ];
 
-/// Asserts that none of them was left out.
+/// Asserts that no attack was left out.
 pub fn assert_all_attacks<'a>(shown: impl IntoIterator<Item = &'a str>) {
     let shown: Vec<&str> = shown.into_iter().collect();
     for attack in ATTACKS {

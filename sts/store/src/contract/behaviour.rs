@@ -1,4 +1,4 @@
-//! The promises, one function each.
+//! The contract of a ledger, one function per promise.
 
 use sts_types::{AccountId, ApiKeyId, ApiKeyProof, Digest256, FederatedProof, Jti, Proof, RequestId, StatusWindow};
 
@@ -38,7 +38,7 @@ pub async fn a_jti_is_one_exact_text(rig: &Rig) {
     }
 }
 
-/// The record that is there stays, and the claim that came with the second is free.
+/// The first record stays, and the claim of the second issue is free.
 pub async fn c146_a_second_record_of_a_jti_is_refused_and_spends_no_claim(rig: &Rig) {
     let taken = claim(1, START.plus(1000));
     rig.issue(record("one", "first")).await;
@@ -48,7 +48,7 @@ pub async fn c146_a_second_record_of_a_jti_is_refused_and_spends_no_claim(rig: &
     assert_eq!(rig.ledger.issue(record("two", "second"), vec![taken]).await.unwrap(), Issued::Recorded);
 }
 
-/// 100 at once, then one more: one record in all.
+/// 100 issues at once, then one more: one record in all.
 pub async fn c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded(rig: &Rig) {
     let taken = claim(1, START.plus(1000));
     let attempts = (0..100).map(|n| rig.ledger.issue(record(&format!("t{n}"), "octo"), vec![taken.clone()]));
@@ -61,7 +61,7 @@ pub async fn c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded(rig
     assert_eq!(listed, [format!("t{}", recorded[0])], "what was replayed is not recorded");
 }
 
-/// The claim outlives the subject token by leeway and margin: to its very last second.
+/// The claim outlives the subject token by leeway and margin, to the last second.
 pub async fn c058_a_claim_stands_to_its_last_second(rig: &Rig) {
     let taken = claim(1, START.plus(960));
     assert_eq!(rig.ledger.issue(record("one", "octo"), vec![taken.clone()]).await.unwrap(), Issued::Recorded);
@@ -72,7 +72,7 @@ pub async fn c058_a_claim_stands_to_its_last_second(rig: &Rig) {
     }
 }
 
-/// Then the claim is free, once.
+/// After its end the claim is free, once.
 pub async fn c058_a_claim_may_be_taken_again_once_its_time_has_passed(rig: &Rig) {
     let issue = |jti: &str, until: i64| {
         let late = TokenRecord { exp: START.plus(5000), ..record(jti, "octo") };
@@ -84,7 +84,7 @@ pub async fn c058_a_claim_may_be_taken_again_once_its_time_has_passed(rig: &Rig)
     assert_eq!(issue("three", 100).await.unwrap(), replayed(1));
 }
 
-/// The row of the first taking is not the end of the second.
+/// The row of the first claim must not end the second one early.
 pub async fn a_sweep_leaves_a_claim_that_was_taken_again(rig: &Rig) {
     let issue = |jti: &str, until: i64| rig.ledger.issue(record(jti, "octo"), vec![claim(1, START.plus(until))]);
     issue("one", 10).await.unwrap();
@@ -94,7 +94,7 @@ pub async fn a_sweep_leaves_a_claim_that_was_taken_again(rig: &Rig) {
     assert_eq!(issue("three", 100).await.unwrap(), replayed(1));
 }
 
-/// Two keys, two tokens; an issue without a claim meets neither.
+/// Two keys for two tokens. An issue without a claim conflicts with neither.
 pub async fn c059_claims_of_different_keys_do_not_meet(rig: &Rig) {
     let until = START.plus(1000);
     assert_eq!(rig.ledger.issue(record("one", "octo"), vec![claim(1, until)]).await.unwrap(), Issued::Recorded);
@@ -102,7 +102,7 @@ pub async fn c059_claims_of_different_keys_do_not_meet(rig: &Rig) {
     assert_eq!(rig.issue(record("three", "octo")).await, Issued::Recorded);
 }
 
-/// All or nothing, whichever of them is taken.
+/// All claims or none, whichever of them is taken.
 pub async fn c059_of_several_claims_one_that_is_taken_leaves_the_others_free_and_nothing_recorded(rig: &Rig) {
     let until = START.plus(1000);
     let claims = |round: u8| [1, 2, 3].map(|number| claim(10 * round + number, until));
@@ -127,7 +127,8 @@ pub async fn c059_of_several_claims_one_that_is_taken_leaves_the_others_free_and
     assert_eq!(rig.ledger.find_claim(claim(99, until).key).await.unwrap(), None);
 }
 
-/// Each of them is spent then. A token that comes twice within one request is no replay of itself.
+/// Afterwards each of them is used up. A token that appears twice in one request is not a replay of
+/// itself.
 pub async fn c059_several_claims_are_taken_together_and_one_key_is_one_claim(rig: &Rig) {
     let (short, long) = (START.plus(100), START.plus(1000));
     let claims = vec![claim(1, short), claim(2, long), claim(1, long), claim(3, long)];
@@ -140,7 +141,8 @@ pub async fn c059_several_claims_are_taken_together_and_one_key_is_one_claim(rig
     assert_eq!(rig.list(None, None, 9).await, ["one"]);
 }
 
-/// The owner of a replayed token is told when it was used, and by which request; losing tells the same as asking.
+/// The owner of a replayed token learns when it was used and by which request. A lost race and a
+/// look-up tell the same.
 pub async fn fld42_a_claim_tells_which_exchange_took_it(rig: &Rig) {
     let by = |jti: &str, number: u8, millis: u16| TokenRecord {
         request_id: RequestId::new(&format!("01J{number:023}")).unwrap(),
@@ -164,7 +166,7 @@ pub async fn fld42_a_claim_tells_which_exchange_took_it(rig: &Rig) {
     assert_eq!(rig.ledger.find_claim(Digest256([3; 32])).await.unwrap(), None);
 }
 
-/// Not the one before.
+/// Not the exchange before it.
 pub async fn fld42_a_claim_that_was_taken_again_tells_the_latest_exchange(rig: &Rig) {
     let first = claim(1, START.plus(10));
     rig.ledger.issue(record("one", "octo"), vec![first.clone()]).await.unwrap();
@@ -177,7 +179,7 @@ pub async fn fld42_a_claim_that_was_taken_again_tells_the_latest_exchange(rig: &
     assert_eq!(rig.ledger.find_claim(first.key).await.unwrap(), Some(wanted));
 }
 
-/// Its neighbours stay as they are, and its record stays readable.
+/// The other tokens are untouched, and the record stays readable.
 pub async fn a_token_is_revoked_by_its_jti_alone(rig: &Rig) {
     for jti in ["a", "ab", "b"] {
         rig.issue(record(jti, "octo")).await;
@@ -189,7 +191,7 @@ pub async fn a_token_is_revoked_by_its_jti_alone(rig: &Rig) {
     assert_eq!(*rig.ledger.rules().await.unwrap(), [], "it is no rule");
 }
 
-/// Who revoked it first, and why, is what is kept.
+/// The first author and reason stay.
 pub async fn the_first_revocation_of_a_token_stands(rig: &Rig) {
     rig.issue(record("a", "octo")).await;
     rig.ledger.revoke(revocation("a", "first")).await.unwrap();
@@ -197,7 +199,7 @@ pub async fn the_first_revocation_of_a_token_stands(rig: &Rig) {
     assert_eq!(rig.look_up("a").await.unwrap().revoked.unwrap().reason.as_deref(), Some("first"));
 }
 
-/// A later revocation can make it last longer, never shorter.
+/// A later revocation can extend it, never shorten it.
 pub async fn a_revocation_lasts_as_long_as_the_longest_asked_for(rig: &Rig) {
     let live = TokenRecord { exp: START.plus(3600), ..record("a", "octo") };
     rig.issue(live).await;
@@ -208,7 +210,7 @@ pub async fn a_revocation_lasts_as_long_as_the_longest_asked_for(rig: &Rig) {
     assert!(rig.look_up("a").await.unwrap().revoked.is_some());
 }
 
-/// No order of the two makes a revoked token live.
+/// No order of the two brings a revoked token back.
 pub async fn a_revocation_may_come_before_its_record(rig: &Rig) {
     rig.ledger.revoke(revocation("a", "early")).await.unwrap();
     assert_eq!(rig.look_up("a").await, None);
@@ -236,7 +238,8 @@ pub async fn rules_are_answered_oldest_first_until_their_time_has_passed(rig: &R
     assert_eq!(*rig.ledger.rules().await.unwrap(), [rules[0].clone()]);
 }
 
-/// What is over by a clock that was set forward is in force again when the clock goes back, as long as nobody swept it.
+/// If a clock was set forward and goes back, an expired rule is in force again, as long as no sweep
+/// has removed it.
 pub async fn c142_a_clock_that_jumps_ends_no_revocation_rule_and_no_claim_for_good(rig: &Rig) {
     let taken = claim(1, START.plus(960));
     rig.ledger.issue(record("a", "octo"), vec![taken.clone()]).await.unwrap();
@@ -256,7 +259,7 @@ pub async fn c142_a_clock_that_jumps_ends_no_revocation_rule_and_no_claim_for_go
     assert_eq!(rig.ledger.issue(record("b", "octo"), vec![taken]).await.unwrap(), replayed(1));
 }
 
-/// A rule must outlive every record it may cover, whatever lifetimes are configured by then.
+/// A rule must outlive every record that it may cover, even if the configured lifetimes change.
 pub async fn the_last_end_is_that_of_the_record_that_dies_last(rig: &Rig) {
     assert_eq!(rig.ledger.last_end().await.unwrap(), None);
     for (jti, life) in [("long", 86_400), ("short", 60)] {
@@ -266,7 +269,7 @@ pub async fn the_last_end_is_that_of_the_record_that_dies_last(rig: &Rig) {
     assert!(last >= START.plus(86_400) && last < START.plus(86_400 + 600));
 }
 
-/// Pages follow each other without a gap or a repetition.
+/// Pages have no gap and no repetition.
 pub async fn a_listing_is_newest_first_in_pages(rig: &Rig) {
     for n in 0..5 {
         rig.issue(TokenRecord { iat: START.plus(n), ..record(&format!("t{n}"), "octo") }).await;
@@ -282,7 +285,7 @@ pub async fn a_listing_is_newest_first_in_pages(rig: &Rig) {
     assert_eq!(page[1].revoked, Some(revocation("t3", "leaked")), "a listing shows what is revoked");
 }
 
-/// An account whose name begins another's sees its own only.
+/// An account sees only its own records, even if its name begins another's.
 pub async fn a_listing_keeps_to_its_account(rig: &Rig) {
     for (n, account) in ["a", "a-b", "a", "b", "a.b"].into_iter().enumerate() {
         let iat = START.plus(i64::try_from(n).unwrap());
@@ -294,7 +297,7 @@ pub async fn a_listing_keeps_to_its_account(rig: &Rig) {
     assert_eq!(rig.list(Some("nobody"), None, 9).await, [""; 0]);
 }
 
-/// The record goes a minute after its token.
+/// The record expires a minute after its token.
 pub async fn a_dead_record_is_not_answered(rig: &Rig) {
     rig.issue(record("a", "octo")).await;
     rig.clock.advance(960);
@@ -306,7 +309,7 @@ pub async fn a_dead_record_is_not_answered(rig: &Rig) {
     assert_eq!(rig.list(Some("octo"), None, 9).await, [""; 0]);
 }
 
-/// More dead records than one step takes.
+/// More expired records than one step takes.
 pub async fn a_sweep_forgets_what_is_dead_and_nothing_else(rig: &Rig) {
     let dead = (0..600).map(|n| rig.ledger.issue(record(&format!("dead{n}"), "octo"), vec![]));
     assert!(futures_util::future::join_all(dead).await.iter().all(Result::is_ok));
@@ -326,7 +329,7 @@ pub async fn a_sweep_forgets_what_is_dead_and_nothing_else(rig: &Rig) {
     assert_eq!(rig.issue(replay).await, Issued::Recorded, "its jti is forgotten altogether");
 }
 
-/// What may be answered is not forgotten, to the second.
+/// A record that may still be answered is not forgotten, to the second.
 pub async fn a_sweep_at_the_last_second_forgets_no_revocation(rig: &Rig) {
     rig.issue(record("a", "octo")).await;
     rig.ledger.revoke(Revocation { until: START.plus(960), ..revocation("a", "leaked") }).await.unwrap();
@@ -341,7 +344,7 @@ pub async fn a_sweep_at_the_last_second_forgets_no_revocation(rig: &Rig) {
     assert!(rig.look_up("a").await.unwrap().revoked.is_some());
 }
 
-/// Whoever asks, however many at once, and whatever the number that was asked for before.
+/// However many ask at once, and whatever the count of the request before.
 pub async fn no_index_is_leased_twice(rig: &Rig) {
     let (one, other) = (StatusWindow::of(START), StatusWindow::of(START.plus(3600)));
     let leases = (1..=100_u32).map(|count| rig.ledger.lease(one, count));
@@ -356,7 +359,7 @@ pub async fn no_index_is_leased_twice(rig: &Rig) {
     assert_eq!(rig.ledger.status().await.unwrap().leased, [(one, 5050), (other, 1024)].into());
 }
 
-/// An hour that is over is forgotten once none of its tokens is answered any more.
+/// A window is forgotten once none of its tokens is answered any more.
 pub async fn a_sweep_forgets_the_leases_of_dead_windows_alone(rig: &Rig) {
     let (dead, live) = (StatusWindow::of(START), StatusWindow::of(START.plus(3600)));
     rig.ledger.lease(dead, 8).await.unwrap();
@@ -367,7 +370,7 @@ pub async fn a_sweep_forgets_the_leases_of_dead_windows_alone(rig: &Rig) {
     assert_eq!(rig.ledger.status().await.unwrap().leased, [(live, 8)].into());
 }
 
-/// Of a token and of many alike, so that whoever looks at the number misses none.
+/// Both kinds of revocation raise the number, so that a reader of it misses none.
 pub async fn every_revocation_raises_the_number(rig: &Rig) {
     rig.issue(record("one", "octo")).await;
     let before = rig.ledger.status().await.unwrap().revocations;
@@ -378,7 +381,7 @@ pub async fn every_revocation_raises_the_number(rig: &Rig) {
     assert!(before < token && token < rule, "{before} {token} {rule}");
 }
 
-/// The clock of the server that issued may be ahead of the one that revokes, or behind it.
+/// The clock of the issuing server may be ahead of the revoking one, or behind it.
 pub async fn f3_a_rule_covers_what_was_recorded_before_it_whatever_the_clocks_say_and_nothing_later(rig: &Rig) {
     for (name, iat) in [("ahead", 5000), ("here", 0), ("behind", -5000)] {
         rig.issue(TokenRecord { iat: START.plus(iat), exp: START.plus(9000), ..record(name, "octo") }).await;
@@ -411,7 +414,7 @@ pub async fn f3_a_rule_with_a_moment_goes_by_the_time_of_issue(rig: &Rig) {
     assert!(rig.ledger.rules().await.unwrap()[1].reaches(&later), "whenever it was recorded");
 }
 
-/// What another rule covers stays covered.
+/// Tokens that another rule covers stay revoked.
 pub async fn f3_fld41_a_rule_can_be_taken_back_and_made_again(rig: &Rig) {
     rig.issue(record("a", "octo")).await;
     let one = rig.ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
@@ -434,7 +437,7 @@ pub async fn f3_fld41_a_rule_can_be_taken_back_and_made_again(rig: &Rig) {
     assert_eq!(rig.ledger.undo_rule(id(&two)).await.unwrap(), None, "it is over");
 }
 
-/// As after an answer that was lost: one rule, which one call takes back.
+/// For example after a lost answer: there is one rule, and one call removes it.
 pub async fn f3_a_rule_that_is_made_again_is_the_same_rule_and_covers_what_came_since(rig: &Rig) {
     let first = rig.ledger.revoke(rule("octo", START.plus(2000))).await.unwrap();
     rig.issue(record("since", "octo")).await;
@@ -443,14 +446,15 @@ pub async fn f3_a_rule_that_is_made_again_is_the_same_rule_and_covers_what_came_
     assert!(again.until >= first.until, "never shorter");
     assert!(again.reaches(&rig.look_up("since").await.unwrap().record));
     assert_eq!(*rig.ledger.rules().await.unwrap(), *std::slice::from_ref(&again));
-    // Another moment, another rule.
+    // Another moment makes another rule.
     let other = Revocation { before: Some(START), ..rule("octo", START.plus(1000)) };
     assert_ne!(rig.ledger.revoke(other).await.unwrap().id, first.id);
     rig.ledger.undo_rule(again.id.unwrap()).await.unwrap();
     assert_eq!(rig.ledger.rules().await.unwrap().len(), 1);
 }
 
-/// A record that was answered before a rule was asked for is covered by it, and none that was asked for after its answer.
+/// A rule covers every record that was answered before it was asked for, and none that was
+/// requested after its answer.
 pub async fn f3_rules_and_records_at_once_have_one_order(rig: &Rig) {
     let mut made = Vec::new();
     for round in 0..20 {
@@ -473,7 +477,7 @@ pub async fn f3_rules_and_records_at_once_have_one_order(rig: &Rig) {
     assert_eq!(orders.len(), made.len(), "no two have one place");
 }
 
-/// Nothing is there before anything is written.
+/// A new ledger is empty.
 pub async fn an_empty_ledger_is_ready_and_holds_nothing(rig: &Rig) {
     rig.ledger.ready().await.unwrap();
     rig.clock.advance(3600);

@@ -1,7 +1,8 @@
-//! What every [`Ledger`] promises, as tests that any of them is put through, and what tests of the ledger need.
+//! The contract of [`Ledger`] as a test suite, and samples for tests of a ledger.
 //!
-//! A store's own tests name a function that makes a [`Rig`] around a fresh, empty ledger and hand it to [`crate::contract_tests!`].
-//! A store that judges the end of claims by our clock, not by a server's, is also put through [`crate::clock_tests!`].
+//! The tests of a store name a function that makes a [`Rig`] around a fresh, empty ledger, and pass
+//! it to [`crate::contract_tests!`]. A store that ends claims by our clock, not by a server's, also
+//! runs [`crate::clock_tests!`].
 
 #![expect(
     clippy::unwrap_used,
@@ -26,17 +27,17 @@ use std::sync::Arc;
 
 use crate::Ledger;
 
-/// A fresh, empty ledger and the clock it lives by.
+/// A fresh, empty ledger and its clock.
 pub struct Rig {
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
     /// Its clock, at [`START`].
     pub clock: Arc<ManualClock>,
-    /// What must live as long as the ledger: a directory, a server.
+    /// Anything that must live as long as the ledger: a directory, a server.
     pub keep: Box<dyn Any + Send>,
 }
 
-/// Puts the ledger that `$make` makes (`async fn() -> Rig`) through everything that all ledgers promise.
+/// Runs the whole contract on the ledger that `$make` makes (`async fn() -> Rig`).
 #[macro_export]
 macro_rules! contract_tests {
     ($make:path) => {
@@ -74,7 +75,7 @@ macro_rules! contract_tests {
     };
 }
 
-/// Puts the ledger that `$make` makes through what holds where claims end by our clock.
+/// Runs the tests of claims that end by our clock.
 #[macro_export]
 macro_rules! clock_tests {
     ($make:path) => {

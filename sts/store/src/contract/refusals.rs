@@ -1,4 +1,4 @@
-//! The promises of [`RefusalStore`], one function each.
+//! The contract of [`RefusalStore`], one function per promise.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use sts_types::{Clock as _, RequestId};
 use super::{ManualClock, START};
 use crate::{REFUSAL_KEPT, RefusalShare, RefusalStore, StoredRefusal};
 
-/// A fresh, empty store of refusals and the clock it lives by.
+/// A fresh, empty store of refusals and its clock.
 pub struct RefusalRig {
     /// The store.
     pub refusals: Arc<dyn RefusalStore>,
     /// Its clock, at [`START`].
     pub clock: Arc<ManualClock>,
-    /// What must live as long as the store: a directory, a server.
+    /// Anything that must live as long as the store: a directory, a server.
     pub keep: Box<dyn Any + Send>,
 }
 
-/// Puts the store that `$make` makes (`async fn() -> RefusalRig`) through everything that all stores of refusals promise.
+/// Runs the whole contract on the store that `$make` makes (`async fn() -> RefusalRig`).
 #[macro_export]
 macro_rules! refusal_contract_tests {
     ($make:path) => {
@@ -31,7 +31,7 @@ macro_rules! refusal_contract_tests {
     };
 }
 
-/// The refusal of request `number` by `share`, so many milliseconds after [`START`].
+/// A refusal of request `number` for `share`, this many milliseconds after [`START`].
 pub fn refusal(number: u32, share: u64, millis: u64) -> StoredRefusal {
     StoredRefusal {
         request_id: request_id(number),
@@ -49,7 +49,7 @@ async fn found(rig: &RefusalRig, number: u32) -> Option<StoredRefusal> {
     rig.refusals.find(request_id(number)).await.unwrap()
 }
 
-/// All of it comes back, and what is not there is told apart.
+/// A refusal comes back whole, and an unknown one is not found.
 pub async fn fld42_a_refusal_is_found_by_its_request_and_listed_newest_first(rig: &RefusalRig) {
     assert_eq!(rig.refusals.latest(10).await.unwrap(), []);
     assert_eq!(found(rig, 1).await, None);
@@ -63,7 +63,7 @@ pub async fn fld42_a_refusal_is_found_by_its_request_and_listed_newest_first(rig
     assert_eq!(rig.refusals.latest(0).await.unwrap(), []);
 }
 
-/// It is remembered for all of the day, and no longer.
+/// It is remembered for a whole day and no longer.
 pub async fn fld42_a_refusal_is_forgotten_after_a_day(rig: &RefusalRig) {
     rig.refusals.remember(vec![refusal(1, 7, 0), refusal(2, 7, 5_000)]).await.unwrap();
     rig.clock.advance(REFUSAL_KEPT.unsigned_abs());
@@ -78,7 +78,8 @@ pub async fn fld42_a_refusal_is_forgotten_after_a_day(rig: &RefusalRig) {
     assert!(found(rig, 2).await.is_some());
 }
 
-/// What is full gives up the oldest of the largest share, and strangers have a small space of their own.
+/// A full store drops the oldest of the largest share, and strangers have a small space of their
+/// own.
 pub async fn fld42_no_flood_pushes_out_what_others_have(rig: &RefusalRig) {
     rig.refusals.remember((0..20).map(|number| refusal(number, u64::from(number % 2), 0)).collect()).await.unwrap();
     for batch in 1..=20 {

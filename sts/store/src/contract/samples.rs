@@ -1,4 +1,4 @@
-//! Records, revocations, a clock, a seal and a log of alerts to test with.
+//! Sample records and revocations, a clock, a seal and a log of alerts for tests.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Mutex;
@@ -15,10 +15,10 @@ use crate::{
     TokenRecord,
 };
 
-/// The moment at which tests begin.
+/// The time at which tests begin.
 pub const START: UnixTime = UnixTime::from_secs(1_800_000_000);
 
-/// A clock that goes only when it is told to; both of its times go together.
+/// A clock that moves only when told to. Both of its times move together.
 pub struct ManualClock(AtomicU64);
 
 impl Default for ManualClock {
@@ -28,12 +28,12 @@ impl Default for ManualClock {
 }
 
 impl ManualClock {
-    /// Moves on by `seconds`.
+    /// Moves the clock forward.
     pub fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 
-    /// Goes back by `seconds`.
+    /// Moves the clock back.
     pub fn set_back(&self, seconds: u64) {
         self.0.fetch_sub(seconds * 1000, Ordering::SeqCst);
     }
@@ -49,7 +49,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// A seal under a key that is a number. It shows when bytes or keys differ, and is no cryptography.
+/// A seal whose key is a number. It shows when octets or keys differ, and is no cryptography.
 pub struct TestSeal(pub u64);
 
 impl Seal for TestSeal {
@@ -70,12 +70,12 @@ impl Seal for TestSeal {
     }
 }
 
-/// Keeps the alerts that were raised.
+/// Keeps the raised alerts.
 #[derive(Default)]
 pub struct AlertLog(Mutex<Vec<Alert>>);
 
 impl AlertLog {
-    /// The alerts since this was last asked.
+    /// The alerts since the last call.
     pub fn take(&self) -> Vec<Alert> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -87,7 +87,7 @@ impl Alerts for AlertLog {
     }
 }
 
-/// The ID token that each [`record`] names; all that is optional is there.
+/// The ID token of each [`record`], with all optional fields.
 pub fn federated() -> FederatedProof {
     FederatedProof {
         identity: IdentityName::new("main branch").unwrap(),
@@ -99,7 +99,7 @@ pub fn federated() -> FederatedProof {
     }
 }
 
-/// The record as version 1 of the form wrote it, which knew ID tokens only.
+/// The record in the format of version 1, which knew ID tokens only.
 pub fn in_version_1(record: &TokenRecord) -> serde_json::Value {
     let mut content = serde_json::to_value(record).unwrap();
     let mut proof = content["proof"]["federated"].take();
@@ -109,7 +109,8 @@ pub fn in_version_1(record: &TokenRecord) -> serde_json::Value {
     content
 }
 
-/// The record of a token of `account`, issued at [`START`] for 15 minutes; all that is optional is there.
+/// The record of a token of `account`, issued at [`START`] for 15 minutes, with all optional
+/// fields.
 pub fn record(jti: &str, account: &str) -> TokenRecord {
     let claims = serde_json::json!({
         "repository": "octo-org/octo-repo", "repository_id": "1296269", "event": {"name": "push", "tags": ["a", "\u{e9}\"\\"]},
@@ -140,7 +141,7 @@ pub fn claim(number: u8, until: UnixTime) -> ReplayClaim {
     ReplayClaim { key: Digest256([number; 32]), until }
 }
 
-/// The outcome of an issue whose claim on the subject token number `number` was taken by any [`record`].
+/// The outcome of an issue whose claim on the subject token `number` was taken by any [`record`].
 pub fn replayed(number: u8) -> Issued {
     let earlier_use = Some(EarlierUse::of(&record("any", "octo")));
     Issued::Replayed(TakenClaim { key: Digest256([number; 32]), earlier_use })

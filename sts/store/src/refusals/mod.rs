@@ -1,4 +1,5 @@
-//! Refused requests that are remembered for their owner: a bounded, fairly shared part of the store.
+//! Remembered refusals, for the owner of the refused request. They have a bounded part of the
+//! store, shared fairly.
 
 mod shares;
 
@@ -11,24 +12,24 @@ use crate::ledger::LedgerFuture;
 /// How long a refusal is remembered, in seconds.
 pub const REFUSAL_KEPT: i64 = 86_400;
 
-/// What a store holds at most.
+/// The capacity of a store.
 pub const STORED: Capacity = Capacity { full: 4096, small: 256 };
 
-/// A refusal as it is kept. What its payload means is the service's business.
+/// A stored refusal. Only the service reads its payload.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct StoredRefusal {
     /// The refused request.
     pub request_id: RequestId,
     /// When it was refused, in milliseconds since the epoch.
     pub time_millis: u64,
-    /// Whose share of the space it takes.
+    /// The share that it counts for.
     pub share: RefusalShare,
-    /// What is told of it.
+    /// What the owner gets to see.
     pub payload: serde_json::Value,
 }
 
 impl StoredRefusal {
-    /// The moment until which it is remembered.
+    /// When it may be forgotten.
     pub fn until(&self) -> UnixTime {
         seconds(self.time_millis).plus(REFUSAL_KEPT)
     }
@@ -43,16 +44,16 @@ pub fn remembered_from(now: UnixTime) -> u64 {
     u64::try_from(now.plus(-REFUSAL_KEPT).as_secs()).unwrap_or(0).saturating_mul(1000)
 }
 
-/// The memory of refusals that all replicas share. It is no evidence: losing it grants nobody
-/// anything, so nothing on the request path waits for it.
+/// The memory of refusals, shared by all replicas. It is no evidence: losing it grants nobody
+/// anything, so no request waits for it.
 pub trait RefusalStore: Send + Sync + 'static {
-    /// Remembers these. Once the space is full, the share that takes most of it gives up its oldest.
+    /// Remembers `refusals`. If the space is full, the largest share loses its oldest ones.
     fn remember(&self, refusals: Vec<StoredRefusal>) -> LedgerFuture<'_, ()>;
 
-    /// The refusal of that request, `None` when it is not remembered.
+    /// The refusal of that request. `None` if it is not remembered.
     fn find(&self, request_id: RequestId) -> LedgerFuture<'_, Option<StoredRefusal>>;
 
-    /// The latest `limit`, newest first.
+    /// The latest `limit` refusals, newest first.
     fn latest(&self, limit: usize) -> LedgerFuture<'_, Vec<StoredRefusal>>;
 
     /// Forgets those that are older than [`REFUSAL_KEPT`] at `now`.

@@ -1,18 +1,18 @@
-//! Who gives way when the space for refusals is full: the share that takes most of it. So no flood
-//! pushes out what others have, as long as they have less.
+//! Decides which refusals go when their space is full: those of the largest share. A flood
+//! therefore never pushes out the refusals of others, as long as those have fewer.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 
-/// What a refusal is counted for, such as an issuer entry with an account. Its text is `f` or `s`
-/// and 16 hexadecimal digits.
+/// The group that a refusal counts for, such as an issuer entry with an account. Its text is `f` or
+/// `s` and 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefusalShare {
-    /// Whether it is one of those that share the small space, kept for requests that name no issuer of ours.
+    /// Whether it belongs to the small space, for requests that name no configured issuer.
     pub is_small: bool,
-    /// Which share.
+    /// The number of the share.
     pub number: u64,
 }
 
@@ -64,29 +64,29 @@ impl<'de> serde::Deserialize<'de> for RefusalShare {
     }
 }
 
-/// What has to go of `rows`, which come oldest first, for the rest to fit. It depends on nothing but
-/// the rows, so that replicas that tidy up at once choose alike.
+/// Which of `rows` must go so that the rest fits. The rows come oldest first. The result depends on
+/// the rows alone, so replicas that clean up at once choose the same.
 pub fn surplus<K>(rows: impl IntoIterator<Item = (RefusalShare, K)>, capacity: Capacity) -> Vec<K> {
     let (mut full, mut small) = (BTreeMap::new(), BTreeMap::new());
     for (share, key) in rows {
         let shares: &mut BTreeMap<RefusalShare, VecDeque<K>> = if share.is_small { &mut small } else { &mut full };
         shares.entry(share).or_default().push_back(key);
     }
-    let mut gone = give_way(full, capacity.full);
-    gone.append(&mut give_way(small, capacity.small));
-    gone
+    let mut removed = remove_from_largest(full, capacity.full);
+    removed.append(&mut remove_from_largest(small, capacity.small));
+    removed
 }
 
-fn give_way<K>(mut shares: BTreeMap<RefusalShare, VecDeque<K>>, capacity: usize) -> Vec<K> {
+fn remove_from_largest<K>(mut shares: BTreeMap<RefusalShare, VecDeque<K>>, capacity: usize) -> Vec<K> {
     let total: usize = shares.values().map(VecDeque::len).sum();
     let mut largest: BinaryHeap<_> = shares.iter().map(|(share, keys)| (keys.len(), Reverse(*share))).collect();
-    let mut gone = Vec::new();
-    while total - gone.len() > capacity {
+    let mut removed = Vec::new();
+    while total - removed.len() > capacity {
         let Some((count, Reverse(share))) = largest.pop() else { break };
-        gone.extend(shares.get_mut(&share).and_then(VecDeque::pop_front));
+        removed.extend(shares.get_mut(&share).and_then(VecDeque::pop_front));
         largest.push((count.saturating_sub(1), Reverse(share)));
     }
-    gone
+    removed
 }
 
 #[cfg(test)]
@@ -106,13 +106,13 @@ mod tests {
     #[test]
     fn fld42_a_flood_gives_up_its_own_and_nothing_of_others() {
         assert!(surplus(rows(&[(false, 1, 6), (false, 2, 4), (true, 3, 2)]), CAPACITY).is_empty());
-        let gone = surplus(rows(&[(false, 1, 3), (false, 2, 100), (false, 3, 2)]), CAPACITY);
-        assert_eq!(gone.len(), 95);
-        assert!(gone.iter().all(|(share, _)| *share == 2), "{gone:?}");
-        assert_eq!(gone.last(), Some(&(2, 94)), "the oldest of it first");
-        let gone = surplus(rows(&[(true, 9, 1000), (false, 1, 10)]), CAPACITY);
+        let removed = surplus(rows(&[(false, 1, 3), (false, 2, 100), (false, 3, 2)]), CAPACITY);
+        assert_eq!(removed.len(), 95);
+        assert!(removed.iter().all(|(share, _)| *share == 2), "{removed:?}");
+        assert_eq!(removed.last(), Some(&(2, 94)), "the oldest of it first");
+        let removed = surplus(rows(&[(true, 9, 1000), (false, 1, 10)]), CAPACITY);
         assert_eq!(
-            (gone.len(), gone.iter().all(|(share, _)| *share == 9)),
+            (removed.len(), removed.iter().all(|(share, _)| *share == 9)),
             (998, true),
             "strangers have their own space"
         );
