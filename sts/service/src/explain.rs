@@ -1,4 +1,5 @@
-//! Why a token would be granted or refused, without exchanging it: the same steps as the exchange, up to the decision.
+//! Explains why a token would be granted or refused, without exchanging it. It takes the same steps
+//! as the exchange, up to the decision.
 
 use serde::Serialize;
 use sts_claims::ClaimSet;
@@ -13,15 +14,16 @@ use crate::reason::{Reason, RefusedError};
 use crate::verify::verify;
 use crate::{Service, Snapshot};
 
-/// What is explained.
+/// The input.
 pub enum Presented<'a> {
-    /// A token, verified as the exchange verifies it.
+    /// A token, to be verified as in the exchange.
     Token(&'a str),
-    /// Claims that nobody has signed: everything but key and signature is judged.
+    /// Unsigned claims. Everything but key and signature is checked.
     Claims {
         /// The claims.
         claims: ClaimSet,
-        /// The issuer entry whose key would have signed them; needed where several share the `iss`.
+        /// The issuer entry whose key would have signed them. Needed if several entries share the
+        /// `iss`.
         entry: Option<&'a str>,
     },
 }
@@ -31,59 +33,60 @@ pub enum Presented<'a> {
 pub struct Explanation {
     /// `granted` or `refused`.
     pub verdict: &'static str,
-    /// The verdict with its cause, one line.
+    /// The verdict with its cause, in one line.
     pub summary: String,
     /// Why it is refused: `reason`, `cause`, `claim`, `actual`, `expected`, `fix`.
     #[serde(flatten)]
     pub diagnosis: Option<Diagnosis>,
-    /// The moment it was judged as of.
+    /// The time of the verdict.
     pub judged_at: UnixTime,
     /// The issuer entry, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer_entry: Option<String>,
-    /// What would be minted, when granted.
+    /// The token that a grant would mint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<WouldMint>,
-    /// The decision with its trace, once the rules were asked.
+    /// The decision with its trace, if the rules were evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
-    /// The claim that the exchange would take on a one-use token. Whether it is free only the store knows.
+    /// The claim that the exchange would take on a one-use token. Only the store knows whether it
+    /// is free.
     #[serde(skip)]
     pub replay_claim: Option<Digest256>,
 }
 
-/// What a grant would be minted as.
+/// The token that a grant would mint.
 #[derive(Clone, Debug, Serialize)]
 pub struct WouldMint {
     /// The account's username.
     pub account: String,
     /// `sub`.
     pub sub: String,
-    /// The identity that decided.
+    /// The identity that granted.
     pub identity: String,
     /// `aud`.
     pub aud: String,
     /// `scope`.
     pub scope: String,
-    /// Seconds.
+    /// Its lifetime, in seconds.
     pub expires_in: u32,
 }
 
-/// A question that cannot be answered as it was asked.
+/// Why the question cannot be answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExplainError {
-    /// Only a signature tells entries of one `iss` apart.
+    /// Several entries share the `iss`, and only a signature tells them apart.
     #[error("the issuer entries {} share the `iss` of these claims; name the one whose key signed the token: `--issuer {}`", .0.join(", "), .0.first().map_or("ENTRY", |name| name.trim_matches('`')))]
     SharedIssuer(Vec<String>),
-    /// The entry that is named does not exist, or is off.
+    /// The named entry does not exist, or is disabled.
     #[error("there is no issuer entry `{name}` that is enabled{}", .nearest.as_ref().map_or(String::new(), |name| format!("; write `{name}`")))]
     UnknownEntry {
-        /// As it was given.
+        /// The name in the question.
         name: String,
-        /// The nearest that there is.
+        /// The most similar existing name.
         nearest: Option<String>,
     },
-    /// The claims are of another issuer than the entry that is named.
+    /// The claims have another issuer than the named entry.
     #[error("the `iss` of these claims is {iss}, and that of issuer entry `{entry}` is `{issuer}`")]
     OtherIssuer {
         /// The entry.
@@ -117,10 +120,11 @@ impl Explanation {
 }
 
 impl Service {
-    /// Explains as of now, under the snapshot in force. Whether a one-use token was used is not asked, see [`Self::find_claim`].
+    /// Explains under the current time and snapshot. It does not check whether a one-use token was
+    /// used, see [`Self::find_claim`].
     ///
     /// # Errors
-    /// When the question names no entry, or a wrong one.
+    /// If the question names no entry where it must, or a wrong one.
     pub async fn explain(
         &self,
         presented: Presented<'_>,
@@ -129,19 +133,20 @@ impl Service {
         explain(&self.snapshot(), &*self.clock, presented, asked, None).await
     }
 
-    /// The claim of that key on a one-use token, `None` while the token is not used.
+    /// The claim of that key on a one-use token. `None` if the token was not used.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// If the store does not answer.
     pub async fn find_claim(&self, key: Digest256) -> Result<Option<TakenClaim>, LedgerError> {
         self.ledger.find_claim(key).await
     }
 }
 
-/// Explains what the exchange would answer under `snapshot` at `clock`, where `taken` is the claim on the token if it was used.
+/// Explains what the exchange would answer under `snapshot` at `clock`. `taken` is the claim on the
+/// token if it was used.
 ///
 /// # Errors
-/// When the question names no entry, or a wrong one.
+/// If the question names no entry where it must, or a wrong one.
 pub async fn explain(
     snapshot: &Snapshot,
     clock: &dyn Clock,
@@ -188,7 +193,7 @@ async fn explain_token(
     }
 }
 
-/// Explains claims that nobody has signed.
+/// Explains unsigned claims.
 fn explain_claims(
     snapshot: &Snapshot,
     claims: &ClaimSet,
@@ -223,7 +228,7 @@ fn explain_claims(
             }
         }
     };
-    // Claims that were written by hand to ask the rules have no times.
+    // Claims that somebody wrote by hand to try the rules have no times.
     let fault = match claims.member("exp") {
         Some(_) => sts_token::validate_unsigned_claims(claims, &trust, now).err(),
         None => None,
@@ -231,7 +236,7 @@ fn explain_claims(
     let decide = || decide(snapshot, Explained { token: None, entry: &trust.entry, claims }, asked, now);
     match fault {
         None => Ok(decide()),
-        // An `iat` is easily left out by hand. The rules have the first word then.
+        // A hand-written set of claims often lacks `iat`. Then the rules decide first.
         Some(fault) if fault == TokenRuleError::NO_ISSUED_AT => {
             let decided = decide();
             Ok(if decided.is_granted() { refuse(fault.into(), Some(&trust.entry)) } else { decided })
@@ -240,7 +245,7 @@ fn explain_claims(
     }
 }
 
-/// The entry that a question names.
+/// The entry that the question names.
 fn named_entry(snapshot: &Snapshot, claims: &ClaimSet, name: &str) -> Result<TrustSpec, ExplainError> {
     let found = EntryName::new(name).ok().and_then(|name| snapshot.trust.entry(&name));
     let Some(trust) = found else {
@@ -258,7 +263,7 @@ fn named_entry(snapshot: &Snapshot, claims: &ClaimSet, name: &str) -> Result<Tru
     }
 }
 
-/// Claims with the entry they are of.
+/// Claims and their entry.
 #[derive(Clone, Copy)]
 struct Explained<'a> {
     token: Option<&'a str>,
@@ -314,7 +319,7 @@ fn decide(snapshot: &Snapshot, explained: Explained<'_>, asked: &RequestedNames<
     }
 }
 
-/// What becomes of a decision by the claim that the exchange takes last: a token that was used already is refused.
+/// Refuses a grant whose one-use token was used already. The exchange takes that claim last.
 fn spend(
     snapshot: &Snapshot,
     decided: Explanation,
@@ -328,7 +333,7 @@ fn spend(
     };
     let key = verified.claim_for(grant).map(|claim| claim.key);
     let now = decided.judged_at;
-    // Judged as of a moment before its use, it was not used yet.
+    // At a time before its use, the token was not used yet.
     let is_earlier = |used: &EarlierUse| i64::try_from(used.at_millis / 1000).is_ok_and(|used| used <= now.as_secs());
     let spent = taken.filter(|taken| Some(taken.key) == key && taken.earlier_use.as_ref().is_none_or(is_earlier));
     let Some(spent) = spent else { return Explanation { replay_claim: key, ..decided } };

@@ -1,4 +1,4 @@
-//! What a refused token says of itself: what onboarding mostly fails on.
+//! What a refused token claims about itself. Most onboarding problems show here.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -7,14 +7,14 @@ use sts_token::ObservedClaims;
 
 use crate::redact::redacted;
 
-/// The most values of `aud` that are shown.
+/// The most values of `aud` to show.
 const MAX_AUDIENCES: usize = 8;
-/// The longest `alg` or `typ` that is shown, in bytes. A longer one is no registered name, and may be
-/// a secret in the wrong place.
+/// The longest `alg` or `typ` to show, in octets. A longer one is no registered name, and may be a
+/// secret in the wrong place.
 const MAX_NAME: usize = 24;
 
-/// A refused token by its header and registered claims. Texts are bounded and redacted; what is missing or of a wrong type is left
-/// out.
+/// The header and registered claims of a refused token. Texts are bounded and redacted. Missing
+/// members and members of a wrong type are left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresentedToken {
     /// Whether a key of a trusted issuer verified it. If not, anybody may have written it.
@@ -46,7 +46,8 @@ pub struct PresentedToken {
 }
 
 impl PresentedToken {
-    /// Of a token that is refused; `claims` are given if they were verified. `None` if it is no JWS at all.
+    /// Reads a refused token. `claims` are given if they were verified. `None` if it is no JWS at
+    /// all.
     pub(crate) fn of(token: &str, claims: Option<&ObservedClaims>) -> Option<Self> {
         let mut parts = token.split('.');
         let (header, payload) = (parts.next()?, parts.next()?);

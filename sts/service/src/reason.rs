@@ -1,4 +1,4 @@
-//! Why a request is refused, by stable names. The wire form of each is one table in the server.
+//! Stable names for why a request is refused. The server has one table from these to the wire.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -25,7 +25,8 @@ macro_rules! reasons {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// What callers are told, unless a rule says it more exactly: printable ASCII, never input.
+            /// The default text for callers, unless a rule has a more exact one. Printable ASCII,
+            /// and never input.
             #[must_use]
             pub const fn description(self) -> &'static str {
                 match self { $(Self::$variant => $description,)* }
@@ -35,81 +36,81 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The request's own shape is wrong.
+    /// The shape of the request is wrong.
     RequestMalformed = "request_malformed", "the request is malformed";
-    /// A grant that is not token exchange.
+    /// The grant is not token exchange.
     GrantUnsupported = "grant_unsupported", "the only grant here is urn:ietf:params:oauth:grant-type:token-exchange";
-    /// The subject token's shape, or a registered claim.
+    /// The subject token's shape, or a registered claim, is wrong.
     TokenMalformed = "token_malformed", "the subject token is malformed";
-    /// Its algorithm.
+    /// The token's algorithm is not accepted.
     TokenAlgorithm = "token_algorithm", "the subject token's algorithm is not accepted from its issuer";
-    /// Its kind.
+    /// The kind of token is not accepted.
     TokenTypeRefused = "token_type_refused", "a token of this type is not exchanged";
-    /// No entry has its `iss`.
+    /// No entry has the token's `iss`.
     IssuerUnknown = "issuer_unknown", "no trusted issuer has the subject token's iss, compared byte for byte";
     /// The entry has no key of that `kid`.
     KeyUnknown = "key_unknown", "the issuer publishes no key with the subject token's kid and algorithm";
-    /// The entry's keys could not be looked up.
+    /// The entry's keys could not be fetched.
     IssuerUnavailable = "issuer_unavailable", "the issuer's keys cannot be looked up right now; nothing was minted";
-    /// No key verifies it.
+    /// No key verifies the token.
     SignatureInvalid = "signature_invalid", "the subject token's signature is not the issuer's";
     /// `exp` has passed.
     TokenExpired = "token_expired", "the subject token has expired";
     /// `nbf` or `iat` is in the future.
     TokenNotYetValid = "token_not_yet_valid", "the subject token is not valid yet";
-    /// It lives too long or is too old.
+    /// The token's lifetime is too long, or it is too old.
     TokenTooOld = "token_too_old", "the subject token lives longer, or is older, than is accepted from its issuer";
     /// No value of its `aud` is ours.
     TokenAudience = "token_audience", "the subject token is for another audience: request one for our issuer, or for an account's UUID";
-    /// No account, no identity: one answer for all.
+    /// No account or no identity matches. Both get the same answer.
     NotAuthorized = "not_authorized", "the subject token is not authorized for this request";
-    /// More than one account fits.
+    /// More than one account matches.
     AmbiguousAccount = "ambiguous_account", "the subject token fits more than one service account: name one in audience";
     /// The API is not granted.
     TargetNotGranted = "target_not_granted", "the target is not granted: ask for an API that is granted to the service account";
-    /// An API must be named.
+    /// The request must name an API.
     TargetRequired = "target_required", "name the target API in audience or resource";
     /// Not every scope is granted.
     ScopeNotGranted = "scope_not_granted", "not every requested scope is granted";
     /// The subject token was used before.
     TokenReplayed = "token_replayed", "the subject token was used before, and may be used once";
-    /// The store did not answer; the refusal's own text says what was not done.
+    /// The store did not answer. The refusal's own text says what was not done.
     StoreUnavailable = "store_unavailable", "the store does not answer right now; nothing was done";
-    /// No sink can take the decision.
+    /// No sink can take the decision event.
     AuditUnavailable = "audit_unavailable", "the decision cannot be recorded in the audit trail right now; nothing was minted";
-    /// Credentials that are wrong or have no place here.
+    /// The credentials are wrong, or not expected here.
     InvalidClient = "invalid_client", "the credentials are wrong, or have no place here";
-    /// A Bearer token that is not one of ours, or not alive.
+    /// The Bearer token is not ours, or not active.
     InvalidToken = "invalid_token", "the bearer token is not one of ours, or not active";
-    /// A Bearer token without the scope that is needed.
+    /// The Bearer token lacks the scope.
     InsufficientScope = "insufficient_scope", "the bearer token lacks the scope for this";
     /// No such path.
     NotFound = "not_found", "there is nothing at this path";
     /// The path has other methods.
     MethodNotAllowed = "method_not_allowed", "the path does not answer this method";
-    /// The body is over the limit.
+    /// The body is too large.
     BodyTooLarge = "body_too_large", "the body is over 64 KiB";
-    /// The body's media type is not read here.
+    /// The body's media type is not accepted here.
     MediaType = "media_type", "the body's media type is not read here";
     /// Too many refused requests from this address.
     RateLimited = "rate_limited", "too many refused requests from this address";
-    /// A fault of ours.
+    /// An error of the server.
     ServerError = "server_error", "a fault of ours; the request came to nothing";
 }
 
-/// A refusal, as the caller learns of it.
+/// A refusal, as the caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedError {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// Which rule, in place of the reason's usual description; a text of ours, never input.
+    /// Which rule, instead of the reason's default text. A constant of ours, never input.
     pub detail: Option<Cow<'static, str>>,
     /// When to try again.
     pub retry_after: Option<Duration>,
 }
 
 impl RefusedError {
-    /// Refused for `reason`, which rule being `detail`.
+    /// A refusal for `reason`. `detail` says which rule.
     #[must_use]
     pub const fn because(reason: Reason, detail: &'static str) -> Self {
         Self { reason, detail: Some(Cow::Borrowed(detail)), retry_after: None }
@@ -123,7 +124,7 @@ impl RefusedError {
         Self { reason: Reason::RequestMalformed, detail, retry_after: None }
     }
 
-    /// The subject token is for another audience: says which to ask for.
+    /// The subject token is for another audience. The text says which one to request.
     pub(crate) fn audience(ours: &Issuer) -> Self {
         let detail = format!(
             "the subject token is for another audience: request one for {ours}, or for a service account's UUID"
@@ -131,13 +132,13 @@ impl RefusedError {
         Self { reason: Reason::TokenAudience, detail: Some(Cow::Owned(detail)), retry_after: None }
     }
 
-    /// What the caller is told.
+    /// The text for the caller.
     #[must_use]
     pub fn text(&self) -> &str {
         self.detail.as_deref().unwrap_or(self.reason.description())
     }
 
-    /// Not now: try again after `wait`.
+    /// A temporary refusal: try again after `wait`.
     #[must_use]
     pub const fn for_now(reason: Reason, wait: Duration) -> Self {
         Self { reason, detail: None, retry_after: Some(wait) }
@@ -175,7 +176,7 @@ impl From<Refusal> for Reason {
     }
 }
 
-/// How long a caller waits before it asks a store again that did not answer.
+/// How long a caller should wait when the store did not answer.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 impl RefusedError {
@@ -184,7 +185,8 @@ impl RefusedError {
         Self::store_away(error, "the token could not be recorded right now; nothing was minted")
     }
 
-    /// The ledger did not answer, so nothing is believed. `undone` tells the caller what was tried and not done.
+    /// The ledger did not answer, so no verdict is possible. `undone` tells the caller what was not
+    /// done.
     pub(crate) fn store_away(error: &sts_store::LedgerError, undone: &'static str) -> Self {
         tracing::error!(%error, "the store did not answer");
         Self { detail: Some(Cow::Borrowed(undone)), ..Self::for_now(Reason::StoreUnavailable, STORE_RETRY) }

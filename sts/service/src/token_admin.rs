@@ -1,4 +1,4 @@
-//! What an operator does with recorded tokens: list, show, revoke by jti or by rule, and take a rule back.
+//! What operators do with recorded tokens: list, show, revoke by jti or by rule, and remove a rule.
 
 mod listing;
 mod names;
@@ -22,13 +22,13 @@ use listing::account_id;
 use names::NamedObjects;
 use scan::Scanned;
 
-/// The longest reason that is kept, in bytes.
+/// The longest reason to store, in octets.
 const MAX_REASON: usize = 1024;
 
-/// What a revocation came to.
+/// The result of a revocation.
 #[derive(Debug, Serialize)]
 pub struct Revoked {
-    /// As it is recorded; none for a dry run.
+    /// The revocation as recorded. `None` for a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Revocation>,
     /// How many tokens it ends, or would end.
@@ -38,26 +38,26 @@ pub struct Revoked {
     pub dry_run: bool,
 }
 
-/// A rule that was taken back.
+/// A removed rule.
 #[derive(Debug, Serialize)]
 pub struct UndoneRule {
-    /// The rule, as it was recorded.
+    /// The rule as it was recorded.
     pub undone: Revocation,
     /// How many tokens it covered that nothing else revokes.
     #[serde(flatten)]
     pub coverage: CoveredTokens,
 }
 
-/// A number of tokens that are not expired, and that nothing else has revoked.
+/// A number of unexpired tokens that nothing else has revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct CoveredTokens {
-    /// `null` when the store stopped answering before they were counted.
+    /// `null` if the store stopped answering before they were counted.
     pub covered: Option<usize>,
-    /// Whether there may be more: there was no time to look at every record.
+    /// Whether there may be more, because the time limit was reached.
     pub at_least: bool,
 }
 
-/// A revocation that is refused: it says what is wrong with it. Nothing was revoked.
+/// Why a revocation is refused. Nothing was revoked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RevocationError {
     /// It would cover every token.
@@ -65,25 +65,25 @@ pub enum RevocationError {
         "name what to revoke: jti, account, identity, issuer, subject, api_key, issuer_kid, kid, generation or claim"
     )]
     NoField,
-    /// The token of that `jti` does not fit the other fields.
+    /// The token of that `jti` does not match the other fields.
     #[error("the token of that jti does not fit the other fields")]
     OtherToken,
-    /// A field that cannot be.
+    /// An invalid field.
     #[error("`{0}` is not usable: {1}")]
     Field(&'static str, String),
     /// No such token.
     #[error("no live token has that jti")]
     UnknownToken,
-    /// A name that nobody has.
+    /// An unknown name.
     #[error("{0}")]
     UnknownName(UnknownName),
-    /// It would end tokens before they are born.
+    /// It would cover tokens that are issued in the future.
     #[error(
         "`before` is {before}, and now it is {now}: a rule covers only what was issued already. Leave `before` out to \
          cover every token recorded by now"
     )]
     Future {
-        /// The moment that was given, RFC 3339.
+        /// The given time, RFC 3339.
         before: String,
         /// The server's clock, RFC 3339.
         now: String,
@@ -94,10 +94,10 @@ pub enum RevocationError {
 }
 
 impl Service {
-    /// The revocation rules in force, oldest first, each with who made it, when and why.
+    /// The revocation rules in force, oldest first, each with its author, time and reason.
     ///
     /// # Errors
-    /// What the ledger says.
+    /// The ledger's error.
     pub async fn revocation_rules(&self) -> Result<Arc<[Revocation]>, LedgerError> {
         self.ledger.rules().await
     }
@@ -113,7 +113,7 @@ impl Service {
         by: &str,
     ) -> Result<Revoked, RevocationError> {
         if let Some(id) = &request.api_key {
-            // Whoever gives the whole key here is not shown it again.
+            // The answer does not repeat a whole API key from the request.
             ApiKeyId::new(id).map_err(|error| RevocationError::Field("api_key", error.to_string()))?;
         }
         if !request.force {
@@ -135,10 +135,10 @@ impl Service {
         }
     }
 
-    /// Takes the rule of that id back. `None` when no such rule is in force.
+    /// Removes the rule of that id. `None` if no such rule is in force.
     ///
     /// # Errors
-    /// What the ledger says; the rule is in force still.
+    /// The ledger's error. The rule is then still in force.
     pub async fn undo_rule(&self, id: RuleId) -> Result<Option<UndoneRule>, LedgerError> {
         let Some(undone) = self.ledger.undo_rule(id).await? else { return Ok(None) };
         self.published.rule_made();
@@ -174,13 +174,15 @@ impl Service {
     }
 
     async fn make_rule(&self, mut revocation: Revocation, dry_run: bool) -> Result<Revoked, RevocationError> {
-        // What is revoked already is not counted, the same rule from before included.
+        // Tokens that are revoked already are not counted, even if an earlier copy of this rule
+        // revoked them.
         let others = self.ledger.rules().await?;
         if dry_run {
             let coverage = self.try_coverage(&revocation, &others).await?;
             return Ok(Revoked { revocation: None, coverage, dry_run });
         }
-        // What was minted under a longer `max_ttl` than today's is covered to its end, too.
+        // Tokens may have been minted under a longer `max_ttl` than today's. Cover them to their
+        // end.
         let last = self.ledger.last_end().await?;
         revocation.until = last.map_or(revocation.until, |last| last.max(revocation.until));
         let revocation = self.ledger.revoke(revocation).await?;
@@ -189,8 +191,8 @@ impl Service {
         Ok(Revoked { revocation: Some(revocation), coverage, dry_run })
     }
 
-    /// How many tokens `revocation` covers that `others` do not. The revocation is recorded by now, so a failure to count
-    /// is no failure of it.
+    /// How many tokens `revocation` covers that `others` do not. The revocation is recorded by now,
+    /// so a failed count is no failure of it.
     async fn coverage(&self, revocation: &Revocation, others: &Arc<[Revocation]>) -> CoveredTokens {
         self.try_coverage(revocation, others).await.unwrap_or_else(|error| not_counted(&error))
     }
@@ -224,7 +226,7 @@ impl Service {
         record.exp > self.clock.now() && !self.rules.covers(rules, record)
     }
 
-    /// The revocation that `request` asks for, as a rule. Everything that can be wrong with it by itself is refused.
+    /// Turns `request` into a rule, and refuses it if it is invalid by itself.
     fn drafted(
         &self,
         snapshot: &Snapshot,
@@ -289,7 +291,7 @@ fn not_counted(error: &LedgerError) -> CoveredTokens {
     CoveredTokens { covered: None, at_least: false }
 }
 
-/// A moment for people.
+/// A time for people.
 fn rfc3339(time: UnixTime) -> String {
     chrono::DateTime::from_timestamp(time.as_secs(), 0)
         .map_or_else(|| time.to_string(), |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))

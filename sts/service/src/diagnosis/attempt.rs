@@ -1,4 +1,4 @@
-//! Fixes that are tried before they are named: made on the token's claims or its entry, and judged again.
+//! Tests a fix before suggesting it: changes the token's claims or its entry, and evaluates again.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use sts_types::{EntryName, UnixTime};
 use super::view::{RefusedRequest, TokenView};
 use crate::reason::{Reason, RefusedError};
 
-/// So many faults of one token are told, one behind another.
+/// The most faults of one token to report, one after the other.
 const MAX_DEPTH: u8 = 3;
 
-/// One change that may end a refusal.
+/// A change that may end a refusal.
 pub(super) struct Attempt {
     text: String,
     trust: TrustSpec,
@@ -28,13 +28,13 @@ impl Attempt {
         Some(Self { text, trust, claims: token.claims.as_deref()?.clone() })
     }
 
-    /// The token as it is, taken for one of that entry.
+    /// The unchanged token, evaluated for this entry.
     pub(super) fn of_named_entry(token: &TokenView<'_>, entry: &EntryName, text: String) -> Option<Self> {
         let trust = token.snapshot.trust.entry(entry)?.as_ref().clone();
         Some(Self { text, trust, claims: token.claims.as_deref()?.clone() })
     }
 
-    /// The caller's change of the token: each claim with its new value, or taken out.
+    /// The caller's change of the token: the new value of each claim, or its removal.
     pub(super) fn of_claims(
         token: &TokenView<'_>,
         text: String,
@@ -50,7 +50,7 @@ impl Attempt {
         Some(Self { text, trust: token.entry()?.clone(), claims: claims.into() })
     }
 
-    /// A token that is as this one was, issued right now and living for `lifetime` at most.
+    /// A token like this one, issued now, with at most this `lifetime`.
     pub(super) fn of_fresh_token(token: &TokenView<'_>, text: String, lifetime: Option<i64>) -> Option<Self> {
         let now = token.now().as_secs();
         let begins = token.moment("iat").or_else(|| token.moment("nbf"));
@@ -70,8 +70,9 @@ impl Attempt {
     }
 }
 
-/// `found` with every change that suffices. Where none does, with the first, and with what is wrong besides. Where none can be
-/// tried, as no one entry is known or no claim can be read, it is `untried`.
+/// Adds every sufficient change to `found`. If none suffices, adds the first one and what else is
+/// wrong. If none can be tested, because the entry is not clear or no claim can be read, returns
+/// `untried`.
 pub(super) fn with_fixes(
     token: &TokenView<'_>,
     found: Diagnosis,
@@ -100,7 +101,7 @@ pub(super) fn with_fixes(
     }
 }
 
-/// What is still wrong once the change is made; `None` for a grant.
+/// What is still wrong after the change. `None` for a grant.
 fn rest(token: &TokenView<'_>, attempt: &Attempt) -> Option<Diagnosis> {
     if token.depth >= MAX_DEPTH {
         return None;
@@ -120,7 +121,7 @@ fn rest(token: &TokenView<'_>, attempt: &Attempt) -> Option<Diagnosis> {
     Some(super::diagnosed(&view))
 }
 
-/// What the exchange would answer, key and signature apart.
+/// The answer of the exchange, without key and signature checks.
 fn refusal(token: &TokenView<'_>, attempt: &Attempt, now: UnixTime) -> Option<RefusedError> {
     let Attempt { trust, claims, .. } = attempt;
     if let Err(fault) = sts_token::validate_unsigned_claims(claims, trust, now) {
@@ -138,7 +139,7 @@ fn refusal(token: &TokenView<'_>, attempt: &Attempt, now: UnixTime) -> Option<Re
     }
 }
 
-/// A claim that is a number, as it is and as it would be in another unit.
+/// A numeric claim, as it is and in another unit.
 pub(super) fn number(token: &TokenView<'_>, name: &str) -> Option<f64> {
     token.claim(name).and_then(Json::as_number).and_then(serde_json::Number::as_f64)
 }

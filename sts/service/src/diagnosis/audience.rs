@@ -1,4 +1,4 @@
-//! Tokens that were made for somebody else, or for nobody.
+//! Tokens for somebody else's audience, or for none.
 
 use sts_claims::Json;
 use sts_policy::Diagnosis;
@@ -7,7 +7,7 @@ use sts_types::EntryName;
 use super::attempt::{Attempt, with_fixes};
 use super::view::{TokenView, shown_text};
 
-/// The most audiences that a sentence lists.
+/// The most audiences to list in a sentence.
 const MAX_LISTED: usize = 6;
 
 /// No value of `aud` is ours.
@@ -53,7 +53,7 @@ pub(super) fn foreign(token: &TokenView<'_>) -> Option<Diagnosis> {
     Some(requested_anew(token, Diagnosis::new("", cause).at("aud").actual(actual).expected(listed)))
 }
 
-/// With the audience to ask for, as the fix: the first of which the rules grant something.
+/// Adds the audience to request as the fix: the first one for which the rules grant something.
 pub(super) fn requested_anew(token: &TokenView<'_>, found: Diagnosis) -> Diagnosis {
     let Some(entry) = entry(token) else {
         let ours = shown_text(token.snapshot.issuer.as_str());

@@ -1,4 +1,4 @@
-//! Tokens of issuers that nobody trusts.
+//! Tokens of untrusted issuers.
 
 use sts_policy::{Diagnosis, EntryView, IssuerFault, Preset};
 use sts_types::Issuer;
@@ -55,8 +55,8 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
     Some(found.fix(present_of(one)))
 }
 
-/// What is wrong with an issuer that looks like a platform's. Strangers choose it, and to compare it with every platform takes
-/// time, so most are not.
+/// The fault of an issuer that resembles a platform's. Strangers choose the `iss`, and comparing it
+/// with every platform takes time, so most are skipped.
 fn platform_like(iss: &str) -> Option<IssuerFault> {
     const FAMILIAR: [&str; 12] =
         ["hub", "lab", "ogle", "micros", "windows", "amazon", "circle", "terraf", "build", "bucket", "vercel", "azure"];
@@ -65,9 +65,9 @@ fn platform_like(iss: &str) -> Option<IssuerFault> {
     is_familiar.then(|| IssuerFault::of(&Issuer::new(iss).ok()?.into())).flatten()
 }
 
-/// The enabled entry of whose platform the token has most claims.
+/// The enabled entry whose platform's claims match the token best.
 fn likeliest<'e, 'r>(token: &TokenView<'_>, entries: &'e [EntryView<'r>]) -> Option<&'e EntryView<'r>> {
-    /// Claims that every token has say nothing.
+    /// Claims that every token has prove nothing.
     const COMMON: [&str; 7] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
     let likeness = |own: &&EntryView<'_>| {
         let sample = own.preset.map(Preset::sample).unwrap_or_default();
@@ -78,11 +78,11 @@ fn likeliest<'e, 'r>(token: &TokenView<'_>, entries: &'e [EntryView<'r>]) -> Opt
     if !has_more {
         return entries.iter().find(|own| own.enabled);
     }
-    // Of entries that are alike, the first.
+    // Of equal entries, the first.
     entries.iter().filter(|own| own.enabled).rev().max_by_key(likeness)
 }
 
-/// An entry that is off.
+/// The entry is disabled.
 fn disabled(token: &TokenView<'_>, off: &EntryView<'_>, found: impl Fn(String) -> Diagnosis) -> Diagnosis {
     let name = off.name;
     let why = format!(" that is enabled: issuer entry `{name}` is off (`enabled: false`)");
@@ -98,7 +98,7 @@ fn disabled(token: &TokenView<'_>, off: &EntryView<'_>, found: impl Fn(String) -
     }
 }
 
-/// A member of a family whose variables do not take it.
+/// A member of a family that the family's variables exclude.
 fn unlisted(iss: &str, entry: &EntryView<'_>) -> Option<String> {
     let template = entry.template()?;
     let form = template.without_rules();
@@ -118,7 +118,7 @@ fn unlisted(iss: &str, entry: &EntryView<'_>) -> Option<String> {
     })
 }
 
-/// An `iss` that is nearly that of an entry.
+/// An `iss` that is similar to that of an entry.
 fn near_miss(
     token: &TokenView<'_>,
     iss: &str,
@@ -129,7 +129,7 @@ fn near_miss(
     let differences = near.differences.join(" and ");
     let own_issuer = shown_text(own.issuer);
     let found = found(format!("; that of issuer entry `{}` is {own_issuer}: {differences}", own.name));
-    // The same host under the same scheme is the same issuer, however its slashes are written.
+    // The same host under the same scheme is the same issuer, apart from slashes.
     let loads = || Issuer::new(iss).is_ok_and(|own| IssuerFault::of(&own.into()).is_none());
     if near.is_same && loads() {
         let fix = format!("write `issuer: {iss}` on issuer entry `{}`, as the token has it", own.name);
@@ -155,7 +155,7 @@ fn origin(url: &str) -> Option<String> {
     (!host.is_empty()).then(|| format!("{scheme}://{host}").to_ascii_lowercase())
 }
 
-/// What is known of an issuer that looks like a platform's.
+/// A note about an issuer that resembles a platform's.
 fn platform_note(iss: &str, trusted: &[&str]) -> Option<String> {
     let tenant = |url: &str| url.split('/').find(|part| sts_types::is_uuid(part)).map(str::to_ascii_lowercase);
     let (v1, v2) = ("https://sts.windows.net/", "https://login.microsoftonline.com/");

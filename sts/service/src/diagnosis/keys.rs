@@ -1,4 +1,4 @@
-//! Keys: what the token was signed with, and what the entry has.
+//! Keys: the one that signed the token, and those of the entry.
 
 use sts_policy::Diagnosis;
 use sts_token::TrustSpec;
@@ -7,12 +7,12 @@ use sts_types::Kid;
 use super::view::{TokenView, shown_text, span, time};
 use crate::issuer_keys::KeysView;
 
-/// What the token says of its key.
+/// Describes the token's key.
 fn of_token(token: &TokenView<'_>) -> String {
     let kid =
         token.header_text("kid").map_or_else(|| "no `kid`".to_owned(), |kid| format!("`kid` {}", shown_text(kid)));
     let alg = token.header_text("alg").map_or_else(|| "no `alg`".to_owned(), |alg| format!("`alg` {alg}"));
-    // A remembered token has lost its signature; one that ends in a dot never had one.
+    // A remembered token has lost its signature. One that ends in a dot never had one.
     let unsigned = token.request.token.is_some_and(|text| text.split('.').nth(2) == Some(""));
     let signature = if unsigned { ", and no signature: its third part is empty" } else { "" };
     format!("the token has {kid} and {alg}{signature}")
@@ -40,7 +40,7 @@ fn kids(view: &KeysView) -> String {
     if all.is_empty() { "no usable key".to_owned() } else { all.join(", ") }
 }
 
-/// What the entry has, how old it is, and from where.
+/// Describes the entry's keys, their age and their source.
 fn of_entry(token: &TokenView<'_>, trust: &TrustSpec, view: &KeysView) -> String {
     let now = token.now();
     let age = match (view.file_modified_at, view.fetched_at) {
@@ -72,7 +72,7 @@ fn expected(views: &[(&TrustSpec, KeysView)]) -> String {
     views.iter().map(|(_, view)| kids(view)).collect::<Vec<_>>().join(" or ")
 }
 
-/// What brings other keys to an entry.
+/// How to get other keys for an entry.
 fn refresh(trust: &TrustSpec, view: &KeysView) -> String {
     match view.setting {
         "jwks_file" => format!(
@@ -86,7 +86,7 @@ fn refresh(trust: &TrustSpec, view: &KeysView) -> String {
     }
 }
 
-/// What one entry's key set says of the token's `kid`, the most telling first.
+/// What an entry's key set says about the token's `kid`. The most helpful comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Clue {
     OtherAlgorithm,
@@ -96,7 +96,7 @@ enum Clue {
     Nothing,
 }
 
-/// Why an entry has no key for the token, with what ends that.
+/// Why an entry has no key for the token, and how to fix it.
 fn clue(token: &TokenView<'_>, trust: &TrustSpec, view: &KeysView) -> (Clue, String, String) {
     let kid = token.header_text("kid");
     let has_kid = |own: Option<&Kid>| own.is_some_and(|own| Some(own.as_str()) == kid);
@@ -206,7 +206,7 @@ pub(super) fn signature(token: &TokenView<'_>) -> Option<Diagnosis> {
     )))
 }
 
-/// Where the token is another issuer's, no key set helps.
+/// If the token is another issuer's, no key set helps.
 fn or_other_issuer(token: &TokenView<'_>) -> String {
     match token.claim_text("iss").map(shown_text) {
         Some(iss) => format!("; if another issuer than {iss} signed it, present a token of this one"),
@@ -214,7 +214,7 @@ fn or_other_issuer(token: &TokenView<'_>) -> String {
     }
 }
 
-/// The entry's keys could not be looked up.
+/// The entry's keys could not be fetched.
 pub(super) fn unavailable(token: &TokenView<'_>) -> Option<Diagnosis> {
     let views = token.keys();
     let failed = views.iter().find_map(|(trust, view)| Some((*trust, view, view.last_error.as_ref()?)));

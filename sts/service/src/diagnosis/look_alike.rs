@@ -1,19 +1,21 @@
-//! An `iss` that is nearly that of an entry: in what it differs, and whether it can be the same issuer.
+//! Compares an `iss` with a similar one of an entry: how they differ, and whether they can be the
+//! same issuer.
 
 use sts_policy::EntryView;
 
-/// The nearest entry, and how the token's `iss` differs from its issuer.
+/// The most similar entry, and how the token's `iss` differs from its issuer.
 pub(super) struct LookAlike<'e, 'r> {
     pub(super) entry: &'e EntryView<'r>,
-    /// In words, one or more.
+    /// The differences in words, at least one.
     pub(super) differences: Vec<String>,
-    /// Whether it is the same issuer, written in another way: same scheme, host and port, and the same path but for slashes.
+    /// Whether it is the same issuer, written differently: same scheme, host and port, and the same
+    /// path apart from slashes.
     pub(super) is_same: bool,
-    /// Whether it is on another host, which somebody else may own.
+    /// Whether the host differs. Somebody else may own it.
     pub(super) is_other_host: bool,
 }
 
-/// The nearest of `entries` to `iss`, where one is near.
+/// The entry most similar to `iss`, if one is similar.
 pub(super) fn nearest<'e, 'r>(
     iss: &str,
     entries: impl IntoIterator<Item = &'e EntryView<'r>>,
@@ -52,7 +54,7 @@ fn compared<'e, 'r>(iss: &str, entry: &'e EntryView<'r>) -> Option<LookAlike<'e,
     Some(LookAlike { entry, differences, is_same, is_other_host: !is_same_host })
 }
 
-/// Whether the hosts are one, with the differences; `None` where nobody takes one for the other.
+/// Whether the hosts are the same, with the differences. `None` if nobody could confuse them.
 fn hosts(sent: &ServiceDependencies<'_>, wanted: &ServiceDependencies<'_>) -> Option<(bool, Vec<String>)> {
     if sent.host == wanted.host {
         return Some((true, Vec::new()));
@@ -65,7 +67,7 @@ fn hosts(sent: &ServiceDependencies<'_>, wanted: &ServiceDependencies<'_>) -> Op
         return Some((true, vec!["a dot at the end of the host".to_owned()]));
     }
     let (shown, other) = (bounded(sent.host), bounded(wanted.host));
-    // One name for a cluster, with and without its domain.
+    // A cluster's name with and without its domain.
     if let Some(more) = wanted.host.strip_prefix(sent.host).filter(|more| more.starts_with('.')) {
         return Some((false, vec![format!("`{}` is missing at the end of the host", bounded(more))]));
     }

@@ -1,5 +1,5 @@
-//! The one place that knows why a request is refused, for its owner: `sts explain`, the decision event and remembered refusals
-//! all show what [`diagnose`] makes.
+//! Finds out why a request was refused, for its owner. `sts explain`, the decision event and
+//! remembered refusals all show the result of [`diagnose`].
 
 mod attempt;
 mod audience;
@@ -22,9 +22,9 @@ use crate::Snapshot;
 use crate::reason::Reason;
 use view::TokenView;
 
-/// Why `request` was refused under `snapshot`, and what would end it.
+/// Why `request` was refused under `snapshot`, and what would help.
 ///
-/// It may try changes on the rules, so it belongs off the request path. It does no I/O.
+/// It may test changes on the rules, so run it outside of requests. It does no I/O.
 #[must_use]
 pub fn diagnose(snapshot: &Snapshot, request: &RefusedRequest<'_>) -> Diagnosis {
     diagnosed(&TokenView::of(snapshot, request))
@@ -52,7 +52,7 @@ fn diagnosed(token: &TokenView<'_>) -> Diagnosis {
     Diagnosis { reason: reason.name().into(), ..found }
 }
 
-/// What the rules say, where they were asked and say that reason.
+/// The rules' own diagnosis, if they were evaluated and gave that reason.
 fn rules(snapshot: &Snapshot, request: &RefusedRequest<'_>, reason: Reason) -> Option<Diagnosis> {
     let requested = match snapshot.rules.resolve(&request.asked) {
         Ok(requested) => requested,

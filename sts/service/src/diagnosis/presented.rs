@@ -1,4 +1,4 @@
-//! What was presented in place of a signed ID token, and tokens of a kind that is not exchanged.
+//! Input that is not a signed ID token, and kinds of tokens that are not exchanged.
 
 use sts_claims::Json;
 use sts_policy::Diagnosis;
@@ -6,7 +6,7 @@ use sts_types::Algorithm;
 
 use super::view::{TokenView, shown_misfit, shown_text};
 
-/// How other credentials begin, and what each is.
+/// Prefixes of other credentials, and what they are.
 const BEGINNINGS: [(&str, &str, &str); 16] = [
     (
         "ya29.",
@@ -33,7 +33,7 @@ const GITHUB: &str =
     "call the runner's `ACTIONS_ID_TOKEN_REQUEST_URL` (`permissions: id-token: write`) and send the `value` it answers";
 const AWS: &str = "send the token of `GetWebIdentityToken`, or the projected file of IRSA";
 
-/// Not a JWS at all, or one that is not read.
+/// No JWS at all, or one that is not accepted.
 pub(super) fn malformed(token: &TokenView<'_>) -> Option<Diagnosis> {
     let text = token.request.token?;
     let found = |what: &str, fix: &str| {
@@ -87,7 +87,7 @@ fn counted(parts: usize) -> String {
     format!("{parts} parts separated by dots")
 }
 
-/// A JWS that cannot be read, by the part at fault.
+/// A malformed JWS, with the part at fault.
 fn broken_part(token: &TokenView<'_>, parts: &[&str]) -> Option<Diagnosis> {
     let found = |claim: &str, actual: String, expected: &str, fix: &str| {
         let cause = format!("the token's {claim} is {actual}, expected {expected}");
@@ -137,7 +137,7 @@ fn broken_part(token: &TokenView<'_>, parts: &[&str]) -> Option<Diagnosis> {
     None
 }
 
-/// A text that is no token, or a token in a wrapping.
+/// A text that is no token, or a wrapped token.
 fn in_place_of_a_token(text: &str) -> Option<(String, String)> {
     let same = |what: &str, fix: &str| Some((what.to_owned(), fix.to_owned()));
     let trimmed = text.trim();
@@ -201,7 +201,7 @@ fn in_place_of_a_token(text: &str) -> Option<(String, String)> {
     BEGINNINGS.iter().find(begins).map(|(_, what, fix)| ((*what).to_owned(), (*fix).to_owned()))
 }
 
-/// An algorithm that the entry, or nobody, accepts.
+/// An algorithm that the entry does not accept, or that no entry does.
 pub(super) fn algorithm(token: &TokenView<'_>) -> Option<Diagnosis> {
     let alg = token.header.as_ref()?.get("alg");
     let actual = alg.map_or_else(|| "absent".to_owned(), |alg| shown_misfit(&alg.to_value()));

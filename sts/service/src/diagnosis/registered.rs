@@ -1,4 +1,4 @@
-//! Registered claims that are missing, or of a wrong type.
+//! Registered claims that are missing or have a wrong type.
 
 use serde_json::Value;
 use sts_claims::{Json, JsonKind};
@@ -13,7 +13,7 @@ use super::{audience as audiences, spiffe};
 /// The most values of `aud` that are read.
 const MAX_AUDIENCES: usize = 32;
 
-/// The first registered claim at fault, in the order in which they are judged.
+/// The first registered claim at fault, in the order of validation.
 pub(super) fn malformed(token: &TokenView<'_>) -> Option<Diagnosis> {
     token.claims.as_ref()?;
     let text = |name, rule: fn(&str) -> bool, expected| {
@@ -101,7 +101,7 @@ fn audience(token: &TokenView<'_>) -> Option<Diagnosis> {
         count > 0 && elements.all(|own| own.as_str().is_some_and(|text| Audience::new(text).is_ok()))
     };
     let found = member(token, "aud", true, expected, is_audience)?;
-    // Whatever is wrong with it, what to ask for is the same.
+    // Whatever is wrong with it, the audience to request is the same.
     let ours = audiences::expected(token).unwrap_or_else(|| shown_text(token.snapshot.issuer.as_str()));
     let of = if token.entries.is_empty() { String::new() } else { format!(" for {}", token.entry_names()) };
     let cause = match token.claim("aud") {
@@ -112,7 +112,7 @@ fn audience(token: &TokenView<'_>) -> Option<Diagnosis> {
 }
 
 fn date(token: &TokenView<'_>, name: &str, is_required: bool) -> Option<Diagnosis> {
-    /// Beyond it JSON readers disagree about integers.
+    /// JSON parsers disagree about integers beyond it.
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     let is_date = |value: Json<'_>| {
         value.as_number().and_then(serde_json::Number::as_f64).is_some_and(|number| number.abs() <= MAX_EXACT)

@@ -1,11 +1,12 @@
-//! Refusals that no token caused: the request's own shape, credentials, and what was away.
+//! Refusals without a fault in the token: the request's shape, credentials, and unavailable
+//! services.
 
 use sts_policy::Diagnosis;
 
 use super::view::RefusedRequest;
 use crate::reason::Reason;
 
-/// What the caller was told, with the parameter at fault and what to do.
+/// The caller's text, with the parameter at fault and what to do.
 pub(super) fn diagnose(request: &RefusedRequest<'_>) -> Diagnosis {
     let text = request.refused.text();
     let fix = match request.refused.reason {
@@ -23,13 +24,13 @@ pub(super) fn diagnose(request: &RefusedRequest<'_>) -> Diagnosis {
         Reason::MethodNotAllowed => "use the method that `Allow` names",
         _ => "",
     };
-    // A text that says what to do itself says it once.
+    // Do not repeat advice that the text gives already.
     let (cause, told) = match text.split_once(": ") {
         Some((cause, told)) if ADVICE.iter().any(|verb| told.starts_with(verb)) => (cause, told),
         _ => (text, ""),
     };
     let found = Diagnosis::new("", cause);
-    // Texts of ours put the parameter in back-ticks.
+    // Our texts put the parameter in back-ticks.
     let found = match (text.split('`').nth(1), at_fault(request.refused.reason)) {
         (_, Some(place)) => found.at(place),
         (Some(name), None) => found.at(name),
@@ -42,10 +43,10 @@ pub(super) fn diagnose(request: &RefusedRequest<'_>) -> Diagnosis {
     }
 }
 
-/// How advice begins in texts that callers are told.
+/// Words that begin advice in texts for callers.
 const ADVICE: [&str; 8] = ["send ", "name ", "request ", "ask ", "write ", "set ", "the client ", "use "];
 
-/// What is at fault, where no parameter is.
+/// The thing at fault, if it is no parameter.
 fn at_fault(reason: Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::InvalidClient | Reason::InvalidToken => "Authorization",

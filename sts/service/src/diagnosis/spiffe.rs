@@ -1,4 +1,5 @@
-//! Tokens without `iss`, which only a SPIFFE trust domain can be the origin of, and SPIFFE IDs of another one.
+//! Tokens without `iss`, which only a SPIFFE trust domain can issue, and SPIFFE IDs of the wrong
+//! trust domain.
 
 use sts_policy::Diagnosis;
 
@@ -7,7 +8,7 @@ use super::view::{TokenView, shown_text};
 
 const SCHEME: &str = "spiffe://";
 
-/// A JWT-SVID without `iss` of a trust domain that no entry has, or whose `sub` is no SPIFFE ID.
+/// A JWT-SVID without `iss` whose trust domain no entry has, or whose `sub` is no SPIFFE ID.
 pub(super) fn without_issuer(token: &TokenView<'_>) -> Option<Diagnosis> {
     if token.claim("iss").is_some() {
         return None;
@@ -54,7 +55,7 @@ pub(super) fn without_issuer(token: &TokenView<'_>) -> Option<Diagnosis> {
     Some(found.fix(format!("present an SVID of the trust domain {}, or a token with `iss`", shown_text(own))))
 }
 
-/// A token of an entry with a trust domain whose `sub` lies in another one.
+/// A token for an entry with a trust domain, whose `sub` is in another one.
 pub(super) fn other_domain(token: &TokenView<'_>) -> Option<Diagnosis> {
     let trust = token.entry()?;
     let wanted = trust.trust_domain.as_deref()?;
@@ -80,12 +81,12 @@ pub(super) fn other_domain(token: &TokenView<'_>) -> Option<Diagnosis> {
     Some(with_fixes(token, found, &fix, [Attempt::of_claims(token, fix.clone(), &[("sub", changed)])]))
 }
 
-/// The trust domain of a SPIFFE ID, whatever it looks like.
+/// The trust domain of a SPIFFE ID, valid or not.
 fn domain_of(sub: &str) -> Option<&str> {
     sub.strip_prefix(SCHEME)?.split('/').next()
 }
 
-/// What is odd about a SPIFFE ID (SPIFFE-ID section 2).
+/// What is wrong with a SPIFFE ID (SPIFFE-ID section 2).
 fn id_fault(sub: &str) -> Option<String> {
     let Some(rest) = sub.strip_prefix(SCHEME) else {
         let scheme = sub.split("://").next().unwrap_or_default();
@@ -113,7 +114,7 @@ fn id_fault(sub: &str) -> Option<String> {
     Some(fault.to_owned())
 }
 
-/// The nearest trust domain, with how it differs where that is easy to overlook.
+/// The most similar trust domain, and the difference if it is easy to overlook.
 fn nearest<'a>(domain: &str, known: &[(&'a str, &str)]) -> Option<(&'a str, Option<String>)> {
     let twin = known.iter().find_map(|(own, _)| Some((*own, Some(sts_policy::difference(own, domain)?))));
     twin.or_else(|| Some((sts_types::nearest(domain, known.iter().map(|(own, _)| *own))?, None)))

@@ -1,4 +1,4 @@
-//! Tokens that come too late, too early, live too long, or come twice.
+//! Tokens that are too late, too early, too long-lived, or used twice.
 
 use sts_policy::Diagnosis;
 
@@ -6,9 +6,9 @@ use super::attempt::{Attempt, with_fixes};
 use super::units::not_seconds;
 use super::view::{TokenView, span, time};
 
-/// The most that `leeway` may be, in seconds.
+/// The largest possible `leeway`, in seconds.
 const MAX_LEEWAY: i64 = 300;
-/// A token that lives, or is, older than this is a password: no hint asks for it to be taken.
+/// A token that lives longer or is older than this is a password. No hint suggests accepting it.
 const MAX_ADVISED: i64 = 7 * 86_400;
 
 /// `exp` has passed.
@@ -40,7 +40,7 @@ fn judged_at(token: &TokenView<'_>) -> String {
     format!("judged as of {}", time(token.now().as_secs()))
 }
 
-/// `nbf` or `iat` lies ahead.
+/// `nbf` or `iat` is in the future.
 pub(super) fn not_yet_valid(token: &TokenView<'_>) -> Option<Diagnosis> {
     if let Some(found) = not_seconds(token) {
         return Some(found);
@@ -73,7 +73,7 @@ pub(super) fn not_yet_valid(token: &TokenView<'_>) -> Option<Diagnosis> {
     Some(with_fixes(token, found, &fix, [Attempt::of_fresh_token(token, fix.clone(), None)]))
 }
 
-/// It lives too long, or is too old.
+/// The token's lifetime is too long, or it is too old.
 pub(super) fn too_old(token: &TokenView<'_>) -> Option<Diagnosis> {
     if let Some(found) = not_seconds(token) {
         return Some(found);

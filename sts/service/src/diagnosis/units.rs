@@ -1,21 +1,21 @@
-//! Moments in another unit than seconds, or in another form than a number.
+//! Times in another unit than seconds, or not written as a number.
 
 use sts_policy::Diagnosis;
 
 use super::attempt::{Attempt, number, with_fixes};
 use super::view::TokenView;
 
-/// Seconds of the year 5138: what is beyond them was meant in a smaller unit.
+/// Seconds of the year 5138. A larger number is in a smaller unit.
 const BEYOND: f64 = 100_000_000_000.0;
 
-/// The units that clocks count in, the largest first.
+/// The possible units, the largest first.
 const UNITS: [(&str, f64); 3] =
     [("milliseconds", 1_000.0), ("microseconds", 1_000_000.0), ("nanoseconds", 1_000_000_000.0)];
 
-/// The claims that are moments.
+/// The claims that are times.
 const MOMENTS: [&str; 3] = ["iat", "nbf", "exp"];
 
-/// Every moment of the token that is not in seconds, told once.
+/// All times of the token that are not in seconds, in one diagnosis.
 pub(super) fn not_seconds(token: &TokenView<'_>) -> Option<Diagnosis> {
     let mut wrong: Vec<(&str, f64, &(&str, f64))> = Vec::new();
     for name in MOMENTS {
@@ -42,7 +42,7 @@ pub(super) fn not_seconds(token: &TokenView<'_>) -> Option<Diagnosis> {
     Some(with_fixes(token, found, &fix, [Attempt::of_claims(token, fix.clone(), &mended)]))
 }
 
-/// A moment that is written as a date: its seconds.
+/// A time that is written as a date, in seconds.
 pub(super) fn seconds_of_date(text: &str) -> Option<i64> {
     let text = text.trim();
     let parsed = chrono::DateTime::parse_from_rfc3339(text).or_else(|_| chrono::DateTime::parse_from_rfc2822(text));

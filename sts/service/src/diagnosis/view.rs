@@ -1,4 +1,5 @@
-//! What a refused request has to show: its token, read without believing any of it, and the entries it may be of.
+//! The facts about a refused request: its token, read without trusting it, and the entries it may
+//! belong to.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,41 +15,42 @@ use crate::Snapshot;
 use crate::issuer_keys::KeysView;
 use crate::reason::RefusedError;
 
-/// What is known of a refused request. It is diagnosed off the request path: a diagnosis may try fixes on the rules.
+/// A refused request. It is diagnosed outside of requests, because a diagnosis may test fixes on
+/// the rules.
 #[derive(Clone, Copy)]
 pub struct RefusedRequest<'a> {
-    /// The refusal, as the caller was told.
+    /// The refusal, as the caller saw it.
     pub refused: &'a RefusedError,
-    /// The subject token as it was presented. Its claims are shown, never believed.
+    /// The subject token as presented. Its claims are shown, never trusted.
     pub token: Option<&'a str>,
     /// The issuer entry, once known.
     pub entry: Option<&'a EntryName>,
-    /// The verified claims, where verification came so far; or claims that nobody has signed.
+    /// The verified claims, if verification got that far, or unsigned claims.
     pub claims: Option<&'a ClaimSet>,
-    /// Account, target and scope, as they were asked for.
+    /// The requested account, target and scope.
     pub asked: RequestedNames<'a>,
-    /// When it was judged.
+    /// The time of the verdict.
     pub now: UnixTime,
-    /// The earlier use of a one-use token, where it is known.
+    /// The earlier use of a one-use token, if known.
     pub earlier_use: Option<&'a EarlierUse>,
 }
 
-/// The longest value of a token that is shown, in characters.
+/// The longest token value to show, in characters.
 const MAX_SHOWN: usize = 200;
-/// The longest registered name or moment in text form, with room to spare, in characters.
+/// The longest registered name or time as text, with some spare room, in characters.
 const MAX_NAME: usize = 24;
 
-/// A token as a diagnosis looks at it.
+/// The token under diagnosis.
 pub(super) struct TokenView<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) request: &'a RefusedRequest<'a>,
     pub(super) header: Option<JsonObject>,
     pub(super) claims: Option<Cow<'a, ClaimSet>>,
-    /// Whose it says it is.
+    /// The issuer or trust domain that it claims.
     origin: Option<ClaimedOrigin>,
-    /// The entries it may be of: the one that is known, else those of its `iss` or trust domain.
+    /// The entries it may belong to: the known one, or those of its `iss` or trust domain.
     pub(super) entries: Vec<Arc<TrustSpec>>,
-    /// How many faults of the token were found, and mended, before this one.
+    /// How many faults of the token were found and fixed before this one.
     pub(super) depth: u8,
 }
 
@@ -84,12 +86,12 @@ impl<'a> TokenView<'a> {
         self.claim(name).and_then(Json::as_str)
     }
 
-    /// A claim as it is shown.
+    /// A claim for display.
     pub(super) fn shown_claim(&self, name: &str) -> Option<String> {
         self.claim(name).map(|value| shown(&value.to_value()))
     }
 
-    /// A claim that is a moment.
+    /// A claim that is a time.
     pub(super) fn moment(&self, name: &str) -> Option<i64> {
         let number = self.claim(name)?.as_number()?;
         #[expect(clippy::cast_possible_truncation, reason = "for show: a number out of range saturates")]
@@ -97,7 +99,7 @@ impl<'a> TokenView<'a> {
         number.as_i64().or_else(floored)
     }
 
-    /// The one entry that the token is of, where it is known or there is only one.
+    /// The token's only possible entry, if there is just one.
     pub(super) fn entry(&self) -> Option<&TrustSpec> {
         match self.entries.as_slice() {
             [only] => Some(only),
@@ -105,7 +107,7 @@ impl<'a> TokenView<'a> {
         }
     }
 
-    /// What is known of the keys of each entry.
+    /// The state of the keys of each entry.
     pub(super) fn keys(&self) -> Vec<(&TrustSpec, KeysView)> {
         let view = |trust: &'_ Arc<TrustSpec>| {
             let issuer = trust.issuer_of(self.origin.as_ref()?)?;
@@ -114,7 +116,7 @@ impl<'a> TokenView<'a> {
         self.entries.iter().filter_map(|trust| Some((&**trust, view(trust)?))).collect()
     }
 
-    /// What is known of the keys of all other entries that have one issuer.
+    /// The state of the keys of all other entries with a single issuer.
     pub(super) fn other_keys(&self) -> Vec<(Arc<TrustSpec>, KeysView)> {
         let is_other = |trust: &&Arc<TrustSpec>| self.entries.iter().all(|own| own.entry != trust.entry);
         let view = |trust: &Arc<TrustSpec>| {
@@ -139,8 +141,8 @@ pub(super) fn shown(value: &Value) -> String {
     bounded(&value.to_string())
 }
 
-/// A value that has the wrong type or is no registered name. A long text in such a place may be a
-/// secret that somebody mixed up, and diagnoses are logged, so only its length is shown.
+/// A value that has the wrong type or is no registered name. A long text there may be a misplaced
+/// secret, and diagnoses are logged, so only its length is shown.
 pub(super) fn shown_misfit(value: &Value) -> String {
     match value {
         Value::String(text) if text.chars().count() > MAX_NAME => {
@@ -171,13 +173,13 @@ fn bounded(text: &str) -> String {
     escaped
 }
 
-/// A moment for people.
+/// A time for people.
 pub(super) fn time(seconds: i64) -> String {
     chrono::DateTime::from_timestamp(seconds, 0)
         .map_or_else(|| format!("{seconds} s since 1970"), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }
 
-/// A span of time for people: exact, in the largest unit that divides it, else in two units.
+/// A duration for people: exact, in the largest unit that divides it, or in two units.
 pub(super) fn span(seconds: i64) -> String {
     let seconds = seconds.unsigned_abs();
     match seconds {

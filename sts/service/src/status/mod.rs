@@ -1,6 +1,6 @@
 //! Token Status Lists: offline verifiers learn about revocations from them. Each token is minted
 //! with an index (`indexes.rs`). A background task keeps the lists of invalid tokens up to date
-//! (`rounds.rs`), and `board.rs` serves them.
+//! (`publisher.rs`), and `published.rs` serves them.
 
 mod indexes;
 mod published;

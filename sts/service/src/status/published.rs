@@ -16,7 +16,7 @@ use crate::reason::{Reason, RefusedError};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Passes after which a missing list does not exist. The first pass may have started too early to
 /// see it.
-const ROUNDS: usize = 2;
+const MAX_PASSES: usize = 2;
 /// `Retry-After` when the lists cannot be brought up to date.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -39,9 +39,9 @@ pub(crate) struct PublishedLists {
     /// scan of the records did not see the revocation.
     revoked_alone: Mutex<BTreeMap<StatusWindow, BTreeSet<u64>>>,
     /// Asks for a pass at once.
-    pub(super) wanted: Notify,
+    pub(super) requested: Notify,
     /// Number of passes that published every list.
-    pub(super) rounds: watch::Sender<u64>,
+    pub(super) passes: watch::Sender<u64>,
     pub(super) view: Mutex<StatusListsView>,
 }
 
@@ -63,8 +63,8 @@ impl Default for PublishedLists {
         Self {
             lists: ArcSwap::default(),
             revoked_alone: Mutex::default(),
-            wanted: Notify::new(),
-            rounds: watch::Sender::new(0),
+            requested: Notify::new(),
+            passes: watch::Sender::new(0),
             view: Mutex::default(),
         }
     }
@@ -74,7 +74,7 @@ impl PublishedLists {
     /// Marks the token of `record` as revoked and asks for a pass now.
     pub(crate) fn revoked(&self, record: &TokenRecord) {
         self.note(record);
-        self.wanted.notify_one();
+        self.requested.notify_one();
     }
 
     /// Marks the token of `record` as revoked. The next pass publishes it.
@@ -86,7 +86,7 @@ impl PublishedLists {
 
     /// Asks for a pass now, because there is a new revocation rule.
     pub(crate) fn rule_made(&self) {
-        self.wanted.notify_one();
+        self.requested.notify_one();
     }
 
     pub(super) fn revoked_alone(&self) -> MutexGuard<'_, BTreeMap<StatusWindow, BTreeSet<u64>>> {
@@ -127,12 +127,12 @@ impl Service {
 
     /// Waits for a list that the next passes may publish.
     async fn awaited_list(&self, id: StatusListId) -> Result<Option<Arc<StatusList>>, RefusedError> {
-        let mut rounds = self.published.rounds.subscribe();
+        let mut passes = self.published.passes.subscribe();
         let wait = async {
-            for _ in 0..ROUNDS {
-                self.published.wanted.notify_one();
+            for _ in 0..MAX_PASSES {
+                self.published.requested.notify_one();
                 // Never fails: the sender lives as long as this service.
-                let _ = rounds.changed().await;
+                let _ = passes.changed().await;
                 if let Some(list) = self.published.list(id) {
                     return Some(list);
                 }

@@ -96,14 +96,14 @@ type Bits = BTreeMap<StatusListId, StatusBits>;
 impl Service {
     /// Keeps the status lists up to date as long as the process runs.
     pub async fn keep_status_lists(&self) {
-        let mut rounds = Publisher::default();
+        let mut publisher = Publisher::default();
         let mut is_failing = false;
         loop {
-            let outcome = rounds.run_pass(self).await;
+            let outcome = publisher.run_pass(self).await;
             // If the feature is off, nobody needs the lists.
             let is_on = self.snapshot().status_list;
             match &outcome {
-                Ok(true) => self.published.rounds.send_modify(|count| *count = count.wrapping_add(1)),
+                Ok(true) => self.published.passes.send_modify(|count| *count = count.wrapping_add(1)),
                 Err(error) if !is_failing && is_on => {
                     tracing::error!(%error, "the status lists cannot be brought up to date; the last ones serve until they expire");
                 }
@@ -115,20 +115,20 @@ impl Service {
             is_failing = outcome.is_err() && is_on;
             // Collect scan results while waiting.
             let mut pause = std::pin::pin!(tokio::time::sleep(PAUSE));
-            let mut is_wanted = false;
+            let mut has_new_results = false;
             loop {
                 tokio::select! {
                     () = &mut pause => break,
-                    Some(found) = rounds.scans.next() => {
-                        rounds.take(self, found);
-                        is_wanted = true;
+                    Some(found) = publisher.scans.next() => {
+                        publisher.take(self, found);
+                        has_new_results = true;
                     }
                 }
             }
-            if !is_wanted {
+            if !has_new_results {
                 tokio::select! {
-                    _ = tokio::time::timeout(PERIOD, self.published.wanted.notified()) => {}
-                    Some(found) = rounds.scans.next() => rounds.take(self, found),
+                    _ = tokio::time::timeout(PERIOD, self.published.requested.notified()) => {}
+                    Some(found) = publisher.scans.next() => publisher.take(self, found),
                 }
             }
         }
@@ -289,15 +289,15 @@ impl<'a> Publisher<'a> {
         let mut lists = HashMap::new();
         for id in leased.iter().flat_map(|(window, taken)| ids(*window, *taken)) {
             let bits = invalid.get(&id).or_else(|| found(id));
-            let held = published.get(&id);
-            match held.filter(|list| list.bits.as_ref() == bits && (0..RENEWAL).contains(&now.since(list.signed))) {
+            let current = published.get(&id);
+            match current.filter(|list| list.bits.as_ref() == bits && (0..RENEWAL).contains(&now.since(list.signed))) {
                 Some(list) => drop(lists.insert(id, Arc::clone(list))),
                 None => match sign(service, snapshot, id, bits, now) {
                     Ok(list) => drop(lists.insert(id, Arc::new(list))),
                     Err(error) => {
                         tracing::error!(%error, list = %id, "a status list could not be signed");
                         // Keep the old list. Verifiers may rely on it until it expires.
-                        lists.extend(held.map(|list| (id, Arc::clone(list))));
+                        lists.extend(current.map(|list| (id, Arc::clone(list))));
                     }
                 },
             }

@@ -15,20 +15,21 @@ use crate::{Service, Snapshot};
 
 /// The most records in one page.
 const MAX_PAGE: usize = 1000;
-/// The records of a page when no limit is asked for.
+/// The records of a page without a given limit.
 const DEFAULT_PAGE: usize = 100;
-/// Records that one request looks through for those that fit: it goes on at `next`, and none runs for long.
+/// Records that one request reads to find matches. The next request continues at `next`, so that
+/// none takes long.
 const MAX_SCAN: usize = 20_000;
 
-/// What a recorded token is now.
+/// The state of a recorded token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenState {
-    /// Nothing speaks against it.
+    /// Active.
     Active,
     /// Its `exp` has passed.
     Expired,
-    /// It was revoked: alone, or by a rule.
+    /// Revoked, by jti or by a rule.
     Revoked,
     /// Its account, identity or issuer entry is gone or disabled.
     Inactive,
@@ -44,18 +45,18 @@ impl TokenState {
     ];
 }
 
-/// A recorded token, as operators see it.
+/// A recorded token for operators.
 #[derive(Serialize)]
 pub struct TokenView {
     #[serde(flatten, serialize_with = "members")]
     record: TokenRecord,
     state: TokenState,
-    /// Who revoked it, when and why: it alone, or by a rule that covers it.
+    /// Who revoked it, when and why, by jti or by a rule that covers it.
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked: Option<Revocation>,
 }
 
-/// The members of a record, with those of its proof beside the others.
+/// The members of a record, with those of its proof next to them.
 fn members<S: Serializer>(record: &TokenRecord, serializer: S) -> Result<S::Ok, S::Error> {
     let object = |value: serde_json::Result<Value>| match value {
         Ok(Value::Object(members)) => Ok(members),
@@ -77,7 +78,7 @@ fn members<S: Serializer>(record: &TokenRecord, serializer: S) -> Result<S::Ok, 
     members.serialize(serializer)
 }
 
-/// Which tokens to list: all that are given must fit.
+/// Which tokens to list. All given fields must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenQuery {
     /// An account's id or username.
@@ -90,15 +91,15 @@ pub struct TokenQuery {
     pub subject: Option<String>,
     /// An API's name.
     pub api: Option<String>,
-    /// Issued at this moment or later.
+    /// Issued at this time or later.
     pub issued_after: Option<UnixTime>,
-    /// Issued before this moment.
+    /// Issued before this time.
     pub issued_before: Option<UnixTime>,
-    /// What the token is now.
+    /// The state of the token.
     pub state: Option<TokenState>,
-    /// Go on after this jti.
+    /// Continue after this jti.
     pub after: Option<String>,
-    /// The most tokens to answer.
+    /// The most tokens to return.
     pub limit: Option<usize>,
 }
 
@@ -106,12 +107,12 @@ pub struct TokenQuery {
 #[derive(Serialize)]
 pub struct TokenPage {
     tokens: Vec<TokenView>,
-    /// What to go on after, where there may be more.
+    /// The jti to continue after, if there may be more.
     next: Option<Jti>,
-    /// Why there may be fewer than expected: names in the query that nobody has, an `after` that is forgotten.
+    /// Why there may be fewer than expected: unknown names in the query, or a forgotten `after`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
-    /// Whether the token to go on after is forgotten, so that it cannot be told what comes after it.
+    /// Whether the record in `after` is forgotten. Then the store cannot tell what follows it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     forgotten: bool,
 }
@@ -122,18 +123,18 @@ impl TokenPage {
     }
 }
 
-/// Said where the token to go on after is gone.
+/// The note if the record in `after` is gone.
 const FORGOTTEN: &str =
     "the token to go on after is not recorded, or forgotten because it has expired: list again from the start";
 
-/// Said where the state of a token is told without the rules.
+/// The note if the state of a token is reported without the rules.
 const WITHOUT_RULES: &str = "the configuration does not load: a token of an account, identity or issuer entry that is gone or disabled \
                              is shown as active";
 
 /// Why nothing was listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// A field that cannot be.
+    /// An invalid field.
     #[error("`{0}` is not usable: {1}; nothing was listed")]
     Field(&'static str, String),
     /// The ledger did not answer.
@@ -141,7 +142,7 @@ pub enum ListError {
     Unavailable(#[from] sts_store::LedgerError),
 }
 
-/// A query whose names and patterns are understood.
+/// A query with resolved names and parsed patterns.
 struct Filter {
     account: Option<AccountId>,
     subject: Option<Pattern>,
@@ -152,7 +153,7 @@ impl Filter {
     fn fits(&self, token: &TokenView) -> bool {
         let (query, record) = (&self.query, &token.record);
         let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
-        // A token that goes back to no ID token has no identity, issuer or subject to fit.
+        // A token without an ID token at its root has no identity, issuer or subject to match.
         let federated = record.proof.federated();
         let is_of = |wanted: &Option<String>, own: fn(&FederatedProof) -> &str| {
             wanted.is_none() || wanted.as_deref() == federated.map(own)
@@ -225,14 +226,14 @@ impl Service {
     /// One recorded token.
     ///
     /// # Errors
-    /// What the ledger says.
+    /// The ledger's error.
     pub async fn show_token(&self, snapshot: &Snapshot, jti: Jti) -> Result<Option<TokenView>, sts_store::LedgerError> {
         let Some(entry) = self.ledger.look_up(jti).await? else { return Ok(None) };
         let rules = self.ledger.rules().await?;
         Ok(Some(self.view(snapshot, &rules, entry)))
     }
 
-    /// The names of `query` that nobody has. An empty list would say that there are no such tokens, and not why.
+    /// The unknown names in `query`. An empty list alone would not say why it is empty.
     async fn unknown_names(
         &self,
         snapshot: &Snapshot,
@@ -266,8 +267,8 @@ impl Service {
     }
 }
 
-/// The id of the account of that username or id. An account that is gone from the configuration may still have records
-/// under its id.
+/// The id of the account with that username or id. An account that is gone from the configuration
+/// may still have records under its id.
 pub(super) fn account_id(snapshot: &Snapshot, name: &str) -> Option<AccountId> {
     snapshot.rules.account(name).map(|account| account.id.clone()).or_else(|| AccountId::new(name).ok())
 }

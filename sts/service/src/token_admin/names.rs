@@ -1,7 +1,8 @@
-//! Names that an operator gives, and whether anybody has them.
+//! Checks whether names that an operator gives exist.
 //!
-//! A name exists when the configuration has it, or a record that is still there: tokens of an account that was removed an
-//! hour ago must be revocable. A rule with a name that nobody has would revoke nothing, and say that it was made.
+//! A name exists if the configuration has it, or if a stored record has it: tokens of an account
+//! that was removed an hour ago must be revocable. A rule with an unknown name would revoke nothing
+//! and still report success.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,17 +23,17 @@ pub(super) struct NamedObjects<'a> {
     pub(super) api_key: Option<&'a str>,
 }
 
-/// A name that nobody has.
+/// An unknown name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownName {
-    /// What it would be the name of.
+    /// The kind of name.
     what: &'static str,
     name: String,
-    /// The account whose identity it would be.
+    /// The account whose identity it should be.
     account: Option<String>,
-    /// The nearest name that somebody has.
+    /// The most similar existing name.
     nearest: Option<String>,
-    /// Whether the configuration was asked.
+    /// Whether the configuration was checked.
     has_rules: bool,
 }
 
@@ -54,7 +55,7 @@ impl fmt::Display for UnknownName {
     }
 }
 
-/// What kind of name it is.
+/// The kind of name.
 #[derive(Clone, Copy)]
 enum Kind {
     Account,
@@ -75,7 +76,7 @@ impl Kind {
         }
     }
 
-    /// The name in a record, if it has one of that kind.
+    /// The name in a record, if the record has one of that kind.
     fn of(self, record: &TokenRecord) -> Option<&str> {
         let federated = || record.proof.federated();
         match self {
@@ -89,7 +90,7 @@ impl Kind {
 }
 
 impl Service {
-    /// The first of `named` that nobody has.
+    /// The first unknown name among `named`.
     pub(super) async fn unknown_name(
         &self,
         snapshot: &Snapshot,
@@ -122,7 +123,7 @@ impl Service {
         if configured.contains(name) {
             return Ok(None);
         }
-        // Identities and API keys are looked for among the account's own where one is named.
+        // If an account is named, identities and API keys must be its own.
         let owner = match kind {
             Kind::Identity | Kind::ApiKey => named.account,
             Kind::Account | Kind::Issuer | Kind::Api => None,
@@ -164,14 +165,14 @@ fn unknown(snapshot: &Snapshot, kind: Kind, name: &str, account: Option<&str>, o
     }
 }
 
-/// The names that the configuration has.
+/// The names in the configuration.
 fn configured_names<'s>(snapshot: &'s Snapshot, named: &NamedObjects<'_>, kind: Kind) -> BTreeSet<&'s str> {
     let rules = &snapshot.rules;
     match kind {
         Kind::Account => rules.accounts().flat_map(|account| [account.name.as_str(), account.id.as_str()]).collect(),
         Kind::Issuer => snapshot.trust.names().collect(),
         Kind::Api => rules.apis().map(|api| api.name.as_str()).collect(),
-        // Keys are no part of the configuration.
+        // Keys are not in the configuration.
         Kind::ApiKey => BTreeSet::new(),
         Kind::Identity => {
             let own = rules.accounts().filter(|account| {

@@ -1,11 +1,11 @@
-//! What an operator asks to be revoked.
+//! An operator's request for a revocation.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sts_types::UnixTime;
 
-/// `POST /admin/v1/revocations`: all the fields that are given must match.
+/// `POST /admin/v1/revocations`. All given fields must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RevocationRequest {
@@ -28,15 +28,16 @@ pub struct RevocationRequest {
     pub kid: Option<String>,
     /// A snapshot generation.
     pub generation: Option<String>,
-    /// Patterns on copied claims, by name; also read as `"NAME=PATTERN"` or a list of them.
+    /// Patterns on copied claims, by name. Also accepted as `"NAME=PATTERN"` or a list of them.
     #[serde(deserialize_with = "claim_patterns")]
     pub claim: BTreeMap<String, String>,
-    /// Tokens issued before this moment: epoch seconds, or RFC 3339. When it is left out, every token recorded by now.
+    /// Tokens issued before this time: epoch seconds, or RFC 3339. By default every token recorded
+    /// by now.
     #[serde(deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
     pub before: Option<UnixTime>,
-    /// Why; kept with the revocation.
+    /// The reason, stored with the revocation.
     pub reason: Option<String>,
-    /// Takes names that neither the configuration nor a record has.
+    /// Accepts names that neither the configuration nor a record has.
     #[serde(skip_serializing_if = "is_false")]
     pub force: bool,
     /// Counts the tokens that it would cover, and revokes nothing.
@@ -49,7 +50,7 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// An object, one `NAME=PATTERN`, or a list of them; a name stands once.
+/// An object, one `NAME=PATTERN`, or a list of them. Each name only once.
 fn claim_patterns<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     use serde::de::Error as _;
     #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! Records one after the other, newest first.
+//! Visits records, newest first.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use sts_types::{AccountId, Jti};
 
 use crate::Service;
 
-/// Records that are asked for at a time.
+/// Records per query.
 const PAGE: usize = 1000;
-/// How often a scan begins anew when the record that it was to go on after is swept meanwhile.
+/// How often a scan starts over if the record to continue after was swept.
 const ATTEMPTS: usize = 5;
-/// How long an operator waits for a scan. What is left out then is said.
+/// The time limit of a scan for an operator. The answer says that records were left out.
 pub(super) const BUDGET: Duration = Duration::from_secs(5);
 
 /// How a scan ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scanned {
-    /// The visitor had enough, or every record was visited.
+    /// The visitor stopped it, or every record was visited.
     Done,
-    /// There was no time for the rest.
+    /// The time limit was reached.
     OutOfTime,
 }
 
 impl Service {
-    /// Shows the live records, of one account where it is given, to `visit` until it answers `false`. Each time that the
-    /// scan begins anew, `visit` is called with `None` first.
+    /// Passes the live records, of one account if given, to `visit` until it returns `false`.
+    /// Whenever the scan starts over, it calls `visit` with `None` first.
     pub(super) async fn scan_records(
         &self,
         account: Option<&AccountId>,
@@ -50,7 +50,7 @@ impl Service {
         Err(LedgerError::Unavailable("records are forgotten faster than they can be looked through".into()))
     }
 
-    /// A page of records, newest first; `None` when the record to go on after is forgotten.
+    /// A page of records, newest first. `None` if the record to continue after is forgotten.
     pub(super) async fn records_after(
         &self,
         account: Option<&AccountId>,
