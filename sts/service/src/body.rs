@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
+use sts_types::rfc::parameter;
 
 use crate::parameters::{MAX_PARAMETERS, Parameters};
 use crate::reason::{Reason, RefusedError};
@@ -49,8 +50,8 @@ impl<'b> Parameters<'b> {
                 // Counts as empty.
                 Value::Null => pairs.push((name, Cow::Borrowed(""))),
                 Value::String(text) => pairs.push((name, text.into())),
-                Value::Number(number) if name == "expires_in" => pairs.push((name, number.to_string().into())),
-                Value::Array(values) if name == "audience" || name == "resource" => {
+                Value::Number(number) if name == parameter::EXPIRES_IN => pairs.push((name, number.to_string().into())),
+                Value::Array(values) if name == parameter::AUDIENCE || name == parameter::RESOURCE => {
                     for value in values {
                         let Value::String(text) = value else {
                             return Err(malformed("`audience` and `resource` hold strings"));
@@ -112,18 +113,18 @@ fn decode(text: &[u8]) -> Result<Cow<'_, str>, RefusedError> {
 
 /// The parameters whose type is checked in a JSON body.
 const KNOWN: [&str; 14] = [
-    "grant_type",
-    "subject_token",
-    "subject_token_type",
-    "actor_token",
-    "actor_token_type",
-    "audience",
-    "resource",
-    "scope",
-    "requested_token_type",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "expires_in",
+    parameter::GRANT_TYPE,
+    parameter::SUBJECT_TOKEN,
+    parameter::SUBJECT_TOKEN_TYPE,
+    parameter::ACTOR_TOKEN,
+    parameter::ACTOR_TOKEN_TYPE,
+    parameter::AUDIENCE,
+    parameter::RESOURCE,
+    parameter::SCOPE,
+    parameter::REQUESTED_TOKEN_TYPE,
+    parameter::CLIENT_ID,
+    parameter::CLIENT_SECRET,
+    parameter::CLIENT_ASSERTION,
+    parameter::CLIENT_ASSERTION_TYPE,
+    parameter::EXPIRES_IN,
 ];

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sts_policy::{RequestError, Requested, RequestedNames};
 use sts_store::Issued;
 use sts_token::{Authorized, CallerProof, MintContext, MintError, MintedToken, StatusReference};
+use sts_types::rfc::parameter;
 use sts_types::{RequestId, ScopeSet, StatusListId, StatusWindow, UnixTime};
 
 use crate::decision_record::{Conclusion, DecisionRecord};
@@ -62,7 +63,7 @@ impl Service {
             Err(audit_unavailable())
         };
         if result.is_err()
-            && let Ok(Some(token)) = parameters.one("subject_token")
+            && let Ok(Some(token)) = parameters.one(parameter::SUBJECT_TOKEN)
         {
             pending.record().refused_token(token);
         }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use sts_types::rfc::parameter;
+
 use crate::reason::{Reason, RefusedError};
 
 /// The most parameters a request may have.
@@ -9,26 +11,26 @@ pub const MAX_PARAMETERS: usize = 64;
 
 /// Parameters that OAuth requests have. Only these are named in a refusal: any other name is input.
 pub const PARAMETERS: [&str; 20] = [
-    "grant_type",
-    "subject_token",
-    "subject_token_type",
-    "actor_token",
-    "actor_token_type",
-    "requested_token_type",
-    "token",
-    "token_type_hint",
-    "access_token",
-    "refresh_token",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "password",
-    "code",
-    "audience",
-    "resource",
-    "scope",
-    "expires_in",
+    parameter::GRANT_TYPE,
+    parameter::SUBJECT_TOKEN,
+    parameter::SUBJECT_TOKEN_TYPE,
+    parameter::ACTOR_TOKEN,
+    parameter::ACTOR_TOKEN_TYPE,
+    parameter::REQUESTED_TOKEN_TYPE,
+    parameter::TOKEN,
+    parameter::TOKEN_TYPE_HINT,
+    parameter::ACCESS_TOKEN,
+    parameter::REFRESH_TOKEN,
+    parameter::CLIENT_ID,
+    parameter::CLIENT_SECRET,
+    parameter::CLIENT_ASSERTION,
+    parameter::CLIENT_ASSERTION_TYPE,
+    parameter::PASSWORD,
+    parameter::CODE,
+    parameter::AUDIENCE,
+    parameter::RESOURCE,
+    parameter::SCOPE,
+    parameter::EXPIRES_IN,
 ];
 
 /// Parameters in the order they were sent, borrowed from a form where nothing had to be decoded. An empty value counts as omitted
@@ -75,15 +77,15 @@ impl<'b> Parameters<'b> {
     /// # Errors
     /// `request_malformed` when the body has another.
     pub fn add_client_id(&mut self, client_id: String) -> Result<(), RefusedError> {
-        match self.one("client_id")? {
+        match self.one(parameter::CLIENT_ID)? {
             Some(own) if own == client_id => Ok(()),
             Some(_) => Err(RefusedError::because(
                 Reason::RequestMalformed,
                 "`client_id` and the user name of the Authorization header differ: send one of them",
             )),
             None => {
-                self.0.retain(|(name, _)| name != "client_id");
-                self.0.push(("client_id".into(), client_id.into()));
+                self.0.retain(|(name, _)| name != parameter::CLIENT_ID);
+                self.0.push((parameter::CLIENT_ID.into(), client_id.into()));
                 Ok(())
             }
         }

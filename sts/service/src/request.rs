@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sts_types::{Clock, Entropy, Lifetime, RequestId, rfc};
+use sts_types::rfc::{self, parameter};
+use sts_types::{Clock, Entropy, Lifetime, RequestId};
 
 use crate::parameters::Parameters;
 use crate::reason::{Reason, RefusedError};
@@ -29,7 +30,8 @@ pub const NO_CLIENT_AUTHENTICATION: &str =
     "this endpoint takes no client authentication: send no credentials, and name the service account as `client_id`";
 
 /// Parameters that authenticate a client. `/token` takes none, and ignoring one would hide a caller's mistake.
-const CREDENTIALS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
+const CREDENTIALS: [&str; 3] =
+    [parameter::CLIENT_SECRET, parameter::CLIENT_ASSERTION, parameter::CLIENT_ASSERTION_TYPE];
 
 /// A request whose shape is right. What its names mean is judged by the rules.
 pub struct ExchangeRequest<'a> {
@@ -48,22 +50,22 @@ impl<'a> ExchangeRequest<'a> {
     /// `request_malformed`, `grant_unsupported`, `invalid_client`, or `token_malformed` for a token over the limit.
     pub fn parse(parameters: &'a Parameters<'_>) -> Result<Self, RefusedError> {
         let malformed = |rule| Err(RefusedError::because(Reason::RequestMalformed, rule));
-        parameters.forbid_repeats(&["audience", "resource"])?;
+        parameters.forbid_repeats(&[parameter::AUDIENCE, parameter::RESOURCE])?;
         if CREDENTIALS.iter().any(|name| parameters.has(name)) {
             return Err(RefusedError::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION));
         }
-        match parameters.one("grant_type")? {
+        match parameters.one(parameter::GRANT_TYPE)? {
             None => return malformed("`grant_type` is missing"),
             Some(rfc::GRANT_TOKEN_EXCHANGE) => {}
             Some(_) => return Err(Reason::GrantUnsupported.into()),
         }
-        let Some(subject_token) = parameters.one("subject_token")? else {
-            return malformed(match parameters.is_sent("subject_token") {
+        let Some(subject_token) = parameters.one(parameter::SUBJECT_TOKEN)? else {
+            return malformed(match parameters.is_sent(parameter::SUBJECT_TOKEN) {
                 true => EMPTY_SUBJECT_TOKEN,
                 false => "`subject_token` is missing",
             });
         };
-        match parameters.one("subject_token_type")? {
+        match parameters.one(parameter::SUBJECT_TOKEN_TYPE)? {
             None => return malformed("`subject_token_type` is missing"),
             Some(rfc::TOKEN_TYPE_JWT | rfc::TOKEN_TYPE_ID_TOKEN) => {}
             Some(_) => {
@@ -72,14 +74,14 @@ impl<'a> ExchangeRequest<'a> {
                 );
             }
         }
-        if parameters.has("actor_token") || parameters.has("actor_token_type") {
+        if parameters.has(parameter::ACTOR_TOKEN) || parameters.has(parameter::ACTOR_TOKEN_TYPE) {
             return malformed("delegation is not offered: send no `actor_token`");
         }
-        match parameters.one("requested_token_type")? {
+        match parameters.one(parameter::REQUESTED_TOKEN_TYPE)? {
             None | Some(rfc::TOKEN_TYPE_ACCESS_TOKEN | rfc::TOKEN_TYPE_JWT) => {}
             Some(_) => return malformed("`requested_token_type` is not urn:ietf:params:oauth:token-type:access_token"),
         }
-        let lifetime = match parameters.one("expires_in")? {
+        let lifetime = match parameters.one(parameter::EXPIRES_IN)? {
             None => None,
             Some(text) => match whole_seconds(text) {
                 Some(lifetime) => Some(lifetime),
@@ -91,10 +93,10 @@ impl<'a> ExchangeRequest<'a> {
         }
         Ok(Self {
             subject_token,
-            audience: parameters.all("audience").map(str::to_owned).collect(),
-            resource: parameters.all("resource").map(str::to_owned).collect(),
-            scope: parameters.one("scope")?,
-            client_id: parameters.one("client_id")?,
+            audience: parameters.all(parameter::AUDIENCE).map(str::to_owned).collect(),
+            resource: parameters.all(parameter::RESOURCE).map(str::to_owned).collect(),
+            scope: parameters.one(parameter::SCOPE)?,
+            client_id: parameters.one(parameter::CLIENT_ID)?,
             lifetime,
         })
     }

@@ -26,3 +26,51 @@ pub const SCOPE_READ: &str = "sts:read";
 pub const SCOPE_ADMIN: &str = "sts:admin";
 /// The built-in API's name.
 pub const BUILT_IN_API: &str = "sts";
+
+/// Names of request parameters, and of the answer's members that have the same names.
+pub mod parameter {
+    /// RFC 6749 section 4.
+    pub const GRANT_TYPE: &str = "grant_type";
+    /// RFC 6749 section 2.2.
+    pub const CLIENT_ID: &str = "client_id";
+    /// RFC 6749 section 2.3.1.
+    pub const CLIENT_SECRET: &str = "client_secret";
+    /// RFC 6749 section 3.3.
+    pub const SCOPE: &str = "scope";
+    /// RFC 6749 section 5.1 for answers. Ours in requests: a lifetime that can only shorten.
+    pub const EXPIRES_IN: &str = "expires_in";
+    /// RFC 6749 section 5.1.
+    pub const ACCESS_TOKEN: &str = "access_token";
+    /// RFC 6749 section 5.1.
+    pub const TOKEN_TYPE: &str = "token_type";
+    /// RFC 6749 section 6.
+    pub const REFRESH_TOKEN: &str = "refresh_token";
+    /// RFC 6749 section 4.1.3.
+    pub const CODE: &str = "code";
+    /// RFC 6749 section 4.3.2.
+    pub const PASSWORD: &str = "password";
+    /// RFC 7521 section 4.2.
+    pub const CLIENT_ASSERTION: &str = "client_assertion";
+    /// RFC 7521 section 4.2.
+    pub const CLIENT_ASSERTION_TYPE: &str = "client_assertion_type";
+    /// RFC 7009 section 2.1, RFC 7662 section 2.1.
+    pub const TOKEN: &str = "token";
+    /// RFC 7009 section 2.1, RFC 7662 section 2.1.
+    pub const TOKEN_TYPE_HINT: &str = "token_type_hint";
+    /// RFC 8693 section 2.1.
+    pub const AUDIENCE: &str = "audience";
+    /// RFC 8693 section 2.1, RFC 8707 section 2.
+    pub const RESOURCE: &str = "resource";
+    /// RFC 8693 section 2.1.
+    pub const REQUESTED_TOKEN_TYPE: &str = "requested_token_type";
+    /// RFC 8693 section 2.1.
+    pub const SUBJECT_TOKEN: &str = "subject_token";
+    /// RFC 8693 section 2.1.
+    pub const SUBJECT_TOKEN_TYPE: &str = "subject_token_type";
+    /// RFC 8693 section 2.1.
+    pub const ACTOR_TOKEN: &str = "actor_token";
+    /// RFC 8693 section 2.1.
+    pub const ACTOR_TOKEN_TYPE: &str = "actor_token_type";
+    /// RFC 8693 section 2.2.1.
+    pub const ISSUED_TOKEN_TYPE: &str = "issued_token_type";
+}

@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum};
 use jwks_cache::{Caller, ConnectError};
 use reqwest::Url;
 use serde_json::{Value, json};
-use sts_types::{Clock as _, rfc};
+use sts_types::Clock as _;
+use sts_types::rfc::{self, parameter};
 use zeroize::Zeroizing;
 
 use super::explain::rfc3339;
@@ -99,14 +100,14 @@ async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, ExchangeErro
     let subject_token = id_token(args).await?;
     let expires_in = args.expires_in.map(|seconds| seconds.to_string());
     let mut form = vec![
-        ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
-        ("subject_token_type", rfc::TOKEN_TYPE_ID_TOKEN),
-        ("subject_token", subject_token.trim()),
+        (parameter::GRANT_TYPE, rfc::GRANT_TOKEN_EXCHANGE),
+        (parameter::SUBJECT_TOKEN_TYPE, rfc::TOKEN_TYPE_ID_TOKEN),
+        (parameter::SUBJECT_TOKEN, subject_token.trim()),
     ];
-    form.extend(args.request.audiences().map(|value| ("audience", value)));
-    form.extend(args.request.resource.iter().map(|value| ("resource", value.as_str())));
-    form.extend(args.request.scope.iter().map(|value| ("scope", value.as_str())));
-    form.extend(expires_in.iter().map(|value| ("expires_in", value.as_str())));
+    form.extend(args.request.audiences().map(|value| (parameter::AUDIENCE, value)));
+    form.extend(args.request.resource.iter().map(|value| (parameter::RESOURCE, value.as_str())));
+    form.extend(args.request.scope.iter().map(|value| (parameter::SCOPE, value.as_str())));
+    form.extend(expires_in.iter().map(|value| (parameter::EXPIRES_IN, value.as_str())));
 
     let response = client.post(&url).form(&form).send().await.map_err(|error| unreachable(&url, &url, error))?;
     let status = response.status();
@@ -126,14 +127,14 @@ async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, ExchangeErro
             member("request_id")
         )));
     }
-    let access_token = answer.get("access_token").and_then(Value::as_str);
+    let access_token = answer.get(parameter::ACCESS_TOKEN).and_then(Value::as_str);
     let access_token = access_token.ok_or_else(|| ExchangeError::Failed(format!("{url} answered no access token")))?;
     Ok(Zeroizing::new(match args.output {
         Output::Token => access_token.to_owned(),
         Output::Json => answer.to_string(),
         Output::Env => format!("STS_ACCESS_TOKEN={access_token}"),
         Output::ExecCredential => {
-            let life = answer.get("expires_in").and_then(Value::as_i64).unwrap_or(0);
+            let life = answer.get(parameter::EXPIRES_IN).and_then(Value::as_i64).unwrap_or(0);
             json!({
                 "apiVersion": "client.authentication.k8s.io/v1",
                 "kind": "ExecCredential",

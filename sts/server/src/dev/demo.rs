@@ -9,7 +9,8 @@ use serde_json::Value;
 use sts_jose::{CompactJws, KeySet};
 use sts_policy::RequestedNames;
 use sts_service::{Presented, Service};
-use sts_types::{Algorithm, rfc};
+use sts_types::Algorithm;
+use sts_types::rfc::{self, parameter};
 
 use super::files::Files;
 use super::issuer::{LocalIssuer, REQUEST_TOKEN};
@@ -99,7 +100,7 @@ impl Demo {
                 return Err(format!("introspection should have answered active {expected}"));
             }
             if then {
-                let status = self.post(&client, "/revoke", &[("token", access_token)]).await?.status();
+                let status = self.post(&client, "/revoke", &[(parameter::TOKEN, access_token)]).await?.status();
                 say(&format!("  revoke:     {status}"));
             }
         }
@@ -130,10 +131,10 @@ impl Demo {
 
     async fn exchange(&self, client: &reqwest::Client, id_token: &str) -> Step<Value> {
         let form = [
-            ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
-            ("subject_token_type", rfc::TOKEN_TYPE_ID_TOKEN),
-            ("subject_token", id_token),
-            ("audience", "octo-deploy"),
+            (parameter::GRANT_TYPE, rfc::GRANT_TOKEN_EXCHANGE),
+            (parameter::SUBJECT_TOKEN_TYPE, rfc::TOKEN_TYPE_ID_TOKEN),
+            (parameter::SUBJECT_TOKEN, id_token),
+            (parameter::AUDIENCE, "octo-deploy"),
         ];
         let response = self.post(client, "/token", &form).await?;
         // The event comes after the answer. Wait for it, to show it first.
@@ -144,7 +145,7 @@ impl Demo {
         if !status.is_success() {
             return Err(format!("the exchange was refused: {answer}"));
         }
-        for name in ["issued_token_type", "token_type", "expires_in", "scope"] {
+        for name in [parameter::ISSUED_TOKEN_TYPE, parameter::TOKEN_TYPE, parameter::EXPIRES_IN, parameter::SCOPE] {
             say(&format!("  {name}: {}", answer.get(name).unwrap_or(&Value::Null)));
         }
         Ok(answer)
@@ -172,7 +173,8 @@ impl Demo {
 
     async fn introspect(&self, client: &reqwest::Client, access_token: &str) -> Step<Value> {
         let url = format!("{}/introspect", self.server);
-        let request = client.post(url).basic_auth("deploy", Some(&self.secret)).form(&[("token", access_token)]);
+        let request =
+            client.post(url).basic_auth("deploy", Some(&self.secret)).form(&[(parameter::TOKEN, access_token)]);
         let response = request.send().await.map_err(|error| error.to_string())?;
         response.json().await.map_err(|error| error.to_string())
     }

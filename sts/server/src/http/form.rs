@@ -4,6 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use sts_service::{PARAMETERS, Parameters, Reason, RefusedError};
+use sts_types::rfc::parameter;
 
 use super::Failure;
 
@@ -52,7 +53,7 @@ fn unread(why: &'static str, accepts: Accepts) -> Failure {
 /// Many clients send the form type by default, so JSON under that type is a common mistake.
 fn from_form(body: &[u8], accepts: Accepts) -> Result<Parameters<'_>, RefusedError> {
     let read = Parameters::from_form(body);
-    let is_sound = || read.as_ref().is_ok_and(|read| read.has("grant_type") || read.has("token"));
+    let is_sound = || read.as_ref().is_ok_and(|read| read.has(parameter::GRANT_TYPE) || read.has(parameter::TOKEN));
     if !matches!(first_byte(body), Some(b'{' | b'[')) || is_sound() {
         return read;
     }

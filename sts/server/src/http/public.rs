@@ -12,7 +12,7 @@ use sts_keyring::MAX_AGE;
 use sts_service::{
     Caller, Introspection, Origin, Parameters, Reason, RefusedError, RequestContext, STATUS_LIST_TTL, Service, Snapshot,
 };
-use sts_types::rfc;
+use sts_types::rfc::{self, parameter};
 
 use super::credentials::{Credentials, credentials, public_client};
 use super::failure::{BASIC, BASIC_OR_BEARER};
@@ -331,7 +331,7 @@ fn authenticate_basic(
 /// Credentials travel in the header only. Using two methods at once is an error (RFC 6749 section
 /// 2.3).
 fn refuse_body_credentials(parameters: &Parameters<'_>) -> Result<(), Failure> {
-    if ["client_secret", "client_assertion"].iter().any(|name| parameters.has(name)) {
+    if [parameter::CLIENT_SECRET, parameter::CLIENT_ASSERTION].iter().any(|name| parameters.has(name)) {
         return Err(Failure::challenged(Reason::InvalidClient, BASIC));
     }
     Ok(())
@@ -339,7 +339,7 @@ fn refuse_body_credentials(parameters: &Parameters<'_>) -> Result<(), Failure> {
 
 fn required_token<'a>(parameters: &'a Parameters<'_>) -> Result<&'a str, Failure> {
     let missing = || RefusedError::because(Reason::RequestMalformed, "`token` is missing");
-    Ok(parameters.one("token")?.ok_or_else(missing)?)
+    Ok(parameters.one(parameter::TOKEN)?.ok_or_else(missing)?)
 }
 
 /// `GET /readyz`: answers from the known state and waits for nothing.

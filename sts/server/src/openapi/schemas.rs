@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sts_service::Reason;
-use sts_types::rfc;
+use sts_types::rfc::{self, parameter};
 
 use super::schema_of;
 
@@ -30,35 +30,41 @@ pub(super) fn all() -> Value {
         },
         "ExchangeRequest": {
             "type": "object",
-            "required": ["grant_type", "subject_token", "subject_token_type"],
+            "required": [parameter::GRANT_TYPE, parameter::SUBJECT_TOKEN, parameter::SUBJECT_TOKEN_TYPE],
             "properties": {
-                "grant_type": { "const": rfc::GRANT_TOKEN_EXCHANGE },
-                "subject_token": { "type": "string", "minLength": 1, "maxLength": 16384, "description": "The platform's ID token." },
-                "subject_token_type": { "enum": [rfc::TOKEN_TYPE_JWT, rfc::TOKEN_TYPE_ID_TOKEN] },
-                "audience": one_or_many,
-                "resource": one_or_many,
-                "scope": text(),
-                "requested_token_type": { "enum": [rfc::TOKEN_TYPE_ACCESS_TOKEN, rfc::TOKEN_TYPE_JWT] },
-                "client_id": text(),
-                "expires_in": { "type": "integer", "minimum": 1, "description": "Seconds; can only shorten." },
+                (parameter::GRANT_TYPE): { "const": rfc::GRANT_TOKEN_EXCHANGE },
+                (parameter::SUBJECT_TOKEN): { "type": "string", "minLength": 1, "maxLength": 16384, "description": "The platform's ID token." },
+                (parameter::SUBJECT_TOKEN_TYPE): { "enum": [rfc::TOKEN_TYPE_JWT, rfc::TOKEN_TYPE_ID_TOKEN] },
+                (parameter::AUDIENCE): one_or_many,
+                (parameter::RESOURCE): one_or_many,
+                (parameter::SCOPE): text(),
+                (parameter::REQUESTED_TOKEN_TYPE): { "enum": [rfc::TOKEN_TYPE_ACCESS_TOKEN, rfc::TOKEN_TYPE_JWT] },
+                (parameter::CLIENT_ID): text(),
+                (parameter::EXPIRES_IN): { "type": "integer", "minimum": 1, "description": "Seconds; can only shorten." },
             },
         },
         "ExchangeAnswer": {
             "type": "object",
-            "required": ["access_token", "issued_token_type", "token_type", "expires_in", "scope"],
+            "required": [
+                parameter::ACCESS_TOKEN,
+                parameter::ISSUED_TOKEN_TYPE,
+                parameter::TOKEN_TYPE,
+                parameter::EXPIRES_IN,
+                parameter::SCOPE,
+            ],
             "properties": {
-                "access_token": text(),
-                "issued_token_type": { "const": rfc::TOKEN_TYPE_ACCESS_TOKEN },
-                "token_type": { "const": "Bearer" },
-                "expires_in": { "type": "integer", "minimum": 1 },
-                "scope": text(),
+                (parameter::ACCESS_TOKEN): text(),
+                (parameter::ISSUED_TOKEN_TYPE): { "const": rfc::TOKEN_TYPE_ACCESS_TOKEN },
+                (parameter::TOKEN_TYPE): { "const": "Bearer" },
+                (parameter::EXPIRES_IN): { "type": "integer", "minimum": 1 },
+                (parameter::SCOPE): text(),
             },
             "additionalProperties": false,
         },
         "TokenRequest": {
             "type": "object",
-            "required": ["token"],
-            "properties": { "token": { "type": "string", "minLength": 1 }, "token_type_hint": text() },
+            "required": [parameter::TOKEN],
+            "properties": { (parameter::TOKEN): { "type": "string", "minLength": 1 }, (parameter::TOKEN_TYPE_HINT): text() },
         },
         "Introspection": {
             "type": "object",

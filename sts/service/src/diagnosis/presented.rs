@@ -3,6 +3,7 @@
 use sts_claims::Json;
 use sts_policy::Diagnosis;
 use sts_types::Algorithm;
+use sts_types::rfc::parameter;
 
 use super::view::{TokenView, shown_misfit, shown_text};
 
@@ -40,7 +41,7 @@ pub(super) fn malformed(token: &TokenView<'_>) -> Option<Diagnosis> {
         let cause = format!("the subject token is {what}");
         Some(
             Diagnosis::new("", cause)
-                .at("subject_token")
+                .at(parameter::SUBJECT_TOKEN)
                 .actual(what)
                 .expected("a signed ID token (a JWT of three parts)")
                 .fix(fix),

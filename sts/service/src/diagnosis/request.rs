@@ -2,6 +2,7 @@
 //! services.
 
 use sts_policy::Diagnosis;
+use sts_types::rfc::parameter;
 
 use super::view::RefusedRequest;
 use crate::reason::Reason;
@@ -50,9 +51,9 @@ const ADVICE: [&str; 8] = ["send ", "name ", "request ", "ask ", "write ", "set 
 fn at_fault(reason: Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::InvalidClient | Reason::InvalidToken => "Authorization",
-        Reason::GrantUnsupported => "grant_type",
+        Reason::GrantUnsupported => parameter::GRANT_TYPE,
         Reason::MediaType => "Content-Type",
-        Reason::InsufficientScope => "scope",
+        Reason::InsufficientScope => parameter::SCOPE,
         Reason::StoreUnavailable => "store",
         Reason::AuditUnavailable => "audit.required",
         Reason::RateLimited => "limits",
