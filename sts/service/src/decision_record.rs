@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::Snapshot;
 use crate::phase::{Phase, PhaseTimes, Stopwatch};
-use crate::reason::RefusedError;
+use crate::reason::{RefusedError, TransportRefusal};
 use crate::request::{ExchangeRequest, MAX_SUBJECT_TOKEN};
 
 /// What an exchange has learned so far. Noting a fact costs the same whatever the decision will be:
@@ -123,15 +123,27 @@ impl NamesInRequest {
 pub(crate) enum Conclusion {
     Granted,
     Refused(RefusedError),
+    /// The transport refused the request, and nothing of it was read.
+    Unread(TransportRefusal),
     /// The caller hung up before the answer was known.
     Abandoned,
 }
 
 impl Conclusion {
-    /// The refusal, if it is one.
-    pub(crate) fn refused(&self) -> Option<&RefusedError> {
+    /// The stable name of the reason, if it is a refusal.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Refused(refused) => Some(refused),
+            Self::Refused(refused) => Some(refused.reason.name()),
+            Self::Unread(refusal) => Some(refusal.reason),
+            Self::Granted | Self::Abandoned => None,
+        }
+    }
+
+    /// Which rule of that reason.
+    pub(crate) fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refused) => refused.detail.as_deref(),
+            Self::Unread(refusal) => refusal.detail.as_deref(),
             Self::Granted | Self::Abandoned => None,
         }
     }

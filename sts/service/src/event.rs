@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sts_policy::Decision;
 
@@ -30,9 +30,9 @@ pub struct DecisionEvent {
     pub request_id: String,
     /// The outcome.
     pub outcome: Outcome,
-    /// The stable reason. Absent if granted or abandoned.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "reason_name")]
-    pub reason: Option<Reason>,
+    /// The stable reason; absent when granted or abandoned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
     /// Which rule of that reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -95,7 +95,6 @@ impl DecisionEvent {
     /// The event of an exchange. `refusal` is given if the exchange was refused.
     pub(crate) fn of(exchange: EndedExchange, refusal: Option<&RememberedRefusal>) -> Self {
         let EndedExchange { snapshot, request_id, source, ended_millis, phases, record, conclusion } = exchange;
-        let refused = conclusion.refused();
         let claims = record.claims.as_ref();
         let minted = record.minted.as_ref();
         let asked = record.asked.as_ref();
@@ -107,8 +106,8 @@ impl DecisionEvent {
             time: rfc3339_millis(ended_millis),
             request_id: request_id.to_string(),
             outcome: Outcome::of(&conclusion),
-            reason: refused.map(|refused| refused.reason),
-            detail: refused.and_then(|refused| refused.detail.as_deref()).map(str::to_owned),
+            reason: conclusion.reason(),
+            detail: conclusion.detail().map(str::to_owned),
             issuer_entry: (record.entry.as_ref().map(ToString::to_string))
                 .or_else(|| refusal.and_then(|refusal| refusal.issuer_entry.clone())),
             subject: claims.map(|claims| redacted(claims.subject().as_str())),
@@ -177,6 +176,7 @@ impl Outcome {
         match conclusion {
             Conclusion::Granted => Self::Granted,
             Conclusion::Refused(refused) => Self::of_refusal(refused.reason),
+            Conclusion::Unread(_) => Self::Refused,
             Conclusion::Abandoned => Self::Abandoned,
         }
     }
@@ -202,10 +202,6 @@ impl Outcome {
             Self::Abandoned => "abandoned",
         }
     }
-}
-
-fn reason_name<S: Serializer>(reason: &Option<Reason>, serializer: S) -> Result<S::Ok, S::Error> {
-    reason.map(Reason::name).serialize(serializer)
 }
 
 /// A condition that a token did not meet.
@@ -246,9 +242,9 @@ pub trait EventSink: Send + Sync + 'static {
     }
 }
 
-/// The JSON Schema of the event in `log.format: json`.
+/// The JSON Schema of the event in `log.format: json`, where exchanges are refused for `reasons`.
 #[must_use]
-pub fn event_schema() -> Value {
+pub fn event_schema(reasons: &[&str]) -> Value {
     let text = |description: &str| json!({ "type": "string", "description": description });
     let number = |description: &str| json!({ "type": "number", "description": description });
     json!({
@@ -265,7 +261,7 @@ pub fn event_schema() -> Value {
             "level": { "enum": ["INFO", "WARN"], "description": "`WARN` where a fault of the server, or of something that it depends on, kept the request from being judged" },
             "request_id": text("the ULID that the caller was given, also in `X-Request-Id`"),
             "outcome": { "enum": Outcome::ALL.map(Outcome::name), "description": "`abandoned`: the caller hung up before there was an answer" },
-            "reason": { "enum": crate::Reason::ALL.iter().map(|reason| reason.name()).collect::<Vec<_>>(), "description": "absent when granted or abandoned" },
+            "reason": { "enum": reasons, "description": "absent when granted or abandoned" },
             "detail": text("which rule of that reason"),
             "issuer_entry": text("the issuer entry, once known"),
             "subject": text("the subject token's `sub`, once verified"),

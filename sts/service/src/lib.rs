@@ -43,7 +43,7 @@ pub use parameters::{MAX_PARAMETERS, PARAMETERS, Parameters};
 pub use pending_exchange::PendingExchange;
 pub use phase::{Phase, PhaseTimes};
 pub use presented::PresentedToken;
-pub use reason::{Reason, RefusedError};
+pub use reason::{Reason, RefusedError, TransportRefusal};
 pub use refusals::{DenialGroup, GroupBy, RememberedRefusal, group};
 pub use request::{ExchangeRequest, NO_CLIENT_AUTHENTICATION, RequestContext};
 pub use snapshot::{Snapshot, TrustTable};

@@ -9,7 +9,7 @@ use sts_types::{Clock, RequestId};
 use crate::decision_record::{Conclusion, DecisionRecord, EndedExchange};
 use crate::observers::Observers;
 use crate::phase::PhaseTimes;
-use crate::reason::{Reason, RefusedError};
+use crate::reason::{Reason, RefusedError, TransportRefusal};
 use crate::request::RequestContext;
 use crate::{Service, Snapshot};
 
@@ -49,9 +49,14 @@ impl Service {
 }
 
 impl PendingExchange {
-    /// Refuses a request that was not read.
-    pub fn refuse(&mut self, refused: &RefusedError) {
-        self.conclude(Conclusion::Refused(refused.clone()));
+    /// Refuses a request whose parameters are no sound ones.
+    pub fn refuse(&mut self, refused: RefusedError) {
+        self.conclude(Conclusion::Refused(refused));
+    }
+
+    /// Refuses a request for a reason of its transport.
+    pub fn refuse_unread(&mut self, refusal: TransportRefusal) {
+        self.conclude(Conclusion::Unread(refusal));
     }
 
     /// Makes sure that the exchange will be told; false when too many wait to be told already.

@@ -1,4 +1,5 @@
-//! Stable names for why a request is refused. The server has one table from these to the wire.
+//! Why a request is refused, by stable names. The server adds the reasons that only a transport has,
+//! and its one table has the wire form of each.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -84,17 +85,7 @@ reasons! {
     InvalidToken = "invalid_token", "the bearer token is not one of ours, or not active";
     /// The Bearer token lacks the scope.
     InsufficientScope = "insufficient_scope", "the bearer token lacks the scope for this";
-    /// No such path.
-    NotFound = "not_found", "there is nothing at this path";
-    /// The path has other methods.
-    MethodNotAllowed = "method_not_allowed", "the path does not answer this method";
-    /// The body is too large.
-    BodyTooLarge = "body_too_large", "the body is over 64 KiB";
-    /// The body's media type is not accepted here.
-    MediaType = "media_type", "the body's media type is not read here";
-    /// Too many refused requests from this address.
-    RateLimited = "rate_limited", "too many refused requests from this address";
-    /// An error of the server.
+    /// A fault of ours.
     ServerError = "server_error", "a fault of ours; the request came to nothing";
 }
 
@@ -142,6 +133,33 @@ impl RefusedError {
     #[must_use]
     pub const fn for_now(reason: Reason, wait: Duration) -> Self {
         Self { reason, detail: None, retry_after: Some(wait) }
+    }
+}
+
+/// A request that its transport refused before the service could read it.
+///
+/// Only the transport knows these reasons, so it brings along what the service does not know of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportRefusal {
+    /// The stable name.
+    pub reason: &'static str,
+    /// What the caller is told, unless `detail` says it more exactly.
+    pub description: &'static str,
+    /// Which rule of that reason.
+    pub detail: Option<Cow<'static, str>>,
+    /// The part of the request that is at fault.
+    pub at_fault: &'static str,
+    /// What to do about it.
+    pub fix: &'static str,
+    /// Whether it is remembered for the owner. What a limit turns away would only push out the others.
+    pub is_remembered: bool,
+}
+
+impl TransportRefusal {
+    /// What the caller is told.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.detail.as_deref().unwrap_or(self.description)
     }
 }
 

@@ -267,7 +267,7 @@ async fn f6_a_blocked_sink_holds_up_no_answer_and_what_does_not_fit_is_counted_a
     assert_eq!(fixture.service.dropped_decisions(), 0);
     let mut begun = 6;
     while fixture.service.dropped_decisions() == 0 {
-        fixture.begin().refuse(&Reason::MediaType.into());
+        fixture.begin().refuse(Reason::RequestMalformed.into());
         begun += 1;
     }
     let warnings = fixture.service.ready().await.unwrap();

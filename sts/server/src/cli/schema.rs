@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::say;
+use crate::http::HttpReason;
 use crate::openapi;
 
 #[derive(Args)]
@@ -20,7 +21,9 @@ pub(super) struct SchemaArgs {
 pub(super) fn run(args: &SchemaArgs) -> ExitCode {
     let schema = match args {
         SchemaArgs { openapi: true, .. } => openapi::document(),
-        SchemaArgs { event: true, .. } => sts_service::event_schema(),
+        SchemaArgs { event: true, .. } => {
+            sts_service::event_schema(&HttpReason::all().map(HttpReason::name).collect::<Vec<_>>())
+        }
         _ => sts_config::json_schema(),
     };
     say(&format!("{schema:#}"));

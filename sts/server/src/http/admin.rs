@@ -15,6 +15,7 @@ use sts_types::rfc;
 use super::credentials::{Credentials, credentials};
 use super::failure::{BEARER, Failure};
 use super::form::{Media, media};
+use super::reason::HttpReason;
 use super::{Draining, body, route};
 use crate::admin_token::AdminToken;
 use crate::metrics;
@@ -74,12 +75,12 @@ async fn operate(
     path: &str,
 ) -> Result<HttpResponse, Failure> {
     if !path.starts_with("/admin/") {
-        return Err(Reason::NotFound.into());
+        return Err(HttpReason::NotFound.into());
     }
     let (by, right) = authenticate(request, state).await?;
     let body = read_json(request, payload).await?;
     let operation = match Operation::from_request(request.method().as_str(), path, request.query_string(), &body) {
-        Err(None) => return Err(Reason::NotFound.into()),
+        Err(None) => return Err(HttpReason::NotFound.into()),
         Err(Some(allow)) => return Err(Failure::method(allow)),
         Ok(Err(wrong)) => return Err(Failure::told(Reason::RequestMalformed, wrong)),
         Ok(Ok(operation)) => operation,
@@ -89,7 +90,7 @@ async fn operate(
     }
     match operation.run(&state.state, &by).await {
         Ok(value) => Ok(private(StatusCode::OK, &value)),
-        Err(OperationError::NotFound(text)) => Err(Failure::told(Reason::NotFound, text)),
+        Err(OperationError::NotFound(text)) => Err(Failure::told(HttpReason::NotFound, text)),
         Err(OperationError::Refused(text)) => Err(Failure::told(Reason::RequestMalformed, text)),
         Err(failure @ OperationError::StoreUnavailable(_)) => {
             state.state.store.request_failed(state.state.service.clock().monotonic());
@@ -136,7 +137,7 @@ async fn read_json(request: &HttpRequest, payload: &mut Payload) -> Result<Value
         return Ok(json!({}));
     }
     if media(request)? != Media::Json {
-        return Err(Reason::MediaType.into());
+        return Err(HttpReason::MediaType.into());
     }
     let members =
         sts_claims::parse_object(&bytes).map_err(|_| RefusedError::because(Reason::RequestMalformed, NOT_AN_OBJECT))?;

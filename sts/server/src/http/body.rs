@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use sts_service::{Reason, RefusedError};
 
 use super::Failure;
+use super::reason::HttpReason;
 
 /// The largest body, in octets.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -24,7 +25,7 @@ pub(crate) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY) {
-        return Err(Reason::BodyTooLarge.into());
+        return Err(HttpReason::BodyTooLarge.into());
     }
     let read = async {
         let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
@@ -32,7 +33,7 @@ pub(crate) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result
             let chunk =
                 chunk.map_err(|_| RefusedError::because(Reason::RequestMalformed, "the body did not arrive whole"))?;
             if body.len() + chunk.len() > MAX_BODY {
-                return Err(Failure::from(Reason::BodyTooLarge));
+                return Err(Failure::from(HttpReason::BodyTooLarge));
             }
             body.extend_from_slice(&chunk);
         }

@@ -1,17 +1,25 @@
 //! The table from reason to HTTP status and OAuth error (RFC 6749 section 5.2, RFC 8693 section
 //! 2.2.2).
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde_json::json;
-use sts_service::{Reason, RefusedError};
+use sts_service::{PendingExchange, Reason, RefusedError};
 use sts_types::RequestId;
 
-/// An error answer.
+use super::reason::HttpReason;
+
+/// A refusal on its way out.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    refused: RefusedError,
+    reason: HttpReason,
+    /// Which rule, in place of the reason's usual description; a text of ours, never input.
+    detail: Option<Cow<'static, str>>,
+    retry_after: Option<Duration>,
     challenge: Option<&'static str>,
     allow: Option<&'static str>,
     /// Replaces the refusal's own text. For operators only.
@@ -23,7 +31,17 @@ pub(crate) struct Failure {
 impl Failure {
     /// 405 with the allowed methods.
     pub(crate) fn method(allow: &'static str) -> Self {
-        Self { allow: Some(allow), ..Reason::MethodNotAllowed.into() }
+        Self { allow: Some(allow), ..HttpReason::MethodNotAllowed.into() }
+    }
+
+    /// 415, which rule being `detail`.
+    pub(crate) fn media_type(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: Some(detail.into()), ..HttpReason::MediaType.into() }
+    }
+
+    /// 429 until `wait` has passed.
+    pub(crate) fn rate_limited(wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..HttpReason::RateLimited.into() }
     }
 
     /// With this `WWW-Authenticate` header.
@@ -44,21 +62,20 @@ impl Failure {
         Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }
     }
 
-    /// With a text that says more than the reason does. For operators only, because it may repeat
-    /// their input.
-    pub(crate) fn told(refused: impl Into<RefusedError>, text: String) -> Self {
-        Self { told: Some(text), ..refused.into().into() }
+    /// With a text that says more than the reason does; for operators, since it may repeat what they sent.
+    pub(crate) fn told(failure: impl Into<Self>, text: String) -> Self {
+        Self { told: Some(text), ..failure.into() }
     }
 
     /// For an endpoint that mints nothing: a server error says instead that `undone` was not done.
     pub(crate) fn instead_of_minting(mut self, undone: &'static str) -> Self {
-        let cause = match self.refused.reason {
-            Reason::StoreUnavailable => "the store cannot be asked right now",
-            Reason::AuditUnavailable => "the audit trail cannot be written right now",
-            Reason::ServerError => "a fault of ours",
+        let cause = match self.reason {
+            HttpReason::Service(Reason::StoreUnavailable) => "the store cannot be asked right now",
+            HttpReason::Service(Reason::AuditUnavailable) => "the audit trail cannot be written right now",
+            HttpReason::Service(Reason::ServerError) => "a fault of ours",
             _ => return self,
         };
-        self.refused.detail = Some(format!("{cause}; {undone}").into());
+        self.detail = Some(format!("{cause}; {undone}").into());
         self
     }
 
@@ -68,16 +85,29 @@ impl Failure {
     }
 
     fn status(&self) -> StatusCode {
-        self.status.unwrap_or(wire(self.refused.reason).0)
+        self.status.unwrap_or(wire(self.reason).0)
     }
 
-    #[cfg(test)]
-    pub(crate) fn reason(&self) -> Reason {
-        self.refused.reason
+    pub(crate) fn reason(&self) -> HttpReason {
+        self.reason
     }
 
-    pub(crate) fn refused(&self) -> &RefusedError {
-        &self.refused
+    /// What the caller is told, unless an operator is told more.
+    pub(crate) fn text(&self) -> &str {
+        self.detail.as_deref().unwrap_or(self.reason.description())
+    }
+
+    /// Ends an exchange whose request could not be read.
+    pub(crate) fn refuse(&self, pending: &mut PendingExchange) {
+        let (detail, retry_after) = (self.detail.clone(), self.retry_after);
+        match self.reason {
+            HttpReason::Service(reason) => pending.refuse(RefusedError { reason, detail, retry_after }),
+            reason => {
+                if let Some(refusal) = reason.transport_refusal(detail) {
+                    pending.refuse_unread(refusal);
+                }
+            }
+        }
     }
 }
 
@@ -89,13 +119,20 @@ impl From<RefusedError> for Failure {
             Reason::InsufficientScope => Some(BEARER_INSUFFICIENT_SCOPE),
             _ => None,
         };
-        Self { refused, challenge, allow: None, told: None, status: None }
+        let RefusedError { reason, detail, retry_after } = refused;
+        Self { detail, retry_after, challenge, ..HttpReason::from(reason).into() }
     }
 }
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
         RefusedError::from(reason).into()
+    }
+}
+
+impl From<HttpReason> for Failure {
+    fn from(reason: HttpReason) -> Self {
+        Self { reason, detail: None, retry_after: None, challenge: None, allow: None, told: None, status: None }
     }
 }
 
@@ -109,8 +146,16 @@ const BEARER_INVALID_TOKEN: &str = "Bearer realm=\"sts\", error=\"invalid_token\
 const BEARER_INSUFFICIENT_SCOPE: &str = "Bearer realm=\"sts\", error=\"insufficient_scope\"";
 
 /// Status and `error` of each reason.
-fn wire(reason: Reason) -> (StatusCode, &'static str) {
+fn wire(reason: HttpReason) -> (StatusCode, &'static str) {
     use Reason as R;
+    let reason = match reason {
+        HttpReason::Service(reason) => reason,
+        HttpReason::NotFound => return (StatusCode::NOT_FOUND, "invalid_request"),
+        HttpReason::MethodNotAllowed => return (StatusCode::METHOD_NOT_ALLOWED, "invalid_request"),
+        HttpReason::BodyTooLarge => return (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
+        HttpReason::MediaType => return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request"),
+        HttpReason::RateLimited => return (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
+    };
     match reason {
         R::RequestMalformed
         | R::TokenMalformed
@@ -132,11 +177,6 @@ fn wire(reason: Reason) -> (StatusCode, &'static str) {
         R::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
         R::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
         R::InsufficientScope => (StatusCode::FORBIDDEN, "insufficient_scope"),
-        R::NotFound => (StatusCode::NOT_FOUND, "invalid_request"),
-        R::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request"),
-        R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
-        R::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request"),
-        R::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
         R::IssuerUnavailable | R::StoreUnavailable | R::AuditUnavailable => {
             (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
         }
@@ -150,12 +190,12 @@ const MAX_RETRY_AFTER: u64 = 3600;
 impl Failure {
     /// The answer. `well_known` adds the members that some clients of discovery documents show.
     pub(crate) fn response(&self, request_id: &RequestId, well_known: bool) -> HttpResponse {
-        let (_, error) = wire(self.refused.reason);
+        let (_, error) = wire(self.reason);
         let description = self.description(request_id);
         let mut body = json!({
             "error": error,
             "error_description": description,
-            "reason": self.refused.reason.name(),
+            "reason": self.reason.name(),
             "request_id": request_id,
         });
         if well_known && let Some(members) = body.as_object_mut() {
@@ -170,7 +210,7 @@ impl Failure {
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
         }
-        if let Some(wait) = self.refused.retry_after {
+        if let Some(wait) = self.retry_after {
             let seconds = wait.as_millis().div_ceil(1000).clamp(1, u128::from(MAX_RETRY_AFTER));
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
@@ -180,8 +220,8 @@ impl Failure {
     /// The text of the error. If it hides the cause, it names the request id, because most clients
     /// show nothing but the description.
     fn description(&self, request_id: &RequestId) -> String {
-        let text = ascii(self.told.as_deref().unwrap_or(self.refused.text()));
-        let withholds_cause = self.told.is_none() && (self.is_ours() || self.refused.reason == Reason::NotAuthorized);
+        let text = ascii(self.told.as_deref().unwrap_or(self.text()));
+        let withholds_cause = self.told.is_none() && (self.is_ours() || self.reason == Reason::NotAuthorized.into());
         match withholds_cause {
             true => format!("{text}; the owner finds the cause under request id {request_id}"),
             false => text,
@@ -207,16 +247,15 @@ pub(crate) fn mark(response: &mut HttpResponse, request_id: &RequestId) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sts_service::Reason;
 
     #[test]
     fn fld57_a_description_that_withholds_the_cause_names_the_request_id_and_no_other_does() {
         let id = RequestId::new("01J00000000000000000000000").unwrap();
-        for &reason in Reason::ALL {
+        for reason in HttpReason::all() {
             let failure = Failure::from(reason);
             let withholds = failure.status().as_u16() >= 500 || reason.name() == "not_authorized";
             assert_eq!(failure.description(&id).contains(id.as_str()), withholds, "{}", reason.name());
-            let described = Failure::from(RefusedError { detail: Some("why".into()), ..reason.into() });
+            let described = Failure { detail: Some("why".into()), ..reason.into() };
             assert_eq!(described.description(&id).contains(id.as_str()), withholds, "{}", reason.name());
         }
         let told = Failure::told(Reason::ServerError, "an operator is told the cause".to_owned());
@@ -225,19 +264,19 @@ mod tests {
 
     #[test]
     fn fld44_an_endpoint_that_mints_nothing_never_says_that_nothing_was_minted() {
-        for &reason in Reason::ALL {
+        for reason in HttpReason::all() {
             let failure = Failure::from(reason).instead_of_minting("nothing was revoked");
             assert!(
                 !failure.is_ours()
-                    || failure.refused.text().contains("nothing was revoked")
-                    || reason == Reason::IssuerUnavailable
+                    || failure.text().contains("nothing was revoked")
+                    || reason == Reason::IssuerUnavailable.into()
             );
         }
     }
 
     #[test]
     fn o2_03_every_description_is_printable_ascii_without_quotes() {
-        for &reason in Reason::ALL {
+        for reason in HttpReason::all() {
             let description = reason.description();
             assert!(!description.is_empty());
             assert_eq!(ascii(description), description, "{}", reason.name());

@@ -46,8 +46,7 @@ fn unread(why: &'static str, accepts: Accepts) -> Failure {
         Accepts::Form => "application/x-www-form-urlencoded",
         Accepts::FormOrJson => "application/x-www-form-urlencoded or application/json",
     };
-    let detail = format!("{why}: send {read}").into();
-    RefusedError { detail: Some(detail), ..Reason::MediaType.into() }.into()
+    Failure::media_type(format!("{why}: send {read}"))
 }
 
 /// Many clients send the form type by default, so JSON under that type is a common mistake.
@@ -97,7 +96,7 @@ fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
 
 /// The body's only media type, in UTF-8 and uncompressed.
 pub(super) fn media(request: &HttpRequest) -> Result<Media, Failure> {
-    read_media(request).map_err(|why| RefusedError::because(Reason::MediaType, why).into())
+    read_media(request).map_err(Failure::media_type)
 }
 
 fn read_media(request: &HttpRequest) -> Result<Media, &'static str> {
@@ -135,9 +134,10 @@ fn read_media(request: &HttpRequest) -> Result<Media, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::reason::HttpReason;
     use actix_web::test::TestRequest;
 
-    fn with<'b>(content_type: &str, body: &'b str) -> Result<Parameters<'b>, Reason> {
+    fn with<'b>(content_type: &str, body: &'b str) -> Result<Parameters<'b>, HttpReason> {
         let request = TestRequest::post().insert_header((header::CONTENT_TYPE, content_type)).to_http_request();
         parameters(&request, body.as_bytes(), Accepts::FormOrJson).map_err(|failure| failure.reason())
     }
@@ -161,14 +161,14 @@ mod tests {
             "application/jwt",
             "",
         ] {
-            assert_eq!(with(bad, "a=b").err(), Some(Reason::MediaType), "{bad}");
+            assert_eq!(with(bad, "a=b").err(), Some(HttpReason::MediaType), "{bad}");
         }
     }
 
     #[test]
     fn c110_broken_encodings_are_refused() {
         for bad in ["a=%zz", "a=%4", "a=%", "a=%00", "a=%ff", "a=%c0%af"] {
-            assert_eq!(with(FORM, bad).err(), Some(Reason::RequestMalformed), "{bad}");
+            assert_eq!(with(FORM, bad).err(), Some(Reason::RequestMalformed.into()), "{bad}");
         }
         let decoded = with(FORM, "a=x+%2B%20%C3%A9&&b=&c").unwrap();
         assert_eq!(decoded.one("a").unwrap(), Some("x + é"));
@@ -190,7 +190,7 @@ mod tests {
             "{\"a\":1,\"a\":1}",
             "",
         ] {
-            assert_eq!(with(json, bad).err(), Some(Reason::RequestMalformed), "{bad}");
+            assert_eq!(with(json, bad).err(), Some(Reason::RequestMalformed.into()), "{bad}");
         }
     }
 
@@ -200,7 +200,7 @@ mod tests {
             request = request.insert_header((header::CONTENT_TYPE, content_type));
         }
         let outcome = parameters(&request.to_http_request(), body.as_bytes(), accepts);
-        outcome.map_or_else(|failure| failure.refused().text().to_owned(), |_| "read".to_owned())
+        outcome.map_or_else(|failure| failure.text().to_owned(), |_| "read".to_owned())
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod library_answer;
 mod listener;
 mod metadata;
 mod public;
+mod reason;
 mod route;
 
 pub(crate) use admin::AdminState;
@@ -26,6 +27,7 @@ pub(crate) use failure_limit::FailureLimit;
 pub(crate) use listener::{BindError, ListenerSpec, Listeners, ServedCertificate, leaf_problems, read_certificate};
 pub(crate) use metadata::Metadata;
 pub(crate) use public::PublicState;
+pub(crate) use reason::HttpReason;
 pub(crate) use route::Endpoint;
 
 use std::future::Future;

@@ -19,6 +19,7 @@ use super::failure::{BASIC, BASIC_OR_BEARER};
 use super::failure_limit::Admission;
 use super::form::{Accepts, parameters};
 use super::head::refuse_malformed;
+use super::reason::HttpReason;
 use super::route::{Endpoint, endpoint, normalise};
 use super::{Draining, Failure, FailureLimit, Metadata, Proxies, body};
 use crate::store_health::StoreHealth;
@@ -66,8 +67,8 @@ pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Dat
     if let Ok(Err(failure)) = &outcome
         && failure.is_ours()
     {
-        // The caller gets this id instead of the cause.
-        let (request_id, reason) = (&context.request_id, failure.refused().reason.name());
+        // The caller is told this id in place of the cause.
+        let (request_id, reason) = (&context.request_id, failure.reason().name());
         tracing::error!(%request_id, reason, "a request failed by a fault that is not the caller's");
     }
     let response = super::answer(outcome, &context.request_id, well_known);
@@ -96,10 +97,8 @@ fn note_store(
     context: &RequestContext,
 ) {
     match outcome {
-        // A status list may be late even if the store works.
-        Ok(Err(failure))
-            if failure.refused().reason == Reason::StoreUnavailable && endpoint != Endpoint::StatusList =>
-        {
+        // A status list may be late although the store answers.
+        Ok(Err(failure)) if failure.reason() == Reason::StoreUnavailable.into() && endpoint != Endpoint::StatusList => {
             state.store.request_failed(state.service.clock().monotonic());
         }
         Ok(Ok(_)) if endpoint == Endpoint::Token => state.store.token_was_recorded(context.arrived),
@@ -124,7 +123,7 @@ fn admit<'s>(
     path: &str,
 ) -> Result<(Endpoint, Option<Admission<'s>>), Failure> {
     refuse_malformed(request)?;
-    let endpoint = endpoint(path, &state.metadata.base).ok_or(Reason::NotFound);
+    let endpoint = endpoint(path, &state.metadata.base).ok_or(HttpReason::NotFound);
     let is_probe = matches!(endpoint, Ok(Endpoint::Live | Endpoint::Ready));
     if !is_probe && !state.proxies.admit(request) {
         let rule = "plain http is served to the proxy that ends TLS alone: connect through it";
@@ -138,11 +137,11 @@ fn admit<'s>(
     match state.limit.admit(source, context.arrived) {
         Ok(admission) => Ok((endpoint, Some(admission))),
         Err(wait) => {
-            let refused = RefusedError::for_now(Reason::RateLimited, wait);
+            let failure = Failure::rate_limited(wait);
             if endpoint == Endpoint::Token {
-                state.service.begin_exchange(context).refuse(&refused);
+                failure.refuse(&mut state.service.begin_exchange(context));
             }
-            Err(refused.into())
+            Err(failure)
         }
     }
 }
@@ -189,7 +188,7 @@ async fn handle(
 async fn status_list(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Failure> {
     let path = normalise(request.path());
     let name = path.rsplit('/').next().unwrap_or_default();
-    let list = state.service.status_list(name).await?;
+    let list = state.service.status_list(name).await?.ok_or(HttpReason::NotFound)?;
     Ok(document(request, STATUS_LIST, STATUS_LIST_TTL.into(), &list.etag, list.jwt.clone()))
 }
 
@@ -203,7 +202,7 @@ async fn token(
     let mut pending = state.service.begin_exchange(context);
     let mut body = Bytes::new();
     let parameters = read_exchange(request, payload, &mut body).await;
-    let parameters = parameters.inspect_err(|failure| pending.refuse(failure.refused()))?;
+    let parameters = parameters.inspect_err(|failure| failure.refuse(&mut pending))?;
     let exchanged = state.service.exchange(&parameters, &mut pending).await?;
     // RFC 8693 section 2.2.1. Nothing here needs an escape: base64url and dots, a number, and
     // scopes, which contain neither `"` nor `\`.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use sts_service::{DecisionEvent, Outcome, Phase, Reason};
+use sts_service::{DecisionEvent, Outcome, Phase};
 use sts_types::EntryName;
 
 use super::exposition::{Exposition, Kind};
 use super::histogram::Histogram;
+use crate::http::HttpReason;
 
 /// Stands for the entry where none in force was found. No entry can have this name.
 const NO_ENTRY: &str = "-";
@@ -23,11 +24,11 @@ pub(super) struct Exchanges {
     whole: Histogram,
 }
 
-/// One count for each reason, in the order of [`Reason::ALL`], and one for each outcome without a reason.
+/// One count for each reason, in the order of [`HttpReason::all`], and one for each outcome without a reason.
 struct Results {
     granted: AtomicU64,
     abandoned: AtomicU64,
-    refused: Vec<AtomicU64>,
+    refused: [AtomicU64; HttpReason::COUNT],
 }
 
 impl Default for Results {
@@ -35,7 +36,7 @@ impl Default for Results {
         Self {
             granted: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
-            refused: Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            refused: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 }
@@ -84,10 +85,13 @@ impl Exchanges {
 }
 
 impl Results {
-    fn count(&self, outcome: Outcome, reason: Option<Reason>) {
+    fn count(&self, outcome: Outcome, reason: Option<&str>) {
+        let count_of = |name: &str| {
+            HttpReason::all().zip(&self.refused).find(|(reason, _)| reason.name() == name).map(|(_, count)| count)
+        };
         let count = match (outcome, reason) {
             (Outcome::Abandoned, _) => &self.abandoned,
-            (_, reason) => reason.and_then(|reason| self.refused.get(reason as usize)).unwrap_or(&self.granted),
+            (_, reason) => reason.and_then(count_of).unwrap_or(&self.granted),
         };
         count.fetch_add(1, Ordering::Relaxed);
     }
@@ -101,8 +105,8 @@ impl Results {
         };
         sample(Outcome::Granted, "", self.granted.load(Ordering::Relaxed));
         sample(Outcome::Abandoned, "", self.abandoned.load(Ordering::Relaxed));
-        for (reason, count) in Reason::ALL.iter().zip(&self.refused) {
-            sample(Outcome::of_refusal(*reason), reason.name(), count.load(Ordering::Relaxed));
+        for (reason, count) in HttpReason::all().zip(&self.refused) {
+            sample(reason.outcome(), reason.name(), count.load(Ordering::Relaxed));
         }
     }
 }
@@ -123,11 +127,11 @@ mod tests {
     #[test]
     fn every_reason_counts_in_its_own_place() {
         let results = Results::default();
-        for (at, reason) in Reason::ALL.iter().enumerate() {
-            (0..=at).for_each(|_| results.count(Outcome::of_refusal(*reason), Some(*reason)));
+        for (index, reason) in HttpReason::all().enumerate() {
+            (0..=index).for_each(|_| results.count(reason.outcome(), Some(reason.name())));
         }
         let counts: Vec<_> = results.refused.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-        assert_eq!(counts, (1..=Reason::ALL.len() as u64).collect::<Vec<_>>());
+        assert_eq!(counts, (1..=HttpReason::COUNT as u64).collect::<Vec<_>>());
         assert_eq!(results.granted.load(Ordering::Relaxed), 0);
         results.count(Outcome::Abandoned, None);
         results.count(Outcome::Granted, None);

@@ -1,15 +1,15 @@
 //! The shapes that requests and answers have.
 
 use serde_json::{Value, json};
-use sts_service::Reason;
 use sts_types::rfc::{self, parameter};
 
 use super::schema_of;
+use crate::http::HttpReason;
 
 pub(super) fn all() -> Value {
     let text = || json!({ "type": "string" });
     let seconds = || json!({ "type": "integer", "description": "Epoch seconds." });
-    let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+    let reasons: Vec<&str> = HttpReason::all().map(HttpReason::name).collect();
     let one_or_many = json!({ "oneOf": [text(), { "type": "array", "items": text() }] });
     let list_of = |name: &str, items: Value| json!({ "type": "object", "required": [name], "properties": { name: { "type": "array", "items": items } } });
     json!({

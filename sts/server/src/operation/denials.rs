@@ -1,10 +1,11 @@
 //! Refused requests that are remembered: one by its request id, and all of them, grouped on request.
 
 use serde_json::{Value, json};
-use sts_service::{GroupBy, Reason, RememberedRefusal, Service, group};
+use sts_service::{GroupBy, RememberedRefusal, Service, group};
 use sts_types::{RequestId, nearest};
 
 use super::OperationError;
+use crate::http::HttpReason;
 
 /// Refusals of a page when no limit is asked for.
 const DEFAULT_PAGE: usize = 100;
@@ -86,7 +87,7 @@ impl DenialsQuery {
 
 /// Refuses a reason that no refusal has: an empty list would say that there are no such refusals, and not why.
 fn reason(name: &str) -> Result<(), String> {
-    let names = || Reason::ALL.iter().map(|reason| reason.name());
+    let names = || HttpReason::all().map(HttpReason::name);
     if names().any(|known| known == name) {
         return Ok(());
     }

@@ -14,6 +14,7 @@ mod times;
 mod units;
 mod view;
 
+pub(crate) use request::diagnose_unread;
 pub use view::RefusedRequest;
 
 use sts_policy::{Diagnosis, Facts, Outcome};

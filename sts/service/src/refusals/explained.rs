@@ -8,9 +8,8 @@ use sts_store::{RefusalShare, StoredRefusal};
 use sts_types::{EntryName, Issuer, UnixTime};
 
 use super::RememberedRefusal;
-use crate::Reason;
-use crate::decision_record::EndedExchange;
-use crate::diagnosis::{RefusedRequest, diagnose};
+use crate::decision_record::{Conclusion, EndedExchange};
+use crate::diagnosis::{RefusedRequest, diagnose, diagnose_unread};
 use crate::event::nearest_miss;
 use crate::presented::PresentedToken;
 use crate::redact::{redacted, without_secrets};
@@ -38,10 +37,14 @@ enum RefusalStage {
 }
 
 impl RememberedRefusal {
-    /// The refusal of `exchange` and its share of the space. `None` if the exchange was not
-    /// refused. If `is_brief`, the trace and the diagnosis are left out.
-    pub(crate) fn of(exchange: &EndedExchange, is_brief: bool) -> Option<(Self, RefusalShare)> {
-        let refused = exchange.conclusion.refused()?;
+    /// The refusal that `exchange` ended in, with its share of the space, or without if it is not kept. `None` if the exchange was
+    /// not refused. The trace and the diagnosis are left out if `is_brief`.
+    pub(crate) fn of(exchange: &EndedExchange, is_brief: bool) -> Option<(Self, Option<RefusalShare>)> {
+        let (told, is_kept) = match &exchange.conclusion {
+            Conclusion::Refused(refused) => (refused.text(), true),
+            Conclusion::Unread(refusal) => (refusal.text(), refusal.is_remembered),
+            Conclusion::Granted | Conclusion::Abandoned => return None,
+        };
         let record = &exchange.record;
         let rules = &exchange.snapshot.rules;
         let claims = record.claims.as_ref();
@@ -59,7 +62,7 @@ impl RememberedRefusal {
             RequestedAccount::Any | RequestedAccount::Nobody => None,
         });
         let diagnosis = if is_brief {
-            Diagnosis::new(refused.reason.name(), NOT_LOOKED_FOR)
+            Diagnosis::new(exchange.conclusion.reason().unwrap_or_default(), NOT_LOOKED_FOR)
         } else {
             diagnosis(exchange, entry.as_ref())
         };
@@ -70,7 +73,7 @@ impl RememberedRefusal {
             time: seconds(exchange.ended_millis),
             summary: bounded(&diagnosis.line()),
             diagnosis,
-            told: refused.text().to_owned(),
+            told: told.to_owned(),
             issuer_entry: entry.map(|entry| entry.to_string()),
             subject: claims.map(|claims| redacted(claims.subject().as_str())),
             account,
@@ -84,15 +87,11 @@ impl RememberedRefusal {
             text: decision.as_ref().map(sts_policy::render).unwrap_or_default(),
             decision: decision.map(|decision| json!(decision)),
         };
-        Some((refusal, share))
+        Some((refusal, is_kept.then_some(share)))
     }
 
-    /// The stored form. `None` for a request that the rate limit refused, because it would only
-    /// push out other refusals.
+    /// As it is kept.
     pub(crate) fn to_stored(&self, time_millis: u64, share: RefusalShare) -> Option<StoredRefusal> {
-        if self.diagnosis.reason == Reason::RateLimited.name() {
-            return None;
-        }
         let payload = serde_json::to_value(self).ok()?;
         Some(StoredRefusal { request_id: self.request_id.clone(), time_millis, share, payload })
     }
@@ -116,7 +115,11 @@ fn stage_and_entry(exchange: &EndedExchange, presented: Option<&PresentedToken>)
 
 fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {
     let record = &exchange.record;
-    let Some(refused) = exchange.conclusion.refused() else { return Diagnosis::default() };
+    let refused = match &exchange.conclusion {
+        Conclusion::Refused(refused) => refused,
+        Conclusion::Unread(refusal) => return diagnose_unread(refusal),
+        Conclusion::Granted | Conclusion::Abandoned => return Diagnosis::default(),
+    };
     let asked = record.asked.clone().unwrap_or_default();
     let diagnosis = diagnose(
         &exchange.snapshot,

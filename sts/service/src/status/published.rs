@@ -99,24 +99,23 @@ impl PublishedLists {
 }
 
 impl Service {
-    /// The list with that name.
+    /// The list with that name. `None` if there is no such list, or all of its tokens have expired.
     ///
     /// # Errors
-    /// `not_found` if there is no such list, or all of its tokens have expired. `store_unavailable`
-    /// if the lists were not brought up to date for so long that the last one has expired.
-    pub async fn status_list(&self, name: &str) -> Result<Arc<StatusList>, RefusedError> {
-        let id: StatusListId = name.parse().map_err(|_| Reason::NotFound)?;
+    /// `store_unavailable` if the lists were not brought up to date for so long that the last one
+    /// has expired.
+    pub async fn status_list(&self, name: &str) -> Result<Option<Arc<StatusList>>, RefusedError> {
+        let Ok(id) = name.parse::<StatusListId>() else { return Ok(None) };
         let found = match self.published.list(id) {
             Some(list) => Some(list),
             // A window that has ended gets no new list, so do not wait for one.
             None if id.window.end() < self.clock.now() => None,
             None => self.awaited_list(id).await?,
         };
-        let list = found.ok_or(Reason::NotFound)?;
-        if list.expires <= self.clock.now() {
+        if found.as_ref().is_some_and(|list| list.expires <= self.clock.now()) {
             return Err(out_of_date());
         }
-        Ok(list)
+        Ok(found)
     }
 
     /// The state of the status lists.

@@ -145,11 +145,6 @@ fn table() -> Vec<(Reason, Way, Way, [&'static str; 2])> {
         neither(Reason::InvalidClient),
         neither(Reason::InvalidToken),
         neither(Reason::InsufficientScope),
-        neither(Reason::NotFound),
-        neither(Reason::MethodNotAllowed),
-        neither(Reason::BodyTooLarge),
-        neither(Reason::MediaType),
-        neither(Reason::RateLimited),
         neither(Reason::ServerError),
     ]
 }
