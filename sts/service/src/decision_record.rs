@@ -6,25 +6,24 @@ use std::time::Duration;
 
 use sts_policy::{Requested, RequestedNames};
 use sts_store::EarlierUse;
-use sts_token::ObservedClaims;
-use sts_types::{Clock, EntryName, Lifetime, RequestId, TokenRecord, UnixTime};
+use sts_token::{CallerProof, ObservedClaims};
+use sts_types::{Clock, Lifetime, RequestId, TokenRecord, UnixTime};
 use zeroize::Zeroizing;
 
 use crate::Snapshot;
-use crate::phase::{Phase, PhaseTimes, Stopwatch};
+use crate::grant::{MAX_SUBJECT_TOKEN, Progress, TokenRequest};
+use crate::phase::{Phase, PhaseTimes};
 use crate::reason::{RefusedError, TransportRefusal};
-use crate::request::{ExchangeRequest, MAX_SUBJECT_TOKEN};
 
 /// What an exchange has learned so far. Noting a fact costs the same whatever the decision will be:
 /// everything that costs more is made from these facts later.
 pub(crate) struct DecisionRecord {
-    stopwatch: Stopwatch,
+    /// Phases and issuer entry, which the prover knows of.
+    pub(crate) progress: Progress,
     /// When the rules were first asked, by the monotonic clock.
     pub(crate) decision_began: Option<Duration>,
     /// How long the answer was held back to leave at a multiple of the response quantum.
     pub(crate) held: Duration,
-    /// The issuer entry, once it is certain.
-    pub(crate) entry: Option<EntryName>,
     /// What the request names, once its shape was judged.
     pub(crate) asked: Option<NamesInRequest>,
     /// The subject token of a request that was refused. It is explained, and then wiped.
@@ -45,10 +44,9 @@ impl DecisionRecord {
     /// For a request that arrived at the monotonic time `arrived`.
     pub(crate) fn since(arrived: Duration) -> Self {
         Self {
-            stopwatch: Stopwatch::since(arrived),
+            progress: Progress::since(arrived),
             decision_began: None,
             held: Duration::ZERO,
-            entry: None,
             asked: None,
             token: None,
             claims: None,
@@ -61,20 +59,27 @@ impl DecisionRecord {
 
     /// Ends the running phase and starts or resumes `phase`.
     pub(crate) fn enter(&mut self, phase: Phase, clock: &dyn Clock) {
-        let now = clock.monotonic();
+        let now = self.progress.enter(phase, clock);
         if phase == Phase::Decide {
             self.decision_began = Some(now);
         }
-        self.stopwatch.enter(phase, now);
     }
 
     /// Ends the running phase.
     pub(crate) fn stop(&mut self, clock: &dyn Clock) -> PhaseTimes {
-        self.stopwatch.stop(clock.monotonic())
+        self.progress.stop(clock)
+    }
+
+    /// Notes what was proven.
+    pub(crate) fn proven(&mut self, proof: &CallerProof) {
+        if let CallerProof::Federated(verified) = proof {
+            self.progress.is_certain_of(verified.entry());
+            self.claims = Some(verified.observed());
+        }
     }
 
     /// Notes what the request names.
-    pub(crate) fn asked(&mut self, request: &ExchangeRequest<'_>) {
+    pub(crate) fn asked(&mut self, request: &TokenRequest<'_>) {
         self.asked = Some(NamesInRequest {
             audience: request.audience.clone(),
             resource: request.resource.clone(),

@@ -108,7 +108,7 @@ impl DecisionEvent {
             outcome: Outcome::of(&conclusion),
             reason: conclusion.reason(),
             detail: conclusion.detail().map(str::to_owned),
-            issuer_entry: (record.entry.as_ref().map(ToString::to_string))
+            issuer_entry: (record.progress.entry().map(ToString::to_string))
                 .or_else(|| refusal.and_then(|refusal| refusal.issuer_entry.clone())),
             subject: claims.map(|claims| redacted(claims.subject().as_str())),
             account: record.account.or_else(|| refusal.and_then(|refusal| refusal.account.clone())),

@@ -8,10 +8,9 @@ use sts_store::{EarlierUse, LedgerError, TakenClaim};
 use sts_token::{ClaimedOrigin, TokenRuleError, TrustSpec, VerifiedClaims};
 use sts_types::{Clock, Digest256, EntryName, UnixTime};
 
-use crate::decision_record::DecisionRecord;
 use crate::diagnosis::{RefusedRequest, diagnose};
+use crate::grant::{Progress, verify};
 use crate::reason::{Reason, RefusedError};
-use crate::verify::verify;
 use crate::{Service, Snapshot};
 
 /// The input.
@@ -170,15 +169,15 @@ async fn explain_token(
     now: UnixTime,
     taken: Option<&TakenClaim>,
 ) -> Explanation {
-    let mut record = DecisionRecord::since(clock.monotonic());
-    match verify(snapshot, clock, token, &mut record).await {
+    let mut progress = Progress::since(clock.monotonic());
+    match verify(snapshot, clock, token, &mut progress).await {
         Ok(verified) => {
             let claims = Explained { token: Some(token), entry: verified.entry(), claims: verified.claims() };
             let decided = decide(snapshot, claims, asked, now);
             spend(snapshot, decided, &verified, claims, asked, taken)
         }
         Err(refused) => {
-            let entry = record.entry.as_ref();
+            let entry = progress.entry();
             let request = RefusedRequest {
                 refused: &refused,
                 token: Some(token),

@@ -6,8 +6,8 @@ mod decision_record;
 mod diagnosis;
 mod endpoint_auth;
 mod event;
-mod exchange;
 mod explain;
+mod grant;
 mod introspect;
 mod issuer_keys;
 mod observers;
@@ -26,14 +26,13 @@ mod snapshot;
 mod status;
 mod token_admin;
 mod token_mistake;
-mod verify;
 
 pub use body::NOT_AN_OBJECT;
 pub use diagnosis::{RefusedRequest, diagnose};
 pub use endpoint_auth::{ApiSecret, Origin};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome, event_schema};
-pub use exchange::Exchanged;
 pub use explain::{ExplainError, Explanation, Presented, WouldMint, explain};
+pub use grant::{Exchanged, NO_CLIENT_AUTHENTICATION, grant_types};
 pub use introspect::{Caller, Introspection};
 pub use issuer_keys::{
     Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,
@@ -45,7 +44,7 @@ pub use phase::{Phase, PhaseTimes};
 pub use presented::PresentedToken;
 pub use reason::{Reason, RefusedError, TransportRefusal};
 pub use refusals::{DenialGroup, GroupBy, RememberedRefusal, group};
-pub use request::{ExchangeRequest, NO_CLIENT_AUTHENTICATION, RequestContext};
+pub use request::RequestContext;
 pub use snapshot::{Snapshot, TrustTable};
 pub use status::{STATUS_LIST_TTL, StatusList, StatusListsView};
 pub use token_admin::{
@@ -60,6 +59,7 @@ use sts_keyring::Keyring;
 use sts_store::{Ledger, RefusalStore};
 use sts_types::{Clock, Entropy, RequestId};
 
+use grant::Pipeline;
 use observers::Observers;
 use precise_timer::PreciseTimer;
 use refusals::Refusals;
@@ -91,11 +91,10 @@ pub struct Service {
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    events: Arc<dyn EventSink>,
+    pipeline: Pipeline,
     observers: Arc<Observers>,
     refusals: Arc<Refusals>,
     refusal_store: Option<Arc<dyn RefusalStore>>,
-    timer: PreciseTimer,
     rules: RulesInForce,
     status: Arc<StatusIndexes>,
     published: PublishedLists,
@@ -107,21 +106,49 @@ impl Service {
     pub fn new(parts: ServiceDependencies) -> Self {
         let ServiceDependencies { snapshot, ledger, keyring, clock, entropy, refusals: refusal_store, events } = parts;
         let refusals = Arc::new(Refusals::default());
+        let observers = Arc::new(Observers::start(Arc::clone(&events), Arc::clone(&refusals)));
+        let status = StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy));
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
-            status: StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy)),
+            pipeline: Pipeline {
+                ledger: Arc::clone(&ledger),
+                keyring: Arc::clone(&keyring),
+                clock: Arc::clone(&clock),
+                entropy: Arc::clone(&entropy),
+                indexes: Arc::clone(&status),
+                events,
+                observers: Arc::clone(&observers),
+                timer: PreciseTimer::start(),
+            },
+            status,
             published: PublishedLists::default(),
             ledger,
             keyring,
             clock,
             entropy,
-            observers: Arc::new(Observers::start(Arc::clone(&events), Arc::clone(&refusals))),
-            events,
+            observers,
             refusals,
             refusal_store,
-            timer: PreciseTimer::start(),
             rules: RulesInForce::default(),
         }
+    }
+
+    /// Begins an exchange for the request of this context.
+    #[must_use]
+    pub fn begin_exchange(&self, context: &RequestContext) -> PendingExchange {
+        self.pipeline.begin(self.snapshot(), context)
+    }
+
+    /// Exchanges a token. Whatever becomes of it, `pending` is told of it when it is dropped.
+    ///
+    /// # Errors
+    /// The first refusal, in the order of the steps; nothing was minted then.
+    pub async fn exchange(
+        &self,
+        parameters: &Parameters<'_>,
+        pending: &mut PendingExchange,
+    ) -> Result<Exchanged, RefusedError> {
+        self.pipeline.run(&self.snapshot(), parameters, pending).await
     }
 
     /// The snapshot in force. An operation takes it once and runs under it alone.
@@ -183,7 +210,7 @@ impl Service {
     /// Whether decisions may be made, as far as the audit trail goes.
     #[must_use]
     pub fn can_audit(&self) -> bool {
-        self.events.is_available(self.observers.waiting())
+        self.pipeline.can_audit()
     }
 
     /// Takes the store as it is, although something is missing from it.

@@ -114,3 +114,16 @@ impl<'b> Parameters<'b> {
         self.all(name).next().is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c110_a_request_has_at_most_64_parameters_and_no_nul() {
+        let pairs = |count: usize| (0..count).map(|at| (format!("p{at}").into(), "v".into())).collect();
+        assert!(Parameters::new(pairs(64)).is_ok());
+        assert!(Parameters::new(pairs(65)).is_err());
+        assert!(Parameters::new(vec![("a".into(), "\0".into())]).is_err());
+    }
+}

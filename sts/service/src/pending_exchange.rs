@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use sts_types::{Clock, RequestId};
 
+use crate::Snapshot;
 use crate::decision_record::{Conclusion, DecisionRecord, EndedExchange};
+use crate::grant::Pipeline;
 use crate::observers::Observers;
 use crate::phase::PhaseTimes;
 use crate::reason::{Reason, RefusedError, TransportRefusal};
 use crate::request::RequestContext;
-use crate::{Service, Snapshot};
 
 /// An exchange whose answer has not left yet.
 ///
@@ -31,14 +32,13 @@ pub struct PendingExchange {
     clock: Arc<dyn Clock>,
 }
 
-impl Service {
+impl Pipeline {
     /// Begins an exchange for the request of this context.
-    #[must_use]
-    pub fn begin_exchange(&self, context: &RequestContext) -> PendingExchange {
+    pub(crate) fn begin(&self, snapshot: Arc<Snapshot>, context: &RequestContext) -> PendingExchange {
         PendingExchange {
             request_id: context.request_id.clone(),
             source: context.source,
-            snapshot: self.snapshot.load_full(),
+            snapshot,
             record: DecisionRecord::since(context.arrived),
             concluded: None,
             observers: Arc::clone(&self.observers),

@@ -329,7 +329,8 @@ mod tests {
         assert_eq!(claims.get("credential"), None);
         assert_eq!((minted.lifetime.as_secs(), minted.record.exp), (800, root.exp));
         assert_eq!(minted.record.proof, root.proof.descendant(root.jti.clone()));
-        let (claims, grandchild) = mint(CallerProof::Own(VerifiedParent { record: Box::new(minted.record.clone()) })).unwrap();
+        let (claims, grandchild) =
+            mint(CallerProof::Own(VerifiedParent { record: Box::new(minted.record.clone()) })).unwrap();
         assert_eq!(claims["parent"], json!(minted.record.jti));
         let Proof::Own(own) = &grandchild.record.proof else { unreachable!("a token of a token") };
         assert_eq!((&own.parent, &own.ancestors), (&minted.record.jti, &vec![root.jti]));

@@ -2,7 +2,7 @@
 //! alone. The document lists only what exists.
 
 use serde_json::{Value, json};
-use sts_types::{Algorithm, Digest256, Issuer, rfc};
+use sts_types::{Algorithm, Digest256, Issuer};
 
 /// The document, rendered once.
 pub(crate) struct Metadata {
@@ -33,7 +33,7 @@ fn describe(issuer: &Issuer, algorithms: &[Algorithm]) -> Value {
         "response_types_supported": ["none"],
         "token_endpoint": at("/token"),
         "token_endpoint_auth_methods_supported": ["none"],
-        "grant_types_supported": [rfc::GRANT_TOKEN_EXCHANGE],
+        "grant_types_supported": sts_service::grant_types().collect::<Vec<_>>(),
         "jwks_uri": at("/.well-known/jwks.json"),
         "id_token_signing_alg_values_supported": names,
         "subject_types_supported": ["public"],

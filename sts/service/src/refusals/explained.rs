@@ -105,7 +105,7 @@ fn stage_and_entry(exchange: &EndedExchange, presented: Option<&PresentedToken>)
     }
     let issuer = presented.and_then(|token| Issuer::new(token.iss.as_deref()?).ok());
     let named = issuer.as_ref().map_or(&[][..], |issuer| exchange.snapshot.trust.entries(issuer));
-    let entry = record.entry.clone().or_else(|| match named {
+    let entry = record.progress.entry().cloned().or_else(|| match named {
         [only] => Some(only.entry.clone()),
         _ => None,
     });

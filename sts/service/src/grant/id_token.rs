@@ -1,4 +1,4 @@
-//! The subject token's way to verified claims: its issuer looked up, a key found, signature and claims judged.
+//! From a platform's ID token to verified claims: its issuer is looked up, a key found, and signature and claims are judged.
 
 use std::sync::Arc;
 
@@ -6,23 +6,22 @@ use sts_jose::VerifyingKey;
 use sts_token::{CachedToken, ClaimedOrigin, SignedToken, TokenRuleError, TrustSpec, UnverifiedToken, VerifiedClaims};
 use sts_types::{Algorithm, Clock, Kid};
 
+use super::Progress;
 use crate::Snapshot;
-use crate::decision_record::DecisionRecord;
 use crate::issuer_keys::{KeyAnswer, KeyQuestion};
 use crate::phase::Phase;
 use crate::reason::{Reason, RefusedError};
 use crate::token_mistake;
 
-/// Verifies the subject token by a key of an entry that has its issuer, and notes in `record` which entry that is as soon as it is
-/// known.
+/// Verifies the token by a key of an entry that has its issuer. `progress` learns which entry that is as soon as it is certain.
 pub(crate) async fn verify(
     snapshot: &Snapshot,
     clock: &dyn Clock,
     token: &str,
-    record: &mut DecisionRecord,
+    progress: &mut Progress,
 ) -> Result<VerifiedClaims, RefusedError> {
-    if let Some(remembered) = remembered(snapshot, clock, token, record) {
-        record.entry = Some(remembered.entry().clone());
+    if let Some(remembered) = remembered(snapshot, clock, token, progress) {
+        progress.is_certain_of(remembered.entry());
         snapshot.keys.verified(KeyQuestion {
             entry: remembered.entry(),
             issuer: remembered.issuer(),
@@ -40,18 +39,18 @@ pub(crate) async fn verify(
     token.check_kind(entries)?;
     match entries {
         [] => return Err(Reason::IssuerUnknown.into()),
-        [only] => record.entry = Some(only.entry.clone()),
+        [only] => progress.is_certain_of(&only.entry),
         _ => {}
     }
-    let signed = check_signature(snapshot, entries, token, clock, record).await?;
-    record.entry = Some(signed.entry().clone());
+    let signed = check_signature(snapshot, entries, token, clock, progress).await?;
+    progress.is_certain_of(signed.entry());
     Ok(signed.validate(clock.now())?)
 }
 
 /// The token, if a key verified it before that its entry still has.
-fn remembered(snapshot: &Snapshot, clock: &dyn Clock, token: &str, record: &mut DecisionRecord) -> Option<CachedToken> {
+fn remembered(snapshot: &Snapshot, clock: &dyn Clock, token: &str, progress: &mut Progress) -> Option<CachedToken> {
     let remembered = snapshot.remembered.find(token)?;
-    record.enter(Phase::Keys, clock);
+    progress.enter(Phase::Keys, clock);
     let key = remembered.key();
     let question = KeyQuestion {
         entry: remembered.entry(),
@@ -62,7 +61,7 @@ fn remembered(snapshot: &Snapshot, clock: &dyn Clock, token: &str, record: &mut 
     let is_it = |other: &Arc<VerifyingKey>| Arc::ptr_eq(other, key) || other.thumbprint() == key.thumbprint();
     let is_there = snapshot.keys.cached(question).is_some_and(|keys| keys.iter().any(is_it));
     // Without its key it is read as any other.
-    record.enter(if is_there { Phase::Verify } else { Phase::Parse }, clock);
+    progress.enter(if is_there { Phase::Verify } else { Phase::Parse }, clock);
     is_there.then_some(remembered)
 }
 
@@ -73,9 +72,9 @@ async fn check_signature<'a>(
     entries: &[Arc<TrustSpec>],
     token: UnverifiedToken<'a>,
     clock: &dyn Clock,
-    record: &mut DecisionRecord,
+    progress: &mut Progress,
 ) -> Result<SignedToken<'a>, RefusedError> {
-    record.enter(Phase::Keys, clock);
+    progress.enter(Phase::Keys, clock);
     let (origin, kid, algorithm) = (token.claimed_origin().clone(), token.kid().cloned(), token.algorithm());
     let asked = |trust| question(trust, &origin, kid.as_ref(), algorithm);
     let proven = |signed: SignedToken<'a>| {
@@ -95,7 +94,7 @@ async fn check_signature<'a>(
         }
     }
     tried_a_key |= !candidates.is_empty();
-    record.enter(Phase::Verify, clock);
+    progress.enter(Phase::Verify, clock);
     let mut token = match token.check_signature(&candidates) {
         Ok(signed) => return proven(signed),
         Err(token) => token,
@@ -104,9 +103,9 @@ async fn check_signature<'a>(
     let mut unavailable = None;
     for trust in missing {
         let Some(question) = asked(trust) else { continue };
-        record.enter(Phase::Keys, clock);
+        progress.enter(Phase::Keys, clock);
         let answer = snapshot.keys.find(question).await;
-        record.enter(Phase::Verify, clock);
+        progress.enter(Phase::Verify, clock);
         match answer {
             KeyAnswer::Found(keys) => {
                 tried_a_key = true;
@@ -122,9 +121,9 @@ async fn check_signature<'a>(
     if tried_a_key {
         for trust in entries {
             let Some(question) = asked(trust) else { continue };
-            record.enter(Phase::Keys, clock);
+            progress.enter(Phase::Keys, clock);
             let newer = snapshot.keys.signature_failed(question).await;
-            record.enter(Phase::Verify, clock);
+            progress.enter(Phase::Verify, clock);
             if let Some(keys) = newer {
                 token = match check_with(trust, keys, token) {
                     Ok(signed) => return proven(signed),

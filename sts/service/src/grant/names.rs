@@ -1,0 +1,60 @@
+//! What every token request names: account, target, scope and lifetime.
+
+use sts_policy::RequestedNames;
+use sts_types::Lifetime;
+use sts_types::rfc::parameter;
+
+use crate::parameters::Parameters;
+use crate::reason::{Reason, RefusedError};
+
+/// The parameters that all grants have in common.
+pub(crate) struct TokenRequest<'a> {
+    pub(crate) audience: Vec<String>,
+    pub(crate) resource: Vec<String>,
+    pub(crate) scope: Option<&'a str>,
+    pub(crate) client_id: Option<&'a str>,
+    pub(crate) lifetime: Option<Lifetime>,
+}
+
+impl<'a> TokenRequest<'a> {
+    /// Judges the shape.
+    ///
+    /// # Errors
+    /// `request_malformed`.
+    pub(super) fn parse(parameters: &'a Parameters<'_>) -> Result<Self, RefusedError> {
+        let not_whole = || {
+            let rule = "`expires_in` is not a whole number of seconds, 1 or more";
+            RefusedError::because(Reason::RequestMalformed, rule)
+        };
+        let lifetime = match parameters.one(parameter::EXPIRES_IN)? {
+            None => None,
+            Some(text) => Some(whole_seconds(text).ok_or_else(not_whole)?),
+        };
+        Ok(Self {
+            audience: parameters.all(parameter::AUDIENCE).map(str::to_owned).collect(),
+            resource: parameters.all(parameter::RESOURCE).map(str::to_owned).collect(),
+            scope: parameters.one(parameter::SCOPE)?,
+            client_id: parameters.one(parameter::CLIENT_ID)?,
+            lifetime,
+        })
+    }
+
+    /// As the rules read it.
+    pub(super) fn as_requested(&self) -> RequestedNames<'_> {
+        RequestedNames {
+            audience: &self.audience,
+            resource: &self.resource,
+            scope: self.scope,
+            client_id: self.client_id,
+            lifetime: self.lifetime,
+        }
+    }
+}
+
+/// Digits only; a number beyond 32 bits is as good as no wish, since it can only shorten.
+fn whole_seconds(text: &str) -> Option<Lifetime> {
+    if text.is_empty() || text.len() > 20 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Lifetime::from_secs(text.parse::<u32>().unwrap_or(u32::MAX))
+}

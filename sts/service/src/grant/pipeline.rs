@@ -1,0 +1,282 @@
+//! The steps of every grant: prove, authorize, mint, record. They stand in the order in which the
+//! first failure names the reason. The steps know nothing of what is observed: the pipeline fills
+//! the decision record between them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sts_keyring::Keyring;
+use sts_policy::{Refusal, RequestError, Requested, RequestedNames};
+use sts_store::{EarlierUse, Issued, Ledger};
+use sts_token::{Authorized, CallerProof, MintContext, MintError, MintedToken, StatusReference};
+use sts_types::rfc::parameter;
+use sts_types::{Clock, Entropy, RequestId, ScopeSet, StatusListId, StatusWindow, UnixTime};
+
+use super::GrantRequest;
+use crate::Snapshot;
+use crate::decision_record::{Conclusion, DecisionRecord};
+use crate::event::EventSink;
+use crate::observers::Observers;
+use crate::parameters::Parameters;
+use crate::pending_exchange::PendingExchange;
+use crate::phase::Phase;
+use crate::precise_timer::PreciseTimer;
+use crate::reason::{Reason, RefusedError};
+use crate::status::StatusIndexes;
+
+/// Policy refusals leave at a multiple of this after their decision began, so that their time says
+/// nothing of their cause. It is not counted from the arrival of the request: a caller who holds
+/// back the last byte of the body would choose the phase, and see where the work crosses a multiple.
+const RESPONSE_QUANTUM: Duration = Duration::from_millis(5);
+
+/// When a caller may try again whose exchange could not be audited.
+const AUDIT_RETRY: Duration = Duration::from_secs(1);
+
+const SEVERAL_TARGETS: &str = "more than one target is named: name one API in audience or resource";
+
+/// A successful exchange, as the answer tells it.
+pub struct Exchanged {
+    /// The access token.
+    pub access_token: String,
+    /// Seconds until it expires.
+    pub expires_in: u32,
+    /// Its scopes.
+    pub scope: ScopeSet,
+}
+
+/// From a token request to a recorded token, whatever the grant.
+pub(crate) struct Pipeline {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) indexes: Arc<StatusIndexes>,
+    pub(crate) events: Arc<dyn EventSink>,
+    pub(crate) observers: Arc<Observers>,
+    pub(crate) timer: PreciseTimer,
+}
+
+impl Pipeline {
+    /// Runs one request under `snapshot`. Whatever becomes of it, `pending` is told of it when it is dropped.
+    ///
+    /// # Errors
+    /// The first refusal, in the order of the steps; nothing was minted then.
+    pub(crate) async fn run(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        parameters: &Parameters<'_>,
+        pending: &mut PendingExchange,
+    ) -> Result<Exchanged, RefusedError> {
+        pending.run_under(snapshot);
+        let request_id = pending.request_id().clone();
+        // What has to be audited keeps its place in the audit trail before anything is decided.
+        let has_place = !self.events.is_required() || pending.reserve_place();
+        let result = if has_place {
+            self.run_steps(snapshot, parameters, &request_id, pending.record()).await
+        } else {
+            Err(audit_unavailable())
+        };
+        if result.is_err()
+            && let Ok(Some(token)) = parameters.one(parameter::SUBJECT_TOKEN)
+        {
+            pending.record().refused_token(token);
+        }
+        // Before an answer is held back: the caller may hang up meanwhile.
+        pending.conclude(match &result {
+            Ok(_) => Conclusion::Granted,
+            Err(refused) => Conclusion::Refused(refused.clone()),
+        });
+        if result.as_ref().is_err_and(|refused| refused.reason == Reason::NotAuthorized) {
+            self.wait_for_quantum(pending.record()).await;
+        }
+        result
+    }
+
+    /// The steps in their order, and between them what observers are told of each.
+    async fn run_steps(
+        &self,
+        snapshot: &Snapshot,
+        parameters: &Parameters<'_>,
+        request_id: &RequestId,
+        record: &mut DecisionRecord,
+    ) -> Result<Exchanged, RefusedError> {
+        record.enter(Phase::Parse, &*self.clock);
+        self.require_audit()?;
+        let request = GrantRequest::parse(parameters)?;
+        record.asked(&request.names);
+        let proof = request.grant.prove(snapshot, &*self.clock, &mut record.progress).await?;
+        record.proven(&proof);
+
+        record.enter(Phase::Decide, &*self.clock);
+        check_audience(snapshot, &proof)?;
+        // Only now: which names exist is nothing that a caller without a proof may learn.
+        let names = request.names.as_requested();
+        let requested = resolve(snapshot, &names)?;
+        let now = self.clock.now();
+        let authorized = match authorize(snapshot, proof, &names, &requested, now) {
+            Ok(authorized) => authorized,
+            Err(refused) => {
+                record.denied = Some((requested, now));
+                return Err(refused);
+            }
+        };
+        record.account = Some(authorized.grant().account.name.to_string());
+        request.grant.granted(snapshot, authorized.proof());
+
+        record.enter(Phase::Mint, &*self.clock);
+        let minted = self.mint(snapshot, authorized, request_id).await?;
+
+        record.enter(Phase::Record, &*self.clock);
+        // Asked again: proving may have waited for an issuer.
+        self.require_audit()?;
+        // Noted before the store has it: the caller may hang up before the store answers.
+        record.minted = Some(minted.record.clone());
+        self.record(minted).await.map_err(|NotRecordedError { refused, earlier_use }| {
+            record.minted = None;
+            record.earlier_use = earlier_use;
+            refused
+        })
+    }
+
+    /// Nothing is decided that cannot be audited where it must be.
+    fn require_audit(&self) -> Result<(), RefusedError> {
+        if self.can_audit() { Ok(()) } else { Err(audit_unavailable()) }
+    }
+
+    /// Whether decisions may be made, as far as the audit trail goes.
+    pub(crate) fn can_audit(&self) -> bool {
+        self.events.is_available(self.observers.waiting())
+    }
+
+    async fn mint(
+        &self,
+        snapshot: &Snapshot,
+        authorized: Authorized,
+        request_id: &RequestId,
+    ) -> Result<MintedToken, RefusedError> {
+        let now_millis = self.clock.now_millis();
+        let status = self.status_of(snapshot, &authorized, now_millis).await?;
+        let algorithm =
+            snapshot.signing.get(&authorized.grant().api).copied().unwrap_or_else(|| self.keyring.default_algorithm());
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, "no token could be signed");
+            RefusedError::from(Reason::ServerError)
+        };
+        let signer = self.keyring.signer(algorithm, seconds(now_millis)).map_err(|error| failed(&error))?;
+        authorized
+            .mint(&MintContext {
+                issuer: &snapshot.issuer,
+                signer: &*signer,
+                entropy: &*self.entropy,
+                now_millis,
+                cap_to_subject: snapshot.cap_to_subject,
+                status,
+                generation: &snapshot.generation,
+                request_id,
+            })
+            .map_err(|error| match error {
+                MintError::NoLifeLeft => Reason::TokenExpired.into(),
+                MintError::TooLarge => RefusedError::because(
+                    Reason::TokenMalformed,
+                    "the claims that are copied make the access token larger than 32 KiB",
+                ),
+                MintError::Sign(error) => failed(&error),
+            })
+    }
+
+    /// Where the status of the token will stand that is minted next, if there are status lists.
+    async fn status_of(
+        &self,
+        snapshot: &Snapshot,
+        authorized: &Authorized,
+        now_millis: u64,
+    ) -> Result<Option<StatusReference>, RefusedError> {
+        if !snapshot.status_list {
+            return Ok(None);
+        }
+        let now = seconds(now_millis);
+        let life = authorized.lifetime(now, snapshot.cap_to_subject).map_err(|_| Reason::TokenExpired)?;
+        let window = StatusWindow::of(now.plus(i64::from(life.as_secs())));
+        let index = self.indexes.next(window).await.map_err(|error| RefusedError::by_ledger(&error))?;
+        let (list, place) = StatusListId::holding(window, index).ok_or(Reason::ServerError)?;
+        Ok(Some(StatusReference { index, uri: crate::status::uri(&snapshot.issuer, list), place }))
+    }
+
+    /// Records the token; only a recorded one is answered.
+    async fn record(&self, minted: MintedToken) -> Result<Exchanged, NotRecordedError> {
+        let MintedToken { jwt, lifetime, record, claims } = minted;
+        let scope = record.scope.clone();
+        match self.ledger.issue(record, claims).await {
+            Ok(Issued::Recorded) => Ok(Exchanged { access_token: jwt, expires_in: lifetime.as_secs(), scope }),
+            Ok(Issued::Replayed(taken)) => {
+                Err(NotRecordedError { refused: Reason::TokenReplayed.into(), earlier_use: taken.earlier_use })
+            }
+            Err(error) => Err(NotRecordedError { refused: RefusedError::by_ledger(&error), earlier_use: None }),
+        }
+    }
+
+    /// Holds an answer back until it leaves at a multiple of the quantum after its decision began.
+    async fn wait_for_quantum(&self, record: &mut DecisionRecord) {
+        let began = record.decision_began.unwrap_or_default();
+        let elapsed = self.clock.monotonic().saturating_sub(began).as_nanos();
+        let quantum = RESPONSE_QUANTUM.as_nanos();
+        let left = quantum - elapsed % quantum;
+        record.held = Duration::from_nanos(u64::try_from(left).unwrap_or(0));
+        self.timer.after(record.held).await;
+    }
+}
+
+/// A token that is not answered, because the store did not record it.
+struct NotRecordedError {
+    refused: RefusedError,
+    /// The exchange that a one-use token was spent on, if the store said so.
+    earlier_use: Option<EarlierUse>,
+}
+
+fn audit_unavailable() -> RefusedError {
+    RefusedError::for_now(Reason::AuditUnavailable, AUDIT_RETRY)
+}
+
+/// A token that no identity is for is told so, whatever the request names.
+fn check_audience(snapshot: &Snapshot, proof: &CallerProof) -> Result<(), RefusedError> {
+    match proof {
+        CallerProof::Federated(verified) if !snapshot.rules.knows_audience(verified.entry(), verified.claims()) => {
+            Err(RefusedError::audience(&snapshot.issuer))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn resolve(snapshot: &Snapshot, names: &RequestedNames<'_>) -> Result<Requested, RefusedError> {
+    snapshot.rules.resolve(names).map_err(|error| match error {
+        RequestError::TwoAccounts => {
+            RefusedError::because(Reason::RequestMalformed, "`audience` names more than one service account")
+        }
+    })
+}
+
+fn authorize(
+    snapshot: &Snapshot,
+    proof: CallerProof,
+    names: &RequestedNames<'_>,
+    requested: &Requested,
+    now: UnixTime,
+) -> Result<Authorized, RefusedError> {
+    let decided = match proof {
+        CallerProof::Federated(verified) => {
+            verified.authorize(&snapshot.rules, requested, now).map_err(|denied| denied.refusal)
+        }
+        // The rules know no such proof, and what they do not know they do not grant.
+        CallerProof::ApiKey(_) | CallerProof::Own(_) => Err(Refusal::NoIdentityMatched),
+    };
+    decided.map_err(|refusal| match Reason::from(refusal) {
+        Reason::TargetNotGranted if snapshot.rules.names_several_targets(names) => {
+            RefusedError::because(Reason::TargetNotGranted, SEVERAL_TARGETS)
+        }
+        reason => reason.into(),
+    })
+}
+
+fn seconds(millis: u64) -> UnixTime {
+    UnixTime::from_secs(i64::try_from(millis / 1000).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,46 @@
+//! How far a prover has come.
+
+use std::time::Duration;
+
+use sts_types::{Clock, EntryName};
+
+use crate::phase::{Phase, PhaseTimes, Stopwatch};
+
+/// How far a prover has come, and what took how long.
+///
+/// It stands outside of the prover and its result: a caller may hang up while the prover waits for
+/// an issuer, and operators want to know which issuer that was.
+pub(crate) struct Progress {
+    stopwatch: Stopwatch,
+    /// The issuer entry, once it is certain.
+    entry: Option<EntryName>,
+}
+
+impl Progress {
+    /// Of a request that arrived at the monotonic time `arrived`.
+    pub(crate) fn since(arrived: Duration) -> Self {
+        Self { stopwatch: Stopwatch::since(arrived), entry: None }
+    }
+
+    /// Ends the running phase and starts or resumes `phase`. Returns the monotonic time.
+    pub(crate) fn enter(&mut self, phase: Phase, clock: &dyn Clock) -> Duration {
+        let now = clock.monotonic();
+        self.stopwatch.enter(phase, now);
+        now
+    }
+
+    /// Ends the running phase.
+    pub(crate) fn stop(&mut self, clock: &dyn Clock) -> PhaseTimes {
+        self.stopwatch.stop(clock.monotonic())
+    }
+
+    /// The token is of that issuer entry, or of none.
+    pub(crate) fn is_certain_of(&mut self, entry: &EntryName) {
+        self.entry = Some(entry.clone());
+    }
+
+    /// The issuer entry, once it is certain.
+    pub(crate) fn entry(&self) -> Option<&EntryName> {
+        self.entry.as_ref()
+    }
+}
