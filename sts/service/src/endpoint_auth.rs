@@ -2,11 +2,13 @@
 //! token of ours.
 
 use sts_jose::{constant_time_eq, sha256};
+use sts_keyring::Keyring;
 use sts_token::{OwnToken, OwnTokenError};
-use sts_types::{ApiName, Digest256, rfc};
+use sts_types::{ApiName, Clock, Digest256, rfc};
 
+use crate::Snapshot;
+use crate::introspect::Introspector;
 use crate::reason::{Reason, RefusedError};
-use crate::{Service, Snapshot};
 
 /// The digest of an API's introspection secret. The secret itself is not kept. A high-entropy
 /// secret needs no slow hash.
@@ -34,28 +36,27 @@ pub enum Origin {
     Foreign,
 }
 
-impl Service {
-    /// The API of that name and secret. The work is the same whether the name, the secret or both
-    /// are wrong.
-    #[must_use]
-    pub fn authenticate_api(&self, snapshot: &Snapshot, name: &str, secret: &str) -> Option<ApiName> {
-        let nobody = ApiSecret(Digest256([0; 32]));
-        let registered = snapshot.secrets.get_key_value(name);
-        let right = registered.map_or(&nobody, |(_, own)| own).is(secret.as_bytes());
-        registered.filter(|_| right).map(|(name, _)| name.clone())
-    }
+/// The API of that name and secret. The work is the same whether the name, the secret or both are
+/// wrong.
+pub(crate) fn authenticate_api(snapshot: &Snapshot, name: &str, secret: &str) -> Option<ApiName> {
+    let nobody = ApiSecret(Digest256([0; 32]));
+    let registered = snapshot.secrets.get_key_value(name);
+    let right = registered.map_or(&nobody, |(_, own)| own).is(secret.as_bytes());
+    registered.filter(|_| right).map(|(name, _)| name.clone())
+}
 
+impl Introspector {
     /// The holder of a live token of ours for our own API with one of `scopes`.
     ///
     /// # Errors
     /// `invalid_token`, `insufficient_scope`, or `store_unavailable` if the ledger does not answer.
-    pub async fn authenticate_bearer(
+    pub(crate) async fn authenticate_bearer(
         &self,
         snapshot: &Snapshot,
         token: &str,
         scopes: &[&str],
     ) -> Result<OwnToken, RefusedError> {
-        let own = self.own_token(snapshot, token).ok_or(Reason::InvalidToken)?;
+        let own = self.verify_own(snapshot, token).map_err(|_| Reason::InvalidToken)?;
         let for_us = own.audience.as_str() == snapshot.issuer.as_str();
         // Anybody can send a token, so its signature is verified before the store is asked.
         let record = if for_us { self.supported_record(snapshot, &own.jti).await? } else { None };
@@ -72,19 +73,24 @@ impl Service {
     }
 
     /// Who signed the token.
-    #[must_use]
-    pub fn origin(&self, snapshot: &Snapshot, token: &str) -> Origin {
+    pub(crate) fn origin(&self, snapshot: &Snapshot, token: &str) -> Origin {
         match self.verify_own(snapshot, token) {
             Ok(_) | Err(OwnTokenError::Expired) => Origin::Ours,
             Err(OwnTokenError::Foreign) => Origin::Foreign,
         }
     }
 
-    pub(crate) fn own_token(&self, snapshot: &Snapshot, token: &str) -> Option<OwnToken> {
-        self.verify_own(snapshot, token).ok()
+    fn verify_own(&self, snapshot: &Snapshot, token: &str) -> Result<OwnToken, OwnTokenError> {
+        verify_own(&self.keyring, &*self.clock, snapshot, token)
     }
+}
 
-    pub(crate) fn verify_own(&self, snapshot: &Snapshot, token: &str) -> Result<OwnToken, OwnTokenError> {
-        OwnToken::verify(token, &*self.keyring, &snapshot.issuer, self.clock.now())
-    }
+/// Verifies a token of ours by its signature and times.
+pub(crate) fn verify_own(
+    keyring: &Keyring,
+    clock: &dyn Clock,
+    snapshot: &Snapshot,
+    token: &str,
+) -> Result<OwnToken, OwnTokenError> {
+    OwnToken::verify(token, keyring, &snapshot.issuer, clock.now())
 }

@@ -30,7 +30,7 @@ pub struct DecisionEvent {
     pub request_id: String,
     /// The outcome.
     pub outcome: Outcome,
-    /// The stable reason; absent when granted or abandoned.
+    /// The stable reason. Absent if granted or abandoned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     /// Which rule of that reason.
@@ -242,7 +242,8 @@ pub trait EventSink: Send + Sync + 'static {
     }
 }
 
-/// The JSON Schema of the event in `log.format: json`, where exchanges are refused for `reasons`.
+/// The JSON Schema of the event in `log.format: json`. `reasons` are the names that a refusal may
+/// have.
 #[must_use]
 pub fn event_schema(reasons: &[&str]) -> Value {
     let text = |description: &str| json!({ "type": "string", "description": description });

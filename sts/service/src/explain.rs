@@ -4,14 +4,14 @@
 use serde::Serialize;
 use sts_claims::ClaimSet;
 use sts_policy::{Decision, Diagnosis, Facts, Outcome, RequestError, RequestedNames};
-use sts_store::{EarlierUse, LedgerError, TakenClaim};
+use sts_store::{EarlierUse, TakenClaim};
 use sts_token::{ClaimedOrigin, TokenRuleError, TrustSpec, VerifiedClaims};
 use sts_types::{Clock, Digest256, EntryName, UnixTime};
 
+use crate::Snapshot;
 use crate::diagnosis::{RefusedRequest, diagnose};
 use crate::grant::{Progress, verify};
 use crate::reason::{Reason, RefusedError};
-use crate::{Service, Snapshot};
 
 /// The input.
 pub enum Presented<'a> {
@@ -115,29 +115,6 @@ impl Explanation {
     #[must_use]
     pub fn is_granted(&self) -> bool {
         self.diagnosis.is_none()
-    }
-}
-
-impl Service {
-    /// Explains under the current time and snapshot. It does not check whether a one-use token was
-    /// used, see [`Self::find_claim`].
-    ///
-    /// # Errors
-    /// If the question names no entry where it must, or a wrong one.
-    pub async fn explain(
-        &self,
-        presented: Presented<'_>,
-        asked: &RequestedNames<'_>,
-    ) -> Result<Explanation, ExplainError> {
-        explain(&self.snapshot(), &*self.clock, presented, asked, None).await
-    }
-
-    /// The claim of that key on a one-use token. `None` if the token was not used.
-    ///
-    /// # Errors
-    /// If the store does not answer.
-    pub async fn find_claim(&self, key: Digest256) -> Result<Option<TakenClaim>, LedgerError> {
-        self.ledger.find_claim(key).await
     }
 }
 

@@ -1,13 +1,17 @@
 //! Introspection (RFC 7662): whether a token of ours is active, for callers who may know.
 
-use sts_store::Entry;
-use sts_token::{PresentedToken, Provenance};
-use sts_types::{AccountId, ApiName, Issuer, Jti, TokenRecord, rfc};
+use std::sync::Arc;
 
-use crate::reason::{Reason, RefusedError};
-use crate::{Service, Snapshot};
 use serde::Serialize;
 use serde_json::{Value, json};
+use sts_keyring::Keyring;
+use sts_store::{Entry, Ledger};
+use sts_token::{PresentedToken, Provenance};
+use sts_types::{AccountId, ApiName, Clock, Issuer, Jti, TokenRecord, rfc};
+
+use crate::Snapshot;
+use crate::reason::{Reason, RefusedError};
+use crate::rules_in_force::RulesInForce;
 
 /// The message when the store does not answer. The caller must not take it for a verdict.
 const NOT_LOOKED_UP: &str =
@@ -58,12 +62,20 @@ impl Introspection {
     pub const INACTIVE: Self = Self::Inactive { active: false };
 }
 
-impl Service {
+/// Says which tokens of ours are in force.
+pub(crate) struct Introspector {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Arc<RulesInForce>,
+}
+
+impl Introspector {
     /// Introspects `token` for `caller`.
     ///
     /// # Errors
     /// `store_unavailable` if the ledger does not answer. That never counts as inactive or active.
-    pub async fn introspect(
+    pub(crate) async fn introspect(
         &self,
         snapshot: &Snapshot,
         caller: &Caller,
@@ -88,7 +100,7 @@ impl Service {
     ///
     /// # Errors
     /// `server_error` if no key can sign.
-    pub fn sign_introspection(
+    pub(crate) fn sign_introspection(
         &self,
         snapshot: &Snapshot,
         caller: &Caller,

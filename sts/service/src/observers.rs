@@ -155,7 +155,7 @@ impl Thread {
         let ended_millis = exchange.ended_millis;
         let refusal = RememberedRefusal::of(&exchange, waiting > CROWDED);
         let event = DecisionEvent::of(exchange, refusal.as_ref().map(|(refusal, _)| refusal));
-        // First the memory: whoever reads the event finds the refusal.
+        // First the memory, so that a reader of the event finds the refusal.
         if let Some(stored) = refusal.and_then(|(refusal, share)| refusal.to_stored(ended_millis, share?)) {
             self.refusals.remember(stored);
         }

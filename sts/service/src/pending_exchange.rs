@@ -49,12 +49,12 @@ impl Pipeline {
 }
 
 impl PendingExchange {
-    /// Refuses a request whose parameters are no sound ones.
+    /// Refuses a request whose parameters could not be read.
     pub fn refuse(&mut self, refused: RefusedError) {
         self.conclude(Conclusion::Refused(refused));
     }
 
-    /// Refuses a request for a reason of its transport.
+    /// Refuses a request for a reason that only the transport knows.
     pub fn refuse_unread(&mut self, refusal: TransportRefusal) {
         self.conclude(Conclusion::Unread(refusal));
     }

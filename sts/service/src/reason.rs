@@ -1,5 +1,5 @@
-//! Why a request is refused, by stable names. The server adds the reasons that only a transport has,
-//! and its one table has the wire form of each.
+//! Stable names for why a request is refused. The server adds those that only HTTP knows, and has one
+//! table from all of them to the wire.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -85,7 +85,7 @@ reasons! {
     InvalidToken = "invalid_token", "the bearer token is not one of ours, or not active";
     /// The Bearer token lacks the scope.
     InsufficientScope = "insufficient_scope", "the bearer token lacks the scope for this";
-    /// A fault of ours.
+    /// An error of the server.
     ServerError = "server_error", "a fault of ours; the request came to nothing";
 }
 
@@ -138,7 +138,7 @@ impl RefusedError {
 
 /// A request that its transport refused before the service could read it.
 ///
-/// Only the transport knows these reasons, so it brings along what the service does not know of them.
+/// Only the transport knows these reasons, so it supplies the texts that the service has for its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportRefusal {
     /// The stable name.
@@ -151,7 +151,8 @@ pub struct TransportRefusal {
     pub at_fault: &'static str,
     /// What to do about it.
     pub fix: &'static str,
-    /// Whether it is remembered for the owner. What a limit turns away would only push out the others.
+    /// Whether it is remembered for the owner. A request that the rate limit refused would only push
+    /// out other refusals.
     pub is_remembered: bool,
 }
 

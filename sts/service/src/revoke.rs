@@ -1,16 +1,29 @@
 //! Revocation by the holder of a token (RFC 7009).
 
-use sts_store::{Entry, Revocation, RevocationScope};
-use sts_token::OwnTokenError;
+use std::sync::Arc;
 
-use crate::endpoint_auth::Origin;
+use sts_keyring::Keyring;
+use sts_store::{Entry, Ledger, Revocation, RevocationScope};
+use sts_token::OwnTokenError;
+use sts_types::Clock;
+
+use crate::Snapshot;
+use crate::endpoint_auth::{Origin, verify_own};
 use crate::reason::RefusedError;
-use crate::{Service, Snapshot};
+use crate::status::PublishedLists;
 
 /// The author of a revocation by a token's holder.
 const TOKEN_HOLDER: &str = "token holder";
 
-impl Service {
+/// Revokes tokens for those who present them.
+pub(crate) struct Revoker {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) published: Arc<PublishedLists>,
+}
+
+impl Revoker {
     /// Revokes `token`. Presenting the whole token is the authority to revoke that one token. Its
     /// signature is verified before anything is read or written. A token that is not ours, expired
     /// or unknown needs no write. A revoked token is revoked again, because the store may not have
@@ -18,8 +31,8 @@ impl Service {
     ///
     /// # Errors
     /// `store_unavailable` if the revocation is not durable.
-    pub async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<Origin, RefusedError> {
-        let own = match self.verify_own(snapshot, token) {
+    pub(crate) async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<Origin, RefusedError> {
+        let own = match verify_own(&self.keyring, &*self.clock, snapshot, token) {
             Ok(own) => own,
             Err(OwnTokenError::Expired) => return Ok(Origin::Ours),
             Err(OwnTokenError::Foreign) => return Ok(Origin::Foreign),

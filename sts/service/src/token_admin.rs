@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use sts_policy::Pattern;
-use sts_store::{Entry, LedgerError, Revocation, RevocationRule, RevocationScope, RuleId};
-use sts_types::{AccountId, ApiKeyId, Jti, TokenRecord, UnixTime};
+use sts_store::{Entry, Ledger, LedgerError, Revocation, RevocationRule, RevocationScope, RuleId};
+use sts_types::{AccountId, ApiKeyId, Clock, Jti, TokenRecord, UnixTime};
 
 pub use listing::{ListError, TokenPage, TokenQuery, TokenState, TokenView};
 pub use names::UnknownName;
 pub use request::RevocationRequest;
 
+use crate::Snapshot;
 use crate::rules_in_force::{Coverage, RulesInForce, covers_alone};
-use crate::{Service, Snapshot};
+use crate::status::PublishedLists;
 use listing::account_id;
 use names::NamedObjects;
 use scan::Scanned;
@@ -93,12 +94,20 @@ pub enum RevocationError {
     Unavailable(#[from] LedgerError),
 }
 
-impl Service {
+/// What operators do with recorded tokens.
+pub(crate) struct TokenAdmin {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Arc<RulesInForce>,
+    pub(crate) published: Arc<PublishedLists>,
+}
+
+impl TokenAdmin {
     /// The revocation rules in force, oldest first, each with its author, time and reason.
     ///
     /// # Errors
     /// The ledger's error.
-    pub async fn revocation_rules(&self) -> Result<Arc<[Revocation]>, LedgerError> {
+    pub(crate) async fn revocation_rules(&self) -> Result<Arc<[Revocation]>, LedgerError> {
         self.ledger.rules().await
     }
 
@@ -106,7 +115,7 @@ impl Service {
     ///
     /// # Errors
     /// See [`RevocationError`].
-    pub async fn revoke(
+    pub(crate) async fn revoke(
         &self,
         snapshot: &Snapshot,
         request: RevocationRequest,
@@ -139,7 +148,7 @@ impl Service {
     ///
     /// # Errors
     /// The ledger's error. The rule is then still in force.
-    pub async fn undo_rule(&self, id: RuleId) -> Result<Option<UndoneRule>, LedgerError> {
+    pub(crate) async fn undo_rule(&self, id: RuleId) -> Result<Option<UndoneRule>, LedgerError> {
         let Some(undone) = self.ledger.undo_rule(id).await? else { return Ok(None) };
         self.published.rule_made();
         let coverage = match self.ledger.rules().await {

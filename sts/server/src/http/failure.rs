@@ -13,11 +13,11 @@ use sts_types::RequestId;
 
 use super::reason::HttpReason;
 
-/// A refusal on its way out.
+/// An error answer.
 #[derive(Debug)]
 pub(crate) struct Failure {
     reason: HttpReason,
-    /// Which rule, in place of the reason's usual description; a text of ours, never input.
+    /// Replaces the reason's usual description. A text of ours, never input.
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     challenge: Option<&'static str>,
@@ -34,7 +34,7 @@ impl Failure {
         Self { allow: Some(allow), ..HttpReason::MethodNotAllowed.into() }
     }
 
-    /// 415, which rule being `detail`.
+    /// 415 with what is wrong.
     pub(crate) fn media_type(detail: impl Into<Cow<'static, str>>) -> Self {
         Self { detail: Some(detail.into()), ..HttpReason::MediaType.into() }
     }
@@ -62,7 +62,8 @@ impl Failure {
         Self { status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), ..refused.into() }
     }
 
-    /// With a text that says more than the reason does; for operators, since it may repeat what they sent.
+    /// With a text that says more than the reason does. For operators only, because it may repeat
+    /// their input.
     pub(crate) fn told(failure: impl Into<Self>, text: String) -> Self {
         Self { told: Some(text), ..failure.into() }
     }
@@ -97,7 +98,7 @@ impl Failure {
         self.detail.as_deref().unwrap_or(self.reason.description())
     }
 
-    /// Ends an exchange whose request could not be read.
+    /// Ends an exchange with this refusal.
     pub(crate) fn refuse(&self, pending: &mut PendingExchange) {
         let (detail, retry_after) = (self.detail.clone(), self.retry_after);
         match self.reason {

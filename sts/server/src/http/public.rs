@@ -67,7 +67,7 @@ pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Dat
     if let Ok(Err(failure)) = &outcome
         && failure.is_ours()
     {
-        // The caller is told this id in place of the cause.
+        // The caller gets this id instead of the cause.
         let (request_id, reason) = (&context.request_id, failure.reason().name());
         tracing::error!(%request_id, reason, "a request failed by a fault that is not the caller's");
     }
@@ -97,7 +97,7 @@ fn note_store(
     context: &RequestContext,
 ) {
     match outcome {
-        // A status list may be late although the store answers.
+        // A status list may be late even if the store works.
         Ok(Err(failure)) if failure.reason() == Reason::StoreUnavailable.into() && endpoint != Endpoint::StatusList => {
             state.store.request_failed(state.service.clock().monotonic());
         }

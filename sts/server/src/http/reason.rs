@@ -1,4 +1,4 @@
-//! Why an HTTP request is refused: the service's reasons, and those that only the transport has.
+//! Why an HTTP request is refused: a reason of the service, or one that only HTTP knows.
 
 use std::borrow::Cow;
 
@@ -7,22 +7,22 @@ use sts_service::{Outcome, Reason, TransportRefusal};
 /// A stable reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HttpReason {
-    /// The service refused the request, or would.
+    /// A reason of the service.
     Service(Reason),
     /// No such path.
     NotFound,
     /// The path has other methods.
     MethodNotAllowed,
-    /// The body is over the limit.
+    /// The body is too large.
     BodyTooLarge,
-    /// The body's media type is not read here.
+    /// The body's media type is not accepted here.
     MediaType,
     /// Too many refused requests from this address.
     RateLimited,
 }
 
 impl HttpReason {
-    /// The reasons of the transport.
+    /// The reasons that only HTTP knows.
     const TRANSPORT: [Self; 5] =
         [Self::NotFound, Self::MethodNotAllowed, Self::BodyTooLarge, Self::MediaType, Self::RateLimited];
 
@@ -58,7 +58,7 @@ impl HttpReason {
         }
     }
 
-    /// What an exchange comes to that is refused for it.
+    /// The outcome of an exchange that is refused for this reason.
     pub(crate) const fn outcome(self) -> Outcome {
         match self {
             Self::Service(reason) => Outcome::of_refusal(reason),
@@ -66,7 +66,7 @@ impl HttpReason {
         }
     }
 
-    /// The refusal of an exchange for it, which observers are told. `None` for a reason of the service.
+    /// The refusal as the observers of exchanges get it. `None` for a reason of the service.
     pub(super) fn transport_refusal(self, detail: Option<Cow<'static, str>>) -> Option<TransportRefusal> {
         let (at_fault, fix) = match self {
             Self::Service(_) => return None,

@@ -13,7 +13,7 @@ pub(super) fn diagnose(request: &RefusedRequest<'_>) -> Diagnosis {
     told(request.refused.text(), at_fault(reason), fix(reason))
 }
 
-/// What the caller was told when the transport refused his request.
+/// The same for a request that the transport refused.
 pub(crate) fn diagnose_unread(refusal: &TransportRefusal) -> Diagnosis {
     let found = told(refusal.text(), Some(refusal.at_fault), refusal.fix);
     Diagnosis { reason: refusal.reason.into(), ..found }
@@ -33,13 +33,13 @@ fn fix(reason: Reason) -> &'static str {
 }
 
 fn told(text: &str, at_fault: Option<&'static str>, fix: &str) -> Diagnosis {
-    // A text that says what to do itself says it once.
+    // Do not repeat advice that the text gives already.
     let (cause, told) = match text.split_once(": ") {
         Some((cause, told)) if ADVICE.iter().any(|verb| told.starts_with(verb)) => (cause, told),
         _ => (text, ""),
     };
     let found = Diagnosis::new("", cause);
-    // Texts of ours put the parameter in back-ticks.
+    // Our texts put the parameter in back-ticks.
     let found = match (text.split('`').nth(1), at_fault) {
         (_, Some(place)) => found.at(place),
         (Some(name), None) => found.at(name),

@@ -37,8 +37,8 @@ enum RefusalStage {
 }
 
 impl RememberedRefusal {
-    /// The refusal that `exchange` ended in, with its share of the space, or without if it is not kept. `None` if the exchange was
-    /// not refused. The trace and the diagnosis are left out if `is_brief`.
+    /// The refusal of `exchange` and its share of the space. It has no share if it is not remembered.
+    /// `None` if the exchange was not refused. If `is_brief`, the trace and the diagnosis are left out.
     pub(crate) fn of(exchange: &EndedExchange, is_brief: bool) -> Option<(Self, Option<RefusalShare>)> {
         let (told, is_kept) = match &exchange.conclusion {
             Conclusion::Refused(refused) => (refused.text(), true),
@@ -90,7 +90,7 @@ impl RememberedRefusal {
         Some((refusal, is_kept.then_some(share)))
     }
 
-    /// As it is kept.
+    /// The stored form.
     pub(crate) fn to_stored(&self, time_millis: u64, share: RefusalShare) -> Option<StoredRefusal> {
         let payload = serde_json::to_value(self).ok()?;
         Some(StoredRefusal { request_id: self.request_id.clone(), time_millis, share, payload })

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::Service;
+use super::RefusalLog;
 
 /// Refusals per write. Few enough that an issue behind them is not delayed.
 const BATCH: usize = 32;
@@ -16,13 +16,13 @@ const SWEEP: Duration = Duration::from_secs(300);
 /// The longest that a shutdown waits for the store.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-impl Service {
+impl RefusalLog {
     /// Writes new refusals to the store, for as long as the server runs.
-    pub async fn keep_refusals(&self) {
+    pub(crate) async fn keep_refusals(&self) {
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             tokio::select! {
-                () = self.refusals.arrived() => {}
+                () = self.memory.arrived() => {}
                 _ = sweep.tick() => self.forget_refusals().await,
             }
             while let Some(is_stored) = self.save_batch().await {
@@ -32,7 +32,7 @@ impl Service {
     }
 
     /// Writes the remaining refusals before the server ends.
-    pub async fn save_refusals(&self) {
+    pub(crate) async fn save_refusals(&self) {
         self.observers.caught_up().await;
         let all = async { while self.save_batch().await == Some(true) {} };
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, all).await.is_err() {
@@ -42,15 +42,15 @@ impl Service {
 
     /// Writes a batch. Returns whether the store took it, or `None` if there was nothing to write.
     async fn save_batch(&self) -> Option<bool> {
-        let store = self.refusal_store.as_ref()?;
-        let batch = self.refusals.unstored(BATCH);
+        let store = self.store.as_ref()?;
+        let batch = self.memory.unstored(BATCH);
         if batch.is_empty() {
             return None;
         }
         let request_ids: HashSet<_> = batch.iter().map(|refusal| refusal.request_id.clone()).collect();
         match store.remember(batch).await {
             Ok(()) => {
-                self.refusals.stored(&request_ids);
+                self.memory.stored(&request_ids);
                 Some(true)
             }
             Err(error) => {
@@ -61,7 +61,7 @@ impl Service {
     }
 
     async fn forget_refusals(&self) {
-        if let Some(store) = &self.refusal_store
+        if let Some(store) = &self.store
             && let Err(error) = store.forget(self.clock.now()).await
         {
             tracing::debug!(%error, "the store could not forget old refusals");

@@ -10,7 +10,15 @@ pub(crate) use indexes::StatusIndexes;
 pub(crate) use published::PublishedLists;
 pub use published::{StatusList, StatusListsView};
 
-use sts_types::{Issuer, StatusListId};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sts_keyring::Keyring;
+use sts_store::Ledger;
+use sts_types::{Clock, Issuer, StatusListId};
+
+use crate::Snapshot;
+use crate::rules_in_force::RulesInForce;
 
 /// Seconds after which a verifier should fetch a list again. Caches may keep it that long.
 pub const STATUS_LIST_TTL: u32 = 30;
@@ -19,4 +27,15 @@ pub const STATUS_LIST_TTL: u32 = 30;
 pub(crate) fn uri(issuer: &Issuer, id: StatusListId) -> String {
     let root = issuer.as_str();
     format!("{}/status/{id}", root.strip_suffix('/').unwrap_or(root))
+}
+
+/// The status lists: what keeps them up to date, and what serves them.
+pub(crate) struct StatusLists {
+    pub(crate) snapshots: Arc<ArcSwap<Snapshot>>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Arc<RulesInForce>,
+    pub(crate) indexes: Arc<StatusIndexes>,
+    pub(crate) published: Arc<PublishedLists>,
 }

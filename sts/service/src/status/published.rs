@@ -9,7 +9,7 @@ use sts_token::StatusBits;
 use sts_types::{StatusListId, StatusWindow, TokenRecord, UnixTime};
 use tokio::sync::{Notify, watch};
 
-use crate::Service;
+use super::StatusLists;
 use crate::reason::{Reason, RefusedError};
 
 /// How long a request waits for a list that another process may have started a moment ago.
@@ -98,13 +98,13 @@ impl PublishedLists {
     }
 }
 
-impl Service {
+impl StatusLists {
     /// The list with that name. `None` if there is no such list, or all of its tokens have expired.
     ///
     /// # Errors
     /// `store_unavailable` if the lists were not brought up to date for so long that the last one
     /// has expired.
-    pub async fn status_list(&self, name: &str) -> Result<Option<Arc<StatusList>>, RefusedError> {
+    pub(crate) async fn status_list(&self, name: &str) -> Result<Option<Arc<StatusList>>, RefusedError> {
         let Ok(id) = name.parse::<StatusListId>() else { return Ok(None) };
         let found = match self.published.list(id) {
             Some(list) => Some(list),
@@ -119,8 +119,7 @@ impl Service {
     }
 
     /// The state of the status lists.
-    #[must_use]
-    pub fn status_lists(&self) -> StatusListsView {
+    pub(crate) fn status_lists(&self) -> StatusListsView {
         *self.published.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -19,8 +19,8 @@ use sts_token::{StatusBits, StatusListSpec, sign_status_list};
 use sts_types::{AccountId, STATUS_LIST_LENGTH, StatusListId, StatusWindow, UnixTime};
 
 use super::published::{StatusList, StatusListsView};
-use super::{STATUS_LIST_TTL, uri};
-use crate::{Service, Snapshot};
+use super::{STATUS_LIST_TTL, StatusLists, uri};
+use crate::Snapshot;
 
 /// Time between two passes, unless one is requested.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -93,15 +93,15 @@ enum ScanOutcome {
 
 type Bits = BTreeMap<StatusListId, StatusBits>;
 
-impl Service {
+impl StatusLists {
     /// Keeps the status lists up to date as long as the process runs.
-    pub async fn keep_status_lists(&self) {
+    pub(crate) async fn keep_status_lists(&self) {
         let mut publisher = Publisher::default();
         let mut is_failing = false;
         loop {
             let outcome = publisher.run_pass(self).await;
             // If the feature is off, nobody needs the lists.
-            let is_on = self.snapshot().status_list;
+            let is_on = self.snapshots.load().status_list;
             match &outcome {
                 Ok(true) => self.published.passes.send_modify(|count| *count = count.wrapping_add(1)),
                 Err(error) if !is_failing && is_on => {
@@ -137,13 +137,13 @@ impl Service {
 
 impl<'a> Publisher<'a> {
     /// Runs one pass. Returns whether every list was published.
-    async fn run_pass(&mut self, service: &'a Service) -> Result<bool, LedgerError> {
-        let (now, snapshot) = (service.clock.now(), service.snapshot());
+    async fn run_pass(&mut self, status: &'a StatusLists) -> Result<bool, LedgerError> {
+        let (now, snapshot) = (status.clock.now(), status.snapshots.load_full());
         // The clock was set back: windows that were dropped as ended may be valid again.
         self.scan_due |= self.last.replace(now).is_some_and(|last| now < last);
-        service.status.forget_before(now);
-        service.published.revoked_alone().retain(|window, _| is_alive(*window, now));
-        let mark = service.ledger.status().await?;
+        status.indexes.forget_before(now);
+        status.published.revoked_alone().retain(|window, _| is_alive(*window, now));
+        let mark = status.ledger.status().await?;
         let leased: Vec<(StatusWindow, u64)> = mark
             .leased
             .iter()
@@ -154,12 +154,12 @@ impl<'a> Publisher<'a> {
         if leased.is_empty() {
             *self = Self { last: self.last, generation: self.generation.take(), ..Self::default() };
         } else {
-            self.catch_up(service, &mark, &snapshot, now).await?;
-            self.scan_if_due(service, mark, &snapshot, now);
+            self.catch_up(status, &mark, &snapshot, now).await?;
+            self.scan_if_due(status, mark, &snapshot, now);
         }
         let complete = leased.is_empty() || self.result.is_some();
         if complete {
-            self.publish(service, &snapshot, &leased, now);
+            self.publish(status, &snapshot, &leased, now);
         }
         Ok(complete)
     }
@@ -180,18 +180,18 @@ impl<'a> Publisher<'a> {
     /// Learns about revocations since the last pass that need no full scan.
     async fn catch_up(
         &mut self,
-        service: &'a Service,
+        status: &'a StatusLists,
         mark: &StatusMark,
         snapshot: &Arc<Snapshot>,
         now: UnixTime,
     ) -> Result<(), LedgerError> {
         let Some(result) = &mut self.result else { return Ok(()) };
-        let rules = service.ledger.rules().await?;
+        let rules = status.ledger.rules().await?;
         self.scan_due |=
             result.generation.as_ref() != Some(&snapshot.generation) || result.until.is_some_and(|until| until <= now);
         if result.mark.revocations != mark.revocations {
-            match service.ledger.revoked_since(&result.mark).await? {
-                Some(records) => records.iter().for_each(|record| service.published.note(record)),
+            match status.ledger.revoked_since(&result.mark).await? {
+                Some(records) => records.iter().for_each(|record| status.published.note(record)),
                 None => self.scan_due = true,
             }
             result.mark = mark.clone();
@@ -210,7 +210,7 @@ impl<'a> Publisher<'a> {
                         settled.extend(is_settled(rule, now).then(|| rule.clone()));
                         let (snapshot, rules) = (Arc::clone(snapshot), Arc::clone(&rules));
                         let scan = async move {
-                            let bits = scan_records(service, &snapshot, &rules, Some(&account), now).await;
+                            let bits = scan_records(status, &snapshot, &rules, Some(&account), now).await;
                             ScanOutcome::Account(account, bits)
                         };
                         self.scans.push(scan.boxed());
@@ -225,18 +225,18 @@ impl<'a> Publisher<'a> {
     }
 
     /// Starts a full scan if one is due and the pause after the last one is over.
-    fn scan_if_due(&mut self, service: &'a Service, mark: StatusMark, snapshot: &Arc<Snapshot>, now: UnixTime) {
+    fn scan_if_due(&mut self, status: &'a StatusLists, mark: StatusMark, snapshot: &Arc<Snapshot>, now: UnixTime) {
         let is_due = self.scan_due || self.result.is_none();
-        if is_due && !self.scanning && service.clock.monotonic() >= self.pause_until {
+        if is_due && !self.scanning && status.clock.monotonic() >= self.pause_until {
             (self.scanning, self.scan_due) = (true, false);
             let (snapshot, is_settled) = (Arc::clone(snapshot), self.is_generation_settled(now));
             self.scans
-                .push(async move { ScanOutcome::All(scan(service, mark, &snapshot, is_settled, now).await) }.boxed());
+                .push(async move { ScanOutcome::All(scan(status, mark, &snapshot, is_settled, now).await) }.boxed());
         }
     }
 
     /// Merges the result of a scan.
-    fn take(&mut self, service: &Service, found: ScanOutcome) {
+    fn take(&mut self, status: &StatusLists, found: ScanOutcome) {
         let failed = |error| tracing::warn!(%error, "the records could not be scanned for the status lists");
         match found {
             ScanOutcome::All(fresh) => {
@@ -253,7 +253,7 @@ impl<'a> Publisher<'a> {
                     Err(error) => {
                         failed(error);
                         self.scan_due = true;
-                        self.pause_until = service.clock.monotonic().saturating_add(PERIOD);
+                        self.pause_until = status.clock.monotonic().saturating_add(PERIOD);
                     }
                 }
             }
@@ -277,22 +277,22 @@ impl<'a> Publisher<'a> {
     }
 
     /// Signs lists that are new, changed or due for renewal, and drops those of ended windows.
-    fn publish(&self, service: &Service, snapshot: &Snapshot, leased: &[(StatusWindow, u64)], now: UnixTime) {
+    fn publish(&self, status: &StatusLists, snapshot: &Snapshot, leased: &[(StatusWindow, u64)], now: UnixTime) {
         let found = |id: StatusListId| self.result.as_ref().and_then(|result| result.invalid.get(&id));
         let mut invalid: HashMap<StatusListId, StatusBits> = HashMap::new();
-        for (window, indexes) in service.published.revoked_alone().iter() {
+        for (window, indexes) in status.published.revoked_alone().iter() {
             for (id, place) in indexes.iter().filter_map(|index| StatusListId::holding(*window, *index)) {
                 invalid.entry(id).or_insert_with(|| found(id).cloned().unwrap_or_default()).set(place);
             }
         }
-        let published = service.published.lists.load_full();
+        let published = status.published.lists.load_full();
         let mut lists = HashMap::new();
         for id in leased.iter().flat_map(|(window, taken)| ids(*window, *taken)) {
             let bits = invalid.get(&id).or_else(|| found(id));
             let current = published.get(&id);
             match current.filter(|list| list.bits.as_ref() == bits && (0..RENEWAL).contains(&now.since(list.signed))) {
                 Some(list) => drop(lists.insert(id, Arc::clone(list))),
-                None => match sign(service, snapshot, id, bits, now) {
+                None => match sign(status, snapshot, id, bits, now) {
                     Ok(list) => drop(lists.insert(id, Arc::new(list))),
                     Err(error) => {
                         tracing::error!(%error, list = %id, "a status list could not be signed");
@@ -302,13 +302,13 @@ impl<'a> Publisher<'a> {
                 },
             }
         }
-        *service.published.view.lock().unwrap_or_else(PoisonError::into_inner) = StatusListsView {
+        *status.published.view.lock().unwrap_or_else(PoisonError::into_inner) = StatusListsView {
             lists: lists.len(),
             invalid: lists.values().filter_map(|list| list.bits.as_ref()).map(StatusBits::count).sum(),
-            updated: (snapshot.status_list || !lists.is_empty()).then(|| service.clock.monotonic()),
+            updated: (snapshot.status_list || !lists.is_empty()).then(|| status.clock.monotonic()),
             scan: self.result.as_ref().map_or(Duration::ZERO, |result| result.took),
         };
-        service.published.lists.store(Arc::new(lists));
+        status.published.lists.store(Arc::new(lists));
     }
 }
 
@@ -335,16 +335,16 @@ fn is_settled(rule: &Revocation, now: UnixTime) -> bool {
 /// Scans all records once. `is_generation_settled` tells whether this scan is enough for the
 /// snapshot.
 async fn scan(
-    service: &Service,
+    status: &StatusLists,
     mark: StatusMark,
     snapshot: &Snapshot,
     is_generation_settled: bool,
     now: UnixTime,
 ) -> Result<ScanResult, LedgerError> {
-    let began = service.clock.monotonic();
-    let rules = service.ledger.rules().await?;
-    let invalid = scan_records(service, snapshot, &rules, None, now).await?;
-    let ended = service.clock.monotonic();
+    let began = status.clock.monotonic();
+    let rules = status.ledger.rules().await?;
+    let invalid = scan_records(status, snapshot, &rules, None, now).await?;
+    let ended = status.clock.monotonic();
     Ok(ScanResult {
         mark,
         rules: rules.iter().filter(|rule| is_settled(rule, now)).cloned().collect(),
@@ -359,14 +359,14 @@ async fn scan(
 
 /// The bits of all lists that have any, for one account or for all.
 async fn scan_records(
-    service: &Service,
+    status: &StatusLists,
     snapshot: &Snapshot,
     rules: &Arc<[Revocation]>,
     account: Option<&AccountId>,
     now: UnixTime,
 ) -> Result<Bits, LedgerError> {
     for _ in 0..ATTEMPTS {
-        if let Some(bits) = try_scan(service, snapshot, rules, account, now).await? {
+        if let Some(bits) = try_scan(status, snapshot, rules, account, now).await? {
             return Ok(bits);
         }
     }
@@ -375,7 +375,7 @@ async fn scan_records(
 
 /// `None` if the record to continue after was swept.
 async fn try_scan(
-    service: &Service,
+    status: &StatusLists,
     snapshot: &Snapshot,
     rules: &Arc<[Revocation]>,
     account: Option<&AccountId>,
@@ -384,16 +384,15 @@ async fn try_scan(
     let mut bits = Bits::new();
     let mut after = None;
     loop {
-        let page =
-            service.ledger.list(Listing { account: account.cloned(), after: after.clone(), limit: PAGE }).await?;
+        let page = status.ledger.list(Listing { account: account.cloned(), after: after.clone(), limit: PAGE }).await?;
         if let (true, Some(after)) = (page.is_empty(), after) {
             // An empty page has two causes: the last record was reached, or the record `after` is
             // gone.
-            return Ok(service.ledger.look_up(after).await?.map(|_| bits));
+            return Ok(status.ledger.look_up(after).await?.map(|_| bits));
         }
         for Entry { record, revoked } in &page {
             let Some(index) = record.status_index else { continue };
-            let is_valid = revoked.is_none() && !service.rules.covers(rules, record) && snapshot.supports(record, now);
+            let is_valid = revoked.is_none() && !status.rules.covers(rules, record) && snapshot.supports(record, now);
             if !is_valid && let Some((id, place)) = StatusListId::holding(StatusWindow::of(record.exp), index) {
                 bits.entry(id).or_default().set(place);
             }
@@ -406,14 +405,14 @@ async fn try_scan(
 }
 
 fn sign(
-    service: &Service,
+    status: &StatusLists,
     snapshot: &Snapshot,
     id: StatusListId,
     bits: Option<&StatusBits>,
     now: UnixTime,
 ) -> Result<StatusList, Box<dyn std::error::Error>> {
     let expires = now.plus(VALIDITY);
-    let signer = service.keyring.signer(service.keyring.default_algorithm(), now)?;
+    let signer = status.keyring.signer(status.keyring.default_algorithm(), now)?;
     let uri = uri(&snapshot.issuer, id);
     let spec = StatusListSpec { issuer: &snapshot.issuer, uri: &uri, iat: now, exp: expires, ttl: STATUS_LIST_TTL };
     let jwt = sign_status_list(&*signer, &spec, &bits.cloned().unwrap_or_default())?;

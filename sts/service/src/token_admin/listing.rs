@@ -10,8 +10,9 @@ use sts_store::{Entry, Revocation};
 use sts_token::Provenance;
 use sts_types::{AccountId, FederatedProof, Jti, Proof, TokenRecord, UnixTime};
 
+use super::TokenAdmin;
 use super::names::{NamedObjects, UnknownName};
-use crate::{Service, Snapshot};
+use crate::Snapshot;
 
 /// The most records in one page.
 const MAX_PAGE: usize = 1000;
@@ -171,12 +172,12 @@ impl Filter {
     }
 }
 
-impl Service {
+impl TokenAdmin {
     /// A page of recorded tokens.
     ///
     /// # Errors
     /// See [`ListError`].
-    pub async fn list_tokens(&self, snapshot: &Snapshot, query: TokenQuery) -> Result<TokenPage, ListError> {
+    pub(crate) async fn list_tokens(&self, snapshot: &Snapshot, query: TokenQuery) -> Result<TokenPage, ListError> {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
         let after = query.after.as_deref().map(Jti::new).transpose();
         let mut after = after.map_err(|error| ListError::Field("after", error.to_string()))?;
@@ -227,7 +228,11 @@ impl Service {
     ///
     /// # Errors
     /// The ledger's error.
-    pub async fn show_token(&self, snapshot: &Snapshot, jti: Jti) -> Result<Option<TokenView>, sts_store::LedgerError> {
+    pub(crate) async fn show_token(
+        &self,
+        snapshot: &Snapshot,
+        jti: Jti,
+    ) -> Result<Option<TokenView>, sts_store::LedgerError> {
         let Some(entry) = self.ledger.look_up(jti).await? else { return Ok(None) };
         let rules = self.ledger.rules().await?;
         Ok(Some(self.view(snapshot, &rules, entry)))

@@ -10,8 +10,9 @@ use std::fmt;
 use sts_store::{Entry, LedgerError};
 use sts_types::{TokenRecord, nearest};
 
+use super::TokenAdmin;
 use super::listing::account_id;
-use crate::{Service, Snapshot};
+use crate::Snapshot;
 
 /// The names in a request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,7 +90,7 @@ impl Kind {
     }
 }
 
-impl Service {
+impl TokenAdmin {
     /// The first unknown name among `named`.
     pub(super) async fn unknown_name(
         &self,

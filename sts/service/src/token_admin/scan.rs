@@ -5,7 +5,7 @@ use std::time::Duration;
 use sts_store::{Entry, LedgerError, Listing};
 use sts_types::{AccountId, Jti};
 
-use crate::Service;
+use super::TokenAdmin;
 
 /// Records per query.
 const PAGE: usize = 1000;
@@ -23,7 +23,7 @@ pub(super) enum Scanned {
     OutOfTime,
 }
 
-impl Service {
+impl TokenAdmin {
     /// Passes the live records, of one account if given, to `visit` until it returns `false`.
     /// Whenever the scan starts over, it calls `visit` with `None` first.
     pub(super) async fn scan_records(

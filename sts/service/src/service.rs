@@ -1,0 +1,399 @@
+//! The service as the server sees it: a facade over parts that own their state.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sts_keyring::Keyring;
+use sts_policy::RequestedNames;
+use sts_store::{Acceptance, Ledger, LedgerError, RefusalStore, Revocation, RuleId, TakenClaim, Warning};
+use sts_token::OwnToken;
+use sts_types::{ApiName, Clock, Digest256, Entropy, Jti, RequestId};
+
+use crate::endpoint_auth::{self, Origin};
+use crate::event::EventSink;
+use crate::explain::{ExplainError, Explanation, Presented, explain};
+use crate::grant::{Exchanged, Pipeline};
+use crate::introspect::{Caller, Introspection, Introspector};
+use crate::observers::Observers;
+use crate::parameters::Parameters;
+use crate::pending_exchange::PendingExchange;
+use crate::precise_timer::PreciseTimer;
+use crate::reason::RefusedError;
+use crate::refusals::{RefusalLog, Refusals, RememberedRefusal};
+use crate::request::{self, RequestContext};
+use crate::revoke::Revoker;
+use crate::rules_in_force::RulesInForce;
+use crate::snapshot::Snapshot;
+use crate::status::{PublishedLists, StatusIndexes, StatusList, StatusLists, StatusListsView};
+use crate::token_admin::{
+    ListError, RevocationError, RevocationRequest, Revoked, TokenAdmin, TokenPage, TokenQuery, TokenView, UndoneRule,
+};
+
+/// What the service is made of; the composition root chooses each.
+pub struct ServiceDependencies {
+    /// The rules to begin with.
+    pub snapshot: Snapshot,
+    /// Where minted tokens are recorded.
+    pub ledger: Arc<dyn Ledger>,
+    /// Our signing keys.
+    pub keyring: Arc<Keyring>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where refusals are remembered for all replicas; without it each remembers its own.
+    pub refusals: Option<Arc<dyn RefusalStore>>,
+    /// Where decision events go.
+    pub events: Arc<dyn EventSink>,
+}
+
+/// The security token service, without its wire.
+pub struct Service {
+    snapshots: Arc<ArcSwap<Snapshot>>,
+    ledger: Arc<dyn Ledger>,
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    observers: Arc<Observers>,
+    pipeline: Pipeline,
+    introspector: Introspector,
+    revoker: Revoker,
+    token_admin: TokenAdmin,
+    status_lists: StatusLists,
+    refusals: RefusalLog,
+}
+
+impl Service {
+    /// A service of these parts.
+    #[must_use]
+    pub fn new(parts: ServiceDependencies) -> Self {
+        let ServiceDependencies { snapshot, ledger, keyring, clock, entropy, refusals: store, events } = parts;
+        let memory = Arc::new(Refusals::default());
+        let observers = Arc::new(Observers::start(Arc::clone(&events), Arc::clone(&memory)));
+        let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
+        let rules = Arc::new(RulesInForce::default());
+        let published = Arc::new(PublishedLists::default());
+        let indexes = StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy));
+        Self {
+            pipeline: Pipeline {
+                ledger: Arc::clone(&ledger),
+                keyring: Arc::clone(&keyring),
+                clock: Arc::clone(&clock),
+                entropy: Arc::clone(&entropy),
+                indexes: Arc::clone(&indexes),
+                events,
+                observers: Arc::clone(&observers),
+                timer: PreciseTimer::start(),
+            },
+            introspector: Introspector {
+                ledger: Arc::clone(&ledger),
+                keyring: Arc::clone(&keyring),
+                clock: Arc::clone(&clock),
+                rules: Arc::clone(&rules),
+            },
+            revoker: Revoker {
+                ledger: Arc::clone(&ledger),
+                keyring: Arc::clone(&keyring),
+                clock: Arc::clone(&clock),
+                published: Arc::clone(&published),
+            },
+            token_admin: TokenAdmin {
+                ledger: Arc::clone(&ledger),
+                clock: Arc::clone(&clock),
+                rules: Arc::clone(&rules),
+                published: Arc::clone(&published),
+            },
+            status_lists: StatusLists {
+                snapshots: Arc::clone(&snapshots),
+                ledger: Arc::clone(&ledger),
+                keyring: Arc::clone(&keyring),
+                clock: Arc::clone(&clock),
+                rules,
+                indexes,
+                published,
+            },
+            refusals: RefusalLog { observers: Arc::clone(&observers), memory, store, clock: Arc::clone(&clock) },
+            snapshots,
+            ledger,
+            keyring,
+            clock,
+            entropy,
+            observers,
+        }
+    }
+
+    /// The snapshot in force. An operation takes it once and runs under it alone.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.load_full()
+    }
+
+    /// Puts another snapshot in force, whole. Answers the one before, which operations under way may still hold.
+    pub fn swap(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        self.snapshots.swap(Arc::new(snapshot))
+    }
+
+    /// Our signing keys.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// The clock that everything here is judged by.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// A new request id.
+    #[must_use]
+    pub fn new_request_id(&self) -> RequestId {
+        request::new_request_id(&*self.clock, &*self.entropy)
+    }
+}
+
+/// Exchanges.
+impl Service {
+    /// Begins an exchange for the request of this context.
+    #[must_use]
+    pub fn begin_exchange(&self, context: &RequestContext) -> PendingExchange {
+        self.pipeline.begin(self.snapshot(), context)
+    }
+
+    /// Exchanges a token. Whatever becomes of it, `pending` is told of it when it is dropped.
+    ///
+    /// # Errors
+    /// The first refusal, in the order of the steps; nothing was minted then.
+    pub async fn exchange(
+        &self,
+        parameters: &Parameters<'_>,
+        pending: &mut PendingExchange,
+    ) -> Result<Exchanged, RefusedError> {
+        self.pipeline.run(&self.snapshot(), parameters, pending).await
+    }
+
+    /// Explains under the current time and snapshot; [`Self::find_claim`] knows the use of one-use tokens.
+    ///
+    /// # Errors
+    /// If the question names no entry where it must, or a wrong one.
+    pub async fn explain(
+        &self,
+        presented: Presented<'_>,
+        asked: &RequestedNames<'_>,
+    ) -> Result<Explanation, ExplainError> {
+        explain(&self.snapshot(), &*self.clock, presented, asked, None).await
+    }
+
+    /// The claim of that key on a one-use token. `None` if the token was not used.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn find_claim(&self, key: Digest256) -> Result<Option<TakenClaim>, LedgerError> {
+        self.ledger.find_claim(key).await
+    }
+}
+
+/// Introspection and revocation, and who may call them.
+impl Service {
+    /// The API of that name and secret. The work is the same whether the name, the secret or both
+    /// are wrong.
+    #[must_use]
+    pub fn authenticate_api(&self, snapshot: &Snapshot, name: &str, secret: &str) -> Option<ApiName> {
+        endpoint_auth::authenticate_api(snapshot, name, secret)
+    }
+
+    /// The holder of a live token of ours for our own API with one of `scopes`.
+    ///
+    /// # Errors
+    /// `invalid_token`, `insufficient_scope`, or `store_unavailable` if the ledger does not answer.
+    pub async fn authenticate_bearer(
+        &self,
+        snapshot: &Snapshot,
+        token: &str,
+        scopes: &[&str],
+    ) -> Result<OwnToken, RefusedError> {
+        self.introspector.authenticate_bearer(snapshot, token, scopes).await
+    }
+
+    /// Who signed the token.
+    #[must_use]
+    pub fn origin(&self, snapshot: &Snapshot, token: &str) -> Origin {
+        self.introspector.origin(snapshot, token)
+    }
+
+    /// Introspects `token` for `caller`.
+    ///
+    /// # Errors
+    /// `store_unavailable` if the ledger does not answer. That never counts as inactive or active.
+    pub async fn introspect(
+        &self,
+        snapshot: &Snapshot,
+        caller: &Caller,
+        token: &str,
+    ) -> Result<Introspection, RefusedError> {
+        self.introspector.introspect(snapshot, caller, token).await
+    }
+
+    /// Signs an answer for the caller who asked (RFC 9701 section 5).
+    ///
+    /// # Errors
+    /// `server_error` if no key can sign.
+    pub fn sign_introspection(
+        &self,
+        snapshot: &Snapshot,
+        caller: &Caller,
+        introspection: &Introspection,
+    ) -> Result<String, RefusedError> {
+        self.introspector.sign_introspection(snapshot, caller, introspection)
+    }
+
+    /// Revokes `token`. Presenting it is the authority to do so. Returns whether the token is ours.
+    ///
+    /// # Errors
+    /// `store_unavailable` if the revocation is not durable.
+    pub async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<Origin, RefusedError> {
+        self.revoker.revoke_presented(snapshot, token).await
+    }
+}
+
+/// Recorded tokens and their revocation, for operators.
+impl Service {
+    /// A page of recorded tokens.
+    ///
+    /// # Errors
+    /// See [`ListError`].
+    pub async fn list_tokens(&self, snapshot: &Snapshot, query: TokenQuery) -> Result<TokenPage, ListError> {
+        self.token_admin.list_tokens(snapshot, query).await
+    }
+
+    /// One recorded token.
+    ///
+    /// # Errors
+    /// The ledger's error.
+    pub async fn show_token(&self, snapshot: &Snapshot, jti: Jti) -> Result<Option<TokenView>, LedgerError> {
+        self.token_admin.show_token(snapshot, jti).await
+    }
+
+    /// The revocation rules in force, oldest first, each with its author, time and reason.
+    ///
+    /// # Errors
+    /// The ledger's error.
+    pub async fn revocation_rules(&self) -> Result<Arc<[Revocation]>, LedgerError> {
+        self.token_admin.revocation_rules().await
+    }
+
+    /// Records a revocation for `by`, or counts what it would cover.
+    ///
+    /// # Errors
+    /// See [`RevocationError`].
+    pub async fn revoke(
+        &self,
+        snapshot: &Snapshot,
+        request: RevocationRequest,
+        by: &str,
+    ) -> Result<Revoked, RevocationError> {
+        self.token_admin.revoke(snapshot, request, by).await
+    }
+
+    /// Takes the rule of that id back. `None` when no such rule is in force.
+    ///
+    /// # Errors
+    /// The ledger's error. The rule is then still in force.
+    pub async fn undo_rule(&self, id: RuleId) -> Result<Option<UndoneRule>, LedgerError> {
+        self.token_admin.undo_rule(id).await
+    }
+}
+
+/// Status lists.
+impl Service {
+    /// The list with that name. `None` if there is no such list, or all of its tokens have expired.
+    ///
+    /// # Errors
+    /// `store_unavailable` if the last list has expired and could not be brought up to date.
+    pub async fn status_list(&self, name: &str) -> Result<Option<Arc<StatusList>>, RefusedError> {
+        self.status_lists.status_list(name).await
+    }
+
+    /// The state of the status lists.
+    #[must_use]
+    pub fn status_lists(&self) -> StatusListsView {
+        self.status_lists.status_lists()
+    }
+
+    /// Keeps the status lists up to date as long as the process runs.
+    pub async fn keep_status_lists(&self) {
+        self.status_lists.keep_status_lists().await;
+    }
+}
+
+/// Refusals, and the observers who tell of exchanges.
+impl Service {
+    /// The refusal of that request, from memory or from the store.
+    ///
+    /// # Errors
+    /// If it is not in memory and the store does not answer.
+    pub async fn denial(&self, request_id: &str) -> Result<Option<RememberedRefusal>, LedgerError> {
+        self.refusals.denial(request_id).await
+    }
+
+    /// The refusals in memory and in the store, newest first.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn denials(&self) -> Result<Vec<RememberedRefusal>, LedgerError> {
+        self.refusals.denials().await
+    }
+
+    /// Writes new refusals to the store, for as long as the server runs.
+    pub async fn keep_refusals(&self) {
+        self.refusals.keep_refusals().await;
+    }
+
+    /// Writes the remaining refusals before the server ends.
+    pub async fn save_refusals(&self) {
+        self.refusals.save_refusals().await;
+    }
+
+    /// How many refusals were forgotten before the store had them.
+    #[must_use]
+    pub fn dropped_refusals(&self) -> u64 {
+        self.refusals.dropped()
+    }
+
+    /// Waits until the exchanges that ended before this call are told to the event sink, for a second at most.
+    pub async fn told_of_exchanges(&self) {
+        self.observers.caught_up().await;
+    }
+
+    /// How many ended exchanges have no decision event, because too many ended at once.
+    #[must_use]
+    pub fn dropped_decisions(&self) -> u64 {
+        self.observers.dropped()
+    }
+}
+
+impl Service {
+    /// Whether exchanges can be served, with warnings for the operator.
+    ///
+    /// # Errors
+    /// The ledger's error.
+    pub async fn ready(&self) -> Result<Vec<Warning>, LedgerError> {
+        let mut warnings = self.ledger.ready().await?;
+        warnings.extend(self.observers.warning());
+        Ok(warnings)
+    }
+
+    /// Whether decisions may be made, as far as the audit trail goes.
+    #[must_use]
+    pub fn can_audit(&self) -> bool {
+        self.pipeline.can_audit()
+    }
+
+    /// Takes the store as it is, although something is missing from it.
+    ///
+    /// # Errors
+    /// The ledger's error.
+    pub async fn accept_epoch(&self) -> Result<Acceptance, LedgerError> {
+        self.ledger.accept_epoch().await
+    }
+}
