@@ -1,6 +1,7 @@
-//! Killed at any instant, the store keeps all that it acknowledged.
+//! A store that is killed at any instant keeps everything that it acknowledged.
 //!
-//! The test runs itself again as a child, which works on the store and says what was acknowledged, kills it, and looks.
+//! The test runs itself again as a child. The child works on the store and prints what was
+//! acknowledged. The parent kills it and checks the store.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails is to end")]
 
@@ -16,13 +17,13 @@ use sts_store::{EarlierUse, Issued, Ledger, ReplayClaim, RevocationScope, TokenR
 use sts_store_embedded::{EmbeddedLedger, OpenError};
 use sts_types::{Digest256, Jti, Seal};
 
-/// Where the child finds its store. The variable is how a test hands something to itself.
+/// The variable with the path of the child's store.
 const STORE: &str = "STS_STORE_CRASH_TEST";
-/// How often it is killed when nothing else is asked for.
+/// The default number of kills.
 const KILLS: usize = 24;
-/// Asks for more kills: `make crash`.
+/// The variable for more kills: `make crash`.
 const MORE_KILLS: &str = "STS_CRASH_KILLS";
-/// So many kills are survived by one store; then a new one begins, so that looking at it all stays quick.
+/// The number of kills per store. Then a new store begins, so that checking it stays fast.
 const KILLS_OF_A_STORE: usize = 50;
 const WORKERS: usize = 8;
 
@@ -45,7 +46,8 @@ async fn c138_c140_killed_at_any_instant_it_keeps_all_that_it_acknowledged() {
     }
 }
 
-/// Kills the work on one store again and again; all that was acknowledged, and is there.
+/// Kills the work on one store again and again. Returns everything that was acknowledged and is
+/// still there.
 async fn survive(kills: Range<usize>) -> HashSet<String> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.redb");
@@ -54,7 +56,8 @@ async fn survive(kills: Range<usize>) -> HashSet<String> {
         let mut said = HashSet::new();
         let mut child = spawn(&path);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        // The instant differs from kill to kill: some in the first commits, some among sweeps and growth of the file.
+        // The instant differs from kill to kill: some in the first commits, some during sweeps and
+        // growth of the file.
         let wanted = (kill * 37) % 400;
         for _ in 0..wanted {
             let line = lines.next();
@@ -66,7 +69,7 @@ async fn survive(kills: Range<usize>) -> HashSet<String> {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        // What was said before the kill and is still in the pipe was acknowledged too.
+        // Lines from before the kill may still be in the pipe. They were acknowledged, too.
         lines.map_while(Result::ok).for_each(|line| note(&mut said, &line));
         if path.exists() {
             check(&path, &said).await;
@@ -109,7 +112,7 @@ async fn check(path: &Path, acknowledged: &HashSet<String>) {
 }
 
 fn note(said: &mut HashSet<String>, line: &str) {
-    // The test harness that runs the child has lines of its own; the last line may be cut off by the kill.
+    // The child's test harness prints its own lines. The kill may cut off the last line.
     if let Some(line) = line.strip_prefix("> ").and_then(|line| line.strip_suffix(" <")) {
         said.insert(line.to_owned());
     }
@@ -138,7 +141,7 @@ async fn works_until_it_is_killed() {
     futures_util::future::join_all(workers).await;
 }
 
-/// Issues, claims, revokes and sweeps; each is said as soon as it is acknowledged.
+/// Issues, claims, revokes and sweeps. Prints each as soon as it is acknowledged.
 async fn work(ledger: &EmbeddedLedger, worker: usize) {
     let run = std::process::id();
     for n in 0.. {
@@ -161,7 +164,7 @@ async fn work(ledger: &EmbeddedLedger, worker: usize) {
                 let dead = TokenRecord { exp: START.plus(-1000), ..record(&name, "octo") };
                 ledger.issue(dead, vec![]).await.unwrap();
                 ledger.sweep(START).await.unwrap();
-                // Rules are rare, and all of them are read anew after each.
+                // Rules are rare, because each one makes the store read all of them again.
                 if worker == 0 {
                     ledger.revoke(rule(&name, START.plus(100_000))).await.unwrap();
                     say("rule", &name);

@@ -1,4 +1,5 @@
-//! What is no sound store is refused and left as it is; it is never taken for an empty one.
+//! A file that is not a sound store is refused and left unchanged. It is never taken for an empty
+//! store.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails is to end")]
 
@@ -120,7 +121,7 @@ fn where_no_file_can_be_made_the_error_says_where_and_why() {
     let missing = refusal(&directory.path().join("missing/ledger.redb"));
     assert!(matches!(missing, OpenError::Io { doing: "created", .. }), "{missing:?}");
     assert!(missing.to_string().contains("missing/ledger.redb"), "{missing}");
-    // No file can be made here, by the superuser neither.
+    // No file can be created here, not even by root.
     #[cfg(target_os = "linux")]
     assert!(matches!(refusal(Path::new("/proc/ledger.redb")), OpenError::Io { doing: "created", .. }));
 }
@@ -129,7 +130,7 @@ fn where_no_file_can_be_made_the_error_says_where_and_why() {
 fn a_new_store_is_private_and_leaves_nothing_beside_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.redb");
-    // What a start that was killed has left behind.
+    // The leftover of a start that was killed.
     fs::write(directory.path().join("ledger.redb.new"), b"half").unwrap();
     drop(open(&path).unwrap());
     let names: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();

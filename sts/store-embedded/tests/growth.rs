@@ -1,4 +1,4 @@
-//! The file grows with what lives, not with all that was ever issued.
+//! The file grows with the live records, not with all that were ever issued.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,7 +33,8 @@ async fn c141_what_is_swept_makes_room_for_what_comes() {
         assert_eq!(ledger.sweep(clock.now()).await.unwrap(), PER_ROUND);
         sizes.push(std::fs::metadata(&path).unwrap().len());
     }
-    // How large it gets in a round depends on how the issues fall into groups. Without room made it would be eight times as large.
+    // The size in a round depends on how the issues fall into groups. Without sweeps it would be
+    // eight times as large.
     let bound = 2 * sizes[0].max(sizes[1]);
     assert!(sizes.iter().all(|size| *size <= bound), "the file grows without end: {sizes:?}");
 }

@@ -1,5 +1,5 @@
-//! The Redis store keeps the ledger's contract on a real redis-server: alone, under the rights that we ship, over TLS, in a Cluster,
-//! and behind sentinels.
+//! The Redis store keeps the ledger's contract on a real redis-server: alone, with the ACL that we
+//! ship, over TLS, in a Cluster, and behind sentinels.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails is to end")]
 
@@ -57,7 +57,7 @@ mod over_tls {
     sts_store::contract_tests! { over_tls }
 }
 
-/// A ledger of its own in what all tests of this process share.
+/// A new ledger in the Redis that all tests of this process share.
 fn apart(topology: Topology) -> Rig {
     static PREFIXES: AtomicU32 = AtomicU32::new(0);
     let prefix = format!("test-{}:", PREFIXES.fetch_add(1, Ordering::Relaxed));
@@ -85,7 +85,7 @@ mod behind_sentinels {
     async fn behind_sentinels() -> Rig {
         static PAIR: OnceLock<RedisPair> = OnceLock::new();
         let pair = PAIR.get_or_init(RedisPair::start);
-        // One of them is away.
+        // One of them is down.
         let sentinels = vec![node(1), node(pair.sentinel.port())];
         apart(Topology::Sentinel { sentinels, name: "mymaster".to_owned() })
     }
@@ -185,7 +185,8 @@ async fn c136_the_rights_that_we_ship_allow_nothing_beyond_what_the_store_does()
         assert_ne!(mine(refused), RedisReply::Text("OK".to_owned()), "{refused:?}");
     }
     assert_eq!(mine(&["GET", "sts:x"]), RedisReply::Text("OK".to_owned()));
-    // And what it allows, the store works with: that is the contract's to show. A wrong password is told by its name.
+    // The contract tests show that these rights suffice. A wrong password gives an error that names
+    // it.
     let store = Store::new(server);
     write_secret(&store.directory.path().join("password"), "wrong");
     let error = store.ledger_by(0, store.spec_of_user_with("password")).ready().await.unwrap_err();
@@ -203,7 +204,7 @@ async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_acce
     ledger.issue(record("a", "octo"), vec![claim(1, START.plus(900))]).await.unwrap();
     let again = ledger.issue(record("b", "octo"), vec![claim(1, START.plus(900))]).await;
     assert_eq!(again.unwrap(), replayed(1));
-    // There is no replica; it is written all the same.
+    // There is no replica. The revocation is written all the same.
     ledger.revoke(revocation("a", "leaked")).await.unwrap_err();
     ledger.revoke(rule("octo", START.plus(10))).await.unwrap_err();
     ledger.rules().await.unwrap();
@@ -226,7 +227,8 @@ async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_acce
     let rights =
         include_str!("../../../deploy/redis/sts.acl").lines().find(|line| line.starts_with("user sts ")).unwrap();
     for right in rights.split(' ').filter_map(|word| word.strip_prefix('+')) {
-        // A Cluster is asked where the keys are, and a database other than the first is chosen.
+        // A Cluster client asks where the keys are, and a client with another database number
+        // selects it.
         if !right.starts_with("cluster|") && right != "select" {
             assert!(used.iter().any(|command| command == right), "{right} is not needed: {used:?}");
         }
@@ -235,7 +237,7 @@ async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_acce
     chosen.issue(record("a", "octo"), vec![]).await.unwrap();
 }
 
-/// The command of a line of `INFO commandstats` that was not only refused.
+/// The command in a line of `INFO commandstats`, if it ran at least once.
 fn ran(line: &str) -> Option<String> {
     let (name, numbers) = line.strip_prefix("cmdstat_")?.split_once(':')?;
     (!numbers.starts_with("calls=0,")).then(|| name.to_owned())

@@ -1,4 +1,4 @@
-//! What happens to the Redis store when Redis is away, silent, flushed, older than it was, tampered with, or moved.
+//! The Redis store when Redis is away, silent, flushed, rolled back, tampered with, or moved.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails is to end")]
 
@@ -23,7 +23,7 @@ fn jti(text: &str) -> Jti {
     Jti::new(text).unwrap()
 }
 
-/// The text with which the store refuses.
+/// The error text with which the store refuses.
 fn refusal<T: std::fmt::Debug>(answer: Result<T, LedgerError>) -> String {
     match answer {
         Err(LedgerError::Unavailable(text)) => text.to_string(),
@@ -31,7 +31,8 @@ fn refusal<T: std::fmt::Debug>(answer: Result<T, LedgerError>) -> String {
     }
 }
 
-/// Asks again until the store answers, moving the clock on so that the breaker lets a probe through.
+/// Repeats a call until the store answers. Moves the clock forward so that the breaker lets a probe
+/// through.
 async fn eventually<T>(store: &Store, what: &str, mut ask: impl AsyncFnMut() -> Result<T, LedgerError>) -> T {
     for _ in 0..600 {
         if let Ok(answer) = ask().await {
@@ -43,7 +44,7 @@ async fn eventually<T>(store: &Store, what: &str, mut ask: impl AsyncFnMut() -> 
     panic!("never: {what}: {:?}", ask().await.err());
 }
 
-/// A process has the mark on disk a moment after it has seen it.
+/// A process saves the mark a moment after it has seen it.
 async fn saved(store: &Store, replica: u8, sequence: u64) {
     let path = store.directory.path().join(format!("mark-{replica}.json"));
     for _ in 0..600 {
@@ -113,8 +114,8 @@ async fn c129_redis_is_found_again_though_whoever_asks_never_waits_for_the_answe
     panic!("never found again");
 }
 
-/// A way to the port that `leads_to` has whenever somebody comes. It lets so many through and leaves the others hanging; how many
-/// came.
+/// A way to the port that `leads_to` has whenever somebody comes. It lets so many through and
+/// leaves the others hanging; how many came.
 async fn way(leads_to: Arc<AtomicUsize>, wide: usize) -> (u16, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, came) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
@@ -147,7 +148,8 @@ async fn c130_c134_a_name_that_leads_to_another_redis_is_followed_though_the_one
     let taken = claim(1, START.plus(600));
     ledger.issue(record("used", "octo"), vec![taken.clone()]).await.unwrap();
 
-    // A copy takes over, and the name leads to it. The one before loses its data and goes on answering.
+    // A copy takes over, and the name leads to it. The old one loses its data and goes on
+    // answering.
     let copy = RedisServer::with(&format!("replicaof 127.0.0.1 {}", store.server.port()));
     sts_testkit::until("the copy is whole", || {
         copy.command(&["INFO", "replication"]).text().contains("master_link_status:up")
@@ -155,7 +157,7 @@ async fn c130_c134_a_name_that_leads_to_another_redis_is_followed_though_the_one
     copy.order(&["REPLICAOF", "NO", "ONE"]);
     leads_to.store(copy.port().into(), Ordering::SeqCst);
     store.server.order(&["FLUSHALL"]);
-    // What is taken back is taken back from where it was written: the claim on the copy stands.
+    // An undo runs where the write ran: the claim on the copy stays.
     let refused = refusal(ledger.issue(record("b", "octo"), vec![taken.clone()]).await);
     assert!(refused.contains("does not hold the ledger"), "{refused}");
     assert_eq!(store.server.command(&["KEYS", "*"]), RedisReply::List(vec![]), "nothing is left on the one before");
@@ -175,7 +177,7 @@ async fn c129_a_worker_whose_own_connection_is_slow_to_come_is_served_over_anoth
     let ledger = Arc::new(store.ledger_by(0, spec));
     eventually(&store, "an issue", async || ledger.issue(record("a", "octo"), vec![]).await).await;
     let first = came.load(Ordering::SeqCst);
-    // A worker has a runtime of its own.
+    // An HTTP worker has its own runtime.
     let worker = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -293,19 +295,19 @@ async fn c130_c134_a_redis_with_fewer_revocations_than_were_seen_is_an_older_cop
     for ledger in [&ledger, &reader, &store.ledger(0), &store.ledger(1)] {
         let text = refusal(ledger.look_up(jti("a")).await);
         assert!(text.contains("older copy: it has 1 revocations where 2 were seen"), "{text}");
-        // No attempt raises the number towards the one that is missed.
+        // No attempt moves the number towards the missing one.
         for _ in 0..3 {
             refusal(ledger.revoke(revocation("a", "again")).await);
             refusal(ledger.revoke(rule("octo", START.plus(1000))).await);
         }
     }
     assert_eq!(store.server.command(&["HGET", mark, "sealed"]), store.server.command(&["HGET", "older", "sealed"]));
-    // The newer data are back: nothing was lost.
+    // The newer data are back, so nothing was lost.
     store.server.order(&["COPY", "newest", mark, "REPLACE"]);
     for ledger in [&ledger, &reader] {
         assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some());
     }
-    // What is brought back from before an acceptance is another ledger.
+    // Data from before an acceptance are another ledger.
     store.server.order(&["HDEL", mark, "epoch"]);
     refusal(ledger.look_up(jti("a")).await);
     ledger.accept_epoch().await.unwrap();
@@ -325,7 +327,8 @@ async fn c134_indexes_that_redis_may_have_lost_sight_of_belong_to_an_era_that_is
     assert_eq!((leases[0].first, leases[1].first, idles.first), (0, 8, 16));
     assert_eq!((leases[0].era, leases[1].era), (one.lease_era(), two.lease_era()));
 
-    // Flushed, and taken as it is at one of them: both count from 0 anew, and neither uses what it had.
+    // Flushed, and taken as it is at one of them: both count from 0 anew, and neither uses what it
+    // had.
     store.server.order(&["FLUSHALL"]);
     refusal(one.look_up(jti("a")).await);
     refusal(two.look_up(jti("a")).await);
@@ -333,13 +336,14 @@ async fn c134_indexes_that_redis_may_have_lost_sight_of_belong_to_an_era_that_is
     two.look_up(jti("a")).await.unwrap();
     assert_ne!(one.lease_era(), leases[0].era);
     assert_ne!(two.lease_era(), leases[1].era);
-    // Over the connection that it had, and without having seen the loss.
+    // Over its old connection, and without having seen the loss.
     idle.look_up(jti("a")).await.unwrap();
     assert_ne!(idle.lease_era(), idles.era);
     let again = one.lease(window, 8).await.unwrap();
     assert_eq!((again.first, again.era), (0, one.lease_era()));
 
-    // Killed: it may have lost what was written last, as one that is made the primary in its place may lack it.
+    // A killed Redis may have lost its last writes. A replica that becomes primary may lack them,
+    // too.
     store.server.kill();
     store.server.restart();
     eventually(&store, "a lease", async || one.lease(window, 8).await).await;
@@ -369,7 +373,7 @@ async fn the_tokens_that_another_process_revoked_alone_are_told_and_no_others() 
     one.sweep(START).await.unwrap();
     assert_eq!(told(&seen).await.unwrap(), ["b", "c"]);
 
-    // What is not believed is not told: then all records are to be looked at.
+    // Untrusted data give no answer, and then all records must be read.
     let ids = "sts:{sts}:revoked";
     let last = store.server.command(&["LINDEX", ids, "-1"]).text().to_owned();
     for orders in [
@@ -439,7 +443,7 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
         assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some());
     }
     assert_eq!(ledger.lease(window, 8).await.unwrap().first, 8);
-    // A number that is none.
+    // Not a number.
     store.server.order(&["HSET", "sts:{sts}:leases", &window.number().to_string(), "junk"]);
     refusal(ledger.lease(window, 8).await);
     refusal(ledger.status().await);
@@ -484,13 +488,13 @@ async fn c133_what_somebody_else_wrote_is_absent_and_raises_an_alert_and_nothing
         }
         assert_eq!(store.alerts.take(), [Alert { place, fault }], "{orders:?}");
     };
-    // Another's record under its name; a later version; damage; another type of value.
+    // Another record under its name, a later version, damage, another type of value.
     tampered(&[&["COPY", &record_b, &record_a, "REPLACE"]], "a", Place::Record, Fault::Seal).await;
     tampered(&[&["SETRANGE", &record_a, "0", "\u{2}"]], "a", Place::Record, Fault::Newer).await;
     tampered(&[&["SET", &record_a, "junk"]], "a", Place::Record, Fault::Newer).await;
     tampered(&[&["SET", &record_a, "\u{1}"]], "a", Place::Record, Fault::Form).await;
     tampered(&[&["DEL", &record_a], &["LPUSH", &record_a, "x"]], "a", Place::Record, Fault::Form).await;
-    // A revocation that cannot be read is none that is gone.
+    // An unreadable revocation is not a missing one.
     tampered(&[&["SETRANGE", &revoked, "40", "x"]], "b", Place::Revocation, Fault::Seal).await;
     tampered(&[&["DEL", &revoked], &["LPUSH", &revoked, "x"]], "b", Place::Revocation, Fault::Form).await;
     // Listings see the same.
@@ -510,7 +514,7 @@ async fn rv04_a_revocation_is_answered_only_when_the_configured_replicas_have_it
     }
     assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some(), "it is in force all the same");
     let replica = RedisServer::with(&format!("replicaof 127.0.0.1 {}", store.server.port()));
-    // The same revocation again, although it stands already, is answered only once it is there.
+    // Repeating a revocation that exists already returns only once enough replicas have it.
     eventually(&store, "a replica", async || ledger.revoke(revocation("a", "leaked")).await).await;
     assert!(replica.keys().iter().any(|key| key.contains(":r:")));
 }
@@ -572,7 +576,7 @@ async fn processes_that_begin_at_once_agree_on_one_epoch() {
     assert!(futures_util::future::join_all(issues).await.iter().all(Result::is_ok));
 }
 
-/// Takes every connection to the port of `server`, and forwards what is said until the next cut.
+/// Accepts connections to the port of `server`, and forwards data until the next cut.
 async fn relay_that_cuts(server: u16) -> (u16, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, cuts) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
@@ -597,7 +601,7 @@ async fn relay_that_cuts(server: u16) -> (u16, Arc<AtomicUsize>) {
     (port, cuts)
 }
 
-/// The other half of each for the one half of the other.
+/// Pairs the reader of each connection with the writer of the other.
 trait Crossed {
     fn zip_ends(self) -> Vec<(OwnedReadHalf, OwnedWriteHalf)>;
 }
@@ -610,7 +614,7 @@ impl<I: Iterator<Item = (OwnedReadHalf, OwnedWriteHalf)>> Crossed for I {
     }
 }
 
-/// One of everything that goes over a connection, each over one that was idle.
+/// One of every operation, each over an idle connection.
 async fn each_after_idling(store: &Store, ledger: &RedisLedger, round: u8, idle: impl Fn()) {
     let name = |kind: &str| format!("{kind}-{round}");
     let pause = || {
@@ -646,7 +650,7 @@ async fn fld16_a_redis_that_closes_idle_connections_costs_no_caller_an_error() {
     let spec = RedisSpec { wait_replicas: 1, ..store.spec() };
     let ledger = store.ledger_by(0, spec);
     each_after_idling(&store, &ledger, 1, || {
-        // As its `timeout` does it, and at once.
+        // Like its `timeout`, and at once.
         store.server.order(&["CLIENT", "KILL", "TYPE", "normal"]);
     })
     .await;
@@ -724,7 +728,8 @@ async fn fld42_a_claim_that_somebody_wrote_names_no_exchange_and_is_taken_all_th
         names.push(added.unwrap());
     }
     let forged = |fault: Fault| vec![Alert { place: Place::Claim, fault }];
-    // As earlier versions wrote it, as a forger would, the sealed value of another claim, one of a version to come, and another type.
+    // A value of an earlier version, a forgery, the sealed value of another claim, one of a future
+    // version, and another type.
     for (order, alerts) in [
         (vec!["SET", &names[0], "1"], vec![]),
         (vec!["SET", &names[0], "01J9ZQ4T5M3N8K7R6S2V1W0XYZ"], forged(Fault::Newer)),
@@ -736,7 +741,7 @@ async fn fld42_a_claim_that_somebody_wrote_names_no_exchange_and_is_taken_all_th
         store.server.order(&["DEL", &names[0]]);
         store.server.command(&order);
         store.alerts.take();
-        // Another server, which has not seen it taken.
+        // Another server, which has not seen the claim taken.
         let fresh = store.ledger(7);
         let unknown = TakenClaim { key: one.key, earlier_use: None };
         assert_eq!(fresh.find_claim(one.key).await.unwrap(), Some(unknown.clone()), "{order:?}");
@@ -749,7 +754,8 @@ async fn fld42_a_claim_that_somebody_wrote_names_no_exchange_and_is_taken_all_th
     }
 }
 
-/// Every way in which somebody who writes to Redis tries to bring back what was revoked: orders, by what they take away.
+/// Every way in which an attacker with access to Redis tries to bring revoked tokens back:
+/// commands, and what they remove.
 fn f2_attacks(keys: &[String]) -> Vec<(String, Vec<Vec<String>>)> {
     let order = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
     let find = |kind: &str| keys.iter().find(|key| key.contains(kind)).unwrap().as_str();
@@ -814,10 +820,10 @@ async fn f2_whatever_is_deleted_put_back_or_altered_in_redis_brings_nothing_back
         for order in &orders {
             store.server.order(&order.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        // One that knows them, one that begins anew, and one that was never there.
+        // A process that knows the revocations, one that restarts, and one that is new.
         let fresh = [store.ledger(1), store.ledger(7)];
         for (who, ledger) in ledgers.iter().chain(&fresh).enumerate() {
-            // Who was never there cannot tell an older copy from the newest.
+            // A new process cannot tell an older copy from the newest.
             if who == 3 && what == "an older copy" {
                 continue;
             }
@@ -837,7 +843,7 @@ async fn f2_whatever_is_deleted_put_back_or_altered_in_redis_brings_nothing_back
             assert!(matches!(issued, Err(LedgerError::Unavailable(_))), "{what}: issued at {who}");
         }
         assert!(!store.alerts.take().is_empty(), "{what}");
-        // All is well again when the data are back.
+        // Everything works again when the data are back.
         for key in store.server.keys() {
             if let Some(name) = key.strip_prefix("safe-") {
                 store.server.order(&["COPY", &key, name, "REPLACE"]);
@@ -854,7 +860,7 @@ async fn f2_whatever_is_deleted_put_back_or_altered_in_redis_brings_nothing_back
     }
 }
 
-/// A token that is revoked alone, one that a rule covers, and a rule that was taken back; at two processes that know it.
+/// A revoked token, one that a rule covers, and a removed rule, at two processes that know them.
 async fn f2_scene(store: &Store) -> [RedisLedger; 2] {
     let ledgers = [store.ledger(1), store.ledger(2)];
     for name in ["alone", "ruled"] {

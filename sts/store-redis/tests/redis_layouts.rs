@@ -1,4 +1,5 @@
-//! The Redis store of an earlier version, and what is left of a store whose bookkeeping somebody deleted.
+//! The Redis store of an earlier version, and the leftovers of a store whose epoch or mark somebody
+//! deleted.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails is to end")]
 
@@ -15,7 +16,8 @@ fn jti(text: &str) -> Jti {
     Jti::new(text).unwrap()
 }
 
-/// As every version stores a value: its own version, the seal over place, key and content, and the content.
+/// The stored form in every version: the version octet, the seal over place, key and content, and
+/// the content.
 fn sealed(place: u8, key: &str, content: &Value) -> Vec<u8> {
     let mut octets = vec![1, place];
     octets.extend((key.len() as u64).to_be_bytes());
@@ -24,13 +26,13 @@ fn sealed(place: u8, key: &str, content: &Value) -> Vec<u8> {
     [&[1], code.as_slice(), &content].concat()
 }
 
-/// The digest that stands for a text in a name.
+/// The digest of a text in a key name.
 fn digest(kind: u8, text: &str) -> String {
     sts_types::hex(&TestSeal(1).seal(&[&[0, kind], text.as_bytes()])[..16])
 }
 
-/// Writes what version 1 of the layout wrote: an epoch of its own, numbers that are not sealed, a list of rules, and records that are
-/// sealed for no epoch.
+/// Writes the layout of version 1: its own epoch, unsealed numbers, a list of rules, and records
+/// that are sealed for no epoch.
 struct Earlier {
     connection: redis::aio::MultiplexedConnection,
     revocations: u64,
@@ -87,14 +89,14 @@ impl Earlier {
         self.run(redis::cmd("HINCRBY").arg("sts:{sts}:mark").arg(number).arg(1)).await;
     }
 
-    /// What a process of that version remembers.
+    /// The watermark of a process of that version.
     fn remember(&self, store: &Store, replica: u8) {
         let mark = json!({ "version": 1, "epoch": Self::EPOCH, "sequence": self.revocations });
         std::fs::write(store.directory.path().join(format!("mark-{replica}.json")), mark.to_string()).unwrap();
     }
 }
 
-/// Three tokens: one revoked alone, one that a rule covers, one that lives.
+/// Three tokens: one revoked, one that a rule covers, one that is active.
 async fn earlier_store() -> (Store, Earlier) {
     let store = Store::new(RedisServer::start());
     let mut earlier = Earlier::begin(&store).await;
@@ -122,7 +124,7 @@ async fn f2_the_store_of_an_earlier_version_is_taken_over_with_all_that_was_revo
     let first = store.ledger(1);
     assert_as_revoked(&first).await;
     first.revoke(revocation("live", "leaked")).await.unwrap();
-    // Who knew it, too, and who never did, follow.
+    // Processes that knew the store follow, and so do new ones.
     earlier.remember(&store, 2);
     for ledger in [&first, &store.ledger(2), &store.ledger(7)] {
         assert!(ledger.look_up(jti("alone")).await.unwrap().unwrap().revoked.is_some());
@@ -182,13 +184,13 @@ async fn f2_what_is_left_of_a_store_whose_bookkeeping_was_deleted_is_no_part_of_
         assert_eq!(fresh.look_up(jti(name)).await.unwrap(), None, "{name}");
         assert_eq!(store.alerts.take(), [Alert { place: Place::Record, fault: Fault::Seal }]);
     }
-    // Nor do lists bring them back that somebody writes anew.
+    // Nor do lists that somebody writes again bring them back.
     for key in &records {
         store.server.order(&["ZADD", "sts:{sts}:all", "1", key.rsplit(':').next().unwrap()]);
     }
     assert_eq!(fresh.look_up(jti("alone")).await.unwrap(), None);
     assert!(fresh.look_up(jti("new")).await.unwrap().is_some());
-    // Who knew it answers nothing at all.
+    // A process that knew the store answers nothing at all.
     known.look_up(jti("alone")).await.unwrap_err();
     known.ready().await.unwrap_err();
 }

@@ -1,5 +1,5 @@
-//! Stores that version 1 of the records' form filled: `tests/version_1` holds the embedded store's file, and what lay in Redis as the
-//! commands that write it.
+//! Stores with records in the format of version 1. `tests/version_1` holds the embedded store's
+//! file, and the content of Redis as commands that write it.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails is to end")]
 
@@ -17,7 +17,8 @@ use sts_testkit::RedisServer;
 use sts_types::{FederatedProof, Jti, Proof, Seal};
 use support::Store;
 
-/// The seal under which they were written: the same in every version of Rust, and no cryptography.
+/// The seal under which they were written. It is the same in every version of Rust, and no
+/// cryptography.
 struct StableSeal;
 
 impl Seal for StableSeal {
@@ -40,7 +41,7 @@ fn fixture(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/version_1").join(name)
 }
 
-/// What was written then, in today's form.
+/// The written records, in today's format.
 fn written() -> [TokenRecord; 5] {
     let proof = FederatedProof { subject_kid: None, subject_jti_digest: None, ..federated() };
     let mut bare = TokenRecord { proof: Proof::Federated(proof), status_index: None, ..record("bare", "bare") };
@@ -49,7 +50,7 @@ fn written() -> [TokenRecord; 5] {
     [record("full", "octo"), bare, record("alone", "octo"), record("ruled", "ruled"), after]
 }
 
-/// All of it is there, and the store goes on from there.
+/// Asserts that everything is there and the store works.
 async fn assert_readable(ledger: &dyn Ledger, alerts: &AlertLog) {
     ledger.ready().await.unwrap();
     let rules = ledger.rules().await.unwrap();
@@ -66,7 +67,7 @@ async fn assert_readable(ledger: &dyn Ledger, alerts: &AlertLog) {
         assert_eq!(revoked.is_some(), jti.as_str() == "alone");
         assert_eq!(rule.reaches(&record), jti.as_str() != "after", "{jti}");
     }
-    // Claims of that version do not tell who took them.
+    // Claims of that version do not say who took them.
     let taken = claim(1, START.plus(1000));
     let unknown = TakenClaim { key: taken.key, earlier_use: None };
     assert_eq!(ledger.find_claim(taken.key).await.unwrap(), Some(unknown.clone()));

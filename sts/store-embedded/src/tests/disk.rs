@@ -1,4 +1,4 @@
-//! A file on a disk that fails or stalls when it is told to.
+//! A file on a disk that fails or stalls on command.
 
 use std::io;
 use std::ops::Bound;
@@ -16,13 +16,13 @@ use super::super::open_error::OpenError;
 pub(super) enum Mood {
     /// It succeeds.
     Well,
-    /// That many succeed; all later ones fail, a write after half of its bytes.
+    /// That many succeed. All later ones fail, a write after half of its bytes.
     FailsAfter(usize, io::ErrorKind),
     /// It waits until the mood changes.
     Stalls,
 }
 
-/// The disk; all files that are opened on it share its mood.
+/// The disk. All files on it share its mood.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
     path: PathBuf,
@@ -39,7 +39,7 @@ impl Disk {
         self.mood.1.notify_all();
     }
 
-    /// Whether a failure has shown itself.
+    /// Whether an operation has failed.
     pub(super) fn has_failed(&self) -> bool {
         matches!(*self.mood.0.lock().unwrap(), Mood::FailsAfter(0, _))
     }
@@ -51,7 +51,7 @@ impl Disk {
         })
     }
 
-    /// Whether the next operation succeeds; waits while the disk stalls.
+    /// Whether the next operation succeeds. Waits while the disk stalls.
     fn ask(&self) -> io::Result<()> {
         let mut mood = self.mood.0.lock().unwrap();
         loop {

@@ -1,4 +1,5 @@
-//! A disk that is full, fails or stalls: nothing is answered that is not durable, and the store comes back by itself.
+//! A disk that is full, fails or stalls. The store acknowledges only what is durable, and it
+//! recovers by itself.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -129,7 +130,7 @@ async fn a_ready_store_is_proved_by_a_write_when_the_last_one_is_long_ago() {
 async fn a_write_that_takes_too_long_is_given_up_and_spends_no_claim() {
     let rig = Rig::new();
     rig.disk.set(Mood::Stalls);
-    // The first is in the stalled transaction; the second, with the claim, waits behind it.
+    // The first is in the stalled transaction. The second, with the claim, waits behind it.
     let issues = [
         rig.ledger.issue(record("one", "octo"), vec![]),
         rig.ledger.issue(record("two", "octo"), vec![claim(1, START.plus(1000))]),
@@ -182,7 +183,8 @@ async fn c141_every_issue_passes_the_sweep_of_a_long_backlog() {
             assert_eq!(rig.ledger.issue(live, vec![]).await.unwrap(), Issued::Recorded);
         }
     };
-    // One after the other, they are all done while the sweep has most of its way to go: each waits for a step or two of it.
+    // One after the other, they are all done while the sweep has most of its way to go: each waits
+    // for a step or two of it.
     let Either::Left(((), sweep)) = select(std::pin::pin!(issues), rig.ledger.sweep(START.plus(10_000))).await else {
         panic!("the issues waited for the whole sweep")
     };

@@ -1,4 +1,4 @@
-//! What only shows from inside: a disk that fails, and rows that somebody else wrote.
+//! Tests that need internals: a failing disk, and rows that somebody else wrote.
 
 mod disk;
 mod faults;

@@ -1,4 +1,5 @@
-//! Rows that somebody else wrote or damaged: absent, with an alert, and nothing that was revoked comes back by them.
+//! Rows that somebody else wrote or damaged. They count as absent and raise an alert, and they
+//! bring no revoked token back.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use sts_store::contract::{
 };
 use sts_store::{Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, TakenClaim};
 
-/// A store that is closed while it is tampered with.
+/// A closed store, for tampering.
 struct Store {
     path: PathBuf,
     alerts: Arc<AlertLog>,
@@ -25,8 +26,8 @@ struct Store {
 }
 
 impl Store {
-    /// Holds the records `a` (number 0) and `b`, of which `b` is revoked, and a rule (number 0); a second one was taken back. An
-    /// intruder has kept what stood there in between.
+    /// A store with the records `a` (number 0) and `b`, of which `b` is revoked, and a rule (number
+    /// 0). A second rule was removed. The attacker has copies of the earlier states.
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Self {
@@ -139,7 +140,7 @@ async fn c133_a_record_answers_to_its_own_jti_only() {
     }
 }
 
-/// Whoever asks is told that the store does not answer, and that is not "not revoked".
+/// Asserts that every caller gets "unavailable" and never "not revoked".
 async fn assert_in_doubt(store: &Store, fault: Fault, what: &str) {
     store.alerts.take();
     let ledger = store.open(1);
@@ -154,7 +155,7 @@ async fn assert_in_doubt(store: &Store, fault: Fault, what: &str) {
     assert!(unavailable(ledger.sweep(START.plus(9_999)).await.unwrap_err()), "{what}");
 }
 
-/// What an intruder has kept, by name.
+/// The attacker's copies, by name.
 const KEPT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("kept");
 
 fn keep(txn: &WriteTransaction, name: &str, value: &[u8]) {
@@ -165,7 +166,7 @@ fn kept(txn: &WriteTransaction, name: &str) -> Vec<u8> {
     txn.open_table(KEPT).unwrap().get(name).unwrap().unwrap().value().to_vec()
 }
 
-/// Ways to take a revocation out of a store, or to put one back.
+/// Ways to remove a revocation from a store, or to put one back.
 fn tamperings() -> Vec<(&'static str, Fault, Tampering)> {
     vec![
         (
@@ -394,7 +395,7 @@ proptest! {
         if other != key {
             prop_assert_eq!(open(&other), Err(Fault::Seal));
         }
-        // What was sealed for another place is no record.
+        // A value that was sealed for another place is no record.
         let elsewhere = codec::seal(&TestSeal(1), Place::Refusal, &key, &serde_json::to_vec(&record).unwrap());
         prop_assert_eq!(codec::open_record(&TestSeal(1), &key, &elsewhere), Err(Fault::Seal));
         prop_assert!(codec::open::<serde_json::Value>(&TestSeal(1), Place::Revocation, &key, &stored).is_err());
@@ -424,7 +425,8 @@ async fn fld42_a_claim_whose_use_somebody_wrote_names_no_exchange_and_is_taken_a
         codec::seal_value(&TestSeal(1), Place::Claim, &one.key.0, &(until, by)).unwrap()
     };
     let others = store.stored_use(&other.key.0);
-    // Gone, garbage, that of another claim, and one that an earlier taking left; then the right one.
+    // Missing, garbage, that of another claim, and a leftover of an earlier claim. Then the right
+    // one.
     for (row, fault, is_told) in [
         (None, None, false),
         (Some(b"x".to_vec()), Some(Fault::Newer), false),

@@ -10,12 +10,12 @@ use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, Topology};
 use sts_testkit::RedisServer;
 use sts_types::{Clock, Entropy};
 
-/// A redis-server with what a ledger in it lives by.
+/// A redis-server, and the clock, alerts and files of its ledgers.
 pub(crate) struct Store {
     pub(crate) server: RedisServer,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) alerts: Arc<AlertLog>,
-    /// Where each process keeps its memory, by number.
+    /// The watermark files of the processes, by number.
     pub(crate) directory: tempfile::TempDir,
 }
 
@@ -33,7 +33,7 @@ impl Store {
         spec(Topology::Single(node(self.server.port())))
     }
 
-    /// The ledger of process number `replica`, as it is after a start.
+    /// The ledger of process number `replica`, as after a start.
     pub(crate) fn ledger(&self, replica: u8) -> RedisLedger {
         self.ledger_by(replica, self.spec())
     }
@@ -46,13 +46,13 @@ impl Store {
         parts(&self.clock, &self.alerts, self.directory.path(), replica, seal)
     }
 
-    /// As the user of [`under_acl`].
+    /// With the user of [`under_acl`].
     pub(crate) fn spec_of_user(&self) -> RedisSpec {
         write_secret(&self.directory.path().join("sts.password"), &format!("{PASSWORD}\n"));
         self.spec_of_user_with("sts.password")
     }
 
-    /// As the user of [`under_acl`], with the password in that file.
+    /// With the user of [`under_acl`], and the password in that file.
     pub(crate) fn spec_of_user_with(&self, file: &str) -> RedisSpec {
         let password_file = Some(self.directory.path().join(file));
         RedisSpec { username: Some("sts".to_owned()), password_file, ..self.spec() }
@@ -63,13 +63,13 @@ impl Store {
     }
 }
 
-/// As the server does when it starts.
+/// Does what the server does when it starts.
 pub(crate) fn install_cryptography() {
-    // The second time it is there already.
+    // After the first time it exists already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// What a ledger of process number `replica` is made of.
+/// The parts of the ledger of process number `replica`.
 pub(crate) fn parts(
     clock: &Arc<ManualClock>,
     alerts: &Arc<AlertLog>,
@@ -101,7 +101,7 @@ pub(crate) fn under_acl() -> RedisServer {
     server.login("test", "test")
 }
 
-/// As patient as a machine with other work to do wants it.
+/// A long timeout, for a busy machine.
 pub(crate) fn spec(topology: Topology) -> RedisSpec {
     RedisSpec {
         topology,
@@ -119,7 +119,7 @@ pub(crate) fn node(port: u16) -> Node {
     Node { host: "127.0.0.1".to_owned(), port }
 }
 
-/// Differs from call to call and process to process, and is no randomness.
+/// Differs from call to call and process to process, but is not random.
 struct TestEntropy(u8);
 
 impl Entropy for TestEntropy {
