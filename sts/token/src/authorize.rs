@@ -15,7 +15,7 @@ pub enum CallerProof {
     Own(VerifiedParent),
 }
 
-/// An API key whose secret was presented.
+/// An API key whose secret was presented and checked.
 pub struct VerifiedApiKey {
     pub(crate) id: ApiKeyId,
     pub(crate) expires_at: UnixTime,
@@ -42,7 +42,7 @@ pub struct Denied {
 }
 
 impl VerifiedClaims {
-    /// Decides by `rules` what the claims are granted of what was `requested`.
+    /// Decides which part of the request the rules grant.
     ///
     /// # Errors
     /// [`Denied`] with the claims and the refusal.
@@ -67,7 +67,7 @@ impl Authorized {
         &self.grant
     }
 
-    /// The proof that was granted it.
+    /// The proof behind the grant.
     #[must_use]
     pub fn proof(&self) -> &CallerProof {
         &self.proof

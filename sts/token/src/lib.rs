@@ -5,10 +5,9 @@
 //! UnverifiedToken --key--> SignedToken --clock--> VerifiedClaims --rules--> Authorized --signer--> MintedToken
 //! ```
 //!
-//! A token that was verified before comes back as a `CachedToken`, and its signature need not
-//! be checked again. This crate also has our signing keys ([`Keyring`]) and two checks for tokens
-//! that we minted: by signature ([`OwnToken`]), or by the record made with them
-//! ([`PresentedToken`]).
+//! A token that was verified before comes back as a `CachedToken`, and its signature need not be
+//! checked again. This crate also has two checks for tokens that we minted: by signature
+//! ([`OwnToken`]), or by the record made with them ([`PresentedToken`]).
 
 mod authorize;
 mod mint;

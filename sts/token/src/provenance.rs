@@ -1,16 +1,17 @@
-//! Where a token came from, as the token and its introspection say it.
+//! Where a token came from, as the token itself and its introspection state it.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sts_types::{FederatedProof, Proof};
 
-/// Either `federated` or `credential`. A token that was exchanged for one of ours keeps what that one said.
+/// Either `federated` or `credential`. A token that was exchanged for a token of ours keeps the
+/// provenance of that one.
 #[derive(Serialize)]
 pub struct Provenance<'a> {
     /// The platform's ID token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub federated: Option<Federated<'a>>,
-    /// The credential of ours.
+    /// Our credential.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential<'a>>,
 }
@@ -24,7 +25,7 @@ pub struct Federated<'a> {
     claims: &'a Map<String, Value>,
 }
 
-/// A credential that we gave out.
+/// A credential that we issued.
 #[derive(Serialize)]
 pub struct Credential<'a> {
     r#type: &'static str,
@@ -32,7 +33,7 @@ pub struct Credential<'a> {
 }
 
 impl<'a> Provenance<'a> {
-    /// Of a token that was minted on `proof`, and into which `claims` were copied.
+    /// The provenance of a token that was minted for `proof`, with the copied `claims`.
     #[must_use]
     pub fn of(proof: &'a Proof, claims: &'a Map<String, Value>) -> Self {
         let federated = |proof: &'a FederatedProof| Federated {

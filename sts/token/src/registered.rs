@@ -54,7 +54,7 @@ pub(crate) struct Registered {
     pub(crate) jti: Option<Jti>,
 }
 
-/// The fault that `SignedToken::judge` would find in unverified claims at `now`. For diagnosis
+/// The fault that `SignedToken::validate` would find in unverified claims at `now`. For diagnosis
 /// only: without a signature the result proves nothing.
 ///
 /// # Errors

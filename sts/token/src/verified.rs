@@ -36,7 +36,7 @@ impl Evidence {
 }
 
 /// Claims whose signature, registered claims and times were checked. Made by
-/// [`crate::SignedToken::judge`], or by [`crate::CachedToken::judge`] for a token that was
+/// [`crate::SignedToken::validate`], or by [`crate::CachedToken::validate`] for a token that was
 /// verified before.
 pub struct VerifiedClaims(Arc<Evidence>);
 
