@@ -1,4 +1,5 @@
-//! The facts of one exchange, kept as it goes along and told once its answer has left.
+//! The facts of one exchange. They are collected while it runs, and observers see them after its
+//! answer has left.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,33 +16,33 @@ use crate::grant::{MAX_SUBJECT_TOKEN, Progress, TokenRequest};
 use crate::phase::{Phase, PhaseTimes};
 use crate::reason::{RefusedError, TransportRefusal};
 
-/// What an exchange has learned so far. Noting a fact costs the same whatever the decision will be:
-/// everything that costs more is made from these facts later.
+/// The facts of an exchange so far. Recording a fact costs the same whatever the decision will be.
+/// Anything more expensive is computed from these facts later.
 pub(crate) struct DecisionRecord {
-    /// Phases and issuer entry, which the prover knows of.
+    /// Phases and issuer entry, from the prover.
     pub(crate) progress: Progress,
-    /// When the rules were first asked, by the monotonic clock.
+    /// Monotonic time at which the rules were first evaluated.
     pub(crate) decision_began: Option<Duration>,
-    /// How long the answer was held back to leave at a multiple of the response quantum.
+    /// How long the answer was held back, so that it left at a multiple of the response quantum.
     pub(crate) held: Duration,
-    /// What the request names, once its shape was judged.
+    /// The names in the request, once its shape was checked.
     pub(crate) asked: Option<NamesInRequest>,
-    /// The subject token of a request that was refused. It is explained, and then wiped.
+    /// The subject token of a refused request. It is wiped after the explanation.
     pub(crate) token: Option<Zeroizing<String>>,
     /// The claims, once verified.
     pub(crate) claims: Option<ObservedClaims>,
-    /// What the rules refused, and as of when.
+    /// The request that the rules refused, and the time of the verdict.
     pub(crate) denied: Option<(Requested, UnixTime)>,
     /// The account that was granted something.
     pub(crate) account: Option<String>,
-    /// The record of the token that was minted.
+    /// The record of the minted token.
     pub(crate) minted: Option<TokenRecord>,
-    /// The exchange that the one-use token was spent on, if the store said so. The caller is not told.
+    /// The exchange that used up the one-use token, if the store said so. The caller is not told.
     pub(crate) earlier_use: Option<EarlierUse>,
 }
 
 impl DecisionRecord {
-    /// For a request that arrived at the monotonic time `arrived`.
+    /// The record of a request that arrived at the monotonic time `arrived`.
     pub(crate) fn since(arrived: Duration) -> Self {
         Self {
             progress: Progress::since(arrived),
@@ -70,7 +71,7 @@ impl DecisionRecord {
         self.progress.stop(clock)
     }
 
-    /// Notes what was proven.
+    /// Records the proof.
     pub(crate) fn proven(&mut self, proof: &CallerProof) {
         if let CallerProof::Federated(verified) = proof {
             self.progress.is_certain_of(verified.entry());
@@ -78,7 +79,7 @@ impl DecisionRecord {
         }
     }
 
-    /// Notes what the request names.
+    /// Records the names in the request.
     pub(crate) fn asked(&mut self, request: &TokenRequest<'_>) {
         self.asked = Some(NamesInRequest {
             audience: request.audience.clone(),
@@ -89,13 +90,13 @@ impl DecisionRecord {
         });
     }
 
-    /// Notes the token of a request that is refused. That costs the same whatever the cause is.
+    /// Records the token of a refused request. That costs the same whatever the cause is.
     pub(crate) fn refused_token(&mut self, token: &str) {
         self.token = (token.len() <= MAX_SUBJECT_TOKEN).then(|| Zeroizing::new(token.to_owned()));
     }
 }
 
-/// Account, target and scope, as a request names them.
+/// Account, target and scope in a request.
 #[derive(Clone, Default)]
 pub(crate) struct NamesInRequest {
     pub(crate) audience: Vec<String>,
@@ -111,7 +112,7 @@ impl NamesInRequest {
         self.audience.iter().chain(&self.resource)
     }
 
-    /// As the rules read it.
+    /// The form that the rules take.
     pub(crate) fn as_asked(&self) -> RequestedNames<'_> {
         RequestedNames {
             audience: &self.audience,
@@ -128,7 +129,7 @@ impl NamesInRequest {
 pub(crate) enum Conclusion {
     Granted,
     Refused(RefusedError),
-    /// The transport refused the request, and nothing of it was read.
+    /// The transport refused the request without reading its parameters.
     Unread(TransportRefusal),
     /// The caller hung up before the answer was known.
     Abandoned,
@@ -154,12 +155,12 @@ impl Conclusion {
     }
 }
 
-/// An exchange that has ended, as observers get it.
+/// An exchange that has ended, for observers.
 pub(crate) struct EndedExchange {
-    /// The rules it ran under.
+    /// The rules that it used.
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) request_id: RequestId,
-    /// The caller's address, when known.
+    /// The caller's address, if known.
     pub(crate) source: Option<IpAddr>,
     /// When it ended, in milliseconds since the epoch.
     pub(crate) ended_millis: u64,

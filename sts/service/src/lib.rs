@@ -1,5 +1,6 @@
-//! Exchange, introspect, revoke: the one place where the order of steps is decided. No HTTP here, and no implementation of
-//! a key source or a ledger: both are traits that the composition root fills.
+//! Exchange, introspection and revocation. This crate decides the order of the steps. It has no
+//! HTTP, and no implementation of a key source or a ledger: both are traits, and the server chooses
+//! the implementations.
 
 mod body;
 mod decision_record;

@@ -1,4 +1,4 @@
-//! Request parameters, whatever body carried them.
+//! Request parameters from any kind of body.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use sts_types::rfc::parameter;
 
 use crate::reason::{Reason, RefusedError};
 
-/// The most parameters a request may have.
+/// The most parameters in a request.
 pub const MAX_PARAMETERS: usize = 64;
 
-/// Parameters that OAuth requests have. Only these are named in a refusal: any other name is input.
+/// The parameters of OAuth requests. A refusal names only these, because any other name is input.
 pub const PARAMETERS: [&str; 20] = [
     parameter::GRANT_TYPE,
     parameter::SUBJECT_TOKEN,
@@ -33,13 +33,13 @@ pub const PARAMETERS: [&str; 20] = [
     parameter::EXPIRES_IN,
 ];
 
-/// Parameters in the order they were sent, borrowed from a form where nothing had to be decoded. An empty value counts as omitted
-/// (RFC 6749 section 3.2).
+/// Parameters in the order they were sent, borrowed from the form where nothing had to be decoded.
+/// An empty value counts as omitted (RFC 6749 section 3.2).
 #[derive(Default)]
 pub struct Parameters<'b>(Vec<(Cow<'b, str>, Cow<'b, str>)>);
 
 impl<'b> Parameters<'b> {
-    /// Takes pairs as they were decoded.
+    /// Takes decoded pairs.
     ///
     /// # Errors
     /// `request_malformed` for more than [`MAX_PARAMETERS`], or a NUL.
@@ -54,15 +54,15 @@ impl<'b> Parameters<'b> {
         Ok(Self(pairs))
     }
 
-    /// The values of a parameter that may be repeated, empty ones left out.
+    /// The non-empty values of a parameter that may be repeated.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_ref())
     }
 
-    /// The value of a parameter that may stand once; `None` when omitted or empty.
+    /// The value of a parameter that must not be repeated. `None` if it is omitted or empty.
     ///
     /// # Errors
-    /// `request_malformed` when it is repeated, whatever the values (RFC 6749 section 3.2).
+    /// `request_malformed` if it is repeated, whatever the values (RFC 6749 section 3.2).
     pub fn one(&self, name: &str) -> Result<Option<&str>, RefusedError> {
         let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_ref());
         let first = values.next();
@@ -72,10 +72,11 @@ impl<'b> Parameters<'b> {
         Ok(first.filter(|value| !value.is_empty()))
     }
 
-    /// Adds the `client_id` that stands outside the body: the user name of Basic credentials that have no password.
+    /// Adds a `client_id` from outside the body: the user name of Basic credentials without a
+    /// password.
     ///
     /// # Errors
-    /// `request_malformed` when the body has another.
+    /// `request_malformed` if the body has another.
     pub fn add_client_id(&mut self, client_id: String) -> Result<(), RefusedError> {
         match self.one(parameter::CLIENT_ID)? {
             Some(own) if own == client_id => Ok(()),
@@ -91,7 +92,7 @@ impl<'b> Parameters<'b> {
         }
     }
 
-    /// Refuses a repeated parameter, known or not, other than the names in `may_repeat`.
+    /// Refuses a repeated parameter, known or not, except those in `may_repeat`.
     ///
     /// # Errors
     /// `request_malformed`.

@@ -1,4 +1,4 @@
-//! An exchange from the head of its request to the moment its answer is handed to the network.
+//! An exchange, from the head of its request until its answer is handed to the network.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use crate::request::RequestContext;
 
 /// An exchange whose answer has not left yet.
 ///
-/// Keep it until the answer is ready to be sent, then drop it: only then do the observers learn of
-/// the exchange. They learn of it exactly once, whether it was answered, could not be read, or was
-/// abandoned by its caller.
+/// Keep it until the answer is ready to be sent, then drop it. Only then do the observers see the
+/// exchange. They see it exactly once, whether it was answered, could not be read, or was abandoned
+/// by its caller.
 pub struct PendingExchange {
     request_id: RequestId,
     source: Option<IpAddr>,
     snapshot: Arc<Snapshot>,
     record: DecisionRecord,
-    /// How it ended, when, and where the time went.
+    /// How it ended, when, and the time of each phase.
     concluded: Option<(Conclusion, u64, PhaseTimes)>,
     observers: Arc<Observers>,
-    /// Whether the observers keep a place for it.
+    /// Whether a place with the observers is reserved.
     has_place: bool,
     clock: Arc<dyn Clock>,
 }
@@ -59,7 +59,7 @@ impl PendingExchange {
         self.conclude(Conclusion::Unread(refusal));
     }
 
-    /// Makes sure that the exchange will be told; false when too many wait to be told already.
+    /// Reserves a place with the observers. Returns false if too many exchanges wait there.
     pub(crate) fn reserve_place(&mut self) -> bool {
         self.has_place = self.has_place || self.observers.reserve();
         self.has_place
@@ -70,7 +70,7 @@ impl PendingExchange {
         &self.request_id
     }
 
-    /// Puts the exchange under `snapshot` from here on.
+    /// Uses `snapshot` from here on.
     pub(crate) fn run_under(&mut self, snapshot: &Arc<Snapshot>) {
         self.snapshot = Arc::clone(snapshot);
     }
@@ -80,7 +80,7 @@ impl PendingExchange {
         &mut self.record
     }
 
-    /// The answer is known, and the exchange counts as ended now.
+    /// Ends the exchange now, because its answer is known.
     pub(crate) fn conclude(&mut self, conclusion: Conclusion) {
         let phases = self.record.stop(&*self.clock);
         self.concluded = Some((conclusion, self.clock.now_millis(), phases));
@@ -90,7 +90,7 @@ impl PendingExchange {
 impl Drop for PendingExchange {
     fn drop(&mut self) {
         if self.concluded.is_none() {
-            // The task was dropped on its way, by a caller that hung up or by a panic.
+            // The task was dropped before the end, because the caller hung up or by a panic.
             let is_our_fault = std::thread::panicking();
             let fault = || Conclusion::Refused(Reason::ServerError.into());
             self.conclude(if is_our_fault { fault() } else { Conclusion::Abandoned });

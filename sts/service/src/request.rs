@@ -1,21 +1,21 @@
-//! Who sent a request, and when.
+//! The context of a request.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use sts_types::{Clock, Entropy, RequestId};
 
-/// Who asks, and when.
+/// Who sent a request, and when.
 pub struct RequestContext {
     /// The request's id.
     pub request_id: RequestId,
-    /// The address it came from, when known.
+    /// The client's address, if known.
     pub source: Option<IpAddr>,
     /// Monotonic time of its arrival.
     pub arrived: Duration,
 }
 
-/// A ULID: 48 bits of milliseconds, 80 random bits, in Crockford's base 32.
+/// A ULID: 48 bits of milliseconds and 80 random bits, in Crockford's base 32.
 pub(crate) fn new_request_id(clock: &dyn Clock, entropy: &dyn Entropy) -> RequestId {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let mut random = [0; 16];

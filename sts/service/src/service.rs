@@ -1,4 +1,4 @@
-//! The service as the server sees it: a facade over parts that own their state.
+//! The service for the server: a facade over parts that own their state.
 
 use std::sync::Arc;
 
@@ -29,25 +29,25 @@ use crate::token_admin::{
     ListError, RevocationError, RevocationRequest, Revoked, TokenAdmin, TokenPage, TokenQuery, TokenView, UndoneRule,
 };
 
-/// What the service is made of; the composition root chooses each.
+/// The parts of a service. The server chooses each.
 pub struct ServiceDependencies {
-    /// The rules to begin with.
+    /// The first snapshot.
     pub snapshot: Snapshot,
-    /// Where minted tokens are recorded.
+    /// The ledger of minted tokens.
     pub ledger: Arc<dyn Ledger>,
     /// Our signing keys.
     pub keyring: Arc<Keyring>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// Where refusals are remembered for all replicas; without it each remembers its own.
+    /// The store of refusals for all replicas. Without it, each replica remembers its own.
     pub refusals: Option<Arc<dyn RefusalStore>>,
-    /// Where decision events go.
+    /// Receives decision events.
     pub events: Arc<dyn EventSink>,
 }
 
-/// The security token service, without its wire.
+/// The security token service, without HTTP.
 pub struct Service {
     snapshots: Arc<ArcSwap<Snapshot>>,
     ledger: Arc<dyn Ledger>,
@@ -122,13 +122,13 @@ impl Service {
         }
     }
 
-    /// The snapshot in force. An operation takes it once and runs under it alone.
+    /// The current snapshot. An operation takes it once and uses no other.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshots.load_full()
     }
 
-    /// Puts another snapshot in force, whole. Answers the one before, which operations under way may still hold.
+    /// Replaces the snapshot. Returns the old one, which running operations may still hold.
     pub fn swap(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         self.snapshots.swap(Arc::new(snapshot))
     }
@@ -139,7 +139,7 @@ impl Service {
         &self.keyring
     }
 
-    /// The clock that everything here is judged by.
+    /// The clock.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         &*self.clock
@@ -160,10 +160,10 @@ impl Service {
         self.pipeline.begin(self.snapshot(), context)
     }
 
-    /// Exchanges a token. Whatever becomes of it, `pending` is told of it when it is dropped.
+    /// Exchanges a token. `pending` learns the outcome when it is dropped, whatever that is.
     ///
     /// # Errors
-    /// The first refusal, in the order of the steps; nothing was minted then.
+    /// The first refusal, in the order of the steps. Nothing was minted then.
     pub async fn exchange(
         &self,
         parameters: &Parameters<'_>,
@@ -172,7 +172,8 @@ impl Service {
         self.pipeline.run(&self.snapshot(), parameters, pending).await
     }
 
-    /// Explains under the current time and snapshot; [`Self::find_claim`] knows the use of one-use tokens.
+    /// Explains under the current time and snapshot. Whether a one-use token was used,
+    /// [`Self::find_claim`] tells.
     ///
     /// # Errors
     /// If the question names no entry where it must, or a wrong one.
@@ -234,7 +235,7 @@ impl Service {
         self.introspector.introspect(snapshot, caller, token).await
     }
 
-    /// Signs an answer for the caller who asked (RFC 9701 section 5).
+    /// Signs an answer for its caller (RFC 9701 section 5).
     ///
     /// # Errors
     /// `server_error` if no key can sign.
@@ -295,7 +296,7 @@ impl Service {
         self.token_admin.revoke(snapshot, request, by).await
     }
 
-    /// Takes the rule of that id back. `None` when no such rule is in force.
+    /// Removes the rule of that id. `None` if no such rule is in force.
     ///
     /// # Errors
     /// The ledger's error. The rule is then still in force.
@@ -326,7 +327,7 @@ impl Service {
     }
 }
 
-/// Refusals, and the observers who tell of exchanges.
+/// Refusals, and the observers of exchanges.
 impl Service {
     /// The refusal of that request, from memory or from the store.
     ///
@@ -354,13 +355,13 @@ impl Service {
         self.refusals.save_refusals().await;
     }
 
-    /// How many refusals were forgotten before the store had them.
+    /// How many refusals were removed before the store had them.
     #[must_use]
     pub fn dropped_refusals(&self) -> u64 {
         self.refusals.dropped()
     }
 
-    /// Waits until the exchanges that ended before this call are told to the event sink, for a second at most.
+    /// Waits until the exchanges that ended before this call are observed, for a second at most.
     pub async fn told_of_exchanges(&self) {
         self.observers.caught_up().await;
     }
@@ -383,13 +384,13 @@ impl Service {
         Ok(warnings)
     }
 
-    /// Whether decisions may be made, as far as the audit trail goes.
+    /// Whether the audit trail allows decisions now.
     #[must_use]
     pub fn can_audit(&self) -> bool {
         self.pipeline.can_audit()
     }
 
-    /// Takes the store as it is, although something is missing from it.
+    /// Accepts the store as it is, although something is missing from it.
     ///
     /// # Errors
     /// The ledger's error.

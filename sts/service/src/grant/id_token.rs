@@ -1,4 +1,5 @@
-//! From a platform's ID token to verified claims: its issuer is looked up, a key found, and signature and claims are judged.
+//! Verifies a platform's ID token: looks up its issuer, finds a key, and checks signature and
+//! claims.
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use crate::phase::Phase;
 use crate::reason::{Reason, RefusedError};
 use crate::token_mistake;
 
-/// Verifies the token by a key of an entry that has its issuer. `progress` learns which entry that is as soon as it is certain.
+/// Verifies the token with a key of an entry that covers its issuer. `progress` learns the entry as
+/// soon as it is certain.
 pub(crate) async fn verify(
     snapshot: &Snapshot,
     clock: &dyn Clock,
@@ -33,7 +35,7 @@ pub(crate) async fn verify(
     let token = UnverifiedToken::parse(token).map_err(|fault| token_mistake::explained(token, fault))?;
     let entries = snapshot.trust.entries_of(token.claimed_origin());
     if entries.is_empty() && matches!(token.claimed_origin(), ClaimedOrigin::TrustDomain(_)) {
-        // Where no entry names the trust domain, a token without `iss` is nobody's.
+        // No entry names this trust domain, so the token without `iss` belongs to nobody.
         return Err(TokenRuleError::NO_ISSUER.into());
     }
     token.check_kind(entries)?;
@@ -47,7 +49,7 @@ pub(crate) async fn verify(
     Ok(signed.validate(clock.now())?)
 }
 
-/// The token, if a key verified it before that its entry still has.
+/// The cached token, if a key verified it before and its entry still has that key.
 fn remembered(snapshot: &Snapshot, clock: &dyn Clock, token: &str, progress: &mut Progress) -> Option<CachedToken> {
     let remembered = snapshot.remembered.find(token)?;
     progress.enter(Phase::Keys, clock);
@@ -60,13 +62,13 @@ fn remembered(snapshot: &Snapshot, clock: &dyn Clock, token: &str, progress: &mu
     };
     let is_it = |other: &Arc<VerifyingKey>| Arc::ptr_eq(other, key) || other.thumbprint() == key.thumbprint();
     let is_there = snapshot.keys.cached(question).is_some_and(|keys| keys.iter().any(is_it));
-    // Without its key it is read as any other.
+    // If that key is gone, verify the token like any other.
     progress.enter(if is_there { Phase::Verify } else { Phase::Parse }, clock);
     is_there.then_some(remembered)
 }
 
-/// Checks the signature against the keys at hand; asks an entry's issuer only for what is not at hand, and only if no key at
-/// hand verifies the token.
+/// Checks the signature with the cached keys. Asks an entry's issuer only for keys that are not
+/// cached, and only if no cached key verifies the token.
 async fn check_signature<'a>(
     snapshot: &Snapshot,
     entries: &[Arc<TrustSpec>],
@@ -139,7 +141,8 @@ async fn check_signature<'a>(
     })
 }
 
-/// The keys that `trust` may have for a token. An entry that was found by the token's origin has an issuer for it.
+/// The keys that `trust` may have for a token. The entry was found by the token's origin, so it has
+/// an issuer for it.
 fn question<'q>(
     trust: &'q TrustSpec,
     origin: &'q ClaimedOrigin,

@@ -1,8 +1,8 @@
-//! Grants: each turns a token request into a proof. Everything after the proof is shared by all of
-//! them and stands in `pipeline.rs`.
+//! Grants: each turns a token request into a proof. All grants share the steps after the proof, in
+//! `pipeline.rs`.
 //!
-//! A new grant is a file with its request, its prover and their tests, a variant of [`Grant`], and a
-//! row in [`GRANTS`]. No step of the pipeline changes.
+//! A new grant is a file with its request, its prover and their tests, a variant of [`Grant`], and
+//! a row in [`GRANTS`]. No step of the pipeline changes.
 
 mod id_token;
 mod names;
@@ -26,41 +26,43 @@ use crate::parameters::Parameters;
 use crate::reason::{Reason, RefusedError};
 use token_exchange::TokenExchange;
 
-/// Reads the request of one grant.
+/// Parses the request of one grant.
 type Parse = for<'a, 'b> fn(&'a Parameters<'b>) -> Result<GrantRequest<'a>, RefusedError>;
 
 /// Every grant, by its `grant_type`.
 const GRANTS: [(&str, Parse); 1] = [(rfc::GRANT_TOKEN_EXCHANGE, token_exchange::parse)];
 
-/// What is said of credentials at `/token`.
+/// The message for credentials at `/token`.
 pub const NO_CLIENT_AUTHENTICATION: &str =
     "this endpoint takes no client authentication: send no credentials, and name the service account as `client_id`";
 
-/// Parameters that authenticate a client. No grant takes one, and ignoring one would hide a caller's mistake.
+/// Parameters that authenticate a client. No grant takes one, and ignoring one would hide a
+/// caller's mistake.
 const CREDENTIALS: [&str; 3] =
     [parameter::CLIENT_SECRET, parameter::CLIENT_ASSERTION, parameter::CLIENT_ASSERTION_TYPE];
 
-/// The values of `grant_type` that are served.
+/// The supported values of `grant_type`.
 pub fn grant_types() -> impl Iterator<Item = &'static str> {
     GRANTS.iter().map(|(grant_type, _)| *grant_type)
 }
 
-/// A request whose shape is right. What its names mean is judged by the rules.
+/// A request with a valid shape. The rules decide what its names mean.
 pub(crate) struct GrantRequest<'a> {
     grant: Grant<'a>,
     names: TokenRequest<'a>,
 }
 
-/// A grant with the parts of its request that only it has.
+/// A grant, with the parameters that only it has.
 enum Grant<'a> {
     TokenExchange(TokenExchange<'a>),
 }
 
 impl<'a> GrantRequest<'a> {
-    /// Judges the shape.
+    /// Checks the shape.
     ///
     /// # Errors
-    /// `request_malformed`, `invalid_client`, `grant_unsupported`, or what the grant's own parser says.
+    /// `request_malformed`, `invalid_client`, `grant_unsupported`, or the error of the grant's own
+    /// parser.
     fn parse(parameters: &'a Parameters<'_>) -> Result<Self, RefusedError> {
         parameters.forbid_repeats(&[parameter::AUDIENCE, parameter::RESOURCE])?;
         if CREDENTIALS.iter().any(|name| parameters.has(name)) {
@@ -74,7 +76,8 @@ impl<'a> GrantRequest<'a> {
 }
 
 impl Grant<'_> {
-    /// Proves who the caller is. `progress` learns how far that came, since the caller may hang up meanwhile.
+    /// Proves who the caller is. `progress` records every step, because the caller may hang up
+    /// meanwhile.
     async fn prove(
         &self,
         snapshot: &Snapshot,
@@ -86,7 +89,7 @@ impl Grant<'_> {
         }
     }
 
-    /// Told that the rules granted something to the proof.
+    /// Called after the rules have granted something for the proof.
     fn granted(&self, snapshot: &Snapshot, proof: &CallerProof) {
         match self {
             Self::TokenExchange(exchange) => exchange.granted(snapshot, proof),

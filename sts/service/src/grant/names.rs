@@ -1,4 +1,4 @@
-//! What every token request names: account, target, scope and lifetime.
+//! The names that every token request may have: account, target, scope and lifetime.
 
 use sts_policy::RequestedNames;
 use sts_types::Lifetime;
@@ -7,7 +7,7 @@ use sts_types::rfc::parameter;
 use crate::parameters::Parameters;
 use crate::reason::{Reason, RefusedError};
 
-/// The parameters that all grants have in common.
+/// The parameters that all grants share.
 pub(crate) struct TokenRequest<'a> {
     pub(crate) audience: Vec<String>,
     pub(crate) resource: Vec<String>,
@@ -17,7 +17,7 @@ pub(crate) struct TokenRequest<'a> {
 }
 
 impl<'a> TokenRequest<'a> {
-    /// Judges the shape.
+    /// Checks the shape.
     ///
     /// # Errors
     /// `request_malformed`.
@@ -39,7 +39,7 @@ impl<'a> TokenRequest<'a> {
         })
     }
 
-    /// As the rules read it.
+    /// The form that the rules take.
     pub(super) fn as_requested(&self) -> RequestedNames<'_> {
         RequestedNames {
             audience: &self.audience,
@@ -51,7 +51,8 @@ impl<'a> TokenRequest<'a> {
     }
 }
 
-/// Digits only; a number beyond 32 bits is as good as no wish, since it can only shorten.
+/// Digits only. A number beyond 32 bits becomes the largest lifetime, which is the same as no wish,
+/// because the parameter can only shorten the lifetime.
 fn whole_seconds(text: &str) -> Option<Lifetime> {
     if text.is_empty() || text.len() > 20 || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;

@@ -1,6 +1,6 @@
-//! The steps of every grant: prove, authorize, mint, record. They stand in the order in which the
-//! first failure names the reason. The steps know nothing of what is observed: the pipeline fills
-//! the decision record between them.
+//! The steps of every grant: prove, authorize, mint, record. The first step that fails sets the
+//! reason. The steps know nothing about observers: the pipeline fills the decision record between
+//! them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,17 +24,18 @@ use crate::precise_timer::PreciseTimer;
 use crate::reason::{Reason, RefusedError};
 use crate::status::StatusIndexes;
 
-/// Policy refusals leave at a multiple of this after their decision began, so that their time says
-/// nothing of their cause. It is not counted from the arrival of the request: a caller who holds
-/// back the last byte of the body would choose the phase, and see where the work crosses a multiple.
+/// Policy refusals leave at a multiple of this time after their decision began, so that their
+/// timing reveals nothing about the cause. It is not counted from the arrival of the request: a
+/// caller who holds back the last byte of the body could choose the phase, and see when the work
+/// crosses a multiple.
 const RESPONSE_QUANTUM: Duration = Duration::from_millis(5);
 
-/// When a caller may try again whose exchange could not be audited.
+/// `Retry-After` for an exchange that could not be audited.
 const AUDIT_RETRY: Duration = Duration::from_secs(1);
 
 const SEVERAL_TARGETS: &str = "more than one target is named: name one API in audience or resource";
 
-/// A successful exchange, as the answer tells it.
+/// A successful exchange.
 pub struct Exchanged {
     /// The access token.
     pub access_token: String,
@@ -44,7 +45,7 @@ pub struct Exchanged {
     pub scope: ScopeSet,
 }
 
-/// From a token request to a recorded token, whatever the grant.
+/// From a token request to a recorded token, for every grant.
 pub(crate) struct Pipeline {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) keyring: Arc<Keyring>,
@@ -57,10 +58,11 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Runs one request under `snapshot`. Whatever becomes of it, `pending` is told of it when it is dropped.
+    /// Runs one request under `snapshot`. `pending` learns the outcome when it is dropped, whatever
+    /// that is.
     ///
     /// # Errors
-    /// The first refusal, in the order of the steps; nothing was minted then.
+    /// The first refusal, in the order of the steps. Nothing was minted then.
     pub(crate) async fn run(
         &self,
         snapshot: &Arc<Snapshot>,
@@ -69,7 +71,7 @@ impl Pipeline {
     ) -> Result<Exchanged, RefusedError> {
         pending.run_under(snapshot);
         let request_id = pending.request_id().clone();
-        // What has to be audited keeps its place in the audit trail before anything is decided.
+        // If audit is required, reserve a place in the audit trail before any decision.
         let has_place = !self.events.is_required() || pending.reserve_place();
         let result = if has_place {
             self.run_steps(snapshot, parameters, &request_id, pending.record()).await
@@ -81,7 +83,7 @@ impl Pipeline {
         {
             pending.record().refused_token(token);
         }
-        // Before an answer is held back: the caller may hang up meanwhile.
+        // Before the answer is held back, because the caller may hang up meanwhile.
         pending.conclude(match &result {
             Ok(_) => Conclusion::Granted,
             Err(refused) => Conclusion::Refused(refused.clone()),
@@ -92,7 +94,7 @@ impl Pipeline {
         result
     }
 
-    /// The steps in their order, and between them what observers are told of each.
+    /// Runs the steps in order, and records each for the observers.
     async fn run_steps(
         &self,
         snapshot: &Snapshot,
@@ -109,7 +111,7 @@ impl Pipeline {
 
         record.enter(Phase::Decide, &*self.clock);
         check_audience(snapshot, &proof)?;
-        // Only now: which names exist is nothing that a caller without a proof may learn.
+        // Not earlier: a caller without a proof must not learn which names exist.
         let names = request.names.as_requested();
         let requested = resolve(snapshot, &names)?;
         let now = self.clock.now();
@@ -127,9 +129,9 @@ impl Pipeline {
         let minted = self.mint(snapshot, authorized, request_id).await?;
 
         record.enter(Phase::Record, &*self.clock);
-        // Asked again: proving may have waited for an issuer.
+        // Take the time again, because proving may have waited for an issuer.
         self.require_audit()?;
-        // Noted before the store has it: the caller may hang up before the store answers.
+        // Before the store has it, because the caller may hang up before the store answers.
         record.minted = Some(minted.record.clone());
         self.record(minted).await.map_err(|NotRecordedError { refused, earlier_use }| {
             record.minted = None;
@@ -138,12 +140,12 @@ impl Pipeline {
         })
     }
 
-    /// Nothing is decided that cannot be audited where it must be.
+    /// Refuses if audit is required and not possible.
     fn require_audit(&self) -> Result<(), RefusedError> {
         if self.can_audit() { Ok(()) } else { Err(audit_unavailable()) }
     }
 
-    /// Whether decisions may be made, as far as the audit trail goes.
+    /// Whether the audit trail allows decisions now.
     pub(crate) fn can_audit(&self) -> bool {
         self.events.is_available(self.observers.waiting())
     }
@@ -184,7 +186,7 @@ impl Pipeline {
             })
     }
 
-    /// Where the status of the token will stand that is minted next, if there are status lists.
+    /// The status list position for the next token, if there are status lists.
     async fn status_of(
         &self,
         snapshot: &Snapshot,
@@ -202,7 +204,7 @@ impl Pipeline {
         Ok(Some(StatusReference { index, uri: crate::status::uri(&snapshot.issuer, list), place }))
     }
 
-    /// Records the token; only a recorded one is answered.
+    /// Records the token. Only a recorded token may leave.
     async fn record(&self, minted: MintedToken) -> Result<Exchanged, NotRecordedError> {
         let MintedToken { jwt, lifetime, record, claims } = minted;
         let scope = record.scope.clone();
@@ -215,7 +217,7 @@ impl Pipeline {
         }
     }
 
-    /// Holds an answer back until it leaves at a multiple of the quantum after its decision began.
+    /// Holds an answer back until a multiple of the quantum after its decision began.
     async fn wait_for_quantum(&self, record: &mut DecisionRecord) {
         let began = record.decision_began.unwrap_or_default();
         let elapsed = self.clock.monotonic().saturating_sub(began).as_nanos();
@@ -226,10 +228,10 @@ impl Pipeline {
     }
 }
 
-/// A token that is not answered, because the store did not record it.
+/// A token that must not leave, because the store did not record it.
 struct NotRecordedError {
     refused: RefusedError,
-    /// The exchange that a one-use token was spent on, if the store said so.
+    /// The exchange that used up the one-use token, if the store said so.
     earlier_use: Option<EarlierUse>,
 }
 
@@ -237,7 +239,7 @@ fn audit_unavailable() -> RefusedError {
     RefusedError::for_now(Reason::AuditUnavailable, AUDIT_RETRY)
 }
 
-/// A token that no identity is for is told so, whatever the request names.
+/// Refuses a token whose audience no identity expects, whatever the request names.
 fn check_audience(snapshot: &Snapshot, proof: &CallerProof) -> Result<(), RefusedError> {
     match proof {
         CallerProof::Federated(verified) if !snapshot.rules.knows_audience(verified.entry(), verified.claims()) => {
@@ -266,7 +268,7 @@ fn authorize(
         CallerProof::Federated(verified) => {
             verified.authorize(&snapshot.rules, requested, now).map_err(|denied| denied.refusal)
         }
-        // The rules know no such proof, and what they do not know they do not grant.
+        // The rules do not know this kind of proof, so they grant nothing for it.
         CallerProof::ApiKey(_) | CallerProof::Own(_) => Err(Refusal::NoIdentityMatched),
     };
     decided.map_err(|refusal| match Reason::from(refusal) {

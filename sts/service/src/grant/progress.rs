@@ -1,4 +1,4 @@
-//! How far a prover has come.
+//! The progress of a prover.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use sts_types::{Clock, EntryName};
 
 use crate::phase::{Phase, PhaseTimes, Stopwatch};
 
-/// How far a prover has come, and what took how long.
+/// The progress of a prover, and the time of each phase.
 ///
-/// It stands outside of the prover and its result: a caller may hang up while the prover waits for
-/// an issuer, and operators want to know which issuer that was.
+/// It is separate from the prover's result. A caller may hang up while the prover waits for an
+/// issuer, and operators want to know which issuer that was.
 pub(crate) struct Progress {
     stopwatch: Stopwatch,
     /// The issuer entry, once it is certain.
@@ -17,7 +17,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Of a request that arrived at the monotonic time `arrived`.
+    /// For a request that arrived at the monotonic time `arrived`.
     pub(crate) fn since(arrived: Duration) -> Self {
         Self { stopwatch: Stopwatch::since(arrived), entry: None }
     }
@@ -34,7 +34,7 @@ impl Progress {
         self.stopwatch.stop(clock.monotonic())
     }
 
-    /// The token is of that issuer entry, or of none.
+    /// Records that the token belongs to that issuer entry or to none.
     pub(crate) fn is_certain_of(&mut self, entry: &EntryName) {
         self.entry = Some(entry.clone());
     }

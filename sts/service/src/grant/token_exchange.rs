@@ -13,15 +13,15 @@ use crate::reason::{Reason, RefusedError};
 const EMPTY_SUBJECT_TOKEN: &str =
     "`subject_token` is empty: the variable or the command that it is taken from gave nothing";
 
-/// The largest subject token, in bytes.
+/// The largest subject token, in octets.
 pub(crate) const MAX_SUBJECT_TOKEN: usize = 16 * 1024;
 
-/// A platform's ID token to be exchanged.
+/// A platform's ID token to exchange.
 pub(super) struct TokenExchange<'a> {
     subject_token: &'a str,
 }
 
-/// Judges the request's shape (RFC 8693 section 2.1).
+/// Checks the request's shape (RFC 8693 section 2.1).
 ///
 /// # Errors
 /// `request_malformed`, or `token_malformed` for a token over the limit.
@@ -67,7 +67,7 @@ impl TokenExchange<'_> {
         verify(snapshot, clock, self.subject_token, progress).await.map(CallerProof::Federated)
     }
 
-    /// Remembers a token that was granted something. Strangers' tokens must not take its place.
+    /// Caches a token that was granted something. Tokens of strangers must not take its place.
     pub(super) fn granted(&self, snapshot: &Snapshot, proof: &CallerProof) {
         if let CallerProof::Federated(verified) = proof {
             snapshot.remembered.remember(self.subject_token, verified);
