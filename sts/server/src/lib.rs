@@ -1,5 +1,5 @@
-//! The `sts` server and command line: the composition root. It names concrete implementations, wires them, and speaks HTTP; it
-//! compares no claim.
+//! The `sts` server and command line. It chooses the implementations, connects them, and speaks
+//! HTTP. It evaluates no claim.
 
 mod admin_token;
 mod certificate;

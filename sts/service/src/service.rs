@@ -172,8 +172,8 @@ impl Service {
         self.pipeline.run(&self.snapshot(), parameters, pending).await
     }
 
-    /// Explains under the current time and snapshot. Whether a one-use token was used,
-    /// [`Self::find_claim`] tells.
+    /// Explains under the current time and snapshot. [`Self::find_claim`] tells whether a one-use
+    /// token was used.
     ///
     /// # Errors
     /// If the question names no entry where it must, or a wrong one.

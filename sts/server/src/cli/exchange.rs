@@ -1,4 +1,5 @@
-//! `sts exchange`: the client. Finds the platform's ID token, exchanges it, prints the access token.
+//! `sts exchange`, the client. It finds the platform's ID token, exchanges it, and prints the
+//! access token.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ pub(super) struct ExchangeArgs {
     output: Output,
 }
 
-/// Said at the end of the command's help.
+/// The end of the command's help.
 pub(super) const FINDING_THE_TOKEN: &str = "\
 The ID token is looked for, in this order, in --token-file; in a GitHub Actions job with `id-token: write` \
 (ACTIONS_ID_TOKEN_REQUEST_URL); in the variable STS_ID_TOKEN (a GitLab job's `id_tokens:`); in the file that \
@@ -58,12 +59,12 @@ enum Output {
     ExecCredential,
 }
 
-/// The longest that each of the two requests may take.
+/// The time limit of each of the two requests.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// The part of it that a connection may take.
+/// The part of it for the connection.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Why there is no token, and whether it is the caller's usage.
+/// Why there is no token, and whether the caller used the command wrongly.
 enum ExchangeError {
     Usage(String),
     Failed(String),
@@ -148,7 +149,8 @@ async fn exchange(args: &ExchangeArgs) -> Result<Zeroizing<String>, ExchangeErro
     }))
 }
 
-/// The server's URL without its trailing slash: https, or http on loopback, since the ID token is a secret.
+/// The server's URL without a trailing slash. It must be https, or http on loopback, because the
+/// ID token is a secret.
 fn server(url: &str) -> Result<&str, ExchangeError> {
     let parsed = Url::parse(url).map_err(|_| {
         ExchangeError::Usage(
@@ -201,7 +203,7 @@ async fn from_github(url: &str, token: &str, audience: &str) -> Result<Zeroizing
     let mut target =
         Url::parse(url).map_err(|_| ExchangeError::Failed("ACTIONS_ID_TOKEN_REQUEST_URL is not a URL".to_owned()))?;
     target.query_pairs_mut().append_pair("audience", audience);
-    // The runner's certificate is of a public authority, whatever ours is.
+    // The runner has a certificate of a public CA, whatever our server has.
     let sent = client(url, None)?.get(target).bearer_auth(token).send().await;
     let response = sent.map_err(|error| unreachable("the GitHub runner", url, error))?;
     let status = response.status();
@@ -212,7 +214,8 @@ async fn from_github(url: &str, token: &str, audience: &str) -> Result<Zeroizing
     }
 }
 
-/// A client for that URL. Plain http goes to this host only, so it needs no certificates and asks no proxy.
+/// A client for that URL. Plain http goes to this host only, so it needs no certificates and uses
+/// no proxy.
 fn client(url: &str, ca_file: Option<&Path>) -> Result<reqwest::Client, ExchangeError> {
     let builder = if url.starts_with("http:") {
         reqwest::Client::builder().tls_certs_only([]).no_proxy()
@@ -228,7 +231,7 @@ fn client(url: &str, ca_file: Option<&Path>) -> Result<reqwest::Client, Exchange
     builder.build().map_err(|error| ExchangeError::Failed(error.to_string()))
 }
 
-/// Why `what`, at `url`, gave no answer, and what to do.
+/// Why `what` at `url` gave no answer, and what to do.
 fn unreachable(what: &str, url: &str, error: reqwest::Error) -> ExchangeError {
     let target = Url::parse(url).ok().and_then(|url| {
         let port = url.port_or_known_default().map_or_else(String::new, |port| format!(":{port}"));
@@ -240,7 +243,7 @@ fn unreachable(what: &str, url: &str, error: reqwest::Error) -> ExchangeError {
             format!("connected, and no answer within {} seconds; the server is slow or stuck", DEADLINE.as_secs())
         }
         None => {
-            // Without its URL: a runner's has a query that is the runner's own.
+            // Without the URL: a runner's URL has a query that belongs to the runner.
             let error = error.without_url();
             let mut cause: &dyn std::error::Error = &error;
             while let Some(source) = cause.source() {
@@ -258,7 +261,7 @@ fn unreachable(what: &str, url: &str, error: reqwest::Error) -> ExchangeError {
     ExchangeError::Failed(format!("cannot reach {what}: {said}{through}"))
 }
 
-/// The token is a secret: it is sent where the caller said, and nowhere else.
+/// The error for a redirect. The token is a secret, so the client does not follow one.
 fn redirected(url: &str, response: &reqwest::Response) -> String {
     let location = response.headers().get(reqwest::header::LOCATION).and_then(|location| location.to_str().ok());
     let target = location.and_then(|text| Url::parse(url).ok()?.join(text).ok());

@@ -1,4 +1,4 @@
-//! `sts explain`: why is this token refused, or granted. The first line is the verdict with its cause.
+//! `sts explain`: why a token is refused or granted. The first line is the verdict with its cause.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,31 +27,34 @@ pub(super) struct ExplainArgs {
     /// A file with a token (`-` for standard input), which is verified as an exchange verifies it
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
-    /// A JSON file with claims (`-` for standard input); nothing is verified, only the rules are asked
+    /// A JSON file with claims (`-` for standard input); nothing is verified, only the rules are
+    /// asked
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
     /// The request id of a refusal by a running server
     #[arg(long, value_name = "REQUEST_ID")]
     denial: Option<String>,
-    /// The issuer entry whose key would have signed the claims, where several entries share their `iss`
+    /// The issuer entry whose key would have signed the claims, where several entries share their
+    /// `iss`
     #[arg(long, value_name = "ENTRY", conflicts_with_all = ["token", "denial"])]
     issuer: Option<String>,
     #[command(flatten)]
     request: RequestArgs,
-    /// Judge as of then: RFC 3339, or seconds since the epoch. Claims are judged as of their `iat` without it
+    /// Judge as of then: RFC 3339, or seconds since the epoch. Claims are judged as of their `iat`
+    /// without it
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<UnixTime>,
     #[command(flatten)]
     server: ServerArgs,
 }
 
-/// The longest token or claims file, in bytes.
+/// The longest token or claims file, in octets.
 const MAX_INPUT: u64 = 1024 * 1024;
 
 pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     if let Some(request_id) = &args.denial {
         let shown = admin_commands::run(&args.server, Operation::ShowDenial { request_id: request_id.clone() });
-        // What is explained is a refusal, as it is for a token that would be refused now.
+        // The explained request was refused, so the exit code is that of a refusal.
         return if shown == ExitCode::SUCCESS { ExitCode::FAILURE } else { shown };
     }
     let input = match (&args.token, &args.claims) {
@@ -92,7 +95,7 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
             }
             match (explanation.is_granted(), not_in_force) {
                 (true, None) => ExitCode::SUCCESS,
-                // No server grants anything by a configuration that does not load.
+                // No server grants anything with a configuration that does not load.
                 (true, Some(_)) => ExitCode::from(2),
                 (false, _) => ExitCode::FAILURE,
             }
@@ -108,7 +111,7 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     }
 }
 
-/// That what is explained is not what a server would run by.
+/// The warning that no server would run this configuration.
 fn not_in_force(loaded: &Loaded) -> Option<String> {
     let refused = loaded.warnings.iter().filter(|finding| finding.severity.refuses());
     let what = match refused.count() {
@@ -119,14 +122,14 @@ fn not_in_force(loaded: &Loaded) -> Option<String> {
     Some(format!("`sts serve` refuses this configuration ({what}: policy tests that fail, rules that are unsafe)"))
 }
 
-/// The first line of an answer whose configuration does not load.
+/// The first line for a configuration that does not load.
 fn first_line(explanation: &Explanation, not_in_force: &str) -> String {
-    // Who reads no further must not take a grant by the rules alone for a grant.
+    // A reader who stops here must not take a grant by the rules alone for a real one.
     let end = if explanation.is_granted() { ".\nIts rules alone say: " } else { "; its rules alone say: " };
     format!("not in force: {not_in_force}{end}{}", explanation.summary)
 }
 
-/// The explanation, with what refuses the configuration.
+/// The explanation, with the findings that refuse the configuration.
 fn json_of(explanation: &Explanation, loaded: &Loaded, not_in_force: Option<&str>) -> serde_json::Value {
     let mut shown = json!(explanation);
     let findings = loaded.warnings.to_json();
@@ -223,13 +226,13 @@ fn text(explanation: &Explanation, not_in_force: Option<&str>) -> String {
     text
 }
 
-/// The token of a file, without the line break that editors and shells put at its end.
+/// The token in a file, without the line break that editors and shells append.
 fn unfiled(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)
 }
 
-/// A moment for people.
+/// A time for people.
 pub(super) fn rfc3339(time: UnixTime) -> String {
     chrono::DateTime::from_timestamp(time.as_secs(), 0)
         .map_or_else(|| time.to_string(), |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
@@ -254,7 +257,7 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     } else {
         std::fs::File::open(path).and_then(|file| file.take(MAX_INPUT).read_to_string(&mut text))
     };
-    // Somebody may have given the token itself: it must not end up in a terminal's history of output, or in a log.
+    // The value may be the token itself, which must not appear on a terminal or in a log.
     result.map(|_| text).map_err(|error| {
         let shown = shown_path(path);
         let help = if shown.starts_with('`') { "" } else { "; give the name of a file, or `-` for standard input" };

@@ -37,7 +37,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(ConfigArgs),
-    /// Run a server and a local issuer, show one exchange step by step, and serve until Ctrl-C; needs no configuration
+    /// Run a server and a local issuer, show one exchange step by step, and serve until Ctrl-C;
+    /// needs no configuration
     Dev(dev::DevArgs),
     /// Check a configuration: errors, lints, policy tests
     Check(check::CheckArgs),
@@ -106,8 +107,8 @@ enum KeysCommand {
 
 #[derive(Subcommand)]
 enum StoreCommand {
-    /// Accept a store that was emptied, replaced or restored from an older copy. Tokens whose revocation it has lost become
-    /// active again
+    /// Accept a store that was emptied, replaced or restored from an older copy. Tokens whose
+    /// revocation it has lost become active again
     AcceptEpoch(admin_commands::ServerArgs),
 }
 
@@ -147,7 +148,8 @@ enum IssuersCommand {
     },
 }
 
-/// `sts serve` on another ledger than the one that the configuration names: what measures the server without a store runs it so.
+/// Runs `sts serve` with another ledger than the configured one. Benchmarks measure the server
+/// without a store that way.
 #[must_use]
 pub fn serve_on(config: &Path, ledger: Arc<dyn Ledger>) -> ExitCode {
     exit_of_start(serve::run(config, Some(ledger)))
@@ -156,7 +158,7 @@ pub fn serve_on(config: &Path, ledger: Arc<dyn Ledger>) -> ExitCode {
 /// Runs the command line.
 #[must_use]
 pub fn run() -> ExitCode {
-    // Whoever makes a TLS connection in this process finds this provider.
+    // All TLS connections in this process use this provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -190,8 +192,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Prints what is wrong with the arguments, or the help that was asked for. Somebody may have pasted a token or secret into
-/// the wrong place: a value that looks like one is not repeated.
+/// Prints the errors in the arguments, or the requested help. Somebody may have pasted a token or
+/// secret into the wrong place, so a value that looks like one is not repeated.
 fn usage_error(error: &clap::Error) {
     let rendered = error.render().to_string();
     let values = || {
@@ -209,7 +211,8 @@ fn usage_error(error: &clap::Error) {
     complain(&secrets.iter().fold(rendered, |text, secret| text.replace(secret.as_str(), "[not shown]")));
 }
 
-/// Whether a value on the command line may be a token or secret: it is long, and neither a word, a path nor a URL.
+/// Whether a value on the command line may be a token or secret: it is long, and neither a word, a
+/// path nor a URL.
 fn looks_like_secret(value: &str) -> bool {
     const SHORTEST: usize = 16;
     let is_word = value.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
@@ -236,7 +239,7 @@ fn run_tokens(command: tokens::TokensCommand) -> ExitCode {
     }
 }
 
-/// 2 for whatever kept the server from starting.
+/// Exit code 2, for everything that kept the server from starting.
 pub(crate) fn exit_of_start(result: Result<(), crate::start_error::StartError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -247,12 +250,12 @@ pub(crate) fn exit_of_start(result: Result<(), crate::start_error::StartError>) 
     }
 }
 
-/// Writes to standard output; a reader that went away ends nothing.
+/// Writes to standard output. A closed pipe is no error.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// Writes to standard error what went wrong.
+/// Writes an error to standard error.
 pub(crate) fn fail(error: &crate::start_error::StartError) {
     let text = match error {
         crate::start_error::StartError::Configuration(diagnostics) => {

@@ -1,11 +1,11 @@
-//! Rows for people.
+//! Tables for people.
 
 use serde_json::Value;
 use sts_types::UnixTime;
 
 use super::explain::rfc3339;
 
-/// Rows as aligned columns; times for people.
+/// Rows as aligned columns. Numbers are shown as times.
 pub(super) fn table(rows: Option<&Value>, columns: &[(&str, &str)], none: &str) -> String {
     let rows = rows.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if rows.is_empty() {
