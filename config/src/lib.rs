@@ -32,7 +32,7 @@ pub use overlaps::describe_overlaps;
 pub use policy_tests::{guard, run_policy_tests};
 pub use schema::json_schema;
 pub use settings::{
-    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, RedisAddress, RedisSettings,
-    RedisTlsFiles, RedisTopology, Secret, Settings, SigningSettings, SourceDocuments, StoreSettings, TlsFiles,
+    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, Secret, Settings,
+    SourceDocuments, TlsFiles,
 };
 pub use store_access::store_access;

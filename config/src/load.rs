@@ -119,7 +119,7 @@ impl Load<'_> {
         let fields = self.reader.fields(&main, &keys::ROOT)?;
         let server = server(&mut self.reader, &fields);
         let entries = issuers(&mut self.reader, &fields);
-        let apis = apis(&mut self.reader, &fields, &server.signing.algorithms, &server.tokens.ignore_scopes);
+        let apis = apis(&mut self.reader, &fields, &server.keyring.algorithms, &server.tokens.ignore_scopes);
         for file in server.tls_files.iter().chain(&server.store.tls_files) {
             self.note(file);
         }
@@ -173,8 +173,8 @@ impl Load<'_> {
             behind_tls_proxy: server.behind_tls_proxy,
             admin: server.admin,
             data_dir: server.data_dir,
-            store: server.store.settings,
-            signing: server.signing,
+            store: server.store.spec,
+            keyring: server.keyring,
             api_signing: apis.signing,
             status_list: server.status_list,
             cap_to_subject: server.cap_to_subject,
@@ -184,7 +184,6 @@ impl Load<'_> {
             audit: server.audit,
             entries: key_specs,
             trust: entries.trust,
-            max_ttl: policy.tokens.max_ttl.value,
             rules: Arc::new(rules),
             has_rules: true,
             apis_secrets: secrets,

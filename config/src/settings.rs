@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sts_types::{Algorithm, ApiName, Issuer, Lifetime};
+use sts_keyring::KeyringSpec;
+use sts_store::spec::StoreSpec;
+use sts_types::{Algorithm, ApiName, Issuer};
 use zeroize::Zeroizing;
 
 use crate::outline::Outline;
@@ -29,9 +31,9 @@ pub struct Settings {
     /// keys.
     pub data_dir: PathBuf,
     /// The store of token records.
-    pub store: StoreSettings,
-    /// Our signing keys.
-    pub signing: SigningSettings,
+    pub store: StoreSpec,
+    /// Our signing keys, and the longest lifetime of a minted token.
+    pub keyring: KeyringSpec,
     /// `signing_algorithm` of the APIs that set it. Each is one of `signing.algorithms`.
     pub api_signing: BTreeMap<ApiName, Algorithm>,
     /// Whether minted tokens refer to a status list (`status_list`).
@@ -50,8 +52,6 @@ pub struct Settings {
     pub entries: jwks_cache::Specs,
     /// The same issuer entries for token verification.
     pub trust: Vec<sts_token::TrustSpec>,
-    /// Longest lifetime of a minted token (`tokens.max_ttl`).
-    pub max_ttl: Lifetime,
     /// The compiled rules.
     pub rules: Arc<sts_policy::RuleSet>,
     /// Whether `rules` holds the configured rules. [`crate::store_access`] reads none.
@@ -109,82 +109,6 @@ pub struct AdminSettings {
     pub hosts: Vec<String>,
     /// The listener's certificate.
     pub tls: Option<TlsFiles>,
-}
-
-/// `store:`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum StoreSettings {
-    /// The embedded store, in `data_dir`.
-    #[default]
-    Embedded,
-    /// Redis, which several processes can share.
-    Redis(Box<RedisSettings>),
-}
-
-/// Connection to Redis.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisSettings {
-    /// The addresses to connect to.
-    pub topology: RedisTopology,
-    /// Database number.
-    pub database: u32,
-    /// Set if the connection uses TLS.
-    pub tls: Option<RedisTlsFiles>,
-    /// ACL user; `None` for the default user.
-    pub username: Option<String>,
-    /// File with the password.
-    pub password_file: Option<PathBuf>,
-    /// Prefix of every key.
-    pub prefix: String,
-    /// Deadline of one operation.
-    pub timeout: Duration,
-    /// How many replicas must acknowledge a revocation before the caller gets an answer.
-    pub wait_replicas: u32,
-}
-
-/// How Redis is deployed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RedisTopology {
-    /// One server.
-    Single(RedisAddress),
-    /// A Redis Cluster, by some of its nodes.
-    Cluster(Vec<RedisAddress>),
-    /// A server that Redis Sentinel monitors.
-    Sentinel {
-        /// The sentinels.
-        sentinels: Vec<RedisAddress>,
-        /// Name of the monitored master.
-        name: String,
-    },
-}
-
-/// Host and port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisAddress {
-    /// A host name or IP address. An IPv6 address has no brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-/// PEM files for TLS to Redis.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RedisTlsFiles {
-    /// CA certificates. If set, no others are trusted.
-    pub ca_file: Option<PathBuf>,
-    /// Our client certificate chain and its private key.
-    pub client: Option<(PathBuf, PathBuf)>,
-}
-
-/// `signing:`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SigningSettings {
-    /// The algorithms, with one current key each. The first is the default. Never empty.
-    pub algorithms: Vec<Algorithm>,
-    /// Rotation interval; `None` for no rotation.
-    pub rotate_every: Option<Duration>,
-    /// Directory of the keys, if not `data_dir`.
-    pub keys_dir: Option<PathBuf>,
 }
 
 /// `limits:`.

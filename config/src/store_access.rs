@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sts_keyring::KeyringSpec;
 use sts_policy::{AccountSpec, RuleSet, Spec};
+use sts_store::spec::StoreSpec;
 use sts_types::{AccountId, AccountName, Located};
 
 use crate::admin_access::{DATA_DIR, data_dir, keep_findings_on, only, sound, text_of, tree_with};
@@ -21,7 +23,7 @@ use crate::diagnostic::{Diagnostics, Severity};
 use crate::files::{FileError, Files, expand};
 use crate::keys;
 use crate::outline::Outline;
-use crate::settings::{AdminSettings, AuditSettings, Settings, SigningSettings, StoreSettings};
+use crate::settings::{AdminSettings, AuditSettings, Settings};
 use crate::yaml::{Entry, Node, Value};
 
 const STORE: &str = "store";
@@ -39,12 +41,12 @@ pub fn store_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
     let mut reader = Reader::new(environment);
     let found = read(&mut reader, path);
     let (findings, _) = reader.report.finish();
-    let (data_dir, store, signing) = found.ok_or(findings)?;
+    let (data_dir, store, keyring) = found.ok_or(findings)?;
     let rules = names_alone(accounts(path, environment)).or_else(|| names_alone(BTreeMap::new()));
-    Ok(settings(data_dir, store, signing, rules.ok_or_else(Diagnostics::default)?))
+    Ok(settings(data_dir, store, keyring, rules.ok_or_else(Diagnostics::default)?))
 }
 
-fn read(reader: &mut Reader<'_>, path: &Path) -> Option<(PathBuf, StoreSettings, SigningSettings)> {
+fn read(reader: &mut Reader<'_>, path: &Path) -> Option<(PathBuf, StoreSpec, KeyringSpec)> {
     const WANTED: &[&str] = &[DATA_DIR, STORE, SIGNING];
     let text = text_of(path).map_err(|FileError { code, message, help, .. }| {
         reader.report.at(code, Severity::Error, None, message, Some(help));
@@ -58,7 +60,9 @@ fn read(reader: &mut Reader<'_>, path: &Path) -> Option<(PathBuf, StoreSettings,
             sound(reader, entry)?;
         }
     }
-    let found = (data_dir(reader, members)?, store(reader, &fields).settings, signing(reader, &fields));
+    let data_dir = data_dir(reader, members)?;
+    let keyring = signing(reader, &fields, &data_dir, default_tokens().max_ttl.value);
+    let found = (data_dir, store(reader, &fields).spec, keyring);
     (!reader.report.findings.is_fatal()).then_some(found)
 }
 
@@ -148,7 +152,7 @@ fn names_alone(accounts: BTreeMap<AccountName, Option<Located<AccountId>>>) -> O
     RuleSet::compile(&spec).ok().map(|compiled| compiled.rules)
 }
 
-fn settings(data_dir: PathBuf, store: StoreSettings, signing: SigningSettings, rules: RuleSet) -> Settings {
+fn settings(data_dir: PathBuf, store: StoreSpec, keyring: KeyringSpec, rules: RuleSet) -> Settings {
     Settings {
         issuer: stand_in(),
         listen: DEFAULT_LISTEN,
@@ -157,7 +161,7 @@ fn settings(data_dir: PathBuf, store: StoreSettings, signing: SigningSettings, r
         admin: AdminSettings { listen: DEFAULT_ADMIN, hosts: Vec::new(), tls: None },
         data_dir,
         store,
-        signing,
+        keyring,
         api_signing: BTreeMap::new(),
         status_list: false,
         cap_to_subject: false,
@@ -167,7 +171,6 @@ fn settings(data_dir: PathBuf, store: StoreSettings, signing: SigningSettings, r
         audit: AuditSettings::default(),
         entries: jwks_cache::Specs::default(),
         trust: Vec::new(),
-        max_ttl: default_tokens().max_ttl.value,
         rules: Arc::new(rules),
         has_rules: false,
         apis_secrets: BTreeMap::new(),
@@ -206,14 +209,14 @@ mod tests {
         ] {
             let (settings, folder) = access(text, &accounts).unwrap();
             assert_eq!(settings.data_dir, folder.join("d"), "{text}");
-            assert!(settings.store == StoreSettings::Embedded && !settings.has_rules, "{text}");
+            assert!(settings.store == StoreSpec::Embedded && !settings.has_rules, "{text}");
             assert_eq!(id(&settings, "one").as_deref(), Some(ID), "{text}");
             assert_eq!(id(&settings, "two").as_deref(), Some("two"), "{text}");
         }
         let redis = "data_dir: d\nstore: { url: 'redis://127.0.0.1:7', timeout: 2s }\nsigning: { keys_dir: k }\nx: [";
         let (settings, folder) = access(redis, "").unwrap();
-        assert!(matches!(settings.store, StoreSettings::Redis(_)));
-        assert_eq!(settings.signing.keys_dir, Some(folder.join("k")));
+        assert!(matches!(settings.store, StoreSpec::Redis(_)));
+        assert_eq!(settings.keyring.directory, folder.join("k"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jwks_cache::KeySource;
 use sts_config::{
-    IpNetwork, Loaded, LogFormat, LogLevel, SourceDocuments, StoreSettings, json_schema, load, run_policy_tests,
+    IpNetwork, Loaded, LogFormat, LogLevel, SourceDocuments, json_schema, load, run_policy_tests,
 };
 use sts_policy::{Preset, ScalarSpec};
 use sts_types::{Algorithm, UnixTime};
@@ -58,9 +58,9 @@ fn the_samples_load_as_printed() {
     assert_eq!((&tls.cert_file, &tls.key_file), (&at("tls.crt"), &at("tls.key")));
     assert_eq!(settings.admin.listen, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(settings.data_dir, Path::new("/var/lib/sts"));
-    assert_eq!(settings.store, StoreSettings::Embedded);
-    assert_eq!(settings.signing.algorithms, [Algorithm::ES256, Algorithm::RS256]);
-    assert_eq!(settings.signing.rotate_every, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(settings.store, StoreSpec::Embedded);
+    assert_eq!(settings.keyring.algorithms, [Algorithm::ES256, Algorithm::RS256]);
+    assert_eq!(settings.keyring.rotate_every, Some(30 * 86_400));
     assert_eq!(policy.tokens.ttl.value.as_secs(), 900);
     assert_eq!(policy.tokens.max_ttl.value.as_secs(), 3600);
 
@@ -149,7 +149,7 @@ fn what_is_not_written_has_its_documented_default() {
         ["https://www.googleapis.com/auth/cloud-platform", "openid", "profile", "email", "offline_access"]
     );
     assert_eq!((settings.limits.keep_alive.as_secs(), settings.drain.as_secs()), (75, 10));
-    assert_eq!(settings.signing.algorithms, [Algorithm::ES256, Algorithm::RS256]);
+    assert_eq!(settings.keyring.algorithms, [Algorithm::ES256, Algorithm::RS256]);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The server's own settings: every top-level key except issuers, APIs and accounts.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sts_keyring::KeyringSpec;
 use sts_policy::TokensSpec;
 use sts_types::{Algorithm, CheckCode, Issuer, Lifetime, Located, Scope, hidden_char};
 
@@ -13,7 +14,7 @@ use super::store::{Store, store};
 use super::url;
 use crate::render::quoted;
 use crate::settings::{
-    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, SigningSettings, TlsFiles,
+    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, TlsFiles,
 };
 use crate::source::Span;
 use crate::yaml::Node;
@@ -33,7 +34,7 @@ pub(crate) struct Server {
     pub(crate) admin: AdminSettings,
     pub(crate) data_dir: PathBuf,
     pub(crate) store: Store,
-    pub(crate) signing: SigningSettings,
+    pub(crate) keyring: KeyringSpec,
     pub(crate) tokens: TokensSpec,
     pub(crate) status_list: bool,
     pub(crate) cap_to_subject: bool,
@@ -78,8 +79,10 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
     let tls = tls(reader, fields, &mut tls_files);
     let behind_tls_proxy = reader.optional(fields, "behind_tls_proxy", proxies).unwrap_or_default();
     refuse_plain_http(reader, fields, listen);
-    let signing = signing(reader, fields);
+    let data_dir =
+        reader.optional(fields, "data_dir", Reader::path).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
     let (tokens, cap_to_subject) = tokens(reader, fields);
+    let keyring = signing(reader, fields, &data_dir, tokens.max_ttl.value);
     Server {
         issuer: issuer.unwrap_or_else(stand_in),
         listen,
@@ -87,9 +90,9 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
         behind_tls_proxy,
         admin: admin(reader, fields, listen, &mut tls_files),
         tls_files,
-        data_dir: reader.optional(fields, "data_dir", Reader::path).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR)),
+        data_dir,
         store: store(reader, fields),
-        signing,
+        keyring,
         tokens,
         status_list: reader.flag_or(fields, "status_list", false),
         cap_to_subject,
@@ -310,28 +313,36 @@ fn host_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     Some(text.value.to_ascii_lowercase())
 }
 
-pub(crate) fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>) -> SigningSettings {
+pub(crate) fn signing(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    data_dir: &Path,
+    max_ttl: Lifetime,
+) -> KeyringSpec {
     const DAY: u64 = 86_400;
-    let mut settings = SigningSettings {
+    let mut spec = KeyringSpec {
+        directory: data_dir.join("keys"),
         algorithms: vec![Algorithm::ES256, Algorithm::RS256],
-        rotate_every: Some(Duration::from_secs(30 * DAY)),
-        keys_dir: None,
+        rotate_every: Some(30 * DAY),
+        max_ttl: max_ttl.as_secs(),
     };
-    let Some(members) = reader.section(fields, "signing") else { return settings };
+    let Some(members) = reader.section(fields, "signing") else { return spec };
     let words = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA].map(|algorithm| (algorithm.name(), algorithm));
     let before = reader.report.errors();
     if let Some(algorithms) = reader.optional(&members, "algorithms", |reader, node| algorithms(reader, node, &words)) {
-        settings.algorithms = algorithms;
+        spec.algorithms = algorithms;
     }
     if reader.report.errors() > before || (members.has_unknown_key() && members.mentions("algorithms")) {
         // Without a readable list, accept any algorithm of an API rather than report it as well.
-        settings.algorithms = Algorithm::ALL.to_vec();
+        spec.algorithms = Algorithm::ALL.to_vec();
     }
     if let Some(every) = reader.optional(&members, "rotate_every", Reader::duration) {
-        settings.rotate_every = (!every.is_zero()).then_some(every);
+        spec.rotate_every = (!every.is_zero()).then_some(every.as_secs());
     }
-    settings.keys_dir = reader.optional(&members, "keys_dir", Reader::path);
-    settings
+    if let Some(directory) = reader.optional(&members, "keys_dir", Reader::path) {
+        spec.directory = directory;
+    }
+    spec
 }
 
 /// Reads a list of at least one algorithm. Reports duplicates.

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use sts_store::spec::{Node as RedisNode, RedisSpec, StoreSpec, Topology};
 use sts_types::CheckCode;
 
 use super::reader::{Fields, Reader, listed};
 use super::scalars::Text;
 use super::server::{FileKind, NamedFile};
-use crate::settings::{RedisAddress, RedisSettings, RedisTopology, StoreSettings};
 use crate::source::Span;
 use crate::yaml::{Node, Value};
 
@@ -27,7 +28,7 @@ const HOW: &str = "write `embedded`, `redis://HOST`, `redis-cluster://HOST,HOST`
 /// The store settings, and the files they name with their positions.
 #[derive(Default)]
 pub(crate) struct Store {
-    pub(crate) settings: StoreSettings,
+    pub(crate) spec: StoreSpec,
     pub(crate) password_file: Option<(PathBuf, Span)>,
     pub(crate) tls_files: Vec<NamedFile>,
 }
@@ -42,7 +43,7 @@ pub(crate) fn store(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Store {
             with_members(reader, &members, url)
         }
         Value::Scalar(_) | Value::Sequence(_) | Value::Broken => match url(reader, node) {
-            Some(StoreUrl::Redis(redis)) => Store { settings: StoreSettings::Redis(redis), ..Store::default() },
+            Some(StoreUrl::Redis(redis)) => Store { spec: StoreSpec::Redis(redis), ..Store::default() },
             Some(StoreUrl::Embedded) | None => Store::default(),
         },
     }
@@ -51,7 +52,7 @@ pub(crate) fn store(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Store {
 /// What a URL says.
 enum StoreUrl {
     Embedded,
-    Redis(Box<RedisSettings>),
+    Redis(Box<RedisSpec>),
 }
 
 fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<StoreUrl>) -> Store {
@@ -115,7 +116,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, place: Option<Sto
         redis.password_file = store.password_file.as_ref().map(|(path, _)| path.clone());
         redis.prefix = prefix.unwrap_or(redis.prefix);
         redis.timeout = timeout.unwrap_or(redis.timeout);
-        store.settings = StoreSettings::Redis(redis);
+        store.spec = StoreSpec::Redis(redis);
     }
     store
 }
@@ -158,10 +159,10 @@ fn report(reader: &mut Reader<'_>, text: &Text, unfit: StoreUrlError) {
     reader.error(unfit.code(), text.span, unfit.message, unfit.help);
 }
 
-fn is_loopback(topology: &RedisTopology) -> bool {
+fn is_loopback(topology: &Topology) -> bool {
     let addresses = match topology {
-        RedisTopology::Single(address) => std::slice::from_ref(address),
-        RedisTopology::Cluster(addresses) | RedisTopology::Sentinel { sentinels: addresses, .. } => addresses,
+        Topology::Single(address) => std::slice::from_ref(address),
+        Topology::Cluster(addresses) | Topology::Sentinel { sentinels: addresses, .. } => addresses,
     };
     addresses.iter().all(|address| {
         address.host == "localhost" || address.host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
@@ -186,7 +187,7 @@ fn unfit(message: impl Into<String>, help: impl Into<String>) -> StoreUrlError {
     StoreUrlError { message: message.into(), help: help.into(), secret: false }
 }
 
-fn parse(text: &str) -> Result<RedisSettings, StoreUrlError> {
+fn parse(text: &str) -> Result<RedisSpec, StoreUrlError> {
     let (scheme, rest) = text.split_once("://").ok_or_else(|| unfit("this is not a kind of store", HOW))?;
     if rest.contains('@') {
         return Err(StoreUrlError {
@@ -229,9 +230,9 @@ fn parse(text: &str) -> Result<RedisSettings, StoreUrlError> {
                     )
                 })?;
             }
-            RedisTopology::Single(single)
+            Topology::Single(single)
         }
-        "redis-cluster" if path.is_empty() => RedisTopology::Cluster(addresses),
+        "redis-cluster" if path.is_empty() => Topology::Cluster(addresses),
         "redis-cluster" => {
             return Err(unfit(
                 "a Redis Cluster has no numbered databases",
@@ -246,10 +247,10 @@ fn parse(text: &str) -> Result<RedisSettings, StoreUrlError> {
                     "write its name after the hosts: `redis-sentinel://HOST,HOST/mymaster`",
                 ));
             }
-            RedisTopology::Sentinel { sentinels: addresses, name: path.to_owned() }
+            Topology::Sentinel { sentinels: addresses, name: path.to_owned() }
         }
     };
-    Ok(RedisSettings {
+    Ok(RedisSpec {
         topology,
         database,
         tls: tls.then(Default::default),
@@ -261,7 +262,7 @@ fn parse(text: &str) -> Result<RedisSettings, StoreUrlError> {
     })
 }
 
-fn address(text: &str, default_port: u16) -> Result<RedisAddress, StoreUrlError> {
+fn address(text: &str, default_port: u16) -> Result<RedisNode, StoreUrlError> {
     let wrong = || unfit("a host in the store's URL is not valid", "write `HOST`, `HOST:PORT` or `[IPV6]:PORT`");
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -284,7 +285,7 @@ fn address(text: &str, default_port: u16) -> Result<RedisAddress, StoreUrlError>
         None => default_port,
         Some(port) => port.parse().ok().filter(|number: &u16| *number > 0).ok_or_else(wrong)?,
     };
-    Ok(RedisAddress { host: host.to_owned(), port })
+    Ok(RedisNode { host: host.to_owned(), port })
 }
 
 fn wait_replicas(query: &str) -> Result<u32, StoreUrlError> {
@@ -347,7 +348,7 @@ fn timeout(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn hosts(addresses: &[RedisAddress]) -> Vec<String> {
+    fn hosts(addresses: &[RedisNode]) -> Vec<String> {
         addresses.iter().map(|address| format!("{}|{}", address.host, address.port)).collect()
     }
 
@@ -356,13 +357,13 @@ mod tests {
         let found = |text| parse(text).unwrap_or_else(|unfit| panic!("{text}: {}", unfit.message));
         let single = found("redis://redis.example.com/3?wait_replicas=2");
         assert_eq!((single.database, single.wait_replicas, single.tls.is_some()), (3, 2, false));
-        assert!(matches!(&single.topology, RedisTopology::Single(address) if address.port == 6379));
+        assert!(matches!(&single.topology, Topology::Single(address) if address.port == 6379));
         assert!(found("rediss://[2001:db8::1]:7000").tls.is_some());
-        let RedisTopology::Cluster(nodes) = found("redis-cluster://a:1,b,[::1]").topology else { panic!() };
+        let Topology::Cluster(nodes) = found("redis-cluster://a:1,b,[::1]").topology else { panic!() };
         assert_eq!(hosts(&nodes), ["a|1", "b|6379", "::1|6379"]);
         let sentinel = found("rediss-sentinel://a,b:5/mymaster");
         assert!(sentinel.tls.is_some());
-        let RedisTopology::Sentinel { sentinels, name } = sentinel.topology else { panic!() };
+        let Topology::Sentinel { sentinels, name } = sentinel.topology else { panic!() };
         assert_eq!((hosts(&sentinels), name.as_str()), (vec!["a|26379".to_owned(), "b|5".to_owned()], "mymaster"));
     }
 

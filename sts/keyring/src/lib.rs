@@ -29,7 +29,7 @@ pub const MAX_AGE: i64 = 300;
 const LEAD: i64 = 2 * MAX_AGE;
 
 /// Settings of the keyring.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyringSpec {
     /// Directory of the key files.
     pub directory: PathBuf,

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jwks_cache::{Environment, JwksCache};
-use sts_config::{Diagnostics, RedisAddress, RedisSettings, RedisTlsFiles, RedisTopology, Settings, StoreSettings};
+use sts_config::{Diagnostics, Settings};
 use sts_jose::OsEntropy;
-use sts_keyring::{Keyring, KeyringSpec};
+use sts_keyring::Keyring;
 use sts_service::{ApiSecret, EventSink, Service, ServiceDependencies, Snapshot, TrustTable};
+use sts_store::spec::StoreSpec;
 use sts_store::{Alert, Alerts, Ledger, RefusalStore};
 use sts_store_embedded::EmbeddedLedger;
-use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, RedisTls, Topology};
+use sts_store_redis::{RedisLedger, RedisParts};
 use sts_token::VerifiedTokenCache;
 use sts_types::{Clock, Entropy, Seal};
 use tokio::sync::watch;
@@ -39,7 +40,7 @@ impl Components {
     ) -> Result<Self, StartError> {
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
         make_data_dir(settings)?;
-        let keyring = Arc::new(Keyring::open(keyring_spec(settings), &*entropy, clock.now())?);
+        let keyring = Arc::new(Keyring::open(settings.keyring.clone(), &*entropy, clock.now())?);
         let counted = Arc::clone(&metrics);
         let alerts = move |alert: Alert| {
             counted.alert(alert);
@@ -88,38 +89,17 @@ fn open_store(
     alerts: Arc<dyn Alerts>,
 ) -> Result<Stores, StartError> {
     match &settings.store {
-        StoreSettings::Embedded => {
+        StoreSpec::Embedded => {
             let store = Arc::new(EmbeddedLedger::open(&store_path(settings), seal, clock, alerts)?);
             Ok((Arc::clone(&store) as _, Some(store)))
         }
-        StoreSettings::Redis(redis) => {
+        StoreSpec::Redis(redis) => {
             let watermark = settings.data_dir.join("store-epoch.json");
             let runtime = tokio::runtime::Handle::current();
             let parts = RedisParts { seal, clock, entropy, alerts, runtime, watermark };
-            let store = Arc::new(RedisLedger::open(redis_spec(redis), parts)?);
+            let store = Arc::new(RedisLedger::open((**redis).clone(), parts)?);
             Ok((Arc::clone(&store) as _, Some(store)))
         }
-    }
-}
-
-fn redis_spec(settings: &RedisSettings) -> RedisSpec {
-    let node = |RedisAddress { host, port }: &RedisAddress| Node { host: host.clone(), port: *port };
-    let nodes = |addresses: &[RedisAddress]| addresses.iter().map(node).collect();
-    RedisSpec {
-        topology: match &settings.topology {
-            RedisTopology::Single(address) => Topology::Single(node(address)),
-            RedisTopology::Cluster(addresses) => Topology::Cluster(nodes(addresses)),
-            RedisTopology::Sentinel { sentinels, name } => {
-                Topology::Sentinel { sentinels: nodes(sentinels), name: name.clone() }
-            }
-        },
-        database: settings.database,
-        tls: settings.tls.clone().map(|RedisTlsFiles { ca_file, client }| RedisTls { ca_file, client }),
-        username: settings.username.clone(),
-        password_file: settings.password_file.clone(),
-        prefix: settings.prefix.clone(),
-        timeout: settings.timeout,
-        wait_replicas: settings.wait_replicas,
     }
 }
 
@@ -131,13 +111,9 @@ fn store_path(settings: &Settings) -> PathBuf {
 /// What must be there for the store to be opened without a server: making it anew would show an empty one.
 pub(crate) fn opens_store(settings: &Settings) -> PathBuf {
     match settings.store {
-        StoreSettings::Embedded => store_path(settings),
-        StoreSettings::Redis(_) => keys_dir(settings),
+        StoreSpec::Embedded => store_path(settings),
+        StoreSpec::Redis(_) => settings.keyring.directory.clone(),
     }
-}
-
-pub(crate) fn keys_dir(settings: &Settings) -> PathBuf {
-    settings.signing.keys_dir.clone().unwrap_or_else(|| settings.data_dir.join("keys"))
 }
 
 /// The issuers' keys; nothing is fetched yet.
@@ -170,7 +146,7 @@ pub(crate) fn snapshot(settings: &Settings, issuers: JwksCache) -> Snapshot {
         remembered: VerifiedTokenCache::default(),
         cap_to_subject: settings.cap_to_subject,
         status_list: settings.status_list,
-        max_ttl: settings.max_ttl.as_secs(),
+        max_ttl: settings.keyring.max_ttl,
         signing: settings.api_signing.iter().map(|(api, algorithm)| (api.clone(), *algorithm)).collect(),
         secrets: settings
             .apis_secrets
@@ -178,15 +154,6 @@ pub(crate) fn snapshot(settings: &Settings, issuers: JwksCache) -> Snapshot {
             .map(|(api, secret)| (api.clone(), ApiSecret::new(secret.expose().as_bytes())))
             .collect(),
         log_claims: settings.log.claims,
-    }
-}
-
-fn keyring_spec(settings: &Settings) -> KeyringSpec {
-    KeyringSpec {
-        directory: keys_dir(settings),
-        algorithms: settings.signing.algorithms.clone(),
-        rotate_every: settings.signing.rotate_every.map(|every| every.as_secs()),
-        max_ttl: settings.max_ttl.as_secs(),
     }
 }
 

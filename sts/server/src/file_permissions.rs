@@ -7,7 +7,6 @@ use sts_keyring::check_key_files;
 use sts_types::{GroupAccess, SecretFileError, SecretOwner, check_private_folder, read_secret_file};
 
 use crate::admin_token;
-use crate::components::keys_dir;
 use crate::start_error::StartError;
 
 /// The existing folders that one of our groups can write to.
@@ -16,7 +15,7 @@ use crate::start_error::StartError;
 /// The first folder that others can write to.
 pub(crate) fn check_folders(settings: &Settings) -> Result<Vec<GroupAccess>, StartError> {
     let mut open_to_groups = Vec::new();
-    for (key, folder) in [("data_dir", settings.data_dir.as_path()), ("signing.keys_dir", &keys_dir(settings))] {
+    for (key, folder) in [("data_dir", settings.data_dir.as_path()), ("signing.keys_dir", &settings.keyring.directory)] {
         match check_private_folder(folder) {
             Ok(group) => open_to_groups.extend(group),
             // The server creates it at the start.
@@ -34,7 +33,7 @@ pub(crate) fn check_folders(settings: &Settings) -> Result<Vec<GroupAccess>, Sta
 pub(crate) fn check_everything(settings: &Settings) -> Result<Vec<GroupAccess>, StartError> {
     let mut open_to_groups = check_folders(settings)?;
     open_to_groups.extend(admin_token_access(&settings.data_dir).map_err(StartError::Secret)?);
-    open_to_groups.extend(check_key_files(&keys_dir(settings))?);
+    open_to_groups.extend(check_key_files(&settings.keyring.directory)?);
     Ok(open_to_groups)
 }
 

@@ -11,6 +11,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use rustls::sign::CertifiedKey;
 use serde_json::json;
 use sts_config::{AbsentSecrets, Changes, Diagnostics, Loaded, NameChanges, Settings};
+use sts_keyring::KeyringSpec;
 use sts_policy::AccountChanges;
 use sts_service::Snapshot;
 use sts_types::UnixTime;
@@ -234,8 +235,7 @@ impl Reload {
                 ));
             }
         }
-        let max_ttl = settings.max_ttl.as_secs();
-        self.state.service.keyring().raise_longest_life(max_ttl).map_err(|error| error.to_string())?;
+        self.state.service.keyring().raise_longest_life(settings.keyring.max_ttl).map_err(|error| error.to_string())?;
         for key in needs_restart(&self.settings, &settings) {
             tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
         }
@@ -353,9 +353,14 @@ fn fixed_at_start(old: &Settings, new: &Settings) -> Option<&'static str> {
         ("admin", old.admin != new.admin),
         ("data_dir", old.data_dir != new.data_dir),
         ("store", old.store != new.store),
-        ("signing", old.signing != new.signing),
+        ("signing", !is_same_keyring(&old.keyring, &new.keyring)),
     ];
     differs.into_iter().find(|(_, differs)| *differs).map(|(key, _)| key)
+}
+
+/// Whether both keep the same keys; the longest lifetime of a token may change under a running server.
+fn is_same_keyring(old: &KeyringSpec, new: &KeyringSpec) -> bool {
+    KeyringSpec { max_ttl: old.max_ttl, ..new.clone() } == *old
 }
 
 /// The keys that differ and wait for a restart without holding up the rest: rules must get through, whatever else changed.

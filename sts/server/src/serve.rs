@@ -185,7 +185,7 @@ pub(crate) fn start_on(
     let draining = Draining::default();
     let public_state = Data::new(PublicState {
         service: Arc::clone(&engine.state.service),
-        metadata: Metadata::new(&settings.issuer, &settings.signing.algorithms),
+        metadata: Metadata::new(&settings.issuer, &settings.keyring.algorithms),
         proxies: Proxies::new(settings.behind_tls_proxy.clone(), settings.tls.is_some()),
         limit: FailureLimit::new(settings.limits.failures_per_second, settings.limits.failure_burst),
         draining: draining.clone(),

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::batch::{Batch, Replies, command};
 use super::error::{ErrorReply, RedisStoreError};
 use super::open_error::RedisOpenError;
-use super::spec::{Node, RedisSpec, RedisTls, Topology};
+use sts_store::spec::{Node, RedisSpec, RedisTls, Topology};
 
 /// Connects as a [`RedisSpec`] says.
 pub(super) struct Connector {

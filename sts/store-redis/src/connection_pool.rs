@@ -15,7 +15,7 @@ use super::batch::{Batch, Replies};
 use super::breaker::{Admission, Breaker};
 use super::connect::{Connector, connect_deadline};
 use super::error::RedisStoreError;
-use super::spec::Node;
+use sts_store::spec::Node;
 
 /// A connection and the node at its other end.
 pub(super) struct Connected {

@@ -24,12 +24,11 @@ mod refusals;
 mod registry;
 mod rollback_guard;
 mod seen_claims;
-mod spec;
 mod status;
 mod sweep;
 
 pub use open_error::RedisOpenError;
-pub use spec::{Node, RedisSpec, RedisTls, Topology};
+pub use sts_store::spec::{Node, RedisSpec, RedisTls, Topology};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -20,6 +20,7 @@ mod record;
 mod record_of_version_1;
 mod refusals;
 mod rules;
+pub mod spec;
 mod warning;
 mod watermark;
 
