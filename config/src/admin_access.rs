@@ -12,7 +12,7 @@ use std::sync::Arc;
 use sts_types::CheckCode;
 
 use crate::decode::{DEFAULT_ADMIN, DEFAULT_DATA_DIR, Reader, address};
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceLocation};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::files::{FileError, Files};
 use crate::render::quoted;
 use crate::yaml::{self, Entry, Node, Value};
@@ -78,7 +78,9 @@ pub(crate) fn keep_findings_on(reader: &mut Reader<'_>, tree: &Node, wanted: &[&
 /// Whether `finding` is inside one of the members `wanted`, or about a duplicate of one.
 fn concerns(finding: &Diagnostic, tree: &Node, wanted: &[&str]) -> bool {
     let Value::Mapping(members) = &tree.value else { return true };
-    let Some(at) = finding.place.as_ref().map(|place| (place.line, place.column)) else { return true };
+    let Some(at) = finding.place.as_ref().and_then(Place::file).map(|place| (place.line, place.column)) else {
+        return true;
+    };
     let start = |entry: &Entry| (entry.key_span.line, entry.key_span.column);
     let is_within = |entry: &Entry| {
         let next = members.iter().map(start).filter(|next| *next > start(entry)).min();
@@ -155,7 +157,7 @@ pub(crate) fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str
 /// The value of a member. Reports a broken one.
 pub(crate) fn sound<'n>(reader: &mut Reader<'_>, entry: &'n Entry) -> Option<&'n Node> {
     if matches!(entry.node.value, Value::Broken) {
-        let place = SourceLocation::new(&reader.report.sources, entry.key_span);
+        let place = Place::in_file(&reader.report.sources, entry.key_span);
         let message = format!("the value of `{}` is not valid YAML", entry.key);
         reader.report.at(CheckCode::YamlSyntax, Severity::Error, Some(place), message, None);
         return None;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jwks_cache::EntryError;
 use serde_json::json;
-use sts_types::{CheckCode, HIDDEN_PATH};
+use sts_types::{CheckCode, HIDDEN_PATH, ObjectPointer, ObjectRef};
 
 use crate::render::quoted;
 use crate::source::{Sources, Span};
@@ -30,7 +30,7 @@ pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
     /// Where it is; `None` for what no file holds.
-    pub place: Option<SourceLocation>,
+    pub place: Option<Place>,
     /// What is wrong: lower case, user text in back-ticks.
     pub message: String,
     /// What to write instead.
@@ -76,6 +76,58 @@ impl Severity {
 }
 
 /// Where a finding is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file.
+    File(SourceLocation),
+    /// In a managed object.
+    Object(ObjectPointer),
+}
+
+impl Place {
+    /// The place of `span`, with its line to show.
+    pub(crate) fn in_file(sources: &Sources, span: Span) -> Self {
+        Self::File(SourceLocation::new(sources, span))
+    }
+
+    /// The place, if it is in a file.
+    #[must_use]
+    pub const fn file(&self) -> Option<&SourceLocation> {
+        match self {
+            Self::File(location) => Some(location),
+            Self::Object(_) => None,
+        }
+    }
+
+    /// Whether both begin at the same character of a file, or are the same member of an object.
+    pub(crate) fn is_start_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => {
+                (&one.file, one.line, one.column) == (&other.file, other.line, other.column)
+            }
+            (Self::Object(one), Self::Object(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    /// Files come first, by file and position, then objects. Findings about one object keep their
+    /// order.
+    fn order(&self, position: impl Fn(&Path) -> Option<usize>) -> PlaceOrder<'_> {
+        match self {
+            Self::File(own) => PlaceOrder::File(position(&own.file), own.line, own.column),
+            Self::Object(own) => PlaceOrder::Object(&own.object),
+        }
+    }
+}
+
+/// The order of places.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum PlaceOrder<'p> {
+    File(Option<usize>, u32, u32),
+    Object(&'p ObjectRef),
+}
+
+/// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLocation {
     /// The file, by the path it was reached by.
@@ -133,9 +185,30 @@ impl SourceLocation {
     }
 }
 
+impl Diagnostic {
+    fn to_json(&self) -> serde_json::Value {
+        let place = self.place.as_ref().and_then(Place::file);
+        let mut json = json!({
+            "rule": self.code.as_str(),
+            "severity": self.severity.name(),
+            "file": place.map(|place| place.file.to_string_lossy()),
+            "line": place.map(|place| place.line),
+            "column": place.map(|place| place.column),
+            "length": place.map(|place| place.length),
+            "message": self.message,
+            "help": self.help,
+        });
+        if let (Some(Place::Object(at)), Some(members)) = (&self.place, json.as_object_mut()) {
+            members.insert("object".to_owned(), at.object.to_string().into());
+            members.insert("pointer".to_owned(), at.pointer.as_str().into());
+        }
+        json
+    }
+}
+
 impl Diagnostics {
     /// Adds one finding.
-    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+    pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.list.len() < MOST {
             self.list.push(diagnostic);
             return;
@@ -158,12 +231,16 @@ impl Diagnostics {
         position: impl Fn(&Path) -> Option<usize>,
         secret: impl Fn(&SourceLocation) -> bool,
     ) {
-        self.list.sort_by_key(|diagnostic| {
-            diagnostic.place.as_ref().map(|place| (position(&place.file), place.line, place.column))
+        self.list.sort_by(|own, other| {
+            let own = own.place.as_ref().map(|place| place.order(&position));
+            let other = other.place.as_ref().map(|place| place.order(&position));
+            own.cmp(&other)
         });
         for place in self.list.iter_mut().filter_map(|diagnostic| diagnostic.place.as_mut()) {
-            if secret(place) {
-                place.excerpt = None;
+            if let Place::File(location) = place
+                && secret(location)
+            {
+                location.excerpt = None;
             }
         }
     }
@@ -237,27 +314,14 @@ impl Diagnostics {
     /// An array with one object per finding.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        self.list
-            .iter()
-            .map(|diagnostic| {
-                let place = diagnostic.place.as_ref();
-                json!({
-                    "rule": diagnostic.code.as_str(),
-                    "severity": diagnostic.severity.name(),
-                    "file": place.map(|place| place.file.to_string_lossy()),
-                    "line": place.map(|place| place.line),
-                    "column": place.map(|place| place.column),
-                    "length": place.map(|place| place.length),
-                    "message": diagnostic.message,
-                    "help": diagnostic.help,
-                })
-            })
-            .collect()
+        self.list.iter().map(Diagnostic::to_json).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sts_types::{JsonPointer, ObjectKind};
+
     use super::*;
 
     fn finding(severity: Severity) -> Diagnostic {
@@ -273,6 +337,54 @@ mod tests {
         assert_eq!((findings.exit_code(), findings.iter().count(), findings.dropped), (1, MOST, 8));
         findings.push(finding(Severity::Error));
         assert_eq!(findings.exit_code(), 2);
+    }
+
+    #[test]
+    fn findings_about_files_come_before_those_about_objects() {
+        let in_object = |name: &str, pointer: JsonPointer| {
+            let object = ObjectRef { kind: ObjectKind::ServiceAccount, name: name.to_owned() };
+            Some(Place::Object(ObjectPointer { object, pointer }))
+        };
+        let in_file = |line| {
+            let file = PathBuf::from("sts.yaml");
+            Some(Place::File(SourceLocation { file, line, column: 1, length: 1, excerpt: None }))
+        };
+        let second = JsonPointer::default().member("identities").item(1);
+        let places = [
+            in_object("octo", second.clone()),
+            in_object("octo", JsonPointer::default()),
+            in_object("bot", JsonPointer::default()),
+            in_file(7),
+            None,
+            in_file(2),
+        ];
+        let mut findings = Diagnostics::default();
+        for place in places {
+            findings.push(Diagnostic { place, ..finding(Severity::Error) });
+        }
+        findings.finish(|_| Some(0), |_| false);
+        let order: Vec<_> = findings.iter().map(|finding| finding.place.clone()).collect();
+        let expected = [
+            None,
+            in_file(2),
+            in_file(7),
+            in_object("bot", JsonPointer::default()),
+            in_object("octo", second),
+            in_object("octo", JsonPointer::default()),
+        ];
+        assert_eq!(order, expected);
+    }
+
+    #[test]
+    fn the_json_of_a_finding_in_an_object_has_its_pointer_in_place_of_a_line() {
+        let object = ObjectRef { kind: ObjectKind::ServiceAccount, name: "bot".to_owned() };
+        let pointer = JsonPointer::default().member("identities").item(0).member("subject");
+        let place = Some(Place::Object(ObjectPointer { object, pointer }));
+        let json = Diagnostic { place, ..finding(Severity::Error) }.to_json();
+        assert_eq!(json["object"], "service-accounts/bot");
+        assert_eq!(json["pointer"], "/identities/0/subject");
+        assert!(json["file"].is_null() && json["line"].is_null());
+        assert_eq!(finding(Severity::Error).to_json().get("object"), None);
     }
 
     #[test]

@@ -125,9 +125,8 @@ impl Files {
         Ok((file.bytes, file.group))
     }
 
-    /// The name of the snapshot: a digest of all files, and of the environment variables with their
-    /// values.
-    pub(crate) fn generation<'v>(&self, variables: impl Iterator<Item = (&'v String, &'v String)>) -> String {
+    /// Digest of all files, and of the environment variables with their values.
+    pub(crate) fn digest<'v>(&self, variables: impl Iterator<Item = (&'v String, &'v String)>) -> Digest256 {
         let mut parts: Vec<Vec<u8>> = Vec::new();
         // Paths do not count: the same files in another directory are the same configuration.
         for (_, digest) in &self.0 {
@@ -137,7 +136,7 @@ impl Files {
             parts.extend([b"variable".to_vec(), name.clone().into_bytes(), value.clone().into_bytes()]);
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        digest_of_parts(&parts).to_hex().chars().take(16).collect()
+        digest_of_parts(&parts)
     }
 
     /// Every file with its digest.
@@ -323,19 +322,19 @@ mod tests {
     }
 
     #[test]
-    fn the_generation_changes_with_any_byte_and_any_variable() {
+    fn the_digest_changes_with_any_byte_and_any_variable() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        let generation = |content: &str, value: &str| {
+        let digest = |content: &str, value: &str| {
             std::fs::write(&path, content).unwrap();
             let mut files = Files::default();
             files.note(&path).unwrap();
-            files.generation([("A".to_owned(), value.to_owned())].iter().map(|(name, value)| (name, value)))
+            files.digest([("A".to_owned(), value.to_owned())].iter().map(|(name, value)| (name, value)))
         };
-        let first = generation("x", "1");
-        assert_eq!((first.len(), &first), (16, &generation("x", "1")));
-        assert_ne!(first, generation("y", "1"));
-        assert_ne!(first, generation("x", "2"));
+        let first = digest("x", "1");
+        assert_eq!(first, digest("x", "1"));
+        assert_ne!(first, digest("y", "1"));
+        assert_ne!(first, digest("x", "2"));
     }
 
     #[test]

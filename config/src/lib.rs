@@ -1,7 +1,7 @@
-//! The configuration of sts: YAML files to typed, validated [`Settings`], with diagnostics that point at the text and say what to
-//! write instead, and the JSON Schema of it all.
+//! The configuration of sts: YAML files to typed [`Settings`] and to the specs of other crates, with diagnostics that point at
+//! the text and say what to write instead, and the JSON Schema of it all. It compiles nothing.
 //!
-//! [`load`] reads everything and reports everything that is wrong. YAML is read by an event parser into a tree in which each
+//! [`read`] reads everything and reports every mistake of form. YAML is read by an event parser into a tree in which each
 //! value knows its place, and decoded by hand: a derived decoder stops at the first mistake.
 
 mod admin_access;
@@ -9,13 +9,10 @@ mod decode;
 mod diagnostic;
 mod files;
 mod json;
-mod key_sets;
 mod keys;
 mod load;
-mod named_members;
+mod objects;
 mod outline;
-mod overlaps;
-mod policy_tests;
 mod render;
 mod report;
 mod schema;
@@ -25,14 +22,15 @@ mod store_access;
 mod yaml;
 
 pub use admin_access::{AdminAccess, admin_access};
-pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceLocation};
-pub use load::{AbsentSecrets, Loaded, load, load_to_explain, load_with};
+pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, SourceLocation};
+pub use load::{AbsentSecrets, Configuration, read};
+pub use objects::{ApiObject, CrateSpecs, IssuerObject, KeyOrigins, KeysSpec, Objects};
 pub use outline::{Changes, NameChanges, Outline};
-pub use overlaps::describe_overlaps;
-pub use policy_tests::{guard, run_policy_tests};
+pub use render::quoted;
+pub use report::Report;
 pub use schema::json_schema;
 pub use settings::{
-    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, Secret, Settings,
-    SourceDocuments, TlsFiles,
+    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, Secret, Settings, TlsFiles,
 };
-pub use store_access::store_access;
+pub use source::Sources;
+pub use store_access::{StoreAccess, store_access};

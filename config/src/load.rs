@@ -1,62 +1,62 @@
-//! Loads a configuration: reads its files, decodes and checks them, and compiles the rules.
+//! Reads a configuration: its files, decoded to settings and specs whose form is checked.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jwks_cache::{EntrySpec, KeySource};
+use jwks_cache::KeySource;
 use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
-use sts_policy::{Finding, RuleSet, Spec, TestSpec};
-use sts_token::TrustSpec;
-use sts_types::{CheckCode, GroupAccess, SecretOwner, read_secret_file, shown_path};
+use sts_policy::{FaultyNames, TestSpec, TokensSpec};
+use sts_types::{ApiName, CheckCode, Digest256, GroupAccess, SecretOwner, read_secret_file, shown_path};
 
 use crate::decode::{
-    AccountFiles, Accounts, Fields, FileKind, KeysSpec, NamedFile, Reader, TokenFile, ValidEntry, accounts, apis,
-    issuers, refuse_bare_preset_none, server,
+    AccountFiles, Accounts, Entries, Fields, FileKind, NamedFile, Reader, TokenFile, accounts, apis, issuers,
+    refuse_bare_preset_none, server,
 };
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceLocation};
+use crate::diagnostic::{Place, Severity};
 use crate::files::{FileError, Files, NEW_SECRET, STRONG_SECRET, expand};
-use crate::key_sets;
 use crate::keys::{self, Section};
-use crate::named_members;
+use crate::objects::{CrateSpecs, Objects};
 use crate::outline::Outline;
-use crate::settings::{Settings, SourceDocuments};
+use crate::report::Report;
+use crate::settings::{Secret, Settings};
 use crate::source::Span;
 use crate::yaml::{self, Node};
 
 /// Largest bearer token file, in bytes. Real bearer tokens are much shorter.
 const MAX_BEARER: u64 = 64 * 1024;
 
-/// A configuration that loaded.
+/// What the files say. Its form is checked; the rules are not compiled.
 #[derive(Debug)]
-pub struct Loaded {
-    /// The settings of a server.
+pub struct Configuration {
+    /// The settings of the server.
     pub settings: Settings,
-    /// The specs that the settings were made from.
-    pub written: SourceDocuments,
-    /// Findings that do not prevent the load.
-    pub warnings: Diagnostics,
+    /// `tokens:`, as far as the rules need it.
+    pub tokens: TokensSpec,
+    /// The objects that the files declare.
+    pub objects: Objects,
+    /// The policy tests of every file.
+    pub tests: Vec<TestSpec>,
+    /// Names whose declaration has a reported fault.
+    pub faulty: FaultyNames,
+    /// Whether every account file was read. If not, what the others declare is missing everywhere, and
+    /// a compiler would report every reference to it.
+    pub is_complete: bool,
+    /// Digest of every file and environment value that was read.
+    pub digest: Digest256,
+    /// Digests by name, to log what a reload changes.
+    pub outline: Outline,
+    /// Every file that was read, to watch for changes.
+    pub files: Vec<PathBuf>,
 }
 
-/// Loads the configuration at `path` with all files that it names, and checks everything.
-///
-/// `environment` returns the value of an environment variable. A secret is the text of its file
-/// without one line break (LF or CRLF) at the end; a byte order mark is refused.
-///
-/// # Errors
-/// All findings, not only the first. See [`Diagnostics::exit_code`].
-pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
-    load_with(path, environment, AbsentSecrets::Refuse)
-}
-
-/// Loads like [`load`], to explain decisions and never to serve. Unsafe patterns stay in the rules,
-/// because the question is often about them; they are among the warnings.
-///
-/// # Errors
-/// As for [`load`], except that unsafe rules are no error.
-pub fn load_to_explain(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
-    read(path, environment, AbsentSecrets::Refuse, |findings| findings.exit_code() > 1)
+impl Configuration {
+    /// The specs of the objects that the files declare, sorted by the crate that compiles them.
+    #[must_use]
+    pub fn into_specs(self) -> CrateSpecs {
+        self.objects.into_specs(self.settings.issuer, self.tokens, self.faulty)
+    }
 }
 
 /// How to treat secret files that are missing, or that this user may not read.
@@ -68,40 +68,32 @@ pub enum AbsentSecrets {
     Warn,
 }
 
-/// Loads like [`load`], with a choice about absent secrets.
+/// Reads the configuration at `path` with all files that it names, and checks its form.
 ///
-/// # Errors
-/// As for [`load`].
-pub fn load_with(
+/// `environment` returns the value of an environment variable. A secret is the text of its file
+/// without one line break (LF or CRLF) at the end; a byte order mark is refused.
+///
+/// The configuration is valid only if the report has no finding that refuses it. It is there despite
+/// such findings, so that its rules can be checked as well; it is `None` if the file is not even a
+/// mapping.
+pub fn read(
     path: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
     absent_secrets: AbsentSecrets,
-) -> Result<Loaded, Diagnostics> {
-    read(path, environment, absent_secrets, Diagnostics::is_fatal)
-}
-
-fn read(
-    path: &Path,
-    environment: &dyn Fn(&str) -> Option<String>,
-    absent_secrets: AbsentSecrets,
-    is_fatal: fn(&Diagnostics) -> bool,
-) -> Result<Loaded, Diagnostics> {
+) -> (Option<Configuration>, Report) {
     let (reader, files) = (Reader::new(environment), Files::default());
     let mut load = Load { reader, files, outline: Outline::default(), absent_secrets };
     let draft = load.everything(path);
     let Load { reader, files, mut outline, .. } = load;
-    let (findings, sources) = reader.report.finish();
-    match draft {
-        Some((draft, policy, tests)) if !is_fatal(&findings) => {
-            let generation = files.generation(reader.variables.iter());
-            files.digests().filter(|(path, _)| sources.position(path).is_none()).for_each(|(path, digest)| {
-                outline.add_file(path, digest);
-            });
-            let settings = Settings { generation, outline, files: files.into_paths(), ..draft };
-            Ok(Loaded { settings, written: SourceDocuments { policy, tests, sources }, warnings: findings })
-        }
-        Some(_) | None => Err(findings),
-    }
+    let configuration = draft.map(|draft| {
+        let digest = files.digest(reader.variables.iter());
+        let sources = &reader.report.sources;
+        files.digests().filter(|(path, _)| sources.position(path).is_none()).for_each(|(path, digest)| {
+            outline.add_file(path, digest);
+        });
+        Configuration { digest, outline, files: files.into_paths(), ..draft }
+    });
+    (configuration, reader.report)
 }
 
 struct Load<'e> {
@@ -112,9 +104,8 @@ struct Load<'e> {
 }
 
 impl Load<'_> {
-    /// Reads everything: the settings, the policy and its tests. They are valid only if no error
-    /// was reported.
-    fn everything(&mut self, path: &Path) -> Option<(Settings, Spec, Vec<TestSpec>)> {
+    /// Reads everything.
+    fn everything(&mut self, path: &Path) -> Option<Configuration> {
         let main = self.tree(path, None)?;
         let fields = self.reader.fields(&main, &keys::ROOT)?;
         let server = server(&mut self.reader, &fields);
@@ -131,67 +122,60 @@ impl Load<'_> {
             let password = self.files.secret(path);
             self.report_secret(password, *span);
         }
-        self.judge_bearer_tokens(&entries.sound);
-        let mut secrets = std::collections::BTreeMap::new();
-        for (name, path, span) in apis.secret_files {
-            let secret = self.files.secret(&path);
-            let Some(secret) = self.report_secret(secret, span) else { continue };
-            if secret.expose().chars().count() < STRONG_SECRET {
-                let place = Some(SourceLocation::new(&self.reader.report.sources, span));
-                let message =
-                    format!("the secret of API `{name}` is shorter than {STRONG_SECRET} characters and can be guessed");
-                self.reader.report.at(
-                    CheckCode::WeakSecret,
-                    Severity::Warning,
-                    place,
-                    message,
-                    Some(NEW_SECRET.to_owned()),
-                );
-            }
-            secrets.insert(name, secret);
+        self.judge_keys(&entries);
+        let secrets = self.introspection_secrets(&apis.secret_files);
+        let accounts = self.accounts(&fields, &server.accounts);
+        if accounts.is_complete {
+            let identities: Vec<_> = accounts.accounts.iter().flat_map(|account| &account.identities).collect();
+            refuse_bare_preset_none(&mut self.reader, &entries.unprotected, &identities);
         }
-        self.check_key_sets(&entries.sound, &entries.trust);
-        let accounts = self.accounts(&fields, &server.accounts)?;
-        let identities: Vec<_> = accounts.accounts.iter().flat_map(|account| &account.identities).collect();
-        refuse_bare_preset_none(&mut self.reader, &entries.unprotected, &identities);
-        let policy = Spec {
-            issuer: server.issuer.clone(),
+        Some(Configuration {
+            settings: Settings {
+                issuer: server.issuer,
+                listen: server.listen,
+                tls: server.tls,
+                behind_tls_proxy: server.behind_tls_proxy,
+                admin: server.admin,
+                data_dir: server.data_dir,
+                store: server.store.spec,
+                keyring: server.keyring,
+                status_list: server.status_list,
+                cap_to_subject: server.cap_to_subject,
+                limits: server.limits,
+                drain: server.drain,
+                log: server.log,
+                audit: server.audit,
+            },
             tokens: server.tokens,
-            issuers: entries.policy,
-            apis: apis.specs,
-            teams: accounts.teams,
-            accounts: accounts.accounts,
+            objects: Objects {
+                issuers: entries.into_objects(),
+                apis: apis.into_objects(secrets),
+                teams: accounts.teams,
+                accounts: accounts.accounts,
+            },
+            tests: accounts.tests,
             faulty: self.reader.faulty.clone(),
-        };
-        let rules = self.compile(&policy)?;
-        let mut key_specs = KeysSpec::specs(entries.keys);
-        named_members::assign(&mut key_specs, &policy);
-        let settings = Settings {
-            issuer: server.issuer,
-            listen: server.listen,
-            tls: server.tls,
-            behind_tls_proxy: server.behind_tls_proxy,
-            admin: server.admin,
-            data_dir: server.data_dir,
-            store: server.store.spec,
-            keyring: server.keyring,
-            api_signing: apis.signing,
-            status_list: server.status_list,
-            cap_to_subject: server.cap_to_subject,
-            limits: server.limits,
-            drain: server.drain,
-            log: server.log,
-            audit: server.audit,
-            entries: key_specs,
-            trust: entries.trust,
-            rules: Arc::new(rules),
-            has_rules: true,
-            apis_secrets: secrets,
-            generation: String::new(),
+            is_complete: accounts.is_complete,
+            digest: Digest256([0; 32]),
             outline: Outline::default(),
             files: Vec::new(),
-        };
-        Some((settings, policy, accounts.tests))
+        })
+    }
+
+    /// Reads the introspection secrets, by API.
+    fn introspection_secrets(&mut self, files: &[(ApiName, PathBuf, Span)]) -> BTreeMap<ApiName, Secret> {
+        let mut secrets = BTreeMap::new();
+        for (name, path, span) in files {
+            let secret = self.files.secret(path);
+            let Some(secret) = self.report_secret(secret, *span) else { continue };
+            if secret.expose().chars().count() < STRONG_SECRET {
+                let message =
+                    format!("the secret of API `{name}` is shorter than {STRONG_SECRET} characters and can be guessed");
+                self.reader.warning(CheckCode::WeakSecret, *span, message, NEW_SECRET);
+            }
+            secrets.insert(name.clone(), secret);
+        }
+        secrets
     }
 
     /// Reads a file that another crate will read, to check it and to watch it for changes.
@@ -217,17 +201,23 @@ impl Load<'_> {
         }
     }
 
-    /// Checks the files of bearer tokens. A missing one is no error: each fetch reads its file, so
-    /// it may appear later.
-    fn judge_bearer_tokens(&mut self, entries: &[ValidEntry]) {
-        for entry in entries {
-            let path = entry.spec.one().and_then(|spec| spec.bearer_token_file.as_ref());
-            if let Some(path) = path.filter(|path| path.exists()) {
+    /// Checks what the sound entries say of their keys, as far as the files here tell. Bearer tokens are
+    /// read for each fetch, since they are rotated under a running server; one that is not there yet may
+    /// come.
+    fn judge_keys(&mut self, entries: &Entries) {
+        for (spec, origins) in entries.sound() {
+            let span = |reader: &Reader<'_>, key| reader.report.sources.span(origins.of(key));
+            // Somebody may have written a private key.
+            if matches!(spec.source, KeySource::Inline(_))
+                && let Some(span) = span(&self.reader, None)
+            {
+                self.reader.report.hide_line(span);
+            }
+            if let Some(path) = spec.bearer_token_file.as_ref().filter(|path| path.exists())
+                && let Some(span) = span(&self.reader, Some("bearer_token_file"))
+            {
                 let read = read_secret_file(path, SecretOwner::Configured, MAX_BEARER);
-                self.report_secret(
-                    read.map(|file| ((), file.group)).map_err(FileError::from),
-                    entry.place(Some("bearer_token_file")),
-                );
+                self.report_secret(read.map(|file| ((), file.group)).map_err(FileError::from), span);
             }
         }
     }
@@ -251,44 +241,8 @@ impl Load<'_> {
         }
     }
 
-    fn check_key_sets(&mut self, entries: &[ValidEntry], trust: &[TrustSpec]) {
-        for entry in entries
-            .iter()
-            .filter(|entry| matches!(entry.spec.one(), Some(EntrySpec { source: KeySource::Inline(_), .. })))
-        {
-            // The key set may contain a private key by mistake.
-            self.reader.report.hide_line(entry.keys);
-        }
-        let mut domains: BTreeMap<&str, Vec<&EntrySpec>> = BTreeMap::new();
-        for spec in entries.iter().filter_map(|entry| entry.spec.one()) {
-            let domain =
-                trust.iter().find(|trust| trust.entry == spec.name).and_then(|trust| trust.trust_domain.as_deref());
-            domain.into_iter().for_each(|domain| domains.entry(domain).or_default().push(spec));
-        }
-        let mut errors = key_sets::check(KeysSpec::specs(entries.iter().map(|entry| entry.spec.clone())));
-        errors.extend(domains.iter().flat_map(|(domain, sharers)| key_sets::shared_in_domain(domain, sharers)));
-        for error in errors {
-            let report = &mut self.reader.report;
-            let entry = entries.iter().find(|entry| *entry.spec.name() == error.entry);
-            // Decoding the entries has reported those without keys of their own.
-            let is_told = error.code == CheckCode::IssuerWithoutKeys
-                && entry.is_some_and(|entry| entry.spec.one().is_some_and(|spec| spec.source == KeySource::Discovery));
-            if let Some(span) = entry.map(|entry| entry.place(error.key))
-                && !is_told
-                && !report.has_finding_at(span)
-            {
-                let is_absent = error.code == CheckCode::MissingSecret && self.absent_secrets == AbsentSecrets::Warn;
-                let severity = if is_absent { Severity::Warning } else { Severity::Error };
-                let place = SourceLocation::new(&report.sources, span);
-                let message = format!("issuer entry `{}`: {}", error.entry, error.message);
-                report.at(error.code, severity, Some(place), message, Some(error.help));
-            }
-        }
-    }
-
-    /// Reads the accounts of the main file and of every account file. `None` if a file could not be
-    /// read: its contents would be missing, and every reference to them would be reported.
-    fn accounts(&mut self, main: &Fields<'_>, named: &[AccountFiles]) -> Option<Accounts> {
+    /// Reads the accounts of the main file and of every account file.
+    fn accounts(&mut self, main: &Fields<'_>, named: &[AccountFiles]) -> Accounts {
         let mut found = Accounts::default();
         accounts(&mut self.reader, main, &mut found);
         let mut complete = !self.reader.misses_account_files;
@@ -314,7 +268,8 @@ impl Load<'_> {
                 test.token.claims = claims;
             }
         }
-        complete.then_some(found)
+        found.is_complete = complete;
+        found
     }
 
     /// Reads the claims of a test token from its file.
@@ -369,49 +324,10 @@ impl Load<'_> {
             Ok(value) => Some(value),
             Err(FileError { code, message, help, .. }) => {
                 let report = &mut self.reader.report;
-                let place = named_at.map(|span| SourceLocation::new(&report.sources, span));
+                let place = named_at.map(|span| Place::in_file(&report.sources, span));
                 report.at(code, Severity::Error, place, message, Some(help));
                 None
             }
         }
-    }
-
-    /// Compiles the rules. Drops findings at positions that already have one.
-    fn compile(&mut self, spec: &Spec) -> Option<RuleSet> {
-        // A thread of its own saves memory, because the C library gives each thread its own heap.
-        // The specs are several times as large as the rules. If the rules are not scattered among
-        // them, the memory of the specs can be returned in one piece.
-        let compiled = std::thread::scope(|threads| {
-            match std::thread::Builder::new().spawn_scoped(threads, || RuleSet::compile_with_unsafe(spec)) {
-                Ok(compiling) => compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                // The system may refuse a new thread.
-                Err(_) => RuleSet::compile_with_unsafe(spec),
-            }
-        });
-        // An unsafe rule fails the load by its finding. Only `load_to_explain` uses such rules.
-        let (rules, findings) = match compiled {
-            Ok(compiled) => (Some(compiled.rules), compiled.warnings),
-            Err(findings) => (None, findings),
-        };
-        let report = &mut self.reader.report;
-        let new: Vec<Finding> = findings
-            .into_iter()
-            .filter(|finding| {
-                // A warning at the same position must not hide a finding that fails the load.
-                let refuses = finding.severity > sts_policy::Severity::Warning;
-                let is_said = |span| if refuses { report.has_refusal_at(span) } else { report.has_finding_at(span) };
-                report.sources.span(finding.origin).is_none_or(|span| !is_said(span))
-            })
-            .collect();
-        for Finding { code, origin, severity, message, help } in new {
-            let severity = match severity {
-                sts_policy::Severity::Error => Severity::Error,
-                sts_policy::Severity::Unsafe => Severity::Unsafe,
-                sts_policy::Severity::Warning => Severity::Warning,
-            };
-            let place = report.sources.span(origin).map(|span| SourceLocation::new(&report.sources, span));
-            report.findings.push(Diagnostic { code, severity, place, message, help });
-        }
-        rules
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthChar as _;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity, SourceLocation};
+use crate::diagnostic::{Diagnostic, Diagnostics, Excerpt, Place, Severity, SourceLocation};
 
 /// Longest excerpt of a source line, in terminal columns.
 const WIDEST: usize = 110;
@@ -61,9 +61,14 @@ impl Diagnostic {
             Severity::Note => palette.warning("note"),
         };
         let _ = writeln!(out, "{label}: {}", self.message);
-        let gutter = self.place.as_ref().map_or(0, |place| place.line.to_string().len());
-        if let Some(place) = &self.place {
-            place.render(out, palette, gutter);
+        let location = self.place.as_ref().and_then(Place::file);
+        let gutter = location.map_or(0, |location| location.line.to_string().len());
+        match &self.place {
+            Some(Place::File(location)) => location.render(out, palette, gutter),
+            Some(Place::Object(at)) => {
+                let _ = writeln!(out, "{:gutter$}{} {}", "", palette.frame("-->"), printable(&at.to_string()));
+            }
+            None => {}
         }
         if let Some(help) = &self.help {
             let mut lines = help.lines();
@@ -164,7 +169,8 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// Puts user text in back-ticks, truncated and safe to print on a terminal.
-pub(crate) fn quoted(text: &str) -> String {
+#[must_use]
+pub fn quoted(text: &str) -> String {
     const MOST: usize = 80;
     let mut shown: String = printable(text).chars().take(MOST).map(|c| if c == '`' { '\'' } else { c }).collect();
     if text.chars().nth(MOST).is_some() {
@@ -196,5 +202,42 @@ impl Palette {
 
     fn help(self, text: &str) -> String {
         format!("{}: {text}", self.paint("1;36", "help"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sts_types::{CheckCode, JsonPointer, ObjectKind, ObjectPointer, ObjectRef};
+
+    use super::*;
+
+    fn rendered(name: &str, pointer: JsonPointer) -> String {
+        let object = ObjectRef { kind: ObjectKind::ServiceAccount, name: name.to_owned() };
+        let mut findings = Diagnostics::default();
+        findings.push(Diagnostic {
+            code: CheckCode::UnknownIssuerEntry,
+            severity: Severity::Error,
+            place: Some(Place::Object(ObjectPointer { object, pointer })),
+            message: "no issuer entry has this name".to_owned(),
+            help: Some("write `github`".to_owned()),
+        });
+        findings.render(false)
+    }
+
+    #[test]
+    fn a_finding_in_an_object_names_the_object_and_the_member() {
+        let subject = JsonPointer::default().member("identities").item(0).member("subject");
+        assert_eq!(
+            rendered("bot", subject),
+            "error: no issuer entry has this name\n\
+             --> service-accounts/bot: /identities/0/subject\n = help: write `github`\n = rule: unknown-issuer-entry\n\n1 error\n"
+        );
+        assert!(rendered("bot", JsonPointer::default()).contains("\n--> service-accounts/bot\n"));
+    }
+
+    #[test]
+    fn a_pointer_prints_nothing_that_a_terminal_would_interpret() {
+        let text = rendered("bot", JsonPointer::default().member("claims").member("a\u{1b}[31m/b~"));
+        assert!(text.contains("--> service-accounts/bot: /claims/a\u{fffd}[31m~1b~0\n"), "{text}");
     }
 }

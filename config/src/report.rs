@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use sts_types::CheckCode;
+use sts_types::{CheckCode, Origin};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceLocation};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, SourceLocation};
 use crate::source::{FileId, Sources, Span};
 
 /// The files read so far, and what was found in them.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub struct Report {
     pub(crate) sources: Sources,
     pub(crate) findings: Diagnostics,
     /// Lines that may hold a secret which somebody wrote in place of its file.
@@ -21,16 +21,16 @@ pub(crate) struct Report {
 impl Report {
     /// An error at `span`.
     pub(crate) fn error(&mut self, code: CheckCode, span: Span, message: impl Into<String>, help: Option<String>) {
-        let place = SourceLocation::new(&self.sources, span);
+        let place = Place::in_file(&self.sources, span);
         self.at(code, Severity::Error, Some(place), message.into(), help);
     }
 
     /// A finding at a place that was prepared by the caller.
-    pub(crate) fn at(
+    pub fn at(
         &mut self,
         code: CheckCode,
         severity: Severity,
-        place: Option<SourceLocation>,
+        place: Option<Place>,
         message: String,
         help: Option<String>,
     ) {
@@ -48,7 +48,8 @@ impl Report {
     }
 
     /// Every finding, in the order of the files, and the sources. Lines that may hold a secret are not shown.
-    pub(crate) fn finish(self) -> (Diagnostics, Sources) {
+    #[must_use]
+    pub fn finish(self) -> (Diagnostics, Sources) {
         let Self { sources, mut findings, secret_lines, secret_paths } = self;
         findings.hide_paths(&secret_paths);
         let is_secret = |place: &SourceLocation| {
@@ -63,22 +64,32 @@ impl Report {
         self.findings.iter().filter(|finding| finding.severity.refuses()).count() + self.findings.dropped_errors
     }
 
-    /// Whether something was found at the first character of `span` already.
-    pub(crate) fn has_finding_at(&self, span: Span) -> bool {
-        self.has_at(span, |_| true)
+    /// Adds a finding at `origin`.
+    pub fn add(&mut self, code: CheckCode, severity: Severity, origin: Origin, message: String, help: Option<String>) {
+        let place = self.sources.place(origin);
+        self.at(code, severity, place, message, help);
     }
 
-    /// Whether something that refuses the load was found at the first character of `span` already.
-    pub(crate) fn has_refusal_at(&self, span: Span) -> bool {
-        self.has_at(span, |finding| finding.severity.refuses())
+    /// Whether there is a finding at `origin` already.
+    #[must_use]
+    pub fn has_finding_at(&self, origin: Origin) -> bool {
+        self.has_at(self.sources.place(origin), |_| true)
     }
 
-    fn has_at(&self, span: Span, counts: impl Fn(&Diagnostic) -> bool) -> bool {
-        let file = self.sources.path(span.file);
-        self.findings
-            .iter()
-            .filter(|finding| counts(finding))
-            .filter_map(|finding| finding.place.as_ref())
-            .any(|place| place.file == file && (place.line, place.column) == (span.line, span.column))
+    /// Whether there is a finding at `origin` already that refuses the load.
+    #[must_use]
+    pub fn has_refusal_at(&self, origin: Origin) -> bool {
+        self.has_at(self.sources.place(origin), |finding| finding.severity.refuses())
+    }
+
+    /// Whether there is a finding at the first character of `span` already.
+    pub(crate) fn has_finding_at_span(&self, span: Span) -> bool {
+        self.has_at(Some(Place::in_file(&self.sources, span)), |_| true)
+    }
+
+    fn has_at(&self, place: Option<Place>, counts: impl Fn(&Diagnostic) -> bool) -> bool {
+        let Some(place) = place else { return false };
+        let mut places = self.findings.iter().filter(|finding| counts(finding)).filter_map(|own| own.place.as_ref());
+        places.any(|own| own.is_start_of(&place))
     }
 }

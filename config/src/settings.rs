@@ -1,21 +1,17 @@
-//! The loaded configuration: one immutable, validated snapshot.
+//! The settings of the server.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sts_keyring::KeyringSpec;
 use sts_store::spec::StoreSpec;
-use sts_types::{Algorithm, ApiName, Issuer};
+use sts_types::Issuer;
 use zeroize::Zeroizing;
 
-use crate::outline::Outline;
-use crate::source::Sources;
-
-/// The whole configuration, checked, with defaults filled in.
+/// The settings of the server itself, with defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Our own `iss`.
     pub issuer: Issuer,
@@ -34,8 +30,6 @@ pub struct Settings {
     pub store: StoreSpec,
     /// Our signing keys, and the longest lifetime of a minted token.
     pub keyring: KeyringSpec,
-    /// `signing_algorithm` of the APIs that set it. Each is one of `signing.algorithms`.
-    pub api_signing: BTreeMap<ApiName, Algorithm>,
     /// Whether minted tokens refer to a status list (`status_list`).
     pub status_list: bool,
     /// Whether a minted token expires no later than its subject token (`tokens.cap_to_subject`).
@@ -48,47 +42,6 @@ pub struct Settings {
     pub log: LogSettings,
     /// The audit trail.
     pub audit: AuditSettings,
-    /// The issuer entries for the key cache: where their keys come from.
-    pub entries: jwks_cache::Specs,
-    /// The same issuer entries for token verification.
-    pub trust: Vec<sts_token::TrustSpec>,
-    /// The compiled rules.
-    pub rules: Arc<sts_policy::RuleSet>,
-    /// Whether `rules` holds the configured rules. [`crate::store_access`] reads none.
-    pub has_rules: bool,
-    /// Introspection secrets, by API.
-    pub apis_secrets: BTreeMap<ApiName, Secret>,
-    /// Name of this snapshot: 16 hexadecimal digits of a digest over every file and environment
-    /// value that the load read.
-    pub generation: String,
-    /// Digests by name, to log what a reload changes.
-    pub outline: Outline,
-    /// Every file that the load read, to watch for changes.
-    pub files: Vec<PathBuf>,
-}
-
-/// What was written, for those who look at it. A server lets go of it when it serves: it is several
-/// times as large as the rules that came of it.
-pub struct SourceDocuments {
-    /// The spec that the rules were compiled from.
-    pub policy: sts_policy::Spec,
-    /// The policy tests of every file; see [`crate::run_policy_tests`].
-    pub tests: Vec<sts_policy::TestSpec>,
-    pub(crate) sources: Sources,
-}
-
-/// Prints only the number of accounts.
-impl std::fmt::Debug for SourceDocuments {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SourceDocuments").field("accounts", &self.policy.accounts.len()).finish_non_exhaustive()
-    }
-}
-
-/// Prints the generation only, because a snapshot is large and holds secrets.
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("generation", &self.generation).finish_non_exhaustive()
-    }
 }
 
 /// A certificate chain and its key, both PEM.

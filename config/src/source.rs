@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sts_types::Origin;
+use sts_types::{ObjectPointer, Origin};
+
+use crate::diagnostic::Place;
 
 /// Identifies a file of [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +29,19 @@ impl Span {
     }
 }
 
-/// The text of every file, and the table that maps an [`Origin`] to its span.
+/// What an [`Origin`] stands for.
+#[derive(Debug)]
+enum Declared {
+    InFile(Span),
+    InObject(Box<ObjectPointer>),
+}
+
+/// The text of every file, and the table that maps an [`Origin`] to its place in a file or in a
+/// managed object.
 #[derive(Debug, Default)]
-pub(crate) struct Sources {
+pub struct Sources {
     files: Vec<Source>,
-    spans: Vec<Span>,
+    declared: Vec<Declared>,
 }
 
 #[derive(Debug)]
@@ -80,13 +90,38 @@ impl Sources {
 
     /// Registers `span` and returns its handle, for specs that other crates check.
     pub(crate) fn origin(&mut self, span: Span) -> Origin {
-        self.spans.push(span);
-        Origin(u32::try_from(self.spans.len() - 1).unwrap_or(u32::MAX))
+        self.register(Declared::InFile(span))
+    }
+
+    /// Registers a place in a managed object and returns its handle.
+    pub fn origin_in_object(&mut self, pointer: ObjectPointer) -> Origin {
+        self.register(Declared::InObject(Box::new(pointer)))
+    }
+
+    fn register(&mut self, declared: Declared) -> Origin {
+        self.declared.push(declared);
+        Origin(u32::try_from(self.declared.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// The span that [`Self::origin`] registered.
     pub(crate) fn span(&self, origin: Origin) -> Option<Span> {
-        self.spans.get(usize::try_from(origin.0).ok()?).copied()
+        match self.declared(origin)? {
+            Declared::InFile(span) => Some(*span),
+            Declared::InObject(_) => None,
+        }
+    }
+
+    /// The place that `origin` stands for; `None` for values that nobody wrote.
+    #[must_use]
+    pub fn place(&self, origin: Origin) -> Option<Place> {
+        self.declared(origin).map(|declared| match declared {
+            Declared::InFile(span) => Place::in_file(self, *span),
+            Declared::InObject(pointer) => Place::Object((**pointer).clone()),
+        })
+    }
+
+    fn declared(&self, origin: Origin) -> Option<&Declared> {
+        self.declared.get(usize::try_from(origin.0).ok()?)
     }
 
     fn source(&self, file: FileId) -> Option<&Source> {

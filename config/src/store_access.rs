@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sts_keyring::KeyringSpec;
-use sts_policy::{AccountSpec, RuleSet, Spec};
+use sts_policy::{AccountSpec, TokensSpec};
 use sts_store::spec::StoreSpec;
 use sts_types::{AccountId, AccountName, Located};
 
@@ -22,7 +22,6 @@ use crate::decode::{
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::files::{FileError, Files, expand};
 use crate::keys;
-use crate::outline::Outline;
 use crate::settings::{AdminSettings, AuditSettings, Settings};
 use crate::yaml::{Entry, Node, Value};
 
@@ -31,19 +30,30 @@ const SIGNING: &str = "signing";
 const ACCOUNTS: &str = "accounts";
 const SERVICE_ACCOUNTS: &str = "service_accounts";
 
-/// Reads what opens the store from the configuration at `path`; `environment` gives the value of a
-/// variable. The settings have no rules ([`Settings::has_rules`]).
+/// What opens the store.
+#[derive(Debug)]
+pub struct StoreAccess {
+    /// The settings; all but those of the store and the keys are defaults.
+    pub settings: Settings,
+    /// Stands for `tokens:`.
+    pub tokens: TokensSpec,
+    /// The accounts that can be read, by name and id alone.
+    pub accounts: Vec<AccountSpec>,
+}
+
+/// Reads from the configuration at `path` what opens the store; `environment` gives the value of a
+/// variable.
 ///
 /// # Errors
 /// When the file cannot be read, or does not say for certain which store it is. A guess could open
 /// another one.
-pub fn store_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Diagnostics> {
+pub fn store_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<StoreAccess, Diagnostics> {
     let mut reader = Reader::new(environment);
     let found = read(&mut reader, path);
     let (findings, _) = reader.report.finish();
     let (data_dir, store, keyring) = found.ok_or(findings)?;
-    let rules = names_alone(accounts(path, environment)).or_else(|| names_alone(BTreeMap::new()));
-    Ok(settings(data_dir, store, keyring, rules.ok_or_else(Diagnostics::default)?))
+    let accounts = accounts(path, environment).into_iter().map(bare_account).collect();
+    Ok(StoreAccess { settings: settings(data_dir, store, keyring), tokens: default_tokens(), accounts })
 }
 
 fn read(reader: &mut Reader<'_>, path: &Path) -> Option<(PathBuf, StoreSpec, KeyringSpec)> {
@@ -125,9 +135,9 @@ fn mapping_of(reader: &mut Reader<'_>, path: &Path, wanted: &[&str]) -> Option<V
     }
 }
 
-/// Rules under which nobody is granted anything, and which know these accounts by name.
-fn names_alone(accounts: BTreeMap<AccountName, Option<Located<AccountId>>>) -> Option<RuleSet> {
-    let account = |(name, id): (AccountName, Option<Located<AccountId>>)| AccountSpec {
+/// An account that is granted nothing.
+fn bare_account((name, id): (AccountName, Option<Located<AccountId>>)) -> AccountSpec {
+    AccountSpec {
         name: Located::nowhere(name),
         id,
         display_name: None,
@@ -139,20 +149,10 @@ fn names_alone(accounts: BTreeMap<AccountName, Option<Located<AccountId>>>) -> O
         not_before: None,
         not_after: None,
         identities: Vec::new(),
-    };
-    let spec = Spec {
-        issuer: stand_in(),
-        tokens: default_tokens(),
-        issuers: Vec::new(),
-        apis: Vec::new(),
-        teams: Vec::new(),
-        accounts: accounts.into_iter().map(account).collect(),
-        faulty: sts_policy::FaultyNames::default(),
-    };
-    RuleSet::compile(&spec).ok().map(|compiled| compiled.rules)
+    }
 }
 
-fn settings(data_dir: PathBuf, store: StoreSpec, keyring: KeyringSpec, rules: RuleSet) -> Settings {
+fn settings(data_dir: PathBuf, store: StoreSpec, keyring: KeyringSpec) -> Settings {
     Settings {
         issuer: stand_in(),
         listen: DEFAULT_LISTEN,
@@ -162,21 +162,12 @@ fn settings(data_dir: PathBuf, store: StoreSpec, keyring: KeyringSpec, rules: Ru
         data_dir,
         store,
         keyring,
-        api_signing: BTreeMap::new(),
         status_list: false,
         cap_to_subject: false,
         limits: DEFAULT_LIMITS,
         drain: DEFAULT_DRAIN,
         log: DEFAULT_LOG,
         audit: AuditSettings::default(),
-        entries: jwks_cache::Specs::default(),
-        trust: Vec::new(),
-        rules: Arc::new(rules),
-        has_rules: false,
-        apis_secrets: BTreeMap::new(),
-        generation: String::new(),
-        outline: Outline::default(),
-        files: Vec::new(),
     }
 }
 
@@ -186,17 +177,18 @@ mod tests {
 
     const ID: &str = "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11";
 
-    fn access(text: &str, accounts: &str) -> Result<(Settings, PathBuf), String> {
+    fn access(text: &str, accounts: &str) -> Result<(StoreAccess, PathBuf), String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sts.yaml");
         std::fs::write(&path, text).unwrap();
         std::fs::write(folder.path().join("a.yaml"), accounts).unwrap();
-        let settings = store_access(&path, &|_| None).map_err(|findings| findings.render(false))?;
-        Ok((settings, folder.path().to_owned()))
+        let access = store_access(&path, &|_| None).map_err(|findings| findings.render(false))?;
+        Ok((access, folder.path().to_owned()))
     }
 
-    fn id(settings: &Settings, name: &str) -> Option<String> {
-        settings.rules.account(name).map(|account| account.id.to_string())
+    fn id(access: &StoreAccess, name: &str) -> Option<String> {
+        let account = access.accounts.iter().find(|account| account.name.value.as_str() == name)?;
+        Some(account.id.as_ref().map_or_else(|| name.to_owned(), |id| id.value.to_string()))
     }
 
     #[test]
@@ -207,16 +199,16 @@ mod tests {
             "data_dir: d\naccounts: [a.yaml]\nissuers: { a: [\n",
             "{ \"data_dir\": \"d\", \"accounts\": \"*.yaml\", \"tokens\": { \"ttl\": [ } }",
         ] {
-            let (settings, folder) = access(text, &accounts).unwrap();
-            assert_eq!(settings.data_dir, folder.join("d"), "{text}");
-            assert!(settings.store == StoreSpec::Embedded && !settings.has_rules, "{text}");
-            assert_eq!(id(&settings, "one").as_deref(), Some(ID), "{text}");
-            assert_eq!(id(&settings, "two").as_deref(), Some("two"), "{text}");
+            let (found, folder) = access(text, &accounts).unwrap();
+            assert_eq!(found.settings.data_dir, folder.join("d"), "{text}");
+            assert_eq!(found.settings.store, StoreSpec::Embedded, "{text}");
+            assert_eq!(id(&found, "one").as_deref(), Some(ID), "{text}");
+            assert_eq!(id(&found, "two").as_deref(), Some("two"), "{text}");
         }
         let redis = "data_dir: d\nstore: { url: 'redis://127.0.0.1:7', timeout: 2s }\nsigning: { keys_dir: k }\nx: [";
-        let (settings, folder) = access(redis, "").unwrap();
-        assert!(matches!(settings.store, StoreSpec::Redis(_)));
-        assert_eq!(settings.keyring.directory, folder.join("k"));
+        let (found, folder) = access(redis, "").unwrap();
+        assert!(matches!(found.settings.store, StoreSpec::Redis(_)));
+        assert_eq!(found.settings.keyring.directory, folder.join("k"));
     }
 
     #[test]
@@ -228,14 +220,14 @@ mod tests {
             "service_accounts:\n  one: { id: ${NOT_SET} }\n  two: {}\n",
         ];
         for accounts in left_out {
-            let (settings, _) = access("accounts: a.yaml\nx: 1\n", accounts).unwrap();
-            assert_eq!((id(&settings, "one"), id(&settings, "two").as_deref()), (None, Some("two")), "{accounts}");
+            let (found, _) = access("accounts: a.yaml\nx: 1\n", accounts).unwrap();
+            assert_eq!((id(&found, "one"), id(&found, "two").as_deref()), (None, Some("two")), "{accounts}");
         }
         let twice = "service_accounts:\n  one: {}\n";
-        let (settings, _) = access(&format!("accounts: a.yaml\n{twice}"), twice).unwrap();
-        assert_eq!(id(&settings, "one"), None);
-        let (settings, _) = access("accounts: a.yaml\n", "service_accounts: [\n").unwrap();
-        assert_eq!(settings.rules.accounts().count(), 0);
+        let (found, _) = access(&format!("accounts: a.yaml\n{twice}"), twice).unwrap();
+        assert_eq!(id(&found, "one"), None);
+        let (found, _) = access("accounts: a.yaml\n", "service_accounts: [\n").unwrap();
+        assert_eq!(found.accounts.len(), 0);
     }
 
     #[test]

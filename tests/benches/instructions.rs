@@ -18,16 +18,16 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
-use sts_config::Settings;
+use sts_config::{AbsentSecrets, CrateSpecs};
 use sts_jose::{Algorithm, OsEntropy, Signer as _, SigningKey, VerifyingKey};
 use sts_keyring::{Keyring, KeyringSpec};
-use sts_policy::{Requested, RequestedNames};
+use sts_policy::{Requested, RequestedNames, RuleSet};
 use sts_service::Parameters;
 use sts_store::contract::{AlertLog, ManualClock};
 use sts_store::{Ledger as _, TokenRecord};
 use sts_store_embedded::EmbeddedLedger;
-use sts_token::{MintContext, UnverifiedToken, VerifiedClaims, VerifiedTokenCache};
-use sts_types::{Jti, RequestId, UnixTime};
+use sts_token::{MintContext, TrustSpec, UnverifiedToken, VerifiedClaims, VerifiedTokenCache};
+use sts_types::{Issuer, Jti, RequestId, UnixTime};
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/benches/instructions.tsv");
 /// A count may be so much more than what is committed.
@@ -155,7 +155,10 @@ fn serve() {
 
 /// Everything that an exchange needs.
 struct Exchange {
-    settings: Settings,
+    issuer: Issuer,
+    generation: String,
+    rules: RuleSet,
+    trust: Arc<TrustSpec>,
     requested: Requested,
     body: String,
     token: String,
@@ -176,8 +179,11 @@ impl Exchange {
         let signing = SigningKey::generate(Algorithm::RS256).unwrap();
         let path = directory.path().join("sts.yaml");
         std::fs::write(&path, config(signing.public_jwk())).unwrap();
-        let settings = sts_config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
-        let settings = settings.settings;
+        let (configuration, report) = sts_config::read(&path, &|_| None, AbsentSecrets::Refuse);
+        let configuration = configuration.unwrap_or_else(|| panic!("{}", report.finish().0.render(false)));
+        let generation = configuration.digest.to_hex().chars().take(16).collect();
+        let CrateSpecs { policy, trust, .. } = configuration.into_specs();
+        let rules = RuleSet::compile(&policy).expect("sound rules").rules;
         let token = sts_jose::sign_compact(&signing, "JWT", CLAIMS.as_bytes()).unwrap();
         let asked = RequestedNames {
             audience: &["octo-deploy".to_owned()],
@@ -186,7 +192,7 @@ impl Exchange {
             client_id: None,
             lifetime: None,
         };
-        let requested = settings.rules.resolve(&asked).unwrap();
+        let requested = rules.resolve(&asked).unwrap();
         let keyring = KeyringSpec {
             directory: directory.path().join("keys"),
             algorithms: vec![Algorithm::ES256],
@@ -211,7 +217,10 @@ impl Exchange {
             record: sts_store::contract::record("jti", "octo-deploy"),
             recorded: 0,
             request_id: RequestId::new("01J00000000000000000000000").unwrap(),
-            settings,
+            issuer: policy.issuer,
+            generation,
+            rules,
+            trust: Arc::new(trust.into_iter().next().unwrap()),
             _directory: directory,
         };
         let (token, verified) = (exchange.token.clone(), exchange.verify());
@@ -238,7 +247,7 @@ impl Exchange {
             "verify a token that came before" => drop(self.remembered()),
             "decide" => {
                 let verified = self.remembered();
-                let decided = self.settings.rules.decide(verified.facts(NOW), &self.requested);
+                let decided = self.rules.decide(verified.facts(NOW), &self.requested);
                 assert!(matches!(decided, sts_policy::Outcome::Granted(_)));
             }
             "decide and mint" => drop(self.mint()),
@@ -253,7 +262,7 @@ impl Exchange {
     }
 
     fn verify(&self) -> VerifiedClaims {
-        let trust = Arc::new(self.settings.trust.first().unwrap().clone());
+        let trust = Arc::clone(&self.trust);
         let token = UnverifiedToken::parse(&self.token).unwrap();
         token.check_kind(std::slice::from_ref(&trust)).unwrap();
         let signed = token.check_signature(&[(trust, Arc::clone(&self.issuer_key))]);
@@ -266,18 +275,18 @@ impl Exchange {
     }
 
     fn mint(&self) -> sts_token::MintedToken {
-        let authorized = self.remembered().authorize(&self.settings.rules, &self.requested, NOW);
+        let authorized = self.remembered().authorize(&self.rules, &self.requested, NOW);
         let Ok(authorized) = authorized else { panic!("not authorized") };
         let signer = self.keyring.signer(Algorithm::ES256, NOW).unwrap();
         authorized
             .mint(&MintContext {
-                issuer: &self.settings.issuer,
+                issuer: &self.issuer,
                 signer: &*signer,
                 entropy: &OsEntropy,
                 now_millis: u64::try_from(NOW.as_secs()).unwrap() * 1000,
                 cap_to_subject: false,
                 status: None,
-                generation: &self.settings.generation,
+                generation: &self.generation,
                 request_id: &self.request_id,
             })
             .unwrap()

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use std::sync::LazyLock;
 use sts_testkit::{Config, Finished, Forge, Key, Response, Sample, Server, Site, corpus_file, now};
 
-const MAIN: &str = include_str!("../../config/tests/samples/sts.yaml");
-const OCTO: &str = include_str!("../../config/tests/samples/accounts/octo.yaml");
+const MAIN: &str = include_str!("../../sts/server/tests/samples/sts.yaml");
+const OCTO: &str = include_str!("../../sts/server/tests/samples/accounts/octo.yaml");
 
 /// The two files, with the files that they name. `bend` adapts the main file to the test.
 fn samples(bend: impl FnOnce(String) -> String) -> Site {

@@ -22,6 +22,8 @@ pub(crate) struct Accounts {
     pub(crate) teams: Vec<TeamSpec>,
     pub(crate) accounts: Vec<AccountSpec>,
     pub(crate) tests: Vec<TestSpec>,
+    /// Whether every account file was read.
+    pub(crate) is_complete: bool,
     /// Files with the claims of test tokens, not read yet.
     pub(crate) token_files: Vec<TokenFile>,
     /// Kind and name of everything declared so far, with its position.

@@ -7,6 +7,8 @@ use sts_policy::ApiSpec;
 use sts_types::{Algorithm, ApiName, Audience, CheckCode, Located, Scope};
 
 use super::reader::{Fields, Reader, listed};
+use crate::objects::ApiObject;
+use crate::settings::Secret;
 use crate::source::Span;
 use crate::yaml::Node;
 
@@ -17,6 +19,19 @@ pub(crate) struct Apis {
     pub(crate) signing: BTreeMap<ApiName, Algorithm>,
     /// Files with introspection secrets, not read yet.
     pub(crate) secret_files: Vec<(ApiName, PathBuf, Span)>,
+}
+
+impl Apis {
+    /// The APIs, with the secrets that were read from their files.
+    pub(crate) fn into_objects(self, mut secrets: BTreeMap<ApiName, Secret>) -> Vec<ApiObject> {
+        let Self { specs, mut signing, .. } = self;
+        let object = |policy: ApiSpec| ApiObject {
+            signing_algorithm: signing.remove(&policy.name.value),
+            introspection_secret: secrets.remove(&policy.name.value),
+            policy,
+        };
+        specs.into_iter().map(object).collect()
+    }
 }
 
 /// Reads `apis:`. `signing` lists the server's signing algorithms, `ignored` the scopes of

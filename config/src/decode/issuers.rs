@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jwks_cache::{EntrySpec, FamilySpec, KeySource, NetworkRule, ProxyUrl, Specs};
+use jwks_cache::{EntrySpec, FamilySpec, KeySource, NetworkRule, ProxyUrl};
 use sts_policy::{IssuerDefaults, IssuerSpec, KnownIssuer, Preset, Replay};
 use sts_token::TrustSpec;
 use sts_types::{Algorithm, Audience, CheckCode, EntryName, Issuer, Issuers, Located};
@@ -16,10 +16,12 @@ use super::reader::{Fields, Reader, listed};
 use super::server::{algorithms, checked_url, issuer_url, refuse_hidden_char, stand_in};
 use super::url;
 use crate::json::value_of;
+use crate::objects::{IssuerObject, KeyOrigins, KeysSpec};
 use crate::source::Span;
 use crate::yaml::{Node, Value};
 
-/// The contents of `issuers:`. The first three lists have the same entries in the same order.
+/// The contents of `issuers:`. `policy`, `keys`, `trust` and `origins` have the same
+/// entries in the same order.
 #[derive(Default)]
 pub(crate) struct Entries {
     pub(crate) policy: Vec<IssuerSpec>,
@@ -28,61 +30,22 @@ pub(crate) struct Entries {
     /// Key set files and CA files, with their positions. Without bearer token files, because
     /// rotating a token must not cause a reload.
     pub(crate) key_files: Vec<(PathBuf, Span)>,
-    /// Entries without a fault so far.
-    pub(crate) sound: Vec<ValidEntry>,
+    /// Where the keys are declared; `None` for an entry with a fault.
+    pub(crate) origins: Vec<Option<KeyOrigins>>,
     /// Entries with the URL of a known shared issuer and `preset: none`.
     pub(crate) unprotected: Vec<EntryName>,
 }
 
-/// The spec of an entry for the key cache.
-#[derive(Clone)]
-pub(crate) enum KeysSpec {
-    One(EntrySpec),
-    Family(FamilySpec),
-}
-
-impl KeysSpec {
-    pub(crate) fn name(&self) -> &EntryName {
-        match self {
-            Self::One(entry) => &entry.name,
-            Self::Family(family) => &family.name,
-        }
+impl Entries {
+    /// The entries of one issuer without a fault.
+    pub(crate) fn sound(&self) -> impl Iterator<Item = (&EntrySpec, &KeyOrigins)> {
+        self.keys.iter().zip(&self.origins).filter_map(|(spec, origins)| Some((spec.one()?, origins.as_ref()?)))
     }
 
-    /// The entry, unless it is a family.
-    pub(crate) fn one(&self) -> Option<&EntrySpec> {
-        match self {
-            Self::One(entry) => Some(entry),
-            Self::Family(_) => None,
-        }
-    }
-
-    /// Collects the specs for a key cache.
-    pub(crate) fn specs(all: impl IntoIterator<Item = Self>) -> Specs {
-        let mut specs = Specs::default();
-        for spec in all {
-            match spec {
-                Self::One(entry) => specs.entries.push(entry),
-                Self::Family(family) => specs.families.push(family),
-            }
-        }
-        specs
-    }
-}
-
-/// An entry without a fault so far, with its positions.
-pub(crate) struct ValidEntry {
-    pub(crate) spec: KeysSpec,
-    /// Position of the setting that its keys come from.
-    pub(crate) keys: Span,
-    /// Positions of the settings for network access, by key.
-    pub(crate) access: Vec<(&'static str, Span)>,
-}
-
-impl ValidEntry {
-    /// Position of the setting `key`, or of the entry's keys.
-    pub(crate) fn place(&self, key: Option<&str>) -> Span {
-        self.access.iter().find(|(name, _)| Some(*name) == key).map_or(self.keys, |(_, span)| *span)
+    pub(crate) fn into_objects(self) -> Vec<IssuerObject> {
+        let Self { policy, keys, trust, origins, .. } = self;
+        let entries = policy.into_iter().zip(keys).zip(trust).zip(origins);
+        entries.map(|(((policy, keys), trust), origins)| IssuerObject { policy, keys, trust, origins }).collect()
     }
 }
 
@@ -101,21 +64,24 @@ pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
             reader.short_rules.insert(spec.name.value.to_string(), key);
         }
         spans.push(entry.key_span);
-        if let (true, Some(spec)) = (reader.report.errors() == before, entries.keys.last()) {
-            let keys = ["jwks_file", "jwks_url", "jwks", "issuer", "issuer_template"]
-                .into_iter()
-                .find_map(|key| members.node(key));
-            let access = ["ca_file", "bearer_token_file", "proxy"];
-            entries.sound.push(ValidEntry {
-                spec: spec.clone(),
-                keys: keys.map_or(entry.key_span, |node| node.span),
-                access: access.iter().filter_map(|key| Some((*key, members.node(key)?.span))).collect(),
-            });
-        }
+        let is_sound = reader.report.errors() == before;
+        entries.origins.push(is_sound.then(|| key_origins(reader, entry.key_span, &members)));
     }
     refuse_shared_without_keys(reader, &entries, &spans);
     refuse_domains_without_keys(reader, &entries, &spans);
     entries
+}
+
+fn key_origins(reader: &mut Reader<'_>, entry: Span, members: &Fields<'_>) -> KeyOrigins {
+    let sources = ["jwks_file", "jwks_url", "jwks", "issuer", "issuer_template"];
+    let keys = sources.into_iter().find_map(|key| members.node(key)).map_or(entry, |node| node.span);
+    let access = ["ca_file", "bearer_token_file", "proxy"];
+    let access: Vec<_> = access.into_iter().filter_map(|key| Some((key, members.node(key)?.span))).collect();
+    let sources = &mut reader.report.sources;
+    KeyOrigins {
+        keys: sources.origin(keys),
+        access: access.into_iter().map(|(key, span)| (key, sources.origin(span))).collect(),
+    }
 }
 
 fn issuer(

@@ -18,7 +18,7 @@ mod url;
 
 pub(crate) use accounts::{Accounts, accounts};
 pub(crate) use apis::apis;
-pub(crate) use issuers::{KeysSpec, ValidEntry, issuers};
+pub(crate) use issuers::{Entries, issuers};
 pub(crate) use platform::refuse_bare_preset_none;
 pub(crate) use policy_tests::TokenFile;
 pub(crate) use reader::{Fields, Reader};

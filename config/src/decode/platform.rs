@@ -11,7 +11,7 @@ use super::issuers::Entries;
 use super::owner_claims::owner_claims;
 use super::reader::{Fields, Reader, listed};
 use super::url;
-use crate::diagnostic::{Severity, SourceLocation};
+use crate::diagnostic::{Place, Severity};
 use crate::render::quoted;
 use crate::source::Span;
 use crate::yaml::Node;
@@ -34,7 +34,7 @@ pub(super) fn platform(reader: &mut Reader<'_>, fields: &Fields<'_>, issuers: &I
     let fault = if is_read { IssuerFault::of(issuers) } else { None };
     let known = if is_read { KnownIssuer::of(issuers) } else { None };
     if let (Some(fault), Some(node)) = (&fault, fields.node("issuer").or_else(|| fields.node("issuer_template")))
-        && !reader.report.has_finding_at(node.span)
+        && !reader.report.has_finding_at_span(node.span)
     {
         reader.error(fault.code, node.span, fault.message.clone(), fault.help.clone());
     }
@@ -268,7 +268,7 @@ pub(crate) fn refuse_bare_preset_none(
             );
             let help =
                 "remove `preset: none` from the issuer entry, or say why with `allow_broad: \"...\"` in this identity";
-            let place = SourceLocation::new(&reader.report.sources, span);
+            let place = Place::in_file(&reader.report.sources, span);
             reader.report.at(
                 CheckCode::UnprotectedSharedIssuer,
                 Severity::Unsafe,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sts_policy::{FaultyNames, FaultySet};
 use sts_types::{CheckCode, Located, NameError, nearest};
 
-use crate::diagnostic::{Severity, SourceLocation};
+use crate::diagnostic::{Place, Severity};
 use crate::keys::{self, Key, Section};
 use crate::render::quoted;
 use crate::report::Report;
@@ -80,7 +80,7 @@ impl<'e> Reader<'e> {
     }
 
     pub(crate) fn warning(&mut self, code: CheckCode, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        let place = SourceLocation::new(&self.report.sources, span);
+        let place = Place::in_file(&self.report.sources, span);
         self.report.at(code, Severity::Warning, Some(place), message.into(), Some(help.into()));
     }
 

@@ -13,9 +13,7 @@ use super::scalars::Text;
 use super::store::{Store, store};
 use super::url;
 use crate::render::quoted;
-use crate::settings::{
-    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, TlsFiles,
-};
+use crate::settings::{AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, TlsFiles};
 use crate::source::Span;
 use crate::yaml::Node;
 
@@ -79,8 +77,7 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
     let tls = tls(reader, fields, &mut tls_files);
     let behind_tls_proxy = reader.optional(fields, "behind_tls_proxy", proxies).unwrap_or_default();
     refuse_plain_http(reader, fields, listen);
-    let data_dir =
-        reader.optional(fields, "data_dir", Reader::path).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
+    let data_dir = reader.optional(fields, "data_dir", Reader::path).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
     let (tokens, cap_to_subject) = tokens(reader, fields);
     let keyring = signing(reader, fields, &data_dir, tokens.max_ttl.value);
     Server {
@@ -313,12 +310,7 @@ fn host_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     Some(text.value.to_ascii_lowercase())
 }
 
-pub(crate) fn signing(
-    reader: &mut Reader<'_>,
-    fields: &Fields<'_>,
-    data_dir: &Path,
-    max_ttl: Lifetime,
-) -> KeyringSpec {
+pub(crate) fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>, data_dir: &Path, max_ttl: Lifetime) -> KeyringSpec {
     const DAY: u64 = 86_400;
     let mut spec = KeyringSpec {
         directory: data_dir.join("keys"),

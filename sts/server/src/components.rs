@@ -16,6 +16,7 @@ use sts_token::VerifiedTokenCache;
 use sts_types::{Clock, Entropy, Seal};
 use tokio::sync::watch;
 
+use crate::compile::Compiled;
 use crate::issuer_keys::CachedKeys;
 use crate::metrics::Metrics;
 use crate::operation::AppState;
@@ -29,15 +30,16 @@ pub(crate) struct Components {
 }
 
 impl Components {
-    /// Opens keys and store, and puts `settings` in force; `ledger` takes the place of the store that they name. It wants to be called
+    /// Opens keys and store, and puts `compiled` in force; `ledger` takes the place of the store that they name. It wants to be called
     /// within a runtime.
     pub(crate) fn open(
-        settings: &Settings,
+        compiled: &Compiled,
         clock: Arc<dyn Clock>,
         events: Arc<dyn EventSink>,
         metrics: Arc<Metrics>,
         ledger: Option<Arc<dyn Ledger>>,
     ) -> Result<Self, StartError> {
+        let settings = &compiled.settings;
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
         make_data_dir(settings)?;
         let keyring = Arc::new(Keyring::open(settings.keyring.clone(), &*entropy, clock.now())?);
@@ -56,10 +58,10 @@ impl Components {
                 Arc::new(alerts),
             )?,
         };
-        let issuers = issuer_cache(settings, Arc::clone(&clock), Some(settings.data_dir.join("issuers")))?;
-        metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
+        let issuers = issuer_cache(compiled, Arc::clone(&clock), Some(settings.data_dir.join("issuers")))?;
+        metrics.put_entries(compiled.trust.iter().map(|trust| &trust.entry));
         let service = Service::new(ServiceDependencies {
-            snapshot: snapshot(settings, issuers.clone()),
+            snapshot: snapshot(compiled, issuers.clone()),
             ledger: Arc::clone(&ledger),
             keyring: Arc::clone(&keyring),
             clock,
@@ -118,7 +120,7 @@ pub(crate) fn opens_store(settings: &Settings) -> PathBuf {
 
 /// The issuers' keys; nothing is fetched yet.
 pub(crate) fn issuer_cache(
-    settings: &Settings,
+    compiled: &Compiled,
     clock: Arc<dyn Clock>,
     state_dir: Option<PathBuf>,
 ) -> Result<JwksCache, StartError> {
@@ -130,26 +132,27 @@ pub(crate) fn issuer_cache(
         user_agent: concat!("sts/", env!("CARGO_PKG_VERSION")).to_owned(),
         ignored_proxies: crate::environment::proxy_variables(),
     };
-    JwksCache::new(settings.entries.clone(), environment)
+    JwksCache::new(compiled.keys.clone(), environment)
         .map_err(|errors| StartError::Configuration(Diagnostics::of_entries(errors)))
 }
 
-/// The snapshot of `settings`, with the keys of its entries.
-pub(crate) fn snapshot(settings: &Settings, issuers: JwksCache) -> Snapshot {
+/// The snapshot of `compiled`, with the keys of its entries.
+pub(crate) fn snapshot(compiled: &Compiled, issuers: JwksCache) -> Snapshot {
+    let settings = &compiled.settings;
     Snapshot {
-        generation: settings.generation.clone(),
+        generation: compiled.generation.clone(),
         issuer: settings.issuer.clone(),
-        rules: Arc::clone(&settings.rules),
-        has_rules: settings.has_rules,
-        trust: TrustTable::new(settings.trust.clone()),
+        rules: Arc::clone(&compiled.rules),
+        has_rules: compiled.has_rules,
+        trust: TrustTable::new(compiled.trust.clone()),
         keys: Arc::new(CachedKeys(issuers)),
         remembered: VerifiedTokenCache::default(),
         cap_to_subject: settings.cap_to_subject,
         status_list: settings.status_list,
         max_ttl: settings.keyring.max_ttl,
-        signing: settings.api_signing.iter().map(|(api, algorithm)| (api.clone(), *algorithm)).collect(),
-        secrets: settings
-            .apis_secrets
+        signing: compiled.api_signing.iter().map(|(api, algorithm)| (api.clone(), *algorithm)).collect(),
+        secrets: compiled
+            .api_secrets
             .iter()
             .map(|(api, secret)| (api.clone(), ApiSecret::new(secret.expose().as_bytes())))
             .collect(),

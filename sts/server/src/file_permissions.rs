@@ -15,7 +15,8 @@ use crate::start_error::StartError;
 /// The first folder that others can write to.
 pub(crate) fn check_folders(settings: &Settings) -> Result<Vec<GroupAccess>, StartError> {
     let mut open_to_groups = Vec::new();
-    for (key, folder) in [("data_dir", settings.data_dir.as_path()), ("signing.keys_dir", &settings.keyring.directory)] {
+    for (key, folder) in [("data_dir", settings.data_dir.as_path()), ("signing.keys_dir", &settings.keyring.directory)]
+    {
         match check_private_folder(folder) {
             Ok(group) => open_to_groups.extend(group),
             // The server creates it at the start.

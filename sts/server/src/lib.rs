@@ -5,6 +5,7 @@ mod admin_token;
 mod certificate;
 mod cli;
 mod clock;
+pub mod compile;
 mod components;
 mod dev;
 mod environment;

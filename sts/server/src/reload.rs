@@ -10,7 +10,7 @@ use std::time::Duration;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use rustls::sign::CertifiedKey;
 use serde_json::json;
-use sts_config::{AbsentSecrets, Changes, Diagnostics, Loaded, NameChanges, Settings};
+use sts_config::{AbsentSecrets, Changes, Diagnostics, NameChanges, Settings};
 use sts_keyring::KeyringSpec;
 use sts_policy::AccountChanges;
 use sts_service::Snapshot;
@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tracing::field::display;
 
 use crate::certificate::public_host;
+use crate::compile::{self, Compiled, Loaded, Purpose};
 use crate::components::snapshot;
 use crate::http::{BindError, ServedCertificate, leaf_problems, read_certificate};
 use crate::operation::AppState;
@@ -41,16 +42,16 @@ pub(crate) fn load(config: &Path, now: UnixTime) -> Result<Loaded, Diagnostics> 
 /// Loads a configuration whose decisions are to be explained: policy tests that fail and rules that are unsafe are among its
 /// warnings.
 pub(crate) fn load_to_explain(config: &Path, now: UnixTime) -> Result<Loaded, Diagnostics> {
-    let mut loaded = sts_config::load_to_explain(config, &environment)?;
-    let tests = sts_config::run_policy_tests(&loaded, now);
+    let mut loaded = compile::load(config, &environment, Purpose::Explain)?;
+    let tests = compile::run_policy_tests(&loaded, now);
     loaded.warnings.extend(tests);
-    sts_config::guard(&mut loaded, now);
+    compile::guard(&mut loaded, now);
     Ok(loaded)
 }
 
 /// Loads a configuration and does not run its policy tests.
 pub(crate) fn load_untested(config: &Path) -> Result<Loaded, Diagnostics> {
-    sts_config::load(config, &environment)
+    compile::load(config, &environment, Purpose::Serve)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the composition root reads the environment and passes it in")]
@@ -64,24 +65,24 @@ pub(crate) fn load_to_check(
     now: UnixTime,
     absent_secrets: AbsentSecrets,
 ) -> Result<Loaded, Diagnostics> {
-    tested(sts_config::load_with(config, &environment, absent_secrets)?, now)
+    tested(compile::load(config, &environment, Purpose::Check(absent_secrets))?, now)
 }
 
 fn tested(mut loaded: Loaded, now: UnixTime) -> Result<Loaded, Diagnostics> {
-    let tests = sts_config::run_policy_tests(&loaded, now);
+    let tests = compile::run_policy_tests(&loaded, now);
     let failed = tests.is_fatal();
     loaded.warnings.extend(tests);
     if failed {
         return Err(loaded.warnings);
     }
-    sts_config::guard(&mut loaded, now);
+    compile::guard(&mut loaded, now);
     Ok(loaded)
 }
 
 /// The configuration in force, and what it is in force in.
 pub(crate) struct Reload {
     config: PathBuf,
-    settings: Settings,
+    compiled: Compiled,
     state: Arc<AppState>,
     certificates: Certificates,
     seen: Fingerprint,
@@ -136,10 +137,10 @@ enum ReloadTrigger {
 }
 
 impl Reload {
-    pub(crate) fn new(config: PathBuf, settings: Settings, state: Arc<AppState>, certificates: Certificates) -> Self {
+    pub(crate) fn new(config: PathBuf, compiled: Compiled, state: Arc<AppState>, certificates: Certificates) -> Self {
         let mut reload = Self {
             config,
-            settings,
+            compiled,
             state,
             certificates,
             seen: Fingerprint::new(),
@@ -182,19 +183,19 @@ impl Reload {
         self.glanced = self.glance();
         self.seen = self.fingerprint();
         self.looks_since_refusal = 0;
-        let before = self.settings.generation.clone();
+        let before = self.compiled.generation.clone();
         match self.put_in_force() {
-            Ok(()) if self.refused.take().is_some() && self.settings.generation == before => {
+            Ok(()) if self.refused.take().is_some() && self.compiled.generation == before => {
                 tracing::info!(generation = %before, "the files are well again: they say what is in force");
             }
-            Ok(()) if cause == ReloadTrigger::Asked && self.settings.generation == before => {
+            Ok(()) if cause == ReloadTrigger::Asked && self.compiled.generation == before => {
                 tracing::info!(generation = %before, "the files were read again as SIGHUP asks, and nothing has changed");
             }
             Ok(()) => {}
             Err(why) => {
                 // What was said of a refusal that goes on need not be said every few seconds.
                 if cause == ReloadTrigger::Asked || self.refused.as_ref() != Some(&why) {
-                    tracing::error!(generation = %self.settings.generation, "the configuration was not reloaded, the old one goes on: {why}");
+                    tracing::error!(generation = %self.compiled.generation, "the configuration was not reloaded, the old one goes on: {why}");
                 }
                 self.refused = Some(why);
             }
@@ -206,25 +207,26 @@ impl Reload {
     fn put_in_force(&mut self) -> Result<(), String> {
         let now = self.state.service.clock().now();
         let loaded = load(&self.config, now).map_err(|diagnostics| format!("\n{}", diagnostics.render(false)))?;
-        let Loaded { settings, written, warnings } = loaded;
+        let Loaded { compiled, written, warnings } = loaded;
         drop(written);
-        if settings.generation == self.settings.generation {
+        if compiled.generation == self.compiled.generation {
             return Ok(());
         }
-        if let Some(key) = fixed_at_start(&self.settings, &settings) {
+        let settings = &compiled.settings;
+        if let Some(key) = fixed_at_start(&self.compiled.settings, settings) {
             return Err(format!("`{key}` takes effect at a restart only"));
         }
         let issuers = self
             .state
             .issuers
             .borrow()
-            .with_entries(settings.entries.clone())
+            .with_entries(compiled.keys.clone())
             .map_err(|errors| format!("\n{}", Diagnostics::of_entries(errors).render(false)))?;
-        let renewed = self.renewed_certificates(&settings).map_err(|error| match error.code() {
+        let renewed = self.renewed_certificates(settings).map_err(|error| match error.code() {
             Some(code) => format!("{error} (rule: {code})"),
             None => error.to_string(),
         })?;
-        let host = public_host(&settings);
+        let host = public_host(settings);
         for (listener, _, certificate) in &renewed {
             let host = host.as_deref().filter(|_| *listener == "listen");
             if let Some(problem) = leaf_problems(certificate, now, host).first() {
@@ -236,7 +238,7 @@ impl Reload {
             }
         }
         self.state.service.keyring().raise_longest_life(settings.keyring.max_ttl).map_err(|error| error.to_string())?;
-        for key in needs_restart(&self.settings, &settings) {
+        for key in needs_restart(&self.compiled.settings, settings) {
             tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
         }
         let mut certificates = Vec::new();
@@ -244,12 +246,12 @@ impl Reload {
             certificates.push(listener);
             served.replace(certificate);
         }
-        self.state.metrics.put_entries(settings.trust.iter().map(|trust| &trust.entry));
-        let old = self.state.service.swap(snapshot(&settings, issuers.clone()));
+        self.state.metrics.put_entries(compiled.trust.iter().map(|trust| &trust.entry));
+        let old = self.state.service.swap(snapshot(&compiled, issuers.clone()));
         self.state.issuers.send_replace(issuers);
         // Once it is so.
-        log_changes(&self.settings, &settings, &certificates, &warnings);
-        self.settings = settings;
+        log_changes(&self.compiled, &compiled, &certificates, &warnings);
+        self.compiled = compiled;
         self.retired.push(old);
         Ok(())
     }
@@ -273,12 +275,12 @@ impl Reload {
 
     /// The files that took part and their directories, each by itself: cheap, and other whenever the fingerprint is.
     fn glance(&self) -> Fingerprint {
-        let files = self.settings.files.iter().filter_map(|file| in_its_directory(file));
+        let files = self.compiled.files.iter().filter_map(|file| in_its_directory(file));
         files.chain(self.directories()).filter_map(|path| FileState::of(&path).map(|state| (path, state))).collect()
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let files: BTreeSet<PathBuf> = self.settings.files.iter().filter_map(|file| in_its_directory(file)).collect();
+        let files: BTreeSet<PathBuf> = self.compiled.files.iter().filter_map(|file| in_its_directory(file)).collect();
         let kinds: BTreeSet<_> = files.iter().filter_map(|file| file.extension()).collect();
         let of_a_kind =
             |path: &Path| path.extension().is_some_and(|extension| kinds.contains(extension)) || files.contains(path);
@@ -293,13 +295,13 @@ impl Reload {
 
     /// The directories of the files that take part. Directories, because editors and Kubernetes replace files.
     fn directories(&self) -> BTreeSet<PathBuf> {
-        let files = self.settings.files.iter().filter_map(|file| in_its_directory(file));
+        let files = self.compiled.files.iter().filter_map(|file| in_its_directory(file));
         files.filter_map(|file| file.parent().map(Path::to_owned)).collect()
     }
 }
 
 /// Says all that a reload changes.
-fn log_changes(old: &Settings, new: &Settings, certificates: &[&str], warnings: &Diagnostics) {
+fn log_changes(old: &Compiled, new: &Compiled, certificates: &[&str], warnings: &Diagnostics) {
     let accounts = AccountChanges::between(&old.rules, &new.rules);
     let Changes { issuers, apis, teams, settings, files } = old.outline.changes_to(&new.outline);
     let told = |changes: &NameChanges| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
-use sts_config::{Loaded, Settings, TlsFiles};
+use sts_config::TlsFiles;
 use sts_jose::OsEntropy;
 use sts_store::Ledger;
 use sts_types::{Clock, UnixTime};
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::admin_token::AdminToken;
 use crate::certificate::public_host;
 use crate::clock::SystemClock;
+use crate::compile::{Compiled, Loaded};
 use crate::components::Components;
 use crate::http::{
     AdminState, BindError, Draining, FailureLimit, ListenerSpec, Listeners, Metadata, Proxies, PublicState,
@@ -49,9 +50,9 @@ pub(crate) struct Running {
 /// Runs until SIGTERM or SIGINT. `ledger` replaces the configured store.
 pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let Loaded { settings, written, warnings } = load(config, clock.now()).map_err(StartError::Configuration)?;
+    let Loaded { compiled, written, warnings } = load(config, clock.now()).map_err(StartError::Configuration)?;
     drop(written);
-    let log = telemetry::install(settings.log);
+    let log = telemetry::install(compiled.settings.log);
     if !warnings.is_empty() {
         tracing::warn!("the configuration has warnings; `sts check` shows them");
     }
@@ -59,8 +60,8 @@ pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), 
     runtime()?.block_on(async {
         let mut signals = Termination::listen()?.count_signals();
         survive_file_limit()?;
-        let drain = settings.drain;
-        let running = start(config.to_owned(), settings, clock, ledger, &log)?;
+        let drain = compiled.settings.drain;
+        let running = start(config.to_owned(), compiled, clock, ledger, &log)?;
         let running = running.announced().await;
         let draining = running.draining.clone();
         let mut more_signals = signals.clone();
@@ -132,16 +133,17 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
 /// Binds the configured addresses and starts the server.
 fn start(
     config: PathBuf,
-    settings: Settings,
+    compiled: Compiled,
     clock: Arc<dyn Clock>,
     ledger: Option<Arc<dyn Ledger>>,
     log: &Log,
 ) -> Result<Running, StartError> {
+    let settings = &compiled.settings;
     let public = ListenerSpec::bind("listen", settings.listen, settings.tls.as_ref())?;
     let admin = ListenerSpec::bind("admin.listen", settings.admin.listen, settings.admin.tls.as_ref())?;
-    check_certificate(&public, settings.tls.as_ref(), public_host(&settings).as_deref(), clock.now())?;
+    check_certificate(&public, settings.tls.as_ref(), public_host(settings).as_deref(), clock.now())?;
     check_certificate(&admin, settings.admin.tls.as_ref(), None, clock.now())?;
-    start_on(config, settings, clock, ledger, log, public, admin)
+    start_on(config, compiled, clock, ledger, log, public, admin)
 }
 
 /// Refuses a certificate that clients will not accept.
@@ -161,24 +163,25 @@ fn check_certificate(
 /// Opens and starts everything behind these listeners. Requests are served once it returns.
 pub(crate) fn start_on(
     config: PathBuf,
-    settings: Settings,
+    compiled: Compiled,
     clock: Arc<dyn Clock>,
     ledger: Option<Arc<dyn Ledger>>,
     log: &Log,
     public: ListenerSpec,
     admin: ListenerSpec,
 ) -> Result<Running, StartError> {
+    let settings = &compiled.settings;
     let (public_address, admin_address) =
         (public.address().unwrap_or(settings.listen), admin.address().unwrap_or(settings.admin.listen));
 
-    // Check the folders before anything is read from them or created in them.
-    file_permissions::check_folders(&settings)?;
+    // Before anything is read from them, or made in them.
+    file_permissions::check_folders(settings)?;
     let metrics = Arc::new(Metrics::default());
     let events = Arc::new(EventLog::start(settings.log.format, settings.audit.required, Arc::clone(&metrics)));
     metrics.put_sinks(events.sinks().iter().cloned().chain([log.sink()]).collect());
-    let engine = Components::open(&settings, clock, Arc::clone(&events) as _, metrics, ledger)?;
+    let engine = Components::open(&compiled, clock, Arc::clone(&events) as _, metrics, ledger)?;
     let token = AdminToken::open(&settings.data_dir, &OsEntropy)?;
-    for access in file_permissions::check_everything(&settings)? {
+    for access in file_permissions::check_everything(settings)? {
         tracing::warn!("{access}; {}", access.help());
     }
 
@@ -199,8 +202,8 @@ pub(crate) fn start_on(
     });
     let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };
     let listeners = Listeners::start(public, public_state, &settings.limits, admin, admin_state)?;
-    let reload = Reload::new(config, settings, Arc::clone(&engine.state), certificates);
-    // Listen before the log says "ready": until then, SIGHUP would end the process.
+    let reload = Reload::new(config, compiled, Arc::clone(&engine.state), certificates);
+    // Before anybody is told that we are ready: until it is listened for, SIGHUP ends a process.
     let hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
     Ok(Running {
         public: public_address,

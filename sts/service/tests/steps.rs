@@ -11,8 +11,10 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
+use sts_config::{AbsentSecrets, CrateSpecs};
 use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
 use sts_keyring::{Keyring, KeyringSpec};
+use sts_policy::RuleSet;
 use sts_service::{
     ApiSecret, Caller, Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable,
     KeysView, Parameters, Phase, PhaseTimes, Reason, RefusedError, RequestContext, RevocationRequest, Service,
@@ -346,14 +348,17 @@ impl Fixture {
 fn snapshot(directory: &std::path::Path, config: &str, keys: Arc<FakeKeys>) -> Snapshot {
     let path = directory.join("sts.yaml");
     std::fs::write(&path, config).unwrap();
-    let settings =
-        sts_config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{}", errors.render(false))).settings;
+    let (configuration, report) = sts_config::read(&path, &|_| None, AbsentSecrets::Refuse);
+    let configuration = configuration.unwrap_or_else(|| panic!("{}", report.finish().0.render(false)));
+    let (settings, digest) = (configuration.settings.clone(), configuration.digest);
+    let CrateSpecs { policy, trust, .. } = configuration.into_specs();
+    let rules = RuleSet::compile(&policy).unwrap_or_else(|findings| panic!("{findings:?}")).rules;
     Snapshot {
         remembered: sts_token::VerifiedTokenCache::default(),
-        generation: settings.generation.clone(),
+        generation: digest.to_hex(),
         issuer: settings.issuer.clone(),
-        rules: Arc::clone(&settings.rules),
-        trust: TrustTable::new(settings.trust.clone()),
+        rules: Arc::new(rules),
+        trust: TrustTable::new(trust),
         keys,
         status_list: settings.status_list,
         cap_to_subject: settings.cap_to_subject,

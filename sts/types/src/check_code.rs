@@ -171,6 +171,7 @@ check_codes! {
     EnvironmentWithoutBranch "environment-without-branch" "A subject names a GitHub environment and no branch."
     CustomisedSubject "customised-subject" "A subject follows a customised template of GitHub."
     ShadowedIdentity "shadowed-identity" "An earlier identity accepts everything that this one does."
+    ShadowedObject "shadowed-object" "A managed object has the kind and name of one that a file declares, which wins."
     AmbiguousAccounts "ambiguous-accounts" "One token can reach two accounts."
     OverlapsNotAllShown "overlaps-not-all-shown" "There are more overlaps than are compared or shown."
 

@@ -31,7 +31,7 @@ pub use names::{
     RequestId, Scope, ScopeSet, Subject, TeamName, is_uuid,
 };
 pub use nearest::nearest;
-pub use origin::{Located, Origin};
+pub use origin::{JsonPointer, Located, ObjectKind, ObjectPointer, ObjectRef, Origin};
 pub use proof::{ApiKeyProof, FederatedProof, OwnProof, Proof, RootProof};
 pub use record::{ReplayClaim, TokenRecord};
 pub use seal::{Digest256, Seal, hex};

@@ -7,8 +7,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// What each crate may depend on, of ours. `jwks-cache` knows nothing of tokens, policy or configuration; `sts-store` never
-/// sees a token; `sts-service` reaches issuer keys through a trait; only the server names implementations.
+/// What each crate may depend on, of ours. `jwks-cache` knows nothing of tokens, policy or
+/// configuration; `sts-store` never sees a token; `sts-service` reaches issuer keys through a trait;
+/// `sts-config` knows other crates by their specs; only the server names implementations.
 const EDGES: &[(&str, &[&str])] = &[
     ("sts-types", &[]),
     ("sts-claims", &["sts-types"]),
@@ -21,7 +22,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sts-store-embedded", &["sts-types", "sts-store"]),
     ("sts-store-redis", &["sts-types", "sts-store"]),
     ("sts-service", &["sts-types", "sts-claims", "sts-jose", "sts-keyring", "sts-policy", "sts-store", "sts-token"]),
-    ("sts-config", &["sts-types", "sts-claims", "sts-jose", "sts-policy", "jwks-cache", "sts-token"]),
+    (
+        "sts-config",
+        &["sts-types", "sts-claims", "sts-jose", "sts-keyring", "sts-policy", "sts-store", "jwks-cache", "sts-token"],
+    ),
     (
         "sts",
         &[
@@ -31,7 +35,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "jwks-cache",
             "sts-policy",
             "sts-token",
+            "sts-keyring",
             "sts-store",
+            "sts-store-embedded",
+            "sts-store-redis",
             "sts-service",
             "sts-config",
         ],

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
-use sts_config::{AdminAccess, Diagnostics, Settings};
+use sts_config::{AdminAccess, Diagnostics};
 use sts_types::{CheckCode, Clock, UnixTime, shown_path};
 use zeroize::Zeroizing;
 
@@ -19,6 +19,7 @@ use super::table::table;
 use super::{complain, denials, fail, issuers, say, tokens};
 use crate::admin_token;
 use crate::clock::SystemClock;
+use crate::compile::{Compiled, names_alone};
 use crate::components::{Components, opens_store};
 use crate::http::BindError;
 use crate::metrics::Metrics;
@@ -130,11 +131,11 @@ impl<'a> Session<'a> {
             Backend::Nowhere(text) => text.clone(),
             Backend::Here(engine) => return Ok(self.runtime.block_on(operation.run(&engine.state, BY))),
         };
-        let settings = match settings_to_open(&self.args.config, &operation) {
-            Ok(settings) => settings,
+        let compiled = match compiled_to_open(&self.args.config, &operation) {
+            Ok(compiled) => compiled,
             Err(diagnostics) => return Err(StartError::StoreNotOpened { missing, diagnostics }),
         };
-        let opens = opens_store(&settings);
+        let opens = opens_store(&compiled.settings);
         if !opens.exists() {
             return Ok(Err(OperationError::Failed(format!(
                 "{missing}; and `{}` is not there to open the store without one: start a server with `sts serve`, or give \
@@ -146,7 +147,7 @@ impl<'a> Session<'a> {
         // What drives the connections to a store is this runtime.
         let entered = self.runtime.enter();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let engine = Components::open(&settings, clock, Arc::new(NoEvents), Arc::new(Metrics::default()), None)?;
+        let engine = Components::open(&compiled, clock, Arc::new(NoEvents), Arc::new(Metrics::default()), None)?;
         drop(entered);
         let done = self.runtime.block_on(operation.run(&engine.state, BY));
         self.place = Backend::Here(Box::new(engine));
@@ -156,17 +157,18 @@ impl<'a> Session<'a> {
 
 /// The settings to open the store by. Where the configuration does not load and `operation` is only
 /// about records, as much of it as can be read.
-fn settings_to_open(config: &Path, operation: &Operation) -> Result<Settings, Diagnostics> {
+fn compiled_to_open(config: &Path, operation: &Operation) -> Result<Compiled, Diagnostics> {
     match load_untested(config) {
-        Ok(loaded) => Ok(loaded.settings),
+        Ok(loaded) => Ok(loaded.compiled),
         Err(diagnostics) if operation.needs_rules() => Err(diagnostics),
         Err(_) => {
-            let settings = sts_config::store_access(config, &environment)?;
+            let access = sts_config::store_access(config, &environment)?;
+            let compiled = names_alone(access).ok_or_else(Diagnostics::default)?;
             complain(&format!(
                 "warning: {} does not load, `sts check` shows why; its store is opened by `data_dir`, `store` and `signing` alone",
                 shown_path(config)
             ));
-            Ok(settings)
+            Ok(compiled)
         }
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use sts_config::{AbsentSecrets, Diagnostics, Loaded, Settings, Severity};
+use sts_config::{AbsentSecrets, Diagnostics, Settings, Severity};
 use sts_types::{CheckCode, Clock, UnixTime};
 
 use super::compare::{Comparison, compare};
 use super::{complain, say};
 use crate::certificate::public_host;
 use crate::clock::SystemClock;
+use crate::compile::{self, Compiled, Loaded};
 use crate::components::issuer_cache;
 use crate::file_permissions;
 use crate::http::{leaf_problems, read_certificate};
@@ -51,11 +52,12 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(findings) => return refused(args, &findings),
     };
-    let Loaded { settings, written, warnings } = &loaded;
+    let Loaded { compiled, written, warnings } = &loaded;
+    let settings = &compiled.settings;
     let mut findings = warnings.clone();
     check_permissions(settings, &mut findings);
     check_certificates(settings, now, &mut findings);
-    check_issuers(settings, clock, args.without_secrets, &mut findings);
+    check_issuers(compiled, clock, args.without_secrets, &mut findings);
     if findings.is_fatal() {
         return refused(args, &findings);
     }
@@ -72,13 +74,13 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
             return refused(args, &findings);
         }
     };
-    let overlaps = settings.rules.overlaps(&written.policy);
-    findings.extend(sts_config::describe_overlaps(written, &overlaps));
+    let overlaps = compiled.rules.overlaps(&written.policy);
+    findings.extend(compile::describe_overlaps(written, &overlaps));
     if exit_code(args, &findings) != 0 {
         return refused(args, &findings);
     }
     let mut members = Map::new();
-    members.insert("generation".to_owned(), json!(settings.generation));
+    members.insert("generation".to_owned(), json!(compiled.generation));
     members.insert("overlaps".to_owned(), json!(overlaps));
     if let Some(comparison) = &comparison {
         members.insert("against".to_owned(), json!(comparison));
@@ -153,8 +155,8 @@ fn check_certificates(settings: &Settings, now: UnixTime, findings: &mut Diagnos
 }
 
 /// Whether a key cache can be made of the issuer entries.
-fn check_issuers(settings: &Settings, clock: Arc<dyn Clock>, without_secrets: bool, findings: &mut Diagnostics) {
-    match issuer_cache(settings, clock, None) {
+fn check_issuers(compiled: &Compiled, clock: Arc<dyn Clock>, without_secrets: bool, findings: &mut Diagnostics) {
+    match issuer_cache(compiled, clock, None) {
         Ok(_) => {}
         Err(StartError::Configuration(own)) => {
             // The load told which secrets are absent.
@@ -195,13 +197,13 @@ fn report(args: &CheckArgs, diagnostics: &Diagnostics, members: Map<String, Valu
     }
 }
 
-fn summary(config: &Path, Loaded { settings, written, .. }: &Loaded) -> String {
+fn summary(config: &Path, Loaded { compiled, written, .. }: &Loaded) -> String {
     let count = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
-    let identities = settings.rules.accounts().map(|account| account.identities.len()).sum();
+    let identities = compiled.rules.accounts().map(|account| account.identities.len()).sum();
     format!(
         "{}: ok ({}, {}, {}, {}, {})",
         config.display(),
-        count(settings.trust.len(), "issuer entry", "issuer entries"),
+        count(compiled.trust.len(), "issuer entry", "issuer entries"),
         count(written.policy.apis.len(), "API", "APIs"),
         count(written.policy.accounts.len(), "service account", "service accounts"),
         count(identities, "identity", "identities"),

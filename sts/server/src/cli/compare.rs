@@ -8,11 +8,11 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sts_claims::ClaimSet;
-use sts_config::Loaded;
 use sts_policy::{Case, Change, TestSpec, Verdict};
 use sts_types::{EntryName, UnixTime, shown_path};
 
 use super::explain;
+use crate::compile::Loaded;
 
 /// The longest line of a file of decision events, in bytes; what is longer is none that was written by us.
 const MAX_LINE: usize = 256 * 1024;
@@ -67,7 +67,7 @@ pub(super) fn compare(old: &Loaded, new: &Loaded, replay: Option<&Path>, now: Un
         let is_new = |test: &TestSpec| new.written.tests.iter().any(|own| own.is_same(test));
         let tests = own.written.tests.iter().filter(|test| of == "new" || !is_new(test));
         for test in tests {
-            if let Ok(case) = sts_policy::test_case(&own.settings.rules, &own.written.policy, test, now) {
+            if let Ok(case) = sts_policy::test_case(&own.compiled.rules, &own.written.policy, test, now) {
                 comparison.tests += 1;
                 note(&mut found, (old, new), &case, Source::Test(test.name.clone()));
             }
@@ -100,7 +100,7 @@ pub(super) fn compare(old: &Loaded, new: &Loaded, replay: Option<&Path>, now: Un
 
 /// Judges `case` under both; one finding stands for all requests of one subject that change alike.
 fn note(found: &mut BTreeMap<(Change, String), Changed>, (old, new): (&Loaded, &Loaded), case: &Case, source: Source) {
-    let (before, after) = (old.settings.rules.verdict(case), new.settings.rules.verdict(case));
+    let (before, after) = (old.compiled.rules.verdict(case), new.compiled.rules.verdict(case));
     let Some(change) = Change::between(&before, &after) else { return };
     let subject = case.claims.text("sub").map(str::to_owned);
     let test = if let Source::Test(name) = &source { name.as_str() } else { "" };
@@ -167,7 +167,7 @@ impl Recorded {
         };
         let whole = Case { scope: None, ..asked.clone() };
         let same = self.granted
-            && matches!(old.settings.rules.verdict(&whole), Verdict::Granted { scope, .. } if Some(&scope) == self.scope.as_ref());
+            && matches!(old.compiled.rules.verdict(&whole), Verdict::Granted { scope, .. } if Some(&scope) == self.scope.as_ref());
         Some(if same { whole } else { asked })
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 use sts_claims::{ClaimSet, Json};
-use sts_config::{Loaded, Settings};
 use sts_policy::RequestedNames;
 use sts_service::{ExplainError, Explanation, Presented};
 use sts_store::TakenClaim;
@@ -16,6 +15,7 @@ use sts_types::{Clock, Digest256, UnixTime, shown_path};
 use super::admin_commands::{self, ServerArgs, Session};
 use super::{RequestArgs, complain, fail, say};
 use crate::clock::{ClockAt, SystemClock};
+use crate::compile::{Compiled, Loaded};
 use crate::components::{issuer_cache, snapshot};
 use crate::operation::{Operation, replay_claims};
 use crate::reload::load_to_explain;
@@ -80,9 +80,9 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     if let Some(note) = &not_in_force {
         complain(&format!("note: {note}; `sts check` lists them"));
     }
-    let explained = match explain(args, &loaded.settings, &input, None) {
+    let explained = match explain(args, &loaded.compiled, &input, None) {
         Ok(Ok(Explanation { replay_claim: Some(key), .. })) => {
-            explain(args, &loaded.settings, &input, find_use(&args.server, key).as_ref())
+            explain(args, &loaded.compiled, &input, find_use(&args.server, key).as_ref())
         }
         explained => explained,
     };
@@ -155,7 +155,7 @@ enum Input {
 
 fn explain(
     args: &ExplainArgs,
-    settings: &Settings,
+    compiled: &Compiled,
     input: &Input,
     taken: Option<&TakenClaim>,
 ) -> Result<Result<Explanation, ExplainError>, StartError> {
@@ -168,7 +168,7 @@ fn explain(
         Some(wall) => Arc::new(ClockAt { wall, system }),
         None => Arc::new(system),
     };
-    let snapshot = snapshot(settings, issuer_cache(settings, Arc::clone(&clock), None)?);
+    let snapshot = snapshot(compiled, issuer_cache(compiled, Arc::clone(&clock), None)?);
     let audience: Vec<String> = args.request.audiences().map(str::to_owned).collect();
     let asked = RequestedNames {
         audience: &audience,

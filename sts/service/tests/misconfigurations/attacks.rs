@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use sts_policy::{Facts, RequestedNames, Verdict};
+use sts_config::AbsentSecrets;
+use sts_policy::{Facts, RequestedNames, RuleSet, Verdict};
 use sts_types::UnixTime;
 
 use crate::support::NOW;
@@ -11,12 +12,15 @@ use crate::support::NOW;
 fn fld06_no_attack_is_let_in_by_the_fix_that_is_named_for_it() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples/attacks/sts.yaml");
     let now = UnixTime::from_secs(NOW);
-    let mut loaded = sts_config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
-    sts_config::guard(&mut loaded, now);
-    let (rules, written) = (&loaded.settings.rules, &loaded.written);
+    let (configuration, report) = sts_config::read(&path, &|_| None, AbsentSecrets::Refuse);
+    let mut configuration = configuration.unwrap_or_else(|| panic!("{}", report.finish().0.render(false)));
+    let tests = std::mem::take(&mut configuration.tests);
+    let policy = configuration.into_specs().policy;
+    let mut rules = RuleSet::compile(&policy).unwrap_or_else(|findings| panic!("{findings:?}")).rules;
+    rules.guard(&policy, &tests, now);
     let mut refused = 0;
-    for test in &written.tests {
-        let case = sts_policy::test_case(rules, &written.policy, test, now).unwrap_or_else(|error| panic!("{error:?}"));
+    for test in &tests {
+        let case = sts_policy::test_case(&rules, &policy, test, now).unwrap_or_else(|error| panic!("{error:?}"));
         if !matches!(rules.verdict(&case), Verdict::Refused { .. }) {
             continue;
         }

@@ -8,7 +8,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use sts_claims::ClaimSet;
-use sts_policy::{Preset, RequestedNames};
+use sts_config::{AbsentSecrets, CrateSpecs};
+use sts_policy::{Preset, RequestedNames, RuleSet};
 use sts_service::{
     Candidates, Explanation, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable, KeysView, Presented, Snapshot,
     TrustTable,
@@ -176,15 +177,30 @@ pub(crate) fn snapshot(config: &str, keys: Vec<(&'static str, KeysView)>) -> Sna
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sts.yaml");
     std::fs::write(&path, config).unwrap();
-    let settings = sts_config::load_to_explain(&path, &|_| None)
-        .unwrap_or_else(|errors| panic!("{}\n{config}", errors.render(false)))
-        .settings;
+    let (configuration, report) = sts_config::read(&path, &|_| None, AbsentSecrets::Refuse);
+    let (findings, _) = report.finish();
+    assert!(
+        !findings.is_fatal(),
+        "{}
+{config}",
+        findings.render(false)
+    );
+    let CrateSpecs { policy, trust, .. } = configuration.unwrap().into_specs();
+    let issuer = policy.issuer.clone();
+    let rules = RuleSet::compile_with_unsafe(&policy)
+        .unwrap_or_else(|findings| {
+            panic!(
+                "{findings:?}
+{config}"
+            )
+        })
+        .rules;
     Snapshot {
         remembered: sts_token::VerifiedTokenCache::default(),
         generation: String::new(),
-        issuer: settings.issuer.clone(),
-        rules: Arc::clone(&settings.rules),
-        trust: TrustTable::new(settings.trust.clone()),
+        issuer,
+        rules: Arc::new(rules),
+        trust: TrustTable::new(trust),
         keys: Arc::new(Keys(keys)),
         status_list: false,
         cap_to_subject: false,

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use jwks_cache::NetworkRule;
 use serde_json::Value;
 use sts_claims::ClaimSet;
+use sts_config::AbsentSecrets;
 use sts_jose::{Algorithm, CompactJws, KeySet, base64url, decode_base64url};
 use sts_policy::RuleSet;
 use sts_service::Parameters;
@@ -173,14 +174,15 @@ fn load(text: &str) -> Option<Arc<RuleSet>> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sts.yaml");
     std::fs::write(&file, text).unwrap();
-    match sts_config::load(Path::new(&file), &|_| None) {
-        Ok(loaded) => Some(loaded.settings.rules),
-        Err(findings) => {
-            assert!(findings.is_fatal());
-            assert!(!findings.render(false).is_empty());
-            None
-        }
-    }
+    let (configuration, report) = sts_config::read(Path::new(&file), &|_| None, AbsentSecrets::Refuse);
+    let (findings, _) = report.finish();
+    let Some(configuration) = configuration else {
+        assert!(findings.is_fatal());
+        assert!(!findings.render(false).is_empty());
+        return None;
+    };
+    let rules = RuleSet::compile_with_unsafe(&configuration.into_specs().policy);
+    rules.ok().filter(|_| !findings.is_fatal()).map(|compiled| Arc::new(compiled.rules))
 }
 
 /// What the store holds, once its seal fits: read, written and read again it is the same.

@@ -1,14 +1,50 @@
 //! The issuer entries as the key cache judges them, so that a bad key file is found by a check and at its place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jwks_cache::{EntryError, EntrySpec, Environment, JwksCache, KeySource, Specs};
+use sts_config::{AbsentSecrets, KeyOrigins, KeysSpec, Report, Severity};
 use sts_jose::KeySet;
+use sts_token::TrustSpec;
 use sts_types::{CheckCode, Clock, Entropy, EntryName};
 
-/// What is wrong with the entries' URLs and key sets. Nothing is dialled, and no state is read or written.
-pub(crate) fn check(specs: Specs) -> Vec<EntryError> {
+/// Reports what is wrong with the URLs and key sets of the issuer entries, at the places where they are
+/// declared. Nothing is dialled, and no state is read or written.
+pub(super) fn check(
+    keys: &[(KeysSpec, Option<KeyOrigins>)],
+    trust: &[TrustSpec],
+    absent_secrets: AbsentSecrets,
+    report: &mut Report,
+) {
+    let sound: Vec<(&KeysSpec, &KeyOrigins)> =
+        keys.iter().filter_map(|(spec, origins)| Some((spec, origins.as_ref()?))).collect();
+    let mut errors = refused_by_cache(KeysSpec::specs(sound.iter().map(|(spec, _)| (*spec).clone())));
+    let mut domains: BTreeMap<&str, Vec<&EntrySpec>> = BTreeMap::new();
+    for spec in sound.iter().filter_map(|(spec, _)| spec.one()) {
+        let domain = trust.iter().find(|own| own.entry == spec.name).and_then(|own| own.trust_domain.as_deref());
+        domain.into_iter().for_each(|domain| domains.entry(domain).or_default().push(spec));
+    }
+    errors.extend(domains.iter().flat_map(|(domain, sharers)| shared_in_domain(domain, sharers)));
+    for error in errors {
+        let Some((spec, origins)) = sound.iter().find(|(spec, _)| *spec.name() == error.entry) else { continue };
+        // That an entry has no keys of its own was reported where the entries were read.
+        let is_told = error.code == CheckCode::IssuerWithoutKeys
+            && spec.one().is_some_and(|spec| spec.source == KeySource::Discovery);
+        let origin = origins.of(error.key);
+        if is_told || report.has_finding_at(origin) {
+            continue;
+        }
+        let is_absent = error.code == CheckCode::MissingSecret && absent_secrets == AbsentSecrets::Warn;
+        let severity = if is_absent { Severity::Warning } else { Severity::Error };
+        let message = format!("issuer entry `{}`: {}", error.entry, error.message);
+        report.add(error.code, severity, origin, message, Some(error.help));
+    }
+}
+
+/// What the key cache says of the specs.
+fn refused_by_cache(specs: Specs) -> Vec<EntryError> {
     let environment = Environment {
         clock: Arc::new(StoppedClock),
         entropy: Arc::new(StoppedClock),
@@ -22,7 +58,7 @@ pub(crate) fn check(specs: Specs) -> Vec<EntryError> {
 
 /// Keys that are in the static key sets of two of `entries`, which have the trust domain `domain`: by
 /// them nothing tells whose token without `iss` it is. Entries of one issuer are judged by the cache.
-pub(crate) fn shared_in_domain(domain: &str, entries: &[&EntrySpec]) -> Vec<EntryError> {
+fn shared_in_domain(domain: &str, entries: &[&EntrySpec]) -> Vec<EntryError> {
     let sets: Vec<(&EntrySpec, Vec<String>)> = entries.iter().map(|entry| (*entry, thumbprints(entry))).collect();
     let mut errors = Vec::new();
     for (at, (entry, own)) in sets.iter().enumerate() {

@@ -6,7 +6,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use sts_config::load;
+use sts::compile::{Purpose, load};
 use sts_policy::Preset;
 
 /// The exit code, and every finding.
@@ -47,7 +47,7 @@ fn judge_as(ours: &str, entries: &Value, identity: &Value) -> Judged {
     }
     let path = folder.path().join("sts.yaml");
     fs::write(&path, serde_json::to_string_pretty(&config).unwrap()).unwrap();
-    match load(&path, &|_| None) {
+    match load(&path, &|_| None, Purpose::Serve) {
         Ok(loaded) => Judged {
             code: 0,
             text: loaded.warnings.render(false),

@@ -10,7 +10,7 @@ use sts_types::{Issuer, IssuerTemplate, Located};
 const MOST: usize = 10_000;
 
 /// Tells each family which of its members the rules of `policy` name.
-pub(crate) fn assign(specs: &mut Specs, policy: &Spec) {
+pub(super) fn assign(specs: &mut Specs, policy: &Spec) {
     for family in &mut specs.families {
         let identities = policy.accounts.iter().flat_map(|account| &account.identities);
         let own =

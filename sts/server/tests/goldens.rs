@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use sts_config::load;
+use sts::compile::{Purpose, load};
 
 fn environment(name: &str) -> Option<String> {
     match name {
@@ -24,7 +24,7 @@ fn every_wrong_configuration_is_reported_as_its_golden_file_says() {
     assert!(cases.len() >= 25, "{}", cases.len());
     let mut stale = Vec::new();
     for case in cases {
-        let findings = load(&case, &environment).map(|loaded| loaded.settings.generation).unwrap_err();
+        let findings = load(&case, &environment, Purpose::Serve).map(|loaded| loaded.compiled.generation).unwrap_err();
         let rendered = format!("{}exit {}\n", findings.render(false), findings.exit_code());
         let golden = case.with_extension("txt");
         #[expect(clippy::disallowed_methods, reason = "a switch of the test run itself")]

@@ -11,8 +11,8 @@
 use std::fs;
 
 use serde_json::{Map, Value, json};
+use sts::compile::{Purpose, load};
 use sts_claims::ClaimSet;
-use sts_config::load;
 use sts_policy::{Facts, Outcome, Preset, RequestedNames, RuleSet};
 use sts_types::{EntryName, UnixTime};
 
@@ -49,8 +49,8 @@ fn judge_all(entries: &Value, identities: &[Value]) -> Judged {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");
     fs::write(&path, serde_json::to_string_pretty(&config).unwrap()).unwrap();
-    match load(&path, &|_| None) {
-        Ok(loaded) => Judged { code: 0, text: loaded.warnings.render(false), rules: Some(loaded.settings.rules) },
+    match load(&path, &|_| None, Purpose::Serve) {
+        Ok(loaded) => Judged { code: 0, text: loaded.warnings.render(false), rules: Some(loaded.compiled.rules) },
         Err(findings) => Judged { code: findings.exit_code(), text: findings.render(false), rules: None },
     }
 }

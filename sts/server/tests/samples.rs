@@ -4,13 +4,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use jwks_cache::KeySource;
-use sts_config::{
-    IpNetwork, Loaded, LogFormat, LogLevel, SourceDocuments, json_schema, load, run_policy_tests,
-};
+use sts::compile::{Loaded, Purpose, SourceDocuments, load, run_policy_tests};
+use sts_config::{IpNetwork, LogFormat, LogLevel, json_schema};
 use sts_policy::{Preset, ScalarSpec};
+use sts_store::spec::StoreSpec;
 use sts_types::{Algorithm, UnixTime};
 
 const KEY_SET: &str =
@@ -42,13 +41,15 @@ fn write_secret(path: &Path, text: &str) {
 }
 
 fn loaded(folder: &Path) -> Loaded {
-    load(&folder.join("sts.yaml"), &|_| None).unwrap_or_else(|findings| panic!("{}", findings.render(false)))
+    load(&folder.join("sts.yaml"), &|_| None, Purpose::Serve)
+        .unwrap_or_else(|findings| panic!("{}", findings.render(false)))
 }
 
 #[test]
 fn the_samples_load_as_printed() {
     let folder = samples();
-    let Loaded { settings, written: SourceDocuments { policy, .. }, warnings } = loaded(folder.path());
+    let Loaded { compiled, written: SourceDocuments { policy, .. }, warnings } = loaded(folder.path());
+    let settings = &compiled.settings;
     assert_eq!(warnings.render(false), "");
     let at = |name: &str| folder.path().join(name);
 
@@ -67,13 +68,13 @@ fn the_samples_load_as_printed() {
     let [github, staging] = policy.issuers.as_slice() else { panic!("two entries") };
     assert_eq!((github.preset, github.shared), (Some(Preset::GithubActions), true));
     assert_eq!((staging.preset, staging.shared), (Some(Preset::Kubernetes), false));
-    assert_eq!(settings.entries.entries[0].source, KeySource::Discovery);
-    assert_eq!(settings.entries.entries[1].source, KeySource::File(at("staging.jwks.json")));
+    assert_eq!(compiled.keys.entries[0].source, KeySource::Discovery);
+    assert_eq!(compiled.keys.entries[1].source, KeySource::File(at("staging.jwks.json")));
     assert_eq!(
-        settings.entries.entries.iter().map(|e| &e.name).collect::<Vec<_>>(),
-        settings.trust.iter().map(|t| &t.entry).collect::<Vec<_>>()
+        compiled.keys.entries.iter().map(|e| &e.name).collect::<Vec<_>>(),
+        compiled.trust.iter().map(|t| &t.entry).collect::<Vec<_>>()
     );
-    let trust = &settings.trust[0];
+    let trust = &compiled.trust[0];
     assert_eq!(
         (trust.leeway, trust.max_token_lifetime, trust.max_token_age, trust.require_iat),
         (60, 86_400, None, true)
@@ -95,9 +96,9 @@ fn the_samples_load_as_printed() {
     assert_eq!(owner.value, ScalarSpec::Text("65".to_owned()));
     assert_eq!(main.ttl.unwrap().value.as_secs(), 600);
 
-    let secret = settings.apis_secrets.values().next().unwrap();
+    let secret = compiled.api_secrets.values().next().unwrap();
     assert_eq!(secret.expose(), "correct horse battery staple");
-    assert_eq!(settings.files.len(), 6, "{:?}", settings.files);
+    assert_eq!(compiled.files.len(), 6, "{:?}", compiled.files);
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn the_samples_policy_tests_pass_and_a_wrong_one_fails_at_its_place() {
     fs::write(&path, &wrong).unwrap();
     let findings = run_policy_tests(&loaded(folder.path()), now);
     assert_eq!(findings.exit_code(), 1, "{}", findings.render(false));
-    let place = findings.iter().find_map(|finding| finding.place.clone()).unwrap();
+    let place = findings.iter().find_map(|finding| finding.place.as_ref()?.file().cloned()).unwrap();
     assert_eq!(place.file, path);
     assert!(
         wrong
@@ -129,9 +130,10 @@ fn what_is_not_written_has_its_documented_default() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");
     fs::write(&path, "issuer: http://localhost:8080\nlisten: ${LISTEN}\nbehind_tls_proxy: [10.0.0.0/8]\n").unwrap();
-    let Loaded { settings, written: SourceDocuments { policy, .. }, .. } =
-        load(&path, &|name| (name == "LISTEN").then(|| "0.0.0.0:80".to_owned()))
+    let Loaded { compiled, written: SourceDocuments { policy, .. }, .. } =
+        load(&path, &|name| (name == "LISTEN").then(|| "0.0.0.0:80".to_owned()), Purpose::Serve)
             .unwrap_or_else(|f| panic!("{}", f.render(false)));
+    let settings = &compiled.settings;
     assert_eq!(settings.listen, "0.0.0.0:80".parse().unwrap());
     assert_eq!(settings.behind_tls_proxy, [IpNetwork::parse("10.0.0.0/8").unwrap()]);
     assert_eq!(
@@ -157,7 +159,7 @@ fn f9_a_proxy_that_is_everybody_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");
     fs::write(&path, "issuer: https://sts.example.com\nlisten: 0.0.0.0:80\nbehind_tls_proxy: [\"::/0\"]\n").unwrap();
-    let Loaded { warnings, .. } = load(&path, &|_| None).unwrap();
+    let Loaded { warnings, .. } = load(&path, &|_| None, Purpose::Serve).unwrap();
     let text = warnings.render(false);
     assert!(text.starts_with("warning: `::/0` is wider than a subnet"), "{text}");
     assert!(text.ends_with("\n1 warning\n"), "{text}");
@@ -171,7 +173,7 @@ fn an_apis_scope_that_every_request_ignores_is_a_warning() {
     let warned = |more: &str| {
         let api = "apis:\n  a:\n    audience: https://a.example\n    scopes: [email, read]\n";
         fs::write(&path, format!("issuer: http://localhost:8080\n{more}{api}")).unwrap();
-        load(&path, &|_| None).unwrap().warnings.render(false)
+        load(&path, &|_| None, Purpose::Serve).unwrap().warnings.render(false)
     };
     let text = warned("");
     assert!(
@@ -186,8 +188,9 @@ fn a_path_from_a_variable_is_no_pattern() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");
     fs::write(&path, "issuer: https://sts.example.com\naccounts: ${ACCOUNTS}\n").unwrap();
-    let at =
-        |pattern: &'static str| load(&path, &|_| Some(pattern.to_owned())).map(|loaded| loaded.settings.files.len());
+    let at = |pattern: &'static str| {
+        load(&path, &|_| Some(pattern.to_owned()), Purpose::Serve).map(|loaded| loaded.compiled.files.len())
+    };
     let text = at("*.yml").unwrap_err().render(false);
     assert!(text.contains("*.yml` cannot be read: no such file or directory"), "{text}");
     fs::write(folder.path().join("*.yml"), "teams:\n").unwrap();
@@ -214,11 +217,11 @@ service_accounts:
     fs::write(&path, text).unwrap();
     let read = |value: &str| {
         let value = value.to_owned();
-        let Loaded { settings, written: SourceDocuments { policy, .. }, .. } =
-            load(&path, &|_| Some(value.clone())).unwrap_or_else(|f| panic!("{}", f.render(false)));
+        let Loaded { compiled, written: SourceDocuments { policy, .. }, .. } =
+            load(&path, &|_| Some(value.clone()), Purpose::Serve).unwrap_or_else(|f| panic!("{}", f.render(false)));
         let identity = policy.accounts[0].identities[0].clone();
         let sts_policy::ConditionSpec::AnyOf(values) = &identity.claims[0].1 else { panic!("a list") };
-        (identity.subject.unwrap().value, values[0].value.clone(), values[1].value.clone(), settings.generation)
+        (identity.subject.unwrap().value, values[0].value.clone(), values[1].value.clone(), compiled.generation)
     };
     let (subject, env, written, generation) = read(r"a*:?\ 12");
     assert_eq!(subject, r"a\*:\?\\ 12");
@@ -235,7 +238,7 @@ service_accounts:
 fn c147_a_missing_or_binary_configuration_names_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sts.yaml");
-    let findings = load(&path, &|_| None).unwrap_err();
+    let findings = load(&path, &|_| None, Purpose::Serve).unwrap_err();
     let text = findings.render(false);
     assert!(
         text.starts_with("error: `") && text.contains("sts.yaml` cannot be read: no such file or directory"),
@@ -249,7 +252,7 @@ fn c147_a_missing_or_binary_configuration_names_the_file() {
         (b"issuer: \"https://sts.exa", "is not closed"),
     ] {
         fs::write(&path, bytes).unwrap();
-        let text = load(&path, &|_| None).unwrap_err().render(false);
+        let text = load(&path, &|_| None, Purpose::Serve).unwrap_err().render(false);
         assert!(text.contains(what) && text.contains("sts.yaml"), "{text}");
     }
 }
@@ -260,12 +263,12 @@ fn c149_a_byte_order_mark_and_crlf_change_nothing_in_a_configuration() {
     let path = folder.path().join("sts.yaml");
     let text = fs::read_to_string(&path).unwrap().replace('\n', "\r\n");
     fs::write(&path, format!("\u{feff}{text}")).unwrap();
-    let settings = loaded(folder.path()).settings;
+    let settings = loaded(folder.path()).compiled.settings;
     assert_eq!(settings.issuer.as_str(), "https://sts.example.com");
     let wrong = text.replace("data_dir", "data_dri");
     fs::write(&path, format!("\u{feff}{wrong}")).unwrap();
-    let findings = load(&path, &|_| None).unwrap_err();
-    let place = findings.iter().next().unwrap().place.clone().unwrap();
+    let findings = load(&path, &|_| None, Purpose::Serve).unwrap_err();
+    let place = findings.iter().next().unwrap().place.as_ref().unwrap().file().cloned().unwrap();
     assert_eq!((place.line, place.column), (6, 1), "{}", findings.render(false));
 }
 
@@ -278,20 +281,20 @@ fn c147_an_alias_bomb_and_deep_nesting_end_at_once() {
         bomb += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 9].join(", "));
     }
     fs::write(&path, bomb).unwrap();
-    let text = load(&path, &|_| None).unwrap_err().render(false);
+    let text = load(&path, &|_| None, Purpose::Serve).unwrap_err().render(false);
     assert!(text.contains("aliases (`*`) are not supported"), "{text}");
     for deep in [
         format!("a: {}{}", "[".repeat(200), "]".repeat(200)),
         (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect(),
     ] {
         fs::write(&path, deep).unwrap();
-        assert!(load(&path, &|_| None).unwrap_err().render(false).contains("nested more than 64 deep"));
+        assert!(load(&path, &|_| None, Purpose::Serve).unwrap_err().render(false).contains("nested more than 64 deep"));
     }
 }
 
 #[test]
 fn the_json_form_has_every_finding_with_its_place() {
-    let findings = load(Path::new("tests/golden/duplicate_keys.yaml"), &|_| None).unwrap_err();
+    let findings = load(Path::new("tests/golden/duplicate_keys.yaml"), &|_| None, Purpose::Serve).unwrap_err();
     let json = findings.to_json();
     assert_eq!(json.as_array().unwrap().len(), 3);
     assert_eq!(
@@ -407,7 +410,7 @@ fn a_short_introspection_secret_is_a_warning() {
     fs::write(&path, config).unwrap();
     for (secret, warned) in [("fifteen letters", true), ("sixteen letters!", false)] {
         write_secret(&folder.path().join("s"), secret);
-        let loaded = load(&path, &|_| None).unwrap_or_else(|f| panic!("{}", f.render(false)));
+        let loaded = load(&path, &|_| None, Purpose::Serve).unwrap_or_else(|f| panic!("{}", f.render(false)));
         let shown = loaded.warnings.render(false);
         assert_eq!(shown.contains("can be guessed"), warned, "{shown}");
         assert!(!shown.contains("letters"));

@@ -3,7 +3,7 @@
 use std::fs;
 
 use proptest::prelude::*;
-use sts_config::load;
+use sts::compile::{Purpose, load};
 
 /// Pieces of YAML that meet in odd ways.
 fn yaml() -> impl Strategy<Value = String> {
@@ -77,7 +77,7 @@ proptest! {
         let path = folder.path().join("sts.yaml");
         let text = if under { format!("issuer: https://sts.example.com\n{text}") } else { text };
         fs::write(&path, &text).unwrap();
-        let findings = match load(&path, &|_| Some("v".to_owned())) {
+        let findings = match load(&path, &|_| Some("v".to_owned()), Purpose::Serve) {
             Ok(loaded) => loaded.warnings,
             Err(findings) => {
                 prop_assert!(findings.exit_code() > 0);
@@ -88,7 +88,7 @@ proptest! {
         let unsafe_to_show = |c| matches!(c, '\u{202e}' | '\u{0}');
         prop_assert!(!rendered.contains(unsafe_to_show));
         let lines = u32::try_from(text.split('\n').count()).unwrap();
-        for place in findings.iter().filter_map(|finding| finding.place.as_ref()) {
+        for place in findings.iter().filter_map(|finding| finding.place.as_ref()?.file()) {
             prop_assert!((1..=lines).contains(&place.line) && place.column >= 1, "{place:?}");
         }
     }

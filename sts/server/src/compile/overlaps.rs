@@ -1,18 +1,17 @@
 //! The overlaps of a policy, at the places where they were written.
 
+use sts_config::{Diagnostic, Diagnostics, Severity, quoted};
 use sts_policy::{Ambiguous, Overlaps, Shadowed};
 use sts_types::{CheckCode, Origin};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceLocation};
-use crate::render::quoted;
-use crate::settings::SourceDocuments;
+use super::SourceDocuments;
 
 /// What [`sts_policy::RuleSet::overlaps`] found, as findings: an identity that never decides is a warning; that a token can
 /// reach two accounts is good to know, since a request may name one.
 #[must_use]
 pub fn describe_overlaps(written: &SourceDocuments, overlaps: &Overlaps) -> Diagnostics {
     let mut findings = Diagnostics::default();
-    let place = |origin: Origin| written.sources.span(origin).map(|span| SourceLocation::new(&written.sources, span));
+    let place = |origin: Origin| written.sources.place(origin);
     for Shadowed { account, identity, by, origin } in &overlaps.shadowed {
         let message = format!(
             "identity {} of {} never decides: {} before it accepts every token that it does, and grants as much",

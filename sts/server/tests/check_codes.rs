@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use sts_config::{describe_overlaps, load, run_policy_tests};
+use sts::compile::{Purpose, describe_overlaps, load, run_policy_tests};
 use sts_types::{CheckCode, UnixTime};
 
 /// Codes that have been released, one in a line. A new code is added here by hand; none is ever removed.
@@ -28,7 +28,8 @@ const ELSEWHERE: &[(CheckCode, &str)] = &[
     (CheckCode::CustomisedSubject, "policy/src/compile/lints.rs"),
     (CheckCode::PolicyTestUnclear, "policy/src/policy_test.rs"),
     (CheckCode::SharedKey, "jwks-cache/tests"),
-    (CheckCode::AnyTenantIssuer, "config/tests/trust.rs"),
+    (CheckCode::ShadowedObject, "sts/server/src/compile/merge.rs, with managed objects"),
+    (CheckCode::AnyTenantIssuer, "sts/server/tests/trust.rs"),
 ];
 
 #[test]
@@ -39,7 +40,7 @@ fn no_code_vanishes_or_is_renamed() {
         assert!(now.contains(code), "`{code}` was released, and is none any more: scripts rely on it");
     }
     for code in &now {
-        assert!(released.contains(code), "add `{code}` to config/tests/check_codes.txt");
+        assert!(released.contains(code), "add `{code}` to sts/server/tests/check_codes.txt");
     }
 }
 
@@ -75,11 +76,11 @@ mod doubts;
 fn every_doubt_has_its_code() {
     for (from, to, code) in doubts::DOUBTS {
         let folder = doubts::sound(from, to);
-        let loaded = load(&folder.path().join("sts.yaml"), &|_| None)
+        let loaded = load(&folder.path().join("sts.yaml"), &|_| None, Purpose::Serve)
             .unwrap_or_else(|findings| panic!("{to}: {}", findings.render(false)));
         let mut findings = loaded.warnings.clone();
         findings.extend(run_policy_tests(&loaded, UnixTime::from_secs(1_790_000_000)));
-        let overlaps = loaded.settings.rules.overlaps(&loaded.written.policy);
+        let overlaps = loaded.compiled.rules.overlaps(&loaded.written.policy);
         findings.extend(describe_overlaps(&loaded.written, &overlaps));
         assert!(findings.iter().any(|finding| finding.code == *code), "{to}, {code}: {}", findings.render(false));
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use sts_config::{Diagnostics, load, run_policy_tests};
+use sts::compile::{Purpose, load, run_policy_tests};
+use sts_config::Diagnostics;
 use sts_types::{CheckCode, UnixTime};
 
 const KEY_SET: &str =
@@ -40,7 +41,7 @@ fn sound() -> tempfile::TempDir {
 
 /// What `sts check` finds in the configuration and its policy tests.
 fn findings(folder: &Path) -> Diagnostics {
-    match load(&folder.join(MAIN), &|_| None) {
+    match load(&folder.join(MAIN), &|_| None, Purpose::Serve) {
         Ok(loaded) => {
             let mut findings = loaded.warnings.clone();
             findings.extend(run_policy_tests(&loaded, UnixTime::from_secs(1_790_000_000)));

@@ -1,0 +1,226 @@
+//! Specs to what a server runs by. Rules come from two sources, files and managed objects: they are merged, compiled once, and
+//! put in force as one snapshot. `serve`, a reload, `sts check` and `sts explain` all come through [`compile`].
+
+mod key_sets;
+mod merge;
+mod named_members;
+mod overlaps;
+mod policy_tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sts_config::{
+    AbsentSecrets, Configuration, CrateSpecs, Diagnostics, KeysSpec, Outline, Report, Secret, Settings, Severity,
+    Sources, StoreAccess,
+};
+use sts_policy::{FaultyNames, Finding, RuleSet, Spec, TestSpec};
+use sts_token::TrustSpec;
+use sts_types::{Algorithm, ApiName};
+
+pub use merge::Managed;
+pub use overlaps::describe_overlaps;
+pub use policy_tests::{guard, run_policy_tests};
+
+/// What a server runs by.
+pub struct Compiled {
+    /// The settings of the server itself.
+    pub settings: Settings,
+    /// The compiled rules.
+    pub rules: Arc<RuleSet>,
+    /// Whether `rules` holds the configured rules. [`names_alone`] has none.
+    pub has_rules: bool,
+    /// The issuer entries for the key cache.
+    pub keys: jwks_cache::Specs,
+    /// The same issuer entries for token verification.
+    pub trust: Vec<TrustSpec>,
+    /// `signing_algorithm` of the APIs that set it. Each is one of `signing.algorithms`.
+    pub api_signing: BTreeMap<ApiName, Algorithm>,
+    /// Introspection secrets, by API.
+    pub api_secrets: BTreeMap<ApiName, Secret>,
+    /// Name of the snapshot: 16 hexadecimal digits of a digest over both sources.
+    pub generation: String,
+    /// Digests by name, to log what a reload changes.
+    pub outline: Outline,
+    /// Every file that was read, to watch for changes.
+    pub files: Vec<PathBuf>,
+}
+
+/// Prints the generation only: the rules are large, and beside them are secrets.
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compiled").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+/// What was written. A server drops it before it serves: it is several times as large as the rules.
+pub struct SourceDocuments {
+    /// The spec that the rules were compiled from.
+    pub policy: Spec,
+    /// The policy tests of every file; see [`run_policy_tests`].
+    pub tests: Vec<TestSpec>,
+    sources: Sources,
+}
+
+/// Prints how much there is only.
+impl fmt::Debug for SourceDocuments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceDocuments").field("accounts", &self.policy.accounts.len()).finish_non_exhaustive()
+    }
+}
+
+/// A configuration that compiled.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What a server runs by.
+    pub compiled: Compiled,
+    /// What that was made from.
+    pub written: SourceDocuments,
+    /// Findings that do not refuse the load.
+    pub warnings: Diagnostics,
+}
+
+/// What a configuration is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To serve it.
+    Serve,
+    /// To check it where its secrets may be absent.
+    Check(AbsentSecrets),
+    /// To explain its decisions, never to serve: unsafe rules stay in, because the question is often
+    /// about them. They are among the warnings.
+    Explain,
+}
+
+impl Purpose {
+    const fn absent_secrets(self) -> AbsentSecrets {
+        match self {
+            Self::Serve | Self::Explain => AbsentSecrets::Refuse,
+            Self::Check(absent_secrets) => absent_secrets,
+        }
+    }
+
+    fn is_refused_by(self, findings: &Diagnostics) -> bool {
+        match self {
+            Self::Serve | Self::Check(_) => findings.is_fatal(),
+            Self::Explain => findings.exit_code() > 1,
+        }
+    }
+}
+
+/// Reads the configuration at `path` with all files that it names, and compiles it. Policy tests do
+/// not run.
+///
+/// # Errors
+/// All findings, not only the first. See [`Diagnostics::exit_code`].
+pub fn load(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    purpose: Purpose,
+) -> Result<Loaded, Diagnostics> {
+    match sts_config::read(path, environment, purpose.absent_secrets()) {
+        (Some(configuration), report) => compile(configuration, Managed::default(), report, purpose),
+        (None, report) => Err(report.finish().0),
+    }
+}
+
+/// Compiles what the files and the managed objects say, beside the findings about their form.
+///
+/// # Errors
+/// All findings, in the order of the files, if one of them refuses the configuration.
+pub fn compile(
+    files: Configuration,
+    managed: Managed,
+    mut report: Report,
+    purpose: Purpose,
+) -> Result<Loaded, Diagnostics> {
+    let Configuration { settings, tokens, objects, tests, faulty, is_complete, digest, outline, files } = files;
+    let generation = merge::generation(digest, managed.digest);
+    let objects = merge::files_win(objects, managed.objects, &mut report);
+    let CrateSpecs { policy, keys, trust, api_signing, api_secrets } =
+        objects.into_specs(settings.issuer.clone(), tokens, faulty);
+    key_sets::check(&keys, &trust, purpose.absent_secrets(), &mut report);
+    let rules = if is_complete { rules(&policy, &mut report) } else { None };
+    let (findings, sources) = report.finish();
+    let Some(rules) = rules.filter(|_| !purpose.is_refused_by(&findings)) else { return Err(findings) };
+    let mut keys = KeysSpec::specs(keys.into_iter().map(|(spec, _)| spec));
+    named_members::assign(&mut keys, &policy);
+    let rules = Arc::new(rules);
+    let compiled = Compiled {
+        settings,
+        rules,
+        has_rules: true,
+        keys,
+        trust,
+        api_signing,
+        api_secrets,
+        generation,
+        outline,
+        files,
+    };
+    Ok(Loaded { compiled, written: SourceDocuments { policy, tests, sources }, warnings: findings })
+}
+
+/// What opens a store without a server: settings, and rules under which nobody is granted anything,
+/// which know the accounts by name. `None` if not even such rules compile.
+pub(crate) fn names_alone(access: StoreAccess) -> Option<Compiled> {
+    let StoreAccess { settings, tokens, accounts } = access;
+    let spec = |accounts| Spec {
+        issuer: settings.issuer.clone(),
+        tokens: tokens.clone(),
+        issuers: Vec::new(),
+        apis: Vec::new(),
+        teams: Vec::new(),
+        accounts,
+        faulty: FaultyNames::default(),
+    };
+    let compiled = RuleSet::compile(&spec(accounts)).or_else(|_| RuleSet::compile(&spec(Vec::new()))).ok()?;
+    Some(Compiled {
+        rules: Arc::new(compiled.rules),
+        has_rules: false,
+        keys: jwks_cache::Specs::default(),
+        trust: Vec::new(),
+        api_signing: BTreeMap::new(),
+        api_secrets: BTreeMap::new(),
+        generation: String::new(),
+        outline: Outline::default(),
+        files: Vec::new(),
+        settings,
+    })
+}
+
+/// Compiles the rules. Drops findings at places that already have one.
+fn rules(spec: &Spec, report: &mut Report) -> Option<RuleSet> {
+    // A thread of its own saves memory, because the C library gives each thread its own heap.
+    // The specs are several times as large as the rules. If the rules are not scattered among
+    // them, the memory of the specs can be returned in one piece.
+    let compiled = std::thread::scope(|threads| {
+        match std::thread::Builder::new().spawn_scoped(threads, || RuleSet::compile_with_unsafe(spec)) {
+            Ok(compiling) => compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // The system may refuse a new thread.
+            Err(_) => RuleSet::compile_with_unsafe(spec),
+        }
+    });
+    // An unsafe rule refuses the load by its finding. Only [`Purpose::Explain`] keeps such rules.
+    let (rules, findings) = match compiled {
+        Ok(compiled) => (Some(compiled.rules), compiled.warnings),
+        Err(findings) => (None, findings),
+    };
+    let is_new = |finding: &Finding| {
+        // A warning at the same place must not hide a finding that refuses the load.
+        let refuses = finding.severity > sts_policy::Severity::Warning;
+        !(if refuses { report.has_refusal_at(finding.origin) } else { report.has_finding_at(finding.origin) })
+    };
+    let new: Vec<Finding> = findings.into_iter().filter(is_new).collect();
+    for Finding { code, origin, severity, message, help } in new {
+        let severity = match severity {
+            sts_policy::Severity::Error => Severity::Error,
+            sts_policy::Severity::Unsafe => Severity::Unsafe,
+            sts_policy::Severity::Warning => Severity::Warning,
+        };
+        report.add(code, severity, origin, message, help);
+    }
+    rules
+}
