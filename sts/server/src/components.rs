@@ -16,10 +16,10 @@ use sts_token::VerifiedTokenCache;
 use sts_types::{Clock, Entropy, Seal};
 use tokio::sync::watch;
 
+use crate::app_state::AppState;
 use crate::compile::Compiled;
 use crate::issuer_keys::CachedKeys;
 use crate::metrics::Metrics;
-use crate::operation::AppState;
 use crate::start_error::StartError;
 
 /// Everything that runs behind the listeners.

@@ -1,7 +1,9 @@
 //! The `sts` server and command line. It chooses the implementations, connects them, and speaks
 //! HTTP. It evaluates no claim.
 
+mod admin;
 mod admin_token;
+mod app_state;
 mod certificate;
 mod cli;
 mod clock;
@@ -15,7 +17,6 @@ mod issuer_keys;
 mod maintenance;
 mod metrics;
 mod openapi;
-mod operation;
 mod reload;
 mod serve;
 mod sinks;

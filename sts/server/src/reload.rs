@@ -19,11 +19,11 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tracing::field::display;
 
+use crate::app_state::AppState;
 use crate::certificate::public_host;
 use crate::compile::{self, Compiled, Loaded, Purpose};
 use crate::components::snapshot;
 use crate::http::{BindError, ServedCertificate, leaf_problems, read_certificate};
-use crate::operation::AppState;
 
 /// File changes come in bursts: what is read after this much quiet is one change.
 const QUIET: Duration = Duration::from_millis(200);

@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin_token::AdminToken;
+use crate::app_state::AppState;
 use crate::certificate::public_host;
 use crate::clock::SystemClock;
 use crate::compile::{Compiled, Loaded};
@@ -23,7 +24,6 @@ use crate::http::{
 };
 use crate::maintenance::maintenance;
 use crate::metrics::Metrics;
-use crate::operation::AppState;
 use crate::reload::{Certificates, Reload, load};
 use crate::start_error::StartError;
 use crate::store_health::watch_store;

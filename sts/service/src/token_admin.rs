@@ -7,7 +7,6 @@ mod scan;
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use sts_policy::Pattern;
 use sts_store::{Entry, Ledger, LedgerError, Revocation, RevocationRule, RevocationScope, RuleId};
 use sts_types::{AccountId, ApiKeyId, Clock, Jti, TokenRecord, UnixTime};
@@ -27,32 +26,29 @@ use scan::Scanned;
 const MAX_REASON: usize = 1024;
 
 /// The result of a revocation.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Revoked {
     /// The revocation as recorded. `None` for a dry run.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Revocation>,
     /// How many tokens it ends, or would end.
-    #[serde(flatten)]
     pub coverage: CoveredTokens,
     /// Whether nothing was revoked.
     pub dry_run: bool,
 }
 
 /// A removed rule.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct UndoneRule {
     /// The rule as it was recorded.
     pub undone: Revocation,
     /// How many tokens it covered that nothing else revokes.
-    #[serde(flatten)]
     pub coverage: CoveredTokens,
 }
 
 /// A number of unexpired tokens that nothing else has revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoveredTokens {
-    /// `null` if the store stopped answering before they were counted.
+    /// `None` if the store stopped answering before they were counted.
     pub covered: Option<usize>,
     /// Whether there may be more, because the time limit was reached.
     pub at_least: bool,

@@ -722,8 +722,7 @@ async fn c124_c125_an_event_holds_no_token_and_bounded_text() {
     assert!(fixture.service.denial(event["request_id"].as_str().unwrap()).await.unwrap().is_some());
 }
 
-async fn revoke(fixture: &Fixture, request: Value) -> Result<Revocation, String> {
-    let request = serde_json::from_value(request).map_err(|error| error.to_string())?;
+async fn revoke(fixture: &Fixture, request: RevocationRequest) -> Result<Revocation, String> {
     let snapshot = fixture.service.snapshot();
     let revoked = fixture.service.revoke(&snapshot, request, "test").await.map_err(|error| error.to_string())?;
     Ok(revoked.revocation.unwrap())
@@ -734,7 +733,8 @@ async fn a_rule_without_a_moment_covers_what_was_minted_before_it_and_nothing_af
     let fixture = Fixture::new();
     fixture.clock.0.fetch_add(500, Ordering::Relaxed);
     let before = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
-    revoke(&fixture, json!({ "account": "octo" })).await.unwrap();
+    let request = RevocationRequest { account: Some("octo".to_owned()), ..RevocationRequest::default() };
+    revoke(&fixture, request).await.unwrap();
     assert!(!fixture.is_active(&before).await, "of the very millisecond");
     fixture.clock.0.fetch_add(1, Ordering::Relaxed);
     let after = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
@@ -748,7 +748,8 @@ async fn a_rule_outlives_every_token_it_may_cover_though_max_ttl_was_lowered() {
     fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
     let far = UnixTime::from_secs(NOW + 86_400);
     fixture.ledger.edit(|entry| entry.record.exp = far);
-    let revocation = revoke(&fixture, json!({ "issuer": "ci" })).await.unwrap();
+    let request = RevocationRequest { issuer: Some("ci".to_owned()), ..RevocationRequest::default() };
+    let revocation = revoke(&fixture, request).await.unwrap();
     assert!(revocation.until >= far);
 }
 
@@ -757,19 +758,22 @@ async fn all_that_a_revocation_gives_must_match() {
     let fixture = Fixture::new();
     let token = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
     let jti = fixture.ledger.records.lock().unwrap().keys().next().unwrap().clone();
-    assert!(revoke(&fixture, json!({})).await.unwrap_err().contains("name what to revoke"));
-    assert!(revoke(&fixture, json!({ "reason": "only" })).await.is_err());
-    assert!(revoke(&fixture, json!({ "subject": "a\\b" })).await.unwrap_err().contains("subject"));
-    assert!(revoke(&fixture, json!({ "claim": ["run_id=1", "run_id=2"] })).await.is_err(), "a claim given twice");
-    assert!(revoke(&fixture, json!({ "jti": "unknown" })).await.unwrap_err().contains("no live token"));
-    assert!(
-        revoke(&fixture, json!({ "jti": jti, "account": "other", "force": true }))
-            .await
-            .unwrap_err()
-            .contains("does not fit")
-    );
+    let text = |text: &str| Some(text.to_owned());
+    let none = RevocationRequest::default;
+    for (request, wanted) in [
+        (none(), "name what to revoke"),
+        (RevocationRequest { reason: text("only"), ..none() }, "name what to revoke"),
+        (RevocationRequest { subject: text("a\\b"), ..none() }, "subject"),
+        (RevocationRequest { jti: text("unknown"), ..none() }, "no live token"),
+        (RevocationRequest { jti: text(&jti), account: text("other"), force: true, ..none() }, "does not fit"),
+    ] {
+        let error = revoke(&fixture, request).await.unwrap_err();
+        assert!(error.contains(wanted), "{error}");
+    }
     assert!(fixture.is_active(&token).await);
-    revoke(&fixture, json!({ "jti": jti, "account": "octo", "claim": "run_id=4*" })).await.unwrap();
+    let claim = [("run_id".to_owned(), "4*".to_owned())].into();
+    let request = RevocationRequest { jti: text(&jti), account: text("octo"), claim, ..none() };
+    revoke(&fixture, request).await.unwrap();
     assert!(!fixture.is_active(&token).await);
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 const EDGES: &[(&str, &[&str])] = &[
     ("sts-types", &[]),
     ("sts-claims", &["sts-types"]),
+    ("sts-api", &["sts-types"]),
     ("sts-jose", &["sts-types", "sts-claims"]),
     ("sts-keyring", &["sts-types", "sts-jose"]),
     ("jwks-cache", &["sts-types", "sts-jose"]),
@@ -30,6 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "sts",
         &[
             "sts-types",
+            "sts-api",
             "sts-claims",
             "sts-jose",
             "jwks-cache",

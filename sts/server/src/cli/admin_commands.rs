@@ -8,22 +8,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use sts_config::{AdminAccess, Diagnostics};
-use sts_types::{CheckCode, Clock, UnixTime, shown_path};
+use sts_types::{CheckCode, Clock, shown_path};
 use zeroize::Zeroizing;
 
 use super::client::{AdminAnswer, AdminClient, admin_url};
-use super::explain::rfc3339;
-use super::table::table;
-use super::{complain, denials, fail, issuers, say, tokens};
+use super::{complain, fail, say};
+use crate::admin::{Operation, OperationError};
 use crate::admin_token;
 use crate::clock::SystemClock;
 use crate::compile::{Compiled, names_alone};
 use crate::components::{Components, opens_store};
 use crate::http::BindError;
 use crate::metrics::Metrics;
-use crate::operation::{Operation, OperationError};
 use crate::reload::{environment, load_untested};
 use crate::start_error::StartError;
 use crate::telemetry::NoEvents;
@@ -49,27 +48,23 @@ pub(super) struct ServerArgs {
 }
 
 /// What an operation came to.
-pub(super) type Done = Result<Value, OperationError>;
+pub(super) type Done<T> = Result<T, OperationError>;
 
-/// Does the operation wherever it can be done, and prints what came of it.
-pub(super) fn run(args: &ServerArgs, operation: Operation) -> ExitCode {
-    let shown = operation.clone();
-    run_with(args, &shown, |session| session.perform(operation))
+/// Does the operation wherever it can be done, and prints its answer as `text` has it for people.
+pub(super) fn run<O: Operation>(args: &ServerArgs, operation: O, text: impl FnOnce(&O::Answer) -> String) -> ExitCode {
+    run_with(args, operation.not_done(), |session| session.perform(operation), text)
 }
 
-/// Lists tokens, page after page.
-pub(super) fn run_list(args: &tokens::ListArgs) -> ExitCode {
-    run_with(&args.server, &Operation::ListTokens(Box::default()), |session| args.run(session))
-}
-
-fn run_with(
+/// Does `work` wherever it can be done, and prints what came of it. `not_done` is said where it could not begin.
+pub(super) fn run_with<T: Serialize>(
     args: &ServerArgs,
-    shown: &Operation,
-    work: impl FnOnce(&mut Session<'_>) -> Result<Done, StartError>,
+    not_done: &str,
+    work: impl FnOnce(&mut Session<'_>) -> Result<Done<T>, StartError>,
+    text: impl FnOnce(&T) -> String,
 ) -> ExitCode {
     match Session::open(args).and_then(|mut session| work(&mut session)) {
-        Ok(Ok(value)) => {
-            say(&if args.json { value.to_string() } else { text(shown, &value) });
+        Ok(Ok(answer)) => {
+            say(&if args.json { json!(answer).to_string() } else { text(&answer) });
             ExitCode::SUCCESS
         }
         Ok(Err(failure)) => {
@@ -78,14 +73,19 @@ fn run_with(
         }
         Err(error) => {
             if args.json {
-                refuse(true, &format!("{error}; {}", shown.undone()));
+                refuse(true, &format!("{error}; {not_done}"));
             } else {
                 fail(&error);
-                complain(shown.undone());
+                complain(not_done);
             }
             ExitCode::from(2)
         }
     }
+}
+
+/// An answer for people that has no form of its own.
+pub(super) fn document(answer: &impl Serialize) -> String {
+    format!("{:#}", json!(answer))
 }
 
 /// Says what went wrong: one JSON document on standard output with `--json`, a line on standard error without.
@@ -119,19 +119,19 @@ impl<'a> Session<'a> {
     }
 
     /// Does the operation at the running server, or here when none runs.
-    pub(super) fn perform(&mut self, operation: Operation) -> Result<Done, StartError> {
+    pub(super) fn perform<O: Operation>(&mut self, operation: O) -> Result<Done<O::Answer>, StartError> {
         let missing = match &self.place {
             Backend::Server { client, may_open } => match self.runtime.block_on(client.ask(&operation)) {
                 AdminAnswer::Done(done) => return Ok(done),
                 AdminAnswer::NobodyThere(text) if *may_open => text,
                 AdminAnswer::NobodyThere(text) => {
-                    return Ok(Err(OperationError::Failed(format!("{text}; {}", operation.undone()))));
+                    return Ok(Err(OperationError::Failed(format!("{text}; {}", operation.not_done()))));
                 }
             },
             Backend::Nowhere(text) => text.clone(),
             Backend::Here(engine) => return Ok(self.runtime.block_on(operation.run(&engine.state, BY))),
         };
-        let compiled = match compiled_to_open(&self.args.config, &operation) {
+        let compiled = match compiled_to_open(&self.args.config, O::ENDPOINT.needs_rules) {
             Ok(compiled) => compiled,
             Err(diagnostics) => return Err(StartError::StoreNotOpened { missing, diagnostics }),
         };
@@ -141,7 +141,7 @@ impl<'a> Session<'a> {
                 "{missing}; and `{}` is not there to open the store without one: start a server with `sts serve`, or give \
                  --admin-url and --admin-token-file; {}",
                 opens.display(),
-                operation.undone()
+                operation.not_done()
             ))));
         }
         // What drives the connections to a store is this runtime.
@@ -155,12 +155,12 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The settings to open the store by. Where the configuration does not load and `operation` is only
-/// about records, as much of it as can be read.
-fn compiled_to_open(config: &Path, operation: &Operation) -> Result<Compiled, Diagnostics> {
+/// The settings to open the store by. Where the configuration does not load and its rules are not
+/// needed, as much of it as can be read.
+fn compiled_to_open(config: &Path, needs_rules: bool) -> Result<Compiled, Diagnostics> {
     match load_untested(config) {
         Ok(loaded) => Ok(loaded.compiled),
-        Err(diagnostics) if operation.needs_rules() => Err(diagnostics),
+        Err(diagnostics) if needs_rules => Err(diagnostics),
         Err(_) => {
             let access = sts_config::store_access(config, &environment)?;
             let compiled = names_alone(access).ok_or_else(Diagnostics::default)?;
@@ -242,65 +242,4 @@ fn certificates(file: &Path) -> Result<Vec<u8>, StartError> {
         let (what, path) = ("a certificate chain", file.to_owned());
         BindError::Certificate { code: CheckCode::InvalidCertificate, what, path, why: error.to_string() }.into()
     })
-}
-
-/// The answer for people.
-fn text(operation: &Operation, value: &Value) -> String {
-    match operation {
-        Operation::ListTokens(_) => tokens::list(value),
-        Operation::ListRevocationRules => tokens::rules(value),
-        Operation::UndoRule { .. } => tokens::undone(value),
-        Operation::RotateKeys => rotated(value),
-        Operation::ListKeys => keys(value),
-        Operation::ListIssuers => issuers::list(value),
-        Operation::ShowIssuer { .. } => issuers::show(value),
-        Operation::IssuerHistory { .. } => issuers::history(value),
-        Operation::AcceptEpoch if value.get("accepted") == Some(&Value::Bool(true)) => {
-            "accepted: the store is the ledger from now on; what was revoked and is missing from it has come back"
-                .to_owned()
-        }
-        Operation::AcceptEpoch => {
-            "there is nothing to accept: the store is the one that is known, and nothing is missing".to_owned()
-        }
-        Operation::Revoke(_) => tokens::revoked(value),
-        Operation::ListDenials(query) => denials::list(query, value),
-        Operation::ShowDenial { .. } => denials::one(value),
-        _ => format!("{value:#}"),
-    }
-}
-
-fn keys(value: &Value) -> String {
-    let columns = [
-        ("kid", "KID"),
-        ("algorithm", "ALGORITHM"),
-        ("phase", "PHASE"),
-        ("created", "CREATED"),
-        ("signs_from", "SIGNS FROM"),
-        ("signs_until", "SIGNS UNTIL"),
-    ];
-    table(value.get("keys"), &columns, "there are no keys")
-}
-
-/// What a rotation came to: the successors that it made, and those that waited already.
-fn rotated(value: &Value) -> String {
-    let kids: Vec<&str> =
-        value.get("made").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    let all = value.get("keys").and_then(Value::as_array).into_iter().flatten();
-    let next = all.filter(|key| key.get("phase").and_then(Value::as_str) == Some("next"));
-    let mut lines = Vec::new();
-    for key in next {
-        let text = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default();
-        let from =
-            key.get("signs_from").and_then(Value::as_i64).map(UnixTime::from_secs).map(rfc3339).unwrap_or_default();
-        let (algorithm, kid) = (text("algorithm"), text("kid"));
-        lines.push(if kids.contains(&kid) {
-            format!("made the {algorithm} key {kid}; it signs from {from}")
-        } else {
-            format!("no {algorithm} key was made: the successor {kid} waits already, and signs from {from}")
-        });
-    }
-    if kids.is_empty() {
-        lines.insert(0, "nothing was changed".to_owned());
-    }
-    format!("{}\n\n{}", lines.join("\n"), keys(value))
 }

@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::{Method, Url};
-use serde_json::Value;
+use reqwest::{Method, StatusCode, Url};
+use sts_api::ErrorAnswer;
 use zeroize::Zeroizing;
 
-use crate::operation::{Operation, OperationError};
+use crate::admin::{Operation, OperationError};
 
 /// How long the running server may take. It counts tokens for half of that.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -22,8 +22,8 @@ pub(super) struct AdminClient {
 }
 
 /// What came of asking.
-pub(super) enum AdminAnswer {
-    Done(Result<Value, OperationError>),
+pub(super) enum AdminAnswer<T> {
+    Done(Result<T, OperationError>),
     /// Nothing listens there: the text says so.
     NobodyThere(String),
 }
@@ -56,63 +56,82 @@ impl AdminClient {
     }
 
     /// Asks for `operation`.
-    pub(super) async fn ask(&self, operation: &Operation) -> AdminAnswer {
-        let (method, path, body) = operation.to_request();
-        let is_read = method == Method::GET;
-        let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&*self.token);
-        if let Some(body) = body {
-            request = request.json(&body);
+    pub(super) async fn ask<O: Operation>(&self, operation: &O) -> AdminAnswer<O::Answer> {
+        let (asked, endpoint) = (operation.request(), O::ENDPOINT);
+        let (method, is_read) = match endpoint.method {
+            "POST" => (Method::POST, false),
+            "DELETE" => (Method::DELETE, false),
+            _ => (Method::GET, true),
+        };
+        let url = format!("{}{}", self.url, asked.target(&endpoint));
+        let mut request = self.client.request(method, url).bearer_auth(&*self.token);
+        if asked.body.is_object() {
+            request = request.json(&asked.body);
         }
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if is_refused(&error) => return AdminAnswer::NobodyThere(self.unreachable(&error)),
-            Err(error) => return self.no_answer(&error, is_read, operation),
+            Err(error) => return AdminAnswer::Done(Err(self.no_answer(&error, is_read, operation.not_done()))),
         };
         let status = response.status();
-        let bytes = match response.bytes().await {
-            Ok(bytes) => bytes,
-            Err(error) => return self.no_answer(&error, is_read, operation),
-        };
-        let Ok(value) = serde_json::from_slice::<Value>(&bytes) else {
-            let text = format!("{} answered {status} without JSON: is an sts server's admin listener there?", self.url);
-            return failed(text, operation);
-        };
-        if status.is_success() {
-            return AdminAnswer::Done(Ok(value));
+        match response.bytes().await {
+            Ok(bytes) => AdminAnswer::Done(self.read_answer(status, &bytes, operation)),
+            Err(error) => AdminAnswer::Done(Err(self.no_answer(&error, is_read, operation.not_done()))),
         }
-        let told = value.get("error_description").and_then(Value::as_str).unwrap_or("no description").to_owned();
-        AdminAnswer::Done(Err(match status.as_u16() {
+    }
+
+    fn read_answer<O: Operation>(
+        &self,
+        status: StatusCode,
+        bytes: &[u8],
+        operation: &O,
+    ) -> Result<O::Answer, OperationError> {
+        let not_done = operation.not_done();
+        if status.is_success() {
+            return serde_json::from_slice(bytes).map_err(|error| {
+                OperationError::Failed(if error.is_data() {
+                    let url = &self.url;
+                    format!("{url} answered what this version of sts does not understand ({error}); look whether it was carried out")
+                } else {
+                    format!("{}; {not_done}", self.not_json(status))
+                })
+            });
+        }
+        let Ok(answer) = serde_json::from_slice::<ErrorAnswer>(bytes) else {
+            return Err(OperationError::Failed(format!("{}; {not_done}", self.not_json(status))));
+        };
+        let told = answer.error_description.unwrap_or_else(|| "no description".to_owned());
+        Err(match status.as_u16() {
             401 => OperationError::Refused(format!(
-                "the server at {} does not accept the admin token of {}: is it the token of that server? {}",
-                self.url,
-                self.token_source,
-                operation.undone()
+                "the server at {} does not accept the admin token of {}: is it the token of that server? {not_done}",
+                self.url, self.token_source,
             )),
             404 => OperationError::NotFound(told),
             400..=499 => OperationError::Refused(told),
             _ => OperationError::Failed(told),
-        }))
+        })
+    }
+
+    fn not_json(&self, status: StatusCode) -> String {
+        format!("{} answered {status} without JSON: is an sts server's admin listener there?", self.url)
     }
 
     /// What to say where the request was not answered: it may have been carried out, unless it never arrived.
-    fn no_answer(&self, error: &reqwest::Error, is_read: bool, operation: &Operation) -> AdminAnswer {
+    fn no_answer(&self, error: &reqwest::Error, is_read: bool, not_done: &str) -> OperationError {
         let text = self.unreachable(error);
-        if is_read || error.is_connect() {
-            return failed(text, operation);
-        }
-        AdminAnswer::Done(Err(OperationError::Failed(format!(
-            "{text}; the request was sent, so it may have been carried out: look, and run the command again, which does no harm"
-        ))))
+        OperationError::Failed(if is_read || error.is_connect() {
+            format!("{text}; {not_done}")
+        } else {
+            format!(
+                "{text}; the request was sent, so it may have been carried out: look, and run the command again, which does no harm"
+            )
+        })
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> String {
         let (cause, advice) = diagnose(error);
         format!("cannot reach the admin listener at {}: {cause}; {advice}", self.url)
     }
-}
-
-fn failed(text: String, operation: &Operation) -> AdminAnswer {
-    AdminAnswer::Done(Err(OperationError::Failed(format!("{text}; {}", operation.undone()))))
 }
 
 /// Why the server was not reached, and what to do about it.

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
-use sts_types::UnixTime;
+use serde::Serialize;
+use sts_api::{Denial, DenialAnswer, DenialGroup, DenialGroups, DenialPage, DenialQuery, PresentedToken};
 
 use super::admin_commands::{self, ServerArgs};
 use super::explain::rfc3339;
-use super::table::table;
+use super::table::{or_dash, table};
 use super::tokens::limit;
-use crate::operation::{DenialsQuery, Operation};
+use crate::admin::{ListDenials, ShowDenial};
 
 #[derive(Subcommand)]
 pub(super) enum DenialsCommand {
@@ -49,33 +49,41 @@ pub(super) enum DenialsCommand {
 pub(super) fn run(command: DenialsCommand) -> ExitCode {
     match command {
         DenialsCommand::List { account, issuer, reason, group_by, after, limit, server } => {
-            let query = DenialsQuery { account, issuer, reason, group_by, after, limit };
-            admin_commands::run(&server, Operation::ListDenials(query))
+            let query = DenialQuery { account, issuer, reason, group_by, after, limit };
+            admin_commands::run(&server, ListDenials(query.clone()), |answer| list(&query, answer))
         }
-        DenialsCommand::Show { request_id, server } => {
-            admin_commands::run(&server, Operation::ShowDenial { request_id })
-        }
+        DenialsCommand::Show { request_id, server } => show(&server, request_id),
     }
 }
 
+/// Shows one refused request.
+pub(super) fn show(server: &ServerArgs, request_id: String) -> ExitCode {
+    admin_commands::run(server, ShowDenial { request_id }, one)
+}
+
 /// One refusal for people: the verdict with its cause first, the trace last.
-pub(super) fn one(value: &Value) -> String {
-    let mut text = format!("{}\n\n", member(value, "summary"));
-    let names = ["request_id", "issuer_entry", "subject", "account", "nearest_identity", "source", "told"];
-    let titles = ["request", "issuer entry", "subject", "account", "nearest identity", "caller", "told to the caller"];
-    for (name, title) in names.into_iter().zip(titles).filter(|(name, _)| value.get(name).is_some()) {
-        text.push_str(&format!("{title}: {}\n", member(value, name)));
+fn one(denial: &Denial) -> String {
+    let mut text = format!("{}\n\nrequest: {}\n", denial.summary, denial.request_id);
+    let source = denial.source.map(|source| source.to_string());
+    for (title, value) in [
+        ("issuer entry", &denial.issuer_entry),
+        ("subject", &denial.subject),
+        ("account", &denial.account),
+        ("nearest identity", &denial.nearest_identity),
+        ("caller", &source),
+    ] {
+        if let Some(value) = value {
+            text.push_str(&format!("{title}: {value}\n"));
+        }
     }
-    if let Some(time) = value.get("time").and_then(Value::as_i64) {
-        text.push_str(&format!("refused at: {}\n", rfc3339(UnixTime::from_secs(time))));
-    }
-    if let Some(presented) = value.get("presented") {
+    text.push_str(&format!("told to the caller: {}\nrefused at: {}\n", denial.told, rfc3339(denial.time)));
+    if let Some(presented) = &denial.presented {
         text.push_str(&token(presented));
     }
     // What strangers wrote must not reach the terminal as it is.
     text = escaped(&text);
-    if value.get("text").is_some() {
-        text.push_str(&format!("\n{}", member(value, "text")));
+    if !denial.text.is_empty() {
+        text.push_str(&format!("\n{}", denial.text));
     }
     text.trim_end().to_owned()
 }
@@ -89,59 +97,71 @@ fn escaped(text: &str) -> String {
 }
 
 /// What the token says of itself, each member as JSON so that no text of a stranger can break the line.
-fn token(presented: &Value) -> String {
-    let is_verified = presented.get("verified") == Some(&Value::Bool(true));
-    let members = presented.as_object().into_iter().flatten().filter(|(name, _)| *name != "verified");
-    let members: Vec<String> = members.map(|(name, value)| format!("{name} {value}")).collect();
-    let kind = if is_verified { "verified" } else { "not verified: anybody may have written it" };
+fn token(presented: &PresentedToken) -> String {
+    fn member(name: &str, value: Option<impl Serialize>) -> Option<String> {
+        Some(format!("{name} {}", serde_json::to_string(&value?).ok()?))
+    }
+    let members = [
+        member("alg", presented.alg.as_ref()),
+        member("aud", Some(&presented.aud).filter(|aud| !aud.is_empty())),
+        member("exp", presented.exp.as_ref()),
+        member("iat", presented.iat.as_ref()),
+        member("iss", presented.iss.as_ref()),
+        member("kid", presented.kid.as_ref()),
+        member("nbf", presented.nbf.as_ref()),
+        member("typ", presented.typ.as_ref()),
+    ];
+    let members: Vec<String> = members.into_iter().flatten().collect();
+    let kind = if presented.verified { "verified" } else { "not verified: anybody may have written it" };
     format!("token ({kind}): {}\n", members.join(", "))
 }
 
-/// The list as a table: one row for each refusal, or for each group with what it has in common.
-pub(super) fn list(query: &DenialsQuery, value: &Value) -> String {
+fn list(query: &DenialQuery, answer: &DenialAnswer) -> String {
     let is_filtered = [&query.account, &query.issuer, &query.reason].into_iter().any(Option::is_some);
     let none =
         if is_filtered { "no refused request that fits is remembered" } else { "no refused request is remembered" };
-    let items = value.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let Some(names) = &query.group_by else {
-        let columns = [
-            ("time", "TIME"),
-            ("request_id", "REQUEST"),
-            ("reason", "REASON"),
-            ("issuer_entry", "ISSUER"),
-            ("account", "ACCOUNT"),
-            ("nearest_identity", "NEAREST IDENTITY"),
-            ("cause", "CAUSE"),
-        ];
-        let mut text = table(Some(&json!(items)), &columns, none);
-        if let Some(next) = value.get("next").and_then(Value::as_str) {
-            text.push_str(&format!("\nthere are more: continue with --after {next}"));
-        }
-        return text;
+    match answer {
+        DenialAnswer::Page(answer) => page(answer, none),
+        DenialAnswer::Groups(answer) => groups(query.group_by.as_deref().unwrap_or_default(), answer, none),
+    }
+}
+
+/// One row for each refusal.
+fn page(page: &DenialPage, none: &str) -> String {
+    let row = |denial: &Denial| {
+        vec![
+            rfc3339(denial.time),
+            denial.request_id.to_string(),
+            denial.reason.clone(),
+            or_dash(denial.issuer_entry.as_ref()),
+            or_dash(denial.account.as_ref()),
+            or_dash(denial.nearest_identity.as_ref()),
+            denial.cause.clone(),
+        ]
     };
-    // A number in a table is a time.
-    let rows: Vec<Value> = items
-        .iter()
-        .map(|item| {
-            let mut row = item.clone();
-            let count = item.get("count").and_then(Value::as_u64).unwrap_or(0).to_string();
-            if let Some(members) = row.as_object_mut() {
-                members.insert("count".to_owned(), Value::String(count));
-            }
-            row
-        })
-        .collect();
-    let names: Vec<(&str, String)> = names.split(',').map(|name| (name.trim(), name.trim().to_uppercase())).collect();
-    let mut columns = vec![("count", "COUNT")];
-    columns.extend(names.iter().map(|(name, title)| (*name, title.as_str())));
-    columns.extend([("last", "LAST"), ("request_id", "REQUEST"), ("summary", "CAUSE OF THE LAST")]);
-    let mut text = table(Some(&Value::Array(rows)), &columns, none);
-    if let Some(left_out) = value.get("left_out").and_then(Value::as_u64).filter(|left_out| *left_out > 0) {
-        text.push_str(&format!("\n{left_out} smaller groups are left out: raise --limit to see them"));
+    let titles = ["TIME", "REQUEST", "REASON", "ISSUER", "ACCOUNT", "NEAREST IDENTITY", "CAUSE"];
+    let mut text = table(&titles, page.items.iter().map(row).collect(), none);
+    if let Some(next) = &page.next {
+        text.push_str(&format!("\nthere are more: continue with --after {next}"));
     }
     text
 }
 
-fn member<'a>(value: &'a Value, name: &str) -> &'a str {
-    value.get(name).and_then(Value::as_str).unwrap_or_default()
+/// One row for each group, with what its refusals have in common by `names`.
+fn groups(names: &str, groups: &DenialGroups, none: &str) -> String {
+    let names: Vec<(&str, String)> = names.split(',').map(|name| (name.trim(), name.trim().to_uppercase())).collect();
+    let row = |group: &DenialGroup| {
+        let mut row = vec![group.count.to_string()];
+        row.extend(names.iter().map(|(name, _)| or_dash(group.common.get(*name).and_then(Option::as_ref))));
+        row.extend([rfc3339(group.last), group.request_id.to_string(), group.summary.clone()]);
+        row
+    };
+    let mut titles = vec!["COUNT"];
+    titles.extend(names.iter().map(|(_, title)| title.as_str()));
+    titles.extend(["LAST", "REQUEST", "CAUSE OF THE LAST"]);
+    let mut text = table(&titles, groups.items.iter().map(row).collect(), none);
+    if groups.left_out > 0 {
+        text.push_str(&format!("\n{} smaller groups are left out: raise --limit to see them", groups.left_out));
+    }
+    text
 }

@@ -9,15 +9,15 @@ use serde_json::json;
 use sts_claims::{ClaimSet, Json};
 use sts_policy::RequestedNames;
 use sts_service::{ExplainError, Explanation, Presented};
-use sts_store::TakenClaim;
+use sts_store::{EarlierUse, TakenClaim};
 use sts_types::{Clock, Digest256, UnixTime, shown_path};
 
-use super::admin_commands::{self, ServerArgs, Session};
-use super::{RequestArgs, complain, fail, say};
+use super::admin_commands::{ServerArgs, Session};
+use super::{RequestArgs, complain, denials, fail, say};
+use crate::admin::FindReplayClaim;
 use crate::clock::{ClockAt, SystemClock};
 use crate::compile::{Compiled, Loaded};
 use crate::components::{issuer_cache, snapshot};
-use crate::operation::{Operation, replay_claims};
 use crate::reload::load_to_explain;
 use crate::start_error::StartError;
 
@@ -53,7 +53,7 @@ const MAX_INPUT: u64 = 1024 * 1024;
 
 pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     if let Some(request_id) = &args.denial {
-        let shown = admin_commands::run(&args.server, Operation::ShowDenial { request_id: request_id.clone() });
+        let shown = denials::show(&args.server, request_id.clone());
         // The explained request was refused, so the exit code is that of a refusal.
         return if shown == ExitCode::SUCCESS { ExitCode::FAILURE } else { shown };
     }
@@ -194,14 +194,15 @@ fn find_use(server: &ServerArgs, key: Digest256) -> Option<TakenClaim> {
         Ok(session) => session,
         Err(error) => return unknown(&error),
     };
-    match session.perform(Operation::FindReplayClaim { key: key.to_hex() }) {
-        Ok(Ok(value)) => match replay_claims::read(key, &value) {
-            Some(found) => found,
-            None => unknown(&"the server is of another version"),
-        },
+    match session.perform(FindReplayClaim { key: key.to_hex() }) {
+        Ok(Ok(claim)) => claim.taken.then(|| TakenClaim { key, earlier_use: claim.earlier_use.map(earlier_use) }),
         Ok(Err(error)) => unknown(&error),
         Err(error) => unknown(&error),
     }
+}
+
+fn earlier_use(told: sts_api::EarlierUse) -> EarlierUse {
+    EarlierUse { at_millis: told.at_millis, request_id: told.request_id }
 }
 
 fn text(explanation: &Explanation, not_in_force: Option<&str>) -> String {

@@ -1,159 +1,175 @@
-//! What `sts issuers` says to people.
+//! `sts issuers`: the issuer entries and the state of their keys.
 
-use serde_json::{Value, json};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use sts_api::{
+    FetchCounts, HistoryAnswer, HistoryQuery, HistoryState, IssuerAnswer, IssuerEntry, IssuerFamily, IssuerKey,
+    Issuers, KeySetSeen, RefreshRequest, SkippedKey,
+};
 use sts_types::UnixTime;
 
-use super::explain::rfc3339;
-use super::table::table;
+use super::admin_commands::{self, ServerArgs, document};
+use super::explain::{self, rfc3339};
+use super::table::{moment, or_dash, table};
+use crate::admin::{IssuerHistory, ListIssuers, RefreshIssuer, ShowIssuer};
 
-/// One line for each entry, and for each member of a family.
-pub(super) fn list(value: &Value) -> String {
-    let entries = array(value, "issuers");
-    let families = array(value, "families");
-    let members = families.iter().flat_map(|family| array(family, "members"));
-    let idle = families.iter().filter(|family| array(family, "members").is_empty()).map(|family| {
-        json!({
-            "name": member(family, "name"),
-            "state": "no member was asked for lately",
-            "source": "discovery",
-            "issuer": member(family, "issuer_template"),
-        })
-    });
-    let rows = entries.iter().chain(members).map(|entry| {
-        let last_error = entry.get("last_error").and_then(|error| error.get("message"));
-        json!({
-            "name": member(entry, "name"),
-            "state": member(entry, "state"),
-            "keys": format!("{} of {}", member(entry, "usable"), count(entry, "keys") + count(entry, "skipped")),
-            "age": age(entry),
-            "next_refresh_at": member(entry, "next_refresh_at"),
-            "last_fetch": last_fetch(entry),
-            "source": member(entry, "source"),
-            "issuer": member(entry, "issuer"),
-            "last_error": last_error,
-        })
-    });
-    let columns = [
-        ("name", "NAME"),
-        ("state", "STATE"),
-        ("keys", "USABLE KEYS"),
-        ("age", "AGE"),
-        ("next_refresh_at", "NEXT REFRESH"),
-        ("last_fetch", "LAST FETCH"),
-        ("source", "SOURCE"),
-        ("issuer", "ISSUER"),
-        ("last_error", "LAST ERROR"),
-    ];
-    table(Some(&rows.chain(idle).collect()), &columns, "there are no issuer entries")
+#[derive(Subcommand)]
+pub(super) enum IssuersCommand {
+    /// List the issuer entries
+    List(ServerArgs),
+    /// Show one issuer entry
+    Show {
+        /// The entry's name
+        name: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show which keys an entry had, and when
+    History {
+        /// The entry's name
+        name: String,
+        /// The issuer, where the entry is a family of issuers
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
+        /// Only the keys that were trusted at this time (RFC 3339, or seconds since the epoch)
+        #[arg(long, value_name = "TIME", value_parser = explain::time)]
+        at: Option<UnixTime>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Fetch an entry's keys now; keys that the issuer has withdrawn are dropped
+    Refresh {
+        /// The entry's name
+        name: String,
+        /// The issuer, where the entry is a family of issuers [default: all that were used lately]
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
 }
 
-/// One entry: what is known of it, its keys, and those that are not used; of a family its members.
-pub(super) fn show(entry: &Value) -> String {
-    if entry.get("issuer_template").is_some() {
-        return family(entry);
+pub(super) fn run(command: IssuersCommand) -> ExitCode {
+    match command {
+        IssuersCommand::List(server) => admin_commands::run(&server, ListIssuers, list),
+        IssuersCommand::Show { name, server } => {
+            admin_commands::run(&server, ShowIssuer { name }, |answer| match answer {
+                IssuerAnswer::Entry(entry) => show(entry),
+                IssuerAnswer::Family(family) => show_family(family),
+            })
+        }
+        IssuersCommand::History { name, issuer, at, server } => {
+            let query = HistoryQuery { issuer, at };
+            admin_commands::run(&server, IssuerHistory { name, query }, history)
+        }
+        IssuersCommand::Refresh { name, issuer, server } => {
+            let refresh = RefreshRequest { issuer };
+            admin_commands::run(&server, RefreshIssuer { name, refresh }, document)
+        }
     }
-    let time = |name: &str| match entry.get(name).and_then(Value::as_i64) {
-        Some(at) => rfc3339(UnixTime::from_secs(at)),
-        None => "-".to_owned(),
+}
+
+/// One line for each entry, and for each member of a family.
+fn list(answer: &Issuers) -> String {
+    let row = |entry: &IssuerEntry| {
+        vec![
+            entry.name.to_string(),
+            entry.state.to_string(),
+            format!("{} of {}", entry.usable, entry.keys.len() + entry.skipped.len()),
+            or_dash(age(entry)),
+            moment(entry.next_refresh_at),
+            or_dash(last_fetch(entry)),
+            entry.source.to_string(),
+            entry.issuer.to_string(),
+            or_dash(entry.last_error.as_ref().map(|error| &error.message)),
+        ]
     };
-    let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
-    let last_error = match entry.get("last_error") {
-        Some(error) if error.is_object() => format!(
-            "{} at {}",
-            error.get("message").and_then(Value::as_str).unwrap_or_default(),
-            error.get("at").and_then(Value::as_i64).map(UnixTime::from_secs).map(rfc3339).unwrap_or_default()
-        ),
-        _ => "-".to_owned(),
+    let idle = |family: &IssuerFamily| {
+        let none = || "-".to_owned();
+        vec![
+            family.name.to_string(),
+            "no member was asked for lately".to_owned(),
+            none(),
+            none(),
+            none(),
+            none(),
+            "discovery".to_owned(),
+            family.issuer_template.clone(),
+            none(),
+        ]
     };
-    let facts = [
-        ("name", text("name")),
-        ("issuer", text("issuer")),
-        ("source", text("source")),
-        ("state", text("state")),
-        ("usable keys", member(entry, "usable").to_string()),
-        ("set hash", text("set_hash")),
-        ("fetched", format!("{} ({} ago)", time("fetched_at"), age(entry).unwrap_or_else(|| "-".to_owned()))),
-        ("fresh until", time("fresh_until")),
-        ("stale until", time("stale_until")),
-        ("next refresh", time("next_refresh_at")),
-        ("last fetch", last_fetch(entry).unwrap_or_else(|| "-".to_owned())),
-        ("last error", last_error),
-        ("fetches", fetches(entry)),
-        ("kids reused", member(entry, "kids_reused").to_string()),
-    ];
-    let facts = facts.map(|(name, text)| format!("{:14}{text}", format!("{name}:"))).join("\n");
-    let keys =
-        [("kid", "KID"), ("algorithm", "ALGORITHM"), ("thumbprint", "THUMBPRINT"), ("shared_with", "SHARED WITH")];
-    let skipped = [("index", "INDEX"), ("kid", "KID"), ("reason", "REASON"), ("message", "WHY IT IS NOT USED")];
+    let members = answer.families.iter().flat_map(|family| &family.members);
+    let mut rows: Vec<Vec<String>> = answer.issuers.iter().chain(members).map(row).collect();
+    rows.extend(answer.families.iter().filter(|family| family.members.is_empty()).map(idle));
+    let titles =
+        ["NAME", "STATE", "USABLE KEYS", "AGE", "NEXT REFRESH", "LAST FETCH", "SOURCE", "ISSUER", "LAST ERROR"];
+    table(&titles, rows, "there are no issuer entries")
+}
+
+/// One entry: what is known of it, its keys, and those that are not used.
+fn show(entry: &IssuerEntry) -> String {
+    let last_error = entry.last_error.as_ref().map(|error| format!("{} at {}", error.message, rfc3339(error.at)));
+    let facts = facts(&[
+        ("name", entry.name.to_string()),
+        ("issuer", entry.issuer.to_string()),
+        ("source", entry.source.to_string()),
+        ("state", entry.state.to_string()),
+        ("usable keys", entry.usable.to_string()),
+        ("set hash", or_dash(entry.set_hash.as_ref())),
+        ("fetched", format!("{} ({} ago)", moment(entry.fetched_at), or_dash(age(entry)))),
+        ("fresh until", moment(entry.fresh_until)),
+        ("stale until", moment(entry.stale_until)),
+        ("next refresh", moment(entry.next_refresh_at)),
+        ("last fetch", or_dash(last_fetch(entry))),
+        ("last error", or_dash(last_error)),
+        ("fetches", fetches(&entry.fetches)),
+        ("kids reused", entry.kids_reused.to_string()),
+    ]);
+    let key = |key: &IssuerKey| {
+        let shared: Vec<&str> = key.shared_with.iter().map(|name| name.as_str()).collect();
+        let shared = Some(shared.join(" ")).filter(|shared| !shared.is_empty());
+        vec![or_dash(key.kid.as_ref()), key.algorithm.clone(), key.thumbprint.clone(), or_dash(shared)]
+    };
+    let skipped = |key: &SkippedKey| {
+        vec![key.index.to_string(), or_dash(key.kid.as_ref()), key.reason.clone(), key.message.clone()]
+    };
     format!(
         "{facts}\n\n{}\n\n{}",
-        table(Some(&keys_of(entry)), &keys, "there are no keys"),
-        table(Some(&skipped_of(entry)), &skipped, "no key is skipped")
+        table(
+            &["KID", "ALGORITHM", "THUMBPRINT", "SHARED WITH"],
+            entry.keys.iter().map(key).collect(),
+            "there are no keys"
+        ),
+        table(
+            &["INDEX", "KID", "REASON", "WHY IT IS NOT USED"],
+            entry.skipped.iter().map(skipped).collect(),
+            "no key is skipped"
+        )
     )
 }
 
 /// A family, and each of its members.
-fn family(family: &Value) -> String {
-    let text = |name: &str| family.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
-    let facts = [
-        ("name", text("name")),
-        ("template", text("issuer_template")),
-        ("members", count(family, "members").to_string()),
-        ("fetches", fetches(family)),
-        ("turned away", member(family, "turned_away").to_string()),
-    ];
-    let facts = facts.map(|(name, text)| format!("{:14}{text}", format!("{name}:"))).join("\n");
-    let members: Vec<String> = array(family, "members").iter().map(show).collect();
-    std::iter::once(facts).chain(members).collect::<Vec<_>>().join("\n\n")
+fn show_family(family: &IssuerFamily) -> String {
+    let facts = facts(&[
+        ("name", family.name.to_string()),
+        ("template", family.issuer_template.clone()),
+        ("members", family.members.len().to_string()),
+        ("fetches", fetches(&family.fetches)),
+        ("turned away", family.turned_away.to_string()),
+    ]);
+    std::iter::once(facts).chain(family.members.iter().map(show)).collect::<Vec<_>>().join("\n\n")
 }
 
-fn array<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-/// The keys, each with the names of the entries that hold it too.
-fn keys_of(entry: &Value) -> Value {
-    let keys = entry.get("keys").and_then(Value::as_array).into_iter().flatten();
-    keys.map(|key| {
-        let shared: Vec<&str> =
-            key.get("shared_with").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        let shared = if shared.is_empty() { Value::Null } else { shared.join(" ").into() };
-        json!({
-            "kid": member(key, "kid"),
-            "algorithm": member(key, "algorithm"),
-            "thumbprint": member(key, "thumbprint"),
-            "shared_with": shared,
-        })
-    })
-    .collect()
-}
-
-/// The skipped keys; their place is text, for numbers in a table are times.
-fn skipped_of(entry: &Value) -> Value {
-    let skipped = entry.get("skipped").and_then(Value::as_array).into_iter().flatten();
-    skipped
-        .map(|key| {
-            json!({
-                "index": member(key, "index").to_string(),
-                "kid": member(key, "kid"),
-                "reason": member(key, "reason"),
-                "message": member(key, "message"),
-            })
-        })
-        .collect()
-}
-
-fn member(value: &Value, name: &str) -> Value {
-    value.get(name).cloned().unwrap_or_default()
-}
-
-fn count(entry: &Value, name: &str) -> usize {
-    entry.get(name).and_then(Value::as_array).map_or(0, Vec::len)
+/// Names and their values, aligned.
+fn facts(facts: &[(&str, String)]) -> String {
+    let lines: Vec<String> = facts.iter().map(|(name, text)| format!("{:14}{text}", format!("{name}:"))).collect();
+    lines.join("\n")
 }
 
 /// The age of the entry's keys in its two largest units.
-fn age(entry: &Value) -> Option<String> {
-    let seconds = entry.get("age").and_then(Value::as_u64)?;
+fn age(entry: &IssuerEntry) -> Option<String> {
+    let seconds = entry.age?;
     Some(match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m{}s", seconds / 60, seconds % 60),
@@ -162,46 +178,41 @@ fn age(entry: &Value) -> Option<String> {
     })
 }
 
-fn last_fetch(entry: &Value) -> Option<String> {
-    let last = entry.get("last_fetch")?;
-    let at = UnixTime::from_secs(last.get("at")?.as_i64()?);
-    Some(format!("{} {}", last.get("outcome")?.as_str()?, rfc3339(at)))
+fn last_fetch(entry: &IssuerEntry) -> Option<String> {
+    entry.last_fetch.as_ref().map(|last| format!("{} {}", last.outcome, rfc3339(last.at)))
 }
 
 /// The counts by outcome.
-fn fetches(entry: &Value) -> String {
-    let Some(counts) = entry.get("fetches") else { return "-".to_owned() };
-    let failed = counts.get("failed").and_then(Value::as_object).into_iter().flatten();
-    let failed = failed.map(|(kind, count)| format!("{kind} {count}"));
-    let good = ["replaced", "unchanged"].map(|outcome| format!("{outcome} {}", member(counts, outcome)));
+fn fetches(counts: &FetchCounts) -> String {
+    let good = [format!("replaced {}", counts.replaced), format!("unchanged {}", counts.unchanged)];
+    let failed = counts.failed.iter().map(|(kind, count)| format!("{kind} {count}"));
     good.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
 }
 
 /// The keys of an entry's history one by one, each with the set that it came with; or what was so at a moment.
-pub(super) fn history(value: &Value) -> String {
-    let when = |value: &Value, name: &str| {
-        value.get(name).and_then(Value::as_i64).map(|at| rfc3339(UnixTime::from_secs(at))).unwrap_or_default()
-    };
-    let mut text = match value.get("state").and_then(Value::as_str) {
-        Some("lapsed") => {
-            format!(
-                "no key was trusted at {}: the last set was used until {}",
-                when(value, "at"),
-                when(value, "lapsed_at")
-            )
-        }
-        Some("not_recorded") => format!("the history does not reach back to {}", when(value, "at")),
-        Some(_) => keys_seen(value.get("event").into_iter()),
-        None => {
-            let events = value.get("events").and_then(Value::as_array);
-            let mut text = keys_seen(events.into_iter().flatten());
-            if value.get("lapsed_at").is_some_and(Value::is_i64) {
-                text.push_str(&format!("\nno key is trusted since {}", when(value, "lapsed_at")));
+fn history(answer: &HistoryAnswer) -> String {
+    let (mut text, unreadable) = match answer {
+        HistoryAnswer::Whole(history) => {
+            let mut text = keys_seen(&history.events);
+            if let Some(lapsed_at) = history.lapsed_at {
+                text.push_str(&format!("\nno key is trusted since {}", rfc3339(lapsed_at)));
             }
-            text
+            (text, history.unreadable)
+        }
+        HistoryAnswer::At(history) => {
+            let at = rfc3339(history.at);
+            let text = match history.state {
+                HistoryState::InForce => keys_seen(history.event.as_slice()),
+                HistoryState::Lapsed => {
+                    let lapsed_at = history.lapsed_at.map(rfc3339).unwrap_or_default();
+                    format!("no key was trusted at {at}: the last set was used until {lapsed_at}")
+                }
+                HistoryState::NotRecorded => format!("the history does not reach back to {at}"),
+            };
+            (text, history.unreadable)
         }
     };
-    if let Some(unreadable @ 1..) = value.get("unreadable").and_then(Value::as_u64) {
+    if unreadable > 0 {
         text.push_str(&format!(
             "\n{unreadable} lines of the log cannot be read: a crash tore them, or somebody changed them"
         ));
@@ -209,23 +220,18 @@ pub(super) fn history(value: &Value) -> String {
     text
 }
 
-fn keys_seen<'a>(events: impl Iterator<Item = &'a Value>) -> String {
-    let member = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
-    let mut rows = Vec::new();
-    for event in events {
-        let source = [member(event, "source"), member(event, "place")];
-        let source: Vec<&str> = source.iter().filter_map(Value::as_str).collect();
-        for key in event.get("keys").and_then(Value::as_array).into_iter().flatten() {
-            rows.push(json!({
-                "at": member(event, "at"),
-                "source": source.join(" "),
-                "kid": member(key, "kid"),
-                "algorithm": member(key, "algorithm"),
-                "thumbprint": member(key, "thumbprint"),
-            }));
-        }
-    }
-    let columns =
-        [("at", "SINCE"), ("kid", "KID"), ("algorithm", "ALGORITHM"), ("thumbprint", "THUMBPRINT"), ("source", "FROM")];
-    table(Some(&Value::Array(rows)), &columns, "no keys were seen yet")
+fn keys_seen(events: &[KeySetSeen]) -> String {
+    let rows = events.iter().flat_map(|event| {
+        event.keys.iter().map(|key| {
+            vec![
+                rfc3339(event.at),
+                or_dash(key.kid.as_ref()),
+                key.algorithm.clone(),
+                key.thumbprint.clone(),
+                event.source.in_words(),
+            ]
+        })
+    });
+    let titles = ["SINCE", "KID", "ALGORITHM", "THUMBPRINT", "FROM"];
+    table(&titles, rows.collect(), "no keys were seen yet")
 }

@@ -8,7 +8,9 @@ mod denials;
 mod exchange;
 mod explain;
 mod issuers;
+mod keys;
 mod schema;
+mod store;
 mod table;
 mod tokens;
 
@@ -19,11 +21,8 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use sts_store::Ledger;
-use sts_types::UnixTime;
 
-use crate::operation::Operation;
 use crate::{dev, serve};
-use tokens::{RulesCommand, TokensCommand};
 
 /// A security token service: a platform's ID token in, a short-lived signed access token out.
 #[derive(Parser)]
@@ -49,7 +48,7 @@ enum Command {
     Exchange(exchange::ExchangeArgs),
     /// List or rotate our signing keys
     #[command(subcommand)]
-    Keys(KeysCommand),
+    Keys(keys::KeysCommand),
     /// List the refused requests of the last 24 hours, or show why one was refused
     #[command(subcommand)]
     Denials(denials::DenialsCommand),
@@ -58,10 +57,10 @@ enum Command {
     Tokens(tokens::TokensCommand),
     /// Show the issuer entries and their keys, or fetch the keys again
     #[command(subcommand)]
-    Issuers(IssuersCommand),
+    Issuers(issuers::IssuersCommand),
     /// Accept the store after it was emptied or restored
     #[command(subcommand)]
-    Store(StoreCommand),
+    Store(store::StoreCommand),
     /// Print the JSON Schema of the configuration, or another document
     Schema(schema::SchemaArgs),
 }
@@ -97,57 +96,6 @@ impl RequestArgs {
     }
 }
 
-#[derive(Subcommand)]
-enum KeysCommand {
-    /// List the signing keys and what each is used for
-    List(admin_commands::ServerArgs),
-    /// Make the next keys now; they sign once verifiers have had time to fetch them
-    Rotate(admin_commands::ServerArgs),
-}
-
-#[derive(Subcommand)]
-enum StoreCommand {
-    /// Accept a store that was emptied, replaced or restored from an older copy. Tokens whose
-    /// revocation it has lost become active again
-    AcceptEpoch(admin_commands::ServerArgs),
-}
-
-#[derive(Subcommand)]
-enum IssuersCommand {
-    /// List the issuer entries
-    List(admin_commands::ServerArgs),
-    /// Show one issuer entry
-    Show {
-        /// The entry's name
-        name: String,
-        #[command(flatten)]
-        server: admin_commands::ServerArgs,
-    },
-    /// Show which keys an entry had, and when
-    History {
-        /// The entry's name
-        name: String,
-        /// The issuer, where the entry is a family of issuers
-        #[arg(long, value_name = "URL")]
-        issuer: Option<String>,
-        /// Only the keys that were trusted at this time (RFC 3339, or seconds since the epoch)
-        #[arg(long, value_name = "TIME", value_parser = explain::time)]
-        at: Option<UnixTime>,
-        #[command(flatten)]
-        server: admin_commands::ServerArgs,
-    },
-    /// Fetch an entry's keys now; keys that the issuer has withdrawn are dropped
-    Refresh {
-        /// The entry's name
-        name: String,
-        /// The issuer, where the entry is a family of issuers [default: all that were used lately]
-        #[arg(long, value_name = "URL")]
-        issuer: Option<String>,
-        #[command(flatten)]
-        server: admin_commands::ServerArgs,
-    },
-}
-
 /// Runs `sts serve` with another ledger than the configured one. Benchmarks measure the server
 /// without a store that way.
 #[must_use]
@@ -175,20 +123,10 @@ pub fn run() -> ExitCode {
         Command::Exchange(args) => exchange::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Denials(command) => denials::run(command),
-        Command::Tokens(command) => run_tokens(command),
-        Command::Keys(KeysCommand::List(server)) => admin_commands::run(&server, Operation::ListKeys),
-        Command::Keys(KeysCommand::Rotate(server)) => admin_commands::run(&server, Operation::RotateKeys),
-        Command::Store(StoreCommand::AcceptEpoch(server)) => admin_commands::run(&server, Operation::AcceptEpoch),
-        Command::Issuers(IssuersCommand::List(server)) => admin_commands::run(&server, Operation::ListIssuers),
-        Command::Issuers(IssuersCommand::Show { name, server }) => {
-            admin_commands::run(&server, Operation::ShowIssuer { name })
-        }
-        Command::Issuers(IssuersCommand::History { name, issuer, at, server }) => {
-            admin_commands::run(&server, Operation::IssuerHistory { name, issuer, at })
-        }
-        Command::Issuers(IssuersCommand::Refresh { name, issuer, server }) => {
-            admin_commands::run(&server, Operation::RefreshIssuer { name, issuer })
-        }
+        Command::Tokens(command) => tokens::run(command),
+        Command::Keys(command) => keys::run(&command),
+        Command::Store(command) => store::run(&command),
+        Command::Issuers(command) => issuers::run(command),
     }
 }
 
@@ -217,26 +155,6 @@ fn looks_like_secret(value: &str) -> bool {
     const SHORTEST: usize = 16;
     let is_word = value.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     value.len() >= SHORTEST && !is_word && !value.contains("://") && !sts_types::looks_like_path(value)
-}
-
-fn run_tokens(command: tokens::TokensCommand) -> ExitCode {
-    match command {
-        TokensCommand::List(args) => admin_commands::run_list(&args),
-        TokensCommand::Show { jti, server } => admin_commands::run(&server, Operation::ShowToken { jti }),
-        TokensCommand::Revoke(args) => match args.into_parts() {
-            Ok((server, operation)) => admin_commands::run(&server, operation),
-            Err(message) => {
-                complain(&format!("error: {message}"));
-                ExitCode::from(2)
-            }
-        },
-        TokensCommand::Rules(RulesCommand::List(server)) => {
-            admin_commands::run(&server, Operation::ListRevocationRules)
-        }
-        TokensCommand::Rules(RulesCommand::Undo { id, server }) => {
-            admin_commands::run(&server, Operation::UndoRule { id })
-        }
-    }
 }
 
 /// Exit code 2, for everything that kept the server from starting.

@@ -2,16 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
-use sts_service::{RevocationRequest, TokenQuery, TokenState};
+use sts_api::{
+    Coverage, Revocation, RevocationRequest, RevocationRule, RevocationRules, RevocationScope, Revoked, Token,
+    TokenPage, TokenQuery, TokenState, UndoneRule,
+};
 use sts_types::UnixTime;
 
-use super::admin_commands::{Done, ServerArgs, Session};
-use super::explain::time;
-use super::table::table;
-use crate::operation::{Operation, OperationError};
+use super::admin_commands::{self, Done, ServerArgs, Session, document};
+use super::complain;
+use super::explain::{rfc3339, time};
+use super::table::{or_dash, table};
+use crate::admin::{
+    ListRevocationRules, ListTokens, Operation as _, OperationError, RevokeTokens, ShowToken, UndoRevocationRule,
+};
 use crate::start_error::StartError;
 
 /// Tokens that are listed when neither `--limit` nor `--all` is given.
@@ -150,13 +156,33 @@ pub(super) fn limit(text: &str) -> Result<usize, String> {
 }
 
 fn state(text: &str) -> Result<TokenState, String> {
-    let found = TokenState::ALL.iter().find(|(name, _)| *name == text);
-    found.map(|(_, state)| *state).ok_or_else(|| "write active, expired, revoked or inactive".to_owned())
+    TokenState::of(text).ok_or_else(|| "write active, expired, revoked or inactive".to_owned())
+}
+
+pub(super) fn run(command: TokensCommand) -> ExitCode {
+    match command {
+        TokensCommand::List(args) => {
+            let not_done = ListTokens::default().not_done();
+            admin_commands::run_with(&args.server, not_done, |session| args.run(session), list)
+        }
+        TokensCommand::Show { jti, server } => admin_commands::run(&server, ShowToken { jti }, document),
+        TokensCommand::Revoke(args) => match args.into_parts() {
+            Ok((server, operation)) => admin_commands::run(&server, operation, revoked),
+            Err(message) => {
+                complain(&format!("error: {message}"));
+                ExitCode::from(2)
+            }
+        },
+        TokensCommand::Rules(RulesCommand::List(server)) => admin_commands::run(&server, ListRevocationRules, rules),
+        TokensCommand::Rules(RulesCommand::Undo { id, server }) => {
+            admin_commands::run(&server, UndoRevocationRule { id }, undone)
+        }
+    }
 }
 
 impl RevokeArgs {
     /// Which server, and what to do; the error says what is wrong with the arguments.
-    pub(super) fn into_parts(self) -> Result<(ServerArgs, Operation), String> {
+    fn into_parts(self) -> Result<(ServerArgs, RevokeTokens), String> {
         let names: BTreeSet<&str> = self.claim.iter().map(|(name, _)| name.as_str()).collect();
         if names.len() < self.claim.len() {
             return Err("--claim names one claim twice; a pattern says more than one value with wildcards".to_owned());
@@ -177,44 +203,37 @@ impl RevokeArgs {
             force: self.force,
             dry_run: self.dry_run,
         };
-        Ok((self.server, Operation::Revoke(Box::new(request))))
+        Ok((self.server, RevokeTokens(Box::new(request))))
     }
 }
 
 impl ListArgs {
     /// Asks for page after page until there are as many as are wanted.
-    pub(super) fn run(&self, session: &mut Session<'_>) -> Result<Done, StartError> {
+    fn run(&self, session: &mut Session<'_>) -> Result<Done<TokenPage>, StartError> {
         let wanted = if self.all { usize::MAX } else { self.limit.unwrap_or(DEFAULT_LIMIT) };
         let mut query = self.query();
-        let (mut tokens, mut notes): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+        let mut all = TokenPage::default();
         loop {
-            query.limit = Some(wanted.saturating_sub(tokens.len()).min(PAGE));
-            let mut page = match session.perform(Operation::ListTokens(Box::new(query.clone())))? {
+            query.limit = Some(wanted.saturating_sub(all.tokens.len()).min(PAGE));
+            let page = match session.perform(ListTokens(Box::new(query.clone())))? {
                 Ok(page) => page,
                 Err(failure) => return Ok(Err(failure)),
             };
-            let mut take = |name: &str| page.get_mut(name).map(Value::take).unwrap_or_default();
-            if let Value::Array(found) = take("tokens") {
-                tokens.extend(found);
+            all.tokens.extend(page.tokens);
+            if !page.notes.is_empty() {
+                all.notes = page.notes;
             }
-            if let Value::Array(found) = take("notes") {
-                notes = found;
-            }
-            let next = take("next").as_str().map(str::to_owned);
-            if take("forgotten") == Value::Bool(true) && !tokens.is_empty() {
+            if page.forgotten && !all.tokens.is_empty() {
                 let text = "the records changed while they were listed; run the command again".to_owned();
                 return Ok(Err(OperationError::Failed(text)));
             }
-            if next.is_none() || tokens.len() >= wanted {
+            all.next = page.next;
+            if all.next.is_none() || all.tokens.len() >= wanted {
                 show_progress(None);
-                let mut answer = json!({ "tokens": tokens, "next": next });
-                if let (false, Some(members)) = (notes.is_empty(), answer.as_object_mut()) {
-                    members.insert("notes".to_owned(), Value::Array(notes));
-                }
-                return Ok(Ok(answer));
+                return Ok(Ok(all));
             }
-            show_progress(Some(tokens.len()));
-            query.after = next;
+            show_progress(Some(all.tokens.len()));
+            query.after = all.next.as_ref().map(ToString::to_string);
         }
     }
 
@@ -245,41 +264,44 @@ fn show_progress(found: Option<usize>) {
     }
 }
 
-/// A listing for people.
-pub(super) fn list(value: &Value) -> String {
-    let columns = [
-        ("jti", "JTI"),
-        ("account", "ACCOUNT"),
-        ("identity", "IDENTITY"),
-        ("entry", "ISSUER"),
-        ("subject", "SUBJECT"),
-        ("api", "API"),
-        ("state", "STATE"),
-        ("iat", "ISSUED"),
-        ("exp", "EXPIRES"),
-    ];
-    let mut text = table(value.get("tokens"), &columns, "no such tokens are recorded");
-    for note in value.get("notes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+fn list(page: &TokenPage) -> String {
+    let row = |token: &Token| {
+        let federated = token.federated.as_ref();
+        vec![
+            token.jti.to_string(),
+            token.account.to_string(),
+            or_dash(federated.map(|own| &own.identity)),
+            or_dash(federated.map(|own| &own.entry)),
+            or_dash(federated.map(|own| &own.subject)),
+            token.api.to_string(),
+            token.state.to_string(),
+            rfc3339(token.iat),
+            rfc3339(token.exp),
+        ]
+    };
+    let titles = ["JTI", "ACCOUNT", "IDENTITY", "ISSUER", "SUBJECT", "API", "STATE", "ISSUED", "EXPIRES"];
+    let mut text = table(&titles, page.tokens.iter().map(row).collect(), "no such tokens are recorded");
+    for note in &page.notes {
         text.push_str(&format!("\nnote: {note}"));
     }
-    if let Some(next) = value.get("next").and_then(Value::as_str) {
-        let shown = value.get("tokens").and_then(Value::as_array).map_or(0, Vec::len);
+    if let Some(next) = &page.next {
         text.push_str(&format!(
-            "\n\nthese are the newest {shown}, and there are more: go on with `--after {next}`, or give `--limit N` or `--all`"
+            "\n\nthese are the newest {}, and there are more: go on with `--after {next}`, or give `--limit N` or `--all`",
+            page.tokens.len()
         ));
     }
     text
 }
 
-/// What a revocation came to, for people.
-pub(super) fn revoked(value: &Value) -> String {
-    let covered = covered(value);
-    if value.get("dry_run") == Some(&Value::Bool(true)) {
+/// What a revocation came to.
+fn revoked(answer: &Revoked) -> String {
+    let covered = covered(answer.coverage);
+    if answer.dry_run {
         return format!("would end {covered}; nothing was revoked (dry run)");
     }
-    let id = value.pointer("/revocation/id").and_then(Value::as_str);
+    let id = answer.revocation.as_ref().and_then(|revocation| revocation.id.as_deref());
     let undo = id.map(|id| format!("; take the rule back with `sts tokens rules undo {id}`")).unwrap_or_default();
-    match (value.get("covered").and_then(Value::as_u64), id) {
+    match (answer.coverage.covered, id) {
         (Some(0), Some(_)) => format!("the rule is in force, but covers {covered}: nothing was ended{undo}"),
         (Some(0), None) => format!("revoked {covered}: the token was revoked already, or has expired"),
         _ => format!("revoked {covered}; offline verifiers accept the tokens until they expire{undo}"),
@@ -287,65 +309,53 @@ pub(super) fn revoked(value: &Value) -> String {
 }
 
 /// The number of tokens in words.
-fn covered(value: &Value) -> String {
-    let at_least = value.get("at_least") == Some(&Value::Bool(true));
-    match value.get("covered").and_then(Value::as_u64) {
+fn covered(coverage: Coverage) -> String {
+    match coverage.covered {
         None => "an unknown number of tokens (the store stopped answering before they were counted)".to_owned(),
-        Some(1) if !at_least => "1 live token".to_owned(),
-        Some(count) => format!("{}{count} live tokens", if at_least { "at least " } else { "" }),
+        Some(1) if !coverage.at_least => "1 live token".to_owned(),
+        Some(count) => format!("{}{count} live tokens", if coverage.at_least { "at least " } else { "" }),
     }
 }
 
-/// The rules in force, for people.
-pub(super) fn rules(value: &Value) -> String {
-    let rules = value.get("revocation_rules").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let rows: Vec<Value> = rules
-        .iter()
-        .map(|rule| {
-            let member = |name: &str| rule.get(name).cloned().unwrap_or_default();
-            let before = member("before");
-            json!({
-                "id": member("id"),
-                "covers": rule.pointer("/scope/rule").map(fields),
-                "before": if before.is_null() { member("at") } else { before },
-                "by": member("by"),
-                "at": member("at"),
-                "until": member("until"),
-                "reason": member("reason"),
-            })
-        })
-        .collect();
-    let columns = [
-        ("id", "ID"),
-        ("covers", "COVERS"),
-        ("before", "ISSUED BEFORE"),
-        ("at", "MADE"),
-        ("by", "BY"),
-        ("until", "FORGOTTEN"),
-        ("reason", "REASON"),
-    ];
-    table(Some(&Value::Array(rows)), &columns, "no revocation rule is in force")
+fn rules(answer: &RevocationRules) -> String {
+    let row = |rule: &Revocation| {
+        let covers = match &rule.scope {
+            RevocationScope::Rule(fields) => Some(options(fields)),
+            RevocationScope::Token(_) => None,
+        };
+        vec![
+            or_dash(rule.id.as_ref()),
+            or_dash(covers),
+            rfc3339(rule.before.unwrap_or(rule.at)),
+            rfc3339(rule.at),
+            rule.by.clone(),
+            rfc3339(rule.until),
+            or_dash(rule.reason.as_ref()),
+        ]
+    };
+    let titles = ["ID", "COVERS", "ISSUED BEFORE", "MADE", "BY", "FORGOTTEN", "REASON"];
+    table(&titles, answer.revocation_rules.iter().map(row).collect(), "no revocation rule is in force")
 }
 
 /// The fields of a rule as options of the command line.
-fn fields(rule: &Value) -> String {
-    let mut all = Vec::new();
-    for (name, value) in rule.as_object().into_iter().flatten() {
-        match value {
-            Value::String(text) => all.push(format!("{name}={text}")),
-            Value::Object(claims) => all.extend(
-                claims
-                    .iter()
-                    .map(|(claim, pattern)| format!("{name}:{claim}={}", pattern.as_str().unwrap_or_default())),
-            ),
-            other => all.push(format!("{name}={other}")),
-        }
-    }
-    all.join(" ")
+fn options(rule: &RevocationRule) -> String {
+    let option = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name}={value}"));
+    let claims = rule.claim.iter().map(|(name, pattern)| format!("claim:{name}={pattern}"));
+    let before_claims = [option("account", &rule.account), option("api_key", &rule.api_key)];
+    let after_claims = [
+        option("generation", &rule.generation),
+        option("identity", &rule.identity),
+        option("issuer", &rule.issuer),
+        option("issuer_kid", &rule.issuer_kid),
+        option("kid", &rule.kid),
+        option("subject", &rule.subject),
+    ];
+    let all = before_claims.into_iter().flatten().chain(claims).chain(after_claims.into_iter().flatten());
+    all.collect::<Vec<_>>().join(" ")
 }
 
-/// What taking a rule back came to, for people.
-pub(super) fn undone(value: &Value) -> String {
-    let id = value.pointer("/undone/id").and_then(Value::as_str).unwrap_or_default();
-    format!("the rule {id} was taken back; it no longer ends {}", covered(value))
+/// What taking a rule back came to.
+fn undone(answer: &UndoneRule) -> String {
+    let id = answer.undone.id.as_deref().unwrap_or_default();
+    format!("the rule {id} was taken back; it no longer ends {}", covered(answer.coverage))
 }

@@ -17,11 +17,11 @@ use super::failure::{BEARER, Failure};
 use super::form::{Media, media};
 use super::reason::HttpReason;
 use super::{Draining, body, route};
+use crate::admin::{self, OperationError, Request, Right, RouteError, health};
 use crate::admin_token::AdminToken;
+use crate::app_state::AppState;
 use crate::metrics;
 use crate::openapi;
-use crate::operation::{AppState, Operation, OperationError, Right};
-use crate::sinks::SinkStatus;
 
 /// What the admin handlers need.
 pub(crate) struct AdminState {
@@ -51,11 +51,12 @@ async fn handle(
     match path {
         "/metrics" => {
             get_only(request)?;
-            Ok(measured(&state.state).await)
+            let text = health::metrics_text(&state.state).await;
+            Ok(HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text))
         }
         "/readyz" => {
             get_only(request)?;
-            Ok(ready(state).await)
+            ready(state).await
         }
         "/openapi.json" => get_only(request)
             .map(|()| HttpResponse::Ok().content_type("application/json").body(openapi::document().to_string())),
@@ -79,27 +80,32 @@ async fn operate(
     }
     let (by, right) = authenticate(request, state).await?;
     let body = read_json(request, payload).await?;
-    let operation = match Operation::from_request(request.method().as_str(), path, request.query_string(), &body) {
-        Err(None) => return Err(HttpReason::NotFound.into()),
-        Err(Some(allow)) => return Err(Failure::method(allow)),
-        Ok(Err(wrong)) => return Err(Failure::told(Reason::RequestMalformed, wrong)),
-        Ok(Ok(operation)) => operation,
-    };
-    if operation.right() == Right::Admin && right == Right::Read {
-        return Err(Reason::InsufficientScope.into());
+    let (route, parameter) = admin::find(request.method().as_str(), path).map_err(|allow| match allow {
+        None => HttpReason::NotFound.into(),
+        Some(allow) => Failure::method(allow),
+    })?;
+    let asked = Request { parameter, query: request.query_string().to_owned(), body };
+    match route.answer(&asked, right, &state.state, &by).await {
+        Ok(answer) => Ok(private(StatusCode::OK, &answer)),
+        Err(RouteError::Malformed(text)) => Err(Failure::told(Reason::RequestMalformed, text)),
+        Err(RouteError::Forbidden) => Err(Reason::InsufficientScope.into()),
+        Err(RouteError::Operation(error)) => Err(failure(error, &state.state)),
     }
-    match operation.run(&state.state, &by).await {
-        Ok(value) => Ok(private(StatusCode::OK, &value)),
-        Err(OperationError::NotFound(text)) => Err(Failure::told(HttpReason::NotFound, text)),
-        Err(OperationError::Refused(text)) => Err(Failure::told(Reason::RequestMalformed, text)),
-        Err(failure @ OperationError::StoreUnavailable(_)) => {
-            state.state.store.request_failed(state.state.service.clock().monotonic());
-            Err(Failure::told(RefusedError::for_now(Reason::StoreUnavailable, RETRY), failure.to_string()))
+}
+
+/// What the caller is told of an operation that was not done.
+fn failure(error: OperationError, state: &AppState) -> Failure {
+    match error {
+        OperationError::NotFound(text) => Failure::told(HttpReason::NotFound, text),
+        OperationError::Refused(text) => Failure::told(Reason::RequestMalformed, text),
+        error @ OperationError::StoreUnavailable(_) => {
+            state.store.request_failed(state.service.clock().monotonic());
+            Failure::told(RefusedError::for_now(Reason::StoreUnavailable, RETRY), error.to_string())
         }
-        Err(OperationError::IssuerUnavailable(text)) => {
-            Err(Failure::told(RefusedError::for_now(Reason::IssuerUnavailable, RETRY), text))
+        OperationError::IssuerUnavailable(text) => {
+            Failure::told(RefusedError::for_now(Reason::IssuerUnavailable, RETRY), text)
         }
-        Err(OperationError::Failed(text)) => Err(Failure::told(Reason::ServerError, text)),
+        OperationError::Failed(text) => Failure::told(Reason::ServerError, text),
     }
 }
 
@@ -171,47 +177,11 @@ fn is_served(authority: &str, hosts: &[String]) -> bool {
         || hosts.iter().any(|host| host.eq_ignore_ascii_case(bare) || host.eq_ignore_ascii_case(authority))
 }
 
-async fn measured(state: &AppState) -> HttpResponse {
-    // What was answered before is counted.
-    state.service.told_of_exchanges().await;
-    let cache = state.issuers.borrow().clone();
-    let text = state.metrics.render(
-        &state.service.snapshot().generation,
-        &cache.status(),
-        &cache.families(),
-        (state.service.status_lists(), state.service.clock().monotonic()),
-        metrics::DroppedObservations {
-            decisions: state.service.dropped_decisions(),
-            refusals: state.service.dropped_refusals(),
-        },
-        state.store.read(state.service.clock().monotonic()).as_ref(),
-    );
-    HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text)
-}
-
-async fn ready(state: &AdminState) -> HttpResponse {
-    let store = state.state.store.look(&state.state.service).await;
-    let is_audited = state.state.service.can_audit();
-    let is_ready = store.is_ok() && is_audited && !state.draining.has_begun();
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let cache = state.state.issuers.borrow().clone();
-    let issuers: Vec<Value> = cache.status().iter().map(|own| json!({ "name": own.name, "status": own })).collect();
-    let families: Vec<Value> = cache.families().iter().map(|own| json!({ "name": own.name, "status": own })).collect();
-    let (told, warnings) = match &store {
-        Ok(warnings) => ("ok".to_owned(), warnings.as_slice()),
-        Err(error) => (error.to_string(), [].as_slice()),
-    };
-    let detail = json!({
-        "ready": is_ready,
-        "store": told,
-        "store_warnings": warnings,
-        "audit": if is_audited { "ok" } else { "no sink takes decision events, and `audit.required` is set" },
-        "sinks": state.state.metrics.sinks().iter().map(SinkStatus::to_json).collect::<Vec<_>>(),
-        "generation": state.state.service.snapshot().generation,
-        "issuers": issuers,
-        "families": families,
-    });
-    private(status, &detail)
+async fn ready(state: &AdminState) -> Result<HttpResponse, Failure> {
+    let detail = health::readiness(&state.state, state.draining.has_begun()).await;
+    let status = if detail.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let detail = serde_json::to_value(detail).map_err(|_| Reason::ServerError)?;
+    Ok(private(status, &detail))
 }
 
 fn private(status: StatusCode, value: &Value) -> HttpResponse {

@@ -13,7 +13,7 @@ pub(crate) fn document() -> Value {
     for Described { method, path, operation } in public::all().into_iter().chain(admin::all()) {
         let methods = paths.entry(path).or_insert_with(|| json!({}));
         if let Some(methods) = methods.as_object_mut() {
-            methods.insert(method.to_owned(), operation);
+            methods.insert(method, operation);
         }
     }
     json!({
@@ -31,7 +31,7 @@ pub(crate) fn document() -> Value {
         ],
         "paths": paths,
         "components": {
-            "schemas": schemas::all(),
+            "schemas": schemas(),
             "securitySchemes": {
                 "api": { "type": "http", "scheme": "basic", "description": "An API's name and introspection secret." },
                 "bearer": { "type": "http", "scheme": "bearer", "description": "A token of ours with the scope." },
@@ -45,9 +45,23 @@ pub(crate) fn document() -> Value {
     })
 }
 
+/// The schemas of both listeners.
+fn schemas() -> Value {
+    let mut all = schemas::all();
+    if let Some(members) = all.as_object_mut() {
+        members.extend(crate::admin::schemas().flatten());
+    }
+    all
+}
+
+/// A parameter of the query string.
+pub(crate) fn query_parameter(name: &str, schema: Value, what: &str) -> Value {
+    json!({ "name": name, "in": "query", "description": what, "schema": schema })
+}
+
 /// One method of one path.
 struct Described {
-    method: &'static str,
+    method: String,
     path: &'static str,
     operation: Value,
 }
@@ -87,7 +101,7 @@ fn errors(statuses: &[u16]) -> Map<String, Value> {
 
 const fn meaning(status: u16) -> &'static str {
     match status {
-        400 => "RefusedError: `reason` says why, as far as the caller may know",
+        400 => "Refused: `reason` says why, as far as the caller may know",
         401 => "Credentials are missing, misplaced or wrong",
         403 => "The bearer's token does not have the scope",
         404 => "There is no such thing",
@@ -100,7 +114,8 @@ const fn meaning(status: u16) -> &'static str {
     }
 }
 
-fn schema_of(name: &str) -> Value {
+/// A reference to the schema of that name.
+pub(crate) fn schema_of(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 

@@ -20,7 +20,7 @@ fn described(path: &'static str, endpoint: Endpoint) -> Described {
         members.insert("summary".to_owned(), json!(summary));
         members.insert("tags".to_owned(), json!(["public"]));
     }
-    Described { method, path, operation }
+    Described { method: method.to_owned(), path, operation }
 }
 
 fn operation(endpoint: Endpoint) -> (&'static str, &'static str, Value) {

@@ -7,8 +7,6 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 pub(crate) use stream::Stream;
 
 /// The most bytes that wait. The busiest server needs some seconds to write that much.
@@ -56,20 +54,8 @@ pub(crate) struct SinkStatus {
     pub(crate) is_available: bool,
     pub(crate) waiting_bytes: usize,
     pub(crate) lost: u64,
-    fault: Option<String>,
-}
-
-impl SinkStatus {
-    /// The JSON for the readiness answer.
-    pub(crate) fn to_json(&self) -> Value {
-        json!({
-            "name": self.name,
-            "ok": self.is_available,
-            "lost": self.lost,
-            "waiting_bytes": self.waiting_bytes,
-            "error": self.fault,
-        })
-    }
+    /// Why the last write failed.
+    pub(crate) fault: Option<String>,
 }
 
 impl Sink {

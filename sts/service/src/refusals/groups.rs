@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use serde::Serialize;
 use sts_types::{RequestId, UnixTime};
 
 use super::RememberedRefusal;
@@ -61,11 +60,10 @@ impl GroupBy {
 }
 
 /// Refusals with the same cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DenialGroup {
-    /// What they have in common.
-    #[serde(flatten)]
-    pub common: serde_json::Map<String, serde_json::Value>,
+    /// What they have in common; `None` where they have no such thing.
+    pub common: Vec<(GroupBy, Option<String>)>,
     /// How many there are.
     pub count: usize,
     /// When the first was refused.
@@ -90,7 +88,7 @@ pub fn group(refusals: &[RememberedRefusal], by: &[GroupBy]) -> Vec<DenialGroup>
             group.first = group.first.min(refusal.time);
             continue;
         }
-        let common = by.iter().zip(&key).map(|(by, value)| (by.name().to_owned(), value.clone().into())).collect();
+        let common = by.iter().copied().zip(key.iter().cloned()).collect();
         indexes.insert(key, groups.len());
         groups.push(DenialGroup {
             common,

@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
-use serde::ser::Error as _;
-use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
 use sts_policy::Pattern;
 use sts_store::{Entry, Revocation};
-use sts_token::Provenance;
-use sts_types::{AccountId, FederatedProof, Jti, Proof, TokenRecord, UnixTime};
+use sts_types::{AccountId, FederatedProof, Jti, TokenRecord, UnixTime};
 
 use super::TokenAdmin;
 use super::names::{NamedObjects, UnknownName};
@@ -23,8 +19,7 @@ const DEFAULT_PAGE: usize = 100;
 const MAX_SCAN: usize = 20_000;
 
 /// The state of a recorded token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
     /// Active.
     Active,
@@ -36,47 +31,14 @@ pub enum TokenState {
     Inactive,
 }
 
-impl TokenState {
-    /// Every state, with its name.
-    pub const ALL: [(&'static str, Self); 4] = [
-        ("active", Self::Active),
-        ("expired", Self::Expired),
-        ("revoked", Self::Revoked),
-        ("inactive", Self::Inactive),
-    ];
-}
-
 /// A recorded token for operators.
-#[derive(Serialize)]
 pub struct TokenView {
-    #[serde(flatten, serialize_with = "members")]
-    record: TokenRecord,
-    state: TokenState,
+    /// The record.
+    pub record: TokenRecord,
+    /// The token's state.
+    pub state: TokenState,
     /// Who revoked it, when and why, by jti or by a rule that covers it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked: Option<Revocation>,
-}
-
-/// The members of a record, with those of its proof next to them.
-fn members<S: Serializer>(record: &TokenRecord, serializer: S) -> Result<S::Ok, S::Error> {
-    let object = |value: serde_json::Result<Value>| match value {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err(S::Error::custom("a record is an object")),
-        Err(error) => Err(S::Error::custom(error)),
-    };
-    let mut members = object(serde_json::to_value(record))?;
-    members.remove("proof");
-    if let Some(federated) = record.proof.federated() {
-        members.extend(object(serde_json::to_value(federated))?);
-    }
-    if let Some(credential) = Provenance::of(&record.proof, &record.claims).credential {
-        members.insert("credential".to_owned(), json!(credential));
-    }
-    if let Proof::Own(own) = &record.proof {
-        members.insert("parent".to_owned(), json!(own.parent));
-        members.insert("ancestors".to_owned(), json!(own.ancestors));
-    }
-    members.serialize(serializer)
+    pub revoked: Option<Revocation>,
 }
 
 /// Which tokens to list. All given fields must match.
@@ -105,17 +67,15 @@ pub struct TokenQuery {
 }
 
 /// Tokens, newest first.
-#[derive(Serialize)]
 pub struct TokenPage {
-    tokens: Vec<TokenView>,
+    /// The tokens.
+    pub tokens: Vec<TokenView>,
     /// The jti to continue after, if there may be more.
-    next: Option<Jti>,
+    pub next: Option<Jti>,
     /// Why there may be fewer than expected: unknown names in the query, or a forgotten `after`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<String>,
+    pub notes: Vec<String>,
     /// Whether the record in `after` is forgotten. Then the store cannot tell what follows it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    forgotten: bool,
+    pub forgotten: bool,
 }
 
 impl TokenPage {
@@ -276,37 +236,4 @@ impl TokenAdmin {
 /// may still have records under its id.
 pub(super) fn account_id(snapshot: &Snapshot, name: &str) -> Option<AccountId> {
     snapshot.rules.account(name).map(|account| account.id.clone()).or_else(|| AccountId::new(name).ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sts_store::contract::{in_version_1, record};
-    use sts_types::{ApiKeyId, ApiKeyProof};
-
-    fn shown(record: TokenRecord) -> Value {
-        json!(TokenView { record, state: TokenState::Active, revoked: None })
-    }
-
-    #[test]
-    fn a_token_shows_what_it_was_minted_on_beside_its_other_members() {
-        let of_id_token = record("a", "octo");
-        let mut wanted = in_version_1(&of_id_token);
-        wanted["state"] = json!("active");
-        assert_eq!(shown(of_id_token.clone()), wanted, "the members that it always had");
-
-        let key = Proof::ApiKey(ApiKeyProof { id: ApiKeyId::new("0123456789aB").unwrap() });
-        let of_key = shown(TokenRecord { proof: key.clone(), ..of_id_token.clone() });
-        assert_eq!(of_key["credential"], json!({ "type": "api_key", "id": "0123456789aB" }));
-        for absent in ["identity", "entry", "issuer", "subject", "subject_kid", "proof", "parent"] {
-            assert_eq!(of_key.get(absent), None, "{absent}");
-        }
-        let parent = |text| Jti::new(text).unwrap();
-        let child = of_id_token.proof.descendant(parent("x")).descendant(parent("y"));
-        let child = shown(TokenRecord { proof: child, ..of_id_token });
-        assert_eq!(
-            (&child["parent"], &child["ancestors"], &child["identity"], child.get("credential")),
-            (&json!("y"), &json!(["x"]), &json!("main branch"), None)
-        );
-    }
 }

@@ -1,0 +1,40 @@
+//! The requests and answers of the admin listener. The server writes the answers, and the command line reads and prints them.
+//!
+//! These are shapes, not decisions: a name is checked for its form, and whether anybody has it is the server's business.
+
+mod denials;
+mod error;
+mod issuers;
+mod keys;
+mod names;
+mod query;
+mod readiness;
+mod replay_claims;
+mod revocations;
+mod store;
+mod tokens;
+
+pub use denials::{
+    Denial, DenialAnswer, DenialGroup, DenialGroups, DenialPage, DenialQuery, FailedCondition, PresentedToken,
+};
+pub use error::ErrorAnswer;
+pub use issuers::{
+    EntryState, FamilyRefreshed, FetchCounts, HistoryAnswer, HistoryAt, HistoryQuery, HistoryState, IssuerAnswer,
+    IssuerEntry, IssuerFamily, IssuerKey, Issuers, KeyHistory, KeySeen, KeySetSeen, KeySource, LastError, LastFetch,
+    MemberRefreshed, RefreshAnswer, RefreshRequest, Refreshed, SeenFrom, SkippedKey,
+};
+pub use keys::{KeyPhase, SigningKey, SigningKeys};
+pub use query::QueryError;
+pub use readiness::{NamedStatus, Readiness, SinkStatus, StoreWarning};
+pub use replay_claims::{EarlierUse, ReplayClaim};
+pub use revocations::{
+    Coverage, Revocation, RevocationRequest, RevocationRule, RevocationRules, RevocationScope, Revoked, UndoneRule,
+};
+pub use store::Acceptance;
+pub use tokens::{Ancestry, Credential, CredentialKind, Token, TokenPage, TokenQuery, TokenState};
+
+/// Leaves a flag that is off out of a document.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}

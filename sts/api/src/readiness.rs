@@ -1,0 +1,82 @@
+//! `/readyz` of the admin listener.
+
+use serde::{Deserialize, Serialize};
+use sts_types::EntryName;
+
+use crate::{IssuerEntry, IssuerFamily};
+
+/// Whether exchanges can be served, in detail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Whether they can.
+    pub ready: bool,
+    /// `ok`, or what is wrong with the store.
+    pub store: String,
+    /// What the operator of the store should know although it works.
+    pub store_warnings: Vec<StoreWarning>,
+    /// `ok`, or why no decision can be recorded.
+    pub audit: String,
+    /// Where decision events and log lines go.
+    pub sinks: Vec<SinkStatus>,
+    /// The generation of the configuration in force.
+    pub generation: String,
+    /// The issuer entries.
+    pub issuers: Vec<NamedStatus<IssuerEntry>>,
+    /// The issuer entries that stand for a family of issuers.
+    pub families: Vec<NamedStatus<IssuerFamily>>,
+}
+
+/// The state of something that has a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedStatus<T> {
+    /// The name of the issuer entry.
+    pub name: EntryName,
+    /// Its state.
+    pub status: T,
+}
+
+/// A weakness of the store as it is set up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreWarning {
+    /// A short stable name, as in the metric.
+    pub name: String,
+    /// What it is and what to do.
+    pub text: String,
+}
+
+/// A sink of decision events and log lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it takes lines.
+    pub ok: bool,
+    /// Lines that were lost or written late.
+    pub lost: u64,
+    /// Bytes that wait to be written.
+    pub waiting_bytes: u64,
+    /// Why the last write failed.
+    pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_detail_is_read_as_it_was_written() {
+        let text = json!({
+            "ready": false,
+            "store": "ok",
+            "store_warnings": [{ "name": "no_replicas", "text": "add one" }],
+            "audit": "ok",
+            "sinks": [{ "name": "stdout", "ok": true, "lost": 0, "waiting_bytes": 1, "error": null }],
+            "generation": "g",
+            "issuers": [],
+            "families": [],
+        });
+        let detail: Readiness = serde_json::from_value(text.clone()).unwrap();
+        assert_eq!(serde_json::to_value(detail).unwrap(), text);
+    }
+}

@@ -1,0 +1,65 @@
+//! What the admin listener tells without a token: readiness in detail, and the metrics.
+
+use sts_api::{NamedStatus, Readiness, SinkStatus, StoreWarning};
+
+use super::issuer_state::{entry, family};
+use crate::app_state::AppState;
+use crate::metrics;
+
+/// `GET /readyz`: whether exchanges can be served, in detail. The store is asked.
+pub(crate) async fn readiness(state: &AppState, is_draining: bool) -> Readiness {
+    let store = state.store.look(&state.service).await;
+    let is_audited = state.service.can_audit();
+    let cache = state.issuers.borrow().clone();
+    let warning = |own: &sts_store::Warning| StoreWarning { name: own.name.to_owned(), text: own.text.clone() };
+    let (told, warnings) = match &store {
+        Ok(warnings) => ("ok".to_owned(), warnings.iter().map(warning).collect()),
+        Err(error) => (error.to_string(), Vec::new()),
+    };
+    Readiness {
+        ready: store.is_ok() && is_audited && !is_draining,
+        store: told,
+        store_warnings: warnings,
+        audit: if is_audited { "ok" } else { "no sink takes decision events, and `audit.required` is set" }.to_owned(),
+        sinks: state.metrics.sinks().iter().map(sink).collect(),
+        generation: state.service.snapshot().generation.clone(),
+        issuers: cache
+            .status()
+            .into_iter()
+            .map(|own| NamedStatus { name: own.name.clone(), status: entry(own) })
+            .collect(),
+        families: cache
+            .families()
+            .into_iter()
+            .map(|own| NamedStatus { name: own.name.clone(), status: family(own) })
+            .collect(),
+    }
+}
+
+fn sink(own: &crate::sinks::SinkStatus) -> SinkStatus {
+    SinkStatus {
+        name: own.name.to_owned(),
+        ok: own.is_available,
+        lost: own.lost,
+        waiting_bytes: own.waiting_bytes as u64,
+        error: own.fault.clone(),
+    }
+}
+
+/// `GET /metrics`.
+pub(crate) async fn metrics_text(state: &AppState) -> String {
+    // What was answered before is counted.
+    state.service.told_of_exchanges().await;
+    let cache = state.issuers.borrow().clone();
+    state.metrics.render(
+        &state.service.snapshot().generation,
+        &cache.status(),
+        &cache.families(),
+        (state.service.status_lists(), state.service.clock().monotonic()),
+        metrics::DroppedObservations {
+            decisions: state.service.dropped_decisions(),
+            refusals: state.service.dropped_refusals(),
+        },
+        state.store.read(state.service.clock().monotonic()).as_ref(),
+    )
+}

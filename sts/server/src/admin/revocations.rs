@@ -1,0 +1,269 @@
+//! Revocations: `/admin/v1/revocations`.
+
+use serde_json::{Value, json};
+use sts_api::{Coverage, Revocation, RevocationRequest, RevocationRule, RevocationScope, Revoked};
+use sts_service::{CoveredTokens, RevocationError};
+
+use super::{
+    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, refused,
+    store_unavailable,
+};
+use crate::app_state::AppState;
+use crate::openapi::query_parameter;
+
+pub(super) const ROUTES: &[Route] = &[Route::to::<RevokeTokens>()];
+
+/// Revokes one token, or by rule.
+#[derive(Debug)]
+pub(crate) struct RevokeTokens(pub(crate) Box<RevocationRequest>);
+
+impl Operation for RevokeTokens {
+    type Answer = Revoked;
+
+    const ENDPOINT: Endpoint = Endpoint {
+        method: "POST",
+        path: "/admin/v1/revocations",
+        right: Right::Admin,
+        needs_rules: false,
+        documentation: Documentation {
+            name: "revokeTokens",
+            summary: "Revoke by jti or rule: all that is given must match",
+            body: Some(("Revocation", true)),
+            answer: "Revoked",
+            failures: &[404, 503],
+        },
+    };
+
+    fn read(request: &Request) -> Result<Self, String> {
+        const FORM: &str = "a revocation is an object of jti, account, identity, issuer, subject, api_key, issuer_kid, kid, \
+                            generation and reason (strings), claim (an object of patterns, NAME=PATTERN, or a list of these), before (epoch \
+                            seconds, or RFC 3339), force and dry_run (booleans); nothing was revoked";
+        let mut revocation: RevocationRequest =
+            serde_json::from_value(request.body.clone()).map_err(|_| FORM.to_owned())?;
+        for (name, value) in url::form_urlencoded::parse(request.query.as_bytes()) {
+            match (&*name, &*value) {
+                ("dry_run", "true") => revocation.dry_run = true,
+                ("dry_run", "false") => {}
+                _ => {
+                    return Err(
+                        "the only query parameter here is `dry_run`, `true` or `false`; nothing was revoked".to_owned()
+                    );
+                }
+            }
+        }
+        Ok(Self(Box::new(revocation)))
+    }
+
+    fn request(&self) -> Request {
+        Request::post("", &self.0)
+    }
+
+    fn not_done(&self) -> &'static str {
+        if self.0.dry_run { "nothing was counted, and nothing was revoked" } else { "nothing was revoked" }
+    }
+
+    async fn run(self, state: &AppState, by: &str) -> Result<Revoked, OperationError> {
+        let (dry_run, not_done) = (self.0.dry_run, self.not_done());
+        let undone = |text: &dyn std::fmt::Display| format!("{text}; nothing was revoked");
+        match state.service.revoke(&state.service.snapshot(), request(*self.0), by).await {
+            Ok(done) => {
+                let revoked = Revoked {
+                    revocation: done.revocation.map(revocation),
+                    coverage: coverage(done.coverage),
+                    dry_run: done.dry_run,
+                };
+                if !dry_run {
+                    tracing::warn!(revocation = %logged(&revoked), "revoked");
+                }
+                Ok(revoked)
+            }
+            Err(RevocationError::Unavailable(error)) => Err(store_unavailable(&error, not_done)),
+            Err(error @ RevocationError::UnknownToken) => Err(not_found(&undone(&error))),
+            Err(RevocationError::UnknownName(name)) => Err(not_found(&format!(
+                "{}. If the name is yet to come, set `force` (`--force` on the command line)",
+                undone(&name)
+            ))),
+            Err(error) => Err(refused(&undone(&error))),
+        }
+    }
+
+    fn query_parameters() -> Vec<Value> {
+        vec![query_parameter(
+            "dry_run",
+            json!({ "type": "boolean", "default": false }),
+            "Count the tokens that would be ended, and revoke nothing; the body may say it, too.",
+        )]
+    }
+}
+
+fn request(request: RevocationRequest) -> sts_service::RevocationRequest {
+    sts_service::RevocationRequest {
+        jti: request.jti,
+        account: request.account,
+        identity: request.identity,
+        issuer: request.issuer,
+        subject: request.subject,
+        api_key: request.api_key,
+        issuer_kid: request.issuer_kid,
+        kid: request.kid,
+        generation: request.generation,
+        claim: request.claim,
+        before: request.before,
+        reason: request.reason,
+        force: request.force,
+        dry_run: request.dry_run,
+    }
+}
+
+pub(super) fn revocation(own: sts_store::Revocation) -> Revocation {
+    Revocation {
+        id: own.id.map(|id| id.to_string()),
+        scope: match own.scope {
+            sts_store::RevocationScope::Token(jti) => RevocationScope::Token(jti),
+            sts_store::RevocationScope::Rule(rule) => RevocationScope::Rule(RevocationRule {
+                account: rule.account,
+                identity: rule.identity,
+                issuer: rule.issuer,
+                subject: rule.subject,
+                api_key: rule.api_key,
+                issuer_kid: rule.issuer_kid,
+                kid: rule.kid,
+                generation: rule.generation,
+                claim: rule.claim,
+            }),
+        },
+        before: own.before,
+        before_millis: own.before_millis,
+        order: own.order,
+        at: own.at,
+        by: own.by,
+        reason: own.reason,
+        until: own.until,
+    }
+}
+
+pub(super) fn coverage(own: CoveredTokens) -> Coverage {
+    Coverage { covered: own.covered.map(|covered| covered as u64), at_least: own.at_least }
+}
+
+/// The schema of an answer that says how many tokens a revocation covers.
+pub(super) fn covering(required: Value, mut members: Value) -> Value {
+    let counts = json!({
+        "covered": {
+            "type": ["integer", "null"],
+            "description": "How many live tokens, those left out that something else has revoked; `null` when the store stopped \
+                            answering before they were counted.",
+        },
+        "at_least": { "type": "boolean", "description": "Whether there may be more: there was no time to look at every record." },
+    });
+    if let (Some(members), Value::Object(counts)) = (members.as_object_mut(), counts) {
+        members.extend(counts);
+    }
+    json!({ "type": "object", "required": required, "properties": members })
+}
+
+pub(super) fn schemas() -> Value {
+    let text = || json!({ "type": "string" });
+    json!({
+        "Revoked": covering(json!(["covered", "at_least", "dry_run"]), json!({
+            "revocation": { "type": "object", "description": "As it is recorded; not there for a dry run." },
+            "dry_run": { "type": "boolean", "description": "Whether nothing was revoked." },
+        })),
+        "Revocation": {
+            "type": "object",
+            "minProperties": 1,
+            "properties": {
+                "jti": text(),
+                "account": text(),
+                "identity": text(),
+                "issuer": { "type": "string", "description": "An issuer entry's name." },
+                "subject": { "type": "string", "description": "A pattern." },
+                "api_key": { "type": "string", "description": "An API key's id." },
+                "issuer_kid": text(),
+                "kid": text(),
+                "generation": text(),
+                "claim": {
+                    "description": "Patterns by claim name; also as `NAME=PATTERN`, or a list of these.",
+                    "oneOf": [
+                        { "type": "object", "additionalProperties": text() },
+                        text(),
+                        { "type": "array", "items": text() },
+                    ],
+                },
+                "before": {
+                    "description": "Only tokens issued before this moment, which has passed. Without it, every token recorded by now.",
+                    "oneOf": [
+                        { "type": "integer", "description": "Epoch seconds." },
+                        { "type": "string", "format": "date-time" },
+                    ],
+                },
+                "reason": text(),
+                "force": { "type": "boolean", "description": "Take names that neither the configuration nor a record has." },
+                "dry_run": { "type": "boolean", "description": "Count the tokens that would be ended, and revoke nothing." },
+            },
+            "additionalProperties": false,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::is_read_again;
+    use super::*;
+    use sts_types::UnixTime;
+
+    /// A request with every member.
+    fn full() -> RevocationRequest {
+        let text = || Some("x".to_owned());
+        RevocationRequest {
+            jti: text(),
+            account: text(),
+            identity: text(),
+            issuer: text(),
+            subject: text(),
+            api_key: text(),
+            issuer_kid: text(),
+            kid: text(),
+            generation: text(),
+            claim: [("name".to_owned(), "pattern".to_owned())].into(),
+            before: Some(UnixTime::from_secs(1)),
+            reason: text(),
+            force: true,
+            dry_run: true,
+        }
+    }
+
+    #[test]
+    fn each_operation_is_read_again_from_its_request() {
+        is_read_again(&RevokeTokens(Box::default()));
+        is_read_again(&RevokeTokens(Box::new(full())));
+    }
+
+    #[test]
+    fn a_dry_run_may_stand_in_the_query_and_nothing_else() {
+        let read = |query: &str| {
+            let request = Request { query: query.to_owned(), ..Request::post("", json!({ "account": "octo" })) };
+            RevokeTokens::read(&request).map(|revocation| revocation.0.dry_run)
+        };
+        assert_eq!((read(""), read("dry_run=true"), read("dry_run=false")), (Ok(false), Ok(true), Ok(false)));
+        for wrong in ["dry_run=1", "dry-run=true", "account=x"] {
+            assert!(read(wrong).unwrap_err().ends_with("nothing was revoked"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_revocation_with_an_unknown_field_is_refused() {
+        assert!(RevokeTokens::read(&Request::post("", json!({ "accuont": "octo" }))).is_err());
+    }
+
+    #[test]
+    fn a_documented_revocation_has_the_members_that_are_read() {
+        let read = json!(full());
+        let mut read: Vec<&String> = read.as_object().unwrap().keys().collect();
+        let schemas = schemas();
+        let mut documented: Vec<&String> = schemas["Revocation"]["properties"].as_object().unwrap().keys().collect();
+        read.sort();
+        documented.sort();
+        assert_eq!(documented, read);
+    }
+}
