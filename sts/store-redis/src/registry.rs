@@ -76,14 +76,7 @@ impl Change {
 
 /// Parses an id in hexadecimal.
 pub(super) fn token_id(hex: &str) -> Option<TokenId> {
-    let mut id = [0; 16];
-    if hex.len() != 32 || !hex.is_ascii() {
-        return None;
-    }
-    for (octet, start) in id.iter_mut().zip((0..32).step_by(2)) {
-        *octet = u8::from_str_radix(hex.get(start..start + 2)?, 16).ok()?;
-    }
-    Some(id)
+    sts_types::from_hex(hex)
 }
 
 impl Revoked {

@@ -34,7 +34,7 @@ pub use nearest::nearest;
 pub use origin::{JsonPointer, Located, ObjectKind, ObjectPointer, ObjectRef, Origin};
 pub use proof::{ApiKeyProof, FederatedProof, OwnProof, Proof, RootProof};
 pub use record::{ReplayClaim, TokenRecord};
-pub use seal::{Digest256, Seal, hex};
+pub use seal::{Digest256, Seal, from_hex, hex};
 pub use secret_file::{GroupAccess, SecretFile, SecretFileError, SecretOwner, check_private_folder, read_secret_file};
 pub use shown_path::{HIDDEN_PATH, looks_like_path, shown_path};
 pub use status::{STATUS_LIST_LENGTH, StatusListId, StatusListIdError, StatusWindow};

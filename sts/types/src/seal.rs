@@ -1,5 +1,7 @@
 //! The seal on stored bytes. The store keeps the seal; its key is with the signing keys.
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
@@ -33,14 +35,13 @@ pub trait Seal: Send + Sync + 'static {
 /// `bytes` in lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let digit = |value: u8| DIGITS.get(usize::from(value & 15)).map_or('0', |&digit| char::from(digit));
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(*byte));
-    }
-    text
+    HEXLOWER.encode(bytes)
+}
+
+/// The `N` bytes that `text` has in hexadecimal, in either case. `None` if it is anything else.
+#[must_use]
+pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
 mod hexadecimal {
@@ -52,15 +53,34 @@ mod hexadecimal {
 
     pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
-        let wrong = || D::Error::custom("a digest is 64 hexadecimal digits");
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(wrong());
+        super::from_hex(&text).ok_or_else(|| D::Error::custom("a digest is 64 hexadecimal digits"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_written_in_lower_case_and_read_in_either() {
+        let digest = Digest256(std::array::from_fn(|index| u8::try_from(index * 8).unwrap()));
+        let text = serde_json::to_string(&digest).unwrap();
+        assert!(text.contains("0008101820") && !text.contains('A'), "{text}");
+        for text in [text.clone(), text.to_uppercase()] {
+            assert_eq!(serde_json::from_str::<Digest256>(&text).unwrap(), digest);
         }
-        let mut bytes = [0; 32];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            let pair = text.get(index * 2..index * 2 + 2).ok_or_else(wrong)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+        let signed = text.replacen("00", "+0", 1);
+        for bad in [&text[..64], "\"\"", &text.replace('f', "g"), &text.replacen("0008", "é8", 1), &signed] {
+            let error = serde_json::from_str::<Digest256>(bad).unwrap_err().to_string();
+            assert!(error.contains("EOF") || error.contains("a digest is 64 hexadecimal digits"), "{bad}: {error}");
         }
-        Ok(bytes)
+    }
+
+    #[test]
+    fn bytes_are_read_back_only_at_their_own_length() {
+        assert_eq!(from_hex(&hex(&[0, 255])), Some([0, 255]));
+        assert_eq!(from_hex::<2>("00f"), None);
+        assert_eq!(from_hex::<2>("00ff00"), None);
+        assert_eq!(from_hex::<2>("+0ff"), None);
     }
 }

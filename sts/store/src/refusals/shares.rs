@@ -46,7 +46,7 @@ impl FromStr for RefusalShare {
             "f" => false,
             _ => return Err(()),
         };
-        let number = (number.len() == 16).then(|| u64::from_str_radix(number, 16).ok()).flatten();
+        let number = sts_types::from_hex(number).map(u64::from_be_bytes);
         Ok(Self { is_small, number: number.ok_or(())? })
     }
 }
