@@ -288,14 +288,12 @@ impl Reader<'_> {
     /// Reads a time (RFC 3339).
     pub(crate) fn time(&mut self, node: &Node) -> Option<UnixTime> {
         let text = self.text(node)?;
-        match chrono::DateTime::parse_from_rfc3339(&text.value) {
-            Ok(time) => Some(UnixTime::from_secs(time.timestamp())),
-            Err(_) => {
-                let help = "write date, time and zone (RFC 3339): `2030-01-31T00:00:00Z`";
-                self.error(CheckCode::InvalidTime, text.span, format!("{} is not a time", text.shown()), help);
-                None
-            }
+        let time = UnixTime::from_rfc3339(&text.value);
+        if time.is_none() {
+            let help = "write date, time and zone (RFC 3339): `2030-01-31T00:00:00Z`";
+            self.error(CheckCode::InvalidTime, text.span, format!("{} is not a time", text.shown()), help);
         }
+        time
     }
 
     /// Reads a path. A relative path is relative to the file that names it.

@@ -44,5 +44,5 @@ pub(crate) fn moment(name: &str, value: &str) -> Result<UnixTime, QueryError> {
 
 /// The epoch seconds of an RFC 3339 text.
 pub(crate) fn rfc3339(text: &str) -> Option<i64> {
-    Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp())
+    sts_types::UnixTime::from_rfc3339(text).map(sts_types::UnixTime::as_secs)
 }

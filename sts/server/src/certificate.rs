@@ -64,8 +64,7 @@ pub(crate) fn problems(leaf: &CertificateDer<'_>, now: UnixTime, host: Option<&s
 }
 
 fn rfc3339(seconds: i64) -> String {
-    let time = chrono::DateTime::from_timestamp(seconds, 0);
-    time.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).unwrap_or_default()
+    UnixTime::from_secs(seconds).to_rfc3339().unwrap_or_default()
 }
 
 /// The host that clients of the public listener connect to. Unknown behind a proxy that ends TLS.

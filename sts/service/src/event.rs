@@ -103,7 +103,7 @@ impl DecisionEvent {
         Self {
             event: "decision",
             version: EVENT_VERSION,
-            time: rfc3339_millis(ended_millis),
+            time: sts_types::rfc3339_millis(ended_millis).unwrap_or_default(),
             request_id: request_id.to_string(),
             outcome: Outcome::of(&conclusion),
             reason: conclusion.reason(),
@@ -118,7 +118,7 @@ impl DecisionEvent {
             cause: refusal.map(|refusal| refusal.diagnosis.cause.clone()).map(|cause| redacted(&cause)),
             presented: refusal.and_then(|refusal| refusal.presented.clone()),
             earlier_use: record.earlier_use.as_ref().map(|earlier| EarlierExchange {
-                time: rfc3339_millis(earlier.at_millis),
+                time: sts_types::rfc3339_millis(earlier.at_millis).unwrap_or_default(),
                 request_id: earlier.request_id.to_string(),
             }),
             audience: minted.map(|minted| minted.audience.to_string()).or(names),
@@ -143,15 +143,6 @@ pub(crate) fn nearest_miss(decision: Option<&Decision>) -> (Option<String>, Opti
         actual: condition.actual.as_deref().map(redacted),
     });
     (Some(format!("{}/{}", nearest.account, nearest.identity)), failed)
-}
-
-/// RFC 3339 in UTC with milliseconds.
-fn rfc3339_millis(millis: u64) -> String {
-    i64::try_from(millis)
-        .ok()
-        .and_then(chrono::DateTime::from_timestamp_millis)
-        .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
-        .unwrap_or_default()
 }
 
 /// The outcome of an exchange.

@@ -298,6 +298,5 @@ fn not_counted(error: &LedgerError) -> CoveredTokens {
 
 /// A time for people.
 fn rfc3339(time: UnixTime) -> String {
-    chrono::DateTime::from_timestamp(time.as_secs(), 0)
-        .map_or_else(|| time.to_string(), |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    time.to_rfc3339().unwrap_or_else(|| time.to_string())
 }

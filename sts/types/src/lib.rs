@@ -38,7 +38,7 @@ pub use seal::{Digest256, Seal, from_hex, hex};
 pub use secret_file::{GroupAccess, SecretFile, SecretFileError, SecretOwner, check_private_folder, read_secret_file};
 pub use shown_path::{HIDDEN_PATH, looks_like_path, shown_path};
 pub use status::{STATUS_LIST_LENGTH, StatusListId, StatusListIdError, StatusWindow};
-pub use time::{Clock, Lifetime, UnixTime};
+pub use time::{Clock, Lifetime, UnixTime, rfc3339_millis};
 
 /// A supported signature algorithm. The list is closed on purpose: `none`, HMAC and any other
 /// algorithm have no variant (RFC 7518 section 3.1, RFC 8037, RFC 9864).

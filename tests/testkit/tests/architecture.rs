@@ -77,7 +77,8 @@ const HOMES: &[(&str, &[&str])] = &[
         "tokio",
         &["jwks-cache", "sts-store", "sts-store-embedded", "sts-store-redis", "sts-service", "sts", "sts-testkit"],
     ),
-    // Small things that have one author each: edit distances, hexadecimal and base64.
+    // Small things that have one author each: edit distances, hexadecimal and base64, the calendar.
+    ("chrono", &["sts-types"]),
     ("data-encoding", &["sts-types", "sts-jose", "sts-service", "sts", "sts-testkit"]),
     ("strsim", &["sts-types"]),
     // Other implementations of what we do: what tests compare with, never what ships.

@@ -235,8 +235,7 @@ fn unfiled(text: &str) -> &str {
 
 /// A time for people.
 pub(super) fn rfc3339(time: UnixTime) -> String {
-    chrono::DateTime::from_timestamp(time.as_secs(), 0)
-        .map_or_else(|| time.to_string(), |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    time.to_rfc3339().unwrap_or_else(|| time.to_string())
 }
 
 /// RFC 3339, or seconds since the epoch.
@@ -244,9 +243,8 @@ pub(super) fn time(text: &str) -> Result<UnixTime, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(UnixTime::from_secs(seconds));
     }
-    chrono::DateTime::parse_from_rfc3339(text)
-        .map(|time| UnixTime::from_secs(time.timestamp()))
-        .map_err(|_| "write RFC 3339 (2026-09-21T12:00:00Z) or seconds since the epoch".to_owned())
+    UnixTime::from_rfc3339(text)
+        .ok_or_else(|| "write RFC 3339 (2026-09-21T12:00:00Z) or seconds since the epoch".to_owned())
 }
 
 /// The text of a file, or of standard input for `-`.

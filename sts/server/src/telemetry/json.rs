@@ -89,11 +89,7 @@ impl Visit for Members {
 
 /// The wall-clock time in RFC 3339, UTC, with milliseconds.
 pub(super) fn rfc3339_millis(clock: &SystemClock) -> String {
-    i64::try_from(clock.now_millis())
-        .ok()
-        .and_then(chrono::DateTime::from_timestamp_millis)
-        .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
-        .unwrap_or_default()
+    sts_types::rfc3339_millis(clock.now_millis()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -138,7 +134,7 @@ mod tests {
         assert!(line.ends_with('\n') && line.matches('\n').count() == 1, "{line}");
         let mut line: Value = serde_json::from_str(&line).unwrap();
         let time = line.as_object_mut().unwrap().remove("time").unwrap();
-        assert!(chrono::DateTime::parse_from_rfc3339(time.as_str().unwrap()).is_ok(), "{time}");
+        assert!(sts_types::UnixTime::from_rfc3339(time.as_str().unwrap()).is_some(), "{time}");
         let expected = serde_json::json!({
             "level": "WARN",
             "event": "log",

@@ -1,6 +1,7 @@
 //! Times in another unit than seconds, or not written as a number.
 
 use sts_policy::Diagnosis;
+use sts_types::UnixTime;
 
 use super::attempt::{Attempt, number, with_fixes};
 use super::view::TokenView;
@@ -45,6 +46,5 @@ pub(super) fn not_seconds(token: &TokenView<'_>) -> Option<Diagnosis> {
 /// A time that is written as a date, in seconds.
 pub(super) fn seconds_of_date(text: &str) -> Option<i64> {
     let text = text.trim();
-    let parsed = chrono::DateTime::parse_from_rfc3339(text).or_else(|_| chrono::DateTime::parse_from_rfc2822(text));
-    parsed.ok().map(|at| at.timestamp())
+    UnixTime::from_rfc3339(text).or_else(|| UnixTime::from_rfc2822(text)).map(UnixTime::as_secs)
 }

@@ -175,8 +175,7 @@ fn bounded(text: &str) -> String {
 
 /// A time for people.
 pub(super) fn time(seconds: i64) -> String {
-    chrono::DateTime::from_timestamp(seconds, 0)
-        .map_or_else(|| format!("{seconds} s since 1970"), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    UnixTime::from_secs(seconds).to_rfc3339().unwrap_or_else(|| format!("{seconds} s since 1970"))
 }
 
 /// A duration for people: exact, in the largest unit that divides it, or in two units.
