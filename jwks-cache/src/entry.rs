@@ -300,8 +300,7 @@ impl Entry {
     async fn keep(&self, context: &FetchContext, keys: &EntryKeys) {
         let Some(dir) = context.environment.state_dir.clone() else { return };
         let (spec, set, fetched_at) = (self.spec.clone(), Arc::clone(keys.set()), keys.fetched_at());
-        let entropy = Arc::clone(&context.environment.entropy);
-        let write = tokio::task::spawn_blocking(move || last_good::keep(&dir, &spec, &set, fetched_at, &*entropy));
+        let write = tokio::task::spawn_blocking(move || last_good::keep(&dir, &spec, &set, fetched_at));
         match tokio::time::timeout(KEEP_DEADLINE, write).await {
             Ok(Ok(Ok(()))) => context.copies.note(&self.spec),
             Ok(Ok(Err(error))) => {

@@ -5,7 +5,7 @@
 //! in memory until a blocking task writes them, so no lookup waits for the disk.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sts_jose::digest_of_parts;
-use sts_types::{create_folder, give_to_owner_of};
+use sts_types::{Durability, create_folder, give_to_owner_of, replace_file};
 
 use crate::Environment;
 use crate::entry_ref::LogKey;
@@ -304,21 +304,7 @@ fn store(path: &Path, content: &[u8], lines: &[u8], max_bytes: usize) -> io::Res
     let mut whole = newest(content, max_bytes / 2).to_vec();
     whole.extend_from_slice(&added);
     let whole = newest(&whole, max_bytes);
-    // The directory's lock allows one writer, so the name needs no randomness. A file left by a
-    // crash is overwritten.
-    let temporary = path.with_extension("jsonl.tmp");
-    let write = || {
-        let mut file = create_anew(&temporary)?;
-        file.write_all(whole)?;
-        file.sync_data()?;
-        fs::rename(&temporary, path)
-    };
-    let written = write();
-    if written.is_err() {
-        // Keep the first error: it has the cause.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    replace_file(path, whole, Durability::Durable)
 }
 
 /// Opens the file at `path`, or creates it.
@@ -331,17 +317,6 @@ fn open_to_append(path: &Path) -> io::Result<File> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => OpenOptions::new().append(true).open(path),
         Err(error) => Err(error),
     }
-}
-
-/// Creates a file at `path`, replacing what a crash may have left there.
-fn create_anew(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    give_to_owner_of(path.parent().unwrap_or(Path::new(".")), &file)?;
-    Ok(file)
 }
 
 /// The whole lines at the end of `content` that fit in `limit` bytes.
@@ -359,6 +334,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use sts_types::{Algorithm, EntryName, Issuer, Kid, UnixTime};
 
     use super::*;

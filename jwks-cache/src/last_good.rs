@@ -6,15 +6,15 @@
 //! keys, as it could in the configuration.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sts_jose::digest_of_parts;
-use sts_types::{Clock, Digest256, Entropy, UnixTime, create_folder, give_to_owner_of};
+use sts_types::{Clock, Digest256, Durability, UnixTime, create_folder, replace_file};
 
 use crate::entry_keys::{IndexedSet, Validity};
 use crate::fetch::parse_kept;
@@ -60,7 +60,6 @@ pub(crate) fn keep(
     spec: &EntrySpec,
     set: &IndexedSet,
     fetched_at: UnixTime,
-    entropy: &dyn Entropy,
 ) -> io::Result<()> {
     let document = std::str::from_utf8(&set.document).map_err(io::Error::other)?.to_owned();
     let mut kept = StoredKeySet {
@@ -76,25 +75,7 @@ pub(crate) fn keep(
     let content = serde_json::to_vec(&kept).map_err(io::Error::other)?;
 
     create_folder(dir)?;
-    let mut random = [0; 8];
-    entropy.fill(&mut random);
-    let path = file_path(dir, spec);
-    let temporary = path.with_extension(format!("{:016x}.tmp", u64::from_be_bytes(random)));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
-        .and_then(|mut file| {
-            give_to_owner_of(dir, &file)?;
-            file.write_all(&content)
-        })
-        .and_then(|()| fs::rename(&temporary, &path));
-    if written.is_err() {
-        // Keep the first error: it has the cause.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    replace_file(&file_path(dir, spec), &content, Durability::Volatile)
 }
 
 /// The kept set of `spec`, if it is intact, belongs to this spec and is younger than `max_stale`.

@@ -5,14 +5,14 @@
 //! something and then reads again, because another process may have made the change. The system
 //! releases the lock of a process that dies.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sts_jose::Signer as _;
 use sts_jose::SigningKey;
 use sts_types::{
-    Algorithm, Entropy, GroupAccess, Kid, SecretFileError, SecretOwner, UnixTime, give_to_owner_of, read_secret_file,
-    shown_path,
+    Algorithm, Durability, Entropy, GroupAccess, Kid, NewFileOwner, SecretFileError, SecretOwner, UnixTime,
+    create_file, read_secret_file, replace_file, shown_path,
 };
 use zeroize::Zeroizing;
 
@@ -192,11 +192,7 @@ impl Directory {
             return Ok(before);
         }
         let path = self.path.join(LONGEST_LIFE_FILE);
-        let replaced = self.write_temporary(&path, format!("{max_ttl}\n").as_bytes()).and_then(|temporary| {
-            std::fs::rename(temporary, &path)?;
-            // Sync the directory too, or a crash may undo the rename.
-            std::fs::File::open(&self.path)?.sync_all()
-        });
+        let replaced = replace_file(&path, format!("{max_ttl}\n").as_bytes(), Durability::Durable);
         replaced.map_err(|error| self.io("write", path, error))?;
         Ok(max_ttl)
     }
@@ -218,35 +214,11 @@ impl Directory {
         self.path.join(format!("{}-{kid}.json", algorithm.name().to_ascii_lowercase()))
     }
 
-    /// Writes and syncs a new file atomically. Fails if the file exists.
+    /// Writes a new file, all or nothing. Root may run this for a server of another user, who must be
+    /// able to read the file.
     fn write_new(&self, path: &Path, content: &[u8]) -> Result<(), KeyringError> {
-        let written = self.write_temporary(path, content).and_then(|temporary| {
-            // A hard link fails if `path` exists; a rename would overwrite it.
-            std::fs::hard_link(&temporary, path)?;
-            std::fs::remove_file(&temporary)?;
-            std::fs::File::open(&self.path)?.sync_all()
-        });
-        written.map_err(|error| self.io("write", path.to_owned(), error))
-    }
-
-    /// Writes and syncs a temporary file beside `path`. The caller moves it into place.
-    fn write_temporary(&self, path: &Path, content: &[u8]) -> io::Result<PathBuf> {
-        let temporary = path.with_extension("new");
-        // Remove what a crashed process left. Do not open it: it might be a link to another file.
-        match std::fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&temporary)?;
-        // Root may run this for a server of another user, who must be able to read the file.
-        give_to_owner_of(&self.path, &file)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        Ok(temporary)
+        create_file(path, content, NewFileOwner::OwnerOfFolder)
+            .map_err(|error| self.io("write", path.to_owned(), error))
     }
 
     fn io(&self, doing: &'static str, path: PathBuf, error: io::Error) -> KeyringError {

@@ -1,11 +1,10 @@
 //! The admin token: 256 random bits in `data_dir/admin.token`, created at the first start, mode
 //! 0600.
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use sts_types::{Entropy, SecretOwner, read_secret_file};
+use sts_types::{Entropy, NewFileOwner, SecretOwner, create_file, read_secret_file};
 use zeroize::Zeroizing;
 
 use crate::start_error::StartError;
@@ -36,8 +35,8 @@ impl AdminToken {
         if path.symlink_metadata().is_err() {
             let mut random = Zeroizing::new([0; BYTES]);
             entropy.fill(&mut *random);
-            let token = Zeroizing::new(sts_jose::base64url(&*random));
-            write_private(&path, token.as_bytes()).map_err(|error| StartError::AdminToken {
+            let line = Zeroizing::new(format!("{}\n", *Zeroizing::new(sts_jose::base64url(&*random))));
+            create_file(&path, line.as_bytes(), NewFileOwner::Process).map_err(|error| StartError::AdminToken {
                 doing: "write",
                 path: path.clone(),
                 why: error.to_string(),
@@ -89,15 +88,4 @@ fn read_as(path: &Path, owner: SecretOwner) -> Result<Zeroizing<String>, StartEr
         ));
     }
     Ok(Zeroizing::new(token.to_owned()))
-}
-
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.write_all(b"\n")?;
-    file.sync_all()
 }

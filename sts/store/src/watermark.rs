@@ -1,7 +1,7 @@
 //! What a process remembers of the store from one run to the next: its epoch and the highest
 //! revocation number seen. A store with a lower number is an older copy, or was emptied.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The content of the file.
@@ -74,22 +74,7 @@ impl Watermark {
     pub fn write(&self, path: &Path) -> Result<(), WatermarkError> {
         let failed = |cause| WatermarkError::Io { path: path.to_owned(), doing: "written", cause };
         let bytes = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
-        let temporary: PathBuf = path.with_extension("new");
-        // Remove what a crashed process left. Do not open it: it might be a link to another file.
-        match std::fs::remove_file(&temporary) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed(cause)),
-            _ => {}
-        }
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&temporary).map_err(failed)?;
-        sts_types::give_to_owner_of(directory, &file).map_err(failed)?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-        std::fs::rename(&temporary, path).map_err(failed)?;
-        std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+        sts_types::replace_file(path, &bytes, sts_types::Durability::Durable).map_err(failed)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Domain types that all crates of `sts` share: names, time, randomness, seals, and
 //! terms of the RFCs. Nothing here does I/O, except what every reader of secrets and writer of
-//! files needs: [`read_secret_file`] and [`give_to_owner_of`].
+//! files needs: [`read_secret_file`], [`replace_file`] and [`give_to_owner_of`].
 
+mod atomic_file;
 mod check_code;
 mod entropy;
 mod file_owner;
@@ -20,6 +21,7 @@ mod shown_path;
 mod status;
 mod time;
 
+pub use atomic_file::{Durability, NewFileOwner, create_file, replace_file};
 pub use check_code::CheckCode;
 pub use entropy::Entropy;
 pub use file_owner::{create_folder, give_to_owner_of};

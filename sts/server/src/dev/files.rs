@@ -1,11 +1,10 @@
 //! The configuration files of `sts dev`.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use sts_jose::OsEntropy;
-use sts_types::Entropy as _;
+use sts_types::{Entropy as _, NewFileOwner, create_file};
 
 use crate::start_error::StartError;
 
@@ -35,21 +34,13 @@ impl Files {
             .replace("ADMIN", &admin.to_string())
             .replace("ISSUER", &format!("http://{issuer}"));
         let write = |path: &Path, text: &str| {
-            write_private(path, text).map_err(|error| StartError::DataDir { path: path.to_owned(), error })
+            create_file(path, text.as_bytes(), NewFileOwner::Process).map_err(|error| StartError::DataDir { path: path.to_owned(), error })
         };
         write(&files.config, &config)?;
         write(&files.accounts, ACCOUNTS)?;
         write(&directory.join("deploy.secret"), &files.secret)?;
         Ok(files)
     }
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(text.as_bytes())
 }
 
 const CONFIG: &str = r#"issuer: http://PUBLIC
