@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use sts_keyring::KeyringSpec;
 use sts_store::spec::StoreSpec;
 use sts_types::Issuer;
@@ -152,10 +153,7 @@ impl fmt::Debug for Secret {
 
 /// A block of addresses, such as `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IpNetwork {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct IpNetwork(IpNet);
 
 impl IpNetwork {
     /// Parses `ADDRESS/PREFIX` or a single address. `None` if the text is neither, or has host bits
@@ -166,6 +164,7 @@ impl IpNetwork {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
+        // The standard library is stricter than `IpNet` about how an address is written.
         let address: IpAddr = address.parse().ok()?;
         let prefix = match prefix {
             None if address.is_ipv4() => 32,
@@ -173,44 +172,24 @@ impl IpNetwork {
             Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
             Some(_) => return None,
         };
-        let network = Self { address, prefix };
         // `contains` compares an IPv4-mapped address as IPv4, so a mapped block becomes an IPv4
         // block.
         let network = match (address.to_canonical(), prefix.checked_sub(96)) {
-            (v4 @ IpAddr::V4(_), Some(prefix)) if address.is_ipv6() => Self { address: v4, prefix },
-            _ => network,
+            (v4 @ IpAddr::V4(_), Some(prefix)) if address.is_ipv6() => IpNet::new(v4, prefix),
+            _ => IpNet::new(address, prefix),
         };
-        (u32::from(network.prefix) <= bits(network.address).0 && bits(network.address).1 & !network.mask() == 0)
-            .then_some(network)
+        network.ok().filter(|network| network.trunc() == *network).map(Self)
     }
 
     /// Whether the block is larger than one subnet: an IPv4 /24 or an IPv6 /64.
-    pub(crate) const fn is_wide(&self) -> bool {
-        self.prefix < if self.address.is_ipv4() { 24 } else { 64 }
+    pub(crate) fn is_wide(&self) -> bool {
+        self.0.prefix_len() < if self.0.addr().is_ipv4() { 24 } else { 64 }
     }
 
     /// Whether `address` is in the block. An IPv4-mapped IPv6 address counts as its IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        let (network_width, network) = bits(self.address);
-        let (width, address) = bits(address.to_canonical());
-        network_width == width && address & self.mask() == network
-    }
-
-    /// The network mask, in as many low bits as the address has.
-    fn mask(self) -> u128 {
-        let (width, _) = bits(self.address);
-        let host = width.saturating_sub(u32::from(self.prefix));
-        let all = if width == 32 { u128::from(u32::MAX) } else { u128::MAX };
-        all.checked_shr(host).and_then(|ones| ones.checked_shl(host)).unwrap_or(0)
-    }
-}
-
-/// The width of an address and its bits.
-fn bits(address: IpAddr) -> (u32, u128) {
-    match address {
-        IpAddr::V4(v4) => (32, u128::from(v4.to_bits())),
-        IpAddr::V6(v6) => (128, v6.to_bits()),
+        self.0.contains(&address.to_canonical())
     }
 }
 
@@ -249,6 +228,10 @@ mod tests {
             "x",
             "",
             "10.0.0.0/8/8",
+            "010.0.0.0/8",
+            "10.0.0.0/08/",
+            "10.0/8",
+            " 10.0.0.0/8",
         ] {
             assert_eq!(IpNetwork::parse(bad), None, "{bad}");
         }

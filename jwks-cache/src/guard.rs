@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use url::Host;
 
 use crate::connect_error::UnresolvedNameError;
@@ -124,7 +125,65 @@ impl reqwest::dns::Resolve for GuardedResolver {
     }
 }
 
-/// Classifies an address by the IANA special-purpose registries (RFC 6890 and its updates).
+/// IPv4 blocks that are not public, by the IANA special-purpose registries (RFC 6890 and its
+/// updates). The first block with an address decides.
+const BLOCKS_V4: [(AddressClass, Ipv4Net); 18] = [
+    (AddressClass::Loopback, v4([127, 0, 0, 0], 8)),
+    // Metadata services: Alibaba Cloud's is in CGNAT space, Azure's is in public space.
+    (AddressClass::Never, v4([100, 100, 100, 200], 32)),
+    (AddressClass::Never, v4([168, 63, 129, 16], 32)),
+    (AddressClass::Private, v4([10, 0, 0, 0], 8)),
+    (AddressClass::Private, v4([172, 16, 0, 0], 12)),
+    (AddressClass::Private, v4([192, 168, 0, 0], 16)),
+    (AddressClass::Private, v4([100, 64, 0, 0], 10)),
+    // This network.
+    (AddressClass::Never, v4([0, 0, 0, 0], 8)),
+    // Link-local.
+    (AddressClass::Never, v4([169, 254, 0, 0], 16)),
+    // IETF assignments.
+    (AddressClass::Never, v4([192, 0, 0, 0], 24)),
+    // Documentation.
+    (AddressClass::Never, v4([192, 0, 2, 0], 24)),
+    (AddressClass::Never, v4([198, 51, 100, 0], 24)),
+    (AddressClass::Never, v4([203, 0, 113, 0], 24)),
+    // 6to4 relays.
+    (AddressClass::Never, v4([192, 88, 99, 0], 24)),
+    // Benchmarking.
+    (AddressClass::Never, v4([198, 18, 0, 0], 15)),
+    // Multicast, and what is reserved above it.
+    (AddressClass::Never, v4([224, 0, 0, 0], 4)),
+    (AddressClass::Never, v4([240, 0, 0, 0], 4)),
+    (AddressClass::Public, v4([0, 0, 0, 0], 0)),
+];
+
+/// IPv6 blocks, likewise. What is in none of them is never dialled: unspecified, IPv4-mapped and
+/// IPv4-compatible, discard, segment routing, link-local, site-local, multicast.
+const BLOCKS_V6: [(AddressClass, Ipv6Net); 9] = [
+    (AddressClass::Loopback, v6([0, 0, 0, 0, 0, 0, 0, 1], 128)),
+    // The metadata services of AWS and Google, in ULA space.
+    (AddressClass::Never, v6([0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0], 32)),
+    (AddressClass::Never, v6([0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0], 32)),
+    (AddressClass::Private, v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7)),
+    // IETF assignments with Teredo.
+    (AddressClass::Never, v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23)),
+    // Documentation.
+    (AddressClass::Never, v6([0x2001, 0x0db8, 0, 0, 0, 0, 0, 0], 32)),
+    (AddressClass::Never, v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20)),
+    // 6to4.
+    (AddressClass::Never, v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16)),
+    // Global unicast.
+    (AddressClass::Public, v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3)),
+];
+
+const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
+}
+
+/// The class of `address`.
 pub(crate) fn reach(address: IpAddr) -> AddressClass {
     match address {
         IpAddr::V4(address) => reach_v4(address),
@@ -133,45 +192,15 @@ pub(crate) fn reach(address: IpAddr) -> AddressClass {
 }
 
 fn reach_v4(address: Ipv4Addr) -> AddressClass {
-    match address.octets() {
-        [127, ..] => AddressClass::Loopback,
-        // Metadata services: Alibaba Cloud's is in CGNAT space, Azure's is in public space.
-        [100, 100, 100, 200] | [168, 63, 129, 16] => AddressClass::Never,
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => AddressClass::Private,
-        // "this network", link-local, IETF assignments, documentation, 6to4 relays, benchmarking,
-        // multicast and above.
-        [0, ..]
-        | [169, 254, ..]
-        | [192, 0, 0 | 2, _]
-        | [192, 88, 99, _]
-        | [198, 18 | 19, ..]
-        | [198, 51, 100, _]
-        | [203, 0, 113, _]
-        | [224..=255, ..] => AddressClass::Never,
-        _ => AddressClass::Public,
-    }
+    let block = BLOCKS_V4.iter().find(|(_, block)| block.contains(&address));
+    block.map_or(AddressClass::Never, |(class, _)| *class)
 }
 
 fn reach_v6(address: Ipv6Addr) -> AddressClass {
-    if address == Ipv6Addr::LOCALHOST {
-        return AddressClass::Loopback;
-    }
-    if let Some(reach) = reach_translated(address) {
-        return reach;
-    }
-    match address.segments() {
-        // The metadata services of AWS and Google, in ULA space.
-        [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..] => AddressClass::Never,
-        [0xfc00..=0xfdff, ..] => AddressClass::Private,
-        // IETF assignments with Teredo, documentation, 6to4.
-        [0x2001, 0x0000..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0x0000..=0x0fff, ..] => {
-            AddressClass::Never
-        }
-        // Global unicast. Nothing else is public: unspecified, IPv4-mapped and IPv4-compatible,
-        // discard, segment routing, link-local, site-local, multicast.
-        [0x2000..=0x3fff, ..] => AddressClass::Public,
-        _ => AddressClass::Never,
-    }
+    reach_translated(address).unwrap_or_else(|| {
+        let block = BLOCKS_V6.iter().find(|(_, block)| block.contains(&address));
+        block.map_or(AddressClass::Never, |(class, _)| *class)
+    })
 }
 
 /// The IPv4 address in the last 32 bits of an address with a NAT64 prefix (RFC 6052, RFC 8215).
