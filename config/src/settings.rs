@@ -166,7 +166,7 @@ impl IpNetwork {
         };
         // The standard library is stricter than `IpNet` about how an address is written.
         let address: IpAddr = address.parse().ok()?;
-        let prefix = match prefix {
+        let prefix: u8 = match prefix {
             None if address.is_ipv4() => 32,
             None => 128,
             Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,

@@ -21,6 +21,7 @@ mod reason;
 mod redact;
 mod refusals;
 mod request;
+mod request_id;
 mod revoke;
 mod rules_in_force;
 mod service;

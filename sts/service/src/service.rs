@@ -20,7 +20,8 @@ use crate::pending_exchange::PendingExchange;
 use crate::precise_timer::PreciseTimer;
 use crate::reason::RefusedError;
 use crate::refusals::{RefusalLog, Refusals, RememberedRefusal};
-use crate::request::{self, RequestContext};
+use crate::request::RequestContext;
+use crate::request_id;
 use crate::revoke::Revoker;
 use crate::rules_in_force::RulesInForce;
 use crate::snapshot::Snapshot;
@@ -148,7 +149,7 @@ impl Service {
     /// A new request id.
     #[must_use]
     pub fn new_request_id(&self) -> RequestId {
-        request::new_request_id(&*self.clock, &*self.entropy)
+        request_id::new_request_id(&*self.clock, &*self.entropy)
     }
 }
 

@@ -77,7 +77,8 @@ const HOMES: &[(&str, &[&str])] = &[
         "tokio",
         &["jwks-cache", "sts-store", "sts-store-embedded", "sts-store-redis", "sts-service", "sts", "sts-testkit"],
     ),
-    // Small things that have one author each: edit distances, hexadecimal and base64, the calendar, atomic writes, blocks of addresses.
+    // Small things that have one author each: edit distances, hexadecimal and base64, the calendar, atomic writes, blocks of addresses, request ids.
+    ("ulid", &["sts-service"]),
     ("ipnet", &["jwks-cache", "sts-config"]),
     ("tempfile", &["sts-types", "sts", "sts-testkit", "sts-fuzz"]),
     ("chrono", &["sts-types"]),
