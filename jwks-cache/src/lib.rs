@@ -20,6 +20,9 @@
 //! is used for neither. Construction refuses it among static sets. Fetched sets may change at any
 //! time, so there the key is left out of every answer and [`JwksCache::status`] reports it.
 //!
+//! Keys are `sts_jose::VerifyingKey`s, which verify by themselves. With the feature `jsonwebtoken`,
+//! `decoding_key` makes `jsonwebtoken` keys of them.
+//!
 //! Everything here runs on tokio; [`JwksCache::new`] and the lock-free lookups need no runtime.
 
 mod access;
@@ -29,6 +32,8 @@ mod candidates;
 mod connect_error;
 mod control;
 mod copies;
+#[cfg(feature = "jsonwebtoken")]
+mod decoding_key;
 mod discovery;
 mod draft;
 mod entry;
@@ -60,6 +65,8 @@ mod view;
 pub use cache::{CacheAnswer, JwksCache, LookupError};
 pub use candidates::Candidates;
 pub use connect_error::{Caller, ConnectCause, ConnectError};
+#[cfg(feature = "jsonwebtoken")]
+pub use decoding_key::decoding_key;
 pub use discovery::read_discovery;
 pub use entry_keys::EntryKeys;
 pub use entry_ref::EntryRef;

@@ -85,7 +85,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("data-encoding", &["sts-types", "sts-jose", "sts-service", "sts", "sts-testkit"]),
     ("strsim", &["sts-types"]),
     // Other implementations of what we do: what tests compare with, never what ships.
-    ("jsonwebtoken", &["sts-testkit"]),
+    ("jsonwebtoken", &["sts-testkit", "jwks-cache"]),
     ("openidconnect", &[]),
 ];
 
