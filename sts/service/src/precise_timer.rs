@@ -3,6 +3,9 @@
 //! The runtime rounds a deadline to whole milliseconds, counted from when it last went to sleep. An
 //! answer that waits for such a timer leaves at a moment that still shows how long the work before
 //! it took. A thread that sleeps to the very moment hides it.
+//!
+//! `futures-timer` works the same way, and is not used: its `Delay` panics if the system has no
+//! thread to spare, and its documentation promises no high resolution.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

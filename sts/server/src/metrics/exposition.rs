@@ -1,4 +1,8 @@
 //! Prometheus' text format, version 0.0.4.
+//!
+//! `prometheus-client` is not used: it writes OpenMetrics only. There the help and the type of a
+//! counter stand under its name without `_total`, each help text gets another full stop, and the
+//! answer ends in `# EOF`. A scraper that asks for version 0.0.4 would lose them.
 
 use std::fmt::{Display, Write as _};
 
