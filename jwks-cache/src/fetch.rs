@@ -62,6 +62,7 @@ pub(crate) enum Fetched {
 }
 
 /// Fetches the keys of an entry with discovery or a URL.
+#[tracing::instrument(level = "debug", name = "jwks.fetch", skip_all, fields(entry = %spec.name, issuer = %spec.issuer))]
 pub(crate) async fn fetch(
     context: &FetchContext,
     spec: &EntrySpec,

@@ -16,6 +16,7 @@ use crate::token_mistake;
 
 /// Verifies the token with a key of an entry that covers its issuer. `progress` learns the entry as
 /// soon as it is certain.
+#[tracing::instrument(level = "debug", name = "token.verify", skip_all)]
 pub(crate) async fn verify(
     snapshot: &Snapshot,
     clock: &dyn Clock,

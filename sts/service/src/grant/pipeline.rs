@@ -63,6 +63,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// The first refusal, in the order of the steps. Nothing was minted then.
+    #[tracing::instrument(level = "debug", name = "token.exchange", skip_all, fields(request_id = %pending.request_id()))]
     pub(crate) async fn run(
         &self,
         snapshot: &Arc<Snapshot>,
