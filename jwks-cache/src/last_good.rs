@@ -55,12 +55,7 @@ impl StoredKeySet {
 
 /// Writes the set of `spec` atomically, readable by its owner only. Blocks. There is no sync: a
 /// crash may leave a torn file, and its digest shows that.
-pub(crate) fn keep(
-    dir: &Path,
-    spec: &EntrySpec,
-    set: &IndexedSet,
-    fetched_at: UnixTime,
-) -> io::Result<()> {
+pub(crate) fn keep(dir: &Path, spec: &EntrySpec, set: &IndexedSet, fetched_at: UnixTime) -> io::Result<()> {
     let document = std::str::from_utf8(&set.document).map_err(io::Error::other)?.to_owned();
     let mut kept = StoredKeySet {
         version: VERSION,

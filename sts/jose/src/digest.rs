@@ -14,6 +14,12 @@ pub fn sha256(bytes: &[u8]) -> Digest256 {
 #[derive(Clone)]
 pub struct Sha256(Context);
 
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sha256").finish_non_exhaustive()
+    }
+}
+
 impl Sha256 {
     /// The digest of no input.
     #[must_use]

@@ -44,6 +44,12 @@ pub struct SignedCompact {
     pub digest: Digest256,
 }
 
+impl std::fmt::Debug for SignedCompact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignedCompact").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
 /// Signing or key generation failed. The cause is in the cryptographic library or the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {

@@ -70,6 +70,17 @@ pub struct HeldKey {
     succeeds: bool,
 }
 
+impl std::fmt::Debug for HeldKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HeldKey")
+            .field("created", &self.created)
+            .field("signs_from", &self.signs_from)
+            .field("signs_until", &self.signs_until)
+            .field("published_until", &self.published_until)
+            .finish_non_exhaustive()
+    }
+}
+
 impl HeldKey {
     /// The key's thumbprint.
     #[must_use]
@@ -115,6 +126,12 @@ pub struct Keyring {
     state: ArcSwap<KeyState>,
     /// The largest `max_ttl` that any key here has signed under, in seconds.
     longest_life: AtomicU32,
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring").field("spec", &self.spec).finish_non_exhaustive()
+    }
 }
 
 impl Keyring {

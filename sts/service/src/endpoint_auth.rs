@@ -15,6 +15,12 @@ use crate::reason::{Reason, RefusedError};
 #[derive(Clone)]
 pub struct ApiSecret(Digest256);
 
+impl std::fmt::Debug for ApiSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiSecret").finish_non_exhaustive()
+    }
+}
+
 impl ApiSecret {
     /// Keeps the digest of `secret`.
     #[must_use]

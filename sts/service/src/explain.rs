@@ -27,6 +27,12 @@ pub enum Presented<'a> {
     },
 }
 
+impl std::fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Presented").finish_non_exhaustive()
+    }
+}
+
 /// The explanation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explanation {

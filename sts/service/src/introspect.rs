@@ -18,6 +18,7 @@ const NOT_LOOKED_UP: &str =
     "the store does not answer right now; the token was not looked up, and nothing is said of whether it is active";
 
 /// The caller.
+#[derive(Debug)]
 pub enum Caller {
     /// A registered API. It sees tokens whose `aud` is its own.
     Api(ApiName),
@@ -26,7 +27,7 @@ pub enum Caller {
 }
 
 /// The answer. All inactive tokens get the same one, whatever the cause (RFC 7662 section 2.2).
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Introspection {
     /// `{"active":false}`
@@ -39,7 +40,7 @@ pub enum Introspection {
 }
 
 /// The answer for an active token.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub struct ActiveToken {
     active: bool,
     iss: String,

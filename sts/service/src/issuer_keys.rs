@@ -12,6 +12,7 @@ use sts_types::{Algorithm, EntryName, Issuer, Kid, UnixTime};
 pub type Candidates = Vec<Arc<VerifyingKey>>;
 
 /// The result of a look-up.
+#[derive(Debug)]
 pub enum KeyAnswer {
     /// These keys match.
     Found(Candidates),

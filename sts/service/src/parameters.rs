@@ -38,6 +38,12 @@ pub const PARAMETERS: [&str; 20] = [
 #[derive(Default)]
 pub struct Parameters<'b>(Vec<(Cow<'b, str>, Cow<'b, str>)>);
 
+impl std::fmt::Debug for Parameters<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parameters").field("count", &self.0.len()).finish_non_exhaustive()
+    }
+}
+
 impl<'b> Parameters<'b> {
     /// Takes decoded pairs.
     ///

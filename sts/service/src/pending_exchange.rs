@@ -32,6 +32,15 @@ pub struct PendingExchange {
     clock: Arc<dyn Clock>,
 }
 
+impl std::fmt::Debug for PendingExchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PendingExchange")
+            .field("request_id", &self.request_id)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Pipeline {
     /// Begins an exchange for the request of this context.
     pub(crate) fn begin(&self, snapshot: Arc<Snapshot>, context: &RequestContext) -> PendingExchange {

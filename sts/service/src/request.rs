@@ -6,6 +6,7 @@ use std::time::Duration;
 use sts_types::RequestId;
 
 /// Who sent a request, and when.
+#[derive(Debug)]
 pub struct RequestContext {
     /// The request's id.
     pub request_id: RequestId,

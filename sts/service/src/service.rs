@@ -48,6 +48,12 @@ pub struct ServiceDependencies {
     pub events: Arc<dyn EventSink>,
 }
 
+impl std::fmt::Debug for ServiceDependencies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceDependencies").field("snapshot", &self.snapshot).finish_non_exhaustive()
+    }
+}
+
 /// The security token service, without HTTP.
 pub struct Service {
     snapshots: Arc<ArcSwap<Snapshot>>,
@@ -62,6 +68,12 @@ pub struct Service {
     token_admin: TokenAdmin,
     status_lists: StatusLists,
     refusals: RefusalLog,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
 }
 
 impl Service {

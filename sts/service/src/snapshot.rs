@@ -41,6 +41,16 @@ pub struct Snapshot {
     pub log_claims: bool,
 }
 
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("generation", &self.generation)
+            .field("issuer", &self.issuer)
+            .field("has_rules", &self.has_rules)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Snapshot {
     /// Whether the current rules still support a recorded token: its account and its proof still
     /// exist, are enabled, and have not expired. Without rules, nothing speaks against it.
@@ -74,6 +84,12 @@ pub struct TrustTable {
     by_domain: HashMap<String, Vec<Arc<TrustSpec>>>,
     /// The name of every entry, including disabled ones.
     names: BTreeSet<EntryName>,
+}
+
+impl std::fmt::Debug for TrustTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrustTable").field("names", &self.names).finish_non_exhaustive()
+    }
 }
 
 impl TrustTable {

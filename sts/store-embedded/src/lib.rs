@@ -55,6 +55,12 @@ pub struct EmbeddedLedger {
     issued: AtomicUsize,
 }
 
+impl std::fmt::Debug for EmbeddedLedger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedLedger").finish_non_exhaustive()
+    }
+}
+
 impl EmbeddedLedger {
     /// Opens the store in the file `path`, or creates it if nothing is there. This verifies every
     /// checksum in the file. The watermark of the revocations lies beside it. A store with fewer

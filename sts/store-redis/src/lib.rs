@@ -74,6 +74,12 @@ pub struct RedisParts {
     pub watermark: PathBuf,
 }
 
+impl std::fmt::Debug for RedisParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisParts").field("watermark", &self.watermark).finish_non_exhaustive()
+    }
+}
+
 /// The ledger in a Redis.
 pub struct RedisLedger {
     pool: Arc<ConnectionPool<Inspector>>,
@@ -96,6 +102,15 @@ pub struct RedisLedger {
     seen_claims: SeenClaims,
     /// Refusals written since the store last checked that all fit.
     uncounted_refusals: AtomicUsize,
+}
+
+impl std::fmt::Debug for RedisLedger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisLedger")
+            .field("timeout", &self.timeout)
+            .field("wait_replicas", &self.wait_replicas)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RedisLedger {

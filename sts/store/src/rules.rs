@@ -28,6 +28,7 @@ pub fn with_id(seal: &dyn Seal, mut rule: Revocation) -> Revocation {
 }
 
 /// All rules, and those in force at some moment, oldest first.
+#[derive(Debug)]
 pub struct Rules {
     /// Every stored rule. If a clock was set forward and goes back, its rules are still here.
     all: Arc<[Revocation]>,

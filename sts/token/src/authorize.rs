@@ -6,6 +6,7 @@ use sts_types::{ApiKeyId, TokenRecord, UnixTime};
 use crate::VerifiedClaims;
 
 /// What a caller has proven. Each variant can be made in one place only, by what verified it.
+#[derive(Debug)]
 pub enum CallerProof {
     /// A platform's ID token.
     Federated(VerifiedClaims),
@@ -16,24 +17,28 @@ pub enum CallerProof {
 }
 
 /// An API key whose secret was presented and checked.
+#[derive(Debug)]
 pub struct VerifiedApiKey {
     pub(crate) id: ApiKeyId,
     pub(crate) expires_at: UnixTime,
 }
 
 /// A token of ours whose record, and the records of all tokens that it came from, are in force.
+#[derive(Debug)]
 pub struct VerifiedParent {
     // Larger than the other proofs together.
     pub(crate) record: Box<TokenRecord>,
 }
 
 /// A proof and the grant that the rules give it. Only [`VerifiedClaims::authorize`] makes one.
+#[derive(Debug)]
 pub struct Authorized {
     pub(crate) proof: CallerProof,
     pub(crate) grant: Grant,
 }
 
 /// Verified claims that the rules refuse.
+#[derive(Debug)]
 pub struct Denied {
     /// The claims, for the decision event and the trace.
     pub verified: VerifiedClaims,

@@ -36,6 +36,17 @@ pub struct MintContext<'a> {
     pub request_id: &'a RequestId,
 }
 
+impl std::fmt::Debug for MintContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MintContext")
+            .field("issuer", &self.issuer)
+            .field("now_millis", &self.now_millis)
+            .field("cap_to_subject", &self.cap_to_subject)
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Where to find the status of a token. No other token of its status window has the same index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusReference {
@@ -57,6 +68,15 @@ pub struct MintedToken {
     pub record: TokenRecord,
     /// The one-use claims, which the ledger takes in the same commit.
     pub claims: Vec<ReplayClaim>,
+}
+
+impl std::fmt::Debug for MintedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MintedToken")
+            .field("lifetime", &self.lifetime)
+            .field("record", &self.record)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why no token was minted.

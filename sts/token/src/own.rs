@@ -13,6 +13,7 @@ pub(crate) const MAX_OWN_TOKEN: usize = 32 * 1024;
 
 /// A token of our issuer that one of our published keys signed and that has not expired. It may
 /// have been revoked: only the ledger knows that.
+#[derive(Debug)]
 pub struct OwnToken {
     /// `jti`.
     pub jti: Jti,

@@ -10,6 +10,7 @@ use crate::own::MAX_OWN_TOKEN;
 /// Each record carries our seal and the digest of the one token that we signed with it. A text with
 /// that digest is that token, bit for bit: its signature, `typ`, `kid` and claims were right when
 /// it was minted, so checking the signature again would show nothing new.
+#[derive(Debug)]
 pub struct PresentedToken {
     jti: Jti,
     digest: Digest256,

@@ -6,7 +6,7 @@ use sts_types::{FederatedProof, Proof};
 
 /// Either `federated` or `credential`. A token that was exchanged for a token of ours keeps the
 /// provenance of that one.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Provenance<'a> {
     /// The platform's ID token.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -17,7 +17,7 @@ pub struct Provenance<'a> {
 }
 
 /// An ID token.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Federated<'a> {
     iss: &'a str,
     sub: &'a str,
@@ -26,7 +26,7 @@ pub struct Federated<'a> {
 }
 
 /// A credential that we issued.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Credential<'a> {
     r#type: &'static str,
     id: &'a str,

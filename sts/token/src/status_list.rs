@@ -13,6 +13,12 @@ use sts_types::{Issuer, STATUS_LIST_LENGTH, UnixTime, rfc};
 #[derive(Clone, PartialEq, Eq)]
 pub struct StatusBits(Vec<u8>);
 
+impl std::fmt::Debug for StatusBits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StatusBits").finish_non_exhaustive()
+    }
+}
+
 impl Default for StatusBits {
     /// Every token is valid.
     fn default() -> Self {
@@ -44,6 +50,7 @@ impl StatusBits {
 }
 
 /// Claims of a signed list besides its bits.
+#[derive(Debug)]
 pub struct StatusListSpec<'a> {
     /// `iss`: our issuer identifier.
     pub issuer: &'a Issuer,

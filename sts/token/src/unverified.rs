@@ -21,6 +21,12 @@ pub struct UnverifiedToken<'a> {
     origin: ClaimedOrigin,
 }
 
+impl std::fmt::Debug for UnverifiedToken<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnverifiedToken").finish_non_exhaustive()
+    }
+}
+
 impl<'a> UnverifiedToken<'a> {
     /// Parses `token`: a compact JWS with a strict header and a strict JSON payload that names its
     /// origin.
@@ -116,6 +122,12 @@ pub struct SignedToken<'a> {
     token: UnverifiedToken<'a>,
     trust: Arc<TrustSpec>,
     key: Arc<VerifyingKey>,
+}
+
+impl std::fmt::Debug for SignedToken<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignedToken").field("entry", &self.trust.entry).finish_non_exhaustive()
+    }
 }
 
 impl SignedToken<'_> {

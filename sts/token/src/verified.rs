@@ -40,6 +40,15 @@ impl Evidence {
 /// verified before.
 pub struct VerifiedClaims(Arc<Evidence>);
 
+impl std::fmt::Debug for VerifiedClaims {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifiedClaims")
+            .field("entry", &self.0.trust.entry)
+            .field("issuer", &self.0.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
 impl VerifiedClaims {
     /// For a token whose times were just checked.
     pub(crate) fn of(evidence: Arc<Evidence>) -> Self {
@@ -160,6 +169,15 @@ impl VerifiedClaims {
 /// authorized: only [`VerifiedClaims`] are evidence.
 #[derive(Clone)]
 pub struct ObservedClaims(Arc<Evidence>);
+
+impl std::fmt::Debug for ObservedClaims {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObservedClaims")
+            .field("entry", self.entry())
+            .field("issuer", self.issuer())
+            .finish_non_exhaustive()
+    }
+}
 
 impl ObservedClaims {
     /// The issuer entry whose key verified the token.

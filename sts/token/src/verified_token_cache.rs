@@ -100,6 +100,15 @@ impl std::fmt::Debug for VerifiedTokenCache {
 /// A token that a key verified before.
 pub struct CachedToken(Arc<Evidence>);
 
+impl std::fmt::Debug for CachedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CachedToken")
+            .field("entry", self.entry())
+            .field("issuer", self.issuer())
+            .finish_non_exhaustive()
+    }
+}
+
 impl CachedToken {
     /// The issuer entry whose key verified it.
     #[must_use]

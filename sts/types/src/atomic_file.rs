@@ -51,12 +51,7 @@ pub fn create_file(path: &Path, content: &[u8], owner: NewFileOwner) -> io::Resu
     sync_folder_of(path)
 }
 
-fn write_beside(
-    path: &Path,
-    content: &[u8],
-    owner: NewFileOwner,
-    durability: Durability,
-) -> io::Result<NamedTempFile> {
+fn write_beside(path: &Path, content: &[u8], owner: NewFileOwner, durability: Durability) -> io::Result<NamedTempFile> {
     let mut prefix = path.file_name().unwrap_or_default().to_owned();
     prefix.push(".");
     let folder = folder_of(path);
@@ -88,10 +83,8 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|file| file.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         names.sort_unstable();
         names
     }

@@ -39,6 +39,12 @@ pub struct SecretFile {
     pub group: Option<GroupAccess>,
 }
 
+impl std::fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretFile").field("group", &self.group).finish_non_exhaustive()
+    }
+}
+
 /// A group of this process has access to a secret file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupAccess {

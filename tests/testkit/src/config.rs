@@ -66,6 +66,7 @@ impl Default for Config {
 }
 
 /// A test's own directory, removed when dropped.
+#[derive(Debug)]
 pub struct Site(TempDir);
 
 impl Site {

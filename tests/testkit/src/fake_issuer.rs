@@ -49,6 +49,12 @@ pub struct FakeIssuer {
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
+impl std::fmt::Debug for FakeIssuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeIssuer").finish_non_exhaustive()
+    }
+}
+
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/keys";
 

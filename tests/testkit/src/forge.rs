@@ -12,6 +12,12 @@ pub struct Forge<'a> {
     payload: Vec<u8>,
 }
 
+impl std::fmt::Debug for Forge<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forge").finish_non_exhaustive()
+    }
+}
+
 impl<'a> Forge<'a> {
     /// A token with the header `{"alg","kid","typ":"JWT"}` and these claims.
     #[must_use]

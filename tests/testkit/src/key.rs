@@ -15,6 +15,12 @@ pub struct Key {
     private: Private,
 }
 
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").finish_non_exhaustive()
+    }
+}
+
 enum Private {
     Rsa(RsaKeyPair),
     Ec(&'static str, EcdsaKeyPair),

@@ -10,6 +10,12 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Default)]
 pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
 
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lines").finish_non_exhaustive()
+    }
+}
+
 impl Lines {
     /// Collects the lines of `stream` until it ends, here and in `own`, which collects no other
     /// stream.

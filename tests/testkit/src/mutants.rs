@@ -10,6 +10,12 @@ pub struct Mutants<'a> {
     honest: Forge<'a>,
 }
 
+impl std::fmt::Debug for Mutants<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mutants").finish_non_exhaustive()
+    }
+}
+
 impl<'a> Mutants<'a> {
     /// The mutations of `honest` for this seed, the same on every machine.
     #[must_use]

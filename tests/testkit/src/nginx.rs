@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 /// A running `nginx` that forwards requests over one kept connection. It is killed when it is
 /// dropped.
+#[derive(Debug)]
 pub struct Nginx {
     address: SocketAddr,
     child: Child,

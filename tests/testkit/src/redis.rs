@@ -11,6 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// A running `redis-server`. It is killed when it is dropped, and when this process ends.
+#[derive(Debug)]
 pub struct RedisServer {
     port: u16,
     sentinel: bool,

@@ -3,6 +3,7 @@
 use crate::{RedisServer, until};
 
 /// A Redis Cluster of three primaries, each with a third of the slots, with their data on disk.
+#[derive(Debug)]
 pub struct RedisCluster {
     /// The nodes, in the order of their slots.
     pub nodes: Vec<RedisServer>,
@@ -82,6 +83,7 @@ fn is_whole(node: &RedisServer, nodes: usize) -> bool {
 }
 
 /// A primary with a replica, and a sentinel that watches them as `mymaster`.
+#[derive(Debug)]
 pub struct RedisPair {
     /// The first primary.
     pub primary: RedisServer,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// An authority, a server's certificate for 127.0.0.1 and localhost, and a client's, as PEM files.
+#[derive(Debug)]
 pub struct RedisCertificates(TempDir);
 
 impl RedisCertificates {

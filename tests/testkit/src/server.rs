@@ -9,6 +9,7 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// A server that is ready. It is killed when it is dropped.
+#[derive(Debug)]
 pub struct Server {
     sts: Sts,
     site: Option<Site>,

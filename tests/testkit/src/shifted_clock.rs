@@ -29,6 +29,7 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 "#;
 
 /// A wall clock that a test can set ahead or behind at any time. The monotonic clock is right.
+#[derive(Debug)]
 pub struct ShiftedClock(Site);
 
 impl ShiftedClock {

@@ -34,7 +34,8 @@ impl Files {
             .replace("ADMIN", &admin.to_string())
             .replace("ISSUER", &format!("http://{issuer}"));
         let write = |path: &Path, text: &str| {
-            create_file(path, text.as_bytes(), NewFileOwner::Process).map_err(|error| StartError::DataDir { path: path.to_owned(), error })
+            create_file(path, text.as_bytes(), NewFileOwner::Process)
+                .map_err(|error| StartError::DataDir { path: path.to_owned(), error })
         };
         write(&files.config, &config)?;
         write(&files.accounts, ACCOUNTS)?;

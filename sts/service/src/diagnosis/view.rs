@@ -35,6 +35,16 @@ pub struct RefusedRequest<'a> {
     pub earlier_use: Option<&'a EarlierUse>,
 }
 
+impl std::fmt::Debug for RefusedRequest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RefusedRequest")
+            .field("refused", &self.refused)
+            .field("entry", &self.entry)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The longest token value to show, in characters.
 const MAX_SHOWN: usize = 200;
 /// The longest registered name or time as text, with some spare room, in characters.

@@ -45,6 +45,15 @@ pub struct Exchanged {
     pub scope: ScopeSet,
 }
 
+impl std::fmt::Debug for Exchanged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchanged")
+            .field("expires_in", &self.expires_in)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
 /// From a token request to a recorded token, for every grant.
 pub(crate) struct Pipeline {
     pub(crate) ledger: Arc<dyn Ledger>,

@@ -32,6 +32,16 @@ pub struct StatusList {
     pub(super) bits: Option<StatusBits>,
 }
 
+impl std::fmt::Debug for StatusList {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StatusList")
+            .field("etag", &self.etag)
+            .field("signed", &self.signed)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The published lists, and the events that the background task waits for.
 pub(crate) struct PublishedLists {
     pub(super) lists: ArcSwap<HashMap<StatusListId, Arc<StatusList>>>,

@@ -32,6 +32,7 @@ pub enum TokenState {
 }
 
 /// A recorded token for operators.
+#[derive(Debug)]
 pub struct TokenView {
     /// The record.
     pub record: TokenRecord,
@@ -67,6 +68,7 @@ pub struct TokenQuery {
 }
 
 /// Tokens, newest first.
+#[derive(Debug)]
 pub struct TokenPage {
     /// The tokens.
     pub tokens: Vec<TokenView>,

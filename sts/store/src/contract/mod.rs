@@ -37,6 +37,12 @@ pub struct Rig {
     pub keep: Box<dyn Any + Send>,
 }
 
+impl std::fmt::Debug for Rig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rig").finish_non_exhaustive()
+    }
+}
+
 /// Runs the whole contract on the ledger that `$make` makes (`async fn() -> Rig`).
 #[macro_export]
 macro_rules! contract_tests {

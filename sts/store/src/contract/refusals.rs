@@ -19,6 +19,12 @@ pub struct RefusalRig {
     pub keep: Box<dyn Any + Send>,
 }
 
+impl std::fmt::Debug for RefusalRig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RefusalRig").finish_non_exhaustive()
+    }
+}
+
 /// Runs the whole contract on the store that `$make` makes (`async fn() -> RefusalRig`).
 #[macro_export]
 macro_rules! refusal_contract_tests {

@@ -19,6 +19,7 @@ use crate::{
 pub const START: UnixTime = UnixTime::from_secs(1_800_000_000);
 
 /// A clock that moves only when told to. Both of its times move together.
+#[derive(Debug)]
 pub struct ManualClock(AtomicU64);
 
 impl Default for ManualClock {
@@ -50,6 +51,7 @@ impl Clock for ManualClock {
 }
 
 /// A seal whose key is a number. It shows when octets or keys differ, and is no cryptography.
+#[derive(Debug)]
 pub struct TestSeal(pub u64);
 
 impl Seal for TestSeal {
@@ -71,7 +73,7 @@ impl Seal for TestSeal {
 }
 
 /// Keeps the raised alerts.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct AlertLog(Mutex<Vec<Alert>>);
 
 impl AlertLog {
