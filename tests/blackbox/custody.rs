@@ -197,7 +197,7 @@ fn fld14_f8_volumes_as_fs_group_leaves_them_serve_the_first_start_and_every_late
     for name in ["sts.yaml", "deploy.secret", "billing.secret"] {
         chown(site.path(name), Some(USER), Some(GROUP)).unwrap();
     }
-    let (_, finished) = start_as(site, USER, "4799").err().expect("no start");
+    let (_, finished) = start_as(site, USER, "4799").expect_err("no start");
     assert!(finished.stderr.contains("4712") && finished.stderr.contains("not in that group"), "{}", finished.text());
 }
 
@@ -214,7 +214,7 @@ fn f8_an_unprivileged_server_takes_secrets_of_root_and_refuses_those_of_stranger
     let server = start_as(site, USER, "4799").unwrap_or_else(|(_, finished)| panic!("{}", finished.text()));
     let site = server.terminate().1;
     chown(site.path("deploy.secret"), Some(STRANGER), None).unwrap();
-    let (_, finished) = start_as(site, USER, "4799").err().expect("no start");
+    let (_, finished) = start_as(site, USER, "4799").expect_err("no start");
     for part in ["deploy.secret", "4713", "4711", "chown 4711"] {
         assert!(finished.stderr.contains(part), "{part}: {}", finished.text());
     }
