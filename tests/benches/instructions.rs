@@ -183,7 +183,7 @@ impl Exchange {
         let configuration = configuration.unwrap_or_else(|| panic!("{}", report.finish().0.render(false)));
         let generation = configuration.digest.to_hex().chars().take(16).collect();
         let CrateSpecs { policy, trust, .. } = configuration.into_specs();
-        let rules = RuleSet::compile(&policy).expect("sound rules").rules;
+        let rules = RuleSet::compile(&policy).unwrap().rules;
         let token = sts_jose::sign_compact(&signing, "JWT", CLAIMS.as_bytes()).unwrap();
         let asked = RequestedNames {
             audience: &["octo-deploy".to_owned()],

@@ -490,7 +490,7 @@ async fn c133_what_somebody_else_wrote_is_absent_and_raises_an_alert_and_nothing
     };
     // Another record under its name, a later version, damage, another type of value.
     tampered(&[&["COPY", &record_b, &record_a, "REPLACE"]], "a", Place::Record, Fault::Seal).await;
-    tampered(&[&["SETRANGE", &record_a, "0", "\u{2}"]], "a", Place::Record, Fault::Newer).await;
+    tampered(&[&["SETRANGE", &record_a, "0", "\u{3}"]], "a", Place::Record, Fault::Newer).await;
     tampered(&[&["SET", &record_a, "junk"]], "a", Place::Record, Fault::Newer).await;
     tampered(&[&["SET", &record_a, "\u{1}"]], "a", Place::Record, Fault::Form).await;
     tampered(&[&["DEL", &record_a], &["LPUSH", &record_a, "x"]], "a", Place::Record, Fault::Form).await;
