@@ -7,7 +7,7 @@ use crate::keys::{CONDITION, Key, Kind, ROOT, Section};
 /// The JSON Schema (draft 2020-12) of the main file. It also fits account files, whose only keys
 /// are `teams`, `service_accounts` and `tests`.
 ///
-/// The schema is for editors. It knows keys and types only; [`crate::load`] checks everything else.
+/// The schema is for editors. It knows keys and types only; [`crate::read`] checks the form of everything else.
 #[must_use]
 pub fn json_schema() -> Value {
     let mut schema = section(&ROOT, false);

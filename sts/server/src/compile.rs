@@ -30,7 +30,7 @@ pub struct Compiled {
     pub settings: Settings,
     /// The compiled rules.
     pub rules: Arc<RuleSet>,
-    /// Whether `rules` holds the configured rules. [`names_alone`] has none.
+    /// Whether `rules` holds the configured rules. `names_alone` has none.
     pub has_rules: bool,
     /// The issuer entries for the key cache.
     pub keys: jwks_cache::Specs,
