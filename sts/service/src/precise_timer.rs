@@ -118,20 +118,26 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn waiters_are_woken_in_order_of_their_deadlines_and_never_early() {
+    async fn no_waiter_is_woken_early() {
         let timer = PreciseTimer::start();
         let begun = now();
-        let order = Mutex::new(Vec::new());
-        let wait = |millis: u64| {
-            let (timer, order) = (&timer, &order);
-            async move {
-                timer.after(Duration::from_millis(millis)).await;
-                assert!(begun.elapsed() >= Duration::from_millis(millis));
-                order.lock().unwrap().push(millis);
-            }
+        let wait = async |millis: u64| {
+            timer.after(Duration::from_millis(millis)).await;
+            assert!(begun.elapsed() >= Duration::from_millis(millis));
         };
         tokio::join!(wait(20), wait(1), wait(0), wait(40));
-        assert_eq!(*order.lock().unwrap(), [0, 1, 20, 40]);
+    }
+
+    #[test]
+    fn the_nearest_deadline_is_the_first_in_the_queue() {
+        let begun = now();
+        let mut due = BinaryHeap::new();
+        for millis in [20, 1, 0, 40] {
+            let until = begun + Duration::from_millis(millis);
+            due.push(Reverse(PendingWake { until, waker: oneshot::channel().0 }));
+        }
+        let order: Vec<_> = std::iter::from_fn(|| due.pop()).map(|Reverse(next)| next.until - begun).collect();
+        assert_eq!(order, [0, 1, 20, 40].map(Duration::from_millis));
     }
 
     #[tokio::test]
