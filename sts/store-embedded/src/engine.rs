@@ -134,7 +134,7 @@ impl DatabaseHandle {
             }
             Err(integrity_error) => {
                 let error = unavailable(&format_args!(
-                    "the revocations in the store are not believed: {integrity_error}. What was revoked may come back to life, so that nothing is \
+                    "the revocations in the store cannot be trusted: {integrity_error}. What was revoked may come back to life, so that nothing is \
                      minted and no token is active: bring the right file back, or accept the loss with `sts store accept-epoch`"
                 ));
                 tracing::error!(%error, "the store is in doubt");

@@ -29,7 +29,7 @@ pub(super) enum RedisStoreError {
     #[error("other servers revoke at the same moment, again and again; nothing was written")]
     Conflict,
     /// The revocation reached too few replicas.
-    #[error("the revocation is on {reached} of {wanted} replicas: it is not safe from a failover yet")]
+    #[error("the revocation is on {reached} of {wanted} replicas: a failover could still lose it")]
     Replicas {
         /// Replicas that have it.
         reached: u32,

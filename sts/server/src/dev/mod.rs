@@ -25,7 +25,7 @@ use issuer::LocalIssuer;
 
 #[derive(Args)]
 pub(crate) struct DevArgs {
-    /// Exit after the walk
+    /// Exit after the worked exchange
     #[arg(long)]
     once: bool,
     /// The server's port on 127.0.0.1 [default: 8080, or a free one when that is taken]
