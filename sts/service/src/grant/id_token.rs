@@ -78,25 +78,16 @@ async fn check_signature<'a>(
     progress: &mut Progress,
 ) -> Result<SignedToken<'a>, RefusedError> {
     progress.enter(Phase::Keys, clock);
-    let (origin, kid, algorithm) = (token.claimed_origin().clone(), token.kid().cloned(), token.algorithm());
-    let asked = |trust| question(trust, &origin, kid.as_ref(), algorithm);
+    let wanted = WantedKeys::of(&token);
     let proven = |signed: SignedToken<'a>| {
         let own = entries.iter().find(|trust| trust.entry == *signed.entry());
-        if let Some(question) = own.and_then(|trust| question(trust, &origin, kid.as_ref(), algorithm)) {
+        if let Some(question) = own.and_then(|trust| wanted.question(trust)) {
             snapshot.keys.verified(question);
         }
         Ok(signed)
     };
-    let mut tried_a_key = false;
-    let mut missing = Vec::new();
-    let mut candidates: Vec<(Arc<TrustSpec>, Arc<VerifyingKey>)> = Vec::new();
-    for trust in entries {
-        match asked(trust).and_then(|question| snapshot.keys.cached(question)) {
-            Some(keys) => candidates.extend(keys.into_iter().map(|key| (Arc::clone(trust), key))),
-            None => missing.push(trust),
-        }
-    }
-    tried_a_key |= !candidates.is_empty();
+    let (candidates, missing) = keys_at_hand(snapshot, entries, &wanted);
+    let mut tried_a_key = !candidates.is_empty();
     progress.enter(Phase::Verify, clock);
     let mut token = match token.check_signature(&candidates) {
         Ok(signed) => return proven(signed),
@@ -105,7 +96,7 @@ async fn check_signature<'a>(
 
     let mut unavailable = None;
     for trust in missing {
-        let Some(question) = asked(trust) else { continue };
+        let Some(question) = wanted.question(trust) else { continue };
         progress.enter(Phase::Keys, clock);
         let answer = snapshot.keys.find(question).await;
         progress.enter(Phase::Verify, clock);
@@ -123,7 +114,7 @@ async fn check_signature<'a>(
     }
     if tried_a_key {
         for trust in entries {
-            let Some(question) = asked(trust) else { continue };
+            let Some(question) = wanted.question(trust) else { continue };
             progress.enter(Phase::Keys, clock);
             let newer = snapshot.keys.signature_failed(question).await;
             progress.enter(Phase::Verify, clock);
@@ -142,15 +133,42 @@ async fn check_signature<'a>(
     })
 }
 
-/// The keys that `trust` may have for a token. The entry was found by the token's origin, so it has
-/// an issuer for it.
-fn question<'q>(
-    trust: &'q TrustSpec,
-    origin: &'q ClaimedOrigin,
-    kid: Option<&'q Kid>,
+/// Which keys a token asks for.
+struct WantedKeys {
+    origin: ClaimedOrigin,
+    kid: Option<Kid>,
     algorithm: Algorithm,
-) -> Option<KeyQuestion<'q>> {
-    Some(KeyQuestion { entry: &trust.entry, issuer: trust.issuer_of(origin)?, kid, algorithm })
+}
+
+impl WantedKeys {
+    fn of(token: &UnverifiedToken<'_>) -> Self {
+        Self { origin: token.claimed_origin().clone(), kid: token.kid().cloned(), algorithm: token.algorithm() }
+    }
+
+    /// The question to `trust`. The entry was found by the token's origin, so it has an issuer for it.
+    fn question<'q>(&'q self, trust: &'q TrustSpec) -> Option<KeyQuestion<'q>> {
+        let issuer = trust.issuer_of(&self.origin)?;
+        Some(KeyQuestion { entry: &trust.entry, issuer, kid: self.kid.as_ref(), algorithm: self.algorithm })
+    }
+}
+
+/// An entry, and a key of it that may have signed the token.
+type Candidate = (Arc<TrustSpec>, Arc<VerifyingKey>);
+
+/// The keys in memory, and the entries whose keys must be fetched.
+fn keys_at_hand<'t>(
+    snapshot: &Snapshot,
+    entries: &'t [Arc<TrustSpec>],
+    wanted: &WantedKeys,
+) -> (Vec<Candidate>, Vec<&'t Arc<TrustSpec>>) {
+    let (mut candidates, mut missing) = (Vec::new(), Vec::new());
+    for trust in entries {
+        match wanted.question(trust).and_then(|question| snapshot.keys.cached(question)) {
+            Some(keys) => candidates.extend(keys.into_iter().map(|key| (Arc::clone(trust), key))),
+            None => missing.push(trust),
+        }
+    }
+    (candidates, missing)
 }
 
 #[expect(clippy::result_large_err, reason = "the token moves back to its one caller, which goes on with it")]
