@@ -226,7 +226,7 @@ impl Exchange {
         let (token, verified) = (exchange.token.clone(), exchange.verify());
         exchange.remembered.remember(&token, &verified);
         exchange.remembered.remember(&token, &verified);
-        exchange.record = exchange.mint().record;
+        exchange.record = exchange.mint().record().clone();
         exchange
     }
 

@@ -63,14 +63,14 @@ impl Introspector {
         scopes: &[&str],
     ) -> Result<OwnToken, RefusedError> {
         let own = self.verify_own(snapshot, token).map_err(|_| Reason::InvalidToken)?;
-        let for_us = own.audience.as_str() == snapshot.issuer.as_str();
+        let for_us = own.audience().as_str() == snapshot.issuer.as_str();
         // Anybody can send a token, so its signature is verified before the store is asked.
-        let record = if for_us { self.supported_record(snapshot, &own.jti).await? } else { None };
+        let record = if for_us { self.supported_record(snapshot, own.jti()).await? } else { None };
         if record.is_none_or(|record| !own.is_recorded_by(&record)) {
             return Err(Reason::InvalidToken.into());
         }
-        if scopes.iter().any(|scope| own.scope.contains(scope))
-            || own.scope.contains(rfc::SCOPE_ADMIN) && scopes.contains(&rfc::SCOPE_READ)
+        if scopes.iter().any(|scope| own.scope().contains(scope))
+            || own.scope().contains(rfc::SCOPE_ADMIN) && scopes.contains(&rfc::SCOPE_READ)
         {
             Ok(own)
         } else {

@@ -39,7 +39,7 @@ impl Revoker {
         };
         let failed =
             |error| RefusedError::store_away(&error, "the store does not answer right now; the token was not revoked");
-        let Some(Entry { record, .. }) = self.ledger.look_up(own.jti.clone()).await.map_err(failed)? else {
+        let Some(Entry { record, .. }) = self.ledger.look_up(own.jti().clone()).await.map_err(failed)? else {
             return Ok(Origin::Ours);
         };
         if !own.is_recorded_by(&record) {
@@ -48,7 +48,7 @@ impl Revoker {
         let now = self.clock.now();
         let revocation = Revocation {
             id: None,
-            scope: RevocationScope::Token(own.jti),
+            scope: RevocationScope::Token(own.jti().clone()),
             before: None,
             before_millis: 0,
             order: None,

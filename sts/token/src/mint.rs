@@ -61,13 +61,13 @@ pub struct StatusReference {
 /// A signed token. Nobody may see it before its record is durable.
 pub struct MintedToken {
     /// The compact JWS.
-    pub jwt: String,
+    jwt: String,
     /// Seconds until it expires.
-    pub lifetime: Lifetime,
+    lifetime: Lifetime,
     /// The record for the ledger.
-    pub record: TokenRecord,
+    record: TokenRecord,
     /// The one-use claims, which the ledger takes in the same commit.
-    pub claims: Vec<ReplayClaim>,
+    claims: Vec<ReplayClaim>,
 }
 
 impl std::fmt::Debug for MintedToken {
@@ -76,6 +76,20 @@ impl std::fmt::Debug for MintedToken {
             .field("lifetime", &self.lifetime)
             .field("record", &self.record)
             .finish_non_exhaustive()
+    }
+}
+
+impl MintedToken {
+    /// What the ledger must keep of it before anybody sees the token.
+    #[must_use]
+    pub const fn record(&self) -> &TokenRecord {
+        &self.record
+    }
+
+    /// The token, its lifetime, its record, and the claims on one-use tokens that go with the record.
+    #[must_use]
+    pub fn into_parts(self) -> (String, Lifetime, TokenRecord, Vec<ReplayClaim>) {
+        (self.jwt, self.lifetime, self.record, self.claims)
     }
 }
 

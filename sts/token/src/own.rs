@@ -1,7 +1,6 @@
 //! Verifies tokens that we minted, for introspection, revocation and bearer authentication at our
 //! own endpoints.
 
-use serde_json::{Map, Value};
 use sts_claims::{ClaimSet, Json};
 use sts_jose::{CompactJws, VerifyingKeys};
 use sts_types::{AccountId, Audience, Digest256, Issuer, Jti, Kid, ScopeSet, TokenRecord, UnixTime, rfc};
@@ -16,23 +15,19 @@ pub(crate) const MAX_OWN_TOKEN: usize = 32 * 1024;
 #[derive(Debug)]
 pub struct OwnToken {
     /// `jti`.
-    pub jti: Jti,
+    jti: Jti,
     /// `sub`.
-    pub account: AccountId,
+    account: AccountId,
     /// `aud`.
-    pub audience: Audience,
+    audience: Audience,
     /// `scope`.
-    pub scope: ScopeSet,
-    /// `iat`.
-    pub iat: UnixTime,
+    scope: ScopeSet,
     /// `exp`.
-    pub exp: UnixTime,
+    exp: UnixTime,
     /// `kid` of the header.
-    pub kid: Kid,
-    /// `federated`.
-    pub federated: Map<String, Value>,
+    kid: Kid,
     /// SHA-256 of the whole token.
-    pub digest: Digest256,
+    digest: Digest256,
 }
 
 /// Why a token is not a valid token of ours. Outside callers only learn that it is not.
@@ -75,18 +70,42 @@ impl OwnToken {
             return Err(Foreign);
         }
         let time = |name: &str| claims.get(name).and_then(Json::as_i64).map(UnixTime::from_secs).ok_or(Foreign);
+        // RFC 9068 section 2.2 requires it.
+        time("iat")?;
         let token = Self {
             jti: Jti::new(text("jti")?).map_err(|_| Foreign)?,
             account: AccountId::new(text("sub")?).map_err(|_| Foreign)?,
             audience: Audience::new(text("aud")?).map_err(|_| Foreign)?,
             scope: ScopeSet::parse(claims.text("scope").unwrap_or_default()).map_err(|_| Foreign)?,
-            iat: time("iat")?,
             exp: time("exp")?,
             kid,
-            federated: claims.get("federated").map(Json::to_map).unwrap_or_default(),
             digest: sts_jose::sha256(token.as_bytes()),
         };
         if now >= token.exp { Err(OwnTokenError::Expired) } else { Ok(token) }
+    }
+
+    /// `jti`.
+    #[must_use]
+    pub const fn jti(&self) -> &Jti {
+        &self.jti
+    }
+
+    /// `sub`.
+    #[must_use]
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// `aud`.
+    #[must_use]
+    pub const fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
+    /// `scope`.
+    #[must_use]
+    pub const fn scope(&self) -> &ScopeSet {
+        &self.scope
     }
 
     /// Whether `record` was made with this token. The caller must have verified its seal.

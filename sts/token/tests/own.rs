@@ -76,7 +76,7 @@ fn at(seconds: i64) -> UnixTime {
 fn at06_only_an_access_token_of_our_issuer_under_our_key_and_in_time_is_read() {
     let ours = Ours::new();
     let own = ours.read(&ours.forge().sign(), 0).unwrap();
-    assert_eq!((own.account.as_str(), own.scope.to_string().as_str()), ("octo", "a b"));
+    assert_eq!((own.account().as_str(), own.scope().to_string().as_str()), ("octo", "a b"));
     for typ in ["AT+JWT", "application/at+jwt", "APPLICATION/AT+JWT"] {
         assert!(ours.read(&ours.forge().header("typ", typ).sign(), 0).is_ok(), "{typ}");
     }

@@ -132,8 +132,8 @@ async fn authenticate(request: &HttpRequest, state: &AdminState) -> Result<(Stri
     let service = &state.state.service;
     let own =
         service.authenticate_bearer(&service.snapshot(), &presented, &[rfc::SCOPE_READ, rfc::SCOPE_ADMIN]).await?;
-    let right = if own.scope.contains(rfc::SCOPE_ADMIN) { Right::Admin } else { Right::Read };
-    Ok((own.account.to_string(), right))
+    let right = if own.scope().contains(rfc::SCOPE_ADMIN) { Right::Admin } else { Right::Read };
+    Ok((own.account().to_string(), right))
 }
 
 /// A body is one JSON object with its media type; none is an empty object. A form would be a cross-site post.

@@ -276,7 +276,7 @@ async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &Public
         Credentials::Basic(readings) => authenticate_basic(state, &snapshot, &readings)?,
         Credentials::Bearer(token) => {
             let bearer = state.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_INTROSPECT]).await?;
-            Caller::Bearer(bearer.account)
+            Caller::Bearer(bearer.account().clone())
         }
     };
     let parameters = parameters(request, &body, Accepts::Form)?;

@@ -142,7 +142,7 @@ impl Pipeline {
         // Take the time again, because proving may have waited for an issuer.
         self.require_audit()?;
         // Before the store has it, because the caller may hang up before the store answers.
-        record.minted = Some(minted.record.clone());
+        record.minted = Some(minted.record().clone());
         self.record(minted).await.map_err(|NotRecordedError { refused, earlier_use }| {
             record.minted = None;
             record.earlier_use = earlier_use;
@@ -216,7 +216,7 @@ impl Pipeline {
 
     /// Records the token. Only a recorded token may leave.
     async fn record(&self, minted: MintedToken) -> Result<Exchanged, NotRecordedError> {
-        let MintedToken { jwt, lifetime, record, claims } = minted;
+        let (jwt, lifetime, record, claims) = minted.into_parts();
         let scope = record.scope.clone();
         match self.ledger.issue(record, claims).await {
             Ok(Issued::Recorded) => Ok(Exchanged { access_token: jwt, expires_in: lifetime.as_secs(), scope }),
