@@ -18,6 +18,14 @@ pub struct FaultyNames {
     pub accounts: FaultySet,
 }
 
+impl FaultyNames {
+    /// Whether no name is faulty, so that no finding was suppressed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        [&self.teams, &self.apis, &self.issuers, &self.accounts].into_iter().all(FaultySet::is_empty)
+    }
+}
+
 /// The faulty names of one kind.
 #[derive(Clone, Debug, Default)]
 pub struct FaultySet {
@@ -28,6 +36,10 @@ pub struct FaultySet {
 }
 
 impl FaultySet {
+    fn is_empty(&self) -> bool {
+        !self.every_name && self.names.is_empty() && self.misspelt.is_empty()
+    }
+
     /// Adds a name whose declaration has a fault.
     pub fn insert(&mut self, name: &str) {
         self.names.insert(name.to_owned());

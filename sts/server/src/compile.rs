@@ -138,12 +138,16 @@ pub fn compile(
 ) -> Result<Loaded, Diagnostics> {
     let Configuration { settings, tokens, objects, tests, faulty, is_complete, digest, outline, files } = files;
     let generation = merge::generation(digest, managed.digest);
+    let has_faulty_names = !faulty.is_empty();
     let objects = merge::files_win(objects, managed.objects, &mut report);
     let CrateSpecs { policy, keys, trust, api_signing, api_secrets } =
         objects.into_specs(settings.issuer.clone(), tokens, faulty);
     key_sets::check(&keys, &trust, purpose.absent_secrets(), &mut report);
     let rules = if is_complete { rules(&policy, &mut report) } else { None };
     let (findings, sources) = report.finish();
+    // Findings about a faulty name are suppressed. That is safe only because the fault itself
+    // refuses the load.
+    debug_assert!(!has_faulty_names || findings.exit_code() > 1, "a name is faulty and no error says so");
     let Some(rules) = rules.filter(|_| !purpose.is_refused_by(&findings)) else { return Err(findings) };
     let mut keys = KeysSpec::specs(keys.into_iter().map(|(spec, _)| spec));
     named_members::assign(&mut keys, &policy);
