@@ -115,6 +115,31 @@ fn fld22_which_store_it_is_is_never_guessed_and_what_is_missing_is_said() {
 }
 
 #[test]
+fn fld22_a_store_without_the_key_of_its_seal_is_not_opened_and_no_key_is_made() {
+    let config = split_world();
+    let site = world_site(&config);
+    site.write("accounts/octo.yaml", octo_file());
+    let server = Server::start_in(STS, site);
+    let _ = server.token(&token("svc:octo"), &[]);
+    let site = server.kill();
+    let mut seals = Vec::new();
+    every_path(site.root(), &mut |path| {
+        if path.ends_with("seal.key") {
+            seals.push(path.to_owned());
+        }
+    });
+    let [seal] = &seals[..] else { panic!("{seals:?}") };
+    let key = std::fs::read(seal).unwrap();
+    std::fs::remove_file(seal).unwrap();
+    let refused = run(&site, &["tokens", "list"]).ended(1);
+    assert!(refused.stderr.contains("seal.key` is not there"), "{}", refused.text());
+    assert!(!seal.exists(), "a new seal would make every record look forged");
+    std::fs::write(seal, key).unwrap();
+    std::fs::set_permissions(seal, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert!(run(&site, &["tokens", "list"]).ended(0).stdout.contains("octo"));
+}
+
+#[test]
 fn fld22_fld15_what_root_does_so_leaves_files_to_the_owner_of_their_folder() {
     use std::os::unix::fs::{MetadataExt as _, chown};
     const OWNER: u32 = 12_346;

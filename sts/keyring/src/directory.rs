@@ -70,7 +70,7 @@ const VERSION: u32 = 1;
 /// long.
 const LONGEST_LIFE_FILE: &str = "longest-life";
 const LOCK_FILE: &str = "lock";
-const SEAL_FILE: &str = "seal.key";
+pub(super) const SEAL_FILE: &str = "seal.key";
 const SEAL_BYTES: usize = 32;
 /// Larger than any key file.
 const MAX_FILE: u64 = 64 * 1024;

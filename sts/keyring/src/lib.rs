@@ -41,6 +41,14 @@ pub struct KeyringSpec {
     pub max_ttl: u32,
 }
 
+impl KeyringSpec {
+    /// The file of the key that seals what the store holds.
+    #[must_use]
+    pub fn seal_file(&self) -> PathBuf {
+        self.directory.join(directory::SEAL_FILE)
+    }
+}
+
 /// Phase in the life of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

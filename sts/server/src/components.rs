@@ -110,12 +110,14 @@ fn store_path(settings: &Settings) -> PathBuf {
     settings.data_dir.join("sts.redb")
 }
 
-/// What must be there for the store to be opened without a server: making it anew would show an empty one.
-pub(crate) fn opens_store(settings: &Settings) -> PathBuf {
-    match settings.store {
-        StoreSpec::Embedded => store_path(settings),
-        StoreSpec::Redis(_) => settings.keyring.directory.clone(),
-    }
+/// The first file that is missing to open the store without a server. Opening would create it, and so show an empty store, or
+/// judge a full one by a new seal.
+pub(crate) fn missing_to_open(settings: &Settings) -> Option<PathBuf> {
+    let store = match settings.store {
+        StoreSpec::Embedded => Some(store_path(settings)),
+        StoreSpec::Redis(_) => None,
+    };
+    store.into_iter().chain([settings.keyring.seal_file()]).find(|path| !path.exists())
 }
 
 /// The issuers' keys; nothing is fetched yet.

@@ -163,13 +163,14 @@ fn commit(engine: &DatabaseHandle, state: &Arc<State>, batch: &mut [Box<dyn Job>
         }
         let changed = tables.finish(&*engine.seal)?;
         transaction.commit()?;
+        // Before the store is trusted again: until then its rules may be missing.
+        if changed.rules {
+            engine.reload_rules(database)?;
+        }
         match changed.tally {
             Some(tally) if changed.accepted => engine.accepted(&tally),
             Some(tally) => engine.remember(&tally),
             None => {}
-        }
-        if changed.rules {
-            engine.reload_rules(database)?;
         }
         Ok(())
     });

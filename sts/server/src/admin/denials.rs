@@ -7,7 +7,7 @@ use sts_api::{
 use sts_service::{GroupBy, RememberedRefusal, group};
 use sts_types::{RequestId, nearest};
 
-use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route};
+use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, store_unavailable};
 use crate::app_state::AppState;
 use crate::http::HttpReason;
 use crate::openapi::query_parameter;
@@ -56,7 +56,7 @@ impl Operation for ListDenials {
     }
 
     async fn run(self, state: &AppState, _: &str) -> Result<DenialAnswer, OperationError> {
-        let all = state.service.denials().await.map_err(|_| OperationError::StoreUnavailable(self.not_done()))?;
+        let all = state.service.denials().await.map_err(|error| store_unavailable(&error, self.not_done()))?;
         let query = self.0;
         let wanted: Vec<RememberedRefusal> = all.into_iter().filter(|refusal| fits(&query, refusal)).collect();
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
@@ -131,7 +131,8 @@ impl Operation for ShowDenial {
         match state.service.denial(&self.request_id).await {
             Ok(Some(refusal)) => Ok(denial(refusal)),
             Ok(None) => Err(not_remembered(&self.request_id)),
-            Err(_) => Err(OperationError::StoreUnavailable(
+            Err(error) => Err(store_unavailable(
+                &error,
                 "the refusal may be remembered there, and its decision event is in the log",
             )),
         }

@@ -20,7 +20,7 @@ use crate::admin::{Operation, OperationError};
 use crate::admin_token;
 use crate::clock::SystemClock;
 use crate::compile::{Compiled, names_alone};
-use crate::components::{Components, opens_store};
+use crate::components::{Components, missing_to_open};
 use crate::http::BindError;
 use crate::metrics::Metrics;
 use crate::reload::{environment, load_untested};
@@ -135,12 +135,11 @@ impl<'a> Session<'a> {
             Ok(compiled) => compiled,
             Err(diagnostics) => return Err(StartError::StoreNotOpened { missing, diagnostics }),
         };
-        let opens = opens_store(&compiled.settings);
-        if !opens.exists() {
+        if let Some(file) = missing_to_open(&compiled.settings) {
             return Ok(Err(OperationError::Failed(format!(
                 "{missing}; and `{}` is not there to open the store without one: start a server with `sts serve`, or give \
                  --admin-url and --admin-token-file; {}",
-                opens.display(),
+                file.display(),
                 operation.not_done()
             ))));
         }

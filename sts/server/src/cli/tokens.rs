@@ -302,8 +302,12 @@ fn revoked(answer: &Revoked) -> String {
     let id = answer.revocation.as_ref().and_then(|revocation| revocation.id.as_deref());
     let undo = id.map(|id| format!("; take the rule back with `sts tokens rules undo {id}`")).unwrap_or_default();
     match (answer.coverage.covered, id) {
-        (Some(0), Some(_)) => format!("the rule is in force, but covers {covered}: nothing was ended{undo}"),
-        (Some(0), None) => format!("revoked {covered}: the token was revoked already, or has expired"),
+        (Some(0), Some(_)) if !answer.coverage.at_least => {
+            format!("the rule is in force, but covers {covered}: nothing was ended{undo}")
+        }
+        (Some(0), None) if !answer.coverage.at_least => {
+            format!("revoked {covered}: the token was revoked already, or has expired")
+        }
         _ => format!("revoked {covered}; offline verifiers accept the tokens until they expire{undo}"),
     }
 }
@@ -312,6 +316,9 @@ fn revoked(answer: &Revoked) -> String {
 fn covered(coverage: Coverage) -> String {
     match coverage.covered {
         None => "an unknown number of tokens (the store stopped answering before they were counted)".to_owned(),
+        Some(0) if coverage.at_least => {
+            "an unknown number of live tokens (there was no time to look at every record)".to_owned()
+        }
         Some(1) if !coverage.at_least => "1 live token".to_owned(),
         Some(count) => format!("{}{count} live tokens", if coverage.at_least { "at least " } else { "" }),
     }
@@ -358,4 +365,20 @@ fn options(rule: &RevocationRule) -> String {
 fn undone(answer: &UndoneRule) -> String {
     let id = answer.undone.id.as_deref().unwrap_or_default();
     format!("the rule {id} was taken back; it no longer ends {}", covered(answer.coverage))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fld41_a_count_that_ran_out_of_time_never_says_that_nothing_was_ended() {
+        let partial = Coverage { covered: Some(0), at_least: true };
+        assert!(covered(partial).starts_with("an unknown number of live tokens"));
+        assert_eq!(covered(Coverage { covered: Some(0), at_least: false }), "0 live tokens");
+        assert_eq!(covered(Coverage { covered: Some(1), at_least: true }), "at least 1 live tokens");
+        let answer = serde_json::json!({ "dry_run": false, "covered": 0, "at_least": true });
+        let answer: Revoked = serde_json::from_value(answer).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!revoked(&answer).contains("nothing was ended"), "{}", revoked(&answer));
+    }
 }

@@ -36,6 +36,13 @@ pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Dat
     let request_id = state.state.service.new_request_id();
     let path = route::normalise(request.path());
     let outcome = super::caught(handle(&request, &mut payload, &state, &path)).await;
+    if let Ok(Err(failure)) = &outcome
+        && failure.is_ours()
+    {
+        // The answer may name this id instead of the cause.
+        let reason = failure.reason().name();
+        tracing::error!(%request_id, reason, "an admin request failed by a fault that is not the caller's");
+    }
     let response = super::answer(outcome, &request_id, false);
     body::close_if_unread(&request, payload, response)
 }
