@@ -15,6 +15,7 @@ mod codec;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod ledger;
+mod managed;
 mod multiset;
 mod record;
 mod record_of_version_1;
@@ -26,6 +27,9 @@ mod watermark;
 
 pub use alert::{Alert, Alerts, Fault, Place};
 pub use ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
+pub use managed::{
+    Committed, KeyUse, ManagedObject, ManagedObjects, ObjectChange, ObjectChanges, ObjectKey, ObjectKind, ObjectStore,
+};
 pub use record::{
     EarlierUse, Entry, Issued, Listing, ReplayClaim, Revocation, RevocationRule, RevocationScope, RuleId, RuleIdError,
     TakenClaim, TokenRecord,
