@@ -2,11 +2,15 @@
 //!
 //! These are shapes, not decisions: a name is checked for its form, and whether anybody has it is the server's business.
 
+mod api_keys;
+mod apply;
 mod denials;
 mod error;
 mod issuers;
 mod keys;
 mod names;
+mod objects;
+mod problem;
 mod query;
 mod readiness;
 mod replay_claims;
@@ -14,6 +18,8 @@ mod revocations;
 mod store;
 mod tokens;
 
+pub use api_keys::{ApiKeyCreated, ApiKeyInfo, ApiKeyPage, ApiKeyRevoked, ApiKeyState, NewApiKey};
+pub use apply::{Applied, AppliedItem, AppliedObject, ApplyAnswer, ApplyRequest};
 pub use denials::{
     Denial, DenialAnswer, DenialGroup, DenialGroups, DenialPage, DenialQuery, FailedCondition, PresentedToken,
 };
@@ -24,6 +30,8 @@ pub use issuers::{
     MemberRefreshed, RefreshAnswer, RefreshRequest, Refreshed, SeenFrom, SkippedKey,
 };
 pub use keys::{KeyPhase, SigningKey, SigningKeys};
+pub use objects::{NewObject, NotInForce, Object, ObjectPage, ObjectQuery, ObjectSource, ReplacedObject};
+pub use problem::{ChangedVerdict, DryRun, Effect, Finding, Problem};
 pub use query::QueryError;
 pub use readiness::{NamedStatus, Readiness, SinkStatus, StoreWarning};
 pub use replay_claims::{EarlierUse, ReplayClaim};

@@ -49,19 +49,43 @@ impl<T: Hash> Hash for Located<T> {
 }
 
 /// A kind of object that rules are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum ObjectKind {
     /// An issuer entry.
+    #[serde(rename = "issuers")]
     Issuer,
     /// An API.
+    #[serde(rename = "apis")]
     Api,
     /// A team.
+    #[serde(rename = "teams")]
     Team,
     /// A service account.
+    #[serde(rename = "service-accounts")]
     ServiceAccount,
 }
 
 impl ObjectKind {
+    /// Every kind, in the order in which objects refer to each other.
+    pub const ALL: [Self; 4] = [Self::Issuer, Self::Api, Self::Team, Self::ServiceAccount];
+
+    /// The kind that paths name so.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// One object of the kind, in words.
+    #[must_use]
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer entry",
+            Self::Api => "API",
+            Self::Team => "team",
+            Self::ServiceAccount => "service account",
+        }
+    }
+
     /// The kind as paths name it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -144,6 +168,15 @@ mod tests {
         assert_eq!(pointer.as_str(), "/claims/a~1b/~0/1");
         assert_eq!(document.pointer(pointer.as_str()), Some(&"y".into()));
         assert_eq!(document.pointer(JsonPointer::default().as_str()), Some(&document));
+    }
+
+    #[test]
+    fn a_kind_is_one_name_in_paths_and_in_json() {
+        for kind in ObjectKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+            assert_eq!(ObjectKind::of(kind.name()), Some(kind));
+        }
+        assert_eq!(ObjectKind::of("service_accounts"), None);
     }
 
     #[test]

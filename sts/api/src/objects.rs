@@ -1,0 +1,224 @@
+//! The objects that rules are made of: `/admin/v1/{kind}`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sts_types::{ObjectKind, UnixTime};
+
+use crate::names::names;
+use crate::problem::Finding;
+use crate::query::{QueryError, limit, parameters, written};
+
+names! {
+    /// Where an object is declared.
+    pub enum ObjectSource {
+        /// In a file. It is read-only here.
+        File = "file",
+        /// In the store.
+        Managed = "managed",
+    }
+}
+
+names! {
+    /// Why an object of the store is not in force.
+    pub enum NotInForce {
+        /// A file declares an object of this kind and name.
+        Shadowed = "shadowed",
+        /// It did not compile at the start. It is left out until it is changed.
+        SetAside = "set_aside",
+    }
+}
+
+/// An object with its document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    /// Its kind, as paths name it.
+    pub kind: ObjectKind,
+    /// Its name. For a service account, the username.
+    pub name: String,
+    /// Its document: the shape of the configuration file as JSON.
+    pub spec: Map<String, Value>,
+    /// Where it is declared.
+    pub source: ObjectSource,
+    /// The file that declares it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Changes with each write. No two states of an object share one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// When it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<UnixTime>,
+    /// Who created it: `admin token`, a console user, or an account's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// When it was last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<UnixTime>,
+    /// Who changed it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_by: Option<String>,
+    /// Why it is not in force, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_in_force: Option<NotInForce>,
+    /// What is wrong with it, if it is set aside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+impl Object {
+    /// Whether `enabled` is not `false`. Kinds without that key are always enabled.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.spec.get("enabled") != Some(&Value::Bool(false))
+    }
+}
+
+/// The answer of `GET /admin/v1/{kind}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ObjectPage {
+    /// The objects, in the order of their names.
+    pub items: Vec<Object>,
+    /// Go on `after` this; `null` when there are no more.
+    pub next: Option<String>,
+}
+
+/// The body of `POST /admin/v1/{kind}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewObject {
+    /// Its name.
+    pub name: String,
+    /// Its document.
+    pub spec: Map<String, Value>,
+}
+
+/// The body of `PUT /admin/v1/{kind}/{name}`: an object as `GET` answers it. Only `spec` is taken; the
+/// other members may be left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplacedObject {
+    /// Its kind, which must be that of the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Its name, which must be that of the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its new document.
+    pub spec: Map<String, Value>,
+}
+
+/// Which objects to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectQuery {
+    /// Only those declared there.
+    pub source: Option<ObjectSource>,
+    /// Only those that are enabled, or are not.
+    pub enabled: Option<bool>,
+    /// Only accounts of this team.
+    pub team: Option<String>,
+    /// Only accounts with an identity of this issuer entry.
+    pub issuer: Option<String>,
+    /// Only those with this text in their name, display name or description, letter case ignored.
+    pub q: Option<String>,
+    /// The name that the page before ended with.
+    pub after: Option<String>,
+    /// The most objects of the page.
+    pub limit: Option<usize>,
+}
+
+impl ObjectQuery {
+    /// Reads a query string.
+    ///
+    /// # Errors
+    /// When a parameter is unknown, given twice, or has no such value.
+    pub fn from_query(query: &str) -> Result<Self, QueryError> {
+        const FORM: &str =
+            "objects are listed by one `source`, `enabled`, `team`, `issuer`, `q`, `after` and `limit` at most";
+        let mut read = Self::default();
+        for (name, value) in parameters(query) {
+            let is_repeated = match &*name {
+                "source" => read.source.replace(source(&value)?).is_some(),
+                "enabled" => read.enabled.replace(flag("enabled", &value)?).is_some(),
+                "team" => read.team.replace(value.into_owned()).is_some(),
+                "issuer" => read.issuer.replace(value.into_owned()).is_some(),
+                "q" => read.q.replace(value.into_owned()).is_some(),
+                "after" => read.after.replace(value.into_owned()).is_some(),
+                "limit" => read.limit.replace(limit(&value)?).is_some(),
+                _ => return Err(FORM.into()),
+            };
+            if is_repeated {
+                return Err(FORM.into());
+            }
+        }
+        Ok(read)
+    }
+
+    /// The query string.
+    #[must_use]
+    pub fn to_query(&self) -> String {
+        written(&[
+            ("source", self.source.map(|source| source.to_string())),
+            ("enabled", self.enabled.map(|enabled| enabled.to_string())),
+            ("team", self.team.clone()),
+            ("issuer", self.issuer.clone()),
+            ("q", self.q.clone()),
+            ("after", self.after.clone()),
+            ("limit", self.limit.map(|limit| limit.to_string())),
+        ])
+    }
+}
+
+fn source(value: &str) -> Result<ObjectSource, QueryError> {
+    ObjectSource::of(value).ok_or_else(|| "`source` is `file` or `managed`".into())
+}
+
+/// A boolean in a query string.
+pub(crate) fn flag(name: &str, value: &str) -> Result<bool, QueryError> {
+    value.parse().map_err(|_| QueryError(format!("`{name}` is `true` or `false`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_object_is_read_as_it_was_written() {
+        for text in [
+            json!({ "kind": "teams", "name": "t", "spec": { "grants": {} }, "source": "file", "file": "a.yaml" }),
+            json!({
+                "kind": "service-accounts", "name": "bot", "spec": {}, "source": "managed", "revision": 7,
+                "created_at": 1, "created_by": "admin token", "updated_at": 2, "updated_by": "x",
+                "not_in_force": "set_aside",
+                "findings": [{ "severity": "error", "pointer": "/spec/teams/0", "message": "m", "help": "h" }],
+            }),
+        ] {
+            let read: Object = serde_json::from_value(text.clone()).unwrap();
+            assert_eq!(serde_json::to_value(read).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_a_get_answers_can_be_put() {
+        let object = json!({ "kind": "teams", "name": "t", "spec": {}, "source": "managed", "revision": 7 });
+        let put: ReplacedObject = serde_json::from_value(object).unwrap();
+        assert_eq!((put.name.as_deref(), put.spec.len()), (Some("t"), 0));
+        let unknown = json!({ "name": "t", "spec": {}, "revision": 7 });
+        assert!(serde_json::from_value::<NewObject>(unknown).is_err());
+    }
+
+    #[test]
+    fn a_query_is_read_as_it_was_written_and_each_name_once() {
+        let query = ObjectQuery {
+            source: Some(ObjectSource::Managed),
+            enabled: Some(false),
+            team: Some("a&b".to_owned()),
+            q: Some("x y".to_owned()),
+            limit: Some(3),
+            ..ObjectQuery::default()
+        };
+        assert_eq!(ObjectQuery::from_query(&query.to_query()), Ok(query));
+        for wrong in ["source=files", "enabled=1", "limit=0", "team=a&team=b", "enabled=true&enabled=true", "x=1"] {
+            assert!(ObjectQuery::from_query(wrong).is_err(), "{wrong}");
+        }
+    }
+}
