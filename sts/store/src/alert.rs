@@ -37,6 +37,8 @@ pub enum Place {
     Refusal,
     /// The claim on a one-use token.
     Claim,
+    /// A managed object.
+    Object,
 }
 
 impl Place {
@@ -50,6 +52,7 @@ impl Place {
             Self::Epoch => "epoch",
             Self::Refusal => "refusal",
             Self::Claim => "claim",
+            Self::Object => "object",
         }
     }
 }
@@ -89,6 +92,7 @@ impl std::fmt::Display for Alert {
             Place::Epoch => "the epoch",
             Place::Refusal => "a remembered refusal",
             Place::Claim => "the claim on a one-use token",
+            Place::Object => "a managed object",
         };
         let why = match self.fault {
             Fault::Seal => "its seal is broken: somebody wrote to the store, or the seal's key was replaced",
