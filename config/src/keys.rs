@@ -132,8 +132,8 @@ pub(crate) static ROOT: Section = Section {
         Key::new("shutdown", Kind::Section(&SHUTDOWN), "How the server shuts down on SIGTERM."),
         Key::new("log", Kind::Section(&LOG), "Logging."),
         Key::new("audit", Kind::Section(&AUDIT), "The audit trail: one event for each decision, on standard output."),
-        Key::new("issuers", Kind::Named(&ISSUER), "Issuer entries: whose ID tokens are exchanged."),
-        Key::new("apis", Kind::Named(&API), "APIs that tokens are minted for."),
+        ISSUERS,
+        APIS,
         Key::new(
             "accounts",
             Kind::TextOrTexts,
@@ -145,9 +145,15 @@ pub(crate) static ROOT: Section = Section {
     ],
 };
 
+/// A file of objects that are sent to a server.
+pub(crate) static APPLIED_FILE: Section =
+    Section { name: "a file of objects", keys: &[ISSUERS, APIS, TEAMS, ACCOUNTS, TESTS] };
+
 /// The keys of an account file.
 pub(crate) static ACCOUNT_FILE: Section = Section { name: "an account file", keys: &[TEAMS, ACCOUNTS, TESTS] };
 
+const ISSUERS: Key = Key::new("issuers", Kind::Named(&ISSUER), "Issuer entries: whose ID tokens are exchanged.");
+const APIS: Key = Key::new("apis", Kind::Named(&API), "APIs that tokens are minted for.");
 const TEAMS: Key = Key::new("teams", Kind::Named(&TEAM), "Teams: grants that several service accounts share.");
 const ACCOUNTS: Key = Key::new("service_accounts", Kind::Named(&ACCOUNT), "Service accounts, by username.");
 const TESTS: Key =

@@ -66,8 +66,19 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
-    /// Every kind, in the order in which objects refer to each other.
+    /// Every kind. An object refers only to objects of kinds before its own.
     pub const ALL: [Self; 4] = [Self::Issuer, Self::Api, Self::Team, Self::ServiceAccount];
+
+    /// The key of the configuration under which files declare such objects.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuers",
+            Self::Api => "apis",
+            Self::Team => "teams",
+            Self::ServiceAccount => "service_accounts",
+        }
+    }
 
     /// The kind that paths name so.
     #[must_use]
