@@ -72,6 +72,7 @@ impl RuleSet {
             resource: &case.resource,
             scope: case.scope.as_deref(),
             client_id: None,
+            client_is_account: false,
             lifetime: None,
         };
         let Ok(requested) = self.resolve(&asked) else { return Verdict::Refused { reason: "request_malformed" } };

@@ -134,6 +134,7 @@ fn request<'a>(
         resource: &test.resource,
         scope: test.scope.as_deref(),
         client_id: None,
+        client_is_account: false,
         lifetime: None,
     };
     let requested = rules.resolve(&asked).map_err(|error| {

@@ -17,6 +17,9 @@ pub struct RequestedNames<'a> {
     pub scope: Option<&'a str>,
     /// The `client_id` parameter.
     pub client_id: Option<&'a str>,
+    /// Whether `client_id` names the account, as it does for a client that authenticates. Otherwise
+    /// it counts only if it is an account's name and no `audience` names one.
+    pub client_is_account: bool,
     /// The lifetime of the `expires_in` parameter.
     pub lifetime: Option<Lifetime>,
 }
@@ -47,7 +50,13 @@ impl RuleSet {
             let api = self.api_by_audience.get(uri).filter(|_| well_formed);
             name_target(&mut target, api.map_or(RequestedTarget::Refused, |index| RequestedTarget::Api(*index)));
         }
-        if account == RequestedAccount::Any
+        if let Some(client) = asked.client_id.filter(|client| asked.client_is_account && !client.is_empty()) {
+            let named = self.account_by_name.get(client);
+            name_account(
+                &mut account,
+                named.map_or(RequestedAccount::Nobody, |index| RequestedAccount::Known(*index)),
+            )?;
+        } else if account == RequestedAccount::Any
             && let Some(index) = asked.client_id.and_then(|name| self.account_by_name.get(name))
         {
             account = RequestedAccount::Known(*index);
@@ -171,6 +180,34 @@ mod tests {
             (&[], &[], Some("deploy"), (Any, Default)),
         ] {
             assert_eq!(named(audience, resource, client_id), Ok(wanted), "{audience:?} {resource:?} {client_id:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_authenticates_is_an_account_or_nobody() {
+        use RequestedAccount::{Any, Known, Nobody};
+        let rules = rules(&spec(vec![with_id(account("octo", vec![]), UUID), account("other", vec![])]));
+        let named = |audience: &[&str], client_id: &str| {
+            let audience = words(audience);
+            let client_id = Some(client_id);
+            let asked =
+                RequestedNames { audience: &audience, client_id, client_is_account: true, ..Default::default() };
+            rules.resolve(&asked).map(|requested| requested.account)
+        };
+        for (audience, client_id, wanted) in [
+            (&[][..], "octo", Ok(Known(0))),
+            (&[], UUID, Ok(Known(0))),
+            (&["octo"], UUID, Ok(Known(0))),
+            (&["deploy"], "octo", Ok(Known(0))),
+            (&[], "", Ok(Any)),
+            (&["octo"], "", Ok(Known(0))),
+            (&[], "nobody", Ok(Nobody)),
+            (&[], "deploy", Ok(Nobody)),
+            (&[], "https://deploy.example.com", Ok(Nobody)),
+            (&["octo"], "other", Err(RequestError::TwoAccounts)),
+            (&["octo"], "nobody", Err(RequestError::TwoAccounts)),
+        ] {
+            assert_eq!(named(audience, client_id), wanted, "{audience:?} {client_id}");
         }
     }
 

@@ -190,6 +190,7 @@ impl Exchange {
             resource: &["https://deploy.example.com".to_owned()],
             scope: Some("deployments:create"),
             client_id: None,
+            client_is_account: false,
             lifetime: None,
         };
         let requested = rules.resolve(&asked).unwrap();

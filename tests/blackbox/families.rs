@@ -151,7 +151,7 @@ fn operators_see_the_members_that_were_asked_for() {
     let metrics = Exposition::parse(&send(scene.server.admin(), &Request::get("/metrics")).text());
     let members = [("issuer_entry", "clusters"), ("ready", "true")];
     assert_eq!(metrics.value("sts_issuer_family_members", &members), Some(1.0));
-    let exchanges = [("issuer_entry", "clusters"), ("outcome", "granted"), ("reason", "")];
+    let exchanges = [("issuer_entry", "clusters"), ("grant", "token_exchange"), ("outcome", "granted"), ("reason", "")];
     assert_eq!(metrics.value("sts_exchanges_total", &exchanges), Some(2.0));
     let replaced = [("issuer_entry", "clusters"), ("outcome", "replaced")];
     assert_eq!(metrics.value("sts_issuer_fetches_total", &replaced), Some(2.0));

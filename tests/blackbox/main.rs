@@ -26,6 +26,7 @@ mod exchange;
 mod explain;
 mod families;
 mod faults;
+mod grants_assertion;
 mod history;
 mod introspection;
 mod issuer_keys;

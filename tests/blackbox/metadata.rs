@@ -12,7 +12,17 @@ fn md01_md04_sb07_the_metadata_describes_what_is_there_and_nothing_else() {
     assert_eq!(documents[0], documents[1]);
     let document = documents[0].as_object().unwrap();
     assert_eq!(document["issuer"], US);
-    assert_eq!(document["grant_types_supported"], json!(["urn:ietf:params:oauth:grant-type:token-exchange"]));
+    assert_eq!(
+        document["grant_types_supported"],
+        json!([
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "client_credentials",
+        ])
+    );
+    assert_eq!(document["token_endpoint_auth_methods_supported"], json!(["none", "private_key_jwt"]));
+    let algorithms = document["token_endpoint_auth_signing_alg_values_supported"].as_array().unwrap();
+    assert!(algorithms.contains(&json!("RS256")) && algorithms.contains(&json!("ES256")), "{algorithms:?}");
     for name in [
         "token_endpoint",
         "jwks_uri",

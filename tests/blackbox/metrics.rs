@@ -11,7 +11,12 @@ fn metrics(server: &Server) -> Exposition {
 }
 
 fn exchanges(exposition: &Exposition, entry: &str, outcome: &str, reason: &str) -> Option<f64> {
-    exposition.value("sts_exchanges_total", &[("issuer_entry", entry), ("outcome", outcome), ("reason", reason)])
+    exchanges_by(exposition, "token_exchange", entry, outcome, reason)
+}
+
+fn exchanges_by(exposition: &Exposition, grant: &str, entry: &str, outcome: &str, reason: &str) -> Option<f64> {
+    let labels = [("issuer_entry", entry), ("grant", grant), ("outcome", outcome), ("reason", reason)];
+    exposition.value("sts_exchanges_total", &labels)
 }
 
 /// A gauge or counter of the entry `fake`.
@@ -75,7 +80,7 @@ fn c126_exchanges_are_counted_by_entry_outcome_and_reason_and_their_phases_timed
     assert_eq!(exchanges(&after, "plain", "refused", "not_authorized"), Some(4.0));
     assert_eq!(exchanges(&after, "-", "refused", "issuer_unknown"), Some(4.0));
     assert_eq!(exchanges(&after, "-", "refused", "token_malformed"), Some(1.0));
-    assert_eq!(exchanges(&after, "-", "refused", "grant_unsupported"), Some(1.0));
+    assert_eq!(exchanges_by(&after, "-", "-", "refused", "grant_unsupported"), Some(1.0));
     let timed = |phase| after.value("sts_exchange_phase_duration_seconds_count", &[("phase", phase)]).unwrap();
     let counts = ["total", "receive", "parse", "keys", "verify", "decide", "mint", "record"].map(timed);
     assert_eq!(counts, [13.0, 13.0, 13.0, 7.0, 7.0, 7.0, 3.0, 3.0]);

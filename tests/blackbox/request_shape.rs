@@ -21,8 +21,9 @@ fn tx01_to_tx05_parameters_that_are_required_and_values_that_are_not_known() {
     let malformed = "request_malformed";
     for (name, value, error, reason) in [
         ("grant_type", "", "invalid_request", malformed),
-        ("grant_type", "client_credentials", "unsupported_grant_type", "grant_unsupported"),
-        ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer", "unsupported_grant_type", "grant_unsupported"),
+        ("grant_type", "password", "unsupported_grant_type", "grant_unsupported"),
+        ("grant_type", "urn:ietf:params:oauth:grant-type:saml2-bearer", "unsupported_grant_type", "grant_unsupported"),
+        ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer", "invalid_request", malformed),
         (
             "grant_type",
             "URN:IETF:PARAMS:OAUTH:GRANT-TYPE:TOKEN-EXCHANGE",

@@ -37,7 +37,8 @@ pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
     twin.or_else(below).or_else(|| Some((did_you_mean(wrong, known.iter().copied())?, None)))
 }
 
-/// The `audience` values that are not URIs and so may be names of accounts.
+/// The values that may be names of accounts: those of `audience` that are no URIs, and the
+/// `client_id` of a client that authenticates.
 pub(super) fn bare_names<'a>(asked: &RequestedNames<'a>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for name in asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty() && !name.contains([':', '/']))
@@ -46,14 +47,26 @@ pub(super) fn bare_names<'a>(asked: &RequestedNames<'a>) -> Vec<&'a str> {
             names.push(name);
         }
     }
+    if let Some(client) = client(asked).filter(|client| !names.contains(client)) {
+        names.push(client);
+    }
     names
+}
+
+/// The `client_id` of a client that authenticates.
+fn client<'a>(asked: &RequestedNames<'a>) -> Option<&'a str> {
+    asked.client_id.filter(|client| asked.client_is_account && !client.is_empty())
 }
 
 /// The request names an account that does not exist.
 pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
     let rules = refused.rules;
-    let is_unknown = |name: &&str| !rules.account_by_name.contains_key(*name) && !rules.api_by_name.contains_key(*name);
+    let client = client(refused.asked);
+    let is_unknown = |name: &&str| {
+        !rules.account_by_name.contains_key(*name) && (Some(*name) == client || !rules.api_by_name.contains_key(*name))
+    };
     let wrong = bare_names(refused.asked).into_iter().find(is_unknown).unwrap_or_default();
+    let parameter = if client == Some(wrong) { "client_id" } else { "audience" };
     let accounts =
         || rules.accounts.iter().flat_map(|account| [account.granted.name.as_str(), account.granted.id.as_str()]);
     let apis = || rules.apis.iter().map(|api| api.name.as_str());
@@ -70,7 +83,7 @@ pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
         cause.push_str(&format!("; the nearest name is {kind}{}{how}", quoted(name)));
         nearest_name = Some(name);
     }
-    let found = Diagnosis::new("", cause).at("audience").actual(wrong);
+    let found = Diagnosis::new("", cause).at(parameter).actual(wrong);
     let found = match nearest_name {
         Some(name) => found.expected(name),
         None => found.expected("the name of a service account"),
@@ -78,7 +91,7 @@ pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
     let granted = nearest_name.filter(|name| refused.grant_for(&renamed(refused.asked, wrong, name).asked()).is_some());
     let other = || refused.grant_of_any().map(|grant| grant.account.name.to_string());
     match granted.map(str::to_owned).or_else(other) {
-        Some(name) => found.fix(format!("name {} in `audience`", quoted(&name))),
+        Some(name) => found.fix(format!("name {} in `{parameter}`", quoted(&name))),
         None => found,
     }
 }
@@ -156,10 +169,13 @@ impl<'a> Changed<'a> {
     }
 }
 
-fn renamed<'a>(asked: &RequestedNames<'a>, wrong: &str, name: &str) -> Changed<'a> {
+fn renamed<'a>(asked: &RequestedNames<'a>, wrong: &str, name: &'a str) -> Changed<'a> {
     let mut changed = Changed::new(asked);
     for value in changed.audience.iter_mut().filter(|value| *value == wrong) {
         name.clone_into(value);
+    }
+    if changed.rest.client_id == Some(wrong) {
+        changed.rest.client_id = Some(name);
     }
     changed
 }

@@ -112,7 +112,7 @@ fn decode(text: &[u8]) -> Result<Cow<'_, str>, RefusedError> {
 }
 
 /// The parameters whose type is checked in a JSON body.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     parameter::GRANT_TYPE,
     parameter::SUBJECT_TOKEN,
     parameter::SUBJECT_TOKEN_TYPE,
@@ -124,6 +124,7 @@ const KNOWN: [&str; 14] = [
     parameter::REQUESTED_TOKEN_TYPE,
     parameter::CLIENT_ID,
     parameter::CLIENT_SECRET,
+    parameter::ASSERTION,
     parameter::CLIENT_ASSERTION,
     parameter::CLIENT_ASSERTION_TYPE,
     parameter::EXPIRES_IN,

@@ -12,7 +12,7 @@ use sts_types::{Clock, Lifetime, RequestId, TokenRecord, UnixTime};
 use zeroize::Zeroizing;
 
 use crate::Snapshot;
-use crate::grant::{MAX_SUBJECT_TOKEN, Progress, TokenRequest};
+use crate::grant::{GrantType, MAX_SUBJECT_TOKEN, Progress, TokenRequest};
 use crate::phase::{Phase, PhaseTimes};
 use crate::reason::{RefusedError, TransportRefusal};
 
@@ -25,6 +25,8 @@ pub(crate) struct DecisionRecord {
     pub(crate) decision_began: Option<Duration>,
     /// How long the answer was held back, so that it left at a multiple of the response quantum.
     pub(crate) held: Duration,
+    /// The grant, once the request names one that exists.
+    pub(crate) grant: Option<GrantType>,
     /// The names in the request, once its shape was checked.
     pub(crate) asked: Option<NamesInRequest>,
     /// The subject token of a refused request. It is wiped after the explanation.
@@ -48,6 +50,7 @@ impl DecisionRecord {
             progress: Progress::since(arrived),
             decision_began: None,
             held: Duration::ZERO,
+            grant: None,
             asked: None,
             token: None,
             claims: None,
@@ -86,6 +89,7 @@ impl DecisionRecord {
             resource: request.resource.clone(),
             scope: request.scope.map(str::to_owned),
             client_id: request.client_id.map(str::to_owned),
+            client_is_account: request.client_is_account,
             lifetime: request.lifetime,
         });
     }
@@ -103,6 +107,7 @@ pub(crate) struct NamesInRequest {
     pub(crate) resource: Vec<String>,
     pub(crate) scope: Option<String>,
     pub(crate) client_id: Option<String>,
+    pub(crate) client_is_account: bool,
     pub(crate) lifetime: Option<Lifetime>,
 }
 
@@ -119,6 +124,7 @@ impl NamesInRequest {
             resource: &self.resource,
             scope: self.scope.as_deref(),
             client_id: self.client_id.as_deref(),
+            client_is_account: self.client_is_account,
             lifetime: self.lifetime,
         }
     }

@@ -9,6 +9,7 @@ use sts_policy::Decision;
 
 use crate::Reason;
 use crate::decision_record::{Conclusion, EndedExchange};
+use crate::grant::GrantType;
 use crate::phase::PhaseTimes;
 use crate::presented::PresentedToken;
 use crate::redact::redacted;
@@ -36,6 +37,9 @@ pub struct DecisionEvent {
     /// Which rule of that reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The grant, if the request names one that exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<&'static str>,
     /// The issuer entry, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer_entry: Option<String>,
@@ -108,6 +112,7 @@ impl DecisionEvent {
             outcome: Outcome::of(&conclusion),
             reason: conclusion.reason(),
             detail: conclusion.detail().map(str::to_owned),
+            grant: record.grant.map(GrantType::name),
             issuer_entry: (record.progress.entry().map(ToString::to_string))
                 .or_else(|| refusal.and_then(|refusal| refusal.issuer_entry.clone())),
             subject: claims.map(|claims| redacted(claims.subject().as_str())),
@@ -255,6 +260,7 @@ pub fn event_schema(reasons: &[&str]) -> Value {
             "outcome": { "enum": Outcome::ALL.map(Outcome::name), "description": "`abandoned`: the caller hung up before there was an answer" },
             "reason": { "enum": reasons, "description": "absent when granted or abandoned" },
             "detail": text("which rule of that reason"),
+            "grant": { "enum": GrantType::ALL.map(GrantType::name), "description": "absent when the request names none that exists" },
             "issuer_entry": text("the issuer entry, once known"),
             "subject": text("the subject token's `sub`, once verified"),
             "account": text("the account's username"),

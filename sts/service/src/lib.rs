@@ -35,7 +35,7 @@ pub use diagnosis::{RefusedRequest, diagnose};
 pub use endpoint_auth::{ApiSecret, Origin};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome, event_schema};
 pub use explain::{ExplainError, Explanation, Presented, WouldMint, explain};
-pub use grant::{Exchanged, NO_CLIENT_AUTHENTICATION, grant_types};
+pub use grant::{Exchanged, GrantType, NO_CLIENT_AUTHENTICATION};
 pub use introspect::{Caller, Introspection};
 pub use issuer_keys::{
     Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,

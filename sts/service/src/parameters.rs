@@ -10,7 +10,7 @@ use crate::reason::{Reason, RefusedError};
 pub const MAX_PARAMETERS: usize = 64;
 
 /// The parameters of OAuth requests. A refusal names only these, because any other name is input.
-pub const PARAMETERS: [&str; 20] = [
+pub const PARAMETERS: [&str; 21] = [
     parameter::GRANT_TYPE,
     parameter::SUBJECT_TOKEN,
     parameter::SUBJECT_TOKEN_TYPE,
@@ -23,6 +23,7 @@ pub const PARAMETERS: [&str; 20] = [
     parameter::REFRESH_TOKEN,
     parameter::CLIENT_ID,
     parameter::CLIENT_SECRET,
+    parameter::ASSERTION,
     parameter::CLIENT_ASSERTION,
     parameter::CLIENT_ASSERTION_TYPE,
     parameter::PASSWORD,

@@ -39,8 +39,8 @@ macro_rules! reasons {
 reasons! {
     /// The shape of the request is wrong.
     RequestMalformed = "request_malformed", "the request is malformed";
-    /// The grant is not token exchange.
-    GrantUnsupported = "grant_unsupported", "the only grant here is urn:ietf:params:oauth:grant-type:token-exchange";
+    /// There is no such grant here.
+    GrantUnsupported = "grant_unsupported", "the grants here are urn:ietf:params:oauth:grant-type:token-exchange, urn:ietf:params:oauth:grant-type:jwt-bearer and client_credentials";
     /// The subject token's shape, or a registered claim, is wrong.
     TokenMalformed = "token_malformed", "the subject token is malformed";
     /// The token's algorithm is not accepted.

@@ -2,6 +2,12 @@
 
 /// RFC 8693 section 2.1.
 pub const GRANT_TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// RFC 7523 section 2.1.
+pub const GRANT_JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// RFC 6749 section 4.4.
+pub const GRANT_CLIENT_CREDENTIALS: &str = "client_credentials";
+/// RFC 7523 section 2.2.
+pub const CLIENT_ASSERTION_JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// RFC 8693 section 3.
 pub const TOKEN_TYPE_JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 /// RFC 8693 section 3.
@@ -49,6 +55,8 @@ pub mod parameter {
     pub const CODE: &str = "code";
     /// RFC 6749 section 4.3.2.
     pub const PASSWORD: &str = "password";
+    /// RFC 7521 section 4.1.
+    pub const ASSERTION: &str = "assertion";
     /// RFC 7521 section 4.2.
     pub const CLIENT_ASSERTION: &str = "client_assertion";
     /// RFC 7521 section 4.2.

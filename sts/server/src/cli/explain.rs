@@ -175,6 +175,7 @@ fn explain(
         resource: &args.request.resource,
         scope: args.request.scope.as_deref(),
         client_id: None,
+        client_is_account: false,
         lifetime: None,
     };
     let presented = match input {

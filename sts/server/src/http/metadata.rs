@@ -32,8 +32,11 @@ fn describe(issuer: &Issuer, algorithms: &[Algorithm]) -> Value {
         // authorization endpoint, hence `none`.
         "response_types_supported": ["none"],
         "token_endpoint": at("/token"),
-        "token_endpoint_auth_methods_supported": ["none"],
-        "grant_types_supported": sts_service::grant_types().collect::<Vec<_>>(),
+        "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+        // RFC 8414 section 2 requires it beside `private_key_jwt`. An assertion is the ID token of a
+        // platform, so these are the algorithms that an issuer entry may have.
+        "token_endpoint_auth_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::name),
+        "grant_types_supported": sts_service::GrantType::ALL.map(sts_service::GrantType::uri),
         "jwks_uri": at("/.well-known/jwks.json"),
         "id_token_signing_alg_values_supported": names,
         "subject_types_supported": ["public"],

@@ -207,15 +207,13 @@ async fn token(
     // RFC 8693 section 2.2.1. Nothing here needs an escape: base64url and dots, a number, and
     // scopes, which contain neither `"` nor `\`.
     let mut body = String::with_capacity(exchanged.access_token.len() + 256);
-    write!(
-        body,
-        r#"{{"access_token":"{}","issued_token_type":"{}","token_type":"Bearer","expires_in":{},"scope":"{}"}}"#,
-        exchanged.access_token,
-        rfc::TOKEN_TYPE_ACCESS_TOKEN,
-        exchanged.expires_in,
-        exchanged.scope
-    )
-    .map_err(|_| Reason::ServerError)?;
+    write!(body, r#"{{"access_token":"{}","#, exchanged.access_token).map_err(|_| Reason::ServerError)?;
+    if let Some(issued) = exchanged.issued_token_type {
+        write!(body, r#""issued_token_type":"{issued}","#).map_err(|_| Reason::ServerError)?;
+    }
+    let (expires_in, scope) = (exchanged.expires_in, &exchanged.scope);
+    write!(body, r#""token_type":"Bearer","expires_in":{expires_in},"scope":"{scope}"}}"#)
+        .map_err(|_| Reason::ServerError)?;
     Ok(private(StatusCode::OK).content_type(JSON).body(body))
 }
 

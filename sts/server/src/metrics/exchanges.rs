@@ -1,11 +1,11 @@
-//! Exchanges by issuer entry, outcome and reason, and their latency by phase. Counting takes no lock and allocates nothing.
+//! Exchanges by issuer entry, grant, outcome and reason, and their latency by phase. Counting takes no lock and allocates nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use sts_service::{DecisionEvent, Outcome, Phase};
+use sts_service::{DecisionEvent, GrantType, Outcome, Phase};
 use sts_types::EntryName;
 
 use super::exposition::{Exposition, Kind};
@@ -15,11 +15,17 @@ use crate::http::HttpReason;
 /// Stands for the entry where none in force was found. No entry can have this name.
 const NO_ENTRY: &str = "-";
 
+/// Stands for the grant where the request names none that exists.
+const NO_GRANT: &str = "-";
+
+/// The number of grants, and one more for requests without a grant that exists.
+const GRANTS: usize = GrantType::ALL.len() + 1;
+
 /// What exchanges came to, and how long they took.
 #[derive(Default)]
 pub(super) struct Exchanges {
-    by_entry: ArcSwap<BTreeMap<EntryName, Arc<Results>>>,
-    of_no_entry: Results,
+    by_entry: ArcSwap<BTreeMap<EntryName, Arc<[Results; GRANTS]>>>,
+    of_no_entry: [Results; GRANTS],
     phases: [Histogram; Phase::ALL.len()],
     whole: Histogram,
 }
@@ -45,7 +51,7 @@ impl Exchanges {
     /// Counts for these entries from now on: those that are new begin at zero, those that are gone vanish.
     pub(super) fn put_entries<'a>(&self, entries: impl Iterator<Item = &'a EntryName>) {
         let known = self.by_entry.load();
-        let results = |name: &EntryName| known.get(name).map(Arc::clone).unwrap_or_default();
+        let results = |name: &EntryName| known.get(name).map_or_else(Arc::default, Arc::clone);
         self.by_entry.store(Arc::new(entries.map(|name| (name.clone(), results(name))).collect()));
     }
 
@@ -53,7 +59,10 @@ impl Exchanges {
         let by_entry = self.by_entry.load();
         // One that began under an entry that was removed since has none in force.
         let entry = event.issuer_entry.as_deref().and_then(|name| by_entry.get(name));
-        entry.map_or(&self.of_no_entry, |results| results).count(event.outcome, event.reason);
+        let by_grant = entry.map_or(&self.of_no_entry, |results| results);
+        if let Some((_, results)) = grants().zip(by_grant).find(|(name, _)| *name == event.grant.unwrap_or(NO_GRANT)) {
+            results.count(event.outcome, event.reason);
+        }
         for (phase, histogram) in Phase::ALL.into_iter().zip(&self.phases) {
             if let Some(time) = event.phases.of(phase) {
                 histogram.observe(time);
@@ -66,11 +75,15 @@ impl Exchanges {
         out.family(
             "sts_exchanges_total",
             Kind::Counter,
-            "Exchanges by issuer entry (- where none in force was found), outcome and reason (empty where granted, or abandoned by a caller that hung up).",
+            "Exchanges by issuer entry (- where none in force was found), grant (- where the request names none that exists), outcome and reason (empty where granted, or abandoned by a caller that hung up).",
         );
-        self.of_no_entry.render(NO_ENTRY, out);
-        for (name, results) in &**self.by_entry.load() {
-            results.render(name.as_str(), out);
+        for (grant, results) in grants().zip(&self.of_no_entry) {
+            results.render(NO_ENTRY, grant, out);
+        }
+        for (name, by_grant) in &**self.by_entry.load() {
+            for (grant, results) in grants().zip(&**by_grant) {
+                results.render(name.as_str(), grant, out);
+            }
         }
         out.family(
             "sts_exchange_phase_duration_seconds",
@@ -82,6 +95,11 @@ impl Exchanges {
         }
         render_histogram("total", &self.whole, out);
     }
+}
+
+/// The values of the label `grant`.
+fn grants() -> impl Iterator<Item = &'static str> {
+    GrantType::ALL.into_iter().map(GrantType::name).chain([NO_GRANT])
 }
 
 impl Results {
@@ -97,10 +115,12 @@ impl Results {
     }
 
     /// Grants are told from zero on, so that their rate is one from the first; other outcomes once there are some.
-    fn render(&self, entry: &str, out: &mut Exposition) {
+    fn render(&self, entry: &str, grant: &str, out: &mut Exposition) {
         let mut sample = |outcome: Outcome, reason: &str, count: u64| {
-            if count > 0 || (outcome == Outcome::Granted && entry != NO_ENTRY) {
-                out.sample(&[("issuer_entry", entry), ("outcome", outcome.name()), ("reason", reason)], count);
+            if count > 0 || (outcome == Outcome::Granted && entry != NO_ENTRY && grant != NO_GRANT) {
+                let labels =
+                    [("issuer_entry", entry), ("grant", grant), ("outcome", outcome.name()), ("reason", reason)];
+                out.sample(&labels, count);
             }
         };
         sample(Outcome::Granted, "", self.granted.load(Ordering::Relaxed));

@@ -27,7 +27,7 @@ fn operation(endpoint: Endpoint) -> (&'static str, &'static str, Value) {
     match endpoint {
         Endpoint::Token => (
             "exchange",
-            "Exchange a platform's ID token for an access token (RFC 8693)",
+            "Exchange a platform's ID token for an access token (RFC 8693, RFC 7523)",
             posted(
                 json!({
                     "application/x-www-form-urlencoded": { "schema": schema_of("ExchangeRequest") },

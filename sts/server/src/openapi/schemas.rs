@@ -1,6 +1,7 @@
 //! The shapes of requests and answers that are not those of one resource of the admin listener.
 
 use serde_json::{Value, json};
+use sts_service::GrantType;
 use sts_types::rfc::{self, parameter};
 
 use super::schema_of;
@@ -30,9 +31,13 @@ pub(super) fn all() -> Value {
         },
         "ExchangeRequest": {
             "type": "object",
-            "required": [parameter::GRANT_TYPE, parameter::SUBJECT_TOKEN, parameter::SUBJECT_TOKEN_TYPE],
+            "required": [parameter::GRANT_TYPE],
+            "description": "Each grant needs its own token: `subject_token`, `assertion` or `client_assertion`.",
             "properties": {
-                (parameter::GRANT_TYPE): { "const": rfc::GRANT_TOKEN_EXCHANGE },
+                (parameter::GRANT_TYPE): { "enum": GrantType::ALL.map(GrantType::uri) },
+                (parameter::ASSERTION): { "type": "string", "minLength": 1, "maxLength": 16384, "description": "The platform's ID token (RFC 7523 section 2.1)." },
+                (parameter::CLIENT_ASSERTION): { "type": "string", "minLength": 1, "maxLength": 16384, "description": "The platform's ID token (RFC 7523 section 2.2)." },
+                (parameter::CLIENT_ASSERTION_TYPE): { "const": rfc::CLIENT_ASSERTION_JWT_BEARER },
                 (parameter::SUBJECT_TOKEN): { "type": "string", "minLength": 1, "maxLength": 16384, "description": "The platform's ID token." },
                 (parameter::SUBJECT_TOKEN_TYPE): { "enum": [rfc::TOKEN_TYPE_JWT, rfc::TOKEN_TYPE_ID_TOKEN] },
                 (parameter::AUDIENCE): one_or_many,
@@ -47,7 +52,6 @@ pub(super) fn all() -> Value {
             "type": "object",
             "required": [
                 parameter::ACCESS_TOKEN,
-                parameter::ISSUED_TOKEN_TYPE,
                 parameter::TOKEN_TYPE,
                 parameter::EXPIRES_IN,
                 parameter::SCOPE,

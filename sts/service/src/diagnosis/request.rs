@@ -21,7 +21,9 @@ pub(crate) fn diagnose_unread(refusal: &TransportRefusal) -> Diagnosis {
 
 fn fix(reason: Reason) -> &'static str {
     match reason {
-        Reason::GrantUnsupported => "send `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`",
+        Reason::GrantUnsupported => {
+            "send `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`, or another grant of `grant_types_supported`"
+        }
         Reason::InvalidClient => "send no credentials, and name the account as `client_id` or in `audience`",
         Reason::InvalidToken => "present an access token of ours that is still active",
         Reason::InsufficientScope => "request a token with the scope that is needed",

@@ -4,15 +4,63 @@
 use std::sync::Arc;
 
 use sts_jose::VerifyingKey;
-use sts_token::{CachedToken, ClaimedOrigin, SignedToken, TokenRuleError, TrustSpec, UnverifiedToken, VerifiedClaims};
+use sts_token::{
+    CachedToken, CallerProof, ClaimedOrigin, SignedToken, TokenRuleError, TrustSpec, UnverifiedToken, VerifiedClaims,
+};
 use sts_types::{Algorithm, Clock, Kid};
 
 use super::Progress;
 use crate::Snapshot;
 use crate::issuer_keys::{KeyAnswer, KeyQuestion};
+use crate::parameters::Parameters;
 use crate::phase::Phase;
 use crate::reason::{Reason, RefusedError};
 use crate::token_mistake;
+
+/// The largest subject token or assertion, in octets.
+pub(crate) const MAX_SUBJECT_TOKEN: usize = 16 * 1024;
+
+/// A platform's ID token, as a grant presents it.
+pub(super) struct IdToken<'a>(&'a str);
+
+impl<'a> IdToken<'a> {
+    /// Reads the token from its parameter.
+    ///
+    /// # Errors
+    /// `request_malformed` if it is missing, `token_malformed` if it is over the limit.
+    pub(super) fn read(parameters: &'a Parameters<'_>, name: &str) -> Result<Self, RefusedError> {
+        let Some(token) = parameters.one(name)? else {
+            return Err(RefusedError::on_parameter(
+                name,
+                match parameters.is_sent(name) {
+                    true => "is empty: the variable or the command that it is taken from gave nothing",
+                    false => "is missing",
+                },
+            ));
+        };
+        if token.len() > MAX_SUBJECT_TOKEN {
+            return Err(RefusedError::because(Reason::TokenMalformed, "the subject token is over 16 KiB"));
+        }
+        Ok(Self(token))
+    }
+
+    /// Verifies the token.
+    pub(super) async fn prove(
+        &self,
+        snapshot: &Snapshot,
+        clock: &dyn Clock,
+        progress: &mut Progress,
+    ) -> Result<CallerProof, RefusedError> {
+        verify(snapshot, clock, self.0, progress).await.map(CallerProof::Federated)
+    }
+
+    /// Caches a token that was granted something. Tokens of strangers must not take its place.
+    pub(super) fn granted(&self, snapshot: &Snapshot, proof: &CallerProof) {
+        if let CallerProof::Federated(verified) = proof {
+            snapshot.remembered.remember(self.0, verified);
+        }
+    }
+}
 
 /// Verifies the token with a key of an entry that covers its issuer. `progress` learns the entry as
 /// soon as it is certain.

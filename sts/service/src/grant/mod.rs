@@ -1,50 +1,44 @@
 //! Grants: each turns a token request into a proof. All grants share the steps after the proof, in
 //! `pipeline.rs`.
 //!
-//! A new grant is a file with its request, its prover and their tests, a variant of [`Grant`], and
-//! a row in [`GRANTS`]. No step of the pipeline changes.
+//! A new grant is a file with its request, its prover and their tests, and a variant of
+//! [`GrantType`] and of [`Grant`]. No step of the pipeline changes.
 
+mod assertion;
+mod grant_type;
 mod id_token;
 mod names;
 mod pipeline;
 mod progress;
 mod token_exchange;
 
-pub(crate) use id_token::verify;
+pub use grant_type::GrantType;
+pub(crate) use id_token::{MAX_SUBJECT_TOKEN, verify};
 pub(crate) use names::TokenRequest;
 pub use pipeline::Exchanged;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use progress::Progress;
-pub(crate) use token_exchange::MAX_SUBJECT_TOKEN;
 
 use sts_token::CallerProof;
 use sts_types::Clock;
-use sts_types::rfc::{self, parameter};
+use sts_types::rfc::parameter;
 
 use crate::Snapshot;
 use crate::parameters::Parameters;
 use crate::reason::{Reason, RefusedError};
+use id_token::IdToken;
 use token_exchange::TokenExchange;
 
 /// Parses the request of one grant.
 type Parse = for<'a, 'b> fn(&'a Parameters<'b>) -> Result<GrantRequest<'a>, RefusedError>;
 
-/// Every grant, by its `grant_type`.
-const GRANTS: [(&str, Parse); 1] = [(rfc::GRANT_TOKEN_EXCHANGE, token_exchange::parse)];
-
-/// The message for credentials at `/token`.
+/// The message for credentials that the request's grant does not take.
 pub const NO_CLIENT_AUTHENTICATION: &str =
-    "this endpoint takes no client authentication: send no credentials, and name the service account as `client_id`";
+    "this grant takes no client authentication: send no credentials, and name the service account as `client_id`";
 
-/// Parameters that authenticate a client. No grant takes one, and ignoring one would hide a
-/// caller's mistake.
+/// Parameters that authenticate a client. Ignoring one would hide a caller's mistake.
 const CREDENTIALS: [&str; 3] =
     [parameter::CLIENT_SECRET, parameter::CLIENT_ASSERTION, parameter::CLIENT_ASSERTION_TYPE];
-
-/// The supported values of `grant_type`.
-pub fn grant_types() -> impl Iterator<Item = &'static str> {
-    GRANTS.iter().map(|(grant_type, _)| *grant_type)
-}
 
 /// A request with a valid shape. The rules decide what its names mean.
 pub(crate) struct GrantRequest<'a> {
@@ -55,6 +49,8 @@ pub(crate) struct GrantRequest<'a> {
 /// A grant, with the parameters that only it has.
 enum Grant<'a> {
     TokenExchange(TokenExchange<'a>),
+    /// RFC 7523, as a grant or as client authentication.
+    Assertion(IdToken<'a>),
 }
 
 impl<'a> GrantRequest<'a> {
@@ -65,14 +61,36 @@ impl<'a> GrantRequest<'a> {
     /// parser.
     fn parse(parameters: &'a Parameters<'_>) -> Result<Self, RefusedError> {
         parameters.forbid_repeats(&[parameter::AUDIENCE, parameter::RESOURCE])?;
-        if CREDENTIALS.iter().any(|name| parameters.has(name)) {
+        let grant = GrantType::of(parameters);
+        let takes_credentials = grant == Some(GrantType::ClientCredentials);
+        if !takes_credentials && CREDENTIALS.iter().any(|name| parameters.has(name)) {
             return Err(RefusedError::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION));
         }
-        let missing = || RefusedError::because(Reason::RequestMalformed, "`grant_type` is missing");
-        let asked = parameters.one(parameter::GRANT_TYPE)?.ok_or_else(missing)?;
-        let (_, parse) = GRANTS.iter().find(|(grant_type, _)| *grant_type == asked).ok_or(Reason::GrantUnsupported)?;
-        parse(parameters)
+        if !parameters.has(parameter::GRANT_TYPE) {
+            return Err(RefusedError::because(Reason::RequestMalformed, "`grant_type` is missing"));
+        }
+        grant.ok_or(Reason::GrantUnsupported)?.parser()(parameters)
     }
+}
+
+impl GrantType {
+    const fn parser(self) -> Parse {
+        match self {
+            Self::TokenExchange => token_exchange::parse,
+            Self::JwtBearer => assertion::jwt_bearer,
+            Self::ClientCredentials => assertion::client_credentials,
+        }
+    }
+}
+
+/// Refuses an actor in a grant that has none. Dropping one silently would mint a token of the
+/// subject alone.
+fn forbid_actor(parameters: &Parameters<'_>) -> Result<(), RefusedError> {
+    if parameters.has(parameter::ACTOR_TOKEN) || parameters.has(parameter::ACTOR_TOKEN_TYPE) {
+        let rule = "only a token exchange has an actor: send no `actor_token`";
+        return Err(RefusedError::because(Reason::RequestMalformed, rule));
+    }
+    Ok(())
 }
 
 impl Grant<'_> {
@@ -86,6 +104,7 @@ impl Grant<'_> {
     ) -> Result<CallerProof, RefusedError> {
         match self {
             Self::TokenExchange(exchange) => exchange.prove(snapshot, clock, progress).await,
+            Self::Assertion(assertion) => assertion.prove(snapshot, clock, progress).await,
         }
     }
 
@@ -93,7 +112,13 @@ impl Grant<'_> {
     fn granted(&self, snapshot: &Snapshot, proof: &CallerProof) {
         match self {
             Self::TokenExchange(exchange) => exchange.granted(snapshot, proof),
+            Self::Assertion(assertion) => assertion.granted(snapshot, proof),
         }
+    }
+
+    /// Whether the answer says which type of token was issued (RFC 8693 section 2.2.1).
+    const fn names_issued_type(&self) -> bool {
+        matches!(self, Self::TokenExchange(_))
     }
 }
 
@@ -110,8 +135,9 @@ mod tests {
     #[test]
     fn a_grant_type_is_served_or_unsupported_and_credentials_are_refused_before_either() {
         for (grant_type, expected) in [
-            (rfc::GRANT_TOKEN_EXCHANGE, Reason::RequestMalformed),
-            ("client_credentials", Reason::GrantUnsupported),
+            (GrantType::TokenExchange.uri(), Reason::RequestMalformed),
+            (GrantType::JwtBearer.uri(), Reason::RequestMalformed),
+            ("password", Reason::GrantUnsupported),
             ("urn:ietf:params:oauth:grant-type:Token-Exchange", Reason::GrantUnsupported),
         ] {
             assert_eq!(reason(&[("grant_type", grant_type)]), Some(expected), "{grant_type}");
@@ -122,12 +148,13 @@ mod tests {
         }
         assert_eq!(reason(&[("client_secret", "x")]), Some(Reason::InvalidClient), "without a grant type");
         assert_eq!(reason(&[("client_secret", "x"), ("client_secret", "x")]), Some(Reason::RequestMalformed));
+        assert_eq!(reason(&[("grant_type", "")]), Some(Reason::RequestMalformed));
     }
 
     #[test]
     fn the_refusal_of_an_unsupported_grant_names_every_grant_that_there_is() {
-        for grant_type in grant_types() {
-            assert!(Reason::GrantUnsupported.description().contains(grant_type), "{grant_type}");
+        for grant in GrantType::ALL {
+            assert!(Reason::GrantUnsupported.description().contains(grant.uri()), "{grant:?}");
         }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) resource: Vec<String>,
     pub(crate) scope: Option<&'a str>,
     pub(crate) client_id: Option<&'a str>,
+    /// Whether `client_id` must be the account.
+    pub(crate) client_is_account: bool,
     pub(crate) lifetime: Option<Lifetime>,
 }
 
@@ -35,6 +37,7 @@ impl<'a> TokenRequest<'a> {
             resource: parameters.all(parameter::RESOURCE).map(str::to_owned).collect(),
             scope: parameters.one(parameter::SCOPE)?,
             client_id: parameters.one(parameter::CLIENT_ID)?,
+            client_is_account: false,
             lifetime,
         })
     }
@@ -46,6 +49,7 @@ impl<'a> TokenRequest<'a> {
             resource: &self.resource,
             scope: self.scope,
             client_id: self.client_id,
+            client_is_account: self.client_is_account,
             lifetime: self.lifetime,
         }
     }

@@ -9,10 +9,9 @@ use sts_keyring::Keyring;
 use sts_policy::{Refusal, RequestError, Requested, RequestedNames};
 use sts_store::{EarlierUse, Issued, Ledger};
 use sts_token::{Authorized, CallerProof, MintContext, MintError, MintedToken, StatusReference};
-use sts_types::rfc::parameter;
-use sts_types::{Clock, Entropy, RequestId, ScopeSet, StatusListId, StatusWindow, UnixTime};
+use sts_types::{Clock, Entropy, RequestId, ScopeSet, StatusListId, StatusWindow, UnixTime, rfc};
 
-use super::GrantRequest;
+use super::{GrantRequest, GrantType};
 use crate::Snapshot;
 use crate::decision_record::{Conclusion, DecisionRecord};
 use crate::event::EventSink;
@@ -39,6 +38,8 @@ const SEVERAL_TARGETS: &str = "more than one target is named: name one API in au
 pub struct Exchanged {
     /// The access token.
     pub access_token: String,
+    /// Its type, if the grant is a token exchange.
+    pub issued_token_type: Option<&'static str>,
     /// Seconds until it expires.
     pub expires_in: u32,
     /// Its scopes.
@@ -89,7 +90,8 @@ impl Pipeline {
             Err(audit_unavailable())
         };
         if result.is_err()
-            && let Ok(Some(token)) = parameters.one(parameter::SUBJECT_TOKEN)
+            && let name = GrantType::of(parameters).unwrap_or(GrantType::TokenExchange).token_parameter()
+            && let Ok(Some(token)) = parameters.one(name)
         {
             pending.record().refused_token(token);
         }
@@ -114,6 +116,7 @@ impl Pipeline {
     ) -> Result<Exchanged, RefusedError> {
         record.enter(Phase::Parse, &*self.clock);
         self.require_audit()?;
+        record.grant = GrantType::of(parameters);
         let request = GrantRequest::parse(parameters)?;
         record.asked(&request.names);
         let proof = request.grant.prove(snapshot, &*self.clock, &mut record.progress).await?;
@@ -143,7 +146,8 @@ impl Pipeline {
         self.require_audit()?;
         // Before the store has it, because the caller may hang up before the store answers.
         record.minted = Some(minted.record().clone());
-        self.record(minted).await.map_err(|NotRecordedError { refused, earlier_use }| {
+        let names_issued_type = request.grant.names_issued_type();
+        self.record(minted, names_issued_type).await.map_err(|NotRecordedError { refused, earlier_use }| {
             record.minted = None;
             record.earlier_use = earlier_use;
             refused
@@ -215,11 +219,14 @@ impl Pipeline {
     }
 
     /// Records the token. Only a recorded token may leave.
-    async fn record(&self, minted: MintedToken) -> Result<Exchanged, NotRecordedError> {
+    async fn record(&self, minted: MintedToken, names_issued_type: bool) -> Result<Exchanged, NotRecordedError> {
         let (jwt, lifetime, record, claims) = minted.into_parts();
         let scope = record.scope.clone();
         match self.ledger.issue(record, claims).await {
-            Ok(Issued::Recorded) => Ok(Exchanged { access_token: jwt, expires_in: lifetime.as_secs(), scope }),
+            Ok(Issued::Recorded) => {
+                let issued_token_type = names_issued_type.then_some(rfc::TOKEN_TYPE_ACCESS_TOKEN);
+                Ok(Exchanged { access_token: jwt, issued_token_type, expires_in: lifetime.as_secs(), scope })
+            }
             Ok(Issued::Replayed(taken)) => {
                 Err(NotRecordedError { refused: Reason::TokenReplayed.into(), earlier_use: taken.earlier_use })
             }
@@ -262,7 +269,11 @@ fn check_audience(snapshot: &Snapshot, proof: &CallerProof) -> Result<(), Refuse
 fn resolve(snapshot: &Snapshot, names: &RequestedNames<'_>) -> Result<Requested, RefusedError> {
     snapshot.rules.resolve(names).map_err(|error| match error {
         RequestError::TwoAccounts => {
-            RefusedError::because(Reason::RequestMalformed, "`audience` names more than one service account")
+            let rule = match names.client_is_account {
+                true => "`client_id` and `audience` name more than one service account",
+                false => "`audience` names more than one service account",
+            };
+            RefusedError::because(Reason::RequestMalformed, rule)
         }
     })
 }

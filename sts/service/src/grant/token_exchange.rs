@@ -4,21 +4,15 @@ use sts_token::CallerProof;
 use sts_types::Clock;
 use sts_types::rfc::{self, parameter};
 
-use super::id_token::verify;
+use super::id_token::IdToken;
 use super::{Grant, GrantRequest, Progress, TokenRequest};
 use crate::Snapshot;
 use crate::parameters::Parameters;
 use crate::reason::{Reason, RefusedError};
 
-const EMPTY_SUBJECT_TOKEN: &str =
-    "`subject_token` is empty: the variable or the command that it is taken from gave nothing";
-
-/// The largest subject token, in octets.
-pub(crate) const MAX_SUBJECT_TOKEN: usize = 16 * 1024;
-
 /// A platform's ID token to exchange.
 pub(super) struct TokenExchange<'a> {
-    subject_token: &'a str,
+    subject: IdToken<'a>,
 }
 
 /// Checks the request's shape (RFC 8693 section 2.1).
@@ -27,12 +21,13 @@ pub(super) struct TokenExchange<'a> {
 /// `request_malformed`, or `token_malformed` for a token over the limit.
 pub(super) fn parse<'a>(parameters: &'a Parameters<'_>) -> Result<GrantRequest<'a>, RefusedError> {
     let malformed = |rule| Err(RefusedError::because(Reason::RequestMalformed, rule));
-    let Some(subject_token) = parameters.one(parameter::SUBJECT_TOKEN)? else {
-        return malformed(match parameters.is_sent(parameter::SUBJECT_TOKEN) {
-            true => EMPTY_SUBJECT_TOKEN,
-            false => "`subject_token` is missing",
-        });
-    };
+    let subject = IdToken::read(parameters, parameter::SUBJECT_TOKEN);
+    // A missing token is told before anything else, one that is too large after the whole shape.
+    if let Err(refused) = &subject
+        && refused.reason == Reason::RequestMalformed
+    {
+        return Err(refused.clone());
+    }
     match parameters.one(parameter::SUBJECT_TOKEN_TYPE)? {
         None => return malformed("`subject_token_type` is missing"),
         Some(rfc::TOKEN_TYPE_JWT | rfc::TOKEN_TYPE_ID_TOKEN) => {}
@@ -50,10 +45,7 @@ pub(super) fn parse<'a>(parameters: &'a Parameters<'_>) -> Result<GrantRequest<'
         Some(_) => return malformed("`requested_token_type` is not urn:ietf:params:oauth:token-type:access_token"),
     }
     let names = TokenRequest::parse(parameters)?;
-    if subject_token.len() > MAX_SUBJECT_TOKEN {
-        return Err(RefusedError::because(Reason::TokenMalformed, "the subject token is over 16 KiB"));
-    }
-    Ok(GrantRequest { grant: Grant::TokenExchange(TokenExchange { subject_token }), names })
+    Ok(GrantRequest { grant: Grant::TokenExchange(TokenExchange { subject: subject? }), names })
 }
 
 impl TokenExchange<'_> {
@@ -64,14 +56,12 @@ impl TokenExchange<'_> {
         clock: &dyn Clock,
         progress: &mut Progress,
     ) -> Result<CallerProof, RefusedError> {
-        verify(snapshot, clock, self.subject_token, progress).await.map(CallerProof::Federated)
+        self.subject.prove(snapshot, clock, progress).await
     }
 
-    /// Caches a token that was granted something. Tokens of strangers must not take its place.
+    /// Called after the rules have granted something for the proof.
     pub(super) fn granted(&self, snapshot: &Snapshot, proof: &CallerProof) {
-        if let CallerProof::Federated(verified) = proof {
-            snapshot.remembered.remember(self.subject_token, verified);
-        }
+        self.subject.granted(snapshot, proof);
     }
 }
 
@@ -103,7 +93,7 @@ mod tests {
             (&[], None),
             (&[("grant_type", "<none>")], Some(RequestMalformed)),
             (&[("grant_type", "")], Some(RequestMalformed)),
-            (&[("grant_type", "client_credentials")], Some(GrantUnsupported)),
+            (&[("grant_type", "password")], Some(GrantUnsupported)),
             (&[("subject_token", "")], Some(RequestMalformed)),
             (&[("subject_token_type", "<none>")], Some(RequestMalformed)),
             (&[("subject_token_type", rfc::TOKEN_TYPE_ACCESS_TOKEN)], Some(RequestMalformed)),
