@@ -20,6 +20,23 @@ pub enum ObjectKind {
     ApiKeys,
 }
 
+impl ObjectKind {
+    /// All kinds, in their order.
+    pub const ALL: [Self; 5] = [Self::Issuers, Self::Apis, Self::Teams, Self::ServiceAccounts, Self::ApiKeys];
+
+    /// The number under which stores keep the kind. It never changes.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Issuers => 0,
+            Self::Apis => 1,
+            Self::Teams => 2,
+            Self::ServiceAccounts => 3,
+            Self::ApiKeys => 4,
+        }
+    }
+}
+
 /// The identity of an object in the store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ObjectKey {
@@ -27,6 +44,28 @@ pub struct ObjectKey {
     pub kind: ObjectKind,
     /// Its name, unique within the kind. An API key's is its id.
     pub name: String,
+}
+
+impl ObjectKey {
+    /// The octets to which a store seals the object: the number of the kind, then the name.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(1 + self.name.len());
+        bytes.push(self.kind.number());
+        bytes.extend_from_slice(self.name.as_bytes());
+        bytes
+    }
+}
+
+impl ObjectChange {
+    /// The object that is changed.
+    #[must_use]
+    pub fn key(&self) -> &ObjectKey {
+        match self {
+            Self::Put(object) => &object.key,
+            Self::Delete(key) => key,
+        }
+    }
 }
 
 /// A managed object as stored.
@@ -108,7 +147,8 @@ pub trait ObjectStore: Send + Sync + 'static {
 
     /// Commits all `changes`, or none, if the sequence is still `at`: the changes were judged together
     /// with the objects of that moment. Returns only after they are durable. Sets the revision of
-    /// each object.
+    /// each object. Of several changes of one object the last one counts. A commit without changes
+    /// writes nothing and leaves the sequence as it is.
     fn commit(&self, at: u64, changes: Vec<ObjectChange>) -> LedgerFuture<'_, Committed>;
 
     /// Keeps the last uses of API keys. An earlier use never replaces a later one. They are no

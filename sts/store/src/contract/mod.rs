@@ -12,11 +12,13 @@
 
 mod attacks;
 mod behaviour;
+mod objects;
 mod refusals;
 mod samples;
 
-pub use attacks::{ATTACKS, assert_all_attacks};
+pub use attacks::{ATTACKS, OBJECT_ATTACKS, assert_all_attacks, assert_all_object_attacks};
 pub use behaviour::*;
+pub use objects::*;
 pub use refusals::*;
 pub use samples::{
     AlertLog, ManualClock, START, TestSeal, claim, federated, in_version_1, record, replayed, revocation, rule,
