@@ -18,6 +18,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use sts_config::{AbsentSecrets, CrateSpecs};
 use sts_jose::{Algorithm, OsEntropy, Signer as _, SigningKey, VerifyingKey};
 use sts_keyring::{Keyring, KeyringSpec};
@@ -165,6 +166,7 @@ struct Exchange {
     issuer_key: Arc<VerifyingKey>,
     remembered: VerifiedTokenCache,
     keyring: Keyring,
+    signing_key: SigningKey,
     ledger: EmbeddedLedger,
     runtime: tokio::runtime::Runtime,
     record: TokenRecord,
@@ -213,6 +215,7 @@ impl Exchange {
             issuer_key: Arc::new(signing.verifying_key()),
             remembered: VerifiedTokenCache::default(),
             keyring,
+            signing_key: SigningKey::generate(Algorithm::ES256).unwrap(),
             ledger,
             runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap(),
             record: sts_store::contract::record("jti", "octo-deploy"),
@@ -238,8 +241,8 @@ impl Exchange {
                 jws.verify(&self.issuer_key).unwrap();
             }
             SIGN => {
-                let signer = self.keyring.signer(Algorithm::ES256, NOW).unwrap();
-                signer.sign(CLAIMS.as_bytes()).unwrap();
+                drop(self.keyring.signer(Algorithm::ES256, NOW).unwrap());
+                self.signing_key.sign_now(CLAIMS.as_bytes()).unwrap();
             }
             "read the form" => {
                 assert!(Parameters::from_form(self.body.as_bytes()).is_ok_and(|read| read.has("subject_token")));
@@ -279,7 +282,7 @@ impl Exchange {
         let authorized = self.remembered().authorize(&self.rules, &self.requested, NOW);
         let Ok(authorized) = authorized else { panic!("not authorized") };
         let signer = self.keyring.signer(Algorithm::ES256, NOW).unwrap();
-        authorized
+        let minted = authorized
             .mint(&MintContext {
                 issuer: &self.issuer,
                 signer: &*signer,
@@ -290,7 +293,8 @@ impl Exchange {
                 generation: &self.generation,
                 request_id: &self.request_id,
             })
-            .unwrap()
+            .now_or_never();
+        minted.unwrap().unwrap()
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Readiness {
     pub store: String,
     /// What the operator of the store should know although it works.
     pub store_warnings: Vec<StoreWarning>,
+    /// `ok`, or why the signing keys cannot sign.
+    pub signing: String,
     /// `ok`, or why no decision can be recorded.
     pub audit: String,
     /// Where decision events and log lines go.
@@ -70,6 +72,7 @@ mod tests {
             "ready": false,
             "store": "ok",
             "store_warnings": [{ "name": "no_replicas", "text": "add one" }],
+            "signing": "ok",
             "audit": "ok",
             "sinks": [{ "name": "stdout", "ok": true, "lost": 0, "waiting_bytes": 1, "error": null }],
             "generation": "g",

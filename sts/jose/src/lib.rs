@@ -43,7 +43,7 @@ pub use jwk::parse_jwk;
 pub use jws::{CompactJws, JwsError, JwsHeader, MAX_TOKEN_BYTES};
 pub use key_set::{KeySet, KeySetError, MAX_KEY_BYTES, MAX_KEYS, SkippedKey};
 pub use seal::HmacSeal;
-pub use sign::{SignError, SignedCompact, Signer, sign_compact, sign_compact_digested};
+pub use sign::{SignError, SignedCompact, Signer, Signing, SigningInput, sign_compact, sign_compact_digested};
 pub use signing_key::{SigningKey, SigningKeyError};
 pub use sts_types::Algorithm;
 pub use unusable_key::UnusableKeyError;

@@ -1,12 +1,18 @@
-//! Signing with a private key, in memory or elsewhere.
+//! Signing with a private key, in memory or on a device.
 
-use crate::{Algorithm, Sha256, base64url};
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::{Algorithm, Sha256, SigningKey, VerifyingKey, base64url};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 use sts_types::{Digest256, Kid};
 
 /// Signs with one private key and one algorithm. Implemented by a key in memory
-/// ([`SigningKey`](crate::SigningKey)), or by a device that never reveals its key.
+/// ([`SigningKey`]), or by a device that never reveals its key.
+///
+/// No method blocks. A device that needs milliseconds hands the work to a thread of its own and
+/// returns [`Signing::Pending`].
 pub trait Signer: Send + Sync + 'static {
     /// The key's one algorithm.
     fn algorithm(&self) -> Algorithm;
@@ -14,25 +20,84 @@ pub trait Signer: Send + Sync + 'static {
     /// The key's RFC 7638 thumbprint, used as its `kid`.
     fn kid(&self) -> &Kid;
 
+    /// The public half, with its `kid`.
+    fn verifying_key(&self) -> VerifyingKey;
+
     /// The public JWK as the key set publishes it: the members of its key type, `use`, `alg` and
     /// `kid`. Never a private member.
     fn public_jwk(&self) -> &Value;
 
-    /// The signature over `signing_input`, in JWS form.
+    /// The signature over `input`, in JWS form (RFC 7518 section 3). Dropping a pending signature
+    /// abandons it.
+    fn sign<'a>(&'a self, input: SigningInput<'a>) -> Signing<'a, Vec<u8>>;
+
+    /// Whether the key can sign now. A key in memory always can. A device is asked.
+    fn check(&self) -> Signing<'_, ()> {
+        Signing::Done(Ok(()))
+    }
+}
+
+/// The JWS signing input (RFC 7515 section 2), and its SHA-256, so that an algorithm that signs a
+/// digest does not hash the input again.
+#[derive(Clone, Copy)]
+pub struct SigningInput<'a> {
+    bytes: &'a [u8],
+    /// Has hashed exactly `bytes`.
+    digested: &'a Sha256,
+}
+
+impl std::fmt::Debug for SigningInput<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningInput").field("length", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> SigningInput<'a> {
+    /// The octets to sign.
+    #[must_use]
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Their SHA-256.
+    #[must_use]
+    pub fn sha256(&self) -> Digest256 {
+        self.digested.clone().finish()
+    }
+
+    pub(crate) const fn digested(&self) -> &'a Sha256 {
+        self.digested
+    }
+}
+
+/// The outcome of a signer's work, or the wait for it.
+pub enum Signing<'a, T> {
+    /// Done. A key in memory answers this way, without an allocation.
+    Done(Result<T, SignError>),
+    /// A device is at work. The future needs no runtime of a particular kind.
+    Pending(Pin<Box<dyn Future<Output = Result<T, SignError>> + Send + 'a>>),
+}
+
+impl<T> std::fmt::Debug for Signing<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Done(Ok(_)) => "Done(Ok(..))",
+            Self::Done(Err(_)) => "Done(Err(..))",
+            Self::Pending(_) => "Pending(..)",
+        })
+    }
+}
+
+impl<T> Signing<'_, T> {
+    /// Waits for the outcome.
     ///
     /// # Errors
     /// [`SignError`] if the key or its device fails.
-    fn sign(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError>;
-
-    /// Signs like [`sign`](Self::sign). `digested` has hashed exactly `signing_input`, so an
-    /// algorithm that signs a SHA-256 digest need not hash it again.
-    ///
-    /// # Errors
-    /// As for [`Signer::sign`].
-    fn sign_digested(&self, signing_input: &[u8], digested: &Sha256) -> Result<Vec<u8>, SignError> {
-        // A signer that needs the whole message, such as Ed25519, cannot use the digest.
-        let _ = digested;
-        self.sign(signing_input)
+    pub async fn outcome(self) -> Result<T, SignError> {
+        match self {
+            Self::Done(outcome) => outcome,
+            Self::Pending(pending) => pending.await,
+        }
     }
 }
 
@@ -59,24 +124,28 @@ pub enum SignError {
     /// The operation itself failed.
     #[error("the signing operation failed")]
     Failed,
+    /// The device that holds the key is gone, or did not answer in time.
+    #[error("the device that holds the signing key does not answer")]
+    Unavailable,
 }
 
-/// Signs `payload` as a compact JWS (RFC 7515 section 7.1) with the header `{"alg","kid","typ"}`.
+/// Signs `payload` with a key in memory, as a compact JWS (RFC 7515 section 7.1) with the header
+/// `{"alg","kid","typ"}`.
 ///
 /// # Errors
-/// See [`Signer::sign`].
-pub fn sign_compact(signer: &dyn Signer, typ: &'static str, payload: &[u8]) -> Result<String, SignError> {
-    let token = signing_input(signer, typ, payload);
-    let signature = signer.sign(token.as_bytes())?;
+/// See [`SigningKey::sign_now`].
+pub fn sign_compact(key: &SigningKey, typ: &'static str, payload: &[u8]) -> Result<String, SignError> {
+    let token = signing_input(key, typ, payload);
+    let signature = key.sign_now(token.as_bytes())?;
     Ok(signed(token, &signature))
 }
 
-/// Like [`sign_compact`], and also returns the token's digest. Signing has hashed most of the token
-/// already.
+/// Like [`sign_compact`] for any signer, and also returns the token's digest. Signing has hashed
+/// most of the token already.
 ///
 /// # Errors
-/// See [`Signer::sign`].
-pub fn sign_compact_digested(
+/// [`SignError`] if the key or its device fails.
+pub async fn sign_compact_digested(
     signer: &dyn Signer,
     typ: &'static str,
     payload: &[u8],
@@ -84,7 +153,7 @@ pub fn sign_compact_digested(
     let token = signing_input(signer, typ, payload);
     let mut digested = Sha256::new();
     digested.update(token.as_bytes());
-    let signature = signer.sign_digested(token.as_bytes(), &digested)?;
+    let signature = signer.sign(SigningInput { bytes: token.as_bytes(), digested: &digested }).outcome().await?;
     let length = token.len();
     let jwt = signed(token, &signature);
     digested.update(jwt.as_bytes().get(length..).unwrap_or_default());
@@ -114,7 +183,8 @@ fn signed(mut token: String, signature: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CompactJws, SigningKey, sha256};
+    use crate::{CompactJws, sha256};
+    use futures_util::FutureExt as _;
     use serde_json::json;
 
     #[test]
@@ -125,7 +195,8 @@ mod tests {
             let jws = CompactJws::parse(&token).unwrap();
             assert_eq!(jws.verify(&key.verifying_key()), Ok(()));
             assert_eq!(jws.payload(), b"{\"sub\":\"a\"}");
-            let digested = sign_compact_digested(&key, "at+jwt", b"{\"sub\":\"a\"}").unwrap();
+            let digested = sign_compact_digested(&key, "at+jwt", b"{\"sub\":\"a\"}");
+            let digested = digested.now_or_never().expect("a key in memory signs at once").unwrap();
             assert_eq!(digested.digest, sha256(digested.jwt.as_bytes()));
             assert_eq!(CompactJws::parse(&digested.jwt).unwrap().verify(&key.verifying_key()), Ok(()));
             assert_eq!(digested.jwt.rsplit_once('.').unwrap().0, token.rsplit_once('.').unwrap().0);

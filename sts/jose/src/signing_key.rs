@@ -1,6 +1,6 @@
 //! A private key in memory, parsed once.
 
-use crate::{Algorithm, Sha256, SignError, Signer, VerifyingKey, base64url, parse_jwk};
+use crate::{Algorithm, Sha256, SignError, Signer, Signing, SigningInput, VerifyingKey, base64url, parse_jwk};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
@@ -88,6 +88,14 @@ impl SigningKey {
         self.public.clone()
     }
 
+    /// The signature over `message`, in JWS form.
+    ///
+    /// # Errors
+    /// [`SignError::Failed`].
+    pub fn sign_now(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.key.sign(message)
+    }
+
     /// Derives the public half and the `kid`, and verifies one signature. A key that cannot work is
     /// found when it is loaded.
     fn assemble(algorithm: Algorithm, key: PrivateKey) -> Result<Self, SigningKeyError> {
@@ -117,12 +125,12 @@ impl Signer for SigningKey {
         &self.public_jwk
     }
 
-    fn sign(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError> {
-        self.key.sign(signing_input)
+    fn verifying_key(&self) -> VerifyingKey {
+        self.public.clone()
     }
 
-    fn sign_digested(&self, signing_input: &[u8], digested: &Sha256) -> Result<Vec<u8>, SignError> {
-        self.key.sign_digested(signing_input, digested)
+    fn sign<'a>(&'a self, input: SigningInput<'a>) -> Signing<'a, Vec<u8>> {
+        Signing::Done(self.key.sign_digested(input.bytes(), input.digested()))
     }
 }
 
@@ -236,7 +244,7 @@ mod tests {
             let made = SigningKey::generate(algorithm).unwrap();
             let read = SigningKey::from_pkcs8(algorithm, &made.to_pkcs8()).unwrap();
             assert_eq!((read.algorithm(), read.kid(), read.public_jwk()), (algorithm, made.kid(), made.public_jwk()));
-            let signature = read.sign(b"message").unwrap();
+            let signature = read.sign_now(b"message").unwrap();
             assert_eq!(made.verifying_key().verify(b"message", &signature), Ok(()));
             assert!(made.verifying_key().verify(b"massage", &signature).is_err());
         }
@@ -265,7 +273,7 @@ mod tests {
         // One number in 256 is one octet shorter than the others.
         let key = SigningKey::generate(Algorithm::ES256).unwrap();
         for number in 0_u32..2_000 {
-            let signature = key.sign(&number.to_be_bytes()).unwrap();
+            let signature = key.sign_now(&number.to_be_bytes()).unwrap();
             assert_eq!(key.verifying_key().verify(&number.to_be_bytes(), &signature), Ok(()));
         }
     }
@@ -290,7 +298,7 @@ mod tests {
     #[test]
     fn an_rsa_key_has_2048_bits_and_two_keys_are_never_the_same() {
         let key = SigningKey::generate(Algorithm::RS256).unwrap();
-        assert_eq!(key.sign(b"").unwrap().len(), 256);
+        assert_eq!(key.sign_now(b"").unwrap().len(), 256);
         assert_ne!(key.kid(), SigningKey::generate(Algorithm::RS256).unwrap().kid());
     }
 

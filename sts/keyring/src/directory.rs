@@ -7,14 +7,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use sts_jose::Signer as _;
-use sts_jose::SigningKey;
+use sts_jose::{Signer as _, SigningKey};
 use sts_types::{
     Algorithm, Durability, Entropy, GroupAccess, Kid, NewFileOwner, SecretFileError, SecretOwner, UnixTime,
     create_file, read_secret_file, replace_file, shown_path,
 };
 use zeroize::Zeroizing;
+
+use crate::{KeyStore, StoredKey};
 
 /// Why the keys cannot be used. Names the file and the remedy, never the content.
 #[derive(Debug, thiserror::Error)]
@@ -48,12 +50,6 @@ pub enum KeyringError {
     Generate(Algorithm),
 }
 
-/// A signing key and its creation time.
-pub(super) struct StoredKey {
-    pub(super) signer: SigningKey,
-    pub(super) created: UnixTime,
-}
-
 /// JSON of a key file.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,8 +75,9 @@ pub(super) struct Directory {
     path: PathBuf,
 }
 
-/// The exclusive right to change the directory. Dropping it releases the lock.
-pub(super) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] std::fs::File);
+/// The exclusive right to change the keys of a directory. Dropping it releases the lock.
+#[derive(Debug)]
+pub struct DirectoryLock(#[expect(dead_code, reason = "closing the file releases the lock")] std::fs::File);
 
 impl Directory {
     pub(super) fn open(path: &Path) -> Result<Self, KeyringError> {
@@ -93,57 +90,14 @@ impl Directory {
     }
 
     /// Waits for the exclusive right to change the directory.
-    pub(super) fn lock(&self) -> Result<Lock, KeyringError> {
+    pub(super) fn lock(&self) -> Result<DirectoryLock, KeyringError> {
         let path = self.path.join(LOCK_FILE);
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let locked = options.open(&path).and_then(|file| file.lock().map(|()| file));
-        locked.map(Lock).map_err(|error| self.io("lock", path, error))
-    }
-
-    pub(super) fn load(&self) -> Result<Vec<StoredKey>, KeyringError> {
-        let listing = std::fs::read_dir(&self.path).map_err(|error| self.io("list", self.path.clone(), error))?;
-        let mut keys = Vec::new();
-        for entry in listing {
-            let path = entry.map_err(|error| self.io("list", self.path.clone(), error))?.path();
-            if path.extension().is_some_and(|extension| extension == "json") {
-                match read_key(&path) {
-                    // Another process removed this retired key after the listing.
-                    Err(KeyringError::Secret(error)) if error.is_missing() => {}
-                    key => keys.push(key?),
-                }
-            }
-        }
-        Ok(keys)
-    }
-
-    pub(super) fn create(
-        &self,
-        _lock: &Lock,
-        algorithm: Algorithm,
-        created: UnixTime,
-    ) -> Result<StoredKey, KeyringError> {
-        let signer = SigningKey::generate(algorithm).map_err(|_| KeyringError::Generate(algorithm))?;
-        let file = KeyFile {
-            version: VERSION,
-            algorithm: algorithm.name().to_owned(),
-            created,
-            pkcs8: Zeroizing::new(sts_jose::base64url(&signer.to_pkcs8())),
-        };
-        let text = Zeroizing::new(serde_json::to_vec(&file).map_err(|_| KeyringError::Generate(algorithm))?);
-        self.write_new(&self.key_path(signer.kid(), algorithm), &text)?;
-        Ok(StoredKey { signer, created })
-    }
-
-    /// Deletes the file of a key whose last token has expired.
-    pub(super) fn remove(&self, _lock: &Lock, kid: &Kid, algorithm: Algorithm) -> Result<(), KeyringError> {
-        let path = self.key_path(kid, algorithm);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io("remove", path, error)),
-            _ => Ok(()),
-        }
+        locked.map(DirectoryLock).map_err(|error| self.io("lock", path, error))
     }
 
     /// Reads the seal's key, or creates it if there is none.
@@ -226,6 +180,50 @@ impl Directory {
     }
 }
 
+impl KeyStore for Directory {
+    fn load(&self) -> Result<Vec<StoredKey>, KeyringError> {
+        let listing = std::fs::read_dir(&self.path).map_err(|error| self.io("list", self.path.clone(), error))?;
+        let mut keys = Vec::new();
+        for entry in listing {
+            let path = entry.map_err(|error| self.io("list", self.path.clone(), error))?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                match read_key(&path) {
+                    // Another process removed this retired key after the listing.
+                    Err(KeyringError::Secret(error)) if error.is_missing() => {}
+                    key => keys.push(key?),
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    fn create(
+        &self,
+        _lock: &DirectoryLock,
+        algorithm: Algorithm,
+        created: UnixTime,
+    ) -> Result<StoredKey, KeyringError> {
+        let signer = SigningKey::generate(algorithm).map_err(|_| KeyringError::Generate(algorithm))?;
+        let file = KeyFile {
+            version: VERSION,
+            algorithm: algorithm.name().to_owned(),
+            created,
+            pkcs8: Zeroizing::new(sts_jose::base64url(&signer.to_pkcs8())),
+        };
+        let text = Zeroizing::new(serde_json::to_vec(&file).map_err(|_| KeyringError::Generate(algorithm))?);
+        self.write_new(&self.key_path(signer.kid(), algorithm), &text)?;
+        Ok(StoredKey { signer: Arc::new(signer), created })
+    }
+
+    fn remove(&self, _lock: &DirectoryLock, kid: &Kid, algorithm: Algorithm) -> Result<(), KeyringError> {
+        let path = self.key_path(kid, algorithm);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io("remove", path, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
 fn read_key(path: &Path) -> Result<StoredKey, KeyringError> {
     let wrong = |why| KeyringError::Content { path: path.to_owned(), why };
     let bytes = read_private(path)?;
@@ -236,7 +234,7 @@ fn read_key(path: &Path) -> Result<StoredKey, KeyringError> {
     let algorithm = Algorithm::from_name(&file.algorithm).ok_or_else(|| wrong("its algorithm is unknown"))?;
     let der = Zeroizing::new(sts_jose::decode_base64url(&file.pkcs8).ok_or_else(|| wrong("its key is not base64url"))?);
     let signer = SigningKey::from_pkcs8(algorithm, &der).map_err(|_| wrong("its key is not one of its algorithm"))?;
-    Ok(StoredKey { signer, created: file.created })
+    Ok(StoredKey { signer: Arc::new(signer), created: file.created })
 }
 
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {

@@ -5,6 +5,8 @@
 //! directory at the same moment sign with the same key.
 
 mod directory;
+mod held_key;
+mod key_store;
 #[cfg(test)]
 mod tests;
 
@@ -14,11 +16,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
-use sts_jose::{HmacSeal, SignError, Signer, SigningKey, VerifyingKey, VerifyingKeys};
+use sts_jose::{HmacSeal, SignError, Signer, VerifyingKey, VerifyingKeys};
 use sts_types::{Algorithm, Digest256, Entropy, Kid, UnixTime};
 
-use directory::{Directory, StoredKey};
-pub use directory::{KeyringError, check_key_files};
+use directory::Directory;
+pub use directory::{DirectoryLock, KeyringError, check_key_files};
+pub use held_key::{HeldKey, KeyPhase};
+use held_key::{newest, schedule};
+pub use key_store::{KeyStore, StoredKey};
 
 /// How long verifiers may cache our key set, in seconds.
 pub const MAX_AGE: i64 = 300;
@@ -49,76 +54,6 @@ impl KeyringSpec {
     }
 }
 
-/// Phase in the life of a signing key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyPhase {
-    /// Published, but not signing yet.
-    Next,
-    /// Signing new tokens.
-    Signing,
-    /// Published until its last token has expired.
-    Retiring,
-}
-
-/// One of our signing keys, with its schedule.
-#[derive(Clone)]
-pub struct HeldKey {
-    signer: Arc<SigningKey>,
-    verifying: Arc<VerifyingKey>,
-    /// When it was created.
-    pub created: UnixTime,
-    /// When it starts to sign.
-    pub signs_from: UnixTime,
-    /// When its successor starts to sign.
-    pub signs_until: Option<UnixTime>,
-    /// When its last token has expired.
-    pub published_until: Option<UnixTime>,
-    /// Whether it replaces an earlier key of its algorithm.
-    succeeds: bool,
-}
-
-impl std::fmt::Debug for HeldKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HeldKey")
-            .field("created", &self.created)
-            .field("signs_from", &self.signs_from)
-            .field("signs_until", &self.signs_until)
-            .field("published_until", &self.published_until)
-            .finish_non_exhaustive()
-    }
-}
-
-impl HeldKey {
-    /// The key's thumbprint.
-    #[must_use]
-    pub fn kid(&self) -> &Kid {
-        self.signer.kid()
-    }
-
-    /// The algorithm that it signs with.
-    #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
-        self.signer.algorithm()
-    }
-
-    /// Its phase at `now`.
-    #[must_use]
-    pub fn phase(&self, now: UnixTime) -> KeyPhase {
-        if now < self.signs_from {
-            KeyPhase::Next
-        } else if self.signs_until.is_none_or(|until| now < until) {
-            KeyPhase::Signing
-        } else {
-            KeyPhase::Retiring
-        }
-    }
-
-    fn is_published(&self, now: UnixTime) -> bool {
-        self.published_until.is_none_or(|until| now < until)
-    }
-}
-
 /// The keys at one moment, and the key set document that is served.
 struct KeyState {
     keys: Vec<HeldKey>,
@@ -129,7 +64,10 @@ struct KeyState {
 /// Our signing keys, and the key of the store's seal.
 pub struct Keyring {
     spec: KeyringSpec,
+    /// Has the lock, the seal's key and the longest lifetime.
     directory: Directory,
+    /// Has the signing keys.
+    store: Arc<dyn KeyStore>,
     seal: HmacSeal,
     state: ArcSwap<KeyState>,
     /// The largest `max_ttl` that any key here has signed under, in seconds.
@@ -150,11 +88,26 @@ impl Keyring {
     /// [`KeyringError`] if a file cannot be read or written, or has the wrong content. Never
     /// overwrites a file.
     pub fn open(spec: KeyringSpec, entropy: &dyn Entropy, now: UnixTime) -> Result<Self, KeyringError> {
+        let store = Arc::new(Directory::open(&spec.directory)?);
+        Self::open_with(spec, store, entropy, now)
+    }
+
+    /// Like [`Keyring::open`], with the signing keys in `store`. The directory still has the seal's
+    /// key and what processes that share the store agree on.
+    ///
+    /// # Errors
+    /// As for [`Keyring::open`], and those of `store`.
+    pub fn open_with(
+        spec: KeyringSpec,
+        store: Arc<dyn KeyStore>,
+        entropy: &dyn Entropy,
+        now: UnixTime,
+    ) -> Result<Self, KeyringError> {
         let directory = Directory::open(&spec.directory)?;
         let seal = HmacSeal::new(&*directory.seal_key(entropy)?);
         let state = ArcSwap::from_pointee(KeyState::new(Vec::new()));
         let longest_life = AtomicU32::new(directory.raise_longest_life(spec.max_ttl)?);
-        let keyring = Self { spec, directory, seal, state, longest_life };
+        let keyring = Self { spec, directory, store, seal, state, longest_life };
         keyring.maintain(now)?;
         Ok(keyring)
     }
@@ -174,10 +127,10 @@ impl Keyring {
             keys = self.scheduled()?;
             let due: Vec<Algorithm> = self.due(&keys, now).collect();
             for &algorithm in &due {
-                self.directory.create(&lock, algorithm, now)?;
+                self.store.create(&lock, algorithm, now)?;
             }
             for dead in keys.iter().filter(|key| !key.is_published(now)) {
-                self.directory.remove(&lock, dead.kid(), dead.algorithm())?;
+                self.store.remove(&lock, dead.kid(), dead.algorithm())?;
             }
             if !due.is_empty() {
                 keys = self.scheduled()?;
@@ -206,7 +159,7 @@ impl Keyring {
 
     /// The keys in the directory with their schedules.
     fn scheduled(&self) -> Result<Vec<HeldKey>, KeyringError> {
-        Ok(schedule(self.directory.load()?, i64::from(self.longest_life.load(Ordering::Relaxed))))
+        Ok(schedule(self.store.load()?, i64::from(self.longest_life.load(Ordering::Relaxed))))
     }
 
     /// Algorithms without a key, or whose newest key will be too old when a successor created now
@@ -251,7 +204,7 @@ impl Keyring {
             // Keys sign in the order of their creation times. If two had the same second, the new
             // one might sort first and sign before verifiers know it.
             let created = newest.map_or(now, |newest| now.max(newest.created.plus(1)));
-            new_kids.push(self.directory.create(&lock, algorithm, created)?.signer.kid().clone());
+            new_kids.push(self.store.create(&lock, algorithm, created)?.signer.kid().clone());
         }
         drop(lock);
         self.maintain(now).map(|_| new_kids)
@@ -261,7 +214,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`SignError::Algorithm`] if there is no key of that algorithm.
-    pub fn signer(&self, algorithm: Algorithm, now: UnixTime) -> Result<Arc<SigningKey>, SignError> {
+    pub fn signer(&self, algorithm: Algorithm, now: UnixTime) -> Result<Arc<dyn Signer>, SignError> {
         let state = self.state.load();
         let of_algorithm = || state.keys.iter().filter(|key| key.algorithm() == algorithm);
         // After the clock was set back, no key may be in its signing phase. The oldest key is the
@@ -271,6 +224,18 @@ impl Keyring {
             .or_else(|| of_algorithm().min_by_key(|key| key.created))
             .map(|key| Arc::clone(&key.signer))
             .ok_or(SignError::Algorithm)
+    }
+
+    /// Whether every key that signs at `now` can do so. Keys in memory always can. A device is
+    /// asked, so the answer may take as long as the device.
+    ///
+    /// # Errors
+    /// The first key's that cannot.
+    pub async fn check(&self, now: UnixTime) -> Result<(), SignError> {
+        for &algorithm in &self.spec.algorithms {
+            self.signer(algorithm, now)?.check().outcome().await?;
+        }
+        Ok(())
     }
 
     /// The default signing algorithm: the first in the configuration.
@@ -325,41 +290,4 @@ impl KeyState {
         let etag = format!("\"{}\"", sts_jose::base64url(digest.get(..16).unwrap_or_default())).into();
         Self { keys, document, etag }
     }
-}
-
-/// The newest key of an algorithm.
-fn newest(keys: &[HeldKey], algorithm: Algorithm) -> Option<&HeldKey> {
-    keys.iter().rev().find(|key| key.algorithm() == algorithm)
-}
-
-/// Computes each key's schedule. Keys of one algorithm sign one after the other, in order of
-/// creation.
-fn schedule(mut stored: Vec<StoredKey>, max_ttl: i64) -> Vec<HeldKey> {
-    stored.sort_by(|a, b| (a.created, a.signer.kid().as_str()).cmp(&(b.created, b.signer.kid().as_str())));
-    let mut keys: Vec<HeldKey> = Vec::with_capacity(stored.len());
-    for StoredKey { signer, created } in stored {
-        let before = keys.iter_mut().rev().find(|key| key.algorithm() == signer.algorithm());
-        let succeeds = before.is_some();
-        let signs_from = match before {
-            // The first key of an algorithm signs at once: no verifier relies on an earlier one.
-            None => created,
-            Some(before) => {
-                let from = created.plus(LEAD).max(before.signs_from);
-                before.signs_until = Some(from);
-                before.published_until = Some(from.plus(max_ttl).plus(LEAD));
-                from
-            }
-        };
-        let verifying = Arc::new(signer.verifying_key());
-        keys.push(HeldKey {
-            signer: Arc::new(signer),
-            verifying,
-            created,
-            signs_from,
-            signs_until: None,
-            published_until: None,
-            succeeds,
-        });
-    }
-    keys
 }

@@ -20,6 +20,7 @@ pub(crate) struct AppState {
 impl AppState {
     /// Whether exchanges can be served, as far as is known.
     pub(crate) fn is_ready(&self) -> bool {
-        self.service.can_audit() && self.store.is_ready(self.service.clock().monotonic())
+        let is_store_ready = self.store.is_ready(self.service.clock().monotonic());
+        is_store_ready && self.service.can_audit() && self.service.can_sign().is_ok()
     }
 }

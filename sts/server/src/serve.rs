@@ -251,6 +251,7 @@ impl Running {
             tokio::spawn(keep_issuers_fresh(Arc::clone(&engine.state))),
             tokio::spawn(keep_status_lists(Arc::clone(&engine.state))),
             tokio::spawn(keep_refusals(Arc::clone(&engine.state))),
+            tokio::spawn(keep_signing_health(Arc::clone(&engine.state))),
             tokio::spawn(reload::watch(reload, hangup)),
         ];
         let readiness = must_announce_ready
@@ -289,6 +290,11 @@ impl Running {
 /// Writes refusals to the store.
 async fn keep_refusals(state: Arc<AppState>) {
     state.service.keep_refusals().await;
+}
+
+/// Asks the signing keys at intervals whether they can sign.
+async fn keep_signing_health(state: Arc<AppState>) {
+    state.service.keep_signing_health().await;
 }
 
 /// Logs that the server is ready once `/readyz` says so.

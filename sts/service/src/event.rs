@@ -181,9 +181,11 @@ impl Outcome {
     #[must_use]
     pub const fn of_refusal(reason: Reason) -> Self {
         match reason {
-            Reason::IssuerUnavailable | Reason::StoreUnavailable | Reason::AuditUnavailable | Reason::ServerError => {
-                Self::Unavailable
-            }
+            Reason::IssuerUnavailable
+            | Reason::StoreUnavailable
+            | Reason::SignerUnavailable
+            | Reason::AuditUnavailable
+            | Reason::ServerError => Self::Unavailable,
             _ => Self::Refused,
         }
     }

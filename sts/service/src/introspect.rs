@@ -10,12 +10,16 @@ use sts_token::{PresentedToken, Provenance};
 use sts_types::{AccountId, ApiName, Clock, Issuer, Jti, TokenRecord, rfc};
 
 use crate::Snapshot;
-use crate::reason::{Reason, RefusedError};
+use crate::reason::RefusedError;
 use crate::rules_in_force::RulesInForce;
+use crate::signing::{SigningHealth, within_deadline};
 
 /// The message when the store does not answer. The caller must not take it for a verdict.
 const NOT_LOOKED_UP: &str =
     "the store does not answer right now; the token was not looked up, and nothing is said of whether it is active";
+
+/// The message when the answer could not be signed.
+const NOT_SIGNED: &str = "the answer cannot be signed right now; nothing is said of whether the token is active";
 
 /// The caller.
 #[derive(Debug)]
@@ -67,6 +71,7 @@ impl Introspection {
 pub(crate) struct Introspector {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) signing: Arc<SigningHealth>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Arc<RulesInForce>,
 }
@@ -100,17 +105,14 @@ impl Introspector {
     /// access token's claims at its top level, so that it cannot pass for an access token.
     ///
     /// # Errors
-    /// `server_error` if no key can sign.
-    pub(crate) fn sign_introspection(
+    /// `signer_unavailable` if the key fails.
+    pub(crate) async fn sign_introspection(
         &self,
         snapshot: &Snapshot,
         caller: &Caller,
         introspection: &Introspection,
     ) -> Result<String, RefusedError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::error!(%error, "no introspection answer could be signed");
-            RefusedError::from(Reason::ServerError)
-        };
+        let failed = |error| self.signing.refusal(error, NOT_SIGNED);
         let (audience, algorithm) = match caller {
             Caller::Api(name) => (
                 snapshot.rules.api(name.as_str()).map_or(name.as_str(), |api| api.audience.as_str()),
@@ -120,11 +122,12 @@ impl Introspector {
         };
         let now = self.clock.now();
         let algorithm = algorithm.unwrap_or_else(|| self.keyring.default_algorithm());
-        let signer = self.keyring.signer(algorithm, now).map_err(|error| failed(&error))?;
+        let signer = self.keyring.signer(algorithm, now).map_err(failed)?;
         let claims =
             json!({ "iss": snapshot.issuer, "aud": audience, "iat": now, "token_introspection": introspection });
-        sts_jose::sign_compact(&*signer, rfc::TYP_TOKEN_INTROSPECTION, claims.to_string().as_bytes())
-            .map_err(|error| failed(&error))
+        let payload = claims.to_string();
+        let signing = sts_jose::sign_compact_digested(&*signer, rfc::TYP_TOKEN_INTROSPECTION, payload.as_bytes());
+        within_deadline(signing).await.map(|signed| signed.jwt).map_err(failed)
     }
 
     /// The record of `jti`, if nothing revokes it and its account, identity and issuer entry still

@@ -25,6 +25,7 @@ mod request_id;
 mod revoke;
 mod rules_in_force;
 mod service;
+mod signing;
 mod snapshot;
 mod status;
 mod token_admin;

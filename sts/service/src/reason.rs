@@ -77,6 +77,8 @@ reasons! {
     TokenReplayed = "token_replayed", "the subject token was used before, and may be used once";
     /// The store did not answer. The refusal's own text says what was not done.
     StoreUnavailable = "store_unavailable", "the store does not answer right now; nothing was done";
+    /// The key that signs, or the device that holds it, failed.
+    SignerUnavailable = "signer_unavailable", "nothing can be signed right now; nothing was minted";
     /// No sink can take the decision event.
     AuditUnavailable = "audit_unavailable", "the decision cannot be recorded in the audit trail right now; nothing was minted";
     /// The credentials are wrong, or not expected here.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use sts_jose::SignError;
 use sts_keyring::Keyring;
 use sts_policy::RequestedNames;
 use sts_store::{Acceptance, Ledger, LedgerError, RefusalStore, Revocation, RuleId, TakenClaim, Warning};
@@ -24,6 +25,7 @@ use crate::request::RequestContext;
 use crate::request_id;
 use crate::revoke::Revoker;
 use crate::rules_in_force::RulesInForce;
+use crate::signing::SigningHealth;
 use crate::snapshot::Snapshot;
 use crate::status::{PublishedLists, StatusIndexes, StatusList, StatusLists, StatusListsView};
 use crate::token_admin::{
@@ -59,6 +61,7 @@ pub struct Service {
     snapshots: Arc<ArcSwap<Snapshot>>,
     ledger: Arc<dyn Ledger>,
     keyring: Arc<Keyring>,
+    signing: Arc<SigningHealth>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     observers: Arc<Observers>,
@@ -86,11 +89,13 @@ impl Service {
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
         let rules = Arc::new(RulesInForce::default());
         let published = Arc::new(PublishedLists::default());
+        let signing = Arc::new(SigningHealth::default());
         let indexes = StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy));
         Self {
             pipeline: Pipeline {
                 ledger: Arc::clone(&ledger),
                 keyring: Arc::clone(&keyring),
+                signing: Arc::clone(&signing),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
                 indexes: Arc::clone(&indexes),
@@ -101,6 +106,7 @@ impl Service {
             introspector: Introspector {
                 ledger: Arc::clone(&ledger),
                 keyring: Arc::clone(&keyring),
+                signing: Arc::clone(&signing),
                 clock: Arc::clone(&clock),
                 rules: Arc::clone(&rules),
             },
@@ -120,6 +126,7 @@ impl Service {
                 snapshots: Arc::clone(&snapshots),
                 ledger: Arc::clone(&ledger),
                 keyring: Arc::clone(&keyring),
+                signing: Arc::clone(&signing),
                 clock: Arc::clone(&clock),
                 rules,
                 indexes,
@@ -129,6 +136,7 @@ impl Service {
             snapshots,
             ledger,
             keyring,
+            signing,
             clock,
             entropy,
             observers,
@@ -251,14 +259,14 @@ impl Service {
     /// Signs an answer for its caller (RFC 9701 section 5).
     ///
     /// # Errors
-    /// `server_error` if no key can sign.
-    pub fn sign_introspection(
+    /// `signer_unavailable` if the key fails.
+    pub async fn sign_introspection(
         &self,
         snapshot: &Snapshot,
         caller: &Caller,
         introspection: &Introspection,
     ) -> Result<String, RefusedError> {
-        self.introspector.sign_introspection(snapshot, caller, introspection)
+        self.introspector.sign_introspection(snapshot, caller, introspection).await
     }
 
     /// Revokes `token`. Presenting it is the authority to do so. Returns whether the token is ours.
@@ -395,6 +403,27 @@ impl Service {
         let mut warnings = self.ledger.ready().await?;
         warnings.extend(self.observers.warning());
         Ok(warnings)
+    }
+
+    /// Whether the signing keys can sign, as far as is known. Waits for nothing.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub fn can_sign(&self) -> Result<(), SignError> {
+        self.signing.known()
+    }
+
+    /// Asks the signing keys whether they can sign. A device is asked, for a few seconds at most.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub async fn check_signing(&self) -> Result<(), SignError> {
+        self.signing.check(&self.keyring, self.clock.now()).await
+    }
+
+    /// Checks the signing keys for as long as the server runs, so that [`Self::can_sign`] is true.
+    pub async fn keep_signing_health(&self) {
+        self.signing.keep(&self.keyring, &*self.clock).await;
     }
 
     /// Whether the audit trail allows decisions now.

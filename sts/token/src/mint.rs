@@ -103,6 +103,9 @@ pub enum MintError {
     /// With the copied claims the token exceeds the size that we accept back.
     #[error("the copied claims make the token too large")]
     TooLarge,
+    /// The claims could not be encoded.
+    #[error("the claims could not be encoded")]
+    Encoding,
     /// The signing key failed.
     #[error("the signing key failed: {0}")]
     Sign(#[from] SignError),
@@ -161,11 +164,11 @@ impl Authorized {
         Lifetime::from_secs(left.min(granted.as_secs())).ok_or(MintError::NoLifeLeft)
     }
 
-    /// Mints the authorized token.
+    /// Mints the authorized token. Waits only if the signer is a device.
     ///
     /// # Errors
     /// See [`MintError`].
-    pub fn mint(self, context: &MintContext<'_>) -> Result<MintedToken, MintError> {
+    pub async fn mint(self, context: &MintContext<'_>) -> Result<MintedToken, MintError> {
         let now = UnixTime::from_secs(i64::try_from(context.now_millis / 1000).unwrap_or(i64::MAX));
         let lifetime = self.lifetime(now, context.cap_to_subject)?;
         let Self { proof, grant } = self;
@@ -174,31 +177,29 @@ impl Authorized {
         let scope = (!grant.scopes.is_empty()).then(|| grant.scopes.to_string());
         let replay_claims = replay_claims(&proof, &grant);
         let (proof, copied) = recorded(proof, &grant);
-        let provenance = Provenance::of(&proof, &copied);
-
-        let claims = Claims {
-            iss: context.issuer.as_str(),
-            sub: grant.account.id.as_str(),
-            client_id: grant.account.id.as_str(),
-            aud: grant.audience.as_str(),
-            iat: now,
-            exp,
-            jti: jti.as_str(),
-            scope: scope.as_deref(),
-            groups: &grant.account.teams,
-            federated: provenance.federated,
-            credential: provenance.credential,
-            parent: proof.parent().map(Jti::as_str),
-            status: context
-                .status
-                .as_ref()
-                .map(|status| Status { status_list: StatusEntry { idx: status.place, uri: &status.uri } }),
+        // A block, so that no borrow lives while a device signs.
+        let payload = {
+            let Provenance { federated, credential } = Provenance::of(&proof, &copied);
+            let status = context.status.as_ref();
+            encoded(&Claims {
+                iss: context.issuer.as_str(),
+                sub: grant.account.id.as_str(),
+                client_id: grant.account.id.as_str(),
+                aud: grant.audience.as_str(),
+                iat: now,
+                exp,
+                jti: jti.as_str(),
+                scope: scope.as_deref(),
+                groups: &grant.account.teams,
+                federated,
+                credential,
+                parent: proof.parent().map(Jti::as_str),
+                status: status
+                    .map(|status| Status { status_list: StatusEntry { idx: status.place, uri: &status.uri } }),
+            })?
         };
-        // Large enough for most tokens, so the buffer does not grow.
-        let mut payload = Vec::with_capacity(1024);
-        serde_json::to_writer(&mut payload, &claims).map_err(|_| SignError::Failed)?;
         let SignedCompact { jwt, digest } =
-            sts_jose::sign_compact_digested(context.signer, rfc::TYP_ACCESS_TOKEN, &payload)?;
+            sts_jose::sign_compact_digested(context.signer, rfc::TYP_ACCESS_TOKEN, &payload).await?;
 
         if jwt.len() > MAX_OWN_TOKEN {
             return Err(MintError::TooLarge);
@@ -224,6 +225,13 @@ impl Authorized {
         };
         Ok(MintedToken { jwt, lifetime, record, claims: replay_claims })
     }
+}
+
+fn encoded(claims: &Claims<'_>) -> Result<Vec<u8>, MintError> {
+    // Large enough for most tokens, so the buffer does not grow.
+    let mut payload = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut payload, claims).map_err(|_| MintError::Encoding)?;
+    Ok(payload)
 }
 
 /// The one-use claims that this proof takes.
@@ -254,47 +262,26 @@ fn recorded(proof: CallerProof, grant: &Grant) -> (Proof, Map<String, Value>) {
     }
 }
 
-fn new_jti(entropy: &dyn Entropy) -> Result<Jti, SignError> {
+fn new_jti(entropy: &dyn Entropy) -> Result<Jti, MintError> {
     let mut random = [0; JTI_BYTES];
     entropy.fill(&mut random);
-    Jti::new(&sts_jose::base64url(&random)).map_err(|_| SignError::Failed)
+    Jti::new(&sts_jose::base64url(&random)).map_err(|_| MintError::Encoding)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use futures_util::FutureExt as _;
     use serde_json::json;
-    use sts_jose::OsEntropy;
+    use sts_jose::{OsEntropy, SigningKey};
     use sts_policy::{GrantedAccount, Replay};
-    use sts_types::{
-        AccountId, AccountName, Algorithm, ApiKeyId, ApiName, Audience, IdentityName, Kid, ScopeSet, TeamName,
-    };
+    use sts_types::{AccountId, AccountName, Algorithm, ApiKeyId, ApiName, Audience, IdentityName, ScopeSet, TeamName};
 
     use super::*;
     use crate::{VerifiedApiKey, VerifiedParent};
 
     const NOW: i64 = 1_790_000_100;
-
-    struct TestSigner(Kid, Value);
-
-    impl Signer for TestSigner {
-        fn algorithm(&self) -> Algorithm {
-            Algorithm::ES256
-        }
-
-        fn kid(&self) -> &Kid {
-            &self.0
-        }
-
-        fn public_jwk(&self) -> &Value {
-            &self.1
-        }
-
-        fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SignError> {
-            Ok(vec![1; 64])
-        }
-    }
 
     fn grant() -> Grant {
         let account = GrantedAccount {
@@ -320,16 +307,18 @@ mod tests {
     }
 
     fn mint(proof: CallerProof) -> Result<(Value, MintedToken), MintError> {
-        let minted = Authorized { proof, grant: grant() }.mint(&MintContext {
+        let context = MintContext {
             issuer: &Issuer::new("https://sts.example.com").unwrap(),
-            signer: &TestSigner(Kid::new("ours").unwrap(), json!({})),
+            signer: &SigningKey::generate(Algorithm::ES256).unwrap(),
             entropy: &OsEntropy,
             now_millis: u64::try_from(NOW).unwrap() * 1000,
             cap_to_subject: false,
             status: None,
             generation: "generation",
             request_id: &RequestId::new("01J8Z3QK5V6W7X8Y9ZABCDEFGH").unwrap(),
-        })?;
+        };
+        let minted = Authorized { proof, grant: grant() }.mint(&context).now_or_never();
+        let minted = minted.expect("a key in memory signs at once")?;
         let payload = sts_jose::decode_base64url(minted.jwt.split('.').nth(1).unwrap()).unwrap();
         Ok((serde_json::from_slice(&payload).unwrap(), minted))
     }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde::Serialize;
-use sts_jose::{SignError, Signer, base64url};
+use sts_jose::{SignError, SignedCompact, Signer, base64url};
 use sts_types::{Issuer, STATUS_LIST_LENGTH, UnixTime, rfc};
 
 /// One bit per index of a list. A set bit means that the token is no longer valid.
@@ -84,11 +84,11 @@ struct List {
 ///
 /// # Errors
 /// [`SignError`] if compressing or signing fails.
-pub fn sign_status_list(
+pub async fn sign_status_list(
     signer: &dyn Signer,
     spec: &StatusListSpec<'_>,
     bits: &StatusBits,
-) -> Result<String, SignError> {
+) -> Result<SignedCompact, SignError> {
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
     let compressed = zlib.write_all(&bits.0).and_then(|()| zlib.finish()).map_err(|_| SignError::Failed)?;
     let claims = Claims {
@@ -100,13 +100,14 @@ pub fn sign_status_list(
         status_list: List { bits: 1, lst: base64url(&compressed) },
     };
     let payload = serde_json::to_vec(&claims).map_err(|_| SignError::Failed)?;
-    sts_jose::sign_compact(signer, rfc::TYP_STATUS_LIST, &payload)
+    sts_jose::sign_compact_digested(signer, rfc::TYP_STATUS_LIST, &payload).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use flate2::read::ZlibDecoder;
+    use futures_util::FutureExt as _;
     use serde_json::Value;
     use std::io::Read as _;
     use sts_jose::{CompactJws, SigningKey};
@@ -126,7 +127,7 @@ mod tests {
             exp: UnixTime::from_secs(310),
             ttl: 30,
         };
-        let signed = sign_status_list(&key, &spec, &bits).unwrap();
+        let signed = sign_status_list(&key, &spec, &bits).now_or_never().unwrap().unwrap().jwt;
         assert!(signed.len() < 2000, "{}", signed.len());
         let jws = CompactJws::parse(&signed).unwrap();
         assert_eq!(jws.verify(&key.verifying_key()), Ok(()));

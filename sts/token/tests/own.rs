@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests: what cannot go on is a failed test")]
 
 use serde_json::{Value, json};
-use sts_jose::{OsEntropy, Signer as _, sha256};
+use sts_jose::{OsEntropy, sha256};
 use sts_keyring::{Keyring, KeyringSpec};
 use sts_testkit::{Algorithm, Forge, Key};
 use sts_token::{OwnToken, OwnTokenError, PresentedToken};

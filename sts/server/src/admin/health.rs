@@ -6,9 +6,10 @@ use super::issuer_state::{entry, family};
 use crate::app_state::AppState;
 use crate::metrics;
 
-/// `GET /readyz`: whether exchanges can be served, in detail. The store is asked.
+/// `GET /readyz`: whether exchanges can be served, in detail. The store and the signing keys are
+/// asked.
 pub(crate) async fn readiness(state: &AppState, is_draining: bool) -> Readiness {
-    let store = state.store.look(&state.service).await;
+    let (store, signing) = tokio::join!(state.store.look(&state.service), state.service.check_signing());
     let is_audited = state.service.can_audit();
     let cache = state.issuers.borrow().clone();
     let warning = |own: &sts_store::Warning| StoreWarning { name: own.name.to_owned(), text: own.text.clone() };
@@ -17,9 +18,10 @@ pub(crate) async fn readiness(state: &AppState, is_draining: bool) -> Readiness 
         Err(error) => (error.to_string(), Vec::new()),
     };
     Readiness {
-        ready: store.is_ok() && is_audited && !is_draining,
+        ready: store.is_ok() && signing.is_ok() && is_audited && !is_draining,
         store: told,
         store_warnings: warnings,
+        signing: signing.map_or_else(|error| error.to_string(), |()| "ok".to_owned()),
         audit: if is_audited { "ok" } else { "no sink takes decision events, and `audit.required` is set" }.to_owned(),
         sinks: state.metrics.sinks().iter().map(sink).collect(),
         generation: state.service.snapshot().generation.clone(),
@@ -60,6 +62,9 @@ pub(crate) async fn metrics_text(state: &AppState) -> String {
             decisions: state.service.dropped_decisions(),
             refusals: state.service.dropped_refusals(),
         },
-        state.store.read(state.service.clock().monotonic()).as_ref(),
+        metrics::Health {
+            store: state.store.read(state.service.clock().monotonic()),
+            can_sign: state.service.can_sign().is_ok(),
+        },
     )
 }

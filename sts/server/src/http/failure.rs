@@ -72,6 +72,7 @@ impl Failure {
     pub(crate) fn instead_of_minting(mut self, undone: &'static str) -> Self {
         let cause = match self.reason {
             HttpReason::Service(Reason::StoreUnavailable) => "the store cannot be asked right now",
+            HttpReason::Service(Reason::SignerUnavailable) => "nothing can be signed right now",
             HttpReason::Service(Reason::AuditUnavailable) => "the audit trail cannot be written right now",
             HttpReason::Service(Reason::ServerError) => "a fault of ours",
             _ => return self,
@@ -178,7 +179,7 @@ fn wire(reason: HttpReason) -> (StatusCode, &'static str) {
         R::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
         R::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
         R::InsufficientScope => (StatusCode::FORBIDDEN, "insufficient_scope"),
-        R::IssuerUnavailable | R::StoreUnavailable | R::AuditUnavailable => {
+        R::IssuerUnavailable | R::StoreUnavailable | R::SignerUnavailable | R::AuditUnavailable => {
             (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
         }
         R::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),

@@ -285,7 +285,7 @@ async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &Public
     let is_active = matches!(introspection, Introspection::Active(_));
     let is_foreign = !is_active && state.service.origin(&snapshot, token) == Origin::Foreign;
     let response = if prefers_signed(request) {
-        let answer = state.service.sign_introspection(&snapshot, &caller, &introspection)?;
+        let answer = state.service.sign_introspection(&snapshot, &caller, &introspection).await?;
         private(StatusCode::OK).content_type(SIGNED_INTROSPECTION).body(answer)
     } else {
         let answer = serde_json::to_string(&introspection).map_err(|_| Reason::ServerError)?;
@@ -342,7 +342,8 @@ fn required_token<'a>(parameters: &'a Parameters<'_>) -> Result<&'a str, Failure
 /// `GET /readyz`: answers from the known state and waits for nothing.
 fn ready(state: &PublicState) -> HttpResponse {
     let is_store_ready = state.store.is_ready(state.service.clock().monotonic());
-    if is_store_ready && state.service.can_audit() && !state.draining.has_begun() {
+    let can_answer = state.service.can_audit() && state.service.can_sign().is_ok();
+    if is_store_ready && can_answer && !state.draining.has_begun() {
         HttpResponse::Ok().finish()
     } else {
         HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).finish()

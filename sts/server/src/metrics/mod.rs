@@ -32,6 +32,13 @@ pub(crate) struct DroppedObservations {
     pub(crate) refusals: u64,
 }
 
+/// Whether the parts that an exchange needs are in order.
+pub(crate) struct Health {
+    /// `None` before the first probe.
+    pub(crate) store: Option<Readiness>,
+    pub(crate) can_sign: bool,
+}
+
 /// What is counted.
 #[derive(Default)]
 pub(crate) struct Metrics {
@@ -74,7 +81,7 @@ impl Metrics {
         self.is_stale.store(!is_in_force, Ordering::Release);
     }
 
-    /// The exposition, with how the `store` is, the state of the `issuers` and under which `generation` exchanges run.
+    /// The exposition, with the `health` of store and keys, the state of the `issuers` and under which `generation` exchanges run.
     pub(crate) fn render(
         &self,
         generation: &str,
@@ -82,7 +89,7 @@ impl Metrics {
         families: &[FamilyStatus],
         status_lists: (StatusListsView, Duration),
         dropped: DroppedObservations,
-        store: Option<&Readiness>,
+        health: Health,
     ) -> String {
         let mut out = Exposition::default();
         out.family("sts_info", Kind::Gauge, "Always 1; the version of the server, and the snapshot in force.");
@@ -111,7 +118,13 @@ impl Metrics {
         for ((place, fault), count) in self.alerts.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             out.sample(&[("place", place), ("fault", fault)], count);
         }
-        store::render(store, &mut out);
+        store::render(health.store.as_ref(), &mut out);
+        out.family(
+            "sts_signing_ready",
+            Kind::Gauge,
+            "Whether the signing keys can sign (1); `/readyz` goes by the same.",
+        );
+        out.sample(&[], u8::from(health.can_sign));
         sinks::render(&self.sinks(), &mut out);
         status_lists::render(status_lists, &mut out);
         out.into_text()

@@ -29,6 +29,7 @@ fn fix(reason: Reason) -> &'static str {
         Reason::InsufficientScope => "request a token with the scope that is needed",
         Reason::AuditUnavailable => "send it again; `/readyz` on the admin listener says which sink fails",
         Reason::StoreUnavailable => "send it again; `/readyz` on the admin listener says what the store lacks",
+        Reason::SignerUnavailable => "send it again; `/readyz` on the admin listener says why the keys cannot sign",
         Reason::ServerError => "look for the request id in the log",
         _ => "",
     }
@@ -64,6 +65,7 @@ fn at_fault(reason: Reason) -> Option<&'static str> {
         Reason::GrantUnsupported => parameter::GRANT_TYPE,
         Reason::InsufficientScope => parameter::SCOPE,
         Reason::StoreUnavailable => "store",
+        Reason::SignerUnavailable => "signing",
         Reason::AuditUnavailable => "audit.required",
         _ => return None,
     })

@@ -21,6 +21,7 @@ use crate::pending_exchange::PendingExchange;
 use crate::phase::Phase;
 use crate::precise_timer::PreciseTimer;
 use crate::reason::{Reason, RefusedError};
+use crate::signing::{SigningHealth, within_deadline};
 use crate::status::StatusIndexes;
 
 /// Policy refusals leave at a multiple of this time after their decision began, so that their
@@ -31,6 +32,8 @@ const RESPONSE_QUANTUM: Duration = Duration::from_millis(5);
 
 /// `Retry-After` for an exchange that could not be audited.
 const AUDIT_RETRY: Duration = Duration::from_secs(1);
+
+const NOT_SIGNED: &str = "the token cannot be signed right now; nothing was minted";
 
 const SEVERAL_TARGETS: &str = "more than one target is named: name one API in audience or resource";
 
@@ -59,6 +62,7 @@ impl std::fmt::Debug for Exchanged {
 pub(crate) struct Pipeline {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) signing: Arc<SigningHealth>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) indexes: Arc<StatusIndexes>,
@@ -174,30 +178,30 @@ impl Pipeline {
         let status = self.status_of(snapshot, &authorized, now_millis).await?;
         let algorithm =
             snapshot.signing.get(&authorized.grant().api).copied().unwrap_or_else(|| self.keyring.default_algorithm());
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::error!(%error, "no token could be signed");
-            RefusedError::from(Reason::ServerError)
+        let failed = |error| self.signing.refusal(error, NOT_SIGNED);
+        let signer = self.keyring.signer(algorithm, seconds(now_millis)).map_err(failed)?;
+        let context = MintContext {
+            issuer: &snapshot.issuer,
+            signer: &*signer,
+            entropy: &*self.entropy,
+            now_millis,
+            cap_to_subject: snapshot.cap_to_subject,
+            status,
+            generation: &snapshot.generation,
+            request_id,
         };
-        let signer = self.keyring.signer(algorithm, seconds(now_millis)).map_err(|error| failed(&error))?;
-        authorized
-            .mint(&MintContext {
-                issuer: &snapshot.issuer,
-                signer: &*signer,
-                entropy: &*self.entropy,
-                now_millis,
-                cap_to_subject: snapshot.cap_to_subject,
-                status,
-                generation: &snapshot.generation,
-                request_id,
-            })
-            .map_err(|error| match error {
-                MintError::NoLifeLeft => Reason::TokenExpired.into(),
-                MintError::TooLarge => RefusedError::because(
-                    Reason::TokenMalformed,
-                    "the claims that are copied make the access token larger than 32 KiB",
-                ),
-                MintError::Sign(error) => failed(&error),
-            })
+        within_deadline(authorized.mint(&context)).await.map_err(|error| match error {
+            MintError::NoLifeLeft => Reason::TokenExpired.into(),
+            MintError::TooLarge => RefusedError::because(
+                Reason::TokenMalformed,
+                "the claims that are copied make the access token larger than 32 KiB",
+            ),
+            MintError::Sign(error) => failed(error),
+            MintError::Encoding => {
+                tracing::error!(%error, "no token could be minted");
+                Reason::ServerError.into()
+            }
+        })
     }
 
     /// The status list position for the next token, if there are status lists.

@@ -19,6 +19,7 @@ use sts_types::{Clock, Issuer, StatusListId};
 
 use crate::Snapshot;
 use crate::rules_in_force::RulesInForce;
+use crate::signing::SigningHealth;
 
 /// Seconds after which a verifier should fetch a list again. Caches may keep it that long.
 pub const STATUS_LIST_TTL: u32 = 30;
@@ -34,6 +35,7 @@ pub(crate) struct StatusLists {
     pub(crate) snapshots: Arc<ArcSwap<Snapshot>>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) signing: Arc<SigningHealth>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Arc<RulesInForce>,
     pub(crate) indexes: Arc<StatusIndexes>,

@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use sts_jose::{SignError, SignedCompact};
 use sts_store::{Entry, LedgerError, Listing, Revocation, RevocationScope, StatusMark};
 use sts_token::{StatusBits, StatusListSpec, sign_status_list};
 use sts_types::{AccountId, STATUS_LIST_LENGTH, StatusListId, StatusWindow, UnixTime};
@@ -21,6 +22,7 @@ use sts_types::{AccountId, STATUS_LIST_LENGTH, StatusListId, StatusWindow, UnixT
 use super::published::{StatusList, StatusListsView};
 use super::{STATUS_LIST_TTL, StatusLists, uri};
 use crate::Snapshot;
+use crate::signing::within_deadline;
 
 /// Time between two passes, unless one is requested.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -159,7 +161,7 @@ impl<'a> Publisher<'a> {
         }
         let complete = leased.is_empty() || self.result.is_some();
         if complete {
-            self.publish(status, &snapshot, &leased, now);
+            publish(status, self.result.as_ref(), &snapshot, &leased, now).await;
         }
         Ok(complete)
     }
@@ -275,41 +277,48 @@ impl<'a> Publisher<'a> {
             }
         }
     }
+}
 
-    /// Signs lists that are new, changed or due for renewal, and drops those of ended windows.
-    fn publish(&self, status: &StatusLists, snapshot: &Snapshot, leased: &[(StatusWindow, u64)], now: UnixTime) {
-        let found = |id: StatusListId| self.result.as_ref().and_then(|result| result.invalid.get(&id));
-        let mut invalid: HashMap<StatusListId, StatusBits> = HashMap::new();
-        for (window, indexes) in status.published.revoked_alone().iter() {
-            for (id, place) in indexes.iter().filter_map(|index| StatusListId::holding(*window, *index)) {
-                invalid.entry(id).or_insert_with(|| found(id).cloned().unwrap_or_default()).set(place);
-            }
+/// Signs lists that are new, changed or due for renewal, and drops those of ended windows.
+async fn publish(
+    status: &StatusLists,
+    result: Option<&ScanResult>,
+    snapshot: &Snapshot,
+    leased: &[(StatusWindow, u64)],
+    now: UnixTime,
+) {
+    let found = |id: StatusListId| result.and_then(|result| result.invalid.get(&id));
+    let mut invalid: HashMap<StatusListId, StatusBits> = HashMap::new();
+    for (window, indexes) in status.published.revoked_alone().iter() {
+        for (id, place) in indexes.iter().filter_map(|index| StatusListId::holding(*window, *index)) {
+            invalid.entry(id).or_insert_with(|| found(id).cloned().unwrap_or_default()).set(place);
         }
-        let published = status.published.lists.load_full();
-        let mut lists = HashMap::new();
-        for id in leased.iter().flat_map(|(window, taken)| ids(*window, *taken)) {
-            let bits = invalid.get(&id).or_else(|| found(id));
-            let current = published.get(&id);
-            match current.filter(|list| list.bits.as_ref() == bits && (0..RENEWAL).contains(&now.since(list.signed))) {
-                Some(list) => drop(lists.insert(id, Arc::clone(list))),
-                None => match sign(status, snapshot, id, bits, now) {
-                    Ok(list) => drop(lists.insert(id, Arc::new(list))),
-                    Err(error) => {
-                        tracing::error!(%error, list = %id, "a status list could not be signed");
-                        // Keep the old list. Verifiers may rely on it until it expires.
-                        lists.extend(current.map(|list| (id, Arc::clone(list))));
-                    }
-                },
-            }
-        }
-        *status.published.view.lock().unwrap_or_else(PoisonError::into_inner) = StatusListsView {
-            lists: lists.len(),
-            invalid: lists.values().filter_map(|list| list.bits.as_ref()).map(StatusBits::count).sum(),
-            updated: (snapshot.status_list || !lists.is_empty()).then(|| status.clock.monotonic()),
-            scan: self.result.as_ref().map_or(Duration::ZERO, |result| result.took),
-        };
-        status.published.lists.store(Arc::new(lists));
     }
+    let published = status.published.lists.load_full();
+    let mut lists = HashMap::new();
+    for id in leased.iter().flat_map(|(window, taken)| ids(*window, *taken)) {
+        let bits = invalid.get(&id).or_else(|| found(id));
+        let current = published.get(&id);
+        match current.filter(|list| list.bits.as_ref() == bits && (0..RENEWAL).contains(&now.since(list.signed))) {
+            Some(list) => drop(lists.insert(id, Arc::clone(list))),
+            None => match sign(status, snapshot, id, bits, now).await {
+                Ok(list) => drop(lists.insert(id, Arc::new(list))),
+                Err(error) => {
+                    tracing::error!(list = %id, "a status list could not be signed");
+                    status.signing.failed(error);
+                    // Keep the old list. Verifiers may rely on it until it expires.
+                    lists.extend(current.map(|list| (id, Arc::clone(list))));
+                }
+            },
+        }
+    }
+    *status.published.view.lock().unwrap_or_else(PoisonError::into_inner) = StatusListsView {
+        lists: lists.len(),
+        invalid: lists.values().filter_map(|list| list.bits.as_ref()).map(StatusBits::count).sum(),
+        updated: (snapshot.status_list || !lists.is_empty()).then(|| status.clock.monotonic()),
+        scan: result.map_or(Duration::ZERO, |result| result.took),
+    };
+    status.published.lists.store(Arc::new(lists));
 }
 
 fn merge(bits: &mut Bits, more: Bits) {
@@ -404,21 +413,22 @@ async fn try_scan(
     }
 }
 
-fn sign(
+async fn sign(
     status: &StatusLists,
     snapshot: &Snapshot,
     id: StatusListId,
     bits: Option<&StatusBits>,
     now: UnixTime,
-) -> Result<StatusList, Box<dyn std::error::Error>> {
+) -> Result<StatusList, SignError> {
     let expires = now.plus(VALIDITY);
     let signer = status.keyring.signer(status.keyring.default_algorithm(), now)?;
     let uri = uri(&snapshot.issuer, id);
     let spec = StatusListSpec { issuer: &snapshot.issuer, uri: &uri, iat: now, exp: expires, ttl: STATUS_LIST_TTL };
-    let jwt = sign_status_list(&*signer, &spec, &bits.cloned().unwrap_or_default())?;
-    let digest = sts_jose::sha256(jwt.as_bytes());
+    let bits = bits.cloned();
+    let invalid = bits.clone().unwrap_or_default();
+    let SignedCompact { jwt, digest } = within_deadline(sign_status_list(&*signer, &spec, &invalid)).await?;
     let etag = format!("\"{}\"", sts_jose::base64url(digest.0.get(..16).unwrap_or_default()));
-    Ok(StatusList { jwt, etag, signed: now, expires, bits: bits.cloned() })
+    Ok(StatusList { jwt, etag, signed: now, expires, bits })
 }
 
 /// The lists that `taken` indexes of `window` fill.

@@ -140,6 +140,7 @@ fn table() -> Vec<(Reason, Way, Way, [&'static str; 2])> {
         (Reason::IssuerUnavailable, Never("`keys.rs` has it"), Never("no key is looked up for claims"), ["", ""]),
         (Reason::TokenReplayed, Never("only a running server knows what was used"), Never(NO_STORE), ["", ""]),
         (Reason::StoreUnavailable, Never(NO_STORE), Never(NO_STORE), ["", ""]),
+        (Reason::SignerUnavailable, Never("nothing is signed for a question"), Never(NO_SIGNATURE), ["", ""]),
         (Reason::AuditUnavailable, Never(NO_STORE), Never(NO_STORE), ["", ""]),
         neither(Reason::GrantUnsupported),
         neither(Reason::InvalidClient),
