@@ -20,7 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Wall and monotonic time that only a test moves.
+/// Wall and monotonic time that only a test moves. The cache can be used without the rest of the
+/// workspace, so its tests use none of the workspace's test tools.
 pub struct TestClock(AtomicU64);
 
 impl TestClock {

@@ -90,49 +90,31 @@ fn wall_offset(clock: &dyn Clock) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    /// Wall and monotonic milliseconds, each set by hand.
-    struct TwoClocks(AtomicU64, AtomicU64);
-
-    impl TwoClocks {
-        fn pass(&self, seconds: u64) {
-            self.0.fetch_add(seconds * 1000, Ordering::Relaxed);
-            self.1.fetch_add(seconds * 1000, Ordering::Relaxed);
-        }
-    }
-
-    impl Clock for TwoClocks {
-        fn now_millis(&self) -> u64 {
-            self.0.load(Ordering::Relaxed)
-        }
-
-        fn monotonic(&self) -> Duration {
-            Duration::from_millis(self.1.load(Ordering::Relaxed))
-        }
-    }
+    use sts_testkit::ManualClock;
+    use sts_types::UnixTime;
 
     #[test]
     fn c142_after_a_step_of_the_clock_nothing_is_forgotten_for_an_hour() {
-        let clock = TwoClocks(AtomicU64::new(1_800_000_000_000), AtomicU64::new(0));
+        let clock = ManualClock::at(UnixTime::from_secs(1_800_000_000));
+        let pass = |seconds| clock.advance(Duration::from_secs(seconds));
         let mut steps = ClockSteps::new(&clock);
         for _ in 0..100 {
-            clock.pass(60);
-            clock.0.fetch_add(30, Ordering::Relaxed);
+            pass(60);
+            clock.step_wall(30);
             assert_eq!(steps.observe(&clock), None, "a clock that drifts");
             assert!(steps.may_forget(&clock));
         }
-        clock.pass(60);
-        clock.0.fetch_add(3_600_000, Ordering::Relaxed);
+        pass(60);
+        clock.step_wall(3_600_000);
         assert_eq!(steps.observe(&clock), Some(3600));
         assert!(!steps.may_forget(&clock));
-        clock.pass(600);
-        clock.0.fetch_sub(3_600_000, Ordering::Relaxed);
+        pass(600);
+        clock.step_wall(-3_600_000);
         assert_eq!(steps.observe(&clock), Some(-3600), "set back");
-        clock.pass(3599);
+        pass(3599);
         assert_eq!(steps.observe(&clock), None);
         assert!(!steps.may_forget(&clock));
-        clock.pass(1);
+        pass(1);
         assert!(steps.may_forget(&clock));
     }
 }

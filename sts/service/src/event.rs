@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sts_policy::Decision;
 
 use crate::Reason;
@@ -238,81 +238,4 @@ pub trait EventSink: Send + Sync + 'static {
     fn is_available(&self, _waiting: usize) -> bool {
         true
     }
-}
-
-/// The JSON Schema of the event in `log.format: json`. `reasons` are the names that a refusal may
-/// have.
-#[must_use]
-pub fn event_schema(reasons: &[&str]) -> Value {
-    let text = |description: &str| json!({ "type": "string", "description": description });
-    let number = |description: &str| json!({ "type": "number", "description": description });
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "sts decision event",
-        "description": "One JSON line for every exchange. It never holds a token.",
-        "type": "object",
-        "additionalProperties": false,
-        "required": ["time", "level", "event", "version", "request_id", "outcome", "generation", "duration_us"],
-        "properties": {
-            "event": { "const": "decision" },
-            "version": { "const": EVENT_VERSION },
-            "time": { "type": "string", "format": "date-time", "description": "UTC, milliseconds" },
-            "level": { "enum": ["INFO", "WARN"], "description": "`WARN` where a fault of the server, or of something that it depends on, kept the request from being judged" },
-            "request_id": text("the ULID that the caller was given, also in `X-Request-Id`"),
-            "outcome": { "enum": Outcome::ALL.map(Outcome::name), "description": "`abandoned`: the caller hung up before there was an answer" },
-            "reason": { "enum": reasons, "description": "absent when granted or abandoned" },
-            "detail": text("which rule of that reason"),
-            "grant": { "enum": GrantType::ALL.map(GrantType::name), "description": "absent when the request names none that exists" },
-            "issuer_entry": text("the issuer entry, once known"),
-            "subject": text("the subject token's `sub`, once verified"),
-            "account": text("the account's username"),
-            "identity": text("the identity that decided"),
-            "nearest_identity": text("`account/identity` that came nearest, when policy refused"),
-            "failing_condition": {
-                "type": "object",
-                "additionalProperties": false,
-                "required": ["on", "expected"],
-                "properties": {
-                    "on": text("`subject`, `audience`, or a claim's name or pointer"),
-                    "expected": text("what the rule wants"),
-                    "actual": text("what the token has; absent when the claim is"),
-                },
-            },
-            "cause": text("why it was refused, for the owner"),
-            "presented": {
-                "type": "object",
-                "description": "what a refused token says about itself; unless `verified` is true, anybody may have written it",
-                "additionalProperties": false,
-                "required": ["verified"],
-                "properties": {
-                    "verified": { "type": "boolean", "description": "whether a key of a trusted issuer verified it" },
-                    "iss": text("its `iss`"),
-                    "aud": { "type": "array", "items": { "type": "string" }, "description": "the first values of its `aud`" },
-                    "kid": text("the `kid` of its header"),
-                    "alg": text("the `alg` of its header"),
-                    "typ": text("the `typ` of its header"),
-                    "exp": number("its `exp`"),
-                    "nbf": number("its `nbf`"),
-                    "iat": number("its `iat`"),
-                },
-            },
-            "earlier_use": {
-                "type": "object",
-                "description": "the exchange that a one-use token was spent on, where that is known",
-                "additionalProperties": false,
-                "required": ["time", "request_id"],
-                "properties": {
-                    "time": { "type": "string", "format": "date-time", "description": "UTC, milliseconds" },
-                    "request_id": text("its request"),
-                },
-            },
-            "audience": text("the minted `aud`; when refused, the `audience` and `resource` asked for"),
-            "scope": text("the minted `scope`; when refused, the one asked for"),
-            "jti": text("the minted `jti`"),
-            "generation": text("the snapshot it ran under"),
-            "source": text("the caller's address"),
-            "duration_us": { "type": "integer", "minimum": 0, "description": "from arrival to decision, in microseconds" },
-            "claims": { "type": "object", "description": "the subject token's claims, with `log.claims: true`" },
-        },
-    })
 }

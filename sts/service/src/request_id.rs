@@ -15,21 +15,9 @@ pub(crate) fn new_request_id(clock: &dyn Clock, entropy: &dyn Entropy) -> Reques
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use sts_testkit::ManualClock;
 
     use super::*;
-
-    struct At(u64);
-
-    impl Clock for At {
-        fn now_millis(&self) -> u64 {
-            self.0
-        }
-
-        fn monotonic(&self) -> Duration {
-            Duration::ZERO
-        }
-    }
 
     struct Bytes(u8);
 
@@ -48,7 +36,7 @@ mod tests {
             // A clock that is off by millennia still gives an id.
             (u64::MAX, 0, "7ZZZZZZZZZ0000000000000000"),
         ] {
-            assert_eq!(new_request_id(&At(millis), &Bytes(random)).as_str(), id);
+            assert_eq!(new_request_id(&ManualClock::at_millis(millis), &Bytes(random)).as_str(), id);
         }
     }
 }

@@ -2,89 +2,25 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use sts_config::{AbsentSecrets, CrateSpecs};
-use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
-use sts_keyring::{Keyring, KeyringSpec};
-use sts_policy::RuleSet;
+use sts_jose::OsEntropy;
+use sts_keyring::Keyring;
 use sts_service::{
-    Candidates, DecisionEvent, EventSink, GroupBy, IssuerKeys, KeyAnswer, KeyQuestion, KeysView, Parameters,
-    PendingExchange, Reason, RefusedError, RequestContext, Service, ServiceDependencies, Snapshot, TrustTable, group,
+    DecisionEvent, EventSink, GroupBy, PendingExchange, Reason, RefusedError, RequestContext, Service,
+    ServiceDependencies, group,
 };
 use sts_store::contract::{AlertLog, TestSeal};
 use sts_store_embedded::EmbeddedLedger;
-use sts_types::{Algorithm, Clock, EntryName, Issuer, rfc};
-
-const NOW: i64 = 1_790_000_060;
-
-const CONFIG: &str = r#"
-issuer: https://sts.example.com
-listen: 127.0.0.1:8080
-data_dir: data
-issuers:
-  ci: { issuer: "https://issuer.example", jwks_url: "https://issuer.example/keys" }
-apis:
-  deploy: { audience: "https://deploy.example.com", scopes: [read, write] }
-service_accounts:
-  octo:
-    grants: { deploy: [read, write] }
-    identities:
-      - { name: main, issuer: ci, subject: "job:main" }
-"#;
-
-/// A clock that moves when it is told to.
-struct TestClock(AtomicU64);
-
-impl TestClock {
-    fn pass(&self, millis: u64) {
-        self.0.fetch_add(millis, Ordering::Relaxed);
-    }
-}
-
-impl Clock for TestClock {
-    fn now_millis(&self) -> u64 {
-        u64::try_from(NOW).unwrap() * 1000 + self.0.load(Ordering::Relaxed)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed))
-    }
-}
-
-/// One key, whose look-up takes a time.
-struct SlowKeys {
-    key: Arc<VerifyingKey>,
-    clock: Arc<TestClock>,
-    takes_millis: AtomicU64,
-}
-
-impl IssuerKeys for SlowKeys {
-    fn cached(&self, _: KeyQuestion<'_>) -> Option<Candidates> {
-        self.clock.pass(self.takes_millis.load(Ordering::Relaxed));
-        Some(vec![Arc::clone(&self.key)])
-    }
-
-    fn find<'a>(&'a self, _: KeyQuestion<'a>) -> BoxFuture<'a, KeyAnswer> {
-        async { KeyAnswer::Unknown }.boxed()
-    }
-
-    fn signature_failed<'a>(&'a self, _: KeyQuestion<'a>) -> BoxFuture<'a, Option<Candidates>> {
-        async { None }.boxed()
-    }
-
-    fn verified(&self, _: KeyQuestion<'_>) {}
-
-    fn view(&self, _: &EntryName, _: &Issuer) -> Option<KeysView> {
-        None
-    }
-}
+use sts_testkit::{LocalIssuer, ManualClock};
+use sts_types::Clock as _;
+use support::{CONFIG, FakeKeys, NOW, clock, exchange_parameters, issuer, keyring, snapshot};
 
 /// Keeps events, unless it is blocked.
 #[derive(Default)]
@@ -109,44 +45,35 @@ impl EventSink for Events {
 struct Fixture {
     service: Service,
     events: Arc<Events>,
-    clock: Arc<TestClock>,
-    keys: Arc<SlowKeys>,
-    issuer_key: SigningKey,
+    clock: Arc<ManualClock>,
+    keys: Arc<FakeKeys>,
+    issuer: LocalIssuer,
     store: Arc<EmbeddedLedger>,
     _directory: tempfile::TempDir,
 }
 
 impl Fixture {
     fn new() -> Self {
-        let clock = Arc::new(TestClock(AtomicU64::new(1)));
-        Self::over(store(&clock), SigningKey::generate(Algorithm::ES256).unwrap(), clock)
+        let clock = clock();
+        clock.advance(Duration::from_millis(1));
+        Self::over(store(&clock), issuer(), clock)
     }
 
     /// A replica over that store.
-    fn over(store: Arc<EmbeddedLedger>, issuer_key: SigningKey, clock: Arc<TestClock>) -> Self {
+    fn over(store: Arc<EmbeddedLedger>, issuer: LocalIssuer, clock: Arc<ManualClock>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let events = Arc::new(Events::default());
-        let keys = Arc::new(SlowKeys {
-            key: Arc::new(issuer_key.verifying_key()),
-            clock: Arc::clone(&clock),
-            takes_millis: AtomicU64::new(0),
-        });
-        let keyring = KeyringSpec {
-            directory: directory.path().join("keys"),
-            algorithms: vec![Algorithm::ES256],
-            rotate_every: None,
-            max_ttl: 3600,
-        };
+        let keys = FakeKeys::of(&issuer, &clock);
         let service = Service::new(ServiceDependencies {
-            snapshot: snapshot(directory.path(), Arc::clone(&keys)),
+            snapshot: snapshot(directory.path(), &CONFIG.replace("REPLAY", ""), Arc::clone(&keys) as _),
             ledger: Arc::clone(&store) as _,
-            keyring: Arc::new(Keyring::open(keyring, &OsEntropy, clock.now()).unwrap()),
+            keyring: Arc::new(Keyring::open(keyring(directory.path()), &OsEntropy, clock.now()).unwrap()),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
             refusals: Some(Arc::clone(&store) as _),
             events: Arc::clone(&events) as _,
         });
-        Self { service, events, clock, keys, issuer_key, store, _directory: directory }
+        Self { service, events, clock, keys, issuer, store, _directory: directory }
     }
 
     fn token(&self, subject: &str) -> String {
@@ -154,14 +81,7 @@ impl Fixture {
     }
 
     fn token_with(&self, changes: Value) -> String {
-        let mut claims = json!({
-            "iss": "https://issuer.example", "sub": "job:main", "aud": "https://sts.example.com",
-            "iat": NOW - 60, "exp": NOW + 240,
-        });
-        for (name, value) in changes.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
-        sts_jose::sign_compact(&self.issuer_key, "JWT", claims.to_string().as_bytes()).unwrap()
+        self.issuer.token(&changes)
     }
 
     fn begin(&self) -> PendingExchange {
@@ -173,13 +93,7 @@ impl Fixture {
     }
 
     async fn exchange(&self, token: &str, pending: &mut PendingExchange) -> Result<(), RefusedError> {
-        let pairs = [
-            ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
-            ("subject_token_type", rfc::TOKEN_TYPE_JWT),
-            ("subject_token", token),
-        ];
-        let pairs = pairs.map(|(name, value)| (name.into(), value.into())).into();
-        self.service.exchange(&Parameters::new(pairs)?, pending).await.map(|_| ())
+        self.service.exchange(&exchange_parameters(token, &[])?, pending).await.map(|_| ())
     }
 
     /// Exchanges, sends the answer, and gives the reason of a refusal.
@@ -198,34 +112,9 @@ impl Fixture {
     }
 }
 
-fn store(clock: &Arc<TestClock>) -> Arc<EmbeddedLedger> {
+fn store(clock: &Arc<ManualClock>) -> Arc<EmbeddedLedger> {
     let clock = Arc::clone(clock) as _;
     Arc::new(EmbeddedLedger::in_memory(Arc::new(TestSeal(1)), clock, Arc::new(AlertLog::default())).unwrap())
-}
-
-fn snapshot(directory: &std::path::Path, keys: Arc<SlowKeys>) -> Snapshot {
-    let path = directory.join("sts.yaml");
-    std::fs::write(&path, CONFIG).unwrap();
-    let (configuration, report) = sts_config::read(&path, &|_| None, AbsentSecrets::Refuse);
-    let configuration = configuration.unwrap_or_else(|| panic!("{}", report.finish().0.render(false)));
-    let (settings, digest) = (configuration.settings.clone(), configuration.digest);
-    let CrateSpecs { policy, trust, .. } = configuration.into_specs();
-    let rules = RuleSet::compile(&policy).unwrap_or_else(|findings| panic!("{findings:?}")).rules;
-    Snapshot {
-        remembered: sts_token::VerifiedTokenCache::default(),
-        generation: digest.to_hex(),
-        issuer: settings.issuer.clone(),
-        rules: Arc::new(rules),
-        trust: TrustTable::new(trust),
-        keys,
-        status_list: settings.status_list,
-        cap_to_subject: settings.cap_to_subject,
-        max_ttl: 3600,
-        signing: HashMap::new(),
-        secrets: HashMap::new(),
-        log_claims: false,
-        has_rules: true,
-    }
 }
 
 #[tokio::test]
@@ -235,7 +124,7 @@ async fn f6_the_quantum_is_counted_from_the_beginning_of_the_decision_and_not_fr
         for keys_took in 0..6 {
             fixture.keys.takes_millis.store(keys_took, Ordering::Relaxed);
             let mut pending = fixture.begin();
-            fixture.clock.pass(body_took);
+            fixture.clock.advance(Duration::from_millis(body_took));
             let refused = fixture.exchange(&fixture.token("job:stranger"), &mut pending).await.unwrap_err();
             assert_eq!(refused.reason, Reason::NotAuthorized);
             drop(pending);
@@ -324,7 +213,7 @@ async fn fld46_the_event_of_a_refused_token_has_what_the_token_says_of_itself() 
         format!("{}.{signature}", token.rsplit_once('.').unwrap().0)
     };
     let own = |changes| fixture.token_with(changes);
-    let kid = fixture.issuer_key.verifying_key().kid().unwrap().to_string();
+    let kid = fixture.issuer.verifying_key().kid().unwrap().to_string();
     let stranger = "https://token.action.githubusercontent.com";
     let cases = [
         ("issuer_unknown", own(json!({ "iss": stranger })), json!({ "iss": stranger, "verified": false })),
@@ -361,8 +250,7 @@ async fn fld46_the_event_of_a_refused_token_has_what_the_token_says_of_itself() 
 #[tokio::test]
 async fn fld42_a_refusal_that_no_rule_was_asked_about_is_found_by_every_replica() {
     let one = Fixture::new();
-    let other =
-        Fixture::over(Arc::clone(&one.store), SigningKey::generate(Algorithm::ES256).unwrap(), Arc::clone(&one.clock));
+    let other = Fixture::over(Arc::clone(&one.store), issuer(), Arc::clone(&one.clock));
     for (reason, token) in [
         ("token_expired", one.token_with(json!({ "iat": 5, "exp": 9 }))),
         ("token_audience", one.token_with(json!({ "aud": "nobody" }))),
@@ -370,7 +258,7 @@ async fn fld42_a_refusal_that_no_rule_was_asked_about_is_found_by_every_replica(
         ("issuer_unknown", one.token_with(json!({ "iss": "https://x.example" }))),
     ] {
         // Refusals of one millisecond have no order.
-        one.clock.pass(1);
+        one.clock.advance(Duration::from_millis(1));
         one.reason(&token).await;
         let id = one.last_event().await["request_id"].as_str().unwrap().to_owned();
         let refusal = one.service.denial(&id).await.unwrap().unwrap();

@@ -3,63 +3,31 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use sts_config::{AbsentSecrets, CrateSpecs};
-use sts_jose::{OsEntropy, SigningKey, VerifyingKey};
-use sts_keyring::{Keyring, KeyringSpec};
-use sts_policy::RuleSet;
+use sts_jose::{OsEntropy, SigningKey};
+use sts_keyring::Keyring;
 use sts_service::{
-    ApiSecret, Caller, Candidates, DecisionEvent, EventSink, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable,
-    KeysView, Parameters, Phase, PhaseTimes, Reason, RefusedError, RequestContext, RevocationRequest, Service,
-    ServiceDependencies, Snapshot, TrustTable,
+    Caller, DecisionEvent, EventSink, Phase, PhaseTimes, Reason, RefusedError, RequestContext, RevocationRequest,
+    Service, ServiceDependencies,
 };
 use sts_store::{
     Acceptance, EarlierUse, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
     RevocationRule, RevocationScope, RuleId, StatusMark, TakenClaim, TokenRecord, Warning,
 };
+use sts_testkit::{LocalIssuer, ManualClock};
 use sts_types::{
-    AccountId, Algorithm, ApiKeyId, ApiKeyProof, Clock, Digest256, EntryName, FederatedProof, Issuer, Kid, Proof,
+    AccountId, Algorithm, ApiKeyId, ApiKeyProof, Clock as _, Digest256, EntryName, FederatedProof, Kid, Proof,
     StatusWindow, UnixTime, rfc,
 };
-
-const NOW: i64 = 1_790_000_060;
-const ISSUER: &str = "https://issuer.example";
-
-const CONFIG: &str = r#"
-issuer: https://sts.example.com
-listen: 127.0.0.1:8080
-data_dir: data
-tokens: { copy_claims: [run_id] }
-issuers:
-  ci: { issuer: "https://issuer.example", REPLAY jwks_url: "https://issuer.example/keys" }
-apis:
-  deploy: { audience: "https://deploy.example.com", scopes: [read, write] }
-  other: { audience: "https://other.example.com", scopes: [read] }
-service_accounts:
-  octo:
-    grants: { deploy: [read, write] }
-    identities:
-      - { name: main, issuer: ci, subject: "job:main" }
-"#;
-
-struct TestClock(AtomicU64);
-
-impl Clock for TestClock {
-    fn now_millis(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
+use support::{CONFIG, FakeKeys, ISSUER, NOW, clock, exchange_parameters, issuer, keyring, snapshot};
 
 /// A ledger in memory that can be down, and that tells what it was asked.
 #[derive(Default)]
@@ -204,37 +172,6 @@ impl Ledger for FakeLedger {
     }
 }
 
-/// One key, or none to be had.
-struct FakeKeys {
-    key: Arc<VerifyingKey>,
-    unavailable: bool,
-    withdrawn: AtomicBool,
-}
-
-impl IssuerKeys for FakeKeys {
-    fn cached(&self, asked: KeyQuestion<'_>) -> Option<Candidates> {
-        let fits = asked.kid == self.key.kid()
-            && asked.algorithm == self.key.algorithm()
-            && !self.withdrawn.load(Ordering::Relaxed);
-        (fits && !self.unavailable).then(|| vec![Arc::clone(&self.key)])
-    }
-
-    fn find<'a>(&'a self, _: KeyQuestion<'a>) -> BoxFuture<'a, KeyAnswer> {
-        let wait = KeyUnavailable { retry_after: Duration::from_secs(7) };
-        async move { if self.unavailable { KeyAnswer::Unavailable(wait) } else { KeyAnswer::Unknown } }.boxed()
-    }
-
-    fn signature_failed<'a>(&'a self, _: KeyQuestion<'a>) -> BoxFuture<'a, Option<Candidates>> {
-        async { None }.boxed()
-    }
-
-    fn verified(&self, _: KeyQuestion<'_>) {}
-
-    fn view(&self, _: &EntryName, _: &Issuer) -> Option<KeysView> {
-        None
-    }
-}
-
 #[derive(Default)]
 struct Events(Mutex<Vec<(Value, PhaseTimes)>>);
 
@@ -248,8 +185,8 @@ struct Fixture {
     service: Service,
     ledger: Arc<FakeLedger>,
     events: Arc<Events>,
-    clock: Arc<TestClock>,
-    issuer_key: SigningKey,
+    clock: Arc<ManualClock>,
+    issuer: LocalIssuer,
     keys: Arc<FakeKeys>,
     _directory: tempfile::TempDir,
 }
@@ -264,55 +201,33 @@ impl Fixture {
     }
 
     fn of(config: &str, keys_unavailable: bool) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let clock = Arc::new(TestClock(AtomicU64::new(u64::try_from(NOW).unwrap() * 1000)));
+        let (directory, clock, issuer) = (tempfile::tempdir().unwrap(), clock(), issuer());
         let ledger = Arc::new(FakeLedger::default());
         let events = Arc::new(Events::default());
-        let issuer_key = SigningKey::generate(Algorithm::ES256).unwrap();
-        let keys = Arc::new(FakeKeys {
-            key: Arc::new(issuer_key.verifying_key()),
-            unavailable: keys_unavailable,
-            withdrawn: AtomicBool::new(false),
-        });
-        let keyring = KeyringSpec {
-            directory: directory.path().join("keys"),
-            algorithms: vec![Algorithm::ES256],
-            rotate_every: None,
-            max_ttl: 3600,
-        };
+        let keys = FakeKeys::of(&issuer, &clock);
+        keys.unavailable.store(keys_unavailable, Ordering::Relaxed);
         let service = Service::new(ServiceDependencies {
-            snapshot: snapshot(directory.path(), config, Arc::clone(&keys)),
+            snapshot: snapshot(directory.path(), config, Arc::clone(&keys) as _),
             ledger: Arc::clone(&ledger) as _,
-            keyring: Arc::new(Keyring::open(keyring, &OsEntropy, clock.now()).unwrap()),
+            keyring: Arc::new(Keyring::open(keyring(directory.path()), &OsEntropy, clock.now()).unwrap()),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
             refusals: None,
             events: Arc::clone(&events) as _,
         });
-        Self { service, ledger, events, clock, issuer_key, keys, _directory: directory }
+        Self { service, ledger, events, clock, issuer, keys, _directory: directory }
     }
 
     fn token(&self, changes: Value) -> String {
-        let mut claims = json!({
-            "iss": ISSUER, "sub": "job:main", "aud": "https://sts.example.com", "run_id": "42",
-            "iat": NOW - 60, "exp": NOW + 240, "jti": "j1",
-        });
-        for (name, value) in changes.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
-        sts_jose::sign_compact(&self.issuer_key, "JWT", claims.to_string().as_bytes()).unwrap()
+        let named = json!({ "jti": "j1" });
+        let changes = named.as_object().unwrap().iter().chain(changes.as_object().unwrap());
+        self.issuer.token(&changes.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
     async fn exchange(&self, token: &str, more: &[(&str, &str)]) -> Result<String, RefusedError> {
-        let base = [
-            ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
-            ("subject_token_type", rfc::TOKEN_TYPE_JWT),
-            ("subject_token", token),
-        ];
-        let pairs = base.iter().chain(more).map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let context =
             RequestContext { request_id: self.service.new_request_id(), source: None, arrived: Duration::ZERO };
-        let parameters = Parameters::new(pairs)?;
+        let parameters = exchange_parameters(token, more)?;
         let mut pending = self.service.begin_exchange(&context);
         let exchanged = self.service.exchange(&parameters, &mut pending).await;
         drop(pending);
@@ -342,41 +257,6 @@ impl Fixture {
     fn last_phases(&self) -> Vec<Phase> {
         let times = self.events.0.lock().unwrap().last().unwrap().1;
         Phase::ALL.into_iter().filter(|phase| times.of(*phase).is_some()).collect()
-    }
-}
-
-fn snapshot(directory: &std::path::Path, config: &str, keys: Arc<FakeKeys>) -> Snapshot {
-    let path = directory.join("sts.yaml");
-    std::fs::write(&path, config).unwrap();
-    let (configuration, report) = sts_config::read(&path, &|_| None, AbsentSecrets::Refuse);
-    let configuration = configuration.unwrap_or_else(|| panic!("{}", report.finish().0.render(false)));
-    let (settings, digest) = (configuration.settings.clone(), configuration.digest);
-    let CrateSpecs { policy, trust, .. } = configuration.into_specs();
-    let rules = RuleSet::compile(&policy).unwrap_or_else(|findings| panic!("{findings:?}")).rules;
-    Snapshot {
-        remembered: sts_token::VerifiedTokenCache::default(),
-        generation: digest.to_hex(),
-        issuer: settings.issuer.clone(),
-        rules: Arc::new(rules),
-        trust: TrustTable::new(trust),
-        keys,
-        status_list: settings.status_list,
-        cap_to_subject: settings.cap_to_subject,
-        max_ttl: 3600,
-        signing: HashMap::new(),
-        secrets: HashMap::from([("deploy".parse_name(), ApiSecret::new(b"secret of deploy"))]),
-        log_claims: false,
-        has_rules: true,
-    }
-}
-
-trait ParseName {
-    fn parse_name(&self) -> sts_types::ApiName;
-}
-
-impl ParseName for str {
-    fn parse_name(&self) -> sts_types::ApiName {
-        sts_types::ApiName::new(self).unwrap()
     }
 }
 
@@ -411,7 +291,7 @@ async fn the_first_failure_names_the_reason() {
     let unknown_key =
         sts_jose::sign_compact(&stranger, "JWT", json!({ "iss": ISSUER }).to_string().as_bytes()).unwrap();
     let access_token = sts_jose::sign_compact(
-        &fixture.issuer_key,
+        fixture.issuer.key(),
         "at+jwt",
         json!({ "iss": "https://nobody.example" }).to_string().as_bytes(),
     )
@@ -474,7 +354,7 @@ async fn c039_c100_a_token_that_comes_again_is_judged_by_the_clock_and_the_keys_
         assert!(jtis.insert(event["jti"].to_string()), "each time another token is minted");
     }
 
-    let set = |seconds: i64| fixture.clock.0.store(u64::try_from(seconds).unwrap() * 1000, Ordering::Relaxed);
+    let set = |seconds: i64| fixture.clock.set_wall(UnixTime::from_secs(seconds));
     set(NOW + 240 + 60);
     assert_eq!(fixture.reason(&token, &[]).await, Some(Reason::TokenExpired));
     set(NOW - 60 - 61);
@@ -590,7 +470,7 @@ async fn in03_a_token_is_active_only_while_everything_agrees() {
     }
     assert!(fixture.is_active(&token).await);
 
-    fixture.clock.0.fetch_add(900_000, Ordering::Relaxed);
+    fixture.clock.step_wall(900_000);
     assert!(!fixture.is_active(&token).await, "expired to the second");
 }
 
@@ -609,7 +489,7 @@ async fn rv04_a_ledger_that_does_not_answer_is_never_read_as_inactive_or_revoked
 #[tokio::test]
 async fn c142_a_clock_that_jumps_mints_nothing_dead_and_ends_nothing_for_good() {
     let fixture = Fixture::new();
-    let set = |seconds: i64| fixture.clock.0.store(u64::try_from(NOW + seconds).unwrap() * 1000, Ordering::Relaxed);
+    let set = |seconds: i64| fixture.clock.set_wall(UnixTime::from_secs(NOW + seconds));
     let at = |seconds: i64, jti: &str| {
         fixture.token(json!({ "jti": jti, "iat": NOW + seconds - 60, "exp": NOW + seconds + 240 }))
     };
@@ -731,12 +611,12 @@ async fn revoke(fixture: &Fixture, request: RevocationRequest) -> Result<Revocat
 #[tokio::test]
 async fn a_rule_without_a_moment_covers_what_was_minted_before_it_and_nothing_after() {
     let fixture = Fixture::new();
-    fixture.clock.0.fetch_add(500, Ordering::Relaxed);
+    fixture.clock.step_wall(500);
     let before = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
     let request = RevocationRequest { account: Some("octo".to_owned()), ..RevocationRequest::default() };
     revoke(&fixture, request).await.unwrap();
     assert!(!fixture.is_active(&before).await, "of the very millisecond");
-    fixture.clock.0.fetch_add(1, Ordering::Relaxed);
+    fixture.clock.step_wall(1);
     let after = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
     assert!(fixture.is_active(&after).await, "a millisecond later, in the same second");
     assert!(!fixture.is_active(&before).await);
@@ -861,15 +741,15 @@ async fn rv_status_lists_tell_of_everything_that_introspection_tells_of() {
         // The identity is gone from the configuration.
         let keys = Arc::clone(&fixture.keys);
         let gone = listing.replace("name: main", "name: renamed");
-        drop(fixture.service.swap(snapshot(fixture._directory.path(), &gone, keys)));
+        drop(fixture.service.swap(snapshot(fixture._directory.path(), &gone, keys as _)));
         until_invalid(&fixture, &other).await;
 
         // What cannot be brought up to date is served while it may be relied on, and then no more.
         fixture.ledger.down.store(true, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_secs(10)).await;
-        fixture.clock.0.fetch_add(100_000, Ordering::Relaxed);
+        fixture.clock.step_wall(100_000);
         assert_eq!(is_valid(&fixture, &other).await, Ok(false));
-        fixture.clock.0.fetch_add(250_000, Ordering::Relaxed);
+        fixture.clock.step_wall(250_000);
         assert_eq!(is_valid(&fixture, &other).await, Err(Some(Reason::StoreUnavailable)));
         fixture.ledger.down.store(false, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_secs(10)).await;
@@ -880,7 +760,7 @@ async fn rv_status_lists_tell_of_everything_that_introspection_tells_of() {
         for unknown in [name.replace("-0", "-1"), name.replace("-0", "-00"), "x".to_owned(), "1-0".to_owned()] {
             assert!(fixture.service.status_list(&unknown).await.unwrap().is_none(), "{unknown}");
         }
-        fixture.clock.0.fetch_add(3_700_000, Ordering::Relaxed);
+        fixture.clock.step_wall(3_700_000);
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(is_valid(&fixture, &other).await, Err(None));
     };
@@ -964,14 +844,14 @@ async fn a_token_that_was_decided_on_before_a_rule_and_recorded_after_it_was_loo
             let jti = claims_of(&late)["jti"].as_str().unwrap().to_owned();
             let record = fixture.ledger.records.lock().unwrap().remove(&jti).unwrap();
 
-            fixture.clock.0.fetch_add(1000, Ordering::Relaxed);
+            fixture.clock.step_wall(1000);
             fixture.ledger.revoke(made_elsewhere(fixture.clock.now(), by_account)).await.unwrap();
             until_invalid(fixture, &first).await;
             tokio::time::sleep(Duration::from_secs(10)).await;
             fixture.ledger.records.lock().unwrap().insert(jti, record);
-            fixture.clock.0.fetch_add(9000, Ordering::Relaxed);
+            fixture.clock.step_wall(9000);
             until_invalid(fixture, &late).await;
-            fixture.clock.0.fetch_add(1000, Ordering::Relaxed);
+            fixture.clock.step_wall(1000);
             tokio::time::sleep(Duration::from_secs(10)).await;
 
             // Once all is settled, nobody looks at records again for nothing.
@@ -989,14 +869,14 @@ async fn c142_a_clock_that_jumps_ahead_and_back_brings_no_revoked_token_back_to_
         let access = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
         fixture.service.revoke_presented(&fixture.service.snapshot(), &access).await.unwrap();
         until_invalid(fixture, &access).await;
-        fixture.clock.0.fetch_add(86_400_000, Ordering::Relaxed);
+        fixture.clock.step_wall(86_400_000);
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(is_valid(fixture, &access).await, Err(None), "its tokens are dead");
-        fixture.clock.0.fetch_sub(86_400_000, Ordering::Relaxed);
+        fixture.clock.step_wall(-86_400_000);
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(is_valid(fixture, &access).await, Ok(false));
         // No list says that it was made later than it is.
-        fixture.clock.0.fetch_sub(30_000, Ordering::Relaxed);
+        fixture.clock.step_wall(-30_000);
         tokio::time::sleep(Duration::from_secs(10)).await;
         let list = fixture.service.status_list(&status_of(&access).0).await.unwrap().unwrap();
         assert!(claims_of(&list.jwt)["iat"].as_i64().unwrap() <= fixture.clock.now().as_secs());

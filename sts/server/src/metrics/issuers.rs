@@ -8,15 +8,28 @@ use super::exposition::{Exposition, Kind};
 
 /// Of a family its members are counted, not named: tokens choose which there are.
 pub(super) fn render(entries: &[EntryStatus], families: &[FamilyStatus], out: &mut Exposition) {
-    let name = |entry: &EntryStatus| entry.name.to_string();
+    readiness(entries, out);
+    fetches(entries, families, out);
+    key_sets(entries, out);
+    skipped_keys(entries, out);
+    reused_kids(entries, out);
+    if !families.is_empty() {
+        members(families, out);
+    }
+}
+
+fn readiness(entries: &[EntryStatus], out: &mut Exposition) {
     out.family(
         "sts_issuer_ready",
         Kind::Gauge,
         "Whether an issuer entry has keys that may be used (1): fetched or loaded, and not past max_stale.",
     );
     for entry in entries {
-        out.sample(&[("issuer_entry", &name(entry))], u8::from(entry.ready));
+        out.sample(&[("issuer_entry", entry.name.as_str())], u8::from(entry.ready));
     }
+}
+
+fn fetches(entries: &[EntryStatus], families: &[FamilyStatus], out: &mut Exposition) {
     out.family(
         "sts_issuer_fetches_total",
         Kind::Counter,
@@ -31,6 +44,9 @@ pub(super) fn render(entries: &[EntryStatus], families: &[FamilyStatus], out: &m
             out.sample(&[("issuer_entry", name), ("outcome", outcome)], count);
         }
     }
+}
+
+fn key_sets(entries: &[EntryStatus], out: &mut Exposition) {
     out.family(
         "sts_issuer_keys_age_seconds",
         Kind::Gauge,
@@ -38,7 +54,7 @@ pub(super) fn render(entries: &[EntryStatus], families: &[FamilyStatus], out: &m
     );
     for entry in entries {
         if let Some(age) = entry.age {
-            out.sample(&[("issuer_entry", &name(entry))], age);
+            out.sample(&[("issuer_entry", entry.name.as_str())], age);
         }
     }
     out.family(
@@ -47,17 +63,7 @@ pub(super) fn render(entries: &[EntryStatus], families: &[FamilyStatus], out: &m
         "Keys that tokens of an issuer entry are verified with; none past max_stale, and none that another entry holds too.",
     );
     for entry in entries {
-        out.sample(&[("issuer_entry", &name(entry))], entry.usable);
-    }
-    out.family("sts_issuer_keys_skipped", Kind::Gauge, "Keys of an issuer entry's set that are not used, by reason.");
-    for entry in entries {
-        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for skipped in &entry.skipped {
-            *reasons.entry(skipped.reason).or_default() += 1;
-        }
-        for (reason, count) in reasons {
-            out.sample(&[("issuer_entry", &name(entry)), ("reason", reason)], count);
-        }
+        out.sample(&[("issuer_entry", entry.name.as_str())], entry.usable);
     }
     out.family(
         "sts_issuer_key_set_info",
@@ -66,20 +72,36 @@ pub(super) fn render(entries: &[EntryStatus], families: &[FamilyStatus], out: &m
     );
     for entry in entries {
         if let Some(hash) = &entry.set_hash {
-            out.sample(&[("issuer_entry", &name(entry)), ("hash", hash)], 1);
+            out.sample(&[("issuer_entry", entry.name.as_str()), ("hash", hash)], 1);
         }
     }
+}
+
+fn skipped_keys(entries: &[EntryStatus], out: &mut Exposition) {
+    out.family("sts_issuer_keys_skipped", Kind::Gauge, "Keys of an issuer entry's set that are not used, by reason.");
+    for entry in entries {
+        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+        for skipped in &entry.skipped {
+            *reasons.entry(skipped.reason).or_default() += 1;
+        }
+        for (reason, count) in reasons {
+            out.sample(&[("issuer_entry", entry.name.as_str()), ("reason", reason)], count);
+        }
+    }
+}
+
+fn reused_kids(entries: &[EntryStatus], out: &mut Exposition) {
     out.family(
         "sts_issuer_kids_reused_total",
         Kind::Counter,
         "Times that an issuer entry's set had another key under a kid that named one before.",
     );
     for entry in entries {
-        out.sample(&[("issuer_entry", &name(entry))], entry.kids_reused);
+        out.sample(&[("issuer_entry", entry.name.as_str())], entry.kids_reused);
     }
-    if families.is_empty() {
-        return;
-    }
+}
+
+fn members(families: &[FamilyStatus], out: &mut Exposition) {
     out.family(
         "sts_issuer_family_members",
         Kind::Gauge,

@@ -174,20 +174,8 @@ fn in_place_of_a_token(text: &str) -> Option<(String, String)> {
         return same("in quotes", "send it without quotes (`jq -r` prints none)");
     }
     if trimmed.starts_with(['{', '[']) {
-        let member = |name: &str| trimmed.contains(&format!("\"{name}\""));
-        let what = if member("keys") && member("kty") {
-            (
-                "a key set (JWKS), not a token",
-                "send the token that one of these keys signs; the key set belongs under `jwks_file` of the issuer entry",
-            )
-        } else if member("value") {
-            ("the whole JSON answer of the token request", "send its `value` (`jq -r .value`)")
-        } else if member("access_token") || member("id_token") {
-            ("the whole JSON answer of a token endpoint", "send its `id_token`")
-        } else {
-            ("a JSON document", "send the token alone, not the document that holds it")
-        };
-        return same(what.0, what.1);
+        let (what, fix) = document(trimmed);
+        return same(what, fix);
     }
     if trimmed.starts_with("http://") || trimmed.starts_with("https://") {
         return same("a URL", "send what the URL answers");
@@ -200,6 +188,23 @@ fn in_place_of_a_token(text: &str) -> Option<(String, String)> {
     }
     let begins = |(start, _, _): &&(&str, &str, &str)| trimmed.starts_with(start);
     BEGINNINGS.iter().find(begins).map(|(_, what, fix)| ((*what).to_owned(), (*fix).to_owned()))
+}
+
+/// A JSON document that is no token, and what to send.
+fn document(text: &str) -> (&'static str, &'static str) {
+    let has = |member: &str| text.contains(&format!("\"{member}\""));
+    if has("keys") && has("kty") {
+        (
+            "a key set (JWKS), not a token",
+            "send the token that one of these keys signs; the key set belongs under `jwks_file` of the issuer entry",
+        )
+    } else if has("value") {
+        ("the whole JSON answer of the token request", "send its `value` (`jq -r .value`)")
+    } else if has("access_token") || has("id_token") {
+        ("the whole JSON answer of a token endpoint", "send its `id_token`")
+    } else {
+        ("a JSON document", "send the token alone, not the document that holds it")
+    }
 }
 
 /// An algorithm that the entry does not accept, or that no entry does.

@@ -14,7 +14,8 @@ use sts_service::{
     Candidates, Explanation, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable, KeysView, Presented, Snapshot,
     TrustTable,
 };
-use sts_types::{Clock, EntryName, Issuer};
+use sts_testkit::ManualClock;
+use sts_types::{EntryName, Issuer, UnixTime};
 
 /// When everything is judged, by default a minute after the samples were issued.
 pub(crate) const NOW: i64 = 1_790_000_060;
@@ -157,7 +158,9 @@ pub(crate) fn words(list: &[&str]) -> Vec<String> {
 
 pub(crate) fn explain(snapshot: &Snapshot, presented: Presented<'_>, asked: &RequestedNames<'_>) -> Explanation {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(sts_service::explain(snapshot, &Fixed, presented, asked, None)).unwrap()
+    runtime
+        .block_on(sts_service::explain(snapshot, &ManualClock::at(UnixTime::from_secs(NOW)), presented, asked, None))
+        .unwrap()
 }
 
 /// The configuration of the cases, with one sound identity.
@@ -209,18 +212,6 @@ pub(crate) fn snapshot(config: &str, keys: Vec<(&'static str, KeysView)>) -> Sna
         secrets: HashMap::new(),
         log_claims: false,
         has_rules: true,
-    }
-}
-
-pub(crate) struct Fixed;
-
-impl Clock for Fixed {
-    fn now_millis(&self) -> u64 {
-        u64::try_from(NOW).unwrap() * 1000
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
     }
 }
 
