@@ -148,7 +148,7 @@ impl Load<'_> {
             },
             tokens: server.tokens,
             objects: Objects {
-                issuers: entries.into_objects(),
+                issuers: entries.objects,
                 apis: apis.into_objects(secrets),
                 teams: accounts.teams,
                 accounts: accounts.accounts,

@@ -7,7 +7,7 @@ use sts_types::{AccountId, AccountName, CheckCode, IdentityName, Located, TeamNa
 
 use super::apis::scopes;
 use super::conditions::conditions;
-use super::issuers::{audiences, replay};
+use super::issuer::{audiences, replay};
 use super::policy_tests::{TokenFile, policy_tests};
 use super::reader::{Fields, Reader};
 use super::server::claim_names;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use sts_types::{CheckCode, IssuerTemplate, Issuers, Located, VariableSpec};
 
 use super::reader::{Fields, Reader};
-use super::server::refuse_hidden_char;
-use super::url;
+use super::url::{self, refuse_hidden_char};
 use crate::source::Span;
 use crate::yaml::{Node, Value};
 
@@ -16,6 +15,45 @@ pub(super) fn template(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
 ) -> Option<(Located<Issuers>, Option<url::Checked>)> {
+    refuse_keys_of_one_issuer(reader, fields);
+    let before = reader.report.errors();
+    let variables = variables(reader, fields);
+    if reader.report.errors() > before || (fields.node("variables").is_none() && fields.mentions("variables")) {
+        return None;
+    }
+    let text = reader.text(fields.node("issuer_template")?)?;
+    if refuse_hidden_char(reader, &text, "`issuer_template`") {
+        return None;
+    }
+    let rules = variables.iter().map(|(name, (rule, _))| (name.clone(), rule.clone())).collect();
+    let template = match IssuerTemplate::new(&text.value, &rules) {
+        Ok(template) => template,
+        Err(errors) => {
+            for error in errors {
+                let variable = error.variable.as_ref().and_then(|name| variables.get(name));
+                let span = variable.map_or(text.span, |(_, span)| *span);
+                reader.error(CheckCode::InvalidIssuerTemplate, span, error.message, error.help);
+            }
+            return None;
+        }
+    };
+    let outline = template.outline()?;
+    match url::check(outline.as_str(), false) {
+        Ok(checked) => Some((reader.located(Issuers::Family(Arc::new(template)), text.span), Some(checked))),
+        Err(unfit) => {
+            reader.error(
+                CheckCode::InvalidIssuerTemplate,
+                text.span,
+                format!("`issuer_template` is not valid: {}", unfit.message),
+                unfit.help,
+            );
+            None
+        }
+    }
+}
+
+/// Reports keys that only an entry of one issuer can have.
+fn refuse_keys_of_one_issuer(reader: &mut Reader<'_>, fields: &Fields<'_>) {
     if let Some(entry) = fields.entry("issuer") {
         reader.error(
             CheckCode::ConflictingKeys,
@@ -38,44 +76,6 @@ pub(super) fn template(
                 format!("`{key}` cannot be used with `issuer_template`: {why}"),
                 help,
             );
-        }
-    }
-    let before = reader.report.errors();
-    let variables = variables(reader, fields);
-    if reader.report.errors() > before || (fields.node("variables").is_none() && fields.mentions("variables")) {
-        return None;
-    }
-    let text = reader.text(fields.node("issuer_template")?)?;
-    if refuse_hidden_char(reader, &text, "`issuer_template`") {
-        return None;
-    }
-    let rules = variables.iter().map(|(name, (rule, _))| (name.clone(), rule.clone())).collect();
-    let template = match IssuerTemplate::new(&text.value, &rules) {
-        Ok(template) => template,
-        Err(errors) => {
-            for error in errors {
-                let of_variable = error.variable.as_ref().and_then(|name| variables.get(name)).map(|(_, span)| *span);
-                reader.error(
-                    CheckCode::InvalidIssuerTemplate,
-                    of_variable.unwrap_or(text.span),
-                    error.message,
-                    error.help,
-                );
-            }
-            return None;
-        }
-    };
-    let outline = template.outline()?;
-    match url::check(outline.as_str(), false) {
-        Ok(checked) => Some((reader.located(Issuers::Family(Arc::new(template)), text.span), Some(checked))),
-        Err(unfit) => {
-            reader.error(
-                CheckCode::InvalidIssuerTemplate,
-                text.span,
-                format!("`issuer_template` is not valid: {}", unfit.message),
-                unfit.help,
-            );
-            None
         }
     }
 }

@@ -6,24 +6,30 @@ mod accounts;
 mod apis;
 mod conditions;
 mod families;
+mod issuer;
+mod issuer_keys;
 mod issuers;
+mod named_file;
 mod owner_claims;
 mod platform;
 mod policy_tests;
 mod reader;
+mod same_issuer;
 mod scalars;
 mod server;
 mod store;
+mod store_url;
 mod url;
 
 pub(crate) use accounts::{Accounts, accounts};
 pub(crate) use apis::apis;
 pub(crate) use issuers::{Entries, issuers};
+pub(crate) use named_file::{FileKind, NamedFile};
 pub(crate) use platform::refuse_bare_preset_none;
 pub(crate) use policy_tests::TokenFile;
 pub(crate) use reader::{Fields, Reader};
 pub(crate) use server::{
     AccountFiles, DEFAULT_ADMIN, DEFAULT_DATA_DIR, DEFAULT_DRAIN, DEFAULT_LIMITS, DEFAULT_LISTEN, DEFAULT_LOG,
-    FileKind, NamedFile, account_files, address, default_tokens, server, signing, stand_in,
+    account_files, address, default_tokens, server, signing, stand_in,
 };
 pub(crate) use store::store;

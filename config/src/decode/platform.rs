@@ -1,19 +1,14 @@
 //! The platform of an issuer entry and its tenancy: `preset`, `shared`, `owner_claims`,
 //! `trust_domain`.
 
-use std::collections::BTreeMap;
-
-use jwks_cache::{EntrySpec, KeySource};
 use sts_policy::{IdentitySpec, IssuerFault, KnownIssuer, Preset, PresetSource};
 use sts_types::{CheckCode, EntryName, Issuers, Located};
 
-use super::issuers::Entries;
 use super::owner_claims::owner_claims;
 use super::reader::{Fields, Reader, listed};
 use super::url;
 use crate::diagnostic::{Place, Severity};
 use crate::render::quoted;
-use crate::source::Span;
 use crate::yaml::Node;
 
 /// The platform settings of an entry.
@@ -204,49 +199,6 @@ fn trust_domain(reader: &mut Reader<'_>, fields: &Fields<'_>, node: &Node, platf
 /// Whether the issuer is a public https URL, judging by its text alone.
 pub(super) fn is_public(checked: Option<&url::Checked>, allow_private_network: bool) -> bool {
     checked.is_some_and(|checked| !checked.http && checked.public) && !allow_private_network
-}
-
-/// Reports entries with the same trust domain, unless the key that verifies a token tells them
-/// apart.
-pub(super) fn refuse_domains_without_keys(reader: &mut Reader<'_>, entries: &Entries, spans: &[Span]) {
-    let mut by_domain: BTreeMap<&str, Vec<(&EntrySpec, Span)>> = BTreeMap::new();
-    for ((keys, trust), span) in entries.keys.iter().zip(&entries.trust).zip(spans) {
-        if let (Some(entry), Some(domain)) = (keys.one(), trust.trust_domain.as_deref()) {
-            by_domain.entry(domain).or_default().push((entry, *span));
-        }
-    }
-    for (domain, sharers) in by_domain.into_iter().filter(|(_, sharers)| sharers.len() > 1) {
-        for (entry, span) in &sharers {
-            let mut others = sharers.iter().map(|(other, _)| *other).filter(|other| other.name != entry.name);
-            let same_keys = others.clone().find(|other| other.source == entry.source);
-            let Some(other) = same_keys.or_else(|| others.next()) else { continue };
-            // `refuse_shared_without_keys` reports entries of one issuer.
-            if other.issuer == entry.issuer {
-                continue;
-            }
-            let message = if entry.source == KeySource::Discovery {
-                format!(
-                    "issuer entries `{}` and `{}` have the same trust domain, and `{}` has no keys of its own to tell their tokens apart",
-                    entry.name, other.name, entry.name
-                )
-            } else if same_keys.is_some() {
-                format!(
-                    "issuer entries `{}` and `{}` have the same trust domain {} and the same keys",
-                    entry.name,
-                    other.name,
-                    quoted(domain)
-                )
-            } else {
-                continue;
-            };
-            reader.error(
-                CheckCode::IssuerWithoutKeys,
-                *span,
-                message,
-                "give each of them its own `jwks_file`, `jwks_url` or `jwks`",
-            );
-        }
-    }
 }
 
 /// Reports identities without `allow_broad` on a shared issuer with `preset: none`. That setting

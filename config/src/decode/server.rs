@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use sts_keyring::KeyringSpec;
 use sts_policy::TokensSpec;
-use sts_types::{Algorithm, CheckCode, Issuer, Lifetime, Located, Scope, hidden_char};
+use sts_types::{Algorithm, CheckCode, Issuer, Lifetime, Located, Scope};
 
+use super::named_file::{FileKind, NamedFile};
 use super::reader::{Fields, Reader};
-use super::scalars::Text;
 use super::store::{Store, store};
-use super::url;
-use crate::render::quoted;
+use super::url::issuer_url;
 use crate::settings::{AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, TlsFiles};
 use crate::source::Span;
 use crate::yaml::Node;
@@ -41,24 +40,6 @@ pub(crate) struct Server {
     pub(crate) log: LogSettings,
     pub(crate) audit: AuditSettings,
     pub(crate) accounts: Vec<AccountFiles>,
-}
-
-/// A file that another crate reads.
-#[derive(Clone)]
-pub(crate) struct NamedFile {
-    pub(crate) path: PathBuf,
-    pub(crate) span: Span,
-    pub(crate) kind: FileKind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FileKind {
-    /// Readable by everybody.
-    Public,
-    /// A certificate chain. It is usually deployed together with its key.
-    Certificate,
-    /// A private key.
-    Secret,
 }
 
 /// One value of `accounts:`.
@@ -134,52 +115,6 @@ fn own_issuer(reader: &mut Reader<'_>, node: &Node) -> Option<Issuer> {
         return None;
     }
     Some(checked.0.value)
-}
-
-/// Reads an issuer that must be a URL.
-pub(super) fn issuer_url(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issuer>, url::Checked)> {
-    let checked = checked_url(reader, node, "`issuer`", false)?;
-    Some((reader.name(node, Issuer::new)?, checked.1))
-}
-
-/// Reads a URL. `query` tells whether it may have a query.
-pub(super) fn checked_url(
-    reader: &mut Reader<'_>,
-    node: &Node,
-    what: &str,
-    query: bool,
-) -> Option<(String, url::Checked)> {
-    let text = reader.text(node)?;
-    if refuse_hidden_char(reader, &text, what) {
-        return None;
-    }
-    match url::check(&text.value, query) {
-        Ok(checked) => Some((text.value, checked)),
-        Err(unfit) => {
-            if unfit.secret {
-                reader.report.hide_line(text.span);
-            }
-            reader.error(unfit.code(), text.span, format!("{what} is not valid: {}", unfit.message), unfit.help);
-            None
-        }
-    }
-}
-
-/// Reports an invisible character in `text`. With it, the text differs from what a reader sees.
-pub(super) fn refuse_hidden_char(reader: &mut Reader<'_>, text: &Text, what: &str) -> bool {
-    let Some(found) = hidden_char(&text.value) else { return false };
-    let help = if text.value.contains('@') {
-        // What stands before it may be a password.
-        reader.report.hide_line(text.span);
-        "write it without that character".to_owned()
-    } else if text.variable.is_some() {
-        "set the variable again without that character".to_owned()
-    } else {
-        let visible = text.value.chars().filter(|c| !c.is_whitespace() && hidden_char(&format!("x{c}x")).is_none());
-        format!("write {}, by hand", quoted(&visible.collect::<String>()))
-    };
-    reader.error(CheckCode::HiddenCharacter, text.span, format!("{what} contains {found}"), help);
-    true
 }
 
 /// Reads an IP address with a port.

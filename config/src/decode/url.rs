@@ -2,8 +2,54 @@
 
 use std::net::IpAddr;
 
-use sts_types::CheckCode;
+use sts_types::{CheckCode, Issuer, Located, hidden_char};
 use url::{Host, Url};
+
+use super::reader::Reader;
+use super::scalars::Text;
+use crate::render::quoted;
+use crate::yaml::Node;
+
+/// Reads an issuer that must be a URL.
+pub(super) fn issuer_url(reader: &mut Reader<'_>, node: &Node) -> Option<(Located<Issuer>, Checked)> {
+    let checked = checked_url(reader, node, "`issuer`", false)?;
+    Some((reader.name(node, Issuer::new)?, checked.1))
+}
+
+/// Reads a URL. `query` tells whether it may have a query.
+pub(super) fn checked_url(reader: &mut Reader<'_>, node: &Node, what: &str, query: bool) -> Option<(String, Checked)> {
+    let text = reader.text(node)?;
+    if refuse_hidden_char(reader, &text, what) {
+        return None;
+    }
+    match check(&text.value, query) {
+        Ok(checked) => Some((text.value, checked)),
+        Err(unfit) => {
+            if unfit.secret {
+                reader.report.hide_line(text.span);
+            }
+            reader.error(unfit.code(), text.span, format!("{what} is not valid: {}", unfit.message), unfit.help);
+            None
+        }
+    }
+}
+
+/// Reports an invisible character in `text`. With it, the text differs from what a reader sees.
+pub(super) fn refuse_hidden_char(reader: &mut Reader<'_>, text: &Text, what: &str) -> bool {
+    let Some(found) = hidden_char(&text.value) else { return false };
+    let help = if text.value.contains('@') {
+        // What stands before it may be a password.
+        reader.report.hide_line(text.span);
+        "write it without that character".to_owned()
+    } else if text.variable.is_some() {
+        "set the variable again without that character".to_owned()
+    } else {
+        let visible = text.value.chars().filter(|c| !c.is_whitespace() && hidden_char(&format!("x{c}x")).is_none());
+        format!("write {}, by hand", quoted(&visible.collect::<String>()))
+    };
+    reader.error(CheckCode::HiddenCharacter, text.span, format!("{what} contains {found}"), help);
+    true
+}
 
 /// What the rules need to know about a URL.
 pub(super) struct Checked {

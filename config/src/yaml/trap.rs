@@ -61,20 +61,7 @@ pub(super) fn explain(text: &str, file: FileId, error: &ScanError) -> Trap {
     let start = line.value_start();
     let first = line.at(start);
     if info.contains("trailing content after") {
-        let (message, help) = match first {
-            Some('\'') => (
-                "the single-quoted string ends here, and more text follows",
-                "inside single quotes, write `''` for `'`",
-            ),
-            _ => (
-                "the quoted string ends here, and more text follows",
-                "put the whole string in quotes; inside double quotes, write `\\\"` for `\"`",
-            ),
-        };
-        // Without a quote at the start of the value, its extent is unknown.
-        let patch = matches!(first, Some('"' | '\'')).then(|| line.span(start, line.end_of_line()));
-        let span = line.span(column, line.end_of_line().max(column + 1));
-        return Trap::new(CheckCode::YamlSyntax, span, message.to_owned(), Some(help.to_owned()), patch);
+        return line.text_after_quotes(start, column);
     }
     let closed = line.chars.iter().take(column).rev().find(|c| **c != ' ').copied();
     if matches!((first, closed), (Some('{'), Some('}')) | (Some('['), Some(']')))
@@ -224,6 +211,25 @@ impl Line {
             format!("write {}", quoted(&form))
         };
         Trap::new(CheckCode::YamlUnquotedString, span, message, Some(help), Some(span))
+    }
+
+    /// Explains text after the closing quote of the value that begins at `start`.
+    fn text_after_quotes(&self, start: usize, column: usize) -> Trap {
+        let first = self.at(start);
+        let (message, help) = match first {
+            Some('\'') => (
+                "the single-quoted string ends here, and more text follows",
+                "inside single quotes, write `''` for `'`",
+            ),
+            _ => (
+                "the quoted string ends here, and more text follows",
+                "put the whole string in quotes; inside double quotes, write `\\\"` for `\"`",
+            ),
+        };
+        // Without a quote at the start of the value, its extent is unknown.
+        let patch = matches!(first, Some('"' | '\'')).then(|| self.span(start, self.end_of_line()));
+        let span = self.span(column, self.end_of_line().max(column + 1));
+        Trap::new(CheckCode::YamlSyntax, span, message.to_owned(), Some(help.to_owned()), patch)
     }
 
     fn bad_escape(&self, column: usize) -> Trap {

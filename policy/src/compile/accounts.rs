@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use smallvec::SmallVec;
 use sts_claims::ClaimPath;
 use sts_types::{AccountId, Audience, CheckCode, Located, TeamName, UnixTime, is_uuid};
 
@@ -70,10 +69,34 @@ impl Compiler<'_> {
             Some(id) => id.value.detached(),
             None => AccountId::new(account.name.value.as_str()).ok()?,
         };
+        let (teams, grants, is_known) = self.account_grants(account);
+        let default_target = self.default_target(account, &grants, is_known);
+        let window = Window { enabled: account.enabled, not_before: account.not_before, not_after: account.not_after };
+        self.window(account.not_before, account.not_after, account.name.origin, quoted(account.name.value.as_str()));
+
+        self.check_identity_names(account);
+        let granted = Granted { grants: &grants, is_known };
+        let identities =
+            account.identities.iter().map(|identity| self.identity(account, &id, granted, identity)).collect();
+        Some(Account {
+            granted: Arc::new(GrantedAccount { id, name: account.name.value.detached(), teams }),
+            display_name: account.display_name.as_deref().map(Into::into),
+            print: self.prints.print(account),
+            terms: self.interner.account_terms(AccountTerms {
+                window,
+                grants,
+                default_target,
+                ttl: account.ttl.map(|ttl| ttl.value),
+            }),
+            identities,
+        })
+    }
+
+    /// The account's teams and grants. The third value tells whether the grants are known: with a
+    /// fault in a grant or a team, "not granted" would be a false finding.
+    fn account_grants(&mut self, account: &AccountSpec) -> (Vec<TeamName>, Vec<ApiGrant>, bool) {
         let mut teams = Vec::new();
         let mut granted = Vec::new();
-        // With a fault in a grant or a team, the account's grants are unknown, and "not granted"
-        // would be a false finding.
         let before = self.findings.errors();
         let faulty = &self.findings.faulty;
         let mut is_known = !faulty.accounts.contains(account.name.value.as_str())
@@ -99,41 +122,24 @@ impl Compiler<'_> {
         }
         granted.extend(grants::compile(&account.grants, self.apis, self.findings));
         is_known &= self.findings.errors() == before;
-        let grants = grants::unite(&granted, self.apis);
-        let default_target = self.default_target(account, &grants, is_known);
-        let window = Window { enabled: account.enabled, not_before: account.not_before, not_after: account.not_after };
-        self.window(account.not_before, account.not_after, account.name.origin, quoted(account.name.value.as_str()));
+        (teams, grants::unite(&granted, self.apis), is_known)
+    }
 
+    fn check_identity_names(&mut self, account: &AccountSpec) {
         let mut names = HashSet::new();
-        let mut identities = SmallVec::with_capacity(account.identities.len());
-        for identity in &account.identities {
-            if !names.insert(&identity.name) {
-                let message = format!(
-                    "service account {} has two identities named {}",
-                    quoted(account.name.value.as_str()),
-                    quoted(identity.name.as_str())
-                );
-                self.findings.error(
-                    CheckCode::DuplicateName,
-                    identity.origin,
-                    message,
-                    "give each identity a name of its own".to_owned(),
-                );
-            }
-            identities.push(self.identity(account, &id, Granted { grants: &grants, is_known }, identity));
+        for identity in account.identities.iter().filter(|identity| !names.insert(&identity.name)) {
+            let message = format!(
+                "service account {} has two identities named {}",
+                quoted(account.name.value.as_str()),
+                quoted(identity.name.as_str())
+            );
+            self.findings.error(
+                CheckCode::DuplicateName,
+                identity.origin,
+                message,
+                "give each identity a name of its own".to_owned(),
+            );
         }
-        Some(Account {
-            granted: Arc::new(GrantedAccount { id, name: account.name.value.detached(), teams }),
-            display_name: account.display_name.as_deref().map(Into::into),
-            print: self.prints.print(account),
-            terms: self.interner.account_terms(AccountTerms {
-                window,
-                grants,
-                default_target,
-                ttl: account.ttl.map(|ttl| ttl.value),
-            }),
-            identities,
-        })
     }
 
     /// `default_api`, which must be granted, or the account's only API.

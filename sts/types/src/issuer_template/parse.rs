@@ -25,33 +25,16 @@ pub(super) fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
             "write a URL without user name, query, fragment and escapes",
         );
     }
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return wrong("the template is not a URL", "write `https://...`");
-    };
-    if scheme.contains('{') {
-        return wrong("a variable stands for the scheme", "write `https://`");
-    }
-    let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
-    check_host(authority)?;
-    let path_begins = scheme.len() + "://".len() + authority.len();
-
+    let path_start = path_start(text)?;
     let mut template = IssuerTemplate { text: text.to_owned(), head: String::new(), variables: Vec::new() };
     let mut pieces = pieces.into_iter().peekable();
     if let Some(Written::Literal(literal)) = pieces.next_if(|piece| matches!(piece, Written::Literal(_))) {
         literal.clone_into(&mut template.head);
     }
     // Literals and variables alternate, except where variables are adjacent.
-    while let Some(Written::Variable(at, name)) = pieces.next() {
-        if REGISTERED.contains(&name) {
-            return wrong(
-                &format!("the variable `{{{name}}}` has the name of a registered claim"),
-                "choose another name, since conditions on variables are written beside those on claims",
-            );
-        }
-        if template.names().any(|used| used == name) {
-            return wrong(&format!("the variable `{{{name}}}` stands twice"), "give each place a name of its own");
-        }
-        let place = if at < path_begins { UrlPart::Host } else { UrlPart::Path };
+    while let Some(Written::Variable(position, name)) = pieces.next() {
+        check_name(name, &template)?;
+        let place = if position < path_start { UrlPart::Host } else { UrlPart::Path };
         let after = match pieces.next_if(|piece| matches!(piece, Written::Literal(_))) {
             Some(Written::Literal(literal)) => literal,
             _ => "",
@@ -77,6 +60,32 @@ pub(super) fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
         1..=MOST_VARIABLES => Ok(template),
         _ => wrong("the template has more than 8 variables", "write out what its issuers have in common"),
     }
+}
+
+/// Checks the URL up to its path, and returns the position where the path starts.
+fn path_start(text: &str) -> Result<usize, TemplateError> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return wrong("the template is not a URL", "write `https://...`");
+    };
+    if scheme.contains('{') {
+        return wrong("a variable stands for the scheme", "write `https://`");
+    }
+    let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+    check_host(authority)?;
+    Ok(scheme.len() + "://".len() + authority.len())
+}
+
+fn check_name(name: &str, template: &IssuerTemplate) -> Result<(), TemplateError> {
+    if REGISTERED.contains(&name) {
+        return wrong(
+            &format!("the variable `{{{name}}}` has the name of a registered claim"),
+            "choose another name, since conditions on variables are written beside those on claims",
+        );
+    }
+    if template.names().any(|used| used == name) {
+        return wrong(&format!("the variable `{{{name}}}` stands twice"), "give each place a name of its own");
+    }
+    Ok(())
 }
 
 fn wrong<T>(message: &str, help: &str) -> Result<T, TemplateError> {
