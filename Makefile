@@ -24,7 +24,7 @@ pgo: ## the server by profile-guided optimisation, trained by the benches, into 
 	tests/benches/pgo
 
 bench-parts: ## measured times of signatures, decisions, the store, reloads and floods
-	$(CARGO) bench --locked --package sts-jose --package sts-policy --package jwks-cache --bench '*'
+	$(CARGO) bench --locked --package sts-jose --package sts-policy --package sts-token --package jwks-cache --bench '*'
 	$(CARGO) bench --locked --package sts-store-redis --bench store
 	$(CARGO) bench --locked --package sts --bench start --bench scale --bench storm --bench hostile
 

@@ -2,15 +2,29 @@
 //! its signature does not change.
 //!
 //! The cache is a lock-free table of fixed size. Each token maps to one place and replaces the
-//! token there. Most tokens come once, so the first time only the hash is stored and the second
-//! time the token. A lookup compares the whole text, so a token that differs in one octet is never
-//! found. A hit proves only that a key of the issuer entry verified the token. Its times are
-//! checked again each time, and the caller must check that the entry still has that key.
+//! token there. Most tokens come once, so the first time only a fingerprint is stored and the
+//! second time the token. There are a thousand times more fingerprints than places: a token that
+//! comes once a minute is recognised among 10,000 others a second, and these others evict nothing.
+//!
+//! `cargo bench -p sts-token --bench token_cache` compares it with `moka` on that traffic:
+//!
+//! | | repeated tokens found | look-up, found | look-up, not found | admission |
+//! |---|---:|---:|---:|---:|
+//! | this table, 4 MiB beside its tokens | 91 % | 45 ns | 39 ns | 280 ns |
+//! | `moka`, as many entries | 0 % | 356 ns | 487 ns | 2,064 ns |
+//! | `moka`, 131,072 entries, some 130 MiB | 83 % | 304 ns | 989 ns | 3,637 ns |
+//!
+//! A fresh token pays for a look-up and an admission. That would be 2.2 % more of an exchange's
+//! processor time (101 us) with the small `moka`, 4.3 % with the large one.
+//!
+//! A lookup compares the whole text, so a token that differs in one octet is never found. A hit
+//! proves only that a key of the issuer entry verified the token. Its times are checked again each
+//! time, and the caller must check that the entry still has that key.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use sts_jose::VerifyingKey;
@@ -29,14 +43,13 @@ const HASHED: usize = 43;
 /// Cache of tokens that were verified under the rules of one snapshot.
 pub struct VerifiedTokenCache {
     places: Box<[Place]>,
+    seen_once: Fingerprints,
     /// The hash is keyed, so an attacker cannot choose tokens that share a place.
     hasher: RandomState,
 }
 
 #[derive(Default)]
 struct Place {
-    /// Hash of the last token that was not stored.
-    seen: AtomicU64,
     held: ArcSwapOption<Held>,
 }
 
@@ -59,7 +72,7 @@ impl VerifiedTokenCache {
     pub fn remember(&self, token: &str, verified: &VerifiedClaims) {
         if token.len() <= LONGEST
             && let Some((place, hash)) = self.place(token)
-            && place.seen.swap(hash, Ordering::Relaxed) == hash
+            && self.seen_once.has_or_add(hash)
         {
             place.held.store(Some(Arc::new(Held { token: token.into(), evidence: Arc::clone(verified.evidence()) })));
         }
@@ -87,13 +100,49 @@ impl VerifiedTokenCache {
 
 impl Default for VerifiedTokenCache {
     fn default() -> Self {
-        Self { places: (0..PLACES).map(|_| Place::default()).collect(), hasher: RandomState::new() }
+        Self {
+            places: (0..PLACES).map(|_| Place::default()).collect(),
+            seen_once: Fingerprints::default(),
+            hasher: RandomState::new(),
+        }
     }
 }
 
 impl std::fmt::Debug for VerifiedTokenCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VerifiedTokenCache").finish_non_exhaustive()
+    }
+}
+
+/// Fingerprints of tokens that were seen, each in one cell, where it replaces another. Two tokens of
+/// one cell have the same fingerprint in one of 65,535 cases. Then a token that came once is cached,
+/// which costs a place and is no error.
+struct Fingerprints {
+    /// Allocated when first used, so that an idle server does not pay for them.
+    blocks: [OnceLock<Box<[AtomicU16]>>; Self::BLOCKS],
+}
+
+impl Fingerprints {
+    const BLOCKS: usize = 64;
+    /// Cells in a block. All blocks together take 4 MiB.
+    const CELLS: usize = 32 * 1024;
+
+    /// Whether the fingerprint of `hash` is in its cell. It is afterwards.
+    fn has_or_add(&self, hash: u64) -> bool {
+        let [.., high, low] = hash.to_be_bytes().map(usize::from);
+        let cell_number = usize::try_from(hash >> 16).unwrap_or(0);
+        let block = self.blocks.get((high << 8 | low) % Self::BLOCKS);
+        let cells = block.map(|block| block.get_or_init(|| (0..Self::CELLS).map(|_| AtomicU16::new(0)).collect()));
+        let Some(cell) = cells.and_then(|cells| cells.get(cell_number % Self::CELLS)) else { return false };
+        // The octets that choose neither the block nor the cell. 0 stands for an empty cell.
+        let fingerprint = u16::try_from(hash >> 48).unwrap_or(0).max(1);
+        cell.swap(fingerprint, Ordering::Relaxed) == fingerprint
+    }
+}
+
+impl Default for Fingerprints {
+    fn default() -> Self {
+        Self { blocks: std::array::from_fn(|_| OnceLock::new()) }
     }
 }
 
@@ -205,6 +254,21 @@ mod tests {
         remembered.forget_dead(later);
         assert!(remembered.find(&short).is_none());
         assert!(remembered.find(&long).is_some());
+    }
+
+    #[test]
+    fn a_token_that_comes_once_a_minute_is_cached_among_ten_thousand_others_a_second() {
+        let (key, remembered) = (SigningKey::generate(Algorithm::EdDSA).unwrap(), VerifiedTokenCache::default());
+        let (token, claims) = verified(&key, 1, 300);
+        let projected: Vec<String> = (0..50).map(|number| format!("{token}{number:043}")).collect();
+        projected.iter().for_each(|token| remembered.remember(token, &claims));
+        for number in 0..600_000 {
+            remembered.remember(&format!("{token}f{number:042}"), &claims);
+        }
+        projected.iter().for_each(|token| remembered.remember(token, &claims));
+        let cached = projected.iter().filter(|token| remembered.find(token).is_some()).count();
+        // Each of them is overwritten with a probability of a quarter. Fewer than 20 left of 50 is one in ten million.
+        assert!(cached >= 20, "{cached} of 50");
     }
 
     #[test]

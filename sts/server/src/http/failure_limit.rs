@@ -2,7 +2,8 @@
 //! and gets it back unless it is refused. So requests in parallel cannot pass the limit.
 //!
 //! Memory is fixed. A source that has no bucket takes the place of the fullest one in its set, so a source is never admitted
-//! unlimited because there are many others, and evicting a bucket costs more requests than it gives back.
+//! unlimited because there are many others, and evicting a bucket costs more requests than it gives back. A cache that evicts by
+//! popularity (`moka`) may refuse to admit a new key, and its source would never be limited.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;

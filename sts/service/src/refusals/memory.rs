@@ -14,7 +14,8 @@ const HELD: Capacity = Capacity { full: 1024, small: 128 };
 /// How far the memory may exceed its capacity before the surplus is removed.
 const SLACK: usize = 64;
 
-/// A bounded memory, shared fairly. Its lock is held for a push or a scan, never over I/O.
+/// A bounded memory, shared fairly: who floods it evicts only his own refusals, which no general
+/// cache can promise. Its lock is held for a push or a scan, never over I/O.
 #[derive(Default)]
 pub(crate) struct Refusals {
     held: Mutex<VecDeque<HeldRefusal>>,
