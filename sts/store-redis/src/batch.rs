@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::connection_pool::Connected;
+use super::connection::Connected;
 use super::error::{RedisStoreError, refuse_ends, refuse_errors};
 
 /// Commands for one round trip.
@@ -106,8 +106,7 @@ impl Replies {
         Self { connected: Some(connected), ..self }
     }
 
-    /// The connection that the replies came over, if a
-    /// [`ConnectionPool`](super::connection_pool::ConnectionPool) sent the batch.
+    /// The connection that the replies came over, if one of the pool sent the batch.
     pub(super) fn connected(&self) -> Option<&Arc<Connected>> {
         self.connected.as_ref()
     }

@@ -10,7 +10,7 @@ use sts_types::UnixTime;
 use super::batch::{Batch, Replies, command};
 use super::error::RedisStoreError;
 use super::mark::SealedMark;
-use super::read::{StoredValue, found};
+use super::stored_value::{StoredValue, found};
 use super::registry::{Change, Verified, token_id};
 use super::rollback_guard::StoreMark;
 use super::{RedisLedger, forget_at};
@@ -270,17 +270,21 @@ impl RedisLedger {
     }
 
     /// Waits until enough replicas have everything that was written so far. It waits even if the
-    /// revocation was there already: an earlier attempt may have failed for lack of replicas. It
-    /// blocks no other change.
+    /// change was there already: an earlier attempt may have failed for lack of replicas. It blocks
+    /// no other change.
     async fn wait_for_replicas(&self) -> Result<(), RedisStoreError> {
         let Some(replica_wait_pool) = &self.replica_wait_pool else { return Ok(()) };
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut batch = Batch::plain();
+        // The connection may lead to a former primary, whose replicas acknowledge what is not the
+        // change. Its mark tells.
+        let floor = self.guard().floor();
+        let mut batch = self.inspector.reading(Batch::plain());
         // WAIT covers the writes of its own connection only. This write comes after all others, so
         // a replica that has it has those, too.
         batch.add(command("SET", &[self.names().probe(), "1", "PX", "60000"]));
         batch.wait_for(self.wait_replicas, millis);
-        replica_wait_pool.run(batch).await?.value().map(drop)
+        let (_, mut replies) = self.verify_mark(floor, replica_wait_pool.run(batch).await?)?;
+        replies.value().map(drop)
     }
 
     /// Whether the stored revocation suffices. The first revocation of a token stays, unless it

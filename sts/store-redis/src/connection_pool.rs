@@ -14,18 +14,8 @@ use tokio::runtime::{self, Handle};
 use super::batch::{Batch, Replies};
 use super::breaker::{Admission, Breaker};
 use super::connect::{Connector, connect_deadline};
+use super::connection::Connected;
 use super::error::RedisStoreError;
-use sts_store::spec::Node;
-
-/// A connection and the node at its other end.
-pub(super) struct Connected {
-    pub(super) node: Node,
-    connection: MultiplexedConnection,
-    /// The connection's number, counted over all connections from 1.
-    pub(super) number: u64,
-    /// The time of its last reply, in milliseconds of the monotonic clock.
-    answered: AtomicU64,
-}
 
 /// After this much silence a connection is tested before use. Redis closes idle connections
 /// (`timeout`, one second at the least), and so do proxies. Some do it without a sign.

@@ -25,11 +25,11 @@ pub(super) enum RedisStoreError {
     /// A reply of the wrong form. The other side is no Redis, or a proxy changes its replies.
     #[error("Redis answered in a form that is not its own")]
     Form,
-    /// Another process changed the revocations at the same moment. Nothing was written.
-    #[error("other servers revoke at the same moment, again and again; nothing was written")]
+    /// Another process changed the store at the same moment. Nothing was written.
+    #[error("other servers write at the same moment, again and again; nothing was written")]
     Conflict,
-    /// The revocation reached too few replicas.
-    #[error("the revocation is on {reached} of {wanted} replicas: a failover could still lose it")]
+    /// The change reached too few replicas.
+    #[error("the change is on {reached} of {wanted} replicas: a failover could still lose it")]
     Replicas {
         /// Replicas that have it.
         reached: u32,
@@ -139,6 +139,15 @@ impl RedisStoreError {
                     | ErrorReply::ClusterDown
             ),
             Self::Open(_) | Self::Conflict | Self::Replicas { .. } | Self::Integrity(_) => false,
+        }
+    }
+
+    /// Whether another attempt may succeed though nothing changes in Redis.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Deadline(_) | Self::Open(_) | Self::Connection(_) | Self::Conflict | Self::Replicas { .. } => true,
+            Self::Named(named) => *named != ErrorReply::WrongType,
+            Self::Form | Self::Integrity(_) => false,
         }
     }
 

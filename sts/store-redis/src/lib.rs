@@ -6,11 +6,14 @@
 
 mod batch;
 mod breaker;
+mod claims;
 mod commit;
 mod connect;
+mod connection;
 mod connection_pool;
 mod error;
 mod health;
+mod inspector;
 mod issue;
 mod lineage;
 mod list;
@@ -25,6 +28,7 @@ mod registry;
 mod rollback_guard;
 mod seen_claims;
 mod status;
+mod stored_value;
 mod sweep;
 
 pub use open_error::RedisOpenError;
@@ -35,18 +39,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use redis::Value;
-use redis::aio::MultiplexedConnection;
 use sts_types::{Clock, Digest256, Entropy, Jti, Seal, StatusWindow, UnixTime};
 
-use self::batch::{Batch, Replies, command, sized};
-use self::connect::Connector;
-use self::connection_pool::{ConnectionPool, Inspect};
+use self::batch::{Batch, Replies, command};
+use self::connect::{Connector, connect_deadline};
+use self::connection_pool::ConnectionPool;
 use self::error::RedisStoreError;
-use self::health::Health;
+use self::inspector::{Inspector, add_health, check_health};
 use self::names::Names;
 use self::registry::Registry;
-use self::rollback_guard::{FIELDS, RollbackGuard, StoreMark};
+use self::rollback_guard::{RollbackGuard, StoreMark};
 use self::seen_claims::SeenClaims;
 use sts_store::Warning;
 use sts_store::backend::codec;
@@ -57,6 +59,8 @@ use sts_store::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenCl
 /// How many seconds a key lives in Redis beyond its need, because the clocks of Redis and of this
 /// process differ.
 const MARGIN: i64 = 600;
+/// How often an acceptance starts over because another process was faster.
+const ACCEPT_ATTEMPTS: usize = 3;
 
 /// What a Redis store needs besides its [`RedisSpec`].
 pub struct RedisParts {
@@ -125,8 +129,14 @@ impl RedisLedger {
         let guard = Arc::new(RollbackGuard::open(watermark, Arc::clone(&seal), Arc::clone(&alerts))?);
         let (timeout, wait_replicas) = (spec.timeout, spec.wait_replicas);
         let connector = Arc::new(Connector::new(spec, names.mark().to_owned())?);
-        let inspector =
-            Arc::new(Inspector { names, guard, seal, clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) });
+        let inspector = Arc::new(Inspector {
+            names,
+            guard,
+            seal,
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            step_deadline: connect_deadline(timeout),
+        });
         let pool =
             |timeout| ConnectionPool::new(Arc::clone(&connector), Arc::clone(&inspector), Arc::clone(&clock), timeout);
         Ok(Self {
@@ -197,6 +207,9 @@ impl RedisLedger {
     async fn probe(&self) -> Result<Vec<Warning>, RedisStoreError> {
         self.pool.follow_primary().await?;
         self.commit_pool.follow_primary().await?;
+        if let Some(replica_wait_pool) = &self.replica_wait_pool {
+            replica_wait_pool.follow_primary().await?;
+        }
         let mut batch = self.inspector.reading(Batch::plain());
         let now = self.clock().now_millis();
         add_health(&mut batch);
@@ -216,17 +229,33 @@ impl RedisLedger {
         Ok(warnings)
     }
 
+    /// Accepts the store as it is. If another process did so meanwhile, its state is looked at anew.
     async fn accept(&self) -> Result<Acceptance, RedisStoreError> {
+        for _ in 0..ACCEPT_ATTEMPTS {
+            match self.try_accept().await {
+                Err(RedisStoreError::Conflict) => {}
+                accepted => return accepted,
+            }
+        }
+        Err(RedisStoreError::Conflict)
+    }
+
+    async fn try_accept(&self) -> Result<Acceptance, RedisStoreError> {
+        let commit_guard = self.commits.lock().await;
         let floor = self.guard().floor();
         let mut replies = self.pool.run(self.inspector.reading(Batch::plain())).await?;
         let mut mark = StoreMark::read(&mut replies)?;
-        if self.guard().check(&mut mark, floor).is_ok() && self.catch_up(&mark).await.is_ok() {
-            return Ok(Acceptance::NothingToAccept);
+        if self.guard().check(&mut mark, floor).is_ok() {
+            match self.catch_up(&mark).await {
+                Ok(()) => return Ok(Acceptance::NothingToAccept),
+                // Nothing is wrong with the data, as far as anybody knows.
+                Err(error) if error.is_passing() => return Err(error),
+                Err(_) => {}
+            }
         }
-        let commit_guard = self.commits.lock().await;
         let (epoch, begun) = self.guard().next_epoch(&mark, &*self.entropy, self.clock().now())?;
         let mut connection = self.pool.dedicated().await?;
-        let mark = self.inspector.rebuild(&mut connection, epoch, begun).await?;
+        let mark = self.inspector.rebuild(&mut connection, &mark, epoch, begun).await?;
         self.guard().accept(&mark)?;
         self.guard().save().await;
         self.registry.forget();
@@ -258,127 +287,6 @@ impl RedisLedger {
 /// Milliseconds since the epoch at which Redis may drop a key that is needed until `until`.
 fn forget_at(until: UnixTime) -> i64 {
     until.plus(MARGIN).as_secs().saturating_mul(1000).max(1)
-}
-
-fn add_health(batch: &mut Batch) {
-    batch.add(redis::cmd("INFO")).add(redis::cmd("TIME")).add(command("ACL", &["WHOAMI"]));
-}
-
-fn check_health(replies: &mut Replies, our_millis: u64) -> Result<Vec<Warning>, RedisStoreError> {
-    let info = match replies.value()? {
-        Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Value::VerbatimString { text, .. } => text,
-        _ => return Err(RedisStoreError::Form),
-    };
-    let time = replies.texts()?;
-    let [seconds, micros] = time.as_slice() else { return Err(RedisStoreError::Form) };
-    let number = |text: &String| text.parse::<u64>().map_err(|_| RedisStoreError::Form);
-    let redis_millis = number(seconds)?.saturating_mul(1000).saturating_add(number(micros)? / 1000);
-    // A Redis without ACLs does not know the command, and some users may not run it. Then the name
-    // stays empty.
-    let user = replies.bytes().ok().flatten().unwrap_or_default();
-    let user = String::from_utf8_lossy(&user);
-    Health { info: &info, user: &user, redis_millis, our_millis }.check()
-}
-
-/// Checks each new connection: its node is the primary, evicts nothing, and holds the ledger that
-/// this process trusts. In an empty store it begins the first epoch.
-struct Inspector {
-    names: Names,
-    guard: Arc<RollbackGuard>,
-    seal: Arc<dyn Seal>,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-}
-
-impl Inspector {
-    /// Adds the read of the mark to `batch`.
-    fn reading(&self, mut batch: Batch) -> Batch {
-        let mut read = sized("HMGET", 1 + FIELDS.len(), 0);
-        read.arg(self.names.mark()).arg(&FIELDS);
-        batch.add(read);
-        batch
-    }
-}
-
-impl Inspect for Inspector {
-    fn ping(&self) -> Batch {
-        self.reading(Batch::plain())
-    }
-
-    async fn inspect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisStoreError> {
-        let mut batch = self.reading(Batch::plain());
-        add_health(&mut batch);
-        let now = self.clock.now_millis();
-        let mut replies = Replies::from(batch.send(connection).await?);
-        let mark = StoreMark::read(&mut replies)?;
-        let fitness = check_health(&mut replies, now).map(|_| ());
-        if let Err(error @ RedisStoreError::Named(_)) = fitness {
-            return Err(error);
-        }
-        self.guard.note_fitness(fitness);
-        let is_taken_over = mark.epoch.is_some() && mark.sealed.is_none() && self.take_over(connection, &mark).await?;
-        // The guard must remember the new mark of a takeover before it is used. After that, the
-        // mark of the earlier version no longer counts.
-        if self.guard.is_settled() && !is_taken_over {
-            return Ok(());
-        }
-        if mark.epoch.is_none() && self.is_empty(connection).await? {
-            let (epoch, begun) = self.guard.next_epoch(&mark, &*self.entropy, self.clock.now())?;
-            // Several processes may begin at once. One wins, and all of them read what it wrote.
-            let mut begin = Batch::atomic();
-            let sealed = begun.encode(&*self.seal)?;
-            begin.add(redis::cmd("HSETNX").arg(self.names.mark()).arg("epoch").arg(epoch).to_owned());
-            begin.add(redis::cmd("HSETNX").arg(self.names.mark()).arg("sealed").arg(sealed).to_owned());
-            begin.send(connection).await?;
-        }
-        let mut replies = Replies::from(self.reading(Batch::plain()).send(connection).await?);
-        let floor = self.guard.floor();
-        match self.guard.check(&mut StoreMark::read(&mut replies)?, floor) {
-            // Each operation reports this error itself. The connection stays usable, so that an
-            // operator can accept the loss over it.
-            Err(RedisStoreError::Integrity(_)) => return Ok(()),
-            checked => checked?,
-        };
-        self.guard.save().await;
-        Ok(())
-    }
-}
-
-impl Inspector {
-    /// Whether nothing was ever stored here. Records without an epoch mean that somebody deleted
-    /// the epoch.
-    async fn is_empty(&self, connection: &mut MultiplexedConnection) -> Result<bool, RedisStoreError> {
-        let names = &self.names;
-        let keys = [names.all(), names.ends(), names.rules(), names.revocations(), names.revoked(), names.leases()];
-        let mut batch = Batch::plain();
-        batch.add(command("EXISTS", &keys));
-        Ok(Replies::from(batch.send(connection).await?).number()? == 0)
-    }
-
-    /// Takes over the store of an earlier version, if it is the store that this process trusted.
-    /// Returns whether it was.
-    async fn take_over(
-        &self,
-        connection: &mut MultiplexedConnection,
-        mark: &StoreMark,
-    ) -> Result<bool, RedisStoreError> {
-        let sequence = self.earlier_sequence(connection).await?;
-        if mark.sealed.is_some() || !self.guard.is_known_of_earlier_version(mark, sequence) {
-            return Ok(false);
-        }
-        let (epoch, mut begun) = self.guard.next_epoch(mark, &*self.entropy, self.clock.now())?;
-        begun.sequence = begun.sequence.max(sequence);
-        match self.rebuild(connection, epoch, begun).await {
-            Ok(_) => tracing::warn!(
-                "the Redis store of an earlier version was taken over; servers of that version can no longer use it"
-            ),
-            // Another process was faster.
-            Err(RedisStoreError::Conflict) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(true)
-    }
 }
 
 impl Ledger for RedisLedger {

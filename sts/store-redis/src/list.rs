@@ -3,7 +3,7 @@
 use super::RedisLedger;
 use super::batch::{Batch, command};
 use super::error::RedisStoreError;
-use super::read::{StoredValue, whole};
+use super::stored_value::{StoredValue, found, whole};
 use sts_store::{Entry, Listing};
 
 /// The most records in one page of a listing.
@@ -84,7 +84,7 @@ impl RedisLedger {
         let records = replies.list()?;
         let mut entries = Vec::new();
         for (id, record) in ids.iter().zip(records) {
-            let mut revocation = super::read::found(&mut replies)?;
+            let mut revocation = found(&mut replies)?;
             if matches!((&revocation, &record), (StoredValue::Nothing, Some(_))) && self.was_deleted(id).await? {
                 revocation = StoredValue::Foreign;
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::RedisLedger;
 use super::batch::{Batch, Replies, command};
 use super::error::RedisStoreError;
-use super::read::whole;
+use super::stored_value::whole;
 use super::registry::{Change, Revoked, Verified, token_id};
 use super::rollback_guard::StoreMark;
 use sts_store::backend::live_until;

@@ -2,27 +2,16 @@
 
 use std::sync::Arc;
 
-use redis::Value;
 use sts_types::{Jti, TokenRecord, UnixTime};
 
 use super::RedisLedger;
-use super::batch::{Batch, Replies, command};
-use super::error::{ErrorReply, RedisStoreError};
+use super::batch::{Batch, command};
+use super::error::RedisStoreError;
+use super::stored_value::{StoredValue, found, whole};
 use sts_store::backend::UNREADABLE;
 use sts_store::backend::live_until;
 use sts_store::{Alert, Fault, Place};
 use sts_store::{Entry, Revocation};
-
-/// The key that rules of an earlier version are sealed for. Its list had no ids.
-pub(super) const RULE_KEY: &[u8] = b"rule";
-
-/// A value as Redis returned it.
-pub(super) enum StoredValue {
-    Nothing,
-    Bytes(Vec<u8>),
-    /// A value of another type, which is not ours.
-    Foreign,
-}
 
 impl RedisLedger {
     /// The live record of `jti` and its revocation, in one round trip.
@@ -105,23 +94,4 @@ impl RedisLedger {
             Some(score) => whole(score).map(|seconds| Some(UnixTime::from_secs(seconds))),
         }
     }
-}
-
-/// The reply to a GET. A key that holds no string is not ours.
-pub(super) fn found(replies: &mut Replies) -> Result<StoredValue, RedisStoreError> {
-    match replies.value() {
-        Ok(Value::Nil) => Ok(StoredValue::Nothing),
-        Ok(Value::BulkString(bytes)) => Ok(StoredValue::Bytes(bytes)),
-        Err(RedisStoreError::Named(ErrorReply::WrongType)) => Ok(StoredValue::Foreign),
-        Ok(_) => Err(RedisStoreError::Form),
-        Err(error) => Err(error),
-    }
-}
-
-/// A score that we wrote: a whole number that a double holds exactly, in whatever form Redis prints
-/// it.
-pub(super) fn whole(score: &str) -> Result<i64, RedisStoreError> {
-    let number: f64 = score.parse().map_err(|_| RedisStoreError::Form)?;
-    #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and scores of ours are far below 2^53")]
-    Ok(number as i64)
 }

@@ -11,16 +11,19 @@ use super::batch::{Batch, Replies, command};
 use super::error::RedisStoreError;
 use super::lineage::Lineage;
 use super::mark::SealedMark;
-use super::read::{RULE_KEY, found, whole};
 use super::registry::token_id;
+use super::forget_at;
+use super::inspector::Inspector;
 use super::rollback_guard::StoreMark;
-use super::{Inspector, forget_at};
+use super::stored_value::{StoredValue, found, whole};
 use sts_store::Place;
 use sts_store::backend::codec;
 use sts_store::backend::live_until;
 use sts_store::backend::with_id;
 use sts_store::{Revocation, RevocationScope};
 
+/// The key that rules of an earlier version are sealed for. Its list had no ids.
+const RULE_KEY: &[u8] = b"rule";
 /// Ids per round trip.
 const STEP: usize = 100;
 /// The author of a revocation that replaces a lost one.
@@ -29,9 +32,11 @@ const ACCEPTANCE: &str = "sts store accept-epoch";
 impl Inspector {
     /// Begins `epoch` with all revocations that Redis holds, over a connection that nobody else
     /// uses. A token that is listed as revoked stays revoked even if its revocation cannot be read.
+    /// Fails with a conflict if `known`, which `epoch` follows, is not the mark in Redis any more.
     pub(super) async fn rebuild(
         &self,
         connection: &mut MultiplexedConnection,
+        known: &StoreMark,
         epoch: Vec<u8>,
         mut mark: SealedMark,
     ) -> Result<StoreMark, RedisStoreError> {
@@ -40,9 +45,11 @@ impl Inspector {
         let mut batch = self.reading(batch);
         batch.add(command("HGETALL", &[self.names.rules()]));
         batch.add(command("LRANGE", &[self.names.rules(), "0", "-1"]));
-        let mut replies = Replies::from(batch.send(connection).await?);
+        let mut replies = Replies::from(self.send(connection, batch).await?);
         replies.value()?;
-        replies.value()?;
+        if !StoreMark::read(&mut replies)?.is_stored_as(known) {
+            return Err(RedisStoreError::Conflict);
+        }
         let rules = self.read_stored_rules(&mut replies);
         let tokens = self.read_revoked_tokens(connection, &self.guard.lineage_of(&epoch)?).await?;
 
@@ -70,12 +77,25 @@ impl Inspector {
         let sealed = mark.encode(&*self.seal)?;
         // The log of an earlier version has another format.
         commit.add(command("DEL", &[self.names.revoked()]));
-        commit.add(command("HDEL", &[self.names.mark(), "sequence", "rules", "tokens"]));
+        // The mark of an earlier version has other fields, and another program may have put
+        // something else in its place.
+        commit.add(command("DEL", &[self.names.mark()]));
         let mut set = cmd("HSET");
         set.arg(self.names.mark()).arg("epoch").arg(&epoch).arg("sealed").arg(&sealed);
         commit.add(set);
-        commit.send(connection).await?;
-        Ok(StoreMark { epoch: Some(epoch), sealed: Some(sealed), numbers: std::sync::Arc::new(mark) })
+        self.send(connection, commit).await?;
+        Ok(StoreMark { epoch: Some(epoch), sealed: Some(sealed), is_foreign: false, numbers: std::sync::Arc::new(mark) })
+    }
+
+    /// Sends `batch` over a connection that has no deadline of its own.
+    async fn send(
+        &self,
+        connection: &mut MultiplexedConnection,
+        batch: Batch,
+    ) -> Result<Vec<Value>, RedisStoreError> {
+        let deadline = self.step_deadline;
+        let sent = tokio::time::timeout(deadline, batch.send(connection)).await;
+        sent.unwrap_or(Err(RedisStoreError::Deadline(deadline)))
     }
 
     /// Reads the rules of this version and of an earlier one. Unreadable rules are left out.
@@ -118,11 +138,11 @@ impl Inspector {
                 batch.add(command("GET", &[self.names.revocation(id)]));
                 batch.add(command("GET", &[self.names.record(id)]));
             }
-            let mut replies = Replies::from(batch.send(connection).await?);
+            let mut replies = Replies::from(self.send(connection, batch).await?);
             for (id, listed) in chunk {
                 let (revocation, record) = (found(&mut replies)?, found(&mut replies)?);
                 let opened = match &record {
-                    super::read::StoredValue::Bytes(stored) => lineage.open_record(&*self.seal, id, stored).ok(),
+                    StoredValue::Bytes(stored) => lineage.open_record(&*self.seal, id, stored).ok(),
                     _ => None,
                 };
                 if let Some(until) = self.until_of(connection, id, *listed, revocation, opened).await? {
@@ -140,10 +160,9 @@ impl Inspector {
         connection: &mut MultiplexedConnection,
         id: &str,
         listed: Option<i64>,
-        revocation: super::read::StoredValue,
+        revocation: StoredValue,
         record: Option<TokenRecord>,
     ) -> Result<Option<i64>, RedisStoreError> {
-        use super::read::StoredValue;
         let opened: Option<Revocation> = match &revocation {
             StoredValue::Bytes(stored) => codec::open(&*self.seal, Place::Revocation, id.as_bytes(), stored).ok(),
             StoredValue::Nothing | StoredValue::Foreign => None,
@@ -169,7 +188,7 @@ impl Inspector {
         let mut batch = Batch::atomic();
         let key = self.names.revocation(id);
         batch.add(cmd("SET").arg(&key).arg(stored).arg("PXAT").arg(forget_at(live_until(until))).to_owned());
-        batch.send(connection).await?;
+        self.send(connection, batch).await?;
         Ok(Some(until.as_secs()))
     }
 
@@ -184,7 +203,7 @@ impl Inspector {
         loop {
             let mut batch = Batch::plain();
             batch.add(command("ZSCAN", &[key, &cursor, "COUNT", "1000"]));
-            let (next, rows) = match Replies::from(batch.send(connection).await?).scan() {
+            let (next, rows) = match Replies::from(self.send(connection, batch).await?).scan() {
                 Err(RedisStoreError::Named(super::error::ErrorReply::WrongType)) => return Ok(Vec::new()),
                 step => step?,
             };
@@ -208,7 +227,7 @@ impl Inspector {
     ) -> Result<u64, RedisStoreError> {
         let mut batch = Batch::plain();
         batch.add(command("HMGET", &[self.names.mark(), "sequence"]));
-        let mut replies = Replies::from(batch.send(connection).await?);
+        let mut replies = Replies::from(self.send(connection, batch).await?);
         let Value::Array(fields) = replies.value()? else { return Err(RedisStoreError::Form) };
         match fields.first() {
             Some(Value::BulkString(digits)) => {

@@ -7,7 +7,7 @@ use sts_types::{RequestId, UnixTime};
 
 use super::batch::{Batch, command, sized};
 use super::error::RedisStoreError;
-use super::read::found;
+use super::stored_value::found;
 use super::{RedisLedger, forget_at};
 use sts_store::Place;
 use sts_store::backend::codec;

@@ -88,6 +88,38 @@ impl Revoked {
         sum
     }
 
+    /// The tokens that `changes` touch, as they are after them. `None` means that the token is gone.
+    /// Moves `sum` along. The caller applies the result only if the sum is right at the end.
+    fn overlay(&self, seal: &dyn Seal, changes: &[Change], sum: &mut SealedMark) -> HashMap<TokenId, Option<i64>> {
+        let mut overlay: HashMap<TokenId, Option<i64>> = HashMap::new();
+        for change in changes {
+            match *change {
+                Change::Token(id, until) => {
+                    let current = overlay.get(&id).copied().unwrap_or_else(|| self.tokens.get(&id).copied());
+                    if let Some(current) = current {
+                        sum.remove_token(seal, &id, current);
+                    }
+                    sum.add_token(seal, &id, until);
+                    overlay.insert(id, Some(until));
+                }
+                Change::Swept(before) => {
+                    for (id, until) in self.tokens.iter().filter(|(_, until)| **until < before) {
+                        overlay.entry(*id).or_insert(Some(*until));
+                    }
+                    for (id, current) in &mut overlay {
+                        if let Some(until) = *current
+                            && until < before
+                        {
+                            sum.remove_token(seal, id, until);
+                            *current = None;
+                        }
+                    }
+                }
+            }
+        }
+        overlay
+    }
+
     /// Applies `changes` and replaces the rules.
     pub(super) fn apply(&mut self, changes: &[Change], rules: BTreeMap<String, Vec<u8>>) {
         for change in changes {
@@ -187,39 +219,9 @@ impl Registry {
         now: UnixTime,
     ) -> bool {
         let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
-        // Tokens as they are after the changes so far. `None` means that the token is gone. The
-        // changes apply only if the sum is right at the end.
         let Some(before) = self.verified.load_full() else { return false };
         let mut sum = SealedMark::clone(&before.mark);
-        let mut overlay: HashMap<TokenId, Option<i64>> = HashMap::new();
-        for change in changes {
-            match *change {
-                Change::Token(id, until) => {
-                    let current = overlay.get(&id).copied().unwrap_or_else(|| revoked.tokens.get(&id).copied());
-                    if let Some(current) = current {
-                        sum.remove_token(seal, &id, current);
-                    }
-                    sum.add_token(seal, &id, until);
-                    overlay.insert(id, Some(until));
-                }
-                Change::Swept(before) => {
-                    let present: Vec<_> = revoked.tokens.iter().map(|(id, until)| (*id, *until)).collect();
-                    for (id, until) in present {
-                        if !overlay.contains_key(&id) && until < before {
-                            overlay.insert(id, Some(until));
-                        }
-                    }
-                    for (id, current) in &mut overlay {
-                        if let Some(until) = *current
-                            && until < before
-                        {
-                            sum.remove_token(seal, id, until);
-                            *current = None;
-                        }
-                    }
-                }
-            }
-        }
+        let overlay = revoked.overlay(seal, changes, &mut sum);
         let rules_changed = rules != revoked.rules;
         if rules_changed {
             revoked.rules.iter().for_each(|(id, stored)| sum.remove_rule(seal, id, stored));

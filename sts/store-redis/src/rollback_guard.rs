@@ -14,7 +14,7 @@ use arc_swap::ArcSwapOption;
 use sts_types::{Entropy, Seal, UnixTime};
 
 use super::batch::Replies;
-use super::error::RedisStoreError;
+use super::error::{ErrorReply, RedisStoreError};
 use super::lineage::Lineage;
 use super::mark::SealedMark;
 use super::open_error::RedisOpenError;
@@ -39,6 +39,8 @@ pub(super) struct StoreMark {
     pub(super) epoch: Option<Vec<u8>>,
     /// The sealed mark.
     pub(super) sealed: Option<Vec<u8>>,
+    /// Whether the key of the mark holds another type. Then there is neither epoch nor mark.
+    pub(super) is_foreign: bool,
     /// The opened mark. [`RollbackGuard::check`] fills it in.
     pub(super) numbers: Arc<SealedMark>,
 }
@@ -46,8 +48,19 @@ pub(super) struct StoreMark {
 impl StoreMark {
     /// Takes the reply to `HMGET` of the mark's [`FIELDS`].
     pub(super) fn read(replies: &mut Replies) -> Result<Self, RedisStoreError> {
-        let [epoch, sealed] = <[_; 2]>::try_from(replies.list()?).map_err(|_| RedisStoreError::Form)?;
-        Ok(Self { epoch, sealed, numbers: Arc::default() })
+        let fields = match replies.list() {
+            Err(RedisStoreError::Named(ErrorReply::WrongType)) => {
+                return Ok(Self { is_foreign: true, ..Self::default() });
+            }
+            fields => fields?,
+        };
+        let [epoch, sealed] = <[_; 2]>::try_from(fields).map_err(|_| RedisStoreError::Form)?;
+        Ok(Self { epoch, sealed, ..Self::default() })
+    }
+
+    /// Whether Redis holds the same octets in both.
+    pub(super) fn is_stored_as(&self, other: &Self) -> bool {
+        (&self.epoch, &self.sealed, self.is_foreign) == (&other.epoch, &other.sealed, other.is_foreign)
     }
 }
 
@@ -73,6 +86,13 @@ struct LastSeen {
     sequence: u64,
     /// The mark that was opened last, sealed and in plain.
     opened: Option<(Vec<u8>, Arc<SealedMark>)>,
+}
+
+/// A mark, unsealed.
+struct OpenedMark {
+    /// `None` if it is the trusted epoch.
+    epoch: Option<Epoch>,
+    numbers: Arc<SealedMark>,
 }
 
 /// Checks each mark and remembers the highest one.
@@ -180,60 +200,17 @@ impl RollbackGuard {
         verdict
     }
 
-    fn check_by(
-        &self,
-        last_seen: &mut LastSeen,
-        mark: &mut StoreMark,
-        mut floor: u64,
-    ) -> Result<bool, RedisStoreError> {
-        let stored = mark.epoch.as_ref().ok_or_else(|| {
-            integrity_error(
-                "this Redis does not hold the ledger that this sts knows: it was flushed, or it is another one; what was revoked would \
-                 come back. Bring its data back, or accept the loss with `sts store accept-epoch`",
-            )
-        })?;
-        let is_same_epoch =
-            last_seen.epoch.as_ref().is_some_and(|known_epoch| known_epoch.stored.as_ref() == Some(stored));
-        let epoch = if is_same_epoch { None } else { Some(self.unseal(stored)?) };
-        let sealed = mark.sealed.as_ref().ok_or_else(|| {
-            integrity_error(
-                "the mark of the revocations in this Redis was deleted: what was revoked may come back. Bring its data back, or accept \
-                 the loss with `sts store accept-epoch`",
-            )
-        })?;
-        let opened = last_seen.opened.as_ref().filter(|(stored, _)| stored == sealed).map(|(_, mark)| Arc::clone(mark));
-        let numbers = match opened {
-            Some(numbers) => numbers,
-            None => Arc::new(self.unseal_mark(sealed)?),
-        };
-        let id = epoch.as_ref().map(|epoch| &epoch.id).or(last_seen.epoch.as_ref().map(|known_epoch| &known_epoch.id));
-        let other_ledger = || {
-            integrity_error(
-                "this Redis holds another ledger, or an older copy, than this sts knows: what was revoked may come back. Bring the right \
-                 one back, or accept this one with `sts store accept-epoch`",
-            )
-        };
-        if id != Some(&numbers.epoch) {
-            return Err(other_ledger());
-        }
-        let follows = match (&epoch, &last_seen.epoch) {
-            (Some(epoch), Some(known_epoch)) if known_epoch.id != epoch.id => {
-                if !epoch.former.contains(&known_epoch.id) {
-                    return Err(other_ledger());
-                }
-                true
-            }
-            _ => false,
-        };
+    fn check_by(&self, last_seen: &mut LastSeen, mark: &mut StoreMark, floor: u64) -> Result<bool, RedisStoreError> {
+        let OpenedMark { epoch, numbers } = self.open_mark(last_seen, mark)?;
+        let is_new_epoch = epoch.is_some();
+        let follows = follows(last_seen, epoch.as_ref(), &numbers)?;
         // An operator accepted a loss, so the numbers may be lower than those seen before.
-        if follows {
-            floor = 0;
-        }
+        let floor = if follows { 0 } else { floor };
         let sequence = numbers.sequence;
         if sequence < floor {
             return Err(integrity_error(&format!(
-                "this Redis is an older copy: it has {sequence} revocations where {floor} were seen; those that are missing would come \
-                 back to life. Bring the newer data back, or accept the loss with `sts store accept-epoch`"
+                "this Redis is an older copy: its last change is number {sequence} where number {floor} was seen; what was revoked or \
+                 removed since would come back to life. Bring the newer data back, or accept the loss with `sts store accept-epoch`"
             )));
         }
         if follows {
@@ -241,20 +218,36 @@ impl RollbackGuard {
             last_seen.sequence = 0;
             self.epochs.fetch_add(1, Ordering::AcqRel);
         }
-        if let Some(epoch) = epoch {
+        if let (Some(epoch), Some(stored)) = (epoch, &mark.epoch) {
             self.hold(last_seen, epoch, stored);
         }
         // Replies can arrive out of order. Keep the newest mark only.
         if last_seen.opened.as_ref().is_none_or(|(_, last_mark)| !Arc::ptr_eq(last_mark, &numbers))
             && sequence >= last_seen.sequence
+            && let Some(sealed) = &mark.sealed
         {
             last_seen.opened = Some((sealed.clone(), Arc::clone(&numbers)));
             self.rules.store(numbers.rules, Ordering::Release);
         }
-        let raised = !is_same_epoch || sequence > last_seen.sequence;
+        let raised = is_new_epoch || sequence > last_seen.sequence;
         last_seen.sequence = last_seen.sequence.max(sequence);
         mark.numbers = numbers;
         Ok(raised)
+    }
+
+    /// Unseals epoch and mark, unless they are the last ones seen.
+    fn open_mark(&self, last_seen: &LastSeen, mark: &StoreMark) -> Result<OpenedMark, RedisStoreError> {
+        let stored = mark.epoch.as_ref().ok_or_else(|| integrity_error(if mark.is_foreign { FOREIGN } else { ABSENT }))?;
+        let is_same_epoch =
+            last_seen.epoch.as_ref().is_some_and(|known_epoch| known_epoch.stored.as_ref() == Some(stored));
+        let epoch = if is_same_epoch { None } else { Some(self.unseal(stored)?) };
+        let sealed = mark.sealed.as_ref().ok_or_else(|| integrity_error(WITHOUT_MARK))?;
+        let opened = last_seen.opened.as_ref().filter(|(stored, _)| stored == sealed).map(|(_, mark)| Arc::clone(mark));
+        let numbers = match opened {
+            Some(numbers) => numbers,
+            None => Arc::new(self.unseal_mark(sealed)?),
+        };
+        Ok(OpenedMark { epoch, numbers })
     }
 
     fn unseal_mark(&self, sealed: &[u8]) -> Result<SealedMark, RedisStoreError> {
@@ -320,6 +313,10 @@ impl RollbackGuard {
         let mut former = Vec::new();
         let last_seen = self.last_seen();
         former.extend(last_seen.epoch.as_ref().map(|known_epoch| known_epoch.id.clone()));
+        // Where the epoch itself is gone, this process still knows which ones it followed.
+        if let Some(lineage) = &*self.lineage.load() {
+            former.extend(lineage.former.iter().cloned());
+        }
         let current = mark.epoch.as_ref().and_then(|stored| {
             let open = |key| codec::open::<Epoch>(&*self.seal, Place::Epoch, key, stored).ok();
             open(EPOCH_KEY).or_else(|| open(EARLIER_EPOCH_KEY))
@@ -339,7 +336,7 @@ impl RollbackGuard {
         let opened = last_seen.opened.as_ref().map(|(_, mark)| mark.rules).unwrap_or_default();
         // Records store how many rules existed at their issue, so a lost counter must not restart
         // below theirs. Nobody makes a rule every second, hence the Unix time is above all of them.
-        let is_new = last_seen.epoch.is_none() && mark.epoch.is_none();
+        let is_new = last_seen.epoch.is_none() && mark.epoch.is_none() && !mark.is_foreign;
         let since = if is_new { 0 } else { u64::try_from(now.as_secs()).unwrap_or(0) };
         let rules = current.rules.max(opened).max(since);
         let begun = SealedMark {
@@ -406,6 +403,37 @@ impl RollbackGuard {
         self.last_seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Whether the mark begins an epoch that follows the trusted one. Fails if it belongs to another
+/// ledger.
+fn follows(last_seen: &LastSeen, epoch: Option<&Epoch>, numbers: &SealedMark) -> Result<bool, RedisStoreError> {
+    let id = epoch.map(|epoch| &epoch.id).or(last_seen.epoch.as_ref().map(|known_epoch| &known_epoch.id));
+    if id != Some(&numbers.epoch) {
+        return Err(integrity_error(OTHER_LEDGER));
+    }
+    match (epoch, &last_seen.epoch) {
+        (Some(epoch), Some(known_epoch)) if known_epoch.id != epoch.id => {
+            if epoch.former.contains(&known_epoch.id) { Ok(true) } else { Err(integrity_error(OTHER_LEDGER)) }
+        }
+        _ => Ok(false),
+    }
+}
+
+/// The message when there is no mark at all.
+const ABSENT: &str = "this Redis does not hold the ledger that this sts knows: it was flushed, or it is another one; what was revoked would \
+                      come back. Bring its data back, or accept the loss with `sts store accept-epoch`";
+
+/// The message when another program wrote over the mark.
+const FOREIGN: &str = "the mark of the revocations in this Redis holds something else (WRONGTYPE): another program wrote over it, and what \
+                       was revoked may come back. Bring its data back, or accept the loss with `sts store accept-epoch`";
+
+/// The message when the epoch is there without a mark.
+const WITHOUT_MARK: &str = "the mark of the revocations in this Redis was deleted: what was revoked may come back. Bring its data back, or \
+                            accept the loss with `sts store accept-epoch`";
+
+/// The message for an epoch that does not follow the trusted one.
+const OTHER_LEDGER: &str = "this Redis holds another ledger, or an older copy, than this sts knows: what was revoked may come back. Bring \
+                            the right one back, or accept this one with `sts store accept-epoch`";
 
 /// The message for a store of an earlier version that nobody has taken over yet.
 const EARLIER: &str = "this Redis holds the ledger of an earlier version of sts, whose revocations are not sealed as a whole. A server that \

@@ -294,7 +294,7 @@ async fn c130_c134_a_redis_with_fewer_revocations_than_were_seen_is_an_older_cop
     store.server.order(&["COPY", "older", mark, "REPLACE"]);
     for ledger in [&ledger, &reader, &store.ledger(0), &store.ledger(1)] {
         let text = refusal(ledger.look_up(jti("a")).await);
-        assert!(text.contains("older copy: it has 1 revocations where 2 were seen"), "{text}");
+        assert!(text.contains("older copy: its last change is number 1 where number 2 was seen"), "{text}");
         // No attempt moves the number towards the missing one.
         for _ in 0..3 {
             refusal(ledger.revoke(revocation("a", "again")).await);
@@ -729,14 +729,16 @@ async fn fld42_a_claim_that_somebody_wrote_names_no_exchange_and_is_taken_all_th
     }
     let forged = |fault: Fault| vec![Alert { place: Place::Claim, fault }];
     // A value of an earlier version, a forgery, the sealed value of another claim, one of a future
-    // version, and another type.
-    for (order, alerts) in [
-        (vec!["SET", &names[0], "1"], vec![]),
-        (vec!["SET", &names[0], "01J9ZQ4T5M3N8K7R6S2V1W0XYZ"], forged(Fault::Newer)),
-        (vec!["SET", &names[0], "\u{1}short"], forged(Fault::Form)),
-        (vec!["SET", &names[0], ""], forged(Fault::Form)),
-        (vec!["COPY", &names[1], &names[0], "REPLACE"], forged(Fault::Seal)),
-        (vec!["LPUSH", &names[0], "x"], vec![]),
+    // version, and another type. A server that remembers which exchange took the claim also knows
+    // that its value was not one of an earlier version.
+    for (order, alerts, alerts_where_known) in [
+        (vec!["SET", &names[0], "1"], vec![], forged(Fault::Form)),
+        (vec!["SET", &names[0], "01J9ZQ4T5M3N8K7R6S2V1W0XYZ"], forged(Fault::Newer), forged(Fault::Newer)),
+        (vec!["SET", &names[0], "\u{1}short"], forged(Fault::Form), forged(Fault::Form)),
+        (vec!["SET", &names[0], ""], forged(Fault::Form), forged(Fault::Form)),
+        (vec!["COPY", &names[1], &names[0], "REPLACE"], forged(Fault::Seal), forged(Fault::Seal)),
+        (vec!["LPUSH", &names[0], "x"], forged(Fault::Form), forged(Fault::Form)),
+        (vec!["HSET", &names[0], "x", "y"], forged(Fault::Form), forged(Fault::Form)),
     ] {
         store.server.order(&["DEL", &names[0]]);
         store.server.command(&order);
@@ -749,8 +751,100 @@ async fn fld42_a_claim_that_somebody_wrote_names_no_exchange_and_is_taken_all_th
         let again = fresh.issue(record("c", "octo"), vec![one.clone()]).await.unwrap();
         assert_eq!((again, store.alerts.take()), (Issued::Replayed(unknown), alerts), "{order:?}");
         assert_eq!(fresh.look_up(jti("c")).await.unwrap(), None);
-        // This one remembers who took it.
+        // This one remembers who took it, and tells that the value is not the one that was written.
         assert_eq!(ledger.issue(record("d", "octo"), vec![one.clone()]).await.unwrap(), replayed(1), "{order:?}");
+        assert_eq!(store.alerts.take(), alerts_where_known, "{order:?}");
+        assert_eq!(ledger.find_claim(one.key).await.unwrap().map(Issued::Replayed), Some(replayed(1)));
+        assert_eq!(store.alerts.take(), alerts_where_known, "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn f2_a_claim_that_its_issue_takes_back_does_not_stay_spent_where_an_exchange_lost_against_it() {
+    let store = Store::new(RedisServer::start());
+    let (one, two) = (store.ledger(1), store.ledger(2));
+    let spent = claim(0, START.plus(900));
+    assert_eq!(one.issue(record("first", "octo"), vec![spent.clone()]).await.unwrap(), Issued::Recorded);
+    let mut losses = 0;
+    for round in 1..=200 {
+        let free = claim(round, START.plus(900));
+        // The first issue takes the free claim, finds the other one spent, and takes the free one
+        // back. Meanwhile the second may find it taken.
+        let name = |kind: &str| format!("{kind}-{round}");
+        let both = one.issue(record(&name("both"), "octo"), vec![free.clone(), spent.clone()]);
+        let loser = if round % 2 == 0 { &two } else { &one };
+        let alone = loser.issue(record(&name("alone"), "octo"), vec![free.clone()]);
+        let (both, alone) = tokio::join!(both, alone);
+        assert!(matches!(both, Ok(Issued::Replayed(_))), "{both:?}");
+        if alone.unwrap() == Issued::Recorded {
+            continue;
+        }
+        losses += 1;
+        let again = loser.issue(record(&name("again"), "octo"), vec![free.clone()]).await;
+        assert_eq!(again.unwrap(), Issued::Recorded, "nobody has the token of {round}");
+        if losses == 6 {
+            break;
+        }
+    }
+    assert!(losses > 0, "no exchange ever lost");
+    assert_eq!(store.alerts.take(), []);
+}
+
+#[tokio::test]
+async fn f2_a_claim_among_others_that_stands_is_remembered_by_those_who_lost_against_it() {
+    let store = Store::new(RedisServer::start());
+    let (one, two) = (store.ledger(1), store.ledger(2));
+    let claims = vec![claim(1, START.plus(900)), claim(2, START.plus(900))];
+    assert_eq!(one.issue(record("a", "octo"), claims.clone()).await.unwrap(), Issued::Recorded);
+    store.clock.advance(61);
+    assert_eq!(two.issue(record("b", "octo"), vec![claims[1].clone()]).await.unwrap(), replayed(2));
+    for key in store.server.keys().iter().filter(|key| key.contains(":c:")) {
+        store.server.order(&["DEL", key]);
+    }
+    assert_eq!(two.issue(record("c", "octo"), vec![claims[1].clone()]).await.unwrap(), replayed(2));
+    assert_eq!(store.alerts.take(), [Alert { place: Place::Claim, fault: Fault::Missing }]);
+    assert_eq!(one.issue(record("d", "octo"), claims).await.unwrap(), replayed(1));
+}
+
+#[tokio::test]
+async fn f2_a_mark_that_another_program_wrote_over_is_a_refusal_that_acceptance_heals() {
+    let store = Store::new(RedisServer::start());
+    let ledger = store.ledger(0);
+    ledger.issue(record("a", "octo"), vec![]).await.unwrap();
+    ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    for order in [&["SET", "sts:{sts}:mark", "junk"][..], &["LPUSH", "sts:{sts}:mark", "junk"]] {
+        store.server.order(&["DEL", "sts:{sts}:mark"]);
+        store.server.order(order);
+        store.alerts.take();
+        for refusing in [&ledger, &store.ledger(0), &store.ledger(7)] {
+            assert!(refusal(refusing.look_up(jti("a")).await).contains("WRONGTYPE"));
+            refusal(refusing.issue(record("b", "octo"), vec![]).await);
+            refusal(refusing.ready().await);
+        }
+        assert!(store.alerts.take().contains(&Alert { place: Place::Epoch, fault: Fault::Missing }));
+        assert_eq!(ledger.accept_epoch().await.unwrap(), Acceptance::Accepted);
+        assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some(), "what is there is kept");
+        ledger.ready().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn c134_of_two_operators_who_accept_at_once_both_are_served_and_one_epoch_begins() {
+    let store = Store::new(RedisServer::start());
+    let ledgers: Vec<RedisLedger> = (0..4).map(|replica| store.ledger(replica)).collect();
+    for round in 0..5 {
+        for ledger in &ledgers {
+            store.clock.advance(3);
+            ledger.ready().await.unwrap();
+        }
+        store.server.order(&["FLUSHALL"]);
+        let accepted = futures_util::future::join_all(ledgers.iter().map(Ledger::accept_epoch)).await;
+        assert!(accepted.iter().all(Result::is_ok), "{round}: {accepted:?}");
+        let new = accepted.iter().filter(|one| matches!(one, Ok(Acceptance::Accepted))).count();
+        assert_eq!(new, 1, "{round}: {accepted:?}");
+        for ledger in &ledgers {
+            eventually(&store, "trust", async || ledger.ready().await).await;
+        }
     }
 }
 
