@@ -132,6 +132,8 @@ pub(crate) static ROOT: Section = Section {
         Key::new("shutdown", Kind::Section(&SHUTDOWN), "How the server shuts down on SIGTERM."),
         Key::new("log", Kind::Section(&LOG), "Logging."),
         Key::new("audit", Kind::Section(&AUDIT), "The audit trail: one event for each decision, on standard output."),
+        Key::new("api_keys", Kind::Section(&API_KEYS), "API keys, for callers that have no ID token."),
+        Key::new("manage", Kind::Section(&MANAGE), "Objects that are kept in the store beside those in files."),
         ISSUERS,
         APIS,
         Key::new(
@@ -270,6 +272,26 @@ static AUDIT: Section = Section {
         "Whether a decision that cannot be written to the audit trail is refused with 503 before anything is recorded.",
     )
     .default("false")],
+};
+
+static API_KEYS: Section = Section {
+    name: "`api_keys`",
+    keys: &[
+        Key::new("enabled", Kind::Flag, "Whether API keys get tokens and can be created.").default("true"),
+        Key::new("default_ttl", Kind::Duration, "Lifetime of a key that is created without one.").default("30d"),
+        Key::new("max_ttl", Kind::Duration, "The longest lifetime of a key.").default("90d"),
+    ],
+};
+
+static MANAGE: Section = Section {
+    name: "`manage`",
+    keys: &[Key::new(
+        "kinds",
+        Kind::Texts,
+        "The kinds of objects that may be changed through the admin API: `teams`, `service_accounts`, `apis`, `issuers`. Name \
+         `issuers` with care: who may add an issuer may let anybody in. `[]` turns changes off.",
+    )
+    .default("[teams, service_accounts]")],
 };
 
 static LOG: Section = Section {
@@ -557,6 +579,7 @@ mod tests {
         store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts proxy
         signing{algorithms rotate_every keys_dir} tokens{ttl max_ttl cap_to_subject ignore_scopes copy_claims require_account}
         limits{failures_per_second failure_burst connections keep_alive} shutdown{drain} log{format level claims} audit{required}
+        api_keys{enabled default_ttl max_ttl} manage{kinds}
         issuers{issuer issuer_template preset shared owner_claims trust_domain audience sole_audience algorithms leeway max_token_lifetime max_token_age
         require_iat replay types jwks_url jwks_file jwks ca_file bearer_token_file proxy max_stale refresh_cooldown kid_reuse
         variables allow_private_network allow_http enabled}

@@ -34,7 +34,7 @@ pub use render::quoted;
 pub use report::Report;
 pub use schema::json_schema;
 pub use settings::{
-    AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, Secret, Settings, TlsFiles,
+    AdminSettings, ApiKeySettings, AuditSettings, Limits, LogFormat, LogLevel, LogSettings, Secret, Settings, TlsFiles,
 };
 pub use source::Sources;
 pub use store_access::{StoreAccess, store_access};

@@ -145,6 +145,8 @@ impl Load<'_> {
                 drain: server.drain,
                 log: server.log,
                 audit: server.audit,
+                api_keys: server.api_keys,
+                managed_kinds: server.managed_kinds,
             },
             tokens: server.tokens,
             objects: Objects {

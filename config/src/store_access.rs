@@ -16,13 +16,13 @@ use sts_types::{AccountId, AccountName, Located};
 
 use crate::admin_access::{DATA_DIR, data_dir, keep_findings_on, only, sound, text_of, tree_with};
 use crate::decode::{
-    DEFAULT_ADMIN, DEFAULT_DRAIN, DEFAULT_LIMITS, DEFAULT_LISTEN, DEFAULT_LOG, Reader, account_files, default_tokens,
-    signing, stand_in, store,
+    DEFAULT_ADMIN, DEFAULT_DRAIN, DEFAULT_LIMITS, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MANAGED, Reader, account_files,
+    default_tokens, signing, stand_in, store,
 };
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::files::{FileError, Files, expand};
 use crate::keys;
-use crate::settings::{AdminSettings, AuditSettings, Settings};
+use crate::settings::{AdminSettings, ApiKeySettings, AuditSettings, Settings};
 use crate::yaml::{Entry, Node, Value};
 
 const STORE: &str = "store";
@@ -168,6 +168,8 @@ fn settings(data_dir: PathBuf, store: StoreSpec, keyring: KeyringSpec) -> Settin
         drain: DEFAULT_DRAIN,
         log: DEFAULT_LOG,
         audit: AuditSettings::default(),
+        api_keys: ApiKeySettings::default(),
+        managed_kinds: DEFAULT_MANAGED.to_vec(),
     }
 }
 

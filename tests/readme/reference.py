@@ -20,6 +20,8 @@ SECTIONS = {
     "shutdown": "`shutdown`",
     "log": "`log`",
     "audit": "`audit`",
+    "api_keys": "`api_keys`",
+    "manage": "`manage`",
     "issuers.NAME": "An issuer entry: `issuers.NAME`",
     "apis.NAME": "An API: `apis.NAME`",
     "teams.NAME": "A team: `teams.NAME`",

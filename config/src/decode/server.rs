@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use sts_keyring::KeyringSpec;
 use sts_policy::TokensSpec;
-use sts_types::{Algorithm, CheckCode, Issuer, Lifetime, Located, Scope};
+use sts_types::{Algorithm, CheckCode, IpNetwork, Issuer, Lifetime, Located, ObjectKind, Scope};
 
 use super::named_file::{FileKind, NamedFile};
 use super::reader::{Fields, Reader};
 use super::store::{Store, store};
 use super::url::issuer_url;
-use crate::settings::{AdminSettings, AuditSettings, IpNetwork, Limits, LogFormat, LogLevel, LogSettings, TlsFiles};
+use crate::settings::{
+    AdminSettings, ApiKeySettings, AuditSettings, Limits, LogFormat, LogLevel, LogSettings, TlsFiles,
+};
 use crate::source::Span;
 use crate::yaml::Node;
 
@@ -39,6 +41,8 @@ pub(crate) struct Server {
     pub(crate) drain: Duration,
     pub(crate) log: LogSettings,
     pub(crate) audit: AuditSettings,
+    pub(crate) api_keys: ApiKeySettings,
+    pub(crate) managed_kinds: Vec<ObjectKind>,
     pub(crate) accounts: Vec<AccountFiles>,
 }
 
@@ -78,6 +82,8 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
         drain: drain(reader, fields),
         log: log(reader, fields),
         audit: audit(reader, fields),
+        api_keys: api_keys(reader, fields),
+        managed_kinds: managed_kinds(reader, fields),
         accounts: accounts(reader, fields),
     }
 }
@@ -414,6 +420,36 @@ fn log(reader: &mut Reader<'_>, fields: &Fields<'_>) -> LogSettings {
 fn audit(reader: &mut Reader<'_>, fields: &Fields<'_>) -> AuditSettings {
     let Some(members) = reader.section(fields, "audit") else { return AuditSettings::default() };
     AuditSettings { required: reader.flag_or(&members, "required", false) }
+}
+
+fn api_keys(reader: &mut Reader<'_>, fields: &Fields<'_>) -> ApiKeySettings {
+    let defaults = ApiKeySettings::default();
+    let Some(members) = reader.section(fields, "api_keys") else { return defaults };
+    let enabled = reader.flag_or(&members, "enabled", defaults.enabled);
+    let written = reader.optional(&members, "default_ttl", Reader::positive_duration);
+    let max_ttl = reader
+        .optional(&members, "max_ttl", Reader::positive_duration)
+        .map_or(defaults.max_ttl, |duration| duration.as_secs());
+    let default_ttl = written.map_or(defaults.default_ttl.min(max_ttl), |duration| duration.as_secs());
+    if default_ttl > max_ttl
+        && let Some(node) = members.node("default_ttl")
+    {
+        let message = "`default_ttl` is longer than `max_ttl` of `api_keys`".to_owned();
+        reader.error(CheckCode::TtlOverMaximum, node.span, message, "write a shorter one, or raise `max_ttl`");
+    }
+    ApiKeySettings { enabled, default_ttl: default_ttl.min(max_ttl), max_ttl }
+}
+
+/// The kinds that may be managed unless `manage.kinds` says otherwise.
+pub(crate) const DEFAULT_MANAGED: [ObjectKind; 2] = [ObjectKind::Team, ObjectKind::ServiceAccount];
+
+fn managed_kinds(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<ObjectKind> {
+    let Some(members) = reader.section(fields, "manage") else { return DEFAULT_MANAGED.to_vec() };
+    let words = ObjectKind::ALL.map(|kind| (kind.key(), kind));
+    let kinds = reader.optional(&members, "kinds", |reader, node| {
+        reader.list_of(node, "kinds of objects", |reader, item| reader.one_of(item, &words))
+    });
+    kinds.unwrap_or_else(|| DEFAULT_MANAGED.to_vec())
 }
 
 /// Reads one value of `accounts:`.

@@ -12,7 +12,6 @@ use sts_store::spec::StoreSpec;
 use sts_store::{Alert, Alerts, Ledger, RefusalStore};
 use sts_store_embedded::EmbeddedLedger;
 use sts_store_redis::{RedisLedger, RedisParts};
-use sts_token::VerifiedTokenCache;
 use sts_types::{Clock, Entropy, Seal};
 use tokio::sync::watch;
 
@@ -146,9 +145,9 @@ pub(crate) fn snapshot(compiled: &Compiled, issuers: JwksCache) -> Snapshot {
         issuer: settings.issuer.clone(),
         rules: Arc::clone(&compiled.rules),
         has_rules: compiled.has_rules,
-        trust: TrustTable::new(compiled.trust.clone()),
+        trust: Arc::new(TrustTable::new(compiled.trust.clone())),
         keys: Arc::new(CachedKeys(issuers)),
-        remembered: VerifiedTokenCache::default(),
+        remembered: Arc::default(),
         cap_to_subject: settings.cap_to_subject,
         status_list: settings.status_list,
         max_ttl: settings.keyring.max_ttl,
@@ -159,6 +158,8 @@ pub(crate) fn snapshot(compiled: &Compiled, issuers: JwksCache) -> Snapshot {
             .map(|(api, secret)| (api.clone(), ApiSecret::new(secret.expose().as_bytes())))
             .collect(),
         log_claims: settings.log.claims,
+        api_keys: Arc::default(),
+        api_keys_enabled: settings.api_keys.enabled,
     }
 }
 

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use jwks_cache::KeySource;
 use sts::compile::{Loaded, Purpose, SourceDocuments, load, run_policy_tests};
-use sts_config::{IpNetwork, LogFormat, LogLevel, json_schema};
+use sts_config::{LogFormat, LogLevel, json_schema};
 use sts_policy::{Preset, ScalarSpec};
 use sts_store::spec::StoreSpec;
-use sts_types::{Algorithm, UnixTime};
+use sts_types::{Algorithm, IpNetwork, UnixTime};
 
 const KEY_SET: &str =
     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}]}"#;

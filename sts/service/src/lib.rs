@@ -2,6 +2,7 @@
 //! HTTP, and no implementation of a key source or a ledger: both are traits, and the server chooses
 //! the implementations.
 
+mod api_keys;
 mod body;
 mod decision_record;
 mod diagnosis;
@@ -32,6 +33,7 @@ mod status;
 mod token_admin;
 mod token_mistake;
 
+pub use api_keys::{ApiKeyEntry, ApiKeyUses, ApiKeys};
 pub use body::NOT_AN_OBJECT;
 pub use diagnosis::{RefusedRequest, diagnose};
 pub use endpoint_auth::{ApiSecret, Origin};

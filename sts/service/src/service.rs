@@ -10,6 +10,7 @@ use sts_store::{Acceptance, Ledger, LedgerError, RefusalStore, Revocation, RuleI
 use sts_token::OwnToken;
 use sts_types::{ApiName, Clock, Digest256, Entropy, Jti, RequestId};
 
+use crate::api_keys::ApiKeyUses;
 use crate::endpoint_auth::{self, Origin};
 use crate::event::EventSink;
 use crate::explain::{ExplainError, Explanation, Presented, explain};
@@ -71,6 +72,7 @@ pub struct Service {
     token_admin: TokenAdmin,
     status_lists: StatusLists,
     refusals: RefusalLog,
+    api_key_uses: ApiKeyUses,
 }
 
 impl std::fmt::Debug for Service {
@@ -133,6 +135,7 @@ impl Service {
                 published,
             },
             refusals: RefusalLog { observers: Arc::clone(&observers), memory, store, clock: Arc::clone(&clock) },
+            api_key_uses: ApiKeyUses::default(),
             snapshots,
             ledger,
             keyring,
@@ -152,6 +155,12 @@ impl Service {
     /// Replaces the snapshot. Returns the old one, which running operations may still hold.
     pub fn swap(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         self.snapshots.swap(Arc::new(snapshot))
+    }
+
+    /// The last uses of API keys, for those who note them and those who save them.
+    #[must_use]
+    pub const fn api_key_uses(&self) -> &ApiKeyUses {
+        &self.api_key_uses
     }
 
     /// Our signing keys.

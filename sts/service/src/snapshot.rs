@@ -8,6 +8,7 @@ use sts_token::{ClaimedOrigin, TrustSpec, VerifiedTokenCache};
 use sts_types::{Algorithm, ApiName, EntryName, Issuer, Issuers, Proof, TokenRecord, UnixTime};
 
 use crate::IssuerKeys;
+use crate::api_keys::ApiKeys;
 use crate::endpoint_auth::ApiSecret;
 
 /// The current settings and rules.
@@ -22,11 +23,11 @@ pub struct Snapshot {
     /// known about the account and identity of a token.
     pub has_rules: bool,
     /// How tokens of each issuer are verified.
-    pub trust: TrustTable,
+    pub trust: Arc<TrustTable>,
     /// The entries' keys.
     pub keys: Arc<dyn IssuerKeys>,
     /// Tokens that these keys verified recently.
-    pub remembered: VerifiedTokenCache,
+    pub remembered: Arc<VerifiedTokenCache>,
     /// Whether a minted token must not outlive its subject token.
     pub cap_to_subject: bool,
     /// Whether minted tokens point to a status list.
@@ -39,6 +40,10 @@ pub struct Snapshot {
     pub secrets: HashMap<ApiName, ApiSecret>,
     /// Whether decision events include the token's claims.
     pub log_claims: bool,
+    /// The API keys.
+    pub api_keys: Arc<ApiKeys>,
+    /// Whether API keys get tokens.
+    pub api_keys_enabled: bool,
 }
 
 impl std::fmt::Debug for Snapshot {

@@ -2,11 +2,13 @@
 //! terms of the RFCs. Nothing here does I/O, except what every reader of secrets and writer of
 //! files needs: [`read_secret_file`], [`replace_file`] and [`give_to_owner_of`].
 
+mod api_key;
 mod atomic_file;
 mod check_code;
 mod entropy;
 mod file_owner;
 mod hidden_char;
+mod ip_network;
 mod issuer_template;
 mod issuers;
 mod names;
@@ -21,11 +23,13 @@ mod shown_path;
 mod status;
 mod time;
 
+pub use api_key::ApiKey;
 pub use atomic_file::{Durability, NewFileOwner, create_file, replace_file};
 pub use check_code::CheckCode;
 pub use entropy::Entropy;
 pub use file_owner::{create_folder, give_to_owner_of};
 pub use hidden_char::{HiddenChar, hidden_char, is_invisible};
+pub use ip_network::IpNetwork;
 pub use issuer_template::{IssuerTemplate, TemplateError, VariableSpec};
 pub use issuers::Issuers;
 pub use names::{

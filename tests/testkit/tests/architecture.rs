@@ -79,7 +79,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     // Small things that have one author each: edit distances, hexadecimal and base64, the calendar, atomic writes, blocks of addresses, request ids.
     ("ulid", &["sts-service"]),
-    ("ipnet", &["jwks-cache", "sts-config"]),
+    ("crc32fast", &["sts-types"]),
+    ("ipnet", &["jwks-cache", "sts-types"]),
     ("tempfile", &["sts-types", "sts", "sts-testkit", "sts-fuzz"]),
     ("chrono", &["sts-types"]),
     ("data-encoding", &["sts-types", "sts-jose", "sts-service", "sts", "sts-testkit"]),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
-use sts_config::IpNetwork;
+use sts_types::IpNetwork;
 
 /// The proxies in front of us.
 #[derive(Clone, Default)]

@@ -199,11 +199,11 @@ pub(crate) fn snapshot(config: &str, keys: Vec<(&'static str, KeysView)>) -> Sna
         })
         .rules;
     Snapshot {
-        remembered: sts_token::VerifiedTokenCache::default(),
+        remembered: Arc::default(),
         generation: String::new(),
         issuer,
         rules: Arc::new(rules),
-        trust: TrustTable::new(trust),
+        trust: Arc::new(TrustTable::new(trust)),
         keys: Arc::new(Keys(keys)),
         status_list: false,
         cap_to_subject: false,
@@ -211,6 +211,8 @@ pub(crate) fn snapshot(config: &str, keys: Vec<(&'static str, KeysView)>) -> Sna
         signing: HashMap::new(),
         secrets: HashMap::new(),
         log_claims: false,
+        api_keys: Arc::default(),
+        api_keys_enabled: true,
         has_rules: true,
     }
 }

@@ -122,11 +122,11 @@ pub(crate) fn snapshot(directory: &Path, config: &str, keys: Arc<dyn IssuerKeys>
     let CrateSpecs { policy, trust, .. } = configuration.into_specs();
     let rules = RuleSet::compile(&policy).unwrap_or_else(|findings| panic!("{findings:?}")).rules;
     Snapshot {
-        remembered: sts_token::VerifiedTokenCache::default(),
+        remembered: Arc::default(),
         generation: digest.to_hex(),
         issuer: settings.issuer.clone(),
         rules: Arc::new(rules),
-        trust: TrustTable::new(trust),
+        trust: Arc::new(TrustTable::new(trust)),
         keys,
         status_list: settings.status_list,
         cap_to_subject: settings.cap_to_subject,
@@ -134,6 +134,8 @@ pub(crate) fn snapshot(directory: &Path, config: &str, keys: Arc<dyn IssuerKeys>
         signing: HashMap::new(),
         secrets: HashMap::from([(ApiName::new("deploy").unwrap(), ApiSecret::new(b"secret of deploy"))]),
         log_claims: false,
+        api_keys: Arc::default(),
+        api_keys_enabled: true,
         has_rules: true,
     }
 }
