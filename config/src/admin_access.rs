@@ -14,7 +14,7 @@ use sts_types::CheckCode;
 use crate::decode::{DEFAULT_ADMIN, DEFAULT_DATA_DIR, Reader, address};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use crate::files::{FileError, Files};
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::yaml::{self, Entry, Node, Value};
 
 /// What a command needs to talk to a running server.

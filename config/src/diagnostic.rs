@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use jwks_cache::EntryError;
 use serde_json::json;
-use sts_types::{CheckCode, HIDDEN_PATH, ObjectPointer, ObjectRef};
+use sts_types::{CheckCode, HIDDEN_PATH, ObjectPointer, ObjectRef, Origin};
 
-use crate::render::quoted;
-use crate::source::{Sources, Span};
+use crate::quote::quoted;
+use crate::source::{Declared, Sources, Span};
 
 /// At most this many findings are kept, so that a hostile or machine-made file cannot fill the screen.
 const MOST: usize = 500;
@@ -117,6 +117,17 @@ impl Place {
             Self::File(own) => PlaceOrder::File(position(&own.file), own.line, own.column),
             Self::Object(own) => PlaceOrder::Object(&own.object),
         }
+    }
+}
+
+impl Sources {
+    /// The place that `origin` stands for; `None` for values that nobody wrote.
+    #[must_use]
+    pub fn place(&self, origin: Origin) -> Option<Place> {
+        self.declared(origin).map(|declared| match declared {
+            Declared::InFile(span) => Place::in_file(self, *span),
+            Declared::InObject(pointer) => Place::Object((**pointer).clone()),
+        })
     }
 }
 

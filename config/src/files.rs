@@ -10,7 +10,7 @@ use sts_types::{
 };
 use zeroize::Zeroizing;
 
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::settings::Secret;
 
 /// Largest file, in bytes.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 use sts_types::CheckCode;
 
 use crate::decode::Reader;
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::yaml::{Node, Plain, Value, resolve};
 
 /// Converts a value to JSON. Unquoted scalars follow the core schema of YAML. Returns `None` after

@@ -15,6 +15,7 @@ mod object_files;
 mod object_text;
 mod objects;
 mod outline;
+mod quote;
 mod render;
 mod report;
 mod schema;
@@ -30,7 +31,7 @@ pub use object_files::{ObjectDocument, ObjectFile, ObjectFiles, object_files};
 pub use object_text::object_text;
 pub use objects::{ApiObject, CrateSpecs, IssuerObject, KeyOrigins, KeysSpec, Objects};
 pub use outline::{Changes, NameChanges, Outline};
-pub use render::quoted;
+pub use quote::quoted;
 pub use report::Report;
 pub use schema::json_schema;
 pub use settings::{

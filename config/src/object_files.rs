@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostics, Place, Severity};
 use crate::files::{FileError, Files};
 use crate::json::value_of;
 use crate::keys::APPLIED_FILE;
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::source::{FileId, Sources, Span};
 use crate::yaml::{self, Entry, Node, Value};
 

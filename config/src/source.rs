@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use sts_types::{ObjectPointer, Origin};
 
-use crate::diagnostic::Place;
-
 /// Identifies a file of [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId(u32);
@@ -31,7 +29,7 @@ impl Span {
 
 /// What an [`Origin`] stands for.
 #[derive(Debug)]
-enum Declared {
+pub(crate) enum Declared {
     InFile(Span),
     InObject(Box<ObjectPointer>),
 }
@@ -111,16 +109,7 @@ impl Sources {
         }
     }
 
-    /// The place that `origin` stands for; `None` for values that nobody wrote.
-    #[must_use]
-    pub fn place(&self, origin: Origin) -> Option<Place> {
-        self.declared(origin).map(|declared| match declared {
-            Declared::InFile(span) => Place::in_file(self, *span),
-            Declared::InObject(pointer) => Place::Object((**pointer).clone()),
-        })
-    }
-
-    fn declared(&self, origin: Origin) -> Option<&Declared> {
+    pub(crate) fn declared(&self, origin: Origin) -> Option<&Declared> {
         self.declared.get(usize::try_from(origin.0).ok()?)
     }
 

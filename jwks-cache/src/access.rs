@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use sts_types::{CheckCode, SecretFileError, SecretOwner, read_secret_file, shown_path};
 use url::{Origin, Url};
 
-use crate::fetch_error::bounded;
+use crate::bounded::bounded;
 use crate::{DocumentKind, EntrySpec, FetchError, FetchErrorKind, KeySource, ProxyUrl};
 
 /// Size limit of a CA bundle, in bytes. A bundle of all public authorities has 220 kB.

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::fetch_error::bounded;
+use crate::bounded::bounded;
 use crate::tls::{CertificateFault, CertificateRefusedError};
 
 /// A connection that could not be opened, or that broke before the response.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use sts_types::Issuer;
 use url::Url;
 
-use crate::fetch_error::bounded;
+use crate::bounded::bounded;
 use crate::{FetchErrorKind, NetworkRule};
 
 /// Limit of a `jwks_uri`, in bytes.

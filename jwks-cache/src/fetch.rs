@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::header::{ETAG, HeaderMap, HeaderValue};
 use sts_jose::KeySetError;
 use tokio::time::{Instant, timeout_at};
@@ -201,9 +200,4 @@ fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.into()
-}
-
-/// Parses a set that this crate kept, for the entry's current algorithms.
-pub(crate) fn parse_kept(document: Bytes, spec: &EntrySpec) -> Option<IndexedSet> {
-    IndexedSet::parse(document, &spec.algorithms).ok()
 }

@@ -16,8 +16,8 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::access::{Access, Roots};
+use crate::bounded::bounded;
 use crate::connect_error::UnresolvedNameError;
-use crate::fetch_error::bounded;
 use crate::freshness::delta_seconds;
 use crate::guard::{AddressGuard, GuardedResolver};
 use crate::progress::{NoteConnections, Progress, Stage};

@@ -17,7 +17,6 @@ use sts_jose::digest_of_parts;
 use sts_types::{Clock, Digest256, Durability, UnixTime, create_folder, replace_file};
 
 use crate::entry_keys::{IndexedSet, Validity};
-use crate::fetch::parse_kept;
 use crate::http::MAX_DOCUMENT_BYTES;
 use crate::monotonic_time::MonotonicTime;
 use crate::{EntryKeys, EntrySpec, KeySource};
@@ -89,7 +88,8 @@ pub(crate) fn load(dir: &Path, spec: &EntrySpec, clock: &dyn Clock) -> Option<En
     if !belongs_to_spec || age >= spec.max_stale {
         return None;
     }
-    let set = parse_kept(kept.document.into(), spec)?;
+    // The algorithms of the entry may have changed since.
+    let set = IndexedSet::parse(kept.document.into(), &spec.algorithms).ok()?;
     let life = Validity::new(MonotonicTime::now(clock).minus(age), Duration::ZERO, spec.max_stale);
     Some(EntryKeys::new(set.into(), kept.fetched_at, Some(life)))
 }

@@ -27,6 +27,7 @@
 
 mod access;
 mod admissions;
+mod bounded;
 mod cache;
 mod candidates;
 mod connect_error;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use crate::bounded::bounded;
 use crate::connect_error::UnresolvedNameError;
 use crate::environment::SystemResolver;
-use crate::fetch_error::bounded;
 use crate::{Resolver as _, tls};
 
 /// Builder of an https client. [`ConnectError::of`](crate::ConnectError::of) can tell a failed name

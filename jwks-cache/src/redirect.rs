@@ -7,7 +7,7 @@ use reqwest::Response;
 use reqwest::header::LOCATION;
 use url::Url;
 
-use crate::fetch_error::bounded;
+use crate::bounded::bounded;
 use crate::{DocumentKind, FetchErrorKind};
 
 /// Limit of a redirect's URL, in bytes.

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use sts_jose::{KeySetError, SkippedKey};
 use sts_types::{Algorithm, UnixTime};
 
+use crate::bounded::bounded;
 use crate::entry_keys::IndexedSet;
-use crate::fetch_error::bounded;
 use crate::http::MAX_DOCUMENT_BYTES;
 use crate::{DocumentKind, FetchError, FetchErrorKind};
 

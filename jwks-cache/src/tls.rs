@@ -11,7 +11,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use crate::fetch_error::bounded;
+use crate::bounded::bounded;
 
 /// A refused server certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,28 +1,10 @@
 //! Effect of a policy change: the verdict on a token under the old rules and under the new ones.
 
 use serde::Serialize;
-use sts_claims::ClaimSet;
-use sts_types::{EntryName, UnixTime};
 
+use crate::case::Case;
 use crate::resolve::RequestedNames;
 use crate::{Facts, Outcome, RuleSet};
-
-/// A token, with the request that carried it.
-#[derive(Clone, Debug)]
-pub struct Case {
-    /// The issuer entry whose key verified the token.
-    pub entry: EntryName,
-    /// The token's claims.
-    pub claims: ClaimSet,
-    /// Values of the `audience` parameter.
-    pub audience: Vec<String>,
-    /// Values of the `resource` parameter.
-    pub resource: Vec<String>,
-    /// The `scope` parameter.
-    pub scope: Option<String>,
-    /// The time of the decision.
-    pub now: UnixTime,
-}
 
 /// The result for one token, in the terms that callers and records see.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]

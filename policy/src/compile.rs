@@ -2,6 +2,7 @@
 //! run.
 
 mod accounts;
+mod apis;
 mod broad;
 mod conditions;
 mod grants;
@@ -14,18 +15,12 @@ mod witness;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sts_types::{Audience, CheckCode, Issuers, Lifetime, Located, Origin, Scope, ScopeSet};
+use sts_types::{Audience, CheckCode, Issuers, Lifetime, Located, Origin};
 
-use crate::finding::{Finding, Findings, Severity, quoted};
+use crate::finding::{Finding, Findings, Severity, duration};
 use crate::index::{IdentityAt, Index};
-use crate::ruleset::{Api, Compiled, Entry, RuleSet};
+use crate::ruleset::{Compiled, Entry, RuleSet};
 use crate::{IssuerSpec, Spec};
-
-/// The scopes of the built-in API `sts`.
-const BUILT_IN_SCOPES: [&str; 4] = ["sts:introspect", "sts:revoke", "sts:read", "sts:admin"];
-
-/// The name of the built-in API.
-const BUILT_IN: &str = "sts";
 
 impl RuleSet {
     /// Compiles a policy.
@@ -49,7 +44,7 @@ impl RuleSet {
     pub fn compile_with_unsafe(spec: &Spec) -> Result<Compiled, Vec<Finding>> {
         let mut findings = Findings::beside(&spec.faulty);
         lifetimes(spec, &mut findings);
-        let apis = apis(spec, &mut findings);
+        let apis = apis::compile(spec, &mut findings);
         names::check(spec, &mut findings);
         lints::entries(spec, &mut findings);
         let accounts = accounts::compile(spec, &apis, &mut findings);
@@ -115,46 +110,8 @@ fn lifetimes(spec: &Spec, findings: &mut Findings) {
     }
 }
 
-/// Formats a lifetime in the notation of the configuration (`15m`).
-pub(crate) fn duration(lifetime: Lifetime) -> String {
-    let seconds = lifetime.as_secs();
-    match [(86_400, 'd'), (3_600, 'h'), (60, 'm')].into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)) {
-        Some((unit, letter)) => format!("{}{letter}", seconds / unit),
-        None => format!("{seconds}s"),
-    }
-}
-
-/// The APIs, the built-in one first.
-fn apis(spec: &Spec, findings: &mut Findings) -> Vec<Api> {
-    let mut apis = Vec::with_capacity(spec.apis.len() + 1);
-    let built_in = || -> Result<Api, sts_types::NameError> {
-        Ok(Api {
-            name: sts_types::ApiName::new(BUILT_IN)?,
-            audience: Audience::new(spec.issuer.as_str())?,
-            display_name: None,
-            scopes: BUILT_IN_SCOPES.into_iter().map(Scope::new).collect::<Result<ScopeSet, _>>()?,
-        })
-    };
-    match built_in() {
-        Ok(api) => apis.push(api),
-        Err(error) => findings.error(
-            CheckCode::InvalidName,
-            Origin::NONE,
-            format!("our `issuer` cannot be an audience: {error}"),
-            None,
-        ),
-    }
-    apis.extend(spec.apis.iter().map(|api| Api {
-        name: api.name.value.clone(),
-        audience: api.audience.value.clone(),
-        display_name: api.display_name.clone(),
-        scopes: api.scopes.iter().map(|scope| scope.value.clone()).collect(),
-    }));
-    apis
-}
-
 /// The issuer entries, each with the audiences and the index of the identities that name it.
-fn entries(spec: &Spec, accounts: &[crate::ruleset::Account]) -> Vec<Entry> {
+fn entries(spec: &Spec, accounts: &[crate::account::Account]) -> Vec<Entry> {
     let ours = Audience::new(spec.issuer.as_str());
     let configured =
         |entry: &IssuerSpec| entry.audience.iter().map(|audience| audience.value.clone()).collect::<HashSet<_>>();
@@ -185,11 +142,6 @@ fn entries(spec: &Spec, accounts: &[crate::ruleset::Account]) -> Vec<Entry> {
         entry.index = Index::new(members, accounts, preferred);
     }
     entries
-}
-
-/// Names an identity in a message.
-fn identity_title(account: &str, identity: &str) -> String {
-    format!("identity {} of {}", quoted(identity), quoted(account))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub(crate) mod moment;
 mod names;
 mod platform;
 mod refusal;
+mod refused;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
 
+use crate::account::Account;
 use crate::identity::{ApiGrant, ConditionCache, EvaluationContext, Identity};
 use crate::index::{Candidates, IdentityAt};
-use crate::ruleset::{Account, RuleSet};
+use crate::ruleset::RuleSet;
 use crate::{Facts, Grant, Outcome, Refusal, Requested, RequestedAccount, RequestedTarget};
 
 /// An account with at most this many identities is searched without the index.

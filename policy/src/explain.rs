@@ -1,10 +1,11 @@
 //! The trace of a decision, nearest miss first. `sts explain`, the decision event and the admin
 //! page show the same trace.
 
+use crate::account::Account;
 use crate::evaluate::{Chosen, cover};
 use crate::identity::{ConditionCache, EvaluationContext, Identity};
 use crate::index::IdentityAt;
-use crate::ruleset::{Account, RuleSet};
+use crate::ruleset::RuleSet;
 use crate::{ConditionTrace, Decision, Facts, IdentityTrace, Outcome, Refusal, Requested, RequestedAccount};
 
 /// Most identities in a trace. Enough for the near misses of a large policy.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sts_types::{CheckCode, Origin};
+use sts_types::{CheckCode, Lifetime, Origin};
 
 use crate::FaultyNames;
 
@@ -179,6 +179,20 @@ fn edits(a: &str, b: &str) -> usize {
         last = Some(x);
     }
     row.last().copied().unwrap_or(usize::MAX)
+}
+
+/// Names an identity in a message.
+pub(crate) fn identity_title(account: &str, identity: &str) -> String {
+    format!("identity {} of {}", quoted(identity), quoted(account))
+}
+
+/// Formats a lifetime in the notation of the configuration (`15m`).
+pub(crate) fn duration(lifetime: Lifetime) -> String {
+    let seconds = lifetime.as_secs();
+    match [(86_400, 'd'), (3_600, 'h'), (60, 'm')].into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)) {
+        Some((unit, letter)) => format!("{}{letter}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher, RandomSt
 use smallvec::SmallVec;
 use sts_claims::{ClaimPath, ClaimSet, Json};
 
+use crate::account::Account;
 use crate::identity::Identity;
-use crate::ruleset::Account;
 
 /// Position of an identity: the index of its account, and its index in that account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,6 +4,8 @@
 //! The engine is pure: no I/O, no clock, no signatures. The exchange, `sts explain` and policy
 //! tests all use it.
 
+mod account;
+mod case;
 mod changes;
 mod compare;
 mod compile;
@@ -28,8 +30,9 @@ mod ruleset;
 mod spec;
 mod text;
 
+pub use case::Case;
 pub use changes::AccountChanges;
-pub use compare::{Case, Change, Verdict};
+pub use compare::{Change, Verdict};
 pub use decision::{
     ConditionTrace, Decision, Facts, Grant, GrantedAccount, IdentityTrace, Outcome, Refusal, RequestError, Requested,
     RequestedAccount, RequestedTarget,

@@ -6,15 +6,15 @@ mod relation;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
-use serde_json::Map;
-use sts_claims::{ClaimPath, ClaimSet, Json};
+use sts_claims::{ClaimPath, Json};
 use sts_types::{AccountName, IdentityName, Origin};
 
+use crate::{Preset, Spec};
+use crate::account::Account;
 use crate::identity::{ApiGrant, Identity};
 use crate::index::IdentityAt;
-use crate::ruleset::{Account, RuleSet};
-use crate::{Preset, Spec};
-use relation::{CommonToken, meet, takes_all};
+use crate::ruleset::RuleSet;
+use relation::{CommonToken, claims_of, meet, takes_all};
 
 /// Bound on the pairs of identities compared: some seconds of work in a policy built to be slow.
 const MOST_PAIRS: usize = 100_000;
@@ -193,15 +193,6 @@ fn pairs<'a>(
         left.into_iter().flat_map(move |a| right.clone().into_iter().map(move |b| (a, b)))
     };
     groups.into_iter().flat_map(both).filter(|(a, b)| a != b)
-}
-
-/// The claims that the preset derives from the literal head of a subject.
-fn claims_of(preset: Option<Preset>, head: &str) -> ClaimSet {
-    let mut claims = Map::new();
-    if let Some(preset) = preset {
-        preset.adopt_subject(head, &mut claims);
-    }
-    claims.into()
 }
 
 /// Whether both identities cover the same request: one without a target, or one for an API that

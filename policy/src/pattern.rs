@@ -2,6 +2,7 @@
 
 mod automaton;
 mod language;
+mod token;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,9 +11,7 @@ use std::sync::Arc;
 
 use automaton::Automaton;
 pub(crate) use language::{Search, shortest};
-
-/// Longest pattern, in tokens: wildcards and characters, where an escape counts as one character.
-const MOST: usize = 2048;
+use token::{MAX_TOKENS, Token};
 
 /// A pattern over Unicode scalar values, anchored at both ends.
 ///
@@ -83,23 +82,6 @@ pub enum PatternError {
     /// More than 2,048 characters.
     #[error("a pattern has at most 2,048 characters")]
     TooLong,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
-    Literal(char),
-    /// `?`
-    One,
-    /// `*`
-    Star,
-    /// `**`
-    DoubleStar,
-}
-
-impl Token {
-    const fn literal(self) -> Option<char> {
-        if let Self::Literal(c) = self { Some(c) } else { None }
-    }
 }
 
 impl Pattern {
@@ -210,19 +192,6 @@ impl Tail {
     }
 }
 
-/// Prints the token as a pattern spells it.
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Literal(c @ ('*' | '?' | '\\')) => write!(f, "\\{c}"),
-            Self::Literal(c) => write!(f, "{c}"),
-            Self::One => f.write_str("?"),
-            Self::Star => f.write_str("*"),
-            Self::DoubleStar => f.write_str("**"),
-        }
-    }
-}
-
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -250,10 +219,10 @@ impl Hash for Pattern {
 }
 
 fn tokens(text: &str) -> Result<Vec<Token>, PatternError> {
-    let mut tokens = Vec::with_capacity(text.len().min(MOST));
+    let mut tokens = Vec::with_capacity(text.len().min(MAX_TOKENS));
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        if tokens.len() == MOST {
+        if tokens.len() == MAX_TOKENS {
             return Err(PatternError::TooLong);
         }
         tokens.push(match c {
@@ -352,9 +321,9 @@ mod tests {
 
     #[test]
     fn a_pattern_of_the_most_tokens_runs_whole() {
-        let pattern = Pattern::parse(&("*".to_owned() + &"a".repeat(MOST - 1))).unwrap();
-        assert!(pattern.matches(&"a".repeat(MOST - 1)) && pattern.matches(&"a".repeat(MOST)));
-        assert!(!pattern.matches(&"a".repeat(MOST - 2)));
+        let pattern = Pattern::parse(&("*".to_owned() + &"a".repeat(MAX_TOKENS - 1))).unwrap();
+        assert!(pattern.matches(&"a".repeat(MAX_TOKENS - 1)) && pattern.matches(&"a".repeat(MAX_TOKENS)));
+        assert!(!pattern.matches(&"a".repeat(MAX_TOKENS - 2)));
     }
 
     #[test]
@@ -464,7 +433,7 @@ mod tests {
             let (accepted, steps) = parsed.tail.as_ref().and_then(|tail| tail.automaton.as_ref()).unwrap().run(&text);
             assert!(!accepted);
             assert!(steps >= text.chars().count(), "{steps} steps");
-            assert!(steps <= text.chars().count() * automaton::MOST_WORDS, "{steps} steps");
+            assert!(steps <= text.chars().count() * automaton::MAX_WORDS, "{steps} steps");
         }
     }
 

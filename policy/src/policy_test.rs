@@ -12,6 +12,19 @@ use crate::{
 };
 use token::Candidate;
 
+/// Bound on the policy tests that every proposed change is tried against.
+const MAX_GUARDS: usize = 1000;
+
+impl RuleSet {
+    /// Keeps the tokens that `tests` expect to be refused. The diagnosis then proposes no change
+    /// that would let one of them in.
+    pub fn guard(&mut self, spec: &Spec, tests: &[TestSpec], now: UnixTime) {
+        let denials = || tests.iter().filter(|test| test.expect == Expectation::Deny);
+        self.guards = (denials().count() <= MAX_GUARDS)
+            .then(|| denials().filter_map(|test| test_case(self, spec, test, now).ok()).collect());
+    }
+}
+
 /// A policy test that passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TestPassed {

@@ -3,16 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use smallvec::SmallVec;
 use sts_claims::{ClaimSet, Json};
 use sts_types::{
     AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, IssuerTemplate, Lifetime, Scope, ScopeSet,
     TeamName, UnixTime, is_uuid,
 };
 
-use crate::identity::{ApiGrant, Identity, Window};
+use crate::account::{Account, Api};
+use crate::case::Case;
+use crate::identity::Window;
 use crate::index::Index;
-use crate::{Case, Expectation, Finding, GrantedAccount, Spec, TestSpec};
+use crate::{Finding, Spec};
 
 /// An immutable, compiled policy. [`RuleSet::resolve`] resolves the names of a request, and
 /// [`RuleSet::decide`] decides on it.
@@ -60,35 +61,6 @@ pub(crate) struct Entry {
     pub(crate) index: Index,
 }
 
-#[derive(Debug)]
-pub(crate) struct Api {
-    pub(crate) name: ApiName,
-    pub(crate) audience: Audience,
-    pub(crate) display_name: Option<String>,
-    pub(crate) scopes: ScopeSet,
-}
-
-#[derive(Debug)]
-pub(crate) struct Account {
-    pub(crate) granted: Arc<GrantedAccount>,
-    pub(crate) display_name: Option<Box<str>>,
-    pub(crate) terms: Arc<AccountTerms>,
-    /// Fingerprint of the account's configuration, to see what a reload changes.
-    pub(crate) print: u64,
-    /// Usually one, which is stored inline and saves a cache miss.
-    pub(crate) identities: SmallVec<[Identity; 1]>,
-}
-
-/// The part of an account that many accounts have in common, stored once.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct AccountTerms {
-    pub(crate) window: Window,
-    pub(crate) grants: Vec<ApiGrant>,
-    /// Target of a request that names no API: the account's only API, or its `default_api`.
-    pub(crate) default_target: Option<usize>,
-    pub(crate) ttl: Option<Lifetime>,
-}
-
 /// Where one of our tokens came from, according to its token record.
 #[derive(Clone, Copy, Debug)]
 pub struct Provenance<'a> {
@@ -134,18 +106,7 @@ pub struct ApiView<'a> {
     pub scopes: &'a ScopeSet,
 }
 
-/// Bound on the policy tests that every proposed change is tried against.
-const MAX_GUARDS: usize = 1000;
-
 impl RuleSet {
-    /// Keeps the tokens that `tests` expect to be refused. The diagnosis then proposes no change
-    /// that would let one of them in.
-    pub fn guard(&mut self, spec: &Spec, tests: &[TestSpec], now: UnixTime) {
-        let denials = || tests.iter().filter(|test| test.expect == Expectation::Deny);
-        self.guards = (denials().count() <= MAX_GUARDS)
-            .then(|| denials().filter_map(|test| crate::test_case(self, spec, test, now).ok()).collect());
-    }
-
     /// Whether a token of `entry` with this `aud` may be meant for us: one of its values is our
     /// issuer, an audience configured for the entry or its identities, or a UUID (which may be the
     /// id of an account; this is not looked up).

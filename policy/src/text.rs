@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::compile::duration;
 use crate::diagnosis::title;
-use crate::finding::quoted;
+use crate::finding::{duration, quoted};
 use crate::resolve::RequestedNames;
 use crate::{ConditionTrace, Decision, Facts, Grant, Outcome, RuleSet};
 

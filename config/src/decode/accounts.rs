@@ -12,7 +12,7 @@ use super::policy_tests::{TokenFile, policy_tests};
 use super::reader::{Fields, Reader};
 use super::server::claim_names;
 use crate::keys::Section;
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::source::Span;
 use crate::yaml::{Node, Value};
 

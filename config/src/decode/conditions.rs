@@ -6,7 +6,7 @@ use sts_types::{CheckCode, Located};
 use super::reader::Reader;
 use crate::json::refuse_old_truth;
 use crate::keys;
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::yaml::{Node, Plain, Value, resolve};
 
 /// Reads a mapping from claims to conditions.

@@ -8,7 +8,7 @@ use super::owner_claims::owner_claims;
 use super::reader::{Fields, Reader, listed};
 use super::url;
 use crate::diagnostic::{Place, Severity};
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::yaml::Node;
 
 /// The platform settings of an entry.

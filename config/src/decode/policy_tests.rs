@@ -8,7 +8,7 @@ use sts_policy::{Expectation, Preset, TestSpec, TestTokenSpec};
 use super::apis::scopes;
 use super::reader::{Fields, Reader, listed};
 use crate::json::value_of;
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::source::Span;
 use crate::yaml::{Node, Value};
 use sts_types::{CheckCode, nearest};

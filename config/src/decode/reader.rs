@@ -7,7 +7,7 @@ use sts_types::{CheckCode, Located, NameError, nearest};
 
 use crate::diagnostic::{Place, Severity};
 use crate::keys::{self, Key, Section};
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::report::Report;
 use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};

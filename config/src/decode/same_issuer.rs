@@ -8,7 +8,7 @@ use sts_types::{CheckCode, Issuer};
 use super::reader::{Reader, listed};
 use super::server::stand_in;
 use crate::objects::IssuerObject;
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::source::Span;
 
 /// Help of every finding here: keys are what tells two entries apart.

@@ -7,7 +7,7 @@ use sts_types::{CheckCode, Lifetime, Located, NameError, UnixTime, looks_like_pa
 
 use super::reader::{Fields, Reader, WANTED_STRING, listed};
 use crate::keys::Kind;
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::source::Span;
 use crate::yaml::{Entry, Node, Plain, Value, resolve};
 use sts_types::nearest;

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use super::reader::Reader;
 use super::scalars::Text;
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::yaml::Node;
 
 /// Reads an issuer that must be a URL.

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use sts_types::CheckCode;
 
+use super::mistake::Mistake;
+use super::node::{Entry, Node, Scalar, Value};
 use super::trap;
-use super::{Entry, Node, Scalar, Value};
-use crate::render::quoted;
+use crate::quote::quoted;
 use crate::report::Report;
 use crate::source::{FileId, Span};
 
@@ -87,22 +88,8 @@ enum ParseStop {
     Budget(Mistake),
 }
 
-/// A mistake in the text of a file, not reported yet.
-pub(super) struct Mistake {
-    pub(super) code: CheckCode,
-    pub(super) span: Span,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
-}
-
-impl Mistake {
-    fn too_large(span: Span, message: String, help: &str) -> ParseStop {
-        ParseStop::Budget(Self { code: CheckCode::YamlTooLarge, span, message, help: Some(help.to_owned()) })
-    }
-
-    fn report(self, report: &mut Report) {
-        report.error(self.code, self.span, self.message, self.help);
-    }
+fn too_large(span: Span, message: String, help: &str) -> ParseStop {
+    ParseStop::Budget(Mistake { code: CheckCode::YamlTooLarge, span, message, help: Some(help.to_owned()) })
 }
 
 /// A collection whose end the parser has not reached yet.
@@ -234,7 +221,7 @@ impl Builder<'_> {
 
     fn begin(&mut self, span: Span, flow: bool, kind: Kind) -> Result<(), ParseStop> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(Mistake::too_large(span, format!("nested more than {MAX_DEPTH} deep"), "nest less deeply"));
+            return Err(too_large(span, format!("nested more than {MAX_DEPTH} deep"), "nest less deeply"));
         }
         self.open.push(Open { span, flow, kind });
         Ok(())
@@ -276,11 +263,11 @@ impl Builder<'_> {
         self.nodes += 1;
         if self.findings.len() >= MAX_MISTAKES {
             let message = format!("the file has more than {MAX_MISTAKES} mistakes; the rest of it was not read");
-            return Err(Mistake::too_large(node.span, message, "correct those above, and check again"));
+            return Err(too_large(node.span, message, "correct those above, and check again"));
         }
         if self.nodes > MAX_NODES {
             let message = format!("the file has more than {MAX_NODES} values");
-            return Err(Mistake::too_large(node.span, message, "split it into several account files"));
+            return Err(too_large(node.span, message, "split it into several account files"));
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);

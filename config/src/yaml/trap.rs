@@ -6,9 +6,9 @@
 use saphyr_parser::ScanError;
 use sts_types::CheckCode;
 
-use super::parse::Mistake;
+use super::mistake::Mistake;
 use crate::keys;
-use crate::render::{printable, quoted};
+use crate::quote::{printable, quoted};
 use crate::source::{FileId, Span};
 
 /// A syntax error with its explanation.

@@ -8,12 +8,11 @@ use sts_types::{AccountId, Audience, CheckCode, Located, TeamName, UnixTime, is_
 
 use super::grants::Granted;
 use super::interner::Interner;
-use super::{broad, conditions, grants, identity_title, lints, platform_use};
+use super::{broad, conditions, grants, lints, platform_use};
+use crate::account::{Account, AccountTerms, Api};
 use crate::changes::Fingerprints;
-use crate::condition::{Condition, Matcher, Test};
-use crate::finding::{Findings, name_help, quoted};
+use crate::finding::{Findings, identity_title, name_help, quoted};
 use crate::identity::{ApiGrant, EntryRule, Identity, Terms, Window};
-use crate::ruleset::{Account, AccountTerms, Api};
 use crate::{
     AccountSpec, GrantedAccount, IdentitySpec, IssuerSpec, Preset, PresetSource, ShortRuleSpec, Spec, TeamSpec,
 };
@@ -197,7 +196,7 @@ impl Compiler<'_> {
             lints::identity(&rule, &issuers, self.spec.issuer.as_str(), self.findings);
         }
         // A rule that names the event decides about it itself.
-        let ban_lifted = names_event(&all)
+        let ban_lifted = conditions::names_event(&all)
             || subject.as_ref().is_some_and(|pattern| pattern.literal_ending().ends_with(":pull_request"));
         let entries =
             entries.into_iter().map(|rule| EntryRule { ban_events: rule.ban_events && !ban_lifted, ..rule }).collect();
@@ -365,22 +364,4 @@ impl Compiler<'_> {
 /// The number of conditions in the configuration.
 fn written_conditions(spec: &IdentitySpec) -> usize {
     spec.claims.len() + spec.short_rule.as_ref().map_or(0, |rule| rule.members.len())
-}
-
-/// Whether a condition names the accepted events, so that the identity decides about events itself.
-/// A condition that only excludes some events, or accepts any, does not lift the ban on events that
-/// strangers can cause: both then apply.
-pub(super) fn names_event(all: &[Condition]) -> bool {
-    let named = |matcher: &Matcher| matches!(matcher, Matcher::Text(pattern) if pattern.literal_head().len() >= 4);
-    // A word of four letters or more in a regular expression counts as the name of an event.
-    let has_word = |text: &str| text.split(|c: char| !c.is_ascii_lowercase()).any(|word| word.len() >= 4);
-    let names = |test: &Test| match test {
-        Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.iter().all(named),
-        Test::Regex(expression) => has_word(&expression.text),
-        Test::NoneOf(_) | Test::Present(_) => false,
-    };
-    all.iter().any(|condition| {
-        let is_on_event = !condition.on_variable && matches!(condition.path.as_str(), "event_name" | "/event_name");
-        is_on_event && condition.tests.iter().any(names)
-    })
 }

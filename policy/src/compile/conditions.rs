@@ -289,3 +289,21 @@ fn regex(text: &Located<String>, findings: &mut Findings) -> Option<Regex> {
         }
     }
 }
+
+/// Whether a condition names the accepted events, so that the identity decides about events itself.
+/// A condition that only excludes some events, or accepts any, does not lift the ban on events that
+/// strangers can cause: both then apply.
+pub(super) fn names_event(all: &[Condition]) -> bool {
+    let named = |matcher: &Matcher| matches!(matcher, Matcher::Text(pattern) if pattern.literal_head().len() >= 4);
+    // A word of four letters or more in a regular expression counts as the name of an event.
+    let has_word = |text: &str| text.split(|c: char| !c.is_ascii_lowercase()).any(|word| word.len() >= 4);
+    let names = |test: &Test| match test {
+        Test::AnyOf(matchers) | Test::AllOf(matchers) => matchers.iter().all(named),
+        Test::Regex(expression) => has_word(&expression.text),
+        Test::NoneOf(_) | Test::Present(_) => false,
+    };
+    all.iter().any(|condition| {
+        let is_on_event = !condition.on_variable && matches!(condition.path.as_str(), "event_name" | "/event_name");
+        is_on_event && condition.tests.iter().any(names)
+    })
+}

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use sts_types::{CheckCode, Located, Scope, ScopeSet};
 
 use crate::GrantSpec;
+use crate::account::Api;
 use crate::finding::{Findings, name_help, quoted};
 use crate::identity::ApiGrant;
-use crate::ruleset::Api;
 
 /// The grants of an account.
 #[derive(Clone, Copy)]

@@ -9,10 +9,10 @@ use foldhash::fast::RandomState;
 use sts_claims::ClaimPath;
 use sts_types::IdentityName;
 
+use crate::account::AccountTerms;
 use crate::condition::{Condition, Matcher, Test};
 use crate::identity::Terms;
 use crate::pattern::{Pattern, Tails};
-use crate::ruleset::AccountTerms;
 
 /// Nothing a stranger sends gets in here.
 type Interned<T> = HashSet<T, RandomState>;

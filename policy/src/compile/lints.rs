@@ -2,8 +2,8 @@
 
 use sts_types::{Audience, CheckCode, Located, Origin};
 
-use super::accounts::names_event;
 use super::broad::{Owner, Rule, claim_name, fixed_by, fixes, texts};
+use super::conditions::names_event;
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
 use crate::pattern::{Pattern, shortest};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use sts_types::{CheckCode, Issuers, Origin};
 
-use super::BUILT_IN;
+use super::apis::BUILT_IN;
 use crate::finding::{Findings, quoted};
 use crate::{IssuerSpec, PresetSource, Spec};
 

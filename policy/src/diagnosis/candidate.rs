@@ -6,11 +6,12 @@ use std::collections::HashSet;
 use sts_claims::ClaimSet;
 use sts_types::{EntryName, IdentityName, Located, Origin};
 
+use crate::account::Account;
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Finding, Severity};
 use crate::identity::{ApiGrant, Identity};
 use crate::resolve::RequestedNames;
-use crate::ruleset::{Account, RuleSet};
+use crate::ruleset::RuleSet;
 use crate::{
     AccountSpec, Case, ConditionObject, ConditionSpec, Facts, GrantSpec, IdentitySpec, Outcome, ScalarSpec, Spec,
     Verdict,

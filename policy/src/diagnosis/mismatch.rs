@@ -3,17 +3,18 @@
 
 use serde_json::Value;
 use sts_claims::{ClaimPath, ClaimSet, Json};
-use sts_types::{Located, UnixTime};
+use sts_types::Located;
 
 use super::candidate::{Candidate, identity_of};
-use super::refusal::Refused;
+use super::moment::rfc3339;
+use super::refused::Refused;
 use super::{difference, expression, names};
+use crate::account::Account;
 use crate::condition::{Condition, Matcher, Test};
 use crate::evaluate::cover;
 use crate::finding::quoted;
 use crate::identity::{Check, ConditionCache, EvaluationContext, Identity};
 use crate::pattern::Pattern;
-use crate::ruleset::Account;
 use crate::{AccountSpec, ConditionSpec, ConditionTrace, Diagnosis, IdentityTrace, Preset, ScalarSpec};
 
 /// Most failed conditions in the first line.
@@ -96,10 +97,10 @@ impl Failed<'_> {
             }
             Check::Enabled(of, _) => format!("the {of} is disabled: {on} is {actual}, expected {expected}"),
             Check::NotBefore(of, from) => {
-                format!("the {of} begins at {} ({on}), and it is {actual}", moment(from))
+                format!("the {of} begins at {} ({on}), and it is {actual}", rfc3339(from))
             }
             Check::NotAfter(of, until) => {
-                format!("the {of} ended at {} ({on}), and it is {actual}", moment(until))
+                format!("the {of} ended at {} ({on}), and it is {actual}", rfc3339(until))
             }
             Check::Issuer | Check::Subject(_) | Check::Audience | Check::Claim(_) => {
                 let hint = self.trace.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
@@ -418,14 +419,14 @@ impl Fixer<'_> {
                 _ => identity_of(account).into_iter().for_each(|identity| identity.enabled = true),
             })),
             Check::NotBefore(of, _) => {
-                let text = format!("an earlier `not_before` ({} at the latest)", moment(now));
+                let text = format!("an earlier `not_before` ({} at the latest)", rfc3339(now));
                 Some(OwnerChange::new(text, move |account| match of {
                     "account" => account.not_before = Some(now),
                     _ => identity_of(account).into_iter().for_each(|identity| identity.not_before = Some(now)),
                 }))
             }
             Check::NotAfter(of, _) => {
-                let text = format!("a later `not_after` (after {})", moment(now));
+                let text = format!("a later `not_after` (after {})", rfc3339(now));
                 Some(OwnerChange::new(text, move |account| match of {
                     "account" => account.not_after = None,
                     _ => identity_of(account).into_iter().for_each(|identity| identity.not_after = None),
@@ -553,9 +554,4 @@ impl OwnerChange {
     fn new(text: String, apply: impl Fn(&mut AccountSpec) + 'static) -> Self {
         Self { text, apply: Box::new(apply) }
     }
-}
-
-/// Formats a time for people.
-pub(super) fn moment(at: UnixTime) -> String {
-    super::moment::rfc3339(at)
 }

@@ -1,7 +1,7 @@
 //! Diagnoses unknown names, and finds the nearest existing one.
 
 use super::difference;
-use super::refusal::Refused;
+use super::refused::Refused;
 use crate::finding::{did_you_mean, quoted};
 use crate::pattern::Pattern;
 use crate::resolve::RequestedNames;

@@ -1,24 +1,14 @@
 //! Diagnoses each kind of refusal.
 
 use super::candidate::Candidate;
+use super::moment::rfc3339;
+use super::refused::Refused;
 use super::{mismatch, names, target};
 use crate::finding::quoted;
 use crate::identity::Identity;
 use crate::resolve::RequestedNames;
-use crate::ruleset::{Account, RuleSet};
-use crate::{
-    Decision, Diagnosis, Facts, Grant, IdentityTrace, Outcome, Refusal, RequestError, Requested, RequestedAccount,
-};
-
-/// A refused request, with the rules and the decision.
-#[derive(Clone, Copy)]
-pub(super) struct Refused<'a> {
-    pub(super) rules: &'a RuleSet,
-    pub(super) facts: Facts<'a>,
-    pub(super) asked: &'a RequestedNames<'a>,
-    pub(super) requested: &'a Requested,
-    pub(super) decision: &'a Decision,
-}
+use crate::ruleset::RuleSet;
+use crate::{Decision, Diagnosis, Facts, Outcome, Refusal, RequestError, Requested, RequestedAccount};
 
 impl RuleSet {
     /// Explains why `decision` refuses the request, and what would end that. `None` for a grant.
@@ -62,44 +52,7 @@ pub fn diagnose_request(error: RequestError, asked: &RequestedNames<'_>) -> Diag
     }
 }
 
-impl<'a> Refused<'a> {
-    /// The grant that the same token gets for another request.
-    pub(super) fn grant_for(&self, asked: &RequestedNames<'_>) -> Option<Grant> {
-        self.grant_of(&self.rules.resolve(asked).ok()?)
-    }
-
-    pub(super) fn grant_of(&self, requested: &Requested) -> Option<Grant> {
-        match self.rules.decide(self.facts, requested) {
-            Outcome::Granted(grant) => Some(grant),
-            Outcome::Refused(_) => None,
-        }
-    }
-
-    /// The grant that the same request gets if it names no account.
-    pub(super) fn grant_of_any(&self) -> Option<Grant> {
-        self.grant_of(&Requested { account: RequestedAccount::Any, ..self.requested.clone() })
-    }
-
-    /// The account that the request names, if it exists.
-    pub(super) fn account(&self) -> Option<&'a Account> {
-        match self.requested.account {
-            RequestedAccount::Known(index) => self.rules.accounts.get(index),
-            RequestedAccount::Any | RequestedAccount::Nobody => None,
-        }
-    }
-
-    /// Names the account at the start of a sentence.
-    pub(super) fn account_title(&self) -> String {
-        let named = self.account().map(|account| format!("account {}", quoted(account.granted.name.as_str())));
-        named.unwrap_or_else(|| "no account was named".to_owned())
-    }
-
-    /// The compiled identity of a trace.
-    pub(super) fn identity(&self, trace: &IdentityTrace) -> Option<(&'a Account, &'a Identity)> {
-        let account = self.rules.accounts.get(*self.rules.account_by_name.get(trace.account.as_str())?)?;
-        Some((account, account.identities.iter().find(|identity| identity.name == trace.identity)?))
-    }
-
+impl Refused<'_> {
     fn account_disabled(&self) -> Diagnosis {
         let Some(account) = self.account() else { return Diagnosis::default() };
         let (window, now) = (account.terms.window, self.facts.now);
@@ -110,22 +63,14 @@ impl<'a> Refused<'a> {
                 .actual("false")
                 .expected("true"),
             (true, Some(from), _) if now < from => {
-                let from = mismatch::moment(from);
-                let cause =
-                    format!("account {title} begins at {from} (`not_before`), and it is {}", mismatch::moment(now));
-                Diagnosis::new("", cause)
-                    .at("not_before")
-                    .actual(mismatch::moment(now))
-                    .expected(format!("{from} or later"))
+                let from = rfc3339(from);
+                let cause = format!("account {title} begins at {from} (`not_before`), and it is {}", rfc3339(now));
+                Diagnosis::new("", cause).at("not_before").actual(rfc3339(now)).expected(format!("{from} or later"))
             }
             (true, _, until) => {
-                let until = until.map_or_else(String::new, mismatch::moment);
-                let cause =
-                    format!("account {title} ended at {until} (`not_after`), and it is {}", mismatch::moment(now));
-                Diagnosis::new("", cause)
-                    .at("not_after")
-                    .actual(mismatch::moment(now))
-                    .expected(format!("before {until}"))
+                let until = until.map_or_else(String::new, rfc3339);
+                let cause = format!("account {title} ended at {until} (`not_after`), and it is {}", rfc3339(now));
+                Diagnosis::new("", cause).at("not_after").actual(rfc3339(now)).expected(format!("before {until}"))
             }
         };
         let opened = |identity: &Identity| {
@@ -139,11 +84,11 @@ impl<'a> Refused<'a> {
         };
         let fix = match found.claim.as_deref() {
             Some("not_before") => {
-                let now = mismatch::moment(now);
+                let now = rfc3339(now);
                 format!("write an earlier `not_before` ({now} at the latest) on the account {title}")
             }
             Some("not_after") => {
-                let now = mismatch::moment(now);
+                let now = rfc3339(now);
                 format!("write a later `not_after` (after {now}) on the account {title}")
             }
             _ => format!("write `enabled: true` on the account {title}"),

@@ -5,10 +5,10 @@ use sts_types::{Located, Scope, ScopeSet};
 
 use super::candidate::{Candidate, grant_spec, identity_of};
 use super::names::{self, Changed};
-use super::refusal::Refused;
+use super::refused::Refused;
+use crate::account::{Account, Api};
 use crate::finding::quoted;
 use crate::identity::{ApiGrant, Identity};
-use crate::ruleset::{Account, Api};
 use crate::{Diagnosis, GrantSpec, IdentityTrace, RequestedTarget};
 
 /// The request names no API, and the account has no default.

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::claims_of;
+use serde_json::Map;
+use sts_claims::ClaimSet;
+
 use crate::Preset;
 use crate::condition::{Condition, Matcher, Test};
 use crate::identity::{ApiGrant, Identity, Window};
@@ -162,4 +164,13 @@ fn exclude(a: &Condition, b: &Condition) -> bool {
         _ => false,
     };
     a.tests.iter().any(|first| b.tests.iter().any(|other| one_way(first, other) || one_way(other, first)))
+}
+
+/// The claims that the preset derives from the literal head of a subject.
+pub(super) fn claims_of(preset: Option<Preset>, head: &str) -> ClaimSet {
+    let mut claims = Map::new();
+    if let Some(preset) = preset {
+        preset.adopt_subject(head, &mut claims);
+    }
+    claims.into()
 }

@@ -1,10 +1,10 @@
 //! The automaton that matches a pattern.
 
-use super::{MOST, Token};
+use super::token::{MAX_TOKENS, Token};
 
 const WORD: usize = u64::BITS as usize;
-/// A state is the number of tokens consumed, 0 to [`MOST`], so there is one more state than tokens.
-pub(super) const MOST_WORDS: usize = MOST / WORD + 1;
+/// A state is the number of tokens consumed, 0 to [`MAX_TOKENS`], so there is one more state than tokens.
+pub(super) const MAX_WORDS: usize = MAX_TOKENS / WORD + 1;
 
 /// A non-deterministic automaton that steps all its states at once. Bit `i` is set while the first
 /// `i` tokens match the text so far. Nothing backtracks, so no input makes the work explode.
@@ -66,7 +66,7 @@ impl Automaton {
 
     /// Whether `text` is accepted, and the work that took, in words stepped.
     pub(super) fn run(&self, text: &str) -> (bool, usize) {
-        let mut buffer = [0_u64; MOST_WORDS];
+        let mut buffer = [0_u64; MAX_WORDS];
         let Some(states) = buffer.get_mut(..self.words) else { return (false, 0) };
         let mut steps = 0;
         self.begin(states);

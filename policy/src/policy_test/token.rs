@@ -4,11 +4,12 @@ use serde_json::{Map, Value};
 use sts_claims::{ClaimPath, ClaimSet};
 use sts_types::{EntryName, Located, Origin};
 
+use crate::account::Account;
 use crate::condition::Condition;
 use crate::finding::{name_help, quoted};
 use crate::identity::{EntryRule, Identity};
 use crate::pattern::Pattern;
-use crate::ruleset::{Account, RuleSet};
+use crate::ruleset::RuleSet;
 use crate::{Expectation, IssuerSpec, Preset, Spec, TestSpec};
 
 /// A token that the test may mean.

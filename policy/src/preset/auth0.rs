@@ -1,8 +1,7 @@
 //! Auth0 client credentials: one issuer per tenant. The audience is a list with the user-info
 //! endpoint.
 
-use super::IssuerDefaults;
-use super::platform::{DEFAULTS, Platform, SELF_HOSTED, plain};
+use super::platform::{DEFAULTS, IssuerDefaults, Platform, SELF_HOSTED, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
     defaults: IssuerDefaults { sole_audience: false, ..DEFAULTS },

@@ -1,7 +1,6 @@
 //! AWS outbound federation: one issuer per account. The caller picks RSA or P-384.
 
-use super::IssuerDefaults;
-use super::platform::{DEFAULTS, IssuerForm, MemberPath, Platform, ShortRule, plain, sole};
+use super::platform::{DEFAULTS, IssuerDefaults, IssuerForm, MemberPath, Platform, ShortRule, plain, sole};
 use sts_types::Algorithm::{ES256, ES384, EdDSA, RS256};
 
 pub(super) const PLATFORM: Platform = Platform {

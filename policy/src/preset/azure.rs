@@ -1,7 +1,6 @@
 //! Microsoft Entra: one issuer per tenant, in two versions of the protocol.
 
-use super::IssuerDefaults;
-use super::platform::{DEFAULTS, IssuerForm, MemberPath, Platform, ShortRule, plain, shared, sole};
+use super::platform::{DEFAULTS, IssuerDefaults, IssuerForm, MemberPath, Platform, ShortRule, plain, shared, sole};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),

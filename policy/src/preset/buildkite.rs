@@ -1,8 +1,7 @@
 //! Buildkite: one issuer for everybody.
 
-use super::IssuerDefaults;
 use super::owner::{OwnerGrammar, OwnerText, never};
-use super::platform::{DEFAULTS, IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
+use super::platform::{DEFAULTS, IssuerDefaults, IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),

@@ -25,6 +25,11 @@ pub(super) enum Likeness {
     Near,
 }
 
+/// Whether `host` looks like `known` but is another host.
+pub(crate) fn is_near_host(host: &str, known: &str) -> bool {
+    likeness(host, known) == Some(Likeness::Near)
+}
+
 /// Top-level domains used to imitate a domain of two labels.
 const ENDINGS: [&str; 8] = ["co", "cm", "om", "con", "org", "net", "io", "corn"];
 

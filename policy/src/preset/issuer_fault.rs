@@ -3,9 +3,9 @@
 
 use sts_types::{CheckCode, Issuer, IssuerTemplate, Issuers};
 
-use super::Preset;
 use super::host::{Likeness, likeness};
 use super::known::{FORMS, Form, KnownIssuer};
+use super::platforms::Preset;
 use crate::finding::quoted;
 
 /// The reason why an issuer, or the template of a family, must not be configured.

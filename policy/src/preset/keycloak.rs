@@ -1,7 +1,6 @@
 //! Keycloak client credentials. Mappers add the audiences, often several.
 
-use super::IssuerDefaults;
-use super::platform::{ALL_ALGORITHMS, DEFAULTS, Platform, SELF_HOSTED, plain};
+use super::platform::{ALL_ALGORITHMS, DEFAULTS, IssuerDefaults, Platform, SELF_HOSTED, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
     defaults: IssuerDefaults { algorithms: ALL_ALGORITHMS, sole_audience: false, ..DEFAULTS },

@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 
 use sts_types::{IssuerTemplate, Issuers, VariableSpec};
 
-use super::Preset;
 use super::owner::OwnerGrammar;
 use super::platform::{IssuerForm, Tenancy};
+use super::platforms::Preset;
 use super::shared::{SHARED, SIGN_IN};
 
 /// The known platform that an entry's issuers belong to.
@@ -80,6 +80,21 @@ impl KnownIssuer {
     pub(crate) fn owner(self) -> Option<&'static OwnerGrammar> {
         let form = FORMS.get(self.form)?;
         form.preset.map_or(form.owner, Preset::owner)
+    }
+}
+
+impl Preset {
+    /// The preset of a well-known public issuer, by its exact URL.
+    #[must_use]
+    pub fn for_issuer(url: &str) -> Option<Self> {
+        KnownIssuer::of_url(url).and_then(KnownIssuer::preset)
+    }
+
+    /// Whether `url` is a publicly known issuer that signs for many tenants. Its signature proves
+    /// nothing about the owner of a token.
+    #[must_use]
+    pub fn shared_by_url(url: &str) -> bool {
+        KnownIssuer::of_url(url).is_some_and(|known| known.shared)
     }
 }
 

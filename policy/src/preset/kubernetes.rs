@@ -3,8 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::IssuerDefaults;
-use super::platform::{DEFAULTS, IssuerForm, MemberPath, Platform, ShortRule, plain, sole};
+use super::platform::{DEFAULTS, IssuerDefaults, IssuerForm, MemberPath, Platform, ShortRule, plain, sole};
 use sts_types::Algorithm::{ES256, ES384, ES512, EdDSA, RS256};
 
 pub(super) const PLATFORM: Platform = Platform {

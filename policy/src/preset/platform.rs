@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
 use sts_types::Algorithm;
 
-use super::IssuerDefaults;
 use super::owner::OwnerGrammar;
 
 /// Everything known about one platform.
@@ -26,6 +25,31 @@ pub(super) struct Platform {
     pub(super) adopt_subject: fn(&str, &mut Map<String, Value>),
     /// Explains a subject of an unusual form to the owner of the token.
     pub(super) subject_note: fn(&ClaimSet, &str) -> Option<String>,
+}
+
+/// Defaults of an issuer entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IssuerDefaults {
+    /// Accepted signature algorithms.
+    pub algorithms: &'static [Algorithm],
+    /// Upper bound of `exp - iat`, in seconds.
+    pub max_token_lifetime: u64,
+    /// Whether a token must have an `iat`.
+    pub require_iat: bool,
+    /// Whether a token must have exactly one audience.
+    pub sole_audience: bool,
+    /// Whether every issuer of the platform serves many tenants. If only some do, this is `false`,
+    /// and [`Preset::shared_by_url`] tells them apart.
+    pub shared: bool,
+    /// Accepted values of the header's `typ`, in addition to `JWT` and no `typ`.
+    pub types: &'static [&'static str],
+}
+
+/// The defaults of an entry without a preset.
+impl Default for IssuerDefaults {
+    fn default() -> Self {
+        DEFAULTS
+    }
 }
 
 /// The number of tenants that an issuer signs for.

@@ -1,7 +1,6 @@
 //! SPIFFE JWT-SVIDs: `iat` is optional, and any common algorithm may sign.
 
-use super::IssuerDefaults;
-use super::platform::{ALL_ALGORITHMS, DEFAULTS, MemberPath, Platform, SELF_HOSTED, ShortRule, plain};
+use super::platform::{ALL_ALGORITHMS, DEFAULTS, IssuerDefaults, MemberPath, Platform, SELF_HOSTED, ShortRule, plain};
 
 pub(super) const PLATFORM: Platform = Platform {
     short_rule: Some(&SHORT_RULE),

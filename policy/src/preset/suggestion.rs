@@ -2,8 +2,8 @@
 
 use sts_types::nearest;
 
-use super::Preset;
 use super::platform::ShortRule;
+use super::platforms::Preset;
 
 /// Other words for platforms.
 const PLATFORMS: [(&str, Preset); 46] = [

@@ -7,12 +7,11 @@
 
 mod parse;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use regex::Regex;
 
-use crate::{Issuer, nearest};
+use crate::Issuer;
 
 /// Limit of a variable's value, in bytes.
 const LONGEST_VALUE: usize = 128;
@@ -83,52 +82,6 @@ impl TemplateError {
 }
 
 impl IssuerTemplate {
-    /// Parses a template and the rules of its variables.
-    ///
-    /// # Errors
-    /// All faults of the template.
-    pub fn new(text: &str, variables: &BTreeMap<String, VariableSpec>) -> Result<Self, Vec<TemplateError>> {
-        let mut errors = Vec::new();
-        let mut template = match parse::shape(text) {
-            Ok(template) => template,
-            Err(error) => return Err(vec![error]),
-        };
-        let used: Vec<String> = template.names().map(str::to_owned).collect();
-        let mut misspelt = Vec::new();
-        for variable in &mut template.variables {
-            let unused = || variables.keys().map(String::as_str).filter(|name| !used.iter().any(|own| own == name));
-            match variables.get(&variable.name) {
-                None if let Some(name) = nearest(&variable.name, unused()) => {
-                    // The rule that nothing uses is the other side of the same slip.
-                    misspelt.push(name);
-                    errors.push(TemplateError::new(
-                        format!("the variable `{{{}}}` has no rule", variable.name),
-                        format!("`variables` has a rule for `{}`: give both one name", name.escape_debug()),
-                    ));
-                }
-                None => errors.push(TemplateError::new(
-                    format!("the variable `{{{}}}` has no rule", variable.name),
-                    format!(
-                        "add it under `variables`, such as `{}: [a, b]` or `{}: \"[0-9a-f]{{32}}\"`",
-                        variable.name, variable.name
-                    ),
-                )),
-                Some(spec) => match parse::rule(spec, variable) {
-                    Ok(rule) => variable.rule = rule,
-                    Err(error) => errors.push(error.of(&variable.name)),
-                },
-            }
-        }
-        for name in variables.keys().filter(|name| !used.contains(name) && !misspelt.contains(&name.as_str())) {
-            let error = TemplateError::new(
-                format!("the template has no variable `{{{}}}`", name.escape_debug()),
-                "remove it, or write it into `issuer_template`",
-            );
-            errors.push(error.of(name));
-        }
-        if errors.is_empty() { Ok(template) } else { Err(errors) }
-    }
-
     /// The template as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -387,6 +340,7 @@ impl fmt::Debug for IssuerTemplate {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     const EKS: &str = "https://oidc.eks.{region}.amazonaws.com/id/{cluster}";
 

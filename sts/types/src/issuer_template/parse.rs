@@ -1,9 +1,11 @@
 //! Parses a template's text and its variables' rules.
 
+use std::collections::BTreeMap;
+
 use regex::RegexBuilder;
 
 use super::{IssuerTemplate, LONGEST_VALUE, TemplateError, UrlPart, Variable, VariableRule, VariableSpec, is_dots};
-use crate::Issuer;
+use crate::{Issuer, nearest};
 
 /// Limit of the variables in a template.
 const MOST_VARIABLES: usize = 8;
@@ -16,8 +18,56 @@ const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 /// Size limit of a compiled pattern, in bytes.
 const REGEX_SIZE: usize = 1 << 20;
 
+impl IssuerTemplate {
+    /// Parses a template and the rules of its variables.
+    ///
+    /// # Errors
+    /// All faults of the template.
+    pub fn new(text: &str, variables: &BTreeMap<String, VariableSpec>) -> Result<Self, Vec<TemplateError>> {
+        let mut errors = Vec::new();
+        let mut template = match shape(text) {
+            Ok(template) => template,
+            Err(error) => return Err(vec![error]),
+        };
+        let used: Vec<String> = template.names().map(str::to_owned).collect();
+        let mut misspelt = Vec::new();
+        for variable in &mut template.variables {
+            let unused = || variables.keys().map(String::as_str).filter(|name| !used.iter().any(|own| own == name));
+            match variables.get(&variable.name) {
+                None if let Some(name) = nearest(&variable.name, unused()) => {
+                    // The rule that nothing uses is the other side of the same slip.
+                    misspelt.push(name);
+                    errors.push(TemplateError::new(
+                        format!("the variable `{{{}}}` has no rule", variable.name),
+                        format!("`variables` has a rule for `{}`: give both one name", name.escape_debug()),
+                    ));
+                }
+                None => errors.push(TemplateError::new(
+                    format!("the variable `{{{}}}` has no rule", variable.name),
+                    format!(
+                        "add it under `variables`, such as `{}: [a, b]` or `{}: \"[0-9a-f]{{32}}\"`",
+                        variable.name, variable.name
+                    ),
+                )),
+                Some(spec) => match rule(spec, variable) {
+                    Ok(rule) => variable.rule = rule,
+                    Err(error) => errors.push(error.of(&variable.name)),
+                },
+            }
+        }
+        for name in variables.keys().filter(|name| !used.contains(name) && !misspelt.contains(&name.as_str())) {
+            let error = TemplateError::new(
+                format!("the template has no variable `{{{}}}`", name.escape_debug()),
+                "remove it, or write it into `issuer_template`",
+            );
+            errors.push(error.of(name));
+        }
+        if errors.is_empty() { Ok(template) } else { Err(errors) }
+    }
+}
+
 /// Finds the variables in a template. Their rules are added later.
-pub(super) fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
+fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
     let pieces = split(text)?;
     if Issuer::new(text).is_err() || !text.is_ascii() || text.contains(['?', '#', '@', '\\', '%']) {
         return wrong(
@@ -154,7 +204,7 @@ fn split(text: &str) -> Result<Vec<Written<'_>>, TemplateError> {
     Ok(pieces)
 }
 
-pub(super) fn rule(spec: &VariableSpec, variable: &Variable) -> Result<VariableRule, TemplateError> {
+fn rule(spec: &VariableSpec, variable: &Variable) -> Result<VariableRule, TemplateError> {
     match spec {
         VariableSpec::OneOf(values) => {
             if values.is_empty() {
