@@ -23,5 +23,6 @@ mod sinks;
 mod start_error;
 mod store_health;
 mod telemetry;
+mod terminal;
 
 pub use cli::{run, serve_on};

@@ -1,37 +1,14 @@
 //! Authenticates callers of our own endpoints: a registered API with its secret, or the holder of a
 //! token of ours.
 
-use sts_jose::{constant_time_eq, sha256};
 use sts_keyring::Keyring;
 use sts_token::{OwnToken, OwnTokenError};
-use sts_types::{ApiName, Clock, Digest256, rfc};
+use sts_types::{ApiName, Clock, rfc};
 
 use crate::Snapshot;
+use crate::api_secret::ApiSecret;
 use crate::introspect::Introspector;
 use crate::reason::{Reason, RefusedError};
-
-/// The digest of an API's introspection secret. The secret itself is not kept. A high-entropy
-/// secret needs no slow hash.
-#[derive(Clone)]
-pub struct ApiSecret(Digest256);
-
-impl std::fmt::Debug for ApiSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiSecret").finish_non_exhaustive()
-    }
-}
-
-impl ApiSecret {
-    /// Keeps the digest of `secret`.
-    #[must_use]
-    pub fn new(secret: &[u8]) -> Self {
-        Self(sha256(secret))
-    }
-
-    fn is(&self, secret: &[u8]) -> bool {
-        constant_time_eq(&self.0.0, &sha256(secret).0)
-    }
-}
 
 /// Who signed a presented token, live or expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +22,7 @@ pub enum Origin {
 /// The API of that name and secret. The work is the same whether the name, the secret or both are
 /// wrong.
 pub(crate) fn authenticate_api(snapshot: &Snapshot, name: &str, secret: &str) -> Option<ApiName> {
-    let nobody = ApiSecret(Digest256([0; 32]));
+    let nobody = ApiSecret::of_nobody();
     let registered = snapshot.secrets.get_key_value(name);
     let right = registered.map_or(&nobody, |(_, own)| own).is(secret.as_bytes());
     registered.filter(|_| right).map(|(name, _)| name.clone())

@@ -3,6 +3,7 @@
 //! the implementations.
 
 mod api_keys;
+mod api_secret;
 mod body;
 mod decision_record;
 mod diagnosis;
@@ -34,9 +35,10 @@ mod token_admin;
 mod token_mistake;
 
 pub use api_keys::{ApiKeyEntry, ApiKeyUses, ApiKeys};
+pub use api_secret::ApiSecret;
 pub use body::NOT_AN_OBJECT;
 pub use diagnosis::{RefusedRequest, diagnose};
-pub use endpoint_auth::{ApiSecret, Origin};
+pub use endpoint_auth::Origin;
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome};
 pub use event_schema::event_schema;
 pub use explain::{ExplainError, Explanation, Presented, WouldMint, explain};

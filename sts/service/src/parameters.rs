@@ -123,6 +123,16 @@ impl<'b> Parameters<'b> {
     }
 }
 
+impl RefusedError {
+    /// A parameter of that name is wrong. Only a name that we know is repeated to the caller.
+    pub(crate) fn on_parameter(name: &str, wrong: &'static str) -> Self {
+        let known = PARAMETERS.iter().find(|known| **known == name);
+        let named = known.map_or_else(|| "a parameter".to_owned(), |name| format!("`{name}`"));
+        let detail = Some(Cow::Owned(format!("{named} {wrong}")));
+        Self { reason: Reason::RequestMalformed, detail, retry_after: None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,6 @@ use sts_types::{Clock, RequestId};
 
 use crate::Snapshot;
 use crate::decision_record::{Conclusion, DecisionRecord, EndedExchange};
-use crate::grant::Pipeline;
 use crate::observers::Observers;
 use crate::phase::PhaseTimes;
 use crate::reason::{Reason, RefusedError, TransportRefusal};
@@ -41,23 +40,26 @@ impl std::fmt::Debug for PendingExchange {
     }
 }
 
-impl Pipeline {
-    /// Begins an exchange for the request of this context.
-    pub(crate) fn begin(&self, snapshot: Arc<Snapshot>, context: &RequestContext) -> PendingExchange {
-        PendingExchange {
+impl PendingExchange {
+    /// The exchange of the request of this context.
+    pub(crate) fn begin(
+        snapshot: Arc<Snapshot>,
+        context: &RequestContext,
+        observers: &Arc<Observers>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        Self {
             request_id: context.request_id.clone(),
             source: context.source,
             snapshot,
             record: DecisionRecord::since(context.arrived),
             concluded: None,
-            observers: Arc::clone(&self.observers),
+            observers: Arc::clone(observers),
             has_place: false,
-            clock: Arc::clone(&self.clock),
+            clock: Arc::clone(clock),
         }
     }
-}
 
-impl PendingExchange {
     /// Refuses a request whose parameters could not be read.
     pub fn refuse(&mut self, refused: RefusedError) {
         self.conclude(Conclusion::Refused(refused));

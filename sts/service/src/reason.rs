@@ -8,8 +8,6 @@ use sts_policy::Refusal;
 use sts_token::TokenRuleError;
 use sts_types::Issuer;
 
-use crate::parameters::PARAMETERS;
-
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $description:literal;)*) => {
         /// A stable reason.
@@ -107,14 +105,6 @@ impl RefusedError {
     #[must_use]
     pub const fn because(reason: Reason, detail: &'static str) -> Self {
         Self { reason, detail: Some(Cow::Borrowed(detail)), retry_after: None }
-    }
-
-    /// A parameter of that name is wrong. Only a name that we know is repeated to the caller.
-    pub(crate) fn on_parameter(name: &str, wrong: &'static str) -> Self {
-        let known = PARAMETERS.iter().find(|known| **known == name);
-        let named = known.map_or_else(|| "a parameter".to_owned(), |name| format!("`{name}`"));
-        let detail = Some(Cow::Owned(format!("{named} {wrong}")));
-        Self { reason: Reason::RequestMalformed, detail, retry_after: None }
     }
 
     /// The subject token is for another audience. The text says which one to request.

@@ -187,7 +187,7 @@ impl Service {
     /// Begins an exchange for the request of this context.
     #[must_use]
     pub fn begin_exchange(&self, context: &RequestContext) -> PendingExchange {
-        self.pipeline.begin(self.snapshot(), context)
+        PendingExchange::begin(self.snapshot(), context, &self.observers, &self.clock)
     }
 
     /// Exchanges a token. `pending` learns the outcome when it is dropped, whatever that is.

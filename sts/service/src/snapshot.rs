@@ -9,7 +9,7 @@ use sts_types::{Algorithm, ApiName, EntryName, Issuer, Issuers, Proof, TokenReco
 
 use crate::IssuerKeys;
 use crate::api_keys::ApiKeys;
-use crate::endpoint_auth::ApiSecret;
+use crate::api_secret::ApiSecret;
 
 /// The current settings and rules.
 pub struct Snapshot {

@@ -49,7 +49,6 @@ impl RedisLedger {
     /// Each claim is one atomic set-if-absent. No later command in a transaction can depend on its
     /// outcome, so if a claim was taken already, the other writes are undone at once. Nobody has
     /// received that token.
-    #[tracing::instrument(level = "debug", name = "store.issue", skip_all, fields(jti = %record.jti))]
     pub(super) async fn issue_record(
         &self,
         mut record: TokenRecord,

@@ -9,11 +9,11 @@ use sts_types::{Jti, TokenRecord, UnixTime};
 
 use super::batch::{Batch, Replies, command};
 use super::error::RedisStoreError;
+use super::forget_at;
+use super::inspector::Inspector;
 use super::lineage::Lineage;
 use super::mark::SealedMark;
 use super::registry::token_id;
-use super::forget_at;
-use super::inspector::Inspector;
 use super::rollback_guard::StoreMark;
 use super::stored_value::{StoredValue, found, whole};
 use sts_store::Place;
@@ -84,15 +84,16 @@ impl Inspector {
         set.arg(self.names.mark()).arg("epoch").arg(&epoch).arg("sealed").arg(&sealed);
         commit.add(set);
         self.send(connection, commit).await?;
-        Ok(StoreMark { epoch: Some(epoch), sealed: Some(sealed), is_foreign: false, numbers: std::sync::Arc::new(mark) })
+        Ok(StoreMark {
+            epoch: Some(epoch),
+            sealed: Some(sealed),
+            is_foreign: false,
+            numbers: std::sync::Arc::new(mark),
+        })
     }
 
     /// Sends `batch` over a connection that has no deadline of its own.
-    async fn send(
-        &self,
-        connection: &mut MultiplexedConnection,
-        batch: Batch,
-    ) -> Result<Vec<Value>, RedisStoreError> {
+    async fn send(&self, connection: &mut MultiplexedConnection, batch: Batch) -> Result<Vec<Value>, RedisStoreError> {
         let deadline = self.step_deadline;
         let sent = tokio::time::timeout(deadline, batch.send(connection)).await;
         sent.unwrap_or(Err(RedisStoreError::Deadline(deadline)))

@@ -237,7 +237,8 @@ impl RollbackGuard {
 
     /// Unseals epoch and mark, unless they are the last ones seen.
     fn open_mark(&self, last_seen: &LastSeen, mark: &StoreMark) -> Result<OpenedMark, RedisStoreError> {
-        let stored = mark.epoch.as_ref().ok_or_else(|| integrity_error(if mark.is_foreign { FOREIGN } else { ABSENT }))?;
+        let stored =
+            mark.epoch.as_ref().ok_or_else(|| integrity_error(if mark.is_foreign { FOREIGN } else { ABSENT }))?;
         let is_same_epoch =
             last_seen.epoch.as_ref().is_some_and(|known_epoch| known_epoch.stored.as_ref() == Some(stored));
         let epoch = if is_same_epoch { None } else { Some(self.unseal(stored)?) };
@@ -413,7 +414,11 @@ fn follows(last_seen: &LastSeen, epoch: Option<&Epoch>, numbers: &SealedMark) ->
     }
     match (epoch, &last_seen.epoch) {
         (Some(epoch), Some(known_epoch)) if known_epoch.id != epoch.id => {
-            if epoch.former.contains(&known_epoch.id) { Ok(true) } else { Err(integrity_error(OTHER_LEDGER)) }
+            if epoch.former.contains(&known_epoch.id) {
+                Ok(true)
+            } else {
+                Err(integrity_error(OTHER_LEDGER))
+            }
         }
         _ => Ok(false),
     }

@@ -336,6 +336,8 @@ mod tests {
         assert_eq!((claims.get("federated"), claims.get("parent")), (None, None));
         assert_eq!((minted.lifetime.as_secs(), minted.claims.len(), minted.record.claims.len()), (900, 0, 0));
         assert_eq!(minted.record.proof.api_key().unwrap().id.as_str(), "0123456789aB");
+        let shown = format!("{minted:?}");
+        assert!(minted.jwt.split('.').all(|part| !shown.contains(part)), "{shown}");
         assert_eq!(mint(key(60)).unwrap().1.lifetime.as_secs(), 60);
         assert!(matches!(mint(key(0)), Err(MintError::NoLifeLeft)));
     }

@@ -3,7 +3,7 @@
 use sts_claims::ClaimSet;
 use sts_types::Issuer;
 
-use crate::registered::TokenRuleError;
+use crate::rule_error::TokenRuleError;
 
 /// The origin that an unverified token claims. Use it to look up issuer entries and for nothing
 /// else.

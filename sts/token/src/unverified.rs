@@ -7,7 +7,8 @@ use sts_jose::{CompactJws, JwsError, VerifyingKey};
 use sts_types::{Algorithm, EntryName, Kid, UnixTime};
 
 use crate::origin::ClaimedOrigin;
-use crate::registered::{self, TokenRuleError};
+use crate::registered;
+use crate::rule_error::TokenRuleError;
 use crate::verified::Evidence;
 use crate::{TrustSpec, VerifiedClaims};
 

@@ -10,7 +10,8 @@ use sts_types::{
 };
 
 use crate::TrustSpec;
-use crate::registered::{self, Registered, TokenRuleError};
+use crate::registered::{self, Registered};
+use crate::rule_error::TokenRuleError;
 
 /// How long a one-use claim is kept after `exp`: the largest leeway that can be configured, because
 /// a reload may raise it, plus a margin for clock differences between replicas (incident

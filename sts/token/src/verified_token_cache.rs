@@ -30,7 +30,7 @@ use arc_swap::ArcSwapOption;
 use sts_jose::VerifyingKey;
 use sts_types::{EntryName, Issuer, UnixTime};
 
-use crate::registered::TokenRuleError;
+use crate::rule_error::TokenRuleError;
 use crate::verified::{Evidence, VerifiedClaims};
 
 /// Number of places in the table.

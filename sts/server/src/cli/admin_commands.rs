@@ -15,7 +15,6 @@ use sts_types::{CheckCode, Clock, shown_path};
 use zeroize::Zeroizing;
 
 use super::client::{AdminAnswer, AdminClient, admin_url};
-use super::{complain, fail, say};
 use crate::admin::{Operation, OperationError};
 use crate::admin_token;
 use crate::clock::SystemClock;
@@ -26,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::reload::{environment, load_untested};
 use crate::start_error::StartError;
 use crate::telemetry::NoEvents;
+use crate::terminal::{complain, fail, say};
 
 /// Which server, and how to answer.
 #[derive(Args)]

@@ -11,7 +11,6 @@ use sts_config::{AbsentSecrets, Diagnostics, Settings, Severity};
 use sts_types::{CheckCode, Clock, UnixTime};
 
 use super::compare::{Comparison, compare};
-use super::{complain, say};
 use crate::certificate::public_host;
 use crate::clock::SystemClock;
 use crate::compile::{self, Compiled, Loaded};
@@ -20,6 +19,7 @@ use crate::file_permissions;
 use crate::http::{leaf_problems, read_certificate};
 use crate::reload::{load_to_check, load_untested};
 use crate::start_error::StartError;
+use crate::terminal::{complain, say};
 
 #[derive(Args)]
 pub(super) struct CheckArgs {

@@ -13,9 +13,10 @@ use sts_types::Clock as _;
 use sts_types::rfc::{self, parameter};
 use zeroize::Zeroizing;
 
+use super::RequestArgs;
 use super::explain::rfc3339;
-use super::{RequestArgs, complain, say};
 use crate::clock::SystemClock;
+use crate::terminal::{complain, say};
 
 #[derive(Args)]
 pub(super) struct ExchangeArgs {

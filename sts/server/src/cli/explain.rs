@@ -13,13 +13,14 @@ use sts_store::{EarlierUse, TakenClaim};
 use sts_types::{Clock, Digest256, UnixTime, shown_path};
 
 use super::admin_commands::{ServerArgs, Session};
-use super::{RequestArgs, complain, denials, fail, say};
+use super::{RequestArgs, denials};
 use crate::admin::FindReplayClaim;
 use crate::clock::{ClockAt, SystemClock};
 use crate::compile::{Compiled, Loaded};
 use crate::components::{issuer_cache, snapshot};
 use crate::reload::load_to_explain;
 use crate::start_error::StartError;
+use crate::terminal::{complain, fail, say};
 
 #[derive(Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["token", "claims", "denial"])))]

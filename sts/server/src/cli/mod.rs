@@ -14,7 +14,6 @@ mod store;
 mod table;
 mod tokens;
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use sts_store::Ledger;
 
+use crate::terminal::{complain, fail};
 use crate::{dev, serve};
 
 /// A security token service: a platform's ID token in, a short-lived signed access token out.
@@ -166,33 +166,4 @@ pub(crate) fn exit_of_start(result: Result<(), crate::start_error::StartError>) 
             ExitCode::from(2)
         }
     }
-}
-
-/// Writes to standard output. A closed pipe is no error.
-pub(crate) fn say(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
-}
-
-/// Writes an error to standard error.
-pub(crate) fn fail(error: &crate::start_error::StartError) {
-    let text = match error {
-        crate::start_error::StartError::Configuration(diagnostics) => {
-            diagnostics.render(std::io::stderr().is_terminal())
-        }
-        crate::start_error::StartError::AdminUnknown(diagnostics)
-        | crate::start_error::StartError::StoreNotOpened { diagnostics, .. } => {
-            complain(&diagnostics.render(std::io::stderr().is_terminal()));
-            format!("error: {}", error.advice())
-        }
-        error => match error.code() {
-            Some(code) => format!("error: {error}\n = rule: {code}"),
-            None => format!("error: {error}"),
-        },
-    };
-    complain(&text);
-}
-
-/// Writes to standard error.
-pub(crate) fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
 }

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::say;
 use crate::http::HttpReason;
 use crate::openapi;
+use crate::terminal::say;
 
 #[derive(Args)]
 pub(super) struct SchemaArgs {

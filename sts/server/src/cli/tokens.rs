@@ -12,13 +12,13 @@ use sts_api::{
 use sts_types::UnixTime;
 
 use super::admin_commands::{self, Done, ServerArgs, Session, document};
-use super::complain;
 use super::explain::{rfc3339, time};
 use super::table::{or_dash, table};
 use crate::admin::{
     ListRevocationRules, ListTokens, Operation as _, OperationError, RevokeTokens, ShowToken, UndoRevocationRule,
 };
 use crate::start_error::StartError;
+use crate::terminal::complain;
 
 /// Tokens that are listed when neither `--limit` nor `--all` is given.
 const DEFAULT_LIMIT: usize = 100;

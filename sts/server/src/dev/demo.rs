@@ -14,8 +14,8 @@ use sts_types::rfc::{self, parameter};
 
 use super::files::Files;
 use super::issuer::{LocalIssuer, REQUEST_TOKEN};
-use crate::cli::say;
 use crate::telemetry::EventLog;
+use crate::terminal::say;
 
 /// The demo's server, files and URLs.
 pub(super) struct Demo {

@@ -13,11 +13,11 @@ use clap::Args;
 use sts_types::Clock;
 use tokio::sync::oneshot;
 
-use crate::cli::{complain, fail, say};
 use crate::clock::SystemClock;
 use crate::http::{BindError, ListenerSpec};
 use crate::reload::load;
 use crate::start_error::StartError;
+use crate::terminal::{complain, fail, say};
 use crate::{serve, telemetry};
 use demo::Demo;
 use files::Files;

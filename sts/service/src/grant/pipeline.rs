@@ -222,7 +222,9 @@ impl Pipeline {
         Ok(Some(StatusReference { index, uri: crate::status::uri(&snapshot.issuer, list), place }))
     }
 
-    /// Records the token. Only a recorded token may leave.
+    /// Records the token. Only a recorded token may leave. The span is here, so that every store has
+    /// it.
+    #[tracing::instrument(level = "debug", name = "store.issue", skip_all, fields(jti = %minted.record().jti))]
     async fn record(&self, minted: MintedToken, names_issued_type: bool) -> Result<Exchanged, NotRecordedError> {
         let (jwt, lifetime, record, claims) = minted.into_parts();
         let scope = record.scope.clone();
