@@ -1,5 +1,6 @@
 //! Refused requests that are remembered: `/admin/v1/denials`.
 
+use actix_web::web::{self, ServiceConfig};
 use serde_json::{Value, json};
 use sts_api::{
     Denial, DenialAnswer, DenialGroup, DenialGroups, DenialPage, DenialQuery, FailedCondition, PresentedToken,
@@ -7,12 +8,19 @@ use sts_api::{
 use sts_service::{GroupBy, RememberedRefusal, group};
 use sts_types::{RequestId, nearest};
 
-use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, store_unavailable};
+use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, perform, store_unavailable};
 use crate::app_state::AppState;
 use crate::http::HttpReason;
 use crate::openapi::query_parameter;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ListDenials>(), Route::to::<ShowDenial>()];
+
+/// The paths of this resource, below `/admin/v1`.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes
+        .service(web::resource("/denials").get(perform::<ListDenials>))
+        .service(web::resource("/denials/{request_id}").get(perform::<ShowDenial>));
+}
 
 /// Refusals of a page when no limit is asked for.
 const DEFAULT_PAGE: usize = 100;
@@ -28,7 +36,7 @@ impl Operation for ListDenials {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
-        path: "/admin/v1/denials",
+        path: "/denials",
         right: Right::Read,
         needs_rules: false,
         documentation: Documentation {
@@ -103,7 +111,7 @@ impl Operation for ShowDenial {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
-        path: "/admin/v1/denials/{request_id}",
+        path: "/denials/{request_id}",
         right: Right::Read,
         needs_rules: false,
         documentation: Documentation {

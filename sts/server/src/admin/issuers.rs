@@ -1,5 +1,6 @@
 //! Issuer entries and families, and the state of their keys: `/admin/v1/issuers`.
 
+use actix_web::web::{self, ServiceConfig};
 use futures_util::{StreamExt as _, stream};
 use jwks_cache::{EntryRef, FamilyStatus, FetchError, FetchErrorKind, HistoryError, JwksCache};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use sts_api::{
 use sts_types::{EntryName, Issuer};
 
 use super::issuer_state::{entry, family, history, history_at, refreshed};
-use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found};
+use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, perform};
 use crate::app_state::AppState;
 use crate::openapi::{query_parameter, schema_of};
 
@@ -19,6 +20,15 @@ pub(super) const ROUTES: &[Route] = &[
     Route::to::<RefreshIssuer>(),
     Route::to::<IssuerHistory>(),
 ];
+
+/// The paths of this resource, below `/admin/v1`.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes
+        .service(web::resource("/issuers").get(perform::<ListIssuers>))
+        .service(web::resource("/issuers/{name}").get(perform::<ShowIssuer>))
+        .service(web::resource("/issuers/{name}/refresh").post(perform::<RefreshIssuer>))
+        .service(web::resource("/issuers/{name}/history").get(perform::<IssuerHistory>));
+}
 
 /// How many members of a family are refreshed at a time.
 const AT_ONCE: usize = 16;
@@ -32,7 +42,7 @@ impl Operation for ListIssuers {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
-        path: "/admin/v1/issuers",
+        path: "/issuers",
         right: Right::Read,
         needs_rules: true,
         documentation: Documentation {
@@ -76,7 +86,7 @@ impl Operation for ShowIssuer {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
-        path: "/admin/v1/issuers/{name}",
+        path: "/issuers/{name}",
         right: Right::Read,
         needs_rules: true,
         documentation: Documentation {
@@ -121,7 +131,7 @@ impl Operation for RefreshIssuer {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "POST",
-        path: "/admin/v1/issuers/{name}/refresh",
+        path: "/issuers/{name}/refresh",
         right: Right::Admin,
         needs_rules: true,
         documentation: Documentation {
@@ -203,7 +213,7 @@ impl Operation for IssuerHistory {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
-        path: "/admin/v1/issuers/{name}/history",
+        path: "/issuers/{name}/history",
         right: Right::Read,
         needs_rules: true,
         documentation: Documentation {

@@ -1,13 +1,21 @@
 //! Our signing keys: `/admin/v1/keys`.
 
+use actix_web::web::{self, ServiceConfig};
 use serde_json::{Value, json};
 use sts_api::{KeyPhase, SigningKey, SigningKeys};
 use sts_service::Service;
 
-use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged};
+use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, perform};
 use crate::app_state::AppState;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ListKeys>(), Route::to::<RotateKeys>()];
+
+/// The paths of this resource, below `/admin/v1`.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes
+        .service(web::resource("/keys").get(perform::<ListKeys>))
+        .service(web::resource("/keys/rotate").post(perform::<RotateKeys>));
+}
 
 /// Our signing keys.
 #[derive(Debug)]
@@ -18,7 +26,7 @@ impl Operation for ListKeys {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
-        path: "/admin/v1/keys",
+        path: "/keys",
         right: Right::Read,
         needs_rules: false,
         documentation: Documentation {
@@ -56,7 +64,7 @@ impl Operation for RotateKeys {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "POST",
-        path: "/admin/v1/keys/rotate",
+        path: "/keys/rotate",
         right: Right::Admin,
         needs_rules: false,
         documentation: Documentation {

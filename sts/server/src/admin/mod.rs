@@ -2,8 +2,10 @@
 //! rights, work, documentation and tests. The admin listener serves its operations, and the command line asks for them or
 //! does them itself.
 
+mod authentication;
 mod denials;
 mod endpoint;
+mod handler;
 pub(crate) mod health;
 mod issuer_state;
 mod issuers;
@@ -15,12 +17,15 @@ mod revocations;
 mod store;
 mod tokens;
 
+use actix_web::web::ServiceConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub(crate) use authentication::{Caller, authenticate};
 pub(crate) use denials::{ListDenials, ShowDenial};
-pub(crate) use endpoint::{Documentation, Endpoint, Right, Route, RouteError, find};
+pub(crate) use endpoint::{Documentation, Endpoint, Right, Route};
+pub(crate) use handler::json_answer;
 pub(crate) use issuers::{IssuerHistory, ListIssuers, RefreshIssuer, ShowIssuer};
 pub(crate) use keys::{ListKeys, RotateKeys};
 pub(crate) use replay_claims::FindReplayClaim;
@@ -31,8 +36,22 @@ pub(crate) use store::AcceptEpoch;
 pub(crate) use tokens::{ListTokens, ShowToken};
 
 use crate::app_state::AppState;
+use handler::perform;
 
 /// Every path under `/admin/v1`, resource by resource.
+pub(crate) fn routes(routes: &mut ServiceConfig) {
+    routes
+        .configure(tokens::routes)
+        .configure(revocations::routes)
+        .configure(revocation_rules::routes)
+        .configure(keys::routes)
+        .configure(issuers::routes)
+        .configure(store::routes)
+        .configure(denials::routes)
+        .configure(replay_claims::routes);
+}
+
+/// What the OpenAPI document says of them.
 pub(crate) const ROUTES: &[&[Route]] = &[
     tokens::ROUTES,
     revocations::ROUTES,
@@ -124,14 +143,16 @@ fn logged(answer: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::decoded;
 
     /// Holds that an operation is read again from the request that asks for it, at its own path and method.
     pub(super) fn is_read_again<O: Operation + std::fmt::Debug>(operation: &O) {
         let request = operation.request();
         let target = request.target(&O::ENDPOINT);
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        let (route, parameter) = find(O::ENDPOINT.method, path).unwrap();
-        assert_eq!(route.endpoint.documentation.name, O::ENDPOINT.documentation.name, "{target}");
+        let mut routed = actix_web::dev::Path::new(path.replace('%', "%25"));
+        assert!(actix_web::dev::ResourceDef::new(O::ENDPOINT.full_path()).capture_match_info(&mut routed), "{target}");
+        let parameter = routed.iter().next().map(|(_, value)| decoded(value)).unwrap_or_default();
         let received = Request { parameter, query: query.to_owned(), body: request.body };
         assert_eq!(format!("{:?}", O::read(&received).unwrap()), format!("{operation:?}"));
     }

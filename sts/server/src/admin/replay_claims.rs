@@ -1,15 +1,23 @@
 //! Claims on one-use tokens: `/admin/v1/replay-claims`. They tell whether a token was used, and by which request.
 
+use actix_web::web::{self, ServiceConfig};
 use serde_json::{Value, json};
 use sts_api::{EarlierUse, ReplayClaim};
 use sts_store::TakenClaim;
 use sts_types::Digest256;
 
-use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, store_unavailable};
+use super::{
+    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, perform, store_unavailable,
+};
 use crate::app_state::AppState;
 use crate::openapi::schema_of;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<FindReplayClaim>()];
+
+/// The paths of this resource, below `/admin/v1`.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes.service(web::resource("/replay-claims/{key}").get(perform::<FindReplayClaim>));
+}
 
 /// Whether a one-use token was used, by the key of the claim on it.
 #[derive(Debug)]
@@ -23,7 +31,7 @@ impl Operation for FindReplayClaim {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
-        path: "/admin/v1/replay-claims/{key}",
+        path: "/replay-claims/{key}",
         right: Right::Read,
         needs_rules: false,
         documentation: Documentation {

@@ -1,17 +1,26 @@
 //! The revocation rules in force: `/admin/v1/revocation-rules`.
 
+use actix_web::web::{self, ServiceConfig};
 use serde_json::{Value, json};
 use sts_api::{RevocationRules, UndoneRule};
 use sts_store::RuleId;
 
 use super::revocations::{coverage, covering, revocation};
 use super::{
-    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, store_unavailable,
+    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, perform,
+    store_unavailable,
 };
 use crate::app_state::AppState;
 use crate::openapi::schema_of;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ListRevocationRules>(), Route::to::<UndoRevocationRule>()];
+
+/// The paths of this resource, below `/admin/v1`.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes
+        .service(web::resource("/revocation-rules").get(perform::<ListRevocationRules>))
+        .service(web::resource("/revocation-rules/{id}").delete(perform::<UndoRevocationRule>));
+}
 
 /// The rules in force.
 #[derive(Debug)]
@@ -22,7 +31,7 @@ impl Operation for ListRevocationRules {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
-        path: "/admin/v1/revocation-rules",
+        path: "/revocation-rules",
         right: Right::Read,
         needs_rules: false,
         documentation: Documentation {
@@ -64,7 +73,7 @@ impl Operation for UndoRevocationRule {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "DELETE",
-        path: "/admin/v1/revocation-rules/{id}",
+        path: "/revocation-rules/{id}",
         right: Right::Admin,
         needs_rules: false,
         documentation: Documentation {

@@ -1,17 +1,23 @@
 //! Revocations: `/admin/v1/revocations`.
 
+use actix_web::web::{self, ServiceConfig};
 use serde_json::{Value, json};
 use sts_api::{Coverage, Revocation, RevocationRequest, RevocationRule, RevocationScope, Revoked};
 use sts_service::{CoveredTokens, RevocationError};
 
 use super::{
-    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, refused,
+    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, perform, refused,
     store_unavailable,
 };
 use crate::app_state::AppState;
 use crate::openapi::query_parameter;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<RevokeTokens>()];
+
+/// The paths of this resource, below `/admin/v1`.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes.service(web::resource("/revocations").post(perform::<RevokeTokens>));
+}
 
 /// Revokes one token, or by rule.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ impl Operation for RevokeTokens {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "POST",
-        path: "/admin/v1/revocations",
+        path: "/revocations",
         right: Right::Admin,
         needs_rules: false,
         documentation: Documentation {

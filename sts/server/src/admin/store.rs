@@ -1,12 +1,18 @@
 //! The store as a whole: `/admin/v1/store`.
 
+use actix_web::web::{self, ServiceConfig};
 use serde_json::json;
 use sts_api::Acceptance;
 
-use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, store_unavailable};
+use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, perform, store_unavailable};
 use crate::app_state::AppState;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<AcceptEpoch>()];
+
+/// The paths of this resource, below `/admin/v1`.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes.service(web::resource("/store/accept-epoch").post(perform::<AcceptEpoch>));
+}
 
 /// Takes the store as it is, although something is missing from it.
 #[derive(Debug)]
@@ -17,7 +23,7 @@ impl Operation for AcceptEpoch {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "POST",
-        path: "/admin/v1/store/accept-epoch",
+        path: "/store/accept-epoch",
         right: Right::Admin,
         needs_rules: false,
         documentation: Documentation {

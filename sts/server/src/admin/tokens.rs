@@ -1,5 +1,6 @@
 //! Recorded tokens: `/admin/v1/tokens`.
 
+use actix_web::web::{self, ServiceConfig};
 use serde_json::{Value, json};
 use sts_api::{Ancestry, Credential, CredentialKind, Token, TokenPage, TokenQuery, TokenState};
 use sts_service::{ListError, TokenView};
@@ -7,12 +8,20 @@ use sts_types::{Jti, Proof};
 
 use super::revocations::revocation;
 use super::{
-    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, refused, store_unavailable,
+    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, perform, refused,
+    store_unavailable,
 };
 use crate::app_state::AppState;
 use crate::openapi::{query_parameter, schema_of};
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ListTokens>(), Route::to::<ShowToken>()];
+
+/// The paths of this resource, below `/admin/v1`.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes
+        .service(web::resource("/tokens").get(perform::<ListTokens>))
+        .service(web::resource("/tokens/{jti}").get(perform::<ShowToken>));
+}
 
 /// Recorded tokens, newest first.
 #[derive(Debug, Default)]
@@ -23,7 +32,7 @@ impl Operation for ListTokens {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
-        path: "/admin/v1/tokens",
+        path: "/tokens",
         right: Right::Read,
         needs_rules: false,
         documentation: Documentation {
@@ -96,7 +105,7 @@ impl Operation for ShowToken {
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
-        path: "/admin/v1/tokens/{jti}",
+        path: "/tokens/{jti}",
         right: Right::Read,
         needs_rules: false,
         documentation: Documentation {

@@ -3,21 +3,15 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{Data, Payload};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Value, json};
-use sts_service::{NOT_AN_OBJECT, Reason, RefusedError};
-use sts_types::rfc;
+use sts_service::{Reason, RefusedError};
 
-use super::credentials::{Credentials, credentials};
-use super::failure::{BEARER, Failure};
-use super::form::{Media, media};
-use super::reason::HttpReason;
-use super::{Draining, body, route};
-use crate::admin::{self, OperationError, Request, Right, RouteError, health};
+use super::{Draining, Failure};
+use crate::admin::{self, health};
 use crate::admin_token::AdminToken;
 use crate::app_state::AppState;
 use crate::metrics;
@@ -31,134 +25,43 @@ pub(crate) struct AdminState {
     pub(crate) draining: Draining,
 }
 
-/// Every request of the admin listener.
-pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Data<AdminState>) -> HttpResponse {
-    let request_id = state.state.service.new_request_id();
-    let path = route::normalise(request.path());
-    let outcome = super::caught(handle(&request, &mut payload, &state, &path)).await;
-    if let Ok(Err(failure)) = &outcome
-        && failure.is_ours()
-    {
-        // The answer may name this id instead of the cause.
-        let reason = failure.reason().name();
-        tracing::error!(%request_id, reason, "an admin request failed by a fault that is not the caller's");
-    }
-    let response = super::answer(outcome, &request_id, false);
-    body::close_if_unread(&request, payload, response)
+/// Every path of the admin listener; those of operations stand in the files of their resources.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes
+        .service(web::resource("/metrics").get(metrics_text))
+        .service(web::resource("/readyz").get(ready))
+        .service(web::resource("/healthz").get(live))
+        .service(web::resource("/openapi.json").get(openapi_document))
+        .service(
+            web::scope("/admin").wrap(from_fn(admin::authenticate)).service(web::scope("/v1").configure(admin::routes)),
+        );
 }
 
-async fn handle(
-    request: &HttpRequest,
-    payload: &mut Payload,
-    state: &AdminState,
-    path: &str,
-) -> Result<HttpResponse, Failure> {
-    super::head::refuse_malformed(request)?;
-    check_host(request, &state.hosts)?;
-    match path {
-        "/metrics" => {
-            get_only(request)?;
-            let text = health::metrics_text(&state.state).await;
-            Ok(HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text))
-        }
-        "/readyz" => {
-            get_only(request)?;
-            ready(state).await
-        }
-        "/openapi.json" => get_only(request)
-            .map(|()| HttpResponse::Ok().content_type("application/json").body(openapi::document().to_string())),
-        "/healthz" => get_only(request).map(|()| HttpResponse::Ok().finish()),
-        path => operate(request, payload, state, path).await,
-    }
+/// `GET /metrics`, for Prometheus.
+async fn metrics_text(state: Data<AdminState>) -> HttpResponse {
+    let text = health::metrics_text(&state.state).await;
+    HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text)
 }
 
-fn get_only(request: &HttpRequest) -> Result<(), Failure> {
-    if matches!(request.method().as_str(), "GET" | "HEAD") { Ok(()) } else { Err(Failure::method("GET, HEAD")) }
+/// `GET /readyz`, with the detail.
+async fn ready(state: Data<AdminState>) -> Result<HttpResponse, Failure> {
+    let detail = health::readiness(&state.state, state.draining.has_begun()).await;
+    let status = if detail.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    admin::json_answer(status, &detail)
 }
 
-async fn operate(
-    request: &HttpRequest,
-    payload: &mut Payload,
-    state: &AdminState,
-    path: &str,
-) -> Result<HttpResponse, Failure> {
-    if !path.starts_with("/admin/") {
-        return Err(HttpReason::NotFound.into());
-    }
-    let (by, right) = authenticate(request, state).await?;
-    let body = read_json(request, payload).await?;
-    let (route, parameter) = admin::find(request.method().as_str(), path).map_err(|allow| match allow {
-        None => HttpReason::NotFound.into(),
-        Some(allow) => Failure::method(allow),
-    })?;
-    let asked = Request { parameter, query: request.query_string().to_owned(), body };
-    match route.answer(&asked, right, &state.state, &by).await {
-        Ok(answer) => Ok(private(StatusCode::OK, &answer)),
-        Err(RouteError::Malformed(text)) => Err(Failure::told(Reason::RequestMalformed, text)),
-        Err(RouteError::Forbidden) => Err(Reason::InsufficientScope.into()),
-        Err(RouteError::Operation(error)) => Err(failure(error, &state.state)),
-    }
+/// `GET /healthz`: the process serves.
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().finish()
 }
 
-/// What the caller is told of an operation that was not done.
-fn failure(error: OperationError, state: &AppState) -> Failure {
-    match error {
-        OperationError::NotFound(text) => Failure::told(HttpReason::NotFound, text),
-        OperationError::Refused(text) => Failure::told(Reason::RequestMalformed, text),
-        error @ OperationError::StoreUnavailable(_) => {
-            state.store.request_failed(state.service.clock().monotonic());
-            Failure::told(RefusedError::for_now(Reason::StoreUnavailable, RETRY), error.to_string())
-        }
-        OperationError::IssuerUnavailable(text) => {
-            Failure::told(RefusedError::for_now(Reason::IssuerUnavailable, RETRY), text)
-        }
-        OperationError::Failed(text) => Failure::told(Reason::ServerError, text),
-    }
-}
-
-/// When an operator may try again what failed for now.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// Said to who sent nothing that could be a token.
-const NO_CREDENTIALS: &str = "no token was sent: send the admin token (`admin.token` in `data_dir`), or a token of ours with \
-                              `sts:read` or `sts:admin`, as `Authorization: Bearer`";
-
-/// Who asks, and what they may.
-async fn authenticate(request: &HttpRequest, state: &AdminState) -> Result<(String, Right), Failure> {
-    let presented = match credentials(request)? {
-        Credentials::Bearer(token) => token,
-        // Whoever sent nothing, or another scheme, gets no error code (RFC 6750 section 3.1).
-        Credentials::None | Credentials::PublicClient(_) | Credentials::Basic(_) => {
-            let refused = RefusedError::because(Reason::InvalidToken, NO_CREDENTIALS);
-            return Err(Failure::challenged(refused, BEARER));
-        }
-    };
-    if state.token.is(&presented) {
-        return Ok(("admin token".to_owned(), Right::Admin));
-    }
-    let service = &state.state.service;
-    let own =
-        service.authenticate_bearer(&service.snapshot(), &presented, &[rfc::SCOPE_READ, rfc::SCOPE_ADMIN]).await?;
-    let right = if own.scope().contains(rfc::SCOPE_ADMIN) { Right::Admin } else { Right::Read };
-    Ok((own.account().to_string(), right))
-}
-
-/// A body is one JSON object with its media type; none is an empty object. A form would be a cross-site post.
-async fn read_json(request: &HttpRequest, payload: &mut Payload) -> Result<Value, Failure> {
-    let bytes = body::read(request, payload).await?;
-    if bytes.is_empty() {
-        return Ok(json!({}));
-    }
-    if media(request)? != Media::Json {
-        return Err(HttpReason::MediaType.into());
-    }
-    let members =
-        sts_claims::parse_object(&bytes).map_err(|_| RefusedError::because(Reason::RequestMalformed, NOT_AN_OBJECT))?;
-    Ok(Value::Object(members))
+/// `GET /openapi.json`.
+async fn openapi_document() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(openapi::document().to_string())
 }
 
 /// Both the `Host` and the authority that the target may have, which a server may take for the host (RFC 9112 section 3.2.2).
-fn check_host(request: &HttpRequest, hosts: &[String]) -> Result<(), Failure> {
+pub(super) fn check_host(request: &HttpRequest, hosts: &[String]) -> Result<(), Failure> {
     let refused = || {
         Failure::from(RefusedError::because(
             Reason::RequestMalformed,
@@ -182,20 +85,6 @@ fn is_served(authority: &str, hosts: &[String]) -> bool {
     is_literal
         || bare.eq_ignore_ascii_case("localhost")
         || hosts.iter().any(|host| host.eq_ignore_ascii_case(bare) || host.eq_ignore_ascii_case(authority))
-}
-
-async fn ready(state: &AdminState) -> Result<HttpResponse, Failure> {
-    let detail = health::readiness(&state.state, state.draining.has_begun()).await;
-    let status = if detail.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let detail = serde_json::to_value(detail).map_err(|_| Reason::ServerError)?;
-    Ok(private(status, &detail))
-}
-
-fn private(status: StatusCode, value: &Value) -> HttpResponse {
-    HttpResponse::build(status)
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .content_type("application/json")
-        .body(value.to_string())
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 //! 2.2.2).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 use sts_service::{PendingExchange, Reason, RefusedError};
 use sts_types::RequestId;
@@ -21,7 +22,7 @@ pub(crate) struct Failure {
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     challenge: Option<&'static str>,
-    allow: Option<&'static str>,
+    allow: Option<String>,
     /// Replaces the refusal's own text. For operators only.
     told: Option<String>,
     /// Replaces the reason's own status.
@@ -30,7 +31,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// 405 with the allowed methods.
-    pub(crate) fn method(allow: &'static str) -> Self {
+    pub(crate) fn method(allow: String) -> Self {
         Self { allow: Some(allow), ..HttpReason::MethodNotAllowed.into() }
     }
 
@@ -138,6 +139,24 @@ impl From<HttpReason> for Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// So that handlers and extractors can fail with it. The middleware around them writes the answer,
+/// which needs the request id.
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status())
+    }
+}
+
 /// RFC 7617.
 pub(crate) const BASIC: &str = "Basic realm=\"sts\", charset=\"UTF-8\"";
 /// RFC 6750 section 3: no credentials, no error code.
@@ -209,8 +228,8 @@ impl Failure {
         if let Some(challenge) = self.challenge {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
-        if let Some(allow) = self.allow {
-            response.insert_header((header::ALLOW, allow));
+        if let Some(allow) = &self.allow {
+            response.insert_header((header::ALLOW, allow.as_str()));
         }
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_millis().div_ceil(1000).clamp(1, u128::from(MAX_RETRY_AFTER));

@@ -19,7 +19,7 @@ pub(crate) enum Accepts {
 
 /// The media type of a body.
 #[derive(PartialEq, Eq)]
-pub(super) enum Media {
+pub(crate) enum Media {
     /// `application/x-www-form-urlencoded`.
     Form,
     /// `application/json`.
@@ -95,7 +95,7 @@ fn forbid_query(request: &HttpRequest) -> Result<(), Failure> {
 }
 
 /// The body's only media type, in UTF-8 and uncompressed.
-pub(super) fn media(request: &HttpRequest) -> Result<Media, Failure> {
+pub(crate) fn media(request: &HttpRequest) -> Result<Media, Failure> {
     read_media(request).map_err(Failure::media_type)
 }
 

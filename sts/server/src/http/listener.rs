@@ -1,7 +1,7 @@
 //! The two listeners, bound before anything is served, with their deadlines and caps.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,24 +11,26 @@ use actix_http::HttpService;
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
 use actix_tls::accept::max_concurrent_tls_connect;
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
-use actix_web::dev::{AppConfig, Server, ServiceFactory};
-use actix_web::http::ConnectionType;
-use actix_web::web::{self, Data, Payload};
-use actix_web::{App, HttpRequest};
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{App, Error, HttpRequest};
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sts_config::{Limits, TlsFiles};
+use sts_service::Service;
 use sts_types::{CheckCode, SecretFileError, SecretOwner, UnixTime, read_secret_file};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::capacity::Capacity;
-use super::connection::{Connection, HEADER_DEADLINE, InFlight, LINGER, NewRequestId};
-use super::{AdminState, Draining, PublicState, admin, head, public};
+use super::connection::{Connection, HEADER_DEADLINE, LINGER, NewRequestId};
+use super::{AdminState, Draining, Failure, Proxies, PublicState, admin, answer, head, public, routing};
 use crate::certificate::{self, CertificateProblem};
 
 /// The longest that a TLS handshake may take.
@@ -218,8 +220,8 @@ impl Listeners {
         let (closing, closed) = watch::channel(false);
         let options = ConnectionOptions { keep_alive: limits.keep_alive, closed };
         Ok(Self {
-            public: server(public, ListenerState::Public(public_state), workers, per_worker, options.clone())?,
-            admin: server(admin, ListenerState::Admin(admin_state), 1, capacity.admin, options)?,
+            public: server(public, Listener::Public(public_state), workers, per_worker, options.clone())?,
+            admin: server(admin, Listener::Admin(admin_state), 1, capacity.admin, options)?,
             closing: ConnectionShutdown(closing),
         })
     }
@@ -232,33 +234,93 @@ struct ConnectionOptions {
     closed: watch::Receiver<bool>,
 }
 
-/// The state for a listener's handlers.
+/// A listener: its routes, and the state of their handlers.
 #[derive(Clone)]
-enum ListenerState {
+pub(super) enum Listener {
     Public(Data<PublicState>),
     Admin(Data<AdminState>),
 }
 
-impl ListenerState {
-    fn draining(&self) -> &Draining {
+impl Listener {
+    pub(super) fn draining(&self) -> &Draining {
         match self {
             Self::Public(state) => &state.draining,
             Self::Admin(state) => &state.draining,
         }
     }
 
+    pub(super) fn service(&self) -> &Arc<Service> {
+        match self {
+            Self::Public(state) => &state.service,
+            Self::Admin(state) => &state.state.service,
+        }
+    }
+
+    /// The normalised path of our issuer, under which the routes answer as well.
+    pub(super) fn base(&self) -> &str {
+        match self {
+            Self::Public(state) => &state.metadata.base,
+            Self::Admin(_) => "",
+        }
+    }
+
+    /// The caller's address.
+    pub(super) fn source(&self, request: &HttpRequest) -> Option<IpAddr> {
+        match self {
+            Self::Public(state) => state.proxies.source(request),
+            Self::Admin(_) => Proxies::default().source(request),
+        }
+    }
+
+    fn routes(&self, routes: &mut ServiceConfig) {
+        match self {
+            Self::Public(state) => public::routes(routes.app_data(state.clone())),
+            Self::Admin(state) => admin::routes(routes.app_data(state.clone())),
+        }
+    }
+
+    /// Refuses what no handler may see.
+    fn admit(&self, request: &ServiceRequest) -> Result<(), Failure> {
+        head::refuse_malformed(request.request())?;
+        match self {
+            Self::Public(state) => public::admit(request, state),
+            Self::Admin(state) => admin::check_host(request.request(), &state.hosts),
+        }
+    }
+
     fn new_request_id(&self) -> NewRequestId {
-        let service = match self {
-            Self::Public(state) => Arc::clone(&state.service),
-            Self::Admin(state) => Arc::clone(&state.state.service),
-        };
+        let service = Arc::clone(self.service());
         Rc::new(move || service.new_request_id())
     }
 }
 
+/// The middleware that refuses what no handler may see.
+async fn admit(listener: Listener, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    match listener.admit(&request) {
+        Ok(()) => next.call(request).await,
+        Err(failure) => Ok(request.error_response(failure)),
+    }
+}
+
+/// The routes of `listener`, and the middlewares around them.
+fn app(
+    listener: &Listener,
+) -> App<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()> + use<>,
+> {
+    let [admitting, routing, answering] = [(); 3].map(|()| listener.clone());
+    App::new()
+        .configure(|routes| listener.routes(routes))
+        .default_service(web::to(answer::no_such_path))
+        // The last one is the outermost.
+        .wrap(from_fn(move |request, next| admit(admitting.clone(), request, next)))
+        .wrap(from_fn(move |request, next| routing::normalise_request(routing.clone(), request, next)))
+        .wrap(from_fn(move |request, next| answer::answer(answering.clone(), request, next)))
+}
+
 fn server(
     ListenerSpec { socket, certificate }: ListenerSpec,
-    state: ListenerState,
+    listener: Listener,
     workers: usize,
     connections_per_worker: usize,
     options: ConnectionOptions,
@@ -270,24 +332,24 @@ fn server(
         .disable_signals();
     let builder = match certificate {
         None => builder.listen("http", socket, move || {
-            let new_request_id = state.new_request_id();
+            let new_request_id = listener.new_request_id();
             let connection = move |socket: TcpStream| {
                 let (peer, new_request_id) = (prepare_socket(&socket), Rc::clone(&new_request_id));
                 async move { Ok::<_, ()>((Connection::new(socket, new_request_id), peer)) }
             };
-            fn_service(connection).and_then(http(state.clone(), options.clone()))
+            fn_service(connection).and_then(http(&listener, options.clone()))
         }),
         Some(certificate) => {
             let mut acceptor = Acceptor::new(tls_config(certificate)?);
             acceptor.set_handshake_timeout(HANDSHAKE_DEADLINE);
             builder.listen("https", socket, move || {
-                let new_request_id = state.new_request_id();
+                let new_request_id = listener.new_request_id();
                 let connection = move |stream: TlsStream<TcpStream>| {
                     let peer = prepare_socket(stream.get_ref().0);
                     (Connection::new(stream, Rc::clone(&new_request_id)), peer)
                 };
                 let secured = acceptor.clone().map_err(|_| ()).map(connection);
-                secured.and_then(http(state.clone(), options.clone()))
+                secured.and_then(http(&listener, options.clone()))
             })
         }
     };
@@ -304,36 +366,11 @@ fn prepare_socket(socket: &TcpStream) -> Option<SocketAddr> {
 /// HTTP/1.1 on our own [`Connection`] type, set up as `actix_web::HttpServer` would do it. That one
 /// does not let us wrap the socket.
 fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
-    state: ListenerState,
+    listener: &Listener,
     ConnectionOptions { keep_alive, closed }: ConnectionOptions,
-) -> impl ServiceFactory<(Connection<T>, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()> {
-    let app = App::new().default_service(web::to(move |request: HttpRequest, payload: Payload| {
-        let state = state.clone();
-        async move {
-            let in_flight = request.conn_data::<InFlight>().cloned().unwrap_or_default();
-            let _handling = in_flight.begin();
-            let requested_type = request.head().connection_type();
-            let is_last = requested_type == ConnectionType::Close || head::asks_for_web_socket(&request);
-            let draining = state.draining().clone();
-            let mut response = match state {
-                ListenerState::Public(state) => public::serve(request, payload, state).await,
-                ListenerState::Admin(state) => admin::serve(request, payload, state).await,
-            };
-            if requested_type == ConnectionType::Upgrade && response.head().connection_type() != ConnectionType::Close {
-                // The server never upgrades a connection. The library would not say so by itself.
-                response.head_mut().set_connection_type(ConnectionType::KeepAlive);
-            }
-            if draining.has_begun() || is_last {
-                // A proxy then opens its next connection to another server.
-                response.head_mut().set_connection_type(ConnectionType::Close);
-            }
-            if is_last || response.head().connection_type() == ConnectionType::Close {
-                in_flight.end();
-            }
-            response
-        }
-    }));
-    let app = app.into_factory().map_err(|error| error.error_response());
+) -> impl ServiceFactory<(Connection<T>, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()> + use<T>
+{
+    let app = app(listener).into_factory().map_err(|error| error.error_response());
     HttpService::build()
         .client_request_timeout(HEADER_DEADLINE)
         .client_disconnect_timeout(LINGER)

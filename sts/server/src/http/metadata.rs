@@ -4,6 +4,9 @@
 use serde_json::{Value, json};
 use sts_types::{Algorithm, Digest256, Issuer};
 
+/// Where the document is.
+pub(super) const PATHS: [&str; 2] = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+
 /// The document, rendered once.
 pub(crate) struct Metadata {
     pub(crate) document: String,
@@ -18,7 +21,7 @@ impl Metadata {
         let Digest256(digest) = sts_jose::sha256(document.as_bytes());
         let etag = format!("\"{}\"", sts_jose::base64url(digest.get(..16).unwrap_or_default()));
         let path = url::Url::parse(issuer.as_str()).map(|url| url.path().to_owned()).unwrap_or_default();
-        Self { document, etag, base: super::route::normalise(&path) }
+        Self { document, etag, base: super::routing::normalise(path.trim_end_matches('/')).into_owned() }
     }
 }
 

@@ -1,27 +1,28 @@
-//! The handlers of the public listener: read, call one service method, answer.
+//! The public listener: its routes, and their handlers, which read, call one service method, and answer.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use actix_web::http::{Method, StatusCode, header};
-use actix_web::web::{Data, Payload};
+use actix_web::dev::ServiceRequest;
+use actix_web::http::{StatusCode, header};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use sts_keyring::MAX_AGE;
 use sts_service::{
-    Caller, Introspection, Origin, Parameters, Reason, RefusedError, RequestContext, STATUS_LIST_TTL, Service, Snapshot,
+    Caller, Introspection, Origin, Parameters, Reason, RefusedError, STATUS_LIST_TTL, Service, Snapshot,
 };
 use sts_types::rfc::{self, parameter};
 
+use super::body::RequestBody;
+use super::context::Context;
 use super::credentials::{Credentials, credentials, public_client};
 use super::failure::{BASIC, BASIC_OR_BEARER};
-use super::failure_limit::Admission;
 use super::form::{Accepts, parameters};
-use super::head::refuse_malformed;
+use super::limit::{counted, limit_refusals};
 use super::reason::HttpReason;
-use super::route::{Endpoint, endpoint, normalise};
-use super::{Draining, Failure, FailureLimit, Metadata, Proxies, body};
+use super::{Draining, Failure, FailureLimit, Metadata, Proxies, metadata};
 use crate::store_health::StoreHealth;
 
 /// The media type of a signed introspection answer (RFC 9701 section 8.2).
@@ -44,166 +45,81 @@ pub(crate) struct PublicState {
     pub(crate) store: Arc<StoreHealth>,
 }
 
-/// Handles every request of the public listener.
-pub(super) async fn serve(request: HttpRequest, mut payload: Payload, state: Data<PublicState>) -> HttpResponse {
-    let context = RequestContext {
-        request_id: state.service.new_request_id(),
-        source: state.proxies.source(&request),
-        arrived: state.service.clock().monotonic(),
-    };
-    let path = normalise(request.path());
-    let well_known = path.split('/').any(|part| part == ".well-known");
-    let outcome = match admit(&request, &state, &context, &path) {
-        Err(failure) => Ok(Err(failure)),
-        Ok((endpoint, admission)) => {
-            let outcome = super::caught(handle(endpoint, &request, &mut payload, &state, &context)).await;
-            note_store(endpoint, &outcome, &state, &context);
-            if let Some(admission) = admission.filter(|_| !is_callers_fault(&outcome)) {
-                admission.give_back();
-            }
-            outcome.map(|result| result.map(|answered| answered.response))
+/// Every path of the public listener.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes
+        .service(web::resource(TOKEN).route(web::post().to(token).wrap(from_fn(limit_refusals))))
+        .service(web::resource("/revoke").route(web::post().to(revoke).wrap(from_fn(limit_refusals))))
+        .service(web::resource("/introspect").route(web::post().to(introspect).wrap(from_fn(limit_refusals))))
+        .service(web::resource(metadata::PATHS).get(metadata))
+        .service(web::resource(["/.well-known/jwks.json", "/.well-known/jwks"]).get(key_set))
+        .service(web::resource("/status/{list}").get(status_list))
+        .service(web::resource(LIVE).get(live))
+        .service(web::resource(READY).get(ready));
+}
+
+pub(super) const TOKEN: &str = "/token";
+const LIVE: &str = "/healthz";
+const READY: &str = "/readyz";
+
+/// Refuses a caller who is not the proxy that ends TLS, unless it only probes.
+pub(super) fn admit(request: &ServiceRequest, state: &PublicState) -> Result<(), Failure> {
+    if [LIVE, READY].contains(&request.match_info().as_str()) || state.proxies.admit(request.request()) {
+        return Ok(());
+    }
+    let rule = "plain http is served to the proxy that ends TLS alone: connect through it";
+    Err(RefusedError::because(Reason::RequestMalformed, rule).into())
+}
+
+impl PublicState {
+    /// Notes what a failure says of the store.
+    fn noting(&self, failure: Failure) -> Failure {
+        if failure.reason() == Reason::StoreUnavailable.into() {
+            self.store.request_failed(self.service.clock().monotonic());
         }
-    };
-    if let Ok(Err(failure)) = &outcome
-        && failure.is_ours()
-    {
-        // The caller gets this id instead of the cause.
-        let (request_id, reason) = (&context.request_id, failure.reason().name());
-        tracing::error!(%request_id, reason, "a request failed by a fault that is not the caller's");
-    }
-    let response = super::answer(outcome, &context.request_id, well_known);
-    body::close_if_unread(&request, payload, response)
-}
-
-/// A handler's answer, unless it refuses.
-struct Reply {
-    response: HttpResponse,
-    /// Whether the presented token is not ours. That counts against the caller, although the
-    /// protocol demands a 200.
-    is_foreign: bool,
-}
-
-impl From<HttpResponse> for Reply {
-    fn from(response: HttpResponse) -> Self {
-        Self { response, is_foreign: false }
+        failure
     }
 }
 
-/// Updates the state of the store by the outcome of a request.
-fn note_store(
-    endpoint: Endpoint,
-    outcome: &std::thread::Result<Result<Reply, Failure>>,
-    state: &PublicState,
-    context: &RequestContext,
-) {
-    match outcome {
-        // A status list may be late even if the store works.
-        Ok(Err(failure)) if failure.reason() == Reason::StoreUnavailable.into() && endpoint != Endpoint::StatusList => {
-            state.store.request_failed(state.service.clock().monotonic());
-        }
-        Ok(Ok(_)) if endpoint == Endpoint::Token => state.store.token_was_recorded(context.arrived),
-        _ => {}
-    }
+/// `GET /.well-known/openid-configuration` and its alias, RFC 8414 section 3.
+async fn metadata(request: HttpRequest, state: Data<PublicState>) -> HttpResponse {
+    document(&request, JSON, MAX_AGE, &state.metadata.etag, state.metadata.document.clone())
 }
 
-/// Whether a request counts against its source. A panic of a handler is our fault.
-fn is_callers_fault(outcome: &std::thread::Result<Result<Reply, Failure>>) -> bool {
-    match outcome {
-        Ok(Ok(answered)) => answered.is_foreign,
-        Ok(Err(failure)) => !failure.is_ours(),
-        Err(_) => false,
-    }
+/// `GET /.well-known/jwks.json`, RFC 7517 section 5.
+async fn key_set(request: HttpRequest, state: Data<PublicState>) -> HttpResponse {
+    let keyring = state.service.keyring();
+    document(&request, JSON, MAX_AGE, &keyring.etag(), keyring.document().to_vec())
 }
 
-/// The endpoint of an acceptable request, and its share of the source's limit on refusals.
-fn admit<'s>(
-    request: &HttpRequest,
-    state: &'s PublicState,
-    context: &RequestContext,
-    path: &str,
-) -> Result<(Endpoint, Option<Admission<'s>>), Failure> {
-    refuse_malformed(request)?;
-    let endpoint = endpoint(path, &state.metadata.base).ok_or(HttpReason::NotFound);
-    let is_probe = matches!(endpoint, Ok(Endpoint::Live | Endpoint::Ready));
-    if !is_probe && !state.proxies.admit(request) {
-        let rule = "plain http is served to the proxy that ends TLS alone: connect through it";
-        return Err(RefusedError::because(Reason::RequestMalformed, rule).into());
-    }
-    let endpoint = check_method(request, endpoint?)?;
-    if endpoint.methods() != "POST" {
-        return Ok((endpoint, None));
-    }
-    let source = context.source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    match state.limit.admit(source, context.arrived) {
-        Ok(admission) => Ok((endpoint, Some(admission))),
-        Err(wait) => {
-            let failure = Failure::rate_limited(wait);
-            if endpoint == Endpoint::Token {
-                failure.refuse(&mut state.service.begin_exchange(context));
-            }
-            Err(failure)
-        }
-    }
-}
-
-fn check_method(request: &HttpRequest, endpoint: Endpoint) -> Result<Endpoint, Failure> {
-    let allowed = match endpoint.methods() {
-        "POST" => request.method() == Method::POST,
-        _ => request.method() == Method::GET || request.method() == Method::HEAD,
-    };
-    if allowed { Ok(endpoint) } else { Err(Failure::method(endpoint.methods())) }
-}
-
-async fn handle(
-    endpoint: Endpoint,
-    request: &HttpRequest,
-    payload: &mut Payload,
-    state: &PublicState,
-    context: &RequestContext,
-) -> Result<Reply, Failure> {
-    let response = match endpoint {
-        Endpoint::Token => token(request, payload, state, context).await?,
-        Endpoint::Revoke => {
-            let outcome = revoke(request, payload, state).await;
-            return outcome.map_err(|failure| failure.instead_of_minting("nothing was revoked"));
-        }
-        Endpoint::Introspect => {
-            let outcome = introspect(request, payload, state).await;
-            return outcome
-                .map_err(|failure| failure.instead_of_minting("it is not known whether the token is active"));
-        }
-        Endpoint::Metadata => document(request, JSON, MAX_AGE, &state.metadata.etag, state.metadata.document.clone()),
-        Endpoint::KeySet => {
-            let keyring = state.service.keyring();
-            document(request, JSON, MAX_AGE, &keyring.etag(), keyring.document().to_vec())
-        }
-        Endpoint::StatusList => status_list(request, state).await?,
-        Endpoint::Live => HttpResponse::Ok().finish(),
-        Endpoint::Ready => ready(state),
-    };
-    Ok(response.into())
+/// `GET /healthz`: the process serves.
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().finish()
 }
 
 /// `GET /status/{list}`, draft-ietf-oauth-status-list section 8.1.
-async fn status_list(request: &HttpRequest, state: &PublicState) -> Result<HttpResponse, Failure> {
-    let path = normalise(request.path());
-    let name = path.rsplit('/').next().unwrap_or_default();
+///
+/// A list may be late even if the store works, so its failure says nothing of the store.
+async fn status_list(request: HttpRequest, state: Data<PublicState>) -> Result<HttpResponse, Failure> {
+    let name = request.match_info().get("list").unwrap_or_default();
     let list = state.service.status_list(name).await?.ok_or(HttpReason::NotFound)?;
-    Ok(document(request, STATUS_LIST, STATUS_LIST_TTL.into(), &list.etag, list.jwt.clone()))
+    Ok(document(&request, STATUS_LIST, STATUS_LIST_TTL.into(), &list.etag, list.jwt.clone()))
 }
 
 /// `POST /token`, RFC 8693 section 2.
 async fn token(
-    request: &HttpRequest,
-    payload: &mut Payload,
-    state: &PublicState,
-    context: &RequestContext,
+    request: HttpRequest,
+    body: RequestBody,
+    context: Context,
+    state: Data<PublicState>,
 ) -> Result<HttpResponse, Failure> {
-    let mut pending = state.service.begin_exchange(context);
-    let mut body = Bytes::new();
-    let parameters = read_exchange(request, payload, &mut body).await;
+    let mut pending = state.service.begin_exchange(&context);
+    let mut bytes = Bytes::new();
+    let parameters = read_exchange(&request, &body, &mut bytes).await;
     let parameters = parameters.inspect_err(|failure| failure.refuse(&mut pending))?;
-    let exchanged = state.service.exchange(&parameters, &mut pending).await?;
+    let exchanged = state.service.exchange(&parameters, &mut pending).await;
+    let exchanged = exchanged.map_err(|refused| state.noting(refused.into()))?;
+    state.store.token_was_recorded(context.arrived);
     // RFC 8693 section 2.2.1. Nothing here needs an escape: base64url and dots, a number, and
     // scopes, which contain neither `"` nor `\`.
     let mut body = String::with_capacity(exchanged.access_token.len() + 256);
@@ -219,12 +135,12 @@ async fn token(
 
 async fn read_exchange<'b>(
     request: &HttpRequest,
-    payload: &mut Payload,
-    body: &'b mut Bytes,
+    body: &RequestBody,
+    bytes: &'b mut Bytes,
 ) -> Result<Parameters<'b>, Failure> {
     let client_id = public_client(request)?;
-    *body = body::read(request, payload).await?;
-    let mut parameters = parameters(request, body, Accepts::FormOrJson)?;
+    *bytes = body.read().await?;
+    let mut parameters = parameters(request, bytes, Accepts::FormOrJson)?;
     if let Some(client_id) = client_id {
         parameters.add_client_id(client_id)?;
     }
@@ -233,8 +149,17 @@ async fn read_exchange<'b>(
 
 /// `POST /revoke`, RFC 7009 section 2. The token is the authority. Credentials are optional, but
 /// must be right if sent.
-async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Reply, Failure> {
-    let (credentials, body) = (credentials(request)?, body::read(request, payload).await?);
+async fn revoke(request: HttpRequest, body: RequestBody, state: Data<PublicState>) -> Result<HttpResponse, Failure> {
+    let outcome = revoke_presented(&request, &body, &state).await;
+    outcome.map_err(|failure| state.noting(failure).instead_of_minting("nothing was revoked"))
+}
+
+async fn revoke_presented(
+    request: &HttpRequest,
+    body: &RequestBody,
+    state: &PublicState,
+) -> Result<HttpResponse, Failure> {
+    let (credentials, body) = (credentials(request)?, body.read().await?);
     // Take the snapshot after the body is here, so that a slow caller is judged by the rules in
     // force at the end.
     let snapshot = state.service.snapshot();
@@ -251,11 +176,24 @@ async fn revoke(request: &HttpRequest, payload: &mut Payload, state: &PublicStat
     parameters.forbid_repeats(&[])?;
     refuse_body_credentials(&parameters)?;
     let origin = state.service.revoke_presented(&snapshot, required_token(&parameters)?).await?;
-    Ok(Reply { response: private(StatusCode::OK).finish(), is_foreign: origin == Origin::Foreign })
+    Ok(counted(private(StatusCode::OK).finish(), origin == Origin::Foreign))
 }
 
 /// `POST /introspect`, RFC 7662 section 2. The answer is signed on request (RFC 9701 section 4).
-async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &PublicState) -> Result<Reply, Failure> {
+async fn introspect(
+    request: HttpRequest,
+    body: RequestBody,
+    state: Data<PublicState>,
+) -> Result<HttpResponse, Failure> {
+    let outcome = introspection(&request, &body, &state).await;
+    outcome.map_err(|failure| state.noting(failure).instead_of_minting("it is not known whether the token is active"))
+}
+
+async fn introspection(
+    request: &HttpRequest,
+    body: &RequestBody,
+    state: &PublicState,
+) -> Result<HttpResponse, Failure> {
     let credentials = match credentials(request)? {
         Credentials::None | Credentials::PublicClient(_) => {
             return Err(Failure::challenged(
@@ -265,7 +203,7 @@ async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &Public
         }
         credentials => credentials,
     };
-    let body = body::read(request, payload).await?;
+    let body = body.read().await?;
     // Take the snapshot after the body is here, so that a slow caller is judged by the rules in
     // force at the end.
     let snapshot = state.service.snapshot();
@@ -291,7 +229,7 @@ async fn introspect(request: &HttpRequest, payload: &mut Payload, state: &Public
         let answer = serde_json::to_string(&introspection).map_err(|_| Reason::ServerError)?;
         private(StatusCode::OK).content_type(JSON).body(answer)
     };
-    Ok(Reply { response, is_foreign })
+    Ok(counted(response, is_foreign))
 }
 
 /// Whether the caller asks for a signed answer by name, and does not prefer plain JSON (RFC 9110
@@ -340,7 +278,7 @@ fn required_token<'a>(parameters: &'a Parameters<'_>) -> Result<&'a str, Failure
 }
 
 /// `GET /readyz`: answers from the known state and waits for nothing.
-fn ready(state: &PublicState) -> HttpResponse {
+async fn ready(state: Data<PublicState>) -> HttpResponse {
     let is_store_ready = state.store.is_ready(state.service.clock().monotonic());
     let can_answer = state.service.can_audit() && state.service.can_sign().is_ok();
     if is_store_ready && can_answer && !state.draining.has_begun() {

@@ -17,7 +17,8 @@ fn described(route: &Route) -> Described {
     let Documentation { name, summary, body, answer: schema, failures } = &route.endpoint.documentation;
     let mut responses = errors(&[STATUSES, failures].concat());
     responses.insert("200".to_owned(), answer("Done", schema));
-    let mut parameters = path_parameters(route.endpoint.path);
+    let path = route.endpoint.full_path();
+    let mut parameters = path_parameters(&path);
     parameters.extend((route.query_parameters)());
     let mut operation = json!({
         "operationId": name,
@@ -31,7 +32,7 @@ fn described(route: &Route) -> Described {
         let content = json!({ "application/json": { "schema": schema_of(schema) } });
         members.insert("requestBody".to_owned(), json!({ "required": is_required, "content": content }));
     }
-    Described { method: route.endpoint.method.to_lowercase(), path: route.endpoint.path, operation }
+    Described { method: route.endpoint.method.to_lowercase(), path, operation }
 }
 
 fn path_parameters(path: &str) -> Vec<Value> {
@@ -65,5 +66,5 @@ fn open(path: &'static str, name: &str, summary: &str, responses: Map<String, Va
         "security": [],
         "responses": responses,
     });
-    Described { method: "get".to_owned(), path, operation }
+    Described { method: "get".to_owned(), path: path.to_owned(), operation }
 }

@@ -62,7 +62,7 @@ pub(crate) fn query_parameter(name: &str, schema: Value, what: &str) -> Value {
 /// One method of one path.
 struct Described {
     method: String,
-    path: &'static str,
+    path: String,
     operation: Value,
 }
 

@@ -3,14 +3,45 @@
 use serde_json::{Map, Value, json};
 
 use super::{Described, answer, empty, errors, schema_of};
-use crate::http::Endpoint;
+
+/// What the public listener answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Token,
+    Revoke,
+    Introspect,
+    Metadata,
+    KeySet,
+    StatusList,
+    Live,
+    Ready,
+}
+
+impl Endpoint {
+    /// Where each endpoint is.
+    const PATHS: &[(&'static str, Self)] = &[
+        ("/token", Self::Token),
+        ("/revoke", Self::Revoke),
+        ("/introspect", Self::Introspect),
+        ("/.well-known/openid-configuration", Self::Metadata),
+        ("/.well-known/oauth-authorization-server", Self::Metadata),
+        ("/.well-known/jwks.json", Self::KeySet),
+        ("/.well-known/jwks", Self::KeySet),
+        ("/status/{list}", Self::StatusList),
+        ("/healthz", Self::Live),
+        ("/readyz", Self::Ready),
+    ];
+}
 
 pub(super) fn all() -> Vec<Described> {
     Endpoint::PATHS.iter().map(|(path, endpoint)| described(path, *endpoint)).collect()
 }
 
 fn described(path: &'static str, endpoint: Endpoint) -> Described {
-    let method = if endpoint.methods() == "POST" { "post" } else { "get" };
+    let method = match endpoint {
+        Endpoint::Token | Endpoint::Revoke | Endpoint::Introspect => "post",
+        _ => "get",
+    };
     // The first path of an endpoint has its name; the others are aliases.
     let nth = Endpoint::PATHS.iter().filter(|(_, other)| *other == endpoint).position(|(other, _)| *other == path);
     let alias = nth.filter(|at| *at > 0).map(|at| format!("Alias{at}")).unwrap_or_default();
@@ -20,7 +51,7 @@ fn described(path: &'static str, endpoint: Endpoint) -> Described {
         members.insert("summary".to_owned(), json!(summary));
         members.insert("tags".to_owned(), json!(["public"]));
     }
-    Described { method: method.to_owned(), path, operation }
+    Described { method: method.to_owned(), path: path.to_owned(), operation }
 }
 
 fn operation(endpoint: Endpoint) -> (&'static str, &'static str, Value) {

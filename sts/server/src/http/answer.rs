@@ -1,0 +1,159 @@
+//! The outermost middleware of both listeners. It gives each request its id, and turns what comes
+//! of it into an answer.
+
+use std::fmt;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header;
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
+use sts_service::{Reason, RequestContext};
+use sts_types::RequestId;
+
+use super::body::RequestBody;
+use super::connection::{Handling, InFlight};
+use super::context::Context;
+use super::listener::Listener;
+use super::reason::HttpReason;
+use super::{Failure, caught, failure, head};
+
+/// Answers a request with what `next` makes of it. A panic becomes a 500, and the process goes on.
+pub(super) async fn answer(
+    listener: Listener,
+    mut request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse, Error> {
+    let connection = ConnectionUse::begin(request.request());
+    let context = Context::new(RequestContext {
+        request_id: listener.service().new_request_id(),
+        source: listener.source(request.request()),
+        arrived: listener.service().clock().monotonic(),
+    });
+    let well_known = request.path().split('/').any(|part| part == ".well-known");
+    let body = RequestBody::take_from(&mut request);
+    request.extensions_mut().insert(context.clone());
+    request.extensions_mut().insert(body.clone());
+    let answered = match caught(next.call(request)).await {
+        Ok(Ok(answered)) => answered,
+        outcome => {
+            let request_id = context.request_id.clone();
+            match outcome {
+                Ok(Err(error)) => tracing::error!(%request_id, %error, "a request came to no answer"),
+                _ => tracing::error!(%request_id, "a handler panicked"),
+            }
+            connection.end();
+            return Err(Unanswered { request_id, well_known }.into());
+        }
+    };
+    let (request, response) = answered.into_parts();
+    let mut response = rendered(response, &context.request_id, well_known);
+    failure::mark(&mut response, &context.request_id);
+    let mut response = body.close_if_unread(response);
+    connection.settle(&mut response, listener.draining().has_begun());
+    Ok(ServiceResponse::new(request, response))
+}
+
+/// The answer where no route fits.
+pub(super) async fn no_such_path() -> Result<HttpResponse, Failure> {
+    Err(HttpReason::NotFound.into())
+}
+
+/// `response`, with its failure written out if it is one.
+fn rendered(response: HttpResponse, request_id: &RequestId, well_known: bool) -> HttpResponse {
+    let failure = match response.error() {
+        Some(error) => match error.as_error::<Failure>() {
+            Some(failure) => {
+                log_fault(failure, request_id);
+                return failure.response(request_id, well_known);
+            }
+            None => {
+                tracing::error!(%request_id, %error, "the HTTP library refused a request by itself");
+                Reason::ServerError.into()
+            }
+        },
+        None if response.status() == StatusCode::METHOD_NOT_ALLOWED => Failure::method(allowed(&response)),
+        None => return response,
+    };
+    failure.response(request_id, well_known)
+}
+
+/// The caller gets the request id instead of the cause, so the log needs both.
+fn log_fault(failure: &Failure, request_id: &RequestId) {
+    if failure.is_ours() {
+        let reason = failure.reason().name();
+        tracing::error!(%request_id, reason, "a request failed by a fault that is not the caller's");
+    }
+}
+
+/// The methods of the path. The library names those that have a route, and HEAD is served like GET.
+fn allowed(response: &HttpResponse) -> String {
+    let named = response.headers().get(header::ALLOW).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let methods: Vec<&str> =
+        named.split(", ").map(|method| if method == "GET" { "GET, HEAD" } else { method }).collect();
+    methods.join(", ")
+}
+
+/// A request whose handler panicked, so that it is lost.
+#[derive(Debug)]
+struct Unanswered {
+    request_id: RequestId,
+    well_known: bool,
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "request {} came to no answer", self.request_id)
+    }
+}
+
+impl ResponseError for Unanswered {
+    fn error_response(&self) -> HttpResponse {
+        let mut response = Failure::from(Reason::ServerError).response(&self.request_id, self.well_known);
+        failure::mark(&mut response, &self.request_id);
+        // Part of the request's body may be unread.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+        response
+    }
+}
+
+/// What a request says of its connection.
+struct ConnectionUse {
+    in_flight: InFlight,
+    _handling: Handling,
+    requested: ConnectionType,
+    is_last: bool,
+}
+
+impl ConnectionUse {
+    fn begin(request: &HttpRequest) -> Self {
+        let in_flight = request.conn_data::<InFlight>().cloned().unwrap_or_default();
+        let requested = request.head().connection_type();
+        Self {
+            _handling: in_flight.begin(),
+            in_flight,
+            requested,
+            is_last: requested == ConnectionType::Close || head::asks_for_web_socket(request),
+        }
+    }
+
+    /// Says in `response` whether the connection goes on.
+    fn settle(&self, response: &mut HttpResponse, is_draining: bool) {
+        if self.requested == ConnectionType::Upgrade && response.head().connection_type() != ConnectionType::Close {
+            // The server never upgrades a connection. The library would not say so by itself.
+            response.head_mut().set_connection_type(ConnectionType::KeepAlive);
+        }
+        if is_draining || self.is_last {
+            // A proxy then opens its next connection to another server.
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        if self.is_last || response.head().connection_type() == ConnectionType::Close {
+            self.end();
+        }
+    }
+
+    fn end(&self) {
+        self.in_flight.end();
+    }
+}
