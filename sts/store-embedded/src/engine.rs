@@ -4,27 +4,30 @@
 //! does that, see [`super::writer`]. Until then every call gets [`LedgerError::Unavailable`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use redb::{Database, StorageError};
 use sts_types::{Clock, Seal, UnixTime};
 
+use super::object_log::{ObjectCommit, ObjectLog};
 use super::open_error::OpenError;
-use super::open_file::OpenFile;
+use super::open_file::{OpenFile, OpenedStore};
 use super::read::{self, RecordReader};
 use super::tally::{self, IntegrityError, Tally};
+use super::write::Changed;
 use sts_store::LedgerError;
+use sts_store::ObjectChanges;
 use sts_store::Revocation;
 use sts_store::backend::Rules;
 use sts_store::backend::Watermark;
-use sts_store::{Alert, Alerts, Place};
+use sts_store::{Alert, Alerts, Fault, Place};
 
 /// Opens the file again. A parameter, so that a test can inject failures.
-pub(super) type Opener = Box<dyn Fn() -> Result<Database, OpenError> + Send + Sync>;
+pub(super) type Opener = Box<dyn Fn() -> Result<OpenedStore, OpenError> + Send + Sync>;
 
 /// The database, or why there is none.
 pub(super) type State = Result<Database, LedgerError>;
@@ -41,6 +44,9 @@ pub(super) struct DatabaseHandle {
     rules: ArcSwap<Rules>,
     /// How many rules were ever made.
     rules_made: AtomicU64,
+    objects: ArcSwap<ObjectLog>,
+    /// Only the writer thread uses it after the start.
+    last: Mutex<LastStates>,
     /// The error of a failed integrity check. While it is set, every call gets it.
     integrity_error: ArcSwapOption<LedgerError>,
     /// The file of the watermark. `None` for a store without a file.
@@ -50,20 +56,23 @@ pub(super) struct DatabaseHandle {
 }
 
 impl DatabaseHandle {
-    /// Serves `database`, and reopens it with `opener` when it fails. If revocations are missing,
-    /// every later call fails.
+    /// Serves the database `opened`, and reopens it with `opener` when it fails. If revocations or
+    /// objects are missing, every later call fails.
     ///
     /// # Errors
     /// If the revocations cannot be read: without them, revoked tokens would pass.
     pub(super) fn new(
-        database: Database,
+        path: &Path,
+        opened: OpenedStore,
         opener: Opener,
-        file: Option<OpenFile>,
         watermark: Option<PathBuf>,
         seal: Arc<dyn Seal>,
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, redb::Error> {
+        let OpenedStore { database, identity } = opened;
+        // Only a store with a file has a watermark.
+        let file = watermark.is_some().then(|| OpenFile::new(path, identity));
         let handle = Self {
             seal,
             clock,
@@ -73,6 +82,8 @@ impl DatabaseHandle {
             state: ArcSwap::from_pointee(Err(LedgerError::Unavailable("the store is not open yet".into()))),
             rules: ArcSwap::from_pointee(Rules::new([], UnixTime::from_secs(0))),
             rules_made: AtomicU64::new(0),
+            objects: ArcSwap::default(),
+            last: Mutex::default(),
             integrity_error: ArcSwapOption::empty(),
             watermark,
             committed: AtomicU64::new(0),
@@ -114,35 +125,59 @@ impl DatabaseHandle {
         }
     }
 
-    /// Fails while revocations are missing.
+    /// The sequence of the last commit of objects. Exact on the writer's thread.
+    pub(super) fn object_sequence(&self) -> u64 {
+        self.objects.load().sequence()
+    }
+
+    /// What was changed after `sequence`, if this process can tell.
+    pub(super) fn object_changes_since(&self, sequence: u64) -> Option<ObjectChanges> {
+        self.objects.load().since(sequence)
+    }
+
+    /// Fails while the store cannot be trusted.
     pub(super) fn check_integrity(&self) -> Result<(), LedgerError> {
         self.integrity_error.load().as_ref().map_or(Ok(()), |integrity_error| Err(LedgerError::clone(integrity_error)))
     }
 
-    /// Adds up the revocations of a newly opened `database` and reads its rules.
+    /// Checks the rows of a newly opened `database` and reads its rules.
     fn load(&self, database: &Database) -> Result<(), redb::Error> {
         let watermark = self.watermark.as_deref().map_or(Ok(None), Watermark::read);
         let verdict = match &watermark {
             Ok(watermark) => guarded(|| tally::verify(database, &*self.seal, watermark.as_ref()))?,
             Err(error) => Err(IntegrityError::Watermark(error.to_string())),
         };
+        let verdict = match verdict {
+            Ok(tally) => {
+                let state = StoreState { tally, commits: guarded(|| read::commits(database))? };
+                self.last_states().accept(&state).map(|()| state.tally)
+            }
+            Err(error) => Err(error),
+        };
         match verdict {
             Ok(tally) => {
                 self.integrity_error.store(None);
                 self.remember(&tally);
+                self.objects.store(Arc::new(ObjectLog::beginning_at(tally.objects())));
                 self.reload_rules(database)
             }
-            Err(integrity_error) => {
-                let error = unavailable(&format_args!(
-                    "the revocations in the store cannot be trusted: {integrity_error}. What was revoked may come back to life, so that nothing is \
-                     minted and no token is active: bring the right file back, or accept the loss with `sts store accept-epoch`"
-                ));
-                tracing::error!(%error, "the store is in doubt");
-                self.alerts.raise(Alert { place: Place::Epoch, fault: integrity_error.fault() });
-                self.integrity_error.store(Some(Arc::new(error)));
+            Err(error) => {
+                self.distrust(&error);
                 Ok(())
             }
         }
+    }
+
+    /// Refuses every call from here on, until an operator accepts the loss or the right file is back.
+    pub(super) fn distrust(&self, cause: &IntegrityError) -> LedgerError {
+        let error = unavailable(&format_args!(
+            "the store cannot be trusted: {cause}. Revoked tokens and removed accounts may be back in it, so nothing is minted and no token is \
+             active: put the right file back, or accept the loss with `sts store accept-epoch`"
+        ));
+        tracing::error!(%error, "the store is in doubt");
+        self.alerts.raise(Alert { place: Place::Epoch, fault: cause.fault() });
+        self.integrity_error.store(Some(Arc::new(error.clone())));
+        error
     }
 
     /// The saved watermark, if it can be read.
@@ -150,10 +185,48 @@ impl DatabaseHandle {
         self.watermark.as_deref().and_then(|path| Watermark::read(path).ok().flatten())
     }
 
-    /// Trusts the store again, after an operator accepted the state of `tally`.
-    pub(super) fn accepted(&self, tally: &Tally) {
-        self.remember(tally);
-        self.integrity_error.store(None);
+    /// Records what a transaction is about to commit. After a failure the file may hold it, or not.
+    pub(super) fn note_attempt(&self, changed: &Changed) {
+        let mut last = self.last_states();
+        // Without a change of the tally it is still that of the last commit.
+        let tally = changed.tally.clone().or_else(|| last.committed.as_ref().map(|state| state.tally.clone()));
+        last.attempted = tally.map(|tally| StoreState { tally, commits: changed.commits });
+    }
+
+    /// Takes over the changes of a durable transaction.
+    ///
+    /// # Errors
+    /// If the rules cannot be read.
+    pub(super) fn note_commit(&self, database: &Database, changed: Changed) -> Result<(), redb::Error> {
+        let mut last = self.last_states();
+        if let Some(attempted) = last.attempted.take() {
+            last.committed = Some(attempted);
+        }
+        drop(last);
+        // Before the store is trusted again: until then its rules may be missing.
+        if changed.rules {
+            self.reload_rules(database)?;
+        }
+        if let Some(tally) = &changed.tally {
+            self.remember(tally);
+        }
+        for commit in &changed.objects {
+            self.log_objects(commit);
+        }
+        if let (Some(tally), true) = (&changed.tally, changed.accepted) {
+            self.objects.store(Arc::new(ObjectLog::beginning_at(tally.objects())));
+            self.integrity_error.store(None);
+        }
+        self.mark_commit();
+        Ok(())
+    }
+
+    fn log_objects(&self, commit: &Arc<ObjectCommit>) {
+        self.objects.store(Arc::new(self.objects.load().with(commit)));
+    }
+
+    fn last_states(&self) -> MutexGuard<'_, LastStates> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many rules were ever made. Exact on the writer's thread.
@@ -161,14 +234,14 @@ impl DatabaseHandle {
         self.rules_made.load(Ordering::Acquire)
     }
 
-    /// Saves the number of revocations, so that an older copy of the store is recognised.
+    /// Saves the number of changes, so that an older copy of the store is recognised.
     pub(super) fn remember(&self, tally: &Tally) {
         self.rules_made.store(tally.rules(), Ordering::Release);
         if let (Some(path), Some(mark)) = (&self.watermark, tally.watermark())
             && self.remembered().as_ref() != Some(&mark)
             && let Err(error) = mark.write(path)
         {
-            tracing::error!(%error, "a restart would not notice that revocations are missing");
+            tracing::error!(%error, "after a restart, a store without the latest revocations would pass");
         }
     }
 
@@ -181,11 +254,14 @@ impl DatabaseHandle {
 
     /// Opens the database again, after it has failed and its last reader has closed it.
     pub(super) fn reopen(&self) -> Arc<State> {
-        let state = (self.opener)()
-            .map_err(|error| unavailable(&error))
-            .and_then(|database| self.load(&database).map(|()| database).map_err(|error| unavailable(&error)));
+        let state =
+            (self.opener)().map_err(|error| unavailable(&error)).and_then(|OpenedStore { database, identity }| {
+                if self.file.as_ref().is_some_and(|file| file.reopened(identity)) {
+                    self.alerts.raise(Alert { place: Place::File, fault: Fault::Replaced });
+                }
+                self.load(&database).map(|()| database).map_err(|error| unavailable(&error))
+            });
         if state.is_ok() {
-            self.file.iter().for_each(OpenFile::note_opened);
             tracing::info!("the store is open again");
         }
         let state = Arc::new(state);
@@ -209,7 +285,7 @@ impl DatabaseHandle {
     }
 
     /// Records the time of a successful commit.
-    pub(super) fn mark_commit(&self) {
+    fn mark_commit(&self) {
         let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
         self.committed.store(now, Ordering::Relaxed);
     }
@@ -221,6 +297,37 @@ impl DatabaseHandle {
 
     pub(super) fn check(&self) -> RecordReader<'_> {
         RecordReader { seal: &*self.seal, alerts: &*self.alerts }
+    }
+}
+
+/// A state of the store's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct StoreState {
+    tally: Tally,
+    /// How many transactions led to it. It also tells states apart between which no revocation was
+    /// made.
+    commits: u64,
+}
+
+/// What this process wrote last. The file that it opens again must hold exactly that.
+#[derive(Debug, Default)]
+struct LastStates {
+    /// The last state known to be durable. `None` before a store was trusted.
+    committed: Option<StoreState>,
+    /// The state of a transaction whose outcome is unknown.
+    attempted: Option<StoreState>,
+}
+
+impl LastStates {
+    /// Checks the state of a file that was opened again, and takes it over.
+    fn accept(&mut self, state: &StoreState) -> Result<(), IntegrityError> {
+        if self.committed.is_some()
+            && ![&self.committed, &self.attempted].into_iter().flatten().any(|last| last == state)
+        {
+            return Err(IntegrityError::NotLast);
+        }
+        *self = Self { committed: Some(state.clone()), attempted: None };
+        Ok(())
     }
 }
 

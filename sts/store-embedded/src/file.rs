@@ -10,6 +10,7 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError};
 
 use super::open_error::OpenError;
+use super::open_file::{FileIdentity, OpenedStore};
 use super::tables::{META, SCHEMA, SCHEMA_VERSION};
 use super::write::Tables;
 
@@ -17,7 +18,7 @@ use super::write::Tables;
 const CACHE: usize = 8 << 20;
 
 /// Opens the store at `path`, or creates it if nothing is there.
-pub(super) fn open_or_create(path: &Path) -> Result<Database, OpenError> {
+pub(super) fn open_or_create(path: &Path) -> Result<OpenedStore, OpenError> {
     match open(path) {
         Err(OpenError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
             create(path)?;
@@ -31,17 +32,18 @@ pub(super) fn open_or_create(path: &Path) -> Result<Database, OpenError> {
 ///
 /// This verifies all checksums, which reads the whole file (about a millisecond per MiB). redb
 /// trusts the pages that it reads later, and a damaged page could pass for an empty table.
-pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
+pub(super) fn open(path: &Path) -> Result<OpenedStore, OpenError> {
     let io = |cause| OpenError::Io { path: path.to_owned(), doing: "opened", cause };
-    let metadata = fs::metadata(path).map_err(io)?;
-    if !metadata.is_file() {
+    if !fs::metadata(path).map_err(io)?.is_file() {
         return Err(damaged(path, "it is not a file"));
     }
-    if metadata.len() == 0 {
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+    if file.metadata().map_err(io)?.len() == 0 {
         return Err(damaged(path, "it is empty"));
     }
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
-    open_engine(path, || builder().create_with_backend(FileBackend::new(file)?))
+    let identity = FileIdentity::of(&file).map_err(io)?;
+    let database = open_engine(path, || builder().create_with_backend(FileBackend::new(file)?))?;
+    Ok(OpenedStore { database, identity: Some(identity) })
 }
 
 /// Opens the database with `open` and checks the schema. A test can inject failures through `open`.
@@ -104,11 +106,11 @@ fn create_file(path: &Path) -> io::Result<()> {
 
 /// An empty store without a file.
 #[cfg(any(test, feature = "in-memory"))]
-pub(super) fn in_memory(path: &Path) -> Result<Database, OpenError> {
+pub(super) fn in_memory(path: &Path) -> Result<OpenedStore, OpenError> {
     let database =
         builder().create_with_backend(redb::backends::InMemoryBackend::new()).map_err(|error| refusal(path, error))?;
     initialise(&database).map_err(|error| damaged(path, &error.to_string()))?;
-    Ok(database)
+    Ok(OpenedStore { database, identity: None })
 }
 
 /// Creates every table, so that a reader never misses one, and writes the schema version.

@@ -3,12 +3,16 @@
 //! Writes go through one thread that commits them in groups. Each read takes its own snapshot. A
 //! write returns only after the fsync that made it durable.
 
+mod accept;
 mod engine;
 mod file;
+mod object_log;
+mod objects;
 mod open_error;
 mod open_file;
 mod read;
 mod refusals;
+mod sweep;
 mod tables;
 mod tally;
 #[cfg(test)]
@@ -23,11 +27,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use redb::Database;
 use sts_types::{Clock, Digest256, Jti, Seal, StatusWindow, UnixTime};
 
 use self::engine::{DatabaseHandle, Opener};
-use self::open_file::OpenFile;
+use self::open_file::OpenedStore;
 use self::write::{Encoded, Tables, WriteError};
 use self::writer::Writer;
 use sts_store::Alerts;
@@ -63,8 +66,8 @@ impl std::fmt::Debug for EmbeddedLedger {
 
 impl EmbeddedLedger {
     /// Opens the store in the file `path`, or creates it if nothing is there. This verifies every
-    /// checksum in the file. The watermark of the revocations lies beside it. A store with fewer
-    /// revocations opens, but answers nothing until an operator accepts the loss.
+    /// checksum in the file. The watermark lies beside it. A store without the latest revocations
+    /// or managed objects opens, but answers nothing until an operator accepts the loss.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -74,12 +77,12 @@ impl EmbeddedLedger {
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, OpenError> {
-        let database = file::open_or_create(path)?;
+        let opened = file::open_or_create(path)?;
         let owned = path.to_owned();
         // Reopening never creates a file: if the store vanishes while it is in use, that is an
         // error, not an empty ledger.
         let watermark = watermark_path(path);
-        Self::start(path, database, Box::new(move || file::open(&owned)), Some(watermark), seal, clock, alerts)
+        Self::start(path, opened, Box::new(move || file::open(&owned)), Some(watermark), seal, clock, alerts)
     }
 
     /// A ledger that exists only in this process, for the tests of other crates. No file and no
@@ -102,7 +105,7 @@ impl EmbeddedLedger {
         Ok(())
     }
 
-    /// Runs `work` on the writer thread, unless revocations are missing.
+    /// Runs `work` on the writer thread, unless the store is in doubt.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&DatabaseHandle, &mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
@@ -117,16 +120,14 @@ impl EmbeddedLedger {
 
     fn start(
         path: &Path,
-        database: Database,
+        opened: OpenedStore,
         opener: Opener,
         watermark: Option<PathBuf>,
         seal: Arc<dyn Seal>,
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, OpenError> {
-        // Only a store with a file has a watermark.
-        let file = watermark.is_some().then(|| OpenFile::new(path));
-        let engine = DatabaseHandle::new(database, opener, file, watermark, seal, clock, alerts)
+        let engine = DatabaseHandle::new(path, opened, opener, watermark, seal, clock, alerts)
             .map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.to_string() })?;
         let engine = Arc::new(engine);
         let writer = Writer::start(Arc::clone(&engine)).map_err(|cause| OpenError::Io {
@@ -272,10 +273,11 @@ impl Ledger for EmbeddedLedger {
                 let (seen, now) = (engine.remembered(), engine.clock.now());
                 tables.accept(&*engine.seal, seen.as_ref(), now)
             };
-            let lost = self.writer.submit(accept).await?;
+            let forgotten = self.writer.submit(accept).await?;
             tracing::warn!(
-                lost,
-                "an operator has taken the store as it is; so many revocation rules could not be read and are forgotten"
+                rules = forgotten.rules,
+                objects = forgotten.objects,
+                "an operator accepted the store as it is; the revocation rules and managed objects that could not be read are forgotten"
             );
             Ok(Acceptance::Accepted)
         })

@@ -6,7 +6,8 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableErro
 use sts_types::{Digest256, Jti, Seal, StatusWindow, UnixTime};
 
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_USES, CLAIMS, LEASES, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES, TALLY,
+    BY_ACCOUNT, BY_JTI, CLAIM_USES, CLAIMS, COMMITS, LEASES, META, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES,
+    TALLY,
 };
 use super::tally::Tally;
 use sts_store::StatusMark;
@@ -94,6 +95,21 @@ pub(super) fn last_end(database: &Database) -> Result<Option<UnixTime>, redb::Er
     Ok(ends.last()?.map(|(key, _)| UnixTime::from_secs(key.value().0)))
 }
 
+/// The sealed tally. A store that has never revoked anything may lack it. The inner error is the
+/// fault because of which it cannot be trusted.
+pub(super) fn tally(transaction: &ReadTransaction, seal: &dyn Seal) -> Result<Result<Tally, Fault>, redb::Error> {
+    let stored = match transaction.open_table(TALLIES) {
+        Err(TableError::TableDoesNotExist(_)) => None,
+        table => table?.get(TALLY)?.map(|stored| stored.value().to_vec()),
+    };
+    Ok(Tally::decode(seal, stored.as_deref()))
+}
+
+/// How many transactions were committed. Earlier versions do not count them.
+pub(super) fn commits(database: &Database) -> Result<u64, redb::Error> {
+    Ok(database.begin_read()?.open_table(META)?.get(COMMITS)?.map_or(0, |commits| commits.value()))
+}
+
 /// The input for status lists besides the records.
 pub(super) fn status(database: &Database, reader: &RecordReader<'_>) -> Result<StatusMark, redb::Error> {
     let transaction = database.begin_read()?;
@@ -102,9 +118,8 @@ pub(super) fn status(database: &Database, reader: &RecordReader<'_>) -> Result<S
         let (window, taken) = row?;
         leased.insert(StatusWindow::new(window.value()), taken.value());
     }
-    let stored = transaction.open_table(TALLIES)?.get(TALLY)?.map(|stored| stored.value().to_vec());
     // The writer reports an unreadable tally. Here it only has to differ from every earlier number.
-    let revocations = Tally::decode(reader.seal, stored.as_deref()).map_or(u64::MAX, |tally| tally.sequence());
+    let revocations = tally(&transaction, reader.seal)?.map_or(u64::MAX, |tally| tally.sequence());
     Ok(StatusMark { leased, revocations, tokens: 0 })
 }
 

@@ -7,6 +7,9 @@ use redb::TableDefinition;
 /// The current schema version, stored under [`SCHEMA`] in [`META`].
 pub(super) const SCHEMA_VERSION: u64 = 1;
 pub(super) const SCHEMA: &str = "schema";
+/// How many transactions this and all later versions committed, so that the process knows the file
+/// of its last commit from any older copy.
+pub(super) const COMMITS: &str = "commits";
 /// Written by the readiness probe, see `write::Tables::probe`.
 pub(super) const PROBE: &str = "probe";
 
@@ -34,9 +37,14 @@ pub(super) const REVOCATIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition
 /// End of the revocation, and the jti.
 pub(super) const REVOCATION_ENDS: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("revocations_by_end");
 
-/// [`TALLY`] -> the sealed tally of all revocations. Empty before the first one.
+/// [`TALLY`] -> the sealed tally of all revocations and objects. Empty before the first one.
 pub(super) const TALLIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tallies");
 pub(super) const TALLY: &str = "revocations";
+
+/// Number of the kind and name -> the sealed object.
+pub(super) const OBJECTS: TableDefinition<'_, (u8, &str), &[u8]> = TableDefinition::new("objects");
+/// Id of an API key -> time and address of its last use. Not sealed: it is no evidence.
+pub(super) const KEY_USES: TableDefinition<'_, &str, (i64, &str)> = TableDefinition::new("key_uses");
 
 /// Request id -> the sealed refusal of that request.
 pub(super) const REFUSALS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("refusals");

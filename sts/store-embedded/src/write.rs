@@ -1,24 +1,24 @@
-//! The writes within one transaction: issue, revoke, sweep. Each writes all of its rows or none.
+//! The writes within one transaction: issue and revoke. Each writes all of its rows or none.
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use std::sync::Arc;
+
+use redb::{ReadableTable, Table, TableError, WriteTransaction};
 use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
 
 use super::engine::DatabaseHandle;
+use super::object_log::ObjectCommit;
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, LEASES, META, PROBE, RECORD_ENDS, RECORDS, REFUSALS,
-    REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
+    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, COMMITS, KEY_USES, LEASES, META, OBJECTS, PROBE, RECORD_ENDS,
+    RECORDS, REFUSALS, REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION,
+    TALLIES, TALLY,
 };
 use super::tally::Tally;
 use sts_store::LedgerError;
 use sts_store::Place;
-use sts_store::backend::Watermark;
 use sts_store::backend::codec;
 use sts_store::backend::live_until;
 use sts_store::backend::{rule_id, with_id};
 use sts_store::{EarlierUse, Issued, Revocation, RevocationScope, RuleId, TakenClaim, TokenRecord};
-
-/// The author of a revocation that replaces an unreadable one.
-const ACCEPTANCE: &str = "sts store accept-epoch";
 
 /// Why a request of a batch failed.
 #[derive(Debug)]
@@ -50,45 +50,59 @@ impl<T: serde::Serialize> Encoded<T> {
     }
 }
 
-fn not_encoded() -> LedgerError {
-    LedgerError::Unavailable("a value of the ledger cannot be encoded".into())
+pub(super) fn not_encoded() -> LedgerError {
+    LedgerError::Unavailable("a value for the store cannot be encoded".into())
 }
 
 /// Every table, open in one transaction.
 pub(super) struct Tables<'txn> {
     meta: Table<'txn, &'static str, u64>,
-    records: Table<'txn, u64, &'static [u8]>,
-    by_jti: Table<'txn, &'static str, u64>,
-    by_account: Table<'txn, (&'static str, u64), ()>,
-    record_ends: Table<'txn, (i64, u64), (&'static str, &'static str)>,
-    claims: Table<'txn, &'static [u8; 32], i64>,
-    claim_ends: Table<'txn, (i64, &'static [u8; 32]), ()>,
+    pub(super) records: Table<'txn, u64, &'static [u8]>,
+    pub(super) by_jti: Table<'txn, &'static str, u64>,
+    pub(super) by_account: Table<'txn, (&'static str, u64), ()>,
+    pub(super) record_ends: Table<'txn, (i64, u64), (&'static str, &'static str)>,
+    pub(super) claims: Table<'txn, &'static [u8; 32], i64>,
+    pub(super) claim_ends: Table<'txn, (i64, &'static [u8; 32]), ()>,
     /// Opened by the first claim. Most exchanges take none.
     claim_uses: Option<ClaimUses<'txn>>,
+    /// Opened when it is needed, because exchanges need none.
+    objects: Option<Objects<'txn>>,
+    /// As `objects`.
+    key_uses: Option<KeyUses<'txn>>,
     transaction: &'txn WriteTransaction,
-    revocations: Table<'txn, &'static str, &'static [u8]>,
-    revocation_ends: Table<'txn, (i64, &'static str), ()>,
-    rules: Table<'txn, u64, &'static [u8]>,
-    rule_ends: Table<'txn, (i64, u64), ()>,
-    tallies: Table<'txn, &'static str, &'static [u8]>,
-    leases: Table<'txn, u64, u64>,
+    pub(super) revocations: Table<'txn, &'static str, &'static [u8]>,
+    pub(super) revocation_ends: Table<'txn, (i64, &'static str), ()>,
+    pub(super) rules: Table<'txn, u64, &'static [u8]>,
+    pub(super) rule_ends: Table<'txn, (i64, u64), ()>,
+    pub(super) tallies: Table<'txn, &'static str, &'static [u8]>,
+    pub(super) leases: Table<'txn, u64, u64>,
     pub(super) refusals: Table<'txn, &'static str, &'static [u8]>,
     pub(super) refusals_by_time: Table<'txn, (u64, &'static str), &'static str>,
-    changed: Changed,
+    pub(super) changed: Changed,
 }
 
 /// Which exchange took each claim.
 type ClaimUses<'txn> = Table<'txn, &'static [u8; 32], &'static [u8]>;
 
-/// What a transaction changed about the revocations.
+/// Managed objects.
+pub(super) type Objects<'txn> = Table<'txn, (u8, &'static str), &'static [u8]>;
+
+/// The last uses of API keys.
+type KeyUses<'txn> = Table<'txn, &'static str, (i64, &'static str)>;
+
+/// What a transaction changed about revocations and managed objects.
 #[derive(Default)]
 pub(super) struct Changed {
     /// Whether a rule was written or forgotten.
     pub(super) rules: bool,
-    /// The new tally, if any revocation was written or forgotten.
+    /// The new tally, if any revocation or object was written or forgotten.
     pub(super) tally: Option<Tally>,
     /// Whether an operator has accepted the store as it is.
     pub(super) accepted: bool,
+    /// The commits of managed objects.
+    pub(super) objects: Vec<Arc<ObjectCommit>>,
+    /// How many transactions the file holds with this one.
+    pub(super) commits: u64,
 }
 
 impl<'txn> Tables<'txn> {
@@ -103,6 +117,8 @@ impl<'txn> Tables<'txn> {
             claims: transaction.open_table(CLAIMS)?,
             claim_ends: transaction.open_table(CLAIM_ENDS)?,
             claim_uses: None,
+            objects: None,
+            key_uses: None,
             transaction,
             revocations: transaction.open_table(REVOCATIONS)?,
             revocation_ends: transaction.open_table(REVOCATION_ENDS)?,
@@ -116,8 +132,15 @@ impl<'txn> Tables<'txn> {
         })
     }
 
-    /// Writes the tally and returns the changes.
+    /// Whether an operator accepted the store as it is.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.changed.accepted
+    }
+
+    /// Writes the tally and the number of this transaction, and returns the changes.
     pub(super) fn finish(mut self, seal: &dyn Seal) -> Result<Changed, redb::Error> {
+        self.changed.commits = self.meta.get(COMMITS)?.map_or(0, |commits| commits.value()).saturating_add(1);
+        self.meta.insert(COMMITS, self.changed.commits)?;
         if let Some(tally) = &self.changed.tally {
             self.tallies.insert(TALLY, tally.encode(seal)?.as_slice())?;
         }
@@ -195,12 +218,22 @@ impl<'txn> Tables<'txn> {
         Ok(self.claim_uses()?.get(key)?.and_then(|stored| engine.check().earlier_use_in(key, until, stored.value())))
     }
 
-    fn claim_uses(&mut self) -> Result<&mut ClaimUses<'txn>, redb::Error> {
-        let table = match self.claim_uses.take() {
-            Some(table) => table,
-            None => self.transaction.open_table(CLAIM_USES)?,
-        };
-        Ok(self.claim_uses.insert(table))
+    pub(super) fn claim_uses(&mut self) -> Result<&mut ClaimUses<'txn>, redb::Error> {
+        opened(&mut self.claim_uses, || self.transaction.open_table(CLAIM_USES))
+    }
+
+    pub(super) fn objects(&mut self) -> Result<&mut Objects<'txn>, redb::Error> {
+        opened(&mut self.objects, || self.transaction.open_table(OBJECTS))
+    }
+
+    pub(super) fn key_uses(&mut self) -> Result<&mut KeyUses<'txn>, redb::Error> {
+        opened(&mut self.key_uses, || self.transaction.open_table(KEY_USES))
+    }
+
+    /// The objects and the tally, each to be changed. `None` before a tally was read.
+    pub(super) fn objects_and_tally(&mut self) -> Result<Option<(&mut Objects<'txn>, &mut Tally)>, redb::Error> {
+        let objects = opened(&mut self.objects, || self.transaction.open_table(OBJECTS))?;
+        Ok(self.changed.tally.as_mut().map(|tally| (objects, tally)))
     }
 
     /// Records a revocation. The first one of a token stays, unless it would be forgotten before
@@ -285,7 +318,7 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    fn put_in_revocation(
+    pub(super) fn put_in_revocation(
         &mut self,
         seal: &dyn Seal,
         jti: &Jti,
@@ -300,7 +333,7 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    fn take_out_revocation(
+    pub(super) fn take_out_revocation(
         &mut self,
         seal: &dyn Seal,
         key: &str,
@@ -316,128 +349,17 @@ impl<'txn> Tables<'txn> {
     }
 
     /// The tally so far, to be changed.
-    fn tally(&mut self, seal: &dyn Seal) -> Result<&mut Tally, WriteError> {
+    pub(super) fn tally(&mut self, seal: &dyn Seal) -> Result<&mut Tally, WriteError> {
         if self.changed.tally.is_none() {
             let stored = self.tallies.get(TALLY)?.map(|stored| stored.value().to_vec());
             // It was readable when the store was opened, so another process has written to the
             // file.
-            let unreadable = |_| LedgerError::Unavailable("the tally of the revocations cannot be read".into());
+            let unreadable =
+                |_| LedgerError::Unavailable("the tally of revocations and managed objects cannot be read".into());
             let tally = Tally::decode(seal, stored.as_deref()).map_err(unreadable).map_err(WriteError::Refused)?;
             self.changed.tally = Some(tally);
         }
         Ok(self.changed.tally.get_or_insert_default())
-    }
-
-    /// Accepts the readable revocations as the complete set, and begins an epoch with them. A token
-    /// whose revocation cannot be read stays revoked. A rule that cannot be read is forgotten.
-    /// Returns how many were.
-    pub(super) fn accept(
-        &mut self,
-        seal: &dyn Seal,
-        seen: Option<&Watermark>,
-        now: UnixTime,
-    ) -> Result<usize, WriteError> {
-        let stored = self.tallies.get(TALLY)?.map(|stored| stored.value().to_vec());
-        let stored_tally = Tally::decode(seal, stored.as_deref()).unwrap_or_default();
-        self.changed =
-            Changed { rules: true, tally: Some(Tally::succeeding(seal, seen, &stored_tally, now)), accepted: true };
-
-        let mut broken = Vec::new();
-        let rows: Vec<(String, Vec<u8>)> = self
-            .revocations
-            .iter()?
-            .map(|row| row.map(|(key, stored)| (key.value().to_owned(), stored.value().to_vec())))
-            .collect::<Result<_, _>>()?;
-        for (key, stored) in rows {
-            if codec::open::<Revocation>(seal, Place::Revocation, key.as_bytes(), &stored).is_ok() {
-                self.tally(seal)?.add(seal, Place::Revocation, key.as_bytes(), &stored);
-            } else {
-                self.revocations.remove(key.as_str())?;
-                broken.extend(Jti::new(&key));
-            }
-        }
-        for jti in broken {
-            let replacement = Encoded::new(Revocation::in_place_of_a_broken_one(jti.clone(), now, ACCEPTANCE))
-                .map_err(WriteError::Refused)?;
-            self.put_in_revocation(seal, &jti, replacement.value.until, &replacement.payload)?;
-        }
-
-        let mut lost = Vec::new();
-        for row in self.rules.iter()? {
-            let (number, stored) = row?;
-            let key = number.value().to_be_bytes();
-            if codec::open::<Revocation>(seal, Place::Rule, &key, stored.value()).is_ok() {
-                if let Some(tally) = &mut self.changed.tally {
-                    tally.add(seal, Place::Rule, &key, stored.value());
-                }
-            } else {
-                lost.push(number.value());
-            }
-        }
-        for number in &lost {
-            self.rules.remove(number)?;
-        }
-        Ok(lost.len())
-    }
-
-    /// Forgets at most `limit` rows that ended before `now`.
-    pub(super) fn sweep(&mut self, seal: &dyn Seal, now: UnixTime, limit: usize) -> Result<SweepStep, WriteError> {
-        let mut step = SweepStep { records: 0, rows: 0 };
-        let now = now.as_secs();
-        while step.rows < limit {
-            let Some((end, number)) = first_before(&self.record_ends, now, |(end, number)| (end, number))? else {
-                break;
-            };
-            if let Some(names) = self.record_ends.remove((end, number))? {
-                let (jti, account) = names.value();
-                self.by_jti.remove(jti)?;
-                self.by_account.remove((account, number))?;
-            }
-            self.records.remove(number)?;
-            step.records += 1;
-            step.rows += 1;
-        }
-        while step.rows < limit {
-            let Some((end, key)) = first_before(&self.claim_ends, now, |(end, key)| (end, *key))? else { break };
-            self.claim_ends.remove((end, &key))?;
-            self.claims.remove(&key)?;
-            self.claim_uses()?.remove(&key)?;
-            step.rows += 1;
-        }
-        while step.rows < limit {
-            let first = first_before(&self.revocation_ends, now, |(end, jti)| (end, jti.to_owned()))?;
-            let Some((end, key)) = first else { break };
-            self.revocation_ends.remove((end, key.as_str()))?;
-            step.rows += 1;
-            let stored = self.revocations.get(key.as_str())?.map(|stored| stored.value().to_vec());
-            if let Some(stored) = stored
-                && is_dead(seal, Place::Revocation, key.as_bytes(), &stored, now)
-            {
-                self.take_out_revocation(seal, &key, &stored, None)?;
-            }
-        }
-        while step.rows < limit {
-            let Some((end, number)) = first_before(&self.rule_ends, now, |(end, number)| (end, number))? else { break };
-            self.rule_ends.remove((end, number))?;
-            step.rows += 1;
-            let key = number.to_be_bytes();
-            let stored = self.rules.get(number)?.map(|stored| stored.value().to_vec());
-            if let Some(stored) = stored
-                && is_dead(seal, Place::Rule, &key, &stored, now)
-            {
-                self.rules.remove(number)?;
-                self.tally(seal)?.remove(seal, Place::Rule, &key, &stored);
-                self.changed.rules = true;
-            }
-        }
-        while step.rows < limit {
-            let first = self.leases.first()?.map(|(window, _)| window.value());
-            let is_dead = |window: &u64| live_until(StatusWindow::new(*window).end()).as_secs() < now;
-            let Some(window) = first.filter(is_dead) else { break };
-            self.leases.remove(window)?;
-            step.rows += 1;
-        }
-        Ok(step)
     }
 
     /// Takes `count` indexes of `window` and returns the first.
@@ -463,29 +385,15 @@ struct HeldRule {
     value: Revocation,
 }
 
-/// What one step of a sweep did.
-pub(super) struct SweepStep {
-    /// Records forgotten.
-    pub(super) records: usize,
-    /// Rows of any kind forgotten. Fewer than the limit if nothing is left.
-    pub(super) rows: usize,
-}
-
-/// Whether the revocation itself says that it ended before `now`. The index by time is not sealed,
-/// so it must not end a revocation early.
-fn is_dead(seal: &dyn Seal, place: Place, key: &[u8], stored: &[u8], now: i64) -> bool {
-    codec::open::<Revocation>(seal, place, key, stored).is_ok_and(|revocation| revocation.until.as_secs() < now)
+/// The table in `slot`, which is opened first if need be.
+fn opened<T>(slot: &mut Option<T>, open: impl FnOnce() -> Result<T, TableError>) -> Result<&mut T, redb::Error> {
+    let table = match slot.take() {
+        Some(table) => table,
+        None => open()?,
+    };
+    Ok(slot.insert(table))
 }
 
 fn next_number<'txn>(table: &Table<'txn, u64, &'static [u8]>) -> Result<u64, redb::Error> {
     Ok(table.last()?.map_or(0, |(number, _)| number.value().saturating_add(1)))
-}
-
-/// The first key of a table that is ordered by end, if that end is before `now`.
-fn first_before<K: redb::Key, V: redb::Value, T>(
-    table: &Table<'_, K, V>,
-    now: i64,
-    split_key: impl for<'a> FnOnce(K::SelfType<'a>) -> (i64, T),
-) -> Result<Option<(i64, T)>, redb::Error> {
-    Ok(table.first()?.map(|(key, _)| split_key(key.value())).filter(|(end, _)| *end < now))
 }

@@ -161,27 +161,21 @@ fn commit(engine: &DatabaseHandle, state: &Arc<State>, batch: &mut [Box<dyn Job>
         for job in batch {
             job.apply(&mut tables)?;
         }
+        // A store in doubt refused every request but an acceptance. Leave its file as it is.
+        if engine.check_integrity().is_err() && !tables.is_accepted() {
+            drop(tables);
+            transaction.abort()?;
+            return Ok(());
+        }
         let changed = tables.finish(&*engine.seal)?;
+        engine.note_attempt(&changed);
         transaction.commit()?;
-        // Before the store is trusted again: until then its rules may be missing.
-        if changed.rules {
-            engine.reload_rules(database)?;
-        }
-        match changed.tally {
-            Some(tally) if changed.accepted => engine.accepted(&tally),
-            Some(tally) => engine.remember(&tally),
-            None => {}
-        }
-        Ok(())
+        // If the file was replaced meanwhile, this commit went into a file that nobody finds again.
+        engine.check_file()?;
+        engine.note_commit(database, changed)
     });
-    match written {
-        Ok(()) => {
-            engine.mark_commit();
-            Ok(())
-        }
-        Err(error) => {
-            tracing::error!(error = %error, "the store cannot be written");
-            Err(engine.fail(state, &error))
-        }
-    }
+    written.map_err(|error| {
+        tracing::error!(error = %error, "the store cannot be written");
+        engine.fail(state, &error)
+    })
 }

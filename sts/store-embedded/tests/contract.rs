@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use sts_store::contract::{AlertLog, ManualClock, RefusalRig, Rig, TestSeal};
+use sts_store::contract::{AlertLog, ManualClock, ObjectRig, RefusalRig, Rig, TestSeal};
 use sts_store_embedded::EmbeddedLedger;
 
 fn open() -> (EmbeddedLedger, Arc<ManualClock>, tempfile::TempDir) {
@@ -29,9 +29,16 @@ async fn embedded_refusals() -> RefusalRig {
     RefusalRig { refusals: Arc::new(ledger), clock, keep: Box::new(directory) }
 }
 
+async fn embedded_objects() -> ObjectRig {
+    let (ledger, clock, directory) = open();
+    let ledger = Arc::new(ledger);
+    ObjectRig { objects: Arc::clone(&ledger) as _, ledger, clock, keep: Box::new(directory) }
+}
+
 sts_store::contract_tests! { embedded }
 sts_store::clock_tests! { embedded }
 sts_store::refusal_contract_tests! { embedded_refusals }
+sts_store::object_contract_tests! { embedded_objects }
 
 mod in_memory {
     use super::*;

@@ -12,8 +12,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, claim, record, revocation, rule};
-use sts_store::{EarlierUse, Issued, Ledger, ReplayClaim, RevocationScope, TokenRecord};
+use sts_store::contract::{
+    AlertLog, ManualClock, START, TestSeal, claim, object, object_key, record, revocation, rule,
+};
+use sts_store::{
+    Committed, EarlierUse, Issued, Ledger, ManagedObject, ObjectChange, ObjectKind, ObjectStore, ReplayClaim,
+    RevocationScope, TokenRecord,
+};
 use sts_store_embedded::{EmbeddedLedger, OpenError};
 use sts_types::{Digest256, Jti, Seal};
 
@@ -41,7 +46,7 @@ async fn c138_c140_killed_at_any_instant_it_keeps_all_that_it_acknowledged() {
         }
     }
     println!("{kills} kills; acknowledged and kept: {counts:?}");
-    for kind in ["issued", "revoked", "claimed", "rule"] {
+    for kind in ["issued", "revoked", "claimed", "rule", "object"] {
         assert!(counts[kind] > kills, "{kind}: {}", counts[kind]);
     }
 }
@@ -93,8 +98,9 @@ async fn check(path: &Path, acknowledged: &HashSet<String>) {
             RevocationScope::Token(_) => None,
         })
         .collect();
+    check_objects(&ledger, acknowledged).await;
     let mut claims = Vec::new();
-    for line in acknowledged {
+    for line in acknowledged.iter().filter(|line| !line.starts_with("object ")) {
         let (kind, name) = line.split_once(' ').unwrap();
         let entry = ledger.look_up(Jti::new(name).unwrap()).await.unwrap();
         match kind {
@@ -108,6 +114,22 @@ async fn check(path: &Path, acknowledged: &HashSet<String>) {
     for again in futures_util::future::join_all(claims).await {
         let Issued::Replayed(taken) = again.unwrap() else { unreachable!("a claim is free again") };
         assert_eq!(taken.earlier_use, Some(EarlierUse::of(&record("any", "octo"))));
+    }
+}
+
+/// Each object is whole, that of its last acknowledged commit or of a later one. Two objects that
+/// were written together have one state.
+async fn check_objects(ledger: &EmbeddedLedger, acknowledged: &HashSet<String>) {
+    let stored = ledger.objects().await.unwrap();
+    let last = acknowledged.iter().filter_map(|line| line.strip_prefix("object ")?.parse().ok()).max().unwrap_or(0);
+    assert!(stored.sequence >= last, "{} of {last}", stored.sequence);
+    let steady = |object: &&ManagedObject| !object.key.name.starts_with("passing");
+    let pair: Vec<_> = stored.objects.iter().filter(steady).map(|object| (&object.spec, object.revision)).collect();
+    if stored.sequence > 0 {
+        assert!(matches!(pair[..], [a, b] if a == b && a.1 == stored.sequence), "{stored:?}");
+        let passing = object_key(ObjectKind::Teams, &format!("passing {}", stored.sequence));
+        assert!(stored.objects.iter().any(|object| object.key == passing), "{stored:?}");
+        assert_eq!(stored.objects.len(), 3, "{stored:?}");
     }
 }
 
@@ -138,7 +160,21 @@ async fn works_until_it_is_killed() {
     let Some(path) = std::env::var_os(STORE) else { return };
     let ledger = open(Path::new(&path)).unwrap();
     let workers = (0..WORKERS).map(|worker| work(&ledger, worker));
-    futures_util::future::join_all(workers).await;
+    futures_util::future::join(futures_util::future::join_all(workers), work_on_objects(&ledger)).await;
+}
+
+/// Replaces two objects in one commit, and a third one by another, again and again.
+async fn work_on_objects(ledger: &EmbeddedLedger) {
+    let mut at = ledger.objects().await.unwrap().sequence;
+    loop {
+        let (next, note) = (at + 1, "x".repeat(usize::try_from(at % 7).unwrap() * 1000));
+        let put = |name: &str| ObjectChange::Put(object(ObjectKind::Teams, name, &note));
+        let former = object_key(ObjectKind::Teams, &format!("passing {at}"));
+        let changes = vec![put("a"), ObjectChange::Delete(former), put("b"), put(&format!("passing {next}"))];
+        assert_eq!(ledger.commit(at, changes).await.unwrap(), Committed::Done(next));
+        at = next;
+        say("object", &at.to_string());
+    }
 }
 
 /// Issues, claims, revokes and sweeps. Prints each as soon as it is acknowledged.

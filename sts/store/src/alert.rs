@@ -39,6 +39,8 @@ pub enum Place {
     Claim,
     /// A managed object.
     Object,
+    /// The file of an embedded store.
+    File,
 }
 
 impl Place {
@@ -53,6 +55,7 @@ impl Place {
             Self::Refusal => "refusal",
             Self::Claim => "claim",
             Self::Object => "object",
+            Self::File => "file",
         }
     }
 }
@@ -68,6 +71,8 @@ pub enum Fault {
     Newer,
     /// The value is gone.
     Missing,
+    /// Another one took its place while it was in use.
+    Replaced,
 }
 
 impl Fault {
@@ -79,6 +84,7 @@ impl Fault {
             Self::Form => "form",
             Self::Newer => "newer",
             Self::Missing => "missing",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -93,11 +99,18 @@ impl std::fmt::Display for Alert {
             Place::Refusal => "a remembered refusal",
             Place::Claim => "the claim on a one-use token",
             Place::Object => "a managed object",
+            Place::File => "the file",
         };
         let why = match self.fault {
             Fault::Seal => "its seal is broken: somebody wrote to the store, or the seal's key was replaced",
             Fault::Form => "it is damaged",
             Fault::Newer => "a newer version of sts wrote it",
+            Fault::Replaced => {
+                return write!(
+                    f,
+                    "{what} of the store was replaced while it was in use: it is used only if it is an exact copy"
+                );
+            }
             Fault::Missing => {
                 return write!(
                     f,

@@ -15,7 +15,13 @@ const SEAL_LEN: usize = 32;
 const fn version_of(place: Place) -> u8 {
     match place {
         Place::Record => 2,
-        Place::Revocation | Place::Rule | Place::Epoch | Place::Refusal | Place::Claim | Place::Object => 1,
+        Place::Revocation
+        | Place::Rule
+        | Place::Epoch
+        | Place::Refusal
+        | Place::Claim
+        | Place::Object
+        | Place::File => 1,
     }
 }
 
@@ -105,6 +111,8 @@ fn sealed_octets(version: u8, place: Place, key: &[u8]) -> [u8; 10] {
         Place::Refusal => 16,
         Place::Claim => 17,
         Place::Object => 18,
+        // A file is checked as a whole. No value is sealed for it.
+        Place::File => 19,
     };
     let mut octets = [version, tag, 0, 0, 0, 0, 0, 0, 0, 0];
     octets[2..].copy_from_slice(&(key.len() as u64).to_be_bytes());

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
 use redb::backends::FileBackend;
-use redb::{BackendError, Database, StorageBackend};
+use redb::{BackendError, StorageBackend};
 
 use super::super::file;
 use super::super::open_error::OpenError;
+use super::super::open_file::{FileIdentity, OpenedStore};
 
 /// What happens to the next write, change of length, or sync.
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +28,17 @@ pub(super) enum Mood {
 pub(super) struct Disk {
     path: PathBuf,
     mood: Arc<(Mutex<Mood>, Condvar)>,
+    /// How many operations wait, and who waits for that.
+    waiting: Arc<(Mutex<usize>, Condvar)>,
 }
 
 impl Disk {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), mood: Arc::new((Mutex::new(Mood::Well), Condvar::new())) }
+        Self {
+            path: path.to_owned(),
+            mood: Arc::new((Mutex::new(Mood::Well), Condvar::new())),
+            waiting: Arc::default(),
+        }
     }
 
     pub(super) fn set(&self, mood: Mood) {
@@ -44,11 +51,20 @@ impl Disk {
         matches!(*self.mood.0.lock().unwrap(), Mood::FailsAfter(0, _))
     }
 
-    pub(super) fn open(&self) -> Result<Database, OpenError> {
-        file::open_engine(&self.path, || {
-            let file = std::fs::OpenOptions::new().read(true).write(true).open(&self.path)?;
+    pub(super) fn open(&self) -> Result<OpenedStore, OpenError> {
+        let io = |cause| OpenError::Io { path: self.path.clone(), doing: "opened", cause };
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(&self.path).map_err(io)?;
+        let identity = FileIdentity::of(&file).map_err(io)?;
+        let database = file::open_engine(&self.path, || {
             file::builder().create_with_backend(File { file: FileBackend::new(file)?, disk: self.clone() })
-        })
+        })?;
+        Ok(OpenedStore { database, identity: Some(identity) })
+    }
+
+    /// Returns once an operation waits on the stalled disk.
+    pub(super) fn wait_for_one_that_waits(&self) {
+        let (waiting, changed) = &*self.waiting;
+        drop(changed.wait_while(waiting.lock().unwrap(), |waiting| *waiting == 0).unwrap());
     }
 
     /// Whether the next operation succeeds. Waits while the disk stalls.
@@ -62,7 +78,12 @@ impl Disk {
                     *more -= 1;
                     return Ok(());
                 }
-                Mood::Stalls => mood = self.mood.1.wait(mood).unwrap(),
+                Mood::Stalls => {
+                    *self.waiting.0.lock().unwrap() += 1;
+                    self.waiting.1.notify_all();
+                    mood = self.mood.1.wait(mood).unwrap();
+                    *self.waiting.0.lock().unwrap() -= 1;
+                }
             }
         }
     }

@@ -2,4 +2,6 @@
 
 mod disk;
 mod faults;
+mod objects;
+mod replaced;
 mod tamper;
