@@ -9,11 +9,11 @@ use serde::Serialize;
 use sts_claims::{ClaimPath, Json};
 use sts_types::{AccountName, IdentityName, Origin};
 
-use crate::{Preset, Spec};
 use crate::account::Account;
 use crate::identity::{ApiGrant, Identity};
 use crate::index::IdentityAt;
 use crate::ruleset::RuleSet;
+use crate::{Preset, Spec};
 use relation::{CommonToken, claims_of, meet, takes_all};
 
 /// Bound on the pairs of identities compared: some seconds of work in a policy built to be slow.

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
-use sts_policy::Decision;
 
 use crate::Reason;
 use crate::decision_record::{Conclusion, EndedExchange};
 use crate::grant::GrantType;
+use crate::nearest_miss::FailedCondition;
 use crate::phase::PhaseTimes;
 use crate::presented::PresentedToken;
 use crate::redact::redacted;
@@ -139,17 +139,6 @@ impl DecisionEvent {
     }
 }
 
-/// The nearest identity, as `account/identity`, and its first condition that failed.
-pub(crate) fn nearest_miss(decision: Option<&Decision>) -> (Option<String>, Option<FailedCondition>) {
-    let Some(nearest) = decision.and_then(|decision| decision.trace.first()) else { return (None, None) };
-    let failed = nearest.conditions.iter().find(|condition| !condition.holds).map(|condition| FailedCondition {
-        on: redacted(&condition.on),
-        expected: redacted(&condition.expected),
-        actual: condition.actual.as_deref().map(redacted),
-    });
-    (Some(format!("{}/{}", nearest.account, nearest.identity)), failed)
-}
-
 /// The outcome of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -200,18 +189,6 @@ impl Outcome {
             Self::Abandoned => "abandoned",
         }
     }
-}
-
-/// A condition that a token did not meet.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FailedCondition {
-    /// `subject`, `audience`, or the claim's name or pointer.
-    pub on: String,
-    /// What the rule wants.
-    pub expected: String,
-    /// What the token has. Absent if the claim is absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actual: Option<String>,
 }
 
 /// The exchange that used up a one-use token.

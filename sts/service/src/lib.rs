@@ -14,6 +14,7 @@ mod explain;
 mod grant;
 mod introspect;
 mod issuer_keys;
+mod nearest_miss;
 mod observers;
 mod parameters;
 mod pending_exchange;
@@ -22,6 +23,7 @@ mod precise_timer;
 mod presented;
 mod reason;
 mod redact;
+mod refusal_log;
 mod refusals;
 mod request;
 mod request_id;
@@ -39,7 +41,7 @@ pub use api_secret::ApiSecret;
 pub use body::NOT_AN_OBJECT;
 pub use diagnosis::{RefusedRequest, diagnose};
 pub use endpoint_auth::Origin;
-pub use event::{DecisionEvent, EVENT_VERSION, EventSink, FailedCondition, Outcome};
+pub use event::{DecisionEvent, EVENT_VERSION, EventSink, Outcome};
 pub use event_schema::event_schema;
 pub use explain::{ExplainError, Explanation, Presented, WouldMint, explain};
 pub use grant::{Exchanged, GrantType, NO_CLIENT_AUTHENTICATION};
@@ -48,6 +50,7 @@ pub use issuer_keys::{
     Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,
     SkippedKeyView,
 };
+pub use nearest_miss::FailedCondition;
 pub use parameters::{MAX_PARAMETERS, PARAMETERS, Parameters};
 pub use pending_exchange::PendingExchange;
 pub use phase::{Phase, PhaseTimes};

@@ -10,7 +10,7 @@ use sts_types::{EntryName, Issuer, UnixTime};
 use super::RememberedRefusal;
 use crate::decision_record::{Conclusion, EndedExchange};
 use crate::diagnosis::{RefusedRequest, diagnose, diagnose_unread};
-use crate::event::nearest_miss;
+use crate::nearest_miss::nearest_miss;
 use crate::presented::PresentedToken;
 use crate::redact::{redacted, without_secrets};
 
