@@ -15,6 +15,14 @@ fn told(server: &Server) -> [bool; 3] {
     [public, gauge, admin.status == 200]
 }
 
+#[test]
+fn readiness_and_metrics_say_that_the_signing_keys_can_sign() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let admin = |path: &str| sts_testkit::send(server.admin(), &Request::get(path));
+    assert_eq!(admin("/readyz").json()["signing"], "ok");
+    assert!(admin("/metrics").text().contains("\nsts_signing_ready 1\n"));
+}
+
 fn until_all_say(server: &Server, is_ready: bool) {
     let mut last = [!is_ready; 3];
     until(if is_ready { "all to say ready" } else { "all to say not ready" }, || {

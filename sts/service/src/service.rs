@@ -90,8 +90,7 @@ impl Service {
         let memory = Arc::new(Refusals::default());
         let observers = Arc::new(Observers::start(Arc::clone(&events), Arc::clone(&memory)));
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
-        let rules = Arc::new(RulesInForce::default());
-        let published = Arc::new(PublishedLists::default());
+        let (rules, published) = (Arc::new(RulesInForce::default()), Arc::new(PublishedLists::default()));
         let signing = Arc::new(SigningHealth::default());
         let indexes = StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy));
         Self {

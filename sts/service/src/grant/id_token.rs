@@ -11,7 +11,7 @@ use sts_types::{Algorithm, Clock, Kid};
 
 use super::Progress;
 use crate::Snapshot;
-use crate::issuer_keys::{KeyAnswer, KeyQuestion};
+use crate::issuer_keys::{KeyAnswer, KeyQuestion, KeyUnavailable};
 use crate::parameters::Parameters;
 use crate::phase::Phase;
 use crate::reason::{Reason, RefusedError};
@@ -174,11 +174,16 @@ async fn check_signature<'a>(
             }
         }
     }
-    Err(match unavailable {
+    Err(unverified(unavailable, tried_a_key))
+}
+
+/// Why no key verified the token. An issuer that was away may have the right key.
+fn unverified(unavailable: Option<KeyUnavailable>, tried_a_key: bool) -> RefusedError {
+    match unavailable {
         Some(why) => RefusedError::for_now(Reason::IssuerUnavailable, why.retry_after),
         None if tried_a_key => Reason::SignatureInvalid.into(),
         None => Reason::KeyUnknown.into(),
-    })
+    }
 }
 
 /// Which keys a token asks for.
