@@ -114,8 +114,8 @@ impl Place {
     /// order.
     fn order(&self, position: impl Fn(&Path) -> Option<usize>) -> PlaceOrder<'_> {
         match self {
-            Self::File(own) => PlaceOrder::File(position(&own.file), own.line, own.column),
-            Self::Object(own) => PlaceOrder::Object(&own.object),
+            Self::File(location) => PlaceOrder::File(position(&location.file), location.line, location.column),
+            Self::Object(pointer) => PlaceOrder::Object(&pointer.object),
         }
     }
 }
@@ -228,7 +228,7 @@ impl Diagnostics {
         // A refusal must never be lost among lints.
         if diagnostic.severity.refuses() {
             self.dropped_errors += 1;
-            if let Some(lint) = self.list.iter().rposition(|own| !own.severity.refuses()) {
+            if let Some(lint) = self.list.iter().rposition(|diagnostic| !diagnostic.severity.refuses()) {
                 self.list.remove(lint);
                 self.list.push(diagnostic);
                 self.dropped_errors -= 1;
@@ -242,10 +242,10 @@ impl Diagnostics {
         position: impl Fn(&Path) -> Option<usize>,
         secret: impl Fn(&SourceLocation) -> bool,
     ) {
-        self.list.sort_by(|own, other| {
-            let own = own.place.as_ref().map(|place| place.order(&position));
+        self.list.sort_by(|one, other| {
+            let one = one.place.as_ref().map(|place| place.order(&position));
             let other = other.place.as_ref().map(|place| place.order(&position));
-            own.cmp(&other)
+            one.cmp(&other)
         });
         for place in self.list.iter_mut().filter_map(|diagnostic| diagnostic.place.as_mut()) {
             if let Place::File(location) = place

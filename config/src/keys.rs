@@ -88,19 +88,15 @@ impl Section {
 pub(crate) static ROOT: Section = Section {
     name: "the configuration",
     keys: &[
-        Key::new(
-            "issuer",
-            Kind::Text,
-            "Our own `iss`: an https URL without query and fragment; http only on loopback.",
-        )
-        .required(),
+        Key::new("issuer", Kind::Text, "Our `iss`: an https URL without query or fragment; http on loopback only.")
+            .required(),
         Key::new("listen", Kind::Text, "Address and port of the public listener.").default("127.0.0.1:8080"),
         Key::new("tls", Kind::Section(&TLS), "Certificate of the public listener."),
         Key::new(
             "behind_tls_proxy",
             Kind::Texts,
-            "Addresses or address blocks of the proxies that terminate TLS. List only these: nobody else is served over plain \
-             http, and their `X-Forwarded-For` is trusted.",
+            "Addresses or address blocks of the proxies that terminate TLS. List nothing else: only these may use plain http, \
+             and their `X-Forwarded-For` is trusted.",
         ),
         Key::new("admin", Kind::Section(&ADMIN), "The admin listener."),
         Key::new(
@@ -139,7 +135,7 @@ pub(crate) static ROOT: Section = Section {
         Key::new(
             "accounts",
             Kind::TextOrTexts,
-            "Account files; `*` in the last part of a path stands for any characters.",
+            "Account files; `*` in the last part of a path matches any characters.",
         ),
         TEAMS,
         ACCOUNTS,
@@ -154,12 +150,12 @@ pub(crate) static APPLIED_FILE: Section =
 /// The keys of an account file.
 pub(crate) static ACCOUNT_FILE: Section = Section { name: "an account file", keys: &[TEAMS, ACCOUNTS, TESTS] };
 
-const ISSUERS: Key = Key::new("issuers", Kind::Named(&ISSUER), "Issuer entries: whose ID tokens are exchanged.");
+const ISSUERS: Key = Key::new("issuers", Kind::Named(&ISSUER), "Issuers whose ID tokens are exchanged.");
 const APIS: Key = Key::new("apis", Kind::Named(&API), "APIs that tokens are minted for.");
 const TEAMS: Key = Key::new("teams", Kind::Named(&TEAM), "Teams: grants that several service accounts share.");
 const ACCOUNTS: Key = Key::new("service_accounts", Kind::Named(&ACCOUNT), "Service accounts, by username.");
 const TESTS: Key =
-    Key::new("tests", Kind::Sections(&TEST), "Policy tests; a configuration whose tests fail is refused.");
+    Key::new("tests", Kind::Sections(&TEST), "Policy tests. If one fails, the configuration is refused.");
 
 static TLS: Section = Section {
     name: "`tls`",
@@ -172,12 +168,12 @@ static TLS: Section = Section {
 static ADMIN: Section = Section {
     name: "`admin`",
     keys: &[
-        Key::new("listen", Kind::Text, "Address and port of the admin listener; off loopback it needs `tls`.")
+        Key::new("listen", Kind::Text, "Address and port of the admin listener. Off loopback it needs `tls`.")
             .default("127.0.0.1:9090"),
         Key::new(
             "hosts",
             Kind::Texts,
-            "Host names by which the admin listener is reached, beside IP addresses and `localhost`.",
+            "Host names that the admin listener accepts, besides IP addresses and `localhost`.",
         ),
         Key::new("tls", Kind::Section(&TLS), "Certificate of the admin listener."),
     ],
@@ -192,12 +188,12 @@ static STORE: Section = Section {
             "`embedded`, `redis://HOST`, `redis-cluster://HOST,HOST` or `redis-sentinel://HOST,HOST/NAME`; `rediss...` for TLS.",
         )
         .required(),
-        Key::new("username", Kind::Text, "ACL user at the store; without it, the password is that of the default user."),
-        Key::new("password_file", Kind::Path, "File with the password at the store, read for each connection."),
-        Key::new("ca_file", Kind::Path, "CA certificates in PEM: the only ones trusted, in place of the system's."),
+        Key::new("username", Kind::Text, "ACL user of Redis. Without it, the password is that of the default user."),
+        Key::new("password_file", Kind::Path, "File with the password of Redis. It is read for each connection."),
+        Key::new("ca_file", Kind::Path, "CA certificates, PEM. They replace those of the system."),
         Key::new("cert_file", Kind::Path, "Client certificate chain, PEM."),
         Key::new("key_file", Kind::Path, "Private key of the client certificate, PEM."),
-        Key::new("prefix", Kind::Text, "What every key in the store begins with.").default("\"sts:\""),
+        Key::new("prefix", Kind::Text, "Prefix of every key in the store.").default("\"sts:\""),
         Key::new("timeout", Kind::Timeout, "Deadline of one operation, 10ms to 10s.").default("250ms"),
     ],
 };
@@ -208,25 +204,26 @@ static SIGNING: Section = Section {
         Key::new(
             "algorithms",
             Kind::Texts,
-            "Algorithms of our signing keys (ES256, RS256, EdDSA); the first is the default.",
+            "Algorithms of our signing keys: ES256, RS256, EdDSA. The first is the default.",
         )
         .default("[ES256, RS256]"),
-        Key::new("rotate_every", Kind::Duration, "How often signing keys are replaced; `0s` for never.").default("30d"),
-        Key::new("keys_dir", Kind::Path, "Directory of the signing keys, when not in `data_dir`."),
+        Key::new(
+            "rotate_every",
+            Kind::Duration,
+            "Time between two rotations of the signing keys; `0s` for no rotation.",
+        )
+        .default("30d"),
+        Key::new("keys_dir", Kind::Path, "Directory of the signing keys. By default `keys` in `data_dir`."),
     ],
 };
 
 static TOKENS: Section = Section {
     name: "`tokens`",
     keys: &[
-        Key::new("ttl", Kind::Duration, "Lifetime when neither identity nor account sets one.").default("15m"),
-        Key::new("max_ttl", Kind::Duration, "The longest lifetime there is.").default("1h"),
-        Key::new(
-            "cap_to_subject",
-            Kind::Flag,
-            "Whether a minted token ends no later than the token it was exchanged for.",
-        )
-        .default("false"),
+        Key::new("ttl", Kind::Duration, "Lifetime of a token if neither identity nor account sets one.").default("15m"),
+        Key::new("max_ttl", Kind::Duration, "Longest lifetime of any token.").default("1h"),
+        Key::new("cap_to_subject", Kind::Flag, "Whether a minted token expires no later than its subject token.")
+            .default("false"),
         Key::new("ignore_scopes", Kind::Texts, "Requested scopes that are ignored.")
             .default("[\"https://www.googleapis.com/auth/cloud-platform\", openid, profile, email, offline_access]"),
         Key::new("copy_claims", Kind::Texts, "Claims (names or pointers) that are copied under `federated.claims`."),
@@ -243,12 +240,12 @@ static LIMITS: Section = Section {
             "Refused requests per source address and second; 0 for no limit.",
         )
         .default("50"),
-        Key::new("failure_burst", Kind::Integer(1, 1_000_000), "Refused requests in one burst.").default("500"),
-        Key::new("connections", Kind::Integer(1, 1_000_000), "Open connections.").default("10000"),
+        Key::new("failure_burst", Kind::Integer(1, 1_000_000), "Refused requests per source address in one burst.").default("500"),
+        Key::new("connections", Kind::Integer(1, 1_000_000), "Maximum number of open connections.").default("10000"),
         Key::new(
             "keep_alive",
             Kind::Duration,
-            "How long an idle connection is kept, up to 1h; longer than a proxy in front keeps its own.",
+            "How long an idle connection stays open, up to 1h. A proxy in front must close its idle connections earlier.",
         )
         .default("75s"),
     ],
@@ -259,7 +256,7 @@ static SHUTDOWN: Section = Section {
     keys: &[Key::new(
         "drain",
         Kind::Duration,
-        "How long requests are still served after readiness has ended, at most 1h. Load balancers need this time to notice.",
+        "How long the server still serves requests after it turns unready, at most 1h. Load balancers need this time to notice.",
     )
     .default("10s")],
 };
@@ -269,7 +266,7 @@ static AUDIT: Section = Section {
     keys: &[Key::new(
         "required",
         Kind::Flag,
-        "Whether a decision that cannot be written to the audit trail is refused with 503 before anything is recorded.",
+        "Whether a request is refused with 503 if its decision cannot be written to the audit trail. Nothing is recorded then.",
     )
     .default("false")],
 };
@@ -297,13 +294,9 @@ static MANAGE: Section = Section {
 static LOG: Section = Section {
     name: "`log`",
     keys: &[
-        Key::new("format", Kind::OneOf(&["text", "json"]), "Shape of a log line.").default("text"),
-        Key::new(
-            "level",
-            Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
-            "The lowest severity that is logged.",
-        )
-        .default("info"),
+        Key::new("format", Kind::OneOf(&["text", "json"]), "Format of the log lines.").default("text"),
+        Key::new("level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"]), "Lowest severity that is logged.")
+            .default("info"),
         Key::new("claims", Kind::Flag, "Whether decision events contain the claims of the subject token.")
             .default("false"),
     ],
@@ -315,13 +308,13 @@ static ISSUER: Section = Section {
         Key::new(
             "issuer",
             Kind::Text,
-            "The `iss` of its tokens, byte for byte: an https URL, or any text where the entry has `jwks_file`, `jwks` or `jwks_url`.",
+            "The `iss` of its tokens, compared byte for byte: an https URL, or any text if the entry has `jwks_file`, `jwks` or `jwks_url`.",
         )
         .either(),
         Key::new(
             "issuer_template",
             Kind::Text,
-            "In place of `issuer`, the form of the issuers of a family, as in `https://oidc.eks.{region}.amazonaws.com/id/{cluster}`. Each has the keys that its own discovery names.",
+            "In place of `issuer`: the form of a family of issuers, such as `https://oidc.eks.{region}.amazonaws.com/id/{cluster}`. Each member has the keys that its own discovery document names.",
         )
         .either(),
         Key::new(
@@ -333,62 +326,62 @@ static ISSUER: Section = Section {
         Key::new(
             "owner_claims",
             Kind::TextOrTexts,
-            "Claims (names or pointers) that name the owner, for a shared issuer without a preset. Without it only an exact subject fixes the owner.",
+            "Claims (names or pointers) that name the owner, for a shared issuer without a preset. Without them, only an exact subject fixes the owner.",
         ),
         Key::new(
             "audience",
             Kind::TextOrTexts,
-            "Values of `aud` that are accepted; by default our `issuer`, or the account's `id` where that is a UUID.",
+            "Accepted values of `aud`. By default our `issuer`, or the account's `id` if it is a UUID.",
         ),
-        Key::new("sole_audience", Kind::Flag, "Whether `aud` must be exactly one value."),
+        Key::new("sole_audience", Kind::Flag, "Whether `aud` must have exactly one value."),
         Key::new(
             "algorithms",
             Kind::Texts,
-            "Signature algorithms that are accepted; by default RS256, ES256, EdDSA and what the preset adds.",
+            "Accepted signature algorithms. By default RS256, ES256, EdDSA and those that the preset adds.",
         ),
-        Key::new("leeway", Kind::Duration, "Tolerance for clocks that differ, up to 300s.").default("60s"),
+        Key::new("leeway", Kind::Duration, "Tolerated difference between clocks, up to 300s.").default("60s"),
         Key::new(
             "max_token_lifetime",
             Kind::Duration,
-            "The most that `exp - iat` may be; by default 24h, or what the preset sets.",
+            "Upper limit of `exp - iat`. By default 24h, or what the preset sets.",
         ),
-        Key::new("max_token_age", Kind::Duration, "The most that `now - iat` may be; by default no limit."),
-        Key::new("require_iat", Kind::Flag, "Whether `iat` must be there."),
+        Key::new("max_token_age", Kind::Duration, "Upper limit of `now - iat`. By default none."),
+        Key::new("require_iat", Kind::Flag, "Whether a token must have `iat`."),
         Key::new("replay", Kind::OneOf(REPLAY), "How often one token may be exchanged.").default("allow"),
-        Key::new("types", Kind::Texts, "Values of `typ` that are accepted beside none and `JWT`."),
-        Key::new("jwks_url", Kind::Text, "Where the keys are fetched, in place of discovery; https."),
+        Key::new("types", Kind::Texts, "Accepted values of `typ`, besides `JWT` and none."),
+        Key::new("jwks_url", Kind::Text, "https URL of the key set, in place of discovery."),
         Key::new("jwks_file", Kind::Path, "File with the keys (a JSON Web Key Set), in place of discovery."),
         Key::new("jwks", Kind::KeySet, "The keys themselves (a JSON Web Key Set), in place of discovery."),
         Key::new(
             "ca_file",
             Kind::Path,
-            "CA certificates in PEM: the only ones trusted for discovery and keys, in place of the system's.",
+            "CA certificates for discovery and keys, PEM. They replace those of the system.",
         ),
         Key::new(
             "bearer_token_file",
             Kind::Path,
-            "File with a bearer token for discovery and keys, read for each fetch; shown to the origin of `issuer` or `jwks_url` only.",
+            "File with a bearer token for discovery and keys. It is read for each fetch, and sent only to the origin of `issuer` or `jwks_url`.",
         ),
         Key::new(
             "proxy",
             Kind::Text,
-            "Proxy for discovery and keys, an http or https URL; `none` for none. It resolves and dials, so it must refuse internal addresses itself.",
+            "Proxy for discovery and keys: an http or https URL, or `none`. The proxy resolves host names, so it must refuse internal addresses itself.",
         ),
-        Key::new("max_stale", Kind::Duration, "How long stale keys serve while the issuer cannot be reached.")
+        Key::new("max_stale", Kind::Duration, "How long keys stay in use while the issuer cannot be reached.")
             .default("24h"),
-        Key::new("refresh_cooldown", Kind::Duration, "The least time between two refreshes that unknown keys ask for.")
+        Key::new("refresh_cooldown", Kind::Duration, "Shortest time between two refreshes caused by unknown keys.")
             .default("30s"),
         Key::new(
             "trust_domain",
             Kind::Text,
-            "With `preset: spiffe`, the trust domain whose tokens are accepted without `iss`: those whose `sub` is `spiffe://DOMAIN/...`.",
+            "With `preset: spiffe`: the entry accepts tokens without `iss` if their `sub` is `spiffe://DOMAIN/...`.",
         ),
-        Key::new("kid_reuse", Kind::Flag, "Whether the issuer keeps a `kid` over a rotation, as Jenkins does.")
+        Key::new("kid_reuse", Kind::Flag, "Whether the issuer reuses a `kid` after a rotation, as Jenkins does.")
             .default("false"),
         Key::new(
             "variables",
             Kind::Variables,
-            "What may stand for each variable of `issuer_template`: a list of values, or a regular expression for the whole value. Conditions under `claims:` may name a variable.",
+            "Allowed values of each variable of `issuer_template`: a list, or a regular expression for the whole value. Conditions under `claims:` may name a variable.",
         ),
         Key::new("allow_private_network", Kind::Flag, "Whether private and loopback addresses may be dialled.")
             .default("false"),
@@ -408,12 +401,12 @@ static API: Section = Section {
         Key::new(
             "signing_algorithm",
             Kind::OneOf(&["ES256", "RS256", "EdDSA"]),
-            "Algorithm of its tokens; one of `signing.algorithms`.",
+            "Signature algorithm of its tokens; one of `signing.algorithms`.",
         ),
         Key::new(
             "introspection_secret_file",
             Kind::Path,
-            "File with the secret by which the API introspects tokens; 16 characters or more.",
+            "File with the secret that the API uses to introspect tokens; 16 characters or more.",
         ),
     ],
 };
@@ -422,7 +415,7 @@ static TEAM: Section = Section {
     name: "a team",
     keys: &[
         Key::new("display_name", Kind::Text, "Its name for people."),
-        Key::new("grants", Kind::Grants, "What its members may ask for: API to scopes."),
+        Key::new("grants", Kind::Grants, "The scopes granted to its members, by API."),
     ],
 };
 
@@ -434,15 +427,15 @@ static ACCOUNT: Section = Section {
         Key::new("description", Kind::Text, "What it is for."),
         Key::new("enabled", Kind::Flag, "Whether it gets tokens.").default("true"),
         Key::new("teams", Kind::Texts, "Its teams, which become `groups`."),
-        Key::new("grants", Kind::Grants, "What it may ask for, beside its teams' grants: API to scopes."),
-        Key::new("default_api", Kind::Text, "The API that is meant when a request names none."),
+        Key::new("grants", Kind::Grants, "The scopes granted to it, by API, in addition to those of its teams."),
+        Key::new("default_api", Kind::Text, "The API of a request that names none."),
         Key::new("ttl", Kind::Duration, "Lifetime of its tokens."),
-        Key::new("not_before", Kind::Time, "No tokens before."),
-        Key::new("not_after", Kind::Time, "No tokens from then on."),
+        Key::new("not_before", Kind::Time, "It gets no tokens before this time."),
+        Key::new("not_after", Kind::Time, "It gets no tokens from this time on."),
         Key::new(
             "identities",
             Kind::Sections(&IDENTITY),
-            "Its OIDC identities: which ID tokens are exchanged for its tokens.",
+            "Its OIDC identities. Each describes ID tokens that may be exchanged for its tokens.",
         ),
     ],
 };
@@ -453,35 +446,39 @@ static IDENTITY: Section = Section {
         Key::new("name", Kind::Text, "Its name, unique in its account; by default `identity N`."),
         Key::new("issuer", Kind::TextOrTexts, "Names of issuer entries.").required(),
         Key::new("subject", Kind::Text, "Pattern of `sub`."),
-        Key::new("audience", Kind::TextOrTexts, "Values of `aud` that are accepted, in place of the entry's."),
+        Key::new("audience", Kind::TextOrTexts, "Accepted values of `aud`, in place of the entry's."),
         Key::new("claims", Kind::Conditions, "Conditions on claims, by name or pointer."),
         Key::new("scopes", Kind::Texts, "Narrows the account's scopes."),
         Key::new("grants", Kind::Grants, "Narrows the account's grants."),
         Key::new("ttl", Kind::Duration, "Lifetime of its tokens."),
         Key::new("copy_claims", Kind::Texts, "Claims that are copied under `federated.claims`."),
         Key::new("replay", Kind::OneOf(REPLAY), "How often one token may be exchanged, in place of the entry's."),
-        Key::new("enabled", Kind::Flag, "Whether it matches at all.").default("true"),
-        Key::new("not_before", Kind::Time, "No match before."),
-        Key::new("not_after", Kind::Time, "No match from then on."),
-        Key::new("allow_broad", Kind::Text, "Why a rule that is refused as too broad is wanted all the same."),
+        Key::new("enabled", Kind::Flag, "Whether it can match.").default("true"),
+        Key::new("not_before", Kind::Time, "It does not match before this time."),
+        Key::new("not_after", Kind::Time, "It does not match from this time on."),
+        Key::new("allow_broad", Kind::Text, "Reason to accept a rule that is refused as too broad."),
         Key::new(
             "github",
             Kind::Conditions,
             "Rule for GitHub Actions: claims such as `repository`, `repository_id`, `environment`.",
         ),
         Key::new("gitlab", Kind::Conditions, "Rule for GitLab CI: claims such as `project_path`, `project_id`, `ref`."),
-        Key::new("kubernetes", Kind::Conditions, "Rule for Kubernetes: `namespace`, `service_account` and such."),
-        Key::new("azure", Kind::Conditions, "Rule for Microsoft Entra: `tenant`, `object_id` and such."),
-        Key::new("azure_devops", Kind::Conditions, "Rule for Azure DevOps: `organization_id`, `project_id` and such."),
-        Key::new("aws", Kind::Conditions, "Rule for AWS outbound federation: `account`, `principal` and such."),
-        Key::new("google", Kind::Conditions, "Rule for Google service accounts: `unique_id`, `email` and such."),
-        Key::new("spiffe", Kind::Conditions, "Rule for SPIFFE: `id` and such."),
-        Key::new("jenkins", Kind::Conditions, "Rule for Jenkins: `job` and such."),
-        Key::new("circleci", Kind::Conditions, "Rule for CircleCI: `org_id`, `project_id` and such."),
-        Key::new("bitbucket", Kind::Conditions, "Rule for Bitbucket Pipelines: `workspace`, `repository` and such."),
-        Key::new("buildkite", Kind::Conditions, "Rule for Buildkite: `organization_id`, `pipeline_slug` and such."),
-        Key::new("terraform", Kind::Conditions, "Rule for HCP Terraform: `organization_id`, `workspace` and such."),
-        Key::new("octopus", Kind::Conditions, "Rule for Octopus Deploy: `space`, `project` and such."),
+        Key::new("kubernetes", Kind::Conditions, "Rule for Kubernetes: `namespace`, `service_account` and others."),
+        Key::new("azure", Kind::Conditions, "Rule for Microsoft Entra: `tenant`, `object_id` and others."),
+        Key::new(
+            "azure_devops",
+            Kind::Conditions,
+            "Rule for Azure DevOps: `organization_id`, `project_id` and others.",
+        ),
+        Key::new("aws", Kind::Conditions, "Rule for AWS outbound federation: `account`, `principal` and others."),
+        Key::new("google", Kind::Conditions, "Rule for Google service accounts: `unique_id`, `email` and others."),
+        Key::new("spiffe", Kind::Conditions, "Rule for SPIFFE: `id` and others."),
+        Key::new("jenkins", Kind::Conditions, "Rule for Jenkins: `job` and others."),
+        Key::new("circleci", Kind::Conditions, "Rule for CircleCI: `org_id`, `project_id` and others."),
+        Key::new("bitbucket", Kind::Conditions, "Rule for Bitbucket Pipelines: `workspace`, `repository` and others."),
+        Key::new("buildkite", Kind::Conditions, "Rule for Buildkite: `organization_id`, `pipeline_slug` and others."),
+        Key::new("terraform", Kind::Conditions, "Rule for HCP Terraform: `organization_id`, `workspace` and others."),
+        Key::new("octopus", Kind::Conditions, "Rule for Octopus Deploy: `space`, `project` and others."),
     ],
 };
 
@@ -489,12 +486,12 @@ static IDENTITY: Section = Section {
 pub(crate) static CONDITION: Section = Section {
     name: "a condition",
     keys: &[
-        Key::new("any_of", Kind::Scalars, "Some element meets one of these."),
-        Key::new("all_of", Kind::Scalars, "Each of these is met by some element."),
-        Key::new("none_of", Kind::Scalars, "No element meets any of these."),
-        Key::new("regex", Kind::Text, "Some element matches the whole of this regular expression."),
+        Key::new("any_of", Kind::Scalars, "At least one value of the claim matches one of these."),
+        Key::new("all_of", Kind::Scalars, "Each of these matches at least one value of the claim."),
+        Key::new("none_of", Kind::Scalars, "No value of the claim matches any of these."),
+        Key::new("regex", Kind::Text, "At least one value of the claim matches this regular expression as a whole."),
         Key::new("present", Kind::Flag, "Whether the claim is there."),
-        Key::new("or_absent", Kind::Flag, "Whether an absent claim meets the condition.").default("false"),
+        Key::new("or_absent", Kind::Flag, "Whether the condition also holds if the claim is absent.").default("false"),
     ],
 };
 
@@ -505,20 +502,20 @@ static TEST: Section = Section {
         Key::new(
             "token",
             Kind::Claims,
-            "Claims of the token that is judged; with `preset`, over that platform's sample. Or a JSON file that holds them.",
+            "Claims of the token, or a JSON file with them. With `preset`, they replace claims of that platform's sample.",
         )
         .required(),
         Key::new(
             "issuer",
             Kind::Text,
-            "The issuer entry whose key signed the token; needed where several entries share its `iss`.",
+            "The issuer entry whose key signed the token. It is needed if several entries have the same `iss`.",
         ),
         Key::new("account", Kind::Text, "The service account that the request names."),
         Key::new("audience", Kind::TextOrTexts, "Values of `audience`, as in a request."),
         Key::new("resource", Kind::TextOrTexts, "Values of `resource`, as in a request."),
         Key::new("scope", Kind::Text, "Scopes separated by spaces, as in a request."),
         Key::new("expect", Kind::WordOrSection("deny", &EXPECT), "`deny`, or what is granted.").required(),
-        Key::new("because", Kind::Text, "For a deny: the condition of the nearest identity that fails."),
+        Key::new("because", Kind::Text, "With `deny`: the only condition of the nearest identity that fails."),
     ],
 };
 

@@ -292,7 +292,7 @@ impl Load<'_> {
                 None
             }
             Err(error) => {
-                let message = format!("{path} does not hold the claims of a token: {error}");
+                let message = format!("{path} does not contain the claims of a token: {error}");
                 self.reader.report.error(
                     CheckCode::InvalidClaimsFile,
                     file.span,

@@ -89,7 +89,8 @@ impl Report {
 
     fn has_at(&self, place: Option<Place>, counts: impl Fn(&Diagnostic) -> bool) -> bool {
         let Some(place) = place else { return false };
-        let mut places = self.findings.iter().filter(|finding| counts(finding)).filter_map(|own| own.place.as_ref());
-        places.any(|own| own.is_start_of(&place))
+        let mut places =
+            self.findings.iter().filter(|finding| counts(finding)).filter_map(|finding| finding.place.as_ref());
+        places.any(|other| other.is_start_of(&place))
     }
 }

@@ -144,9 +144,9 @@ impl JwksCache {
             SlotLookup::Shared => return Err(LookupError::Unknown),
             SlotLookup::NoSuchKey | SlotLookup::NoKeys => {}
         }
-        let landing = match self.ask(slot, kid, algorithm) {
-            Asked::Answered(answer) => return answer,
-            Asked::Waiting(landing) => landing,
+        let landing = match self.look_up(slot, kid, algorithm) {
+            KeyLookup::Answered(answer) => return answer,
+            KeyLookup::Waiting(fetch) => fetch,
         };
         let outcome = landing.outcome(&slot.entry).await;
         match (slot.look_up(self.now(), kid, algorithm), outcome) {
@@ -443,29 +443,29 @@ impl JwksCache {
     }
 
     /// Decides under the entry's lock whether to ask the issuer.
-    fn ask(&self, slot: &Slot, kid: Option<&Kid>, algorithm: Algorithm) -> Asked {
+    fn look_up(&self, slot: &Slot, kid: Option<&Kid>, algorithm: Algorithm) -> KeyLookup {
         let now = self.now();
         let question = self.question(kid, algorithm);
         let mut control = slot.entry.control();
         // Look up again under the lock: a fetch may have finished since the first lookup.
         let cause = match slot.look_up(now, kid, algorithm) {
-            SlotLookup::Keys(candidates) => return Asked::Answered(Ok(candidates)),
-            SlotLookup::Shared => return Asked::Answered(Err(LookupError::Unknown)),
-            SlotLookup::NoSuchKey if slot.entry.is_inline() => return Asked::Answered(Err(LookupError::Unknown)),
+            SlotLookup::Keys(candidates) => return KeyLookup::Answered(Ok(candidates)),
+            SlotLookup::Shared => return KeyLookup::Answered(Err(LookupError::Unknown)),
+            SlotLookup::NoSuchKey if slot.entry.is_inline() => return KeyLookup::Answered(Err(LookupError::Unknown)),
             SlotLookup::NoSuchKey => Cause::UnknownKid,
             SlotLookup::NoKeys => Cause::Load,
         };
         if let Some(outcome_receiver) = control.join(Some(question)) {
-            return Asked::Waiting(FetchHandle::of(outcome_receiver));
+            return KeyLookup::Waiting(FetchHandle::of(outcome_receiver));
         }
         let admission =
             if cause == Cause::Load { control.admit_load(now) } else { control.admit_unknown(question, now) };
         match admission {
             Admission::Go => {
-                Asked::Waiting(slot.entry.join_or_start(&self.inner.context, &mut control, cause, Some(question)).0)
+                KeyLookup::Waiting(slot.entry.join_or_start(&self.inner.context, &mut control, cause, Some(question)).0)
             }
-            Admission::Negative => Asked::Answered(Err(LookupError::Unknown)),
-            Admission::NotYet(time) => Asked::Answered(Err(unavailable(time))),
+            Admission::Negative => KeyLookup::Answered(Err(LookupError::Unknown)),
+            Admission::NotYet(time) => KeyLookup::Answered(Err(unavailable(time))),
         }
     }
 
@@ -535,8 +535,8 @@ impl Deref for SlotRef<'_> {
     }
 }
 
-/// Result of [`JwksCache::ask`]: an answer, or a fetch to wait for.
-enum Asked {
+/// Result of [`JwksCache::look_up`]: an answer, or a fetch to wait for.
+enum KeyLookup {
     Answered(Result<Candidates, LookupError>),
     Waiting(FetchHandle),
 }

@@ -80,10 +80,10 @@ impl AddressGuard {
                 "a private address, and plain http (`allow_http`) goes to loopback only"
             }
             AddressClass::Private => {
-                "a private address; set `allow_private_network: true` for this issuer if that is meant"
+                "a private address; set `allow_private_network: true` for this issuer if that is intended"
             }
             AddressClass::Loopback => {
-                "a loopback address; set `allow_private_network: true` for this issuer if that is meant"
+                "a loopback address; set `allow_private_network: true` for this issuer if that is intended"
             }
             AddressClass::Never => "an address that is never dialled (link-local, multicast, reserved or translated)",
         };

@@ -49,7 +49,7 @@ impl RuleSet {
         if !self.entry_by_name.contains_key(&case.entry) {
             return Verdict::Refused { reason: "issuer_unknown" };
         }
-        let asked = RequestedNames {
+        let request_names = RequestedNames {
             audience: &case.audience,
             resource: &case.resource,
             scope: case.scope.as_deref(),
@@ -57,7 +57,9 @@ impl RuleSet {
             client_is_account: false,
             lifetime: None,
         };
-        let Ok(requested) = self.resolve(&asked) else { return Verdict::Refused { reason: "request_malformed" } };
+        let Ok(requested) = self.resolve(&request_names) else {
+            return Verdict::Refused { reason: "request_malformed" };
+        };
         if !self.knows_audience(&case.entry, &case.claims) {
             return Verdict::Refused { reason: "token_audience" };
         }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use sts_types::{Audience, CheckCode, Issuers, Lifetime, Located, Origin};
 
 use crate::finding::{Finding, Findings, Severity, duration};
-use crate::index::{IdentityAt, Index};
+use crate::index::{IdentityPosition, Index};
 use crate::ruleset::{Compiled, Entry, RuleSet};
 use crate::{IssuerSpec, Spec};
 
@@ -133,7 +133,10 @@ fn entries(spec: &Spec, accounts: &[crate::account::Account]) -> Vec<Entry> {
             for rule in &compiled.terms.entries {
                 let Some(entry) = entries.get_mut(rule.entry) else { continue };
                 entry.audiences.extend(rule.audiences.iter().cloned());
-                members.get_mut(rule.entry).into_iter().for_each(|list| list.push(IdentityAt { account, identity }));
+                members
+                    .get_mut(rule.entry)
+                    .into_iter()
+                    .for_each(|list| list.push(IdentityPosition { account, identity }));
             }
         }
     }

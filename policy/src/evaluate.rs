@@ -5,7 +5,7 @@ use sts_claims::ClaimSet;
 
 use crate::account::Account;
 use crate::identity::{ApiGrant, ConditionCache, EvaluationContext, Identity};
-use crate::index::{Candidates, IdentityAt};
+use crate::index::{Candidates, IdentityPosition};
 use crate::ruleset::RuleSet;
 use crate::{Facts, Grant, Outcome, Refusal, Requested, RequestedAccount, RequestedTarget};
 
@@ -15,7 +15,7 @@ const FEW: usize = 16;
 /// The decision for one account: the identity, and its grant.
 #[derive(Clone, Copy)]
 pub(crate) struct Chosen<'a> {
-    pub(crate) at: IdentityAt,
+    pub(crate) position: IdentityPosition,
     account: &'a Account,
     identity: &'a Identity,
     grant: &'a ApiGrant,
@@ -79,7 +79,7 @@ impl RuleSet {
         if all <= FEW {
             return first_that_covers(
                 account,
-                (0..all).map(|identity| IdentityAt { account: index, identity }),
+                (0..all).map(|identity| IdentityPosition { account: index, identity }),
                 context,
                 requested,
             );
@@ -95,7 +95,9 @@ impl RuleSet {
         let mut refusal = Refusal::NoIdentityMatched;
         let candidates = self.candidates(context);
         for of_account in candidates.chunk_by(|a, b| a.account == b.account) {
-            let Some(account) = of_account.first().and_then(|at| self.accounts.get(at.account)) else { continue };
+            let Some(account) = of_account.first().and_then(|position| self.accounts.get(position.account)) else {
+                continue;
+            };
             match first_that_covers(account, of_account.iter().copied(), context, requested) {
                 Ok(_) if found.is_some() => return Err(Refusal::AmbiguousAccount),
                 Ok(chosen) => found = Some(chosen),
@@ -114,7 +116,7 @@ impl RuleSet {
     pub(crate) fn grant(&self, chosen: Chosen<'_>, context: &EvaluationContext<'_>, requested: &Requested) -> Grant {
         let Chosen { account, identity, grant, .. } = chosen;
         let configured = [identity.terms.ttl, account.terms.ttl].into_iter().flatten().min().unwrap_or(self.ttl);
-        let lifetime = requested.lifetime.map_or(configured, |asked| asked.min(configured)).min(self.max_ttl);
+        let lifetime = requested.lifetime.map_or(configured, |lifetime| lifetime.min(configured)).min(self.max_ttl);
         let replay = context.entry.and_then(|entry| identity.rule(entry)).map(|rule| rule.replay).unwrap_or_default();
         Grant {
             account: account.granted.clone(),
@@ -128,9 +130,9 @@ impl RuleSet {
         }
     }
 
-    pub(crate) fn identity(&self, at: IdentityAt) -> Option<(&Account, &Identity)> {
-        let account = self.accounts.get(at.account)?;
-        Some((account, account.identities.get(at.identity)?))
+    pub(crate) fn identity(&self, position: IdentityPosition) -> Option<(&Account, &Identity)> {
+        let account = self.accounts.get(position.account)?;
+        Some((account, account.identities.get(position.identity)?))
     }
 }
 
@@ -138,19 +140,21 @@ impl RuleSet {
 /// the reason.
 fn first_that_covers<'a>(
     account: &'a Account,
-    identities: impl Iterator<Item = IdentityAt>,
+    identities: impl Iterator<Item = IdentityPosition>,
     context: &EvaluationContext<'_>,
     requested: &Requested,
 ) -> Result<Chosen<'a>, Refusal> {
     let mut refusal = Refusal::NoIdentityMatched;
-    for at in identities {
-        let Some(identity) =
-            account.identities.get(at.identity).filter(|identity| identity.matches(&account.terms.window, context))
+    for position in identities {
+        let Some(identity) = account
+            .identities
+            .get(position.identity)
+            .filter(|identity| identity.matches(&account.terms.window, context))
         else {
             continue;
         };
         match cover(account, identity, requested) {
-            Ok(grant) => return Ok(Chosen { at, account, identity, grant }),
+            Ok(grant) => return Ok(Chosen { position, account, identity, grant }),
             Err(other) => refusal = closest(refusal, other),
         }
     }
@@ -169,8 +173,8 @@ pub(crate) fn cover<'a>(
         RequestedTarget::Default => account.terms.default_target.ok_or(Refusal::TargetRequired)?,
     };
     let grant = identity.terms.grants.iter().find(|grant| grant.api == api).ok_or(Refusal::TargetNotGranted)?;
-    let granted = |asked: &sts_types::ScopeSet| asked.iter().all(|scope| grant.scopes.contains(scope.as_str()));
-    if requested.unknown_scope || !requested.scopes.as_ref().is_none_or(granted) {
+    let is_granted = |scopes: &sts_types::ScopeSet| scopes.iter().all(|scope| grant.scopes.contains(scope.as_str()));
+    if requested.unknown_scope || !requested.scopes.as_ref().is_none_or(is_granted) {
         return Err(Refusal::ScopeNotGranted);
     }
     Ok(grant)

@@ -4,7 +4,7 @@
 use crate::account::Account;
 use crate::evaluate::{Chosen, cover};
 use crate::identity::{ConditionCache, EvaluationContext, Identity};
-use crate::index::IdentityAt;
+use crate::index::IdentityPosition;
 use crate::ruleset::RuleSet;
 use crate::{ConditionTrace, Decision, Facts, IdentityTrace, Outcome, Refusal, Requested, RequestedAccount};
 
@@ -24,7 +24,7 @@ impl RuleSet {
         let context = self.context(facts, &variables, &memo);
         let chosen = self.choose(&context, requested);
         let tried = self.tried(&context, requested, &chosen);
-        let trace = tried.into_iter().filter_map(|at| self.trace(at, &context, requested)).collect();
+        let trace = tried.into_iter().filter_map(|position| self.trace(position, &context, requested)).collect();
         let outcome = match chosen {
             Ok(chosen) => Outcome::Granted(self.grant(chosen, &context, requested)),
             Err(refusal) => Outcome::Refused(refusal),
@@ -44,15 +44,15 @@ impl RuleSet {
         context: &EvaluationContext<'_>,
         requested: &Requested,
         chosen: &Result<Chosen<'_>, Refusal>,
-    ) -> Vec<IdentityAt> {
+    ) -> Vec<IdentityPosition> {
         match (chosen, requested.account) {
             (Ok(chosen), _) => {
-                let before = chosen.at.identity.saturating_sub(MOST_TRACED - 1);
-                self.of_account(chosen.at.account).take(chosen.at.identity + 1).skip(before).collect()
+                let before = chosen.position.identity.saturating_sub(MOST_TRACED - 1);
+                self.of_account(chosen.position.account).take(chosen.position.identity + 1).skip(before).collect()
             }
             (Err(Refusal::NoSuchAccount), _) => Vec::new(),
             (Err(Refusal::NoIdentityMatched | Refusal::AccountDisabled), RequestedAccount::Known(account)) => {
-                let near = |at: &IdentityAt| at.account == account;
+                let near = |position: &IdentityPosition| position.account == account;
                 self.nearest_first(self.of_account(account), near, context)
             }
             (Err(Refusal::NoIdentityMatched | Refusal::AccountDisabled), _) => {
@@ -62,30 +62,30 @@ impl RuleSet {
             }
             // Some identities matched, and the refusal is about these.
             (Err(_), named) => {
-                let asked = |at: &IdentityAt| !matches!(named, RequestedAccount::Known(own) if own != at.account);
-                let matches = |at: &IdentityAt| {
-                    self.identity(*at)
+                let is_requested = |position: &IdentityPosition| !matches!(named, RequestedAccount::Known(account) if account != position.account);
+                let matches = |position: &IdentityPosition| {
+                    self.identity(*position)
                         .is_some_and(|(account, identity)| identity.matches(&account.terms.window, context))
                 };
-                self.candidates(context).into_iter().filter(asked).filter(matches).take(MOST_TRACED).collect()
+                self.candidates(context).into_iter().filter(is_requested).filter(matches).take(MOST_TRACED).collect()
             }
         }
     }
 
-    fn of_account(&self, account: usize) -> impl Iterator<Item = IdentityAt> + use<> {
+    fn of_account(&self, account: usize) -> impl Iterator<Item = IdentityPosition> + use<> {
         let count = self.accounts.get(account).map_or(0, |account| account.identities.len());
-        (0..count).map(move |identity| IdentityAt { account, identity })
+        (0..count).map(move |identity| IdentityPosition { account, identity })
     }
 
     /// The nearest of `all`. If there are too many to rank, the nearest of the first ones and of
     /// those that the index finds similar.
     fn nearest_first(
         &self,
-        all: impl Iterator<Item = IdentityAt>,
-        is_one: impl Fn(&IdentityAt) -> bool,
+        all: impl Iterator<Item = IdentityPosition>,
+        is_one: impl Fn(&IdentityPosition) -> bool,
         context: &EvaluationContext<'_>,
-    ) -> Vec<IdentityAt> {
-        let mut ranked: Vec<IdentityAt> = all.take(MOST_RANKED + 1).collect();
+    ) -> Vec<IdentityPosition> {
+        let mut ranked: Vec<IdentityPosition> = all.take(MOST_RANKED + 1).collect();
         if ranked.len() > MOST_RANKED
             && let Some(entry) = context.entry.and_then(|entry| self.entries.get(entry))
         {
@@ -96,16 +96,24 @@ impl RuleSet {
             ranked.sort_unstable();
             ranked.dedup();
         }
-        let distance = |at: IdentityAt| {
-            Some((self.identity(at).map(|(account, identity)| identity.distance(&account.terms.window, context))?, at))
+        let distance = |position: IdentityPosition| {
+            Some((
+                self.identity(position).map(|(account, identity)| identity.distance(&account.terms.window, context))?,
+                position,
+            ))
         };
         let mut ranked: Vec<_> = ranked.into_iter().filter_map(distance).collect();
         ranked.sort_unstable();
-        ranked.into_iter().map(|(_, at)| at).take(MOST_TRACED).collect()
+        ranked.into_iter().map(|(_, position)| position).take(MOST_TRACED).collect()
     }
 
-    fn trace(&self, at: IdentityAt, context: &EvaluationContext<'_>, requested: &Requested) -> Option<IdentityTrace> {
-        let (account, identity) = self.identity(at)?;
+    fn trace(
+        &self,
+        position: IdentityPosition,
+        context: &EvaluationContext<'_>,
+        requested: &Requested,
+    ) -> Option<IdentityTrace> {
+        let (account, identity) = self.identity(position)?;
         let conditions = identity.trace(&account.terms.window, context);
         let matched = conditions.iter().all(|condition| condition.holds);
         Some(IdentityTrace {

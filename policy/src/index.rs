@@ -12,19 +12,19 @@ use crate::identity::Identity;
 
 /// Position of an identity: the index of its account, and its index in that account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct IdentityAt {
+pub(crate) struct IdentityPosition {
     pub(crate) account: usize,
     pub(crate) identity: usize,
 }
 
-impl IdentityAt {
+impl IdentityPosition {
     pub(crate) fn of(self, accounts: &[Account]) -> Option<&Identity> {
         accounts.get(self.account)?.identities.get(self.identity)
     }
 }
 
 /// Identities that a token may match. Usually very few.
-pub(crate) type Candidates = SmallVec<[IdentityAt; 4]>;
+pub(crate) type Candidates = SmallVec<[IdentityPosition; 4]>;
 
 /// Identities by the hash of a text. The text itself is not stored: comparing it would cost another
 /// cache miss. The evaluator checks every candidate anyway, so a hash collision only costs one more
@@ -54,27 +54,27 @@ impl Hasher for Hashed {
 /// One or more identities. Most keys have one, which needs no allocation.
 #[derive(Debug)]
 enum IdentityList {
-    One(IdentityAt),
-    Many(Vec<IdentityAt>),
+    One(IdentityPosition),
+    Many(Vec<IdentityPosition>),
 }
 
 impl IdentityList {
-    fn put(table: &mut ByHash, hash: u64, at: IdentityAt) {
+    fn put(table: &mut ByHash, hash: u64, position: IdentityPosition) {
         match table.entry(hash) {
-            Entry::Vacant(free) => drop(free.insert(Self::One(at))),
+            Entry::Vacant(free) => drop(free.insert(Self::One(position))),
             Entry::Occupied(mut entry) => match entry.get_mut() {
-                Self::Many(list) => list.push(at),
+                Self::Many(list) => list.push(position),
                 Self::One(first) => {
-                    let both = vec![*first, at];
+                    let both = vec![*first, position];
                     entry.insert(Self::Many(both));
                 }
             },
         }
     }
 
-    fn as_slice(&self) -> &[IdentityAt] {
+    fn as_slice(&self) -> &[IdentityPosition] {
         match self {
-            Self::One(at) => std::slice::from_ref(at),
+            Self::One(position) => std::slice::from_ref(position),
             Self::Many(list) => list,
         }
     }
@@ -93,12 +93,12 @@ pub(crate) struct Index {
     claims: Vec<(ClaimPath, ByHash)>,
     heads: PrefixIndex,
     /// Identities without any such key. Every token is checked against them.
-    rest: Vec<IdentityAt>,
+    rest: Vec<IdentityPosition>,
     /// Every identity of the entry, in file order.
-    members: Vec<IdentityAt>,
+    members: Vec<IdentityPosition>,
     /// Every identity with a subject, sorted by its literal head in lower case. Near misses are
     /// neighbours.
-    by_likeness: Vec<IdentityAt>,
+    by_likeness: Vec<IdentityPosition>,
 }
 
 /// A key that an identity can be filed under.
@@ -112,15 +112,15 @@ enum Key<'a> {
 impl Index {
     /// Builds the index of `members`. Among equally rare keys an exact subject comes first, then
     /// the `preferred` claims, which name the token's owner.
-    pub(crate) fn new(members: Vec<IdentityAt>, accounts: &[Account], preferred: &[&str]) -> Self {
-        let identities = || members.iter().filter_map(|at| Some((*at, at.of(accounts)?)));
+    pub(crate) fn new(members: Vec<IdentityPosition>, accounts: &[Account], preferred: &[&str]) -> Self {
+        let identities = || members.iter().filter_map(|position| Some((*position, position.of(accounts)?)));
         let mut shared: HashMap<Key<'_>, usize, foldhash::fast::RandomState> = HashMap::default();
         for key in identities().flat_map(|(_, identity)| keys(identity)).flatten() {
             *shared.entry(key).or_default() += 1;
         }
         let mut index = Self::default();
-        let mut heads: Vec<(&str, IdentityAt)> = Vec::new();
-        for (at, identity) in identities() {
+        let mut heads: Vec<(&str, IdentityPosition)> = Vec::new();
+        for (position, identity) in identities() {
             // A group is as rare as its most common key.
             let crowd = |group: &Vec<Key<'_>>| group.iter().filter_map(|key| shared.get(key)).max().copied();
             let rank = |group: &Vec<Key<'_>>| match group.first() {
@@ -131,26 +131,29 @@ impl Index {
                 Some(Key::Head(_)) | None => usize::MAX,
             };
             let Some(group) = keys(identity).into_iter().min_by_key(|group| (crowd(group), rank(group))) else {
-                index.rest.push(at);
+                index.rest.push(position);
                 continue;
             };
             for key in group {
                 match key {
                     Key::Subject(text) => {
                         let hash = index.hasher.hash_one(text);
-                        IdentityList::put(&mut index.subjects, hash, at);
+                        IdentityList::put(&mut index.subjects, hash, position);
                     }
                     Key::Claim(path, text) => {
                         let hash = index.hasher.hash_one(text);
-                        IdentityList::put(index.texts_of(path), hash, at);
+                        IdentityList::put(index.texts_of(path), hash, position);
                     }
-                    Key::Head(text) => heads.push((text, at)),
+                    Key::Head(text) => heads.push((text, position)),
                 }
             }
         }
         index.heads = PrefixIndex::new(&heads, &index.hasher);
-        index.by_likeness = identities().filter(|(_, identity)| identity.subject.is_some()).map(|(at, _)| at).collect();
-        index.by_likeness.sort_by_cached_key(|at| (folded(head(*at, accounts)).collect::<Vec<u8>>(), *at));
+        index.by_likeness =
+            identities().filter(|(_, identity)| identity.subject.is_some()).map(|(position, _)| position).collect();
+        index
+            .by_likeness
+            .sort_by_cached_key(|position| (folded(head(*position, accounts)).collect::<Vec<u8>>(), *position));
         index.members = members;
         index
     }
@@ -165,7 +168,7 @@ impl Index {
     }
 
     /// Every identity of the entry, in file order.
-    pub(crate) fn members(&self) -> impl Iterator<Item = IdentityAt> + '_ {
+    pub(crate) fn members(&self) -> impl Iterator<Item = IdentityPosition> + '_ {
         self.members.iter().copied()
     }
 
@@ -193,12 +196,12 @@ impl Index {
 
     /// Identities that `claims` may nearly match: up to `most` that share a key with the token, and
     /// up to `most` whose subject sorts next to the token's, case ignored.
-    pub(crate) fn near_misses(&self, claims: &ClaimSet, accounts: &[Account], most: usize) -> Vec<IdentityAt> {
+    pub(crate) fn near_misses(&self, claims: &ClaimSet, accounts: &[Account], most: usize) -> Vec<IdentityPosition> {
         let sub = claims.text("sub").unwrap_or_default();
-        let middle = self.by_likeness.partition_point(|at| folded(head(*at, accounts)).lt(folded(sub)));
+        let middle = self.by_likeness.partition_point(|position| folded(head(*position, accounts)).lt(folded(sub)));
         let half = most / 2;
         let alike = self.by_likeness.iter().skip(middle.saturating_sub(half)).take(2 * half).copied();
-        let mut found: Vec<IdentityAt> = self.candidates(claims).into_iter().take(most).chain(alike).collect();
+        let mut found: Vec<IdentityPosition> = self.candidates(claims).into_iter().take(most).chain(alike).collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -219,8 +222,8 @@ fn keys(identity: &Identity) -> Vec<Vec<Key<'_>>> {
     subject.into_iter().chain(exact).collect()
 }
 
-fn head(at: IdentityAt, accounts: &[Account]) -> &str {
-    at.of(accounts).and_then(|identity| identity.subject.as_ref()).map_or("", |subject| subject.literal_head())
+fn head(position: IdentityPosition, accounts: &[Account]) -> &str {
+    position.of(accounts).and_then(|identity| identity.subject.as_ref()).map_or("", |subject| subject.literal_head())
 }
 
 fn folded(text: &str) -> impl Iterator<Item = u8> + '_ {
@@ -237,16 +240,16 @@ struct PrefixIndex {
 }
 
 impl PrefixIndex {
-    fn new(heads: &[(&str, IdentityAt)], hasher: &RandomState) -> Self {
+    fn new(heads: &[(&str, IdentityPosition)], hasher: &RandomState) -> Self {
         let mut lengths: Vec<usize> = heads.iter().map(|(text, _)| text.len()).collect();
         lengths.sort_unstable();
         lengths.dedup();
         let mut index = Self { lengths, under: ByHash::default() };
         let mut under = ByHash::default();
-        for (text, at) in heads {
+        for (text, position) in heads {
             let mut last = None;
             index.hashes(text, hasher, |hash| last = Some(hash));
-            last.into_iter().for_each(|hash| IdentityList::put(&mut under, hash, *at));
+            last.into_iter().for_each(|hash| IdentityList::put(&mut under, hash, *position));
         }
         index.under = under;
         index
@@ -318,8 +321,8 @@ mod tests {
             written in proptest::collection::vec("[ab]{0,5}", 0..20),
             text in "[abc]{0,8}",
         ) {
-            let heads: Vec<(&str, IdentityAt)> = (written.iter().enumerate())
-                .map(|(at, head)| (head.as_str(), IdentityAt { account: at, identity: 0 }))
+            let heads: Vec<(&str, IdentityPosition)> = (written.iter().enumerate())
+                .map(|(at, head)| (head.as_str(), IdentityPosition { account: at, identity: 0 }))
                 .collect();
             let hasher = RandomState::new();
             let heads = PrefixIndex::new(&heads, &hasher);

@@ -11,7 +11,7 @@ use sts_types::{AccountName, IdentityName, Origin};
 
 use crate::account::Account;
 use crate::identity::{ApiGrant, Identity};
-use crate::index::IdentityAt;
+use crate::index::IdentityPosition;
 use crate::ruleset::RuleSet;
 use crate::{Preset, Spec};
 use relation::{CommonToken, claims_of, meet, takes_all};
@@ -75,7 +75,7 @@ impl RuleSet {
         let mut reported = HashSet::new();
         let mut compared = HashSet::new();
         for (entry, spec) in self.entries.iter().zip(&spec.issuers) {
-            let members: Vec<IdentityAt> = entry.index.members().collect();
+            let members: Vec<IdentityPosition> = entry.index.members().collect();
             for (a, b) in pairs(&members, &self.accounts, spec.preset) {
                 if found.shadowed.len() + found.ambiguous.len() >= MOST_TOLD || compared.len() >= MOST_PAIRS {
                     found.incomplete = true;
@@ -92,8 +92,8 @@ impl RuleSet {
 
     fn compare(
         &self,
-        first: IdentityAt,
-        second: IdentityAt,
+        first: IdentityPosition,
+        second: IdentityPosition,
         preset: Option<Preset>,
         reported: &mut HashSet<(usize, usize, usize)>,
         found: &mut Overlaps,
@@ -139,28 +139,28 @@ impl RuleSet {
 /// The pairs of identities that may share a token: their subject heads or exact claim values fit
 /// together. The smallest groups come first, and a pair may come more than once.
 fn pairs<'a>(
-    members: &'a [IdentityAt],
+    members: &'a [IdentityPosition],
     accounts: &'a [Account],
     preset: Option<Preset>,
-) -> impl Iterator<Item = (IdentityAt, IdentityAt)> + 'a {
-    let mut heads: BTreeMap<&str, Vec<IdentityAt>> = BTreeMap::new();
-    let mut texts: HashMap<(&ClaimPath, String), Vec<IdentityAt>> = HashMap::new();
+) -> impl Iterator<Item = (IdentityPosition, IdentityPosition)> + 'a {
+    let mut heads: BTreeMap<&str, Vec<IdentityPosition>> = BTreeMap::new();
+    let mut texts: HashMap<(&ClaimPath, String), Vec<IdentityPosition>> = HashMap::new();
     let mut rest = Vec::new();
-    for at in members.iter().copied() {
-        let Some(identity) = at.of(accounts) else { continue };
+    for position in members.iter().copied() {
+        let Some(identity) = position.of(accounts) else { continue };
         let mut filed = false;
         if let Some(subject) = &identity.subject {
-            heads.entry(subject.literal_head()).or_default().push(at);
+            heads.entry(subject.literal_head()).or_default().push(position);
             filed = true;
         }
         for condition in identity.conditions.iter() {
             for text in condition.exact_texts().unwrap_or_default() {
-                texts.entry((&condition.path, text.to_owned())).or_default().push(at);
+                texts.entry((&condition.path, text.to_owned())).or_default().push(position);
                 filed = true;
             }
         }
         if !filed {
-            rest.push(at);
+            rest.push(position);
         }
     }
     // A subject pattern that names the repository joins the identities that name it in a claim.
@@ -175,9 +175,9 @@ fn pairs<'a>(
             }
         }
     }
-    let mut groups: Vec<(Vec<IdentityAt>, Vec<IdentityAt>)> = Vec::new();
+    let mut groups: Vec<(Vec<IdentityPosition>, Vec<IdentityPosition>)> = Vec::new();
     // The heads are sorted, so the heads that a head begins with form a stack.
-    let mut open: Vec<(&str, &Vec<IdentityAt>)> = Vec::new();
+    let mut open: Vec<(&str, &Vec<IdentityPosition>)> = Vec::new();
     for (head, under) in &heads {
         while open.last().is_some_and(|(beginning, _)| !head.starts_with(beginning)) {
             open.pop();
@@ -189,7 +189,7 @@ fn pairs<'a>(
     groups.extend(texts.into_values().map(|group| (group.clone(), group)));
     groups.push((rest, members.to_vec()));
     groups.sort_by_key(|(left, right)| left.len() * right.len());
-    let both = |(left, right): (Vec<IdentityAt>, Vec<IdentityAt>)| {
+    let both = |(left, right): (Vec<IdentityPosition>, Vec<IdentityPosition>)| {
         left.into_iter().flat_map(move |a| right.clone().into_iter().map(move |b| (a, b)))
     };
     groups.into_iter().flat_map(both).filter(|(a, b)| a != b)

@@ -53,11 +53,11 @@ pub struct TestFailure {
 /// If the outcome differs from the expected one, or the test cannot be run.
 pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) -> Result<TestPassed, TestFailure> {
     let audience = audience(test);
-    let (asked, requested) = request(rules, test, &audience)?;
+    let (request_names, requested) = request(rules, test, &audience)?;
     let evaluated = likely_token(rules, spec, test, &requested, now)?;
     let facts = Facts { entry: &evaluated.candidate.entry, claims: &evaluated.candidate.claims, now };
     let decision = rules.explain(facts, &requested);
-    let verdict = summary(rules, facts, &asked, &decision);
+    let verdict = summary(rules, facts, &request_names, &decision);
     let fails =
         |origin, message, help| TestFailure { origin, message, help, decision: Some(Box::new(decision.clone())) };
     match (&test.expect, &evaluated.outcome) {
@@ -142,7 +142,7 @@ fn request<'a>(
         let message = format!("there is no account {}", quoted(&account.value));
         return Err(broken(account.origin, message, help));
     }
-    let asked = RequestedNames {
+    let request_names = RequestedNames {
         audience,
         resource: &test.resource,
         scope: test.scope.as_deref(),
@@ -150,11 +150,11 @@ fn request<'a>(
         client_is_account: false,
         lifetime: None,
     };
-    let requested = rules.resolve(&asked).map_err(|error| {
+    let requested = rules.resolve(&request_names).map_err(|error| {
         let help = "name the account once: in `account`, or in `audience`".to_owned();
         broken(test.origin, error.to_string(), Some(help))
     })?;
-    Ok((asked, requested))
+    Ok((request_names, requested))
 }
 
 /// A candidate token with its outcome.

@@ -31,47 +31,50 @@ impl RuleSet {
     ///
     /// # Errors
     /// If the request names two accounts.
-    pub fn resolve(&self, asked: &RequestedNames<'_>) -> Result<Requested, RequestError> {
+    pub fn resolve(&self, request_names: &RequestedNames<'_>) -> Result<Requested, RequestError> {
         let mut account = RequestedAccount::Any;
         let mut target = RequestedTarget::Default;
-        let names = asked.audience.iter().enumerate().filter(|(_, name)| !name.is_empty());
+        let names = request_names.audience.iter().enumerate().filter(|(_, name)| !name.is_empty());
         // Repeated values count once, whether the name exists or not. Otherwise a stranger could
         // tell the two apart, because two unknown names are an error and a known name twice is not.
-        for (_, name) in names.filter(|(index, name)| !asked.audience.iter().take(*index).any(|before| before == *name))
+        for (_, name) in
+            names.filter(|(index, name)| !request_names.audience.iter().take(*index).any(|before| before == *name))
         {
             match self.classify(name) {
                 NameKind::Account(named) => name_account(&mut account, named)?,
                 NameKind::Target(named) => name_target(&mut target, named),
             }
         }
-        for uri in asked.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty()) {
+        for uri in request_names.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty()) {
             // RFC 8693 section 2.1: an absolute URI without fragment. No other text names an API.
             let well_formed = uri.contains(':') && !uri.contains('#');
             let api = self.api_by_audience.get(uri).filter(|_| well_formed);
             name_target(&mut target, api.map_or(RequestedTarget::Refused, |index| RequestedTarget::Api(*index)));
         }
-        if let Some(client) = asked.client_id.filter(|client| asked.client_is_account && !client.is_empty()) {
+        if let Some(client) =
+            request_names.client_id.filter(|client| request_names.client_is_account && !client.is_empty())
+        {
             let named = self.account_by_name.get(client);
             name_account(
                 &mut account,
                 named.map_or(RequestedAccount::Nobody, |index| RequestedAccount::Known(*index)),
             )?;
         } else if account == RequestedAccount::Any
-            && let Some(index) = asked.client_id.and_then(|name| self.account_by_name.get(name))
+            && let Some(index) = request_names.client_id.and_then(|name| self.account_by_name.get(name))
         {
             account = RequestedAccount::Known(*index);
         }
-        let (scopes, unknown_scope) = self.scopes(asked.scope.unwrap_or_default());
-        Ok(Requested { account, target, scopes, unknown_scope, lifetime: asked.lifetime })
+        let (scopes, unknown_scope) = self.scopes(request_names.scope.unwrap_or_default());
+        Ok(Requested { account, target, scopes, unknown_scope, lifetime: request_names.lifetime })
     }
 
     /// Whether a request names more than one API. Other faults of the request do not matter here.
     #[must_use]
-    pub fn names_several_targets(&self, asked: &RequestedNames<'_>) -> bool {
-        let of_audience = asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty());
+    pub fn names_several_targets(&self, request_names: &RequestedNames<'_>) -> bool {
+        let of_audience = request_names.audience.iter().map(String::as_str).filter(|name| !name.is_empty());
         let of_audience = of_audience.filter(|name| matches!(self.classify(name), NameKind::Target(_)));
         let api = |name: &str| self.api_by_name.get(name).or_else(|| self.api_by_audience.get(name)).copied();
-        let of_resource = asked.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty());
+        let of_resource = request_names.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty());
         let mut named = of_audience.chain(of_resource).map(|name| api(name).ok_or(name));
         let first = named.next();
         first.is_some_and(|first| named.any(|other| other != first))

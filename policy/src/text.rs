@@ -10,11 +10,11 @@ use crate::{ConditionTrace, Decision, Facts, Grant, Outcome, RuleSet};
 /// The first line of `sts explain`: the verdict, and for a refusal its cause and what would end it.
 /// It has a bounded length.
 #[must_use]
-pub fn summary(rules: &RuleSet, facts: Facts<'_>, asked: &RequestedNames<'_>, decision: &Decision) -> String {
+pub fn summary(rules: &RuleSet, facts: Facts<'_>, request_names: &RequestedNames<'_>, decision: &Decision) -> String {
     match &decision.outcome {
         Outcome::Granted(grant) => granted(grant),
         Outcome::Refused(_) => {
-            rules.diagnose(facts, asked, decision).map_or_else(String::new, |diagnosis| diagnosis.line())
+            rules.diagnose(facts, request_names, decision).map_or_else(String::new, |diagnosis| diagnosis.line())
         }
     }
 }

@@ -109,7 +109,7 @@ fn the_host_is_an_ip_literal_localhost_or_listed() {
     ] {
         assert_ne!(with(wrong), 200, "{wrong}");
     }
-    // A target may name a host of its own, which some would take for the one that is meant.
+    // The request target may name another host than `Host` does. Some servers believe it.
     let at = |target: &str| send(server.admin(), &Request::get(target)).status;
     assert_eq!((at("http://localhost/readyz"), at("http://evil.example/readyz")), (200, 400));
 }
@@ -155,7 +155,7 @@ fn c117_c119_admin_paths_have_one_normal_form_and_their_methods() {
     assert_eq!(status("DELETE", "/admin/v1/keys"), 405);
     assert_eq!(status("GET", "/admin/v1/revocations"), 405);
     assert_eq!(status("GET", "/admin/v1/keys/rotate"), 405);
-    // A path that needs the token needs it however it is spelt.
+    // A path needs the token in every spelling.
     for spelt in ["//admin/v1/keys", "/admin//v1/keys/", "/metrics/../admin/v1/keys", "/readyz/../admin/v1/keys"] {
         assert_ne!(admin(Request::get(spelt)).status, 200, "{spelt}");
     }

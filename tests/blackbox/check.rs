@@ -150,8 +150,8 @@ fn what_cannot_be_compared_is_told() {
     let event = json!({ "event": "decision", "request_id": "1", "outcome": "granted", "issuer_entry": "plain" });
     site.write("events.jsonl", format!("{event}\nno event\n\n"));
     let finished = check(&site, &["--against", "sts.yaml", "--replay", "events.jsonl"]).ended(0);
-    assert!(finished.stdout.contains("not judged for want of claims: 1"), "{}", finished.stdout);
-    assert!(finished.stdout.contains("lines that are no decision event: 1"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("not judged, because they have no claims: 1"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("lines that are not decision events: 1"), "{}", finished.stdout);
     check(&site, &["--replay", "events.jsonl"]).ended(2);
 }
 
@@ -215,13 +215,13 @@ fn fld23_a_certificate_that_clients_will_not_accept_is_refused() {
         let document = check(&site, &["--json"]).ended(2).json();
         assert_eq!((&document["ok"], &document["diagnostics"][0]["rule"]), (&json!(false), &json!(code)));
     }
-    // A pair that does not fit.
+    // A certificate and the key of another one.
     let site = tls_site(us, &["sts.example.com"], (2020, 2090));
     site.write("tls.key", rcgen::KeyPair::generate().unwrap().serialize_pem());
     let finished = check(&site, &[]).ended(2);
     assert!(finished.stderr.contains("tls.crt"), "{}", finished.stderr);
     assert!(Server::try_start(STS, site).is_err());
-    // An expired one keeps no server waiting for clients that cannot come.
+    // No client accepts an expired certificate, so the server does not start with it.
     let (_, finished) = Server::try_start(STS, tls_site(us, &["sts.example.com"], (2020, 2021))).err().unwrap();
     assert!(finished.code == Some(2) && finished.stderr.contains("expired"), "{}", finished.text());
     assert!(finished.stderr.contains("rule: certificate-expired"), "{}", finished.text());
@@ -229,7 +229,7 @@ fn fld23_a_certificate_that_clients_will_not_accept_is_refused() {
         let (_, finished) = Server::try_start(STS, tls_site(us, &names, (2020, 2090))).err().unwrap();
         assert!(finished.code == Some(2) && finished.stderr.contains("does not name"), "{}", finished.text());
     }
-    // Behind a proxy the names are the proxy's affair.
+    // Behind a proxy, the proxy's certificate must have the name.
     let site = tls_site(us, &["other.example.com"], (2020, 2090));
     let config = world()
         .with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" }))
@@ -261,7 +261,7 @@ fn fld36_without_secrets_the_rules_are_checked_and_what_is_absent_is_a_warning()
     assert!(finished.stdout.contains("1 policy test passed"), "{}", finished.stdout);
     site.write("sts.yaml", tested("deny").text());
     check(&site, &["--without-secrets"]).ended(1);
-    // What is there is judged as ever.
+    // Files that exist are checked as usual.
     site.write("deploy.secret", DEPLOY_SECRET);
     std::fs::set_permissions(site.path("deploy.secret"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     check(&site, &["--without-secrets"]).ended(2);
@@ -306,7 +306,7 @@ fn a_server_that_does_not_start_names_the_code_that_a_check_names() {
         let (_, finished) = Server::try_start(STS, world_site(&config)).err().unwrap();
         assert!(finished.stderr.contains(&format!("rule: {code}")), "{}", finished.text());
     }
-    // What is recorded and cannot be read is a finding, too.
+    // Recorded decisions that cannot be read are a finding, too.
     let site = world_site(&world());
     let finished = check(&site, &["--against", "sts.yaml", "--replay", "missing.jsonl", "--json"]).ended(2).json();
     assert_eq!(finished["diagnostics"][0]["rule"], "unreadable-file", "{finished}");

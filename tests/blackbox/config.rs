@@ -190,7 +190,7 @@ fn a_variable_is_a_whole_scalar_plain_text_and_an_error_when_unset() {
         )
     };
     run(&[]).ended(2);
-    // A `*` in it is a `*`, not a pattern.
+    // A `*` in an environment variable is a literal `*`.
     run(&[("SUBJECT", "svc:*")]).ended(0);
     run(&[("SUBJECT", "svc:**")]).ended(1);
     run(&[("SUBJECT", "svc:octo")]).ended(1);

@@ -24,7 +24,7 @@ fn refused_start(site: Site, parts: &[&str]) -> (Site, Finished) {
     for part in parts {
         assert!(finished.stderr.contains(part), "{part}: {}", finished.stderr);
     }
-    // What serve refuses, check refuses.
+    // `check` refuses what `serve` refuses.
     let checked = STS.run(site.root(), &["check", "--config", "sts.yaml"]).ended(2);
     for part in parts {
         assert!(checked.stderr.contains(part), "check: {part}: {}", checked.stderr);
@@ -93,7 +93,7 @@ fn f8_a_folder_of_ours_that_others_can_write_to_stops_the_start() {
         chown(site.path(folder), Some(STRANGER), None).unwrap();
         refused_start(site, &[folder, "4713"]);
     }
-    // One that is there before the first start is judged like any.
+    // A file that exists before the first start is checked like any other.
     let site = world_site(&world());
     std::fs::create_dir(site.path("data")).unwrap();
     set_mode(site.path("data"), 0o777);
@@ -125,7 +125,7 @@ fn f8_a_changed_admin_token_takes_effect_at_once() {
     assert_eq!(status(&first), 200);
     server.site().replace("data/admin.token", format!("{second}\n"));
     assert_eq!((status(&first), status(second)), (401, 200));
-    // While others can read it, it opens nothing.
+    // The token is not accepted while others can read its file.
     set_mode(server.site().path("data/admin.token"), 0o644);
     assert_eq!(status(second), 401);
     server.lines().wait("a word on the cause", |line| {
@@ -192,7 +192,7 @@ fn fld14_f8_volumes_as_fs_group_leaves_them_serve_the_first_start_and_every_late
         assert_eq!(*kid.get_or_insert(now.clone()), now);
         site = server.terminate().1;
     }
-    // The same files where the process is not in the group.
+    // The same files, but the process is not in the group.
     mount(&site, USER);
     for name in ["sts.yaml", "deploy.secret", "billing.secret"] {
         chown(site.path(name), Some(USER), Some(GROUP)).unwrap();

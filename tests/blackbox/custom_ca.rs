@@ -39,7 +39,8 @@ fn issuer(key: &Key) -> String {
                 let mut head = Vec::new();
                 let mut byte = [0];
                 while !head.ends_with(b"\r\n\r\n") {
-                    // Whoever does not trust the certificate is gone by now.
+                    // A client that does not trust the certificate has closed the connection by
+                    // now.
                     let Ok(1) = stream.read(&mut byte) else { return };
                     head.extend(byte);
                 }

@@ -96,7 +96,7 @@ fn fld54_the_lines_that_dev_prints_work_for_every_platform_and_show_a_refusal_wi
     let output = String::from_utf8(run.stdout).unwrap() + &String::from_utf8(run.stderr).unwrap();
     assert!(output.contains("\"active\":true"), "{output}");
     assert!(output.contains("not_authorized") && output.contains("event_name"), "{output}");
-    // The client of each of the three platforms has printed an access token of ours.
+    // Each of the three platforms' clients printed one of our access tokens.
     assert_eq!(
         output.lines().filter(|line| line.starts_with("ey") && line.matches('.').count() == 2).count(),
         3,

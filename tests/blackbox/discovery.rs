@@ -103,7 +103,7 @@ fn c101_unknown_kids_start_one_refresh_in_a_cool_down_and_do_not_hurt_known_ones
     for at in 0..50 {
         let response = scene.exchange(&es256(&format!("unknown-{at}")));
         if at == 0 {
-            // Looked up in vain.
+            // The lookup finds no key.
             invalid(&response, "key_unknown");
         }
         assert!(["key_unknown", "issuer_unavailable"].contains(&reason_of(&response).as_str()), "{}", response.text());
@@ -156,7 +156,7 @@ fn kid_reuse_fetches_once_for_a_bad_signature_within_the_cool_down() {
     scene.issuer.jwks(Page::Json(Key::set(&[&new])));
     granted(&scene.exchange(&new));
     assert_eq!(scene.issuer.fetches(), 2);
-    // A set replaces the one before it whole.
+    // A new set replaces the whole old one.
     for key in [&old, &forged, &forged] {
         assert_ne!(scene.reason(key), "granted");
     }
@@ -284,7 +284,7 @@ fn c093_c094_an_issuer_that_never_answers_costs_5_seconds_at_most_and_others_not
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| scene.exchange(&key));
         until("the fetch", || scene.issuer.fetches() > 0);
-        // Bulkhead: another issuer's tokens do not wait for it.
+        // Another issuer's tokens do not wait for this fetch.
         for _ in 0..10 {
             granted(&scene.server.exchange(&token("svc:octo"), &[]));
         }

@@ -67,7 +67,7 @@ fn fld24_while_it_drains_requests_are_served_and_their_connections_closed() {
     }
     server.signal("TERM");
     until("the end of readiness", || is_unready(&server));
-    // Connections that were open before it, and new ones.
+    // Connections that were open before the drain, and new ones.
     let mut new = listeners.map(KeptAlive::open);
     for kept in idle.iter_mut().chain(&mut new) {
         let head = kept.ask("/healthz");
@@ -100,7 +100,7 @@ fn fld24_after_the_drain_the_rest_is_ended() {
         code
     });
     assert_eq!(code, Some(0));
-    // Less than a body may take.
+    // Shorter than the deadline of a body.
     assert!((Duration::from_secs(1)..Duration::from_secs(9)).contains(&took), "{took:?}");
     assert!(idle.is_closed());
 }

@@ -89,7 +89,7 @@ fn every_answer_has_a_request_id_of_its_own() {
     for path in ["/healthz", "/readyz", "/.well-known/jwks.json", "/.well-known/openid-configuration"] {
         assert!(send(&Request::get(path)).header("x-request-id").is_some(), "{path}");
     }
-    // It is ours, whatever a caller sends.
+    // The id is ours, even if the caller sends one.
     let sent = send(&Request::get("/nothing").header("X-Request-Id", "01J00000000000000000000000"));
     assert_ne!(sent.header("x-request-id"), Some("01J00000000000000000000000"));
 }
@@ -160,7 +160,7 @@ fn c118_host_and_forwarding_headers_change_no_url() {
 fn o2_08_c122_an_address_with_too_many_refusals_gets_429_before_any_verification() {
     let config = world().with("limits", json!({ "failures_per_second": 1, "failure_burst": 5 }));
     let server = Server::start_in(STS, world_site(&config));
-    // Granted ones do not count.
+    // Granted requests do not count.
     for _ in 0..10 {
         granted(&server.exchange(&token("svc:octo"), &[]));
     }
@@ -170,7 +170,7 @@ fn o2_08_c122_an_address_with_too_many_refusals_gets_429_before_any_verification
     let wait: u64 = last.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=5).contains(&wait), "{wait}");
     assert_eq!(server.exchange(&token("svc:octo"), &[]).status, 429);
-    // What is public stays public.
+    // Public paths stay open.
     assert_eq!(server.send(&Request::get("/.well-known/jwks.json")).status, 200);
 }
 
@@ -193,7 +193,7 @@ fn o2_08_who_guesses_secrets_or_tokens_is_not_heard_for_long_at_any_endpoint() {
         let last = last.expect("a limit");
         assert_eq!((last.status, last.json()["reason"].as_str()), (429, Some("rate_limited")), "{at}");
         assert!(last.header("retry-after").is_some());
-        // From there the right secret is not heard either; from elsewhere it is.
+        // From that address even the right secret is refused. From another address it is accepted.
         assert_eq!(from(introspect(DEPLOY_SECRET)).status, 429);
         assert_eq!(server.send(&introspect(DEPLOY_SECRET).header("X-Forwarded-For", "198.51.100.1")).status, 200);
     }
@@ -209,7 +209,7 @@ fn c127_fld57_an_issuer_that_is_away_is_503_with_retry_after_and_nothing_is_mint
     let server = Server::start_in(STS, world_site(&config));
     let response = server.exchange(&forge("svc:fake").claim("iss", issuer.url()).sign(), &[]);
     refused(&response, 503, "temporarily_unavailable", "issuer_unavailable");
-    // What the description withholds, it says where to find.
+    // A description that withholds the cause says where to find it.
     let description = response.json()["error_description"].as_str().unwrap().to_owned();
     assert!(description.contains(response.header("x-request-id").unwrap()), "{description}");
     let wait: u64 = response.header("retry-after").unwrap().parse().unwrap();

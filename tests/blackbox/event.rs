@@ -93,7 +93,7 @@ fn an_event_tells_who_what_and_why() {
     assert!(refused["nearest_identity"].as_str().unwrap().contains("two"), "{refused}");
     assert_eq!(refused["failing_condition"]["on"], "subject");
     assert_eq!(refused["generation"], event_of_grant["generation"]);
-    // Claims are logged where that is asked for, and only there.
+    // Claims are logged only with `log.claims: true`.
     let quiet = Server::start_in(STS, world_site(&world()));
     let response = quiet.exchange(&forge("svc:octo").claim("custom", "value").sign(), &[]);
     assert!(event(&quiet, &response).get("claims").is_none());
@@ -145,7 +145,7 @@ fn c125_no_token_secret_or_key_reaches_any_output() {
     ] {
         assert!(!all.contains(&secret), "{what} was printed");
     }
-    // And the store holds no token either.
+    // The store contains no token either.
     for entry in std::fs::read_dir(site.path("data")).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_file() && !entry.ends_with("admin.token") {
             let content = std::fs::read(&entry).unwrap();

@@ -161,7 +161,8 @@ fn c115_who_asks_for_a_web_socket_is_refused_at_once_and_http_2_by_upgrade_is_pa
             body.len()
         )
     };
-    // What follows is nobody's body and nobody's request: one answer, and the end.
+    // The bytes after the request are neither a body nor a request: the server answers once and
+    // closes.
     for address in [WORLD.public(), WORLD.admin()] {
         for upgrade in ["websocket", "WebSocket"] {
             let pipelined = format!("{}GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", post(upgrade));
@@ -173,7 +174,7 @@ fn c115_who_asks_for_a_web_socket_is_refused_at_once_and_http_2_by_upgrade_is_pa
             assert!(text.contains("Upgrade") && text.contains("connection: close"), "{text}");
         }
     }
-    // The default of some clients on plain http; the connection goes on as it is.
+    // Some clients send this by default on plain http. The connection continues unchanged.
     let mut stream = TcpStream::connect(WORLD.public()).unwrap();
     let bytes = format!("{}GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", post("h2c"));
     stream.write_all(bytes.as_bytes()).unwrap();

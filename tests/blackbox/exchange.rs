@@ -127,7 +127,7 @@ fn tx15_cap_to_subject_ends_the_token_with_the_subject_token_and_is_off_by_defau
     let capped = Server::start_in(STS, world_site(&world().with("tokens/cap_to_subject", true)));
     let (minted, exp) = soon(&capped);
     assert_eq!(minted, exp);
-    // Within the leeway a token is still one, and has no life to give.
+    // Within the leeway an expired token is valid, but it has no lifetime left to give.
     let late = forge("svc:octo").claim("iat", now() - 900).claim("exp", now() - 10).sign();
     granted(&WORLD.exchange(&late, &[]));
     invalid(&capped.exchange(&late, &[]), "token_expired");
@@ -172,7 +172,7 @@ fn the_first_identity_in_file_order_that_matches_and_covers_decides_scope_ttl_an
         let life = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
         (claims["federated"]["identity"].clone(), claims["scope"].clone(), life)
     };
-    // Disabled, over and early ones come first in the file and count for nothing.
+    // Disabled, ended and future identities come first in the file. They never match.
     assert_eq!(decided(&[]), (json!("reads"), json!("releases:read"), 300));
     assert_eq!(decided(&[("scope", "releases:read")]), (json!("reads"), json!("releases:read"), 300));
     assert_eq!(decided(&[("scope", "deployments:create")]), (json!("all"), json!("deployments:create"), 600));

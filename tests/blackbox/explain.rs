@@ -214,7 +214,7 @@ fn fld43_explain_runs_while_a_policy_test_fails_or_a_pattern_is_unsafe() {
             "{}",
             granted.stderr
         );
-        // Who reads standard output alone is told before anything else.
+        // The warning comes first, for readers of standard output alone.
         let first = granted.first_line();
         assert!(first.starts_with("not in force: ") && first.contains(told), "{first}");
         assert!(
@@ -232,7 +232,7 @@ fn fld43_explain_runs_while_a_policy_test_fails_or_a_pattern_is_unsafe() {
     site.write("token", token("svc:octo"));
     let sound = explain(&site, &["--token", "token", "--account", "octo", "--json"]).ended(0).json();
     assert_eq!((&sound["verdict"], &sound["configuration"]["loads"]), (&json!("granted"), &json!(true)));
-    // What the unsafe rule does is explained, too.
+    // The effect of the unsafe rule is explained, too.
     let site = world_site(&world().with("issuers/github", json!({
         "issuer": "https://token.actions.githubusercontent.com", "jwks": sts_testkit::Key::set(&[&KEYS.rs256]),
     })).with("service_accounts/wide", json!({

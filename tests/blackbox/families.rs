@@ -78,7 +78,7 @@ fn a_condition_on_a_variable_decides_which_members_get_in() {
     assert!(answer["scope"].as_str().unwrap().contains("deployments:create"));
     assert_eq!(granted(&scene.server.exchange(&scene.token("test-7", &test), &[]))["scope"], "releases:read");
     assert_eq!(scene.reason("stage-1", &stage), "not_authorized");
-    // A claim of the variable's name says nothing.
+    // A claim with the variable's name has no effect.
     let claims = Forge::new(&stage, &claims("svc:fleet")).claim("iss", member(&scene.fake, "stage-1"));
     let claiming = scene.server.exchange(&claims.claim("cluster", "prod-1").sign(), &[]);
     assert_eq!(reason_of(&claiming), "not_authorized");

@@ -22,10 +22,11 @@ fn c151_few_files_and_64_mib_of_memory_shed_load_and_end_nothing() {
     let site = world_site(&world());
     let server = Server::start_under(STS, site, "ulimit -n 64 && ulimit -d 65536");
     server.lines().wait("a word on the limit", |line| line.contains("limits.connections").then_some(()));
-    // All that the limit lets in hold a body of almost the largest size; the rest wait outside.
+    // As many connections as the limit allows send almost the largest body. The rest wait in the
+    // backlog.
     let held: Vec<TcpStream> = (0..100).map_while(|_| begin(&server, 60_000)).collect();
     assert!(held.len() >= 16, "{}", held.len());
-    // Who is in charge gets in all the same, and the store still has its files.
+    // The admin listener still answers, and the store still has its file descriptors.
     assert_eq!(send(server.admin(), &Request::get("/readyz")).status, 200);
     drop(held);
     until("service as before", || {
@@ -47,7 +48,7 @@ fn c151_little_memory_alone_sheds_load_too() {
                 stream.set_write_timeout(Some(Duration::from_millis(50))).ok()?;
                 let media = "Content-Type: application/x-www-form-urlencoded";
                 let begun = format!("{head}{media}\r\nContent-Length: 65000\r\n\r\n{}", "x".repeat(64_000));
-                // Who waits outside takes no more than the system keeps for them.
+                // Fails for a connection that still waits: the system buffers only a part of the body.
                 let _ = stream.write_all(begun.as_bytes());
                 Some(stream)
             })
@@ -106,7 +107,7 @@ fn c114_nobody_keeps_a_connection_by_being_slow_at_any_time_of_it() {
         let dripped = scope.spawn(move || {
             dripping.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
             dripping.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
-            // The rest of the first answer, and nothing more until it is closed.
+            // The rest of the first answer, then the end of the connection.
             (0..200).position(|_| {
                 dripping.read(&mut [0; 4096]).is_ok_and(|count| count == 0) || dripping.write_all(b"X: y\r\n").is_err()
             })
@@ -131,7 +132,7 @@ fn c114_nobody_keeps_a_connection_by_being_slow_at_any_time_of_it() {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         assert!(stream.read_to_end(&mut Vec::new()).is_ok(), "it is closed");
     }
-    // Whoever waited outside is in.
+    // The waiting connections are served.
     late.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut answer = [0; 12];
     late.read_exact(&mut answer).unwrap();
@@ -156,7 +157,7 @@ fn c150_under_load_readiness_goes_first_and_nothing_that_was_answered_is_lost() 
         }
         until("work", || answered.lock().unwrap().len() > 20);
         server.signal("TERM");
-        // Both listeners say so while they still serve.
+        // Both listeners report unready while they still serve.
         let mut seen = Vec::new();
         until("the end of readiness", || {
             seen.push((ready(public), ready(admin)));

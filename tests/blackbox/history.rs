@@ -65,8 +65,8 @@ fn it_tells_which_keys_were_trusted_at_a_moment_and_afterwards_from_disk() {
     let early = server.cli(&["issuers", "history", "a", "--at", "2020-01-01T00:00:00Z"]).ended(0).stdout;
     assert_eq!(early.trim(), "the history does not reach back to 2020-01-01T00:00:00Z");
 
-    // Ended properly, it has written everything; no server is needed to read it, and a torn line
-    // hides no other.
+    // A server that ended properly has written everything. The command reads it without a server,
+    // and a torn line hides no other.
     let (_, site) = server.terminate();
     let files = log_files(&site);
     assert_eq!(files.len(), 1);

@@ -103,7 +103,7 @@ fn in01_br01_who_asks_without_credentials_or_with_wrong_ones_is_401() {
         let challenge = wrong(post(&access).bearer(bearer), "invalid_token");
         assert!(challenge.starts_with("Bearer ") && challenge.contains("error=\"invalid_token\""), "{challenge}");
     }
-    // A token for another API opens nothing here, whatever its scopes.
+    // A token for another API is refused here with any scopes.
     wrong(post(&access).bearer(&access), "invalid_token");
     assert_eq!(WORLD.revoke(&own).status, 200);
     wrong(post(&access).bearer(&own), "invalid_token");
@@ -221,7 +221,7 @@ fn in03_in04_c080_a_token_dies_with_its_account_identity_entry_or_not_before() {
         server.site().replace("sts.yaml", change.text());
         let server = server.crash_and_restart();
         assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access), json!({ "active": false }), "{what}");
-        // And lives again with it: nothing was revoked.
+        // The token becomes active again with its account: nothing was revoked.
         server.site().replace("sts.yaml", world().text());
         let server = server.crash_and_restart();
         assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true, "{what}");

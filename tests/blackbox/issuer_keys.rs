@@ -125,7 +125,7 @@ fn f5_forged_tokens_of_a_family_hinder_no_proven_and_no_named_member() {
     }
     assert!(reasons["issuer_unavailable"] > 500, "{reasons:?}");
     granted(&server.exchange(&token("prod-1", &prod), &[]));
-    // Never asked for before, and at the end of the flood.
+    // A kid that nobody asked for before, at the end of the flood.
     granted(&server.exchange(&token("named-1", &named), &[]));
     let rotated = es256("rotated");
     publish("prod-1", &rotated);
@@ -134,7 +134,7 @@ fn f5_forged_tokens_of_a_family_hinder_no_proven_and_no_named_member() {
 
 #[test]
 fn fld20_a_proxy_in_the_environment_is_warned_of_and_one_in_the_configuration_is_used() {
-    // A listener that is taken ends the start behind the warning.
+    // The address of the listener is taken, so the start fails after the warning.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let site = world_site(&world().with("listen", taken.local_addr().unwrap().to_string()));
     let serve = |environment: &[(&str, &str)]| STS.run_in(site.root(), &["serve", "--config", "sts.yaml"], environment);
@@ -145,7 +145,7 @@ fn fld20_a_proxy_in_the_environment_is_warned_of_and_one_in_the_configuration_is
     }
     assert!(!serve(&[("HTTPS_PROXY", "")]).text().contains("HTTPS_PROXY"));
 
-    // The one at the top is every entry's that is fetched and does not set its own.
+    // The top-level proxy is used by every fetched entry that sets none.
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = proxy.local_addr().unwrap();
     let asked = std::thread::spawn(move || {

@@ -21,7 +21,7 @@ const PLACES: [SourceLocation; 9] = [
     ("token to be introspected", |server, offered| {
         let request = Request::post_form("/introspect", &[("token", offered)]).basic("deploy", DEPLOY_SECRET);
         let mut response = server.send(&request);
-        // What is no live token of that API is no error, and not said to be anything.
+        // A token that is not a live one of that API is inactive, without an error or details.
         response.status = if response.json()["active"] == true { 200 } else { 404 };
         response
     }),
@@ -38,7 +38,7 @@ const PLACES: [SourceLocation; 9] = [
     ("bearer of an admin", |server, offered| {
         let nothing = json!({ "jti": "of-nobody" });
         let mut response = send(server.admin(), &Request::post_json("/admin/v1/revocations", &nothing).bearer(offered));
-        // Past the door there is no such token.
+        // 404 means that the bearer was accepted, and that there is no such token.
         response.status = if response.status == 404 { 200 } else { response.status };
         response
     }),
@@ -96,7 +96,7 @@ fn bc07_c026_every_kind_of_token_opens_its_own_place_only() {
     for typ in ["JWT", "dpop+jwt", "client-authentication+jwt", "token-introspection+jwt", "statuslist+jwt", ""] {
         kinds.push((format!("{typ:?} under our key"), ours(typ), &[]));
     }
-    // Presented by somebody else's key, under any platform's name, it opens nothing that is ours.
+    // Signed by another key, under any platform's name, it gives no access.
     for sample in claims_samples() {
         kinds.push((sample.name.clone(), Forge::new(&signing, &sample.at(now() - 5)).sign(), &[]));
     }
@@ -126,7 +126,7 @@ fn at06_bc07_even_under_our_own_key_only_a_live_access_token_of_ours_is_taken() 
     let copy = || Forge::new(&signing, &claims_of(&minted)).header("typ", "at+jwt");
     let reads = |bearer: &str| send(server.admin(), &Request::get("/admin/v1/keys").bearer(bearer)).status == 200;
     assert!(reads(&minted));
-    // A second signature over the same text is another token than the recorded one.
+    // A second signature over the same text makes another token than the recorded one.
     for (what, bent) in [
         ("another signature", copy()),
         ("the long media type", copy().header("typ", "application/at+jwt")),

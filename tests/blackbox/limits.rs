@@ -80,7 +80,7 @@ fn f4_requests_in_parallel_that_are_held_back_and_finished_at_once_do_not_pass_t
         let filled_again = usize::try_from(took.as_secs()).unwrap() + 1;
         assert!((1..=BURST + filled_again).contains(&judged), "{path}: {judged} in {took:?}");
         assert!(statuses.contains(&Some(429)), "{path}");
-        // Nobody else is held up by it.
+        // Other callers are not delayed.
         let other = exchange_request(&token("svc:octo"), &[]).header("X-Forwarded-For", "198.51.100.1");
         granted(&server.send(&other));
     }
@@ -93,12 +93,12 @@ fn f4_who_hangs_up_has_spent_his_level() {
     let from = |source: &str| server.send(&honest.clone().header("X-Forwarded-For", source));
     for (at, path) in ["/token", "/revoke", "/introspect"].into_iter().enumerate() {
         let source = format!("203.0.113.{at}");
-        // Again where the machine is so slow that the bucket fills meanwhile.
+        // On a slow machine the bucket may fill meanwhile, so try again.
         until("the limit", || {
             for _ in 0..BURST {
                 let mut held =
                     HeldBack::open(server.public(), &source, path, "Expect: 100-continue\r\n", &junk_exchange());
-                // Its head was handled.
+                // The server has read its head.
                 let _ = held.stream.read(&mut [0; 12]);
             }
             let answer = from(&source);

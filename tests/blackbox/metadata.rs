@@ -61,7 +61,7 @@ fn fld35_the_metadata_has_every_member_that_rfc_8414_and_openid_discovery_requir
     for name in ["issuer", "token_endpoint", "jwks_uri"] {
         assert!(document[name].is_string(), "{name} is missing");
     }
-    // Nobody signs in here.
+    // There is no sign-in here.
     for name in ["authorization_endpoint", "userinfo_endpoint", "registration_endpoint", "end_session_endpoint"] {
         assert!(document.get(name).is_none(), "{name} is not there");
     }

@@ -87,7 +87,7 @@ fn c126_exchanges_are_counted_by_entry_outcome_and_reason_and_their_phases_timed
     let whole = after.value("sts_exchange_phase_duration_seconds_sum", &[("phase", "total")]).unwrap();
     let record = after.value("sts_exchange_phase_duration_seconds_sum", &[("phase", "record")]).unwrap();
     assert!(record > 0.0 && whole >= record, "{whole} {record}");
-    // Whoever sends what: labels come from the configuration and closed sets.
+    // No request adds labels: they come from the configuration and closed sets.
     let entries = ["-", "plain", "other", "wide", "once", "off"];
     assert!(after.label_values("issuer_entry").iter().all(|value| entries.contains(value)), "{after:?}");
 }
@@ -105,7 +105,7 @@ fn fetches_rotations_failures_and_bad_keys_of_an_issuer_are_seen() {
     assert!(of_fake(&first, "sts_issuer_keys_age_seconds").unwrap() < 3600.0);
     assert_eq!(of_fake(&first, "sts_issuer_kids_reused_total"), Some(0.0));
 
-    // The same again, then another order and a second key, then keys that are of no use.
+    // The same set again, then another order with a second key, then unusable keys.
     refresh(&server, 0);
     assert_eq!((fetches(&server, "replaced"), fetches(&server, "unchanged")), (1.0, 1.0));
     issuer.jwks(Page::Json(Key::set(&[&two, &one])));
@@ -123,7 +123,7 @@ fn fetches_rotations_failures_and_bad_keys_of_an_issuer_are_seen() {
     let skipped = |reason| now.value("sts_issuer_keys_skipped", &[("issuer_entry", "fake"), ("reason", reason)]);
     assert_eq!((skipped("symmetric"), skipped("unknown_key_type")), (Some(1.0), Some(2.0)));
 
-    // Failures keep the keys, and are counted by what went wrong.
+    // Failures keep the keys, and are counted by cause.
     for page in [Page::status("500 Oops"), Page::status("429 Slow"), Page::redirect("http://127.0.0.1:1/")] {
         issuer.jwks(page);
         refresh(&server, 1);
@@ -192,7 +192,7 @@ fn an_issuer_that_never_answered_is_told_as_such() {
     assert_eq!((of_fake(&now, "sts_issuer_ready"), of_fake(&now, "sts_issuer_keys_usable")), (Some(0.0), Some(0.0)));
     assert_eq!(of_fake(&now, "sts_issuer_keys_age_seconds"), None);
     let ready = send(server.admin(), &Request::get("/readyz"));
-    // Its tokens are answered 503; those of others are not its business.
+    // Its tokens are answered with 503. Other issuers' tokens are not affected.
     assert_eq!(ready.status, 200);
     assert_eq!(entry_in(&ready.json(), "fake")["status"]["state"], "absent");
 }

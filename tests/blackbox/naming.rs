@@ -192,7 +192,7 @@ fn c078_with_no_account_named_exactly_one_that_matches_and_covers_must_be_left()
         ("svc:twin", &[], "ambiguous_account", ""),
         ("svc:twin", &[("audience", "deploy")], "ambiguous_account", ""),
         ("svc:twin", &[("scope", "releases:read")], "ambiguous_account", ""),
-        // Only one of the two has it.
+        // Only one of the two accounts has the grant.
         ("svc:twin", &[("audience", "billing")], "twin-b", BILLING),
         ("svc:twin", &[("scope", "deployments:create")], "twin-a", DEPLOY),
         ("svc:twin", &[("audience", "twin-a")], "twin-a", DEPLOY),
@@ -248,7 +248,7 @@ fn tx08_c081_scopes_are_granted_as_asked_or_not_at_all() {
         ("sts:admin", denied),
         ("releases:read\ninvoices:read", denied),
         ("releases:read\t", denied),
-        // What client libraries add by themselves.
+        // Scopes that client libraries add by themselves.
         ("openid", both),
         ("openid profile email offline_access", both),
         ("openid releases:read", "releases:read"),

@@ -67,7 +67,7 @@ fn fld22_without_a_server_a_configuration_that_does_not_load_is_no_obstacle_to_r
         for command in [["keys", "list"], ["denials", "list"]] {
             run(&site, &command).ended(0);
         }
-        // A rule is made, taken back, and made again.
+        // Make a rule, undo it, and make it again.
         let made = run(&site, &["tokens", "revoke", "--account", "octo"]).ended(0);
         assert!(made.stdout.contains("revoked 1 live token"), "{what}: {}", made.text());
         let rules = run(&site, &["tokens", "rules", "list", "--json"]).ended(0).json();
@@ -76,10 +76,10 @@ fn fld22_without_a_server_a_configuration_that_does_not_load_is_no_obstacle_to_r
         run(&site, &["tokens", "rules", "undo", rules.last().unwrap()]).ended(0);
         let again = run(&site, &["tokens", "revoke", "--jti", &jti]).ended(0);
         assert!(again.stdout.contains("revoked 1 live token"), "{what}: {}", again.text());
-        // A name that cannot be known is an error that says why, and makes no rule.
+        // A name that cannot be checked is an error with its reason, and makes no rule.
         let unknown = run(&site, &["tokens", "revoke", "--account", "nobody-at-all"]).ended(1);
         assert!(unknown.stderr.contains("does not load") && unknown.stderr.contains("id"), "{}", unknown.stderr);
-        // What is about the configuration takes one that loads.
+        // Commands about the configuration need one that loads.
         let issuers = run(&site, &["issuers", "list"]).ended(2);
         assert!(issuers.stderr.contains("nothing was listed"), "{}", issuers.stderr);
         let _ = std::fs::remove_file(site.path("accounts/z.yaml"));
@@ -108,7 +108,7 @@ fn fld22_which_store_it_is_is_never_guessed_and_what_is_missing_is_said() {
         assert!(failed.stderr.contains(wanted), "{wanted}: {}", failed.stderr);
         assert!(failed.stderr.contains("nothing was revoked"), "{}", failed.stderr);
     }
-    // A store that is not there is not made.
+    // A missing store is not created.
     site.replace("sts.yaml", world().with("data_dir", "elsewhere").with("nonsense", 1).text());
     let failed = run(&site, &["tokens", "list"]).ended(1);
     assert!(failed.stderr.contains("sts.redb") && !site.path("elsewhere").exists(), "{}", failed.stderr);
@@ -145,7 +145,7 @@ fn fld22_fld15_what_root_does_so_leaves_files_to_the_owner_of_their_folder() {
     const OWNER: u32 = 12_346;
     let server = Server::start_in(STS, world_site(&world()));
     if std::fs::metadata(server.site().path("data")).unwrap().uid() != 0 {
-        // Only root can give files away, so there is nothing to see.
+        // Only root can change the owner of a file, so there is nothing to test.
         return;
     }
     let _ = server.token(&token("svc:octo"), &[]);

@@ -46,14 +46,14 @@ fn fld40_a_name_that_nobody_has_is_an_error_with_the_nearest_one_and_revokes_not
         // A dry run would end nothing either, for the same reason.
         revoke(&server, &[&format!("--{field}"), name, "--dry-run"]).ended(1);
     }
-    // An identity is looked for in its account.
+    // The identity must exist in that account.
     let finished = revoke(&server, &["--account", "octo", "--identity", "shorter"]).ended(1);
     assert!(finished.stderr.contains("`octo`") && finished.stderr.contains("`shorter`"), "{}", finished.stderr);
     revoke(&server, &["--account", "octo", "--issuer", "nobody-at-all"]).ended(1);
     revoke(&server, &["--account", "Not A Name"]).ended(1);
     assert!(rules(&server).is_empty());
     assert!(active(&server, &access));
-    // A disabled account and a disabled entry are there.
+    // A disabled account and a disabled entry exist.
     revoke(&server, &["--account", "disabled"]).ended(0);
     revoke(&server, &["--issuer", "off"]).ended(0);
     revoke(&server, &["--account", "not-yet-there", "--force"]).ended(0);
@@ -114,7 +114,7 @@ fn fld40_every_answer_says_how_many_live_tokens_it_ends_and_a_dry_run_says_only_
     );
     assert!(rules(&server).is_empty());
     assert!(tokens.iter().all(|token| active(&server, token)));
-    // What is ended already is not counted again.
+    // Tokens that a rule ended already are not counted again.
     assert_eq!(server.revoke(&tokens[0]).status, 200);
     assert_eq!(covered(&revocation(&server, json!({ "account": "octo" }))), 2);
     assert!(!tokens.iter().any(|token| active(&server, token)));
@@ -164,7 +164,7 @@ fn fld41_a_rule_is_taken_back_and_its_tokens_are_active_again_unless_something_e
         let finished = server.cli(&["tokens", "rules", "undo", unknown]).ended(1);
         assert!(finished.stderr.contains("rules list"), "{}", finished.stderr);
     }
-    // By the API, and for good.
+    // By the admin API, and permanently.
     revoke(&server, &["--account", "octo"]).ended(0);
     let id = rules(&server)[0]["id"].as_str().unwrap().to_owned();
     let delete = |id: &str| server.send_admin(Request::new("DELETE", &format!("/admin/v1/revocation-rules/{id}")));
@@ -317,7 +317,7 @@ fn fld51_a_list_says_that_it_goes_on_and_how_and_is_filtered() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!server.cli(&["tokens", "list"]).ended(0).stdout.contains("there are more"));
-    // A name that nobody has is said, rather than shown as an account without tokens.
+    // An unknown name is an error, not an account without tokens.
     let text = server.cli(&["tokens", "list", "--account", "ocot"]).ended(0).stdout;
     assert!(text.contains("did you mean `octo`?"), "{text}");
     for wrong in ["state=dead", "issued_after=yesterday", "subject=a***", "subjekt=a"] {
@@ -358,7 +358,7 @@ fn fld22_a_configuration_that_does_not_load_is_no_obstacle_to_revoking() {
     works("the YAML is broken");
     site.replace("sts.yaml", config.text().replace("\"issuer\"", "issuer\" {"));
     works("the YAML is broken before");
-    // Where it cannot be told where the server is, nothing is guessed.
+    // If the address of the server is unknown, the command does not guess.
     site.replace("sts.yaml", config.clone().with("data_dir", "${NOT_SET}").text());
     let finished = STS.run(site.root(), &list).ended(2);
     assert!(finished.text().contains("NOT_SET") && finished.text().contains("--admin-url"), "{}", finished.text());
@@ -374,7 +374,7 @@ fn fld15_what_root_does_beside_a_stopped_server_leaves_files_to_the_owner_of_the
     const OWNER: u32 = 12_345;
     let server = Server::start_in(STS, world_site(&world()));
     if std::fs::metadata(server.site().path("data")).unwrap().uid() != 0 {
-        // Only root can give files away, so there is nothing to see.
+        // Only root can change the owner of a file, so there is nothing to test.
         return;
     }
     let _ = server.token(&token("svc:octo"), &[]);
@@ -452,10 +452,10 @@ fn fld58_a_secret_where_a_path_is_expected_is_never_printed() {
             assert!(!finished.text().contains(secret), "{}", finished.text());
         }
     }
-    // One that is read from a file or from standard input says so.
+    // An error about a token from a file or standard input says so.
     let finished = STS.run(site.root(), &["explain", "--config", "sts.yaml", "--token", &jwt]).ended(2);
     assert!(finished.stderr.contains("file") && finished.stderr.contains("`-`"), "{}", finished.stderr);
-    // In a wrong place altogether.
+    // Without an option before it.
     let finished = STS.run(site.root(), &["explain", &jwt]).ended(2);
     assert!(!finished.text().contains(&jwt), "{}", finished.text());
     for (path, key) in [
@@ -472,7 +472,7 @@ fn fld58_a_secret_where_a_path_is_expected_is_never_printed() {
                 config = config.with("tls/cert_file", secret);
             }
             let site = world_site(&config);
-            // A file where a folder would be made.
+            // A file with the name of the folder to create.
             if secret.len() < 200 {
                 site.write(secret, "");
             }

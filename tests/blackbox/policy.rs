@@ -262,7 +262,7 @@ fn c061_c064_c065_c165_unsafe_rules_on_a_shared_issuer_are_refused_unless_allow_
         let finished = check(&github_world(&[("a", identity.clone())]));
         assert_eq!(finished.code, Some(0), "{identity}: {}", finished.text());
     }
-    // On an issuer of one's own, breadth is one's own business.
+    // On an issuer of one tenant, a broad rule is allowed.
     assert_eq!(check(&github_world(&[("a", json!({ "issuer": "plain", "subject": "svc:**" }))])).code, Some(0));
     // `shared: true` marks any other.
     let shared =
@@ -489,7 +489,7 @@ fn patterns_and_conditions_mean_what_the_contract_says() {
         })
         .collect();
     let named: Vec<(&str, Value)> = accounts.iter().map(|(name, identity)| (name.as_str(), identity.clone())).collect();
-    // The entry is of no platform, whatever its subjects look like.
+    // The entry has no platform, although its subjects look like one's.
     let config = github_world(&named).with("issuers/plain/preset", "none");
     let server = Server::start_in(STS, world_site(&config));
     for (at, (identity, matching, others)) in table.iter().enumerate() {

@@ -43,7 +43,7 @@ fn fld21_a_full_disk_is_told_by_readiness_and_metrics_alike_and_so_is_room_on_it
         }
         server.limit_files(None);
         if round == 0 {
-            // Found again though nobody asks for a token.
+            // The server recovers without any token request.
             until_all_say(&server, true);
         }
         until("a token", || server.exchange(&token("svc:octo"), &[]).status == 200);
@@ -60,7 +60,7 @@ fn fld21_a_redis_without_room_is_told_by_readiness_and_metrics_alike_and_so_is_r
     let (redis, keys) = (RedisServer::start(), Site::new());
     let server = Server::start_in(STS, world_site(&shared_world(&redis, &keys)));
     until_all_say(&server, true);
-    // Found out though nobody asks for a token.
+    // The server notices without any token request.
     redis.order(&["CONFIG", "SET", "maxmemory", "1"]);
     until_all_say(&server, false);
     refused(&server.exchange(&token("svc:octo"), &[]), 503, "temporarily_unavailable", "store_unavailable");
@@ -79,7 +79,7 @@ fn fld21_whoever_asks_for_readiness_never_waits_for_a_silent_store() {
     let server = Server::start_in(STS, world_site(&shared_world(&redis, &keys).with("store/timeout", "10s")));
     until_all_say(&server, true);
     redis.signal("STOP");
-    // Each that waited would wait for ten seconds, and the client gives up before that.
+    // A request that waited would take ten seconds, and the client gives up before that.
     for _ in 0..200 {
         let answer = server.send(&Request::get("/readyz"));
         assert!(answer.body.is_empty(), "status only");

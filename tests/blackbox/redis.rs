@@ -7,7 +7,7 @@ use sts_testkit::{Config, Forge, RedisCertificates, RedisServer, Request, Server
 /// [`world`] on a Redis, with keys that all replicas share.
 pub(crate) fn shared_world(redis: &RedisServer, keys: &Site) -> Config {
     world()
-        // As patient as a machine with other work to do wants it.
+        // A long timeout, because the test machine is busy.
         .with("store", json!({ "url": redis.url(), "timeout": "5s" }))
         .with("signing/keys_dir", keys.root().to_str().unwrap())
 }
@@ -28,7 +28,7 @@ fn rv03_a_revocation_at_one_replica_is_seen_by_the_next_introspection_at_any_oth
         }
         assert_eq!(revoker.revoke(&access).status, 200);
         assert_eq!(asker.introspect("deploy", DEPLOY_SECRET, &access), json!({ "active": false }));
-        // And by a rule.
+        // Revoked by a rule, too.
         let access = one.token(&token("svc:octo"), &[]);
         assert_eq!(asker.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
         let rule = json!({ "account": "octo", "reason": "incident" });
@@ -79,7 +79,7 @@ fn until_granted(server: &Server) {
 fn c057_a_hundred_presentations_of_one_token_at_three_replicas_give_exactly_one() {
     let (redis, keys) = (RedisServer::start(), Site::new());
     let servers: [Server; 3] = replicas(&shared_world(&redis, &keys));
-    // The order in which rivals are answered differs from one token to the next.
+    // The rivals' answers come in another order for each token.
     const TOKENS: usize = 5;
     for number in 0..TOKENS {
         let once = Forge::new(&KEYS.rs256, &claims("svc:octo"))
@@ -170,7 +170,7 @@ fn c128_of_what_was_answered_before_redis_was_killed_every_token_and_revocation_
         until_granted(&two);
         for (access, revoked) in &answered {
             let active = two.introspect("deploy", DEPLOY_SECRET, access)["active"] == true;
-            // One whose revocation was under way when Redis went may be either.
+            // A token whose revocation was in flight when Redis went away may be in either state.
             assert!(!(*revoked && active), "a revocation was lost");
         }
         let active =
@@ -208,7 +208,7 @@ fn c132_a_redis_that_may_evict_makes_the_server_not_ready_and_says_why() {
     redis.order(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
     until("readiness", || ready(&server) == 200);
     until_granted(&server);
-    // What is only weak is told in the detail, the log and the metrics.
+    // A weak setting appears in the detail, the log and the metrics.
     let told = detail(&server);
     let names: Vec<&str> =
         told["store_warnings"].as_array().unwrap().iter().map(|warning| warning["name"].as_str().unwrap()).collect();
@@ -219,7 +219,7 @@ fn c132_a_redis_that_may_evict_makes_the_server_not_ready_and_says_why() {
             && metrics.text().contains("sts_store_ready 1")
     });
     server.lines().wait("warning", |line| line.contains("appendonly yes").then_some(()));
-    // Changed while it runs, it is noticed though nobody asks whether the server is ready.
+    // A change at runtime is noticed without a readiness request.
     redis.order(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
     let refusal = || reason_of(&server.exchange(&token("svc:octo"), &[])) == "store_unavailable";
     until("a refusal", refusal);
@@ -241,7 +241,7 @@ fn c134_a_flushed_redis_is_refused_by_every_replica_until_an_operator_accepts_it
     }
     assert!(detail(&one)["store"].as_str().unwrap().contains("sts store accept-epoch"), "{}", detail(&one));
     one.lines().wait("alarm", |line| line.contains("the Redis store is not trusted").then_some(()));
-    // A restart is no way around it.
+    // A restart does not help.
     let two = two.crash_and_restart();
     assert_store_unavailable(&two, &kept);
     let accepted = one.cli(&["store", "accept-epoch", "--json"]).ended(0).json();

@@ -54,7 +54,7 @@ impl Scene {
     }
 
     fn is_active(&self, access: &str) -> bool {
-        // Each token is shown by the API that it is for.
+        // Each token is introspected by its own API.
         [("deploy", DEPLOY_SECRET), ("billing", BILLING_SECRET)].iter().any(|(api, secret)| {
             let ask = Request::post_form("/introspect", &[("token", access)]).basic(api, secret);
             let answer = self.server.send(&ask);
@@ -128,7 +128,7 @@ fn f2_whoever_writes_to_redis_brings_nothing_back_to_life_and_it_heals_when_the_
             redis.order(&order.iter().map(String::as_str).collect::<Vec<_>>());
         }
         scene.assert_doubted(what);
-        // A restart is no way around it.
+        // A restart does not help.
         scene.server = scene.server.crash_and_restart();
         scene.assert_doubted(what);
         for key in redis.keys() {
@@ -166,14 +166,14 @@ fn f2_a_server_that_never_saw_the_store_takes_no_token_of_one_whose_mark_was_del
         }
     }
     assert!(!redis.keys().is_empty());
-    // With a `data_dir` of its own, in which nothing is.
+    // With its own, empty `data_dir`.
     scene.server = Server::start_in(STS, site(&config(&redis, &keys)));
     for access in [&scene.alone, &scene.ruled] {
         assert!(!scene.is_active(access));
     }
     let lines = scene.server.lines();
     lines.wait("an alert", |line| line.contains("its seal is broken").then_some(()));
-    // It begins anew.
+    // It starts with a new epoch.
     let access = scene.server.token(&token("svc:octo"), &[]);
     assert!(scene.is_active(&access));
     assert_eq!(scene.server.revoke(&access).status, 200);

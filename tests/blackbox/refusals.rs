@@ -35,7 +35,7 @@ fn fld42_every_replica_explains_what_any_of_them_refused() {
     for (reason, token) in refused_tokens() {
         let response = one.exchange(&token, &[]);
         assert_eq!(reason_of(&response), reason);
-        // At once where it was refused, and soon everywhere.
+        // At once on the server that refused, and soon on the others.
         let here = one.cli(&["explain", "--denial", &id(&response)]).ended(1);
         assert!(here.first_line().starts_with(&format!("refused: {reason}: ")), "{}", here.stdout);
         until("the other replica to know it", || two.cli(&["denials", "show", &id(&response)]).code == Some(0));
@@ -45,7 +45,7 @@ fn fld42_every_replica_explains_what_any_of_them_refused() {
         assert_eq!((&value["reason"], &value["issuer_entry"]), (&json!(reason), &json!("plain")), "{value}");
         assert!(value["cause"].is_string() && value["presented"]["iss"] == PLAIN, "{value}");
     }
-    // The log of neither has a part of a token, and what Redis holds is no readable token either.
+    // Neither log contains a part of a token, and Redis contains no readable token.
     for (_, token) in refused_tokens() {
         let payload = token.split('.').nth(1).unwrap();
         assert!(!one.lines().text().contains(payload));
@@ -69,7 +69,7 @@ fn fld42_refusals_outlive_the_server_and_strangers_are_told_apart() {
     assert!(none.stderr.contains("grep 01JZZZZZZZZZZZZZZZZZZZZZZZ"), "{}", none.stderr);
     let none = server.cli(&["denials", "show", "svc:octo"]).ended(1);
     assert!(none.stderr.contains("not a request id"), "{}", none.stderr);
-    // With nobody running, from the store itself.
+    // Without a server, from the store itself.
     let (_, site) = server.terminate();
     let found = STS.run(site.root(), &["denials", "show", &expired, "--config", "sts.yaml"]).ended(0);
     assert!(found.first_line().contains("token_expired"), "{}", found.stdout);
@@ -142,7 +142,7 @@ fn f6_a_caller_that_hangs_up_leaves_one_event() {
             "POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n"
         )
     };
-    // Right after the request, while the refusal is held back; and in the midst of the body.
+    // Right after the request, while the refusal is held back, and in the middle of the body.
     for sent in [asked.len(), asked.len() / 2] {
         let before = decisions(&server);
         let mut stream = TcpStream::connect(server.public()).unwrap();

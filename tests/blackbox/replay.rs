@@ -59,7 +59,7 @@ fn c059_a_token_without_jti_is_one_by_what_was_signed_and_the_twin_of_its_signat
     let token = |x: i64| Forge::new(&KEYS.es256, &claims("svc:octo")).claim("iss", ONCE).claim("x", x);
     let first = token(1);
     granted(&exchange(&first.sign(), &[]));
-    // Another signature over the same bytes: ECDSA has many.
+    // Another signature over the same bytes. ECDSA has many.
     invalid(&exchange(&first.sign(), &[]), "token_replayed");
     granted(&exchange(&token(2).sign(), &[]));
 }
@@ -67,7 +67,7 @@ fn c059_a_token_without_jti_is_one_by_what_was_signed_and_the_twin_of_its_signat
 #[test]
 fn c010_the_high_s_twin_of_a_signature_is_no_second_use() {
     let forged = Forge::new(&KEYS.es256, &claims("svc:octo")).claim("iss", ONCE).claim("x", "twin");
-    // Without a jti, too: what was signed is the same.
+    // Without a jti, too: the signing input is the same.
     for token in [forged.clone().claim("jti", "twin").sign(), forged.sign()] {
         granted(&exchange(&token, &[]));
         let twin = sts_testkit::rejoin(&token, 2, |signature| {
@@ -127,7 +127,7 @@ fn c058_c138_a_use_outlives_a_crash_and_the_expiry_of_the_token_within_the_leewa
     granted(&server.exchange(&token, &[]));
     let server = server.crash_and_restart();
     invalid(&server.exchange(&token, &[]), "token_replayed");
-    // It expires now; for a leeway of 60 s it is still a token, and its use is still known.
+    // It expires now. Within the leeway of 60 s it is still valid, and its use is still recorded.
     let exp = now() + 1;
     let short =
         Forge::new(&KEYS.rs256, &claims("svc:octo")).claim("iss", ONCE).claim("jti", "short").claim("exp", exp).sign();
@@ -212,7 +212,7 @@ fn fld42_the_owner_of_a_replayed_token_is_told_when_it_was_used_and_by_which_req
     let others = request_of(&server.exchange(&other, &[]));
     assert_owner_is_told(&[&server, &server], &token, &used);
     assert_owner_is_told(&[&server], &other, &others);
-    // A crash forgets nothing of it.
+    // The use survives a crash.
     let server = server.crash_and_restart();
     assert_owner_is_told(&[&server], &token, &used);
 }
@@ -235,7 +235,7 @@ fn fld42_a_claim_that_somebody_wrote_to_redis_names_no_request_and_is_a_replay_a
     let token = once("fld42-forged");
     granted(&one.exchange(&token, &[]));
     let key = redis.keys().into_iter().find(|key| key.contains(":c:")).unwrap();
-    // As an earlier version wrote it, as a forger would, and another kind of value.
+    // As an earlier version wrote it, as a forger would write it, and as another type of value.
     for forged in [&["SET", &key, "1"][..], &["SET", &key, "01J8Z3QK5V6W7X8Y9ZABCDEFGH"], &["LPUSH", &key, "x"]] {
         redis.order(&["DEL", &key]);
         redis.command(forged);
@@ -266,19 +266,18 @@ fn fld42_explain_tells_of_a_token_that_was_used_whether_a_server_runs_or_not() {
             let told = explain(&["--token", "spent.jwt", "--json"]).ended(1).json();
             assert_eq!((&told["verdict"], &told["reason"]), (&json!("refused"), &json!("token_replayed")));
             assert!(told["decision"].is_object(), "the rules' part of it follows: {told}");
-            // It was not used yet then.
+            // It was not used at that time.
             explain(&["--token", "spent.jwt", "--at", &long_ago]).ended(0);
             let told = explain(&["--token", "unspent.jwt"]).ended(0);
             assert!(!told.stderr.contains("note:"), "{}", told.text());
-            // Another account, or none that the rules grant anything: that is said first.
+            // Another account, or one without a grant: that refusal comes first.
             let told = explain(&["--token", "spent.jwt", "--account", "two"]).ended(1);
             assert!(told.stdout.starts_with("refused: not_authorized: "), "{}", told.stdout);
         };
         assert_told(&|args| server.cli(&[&["explain"], args].concat()));
         let (_, site) = server.terminate();
         assert_told(&|args| STS.run(site.root(), &[&["explain", "--config", "sts.yaml"], args].concat()));
-        // It was never used where no server ever ran; whether it was is not known, and that is
-        // said.
+        // No server ever ran here, so it is unknown whether the token was used. The answer says so.
         let elsewhere = world_site(&world());
         elsewhere.write("spent.jwt", &spent);
         let told = STS.run(elsewhere.root(), &["explain", "--token", "spent.jwt"]).ended(0);

@@ -115,7 +115,7 @@ fn c109_o2_05_sb06_parameters_in_the_query_are_refused() {
     ] {
         invalid(&post(&format!("/token?{query}"), &body), "request_malformed");
     }
-    // What no parameter is called is nobody's.
+    // Unknown parameters are ignored.
     granted(&post("/token?x=1&", &body));
     let all = format!("/token?{body}");
     invalid(&post(&all, ""), "request_malformed");
@@ -182,7 +182,7 @@ fn fld56_basic_with_an_empty_password_proves_nothing_and_names_the_account_as_cl
     ] {
         assert_eq!(account(&ask("svc:twin", name, more)), expected, "{name} {more:?}");
     }
-    // Neither a name nor a password, and names that nobody has.
+    // Without name and password, and with unknown names.
     for name in ["", "nobody", "deploy", "a b", "%zz", "%ff", "%00"] {
         assert_eq!(account(&ask("svc:octo", name, &[])), OCTO_ID, "{name:?}");
         invalid(&ask("svc:twin", name, &[]), "ambiguous_account");
@@ -359,7 +359,7 @@ fn c110_broken_encodings_and_too_many_parameters_are_refused() {
         invalid(&with(&many(count)), "request_malformed");
     }
     refused(&with(&many(100_000)), 413, "invalid_request", "body_too_large");
-    // One long name is ignored as any that nobody knows.
+    // One long name is ignored like any unknown one.
     granted(&with(&format!("&{}=x", "n".repeat(60_000))));
     refused(&with(&format!("&{}=x", "n".repeat(1_000_000))), 413, "invalid_request", "body_too_large");
 }
@@ -376,7 +376,7 @@ fn c053_a_body_over_64_kib_is_413_and_a_token_over_16_kib_is_refused() {
     for size in [16_385, 60_000] {
         invalid(&exchange(&"x".repeat(size), &[]), "token_malformed");
     }
-    // Chunked bodies have no length to look at first.
+    // A chunked body has no length to check first.
     let chunk = format!("{:x}\r\n{}\r\n", 70_000, "x".repeat(70_000));
     let head = "POST /token HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n";
     let answer = send_raw(WORLD.public(), format!("{head}{chunk}0\r\n\r\n").as_bytes());

@@ -198,7 +198,7 @@ fn who_revoked_when_and_why_is_told_with_every_token_that_a_rule_covers() {
     assert_eq!(rules().as_array().unwrap().len(), 1);
     assert_eq!(rules()[0]["reason"], "runner compromised");
     assert!(rules()[0]["until"].as_i64().unwrap() >= begun + 3600, "as long as a token may live that it covers");
-    // The revocation of one token is no rule.
+    // The revocation of one token is not a rule.
     scene.revoke(&["--jti", listed["tokens"][0]["jti"].as_str().unwrap()]).ended(0);
     assert_eq!(rules().as_array().unwrap().len(), 1);
 }
@@ -241,7 +241,7 @@ fn a_rule_without_any_field_or_with_an_unknown_one_is_refused_and_revokes_nothin
         assert_eq!(response.status, 400, "{wrong}: {}", response.text());
     }
     assert_eq!(scene.dead(), Vec::<&str>::new());
-    // The names of the command line are the names of the API.
+    // The command line and the API use the same names.
     let response = post(json!({ "issuer_kid": "rs", "issuer": "plain", "reason": "key theft" }));
     assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(scene.dead(), ["octo-rs"]);

@@ -88,7 +88,7 @@ fn c125_a_secret_that_is_sent_in_any_field_is_found_in_no_output_at_any_level() 
         answers.push(server.exchange(&bent, &[]));
         answers.push(server.exchange(&bent, &[("audience", "two")]));
     }
-    // Where the HTTP library answers by itself.
+    // Requests that the HTTP library answers by itself.
     let broken = [
         format!("POST /token HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {CANARY}\r\n broken\r\n\r\n{CANARY}"),
         format!("{CANARY}\r\n\r\n"),
@@ -97,7 +97,7 @@ fn c125_a_secret_that_is_sent_in_any_field_is_found_in_no_output_at_any_level() 
     ];
     let broken: Vec<Vec<u8>> = broken.iter().map(|bytes| send_raw(server.public(), bytes.as_bytes())).collect();
     for answer in &answers {
-        // What was minted is told to whom it was minted for.
+        // Only the caller gets the minted token.
         if answer.status != 200 {
             assert_free_of_it("an answer", format!("{:?}", answer.headers).as_bytes());
             assert_free_of_it("an answer", &answer.body);
@@ -164,7 +164,7 @@ fn c125_a_secret_in_a_file_is_found_in_no_message_about_it() {
     let url = format!("https://user:{CANARY}@b.example/keys");
     let config = world().with("issuers/b", json!({ "issuer": "https://b.example", "jwks_url": url }));
     let finished = STS.run(world_site(&config).root(), &["check", "--config", "sts.yaml", "--json"]).ended(2);
-    // The line at fault is shown to who wrote it, on his screen; a log has no such lines.
+    // A terminal shows the faulty line to its author. A log does not.
     assert_free_of_it("the findings", messages(&finished.json()).as_bytes());
 }
 

@@ -30,7 +30,7 @@ fn c145_processes_that_start_and_rotate_at_once_have_the_same_keys_and_one_succe
     assert_eq!(first["keys"].as_array().unwrap().len(), 2);
     for server in &servers {
         assert_eq!(server.jwks(), first);
-        // What any of them mints, whoever has the keys of any other verifies.
+        // A token that one server mints verifies with the keys of any other.
         let access = server.token(&token("svc:octo"), &[]);
         verify_offline(&access, &first, US, DEPLOY).unwrap();
     }

@@ -33,7 +33,7 @@ fn verified(server: &Server, answer: &str, audience: &str) -> Value {
 
 fn shape(response: &Response) -> (u16, usize, Vec<String>) {
     let mut names: Vec<_> = response.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-    // Their order is that of the thread which answered.
+    // The order depends on the thread that answered.
     names.sort();
     (response.status, response.body.len(), names)
 }

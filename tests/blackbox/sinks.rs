@@ -100,7 +100,7 @@ fn fld11_readers_that_go_away_end_nothing() {
         server.exchange();
         server.sink("stdout")["lost"].as_u64().unwrap() > 0
     });
-    // A panic's message or a reload's cannot be written either.
+    // The message of a panic or a reload cannot be written either.
     server.site.replace("sts.yaml", "issuer: [");
     Command::new("kill").args(["-HUP", &server.child.id().to_string()]).status().unwrap();
     until("the loss of a log line", || server.sink("stderr")["lost"].as_u64().unwrap() > 0);
@@ -147,7 +147,7 @@ fn fld13_with_audit_required_nothing_is_minted_that_no_sink_can_take() {
         });
         refused(&last, 503, "temporarily_unavailable", "audit_unavailable");
         assert!(last.header("retry-after").is_some());
-        // Nothing was recorded for it, and a one-use token is not spent.
+        // Nothing was recorded, and a one-use token is not spent.
         let token = String::from_utf8(server.site.read("data/admin.token")).unwrap();
         let count = || {
             let answer = send(server.admin, &Request::get("/admin/v1/tokens").bearer(token.trim()));
@@ -165,7 +165,7 @@ fn fld13_with_audit_required_nothing_is_minted_that_no_sink_can_take() {
 #[test]
 fn fld13_a_stream_that_takes_lines_again_is_used_again() {
     let mut server = Apart::start(world().with("audit/required", true).with("log/claims", true), "2>/dev/null");
-    // Until the pipe and the queue behind it are full.
+    // Until the pipe and the queue are full.
     let subject = forge("svc:octo").claim("filler", "x".repeat(10_000)).sign();
     let exchange = || send(server.public, &exchange_request(&subject, &[])).status;
     let mut granted = 0;
@@ -203,7 +203,7 @@ fn fld50_events_and_logs_name_time_and_level_alike_and_hold_no_json_in_texts() {
 
 #[test]
 fn fld52_ready_is_said_when_it_is_so_and_no_error_of_a_feature_that_is_off() {
-    // A Redis that is not there.
+    // A Redis that does not run.
     let config = world().with("store", "redis://127.0.0.1:1");
     let server = sts_testkit::Server::start_in(STS, world_site(&config));
     server.lines().wait("the store's state", |line| line.contains("the store is not ready").then_some(()));

@@ -52,7 +52,7 @@ fn rv03_who_verifies_offline_learns_of_every_kind_of_revocation_from_a_list() {
     server.site().replace("sts.yaml", off.text());
     until("the disabled account to reach the list", || !is_valid(&server, &disabled));
 
-    // Enabled again, it is as introspection says.
+    // Enabled again, the list agrees with introspection.
     server.site().replace("sts.yaml", listing().text());
     until("the enabled account to reach the list", || is_valid(&server, &disabled));
     assert!(!is_valid(&server, &revoked) && !is_valid(&server, &by_rule));
@@ -159,7 +159,7 @@ fn a_list_is_small_signed_for_its_uri_and_cached_for_a_short_time() {
     let known = server.send(&Request::get(path).header("If-None-Match", etag));
     assert_eq!((known.status, known.body.len(), known.header("etag")), (304, 0, Some(etag)));
 
-    // A list for another URI is no answer, and a list is no token.
+    // A list for another URI is refused, and so is a list as a token.
     let other = StatusPlace { uri: format!("{}0", place.uri), ..place.clone() };
     assert!(other.is_valid_by(&response.text(), &server.jwks()).is_err());
     assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &response.text()), json!({ "active": false }));
@@ -208,7 +208,7 @@ fn rv03_a_revocation_at_one_replica_reaches_the_lists_of_all() {
     let (access, first) = mint(&one, "svc:octo");
     let (_, second) = mint(&two, "svc:octo");
     assert_ne!(first, second);
-    // A list that only the other one has begun is there at once.
+    // A list that only the other server has begun is available at once.
     for (server, place) in [(&two, &first), (&one, &second), (&one, &first), (&two, &second)] {
         assert!(is_valid(server, place));
     }

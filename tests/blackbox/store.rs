@@ -15,7 +15,7 @@ fn c138_every_answered_token_and_every_answered_revocation_survives_kill_9_at_an
     let mut server = Server::start_in(STS, world_site(&world()));
     let (mut answered, mut revoked) = (Vec::new(), BTreeSet::new());
     for round in 0..4 {
-        // Four clients exchange and revoke; the server is killed in the middle of it.
+        // Four clients exchange and revoke while the server is killed.
         let address = server.public();
         let (token_sender, tokens) = std::sync::mpsc::channel::<(String, bool)>();
         let clients: Vec<_> = (0..4)
@@ -59,8 +59,8 @@ fn c138_every_answered_token_and_every_answered_revocation_survives_kill_9_at_an
             if revoked.contains(&jti(access)) {
                 assert_eq!(state, json!({ "active": false }), "a revocation was lost");
             } else if state["active"] != true {
-                // Revoked without an answer: the kill came between the two. It must be recorded as
-                // that, and never be absent.
+                // The kill came between the revocation and its answer. The token must be revoked,
+                // never absent.
                 let shown = server.cli(&["tokens", "show", &jti(access), "--json"]).ended(0).json();
                 assert_eq!(shown["state"], "revoked", "an answered token is not recorded: {shown}");
             }
@@ -118,7 +118,7 @@ fn a_record_under_another_seal_counts_as_absent() {
     let server = Server::start_in(STS, world_site(&world()));
     let access = server.token(&token("svc:octo"), &[]);
     let (_, site) = server.terminate();
-    // Who can write to the store has not the key of its seal; here the key is other than it was.
+    // A writer of the store does not have the key of its seal. Here the key was replaced.
     let seal = site.path("data/keys/seal.key");
     let mut content = std::fs::read(&seal).unwrap();
     let at = content.len() / 2;
@@ -203,8 +203,7 @@ fn c134_a_store_that_was_put_back_or_removed_answers_503_until_the_newest_is_the
     assert_eq!(server.send(&Request::get("/readyz")).status, 200);
     assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access), json!({ "active": false }));
 
-    // An operator who has nothing newer takes the older copy, and its revocations, for all there
-    // is.
+    // An operator without a newer copy accepts the older one with its revocations.
     let (_, site) = server.terminate();
     site.write("data/sts.redb", &copy);
     let server = Server::start_in(STS, site);
@@ -243,7 +242,7 @@ fn c134_a_store_that_is_removed_or_replaced_under_a_running_server_is_503_until_
     };
     std::fs::rename(&data, &aside).unwrap();
     assert_gone("the whole folder");
-    // What is kept of issuers may have been written there meanwhile.
+    // Issuer keys may have been written there meanwhile.
     let _ = std::fs::remove_dir_all(&data);
     std::fs::rename(&aside, &data).unwrap();
     assert_back("the whole folder");
@@ -253,7 +252,7 @@ fn c134_a_store_that_is_removed_or_replaced_under_a_running_server_is_503_until_
     assert!(told.contains("sts.redb"), "{told}");
     std::fs::rename(&file_aside, &file).unwrap();
     assert_back("the file");
-    // A copy of what there is, in its place: nothing is lost.
+    // An identical copy in its place: nothing is lost.
     copy(&file, &file_aside);
     std::fs::rename(&file_aside, &file).unwrap();
     assert_back("a copy");

@@ -24,7 +24,7 @@ fn connect(server: &Server, versions: &[&'static rustls::SupportedProtocolVersio
     stream
         .write_all(b"GET /.well-known/openid-configuration HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
-    // A peer that closes without close_notify has said all the same what it had to say.
+    // A peer may close without close_notify. Its data is complete anyway.
     let _ = stream.read_to_end(&mut answer);
     Ok(Response::parse(&answer))
 }
@@ -99,7 +99,7 @@ fn c114_who_begins_handshakes_and_does_not_end_them_keeps_nobody_out_and_no_conn
     let mut held: Vec<TcpStream> = (0..700)
         .map(|at| {
             let mut socket = TcpStream::connect(server.public()).unwrap();
-            // Some say nothing, some begin.
+            // Some send nothing, some start a handshake.
             socket.write_all(&begun[..at % begun.len()]).unwrap();
             socket
         })
@@ -120,7 +120,7 @@ fn c114_who_begins_handshakes_and_does_not_end_them_keeps_nobody_out_and_no_conn
 fn a_renewed_certificate_is_served_from_the_reload_on_and_a_wrong_one_never() {
     let server = Server::start_in(STS, tls_site("tls/server.crt", "tls/server.key"));
     assert!(connect(&server, &[&rustls::version::TLS13]).is_ok());
-    // Another key pair of the same name: who trusts the first certificate does not trust this one.
+    // Another key pair with the same name. Trust in the first certificate does not extend to it.
     let renewed =
         rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "sts.example.com".to_owned()]).unwrap();
     server.site().replace("tls.key", renewed.signing_key.serialize_pem());

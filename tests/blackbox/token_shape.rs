@@ -95,7 +95,7 @@ fn c004_c005_c006_an_hmac_keyed_with_anything_public_is_no_signature() {
                 let bent = Forge::new(key, &claims("svc:octo")).header("alg", alg);
                 let unknown = bent.clone().header("kid", "nothing");
                 each("token_algorithm", [bent, unknown].map(|bent| (alg, bent.sign_with(|i| hmac(alg, secret, i)))));
-                // The name of an asymmetric algorithm, and the bytes of an HMAC.
+                // The name of an asymmetric algorithm with an HMAC as its signature.
                 let bent = Forge::new(key, &claims("svc:octo"));
                 each("signature_invalid", [(alg, bent.sign_with(|input| hmac(alg, secret, input)))]);
             }
@@ -158,7 +158,7 @@ fn c011_c012_bc02_a_header_cannot_move_a_key_to_another_algorithm() {
     let wide = |key: &'static Key, alg: &str| {
         Forge::new(key, &claims("svc:octo")).claim("iss", "https://wide.example").header("alg", alg)
     };
-    // An algorithm that the entry takes, under the kid of a key that is bound to another one.
+    // An algorithm that the entry accepts, with the kid of a key for another algorithm.
     each(
         "key_unknown",
         [
@@ -168,7 +168,7 @@ fn c011_c012_bc02_a_header_cannot_move_a_key_to_another_algorithm() {
             ("EC384 key as RS256", wide(&keys.es384, "RS256").sign()),
         ],
     );
-    // Algorithms that the entry does not take.
+    // Algorithms that the entry does not accept.
     let plain = |alg: &str| forge("svc:octo").header("alg", alg).sign();
     each("token_algorithm", ["ES384", "PS256", "RS512", "ES512", "RS384"].map(|alg| (alg, plain(alg))));
     each(
@@ -296,7 +296,7 @@ fn c023_bc05_bc06_a_key_counts_for_its_own_issuer_only() {
     each("key_unknown", [("kid of another issuer", by_other.sign())]);
     let bent = by_other.clone().header("kid", "es");
     each("signature_invalid", [("kid of this issuer", bent.sign())]);
-    // The same `sub` at another issuer is another subject.
+    // The same `sub` from another issuer is another subject.
     let elsewhere = by_other.claim("iss", "https://other.example");
     each("not_authorized", [("same sub", elsewhere.sign())]);
 }
@@ -485,7 +485,7 @@ fn c037_c038_c060_j09_exp_is_a_number_in_the_future() {
         "1893456000.",
     ];
     each("token_malformed", wrong.map(|json| (json, exp(json))));
-    // 2^64 and now: what a wrapped addition would take for now.
+    // 2^64 + now: an addition that wraps would read it as now.
     each("token_malformed", [("wrapped", exp(&(u128::from(u64::MAX) + 1 + now().unsigned_abs() as u128).to_string()))]);
     each("token_too_old", ["1.9e9", "1893456000.5", "9007199254740992"].map(|json| (json, exp(json))));
     each("token_expired", ["0", "-1", "1", "-0", "1.5", "1000000000"].map(|json| (json, exp(json))));
@@ -587,7 +587,7 @@ fn c043_c044_c045_j11_aud_is_ours_byte_for_byte_and_alone() {
     ];
     each("token_audience", others.map(|value| (value, aud(json!(value)))));
     each("not_authorized", [("two, one ours", aud(json!([US, "other"]))), ("other, ours", aud(json!(["other", US])))]);
-    // A UUID is judged with the accounts: nobody has this one.
+    // An audience that is a UUID is compared with the accounts' ids. No account has this one.
     each("not_authorized", [("another UUID", aud(json!("00000000-0000-4000-8000-000000000000")))]);
     let wide = |aud: Value| {
         Forge::new(&KEYS.rs256, &claims("svc:octo")).claim("iss", "https://wide.example").claim("aud", aud).sign()
@@ -668,7 +668,7 @@ fn c048_c049_j12_sub_is_a_bounded_text_and_compares_byte_for_byte() {
         "\u{202e}svc:octo",
         "svc：octo",
         "svc:осto",
-        // Composed and decomposed, and what stands for bytes that are no text.
+        // Composed and decomposed forms, and the replacement character.
         "svc:\u{f6}cto",
         "svc:o\u{308}cto",
         "svc:octo\u{fffd}",
@@ -724,7 +724,7 @@ fn c052_hostile_json_is_refused_whatever_its_size() {
 
 #[test]
 fn the_order_of_failures_is_the_order_of_the_contract() {
-    // Each token has every fault that follows; mending the first shows the next.
+    // Each token has all later faults as well, so removing the first fault shows the next.
     let keys = &*KEYS;
     let expired = now() - 7200;
     let bad = json!({ "iss": "https://nobody.example", "sub": "svc:nobody", "aud": "other", "iat": expired, "exp": expired + 60 });

@@ -66,10 +66,10 @@ fn fld31_a_token_without_iss_is_of_the_entry_with_its_trust_domain() {
     assert_eq!(judged(svid(&west, id), "west"), "granted");
     assert_eq!(judged(svid(&east, id), "west"), "not_authorized");
     assert_eq!(judged(svid(&west, id), "east"), "not_authorized");
-    // With `iss` it is a token as any other.
+    // With `iss` it is a token like any other.
     assert_eq!(judged(Forge::new(&east, &claims(id)).claim("iss", "https://spire-east.acme.io"), "east"), "granted");
     assert_eq!(judged(Forge::new(&east, &claims(id)).claim("iss", "https://example.org"), "east"), "issuer_unknown");
-    // Another domain's key vouches for its own domain only, however alike the domains are.
+    // Another domain's key verifies only tokens of its own domain, even of a similar name.
     assert_eq!(judged(svid(&other, "spiffe://other.io/x"), "any"), "granted");
     assert_eq!(judged(svid(&other, id), "any"), "key_unknown");
     for sub in [

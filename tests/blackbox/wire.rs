@@ -117,7 +117,7 @@ fn c113_a_body_that_nobody_wanted_is_never_taken_for_the_next_request() {
         let text = String::from_utf8(answer).unwrap();
         let statuses: Vec<&str> =
             text.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).filter(|status| *status != "100").collect();
-        // What follows is answered, or the connection is closed.
+        // The server answers the next request or closes the connection.
         assert!(matches!(statuses[..], [_] | [_, "200"]), "{what}: {statuses:?}");
     }
 }
@@ -127,8 +127,8 @@ fn c113_through_a_proxy_that_keeps_its_connection_every_request_gets_its_own_ans
     let proxy = Nginx::before(WORLD.public());
     let honest = Request::get("/.well-known/jwks.json");
     let own_answers = |what: &str| {
-        // Over the connection that the proxy still has, if there is one. What was smuggled would be
-        // answered in its place.
+        // Over the proxy's open connection, if it has one. A smuggled request would be answered in
+        // place of this one.
         for _ in 0..2 {
             let answer = send(proxy.address(), &honest);
             assert_eq!(answer.status, 200, "{what}: {}", answer.text());
@@ -136,7 +136,7 @@ fn c113_through_a_proxy_that_keeps_its_connection_every_request_gets_its_own_ans
         }
     };
     for (what, bytes) in ambiguous() {
-        // The proxy refuses these itself; whatever it does, it answers or hangs up.
+        // The proxy refuses these itself: it answers or closes.
         let _ = send_raw(proxy.address(), bytes.as_bytes());
         own_answers(what);
     }
@@ -159,7 +159,7 @@ fn c113_extensions_and_trailers_of_chunks_are_bounded_and_change_nothing() {
     assert_eq!(statuses(WORLD.public(), chunk("").as_bytes()), [200]);
     let with_extension = statuses(WORLD.public(), chunk(";name=value").as_bytes());
     assert!(with_extension == [200] || with_extension == [400], "{with_extension:?}");
-    // It is thrown away as it comes, within the deadline of the body.
+    // The server discards the body as it arrives, within the body's deadline.
     let endless = statuses(WORLD.public(), chunk(&format!(";{}", "x".repeat(400_000))).as_bytes());
     assert!(endless == [200] || endless == [400], "{endless:?}");
     for (what, bytes) in [
@@ -210,7 +210,7 @@ fn c116_too_many_and_too_long_headers_are_refused() {
         ] {
             let request = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
             let statuses = statuses(address, request.as_bytes());
-            // A peer that still sends may lose the answer with the connection.
+            // A peer that is still sending may lose the answer when the connection closes.
             assert!(
                 statuses.len() <= 1 && statuses.iter().all(|status| [400, 431].contains(status)),
                 "{what}: {statuses:?}"
@@ -258,7 +258,7 @@ fn what_the_http_library_answers_by_itself_is_told_as_every_other_error_is() {
     let parse = |address, bytes: &str| Response::parse(&send_raw(address, bytes.as_bytes()));
     for address in listeners() {
         refused(&parse(address, "nonsense\r\n\r\n"), 400, "invalid_request", "request_malformed");
-        // As much as the library reads of a head, so that nothing is left unread when it answers.
+        // Exactly as much as the library reads of a head, so that it leaves nothing unread.
         let long = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}", "y".repeat(131_072));
         refused(&parse(address, &long), 431, "invalid_request", "request_malformed");
         refused(&parse(address, "GET /healthz HTTP/1.1\r\nHo"), 408, "invalid_request", "request_malformed");
@@ -298,7 +298,7 @@ fn fld55_c112_a_head_over_64_kib_is_431_and_one_of_just_under_is_served() {
     }
     let name = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n{}", head(&format!("{}: y\r\n", long(65_536))));
     assert_eq!(statuses(WORLD.public(), name.as_bytes()).last(), Some(&431));
-    // A body does not count, however it comes.
+    // The body does not count in any encoding.
     let body = form(&[
         ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
         ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
@@ -344,7 +344,7 @@ fn c112_an_authorization_header_of_any_size_and_form_is_refused_in_its_place() {
             (WORLD.admin(), with(Request::get("/admin/v1/keys"))),
         ] {
             let response = send(address, &request);
-            // A head that is too large is refused before anybody looks into it.
+            // A head that is too large is refused before it is parsed.
             let expected = if value.len() > 65_000 { vec![431] } else { vec![400, 401] };
             assert!(expected.contains(&response.status), "{value:.40}: {}", response.status);
             assert_error_shape(&response);
@@ -359,7 +359,7 @@ fn requests_that_follow_each_other_on_one_connection_are_answered_in_order() {
     let bytes =
         [ask("/healthz", ""), ask("/nothing", ""), ask("/.well-known/jwks.json", "Connection: close\r\n")].concat();
     assert_eq!(statuses(WORLD.public(), bytes.as_bytes()), [200, 404, 200]);
-    // What follows a request that was refused before its body was read is not taken for a request.
+    // After a refusal before the body was read, the following bytes are not taken for a request.
     let unread = format!(
         "POST /token HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: {}\r\n\r\n{SMUGGLED}",
         SMUGGLED.len()

@@ -116,8 +116,8 @@ fn identities(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<IdentitySpec>
     for (index, item) in items.iter().enumerate() {
         let before = reader.report.errors();
         let platform = platform_key(reader, item);
-        let meant = |key: &str| meant_by(key, platform, section);
-        let Some(members) = reader.fields_with(item, section, &meant) else { continue };
+        let suggest = |key: &str| intended_key(key, platform, section);
+        let Some(members) = reader.fields_with(item, section, &suggest) else { continue };
         let is_whole = !item.is_broken();
         let identity = identity(reader, &members, index + 1);
         if is_whole && reader.report.errors() == before {
@@ -141,7 +141,7 @@ fn platform_key(reader: &Reader<'_>, item: &Node) -> Option<&'static str> {
 
 /// Suggests a short rule in place of an unknown key of an identity. Among similar keys, the one
 /// that fits the issuer wins.
-fn meant_by(key: &str, platform: Option<&'static str>, section: &Section) -> Option<String> {
+fn intended_key(key: &str, platform: Option<&'static str>, section: &Section) -> Option<String> {
     let is_near = |name: &str| nearest(key, [name]).is_some();
     let rules = || Preset::ALL.iter().filter_map(|preset| preset.short_rule_key());
     let others = section.keys.iter().map(|key| key.name).filter(|name| !rules().any(|rule| rule == *name));
@@ -155,7 +155,7 @@ fn meant_by(key: &str, platform: Option<&'static str>, section: &Section) -> Opt
     if !near.is_empty() {
         return Some(format!("did you mean {}?", near.join(" or ")));
     }
-    let named = Preset::meant_by(key)?.short_rule_key()?;
+    let named = Preset::suggested_for(key)?.short_rule_key()?;
     Some(format!("did you mean `{named}`?"))
 }
 

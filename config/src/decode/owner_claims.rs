@@ -188,7 +188,7 @@ fn owner_claim(reader: &mut Reader<'_>, item: &Node) -> Option<Located<String>> 
     }
     // Only the operator knows what the issuer puts into these, so they are no error.
     let why = if OF_THE_CALLER.contains(&word.as_str()) {
-        Some("such a claim is usually chosen by whoever starts a run, in any tenant")
+        Some("in any tenant, the person who starts a run usually chooses such a claim")
     } else if NAMES.contains(&word.as_str()) {
         Some("each tenant chooses such names, and two can choose the same")
     } else {

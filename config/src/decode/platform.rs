@@ -83,14 +83,14 @@ fn preset(reader: &mut Reader<'_>, node: &Node, platform: &mut PlatformOf, by_ur
     }
     let Some(written) = Preset::from_name(&text.value) else {
         // The suggested preset keeps the identities of this entry from being reported as well.
-        let meant = by_url.or_else(|| Preset::meant_by(&text.value));
-        let help = match meant {
+        let suggested = by_url.or_else(|| Preset::suggested_for(&text.value));
+        let help = match suggested {
             Some(_) if by_url.is_some() => "remove `preset`: it is known by the URL".to_owned(),
             Some(preset) => format!("did you mean `{}`?", preset.name()),
             None => format!("the presets are {}, and `none`", listed(Preset::ALL.iter().map(|preset| preset.name()))),
         };
         reader.error(CheckCode::UnknownPreset, text.span, format!("there is no preset {}", text.shown()), help);
-        platform.preset = meant;
+        platform.preset = suggested;
         platform.source = PresetSource::Faulty;
         return;
     };

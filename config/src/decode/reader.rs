@@ -49,7 +49,7 @@ impl<'n> Fields<'n> {
 
     /// Whether `key` is present, or an unknown key that probably means it.
     pub(super) fn mentions(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| entry.key == key || meant(&entry.key, self.section) == Some(key))
+        self.entries.iter().any(|entry| entry.key == key || intended_key(&entry.key, self.section) == Some(key))
     }
 
     /// Whether there is an unknown key.
@@ -94,19 +94,19 @@ impl<'e> Reader<'e> {
         self.fields_with(node, section, &|_| None)
     }
 
-    /// Like [`Self::fields`], with a `meant` that suggests keys beyond those that look similar.
+    /// Like [`Self::fields`]. `suggest` knows keys beyond those that look similar.
     pub(super) fn fields_with<'n>(
         &mut self,
         node: &'n Node,
         section: &'static Section,
-        meant: &dyn Fn(&str) -> Option<String>,
+        suggest: &dyn Fn(&str) -> Option<String>,
     ) -> Option<Fields<'n>> {
         let entries = self.mapping(node, section.name)?;
         for entry in entries {
             let broken = entry.key.is_empty() && entry.node.is_broken();
             if section.key(&entry.key).is_none() && !broken {
                 self.note_names_under(entry, section);
-                self.unknown_key(entry, section, meant(&entry.key));
+                self.unknown_key(entry, section, suggest(&entry.key));
             }
         }
         Some(Fields { section, span: node.span, entries })
@@ -115,7 +115,7 @@ impl<'e> Reader<'e> {
     /// Marks the names under an unknown key as faulty if the key probably means a declaration.
     /// References to these names are then not reported as well.
     fn note_names_under(&mut self, entry: &Entry, section: &'static Section) {
-        let Some(key) = meant(&entry.key, section) else { return };
+        let Some(key) = intended_key(&entry.key, section) else { return };
         self.misses_account_files |= key == "accounts";
         self.note_faulty_names(key, &entry.node);
     }
@@ -343,7 +343,7 @@ impl<'e> Reader<'e> {
 }
 
 /// The key of `section` that an unknown one probably means.
-fn meant(unknown: &str, section: &'static Section) -> Option<&'static str> {
+fn intended_key(unknown: &str, section: &'static Section) -> Option<&'static str> {
     if section.key(unknown).is_some() {
         return None;
     }

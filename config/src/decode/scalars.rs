@@ -86,7 +86,7 @@ impl Reader<'_> {
                 self.error(
                     CheckCode::InvalidVariable,
                     span,
-                    format!("`${{{name}}}` can only stand for a whole value, not for a part of one"),
+                    format!("`${{{name}}}` can only replace a whole value, not a part of one"),
                     help,
                 );
                 return None;
@@ -117,7 +117,7 @@ impl Reader<'_> {
             self.error(
                 CheckCode::InvalidVariable,
                 span,
-                format!("the environment variable `{name}` holds a control character"),
+                format!("the environment variable `{name}` contains a control character"),
                 help,
             );
             return None;

@@ -40,8 +40,8 @@ pub(super) fn parse(text: &str) -> Result<RedisSpec, StoreUrlError> {
         return Err(StoreUrlError {
             secret: true,
             ..unfit(
-                "the store's URL holds a user name or password",
-                "remove what stands before `@`; write `store: { url: ..., username: ..., password_file: ... }`",
+                "the store's URL contains a user name or password",
+                "remove the part before `@`; write `store: { url: ..., username: ..., password_file: ... }`",
             )
         });
     }

@@ -96,7 +96,7 @@ pub(super) fn check(text: &str, query: bool) -> Result<Checked, UrlError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(UrlError {
             secret: true,
-            ..unfit("it holds a user name or password", "remove everything before the `@`")
+            ..unfit("it contains a user name or password", "remove everything before the `@`")
         });
     }
     if text.contains('#') || (!query && text.contains('?')) {

@@ -134,7 +134,7 @@ impl Builder<'_> {
                             span,
                             message: "a second YAML document begins here".to_owned(),
                             help: Some(
-                                "a file holds one document: move what follows `---` into a file of its own".to_owned(),
+                                "a file has one document: move the part after `---` into another file".to_owned(),
                             ),
                         }));
                     }
@@ -191,7 +191,7 @@ impl Builder<'_> {
                 '&',
                 CheckCode::YamlAnchor,
                 "anchors (`&`) are not supported",
-                "write the value out wherever it is used",
+                "write the value at each place that uses it",
             ),
             (tag.is_some(), '!', CheckCode::YamlTag, "tags (`!`) are not supported", "remove it"),
         ];

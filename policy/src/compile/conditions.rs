@@ -111,7 +111,7 @@ pub(super) fn short_rule(spec: &ShortRuleSpec, rule: &ShortRule, findings: &mut 
             None if open => (name.value.as_str(), BareScalars::Text),
             None => {
                 let message = format!("`{}:` has no member {}", rule.key, quoted(&name.value));
-                let meant = rule.meant_by(&name.value).map(|member| format!("write `{member}`"));
+                let meant = rule.suggested_for(&name.value).map(|member| format!("write `{member}`"));
                 let help = meant.or_else(|| name_help(&name.value, rule.members.iter().map(|(member, _)| *member)));
                 findings.error(
                     CheckCode::UnknownKey,

@@ -45,14 +45,14 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     }
 }
 
-/// Our own issuer in a spelling that no token has, but for one of somebody who means to be taken
-/// for us.
+/// Reports our own issuer in another spelling. None of our tokens has it, so only somebody who
+/// imitates us could use it.
 fn other_spelling_of_ours(entry: &IssuerSpec, ours: &str, findings: &mut Findings) {
-    let own = &entry.issuer.value;
-    if own.covers(ours) {
+    let issuers = &entry.issuer.value;
+    if issuers.covers(ours) {
         return;
     }
-    let difference = match own {
+    let difference = match issuers {
         Issuers::One(issuer) if folded(issuer.as_str()) == folded(ours) => difference(issuer.as_str(), ours),
         Issuers::One(_) => return,
         Issuers::Family(template) => {

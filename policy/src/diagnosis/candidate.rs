@@ -54,7 +54,7 @@ impl<'a> Candidate<'a> {
 
     /// Whether the change suffices, is safe, and would load: it adds no finding, the request is
     /// granted, and every token that the policy tests expect to be refused stays refused.
-    pub(super) fn holds(&self, facts: Facts<'_>, asked: &RequestedNames<'_>) -> bool {
+    pub(super) fn holds(&self, facts: Facts<'_>, request_names: &RequestedNames<'_>) -> bool {
         let Ok(compiled) = RuleSet::compile_with_unsafe(&self.spec) else { return false };
         let is_new =
             |severity: Severity, message: &str| !self.findings_before.contains(&(severity, message.to_owned()));
@@ -65,17 +65,17 @@ impl<'a> Candidate<'a> {
         if compiled.warnings.iter().any(refuses) || compiled.warnings.len() > self.findings_before.len() {
             return false;
         }
-        let Ok(requested) = compiled.rules.resolve(asked) else { return false };
+        let Ok(requested) = compiled.rules.resolve(request_names) else { return false };
         matches!(compiled.rules.decide(facts, &requested), Outcome::Granted(_))
             && self.keeps_guards(&compiled.rules)
-            && self.keeps_events(&compiled.rules, facts, asked)
+            && self.keeps_events(&compiled.rules, facts, request_names)
     }
 
     /// Whether events that strangers can cause stay refused. A subject that ends in
     /// `:pull_request`, for one, would accept them.
-    fn keeps_events(&self, changed: &RuleSet, facts: Facts<'_>, asked: &RequestedNames<'_>) -> bool {
+    fn keeps_events(&self, changed: &RuleSet, facts: Facts<'_>, request_names: &RequestedNames<'_>) -> bool {
         let grants = |rules: &RuleSet, claims: &ClaimSet| {
-            let Ok(requested) = rules.resolve(asked) else { return false };
+            let Ok(requested) = rules.resolve(request_names) else { return false };
             matches!(rules.decide(Facts { claims, ..facts }, &requested), Outcome::Granted(_))
         };
         STRANGERS_EVENTS.iter().all(|event| {

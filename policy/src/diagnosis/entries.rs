@@ -86,7 +86,7 @@ impl RuleSet {
         entry: &EntryName,
         claims: &ClaimSet,
         now: UnixTime,
-        asked: &RequestedNames<'_>,
+        request_names: &RequestedNames<'_>,
     ) -> bool {
         /// Bound on the identities to try, because each is compiled.
         const MAX_TRIED: usize = 50;
@@ -96,7 +96,7 @@ impl RuleSet {
             self.accounts.iter().flat_map(|account| account.identities.iter().map(move |identity| (account, identity)));
         all.filter(|(_, identity)| takes(identity)).take(MAX_TRIED).any(|(account, identity)| {
             Candidate::new(self, account, identity)
-                .is_some_and(|candidate| candidate.with_enabled(entry).holds(facts, asked))
+                .is_some_and(|candidate| candidate.with_enabled(entry).holds(facts, request_names))
         })
     }
 

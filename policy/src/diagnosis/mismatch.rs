@@ -403,7 +403,7 @@ impl Fixer<'_> {
             failed.iter().map(|failure| self.owner_change_of(failure)).collect::<Option<_>>()?;
         let candidate = Candidate::new(self.refused.rules, self.account, self.identity)?;
         let changed = candidate.changed(|account| changes.iter().for_each(|change| (change.apply)(account)));
-        if !changed.holds(self.refused.facts, self.refused.asked) {
+        if !changed.holds(self.refused.facts, self.refused.request_names) {
             return None;
         }
         let all: Vec<&str> = changes.iter().map(|change| change.text.as_str()).collect();

@@ -39,33 +39,34 @@ pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
 
 /// The values that may be names of accounts: those of `audience` that are no URIs, and the
 /// `client_id` of a client that authenticates.
-pub(super) fn bare_names<'a>(asked: &RequestedNames<'a>) -> Vec<&'a str> {
+pub(super) fn bare_names<'a>(request_names: &RequestedNames<'a>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
-    for name in asked.audience.iter().map(String::as_str).filter(|name| !name.is_empty() && !name.contains([':', '/']))
+    for name in
+        request_names.audience.iter().map(String::as_str).filter(|name| !name.is_empty() && !name.contains([':', '/']))
     {
         if !names.contains(&name) {
             names.push(name);
         }
     }
-    if let Some(client) = client(asked).filter(|client| !names.contains(client)) {
+    if let Some(client) = client(request_names).filter(|client| !names.contains(client)) {
         names.push(client);
     }
     names
 }
 
 /// The `client_id` of a client that authenticates.
-fn client<'a>(asked: &RequestedNames<'a>) -> Option<&'a str> {
-    asked.client_id.filter(|client| asked.client_is_account && !client.is_empty())
+fn client<'a>(request_names: &RequestedNames<'a>) -> Option<&'a str> {
+    request_names.client_id.filter(|client| request_names.client_is_account && !client.is_empty())
 }
 
 /// The request names an account that does not exist.
 pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
     let rules = refused.rules;
-    let client = client(refused.asked);
+    let client = client(refused.request_names);
     let is_unknown = |name: &&str| {
         !rules.account_by_name.contains_key(*name) && (Some(*name) == client || !rules.api_by_name.contains_key(*name))
     };
-    let wrong = bare_names(refused.asked).into_iter().find(is_unknown).unwrap_or_default();
+    let wrong = bare_names(refused.request_names).into_iter().find(is_unknown).unwrap_or_default();
     let parameter = if client == Some(wrong) { "client_id" } else { "audience" };
     let accounts =
         || rules.accounts.iter().flat_map(|account| [account.granted.name.as_str(), account.granted.id.as_str()]);
@@ -88,7 +89,8 @@ pub(super) fn no_such_account(refused: &Refused<'_>) -> Diagnosis {
         Some(name) => found.expected(name),
         None => found.expected("the name of a service account"),
     };
-    let granted = nearest_name.filter(|name| refused.grant_for(&renamed(refused.asked, wrong, name).asked()).is_some());
+    let granted = nearest_name
+        .filter(|name| refused.grant_for(&renamed(refused.request_names, wrong, name).request_names()).is_some());
     let other = || refused.grant_of_any().map(|grant| grant.account.name.to_string());
     match granted.map(str::to_owned).or_else(other) {
         Some(name) => found.fix(format!("name {} in `{parameter}`", quoted(&name))),
@@ -107,10 +109,10 @@ fn several_in_one(refused: &Refused<'_>, wrong: &str) -> Option<Diagnosis> {
     let listed = list(parts.iter().copied());
     let cause = format!("`audience` has more than one name in one value: {}", quoted(wrong));
     let found = Diagnosis::new("", cause).at("audience").actual(wrong).expected("one name in each value");
-    let mut changed = Changed::new(refused.asked);
+    let mut changed = Changed::new(refused.request_names);
     changed.audience.retain(|value| value != wrong);
     changed.audience.extend(parts.iter().map(|part| (*part).to_owned()));
-    let suffices = refused.grant_for(&changed.asked()).is_some();
+    let suffices = refused.grant_for(&changed.request_names()).is_some();
     Some(if suffices { found.fix(format!("send `audience` once for each name: {listed}")) } else { found })
 }
 
@@ -142,12 +144,12 @@ pub(super) struct Changed<'a> {
 }
 
 impl<'a> Changed<'a> {
-    pub(super) fn new(asked: &RequestedNames<'a>) -> Self {
+    pub(super) fn new(request_names: &RequestedNames<'a>) -> Self {
         Self {
-            audience: asked.audience.to_vec(),
-            resource: asked.resource.to_vec(),
-            scope: asked.scope.map(str::to_owned),
-            rest: *asked,
+            audience: request_names.audience.to_vec(),
+            resource: request_names.resource.to_vec(),
+            scope: request_names.scope.map(str::to_owned),
+            rest: *request_names,
         }
     }
 
@@ -164,13 +166,13 @@ impl<'a> Changed<'a> {
         self
     }
 
-    pub(super) fn asked(&self) -> RequestedNames<'_> {
+    pub(super) fn request_names(&self) -> RequestedNames<'_> {
         RequestedNames { audience: &self.audience, resource: &self.resource, scope: self.scope.as_deref(), ..self.rest }
     }
 }
 
-fn renamed<'a>(asked: &RequestedNames<'a>, wrong: &str, name: &'a str) -> Changed<'a> {
-    let mut changed = Changed::new(asked);
+fn renamed<'a>(request_names: &RequestedNames<'a>, wrong: &str, name: &'a str) -> Changed<'a> {
+    let mut changed = Changed::new(request_names);
     for value in changed.audience.iter_mut().filter(|value| *value == wrong) {
         name.clone_into(value);
     }

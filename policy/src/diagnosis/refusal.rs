@@ -13,13 +13,18 @@ use crate::{Decision, Diagnosis, Facts, Outcome, Refusal, RequestError, Requeste
 impl RuleSet {
     /// Explains why `decision` refuses the request, and what would end that. `None` for a grant.
     #[must_use]
-    pub fn diagnose(&self, facts: Facts<'_>, asked: &RequestedNames<'_>, decision: &Decision) -> Option<Diagnosis> {
+    pub fn diagnose(
+        &self,
+        facts: Facts<'_>,
+        request_names: &RequestedNames<'_>,
+        decision: &Decision,
+    ) -> Option<Diagnosis> {
         let Outcome::Refused(refusal) = &decision.outcome else { return None };
-        let requested = match self.resolve(asked) {
+        let requested = match self.resolve(request_names) {
             Ok(requested) => requested,
-            Err(error) => return Some(diagnose_request(error, asked)),
+            Err(error) => return Some(diagnose_request(error, request_names)),
         };
-        let refused = Refused { rules: self, facts, asked, requested: &requested, decision };
+        let refused = Refused { rules: self, facts, request_names, requested: &requested, decision };
         let diagnosis = match refusal {
             Refusal::NoSuchAccount => names::no_such_account(&refused),
             Refusal::AccountDisabled => refused.account_disabled(),
@@ -38,8 +43,8 @@ impl RuleSet {
 
 /// Explains why a request is invalid.
 #[must_use]
-pub fn diagnose_request(error: RequestError, asked: &RequestedNames<'_>) -> Diagnosis {
-    let named = names::bare_names(asked);
+pub fn diagnose_request(error: RequestError, request_names: &RequestedNames<'_>) -> Diagnosis {
+    let named = names::bare_names(request_names);
     match error {
         RequestError::TwoAccounts => Diagnosis::new(
             "request_malformed",
@@ -80,7 +85,7 @@ impl Refused<'_> {
                 account.not_before = account.not_before.filter(|from| *from <= now);
                 account.not_after = account.not_after.filter(|until| now < *until);
             });
-            candidate.holds(self.facts, self.asked).then_some(())
+            candidate.holds(self.facts, self.request_names).then_some(())
         };
         let fix = match found.claim.as_deref() {
             Some("not_before") => {

@@ -12,15 +12,15 @@ use crate::{Decision, Facts, Grant, IdentityTrace, Outcome, Requested, Requested
 pub(super) struct Refused<'a> {
     pub(super) rules: &'a RuleSet,
     pub(super) facts: Facts<'a>,
-    pub(super) asked: &'a RequestedNames<'a>,
+    pub(super) request_names: &'a RequestedNames<'a>,
     pub(super) requested: &'a Requested,
     pub(super) decision: &'a Decision,
 }
 
 impl<'a> Refused<'a> {
     /// The grant that the same token gets for another request.
-    pub(super) fn grant_for(&self, asked: &RequestedNames<'_>) -> Option<Grant> {
-        self.grant_of(&self.rules.resolve(asked).ok()?)
+    pub(super) fn grant_for(&self, request_names: &RequestedNames<'_>) -> Option<Grant> {
+        self.grant_of(&self.rules.resolve(request_names).ok()?)
     }
 
     pub(super) fn grant_of(&self, requested: &Requested) -> Option<Grant> {

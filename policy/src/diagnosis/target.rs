@@ -15,7 +15,7 @@ use crate::{Diagnosis, GrantSpec, IdentityTrace, RequestedTarget};
 pub(super) fn required(refused: &Refused<'_>) -> Diagnosis {
     let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
     let apis: Vec<&str> = identity.terms.grants.iter().map(|grant| grant.name.as_str()).collect();
-    let fitting: Vec<&str> = apis.iter().copied().filter(|api| grants(refused, api, Scopes::AsAsked)).collect();
+    let fitting: Vec<&str> = apis.iter().copied().filter(|api| grants(refused, api, Scopes::AsRequested)).collect();
     let of_account = names::list(account.terms.grants.iter().map(|grant| grant.name.as_str()));
     let cause = format!(
         "{}; {matched} matches, but no API was asked for: the account is granted {of_account}, and has no `default_api`",
@@ -53,7 +53,7 @@ pub(super) fn not_granted(refused: &Refused<'_>) -> Diagnosis {
     };
     let cause = format!("{}; {matched} matches, but API {name} is not granted: {why}", refused.account_title());
     let found = Diagnosis::new("", cause).at("audience").actual(api.name.as_str()).expected(granted);
-    let other = identity.terms.grants.iter().find(|grant| grants(refused, grant.name.as_str(), Scopes::AsAsked));
+    let other = identity.terms.grants.iter().find(|grant| grants(refused, grant.name.as_str(), Scopes::AsRequested));
     let ask = other.map(|grant| format!("ask for the API {}", quoted(grant.name.as_str())));
     let missing = refused.requested.scopes.as_ref().unwrap_or(&api.scopes);
     let add = widened(refused, (account, identity), api, missing).then(|| match narrowed {
@@ -76,14 +76,14 @@ pub(super) fn scope_not_granted(refused: &Refused<'_>) -> Diagnosis {
     let (granted_scopes, of_account) =
         (of(&identity.terms.grants).unwrap_or_default(), of(&account.terms.grants).unwrap_or_default());
     let ignored = |scope: &&str| refused.rules.ignore_scopes.iter().any(|ignored| ignored.as_str() == *scope);
-    let asked: Vec<&str> = refused
-        .asked
+    let request_names: Vec<&str> = refused
+        .request_names
         .scope
         .unwrap_or_default()
         .split(' ')
         .filter(|scope| !scope.is_empty() && !ignored(scope))
         .collect();
-    let missing: Vec<&str> = asked.iter().copied().filter(|scope| !granted_scopes.contains(scope)).collect();
+    let missing: Vec<&str> = request_names.iter().copied().filter(|scope| !granted_scopes.contains(scope)).collect();
     let first = missing.first().copied().unwrap_or_default();
     let why = why_missing(refused, first, api, &of_account, (account, &matched));
     let granted = if granted_scopes.is_empty() { "nothing".to_owned() } else { quoted(&granted_scopes.to_string()) };
@@ -93,8 +93,15 @@ pub(super) fn scope_not_granted(refused: &Refused<'_>) -> Diagnosis {
         quoted(api.name.as_str()),
         names::list(missing.iter().copied()),
     );
-    let found = Diagnosis::new("", cause).at("scope").actual(asked.join(" ")).expected(granted_scopes.to_string());
-    fix_scopes(refused, found, (account, identity, &matched), api, (&asked, &missing, &granted_scopes, &of_account))
+    let found =
+        Diagnosis::new("", cause).at("scope").actual(request_names.join(" ")).expected(granted_scopes.to_string());
+    fix_scopes(
+        refused,
+        found,
+        (account, identity, &matched),
+        api,
+        (&request_names, &missing, &granted_scopes, &of_account),
+    )
 }
 
 /// Proposes to request only granted scopes, or to grant the missing ones.
@@ -103,10 +110,10 @@ fn fix_scopes(
     found: Diagnosis,
     (account, identity, matched): (&Account, &Identity, &str),
     api: &Api,
-    (asked, missing, granted, of_account): (&[&str], &[&str], &ScopeSet, &ScopeSet),
+    (request_names, missing, granted, of_account): (&[&str], &[&str], &ScopeSet, &ScopeSet),
 ) -> Diagnosis {
     let mut kept: Vec<&str> = Vec::new();
-    for scope in asked {
+    for scope in request_names {
         let nearest = || names::nearest(scope, granted.iter().map(Scope::as_str)).map(|(name, _)| name);
         let split = scope.split(',').all(|part| granted.contains(part)).then(|| scope.split(',').collect::<Vec<_>>());
         let bare = scope.strip_prefix(api.audience.as_str()).map(|rest| rest.trim_start_matches(['/', ':']));
@@ -174,11 +181,12 @@ fn why_missing(
 fn unusable_target(refused: &Refused<'_>, matched: &str, identity: &Identity) -> Diagnosis {
     let rules = refused.rules;
     let account = refused.account_title();
-    let asked = refused.asked;
+    let request_names = refused.request_names;
     let is_api = |name: &&str| rules.api_by_name.contains_key(*name) || rules.api_by_audience.contains_key(*name);
-    let named = || asked.audience.iter().map(String::as_str).filter(|name| !rules.account_by_name.contains_key(*name));
+    let named =
+        || request_names.audience.iter().map(String::as_str).filter(|name| !rules.account_by_name.contains_key(*name));
     let unknown_audience = named().find(|name| !name.is_empty() && !is_api(name)).map(|name| ("audience", name));
-    let resources = || asked.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty());
+    let resources = || request_names.resource.iter().map(String::as_str).filter(|uri| !uri.is_empty());
     let unknown = unknown_audience.or_else(|| {
         let is_fine = |uri: &str| uri.contains(':') && !uri.contains('#') && rules.api_by_audience.contains_key(uri);
         resources().find(|uri| !is_fine(uri)).map(|uri| ("resource", uri))
@@ -189,7 +197,7 @@ fn unusable_target(refused: &Refused<'_>, matched: &str, identity: &Identity) ->
         let cause =
             format!("{account}; {matched} matches, but more than one API is asked for: {}", names::list(all.clone()));
         let found = Diagnosis::new("", cause).at("audience").actual(all.join(" ")).expected("one API");
-        let one = granted().find(|api| grants(refused, api, Scopes::AsAsked));
+        let one = granted().find(|api| grants(refused, api, Scopes::AsRequested));
         return or(found, one.map(|api| format!("ask for one, such as the API {}", quoted(api))), None);
     };
     let why = if parameter == "resource" && rules.api_by_name.contains_key(wrong) {
@@ -215,8 +223,8 @@ fn unusable_target(refused: &Refused<'_>, matched: &str, identity: &Identity) ->
     let expected =
         nearest.as_ref().map_or_else(|| granted().collect::<Vec<_>>().join(" or "), |(name, _)| (*name).to_owned());
     let found = Diagnosis::new("", cause).at(parameter).actual(wrong).expected(expected);
-    let nearest = nearest.map(|(name, _)| name).filter(|name| grants(refused, name, Scopes::AsAsked));
-    let other = || granted().find(|api| grants(refused, api, Scopes::AsAsked));
+    let nearest = nearest.map(|(name, _)| name).filter(|name| grants(refused, name, Scopes::AsRequested));
+    let other = || granted().find(|api| grants(refused, api, Scopes::AsRequested));
     or(found, nearest.or_else(other).map(|name| format!("ask for {} in `audience`", quoted(name))), None)
 }
 
@@ -229,18 +237,18 @@ fn matched<'a>(refused: &Refused<'a>) -> Option<(String, &'a Account, &'a Identi
 
 /// The scopes of a request to try.
 enum Scopes<'a> {
-    AsAsked,
+    AsRequested,
     These(&'a str),
 }
 
 /// Whether a request for this API would be granted.
 fn grants(refused: &Refused<'_>, api: &str, scopes: Scopes<'_>) -> bool {
-    let changed = Changed::new(refused.asked).for_api(refused.rules, api);
+    let changed = Changed::new(refused.request_names).for_api(refused.rules, api);
     let changed = match scopes {
-        Scopes::AsAsked => changed,
+        Scopes::AsRequested => changed,
         Scopes::These(scope) => changed.with_scope(Some(scope.to_owned())),
     };
-    refused.grant_for(&changed.asked()).is_some()
+    refused.grant_for(&changed.request_names()).is_some()
 }
 
 /// Whether it is safe and enough to grant `scopes` of `api` to account and identity, too.
@@ -265,7 +273,7 @@ fn widened(refused: &Refused<'_>, (account, identity): (&Account, &Identity), ap
                 changed.grants = Some(with(&identity.terms.grants));
             }
         });
-        changed.holds(refused.facts, refused.asked)
+        changed.holds(refused.facts, refused.request_names)
     })
 }
 

@@ -88,8 +88,8 @@ fn attacks(token: &ClaimSet) -> Vec<ClaimSet> {
     ]
 }
 
-fn granted(rules: &RuleSet, token: &ClaimSet, asked: &RequestedNames<'_>) -> bool {
-    let Ok(requested) = rules.resolve(asked) else { return false };
+fn granted(rules: &RuleSet, token: &ClaimSet, request_names: &RequestedNames<'_>) -> bool {
+    let Ok(requested) = rules.resolve(request_names) else { return false };
     let entry = entry("github");
     matches!(rules.decide(Facts { entry: &entry, claims: token, now: NOW }, &requested), Outcome::Granted(_))
 }
@@ -162,19 +162,19 @@ proptest! {
         let rules = compiled.rules;
         let token = token(sent);
         let audience = words(&["octo"]);
-        let asked = RequestedNames { audience: &audience, ..RequestedNames::default() };
+        let request_names = RequestedNames { audience: &audience, ..RequestedNames::default() };
         let entry = entry("github");
         let facts = Facts { entry: &entry, claims: &token, now: NOW };
-        let decision = rules.explain(facts, &rules.resolve(&asked).unwrap());
-        let Some(diagnosis) = rules.diagnose(facts, &asked, &decision) else { return Ok(()) };
+        let decision = rules.explain(facts, &rules.resolve(&request_names).unwrap());
+        let Some(diagnosis) = rules.diagnose(facts, &request_names, &decision) else { return Ok(()) };
         let Some(fix) = &diagnosis.fix else { return Ok(()) };
         let owner = Regex::new("(?:^|, or )write (.+?) in `i` of `octo`").unwrap();
         if let Some(found) = owner.captures(fix) {
             let after = changed(&spec, &found[1]);
             let after = RuleSet::compile(&after).unwrap_or_else(|errors| panic!("{fix}: {errors:?}")).rules;
-            prop_assert!(granted(&after, &token, &asked), "{fix}");
+            prop_assert!(granted(&after, &token, &request_names), "{fix}");
             for attack in attacks(&token) {
-                prop_assert!(!granted(&after, &attack, &asked) || granted(&rules, &attack, &asked), "{fix}: {:?}", attack.to_map());
+                prop_assert!(!granted(&after, &attack, &request_names) || granted(&rules, &attack, &request_names), "{fix}: {:?}", attack.to_map());
             }
         }
         let caller = owner.replace_all(fix, "");
@@ -184,9 +184,9 @@ proptest! {
             Some(found) => RuleSet::compile(&conformed(&spec, &found[1], &token)).unwrap().rules,
             None => rules,
         };
-        prop_assert!(!fix.starts_with("in `i` of `octo`, change ") || fix.contains("present a token") || fix.contains("another event") || granted(&rules, &token, &asked), "{fix}");
+        prop_assert!(!fix.starts_with("in `i` of `octo`, change ") || fix.contains("present a token") || fix.contains("another event") || granted(&rules, &token, &request_names), "{fix}");
         if let Some(token) = presented(&token, &caller).filter(|_| caller.contains("present a token") || caller.contains("another event")) {
-            prop_assert!(granted(&rules, &token, &asked), "{fix}: {:?}", token.to_map());
+            prop_assert!(granted(&rules, &token, &request_names), "{fix}: {:?}", token.to_map());
         }
     }
 }
@@ -198,11 +198,11 @@ fn fld06_trust_in_another_issuer_is_never_the_fix() {
     spec.issuers.push(issuer("gitlab", "https://gitlab.com"));
     let rules = rules(&spec);
     let audience = words(&["octo"]);
-    let asked = RequestedNames { audience: &audience, ..RequestedNames::default() };
+    let request_names = RequestedNames { audience: &audience, ..RequestedNames::default() };
     let (entry, claims) = (entry("github"), token(json!({})));
     let facts = Facts { entry: &entry, claims: &claims, now: NOW };
-    let decision = rules.explain(facts, &rules.resolve(&asked).unwrap());
-    let fix = rules.diagnose(facts, &asked, &decision).unwrap().fix.unwrap();
+    let decision = rules.explain(facts, &rules.resolve(&request_names).unwrap());
+    let fix = rules.diagnose(facts, &request_names, &decision).unwrap().fix.unwrap();
     assert!(fix.starts_with("present a token of issuer entry `gitlab` (`iss` `https://gitlab.com`)"), "{fix}");
     assert!(!fix.contains("add"), "{fix}");
 }
@@ -213,11 +213,11 @@ fn fld06_a_change_that_a_policy_test_forbids_is_not_advised() {
     let spec = spec(vec![account("octo", vec![rule])]);
     let said = |rules: &RuleSet| {
         let audience = words(&["octo"]);
-        let asked = RequestedNames { audience: &audience, ..RequestedNames::default() };
+        let request_names = RequestedNames { audience: &audience, ..RequestedNames::default() };
         let (entry, claims) = (entry("github"), token(json!({ "environment": "staging" })));
         let facts = Facts { entry: &entry, claims: &claims, now: NOW };
-        let decision = rules.explain(facts, &rules.resolve(&asked).unwrap());
-        rules.diagnose(facts, &asked, &decision).unwrap().fix.unwrap()
+        let decision = rules.explain(facts, &rules.resolve(&request_names).unwrap());
+        rules.diagnose(facts, &request_names, &decision).unwrap().fix.unwrap()
     };
     let mut guarded = rules(&spec);
     assert!(said(&guarded).contains("write `environment: \"staging\"` in `i` of `octo`"), "{}", said(&guarded));

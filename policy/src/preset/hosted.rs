@@ -250,10 +250,11 @@ impl OpenToAnybody {
 /// Whether `host` belongs to `domain`: below it if the host names the tenant, otherwise the domain
 /// itself.
 fn is_within(host: &str, domain: &str, tenant: Tenant) -> bool {
-    let mut own = host.rsplit('.');
-    let is_below =
-        domain.rsplit('.').all(|label| own.next().is_some_and(|own| label == "*" || own == label || fits(own, label)));
-    let more = own.next().is_some();
+    let mut labels = host.rsplit('.');
+    let is_below = domain
+        .rsplit('.')
+        .all(|label| labels.next().is_some_and(|found| label == "*" || found == label || fits(found, label)));
+    let more = labels.next().is_some();
     is_below && (matches!(tenant, Host) == more)
 }
 

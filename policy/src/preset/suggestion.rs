@@ -176,7 +176,7 @@ const MEMBERS: &[(&str, &[(&str, &str)])] = &[
 impl Preset {
     /// The preset that `word` probably means.
     #[must_use]
-    pub fn meant_by(word: &str) -> Option<Self> {
+    pub fn suggested_for(word: &str) -> Option<Self> {
         let folded = fold(word);
         let by_name = || Self::ALL.into_iter().find(|preset| fold(preset.name()) == folded);
         let by_word = || PLATFORMS.iter().find(|(other_word, _)| *other_word == folded).map(|(_, preset)| *preset);
@@ -193,7 +193,7 @@ impl Preset {
 
 impl ShortRule {
     /// The member that `word` probably means.
-    pub(crate) fn meant_by(&self, word: &str) -> Option<&'static str> {
+    pub(crate) fn suggested_for(&self, word: &str) -> Option<&'static str> {
         let folded = fold(word);
         let names = || self.members.iter().map(|(name, _)| *name);
         let by_word = || {
@@ -256,10 +256,10 @@ mod tests {
             ("circle-ci", "circleci"),
             ("fly.io", "fly"),
         ] {
-            assert_eq!(Preset::meant_by(word).map(Preset::name), Some(preset), "{word}");
+            assert_eq!(Preset::suggested_for(word).map(Preset::name), Some(preset), "{word}");
         }
         for word in ["nothing-like-it", "", "x", "none"] {
-            assert_eq!(Preset::meant_by(word), None, "{word}");
+            assert_eq!(Preset::suggested_for(word), None, "{word}");
         }
     }
 
@@ -287,7 +287,7 @@ mod tests {
             ("terraform", "workspaceId", Some("workspace_id")),
         ] {
             let rule = Preset::ALL.into_iter().filter_map(Preset::short_rule).find(|rule| rule.key == key).unwrap();
-            assert_eq!(rule.meant_by(word), member, "{key} {word}");
+            assert_eq!(rule.suggested_for(word), member, "{key} {word}");
         }
     }
 

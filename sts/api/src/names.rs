@@ -24,7 +24,7 @@ macro_rules! names {
             /// The variant of that name.
             #[must_use]
             pub fn of(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|own| own.name() == name)
+                Self::ALL.iter().copied().find(|value| value.name() == name)
             }
         }
 

@@ -83,7 +83,7 @@ impl DecisionRecord {
     }
 
     /// Records the names in the request.
-    pub(crate) fn asked(&mut self, request: &TokenRequest<'_>) {
+    pub(crate) fn record_request(&mut self, request: &TokenRequest<'_>) {
         self.asked = Some(NamesInRequest {
             audience: request.audience.clone(),
             resource: request.resource.clone(),
@@ -118,7 +118,7 @@ impl NamesInRequest {
     }
 
     /// The form that the rules take.
-    pub(crate) fn as_asked(&self) -> RequestedNames<'_> {
+    pub(crate) fn request_names(&self) -> RequestedNames<'_> {
         RequestedNames {
             audience: &self.audience,
             resource: &self.resource,

@@ -204,7 +204,7 @@ fn explain_claims(
                 [only] => only.as_ref().clone(),
                 several => {
                     return Err(ExplainError::SharedIssuer(
-                        several.iter().map(|own| format!("`{}`", own.entry)).collect(),
+                        several.iter().map(|entry| format!("`{}`", entry.entry)).collect(),
                     ));
                 }
             }
@@ -231,7 +231,7 @@ fn explain_claims(
 fn named_entry(snapshot: &Snapshot, claims: &ClaimSet, name: &str) -> Result<TrustSpec, ExplainError> {
     let found = EntryName::new(name).ok().and_then(|name| snapshot.trust.entry(&name));
     let Some(trust) = found else {
-        let names: Vec<&str> = snapshot.rules.issuer_entries().map(|own| own.name.as_str()).collect();
+        let names: Vec<&str> = snapshot.rules.issuer_entries().map(|entry| entry.name.as_str()).collect();
         let nearest = sts_types::nearest(name, names).map(str::to_owned);
         return Err(ExplainError::UnknownEntry { name: name.escape_debug().take(80).collect(), nearest });
     };

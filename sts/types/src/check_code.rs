@@ -69,7 +69,7 @@ check_codes! {
     InvalidPath "invalid-path" "The value cannot be the path of a file."
     TrailingLineBreak "trailing-line-break" "A pattern ends in a line break and would match nothing."
     VariableNotSet "variable-not-set" "An environment variable that the configuration names is not set."
-    InvalidVariable "invalid-variable" "An environment variable is named wrongly, stands for a part of a value, or holds a control character."
+    InvalidVariable "invalid-variable" "An environment variable has a wrong name, replaces a part of a value, or contains a control character."
 
     // Files.
     UnreadableFile "unreadable-file" "A file or folder is missing or cannot be read."
@@ -83,11 +83,11 @@ check_codes! {
     InvalidSecret "invalid-secret" "A secret file does not hold one line of printable text."
     WeakSecret "weak-secret" "A secret is short enough to be guessed."
     ExposedFolder "exposed-folder" "Somebody else can write to a folder of the server."
-    InvalidClaimsFile "invalid-claims-file" "The file of a policy test does not hold the claims of a token."
+    InvalidClaimsFile "invalid-claims-file" "The file of a policy test does not contain the claims of a token."
 
     // The server.
     InvalidUrl "invalid-url" "The value is not a URL that the key takes."
-    CredentialsInUrl "credentials-in-url" "A URL holds a user name or password."
+    CredentialsInUrl "credentials-in-url" "A URL contains a user name or password."
     PlainHttp "plain-http" "A URL uses plain http where it is not allowed."
     InvalidAddress "invalid-address" "The value is not an IP address with a port."
     InvalidAddressBlock "invalid-address-block" "The value is not an IP address block."
@@ -107,7 +107,7 @@ check_codes! {
     // Issuer entries.
     DiscoveryUrlAsIssuer "discovery-url-as-issuer" "`issuer` is the URL of a discovery document or key set."
     NotAPlatformIssuer "not-a-platform-issuer" "The host is that of a known platform, and the URL is not one of its issuers."
-    AnyTenantIssuer "any-tenant-issuer" "The issuer stands for every tenant of a platform."
+    AnyTenantIssuer "any-tenant-issuer" "The issuer accepts every tenant of a platform."
     LookAlikeIssuer "look-alike-issuer" "The host looks like that of a known platform and belongs to somebody else."
     IssuerSlash "issuer-slash" "The issuer differs from a known one by its last slash."
     HiddenCharacter "hidden-character" "An issuer or URL has a blank, control character or invisible character in it."
@@ -144,7 +144,7 @@ check_codes! {
     EmptyGrant "empty-grant" "A grant of an API with scopes lists none of them."
     TtlOverMaximum "ttl-over-maximum" "A `ttl` is longer than `tokens.max_ttl`."
     NeverInForce "never-in-force" "`not_after` is not later than `not_before`."
-    ShortRuleMismatch "short-rule-mismatch" "A platform's block stands in an identity of another platform's issuer."
+    ShortRuleMismatch "short-rule-mismatch" "A platform's block is in an identity of another platform's issuer."
     EmptyCondition "empty-condition" "A condition or a platform's block matches on nothing."
     InvalidPattern "invalid-pattern" "The value is not a pattern."
     InvalidRegex "invalid-regex" "The value is not a regular expression that can be used."

@@ -17,9 +17,9 @@ pub struct HiddenChar {
 pub fn hidden_char(text: &str) -> Option<HiddenChar> {
     let is_url = text.contains("://");
     let last = text.chars().count();
-    let found = text.chars().enumerate().map(|(at, character)| HiddenChar { character, position: at + 1 });
-    let mut hidden = found.filter(|own| match own.character {
-        ' ' => is_url || own.position == 1 || own.position == last,
+    let found = text.chars().enumerate().map(|(index, character)| HiddenChar { character, position: index + 1 });
+    let mut hidden = found.filter(|found| match found.character {
+        ' ' => is_url || found.position == 1 || found.position == last,
         c => c.is_control() || c.is_whitespace() || is_invisible(c),
     });
     hidden.next()

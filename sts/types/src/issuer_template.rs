@@ -440,7 +440,7 @@ mod tests {
             ("https://{a}-{b}.example.com", &[("a", &["x"]), ("b", &["x"])], "same part of the URL"),
             ("https://e.example/{a}.{b}", &[("a", &["x"]), ("b", &["x"])], "same part of the URL"),
             ("https://{sub}.example.com", &[("sub", &["x"])], "registered claim"),
-            ("https://{a}.{a}.example.com", &[("a", &["x"])], "stands twice"),
+            ("https://{a}.{a}.example.com", &[("a", &["x"])], "is used twice"),
             ("https://{a}.com", &[("a", &["x"])], "whose host"),
             ("https://{a}", &[("a", &["x"])], "whose host"),
             ("https://x.{a}/b", &[("a", &["x"])], "whose host"),

@@ -12,7 +12,8 @@ pub(crate) async fn readiness(state: &AppState, is_draining: bool) -> Readiness 
     let (store, signing) = tokio::join!(state.store.look(&state.service), state.service.check_signing());
     let is_audited = state.service.can_audit();
     let cache = state.issuers.borrow().clone();
-    let warning = |own: &sts_store::Warning| StoreWarning { name: own.name.to_owned(), text: own.text.clone() };
+    let warning =
+        |warning: &sts_store::Warning| StoreWarning { name: warning.name.to_owned(), text: warning.text.clone() };
     let (told, warnings) = match &store {
         Ok(warnings) => ("ok".to_owned(), warnings.iter().map(warning).collect()),
         Err(error) => (error.to_string(), Vec::new()),
@@ -28,12 +29,12 @@ pub(crate) async fn readiness(state: &AppState, is_draining: bool) -> Readiness 
         issuers: cache
             .status()
             .into_iter()
-            .map(|own| NamedStatus { name: own.name.clone(), status: entry(own) })
+            .map(|status| NamedStatus { name: status.name.clone(), status: entry(status) })
             .collect(),
         families: cache
             .families()
             .into_iter()
-            .map(|own| NamedStatus { name: own.name.clone(), status: family(own) })
+            .map(|status| NamedStatus { name: status.name.clone(), status: family(status) })
             .collect(),
     }
 }

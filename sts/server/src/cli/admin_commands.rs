@@ -27,16 +27,16 @@ use crate::start_error::StartError;
 use crate::telemetry::NoEvents;
 use crate::terminal::{complain, fail, say};
 
-/// Which server, and how to answer.
+/// The server to use, and the form of the output.
 #[derive(Args)]
 pub(super) struct ServerArgs {
-    /// The server's configuration file; while the server runs, only `admin` and `data_dir` are read
+    /// The server's configuration file; if the server runs, only `admin` and `data_dir` are read
     #[arg(long, value_name = "FILE", default_value = "sts.yaml")]
     pub(super) config: PathBuf,
     /// URL of the admin listener, instead of the one in the configuration
     #[arg(long, value_name = "URL", requires = "admin_token_file")]
     admin_url: Option<String>,
-    /// File that holds the admin token (`-` for standard input), instead of the one in `data_dir`
+    /// File with the admin token (`-` for standard input), instead of the one in `data_dir`
     #[arg(long, value_name = "FILE", requires = "admin_url")]
     admin_token_file: Option<PathBuf>,
     /// A PEM file of CA certificates to trust at --admin-url, in addition to the system's
@@ -47,15 +47,17 @@ pub(super) struct ServerArgs {
     pub(super) json: bool,
 }
 
-/// What an operation came to.
+/// The answer to an operation, or the error of the server.
 pub(super) type Done<T> = Result<T, OperationError>;
 
-/// Does the operation wherever it can be done, and prints its answer as `text` has it for people.
+/// Performs the operation at the running server or in this process, and prints its answer. `text`
+/// formats it for people.
 pub(super) fn run<O: Operation>(args: &ServerArgs, operation: O, text: impl FnOnce(&O::Answer) -> String) -> ExitCode {
     run_with(args, operation.not_done(), |session| session.perform(operation), text)
 }
 
-/// Does `work` wherever it can be done, and prints what came of it. `not_done` is said where it could not begin.
+/// Runs `work` in a session and prints its answer. If the session cannot be opened, the error ends
+/// with `not_done`.
 pub(super) fn run_with<T: Serialize>(
     args: &ServerArgs,
     not_done: &str,
@@ -83,12 +85,13 @@ pub(super) fn run_with<T: Serialize>(
     }
 }
 
-/// An answer for people that has no form of its own.
+/// Formats an answer as indented JSON.
 pub(super) fn document(answer: &impl Serialize) -> String {
     format!("{:#}", json!(answer))
 }
 
-/// Says what went wrong: one JSON document on standard output with `--json`, a line on standard error without.
+/// Prints an error: with `--json` as a JSON document on standard output, else as a line on standard
+/// error.
 pub(super) fn refuse(json: bool, error: &dyn std::fmt::Display) {
     if json {
         say(&json!({ "error": error.to_string() }).to_string());
@@ -97,7 +100,7 @@ pub(super) fn refuse(json: bool, error: &dyn std::fmt::Display) {
     }
 }
 
-/// Where operations are done.
+/// Performs operations at a server, or in this process if no server runs.
 pub(super) struct Session<'a> {
     args: &'a ServerArgs,
     runtime: tokio::runtime::Runtime,
@@ -105,9 +108,10 @@ pub(super) struct Session<'a> {
 }
 
 enum Backend {
-    /// At a running server. Where none runs at the configured address, its store may be opened.
+    /// The server at this address. If it does not run and `may_open` is set, the command opens the
+    /// store itself.
     Server { client: AdminClient, may_open: bool },
-    /// Nothing is known of a running server.
+    /// No server can be reached. The text says why.
     Nowhere(String),
     /// In this process.
     Here(Box<Components>),
@@ -118,7 +122,7 @@ impl<'a> Session<'a> {
         Ok(Self { args, runtime: crate::serve::runtime()?, place: place(args)? })
     }
 
-    /// Does the operation at the running server, or here when none runs.
+    /// Performs the operation at the running server, or in this process if no server runs.
     pub(super) fn perform<O: Operation>(&mut self, operation: O) -> Result<Done<O::Answer>, StartError> {
         let missing = match &self.place {
             Backend::Server { client, may_open } => match self.runtime.block_on(client.ask(&operation)) {
@@ -143,7 +147,7 @@ impl<'a> Session<'a> {
                 operation.not_done()
             ))));
         }
-        // What drives the connections to a store is this runtime.
+        // The store spawns its connection tasks on the runtime that is entered.
         let entered = self.runtime.enter();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let engine = Components::open(&compiled, clock, Arc::new(NoEvents), Arc::new(Metrics::default()), None)?;
@@ -154,8 +158,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The settings to open the store by. Where the configuration does not load and its rules are not
-/// needed, as much of it as can be read.
+/// The settings of the store. If the configuration does not load, only its store settings are read,
+/// unless the operation needs the rules.
 fn compiled_to_open(config: &Path, needs_rules: bool) -> Result<Compiled, Diagnostics> {
     match load_untested(config) {
         Ok(loaded) => Ok(loaded.compiled),
@@ -172,10 +176,10 @@ fn compiled_to_open(config: &Path, needs_rules: bool) -> Result<Compiled, Diagno
     }
 }
 
-/// Who does what is done without a server.
+/// The actor that is recorded for operations without a server.
 const BY: &str = "command line";
 
-/// Where the server is, as far as the arguments and the configuration say.
+/// Finds the server by the arguments or the configuration.
 fn place(args: &ServerArgs) -> Result<Backend, StartError> {
     if let (Some(url), Some(file)) = (&args.admin_url, &args.admin_token_file) {
         let url = admin_url(url).map_err(StartError::Usage)?;
@@ -224,7 +228,8 @@ fn given_token(file: &Path) -> Result<Zeroizing<String>, StartError> {
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-/// Where the server is spoken to, and the certificate it shows, which is trusted because it is configured.
+/// The URL of the configured admin listener, and its certificate. The configuration names the
+/// certificate, so the client trusts it.
 fn own_admin(access: &AdminAccess) -> Result<(String, Option<Vec<u8>>), StartError> {
     let mut address = access.listen;
     if address.ip().is_unspecified() {

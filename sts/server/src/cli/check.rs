@@ -102,7 +102,7 @@ fn refused(args: &CheckArgs, findings: &Diagnostics) -> ExitCode {
     ExitCode::from(exit_code(args, findings))
 }
 
-/// Who has access to what a server keeps.
+/// Checks who can read the files that a server keeps.
 fn check_permissions(settings: &Settings, findings: &mut Diagnostics) {
     match file_permissions::check_everything(settings) {
         Ok(open_to_groups) => {
@@ -154,7 +154,7 @@ fn check_certificates(settings: &Settings, now: UnixTime, findings: &mut Diagnos
     }
 }
 
-/// Whether a key cache can be made of the issuer entries.
+/// Checks that the issuer entries make a key cache.
 fn check_issuers(compiled: &Compiled, clock: Arc<dyn Clock>, without_secrets: bool, findings: &mut Diagnostics) {
     match issuer_cache(compiled, clock, None) {
         Ok(_) => {}
@@ -186,7 +186,7 @@ fn against(old: &Path, new: &Loaded, replay: Option<&Path>, now: UnixTime) -> Re
     compare(&old, new, replay, now).map_err(Failure::Unreadable)
 }
 
-/// The findings, and what else the JSON document holds when all is well.
+/// Prints the findings. `members` are the other members of the JSON document if there is no error.
 fn report(args: &CheckArgs, diagnostics: &Diagnostics, members: Map<String, Value>) {
     if args.json {
         let mut document = json!({ "ok": !members.is_empty(), "diagnostics": diagnostics.to_json() });

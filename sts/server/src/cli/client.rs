@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 
 use crate::admin::{Operation, OperationError};
 
-/// How long the running server may take. It counts tokens for half of that.
+/// Deadline of a request. The server spends at most half of it on counting tokens.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// A server's admin listener, and what opens it.
+/// A client of a server's admin listener, with its admin token.
 pub(super) struct AdminClient {
     url: String,
     client: reqwest::Client,
@@ -21,15 +21,15 @@ pub(super) struct AdminClient {
     token_source: String,
 }
 
-/// What came of asking.
+/// The result of a request.
 pub(super) enum AdminAnswer<T> {
     Done(Result<T, OperationError>),
-    /// Nothing listens there: the text says so.
+    /// The connection was refused. The text explains that.
     NobodyThere(String),
 }
 
 impl AdminClient {
-    /// A client of the listener at `url`, which shows one of `certificates` or one that this machine trusts.
+    /// A client of the listener at `url`. It trusts `certificates` in addition to the system's.
     ///
     /// # Errors
     /// A text for the operator.
@@ -55,7 +55,7 @@ impl AdminClient {
         Ok(Self { url: url.trim_end_matches('/').to_owned(), client, token, token_source })
     }
 
-    /// Asks for `operation`.
+    /// Sends the request of `operation`.
     pub(super) async fn ask<O: Operation>(&self, operation: &O) -> AdminAnswer<O::Answer> {
         let (asked, endpoint) = (operation.request(), O::ENDPOINT);
         let (method, is_read) = match endpoint.method {
@@ -91,7 +91,7 @@ impl AdminClient {
             return serde_json::from_slice(bytes).map_err(|error| {
                 OperationError::Failed(if error.is_data() {
                     let url = &self.url;
-                    format!("{url} answered what this version of sts does not understand ({error}); look whether it was carried out")
+                    format!("{url} sent an answer that this version of sts does not understand ({error}); check whether the request was carried out")
                 } else {
                     format!("{}; {not_done}", self.not_json(status))
                 })
@@ -116,14 +116,15 @@ impl AdminClient {
         format!("{} answered {status} without JSON: is an sts server's admin listener there?", self.url)
     }
 
-    /// What to say where the request was not answered: it may have been carried out, unless it never arrived.
+    /// The error for a request without an answer. Unless the connection failed, the server may have
+    /// carried it out.
     fn no_answer(&self, error: &reqwest::Error, is_read: bool, not_done: &str) -> OperationError {
         let text = self.unreachable(error);
         OperationError::Failed(if is_read || error.is_connect() {
             format!("{text}; {not_done}")
         } else {
             format!(
-                "{text}; the request was sent, so it may have been carried out: look, and run the command again, which does no harm"
+                "{text}; the request was sent, so the server may have carried it out; check, or run the command again, which does no harm"
             )
         })
     }
@@ -134,7 +135,7 @@ impl AdminClient {
     }
 }
 
-/// Why the server was not reached, and what to do about it.
+/// The cause of a failed request, and what to do about it.
 fn diagnose(error: &reqwest::Error) -> (String, &'static str) {
     let text = causes(error);
     if is_refused(error) {
@@ -145,7 +146,7 @@ fn diagnose(error: &reqwest::Error) -> (String, &'static str) {
     } else if error.is_timeout() {
         (
             format!("no answer within {} s", DEADLINE.as_secs()),
-            "look whether the server is well (`/readyz`), and whether a firewall lies between",
+            "check that the server is ready (`/readyz`) and that no firewall blocks the connection",
         )
     } else if text.contains("dns error") || text.contains("lookup") {
         (format!("its host name was not found ({text})"), "correct the host name, or the name server")
@@ -156,11 +157,11 @@ fn diagnose(error: &reqwest::Error) -> (String, &'static str) {
              listener without `admin.tls`",
         )
     } else {
-        (text, "look whether the server runs, and whether the address is its admin listener (`admin.listen`)")
+        (text, "check that the server runs and that this is the address of its admin listener (`admin.listen`)")
     }
 }
 
-/// Whether nobody listens there; a handshake that fails is somebody.
+/// Whether the connection was refused. A failed TLS handshake does not count: something is listening.
 fn is_refused(error: &reqwest::Error) -> bool {
     chain(error).any(|error| {
         error
@@ -186,7 +187,7 @@ fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn 
     })
 }
 
-/// The causes without reqwest's own sentence, which repeats the URL: an error's last causes say the most.
+/// The causes of an error, without reqwest's own sentence, which only repeats the URL.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let all: Vec<String> = chain(error).map(ToString::to_string).collect();
     let said = if all.len() > 1 { all.get(1..).unwrap_or_default() } else { &all };

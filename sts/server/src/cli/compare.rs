@@ -14,7 +14,7 @@ use sts_types::{EntryName, UnixTime, shown_path};
 use super::explain;
 use crate::compile::Loaded;
 
-/// The longest line of a file of decision events, in bytes; what is longer is none that was written by us.
+/// Longest line of a file of decision events, in bytes. The server writes no longer ones.
 const MAX_LINE: usize = 256 * 1024;
 
 /// The comparison of two configurations.
@@ -22,13 +22,13 @@ const MAX_LINE: usize = 256 * 1024;
 pub(super) struct Comparison {
     /// Recorded decisions that were judged again.
     decisions: usize,
-    /// Those that hold no claims, so that there is nothing to judge.
+    /// Recorded decisions without claims. They cannot be judged.
     without_claims: usize,
-    /// Lines that are no decision event.
+    /// Lines that are not decision events.
     unread: usize,
     /// Policy tests, of either configuration, whose token was judged under both.
     tests: usize,
-    /// What changes: allowed ones first, as these are the dangerous ones.
+    /// The changes. Newly allowed ones come first, because they are the dangerous ones.
     changes: Vec<Changed>,
 }
 
@@ -39,7 +39,7 @@ struct Changed {
     /// The policy test, or the first recorded request.
     #[serde(flatten)]
     source: Source,
-    /// How many recorded requests it is true of.
+    /// Number of recorded requests with this change.
     count: usize,
     issuer_entry: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,12 +62,12 @@ enum Source {
 pub(super) fn compare(old: &Loaded, new: &Loaded, replay: Option<&Path>, now: UnixTime) -> Result<Comparison, String> {
     let mut comparison = Comparison::default();
     let mut found: BTreeMap<(Change, String), Changed> = BTreeMap::new();
-    for (own, of) in [(new, "new"), (old, "old")] {
-        // A test that stands in both is one.
-        let is_new = |test: &TestSpec| new.written.tests.iter().any(|own| own.is_same(test));
-        let tests = own.written.tests.iter().filter(|test| of == "new" || !is_new(test));
+    for (loaded, side) in [(new, "new"), (old, "old")] {
+        // A test that both configurations have is run once.
+        let is_new = |test: &TestSpec| new.written.tests.iter().any(|other| other.is_same(test));
+        let tests = loaded.written.tests.iter().filter(|test| side == "new" || !is_new(test));
         for test in tests {
-            if let Ok(case) = sts_policy::test_case(&own.compiled.rules, &own.written.policy, test, now) {
+            if let Ok(case) = sts_policy::test_case(&loaded.compiled.rules, &loaded.written.policy, test, now) {
                 comparison.tests += 1;
                 note(&mut found, (old, new), &case, Source::Test(test.name.clone()));
             }
@@ -94,11 +94,12 @@ pub(super) fn compare(old: &Loaded, new: &Loaded, replay: Option<&Path>, now: Un
         }
     }
     comparison.changes = found.into_values().collect();
-    comparison.changes.sort_by_key(|own| own.change);
+    comparison.changes.sort_by_key(|changed| changed.change);
     Ok(comparison)
 }
 
-/// Judges `case` under both; one finding stands for all requests of one subject that change alike.
+/// Judges `case` under both configurations. Requests of one subject with the same change are
+/// counted together.
 fn note(found: &mut BTreeMap<(Change, String), Changed>, (old, new): (&Loaded, &Loaded), case: &Case, source: Source) {
     let (before, after) = (old.compiled.rules.verdict(case), new.compiled.rules.verdict(case));
     let Some(change) = Change::between(&before, &after) else { return };
@@ -110,7 +111,7 @@ fn note(found: &mut BTreeMap<(Change, String), Changed>, (old, new): (&Loaded, &
     found.entry((change, kind)).or_insert_with(changed).count += 1;
 }
 
-/// What a decision event tells of the request.
+/// A recorded request, read from its decision event.
 struct Recorded {
     request_id: String,
     granted: bool,
@@ -123,7 +124,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// A line of `log.format: json`; `None` when it is no decision event.
+    /// Parses a line of `log.format: json`. `None` if it is not a decision event.
     fn parse(line: &[u8]) -> Option<Self> {
         let mut event: Value = serde_json::from_slice(line.get(..line.len().min(MAX_LINE))?).ok()?;
         if event.get("event")? != "decision" {
@@ -146,8 +147,9 @@ impl Recorded {
         })
     }
 
-    /// The request as far as the event tells it: the account and the API that it got count as named. What was granted without
-    /// asking for a scope is asked for so again.
+    /// Rebuilds the request. The event does not tell whether the request named the account, the API and
+    /// the scopes. The account and the API count as named. If the old rules grant the same scopes to a
+    /// request without `scope`, the request had none.
     fn case(&self, old: &Loaded, now: UnixTime) -> Option<Case> {
         let claims = self.claims.clone()?;
         let of_issuer = || {
@@ -180,8 +182,9 @@ impl Comparison {
 
     /// For people: the count, then a line for each change.
     pub(super) fn text(&self) -> String {
-        let count =
-            |change: Change| self.changes.iter().filter(|own| own.change == change).map(|own| own.count).sum::<usize>();
+        let count = |change: Change| {
+            self.changes.iter().filter(|changed| changed.change == change).map(|changed| changed.count).sum::<usize>()
+        };
         let mut text = format!(
             "{} newly allowed, {} newly denied, {} changed, of {} recorded decisions and {} policy tests",
             count(Change::NewlyAllowed),
@@ -193,11 +196,11 @@ impl Comparison {
         if self.without_claims > 0 {
             let skipped = self.without_claims;
             text.push_str(&format!(
-                "\nnot judged for want of claims: {skipped}; `log: {{ claims: true }}` records them"
+                "\nnot judged, because they have no claims: {skipped}; `log: {{ claims: true }}` records claims"
             ));
         }
         if self.unread > 0 {
-            text.push_str(&format!("\nlines that are no decision event: {}", self.unread));
+            text.push_str(&format!("\nlines that are not decision events: {}", self.unread));
         }
         for changed in &self.changes {
             text.push('\n');

@@ -20,21 +20,21 @@ use crate::terminal::{complain, say};
 
 #[derive(Args)]
 pub(super) struct ExchangeArgs {
-    /// The sts server, by its issuer URL
+    /// URL of the sts server: its `issuer`
     #[arg(long, value_name = "URL")]
     url: String,
-    /// A file with the ID token (`-` for standard input); without it the platform is asked, see below
+    /// File with the ID token (`-` for standard input); without it, the token comes from the platform, see below
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// The audience of the ID token, where the platform mints it on request [default: the server's URL]
+    /// Audience of the ID token, if the platform mints it on request [default: the server's URL]
     #[arg(long, value_name = "AUDIENCE")]
     token_audience: Option<String>,
-    /// CA certificates in PEM: the only ones trusted for the server, in place of the system's
+    /// CA certificates to trust for the server (PEM), in place of the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     #[command(flatten)]
     request: RequestArgs,
-    /// A shorter life, in seconds
+    /// Lifetime of the access token in seconds, if it is to be shorter than the configured one
     #[arg(long, value_name = "SECONDS")]
     expires_in: Option<u32>,
     /// What to print
@@ -44,8 +44,8 @@ pub(super) struct ExchangeArgs {
 
 /// The end of the command's help.
 pub(super) const FINDING_THE_TOKEN: &str = "\
-The ID token is looked for, in this order, in --token-file; in a GitHub Actions job with `id-token: write` \
-(ACTIONS_ID_TOKEN_REQUEST_URL); in the variable STS_ID_TOKEN (a GitLab job's `id_tokens:`); in the file that \
+The command takes the ID token from the first of these that is there: --token-file; a GitHub Actions job with `id-token: write` \
+(ACTIONS_ID_TOKEN_REQUEST_URL); the variable STS_ID_TOKEN (a GitLab job's `id_tokens:`); the file that \
 STS_ID_TOKEN_FILE names (a pod's projected token).";
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,7 +56,7 @@ enum Output {
     Json,
     /// A line for a shell: STS_ACCESS_TOKEN=...
     Env,
-    /// A Kubernetes client's ExecCredential
+    /// An ExecCredential for Kubernetes clients
     ExecCredential,
 }
 

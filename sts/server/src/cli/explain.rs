@@ -25,31 +25,28 @@ use crate::terminal::{complain, fail, say};
 #[derive(Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["token", "claims", "denial"])))]
 pub(super) struct ExplainArgs {
-    /// A file with a token (`-` for standard input), which is verified as an exchange verifies it
+    /// File with a token (`-` for standard input); it is verified as in an exchange
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
-    /// A JSON file with claims (`-` for standard input); nothing is verified, only the rules are
-    /// asked
+    /// JSON file with claims (`-` for standard input); nothing is verified, only the rules decide
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
     /// The request id of a refusal by a running server
     #[arg(long, value_name = "REQUEST_ID")]
     denial: Option<String>,
-    /// The issuer entry whose key would have signed the claims, where several entries share their
-    /// `iss`
+    /// Issuer entry of the claims, if several entries have their `iss`
     #[arg(long, value_name = "ENTRY", conflicts_with_all = ["token", "denial"])]
     issuer: Option<String>,
     #[command(flatten)]
     request: RequestArgs,
-    /// Judge as of then: RFC 3339, or seconds since the epoch. Claims are judged as of their `iat`
-    /// without it
+    /// Time of the decision (RFC 3339, or seconds since the epoch) [default: now; for claims, their `iat`]
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<UnixTime>,
     #[command(flatten)]
     server: ServerArgs,
 }
 
-/// The longest token or claims file, in octets.
+/// Longest token or claims file, in bytes.
 const MAX_INPUT: u64 = 1024 * 1024;
 
 pub(super) fn run(args: &ExplainArgs) -> ExitCode {
@@ -186,7 +183,7 @@ fn explain(
     Ok(crate::serve::runtime()?.block_on(sts_service::explain(&snapshot, &*clock, presented, &asked, taken)))
 }
 
-/// The claim of `key` on a one-use token, if the store has it.
+/// The replay claim under `key`, if the store has it.
 fn find_use(server: &ServerArgs, key: Digest256) -> Option<TakenClaim> {
     let unknown = |why: &dyn std::fmt::Display| {
         complain(&format!("note: the token may be used once, and whether it was used is not known: {why}"));

@@ -29,7 +29,7 @@ pub(super) enum IssuersCommand {
     History {
         /// The entry's name
         name: String,
-        /// The issuer, where the entry is a family of issuers
+        /// The issuer, if the entry is a family of issuers
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
         /// Only the keys that were trusted at this time (RFC 3339, or seconds since the epoch)
@@ -38,11 +38,11 @@ pub(super) enum IssuersCommand {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Fetch an entry's keys now; keys that the issuer has withdrawn are dropped
+    /// Fetch an entry's keys now, and drop keys that the issuer has withdrawn
     Refresh {
         /// The entry's name
         name: String,
-        /// The issuer, where the entry is a family of issuers [default: all that were used lately]
+        /// The issuer, if the entry is a family [default: all issuers that were used lately]
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
         #[command(flatten)]
@@ -107,7 +107,7 @@ fn list(answer: &Issuers) -> String {
     table(&titles, rows, "there are no issuer entries")
 }
 
-/// One entry: what is known of it, its keys, and those that are not used.
+/// One entry: its state, its keys, and the keys that are not used.
 fn show(entry: &IssuerEntry) -> String {
     let last_error = entry.last_error.as_ref().map(|error| format!("{} at {}", error.message, rfc3339(error.at)));
     let facts = facts(&[
@@ -161,7 +161,7 @@ fn show_family(family: &IssuerFamily) -> String {
     std::iter::once(facts).chain(family.members.iter().map(show)).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Names and their values, aligned.
+/// Aligns names and values.
 fn facts(facts: &[(&str, String)]) -> String {
     let lines: Vec<String> = facts.iter().map(|(name, text)| format!("{:14}{text}", format!("{name}:"))).collect();
     lines.join("\n")
@@ -189,7 +189,7 @@ fn fetches(counts: &FetchCounts) -> String {
     good.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
 }
 
-/// The keys of an entry's history one by one, each with the set that it came with; or what was so at a moment.
+/// The key history of an entry, key by key with the set it came in, or the keys trusted at one time.
 fn history(answer: &HistoryAnswer) -> String {
     let (mut text, unreadable) = match answer {
         HistoryAnswer::Whole(history) => {

@@ -40,7 +40,7 @@ fn list(keys: &[SigningKey]) -> String {
     table(&titles, keys.iter().map(row).collect(), "there are no keys")
 }
 
-/// What a rotation came to: the successors that it made, and those that waited already.
+/// The result of a rotation: the new keys, and the keys that were waiting already.
 fn rotated(answer: &SigningKeys) -> String {
     let made = answer.made.as_deref().unwrap_or_default();
     let next = answer.keys.iter().filter(|key| key.phase == KeyPhase::Next);

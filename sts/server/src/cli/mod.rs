@@ -90,7 +90,7 @@ struct RequestArgs {
 }
 
 impl RequestArgs {
-    /// The values of `audience`: the account is one of them.
+    /// The values of `audience`, with the account as one of them.
     fn audiences(&self) -> impl Iterator<Item = &str> {
         self.account.iter().chain(&self.audience).map(String::as_str)
     }

@@ -4,7 +4,7 @@ use sts_types::UnixTime;
 
 use super::explain::rfc3339;
 
-/// Rows as aligned columns under their titles.
+/// Formats rows as aligned columns with titles.
 pub(super) fn table(titles: &[&str], rows: Vec<Vec<String>>, none: &str) -> String {
     if rows.is_empty() {
         return none.to_owned();
@@ -23,12 +23,12 @@ pub(super) fn table(titles: &[&str], rows: Vec<Vec<String>>, none: &str) -> Stri
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// What there is, or a dash.
+/// The value, or a dash.
 pub(super) fn or_dash(value: Option<impl std::fmt::Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// A moment, or a dash.
+/// The time, or a dash.
 pub(super) fn moment(at: Option<UnixTime>) -> String {
     or_dash(at.map(rfc3339))
 }

@@ -22,7 +22,7 @@ use crate::terminal::complain;
 
 /// Tokens that are listed when neither `--limit` nor `--all` is given.
 const DEFAULT_LIMIT: usize = 100;
-/// The most that are asked for at a time.
+/// Page size of the requests to the server.
 const PAGE: usize = 1000;
 
 // A jti, a kid and a subject may begin with a hyphen, which no option of ours does by itself.
@@ -181,11 +181,16 @@ pub(super) fn run(command: TokensCommand) -> ExitCode {
 }
 
 impl RevokeArgs {
-    /// Which server, and what to do; the error says what is wrong with the arguments.
+    /// Splits the arguments into the server and the revocation.
+    ///
+    /// # Errors
+    /// A text about the arguments.
     fn into_parts(self) -> Result<(ServerArgs, RevokeTokens), String> {
         let names: BTreeSet<&str> = self.claim.iter().map(|(name, _)| name.as_str()).collect();
         if names.len() < self.claim.len() {
-            return Err("--claim names one claim twice; a pattern says more than one value with wildcards".to_owned());
+            return Err(
+                "--claim names one claim twice; to match several values, write one pattern with wildcards".to_owned()
+            );
         }
         let request = RevocationRequest {
             jti: self.jti,
@@ -208,7 +213,7 @@ impl RevokeArgs {
 }
 
 impl ListArgs {
-    /// Asks for page after page until there are as many as are wanted.
+    /// Requests pages until there are enough tokens.
     fn run(&self, session: &mut Session<'_>) -> Result<Done<TokenPage>, StartError> {
         let wanted = if self.all { usize::MAX } else { self.limit.unwrap_or(DEFAULT_LIMIT) };
         let mut query = self.query();
@@ -253,7 +258,7 @@ impl ListArgs {
     }
 }
 
-/// Says on a terminal how many tokens were found so far; `None` clears the line.
+/// Shows the number of tokens found so far, if standard error is a terminal. `None` clears the line.
 fn show_progress(found: Option<usize>) {
     let mut stderr = std::io::stderr().lock();
     if stderr.is_terminal() {
@@ -270,9 +275,9 @@ fn list(page: &TokenPage) -> String {
         vec![
             token.jti.to_string(),
             token.account.to_string(),
-            or_dash(federated.map(|own| &own.identity)),
-            or_dash(federated.map(|own| &own.entry)),
-            or_dash(federated.map(|own| &own.subject)),
+            or_dash(federated.map(|proof| &proof.identity)),
+            or_dash(federated.map(|proof| &proof.entry)),
+            or_dash(federated.map(|proof| &proof.subject)),
             token.api.to_string(),
             token.state.to_string(),
             rfc3339(token.iat),
@@ -293,7 +298,7 @@ fn list(page: &TokenPage) -> String {
     text
 }
 
-/// What a revocation came to.
+/// The result of a revocation, in words.
 fn revoked(answer: &Revoked) -> String {
     let covered = covered(answer.coverage);
     if answer.dry_run {
@@ -361,7 +366,7 @@ fn options(rule: &RevocationRule) -> String {
     all.collect::<Vec<_>>().join(" ")
 }
 
-/// What taking a rule back came to.
+/// The result of undoing a rule, in words.
 fn undone(answer: &UndoneRule) -> String {
     let id = answer.undone.id.as_deref().unwrap_or_default();
     format!("the rule {id} was taken back; it no longer ends {}", covered(answer.coverage))

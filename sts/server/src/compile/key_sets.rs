@@ -61,9 +61,10 @@ fn refused_by_cache(specs: Specs) -> Vec<EntryError> {
 fn shared_in_domain(domain: &str, entries: &[&EntrySpec]) -> Vec<EntryError> {
     let sets: Vec<(&EntrySpec, Vec<String>)> = entries.iter().map(|entry| (*entry, thumbprints(entry))).collect();
     let mut errors = Vec::new();
-    for (at, (entry, own)) in sets.iter().enumerate() {
-        let others = sets.iter().take(at).filter(|(other, _)| other.issuer != entry.issuer);
-        let shared = others.filter_map(|(other, keys)| Some((&other.name, own.iter().find(|own| keys.contains(own))?)));
+    for (index, (entry, entry_keys)) in sets.iter().enumerate() {
+        let others = sets.iter().take(index).filter(|(other, _)| other.issuer != entry.issuer);
+        let shared =
+            others.filter_map(|(other, keys)| Some((&other.name, entry_keys.iter().find(|key| keys.contains(key))?)));
         for (other, thumbprint) in shared {
             errors.push(shared_key(&entry.name, other, domain, thumbprint));
         }

@@ -26,10 +26,12 @@ pub(super) fn generation(files: Digest256, managed: Option<Digest256>) -> String
 pub(super) fn files_win(mut files: Objects, managed: Objects, report: &mut Report) -> Objects {
     let mut shadowed = Vec::new();
     let Objects { issuers, apis, teams, accounts } = managed;
-    extend(&mut files.issuers, issuers, ObjectKind::Issuer, &mut shadowed, |own| own.policy.name.value.as_str());
-    extend(&mut files.apis, apis, ObjectKind::Api, &mut shadowed, |own| own.policy.name.value.as_str());
-    extend(&mut files.teams, teams, ObjectKind::Team, &mut shadowed, |own| own.name.value.as_str());
-    extend(&mut files.accounts, accounts, ObjectKind::ServiceAccount, &mut shadowed, |own| own.name.value.as_str());
+    extend(&mut files.issuers, issuers, ObjectKind::Issuer, &mut shadowed, |object| object.policy.name.value.as_str());
+    extend(&mut files.apis, apis, ObjectKind::Api, &mut shadowed, |object| object.policy.name.value.as_str());
+    extend(&mut files.teams, teams, ObjectKind::Team, &mut shadowed, |object| object.name.value.as_str());
+    extend(&mut files.accounts, accounts, ObjectKind::ServiceAccount, &mut shadowed, |object| {
+        object.name.value.as_str()
+    });
     for object in shadowed {
         let message = format!("`{object}` is not in force: a file declares an object of this kind and name");
         let help = "delete the managed object, or remove the one in the file".to_owned();
@@ -48,7 +50,7 @@ fn extend<T>(
     name: fn(&T) -> &str,
 ) {
     let declared: HashSet<String> =
-        if managed.is_empty() { HashSet::new() } else { files.iter().map(|own| name(own).to_owned()).collect() };
+        if managed.is_empty() { HashSet::new() } else { files.iter().map(|object| name(object).to_owned()).collect() };
     for object in managed {
         match declared.contains(name(&object)) {
             true => shadowed.push(ObjectRef { kind, name: name(&object).to_owned() }),

@@ -13,10 +13,11 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
     let rules = &token.snapshot.rules;
     let entries: Vec<_> = rules.issuer_entries().collect();
     let actual = shown_text(iss);
-    let trusted = match entries.iter().filter(|own| own.enabled).map(|own| own.issuer).collect::<Vec<_>>().as_slice() {
-        [] => "no issuer".to_owned(),
-        all => all.iter().take(8).map(|own| shown_text(own)).collect::<Vec<_>>().join(" or "),
-    };
+    let trusted =
+        match entries.iter().filter(|entry| entry.enabled).map(|entry| entry.issuer).collect::<Vec<_>>().as_slice() {
+            [] => "no issuer".to_owned(),
+            all => all.iter().take(8).map(|entry| shown_text(entry)).collect::<Vec<_>>().join(" or "),
+        };
     let found = |why: String| {
         Diagnosis::new("", format!("`iss` is {actual}, and no issuer entry has it{why}"))
             .at("iss")
@@ -27,18 +28,18 @@ pub(super) fn unknown(token: &TokenView<'_>) -> Option<Diagnosis> {
         let cause = ": it is a token of ours, which was exchanged already".to_owned();
         return Some(found(cause).fix("use it as it is at the API, and exchange the platform's ID token"));
     }
-    if let Some(off) = entries.iter().find(|own| !own.enabled && own.covers(iss)) {
+    if let Some(off) = entries.iter().find(|entry| !entry.enabled && entry.covers(iss)) {
         return Some(disabled(token, off, found));
     }
-    if let Some(member) = entries.iter().filter(|own| own.enabled).find_map(|own| unlisted(iss, own)) {
+    if let Some(member) = entries.iter().filter(|entry| entry.enabled).find_map(|entry| unlisted(iss, entry)) {
         return Some(found(member).fix("present a token of a member that `variables` lists"));
     }
-    if let Some(near) = look_alike::nearest(iss, entries.iter().filter(|own| own.enabled)) {
+    if let Some(near) = look_alike::nearest(iss, entries.iter().filter(|entry| entry.enabled)) {
         return Some(near_miss(token, iss, &near, found));
     }
     let same_place =
-        entries.iter().find(|own| own.enabled && origin(iss).is_some() && origin(own.issuer) == origin(iss));
-    let why = if let Some(note) = platform_note(iss, &entries.iter().map(|own| own.issuer).collect::<Vec<_>>()) {
+        entries.iter().find(|entry| entry.enabled && origin(iss).is_some() && origin(entry.issuer) == origin(iss));
+    let why = if let Some(note) = platform_note(iss, &entries.iter().map(|entry| entry.issuer).collect::<Vec<_>>()) {
         format!("; {note}; trusted are {trusted}")
     } else if let Some(own) = same_place {
         format!("; issuer entry `{}` is {}, on the same host", own.name, shown_text(own.issuer))
@@ -69,17 +70,17 @@ fn platform_like(iss: &str) -> Option<IssuerFault> {
 fn likeliest<'e, 'r>(token: &TokenView<'_>, entries: &'e [EntryView<'r>]) -> Option<&'e EntryView<'r>> {
     /// Claims that every token has prove nothing.
     const COMMON: [&str; 7] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
-    let likeness = |own: &&EntryView<'_>| {
-        let sample = own.preset.map(Preset::sample).unwrap_or_default();
+    let likeness = |entry: &&EntryView<'_>| {
+        let sample = entry.preset.map(Preset::sample).unwrap_or_default();
         sample.keys().filter(|name| !COMMON.contains(&name.as_str()) && token.claim(name).is_some()).count()
     };
     let has_more =
         token.claims.as_deref().is_some_and(|claims| claims.members().any(|(name, _)| !COMMON.contains(&name)));
     if !has_more {
-        return entries.iter().find(|own| own.enabled);
+        return entries.iter().find(|entry| entry.enabled);
     }
     // Of equal entries, the first.
-    entries.iter().filter(|own| own.enabled).rev().max_by_key(likeness)
+    entries.iter().filter(|entry| entry.enabled).rev().max_by_key(likeness)
 }
 
 /// The entry is disabled.
@@ -92,7 +93,7 @@ fn disabled(token: &TokenView<'_>, off: &EntryView<'_>, found: impl Fn(String) -
         return found(why).fix(format!("write `enabled: true` on issuer entry `{name}`"));
     }
     let found = found(format!("{why}, and no identity would take this token if it were on"));
-    match rules.issuer_entries().find(|own| own.enabled) {
+    match rules.issuer_entries().find(|entry| entry.enabled) {
         Some(one) => found.fix(present_of(&one)),
         None => found,
     }
@@ -106,7 +107,10 @@ fn unlisted(iss: &str, entry: &EntryView<'_>) -> Option<String> {
     let wrong = values.iter().filter(|(name, value)| !template.accepts(name, value)).map(|(name, value)| {
         let wanted = match template.listed(name) {
             Some(listed) => {
-                format!("one of {}", listed.iter().take(6).map(|own| shown_text(own)).collect::<Vec<_>>().join(", "))
+                format!(
+                    "one of {}",
+                    listed.iter().take(6).map(|entry| shown_text(entry)).collect::<Vec<_>>().join(", ")
+                )
             }
             None => "what its pattern takes".to_owned(),
         };
@@ -130,7 +134,7 @@ fn near_miss(
     let own_issuer = shown_text(own.issuer);
     let found = found(format!("; that of issuer entry `{}` is {own_issuer}: {differences}", own.name));
     // The same host under the same scheme is the same issuer, apart from slashes.
-    let loads = || Issuer::new(iss).is_ok_and(|own| IssuerFault::of(&own.into()).is_none());
+    let loads = || Issuer::new(iss).is_ok_and(|entry| IssuerFault::of(&entry.into()).is_none());
     if near.is_same && loads() {
         let fix = format!("write `issuer: {iss}` on issuer entry `{}`, as the token has it", own.name);
         let attempt = Attempt::of_named_entry(token, own.name, fix.clone());

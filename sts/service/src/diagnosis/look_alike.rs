@@ -24,7 +24,7 @@ where
     'r: 'e,
 {
     let near = entries.into_iter().filter_map(|entry| compared(iss, entry));
-    near.min_by_key(|own| (!own.is_same, own.is_other_host, own.differences.len()))
+    near.min_by_key(|candidate| (!candidate.is_same, candidate.is_other_host, candidate.differences.len()))
 }
 
 fn compared<'e, 'r>(iss: &str, entry: &'e EntryView<'r>) -> Option<LookAlike<'e, 'r>> {

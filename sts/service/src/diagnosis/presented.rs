@@ -212,8 +212,8 @@ pub(super) fn algorithm(token: &TokenView<'_>) -> Option<Diagnosis> {
     let alg = token.header.as_ref()?.get("alg");
     let actual = alg.map_or_else(|| "absent".to_owned(), |alg| shown_misfit(&alg.to_value()));
     let accepted: Vec<&str> = match token.entry() {
-        Some(trust) => trust.algorithms.iter().map(|own| own.name()).collect(),
-        None => Algorithm::ALL.iter().map(|own| own.name()).collect(),
+        Some(trust) => trust.algorithms.iter().map(|algorithm| algorithm.name()).collect(),
+        None => Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect(),
     };
     let accepted = accepted.join(", ");
     let of = token.entry().map_or(String::new(), |trust| format!(" by issuer entry `{}`", trust.entry));
@@ -242,7 +242,7 @@ pub(super) fn kind(token: &TokenView<'_>) -> Option<Diagnosis> {
     }
     let typ = token.header_text("typ")?;
     let listed: Vec<String> =
-        token.entry().into_iter().flat_map(|trust| trust.types.iter().map(|own| shown_text(own))).collect();
+        token.entry().into_iter().flat_map(|trust| trust.types.iter().map(|algorithm| shown_text(algorithm))).collect();
     let expected = [&["absent".to_owned(), "\"JWT\"".to_owned()][..], &listed].concat().join(" or ");
     let bare = typ.to_ascii_lowercase();
     let what = match bare.strip_prefix("application/").unwrap_or(&bare) {

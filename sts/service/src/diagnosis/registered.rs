@@ -98,7 +98,7 @@ fn audience(token: &TokenView<'_>) -> Option<Diagnosis> {
     }
     let is_audience = |value: Json<'_>| {
         let mut elements = value.elements();
-        count > 0 && elements.all(|own| own.as_str().is_some_and(|text| Audience::new(text).is_ok()))
+        count > 0 && elements.all(|element| element.as_str().is_some_and(|text| Audience::new(text).is_ok()))
     };
     let found = member(token, "aud", true, expected, is_audience)?;
     // Whatever is wrong with it, the audience to request is the same.

@@ -10,12 +10,12 @@ use crate::reason::{Reason, TransportRefusal};
 /// The caller's text, with the parameter at fault and what to do.
 pub(super) fn diagnose(request: &RefusedRequest<'_>) -> Diagnosis {
     let reason = request.refused.reason;
-    told(request.refused.text(), at_fault(reason), fix(reason))
+    diagnosed(request.refused.text(), at_fault(reason), fix(reason))
 }
 
 /// The same for a request that the transport refused.
 pub(crate) fn diagnose_unread(refusal: &TransportRefusal) -> Diagnosis {
-    let found = told(refusal.text(), Some(refusal.at_fault), refusal.fix);
+    let found = diagnosed(refusal.text(), Some(refusal.at_fault), refusal.fix);
     Diagnosis { reason: refusal.reason.into(), ..found }
 }
 
@@ -35,7 +35,7 @@ fn fix(reason: Reason) -> &'static str {
     }
 }
 
-fn told(text: &str, at_fault: Option<&'static str>, fix: &str) -> Diagnosis {
+fn diagnosed(text: &str, at_fault: Option<&'static str>, fix: &str) -> Diagnosis {
     // Do not repeat advice that the text gives already.
     let (cause, told) = match text.split_once(": ") {
         Some((cause, told)) if ADVICE.iter().any(|verb| told.starts_with(verb)) => (cause, told),

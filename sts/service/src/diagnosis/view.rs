@@ -128,7 +128,7 @@ impl<'a> TokenView<'a> {
 
     /// The state of the keys of all other entries with a single issuer.
     pub(super) fn other_keys(&self) -> Vec<(Arc<TrustSpec>, KeysView)> {
-        let is_other = |trust: &&Arc<TrustSpec>| self.entries.iter().all(|own| own.entry != trust.entry);
+        let is_other = |trust: &&Arc<TrustSpec>| self.entries.iter().all(|other| other.entry != trust.entry);
         let view = |trust: &Arc<TrustSpec>| {
             let Issuers::One(issuer) = &trust.issuers else { return None };
             Some((Arc::clone(trust), self.snapshot.keys.view(&trust.entry, issuer)?))

@@ -122,7 +122,7 @@ impl Pipeline {
         self.require_audit()?;
         record.grant = GrantType::of(parameters);
         let request = GrantRequest::parse(parameters)?;
-        record.asked(&request.names);
+        record.record_request(&request.names);
         let proof = request.grant.prove(snapshot, &*self.clock, &mut record.progress).await?;
         record.proven(&proof);
 

@@ -128,7 +128,7 @@ fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {
             token: record.token.as_ref().map(|token| token.as_str()),
             entry,
             claims: record.claims.as_ref().map(sts_token::ObservedClaims::claims),
-            asked: asked.as_asked(),
+            asked: asked.request_names(),
             now: record.denied.as_ref().map_or_else(|| seconds(exchange.ended_millis), |(_, now)| *now),
             earlier_use: record.earlier_use.as_ref(),
         },

@@ -121,8 +121,8 @@ impl Filter {
         let is_of = |wanted: &Option<String>, own: fn(&FederatedProof) -> &str| {
             wanted.is_none() || wanted.as_deref() == federated.map(own)
         };
-        is_of(&query.identity, |own| own.identity.as_str())
-            && is_of(&query.issuer, |own| own.entry.as_str())
+        is_of(&query.identity, |proof| proof.identity.as_str())
+            && is_of(&query.issuer, |proof| proof.entry.as_str())
             && is(&query.api, record.api.as_str())
             && query.issued_after.is_none_or(|from| record.iat >= from)
             && query.issued_before.is_none_or(|before| record.iat < before)
@@ -130,7 +130,7 @@ impl Filter {
             && self
                 .subject
                 .as_ref()
-                .is_none_or(|pattern| federated.is_some_and(|own| pattern.matches(own.subject.as_str())))
+                .is_none_or(|pattern| federated.is_some_and(|proof| pattern.matches(proof.subject.as_str())))
     }
 }
 

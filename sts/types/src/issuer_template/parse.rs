@@ -32,7 +32,8 @@ impl IssuerTemplate {
         let used: Vec<String> = template.names().map(str::to_owned).collect();
         let mut misspelt = Vec::new();
         for variable in &mut template.variables {
-            let unused = || variables.keys().map(String::as_str).filter(|name| !used.iter().any(|own| own == name));
+            let unused =
+                || variables.keys().map(String::as_str).filter(|name| !used.iter().any(|variable| variable == name));
             match variables.get(&variable.name) {
                 None if let Some(name) = nearest(&variable.name, unused()) => {
                     // The rule that nothing uses is the other side of the same slip.
@@ -93,7 +94,7 @@ fn shape(text: &str) -> Result<IssuerTemplate, TemplateError> {
         let (suffix, then) = after.split_at_checked(end).unwrap_or((after, ""));
         if then.is_empty() && pieces.peek().is_some() {
             return wrong(
-                &format!("after `{{{name}}}` another variable stands in the same part of the URL"),
+                &format!("`{{{name}}}` and another variable are in the same part of the URL"),
                 "write one variable in a label of the host or a segment of the path, so that it is certain where it ends",
             );
         }
@@ -118,7 +119,7 @@ fn path_start(text: &str) -> Result<usize, TemplateError> {
         return wrong("the template is not a URL", "write `https://...`");
     };
     if scheme.contains('{') {
-        return wrong("a variable stands for the scheme", "write `https://`");
+        return wrong("the scheme is a variable", "write `https://`");
     }
     let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
     check_host(authority)?;
@@ -133,7 +134,10 @@ fn check_name(name: &str, template: &IssuerTemplate) -> Result<(), TemplateError
         );
     }
     if template.names().any(|used| used == name) {
-        return wrong(&format!("the variable `{{{name}}}` stands twice"), "give each place a name of its own");
+        return wrong(
+            &format!("the variable `{{{name}}}` is used twice"),
+            "give each part of the URL its own variable",
+        );
     }
     Ok(())
 }
@@ -148,7 +152,7 @@ fn check_host(authority: &str) -> Result<(), TemplateError> {
     let Some(last) = authority.rfind('}') else { return Ok(()) };
     let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
     if port.contains('{') {
-        return wrong("a variable stands for the port", "write the port");
+        return wrong("the port is a variable", "write the port");
     }
     let labels: Vec<&str> = host.get(last + 1..).unwrap_or_default().split('.').skip(1).collect();
     // A number as the last label makes it an IPv4 address.
