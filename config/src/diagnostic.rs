@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, where, and what to write instead.
+//! The findings about a configuration: the fault, its place, and what to write instead.
 
 use std::path::{Path, PathBuf};
 
@@ -9,16 +9,16 @@ use sts_types::{CheckCode, HIDDEN_PATH, ObjectPointer, ObjectRef, Origin};
 use crate::quote::quoted;
 use crate::source::{Declared, Sources, Span};
 
-/// At most this many findings are kept, so that a hostile or machine-made file cannot fill the screen.
+/// Bound on the findings that are kept, so that a hostile or generated file cannot fill the screen.
 const MOST: usize = 500;
 
-/// Findings in the order in which they were made.
+/// Findings in the order of their discovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
-    /// How many more there were.
+    /// Number of further findings.
     pub(crate) dropped: usize,
-    /// How many of those refuse the load.
+    /// Number of those that refuse the load.
     pub(crate) dropped_errors: usize,
 }
 
@@ -29,7 +29,7 @@ pub struct Diagnostic {
     pub code: CheckCode,
     /// How bad it is.
     pub severity: Severity,
-    /// Where it is; `None` for what no file holds.
+    /// Where it is. `None` if it belongs to no file and no object.
     pub place: Option<Place>,
     /// What is wrong: lower case, user text in back-ticks.
     pub message: String,
@@ -99,7 +99,7 @@ impl Place {
         }
     }
 
-    /// Whether both begin at the same character of a file, or are the same member of an object.
+    /// Whether both start at the same character of a file, or are the same member of an object.
     pub(crate) fn is_start_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::File(one), Self::File(other)) => {
@@ -141,26 +141,26 @@ enum PlaceOrder<'p> {
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLocation {
-    /// The file, by the path it was reached by.
+    /// The path by which the file was opened.
     pub file: PathBuf,
     /// The line, from 1.
     pub line: u32,
     /// The first character on that line, from 1.
     pub column: u32,
-    /// How many characters of that line it covers.
+    /// Number of characters on that line.
     pub length: u32,
-    /// The line, or the part of a long one around the text; `None` when it must not be shown.
+    /// The line, or a part of a long one. `None` if it must not be shown.
     pub(crate) excerpt: Option<Excerpt>,
 }
 
-/// The part of a line that is shown.
+/// The shown part of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Excerpt {
     /// The characters.
     pub(crate) text: String,
     /// Whether the line begins before `text`.
     pub(crate) cut_before: bool,
-    /// Whether it goes on after.
+    /// Whether the line continues after `text`.
     pub(crate) cut_after: bool,
     /// Where the finding begins in `text`, in characters from 0.
     pub(crate) offset: usize,
@@ -236,7 +236,8 @@ impl Diagnostics {
         }
     }
 
-    /// Sorts by file (as `position` counts them), line and column, and drops the text of lines that are `secret`.
+    /// Sorts by file (in the order of `position`), line and column. Removes the text of lines that are
+    /// `secret`.
     pub(crate) fn finish(
         &mut self,
         position: impl Fn(&Path) -> Option<usize>,
@@ -256,7 +257,7 @@ impl Diagnostics {
         }
     }
 
-    /// Takes `paths` out of what is said.
+    /// Removes `paths` from the messages.
     pub(crate) fn hide_paths(&mut self, paths: &[PathBuf]) {
         for path in paths {
             let shown = quoted(&path.to_string_lossy());
@@ -266,7 +267,7 @@ impl Diagnostics {
         }
     }
 
-    /// Adds a finding that no file has a place for.
+    /// Adds a finding without a place.
     pub fn add(&mut self, code: CheckCode, severity: Severity, message: String, help: Option<String>) {
         self.push(Diagnostic { code, severity, place: None, message, help });
     }

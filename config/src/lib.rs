@@ -1,8 +1,10 @@
-//! The configuration of sts: YAML files to typed [`Settings`] and to the specs of other crates, with diagnostics that point at
-//! the text and say what to write instead, and the JSON Schema of it all. It compiles nothing.
+//! The configuration of sts. It decodes YAML files to typed [`Settings`] and to the specs of other
+//! crates, and generates the JSON Schema. Diagnostics underline the text and say what to write
+//! instead. This crate compiles nothing.
 //!
-//! [`read`] reads everything and reports every mistake of form. YAML is read by an event parser into a tree in which each
-//! value knows its place, and decoded by hand: a derived decoder stops at the first mistake.
+//! [`read`] reads everything and reports every mistake of form. An event parser builds a YAML tree
+//! with a position for each value. The tree is decoded by hand, because a derived decoder stops at
+//! the first mistake.
 
 mod admin_access;
 mod decode;

@@ -122,7 +122,7 @@ impl Load<'_> {
             let password = self.files.secret(path);
             self.report_secret(password, *span);
         }
-        self.judge_keys(&entries);
+        self.check_keys(&entries);
         let secrets = self.introspection_secrets(&apis.secret_files);
         let accounts = self.accounts(&fields, &server.accounts);
         if accounts.is_complete {
@@ -203,10 +203,10 @@ impl Load<'_> {
         }
     }
 
-    /// Checks what the sound entries say of their keys, as far as the files here tell. Bearer tokens are
-    /// read for each fetch, since they are rotated under a running server; one that is not there yet may
-    /// come.
-    fn judge_keys(&mut self, entries: &Entries) {
+    /// Checks the key settings of the sound entries against the files on this machine. A bearer token
+    /// file may still be missing: it is read for each fetch, because tokens rotate under a running
+    /// server.
+    fn check_keys(&mut self, entries: &Entries) {
         for (spec, origins) in entries.sound() {
             let span = |reader: &Reader<'_>, key| reader.report.sources.span(origins.of(key));
             // Somebody may have written a private key.

@@ -1,4 +1,4 @@
-//! What is collected while the files are read: sources and findings.
+//! Collects sources and findings while the files are read.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,14 @@ use sts_types::{CheckCode, Origin};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, SourceLocation};
 use crate::source::{FileId, Sources, Span};
 
-/// The files read so far, and what was found in them.
+/// The files read so far, and the findings about them.
 #[derive(Debug, Default)]
 pub struct Report {
     pub(crate) sources: Sources,
     pub(crate) findings: Diagnostics,
-    /// Lines that may hold a secret which somebody wrote in place of its file.
+    /// Lines that may contain a secret, because somebody wrote it in place of its file.
     secret_lines: Vec<(FileId, u32)>,
-    /// Paths that may be a secret which somebody wrote in place of its file.
+    /// Paths that may be a secret, because somebody wrote it in place of its file.
     secret_paths: Vec<PathBuf>,
 }
 
@@ -25,7 +25,7 @@ impl Report {
         self.at(code, Severity::Error, Some(place), message.into(), help);
     }
 
-    /// A finding at a place that was prepared by the caller.
+    /// A finding at a given place.
     pub fn at(
         &mut self,
         code: CheckCode,
@@ -47,7 +47,8 @@ impl Report {
         self.secret_paths.push(path.to_owned());
     }
 
-    /// Every finding, in the order of the files, and the sources. Lines that may hold a secret are not shown.
+    /// All findings, in the order of the files, and the sources. Lines that may contain a secret are
+    /// not shown.
     #[must_use]
     pub fn finish(self) -> (Diagnostics, Sources) {
         let Self { sources, mut findings, secret_lines, secret_paths } = self;
@@ -59,7 +60,7 @@ impl Report {
         (findings, sources)
     }
 
-    /// How many findings refuse the load so far.
+    /// Number of findings so far that refuse the load.
     pub(crate) fn errors(&self) -> usize {
         self.findings.iter().filter(|finding| finding.severity.refuses()).count() + self.findings.dropped_errors
     }

@@ -1,9 +1,8 @@
-//! What opens the store where no server runs, read from a configuration that need not load.
+//! Reads the settings that open the store without a server. The configuration need not load.
 //!
-//! Only `data_dir`, `store` and `signing` must be readable: the first two say which store it is,
-//! and the key of its seal lies with the signing keys. Usernames are known as far as they can be
-//! read, so that an account can be named by one. The rules are not, so nothing is granted or
-//! judged by these settings.
+//! Only `data_dir`, `store` and `signing` must be readable. The first two name the store, and the
+//! key of its seal is among the signing keys. Readable usernames are kept, so that a command can
+//! name an account. The rules are not read, so these settings grant nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,23 +29,22 @@ const SIGNING: &str = "signing";
 const ACCOUNTS: &str = "accounts";
 const SERVICE_ACCOUNTS: &str = "service_accounts";
 
-/// What opens the store.
+/// The settings that open the store.
 #[derive(Debug)]
 pub struct StoreAccess {
-    /// The settings; all but those of the store and the keys are defaults.
+    /// The settings. All but those of the store and the keys are defaults.
     pub settings: Settings,
-    /// Stands for `tokens:`.
+    /// The defaults of `tokens:`.
     pub tokens: TokensSpec,
-    /// The accounts that can be read, by name and id alone.
+    /// The readable accounts, with name and id only.
     pub accounts: Vec<AccountSpec>,
 }
 
-/// Reads from the configuration at `path` what opens the store; `environment` gives the value of a
-/// variable.
+/// Reads the store settings of the configuration at `path`. `environment` returns the value of an
+/// environment variable.
 ///
 /// # Errors
-/// When the file cannot be read, or does not say for certain which store it is. A guess could open
-/// another one.
+/// If the file cannot be read, or is ambiguous about the store. A guess could open another store.
 pub fn store_access(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<StoreAccess, Diagnostics> {
     let mut reader = Reader::new(environment);
     let found = read(&mut reader, path);
@@ -76,8 +74,8 @@ fn read(reader: &mut Reader<'_>, path: &Path) -> Option<(PathBuf, StoreSpec, Key
     (!reader.report.findings.is_fatal()).then_some(found)
 }
 
-/// The accounts that can be read, by username, with their own ids. One whose id cannot be read, or
-/// that is there twice, is left out: what is done to one account must not reach another.
+/// The readable accounts by username, with their ids. An account with an unreadable id or a
+/// duplicate name is left out: a command on one account must not reach another.
 fn accounts(
     path: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
@@ -102,7 +100,7 @@ fn accounts(
     known.filter_map(|(name, id)| Some((name, id?))).collect()
 }
 
-/// The accounts of one file. The outer `None` stands for an id that cannot be read.
+/// The accounts of one file. The outer `None` means that the id cannot be read.
 type NamedAccount = (AccountName, Option<Option<Located<AccountId>>>);
 
 fn named_accounts(reader: &mut Reader<'_>, members: &[Entry]) -> Vec<NamedAccount> {
@@ -115,7 +113,7 @@ fn named_accounts(reader: &mut Reader<'_>, members: &[Entry]) -> Vec<NamedAccoun
     accounts.flatten().filter_map(one).collect()
 }
 
-/// The id of an account; `Some(None)` where it has none of its own.
+/// The id of an account. `Some(None)` if it sets none.
 fn id_of(reader: &mut Reader<'_>, account: &Node) -> Option<Option<Located<AccountId>>> {
     let Value::Mapping(members) = &account.value else { return None };
     let mut ids = members.iter().filter(|entry| entry.key == "id");
@@ -126,7 +124,7 @@ fn id_of(reader: &mut Reader<'_>, account: &Node) -> Option<Option<Located<Accou
     }
 }
 
-/// The members `wanted`, at least, of a file.
+/// Parses a file, or at least its members `wanted`.
 fn mapping_of(reader: &mut Reader<'_>, path: &Path, wanted: &[&str]) -> Option<Vec<Entry>> {
     let text: Arc<str> = Files::default().text(path).ok()?.into();
     match tree_with(reader, path, &text, wanted)?.value {
@@ -135,7 +133,7 @@ fn mapping_of(reader: &mut Reader<'_>, path: &Path, wanted: &[&str]) -> Option<V
     }
 }
 
-/// An account that is granted nothing.
+/// An account without grants.
 fn bare_account((name, id): (AccountName, Option<Located<AccountId>>)) -> AccountSpec {
     AccountSpec {
         name: Located::nowhere(name),

@@ -1,5 +1,5 @@
-//! What many identities have alike, held once: it takes less memory, and a decision among a million
-//! identities finds it in the processor's caches.
+//! Stores equal parts of identities once. That takes less memory, and a decision among a million
+//! identities finds them in the processor's caches.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -14,10 +14,10 @@ use crate::condition::{Condition, Matcher, Test};
 use crate::identity::Terms;
 use crate::pattern::{Pattern, Tails};
 
-/// Nothing a stranger sends gets in here.
+/// A fast hasher is enough: only text of the configuration gets in here, never text of a token.
 type Interned<T> = HashSet<T, RandomState>;
 
-/// What was met so far.
+/// The parts stored so far.
 #[derive(Default)]
 pub(super) struct Interner {
     names: Interned<IdentityName>,
@@ -30,11 +30,10 @@ pub(super) struct Interner {
 }
 
 impl Interner {
-    /// Nothing that the spec holds: its memory is given back in one piece once it is not needed any
-    /// more.
+    /// Returns a copy that shares no memory with the spec, so that the spec can be freed as a whole.
     pub(super) fn name(&mut self, name: &IdentityName) -> IdentityName {
-        if let Some(known) = self.names.get(name) {
-            return known.clone();
+        if let Some(shared) = self.names.get(name) {
+            return shared.clone();
         }
         let name = name.detached();
         self.names.insert(name.clone());
