@@ -7,6 +7,8 @@
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::panic,
+    clippy::indexing_slicing,
+    clippy::modulo_one,
     reason = "a bench measures real time, prints it, and ends when it fails"
 )]
 

@@ -101,7 +101,7 @@ struct Events(Mutex<Vec<(Outcome, Option<String>)>>);
 
 impl EventSink for Events {
     fn decision(&self, event: &DecisionEvent) {
-        let reason = json!(event)["reason"].as_str().map(str::to_owned);
+        let reason = json!(event).get("reason").and_then(serde_json::Value::as_str).map(str::to_owned);
         self.0.lock().unwrap().push((event.outcome, reason));
     }
 }
