@@ -1,5 +1,5 @@
-//! Servers that cannot start: exit code 2, and a message that says what, where, and what to do.
-//! Nothing is overwritten.
+//! Servers that cannot start: exit code 2 where the configuration is wrong and 1 where something
+//! else fails, and a message that says what, where, and what to do. Nothing is overwritten.
 
 use crate::support::*;
 use serde_json::json;
@@ -9,8 +9,13 @@ use sts_testkit::{Finished, Server, Site};
 
 #[track_caller]
 fn no_start(site: Site) -> (Site, Finished) {
+    no_start_with(2, site)
+}
+
+#[track_caller]
+fn no_start_with(code: i32, site: Site) -> (Site, Finished) {
     let Err((site, finished)) = Server::try_start(STS, site) else { panic!("a server started") };
-    assert_eq!(finished.code, Some(2), "{}", finished.text());
+    assert_eq!(finished.code, Some(code), "{}", finished.text());
     assert!(finished.stderr.contains("error: "), "{}", finished.text());
     (site, finished)
 }
@@ -20,7 +25,7 @@ fn a_port_that_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for key in ["listen", "admin/listen"] {
-        let (_, finished) = no_start(world_site(&world().with(key, address.as_str())));
+        let (_, finished) = no_start_with(1, world_site(&world().with(key, address.as_str())));
         for part in [address.as_str(), &key.replace('/', "."), "port"] {
             assert!(finished.stderr.contains(part), "{part}: {}", finished.stderr);
         }

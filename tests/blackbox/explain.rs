@@ -273,3 +273,19 @@ fn fld58_a_token_in_place_of_its_file_is_never_printed() {
         assert!(all.contains("standard input"), "{all}");
     }
 }
+
+#[test]
+fn with_json_every_error_is_one_document() {
+    let site = world_site(&world());
+    site.write("claims.json", "{}");
+    for arguments in [
+        &["explain", "--claims", "missing.json"][..],
+        &["explain", "--claims", "sts.yaml"],
+        &["explain", "--claims", "claims.json", "--config", "missing.yaml"],
+        &["tokens", "revoke", "--claim", "a=b", "--claim", "a=c"],
+    ] {
+        let finished = STS.run(site.root(), &[arguments, &["--json"]].concat()).ended(2);
+        assert!(finished.json()["error"].as_str().is_some_and(|error| !error.is_empty()), "{}", finished.text());
+        assert!(finished.stderr.is_empty(), "{}", finished.stderr);
+    }
+}

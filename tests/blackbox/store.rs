@@ -74,7 +74,7 @@ fn c140_a_second_process_on_the_same_data_refuses_to_start_and_says_so() {
     let server = Server::start_in(STS, world_site(&world()));
     let config = world().with("data_dir", server.site().path("data").to_str().unwrap());
     let Err((_, second)) = Server::try_start(STS, world_site(&config)) else { panic!("a second server started") };
-    assert_eq!(second.code, Some(2), "{}", second.text());
+    assert_eq!(second.code, Some(1), "{}", second.text());
     assert!(second.stderr.contains("another process"), "{}", second.stderr);
     granted(&server.exchange(&token("svc:octo"), &[]));
 }
@@ -95,7 +95,7 @@ fn c139_a_truncated_or_overwritten_store_is_refused_and_left_as_it_is() {
     ] {
         site.write(&file, &content);
         let Err((same, finished)) = Server::try_start(STS, site) else { panic!("{what}: a server started") };
-        assert_eq!(finished.code, Some(2), "{what}: {}", finished.text());
+        assert_eq!(finished.code, Some(1), "{what}: {}", finished.text());
         assert!(finished.stderr.contains(&file.rsplit('/').next().unwrap().to_owned()), "{what}: {}", finished.stderr);
         assert_eq!(same.read(&file), content, "{what}: the file was changed");
         site = same;
@@ -131,7 +131,7 @@ fn a_record_under_another_seal_counts_as_absent() {
                 sts_testkit::send(server.admin(), &Request::get("/metrics")).text().contains("sts_store_alerts_total{")
             );
         }
-        Err((_, finished)) => assert_eq!(finished.code, Some(2)),
+        Err((_, finished)) => assert_eq!(finished.code, Some(1)),
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn run_with<T: Serialize>(
                 fail(&error);
                 complain(not_done);
             }
-            ExitCode::from(2)
+            error.exit_code()
         }
     }
 }
@@ -88,6 +88,16 @@ pub(super) fn run_with<T: Serialize>(
 /// Formats an answer as indented JSON.
 pub(super) fn document(answer: &impl Serialize) -> String {
     format!("{:#}", json!(answer))
+}
+
+/// Prints the error that kept a command from its work, and returns its exit code.
+pub(super) fn refuse_start(json: bool, error: &StartError) -> ExitCode {
+    if json {
+        refuse(true, error)
+    } else {
+        fail(error)
+    }
+    error.exit_code()
 }
 
 /// Prints an error: with `--json` as a JSON document on standard output, else as a line on standard

@@ -12,7 +12,7 @@ use sts_service::{ExplainError, Explanation, Presented};
 use sts_store::{EarlierUse, TakenClaim};
 use sts_types::{Clock, Digest256, UnixTime, shown_path};
 
-use super::admin_commands::{ServerArgs, Session};
+use super::admin_commands::{ServerArgs, Session, refuse, refuse_start};
 use super::{RequestArgs, denials};
 use crate::admin::FindReplayClaim;
 use crate::clock::{ClockAt, SystemClock};
@@ -20,7 +20,7 @@ use crate::compile::{Compiled, Loaded};
 use crate::components::{issuer_cache, snapshot};
 use crate::reload::load_to_explain;
 use crate::start_error::StartError;
-use crate::terminal::{complain, fail, say};
+use crate::terminal::{complain, say};
 
 #[derive(Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["token", "claims", "denial"])))]
@@ -63,16 +63,13 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     let input = match input {
         Ok(input) => input,
         Err(message) => {
-            complain(&format!("error: {message}"));
+            refuse(args.server.json, &message);
             return ExitCode::from(2);
         }
     };
     let loaded = match load_to_explain(&args.server.config, SystemClock::new().now()) {
         Ok(loaded) => loaded,
-        Err(diagnostics) => {
-            fail(&StartError::Configuration(diagnostics));
-            return ExitCode::from(2);
-        }
+        Err(diagnostics) => return refuse_start(args.server.json, &StartError::Configuration(diagnostics)),
     };
     let not_in_force = not_in_force(&loaded);
     if let Some(note) = &not_in_force {
@@ -99,13 +96,10 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
             }
         }
         Ok(Err(error)) => {
-            complain(&format!("error: {error}"));
+            refuse(args.server.json, &error);
             ExitCode::from(2)
         }
-        Err(error) => {
-            fail(&error);
-            ExitCode::from(2)
-        }
+        Err(error) => refuse_start(args.server.json, &error),
     }
 }
 

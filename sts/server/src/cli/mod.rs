@@ -157,13 +157,13 @@ fn looks_like_secret(value: &str) -> bool {
     value.len() >= SHORTEST && !is_word && !value.contains("://") && !sts_types::looks_like_path(value)
 }
 
-/// Exit code 2, for everything that kept the server from starting.
+/// Says what kept the server from starting. Its exit code says whose fault it is.
 pub(crate) fn exit_of_start(result: Result<(), crate::start_error::StartError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             fail(&error);
-            ExitCode::from(2)
+            error.exit_code()
         }
     }
 }

@@ -18,7 +18,6 @@ use crate::admin::{
     ListRevocationRules, ListTokens, Operation as _, OperationError, RevokeTokens, ShowToken, UndoRevocationRule,
 };
 use crate::start_error::StartError;
-use crate::terminal::complain;
 
 /// Tokens that are listed when neither `--limit` nor `--all` is given.
 const DEFAULT_LIMIT: usize = 100;
@@ -166,13 +165,16 @@ pub(super) fn run(command: TokensCommand) -> ExitCode {
             admin_commands::run_with(&args.server, not_done, |session| args.run(session), list)
         }
         TokensCommand::Show { jti, server } => admin_commands::run(&server, ShowToken { jti }, document),
-        TokensCommand::Revoke(args) => match args.into_parts() {
-            Ok((server, operation)) => admin_commands::run(&server, operation, revoked),
-            Err(message) => {
-                complain(&format!("error: {message}"));
-                ExitCode::from(2)
+        TokensCommand::Revoke(args) => {
+            let json = args.server.json;
+            match args.into_parts() {
+                Ok((server, operation)) => admin_commands::run(&server, operation, revoked),
+                Err(message) => {
+                    admin_commands::refuse(json, &message);
+                    ExitCode::from(2)
+                }
             }
-        },
+        }
         TokensCommand::Rules(RulesCommand::List(server)) => admin_commands::run(&server, ListRevocationRules, rules),
         TokensCommand::Rules(RulesCommand::Undo { id, server }) => {
             admin_commands::run(&server, UndoRevocationRule { id }, undone)

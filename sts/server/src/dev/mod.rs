@@ -45,7 +45,7 @@ pub(crate) fn run(args: &DevArgs) -> ExitCode {
         }
         Err(error) => {
             fail(&error);
-            ExitCode::from(2)
+            error.exit_code()
         }
     }
 }
