@@ -252,10 +252,31 @@ fn c134_a_store_that_is_removed_or_replaced_under_a_running_server_is_503_until_
     assert!(told.contains("sts.redb"), "{told}");
     std::fs::rename(&file_aside, &file).unwrap();
     assert_back("the file");
-    // An identical copy in its place: nothing is lost.
+    let alerts = || send(server.admin(), &Request::get("/metrics")).text();
+    let replaced = r#"sts_store_alerts_total{place="file",fault="replaced"}"#;
+    assert!(!alerts().contains(replaced), "the same file is no other one");
+    // An identical copy in its place: nothing is lost, and the operator is told.
     copy(&file, &file_aside);
     std::fs::rename(&file_aside, &file).unwrap();
     assert_back("a copy");
+    assert!(alerts().contains(&format!("{replaced} 1")), "{}", alerts());
+    // An older copy, which has as many revocations, in place of the store or written over it.
+    for is_written_over in [false, true] {
+        let (older, newest) = (data.join("older.redb"), data.join("newest.redb"));
+        copy(&file, &older);
+        server.token(&token("svc:octo"), &[]);
+        copy(&file, &newest);
+        if is_written_over {
+            copy(&older, &file);
+        } else {
+            std::fs::rename(&older, &file).unwrap();
+        }
+        assert_gone("an older copy");
+        server.lines().wait("what to do", |line| line.contains("sts store accept-epoch").then_some(()));
+        assert_gone("an older copy, later");
+        std::fs::rename(&newest, &file).unwrap();
+        assert_back("the newest");
+    }
     let last = server.token(&token("svc:octo"), &[]);
     let server = server.crash_and_restart();
     assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &last)["active"], true, "what was answered is in the copy");

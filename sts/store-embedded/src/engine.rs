@@ -70,9 +70,9 @@ impl DatabaseHandle {
         clock: Arc<dyn Clock>,
         alerts: Arc<dyn Alerts>,
     ) -> Result<Self, redb::Error> {
-        let OpenedStore { database, identity } = opened;
+        let OpenedStore { database, origin } = opened;
         // Only a store with a file has a watermark.
-        let file = watermark.is_some().then(|| OpenFile::new(path, identity));
+        let file = watermark.is_some().then(|| OpenFile::new(path, origin));
         let handle = Self {
             seal,
             clock,
@@ -255,8 +255,8 @@ impl DatabaseHandle {
     /// Opens the database again, after it has failed and its last reader has closed it.
     pub(super) fn reopen(&self) -> Arc<State> {
         let state =
-            (self.opener)().map_err(|error| unavailable(&error)).and_then(|OpenedStore { database, identity }| {
-                if self.file.as_ref().is_some_and(|file| file.reopened(identity)) {
+            (self.opener)().map_err(|error| unavailable(&error)).and_then(|OpenedStore { database, origin }| {
+                if self.file.as_ref().is_some_and(|file| file.reopened(origin)) {
                     self.alerts.raise(Alert { place: Place::File, fault: Fault::Replaced });
                 }
                 self.load(&database).map(|()| database).map_err(|error| unavailable(&error))
@@ -269,10 +269,10 @@ impl DatabaseHandle {
         state
     }
 
-    /// Checks that the path still leads to the open file.
+    /// Checks that the path still leads to the open file, and that nobody else wrote to that.
     ///
     /// # Errors
-    /// If it does not. Writes would then be lost with this process.
+    /// If it does not: writes would then be lost with this process.
     pub(super) fn check_file(&self) -> Result<(), redb::Error> {
         self.file.as_ref().map_or(Ok(()), OpenFile::check).map_err(redb::Error::Io)
     }

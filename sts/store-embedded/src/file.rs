@@ -10,8 +10,9 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError};
 
 use super::open_error::OpenError;
-use super::open_file::{FileIdentity, OpenedStore};
+use super::open_file::{FileIdentity, FileOrigin, OpenedStore};
 use super::tables::{META, SCHEMA, SCHEMA_VERSION};
+use super::watched_file::WatchedFile;
 use super::write::Tables;
 
 /// Page cache in bytes. The operating system caches the file as well, so a larger one gains little.
@@ -42,8 +43,10 @@ pub(super) fn open(path: &Path) -> Result<OpenedStore, OpenError> {
         return Err(damaged(path, "it is empty"));
     }
     let identity = FileIdentity::of(&file).map_err(io)?;
-    let database = open_engine(path, || builder().create_with_backend(FileBackend::new(file)?))?;
-    Ok(OpenedStore { database, identity: Some(identity) })
+    let watched = FileBackend::new(file).map(WatchedFile::new).map_err(|error| refusal(path, error))?;
+    let watch = watched.watch();
+    let database = open_engine(path, || builder().create_with_backend(watched))?;
+    Ok(OpenedStore { database, origin: Some(FileOrigin { identity, watch }) })
 }
 
 /// Opens the database with `open` and checks the schema. A test can inject failures through `open`.
@@ -110,7 +113,7 @@ pub(super) fn in_memory(path: &Path) -> Result<OpenedStore, OpenError> {
     let database =
         builder().create_with_backend(redb::backends::InMemoryBackend::new()).map_err(|error| refusal(path, error))?;
     initialise(&database).map_err(|error| damaged(path, &error.to_string()))?;
-    Ok(OpenedStore { database, identity: None })
+    Ok(OpenedStore { database, origin: None })
 }
 
 /// Creates every table, so that a reader never misses one, and writes the schema version.

@@ -17,6 +17,7 @@ mod tables;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod watched_file;
 mod write;
 mod writer;
 

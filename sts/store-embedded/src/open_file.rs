@@ -1,13 +1,16 @@
-//! Checks whether the store's path still leads to the open file. After the file is removed or
-//! replaced, everything written to it is lost when the process ends, even if it was synced.
+//! Checks whether the store's path still leads to the open file, and whether only this process wrote
+//! to that. After the file is removed or replaced, everything written to it is lost when the process
+//! ends, even if it was synced.
 
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, Weak};
 
 use redb::Database;
+
+use super::watched_file::FileWatch;
 
 /// Device and inode of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,40 +42,66 @@ impl FileIdentity {
 pub(super) struct OpenedStore {
     pub(super) database: Database,
     /// The file that it was opened from. `None` for a store without a file.
-    pub(super) identity: Option<FileIdentity>,
+    pub(super) origin: Option<FileOrigin>,
+}
+
+/// The file of a database.
+#[derive(Clone, Debug)]
+pub(super) struct FileOrigin {
+    pub(super) identity: FileIdentity,
+    /// Dead once the database is closed.
+    pub(super) watch: Weak<dyn FileWatch>,
 }
 
 /// The file of an open store.
 pub(super) struct OpenFile {
     path: PathBuf,
-    opened: Mutex<Option<FileIdentity>>,
+    opened: Mutex<Opened>,
+}
+
+struct Opened {
+    /// `None` for a store without a file.
+    origin: Option<FileOrigin>,
+    /// Whether somebody else wrote to the file.
+    is_altered: bool,
 }
 
 impl OpenFile {
-    /// The file `identity`, which was opened at `path`.
-    pub(super) fn new(path: &Path, identity: Option<FileIdentity>) -> Self {
-        Self { path: path.to_owned(), opened: Mutex::new(identity) }
+    /// The file `origin`, which was opened at `path`.
+    pub(super) fn new(path: &Path, origin: Option<FileOrigin>) -> Self {
+        Self { path: path.to_owned(), opened: Mutex::new(Opened { origin, is_altered: false }) }
     }
 
-    /// Records that the path was opened again. Returns whether it led to another file.
-    pub(super) fn reopened(&self, identity: Option<FileIdentity>) -> bool {
-        let former = std::mem::replace(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner), identity);
-        former != identity
+    /// Records that the path was opened again. Returns whether it led to another file, or to one
+    /// that somebody else wrote to.
+    pub(super) fn reopened(&self, origin: Option<FileOrigin>) -> bool {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let identity = |origin: &Option<FileOrigin>| origin.as_ref().map(|origin| origin.identity);
+        let is_other = opened.is_altered || identity(&opened.origin) != identity(&origin);
+        *opened = Opened { origin, is_altered: false };
+        is_other
     }
 
     /// # Errors
-    /// If the path leads to another file by now, or to none.
+    /// If the path leads to another file by now, or to none, or if somebody else wrote to the file.
     pub(super) fn check(&self) -> io::Result<()> {
-        let opened = *self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if opened.is_some() && FileIdentity::at(&self.path).ok() == opened {
-            return Ok(());
-        }
         let path = self.path.display();
-        Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!(
-                "the store `{path}` was removed or replaced while it was in use: put the file back, or restart the server"
-            ),
-        ))
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(FileOrigin { identity, watch }) = &opened.origin else { return Ok(()) };
+        if FileIdentity::at(&self.path).ok() != Some(*identity) {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!(
+                    "the store `{path}` was removed or replaced while it was in use: put the file back, or restart the server"
+                ),
+            ));
+        }
+        if watch.upgrade().is_some_and(|file| !file.is_as_written()) {
+            opened.is_altered = true;
+            return Err(io::Error::other(format!(
+                "the store `{path}` was overwritten while it was in use: stop the server, put the right file there, and start it again"
+            )));
+        }
+        Ok(())
     }
 }

@@ -10,7 +10,8 @@ use redb::{BackendError, StorageBackend};
 
 use super::super::file;
 use super::super::open_error::OpenError;
-use super::super::open_file::{FileIdentity, OpenedStore};
+use super::super::open_file::{FileIdentity, FileOrigin, OpenedStore};
+use super::super::watched_file::WatchedFile;
 
 /// What happens to the next write, change of length, or sync.
 #[derive(Clone, Copy, Debug)]
@@ -55,10 +56,10 @@ impl Disk {
         let io = |cause| OpenError::Io { path: self.path.clone(), doing: "opened", cause };
         let file = std::fs::OpenOptions::new().read(true).write(true).open(&self.path).map_err(io)?;
         let identity = FileIdentity::of(&file).map_err(io)?;
-        let database = file::open_engine(&self.path, || {
-            file::builder().create_with_backend(File { file: FileBackend::new(file)?, disk: self.clone() })
-        })?;
-        Ok(OpenedStore { database, identity: Some(identity) })
+        let watched = WatchedFile::new(File { file: FileBackend::new(file).unwrap(), disk: self.clone() });
+        let watch = watched.watch();
+        let database = file::open_engine(&self.path, || file::builder().create_with_backend(watched))?;
+        Ok(OpenedStore { database, origin: Some(FileOrigin { identity, watch }) })
     }
 
     /// Returns once an operation waits on the stalled disk.

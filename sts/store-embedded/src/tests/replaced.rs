@@ -211,3 +211,39 @@ async fn c137_a_store_whose_last_write_failed_somewhere_is_used_again() {
     }
     assert_eq!(rig.alerts.take(), []);
 }
+
+/// As `cp` does it: the file is the same one, with other content.
+#[tokio::test]
+async fn c134_an_older_copy_that_is_written_over_the_store_is_noticed_and_left_as_it_is() {
+    let rig = Rig::new().await;
+    let older = std::fs::read(&rig.path).unwrap();
+    rig.ledger.issue(record("b", "octo"), vec![claim(2, START.plus(9000))]).await.unwrap();
+    let newest = std::fs::read(&rig.path).unwrap();
+    std::fs::write(&rig.path, &older).unwrap();
+    assert!(rig.ledger.issue(record("c", "octo"), vec![claim(2, START.plus(9000))]).await.is_err());
+    assert!(std::fs::read(&rig.path).unwrap() == older, "the operator's file was written to");
+    rig.clock.advance(1);
+    rig.assert_in_doubt("an older copy").await;
+    std::fs::write(&rig.path, &newest).unwrap();
+    rig.probe().await.unwrap();
+    rig.assert_sound("the newest").await;
+    assert_eq!(rig.alerts.take(), [REPLACED]);
+}
+
+#[tokio::test]
+async fn c139_a_store_that_is_truncated_or_overwritten_in_use_answers_nothing_until_it_is_back() {
+    for (what, content) in [("empty", vec![]), ("text", b"issuer: https://sts.example.com\n".repeat(9000))] {
+        let rig = Rig::new().await;
+        let newest = std::fs::read(&rig.path).unwrap();
+        std::fs::write(&rig.path, &content).unwrap();
+        for _ in 0..3 {
+            assert!(rig.ledger.issue(record("c", "octo"), vec![]).await.is_err(), "{what}");
+            assert!(rig.probe().await.is_err(), "{what}");
+            assert!(rig.ledger.look_up(Jti::new("a").unwrap()).await.is_err(), "{what}");
+        }
+        std::fs::write(&rig.path, &newest).unwrap();
+        rig.clock.advance(1);
+        rig.assert_sound(what).await;
+        assert_eq!(rig.alerts.take(), [REPLACED], "{what}");
+    }
+}
