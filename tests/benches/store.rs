@@ -23,8 +23,8 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures_util::future::join_all;
-use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, record};
-use sts_store::{Ledger, TokenRecord};
+use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, object, record};
+use sts_store::{Committed, Ledger, ManagedObject, ObjectChange, ObjectKind, ObjectStore, TokenRecord};
 use sts_store_embedded::EmbeddedLedger;
 use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, Topology};
 use sts_testkit::RedisServer;
@@ -34,6 +34,8 @@ use tokio::runtime::Runtime;
 
 /// Records that are there before anything is measured.
 const STOCK: u64 = 20_000;
+/// Managed objects that are there before a change is measured.
+const OBJECTS: u64 = 100_000;
 
 fn main() {
     divan::main();
@@ -78,6 +80,57 @@ fn open(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| drop(open_in(&directory)));
 }
 
+/// One change among [`OBJECTS`] objects.
+#[divan::bench(sample_count = 200)]
+fn commit_object(bencher: Bencher<'_, '_>) {
+    let Store { ledger, runtime, directory: _directory, .. } = Store::with_objects();
+    let mut at = runtime.block_on(ledger.objects()).unwrap().sequence;
+    bencher.bench_local(|| {
+        let committed = runtime.block_on(ledger.commit(at, vec![account(at % OBJECTS)])).unwrap();
+        at += 1;
+        assert_eq!(committed, Committed::Done(at));
+    });
+}
+
+/// An exchange's record among [`OBJECTS`] objects, while nobody changes any.
+#[divan::bench(sample_count = 200)]
+fn issue_beside_objects(bencher: Bencher<'_, '_>) {
+    let store = Store::with_objects();
+    bencher.bench_local(|| store.issue(1));
+}
+
+#[divan::bench(sample_count = 1000)]
+fn no_changed_object(bencher: Bencher<'_, '_>) {
+    let Store { ledger, runtime, directory: _directory, .. } = Store::with_objects();
+    let at = runtime.block_on(ledger.objects()).unwrap().sequence;
+    bencher.bench_local(|| assert!(runtime.block_on(ledger.changes_since(at)).unwrap().unwrap().changes.is_empty()));
+}
+
+#[divan::bench(sample_count = 5)]
+fn all_objects(bencher: Bencher<'_, '_>) {
+    let Store { ledger, runtime, directory: _directory, .. } = Store::with_objects();
+    bencher.bench_local(|| runtime.block_on(ledger.objects()).unwrap());
+}
+
+#[divan::bench(sample_count = 5)]
+fn open_with_objects(bencher: Bencher<'_, '_>) {
+    let Store { directory, ledger, .. } = Store::with_objects();
+    drop(ledger);
+    bencher.bench_local(|| drop(open_in(&directory)));
+}
+
+/// A service account of about 700 bytes.
+fn account(number: u64) -> ObjectChange {
+    let identity = serde_json::json!({
+        "name": "main branch", "issuer": "github", "subject": format!("repo:octo-org/repo-{number}:ref:refs/heads/main"),
+        "conditions": { "repository_id": number.to_string(), "event_name": ["push", "workflow_dispatch"] },
+        "grants": [{ "api": "deploy", "scopes": ["deployments:create", "releases:read"] }],
+    });
+    let account = object(ObjectKind::ServiceAccounts, &format!("account-{number}"), "");
+    let spec = serde_json::json!({ "display_name": format!("Deployment {number}"), "identities": [identity] });
+    ObjectChange::Put(ManagedObject { spec, ..account })
+}
+
 /// A ledger that holds [`STOCK`] records.
 struct Store<L> {
     ledger: L,
@@ -95,6 +148,16 @@ impl Store<EmbeddedLedger> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let ledger = open_in(&directory);
         Self { ledger, runtime, issued: AtomicU64::new(0), asked: AtomicU64::new(0), directory, _redis: None }.filled()
+    }
+}
+
+impl Store<EmbeddedLedger> {
+    /// A store of [`OBJECTS`] accounts.
+    fn with_objects() -> Self {
+        let store = Self::stocked();
+        let changes = (0..OBJECTS).map(account).collect();
+        assert_eq!(store.runtime.block_on(store.ledger.commit(0, changes)).unwrap(), Committed::Done(1));
+        store
     }
 }
 
