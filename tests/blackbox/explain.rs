@@ -278,9 +278,10 @@ fn fld58_a_token_in_place_of_its_file_is_never_printed() {
 fn with_json_every_error_is_one_document() {
     let site = world_site(&world());
     site.write("claims.json", "{}");
+    site.write("no-claims.json", "[");
     for arguments in [
         &["explain", "--claims", "missing.json"][..],
-        &["explain", "--claims", "sts.yaml"],
+        &["explain", "--claims", "no-claims.json"],
         &["explain", "--claims", "claims.json", "--config", "missing.yaml"],
         &["tokens", "revoke", "--claim", "a=b", "--claim", "a=c"],
     ] {
