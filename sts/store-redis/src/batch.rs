@@ -1,6 +1,7 @@
 //! Commands that are sent together, and their replies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 
@@ -13,13 +14,17 @@ pub(super) struct Batch {
     commands: usize,
     atomic: bool,
     wait: Option<(u32, u64)>,
+    allowance: Duration,
 }
+
+/// Octets for which a large batch gets one more millisecond.
+const OCTETS_PER_MILLI: usize = 8 * 1024;
 
 impl Batch {
     /// Commands without a transaction: those of other clients may run in between. An error takes
     /// its command's place among the replies, except one that ends the connection.
     pub(super) fn plain() -> Self {
-        Self { pipeline: Pipeline::with_capacity(8), commands: 0, atomic: false, wait: None }
+        Self { pipeline: Pipeline::with_capacity(8), commands: 0, atomic: false, wait: None, allowance: Duration::ZERO }
     }
 
     /// A transaction: all commands or none (MULTI and EXEC).
@@ -40,6 +45,17 @@ impl Batch {
     pub(super) fn wait_for(&mut self, replicas: u32, millis: u64) -> &mut Self {
         self.wait = (replicas > 0).then_some((replicas, millis));
         self
+    }
+
+    /// Prolongs the deadline for values of that many octets in all.
+    pub(super) fn allow_for(&mut self, octets: usize) -> &mut Self {
+        self.allowance = Duration::from_millis(u64::try_from(octets / OCTETS_PER_MILLI).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// How much longer than usual the replies may take.
+    pub(super) fn allowance(&self) -> Duration {
+        self.allowance
     }
 
     /// Sends the batch. Returns one reply per added command.
@@ -171,6 +187,24 @@ impl Replies {
         };
         let cursor = texts(vec![cursor])?.pop().ok_or(RedisStoreError::Form)?;
         Ok((cursor, texts(found)?))
+    }
+
+    /// The next reply, of a scan of a hash: the next cursor, and fields with their values.
+    pub(super) fn scan_fields(&mut self) -> Result<(String, Vec<(Vec<u8>, Vec<u8>)>), RedisStoreError> {
+        let Value::Array(parts) = self.value()? else { return Err(RedisStoreError::Form) };
+        let Ok([cursor, Value::Array(found)]) = <[Value; 2]>::try_from(parts) else {
+            return Err(RedisStoreError::Form);
+        };
+        let cursor = texts(vec![cursor])?.pop().ok_or(RedisStoreError::Form)?;
+        let mut flat = found.into_iter();
+        let mut fields = Vec::new();
+        while let (Some(field), Some(value)) = (flat.next(), flat.next()) {
+            let (Some(field), Some(value)) = (optional_bytes(field)?, optional_bytes(value)?) else {
+                return Err(RedisStoreError::Form);
+            };
+            fields.push((field, value));
+        }
+        Ok((cursor, fields))
     }
 
     /// The next reply: a list of texts.

@@ -1,6 +1,7 @@
-//! Changes to the revocations. Each change and the new sealed mark are written in one transaction.
+//! Changes to the revocations and to the managed objects. Each change and the new sealed mark are written in one transaction.
 //! It runs only if the mark is still the one that was read (WATCH).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +10,16 @@ use sts_types::UnixTime;
 
 use super::batch::{Batch, Replies, command};
 use super::error::RedisStoreError;
-use super::mark::SealedMark;
+use super::mark::{ObjectsMark, SealedMark};
+use super::object_registry::ObjectRow;
 use super::registry::{Change, Verified, token_id};
 use super::rollback_guard::StoreMark;
 use super::stored_value::{StoredValue, found};
 use super::{RedisLedger, forget_at};
-use sts_store::Place;
 use sts_store::backend::codec;
 use sts_store::backend::live_until;
 use sts_store::backend::rule_id;
+use sts_store::{ObjectKey, Place};
 use sts_store::{Revocation, RevocationScope, RuleId};
 
 /// How often a change is tried again because another process was faster.
@@ -25,12 +27,30 @@ const ATTEMPTS: u32 = 50;
 /// The most tokens that one transaction forgets.
 const MOST_FORGOTTEN: usize = 1000;
 
+/// What a change is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CommitKind {
+    Revocations,
+    /// Then the objects are known, too, before the change is planned.
+    Objects,
+}
+
 /// What a transaction will write.
-struct PlannedWrite {
-    mark: SealedMark,
-    commands: Vec<Cmd>,
+pub(super) struct PlannedWrite {
+    pub(super) mark: SealedMark,
+    pub(super) commands: Vec<Cmd>,
     changes: Vec<Change>,
-    rules: std::collections::BTreeMap<String, Vec<u8>>,
+    rules: BTreeMap<String, Vec<u8>>,
+    pub(super) objects: Option<ObjectsWrite>,
+    /// The size of the written values, where it matters.
+    pub(super) octets: usize,
+}
+
+/// The objects that a transaction will write.
+pub(super) struct ObjectsWrite {
+    /// The mark before.
+    pub(super) from: ObjectsMark,
+    pub(super) rows: BTreeMap<ObjectKey, Option<ObjectRow>>,
 }
 
 impl PlannedWrite {
@@ -136,11 +156,11 @@ impl RedisLedger {
     }
 
     // All tokens below `before` go, and no others. A tie at `last` therefore goes as a whole.
-    fn plan_of(&self, verified: &Verified) -> PlannedWrite {
+    pub(super) fn plan_of(&self, verified: &Verified) -> PlannedWrite {
         let rules = self.registry.read(|revoked| revoked.rules.clone());
         let mut mark = SealedMark::clone(&verified.mark);
         mark.sequence = mark.sequence.saturating_add(1);
-        PlannedWrite { mark, commands: Vec::new(), changes: Vec::new(), rules }
+        PlannedWrite { mark, commands: Vec::new(), changes: Vec::new(), rules, objects: None, octets: 0 }
     }
 
     fn plan_token(
@@ -188,11 +208,20 @@ impl RedisLedger {
         Ok((plan, rule))
     }
 
+    async fn commit<T>(
+        &self,
+        read: impl Fn(&mut Batch),
+        plan: impl Fn(&Verified, &mut Replies) -> Result<Option<(PlannedWrite, T)>, RedisStoreError>,
+    ) -> Result<Option<T>, RedisStoreError> {
+        self.commit_as(CommitKind::Revocations, read, plan).await
+    }
+
     /// Runs `plan` on the current revocations and on the replies to what `read` adds, and carries
     /// it out. Starts over if another process was faster. The changes of one process run one after
     /// the other.
-    async fn commit<T>(
+    pub(super) async fn commit_as<T>(
         &self,
+        kind: CommitKind,
         read: impl Fn(&mut Batch),
         plan: impl Fn(&Verified, &mut Replies) -> Result<Option<(PlannedWrite, T)>, RedisStoreError>,
     ) -> Result<Option<T>, RedisStoreError> {
@@ -201,12 +230,15 @@ impl RedisLedger {
         for attempt in 0..ATTEMPTS {
             let (mark, mut replies) = self.watch(&read).await?;
             self.catch_up(&mark).await?;
+            if kind == CommitKind::Objects {
+                self.follow_objects(&mark.numbers).await?;
+            }
             // Another process has changed the mark since the read.
-            let Some(verified) =
-                self.registry.verified().filter(|verified| Some(&verified.sealed) == mark.sealed.as_ref())
-            else {
-                continue;
+            let is_current = |verified: &Arc<Verified>| {
+                Some(&verified.sealed) == mark.sealed.as_ref()
+                    && (kind == CommitKind::Revocations || self.objects.is_at(&verified.mark))
             };
+            let Some(verified) = self.registry.verified().filter(is_current) else { continue };
             let Some((plan, outcome)) = plan(&verified, &mut replies)? else {
                 done = Some(None);
                 break;
@@ -233,7 +265,9 @@ impl RedisLedger {
     async fn watch(&self, read: impl Fn(&mut Batch)) -> Result<(StoreMark, Replies), RedisStoreError> {
         let mut first = Batch::plain();
         let names = self.names();
-        first.add(command("WATCH", &[names.mark(), names.rules(), names.revocations(), names.revoked()]));
+        let watched =
+            [names.mark(), names.rules(), names.revocations(), names.revoked(), names.objects(), names.object_log()];
+        first.add(command("WATCH", &watched));
         let mut first = self.inspector.reading(first);
         // A transaction is not rolled back when one of its commands meets a key of the wrong type.
         // These reads find such a key first.
@@ -253,16 +287,20 @@ impl RedisLedger {
     }
 
     async fn write(&self, plan: PlannedWrite, after: &Replies) -> Result<(), RedisStoreError> {
-        let PlannedWrite { mark, commands, changes, rules } = plan;
+        let PlannedWrite { mark, commands, changes, rules, objects, octets } = plan;
         let sealed = mark.encode(&*self.inspector.seal)?;
         let mut commit = Batch::atomic();
         commit.add(cmd("HSET").arg(self.names().mark()).arg("sealed").arg(&sealed).to_owned());
         for command in commands {
             commit.add(command);
         }
+        commit.allow_for(octets);
         self.commit_pool.run_after(after, commit).await?;
         let sequence = mark.sequence;
         let next = Verified { sealed, mark: Arc::new(mark) };
+        if let Some(ObjectsWrite { from, rows }) = objects {
+            self.objects.advance(&from, &next.mark, &rows);
+        }
         self.registry.advance(&*self.inspector.seal, next, &changes, rules, self.clock().now());
         self.guard().raise(sequence);
         self.guard().save().await;
@@ -272,7 +310,7 @@ impl RedisLedger {
     /// Waits until enough replicas have everything that was written so far. It waits even if the
     /// change was there already: an earlier attempt may have failed for lack of replicas. It blocks
     /// no other change.
-    async fn wait_for_replicas(&self) -> Result<(), RedisStoreError> {
+    pub(super) async fn wait_for_replicas(&self) -> Result<(), RedisStoreError> {
         let Some(replica_wait_pool) = &self.replica_wait_pool else { return Ok(()) };
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         // The connection may lead to a former primary, whose replicas acknowledge what is not the

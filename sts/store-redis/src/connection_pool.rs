@@ -177,7 +177,8 @@ impl<I: Inspect> ConnectionPool<I> {
     /// Sends `batch` and reports the outcome to the breaker.
     async fn send(self: &Arc<Self>, which: ConnectionChoice, batch: Batch) -> Result<Replies, RedisStoreError> {
         let mut used = None;
-        let sending = tokio::time::timeout(self.timeout, async {
+        let deadline = self.timeout.saturating_add(batch.allowance());
+        let sending = tokio::time::timeout(deadline, async {
             let connected = match which {
                 ConnectionChoice::Any => loop {
                     let connected = self.own_or_borrowed().await?;
@@ -199,7 +200,7 @@ impl<I: Inspect> ConnectionPool<I> {
             connected.answered.store(millis(self.clock.monotonic()), Ordering::Relaxed);
             Ok(Replies::from(values).with_connection(connected))
         });
-        let outcome = sending.await.unwrap_or(Err(RedisStoreError::Deadline(self.timeout)));
+        let outcome = sending.await.unwrap_or(Err(RedisStoreError::Deadline(deadline)));
         match &outcome {
             Err(error) => {
                 if error.is_silence() {

@@ -110,7 +110,16 @@ impl Inspector {
     /// the epoch.
     async fn is_empty(&self, connection: &mut MultiplexedConnection) -> Result<bool, RedisStoreError> {
         let names = &self.names;
-        let keys = [names.all(), names.ends(), names.rules(), names.revocations(), names.revoked(), names.leases()];
+        let keys = [
+            names.all(),
+            names.ends(),
+            names.rules(),
+            names.revocations(),
+            names.revoked(),
+            names.leases(),
+            names.objects(),
+            names.object_log(),
+        ];
         let mut batch = Batch::plain();
         batch.add(command("EXISTS", &keys));
         Ok(Replies::from(batch.send(connection).await?).number()? == 0)

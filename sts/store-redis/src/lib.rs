@@ -20,9 +20,13 @@ mod list;
 mod load;
 mod mark;
 mod names;
+mod object_load;
+mod object_registry;
+mod object_store;
 mod open_error;
 mod read;
 mod rebuild;
+mod rebuild_objects;
 mod refusals;
 mod registry;
 mod rollback_guard;
@@ -47,6 +51,7 @@ use self::connection_pool::ConnectionPool;
 use self::error::RedisStoreError;
 use self::inspector::{Inspector, add_health, check_health};
 use self::names::Names;
+use self::object_registry::ObjectRegistry;
 use self::registry::Registry;
 use self::rollback_guard::{RollbackGuard, StoreMark};
 use self::seen_claims::SeenClaims;
@@ -101,8 +106,11 @@ pub struct RedisLedger {
     timeout: Duration,
     wait_replicas: u32,
     registry: Arc<Registry>,
+    objects: ObjectRegistry,
     /// Where the next sample of revoked tokens begins.
     next_sample: AtomicUsize,
+    /// Where the next sample of objects begins.
+    next_object_sample: AtomicUsize,
     seen_claims: SeenClaims,
     /// Refusals written since the store last checked that all fit.
     uncounted_refusals: AtomicUsize,
@@ -152,7 +160,9 @@ impl RedisLedger {
             timeout,
             wait_replicas,
             registry: Arc::new(Registry::new()),
+            objects: ObjectRegistry::new(),
             next_sample: AtomicUsize::new(0),
+            next_object_sample: AtomicUsize::new(0),
             seen_claims: SeenClaims::default(),
             uncounted_refusals: AtomicUsize::new(0),
         })
@@ -198,7 +208,11 @@ impl RedisLedger {
     /// Checks the mark before the first write, and before the first write after a failed check.
     /// Nothing may be written to another Redis, or to one that lost revocations.
     async fn recheck_integrity(&self) -> Result<(), RedisStoreError> {
-        if self.guard().has_integrity_error() || !self.registry.is_sound() || self.guard().lineage().is_err() {
+        if self.guard().has_integrity_error()
+            || !self.registry.is_sound()
+            || self.objects.is_suspected()
+            || self.guard().lineage().is_err()
+        {
             Box::pin(self.guarded(self.inspector.reading(Batch::plain()))).await?;
         }
         Ok(())
@@ -226,7 +240,14 @@ impl RedisLedger {
         replies.value()?;
         self.catch_up(&mark).await?;
         self.sample_revocations().await?;
+        self.sample_objects().await?;
         Ok(warnings)
+    }
+
+    /// Checks that the revocations and all objects are those that were made.
+    async fn verify_all(&self, mark: &StoreMark) -> Result<(), RedisStoreError> {
+        self.catch_up(mark).await?;
+        self.find_objects().await.map(drop)
     }
 
     /// Accepts the store as it is. If another process did so meanwhile, its state is looked at anew.
@@ -246,7 +267,7 @@ impl RedisLedger {
         let mut replies = self.pool.run(self.inspector.reading(Batch::plain())).await?;
         let mut mark = StoreMark::read(&mut replies)?;
         if self.guard().check(&mut mark, floor).is_ok() {
-            match self.catch_up(&mark).await {
+            match self.verify_all(&mark).await {
                 Ok(()) => return Ok(Acceptance::NothingToAccept),
                 // Nothing is wrong with the data, as far as anybody knows.
                 Err(error) if error.is_passing() => return Err(error),
@@ -259,6 +280,7 @@ impl RedisLedger {
         self.guard().accept(&mark)?;
         self.guard().save().await;
         self.registry.forget();
+        self.objects.forget();
         drop(commit_guard);
         self.catch_up(&mark).await?;
         Ok(Acceptance::Accepted)

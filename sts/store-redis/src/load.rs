@@ -29,7 +29,13 @@ const SAMPLE_SIZE: usize = 512;
 
 impl RedisLedger {
     /// Brings the revocations in memory up to `mark` or a later one, and checks that they add up.
+    /// Fails, too, while the managed objects do not add up.
     pub(super) async fn catch_up(&self, mark: &StoreMark) -> Result<(), RedisStoreError> {
+        self.catch_up_revocations(mark).await?;
+        self.recheck_objects().await
+    }
+
+    async fn catch_up_revocations(&self, mark: &StoreMark) -> Result<(), RedisStoreError> {
         if self.registry.is_at(mark.sealed.as_deref()) {
             return Ok(());
         }

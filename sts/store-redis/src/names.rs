@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use sts_store::ObjectKey;
 use sts_types::{AccountId, Digest256, Jti, RequestId, Seal};
 
 /// Octets of the keyed digest in a name. 128 bits rule out collisions.
@@ -24,6 +25,9 @@ pub(super) struct Names {
     leases: String,
     probe: String,
     refusals: String,
+    objects: String,
+    object_log: String,
+    key_uses: String,
 }
 
 impl Names {
@@ -42,6 +46,9 @@ impl Names {
             leases: named("leases"),
             probe: named("probe"),
             refusals: named("denials"),
+            objects: named("objects"),
+            object_log: named("object-log"),
+            key_uses: named("key-uses"),
             base,
         }
     }
@@ -86,9 +93,29 @@ impl Names {
         &self.refusals
     }
 
+    /// Hash: the sealed managed objects by id.
+    pub(super) fn objects(&self) -> &str {
+        &self.objects
+    }
+
+    /// List: the log of changed objects, the latest last.
+    pub(super) fn object_log(&self) -> &str {
+        &self.object_log
+    }
+
+    /// The id of a managed object.
+    pub(super) fn object_id(&self, key: &ObjectKey) -> String {
+        self.digest(b'o', &key.to_bytes())
+    }
+
+    /// Hash: the last use of each API key, by the key's id.
+    pub(super) fn key_uses(&self) -> &str {
+        &self.key_uses
+    }
+
     /// The id of a refused request.
     pub(super) fn refusal_id(&self, request_id: &RequestId) -> String {
-        self.digest(b'd', request_id.as_str())
+        self.digest(b'd', request_id.as_str().as_bytes())
     }
 
     /// String: the sealed refusal of an id.
@@ -103,12 +130,12 @@ impl Names {
 
     /// The id of a jti.
     pub(super) fn id(&self, jti: &Jti) -> String {
-        self.digest(b't', jti.as_str())
+        self.digest(b't', jti.as_str().as_bytes())
     }
 
     /// The id of an account.
     pub(super) fn account_id(&self, account: &AccountId) -> String {
-        self.digest(b'a', account.as_str())
+        self.digest(b'a', account.as_str().as_bytes())
     }
 
     /// String: the sealed record of an id.
@@ -135,8 +162,8 @@ impl Names {
         [self.base.as_str(), kind, rest].concat()
     }
 
-    fn digest(&self, kind: u8, text: &str) -> String {
-        let code = self.seal.seal(&[&[NAME_DOMAIN, kind], text.as_bytes()]);
+    fn digest(&self, kind: u8, octets: &[u8]) -> String {
+        let code = self.seal.seal(&[&[NAME_DOMAIN, kind], octets]);
         sts_types::hex(code.get(..DIGEST_LEN).unwrap_or_default())
     }
 }
@@ -166,6 +193,9 @@ mod tests {
             names.revocations(),
             names.probe(),
             names.refusals(),
+            names.objects(),
+            names.object_log(),
+            names.key_uses(),
             &names.refusal(&names.refusal_id(&RequestId::new("01J9ZQ4T5M3N8K7R6S2V1W0XYZ").unwrap())),
             &names.record(&id),
             &names.revocation(&id),

@@ -73,7 +73,11 @@ impl Inspector {
             }
             commit.add(add);
         }
-        mark.sequence = mark.sequence.saturating_add(1);
+        let objects = self.read_stored_objects(connection).await?;
+        // No revision that is there may be given out again.
+        let newest = objects.rows.iter().map(|row| row.revision).max().unwrap_or(0);
+        mark.sequence = mark.sequence.max(newest).saturating_add(1);
+        self.accept_objects(objects, &mut mark, &mut commit);
         let sealed = mark.encode(&*self.seal)?;
         // The log of an earlier version has another format.
         commit.add(command("DEL", &[self.names.revoked()]));
@@ -93,7 +97,11 @@ impl Inspector {
     }
 
     /// Sends `batch` over a connection that has no deadline of its own.
-    async fn send(&self, connection: &mut MultiplexedConnection, batch: Batch) -> Result<Vec<Value>, RedisStoreError> {
+    pub(super) async fn send(
+        &self,
+        connection: &mut MultiplexedConnection,
+        batch: Batch,
+    ) -> Result<Vec<Value>, RedisStoreError> {
         let deadline = self.step_deadline;
         let sent = tokio::time::timeout(deadline, batch.send(connection)).await;
         sent.unwrap_or(Err(RedisStoreError::Deadline(deadline)))

@@ -16,7 +16,7 @@ use sts_types::{Entropy, Seal, UnixTime};
 use super::batch::Replies;
 use super::error::{ErrorReply, RedisStoreError};
 use super::lineage::Lineage;
-use super::mark::SealedMark;
+use super::mark::{ObjectsMark, SealedMark};
 use super::open_error::RedisOpenError;
 use sts_store::backend::Watermark;
 use sts_store::backend::codec;
@@ -334,17 +334,21 @@ impl RollbackGuard {
         let epoch = Epoch { id: random.iter().map(|byte| format!("{byte:02x}")).collect(), former, since: now };
         let current =
             mark.sealed.as_ref().and_then(|sealed| SealedMark::decode(&*self.seal, sealed).ok()).unwrap_or_default();
-        let opened = last_seen.opened.as_ref().map(|(_, mark)| mark.rules).unwrap_or_default();
+        let opened = last_seen.opened.as_ref().map(|(_, mark)| Arc::clone(mark)).unwrap_or_default();
         // Records store how many rules existed at their issue, so a lost counter must not restart
         // below theirs. Nobody makes a rule every second, hence the Unix time is above all of them.
         let is_new = last_seen.epoch.is_none() && mark.epoch.is_none() && !mark.is_foreign;
         let since = if is_new { 0 } else { u64::try_from(now.as_secs()).unwrap_or(0) };
-        let rules = current.rules.max(opened).max(since);
+        let rules = current.rules.max(opened.rules).max(since);
         let begun = SealedMark {
             epoch: epoch.id.clone(),
             sequence: current.sequence.max(last_seen.sequence),
             changes: current.changes,
             rules,
+            objects: ObjectsMark {
+                sequence: current.objects.sequence.max(opened.objects.sequence),
+                ..ObjectsMark::default()
+            },
             ..SealedMark::default()
         };
         let stored =

@@ -10,19 +10,30 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sts_store::contract::{
-    AlertLog, ManualClock, RefusalRig, Rig, START, claim, record, refusal, replayed, revocation, rule,
+    AlertLog, ManualClock, ObjectRig, RefusalRig, Rig, START, claim, object, record, refusal, replayed, revocation,
+    rule,
 };
-use sts_store::{Acceptance, Issued, Ledger, LedgerError, Listing, RefusalStore, StatusMark};
+use sts_store::{
+    Acceptance, Committed, Issued, KeyUse, Ledger, LedgerError, Listing, ObjectChange, ObjectKind, ObjectStore,
+    RefusalStore, StatusMark,
+};
 use sts_store_redis::{RedisLedger, RedisOpenError, RedisSpec, RedisTls, Topology};
 use sts_testkit::{RedisCertificates, RedisCluster, RedisPair, RedisReply, RedisServer};
-use sts_types::{Jti, StatusWindow};
+use sts_types::{ApiKeyId, Jti, StatusWindow};
 use support::{PASSWORD, Store, node, parts, spec, under_acl, write_secret};
 
 async fn redis() -> Rig {
     Store::new(RedisServer::start()).rig()
 }
 
+async fn objects() -> ObjectRig {
+    let store = Store::new(RedisServer::start());
+    let ledger = Arc::new(store.ledger(0));
+    ObjectRig { objects: Arc::clone(&ledger) as _, ledger, clock: Arc::clone(&store.clock), keep: Box::new(store) }
+}
+
 sts_store::contract_tests! { redis }
+sts_store::object_contract_tests! { objects }
 
 mod under_the_rights_that_we_ship {
     use super::*;
@@ -39,7 +50,14 @@ mod under_the_rights_that_we_ship {
         RefusalRig { refusals: Arc::new(ledger), clock: Arc::clone(&store.clock), keep: Box::new(store) }
     }
 
+    async fn objects() -> ObjectRig {
+        let store = Store::new(under_acl());
+        let ledger = Arc::new(store.ledger_by(0, store.spec_of_user()));
+        ObjectRig { objects: Arc::clone(&ledger) as _, ledger, clock: Arc::clone(&store.clock), keep: Box::new(store) }
+    }
+
     sts_store::contract_tests! { under_acl_alone }
+    sts_store::object_contract_tests! { objects }
     sts_store::refusal_contract_tests! { refusals }
 }
 
@@ -201,6 +219,8 @@ async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_acce
     let store = Store::new(under_acl());
     let ledger = store.ledger_by(0, RedisSpec { wait_replicas: 1, ..store.spec_of_user() });
     let window = StatusWindow::of(START);
+    let id_of_key = ApiKeyId::new("0123456789ab").unwrap();
+    let used = KeyUse { at: START, from: "192.0.2.1".to_owned() };
     ledger.issue(record("a", "octo"), vec![claim(1, START.plus(900))]).await.unwrap();
     let again = ledger.issue(record("b", "octo"), vec![claim(1, START.plus(900))]).await;
     assert_eq!(again.unwrap(), replayed(1));
@@ -217,6 +237,10 @@ async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_acce
     ledger.remember(vec![refusal(1, 1, 0)]).await.unwrap();
     ledger.latest(1).await.unwrap();
     ledger.forget(START.plus(86_401)).await.unwrap();
+    ledger.commit(0, vec![ObjectChange::Put(object(ObjectKind::Teams, "a", ""))]).await.unwrap_err();
+    ledger.objects().await.unwrap();
+    ledger.record_uses(vec![(id_of_key.clone(), used)]).await.unwrap();
+    ledger.uses().await.unwrap();
     ledger.ready().await.unwrap();
     ledger.sweep(window.end().plus(61)).await.unwrap();
     store.server.order(&["FLUSHALL"]);
@@ -272,6 +296,8 @@ async fn every_key_has_the_prefix_and_an_end_and_nothing_of_a_user_in_its_name()
     ledger.issue(record("jti-of-a-user", "account-of-a-user"), vec![]).await.unwrap();
     ledger.revoke(revocation("jti-of-a-user", "leaked")).await.unwrap();
     ledger.remember(vec![refusal(1, 1, 0)]).await.unwrap();
+    let named = object(ObjectKind::Teams, "team-of-a-user", "");
+    assert!(matches!(ledger.commit(0, vec![ObjectChange::Put(named)]).await, Ok(Committed::Done(_))));
     ledger.ready().await.unwrap();
     let keys = store.server.keys();
     assert!(keys.len() >= 6, "{keys:?}");
