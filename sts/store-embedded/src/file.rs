@@ -64,7 +64,7 @@ pub(super) fn open_engine(
         Ok(Some(found)) if found > SCHEMA_VERSION => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION })
         }
-        Ok(_) => Err(damaged(path, "it holds no ledger of sts")),
+        Ok(_) => Err(damaged(path, "it contains no ledger of sts")),
         Err(error) => Err(damaged(path, &error.to_string())),
     }
 }

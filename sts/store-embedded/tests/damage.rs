@@ -99,7 +99,7 @@ fn c139_what_is_no_store_is_refused_and_left_as_it_is() {
 
     let path = directory.path().join("foreign.redb");
     drop(redb::Database::create(&path).unwrap());
-    assert!(refusal(&path).to_string().contains("it holds no ledger of sts"));
+    assert!(refusal(&path).to_string().contains("it contains no ledger of sts"));
 }
 
 #[test]

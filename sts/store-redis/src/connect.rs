@@ -47,7 +47,7 @@ impl Connector {
 
     /// The primary, according to the first node that answers. Each node gets one timeout.
     pub(super) async fn primary(&self) -> Result<Node, RedisStoreError> {
-        let mut last = RedisStoreError::Connection("there is nobody to ask for the primary".into());
+        let mut last = RedisStoreError::Connection("no server is left to ask for the primary".into());
         for node in self.candidates() {
             match tokio::time::timeout(self.spec.timeout, self.ask(&node)).await {
                 Ok(Ok(primary)) => return Ok(primary),

@@ -140,7 +140,7 @@ impl Inspector {
         begun.sequence = begun.sequence.max(sequence);
         match self.rebuild(connection, mark, epoch, begun).await {
             Ok(_) => tracing::warn!(
-                "the Redis store of an earlier version was taken over; servers of that version can no longer use it"
+                "the Redis store was migrated from an earlier version; servers of that version can no longer use it"
             ),
             // Another process was faster.
             Err(RedisStoreError::Conflict) => {}

@@ -121,7 +121,7 @@ impl std::fmt::Display for Alert {
         if self.place == Place::Claim {
             return write!(
                 f,
-                "{what} in the store does not say which exchange took it, and stands all the same: {why}"
+                "{what} in the store does not say which exchange took it; it still counts as used: {why}"
             );
         }
         write!(f, "{what} in the store is treated as absent: {why}")
