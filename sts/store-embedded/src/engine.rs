@@ -18,7 +18,7 @@ use super::open_error::OpenError;
 use super::open_file::{OpenFile, OpenedStore};
 use super::read::{self, RecordReader};
 use super::tally::{self, IntegrityError, Tally};
-use super::write::Changed;
+use super::write::{Changed, Extent};
 use sts_store::LedgerError;
 use sts_store::ObjectChanges;
 use sts_store::Revocation;
@@ -149,7 +149,7 @@ impl DatabaseHandle {
         };
         let verdict = match verdict {
             Ok(tally) => {
-                let state = StoreState { tally, commits: guarded(|| read::commits(database))? };
+                let state = StoreState { tally, extent: guarded(|| read::extent(database))? };
                 self.last_states().accept(&state).map(|()| state.tally)
             }
             Err(error) => Err(error),
@@ -190,7 +190,7 @@ impl DatabaseHandle {
         let mut last = self.last_states();
         // Without a change of the tally it is still that of the last commit.
         let tally = changed.tally.clone().or_else(|| last.committed.as_ref().map(|state| state.tally.clone()));
-        last.attempted = tally.map(|tally| StoreState { tally, commits: changed.commits });
+        last.attempted = tally.map(|tally| StoreState { tally, extent: changed.extent });
     }
 
     /// Takes over the changes of a durable transaction.
@@ -304,9 +304,8 @@ impl DatabaseHandle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct StoreState {
     tally: Tally,
-    /// How many transactions led to it. It also tells states apart between which no revocation was
-    /// made.
-    commits: u64,
+    /// It also tells states apart between which no revocation was made.
+    extent: Extent,
 }
 
 /// What this process wrote last. The file that it opens again must hold exactly that.

@@ -6,10 +6,10 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableErro
 use sts_types::{Digest256, Jti, Seal, StatusWindow, UnixTime};
 
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_USES, CLAIMS, COMMITS, LEASES, META, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES,
-    TALLY,
+    BY_ACCOUNT, BY_JTI, CLAIM_USES, CLAIMS, LEASES, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES, TALLY,
 };
 use super::tally::Tally;
+use super::write::Extent;
 use sts_store::StatusMark;
 use sts_store::backend::UNREADABLE;
 use sts_store::backend::codec;
@@ -105,9 +105,14 @@ pub(super) fn tally(transaction: &ReadTransaction, seal: &dyn Seal) -> Result<Re
     Ok(Tally::decode(seal, stored.as_deref()))
 }
 
-/// How many transactions were committed. Earlier versions do not count them.
-pub(super) fn commits(database: &Database) -> Result<u64, redb::Error> {
-    Ok(database.begin_read()?.open_table(META)?.get(COMMITS)?.map_or(0, |commits| commits.value()))
+/// How much the store holds.
+pub(super) fn extent(database: &Database) -> Result<Extent, redb::Error> {
+    let transaction = database.begin_read()?;
+    let leases = match transaction.open_table(LEASES) {
+        Err(TableError::TableDoesNotExist(_)) => None,
+        leases => Some(leases?),
+    };
+    Extent::of(&transaction.open_table(RECORDS)?, &transaction.open_table(CLAIMS)?, leases.as_ref())
 }
 
 /// The input for status lists besides the records.

@@ -7,9 +7,6 @@ use redb::TableDefinition;
 /// The current schema version, stored under [`SCHEMA`] in [`META`].
 pub(super) const SCHEMA_VERSION: u64 = 1;
 pub(super) const SCHEMA: &str = "schema";
-/// How many transactions this and all later versions committed, so that the process knows the file
-/// of its last commit from any older copy.
-pub(super) const COMMITS: &str = "commits";
 /// Written by the readiness probe, see `write::Tables::probe`.
 pub(super) const PROBE: &str = "probe";
 

@@ -8,9 +8,8 @@ use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
 use super::engine::DatabaseHandle;
 use super::object_log::ObjectCommit;
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, COMMITS, KEY_USES, LEASES, META, OBJECTS, PROBE, RECORD_ENDS,
-    RECORDS, REFUSALS, REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION,
-    TALLIES, TALLY,
+    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, KEY_USES, LEASES, META, OBJECTS, PROBE, RECORD_ENDS, RECORDS,
+    REFUSALS, REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
 };
 use super::tally::Tally;
 use sts_store::LedgerError;
@@ -101,8 +100,38 @@ pub(super) struct Changed {
     pub(super) accepted: bool,
     /// The commits of managed objects.
     pub(super) objects: Vec<Arc<ObjectCommit>>,
-    /// How many transactions the file holds with this one.
-    pub(super) commits: u64,
+    /// How much the store holds after this transaction.
+    pub(super) extent: Extent,
+}
+
+/// How much a store holds. It differs between any two states that matter: each record has a number of
+/// its own, and claims come with records. It costs no write, unlike a count of transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    last_record: Option<u64>,
+    records: u64,
+    claims: u64,
+    /// The sum over all windows.
+    leased_indexes: u64,
+}
+
+impl Extent {
+    /// The extent of these tables. A file of an earlier version may lack `leases`.
+    ///
+    /// # Errors
+    /// If a table cannot be read.
+    pub(super) fn of(
+        records: &impl ReadableTable<u64, &'static [u8]>,
+        claims: &impl ReadableTable<&'static [u8; 32], i64>,
+        leases: Option<&impl ReadableTable<u64, u64>>,
+    ) -> Result<Self, redb::Error> {
+        let mut leased_indexes = 0_u64;
+        for row in leases.map(ReadableTable::iter).transpose()?.into_iter().flatten() {
+            leased_indexes = leased_indexes.wrapping_add(row?.1.value());
+        }
+        let last_record = records.last()?.map(|(number, _)| number.value());
+        Ok(Self { last_record, records: records.len()?, claims: claims.len()?, leased_indexes })
+    }
 }
 
 impl<'txn> Tables<'txn> {
@@ -137,10 +166,9 @@ impl<'txn> Tables<'txn> {
         self.changed.accepted
     }
 
-    /// Writes the tally and the number of this transaction, and returns the changes.
+    /// Writes the tally, and returns the changes.
     pub(super) fn finish(mut self, seal: &dyn Seal) -> Result<Changed, redb::Error> {
-        self.changed.commits = self.meta.get(COMMITS)?.map_or(0, |commits| commits.value()).saturating_add(1);
-        self.meta.insert(COMMITS, self.changed.commits)?;
+        self.changed.extent = Extent::of(&self.records, &self.claims, Some(&self.leases))?;
         if let Some(tally) = &self.changed.tally {
             self.tallies.insert(TALLY, tally.encode(seal)?.as_slice())?;
         }
