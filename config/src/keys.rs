@@ -433,12 +433,31 @@ static ACCOUNT: Section = Section {
         Key::new("not_before", Kind::Time, "It gets no tokens before this time."),
         Key::new("not_after", Kind::Time, "It gets no tokens from this time on."),
         Key::new(
+            "require_proof",
+            Kind::OneOf(PROOFS),
+            "Whether each of its tokens must be bound to a key of the caller.",
+        ),
+        Key::new("delegation", Kind::Section(&DELEGATION), "Who may act for it."),
+        Key::new(
             "identities",
             Kind::Sections(&IDENTITY),
             "Its OIDC identities. Each describes ID tokens that may be exchanged for its tokens.",
         ),
     ],
 };
+
+pub(crate) static DELEGATION: Section = Section {
+    name: "delegation",
+    keys: &[Key::new(
+        "actors",
+        Kind::Texts,
+        "Service accounts that may act for it in a token exchange with `actor_token`.",
+    )
+    .required()],
+};
+
+/// Values of `require_proof`.
+const PROOFS: &[&str] = &["dpop"];
 
 static IDENTITY: Section = Section {
     name: "an identity",
@@ -581,7 +600,8 @@ mod tests {
         require_iat replay types jwks_url jwks_file jwks ca_file bearer_token_file proxy max_stale refresh_cooldown kid_reuse
         variables allow_private_network allow_http enabled}
         apis{audience display_name scopes signing_algorithm introspection_secret_file} teams{display_name grants}
-        service_accounts{id display_name description enabled teams grants default_api ttl not_before not_after
+        service_accounts{id display_name description enabled teams grants default_api ttl not_before not_after require_proof
+        delegation{actors}
         identities{name issuer subject audience claims scopes grants ttl copy_claims replay enabled not_before not_after
         allow_broad github gitlab kubernetes azure azure_devops aws google spiffe jenkins circleci bitbucket buildkite terraform
         octopus}}

@@ -146,6 +146,8 @@ fn bare_account((name, id): (AccountName, Option<Located<AccountId>>)) -> Accoun
         ttl: None,
         not_before: None,
         not_after: None,
+        require_proof: false,
+        actors: Vec::new(),
         identities: Vec::new(),
     }
 }

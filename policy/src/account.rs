@@ -35,4 +35,8 @@ pub(crate) struct AccountTerms {
     /// Target of a request that names no API: the account's only API, or its `default_api`.
     pub(crate) default_target: Option<usize>,
     pub(crate) ttl: Option<Lifetime>,
+    /// Whether each token must be bound to a key.
+    pub(crate) require_proof: bool,
+    /// Usernames or ids of the accounts that may act for it.
+    pub(crate) actors: Vec<Box<str>>,
 }

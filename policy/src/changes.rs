@@ -80,9 +80,12 @@ fn without_places(account: &AccountSpec, hasher: &mut impl std::hash::Hasher) {
         ttl,
         not_before,
         not_after,
+        require_proof,
+        actors,
         identities,
     } = account;
     (name, id, display_name, enabled, teams, grants, default_api, ttl, not_before, not_after).hash(hasher);
+    (require_proof, actors).hash(hasher);
     identities.len().hash(hasher);
     for identity in identities {
         let IdentitySpec {

@@ -67,7 +67,7 @@ impl RuleSet {
             Outcome::Refused(refusal) => Verdict::Refused { reason: refusal.reason() },
             Outcome::Granted(grant) => Verdict::Granted {
                 account: grant.account.id.to_string(),
-                identity: grant.identity.to_string(),
+                identity: grant.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
                 audience: grant.audience.to_string(),
                 scope: grant.scopes.to_string(),
                 expires_in: grant.lifetime.as_secs(),

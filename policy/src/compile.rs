@@ -5,6 +5,7 @@ mod accounts;
 mod apis;
 mod broad;
 mod conditions;
+mod delegation;
 mod grants;
 mod interner;
 mod lints;
@@ -47,6 +48,7 @@ impl RuleSet {
         let apis = apis::compile(spec, &mut findings);
         names::check(spec, &mut findings);
         lints::entries(spec, &mut findings);
+        delegation::check(spec, &mut findings);
         let accounts = accounts::compile(spec, &apis, &mut findings);
         let entries = entries(spec, &accounts);
         let mut account_by_name = HashMap::new();

@@ -84,8 +84,8 @@ pub enum Outcome {
 pub struct Grant {
     /// The account of the identity that decided.
     pub account: Arc<GrantedAccount>,
-    /// The identity that decided.
-    pub identity: IdentityName,
+    /// The identity that decided. `None` for an API key.
+    pub identity: Option<IdentityName>,
     /// The API's name.
     pub api: ApiName,
     /// `aud` of the token to mint.
@@ -99,6 +99,8 @@ pub struct Grant {
     pub replay: Replay,
     /// The claims of the subject token to copy to `federated.claims`.
     pub copy_claims: Arc<[ClaimPath]>,
+    /// Whether the token must be bound to a key.
+    pub requires_proof: bool,
 }
 
 /// The account part of a grant.

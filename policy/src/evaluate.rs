@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
+use sts_types::Lifetime;
 
 use crate::account::Account;
 use crate::identity::{ApiGrant, ConditionCache, EvaluationContext, Identity};
@@ -115,19 +116,25 @@ impl RuleSet {
 
     pub(crate) fn grant(&self, chosen: Chosen<'_>, context: &EvaluationContext<'_>, requested: &Requested) -> Grant {
         let Chosen { account, identity, grant, .. } = chosen;
-        let configured = [identity.terms.ttl, account.terms.ttl].into_iter().flatten().min().unwrap_or(self.ttl);
-        let lifetime = requested.lifetime.map_or(configured, |lifetime| lifetime.min(configured)).min(self.max_ttl);
+        let lifetime = self.lifetime([identity.terms.ttl, account.terms.ttl], requested);
         let replay = context.entry.and_then(|entry| identity.rule(entry)).map(|rule| rule.replay).unwrap_or_default();
         Grant {
             account: account.granted.clone(),
-            identity: identity.name.clone(),
+            identity: Some(identity.name.clone()),
             api: grant.name.clone(),
             audience: grant.audience.clone(),
             scopes: requested.scopes.clone().unwrap_or_else(|| grant.scopes.clone()),
             lifetime,
             replay,
             copy_claims: identity.terms.copy_claims.clone(),
+            requires_proof: account.terms.require_proof,
         }
+    }
+
+    /// The shortest of the requested lifetime, the configured ones, and the longest of any token.
+    pub(crate) fn lifetime(&self, configured: [Option<Lifetime>; 2], requested: &Requested) -> Lifetime {
+        let configured = configured.into_iter().flatten().min().unwrap_or(self.ttl);
+        requested.lifetime.map_or(configured, |lifetime| lifetime.min(configured)).min(self.max_ttl)
     }
 
     pub(crate) fn identity(&self, position: IdentityPosition) -> Option<(&Account, &Identity)> {
@@ -167,17 +174,32 @@ pub(crate) fn cover<'a>(
     identity: &'a Identity,
     requested: &Requested,
 ) -> Result<&'a ApiGrant, Refusal> {
+    let grant = target(account, &identity.terms.grants, requested)?;
+    within(grant, requested)?;
+    Ok(grant)
+}
+
+/// The one of `grants` for the requested API.
+pub(crate) fn target<'a>(
+    account: &Account,
+    grants: &'a [ApiGrant],
+    requested: &Requested,
+) -> Result<&'a ApiGrant, Refusal> {
     let api = match requested.target {
         RequestedTarget::Refused => return Err(Refusal::TargetNotGranted),
         RequestedTarget::Api(api) => api,
         RequestedTarget::Default => account.terms.default_target.ok_or(Refusal::TargetRequired)?,
     };
-    let grant = identity.terms.grants.iter().find(|grant| grant.api == api).ok_or(Refusal::TargetNotGranted)?;
+    grants.iter().find(|grant| grant.api == api).ok_or(Refusal::TargetNotGranted)
+}
+
+/// Refuses if `grant` lacks one of the requested scopes.
+pub(crate) fn within(grant: &ApiGrant, requested: &Requested) -> Result<(), Refusal> {
     let is_granted = |scopes: &sts_types::ScopeSet| scopes.iter().all(|scope| grant.scopes.contains(scope.as_str()));
     if requested.unknown_scope || !requested.scopes.as_ref().is_none_or(is_granted) {
         return Err(Refusal::ScopeNotGranted);
     }
-    Ok(grant)
+    Ok(())
 }
 
 /// The one of two refusals that is closer to a grant. `target_not_granted` therefore means that no

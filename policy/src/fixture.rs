@@ -101,6 +101,8 @@ pub(crate) fn account(name: &str, identities: Vec<IdentitySpec>) -> AccountSpec 
         ttl: None,
         not_before: None,
         not_after: None,
+        require_proof: false,
+        actors: vec![],
         identities,
     }
 }
@@ -224,7 +226,7 @@ pub(crate) fn outcome_of(rules: &RuleSet, of: &str, claims: &ClaimSet, requested
     let facts = Facts { entry: &entry, claims, now: NOW };
     let in_short = |outcome: Outcome| match outcome {
         Outcome::Granted(grant) => {
-            format!("{}/{}: {} [{}]", grant.account.name, grant.identity, grant.api, grant.scopes)
+            format!("{}/{}: {} [{}]", grant.account.name, grant.identity.unwrap(), grant.api, grant.scopes)
         }
         Outcome::Refused(refusal) => format!("{refusal:?}"),
     };

@@ -71,6 +71,12 @@ impl Window {
     pub(crate) fn is_open(&self, now: UnixTime) -> bool {
         self.enabled && self.not_before.is_none_or(|from| from <= now) && self.not_after.is_none_or(|until| now < until)
     }
+
+    /// Whether a token issued at `issued` is in force at `now`. Raising `not_before` ends the tokens
+    /// issued before it.
+    pub(crate) fn is_live(&self, issued: UnixTime, now: UnixTime) -> bool {
+        self.is_open(now) && self.not_before.is_none_or(|from| from <= issued)
+    }
 }
 
 /// Scopes of one API.

@@ -11,6 +11,8 @@ mod compare;
 mod compile;
 mod condition;
 mod decision;
+mod delegation;
+mod descendant;
 mod diagnosis;
 mod evaluate;
 mod events;
@@ -37,6 +39,8 @@ pub use decision::{
     ConditionTrace, Decision, Facts, Grant, GrantedAccount, IdentityTrace, Outcome, Refusal, RequestError, Requested,
     RequestedAccount, RequestedTarget,
 };
+pub use delegation::{Actor, ActorError};
+pub use descendant::{ParentToken, Root};
 pub use diagnosis::{Diagnosis, EntryView, diagnose_request, difference, is_look_alike_host, shared_audience};
 pub use faulty::{FaultyNames, FaultySet};
 pub use finding::{Finding, Severity};

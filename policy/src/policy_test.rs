@@ -243,7 +243,10 @@ fn differs(test: &TestSpec, grant: &Grant) -> Option<(Origin, String)> {
     {
         return Some((account.origin, format!("expected the account {}", quoted(&account.value))));
     }
-    if let Some(identity) = identity.as_ref().filter(|identity| identity.value != grant.identity.as_str()) {
+    if let Some(identity) = identity
+        .as_ref()
+        .filter(|wanted| grant.identity.as_ref().is_none_or(|identity| identity.as_str() != wanted.value))
+    {
         return Some((identity.origin, format!("expected the identity {}", quoted(&identity.value))));
     }
     let wanted: ScopeSet = scopes.as_ref()?.iter().map(|scope| scope.value.clone()).collect();

@@ -11,7 +11,7 @@ use sts_types::{
 
 use crate::account::{Account, Api};
 use crate::case::Case;
-use crate::identity::Window;
+use crate::identity::Identity;
 use crate::index::Index;
 use crate::{Finding, Spec};
 
@@ -125,21 +125,40 @@ impl RuleSet {
     /// issued before it.
     #[must_use]
     pub fn still_active(&self, token: &Provenance<'_>, now: UnixTime) -> bool {
+        self.live_identity(token, now).is_some()
+    }
+
+    /// Whether the account exists, is enabled and inside its times, and a token issued at `issued`
+    /// is not older than its `not_before`.
+    #[must_use]
+    pub fn is_account_live(&self, account: &AccountId, issued: UnixTime, now: UnixTime) -> bool {
+        self.account_of_id(account).is_some_and(|(_, account)| account.terms.window.is_live(issued, now))
+    }
+
+    /// The account and identity of a token that may still be active.
+    pub(crate) fn live_identity(&self, token: &Provenance<'_>, now: UnixTime) -> Option<(usize, &Account, &Identity)> {
         let Provenance { account, identity, entry, issued } = *token;
-        let is_live = |window: &Window| window.is_open(now) && window.not_before.is_none_or(|from| from <= issued);
-        let account = self
-            .account_by_name
-            .get(account.as_str())
-            .and_then(|index| self.accounts.get(*index))
-            // The map also holds usernames, but a record names an account by its id.
-            .filter(|found| found.granted.id == *account);
-        let entry =
-            self.entry_by_name.get(entry).filter(|index| self.entries.get(**index).is_some_and(|entry| entry.enabled));
-        let (Some(account), Some(entry)) = (account, entry) else { return false };
-        is_live(&account.terms.window)
-            && account.identities.iter().any(|candidate| {
-                candidate.name == *identity && is_live(&candidate.terms.window) && candidate.rule(*entry).is_some()
-            })
+        let entry = self.entry_by_name.get(entry)?;
+        if !self.entries.get(*entry)?.enabled {
+            return None;
+        }
+        let (index, account) = self.account_of_id(account)?;
+        if !account.terms.window.is_live(issued, now) {
+            return None;
+        }
+        let identity = account.identities.iter().find(|candidate| {
+            candidate.name == *identity
+                && candidate.terms.window.is_live(issued, now)
+                && candidate.rule(*entry).is_some()
+        })?;
+        Some((index, account, identity))
+    }
+
+    /// The account of that id. Usernames do not count: a record names an account by its id.
+    pub(crate) fn account_of_id(&self, id: &AccountId) -> Option<(usize, &Account)> {
+        let index = *self.account_by_name.get(id.as_str())?;
+        let account = self.accounts.get(index).filter(|account| account.granted.id == *id)?;
+        Some((index, account))
     }
 
     /// The next `not_after` of an account or identity after `now`. Its tokens become inactive then.

@@ -163,6 +163,10 @@ pub struct AccountSpec {
     pub not_before: Option<UnixTime>,
     /// It gets no token at or after this time.
     pub not_after: Option<UnixTime>,
+    /// `require_proof: dpop`: each of its tokens must be bound to a key.
+    pub require_proof: bool,
+    /// `delegation.actors`: usernames or ids of the accounts that may act for it.
+    pub actors: Vec<Located<String>>,
     /// Its identities, in file order.
     pub identities: Vec<IdentitySpec>,
 }

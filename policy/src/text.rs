@@ -44,10 +44,13 @@ pub fn render(decision: &Decision) -> String {
 
 fn granted(grant: &Grant) -> String {
     let scopes = if grant.scopes.is_empty() { "without scopes".to_owned() } else { quoted(&grant.scopes.to_string()) };
-    let identity = quoted(grant.identity.as_str());
+    let identity = grant
+        .identity
+        .as_ref()
+        .map_or_else(String::new, |identity| format!(" by identity {}", quoted(identity.as_str())));
     let api = quoted(grant.api.as_str());
     format!(
-        "granted: account {} by identity {identity}: API {api}, {scopes}, for {}",
+        "granted: account {}{identity}: API {api}, {scopes}, for {}",
         quoted(grant.account.name.as_str()),
         duration(grant.lifetime)
     )

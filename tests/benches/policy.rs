@@ -97,6 +97,8 @@ fn account(kind: Kind, n: usize) -> AccountSpec {
         ttl: None,
         not_before: None,
         not_after: None,
+        require_proof: false,
+        actors: vec![],
         identities: vec![identity(kind, n)],
     }
 }

@@ -150,11 +150,3 @@ fn at06_bc07_even_under_our_own_key_only_a_live_access_token_of_ours_is_taken() 
     assert_eq!(server.revoke(&minted).status, 200);
     assert!(!reads(&minted));
 }
-
-#[test]
-fn dp03_a_dpop_header_changes_nothing_where_bearer_is_what_is_minted() {
-    for proof in ["x", token("svc:octo").as_str()] {
-        let response = WORLD.send(&exchange_request(&token("svc:octo"), &[]).header("DPoP", proof));
-        assert_eq!(granted(&response)["token_type"], "Bearer");
-    }
-}

@@ -20,7 +20,10 @@ fn md01_md04_sb07_the_metadata_describes_what_is_there_and_nothing_else() {
             "client_credentials",
         ])
     );
-    assert_eq!(document["token_endpoint_auth_methods_supported"], json!(["none", "private_key_jwt"]));
+    assert_eq!(
+        document["token_endpoint_auth_methods_supported"],
+        json!(["none", "private_key_jwt", "client_secret_basic", "client_secret_post"])
+    );
     let algorithms = document["token_endpoint_auth_signing_alg_values_supported"].as_array().unwrap();
     assert!(algorithms.contains(&json!("RS256")) && algorithms.contains(&json!("ES256")), "{algorithms:?}");
     for name in [

@@ -32,7 +32,6 @@ fn tx01_to_tx05_parameters_that_are_required_and_values_that_are_not_known() {
         ),
         ("subject_token", "", "invalid_request", malformed),
         ("subject_token_type", "", "invalid_request", malformed),
-        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token", "invalid_request", malformed),
         ("subject_token_type", "urn:ietf:params:oauth:token-type:refresh_token", "invalid_request", malformed),
         ("subject_token_type", "urn:ietf:params:oauth:token-type:saml2", "invalid_request", malformed),
         ("subject_token_type", "jwt", "invalid_request", malformed),
@@ -44,17 +43,6 @@ fn tx01_to_tx05_parameters_that_are_required_and_values_that_are_not_known() {
     ] {
         let response = exchange(&token("svc:octo"), &[(name, value)]);
         refused(&response, 400, error, reason);
-    }
-}
-
-#[test]
-fn tx03_c083_an_actor_token_is_refused_however_it_is_sent_and_never_dropped() {
-    let own = token("svc:octo");
-    for actor in ["", "x", own.as_str()] {
-        for kind in [JWT, "urn:ietf:params:oauth:token-type:access_token"] {
-            let response = exchange(&own, &[("actor_token", actor), ("actor_token_type", kind)]);
-            invalid(&response, "request_malformed");
-        }
     }
 }
 

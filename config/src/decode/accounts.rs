@@ -11,7 +11,7 @@ use super::issuer::{audiences, replay};
 use super::policy_tests::{TokenFile, policy_tests};
 use super::reader::{Fields, Reader};
 use super::server::claim_names;
-use crate::keys::Section;
+use crate::keys::{DELEGATION, Section};
 use crate::quote::quoted;
 use crate::source::Span;
 use crate::yaml::{Node, Value};
@@ -90,8 +90,22 @@ fn account(reader: &mut Reader<'_>, name: Located<AccountName>, fields: &Fields<
         ttl: reader.optional(fields, "ttl", Reader::lifetime),
         not_before: reader.optional(fields, "not_before", Reader::time),
         not_after: reader.optional(fields, "not_after", Reader::time),
+        // The one value that the table of keys allows.
+        require_proof: reader.optional(fields, "require_proof", require_proof).is_some(),
+        actors: reader.optional(fields, "delegation", actors).unwrap_or_default(),
         identities: identities(reader, fields),
     }
+}
+
+/// `require_proof: dpop`.
+fn require_proof(reader: &mut Reader<'_>, node: &Node) -> Option<()> {
+    reader.one_of(node, &[("dpop", ())])
+}
+
+/// `delegation: {actors: [...]}`. Policy checks the names.
+fn actors(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<String>>> {
+    let fields = reader.fields(node, &DELEGATION)?;
+    reader.optional(&fields, "actors", |reader, node| reader.list_of(node, "actors", Reader::located_text))
 }
 
 /// Reads a mapping from APIs to lists of scopes. Policy checks the names.

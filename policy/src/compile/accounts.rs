@@ -86,6 +86,8 @@ impl Compiler<'_> {
                 grants,
                 default_target,
                 ttl: account.ttl.map(|ttl| ttl.value),
+                require_proof: account.require_proof,
+                actors: account.actors.iter().map(|actor| actor.value.as_str().into()).collect(),
             }),
             identities,
         })

@@ -120,6 +120,8 @@ fn account_spec(rules: &RuleSet, account: &Account, identity: &Identity) -> Acco
         ttl: None,
         not_before: terms.window.not_before,
         not_after: terms.window.not_after,
+        require_proof: terms.require_proof,
+        actors: Vec::new(),
         identities: vec![identity_spec(&identity.name, identity)],
     }
 }

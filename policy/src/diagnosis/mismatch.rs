@@ -306,7 +306,8 @@ impl Fixer<'_> {
     /// token as it is, naming that account comes first.
     fn fix(&self, failed: &[Failed<'_>]) -> Option<String> {
         if let Some(grant) = self.refused.account().and_then(|_| self.refused.grant_of_any()) {
-            let (name, identity) = (quoted(grant.account.name.as_str()), quoted(grant.identity.as_str()));
+            let identity = grant.identity.as_ref().map_or("", sts_types::IdentityName::as_str);
+            let (name, identity) = (quoted(grant.account.name.as_str()), quoted(identity));
             return Some(format!(
                 "name the account {name} in `audience`, whose identity {identity} accepts this token"
             ));

@@ -22,6 +22,7 @@
 mod base64url;
 mod compare;
 mod digest;
+mod dpop;
 mod entropy;
 mod jwk;
 mod jws;
@@ -38,6 +39,7 @@ mod verifying_key;
 pub use base64url::{base64url, decode_base64url};
 pub use compare::constant_time_eq;
 pub use digest::{Sha256, digest_of_parts, sha256};
+pub use dpop::{DPOP_ALGORITHMS, DPOP_WINDOW, DpopError, DpopExpectation, DpopProof};
 pub use entropy::OsEntropy;
 pub use jwk::parse_jwk;
 pub use jws::{CompactJws, JwsError, JwsHeader, MAX_TOKEN_BYTES};

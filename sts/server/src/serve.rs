@@ -198,6 +198,7 @@ pub(crate) fn start_on(
         state: Arc::clone(&engine.state),
         token,
         hosts: settings.admin.hosts.clone(),
+        is_tls: admin.certificate.is_some(),
         draining: draining.clone(),
     });
     let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };

@@ -28,6 +28,8 @@ const ELSEWHERE: &[(CheckCode, &str)] = &[
     (CheckCode::CustomisedSubject, "policy/src/compile/lints.rs"),
     (CheckCode::PolicyTestUnclear, "policy/src/policy_test.rs"),
     (CheckCode::SharedKey, "jwks-cache/tests"),
+    (CheckCode::UnknownActor, "policy/src/compile/delegation.rs"),
+    (CheckCode::SelfDelegation, "policy/src/compile/delegation.rs"),
     (CheckCode::ShadowedObject, "sts/server/src/compile/merge.rs, with managed objects"),
     (CheckCode::AnyTenantIssuer, "sts/server/tests/trust.rs"),
 ];

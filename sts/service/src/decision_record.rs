@@ -12,7 +12,7 @@ use sts_types::{Clock, Lifetime, RequestId, TokenRecord, UnixTime};
 use zeroize::Zeroizing;
 
 use crate::Snapshot;
-use crate::grant::{GrantType, MAX_SUBJECT_TOKEN, Progress, TokenRequest};
+use crate::grant::{GrantType, MAX_SUBJECT_TOKEN, Progress, ProofRefusal, TokenRequest};
 use crate::phase::{Phase, PhaseTimes};
 use crate::reason::{RefusedError, TransportRefusal};
 
@@ -33,6 +33,13 @@ pub(crate) struct DecisionRecord {
     pub(crate) token: Option<Zeroizing<String>>,
     /// The claims, once verified.
     pub(crate) claims: Option<ObservedClaims>,
+    /// The record of the presented token of ours, once it is known to be in force.
+    pub(crate) parent: Option<Box<TokenRecord>>,
+    /// Whether the actor's token is being verified. If the request is refused then, that token is at
+    /// fault.
+    pub(crate) is_at_actor: bool,
+    /// Why a token of ours or an actor was refused.
+    pub(crate) proof_refusal: Option<ProofRefusal>,
     /// The request that the rules refused, and the time of the verdict.
     pub(crate) denied: Option<(Requested, UnixTime)>,
     /// The account that was granted something.
@@ -54,6 +61,9 @@ impl DecisionRecord {
             asked: None,
             token: None,
             claims: None,
+            parent: None,
+            is_at_actor: false,
+            proof_refusal: None,
             denied: None,
             account: None,
             minted: None,
@@ -76,9 +86,18 @@ impl DecisionRecord {
 
     /// Records the proof.
     pub(crate) fn proven(&mut self, proof: &CallerProof) {
-        if let CallerProof::Federated(verified) = proof {
-            self.progress.is_certain_of(verified.entry());
-            self.claims = Some(verified.observed());
+        match proof {
+            CallerProof::Federated(verified) => {
+                self.progress.is_certain_of(verified.entry());
+                self.claims = Some(verified.observed());
+            }
+            CallerProof::Own(parent) => {
+                if let Some(federated) = parent.record().proof.federated() {
+                    self.progress.is_certain_of(&federated.entry);
+                }
+                self.parent = Some(Box::new(parent.record().clone()));
+            }
+            CallerProof::ApiKey(_) => {}
         }
     }
 

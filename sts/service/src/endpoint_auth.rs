@@ -1,12 +1,14 @@
 //! Authenticates callers of our own endpoints: a registered API with its secret, or the holder of a
 //! token of ours.
 
+use sts_jose::DpopExpectation;
 use sts_keyring::Keyring;
 use sts_token::{OwnToken, OwnTokenError};
-use sts_types::{ApiName, Clock, rfc};
+use sts_types::{ApiName, Clock, TokenRecord, UnixTime, rfc};
 
 use crate::Snapshot;
 use crate::api_secret::ApiSecret;
+use crate::grant::dpop;
 use crate::introspect::Introspector;
 use crate::reason::{Reason, RefusedError};
 
@@ -28,24 +30,72 @@ pub(crate) fn authenticate_api(snapshot: &Snapshot, name: &str, secret: &str) ->
     registered.filter(|_| right).map(|(name, _)| name.clone())
 }
 
+/// An access token, as it came in the `Authorization` header.
+#[derive(Clone, Copy, Debug)]
+pub struct PresentedAccessToken<'a> {
+    /// The token.
+    pub token: &'a str,
+    /// The scheme, with what it needs.
+    pub scheme: AuthorizationScheme<'a>,
+}
+
+/// How an access token is presented.
+#[derive(Clone, Copy, Debug)]
+pub enum AuthorizationScheme<'a> {
+    /// RFC 6750.
+    Bearer,
+    /// RFC 9449 section 7.
+    Dpop {
+        /// The values of the header `DPoP`.
+        proofs: &'a [&'a str],
+        /// The request's method.
+        method: &'a str,
+        /// The URL of the endpoint.
+        uri: &'a str,
+    },
+}
+
+impl PresentedAccessToken<'_> {
+    /// Checks that the token comes as its record demands: one that is bound to a key with a proof by
+    /// that key, any other without.
+    fn check_possession(&self, record: &TokenRecord, now: UnixTime) -> Result<(), RefusedError> {
+        match (self.scheme, &record.confirmation) {
+            (AuthorizationScheme::Bearer, None) => Ok(()),
+            (AuthorizationScheme::Bearer, Some(_)) => Err(RefusedError::because(
+                Reason::InvalidToken,
+                "the token is bound to a key: send it as `Authorization: DPoP`, with a DPoP proof",
+            )),
+            (AuthorizationScheme::Dpop { .. }, None) => Err(RefusedError::because(
+                Reason::InvalidToken,
+                "the token is bound to no key: send it as `Authorization: Bearer`",
+            )),
+            (AuthorizationScheme::Dpop { proofs, method, uri }, Some(key)) => {
+                let expected = DpopExpectation { method, uri, access_token: Some(self.token), now };
+                let proof = dpop::verify(proofs, &expected)?.ok_or(dpop::MISSING)?;
+                if proof.thumbprint() == key { Ok(()) } else { Err(dpop::OTHER_KEY) }
+            }
+        }
+    }
+}
+
 impl Introspector {
     /// The holder of a live token of ours for our own API with one of `scopes`.
     ///
     /// # Errors
-    /// `invalid_token`, `insufficient_scope`, or `store_unavailable` if the ledger does not answer.
-    pub(crate) async fn authenticate_bearer(
+    /// `invalid_token`, `proof_invalid`, `insufficient_scope`, or `store_unavailable` if the ledger
+    /// does not answer.
+    pub(crate) async fn authenticate_token(
         &self,
         snapshot: &Snapshot,
-        token: &str,
+        presented: PresentedAccessToken<'_>,
         scopes: &[&str],
     ) -> Result<OwnToken, RefusedError> {
-        let own = self.verify_own(snapshot, token).map_err(|_| Reason::InvalidToken)?;
+        let own = self.verify_own(snapshot, presented.token).map_err(|_| Reason::InvalidToken)?;
         let for_us = own.audience().as_str() == snapshot.issuer.as_str();
         // Anybody can send a token, so its signature is verified before the store is asked.
-        let record = if for_us { self.supported_record(snapshot, own.jti()).await? } else { None };
-        if record.is_none_or(|record| !own.is_recorded_by(&record)) {
-            return Err(Reason::InvalidToken.into());
-        }
+        let record = if for_us { self.supported_record(snapshot, own.jti(), own.parent()).await? } else { None };
+        let record = record.filter(|record| own.is_recorded_by(record)).ok_or(Reason::InvalidToken)?;
+        presented.check_possession(&record, self.clock.now())?;
         if scopes.iter().any(|scope| own.scope().contains(scope))
             || own.scope().contains(rfc::SCOPE_ADMIN) && scopes.contains(&rfc::SCOPE_READ)
         {
@@ -59,7 +109,7 @@ impl Introspector {
     pub(crate) fn origin(&self, snapshot: &Snapshot, token: &str) -> Origin {
         match self.verify_own(snapshot, token) {
             Ok(_) | Err(OwnTokenError::Expired) => Origin::Ours,
-            Err(OwnTokenError::Foreign) => Origin::Foreign,
+            Err(_) => Origin::Foreign,
         }
     }
 

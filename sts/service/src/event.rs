@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use sts_types::Proof;
 
 use crate::Reason;
-use crate::decision_record::{Conclusion, EndedExchange};
+use crate::decision_record::{Conclusion, DecisionRecord, EndedExchange};
 use crate::grant::GrantType;
 use crate::nearest_miss::FailedCondition;
 use crate::phase::PhaseTimes;
@@ -40,6 +41,12 @@ pub struct DecisionEvent {
     /// The grant, if the request names one that exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<&'static str>,
+    /// What the caller proved: `federated`, `api_key`, or `own` for a token of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<&'static str>,
+    /// The id of the account that acts, if the minted token has an actor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// The issuer entry, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer_entry: Option<String>,
@@ -113,9 +120,15 @@ impl DecisionEvent {
             reason: conclusion.reason(),
             detail: conclusion.detail().map(str::to_owned),
             grant: record.grant.map(GrantType::name),
+            proof: minted.map(|minted| match &minted.proof {
+                Proof::Federated(_) => "federated",
+                Proof::ApiKey(_) => "api_key",
+                Proof::Own(_) => "own",
+            }),
+            actor: minted.and_then(|minted| minted.actor.as_ref()).map(|actor| actor.account.to_string()),
             issuer_entry: (record.progress.entry().map(ToString::to_string))
                 .or_else(|| refusal.and_then(|refusal| refusal.issuer_entry.clone())),
-            subject: claims.map(|claims| redacted(claims.subject().as_str())),
+            subject: subject(&record),
             account: record.account.or_else(|| refusal.and_then(|refusal| refusal.account.clone())),
             identity: minted.and_then(|minted| minted.proof.federated()).map(|proof| proof.identity.to_string()),
             nearest_identity: refusal.and_then(|refusal| refusal.nearest_identity.clone()),
@@ -137,6 +150,12 @@ impl DecisionEvent {
             held: record.held,
         }
     }
+}
+
+/// `sub` of the presented token, once verified. That of a token of ours is an account's id.
+pub(crate) fn subject(record: &DecisionRecord) -> Option<String> {
+    let of_claims = record.claims.as_ref().map(|claims| redacted(claims.subject().as_str()));
+    of_claims.or_else(|| record.parent.as_ref().map(|parent| parent.account.to_string()))
 }
 
 /// The outcome of an exchange.

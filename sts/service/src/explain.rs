@@ -282,7 +282,7 @@ fn decide(snapshot: &Snapshot, explained: Explained<'_>, asked: &RequestedNames<
             Some(WouldMint {
                 account: grant.account.name.to_string(),
                 sub: grant.account.id.to_string(),
-                identity: grant.identity.to_string(),
+                identity: grant.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
                 aud: grant.audience.to_string(),
                 scope: grant.scopes.to_string(),
                 expires_in: grant.lifetime.as_secs(),

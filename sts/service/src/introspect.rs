@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sts_keyring::Keyring;
-use sts_store::{Entry, Ledger};
-use sts_token::{PresentedToken, Provenance};
+use sts_store::Ledger;
+use sts_token::{Act, Confirmation, PresentedToken, Provenance};
 use sts_types::{AccountId, ApiName, Clock, Issuer, Jti, TokenRecord, rfc};
 
 use crate::Snapshot;
@@ -60,6 +60,10 @@ pub struct ActiveToken {
     federated: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     credential: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Value>,
 }
 
 impl Introspection {
@@ -95,7 +99,7 @@ impl Introspector {
             Caller::Bearer(_) => true,
             Caller::Api(name) => snapshot.rules.api(name.as_str()).is_some_and(|api| *api.audience == record.audience),
         };
-        let record = self.supported_record(snapshot, presented.jti()).await?;
+        let record = self.supported_record(snapshot, presented.jti(), presented.parent()).await?;
         Ok(record.filter(|record| is_token(record) && visible(record)).map_or(Introspection::INACTIVE, |record| {
             Introspection::Active(Box::new(active(&snapshot.issuer, &record)))
         }))
@@ -130,20 +134,19 @@ impl Introspector {
         within_deadline(signing).await.map(|signed| signed.jwt).map_err(failed)
     }
 
-    /// The record of `jti`, if nothing revokes it and its account, identity and issuer entry still
-    /// exist and are enabled. The caller has to check that the presented token is the one of the
-    /// record.
+    /// The record of `jti`, if nothing ends that token or one that it depends on. The caller has to
+    /// check that the presented token is the one of the record.
+    ///
+    /// # Errors
+    /// `store_unavailable` if the ledger does not answer.
     pub(crate) async fn supported_record(
         &self,
         snapshot: &Snapshot,
         jti: &Jti,
+        parent: Option<&Jti>,
     ) -> Result<Option<TokenRecord>, RefusedError> {
-        let failed = |error| RefusedError::store_away(&error, NOT_LOOKED_UP);
-        // Both at once, so that a remote store costs one round trip.
-        let (entry, rules) = tokio::try_join!(self.ledger.look_up(jti.clone()), self.ledger.rules()).map_err(failed)?;
-        let Some(Entry { record, revoked: None }) = entry else { return Ok(None) };
-        let supported = !self.rules.covers(&rules, &record) && snapshot.supports(&record, self.clock.now());
-        Ok(supported.then_some(record))
+        let standing = self.standing(snapshot, jti, parent).await;
+        Ok(standing.map_err(|error| RefusedError::store_away(&error, NOT_LOOKED_UP))?.into_record())
     }
 }
 
@@ -159,10 +162,17 @@ fn active(issuer: &Issuer, record: &TokenRecord) -> ActiveToken {
         exp: record.exp.as_secs(),
         iat: record.iat.as_secs(),
         jti: record.jti.to_string(),
-        token_type: "Bearer",
+        token_type: token_type(record),
         federated: federated.map(|federated| json!(federated)),
         credential: credential.map(|credential| json!(credential)),
+        act: record.actor.as_deref().map(|actor| json!(Act::from(actor))),
+        cnf: record.confirmation.as_ref().map(|key| json!(Confirmation::from(key))),
     }
+}
+
+/// `token_type` of the token of `record`.
+pub(crate) const fn token_type(record: &TokenRecord) -> &'static str {
+    if record.confirmation.is_some() { rfc::TOKEN_TYPE_DPOP } else { rfc::TOKEN_TYPE_BEARER }
 }
 
 #[cfg(test)]

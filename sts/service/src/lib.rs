@@ -32,6 +32,7 @@ mod rules_in_force;
 mod service;
 mod signing;
 mod snapshot;
+mod standing;
 mod status;
 mod token_admin;
 mod token_mistake;
@@ -40,18 +41,18 @@ pub use api_keys::{ApiKeyEntry, ApiKeyUses, ApiKeys};
 pub use api_secret::ApiSecret;
 pub use body::NOT_AN_OBJECT;
 pub use diagnosis::{RefusedRequest, diagnose};
-pub use endpoint_auth::Origin;
+pub use endpoint_auth::{AuthorizationScheme, Origin, PresentedAccessToken};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, Outcome};
 pub use event_schema::event_schema;
 pub use explain::{ExplainError, Explanation, Presented, WouldMint, explain};
-pub use grant::{Exchanged, GrantType, NO_CLIENT_AUTHENTICATION};
+pub use grant::{Exchanged, GrantType, NO_CLIENT_AUTHENTICATION, endpoint_url};
 pub use introspect::{Caller, Introspection};
 pub use issuer_keys::{
     Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,
     SkippedKeyView,
 };
 pub use nearest_miss::FailedCondition;
-pub use parameters::{MAX_PARAMETERS, PARAMETERS, Parameters};
+pub use parameters::{BasicCredentials, MAX_PARAMETERS, PARAMETERS, Parameters};
 pub use pending_exchange::PendingExchange;
 pub use phase::{Phase, PhaseTimes};
 pub use presented::PresentedToken;

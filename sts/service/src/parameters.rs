@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use sts_types::rfc::parameter;
+use zeroize::Zeroizing;
 
 use crate::reason::{Reason, RefusedError};
 
@@ -37,11 +38,20 @@ pub const PARAMETERS: [&str; 21] = [
 /// Parameters in the order they were sent, borrowed from the form where nothing had to be decoded.
 /// An empty value counts as omitted (RFC 6749 section 3.2).
 #[derive(Default)]
-pub struct Parameters<'b>(Vec<(Cow<'b, str>, Cow<'b, str>)>);
+pub struct Parameters<'b> {
+    pairs: Vec<(Cow<'b, str>, Cow<'b, str>)>,
+    /// The values of the header `DPoP`.
+    proofs: Vec<String>,
+    basic: Option<BasicCredentials>,
+}
+
+/// Name and secret of `Authorization: Basic` in both readings: as sent, and form-decoded as RFC 6749
+/// section 2.3.1 demands.
+pub type BasicCredentials = [(String, Zeroizing<String>); 2];
 
 impl std::fmt::Debug for Parameters<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parameters").field("count", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("Parameters").field("count", &self.pairs.len()).finish_non_exhaustive()
     }
 }
 
@@ -58,12 +68,12 @@ impl<'b> Parameters<'b> {
         if pairs.iter().any(|(name, value)| holds_nul(name) || holds_nul(value)) {
             return Err(RefusedError::because(Reason::RequestMalformed, "a parameter holds a NUL"));
         }
-        Ok(Self(pairs))
+        Ok(Self { pairs, ..Self::default() })
     }
 
     /// The non-empty values of a parameter that may be repeated.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_ref())
+        self.pairs.iter().filter(move |(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_ref())
     }
 
     /// The value of a parameter that must not be repeated. `None` if it is omitted or empty.
@@ -71,7 +81,7 @@ impl<'b> Parameters<'b> {
     /// # Errors
     /// `request_malformed` if it is repeated, whatever the values (RFC 6749 section 3.2).
     pub fn one(&self, name: &str) -> Result<Option<&str>, RefusedError> {
-        let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_ref());
+        let mut values = self.pairs.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_ref());
         let first = values.next();
         if values.next().is_some() {
             return Err(RefusedError::on_parameter(name, "is sent more than once: send it once"));
@@ -92,11 +102,31 @@ impl<'b> Parameters<'b> {
                 "`client_id` and the user name of the Authorization header differ: send one of them",
             )),
             None => {
-                self.0.retain(|(name, _)| name != parameter::CLIENT_ID);
-                self.0.push((parameter::CLIENT_ID.into(), client_id.into()));
+                self.pairs.retain(|(name, _)| name != parameter::CLIENT_ID);
+                self.pairs.push((parameter::CLIENT_ID.into(), client_id.into()));
                 Ok(())
             }
         }
+    }
+
+    /// Adds a value of the header `DPoP` (RFC 9449 section 5). It is checked later.
+    pub fn add_proof(&mut self, proof: String) {
+        self.proofs.push(proof);
+    }
+
+    /// Adds the credentials of the header `Authorization`.
+    pub fn add_basic(&mut self, credentials: BasicCredentials) {
+        self.basic = Some(credentials);
+    }
+
+    /// The credentials of the header `Authorization`.
+    pub(crate) const fn basic(&self) -> Option<&BasicCredentials> {
+        self.basic.as_ref()
+    }
+
+    /// The values of the header `DPoP`.
+    pub(crate) fn proofs(&self) -> &[String] {
+        &self.proofs
     }
 
     /// Refuses a repeated parameter, known or not, except those in `may_repeat`.
@@ -104,7 +134,7 @@ impl<'b> Parameters<'b> {
     /// # Errors
     /// `request_malformed`.
     pub fn forbid_repeats(&self, may_repeat: &[&str]) -> Result<(), RefusedError> {
-        self.0
+        self.pairs
             .iter()
             .filter(|(name, _)| !may_repeat.contains(&name.as_ref()))
             .try_for_each(|(name, _)| self.one(name).map(|_| ()))
@@ -113,7 +143,7 @@ impl<'b> Parameters<'b> {
     /// Whether a parameter was sent, with or without a value.
     #[must_use]
     pub fn is_sent(&self, name: &str) -> bool {
-        self.0.iter().any(|(own, _)| own == name)
+        self.pairs.iter().any(|(own, _)| own == name)
     }
 
     /// Whether a parameter was sent with a value.

@@ -81,6 +81,11 @@ impl PendingExchange {
         &self.request_id
     }
 
+    /// The caller's address, if known.
+    pub(crate) const fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
     /// Uses `snapshot` from here on.
     pub(crate) fn run_under(&mut self, snapshot: &Arc<Snapshot>) {
         self.snapshot = Arc::clone(snapshot);

@@ -73,6 +73,8 @@ reasons! {
     ScopeNotGranted = "scope_not_granted", "not every requested scope is granted";
     /// The subject token was used before.
     TokenReplayed = "token_replayed", "the subject token was used before, and may be used once";
+    /// The proof of possession is missing, wrong, or used before.
+    ProofInvalid = "proof_invalid", "the DPoP proof is not valid for this request";
     /// The store did not answer. The refusal's own text says what was not done.
     StoreUnavailable = "store_unavailable", "the store does not answer right now; nothing was done";
     /// The key that signs, or the device that holds it, failed.

@@ -35,7 +35,7 @@ impl Revoker {
         let own = match verify_own(&self.keyring, &*self.clock, snapshot, token) {
             Ok(own) => own,
             Err(OwnTokenError::Expired) => return Ok(Origin::Ours),
-            Err(OwnTokenError::Foreign) => return Ok(Origin::Foreign),
+            Err(_) => return Ok(Origin::Foreign),
         };
         let failed =
             |error| RefusedError::store_away(&error, "the store does not answer right now; the token was not revoked");

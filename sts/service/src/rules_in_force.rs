@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sts_policy::Pattern;
 use sts_store::{Revocation, RevocationRule, RevocationScope};
-use sts_types::{Kid, Proof, Subject, TokenRecord};
+use sts_types::{AccountId, Kid, Proof, Subject, TokenRecord};
 
 /// The compiled form of the list `of`.
 struct Compiled {
@@ -110,14 +110,23 @@ fn covers(revocation: &Revocation, compiled: Option<&CompiledRule>, record: &Tok
         RevocationScope::Rule(rule) => rule,
     };
     let is = |wanted: &Option<String>, actual: &str| wanted.as_deref().is_none_or(|wanted| wanted == actual);
+    let fits_claims = |claims: &Map<String, Value>| {
+        compiled.is_none_or(|compiled| {
+            compiled.claims.iter().all(|(name, pattern)| claim_matches(claims.get(name), pattern))
+        })
+    };
+    let is_account = |account: &AccountId| is(&rule.account, account.as_str());
+    // A rule about an account or a proof is also about the tokens by which it acts for others.
+    let fits_actor = || {
+        let mut actors = record.actor.iter().flat_map(|actor| actor.chain());
+        rule.claim.is_empty()
+            && actors.any(|actor| is_account(&actor.account) && fits_proof(rule, compiled, &actor.proof))
+    };
     revocation.reaches(record)
-        && is(&rule.account, record.account.as_str())
         && is(&rule.kid, record.kid.as_str())
         && is(&rule.generation, &record.generation)
-        && fits_proof(rule, compiled, &record.proof)
-        && compiled.is_none_or(|compiled| {
-            compiled.claims.iter().all(|(name, pattern)| claim_matches(record.claims.get(name), pattern))
-        })
+        && (is_account(&record.account) && fits_proof(rule, compiled, &record.proof) && fits_claims(&record.claims)
+            || fits_actor())
 }
 
 /// Whether a token with this proof matches the fields of a rule that are about the proof. A token

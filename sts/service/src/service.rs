@@ -11,7 +11,7 @@ use sts_token::OwnToken;
 use sts_types::{ApiName, Clock, Digest256, Entropy, Jti, RequestId};
 
 use crate::api_keys::ApiKeyUses;
-use crate::endpoint_auth::{self, Origin};
+use crate::endpoint_auth::{self, Origin, PresentedAccessToken};
 use crate::event::EventSink;
 use crate::explain::{ExplainError, Explanation, Presented, explain};
 use crate::grant::{Exchanged, Pipeline};
@@ -68,12 +68,12 @@ pub struct Service {
     entropy: Arc<dyn Entropy>,
     observers: Arc<Observers>,
     pipeline: Pipeline,
-    introspector: Introspector,
+    introspector: Arc<Introspector>,
     revoker: Revoker,
     token_admin: TokenAdmin,
     status_lists: StatusLists,
     refusals: RefusalLog,
-    api_key_uses: ApiKeyUses,
+    api_key_uses: Arc<ApiKeyUses>,
 }
 
 impl std::fmt::Debug for Service {
@@ -93,6 +93,14 @@ impl Service {
         let (rules, published) = (Arc::new(RulesInForce::default()), Arc::new(PublishedLists::default()));
         let signing = Arc::new(SigningHealth::default());
         let indexes = StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy));
+        let api_key_uses = Arc::new(ApiKeyUses::default());
+        let introspector = Arc::new(Introspector {
+            ledger: Arc::clone(&ledger),
+            keyring: Arc::clone(&keyring),
+            signing: Arc::clone(&signing),
+            clock: Arc::clone(&clock),
+            rules: Arc::clone(&rules),
+        });
         Self {
             pipeline: Pipeline {
                 ledger: Arc::clone(&ledger),
@@ -104,14 +112,10 @@ impl Service {
                 events,
                 observers: Arc::clone(&observers),
                 timer: PreciseTimer::start(),
+                introspector: Arc::clone(&introspector),
+                api_key_uses: Arc::clone(&api_key_uses),
             },
-            introspector: Introspector {
-                ledger: Arc::clone(&ledger),
-                keyring: Arc::clone(&keyring),
-                signing: Arc::clone(&signing),
-                clock: Arc::clone(&clock),
-                rules: Arc::clone(&rules),
-            },
+            introspector,
             revoker: Revoker {
                 ledger: Arc::clone(&ledger),
                 keyring: Arc::clone(&keyring),
@@ -135,7 +139,7 @@ impl Service {
                 published,
             },
             refusals: RefusalLog { observers: Arc::clone(&observers), memory, store, clock: Arc::clone(&clock) },
-            api_key_uses: ApiKeyUses::default(),
+            api_key_uses,
             snapshots,
             ledger,
             keyring,
@@ -159,7 +163,7 @@ impl Service {
 
     /// The last uses of API keys, for those who note them and those who save them.
     #[must_use]
-    pub const fn api_key_uses(&self) -> &ApiKeyUses {
+    pub fn api_key_uses(&self) -> &ApiKeyUses {
         &self.api_key_uses
     }
 
@@ -236,14 +240,15 @@ impl Service {
     /// The holder of a live token of ours for our own API with one of `scopes`.
     ///
     /// # Errors
-    /// `invalid_token`, `insufficient_scope`, or `store_unavailable` if the ledger does not answer.
-    pub async fn authenticate_bearer(
+    /// `invalid_token`, `proof_invalid`, `insufficient_scope`, or `store_unavailable` if the ledger
+    /// does not answer.
+    pub async fn authenticate_token(
         &self,
         snapshot: &Snapshot,
-        token: &str,
+        presented: PresentedAccessToken<'_>,
         scopes: &[&str],
     ) -> Result<OwnToken, RefusedError> {
-        self.introspector.authenticate_bearer(snapshot, token, scopes).await
+        self.introspector.authenticate_token(snapshot, presented, scopes).await
     }
 
     /// Who signed the token.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sts_policy::{Provenance, RuleSet};
 use sts_token::{ClaimedOrigin, TrustSpec, VerifiedTokenCache};
-use sts_types::{Algorithm, ApiName, EntryName, Issuer, Issuers, Proof, TokenRecord, UnixTime};
+use sts_types::{AccountId, Algorithm, ApiName, EntryName, Issuer, Issuers, Proof, TokenRecord, UnixTime};
 
 use crate::IssuerKeys;
 use crate::api_keys::ApiKeys;
@@ -63,19 +63,27 @@ impl Snapshot {
         if !self.has_rules {
             return true;
         }
-        match &record.proof {
-            Proof::Federated(proof) => {
-                let provenance = Provenance {
-                    account: &record.account,
-                    identity: &proof.identity,
-                    entry: &proof.entry,
-                    issued: record.iat,
-                };
+        let actors = record.actor.iter().flat_map(|actor| actor.chain());
+        self.supports_proof(&record.account, &record.proof, record.iat, now)
+            && actors.into_iter().all(|actor| {
+                self.rules.may_act(&record.account, &actor.account).is_ok()
+                    && self.supports_proof(&actor.account, &actor.proof, record.iat, now)
+            })
+    }
+
+    /// Whether the rules still support what `account` proved at `issued`. The records of the tokens
+    /// that a token of ours came from are the caller's duty.
+    fn supports_proof(&self, account: &AccountId, proof: &Proof, issued: UnixTime, now: UnixTime) -> bool {
+        match proof.federated() {
+            Some(proof) => {
+                let provenance = Provenance { account, identity: &proof.identity, entry: &proof.entry, issued };
                 self.trust.has(&proof.entry, &proof.issuer) && self.rules.still_active(&provenance, now)
             }
-            // The snapshot does not know which API keys are valid, or whether the parent tokens are
-            // active. A token that nobody can vouch for is not active.
-            Proof::ApiKey(_) | Proof::Own(_) => false,
+            None => proof.api_key().is_some_and(|proof| {
+                let key = self.api_keys.find(&proof.id).filter(|key| self.api_keys_enabled && key.is_live(now));
+                let owner = key.and_then(|key| self.rules.account(key.account.as_str()));
+                owner.is_some_and(|owner| owner.id == account) && self.rules.is_account_live(account, issued, now)
+            }),
         }
     }
 }

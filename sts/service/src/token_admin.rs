@@ -17,6 +17,7 @@ pub use request::RevocationRequest;
 
 use crate::Snapshot;
 use crate::rules_in_force::{Coverage, RulesInForce, covers_alone};
+use crate::standing::Ancestry;
 use crate::status::PublishedLists;
 use listing::account_id;
 use names::NamedObjects;
@@ -214,13 +215,17 @@ impl TokenAdmin {
         };
         let now = self.clock.now();
         let mut covered = 0;
-        let count = |entry: Option<&Entry>| {
-            let Some(Entry { record, revoked }) = entry else {
+        let count = |entry: Option<(&Entry, &Ancestry)>| {
+            let Some((entry, ancestry)) = entry else {
                 covered = 0;
                 return true;
             };
-            let is_ended = revoked.is_some() || record.exp <= now || rest.covers(others, record);
-            covered += usize::from(!is_ended && own.covers(record));
+            let is_ended = |entry: &Entry| entry.revoked.is_some() || rest.covers(others, &entry.record);
+            let is_covered = |entry: &Entry| own.covers(&entry.record);
+            let record = &entry.record;
+            // What ends a token ends those that came from it.
+            let is_live = record.exp > now && !is_ended(entry) && !ancestry.any(record, is_ended);
+            covered += usize::from(is_live && (is_covered(entry) || ancestry.any(record, is_covered)));
             true
         };
         let scanned = self.scan_records(account.as_ref(), count).await?;

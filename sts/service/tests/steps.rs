@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use sts_jose::{OsEntropy, SigningKey};
 use sts_keyring::Keyring;
 use sts_service::{
-    Caller, DecisionEvent, EventSink, Phase, PhaseTimes, Reason, RefusedError, RequestContext, RevocationRequest,
-    Service, ServiceDependencies,
+    AuthorizationScheme, Caller, DecisionEvent, EventSink, Phase, PhaseTimes, PresentedAccessToken, Reason,
+    RefusedError, RequestContext, RevocationRequest, Service, ServiceDependencies,
 };
 use sts_store::{
     Acceptance, EarlierUse, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
@@ -482,7 +482,8 @@ async fn rv04_a_ledger_that_does_not_answer_is_never_read_as_inactive_or_revoked
     assert_eq!(fixture.introspect(&token).await.unwrap_err().reason, Reason::StoreUnavailable);
     let snapshot = fixture.service.snapshot();
     assert_eq!(fixture.service.revoke_presented(&snapshot, &token).await.unwrap_err().reason, Reason::StoreUnavailable);
-    let bearer = fixture.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_READ]).await.err().unwrap();
+    let presented = PresentedAccessToken { token: &token, scheme: AuthorizationScheme::Bearer };
+    let bearer = fixture.service.authenticate_token(&snapshot, presented, &[rfc::SCOPE_READ]).await.err().unwrap();
     assert_eq!(bearer.reason, Reason::InvalidToken, "for another audience: known without the ledger");
 }
 

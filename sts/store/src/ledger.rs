@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use sts_types::{Digest256, Jti, StatusWindow, UnixTime};
 
 use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
@@ -38,6 +39,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// raises an alert). A revocation with a broken seal counts as a revocation and raises an
     /// alert: damage must not bring a revoked token back.
     fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>>;
+
+    /// What [`look_up`](Self::look_up) answers for each of `jtis`, in their order. A remote store
+    /// is asked for all of them at once.
+    fn look_up_all(&self, jtis: Vec<Jti>) -> LedgerFuture<'_, Vec<Option<Entry>>> {
+        Box::pin(try_join_all(jtis.into_iter().map(|jti| self.look_up(jti))))
+    }
 
     /// Records a revocation and returns it as recorded, with the id and the order of a rule.
     /// Returns only after it is durable. Making the same rule again keeps its id. Without `before`,

@@ -47,6 +47,8 @@ impl From<RecordOfVersion1> for TokenRecord {
                 subject_kid: record.subject_kid,
                 subject_jti_digest: record.subject_jti_digest,
             }),
+            actor: None,
+            confirmation: None,
             api: record.api,
             audience: record.audience,
             scope: record.scope,

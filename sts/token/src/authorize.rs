@@ -1,40 +1,33 @@
 //! Turns a proof into a grant. A policy decision becomes mintable only here.
 
-use sts_policy::{Facts, Grant, Outcome, Refusal, Requested, RuleSet};
-use sts_types::{ApiKeyId, TokenRecord, UnixTime};
+use sts_policy::{Diagnosis, Facts, Grant, Outcome, Refusal, Requested, RuleSet};
+use sts_types::UnixTime;
 
 use crate::VerifiedClaims;
+use crate::api_key::VerifiedApiKey;
+use crate::delegation::Delegate;
+use crate::parent::VerifiedParent;
 
 /// What a caller has proven. Each variant can be made in one place only, by what verified it.
 #[derive(Debug)]
 pub enum CallerProof {
     /// A platform's ID token.
     Federated(VerifiedClaims),
-    /// An API key. No grant takes one yet.
+    /// An API key.
     ApiKey(VerifiedApiKey),
-    /// A token of ours. No grant takes one yet.
+    /// A token of ours.
     Own(VerifiedParent),
 }
 
-/// An API key whose secret was presented and checked.
-#[derive(Debug)]
-pub struct VerifiedApiKey {
-    pub(crate) id: ApiKeyId,
-    pub(crate) expires_at: UnixTime,
-}
-
-/// A token of ours whose record, and the records of all tokens that it came from, are in force.
-#[derive(Debug)]
-pub struct VerifiedParent {
-    // Larger than the other proofs together.
-    pub(crate) record: Box<TokenRecord>,
-}
-
-/// A proof and the grant that the rules give it. Only [`VerifiedClaims::authorize`] makes one.
+/// A proof and the grant that the rules give it. Only [`CallerProof::authorize`] makes one.
 #[derive(Debug)]
 pub struct Authorized {
     pub(crate) proof: CallerProof,
     pub(crate) grant: Grant,
+    /// Who acts for the account, if a request presented an actor.
+    pub(crate) delegate: Option<Box<Delegate>>,
+    /// The proof of the key that the token will be bound to.
+    pub(crate) possession: Option<Box<sts_jose::DpopProof>>,
 }
 
 /// Verified claims that the rules refuse.
@@ -46,6 +39,50 @@ pub struct Denied {
     pub refusal: Refusal,
 }
 
+/// A proof that the rules refuse.
+#[derive(Debug)]
+pub struct DeniedProof {
+    /// The reason.
+    pub refusal: Refusal,
+    /// The cause, if the claims of an ID token do not tell it.
+    pub diagnosis: Option<Box<Diagnosis>>,
+}
+
+impl CallerProof {
+    /// Decides which part of the request the rules grant.
+    ///
+    /// # Errors
+    /// [`DeniedProof`].
+    pub fn authorize(self, rules: &RuleSet, requested: &Requested, now: UnixTime) -> Result<Authorized, DeniedProof> {
+        let denied = |refusal, diagnosis| DeniedProof { refusal, diagnosis };
+        match self {
+            Self::Federated(verified) => {
+                verified.authorize(rules, requested, now).map_err(|error| denied(error.refusal, None))
+            }
+            Self::Own(parent) => {
+                let limits = parent.limits();
+                match rules.decide_descendant(&parent.facts(&limits), requested, now) {
+                    Outcome::Granted(grant) => {
+                        drop(limits);
+                        Ok(Authorized::of(Self::Own(parent), grant))
+                    }
+                    Outcome::Refused(refusal) => {
+                        let diagnosis = rules.diagnose_descendant(&parent.facts(&limits), requested, refusal);
+                        Err(denied(refusal, Some(Box::new(diagnosis))))
+                    }
+                }
+            }
+            Self::ApiKey(key) => match rules.decide_descendant(&key.facts(now), requested, now) {
+                Outcome::Granted(grant) => Ok(Authorized::of(Self::ApiKey(key), grant)),
+                Outcome::Refused(refusal) => {
+                    let diagnosis = rules.diagnose_descendant(&key.facts(now), requested, refusal);
+                    Err(denied(refusal, Some(Box::new(diagnosis))))
+                }
+            },
+        }
+    }
+}
+
 impl VerifiedClaims {
     /// Decides which part of the request the rules grant.
     ///
@@ -53,7 +90,7 @@ impl VerifiedClaims {
     /// [`Denied`] with the claims and the refusal.
     pub fn authorize(self, rules: &RuleSet, requested: &Requested, now: UnixTime) -> Result<Authorized, Box<Denied>> {
         match rules.decide(self.facts(now), requested) {
-            Outcome::Granted(grant) => Ok(Authorized { proof: CallerProof::Federated(self), grant }),
+            Outcome::Granted(grant) => Ok(Authorized::of(CallerProof::Federated(self), grant)),
             Outcome::Refused(refusal) => Err(Box::new(Denied { verified: self, refusal })),
         }
     }
@@ -66,6 +103,10 @@ impl VerifiedClaims {
 }
 
 impl Authorized {
+    pub(crate) const fn of(proof: CallerProof, grant: Grant) -> Self {
+        Self { proof, grant, delegate: None, possession: None }
+    }
+
     /// The grant.
     #[must_use]
     pub fn grant(&self) -> &Grant {

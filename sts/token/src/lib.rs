@@ -9,10 +9,14 @@
 //! checked again. This crate also has two checks for tokens that we minted: by signature
 //! ([`OwnToken`]), or by the record made with them ([`PresentedToken`]).
 
+mod api_key;
 mod authorize;
+mod delegation;
 mod mint;
 mod origin;
 mod own;
+mod parent;
+mod possession;
 mod presented;
 mod provenance;
 mod registered;
@@ -23,12 +27,16 @@ mod unverified;
 mod verified;
 mod verified_token_cache;
 
-pub use authorize::{Authorized, CallerProof, Denied, VerifiedApiKey, VerifiedParent};
+pub use api_key::{StoredApiKey, VerifiedApiKey};
+pub use authorize::{Authorized, CallerProof, Denied, DeniedProof};
+pub use delegation::DelegationError;
 pub use mint::{MintContext, MintError, MintedToken, StatusReference};
 pub use origin::ClaimedOrigin;
 pub use own::{OwnToken, OwnTokenError};
+pub use parent::{MAX_DEPTH, VerifiedParent};
+pub use possession::PossessionError;
 pub use presented::PresentedToken;
-pub use provenance::{Credential, Federated, Provenance};
+pub use provenance::{Act, Confirmation, Credential, Federated, Provenance};
 pub use registered::validate_unsigned_claims;
 pub use rule_error::TokenRuleError;
 pub use spec::TrustSpec;

@@ -6,11 +6,11 @@ use sts_claims::ClaimPath;
 use sts_jose::{SignError, SignedCompact, Signer};
 use sts_policy::Grant;
 use sts_types::{
-    ApiKeyProof, Entropy, Issuer, Jti, Lifetime, Proof, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc,
+    Actor, ApiKeyProof, Entropy, Issuer, Jti, Lifetime, Proof, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc,
 };
 
 use crate::own::MAX_OWN_TOKEN;
-use crate::provenance::{Credential, Federated, Provenance};
+use crate::provenance::{Act, Confirmation, Credential, Federated, Provenance};
 use crate::{Authorized, CallerProof};
 
 /// Random bytes in a `jti`: 160 bits, so that nobody can guess one and none repeats.
@@ -132,6 +132,10 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Act<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
 }
 
@@ -154,11 +158,14 @@ impl Authorized {
     /// [`MintError::NoLifeLeft`].
     pub fn lifetime(&self, now: UnixTime, cap_to_subject: bool) -> Result<Lifetime, MintError> {
         let granted = self.grant.lifetime;
+        let delegate = self.delegate.as_ref();
         let end = match &self.proof {
-            CallerProof::Federated(verified) => cap_to_subject.then(|| verified.expires_at()),
+            // Who acts for somebody else does so no longer than both have shown that they are there.
+            CallerProof::Federated(verified) => (cap_to_subject || delegate.is_some()).then(|| verified.expires_at()),
             CallerProof::ApiKey(key) => Some(key.expires_at),
             CallerProof::Own(parent) => Some(parent.record.exp),
         };
+        let end = end.into_iter().chain(delegate.map(|delegate| delegate.expires_at)).min();
         let Some(end) = end else { return Ok(granted) };
         let left = u32::try_from(end.since(now)).unwrap_or(0);
         Lifetime::from_secs(left.min(granted.as_secs())).ok_or(MintError::NoLifeLeft)
@@ -171,12 +178,26 @@ impl Authorized {
     pub async fn mint(self, context: &MintContext<'_>) -> Result<MintedToken, MintError> {
         let now = UnixTime::from_secs(i64::try_from(context.now_millis / 1000).unwrap_or(i64::MAX));
         let lifetime = self.lifetime(now, context.cap_to_subject)?;
-        let Self { proof, grant } = self;
+        let possession_claim = self.possession_claim();
+        let Self { proof, grant, delegate, possession } = self;
         let exp = now.plus(i64::from(lifetime.as_secs()));
         let jti = new_jti(context.entropy)?;
         let scope = (!grant.scopes.is_empty()).then(|| grant.scopes.to_string());
-        let replay_claims = replay_claims(&proof, &grant);
-        let (proof, copied) = recorded(proof, &grant);
+        let mut replay_claims = replay_claims(&proof, &grant);
+        replay_claims.extend(possession_claim);
+        let (proof, prior_actor, copied) = recorded(proof, &grant)?;
+        let actor = match delegate {
+            None => prior_actor,
+            Some(delegate) => {
+                replay_claims.extend(delegate.claim);
+                Some(Box::new(Actor {
+                    account: delegate.account.id.clone(),
+                    proof: delegate.proof,
+                    prior: prior_actor,
+                }))
+            }
+        };
+        let confirmation = possession.map(|proof| proof.thumbprint().clone());
         // A block, so that no borrow lives while a device signs.
         let payload = {
             let Provenance { federated, credential } = Provenance::of(&proof, &copied);
@@ -194,6 +215,8 @@ impl Authorized {
                 federated,
                 credential,
                 parent: proof.parent().map(Jti::as_str),
+                act: actor.as_deref().map(Act::from),
+                cnf: confirmation.as_ref().map(Confirmation::from),
                 status: status
                     .map(|status| Status { status_list: StatusEntry { idx: status.place, uri: &status.uri } }),
             })?
@@ -210,6 +233,8 @@ impl Authorized {
             token_digest: digest,
             account: grant.account.id.clone(),
             proof,
+            actor,
+            confirmation,
             api: grant.api,
             audience: grant.audience,
             scope: grant.scopes,
@@ -242,24 +267,25 @@ fn replay_claims(proof: &CallerProof, grant: &Grant) -> Vec<ReplayClaim> {
     }
 }
 
-/// What the record keeps of a proof, and the claims that are copied from it.
-fn recorded(proof: CallerProof, grant: &Grant) -> (Proof, Map<String, Value>) {
-    match proof {
+type Recorded = (Proof, Option<Box<Actor>>, Map<String, Value>);
+
+/// What the record keeps of a proof, who acted before, and the claims that are copied from it.
+fn recorded(proof: CallerProof, grant: &Grant) -> Result<Recorded, MintError> {
+    Ok(match proof {
         CallerProof::Federated(verified) => {
+            // Always there: the rules grant something for an ID token by an identity.
+            let identity = grant.identity.clone().ok_or(MintError::Encoding)?;
             let found = |path: &ClaimPath| {
                 verified.claims().find(path).map(|value| (path.as_str().to_owned(), value.to_value()))
             };
-            (
-                Proof::Federated(verified.recorded(grant.identity.clone())),
-                grant.copy_claims.iter().filter_map(found).collect(),
-            )
+            (Proof::Federated(verified.recorded(identity)), None, grant.copy_claims.iter().filter_map(found).collect())
         }
-        CallerProof::ApiKey(key) => (Proof::ApiKey(ApiKeyProof { id: key.id }), Map::new()),
+        CallerProof::ApiKey(key) => (Proof::ApiKey(ApiKeyProof { id: key.id }), None, Map::new()),
         CallerProof::Own(parent) => {
-            let TokenRecord { jti, proof, claims, .. } = *parent.record;
-            (proof.descendant(jti), claims)
+            let TokenRecord { jti, proof, actor, claims, .. } = *parent.record;
+            (proof.descendant(jti), actor, claims)
         }
-    }
+    })
 }
 
 fn new_jti(entropy: &dyn Entropy) -> Result<Jti, MintError> {
@@ -291,13 +317,14 @@ mod tests {
         };
         Grant {
             account: Arc::new(account),
-            identity: IdentityName::new("of no ID token").unwrap(),
+            identity: Some(IdentityName::new("of no ID token").unwrap()),
             api: ApiName::new("deploy").unwrap(),
             audience: Audience::new("https://deploy.example.com").unwrap(),
             scopes: ScopeSet::parse("deployments:create").unwrap(),
             lifetime: Lifetime::from_secs(900).unwrap(),
             replay: Replay::Once,
             copy_claims: Arc::from([ClaimPath::parse("run_id").unwrap()]),
+            requires_proof: false,
         }
     }
 
@@ -317,7 +344,7 @@ mod tests {
             generation: "generation",
             request_id: &RequestId::new("01J8Z3QK5V6W7X8Y9ZABCDEFGH").unwrap(),
         };
-        let minted = Authorized { proof, grant: grant() }.mint(&context).now_or_never();
+        let minted = Authorized::of(proof, grant()).mint(&context).now_or_never();
         let minted = minted.expect("a key in memory signs at once")?;
         let payload = sts_jose::decode_base64url(minted.jwt.split('.').nth(1).unwrap()).unwrap();
         Ok((serde_json::from_slice(&payload).unwrap(), minted))
@@ -328,6 +355,8 @@ mod tests {
         let key = |expires: i64| {
             CallerProof::ApiKey(VerifiedApiKey {
                 id: ApiKeyId::new("0123456789aB").unwrap(),
+                account: AccountId::new("octo").unwrap(),
+                scopes: None,
                 expires_at: UnixTime::from_secs(NOW + expires),
             })
         };
@@ -345,7 +374,7 @@ mod tests {
     #[test]
     fn a_token_of_a_token_keeps_the_provenance_of_its_root_names_its_parent_and_ends_with_it() {
         let root = parent();
-        let (claims, minted) = mint(CallerProof::Own(VerifiedParent { record: Box::new(root.clone()) })).unwrap();
+        let (claims, minted) = mint(CallerProof::Own(VerifiedParent::of_record(root.clone()))).unwrap();
         assert_eq!(claims["parent"], json!(root.jti));
         assert_eq!(
             claims["federated"],
@@ -354,8 +383,7 @@ mod tests {
         assert_eq!(claims.get("credential"), None);
         assert_eq!((minted.lifetime.as_secs(), minted.record.exp), (800, root.exp));
         assert_eq!(minted.record.proof, root.proof.descendant(root.jti.clone()));
-        let (claims, grandchild) =
-            mint(CallerProof::Own(VerifiedParent { record: Box::new(minted.record.clone()) })).unwrap();
+        let (claims, grandchild) = mint(CallerProof::Own(VerifiedParent::of_record(minted.record.clone()))).unwrap();
         assert_eq!(claims["parent"], json!(minted.record.jti));
         let Proof::Own(own) = &grandchild.record.proof else { unreachable!("a token of a token") };
         assert_eq!((&own.parent, &own.ancestors), (&minted.record.jti, &vec![root.jti]));

@@ -2,7 +2,7 @@
 //! own endpoints.
 
 use sts_claims::{ClaimSet, Json};
-use sts_jose::{CompactJws, VerifyingKeys};
+use sts_jose::{CompactJws, JwsError, VerifyingKeys};
 use sts_types::{AccountId, Audience, Digest256, Issuer, Jti, Kid, ScopeSet, TokenRecord, UnixTime, rfc};
 
 /// Size limit of the tokens that we mint and accept back, in bytes. It applies to both, so that a
@@ -16,6 +16,8 @@ pub(crate) const MAX_OWN_TOKEN: usize = 32 * 1024;
 pub struct OwnToken {
     /// `jti`.
     jti: Jti,
+    /// `parent`: the token that it came from.
+    parent: Option<Jti>,
     /// `sub`.
     account: AccountId,
     /// `aud`.
@@ -30,13 +32,27 @@ pub struct OwnToken {
     digest: Digest256,
 }
 
-/// Why a token is not a valid token of ours. Outside callers only learn that it is not.
+/// Why a token is not a valid token of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OwnTokenError {
-    /// Not a JWS, not `at+jwt`, not of our issuer, signed by a key that we do not publish, or with
-    /// a bad signature.
-    #[error("not a token of ours")]
-    Foreign,
+    /// Not a JWS, or a claim of ours is missing or has the wrong type.
+    #[error("not a token of ours: {0}")]
+    Malformed(&'static str),
+    /// Signed with an algorithm that nobody uses here.
+    #[error("not a token of ours: its algorithm is not ours")]
+    Algorithm,
+    /// Not an access token (`at+jwt`).
+    #[error("not a token of ours: its `typ` is not that of an access token")]
+    Type,
+    /// Of another issuer.
+    #[error("not a token of ours: another issuer made it")]
+    Issuer,
+    /// Signed by a key that we do not publish.
+    #[error("not a token of ours: we publish no such key")]
+    Key,
+    /// The signature does not verify.
+    #[error("not a token of ours: its signature is not ours")]
+    Signature,
     /// `exp` has passed.
     #[error("expired")]
     Expired,
@@ -47,36 +63,41 @@ impl OwnToken {
     /// set `exp`.
     ///
     /// # Errors
-    /// See [`OwnTokenError`].
+    /// The first [`OwnTokenError`], in their order. `Expired` means that we signed the token.
     pub fn verify(
         token: &str,
         keys: &impl VerifyingKeys,
         issuer: &Issuer,
         now: UnixTime,
     ) -> Result<Self, OwnTokenError> {
-        use OwnTokenError::Foreign;
-        let jws = CompactJws::parse_up_to(token, MAX_OWN_TOKEN).map_err(|_| Foreign)?;
+        let jws = CompactJws::parse_up_to(token, MAX_OWN_TOKEN).map_err(|error| match error {
+            JwsError::Algorithm => OwnTokenError::Algorithm,
+            JwsError::Malformed(rule) => OwnTokenError::Malformed(rule),
+        })?;
         let header = jws.header();
         if !header.typ.as_deref().is_some_and(is_access_token) {
-            return Err(Foreign);
+            return Err(OwnTokenError::Type);
         }
-        let kid = header.kid.clone().ok_or(Foreign)?;
-        let key = keys.verifying_key(&kid, now).ok_or(Foreign)?;
-        jws.verify(&key).map_err(|_| Foreign)?;
+        let claims =
+            ClaimSet::parse(jws.payload()).map_err(|_| OwnTokenError::Malformed("the payload is not strict JSON"))?;
+        if claims.text("iss") != Some(issuer.as_str()) {
+            return Err(OwnTokenError::Issuer);
+        }
+        let kid = header.kid.clone().ok_or(OwnTokenError::Key)?;
+        let key = keys.verifying_key(&kid, now).ok_or(OwnTokenError::Key)?;
+        jws.verify(&key).map_err(|_| OwnTokenError::Signature)?;
 
-        let claims = ClaimSet::parse(jws.payload()).map_err(|_| Foreign)?;
-        let text = |name: &str| claims.text(name).ok_or(Foreign);
-        if text("iss")? != issuer.as_str() {
-            return Err(Foreign);
-        }
-        let time = |name: &str| claims.get(name).and_then(Json::as_i64).map(UnixTime::from_secs).ok_or(Foreign);
+        let wrong = || OwnTokenError::Malformed("a claim of an access token is missing or has the wrong type");
+        let text = |name: &str| claims.text(name).ok_or_else(wrong);
+        let time = |name: &str| claims.get(name).and_then(Json::as_i64).map(UnixTime::from_secs).ok_or_else(wrong);
         // RFC 9068 section 2.2 requires it.
         time("iat")?;
         let token = Self {
-            jti: Jti::new(text("jti")?).map_err(|_| Foreign)?,
-            account: AccountId::new(text("sub")?).map_err(|_| Foreign)?,
-            audience: Audience::new(text("aud")?).map_err(|_| Foreign)?,
-            scope: ScopeSet::parse(claims.text("scope").unwrap_or_default()).map_err(|_| Foreign)?,
+            jti: Jti::new(text("jti")?).map_err(|_| wrong())?,
+            parent: claims.text("parent").and_then(|parent| Jti::new(parent).ok()),
+            account: AccountId::new(text("sub")?).map_err(|_| wrong())?,
+            audience: Audience::new(text("aud")?).map_err(|_| wrong())?,
+            scope: ScopeSet::parse(claims.text("scope").unwrap_or_default()).map_err(|_| wrong())?,
             exp: time("exp")?,
             kid,
             digest: sts_jose::sha256(token.as_bytes()),
@@ -88,6 +109,12 @@ impl OwnToken {
     #[must_use]
     pub const fn jti(&self) -> &Jti {
         &self.jti
+    }
+
+    /// `parent`. It only tells which record to read together with that of `jti`.
+    #[must_use]
+    pub const fn parent(&self) -> Option<&Jti> {
+        self.parent.as_ref()
     }
 
     /// `sub`.

@@ -13,6 +13,7 @@ use crate::own::MAX_OWN_TOKEN;
 #[derive(Debug)]
 pub struct PresentedToken {
     jti: Jti,
+    parent: Option<Jti>,
     digest: Digest256,
 }
 
@@ -30,7 +31,15 @@ impl PresentedToken {
         if named.iss != issuer.as_str() {
             return None;
         }
-        Some(Self { jti: Jti::new(&named.jti).ok()?, digest: sha256(token.as_bytes()) })
+        let parent = named.parent.and_then(|parent| Jti::new(&parent).ok());
+        Some(Self { jti: Jti::new(&named.jti).ok()?, parent, digest: sha256(token.as_bytes()) })
+    }
+
+    /// The `parent` in the payload. It is not trusted: it only tells which record to read together
+    /// with that of `jti`.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Jti> {
+        self.parent.as_ref()
     }
 
     /// The `jti` in the payload. It is not trusted.
@@ -56,4 +65,5 @@ impl PresentedToken {
 struct UnverifiedPayload {
     iss: String,
     jti: String,
+    parent: Option<String>,
 }

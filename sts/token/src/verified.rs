@@ -146,7 +146,7 @@ impl VerifiedClaims {
     /// entry, the issuer (each member of a family counts on its own), and the `jti` or, without
     /// one, the signing input. Different issuers and different kinds of identifier therefore never
     /// collide.
-    fn replay_claim(&self, account: Option<&str>) -> ReplayClaim {
+    pub(crate) fn replay_claim(&self, account: Option<&str>) -> ReplayClaim {
         let (kind, value) = match self.jti() {
             Some(jti) => (b"jti".as_slice(), jti.as_str().as_bytes()),
             None => (b"signing-input".as_slice(), self.0.signing_input.as_ref().map_or(&[][..], |digest| &digest.0)),

@@ -81,21 +81,23 @@ fn at06_only_an_access_token_of_our_issuer_under_our_key_and_in_time_is_read() {
         assert!(ours.read(&ours.forge().header("typ", typ).sign(), 0).is_ok(), "{typ}");
     }
     let other = Key::new(Algorithm::ES256, ours.key.kid().unwrap());
-    for (what, token) in [
-        ("no typ", ours.forge().no_header("typ").sign()),
-        ("a plain JWT", ours.forge().header("typ", "JWT").sign()),
-        ("a prefix of another length", ours.forge().header("typ", "applicatioN/at+jwt2").sign()),
-        ("another prefix of that length", ours.forge().header("typ", "applicatiox/at+jwt").sign()),
-        ("only the prefix", ours.forge().header("typ", "application/").sign()),
-        ("no kid", ours.forge().no_header("kid").sign()),
-        ("another kid", ours.forge().header("kid", "other").sign()),
-        ("another issuer", ours.forge().claim("iss", "https://sts.example.com/").sign()),
-        ("another key", ours.forge().sign_with(|input| other.sign(input))),
-        ("two audiences", ours.forge().claim("aud", json!(["https://deploy.example.com", "x"])).sign()),
-        ("no jti", ours.forge().no_claim("jti").sign()),
-        ("no end", ours.forge().no_claim("exp").sign()),
+    use OwnTokenError::{Issuer, Key as NoKey, Malformed, Signature, Type};
+    let claim = Malformed("a claim of an access token is missing or has the wrong type");
+    for (what, token, fault) in [
+        ("no typ", ours.forge().no_header("typ").sign(), Type),
+        ("a plain JWT", ours.forge().header("typ", "JWT").sign(), Type),
+        ("a prefix of another length", ours.forge().header("typ", "applicatioN/at+jwt2").sign(), Type),
+        ("another prefix of that length", ours.forge().header("typ", "applicatiox/at+jwt").sign(), Type),
+        ("only the prefix", ours.forge().header("typ", "application/").sign(), Type),
+        ("no kid", ours.forge().no_header("kid").sign(), NoKey),
+        ("another kid", ours.forge().header("kid", "other").sign(), NoKey),
+        ("another issuer", ours.forge().claim("iss", "https://sts.example.com/").sign(), Issuer),
+        ("another key", ours.forge().sign_with(|input| other.sign(input)), Signature),
+        ("two audiences", ours.forge().claim("aud", json!(["https://deploy.example.com", "x"])).sign(), claim),
+        ("no jti", ours.forge().no_claim("jti").sign(), claim),
+        ("no end", ours.forge().no_claim("exp").sign(), claim),
     ] {
-        assert_eq!(ours.read(&token, 0).err(), Some(OwnTokenError::Foreign), "{what}");
+        assert_eq!(ours.read(&token, 0).err(), Some(fault), "{what}");
     }
     let token = ours.forge().sign();
     assert!(ours.read(&token, 899).is_ok());

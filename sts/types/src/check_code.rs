@@ -136,6 +136,8 @@ check_codes! {
     DuplicateAudience "duplicate-audience" "Two APIs have the same audience."
     IgnoredScope "ignored-scope" "A declared scope is one that requests cannot ask for."
     UnknownTeam "unknown-team" "There is no team of that name."
+    UnknownActor "unknown-actor" "`delegation` names a service account that does not exist."
+    SelfDelegation "self-delegation" "`delegation` of a service account names the account itself."
     UnknownIssuerEntry "unknown-issuer-entry" "There is no issuer entry of that name."
     UnknownApi "unknown-api" "There is no API of that name."
     UnknownScope "unknown-scope" "The API does not declare that scope."

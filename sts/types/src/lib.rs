@@ -33,12 +33,12 @@ pub use ip_network::IpNetwork;
 pub use issuer_template::{IssuerTemplate, TemplateError, VariableSpec};
 pub use issuers::Issuers;
 pub use names::{
-    AccountId, AccountName, ApiKeyId, ApiName, Audience, EntryName, IdentityName, Issuer, Jti, Kid, NameError,
-    RequestId, Scope, ScopeSet, Subject, TeamName, is_uuid,
+    AccountId, AccountName, ApiKeyId, ApiName, Audience, EntryName, IdentityName, Issuer, Jti, KeyThumbprint, Kid,
+    NameError, RequestId, Scope, ScopeSet, Subject, TeamName, is_uuid,
 };
 pub use nearest::nearest;
 pub use origin::{JsonPointer, Located, ObjectKind, ObjectPointer, ObjectRef, Origin};
-pub use proof::{ApiKeyProof, FederatedProof, OwnProof, Proof, RootProof};
+pub use proof::{Actor, ApiKeyProof, FederatedProof, OwnProof, Proof, RootProof};
 pub use record::{ReplayClaim, TokenRecord};
 pub use seal::{Digest256, Seal, from_hex, hex};
 pub use secret_file::{GroupAccess, SecretFile, SecretFileError, SecretOwner, check_private_folder, read_secret_file};

@@ -106,6 +106,17 @@ name! {
     }
 }
 name! {
+    /// The RFC 7638 thumbprint of a key that a token is bound to: SHA-256 in base64url.
+    KeyThumbprint, |text| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if text.len() == 43 && text.bytes().all(fits) {
+            Ok(())
+        } else {
+            Err(NameError("a key's thumbprint is 43 characters of base64url"))
+        }
+    }
+}
+name! {
     /// The name of an issuer entry in the configuration, the unit of trust.
     EntryName, |text| grammar(text, "an issuer entry's name is `[a-z0-9][a-z0-9._-]{0,62}`")
 }

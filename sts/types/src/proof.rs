@@ -1,6 +1,6 @@
 //! What a token was minted on, as its record keeps it.
 
-use crate::{ApiKeyId, Digest256, EntryName, IdentityName, Issuer, Jti, Kid, Subject};
+use crate::{AccountId, ApiKeyId, Digest256, EntryName, IdentityName, Issuer, Jti, Kid, Subject};
 
 /// What the caller proved to get a token.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -96,6 +96,15 @@ impl Proof {
         }
     }
 
+    /// The tokens of ours that it came from, the nearest first.
+    pub fn ancestors(&self) -> impl Iterator<Item = &Jti> {
+        let own = match self {
+            Self::Own(own) => Some(own),
+            Self::Federated(_) | Self::ApiKey(_) => None,
+        };
+        own.into_iter().flat_map(|own| std::iter::once(&own.parent).chain(&own.ancestors))
+    }
+
     /// The proof of a token that is exchanged for the token of `parent`, which was minted on `self`.
     #[must_use]
     pub fn descendant(&self, parent: Jti) -> Self {
@@ -108,6 +117,25 @@ impl Proof {
             }
         };
         Self::Own(Box::new(OwnProof { parent, ancestors, root }))
+    }
+}
+
+/// Who acts for the account of a token (RFC 8693 section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Actor {
+    /// The actor's account.
+    pub account: AccountId,
+    /// What the actor proved.
+    pub proof: Proof,
+    /// The actor before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<Box<Actor>>,
+}
+
+impl Actor {
+    /// This actor and those before it, the latest first.
+    pub fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |actor| actor.prior.as_deref())
     }
 }
 

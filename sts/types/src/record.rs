@@ -1,6 +1,8 @@
 //! The record of a minted token. `sts-token` makes it and `sts-store` keeps it.
 
-use crate::{AccountId, ApiName, Audience, Digest256, Jti, Kid, Proof, RequestId, ScopeSet, UnixTime};
+use crate::{
+    AccountId, Actor, ApiName, Audience, Digest256, Jti, KeyThumbprint, Kid, Proof, RequestId, ScopeSet, UnixTime,
+};
 
 /// The record of one minted token. It never contains the token.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -13,6 +15,12 @@ pub struct TokenRecord {
     pub account: AccountId,
     /// What it was minted on.
     pub proof: Proof,
+    /// Who acts for the account, if somebody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Box<Actor>>,
+    /// The key that the token is bound to, if it is bound to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<KeyThumbprint>,
     /// The API's name.
     pub api: ApiName,
     /// Our `aud`.
@@ -40,6 +48,15 @@ pub struct TokenRecord {
     pub preceding_rules: Option<u64>,
     /// The request that minted it.
     pub request_id: RequestId,
+}
+
+impl TokenRecord {
+    /// The tokens of ours that this one depends on: those that it came from, and those by which its
+    /// actors proved who they are. Revoking any of them ends this token.
+    pub fn ancestors(&self) -> impl Iterator<Item = &Jti> {
+        let actors = self.actor.iter().flat_map(|actor| actor.chain());
+        self.proof.ancestors().chain(actors.flat_map(|actor| actor.proof.ancestors()))
+    }
 }
 
 /// A one-use claim on a subject token.

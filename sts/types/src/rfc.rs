@@ -16,11 +16,18 @@ pub const TOKEN_TYPE_ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token
 pub const TOKEN_TYPE_ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// The `typ` of a JWT access token, RFC 9068 section 2.1.
 pub const TYP_ACCESS_TOKEN: &str = "at+jwt";
+/// The `typ` of a proof of possession, RFC 9449 section 4.2.
+pub const TYP_DPOP_PROOF: &str = "dpop+jwt";
 /// The `typ` of a signed introspection answer, RFC 9701 section 5.
 pub const TYP_TOKEN_INTROSPECTION: &str = "token-introspection+jwt";
 
 /// The `typ` of a signed status list, draft-ietf-oauth-status-list section 5.1.
 pub const TYP_STATUS_LIST: &str = "statuslist+jwt";
+
+/// The type of a token that its holder need not prove, RFC 6750.
+pub const TOKEN_TYPE_BEARER: &str = "Bearer";
+/// The type of a token that is bound to a key, RFC 9449 section 5.
+pub const TOKEN_TYPE_DPOP: &str = "DPoP";
 
 /// Scope of the built-in API: introspect any token.
 pub const SCOPE_INTROSPECT: &str = "sts:introspect";

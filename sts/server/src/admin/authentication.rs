@@ -4,6 +4,7 @@ use std::future::{Ready, ready};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest};
@@ -11,7 +12,7 @@ use sts_service::{Reason, RefusedError};
 use sts_types::rfc;
 
 use super::Right;
-use crate::http::{AdminState, BEARER, Credentials, Failure, credentials, from_extensions};
+use crate::http::{AdminState, BEARER, Credentials, Failure, credentials, dpop_proofs, from_extensions};
 
 /// Said to who sent nothing that could be a token.
 const NO_CREDENTIALS: &str = "no token was sent: send the admin token (`admin.token` in `data_dir`), or a token of ours with \
@@ -57,20 +58,29 @@ pub(crate) async fn authenticate(
 }
 
 async fn caller(request: &HttpRequest, state: &AdminState) -> Result<Caller, Failure> {
-    let presented = match credentials(request)? {
-        Credentials::Bearer(token) => token,
+    let credentials = credentials(request)?;
+    match &credentials {
+        Credentials::Bearer(token) if state.token.is(token) => {
+            return Ok(Caller { name: "admin token".to_owned(), right: Right::Admin });
+        }
+        Credentials::Bearer(_) | Credentials::Dpop(_) => {}
         // Whoever sent nothing, or another scheme, gets no error code (RFC 6750 section 3.1).
         Credentials::None | Credentials::PublicClient(_) | Credentials::Basic(_) => {
             let refused = RefusedError::because(Reason::InvalidToken, NO_CREDENTIALS);
             return Err(Failure::challenged(refused, BEARER));
         }
-    };
-    if state.token.is(&presented) {
-        return Ok(Caller { name: "admin token".to_owned(), right: Right::Admin });
     }
     let service = &state.state.service;
-    let own =
-        service.authenticate_bearer(&service.snapshot(), &presented, &[rfc::SCOPE_READ, rfc::SCOPE_ADMIN]).await?;
+    // The listener has no URL of its own in metadata: the one that the caller used, whose host is
+    // checked by now.
+    let scheme = if state.is_tls { "https" } else { "http" };
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let uri = format!("{scheme}://{host}{}", request.path());
+    let proofs = dpop_proofs(request);
+    let presented = credentials.access_token(&proofs, request.method().as_str(), &uri).ok_or(Reason::InvalidToken)?;
+    let scopes = &[rfc::SCOPE_READ, rfc::SCOPE_ADMIN];
+    let own = service.authenticate_token(&service.snapshot(), presented, scopes).await;
+    let own = own.map_err(Failure::at_resource)?;
     let right = if own.scope().contains(rfc::SCOPE_ADMIN) { Right::Admin } else { Right::Read };
     Ok(Caller { name: own.account().to_string(), right })
 }

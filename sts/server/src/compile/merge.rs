@@ -78,6 +78,8 @@ mod tests {
             ttl: None,
             not_before: None,
             not_after: None,
+            require_proof: false,
+            actors: Vec::new(),
             identities: Vec::new(),
         }
     }

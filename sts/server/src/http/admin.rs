@@ -22,6 +22,8 @@ pub(crate) struct AdminState {
     pub(crate) state: Arc<AppState>,
     pub(crate) token: AdminToken,
     pub(crate) hosts: Vec<String>,
+    /// Whether the listener speaks TLS.
+    pub(crate) is_tls: bool,
     pub(crate) draining: Draining,
 }
 

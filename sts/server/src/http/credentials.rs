@@ -3,7 +3,9 @@
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use data_encoding::BASE64;
-use sts_service::{NO_CLIENT_AUTHENTICATION, Reason, RefusedError};
+use sts_service::{
+    AuthorizationScheme, BasicCredentials, NO_CLIENT_AUTHENTICATION, PresentedAccessToken, Reason, RefusedError,
+};
 use zeroize::Zeroizing;
 
 use super::Failure;
@@ -17,8 +19,28 @@ pub(crate) enum Credentials {
     PublicClient(Option<String>),
     /// Name and secret in both readings: as sent, which most clients mean, and form-decoded, as RFC
     /// 6749 section 2.3.1 demands.
-    Basic([(String, Zeroizing<String>); 2]),
+    Basic(BasicCredentials),
     Bearer(Zeroizing<String>),
+    /// A token that is bound to a key (RFC 9449 section 7.1). The proof is in the header `DPoP`.
+    Dpop(Zeroizing<String>),
+}
+
+impl Credentials {
+    /// The access token, if the credentials are one. `proofs` are the values of the header `DPoP`,
+    /// `method` and `uri` the request that they must be made for.
+    pub(crate) fn access_token<'a>(
+        &'a self,
+        proofs: &'a [&'a str],
+        method: &'a str,
+        uri: &'a str,
+    ) -> Option<PresentedAccessToken<'a>> {
+        let (token, scheme) = match self {
+            Self::Bearer(token) => (token, AuthorizationScheme::Bearer),
+            Self::Dpop(token) => (token, AuthorizationScheme::Dpop { proofs, method, uri }),
+            Self::None | Self::PublicClient(_) | Self::Basic(_) => return None,
+        };
+        Some(PresentedAccessToken { token, scheme })
+    }
 }
 
 /// Reads the `Authorization` header. Refuses a second one, and one that is malformed.
@@ -40,6 +62,8 @@ pub(crate) fn credentials(request: &HttpRequest) -> Result<Credentials, Failure>
     }
     if scheme.eq_ignore_ascii_case("Bearer") {
         Ok(Credentials::Bearer(Zeroizing::new(rest.to_owned())))
+    } else if scheme.eq_ignore_ascii_case("DPoP") {
+        Ok(Credentials::Dpop(Zeroizing::new(rest.to_owned())))
     } else if scheme.eq_ignore_ascii_case("Basic") {
         let wrong = || Failure::from(Reason::InvalidClient);
         let decoded = Zeroizing::new(BASE64.decode(rest.as_bytes()).map_err(|_| wrong())?);
@@ -55,14 +79,30 @@ pub(crate) fn credentials(request: &HttpRequest) -> Result<Credentials, Failure>
     }
 }
 
-/// The `client_id` in the header of a request to `/token`. Refuses credentials that would prove who
-/// the client is.
-pub(super) fn public_client(request: &HttpRequest) -> Result<Option<String>, Failure> {
+/// What the `Authorization` header of a request to `/token` says of the client.
+pub(super) enum ClientHeader {
+    Nothing,
+    /// A name that proves nothing.
+    Name(String),
+    /// Name and secret, for the grant to judge.
+    Secret(BasicCredentials),
+}
+
+/// Reads the client of a request to `/token`. Refuses credentials that no grant takes.
+pub(super) fn client(request: &HttpRequest) -> Result<ClientHeader, Failure> {
     match credentials(request) {
-        Ok(Credentials::None) => Ok(None),
-        Ok(Credentials::PublicClient(client_id)) => Ok(client_id),
-        Ok(_) | Err(_) => Err(RefusedError::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION).into()),
+        Ok(Credentials::None | Credentials::PublicClient(None)) => Ok(ClientHeader::Nothing),
+        Ok(Credentials::PublicClient(Some(client_id))) => Ok(ClientHeader::Name(client_id)),
+        Ok(Credentials::Basic(readings)) => Ok(ClientHeader::Secret(readings)),
+        Ok(Credentials::Bearer(_) | Credentials::Dpop(_)) | Err(_) => {
+            Err(RefusedError::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION).into())
+        }
     }
+}
+
+/// The values of the header `DPoP`. A value that is no text becomes one that is no proof.
+pub(crate) fn dpop_proofs(request: &HttpRequest) -> Vec<&str> {
+    request.headers().get_all("DPoP").map(|value| value.to_str().unwrap_or_default()).collect()
 }
 
 fn form_decoded(text: &str) -> String {

@@ -50,6 +50,17 @@ impl Failure {
         Self { challenge: Some(challenge), ..refused.into().into() }
     }
 
+    /// The refusal of an access token at one of our endpoints. A wrong proof is 401 there (RFC 9449
+    /// section 7.1), and the answer says which scheme to use.
+    pub(crate) fn at_resource(refused: RefusedError) -> Self {
+        match refused.reason {
+            Reason::ProofInvalid => {
+                Self { status: Some(StatusCode::UNAUTHORIZED), ..Self::challenged(refused, DPOP_INVALID_PROOF) }
+            }
+            _ => refused.into(),
+        }
+    }
+
     /// 431 (RFC 6585 section 5).
     pub(crate) fn head_too_large() -> Self {
         let refused = RefusedError::because(Reason::RequestMalformed, "the head of the request is over 64 KiB");
@@ -164,6 +175,7 @@ pub(crate) const BEARER: &str = "Bearer realm=\"sts\"";
 /// For endpoints that take either.
 pub(crate) const BASIC_OR_BEARER: &str = "Basic realm=\"sts\", charset=\"UTF-8\", Bearer realm=\"sts\"";
 const BEARER_INVALID_TOKEN: &str = "Bearer realm=\"sts\", error=\"invalid_token\"";
+const DPOP_INVALID_PROOF: &str = "DPoP error=\"invalid_dpop_proof\"";
 const BEARER_INSUFFICIENT_SCOPE: &str = "Bearer realm=\"sts\", error=\"insufficient_scope\"";
 
 /// Status and `error` of each reason.
@@ -195,6 +207,7 @@ fn wire(reason: HttpReason) -> (StatusCode, &'static str) {
         R::TargetNotGranted | R::TargetRequired => (StatusCode::BAD_REQUEST, "invalid_target"),
         R::ScopeNotGranted => (StatusCode::BAD_REQUEST, "invalid_scope"),
         R::GrantUnsupported => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+        R::ProofInvalid => (StatusCode::BAD_REQUEST, "invalid_dpop_proof"),
         R::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
         R::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
         R::InsufficientScope => (StatusCode::FORBIDDEN, "insufficient_scope"),

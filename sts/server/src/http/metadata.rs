@@ -7,46 +7,67 @@ use sts_types::{Algorithm, Digest256, Issuer};
 /// Where the document is.
 pub(super) const PATHS: [&str; 2] = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
 
-/// The document, rendered once.
+/// The document, rendered once for each state of what a reload may change.
 pub(crate) struct Metadata {
-    pub(crate) document: String,
-    pub(crate) etag: String,
+    with_api_keys: Rendered,
+    without_api_keys: Rendered,
     /// The normalised path of the issuer.
     pub(crate) base: String,
 }
 
+/// A rendered document.
+pub(crate) struct Rendered {
+    pub(crate) text: String,
+    pub(crate) etag: String,
+}
+
 impl Metadata {
     pub(crate) fn new(issuer: &Issuer, algorithms: &[Algorithm]) -> Self {
-        let document = describe(issuer, algorithms).to_string();
-        let Digest256(digest) = sts_jose::sha256(document.as_bytes());
-        let etag = format!("\"{}\"", sts_jose::base64url(digest.get(..16).unwrap_or_default()));
+        let render = |has_api_keys| {
+            let text = describe(issuer, algorithms, has_api_keys).to_string();
+            let Digest256(digest) = sts_jose::sha256(text.as_bytes());
+            let etag = format!("\"{}\"", sts_jose::base64url(digest.get(..16).unwrap_or_default()));
+            Rendered { text, etag }
+        };
         let path = url::Url::parse(issuer.as_str()).map(|url| url.path().to_owned()).unwrap_or_default();
-        Self { document, etag, base: super::routing::normalise(path.trim_end_matches('/')).into_owned() }
+        Self {
+            with_api_keys: render(true),
+            without_api_keys: render(false),
+            base: super::routing::normalise(path.trim_end_matches('/')).into_owned(),
+        }
+    }
+
+    /// The document while API keys are on or off.
+    pub(crate) const fn document(&self, has_api_keys: bool) -> &Rendered {
+        if has_api_keys { &self.with_api_keys } else { &self.without_api_keys }
     }
 }
 
-fn describe(issuer: &Issuer, algorithms: &[Algorithm]) -> Value {
+fn describe(issuer: &Issuer, algorithms: &[Algorithm], has_api_keys: bool) -> Value {
     let root = issuer.as_str().strip_suffix('/').unwrap_or(issuer.as_str());
     let at = |path: &str| format!("{root}{path}");
     let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
+    let secrets: &[&str] = if has_api_keys { &["client_secret_basic", "client_secret_post"] } else { &[] };
+    let methods = [&["none", "private_key_jwt"], secrets].concat();
     json!({
         "issuer": issuer,
         // Required by RFC 8414 and OpenID Connect Discovery, and must not be empty. There is no
         // authorization endpoint, hence `none`.
         "response_types_supported": ["none"],
         "token_endpoint": at("/token"),
-        "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+        "token_endpoint_auth_methods_supported": methods,
         // RFC 8414 section 2 requires it beside `private_key_jwt`. An assertion is the ID token of a
         // platform, so these are the algorithms that an issuer entry may have.
         "token_endpoint_auth_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::name),
         "grant_types_supported": sts_service::GrantType::ALL.map(sts_service::GrantType::uri),
+        "dpop_signing_alg_values_supported": sts_jose::DPOP_ALGORITHMS.map(Algorithm::name),
         "jwks_uri": at("/.well-known/jwks.json"),
         "id_token_signing_alg_values_supported": names,
         "subject_types_supported": ["public"],
         "revocation_endpoint": at("/revoke"),
         "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
         "introspection_endpoint": at("/introspect"),
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer", "DPoP"],
         "introspection_signing_alg_values_supported": names,
     })
 }
@@ -63,7 +84,7 @@ mod tests {
             ("https://sts.example.com/t1", "https://sts.example.com/t1/token", "/t1"),
         ] {
             let metadata = Metadata::new(&Issuer::new(issuer).unwrap(), &[Algorithm::ES256]);
-            let document: Value = serde_json::from_str(&metadata.document).unwrap();
+            let document: Value = serde_json::from_str(&metadata.document(true).text).unwrap();
             assert_eq!(document["issuer"], issuer);
             assert_eq!(document["token_endpoint"], token);
             assert_eq!(metadata.base, base);

@@ -28,7 +28,7 @@ pub(crate) use admin::AdminState;
 pub(crate) use body::RequestBody;
 pub(crate) use client_ip::Proxies;
 pub(crate) use context::from_extensions;
-pub(crate) use credentials::{Credentials, credentials};
+pub(crate) use credentials::{Credentials, credentials, dpop_proofs};
 pub(crate) use draining::Draining;
 pub(crate) use failure::{BEARER, Failure};
 pub(crate) use failure_limit::FailureLimit;

@@ -13,11 +13,12 @@ use sts_keyring::MAX_AGE;
 use sts_service::{
     Caller, Introspection, Origin, Parameters, Reason, RefusedError, STATUS_LIST_TTL, Service, Snapshot,
 };
+use sts_types::AccountId;
 use sts_types::rfc::{self, parameter};
 
 use super::body::RequestBody;
 use super::context::Context;
-use super::credentials::{Credentials, credentials, public_client};
+use super::credentials::{ClientHeader, Credentials, client, credentials, dpop_proofs};
 use super::failure::{BASIC, BASIC_OR_BEARER};
 use super::form::{Accepts, parameters};
 use super::limit::{counted, limit_refusals};
@@ -83,7 +84,8 @@ impl PublicState {
 
 /// `GET /.well-known/openid-configuration` and its alias, RFC 8414 section 3.
 async fn metadata(request: HttpRequest, state: Data<PublicState>) -> HttpResponse {
-    document(&request, JSON, MAX_AGE, &state.metadata.etag, state.metadata.document.clone())
+    let metadata = state.metadata.document(state.service.snapshot().api_keys_enabled);
+    document(&request, JSON, MAX_AGE, &metadata.etag, metadata.text.clone())
 }
 
 /// `GET /.well-known/jwks.json`, RFC 7517 section 5.
@@ -127,8 +129,8 @@ async fn token(
     if let Some(issued) = exchanged.issued_token_type {
         write!(body, r#""issued_token_type":"{issued}","#).map_err(|_| Reason::ServerError)?;
     }
-    let (expires_in, scope) = (exchanged.expires_in, &exchanged.scope);
-    write!(body, r#""token_type":"Bearer","expires_in":{expires_in},"scope":"{scope}"}}"#)
+    let (token_type, expires_in, scope) = (exchanged.token_type, exchanged.expires_in, &exchanged.scope);
+    write!(body, r#""token_type":"{token_type}","expires_in":{expires_in},"scope":"{scope}"}}"#)
         .map_err(|_| Reason::ServerError)?;
     Ok(private(StatusCode::OK).content_type(JSON).body(body))
 }
@@ -138,11 +140,16 @@ async fn read_exchange<'b>(
     body: &RequestBody,
     bytes: &'b mut Bytes,
 ) -> Result<Parameters<'b>, Failure> {
-    let client_id = public_client(request)?;
+    let client = client(request)?;
     *bytes = body.read().await?;
     let mut parameters = parameters(request, bytes, Accepts::FormOrJson)?;
-    if let Some(client_id) = client_id {
-        parameters.add_client_id(client_id)?;
+    match client {
+        ClientHeader::Nothing => {}
+        ClientHeader::Name(client_id) => parameters.add_client_id(client_id)?,
+        ClientHeader::Secret(credentials) => parameters.add_basic(credentials),
+    }
+    for proof in dpop_proofs(request) {
+        parameters.add_proof(proof.to_owned());
     }
     Ok(parameters)
 }
@@ -168,8 +175,9 @@ async fn revoke_presented(
         Credentials::Basic(readings) => {
             authenticate_basic(state, &snapshot, &readings)?;
         }
-        Credentials::Bearer(token) => {
-            state.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_REVOKE, rfc::SCOPE_ADMIN]).await?;
+        credentials @ (Credentials::Bearer(_) | Credentials::Dpop(_)) => {
+            let scopes = &[rfc::SCOPE_REVOKE, rfc::SCOPE_ADMIN];
+            authenticate_token(request, state, &snapshot, &credentials, "/revoke", scopes).await?;
         }
     }
     let parameters = parameters(request, &body, Accepts::Form)?;
@@ -210,9 +218,9 @@ async fn introspection(
     let caller = match credentials {
         Credentials::None | Credentials::PublicClient(_) => return Err(Reason::InvalidClient.into()),
         Credentials::Basic(readings) => authenticate_basic(state, &snapshot, &readings)?,
-        Credentials::Bearer(token) => {
-            let bearer = state.service.authenticate_bearer(&snapshot, &token, &[rfc::SCOPE_INTROSPECT]).await?;
-            Caller::Bearer(bearer.account().clone())
+        credentials @ (Credentials::Bearer(_) | Credentials::Dpop(_)) => {
+            let scopes = &[rfc::SCOPE_INTROSPECT];
+            Caller::Bearer(authenticate_token(request, state, &snapshot, &credentials, "/introspect", scopes).await?)
         }
     };
     let parameters = parameters(request, &body, Accepts::Form)?;
@@ -250,6 +258,22 @@ fn prefers_signed(request: &HttpRequest) -> bool {
         }
     }
     signed > 0.0 && signed >= plain
+}
+
+/// The account of an access token with one of `scopes`, at the endpoint with that path.
+async fn authenticate_token(
+    request: &HttpRequest,
+    state: &PublicState,
+    snapshot: &Snapshot,
+    credentials: &Credentials,
+    path: &str,
+    scopes: &[&str],
+) -> Result<AccountId, Failure> {
+    let uri = sts_service::endpoint_url(&snapshot.issuer, path);
+    let proofs = dpop_proofs(request);
+    let presented = credentials.access_token(&proofs, "POST", &uri).ok_or(Reason::InvalidToken)?;
+    let own = state.service.authenticate_token(snapshot, presented, scopes).await;
+    Ok(own.map_err(Failure::at_resource)?.account().clone())
 }
 
 /// Always tries both readings of the header, so that the work is the same whichever one is right.

@@ -6,10 +6,7 @@ use sts_types::rfc::{self, parameter};
 use super::id_token::IdToken;
 use super::{Grant, GrantRequest, TokenRequest, forbid_actor};
 use crate::parameters::Parameters;
-use crate::reason::{Reason, RefusedError};
-
-/// The message for a client without credentials.
-const NO_CREDENTIALS: &str = "the client did not authenticate: send the platform's ID token as `client_assertion`";
+use crate::reason::RefusedError;
 
 /// Checks the shape of `grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523 section
 /// 2.1).
@@ -27,15 +24,8 @@ pub(super) fn jwt_bearer<'a>(parameters: &'a Parameters<'_>) -> Result<GrantRequ
 /// 2.2). `client_id` may be left out (RFC 7521 section 4.2); if it is there, it must be the account.
 ///
 /// # Errors
-/// `request_malformed`, `invalid_client` without an assertion, or `token_malformed` for a token over
-/// the limit.
-pub(super) fn client_credentials<'a>(parameters: &'a Parameters<'_>) -> Result<GrantRequest<'a>, RefusedError> {
-    if parameters.has(parameter::CLIENT_SECRET) {
-        return Err(RefusedError::because(Reason::InvalidClient, NO_CREDENTIALS));
-    }
-    if !parameters.has(parameter::CLIENT_ASSERTION) && !parameters.has(parameter::CLIENT_ASSERTION_TYPE) {
-        return Err(RefusedError::because(Reason::InvalidClient, NO_CREDENTIALS));
-    }
+/// `request_malformed`, or `token_malformed` for a token over the limit.
+pub(super) fn client_assertion<'a>(parameters: &'a Parameters<'_>) -> Result<GrantRequest<'a>, RefusedError> {
     forbid_actor(parameters)?;
     let names = TokenRequest { client_is_account: true, ..TokenRequest::parse(parameters)? };
     let assertion = IdToken::read(parameters, parameter::CLIENT_ASSERTION)?;
@@ -55,6 +45,7 @@ pub(super) fn client_credentials<'a>(parameters: &'a Parameters<'_>) -> Result<G
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::Reason;
     use Reason::{InvalidClient, RequestMalformed, TokenMalformed};
 
     fn reason(pairs: &[(&str, &str)]) -> Option<Reason> {

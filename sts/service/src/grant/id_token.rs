@@ -9,7 +9,7 @@ use sts_token::{
 };
 use sts_types::{Algorithm, Clock, Kid};
 
-use super::Progress;
+use super::{Progress, ProofContext};
 use crate::Snapshot;
 use crate::issuer_keys::{KeyAnswer, KeyQuestion, KeyUnavailable};
 use crate::parameters::Parameters;
@@ -29,29 +29,32 @@ impl<'a> IdToken<'a> {
     /// # Errors
     /// `request_malformed` if it is missing, `token_malformed` if it is over the limit.
     pub(super) fn read(parameters: &'a Parameters<'_>, name: &str) -> Result<Self, RefusedError> {
-        let Some(token) = parameters.one(name)? else {
-            return Err(RefusedError::on_parameter(
-                name,
-                match parameters.is_sent(name) {
-                    true => "is empty: the variable or the command that it is taken from gave nothing",
-                    false => "is missing",
-                },
-            ));
-        };
+        let token = Self::require(parameters, name)?;
         if token.len() > MAX_SUBJECT_TOKEN {
             return Err(RefusedError::because(Reason::TokenMalformed, "the subject token is over 16 KiB"));
         }
         Ok(Self(token))
     }
 
+    /// The text of that parameter, whatever kind of token it is.
+    ///
+    /// # Errors
+    /// `request_malformed` if it is missing or empty.
+    pub(super) fn require(parameters: &'a Parameters<'_>, name: &str) -> Result<&'a str, RefusedError> {
+        parameters.one(name)?.ok_or_else(|| {
+            RefusedError::on_parameter(
+                name,
+                match parameters.is_sent(name) {
+                    true => "is empty: the variable or the command that it is taken from gave nothing",
+                    false => "is missing",
+                },
+            )
+        })
+    }
+
     /// Verifies the token.
-    pub(super) async fn prove(
-        &self,
-        snapshot: &Snapshot,
-        clock: &dyn Clock,
-        progress: &mut Progress,
-    ) -> Result<CallerProof, RefusedError> {
-        verify(snapshot, clock, self.0, progress).await.map(CallerProof::Federated)
+    pub(super) async fn prove(&self, context: &mut ProofContext<'_>) -> Result<VerifiedClaims, RefusedError> {
+        verify(context.snapshot, context.clock, self.0, &mut context.record.progress).await
     }
 
     /// Caches a token that was granted something. Tokens of strangers must not take its place.

@@ -4,28 +4,39 @@
 //! A new grant is a file with its request, its prover and their tests, and a variant of
 //! [`GrantType`] and of [`Grant`]. No step of the pipeline changes.
 
+mod api_key;
 mod assertion;
+pub(crate) mod dpop;
 mod grant_type;
 mod id_token;
 mod names;
+mod own_token;
 mod pipeline;
 mod progress;
+mod proof_refusal;
 mod token_exchange;
 
+pub use dpop::endpoint_url;
 pub use grant_type::GrantType;
 pub(crate) use id_token::{MAX_SUBJECT_TOKEN, verify};
 pub(crate) use names::TokenRequest;
 pub use pipeline::Exchanged;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use progress::Progress;
+pub(crate) use proof_refusal::ProofRefusal;
+
+use std::net::IpAddr;
 
 use sts_token::CallerProof;
 use sts_types::Clock;
 use sts_types::rfc::parameter;
 
 use crate::Snapshot;
+use crate::decision_record::DecisionRecord;
+use crate::introspect::Introspector;
 use crate::parameters::Parameters;
 use crate::reason::{Reason, RefusedError};
+use api_key::ClientSecret;
 use id_token::IdToken;
 use token_exchange::TokenExchange;
 
@@ -51,6 +62,8 @@ enum Grant<'a> {
     TokenExchange(TokenExchange<'a>),
     /// RFC 7523, as a grant or as client authentication.
     Assertion(IdToken<'a>),
+    /// A client that authenticates by an API key.
+    ApiKey(ClientSecret<'a>),
 }
 
 impl<'a> GrantRequest<'a> {
@@ -63,7 +76,8 @@ impl<'a> GrantRequest<'a> {
         parameters.forbid_repeats(&[parameter::AUDIENCE, parameter::RESOURCE])?;
         let grant = GrantType::of(parameters);
         let takes_credentials = grant == Some(GrantType::ClientCredentials);
-        if !takes_credentials && CREDENTIALS.iter().any(|name| parameters.has(name)) {
+        let has_credentials = parameters.basic().is_some() || CREDENTIALS.iter().any(|name| parameters.has(name));
+        if !takes_credentials && has_credentials {
             return Err(RefusedError::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION));
         }
         if !parameters.has(parameter::GRANT_TYPE) {
@@ -78,8 +92,26 @@ impl GrantType {
         match self {
             Self::TokenExchange => token_exchange::parse,
             Self::JwtBearer => assertion::jwt_bearer,
-            Self::ClientCredentials => assertion::client_credentials,
+            Self::ClientCredentials => client_credentials,
         }
+    }
+}
+
+/// The message for a client without credentials.
+const NO_CREDENTIALS: &str =
+    "the client did not authenticate: send an API key as its secret, or the platform's ID token as `client_assertion`";
+
+/// A client authenticates by one of two methods, and by no more than one (RFC 6749 section 2.3).
+fn client_credentials<'a>(parameters: &'a Parameters<'_>) -> Result<GrantRequest<'a>, RefusedError> {
+    let has_assertion = parameters.has(parameter::CLIENT_ASSERTION) || parameters.has(parameter::CLIENT_ASSERTION_TYPE);
+    match (parameters.basic().is_some(), parameters.has(parameter::CLIENT_SECRET), has_assertion) {
+        (false, false, true) => assertion::client_assertion(parameters),
+        (true, false, false) | (false, true, false) => api_key::client_secret(parameters),
+        (false, false, false) => Err(RefusedError::because(Reason::InvalidClient, NO_CREDENTIALS)),
+        _ => Err(RefusedError::because(
+            Reason::RequestMalformed,
+            "the client authenticates in more than one way: send one of Basic, `client_secret` and `client_assertion`",
+        )),
     }
 }
 
@@ -93,18 +125,32 @@ fn forbid_actor(parameters: &Parameters<'_>) -> Result<(), RefusedError> {
     Ok(())
 }
 
+/// What a prover needs.
+pub(crate) struct ProofContext<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) introspector: &'a Introspector,
+    /// The caller's address, if known.
+    pub(crate) source: Option<IpAddr>,
+    /// Learns every step, because the caller may hang up meanwhile.
+    pub(crate) record: &'a mut DecisionRecord,
+}
+
 impl Grant<'_> {
-    /// Proves who the caller is. `progress` records every step, because the caller may hang up
-    /// meanwhile.
-    async fn prove(
-        &self,
-        snapshot: &Snapshot,
-        clock: &dyn Clock,
-        progress: &mut Progress,
-    ) -> Result<CallerProof, RefusedError> {
+    /// Proves who the caller is.
+    async fn prove(&self, context: &mut ProofContext<'_>) -> Result<CallerProof, RefusedError> {
         match self {
-            Self::TokenExchange(exchange) => exchange.prove(snapshot, clock, progress).await,
-            Self::Assertion(assertion) => assertion.prove(snapshot, clock, progress).await,
+            Self::TokenExchange(exchange) => exchange.prove(context).await,
+            Self::Assertion(assertion) => assertion.prove(context).await.map(CallerProof::Federated),
+            Self::ApiKey(secret) => secret.prove(context).map(CallerProof::ApiKey),
+        }
+    }
+
+    /// Proves who acts, if somebody does.
+    async fn prove_actor(&self, context: &mut ProofContext<'_>) -> Result<Option<CallerProof>, RefusedError> {
+        match self {
+            Self::TokenExchange(exchange) => exchange.prove_actor(context).await,
+            Self::Assertion(_) | Self::ApiKey(_) => Ok(None),
         }
     }
 
@@ -113,6 +159,7 @@ impl Grant<'_> {
         match self {
             Self::TokenExchange(exchange) => exchange.granted(snapshot, proof),
             Self::Assertion(assertion) => assertion.granted(snapshot, proof),
+            Self::ApiKey(_) => {}
         }
     }
 

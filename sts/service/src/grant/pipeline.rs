@@ -2,19 +2,27 @@
 //! reason. The steps know nothing about observers: the pipeline fills the decision record between
 //! them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sts_jose::{DpopExpectation, DpopProof};
 use sts_keyring::Keyring;
-use sts_policy::{Refusal, RequestError, Requested, RequestedNames};
-use sts_store::{EarlierUse, Issued, Ledger};
-use sts_token::{Authorized, CallerProof, MintContext, MintError, MintedToken, StatusReference};
+use sts_policy::{RequestError, Requested, RequestedNames};
+use sts_store::{Issued, Ledger, TakenClaim};
+use sts_token::{
+    Authorized, CallerProof, DelegationError, MintContext, MintError, MintedToken, PossessionError, StatusReference,
+};
+use sts_types::rfc::parameter;
 use sts_types::{Clock, Entropy, RequestId, ScopeSet, StatusListId, StatusWindow, UnixTime, rfc};
 
-use super::{GrantRequest, GrantType};
+use super::token_exchange::of_actor;
+use super::{GrantRequest, GrantType, ProofContext, ProofRefusal, dpop, endpoint_url};
 use crate::Snapshot;
+use crate::api_keys::ApiKeyUses;
 use crate::decision_record::{Conclusion, DecisionRecord};
 use crate::event::EventSink;
+use crate::introspect::{Introspector, token_type};
 use crate::observers::Observers;
 use crate::parameters::Parameters;
 use crate::pending_exchange::PendingExchange;
@@ -35,6 +43,14 @@ const AUDIT_RETRY: Duration = Duration::from_secs(1);
 
 const NOT_SIGNED: &str = "the token cannot be signed right now; nothing was minted";
 
+/// The path of the token endpoint below our issuer.
+const TOKEN_ENDPOINT: &str = "/token";
+
+const TOO_DEEP: &str =
+    "the token came from three tokens before it already, and no more may follow: exchange an earlier one";
+const TOO_MANY_ACTORS: &str = "four actors stand behind the token already, and no more may follow";
+const DELEGATED_ACTOR: &str =
+    "the actor token has an actor itself: send a token that the actor got for itself as `actor_token`";
 const SEVERAL_TARGETS: &str = "more than one target is named: name one API in audience or resource";
 
 /// A successful exchange.
@@ -43,6 +59,8 @@ pub struct Exchanged {
     pub access_token: String,
     /// Its type, if the grant is a token exchange.
     pub issued_token_type: Option<&'static str>,
+    /// How it is presented: `Bearer`, or `DPoP` if it is bound to a key.
+    pub token_type: &'static str,
     /// Seconds until it expires.
     pub expires_in: u32,
     /// Its scopes.
@@ -69,6 +87,8 @@ pub(crate) struct Pipeline {
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) observers: Arc<Observers>,
     pub(crate) timer: PreciseTimer,
+    pub(crate) introspector: Arc<Introspector>,
+    pub(crate) api_key_uses: Arc<ApiKeyUses>,
 }
 
 impl Pipeline {
@@ -85,17 +105,12 @@ impl Pipeline {
         pending: &mut PendingExchange,
     ) -> Result<Exchanged, RefusedError> {
         pending.run_under(snapshot);
-        let request_id = pending.request_id().clone();
         // If audit is required, reserve a place in the audit trail before any decision.
         let has_place = !self.events.is_required() || pending.reserve_place();
-        let result = if has_place {
-            self.run_steps(snapshot, parameters, &request_id, pending.record()).await
-        } else {
-            Err(audit_unavailable())
-        };
+        let result =
+            if has_place { self.run_steps(snapshot, parameters, pending).await } else { Err(audit_unavailable()) };
         if result.is_err()
-            && let name = GrantType::of(parameters).unwrap_or(GrantType::TokenExchange).token_parameter()
-            && let Ok(Some(token)) = parameters.one(name)
+            && let Ok(Some(token)) = parameters.one(token_at_fault(pending.record()))
         {
             pending.record().refused_token(token);
         }
@@ -104,7 +119,8 @@ impl Pipeline {
             Ok(_) => Conclusion::Granted,
             Err(refused) => Conclusion::Refused(refused.clone()),
         });
-        if result.as_ref().is_err_and(|refused| refused.reason == Reason::NotAuthorized) {
+        let is_of_key = matches!(pending.record().proof_refusal, Some(ProofRefusal::ApiKey(_)));
+        if result.as_ref().is_err_and(|refused| is_of_key || refused.reason == Reason::NotAuthorized) {
             self.wait_for_quantum(pending.record()).await;
         }
         result
@@ -115,35 +131,30 @@ impl Pipeline {
         &self,
         snapshot: &Snapshot,
         parameters: &Parameters<'_>,
-        request_id: &RequestId,
-        record: &mut DecisionRecord,
+        pending: &mut PendingExchange,
     ) -> Result<Exchanged, RefusedError> {
+        let (request_id, source) = (pending.request_id().clone(), pending.source());
+        let record = pending.record();
         record.enter(Phase::Parse, &*self.clock);
         self.require_audit()?;
         record.grant = GrantType::of(parameters);
         let request = GrantRequest::parse(parameters)?;
         record.record_request(&request.names);
-        let proof = request.grant.prove(snapshot, &*self.clock, &mut record.progress).await?;
-        record.proven(&proof);
+        let possession = self.verify_possession(snapshot, parameters)?;
+        let (proof, actor) = self.prove(snapshot, &request, source, record).await?;
 
         record.enter(Phase::Decide, &*self.clock);
-        check_audience(snapshot, &proof)?;
-        // Not earlier: a caller without a proof must not learn which names exist.
-        let names = request.names.as_requested();
-        let requested = resolve(snapshot, &names)?;
-        let now = self.clock.now();
-        let authorized = match authorize(snapshot, proof, &names, &requested, now) {
-            Ok(authorized) => authorized,
-            Err(refused) => {
-                record.denied = Some((requested, now));
-                return Err(refused);
-            }
+        let authorized = self.decide(snapshot, &request, proof, record)?;
+        let authorized = delegate(snapshot, authorized, actor, self.clock.now(), record)?;
+        let authorized = authorized.bound_to(possession).map_err(of_possession)?;
+        let proof_of_possession = authorized.possession_claim().map(|claim| claim.key);
+        let api_key = match authorized.proof() {
+            CallerProof::ApiKey(key) => Some(key.id().clone()),
+            CallerProof::Federated(_) | CallerProof::Own(_) => None,
         };
-        record.account = Some(authorized.grant().account.name.to_string());
-        request.grant.granted(snapshot, authorized.proof());
 
         record.enter(Phase::Mint, &*self.clock);
-        let minted = self.mint(snapshot, authorized, request_id).await?;
+        let minted = self.mint(snapshot, authorized, &request_id).await?;
 
         record.enter(Phase::Record, &*self.clock);
         // Take the time again, because proving may have waited for an issuer.
@@ -151,11 +162,88 @@ impl Pipeline {
         // Before the store has it, because the caller may hang up before the store answers.
         record.minted = Some(minted.record().clone());
         let names_issued_type = request.grant.names_issued_type();
-        self.record(minted, names_issued_type).await.map_err(|NotRecordedError { refused, earlier_use }| {
+        let recorded = self.record(minted, names_issued_type).await;
+        if let (Ok(_), Some(id), Some(source)) = (&recorded, &api_key, source) {
+            self.api_key_uses.note(id, self.clock.now(), source);
+        }
+        recorded.map_err(|NotRecordedError { refused, taken }| {
             record.minted = None;
-            record.earlier_use = earlier_use;
+            let Some(taken) = taken else { return refused };
+            if Some(taken.key) == proof_of_possession {
+                return dpop::REPLAYED;
+            }
+            record.earlier_use = taken.earlier_use;
             refused
         })
+    }
+
+    /// Checks the proof of possession, if the request has one.
+    fn verify_possession(
+        &self,
+        snapshot: &Snapshot,
+        parameters: &Parameters<'_>,
+    ) -> Result<Option<DpopProof>, RefusedError> {
+        if parameters.proofs().is_empty() {
+            return Ok(None);
+        }
+        let uri = endpoint_url(&snapshot.issuer, TOKEN_ENDPOINT);
+        let expected = DpopExpectation { method: "POST", uri: &uri, access_token: None, now: self.clock.now() };
+        dpop::verify(parameters.proofs(), &expected)
+    }
+
+    /// Proves who the caller is, and who acts.
+    async fn prove(
+        &self,
+        snapshot: &Snapshot,
+        request: &GrantRequest<'_>,
+        source: Option<IpAddr>,
+        record: &mut DecisionRecord,
+    ) -> Result<(CallerProof, Option<CallerProof>), RefusedError> {
+        let (clock, introspector) = (&*self.clock, &*self.introspector);
+        let mut context = ProofContext { snapshot, clock, introspector, source, record };
+        let proof = request.grant.prove(&mut context).await?;
+        context.record.proven(&proof);
+        check_audience(snapshot, &proof)?;
+        let actor = request.grant.prove_actor(&mut context).await?;
+        if let Some(actor) = &actor {
+            context.record.is_at_actor = true;
+            check_audience(snapshot, actor).map_err(of_actor)?;
+            context.record.is_at_actor = false;
+        }
+        Ok((proof, actor))
+    }
+
+    /// Resolves the names of the request, and evaluates the rules.
+    fn decide(
+        &self,
+        snapshot: &Snapshot,
+        request: &GrantRequest<'_>,
+        proof: CallerProof,
+        record: &mut DecisionRecord,
+    ) -> Result<Authorized, RefusedError> {
+        // Not earlier: a caller without a proof must not learn which names exist.
+        let names = request.names.as_requested();
+        let requested = resolve(snapshot, &names)?;
+        let now = self.clock.now();
+        if let CallerProof::Own(parent) = &proof
+            && !parent.may_have_a_child()
+        {
+            record.proof_refusal = Some(ProofRefusal::TooDeep);
+            return Err(RefusedError::because(Reason::TokenTypeRefused, TOO_DEEP));
+        }
+        let authorized = proof.authorize(&snapshot.rules, &requested, now).map_err(|denied| {
+            record.denied = Some((requested, now));
+            record.proof_refusal = denied.diagnosis.map(ProofRefusal::Rules);
+            match Reason::from(denied.refusal) {
+                Reason::TargetNotGranted if snapshot.rules.names_several_targets(&names) => {
+                    RefusedError::because(Reason::TargetNotGranted, SEVERAL_TARGETS)
+                }
+                reason => reason.into(),
+            }
+        })?;
+        record.account = Some(authorized.grant().account.name.to_string());
+        request.grant.granted(snapshot, authorized.proof());
+        Ok(authorized)
     }
 
     /// Refuses if audit is required and not possible.
@@ -227,16 +315,22 @@ impl Pipeline {
     #[tracing::instrument(level = "debug", name = "store.issue", skip_all, fields(jti = %minted.record().jti))]
     async fn record(&self, minted: MintedToken, names_issued_type: bool) -> Result<Exchanged, NotRecordedError> {
         let (jwt, lifetime, record, claims) = minted.into_parts();
-        let scope = record.scope.clone();
+        let (scope, token_type) = (record.scope.clone(), token_type(&record));
         match self.ledger.issue(record, claims).await {
             Ok(Issued::Recorded) => {
                 let issued_token_type = names_issued_type.then_some(rfc::TOKEN_TYPE_ACCESS_TOKEN);
-                Ok(Exchanged { access_token: jwt, issued_token_type, expires_in: lifetime.as_secs(), scope })
+                Ok(Exchanged {
+                    access_token: jwt,
+                    issued_token_type,
+                    token_type,
+                    expires_in: lifetime.as_secs(),
+                    scope,
+                })
             }
             Ok(Issued::Replayed(taken)) => {
-                Err(NotRecordedError { refused: Reason::TokenReplayed.into(), earlier_use: taken.earlier_use })
+                Err(NotRecordedError { refused: Reason::TokenReplayed.into(), taken: Some(taken) })
             }
-            Err(error) => Err(NotRecordedError { refused: RefusedError::by_ledger(&error), earlier_use: None }),
+            Err(error) => Err(NotRecordedError { refused: RefusedError::by_ledger(&error), taken: None }),
         }
     }
 
@@ -254,8 +348,8 @@ impl Pipeline {
 /// A token that must not leave, because the store did not record it.
 struct NotRecordedError {
     refused: RefusedError,
-    /// The exchange that used up the one-use token, if the store said so.
-    earlier_use: Option<EarlierUse>,
+    /// The claim that was taken before.
+    taken: Option<TakenClaim>,
 }
 
 fn audit_unavailable() -> RefusedError {
@@ -284,26 +378,38 @@ fn resolve(snapshot: &Snapshot, names: &RequestedNames<'_>) -> Result<Requested,
     })
 }
 
-fn authorize(
+/// Lets the actor act, if there is one.
+fn delegate(
     snapshot: &Snapshot,
-    proof: CallerProof,
-    names: &RequestedNames<'_>,
-    requested: &Requested,
+    authorized: Authorized,
+    actor: Option<CallerProof>,
     now: UnixTime,
+    record: &mut DecisionRecord,
 ) -> Result<Authorized, RefusedError> {
-    let decided = match proof {
-        CallerProof::Federated(verified) => {
-            verified.authorize(&snapshot.rules, requested, now).map_err(|denied| denied.refusal)
+    let Some(actor) = actor else { return Ok(authorized) };
+    let account = authorized.grant().account.name.to_string();
+    authorized.delegate(actor, &snapshot.rules, &snapshot.issuer, now).map_err(|error| {
+        record.proof_refusal = Some(ProofRefusal::Actor { account, error });
+        match error {
+            DelegationError::TooManyActors => RefusedError::because(Reason::TokenTypeRefused, TOO_MANY_ACTORS),
+            DelegationError::DelegatedActor => RefusedError::because(Reason::TokenTypeRefused, DELEGATED_ACTOR),
+            DelegationError::Actor(_) | DelegationError::MayAct | DelegationError::NoToken => {
+                Reason::NotAuthorized.into()
+            }
         }
-        // The rules do not know this kind of proof, so they grant nothing for it.
-        CallerProof::ApiKey(_) | CallerProof::Own(_) => Err(Refusal::NoIdentityMatched),
-    };
-    decided.map_err(|refusal| match Reason::from(refusal) {
-        Reason::TargetNotGranted if snapshot.rules.names_several_targets(names) => {
-            RefusedError::because(Reason::TargetNotGranted, SEVERAL_TARGETS)
-        }
-        reason => reason.into(),
     })
+}
+
+fn of_possession(error: PossessionError) -> RefusedError {
+    RefusedError { detail: Some(error.to_string().into()), ..Reason::ProofInvalid.into() }
+}
+
+/// The parameter with the token that a refusal is about.
+fn token_at_fault(record: &DecisionRecord) -> &'static str {
+    if record.is_at_actor {
+        return parameter::ACTOR_TOKEN;
+    }
+    record.grant.unwrap_or(GrantType::TokenExchange).token_parameter()
 }
 
 fn seconds(millis: u64) -> UnixTime {

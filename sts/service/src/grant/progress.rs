@@ -39,6 +39,11 @@ impl Progress {
         self.entry = Some(entry.clone());
     }
 
+    /// Returns to the entry of the subject token after the actor's was verified.
+    pub(crate) fn return_to(&mut self, entry: Option<EntryName>) {
+        self.entry = entry;
+    }
+
     /// The issuer entry, once it is certain.
     pub(crate) fn entry(&self) -> Option<&EntryName> {
         self.entry.as_ref()

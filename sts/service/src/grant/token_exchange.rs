@@ -1,18 +1,50 @@
-//! Token exchange (RFC 8693): a platform's ID token in, a token of ours out.
+//! Token exchange (RFC 8693): a platform's ID token, or a token of ours, for a token of ours.
 
 use sts_token::CallerProof;
-use sts_types::Clock;
 use sts_types::rfc::{self, parameter};
 
 use super::id_token::IdToken;
-use super::{Grant, GrantRequest, Progress, TokenRequest};
+use super::own_token::OwnTokenText;
+use super::{Grant, GrantRequest, ProofContext, TokenRequest};
 use crate::Snapshot;
 use crate::parameters::Parameters;
 use crate::reason::{Reason, RefusedError};
 
-/// A platform's ID token to exchange.
+/// The tokens of an exchange.
 pub(super) struct TokenExchange<'a> {
-    subject: IdToken<'a>,
+    subject: TypedToken<'a>,
+    actor: Option<TypedToken<'a>>,
+}
+
+/// A token, with the type that the request says it has. Each type has its own verifier, so a token
+/// that is sent as another type than it has is refused.
+enum TypedToken<'a> {
+    IdToken(IdToken<'a>),
+    Own(OwnTokenText<'a>),
+}
+
+impl<'a> TypedToken<'a> {
+    fn read(parameters: &'a Parameters<'_>, name: &str, type_name: &str) -> Result<Self, RefusedError> {
+        match parameters.one(type_name)? {
+            None => Err(RefusedError::on_parameter(type_name, "is missing")),
+            Some(rfc::TOKEN_TYPE_JWT | rfc::TOKEN_TYPE_ID_TOKEN) => IdToken::read(parameters, name).map(Self::IdToken),
+            // How long it may be is the limit of what we mint.
+            Some(rfc::TOKEN_TYPE_ACCESS_TOKEN) => {
+                Ok(Self::Own(OwnTokenText(parameters.one(name)?.unwrap_or_default())))
+            }
+            Some(_) => Err(RefusedError::on_parameter(
+                type_name,
+                "is none of urn:ietf:params:oauth:token-type:id_token, urn:ietf:params:oauth:token-type:jwt and urn:ietf:params:oauth:token-type:access_token",
+            )),
+        }
+    }
+
+    async fn prove(&self, context: &mut ProofContext<'_>) -> Result<CallerProof, RefusedError> {
+        match self {
+            Self::IdToken(token) => token.prove(context).await.map(CallerProof::Federated),
+            Self::Own(token) => token.prove(context).await.map(CallerProof::Own),
+        }
+    }
 }
 
 /// Checks the request's shape (RFC 8693 section 2.1).
@@ -20,49 +52,70 @@ pub(super) struct TokenExchange<'a> {
 /// # Errors
 /// `request_malformed`, or `token_malformed` for a token over the limit.
 pub(super) fn parse<'a>(parameters: &'a Parameters<'_>) -> Result<GrantRequest<'a>, RefusedError> {
-    let malformed = |rule| Err(RefusedError::because(Reason::RequestMalformed, rule));
-    let subject = IdToken::read(parameters, parameter::SUBJECT_TOKEN);
-    // A missing token is told before anything else, one that is too large after the whole shape.
+    IdToken::require(parameters, parameter::SUBJECT_TOKEN)?;
+    let subject = TypedToken::read(parameters, parameter::SUBJECT_TOKEN, parameter::SUBJECT_TOKEN_TYPE);
+    // A token over the limit is told after the whole shape.
     if let Err(refused) = &subject
         && refused.reason == Reason::RequestMalformed
     {
         return Err(refused.clone());
     }
-    match parameters.one(parameter::SUBJECT_TOKEN_TYPE)? {
-        None => return malformed("`subject_token_type` is missing"),
-        Some(rfc::TOKEN_TYPE_JWT | rfc::TOKEN_TYPE_ID_TOKEN) => {}
-        Some(_) => {
-            return malformed(
-                "`subject_token_type` is neither urn:ietf:params:oauth:token-type:jwt nor urn:ietf:params:oauth:token-type:id_token",
-            );
+    let actor = match (parameters.has(parameter::ACTOR_TOKEN), parameters.has(parameter::ACTOR_TOKEN_TYPE)) {
+        (false, false) => None,
+        (false, true) => {
+            IdToken::require(parameters, parameter::ACTOR_TOKEN)?;
+            None
         }
-    }
-    if parameters.has(parameter::ACTOR_TOKEN) || parameters.has(parameter::ACTOR_TOKEN_TYPE) {
-        return malformed("delegation is not offered: send no `actor_token`");
-    }
+        (true, _) => Some(TypedToken::read(parameters, parameter::ACTOR_TOKEN, parameter::ACTOR_TOKEN_TYPE)?),
+    };
     match parameters.one(parameter::REQUESTED_TOKEN_TYPE)? {
         None | Some(rfc::TOKEN_TYPE_ACCESS_TOKEN | rfc::TOKEN_TYPE_JWT) => {}
-        Some(_) => return malformed("`requested_token_type` is not urn:ietf:params:oauth:token-type:access_token"),
+        Some(_) => {
+            return Err(RefusedError::on_parameter(
+                parameter::REQUESTED_TOKEN_TYPE,
+                "is not urn:ietf:params:oauth:token-type:access_token",
+            ));
+        }
     }
     let names = TokenRequest::parse(parameters)?;
-    Ok(GrantRequest { grant: Grant::TokenExchange(TokenExchange { subject: subject? }), names })
+    Ok(GrantRequest { grant: Grant::TokenExchange(TokenExchange { subject: subject?, actor }), names })
 }
 
 impl TokenExchange<'_> {
     /// Verifies the subject token.
-    pub(super) async fn prove(
-        &self,
-        snapshot: &Snapshot,
-        clock: &dyn Clock,
-        progress: &mut Progress,
-    ) -> Result<CallerProof, RefusedError> {
-        self.subject.prove(snapshot, clock, progress).await
+    pub(super) async fn prove(&self, context: &mut ProofContext<'_>) -> Result<CallerProof, RefusedError> {
+        self.subject.prove(context).await
     }
 
-    /// Called after the rules have granted something for the proof.
-    pub(super) fn granted(&self, snapshot: &Snapshot, proof: &CallerProof) {
-        self.subject.granted(snapshot, proof);
+    /// Verifies the actor's token, if there is one.
+    pub(super) async fn prove_actor(
+        &self,
+        context: &mut ProofContext<'_>,
+    ) -> Result<Option<CallerProof>, RefusedError> {
+        let Some(actor) = &self.actor else { return Ok(None) };
+        let entry_of_subject = context.record.progress.entry().cloned();
+        context.record.is_at_actor = true;
+        let proof = actor.prove(context).await.map_err(of_actor)?;
+        context.record.is_at_actor = false;
+        context.record.progress.return_to(entry_of_subject);
+        Ok(Some(proof))
     }
+
+    /// Caches an ID token that was granted something.
+    pub(super) fn granted(&self, snapshot: &Snapshot, proof: &CallerProof) {
+        if let TypedToken::IdToken(subject) = &self.subject {
+            subject.granted(snapshot, proof);
+        }
+    }
+}
+
+/// The same refusal, about the actor's token. What withholds its cause stays as it is.
+pub(super) fn of_actor(refused: RefusedError) -> RefusedError {
+    if refused.reason == Reason::NotAuthorized || refused.retry_after.is_some() {
+        return refused;
+    }
+    let text = refused.text().replace("subject token", "actor token");
+    RefusedError { detail: Some(format!("`actor_token`: {text}").into()), ..refused }
 }
 
 #[cfg(test)]
@@ -96,10 +149,19 @@ mod tests {
             (&[("grant_type", "password")], Some(GrantUnsupported)),
             (&[("subject_token", "")], Some(RequestMalformed)),
             (&[("subject_token_type", "<none>")], Some(RequestMalformed)),
-            (&[("subject_token_type", rfc::TOKEN_TYPE_ACCESS_TOKEN)], Some(RequestMalformed)),
+            (&[("subject_token_type", rfc::TOKEN_TYPE_ACCESS_TOKEN)], None),
+            (&[("subject_token_type", "urn:ietf:params:oauth:token-type:refresh_token")], Some(RequestMalformed)),
+            (&[("subject_token_type", rfc::TOKEN_TYPE_ACCESS_TOKEN), ("subject_token", "")], Some(RequestMalformed)),
             (&[("subject_token_type", rfc::TOKEN_TYPE_ID_TOKEN)], None),
             (&[("actor_token", "x")], Some(RequestMalformed)),
             (&[("actor_token_type", rfc::TOKEN_TYPE_JWT)], Some(RequestMalformed)),
+            (&[("actor_token", "x"), ("actor_token_type", rfc::TOKEN_TYPE_ID_TOKEN)], None),
+            (&[("actor_token", "x"), ("actor_token_type", rfc::TOKEN_TYPE_ACCESS_TOKEN)], None),
+            (
+                &[("actor_token", "x"), ("actor_token_type", "urn:ietf:params:oauth:token-type:saml2")],
+                Some(RequestMalformed),
+            ),
+            (&[("actor_token", ""), ("actor_token_type", rfc::TOKEN_TYPE_JWT)], Some(RequestMalformed)),
             (&[("actor_token", "")], None),
             (&[("requested_token_type", rfc::TOKEN_TYPE_JWT)], None),
             (&[("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token")], Some(RequestMalformed)),

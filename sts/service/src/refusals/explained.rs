@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use serde_json::json;
 use sts_policy::{Decision, Diagnosis, RequestedAccount};
 use sts_store::{RefusalShare, StoredRefusal};
+use sts_token::ObservedClaims;
 use sts_types::{EntryName, Issuer, UnixTime};
 
 use super::RememberedRefusal;
-use crate::decision_record::{Conclusion, EndedExchange};
+use crate::decision_record::{Conclusion, DecisionRecord, EndedExchange};
 use crate::diagnosis::{RefusedRequest, diagnose, diagnose_unread};
+use crate::event::subject;
 use crate::nearest_miss::nearest_miss;
 use crate::presented::PresentedToken;
 use crate::redact::{redacted, without_secrets};
@@ -48,7 +50,8 @@ impl RememberedRefusal {
         let record = &exchange.record;
         let rules = &exchange.snapshot.rules;
         let claims = record.claims.as_ref();
-        let presented = record.token.as_ref().and_then(|token| PresentedToken::of(token, claims));
+        let at_fault = claims_at_fault(record);
+        let presented = record.token.as_ref().and_then(|token| PresentedToken::of(token, at_fault));
         let (stage, entry) = stage_and_entry(exchange, presented.as_ref());
         let decision = record
             .denied
@@ -75,7 +78,7 @@ impl RememberedRefusal {
             diagnosis,
             told: told.to_owned(),
             issuer_entry: entry.map(|entry| entry.to_string()),
-            subject: claims.map(|claims| redacted(claims.subject().as_str())),
+            subject: subject(record),
             account,
             nearest_identity,
             failing_condition,
@@ -103,14 +106,23 @@ fn stage_and_entry(exchange: &EndedExchange, presented: Option<&PresentedToken>)
     if let Some(claims) = &record.claims {
         return (RefusalStage::Verified, Some(claims.entry().clone()));
     }
+    if record.parent.is_some() || record.proof_refusal.is_some() {
+        return (RefusalStage::Verified, record.progress.entry().cloned());
+    }
     let issuer = presented.and_then(|token| Issuer::new(token.iss.as_deref()?).ok());
     let named = issuer.as_ref().map_or(&[][..], |issuer| exchange.snapshot.trust.entries(issuer));
     let entry = record.progress.entry().cloned().or_else(|| match named {
         [only] => Some(only.entry.clone()),
         _ => None,
     });
-    let is_named = entry.is_some() || !named.is_empty();
+    let is_ours = issuer.as_ref() == Some(&exchange.snapshot.issuer);
+    let is_named = entry.is_some() || !named.is_empty() || is_ours;
     (if is_named { RefusalStage::Named } else { RefusalStage::Stranger }, entry)
+}
+
+/// The verified claims of the token that a refusal is about.
+fn claims_at_fault(record: &DecisionRecord) -> Option<&ObservedClaims> {
+    record.claims.as_ref().filter(|_| !record.is_at_actor)
 }
 
 fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {
@@ -120,6 +132,10 @@ fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {
         Conclusion::Unread(refusal) => return diagnose_unread(refusal),
         Conclusion::Granted | Conclusion::Abandoned => return Diagnosis::default(),
     };
+    if let Some(cause) = &record.proof_refusal {
+        let found = cause.diagnosis(&exchange.snapshot);
+        return Diagnosis { reason: refused.reason.name().into(), ..found };
+    }
     let asked = record.asked.clone().unwrap_or_default();
     let diagnosis = diagnose(
         &exchange.snapshot,
@@ -127,7 +143,7 @@ fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {
             refused,
             token: record.token.as_ref().map(|token| token.as_str()),
             entry,
-            claims: record.claims.as_ref().map(sts_token::ObservedClaims::claims),
+            claims: claims_at_fault(record).map(ObservedClaims::claims),
             asked: asked.request_names(),
             now: record.denied.as_ref().map_or_else(|| seconds(exchange.ended_millis), |(_, now)| *now),
             earlier_use: record.earlier_use.as_ref(),

@@ -23,6 +23,7 @@ use super::published::{StatusList, StatusListsView};
 use super::{STATUS_LIST_TTL, StatusLists, uri};
 use crate::Snapshot;
 use crate::signing::within_deadline;
+use crate::standing::Ancestry;
 
 /// Time between two passes, unless one is requested.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -399,9 +400,13 @@ async fn try_scan(
             // gone.
             return Ok(status.ledger.look_up(after).await?.map(|_| bits));
         }
+        let ancestry = Ancestry::of(&*status.ledger, page.iter().map(|entry| &entry.record)).await?;
         for Entry { record, revoked } in &page {
             let Some(index) = record.status_index else { continue };
-            let is_valid = revoked.is_none() && !status.rules.covers(rules, record) && snapshot.supports(record, now);
+            let is_valid = revoked.is_none()
+                && !status.rules.covers(rules, record)
+                && snapshot.supports(record, now)
+                && ancestry.fault(record, snapshot, (&status.rules, rules), now).is_none();
             if !is_valid && let Some((id, place)) = StatusListId::holding(StatusWindow::of(record.exp), index) {
                 bits.entry(id).or_default().set(place);
             }

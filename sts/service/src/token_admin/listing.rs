@@ -9,6 +9,7 @@ use sts_types::{AccountId, FederatedProof, Jti, TokenRecord, UnixTime};
 use super::TokenAdmin;
 use super::names::{NamedObjects, UnknownName};
 use crate::Snapshot;
+use crate::standing::{AncestorFault, Ancestry};
 
 /// The most records in one page.
 const MAX_PAGE: usize = 1000;
@@ -167,8 +168,9 @@ impl TokenAdmin {
             let is_last = page.len() < MAX_PAGE;
             scanned += page.len();
             after = page.last().map(|entry| entry.record.jti.clone());
+            let ancestry = Ancestry::of(&*self.ledger, page.iter().map(|entry| &entry.record)).await?;
             for entry in page {
-                let token = self.view(snapshot, &rules, entry);
+                let token = self.view(snapshot, &rules, entry, &ancestry);
                 if filter.fits(&token) {
                     tokens.push(token);
                 }
@@ -197,7 +199,8 @@ impl TokenAdmin {
     ) -> Result<Option<TokenView>, sts_store::LedgerError> {
         let Some(entry) = self.ledger.look_up(jti).await? else { return Ok(None) };
         let rules = self.ledger.rules().await?;
-        Ok(Some(self.view(snapshot, &rules, entry)))
+        let ancestry = Ancestry::of(&*self.ledger, std::iter::once(&entry.record)).await?;
+        Ok(Some(self.view(snapshot, &rules, entry, &ancestry)))
     }
 
     /// The unknown names in `query`. An empty list alone would not say why it is empty.
@@ -217,15 +220,21 @@ impl TokenAdmin {
         Ok(unknown.iter().map(UnknownName::to_string).collect())
     }
 
-    fn view(&self, snapshot: &Snapshot, rules: &Arc<[Revocation]>, entry: Entry) -> TokenView {
+    fn view(&self, snapshot: &Snapshot, rules: &Arc<[Revocation]>, entry: Entry, ancestry: &Ancestry) -> TokenView {
         let Entry { record, revoked } = entry;
-        let revoked = revoked.or_else(|| self.rules.covering(rules, &record));
         let now = self.clock.now();
+        let fault = ancestry.fault(&record, snapshot, (&self.rules, rules), now);
+        let is_supported = !matches!(fault, Some(AncestorFault::Gone)) && snapshot.supports(&record, now);
+        let of_ancestor = || match fault {
+            Some(AncestorFault::Revoked(revocation)) => Some(revocation),
+            Some(AncestorFault::Gone) | None => None,
+        };
+        let revoked = revoked.or_else(|| self.rules.covering(rules, &record)).or_else(of_ancestor);
         let state = if record.exp <= now {
             TokenState::Expired
         } else if revoked.is_some() {
             TokenState::Revoked
-        } else if snapshot.supports(&record, now) {
+        } else if is_supported {
             TokenState::Active
         } else {
             TokenState::Inactive

@@ -140,14 +140,14 @@ impl TokenAdmin {
             None => None,
         };
         let mut recorded: BTreeSet<String> = BTreeSet::new();
-        let note = |entry: Option<&Entry>| {
+        let mut note = |entry: Option<&Entry>| {
             let Some(own) = entry.and_then(|entry| kind.of(&entry.record)) else { return true };
             if !recorded.contains(own) {
                 recorded.insert(own.to_owned());
             }
             own != name
         };
-        self.scan_records(id.as_ref(), note).await?;
+        self.scan_records(id.as_ref(), |visited| note(visited.map(|(entry, _)| entry))).await?;
         if recorded.contains(name) {
             return Ok(None);
         }

@@ -6,6 +6,7 @@ use sts_store::{Entry, LedgerError, Listing};
 use sts_types::{AccountId, Jti};
 
 use super::TokenAdmin;
+use crate::standing::Ancestry;
 
 /// Records per query.
 const PAGE: usize = 1000;
@@ -29,7 +30,7 @@ impl TokenAdmin {
     pub(super) async fn scan_records(
         &self,
         account: Option<&AccountId>,
-        mut visit: impl FnMut(Option<&Entry>) -> bool,
+        mut visit: impl FnMut(Option<(&Entry, &Ancestry)>) -> bool,
     ) -> Result<Scanned, LedgerError> {
         let until = self.clock.monotonic().saturating_add(BUDGET);
         for _ in 0..ATTEMPTS {
@@ -38,7 +39,8 @@ impl TokenAdmin {
             loop {
                 let page = self.records_after(account, after.clone(), PAGE).await?;
                 let Some(page) = page else { break };
-                if !page.iter().all(|entry| visit(Some(entry))) || page.len() < PAGE {
+                let ancestry = Ancestry::of(&*self.ledger, page.iter().map(|entry| &entry.record)).await?;
+                if !page.iter().all(|entry| visit(Some((entry, &ancestry)))) || page.len() < PAGE {
                     return Ok(Scanned::Done);
                 }
                 if self.clock.monotonic() >= until {

@@ -123,6 +123,8 @@ pub fn record(jti: &str, account: &str) -> TokenRecord {
         token_digest: Digest256([1; 32]),
         account: AccountId::new(account).unwrap(),
         proof: Proof::Federated(federated()),
+        actor: None,
+        confirmation: None,
         api: ApiName::new("deploy").unwrap(),
         audience: Audience::new("https://deploy.example.com").unwrap(),
         scope: ScopeSet::parse("deployments:create releases:read").unwrap(),

@@ -1,0 +1,285 @@
+//! Decides on a token of ours that is exchanged for another. The new token is of the same account,
+//! and no more is granted than the identity of the first token grants today, and, for the API of an
+//! ancestor, than that ancestor has.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use sts_types::{AccountId, ApiName, EntryName, IdentityName, Lifetime, ScopeSet, UnixTime};
+
+use crate::account::Account;
+use crate::evaluate::{target, within};
+use crate::finding::quoted;
+use crate::identity::ApiGrant;
+use crate::ruleset::{Provenance, RuleSet};
+use crate::{Diagnosis, Grant, Outcome, Refusal, Replay, Requested, RequestedAccount};
+
+/// A token of ours in an exchange. Whether it and its ancestors are in force is the caller's duty.
+#[derive(Clone, Copy, Debug)]
+pub struct ParentToken<'a> {
+    /// Its account's id.
+    pub account: &'a AccountId,
+    /// Its `iat`.
+    pub issued: UnixTime,
+    /// What the first of its ancestors was minted on.
+    pub root: Root<'a>,
+    /// API and scopes of the token and of each ancestor.
+    pub ancestors: &'a [(&'a ApiName, &'a ScopeSet)],
+}
+
+/// What a token that came from no other of ours was minted on.
+#[derive(Clone, Copy, Debug)]
+pub enum Root<'a> {
+    /// An ID token.
+    Identity {
+        /// The identity that let it in.
+        identity: &'a IdentityName,
+        /// Its issuer entry.
+        entry: &'a EntryName,
+    },
+    /// An API key of the account.
+    ApiKey {
+        /// What the key is narrowed to, in every API.
+        scopes: Option<&'a ScopeSet>,
+    },
+}
+
+/// What a root grants today.
+struct RootGrants<'a> {
+    index: usize,
+    account: &'a Account,
+    grants: Cow<'a, [ApiGrant]>,
+    identity: Option<IdentityName>,
+    ttl: Option<Lifetime>,
+}
+
+impl RuleSet {
+    /// Decides on a request that presents a token of ours.
+    #[must_use]
+    pub fn decide_descendant(&self, parent: &ParentToken<'_>, requested: &Requested, now: UnixTime) -> Outcome {
+        match self.descendant(parent, requested, now) {
+            Ok(grant) => Outcome::Granted(grant),
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    fn descendant(&self, parent: &ParentToken<'_>, requested: &Requested, now: UnixTime) -> Result<Grant, Refusal> {
+        let root = self.root_grants(parent, now).ok_or(Refusal::NoIdentityMatched)?;
+        match requested.account {
+            RequestedAccount::Any => {}
+            RequestedAccount::Known(named) if named == root.index => {}
+            RequestedAccount::Known(_) | RequestedAccount::Nobody => return Err(Refusal::NoSuchAccount),
+        }
+        let grant = self.limited(root.account, &root.grants, parent.ancestors, requested)?;
+        within(&grant, requested)?;
+        Ok(Grant {
+            account: Arc::clone(&root.account.granted),
+            identity: root.identity,
+            api: grant.name,
+            audience: grant.audience,
+            scopes: requested.scopes.clone().unwrap_or(grant.scopes),
+            lifetime: self.lifetime([root.ttl, root.account.terms.ttl], requested),
+            // Only ID tokens are used up.
+            replay: Replay::Allow,
+            copy_claims: Arc::default(),
+            requires_proof: root.account.terms.require_proof,
+        })
+    }
+
+    /// What the root of `parent` grants. `None` if the rules do not support the token any more.
+    fn root_grants(&self, parent: &ParentToken<'_>, now: UnixTime) -> Option<RootGrants<'_>> {
+        match parent.root {
+            Root::Identity { identity, entry } => {
+                let provenance = Provenance { account: parent.account, identity, entry, issued: parent.issued };
+                let (index, account, identity) = self.live_identity(&provenance, now)?;
+                Some(RootGrants {
+                    index,
+                    account,
+                    grants: Cow::Borrowed(&identity.terms.grants),
+                    identity: Some(identity.name.clone()),
+                    ttl: identity.terms.ttl,
+                })
+            }
+            Root::ApiKey { scopes } => {
+                let (index, account) = self.account_of_id(parent.account)?;
+                let is_live = account.terms.window.is_live(parent.issued, now);
+                let grants = scopes.map_or(Cow::Borrowed(&account.terms.grants[..]), |scopes| {
+                    Cow::Owned(self.narrowed(&account.terms.grants, scopes))
+                });
+                is_live.then_some(RootGrants { index, account, grants, identity: None, ttl: None })
+            }
+        }
+    }
+
+    /// `grants` without the scopes that are not among `scopes`.
+    fn narrowed(&self, grants: &[ApiGrant], scopes: &ScopeSet) -> Vec<ApiGrant> {
+        let narrow = |grant: &ApiGrant| {
+            let kept: ScopeSet = grant.scopes.iter().filter(|scope| scopes.contains(scope.as_str())).cloned().collect();
+            self.is_granted(grant.api, &kept).then(|| ApiGrant { scopes: kept, ..grant.clone() })
+        };
+        grants.iter().filter_map(narrow).collect()
+    }
+
+    /// Whether `scopes` are a grant: an API that declares scopes and keeps none is not granted.
+    fn is_granted(&self, api: usize, scopes: &ScopeSet) -> bool {
+        !scopes.is_empty() || self.apis.get(api).is_some_and(|api| api.scopes.is_empty())
+    }
+
+    /// The grant for the requested API, without the scopes that an ancestor for the same API lacks.
+    fn limited(
+        &self,
+        account: &Account,
+        grants: &[ApiGrant],
+        ancestors: &[(&ApiName, &ScopeSet)],
+        requested: &Requested,
+    ) -> Result<ApiGrant, Refusal> {
+        let grant = target(account, grants, requested)?;
+        let is_kept = |scope: &str| {
+            ancestors.iter().filter(|(api, _)| **api == grant.name).all(|(_, scopes)| scopes.contains(scope))
+        };
+        let scopes: ScopeSet = grant.scopes.iter().filter(|scope| is_kept(scope.as_str())).cloned().collect();
+        if !self.is_granted(grant.api, &scopes) {
+            return Err(Refusal::TargetNotGranted);
+        }
+        Ok(ApiGrant { scopes, ..grant.clone() })
+    }
+
+    /// Explains why a request that presents a token of ours is refused, and what would end that.
+    #[must_use]
+    pub fn diagnose_descendant(&self, parent: &ParentToken<'_>, requested: &Requested, refusal: Refusal) -> Diagnosis {
+        let id = parent.account;
+        let Some((_, account)) = self.account_of_id(id) else {
+            let cause = format!("the presented token is of account {}, which is gone", quoted(id.as_str()));
+            return Diagnosis::new(refusal.reason(), cause).at("subject_token");
+        };
+        let name = quoted(account.granted.name.as_str());
+        // The time of the token itself, so that what ended since is named and not left out.
+        let root = self.root_grants(parent, parent.issued);
+        let grants = root.as_ref().map_or(&[][..], |root| &root.grants);
+        let apis = grants.iter().map(|grant| quoted(grant.name.as_str())).collect::<Vec<_>>().join(", ");
+        let origin = match parent.root {
+            Root::Identity { identity, .. } => format!("identity {} of account {name}", quoted(identity.as_str())),
+            Root::ApiKey { .. } => format!("the API key of account {name}"),
+        };
+        let found = |cause: String| Diagnosis::new(refusal.reason(), cause);
+        match refusal {
+            Refusal::NoSuchAccount => {
+                found(format!("the presented token is of account {name}, and the request names another"))
+                    .at("audience")
+                    .expected(account.granted.name.as_str())
+                    .fix(format!("name {name}, or no account"))
+            }
+            Refusal::TargetRequired => {
+                found(format!("no API was asked for, and account {name} has several and no `default_api`"))
+                    .at("audience")
+                    .expected(apis.clone())
+                    .fix(format!("name one of {apis} in `audience`"))
+            }
+            Refusal::TargetNotGranted => found(format!("{origin} does not grant the API that was asked for"))
+                .at("audience")
+                .expected(apis.clone())
+                .fix(format!("ask for one of {apis}")),
+            Refusal::ScopeNotGranted => {
+                let left = self.limited(account, grants, parent.ancestors, requested).map(|grant| grant.scopes);
+                let left = quoted(&left.unwrap_or_default().to_string());
+                let cause = format!(
+                    "a token that is exchanged for another of account {name} has no more scopes than that one and {origin}: {left}"
+                );
+                found(cause)
+                    .at("scope")
+                    .actual(requested.scopes.as_ref().map(ToString::to_string).unwrap_or_default())
+                    .expected(left.clone())
+                    .fix(format!("ask for scopes among {left}"))
+            }
+            Refusal::AccountDisabled | Refusal::NoIdentityMatched | Refusal::AmbiguousAccount => {
+                found(format!("the presented token came from {origin}, which does not accept tokens any more"))
+                    .at("subject_token")
+                    .fix("present a new ID token or API key")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+    use crate::{AccountSpec, RequestedNames};
+
+    /// `octo` may create and read at `deploy` and use `logs`, which has no scopes; its identity `reads` only reads.
+    fn rules() -> RuleSet {
+        let octo = AccountSpec {
+            grants: vec![grant("deploy", &["create", "read"]), grant("logs", &[])],
+            identities: vec![
+                subject("all", "repo:acme/app:ref:refs/heads/main"),
+                crate::IdentitySpec {
+                    scopes: Some(scopes(&["read"])),
+                    ..subject("reads", "repo:acme/app:ref:refs/heads/dev")
+                },
+            ],
+            ..account("octo", vec![])
+        };
+        crate::fixture::rules(&spec(vec![octo, account("other", vec![])]))
+    }
+
+    /// The scopes for `audience` and `scope` with a token of identity `of` and these ancestors.
+    fn decide(of: &str, ancestors: &[(&str, &str)], audience: &[&str], scope: &str) -> Result<String, Refusal> {
+        let rules = rules();
+        let audience = words(audience);
+        let asked = RequestedNames { audience: &audience, scope: Some(scope), ..RequestedNames::default() };
+        let requested = rules.resolve(&asked).unwrap();
+        let ancestors: Vec<_> = ancestors
+            .iter()
+            .map(|(api, scope)| (ApiName::new(api).unwrap(), ScopeSet::parse(scope).unwrap()))
+            .collect();
+        let borrowed: Vec<_> = ancestors.iter().map(|(api, scopes)| (api, scopes)).collect();
+        let (account, identity) = (AccountId::new("octo").unwrap(), IdentityName::new(of).unwrap());
+        let entry = EntryName::new("github").unwrap();
+        let root = match of {
+            "key" => Root::ApiKey { scopes: None },
+            _ => Root::Identity { identity: &identity, entry: &entry },
+        };
+        let reading = ScopeSet::parse("read").unwrap();
+        let root = if of == "reading key" { Root::ApiKey { scopes: Some(&reading) } } else { root };
+        let parent = ParentToken { account: &account, issued: NOW, root, ancestors: &borrowed };
+        match rules.decide_descendant(&parent, &requested, NOW) {
+            Outcome::Granted(grant) => Ok(format!("{} {}", grant.api, grant.scopes)),
+            Outcome::Refused(refusal) => {
+                let diagnosis = rules.diagnose_descendant(&parent, &requested, refusal);
+                assert!(!diagnosis.cause.is_empty() && diagnosis.reason == refusal.reason(), "{diagnosis:?}");
+                Err(refusal)
+            }
+        }
+    }
+
+    #[test]
+    fn c085_a_token_of_a_token_has_no_more_than_its_identity_and_every_ancestor_for_the_same_api() {
+        use Refusal::{NoIdentityMatched, NoSuchAccount, ScopeNotGranted, TargetNotGranted, TargetRequired};
+        let parent = &[("deploy", "read")][..];
+        for (of, ancestors, audience, scope, wanted) in [
+            ("all", &[("deploy", "create read")][..], &["deploy"][..], "", Ok("deploy create read")),
+            ("all", &[("deploy", "create read")], &["deploy"], "create", Ok("deploy create")),
+            ("all", parent, &["deploy"], "", Ok("deploy read")),
+            ("all", parent, &["deploy"], "create", Err(ScopeNotGranted)),
+            ("all", parent, &["octo", "logs"], "", Ok("logs ")),
+            ("all", &[("logs", ""), ("deploy", "read")], &["deploy"], "create", Err(ScopeNotGranted)),
+            ("all", &[("logs", ""), ("deploy", "read")], &["deploy"], "", Ok("deploy read")),
+            ("all", &[("deploy", "gone")], &["deploy"], "", Err(TargetNotGranted)),
+            ("reads", parent, &["logs"], "", Err(TargetNotGranted)),
+            ("reads", &[("deploy", "create read")], &["deploy"], "create", Err(ScopeNotGranted)),
+            ("all", parent, &[], "", Err(TargetRequired)),
+            ("all", parent, &["other", "deploy"], "", Err(NoSuchAccount)),
+            ("all", parent, &["nobody", "deploy"], "", Err(NoSuchAccount)),
+            ("all", parent, &["deploy"], "unheard:of", Err(ScopeNotGranted)),
+            ("key", &[("deploy", "create read")], &["deploy"], "create", Ok("deploy create")),
+            ("key", parent, &["logs"], "", Ok("logs ")),
+            ("key", parent, &["deploy"], "create", Err(ScopeNotGranted)),
+            ("reading key", &[("deploy", "create read")], &["deploy"], "", Ok("deploy read")),
+            ("reading key", &[("deploy", "create read")], &["deploy"], "create", Err(ScopeNotGranted)),
+            ("gone", parent, &["deploy"], "", Err(NoIdentityMatched)),
+        ] {
+            let wanted = wanted.map(str::to_owned);
+            assert_eq!(decide(of, ancestors, audience, scope), wanted, "{of} {ancestors:?} {audience:?} {scope}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Whether a recorded token is in force, together with the tokens that it depends on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sts_store::{Entry, Ledger, LedgerError, Revocation};
+use sts_types::{Jti, TokenRecord, UnixTime};
+
+use crate::Snapshot;
+use crate::introspect::Introspector;
+use crate::rules_in_force::RulesInForce;
+
+/// Where a recorded token stands.
+pub(crate) enum Standing {
+    /// Nothing ends it.
+    InForce {
+        /// Its record.
+        record: Box<TokenRecord>,
+        /// The records of the tokens that it depends on.
+        ancestors: Vec<TokenRecord>,
+    },
+    /// There is no record of it, or of a token that it depends on.
+    Unknown(Jti),
+    /// It is revoked, or a token that it depends on is.
+    Revoked {
+        /// The token that the revocation covers.
+        jti: Jti,
+        /// The revocation.
+        revocation: Box<Revocation>,
+    },
+    /// Its account, identity, issuer entry or actor is gone or disabled, or that of a token that it
+    /// depends on.
+    Unsupported(Box<TokenRecord>),
+}
+
+impl Standing {
+    /// The record, if the token is in force.
+    pub(crate) fn into_record(self) -> Option<TokenRecord> {
+        match self {
+            Self::InForce { record, .. } => Some(*record),
+            Self::Unknown(_) | Self::Revoked { .. } | Self::Unsupported(_) => None,
+        }
+    }
+}
+
+impl Introspector {
+    /// Where the token of `jti` stands. `parent` is the token that it says it came from, which is
+    /// read in the same round trip. The caller has to check that the presented token is the one of
+    /// the record.
+    ///
+    /// # Errors
+    /// If the ledger does not answer.
+    pub(crate) async fn standing(
+        &self,
+        snapshot: &Snapshot,
+        jti: &Jti,
+        parent: Option<&Jti>,
+    ) -> Result<Standing, LedgerError> {
+        let mut wanted = vec![jti.clone()];
+        wanted.extend(parent.filter(|parent| *parent != jti).cloned());
+        // Both at once, so that a remote store costs one round trip.
+        let (found, rules) = tokio::try_join!(self.look_up(wanted), self.ledger.rules())?;
+        let mut found = Ancestry(found);
+        let Some(entry) = found.0.remove(jti) else { return Ok(Standing::Unknown(jti.clone())) };
+        found.complete(&*self.ledger, std::iter::once(&entry.record)).await?;
+        let now = self.clock.now();
+        let mut ancestors = Vec::new();
+        for ancestor in entry.record.ancestors() {
+            if ancestor == jti {
+                // No token comes from itself. Nobody but us could have written such a record.
+                return Ok(Standing::Unknown(ancestor.clone()));
+            }
+            match found.0.remove(ancestor) {
+                Some(entry) => match self.of_entry(snapshot, &rules, entry, now) {
+                    Ok(record) => ancestors.push(record),
+                    Err(standing) => return Ok(standing),
+                },
+                // One that was met before is sound.
+                None if ancestors.iter().any(|record: &TokenRecord| record.jti == *ancestor) => {}
+                None => return Ok(Standing::Unknown(ancestor.clone())),
+            }
+        }
+        Ok(match self.of_entry(snapshot, &rules, entry, now) {
+            Ok(record) => Standing::InForce { record: Box::new(record), ancestors },
+            Err(standing) => standing,
+        })
+    }
+
+    async fn look_up(&self, jtis: Vec<Jti>) -> Result<HashMap<Jti, Entry>, LedgerError> {
+        if let [only] = jtis.as_slice() {
+            let entry = self.ledger.look_up(only.clone()).await?;
+            return Ok(entry.map(|entry| (entry.record.jti.clone(), entry)).into_iter().collect());
+        }
+        let found = self.ledger.look_up_all(jtis).await?;
+        Ok(found.into_iter().flatten().map(|entry| (entry.record.jti.clone(), entry)).collect())
+    }
+
+    /// The record of one token, if nothing ends that token by itself.
+    fn of_entry(
+        &self,
+        snapshot: &Snapshot,
+        rules: &Arc<[Revocation]>,
+        Entry { record, revoked }: Entry,
+        now: UnixTime,
+    ) -> Result<TokenRecord, Standing> {
+        if let Some(revocation) = revoked.or_else(|| self.rules.covering(rules, &record)) {
+            return Err(Standing::Revoked { jti: record.jti, revocation: Box::new(revocation) });
+        }
+        if snapshot.supports(&record, now) { Ok(record) } else { Err(Standing::Unsupported(Box::new(record))) }
+    }
+}
+
+/// The entries of tokens that others depend on, by `jti`.
+#[derive(Default)]
+pub(crate) struct Ancestry(HashMap<Jti, Entry>);
+
+/// What ends a token through one that it depends on.
+pub(crate) enum AncestorFault {
+    /// The ancestor is revoked.
+    Revoked(Revocation),
+    /// Its record is gone, or the rules do not support it any more.
+    Gone,
+}
+
+impl Ancestry {
+    /// The ancestors of `records`, in one round trip if there are any.
+    ///
+    /// # Errors
+    /// If the ledger does not answer.
+    pub(crate) async fn of(
+        ledger: &dyn Ledger,
+        records: impl Iterator<Item = &TokenRecord>,
+    ) -> Result<Self, LedgerError> {
+        let mut ancestry = Self::default();
+        ancestry.complete(ledger, records).await?;
+        Ok(ancestry)
+    }
+
+    /// Reads the ancestors of `records` that are missing.
+    async fn complete<'a>(
+        &mut self,
+        ledger: &dyn Ledger,
+        records: impl Iterator<Item = &'a TokenRecord>,
+    ) -> Result<(), LedgerError> {
+        let mut missing: Vec<Jti> =
+            records.flat_map(TokenRecord::ancestors).filter(|jti| !self.0.contains_key(*jti)).cloned().collect();
+        missing.sort_unstable();
+        missing.dedup();
+        if !missing.is_empty() {
+            let found = ledger.look_up_all(missing).await?;
+            self.0.extend(found.into_iter().flatten().map(|entry| (entry.record.jti.clone(), entry)));
+        }
+        Ok(())
+    }
+
+    /// What ends the token of `record` through one that it depends on.
+    pub(crate) fn fault(
+        &self,
+        record: &TokenRecord,
+        snapshot: &Snapshot,
+        rules: (&RulesInForce, &Arc<[Revocation]>),
+        now: UnixTime,
+    ) -> Option<AncestorFault> {
+        let (in_force, list) = rules;
+        record.ancestors().find_map(|jti| {
+            let Some(Entry { record, revoked }) = self.0.get(jti) else { return Some(AncestorFault::Gone) };
+            match revoked.clone().or_else(|| in_force.covering(list, record)) {
+                Some(revocation) => Some(AncestorFault::Revoked(revocation)),
+                None => (!snapshot.supports(record, now)).then_some(AncestorFault::Gone),
+            }
+        })
+    }
+
+    /// Whether an ancestor of `record` fits.
+    pub(crate) fn any(&self, record: &TokenRecord, fits: impl Fn(&Entry) -> bool) -> bool {
+        record.ancestors().filter_map(|jti| self.0.get(jti)).any(fits)
+    }
+}

@@ -1,0 +1,140 @@
+//! Delegation (RFC 8693 section 1.1): an account that acts for another.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sts_claims::Json;
+use sts_policy::{ActorError, GrantedAccount, Replay, RuleSet};
+use sts_types::{Actor, Issuer, KeyThumbprint, Proof, ReplayClaim, UnixTime};
+
+use crate::{Authorized, CallerProof, VerifiedClaims};
+
+/// How many actors `act` may nest.
+const MAX_ACTORS: usize = 4;
+
+/// Why nobody acts for the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DelegationError {
+    /// The rules do not let the actor act.
+    #[error("the rules do not let this actor act: {0:?}")]
+    Actor(ActorError),
+    /// `may_act` of the subject token names somebody else.
+    #[error("`may_act` of the subject token names somebody else")]
+    MayAct,
+    /// The actor's token has an actor itself, so it does not show that its account acts.
+    #[error("the actor token has an actor itself")]
+    DelegatedActor,
+    /// More actors than `act` may nest.
+    #[error("`act` would nest more than 4 actors")]
+    TooManyActors,
+    /// An API key is no actor token.
+    #[error("an API key is no actor token")]
+    NoToken,
+}
+
+/// An account that acts, with its proof.
+#[derive(Debug)]
+pub(crate) struct Delegate {
+    pub(crate) account: Arc<GrantedAccount>,
+    pub(crate) proof: Proof,
+    /// When the actor's token expires.
+    pub(crate) expires_at: UnixTime,
+    /// The claim on the one use of the actor's token.
+    pub(crate) claim: Option<ReplayClaim>,
+    /// The key that the actor's token is bound to.
+    pub(crate) confirmation: Option<KeyThumbprint>,
+}
+
+impl Authorized {
+    /// Lets the account that `actor` proves act for the account of the grant. `issuer` is ours.
+    ///
+    /// # Errors
+    /// See [`DelegationError`].
+    pub fn delegate(
+        self,
+        actor: CallerProof,
+        rules: &RuleSet,
+        issuer: &Issuer,
+        now: UnixTime,
+    ) -> Result<Self, DelegationError> {
+        if !self.may_act(&actor, issuer) {
+            return Err(DelegationError::MayAct);
+        }
+        if self.prior_actor().map_or(0, |actor| actor.chain().count()) >= MAX_ACTORS {
+            return Err(DelegationError::TooManyActors);
+        }
+        let delegate = self.delegate_of(actor, rules, now)?;
+        Ok(Self { delegate: Some(Box::new(delegate)), ..self })
+    }
+
+    fn delegate_of(&self, actor: CallerProof, rules: &RuleSet, now: UnixTime) -> Result<Delegate, DelegationError> {
+        let subject = &self.grant.account.id;
+        match actor {
+            CallerProof::Federated(verified) => {
+                let actor = rules.actor_of(subject, verified.facts(now)).map_err(DelegationError::Actor)?;
+                Ok(Delegate {
+                    claim: match actor.replay {
+                        Replay::Allow => None,
+                        Replay::Once => Some(verified.replay_claim(None)),
+                        Replay::OncePerAccount => Some(verified.replay_claim(Some(actor.account.id.as_str()))),
+                    },
+                    proof: Proof::Federated(verified.recorded(actor.identity)),
+                    account: actor.account,
+                    expires_at: verified.expires_at(),
+                    confirmation: None,
+                })
+            }
+            CallerProof::Own(parent) => {
+                let record = parent.record;
+                if record.actor.is_some() {
+                    return Err(DelegationError::DelegatedActor);
+                }
+                let account = rules.may_act(subject, &record.account).map_err(DelegationError::Actor)?;
+                Ok(Delegate {
+                    proof: record.proof.descendant(record.jti),
+                    account,
+                    expires_at: record.exp,
+                    claim: None,
+                    confirmation: record.confirmation,
+                })
+            }
+            CallerProof::ApiKey(_) => Err(DelegationError::NoToken),
+        }
+    }
+
+    /// Whether `may_act` of the subject token, if it has one, names the actor (RFC 8693 section 4.4).
+    /// All of its members must be claims of the actor's token.
+    fn may_act(&self, actor: &CallerProof, issuer: &Issuer) -> bool {
+        let CallerProof::Federated(subject) = &self.proof else { return true };
+        let Some(may_act) = subject.claims().member("may_act") else { return true };
+        let Value::Object(members) = may_act.to_value() else { return false };
+        !members.is_empty()
+            && members.iter().all(|(name, wanted)| claim_of(actor, issuer, name).as_ref() == Some(wanted))
+    }
+
+    /// Who acted before.
+    fn prior_actor(&self) -> Option<&Actor> {
+        match &self.proof {
+            CallerProof::Own(parent) => parent.record.actor.as_deref(),
+            CallerProof::Federated(_) | CallerProof::ApiKey(_) => None,
+        }
+    }
+}
+
+/// A claim of the actor's token.
+fn claim_of(actor: &CallerProof, issuer: &Issuer, name: &str) -> Option<Value> {
+    match actor {
+        CallerProof::Federated(verified) => claim(verified, name),
+        CallerProof::Own(parent) => match name {
+            "iss" => Some(issuer.as_str().into()),
+            "sub" | "client_id" => Some(parent.record.account.as_str().into()),
+            _ => None,
+        },
+        CallerProof::ApiKey(_) => None,
+    }
+}
+
+fn claim(verified: &VerifiedClaims, name: &str) -> Option<Value> {
+    // Not `get`: a null is no claim, and an `iss` that the token lacks is not that of its entry.
+    verified.claims().member(name).map(Json::to_value)
+}

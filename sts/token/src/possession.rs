@@ -1,0 +1,56 @@
+//! Binds a token to the key that its caller has proven to hold (RFC 9449).
+
+use sts_jose::DpopProof;
+use sts_types::{KeyThumbprint, ReplayClaim};
+
+use crate::{Authorized, CallerProof};
+
+/// Why a token is not bound as it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PossessionError {
+    /// The account requires a proof, and the request has none.
+    #[error("the tokens of this service account are bound to a key: send a DPoP proof")]
+    Required,
+    /// A presented token of ours is bound to a key, and the request has no proof.
+    #[error("the presented token is bound to a key: send a DPoP proof by that key")]
+    Bound,
+    /// The proof is by another key than the one that a presented token is bound to.
+    #[error("the DPoP proof is by another key than the presented token is bound to")]
+    OtherKey,
+}
+
+impl Authorized {
+    /// Binds the token to the key of `proof`. Without a proof it is a bearer token, if it may be one.
+    ///
+    /// # Errors
+    /// See [`PossessionError`].
+    pub fn bound_to(self, proof: Option<DpopProof>) -> Result<Self, PossessionError> {
+        match &proof {
+            None if self.bindings().next().is_some() => return Err(PossessionError::Bound),
+            None if self.grant.requires_proof => return Err(PossessionError::Required),
+            None => {}
+            Some(proof) => {
+                if self.bindings().any(|key| key != proof.thumbprint()) {
+                    return Err(PossessionError::OtherKey);
+                }
+            }
+        }
+        Ok(Self { possession: proof.map(Box::new), ..self })
+    }
+
+    /// The keys that the presented tokens of ours are bound to.
+    fn bindings(&self) -> impl Iterator<Item = &KeyThumbprint> {
+        let parent = match &self.proof {
+            CallerProof::Own(parent) => parent.confirmation(),
+            CallerProof::Federated(_) | CallerProof::ApiKey(_) => None,
+        };
+        let delegate = self.delegate.as_ref().and_then(|delegate| delegate.confirmation.as_ref());
+        parent.into_iter().chain(delegate)
+    }
+
+    /// The claim on the one use of the proof.
+    #[must_use]
+    pub fn possession_claim(&self) -> Option<ReplayClaim> {
+        self.possession.as_ref().map(|proof| ReplayClaim { key: proof.replay_key(), until: proof.replay_until() })
+    }
+}
