@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 use sts_types::{ApiKeyId, UnixTime};
+use utoipa::ToSchema;
 
 use crate::names::names;
+use crate::schema::EpochSeconds;
 
 names! {
     /// Whether a key gets tokens.
@@ -18,9 +20,10 @@ names! {
 }
 
 /// An API key, without its secret.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKeyInfo {
     /// Its id: the 12 characters after `sts_`.
+    #[schema(value_type = String)]
     pub id: ApiKeyId,
     /// The account.
     pub account: String,
@@ -28,41 +31,49 @@ pub struct ApiKeyInfo {
     pub name: String,
     /// The scopes that its tokens are narrowed to; absent for all of the account's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub scopes: Option<Vec<String>>,
     /// The networks it may be used from; empty for everywhere.
     #[serde(default)]
+    #[schema(required)]
     pub allow_from: Vec<String>,
     /// Whether it gets tokens.
     pub state: ApiKeyState,
     /// When it was created.
+    #[schema(value_type = EpochSeconds)]
     pub created_at: UnixTime,
     /// Who created it.
     pub created_by: String,
     /// When it expires.
+    #[schema(value_type = EpochSeconds)]
     pub expires_at: UnixTime,
     /// When it was last used, at most a minute old.
+    #[schema(value_type = Option<EpochSeconds>, required)]
     pub last_used_at: Option<UnixTime>,
     /// The address it was last used from.
+    #[schema(required)]
     pub last_used_from: Option<String>,
 }
 
 /// The answer of `GET .../api-keys`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKeyPage {
     /// The keys, in the order in which they were created.
     pub items: Vec<ApiKeyInfo>,
     /// Go on `after` this; `null` when there are no more.
+    #[schema(required)]
     pub next: Option<String>,
 }
 
 /// The body of `POST .../api-keys`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewApiKey {
     /// What to call it.
     pub name: String,
     /// How long it is valid: `30d`, or seconds. Default: `api_keys.default_ttl`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "duration")]
+    #[schema(schema_with = crate::schema::duration)]
     pub ttl: Option<String>,
     /// The scopes that its tokens are narrowed to. Default: all of the account's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +84,7 @@ pub struct NewApiKey {
 }
 
 /// The answer of `POST .../api-keys`. `key` is in no other answer, and is nowhere kept.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKeyCreated {
     /// The key as lists have it.
     #[serde(flatten)]
@@ -90,9 +101,10 @@ impl std::fmt::Debug for ApiKeyCreated {
 }
 
 /// The answer of `DELETE .../api-keys/{id}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKeyRevoked {
     /// The key that is gone. The tokens made with it are inactive.
+    #[schema(value_type = String)]
     pub revoked: ApiKeyId,
 }
 

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sts_types::ObjectKind;
+use utoipa::ToSchema;
 
 use crate::is_false;
 use crate::names::names;
 use crate::problem::{Effect, Finding};
+use crate::schema::ObjectKindName;
 
 /// The body of `POST /admin/v1/apply`: the objects as they are to be.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyRequest {
     /// The objects.
@@ -23,14 +25,16 @@ pub struct ApplyRequest {
 }
 
 /// An object as it is to be.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AppliedObject {
     /// Its kind.
+    #[schema(value_type = ObjectKindName)]
     pub kind: ObjectKind,
     /// Its name.
     pub name: String,
     /// Its document.
+    #[schema(value_type = Object)]
     pub spec: Map<String, Value>,
 }
 
@@ -51,7 +55,7 @@ names! {
 }
 
 /// The answer of `POST /admin/v1/apply`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApplyAnswer {
     /// What became of each object: those of the request in their order, then those that were deleted.
     pub items: Vec<AppliedItem>,
@@ -59,15 +63,17 @@ pub struct ApplyAnswer {
     pub findings: Vec<Finding>,
     /// What the changes do to tokens. For a dry run only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub effect: Option<Effect>,
     /// Whether nothing was changed.
     pub dry_run: bool,
 }
 
 /// What became of one object.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AppliedItem {
     /// Its kind.
+    #[schema(value_type = ObjectKindName)]
     pub kind: ObjectKind,
     /// Its name.
     pub name: String,
@@ -75,6 +81,7 @@ pub struct AppliedItem {
     pub outcome: Applied,
     /// Its revision, if the store has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub revision: Option<u64>,
 }
 

@@ -6,15 +6,19 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 use sts_types::{RequestId, UnixTime};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::query::{QueryError, limit, parameters, written};
+use crate::schema::{EpochSeconds, RequestIdText};
 
 /// A refused request. It holds no token and no claims beyond those that the rules look at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Denial {
     /// The request.
+    #[schema(value_type = RequestIdText)]
     pub request_id: RequestId,
     /// When it was refused.
+    #[schema(value_type = EpochSeconds)]
     pub time: UnixTime,
     /// The verdict with its cause, one line.
     pub summary: String,
@@ -24,49 +28,62 @@ pub struct Denial {
     pub cause: String,
     /// The claim, header member, request parameter or setting at fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub claim: Option<String>,
     /// What it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub actual: Option<String>,
     /// What it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub expected: Option<String>,
     /// The smallest change that would end the refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub fix: Option<String>,
     /// What the caller was told.
     pub told: String,
     /// The issuer entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub issuer_entry: Option<String>,
     /// The token's `sub`, once verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub subject: Option<String>,
     /// The account that the request names, if it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub account: Option<String>,
     /// The identity that came nearest, `account/identity`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub nearest_identity: Option<String>,
     /// The first condition of it that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub failing_condition: Option<FailedCondition>,
     /// What the token says of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub presented: Option<PresentedToken>,
     /// The values of `audience` and `resource` in the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<String>,
     /// The `scope` in the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub scope: Option<String>,
     /// The caller's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
     pub source: Option<IpAddr>,
     /// The generation of the configuration that refused it.
     pub generation: String,
     /// The decision with its trace, if the rules were asked. Lists leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub decision: Option<Value>,
     /// The whole trace as text for people. Lists leave it out.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -74,7 +91,7 @@ pub struct Denial {
 }
 
 /// A condition that a token does not meet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailedCondition {
     /// `subject`, `audience`, or the claim's name or pointer.
     pub on: String,
@@ -82,42 +99,50 @@ pub struct FailedCondition {
     pub expected: String,
     /// What the token has; absent when the claim is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub actual: Option<String>,
 }
 
 /// A refused token by its header and registered claims. Texts are bounded and redacted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PresentedToken {
     /// Whether a key of a trusted issuer verified it. If not, anybody may have written it.
     pub verified: bool,
     /// `iss`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub iss: Option<String>,
     /// The first values of `aud`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aud: Vec<String>,
     /// `kid` of the header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub kid: Option<String>,
     /// `alg` of the header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub alg: Option<String>,
     /// `typ` of the header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub typ: Option<String>,
     /// `exp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, nullable = false)]
     pub exp: Option<Number>,
     /// `nbf`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, nullable = false)]
     pub nbf: Option<Number>,
     /// `iat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, nullable = false)]
     pub iat: Option<Number>,
 }
 
 /// The answer of `GET /admin/v1/denials`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum DenialAnswer {
     // A page of none reads as groups of none but for `left_out`, so groups come first.
@@ -128,35 +153,40 @@ pub enum DenialAnswer {
 }
 
 /// Refused requests, newest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DenialPage {
     /// The requests, each without its trace.
     pub items: Vec<Denial>,
     /// Go on `after` this; `null` when there are no more.
+    #[schema(value_type = Option<RequestIdText>, required)]
     pub next: Option<RequestId>,
 }
 
 /// Refused requests that have something in common, the largest group first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DenialGroups {
     /// The groups.
     pub items: Vec<DenialGroup>,
     /// Always `null`: groups have no pages.
+    #[schema(value_type = Option<RequestIdText>, required)]
     pub next: Option<RequestId>,
     /// How many smaller groups are left out.
     pub left_out: u64,
 }
 
 /// Refused requests that are alike.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DenialGroup {
     /// How many there are.
     pub count: u64,
     /// When the first was refused.
+    #[schema(value_type = EpochSeconds)]
     pub first: UnixTime,
     /// When the last was refused.
+    #[schema(value_type = EpochSeconds)]
     pub last: UnixTime,
     /// The last of them, to look at.
+    #[schema(value_type = RequestIdText)]
     pub request_id: RequestId,
     /// Its verdict with its cause.
     pub summary: String,
@@ -166,19 +196,26 @@ pub struct DenialGroup {
 }
 
 /// Which refused requests to list, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct DenialQuery {
     /// Only those that name this account, or came nearest to one of its identities.
+    #[param(nullable = false)]
     pub account: Option<String>,
     /// Only those of this issuer entry.
+    #[param(nullable = false)]
     pub issuer: Option<String>,
     /// Only those for this reason.
+    #[param(nullable = false)]
     pub reason: Option<String>,
     /// What to count together, separated by commas.
+    #[param(nullable = false)]
     pub group_by: Option<String>,
     /// The request id that the page before ended with.
+    #[param(nullable = false)]
     pub after: Option<String>,
     /// The most items to answer.
+    #[param(nullable = false, minimum = 1, maximum = 1000, default = 100)]
     pub limit: Option<usize>,
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sts_types::{EntryName, Issuer, Kid, UnixTime};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::names::names;
 use crate::query::{QueryError, moment, parameters, written};
+use crate::schema::EpochSeconds;
 
 names! {
     /// How current an entry's keys are.
@@ -49,7 +51,7 @@ names! {
 }
 
 /// The answer of `GET /admin/v1/issuers`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Issuers {
     /// The entries that stand for one issuer.
     pub issuers: Vec<IssuerEntry>,
@@ -58,7 +60,7 @@ pub struct Issuers {
 }
 
 /// The answer of `GET /admin/v1/issuers/{name}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum IssuerAnswer {
     /// The entry stands for one issuer.
@@ -68,11 +70,13 @@ pub enum IssuerAnswer {
 }
 
 /// The state of one entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IssuerEntry {
     /// The entry's name.
+    #[schema(value_type = String)]
     pub name: EntryName,
     /// Its issuer identifier.
+    #[schema(value_type = String)]
     pub issuer: Issuer,
     /// Where its keys come from.
     pub source: KeySource,
@@ -83,24 +87,32 @@ pub struct IssuerEntry {
     /// How many keys verify tokens now.
     pub usable: u64,
     /// Digest of the usable keys. A different set has a different digest.
+    #[schema(required)]
     pub set_hash: Option<String>,
     /// Its keys, including those of a set past `stale_until`.
     pub keys: Vec<IssuerKey>,
     /// Keys of the set that are not used.
     pub skipped: Vec<SkippedKey>,
     /// When the set was fetched, or its file was read.
+    #[schema(value_type = Option<EpochSeconds>, required)]
     pub fetched_at: Option<UnixTime>,
     /// Seconds since then.
+    #[schema(required)]
     pub age: Option<u64>,
     /// End of the set's freshness; `null` for static sets.
+    #[schema(value_type = Option<EpochSeconds>, required)]
     pub fresh_until: Option<UnixTime>,
     /// Until when it may be used while the issuer is unreachable; `null` for static sets.
+    #[schema(value_type = Option<EpochSeconds>, required)]
     pub stale_until: Option<UnixTime>,
     /// When the next scheduled fetch or file check is due; `null` for keys in the configuration.
+    #[schema(value_type = Option<EpochSeconds>, required)]
     pub next_refresh_at: Option<UnixTime>,
     /// The last completed fetch.
+    #[schema(required)]
     pub last_fetch: Option<LastFetch>,
     /// The last failure; `null` after a success.
+    #[schema(required)]
     pub last_error: Option<LastError>,
     /// Fetches since the start.
     pub fetches: FetchCounts,
@@ -109,9 +121,10 @@ pub struct IssuerEntry {
 }
 
 /// The state of a family of issuers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IssuerFamily {
     /// The entry's name.
+    #[schema(value_type = String)]
     pub name: EntryName,
     /// The form of its issuer identifiers.
     pub issuer_template: String,
@@ -124,24 +137,27 @@ pub struct IssuerFamily {
 }
 
 /// A usable key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IssuerKey {
     /// Its `kid`.
+    #[schema(value_type = Option<String>, required)]
     pub kid: Option<Kid>,
     /// The JWS algorithm that it is bound to.
     pub algorithm: String,
     /// Its RFC 7638 thumbprint.
     pub thumbprint: String,
     /// Other entries of the same issuer with the same key. While there are any, the key is used for none of them.
+    #[schema(value_type = Vec<String>)]
     pub shared_with: Vec<EntryName>,
 }
 
 /// A key that is not used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SkippedKey {
     /// Its index in the key set, from 0.
     pub index: u64,
     /// Its `kid`.
+    #[schema(value_type = Option<String>, required)]
     pub kid: Option<Kid>,
     /// A short stable name of the reason.
     pub reason: String,
@@ -152,25 +168,27 @@ pub struct SkippedKey {
 }
 
 /// A completed fetch or file read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastFetch {
     /// When it ended.
+    #[schema(value_type = EpochSeconds)]
     pub at: UnixTime,
     /// `replaced`, `unchanged`, or the kind of the failure.
     pub outcome: String,
 }
 
 /// A failed fetch or file read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastError {
     /// When it failed.
+    #[schema(value_type = EpochSeconds)]
     pub at: UnixTime,
     /// The error and what to do about it.
     pub message: String,
 }
 
 /// Counts of fetches and file reads by outcome.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FetchCounts {
     /// Fetches that brought a different set.
     pub replaced: u64,
@@ -181,7 +199,7 @@ pub struct FetchCounts {
 }
 
 /// The body of `POST /admin/v1/issuers/{name}/refresh`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RefreshRequest {
     /// Which issuer, where the entry stands for a family of them.
@@ -190,7 +208,7 @@ pub struct RefreshRequest {
 }
 
 /// The answer of `POST /admin/v1/issuers/{name}/refresh`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum RefreshAnswer {
     /// One issuer was refreshed.
@@ -200,7 +218,7 @@ pub enum RefreshAnswer {
 }
 
 /// What a refresh found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Refreshed {
     /// How many keys of the set can be used.
     pub keys: u64,
@@ -209,31 +227,36 @@ pub struct Refreshed {
     /// Whether the set differs from the one before.
     pub changed: bool,
     /// How long the set is fresh, in seconds; `null` for static sets.
+    #[schema(required)]
     pub fresh_for: Option<u64>,
 }
 
 /// What the refresh of a family found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FamilyRefreshed {
     /// Each member.
     pub members: Vec<MemberRefreshed>,
 }
 
 /// What the refresh of one member of a family found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemberRefreshed {
     /// The member.
+    #[schema(value_type = String)]
     pub issuer: Issuer,
     /// What its refresh found.
     pub refreshed: Refreshed,
 }
 
 /// The query string of `GET /admin/v1/issuers/{name}/history`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct HistoryQuery {
     /// Which issuer, where the entry stands for a family of them.
+    #[param(nullable = false)]
     pub issuer: Option<String>,
     /// Only what was in force at this moment.
+    #[param(value_type = Option<String>, nullable = false)]
     pub at: Option<UnixTime>,
 }
 
@@ -262,7 +285,7 @@ impl HistoryQuery {
 }
 
 /// The answer of `GET /admin/v1/issuers/{name}/history`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum HistoryAnswer {
     /// What was trusted at the moment that was asked for.
@@ -272,41 +295,49 @@ pub enum HistoryAnswer {
 }
 
 /// The key sets that an entry had.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyHistory {
     /// The entry's name.
+    #[schema(value_type = String)]
     pub name: EntryName,
     /// The key sets. Each was in force until the next one.
     pub events: Vec<KeySetSeen>,
     /// Since when the last set is unused.
+    #[schema(value_type = Option<EpochSeconds>, required)]
     pub lapsed_at: Option<UnixTime>,
     /// Number of log lines that cannot be read, because a crash tore them or somebody edited them.
     pub unreadable: u64,
 }
 
 /// What an entry trusted at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryAt {
     /// The entry's name.
+    #[schema(value_type = String)]
     pub name: EntryName,
     /// The moment.
+    #[schema(value_type = EpochSeconds)]
     pub at: UnixTime,
     /// Whether there was anything.
     pub state: HistoryState,
     /// The key set that was trusted.
+    #[schema(required)]
     pub event: Option<KeySetSeen>,
     /// Since when no key was trusted.
+    #[schema(value_type = Option<EpochSeconds>, required)]
     pub lapsed_at: Option<UnixTime>,
     /// Number of log lines that cannot be read.
     pub unreadable: u64,
 }
 
 /// A key set that became an entry's current one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeySetSeen {
     /// When it became current.
+    #[schema(value_type = EpochSeconds)]
     pub at: UnixTime,
     /// The entry's issuer identifier at that time.
+    #[schema(value_type = String)]
     pub issuer: Issuer,
     /// Where the set came from: `source`, and `place` where there is one.
     #[serde(flatten)]
@@ -315,13 +346,15 @@ pub struct KeySetSeen {
     pub keys: Vec<KeySeen>,
     /// When the previous set expired, if it expired before this one arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EpochSeconds>, nullable = false)]
     pub previous_lapsed_at: Option<UnixTime>,
 }
 
 /// A key of a set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeySeen {
     /// Its `kid`.
+    #[schema(value_type = Option<String>, required)]
     pub kid: Option<Kid>,
     /// The JWS algorithm that it was bound to.
     pub algorithm: String,
@@ -330,7 +363,7 @@ pub struct KeySeen {
 }
 
 /// Where a key set came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "source", content = "place", rename_all = "snake_case")]
 pub enum SeenFrom {
     /// OpenID Connect Discovery, with the `jwks_uri` that it named.

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use sts_types::{Kid, UnixTime};
+use utoipa::ToSchema;
 
 use crate::names::names;
+use crate::schema::EpochSeconds;
 
 names! {
     /// Phase in the life of a signing key.
@@ -18,31 +20,37 @@ names! {
 }
 
 /// One of our signing keys, with its schedule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SigningKey {
     /// Its `kid`.
+    #[schema(value_type = String)]
     pub kid: Kid,
     /// Its JWS algorithm.
     pub algorithm: String,
     /// What it is used for now.
     pub phase: KeyPhase,
     /// When it was made.
+    #[schema(value_type = EpochSeconds)]
     pub created: UnixTime,
     /// When it begins to sign.
+    #[schema(value_type = EpochSeconds)]
     pub signs_from: UnixTime,
     /// When it stops signing, once that is known.
+    #[schema(value_type = Option<EpochSeconds>, required)]
     pub signs_until: Option<UnixTime>,
     /// When it leaves the published key set, once that is known.
+    #[schema(value_type = Option<EpochSeconds>, required)]
     pub published_until: Option<UnixTime>,
 }
 
 /// Our signing keys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SigningKeys {
     /// Every key that is published.
     pub keys: Vec<SigningKey>,
     /// After a rotation: the `kid` of each key that it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>, nullable = false)]
     pub made: Option<Vec<Kid>>,
 }
 

@@ -15,6 +15,7 @@ mod query;
 mod readiness;
 mod replay_claims;
 mod revocations;
+mod schema;
 mod store;
 mod tokens;
 
@@ -32,12 +33,13 @@ pub use issuers::{
 pub use keys::{KeyPhase, SigningKey, SigningKeys};
 pub use objects::{NewObject, NotInForce, Object, ObjectPage, ObjectQuery, ObjectSource, ReplacedObject};
 pub use problem::{ChangedVerdict, DryRun, Effect, Finding, Problem};
-pub use query::QueryError;
+pub use query::{NoMembers, QueryError};
 pub use readiness::{NamedStatus, Readiness, SinkStatus, StoreWarning};
 pub use replay_claims::{EarlierUse, ReplayClaim};
 pub use revocations::{
     Coverage, Revocation, RevocationRequest, RevocationRule, RevocationRules, RevocationScope, Revoked, UndoneRule,
 };
+pub use schema::RequestIdText;
 pub use store::Acceptance;
 pub use tokens::{Ancestry, Credential, CredentialKind, Token, TokenPage, TokenQuery, TokenState};
 

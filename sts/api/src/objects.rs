@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sts_types::{ObjectKind, UnixTime};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::names::names;
 use crate::problem::Finding;
 use crate::query::{QueryError, limit, parameters, written};
+use crate::schema::{EpochSeconds, ObjectKindName};
 
 names! {
     /// Where an object is declared.
@@ -29,36 +31,45 @@ names! {
 }
 
 /// An object with its document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Object {
     /// Its kind, as paths name it.
+    #[schema(value_type = ObjectKindName)]
     pub kind: ObjectKind,
     /// Its name. For a service account, the username.
     pub name: String,
     /// Its document: the shape of the configuration file as JSON.
+    #[schema(value_type = Object)]
     pub spec: Map<String, Value>,
     /// Where it is declared.
     pub source: ObjectSource,
     /// The file that declares it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub file: Option<String>,
     /// Changes with each write. No two states of an object share one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub revision: Option<u64>,
     /// When it was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EpochSeconds>, nullable = false)]
     pub created_at: Option<UnixTime>,
     /// Who created it: `admin token`, a console user, or an account's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub created_by: Option<String>,
     /// When it was last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EpochSeconds>, nullable = false)]
     pub updated_at: Option<UnixTime>,
     /// Who changed it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub updated_by: Option<String>,
     /// Why it is not in force, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub not_in_force: Option<NotInForce>,
     /// What is wrong with it, if it is set aside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -74,27 +85,29 @@ impl Object {
 }
 
 /// The answer of `GET /admin/v1/{kind}`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ObjectPage {
     /// The objects, in the order of their names.
     pub items: Vec<Object>,
     /// Go on `after` this; `null` when there are no more.
+    #[schema(required)]
     pub next: Option<String>,
 }
 
 /// The body of `POST /admin/v1/{kind}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewObject {
     /// Its name.
     pub name: String,
     /// Its document.
+    #[schema(value_type = Object)]
     pub spec: Map<String, Value>,
 }
 
 /// The body of `PUT /admin/v1/{kind}/{name}`: an object as `GET` answers it. Only `spec` is taken; the
 /// other members may be left out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReplacedObject {
     /// Its kind, which must be that of the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,25 +116,34 @@ pub struct ReplacedObject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Its new document.
+    #[schema(value_type = Object)]
     pub spec: Map<String, Value>,
 }
 
 /// Which objects to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ObjectQuery {
     /// Only those declared there.
+    #[param(nullable = false)]
     pub source: Option<ObjectSource>,
     /// Only those that are enabled, or are not.
+    #[param(nullable = false)]
     pub enabled: Option<bool>,
     /// Only accounts of this team.
+    #[param(nullable = false)]
     pub team: Option<String>,
     /// Only accounts with an identity of this issuer entry.
+    #[param(nullable = false)]
     pub issuer: Option<String>,
     /// Only those with this text in their name, display name or description, letter case ignored.
+    #[param(nullable = false)]
     pub q: Option<String>,
     /// The name that the page before ended with.
+    #[param(nullable = false)]
     pub after: Option<String>,
     /// The most objects of the page.
+    #[param(nullable = false, minimum = 1, maximum = 1000, default = 100)]
     pub limit: Option<usize>,
 }
 

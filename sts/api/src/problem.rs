@@ -2,35 +2,46 @@
 
 use serde::{Deserialize, Serialize};
 use sts_types::RequestId;
+use utoipa::ToSchema;
+
+use crate::schema::RequestIdText;
 
 /// Problem details. `error` and `error_description` repeat the code and the text, as errors of the other paths have them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// Names the kind of problem. `about:blank`: the status says it all, with `reason`.
     #[serde(rename = "type", default = "about_blank")]
+    #[schema(required)]
     pub kind: String,
     /// The status in words.
     #[serde(default)]
+    #[schema(required)]
     pub title: String,
     /// The HTTP status.
     pub status: u16,
     /// What it is and what to do.
     #[serde(default)]
+    #[schema(required)]
     pub detail: String,
     /// The stable reason.
     #[serde(default)]
+    #[schema(required)]
     pub reason: String,
     /// The request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<RequestIdText>, nullable = false)]
     pub request_id: Option<RequestId>,
     /// What is wrong with the candidate.
     #[serde(default)]
+    #[schema(required)]
     pub findings: Vec<Finding>,
     /// The code of RFC 6749 or 6750.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub error: Option<String>,
     /// The same as `detail`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub error_description: Option<String>,
 }
 
@@ -39,27 +50,33 @@ fn about_blank() -> String {
 }
 
 /// A finding about a candidate.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// `error`, `unsafe`, `test_failed`, `warning` or `note`. The last two refuse nothing.
     pub severity: String,
     /// The stable code of the rule behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub code: Option<String>,
     /// A JSON pointer into the body of the request; `null` if the finding is about something else.
+    #[schema(required)]
     pub pointer: Option<String>,
     /// The object that it is about, `kind/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub object: Option<String>,
     /// The file that it is about, `path:line:column`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub file: Option<String>,
     /// What is wrong.
     pub message: String,
     /// What to write instead.
+    #[schema(required)]
     pub help: Option<String>,
     /// A value of a stranger's token that the rule would accept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub witness: Option<String>,
 }
 
@@ -72,7 +89,7 @@ impl Finding {
 }
 
 /// What a change does to tokens: those of the policy tests, and those of the decisions that the server remembers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Effect {
     /// Tokens that are refused now and would be granted.
     pub newly_allowed: Vec<ChangedVerdict>,
@@ -81,21 +98,25 @@ pub struct Effect {
 }
 
 /// A token that a change judges differently.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChangedVerdict {
     /// The policy test that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub test: Option<String>,
     /// The remembered request that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<RequestIdText>, nullable = false)]
     pub request_id: Option<RequestId>,
     /// The issuer entry.
     pub issuer_entry: String,
     /// The token's `sub`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub subject: Option<String>,
     /// The account that grants it, before or after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub account: Option<String>,
     /// The verdict now.
     pub before: String,
@@ -104,7 +125,7 @@ pub struct ChangedVerdict {
 }
 
 /// The answer to a dry run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DryRun {
     /// What a load would warn of.
     pub findings: Vec<Finding>,

@@ -15,6 +15,11 @@ impl From<&str> for QueryError {
     }
 }
 
+/// The body of a request that needs none: an object without members, if there is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoMembers {}
+
 /// The parameters of `query`, decoded.
 pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     url::form_urlencoded::parse(query.as_bytes())

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use sts_types::EntryName;
+use utoipa::ToSchema;
 
 use crate::{IssuerEntry, IssuerFamily};
 
 /// Whether exchanges can be served, in detail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
     /// Whether they can.
     pub ready: bool,
@@ -29,16 +30,17 @@ pub struct Readiness {
 }
 
 /// The state of something that has a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NamedStatus<T> {
     /// The name of the issuer entry.
+    #[schema(value_type = String)]
     pub name: EntryName,
     /// Its state.
     pub status: T,
 }
 
 /// A weakness of the store as it is set up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoreWarning {
     /// A short stable name, as in the metric.
     pub name: String,
@@ -47,7 +49,7 @@ pub struct StoreWarning {
 }
 
 /// A sink of decision events and log lines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SinkStatus {
     /// Its name.
     pub name: String,
@@ -58,6 +60,7 @@ pub struct SinkStatus {
     /// Bytes that wait to be written.
     pub waiting_bytes: u64,
     /// Why the last write failed.
+    #[schema(required)]
     pub error: Option<String>,
 }
 

@@ -2,22 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 use sts_types::RequestId;
+use utoipa::ToSchema;
+
+use crate::schema::RequestIdText;
 
 /// The claim on a one-use token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplayClaim {
     /// Whether the token was used.
     pub taken: bool,
     /// The exchange that it was spent on. Claims of earlier versions do not tell.
+    #[schema(required)]
     pub earlier_use: Option<EarlierUse>,
 }
 
 /// The exchange that a one-use token was spent on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EarlierUse {
     /// When, in milliseconds since the epoch.
     pub at_millis: u64,
     /// Its request.
+    #[schema(value_type = RequestIdText)]
     pub request_id: RequestId,
 }
 

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sts_types::{Jti, UnixTime};
+use utoipa::ToSchema;
 
 use crate::is_false;
 use crate::query::rfc3339;
+use crate::schema::EpochSeconds;
 
 /// The body of `POST /admin/v1/revocations`: all the fields that are given must match.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(min_properties = 1)]
 pub struct RevocationRequest {
     /// One token.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,9 +44,11 @@ pub struct RevocationRequest {
     pub generation: Option<String>,
     /// Patterns on copied claims, by name; also read as `NAME=PATTERN`, or a list of these.
     #[serde(deserialize_with = "claim_patterns", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(schema_with = crate::schema::claim_patterns)]
     pub claim: BTreeMap<String, String>,
     /// Only tokens issued before this moment, in epoch seconds or RFC 3339. Without it, every token recorded by now.
     #[serde(deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = crate::schema::before)]
     pub before: Option<UnixTime>,
     /// Why; kept with the revocation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,30 +62,37 @@ pub struct RevocationRequest {
 }
 
 /// A revocation, as it is recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Revocation {
     /// The rule's id. A revocation of one token has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub id: Option<String>,
     /// What it covers.
+    #[schema(value_type = ScopeMembers)]
     pub scope: RevocationScope,
     /// A rule covers only the tokens issued before this moment, where it is given. Else it covers every token recorded when
     /// the rule was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EpochSeconds>, nullable = false)]
     pub before: Option<UnixTime>,
     /// The millisecond within `before`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub before_millis: u16,
     /// The rule's place among all that were ever made, from 1 on. Rules of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub order: Option<u64>,
     /// When it was made.
+    #[schema(value_type = EpochSeconds)]
     pub at: UnixTime,
     /// Who made it: `token holder`, `admin token`, `command line`, or an account's id.
     pub by: String,
     /// Why, as given.
+    #[schema(required)]
     pub reason: Option<String>,
     /// When the last token that it can cover has expired, and it may be forgotten.
+    #[schema(value_type = EpochSeconds)]
     pub until: UnixTime,
 }
 
@@ -94,33 +106,52 @@ pub enum RevocationScope {
     Rule(RevocationRule),
 }
 
+/// How the OpenAPI document shows [`RevocationScope`].
+#[derive(ToSchema)]
+#[schema(as = RevocationScope, rename_all = "snake_case")]
+#[expect(dead_code, reason = "for the document only")]
+enum ScopeMembers {
+    /// The `jti` of one token.
+    Token(String),
+    /// Every token that all the given fields fit.
+    Rule(RevocationRule),
+}
+
 /// A rule over the fields of recorded tokens: all that are given must match.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct RevocationRule {
     /// The account's id.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub account: Option<String>,
     /// The identity's name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub identity: Option<String>,
     /// The issuer entry's name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub issuer: Option<String>,
     /// A pattern on the subject token's `sub`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub subject: Option<String>,
     /// The id of an API key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub api_key: Option<String>,
     /// The `kid` of the issuer's key that verified the subject token.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub issuer_kid: Option<String>,
     /// Our `kid`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub kid: Option<String>,
     /// The generation of a configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub generation: Option<String>,
     /// Patterns on copied claims, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -128,19 +159,21 @@ pub struct RevocationRule {
 }
 
 /// A number of live tokens, those left out that something else has revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Coverage {
     /// `null` when the store stopped answering before they were counted.
+    #[schema(required)]
     pub covered: Option<u64>,
     /// Whether there may be more: there was no time to look at every record.
     pub at_least: bool,
 }
 
 /// The answer of `POST /admin/v1/revocations`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Revoked {
     /// As it is recorded; not there for a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub revocation: Option<Revocation>,
     /// How many tokens it ends, or would end.
     #[serde(flatten)]
@@ -150,14 +183,14 @@ pub struct Revoked {
 }
 
 /// The answer of `GET /admin/v1/revocation-rules`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RevocationRules {
     /// The rules in force, oldest first.
     pub revocation_rules: Vec<Revocation>,
 }
 
 /// The answer of `DELETE /admin/v1/revocation-rules/{id}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UndoneRule {
     /// The rule that was taken back.
     pub undone: Revocation,

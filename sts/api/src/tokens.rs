@@ -5,9 +5,11 @@ use serde_json::{Map, Value};
 use sts_types::{
     AccountId, ApiKeyId, ApiName, Audience, Digest256, FederatedProof, Jti, Kid, RequestId, ScopeSet, UnixTime,
 };
+use utoipa::{IntoParams, ToSchema};
 
 use crate::names::names;
 use crate::query::{QueryError, limit, moment, parameters, written};
+use crate::schema::{EpochSeconds, RequestIdText, Sha256};
 use crate::{Revocation, is_false};
 
 names! {
@@ -33,81 +35,138 @@ names! {
 }
 
 /// A recorded token. The record never contains the token itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Token {
     /// Its `jti`.
+    #[schema(value_type = String)]
     pub jti: Jti,
     /// SHA-256 of the token.
+    #[schema(value_type = Sha256)]
     pub token_digest: Digest256,
     /// The account's id.
+    #[schema(value_type = String)]
     pub account: AccountId,
     /// The ID token that it goes back to, if it does: `identity`, `entry`, `issuer`, `subject`, `subject_kid` and
     /// `subject_jti_digest`.
     #[serde(flatten)]
+    #[schema(value_type = FederatedMembers)]
     pub federated: Option<FederatedProof>,
     /// The credential of ours that it goes back to, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub credential: Option<Credential>,
     /// The token of ours that it was exchanged for, if it was: `parent` and `ancestors`.
     #[serde(flatten)]
+    #[schema(value_type = AncestryMembers)]
     pub ancestry: Option<Ancestry>,
     /// The API's name.
+    #[schema(value_type = String)]
     pub api: ApiName,
     /// Its `aud`.
+    #[schema(value_type = String)]
     pub audience: Audience,
     /// Its `scope`.
+    #[schema(value_type = Vec<String>)]
     pub scope: ScopeSet,
     /// The copied claims, by name.
+    #[schema(value_type = Object)]
     pub claims: Map<String, Value>,
     /// Our key that signed it.
+    #[schema(value_type = String)]
     pub kid: Kid,
     /// The generation of the configuration that granted it.
     pub generation: String,
     /// Its index in the status list of its window, if there are status lists.
+    #[schema(required)]
     pub status_index: Option<u64>,
     /// Its `iat`.
+    #[schema(value_type = EpochSeconds)]
     pub iat: UnixTime,
     /// The millisecond within `iat`.
     pub iat_millis: u16,
     /// Its `exp`.
+    #[schema(value_type = EpochSeconds)]
     pub exp: UnixTime,
     /// How many revocation rules existed when it was recorded. Records of earlier versions do not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub preceding_rules: Option<u64>,
     /// The request that minted it.
+    #[schema(value_type = RequestIdText)]
     pub request_id: RequestId,
     /// What it is now.
     pub state: TokenState,
     /// Who revoked it, when and why: it alone, or by a rule that covers it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub revoked: Option<Revocation>,
 }
 
 /// A credential that we gave out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Credential {
     /// Its kind.
     #[serde(rename = "type")]
     pub kind: CredentialKind,
     /// Its id.
+    #[schema(value_type = String)]
     pub id: ApiKeyId,
 }
 
 /// The tokens of ours that a token comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ancestry {
     /// The `jti` of the token that was exchanged for it.
+    #[schema(value_type = String)]
     pub parent: Jti,
     /// The tokens that the parent came from in turn, the nearest first.
+    #[schema(value_type = Vec<String>)]
     pub ancestors: Vec<Jti>,
 }
 
+/// How the OpenAPI document shows [`Token::federated`]: its members stand beside those of the
+/// token, all or none.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document only")]
+struct FederatedMembers {
+    /// The identity that matched.
+    #[schema(nullable = false)]
+    identity: Option<String>,
+    /// The issuer entry whose key verified the ID token.
+    #[schema(nullable = false)]
+    entry: Option<String>,
+    /// `iss` of the ID token.
+    #[schema(nullable = false)]
+    issuer: Option<String>,
+    /// `sub` of the ID token.
+    #[schema(nullable = false)]
+    subject: Option<String>,
+    /// The `kid` of the key that verified the ID token, if it has one.
+    subject_kid: Option<String>,
+    /// Digest of the ID token's `jti`, if it has one.
+    subject_jti_digest: Option<Sha256>,
+}
+
+/// How the OpenAPI document shows [`Token::ancestry`]: its members stand beside those of the
+/// token, all or none.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document only")]
+struct AncestryMembers {
+    /// The `jti` of the token that was exchanged for it.
+    #[schema(nullable = false)]
+    parent: Option<String>,
+    /// The tokens that the parent came from in turn, the nearest first.
+    #[schema(nullable = false)]
+    ancestors: Option<Vec<String>>,
+}
+
 /// The answer of `GET /admin/v1/tokens`: tokens, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TokenPage {
     /// The tokens.
     pub tokens: Vec<Token>,
     /// Go on `after` this; `null` when there are no more.
+    #[schema(value_type = Option<String>, required)]
     pub next: Option<Jti>,
     /// Names in the query that nobody has, or that `after` is forgotten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -118,27 +177,38 @@ pub struct TokenPage {
 }
 
 /// Which tokens to list: all that are given must match.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct TokenQuery {
-    /// An account's id or username.
+    /// Of this account only, by id or username.
+    #[param(nullable = false)]
     pub account: Option<String>,
-    /// An identity's name.
+    /// Of identities of this name only.
+    #[param(nullable = false)]
     pub identity: Option<String>,
-    /// An issuer entry's name.
+    /// Exchanged for tokens of this issuer entry only.
+    #[param(nullable = false)]
     pub issuer: Option<String>,
-    /// A pattern on the subject token's `sub`.
+    /// Whose subject token's `sub` this pattern matches.
+    #[param(nullable = false)]
     pub subject: Option<String>,
-    /// An API's name.
+    /// For this API only, by name.
+    #[param(nullable = false)]
     pub api: Option<String>,
-    /// Issued at this moment or later.
+    /// Issued then or later: epoch seconds, or RFC 3339.
+    #[param(value_type = Option<String>, nullable = false)]
     pub issued_after: Option<UnixTime>,
-    /// Issued before this moment.
+    /// Issued before: epoch seconds, or RFC 3339.
+    #[param(value_type = Option<String>, nullable = false)]
     pub issued_before: Option<UnixTime>,
-    /// What the token is now.
+    /// In this state only.
+    #[param(nullable = false)]
     pub state: Option<TokenState>,
-    /// Go on after this jti.
+    /// The `next` of the page before.
+    #[param(nullable = false)]
     pub after: Option<String>,
-    /// The most tokens to answer.
+    /// The most that are answered. There may be fewer and more to come: `next` says so.
+    #[param(nullable = false, minimum = 1, maximum = 1000, default = 100)]
     pub limit: Option<usize>,
 }
 

@@ -71,6 +71,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("redis", &["sts-store-redis"]),
     ("reqwest", &["jwks-cache", "sts", "sts-testkit"]),
     ("actix-web", &["sts"]),
+    ("utoipa", &["sts-api", "sts"]),
     ("clap", &["sts"]),
     ("rustls", &["jwks-cache", "sts"]),
     (
