@@ -157,7 +157,7 @@ pub(crate) fn only<'n>(reader: &mut Reader<'_>, members: &'n [Entry], name: &str
 /// The value of a member. Reports a broken one.
 pub(crate) fn sound<'n>(reader: &mut Reader<'_>, entry: &'n Entry) -> Option<&'n Node> {
     if matches!(entry.node.value, Value::Broken) {
-        let place = Place::in_file(&reader.report.sources, entry.key_span);
+        let place = Place::of_span(&reader.report.sources, entry.key_span);
         let message = format!("the value of `{}` is not valid YAML", entry.key);
         reader.report.at(CheckCode::YamlSyntax, Severity::Error, Some(place), message, None);
         return None;

@@ -7,7 +7,7 @@ use serde_json::json;
 use sts_types::{CheckCode, HIDDEN_PATH, ObjectPointer, ObjectRef, Origin};
 
 use crate::quote::quoted;
-use crate::source::{Declared, Sources, Span};
+use crate::source::{Sources, Span};
 
 /// Bound on the findings that are kept, so that a hostile or generated file cannot fill the screen.
 const MOST: usize = 500;
@@ -85,9 +85,21 @@ pub enum Place {
 }
 
 impl Place {
-    /// The place of `span`, with its line to show.
-    pub(crate) fn in_file(sources: &Sources, span: Span) -> Self {
-        Self::File(SourceLocation::new(sources, span))
+    /// The place of `span`: in a file, with its line to show, or in a managed object.
+    pub(crate) fn of_span(sources: &Sources, span: Span) -> Self {
+        match sources.in_object(span) {
+            Some(pointer) => Self::Object(pointer),
+            None => Self::File(SourceLocation::new(sources, span)),
+        }
+    }
+
+    /// The place, if it is in a managed object.
+    #[must_use]
+    pub const fn object(&self) -> Option<&ObjectPointer> {
+        match self {
+            Self::Object(pointer) => Some(pointer),
+            Self::File(_) => None,
+        }
     }
 
     /// The place, if it is in a file.
@@ -124,10 +136,7 @@ impl Sources {
     /// The place that `origin` stands for; `None` for values that nobody wrote.
     #[must_use]
     pub fn place(&self, origin: Origin) -> Option<Place> {
-        self.declared(origin).map(|declared| match declared {
-            Declared::InFile(span) => Place::in_file(self, *span),
-            Declared::InObject(pointer) => Place::Object((**pointer).clone()),
-        })
+        self.span(origin).map(|span| Place::of_span(self, span))
     }
 }
 

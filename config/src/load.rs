@@ -8,7 +8,10 @@ use jwks_cache::KeySource;
 use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
 use sts_policy::{FaultyNames, TestSpec, TokensSpec};
-use sts_types::{ApiName, CheckCode, Digest256, GroupAccess, SecretOwner, read_secret_file, shown_path};
+use sts_types::{
+    ApiName, CheckCode, Digest256, GroupAccess, JsonPointer, ObjectKind, ObjectPointer, ObjectRef, SecretOwner,
+    read_secret_file, shown_path,
+};
 
 use crate::decode::{
     AccountFiles, Accounts, Entries, Fields, FileKind, NamedFile, Reader, TokenFile, accounts, apis, issuers,
@@ -17,12 +20,15 @@ use crate::decode::{
 use crate::diagnostic::{Place, Severity};
 use crate::files::{FileError, Files, NEW_SECRET, STRONG_SECRET, expand};
 use crate::keys::{self, Section};
+use crate::object_changes::ObjectContext;
+use crate::object_source::ObjectSource;
+use crate::object_tree;
 use crate::objects::{CrateSpecs, Objects};
 use crate::outline::Outline;
 use crate::report::Report;
 use crate::settings::{Secret, Settings};
 use crate::source::Span;
-use crate::yaml::{self, Node};
+use crate::yaml::{self, Entry, Node};
 
 /// Largest bearer token file, in bytes. Real bearer tokens are much shorter.
 const MAX_BEARER: u64 = 64 * 1024;
@@ -49,6 +55,12 @@ pub struct Configuration {
     pub outline: Outline,
     /// Every file that was read, to watch for changes.
     pub files: Vec<PathBuf>,
+    /// The objects that files declare, as documents.
+    pub declared: Vec<ObjectSource>,
+    /// The managed objects that are not in force because a file declares one of the same name.
+    pub shadowed: Vec<ObjectRef>,
+    /// What [`crate::decode_again`] needs.
+    pub context: ObjectContext,
 }
 
 impl Configuration {
@@ -81,17 +93,38 @@ pub fn read(
     environment: &dyn Fn(&str) -> Option<String>,
     absent_secrets: AbsentSecrets,
 ) -> (Option<Configuration>, Report) {
-    let (reader, files) = (Reader::new(environment), Files::default());
-    let mut load = Load { reader, files, outline: Outline::default(), absent_secrets };
+    read_with(path, environment, absent_secrets, &[])
+}
+
+/// Like [`read`], with managed objects beside those in files. Files win: a managed object with the
+/// name of one that a file declares is left out and reported.
+pub fn read_with(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    absent_secrets: AbsentSecrets,
+    managed: &[ObjectSource],
+) -> (Option<Configuration>, Report) {
+    let mut load = Load {
+        reader: Reader::new(environment),
+        files: Files::default(),
+        outline: Outline::default(),
+        absent_secrets,
+        main: path,
+        managed,
+        shadowed: Vec::new(),
+        declared: Vec::new(),
+    };
     let draft = load.everything(path);
-    let Load { reader, files, mut outline, .. } = load;
+    let Load { reader, files, mut outline, shadowed, declared, .. } = load;
     let configuration = draft.map(|draft| {
         let digest = files.digest(reader.variables.iter());
         let sources = &reader.report.sources;
         files.digests().filter(|(path, _)| sources.position(path).is_none()).for_each(|(path, digest)| {
             outline.add_file(path, digest);
         });
-        Configuration { digest, outline, files: files.into_paths(), ..draft }
+        let variables = reader.variables.clone();
+        let context = ObjectContext { variables, short_rules: reader.short_rules.clone(), ..draft.context };
+        Configuration { digest, outline, files: files.into_paths(), declared, shadowed, context, ..draft }
     });
     (configuration, reader.report)
 }
@@ -101,12 +134,21 @@ struct Load<'e> {
     files: Files,
     outline: Outline,
     absent_secrets: AbsentSecrets,
+    /// The main file.
+    main: &'e Path,
+    managed: &'e [ObjectSource],
+    shadowed: Vec<ObjectRef>,
+    declared: Vec<ObjectSource>,
 }
 
 impl Load<'_> {
     /// Reads everything.
     fn everything(&mut self, path: &Path) -> Option<Configuration> {
-        let main = self.tree(path, None)?;
+        let mut main = self.tree(path, None)?;
+        for kind in [ObjectKind::Issuer, ObjectKind::Api] {
+            let entries = self.managed_entries(kind, |name| object_tree::declares(&main, kind.key(), name));
+            object_tree::graft(&mut main, kind.key(), entries);
+        }
         let fields = self.reader.fields(&main, &keys::ROOT)?;
         let server = server(&mut self.reader, &fields);
         let entries = issuers(&mut self.reader, &fields);
@@ -161,7 +203,40 @@ impl Load<'_> {
             digest: Digest256([0; 32]),
             outline: Outline::default(),
             files: Vec::new(),
+            declared: Vec::new(),
+            shadowed: Vec::new(),
+            context: ObjectContext::new(self.main, entries.unprotected),
         })
+    }
+
+    /// The managed objects of a kind, without those that a file declares.
+    fn managed_entries(&mut self, kind: ObjectKind, is_declared: impl Fn(&str) -> bool) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for source in self.managed.iter().filter(|source| source.object.kind == kind) {
+            if !is_declared(&source.object.name) {
+                entries.push(object_tree::entry(source, self.main, &mut self.reader.report));
+                continue;
+            }
+            let object = source.object.clone();
+            let message = format!("`{object}` is not in force: a file declares an object of this kind and name");
+            let help = "delete the managed object, or remove the one in the file".to_owned();
+            let place = Place::Object(ObjectPointer { object: object.clone(), pointer: JsonPointer::default() });
+            self.reader.report.at(CheckCode::ShadowedObject, Severity::Warning, Some(place), message, Some(help));
+            self.shadowed.push(object);
+        }
+        entries
+    }
+
+    /// Reads the managed teams and accounts.
+    fn managed_accounts(&mut self, found: &mut Accounts) {
+        let mut root = object_tree::empty();
+        for kind in [ObjectKind::Team, ObjectKind::ServiceAccount] {
+            let entries = self.managed_entries(kind, |name| found.declares(kind, name));
+            object_tree::graft(&mut root, kind.key(), entries);
+        }
+        if let Some(fields) = self.reader.fields(&root, &keys::ACCOUNT_FILE) {
+            accounts(&mut self.reader, &fields, found);
+        }
     }
 
     /// Reads the introspection secrets, by API.
@@ -263,6 +338,7 @@ impl Load<'_> {
                 complete &= self.account_file(&path, span, &mut found).is_some();
             }
         }
+        self.managed_accounts(&mut found);
         for file in std::mem::take(&mut found.token_files) {
             let names_entry = found.tests.get(file.test).is_some_and(|test| test.issuer.is_some());
             let claims = self.token_claims(&file, names_entry);
@@ -318,6 +394,7 @@ impl Load<'_> {
         let file = self.reader.report.sources.add(path, Arc::clone(&text));
         let tree = yaml::parse(file, &text, &mut self.reader.report)?;
         self.outline.add(&tree);
+        object_tree::declared_in(&tree, &Arc::from(path), &mut self.declared);
         Some(tree)
     }
 
@@ -326,7 +403,7 @@ impl Load<'_> {
             Ok(value) => Some(value),
             Err(FileError { code, message, help, .. }) => {
                 let report = &mut self.reader.report;
-                let place = named_at.map(|span| Place::in_file(&report.sources, span));
+                let place = named_at.map(|span| Place::of_span(&report.sources, span));
                 report.at(code, Severity::Error, place, message, Some(help));
                 None
             }

@@ -62,13 +62,13 @@ impl ObjectFiles {
             span = if on_key { key_span } else { next.span };
             node = next;
         }
-        Some(Place::in_file(&self.sources, span))
+        Some(Place::of_span(&self.sources, span))
     }
 
     /// The place of the name of an object.
     #[must_use]
     pub fn place_of_name(&self, object: usize) -> Option<Place> {
-        self.objects.get(object).map(|object| Place::in_file(&self.sources, object.entry.key_span))
+        self.objects.get(object).map(|object| Place::of_span(&self.sources, object.entry.key_span))
     }
 }
 

@@ -19,9 +19,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// A report whose origins are no origins of a configuration.
+    pub(crate) fn of_changes() -> Self {
+        Self { sources: Sources::of_changes(), ..Self::default() }
+    }
+
     /// An error at `span`.
     pub(crate) fn error(&mut self, code: CheckCode, span: Span, message: impl Into<String>, help: Option<String>) {
-        let place = Place::in_file(&self.sources, span);
+        let place = Place::of_span(&self.sources, span);
         self.at(code, Severity::Error, Some(place), message.into(), help);
     }
 
@@ -39,7 +44,10 @@ impl Report {
 
     /// Keeps the line of `span` out of every finding.
     pub(crate) fn hide_line(&mut self, span: Span) {
-        self.secret_lines.push((span.file, span.line));
+        // A finding in an object shows no line.
+        if !self.sources.is_object(span.file) {
+            self.secret_lines.push((span.file, span.line));
+        }
     }
 
     /// Keeps `path` out of every finding.
@@ -85,7 +93,7 @@ impl Report {
 
     /// Whether there is a finding at the first character of `span` already.
     pub(crate) fn has_finding_at_span(&self, span: Span) -> bool {
-        self.has_at(Some(Place::in_file(&self.sources, span)), |_| true)
+        self.has_at(Some(Place::of_span(&self.sources, span)), |_| true)
     }
 
     fn has_at(&self, place: Option<Place>, counts: impl Fn(&Diagnostic) -> bool) -> bool {

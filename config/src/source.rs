@@ -3,11 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sts_types::{ObjectPointer, Origin};
+use sts_types::{ObjectPointer, ObjectRef, Origin};
+
+use crate::object_source::{ObjectSource, pointer};
 
 /// Identifies a file of [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId(u32);
+
+impl FileId {
+    /// No file, for trees that nobody wrote.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+}
 
 /// A range of characters in one file. Lines and columns count from 1; columns are characters, not
 /// bytes. The end is exclusive.
@@ -27,19 +34,13 @@ impl Span {
     }
 }
 
-/// What an [`Origin`] stands for.
-#[derive(Debug)]
-pub(crate) enum Declared {
-    InFile(Span),
-    InObject(Box<ObjectPointer>),
-}
-
-/// The text of every file, and the table that maps an [`Origin`] to its place in a file or in a
-/// managed object.
+/// The text of every file and object, and the table that maps an [`Origin`] to its place there.
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<Source>,
-    declared: Vec<Declared>,
+    /// The spans of [`Origin`]s, from `first` on.
+    declared: Vec<Span>,
+    first: u32,
 }
 
 #[derive(Debug)]
@@ -48,13 +49,57 @@ struct Source {
     text: Arc<str>,
     /// Byte offset of each line's first character.
     lines: Vec<usize>,
+    /// Set if this is no file but an object. `text` is then its JSON, and the line of a span is the
+    /// number of a value in it.
+    object: Option<ObjectRef>,
+    reads_environment: bool,
 }
 
 impl Sources {
     pub(crate) fn add(&mut self, path: &Path, text: Arc<str>) -> FileId {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(offset, _)| offset + 1)).collect();
-        self.files.push(Source { path: path.to_owned(), text, lines });
+        self.push(Source { path: path.to_owned(), text, lines, object: None, reads_environment: true })
+    }
+
+    /// Adds an object. Paths in it are relative to the file that declares it, or to `main`, the main
+    /// file, if none does.
+    pub(crate) fn add_object(&mut self, main: &Path, source: &ObjectSource) -> FileId {
+        self.push(Source {
+            path: source.file.as_deref().unwrap_or(main).to_owned(),
+            text: Arc::clone(&source.spec),
+            lines: Vec::new(),
+            object: Some(source.object.clone()),
+            reads_environment: source.file.is_some(),
+        })
+    }
+
+    /// Sources whose origins differ from those of any configuration. A spec that was decoded earlier
+    /// then has no place here, rather than a wrong one.
+    pub(crate) fn of_changes() -> Self {
+        Self { first: 1 << 31, ..Self::default() }
+    }
+
+    /// Whether `${NAME}` in `file` stands for an environment variable. Not in a managed object:
+    /// whoever may write it must not read the environment of the server.
+    pub(crate) fn reads_environment(&self, file: FileId) -> bool {
+        self.source(file).is_none_or(|source| source.reads_environment)
+    }
+
+    fn push(&mut self, source: Source) -> FileId {
+        self.files.push(source);
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Whether `file` is a managed object and no file.
+    pub(crate) fn is_object(&self, file: FileId) -> bool {
+        self.source(file).is_some_and(|source| source.object.is_some())
+    }
+
+    /// The member of a managed object that `span` stands for. `None` for a place in a file.
+    pub(crate) fn in_object(&self, span: Span) -> Option<ObjectPointer> {
+        let source = self.source(span.file)?;
+        let object = source.object.clone()?;
+        Some(ObjectPointer { object, pointer: pointer(&source.text, span.line) })
     }
 
     /// The path that `file` was opened by.
@@ -64,7 +109,7 @@ impl Sources {
 
     /// Index of the file that was opened by `path`, in the order of reading.
     pub(crate) fn position(&self, path: &Path) -> Option<usize> {
-        self.files.iter().position(|source| source.path == path)
+        self.files.iter().position(|source| source.object.is_none() && source.path == path)
     }
 
     /// One line (from 1) without its line break.
@@ -79,6 +124,9 @@ impl Sources {
     /// Returns `span`, or the start of the last line if `span` is past the end of the file. The
     /// YAML parser reports such positions for mistakes it sees at the end.
     pub(crate) fn within(&self, span: Span) -> Span {
+        if self.is_object(span.file) {
+            return span;
+        }
         let lines = self.source(span.file).map_or(1, |source| u32::try_from(source.lines.len()).unwrap_or(u32::MAX));
         if span.line <= lines {
             return span;
@@ -88,29 +136,15 @@ impl Sources {
 
     /// Registers `span` and returns its handle, for specs that other crates check.
     pub(crate) fn origin(&mut self, span: Span) -> Origin {
-        self.register(Declared::InFile(span))
-    }
-
-    /// Registers a place in a managed object and returns its handle.
-    pub fn origin_in_object(&mut self, pointer: ObjectPointer) -> Origin {
-        self.register(Declared::InObject(Box::new(pointer)))
-    }
-
-    fn register(&mut self, declared: Declared) -> Origin {
-        self.declared.push(declared);
-        Origin(u32::try_from(self.declared.len() - 1).unwrap_or(u32::MAX))
+        self.declared.push(span);
+        let index = u32::try_from(self.declared.len() - 1).unwrap_or(u32::MAX);
+        Origin(self.first.saturating_add(index))
     }
 
     /// The span that [`Self::origin`] registered.
     pub(crate) fn span(&self, origin: Origin) -> Option<Span> {
-        match self.declared(origin)? {
-            Declared::InFile(span) => Some(*span),
-            Declared::InObject(_) => None,
-        }
-    }
-
-    pub(crate) fn declared(&self, origin: Origin) -> Option<&Declared> {
-        self.declared.get(usize::try_from(origin.0).ok()?)
+        let index = origin.0.checked_sub(self.first)?;
+        self.declared.get(usize::try_from(index).ok()?).copied()
     }
 
     fn source(&self, file: FileId) -> Option<&Source> {

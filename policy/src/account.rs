@@ -16,7 +16,8 @@ pub(crate) struct Api {
     pub(crate) scopes: ScopeSet,
 }
 
-#[derive(Debug)]
+/// Cheap to clone: what is large is shared.
+#[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) granted: Arc<GrantedAccount>,
     pub(crate) display_name: Option<Box<str>>,

@@ -11,6 +11,7 @@ mod interner;
 mod lints;
 mod names;
 mod platform_use;
+mod recompile;
 mod witness;
 
 use std::collections::{HashMap, HashSet};
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use sts_types::{Audience, CheckCode, Issuers, Lifetime, Located, Origin};
 
+use crate::account::Account;
 use crate::finding::{Finding, Findings, Severity, duration};
 use crate::index::{IdentityPosition, Index};
 use crate::ruleset::{Compiled, Entry, RuleSet};
@@ -43,13 +45,18 @@ impl RuleSet {
     /// # Errors
     /// All findings, if one of them is an error.
     pub fn compile_with_unsafe(spec: &Spec) -> Result<Compiled, Vec<Finding>> {
+        Self::compile_beside(spec, Vec::new())
+    }
+
+    /// Compiles `spec` beside accounts that are compiled already.
+    fn compile_beside(spec: &Spec, mut accounts: Vec<Account>) -> Result<Compiled, Vec<Finding>> {
         let mut findings = Findings::beside(&spec.faulty);
         lifetimes(spec, &mut findings);
         let apis = apis::compile(spec, &mut findings);
-        names::check(spec, &mut findings);
+        names::check(spec, &accounts, &mut findings);
         lints::entries(spec, &mut findings);
-        delegation::check(spec, &mut findings);
-        let accounts = accounts::compile(spec, &apis, &mut findings);
+        delegation::check(spec, &accounts, &mut findings);
+        accounts.extend(accounts::compile(spec, &apis, &mut findings));
         let entries = entries(spec, &accounts);
         let mut account_by_name = HashMap::new();
         for (index, account) in accounts.iter().enumerate() {
@@ -113,7 +120,7 @@ fn lifetimes(spec: &Spec, findings: &mut Findings) {
 }
 
 /// The issuer entries, each with the audiences and the index of the identities that name it.
-fn entries(spec: &Spec, accounts: &[crate::account::Account]) -> Vec<Entry> {
+fn entries(spec: &Spec, accounts: &[Account]) -> Vec<Entry> {
     let ours = Audience::new(spec.issuer.as_str());
     let configured =
         |entry: &IssuerSpec| entry.audience.iter().map(|audience| audience.value.clone()).collect::<HashSet<_>>();

@@ -15,7 +15,7 @@ use crate::diagnosis::moment::rfc3339;
 use crate::pattern::Pattern;
 use crate::{ConditionTrace, Preset, Replay, events};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) name: IdentityName,
     pub(crate) origin: Origin,

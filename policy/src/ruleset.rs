@@ -107,6 +107,12 @@ pub struct ApiView<'a> {
 }
 
 impl RuleSet {
+    /// The spec that the rules were compiled from, without teams and accounts.
+    #[must_use]
+    pub const fn frame(&self) -> &Spec {
+        &self.frame
+    }
+
     /// Whether a token of `entry` with this `aud` may be meant for us: one of its values is our
     /// issuer, an audience configured for the entry or its identities, or a UUID (which may be the
     /// id of an account; this is not looked up).

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sts_policy::{AccountSpec, GrantSpec, IdentitySpec, Preset, ShortRuleSpec, TeamSpec, TestSpec};
-use sts_types::{AccountId, AccountName, CheckCode, IdentityName, Located, TeamName, nearest};
+use sts_types::{AccountId, AccountName, CheckCode, IdentityName, Located, ObjectKind, TeamName, nearest};
 
 use super::apis::scopes;
 use super::conditions::conditions;
@@ -56,6 +56,11 @@ pub(crate) fn accounts(reader: &mut Reader<'_>, fields: &Fields<'_>, found: &mut
 }
 
 impl Accounts {
+    /// Whether an object of that kind and name was read.
+    pub(crate) fn declares(&self, kind: ObjectKind, name: &str) -> bool {
+        self.taken.contains_key(&(kind.noun(), name.to_owned()))
+    }
+
     /// Whether the kind and name are new. Reports a duplicate.
     fn is_first(&mut self, reader: &mut Reader<'_>, key: (&'static str, String), span: Span) -> bool {
         let Some(first) = self.taken.get(&key) else {

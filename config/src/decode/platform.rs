@@ -220,7 +220,7 @@ pub(crate) fn refuse_bare_preset_none(
             );
             let help =
                 "remove `preset: none` from the issuer entry, or say why with `allow_broad: \"...\"` in this identity";
-            let place = Place::in_file(&reader.report.sources, span);
+            let place = Place::of_span(&reader.report.sources, span);
             reader.report.at(
                 CheckCode::UnprotectedSharedIssuer,
                 Severity::Unsafe,

@@ -19,7 +19,7 @@ pub(crate) struct Reader<'e> {
     /// Every environment variable read so far, with its value.
     pub(crate) variables: BTreeMap<String, String>,
     /// The key of the short rule for each issuer entry, by its name.
-    pub(super) short_rules: BTreeMap<String, &'static str>,
+    pub(crate) short_rules: BTreeMap<String, &'static str>,
     /// Names whose declaration has a reported fault.
     pub(crate) faulty: FaultyNames,
     /// Whether account files may be missing because of a fault in `accounts`.
@@ -80,7 +80,7 @@ impl<'e> Reader<'e> {
     }
 
     pub(crate) fn warning(&mut self, code: CheckCode, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        let place = Place::in_file(&self.report.sources, span);
+        let place = Place::of_span(&self.report.sources, span);
         self.report.at(code, Severity::Warning, Some(place), message.into(), Some(help.into()));
     }
 

@@ -103,6 +103,12 @@ impl Reader<'_> {
             );
             return None;
         }
+        if !self.report.sources.reads_environment(span.file) {
+            let help = "write the value itself, or declare the object in a file";
+            let message = format!("`${{{name}}}` is not replaced here: managed objects do not read the environment");
+            self.error(CheckCode::InvalidVariable, span, message, help);
+            return None;
+        }
         let Some(value) = (self.environment)(name) else {
             self.error(
                 CheckCode::VariableNotSet,

@@ -5,14 +5,21 @@ use std::collections::HashMap;
 use sts_types::CheckCode;
 
 use crate::Spec;
+use crate::account::Account;
 use crate::finding::{Findings, name_help, quoted};
 
-/// Reports actors that do not exist, and accounts that are to act for themselves.
-pub(super) fn check(spec: &Spec, findings: &mut Findings) {
+/// Reports actors that do not exist, and accounts that are to act for themselves. An actor may be one of
+/// the `kept` accounts, which were compiled before.
+pub(super) fn check(spec: &Spec, kept: &[Account], findings: &mut Findings) {
     if spec.accounts.iter().all(|account| account.actors.is_empty()) {
         return;
     }
     let mut by_name: HashMap<&str, &str> = HashMap::new();
+    for account in kept {
+        let name = account.granted.name.as_str();
+        by_name.insert(name, name);
+        by_name.insert(account.granted.id.as_str(), name);
+    }
     for account in &spec.accounts {
         let name = account.name.value.as_str();
         by_name.insert(name, name);
@@ -32,7 +39,7 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
                 Some(_) => {}
                 None if findings.faulty.accounts.contains(&actor.value) => {}
                 None => {
-                    let names = spec.accounts.iter().map(|account| account.name.value.as_str());
+                    let names = by_name.values().copied();
                     let message = format!("there is no service account {}", quoted(&actor.value));
                     findings.error(CheckCode::UnknownActor, actor.origin, message, name_help(&actor.value, names));
                 }

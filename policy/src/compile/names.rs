@@ -6,16 +6,25 @@ use std::collections::HashMap;
 use sts_types::{CheckCode, Issuers, Origin};
 
 use super::apis::BUILT_IN;
+use crate::account::Account;
 use crate::finding::{Findings, quoted};
 use crate::{IssuerSpec, PresetSource, Spec};
 
-/// Reports every collision, with our own names, too.
-pub(super) fn check(spec: &Spec, findings: &mut Findings) {
-    let mut names = Names { taken: HashMap::new(), findings };
+/// Reports every collision, with our own names, too. The names of `kept` accounts, which were compiled
+/// before, are taken first: a collision is the fault of what is new.
+pub(super) fn check(spec: &Spec, kept: &[Account], findings: &mut Findings) {
+    let mut names = Names { taken: HashMap::with_capacity(2 * kept.len()), findings };
+    for (index, account) in kept.iter().enumerate() {
+        names.taken.insert(account.granted.name.as_str().to_owned(), ("service account", Some(index)));
+        let id = account.granted.id.as_str();
+        if id != account.granted.name.as_str() {
+            names.taken.insert(id.to_owned(), ("service account's id", Some(index)));
+        }
+    }
     for api in &spec.apis {
         names.take(api.name.value.as_str(), "API", api.name.origin, None);
     }
-    for (index, account) in spec.accounts.iter().enumerate() {
+    for (index, account) in (kept.len()..).zip(&spec.accounts) {
         names.take(account.name.value.as_str(), "service account", account.name.origin, Some(index));
         if let Some(id) = &account.id {
             names.take(id.value.as_str(), "service account's id", id.origin, Some(index));

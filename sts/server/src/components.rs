@@ -7,7 +7,7 @@ use jwks_cache::{Environment, JwksCache};
 use sts_config::{Diagnostics, Settings};
 use sts_jose::OsEntropy;
 use sts_keyring::Keyring;
-use sts_service::{ApiSecret, EventSink, Service, ServiceDependencies, Snapshot, TrustTable};
+use sts_service::{ApiKeyLimits, ApiSecret, EventSink, Service, ServiceDependencies, Snapshot, TrustTable};
 use sts_store::spec::StoreSpec;
 use sts_store::{Alert, Alerts, Ledger, RefusalStore};
 use sts_store_embedded::EmbeddedLedger;
@@ -160,6 +160,10 @@ pub(crate) fn snapshot(compiled: &Compiled, issuers: JwksCache) -> Snapshot {
         log_claims: settings.log.claims,
         api_keys: Arc::default(),
         api_keys_enabled: settings.api_keys.enabled,
+        api_key_limits: ApiKeyLimits {
+            default_ttl: settings.api_keys.default_ttl,
+            max_ttl: settings.api_keys.max_ttl,
+        },
     }
 }
 

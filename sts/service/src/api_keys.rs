@@ -45,6 +45,22 @@ impl ApiKeyEntry {
     }
 }
 
+/// How long API keys live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiKeyLimits {
+    /// Lifetime of a key that is created without one, in seconds.
+    pub default_ttl: u64,
+    /// The longest lifetime, in seconds.
+    pub max_ttl: u64,
+}
+
+impl Default for ApiKeyLimits {
+    fn default() -> Self {
+        const DAY: u64 = 86_400;
+        Self { default_ttl: 30 * DAY, max_ttl: 90 * DAY }
+    }
+}
+
 /// Every API key. Immutable: a change makes a new table, so look-ups take no lock.
 #[derive(Debug, Default)]
 pub struct ApiKeys {

@@ -14,6 +14,7 @@ mod explain;
 mod grant;
 mod introspect;
 mod issuer_keys;
+pub mod manage;
 mod nearest_miss;
 mod observers;
 mod parameters;
@@ -37,7 +38,7 @@ mod status;
 mod token_admin;
 mod token_mistake;
 
-pub use api_keys::{ApiKeyEntry, ApiKeyUses, ApiKeys};
+pub use api_keys::{ApiKeyEntry, ApiKeyLimits, ApiKeyUses, ApiKeys};
 pub use api_secret::ApiSecret;
 pub use body::NOT_AN_OBJECT;
 pub use diagnosis::{RefusedRequest, diagnose};

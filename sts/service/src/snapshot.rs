@@ -8,7 +8,7 @@ use sts_token::{ClaimedOrigin, TrustSpec, VerifiedTokenCache};
 use sts_types::{AccountId, Algorithm, ApiName, EntryName, Issuer, Issuers, Proof, TokenRecord, UnixTime};
 
 use crate::IssuerKeys;
-use crate::api_keys::ApiKeys;
+use crate::api_keys::{ApiKeyLimits, ApiKeys};
 use crate::api_secret::ApiSecret;
 
 /// The current settings and rules.
@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub api_keys: Arc<ApiKeys>,
     /// Whether API keys get tokens.
     pub api_keys_enabled: bool,
+    /// How long new API keys live.
+    pub api_key_limits: ApiKeyLimits,
 }
 
 impl std::fmt::Debug for Snapshot {

@@ -213,6 +213,7 @@ pub(crate) fn snapshot(config: &str, keys: Vec<(&'static str, KeysView)>) -> Sna
         log_claims: false,
         api_keys: Arc::default(),
         api_keys_enabled: true,
+        api_key_limits: sts_service::ApiKeyLimits::default(),
         has_rules: true,
     }
 }

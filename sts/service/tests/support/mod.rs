@@ -136,6 +136,7 @@ pub(crate) fn snapshot(directory: &Path, config: &str, keys: Arc<dyn IssuerKeys>
         log_claims: false,
         api_keys: Arc::default(),
         api_keys_enabled: true,
+        api_key_limits: sts_service::ApiKeyLimits::default(),
         has_rules: true,
     }
 }

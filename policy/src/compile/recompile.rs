@@ -1,0 +1,125 @@
+//! Compiles a change of some accounts and teams, and keeps what the change does not touch.
+
+use std::collections::HashSet;
+
+use sts_types::AccountName;
+
+use crate::account::Account;
+use crate::ruleset::{Compiled, RuleSet};
+use crate::{AccountSpec, Finding, Severity, Spec, TeamSpec};
+
+impl RuleSet {
+    /// Compiles a change: `teams` are all teams, `accounts` the accounts that are new or changed, or
+    /// whose teams changed. Accounts named in `gone` go; all others stay as they were compiled.
+    /// Issuer entries, APIs and `tokens` are those of this rule set. Only `accounts` and `teams` have
+    /// findings.
+    ///
+    /// # Errors
+    /// All findings, if one of them is worse than a lint.
+    pub fn recompile(
+        &self,
+        teams: Vec<TeamSpec>,
+        accounts: Vec<AccountSpec>,
+        gone: &HashSet<String>,
+    ) -> Result<Compiled, Vec<Finding>> {
+        let changed: HashSet<&str> = accounts.iter().map(|account| account.name.value.as_str()).collect();
+        let is_kept = |account: &&Account| {
+            let name = account.granted.name.as_str();
+            !gone.contains(name) && !changed.contains(name)
+        };
+        let kept = self.accounts.iter().filter(is_kept).cloned().collect();
+        let spec = Spec { teams, accounts, ..self.frame.clone() };
+        let mut compiled = Self::compile_beside(&spec, kept)?;
+        if compiled.warnings.iter().any(|finding| finding.severity > Severity::Warning) {
+            return Err(compiled.warnings);
+        }
+        compiled.rules.guards.clone_from(&self.guards);
+        Ok(compiled)
+    }
+
+    /// The usernames of the accounts in any of `teams`.
+    #[must_use]
+    pub fn members(&self, teams: &HashSet<String>) -> Vec<AccountName> {
+        let is_member = |account: &&Account| account.granted.teams.iter().any(|team| teams.contains(team.as_str()));
+        self.accounts.iter().filter(is_member).map(|account| account.granted.name.clone()).collect()
+    }
+
+    /// The usernames of the accounts that let any of `actors`, usernames or ids, act for them.
+    #[must_use]
+    pub fn delegating_to(&self, actors: &HashSet<String>) -> Vec<AccountName> {
+        let delegates = |account: &&Account| account.terms.actors.iter().any(|actor| actors.contains(&**actor));
+        self.accounts.iter().filter(delegates).map(|account| account.granted.name.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::*;
+    use crate::AccountChanges;
+    use serde_json::json;
+
+    fn block(id: u32) -> crate::IdentitySpec {
+        short(identity("i"), "github", json!({ "repository_id": id }))
+    }
+
+    fn member(name: &str, id: u32) -> AccountSpec {
+        AccountSpec { teams: vec![at("t".to_owned())], grants: vec![], ..account(name, vec![block(id)]) }
+    }
+
+    fn spec_of(scopes: &[&str], accounts: Vec<AccountSpec>) -> Spec {
+        Spec { teams: vec![team("t", vec![grant("deploy", scopes)])], ..spec(accounts) }
+    }
+
+    fn names(list: &[&str]) -> HashSet<String> {
+        list.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// The account and scopes that a token of each repository is granted.
+    fn decisions(rules: &RuleSet) -> Vec<String> {
+        let requested = ask(rules, &[], "");
+        (0..8_u32).map(|id| outcome(rules, &token(json!({ "repository_id": id.to_string() })), &requested)).collect()
+    }
+
+    #[test]
+    fn a_change_compiles_to_what_a_load_would() {
+        let old = rules(&spec_of(&["read"], vec![member("a", 1), account("b", vec![block(2)]), member("c", 3)]));
+        let new = spec_of(&["read", "create"], vec![account("b", vec![block(2)]), member("c", 3), member("d", 4)]);
+        let whole = rules(&new);
+        let members = old.members(&names(&["t"]));
+        assert_eq!(members.iter().map(AccountName::as_str).collect::<Vec<_>>(), ["a", "c"]);
+        let changed = vec![member("c", 3), member("d", 4)];
+        let part = old.recompile(new.teams.clone(), changed, &names(&["a"])).unwrap().rules;
+        assert_eq!(AccountChanges::between(&part, &whole), AccountChanges::default());
+        let granted = |rules: &RuleSet| {
+            let mut all: Vec<String> = rules.accounts().map(|account| format!("{account:?}")).collect();
+            all.sort();
+            all
+        };
+        assert_eq!(granted(&part), granted(&whole));
+        assert_eq!(decisions(&part), decisions(&whole));
+        assert_ne!(decisions(&part), decisions(&old));
+    }
+
+    #[test]
+    fn a_collision_is_the_fault_of_what_is_new() {
+        let old = rules(&spec(vec![with_id(account("a", vec![]), "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11")]));
+        let none = HashSet::new();
+        for name in ["deploy", "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11"] {
+            let findings = old.recompile(vec![], vec![account(name, vec![])], &none).unwrap_err();
+            assert!(findings.iter().any(|finding| finding.message.contains("is taken")), "{findings:?}");
+        }
+        let changed = with_id(account("a", vec![]), "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b12");
+        assert!(old.recompile(vec![], vec![changed], &none).is_ok());
+    }
+
+    #[test]
+    fn an_unsafe_change_is_refused_and_the_tests_of_files_stay() {
+        let mut old = rules(&spec(vec![]));
+        old.guards = None;
+        let broad = account("a", vec![subject("i", "repo:*")]);
+        assert!(old.recompile(vec![], vec![broad], &HashSet::new()).is_err());
+        let fresh = old.recompile(vec![], vec![account("a", vec![block(1)])], &HashSet::new()).unwrap().rules;
+        assert!(fresh.guards.is_none());
+    }
+}

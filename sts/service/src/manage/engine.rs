@@ -1,0 +1,528 @@
+//! The engine: reads, judges, writes and follows managed objects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use sts_store::{
+    Committed, LedgerError, ManagedObject, ManagedObjects as StoredObjects, ObjectChange, ObjectKey, ObjectKind,
+    ObjectStore,
+};
+use sts_types::{Clock, Entropy, UnixTime};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::api_keys::table;
+use super::effect::Effect;
+use super::key_notices::KeyNotices;
+use super::rights::{Author, needs_person};
+use super::rules::{Candidate, ObjectFinding, ObjectRules, PreparedRules, SetAside, key_of};
+use super::view::{HeldObject, ManagedView};
+use super::{Expected, RequestedChange, WriteError, Written};
+use crate::api_keys::ApiKeys;
+
+/// How often a write is judged again because somebody else was quicker.
+const ATTEMPTS: usize = 8;
+/// Interval at which a replica asks whether something changed.
+const FOLLOW: Duration = Duration::from_millis(250);
+/// Most compilations in the search for the objects that do not compile. What is left then is set
+/// aside together.
+const MOST_TRIALS: usize = 64;
+
+type Objects = BTreeMap<ObjectKey, Arc<HeldObject>>;
+
+/// The parts of the engine.
+pub struct ManagedParts {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The compiler of rules.
+    pub rules: Arc<dyn ObjectRules>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for API keys.
+    pub entropy: Arc<dyn Entropy>,
+    /// The lock under which rules are compiled and put in force. The compiler of files shares it.
+    pub lock: Arc<Mutex<()>>,
+}
+
+impl std::fmt::Debug for ManagedParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ManagedParts").finish_non_exhaustive()
+    }
+}
+
+/// Managed objects of this server.
+pub struct ManagedObjects {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) rules: Arc<dyn ObjectRules>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    lock: Arc<Mutex<()>>,
+    pub(super) view: ArcSwap<ManagedView>,
+    pub(super) notices: KeyNotices,
+}
+
+impl std::fmt::Debug for ManagedObjects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ManagedObjects").field("sequence", &self.view.load().sequence).finish_non_exhaustive()
+    }
+}
+
+/// A judged change.
+struct Judged {
+    changes: Vec<ObjectChange>,
+    objects: Objects,
+    set_aside: BTreeMap<ObjectKey, SetAside>,
+    prepared: Option<PreparedRules>,
+    put: Vec<ObjectKey>,
+    removed: Vec<ObjectKey>,
+    unchanged: usize,
+}
+
+impl ManagedObjects {
+    /// The engine over these parts. Nothing is read before [`Self::start`].
+    #[must_use]
+    pub fn new(parts: ManagedParts) -> Self {
+        let ManagedParts { store, rules, clock, entropy, lock } = parts;
+        Self { store, rules, clock, entropy, lock, view: ArcSwap::default(), notices: KeyNotices::default() }
+    }
+
+    /// The objects as they are known here. Never waits.
+    #[must_use]
+    pub fn view(&self) -> Arc<ManagedView> {
+        self.view.load_full()
+    }
+
+    /// The seam to the rules, for the objects that files declare.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<dyn ObjectRules> {
+        &self.rules
+    }
+
+    /// Reads all objects and puts them in force. Those that do not compile are set aside: no object
+    /// keeps a server from starting.
+    ///
+    /// # Errors
+    /// The store's error. Nothing changed then.
+    pub async fn start(&self) -> Result<(), LedgerError> {
+        let stored = self.store.objects().await?;
+        let uses = self.store.uses().await?;
+        let guard = self.lock.lock().await;
+        let view = ManagedView { uses: Arc::new(uses.into_iter().collect()), ..ManagedView::default() };
+        self.view.store(Arc::new(view));
+        self.adopt(&guard, stored.sequence, held(stored), None).await;
+        Ok(())
+    }
+
+    /// Follows the store until the future is dropped.
+    pub async fn follow(&self) {
+        let mut ticks = tokio::time::interval(FOLLOW);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_reported = false;
+        loop {
+            ticks.tick().await;
+            match self.catch_up().await {
+                Ok(_) => is_reported = false,
+                Err(error) if !is_reported => {
+                    is_reported = true;
+                    tracing::error!(%error, "managed objects cannot be read; those in force go on");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Applies what others wrote. Returns whether there was something.
+    ///
+    /// # Errors
+    /// The store's error. What is in force goes on.
+    pub async fn catch_up(&self) -> Result<bool, LedgerError> {
+        let sequence = self.view.load().sequence;
+        let seen = self.store.changes_since(sequence).await?;
+        if seen.as_ref().is_some_and(|seen| seen.sequence == sequence && seen.changes.is_empty()) {
+            return Ok(false);
+        }
+        let guard = self.lock.lock().await;
+        self.catch_up_under(&guard).await
+    }
+
+    /// As [`Self::catch_up`], under the lock that the caller holds.
+    async fn catch_up_under(&self, guard: &MutexGuard<'_, ()>) -> Result<bool, LedgerError> {
+        let view = self.view.load_full();
+        match self.store.changes_since(view.sequence).await? {
+            Some(seen) if seen.sequence == view.sequence => Ok(false),
+            Some(seen) => {
+                let mut objects = (*view.objects).clone();
+                let mut changed = Vec::with_capacity(seen.changes.len());
+                for change in &seen.changes {
+                    changed.push(change.key().clone());
+                    apply(&mut objects, change);
+                }
+                self.adopt(guard, seen.sequence, objects, Some(changed)).await;
+                Ok(true)
+            }
+            None => {
+                let stored = self.store.objects().await?;
+                self.adopt(guard, stored.sequence, held(stored), None).await;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Puts objects in force that are in the store already. What does not compile here is set aside,
+    /// so that it cannot hold up what others changed, such as an account that was disabled.
+    async fn adopt(
+        &self,
+        _guard: &MutexGuard<'_, ()>,
+        sequence: u64,
+        objects: Objects,
+        changed: Option<Vec<ObjectKey>>,
+    ) {
+        let view = self.view.load_full();
+        let mut set_aside = view.set_aside.clone();
+        set_aside.retain(|key, aside| objects.get(key).is_some_and(|own| own.revision == aside.revision));
+        let keys = Arc::new(table(&objects));
+        let rule_changes = changed.map(|changed| {
+            changed.into_iter().filter(|key| key.kind != ObjectKind::ApiKeys).collect::<Vec<_>>()
+        });
+        if rule_changes.as_ref().is_some_and(Vec::is_empty) && view.sequence > 0 {
+            self.rules.install_keys(Arc::clone(&keys));
+            self.publish(ManagedView { sequence, objects: Arc::new(objects), set_aside, ..(*view).clone() });
+            return;
+        }
+        let known: BTreeSet<ObjectKey> = set_aside.keys().cloned().collect();
+        let (prepared, set_aside) = self.prepare_or_set_aside(&objects, set_aside, rule_changes).await;
+        for (key, aside) in set_aside.iter().filter(|(key, _)| !known.contains(*key)) {
+            tracing::error!(kind = ?key.kind, name = %key.name, why = %aside.why, "a managed object does not compile and is set aside: it is not in force");
+        }
+        let shadowed = match prepared {
+            Some(PreparedRules { shadowed, install, .. }) => {
+                install.install(keys);
+                shadowed
+            }
+            // The files alone do not compile any more. What is in force goes on.
+            None => {
+                self.rules.install_keys(keys);
+                view.shadowed.clone()
+            }
+        };
+        self.publish(ManagedView { sequence, objects: Arc::new(objects), set_aside, shadowed, ..(*view).clone() });
+    }
+
+    fn publish(&self, view: ManagedView) {
+        let before = self.view.load();
+        for key in view.shadowed.iter().filter(|key| !before.shadowed.contains(key)) {
+            tracing::warn!(kind = ?key.kind, name = %key.name, "a managed object is not in force: a file declares an object of this kind and name");
+        }
+        self.view.store(Arc::new(view));
+    }
+
+    /// Compiles the objects without those that do not compile.
+    async fn prepare_or_set_aside(
+        &self,
+        objects: &Objects,
+        mut set_aside: BTreeMap<ObjectKey, SetAside>,
+        changed: Option<Vec<ObjectKey>>,
+    ) -> (Option<PreparedRules>, BTreeMap<ObjectKey, SetAside>) {
+        let mut changed = changed;
+        for _ in 0..MOST_TRIALS {
+            let rules = ManagedView::rules(objects, &set_aside);
+            let findings = match self.prepare(rules.clone(), changed.take()).await {
+                Ok(prepared) => return (Some(prepared), set_aside),
+                Err(findings) => findings,
+            };
+            let guilty = guilty(&findings, &rules);
+            if guilty.is_empty() {
+                break;
+            }
+            for (key, why) in guilty {
+                let Some(object) = rules.get(&key) else { continue };
+                set_aside.insert(key, SetAside { revision: object.revision, why });
+            }
+        }
+        self.search(objects, set_aside).await
+    }
+
+    /// Finds the objects that do not compile where the findings do not name them, such as those that
+    /// a policy test of a file wants refused.
+    async fn search(
+        &self,
+        objects: &Objects,
+        mut set_aside: BTreeMap<ObjectKey, SetAside>,
+    ) -> (Option<PreparedRules>, BTreeMap<ObjectKey, SetAside>) {
+        let all: Vec<(ObjectKey, Arc<HeldObject>)> = ManagedView::rules(objects, &set_aside).into_iter().collect();
+        let mut accepted = Objects::new();
+        let Ok(mut best) = self.prepare(Objects::new(), None).await else { return (None, set_aside) };
+        // Kinds come in the order of their references, so what an object refers to is tried before it.
+        let mut waiting = vec![all];
+        let mut trials = 0;
+        while let Some(group) = waiting.pop() {
+            trials += 1;
+            let why = if trials > MOST_TRIALS {
+                "it was set aside together with an object that does not compile".to_owned()
+            } else {
+                let candidate: Objects = accepted.clone().into_iter().chain(group.iter().cloned()).collect();
+                match self.prepare(candidate.clone(), None).await {
+                    Ok(prepared) => {
+                        (best, accepted) = (prepared, candidate);
+                        continue;
+                    }
+                    Err(findings) => reason(&findings),
+                }
+            };
+            if group.len() > 1 && trials <= MOST_TRIALS {
+                let mut first = group;
+                let second = first.split_off(first.len() / 2);
+                waiting.extend([second, first]);
+                continue;
+            }
+            for (key, object) in group {
+                set_aside.insert(key, SetAside { revision: object.revision, why: why.clone() });
+            }
+        }
+        (Some(best), set_aside)
+    }
+
+    async fn prepare(
+        &self,
+        objects: Objects,
+        changed: Option<Vec<ObjectKey>>,
+    ) -> Result<PreparedRules, Vec<ObjectFinding>> {
+        let rules = Arc::clone(&self.rules);
+        let candidate = Candidate { objects: Arc::new(objects), changed };
+        match tokio::task::spawn_blocking(move || rules.prepare(&candidate)).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                tracing::error!(%error, "compiling managed objects failed");
+                Err(Vec::new())
+            }
+        }
+    }
+}
+
+/// Writes.
+impl ManagedObjects {
+    /// Judges `changes` together and commits all of them or none. The change is in force on this
+    /// server when this returns. With `dry_run` nothing is written.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn write(
+        &self,
+        changes: Vec<RequestedChange>,
+        author: &Author,
+        dry_run: bool,
+    ) -> Result<Written, WriteError> {
+        let guard = self.lock.lock().await;
+        for _ in 0..ATTEMPTS {
+            self.catch_up_under(&guard).await?;
+            let judged = self.judge(&changes, author).await?;
+            if dry_run {
+                let effect = self.effect(judged.prepared.as_ref()).await;
+                return Ok(written(judged, Some(effect)));
+            }
+            if judged.changes.is_empty() {
+                return Ok(written(judged, None));
+            }
+            let sequence = self.view.load().sequence;
+            match self.store.commit(sequence, judged.changes.clone()).await? {
+                Committed::Done(sequence) => return Ok(self.put_in_force(sequence, judged)),
+                Committed::Stale(_) => {}
+            }
+        }
+        Err(WriteError::Contended)
+    }
+
+    fn put_in_force(&self, sequence: u64, mut judged: Judged) -> Written {
+        for change in &judged.changes {
+            if let ObjectChange::Put(object) = change {
+                let stored = ManagedObject { revision: sequence, ..object.clone() };
+                judged.objects.insert(object.key.clone(), Arc::new(HeldObject::of(&stored)));
+            }
+        }
+        let keys: Arc<ApiKeys> = Arc::new(table(&judged.objects));
+        let view = self.view.load_full();
+        let (warnings, shadowed) = match judged.prepared.take() {
+            Some(PreparedRules { warnings, shadowed, install, .. }) => {
+                install.install(keys);
+                (warnings, shadowed)
+            }
+            None => {
+                self.rules.install_keys(keys);
+                (Vec::new(), view.shadowed.clone())
+            }
+        };
+        let objects = Arc::new(std::mem::take(&mut judged.objects));
+        let set_aside = std::mem::take(&mut judged.set_aside);
+        self.publish(ManagedView { sequence, objects: Arc::clone(&objects), set_aside, shadowed, ..(*view).clone() });
+        let result = written(Judged { objects: (*objects).clone(), ..judged }, None);
+        Written { warnings, ..result }
+    }
+
+    /// Checks what is asked for, and compiles the candidate.
+    async fn judge(&self, changes: &[RequestedChange], author: &Author) -> Result<Judged, WriteError> {
+        let view = self.view.load_full();
+        let now = self.clock.now();
+        let mut judged = Judged {
+            changes: Vec::new(),
+            objects: (*view.objects).clone(),
+            set_aside: view.set_aside.clone(),
+            prepared: None,
+            put: Vec::new(),
+            removed: Vec::new(),
+            unchanged: 0,
+        };
+        self.check_kinds(changes, &view)?;
+        for change in changes {
+            take(change, author, now, &mut judged)?;
+        }
+        let keys_need_person = matches!(author, Author::Token(_))
+            && changes.iter().any(|change| {
+                change.key().kind == ObjectKind::ApiKeys && matches!(change, RequestedChange::Put { .. })
+            });
+        if keys_need_person {
+            let why = "an API key outlives the token that creates it".to_owned();
+            return Err(WriteError::InteractiveRequired(why));
+        }
+        let rule_changes: Vec<ObjectKey> = judged
+            .changes
+            .iter()
+            .map(|change| change.key().clone())
+            .filter(|key| key.kind != ObjectKind::ApiKeys)
+            .collect();
+        if rule_changes.is_empty() {
+            return Ok(judged);
+        }
+        let rules = ManagedView::rules(&judged.objects, &judged.set_aside);
+        let prepared = self.prepare(rules, Some(rule_changes)).await.map_err(WriteError::Invalid)?;
+        if matches!(author, Author::Token(_))
+            && let Some(why) = needs_person(changes, &self.rules.rules(), &prepared.rules)
+        {
+            return Err(WriteError::InteractiveRequired(why));
+        }
+        judged.prepared = Some(prepared);
+        Ok(judged)
+    }
+
+    /// Whether the kinds may be managed and no file declares the objects. A shadowed object may go.
+    fn check_kinds(&self, changes: &[RequestedChange], view: &ManagedView) -> Result<(), WriteError> {
+        let kinds = self.rules.managed_kinds();
+        let declared = self.rules.declared();
+        for change in changes {
+            let key = change.key();
+            if key.kind != ObjectKind::ApiKeys && !kinds.contains(&key.kind) {
+                return Err(WriteError::NotManaged(key.kind));
+            }
+            let Some(file) = declared.get(key) else { continue };
+            let is_removal = matches!(change, RequestedChange::Delete { .. }) && view.objects.contains_key(key);
+            // What says the same as the file changes nothing.
+            let is_same = matches!(change, RequestedChange::Put { spec, .. } if is_document(&file.spec, spec));
+            if !is_removal && !is_same {
+                return Err(WriteError::DeclaredByFile(key.clone(), file.file.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn locked(&self) -> MutexGuard<'_, ()> {
+        self.lock.lock().await
+    }
+}
+
+fn is_document(text: &str, spec: &serde_json::Value) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok_and(|document| document == *spec)
+}
+
+/// Takes one change into the candidate.
+fn take(change: &RequestedChange, author: &Author, now: UnixTime, judged: &mut Judged) -> Result<(), WriteError> {
+    let key = change.key();
+    let held = judged.objects.get(key).cloned();
+    match (change.expected(), &held) {
+        (Expected::Absent, Some(_)) => return Err(WriteError::Exists(key.clone())),
+        (Expected::Revision(_), None) => return Err(WriteError::Unknown(key.clone())),
+        (Expected::Revision(expected), Some(held)) if held.revision != expected => {
+            return Err(WriteError::RevisionMismatch { key: key.clone(), expected, actual: held.revision });
+        }
+        _ => {}
+    }
+    match (change, held) {
+        (RequestedChange::Put { spec, .. }, held) => {
+            judged.put.push(key.clone());
+            if held.as_ref().is_some_and(|held| is_document(&held.spec, spec)) {
+                judged.unchanged += 1;
+                return Ok(());
+            }
+            let name = author.name();
+            let object = ManagedObject {
+                key: key.clone(),
+                spec: spec.clone(),
+                revision: 0,
+                created_at: held.as_ref().map_or(now, |held| held.created_at),
+                created_by: held.as_ref().map_or_else(|| name.to_owned(), |held| held.created_by.to_string()),
+                updated_at: now,
+                updated_by: name.to_owned(),
+            };
+            // It is judged again, whatever was wrong with it before.
+            judged.set_aside.remove(key);
+            judged.objects.insert(key.clone(), Arc::new(HeldObject::of(&object)));
+            judged.changes.push(ObjectChange::Put(object));
+        }
+        (RequestedChange::Delete { .. }, None) => return Err(WriteError::Unknown(key.clone())),
+        (RequestedChange::Delete { .. }, Some(_)) => {
+            let keys = if key.kind == ObjectKind::ServiceAccounts { keys_of(&judged.objects, &key.name) } else { vec![] };
+            for gone in std::iter::once(key.clone()).chain(keys) {
+                judged.set_aside.remove(&gone);
+                judged.objects.remove(&gone);
+                judged.changes.push(ObjectChange::Delete(gone.clone()));
+                judged.removed.push(gone);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The API keys of an account.
+fn keys_of(objects: &Objects, account: &str) -> Vec<ObjectKey> {
+    table(objects)
+        .iter()
+        .filter(|entry| entry.account.as_str() == account)
+        .map(|entry| super::rights::key_object(&entry.id))
+        .collect()
+}
+
+fn written(judged: Judged, effect: Option<Effect>) -> Written {
+    let Judged { objects, prepared, put, removed, unchanged, .. } = judged;
+    let objects = put.into_iter().filter_map(|key| objects.get(&key).cloned().map(|object| (key, object))).collect();
+    let warnings = prepared.map(|prepared| prepared.warnings).unwrap_or_default();
+    Written { objects, removed, unchanged, warnings, effect }
+}
+
+fn held(stored: StoredObjects) -> Objects {
+    stored.objects.into_iter().map(|object| (object.key.clone(), Arc::new(HeldObject::of(&object)))).collect()
+}
+
+fn apply(objects: &mut Objects, change: &ObjectChange) {
+    match change {
+        ObjectChange::Put(object) => drop(objects.insert(object.key.clone(), Arc::new(HeldObject::of(object)))),
+        ObjectChange::Delete(key) => drop(objects.remove(key)),
+    }
+}
+
+/// The managed objects that findings name, each with its first reason.
+fn guilty(findings: &[ObjectFinding], rules: &Objects) -> BTreeMap<ObjectKey, String> {
+    let mut guilty = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| refuses(finding)) {
+        let Some(key) = finding.object().map(key_of).filter(|key| rules.contains_key(key)) else { continue };
+        guilty.entry(key).or_insert_with(|| finding.message.clone());
+    }
+    guilty
+}
+
+fn refuses(finding: &ObjectFinding) -> bool {
+    !matches!(finding.severity, "warning" | "note")
+}
+
+fn reason(findings: &[ObjectFinding]) -> String {
+    let first = findings.iter().find(|finding| refuses(finding));
+    first.map_or_else(|| "it does not compile".to_owned(), |finding| finding.message.clone())
+}
