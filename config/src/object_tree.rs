@@ -128,8 +128,8 @@ pub(crate) fn declares(root: &Node, key: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn an_object_goes_through_the_tree_and_back() {

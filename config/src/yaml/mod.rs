@@ -10,6 +10,6 @@ mod parse;
 mod scalar;
 mod trap;
 
-pub(crate) use node::{Entry, Node, Value};
+pub(crate) use node::{Entry, Node, Scalar, Value};
 pub(crate) use parse::parse;
 pub(crate) use scalar::{Plain, resolve};

@@ -55,8 +55,8 @@ impl RuleSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::*;
     use crate::AccountChanges;
+    use crate::fixture::*;
     use serde_json::json;
 
     fn block(id: u32) -> crate::IdentitySpec {

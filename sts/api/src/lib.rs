@@ -34,7 +34,7 @@ pub use keys::{KeyPhase, SigningKey, SigningKeys};
 pub use objects::{NewObject, NotInForce, Object, ObjectPage, ObjectQuery, ObjectSource, ReplacedObject};
 pub use problem::{ChangedVerdict, DryRun, Effect, Finding, Problem};
 pub use query::{NoMembers, QueryError};
-pub use readiness::{NamedStatus, Readiness, SinkStatus, StoreWarning};
+pub use readiness::{NamedStatus, Readiness, SetAsideObject, SinkStatus, StoreWarning};
 pub use replay_claims::{EarlierUse, ReplayClaim};
 pub use revocations::{
     Coverage, Revocation, RevocationRequest, RevocationRule, RevocationRules, RevocationScope, Revoked, UndoneRule,

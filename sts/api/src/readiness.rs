@@ -19,6 +19,11 @@ pub struct Readiness {
     pub signing: String,
     /// `ok`, or why no decision can be recorded.
     pub audit: String,
+    /// `ok`, or why managed objects are not in force.
+    pub managed_objects: String,
+    /// The managed objects that do not compile beside the files and so are not in force.
+    #[serde(default)]
+    pub set_aside: Vec<SetAsideObject>,
     /// Where decision events and log lines go.
     pub sinks: Vec<SinkStatus>,
     /// The generation of the configuration in force.
@@ -37,6 +42,15 @@ pub struct NamedStatus<T> {
     pub name: EntryName,
     /// Its state.
     pub status: T,
+}
+
+/// A managed object that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAsideObject {
+    /// Kind and name: `teams/deployers`.
+    pub object: String,
+    /// Why it does not compile.
+    pub why: String,
 }
 
 /// A weakness of the store as it is set up.

@@ -1,9 +1,10 @@
 //! What runs behind the listeners.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jwks_cache::JwksCache;
 use sts_service::Service;
+use sts_service::manage::ManagedObjects;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
@@ -15,12 +16,26 @@ pub(crate) struct AppState {
     pub(crate) issuers: watch::Sender<JwksCache>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: Arc<StoreHealth>,
+    /// Managed objects. Not set where the store has none. They hold this state in turn, so they are
+    /// taken out again at the end, or the store would never be closed.
+    pub(crate) managed: RwLock<Option<Arc<ManagedObjects>>>,
 }
 
 impl AppState {
+    /// Managed objects, where the store has them.
+    pub(crate) fn managed(&self) -> Option<Arc<ManagedObjects>> {
+        self.managed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts managed objects beside the service, or takes them out.
+    pub(crate) fn set_managed(&self, managed: Option<Arc<ManagedObjects>>) {
+        *self.managed.write().unwrap_or_else(PoisonError::into_inner) = managed;
+    }
+
     /// Whether exchanges can be served, as far as is known.
     pub(crate) fn is_ready(&self) -> bool {
         let is_store_ready = self.store.is_ready(self.service.clock().monotonic());
-        is_store_ready && self.service.can_audit() && self.service.can_sign().is_ok()
+        let has_objects = self.managed().is_none_or(|managed| managed.is_loaded());
+        is_store_ready && has_objects && self.service.can_audit() && self.service.can_sign().is_ok()
     }
 }

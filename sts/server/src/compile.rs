@@ -1,8 +1,8 @@
-//! Specs to what a server runs by. Rules come from two sources, files and managed objects: they are merged, compiled once, and
-//! put in force as one snapshot. `serve`, a reload, `sts check` and `sts explain` all come through [`compile`].
+//! Specs to what a server runs by. Rules come from two sources, files and managed objects: they are merged by name (files win),
+//! compiled once, and put in force as one snapshot. `serve`, a reload, `sts check` and `sts explain` all come through [`compile`].
 
+mod generation;
 mod key_sets;
-mod merge;
 mod named_members;
 mod overlaps;
 mod policy_tests;
@@ -13,14 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sts_config::{
-    AbsentSecrets, Configuration, CrateSpecs, Diagnostics, KeysSpec, Outline, Report, Secret, Settings, Severity,
-    Sources, StoreAccess,
+    AbsentSecrets, Configuration, CrateSpecs, Diagnostics, KeysSpec, ObjectContext, ObjectSource, Outline, Report,
+    Secret, Settings, Severity, Sources, StoreAccess,
 };
 use sts_policy::{FaultyNames, Finding, RuleSet, Spec, TestSpec};
 use sts_token::TrustSpec;
-use sts_types::{Algorithm, ApiName};
+use sts_types::{Algorithm, ApiName, Digest256, ObjectRef};
 
-pub use merge::Managed;
+pub(crate) use generation::generation;
+pub(crate) use named_members::assign_more;
 pub use overlaps::describe_overlaps;
 pub use policy_tests::{guard, run_policy_tests};
 
@@ -80,6 +81,21 @@ pub struct Loaded {
     pub written: SourceDocuments,
     /// Findings that do not refuse the load.
     pub warnings: Diagnostics,
+    /// What a change of managed objects is compiled beside.
+    pub beside: Beside,
+}
+
+/// What of a load is kept to compile changes of managed objects.
+#[derive(Debug)]
+pub struct Beside {
+    /// What the decoding of an object takes from the configuration.
+    pub context: ObjectContext,
+    /// The objects that files declare.
+    pub declared: Vec<ObjectSource>,
+    /// Managed objects that a file shadows.
+    pub shadowed: Vec<ObjectRef>,
+    /// Digest of the files.
+    pub files: Digest256,
 }
 
 /// What a configuration is compiled for.
@@ -120,26 +136,54 @@ pub fn load(
     environment: &dyn Fn(&str) -> Option<String>,
     purpose: Purpose,
 ) -> Result<Loaded, Diagnostics> {
-    match sts_config::read(path, environment, purpose.absent_secrets()) {
-        (Some(configuration), report) => compile(configuration, Managed::default(), report, purpose),
+    load_with(path, environment, purpose, &[], None)
+}
+
+/// As [`load`], with managed objects beside the files, and the digest over them.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_with(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    purpose: Purpose,
+    managed: &[ObjectSource],
+    digest: Option<Digest256>,
+) -> Result<Loaded, Diagnostics> {
+    match sts_config::read_with(path, environment, purpose.absent_secrets(), managed) {
+        (Some(configuration), report) => compile(configuration, digest, report, purpose),
         (None, report) => Err(report.finish().0),
     }
 }
 
-/// Compiles what the files and the managed objects say, beside the findings about their form.
+/// Compiles what the files and the managed objects say, beside the findings about their form. `managed`
+/// is the digest over the managed objects, if there are any.
 ///
 /// # Errors
 /// All findings, in the order of the files, if one of them refuses the configuration.
 pub fn compile(
     files: Configuration,
-    managed: Managed,
+    managed: Option<Digest256>,
     mut report: Report,
     purpose: Purpose,
 ) -> Result<Loaded, Diagnostics> {
-    let Configuration { settings, tokens, objects, tests, faulty, is_complete, digest, outline, files } = files;
-    let generation = merge::generation(digest, managed.digest);
+    let Configuration {
+        settings,
+        tokens,
+        objects,
+        tests,
+        faulty,
+        is_complete,
+        digest,
+        outline,
+        files,
+        declared,
+        shadowed,
+        context,
+    } = files;
+    let generation = generation(digest, managed);
+    let beside = Beside { context, declared, shadowed, files: digest };
     let has_faulty_names = !faulty.is_empty();
-    let objects = merge::files_win(objects, managed.objects, &mut report);
     let CrateSpecs { policy, keys, trust, api_signing, api_secrets } =
         objects.into_specs(settings.issuer.clone(), tokens, faulty);
     key_sets::check(&keys, &trust, purpose.absent_secrets(), &mut report);
@@ -164,7 +208,7 @@ pub fn compile(
         outline,
         files,
     };
-    Ok(Loaded { compiled, written: SourceDocuments { policy, tests, sources }, warnings: findings })
+    Ok(Loaded { compiled, written: SourceDocuments { policy, tests, sources }, warnings: findings, beside })
 }
 
 /// What opens a store without a server: settings, and rules under which nobody is granted anything,
@@ -219,12 +263,16 @@ fn rules(spec: &Spec, report: &mut Report) -> Option<RuleSet> {
     };
     let new: Vec<Finding> = findings.into_iter().filter(is_new).collect();
     for Finding { code, origin, severity, message, help } in new {
-        let severity = match severity {
-            sts_policy::Severity::Error => Severity::Error,
-            sts_policy::Severity::Unsafe => Severity::Unsafe,
-            sts_policy::Severity::Warning => Severity::Warning,
-        };
-        report.add(code, severity, origin, message, help);
+        report.add(code, severity_of(severity), origin, message, help);
     }
     rules
+}
+
+/// The severity of a finding of the rules among those of a configuration.
+pub(crate) const fn severity_of(severity: sts_policy::Severity) -> Severity {
+    match severity {
+        sts_policy::Severity::Error => Severity::Error,
+        sts_policy::Severity::Unsafe => Severity::Unsafe,
+        sts_policy::Severity::Warning => Severity::Warning,
+    }
 }

@@ -1,7 +1,7 @@
 //! Settings to a working service: the only place where the implementations meet.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use jwks_cache::{Environment, JwksCache};
 use sts_config::{Diagnostics, Settings};
@@ -9,7 +9,7 @@ use sts_jose::OsEntropy;
 use sts_keyring::Keyring;
 use sts_service::{ApiKeyLimits, ApiSecret, EventSink, Service, ServiceDependencies, Snapshot, TrustTable};
 use sts_store::spec::StoreSpec;
-use sts_store::{Alert, Alerts, Ledger, RefusalStore};
+use sts_store::{Alert, Alerts, Ledger, ObjectStore, RefusalStore};
 use sts_store_embedded::EmbeddedLedger;
 use sts_store_redis::{RedisLedger, RedisParts};
 use sts_types::{Clock, Entropy, Seal};
@@ -26,6 +26,8 @@ pub(crate) struct Components {
     pub(crate) state: Arc<AppState>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) keyring: Arc<Keyring>,
+    /// The store of managed objects. A ledger from elsewhere has none.
+    pub(crate) objects: Option<Arc<dyn ObjectStore>>,
 }
 
 impl Components {
@@ -47,8 +49,8 @@ impl Components {
             counted.alert(alert);
             tracing::error!(place = alert.place.name(), fault = alert.fault.name(), "{alert}");
         };
-        let (ledger, refusals) = match ledger {
-            Some(ledger) => (ledger, None),
+        let (ledger, refusals, objects) = match ledger {
+            Some(ledger) => (ledger, None, None),
             None => open_store(
                 settings,
                 Arc::new(keyring.seal()),
@@ -73,13 +75,14 @@ impl Components {
             issuers: watch::Sender::new(issuers),
             metrics,
             store: Arc::default(),
+            managed: RwLock::default(),
         };
-        Ok(Self { state: Arc::new(state), ledger, keyring })
+        Ok(Self { state: Arc::new(state), ledger, keyring, objects })
     }
 }
 
 /// A store, by what it is used for; a ledger from elsewhere remembers no refusals.
-type Stores = (Arc<dyn Ledger>, Option<Arc<dyn RefusalStore>>);
+type Stores = (Arc<dyn Ledger>, Option<Arc<dyn RefusalStore>>, Option<Arc<dyn ObjectStore>>);
 
 /// The store that `settings` name.
 fn open_store(
@@ -92,14 +95,14 @@ fn open_store(
     match &settings.store {
         StoreSpec::Embedded => {
             let store = Arc::new(EmbeddedLedger::open(&store_path(settings), seal, clock, alerts)?);
-            Ok((Arc::clone(&store) as _, Some(store)))
+            Ok((Arc::clone(&store) as _, Some(Arc::clone(&store) as _), Some(store)))
         }
         StoreSpec::Redis(redis) => {
             let watermark = settings.data_dir.join("store-epoch.json");
             let runtime = tokio::runtime::Handle::current();
             let parts = RedisParts { seal, clock, entropy, alerts, runtime, watermark };
             let store = Arc::new(RedisLedger::open((**redis).clone(), parts)?);
-            Ok((Arc::clone(&store) as _, Some(store)))
+            Ok((Arc::clone(&store) as _, Some(Arc::clone(&store) as _), Some(store)))
         }
     }
 }
@@ -160,10 +163,7 @@ pub(crate) fn snapshot(compiled: &Compiled, issuers: JwksCache) -> Snapshot {
         log_claims: settings.log.claims,
         api_keys: Arc::default(),
         api_keys_enabled: settings.api_keys.enabled,
-        api_key_limits: ApiKeyLimits {
-            default_ttl: settings.api_keys.default_ttl,
-            max_ttl: settings.api_keys.max_ttl,
-        },
+        api_key_limits: ApiKeyLimits { default_ttl: settings.api_keys.default_ttl, max_ttl: settings.api_keys.max_ttl },
     }
 }
 

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sts_keyring::Keyring;
-use sts_service::Service;
 use sts_store::Ledger;
 use sts_types::Clock;
+
+use crate::app_state::AppState;
 
 /// The interval. This server publishes a new key of another process in the same key directory
 /// within this time.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Maintains keys and store, outside of requests, for as long as the server runs.
-pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, service: Arc<Service>) {
+pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, state: Arc<AppState>) {
+    let service = Arc::clone(&state.service);
     let mut tick = tokio::time::interval(INTERVAL);
     let mut steps = ClockSteps::new(service.clock());
     loop {
@@ -24,6 +26,9 @@ pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, 
                 seconds,
                 "the system's clock was set: for an hour no key is made or dropped and nothing is forgotten, in case it is set back"
             );
+        }
+        if let Some(managed) = state.managed() {
+            managed.save_api_key_uses(&service).await;
         }
         let may_forget = steps.may_forget(service.clock());
         let now = service.clock().now();

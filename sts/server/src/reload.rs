@@ -8,22 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use rustls::sign::CertifiedKey;
 use serde_json::json;
-use sts_config::{AbsentSecrets, Changes, Diagnostics, NameChanges, Settings};
+use sts_config::{AbsentSecrets, Changes, Diagnostics, NameChanges, ObjectSource, Settings};
 use sts_keyring::KeyringSpec;
 use sts_policy::AccountChanges;
-use sts_service::Snapshot;
-use sts_types::UnixTime;
+use sts_types::{Digest256, UnixTime};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tracing::field::display;
 
-use crate::app_state::AppState;
-use crate::certificate::public_host;
 use crate::compile::{self, Compiled, Loaded, Purpose};
-use crate::components::snapshot;
-use crate::http::{BindError, ServedCertificate, leaf_problems, read_certificate};
+use crate::rule_base::RuleBase;
 
 /// File changes come in bursts: what is read after this much quiet is one change.
 const QUIET: Duration = Duration::from_millis(200);
@@ -37,6 +32,16 @@ const LOOKS_TO_RETRY: u32 = 5;
 /// Loads a configuration and runs its policy tests; warnings are what is left when nothing is wrong.
 pub(crate) fn load(config: &Path, now: UnixTime) -> Result<Loaded, Diagnostics> {
     tested(load_untested(config)?, now)
+}
+
+/// Loads a configuration with managed objects beside it, and runs its policy tests.
+pub(crate) fn load_with(
+    config: &Path,
+    now: UnixTime,
+    managed: &[ObjectSource],
+    digest: Option<Digest256>,
+) -> Result<Loaded, Diagnostics> {
+    tested(compile::load_with(config, &environment, Purpose::Serve, managed, digest)?, now)
 }
 
 /// Loads a configuration whose decisions are to be explained: policy tests that fail and rules that are unsafe are among its
@@ -79,26 +84,16 @@ fn tested(mut loaded: Loaded, now: UnixTime) -> Result<Loaded, Diagnostics> {
     Ok(loaded)
 }
 
-/// The configuration in force, and what it is in force in.
+/// Watches the files, and puts them in force when they change.
 pub(crate) struct Reload {
-    config: PathBuf,
-    compiled: Compiled,
-    state: Arc<AppState>,
-    certificates: Certificates,
+    base: Arc<RuleBase>,
+    /// Held while a candidate is prepared and installed. Changes of managed objects hold it, too.
+    lock: Arc<tokio::sync::Mutex<()>>,
     seen: Fingerprint,
     glanced: Fingerprint,
     /// Why the files as they are now were refused, as it was logged.
     refused: Option<String>,
     looks_since_refusal: u32,
-    /// Snapshots that are no longer in force, kept until no request holds them, so that they are freed
-    /// here.
-    retired: Vec<Arc<Snapshot>>,
-}
-
-/// The certificates that the listeners show.
-pub(crate) struct Certificates {
-    pub(crate) public: Option<Arc<ServedCertificate>>,
-    pub(crate) admin: Option<Arc<ServedCertificate>>,
 }
 
 /// What the system tells of files that take part, and of those that might: length, inode, times of change. Other files live
@@ -137,17 +132,14 @@ enum ReloadTrigger {
 }
 
 impl Reload {
-    pub(crate) fn new(config: PathBuf, compiled: Compiled, state: Arc<AppState>, certificates: Certificates) -> Self {
+    pub(crate) fn new(base: Arc<RuleBase>, lock: Arc<tokio::sync::Mutex<()>>) -> Self {
         let mut reload = Self {
-            config,
-            compiled,
-            state,
-            certificates,
+            base,
+            lock,
             seen: Fingerprint::new(),
             glanced: Fingerprint::new(),
             refused: None,
             looks_since_refusal: 0,
-            retired: Vec::new(),
         };
         reload.glanced = reload.glance();
         reload.seen = reload.fingerprint();
@@ -157,8 +149,7 @@ impl Reload {
     /// Reloads if it is asked to, or if a file that takes part, or one of the same kind beside it, is other than it was at the
     /// last attempt.
     fn run(&mut self, cause: ReloadTrigger) {
-        // To free a large policy takes longer than a request may.
-        self.retired.retain(|old| Arc::strong_count(old) > 1);
+        self.base.free_retired();
         if cause == ReloadTrigger::Asked || self.is_changed(cause) {
             self.reload(cause);
         }
@@ -183,104 +174,42 @@ impl Reload {
         self.glanced = self.glance();
         self.seen = self.fingerprint();
         self.looks_since_refusal = 0;
-        let before = self.compiled.generation.clone();
+        let before = self.base.generation();
         match self.put_in_force() {
-            Ok(()) if self.refused.take().is_some() && self.compiled.generation == before => {
+            Ok(()) if self.refused.take().is_some() && self.base.generation() == before => {
                 tracing::info!(generation = %before, "the files are well again: they say what is in force");
             }
-            Ok(()) if cause == ReloadTrigger::Asked && self.compiled.generation == before => {
+            Ok(()) if cause == ReloadTrigger::Asked && self.base.generation() == before => {
                 tracing::info!(generation = %before, "the files were read again as SIGHUP asks, and nothing has changed");
             }
             Ok(()) => {}
             Err(why) => {
                 // What was said of a refusal that goes on need not be said every few seconds.
                 if cause == ReloadTrigger::Asked || self.refused.as_ref() != Some(&why) {
-                    tracing::error!(generation = %self.compiled.generation, "the configuration was not reloaded, the old one goes on: {why}");
+                    tracing::error!(generation = %self.base.generation(), "the configuration was not reloaded, the old one goes on: {why}");
                 }
                 self.refused = Some(why);
             }
         }
-        self.state.metrics.configuration(self.refused.is_none());
+        self.base.state().metrics.configuration(self.refused.is_none());
     }
 
     /// The error says why something else stays in force.
-    fn put_in_force(&mut self) -> Result<(), String> {
-        let now = self.state.service.clock().now();
-        let loaded = load(&self.config, now).map_err(|diagnostics| format!("\n{}", diagnostics.render(false)))?;
-        let Loaded { compiled, written, warnings } = loaded;
-        drop(written);
-        if compiled.generation == self.compiled.generation {
-            return Ok(());
-        }
-        let settings = &compiled.settings;
-        if let Some(key) = fixed_at_start(&self.compiled.settings, settings) {
-            return Err(format!("`{key}` takes effect at a restart only"));
-        }
-        let issuers = self
-            .state
-            .issuers
-            .borrow()
-            .with_entries(compiled.keys.clone())
-            .map_err(|errors| format!("\n{}", Diagnostics::of_entries(errors).render(false)))?;
-        let renewed = self.renewed_certificates(settings).map_err(|error| match error.code() {
-            Some(code) => format!("{error} (rule: {code})"),
-            None => error.to_string(),
-        })?;
-        let host = public_host(settings);
-        for (listener, _, certificate) in &renewed {
-            let host = host.as_deref().filter(|_| *listener == "listen");
-            if let Some(problem) = leaf_problems(certificate, now, host).first() {
-                return Err(format!(
-                    "the new certificate of `{listener}` {problem}; {} (rule: {})",
-                    problem.help(),
-                    problem.code()
-                ));
-            }
-        }
-        self.state.service.keyring().raise_longest_life(settings.keyring.max_ttl).map_err(|error| error.to_string())?;
-        for key in needs_restart(&self.compiled.settings, settings) {
-            tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
-        }
-        let mut certificates = Vec::new();
-        for (listener, served, certificate) in renewed {
-            certificates.push(listener);
-            served.replace(certificate);
-        }
-        self.state.metrics.put_entries(compiled.trust.iter().map(|trust| &trust.entry));
-        let old = self.state.service.swap(snapshot(&compiled, issuers.clone()));
-        self.state.issuers.send_replace(issuers);
-        // Once it is so.
-        log_changes(&self.compiled, &compiled, &certificates, &warnings);
-        self.compiled = compiled;
-        self.retired.push(old);
-        Ok(())
-    }
-
-    /// The certificates that differ from those the listeners show.
-    fn renewed_certificates(&self, settings: &Settings) -> Result<Vec<RenewedCertificate>, BindError> {
-        let listeners = [
-            ("listen", &self.certificates.public, &settings.tls),
-            ("admin.listen", &self.certificates.admin, &settings.admin.tls),
-        ];
-        let mut renewed = Vec::new();
-        for (listener, served, files) in listeners {
-            let (Some(served), Some(files)) = (served, files) else { continue };
-            let certificate = read_certificate(files)?;
-            if !served.serves(&certificate) {
-                renewed.push((listener, Arc::clone(served), certificate));
-            }
-        }
-        Ok(renewed)
+    fn put_in_force(&self) -> Result<(), String> {
+        // This runs on a thread for blocking work.
+        let _guard = self.lock.blocking_lock();
+        self.base.reload().map_err(|refusal| refusal.text())
     }
 
     /// The files that took part and their directories, each by itself: cheap, and other whenever the fingerprint is.
     fn glance(&self) -> Fingerprint {
-        let files = self.compiled.files.iter().filter_map(|file| in_its_directory(file));
+        let files = self.base.files();
+        let files = files.iter().filter_map(|file| in_its_directory(file));
         files.chain(self.directories()).filter_map(|path| FileState::of(&path).map(|state| (path, state))).collect()
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let files: BTreeSet<PathBuf> = self.compiled.files.iter().filter_map(|file| in_its_directory(file)).collect();
+        let files: BTreeSet<PathBuf> = self.base.files().iter().filter_map(|file| in_its_directory(file)).collect();
         let kinds: BTreeSet<_> = files.iter().filter_map(|file| file.extension()).collect();
         let of_a_kind =
             |path: &Path| path.extension().is_some_and(|extension| kinds.contains(extension)) || files.contains(path);
@@ -295,13 +224,14 @@ impl Reload {
 
     /// The directories of the files that take part. Directories, because editors and Kubernetes replace files.
     fn directories(&self) -> BTreeSet<PathBuf> {
-        let files = self.compiled.files.iter().filter_map(|file| in_its_directory(file));
+        let files = self.base.files();
+        let files = files.iter().filter_map(|file| in_its_directory(file));
         files.filter_map(|file| file.parent().map(Path::to_owned)).collect()
     }
 }
 
 /// Says all that a reload changes.
-fn log_changes(old: &Compiled, new: &Compiled, certificates: &[&str], warnings: &Diagnostics) {
+pub(crate) fn log_changes(old: &Compiled, new: &Compiled, certificates: &[&str], warnings: &Diagnostics) {
     let accounts = AccountChanges::between(&old.rules, &new.rules);
     let Changes { issuers, apis, teams, settings, files } = old.outline.changes_to(&new.outline);
     let told = |changes: &NameChanges| {
@@ -346,7 +276,7 @@ fn in_its_directory(file: &Path) -> Option<PathBuf> {
 }
 
 /// The first key that differs and cannot change under a running server.
-fn fixed_at_start(old: &Settings, new: &Settings) -> Option<&'static str> {
+pub(crate) fn fixed_at_start(old: &Settings, new: &Settings) -> Option<&'static str> {
     let differs = [
         ("issuer", old.issuer != new.issuer),
         ("listen", old.listen != new.listen),
@@ -366,7 +296,7 @@ fn is_same_keyring(old: &KeyringSpec, new: &KeyringSpec) -> bool {
 }
 
 /// The keys that differ and wait for a restart without holding up the rest: rules must get through, whatever else changed.
-fn needs_restart(old: &Settings, new: &Settings) -> impl Iterator<Item = &'static str> {
+pub(crate) fn needs_restart(old: &Settings, new: &Settings) -> impl Iterator<Item = &'static str> {
     // `log.claims` is part of the snapshot.
     let log = |settings: &Settings| (settings.log.format, settings.log.level);
     let differs = [
@@ -452,9 +382,6 @@ fn watcher(changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
         .inspect_err(|error| tracing::warn!(%error, "cannot watch files for changes; they are looked at every second"))
         .ok()
 }
-
-/// A listener's setting, what it serves, and the certificate to serve from now on.
-type RenewedCertificate = (&'static str, Arc<ServedCertificate>, CertifiedKey);
 
 #[cfg(test)]
 mod tests {

@@ -17,18 +17,19 @@ use crate::admin_token::AdminToken;
 use crate::app_state::AppState;
 use crate::certificate::public_host;
 use crate::clock::SystemClock;
-use crate::compile::{Compiled, Loaded};
+use crate::compile::Loaded;
 use crate::components::Components;
 use crate::http::{
     AdminState, BindError, Draining, FailureLimit, ListenerSpec, Listeners, Metadata, Proxies, PublicState,
 };
 use crate::maintenance::maintenance;
 use crate::metrics::Metrics;
-use crate::reload::{Certificates, Reload, load};
+use crate::reload::{Reload, load};
+use crate::rule_base::{Certificates, RuleBase};
 use crate::start_error::StartError;
 use crate::store_health::watch_store;
 use crate::telemetry::{self, EventLog, Log};
-use crate::{environment, file_permissions, reload};
+use crate::{environment, file_permissions, managed, reload};
 
 /// The longest that a shutdown waits for connections after a second signal.
 const STOP_TIMEOUT: Duration = Duration::from_millis(200);
@@ -50,18 +51,17 @@ pub(crate) struct Running {
 /// Runs until SIGTERM or SIGINT. `ledger` replaces the configured store.
 pub(crate) fn run(config: &Path, ledger: Option<Arc<dyn Ledger>>) -> Result<(), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let Loaded { compiled, written, warnings } = load(config, clock.now()).map_err(StartError::Configuration)?;
-    drop(written);
-    let log = telemetry::install(compiled.settings.log);
-    if !warnings.is_empty() {
+    let loaded = load(config, clock.now()).map_err(StartError::Configuration)?;
+    let log = telemetry::install(loaded.compiled.settings.log);
+    if !loaded.warnings.is_empty() {
         tracing::warn!("the configuration has warnings; `sts check` shows them");
     }
     environment::warn_of_proxies();
     runtime()?.block_on(async {
         let mut signals = Termination::listen()?.count_signals();
         survive_file_limit()?;
-        let drain = compiled.settings.drain;
-        let running = start(config.to_owned(), compiled, clock, ledger, &log)?;
+        let drain = loaded.compiled.settings.drain;
+        let running = start(config.to_owned(), loaded, clock, ledger, &log).await?;
         let running = running.announced().await;
         let draining = running.draining.clone();
         let mut more_signals = signals.clone();
@@ -131,19 +131,19 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
 }
 
 /// Binds the configured addresses and starts the server.
-fn start(
+async fn start(
     config: PathBuf,
-    compiled: Compiled,
+    loaded: Loaded,
     clock: Arc<dyn Clock>,
     ledger: Option<Arc<dyn Ledger>>,
     log: &Log,
 ) -> Result<Running, StartError> {
-    let settings = &compiled.settings;
+    let settings = &loaded.compiled.settings;
     let public = ListenerSpec::bind("listen", settings.listen, settings.tls.as_ref())?;
     let admin = ListenerSpec::bind("admin.listen", settings.admin.listen, settings.admin.tls.as_ref())?;
     check_certificate(&public, settings.tls.as_ref(), public_host(settings).as_deref(), clock.now())?;
     check_certificate(&admin, settings.admin.tls.as_ref(), None, clock.now())?;
-    start_on(config, compiled, clock, ledger, log, public, admin)
+    start_on(config, loaded, clock, ledger, log, public, admin).await
 }
 
 /// Refuses a certificate that clients will not accept.
@@ -161,16 +161,16 @@ fn check_certificate(
 }
 
 /// Opens and starts everything behind these listeners. Requests are served once it returns.
-pub(crate) fn start_on(
+pub(crate) async fn start_on(
     config: PathBuf,
-    compiled: Compiled,
+    loaded: Loaded,
     clock: Arc<dyn Clock>,
     ledger: Option<Arc<dyn Ledger>>,
     log: &Log,
     public: ListenerSpec,
     admin: ListenerSpec,
 ) -> Result<Running, StartError> {
-    let settings = &compiled.settings;
+    let settings = &loaded.compiled.settings;
     let (public_address, admin_address) =
         (public.address().unwrap_or(settings.listen), admin.address().unwrap_or(settings.admin.listen));
 
@@ -179,7 +179,7 @@ pub(crate) fn start_on(
     let metrics = Arc::new(Metrics::default());
     let events = Arc::new(EventLog::start(settings.log.format, settings.audit.required, Arc::clone(&metrics)));
     metrics.put_sinks(events.sinks().iter().cloned().chain([log.sink()]).collect());
-    let engine = Components::open(&compiled, clock, Arc::clone(&events) as _, metrics, ledger)?;
+    let engine = Components::open(&loaded.compiled, clock, Arc::clone(&events) as _, metrics, ledger)?;
     let token = AdminToken::open(&settings.data_dir, &OsEntropy)?;
     for access in file_permissions::check_everything(settings)? {
         tracing::warn!("{access}; {}", access.help());
@@ -202,8 +202,13 @@ pub(crate) fn start_on(
         draining: draining.clone(),
     });
     let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };
-    let listeners = Listeners::start(public, public_state, &settings.limits, admin, admin_state)?;
-    let reload = Reload::new(config, compiled, Arc::clone(&engine.state), certificates);
+    let limits = settings.limits.clone();
+    let lock = Arc::new(tokio::sync::Mutex::new(()));
+    let base = Arc::new(RuleBase::new(config, loaded, Arc::clone(&engine.state), certificates));
+    // Before anybody is served: without the managed objects their accounts would seem unknown.
+    managed::start(&engine, &base, &lock).await;
+    let listeners = Listeners::start(public, public_state, &limits, admin, admin_state)?;
+    let reload = Reload::new(base, lock);
     // Before anybody is told that we are ready: until it is listened for, SIGHUP ends a process.
     let hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
     Ok(Running {
@@ -247,13 +252,14 @@ impl Running {
             tokio::spawn(maintenance(
                 Arc::clone(&engine.keyring),
                 Arc::clone(&engine.ledger),
-                Arc::clone(&engine.state.service),
+                Arc::clone(&engine.state),
             )),
             tokio::spawn(keep_issuers_fresh(Arc::clone(&engine.state))),
             tokio::spawn(keep_status_lists(Arc::clone(&engine.state))),
             tokio::spawn(keep_refusals(Arc::clone(&engine.state))),
             tokio::spawn(keep_signing_health(Arc::clone(&engine.state))),
             tokio::spawn(reload::watch(reload, hangup)),
+            tokio::spawn(follow_objects(Arc::clone(&engine.state))),
         ];
         let readiness = must_announce_ready
             .then(|| tokio::spawn(notify_when_ready(Arc::clone(&engine.state), draining.clone(), addresses)));
@@ -283,8 +289,19 @@ impl Running {
         // All answers are sent. Wait for their events and refusals.
         engine.state.service.told_of_exchanges().await;
         engine.state.service.save_refusals().await;
+        if let Some(managed) = engine.state.managed() {
+            managed.save_api_key_uses(&engine.state.service).await;
+        }
+        engine.state.set_managed(None);
         // This blocks, but nothing else is left to do.
         events.close();
+    }
+}
+
+/// Follows the managed objects of the store.
+async fn follow_objects(state: Arc<AppState>) {
+    if let Some(managed) = state.managed() {
+        managed.follow().await;
     }
 }
 

@@ -48,7 +48,7 @@ fn loaded(folder: &Path) -> Loaded {
 #[test]
 fn the_samples_load_as_printed() {
     let folder = samples();
-    let Loaded { compiled, written: SourceDocuments { policy, .. }, warnings } = loaded(folder.path());
+    let Loaded { compiled, written: SourceDocuments { policy, .. }, warnings, .. } = loaded(folder.path());
     let settings = &compiled.settings;
     assert_eq!(warnings.render(false), "");
     let at = |name: &str| folder.path().join(name);

@@ -179,6 +179,12 @@ impl Service {
         &*self.clock
     }
 
+    /// The clock, for others that run beside the service.
+    #[must_use]
+    pub fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// A new request id.
     #[must_use]
     pub fn new_request_id(&self) -> RequestId {

@@ -12,6 +12,7 @@ use crate::api_keys::{ApiKeyLimits, ApiKeys};
 use crate::api_secret::ApiSecret;
 
 /// The current settings and rules.
+#[derive(Clone)]
 pub struct Snapshot {
     /// A digest of everything that the snapshot was made from. Every record and event has it.
     pub generation: String,

@@ -1,6 +1,8 @@
 //! What the admin listener tells without a token: readiness in detail, and the metrics.
 
-use sts_api::{NamedStatus, Readiness, SinkStatus, StoreWarning};
+use sts_api::{NamedStatus, Readiness, SetAsideObject, SinkStatus, StoreWarning};
+use sts_service::manage::{ManagedObjects, SetAside, rule_kind};
+use sts_store::ObjectKey;
 
 use super::issuer_state::{entry, family};
 use crate::app_state::AppState;
@@ -19,9 +21,21 @@ pub(crate) async fn readiness(state: &AppState, is_draining: bool) -> Readiness 
         Err(error) => (error.to_string(), Vec::new()),
     };
     Readiness {
-        ready: store.is_ok() && signing.is_ok() && is_audited && !is_draining,
+        ready: store.is_ok()
+            && state.managed().is_none_or(|managed| managed.is_loaded())
+            && signing.is_ok()
+            && is_audited
+            && !is_draining,
         store: told,
         store_warnings: warnings,
+        managed_objects: state
+            .managed()
+            .map_or("ok", |managed| match managed.is_loaded() {
+                true => "ok",
+                false => "they are not read from the store yet",
+            })
+            .to_owned(),
+        set_aside: state.managed().map(|managed| set_aside(&managed)).unwrap_or_default(),
         signing: signing.map_or_else(|error| error.to_string(), |()| "ok".to_owned()),
         audit: if is_audited { "ok" } else { "no sink takes decision events, and `audit.required` is set" }.to_owned(),
         sinks: state.metrics.sinks().iter().map(sink).collect(),
@@ -49,6 +63,26 @@ fn sink(own: &crate::sinks::SinkStatus) -> SinkStatus {
     }
 }
 
+fn managed_health(managed: &ManagedObjects) -> metrics::ManagedHealth {
+    let view = managed.view();
+    metrics::ManagedHealth {
+        objects: view.objects.len(),
+        set_aside: view.set_aside.len(),
+        shadowed: managed.shadowed().len(),
+        keys_to_expire: managed.api_keys_to_expire(),
+    }
+}
+
+/// The managed objects that are not in force, each with its reason.
+fn set_aside(managed: &ManagedObjects) -> Vec<SetAsideObject> {
+    let view = managed.view();
+    let own = |(key, aside): (&ObjectKey, &SetAside)| SetAsideObject {
+        object: format!("{}/{}", rule_kind(key.kind).map_or("api-keys", sts_types::ObjectKind::name), key.name),
+        why: aside.why.clone(),
+    };
+    view.set_aside.iter().map(own).collect()
+}
+
 /// `GET /metrics`.
 pub(crate) async fn metrics_text(state: &AppState) -> String {
     // What was answered before is counted.
@@ -66,6 +100,7 @@ pub(crate) async fn metrics_text(state: &AppState) -> String {
         metrics::Health {
             store: state.store.read(state.service.clock().monotonic()),
             can_sign: state.service.can_sign().is_ok(),
+            managed: state.managed().map(|managed| managed_health(&managed)),
         },
     )
 }

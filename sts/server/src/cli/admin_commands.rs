@@ -18,11 +18,13 @@ use super::client::{AdminAnswer, AdminClient, admin_url};
 use crate::admin::{Operation, OperationError};
 use crate::admin_token;
 use crate::clock::SystemClock;
-use crate::compile::{Compiled, names_alone};
+use crate::compile::{Compiled, Loaded, names_alone};
 use crate::components::{Components, missing_to_open};
 use crate::http::BindError;
+use crate::managed;
 use crate::metrics::Metrics;
 use crate::reload::{environment, load_untested};
+use crate::rule_base::{Certificates, RuleBase};
 use crate::start_error::StartError;
 use crate::telemetry::NoEvents;
 use crate::terminal::{complain, fail, say};
@@ -145,11 +147,11 @@ impl<'a> Session<'a> {
             Backend::Nowhere(text) => text.clone(),
             Backend::Here(engine) => return Ok(self.runtime.block_on(operation.run(&engine.state, BY))),
         };
-        let compiled = match compiled_to_open(&self.args.config, O::ENDPOINT.needs_rules) {
-            Ok(compiled) => compiled,
+        let opened = match rules_to_open(&self.args.config, O::ENDPOINT.needs_rules) {
+            Ok(opened) => opened,
             Err(diagnostics) => return Err(StartError::StoreNotOpened { missing, diagnostics }),
         };
-        if let Some(file) = missing_to_open(&compiled.settings) {
+        if let Some(file) = missing_to_open(&opened.compiled().settings) {
             return Ok(Err(OperationError::Failed(format!(
                 "{missing}; and `{}` is not there to open the store without one: start a server with `sts serve`, or give \
                  --admin-url and --admin-token-file; {}",
@@ -160,19 +162,42 @@ impl<'a> Session<'a> {
         // The store spawns its connection tasks on the runtime that is entered.
         let entered = self.runtime.enter();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let engine = Components::open(&compiled, clock, Arc::new(NoEvents), Arc::new(Metrics::default()), None)?;
+        let engine =
+            Components::open(opened.compiled(), clock, Arc::new(NoEvents), Arc::new(Metrics::default()), None)?;
         drop(entered);
+        if let RulesToOpen::Loaded(loaded) = opened {
+            let certificates = Certificates { public: None, admin: None };
+            let base = RuleBase::new(self.args.config.clone(), *loaded, Arc::clone(&engine.state), certificates);
+            self.runtime.block_on(managed::start(&engine, &Arc::new(base), &Arc::default()));
+        }
         let done = self.runtime.block_on(operation.run(&engine.state, BY));
         self.place = Backend::Here(Box::new(engine));
         Ok(done)
     }
 }
 
+/// What the store is opened by.
+enum RulesToOpen {
+    /// The configuration.
+    Loaded(Box<Loaded>),
+    /// As much of a configuration that does not load as can be read.
+    NamesAlone(Box<Compiled>),
+}
+
+impl RulesToOpen {
+    fn compiled(&self) -> &Compiled {
+        match self {
+            Self::Loaded(loaded) => &loaded.compiled,
+            Self::NamesAlone(compiled) => compiled,
+        }
+    }
+}
+
 /// The settings of the store. If the configuration does not load, only its store settings are read,
 /// unless the operation needs the rules.
-fn compiled_to_open(config: &Path, needs_rules: bool) -> Result<Compiled, Diagnostics> {
+fn rules_to_open(config: &Path, needs_rules: bool) -> Result<RulesToOpen, Diagnostics> {
     match load_untested(config) {
-        Ok(loaded) => Ok(loaded.compiled),
+        Ok(loaded) => Ok(RulesToOpen::Loaded(Box::new(loaded))),
         Err(diagnostics) if needs_rules => Err(diagnostics),
         Err(_) => {
             let access = sts_config::store_access(config, &environment)?;
@@ -181,7 +206,7 @@ fn compiled_to_open(config: &Path, needs_rules: bool) -> Result<Compiled, Diagno
                 "warning: {} does not load, `sts check` shows why; its store is opened by `data_dir`, `store` and `signing` alone",
                 shown_path(config)
             ));
-            Ok(compiled)
+            Ok(RulesToOpen::NamesAlone(Box::new(compiled)))
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(findings) => return refused(args, &findings),
     };
-    let Loaded { compiled, written, warnings } = &loaded;
+    let Loaded { compiled, written, warnings, .. } = &loaded;
     let settings = &compiled.settings;
     let mut findings = warnings.clone();
     check_permissions(settings, &mut findings);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jwks_cache::{FamilySpec, Specs};
-use sts_policy::{ConditionSpec, IdentitySpec, ScalarSpec, Spec};
+use sts_policy::{AccountSpec, ConditionSpec, IdentitySpec, ScalarSpec, Spec};
 use sts_types::{Issuer, IssuerTemplate, Located};
 
 /// The most members of a family that are named; a rule that lists more means a pattern.
@@ -18,6 +18,26 @@ pub(super) fn assign(specs: &mut Specs, policy: &Spec) {
         let named: BTreeSet<Issuer> = own.flat_map(|identity| members(family, identity)).take(MOST).collect();
         family.named = named.into_iter().collect();
     }
+}
+
+/// Adds the members that `accounts` name to those that the families have. Returns whether there are new
+/// ones. A member that nobody names any more stays until the next load: it only keeps its place in the
+/// cache.
+pub(crate) fn assign_more(specs: &mut Specs, accounts: &[AccountSpec]) -> bool {
+    let mut is_changed = false;
+    for family in &mut specs.families {
+        let identities = accounts.iter().flat_map(|account| &account.identities);
+        let own =
+            identities.filter(|identity| identity.issuers.iter().any(|issuer| issuer.value == family.name.as_str()));
+        let fresh: BTreeSet<Issuer> = own
+            .flat_map(|identity| members(family, identity))
+            .filter(|member| !family.named.contains(member))
+            .collect();
+        let room = MOST.saturating_sub(family.named.len());
+        is_changed |= !fresh.is_empty() && room > 0;
+        family.named.extend(fresh.into_iter().take(room));
+    }
+    is_changed
 }
 
 /// The members that the identity's conditions name; none when they leave a variable open.

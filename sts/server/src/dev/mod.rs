@@ -60,9 +60,9 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
         let issuer = LocalIssuer::start(Arc::clone(&clock))?;
         let addresses = (public.address().unwrap_or(local(PORT)), admin.address().unwrap_or(local(0)));
         let files = Files::write(directory.path(), addresses, issuer.address())?;
-        let compiled = load(&files.config, clock.now()).map_err(StartError::Configuration)?.compiled;
-        let log = telemetry::install(compiled.settings.log);
-        let running = serve::start_on(files.config.clone(), compiled, clock, None, &log, public, admin)?;
+        let loaded = load(&files.config, clock.now()).map_err(StartError::Configuration)?;
+        let log = telemetry::install(loaded.compiled.settings.log);
+        let running = serve::start_on(files.config.clone(), loaded, clock, None, &log, public, admin).await?;
 
         let service = Arc::clone(&running.engine.state.service);
         let demo = Demo::new(running.public, &files, &issuer, service, Arc::clone(&running.events));

@@ -4,6 +4,7 @@ mod exchanges;
 mod exposition;
 mod histogram;
 mod issuers;
+mod managed;
 mod sinks;
 mod status_lists;
 mod store;
@@ -37,6 +38,16 @@ pub(crate) struct Health {
     /// `None` before the first probe.
     pub(crate) store: Option<Readiness>,
     pub(crate) can_sign: bool,
+    pub(crate) managed: Option<ManagedHealth>,
+}
+
+/// How the managed objects are.
+pub(crate) struct ManagedHealth {
+    pub(crate) objects: usize,
+    pub(crate) set_aside: usize,
+    pub(crate) shadowed: usize,
+    /// API keys that end within 14 days.
+    pub(crate) keys_to_expire: usize,
 }
 
 /// What is counted.
@@ -125,6 +136,7 @@ impl Metrics {
             "Whether the signing keys can sign (1); `/readyz` goes by the same.",
         );
         out.sample(&[], u8::from(health.can_sign));
+        managed::render(health.managed.as_ref(), &mut out);
         sinks::render(&self.sinks(), &mut out);
         status_lists::render(status_lists, &mut out);
         out.into_text()

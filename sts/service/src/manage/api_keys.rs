@@ -130,9 +130,7 @@ impl ManagedObjects {
         let change = RequestedChange::Put { key: key_object(key.id()), spec: document, expected: Expected::Absent };
         let written = self.write(vec![change], author, false).await?;
         let held = written.objects.into_iter().next().map(|(_, held)| held);
-        let (Some(held), Some(entry)) =
-            (&held, held.as_ref().and_then(|held| entry(key.id().as_str(), held)))
-        else {
+        let (Some(held), Some(entry)) = (&held, held.as_ref().and_then(|held| entry(key.id().as_str(), held))) else {
             return Err(ApiKeyError::Write(WriteError::Unknown(key_object(key.id()))));
         };
         tracing::info!(id = %key.id(), account = %entry.account, by = author.name(), expires_at = %entry.expires_at, "an API key was created");
@@ -198,7 +196,8 @@ impl ManagedObjects {
         if let Ok(all) = self.store.uses().await {
             let guard = self.locked().await;
             let view = self.view();
-            self.view.store(Arc::new(super::ManagedView { uses: Arc::new(all.into_iter().collect()), ..(*view).clone() }));
+            self.view
+                .store(Arc::new(super::ManagedView { uses: Arc::new(all.into_iter().collect()), ..(*view).clone() }));
             drop(guard);
         }
         self.notices.tell(&table(&self.view().objects), self.clock.now());

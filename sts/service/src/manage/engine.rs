@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -60,6 +61,7 @@ pub struct ManagedObjects {
     lock: Arc<Mutex<()>>,
     pub(super) view: ArcSwap<ManagedView>,
     pub(super) notices: KeyNotices,
+    is_loaded: AtomicBool,
 }
 
 impl std::fmt::Debug for ManagedObjects {
@@ -84,13 +86,35 @@ impl ManagedObjects {
     #[must_use]
     pub fn new(parts: ManagedParts) -> Self {
         let ManagedParts { store, rules, clock, entropy, lock } = parts;
-        Self { store, rules, clock, entropy, lock, view: ArcSwap::default(), notices: KeyNotices::default() }
+        Self {
+            store,
+            rules,
+            clock,
+            entropy,
+            lock,
+            view: ArcSwap::default(),
+            notices: KeyNotices::default(),
+            is_loaded: AtomicBool::new(false),
+        }
     }
 
     /// The objects as they are known here. Never waits.
     #[must_use]
     pub fn view(&self) -> Arc<ManagedView> {
         self.view.load_full()
+    }
+
+    /// Whether the objects were read since the start.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Acquire)
+    }
+
+    /// The managed objects that a file shadows.
+    #[must_use]
+    pub fn shadowed(&self) -> Vec<ObjectKey> {
+        let declared = self.rules.declared();
+        self.view.load().objects.keys().filter(|key| declared.contains_key(*key)).cloned().collect()
     }
 
     /// The seam to the rules, for the objects that files declare.
@@ -111,6 +135,7 @@ impl ManagedObjects {
         let view = ManagedView { uses: Arc::new(uses.into_iter().collect()), ..ManagedView::default() };
         self.view.store(Arc::new(view));
         self.adopt(&guard, stored.sequence, held(stored), None).await;
+        self.is_loaded.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -121,8 +146,9 @@ impl ManagedObjects {
         let mut is_reported = false;
         loop {
             ticks.tick().await;
-            match self.catch_up().await {
-                Ok(_) => is_reported = false,
+            let followed = if self.is_loaded() { self.catch_up().await.map(drop) } else { self.start().await };
+            match followed {
+                Ok(()) => is_reported = false,
                 Err(error) if !is_reported => {
                     is_reported = true;
                     tracing::error!(%error, "managed objects cannot be read; those in force go on");
@@ -182,10 +208,10 @@ impl ManagedObjects {
         let mut set_aside = view.set_aside.clone();
         set_aside.retain(|key, aside| objects.get(key).is_some_and(|own| own.revision == aside.revision));
         let keys = Arc::new(table(&objects));
-        let rule_changes = changed.map(|changed| {
-            changed.into_iter().filter(|key| key.kind != ObjectKind::ApiKeys).collect::<Vec<_>>()
-        });
-        if rule_changes.as_ref().is_some_and(Vec::is_empty) && view.sequence > 0 {
+        let rule_changes = changed
+            .map(|changed| changed.into_iter().filter(|key| key.kind != ObjectKind::ApiKeys).collect::<Vec<_>>());
+        let has_rules = objects.keys().chain(view.objects.keys()).any(|key| key.kind != ObjectKind::ApiKeys);
+        if !has_rules || rule_changes.as_ref().is_some_and(Vec::is_empty) && self.is_loaded() {
             self.rules.install_keys(Arc::clone(&keys));
             self.publish(ManagedView { sequence, objects: Arc::new(objects), set_aside, ..(*view).clone() });
             return;
@@ -210,10 +236,6 @@ impl ManagedObjects {
     }
 
     fn publish(&self, view: ManagedView) {
-        let before = self.view.load();
-        for key in view.shadowed.iter().filter(|key| !before.shadowed.contains(key)) {
-            tracing::warn!(kind = ?key.kind, name = %key.name, "a managed object is not in force: a file declares an object of this kind and name");
-        }
         self.view.store(Arc::new(view));
     }
 
@@ -418,7 +440,7 @@ impl ManagedObjects {
             // What says the same as the file changes nothing.
             let is_same = matches!(change, RequestedChange::Put { spec, .. } if is_document(&file.spec, spec));
             if !is_removal && !is_same {
-                return Err(WriteError::DeclaredByFile(key.clone(), file.file.clone()));
+                return Err(WriteError::DeclaredByFile(key.clone(), file.file.to_path_buf()));
             }
         }
         Ok(())
@@ -469,7 +491,8 @@ fn take(change: &RequestedChange, author: &Author, now: UnixTime, judged: &mut J
         }
         (RequestedChange::Delete { .. }, None) => return Err(WriteError::Unknown(key.clone())),
         (RequestedChange::Delete { .. }, Some(_)) => {
-            let keys = if key.kind == ObjectKind::ServiceAccounts { keys_of(&judged.objects, &key.name) } else { vec![] };
+            let keys =
+                if key.kind == ObjectKind::ServiceAccounts { keys_of(&judged.objects, &key.name) } else { vec![] };
             for gone in std::iter::once(key.clone()).chain(keys) {
                 judged.set_aside.remove(&gone);
                 judged.objects.remove(&gone);

@@ -99,7 +99,7 @@ impl Candidate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declared {
     /// The file.
-    pub file: PathBuf,
+    pub file: Arc<std::path::Path>,
     /// The document, as JSON.
     pub spec: Arc<str>,
 }

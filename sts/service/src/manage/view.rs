@@ -83,10 +83,6 @@ impl ManagedView {
         set_aside: &BTreeMap<ObjectKey, SetAside>,
     ) -> BTreeMap<ObjectKey, Arc<HeldObject>> {
         let is_rule = |key: &&ObjectKey| key.kind != ObjectKind::ApiKeys && !set_aside.contains_key(*key);
-        objects
-            .iter()
-            .filter(|(key, _)| is_rule(key))
-            .map(|(key, object)| (key.clone(), Arc::clone(object)))
-            .collect()
+        objects.iter().filter(|(key, _)| is_rule(key)).map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
     }
 }
