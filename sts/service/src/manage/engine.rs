@@ -470,7 +470,9 @@ fn take(change: &RequestedChange, author: &Author, now: UnixTime, judged: &mut J
     match (change, held) {
         (RequestedChange::Put { spec, .. }, held) => {
             judged.put.push(key.clone());
-            if held.as_ref().is_some_and(|held| is_document(&held.spec, spec)) {
+            // What is set aside is judged again, even if it is written as it was.
+            let is_in_force = !judged.set_aside.contains_key(key);
+            if is_in_force && held.as_ref().is_some_and(|held| is_document(&held.spec, spec)) {
                 judged.unchanged += 1;
                 return Ok(());
             }
@@ -484,7 +486,6 @@ fn take(change: &RequestedChange, author: &Author, now: UnixTime, judged: &mut J
                 updated_at: now,
                 updated_by: name.to_owned(),
             };
-            // It is judged again, whatever was wrong with it before.
             judged.set_aside.remove(key);
             judged.objects.insert(key.clone(), Arc::new(HeldObject::of(&object)));
             judged.changes.push(ObjectChange::Put(object));
