@@ -45,7 +45,7 @@ pub struct NamedStatus<T> {
 }
 
 /// A managed object that is not in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SetAsideObject {
     /// Kind and name: `teams/deployers`.
     pub object: String,

@@ -96,6 +96,10 @@ fn affected(
     if !teams.is_empty() {
         accounts.extend(old.members(&teams).iter().map(|name| name.as_str().to_owned()));
     }
+    // An account that names another as its actor depends on that other's existence.
+    let ids = accounts.iter().filter_map(|name| old.account(name)).map(|account| account.id.as_str().to_owned());
+    let actors: HashSet<String> = ids.chain(accounts.iter().cloned()).collect();
+    accounts.extend(old.delegating_to(&actors).iter().map(|name| name.as_str().to_owned()));
     let of = |key: &ObjectKey| match base.declared.get(key) {
         Some(declared) => declared_source(key, declared),
         None => source(key, candidate.objects.get(key)?),

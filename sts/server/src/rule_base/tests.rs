@@ -402,6 +402,22 @@ async fn an_api_key_works_at_once_and_ends_with_its_account() {
 }
 
 #[tokio::test]
+async fn an_account_that_another_names_as_its_actor_cannot_go() {
+    let own = replica(CONFIG, None).await;
+    own.write(vec![account("actor", json!({ "id": "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11" }))]).await.unwrap();
+    let subject = |actor: &str| account("subject", json!({ "delegation": { "actors": [actor] } }));
+    for actor in ["actor", "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11"] {
+        own.write(vec![subject(actor)]).await.unwrap();
+        match own.write(vec![delete(ObjectKind::ServiceAccounts, "actor")]).await {
+            Err(WriteError::Invalid(findings)) => assert_eq!(findings[0].code, CheckCode::UnknownActor),
+            other => panic!("{actor}: {other:?}"),
+        }
+    }
+    let both = vec![account("subject", json!({})), delete(ObjectKind::ServiceAccounts, "actor")];
+    own.write(both).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_reload_and_a_write_do_not_undo_each_other() {
     let own = replica(CONFIG, None).await;
     own.write(vec![account("bot", of_repository(70, &["readers"]))]).await.unwrap();
