@@ -13,7 +13,7 @@ use super::error::RedisStoreError;
 use super::mark::{ObjectsMark, SealedMark};
 use super::object_registry::ObjectRow;
 use super::registry::{Change, Verified, token_id};
-use super::rollback_guard::StoreMark;
+use super::store_mark::StoreMark;
 use super::stored_value::{StoredValue, found};
 use super::{RedisLedger, forget_at};
 use sts_store::backend::codec;

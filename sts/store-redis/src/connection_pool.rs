@@ -3,10 +3,10 @@
 //! restart.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use redis::aio::MultiplexedConnection;
 use sts_types::Clock;
 use tokio::runtime::{self, Handle};
@@ -15,6 +15,7 @@ use super::batch::{Batch, Replies};
 use super::breaker::{Admission, Breaker};
 use super::connect::{Connector, connect_deadline};
 use super::connection::Connected;
+use super::connection_slot::{ConnectionSlot, millis};
 use super::error::RedisStoreError;
 
 /// After this much silence a connection is tested before use. Redis closes idle connections
@@ -64,52 +65,6 @@ enum ConnectionChoice {
     Newest,
     /// This connection.
     This(Arc<Connected>),
-}
-
-/// The place of one runtime's connection.
-#[derive(Default)]
-struct ConnectionSlot {
-    connected: ArcSwapOption<Connected>,
-    /// Attempts to connect so far.
-    attempts: AtomicU64,
-    /// Held during an attempt. The value is the error of the last attempt, if it failed.
-    connecting: tokio::sync::Mutex<Option<RedisStoreError>>,
-    /// Whether a background attempt is under way.
-    begun: AtomicBool,
-    // In milliseconds of the monotonic clock. No background attempt starts before it.
-    pause_until: AtomicU64,
-}
-
-/// The pause after a failed background attempt.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// A time of the monotonic clock in milliseconds.
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl ConnectionSlot {
-    /// Whether to start a background attempt now. If so, the caller must call [`Self::finish`]
-    /// after it.
-    fn try_begin(&self, now: Duration) -> bool {
-        self.pause_until.load(Ordering::Acquire) <= millis(now) && !self.begun.swap(true, Ordering::AcqRel)
-    }
-
-    /// Ends a background attempt. `failed` is the time of a failure.
-    fn finish(&self, failed: Option<Duration>) {
-        if let Some(now) = failed {
-            self.pause_until.store(millis(now.saturating_add(PAUSE)), Ordering::Release);
-        }
-        self.begun.store(false, Ordering::Release);
-    }
-
-    fn holds(&self, connection: &Arc<Connected>) -> bool {
-        self.connected.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, connection))
-    }
-
-    fn discard(&self, used: &Arc<Connected>) {
-        self.connected.compare_and_swap(used, None);
-    }
 }
 
 impl<I: Inspect> ConnectionPool<I> {

@@ -13,7 +13,8 @@ use super::connection_pool::Inspect;
 use super::error::RedisStoreError;
 use super::health::Health;
 use super::names::Names;
-use super::rollback_guard::{FIELDS, RollbackGuard, StoreMark};
+use super::rollback_guard::RollbackGuard;
+use super::store_mark::{FIELDS, StoreMark};
 use sts_store::Warning;
 
 /// Adds the commands whose replies [`check_health`] reads.

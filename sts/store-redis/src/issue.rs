@@ -5,7 +5,7 @@ use sts_types::{ReplayClaim, TokenRecord};
 use super::batch::{Batch, Replies, command, sized};
 use super::error::RedisStoreError;
 use super::names::Names;
-use super::rollback_guard::StoreMark;
+use super::store_mark::StoreMark;
 use super::{RedisLedger, forget_at};
 use sts_store::LedgerError;
 use sts_store::backend::distinct;

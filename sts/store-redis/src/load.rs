@@ -7,7 +7,7 @@ use super::RedisLedger;
 use super::batch::{Batch, Replies, command};
 use super::error::RedisStoreError;
 use super::registry::{Change, Revoked, Verified, token_id};
-use super::rollback_guard::StoreMark;
+use super::store_mark::StoreMark;
 use super::stored_value::whole;
 use sts_store::backend::live_until;
 use sts_store::{Alert, Fault, Place};

@@ -8,7 +8,7 @@ use super::batch::{Batch, command, sized};
 use super::error::{ErrorReply, RedisStoreError};
 use super::mark::{ObjectsMark, SealedMark};
 use super::object_registry::{ObjectRow, RowsAt};
-use super::rollback_guard::StoreMark;
+use super::store_mark::StoreMark;
 use sts_store::backend::codec;
 use sts_store::backend::multiset::row_code;
 use sts_store::{Alert, Fault, ManagedObject, ManagedObjects, ObjectChange, ObjectChanges, ObjectKey, Place};

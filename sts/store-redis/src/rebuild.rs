@@ -14,7 +14,7 @@ use super::inspector::Inspector;
 use super::lineage::Lineage;
 use super::mark::SealedMark;
 use super::registry::token_id;
-use super::rollback_guard::StoreMark;
+use super::store_mark::StoreMark;
 use super::stored_value::{StoredValue, found, whole};
 use sts_store::Place;
 use sts_store::backend::codec;
@@ -30,7 +30,7 @@ const STEP: usize = 100;
 const ACCEPTANCE: &str = "sts store accept-epoch";
 
 impl Inspector {
-    /// Begins `epoch` with all revocations that Redis holds, over a connection that nobody else
+    /// Begins `epoch` with all revocations and objects that Redis holds, over a connection that nobody else
     /// uses. A token that is listed as revoked stays revoked even if its revocation cannot be read.
     /// Fails with a conflict if `known`, which `epoch` follows, is not the mark in Redis any more.
     pub(super) async fn rebuild(
@@ -54,25 +54,8 @@ impl Inspector {
         let tokens = self.read_revoked_tokens(connection, &self.guard.lineage_of(&epoch)?).await?;
 
         let mut commit = Batch::atomic();
-        commit.add(command("DEL", &[self.names.rules()]));
-        for rule in rules {
-            let id = rule.id.as_ref().map(ToString::to_string).unwrap_or_default();
-            let stored =
-                codec::seal_value(&*self.seal, Place::Rule, id.as_bytes(), &rule).map_err(|_| RedisStoreError::Form)?;
-            mark.rules = mark.rules.max(rule.order.unwrap_or(0));
-            mark.add_rule(&*self.seal, &id, &stored);
-            commit.add(cmd("HSET").arg(self.names.rules()).arg(&id).arg(&stored).to_owned());
-        }
-        commit.add(command("DEL", &[self.names.revocations()]));
-        for chunk in tokens.chunks(STEP) {
-            let mut add = cmd("ZADD");
-            add.arg(self.names.revocations());
-            for (id, until) in chunk {
-                mark.add_token(&*self.seal, &token_id(id).ok_or(RedisStoreError::Form)?, *until);
-                add.arg(until).arg(id);
-            }
-            commit.add(add);
-        }
+        self.accept_rules(rules, &mut mark, &mut commit)?;
+        self.accept_tokens(&tokens, &mut mark, &mut commit)?;
         let objects = self.read_stored_objects(connection).await?;
         // No revision that is there may be given out again.
         let newest = objects.rows.iter().map(|row| row.revision).max().unwrap_or(0);
@@ -94,6 +77,45 @@ impl Inspector {
             is_foreign: false,
             numbers: std::sync::Arc::new(mark),
         })
+    }
+
+    /// Takes `rules` into the sum of `mark`, and adds their writing to `commit`.
+    fn accept_rules(
+        &self,
+        rules: Vec<Revocation>,
+        mark: &mut SealedMark,
+        commit: &mut Batch,
+    ) -> Result<(), RedisStoreError> {
+        commit.add(command("DEL", &[self.names.rules()]));
+        for rule in rules {
+            let id = rule.id.as_ref().map(ToString::to_string).unwrap_or_default();
+            let stored =
+                codec::seal_value(&*self.seal, Place::Rule, id.as_bytes(), &rule).map_err(|_| RedisStoreError::Form)?;
+            mark.rules = mark.rules.max(rule.order.unwrap_or(0));
+            mark.add_rule(&*self.seal, &id, &stored);
+            commit.add(cmd("HSET").arg(self.names.rules()).arg(&id).arg(&stored).to_owned());
+        }
+        Ok(())
+    }
+
+    /// Takes the revoked tokens into the sum of `mark`, and adds their writing to `commit`.
+    fn accept_tokens(
+        &self,
+        tokens: &[(String, i64)],
+        mark: &mut SealedMark,
+        commit: &mut Batch,
+    ) -> Result<(), RedisStoreError> {
+        commit.add(command("DEL", &[self.names.revocations()]));
+        for chunk in tokens.chunks(STEP) {
+            let mut add = cmd("ZADD");
+            add.arg(self.names.revocations());
+            for (id, until) in chunk {
+                mark.add_token(&*self.seal, &token_id(id).ok_or(RedisStoreError::Form)?, *until);
+                add.arg(until).arg(id);
+            }
+            commit.add(add);
+        }
+        Ok(())
     }
 
     /// Sends `batch` over a connection that has no deadline of its own.

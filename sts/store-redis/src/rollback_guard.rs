@@ -13,17 +13,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 use sts_types::{Entropy, Seal, UnixTime};
 
-use super::batch::Replies;
-use super::error::{ErrorReply, RedisStoreError};
+use super::error::RedisStoreError;
+use super::integrity::{ABSENT, EARLIER, FOREIGN, OTHER_LEDGER, WITHOUT_MARK, integrity_error};
 use super::lineage::Lineage;
 use super::mark::{ObjectsMark, SealedMark};
 use super::open_error::RedisOpenError;
+use super::store_mark::StoreMark;
 use sts_store::backend::Watermark;
 use sts_store::backend::codec;
 use sts_store::{Alert, Alerts, Fault, Place};
 
-/// The fields of the mark, in the order that [`StoreMark::read`] expects.
-pub(super) const FIELDS: [&str; 2] = ["epoch", "sealed"];
 /// The most former epochs that an epoch names. A replica that missed more acceptances than that
 /// needs an acceptance of its own.
 const MOST_FORMER: usize = 32;
@@ -31,38 +30,6 @@ const EPOCH_KEY: &[u8] = b"epoch of a sealed mark";
 /// The key for epochs of earlier versions, which had no sealed mark. It differs from [`EPOCH_KEY`],
 /// so an old server cannot open a new epoch and write revocations that the sum does not cover.
 const EARLIER_EPOCH_KEY: &[u8] = b"epoch";
-
-/// What Redis holds about the store as a whole.
-#[derive(Clone, Debug, Default)]
-pub(super) struct StoreMark {
-    /// The sealed epoch.
-    pub(super) epoch: Option<Vec<u8>>,
-    /// The sealed mark.
-    pub(super) sealed: Option<Vec<u8>>,
-    /// Whether the key of the mark holds another type. Then there is neither epoch nor mark.
-    pub(super) is_foreign: bool,
-    /// The opened mark. [`RollbackGuard::check`] fills it in.
-    pub(super) numbers: Arc<SealedMark>,
-}
-
-impl StoreMark {
-    /// Takes the reply to `HMGET` of the mark's [`FIELDS`].
-    pub(super) fn read(replies: &mut Replies) -> Result<Self, RedisStoreError> {
-        let fields = match replies.list() {
-            Err(RedisStoreError::Named(ErrorReply::WrongType)) => {
-                return Ok(Self { is_foreign: true, ..Self::default() });
-            }
-            fields => fields?,
-        };
-        let [epoch, sealed] = <[_; 2]>::try_from(fields).map_err(|_| RedisStoreError::Form)?;
-        Ok(Self { epoch, sealed, ..Self::default() })
-    }
-
-    /// Whether Redis holds the same octets in both.
-    pub(super) fn is_stored_as(&self, other: &Self) -> bool {
-        (&self.epoch, &self.sealed, self.is_foreign) == (&other.epoch, &other.sealed, other.is_foreign)
-    }
-}
 
 /// The time between two accepted losses.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -426,28 +393,4 @@ fn follows(last_seen: &LastSeen, epoch: Option<&Epoch>, numbers: &SealedMark) ->
         }
         _ => Ok(false),
     }
-}
-
-/// The message when there is no mark at all.
-const ABSENT: &str = "this Redis does not hold the ledger that this sts knows: it was flushed, or it is another one; what was revoked would \
-                      come back. Bring its data back, or accept the loss with `sts store accept-epoch`";
-
-/// The message when another program wrote over the mark.
-const FOREIGN: &str = "the mark of the revocations in this Redis holds something else (WRONGTYPE): another program wrote over it, and what \
-                       was revoked may come back. Bring its data back, or accept the loss with `sts store accept-epoch`";
-
-/// The message when the epoch is there without a mark.
-const WITHOUT_MARK: &str = "the mark of the revocations in this Redis was deleted: what was revoked may come back. Bring its data back, or \
-                            accept the loss with `sts store accept-epoch`";
-
-/// The message for an epoch that does not follow the trusted one.
-const OTHER_LEDGER: &str = "this Redis holds another ledger, or an older copy, than this sts knows: what was revoked may come back. Bring \
-                            the right one back, or accept this one with `sts store accept-epoch`";
-
-/// The message for a store of an earlier version that nobody has taken over yet.
-const EARLIER: &str = "this Redis holds the ledger of an earlier version of sts, whose revocations are not sealed as a whole. A server that \
-                       knows it from before takes it over; when none does, accept it with `sts store accept-epoch`";
-
-fn integrity_error(text: &str) -> RedisStoreError {
-    RedisStoreError::Integrity(text.into())
 }
