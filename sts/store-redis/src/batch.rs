@@ -104,6 +104,9 @@ impl Batch {
     }
 }
 
+/// The fields of a hash with their values.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Replies, read one after the other.
 pub(super) struct Replies {
     values: std::vec::IntoIter<Value>,
@@ -190,7 +193,7 @@ impl Replies {
     }
 
     /// The next reply, of a scan of a hash: the next cursor, and fields with their values.
-    pub(super) fn scan_fields(&mut self) -> Result<(String, Vec<(Vec<u8>, Vec<u8>)>), RedisStoreError> {
+    pub(super) fn scan_fields(&mut self) -> Result<(String, Fields), RedisStoreError> {
         let Value::Array(parts) = self.value()? else { return Err(RedisStoreError::Form) };
         let Ok([cursor, Value::Array(found)]) = <[Value; 2]>::try_from(parts) else {
             return Err(RedisStoreError::Form);
