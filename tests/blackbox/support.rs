@@ -229,7 +229,7 @@ pub(crate) fn refused(response: &Response, status: u16, error: &str, reason: &st
     assert_error_shape(response);
 }
 
-/// Asserts the form of every error of the public listener (RFC 6749 section 5.2).
+/// Asserts the form of every error: RFC 6749 section 5.2, and below `/admin/v1` RFC 9457 with the same members.
 #[track_caller]
 pub(crate) fn assert_error_shape(response: &Response) {
     let body = response.json();
@@ -239,7 +239,13 @@ pub(crate) fn assert_error_shape(response: &Response) {
     let id = body["request_id"].as_str().expect("a request id");
     assert_eq!(response.header("x-request-id"), Some(id));
     assert!(id.len() == 26 && id.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()), "{id}");
-    assert_eq!(response.header("content-type"), Some("application/json"));
+    if body["type"].is_null() {
+        assert_eq!(response.header("content-type"), Some("application/json"));
+    } else {
+        assert_eq!(response.header("content-type"), Some("application/problem+json"));
+        assert_eq!((&body["type"], &body["status"]), (&json!("about:blank"), &json!(response.status)));
+        assert!(body["findings"].is_array() && !body["detail"].as_str().unwrap().is_empty(), "{body}");
+    }
     assert_eq!(response.header("cache-control"), Some("no-store"));
     assert_eq!(response.header("pragma"), Some("no-cache"));
 }

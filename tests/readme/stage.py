@@ -22,6 +22,8 @@ PRODUCTION = {
     "environment": "production",
     "event_name": "push",
 }
+# What it says of the job that runs at night.
+NIGHTLY = {"sub": "repo:octo-org/octo-repo:environment:nightly", "environment": "nightly"}
 # What a part of a configuration takes from elsewhere, unless it says its own.
 AROUND = {
     "issuer": "issuer: https://sts.example.com\n",
@@ -143,6 +145,15 @@ class Stage:
             "sts check --config deploy/examples": self.sts_check_examples,
             "sts serve": self.sts_serve,
             "sts exchange": self.sts_exchange,
+            "sts exchange --url https://sts.example.com --account build-bot": self.sts_exchange_of_bot,
+            "sts apply": self.sts_apply,
+            "sts get": self.sts_get,
+            "sts disable": self.succeed,
+            "sts enable": self.succeed,
+            "sts delete": self.succeed,
+            "sts api-keys create": self.sts_api_keys_create,
+            "sts api-keys list": self.sts_api_keys_list,
+            "sts api-keys revoke": self.sts_api_keys_revoke,
             "sts explain --denial": self.sts_explain_denial,
             "sts explain --claims": self.sts_explain_claims,
             "sts denials list": self.sts_denials_list,
@@ -223,6 +234,30 @@ class Stage:
             self.environment["ACCESS_TOKEN"] = printed.strip()
             assert printed.startswith("ey"), printed
 
+    def sts_exchange_of_bot(self, command: str) -> None:
+        assert self.succeed(command, job=PRODUCTION | NIGHTLY).startswith("ey")
+
+    def sts_apply(self, command: str) -> None:
+        printed = self.succeed(command)
+        assert re.search(r"\b[12] created", printed), printed
+        assert ("dry run" in printed) == ("--dry-run" in command), printed
+
+    def sts_get(self, command: str) -> None:
+        assert "nightly-report" in self.succeed(command)
+
+    def sts_api_keys_create(self, command: str) -> None:
+        self.succeed(f"umask 077; {command}")
+        key = (self.home / command.rpartition(" > ")[2]).read_text().strip()
+        assert re.fullmatch(r"sts_[0-9A-Za-z]{54}", key), "no key was printed"
+        self.environment["API_KEY_ID"] = key[4:16]
+
+    def sts_api_keys_list(self, command: str) -> None:
+        assert self.environment["API_KEY_ID"] in self.succeed(command)
+
+    def sts_api_keys_revoke(self, command: str) -> None:
+        self.succeed(command)
+        assert self.environment["API_KEY_ID"] not in self.succeed("sts api-keys list")
+
     def sts_explain_denial(self, command: str) -> None:
         printed = self.fail(command)
         assert re.match(r"refused: .*octo-deploy.*event_name.*pull_request", printed), printed
@@ -246,7 +281,7 @@ class Stage:
         for wrong in [head + "." + signature[::-1], other, ""]:
             self.fail(deploy, environment={"ACCESS_TOKEN": wrong})
 
-    def tokens(self, command: str = "sts tokens list") -> list[list[str]]:
+    def tokens(self, command: str = "sts tokens list --account octo-deploy --identity production") -> list[list[str]]:
         return [line.split()[1:7] for line in self.succeed(command).splitlines()[1:]]
 
     def sts_tokens_list(self, command: str) -> None:

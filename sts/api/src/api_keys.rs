@@ -20,7 +20,7 @@ names! {
 }
 
 /// An API key, without its secret.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKeyInfo {
     /// Its id: the 12 characters after `sts_`.
     #[schema(value_type = String)]
@@ -56,7 +56,7 @@ pub struct ApiKeyInfo {
 }
 
 /// The answer of `GET .../api-keys`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKeyPage {
     /// The keys, in the order in which they were created.
     pub items: Vec<ApiKeyInfo>,
@@ -98,14 +98,6 @@ impl std::fmt::Debug for ApiKeyCreated {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ApiKeyCreated").field("info", &self.info).finish_non_exhaustive()
     }
-}
-
-/// The answer of `DELETE .../api-keys/{id}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ApiKeyRevoked {
-    /// The key that is gone. The tokens made with it are inactive.
-    #[schema(value_type = String)]
-    pub revoked: ApiKeyId,
 }
 
 /// A duration, or a number of seconds.

@@ -11,21 +11,22 @@ use crate::problem::{Effect, Finding};
 use crate::schema::ObjectKindName;
 
 /// The body of `POST /admin/v1/apply`: the objects as they are to be.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyRequest {
     /// The objects.
     pub objects: Vec<AppliedObject>,
-    /// Whether to delete the managed objects that are not among them, of the kinds that are.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub prune: bool,
+    /// Kinds of which all managed objects are deleted that are not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<ObjectKindName>)]
+    pub prune: Vec<ObjectKind>,
     /// Whether to change nothing and answer what would change.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dry_run: bool,
 }
 
 /// An object as it is to be.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AppliedObject {
     /// Its kind.
@@ -55,7 +56,7 @@ names! {
 }
 
 /// The answer of `POST /admin/v1/apply`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApplyAnswer {
     /// What became of each object: those of the request in their order, then those that were deleted.
     pub items: Vec<AppliedItem>,
@@ -70,7 +71,7 @@ pub struct ApplyAnswer {
 }
 
 /// What became of one object.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AppliedItem {
     /// Its kind.
     #[schema(value_type = ObjectKindName)]
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn a_request_and_its_answer_are_read_as_they_were_written() {
         let object = json!({ "kind": "teams", "name": "t", "spec": { "grants": {} } });
-        let request = json!({ "objects": [object], "prune": true, "dry_run": true });
+        let request = json!({ "objects": [object], "prune": ["teams"], "dry_run": true });
         let read: ApplyRequest = serde_json::from_value(request.clone()).unwrap();
         assert_eq!(serde_json::to_value(read).unwrap(), request);
         let item = json!({ "kind": "teams", "name": "t", "outcome": "in_file" });
@@ -107,10 +108,9 @@ mod tests {
 
     #[test]
     fn a_misspelt_member_is_refused() {
-        for wrong in [
-            json!({ "objects": [], "purge": true }),
-            json!({ "objects": [{ "kind": "team", "name": "t", "spec": {} }] }),
-        ] {
+        for wrong in
+            [json!({ "objects": [], "purge": [] }), json!({ "objects": [{ "kind": "team", "name": "t", "spec": {} }] })]
+        {
             assert!(serde_json::from_value::<ApplyRequest>(wrong).is_err());
         }
     }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sts_types::RequestId;
 
+use crate::problem::Finding;
+
 /// What went wrong. Members are optional for the reader: a proxy in between may have answered instead.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorAnswer {
@@ -15,6 +17,12 @@ pub struct ErrorAnswer {
     /// The stable reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same as `error_description`, with all its characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What is wrong with the candidate that was sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// The request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,

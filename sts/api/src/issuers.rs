@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 use sts_types::{EntryName, Issuer, Kid, UnixTime};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::names::names;
+use crate::objects::Object;
 use crate::query::{QueryError, moment, parameters, written};
 use crate::schema::EpochSeconds;
 
@@ -57,6 +59,54 @@ pub struct Issuers {
     pub issuers: Vec<IssuerEntry>,
     /// The entries that stand for a family of issuers.
     pub families: Vec<IssuerFamily>,
+    /// The objects that declare entries, those too whose keys are not held because they are disabled or not in force.
+    #[serde(default)]
+    pub items: Vec<Object>,
+    /// More objects come `after` this; `null` when there are no more.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// The answer of `GET /admin/v1/issuers/{name}`: the object that declares the entry, and the state of its keys beside it. Where the
+/// keys come from is `key_source` there: `source` is where the object is declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IssuerObject {
+    /// The object.
+    pub object: Option<Object>,
+    /// The state of the entry, if it is in force.
+    pub state: Option<IssuerAnswer>,
+}
+
+impl Serialize for IssuerObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = |value: Value| match value {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        let state = serde_json::to_value(&self.state).map_err(serde::ser::Error::custom)?;
+        let mut all = members(state);
+        if let Some(source) = all.remove("source") {
+            all.insert("key_source".to_owned(), source);
+        }
+        all.extend(members(serde_json::to_value(&self.object).map_err(serde::ser::Error::custom)?));
+        all.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for IssuerObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut all = Map::deserialize(deserializer)?;
+        let object = match all.contains_key("spec") {
+            true => Some(Object::deserialize(Value::Object(all.clone())).map_err(serde::de::Error::custom)?),
+            false => None,
+        };
+        if let Some(source) = all.remove("key_source") {
+            all.insert("source".to_owned(), source);
+        }
+        let has_state = all.contains_key("fetches");
+        let state = has_state.then(|| IssuerAnswer::deserialize(Value::Object(all)));
+        Ok(Self { object, state: state.transpose().map_err(serde::de::Error::custom)? })
+    }
 }
 
 /// The answer of `GET /admin/v1/issuers/{name}`.
@@ -397,7 +447,7 @@ impl SeenFrom {
 mod tests {
     use super::*;
     use serde::de::DeserializeOwned;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn entry() -> Value {
         json!({
@@ -425,8 +475,20 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_stands_beside_the_object_that_declares_it() {
+        let object = json!({ "kind": "issuers", "name": "github", "spec": { "issuer": "x" }, "source": "file" });
+        let mut all = entry();
+        all["key_source"] = all["source"].take();
+        all.as_object_mut().unwrap().extend(object.as_object().unwrap().clone());
+        let read = read_again::<IssuerObject>(&all);
+        assert!(read.object.is_some() && matches!(read.state, Some(IssuerAnswer::Entry(_))));
+        let disabled = read_again::<IssuerObject>(&object);
+        assert!(disabled.object.is_some() && disabled.state.is_none());
+    }
+
+    #[test]
     fn entries_and_families_are_read_as_they_were_written() {
-        read_again::<Issuers>(&json!({ "issuers": [entry()], "families": [family()] }));
+        read_again::<Issuers>(&json!({ "issuers": [entry()], "families": [family()], "items": [], "next": null }));
         assert!(matches!(read_again(&entry()), IssuerAnswer::Entry(_)));
         assert!(matches!(read_again(&family()), IssuerAnswer::Family(_)));
     }

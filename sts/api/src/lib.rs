@@ -6,6 +6,7 @@ mod api_keys;
 mod apply;
 mod denials;
 mod error;
+mod evaluate;
 mod issuers;
 mod keys;
 mod names;
@@ -19,19 +20,23 @@ mod schema;
 mod store;
 mod tokens;
 
-pub use api_keys::{ApiKeyCreated, ApiKeyInfo, ApiKeyPage, ApiKeyRevoked, ApiKeyState, NewApiKey};
+pub use api_keys::{ApiKeyCreated, ApiKeyInfo, ApiKeyPage, ApiKeyState, NewApiKey};
 pub use apply::{Applied, AppliedItem, AppliedObject, ApplyAnswer, ApplyRequest};
 pub use denials::{
     Denial, DenialAnswer, DenialGroup, DenialGroups, DenialPage, DenialQuery, FailedCondition, PresentedToken,
 };
 pub use error::ErrorAnswer;
+pub use evaluate::EvaluateRequest;
 pub use issuers::{
     EntryState, FamilyRefreshed, FetchCounts, HistoryAnswer, HistoryAt, HistoryQuery, HistoryState, IssuerAnswer,
-    IssuerEntry, IssuerFamily, IssuerKey, Issuers, KeyHistory, KeySeen, KeySetSeen, KeySource, LastError, LastFetch,
-    MemberRefreshed, RefreshAnswer, RefreshRequest, Refreshed, SeenFrom, SkippedKey,
+    IssuerEntry, IssuerFamily, IssuerKey, IssuerObject, Issuers, KeyHistory, KeySeen, KeySetSeen, KeySource, LastError,
+    LastFetch, MemberRefreshed, RefreshAnswer, RefreshRequest, Refreshed, SeenFrom, SkippedKey,
 };
 pub use keys::{KeyPhase, SigningKey, SigningKeys};
-pub use objects::{NewObject, NotInForce, Object, ObjectPage, ObjectQuery, ObjectSource, ReplacedObject};
+pub use objects::{
+    IdentityPage, NewObject, NotInForce, Object, ObjectPage, ObjectQuery, ObjectSource, PageQuery, ReplacedObject,
+    Written, WrittenIdentity,
+};
 pub use problem::{ChangedVerdict, DryRun, Effect, Finding, Problem};
 pub use query::{NoMembers, QueryError};
 pub use readiness::{NamedStatus, Readiness, SetAsideObject, SinkStatus, StoreWarning};

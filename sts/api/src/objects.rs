@@ -6,7 +6,7 @@ use sts_types::{ObjectKind, UnixTime};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::names::names;
-use crate::problem::Finding;
+use crate::problem::{DryRun, Finding};
 use crate::query::{QueryError, limit, parameters, written};
 use crate::schema::{EpochSeconds, ObjectKindName};
 
@@ -31,7 +31,7 @@ names! {
 }
 
 /// An object with its document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Object {
     /// Its kind, as paths name it.
     #[schema(value_type = ObjectKindName)]
@@ -77,6 +77,16 @@ pub struct Object {
 }
 
 impl Object {
+    /// The entity tag of this state of a managed object.
+    #[must_use]
+    pub fn etag(&self) -> Option<String> {
+        let revision = self.revision?;
+        Some(match self.not_in_force {
+            None => format!("\"{revision}\""),
+            Some(state) => format!("\"{revision}-{state}\""),
+        })
+    }
+
     /// Whether `enabled` is not `false`. Kinds without that key are always enabled.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
@@ -85,7 +95,7 @@ impl Object {
 }
 
 /// The answer of `GET /admin/v1/{kind}`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ObjectPage {
     /// The objects, in the order of their names.
     pub items: Vec<Object>,
@@ -94,8 +104,20 @@ pub struct ObjectPage {
     pub next: Option<String>,
 }
 
+/// The answer to a change of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Written {
+    /// The object as it is now.
+    Object(Box<Object>),
+    /// For a dry run: what the change would do.
+    DryRun(DryRun),
+    /// The object is gone. There is no body.
+    Deleted(()),
+}
+
 /// The body of `POST /admin/v1/{kind}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewObject {
     /// Its name.
@@ -107,7 +129,7 @@ pub struct NewObject {
 
 /// The body of `PUT /admin/v1/{kind}/{name}`: an object as `GET` answers it. Only `spec` is taken; the
 /// other members may be left out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplacedObject {
     /// Its kind, which must be that of the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +140,64 @@ pub struct ReplacedObject {
     /// Its new document.
     #[schema(value_type = Object)]
     pub spec: Map<String, Value>,
+}
+
+/// The answer of `GET /admin/v1/service-accounts/{name}/identities`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityPage {
+    /// The identities, in the order in which they are tried.
+    pub items: Vec<Map<String, Value>>,
+    /// Go on `after` this; `null` when there are no more.
+    pub next: Option<String>,
+}
+
+/// The answer to a change of an identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum WrittenIdentity {
+    /// For a dry run: what the change would do.
+    DryRun(DryRun),
+    /// The identity as it is now.
+    Identity(Map<String, Value>),
+    /// The identity is gone. There is no body.
+    Deleted(()),
+}
+
+/// Which page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageQuery {
+    /// The name that the page before ended with.
+    pub after: Option<String>,
+    /// The most items of the page.
+    pub limit: Option<usize>,
+}
+
+impl PageQuery {
+    /// Reads a query string.
+    ///
+    /// # Errors
+    /// When a parameter is unknown, given twice, or has no such value.
+    pub fn from_query(query: &str) -> Result<Self, QueryError> {
+        const FORM: &str = "this list takes one `after` and one `limit` at most";
+        let mut read = Self::default();
+        for (name, value) in parameters(query) {
+            let is_repeated = match &*name {
+                "after" => read.after.replace(value.into_owned()).is_some(),
+                "limit" => read.limit.replace(limit(&value)?).is_some(),
+                _ => true,
+            };
+            if is_repeated {
+                return Err(FORM.into());
+            }
+        }
+        Ok(read)
+    }
+
+    /// The query string.
+    #[must_use]
+    pub fn to_query(&self) -> String {
+        written(&[("after", self.after.clone()), ("limit", self.limit.map(|limit| limit.to_string()))])
+    }
 }
 
 /// Which objects to list.
@@ -217,6 +297,18 @@ mod tests {
             let read: Object = serde_json::from_value(text.clone()).unwrap();
             assert_eq!(serde_json::to_value(read).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn the_answer_to_a_change_is_told_by_its_shape() {
+        let object = json!({ "kind": "teams", "name": "t", "spec": {}, "source": "managed", "revision": 7 });
+        let Written::Object(object) = serde_json::from_value(object).unwrap() else { panic!("no object") };
+        assert_eq!(object.etag().as_deref(), Some("\"7\""));
+        let shadowed = Object { not_in_force: Some(NotInForce::Shadowed), ..*object };
+        assert_eq!(shadowed.etag().as_deref(), Some("\"7-shadowed\""));
+        let dry_run = json!({ "findings": [], "effect": { "newly_allowed": [], "newly_denied": [] } });
+        assert!(matches!(serde_json::from_value(dry_run).unwrap(), Written::DryRun(_)));
+        assert!(matches!(serde_json::from_value(Value::Null).unwrap(), Written::Deleted(())));
     }
 
     #[test]

@@ -100,24 +100,8 @@ pub struct Effect {
 /// A token that a change judges differently.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChangedVerdict {
-    /// The policy test that it is of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub test: Option<String>,
-    /// The remembered request that it is of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<RequestIdText>, nullable = false)]
-    pub request_id: Option<RequestId>,
-    /// The issuer entry.
-    pub issuer_entry: String,
-    /// The token's `sub`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub subject: Option<String>,
-    /// The account that grants it, before or after.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub account: Option<String>,
+    /// Whose token it is: `policy test NAME`, or the remembered request.
+    pub request: String,
     /// The verdict now.
     pub before: String,
     /// The verdict under the change.

@@ -1,6 +1,6 @@
 //! What runs behind the listeners.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 use jwks_cache::JwksCache;
 use sts_service::Service;
@@ -8,6 +8,7 @@ use sts_service::manage::ManagedObjects;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
+use crate::rule_base::RuleBase;
 use crate::store_health::StoreHealth;
 
 /// What operations of the admin listener work on.
@@ -19,6 +20,8 @@ pub(crate) struct AppState {
     /// Managed objects. Not set where the store has none. They hold this state in turn, so they are
     /// taken out again at the end, or the store would never be closed.
     pub(crate) managed: RwLock<Option<Arc<ManagedObjects>>>,
+    /// The configuration in force. It holds this state.
+    pub(crate) rules: OnceLock<Weak<RuleBase>>,
 }
 
 impl AppState {

@@ -1,7 +1,7 @@
 //! Settings to a working service: the only place where the implementations meet.
 
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use jwks_cache::{Environment, JwksCache};
 use sts_config::{Diagnostics, Settings};
@@ -76,6 +76,7 @@ impl Components {
             metrics,
             store: Arc::default(),
             managed: RwLock::default(),
+            rules: OnceLock::new(),
         };
         Ok(Self { state: Arc::new(state), ledger, keyring, objects })
     }

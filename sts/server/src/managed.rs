@@ -12,6 +12,7 @@ use crate::rule_base::{RuleBase, ServerRules};
 /// Reads the managed objects and puts them in force. If the store is away, the server starts without
 /// them and is not ready until they are read.
 pub(crate) async fn start(engine: &Components, base: &Arc<RuleBase>, lock: &Arc<Mutex<()>>) {
+    let _ = engine.state.rules.set(Arc::downgrade(base));
     let Some(store) = &engine.objects else { return };
     let managed = Arc::new(ManagedObjects::new(ManagedParts {
         store: Arc::clone(store),

@@ -2,6 +2,7 @@
 //! here and swap one snapshot. Whoever prepares a candidate holds the lock of managed objects until it
 //! is installed, so that neither way undoes the other.
 
+mod draft;
 mod incremental;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -24,9 +24,16 @@ pub(crate) struct Caller {
     /// For the log and for records: `admin token`, or the account of a token of ours.
     pub(super) name: String,
     right: Right,
+    /// Whether it is a token of ours, which must never make what outlives it.
+    pub(super) is_own_token: bool,
 }
 
 impl Caller {
+    /// The command line, where no server runs.
+    pub(crate) fn command_line() -> Self {
+        Self { name: "command line".to_owned(), right: Right::Admin, is_own_token: false }
+    }
+
     /// Refuses a caller who may only read where `right` is that of administrators.
     pub(super) fn check(&self, right: Right) -> Result<(), Failure> {
         if right == Right::Admin && self.right == Right::Read { Err(Reason::InsufficientScope.into()) } else { Ok(()) }
@@ -61,7 +68,7 @@ async fn caller(request: &HttpRequest, state: &AdminState) -> Result<Caller, Fai
     let credentials = credentials(request)?;
     match &credentials {
         Credentials::Bearer(token) if state.token.is(token) => {
-            return Ok(Caller { name: "admin token".to_owned(), right: Right::Admin });
+            return Ok(Caller { name: "admin token".to_owned(), right: Right::Admin, is_own_token: false });
         }
         Credentials::Bearer(_) | Credentials::Dpop(_) => {}
         // Whoever sent nothing, or another scheme, gets no error code (RFC 6750 section 3.1).
@@ -82,5 +89,5 @@ async fn caller(request: &HttpRequest, state: &AdminState) -> Result<Caller, Fai
     let own = service.authenticate_token(&service.snapshot(), presented, scopes).await;
     let own = own.map_err(Failure::at_resource)?;
     let right = if own.scope().contains(rfc::SCOPE_ADMIN) { Right::Admin } else { Right::Read };
-    Ok(Caller { name: own.account().to_string(), right })
+    Ok(Caller { name: own.account().to_string(), right, is_own_token: true })
 }

@@ -8,7 +8,9 @@ use sts_api::{
 use sts_service::{GroupBy, RememberedRefusal, group};
 use sts_types::{RequestId, nearest};
 
-use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, perform, store_unavailable};
+use super::{
+    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, perform, store_unavailable,
+};
 use crate::app_state::AppState;
 use crate::http::HttpReason;
 use crate::openapi::query_parameter;
@@ -63,7 +65,7 @@ impl Operation for ListDenials {
         "no refusals are listed"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<DenialAnswer, OperationError> {
+    async fn run(self, state: &AppState, _: &Caller) -> Result<DenialAnswer, OperationError> {
         let all = state.service.denials().await.map_err(|error| store_unavailable(&error, self.not_done()))?;
         let query = self.0;
         let wanted: Vec<RememberedRefusal> = all.into_iter().filter(|refusal| fits(&query, refusal)).collect();
@@ -135,7 +137,7 @@ impl Operation for ShowDenial {
         "the refusal was not looked up"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<Denial, OperationError> {
+    async fn run(self, state: &AppState, _: &Caller) -> Result<Denial, OperationError> {
         match state.service.denial(&self.request_id).await {
             Ok(Some(refusal)) => Ok(denial(refusal)),
             Ok(None) => Err(not_remembered(&self.request_id)),

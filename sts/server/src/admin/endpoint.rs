@@ -48,10 +48,11 @@ impl Endpoint {
 pub(crate) struct Route {
     pub(crate) endpoint: Endpoint,
     pub(crate) query_parameters: fn() -> Vec<Value>,
+    pub(crate) successes: &'static [u16],
 }
 
 impl Route {
     pub(super) const fn to<O: Operation>() -> Self {
-        Self { endpoint: O::ENDPOINT, query_parameters: O::query_parameters }
+        Self { endpoint: O::ENDPOINT, query_parameters: O::query_parameters, successes: O::SUCCESSES }
     }
 }

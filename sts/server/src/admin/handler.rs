@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sts_service::{NOT_AN_OBJECT, Reason, RefusedError};
 
-use super::{Caller, Operation, OperationError, Request};
+use super::{AnswerHead, Caller, Operation, OperationError, Request};
 use crate::app_state::AppState;
 use crate::http::{AdminState, Failure, HttpReason, Media, RequestBody, decoded, media};
 
@@ -24,14 +25,37 @@ pub(super) async fn perform<O: Operation>(
     state: Data<AdminState>,
 ) -> Result<HttpResponse, Failure> {
     caller.check(O::ENDPOINT.right)?;
+    let mut parameters = request.match_info().iter().map(|(_, value)| decoded(value));
     let received = Request {
-        parameter: request.match_info().iter().next().map(|(_, value)| decoded(value)).unwrap_or_default(),
+        parameter: parameters.next().unwrap_or_default(),
+        inner: parameters.next().unwrap_or_default(),
         query: request.query_string().to_owned(),
-        body: read_json(&request, &body).await?,
+        if_match: if_match(&request)?,
+        body: read_json(&request, &body, O::MAX_BODY).await?,
     };
     let operation = O::read(&received).map_err(|text| Failure::told(Reason::RequestMalformed, text))?;
-    let answer = operation.run(&state.state, &caller.name).await.map_err(|error| failure(error, &state.state))?;
-    json_answer(StatusCode::OK, &answer)
+    let answer = operation.run(&state.state, &caller).await.map_err(|error| failure(error, &state.state))?;
+    let AnswerHead { status, etag, location } = O::head(&answer);
+    let status = StatusCode::from_u16(status).map_err(|_| Reason::ServerError)?;
+    let mut response = match status {
+        StatusCode::NO_CONTENT => HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish(),
+        status => json_answer(status, &answer)?,
+    };
+    for (name, value) in [(header::ETAG, etag), (header::LOCATION, location)] {
+        if let Some(value) = value {
+            let value = HeaderValue::try_from(value).map_err(|_| Reason::ServerError)?;
+            response.headers_mut().insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+/// `If-Match`, whose lines are one list.
+fn if_match(request: &HttpRequest) -> Result<Option<String>, Failure> {
+    let malformed = || RefusedError::because(Reason::RequestMalformed, "`If-Match` is not printable ASCII");
+    let lines = request.headers().get_all(header::IF_MATCH);
+    let lines: Vec<&str> = lines.map(|line| line.to_str()).collect::<Result<_, _>>().map_err(|_| malformed())?;
+    Ok((!lines.is_empty()).then(|| lines.join(",")))
 }
 
 /// An answer in JSON, which no cache may keep.
@@ -55,17 +79,29 @@ fn failure(error: OperationError, state: &AppState) -> Failure {
             Failure::told(RefusedError::for_now(Reason::IssuerUnavailable, RETRY), text)
         }
         OperationError::Failed(text) => Failure::told(Reason::ServerError, text),
+        OperationError::Exists(text) => Failure::told(HttpReason::ObjectExists, text),
+        OperationError::Conflict(text) => Failure::told(HttpReason::DeclaredByFile, text),
+        OperationError::PreconditionRequired(text) => Failure::told(HttpReason::PreconditionRequired, text),
+        OperationError::PreconditionFailed(text) => Failure::told(HttpReason::PreconditionFailed, text),
+        OperationError::InteractiveRequired(text) => Failure::told(HttpReason::InteractiveRequired, text),
+        OperationError::NotManaged(text) => Failure::told(HttpReason::KindNotManaged, text),
+        OperationError::Invalid { detail, findings } => {
+            Failure::told(HttpReason::InvalidObject, detail).with_findings(findings)
+        }
     }
 }
 
 /// A body is one JSON object with its media type; none is an empty object. A form would be a cross-site post.
-async fn read_json(request: &HttpRequest, body: &RequestBody) -> Result<Value, Failure> {
-    let bytes = body.read().await?;
+/// A merge patch has a media type of its own, and may come as plain JSON.
+async fn read_json(request: &HttpRequest, body: &RequestBody, most: usize) -> Result<Value, Failure> {
+    let bytes = body.read_up_to(most).await?;
     if bytes.is_empty() {
         return Ok(json!({}));
     }
-    if media(request)? != Media::Json {
-        return Err(HttpReason::MediaType.into());
+    match media(request)? {
+        Media::Json => {}
+        Media::MergePatch if request.method() == Method::PATCH => {}
+        Media::MergePatch | Media::Form => return Err(HttpReason::MediaType.into()),
     }
     let members =
         sts_claims::parse_object(&bytes).map_err(|_| RefusedError::because(Reason::RequestMalformed, NOT_AN_OBJECT))?;

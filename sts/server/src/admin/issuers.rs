@@ -5,18 +5,27 @@ use futures_util::{StreamExt as _, stream};
 use jwks_cache::{EntryRef, FamilyStatus, FetchError, FetchErrorKind, HistoryError, JwksCache};
 use serde_json::{Value, json};
 use sts_api::{
-    FamilyRefreshed, HistoryAnswer, HistoryQuery, IssuerAnswer, Issuers, MemberRefreshed, RefreshAnswer, RefreshRequest,
+    FamilyRefreshed, HistoryAnswer, HistoryQuery, IssuerAnswer, IssuerObject, Issuers, MemberRefreshed, ObjectPage,
+    ObjectQuery, ObjectSource, RefreshAnswer, RefreshRequest,
 };
-use sts_types::{EntryName, Issuer};
+use sts_types::{EntryName, Issuer, ObjectKind};
 
 use super::issuer_state::{entry, family, history, history_at, refreshed};
-use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, perform};
+use super::objects::{self, ChangeObject, CreateObject, DeleteObject, ListObjects, ReplaceObject};
+use super::{
+    AnswerHead, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, kinds, managed,
+    not_found, perform,
+};
 use crate::app_state::AppState;
 use crate::openapi::{query_parameter, schema_of};
 
 pub(super) const ROUTES: &[Route] = &[
     Route::to::<ListIssuers>(),
+    Route::to::<CreateObject<kinds::Issuers>>(),
     Route::to::<ShowIssuer>(),
+    Route::to::<ReplaceObject<kinds::Issuers>>(),
+    Route::to::<ChangeObject<kinds::Issuers>>(),
+    Route::to::<DeleteObject<kinds::Issuers>>(),
     Route::to::<RefreshIssuer>(),
     Route::to::<IssuerHistory>(),
 ];
@@ -24,8 +33,14 @@ pub(super) const ROUTES: &[Route] = &[
 /// The paths of this resource, below `/admin/v1`.
 pub(super) fn routes(routes: &mut ServiceConfig) {
     routes
-        .service(web::resource("/issuers").get(perform::<ListIssuers>))
-        .service(web::resource("/issuers/{name}").get(perform::<ShowIssuer>))
+        .service(web::resource("/issuers").get(perform::<ListIssuers>).post(perform::<CreateObject<kinds::Issuers>>))
+        .service(
+            web::resource("/issuers/{name}")
+                .get(perform::<ShowIssuer>)
+                .put(perform::<ReplaceObject<kinds::Issuers>>)
+                .patch(perform::<ChangeObject<kinds::Issuers>>)
+                .delete(perform::<DeleteObject<kinds::Issuers>>),
+        )
         .service(web::resource("/issuers/{name}/refresh").post(perform::<RefreshIssuer>))
         .service(web::resource("/issuers/{name}/history").get(perform::<IssuerHistory>));
 }
@@ -34,8 +49,10 @@ pub(super) fn routes(routes: &mut ServiceConfig) {
 const AT_ONCE: usize = 16;
 
 /// Every entry, and every family with its members.
-#[derive(Debug)]
-pub(crate) struct ListIssuers;
+#[derive(Debug, Default)]
+pub(crate) struct ListIssuers {
+    query: ObjectQuery,
+}
 
 impl Operation for ListIssuers {
     type Answer = Issuers;
@@ -55,23 +72,31 @@ impl Operation for ListIssuers {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        request.without_parameters(Self)
+        let query = ObjectQuery::from_query(&request.query).map_err(|error| error.to_string())?;
+        request.without_members(Self { query })
     }
 
     fn request(&self) -> Request {
-        Request::default()
+        Request::get("", self.query.to_query())
     }
 
     fn not_done(&self) -> &'static str {
         "nothing was listed"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<Issuers, OperationError> {
+    async fn run(self, state: &AppState, caller: &Caller) -> Result<Issuers, OperationError> {
+        let ObjectPage { items, next } = ListObjects::<kinds::Issuers>::new(self.query).run(state, caller).await?;
         let cache = state.issuers.borrow().clone();
         Ok(Issuers {
             issuers: cache.status().into_iter().map(entry).collect(),
             families: cache.families().into_iter().map(family).collect(),
+            items,
+            next,
         })
+    }
+
+    fn query_parameters() -> Vec<Value> {
+        objects::query_parameters()
     }
 }
 
@@ -79,10 +104,11 @@ impl Operation for ListIssuers {
 #[derive(Debug)]
 pub(crate) struct ShowIssuer {
     pub(crate) name: String,
+    pub(crate) source: Option<ObjectSource>,
 }
 
 impl Operation for ShowIssuer {
-    type Answer = IssuerAnswer;
+    type Answer = IssuerObject;
 
     const ENDPOINT: Endpoint = Endpoint {
         method: "GET",
@@ -99,23 +125,42 @@ impl Operation for ShowIssuer {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        request.without_parameters(Self { name: request.parameter.clone() })
+        let source = objects::source_of(request)?;
+        request.without_members(Self { name: request.parameter.clone(), source })
     }
 
     fn request(&self) -> Request {
-        Request::get(&self.name, String::new())
+        let query = ObjectQuery { source: self.source, ..ObjectQuery::default() };
+        Request::get(&self.name, query.to_query())
     }
 
     fn not_done(&self) -> &'static str {
         "the issuer entry was not looked up"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<IssuerAnswer, OperationError> {
+    async fn run(self, state: &AppState, _: &Caller) -> Result<IssuerObject, OperationError> {
+        let object = managed::find(state, ObjectKind::Issuer, &self.name, self.source)?;
         let cache = state.issuers.borrow().clone();
-        if let Some(status) = cache.status().into_iter().find(|entry| entry.name.as_str() == self.name) {
-            return Ok(IssuerAnswer::Entry(Box::new(entry(status))));
+        let status = cache.status().into_iter().find(|entry| entry.name.as_str() == self.name);
+        let state = match status {
+            Some(status) => Some(IssuerAnswer::Entry(Box::new(entry(status)))),
+            None => find_family(&cache, &self.name).map(|found| IssuerAnswer::Family(family(found))),
+        };
+        // What a shadowed object says is not in force, so the state is not its own.
+        let is_in_force = object.as_ref().is_none_or(|object| object.not_in_force.is_none());
+        let state = state.filter(|_| is_in_force);
+        if object.is_none() && (state.is_none() || self.source.is_some()) {
+            return Err(unknown());
         }
-        find_family(&cache, &self.name).map(|found| IssuerAnswer::Family(family(found))).ok_or_else(unknown)
+        Ok(IssuerObject { object, state })
+    }
+
+    fn head(shown: &IssuerObject) -> AnswerHead {
+        AnswerHead { etag: shown.object.as_ref().map(managed::etag), ..AnswerHead::default() }
+    }
+
+    fn query_parameters() -> Vec<Value> {
+        objects::source_parameter()
     }
 }
 
@@ -161,7 +206,7 @@ impl Operation for RefreshIssuer {
         "no keys were fetched"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<RefreshAnswer, OperationError> {
+    async fn run(self, state: &AppState, _: &Caller) -> Result<RefreshAnswer, OperationError> {
         let cache = state.issuers.borrow().clone();
         let (entry, issuer) = (entry_name(&self.name)?, issuer_of(self.refresh.issuer.as_deref())?);
         let of = match &issuer {
@@ -238,7 +283,7 @@ impl Operation for IssuerHistory {
         "nothing was listed"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<HistoryAnswer, OperationError> {
+    async fn run(self, state: &AppState, _: &Caller) -> Result<HistoryAnswer, OperationError> {
         let cache = state.issuers.borrow().clone();
         let (entry, issuer) = (entry_name(&self.name)?, issuer_of(self.query.issuer.as_deref())?);
         let of = match &issuer {
@@ -315,8 +360,8 @@ mod tests {
 
     #[test]
     fn each_operation_is_read_again_from_its_request() {
-        is_read_again(&ListIssuers);
-        is_read_again(&ShowIssuer { name: "github".into() });
+        is_read_again(&ListIssuers::default());
+        is_read_again(&ShowIssuer { name: "github".into(), source: None });
         is_read_again(&RefreshIssuer { name: "github".into(), refresh: RefreshRequest::default() });
         let issuer = Some("https://a.example/b?c&d".to_owned());
         is_read_again(&RefreshIssuer { name: "eks".into(), refresh: RefreshRequest { issuer: issuer.clone() } });

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sts_api::{KeyPhase, SigningKey, SigningKeys};
 use sts_service::Service;
 
-use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, perform};
+use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, perform};
 use crate::app_state::AppState;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ListKeys>(), Route::to::<RotateKeys>()];
@@ -50,7 +50,7 @@ impl Operation for ListKeys {
         "nothing was listed"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<SigningKeys, OperationError> {
+    async fn run(self, state: &AppState, _: &Caller) -> Result<SigningKeys, OperationError> {
         Ok(SigningKeys { keys: keys(&state.service), made: None })
     }
 }
@@ -88,13 +88,13 @@ impl Operation for RotateKeys {
         "no key was made"
     }
 
-    async fn run(self, state: &AppState, by: &str) -> Result<SigningKeys, OperationError> {
+    async fn run(self, state: &AppState, caller: &Caller) -> Result<SigningKeys, OperationError> {
         let rotated = state.service.keyring().rotate(state.service.clock().now());
         let made = rotated.map_err(|error| OperationError::Failed(error.to_string()))?;
         if made.is_empty() {
-            tracing::info!(%by, "signing keys not rotated: their successors wait already");
+            tracing::info!(by = %caller.name, "signing keys not rotated: their successors wait already");
         } else {
-            tracing::warn!(%by, made = %logged(&made), "signing keys rotated");
+            tracing::warn!(by = %caller.name, made = %logged(&made), "signing keys rotated");
         }
         Ok(SigningKeys { keys: keys(&state.service), made: Some(made) })
     }

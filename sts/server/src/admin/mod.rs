@@ -2,14 +2,26 @@
 //! rights, work, documentation and tests. The admin listener serves its operations, and the command line asks for them or
 //! does them itself.
 
+mod api_keys;
+mod apply;
 mod authentication;
+mod config;
 mod denials;
 mod endpoint;
+mod evaluate;
 mod handler;
 pub(crate) mod health;
+mod health_detail;
+mod identities;
 mod issuer_state;
 mod issuers;
 mod keys;
+mod kinds;
+mod managed;
+mod merge_patch;
+mod object_schemas;
+mod objects;
+mod preconditions;
 mod replay_claims;
 mod request;
 mod revocation_rules;
@@ -22,12 +34,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub(crate) use api_keys::{CreateApiKey, ListAllApiKeys, ListApiKeys, RevokeApiKey};
+pub(crate) use apply::ApplyObjects;
 pub(crate) use authentication::{Caller, authenticate};
 pub(crate) use denials::{ListDenials, ShowDenial};
 pub(crate) use endpoint::{Documentation, Endpoint, Right, Route};
 pub(crate) use handler::json_answer;
 pub(crate) use issuers::{IssuerHistory, ListIssuers, RefreshIssuer, ShowIssuer};
 pub(crate) use keys::{ListKeys, RotateKeys};
+pub(crate) use kinds::{Apis, Issuers, Kind, ServiceAccounts, Teams, with_kind};
+pub(crate) use objects::{ChangeObject, DeleteObject, ListObjects, ShowObject};
 pub(crate) use replay_claims::FindReplayClaim;
 pub(crate) use request::Request;
 pub(crate) use revocation_rules::{ListRevocationRules, UndoRevocationRule};
@@ -37,6 +53,7 @@ pub(crate) use tokens::{ListTokens, ShowToken};
 
 use crate::app_state::AppState;
 use handler::perform;
+use merge_patch::merge_patch;
 
 /// Every path under `/admin/v1`, resource by resource.
 pub(crate) fn routes(routes: &mut ServiceConfig) {
@@ -48,7 +65,16 @@ pub(crate) fn routes(routes: &mut ServiceConfig) {
         .configure(issuers::routes)
         .configure(store::routes)
         .configure(denials::routes)
-        .configure(replay_claims::routes);
+        .configure(replay_claims::routes)
+        .configure(identities::routes)
+        .configure(api_keys::routes)
+        .configure(objects::routes::<ServiceAccounts>)
+        .configure(objects::routes::<Teams>)
+        .configure(objects::routes::<Apis>)
+        .configure(apply::routes)
+        .configure(evaluate::routes)
+        .configure(config::routes)
+        .configure(health_detail::routes);
 }
 
 /// What the OpenAPI document says of them.
@@ -61,6 +87,15 @@ pub(crate) const ROUTES: &[&[Route]] = &[
     store::ROUTES,
     denials::ROUTES,
     replay_claims::ROUTES,
+    identities::ROUTES,
+    api_keys::ROUTES,
+    &objects::documented::<ServiceAccounts>(),
+    &objects::documented::<Teams>(),
+    &objects::documented::<Apis>(),
+    apply::ROUTES,
+    evaluate::ROUTES,
+    config::ROUTES,
+    health_detail::ROUTES,
 ];
 
 /// The schemas that the documentation of these paths refers to.
@@ -72,6 +107,7 @@ pub(crate) fn schemas() -> impl Iterator<Item = Map<String, Value>> {
         keys::schemas(),
         issuers::schemas(),
         replay_claims::schemas(),
+        object_schemas::schemas(),
     ];
     resources.into_iter().filter_map(|schemas| match schemas {
         Value::Object(schemas) => Some(schemas),
@@ -96,12 +132,42 @@ pub(crate) trait Operation: Sized {
     /// What to say when it failed before it began: an error never says more than was tried.
     fn not_done(&self) -> &'static str;
 
-    /// Does it, for `by`.
-    async fn run(self, state: &AppState, by: &str) -> Result<Self::Answer, OperationError>;
+    /// Whether to do it twice is to do it once.
+    const IS_REPEATABLE: bool = true;
+
+    /// The statuses of what it did.
+    const SUCCESSES: &'static [u16] = &[200];
+
+    /// The largest body of such a request, in octets.
+    const MAX_BODY: usize = crate::http::MAX_BODY;
+
+    /// Does it, for `caller`.
+    async fn run(self, state: &AppState, caller: &Caller) -> Result<Self::Answer, OperationError>;
+
+    /// Status and headers of its answer.
+    fn head(_: &Self::Answer) -> AnswerHead {
+        AnswerHead::default()
+    }
 
     /// The documentation of its query parameters.
     fn query_parameters() -> Vec<Value> {
         Vec::new()
+    }
+}
+
+/// What the head of an answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AnswerHead {
+    status: u16,
+    /// The tag of the state that the answer shows.
+    etag: Option<String>,
+    /// Where the new object is.
+    location: Option<String>,
+}
+
+impl Default for AnswerHead {
+    fn default() -> Self {
+        Self { status: 200, etag: None, location: None }
     }
 }
 
@@ -119,6 +185,26 @@ pub(crate) enum OperationError {
     IssuerUnavailable(String),
     #[error("{0}")]
     Failed(String),
+    /// The name is taken.
+    #[error("{0}")]
+    Exists(String),
+    /// A file declares the object.
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    PreconditionRequired(String),
+    /// Somebody else changed the object meanwhile.
+    #[error("{0}")]
+    PreconditionFailed(String),
+    /// A token of ours must not make what outlives it.
+    #[error("{0}")]
+    InteractiveRequired(String),
+    /// Objects of the kind are not changed here.
+    #[error("{0}")]
+    NotManaged(String),
+    /// A load would refuse it.
+    #[error("{detail}")]
+    Invalid { detail: String, findings: Vec<sts_api::Finding> },
 }
 
 fn refused(error: &impl std::fmt::Display) -> OperationError {
@@ -152,14 +238,15 @@ mod tests {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let mut routed = actix_web::dev::Path::new(path.replace('%', "%25"));
         assert!(actix_web::dev::ResourceDef::new(O::ENDPOINT.full_path()).capture_match_info(&mut routed), "{target}");
-        let parameter = routed.iter().next().map(|(_, value)| decoded(value)).unwrap_or_default();
-        let received = Request { parameter, query: query.to_owned(), body: request.body };
+        let mut parameters = routed.iter().map(|(_, value)| decoded(value));
+        let (parameter, inner) = (parameters.next().unwrap_or_default(), parameters.next().unwrap_or_default());
+        let received = Request { parameter, inner, query: query.to_owned(), ..request };
         assert_eq!(format!("{:?}", O::read(&received).unwrap()), format!("{operation:?}"));
     }
 
     #[test]
     fn a_request_with_parameters_that_are_not_known_is_refused() {
-        let with = |query: &str, body: Value| Request { parameter: "x".into(), query: query.into(), body };
+        let with = |query: &str, body: Value| Request { query: query.into(), body, ..Request::get("x", String::new()) };
         for request in [with("dry_run=true", Value::Null), with("", serde_json::json!({ "dry_run": true }))] {
             assert!(ShowToken::read(&request).is_err());
             assert!(UndoRevocationRule::read(&request).is_err());

@@ -7,7 +7,8 @@ use sts_store::TakenClaim;
 use sts_types::Digest256;
 
 use super::{
-    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, perform, store_unavailable,
+    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, perform,
+    store_unavailable,
 };
 use crate::app_state::AppState;
 use crate::openapi::schema_of;
@@ -55,7 +56,7 @@ impl Operation for FindReplayClaim {
         "the claim on the token was not looked up"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<ReplayClaim, OperationError> {
+    async fn run(self, state: &AppState, _: &Caller) -> Result<ReplayClaim, OperationError> {
         let key: Digest256 = serde_json::from_value(json!(self.key))
             .map_err(|_| not_found("the key of a claim has 64 lower-case hexadecimal digits"))?;
         let taken = state.service.find_claim(key).await;

@@ -9,8 +9,12 @@ use super::{Endpoint, Operation};
 pub(crate) struct Request {
     /// The value of the path's parameter, decoded; empty where the path has none.
     pub(crate) parameter: String,
+    /// The value of its second parameter.
+    pub(crate) inner: String,
     /// The query string, without its `?`.
     pub(crate) query: String,
+    /// `If-Match`.
+    pub(crate) if_match: Option<String>,
     /// The body: an object, or `null` for none.
     pub(crate) body: Value,
 }
@@ -18,21 +22,33 @@ pub(crate) struct Request {
 impl Request {
     /// A request without a body.
     pub(super) fn get(parameter: &str, query: String) -> Self {
-        Self { parameter: parameter.to_owned(), query, body: Value::Null }
+        Self { parameter: parameter.to_owned(), query, ..Self::default() }
     }
 
     /// A request with a body.
     pub(super) fn post(parameter: &str, body: impl serde::Serialize) -> Self {
-        Self { parameter: parameter.to_owned(), query: String::new(), body: json!(body) }
+        Self { parameter: parameter.to_owned(), body: json!(body), ..Self::default() }
     }
 
     /// The path at `endpoint`, with the query string.
     pub(crate) fn target(&self, endpoint: &Endpoint) -> String {
         let path = endpoint.full_path();
-        let parts =
-            path.split('/').map(|part| if part.starts_with('{') { encoded(&self.parameter) } else { part.to_owned() });
+        let mut values = [&self.parameter, &self.inner].into_iter();
+        let parts = path.split('/').map(|part| match part.starts_with('{') {
+            true => values.next().map(|value| encoded(value)).unwrap_or_default(),
+            false => part.to_owned(),
+        });
         let path = parts.collect::<Vec<_>>().join("/");
         if self.query.is_empty() { path } else { format!("{path}?{}", self.query) }
+    }
+
+    /// Whether the query string asks for a dry run, which is all that it may ask for.
+    pub(super) fn dry_run(&self) -> Result<bool, String> {
+        match self.query.as_str() {
+            "" | "dry_run=false" => Ok(false),
+            "dry_run=true" => Ok(true),
+            _ => Err("the only query parameter here is `dry_run`, `true` or `false`; nothing was changed".to_owned()),
+        }
     }
 
     /// `operation`, which takes no parameters. Ignoring an unknown `dry_run` would do what the caller only meant to try.
@@ -40,6 +56,11 @@ impl Request {
         if !self.query.is_empty() {
             return Err(format!("this path takes no query parameters: send none; {}", operation.not_done()));
         }
+        self.without_members(operation)
+    }
+
+    /// `operation`, which takes no body.
+    pub(super) fn without_members<O: Operation>(&self, operation: O) -> Result<O, String> {
         match self.body.as_object() {
             Some(members) if !members.is_empty() => {
                 Err(format!("this path takes no members in its body: send none; {}", operation.not_done()))
@@ -50,7 +71,7 @@ impl Request {
 }
 
 /// `text` as one segment of a path.
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 

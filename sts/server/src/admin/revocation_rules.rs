@@ -7,7 +7,7 @@ use sts_store::RuleId;
 
 use super::revocations::{coverage, covering, revocation};
 use super::{
-    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, perform,
+    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, perform,
     store_unavailable,
 };
 use crate::app_state::AppState;
@@ -55,7 +55,7 @@ impl Operation for ListRevocationRules {
         "nothing was listed"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<RevocationRules, OperationError> {
+    async fn run(self, state: &AppState, _: &Caller) -> Result<RevocationRules, OperationError> {
         let rules = state.service.revocation_rules().await;
         let rules = rules.map_err(|error| store_unavailable(&error, self.not_done()))?;
         Ok(RevocationRules { revocation_rules: rules.iter().cloned().map(revocation).collect() })
@@ -97,13 +97,13 @@ impl Operation for UndoRevocationRule {
         "no rule was taken back"
     }
 
-    async fn run(self, state: &AppState, by: &str) -> Result<UndoneRule, OperationError> {
+    async fn run(self, state: &AppState, caller: &Caller) -> Result<UndoneRule, OperationError> {
         let unknown = || not_found("no revocation rule in force has that id; `sts tokens rules list` shows them");
         let id: RuleId = self.id.parse().map_err(|_| unknown())?;
         let undone = state.service.undo_rule(id).await;
         let undone = undone.map_err(|error| store_unavailable(&error, self.not_done()))?.ok_or_else(unknown)?;
         let undone = UndoneRule { undone: revocation(undone.undone), coverage: coverage(undone.coverage) };
-        tracing::warn!(undone = %logged(&undone), %by, "a revocation rule was taken back");
+        tracing::warn!(undone = %logged(&undone), by = %caller.name, "a revocation rule was taken back");
         Ok(undone)
     }
 }

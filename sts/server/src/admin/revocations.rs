@@ -6,8 +6,8 @@ use sts_api::{Coverage, Revocation, RevocationRequest, RevocationRule, Revocatio
 use sts_service::{CoveredTokens, RevocationError};
 
 use super::{
-    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, perform, refused,
-    store_unavailable,
+    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, perform,
+    refused, store_unavailable,
 };
 use crate::app_state::AppState;
 use crate::openapi::query_parameter;
@@ -68,10 +68,10 @@ impl Operation for RevokeTokens {
         if self.0.dry_run { "nothing was counted, and nothing was revoked" } else { "nothing was revoked" }
     }
 
-    async fn run(self, state: &AppState, by: &str) -> Result<Revoked, OperationError> {
+    async fn run(self, state: &AppState, caller: &Caller) -> Result<Revoked, OperationError> {
         let (dry_run, not_done) = (self.0.dry_run, self.not_done());
         let undone = |text: &dyn std::fmt::Display| format!("{text}; nothing was revoked");
-        match state.service.revoke(&state.service.snapshot(), request(*self.0), by).await {
+        match state.service.revoke(&state.service.snapshot(), request(*self.0), &caller.name).await {
             Ok(done) => {
                 let revoked = Revoked {
                     revocation: done.revocation.map(revocation),

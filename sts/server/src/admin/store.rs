@@ -4,7 +4,9 @@ use actix_web::web::{self, ServiceConfig};
 use serde_json::json;
 use sts_api::Acceptance;
 
-use super::{Documentation, Endpoint, Operation, OperationError, Request, Right, Route, perform, store_unavailable};
+use super::{
+    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, perform, store_unavailable,
+};
 use crate::app_state::AppState;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<AcceptEpoch>()];
@@ -47,14 +49,14 @@ impl Operation for AcceptEpoch {
         "the store was not accepted"
     }
 
-    async fn run(self, state: &AppState, by: &str) -> Result<Acceptance, OperationError> {
+    async fn run(self, state: &AppState, caller: &Caller) -> Result<Acceptance, OperationError> {
         let accepted =
             state.service.accept_epoch().await.map_err(|error| store_unavailable(&error, self.not_done()))?;
         let accepted = accepted == sts_store::Acceptance::Accepted;
         if accepted {
             // The caller finds the server ready as soon as it has the answer.
             let _ = state.store.look(&state.service).await;
-            tracing::warn!(%by, "the store was accepted as it is: what was revoked and is forgotten has come back");
+            tracing::warn!(by = %caller.name, "the store was accepted as it is: what was revoked and is forgotten has come back");
         }
         Ok(Acceptance { accepted })
     }

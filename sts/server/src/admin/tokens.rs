@@ -8,7 +8,7 @@ use sts_types::{Jti, Proof};
 
 use super::revocations::revocation;
 use super::{
-    Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, perform, refused,
+    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, perform, refused,
     store_unavailable,
 };
 use crate::app_state::AppState;
@@ -57,7 +57,7 @@ impl Operation for ListTokens {
         "nothing was listed"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<TokenPage, OperationError> {
+    async fn run(self, state: &AppState, _: &Caller) -> Result<TokenPage, OperationError> {
         let not_done = self.not_done();
         let listed = state.service.list_tokens(&state.service.snapshot(), query(*self.0)).await;
         let page = listed.map_err(|error| match error {
@@ -129,7 +129,7 @@ impl Operation for ShowToken {
         "the token was not looked up"
     }
 
-    async fn run(self, state: &AppState, _: &str) -> Result<Token, OperationError> {
+    async fn run(self, state: &AppState, _: &Caller) -> Result<Token, OperationError> {
         let jti = Jti::new(&self.jti).map_err(|error| refused(&error))?;
         let found = state.service.show_token(&state.service.snapshot(), jti).await;
         let found = found.map_err(|error| store_unavailable(&error, self.not_done()))?;

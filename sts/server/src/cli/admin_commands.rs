@@ -1,7 +1,7 @@
 //! The commands that speak to a server: through the running one's admin listener, or when none runs by opening its store
 //! (the embedded one under its lock) and doing the same work here.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +15,8 @@ use sts_types::{CheckCode, Clock, shown_path};
 use zeroize::Zeroizing;
 
 use super::client::{AdminAnswer, AdminClient, admin_url};
-use crate::admin::{Operation, OperationError};
+use super::findings::diagnostics;
+use crate::admin::{Caller, Operation, OperationError};
 use crate::admin_token;
 use crate::clock::SystemClock;
 use crate::compile::{Compiled, Loaded, names_alone};
@@ -66,24 +67,52 @@ pub(super) fn run_with<T: Serialize>(
     work: impl FnOnce(&mut Session<'_>) -> Result<Done<T>, StartError>,
     text: impl FnOnce(&T) -> String,
 ) -> ExitCode {
-    match Session::open(args).and_then(|mut session| work(&mut session)) {
+    finish(args, not_done, Session::open(args).and_then(|mut session| work(&mut session)), text)
+}
+
+/// Prints what came of work.
+pub(super) fn finish<T: Serialize>(
+    args: &ServerArgs,
+    not_done: &str,
+    done: Result<Done<T>, StartError>,
+    text: impl FnOnce(&T) -> String,
+) -> ExitCode {
+    match done {
         Ok(Ok(answer)) => {
             say(&if args.json { json!(answer).to_string() } else { text(&answer) });
             ExitCode::SUCCESS
         }
         Ok(Err(failure)) => {
-            refuse(args.json, &failure);
+            failed(args.json, &failure);
             ExitCode::FAILURE
         }
-        Err(error) => {
-            if args.json {
-                refuse(true, &format!("{error}; {not_done}"));
-            } else {
-                fail(&error);
-                complain(not_done);
-            }
-            error.exit_code()
-        }
+        Err(error) => not_begun(args.json, &error, not_done),
+    }
+}
+
+/// Says why work did not begin.
+pub(super) fn not_begun(json: bool, error: &StartError, not_done: &str) -> ExitCode {
+    if json {
+        refuse(true, &format!("{error}; {not_done}"));
+    } else {
+        fail(error);
+        complain(not_done);
+    }
+    error.exit_code()
+}
+
+/// Says why an operation did not happen, with the findings that refuse it.
+pub(super) fn failed(json: bool, failure: &OperationError) {
+    let OperationError::Invalid { detail, findings } = failure else {
+        refuse(json, failure);
+        return;
+    };
+    let findings = diagnostics(findings, |_| None);
+    if json {
+        say(&json!({ "error": detail, "findings": findings.to_json() }).to_string());
+    } else {
+        complain(&findings.render(std::io::stderr().is_terminal()));
+        complain(&format!("error: {detail}"));
     }
 }
 
@@ -145,7 +174,9 @@ impl<'a> Session<'a> {
                 }
             },
             Backend::Nowhere(text) => text.clone(),
-            Backend::Here(engine) => return Ok(self.runtime.block_on(operation.run(&engine.state, BY))),
+            Backend::Here(engine) => {
+                return Ok(self.runtime.block_on(operation.run(&engine.state, &Caller::command_line())));
+            }
         };
         let opened = match rules_to_open(&self.args.config, O::ENDPOINT.needs_rules) {
             Ok(opened) => opened,
@@ -170,7 +201,7 @@ impl<'a> Session<'a> {
             let base = RuleBase::new(self.args.config.clone(), *loaded, Arc::clone(&engine.state), certificates);
             self.runtime.block_on(managed::start(&engine, &Arc::new(base), &Arc::default()));
         }
-        let done = self.runtime.block_on(operation.run(&engine.state, BY));
+        let done = self.runtime.block_on(operation.run(&engine.state, &Caller::command_line()));
         self.place = Backend::Here(Box::new(engine));
         Ok(done)
     }
@@ -210,9 +241,6 @@ fn rules_to_open(config: &Path, needs_rules: bool) -> Result<RulesToOpen, Diagno
         }
     }
 }
-
-/// The actor that is recorded for operations without a server.
-const BY: &str = "command line";
 
 /// Finds the server by the arguments or the configuration.
 fn place(args: &ServerArgs) -> Result<Backend, StartError> {

@@ -61,6 +61,8 @@ impl AdminClient {
         let (method, is_read) = match endpoint.method {
             "POST" => (Method::POST, false),
             "DELETE" => (Method::DELETE, false),
+            "PUT" => (Method::PUT, false),
+            "PATCH" => (Method::PATCH, false),
             _ => (Method::GET, true),
         };
         let url = format!("{}{}", self.url, asked.target(&endpoint));
@@ -68,15 +70,18 @@ impl AdminClient {
         if asked.body.is_object() {
             request = request.json(&asked.body);
         }
+        if let Some(if_match) = &asked.if_match {
+            request = request.header(reqwest::header::IF_MATCH, if_match);
+        }
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if is_refused(&error) => return AdminAnswer::NobodyThere(self.unreachable(&error)),
-            Err(error) => return AdminAnswer::Done(Err(self.no_answer(&error, is_read, operation.not_done()))),
+            Err(error) => return AdminAnswer::Done(Err(self.no_answer::<O>(&error, is_read, operation.not_done()))),
         };
         let status = response.status();
         match response.bytes().await {
             Ok(bytes) => AdminAnswer::Done(self.read_answer(status, &bytes, operation)),
-            Err(error) => AdminAnswer::Done(Err(self.no_answer(&error, is_read, operation.not_done()))),
+            Err(error) => AdminAnswer::Done(Err(self.no_answer::<O>(&error, is_read, operation.not_done()))),
         }
     }
 
@@ -88,6 +93,7 @@ impl AdminClient {
     ) -> Result<O::Answer, OperationError> {
         let not_done = operation.not_done();
         if status.is_success() {
+            let bytes = if status == StatusCode::NO_CONTENT { b"null" } else { bytes };
             return serde_json::from_slice(bytes).map_err(|error| {
                 OperationError::Failed(if error.is_data() {
                     let url = &self.url;
@@ -100,13 +106,21 @@ impl AdminClient {
         let Ok(answer) = serde_json::from_slice::<ErrorAnswer>(bytes) else {
             return Err(OperationError::Failed(format!("{}; {not_done}", self.not_json(status))));
         };
-        let told = answer.error_description.unwrap_or_else(|| "no description".to_owned());
+        let told = answer.detail.or(answer.error_description).unwrap_or_else(|| "no description".to_owned());
         Err(match status.as_u16() {
             401 => OperationError::Refused(format!(
                 "the server at {} does not accept the admin token of {}: is it the token of that server? {not_done}",
                 self.url, self.token_source,
             )),
+            403 if answer.reason.as_deref() == Some("interactive_required") => {
+                OperationError::InteractiveRequired(told)
+            }
             404 => OperationError::NotFound(told),
+            409 if answer.reason.as_deref() == Some("declared_by_file") => OperationError::Conflict(told),
+            409 => OperationError::Exists(told),
+            412 => OperationError::PreconditionFailed(told),
+            422 => OperationError::Invalid { detail: told, findings: answer.findings },
+            428 => OperationError::PreconditionRequired(told),
             400..=499 => OperationError::Refused(told),
             _ => OperationError::Failed(told),
         })
@@ -118,10 +132,14 @@ impl AdminClient {
 
     /// The error for a request without an answer. Unless the connection failed, the server may have
     /// carried it out.
-    fn no_answer(&self, error: &reqwest::Error, is_read: bool, not_done: &str) -> OperationError {
+    fn no_answer<O: Operation>(&self, error: &reqwest::Error, is_read: bool, not_done: &str) -> OperationError {
         let text = self.unreachable(error);
         OperationError::Failed(if is_read || error.is_connect() {
             format!("{text}; {not_done}")
+        } else if !O::IS_REPEATABLE {
+            format!(
+                "{text}; the request was sent, so the server may have carried it out; check before you run the command again"
+            )
         } else {
             format!(
                 "{text}; the request was sent, so the server may have carried it out; check, or run the command again, which does no harm"

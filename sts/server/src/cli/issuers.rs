@@ -52,11 +52,12 @@ pub(super) enum IssuersCommand {
 
 pub(super) fn run(command: IssuersCommand) -> ExitCode {
     match command {
-        IssuersCommand::List(server) => admin_commands::run(&server, ListIssuers, list),
+        IssuersCommand::List(server) => admin_commands::run(&server, ListIssuers::default(), list),
         IssuersCommand::Show { name, server } => {
-            admin_commands::run(&server, ShowIssuer { name }, |answer| match answer {
-                IssuerAnswer::Entry(entry) => show(entry),
-                IssuerAnswer::Family(family) => show_family(family),
+            admin_commands::run(&server, ShowIssuer { name, source: None }, |answer| match &answer.state {
+                Some(IssuerAnswer::Entry(entry)) => show(entry),
+                Some(IssuerAnswer::Family(family)) => show_family(family),
+                None => document(answer),
             })
         }
         IssuersCommand::History { name, issuer, at, server } => {

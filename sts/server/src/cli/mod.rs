@@ -1,14 +1,21 @@
 //! The command line. Exit codes: 0 done, 1 refused or failed, 2 usage or configuration.
 
 mod admin_commands;
+mod api_keys;
+mod apply;
 mod check;
 mod client;
 mod compare;
+mod delete;
 mod denials;
+mod enable;
 mod exchange;
 mod explain;
+mod findings;
+mod get;
 mod issuers;
 mod keys;
+mod object_kind;
 mod schema;
 mod store;
 mod table;
@@ -55,6 +62,19 @@ enum Command {
     /// List, show or revoke minted tokens
     #[command(subcommand)]
     Tokens(tokens::TokensCommand),
+    /// Put the objects of account files into the server's store, all or none
+    Apply(apply::ApplyArgs),
+    /// Show service accounts, teams, APIs or issuer entries, from files and from the store
+    Get(get::GetArgs),
+    /// Delete an object from the store
+    Delete(delete::DeleteArgs),
+    /// Let a service account get tokens
+    Enable(enable::EnableArgs),
+    /// Let a service account get no tokens, and end those that it has
+    Disable(enable::EnableArgs),
+    /// Create, list or revoke API keys of service accounts
+    #[command(subcommand)]
+    ApiKeys(api_keys::ApiKeysCommand),
     /// Show the issuer entries and their keys, or fetch the keys again
     #[command(subcommand)]
     Issuers(issuers::IssuersCommand),
@@ -127,6 +147,12 @@ pub fn run() -> ExitCode {
         Command::Keys(command) => keys::run(&command),
         Command::Store(command) => store::run(&command),
         Command::Issuers(command) => issuers::run(command),
+        Command::Apply(args) => apply::run(&args),
+        Command::Get(args) => get::run(args),
+        Command::Delete(args) => delete::run(&args),
+        Command::Enable(args) => enable::run(&args, true),
+        Command::Disable(args) => enable::run(&args, false),
+        Command::ApiKeys(command) => api_keys::run(command),
     }
 }
 

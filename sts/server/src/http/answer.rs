@@ -15,9 +15,10 @@ use sts_types::RequestId;
 use super::body::RequestBody;
 use super::connection::{Handling, InFlight};
 use super::context::Context;
+use super::failure::{self, ErrorForm};
 use super::listener::Listener;
 use super::reason::HttpReason;
-use super::{Failure, caught, failure, head};
+use super::{Failure, caught, head};
 
 /// Answers a request with what `next` makes of it. A panic becomes a 500, and the process goes on.
 pub(super) async fn answer(
@@ -31,7 +32,7 @@ pub(super) async fn answer(
         source: listener.source(request.request()),
         arrived: listener.service().clock().monotonic(),
     });
-    let well_known = request.path().split('/').any(|part| part == ".well-known");
+    let form = ErrorForm::of(request.path(), listener.is_admin());
     let body = RequestBody::take_from(&mut request);
     request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(body.clone());
@@ -44,11 +45,11 @@ pub(super) async fn answer(
                 _ => tracing::error!(%request_id, "a handler panicked"),
             }
             connection.end();
-            return Err(Unanswered { request_id, well_known }.into());
+            return Err(Unanswered { request_id, form }.into());
         }
     };
     let (request, response) = answered.into_parts();
-    let mut response = rendered(response, &context.request_id, well_known);
+    let mut response = rendered(response, &context.request_id, form);
     failure::mark(&mut response, &context.request_id);
     let mut response = body.close_if_unread(response);
     connection.settle(&mut response, listener.draining().has_begun());
@@ -61,12 +62,12 @@ pub(super) async fn no_such_path() -> Result<HttpResponse, Failure> {
 }
 
 /// `response`, with its failure written out if it is one.
-fn rendered(response: HttpResponse, request_id: &RequestId, well_known: bool) -> HttpResponse {
+fn rendered(response: HttpResponse, request_id: &RequestId, form: ErrorForm) -> HttpResponse {
     let failure = match response.error() {
         Some(error) => match error.as_error::<Failure>() {
             Some(failure) => {
                 log_fault(failure, request_id);
-                return failure.response(request_id, well_known);
+                return failure.response(request_id, form);
             }
             None => {
                 tracing::error!(%request_id, %error, "the HTTP library refused a request by itself");
@@ -76,7 +77,7 @@ fn rendered(response: HttpResponse, request_id: &RequestId, well_known: bool) ->
         None if response.status() == StatusCode::METHOD_NOT_ALLOWED => Failure::method(allowed(&response)),
         None => return response,
     };
-    failure.response(request_id, well_known)
+    failure.response(request_id, form)
 }
 
 /// The caller gets the request id instead of the cause, so the log needs both.
@@ -99,7 +100,7 @@ fn allowed(response: &HttpResponse) -> String {
 #[derive(Debug)]
 struct Unanswered {
     request_id: RequestId,
-    well_known: bool,
+    form: ErrorForm,
 }
 
 impl fmt::Display for Unanswered {
@@ -110,7 +111,7 @@ impl fmt::Display for Unanswered {
 
 impl ResponseError for Unanswered {
     fn error_response(&self) -> HttpResponse {
-        let mut response = Failure::from(Reason::ServerError).response(&self.request_id, self.well_known);
+        let mut response = Failure::from(Reason::ServerError).response(&self.request_id, self.form);
         failure::mark(&mut response, &self.request_id);
         // Part of the request's body may be unread.
         response.head_mut().set_connection_type(ConnectionType::Close);

@@ -63,12 +63,17 @@ impl RequestBody {
 
     /// Reads the whole body.
     pub(crate) async fn read(&self) -> Result<Bytes, Failure> {
+        self.read_up_to(MAX_BODY).await
+    }
+
+    /// Reads the whole body, which may have up to `most` octets.
+    pub(crate) async fn read_up_to(&self, most: usize) -> Result<Bytes, Failure> {
         let Self(body) = self;
-        if body.length.is_some_and(|length| length > MAX_BODY) {
-            return Err(HttpReason::BodyTooLarge.into());
+        if body.length.is_some_and(|length| length > most) {
+            return Err(too_large(most));
         }
         let mut payload = body.payload.replace(Payload::None);
-        let read = tokio::time::timeout(DEADLINE, read_whole(&mut payload, body.length.unwrap_or(0))).await;
+        let read = tokio::time::timeout(DEADLINE, read_whole(&mut payload, body.length.unwrap_or(0), most)).await;
         body.payload.replace(payload);
         let late = || RefusedError::because(Reason::RequestMalformed, "the body did not arrive within 10 seconds");
         let bytes = read.map_err(|_| late())??;
@@ -97,13 +102,21 @@ impl RequestBody {
     }
 }
 
-async fn read_whole(payload: &mut Payload, capacity: usize) -> Result<Bytes, Failure> {
+/// 413, with the limit where it is not that of most paths.
+fn too_large(most: usize) -> Failure {
+    if most == MAX_BODY {
+        return HttpReason::BodyTooLarge.into();
+    }
+    Failure::told(HttpReason::BodyTooLarge, format!("the body is over {} MiB", most / (1024 * 1024)))
+}
+
+async fn read_whole(payload: &mut Payload, capacity: usize, most: usize) -> Result<Bytes, Failure> {
     let mut body = BytesMut::with_capacity(capacity);
     while let Some(chunk) = payload.next().await {
         let chunk =
             chunk.map_err(|_| RefusedError::because(Reason::RequestMalformed, "the body did not arrive whole"))?;
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(HttpReason::BodyTooLarge.into());
+        if body.len() + chunk.len() > most {
+            return Err(too_large(most));
         }
         body.extend_from_slice(&chunk);
     }

@@ -9,6 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
+use sts_api::{Finding, Problem};
 use sts_service::{PendingExchange, Reason, RefusedError};
 use sts_types::RequestId;
 
@@ -27,6 +28,8 @@ pub(crate) struct Failure {
     told: Option<String>,
     /// Replaces the reason's own status.
     status: Option<StatusCode>,
+    /// What is wrong with a candidate.
+    findings: Vec<Finding>,
 }
 
 impl Failure {
@@ -78,6 +81,11 @@ impl Failure {
     /// their input.
     pub(crate) fn told(failure: impl Into<Self>, text: String) -> Self {
         Self { told: Some(text), ..failure.into() }
+    }
+
+    /// With what is wrong with a candidate.
+    pub(crate) fn with_findings(self, findings: Vec<Finding>) -> Self {
+        Self { findings, ..self }
     }
 
     /// For an endpoint that mints nothing: a server error says instead that `undone` was not done.
@@ -146,7 +154,16 @@ impl From<Reason> for Failure {
 
 impl From<HttpReason> for Failure {
     fn from(reason: HttpReason) -> Self {
-        Self { reason, detail: None, retry_after: None, challenge: None, allow: None, told: None, status: None }
+        Self {
+            reason,
+            detail: None,
+            retry_after: None,
+            challenge: None,
+            allow: None,
+            told: None,
+            status: None,
+            findings: Vec::new(),
+        }
     }
 }
 
@@ -188,6 +205,13 @@ fn wire(reason: HttpReason) -> (StatusCode, &'static str) {
         HttpReason::BodyTooLarge => return (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
         HttpReason::MediaType => return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request"),
         HttpReason::RateLimited => return (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
+        HttpReason::ObjectExists | HttpReason::DeclaredByFile => return (StatusCode::CONFLICT, "invalid_request"),
+        HttpReason::PreconditionRequired => return (StatusCode::PRECONDITION_REQUIRED, "invalid_request"),
+        HttpReason::PreconditionFailed => return (StatusCode::PRECONDITION_FAILED, "invalid_request"),
+        HttpReason::InvalidObject => return (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
+        HttpReason::InteractiveRequired | HttpReason::KindNotManaged => {
+            return (StatusCode::FORBIDDEN, "access_denied");
+        }
     };
     match reason {
         R::RequestMalformed
@@ -218,12 +242,44 @@ fn wire(reason: HttpReason) -> (StatusCode, &'static str) {
     }
 }
 
+/// The form of an error, which depends on the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorForm {
+    /// RFC 6749.
+    OAuth,
+    /// With the members that some clients of discovery documents show.
+    WellKnown,
+    /// RFC 9457.
+    Problem,
+}
+
+impl ErrorForm {
+    /// The form of errors at `path` of a listener.
+    pub(crate) fn of(path: &str, is_admin: bool) -> Self {
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        if parts.clone().any(|part| part == ".well-known") {
+            Self::WellKnown
+        } else if is_admin && (parts.next(), parts.next()) == (Some("admin"), Some("v1")) {
+            Self::Problem
+        } else {
+            Self::OAuth
+        }
+    }
+
+    const fn media_type(self) -> &'static str {
+        match self {
+            Self::OAuth | Self::WellKnown => "application/json",
+            Self::Problem => "application/problem+json",
+        }
+    }
+}
+
 /// The longest `Retry-After`, in seconds.
 const MAX_RETRY_AFTER: u64 = 3600;
 
 impl Failure {
-    /// The answer. `well_known` adds the members that some clients of discovery documents show.
-    pub(crate) fn response(&self, request_id: &RequestId, well_known: bool) -> HttpResponse {
+    /// The answer in the form that the errors of a path have.
+    pub(crate) fn response(&self, request_id: &RequestId, form: ErrorForm) -> HttpResponse {
         let (_, error) = wire(self.reason);
         let description = self.description(request_id);
         let mut body = json!({
@@ -232,9 +288,14 @@ impl Failure {
             "reason": self.reason.name(),
             "request_id": request_id,
         });
-        if well_known && let Some(members) = body.as_object_mut() {
+        if form == ErrorForm::WellKnown
+            && let Some(members) = body.as_object_mut()
+        {
             members.insert("ErrorMessage".to_owned(), json!(description));
             members.insert("Errors".to_owned(), json!([description]));
+        }
+        if form == ErrorForm::Problem {
+            body = json!(self.problem(error, description, request_id));
         }
         let mut response = HttpResponse::build(self.status());
         response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache"));
@@ -248,7 +309,23 @@ impl Failure {
             let seconds = wait.as_millis().div_ceil(1000).clamp(1, u128::from(MAX_RETRY_AFTER));
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
-        response.content_type("application/json").body(body.to_string())
+        response.content_type(form.media_type()).body(body.to_string())
+    }
+
+    /// RFC 9457. Clients that know the other form find its members, too.
+    fn problem(&self, error: &str, description: String, request_id: &RequestId) -> Problem {
+        let status = self.status();
+        Problem {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            detail: self.told.clone().unwrap_or_else(|| description.clone()),
+            reason: self.reason.name().to_owned(),
+            request_id: Some(request_id.clone()),
+            findings: self.findings.clone(),
+            error: Some(error.to_owned()),
+            error_description: Some(description),
+        }
     }
 
     /// The text of the error. If it hides the cause, it names the request id, because most clients
@@ -294,6 +371,20 @@ mod tests {
         }
         let told = Failure::told(Reason::ServerError, "an operator is told the cause".to_owned());
         assert!(!told.description(&id).contains(id.as_str()));
+    }
+
+    #[test]
+    fn only_operations_have_problem_details() {
+        for (path, is_admin, form) in [
+            ("/admin/v1/teams", true, ErrorForm::Problem),
+            ("//admin//v1/", true, ErrorForm::Problem),
+            ("/admin/v1/teams", false, ErrorForm::OAuth),
+            ("/admin/v10/teams", true, ErrorForm::OAuth),
+            ("/metrics", true, ErrorForm::OAuth),
+            ("/x/.well-known/jwks.json", false, ErrorForm::WellKnown),
+        ] {
+            assert_eq!(ErrorForm::of(path, is_admin), form, "{path}");
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) enum Media {
     Form,
     /// `application/json`.
     Json,
+    /// `application/merge-patch+json`.
+    MergePatch,
 }
 
 /// Decodes a body by its `Content-Type`.
@@ -36,7 +38,7 @@ pub(crate) fn parameters<'b>(
     match read_media(request).map_err(|why| unread(why, accepts))? {
         Media::Form => Ok(from_form(body, accepts)?),
         Media::Json if accepts == Accepts::FormOrJson => Ok(from_json(body)?),
-        Media::Json => Err(unread("JSON is not read here", accepts)),
+        Media::Json | Media::MergePatch => Err(unread("JSON is not read here", accepts)),
     }
 }
 
@@ -116,6 +118,8 @@ fn read_media(request: &HttpRequest) -> Result<Media, &'static str> {
         Media::Form
     } else if essence.eq_ignore_ascii_case("application/json") {
         Media::Json
+    } else if essence.eq_ignore_ascii_case("application/merge-patch+json") {
+        Media::MergePatch
     } else if essence.eq_ignore_ascii_case("multipart/form-data") {
         return Err("multipart/form-data is not read here");
     } else {

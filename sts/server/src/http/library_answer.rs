@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sts_service::{Reason, RefusedError};
 use sts_types::RequestId;
 
+use super::failure::ErrorForm;
 use super::{Failure, failure};
 
 /// Finds the library's own answer at the end of `written`. Returns its start, and the answer to
@@ -46,7 +47,7 @@ fn our_answer(status: StatusCode, lines: &[&str], request_id: &RequestId) -> Opt
 }
 
 fn encode(failure: &Failure, lines: &[&str], request_id: &RequestId) -> Option<Vec<u8>> {
-    let mut response = failure.response(request_id, false);
+    let mut response = failure.response(request_id, ErrorForm::OAuth);
     failure::mark(&mut response, request_id);
     let mut head = lines.join("\r\n") + "\r\n";
     for (name, value) in response.headers() {

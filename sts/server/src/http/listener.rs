@@ -242,6 +242,10 @@ pub(super) enum Listener {
 }
 
 impl Listener {
+    pub(super) const fn is_admin(&self) -> bool {
+        matches!(self, Self::Admin(_))
+    }
+
     pub(super) fn draining(&self) -> &Draining {
         match self {
             Self::Public(state) => &state.draining,

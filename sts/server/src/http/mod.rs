@@ -25,7 +25,7 @@ mod reason;
 mod routing;
 
 pub(crate) use admin::AdminState;
-pub(crate) use body::RequestBody;
+pub(crate) use body::{MAX_BODY, RequestBody};
 pub(crate) use client_ip::Proxies;
 pub(crate) use context::from_extensions;
 pub(crate) use credentials::{Credentials, credentials, dpop_proofs};

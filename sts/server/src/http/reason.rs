@@ -19,12 +19,38 @@ pub(crate) enum HttpReason {
     MediaType,
     /// Too many refused requests from this address.
     RateLimited,
+    /// An object of that name exists.
+    ObjectExists,
+    /// A file declares the object.
+    DeclaredByFile,
+    /// A change does not say which state of the object it is of.
+    PreconditionRequired,
+    /// The object was changed meanwhile.
+    PreconditionFailed,
+    /// A load would refuse the candidate.
+    InvalidObject,
+    /// A token of ours must not make what outlives it.
+    InteractiveRequired,
+    /// Objects of the kind are not changed through this server.
+    KindNotManaged,
 }
 
 impl HttpReason {
     /// The reasons that only HTTP knows.
-    const TRANSPORT: [Self; 5] =
-        [Self::NotFound, Self::MethodNotAllowed, Self::BodyTooLarge, Self::MediaType, Self::RateLimited];
+    const TRANSPORT: [Self; 12] = [
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::BodyTooLarge,
+        Self::MediaType,
+        Self::RateLimited,
+        Self::ObjectExists,
+        Self::DeclaredByFile,
+        Self::PreconditionRequired,
+        Self::PreconditionFailed,
+        Self::InvalidObject,
+        Self::InteractiveRequired,
+        Self::KindNotManaged,
+    ];
 
     /// The number of reasons.
     pub(crate) const COUNT: usize = Reason::ALL.len() + Self::TRANSPORT.len();
@@ -43,6 +69,13 @@ impl HttpReason {
             Self::BodyTooLarge => "body_too_large",
             Self::MediaType => "media_type",
             Self::RateLimited => "rate_limited",
+            Self::ObjectExists => "object_exists",
+            Self::DeclaredByFile => "declared_by_file",
+            Self::PreconditionRequired => "precondition_required",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::InvalidObject => "invalid_object",
+            Self::InteractiveRequired => "interactive_required",
+            Self::KindNotManaged => "kind_not_managed",
         }
     }
 
@@ -55,6 +88,13 @@ impl HttpReason {
             Self::BodyTooLarge => "the body is over 64 KiB",
             Self::MediaType => "the body's media type is not read here",
             Self::RateLimited => "too many refused requests from this address",
+            Self::ObjectExists => "an object of this name exists",
+            Self::DeclaredByFile => "a file of the server declares this object, so it is read-only here",
+            Self::PreconditionRequired => "a change names the state that it changes in If-Match",
+            Self::PreconditionFailed => "somebody else changed the object meanwhile",
+            Self::InvalidObject => "a load would refuse this; the findings say why",
+            Self::InteractiveRequired => "this needs the admin token or a console session",
+            Self::KindNotManaged => "objects of this kind are declared in files only",
         }
     }
 
@@ -78,6 +118,12 @@ impl HttpReason {
                 "send `Content-Type: application/x-www-form-urlencoded`, or JSON as `application/json`",
             ),
             Self::RateLimited => ("limits", "wait as long as `Retry-After` says, and mend what is refused"),
+            Self::ObjectExists => ("name", "choose another name, or change the object that has it"),
+            Self::DeclaredByFile => ("file", "change the file"),
+            Self::PreconditionRequired | Self::PreconditionFailed => ("If-Match", "get the object again"),
+            Self::InvalidObject => ("spec", "mend what the findings name"),
+            Self::InteractiveRequired => ("token", "use the admin token"),
+            Self::KindNotManaged => ("manage.kinds", "list the kind under `manage.kinds`"),
         };
         Some(TransportRefusal {
             reason: self.name(),

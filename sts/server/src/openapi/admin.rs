@@ -15,10 +15,23 @@ pub(super) fn all() -> Vec<Described> {
 
 fn described(route: &Route) -> Described {
     let Documentation { name, summary, body, answer: schema, failures } = &route.endpoint.documentation;
-    let mut responses = errors(&[STATUSES, failures].concat());
-    responses.insert("200".to_owned(), answer("Done", schema));
+    let mut responses = problems(&[STATUSES, failures].concat());
+    for status in route.successes {
+        let done = match status {
+            201 => answer("Created", schema),
+            204 => empty("Gone"),
+            _ => answer("Done", schema),
+        };
+        responses.insert(status.to_string(), done);
+    }
     let path = route.endpoint.full_path();
     let mut parameters = path_parameters(&path);
+    if failures.contains(&428) {
+        parameters.push(json!({
+            "name": "If-Match", "in": "header", "required": true, "schema": { "type": "string" },
+            "description": "The `ETag` of the state that the change is of.",
+        }));
+    }
     parameters.extend((route.query_parameters)());
     let mut operation = json!({
         "operationId": name,
@@ -29,10 +42,23 @@ fn described(route: &Route) -> Described {
         "responses": responses,
     });
     if let (Some((schema, is_required)), Some(members)) = (body, operation.as_object_mut()) {
-        let content = json!({ "application/json": { "schema": schema_of(schema) } });
+        let media = if route.endpoint.method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let content = json!({ media: { "schema": schema_of(schema) } });
         members.insert("requestBody".to_owned(), json!({ "required": is_required, "content": content }));
     }
     Described { method: route.endpoint.method.to_lowercase(), path, operation }
+}
+
+/// Errors in the form that those of operations have.
+fn problems(statuses: &[u16]) -> Map<String, Value> {
+    let mut responses = errors(statuses);
+    for response in responses.values_mut() {
+        if let Some(members) = response.as_object_mut() {
+            let content = json!({ "application/problem+json": { "schema": schema_of("Problem") } });
+            members.insert("content".to_owned(), content);
+        }
+    }
+    responses
 }
 
 fn path_parameters(path: &str) -> Vec<Value> {

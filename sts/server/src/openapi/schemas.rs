@@ -29,6 +29,22 @@ pub(super) fn all() -> Value {
                 "Errors": { "type": "array", "items": text() },
             },
         },
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "reason", "request_id", "findings", "error", "error_description"],
+            "description": "RFC 9457, with the members that errors have elsewhere.",
+            "properties": {
+                "type": text(),
+                "title": text(),
+                "status": { "type": "integer" },
+                "detail": text(),
+                "reason": { "enum": reasons },
+                "request_id": schema_of("RequestId"),
+                "findings": { "type": "array", "items": schema_of("Finding"), "description": "What is wrong with what was sent." },
+                "error": text(),
+                "error_description": text(),
+            },
+        },
         "ExchangeRequest": {
             "type": "object",
             "required": [parameter::GRANT_TYPE],

@@ -173,8 +173,14 @@ fn configured_names<'s>(snapshot: &'s Snapshot, named: &NamedObjects<'_>, kind: 
         Kind::Account => rules.accounts().flat_map(|account| [account.name.as_str(), account.id.as_str()]).collect(),
         Kind::Issuer => snapshot.trust.names().collect(),
         Kind::Api => rules.apis().map(|api| api.name.as_str()).collect(),
-        // Keys are not in the configuration.
-        Kind::ApiKey => BTreeSet::new(),
+        Kind::ApiKey => {
+            let own = snapshot.api_keys.iter().filter(|key| {
+                let owner = rules.account(key.account.as_str());
+                let is_id = |name: &str| owner.as_ref().is_some_and(|owner| owner.id.as_str() == name);
+                named.account.is_none_or(|name| key.account.as_str() == name || is_id(name))
+            });
+            own.map(|key| key.id.as_str()).collect()
+        }
         Kind::Identity => {
             let own = rules.accounts().filter(|account| {
                 named.account.is_none_or(|name| account.name.as_str() == name || account.id.as_str() == name)

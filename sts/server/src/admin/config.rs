@@ -1,0 +1,197 @@
+//! The configuration that is in force: `/admin/v1/config`. It holds no secret, only the names of their files.
+
+use actix_web::web::{self, ServiceConfig};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sts_config::{LogFormat, Settings};
+use sts_policy::TokensSpec;
+use sts_store::spec::{Node, RedisSpec, StoreSpec, Topology};
+use sts_types::ObjectKind;
+
+use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, managed, perform};
+use crate::app_state::AppState;
+
+/// The paths of this resource, below `/admin/v1`.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes.service(web::resource("/config").get(perform::<ShowConfig>));
+}
+
+pub(super) const ROUTES: &[Route] = &[Route::to::<ShowConfig>()];
+
+/// The configuration in force, from both sources, with defaults filled in.
+#[derive(Debug)]
+pub(crate) struct ShowConfig;
+
+impl Operation for ShowConfig {
+    type Answer = Value;
+
+    const ENDPOINT: Endpoint = Endpoint {
+        method: "GET",
+        path: "/config",
+        right: Right::Read,
+        needs_rules: true,
+        documentation: Documentation {
+            name: "showConfig",
+            summary: "The configuration in force, without secrets, with its generation and sources",
+            body: None,
+            answer: "EffectiveConfig",
+            failures: &[],
+        },
+    };
+
+    fn read(request: &Request) -> Result<Self, String> {
+        request.without_parameters(Self)
+    }
+
+    fn request(&self) -> Request {
+        Request::default()
+    }
+
+    fn not_done(&self) -> &'static str {
+        "nothing was shown"
+    }
+
+    async fn run(self, state: &AppState, _: &Caller) -> Result<Value, OperationError> {
+        let objects = |kind: ObjectKind| -> Result<Map<String, Value>, OperationError> {
+            let page = managed::page(state, kind, None, usize::MAX, |_| true)?;
+            let in_force = page.items.into_iter().filter(|object| object.not_in_force.is_none());
+            Ok(in_force.map(|object| (object.name, Value::Object(object.spec))).collect())
+        };
+        let mut document = managed::rules(state)?.ask(|compiled| {
+            let mut document = settings(&compiled.settings, &compiled.rules.frame().tokens);
+            document.insert("generation".to_owned(), json!(compiled.generation));
+            let files: Vec<String> = compiled.files.iter().map(|file| path(file)).collect();
+            document.insert("sources".to_owned(), json!({ "files": files }));
+            document
+        });
+        for kind in ObjectKind::ALL {
+            document.insert(kind.key().to_owned(), Value::Object(objects(kind)?));
+        }
+        let count = managed::engine(state)?.view().objects.len();
+        if let Some(Value::Object(sources)) = document.get_mut("sources") {
+            sources.insert("managed_objects".to_owned(), json!(count));
+        }
+        Ok(Value::Object(document))
+    }
+}
+
+fn settings(settings: &Settings, tokens: &TokensSpec) -> Map<String, Value> {
+    let Settings { issuer, listen, behind_tls_proxy, admin, data_dir, store, keyring, .. } = settings;
+    let tls = |files: &Option<sts_config::TlsFiles>| {
+        files.as_ref().map(|files| json!({ "cert_file": path(&files.cert_file), "key_file": path(&files.key_file) }))
+    };
+    let proxies: Vec<String> = behind_tls_proxy.iter().map(ToString::to_string).collect();
+    let kinds: Vec<&str> = settings.managed_kinds.iter().map(|kind| kind.key()).collect();
+    let algorithms: Vec<&str> = keyring.algorithms.iter().map(|algorithm| algorithm.name()).collect();
+    let (limits, log, api_keys) = (&settings.limits, &settings.log, &settings.api_keys);
+    let document = json!({
+        "issuer": issuer,
+        "listen": listen,
+        "tls": tls(&settings.tls),
+        "behind_tls_proxy": proxies,
+        "admin": { "listen": admin.listen, "hosts": admin.hosts, "tls": tls(&admin.tls) },
+        "data_dir": path(data_dir),
+        "store": self::store(store),
+        "signing": {
+            "algorithms": algorithms,
+            "rotate_every": keyring.rotate_every.map(seconds),
+            "keys_dir": path(&keyring.directory),
+        },
+        "tokens": {
+            "ttl": seconds(u64::from(tokens.ttl.value.as_secs())),
+            "max_ttl": seconds(u64::from(tokens.max_ttl.value.as_secs())),
+            "cap_to_subject": settings.cap_to_subject,
+            "require_account": tokens.require_account,
+            "ignore_scopes": tokens.ignore_scopes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "copy_claims": tokens.copy_claims.iter().map(|claim| claim.value.clone()).collect::<Vec<_>>(),
+        },
+        "status_list": settings.status_list,
+        "api_keys": {
+            "enabled": api_keys.enabled,
+            "default_ttl": seconds(api_keys.default_ttl),
+            "max_ttl": seconds(api_keys.max_ttl),
+        },
+        "manage": { "kinds": kinds },
+        "limits": {
+            "failures_per_second": limits.failures_per_second,
+            "failure_burst": limits.failure_burst,
+            "connections": limits.connections,
+            "keep_alive": duration(limits.keep_alive),
+        },
+        "shutdown": { "drain": duration(settings.drain) },
+        "log": { "format": match log.format { LogFormat::Text => "text", LogFormat::Json => "json" }, "level": log.level.name(), "claims": log.claims },
+        "audit": { "required": settings.audit.required },
+    });
+    let Value::Object(members) = document else { return Map::new() };
+    members.into_iter().filter(|(_, value)| !value.is_null()).collect()
+}
+
+fn store(spec: &StoreSpec) -> Value {
+    match spec {
+        StoreSpec::Embedded => json!("embedded"),
+        StoreSpec::Redis(redis) => {
+            let RedisSpec { topology, database, tls, username, password_file, prefix, timeout, wait_replicas } =
+                &**redis;
+            let nodes = |nodes: &[Node]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            let scheme = if tls.is_some() { "rediss" } else { "redis" };
+            let url = match topology {
+                Topology::Single(node) => format!("{scheme}://{node}/{database}"),
+                Topology::Cluster(all) => format!("{scheme}-cluster://{}", nodes(all)),
+                Topology::Sentinel { sentinels, name } => {
+                    format!("{scheme}-sentinel://{}/{name}/{database}", nodes(sentinels))
+                }
+            };
+            json!({
+                "url": url,
+                "username": username,
+                "password_file": password_file.as_deref().map(path),
+                "ca_file": tls.as_ref().and_then(|tls| tls.ca_file.as_deref()).map(path),
+                "prefix": prefix,
+                "timeout": duration(*timeout),
+                "wait_replicas": wait_replicas,
+            })
+        }
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn duration(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => seconds(duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+/// As the configuration writes it: `15m`.
+fn seconds(seconds: u64) -> String {
+    for (unit, name) in [(86_400, "d"), (3600, "h"), (60, "m")] {
+        if seconds > 0 && seconds % unit == 0 {
+            return format!("{}{name}", seconds / unit);
+        }
+    }
+    format!("{seconds}s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::is_read_again;
+    use super::*;
+
+    #[test]
+    fn the_operation_is_read_again_from_its_request() {
+        is_read_again(&ShowConfig);
+    }
+
+    #[test]
+    fn durations_are_shown_as_they_are_written() {
+        for (given, shown) in [(0, "0s"), (90, "90s"), (900, "15m"), (3600, "1h"), (2_592_000, "30d"), (3660, "61m")] {
+            assert_eq!(seconds(given), shown);
+        }
+        assert_eq!(duration(Duration::from_millis(250)), "250ms");
+    }
+}

@@ -1,0 +1,63 @@
+//! The detail of readiness, for those who may read: `/admin/v1/health`.
+
+use actix_web::web::{self, ServiceConfig};
+use sts_api::Readiness;
+
+use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, health, perform};
+use crate::app_state::AppState;
+
+/// The paths of this resource, below `/admin/v1`.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    routes.service(web::resource("/health").get(perform::<ShowHealth>));
+}
+
+pub(super) const ROUTES: &[Route] = &[Route::to::<ShowHealth>()];
+
+/// Whether exchanges can be served, in detail. Unlike `/readyz`, it answers 200 whatever it is.
+#[derive(Debug)]
+pub(crate) struct ShowHealth;
+
+impl Operation for ShowHealth {
+    type Answer = Readiness;
+
+    const ENDPOINT: Endpoint = Endpoint {
+        method: "GET",
+        path: "/health",
+        right: Right::Read,
+        needs_rules: false,
+        documentation: Documentation {
+            name: "showHealth",
+            summary: "Whether exchanges can be served, in detail",
+            body: None,
+            answer: "Health",
+            failures: &[],
+        },
+    };
+
+    fn read(request: &Request) -> Result<Self, String> {
+        request.without_parameters(Self)
+    }
+
+    fn request(&self) -> Request {
+        Request::default()
+    }
+
+    fn not_done(&self) -> &'static str {
+        "nothing was shown"
+    }
+
+    async fn run(self, state: &AppState, _: &Caller) -> Result<Readiness, OperationError> {
+        Ok(health::readiness(state, false).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::is_read_again;
+    use super::*;
+
+    #[test]
+    fn the_operation_is_read_again_from_its_request() {
+        is_read_again(&ShowHealth);
+    }
+}

@@ -1,0 +1,598 @@
+//! The objects that rules are made of: `/admin/v1/{kind}`. Files and the store declare them; those of the store are changed here.
+
+use std::marker::PhantomData;
+
+use actix_web::web::{self, ServiceConfig};
+use serde_json::{Value, json};
+use sts_api::{NewObject, Object, ObjectPage, ObjectQuery, ObjectSource, ReplacedObject, Written};
+use sts_types::ObjectKind;
+
+use super::kinds::Kind;
+use super::managed::{self, Change, Expected, Place, etag};
+use super::preconditions::{check, required};
+use super::{
+    AnswerHead, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, merge_patch, perform,
+};
+use crate::app_state::AppState;
+use crate::openapi::query_parameter;
+
+/// The paths of the objects of one kind, below `/admin/v1`. Those of issuer entries stand with the state of their keys.
+pub(super) fn routes<K: Kind>(routes: &mut ServiceConfig) {
+    routes.service(web::resource(K::ALL).get(perform::<ListObjects<K>>).post(perform::<CreateObject<K>>)).service(
+        web::resource(K::ONE)
+            .get(perform::<ShowObject<K>>)
+            .put(perform::<ReplaceObject<K>>)
+            .patch(perform::<ChangeObject<K>>)
+            .delete(perform::<DeleteObject<K>>),
+    );
+}
+
+pub(super) const fn documented<K: Kind>() -> [Route; 6] {
+    [
+        Route::to::<ListObjects<K>>(),
+        Route::to::<CreateObject<K>>(),
+        Route::to::<ShowObject<K>>(),
+        Route::to::<ReplaceObject<K>>(),
+        Route::to::<ChangeObject<K>>(),
+        Route::to::<DeleteObject<K>>(),
+    ]
+}
+
+/// Objects of a page when no limit is asked for.
+const DEFAULT_PAGE: usize = 100;
+/// The most objects of a page.
+const MAX_PAGE: usize = 1000;
+
+/// The objects of one kind.
+#[derive(Debug)]
+pub(crate) struct ListObjects<K> {
+    query: ObjectQuery,
+    kind: PhantomData<K>,
+}
+
+impl<K: Kind> ListObjects<K> {
+    pub(crate) fn new(query: ObjectQuery) -> Self {
+        Self { query, kind: PhantomData }
+    }
+}
+
+impl<K: Kind> Operation for ListObjects<K> {
+    type Answer = ObjectPage;
+
+    const ENDPOINT: Endpoint = Endpoint {
+        method: "GET",
+        path: K::ALL,
+        right: Right::Read,
+        needs_rules: true,
+        documentation: Documentation {
+            name: K::IDS[0],
+            summary: K::SUMMARIES[0],
+            body: None,
+            answer: "ManagedObjects",
+            failures: &[],
+        },
+    };
+
+    fn read(request: &Request) -> Result<Self, String> {
+        let query = ObjectQuery::from_query(&request.query).map_err(|error| error.to_string())?;
+        request.without_members(Self::new(query))
+    }
+
+    fn request(&self) -> Request {
+        Request::get("", self.query.to_query())
+    }
+
+    fn not_done(&self) -> &'static str {
+        "nothing was listed"
+    }
+
+    async fn run(self, state: &AppState, _: &Caller) -> Result<ObjectPage, OperationError> {
+        let query = self.query;
+        let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
+        let wanted = query.q.as_deref().map(str::to_lowercase);
+        let fits = |object: &managed::View<'_>| fits(&query, wanted.as_deref(), object);
+        managed::page(state, K::KIND, query.after.as_deref(), limit, fits)
+    }
+
+    fn query_parameters() -> Vec<Value> {
+        query_parameters()
+    }
+}
+
+fn fits(query: &ObjectQuery, text: Option<&str>, object: &managed::View<'_>) -> bool {
+    let has = |key: &str, wanted: &str| match object.spec.get(key) {
+        Some(Value::Array(items)) => items.iter().any(|item| item == wanted),
+        Some(value) => value == wanted,
+        None => false,
+    };
+    let has_issuer = |wanted: &str| {
+        let identities = object.spec.get("identities").and_then(Value::as_array);
+        identities.into_iter().flatten().any(|identity| match identity.get("issuer") {
+            Some(Value::Array(items)) => items.iter().any(|item| item == wanted),
+            Some(value) => value == wanted,
+            None => false,
+        })
+    };
+    let has_text = |wanted: &str| {
+        let described = ["display_name", "description"].into_iter().filter_map(|key| object.spec.get(key)?.as_str());
+        described.chain([object.name]).any(|text| text.to_lowercase().contains(wanted))
+    };
+    let is_enabled = object.spec.get("enabled") != Some(&Value::Bool(false));
+    query.source.is_none_or(|source| object.source == source)
+        && query.enabled.is_none_or(|enabled| is_enabled == enabled)
+        && query.team.as_deref().is_none_or(|team| has("teams", team))
+        && query.issuer.as_deref().is_none_or(has_issuer)
+        && text.is_none_or(has_text)
+}
+
+/// `source`, which is all that the query string of one object may have.
+pub(super) fn source_of(request: &Request) -> Result<Option<ObjectSource>, String> {
+    const FORM: &str = "the only query parameter here is `source`, `file` or `managed`";
+    let query = ObjectQuery::from_query(&request.query).map_err(|_| FORM)?;
+    let ObjectQuery { source, .. } = query.clone();
+    if query != (ObjectQuery { source, ..ObjectQuery::default() }) {
+        return Err(FORM.to_owned());
+    }
+    Ok(source)
+}
+
+/// One object.
+#[derive(Debug)]
+pub(crate) struct ShowObject<K> {
+    name: String,
+    source: Option<ObjectSource>,
+    kind: PhantomData<K>,
+}
+
+impl<K: Kind> ShowObject<K> {
+    /// The object of that name that `source` declares; without one, that in force.
+    pub(crate) fn new(name: String, source: Option<ObjectSource>) -> Self {
+        Self { name, source, kind: PhantomData }
+    }
+}
+
+impl<K: Kind> Operation for ShowObject<K> {
+    type Answer = Object;
+
+    const ENDPOINT: Endpoint = Endpoint {
+        method: "GET",
+        path: K::ONE,
+        right: Right::Read,
+        needs_rules: true,
+        documentation: Documentation {
+            name: K::IDS[2],
+            summary: K::SUMMARIES[2],
+            body: None,
+            answer: "ManagedObject",
+            failures: &[404],
+        },
+    };
+
+    fn read(request: &Request) -> Result<Self, String> {
+        request.without_members(Self::new(request.parameter.clone(), source_of(request)?))
+    }
+
+    fn request(&self) -> Request {
+        let query = ObjectQuery { source: self.source, ..ObjectQuery::default() };
+        Request::get(&self.name, query.to_query())
+    }
+
+    fn not_done(&self) -> &'static str {
+        "the object was not looked up"
+    }
+
+    async fn run(self, state: &AppState, _: &Caller) -> Result<Object, OperationError> {
+        managed::show(state, K::KIND, &self.name, self.source)
+    }
+
+    fn query_parameters() -> Vec<Value> {
+        source_parameter()
+    }
+
+    fn head(object: &Object) -> AnswerHead {
+        AnswerHead { etag: Some(etag(object)), ..AnswerHead::default() }
+    }
+}
+
+/// Creates an object in the store.
+#[derive(Debug)]
+pub(crate) struct CreateObject<K> {
+    new: NewObject,
+    dry_run: bool,
+    kind: PhantomData<K>,
+}
+
+impl<K: Kind> Operation for CreateObject<K> {
+    type Answer = Written;
+
+    const ENDPOINT: Endpoint = Endpoint {
+        method: "POST",
+        path: K::ALL,
+        right: Right::Admin,
+        needs_rules: true,
+        documentation: Documentation {
+            name: K::IDS[1],
+            summary: K::SUMMARIES[1],
+            body: Some(("NewObject", true)),
+            answer: "WrittenObject",
+            failures: &[403, 409, 422, 503],
+        },
+    };
+
+    fn read(request: &Request) -> Result<Self, String> {
+        const FORM: &str = "a new object is `name`, a string, and `spec`, an object; nothing was changed";
+        let new = serde_json::from_value(request.body.clone()).map_err(|error| format!("{FORM} ({error})"))?;
+        Ok(Self { new, dry_run: request.dry_run()?, kind: PhantomData })
+    }
+
+    fn request(&self) -> Request {
+        Request { query: dry_run(self.dry_run), ..Request::post("", &self.new) }
+    }
+
+    fn not_done(&self) -> &'static str {
+        "nothing was changed"
+    }
+
+    async fn run(self, state: &AppState, caller: &Caller) -> Result<Written, OperationError> {
+        let NewObject { name, spec } = self.new;
+        let change = Change { kind: K::KIND, name: name.clone(), put: Some(spec), expected: Expected::Absent };
+        managed::write_one(state, caller, change, self.dry_run, Place::Whole(K::KIND, &name)).await
+    }
+
+    const SUCCESSES: &'static [u16] = &[200, 201];
+
+    fn query_parameters() -> Vec<Value> {
+        dry_run_parameter()
+    }
+
+    fn head(written: &Written) -> AnswerHead {
+        created(written, |object| format!("/admin/v1{}/{}", K::ALL, super::request::encoded(&object.name)))
+    }
+}
+
+/// 201 with the place of a new object; 200 for a dry run.
+fn created(written: &Written, location: impl FnOnce(&Object) -> String) -> AnswerHead {
+    match written {
+        Written::Object(object) => {
+            AnswerHead { status: 201, etag: Some(etag(object)), location: Some(location(object)) }
+        }
+        Written::DryRun(_) | Written::Deleted(()) => AnswerHead::default(),
+    }
+}
+
+/// Replaces the document of an object.
+#[derive(Debug)]
+pub(crate) struct ReplaceObject<K> {
+    name: String,
+    replaced: ReplacedObject,
+    if_match: Option<String>,
+    dry_run: bool,
+    kind: PhantomData<K>,
+}
+
+impl<K: Kind> Operation for ReplaceObject<K> {
+    type Answer = Written;
+
+    const ENDPOINT: Endpoint = Endpoint {
+        method: "PUT",
+        path: K::ONE,
+        right: Right::Admin,
+        needs_rules: true,
+        documentation: Documentation {
+            name: K::IDS[3],
+            summary: K::SUMMARIES[3],
+            body: Some(("ReplacedObject", true)),
+            answer: "WrittenObject",
+            failures: &[403, 404, 409, 412, 422, 428, 503],
+        },
+    };
+
+    fn read(request: &Request) -> Result<Self, String> {
+        let replaced = replaced(K::KIND, &request.parameter, &request.body)?;
+        let (name, if_match) = (request.parameter.clone(), request.if_match.clone());
+        Ok(Self { name, replaced, if_match, dry_run: request.dry_run()?, kind: PhantomData })
+    }
+
+    fn request(&self) -> Request {
+        Request {
+            query: dry_run(self.dry_run),
+            if_match: self.if_match.clone(),
+            ..Request::post(&self.name, &self.replaced)
+        }
+    }
+
+    fn not_done(&self) -> &'static str {
+        "nothing was changed"
+    }
+
+    async fn run(self, state: &AppState, caller: &Caller) -> Result<Written, OperationError> {
+        let current = managed::changeable(state, K::KIND, &self.name)?;
+        check(required(self.if_match.as_deref())?, &etag(&current))?;
+        let change = Change::of(&current, Some(self.replaced.spec));
+        managed::write_one(state, caller, change, self.dry_run, Place::Whole(K::KIND, &self.name)).await
+    }
+
+    fn head(written: &Written) -> AnswerHead {
+        changed(written)
+    }
+
+    fn query_parameters() -> Vec<Value> {
+        dry_run_parameter()
+    }
+}
+
+fn changed(written: &Written) -> AnswerHead {
+    match written {
+        Written::Object(object) => AnswerHead { etag: Some(etag(object)), ..AnswerHead::default() },
+        Written::DryRun(_) => AnswerHead::default(),
+        Written::Deleted(()) => AnswerHead { status: 204, ..AnswerHead::default() },
+    }
+}
+
+/// The members of an object that cannot be changed, as `GET` answers them.
+const READ_ONLY: &[&str] = &[
+    "kind",
+    "name",
+    "source",
+    "file",
+    "revision",
+    "created_at",
+    "created_by",
+    "updated_at",
+    "updated_by",
+    "not_in_force",
+    "findings",
+];
+
+/// Reads an object as `GET` answers it. A member that is misspelt, or of another object, is refused.
+pub(super) fn replaced(kind: ObjectKind, name: &str, body: &Value) -> Result<ReplacedObject, String> {
+    let unknown = body.as_object().into_iter().flatten().map(|(member, _)| member.as_str());
+    let mut unknown = unknown.filter(|member| *member != "spec" && !READ_ONLY.contains(member));
+    if kind != ObjectKind::Issuer
+        && let Some(member) = unknown.next()
+    {
+        return Err(format!(
+            "an object has no member `{}`: its document is `spec`; nothing was changed",
+            member.escape_debug()
+        ));
+    }
+    let read: ReplacedObject = serde_json::from_value(body.clone())
+        .map_err(|error| format!("an object has a `spec` that is an object; nothing was changed ({error})"))?;
+    let is_other = |written: &Option<String>, own: &str| written.as_deref().is_some_and(|written| written != own);
+    if is_other(&read.kind, kind.name()) || is_other(&read.name, name) {
+        return Err("kind and name of an object cannot be changed: delete it, and create another; nothing was changed"
+            .to_owned());
+    }
+    Ok(read)
+}
+
+/// Changes an object by a merge patch.
+#[derive(Debug)]
+pub(crate) struct ChangeObject<K> {
+    name: String,
+    patch: Value,
+    if_match: Option<String>,
+    dry_run: bool,
+    kind: PhantomData<K>,
+}
+
+impl<K: Kind> ChangeObject<K> {
+    pub(crate) fn new(name: String, patch: Value, if_match: Option<String>) -> Self {
+        Self { name, patch, if_match, dry_run: false, kind: PhantomData }
+    }
+}
+
+impl<K: Kind> Operation for ChangeObject<K> {
+    type Answer = Written;
+
+    const ENDPOINT: Endpoint = Endpoint {
+        method: "PATCH",
+        path: K::ONE,
+        right: Right::Admin,
+        needs_rules: true,
+        documentation: Documentation {
+            name: K::IDS[4],
+            summary: K::SUMMARIES[4],
+            body: Some(("ObjectPatch", true)),
+            answer: "WrittenObject",
+            failures: &[403, 404, 409, 412, 422, 428, 503],
+        },
+    };
+
+    fn read(request: &Request) -> Result<Self, String> {
+        let (name, if_match) = (request.parameter.clone(), request.if_match.clone());
+        Ok(Self { name, patch: request.body.clone(), if_match, dry_run: request.dry_run()?, kind: PhantomData })
+    }
+
+    fn request(&self) -> Request {
+        Request {
+            query: dry_run(self.dry_run),
+            if_match: self.if_match.clone(),
+            ..Request::post(&self.name, &self.patch)
+        }
+    }
+
+    fn not_done(&self) -> &'static str {
+        "nothing was changed"
+    }
+
+    async fn run(self, state: &AppState, caller: &Caller) -> Result<Written, OperationError> {
+        let current = managed::changeable(state, K::KIND, &self.name)?;
+        check(required(self.if_match.as_deref())?, &etag(&current))?;
+        let before = json!(current);
+        let mut patched = before.clone();
+        merge_patch(&mut patched, self.patch);
+        let is_changed = |member: &&&str| patched.get(**member) != before.get(**member);
+        if let Some(member) = READ_ONLY.iter().find(is_changed) {
+            let text =
+                format!("`{member}` of an object cannot be changed: its document is `spec`; nothing was changed");
+            return Err(OperationError::Refused(text));
+        }
+        let ReplacedObject { spec, .. } = replaced(K::KIND, &self.name, &patched).map_err(OperationError::Refused)?;
+        let change = Change::of(&current, Some(spec));
+        managed::write_one(state, caller, change, self.dry_run, Place::Whole(K::KIND, &self.name)).await
+    }
+
+    fn head(written: &Written) -> AnswerHead {
+        changed(written)
+    }
+
+    fn query_parameters() -> Vec<Value> {
+        dry_run_parameter()
+    }
+}
+
+/// Deletes a managed object.
+#[derive(Debug)]
+pub(crate) struct DeleteObject<K> {
+    name: String,
+    if_match: Option<String>,
+    dry_run: bool,
+    kind: PhantomData<K>,
+}
+
+impl<K: Kind> DeleteObject<K> {
+    pub(crate) fn new(name: String, if_match: Option<String>, dry_run: bool) -> Self {
+        Self { name, if_match, dry_run, kind: PhantomData }
+    }
+}
+
+impl<K: Kind> Operation for DeleteObject<K> {
+    type Answer = Written;
+
+    const ENDPOINT: Endpoint = Endpoint {
+        method: "DELETE",
+        path: K::ONE,
+        right: Right::Admin,
+        needs_rules: true,
+        documentation: Documentation {
+            name: K::IDS[5],
+            summary: K::SUMMARIES[5],
+            body: None,
+            answer: "WrittenObject",
+            failures: &[403, 404, 409, 412, 422, 428, 503],
+        },
+    };
+
+    const SUCCESSES: &'static [u16] = &[200, 204];
+
+    fn read(request: &Request) -> Result<Self, String> {
+        let (name, if_match) = (request.parameter.clone(), request.if_match.clone());
+        let dry_run = request.dry_run()?;
+        Request { query: String::new(), ..request.clone() }.without_parameters(Self::new(name, if_match, dry_run))
+    }
+
+    fn request(&self) -> Request {
+        Request { if_match: self.if_match.clone(), ..Request::get(&self.name, dry_run(self.dry_run)) }
+    }
+
+    fn not_done(&self) -> &'static str {
+        "nothing was deleted"
+    }
+
+    async fn run(self, state: &AppState, caller: &Caller) -> Result<Written, OperationError> {
+        let current = managed::changeable(state, K::KIND, &self.name)?;
+        check(required(self.if_match.as_deref())?, &etag(&current))?;
+        let change = Change::of(&current, None);
+        managed::write_one(state, caller, change, self.dry_run, Place::Whole(K::KIND, &self.name)).await
+    }
+
+    fn head(written: &Written) -> AnswerHead {
+        changed(written)
+    }
+
+    fn query_parameters() -> Vec<Value> {
+        dry_run_parameter()
+    }
+}
+
+/// The documentation of a list's query parameters.
+pub(super) fn query_parameters() -> Vec<Value> {
+    let text = || json!({ "type": "string" });
+    let mut parameters = source_parameter();
+    parameters.extend([
+        query_parameter("enabled", json!({ "type": "boolean" }), "Only objects that are enabled, or are not."),
+        query_parameter("team", text(), "Only accounts of this team."),
+        query_parameter("issuer", text(), "Only accounts with an identity of this issuer entry."),
+        query_parameter("q", text(), "Only objects with this text in their name, display name or description."),
+    ]);
+    parameters.extend(page_parameters());
+    parameters
+}
+
+/// The documentation of the parameters of a page.
+pub(super) fn page_parameters() -> Vec<Value> {
+    vec![
+        query_parameter("after", json!({ "type": "string" }), "What the page before ended with."),
+        query_parameter(
+            "limit",
+            json!({ "type": "integer", "minimum": 1, "default": 100 }),
+            "The most that are answered.",
+        ),
+    ]
+}
+
+pub(super) fn source_parameter() -> Vec<Value> {
+    let sources: Vec<&str> = ObjectSource::ALL.iter().map(|source| source.name()).collect();
+    vec![query_parameter("source", json!({ "enum": sources }), "Only what is declared there.")]
+}
+
+pub(super) fn dry_run_parameter() -> Vec<Value> {
+    let what = "Change nothing, and answer the findings and what the change would do.";
+    vec![query_parameter("dry_run", json!({ "type": "boolean", "default": false }), what)]
+}
+
+fn dry_run(is_dry_run: bool) -> String {
+    if is_dry_run { "dry_run=true".to_owned() } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::super::kinds::{Issuers, ServiceAccounts, Teams};
+    use super::super::tests::is_read_again;
+    use super::*;
+
+    fn spec() -> Map<String, Value> {
+        [("teams".to_owned(), json!(["a"]))].into_iter().collect()
+    }
+
+    #[test]
+    fn each_operation_is_read_again_from_its_request() {
+        let query = ObjectQuery { q: Some("a b".into()), limit: Some(2), ..ObjectQuery::default() };
+        is_read_again(&ListObjects::<Teams>::new(query));
+        is_read_again(&ShowObject::<Issuers>::new("github".into(), Some(ObjectSource::Managed)));
+        let (name, if_match) = (|| "bot".to_owned(), || Some("\"7\"".to_owned()));
+        for dry_run in [false, true] {
+            let new = NewObject { name: name(), spec: spec() };
+            is_read_again(&CreateObject::<ServiceAccounts> { new, dry_run, kind: PhantomData });
+            let replaced = ReplacedObject { kind: None, name: None, spec: spec() };
+            is_read_again(&ReplaceObject::<Teams> {
+                name: name(),
+                replaced,
+                if_match: if_match(),
+                dry_run,
+                kind: PhantomData,
+            });
+            let change = ChangeObject::<Teams>::new(name(), json!({ "spec": { "x": null } }), if_match());
+            is_read_again(&ChangeObject { dry_run, ..change });
+            is_read_again(&DeleteObject::<Teams>::new(name(), if_match(), dry_run));
+        }
+    }
+
+    #[test]
+    fn what_is_put_is_the_object_of_the_path_and_has_no_misspelt_member() {
+        let read = |body: Value| replaced(ObjectKind::Team, "t", &body);
+        assert!(read(json!({ "kind": "teams", "name": "t", "spec": {}, "revision": 3, "source": "managed" })).is_ok());
+        for wrong in [
+            json!({ "kind": "apis", "spec": {} }),
+            json!({ "name": "u", "spec": {} }),
+            json!({ "spec": {}, "enabled": false }),
+            json!({ "spec": [] }),
+            json!({}),
+        ] {
+            assert!(read(wrong.clone()).unwrap_err().contains("nothing was changed"), "{wrong}");
+        }
+    }
+}
