@@ -69,6 +69,14 @@ impl RuleSet {
         Ok(Arc::clone(&actor.granted))
     }
 
+    /// Whether the account may act for another.
+    #[must_use]
+    pub fn acts_for_others(&self, account: &AccountId) -> bool {
+        let Some((_, actor)) = self.account_of_id(account) else { return false };
+        let names = [actor.granted.id.as_str(), actor.granted.name.as_str()];
+        self.accounts.iter().any(|subject| subject.terms.actors.iter().any(|name| names.contains(&&**name)))
+    }
+
     /// The accounts that may act for `subject`, each once.
     fn actors(&self, subject: &AccountId) -> Result<Vec<&Account>, ActorError> {
         let (_, subject) = self.account_of_id(subject).ok_or(ActorError::NoDelegation)?;

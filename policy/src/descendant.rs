@@ -265,7 +265,8 @@ mod tests {
             ("all", &[("logs", ""), ("deploy", "read")], &["deploy"], "create", Err(ScopeNotGranted)),
             ("all", &[("logs", ""), ("deploy", "read")], &["deploy"], "", Ok("deploy read")),
             ("all", &[("deploy", "gone")], &["deploy"], "", Err(TargetNotGranted)),
-            ("reads", parent, &["logs"], "", Err(TargetNotGranted)),
+            // An API without scopes is not narrowed by scopes.
+            ("reads", parent, &["logs"], "", Ok("logs ")),
             ("reads", &[("deploy", "create read")], &["deploy"], "create", Err(ScopeNotGranted)),
             ("all", parent, &[], "", Err(TargetRequired)),
             ("all", parent, &["other", "deploy"], "", Err(NoSuchAccount)),
@@ -280,6 +281,45 @@ mod tests {
         ] {
             let wanted = wanted.map(str::to_owned);
             assert_eq!(decide(of, ancestors, audience, scope), wanted, "{of} {ancestors:?} {audience:?} {scope}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever is asked for, in whatever order: no token has a scope that its identity does not
+        /// grant, or that any token before it lacks for the same API.
+        #[test]
+        fn c085_no_chain_of_exchanges_ever_widens_a_scope_or_an_audience(
+            of in proptest::sample::select(vec!["all", "reads", "key", "reading key"]),
+            steps in proptest::collection::vec((0_usize..3, 0_u8..8), 1..6),
+        ) {
+            let granted: &[&str] = match of {
+                "all" | "key" => &["deploy create", "deploy read", "logs"],
+                "reads" | "reading key" => &["deploy read", "logs"],
+                _ => &[],
+            };
+            let mut chain: Vec<(String, String)> = Vec::new();
+            for (api, mask) in steps {
+                let api = ["deploy", "logs", "other"][api];
+                let asked: Vec<&str> = ["create", "read", "delete"]
+                    .into_iter()
+                    .enumerate()
+                    .filter(|(bit, _)| mask & 1 << bit != 0)
+                    .map(|(_, scope)| scope)
+                    .collect();
+                let ancestors: Vec<(&str, &str)> =
+                    chain.iter().map(|(api, scope)| (api.as_str(), scope.as_str())).collect();
+                let Ok(outcome) = decide(of, &ancestors, &[api], &asked.join(" ")) else { continue };
+                let (api, scopes) = outcome.split_once(' ').unwrap();
+                for scope in scopes.split(' ').filter(|scope| !scope.is_empty()) {
+                    proptest::prop_assert!(granted.contains(&format!("{api} {scope}").as_str()), "{of}: {outcome}");
+                    let same_api = chain.iter().filter(|(other, _)| other == api);
+                    for (_, before) in same_api {
+                        proptest::prop_assert!(before.split(' ').any(|other| other == scope), "{chain:?}: {outcome}");
+                    }
+                }
+                proptest::prop_assert!(granted.iter().any(|own| own.starts_with(api)), "{of}: {outcome}");
+                chain.push((api.to_owned(), scopes.to_owned()));
+            }
         }
     }
 }

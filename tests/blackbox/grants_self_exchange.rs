@@ -195,3 +195,20 @@ fn every_refusal_of_a_token_of_ours_explains_itself_to_the_owner() {
         assert!(!explained.contains(presented.as_str()), "no token is shown");
     }
 }
+
+#[test]
+fn a_status_list_tells_of_the_tokens_that_came_from_a_revoked_one() {
+    let server = Server::start_in(STS, world_site(&grants_world().with("status_list", true)));
+    let root = server.token(&token("svc:chain"), &[]);
+    let child = access_token(&exchange_own(&server, &root, &[]));
+    let front = token("svc:front");
+    let robot = server.token(&token("svc:robot"), &[]);
+    let more = [("actor_token", robot.as_str()), ("actor_token_type", ACCESS_TOKEN)];
+    let delegated = access_token(&server.exchange(&front, &more));
+    let place = |token: &str| sts_testkit::StatusPlace::of(&payload(token));
+    let is_valid = |token: &str| crate::status_lists::is_valid(&server, &place(token));
+    assert!(is_valid(&child) && is_valid(&delegated));
+    assert_eq!(server.revoke(&root).status, 200);
+    assert_eq!(server.revoke(&robot).status, 200);
+    sts_testkit::until("both are told as invalid", || !is_valid(&child) && !is_valid(&delegated));
+}

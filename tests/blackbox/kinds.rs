@@ -1,6 +1,7 @@
 //! Every kind of token and secret at every endpoint that takes one. Each works at its own endpoint
 //! only.
 
+use crate::grants_support::{ACCESS_TOKEN, grants_world, own_request, proof};
 use crate::support::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -10,8 +11,26 @@ use sts_testkit::{Forge, Request, Response, Server, claims_samples, exchange_req
 type SourceLocation = (&'static str, fn(&Server, &str) -> Response);
 
 /// The status alone shows whether the endpoint accepted it: `200`, or the status of a later check.
-const PLACES: [SourceLocation; 9] = [
+const PLACES: [SourceLocation; 14] = [
     ("subject token", |server, offered| server.send(&exchange_request(offered, &[]))),
+    ("assertion", |server, offered| {
+        let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+        server.send(&Request::post_form("/token", &[("grant_type", grant), ("assertion", offered)]))
+    }),
+    ("client assertion", |server, offered| {
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let form =
+            [("grant_type", "client_credentials"), ("client_assertion", offered), ("client_assertion_type", kind)];
+        server.send(&Request::post_form("/token", &form))
+    }),
+    ("subject token of ours", |server, offered| server.send(&own_request(offered, &[]))),
+    ("actor token of ours", |server, offered| {
+        let more = [("actor_token", offered), ("actor_token_type", ACCESS_TOKEN)];
+        server.send(&exchange_request(&token("svc:front"), &more))
+    }),
+    ("proof of possession", |server, offered| {
+        server.send(&exchange_request(&token("svc:octo"), &[]).header("DPoP", offered))
+    }),
     ("credentials of the exchange", |server, offered| {
         server.send(&exchange_request(&token("svc:octo"), &[]).bearer(offered))
     }),
@@ -46,7 +65,7 @@ const PLACES: [SourceLocation; 9] = [
 
 #[test]
 fn bc07_c026_every_kind_of_token_opens_its_own_place_only() {
-    let mut config = world();
+    let mut config = grants_world();
     for sample in claims_samples()
         .iter()
         .filter(|sample| sample.claims["iss"].as_str().is_some_and(|iss| iss.starts_with("https://")))
@@ -64,15 +83,26 @@ fn bc07_c026_every_kind_of_token_opens_its_own_place_only() {
     let foreign = |typ: &str| forge("svc:root").header("typ", typ).sign();
     let ours = |typ: &str| Forge::new(&signing, &claims_of(&root)).header("typ", typ).sign();
     let mut kinds: Vec<(String, String, &[&str])> = vec![
-        ("a federated token".into(), token("svc:octo"), &["subject token"]),
-        ("an access token of another API".into(), octo, &["token to be introspected"]),
-        ("an access token to introspect with".into(), own("svc:introspector"), &["bearer of introspection"]),
-        ("an access token to read with".into(), own("svc:reader"), &["bearer of a reader"]),
+        ("a federated token".into(), token("svc:octo"), &["subject token", "assertion", "client assertion"]),
+        ("an access token of another API".into(), octo, &["token to be introspected", "subject token of ours"]),
+        (
+            "an access token of an account that acts".into(),
+            own("svc:robot"),
+            &["token to be introspected", "subject token of ours", "actor token of ours"],
+        ),
+        (
+            "an access token to introspect with".into(),
+            own("svc:introspector"),
+            &["bearer of introspection", "subject token of ours"],
+        ),
+        ("an access token to read with".into(), own("svc:reader"), &["bearer of a reader", "subject token of ours"]),
         (
             "an access token to administer with".into(),
             root.clone(),
-            &["bearer of revocation", "bearer of a reader", "bearer of an admin"],
+            &["bearer of revocation", "bearer of a reader", "bearer of an admin", "subject token of ours"],
         ),
+        ("a proof of possession".into(), proof(&KEYS.es256).sign(), &["proof of possession"]),
+        ("a proof under our key".into(), proof(&signing).sign(), &["proof of possession"]),
         ("the admin token".into(), server.admin_token(), &["bearer of a reader", "bearer of an admin"]),
         ("an API's secret".into(), DEPLOY_SECRET.into(), &["secret of an API"]),
         ("another API's secret".into(), BILLING_SECRET.replace([' ', ':', '&'], ""), &[]),

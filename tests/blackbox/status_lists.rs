@@ -19,7 +19,7 @@ fn fetch(server: &Server, place: &StatusPlace) -> Response {
     server.send(&Request::get(place.uri.strip_prefix(US).unwrap()))
 }
 
-fn is_valid(server: &Server, place: &StatusPlace) -> bool {
+pub(crate) fn is_valid(server: &Server, place: &StatusPlace) -> bool {
     let response = fetch(server, place);
     assert_eq!(response.status, 200, "{}", response.text());
     place.is_valid_by(&response.text(), &server.jwks()).unwrap()

@@ -26,6 +26,7 @@ SECTIONS = {
     "apis.NAME": "An API: `apis.NAME`",
     "teams.NAME": "A team: `teams.NAME`",
     "service_accounts.NAME": "A service account: `service_accounts.NAME`",
+    "service_accounts.NAME.delegation": "`delegation` of a service account",
     "service_accounts.NAME.identities[]": "An identity: `service_accounts.NAME.identities`",
     "tests[]": "A policy test: `tests`",
     "tests[].expect": "`expect` of a policy test",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sts_token::StatusBits;
-use sts_types::{StatusListId, StatusWindow, TokenRecord, UnixTime};
+use sts_types::{AccountId, StatusListId, StatusWindow, TokenRecord, UnixTime};
 use tokio::sync::{Notify, watch};
 
 use super::StatusLists;
@@ -48,6 +48,8 @@ pub(crate) struct PublishedLists {
     /// Indexes of tokens that were revoked one by one. They stay in the lists, even if an older
     /// scan of the records did not see the revocation.
     revoked_alone: Mutex<BTreeMap<StatusWindow, BTreeSet<u64>>>,
+    /// The accounts with tokens that may have come from a revoked one, and when to look for them.
+    families: Mutex<BTreeMap<AccountId, UnixTime>>,
     /// Asks for a pass at once.
     pub(super) requested: Notify,
     /// Number of passes that published every list.
@@ -73,6 +75,7 @@ impl Default for PublishedLists {
         Self {
             lists: ArcSwap::default(),
             revoked_alone: Mutex::default(),
+            families: Mutex::default(),
             requested: Notify::new(),
             passes: watch::Sender::new(0),
             view: Mutex::default(),
@@ -91,7 +94,26 @@ impl PublishedLists {
     pub(super) fn note(&self, record: &TokenRecord) {
         if let Some(index) = record.status_index {
             self.revoked_alone().entry(StatusWindow::of(record.exp)).or_default().insert(index);
+            self.look_for_family(record.account.clone(), UnixTime::from_secs(0));
         }
+    }
+
+    /// Has the account's records scanned at `at` or later, for tokens that came from a revoked one.
+    pub(super) fn look_for_family(&self, account: AccountId, at: UnixTime) {
+        let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        let earliest = families.entry(account).or_insert(at);
+        *earliest = at.min(*earliest);
+    }
+
+    /// The accounts whose records are to be scanned now.
+    pub(super) fn families_due(&self, now: UnixTime) -> Vec<(AccountId, UnixTime)> {
+        let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        let due: Vec<_> =
+            families.iter().filter(|(_, at)| **at <= now).map(|(account, at)| (account.clone(), *at)).collect();
+        for (account, _) in &due {
+            families.remove(account);
+        }
+        due
     }
 
     /// Asks for a pass now, because there is a new revocation rule.

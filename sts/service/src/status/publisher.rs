@@ -208,18 +208,31 @@ impl<'a> Publisher<'a> {
             match account_of(rule) {
                 // A rule that reaches into the future needs repeated scans. Full scans pause
                 // between them.
-                Some(account) if rule.before.is_none_or(|before| before <= now) => {
+                Some(account)
+                    if rule.before.is_none_or(|before| before <= now) && !snapshot.rules.acts_for_others(&account) =>
+                {
                     if self.scanning_accounts.insert(account.clone()) {
                         settled.extend(is_settled(rule, now).then(|| rule.clone()));
-                        let (snapshot, rules) = (Arc::clone(snapshot), Arc::clone(&rules));
-                        let scan = async move {
-                            let bits = scan_records(status, &snapshot, &rules, Some(&account), now).await;
-                            ScanOutcome::Account(account, bits)
-                        };
-                        self.scans.push(scan.boxed());
+                        // A token may come from one that the rule covers, and be recorded after it.
+                        status.published.look_for_family(account.clone(), now.plus(SETTLING));
+                        self.scans.push(account_scan(status, snapshot, &rules, account, now));
                     }
                 }
                 _ => self.scan_due = true,
+            }
+        }
+        for (account, at) in status.published.families_due(now) {
+            if snapshot.rules.acts_for_others(&account) {
+                // Its tokens may have given tokens of other accounts.
+                self.scan_due = true;
+            } else if self.scanning_accounts.insert(account.clone()) {
+                // The first scan may miss a token that is recorded a moment later, the second does not.
+                if at <= UnixTime::from_secs(0) {
+                    status.published.look_for_family(account.clone(), now.plus(SETTLING));
+                }
+                self.scans.push(account_scan(status, snapshot, &rules, account, now));
+            } else {
+                status.published.look_for_family(account, at);
             }
         }
         result.rules.retain(|rule| rules.contains(rule));
@@ -365,6 +378,22 @@ async fn scan(
         ended,
         invalid,
     })
+}
+
+/// Scans the records of one account.
+fn account_scan<'a>(
+    status: &'a StatusLists,
+    snapshot: &Arc<Snapshot>,
+    rules: &Arc<[Revocation]>,
+    account: AccountId,
+    now: UnixTime,
+) -> BoxFuture<'a, ScanOutcome> {
+    let (snapshot, rules) = (Arc::clone(snapshot), Arc::clone(rules));
+    async move {
+        let bits = scan_records(status, &snapshot, &rules, Some(&account), now).await;
+        ScanOutcome::Account(account, bits)
+    }
+    .boxed()
 }
 
 /// The bits of all lists that have any, for one account or for all.
