@@ -122,4 +122,23 @@ mod tests {
         let fresh = old.recompile(vec![], vec![account("a", vec![block(1)])], &HashSet::new()).unwrap().rules;
         assert!(fresh.guards.is_none());
     }
+
+    /// Prints what a change costs; a figure to look at. Run it optimised.
+    #[test]
+    #[ignore = "a measurement"]
+    #[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement prints real time")]
+    fn a_change_among_many_accounts_takes_how_long() {
+        const MANY: u32 = 100_000;
+        let spec = spec((0..MANY).map(|id| account(&format!("a{id}"), vec![block(id)])).collect());
+        let began = std::time::Instant::now();
+        let old = rules(&spec);
+        println!("a load of {MANY} accounts: {:?}", began.elapsed());
+        for _ in 0..5 {
+            let changed = account("a7", vec![block(MANY + 1)]);
+            let began = std::time::Instant::now();
+            let new = old.recompile(vec![], vec![changed], &HashSet::new()).unwrap().rules;
+            println!("a change of one: {:?}", began.elapsed());
+            assert_eq!(new.accounts.len(), old.accounts.len());
+        }
+    }
 }

@@ -376,9 +376,12 @@ impl ManagedObjects {
         };
         let objects = Arc::new(std::mem::take(&mut judged.objects));
         let set_aside = std::mem::take(&mut judged.set_aside);
-        self.publish(ManagedView { sequence, objects: Arc::clone(&objects), set_aside, shadowed, ..(*view).clone() });
-        let result = written(Judged { objects: (*objects).clone(), ..judged }, None);
-        Written { warnings, ..result }
+        let put = std::mem::take(&mut judged.put);
+        let written =
+            put.into_iter().filter_map(|key| objects.get(&key).cloned().map(|object| (key, object))).collect();
+        self.publish(ManagedView { sequence, objects, set_aside, shadowed, ..(*view).clone() });
+        let Judged { removed, unchanged, .. } = judged;
+        Written { objects: written, removed, unchanged, warnings, effect: None }
     }
 
     /// Checks what is asked for, and compiles the candidate.
