@@ -91,6 +91,8 @@ mod tests {
             "store_warnings": [{ "name": "no_replicas", "text": "add one" }],
             "signing": "ok",
             "audit": "ok",
+            "managed_objects": "ok",
+            "set_aside": [{ "object": "teams/readers", "why": "there is no API `deploy`" }],
             "sinks": [{ "name": "stdout", "ok": true, "lost": 0, "waiting_bytes": 1, "error": null }],
             "generation": "g",
             "issuers": [],
