@@ -26,6 +26,8 @@ pub fn event_schema(reasons: &[&str]) -> Value {
             "reason": { "enum": reasons, "description": "absent when granted or abandoned" },
             "detail": text("which rule of that reason"),
             "grant": { "enum": GrantType::ALL.map(GrantType::name), "description": "absent when the request names none that exists" },
+            "proof": { "enum": ["federated", "api_key", "own"], "description": "what a minted token was minted on: an ID token, an API key, or a token of ours" },
+            "actor": text("the id of the account that acts for `account`, if one does"),
             "issuer_entry": text("the issuer entry, once known"),
             "subject": text("the subject token's `sub`, once verified"),
             "account": text("the account's username"),
