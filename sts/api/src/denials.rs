@@ -208,7 +208,7 @@ pub struct DenialQuery {
     /// Only those for this reason.
     #[param(nullable = false)]
     pub reason: Option<String>,
-    /// What to count together, separated by commas.
+    /// What to count together: `reason`, `account`, `identity`, `condition`, separated by commas.
     #[param(nullable = false)]
     pub group_by: Option<String>,
     /// The request id that the page before ended with.

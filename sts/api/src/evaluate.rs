@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sts_types::UnixTime;
+use utoipa::ToSchema;
 
 use crate::query::rfc3339;
 
 /// The body of `POST /admin/v1/evaluate`: `claims` or a `token`, and the request as it would be sent.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluateRequest {
     /// A token, which is verified as an exchange verifies it.
@@ -15,6 +16,7 @@ pub struct EvaluateRequest {
     pub token: Option<String>,
     /// Claims, of which nothing is verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub claims: Option<Map<String, Value>>,
     /// The issuer entry whose key would have signed the claims, where several share their `iss`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,18 +26,22 @@ pub struct EvaluateRequest {
     pub account: Option<String>,
     /// Values of `audience`.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "texts")]
+    #[schema(schema_with = crate::schema::audience_values)]
     pub audience: Vec<String>,
     /// Values of `resource`.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "texts")]
+    #[schema(schema_with = crate::schema::resource_values)]
     pub resource: Vec<String>,
     /// `scope`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// Judge as of then: epoch seconds, or RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "moment")]
+    #[schema(schema_with = crate::schema::at)]
     pub at: Option<UnixTime>,
     /// A draft of an identity of `account`: judge as if it were there. One of the same name is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub identity: Option<Map<String, Value>>,
 }
 

@@ -61,9 +61,11 @@ pub struct Issuers {
     pub families: Vec<IssuerFamily>,
     /// The objects that declare entries, those too whose keys are not held because they are disabled or not in force.
     #[serde(default)]
+    #[schema(required, value_type = Vec<crate::objects::ManagedObject>)]
     pub items: Vec<Object>,
     /// More objects come `after` this; `null` when there are no more.
     #[serde(default)]
+    #[schema(required)]
     pub next: Option<String>,
 }
 
@@ -305,7 +307,7 @@ pub struct HistoryQuery {
     /// Which issuer, where the entry stands for a family of them.
     #[param(nullable = false)]
     pub issuer: Option<String>,
-    /// Only what was in force at this moment.
+    /// Only what was in force at this moment: epoch seconds, or RFC 3339.
     #[param(value_type = Option<String>, nullable = false)]
     pub at: Option<UnixTime>,
 }

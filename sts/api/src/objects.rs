@@ -32,6 +32,7 @@ names! {
 
 /// An object with its document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ManagedObject)]
 pub struct Object {
     /// Its kind, as paths name it.
     #[schema(value_type = ObjectKindName)]
@@ -94,10 +95,14 @@ impl Object {
     }
 }
 
+/// [`Object`] under a name that does not mean any object to the derive macro of `utoipa`.
+pub(crate) type ManagedObject = Object;
+
 /// The answer of `GET /admin/v1/{kind}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ObjectPage {
     /// The objects, in the order of their names.
+    #[schema(value_type = Vec<ManagedObject>)]
     pub items: Vec<Object>,
     /// Go on `after` this; `null` when there are no more.
     #[schema(required)]
@@ -143,11 +148,13 @@ pub struct ReplacedObject {
 }
 
 /// The answer of `GET /admin/v1/service-accounts/{name}/identities`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IdentityPage {
     /// The identities, in the order in which they are tried.
+    #[schema(value_type = Vec<Object>)]
     pub items: Vec<Map<String, Value>>,
     /// Go on `after` this; `null` when there are no more.
+    #[schema(required)]
     pub next: Option<String>,
 }
 
@@ -164,11 +171,14 @@ pub enum WrittenIdentity {
 }
 
 /// Which page of a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// The name that the page before ended with.
+    #[param(nullable = false)]
     pub after: Option<String>,
     /// The most items of the page.
+    #[param(nullable = false, minimum = 1, maximum = 1000, default = 100)]
     pub limit: Option<usize>,
 }
 

@@ -61,13 +61,32 @@ pub(crate) fn claim_patterns() -> RefOr<Schema> {
 
 /// A moment before now, in each form that is read.
 pub(crate) fn before() -> RefOr<Schema> {
+    moment("Only tokens issued before this moment, which has passed. Without it, every token recorded by now.")
+}
+
+/// The moment of a question, in each form that is read.
+pub(crate) fn at() -> RefOr<Schema> {
+    moment("Judge as of then: epoch seconds, or RFC 3339.")
+}
+
+fn moment(description: &str) -> RefOr<Schema> {
     let date_time = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
     let forms = OneOfBuilder::new().item(Ref::from_schema_name(EpochSeconds::name())).item(date_time);
-    forms
-        .description(Some(
-            "Only tokens issued before this moment, which has passed. Without it, every token recorded by now.",
-        ))
-        .into()
+    forms.description(Some(description)).into()
+}
+
+/// Values of `audience`, in each form that is read.
+pub(crate) fn audience_values() -> RefOr<Schema> {
+    one_or_many("Values of `audience`.")
+}
+
+/// Values of `resource`, in each form that is read.
+pub(crate) fn resource_values() -> RefOr<Schema> {
+    one_or_many("Values of `resource`.")
+}
+
+fn one_or_many(description: &str) -> RefOr<Schema> {
+    OneOfBuilder::new().item(text()).item(text().to_array_builder()).description(Some(description)).into()
 }
 
 /// A duration, in each form that is read.

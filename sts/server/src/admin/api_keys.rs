@@ -1,27 +1,19 @@
 //! The API keys of an account: `/admin/v1/service-accounts/{name}/api-keys`.
 
-use actix_web::web::{self, ServiceConfig};
 use std::collections::BTreeSet;
 
-use serde_json::Value;
 use sts_api::{ApiKeyCreated, ApiKeyInfo, ApiKeyPage, ApiKeyState, Finding, NewApiKey, PageQuery};
 use sts_service::manage::{ApiKeyError, ApiKeyRequest, ApiKeyView};
 use sts_types::{ApiKeyId, IpNetwork, ObjectKind, Scope};
+use utoipa::openapi::path::Parameter;
 
 use super::managed::Place;
 use super::objects::page_parameters;
 use super::{
-    AnswerHead, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, managed, perform,
+    AnswerHead, Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, managed,
 };
 use crate::app_state::AppState;
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes
-        .service(web::resource("/api-keys").get(perform::<ListAllApiKeys>))
-        .service(web::resource(ALL).get(perform::<ListApiKeys>).post(perform::<CreateApiKey>))
-        .service(web::resource(ONE).delete(perform::<RevokeApiKey>));
-}
+use crate::openapi::Model;
 
 pub(super) const ROUTES: &[Route] = &[
     Route::to::<ListAllApiKeys>(),
@@ -57,7 +49,7 @@ impl Operation for ListApiKeys {
             name: "listApiKeys",
             summary: "The API keys of a service account, without their secrets",
             body: None,
-            answer: "ApiKeys",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404, 503],
         },
     };
@@ -80,7 +72,7 @@ impl Operation for ListApiKeys {
         Ok(page(keys, &self.query))
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         page_parameters()
     }
 }
@@ -215,7 +207,7 @@ impl Operation for ListAllApiKeys {
             name: "listAllApiKeys",
             summary: "The API keys of all service accounts, without their secrets",
             body: None,
-            answer: "ApiKeys",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[503],
         },
     };
@@ -238,7 +230,7 @@ impl Operation for ListAllApiKeys {
         Ok(page(keys, &self.query))
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         page_parameters()
     }
 }
@@ -261,8 +253,8 @@ impl Operation for CreateApiKey {
         documentation: Documentation {
             name: "createApiKey",
             summary: "Create an API key of a service account; this answer alone has the key",
-            body: Some(("NewApiKey", true)),
-            answer: "ApiKeyCreated",
+            body: Some(Body::required::<NewApiKey>()),
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[403, 404, 409, 422, 503],
         },
     };
@@ -321,7 +313,7 @@ impl Operation for RevokeApiKey {
             name: "revokeApiKey",
             summary: "Revoke an API key: it gets no more tokens, and those made with it are inactive",
             body: None,
-            answer: "Nothing",
+            answer: None,
             failures: &[403, 404, 503],
         },
     };

@@ -1,20 +1,15 @@
 //! Many changes at once, all or nothing: `/admin/v1/apply`.
 
-use actix_web::web::{self, ServiceConfig};
 use std::collections::BTreeSet;
 
-use serde_json::Value;
 use sts_api::{Applied, AppliedItem, AppliedObject, ApplyAnswer, ApplyRequest, ObjectSource};
 use sts_types::ObjectKind;
+use utoipa::openapi::path::Parameter;
 
 use super::managed::{self, Change, Expected, Outcome, Place};
-use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, perform};
+use super::{Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route};
 use crate::app_state::AppState;
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes.service(web::resource("/apply").post(perform::<ApplyObjects>));
-}
+use crate::openapi::Model;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ApplyObjects>()];
 
@@ -36,8 +31,8 @@ impl Operation for ApplyObjects {
         documentation: Documentation {
             name: "applyObjects",
             summary: "Make objects as they are to be, all or none. What is so already, in a file or in the store, passes",
-            body: Some(("ApplyRequest", true)),
-            answer: "ApplyAnswer",
+            body: Some(Body::required::<ApplyRequest>()),
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[403, 409, 422, 503],
         },
     };
@@ -62,7 +57,7 @@ impl Operation for ApplyObjects {
         Request::post("", &self.0)
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         super::objects::dry_run_parameter()
     }
 

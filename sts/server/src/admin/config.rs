@@ -1,6 +1,5 @@
 //! The configuration that is in force: `/admin/v1/config`. It holds no secret, only the names of their files.
 
-use actix_web::web::{self, ServiceConfig};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,13 +9,9 @@ use sts_policy::TokensSpec;
 use sts_store::spec::{Node, RedisSpec, StoreSpec, Topology};
 use sts_types::ObjectKind;
 
-use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, managed, perform};
+use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, managed};
 use crate::app_state::AppState;
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes.service(web::resource("/config").get(perform::<ShowConfig>));
-}
+use crate::openapi::{EffectiveConfig, Model};
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ShowConfig>()];
 
@@ -36,7 +31,7 @@ impl Operation for ShowConfig {
             name: "showConfig",
             summary: "The configuration in force, without secrets, with its generation and sources",
             body: None,
-            answer: "EffectiveConfig",
+            answer: Some(Model::of::<EffectiveConfig>()),
             failures: &[],
         },
     };

@@ -1,28 +1,19 @@
 //! Refused requests that are remembered: `/admin/v1/denials`.
 
-use actix_web::web::{self, ServiceConfig};
-use serde_json::{Value, json};
 use sts_api::{
     Denial, DenialAnswer, DenialGroup, DenialGroups, DenialPage, DenialQuery, FailedCondition, PresentedToken,
 };
 use sts_service::{GroupBy, RememberedRefusal, group};
 use sts_types::{RequestId, nearest};
+use utoipa::IntoParams as _;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
-use super::{
-    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, perform, store_unavailable,
-};
+use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, store_unavailable};
 use crate::app_state::AppState;
 use crate::http::HttpReason;
-use crate::openapi::query_parameter;
+use crate::openapi::Model;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ListDenials>(), Route::to::<ShowDenial>()];
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes
-        .service(web::resource("/denials").get(perform::<ListDenials>))
-        .service(web::resource("/denials/{request_id}").get(perform::<ShowDenial>));
-}
 
 /// Refusals of a page when no limit is asked for.
 const DEFAULT_PAGE: usize = 100;
@@ -45,7 +36,7 @@ impl Operation for ListDenials {
             name: "listDenials",
             summary: "The refused requests of the last 24 hours, newest first, or grouped",
             body: None,
-            answer: "Object",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404, 503],
         },
     };
@@ -77,28 +68,8 @@ impl Operation for ListDenials {
         page(wanted, query.after.as_deref(), limit).map(DenialAnswer::Page)
     }
 
-    fn query_parameters() -> Vec<Value> {
-        let text = || json!({ "type": "string" });
-        vec![
-            query_parameter(
-                "account",
-                text(),
-                "Of those that ask for this account, or came nearest to one of its identities.",
-            ),
-            query_parameter("issuer", text(), "Of this issuer entry only."),
-            query_parameter("reason", text(), "For this reason only."),
-            query_parameter(
-                "group_by",
-                text(),
-                "What to count together: `reason`, `account`, `identity`, `condition`, separated by commas.",
-            ),
-            query_parameter("after", text(), "The request id that the page before ended with."),
-            query_parameter(
-                "limit",
-                json!({ "type": "integer", "minimum": 1, "default": 100 }),
-                "The most that are answered.",
-            ),
-        ]
+    fn query_parameters() -> Vec<Parameter> {
+        DenialQuery::into_params(|| Some(ParameterIn::Query))
     }
 }
 
@@ -120,7 +91,7 @@ impl Operation for ShowDenial {
             name: "showDenial",
             summary: "A refused request that is remembered, with its cause and its whole trace",
             body: None,
-            answer: "Object",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404, 503],
         },
     };

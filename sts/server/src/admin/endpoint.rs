@@ -1,8 +1,13 @@
 //! Where operations are: method, path, right and documentation, and the route that leads a request there.
 
-use serde_json::Value;
+use actix_web::web;
+use utoipa::ToSchema;
+use utoipa::openapi::path::Parameter;
 
 use super::Operation;
+use super::handler::perform;
+use crate::http::method;
+use crate::openapi::Model;
 
 /// Who may do an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +34,9 @@ pub(crate) struct Documentation {
     /// The operation id.
     pub(crate) name: &'static str,
     pub(crate) summary: &'static str,
-    /// The schema of the body, and whether there must be one.
-    pub(crate) body: Option<(&'static str, bool)>,
-    /// The schema of the answer.
-    pub(crate) answer: &'static str,
+    pub(crate) body: Option<Body>,
+    /// The answer, unless it has no body.
+    pub(crate) answer: Option<Model>,
     /// The statuses of its own failures, beside those of every operation.
     pub(crate) failures: &'static [u16],
 }
@@ -44,15 +48,47 @@ impl Endpoint {
     }
 }
 
-/// An operation as the OpenAPI document lists it.
+/// The body of a request.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) model: Model,
+    pub(crate) is_required: bool,
+}
+
+impl Body {
+    pub(super) const fn required<T: ToSchema>() -> Self {
+        Self { model: Model::of::<T>(), is_required: true }
+    }
+
+    pub(super) const fn optional<T: ToSchema>() -> Self {
+        Self { model: Model::of::<T>(), is_required: false }
+    }
+}
+
+/// An operation for the tables of the listener and of the OpenAPI document.
 pub(crate) struct Route {
     pub(crate) endpoint: Endpoint,
-    pub(crate) query_parameters: fn() -> Vec<Value>,
+    pub(crate) query_parameters: fn() -> Vec<Parameter>,
     pub(crate) successes: &'static [u16],
+    handle: fn(actix_web::Route) -> actix_web::Route,
 }
 
 impl Route {
     pub(super) const fn to<O: Operation>() -> Self {
-        Self { endpoint: O::ENDPOINT, query_parameters: O::query_parameters, successes: O::SUCCESSES }
+        Self {
+            endpoint: O::ENDPOINT,
+            query_parameters: O::query_parameters,
+            successes: O::SUCCESSES,
+            handle: handle::<O>,
+        }
     }
+
+    /// The route that leads a request to the operation.
+    pub(super) fn handler(&self) -> actix_web::Route {
+        (self.handle)(web::method(method(self.endpoint.method)))
+    }
+}
+
+fn handle<O: Operation>(route: actix_web::Route) -> actix_web::Route {
+    route.to(perform::<O>)
 }

@@ -1,6 +1,5 @@
 //! What would be decided about a token or claims: `/admin/v1/evaluate`. Nothing is minted.
 
-use actix_web::web::{self, ServiceConfig};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -12,15 +11,11 @@ use sts_types::{Clock, ObjectKind, UnixTime};
 
 use super::managed::{self, Place};
 use super::{
-    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, perform, store_unavailable,
+    Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, store_unavailable,
 };
 use crate::app_state::AppState;
 use crate::clock::{ClockAt, SystemClock};
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes.service(web::resource("/evaluate").post(perform::<Evaluate>));
-}
+use crate::openapi::{Evaluation, Model};
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<Evaluate>()];
 
@@ -39,8 +34,8 @@ impl Operation for Evaluate {
         documentation: Documentation {
             name: "evaluate",
             summary: "Decide about a token or claims, with the whole trace; nothing is minted",
-            body: Some(("EvaluateRequest", true)),
-            answer: "Evaluation",
+            body: Some(Body::required::<EvaluateRequest>()),
+            answer: Some(Model::of::<Evaluation>()),
             failures: &[404, 409, 422, 503],
         },
     };

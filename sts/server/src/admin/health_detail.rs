@@ -1,15 +1,10 @@
 //! The detail of readiness, for those who may read: `/admin/v1/health`.
 
-use actix_web::web::{self, ServiceConfig};
 use sts_api::Readiness;
 
-use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, health, perform};
+use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, health};
 use crate::app_state::AppState;
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes.service(web::resource("/health").get(perform::<ShowHealth>));
-}
+use crate::openapi::Model;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ShowHealth>()];
 
@@ -29,7 +24,7 @@ impl Operation for ShowHealth {
             name: "showHealth",
             summary: "Whether exchanges can be served, in detail",
             body: None,
-            answer: "Health",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[],
         },
     };

@@ -1,28 +1,18 @@
 //! The identities of a service account: `/admin/v1/service-accounts/{name}/identities`.
 
-use actix_web::web::{self, ServiceConfig};
 use serde_json::{Map, Value};
 use sts_api::{IdentityPage, Object, PageQuery, WrittenIdentity};
 use sts_types::{ObjectKind, nearest};
+use utoipa::openapi::path::Parameter;
 
 use super::managed::{self, Change, Place};
 use super::objects::{dry_run_parameter, page_parameters};
 use super::preconditions::{check, required};
 use super::{
-    AnswerHead, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, merge_patch, perform,
+    AnswerHead, Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, merge_patch,
 };
 use crate::app_state::AppState;
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes.service(web::resource(ALL).get(perform::<ListIdentities>).post(perform::<CreateIdentity>)).service(
-        web::resource(ONE)
-            .get(perform::<ShowIdentity>)
-            .put(perform::<ReplaceIdentity>)
-            .patch(perform::<ChangeIdentity>)
-            .delete(perform::<DeleteIdentity>),
-    );
-}
+use crate::openapi::{ChangedIdentity, IdentityDocument, IdentityPatch, Model};
 
 pub(super) const ROUTES: &[Route] = &[
     Route::to::<ListIdentities>(),
@@ -63,7 +53,7 @@ impl Operation for ListIdentities {
             name: "listIdentities",
             summary: "The identities of a service account, in the order in which they are tried",
             body: None,
-            answer: "Identities",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404],
         },
     };
@@ -94,7 +84,7 @@ impl Operation for ListIdentities {
         Ok(IdentityPage { items, next })
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         page_parameters()
     }
 }
@@ -118,7 +108,7 @@ impl Operation for ShowIdentity {
             name: "showIdentity",
             summary: "One identity of a service account",
             body: None,
-            answer: "Identity",
+            answer: Some(Model::of::<IdentityDocument>()),
             failures: &[404],
         },
     };
@@ -165,8 +155,8 @@ impl Operation for CreateIdentity {
         documentation: Documentation {
             name: "createIdentity",
             summary: "Add an identity to a service account",
-            body: Some(("Identity", true)),
-            answer: "WrittenIdentity",
+            body: Some(Body::required::<IdentityDocument>()),
+            answer: Some(Model::of::<ChangedIdentity>()),
             failures: &[403, 404, 409, 422, 503],
         },
     };
@@ -199,7 +189,7 @@ impl Operation for CreateIdentity {
 
     const SUCCESSES: &'static [u16] = &[200, 201];
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         dry_run_parameter()
     }
 
@@ -235,8 +225,8 @@ impl Operation for ReplaceIdentity {
         documentation: Documentation {
             name: "replaceIdentity",
             summary: "Replace an identity of a service account",
-            body: Some(("Identity", true)),
-            answer: "WrittenIdentity",
+            body: Some(Body::required::<IdentityDocument>()),
+            answer: Some(Model::of::<ChangedIdentity>()),
             failures: &[403, 404, 409, 412, 422, 428, 503],
         },
     };
@@ -276,7 +266,7 @@ impl Operation for ReplaceIdentity {
         changed(written)
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         dry_run_parameter()
     }
 }
@@ -302,8 +292,8 @@ impl Operation for ChangeIdentity {
         documentation: Documentation {
             name: "changeIdentity",
             summary: "Change an identity of a service account by a merge patch (RFC 7396)",
-            body: Some(("IdentityPatch", true)),
-            answer: "WrittenIdentity",
+            body: Some(Body::required::<IdentityPatch>()),
+            answer: Some(Model::of::<ChangedIdentity>()),
             failures: &[403, 404, 409, 412, 422, 428, 503],
         },
     };
@@ -345,7 +335,7 @@ impl Operation for ChangeIdentity {
         changed(written)
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         dry_run_parameter()
     }
 }
@@ -371,7 +361,7 @@ impl Operation for DeleteIdentity {
             name: "deleteIdentity",
             summary: "Delete an identity of a service account: tokens minted on it are inactive",
             body: None,
-            answer: "WrittenIdentity",
+            answer: Some(Model::of::<ChangedIdentity>()),
             failures: &[403, 404, 409, 412, 422, 428, 503],
         },
     };
@@ -413,7 +403,7 @@ impl Operation for DeleteIdentity {
         changed(written)
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         dry_run_parameter()
     }
 }

@@ -1,23 +1,23 @@
 //! Issuer entries and families, and the state of their keys: `/admin/v1/issuers`.
 
-use actix_web::web::{self, ServiceConfig};
 use futures_util::{StreamExt as _, stream};
 use jwks_cache::{EntryRef, FamilyStatus, FetchError, FetchErrorKind, HistoryError, JwksCache};
-use serde_json::{Value, json};
 use sts_api::{
     FamilyRefreshed, HistoryAnswer, HistoryQuery, IssuerAnswer, IssuerObject, Issuers, MemberRefreshed, ObjectPage,
     ObjectQuery, ObjectSource, RefreshAnswer, RefreshRequest,
 };
 use sts_types::{EntryName, Issuer, ObjectKind};
+use utoipa::IntoParams as _;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::issuer_state::{entry, family, history, history_at, refreshed};
 use super::objects::{self, ChangeObject, CreateObject, DeleteObject, ListObjects, ReplaceObject};
 use super::{
-    AnswerHead, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, kinds, managed,
-    not_found, perform,
+    AnswerHead, Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, kinds,
+    managed, not_found,
 };
 use crate::app_state::AppState;
-use crate::openapi::{query_parameter, schema_of};
+use crate::openapi::{IssuerState, Model};
 
 pub(super) const ROUTES: &[Route] = &[
     Route::to::<ListIssuers>(),
@@ -29,21 +29,6 @@ pub(super) const ROUTES: &[Route] = &[
     Route::to::<RefreshIssuer>(),
     Route::to::<IssuerHistory>(),
 ];
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes
-        .service(web::resource("/issuers").get(perform::<ListIssuers>).post(perform::<CreateObject<kinds::Issuers>>))
-        .service(
-            web::resource("/issuers/{name}")
-                .get(perform::<ShowIssuer>)
-                .put(perform::<ReplaceObject<kinds::Issuers>>)
-                .patch(perform::<ChangeObject<kinds::Issuers>>)
-                .delete(perform::<DeleteObject<kinds::Issuers>>),
-        )
-        .service(web::resource("/issuers/{name}/refresh").post(perform::<RefreshIssuer>))
-        .service(web::resource("/issuers/{name}/history").get(perform::<IssuerHistory>));
-}
 
 /// How many members of a family are refreshed at a time.
 const AT_ONCE: usize = 16;
@@ -66,7 +51,7 @@ impl Operation for ListIssuers {
             name: "listIssuers",
             summary: "The issuer entries with the state of their keys",
             body: None,
-            answer: "Issuers",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[],
         },
     };
@@ -95,7 +80,7 @@ impl Operation for ListIssuers {
         })
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         objects::query_parameters()
     }
 }
@@ -119,7 +104,7 @@ impl Operation for ShowIssuer {
             name: "showIssuer",
             summary: "One issuer entry",
             body: None,
-            answer: "Object",
+            answer: Some(Model::of::<IssuerState>()),
             failures: &[404],
         },
     };
@@ -159,7 +144,7 @@ impl Operation for ShowIssuer {
         AnswerHead { etag: shown.object.as_ref().map(managed::etag), ..AnswerHead::default() }
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         objects::source_parameter()
     }
 }
@@ -182,8 +167,8 @@ impl Operation for RefreshIssuer {
         documentation: Documentation {
             name: "refreshIssuer",
             summary: "Fetch an entry's keys at once; of a family those of one issuer, or of all that were asked for lately",
-            body: Some(("Refresh", false)),
-            answer: "Object",
+            body: Some(Body::optional::<RefreshRequest>()),
+            answer: Some(Model::of::<IssuerState>()),
             failures: &[404, 503],
         },
     };
@@ -265,7 +250,7 @@ impl Operation for IssuerHistory {
             name: "issuerHistory",
             summary: "The key sets that an entry had, or the one in force at a moment",
             body: None,
-            answer: "Object",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404, 500],
         },
     };
@@ -306,12 +291,8 @@ impl Operation for IssuerHistory {
         }
     }
 
-    fn query_parameters() -> Vec<Value> {
-        let text = || json!({ "type": "string" });
-        vec![
-            query_parameter("issuer", text(), "Which issuer, where the entry stands for a family of them."),
-            query_parameter("at", text(), "Epoch seconds, or RFC 3339: what was in force at that moment."),
-        ]
+    fn query_parameters() -> Vec<Parameter> {
+        HistoryQuery::into_params(|| Some(ParameterIn::Query))
     }
 }
 
@@ -338,22 +319,10 @@ fn unknown() -> OperationError {
     not_found(&HistoryError::UnknownEntry.to_string())
 }
 
-pub(super) fn schemas() -> Value {
-    let objects = || json!({ "type": "array", "items": schema_of("Object") });
-    let issuer =
-        json!({ "type": "string", "description": "Which issuer, where the entry stands for a family of them." });
-    json!({
-        "Issuers": {
-            "type": "object",
-            "required": ["issuers", "families"],
-            "properties": { "issuers": objects(), "families": objects() },
-        },
-        "Refresh": { "type": "object", "properties": { "issuer": issuer }, "additionalProperties": false },
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::super::tests::is_read_again;
     use super::*;
     use sts_types::UnixTime;

@@ -1,21 +1,14 @@
 //! Our signing keys: `/admin/v1/keys`.
 
-use actix_web::web::{self, ServiceConfig};
-use serde_json::{Value, json};
-use sts_api::{KeyPhase, SigningKey, SigningKeys};
+use serde_json::json;
+use sts_api::{KeyPhase, NoMembers, SigningKey, SigningKeys};
 use sts_service::Service;
 
-use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, perform};
+use super::{Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged};
 use crate::app_state::AppState;
+use crate::openapi::Model;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ListKeys>(), Route::to::<RotateKeys>()];
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes
-        .service(web::resource("/keys").get(perform::<ListKeys>))
-        .service(web::resource("/keys/rotate").post(perform::<RotateKeys>));
-}
 
 /// Our signing keys.
 #[derive(Debug)]
@@ -33,7 +26,7 @@ impl Operation for ListKeys {
             name: "listKeys",
             summary: "Our signing keys",
             body: None,
-            answer: "SigningKeys",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[],
         },
     };
@@ -70,8 +63,8 @@ impl Operation for RotateKeys {
         documentation: Documentation {
             name: "rotateKeys",
             summary: "Make successors for our signing keys",
-            body: Some(("NoMembers", false)),
-            answer: "SigningKeys",
+            body: Some(Body::optional::<NoMembers>()),
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[500],
         },
     };
@@ -118,23 +111,6 @@ fn keys(service: &Service) -> Vec<SigningKey> {
         published_until: key.published_until,
     };
     keys.iter().map(key).collect()
-}
-
-pub(super) fn schemas() -> Value {
-    json!({
-        "SigningKeys": {
-            "type": "object",
-            "required": ["keys"],
-            "properties": {
-                "keys": { "type": "array", "items": { "type": "object", "required": ["kid", "algorithm", "phase", "created"] } },
-                "made": {
-                    "type": "array",
-                    "items": { "type": "string" },
-                    "description": "After a rotation: the `kid` of each key that it made.",
-                },
-            },
-        },
-    })
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ mod keys;
 mod kinds;
 mod managed;
 mod merge_patch;
-mod object_schemas;
 mod objects;
 mod preconditions;
 mod replay_claims;
@@ -29,16 +28,17 @@ mod revocations;
 mod store;
 mod tokens;
 
-use actix_web::web::ServiceConfig;
+use actix_web::Resource;
+use actix_web::web::{self, ServiceConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use utoipa::openapi::path::Parameter;
 
 pub(crate) use api_keys::{CreateApiKey, ListAllApiKeys, ListApiKeys, RevokeApiKey};
 pub(crate) use apply::ApplyObjects;
 pub(crate) use authentication::{Caller, authenticate};
 pub(crate) use denials::{ListDenials, ShowDenial};
-pub(crate) use endpoint::{Documentation, Endpoint, Right, Route};
+pub(crate) use endpoint::{Body, Documentation, Endpoint, Right, Route};
 pub(crate) use handler::json_answer;
 pub(crate) use issuers::{IssuerHistory, ListIssuers, RefreshIssuer, ShowIssuer};
 pub(crate) use keys::{ListKeys, RotateKeys};
@@ -52,33 +52,10 @@ pub(crate) use store::AcceptEpoch;
 pub(crate) use tokens::{ListTokens, ShowToken};
 
 use crate::app_state::AppState;
-use handler::perform;
 use merge_patch::merge_patch;
 
-/// Every path under `/admin/v1`, resource by resource.
-pub(crate) fn routes(routes: &mut ServiceConfig) {
-    routes
-        .configure(tokens::routes)
-        .configure(revocations::routes)
-        .configure(revocation_rules::routes)
-        .configure(keys::routes)
-        .configure(issuers::routes)
-        .configure(store::routes)
-        .configure(denials::routes)
-        .configure(replay_claims::routes)
-        .configure(identities::routes)
-        .configure(api_keys::routes)
-        .configure(objects::routes::<ServiceAccounts>)
-        .configure(objects::routes::<Teams>)
-        .configure(objects::routes::<Apis>)
-        .configure(apply::routes)
-        .configure(evaluate::routes)
-        .configure(config::routes)
-        .configure(health_detail::routes);
-}
-
-/// What the OpenAPI document says of them.
-pub(crate) const ROUTES: &[&[Route]] = &[
+/// The operations, resource by resource.
+const ROUTES: &[&[Route]] = &[
     tokens::ROUTES,
     revocations::ROUTES,
     revocation_rules::ROUTES,
@@ -98,25 +75,30 @@ pub(crate) const ROUTES: &[&[Route]] = &[
     health_detail::ROUTES,
 ];
 
-/// The schemas that the documentation of these paths refers to.
-pub(crate) fn schemas() -> impl Iterator<Item = Map<String, Value>> {
-    let resources = [
-        tokens::schemas(),
-        revocations::schemas(),
-        revocation_rules::schemas(),
-        keys::schemas(),
-        issuers::schemas(),
-        replay_claims::schemas(),
-        object_schemas::schemas(),
-    ];
-    resources.into_iter().filter_map(|schemas| match schemas {
-        Value::Object(schemas) => Some(schemas),
-        _ => None,
-    })
+/// Every operation. The listener serves these, and the OpenAPI document shows these.
+pub(crate) fn all_routes() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().copied().flatten()
+}
+
+/// Registers every path under `/admin/v1`.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    let mut resources: Vec<(&str, Resource)> = Vec::new();
+    for route in all_routes() {
+        let path = route.endpoint.path;
+        // The methods of one path belong to one resource.
+        let resource = match resources.iter().position(|(other, _)| *other == path) {
+            Some(index) => resources.swap_remove(index).1,
+            None => web::resource(path),
+        };
+        resources.push((path, resource.route(route.handler())));
+    }
+    for (_, resource) in resources {
+        config.service(resource);
+    }
 }
 
 /// One operation: where it is, how a request asks for it, and the work itself.
-pub(crate) trait Operation: Sized {
+pub(crate) trait Operation: Sized + 'static {
     /// What it answers when it is done.
     type Answer: Serialize + DeserializeOwned;
 
@@ -150,7 +132,7 @@ pub(crate) trait Operation: Sized {
     }
 
     /// The documentation of its query parameters.
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         Vec::new()
     }
 }
@@ -228,6 +210,8 @@ fn logged(answer: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::http::decoded;
 

@@ -2,30 +2,20 @@
 
 use std::marker::PhantomData;
 
-use actix_web::web::{self, ServiceConfig};
 use serde_json::{Value, json};
-use sts_api::{NewObject, Object, ObjectPage, ObjectQuery, ObjectSource, ReplacedObject, Written};
+use sts_api::{NewObject, Object, ObjectPage, ObjectQuery, ObjectSource, PageQuery, ReplacedObject, Written};
 use sts_types::ObjectKind;
+use utoipa::IntoParams as _;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::kinds::Kind;
 use super::managed::{self, Change, Expected, Place, etag};
 use super::preconditions::{check, required};
 use super::{
-    AnswerHead, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, merge_patch, perform,
+    AnswerHead, Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, merge_patch,
 };
 use crate::app_state::AppState;
-use crate::openapi::query_parameter;
-
-/// The paths of the objects of one kind, below `/admin/v1`. Those of issuer entries stand with the state of their keys.
-pub(super) fn routes<K: Kind>(routes: &mut ServiceConfig) {
-    routes.service(web::resource(K::ALL).get(perform::<ListObjects<K>>).post(perform::<CreateObject<K>>)).service(
-        web::resource(K::ONE)
-            .get(perform::<ShowObject<K>>)
-            .put(perform::<ReplaceObject<K>>)
-            .patch(perform::<ChangeObject<K>>)
-            .delete(perform::<DeleteObject<K>>),
-    );
-}
+use crate::openapi::{ChangedObject, Model, ObjectPatch, flag_parameter};
 
 pub(super) const fn documented<K: Kind>() -> [Route; 6] {
     [
@@ -68,7 +58,7 @@ impl<K: Kind> Operation for ListObjects<K> {
             name: K::IDS[0],
             summary: K::SUMMARIES[0],
             body: None,
-            answer: "ManagedObjects",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[],
         },
     };
@@ -94,7 +84,7 @@ impl<K: Kind> Operation for ListObjects<K> {
         managed::page(state, K::KIND, query.after.as_deref(), limit, fits)
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         query_parameters()
     }
 }
@@ -163,7 +153,7 @@ impl<K: Kind> Operation for ShowObject<K> {
             name: K::IDS[2],
             summary: K::SUMMARIES[2],
             body: None,
-            answer: "ManagedObject",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404],
         },
     };
@@ -185,7 +175,7 @@ impl<K: Kind> Operation for ShowObject<K> {
         managed::show(state, K::KIND, &self.name, self.source)
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         source_parameter()
     }
 
@@ -213,8 +203,8 @@ impl<K: Kind> Operation for CreateObject<K> {
         documentation: Documentation {
             name: K::IDS[1],
             summary: K::SUMMARIES[1],
-            body: Some(("NewObject", true)),
-            answer: "WrittenObject",
+            body: Some(Body::required::<NewObject>()),
+            answer: Some(Model::of::<ChangedObject>()),
             failures: &[403, 409, 422, 503],
         },
     };
@@ -241,7 +231,7 @@ impl<K: Kind> Operation for CreateObject<K> {
 
     const SUCCESSES: &'static [u16] = &[200, 201];
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         dry_run_parameter()
     }
 
@@ -281,8 +271,8 @@ impl<K: Kind> Operation for ReplaceObject<K> {
         documentation: Documentation {
             name: K::IDS[3],
             summary: K::SUMMARIES[3],
-            body: Some(("ReplacedObject", true)),
-            answer: "WrittenObject",
+            body: Some(Body::required::<ReplacedObject>()),
+            answer: Some(Model::of::<ChangedObject>()),
             failures: &[403, 404, 409, 412, 422, 428, 503],
         },
     };
@@ -316,7 +306,7 @@ impl<K: Kind> Operation for ReplaceObject<K> {
         changed(written)
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         dry_run_parameter()
     }
 }
@@ -393,8 +383,8 @@ impl<K: Kind> Operation for ChangeObject<K> {
         documentation: Documentation {
             name: K::IDS[4],
             summary: K::SUMMARIES[4],
-            body: Some(("ObjectPatch", true)),
-            answer: "WrittenObject",
+            body: Some(Body::required::<ObjectPatch>()),
+            answer: Some(Model::of::<ChangedObject>()),
             failures: &[403, 404, 409, 412, 422, 428, 503],
         },
     };
@@ -437,7 +427,7 @@ impl<K: Kind> Operation for ChangeObject<K> {
         changed(written)
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         dry_run_parameter()
     }
 }
@@ -469,7 +459,7 @@ impl<K: Kind> Operation for DeleteObject<K> {
             name: K::IDS[5],
             summary: K::SUMMARIES[5],
             body: None,
-            answer: "WrittenObject",
+            answer: Some(Model::of::<ChangedObject>()),
             failures: &[403, 404, 409, 412, 422, 428, 503],
         },
     };
@@ -501,45 +491,27 @@ impl<K: Kind> Operation for DeleteObject<K> {
         changed(written)
     }
 
-    fn query_parameters() -> Vec<Value> {
+    fn query_parameters() -> Vec<Parameter> {
         dry_run_parameter()
     }
 }
 
 /// The documentation of a list's query parameters.
-pub(super) fn query_parameters() -> Vec<Value> {
-    let text = || json!({ "type": "string" });
-    let mut parameters = source_parameter();
-    parameters.extend([
-        query_parameter("enabled", json!({ "type": "boolean" }), "Only objects that are enabled, or are not."),
-        query_parameter("team", text(), "Only accounts of this team."),
-        query_parameter("issuer", text(), "Only accounts with an identity of this issuer entry."),
-        query_parameter("q", text(), "Only objects with this text in their name, display name or description."),
-    ]);
-    parameters.extend(page_parameters());
-    parameters
+pub(super) fn query_parameters() -> Vec<Parameter> {
+    ObjectQuery::into_params(|| Some(ParameterIn::Query))
 }
 
 /// The documentation of the parameters of a page.
-pub(super) fn page_parameters() -> Vec<Value> {
-    vec![
-        query_parameter("after", json!({ "type": "string" }), "What the page before ended with."),
-        query_parameter(
-            "limit",
-            json!({ "type": "integer", "minimum": 1, "default": 100 }),
-            "The most that are answered.",
-        ),
-    ]
+pub(super) fn page_parameters() -> Vec<Parameter> {
+    PageQuery::into_params(|| Some(ParameterIn::Query))
 }
 
-pub(super) fn source_parameter() -> Vec<Value> {
-    let sources: Vec<&str> = ObjectSource::ALL.iter().map(|source| source.name()).collect();
-    vec![query_parameter("source", json!({ "enum": sources }), "Only what is declared there.")]
+pub(super) fn source_parameter() -> Vec<Parameter> {
+    query_parameters().into_iter().filter(|parameter| parameter.name == "source").collect()
 }
 
-pub(super) fn dry_run_parameter() -> Vec<Value> {
-    let what = "Change nothing, and answer the findings and what the change would do.";
-    vec![query_parameter("dry_run", json!({ "type": "boolean", "default": false }), what)]
+pub(super) fn dry_run_parameter() -> Vec<Parameter> {
+    vec![flag_parameter("dry_run", "Change nothing, and answer the findings and what the change would do.")]
 }
 
 fn dry_run(is_dry_run: bool) -> String {

@@ -1,24 +1,17 @@
 //! Claims on one-use tokens: `/admin/v1/replay-claims`. They tell whether a token was used, and by which request.
 
-use actix_web::web::{self, ServiceConfig};
-use serde_json::{Value, json};
+use serde_json::json;
 use sts_api::{EarlierUse, ReplayClaim};
 use sts_store::TakenClaim;
 use sts_types::Digest256;
 
 use super::{
-    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, perform,
-    store_unavailable,
+    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, store_unavailable,
 };
 use crate::app_state::AppState;
-use crate::openapi::schema_of;
+use crate::openapi::Model;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<FindReplayClaim>()];
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes.service(web::resource("/replay-claims/{key}").get(perform::<FindReplayClaim>));
-}
 
 /// Whether a one-use token was used, by the key of the claim on it.
 #[derive(Debug)]
@@ -39,7 +32,7 @@ impl Operation for FindReplayClaim {
             name: "findReplayClaim",
             summary: "Whether a one-use token was used, when and by which request, by the key of the claim on it",
             body: None,
-            answer: "ReplayClaim",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404, 503],
         },
     };
@@ -71,27 +64,6 @@ fn replay_claim(taken: Option<TakenClaim>) -> ReplayClaim {
     let earlier_use =
         earlier_use.map(|earlier| EarlierUse { at_millis: earlier.at_millis, request_id: earlier.request_id });
     ReplayClaim { taken: is_taken, earlier_use }
-}
-
-pub(super) fn schemas() -> Value {
-    json!({
-        "ReplayClaim": {
-            "type": "object",
-            "required": ["taken", "earlier_use"],
-            "properties": {
-                "taken": { "type": "boolean", "description": "Whether the token was used." },
-                "earlier_use": {
-                    "type": ["object", "null"],
-                    "description": "The exchange that it was spent on, where that is known.",
-                    "required": ["at_millis", "request_id"],
-                    "properties": {
-                        "at_millis": { "type": "integer", "description": "Milliseconds since the epoch." },
-                        "request_id": schema_of("RequestId"),
-                    },
-                },
-            },
-        },
-    })
 }
 
 #[cfg(test)]

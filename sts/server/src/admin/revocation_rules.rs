@@ -1,26 +1,17 @@
 //! The revocation rules in force: `/admin/v1/revocation-rules`.
 
-use actix_web::web::{self, ServiceConfig};
-use serde_json::{Value, json};
 use sts_api::{RevocationRules, UndoneRule};
 use sts_store::RuleId;
 
-use super::revocations::{coverage, covering, revocation};
+use super::revocations::{coverage, revocation};
 use super::{
-    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, perform,
+    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found,
     store_unavailable,
 };
 use crate::app_state::AppState;
-use crate::openapi::schema_of;
+use crate::openapi::Model;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ListRevocationRules>(), Route::to::<UndoRevocationRule>()];
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes
-        .service(web::resource("/revocation-rules").get(perform::<ListRevocationRules>))
-        .service(web::resource("/revocation-rules/{id}").delete(perform::<UndoRevocationRule>));
-}
 
 /// The rules in force.
 #[derive(Debug)]
@@ -38,7 +29,7 @@ impl Operation for ListRevocationRules {
             name: "listRevocationRules",
             summary: "The revocation rules in force, oldest first, each with who made it, when and why",
             body: None,
-            answer: "RevocationRules",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[503],
         },
     };
@@ -80,7 +71,7 @@ impl Operation for UndoRevocationRule {
             name: "undoRevocationRule",
             summary: "Take a rule back: the tokens that it covered are active again, unless something else revokes them",
             body: None,
-            answer: "Undone",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404, 503],
         },
     };
@@ -106,19 +97,6 @@ impl Operation for UndoRevocationRule {
         tracing::warn!(undone = %logged(&undone), by = %caller.name, "a revocation rule was taken back");
         Ok(undone)
     }
-}
-
-pub(super) fn schemas() -> Value {
-    json!({
-        "RevocationRules": {
-            "type": "object",
-            "required": ["revocation_rules"],
-            "properties": { "revocation_rules": { "type": "array", "items": schema_of("Object") } },
-        },
-        "Undone": covering(json!(["undone", "covered", "at_least"]), json!({
-            "undone": { "type": "object", "description": "The rule that was taken back." },
-        })),
-    })
 }
 
 #[cfg(test)]

@@ -1,23 +1,17 @@
 //! Revocations: `/admin/v1/revocations`.
 
-use actix_web::web::{self, ServiceConfig};
-use serde_json::{Value, json};
 use sts_api::{Coverage, Revocation, RevocationRequest, RevocationRule, RevocationScope, Revoked};
 use sts_service::{CoveredTokens, RevocationError};
+use utoipa::openapi::path::Parameter;
 
 use super::{
-    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found, perform,
+    Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found,
     refused, store_unavailable,
 };
 use crate::app_state::AppState;
-use crate::openapi::query_parameter;
+use crate::openapi::{Model, flag_parameter};
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<RevokeTokens>()];
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes.service(web::resource("/revocations").post(perform::<RevokeTokens>));
-}
 
 /// Revokes one token, or by rule.
 #[derive(Debug)]
@@ -34,8 +28,8 @@ impl Operation for RevokeTokens {
         documentation: Documentation {
             name: "revokeTokens",
             summary: "Revoke by jti or rule: all that is given must match",
-            body: Some(("Revocation", true)),
-            answer: "Revoked",
+            body: Some(Body::required::<RevocationRequest>()),
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404, 503],
         },
     };
@@ -93,10 +87,9 @@ impl Operation for RevokeTokens {
         }
     }
 
-    fn query_parameters() -> Vec<Value> {
-        vec![query_parameter(
+    fn query_parameters() -> Vec<Parameter> {
+        vec![flag_parameter(
             "dry_run",
-            json!({ "type": "boolean", "default": false }),
             "Count the tokens that would be ended, and revoke nothing; the body may say it, too.",
         )]
     }
@@ -152,68 +145,10 @@ pub(super) fn coverage(own: CoveredTokens) -> Coverage {
     Coverage { covered: own.covered.map(|covered| covered as u64), at_least: own.at_least }
 }
 
-/// The schema of an answer that says how many tokens a revocation covers.
-pub(super) fn covering(required: Value, mut members: Value) -> Value {
-    let counts = json!({
-        "covered": {
-            "type": ["integer", "null"],
-            "description": "How many live tokens, those left out that something else has revoked; `null` when the store stopped \
-                            answering before they were counted.",
-        },
-        "at_least": { "type": "boolean", "description": "Whether there may be more: there was no time to look at every record." },
-    });
-    if let (Some(members), Value::Object(counts)) = (members.as_object_mut(), counts) {
-        members.extend(counts);
-    }
-    json!({ "type": "object", "required": required, "properties": members })
-}
-
-pub(super) fn schemas() -> Value {
-    let text = || json!({ "type": "string" });
-    json!({
-        "Revoked": covering(json!(["covered", "at_least", "dry_run"]), json!({
-            "revocation": { "type": "object", "description": "As it is recorded; not there for a dry run." },
-            "dry_run": { "type": "boolean", "description": "Whether nothing was revoked." },
-        })),
-        "Revocation": {
-            "type": "object",
-            "minProperties": 1,
-            "properties": {
-                "jti": text(),
-                "account": text(),
-                "identity": text(),
-                "issuer": { "type": "string", "description": "An issuer entry's name." },
-                "subject": { "type": "string", "description": "A pattern." },
-                "api_key": { "type": "string", "description": "An API key's id." },
-                "issuer_kid": text(),
-                "kid": text(),
-                "generation": text(),
-                "claim": {
-                    "description": "Patterns by claim name; also as `NAME=PATTERN`, or a list of these.",
-                    "oneOf": [
-                        { "type": "object", "additionalProperties": text() },
-                        text(),
-                        { "type": "array", "items": text() },
-                    ],
-                },
-                "before": {
-                    "description": "Only tokens issued before this moment, which has passed. Without it, every token recorded by now.",
-                    "oneOf": [
-                        { "type": "integer", "description": "Epoch seconds." },
-                        { "type": "string", "format": "date-time" },
-                    ],
-                },
-                "reason": text(),
-                "force": { "type": "boolean", "description": "Take names that neither the configuration nor a record has." },
-                "dry_run": { "type": "boolean", "description": "Count the tokens that would be ended, and revoke nothing." },
-            },
-            "additionalProperties": false,
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::tests::is_read_again;
     use super::*;
     use sts_types::UnixTime;
@@ -266,8 +201,8 @@ mod tests {
     fn a_documented_revocation_has_the_members_that_are_read() {
         let read = json!(full());
         let mut read: Vec<&String> = read.as_object().unwrap().keys().collect();
-        let schemas = schemas();
-        let mut documented: Vec<&String> = schemas["Revocation"]["properties"].as_object().unwrap().keys().collect();
+        let schema = json!(<RevocationRequest as utoipa::PartialSchema>::schema());
+        let mut documented: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
         read.sort();
         documented.sort();
         assert_eq!(documented, read);

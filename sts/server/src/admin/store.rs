@@ -1,20 +1,15 @@
 //! The store as a whole: `/admin/v1/store`.
 
-use actix_web::web::{self, ServiceConfig};
 use serde_json::json;
-use sts_api::Acceptance;
+use sts_api::{Acceptance, NoMembers};
 
 use super::{
-    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, perform, store_unavailable,
+    Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, store_unavailable,
 };
 use crate::app_state::AppState;
+use crate::openapi::Model;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<AcceptEpoch>()];
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes.service(web::resource("/store/accept-epoch").post(perform::<AcceptEpoch>));
-}
 
 /// Takes the store as it is, although something is missing from it.
 #[derive(Debug)]
@@ -31,8 +26,8 @@ impl Operation for AcceptEpoch {
         documentation: Documentation {
             name: "acceptEpoch",
             summary: "Take the store as it is, after it was emptied or put back",
-            body: Some(("NoMembers", false)),
-            answer: "Object",
+            body: Some(Body::optional::<NoMembers>()),
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[503],
         },
     };

@@ -1,27 +1,20 @@
 //! Recorded tokens: `/admin/v1/tokens`.
 
-use actix_web::web::{self, ServiceConfig};
-use serde_json::{Value, json};
 use sts_api::{Ancestry, Credential, CredentialKind, Token, TokenPage, TokenQuery, TokenState};
 use sts_service::{ListError, TokenView};
 use sts_types::{Jti, Proof};
+use utoipa::IntoParams as _;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::revocations::revocation;
 use super::{
-    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, perform, refused,
+    Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, not_found, refused,
     store_unavailable,
 };
 use crate::app_state::AppState;
-use crate::openapi::{query_parameter, schema_of};
+use crate::openapi::Model;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ListTokens>(), Route::to::<ShowToken>()];
-
-/// The paths of this resource, below `/admin/v1`.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes
-        .service(web::resource("/tokens").get(perform::<ListTokens>))
-        .service(web::resource("/tokens/{jti}").get(perform::<ShowToken>));
-}
 
 /// Recorded tokens, newest first.
 #[derive(Debug, Default)]
@@ -39,7 +32,7 @@ impl Operation for ListTokens {
             name: "listTokens",
             summary: "Recorded tokens, newest first",
             body: None,
-            answer: "Tokens",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404, 503],
         },
     };
@@ -72,25 +65,8 @@ impl Operation for ListTokens {
         })
     }
 
-    fn query_parameters() -> Vec<Value> {
-        let text = || json!({ "type": "string" });
-        let states: Vec<&str> = TokenState::ALL.iter().map(|state| state.name()).collect();
-        vec![
-            query_parameter("account", text(), "Of this account only, by id or username."),
-            query_parameter("identity", text(), "Of identities of this name only."),
-            query_parameter("issuer", text(), "Exchanged for tokens of this issuer entry only."),
-            query_parameter("subject", text(), "Whose subject token's `sub` this pattern matches."),
-            query_parameter("api", text(), "For this API only, by name."),
-            query_parameter("issued_after", text(), "Issued then or later: epoch seconds, or RFC 3339."),
-            query_parameter("issued_before", text(), "Issued before: epoch seconds, or RFC 3339."),
-            query_parameter("state", json!({ "enum": states }), "In this state only."),
-            query_parameter("after", text(), "The `next` of the page before."),
-            query_parameter(
-                "limit",
-                json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }),
-                "The most that are answered. There may be fewer and more to come: `next` says so.",
-            ),
-        ]
+    fn query_parameters() -> Vec<Parameter> {
+        TokenQuery::into_params(|| Some(ParameterIn::Query))
     }
 }
 
@@ -112,7 +88,7 @@ impl Operation for ShowToken {
             name: "showToken",
             summary: "One recorded token",
             body: None,
-            answer: "Token",
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404, 503],
         },
     };
@@ -193,30 +169,10 @@ fn token(TokenView { record, state, revoked }: TokenView) -> Token {
     }
 }
 
-pub(super) fn schemas() -> Value {
-    let text = || json!({ "type": "string" });
-    let seconds = || json!({ "type": "integer", "description": "Epoch seconds." });
-    json!({
-        "Token": {
-            "type": "object",
-            "required": ["jti", "account", "audience", "iat", "exp", "state"],
-            "properties": { "jti": text(), "account": text(), "audience": text(), "iat": seconds(), "exp": seconds(), "state": text() },
-        },
-        "Tokens": {
-            "type": "object",
-            "required": ["tokens", "next"],
-            "properties": {
-                "tokens": { "type": "array", "items": schema_of("Token") },
-                "next": { "type": ["string", "null"], "description": "Go on `after` this; `null` when there are no more." },
-                "notes": { "type": "array", "items": text(), "description": "Names in the query that nobody has, or that `after` is forgotten." },
-                "forgotten": { "type": "boolean", "description": "Whether `after` is forgotten: list again from the start." },
-            },
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::super::tests::is_read_again;
     use super::*;
     use sts_store::contract::{in_version_1, record};

@@ -10,6 +10,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use sts_service::{Reason, RefusedError};
 
+use super::endpoint::{HttpEndpoint, register};
 use super::{Draining, Failure};
 use crate::admin::{self, health};
 use crate::admin_token::AdminToken;
@@ -27,16 +28,30 @@ pub(crate) struct AdminState {
     pub(crate) draining: Draining,
 }
 
-/// Every path of the admin listener; those of operations stand in the files of their resources.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes
-        .service(web::resource("/metrics").get(metrics_text))
-        .service(web::resource("/readyz").get(ready))
-        .service(web::resource("/healthz").get(live))
-        .service(web::resource("/openapi.json").get(openapi_document))
-        .service(
-            web::scope("/admin").wrap(from_fn(admin::authenticate)).service(web::scope("/v1").configure(admin::routes)),
-        );
+/// What the admin listener tells without a token. Operations stand in the files of their resources.
+pub(crate) const OPEN_ENDPOINTS: &[HttpEndpoint] = &[
+    HttpEndpoint {
+        paths: &["/metrics"],
+        method: "GET",
+        documentation: Some(openapi::admin::metrics),
+        handle: |route| route.to(metrics_text),
+    },
+    HttpEndpoint { paths: &["/readyz"], method: "GET", documentation: None, handle: |route| route.to(ready) },
+    HttpEndpoint { paths: &["/healthz"], method: "GET", documentation: None, handle: |route| route.to(live) },
+    HttpEndpoint {
+        paths: &["/openapi.json"],
+        method: "GET",
+        documentation: Some(openapi::admin::openapi),
+        handle: |route| route.to(openapi_document),
+    },
+];
+
+/// Every path of the admin listener.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    register(OPEN_ENDPOINTS, config);
+    config.service(
+        web::scope("/admin").wrap(from_fn(admin::authenticate)).service(web::scope("/v1").configure(admin::routes)),
+    );
 }
 
 /// `GET /metrics`, for Prometheus.

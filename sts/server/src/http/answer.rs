@@ -23,16 +23,26 @@ use super::{Failure, caught, head};
 /// Answers a request with what `next` makes of it. A panic becomes a 500, and the process goes on.
 pub(super) async fn answer(
     listener: Listener,
-    mut request: ServiceRequest,
+    request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse, Error> {
-    let connection = ConnectionUse::begin(request.request());
     let context = Context::new(RequestContext {
         request_id: listener.service().new_request_id(),
         source: listener.source(request.request()),
         arrived: listener.service().clock().monotonic(),
     });
     let form = ErrorForm::of(request.path(), listener.is_admin());
+    answer_in(context, form, || listener.draining().has_begun(), request, next).await
+}
+
+async fn answer_in(
+    context: Context,
+    form: ErrorForm,
+    is_draining: impl Fn() -> bool,
+    mut request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse, Error> {
+    let connection = ConnectionUse::begin(request.request());
     let body = RequestBody::take_from(&mut request);
     request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(body.clone());
@@ -52,7 +62,7 @@ pub(super) async fn answer(
     let mut response = rendered(response, &context.request_id, form);
     failure::mark(&mut response, &context.request_id);
     let mut response = body.close_if_unread(response);
-    connection.settle(&mut response, listener.draining().has_begun());
+    connection.settle(&mut response, is_draining());
     Ok(ServiceResponse::new(request, response))
 }
 
@@ -156,5 +166,51 @@ impl ConnectionUse {
 
     fn end(&self) {
         self.in_flight.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix_web::body::to_bytes;
+    use actix_web::middleware::from_fn;
+    use actix_web::{App, test, web};
+    use serde_json::Value;
+
+    use super::*;
+
+    async fn panics() -> HttpResponse {
+        panic!("a secret in a message")
+    }
+
+    #[actix_web::test]
+    async fn c123_a_handler_that_panics_is_one_500_that_says_nothing() {
+        let id = RequestId::new("01J00000000000000000000000").unwrap();
+        let context = Context::new(RequestContext { request_id: id.clone(), source: None, arrived: Duration::ZERO });
+        let paths = ["/panics", "/.well-known/panics"];
+        let app = App::new()
+            .service(web::resource(paths).to(panics))
+            .service(web::resource("/fine").to(HttpResponse::Ok))
+            .wrap(from_fn(move |request, next| {
+                let form = ErrorForm::of(ServiceRequest::path(&request), false);
+                answer_in(context.clone(), form, || false, request, next)
+            }));
+        let app = test::init_service(app).await;
+        for path in paths {
+            let request = test::TestRequest::with_uri(path).to_request();
+            // The listener writes the error's answer.
+            let response = test::try_call_service(&app, request).await.unwrap_err().error_response();
+            assert_eq!(response.status(), 500);
+            assert_eq!(response.head().connection_type(), ConnectionType::Close);
+            assert_eq!(response.headers().get("x-request-id").unwrap(), id.as_str());
+            let body: Value = serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
+            assert_eq!((&body["error"], &body["reason"]), (&"server_error".into(), &"server_error".into()));
+            assert_eq!(body["request_id"], id.as_str());
+            assert!(!body.to_string().contains("secret"), "{body}");
+            // The next one is answered as if nothing had been.
+            let fine = test::call_service(&app, test::TestRequest::with_uri("/fine").to_request()).await;
+            assert_eq!(fine.status(), 200);
+        }
     }
 }

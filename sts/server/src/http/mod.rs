@@ -12,6 +12,7 @@ mod connection;
 mod context;
 mod credentials;
 mod draining;
+mod endpoint;
 mod failure;
 mod failure_limit;
 mod form;
@@ -24,18 +25,21 @@ mod public;
 mod reason;
 mod routing;
 
-pub(crate) use admin::AdminState;
+pub(crate) use admin::{AdminState, OPEN_ENDPOINTS};
 pub(crate) use body::{MAX_BODY, RequestBody};
 pub(crate) use client_ip::Proxies;
 pub(crate) use context::from_extensions;
 pub(crate) use credentials::{Credentials, credentials, dpop_proofs};
 pub(crate) use draining::Draining;
+#[cfg(test)]
+pub(crate) use endpoint::register;
+pub(crate) use endpoint::{HttpEndpoint, method};
 pub(crate) use failure::{BEARER, Failure};
 pub(crate) use failure_limit::FailureLimit;
 pub(crate) use form::{Media, media};
 pub(crate) use listener::{BindError, ListenerSpec, Listeners, ServedCertificate, leaf_problems, read_certificate};
 pub(crate) use metadata::Metadata;
-pub(crate) use public::PublicState;
+pub(crate) use public::{PUBLIC_ENDPOINTS, PublicState};
 pub(crate) use reason::HttpReason;
 pub(crate) use routing::decoded;
 

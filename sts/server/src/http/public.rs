@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use sts_keyring::MAX_AGE;
@@ -19,11 +19,13 @@ use sts_types::rfc::{self, parameter};
 use super::body::RequestBody;
 use super::context::Context;
 use super::credentials::{ClientHeader, Credentials, client, credentials, dpop_proofs};
+use super::endpoint::{HttpEndpoint, register};
 use super::failure::{BASIC, BASIC_OR_BEARER};
 use super::form::{Accepts, parameters};
 use super::limit::{counted, limit_refusals};
 use super::reason::HttpReason;
 use super::{Draining, Failure, FailureLimit, Metadata, Proxies, metadata};
+use crate::openapi::public as documented;
 use crate::store_health::StoreHealth;
 
 /// The media type of a signed introspection answer (RFC 9701 section 8.2).
@@ -47,16 +49,59 @@ pub(crate) struct PublicState {
 }
 
 /// Every path of the public listener.
-pub(super) fn routes(routes: &mut ServiceConfig) {
-    routes
-        .service(web::resource(TOKEN).route(web::post().to(token).wrap(from_fn(limit_refusals))))
-        .service(web::resource("/revoke").route(web::post().to(revoke).wrap(from_fn(limit_refusals))))
-        .service(web::resource("/introspect").route(web::post().to(introspect).wrap(from_fn(limit_refusals))))
-        .service(web::resource(metadata::PATHS).get(metadata))
-        .service(web::resource(["/.well-known/jwks.json", "/.well-known/jwks"]).get(key_set))
-        .service(web::resource("/status/{list}").get(status_list))
-        .service(web::resource(LIVE).get(live))
-        .service(web::resource(READY).get(ready));
+pub(crate) const PUBLIC_ENDPOINTS: &[HttpEndpoint] = &[
+    HttpEndpoint {
+        paths: &[TOKEN],
+        method: "POST",
+        documentation: Some(documented::exchange),
+        handle: |route| route.to(token).wrap(from_fn(limit_refusals)),
+    },
+    HttpEndpoint {
+        paths: &["/revoke"],
+        method: "POST",
+        documentation: Some(documented::revoke),
+        handle: |route| route.to(revoke).wrap(from_fn(limit_refusals)),
+    },
+    HttpEndpoint {
+        paths: &["/introspect"],
+        method: "POST",
+        documentation: Some(documented::introspect),
+        handle: |route| route.to(introspect).wrap(from_fn(limit_refusals)),
+    },
+    HttpEndpoint {
+        paths: &metadata::PATHS,
+        method: "GET",
+        documentation: Some(documented::metadata),
+        handle: |route| route.to(metadata),
+    },
+    HttpEndpoint {
+        paths: &["/.well-known/jwks.json", "/.well-known/jwks"],
+        method: "GET",
+        documentation: Some(documented::key_set),
+        handle: |route| route.to(key_set),
+    },
+    HttpEndpoint {
+        paths: &["/status/{list}"],
+        method: "GET",
+        documentation: Some(documented::status_list),
+        handle: |route| route.to(status_list),
+    },
+    HttpEndpoint {
+        paths: &[LIVE],
+        method: "GET",
+        documentation: Some(documented::live),
+        handle: |route| route.to(live),
+    },
+    HttpEndpoint {
+        paths: &[READY],
+        method: "GET",
+        documentation: Some(documented::ready),
+        handle: |route| route.to(ready),
+    },
+];
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    register(PUBLIC_ENDPOINTS, config);
 }
 
 pub(super) const TOKEN: &str = "/token";

@@ -1,96 +1,103 @@
-//! The admin listener: what its routes say of themselves, and what is open to everybody.
+//! What the OpenAPI document says of the admin listener: of each operation what its route knows,
+//! and of what is open to everybody.
 
-use serde_json::{Map, Value, json};
+use sts_api::Finding;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterIn, PathItem};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::{Required, SecurityRequirement};
 
-use super::{Described, answer, empty, errors, schema_of};
-use crate::admin::{Documentation, ROUTES, Route};
+use super::public::path_parameter;
+use super::public_models::{AnyObject, ErrorModel, ProblemModel};
+use super::responses::{answer, empty, errors, problems, string, text};
+use super::{Documented, Model, http_method};
+use crate::admin::{Body, Documentation, Route, all_routes};
 
 /// The statuses that any operation may answer with.
 const STATUSES: &[u16] = &[400, 401, 403, 413, 415];
 
-pub(super) fn all() -> Vec<Described> {
-    let operations = ROUTES.iter().copied().flatten().map(described);
-    [metrics(), openapi()].into_iter().chain(operations).collect()
+/// The types that the document shows beside those of operations.
+pub(super) const MODELS: &[Model] =
+    &[Model::of::<AnyObject>(), Model::of::<ErrorModel>(), Model::of::<ProblemModel>(), Model::of::<Finding>()];
+
+/// The types that operations read and answer.
+pub(super) fn models() -> impl Iterator<Item = Model> {
+    all_routes().flat_map(|route| {
+        let documentation = &route.endpoint.documentation;
+        documentation.body.iter().map(|body| body.model).chain(documentation.answer)
+    })
 }
 
-fn described(route: &Route) -> Described {
-    let Documentation { name, summary, body, answer: schema, failures } = &route.endpoint.documentation;
-    let mut responses = problems(&[STATUSES, failures].concat());
-    for status in route.successes {
-        let done = match status {
-            201 => answer("Created", schema),
-            204 => empty("Gone"),
-            _ => answer("Done", schema),
+pub(super) fn operations() -> impl Iterator<Item = Documented> {
+    all_routes().map(|route| {
+        let item = PathItem::new(http_method(route.endpoint.method), operation(route));
+        (route.endpoint.full_path(), item)
+    })
+}
+
+fn operation(route: &Route) -> OperationBuilder {
+    let Documentation { name, summary, body, answer: model, failures } = &route.endpoint.documentation;
+    let responses = route.successes.iter().fold(problems(&[STATUSES, failures].concat()), |responses, status| {
+        let description = match status {
+            201 => "Created",
+            204 => "Gone",
+            _ => "Done",
         };
-        responses.insert(status.to_string(), done);
-    }
-    let path = route.endpoint.full_path();
-    let mut parameters = path_parameters(&path);
-    if failures.contains(&428) {
-        parameters.push(json!({
-            "name": "If-Match", "in": "header", "required": true, "schema": { "type": "string" },
-            "description": "The `ETag` of the state that the change is of.",
-        }));
-    }
-    parameters.extend((route.query_parameters)());
-    let mut operation = json!({
-        "operationId": name,
-        "summary": summary,
-        "tags": ["admin"],
-        "security": [{ "admin": [] }],
-        "parameters": parameters,
-        "responses": responses,
+        let done = match model {
+            Some(model) if *status != 204 => answer(description, *model),
+            _ => empty(description),
+        };
+        responses.response(status.to_string(), done)
     });
-    if let (Some((schema, is_required)), Some(members)) = (body, operation.as_object_mut()) {
-        let media = if route.endpoint.method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        let content = json!({ media: { "schema": schema_of(schema) } });
-        members.insert("requestBody".to_owned(), json!({ "required": is_required, "content": content }));
-    }
-    Described { method: route.endpoint.method.to_lowercase(), path, operation }
-}
-
-/// Errors in the form that those of operations have.
-fn problems(statuses: &[u16]) -> Map<String, Value> {
-    let mut responses = errors(statuses);
-    for response in responses.values_mut() {
-        if let Some(members) = response.as_object_mut() {
-            let content = json!({ "application/problem+json": { "schema": schema_of("Problem") } });
-            members.insert("content".to_owned(), content);
+    let path = route.endpoint.full_path();
+    let if_match = failures.contains(&428).then(if_match);
+    let parameters = path_parameters(&path).chain(if_match).chain((route.query_parameters)());
+    let operation = OperationBuilder::new()
+        .operation_id(Some(*name))
+        .summary(Some(*summary))
+        .tag("admin")
+        .security(SecurityRequirement::new("admin", [""; 0]))
+        .parameters(Some(parameters))
+        .responses(responses.build());
+    match body {
+        None => operation,
+        Some(Body { model, is_required }) => {
+            let content = ContentBuilder::new().schema(Some(model.reference())).build();
+            let required = if *is_required { Required::True } else { Required::False };
+            let media =
+                if route.endpoint.method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+            let body = RequestBodyBuilder::new().content(media, content).required(Some(required));
+            operation.request_body(Some(body.build()))
         }
     }
-    responses
 }
 
-fn path_parameters(path: &str) -> Vec<Value> {
+fn path_parameters(path: &str) -> impl Iterator<Item = Parameter> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let parameter =
-        |name: &str| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } });
-    names.map(parameter).collect()
+    names.map(|name| path_parameter(name).build())
 }
 
-fn metrics() -> Described {
-    let mut responses = errors(&[400]);
-    let mut text = empty("Counts, in the text format of Prometheus");
-    if let Some(members) = text.as_object_mut() {
-        members.insert("content".to_owned(), json!({ "text/plain": { "schema": { "type": "string" } } }));
-    }
-    responses.insert("200".to_owned(), text);
-    open("/metrics", "metrics", "Counts for Prometheus", responses)
+/// The condition of a change.
+fn if_match() -> Parameter {
+    Parameter::builder()
+        .name("If-Match")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::True)
+        .description(Some("The `ETag` of the state that the change is of."))
+        .schema(Some(string()))
+        .build()
 }
 
-fn openapi() -> Described {
-    let mut responses = errors(&[400]);
-    responses.insert("200".to_owned(), answer("The document", "Object"));
-    open("/openapi.json", "openapi", "This document", responses)
+pub(crate) fn metrics() -> OperationBuilder {
+    let counts = text("Counts, in the text format of Prometheus", "text/plain");
+    open("metrics", "Counts for Prometheus").responses(errors(&[400]).response("200", counts).build())
 }
 
-fn open(path: &'static str, name: &str, summary: &str, responses: Map<String, Value>) -> Described {
-    let operation = json!({
-        "operationId": name,
-        "summary": summary,
-        "tags": ["admin"],
-        "security": [],
-        "responses": responses,
-    });
-    Described { method: "get".to_owned(), path: path.to_owned(), operation }
+pub(crate) fn openapi() -> OperationBuilder {
+    let found = answer("The document", Model::of::<AnyObject>());
+    open("openapi", "This document").responses(errors(&[400]).response("200", found).build())
+}
+
+fn open(name: &str, summary: &str) -> OperationBuilder {
+    OperationBuilder::new().operation_id(Some(name)).summary(Some(summary)).tag("admin").securities(Some([]))
 }

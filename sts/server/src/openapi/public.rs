@@ -1,156 +1,123 @@
-//! The public listener.
+//! What the OpenAPI document says of the endpoints of the public listener. The listener's table of
+//! endpoints refers to these functions.
 
-use serde_json::{Map, Value, json};
+use sts_api::Readiness;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::response::{ResponseBuilder, ResponsesBuilder};
+use utoipa::openapi::{Content, Required, SecurityRequirement};
 
-use super::{Described, answer, empty, errors, schema_of};
+use super::Model;
+use super::public_models::{ExchangeAnswer, ExchangeRequest, Introspection, KeySet, ServerMetadata, TokenRequest};
+use super::responses::{answer, empty, errors, string, text, text_header};
 
-/// What the public listener answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
-    Token,
-    Revoke,
-    Introspect,
-    Metadata,
-    KeySet,
-    StatusList,
-    Live,
-    Ready,
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+
+/// The types that these operations refer to.
+pub(super) const MODELS: &[Model] = &[
+    Model::of::<ExchangeRequest>(),
+    Model::of::<ExchangeAnswer>(),
+    Model::of::<TokenRequest>(),
+    Model::of::<Introspection>(),
+    Model::of::<ServerMetadata>(),
+    Model::of::<KeySet>(),
+    Model::of::<Readiness>(),
+];
+
+pub(crate) fn exchange() -> OperationBuilder {
+    let model = Model::of::<ExchangeRequest>();
+    let responses = errors(&[400, 401, 413, 415, 429, 503]);
+    let operation =
+        public("exchange", "Exchange an ID token, a token of ours or an API key for an access token", responses)
+            .parameter(dpop());
+    posted(operation, &[(FORM, model), (JSON, model)], answer("Minted, and recorded", Model::of::<ExchangeAnswer>()))
+        .securities(Some([SecurityRequirement::default(), requirement("key")]))
 }
 
-impl Endpoint {
-    /// Where each endpoint is.
-    const PATHS: &[(&'static str, Self)] = &[
-        ("/token", Self::Token),
-        ("/revoke", Self::Revoke),
-        ("/introspect", Self::Introspect),
-        ("/.well-known/openid-configuration", Self::Metadata),
-        ("/.well-known/oauth-authorization-server", Self::Metadata),
-        ("/.well-known/jwks.json", Self::KeySet),
-        ("/.well-known/jwks", Self::KeySet),
-        ("/status/{list}", Self::StatusList),
-        ("/healthz", Self::Live),
-        ("/readyz", Self::Ready),
-    ];
+pub(crate) fn revoke() -> OperationBuilder {
+    let responses = errors(&[400, 401, 403, 413, 415, 429, 503]);
+    let operation = public("revoke", "Revoke the token that is presented (RFC 7009)", responses);
+    let done = empty("It is revoked, or was never a token of ours");
+    posted(operation, &[(FORM, Model::of::<TokenRequest>())], done)
+        .securities(Some([SecurityRequirement::default(), requirement("api"), requirement("bearer")]))
+        .parameter(dpop())
 }
 
-pub(super) fn all() -> Vec<Described> {
-    Endpoint::PATHS.iter().map(|(path, endpoint)| described(path, *endpoint)).collect()
+pub(crate) fn introspect() -> OperationBuilder {
+    let signed = string().description(Some("RFC 9701, where `Accept` asks for it."));
+    let told = answer("What the token is; exactly `{\"active\":false}` for every other", Model::of::<Introspection>())
+        .content("application/token-introspection+jwt", Content::new(Some(signed)));
+    let responses = errors(&[400, 401, 403, 413, 415, 429, 503]);
+    let operation = public("introspect", "Ask whether a token is active (RFC 7662)", responses);
+    posted(operation, &[(FORM, Model::of::<TokenRequest>())], told)
+        .securities(Some([requirement("api"), requirement("bearer")]))
+        .parameter(dpop())
 }
 
-fn described(path: &'static str, endpoint: Endpoint) -> Described {
-    let method = match endpoint {
-        Endpoint::Token | Endpoint::Revoke | Endpoint::Introspect => "post",
-        _ => "get",
-    };
-    // The first path of an endpoint has its name; the others are aliases.
-    let nth = Endpoint::PATHS.iter().filter(|(_, other)| *other == endpoint).position(|(other, _)| *other == path);
-    let alias = nth.filter(|at| *at > 0).map(|at| format!("Alias{at}")).unwrap_or_default();
-    let (name, summary, mut operation) = operation(endpoint);
-    if let Some(members) = operation.as_object_mut() {
-        members.insert("operationId".to_owned(), json!(format!("{name}{alias}")));
-        members.insert("summary".to_owned(), json!(summary));
-        members.insert("tags".to_owned(), json!(["public"]));
-    }
-    Described { method: method.to_owned(), path: path.to_owned(), operation }
+pub(crate) fn metadata() -> OperationBuilder {
+    let found = answer("The document", Model::of::<ServerMetadata>());
+    cached("metadata", "Our metadata (RFC 8414)", found, errors(&[]))
 }
 
-fn operation(endpoint: Endpoint) -> (&'static str, &'static str, Value) {
-    match endpoint {
-        Endpoint::Token => (
-            "exchange",
-            "Exchange a platform's ID token for an access token (RFC 8693, RFC 7523)",
-            posted(
-                json!({
-                    "application/x-www-form-urlencoded": { "schema": schema_of("ExchangeRequest") },
-                    "application/json": { "schema": schema_of("ExchangeRequest") },
-                }),
-                json!([]),
-                answer("Minted, and recorded", "ExchangeAnswer"),
-                &[400, 401, 413, 415, 429, 503],
-            ),
-        ),
-        Endpoint::Revoke => (
-            "revoke",
-            "Revoke the token that is presented (RFC 7009)",
-            posted(
-                json!({ "application/x-www-form-urlencoded": { "schema": schema_of("TokenRequest") } }),
-                json!([{}, { "api": [] }, { "bearer": [] }]),
-                empty("It is revoked, or was never a token of ours"),
-                &[400, 401, 403, 413, 415, 429, 503],
-            ),
-        ),
-        Endpoint::Introspect => {
-            let mut told = answer("What the token is; exactly `{\"active\":false}` for every other", "Introspection");
-            if let Some(content) = told.get_mut("content").and_then(Value::as_object_mut) {
-                let signed =
-                    json!({ "schema": { "type": "string", "description": "RFC 9701, where `Accept` asks for it." } });
-                content.insert("application/token-introspection+jwt".to_owned(), signed);
-            }
-            let operation = posted(
-                json!({ "application/x-www-form-urlencoded": { "schema": schema_of("TokenRequest") } }),
-                json!([{ "api": [] }, { "bearer": [] }]),
-                told,
-                &[400, 401, 403, 413, 415, 429, 503],
-            );
-            ("introspect", "Ask whether a token is active (RFC 7662)", operation)
-        }
-        Endpoint::Metadata => ("metadata", "Our metadata (RFC 8414)", document("Metadata")),
-        Endpoint::KeySet => ("keySet", "Our public keys (RFC 7517)", document("KeySet")),
-        Endpoint::StatusList => ("statusList", "The status of tokens (draft-ietf-oauth-status-list)", status_list()),
-        Endpoint::Live => ("live", "Whether the process serves", status("It serves", &[])),
-        Endpoint::Ready => (
-            "ready",
-            "Whether exchanges can be served; the admin listener's has the detail as JSON",
-            status("They can", &["503"]),
-        ),
-    }
+pub(crate) fn key_set() -> OperationBuilder {
+    let found = answer("The document", Model::of::<KeySet>());
+    cached("keySet", "Our public keys (RFC 7517)", found, errors(&[]))
 }
 
-fn posted(content: Value, security: Value, granted: Value, statuses: &[u16]) -> Value {
-    let mut responses = errors(statuses);
-    responses.insert("200".to_owned(), granted);
-    json!({ "requestBody": { "required": true, "content": content }, "security": security, "responses": responses })
+pub(crate) fn status_list() -> OperationBuilder {
+    let found = text("The list, signed", "application/statuslist+jwt");
+    let summary = "The status of tokens (draft-ietf-oauth-status-list)";
+    let list = path_parameter("list").description(Some("As `status.status_list.uri` of a token ends."));
+    cached("statusList", summary, found, errors(&[404, 503])).parameter(list)
 }
 
-/// A JSON document that caches may keep.
-fn document(schema: &str) -> Value {
-    cached(answer("The document", schema), errors(&[]))
+pub(crate) fn live() -> OperationBuilder {
+    public("live", "Whether the process serves", errors(&[])).response("200", empty("It serves"))
+}
+
+pub(crate) fn ready() -> OperationBuilder {
+    let summary = "Whether exchanges can be served; the admin listener's has the detail as JSON";
+    let detailed =
+        |description| empty(description).content(JSON, Content::new(Some(Model::of::<Readiness>().reference())));
+    let responses = errors(&[]).response("200", detailed("They can")).response("503", detailed("They cannot"));
+    public("ready", summary, responses)
+}
+
+fn public(name: &str, summary: &str, responses: ResponsesBuilder) -> OperationBuilder {
+    let operation = OperationBuilder::new().operation_id(Some(name)).summary(Some(summary)).tag("public");
+    operation.responses(responses.build()).securities(Some([]))
+}
+
+fn posted(operation: OperationBuilder, bodies: &[(&str, Model)], done: ResponseBuilder) -> OperationBuilder {
+    let body = bodies.iter().fold(RequestBodyBuilder::new(), |body, (media_type, model)| {
+        body.content(*media_type, ContentBuilder::new().schema(Some(model.reference())).build())
+    });
+    operation.request_body(Some(body.required(Some(Required::True)).build())).response("200", done)
 }
 
 /// What caches may keep, and what is answered in its place.
-fn cached(mut found: Value, mut responses: Map<String, Value>) -> Value {
-    if let Some(headers) = found.get_mut("headers").and_then(Value::as_object_mut) {
-        for name in ["ETag", "Cache-Control", "Access-Control-Allow-Origin"] {
-            headers.insert(name.to_owned(), json!({ "schema": { "type": "string" } }));
-        }
-    }
-    responses.insert("200".to_owned(), found);
-    responses.insert("304".to_owned(), empty("The caller has it already"));
-    json!({ "security": [], "responses": responses })
+fn cached(name: &str, summary: &str, found: ResponseBuilder, responses: ResponsesBuilder) -> OperationBuilder {
+    let headers = ["ETag", "Cache-Control", "Access-Control-Allow-Origin"];
+    let found = headers.into_iter().fold(found, |found, header| found.header(header, text_header()));
+    public(name, summary, responses.response("200", found).response("304", empty("The caller has it already")))
 }
 
-fn status_list() -> Value {
-    let mut found = empty("The list, signed");
-    if let Some(members) = found.as_object_mut() {
-        let signed = json!({ "application/statuslist+jwt": { "schema": { "type": "string" } } });
-        members.insert("content".to_owned(), signed);
-    }
-    let mut operation = cached(found, errors(&[404, 503]));
-    if let Some(members) = operation.as_object_mut() {
-        let list = json!([{
-            "name": "list", "in": "path", "required": true, "schema": { "type": "string" },
-            "description": "As `status.status_list.uri` of a token ends.",
-        }]);
-        members.insert("parameters".to_owned(), list);
-    }
-    operation
+/// The header of a proof of possession.
+fn dpop() -> ParameterBuilder {
+    Parameter::builder()
+        .name("DPoP")
+        .parameter_in(ParameterIn::Header)
+        .description(Some("A proof of the key that the token is bound to (RFC 9449)."))
+        .schema(Some(string()))
 }
 
-fn status(yes: &str, no: &[&str]) -> Value {
-    let mut responses = errors(&[]);
-    responses.insert("200".to_owned(), empty(yes));
-    for status in no {
-        responses.insert((*status).to_owned(), empty("They cannot"));
-    }
-    json!({ "security": [], "responses": responses })
+fn requirement(scheme: &str) -> SecurityRequirement {
+    SecurityRequirement::new(scheme, [""; 0])
+}
+
+/// A parameter of the path.
+pub(super) fn path_parameter(name: &str) -> ParameterBuilder {
+    Parameter::builder().name(name).parameter_in(ParameterIn::Path).required(Required::True).schema(Some(string()))
 }
