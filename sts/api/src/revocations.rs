@@ -108,7 +108,7 @@ pub enum RevocationScope {
 
 /// How the OpenAPI document shows [`RevocationScope`].
 #[derive(ToSchema)]
-#[schema(as = RevocationScope, rename_all = "snake_case")]
+#[schema(as = RevocationScope, rename_all = "snake_case", description = "What a revocation covers.")]
 #[expect(dead_code, reason = "for the document only")]
 enum ScopeMembers {
     /// The `jti` of one token.

@@ -91,8 +91,8 @@ fn one_or_many(description: &str) -> RefOr<Schema> {
 
 /// A duration, in each form that is read.
 pub(crate) fn duration() -> RefOr<Schema> {
-    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
-    let forms = OneOfBuilder::new().item(text()).item(seconds);
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+    let forms = OneOfBuilder::new().item(text().pattern(Some("^[0-9]+[smhd]$"))).item(seconds);
     forms.description(Some("How long it is valid: `30d`, or seconds. Default: `api_keys.default_ttl`.")).into()
 }
 

@@ -127,6 +127,7 @@ pub struct Ancestry {
 /// How the OpenAPI document shows [`Token::federated`]: its members stand beside those of the
 /// token, all or none.
 #[derive(ToSchema)]
+#[schema(description = "The ID token that a token goes back to: all of these members, or none.")]
 #[expect(dead_code, reason = "for the document only")]
 struct FederatedMembers {
     /// The identity that matched.
@@ -150,6 +151,7 @@ struct FederatedMembers {
 /// How the OpenAPI document shows [`Token::ancestry`]: its members stand beside those of the
 /// token, all or none.
 #[derive(ToSchema)]
+#[schema(description = "The tokens of ours that a token was exchanged for: all of these members, or none.")]
 #[expect(dead_code, reason = "for the document only")]
 struct AncestryMembers {
     /// The `jti` of the token that was exchanged for it.

@@ -168,7 +168,7 @@ impl Operation for RefreshIssuer {
             name: "refreshIssuer",
             summary: "Fetch an entry's keys at once; of a family those of one issuer, or of all that were asked for lately",
             body: Some(Body::optional::<RefreshRequest>()),
-            answer: Some(Model::of::<IssuerState>()),
+            answer: Some(Model::of::<Self::Answer>()),
             failures: &[404, 503],
         },
     };

@@ -44,6 +44,9 @@ impl Credentials {
 }
 
 /// Reads the `Authorization` header. Refuses a second one, and one that is malformed.
+///
+/// Actix has no typed header for it. The one of `actix-web-httpauth` takes the first of two headers,
+/// and reads no DPoP.
 pub(crate) fn credentials(request: &HttpRequest) -> Result<Credentials, Failure> {
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let Some(value) = values.next() else { return Ok(Credentials::None) };
