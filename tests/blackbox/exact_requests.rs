@@ -139,11 +139,16 @@ fn c117_c119_an_encoded_admin_path_is_another_path_and_reads_answer_head() {
     }
     // A name in a path is data, and may be encoded.
     assert_eq!(ask("GET", "/admin/v1/issuers/%70lain").status, 200);
-    for read in ["/admin/v1/keys", "/admin/v1/tokens", "/admin/v1/denials", "/admin/v1/issuers/plain"] {
+    for read in ["/admin/v1/keys", "/admin/v1/tokens", "/admin/v1/denials", "/admin/v1/issuers/plain/history"] {
         let head = ask("HEAD", read);
         assert_eq!((head.status, head.body.len()), (200, 0), "{read}");
         assert_eq!(ask("PUT", read).header("allow"), Some("GET, HEAD"), "{read}");
     }
+    assert_eq!(ask("HEAD", "/admin/v1/issuers/plain").status, 200);
+    let allowed = ask("POST", "/admin/v1/issuers/plain");
+    let mut methods: Vec<&str> = allowed.header("allow").unwrap().split(", ").collect();
+    methods.sort_unstable();
+    assert_eq!(methods, ["DELETE", "GET", "HEAD", "PATCH", "PUT"]);
     assert_eq!(ask("HEAD", "/admin/v1/keys/rotate").status, 405);
 }
 

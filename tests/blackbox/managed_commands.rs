@@ -72,7 +72,7 @@ fn one_wrong_object_changes_nothing_and_is_shown_in_its_file() {
     let wrong = FILE.replace("teams: [readers]", "teams: [raeders]");
     let misspelt = FILE.replace("issuer: plain", "isuer: plain");
     for (text, parts) in [
-        (&wrong, ["objects.yaml:8:13", "^^^^^^^", "did you mean `readers`?", "nothing was changed"]),
+        (&wrong, ["objects.yaml:8:13", "^^^^^^^", "write `readers`", "nothing was changed"]),
         (&misspelt, ["objects.yaml:11:9", "^^^^^", "did you mean `issuer`?", "nothing was changed"]),
     ] {
         let refused = apply(&server, text, &[]).ended(1);

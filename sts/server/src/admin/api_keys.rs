@@ -55,7 +55,7 @@ impl Operation for ListApiKeys {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        let query = PageQuery::from_query(&request.query).map_err(|error| error.to_string())?;
+        let query = PageQuery::from_query(&request.query).map_err(|error| format!("{error}; nothing was listed"))?;
         request.without_members(Self { account: request.parameter.clone(), query })
     }
 
@@ -213,7 +213,7 @@ impl Operation for ListAllApiKeys {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        let query = PageQuery::from_query(&request.query).map_err(|error| error.to_string())?;
+        let query = PageQuery::from_query(&request.query).map_err(|error| format!("{error}; nothing was listed"))?;
         request.without_members(Self { query })
     }
 

@@ -57,7 +57,7 @@ impl Operation for ListIssuers {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        let query = ObjectQuery::from_query(&request.query).map_err(|error| error.to_string())?;
+        let query = ObjectQuery::from_query(&request.query).map_err(|error| format!("{error}; nothing was listed"))?;
         request.without_members(Self { query })
     }
 

@@ -151,7 +151,7 @@ fn of_file(kind: ObjectKind, name: &str, declared: &Declared) -> Object {
     Object {
         kind,
         name: name.to_owned(),
-        spec: document(&declared.spec),
+        spec: document(kind, &declared.spec),
         source: ObjectSource::File,
         file: Some(declared.file.to_string_lossy().into_owned()),
         revision: None,
@@ -180,7 +180,7 @@ fn of_store(kind: ObjectKind, key: &ObjectKey, held: &HeldObject, view: &Managed
     Object {
         kind,
         name: key.name.clone(),
-        spec: document(&held.spec),
+        spec: document(kind, &held.spec),
         source: ObjectSource::Managed,
         file: None,
         revision: Some(held.revision),
@@ -193,8 +193,17 @@ fn of_store(kind: ObjectKind, key: &ObjectKey, held: &HeldObject, view: &Managed
     }
 }
 
-fn document(text: &str) -> Map<String, Value> {
-    serde_json::from_str(text).unwrap_or_default()
+/// The document of an object. The credentials that the URL of a proxy may have are left out.
+fn document(kind: ObjectKind, text: &str) -> Map<String, Value> {
+    let mut document: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+    if kind == ObjectKind::Issuer
+        && let Some(Value::String(proxy)) = document.get_mut("proxy")
+        && let Some((scheme, rest)) = proxy.split_once("://")
+        && let Some((_, host)) = rest.rsplit_once('@')
+    {
+        *proxy = format!("{scheme}://{host}");
+    }
+    document
 }
 
 /// The object of that name that `source` declares; without one, that in force, or else the one in the store.
@@ -444,6 +453,17 @@ mod tests {
     fn pointer(place: &Place<'_>, name: &str, pointer: &str) -> Option<String> {
         let object = ObjectRef { kind: ObjectKind::ServiceAccount, name: name.to_owned() };
         place.pointer(&object, pointer, CheckCode::UnknownTeam)
+    }
+
+    #[test]
+    fn the_credentials_of_a_proxy_are_never_shown() {
+        for (proxy, shown) in [
+            ("http://user:p@ss@proxy.example:3128", "http://proxy.example:3128"),
+            ("http://proxy.example:3128", "http://proxy.example:3128"),
+        ] {
+            let text = json!({ "proxy": proxy }).to_string();
+            assert_eq!(document(ObjectKind::Issuer, &text).get("proxy"), Some(&json!(shown)));
+        }
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl<K: Kind> Operation for ListObjects<K> {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        let query = ObjectQuery::from_query(&request.query).map_err(|error| error.to_string())?;
+        let query = ObjectQuery::from_query(&request.query).map_err(|error| format!("{error}; nothing was listed"))?;
         request.without_members(Self::new(query))
     }
 
@@ -117,7 +117,7 @@ fn fits(query: &ObjectQuery, text: Option<&str>, object: &managed::View<'_>) -> 
 
 /// `source`, which is all that the query string of one object may have.
 pub(super) fn source_of(request: &Request) -> Result<Option<ObjectSource>, String> {
-    const FORM: &str = "the only query parameter here is `source`, `file` or `managed`";
+    const FORM: &str = "the only query parameter here is `source`, `file` or `managed`; the object was not looked up";
     let query = ObjectQuery::from_query(&request.query).map_err(|_| FORM)?;
     let ObjectQuery { source, .. } = query.clone();
     if query != (ObjectQuery { source, ..ObjectQuery::default() }) {
