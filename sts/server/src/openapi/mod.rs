@@ -215,7 +215,7 @@ mod tests {
             let mut seen = BTreeSet::new();
             for (path, method) in listener {
                 assert!(["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method), "{method} {path}");
-                assert!(seen.insert((path.replace(|c: char| c == '{' || c == '}', ""), method)), "{method} {path}");
+                assert!(seen.insert((path.replace(['{', '}'], ""), method)), "{method} {path}");
             }
         }
     }
