@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_shown_where_its_text_is_written() {
-        assert_eq!(at("/objects/0/spec/grants/deploy/0", "x"), Some((2, 26)));
+        assert_eq!(at("/objects/0/spec/grants/deploy/0", "x"), Some((2, 27)));
         assert_eq!(at("/objects/1/name", "x"), Some((4, 3)));
         assert_eq!(at("/objects/1/spec/colour", "unknown-key"), Some((5, 5)));
         assert_eq!(at("/objects/1/spec/colour", "wrong-type"), Some((5, 13)));
