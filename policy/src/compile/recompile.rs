@@ -126,7 +126,7 @@ mod tests {
     /// Prints what a change costs; a figure to look at. Run it optimised.
     #[test]
     #[ignore = "a measurement"]
-    #[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement prints real time")]
+    #[expect(clippy::disallowed_methods, reason = "a measurement takes real time")]
     fn a_change_among_many_accounts_takes_how_long() {
         const MANY: u32 = 100_000;
         let spec = spec((0..MANY).map(|id| account(&format!("a{id}"), vec![block(id)])).collect());

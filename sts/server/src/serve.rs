@@ -202,7 +202,7 @@ pub(crate) async fn start_on(
         draining: draining.clone(),
     });
     let certificates = Certificates { public: public.certificate.clone(), admin: admin.certificate.clone() };
-    let limits = settings.limits.clone();
+    let limits = settings.limits;
     let lock = Arc::new(tokio::sync::Mutex::new(()));
     let base = Arc::new(RuleBase::new(config, loaded, Arc::clone(&engine.state), certificates));
     // Before anybody is served: without the managed objects their accounts would seem unknown.

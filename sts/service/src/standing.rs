@@ -117,7 +117,7 @@ pub(crate) struct Ancestry(HashMap<Jti, Entry>);
 /// What ends a token through one that it depends on.
 pub(crate) enum AncestorFault {
     /// The ancestor is revoked.
-    Revoked(Revocation),
+    Revoked(Box<Revocation>),
     /// Its record is gone, or the rules do not support it any more.
     Gone,
 }
@@ -165,7 +165,7 @@ impl Ancestry {
         record.ancestors().find_map(|jti| {
             let Some(Entry { record, revoked }) = self.0.get(jti) else { return Some(AncestorFault::Gone) };
             match revoked.clone().or_else(|| in_force.covering(list, record)) {
-                Some(revocation) => Some(AncestorFault::Revoked(revocation)),
+                Some(revocation) => Some(AncestorFault::Revoked(Box::new(revocation))),
                 None => (!snapshot.supports(record, now)).then_some(AncestorFault::Gone),
             }
         })

@@ -28,12 +28,10 @@ impl Authorized {
         match &proof {
             None if self.bindings().next().is_some() => return Err(PossessionError::Bound),
             None if self.grant.requires_proof => return Err(PossessionError::Required),
-            None => {}
-            Some(proof) => {
-                if self.bindings().any(|key| key != proof.thumbprint()) {
-                    return Err(PossessionError::OtherKey);
-                }
+            Some(proof) if self.bindings().any(|key| key != proof.thumbprint()) => {
+                return Err(PossessionError::OtherKey);
             }
+            None | Some(_) => {}
         }
         Ok(Self { possession: proof.map(Box::new), ..self })
     }

@@ -165,7 +165,7 @@ fn duration(duration: Duration) -> String {
 /// As the configuration writes it: `15m`.
 fn seconds(seconds: u64) -> String {
     for (unit, name) in [(86_400, "d"), (3600, "h"), (60, "m")] {
-        if seconds > 0 && seconds % unit == 0 {
+        if seconds > 0 && seconds.is_multiple_of(unit) {
             return format!("{}{name}", seconds / unit);
         }
     }

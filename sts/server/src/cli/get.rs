@@ -158,9 +158,12 @@ fn origin(object: &Object) -> String {
     }
 }
 
+/// The titles of a table, and what makes a row of an object.
+type Columns = (&'static [&'static str], fn(&Object) -> Vec<String>);
+
 fn rows(objects: &[Object]) -> String {
     let kind = objects.first().map(|object| object.kind);
-    let (titles, cells): (&[&str], fn(&Object) -> Vec<String>) = match kind {
+    let (titles, cells): Columns = match kind {
         Some(ObjectKind::ServiceAccount) => {
             (&["NAME", "DISPLAY NAME", "ENABLED", "TEAMS", "IDENTITIES", "SOURCE", "CHANGED", "BY"], account)
         }

@@ -226,7 +226,7 @@ impl TokenAdmin {
         let fault = ancestry.fault(&record, snapshot, (&self.rules, rules), now);
         let is_supported = !matches!(fault, Some(AncestorFault::Gone)) && snapshot.supports(&record, now);
         let of_ancestor = || match fault {
-            Some(AncestorFault::Revoked(revocation)) => Some(revocation),
+            Some(AncestorFault::Revoked(revocation)) => Some(*revocation),
             Some(AncestorFault::Gone) | None => None,
         };
         let revoked = revoked.or_else(|| self.rules.covering(rules, &record)).or_else(of_ancestor);
