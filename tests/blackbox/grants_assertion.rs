@@ -39,7 +39,7 @@ fn ask(grant: &'static str, token: &str, more: &[(&str, &str)]) -> Response {
 }
 
 #[test]
-fn ja01_an_id_token_is_an_assertion_and_the_answer_names_no_issued_type() {
+fn ja01_sb03_an_id_token_is_an_assertion_and_the_answer_names_no_issued_type() {
     for grant in GRANTS {
         let body = granted(&ask(grant, &token("svc:octo"), &[("scope", "releases:read"), ("expires_in", "60")]));
         let access = body["access_token"].as_str().unwrap().to_owned();

@@ -20,7 +20,7 @@ const REPLAY_KEPT: i64 = DPOP_WINDOW + 120;
 pub const DPOP_ALGORITHMS: [Algorithm; 10] = Algorithm::ALL;
 
 /// The request that a proof must be made for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct DpopExpectation<'a> {
     /// `htm`: the method, compared byte for byte.
     pub method: &'a str,
@@ -31,6 +31,13 @@ pub struct DpopExpectation<'a> {
     pub access_token: Option<&'a str>,
     /// The server's clock.
     pub now: UnixTime,
+}
+
+/// Shows no token.
+impl std::fmt::Debug for DpopExpectation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DpopExpectation").field("method", &self.method).field("uri", &self.uri).finish_non_exhaustive()
+    }
 }
 
 /// A verified proof. The caller must still take the claim on its one use.

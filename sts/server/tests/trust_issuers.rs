@@ -296,7 +296,13 @@ fn fld7_a_claim_that_the_caller_chooses_is_told_and_one_cause_is_one_error() {
             &json!({ "claims": { claim: "x" } }),
         );
         assert_eq!(judged.code, 0, "{claim}: {}", judged.text);
-        assert!(judged.text.contains("may not tell tenants apart: such a claim is usually chosen"), "{}", judged.text);
+        assert!(
+            judged.text.contains(
+                "may not tell tenants apart: in any tenant, the person who starts a run usually chooses such a claim"
+            ),
+            "{}",
+            judged.text
+        );
     }
     let judged = judge(&entry(&json!([])), &json!({ "claims": { "environment": "prod" } }));
     assert_eq!((judged.code, judged.errors()), (2, 1), "{}", judged.text);

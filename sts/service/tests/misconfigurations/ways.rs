@@ -143,6 +143,7 @@ fn table() -> Vec<(Reason, Way, Way, [&'static str; 2])> {
         (Reason::SignerUnavailable, Never("nothing is signed for a question"), Never(NO_SIGNATURE), ["", ""]),
         (Reason::AuditUnavailable, Never(NO_STORE), Never(NO_STORE), ["", ""]),
         neither(Reason::GrantUnsupported),
+        neither(Reason::ProofInvalid),
         neither(Reason::InvalidClient),
         neither(Reason::InvalidToken),
         neither(Reason::InsufficientScope),
