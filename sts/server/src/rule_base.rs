@@ -159,7 +159,7 @@ impl RuleBase {
         let load = self.load(&managed, digest)?;
         if load.compiled.generation != self.in_force().compiled.generation {
             let keys = Arc::clone(&self.state.service.snapshot().api_keys);
-            self.install(load, keys, &[])?;
+            self.install(load, keys, &[]);
         }
         Ok(())
     }
@@ -198,19 +198,18 @@ impl RuleBase {
                 )));
             }
         }
+        // Written before the load is in force, because what puts it in force cannot fail. If it is
+        // never put in force, retired keys are published longer than they must be.
+        let keyring = self.state.service.keyring();
+        keyring.raise_longest_life(settings.keyring.max_ttl).map_err(|error| Refusal::Other(error.to_string()))?;
         let base = Base::new(beside, tests);
         Ok(WholeLoad { compiled, base, managed: Arc::clone(managed), warnings, issuers, renewed })
     }
 
     /// Puts a load in force.
-    fn install(&self, load: WholeLoad, keys: Arc<ApiKeys>, changed: &[ObjectKey]) -> Result<(), Refusal> {
+    fn install(&self, load: WholeLoad, keys: Arc<ApiKeys>, changed: &[ObjectKey]) {
         let WholeLoad { compiled, base, managed, warnings, issuers, renewed } = load;
         let settings = &compiled.settings;
-        self.state
-            .service
-            .keyring()
-            .raise_longest_life(settings.keyring.max_ttl)
-            .map_err(|error| Refusal::Other(error.to_string()))?;
         let mut in_force = self.in_force();
         for key in needs_restart(&in_force.compiled.settings, settings) {
             tracing::warn!(key, "the configuration is reloaded, but for this key: it takes effect at a restart");
@@ -238,7 +237,6 @@ impl RuleBase {
         *in_force = InForce { compiled, base: Arc::new(base), managed };
         drop(in_force);
         self.retire(old);
-        Ok(())
     }
 
     fn retire(&self, old: Arc<Snapshot>) {
@@ -327,9 +325,7 @@ struct InstallWhole {
 impl InstallRules for InstallWhole {
     fn install(self: Box<Self>, keys: Arc<ApiKeys>) {
         let Self { base, load, changed } = *self;
-        if let Err(refusal) = base.install(load, keys, &changed) {
-            tracing::error!("the managed objects could not be put in force: {}", refusal.text());
-        }
+        base.install(load, keys, &changed);
     }
 }
 

@@ -1,7 +1,5 @@
 //! The API keys of an account: `/admin/v1/service-accounts/{name}/api-keys`.
 
-use std::collections::BTreeSet;
-
 use sts_api::{ApiKeyCreated, ApiKeyInfo, ApiKeyPage, ApiKeyState, Finding, NewApiKey, PageQuery};
 use sts_service::manage::{ApiKeyError, ApiKeyRequest, ApiKeyView};
 use sts_types::{ApiKeyId, IpNetwork, ObjectKind, Scope};
@@ -69,7 +67,7 @@ impl Operation for ListApiKeys {
 
     async fn run(self, state: &AppState, _: &Caller) -> Result<ApiKeyPage, OperationError> {
         let keys = keys(state, Some(&self.account))?;
-        Ok(page(keys, &self.query))
+        Ok(page(state, &keys, &self.query))
     }
 
     fn query_parameters() -> Vec<Parameter> {
@@ -77,31 +75,24 @@ impl Operation for ListApiKeys {
     }
 }
 
-fn page(keys: Vec<ApiKeyInfo>, query: &PageQuery) -> ApiKeyPage {
+fn page(state: &AppState, keys: &[ApiKeyView], query: &PageQuery) -> ApiKeyPage {
     let from = match &query.after {
         None => 0,
-        Some(after) => keys.iter().position(|key| key.id.as_str() == after).map_or(keys.len(), |index| index + 1),
+        Some(after) => keys.iter().position(|own| own.key.id.as_str() == after).map_or(keys.len(), |index| index + 1),
     };
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
     let has_more = keys.len() > from.saturating_add(limit);
-    let items: Vec<_> = keys.into_iter().skip(from).take(limit).collect();
+    let items: Vec<_> = keys.iter().skip(from).take(limit).map(|own| info(state, own)).collect();
     let next = items.last().filter(|_| has_more).map(|last| last.id.to_string());
     ApiKeyPage { items, next }
 }
 
 /// The keys of an account, or of all, the oldest first.
-fn keys(state: &AppState, account: Option<&str>) -> Result<Vec<ApiKeyInfo>, OperationError> {
+fn keys(state: &AppState, account: Option<&str>) -> Result<Vec<ApiKeyView>, OperationError> {
     let engine = managed::engine(state)?;
-    let snapshot = state.service.snapshot();
-    let accounts: BTreeSet<String> = match account {
-        Some(account) => {
-            managed::show(state, ObjectKind::ServiceAccount, account, None)?;
-            [account.to_owned()].into()
-        }
-        None => snapshot.api_keys.iter().map(|key| key.account.to_string()).collect(),
-    };
-    let keys = accounts.iter().flat_map(|account| engine.api_keys_of(account, &state.service));
-    Ok(keys.map(|view| info(state, &view)).collect())
+    let Some(account) = account else { return Ok(engine.api_keys(&state.service)) };
+    managed::show(state, ObjectKind::ServiceAccount, account, None)?;
+    Ok(engine.api_keys_of(account, &state.service))
 }
 
 fn info(state: &AppState, view: &ApiKeyView) -> ApiKeyInfo {
@@ -227,7 +218,7 @@ impl Operation for ListAllApiKeys {
 
     async fn run(self, state: &AppState, _: &Caller) -> Result<ApiKeyPage, OperationError> {
         let keys = keys(state, None)?;
-        Ok(page(keys, &self.query))
+        Ok(page(state, &keys, &self.query))
     }
 
     fn query_parameters() -> Vec<Parameter> {

@@ -359,6 +359,9 @@ pub(super) fn write_error(state: &AppState, error: WriteError, place: &Place<'_>
         WriteError::Contended => OperationError::StoreUnavailable(
             "others change objects at the same time, so nothing was changed: try again",
         ),
+        WriteError::Behind => OperationError::StoreUnavailable(
+            "earlier changes are not in force here, because the files do not load, so nothing was changed: repair the files, and try again",
+        ),
         WriteError::StoreUnavailable(error) => {
             store_unavailable(&error, "whether the change was made is not certain: look at the object, and repeat it")
         }

@@ -1,6 +1,9 @@
 //! The issuer entries as the key cache judges them, so that a bad key file is found by a check and at its place.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,13 +92,25 @@ fn thumbprints(entry: &EntrySpec) -> Vec<String> {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let set = match &entry.source {
         KeySource::Inline(jwks) => KeySet::from_value(jwks, &entry.algorithms).ok(),
-        KeySource::File(path) => std::fs::read(path).ok().and_then(|document| {
+        KeySource::File(path) => read_key_file(path).and_then(|document| {
             let document = document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&document);
             KeySet::parse(document, &entry.algorithms).ok()
         }),
         KeySource::Discovery | KeySource::Url(_) => None,
     };
     set.map(|set| set.keys.iter().map(|key| key.thumbprint().to_owned()).collect()).unwrap_or_default()
+}
+
+/// The content of a key file; `None` if the key cache would refuse the file before it reads the keys.
+/// To read a device or a FIFO may never end.
+fn read_key_file(path: &Path) -> Option<Vec<u8>> {
+    const MAX_BYTES: u64 = 256 * 1024;
+    if !std::fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut document = Vec::new();
+    File::open(path).ok()?.take(MAX_BYTES + 1).read_to_end(&mut document).ok()?;
+    (document.len() as u64 <= MAX_BYTES).then_some(document)
 }
 
 /// Neither time nor chance has a part in a check.
@@ -114,5 +129,22 @@ impl Clock for StoppedClock {
 impl Entropy for StoppedClock {
     fn fill(&self, bytes: &mut [u8]) {
         bytes.fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_and_a_file_that_is_too_large_are_no_key_files() {
+        // To read it whole never ends.
+        assert_eq!(read_key_file(Path::new("/dev/zero")), None);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        std::fs::write(&path, vec![b' '; 256 * 1024]).unwrap();
+        assert_eq!(read_key_file(&path).unwrap().len(), 256 * 1024);
+        std::fs::write(&path, vec![b' '; 256 * 1024 + 1]).unwrap();
+        assert_eq!(read_key_file(&path), None);
     }
 }

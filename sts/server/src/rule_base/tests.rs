@@ -433,3 +433,174 @@ async fn a_reload_and_a_write_do_not_undo_each_other() {
     let started = replica(&more, Some(&own)).await;
     assert_eq!(started.accounts(), own.accounts());
 }
+
+fn key_of_account(account: &str) -> ApiKeyRequest {
+    ApiKeyRequest { account: account.to_owned(), name: "build".to_owned(), ttl: None, scopes: None, allow_from: vec![] }
+}
+
+#[tokio::test]
+async fn the_keys_of_a_files_account_outlive_the_object_that_it_shadows() {
+    let own = replica(CONFIG, None).await;
+    let service = &own.base.state.service;
+    own.write(vec![account("bot", json!({}))]).await.unwrap();
+    let more = CONFIG.replace("service_accounts:\n", "service_accounts:\n  bot: {}\n");
+    write_config(own.folder.path(), &more);
+    own.base.reload().unwrap_or_else(|refusal| panic!("{}", refusal.text()));
+    let created = own.managed.create_api_key(key_of_account("bot"), &admin(), service).await.unwrap();
+    let written = own.write(vec![delete(ObjectKind::ServiceAccounts, "bot")]).await.unwrap();
+    assert_eq!(written.removed, [key(ObjectKind::ServiceAccounts, "bot")]);
+    assert!(service.snapshot().api_keys.find(&created.view.key.id).is_some());
+}
+
+#[tokio::test]
+async fn an_account_that_is_created_again_has_none_of_the_keys_of_a_files_account() {
+    let more = CONFIG.replace("service_accounts:\n", "service_accounts:\n  bot: {}\n");
+    let own = replica(&more, None).await;
+    let service = &own.base.state.service;
+    let created = own.managed.create_api_key(key_of_account("bot"), &admin(), service).await.unwrap();
+    let others = own.managed.create_api_key(key_of_account("octo"), &admin(), service).await.unwrap();
+    write_config(own.folder.path(), CONFIG);
+    own.base.reload().unwrap_or_else(|refusal| panic!("{}", refusal.text()));
+    own.write(vec![account("bot", json!({}))]).await.unwrap();
+    assert!(service.snapshot().api_keys.find(&created.view.key.id).is_none());
+    assert!(service.snapshot().api_keys.find(&others.view.key.id).is_some());
+    // A change of the account keeps what it has since then.
+    let second = own.managed.create_api_key(key_of_account("bot"), &admin(), service).await.unwrap();
+    own.write(vec![account("bot", json!({ "display_name": "Bot" }))]).await.unwrap();
+    assert!(service.snapshot().api_keys.find(&second.view.key.id).is_some());
+}
+
+#[tokio::test]
+async fn what_a_file_says_is_neither_created_nor_copied() {
+    let own = replica(CONFIG, None).await;
+    let spec = of_repository(65, &["readers"]);
+    let declared =
+        own.base.in_force().base.declared.get(&key(ObjectKind::ServiceAccounts, "octo")).unwrap().spec.clone();
+    assert_eq!(serde_json::from_str::<Value>(&declared).unwrap(), spec);
+    let created = put_if(ObjectKind::ServiceAccounts, "octo", spec.clone(), Expected::Absent);
+    assert!(matches!(own.write(vec![created]).await, Err(WriteError::DeclaredByFile(..))));
+    let same = own.write(vec![account("octo", spec)]).await.unwrap();
+    assert_eq!((same.unchanged, same.objects.len()), (1, 0));
+    assert_eq!(own.objects.objects().await.unwrap().objects, [], "no copy waits for the file to go");
+}
+
+#[tokio::test]
+async fn a_token_is_refused_before_a_file_that_its_change_names_is_opened() {
+    let own = replica(&CONFIG.replace("MANAGE", "manage: { kinds: [issuers, apis] }"), None).await;
+    // None of these files exists, so whoever compiles the change tells of that instead.
+    let issuer = json!({ "issuer": "https://new.example", "jwks_file": "/nowhere/keys.json" });
+    let api = |file: Option<&str>, name: &str| {
+        let mut spec = json!({ "audience": "https://mail.example", "display_name": name });
+        if let Some(file) = file {
+            spec["introspection_secret_file"] = json!(file);
+        }
+        put_if(ObjectKind::Apis, "mail", spec, Expected::Any)
+    };
+    for change in [put_if(ObjectKind::Issuers, "new", issuer, Expected::Any), api(Some("/nowhere/secret"), "Mail")] {
+        for dry_run in [false, true] {
+            let done = own.managed.write(vec![change.clone()], &token(), dry_run).await;
+            assert!(matches!(done, Err(WriteError::InteractiveRequired(_))), "{done:?}");
+        }
+        let by_person = own.write(vec![change]).await;
+        assert!(matches!(by_person, Err(WriteError::Invalid(_))), "{by_person:?}");
+    }
+    // Without a secret file, and where the file stays the same, a token may change an API.
+    own.managed.write(vec![api(None, "Mail")], &token(), false).await.unwrap();
+    let secret = own.folder.path().join("mail.secret");
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef0123456789abcdef\n").unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let secret = secret.to_str();
+    let set = own.managed.write(vec![api(secret, "Mail")], &token(), false).await;
+    assert!(matches!(set, Err(WriteError::InteractiveRequired(_))), "{set:?}");
+    own.write(vec![api(secret, "Mail")]).await.unwrap();
+    own.managed.write(vec![api(secret, "Mail again")], &token(), false).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_put_in_force_is_not_written() {
+    let own = replica(&CONFIG.replace("MANAGE", "manage: { kinds: [apis] }"), None).await;
+    let longest_life = find(own.folder.path(), "longest-life").unwrap();
+    std::fs::write(&longest_life, "not a number").unwrap();
+    let api = put_if(ObjectKind::Apis, "mail", json!({ "audience": "https://mail.example" }), Expected::Any);
+    let done = own.write(vec![api]).await;
+    assert!(matches!(done, Err(WriteError::Invalid(_))), "{done:?}");
+    assert_eq!(own.objects.objects().await.unwrap().sequence, 0, "nothing was written");
+}
+
+/// The file of that name in the folder or below.
+fn find(folder: &std::path::Path, name: &str) -> Option<PathBuf> {
+    std::fs::read_dir(folder).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() { find(&path, name) } else { path.ends_with(name).then_some(path) }
+    })
+}
+
+#[tokio::test]
+async fn a_change_that_comes_while_the_files_do_not_load_is_in_force_once_they_do() {
+    let config = CONFIG.replace("MANAGE", "manage: { kinds: [apis, teams, service_accounts] }");
+    let first = replica(&config, None).await;
+    first.write(vec![account("bot", json!({})), account("other", json!({}))]).await.unwrap();
+    let second = replica(&config, Some(&first)).await;
+    let is_enabled = |name: &str| second.rules().account(name).unwrap().enabled;
+    let api = |name: &str| {
+        put_if(ObjectKind::Apis, name, json!({ "audience": format!("https://{name}.example") }), Expected::Any)
+    };
+    let path = write_config(second.folder.path(), "nonsense");
+    // The account needs the API, and an API is never compiled without the files.
+    let disabled = json!({ "enabled": false, "grants": { "mail": [] } });
+    first.write(vec![api("mail"), account("bot", disabled)]).await.unwrap();
+    assert!(!second.managed.catch_up().await.unwrap());
+    assert!(second.managed.is_behind() && is_enabled("bot"));
+    let refused = second.write(vec![account("third", json!({}))]).await;
+    assert!(matches!(refused, Err(WriteError::Behind)), "{refused:?}");
+    assert!(first.objects.objects().await.unwrap().objects.iter().all(|own| own.key.name != "third"));
+    write_config(second.folder.path(), &config);
+    assert!(second.managed.catch_up().await.unwrap());
+    assert!(!second.managed.is_behind() && !is_enabled("bot"));
+    assert_eq!(second.generation(), first.generation());
+    assert_eq!(second.managed.view().sequence, first.managed.view().sequence);
+
+    // What does not need the API is in force at once.
+    std::fs::write(&path, "nonsense").unwrap();
+    first.write(vec![api("news"), account("other", json!({ "enabled": false }))]).await.unwrap();
+    assert!(!second.managed.catch_up().await.unwrap());
+    assert!(second.managed.is_behind() && !is_enabled("other") && second.rules().api("news").is_none());
+    write_config(second.folder.path(), &config);
+    second.write(vec![account("third", json!({}))]).await.unwrap();
+    first.managed.catch_up().await.unwrap();
+    assert_eq!((second.generation(), second.accounts()), (first.generation(), first.accounts()));
+}
+
+#[tokio::test]
+async fn a_server_is_not_loaded_before_what_it_read_is_in_force() {
+    let own = replica(CONFIG, None).await;
+    own.write(vec![account("bot", json!({}))]).await.unwrap();
+    let managed = ManagedObjects::new(ManagedParts {
+        store: Arc::clone(&own.objects),
+        rules: Arc::new(ServerRules(Arc::clone(&own.base))),
+        clock: own.base.state.service.shared_clock(),
+        entropy: Arc::new(sts_jose::OsEntropy),
+        lock: Arc::clone(&own.lock),
+    });
+    let path = write_config(own.folder.path(), "nonsense");
+    managed.start().await.unwrap();
+    assert!(!managed.is_loaded());
+    std::fs::write(&path, CONFIG.replace("MANAGE", "")).unwrap();
+    managed.start().await.unwrap();
+    assert!(managed.is_loaded() && !managed.is_behind());
+}
+
+#[tokio::test]
+async fn the_keys_of_all_accounts_are_listed_account_by_account_the_oldest_first() {
+    let own = replica(CONFIG, None).await;
+    let service = &own.base.state.service;
+    own.write(vec![account("bot", json!({}))]).await.unwrap();
+    for (name, own_key) in [("octo", "a"), ("bot", "b"), ("octo", "c"), ("bot", "d")] {
+        let request = ApiKeyRequest { name: own_key.to_owned(), ..key_of_account(name) };
+        own.managed.create_api_key(request, &admin(), service).await.unwrap();
+    }
+    let one_by_one: Vec<_> =
+        ["bot", "octo"].into_iter().flat_map(|name| own.managed.api_keys_of(name, service)).collect();
+    assert_eq!(own.managed.api_keys(service), one_by_one);
+    assert_eq!(one_by_one.len(), 4);
+}

@@ -168,18 +168,32 @@ impl ManagedObjects {
     /// The keys of an account, the oldest first. `service` knows of uses that are not saved yet.
     #[must_use]
     pub fn api_keys_of(&self, account: &str, service: &Service) -> Vec<ApiKeyView> {
+        self.api_keys_that(service, |key| key.account.as_str() == account)
+    }
+
+    /// The keys of all accounts, in the order of the accounts' names, the oldest of each first. Every
+    /// document is read once.
+    #[must_use]
+    pub fn api_keys(&self, service: &Service) -> Vec<ApiKeyView> {
+        self.api_keys_that(service, |_| true)
+    }
+
+    fn api_keys_that(&self, service: &Service, fits: impl Fn(&ApiKeyEntry) -> bool) -> Vec<ApiKeyView> {
         let view = self.view();
         let mut keys: Vec<ApiKeyView> = view
             .of_kind(ObjectKind::ApiKeys)
             .filter_map(|(key, held)| Some((entry(&key.name, held)?, held.revision)))
-            .filter(|(key, _)| key.account.as_str() == account)
+            .filter(|(key, _)| fits(key))
             .map(|(key, revision)| {
                 let saved = view.uses.get(&key.id).cloned();
                 let last_use = service.api_key_uses().of(&key.id).or(saved);
                 ApiKeyView { key: Arc::new(key), revision, last_use }
             })
             .collect();
-        keys.sort_by(|one, other| (one.key.created_at, &one.key.id).cmp(&(other.key.created_at, &other.key.id)));
+        keys.sort_by(|ApiKeyView { key: one, .. }, ApiKeyView { key: other, .. }| {
+            let account = one.account.as_str().cmp(other.account.as_str());
+            account.then_with(|| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)))
+        });
         keys
     }
 

@@ -1,5 +1,6 @@
 //! The engine: reads, judges, writes and follows managed objects.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +17,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::api_keys::table;
 use super::effect::Effect;
 use super::key_notices::KeyNotices;
-use super::rights::{Author, needs_person};
-use super::rules::{Candidate, ObjectFinding, ObjectRules, PreparedRules, SetAside, key_of};
+use super::rights::{Author, needs_person, needs_person_unread};
+use super::rules::{Candidate, Declared, ObjectFinding, ObjectRules, PreparedRules, SetAside, key_of};
 use super::view::{HeldObject, ManagedView};
 use super::{Expected, RequestedChange, WriteError, Written};
 use crate::api_keys::ApiKeys;
@@ -26,11 +27,14 @@ use crate::api_keys::ApiKeys;
 const ATTEMPTS: usize = 8;
 /// Interval at which a replica asks whether something changed.
 const FOLLOW: Duration = Duration::from_millis(250);
+/// How long a replica that is behind waits before it compiles everything again.
+const RETRY: Duration = Duration::from_secs(2);
 /// Most compilations in the search for the objects that do not compile. What is left then is set
 /// aside together.
 const MOST_TRIALS: usize = 64;
 
 type Objects = BTreeMap<ObjectKey, Arc<HeldObject>>;
+type DeclaredObjects = BTreeMap<ObjectKey, Declared>;
 
 /// The parts of the engine.
 pub struct ManagedParts {
@@ -62,6 +66,8 @@ pub struct ManagedObjects {
     pub(super) view: ArcSwap<ManagedView>,
     pub(super) notices: KeyNotices,
     is_loaded: AtomicBool,
+    /// Set while the store has changes that could not be put in force, because the files do not load.
+    is_behind: AtomicBool,
 }
 
 impl std::fmt::Debug for ManagedObjects {
@@ -95,6 +101,7 @@ impl ManagedObjects {
             view: ArcSwap::default(),
             notices: KeyNotices::default(),
             is_loaded: AtomicBool::new(false),
+            is_behind: AtomicBool::new(false),
         }
     }
 
@@ -102,6 +109,12 @@ impl ManagedObjects {
     #[must_use]
     pub fn view(&self) -> Arc<ManagedView> {
         self.view.load_full()
+    }
+
+    /// Whether the store has changes that could not be put in force here.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Acquire)
     }
 
     /// Whether the objects were read since the start.
@@ -134,8 +147,9 @@ impl ManagedObjects {
         let guard = self.lock.lock().await;
         let view = ManagedView { uses: Arc::new(uses.into_iter().collect()), ..ManagedView::default() };
         self.view.store(Arc::new(view));
-        self.adopt(&guard, stored.sequence, held(stored), None).await;
-        self.is_loaded.store(true, Ordering::Release);
+        if self.adopt(&guard, stored.sequence, held(stored), None).await {
+            self.is_loaded.store(true, Ordering::Release);
+        }
         Ok(())
     }
 
@@ -148,7 +162,12 @@ impl ManagedObjects {
             ticks.tick().await;
             let followed = if self.is_loaded() { self.catch_up().await.map(drop) } else { self.start().await };
             match followed {
-                Ok(()) => is_reported = false,
+                Ok(()) => {
+                    is_reported = false;
+                    if self.is_behind() {
+                        tokio::time::sleep(RETRY).await;
+                    }
+                }
                 Err(error) if !is_reported => {
                     is_reported = true;
                     tracing::error!(%error, "managed objects cannot be read; those in force go on");
@@ -158,13 +177,13 @@ impl ManagedObjects {
         }
     }
 
-    /// Applies what others wrote. Returns whether there was something.
+    /// Applies what others wrote. Returns whether there was something, and it is in force.
     ///
     /// # Errors
     /// The store's error. What is in force goes on.
     pub async fn catch_up(&self) -> Result<bool, LedgerError> {
         let sequence = self.view.load().sequence;
-        let seen = self.store.changes_since(sequence).await?;
+        let seen = if self.is_behind() { None } else { self.store.changes_since(sequence).await? };
         if seen.as_ref().is_some_and(|seen| seen.sequence == sequence && seen.changes.is_empty()) {
             return Ok(false);
         }
@@ -175,7 +194,9 @@ impl ManagedObjects {
     /// As [`Self::catch_up`], under the lock that the caller holds.
     async fn catch_up_under(&self, guard: &MutexGuard<'_, ()>) -> Result<bool, LedgerError> {
         let view = self.view.load_full();
-        match self.store.changes_since(view.sequence).await? {
+        // What could not be put in force is not known change by change.
+        let seen = if self.is_behind() { None } else { self.store.changes_since(view.sequence).await? };
+        match seen {
             Some(seen) if seen.sequence == view.sequence => Ok(false),
             Some(seen) => {
                 let mut objects = (*view.objects).clone();
@@ -184,26 +205,25 @@ impl ManagedObjects {
                     changed.push(change.key().clone());
                     apply(&mut objects, change);
                 }
-                self.adopt(guard, seen.sequence, objects, Some(changed)).await;
-                Ok(true)
+                Ok(self.adopt(guard, seen.sequence, objects, Some(changed)).await)
             }
             None => {
                 let stored = self.store.objects().await?;
-                self.adopt(guard, stored.sequence, held(stored), None).await;
-                Ok(true)
+                Ok(self.adopt(guard, stored.sequence, held(stored), None).await)
             }
         }
     }
 
     /// Puts objects in force that are in the store already. What does not compile here is set aside,
-    /// so that it cannot hold up what others changed, such as an account that was disabled.
+    /// so that it cannot hold up what others changed, such as an account that was disabled. Returns
+    /// whether that sequence is in force: not if the files do not load just then.
     async fn adopt(
         &self,
         _guard: &MutexGuard<'_, ()>,
         sequence: u64,
         objects: Objects,
         changed: Option<Vec<ObjectKey>>,
-    ) {
+    ) -> bool {
         let view = self.view.load_full();
         let mut set_aside = view.set_aside.clone();
         set_aside.retain(|key, aside| objects.get(key).is_some_and(|own| own.revision == aside.revision));
@@ -214,25 +234,54 @@ impl ManagedObjects {
         if !has_rules || rule_changes.as_ref().is_some_and(Vec::is_empty) && self.is_loaded() {
             self.rules.install_keys(Arc::clone(&keys));
             self.publish(ManagedView { sequence, objects: Arc::new(objects), set_aside, ..(*view).clone() });
-            return;
+            self.is_behind.store(false, Ordering::Release);
+            return true;
         }
         let known: BTreeSet<ObjectKey> = set_aside.keys().cloned().collect();
         let (prepared, set_aside) = self.prepare_or_set_aside(&objects, set_aside, rule_changes).await;
+        let Some(PreparedRules { shadowed, install, .. }) = prepared else {
+            self.fall_behind(&view, &objects, keys).await;
+            return false;
+        };
         for (key, aside) in set_aside.iter().filter(|(key, _)| !known.contains(*key)) {
             tracing::error!(kind = ?key.kind, name = %key.name, why = %aside.why, "a managed object does not compile and is set aside: it is not in force");
         }
-        let shadowed = match prepared {
-            Some(PreparedRules { shadowed, install, .. }) => {
-                install.install(keys);
-                shadowed
-            }
-            // The files alone do not compile any more. What is in force goes on.
-            None => {
-                self.rules.install_keys(keys);
-                view.shadowed.clone()
-            }
-        };
+        install.install(keys);
         self.publish(ManagedView { sequence, objects: Arc::new(objects), set_aside, shadowed, ..(*view).clone() });
+        if self.is_behind.swap(false, Ordering::AcqRel) {
+            tracing::info!(sequence, "the files load again, and the managed objects are in force");
+        }
+        true
+    }
+
+    /// The files alone do not compile any more, so what is in force goes on. Teams and accounts are
+    /// compiled without the files: they are put in force all the same where they can be, so that an
+    /// account that somebody disabled is disabled. The sequence stays, and everything is tried again.
+    async fn fall_behind(&self, view: &ManagedView, objects: &Objects, keys: Arc<ApiKeys>) {
+        if !self.is_behind.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                "managed objects were changed and are not in force here, because the files do not load: repair the files; nothing can be changed here until then"
+            );
+        }
+        let is_small = |key: &ObjectKey| matches!(key.kind, ObjectKind::Teams | ObjectKind::ServiceAccounts);
+        let large = view.objects.iter().filter(|(key, _)| !is_small(key));
+        let small = objects.iter().filter(|(key, _)| is_small(key));
+        let partial: Objects = large.chain(small).map(|(key, own)| (key.clone(), Arc::clone(own))).collect();
+        let differs = |key: &&ObjectKey| is_small(key) && partial.get(*key) != view.objects.get(*key);
+        let changed: BTreeSet<ObjectKey> = partial.keys().chain(view.objects.keys()).filter(differs).cloned().collect();
+        let mut set_aside = view.set_aside.clone();
+        set_aside.retain(|key, aside| partial.get(key).is_some_and(|own| own.revision == aside.revision));
+        if !changed.is_empty() {
+            let rules = ManagedView::rules(&partial, &set_aside);
+            if let Ok(PreparedRules { shadowed, install, .. }) =
+                self.prepare(rules, Some(changed.into_iter().collect())).await
+            {
+                install.install(keys);
+                self.publish(ManagedView { objects: Arc::new(partial), set_aside, shadowed, ..view.clone() });
+                return;
+            }
+        }
+        self.rules.install_keys(keys);
     }
 
     fn publish(&self, view: ManagedView) {
@@ -338,6 +387,9 @@ impl ManagedObjects {
         let guard = self.lock.lock().await;
         for _ in 0..ATTEMPTS {
             self.catch_up_under(&guard).await?;
+            if self.is_behind() {
+                return Err(WriteError::Behind);
+            }
             let judged = self.judge(&changes, author).await?;
             if dry_run {
                 let effect = self.effect(judged.prepared.as_ref()).await;
@@ -397,17 +449,18 @@ impl ManagedObjects {
             removed: Vec::new(),
             unchanged: 0,
         };
-        self.check_kinds(changes, &view)?;
-        for change in changes {
-            take(change, author, now, &mut judged)?;
-        }
-        let keys_need_person = matches!(author, Author::Token(_))
-            && changes.iter().any(|change| {
-                change.key().kind == ObjectKind::ApiKeys && matches!(change, RequestedChange::Put { .. })
-            });
-        if keys_need_person {
-            let why = "an API key outlives the token that creates it".to_owned();
+        let declared = self.rules.declared();
+        self.check_kinds(changes, &view, &declared)?;
+        // Before anything is compiled: a compilation opens the files that a document names.
+        if matches!(author, Author::Token(_))
+            && let Some(why) = needs_person_unread(changes, |key| view.get(key).map(|held| held.document()))
+        {
             return Err(WriteError::InteractiveRequired(why));
+        }
+        let keys_by_account = OnceCell::new();
+        let context = Context { author, now, declared: &declared, held: &view.objects, keys_by_account };
+        for change in changes {
+            context.take(change, &mut judged)?;
         }
         let rule_changes: Vec<ObjectKey> = judged
             .changes
@@ -430,9 +483,13 @@ impl ManagedObjects {
     }
 
     /// Whether the kinds may be managed and no file declares the objects. A shadowed object may go.
-    fn check_kinds(&self, changes: &[RequestedChange], view: &ManagedView) -> Result<(), WriteError> {
+    fn check_kinds(
+        &self,
+        changes: &[RequestedChange],
+        view: &ManagedView,
+        declared: &DeclaredObjects,
+    ) -> Result<(), WriteError> {
         let kinds = self.rules.managed_kinds();
-        let declared = self.rules.declared();
         for change in changes {
             let key = change.key();
             if key.kind != ObjectKind::ApiKeys && !kinds.contains(&key.kind) {
@@ -440,8 +497,9 @@ impl ManagedObjects {
             }
             let Some(file) = declared.get(key) else { continue };
             let is_removal = matches!(change, RequestedChange::Delete { .. }) && view.objects.contains_key(key);
-            // What says the same as the file changes nothing.
-            let is_same = matches!(change, RequestedChange::Put { spec, .. } if is_document(&file.spec, spec));
+            // What says the same as the file changes nothing. It creates nothing either.
+            let is_same = matches!(change, RequestedChange::Put { spec, .. } if is_document(&file.spec, spec))
+                && change.expected() != Expected::Absent;
             if !is_removal && !is_same {
                 return Err(WriteError::DeclaredByFile(key.clone(), file.file.to_path_buf()));
             }
@@ -458,63 +516,96 @@ fn is_document(text: &str, spec: &serde_json::Value) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_ok_and(|document| document == *spec)
 }
 
-/// Takes one change into the candidate.
-fn take(change: &RequestedChange, author: &Author, now: UnixTime, judged: &mut Judged) -> Result<(), WriteError> {
-    let key = change.key();
-    let held = judged.objects.get(key).cloned();
-    match (change.expected(), &held) {
-        (Expected::Absent, Some(_)) => return Err(WriteError::Exists(key.clone())),
-        (Expected::Revision(_), None) => return Err(WriteError::Unknown(key.clone())),
-        (Expected::Revision(expected), Some(held)) if held.revision != expected => {
-            return Err(WriteError::RevisionMismatch { key: key.clone(), expected, actual: held.revision });
-        }
-        _ => {}
-    }
-    match (change, held) {
-        (RequestedChange::Put { spec, .. }, held) => {
-            judged.put.push(key.clone());
-            // What is set aside is judged again, even if it is written as it was.
-            let is_in_force = !judged.set_aside.contains_key(key);
-            if is_in_force && held.as_ref().is_some_and(|held| is_document(&held.spec, spec)) {
-                judged.unchanged += 1;
-                return Ok(());
-            }
-            let name = author.name();
-            let object = ManagedObject {
-                key: key.clone(),
-                spec: spec.clone(),
-                revision: 0,
-                created_at: held.as_ref().map_or(now, |held| held.created_at),
-                created_by: held.as_ref().map_or_else(|| name.to_owned(), |held| held.created_by.to_string()),
-                updated_at: now,
-                updated_by: name.to_owned(),
-            };
-            judged.set_aside.remove(key);
-            judged.objects.insert(key.clone(), Arc::new(HeldObject::of(&object)));
-            judged.changes.push(ObjectChange::Put(object));
-        }
-        (RequestedChange::Delete { .. }, None) => return Err(WriteError::Unknown(key.clone())),
-        (RequestedChange::Delete { .. }, Some(_)) => {
-            let keys =
-                if key.kind == ObjectKind::ServiceAccounts { keys_of(&judged.objects, &key.name) } else { vec![] };
-            for gone in std::iter::once(key.clone()).chain(keys) {
-                judged.set_aside.remove(&gone);
-                judged.objects.remove(&gone);
-                judged.changes.push(ObjectChange::Delete(gone.clone()));
-                judged.removed.push(gone);
-            }
-        }
-    }
-    Ok(())
+/// What changes are taken with.
+struct Context<'c> {
+    author: &'c Author,
+    now: UnixTime,
+    declared: &'c DeclaredObjects,
+    held: &'c Objects,
+    /// The API keys among `held`. Made only if a change needs them.
+    keys_by_account: OnceCell<BTreeMap<String, Vec<ObjectKey>>>,
 }
 
-/// The API keys of an account.
-fn keys_of(objects: &Objects, account: &str) -> Vec<ObjectKey> {
-    table(objects)
-        .iter()
-        .filter(|entry| entry.account.as_str() == account)
-        .map(|entry| super::rights::key_object(&entry.id))
-        .collect()
+impl Context<'_> {
+    /// Takes one change into the candidate.
+    fn take(&self, change: &RequestedChange, judged: &mut Judged) -> Result<(), WriteError> {
+        let key = change.key();
+        let is_declared = self.declared.contains_key(key);
+        let held = judged.objects.get(key).cloned();
+        match (change.expected(), &held) {
+            (Expected::Absent, Some(_)) => return Err(WriteError::Exists(key.clone())),
+            (Expected::Revision(_), None) => return Err(WriteError::Unknown(key.clone())),
+            (Expected::Revision(expected), Some(held)) if held.revision != expected => {
+                return Err(WriteError::RevisionMismatch { key: key.clone(), expected, actual: held.revision });
+            }
+            _ => {}
+        }
+        match (change, held) {
+            // Only what says the same as the file comes here. A copy would be in force once the file is gone.
+            (RequestedChange::Put { .. }, _) if is_declared => judged.unchanged += 1,
+            (RequestedChange::Put { spec, .. }, held) => {
+                judged.put.push(key.clone());
+                // What is set aside is judged again, even if it is written as it was.
+                let is_in_force = !judged.set_aside.contains_key(key);
+                if is_in_force && held.as_ref().is_some_and(|held| is_document(&held.spec, spec)) {
+                    judged.unchanged += 1;
+                    return Ok(());
+                }
+                let (name, now) = (self.author.name(), self.now);
+                if held.is_none() {
+                    // Those of an account of that name which a file once declared.
+                    self.remove_keys_of(key, judged);
+                }
+                let object = ManagedObject {
+                    key: key.clone(),
+                    spec: spec.clone(),
+                    revision: 0,
+                    created_at: held.as_ref().map_or(now, |held| held.created_at),
+                    created_by: held.as_ref().map_or_else(|| name.to_owned(), |held| held.created_by.to_string()),
+                    updated_at: now,
+                    updated_by: name.to_owned(),
+                };
+                judged.set_aside.remove(key);
+                judged.objects.insert(key.clone(), Arc::new(HeldObject::of(&object)));
+                judged.changes.push(ObjectChange::Put(object));
+            }
+            (RequestedChange::Delete { .. }, None) => return Err(WriteError::Unknown(key.clone())),
+            (RequestedChange::Delete { .. }, Some(_)) => {
+                remove(key.clone(), judged);
+                // The keys of a name that a file declares are those of the file's account.
+                if !is_declared {
+                    self.remove_keys_of(key, judged);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the API keys of `account`, if it is one.
+    fn remove_keys_of(&self, account: &ObjectKey, judged: &mut Judged) {
+        if account.kind != ObjectKind::ServiceAccounts {
+            return;
+        }
+        let keys = self.keys_by_account.get_or_init(|| {
+            let mut keys: BTreeMap<String, Vec<ObjectKey>> = BTreeMap::new();
+            for entry in table(self.held).iter() {
+                keys.entry(entry.account.to_string()).or_default().push(super::rights::key_object(&entry.id));
+            }
+            keys
+        });
+        for key in keys.get(&account.name).into_iter().flatten() {
+            if judged.objects.contains_key(key) {
+                remove(key.clone(), judged);
+            }
+        }
+    }
+}
+
+fn remove(gone: ObjectKey, judged: &mut Judged) {
+    judged.set_aside.remove(&gone);
+    judged.objects.remove(&gone);
+    judged.changes.push(ObjectChange::Delete(gone.clone()));
+    judged.removed.push(gone);
 }
 
 fn written(judged: Judged, effect: Option<Effect>) -> Written {

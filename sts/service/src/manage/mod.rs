@@ -107,6 +107,9 @@ pub enum WriteError {
     /// Others wrote again and again meanwhile.
     #[error("others change objects at the same time: try again")]
     Contended,
+    /// The store has changes that are not in force here, because the files do not load.
+    #[error("changes of managed objects are not in force here, because the files do not load: repair the files")]
+    Behind,
     /// The store did not answer. If the error came from the commit itself, the change may have been
     /// written all the same.
     #[error("{0}")]

@@ -31,19 +31,36 @@ impl Author {
 /// The built-in API, whose scopes are power over the server itself.
 const OURS: &str = "sts";
 
-/// Why `changes` need a person, if they do. `before` and `after` are the rules without and with them.
+/// The member of an API that names a file of this machine.
+const SECRET_FILE: &str = "introspection_secret_file";
+
+/// Why `changes` need a person, if they do, as far as the documents alone tell. `held` answers the
+/// document of an object as it is so far. No file that a document names is opened.
 #[must_use]
-pub fn needs_person(changes: &[RequestedChange], before: &RuleSet, after: &RuleSet) -> Option<String> {
-    for change in changes {
+pub(super) fn needs_person_unread(
+    changes: &[RequestedChange],
+    held: impl Fn(&ObjectKey) -> Option<serde_json::Value>,
+) -> Option<String> {
+    changes.iter().find_map(|change| {
         let ObjectKey { kind, name } = change.key();
         match (kind, change) {
             (ObjectKind::ApiKeys, RequestedChange::Put { .. }) => {
-                return Some("an API key outlives the token that creates it".to_owned());
+                Some("an API key outlives the token that creates it".to_owned())
             }
-            (ObjectKind::Issuers, _) => return Some(format!("issuer entry `{name}` decides who gets in")),
-            _ => {}
+            (ObjectKind::Issuers, _) => Some(format!("issuer entry `{name}` decides who gets in")),
+            (ObjectKind::Apis, RequestedChange::Put { key, spec, .. }) => {
+                let file = spec.get(SECRET_FILE)?;
+                let is_new = held(key).is_none_or(|held| held.get(SECRET_FILE) != Some(file));
+                is_new.then(|| format!("API `{name}` names a secret file of this machine"))
+            }
+            _ => None,
         }
-    }
+    })
+}
+
+/// Why `changes` need a person, if they do. `before` and `after` are the rules without and with them.
+#[must_use]
+pub fn needs_person(changes: &[RequestedChange], before: &RuleSet, after: &RuleSet) -> Option<String> {
     // Whatever the change was: an account that comes to hold such a scope, and one that holds it and
     // whose identities or anything else about it change.
     let changed_accounts: BTreeSet<&str> = changes
